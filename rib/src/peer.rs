@@ -1,0 +1,67 @@
+//! How a peer is treated: what the intent says of it, and what its session negotiated.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+use bgp::fsm::Negotiated;
+
+use crate::originate::AdvertisementId;
+use crate::policy::Policy;
+
+/// A configured peer. Assigned by the owner of the RIB, which never gives one number to two peers at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PeerId(pub u32);
+
+/// What a peer is to us (RFC 4271, RFC 4456).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PeerKind {
+    /// In another AS.
+    External,
+    /// In our AS, not a client of ours.
+    Internal,
+    /// In our AS, and we reflect routes to and from it.
+    ReflectorClient,
+}
+
+/// What the intent says about a peer. A change never needs a session reset: policies are run again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PeerConfig {
+    /// What the peer is to us.
+    pub kind: PeerKind,
+    /// Import policies in order. Empty: accept.
+    pub import: Vec<Arc<Policy>>,
+    /// Export policies in order. They run on what the peer is told anyway; empty: accept.
+    pub export: Vec<Arc<Policy>>,
+    /// Advertisements whose originated routes the peer is told.
+    pub advertisements: BTreeSet<AdvertisementId>,
+    /// Whether the peer is also told routes learned from others. Reflection (RFC 4456) works without it.
+    pub transit: bool,
+    /// How often our own AS may stand in a received AS_PATH.
+    pub allow_own_as: u8,
+    /// Replaces the next hop of routes passed on to an internal peer by our own address.
+    pub next_hop_self: bool,
+    /// Removes private AS numbers from the AS_PATH sent to this external peer.
+    pub remove_private_as: bool,
+    /// Accepted prefixes per family beyond which `PrefixLimit` is reported; `None`: no limit.
+    pub max_prefixes: Option<u32>,
+}
+
+/// What an Established session adds to the configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SessionInfo {
+    /// What the two OPENs agreed on.
+    pub negotiated: Arc<Negotiated>,
+    /// The peer's address, the last tie-break of the decision process.
+    pub remote_address: IpAddr,
+    /// Our IPv4 next hop on this session: the session's own address, or the node's address of that family.
+    pub local_ipv4: Option<Ipv4Addr>,
+    /// Our global IPv6 next hop on this session.
+    pub local_ipv6: Option<Ipv6Addr>,
+    /// Our link-local address on the session's interface, where the peer is on the link.
+    pub local_link_local: Option<Ipv6Addr>,
+    /// The interface of the session if the peer is directly connected: the scope of link-local next hops.
+    pub interface: Option<u32>,
+    /// Whether the peer is directly connected, so that third-party next hops can be passed on (RFC 4271 5.1.3).
+    pub single_hop: bool,
+}
