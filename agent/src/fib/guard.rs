@@ -1,0 +1,267 @@
+//! Guard rails: what may never enter the kernel, whoever announces it.
+//!
+//! A learned route that covers the node's own pods, a connected network or a service address takes the node off the
+//! network, and no import policy should have to say so. The rules are pure and know nothing of peers:
+//!
+//! | rule | refused |
+//! |---|---|
+//! | martian | `0.0.0.0/8` `127.0.0.0/8` `169.254.0.0/16` `224.0.0.0/3`; `::/16`, `fe80::/10`, `ff00::/8`, IPv4-mapped; equal or more specific |
+//! | default route | `0.0.0.0/0` and `::/0`, unless accepted |
+//! | own pod CIDR | equal to or more specific than one of this node's pod CIDRs |
+//! | connected network | equal to or more specific than a network on one of the node's interfaces |
+//! | service | equal to or more specific than a service address or the cluster's service CIDR |
+//! | limit | everything beyond the limit on the number of routes; what is in stays in |
+//!
+//! A *less* specific route is let through: the kernel prefers the more specific one, so it can do no harm. A host route
+//! inside a connected network is refused like any other: it would divert traffic from a neighbour, and possibly from
+//! the very router that announces it.
+//!
+//! [`GuardRails::check`] is the first five; the limit needs a count and is the plan's. Blackholes of our own aggregates
+//! are not learned and are not checked.
+
+use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use serde::Serialize;
+
+/// What a node's configuration and surroundings keep out of its kernel. Empty: only martians and default routes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GuardRails {
+    /// This node's pod CIDRs.
+    pub pod_cidrs: Vec<IpNet>,
+    /// Service addresses and the cluster's service CIDRs.
+    pub service_addresses: Vec<IpNet>,
+    /// The networks on this node's interfaces. The FIB thread fills these in from the kernel.
+    pub connected: Vec<IpNet>,
+    /// Let `0.0.0.0/0` and `::/0` in.
+    pub accept_default_route: bool,
+    /// The most learned routes of both families together; `None` for no limit.
+    pub max_routes: Option<u64>,
+}
+
+/// The rule that keeps a prefix out of the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase", tag = "rule", content = "by")]
+pub enum Rejection {
+    /// An address block that is never routed.
+    Martian(IpNet),
+    /// A default route, and they are not accepted.
+    DefaultRoute,
+    /// Inside this pod CIDR of the node.
+    OwnPodCidr(IpNet),
+    /// Inside this network on one of the node's interfaces.
+    Connected(IpNet),
+    /// Inside this service address or service CIDR.
+    Service(IpNet),
+    /// The limit on the number of routes is reached.
+    OverLimit(u64),
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Martian(net) => write!(f, "inside {net}, which is never routed"),
+            Self::DefaultRoute => {
+                write!(f, "a default route, and acceptDefaultRoute is not set")
+            }
+            Self::OwnPodCidr(net) => write!(f, "inside {net}, this node's own pod CIDR"),
+            Self::Connected(net) => {
+                write!(f, "inside {net}, a network on an interface of the node")
+            }
+            Self::Service(net) => write!(f, "inside {net}, a service address"),
+            Self::OverLimit(max) => write!(f, "the limit maxRoutes of {max} is reached"),
+        }
+    }
+}
+
+/// [`GuardRails`] made ready for looking up.
+#[derive(Debug, Default)]
+pub struct CompiledGuardRails {
+    source: GuardRails,
+    v4: prefix_trie::PrefixMap<Ipv4Net, Rejection>,
+    v6: prefix_trie::PrefixMap<Ipv6Net, Rejection>,
+}
+
+impl GuardRails {
+    /// The rule that keeps `prefix` out, if one does. The limit is not looked at.
+    ///
+    /// Convenient for a single question; for many, [`compile`](Self::compile) once.
+    pub fn check(&self, prefix: IpNet) -> Option<Rejection> {
+        self.clone().compile().check(prefix)
+    }
+
+    /// The same rules as a trie.
+    pub fn compile(self) -> CompiledGuardRails {
+        let mut out = CompiledGuardRails::default();
+        // A later entry replaces an earlier one for the same network, so the rule that says most comes last.
+        for net in martians() {
+            out.insert(net, Rejection::Martian(net));
+        }
+        for &net in &self.connected {
+            out.insert(net.trunc(), Rejection::Connected(net.trunc()));
+        }
+        for &net in &self.service_addresses {
+            out.insert(net.trunc(), Rejection::Service(net.trunc()));
+        }
+        for &net in &self.pod_cidrs {
+            out.insert(net.trunc(), Rejection::OwnPodCidr(net.trunc()));
+        }
+        out.source = self;
+        out
+    }
+}
+
+impl CompiledGuardRails {
+    /// What these were made of.
+    pub fn source(&self) -> &GuardRails {
+        &self.source
+    }
+
+    /// The rule that keeps `prefix` out, if one does. The limit is not looked at.
+    pub fn check(&self, prefix: IpNet) -> Option<Rejection> {
+        if prefix.prefix_len() == 0 {
+            return (!self.source.accept_default_route).then_some(Rejection::DefaultRoute);
+        }
+        match prefix {
+            IpNet::V4(net) => self.v4.get_lpm(&net).map(|(_, &why)| why),
+            IpNet::V6(net) => self.v6.get_lpm(&net).map(|(_, &why)| why),
+        }
+    }
+
+    fn insert(&mut self, net: IpNet, why: Rejection) {
+        // A zero-length entry (a tunnel with a default route on the link) would refuse the whole world.
+        match net {
+            _ if net.prefix_len() == 0 => {}
+            IpNet::V4(net) => {
+                self.v4.insert(net, why);
+            }
+            IpNet::V6(net) => {
+                self.v6.insert(net, why);
+            }
+        }
+    }
+}
+
+/// Blocks that no router forwards (RFC 6890; `224.0.0.0/3` is multicast and class E).
+fn martians() -> impl Iterator<Item = IpNet> {
+    let v4 = [
+        (Ipv4Addr::new(0, 0, 0, 0), 8),
+        (Ipv4Addr::new(127, 0, 0, 0), 8),
+        (Ipv4Addr::new(169, 254, 0, 0), 16),
+        (Ipv4Addr::new(224, 0, 0, 0), 3),
+    ];
+    // ::/16 holds the unspecified, the loopback, IPv4-compatible and IPv4-mapped addresses. Not ::/8, because 64:ff9b::/96
+    // (RFC 6052), the prefix of NAT64, is routed.
+    let v6 = [
+        (Ipv6Addr::UNSPECIFIED, 16),
+        (Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10),
+        (Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8),
+    ];
+    v4.into_iter()
+        .filter_map(|(a, len)| Ipv4Net::new(a, len).ok().map(IpNet::V4))
+        .chain(
+            v6.into_iter()
+                .filter_map(|(a, len)| Ipv6Net::new(a, len).ok().map(IpNet::V6)),
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn net(s: &str) -> IpNet {
+        s.parse().unwrap()
+    }
+
+    fn rails() -> GuardRails {
+        GuardRails {
+            pod_cidrs: vec![net("10.244.3.0/24"), net("fd00:3::/64")],
+            service_addresses: vec![net("10.96.0.0/12"), net("203.0.113.7/32")],
+            connected: vec![net("192.0.2.17/24"), net("2001:db8:1::5/64")],
+            accept_default_route: false,
+            max_routes: None,
+        }
+    }
+
+    #[test]
+    fn each_rule_refuses_equal_and_more_specific_and_lets_less_specific_through() {
+        let r = rails().compile();
+        let connected = Rejection::Connected(net("192.0.2.0/24"));
+        for (prefix, want) in [
+            (
+                "10.244.3.0/24",
+                Some(Rejection::OwnPodCidr(net("10.244.3.0/24"))),
+            ),
+            (
+                "10.244.3.128/25",
+                Some(Rejection::OwnPodCidr(net("10.244.3.0/24"))),
+            ),
+            ("10.244.2.0/24", None),
+            ("10.244.0.0/16", None),
+            (
+                "fd00:3::1/128",
+                Some(Rejection::OwnPodCidr(net("fd00:3::/64"))),
+            ),
+            ("fd00:4::/64", None),
+            ("192.0.2.0/24", Some(connected)),
+            ("192.0.2.1/32", Some(connected)),
+            ("192.0.0.0/16", None),
+            (
+                "2001:db8:1::/64",
+                Some(Rejection::Connected(net("2001:db8:1::/64"))),
+            ),
+            (
+                "10.100.0.1/32",
+                Some(Rejection::Service(net("10.96.0.0/12"))),
+            ),
+            (
+                "203.0.113.7/32",
+                Some(Rejection::Service(net("203.0.113.7/32"))),
+            ),
+            ("203.0.113.0/24", None),
+            ("127.0.0.1/32", Some(Rejection::Martian(net("127.0.0.0/8")))),
+            (
+                "169.254.1.0/24",
+                Some(Rejection::Martian(net("169.254.0.0/16"))),
+            ),
+            ("239.1.1.0/24", Some(Rejection::Martian(net("224.0.0.0/3")))),
+            (
+                "255.255.255.255/32",
+                Some(Rejection::Martian(net("224.0.0.0/3"))),
+            ),
+            ("::1/128", Some(Rejection::Martian(net("::/16")))),
+            (
+                "::ffff:10.0.0.0/104",
+                Some(Rejection::Martian(net("::/16"))),
+            ),
+            ("64:ff9b::/96", None),
+            ("fe80::/64", Some(Rejection::Martian(net("fe80::/10")))),
+            ("ff02::1/128", Some(Rejection::Martian(net("ff00::/8")))),
+            ("2000::/3", None),
+        ] {
+            assert_eq!(r.check(net(prefix)), want, "{prefix}");
+        }
+    }
+
+    #[test]
+    fn a_default_route_needs_to_be_asked_for_in_both_families() {
+        let mut rails = rails();
+        for prefix in ["0.0.0.0/0", "::/0"] {
+            rails.accept_default_route = false;
+            assert_eq!(rails.check(net(prefix)), Some(Rejection::DefaultRoute));
+            rails.accept_default_route = true;
+            assert_eq!(rails.check(net(prefix)), None);
+        }
+    }
+
+    #[test]
+    fn a_default_route_on_a_tunnel_does_not_refuse_everything() {
+        let rails = GuardRails {
+            connected: vec![net("0.0.0.0/0")],
+            ..GuardRails::default()
+        };
+        assert_eq!(rails.check(net("198.51.100.0/24")), None);
+    }
+}

@@ -1,0 +1,653 @@
+//! The kernel's surroundings as the RIB needs them: interfaces, addresses, connected networks and the routes of others.
+//!
+//! A [`KernelView`] is an immutable snapshot behind an `Arc`; the FIB thread makes a new one when something changed and
+//! hands it out. Next-hop tracking asks it [`KernelView::resolve`]:
+//!
+//! 1. A link-local next hop is on the link that `scope` names, if that is up; without a scope it resolves to nothing.
+//! 2. Otherwise the longest match among the *usable* routes of the main table and of the FIB's table decides: those
+//!    whose interface is up and, with a scope, is that one. Equal prefixes: the lowest metric.
+//! 3. **Routes of our own protocol are not there.** A BGP next hop never resolves through a BGP route that we installed, so
+//!    no loop of routes that hold each other up can arise, and losing one session cannot take away another's next hops
+//!    in an order that depends on timing. An operator who wants recursion over BGP runs an IGP for it.
+//! 4. A connected network gives the next hop itself as the gateway, at metric 0 ([`Resolved::connected`]); a route with a
+//!    gateway gives that gateway. Only one step is needed, because the kernel accepts only gateways that are on a link.
+//!    Of a multipath route the first usable way out is taken.
+//! 5. A blackhole or unreachable route that matches longest, or an own address, resolves to nothing.
+//!
+//! A default route counts like any other. A caller for whom the next hop has to be on the link (single-hop eBGP, RFC 4271
+//! 5.1.3) looks at [`Resolved::connected`].
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use prefix_trie::PrefixMap;
+use smallvec::SmallVec;
+
+use super::kernel::event::{
+    Address, Event, Hop, Link, Nexthop, NexthopKind, Presence, Route, RouteKind,
+};
+use super::types::{MAIN_TABLE, ROUTE_PROTOCOL};
+use super::{HashMap, HashSet};
+
+/// Where a next hop leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resolved {
+    /// The router on the link: the next hop itself if it is connected, else the gateway of the route towards it.
+    pub gateway: IpAddr,
+    /// The interface.
+    pub ifindex: u32,
+    /// The cost of the way there, for the decision process: 0 for a connected next hop, else the route's metric.
+    pub metric: u32,
+    /// The next hop is on the link.
+    pub connected: bool,
+}
+
+type Routes<P> = PrefixMap<P, SmallVec<[ViewRoute; 1]>>;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct ViewRoute {
+    table: u32,
+    metric: u32,
+    protocol: u8,
+    kind: RouteKind,
+    nexthop_id: Option<u32>,
+    hops: SmallVec<[Hop; 1]>,
+}
+
+/// Everything of the kernel that next hops and guard rails depend on, at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct KernelView {
+    generation: u64,
+    tables: [u32; 2],
+    links: HashMap<u32, Link>,
+    addresses: Vec<Address>,
+    local: HashSet<IpAddr>,
+    v4: Routes<Ipv4Net>,
+    v6: Routes<Ipv6Net>,
+    nexthops: HashMap<u32, NexthopKind>,
+}
+
+impl KernelView {
+    /// Grows with every snapshot that differs from the one before.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Every interface.
+    pub fn links(&self) -> impl Iterator<Item = &Link> {
+        self.links.values()
+    }
+
+    /// The interface with this index.
+    pub fn link(&self, ifindex: u32) -> Option<&Link> {
+        self.links.get(&ifindex)
+    }
+
+    /// The index of the interface with this name.
+    pub fn ifindex(&self, name: &str) -> Option<u32> {
+        self.links
+            .values()
+            .find(|l| l.name == name)
+            .map(|l| l.ifindex)
+    }
+
+    /// The addresses on an interface, link-local ones included, usable ones first.
+    pub fn addresses(&self, ifindex: u32) -> impl Iterator<Item = &Address> {
+        let on = move |a: &&Address| a.ifindex == ifindex;
+        self.addresses
+            .iter()
+            .filter(on)
+            .filter(|a| !a.tentative)
+            .chain(self.addresses.iter().filter(on).filter(|a| a.tentative))
+    }
+
+    /// Whether the address is one of this node's.
+    pub fn is_local(&self, address: IpAddr) -> bool {
+        self.local.contains(&address)
+    }
+
+    /// The networks on the node's interfaces, whether up or not: those of its addresses, and routes of others that lead
+    /// straight onto a link. Not the loopback's, not link-local ones, not the routes that are ours.
+    pub fn connected(&self) -> BTreeSet<IpNet> {
+        let loopback = |ifindex| self.links.get(&ifindex).is_some_and(|l| l.loopback);
+        let mut out: BTreeSet<IpNet> = self
+            .addresses
+            .iter()
+            .filter(|a| !loopback(a.ifindex) && !is_link_local(a.address))
+            .filter_map(|a| IpNet::new(a.address, a.prefix_len).ok())
+            .map(|net| net.trunc())
+            .collect();
+        let v4 = self.v4.iter().map(|(net, routes)| (IpNet::V4(net), routes));
+        let v6 = self.v6.iter().map(|(net, routes)| (IpNet::V6(net), routes));
+        for (net, routes) in v4.chain(v6) {
+            let on_link = |r: &ViewRoute| {
+                r.kind == RouteKind::Unicast
+                    && self
+                        .hops(r)
+                        .any(|h| h.gateway.is_none() && !loopback(h.ifindex))
+            };
+            if net.prefix_len() > 0 && !is_link_local(net.addr()) && routes.iter().any(on_link) {
+                out.insert(net);
+            }
+        }
+        out
+    }
+
+    /// Where `next_hop` leads, by the rules at the head of this module. `scope` restricts it to one interface: the
+    /// session's, for link-local next hops and for peers bound to an interface.
+    pub fn resolve(&self, next_hop: IpAddr, scope: Option<u32>) -> Option<Resolved> {
+        if next_hop.is_unspecified() || next_hop.is_multicast() || self.is_local(next_hop) {
+            return None;
+        }
+        if is_link_local(next_hop) {
+            let ifindex = scope?;
+            return self.is_up(ifindex).then_some(Resolved {
+                gateway: next_hop,
+                ifindex,
+                metric: 0,
+                connected: true,
+            });
+        }
+        match next_hop {
+            IpAddr::V4(a) => {
+                let host = Ipv4Net::new(a, 32).ok()?;
+                self.pick(self.v4.cover(&host).map(|(_, r)| r), next_hop, scope)
+            }
+            IpAddr::V6(a) => {
+                let host = Ipv6Net::new(a, 128).ok()?;
+                self.pick(self.v6.cover(&host).map(|(_, r)| r), next_hop, scope)
+            }
+        }
+    }
+
+    /// Covering routes come shortest first; the last that has something usable decides.
+    fn pick<'a>(
+        &'a self,
+        covering: impl Iterator<Item = &'a SmallVec<[ViewRoute; 1]>>,
+        next_hop: IpAddr,
+        scope: Option<u32>,
+    ) -> Option<Resolved> {
+        let mut found = None;
+        for routes in covering {
+            // Sorted by metric: the first usable one wins within a prefix.
+            for route in routes {
+                if route.kind != RouteKind::Unicast {
+                    found = Some(None);
+                    break;
+                }
+                let usable =
+                    |h: &&Hop| self.is_up(h.ifindex) && scope.is_none_or(|s| s == h.ifindex);
+                if let Some(hop) = self.hops(route).find(usable) {
+                    found = Some(Some(Resolved {
+                        gateway: hop.gateway.unwrap_or(next_hop),
+                        ifindex: hop.ifindex,
+                        metric: if hop.gateway.is_none() {
+                            0
+                        } else {
+                            route.metric
+                        },
+                        connected: hop.gateway.is_none(),
+                    }));
+                    break;
+                }
+            }
+        }
+        found.flatten()
+    }
+
+    fn is_up(&self, ifindex: u32) -> bool {
+        self.links.get(&ifindex).is_some_and(|l| l.up)
+    }
+
+    /// A route's ways out: its own, or those of the nexthop object that it uses (`nexthop_compat_mode` 0 shows only that).
+    fn hops<'a>(&'a self, route: &'a ViewRoute) -> impl Iterator<Item = &'a Hop> {
+        let members: &[(u32, u16)] = match route.nexthop_id.and_then(|id| self.nexthops.get(&id)) {
+            Some(NexthopKind::Group(members)) if route.hops.is_empty() => members,
+            _ => &[],
+        };
+        let single = route
+            .nexthop_id
+            .filter(|_| route.hops.is_empty())
+            .into_iter()
+            .chain(members.iter().map(|m| m.0))
+            .filter_map(|id| match self.nexthops.get(&id) {
+                Some(NexthopKind::Single { hop, .. }) => Some(hop),
+                _ => None,
+            });
+        route.hops.iter().chain(single)
+    }
+
+    /// Takes in one event. Whether anything that a reader can see changed.
+    pub fn apply(&mut self, event: Event) -> bool {
+        match event {
+            Event::Link(Presence::Present, link) => {
+                if !link.admin_up {
+                    self.forget_routes_over(link.ifindex);
+                }
+                self.links.insert(link.ifindex, link.clone()).as_ref() != Some(&link)
+            }
+            Event::Link(Presence::Gone, link) => {
+                self.forget_routes_over(link.ifindex);
+                self.links.remove(&link.ifindex).is_some()
+            }
+            Event::Address(presence, address) => self.apply_address(presence, address),
+            Event::Route(presence, route) => self.apply_route(presence, route),
+            Event::Nexthop(presence, nexthop) => self.apply_nexthop(presence, nexthop),
+        }
+    }
+
+    fn apply_address(&mut self, presence: Presence, address: Address) -> bool {
+        let same = |a: &Address| {
+            (a.ifindex, a.address, a.prefix_len)
+                == (address.ifindex, address.address, address.prefix_len)
+        };
+        let before = self.addresses.iter().position(same);
+        match (presence, before) {
+            (Presence::Present, Some(i)) => {
+                std::mem::replace(&mut self.addresses[i], address) != address
+            }
+            (Presence::Present, None) => {
+                self.addresses.push(address);
+                self.local.insert(address.address);
+                true
+            }
+            (Presence::Gone, Some(i)) => {
+                self.addresses.remove(i);
+                if !self.addresses.iter().any(|a| a.address == address.address) {
+                    self.local.remove(&address.address);
+                }
+                true
+            }
+            (Presence::Gone, None) => false,
+        }
+    }
+
+    fn apply_route(&mut self, presence: Presence, route: Route) -> bool {
+        let ours = route.protocol == ROUTE_PROTOCOL;
+        if route.special || route.kind == RouteKind::Other || !self.tables.contains(&route.table) {
+            return false;
+        }
+        // A route of ours that replaced a foreign one of the same metric (or the other way round) is told as one message.
+        let (metric, table) = (route.metric, route.table);
+        let same = move |r: &ViewRoute| (r.table, r.metric) == (table, metric);
+        let entry = ViewRoute {
+            table,
+            metric,
+            protocol: route.protocol,
+            kind: route.kind,
+            nexthop_id: route.nexthop_id,
+            hops: route.hops,
+        };
+        match (presence, ours) {
+            (Presence::Present, false) => self.with_routes(route.prefix, |routes| {
+                let at = routes.partition_point(|r| r.metric < metric);
+                // An IPv6 multipath route without nexthop objects is told hop by hop when it is appended to, and two
+                // IPv4 routes of equal metric may stand beside each other: keep both unless told that it replaces.
+                if routes.contains(&entry) {
+                    return false;
+                }
+                if route.replaces {
+                    routes.retain(|r| !same(r));
+                }
+                routes.insert(at.min(routes.len()), entry);
+                true
+            }),
+            (Presence::Gone, false) => self.with_routes(route.prefix, |routes| {
+                let before = routes.len();
+                match routes.iter().position(|r| *r == entry) {
+                    Some(i) => {
+                        routes.remove(i);
+                    }
+                    None => routes.retain(|r| !(same(r) && r.protocol == entry.protocol)),
+                }
+                routes.len() != before
+            }),
+            (Presence::Present, true) if route.replaces => {
+                self.with_routes(route.prefix, |routes| {
+                    let before = routes.len();
+                    routes.retain(|r| !same(r));
+                    routes.len() != before
+                })
+            }
+            (_, true) => false,
+        }
+    }
+
+    fn with_routes(
+        &mut self,
+        prefix: IpNet,
+        f: impl FnOnce(&mut SmallVec<[ViewRoute; 1]>) -> bool,
+    ) -> bool {
+        fn go<P: prefix_trie::Prefix>(
+            map: &mut Routes<P>,
+            net: P,
+            f: impl FnOnce(&mut SmallVec<[ViewRoute; 1]>) -> bool,
+        ) -> bool {
+            let mut routes = map.remove(&net).unwrap_or_default();
+            let changed = f(&mut routes);
+            if !routes.is_empty() {
+                map.insert(net, routes);
+            }
+            changed
+        }
+        match prefix {
+            IpNet::V4(net) => go(&mut self.v4, net, f),
+            IpNet::V6(net) => go(&mut self.v6, net, f),
+        }
+    }
+
+    fn apply_nexthop(&mut self, presence: Presence, nexthop: Nexthop) -> bool {
+        if nexthop.protocol == ROUTE_PROTOCOL {
+            return false;
+        }
+        match presence {
+            Presence::Present => {
+                let before = self.nexthops.insert(nexthop.id, nexthop.kind.clone());
+                before.as_ref() != Some(&nexthop.kind)
+            }
+            Presence::Gone => self.nexthops.remove(&nexthop.id).is_some(),
+        }
+    }
+
+    /// What the kernel drops without a word when an interface goes: nexthop objects over it, and the IPv4 routes that have
+    /// no other way out. For IPv6 routes it only anticipates the notification.
+    fn forget_routes_over(&mut self, ifindex: u32) {
+        fn go<P: prefix_trie::Prefix + Clone>(map: &mut Routes<P>, ifindex: u32) {
+            let lost =
+                |r: &ViewRoute| !r.hops.is_empty() && r.hops.iter().all(|h| h.ifindex == ifindex);
+            for routes in map.values_mut() {
+                routes.retain(|r| !lost(r));
+            }
+            map.retain(|_, routes| !routes.is_empty());
+        }
+        go(&mut self.v4, ifindex);
+        go(&mut self.v6, ifindex);
+        self.nexthops
+            .retain(|_, n| !matches!(n, NexthopKind::Single { hop, .. } if hop.ifindex == ifindex));
+    }
+
+    /// An empty view over the main table and `table`.
+    pub fn new(table: u32, generation: u64) -> Self {
+        Self {
+            generation,
+            tables: [MAIN_TABLE, table],
+            ..Self::default()
+        }
+    }
+
+    pub fn set_generation(&mut self, generation: u64) {
+        self.generation = generation;
+    }
+}
+
+fn is_link_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(a) => Ipv4Addr::is_link_local(&a),
+        IpAddr::V6(a) => Ipv6Addr::is_unicast_link_local(&a),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    const STATIC: u8 = 4;
+    const KERNEL: u8 = 2;
+
+    fn link(ifindex: u32, name: &str, up: bool) -> Event {
+        Event::Link(
+            Presence::Present,
+            Link {
+                ifindex,
+                name: name.to_owned(),
+                admin_up: up,
+                up,
+                loopback: name == "lo",
+            },
+        )
+    }
+
+    fn route(
+        prefix: &str,
+        gateway: Option<&str>,
+        ifindex: u32,
+        metric: u32,
+        protocol: u8,
+    ) -> Route {
+        Route {
+            prefix: prefix.parse().unwrap(),
+            table: MAIN_TABLE,
+            protocol,
+            metric,
+            kind: RouteKind::Unicast,
+            replaces: false,
+            special: false,
+            nexthop_id: None,
+            hops: smallvec::smallvec![Hop {
+                gateway: gateway.map(|g| g.parse().unwrap()),
+                ifindex
+            }],
+        }
+    }
+
+    fn present(route: Route) -> Event {
+        Event::Route(Presence::Present, route)
+    }
+
+    fn address(ifindex: u32, address: &str) -> Event {
+        let net: IpNet = address.parse().unwrap();
+        Event::Address(
+            Presence::Present,
+            Address {
+                ifindex,
+                address: net.addr(),
+                prefix_len: net.prefix_len(),
+                tentative: false,
+            },
+        )
+    }
+
+    /// eth0 with 192.0.2.17/24, eth1 with 2001:db8:1::5/64 and a link-local address, and a default route over eth0.
+    fn node() -> KernelView {
+        let mut view = KernelView::new(MAIN_TABLE, 1);
+        for event in [
+            link(1, "lo", true),
+            link(2, "eth0", true),
+            link(3, "eth1", true),
+            address(1, "127.0.0.1/8"),
+            address(2, "192.0.2.17/24"),
+            address(3, "2001:db8:1::5/64"),
+            address(3, "fe80::5/64"),
+            present(route("192.0.2.0/24", None, 2, 0, KERNEL)),
+            present(route("2001:db8:1::/64", None, 3, 256, KERNEL)),
+            present(route("0.0.0.0/0", Some("192.0.2.1"), 2, 100, STATIC)),
+        ] {
+            assert!(view.apply(event));
+        }
+        view
+    }
+
+    fn resolve(
+        view: &KernelView,
+        next_hop: &str,
+        scope: Option<u32>,
+    ) -> Option<(String, u32, u32, bool)> {
+        view.resolve(next_hop.parse().unwrap(), scope)
+            .map(|r| (r.gateway.to_string(), r.ifindex, r.metric, r.connected))
+    }
+
+    #[test]
+    fn a_connected_next_hop_is_its_own_gateway_at_no_cost() {
+        let view = node();
+        assert_eq!(
+            resolve(&view, "192.0.2.9", None),
+            Some(("192.0.2.9".into(), 2, 0, true))
+        );
+        assert_eq!(
+            resolve(&view, "2001:db8:1::9", None),
+            Some(("2001:db8:1::9".into(), 3, 0, true))
+        );
+    }
+
+    #[test]
+    fn a_distant_next_hop_takes_the_gateway_and_metric_of_the_longest_match() {
+        let mut view = node();
+        assert_eq!(
+            resolve(&view, "198.51.100.1", None),
+            Some(("192.0.2.1".into(), 2, 100, false))
+        );
+        view.apply(present(route(
+            "198.51.100.0/24",
+            Some("192.0.2.2"),
+            2,
+            50,
+            STATIC,
+        )));
+        view.apply(present(route(
+            "198.51.100.0/24",
+            Some("192.0.2.3"),
+            2,
+            20,
+            STATIC,
+        )));
+        assert_eq!(
+            resolve(&view, "198.51.100.1", None),
+            Some(("192.0.2.3".into(), 2, 20, false))
+        );
+    }
+
+    #[test]
+    fn routes_of_our_own_protocol_never_resolve_anything() {
+        let mut view = node();
+        assert!(!view.apply(present(route(
+            "198.51.100.0/24",
+            Some("192.0.2.2"),
+            2,
+            1024,
+            ROUTE_PROTOCOL
+        ))));
+        assert_eq!(
+            resolve(&view, "198.51.100.1", None),
+            Some(("192.0.2.1".into(), 2, 100, false))
+        );
+    }
+
+    #[test]
+    fn a_link_local_next_hop_needs_a_scope_that_is_up() {
+        let mut view = node();
+        assert_eq!(resolve(&view, "fe80::1", None), None);
+        assert_eq!(
+            resolve(&view, "fe80::1", Some(3)),
+            Some(("fe80::1".into(), 3, 0, true))
+        );
+        view.apply(link(3, "eth1", false));
+        assert_eq!(resolve(&view, "fe80::1", Some(3)), None);
+    }
+
+    #[test]
+    fn a_scope_restricts_to_its_interface() {
+        let view = node();
+        assert_eq!(resolve(&view, "192.0.2.9", Some(3)), None);
+        assert_eq!(
+            resolve(&view, "192.0.2.9", Some(2)),
+            Some(("192.0.2.9".into(), 2, 0, true))
+        );
+    }
+
+    #[test]
+    fn own_addresses_and_blackholes_resolve_to_nothing() {
+        let mut view = node();
+        assert_eq!(resolve(&view, "192.0.2.17", None), None);
+        let mut hole = route("198.51.100.0/24", None, 1, 0, STATIC);
+        hole.kind = RouteKind::Blackhole;
+        view.apply(present(hole));
+        assert_eq!(resolve(&view, "198.51.100.1", None), None);
+        assert_eq!(
+            resolve(&view, "198.51.101.1", None),
+            Some(("192.0.2.1".into(), 2, 100, false))
+        );
+    }
+
+    #[test]
+    fn a_link_set_down_takes_its_routes_along_and_a_lost_carrier_only_suspends_them() {
+        let mut view = node();
+        let Event::Link(_, mut eth0) = link(2, "eth0", true) else {
+            unreachable!()
+        };
+        eth0.up = false;
+        view.apply(Event::Link(Presence::Present, eth0.clone()));
+        assert_eq!(resolve(&view, "192.0.2.9", None), None);
+        eth0.up = true;
+        view.apply(Event::Link(Presence::Present, eth0));
+        assert_eq!(
+            resolve(&view, "192.0.2.9", None),
+            Some(("192.0.2.9".into(), 2, 0, true))
+        );
+
+        view.apply(link(2, "eth0", false));
+        view.apply(link(2, "eth0", true));
+        assert_eq!(
+            resolve(&view, "192.0.2.9", None),
+            None,
+            "the kernel dropped the connected route"
+        );
+    }
+
+    #[test]
+    fn a_route_over_a_nexthop_object_of_another_daemon_resolves_through_it() {
+        let mut view = node();
+        let mut over = route("198.51.100.0/24", None, 0, 20, 196);
+        over.hops.clear();
+        over.nexthop_id = Some(12);
+        view.apply(present(over));
+        assert_eq!(
+            resolve(&view, "198.51.100.1", None),
+            Some(("192.0.2.1".into(), 2, 100, false))
+        );
+        for (id, kind) in [
+            (
+                11,
+                NexthopKind::Single {
+                    family: 2,
+                    hop: Hop {
+                        gateway: Some("192.0.2.7".parse().unwrap()),
+                        ifindex: 2,
+                    },
+                    onlink: false,
+                },
+            ),
+            (12, NexthopKind::Group(vec![(11, 1)])),
+        ] {
+            let protocol = 11;
+            view.apply(Event::Nexthop(
+                Presence::Present,
+                Nexthop { id, protocol, kind },
+            ));
+        }
+        assert_eq!(
+            resolve(&view, "198.51.100.1", None),
+            Some(("192.0.2.7".into(), 2, 20, false))
+        );
+    }
+
+    #[test]
+    fn connected_networks_are_those_of_addresses_and_of_routes_straight_onto_a_link() {
+        let mut view = node();
+        view.apply(present(route("10.244.3.7/32", None, 3, 0, STATIC)));
+        let want: BTreeSet<IpNet> = ["192.0.2.0/24", "2001:db8:1::/64", "10.244.3.7/32"]
+            .iter()
+            .map(|s| s.parse().unwrap())
+            .collect();
+        assert_eq!(view.connected(), want);
+    }
+
+    #[test]
+    fn a_repeated_event_changes_nothing() {
+        let mut view = node();
+        assert!(!view.apply(link(2, "eth0", true)));
+        assert!(!view.apply(address(2, "192.0.2.17/24")));
+        assert!(!view.apply(present(route("192.0.2.0/24", None, 2, 0, KERNEL))));
+    }
+}
