@@ -376,6 +376,7 @@ impl KernelView {
         }
     }
 
+    /// Sets what [`generation`](Self::generation) says.
     pub fn set_generation(&mut self, generation: u64) {
         self.generation = generation;
     }
