@@ -1,0 +1,15 @@
+//! The control interface: what the agent shows of itself, and the few things that it can be told to do.
+//!
+//! - [`model`]: the answers, as plain serde types. They are the agent's only way of describing itself: the commands'
+//!   tables, `-o json`, the metrics and the readiness probe are all made from them.
+//! - [`backend`]: the trait that the running agent implements to fill the model.
+//! - [`protocol`]: requests and replies as lines of JSON over a Unix socket.
+//!
+//! The model is stable: fields are added, never renamed or removed within one [`protocol::VERSION`].
+
+pub mod backend;
+pub mod model;
+pub mod protocol;
+
+pub use backend::{Backend, Batches, Closed};
+pub use protocol::{ControlError, DEFAULT_SOCKET};

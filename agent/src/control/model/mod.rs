@@ -1,0 +1,26 @@
+//! What the agent shows of itself. JSON names are camelCase; times are whole seconds and say so in their name
+//! (`uptimeSeconds`); absent values are left out; addresses, prefixes and communities are text in the field's notation.
+
+mod explain;
+mod fib;
+mod peer;
+mod query;
+mod route;
+mod status;
+mod words;
+
+pub use explain::{
+    Endpoints, ExplainPrefix, ExplainService, KernelLookup, OriginatedFact, ServiceAddress,
+    ServiceAddressKind, Told, TrafficPolicy,
+};
+pub use fib::{FibEntry, FibNexthopEntry, FibState};
+pub use peer::{
+    BfdSession, CapabilityState, Direction, DownClass, DownCount, MessageCounts, Peer, PeerFamily,
+    PeerKind, PeerRole, RestartState, SessionError, SessionState,
+};
+pub use query::{FibQuery, Match, PrefixFilter, ResetKind, RouteQuery, RouteView};
+pub use route::{Route, RouteOrigin, RouteState};
+pub use status::{
+    Convergence, FamilyCounts, FibSummary, Gate, PeerCounts, Problem, Readiness, Severity, Status,
+};
+pub use words::{FamilyName, ParseFamilyError, Reason};

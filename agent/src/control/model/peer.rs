@@ -1,0 +1,407 @@
+//! One peer and its session: `routelet peers`.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+use bgp::types::{Asn, BgpIdentifier};
+use serde::{Deserialize, Serialize};
+
+use super::FamilyName;
+
+/// One peer and its session.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Peer {
+    /// Unique among this node's peers: the Peer object's name where it makes one peer, else the name and what tells its
+    /// peers apart (`mesh/node-2`, `rack/192.0.2.17`).
+    pub name: String,
+    /// The object that asks for this peer, such as `Peer tor-a` or `Router default (mesh)`.
+    pub object: String,
+    /// How the peer came to be.
+    pub kind: PeerKind,
+    /// What it is to us.
+    pub role: PeerRole,
+    /// The configured or found address; absent while an unnumbered peer's is unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<IpAddr>,
+    /// The interface, where the configuration or a link-local address names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interface: Option<String>,
+    /// The peer's AS as configured or, once known, as it told us; absent before that for `external` peers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asn: Option<Asn>,
+    /// Our AS as told to this peer.
+    pub local_asn: Asn,
+    /// The state of RFC 4271 section 8.2.2.
+    pub state: SessionState,
+    /// Seconds in this state.
+    pub state_seconds: u64,
+    /// What must be put right before the peer can be started, such as `Secret routelet/tor-a has no key "password"`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocked: Option<String>,
+    /// Whether this side never connects, but only accepts.
+    #[serde(default)]
+    pub passive: bool,
+    /// Seconds until the next attempt to connect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_attempt_seconds: Option<u64>,
+    /// The peer's BGP identifier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub router_id: Option<BgpIdentifier>,
+    /// The peer's host name, if it told one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// Our end of the connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub local_address: Option<SocketAddr>,
+    /// The peer's end of the connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote_address: Option<SocketAddr>,
+    /// Negotiated hold time; absent while not negotiated, 0 for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold_time_seconds: Option<u64>,
+    /// Interval of our KEEPALIVEs; absent while not negotiated, 0 for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keepalive_seconds: Option<u64>,
+    /// The hold time that we propose.
+    pub configured_hold_time_seconds: u64,
+    /// What each side announced in its OPEN. Empty while not negotiated.
+    #[serde(default)]
+    pub capabilities: Vec<CapabilityState>,
+    /// Routes per family: those configured, and those negotiated.
+    #[serde(default)]
+    pub families: Vec<PeerFamily>,
+    /// Messages sent since the agent started.
+    pub messages_sent: MessageCounts,
+    /// Messages received since the agent started.
+    pub messages_received: MessageCounts,
+    /// UPDATEs with faults that were handled without a reset (RFC 7606), since the agent started.
+    #[serde(default)]
+    pub updates_malformed: u64,
+    /// Bytes that wait for the peer to read them.
+    #[serde(default)]
+    pub output_queue_bytes: u64,
+    /// How often the session has become Established since the agent started.
+    pub established_count: u64,
+    /// How often it fell since the agent started, by reason.
+    #[serde(default)]
+    pub downs: Vec<DownCount>,
+    /// Why the last session or attempt ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_down: Option<SessionError>,
+    /// The last NOTIFICATION that we sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error_sent: Option<SessionError>,
+    /// The last NOTIFICATION that the peer sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error_received: Option<SessionError>,
+    /// Why the last attempt to connect failed, in the kernel's words; absent when the last one worked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_connect_error: Option<SessionError>,
+    /// Graceful restart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub graceful_restart: Option<RestartState>,
+    /// Bidirectional forwarding detection, where configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bfd: Option<BfdSession>,
+    /// Import policies by name, in order.
+    #[serde(default)]
+    pub import: Vec<String>,
+    /// Export policies by name, in order.
+    #[serde(default)]
+    pub export: Vec<String>,
+    /// Advertisements whose routes the peer is told, by name.
+    #[serde(default)]
+    pub advertisements: Vec<String>,
+}
+
+impl Peer {
+    /// Whether the session is Established.
+    pub fn is_established(&self) -> bool {
+        self.state == SessionState::Established
+    }
+}
+
+/// How a peer came to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum PeerKind {
+    /// A Peer object with an address or a gateway.
+    Configured,
+    /// A Peer object with an interface and no address.
+    Unnumbered,
+    /// A Peer object that selects other nodes.
+    Node,
+    /// The node-to-node mesh of the Router.
+    Mesh,
+    /// Accepted out of a listen range.
+    Dynamic,
+}
+
+/// What a peer is to us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum PeerRole {
+    /// In another AS.
+    External,
+    /// In our AS.
+    Internal,
+    /// In our AS, and we reflect routes to and from it (RFC 4456).
+    ReflectorClient,
+}
+
+impl fmt::Display for PeerRole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::External => "external",
+            Self::Internal => "internal",
+            Self::ReflectorClient => "reflector client",
+        })
+    }
+}
+
+/// The state of a session (RFC 4271 section 8.2.2), in the RFC's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum SessionState {
+    /// Not started, or waiting to be started again.
+    Idle,
+    /// A TCP connection is being made.
+    Connect,
+    /// Waiting for the next attempt, or for the peer to connect.
+    Active,
+    /// Our OPEN is sent.
+    OpenSent,
+    /// Both OPENs are exchanged.
+    OpenConfirm,
+    /// Routes are exchanged.
+    Established,
+}
+
+impl SessionState {
+    /// All states, in the order of a session's life.
+    pub const ALL: [Self; 6] = [
+        Self::Idle,
+        Self::Connect,
+        Self::Active,
+        Self::OpenSent,
+        Self::OpenConfirm,
+        Self::Established,
+    ];
+
+    /// The RFC's word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Idle => "Idle",
+            Self::Connect => "Connect",
+            Self::Active => "Active",
+            Self::OpenSent => "OpenSent",
+            Self::OpenConfirm => "OpenConfirm",
+            Self::Established => "Established",
+        }
+    }
+}
+
+impl fmt::Display for SessionState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// One capability, and who announced it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CapabilityState {
+    /// Its name, such as `multiprotocol ipv6-unicast` or `graceful restart`.
+    pub name: String,
+    /// We announced it.
+    pub ours: bool,
+    /// The peer announced it.
+    pub theirs: bool,
+    /// What came of it, such as `120 s, forwarding kept: ipv4-unicast`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+/// A peer's routes of one family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PeerFamily {
+    /// The family.
+    pub family: FamilyName,
+    /// Both sides announced it.
+    pub negotiated: bool,
+    /// Paths that the peer has told us, after withdrawals.
+    pub received: u64,
+    /// Of those, paths that may be used.
+    pub accepted: u64,
+    /// Of those, paths that are used (best or multipath).
+    #[serde(default)]
+    pub best: u64,
+    /// Prefixes that we have told the peer.
+    pub advertised: u64,
+    /// Paths of its previous session that are kept meanwhile.
+    #[serde(default)]
+    pub stale: u64,
+    /// Accepted prefixes beyond which the limit acts; absent: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_prefixes: Option<u32>,
+    /// The peer's End-of-RIB has come.
+    #[serde(default)]
+    pub end_of_rib_received: bool,
+    /// Our End-of-RIB is sent.
+    #[serde(default)]
+    pub end_of_rib_sent: bool,
+}
+
+/// Messages by type.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MessageCounts {
+    /// OPEN.
+    pub open: u64,
+    /// UPDATE.
+    pub update: u64,
+    /// NOTIFICATION.
+    pub notification: u64,
+    /// KEEPALIVE.
+    pub keepalive: u64,
+    /// ROUTE-REFRESH.
+    pub route_refresh: u64,
+}
+
+impl MessageCounts {
+    /// All of them together.
+    pub fn total(&self) -> u64 {
+        self.by_type().iter().map(|(_, count)| count).sum()
+    }
+
+    /// Each type's name and count, in the order of the type codes.
+    pub fn by_type(&self) -> [(&'static str, u64); 5] {
+        [
+            ("open", self.open),
+            ("update", self.update),
+            ("notification", self.notification),
+            ("keepalive", self.keepalive),
+            ("route-refresh", self.route_refresh),
+        ]
+    }
+}
+
+/// Which way a NOTIFICATION went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Direction {
+    /// We sent it.
+    Sent,
+    /// The peer sent it.
+    Received,
+}
+
+/// Why a session fell, in few classes: the label of the flap counter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum DownClass {
+    /// We sent a NOTIFICATION other than those below.
+    NotificationSent,
+    /// The peer sent a NOTIFICATION.
+    NotificationReceived,
+    /// Nothing arrived for the hold time.
+    HoldTimerExpired,
+    /// Nothing could be sent for the send hold time (RFC 9687).
+    SendHoldTimerExpired,
+    /// The TCP connection failed or was closed without a NOTIFICATION.
+    TransportFailed,
+    /// BFD reported the path down.
+    BfdDown,
+    /// The operator, or a change of the configuration, ended it.
+    Administrative,
+}
+
+impl DownClass {
+    /// All classes.
+    pub const ALL: [Self; 7] = [
+        Self::NotificationSent,
+        Self::NotificationReceived,
+        Self::HoldTimerExpired,
+        Self::SendHoldTimerExpired,
+        Self::TransportFailed,
+        Self::BfdDown,
+        Self::Administrative,
+    ];
+
+    /// The word in metrics.
+    pub const fn as_label(self) -> &'static str {
+        match self {
+            Self::NotificationSent => "notification_sent",
+            Self::NotificationReceived => "notification_received",
+            Self::HoldTimerExpired => "hold_timer_expired",
+            Self::SendHoldTimerExpired => "send_hold_timer_expired",
+            Self::TransportFailed => "transport_failed",
+            Self::BfdDown => "bfd_down",
+            Self::Administrative => "administrative",
+        }
+    }
+}
+
+/// How often sessions with a peer fell for one reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DownCount {
+    /// The reason.
+    pub class: DownClass,
+    /// How often.
+    pub count: u64,
+}
+
+/// One error of a session or of an attempt to get one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionError {
+    /// Seconds since it happened.
+    pub ago_seconds: u64,
+    /// Its class; absent for an attempt that never became a session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<DownClass>,
+    /// Who sent the NOTIFICATION, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub direction: Option<Direction>,
+    /// The NOTIFICATION's error code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<u8>,
+    /// The NOTIFICATION's error subcode.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subcode: Option<u8>,
+    /// In words: the code's name and particulars, or the kernel's error.
+    pub text: String,
+    /// The shutdown communication that came along (RFC 9003).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub communication: Option<String>,
+}
+
+/// Graceful restart with a peer (RFC 4724, RFC 8538, RFC 9494).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RestartState {
+    /// The peer asked that its routes be kept this long.
+    pub restart_time_seconds: u64,
+    /// NOTIFICATIONs and an expired hold timer do not end it (RFC 8538).
+    pub notification: bool,
+    /// We keep the routes of its previous session: seconds until they are dropped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stale_for_seconds: Option<u64>,
+    /// Long-lived: how long stale routes are kept after that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub long_lived_seconds: Option<u64>,
+}
+
+/// A BFD session (RFC 5880).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BfdSession {
+    /// `AdminDown`, `Down`, `Init` or `Up`.
+    pub state: String,
+    /// Seconds in this state.
+    pub state_seconds: u64,
+    /// Silence after which the path is down.
+    pub detection_milliseconds: u64,
+}

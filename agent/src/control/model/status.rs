@@ -1,0 +1,201 @@
+//! The agent as a whole: `routelet status`.
+
+use std::net::SocketAddr;
+
+use bgp::types::{Asn, BgpIdentifier};
+use serde::{Deserialize, Serialize};
+
+use super::FamilyName;
+
+/// The agent as a whole.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    /// The version of the running binary.
+    pub version: String,
+    /// The process id.
+    pub pid: u32,
+    /// The node's name.
+    pub node: String,
+    /// Our AS.
+    pub asn: Asn,
+    /// Our BGP identifier; absent until the node's addresses are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub router_id: Option<BgpIdentifier>,
+    /// Seconds since the process started.
+    pub uptime_seconds: u64,
+    /// Where the configuration comes from, such as `manifests in /etc/routelet`.
+    pub source: String,
+    /// Addresses that accept BGP connections. Empty: only our own connections.
+    #[serde(default)]
+    pub listening: Vec<SocketAddr>,
+    /// Whether the agent is drained: every peer was told to take its traffic elsewhere.
+    #[serde(default)]
+    pub drained: bool,
+    /// What must be open before the first route is advertised, in order.
+    #[serde(default)]
+    pub gates: Vec<Gate>,
+    /// Whether the first exchange of routes after the start is over.
+    pub convergence: Convergence,
+    /// Whether the node should get traffic. The control server fills it in; backends leave it `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub readiness: Option<Readiness>,
+    /// Peers, counted.
+    pub peers: PeerCounts,
+    /// Routes per address family, counted.
+    pub families: Vec<FamilyCounts>,
+    /// Distinct attribute sets that the routes share.
+    #[serde(default)]
+    pub attribute_sets: u64,
+    /// The kernel's forwarding table, counted.
+    pub fib: FibSummary,
+    /// What is wrong with the configuration, worst first.
+    #[serde(default)]
+    pub problems: Vec<Problem>,
+    /// How often the intent was recomputed since the start.
+    #[serde(default)]
+    pub intent_runs: u64,
+    /// Seconds since the configuration last changed what is done; absent before the first time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intent_changed_seconds: Option<u64>,
+}
+
+/// A condition that must hold before the first route is advertised.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Gate {
+    /// A stable word, such as `manifests` or `kubeProxy`.
+    pub name: String,
+    /// Whether it holds.
+    pub open: bool,
+    /// What was found, or what is waited for.
+    pub message: String,
+}
+
+/// Whether the first exchange of routes after the start is over: until then, routes of a predecessor stay in the kernel.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Convergence {
+    /// Whether it is over.
+    pub converged: bool,
+    /// Peers (and families) whose End-of-RIB is awaited, such as `tor-a ipv4-unicast`.
+    #[serde(default)]
+    pub waiting_for: Vec<String>,
+    /// Seconds until it is over anyway; absent when it is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline_seconds: Option<u64>,
+}
+
+/// The answer of `/readyz`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Readiness {
+    /// Whether the node should get traffic.
+    pub ready: bool,
+    /// Why not; empty when ready.
+    #[serde(default)]
+    pub reasons: Vec<String>,
+}
+
+/// Peers, counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PeerCounts {
+    /// Peers that should have a session. Dynamic peers count while they have one.
+    pub configured: u32,
+    /// Peers whose session is Established.
+    pub established: u32,
+    /// Peers that cannot be started until something is put right, such as a missing password.
+    pub blocked: u32,
+}
+
+/// Routes of one address family, counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FamilyCounts {
+    /// The family.
+    pub family: FamilyName,
+    /// Prefixes with at least one usable path, learned or our own.
+    pub prefixes: u64,
+    /// Paths received from peers, accepted or not.
+    pub paths: u64,
+    /// Paths that import policy or a loop check rejected.
+    pub rejected: u64,
+    /// Stale paths, kept for peers that restart.
+    pub stale: u64,
+    /// Prefixes that this node originates.
+    pub originated: u64,
+}
+
+/// The kernel's forwarding table, counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FibSummary {
+    /// The kernel's table number.
+    pub table: u32,
+    /// The metric of our routes.
+    pub metric: u32,
+    /// The route protocol number of our routes.
+    pub protocol: u8,
+    /// Why nothing can be written to the kernel, such as a missing CAP_NET_ADMIN; absent when it can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unavailable: Option<String>,
+    /// IPv4 routes of ours in the kernel.
+    pub installed_ipv4: u64,
+    /// IPv6 routes of ours in the kernel.
+    pub installed_ipv6: u64,
+    /// Prefixes that wait for their turn.
+    pub pending: u64,
+    /// Prefixes that the kernel refused; they are tried again.
+    pub failed: u64,
+    /// Prefixes that a guard rail keeps out.
+    pub refused: u64,
+    /// Of the refused, those that only the limit on the number of routes keeps out.
+    pub over_limit: u64,
+    /// Routes left by a predecessor that nobody has asked for yet.
+    pub stale: u64,
+    /// Nexthop objects and groups of ours in the kernel.
+    pub nexthops: u64,
+    /// Messages sent that change the kernel, since the start.
+    pub operations: u64,
+    /// Batches that they were sent in, since the start.
+    pub batches: u64,
+    /// Messages that the kernel refused, since the start.
+    pub errors: u64,
+    /// Full comparisons with the kernel, since the start.
+    pub resyncs: u64,
+    /// Routes and nexthops that somebody else changed and that were repaired, since the start.
+    pub repairs: u64,
+}
+
+/// How bad a problem is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Severity {
+    /// The object is not used, or its last good state is.
+    Error,
+    /// The object is used, but not everything that it says can be done.
+    Warning,
+}
+
+/// Something wrong with the configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Problem {
+    /// How bad it is.
+    pub severity: Severity,
+    /// The object, such as `Peer tor-a`; absent if the document could not be read that far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object: Option<String>,
+    /// The file; absent for objects of the API server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// The line in it, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u64>,
+    /// The field, such as `spec.timers.hold`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+    /// What was found, what was expected, and what is done meanwhile.
+    pub message: String,
+}

@@ -1,0 +1,80 @@
+//! Small types that several parts of the model share.
+
+use std::fmt;
+use std::str::FromStr;
+
+use bgp::types::Family;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// An address family as text: `ipv4-unicast`, `ipv6-unicast`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FamilyName(pub Family);
+
+impl From<Family> for FamilyName {
+    fn from(family: Family) -> Self {
+        Self(family)
+    }
+}
+
+impl fmt::Display for FamilyName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Text that names no address family of ours.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("\"{0}\" is not an address family: expected ipv4 or ipv6")]
+pub struct ParseFamilyError(String);
+
+impl FromStr for FamilyName {
+    type Err = ParseFamilyError;
+
+    /// Reads `ipv4-unicast`, or what people type: `ipv4`, `4`, `v6`.
+    fn from_str(text: &str) -> Result<Self, ParseFamilyError> {
+        match text.to_ascii_lowercase().as_str() {
+            "ipv4-unicast" | "ipv4" | "v4" | "4" => Ok(Self(Family::IPV4_UNICAST)),
+            "ipv6-unicast" | "ipv6" | "v6" | "6" => Ok(Self(Family::IPV6_UNICAST)),
+            _ => Err(ParseFamilyError(text.to_owned())),
+        }
+    }
+}
+
+impl Serialize for FamilyName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for FamilyName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// Why something is as it is: a word for programs and a sentence for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Reason {
+    /// A stable camelCase word, such as `shorterAsPath`, `policyRejected` or `noReadyEndpoint`.
+    pub code: String,
+    /// The same with its particulars, such as `rule martians of RoutePolicy no-bogons`. No full stop at the end.
+    pub text: String,
+}
+
+impl Reason {
+    /// A reason of a code and its text.
+    pub fn new(code: impl Into<String>, text: impl Into<String>) -> Self {
+        Self {
+            code: code.into(),
+            text: text.into(),
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}

@@ -1,0 +1,5 @@
+//! The running agent: what puts the parts together.
+
+mod options;
+
+pub use options::Options;
