@@ -1,5 +1,9 @@
 //! Why a session fell. Whether routes are retained (RFC 4724, RFC 8538) hangs on it.
 
+use std::time::Duration;
+
+use super::Negotiated;
+use crate::types::Family;
 use crate::wire::Notification;
 
 /// Why an Established session ended, or why a connection did not get there.
@@ -9,12 +13,90 @@ pub enum Down {
     NotificationSent(Notification),
     /// The peer sent this NOTIFICATION.
     NotificationReceived(Notification),
-    /// Nothing arrived for the hold time (we sent Hold Timer Expired).
-    HoldTimerExpired,
-    /// Nothing could be sent for the send hold time (RFC 9687).
-    SendHoldTimerExpired,
+    /// Nothing arrived for this hold time (we sent Hold Timer Expired).
+    HoldTimerExpired(Duration),
+    /// Nothing could be sent for this send hold time (RFC 9687).
+    SendHoldTimerExpired(Duration),
     /// The TCP connection failed or was closed by the peer without a NOTIFICATION.
     TransportFailed,
-    /// The operator stopped or removed the peer.
-    AdministrativeStop,
+    /// The peer opened a new connection under graceful restart: it has restarted (RFC 4724 section 5).
+    PeerRestarted,
+    /// The owner stopped or reset the peer; what the peer was told.
+    AdministrativeStop(Stop),
+}
+
+/// How the owner ends a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// Tell the peer by a Cease NOTIFICATION.
+    Cease(Cease),
+    /// Close TCP without a NOTIFICATION, so that a peer with graceful restart keeps our routes.
+    Silent,
+}
+
+/// Why the owner ends a session, as a Cease NOTIFICATION says it (RFC 4486, RFC 9003, RFC 9384).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cease {
+    /// Administrative Shutdown, with a text for the people at the other end (empty: none; cut at 255 octets).
+    Shutdown(String),
+    /// Administrative Reset, with a text.
+    Reset(String),
+    /// The peer is no longer configured.
+    Deconfigured,
+    /// Another AS, identifier, capability...: the session must be made anew.
+    ConfigurationChange,
+    /// More prefixes than allowed arrived.
+    MaximumPrefixes {
+        /// The family that exceeded its limit.
+        family: Family,
+        /// The limit.
+        limit: u32,
+    },
+    /// Out of resources.
+    OutOfResources,
+    /// BFD found the path down.
+    BfdDown,
+}
+
+impl Down {
+    /// Whether the peer's routes are kept as stale for its restart time (RFC 4724 section 4.2, RFC 8538 section 4).
+    ///
+    /// A TCP connection that just ended retains. A NOTIFICATION, or a hold timer that expired, retains only where
+    /// both sides set the N bit and it is no Hard Reset. What the owner stopped does not retain.
+    pub fn retains_routes(&self, negotiated: &Negotiated) -> bool {
+        let Some(peer) = &negotiated.graceful_restart else {
+            return false;
+        };
+        if peer.families.is_empty() {
+            return false;
+        }
+        let by_notification = negotiated.notification_retains;
+        match self {
+            Self::TransportFailed | Self::PeerRestarted => true,
+            Self::HoldTimerExpired(_) | Self::SendHoldTimerExpired(_) => by_notification,
+            Self::NotificationSent(message) | Self::NotificationReceived(message) => {
+                by_notification && !is_hard_reset(message)
+            }
+            Self::AdministrativeStop(Stop::Cease(cease)) => by_notification && !cease.is_hard(),
+            Self::AdministrativeStop(Stop::Silent) => false,
+        }
+    }
+}
+
+/// Cease/Hard Reset (RFC 8538 section 3).
+fn is_hard_reset(message: &Notification) -> bool {
+    (message.code.code, message.code.subcode) == (6, 9)
+}
+
+impl Cease {
+    /// Whether the peer should forget our routes even if it could retain them: it is sent inside a Hard Reset
+    /// (RFC 8538 section 5 leaves the choice to the sender).
+    pub fn is_hard(&self) -> bool {
+        match self {
+            Self::Shutdown(_) | Self::Deconfigured | Self::MaximumPrefixes { .. } => true,
+            Self::Reset(_) | Self::ConfigurationChange | Self::OutOfResources | Self::BfdDown => {
+                false
+            }
+        }
+    }
 }

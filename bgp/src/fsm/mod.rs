@@ -2,8 +2,14 @@
 //!
 //! [`Negotiated`] is what two OPENs agreed on, and is only built by `negotiate()`. [`Down`] is why a session fell.
 
+mod config;
 mod down;
+mod negotiate;
 mod negotiated;
+mod state;
 
-pub use down::Down;
+pub use config::{Config, GracefulRestartConfig, RemoteAsn};
+pub use down::{Cease, Down, Stop};
+pub use negotiate::negotiate;
 pub use negotiated::Negotiated;
+pub use state::State;

@@ -7,6 +7,7 @@ use crate::wire::capability::{GracefulRestart, LongLivedFamily, Role};
 
 /// What two OPENs agreed on. Immutable for the life of the session.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Negotiated {
     /// The peer's AS.
     pub peer_asn: Asn,
@@ -38,6 +39,8 @@ pub struct Negotiated {
     pub enhanced_route_refresh: bool,
     /// The peer's graceful restart capability, if both sides have it.
     pub graceful_restart: Option<GracefulRestart>,
+    /// Both sides set the N bit (RFC 8538): NOTIFICATIONs but Hard Reset, and hold timer expiry, retain routes too.
+    pub notification_retains: bool,
     /// The peer's long-lived graceful restart families, if both sides have it.
     pub long_lived: Vec<LongLivedFamily>,
     /// The peer's role, if it told one.

@@ -1,1 +1,32 @@
-//! Session.
+//! Sessions over TCP: the only sockets and the only clock of this crate.
+//!
+//! [`spawn`] starts one task per peer. The task owns the peer's state machine ([`crate::fsm::Peer`]), dials, takes
+//! what the [`Listener`] accepts, and carries out what the machine puts out. While a session is Established two more
+//! tasks serve it: a reader, which frames, decodes and hands batches of UPDATEs to the owner, and a writer.
+//!
+//! The owner of the routes is one thread. It reads [`Event`]s from one bounded channel that all peers share, and writes
+//! through each session's [`Outbox`]:
+//!
+//! ```text
+//!  socket -> reader task --Event, bounded: when full the socket is not read--> owner
+//!  socket <- writer task <--Outbox, bounded by bytes: refuses when full------- owner
+//! ```
+//!
+//! What always holds: the events of a session come in order: `Established`, then updates and refreshes, then `Down`, and
+//! nothing of it after that; a peer's next session begins after the `Down` of the one before. Nothing is lost between
+//! the two. Keepalives never wait for the owner, and a hold timer does not fire for octets that lie unread in our own
+//! socket because the owner is busy.
+
+mod event;
+mod handle;
+mod listener;
+mod outbox;
+mod peer;
+mod settings;
+
+pub use event::{Event, PeerKey, SessionId};
+pub use handle::{Counters, PeerHandle, PeerStatus, SessionStatus};
+pub use listener::{BindError, Candidate, ListenRange, Listener};
+pub use outbox::{Full, Outbox};
+pub use peer::spawn;
+pub use settings::{Password, PasswordError, PeerSettings, Scope, Ttl};

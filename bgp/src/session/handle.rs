@@ -1,0 +1,250 @@
+//! The owner's grip on a peer: commands in, status and counters out. Nothing here blocks or waits.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use tokio::net::TcpStream;
+use tokio::sync::{Notify, watch};
+
+use super::{PeerKey, PeerSettings, SessionId};
+use crate::fsm::{Cease, Down, Negotiated, State, Stop};
+use crate::wire::{MessageKind, Notification};
+
+/// A running peer. Dropping the handle stops the peer as [`Cease::Deconfigured`].
+#[derive(Debug)]
+pub struct PeerHandle {
+    pub(super) control: Arc<Control>,
+    pub(super) status: watch::Receiver<PeerStatus>,
+}
+
+impl PeerHandle {
+    /// The owner's name for the peer.
+    pub fn key(&self) -> PeerKey {
+        self.control.key
+    }
+
+    /// Ends the peer for good; [`PeerHandle::stopped`] waits until that is done. The first call decides how.
+    pub fn stop(&self, how: Stop) {
+        self.control.change(|commands| {
+            commands.stop.get_or_insert(how);
+        });
+    }
+
+    /// Ends the session and lets the peer come back.
+    pub fn reset(&self, cause: Cease) {
+        self.control.change(|commands| commands.reset = Some(cause));
+    }
+
+    /// Goes over to new settings. The session ends only if [`PeerSettings::needs_reset`] says so; else they count from
+    /// the next session on.
+    pub fn reconfigure(&self, settings: PeerSettings) {
+        self.control
+            .change(|commands| commands.reconfigure = Some(settings));
+    }
+
+    /// Gives the peer a connection that the listener accepted from a range of addresses.
+    pub fn accept(&self, candidate: super::Candidate) {
+        let (stream, _) = candidate.into_parts();
+        self.control.accept(stream);
+    }
+
+    /// What the peer does at this moment.
+    pub fn status(&self) -> PeerStatus {
+        self.status.borrow().clone()
+    }
+
+    /// Follows the status. Every change of state is seen or overtaken by a later one.
+    pub fn watch(&self) -> watch::Receiver<PeerStatus> {
+        self.status.clone()
+    }
+
+    /// Messages since the peer was spawned.
+    pub fn counters(&self) -> Counters {
+        self.control.counters.snapshot()
+    }
+
+    /// Waits until a stopped peer has said its last word and closed its sockets.
+    pub async fn stopped(&self) {
+        let mut status = self.status.clone();
+        // The sender lives as long as the peer's task.
+        while status.changed().await.is_ok() {}
+    }
+}
+
+impl Drop for PeerHandle {
+    fn drop(&mut self) {
+        self.stop(Stop::Cease(Cease::Deconfigured));
+    }
+}
+
+/// A peer at one moment.
+#[derive(Clone, Debug)]
+pub struct PeerStatus {
+    /// Its state.
+    pub state: State,
+    /// Since when.
+    pub since: Instant,
+    /// The session, while Established.
+    pub session: Option<SessionStatus>,
+    /// How many sessions were Established so far.
+    pub sessions: u64,
+    /// The latest end of a session, or failure of an attempt, and when.
+    pub last_down: Option<(Instant, Down)>,
+    /// The latest NOTIFICATION we sent, and when.
+    pub last_sent: Option<(Instant, Notification)>,
+    /// The latest NOTIFICATION we received, and when.
+    pub last_received: Option<(Instant, Notification)>,
+}
+
+/// An Established session.
+#[derive(Clone, Debug)]
+pub struct SessionStatus {
+    /// Its name in events.
+    pub session: SessionId,
+    /// What the two OPENs agreed on.
+    pub negotiated: Arc<Negotiated>,
+    /// Our end.
+    pub local: SocketAddr,
+    /// The peer's end.
+    pub remote: SocketAddr,
+    /// Whether we dialled.
+    pub dialled: bool,
+}
+
+/// Messages by kind, in both directions. Counts since the peer was spawned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    received: [u64; KINDS.len()],
+    sent: [u64; KINDS.len()],
+    /// Octets of messages received.
+    pub octets_received: u64,
+    /// Octets written to sockets.
+    pub octets_sent: u64,
+}
+
+/// Every kind, in the order of the counters.
+const KINDS: [MessageKind; 5] = [
+    MessageKind::Open,
+    MessageKind::Update,
+    MessageKind::Notification,
+    MessageKind::Keepalive,
+    MessageKind::RouteRefresh,
+];
+
+const fn index(kind: MessageKind) -> usize {
+    match kind {
+        MessageKind::Open => 0,
+        MessageKind::Update => 1,
+        MessageKind::Notification => 2,
+        MessageKind::Keepalive => 3,
+        MessageKind::RouteRefresh => 4,
+    }
+}
+
+impl Counters {
+    /// Messages of this kind that came.
+    pub fn received(&self, kind: MessageKind) -> u64 {
+        self.received[index(kind)]
+    }
+
+    /// Messages of this kind that went out.
+    pub fn sent(&self, kind: MessageKind) -> u64 {
+        self.sent[index(kind)]
+    }
+
+    /// Every kind with how many came and how many went out.
+    pub fn by_kind(&self) -> impl Iterator<Item = (MessageKind, u64, u64)> + '_ {
+        KINDS
+            .into_iter()
+            .map(|kind| (kind, self.received(kind), self.sent(kind)))
+    }
+}
+
+/// The counters as tasks count them. Relaxed: each stands for itself.
+#[derive(Debug, Default)]
+pub(super) struct LiveCounters {
+    received: [AtomicU64; KINDS.len()],
+    sent: [AtomicU64; KINDS.len()],
+    octets_received: AtomicU64,
+    octets_sent: AtomicU64,
+}
+
+impl LiveCounters {
+    pub(super) fn received(&self, kind: MessageKind, octets: usize) {
+        self.received[index(kind)].fetch_add(1, Ordering::Relaxed);
+        self.octets_received
+            .fetch_add(octets as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn sent(&self, kind: MessageKind, messages: u64) {
+        self.sent[index(kind)].fetch_add(messages, Ordering::Relaxed);
+    }
+
+    pub(super) fn wrote(&self, octets: usize) {
+        self.octets_sent.fetch_add(octets as u64, Ordering::Relaxed);
+    }
+
+    fn snapshot(&self) -> Counters {
+        let load = |counters: &[AtomicU64; KINDS.len()]| {
+            std::array::from_fn(|at| counters[at].load(Ordering::Relaxed))
+        };
+        Counters {
+            received: load(&self.received),
+            sent: load(&self.sent),
+            octets_received: self.octets_received.load(Ordering::Relaxed),
+            octets_sent: self.octets_sent.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// What the handle and the listener share with the peer's task. Bounded by its shape: the latest command of each kind.
+#[derive(Debug)]
+pub(super) struct Control {
+    pub(super) key: PeerKey,
+    commands: Mutex<Commands>,
+    changed: Notify,
+    pub(super) counters: LiveCounters,
+}
+
+/// What the peer's task has to do. A connection that arrives before the last one was looked at replaces it: the peer
+/// has given that one up.
+#[derive(Debug, Default)]
+pub(super) struct Commands {
+    pub(super) stop: Option<Stop>,
+    pub(super) reset: Option<Cease>,
+    pub(super) reconfigure: Option<PeerSettings>,
+    pub(super) accepted: Option<TcpStream>,
+}
+
+impl Control {
+    pub(super) fn new(key: PeerKey) -> Self {
+        Self {
+            key,
+            commands: Mutex::default(),
+            changed: Notify::new(),
+            counters: LiveCounters::default(),
+        }
+    }
+
+    pub(super) fn accept(&self, stream: TcpStream) {
+        self.change(|commands| commands.accepted = Some(stream));
+    }
+
+    /// Until there may be commands, then those. Empty ones are possible.
+    pub(super) async fn commands(&self) -> Commands {
+        self.changed.notified().await;
+        std::mem::take(&mut *self.lock())
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Commands)) {
+        change(&mut self.lock());
+        self.changed.notify_one();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Commands> {
+        // Commands are whole at every moment: a panicking thread leaves none half written.
+        self.commands.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
