@@ -1,17 +1,24 @@
 //! The routing information bases of a BGP speaker (RFC 4271 section 3.2), as a plain struct without threads, sockets
 //! or a clock: inputs and a `now` in, bytes for peers and changes for the FIB out.
 //!
+//! - [`Rib`]: the whole as its owner sees it.
 //! - [`attrs`]: attribute sets, interned once, with what the decision process compares kept beside each.
 //! - [`policy`]: ordered match/action rules for import and export.
 //! - [`peer`]: how a peer is treated: what the intent says, and what its session negotiated.
 //! - [`originate`]: the routes that this node originates, and to whom.
-//! - `table`: Adj-RIB-In and Loc-RIB, the decision process, multipath, next-hop tracking, stale paths.
+//! - [`table`]: Adj-RIB-In and Loc-RIB, the decision process, multipath, next-hop tracking, stale paths.
 //! - `export`: Adj-RIB-Out as update groups.
 
 pub mod attrs;
+mod facade;
 pub mod originate;
 pub mod peer;
 pub mod policy;
+mod slab;
+pub mod table;
+mod transport;
 
+pub use facade::{FibNextHop, FibRoute, Multipath, PeerCounts, Rib, RibConfig, RibEvent};
 pub use originate::{AdvertisementId, Offer, Originated};
 pub use peer::{PeerConfig, PeerId, PeerKind, SessionInfo};
+pub use transport::Transport;

@@ -39,6 +39,9 @@ pub struct PeerConfig {
     pub transit: bool,
     /// How often our own AS may stand in a received AS_PATH.
     pub allow_own_as: u8,
+    /// Routes of this external peer must have its AS first in their AS_PATH (RFC 4271 6.3). On by default; off for route
+    /// servers.
+    pub enforce_first_as: bool,
     /// Replaces the next hop of routes passed on to an internal peer by our own address.
     pub next_hop_self: bool,
     /// Removes private AS numbers from the AS_PATH sent to this external peer.
@@ -64,4 +67,22 @@ pub struct SessionInfo {
     pub interface: Option<u32>,
     /// Whether the peer is directly connected, so that third-party next hops can be passed on (RFC 4271 5.1.3).
     pub single_hop: bool,
+}
+
+impl PeerConfig {
+    /// A peer of this kind with every other setting at its default: no policies, nothing advertised, no limit.
+    pub fn new(kind: PeerKind) -> Self {
+        Self {
+            kind,
+            import: Vec::new(),
+            export: Vec::new(),
+            advertisements: BTreeSet::new(),
+            transit: false,
+            allow_own_as: 0,
+            enforce_first_as: true,
+            next_hop_self: false,
+            remove_private_as: false,
+            max_prefixes: None,
+        }
+    }
 }

@@ -1,7 +1,18 @@
 //! Interned attribute sets.
 //!
 //! A full table has one set per 5.5 routes, so a path stores a four-byte [`AttrId`] and the set stands here once, with a
-//! count of its users and a [`Summary`] of what the decision process compares.
+//! count of its users and a [`Summary`] of what the decision process compares. Sets are found by their canonical bytes
+//! and next hop in a randomly seeded table (peers choose the bytes). The Adj-RIB-In counts one use per path, the
+//! Adj-RIB-Out one per route it remembers; with the last use a set is gone and its index is free again.
+
+mod interner;
+mod next_hop;
+mod summary;
+
+pub use interner::AttrInterner;
+pub(crate) use next_hop::NextHops;
+pub use next_hop::{NextHopResolver, Resolution};
+pub use summary::{DEFAULT_LOCAL_PREF, Flags, Identity, NextHopIndex, Summary};
 
 use bgp::types::NextHop;
 use bgp::wire::AttributeSet;

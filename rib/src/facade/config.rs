@@ -1,0 +1,128 @@
+//! What the owner tells the RIB of itself and hears back.
+
+use std::time::Duration;
+
+use bgp::types::{Asn, BgpIdentifier, Family};
+
+use crate::attrs::Identity;
+use crate::peer::PeerId;
+
+/// How this speaker decides. A change is applied to the tables without any session reset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RibConfig {
+    /// Our AS.
+    pub asn: Asn,
+    /// Our BGP identifier.
+    pub router_id: BgpIdentifier,
+    /// Our cluster ID as a route reflector; usually the BGP identifier.
+    pub cluster_id: BgpIdentifier,
+    /// How many equal paths are used.
+    pub multipath: Multipath,
+    /// Compares MULTI_EXIT_DISC across neighbouring ASes too (off in RFC 4271 9.1.2.2 c).
+    pub always_compare_med: bool,
+    /// How long a peer may take from Established to its End-of-RIB before its stale paths go and convergence no longer
+    /// waits for it.
+    pub end_of_rib_wait: Duration,
+    /// How long after the gate opened convergence waits for peers that are not Established.
+    pub convergence_wait: Duration,
+}
+
+/// Multipath selection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Multipath {
+    /// Most paths selected for one prefix, 1 to 255; 1 is no multipath.
+    pub max_paths: u8,
+    /// Equal length of AS_PATH is enough; otherwise its content must be equal too.
+    pub relax_as_path: bool,
+}
+
+impl RibConfig {
+    /// The defaults of a speaker with this AS and identifier: multipath over 64 paths with relaxed AS_PATH.
+    pub fn new(asn: Asn, router_id: BgpIdentifier) -> Self {
+        Self {
+            asn,
+            router_id,
+            cluster_id: router_id,
+            multipath: Multipath {
+                max_paths: 64,
+                relax_as_path: true,
+            },
+            always_compare_med: false,
+            end_of_rib_wait: Duration::from_secs(120),
+            convergence_wait: Duration::from_secs(120),
+        }
+    }
+
+    pub(crate) fn identity(&self) -> Identity {
+        Identity {
+            asn: self.asn,
+            router_id: self.router_id,
+            cluster_id: self.cluster_id,
+        }
+    }
+}
+
+/// What the owner should know or do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RibEvent {
+    /// A peer's accepted prefixes went over [`PeerConfig::max_prefixes`](crate::PeerConfig::max_prefixes). The session should
+    /// be closed with Cease, Maximum Number of Prefixes Reached (RFC 4486). Told once per session and family.
+    PrefixLimit {
+        /// The peer.
+        peer: PeerId,
+        /// The family.
+        family: Family,
+        /// The limit.
+        limit: u32,
+    },
+    /// The peer's End-of-RIB of a family arrived.
+    EndOfRib {
+        /// The peer.
+        peer: PeerId,
+        /// The family.
+        family: Family,
+    },
+    /// A peer did not come back in time: its retained paths of a family are being removed, or are stale for long
+    /// (RFC 9494) from now on.
+    RestartTimeExpired {
+        /// The peer.
+        peer: PeerId,
+        /// The family.
+        family: Family,
+        /// Whether the paths are kept as long-lived stale ones.
+        long_lived: bool,
+    },
+    /// Every peer's End-of-RIB arrived or was waited for long enough: the FIB may be swept.
+    Converged,
+}
+
+/// What the FIB should hold for a prefix.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FibRoute {
+    /// Forward over these, at least one, each gateway and interface once.
+    Forward(smallvec::SmallVec<[FibNextHop; 2]>),
+    /// Drop: the unused part of an aggregate that this node originates.
+    Blackhole,
+}
+
+/// One way of a FIB route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FibNextHop {
+    /// The router on the link. It may be of the other family (RFC 8950).
+    pub gateway: std::net::IpAddr,
+    /// The interface.
+    pub ifindex: u32,
+    /// Its share among the others, 1 to 256.
+    pub weight: u16,
+}
+
+/// Counts of a peer's routes in one family, kept without a walk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PeerCounts {
+    /// Paths received, rejected ones and stale ones included.
+    pub received: u32,
+    /// Paths of those that are not rejected.
+    pub accepted: u32,
+    /// Routes that the peer was told and not told otherwise since.
+    pub advertised: u32,
+}

@@ -1,0 +1,5 @@
+//! Adj-RIB-In and Loc-RIB of one family.
+
+mod view;
+
+pub use view::{Cursor, LocPath, LocRib, PathSource, Walk};
