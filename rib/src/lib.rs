@@ -7,9 +7,10 @@
 //! - [`peer`]: how a peer is treated: what the intent says, and what its session negotiated.
 //! - [`originate`]: the routes that this node originates, and to whom.
 //! - [`table`]: Adj-RIB-In and Loc-RIB, the decision process, multipath, next-hop tracking, stale paths.
-//! - `export`: Adj-RIB-Out as update groups.
+//! - [`export`]: Adj-RIB-Out as update groups.
 
 pub mod attrs;
+pub mod export;
 mod facade;
 pub mod originate;
 pub mod peer;

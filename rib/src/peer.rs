@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use bgp::fsm::Negotiated;
+use ipnet::IpNet;
 
 use crate::originate::AdvertisementId;
 use crate::policy::Policy;
@@ -65,6 +66,9 @@ pub struct SessionInfo {
     pub local_link_local: Option<Ipv6Addr>,
     /// The interface of the session if the peer is directly connected: the scope of link-local next hops.
     pub interface: Option<u32>,
+    /// The networks of the session's interface: next hops within one of them are the peer's neighbours too, if it is
+    /// directly connected. Empty is always safe.
+    pub subnets: Vec<IpNet>,
     /// Whether the peer is directly connected, so that third-party next hops can be passed on (RFC 4271 5.1.3).
     pub single_hop: bool,
 }

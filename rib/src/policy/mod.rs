@@ -1,11 +1,32 @@
 //! Import and export policy: ordered match/action rules.
 //!
 //! A peer has a list of policies. The first rule that matches and is final decides; a route that no rule of any policy
-//! decides is accepted. Rules with [`Action::Continue`] change attributes and go on.
+//! decides is accepted. Rules with [`Action::Continue`] change attributes and go on: later rules see the change.
+//!
+//! [`Chain`] evaluates a list. Import and export share it. What decided is kept as a [`RuleRef`], two small numbers.
+//!
+//! # Built-in rules
+//!
+//! They apply whatever the policies say, before the policies run, and are not written as rules:
+//!
+//! - Import, in `table`: the loop checks of AS_PATH (RFC 4271 9.1.2), ORIGINATOR_ID and CLUSTER_LIST (RFC 4456 8).
+//! - Export, in [`crate::export`]: who is told what at all: Advertisements, transit and reflection, the well-known
+//!   communities (RFC 1997), Only to Customer (RFC 9234), long-lived stale routes (RFC 9494). [`crate::export::Suppressed`]
+//!   lists them. Attributes that never cross an AS border (LOCAL_PREF, a learned MED) are taken away before export
+//!   policies run, so a MED set by a policy is sent; next hop and our own AS are put in after they ran.
+//!
+//! Policies that are absent accept everything. That replaces the default of RFC 8212: a node tells no peer more than its
+//! Advertisements offer.
 
 use bgp::types::{Asn, Community, ExtendedCommunity, LargeCommunity};
 use bgp::wire::attribute::Origin;
 use ipnet::IpNet;
+
+mod eval;
+#[cfg(test)]
+mod tests;
+
+pub use eval::{Accepted, Chain, RuleRef, Signature, Verdict};
 
 /// A named list of rules.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

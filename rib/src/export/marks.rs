@@ -1,0 +1,156 @@
+//! Sets of slots: one bit each, so that a set is bounded by the table whatever happens in it.
+
+use super::Slot;
+
+/// A set of slots with its size, walked in slot order.
+#[derive(Debug, Default)]
+pub(super) struct Marks {
+    words: Vec<u64>,
+    len: usize,
+}
+
+impl Marks {
+    /// How many slots are marked.
+    pub(super) const fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    pub(super) fn contains(&self, slot: Slot) -> bool {
+        let (word, bit) = place(slot);
+        self.words.get(word).is_some_and(|word| word & bit != 0)
+    }
+
+    /// Marks a slot. Returns whether it was not marked before.
+    pub(super) fn insert(&mut self, slot: Slot) -> bool {
+        let (word, bit) = place(slot);
+        if self.words.len() <= word {
+            self.words.resize(word + 1, 0);
+        }
+        let new = self.words[word] & bit == 0;
+        self.words[word] |= bit;
+        self.len += usize::from(new);
+        new
+    }
+
+    /// Takes a mark away. Returns whether there was one.
+    pub(super) fn remove(&mut self, slot: Slot) -> bool {
+        let (word, bit) = place(slot);
+        let had = self.contains(slot);
+        if had {
+            self.words[word] &= !bit;
+            self.len -= 1;
+            if self.len == 0 {
+                self.words = Vec::new();
+            }
+        }
+        had
+    }
+
+    /// The first marked slot at or after this one.
+    pub(super) fn next_from(&self, slot: Slot) -> Option<Slot> {
+        if self.is_empty() {
+            return None;
+        }
+        let (first, bit) = place(slot);
+        let mut mask = !(bit - 1);
+        for (number, word) in self.words.iter().enumerate().skip(first) {
+            let rest = word & mask;
+            if rest != 0 {
+                return Some(Slot(number as u32 * 64 + rest.trailing_zeros()));
+            }
+            mask = !0;
+        }
+        None
+    }
+}
+
+const fn place(slot: Slot) -> (usize, u64) {
+    (slot.0 as usize / 64, 1 << (slot.0 % 64))
+}
+
+/// Slots to look at again, in the order in which they came, each once.
+///
+/// The order keeps routes together that arrived together, and those share attributes: it is what makes packing good.
+#[derive(Debug, Default)]
+pub(super) struct Dirty {
+    queue: Vec<Slot>,
+    marks: Marks,
+}
+
+impl Dirty {
+    pub(super) fn insert(&mut self, slot: Slot) {
+        if self.marks.insert(slot) {
+            self.queue.push(slot);
+        }
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// Takes up to so many slots out, oldest first.
+    pub(super) fn take(&mut self, limit: usize, into: &mut Vec<Slot>) {
+        into.clear();
+        if limit >= self.queue.len() {
+            std::mem::swap(&mut self.queue, into);
+        } else {
+            into.extend(self.queue.drain(..limit));
+        }
+        for slot in into.iter() {
+            self.marks.remove(*slot);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn marks_are_a_set_of_slots(ops in prop::collection::vec((any::<bool>(), 0u32..200), 0..200)) {
+            let mut marks = Marks::default();
+            let mut model = BTreeSet::new();
+            for (insert, slot) in ops {
+                if insert {
+                    prop_assert_eq!(marks.insert(Slot(slot)), model.insert(slot));
+                } else {
+                    prop_assert_eq!(marks.remove(Slot(slot)), model.remove(&slot));
+                }
+                prop_assert_eq!(marks.len(), model.len());
+            }
+            let mut walked = BTreeSet::new();
+            let mut at = Slot(0);
+            while let Some(slot) = marks.next_from(at) {
+                prop_assert!(marks.contains(slot));
+                walked.insert(slot.0);
+                at = Slot(slot.0 + 1);
+            }
+            prop_assert_eq!(walked, model);
+        }
+    }
+
+    #[test]
+    fn a_dirty_slot_is_taken_once_and_in_order_of_arrival() {
+        let mut dirty = Dirty::default();
+        for slot in [7, 3, 7, 9, 3] {
+            dirty.insert(Slot(slot));
+        }
+        let mut taken = Vec::new();
+        dirty.take(2, &mut taken);
+        assert_eq!(taken, [Slot(7), Slot(3)]);
+        dirty.insert(Slot(7));
+        dirty.take(10, &mut taken);
+        assert_eq!(taken, [Slot(9), Slot(7)]);
+        assert!(dirty.is_empty());
+    }
+}
