@@ -3,13 +3,26 @@
 //! - [`model`]: the answers, as plain serde types. They are the agent's only way of describing itself: the commands'
 //!   tables, `-o json`, the metrics and the readiness probe are all made from them.
 //! - [`backend`]: the trait that the running agent implements to fill the model.
-//! - [`protocol`]: requests and replies as lines of JSON over a Unix socket.
+//! - [`protocol`]: requests and replies as lines of JSON over a Unix socket; [`socket`], [`server`] and [`client`] carry them.
+//! - [`readiness`]: whether the node should get traffic.
 //!
 //! The model is stable: fields are added, never renamed or removed within one [`protocol::VERSION`].
 
 pub mod backend;
+pub mod client;
+#[cfg(test)]
+pub(crate) mod fake;
 pub mod model;
 pub mod protocol;
+pub mod readiness;
+pub mod server;
+pub mod socket;
+#[cfg(test)]
+mod tests;
 
 pub use backend::{Backend, Batches, Closed};
+pub use client::{Client, ClientError};
 pub use protocol::{ControlError, DEFAULT_SOCKET};
+pub use readiness::Health;
+pub use server::serve;
+pub use socket::{ControlSocket, SocketError};

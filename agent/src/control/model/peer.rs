@@ -120,6 +120,20 @@ impl Peer {
     pub fn is_established(&self) -> bool {
         self.state == SessionState::Established
     }
+
+    /// Why there is no session, as far as that is known: what blocks it, else why the last attempt failed or the last
+    /// session fell.
+    pub fn trouble(&self) -> Option<String> {
+        if self.is_established() {
+            return None;
+        }
+        if let Some(blocked) = &self.blocked {
+            return Some(blocked.clone());
+        }
+        let errors = [&self.last_connect_error, &self.last_down];
+        let latest = errors.into_iter().flatten().min_by_key(|e| e.ago_seconds)?;
+        Some(latest.to_string())
+    }
 }
 
 /// How a peer came to be.
@@ -376,6 +390,22 @@ pub struct SessionError {
     /// The shutdown communication that came along (RFC 9003).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub communication: Option<String>,
+}
+
+impl fmt::Display for SessionError {
+    /// The text and what the other side had to say about it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.direction {
+            Some(Direction::Sent) => f.write_str("sent ")?,
+            Some(Direction::Received) => f.write_str("received ")?,
+            None => {}
+        }
+        f.write_str(&self.text)?;
+        match &self.communication {
+            Some(text) => write!(f, ": \"{text}\""),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Graceful restart with a peer (RFC 4724, RFC 8538, RFC 9494).

@@ -4,11 +4,23 @@ use std::fmt;
 use std::str::FromStr;
 
 use bgp::types::Family;
+use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// An address family as text: `ipv4-unicast`, `ipv6-unicast`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FamilyName(pub Family);
+
+impl FamilyName {
+    /// Whether a prefix belongs to the family.
+    pub fn has(self, prefix: &IpNet) -> bool {
+        let family = match prefix {
+            IpNet::V4(_) => Family::IPV4_UNICAST,
+            IpNet::V6(_) => Family::IPV6_UNICAST,
+        };
+        self.0 == family
+    }
+}
 
 impl From<Family> for FamilyName {
     fn from(family: Family) -> Self {
