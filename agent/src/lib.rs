@@ -1,5 +1,8 @@
 //! The node agent of Routelet: everything around the protocol (crate `bgp`) and the routes (crate `rib`).
 
+pub mod cluster;
 pub mod control;
+pub mod crd;
 pub mod fib;
+pub mod intent;
 pub mod run;

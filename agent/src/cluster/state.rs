@@ -1,0 +1,233 @@
+//! The index of cluster state: our own kinds whole, Kubernetes' kinds reduced to the fields that are used.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use serde::Serialize;
+
+use crate::crd::selector::Labels;
+use crate::crd::{AdvertisementSpec, IpFamily, PeerSpec, RoutePolicySpec, RouterSpec};
+
+/// Everything that decides what nodes do. Cheap to clone; equal states lead to equal intents.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ClusterState {
+    /// By name.
+    pub routers: BTreeMap<String, Arc<Object<RouterSpec>>>,
+    /// By name.
+    pub peers: BTreeMap<String, Arc<Object<PeerSpec>>>,
+    /// By name.
+    pub advertisements: BTreeMap<String, Arc<Object<AdvertisementSpec>>>,
+    /// By name.
+    pub policies: BTreeMap<String, Arc<Object<RoutePolicySpec>>>,
+    /// By name.
+    pub nodes: BTreeMap<String, Arc<Node>>,
+    /// Labels of namespaces, by name. One that is missing has no labels but its name's.
+    pub namespaces: BTreeMap<String, Arc<Labels>>,
+    /// By namespace and name.
+    pub services: BTreeMap<ObjectKey, Arc<Service>>,
+    /// By namespace and name.
+    pub endpoint_slices: BTreeMap<ObjectKey, Arc<EndpointSlice>>,
+}
+
+/// An object of one of our kinds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Object<S> {
+    /// `metadata.name`.
+    pub name: String,
+    /// `metadata.labels`.
+    pub labels: Labels,
+    /// `spec`.
+    pub spec: S,
+}
+
+/// Namespace and name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct ObjectKey {
+    /// `metadata.namespace`.
+    pub namespace: String,
+    /// `metadata.name`.
+    pub name: String,
+}
+
+impl ObjectKey {
+    /// The key of an object.
+    pub fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
+        Self {
+            namespace: namespace.into(),
+            name: name.into(),
+        }
+    }
+}
+
+impl fmt::Display for ObjectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// An object by kind, namespace (empty if cluster-scoped) and name. Shown as `Peer tor-a`, `Service shop/web`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct ObjectRef {
+    /// `kind`.
+    pub kind: String,
+    /// `metadata.namespace`; empty for cluster-scoped kinds.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub namespace: String,
+    /// `metadata.name`.
+    pub name: String,
+}
+
+impl ObjectRef {
+    /// A cluster-scoped object.
+    pub fn cluster(kind: &str, name: &str) -> Self {
+        Self {
+            kind: kind.to_owned(),
+            namespace: String::new(),
+            name: name.to_owned(),
+        }
+    }
+
+    /// An object in a namespace.
+    pub fn namespaced(kind: &str, key: &ObjectKey) -> Self {
+        Self {
+            kind: kind.to_owned(),
+            namespace: key.namespace.clone(),
+            name: key.name.clone(),
+        }
+    }
+}
+
+impl fmt::Display for ObjectRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ", self.kind)?;
+        if !self.namespace.is_empty() {
+            write!(f, "{}/", self.namespace)?;
+        }
+        f.write_str(&self.name)
+    }
+}
+
+/// What is used of a Node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Node {
+    /// `metadata.name`.
+    pub name: String,
+    /// `metadata.labels`.
+    pub labels: Labels,
+    /// `metadata.annotations`.
+    pub annotations: Labels,
+    /// `spec.podCIDRs` and `spec.podCIDR`, each once, host bits zero, in their order.
+    pub pod_cidrs: Vec<IpNet>,
+    /// `status.addresses` of type InternalIP, in their order.
+    pub internal_ips: Vec<IpAddr>,
+    /// The condition `NetworkUnavailable` is `True`.
+    pub network_unavailable: bool,
+}
+
+impl Node {
+    /// The first InternalIP of a family.
+    pub fn internal_ip(&self, family: IpFamily) -> Option<IpAddr> {
+        self.internal_ips
+            .iter()
+            .copied()
+            .find(|a| IpFamily::of(*a) == family)
+    }
+}
+
+/// What is used of a Service.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Service {
+    /// Namespace and name.
+    pub key: ObjectKey,
+    /// `metadata.labels`.
+    pub labels: Labels,
+    /// `spec.type`.
+    pub service_type: ServiceType,
+    /// `spec.clusterIPs` (and `clusterIP`) without `None`.
+    pub cluster_ips: Vec<IpAddr>,
+    /// `spec.clusterIP` is `None`.
+    pub headless: bool,
+    /// `spec.externalIPs`.
+    pub external_ips: Vec<IpAddr>,
+    /// `status.loadBalancer.ingress` with an address.
+    pub ingress: Vec<LoadBalancerIngress>,
+    /// `spec.loadBalancerClass`.
+    pub load_balancer_class: Option<String>,
+    /// `spec.externalTrafficPolicy`, default `Cluster`.
+    pub external_traffic_policy: TrafficPolicy,
+    /// `spec.internalTrafficPolicy`, default `Cluster`.
+    pub internal_traffic_policy: TrafficPolicy,
+}
+
+/// `spec.type` of a Service.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ServiceType {
+    /// A virtual address inside the cluster; the default.
+    #[default]
+    ClusterIp,
+    /// That, and a port on every node.
+    NodePort,
+    /// That, and addresses for the outside.
+    LoadBalancer,
+    /// A DNS name; there is nothing to route.
+    ExternalName,
+}
+
+impl fmt::Display for ServiceType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::ClusterIp => "ClusterIP",
+            Self::NodePort => "NodePort",
+            Self::LoadBalancer => "LoadBalancer",
+            Self::ExternalName => "ExternalName",
+        })
+    }
+}
+
+/// `externalTrafficPolicy` or `internalTrafficPolicy`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub enum TrafficPolicy {
+    /// Any endpoint will do.
+    #[default]
+    Cluster,
+    /// Only endpoints on the node that the traffic arrives at.
+    Local,
+}
+
+/// One entry of `status.loadBalancer.ingress`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoadBalancerIngress {
+    /// `ip`.
+    pub ip: IpAddr,
+    /// `ipMode` is `Proxy`: the load balancer terminates the traffic itself.
+    pub proxy: bool,
+}
+
+/// What is used of an EndpointSlice. Slices of type FQDN are not kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndpointSlice {
+    /// Namespace and name of the slice.
+    pub key: ObjectKey,
+    /// The Service: the label `kubernetes.io/service-name`.
+    pub service: String,
+    /// `addressType`.
+    pub family: IpFamily,
+    /// The endpoints.
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// One endpoint, with Kubernetes' defaults for absent conditions filled in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// `nodeName`.
+    pub node: Option<Arc<str>>,
+    /// `conditions.ready`; absent is ready.
+    pub ready: bool,
+    /// `conditions.serving`; absent is as `ready` says.
+    pub serving: bool,
+    /// `conditions.terminating`; absent is not.
+    pub terminating: bool,
+}

@@ -1,0 +1,267 @@
+//! `Peer`: whom selected nodes peer with.
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::text::{Address, Cidr, Lapse, PeerAs};
+use super::{IpFamily, LabelSelector, ValueFrom};
+
+/// Whom the selected nodes peer with. One of `address`, `addressFrom`, `interface`, `gateway`, `nodes` and `range` says
+/// where the peer is; `asn` or `asnFrom` says which AS it is in.
+#[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "routelet.dev",
+    version = "v1alpha1",
+    kind = "Peer",
+    derive = "PartialEq",
+    category = "routelet",
+    doc = "Whom selected nodes peer with: an address, an interface, the default gateway, other nodes, or a range.",
+    printcolumn(name = "Address", type_ = "string", json_path = ".spec.address"),
+    printcolumn(name = "AS", type_ = "string", json_path = ".spec.asn"),
+    printcolumn(
+        name = "Interface",
+        type_ = "string",
+        json_path = ".spec.interface",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp"
+    )
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new(
+        "[has(self.address), has(self.addressFrom), has(self.interface), has(self.gateway), has(self.nodes), \
+         has(self.range)].filter(x, x).size() == 1"
+    ).message("give exactly one of address, addressFrom, interface, gateway, nodes and range"),
+    validation = Rule::new("has(self.asn) != has(self.asnFrom)").message("give asn or asnFrom"),
+    validation = Rule::new("!(has(self.ebgpMultihop) && has(self.ttlSecurity))")
+        .message("give ebgpMultihop or ttlSecurity, not both"),
+)]
+pub struct PeerSpec {
+    /// The nodes that have this peer; absent: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_selector: Option<LabelSelector>,
+    /// The peer's address. A link-local one needs `sourceInterface`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<Address>,
+    /// Takes the peer's address from a label or annotation of the Node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address_from: Option<ValueFrom>,
+    /// The interface whose only neighbour is the peer (unnumbered): its link-local address is found by router
+    /// advertisements.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interface: Option<String>,
+    /// The peer is the node's default gateway of this family.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<IpFamily>,
+    /// The peers are other nodes, such as route reflectors.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nodes: Option<NodesTarget>,
+    /// Any address of this prefix may connect and becomes a peer of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub range: Option<Cidr>,
+    /// The peer's AS: a number, `internal` (our own) or `external` (any other).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asn: Option<PeerAs>,
+    /// Takes the peer's AS from a label or annotation of the Node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asn_from: Option<ValueFrom>,
+    /// The TCP port that is dialled. Default 179.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: Option<u16>,
+    /// Our own address on the session, of the family of the peer's. Default: the kernel chooses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub local_address: Option<Address>,
+    /// Takes our own address on the session from a label or annotation of the Node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub local_address_from: Option<ValueFrom>,
+    /// The interface that the session is bound to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_interface: Option<String>,
+    /// Timers.
+    #[serde(default)]
+    pub timers: Timers,
+    /// Password of the session (TCP MD5, RFC 2385).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<PasswordSpec>,
+    /// How many hops away an external peer may be, 2 to 255. Absent: it is directly connected (TTL 1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 2, max = 255))]
+    pub ebgp_multihop: Option<u8>,
+    /// Accept packets only from so few hops away (GTSM, RFC 5082). The peer must do the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl_security: Option<TtlSecurity>,
+    /// Never dial, only accept.
+    #[serde(default)]
+    pub passive: bool,
+    /// Bidirectional forwarding detection (RFC 5880).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bfd: Option<BfdSpec>,
+    /// The families to exchange. Default: both, over either transport.
+    #[serde(default = "both_families")]
+    pub families: Vec<IpFamily>,
+    /// Ask the peer for several paths to one prefix (RFC 7911).
+    #[serde(default)]
+    pub add_path: AddPath,
+    /// Our role towards the peer (RFC 9234). External peers only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<RoleSpec>,
+    /// Refuse a peer that tells no role.
+    #[serde(default)]
+    pub role_strict: bool,
+    /// How often our own AS may stand in the AS_PATH of an accepted route, 0 to 10.
+    #[serde(default, rename = "allowOwnAS")]
+    #[schemars(range(min = 0, max = 10))]
+    pub allow_own_as: u8,
+    /// The most prefixes per family that the peer may send; beyond that the session ends. Absent: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_prefixes: Option<u32>,
+    /// Remove private AS numbers from the AS_PATH sent to this external peer.
+    #[serde(default, rename = "removePrivateAS")]
+    pub remove_private_as: bool,
+    /// Replace the next hop of routes passed on to this internal peer by our own address.
+    #[serde(default)]
+    pub next_hop_self: bool,
+    /// The peer is a client of ours: routes are reflected to and from it (RFC 4456). Internal peers only.
+    #[serde(default)]
+    pub route_reflector_client: bool,
+    /// Graceful restart with this peer. Default: as the Router says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub graceful_restart: Option<bool>,
+    /// IPv4 routes with IPv6 next hops (RFC 8950). Default: on sessions over IPv6.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extended_next_hop: Option<bool>,
+    /// RoutePolicies for what the peer tells us, in order. The guard rails always apply.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub import: Vec<String>,
+    /// RoutePolicies for what we tell the peer, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub export: Vec<String>,
+}
+
+fn both_families() -> Vec<IpFamily> {
+    IpFamily::ALL.to_vec()
+}
+
+/// Other nodes as peers. The sessions exist at both ends: the nodes that the Peer's nodeSelector selects have one with
+/// each node selected here, and those have one with each of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct NodesTarget {
+    /// The nodes to peer with; absent: all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub selector: Option<LabelSelector>,
+    /// These nodes are route reflectors (RFC 4456) and the others their clients. Nodes served by a reflector leave the
+    /// full mesh among each other.
+    pub reflectors: bool,
+    /// The family of addresses that sessions use where two nodes have both. Default: ipv4.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transport: Option<IpFamily>,
+}
+
+/// Timers of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Timers {
+    /// The hold time to propose: 0s (none), or 3s to 65535s in whole seconds.
+    pub hold: Lapse,
+    /// How often to send KEEPALIVE, at least 1s. Default: a third of the hold time agreed on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keepalive: Option<Lapse>,
+    /// The longest wait between two attempts to connect.
+    pub connect_retry: Lapse,
+}
+
+impl Default for Timers {
+    fn default() -> Self {
+        Self {
+            hold: Lapse::seconds(90),
+            keepalive: None,
+            connect_retry: Lapse::seconds(5),
+        }
+    }
+}
+
+/// Where a session's password stands. Give one of both.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct PasswordSpec {
+    /// A key of a Secret in the agent's namespace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<SecretRef>,
+    /// A file on the node, for use without a cluster. White space at its end is not part of the password.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+}
+
+/// A key of a Secret in the agent's namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretRef {
+    /// The Secret's name.
+    pub name: String,
+    /// The key in its data. Default: `password`.
+    #[serde(default = "password_key")]
+    pub key: String,
+}
+
+fn password_key() -> String {
+    "password".to_owned()
+}
+
+/// Accept packets only from so few hops away (GTSM, RFC 5082).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TtlSecurity {
+    /// The most hops, 1 to 254; 1 is a direct neighbour.
+    #[schemars(range(min = 1, max = 254))]
+    pub hops: u8,
+}
+
+/// Bidirectional forwarding detection (RFC 5880).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct BfdSpec {
+    /// How often to send and to expect packets, 10ms to 60s.
+    pub interval: Lapse,
+    /// How many may be lost before the path counts as down, 1 to 255.
+    #[schemars(range(min = 1, max = 255))]
+    pub multiplier: u8,
+}
+
+impl Default for BfdSpec {
+    fn default() -> Self {
+        Self {
+            interval: Lapse(std::time::Duration::from_millis(300)),
+            multiplier: 3,
+        }
+    }
+}
+
+/// Several paths to one prefix (RFC 7911).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct AddPath {
+    /// Whether to ask the peer for them.
+    pub receive: bool,
+}
+
+/// Our role towards a peer (RFC 9234 section 4.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum RoleSpec {
+    /// We are the peer's transit provider.
+    Provider,
+    /// We are a route server, the peer its client.
+    RouteServer,
+    /// We are a client of the peer, a route server.
+    RouteServerClient,
+    /// We are the peer's customer.
+    Customer,
+    /// We are lateral peers.
+    Peer,
+}

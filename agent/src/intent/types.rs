@@ -1,0 +1,600 @@
+//! What [`super::intend`] says.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bgp::fsm::{Config, GracefulRestartConfig};
+use bgp::session::{Password, PeerSettings, Scope, Ttl};
+use bgp::types::{Asn, BgpIdentifier};
+use ipnet::IpNet;
+use rib::policy::Policy;
+use rib::{AdvertisementId, Originated, PeerConfig};
+use serde::Serialize;
+
+use crate::cluster::{ObjectKey, ObjectRef, ServiceType, TrafficPolicy};
+use crate::crd::advertisement::AddressKind;
+use crate::crd::selector::Labels;
+use crate::fib::GuardRails;
+
+/// All that a node is to do, and why. Lists are sorted, so that equal intents are equal values.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Intent {
+    /// The node that this is for.
+    pub node: String,
+    /// The node itself.
+    pub router: RouterSettings,
+    /// Its peers, ascending by name, each name once.
+    pub peers: Vec<PeerIntent>,
+    /// What it originates, ascending by prefix, each prefix once, each with at least one justification.
+    pub originated: Vec<OriginatedRoute>,
+    /// What it would originate but for a rule.
+    pub suppressed: Vec<Suppressed>,
+    /// The decision on every address of every Service.
+    pub services: BTreeMap<ObjectKey, ServiceDecision>,
+    /// Names of Advertisements by number, also of the built-in ones. A number hangs on the name alone, so that it stays
+    /// what it was when others come and go.
+    pub advertisements: BTreeMap<AdvertisementId, String>,
+    /// Policies by name.
+    pub policies: BTreeMap<String, Arc<Policy>>,
+    /// What is not as the operator may think, sorted.
+    pub warnings: Vec<Warning>,
+}
+
+/// The node as a BGP speaker.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RouterSettings {
+    /// The Router object; `None`: built-in defaults.
+    pub object: Option<String>,
+    /// Our AS.
+    pub asn: Asn,
+    /// Our BGP identifier.
+    pub router_id: BgpIdentifier,
+    /// Our cluster ID as a route reflector (RFC 4456).
+    pub cluster_id: BgpIdentifier,
+    /// Where to listen; `None`: nowhere.
+    pub listen: Option<ListenIntent>,
+    /// The most paths used at once for one prefix; 1: no multipath.
+    pub max_paths: u16,
+    /// Whether paths with different AS_PATHs of one length may be used together.
+    pub relax_as_path: bool,
+    /// Whether graceful restart is offered, and how long peers should keep our routes.
+    pub restart_time: Option<Duration>,
+    /// The forwarding table; `None`: nothing learned is installed. Blackholes of aggregates are then not either.
+    pub fib: Option<FibIntent>,
+    /// Whether learned routes are passed on between external peers.
+    pub transit: bool,
+    /// Whether traffic is to be led away from this node.
+    pub drain: bool,
+    /// The node's IPv4 InternalIP: the next hop of IPv4 routes on sessions without an IPv4 address of ours.
+    pub node_ipv4: Option<Ipv4Addr>,
+    /// The node's IPv6 InternalIP: the next hop of IPv6 routes on sessions without an IPv6 address of ours.
+    pub node_ipv6: Option<Ipv6Addr>,
+}
+
+/// Where to listen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenIntent {
+    /// The TCP port.
+    pub port: u16,
+    /// The addresses; empty: all.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// The forwarding table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FibIntent {
+    /// The routing table's number.
+    pub table: u32,
+    /// The metric of our routes.
+    pub metric: u32,
+    /// What may not enter, but for connected networks, which the FIB knows itself.
+    pub guard: GuardRails,
+}
+
+/// A peer and everything that its session and the RIB need to know.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PeerIntent {
+    /// Unique on this node: `tor-a`, `mesh/node-2`, `reflectors/node-3`.
+    pub name: String,
+    /// The object that asks for it, such as `Peer tor-a` or `Router default`.
+    pub object: ObjectRef,
+    /// The labels that Advertisements select it by.
+    pub labels: Labels,
+    /// Where it is.
+    pub target: PeerTarget,
+    /// The port to dial.
+    pub port: u16,
+    /// Our address on the session; `None`: the kernel chooses.
+    pub local_address: Option<IpAddr>,
+    /// The interface to bind to.
+    pub device: Option<String>,
+    /// TTL or hop limit.
+    pub ttl: Ttl,
+    /// Where its password stands. If it cannot be had, the peer must not be started.
+    pub password: Option<PasswordSource>,
+    /// Timers, families and capabilities.
+    pub protocol: Config,
+    /// Bidirectional forwarding detection, if configured.
+    pub bfd: Option<BfdIntent>,
+    /// How the RIB treats it.
+    pub config: PeerConfig,
+}
+
+impl PeerIntent {
+    /// The settings of its session, once its address and password are known: those of `target` if it names one, else as
+    /// found. `scope` is the index of the interface of a link-local address.
+    pub fn settings(
+        &self,
+        remote: IpAddr,
+        scope: Option<Scope>,
+        password: Option<Password>,
+    ) -> PeerSettings {
+        PeerSettings {
+            remote,
+            port: self.port,
+            scope,
+            local: self.local_address,
+            device: self.device.clone(),
+            ttl: self.ttl,
+            password,
+            protocol: self.protocol.clone(),
+        }
+    }
+}
+
+/// Where a peer is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PeerTarget {
+    /// At this address.
+    Address {
+        /// The address.
+        address: IpAddr,
+        /// The interface of a link-local address.
+        interface: Option<String>,
+    },
+    /// The only neighbour on this interface; its link-local address is to be found.
+    Interface {
+        /// The interface's name.
+        name: String,
+    },
+    /// Whoever connects from here; each becomes a peer of its own, named `NAME/ADDRESS`.
+    Range {
+        /// The addresses.
+        net: IpNet,
+    },
+}
+
+impl fmt::Display for PeerTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address {
+                address,
+                interface: Some(interface),
+            } => write!(f, "{address}%{interface}"),
+            Self::Address {
+                address,
+                interface: None,
+            } => address.fmt(f),
+            Self::Interface { name } => write!(f, "interface {name}"),
+            Self::Range { net } => write!(f, "range {net}"),
+        }
+    }
+}
+
+/// Where a password stands.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PasswordSource {
+    /// A key of a Secret in the agent's namespace.
+    Secret {
+        /// The Secret's name.
+        name: String,
+        /// The key in its data.
+        key: String,
+    },
+    /// A file on the node; white space at its end is not part of the password.
+    File(PathBuf),
+}
+
+impl fmt::Display for PasswordSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Secret { name, key } => write!(f, "key {key} of Secret {name}"),
+            Self::File(path) => write!(f, "file {}", path.display()),
+        }
+    }
+}
+
+/// Bidirectional forwarding detection with a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BfdIntent {
+    /// How often to send and to expect packets.
+    pub interval: Duration,
+    /// How many may be lost.
+    pub multiplier: u8,
+}
+
+/// A prefix that this node originates.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OriginatedRoute {
+    /// For the RIB.
+    pub route: Originated,
+    /// Why, sorted. Never empty.
+    pub justifications: Vec<Justification>,
+}
+
+/// One reason to originate a prefix.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Justification {
+    /// The Advertisement that asks for it.
+    pub advertisement: AdvertisementId,
+    /// The object behind it.
+    pub source: Source,
+}
+
+/// The object behind an originated prefix.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Source {
+    /// A pod CIDR of this node.
+    PodCidr {
+        /// The node.
+        node: String,
+    },
+    /// An address of a Service.
+    Service {
+        /// The Service.
+        service: ObjectKey,
+        /// Where the address stands in it.
+        address: AddressKind,
+    },
+    /// A part of an aggregate.
+    AggregateOf {
+        /// The Service.
+        service: ObjectKey,
+        /// The address.
+        ip: IpAddr,
+    },
+    /// A static prefix of the Advertisement.
+    Prefix,
+    /// An address of an interface.
+    Interface {
+        /// The interface.
+        name: String,
+    },
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PodCidr { node } => write!(f, "Node {node} (pod CIDR)"),
+            Self::Service { service, address } => write!(f, "Service {service} ({address})"),
+            Self::AggregateOf { service, ip } => write!(f, "Service {service} ({ip})"),
+            Self::Prefix => f.write_str("static prefix"),
+            Self::Interface { name } => write!(f, "interface {name}"),
+        }
+    }
+}
+
+/// Something that is not originated, and the rule that decided so.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Suppressed {
+    /// The object that would have justified it.
+    pub object: ObjectRef,
+    /// What would have been originated; `None` if it never came to an address.
+    pub prefix: Option<IpNet>,
+    /// The rule.
+    pub rule: Rule,
+}
+
+/// The decision on a Service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceDecision {
+    /// `spec.type`.
+    pub service_type: ServiceType,
+    /// What keeps all its addresses from being considered.
+    pub excluded: Option<Rule>,
+    /// The decision on each of its addresses, in the order LoadBalancer, External, Cluster.
+    pub addresses: Vec<AddressDecision>,
+}
+
+/// The decision on one address of a Service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddressDecision {
+    /// The address.
+    pub address: IpAddr,
+    /// Where it stands.
+    pub kind: AddressKind,
+    /// The traffic policy that applies.
+    pub traffic_policy: TrafficPolicy,
+    /// The endpoints of its family that were counted.
+    pub endpoints: EndpointCounts,
+    /// What was decided.
+    pub decision: Decision,
+}
+
+/// What was decided on an address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// This node advertises it for these Advertisements, ascending, never none.
+    Advertise(Vec<AdvertisementId>),
+    /// It does not.
+    Suppress(Rule),
+}
+
+/// Endpoints of one family over all EndpointSlices of a Service together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EndpointCounts {
+    /// The slices.
+    pub slices: u32,
+    /// Ready, anywhere.
+    pub ready: u32,
+    /// Ready, on this node.
+    pub ready_here: u32,
+    /// Not ready, but serving and terminating, anywhere.
+    pub terminating: u32,
+    /// Not ready, but serving and terminating, on this node.
+    pub terminating_here: u32,
+    /// Neither, anywhere.
+    pub not_ready: u32,
+}
+
+/// Why something is not originated.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "camelCase", tag = "code", content = "with")]
+pub enum Rule {
+    /// No Advertisement that this node has selects it.
+    NotSelected,
+    /// `loadBalancerClass` is another's.
+    ForeignLoadBalancerClass(String),
+    /// Its external IPs are asked for by an Advertisement that has no allow-list.
+    NoAllowList,
+    /// The external IP is outside all allow-lists.
+    OutsideAllowList,
+    /// `ipMode` is `Proxy`.
+    ProxyMode,
+    /// Ingress addresses are left over from a time when the Service was of type LoadBalancer.
+    NotLoadBalancer(String),
+    /// The Service is of type ExternalName.
+    ExternalName,
+    /// The Service is headless.
+    Headless,
+    /// Loopback, link-local, multicast or unspecified.
+    NotRoutable,
+    /// The node has the label `node.kubernetes.io/exclude-from-external-load-balancers`.
+    NodeExcluded,
+    /// The node has the condition NetworkUnavailable.
+    NodeNetworkUnavailable,
+    /// No endpoint is ready anywhere.
+    NoReadyEndpoint,
+    /// The policy is Local and no endpoint on this node is ready.
+    NoReadyEndpointHere(AddressKind),
+    /// The policy is Local and this node's endpoints are on their way out, while others are ready.
+    OnlyTerminatingHere(AddressKind),
+    /// It lies inside the pod CIDR of another node.
+    OtherNodesPodCidr {
+        /// The other node.
+        node: String,
+        /// Its pod CIDR.
+        cidr: IpNet,
+    },
+    /// An aggregate would attract the traffic of a node's pods.
+    AggregateCoversPodCidr {
+        /// The node.
+        node: String,
+        /// Its pod CIDR.
+        cidr: IpNet,
+    },
+}
+
+impl Rule {
+    /// A stable word for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotSelected => "notSelected",
+            Self::ForeignLoadBalancerClass(_) => "foreignLoadBalancerClass",
+            Self::NoAllowList => "noAllowList",
+            Self::OutsideAllowList => "outsideAllowList",
+            Self::ProxyMode => "proxyMode",
+            Self::NotLoadBalancer(_) => "notLoadBalancer",
+            Self::ExternalName => "externalName",
+            Self::Headless => "headless",
+            Self::NotRoutable => "notRoutable",
+            Self::NodeExcluded => "nodeExcluded",
+            Self::NodeNetworkUnavailable => "nodeNetworkUnavailable",
+            Self::NoReadyEndpoint => "noReadyEndpoint",
+            Self::NoReadyEndpointHere(_) => "noReadyEndpointHere",
+            Self::OnlyTerminatingHere(_) => "onlyTerminatingHere",
+            Self::OtherNodesPodCidr { .. } => "otherNodesPodCidr",
+            Self::AggregateCoversPodCidr { .. } => "aggregateCoversPodCidr",
+        }
+    }
+}
+
+/// The field of a Service that says which endpoints its addresses of a kind may lead to.
+fn policy_field(kind: AddressKind) -> &'static str {
+    match kind {
+        AddressKind::LoadBalancer | AddressKind::External => "externalTrafficPolicy",
+        AddressKind::Cluster => "internalTrafficPolicy",
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotSelected => f.write_str("no Advertisement selects it"),
+            Self::ForeignLoadBalancerClass(class) => {
+                write!(f, "loadBalancerClass {class} is another's")
+            }
+            Self::NoAllowList => f.write_str(
+                "external IP without an allow-list (services.externalIPs of the Advertisement is empty)",
+            ),
+            Self::OutsideAllowList => f.write_str(
+                "external IP outside the allow-list (services.externalIPs of the Advertisement)",
+            ),
+            Self::ProxyMode => f.write_str("ipMode Proxy: the load balancer terminates the traffic"),
+            Self::NotLoadBalancer(kind) => {
+                write!(f, "ingress address of a Service that is of type {kind} now")
+            }
+            Self::ExternalName => f.write_str("type ExternalName has nothing to route"),
+            Self::Headless => f.write_str("headless: there is no cluster IP"),
+            Self::NotRoutable => {
+                f.write_str("a loopback, link-local, multicast or unspecified address")
+            }
+            Self::NodeExcluded => f.write_str(
+                "node excluded by label node.kubernetes.io/exclude-from-external-load-balancers",
+            ),
+            Self::NodeNetworkUnavailable => f.write_str("node has condition NetworkUnavailable"),
+            Self::NoReadyEndpoint => f.write_str("no ready endpoint"),
+            Self::NoReadyEndpointHere(kind) => write!(
+                f,
+                "no ready endpoint on this node ({}: Local)",
+                policy_field(*kind)
+            ),
+            Self::OnlyTerminatingHere(kind) => write!(
+                f,
+                "only terminating endpoints on this node, others are ready elsewhere ({}: Local)",
+                policy_field(*kind)
+            ),
+            Self::OtherNodesPodCidr { node, cidr } => {
+                write!(f, "inside {cidr}, a pod CIDR of node {node}")
+            }
+            Self::AggregateCoversPodCidr { node, cidr } => {
+                write!(
+                    f,
+                    "the aggregate overlaps {cidr}, a pod CIDR of node {node}; exact routes are told"
+                )
+            }
+        }
+    }
+}
+
+/// Something that is not as the operator may think.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Warning {
+    /// The object that it is about.
+    pub object: ObjectRef,
+    /// What it is.
+    pub kind: WarningKind,
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.object, self.kind)
+    }
+}
+
+/// What is not as the operator may think.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+pub enum WarningKind {
+    /// There is no Node object of the name that we run under.
+    #[error("there is no such Node object; it has no pod CIDRs, labels or addresses")]
+    NoNode,
+    /// Several Routers select the node.
+    #[error("also selects node {node}, but Router {chosen} is used: it {}", if *.more_specific { "is more specific" } else { "comes first by name" })]
+    RouterNotUsed {
+        /// The node.
+        node: String,
+        /// The Router in use.
+        chosen: String,
+        /// Whether it has more conditions, or only the lesser name.
+        more_specific: bool,
+    },
+    /// A label or annotation that a value is to be taken from is missing.
+    #[error("{field} asks for {what} of node {node}, which has none; {consequence}")]
+    ValueMissing {
+        /// The field.
+        field: &'static str,
+        /// `label KEY` or `annotation KEY`.
+        what: String,
+        /// The node.
+        node: String,
+        /// What follows.
+        consequence: &'static str,
+    },
+    /// A label or annotation has a value that cannot be used.
+    #[error(
+        "{field} takes \"{value}\" from {what} of node {node}, which is not {expected}; {consequence}"
+    )]
+    ValueUnusable {
+        /// The field.
+        field: &'static str,
+        /// `label KEY` or `annotation KEY`.
+        what: String,
+        /// The value found.
+        value: String,
+        /// The node.
+        node: String,
+        /// What would be right.
+        expected: &'static str,
+        /// What follows.
+        consequence: &'static str,
+    },
+    /// The node has no default gateway of a family.
+    #[error("the node has no default gateway of {0}; the peer waits for one")]
+    NoGateway(crate::crd::IpFamily),
+    /// Two nodes that should peer have no addresses in common.
+    #[error("node {0} and this node have no InternalIPs of one family; they cannot peer")]
+    NoCommonFamily(String),
+    /// Two nodes that should peer both do not listen.
+    #[error("neither this node nor node {0} listens; they cannot peer")]
+    NobodyListens(String),
+    /// A policy is missing.
+    #[error(
+        "{field} names RoutePolicy {name}, which does not exist; every route is rejected until it does"
+    )]
+    PolicyMissing {
+        /// `import` or `export`.
+        field: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// Two Peer objects mean the same peer.
+    #[error(
+        "means the same peer as {0}, which is used: give one of them another address or nodeSelector"
+    )]
+    PeerTwice(ObjectRef),
+    /// A feature that is accepted but does nothing yet.
+    #[error("{0} is accepted but has no effect yet")]
+    NotYet(&'static str),
+    /// A field that has no effect in the combination given.
+    #[error("{field} has no effect: {why}")]
+    NoEffect {
+        /// The field.
+        field: &'static str,
+        /// Why.
+        why: &'static str,
+    },
+    /// The object cannot be used at all.
+    #[error("cannot be used: {0}")]
+    Unusable(String),
+    /// An interface that an Advertisement names is not there.
+    #[error("interface {0} does not exist on this node or has no global address")]
+    NoInterfaceAddress(String),
+    /// Two nodes have the same pod CIDR.
+    #[error("pod CIDR {cidr} is also that of node {node}")]
+    PodCidrShared {
+        /// The pod CIDR.
+        cidr: IpNet,
+        /// The other node.
+        node: String,
+    },
+}
+
+/// Graceful restart as the sessions offer it; here so that the types above stay about intent.
+pub(super) fn graceful_restart(
+    restart_time: Duration,
+    families: &[bgp::types::Family],
+) -> GracefulRestartConfig {
+    GracefulRestartConfig {
+        restart_time,
+        // RFC 8538: our own NOTIFICATIONs must not make peers forget routes that the kernel still forwards.
+        notification: true,
+        families: families.iter().map(|f| (*f, true)).collect(),
+    }
+}
