@@ -65,3 +65,58 @@ impl FromStr for Asn {
         asn.map(Self).map_err(|_| ParseAsnError(s.to_owned()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn asplain_and_asdot_name_the_same_number() {
+        for text in ["4200000000", "AS4200000000", "as64086.59904"] {
+            assert_eq!(text.parse::<Asn>().unwrap(), Asn(4_200_000_000));
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_is_refused_with_what_was_expected() {
+        for text in [
+            "",
+            "AS",
+            "4294967296",
+            "65536.1",
+            "1.65536",
+            "-1",
+            "1.2.3",
+            "x",
+        ] {
+            let error = text.parse::<Asn>().unwrap_err().to_string();
+            assert!(
+                error.contains("expected 0 to 4294967295"),
+                "{text}: {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn two_octet_fields_carry_as_trans_for_what_does_not_fit() {
+        assert_eq!(Asn(65535).to_two_octets(), 65535);
+        assert_eq!(Asn(65536).to_two_octets(), 23456);
+    }
+
+    #[test]
+    fn private_ranges_are_those_of_rfc_6996() {
+        for (asn, private) in [
+            (64511, false),
+            (64512, true),
+            (65534, true),
+            (65535, false),
+            (4_199_999_999, false),
+            (4_200_000_000, true),
+            (4_294_967_294, true),
+            (4_294_967_295, false),
+        ] {
+            assert_eq!(Asn(asn).is_private(), private, "{asn}");
+        }
+    }
+}

@@ -1,9 +1,9 @@
-//! Communities: RFC 1997, extended (RFC 4360), IPv6-specific extended (RFC 5701) and large (RFC 8092).
+//! Communities of RFC 1997 and large communities (RFC 8092). In JSON and YAML they are strings in their notation.
 
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use super::text::serde_as_text;
 
 /// A community (RFC 1997), written `64512:100` or by its well-known name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,8 +52,8 @@ impl fmt::Display for Community {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("\"{text}\" is not a {expected}")]
 pub struct ParseCommunityError {
-    text: String,
-    expected: &'static str,
+    pub(super) text: String,
+    pub(super) expected: &'static str,
 }
 
 impl FromStr for Community {
@@ -77,7 +77,7 @@ impl FromStr for Community {
 }
 
 /// A large community (RFC 8092), written `64512:1:2`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LargeCommunity {
     /// Global administrator: an AS number.
     pub global: u32,
@@ -112,17 +112,52 @@ impl FromStr for LargeCommunity {
     }
 }
 
-/// An extended community (RFC 4360): type, subtype and value, eight octets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct ExtendedCommunity(pub [u8; 8]);
+serde_as_text!(Community, LargeCommunity);
 
-impl ExtendedCommunity {
-    /// Whether it may cross an AS border: bit 0x40 of the type is clear (RFC 4360 section 2).
-    pub const fn is_transitive(self) -> bool {
-        self.0[0] & 0x40 == 0
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn communities_are_read_as_they_are_written() {
+        for text in [
+            "64512:100",
+            "0:0",
+            "65535:65535",
+            "no-export",
+            "blackhole",
+            "graceful-shutdown",
+        ] {
+            assert_eq!(text.parse::<Community>().unwrap().to_string(), text);
+        }
+        assert_eq!(
+            "65535:65281".parse::<Community>().unwrap(),
+            Community::NO_EXPORT
+        );
+        assert_eq!(
+            "64512:1:2".parse::<LargeCommunity>().unwrap().to_string(),
+            "64512:1:2"
+        );
+    }
+
+    #[test]
+    fn what_is_no_community_is_refused_with_an_example() {
+        for text in ["", "1", "65536:1", "1:65536", "1:2:3", "no-exports"] {
+            let error = text.parse::<Community>().unwrap_err().to_string();
+            assert!(error.contains("64512:100"), "{error}");
+        }
+        for text in ["1:2", "1:2:3:4", "4294967296:1:1", "a:b:c"] {
+            let error = text.parse::<LargeCommunity>().unwrap_err().to_string();
+            assert!(error.contains("64512:1:2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn communities_are_strings_in_json() {
+        let all = vec![Community::NO_EXPORT, Community(64512 << 16 | 100)];
+        let json = serde_json::to_string(&all).unwrap();
+        assert_eq!(json, r#"["no-export","64512:100"]"#);
+        assert_eq!(serde_json::from_str::<Vec<Community>>(&json).unwrap(), all);
     }
 }
-
-/// An IPv6-address-specific extended community (RFC 5701): twenty octets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Ipv6ExtendedCommunity(pub [u8; 20]);

@@ -1,7 +1,8 @@
 //! BGP identifiers (RFC 6286): four octets, unique within an AS, written like an IPv4 address.
 
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{AddrParseError, Ipv4Addr};
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -34,5 +35,14 @@ impl From<BgpIdentifier> for Ipv4Addr {
 impl fmt::Display for BgpIdentifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Ipv4Addr::from(*self).fmt(f)
+    }
+}
+
+impl FromStr for BgpIdentifier {
+    type Err = AddrParseError;
+
+    /// Reads the dotted form.
+    fn from_str(s: &str) -> Result<Self, AddrParseError> {
+        s.parse::<Ipv4Addr>().map(Self::from)
     }
 }

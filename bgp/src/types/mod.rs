@@ -2,16 +2,17 @@
 
 mod asn;
 mod community;
+mod extended_community;
 mod family;
 mod identifier;
 mod next_hop;
 mod nlri;
+pub(crate) mod text;
 
 pub use asn::{Asn, ParseAsnError};
-pub use community::{
-    Community, ExtendedCommunity, Ipv6ExtendedCommunity, LargeCommunity, ParseCommunityError,
-};
-pub use family::{Afi, Family, Safi};
+pub use community::{Community, LargeCommunity, ParseCommunityError};
+pub use extended_community::{ExtendedCommunity, Ipv6ExtendedCommunity};
+pub use family::{Afi, Family, ParseFamilyError, Safi};
 pub use identifier::BgpIdentifier;
-pub use next_hop::NextHop;
+pub use next_hop::{NextHop, ParseNextHopError};
 pub use nlri::{Nlri, NlriList, PathId, RoutePrefix};

@@ -93,6 +93,12 @@ pub trait RoutePrefix:
     /// Returns `None` if `length` is over [`RoutePrefix::ADDRESS_BITS`].
     fn from_key(bits: u128, length: u8) -> Option<Self>;
 
+    /// The prefix of this length with these leading octets of its address, as messages carry it: `length / 8` of them,
+    /// rounded up; fewer count as zeros. Bits past the length are cleared.
+    ///
+    /// Returns `None` if `length` is over [`RoutePrefix::ADDRESS_BITS`].
+    fn from_octets(length: u8, octets: &[u8]) -> Option<Self>;
+
     /// The inverse of `Into<IpNet>`; `None` for a prefix of the other family. Host bits are cleared.
     fn from_net(net: IpNet) -> Option<Self>;
 
@@ -114,6 +120,14 @@ impl RoutePrefix for Ipv4Net {
                 .ok()?
                 .trunc(),
         )
+    }
+
+    #[inline]
+    fn from_octets(length: u8, octets: &[u8]) -> Option<Self> {
+        let mut address = [0; 4];
+        let count = octets.len().min(4);
+        address[..count].copy_from_slice(&octets[..count]);
+        Some(Self::new(address.into(), length).ok()?.trunc())
     }
 
     fn from_net(net: IpNet) -> Option<Self> {
@@ -138,6 +152,14 @@ impl RoutePrefix for Ipv6Net {
 
     fn from_key(bits: u128, length: u8) -> Option<Self> {
         Some(Self::new(bits.into(), length).ok()?.trunc())
+    }
+
+    #[inline]
+    fn from_octets(length: u8, octets: &[u8]) -> Option<Self> {
+        let mut address = [0; 16];
+        let count = octets.len().min(16);
+        address[..count].copy_from_slice(&octets[..count]);
+        Some(Self::new(address.into(), length).ok()?.trunc())
     }
 
     fn from_net(net: IpNet) -> Option<Self> {

@@ -4,16 +4,28 @@
 //! hand. OPEN, NOTIFICATION and ROUTE-REFRESH decode to a value or a [`WireError`], which maps to exactly one
 //! NOTIFICATION. UPDATE is different (RFC 7606): it decodes to an [`Update`] that carries the usable value *and* the
 //! faults, each with its reason and outcome; only a fault of outcome [`Outcome::SessionReset`] ends the session.
+//!
+//! The way in: [`Framer`] cuts the stream into [`Frame`]s, [`Message::decode`] or [`decode_update`] reads one. The way
+//! out: `encode` of each message, and [`UpdateEncoder`] for UPDATEs. What depends on the negotiation stands in an
+//! [`UpdateCodec`].
 
 pub mod attribute;
 pub mod capability;
+mod codec;
 mod error;
+mod framer;
 mod message;
+mod update;
 
 pub use attribute::{AttributeSet, PathAttributes};
 pub use capability::Capability;
-pub use error::{Fault, Outcome, WireError};
-pub use message::{
-    Message, MessageKind, Notification, NotificationCode, Open, Reach, RouteRefresh,
-    RouteRefreshSubtype, Update,
+pub use codec::{FamilyCodec, PeerKind, UpdateCodec};
+pub use error::{
+    AsPathFault, Fault, NlriPlace, Outcome, PrefixFault, UpdateFault, WireError, WireFault,
 };
+pub use framer::{Frame, Framer, HEADER, MAX_EXTENDED_MESSAGE, MAX_MESSAGE};
+pub use message::{
+    Message, MessageKind, Notification, NotificationCode, Open, Reach, ReachList, RouteRefresh,
+    RouteRefreshSubtype, UnreachList, Update, keepalive,
+};
+pub use update::{EncodeError, UpdateEncoder, decode_update};

@@ -1,118 +1,49 @@
 //! Path attributes, each in its own file with its RFC 7606 outcomes. Unknown ones are kept byte for byte.
 //!
 //! There are two forms. [`AttributeSet`] is the canonical encoding as bytes: what the fast path makes, what sets are
-//! interned by. [`PathAttributes`] is the structured value: what policies and people look at.
+//! interned by. [`PathAttributes`] is the structured value: what policies and people look at. The files of attributes
+//! each hold a row of [`table`]: how a received value is checked, and how the canonical value and the field of
+//! [`PathAttributes`] turn into each other.
 
-use bytes::Bytes;
+mod aggregator;
+mod as4_aggregator;
+mod as4_path;
+mod as_path;
+mod as_path_ref;
+mod as_path_value;
+mod atomic_aggregate;
+mod cluster_list;
+mod code;
+mod communities;
+mod extended_communities;
+mod ipv6_extended_communities;
+mod large_communities;
+mod local_pref;
+mod med;
+mod mp_reach;
+mod mp_unreach;
+mod next_hop;
+mod only_to_customer;
+mod origin;
+mod originator_id;
+mod set;
+mod table;
+mod unknown;
+mod value;
 
-use crate::types::{
-    Asn, BgpIdentifier, Community, ExtendedCommunity, Ipv6ExtendedCommunity, LargeCommunity,
-};
-use std::net::Ipv4Addr;
+pub use aggregator::Aggregator;
+pub use as_path_ref::{AsPathRef, SegmentRef};
+pub use as_path_value::{AsPath, AsPathSegment, AsPathSegmentKind, ParseAsPathError};
+pub use code::{AttributeCode, EXTENDED_LENGTH, OPTIONAL, PARTIAL, TRANSITIVE};
+pub use origin::Origin;
+pub use set::{AttributeRef, AttributeSet, AttributeTooLong, Attributes};
+pub use unknown::UnknownAttribute;
+pub use value::{PartialCodes, PathAttributes};
 
-/// A set of path attributes in canonical encoding: ascending by type code, each once, AS numbers in four octets,
-/// AS4_PATH and AS4_AGGREGATOR merged, minimal length fields, without NEXT_HOP, MP_REACH_NLRI and MP_UNREACH_NLRI.
-///
-/// Two sets with the same meaning have the same bytes, so equality and hashing are those of the bytes.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct AttributeSet(Bytes);
-
-impl AttributeSet {
-    /// The canonical bytes.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-/// Path attributes as a structured value. `None` or empty is absent.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PathAttributes {
-    /// ORIGIN.
-    pub origin: Option<Origin>,
-    /// AS_PATH (empty on locally originated routes), AS4_PATH merged.
-    pub as_path: AsPath,
-    /// MULTI_EXIT_DISC.
-    pub med: Option<u32>,
-    /// LOCAL_PREF.
-    pub local_pref: Option<u32>,
-    /// ATOMIC_AGGREGATE.
-    pub atomic_aggregate: bool,
-    /// AGGREGATOR, AS4_AGGREGATOR merged.
-    pub aggregator: Option<Aggregator>,
-    /// COMMUNITIES, sorted, each once.
-    pub communities: Vec<Community>,
-    /// EXTENDED COMMUNITIES, sorted, each once.
-    pub extended_communities: Vec<ExtendedCommunity>,
-    /// IPv6-address-specific extended communities, sorted, each once.
-    pub ipv6_extended_communities: Vec<Ipv6ExtendedCommunity>,
-    /// LARGE_COMMUNITY, sorted, each once.
-    pub large_communities: Vec<LargeCommunity>,
-    /// ORIGINATOR_ID.
-    pub originator_id: Option<BgpIdentifier>,
-    /// CLUSTER_LIST, nearest first.
-    pub cluster_list: Vec<BgpIdentifier>,
-    /// Only to Customer (RFC 9234).
-    pub only_to_customer: Option<Asn>,
-    /// Attributes that this speaker does not interpret, ascending by type code.
-    pub unknown: Vec<UnknownAttribute>,
-}
-
-/// ORIGIN, best first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Origin {
-    /// Interior.
-    Igp,
-    /// EGP.
-    Egp,
-    /// By other means.
-    Incomplete,
-}
-
-/// AS_PATH as its segments.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct AsPath {
-    /// Nearest AS first.
-    pub segments: Vec<AsPathSegment>,
-}
-
-/// One segment of an AS_PATH.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct AsPathSegment {
-    /// Its type.
-    pub kind: AsPathSegmentKind,
-    /// Its AS numbers, nearest first; 1 to 255 of them.
-    pub asns: Vec<Asn>,
-}
-
-/// The type of an AS_PATH segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum AsPathSegmentKind {
-    /// AS_SET.
-    Set,
-    /// AS_SEQUENCE.
-    Sequence,
-    /// AS_CONFED_SEQUENCE (RFC 5065).
-    ConfedSequence,
-    /// AS_CONFED_SET (RFC 5065).
-    ConfedSet,
-}
-
-/// AGGREGATOR: who formed the aggregate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Aggregator {
-    /// Its AS.
-    pub asn: Asn,
-    /// Its identifier.
-    pub address: Ipv4Addr,
-}
-
-/// An optional attribute that this speaker does not interpret.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnknownAttribute {
-    /// Attribute flags as received; the partial bit is set when it is passed on.
-    pub flags: u8,
-    /// Type code.
-    pub code: u8,
-    /// Value, byte for byte.
-    pub value: Bytes,
-}
+pub(super) use aggregator::{narrow as narrow_aggregator, widen as widen_aggregator};
+pub(super) use as_path::widen as widen_path;
+pub(super) use as4_path::merge as merge_paths;
+pub(super) use mp_reach::{check_length as check_next_hop_length, next_hop as mp_next_hop};
+pub(super) use next_hop::is_host;
+pub(super) use set::{make_set, write_header};
+pub(super) use table::{Canonical, Class, Scope, TABLE, index, place, row, rows};

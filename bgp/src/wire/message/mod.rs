@@ -1,14 +1,20 @@
 //! The five messages (RFC 4271 section 4, RFC 2918).
 
 mod notification;
+mod notification_code;
 mod open;
 mod route_refresh;
 mod update;
 
-pub use notification::{Notification, NotificationCode};
+use bytes::{BufMut, Bytes, BytesMut};
+
+pub use notification::Notification;
+pub use notification_code::NotificationCode;
 pub use open::Open;
 pub use route_refresh::{RouteRefresh, RouteRefreshSubtype};
-pub use update::{Reach, Update};
+pub use update::{Reach, ReachList, UnreachList, Update};
+
+use super::{Frame, HEADER, UpdateCodec, WireError, decode_update};
 
 /// The type octet of a message header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -25,6 +31,52 @@ pub enum MessageKind {
     RouteRefresh,
 }
 
+impl MessageKind {
+    /// The kind with this type octet, if it is assigned.
+    pub const fn from_octet(octet: u8) -> Option<Self> {
+        Some(match octet {
+            1 => Self::Open,
+            2 => Self::Update,
+            3 => Self::Notification,
+            4 => Self::Keepalive,
+            5 => Self::RouteRefresh,
+            _ => return None,
+        })
+    }
+
+    /// Its type octet.
+    pub const fn octet(self) -> u8 {
+        match self {
+            Self::Open => 1,
+            Self::Update => 2,
+            Self::Notification => 3,
+            Self::Keepalive => 4,
+            Self::RouteRefresh => 5,
+        }
+    }
+
+    /// Its name as the RFCs write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Open => "OPEN",
+            Self::Update => "UPDATE",
+            Self::Notification => "NOTIFICATION",
+            Self::Keepalive => "KEEPALIVE",
+            Self::RouteRefresh => "ROUTE-REFRESH",
+        }
+    }
+
+    /// The shortest message of this kind, header included (RFC 4271 section 6.1).
+    pub const fn min_length(self) -> usize {
+        match self {
+            Self::Open => 29,
+            Self::Update | Self::RouteRefresh => 23,
+            Self::Notification => 21,
+            Self::Keepalive => HEADER,
+        }
+    }
+}
+
 /// A whole message.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Message {
@@ -38,4 +90,71 @@ pub enum Message {
     Keepalive,
     /// ROUTE-REFRESH.
     RouteRefresh(RouteRefresh),
+}
+
+impl Message {
+    /// Reads the body of a frame.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with an OPEN, NOTIFICATION or ROUTE-REFRESH, with the NOTIFICATION to send. An UPDATE carries its
+    /// faults inside.
+    pub fn decode(frame: &Frame, codec: &UpdateCodec) -> Result<Self, WireError> {
+        Ok(match frame.kind {
+            MessageKind::Open => Self::Open(Open::decode(&frame.body)?),
+            MessageKind::Update => Self::Update(decode_update(&frame.body, codec)),
+            MessageKind::Notification => Self::Notification(Notification::decode(&frame.body)?),
+            MessageKind::Keepalive => Self::Keepalive,
+            MessageKind::RouteRefresh => Self::RouteRefresh(RouteRefresh::decode(&frame.body)?),
+        })
+    }
+
+    /// Which kind of message it is.
+    pub const fn kind(&self) -> MessageKind {
+        match self {
+            Self::Open(_) => MessageKind::Open,
+            Self::Update(_) => MessageKind::Update,
+            Self::Notification(_) => MessageKind::Notification,
+            Self::Keepalive => MessageKind::Keepalive,
+            Self::RouteRefresh(_) => MessageKind::RouteRefresh,
+        }
+    }
+}
+
+/// A KEEPALIVE, whole.
+pub fn keepalive() -> Bytes {
+    const KEEPALIVE: [u8; HEADER] = {
+        let mut octets = [0xff; HEADER];
+        octets[16] = 0;
+        octets[17] = HEADER as u8;
+        octets[18] = MessageKind::Keepalive.octet();
+        octets
+    };
+    Bytes::from_static(&KEEPALIVE)
+}
+
+/// Writes header and body; the length is filled in afterwards. `body` writes at most 65,516 octets.
+pub(super) fn encode_message(kind: MessageKind, body: impl FnOnce(&mut BytesMut)) -> Bytes {
+    let mut out = BytesMut::with_capacity(256);
+    put_header(&mut out, kind);
+    body(&mut out);
+    set_length(&mut out, 0);
+    out.freeze()
+}
+
+/// Writes a header whose length is still to be set.
+pub(super) fn put_header(out: &mut BytesMut, kind: MessageKind) {
+    out.put_bytes(0xff, 16);
+    out.put_u16(0);
+    out.put_u8(kind.octet());
+}
+
+/// Sets the length of the message that starts at `start` and ends where `out` ends.
+pub(super) fn set_length(out: &mut BytesMut, start: usize) {
+    let length = out.len() - start;
+    debug_assert!(
+        length <= usize::from(u16::MAX),
+        "a message of {length} octets"
+    );
+    out[start + 16..start + 18].copy_from_slice(&(length as u16).to_be_bytes());
 }

@@ -1,0 +1,119 @@
+//! AS4_PATH (RFC 6793 section 3): AS_PATH's four-octet AS numbers past speakers of two-octet ones. Malformed, or with AS
+//! 0: attribute discard (RFC 6793 section 6, RFC 7607). In an attribute set it is merged into AS_PATH.
+
+use super::as_path_ref::write_segment;
+use super::as_path_value::AsPathSegmentKind;
+use super::table::{Canonical, Class, Row, Scope};
+use super::{AsPathRef, AttributeCode, as_path};
+use crate::wire::{Outcome, UpdateFault};
+
+pub(super) const ROW: Row = Row {
+    code: AttributeCode::AS4_PATH,
+    name: "AS4_PATH",
+    class: Class::OptionalTransitive,
+    scope: Scope::OldSpeakers,
+    malformed: Outcome::AttributeDiscard,
+    canonical: Canonical::Absent,
+    check: |value, _| match value {
+        [] => Err(UpdateFault::Length {
+            code: AttributeCode::AS4_PATH,
+            length: 0,
+            expected: "at least one segment",
+        }),
+        // RFC 6793 section 6: a confederation's segments in it are dropped, the rest is used; see `merge`.
+        _ => as_path::check::<4>(value, Ok(())).map_err(|reason| UpdateFault::AsPath {
+            code: AttributeCode::AS4_PATH,
+            reason,
+        }),
+    },
+    read: Row::read_nothing,
+    write: Row::write_nothing,
+};
+
+/// Merges AS4_PATH into a widened AS_PATH (RFC 6793 section 4.2.3): as many AS numbers of the latter's front as it is
+/// longer, then AS4_PATH. If AS4_PATH is the longer one, it is ignored.
+///
+/// Both have been checked and hold four-octet numbers.
+pub(in crate::wire) fn merge(path: &[u8], path4: &[u8]) -> Vec<u8> {
+    let (front, back) = (AsPathRef::new(path), AsPathRef::new(path4));
+    let (length, length4) = (front.length(), back.length());
+    if length < length4 {
+        return path.to_vec();
+    }
+    let mut merged = Vec::with_capacity(path.len().max(path4.len()));
+    let mut wanted = length - length4;
+    for segment in front.segments() {
+        match segment.kind {
+            // They count nothing and stand before what counts.
+            kind if kind.is_confederation() => write_segment(kind, segment.asns(), &mut merged),
+            _ if wanted == 0 => break,
+            AsPathSegmentKind::Sequence => {
+                let taken = segment.asns().len().min(wanted as usize);
+                let asns: Vec<_> = segment.asns().take(taken).collect();
+                write_segment(AsPathSegmentKind::Sequence, asns.into_iter(), &mut merged);
+                wanted -= taken as u32;
+            }
+            kind => {
+                write_segment(kind, segment.asns(), &mut merged);
+                wanted -= 1;
+            }
+        }
+    }
+    join(&mut merged, back);
+    merged
+}
+
+/// Appends a path without its confederation segments; two sequences that meet become one if it can hold both.
+fn join(merged: &mut Vec<u8>, back: AsPathRef<'_>) {
+    let mut back = back
+        .segments()
+        .filter(|segment| !segment.kind.is_confederation())
+        .peekable();
+    let last = AsPathRef::new(merged).segments().last();
+    if let (Some(last), Some(first)) = (last, back.peek())
+        && last.kind == AsPathSegmentKind::Sequence
+        && first.kind == AsPathSegmentKind::Sequence
+        && last.asns().len() + first.asns().len() <= 255
+    {
+        let joined: Vec<_> = last.asns().chain(first.asns()).collect();
+        let start = merged.len() - 2 - 4 * last.asns().len();
+        merged.truncate(start);
+        write_segment(AsPathSegmentKind::Sequence, joined.into_iter(), merged);
+        back.next();
+    }
+    for segment in back {
+        write_segment(segment.kind, segment.asns(), merged);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::wire::attribute::AsPath;
+
+    fn merged(path: &str, path4: &str) -> String {
+        let octets = |text: &str| {
+            let mut out = Vec::new();
+            text.parse::<AsPath>().unwrap().write(&mut out);
+            out
+        };
+        AsPathRef::new(&merge(&octets(path), &octets(path4))).to_string()
+    }
+
+    #[test]
+    fn rfc_6793_4_2_3_the_longer_as_path_gives_the_front() {
+        for (path, path4, result) in [
+            ("1 23456 23456", "1 70000 70001", "1 70000 70001"),
+            ("5 1 23456", "1 70000", "5 1 70000"),
+            ("5 {6,7} 23456", "70000", "5 {6,7} 70000"),
+            ("5 {6,7}", "{70000,70001}", "5 {70000,70001}"),
+            ("1 2", "1 70000 70001", "1 2"),
+            ("(9) 5 23456", "70000", "(9) 5 70000"),
+            ("5 23456", "(9) 70000", "5 70000"),
+            ("(9)", "{1}", "(9)"),
+        ] {
+            assert_eq!(merged(path, path4), result, "{path} with {path4}");
+        }
+    }
+}

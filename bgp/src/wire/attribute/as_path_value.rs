@@ -1,0 +1,331 @@
+//! AS_PATH as a structured value: what policies change and people read.
+
+use std::fmt;
+use std::str::FromStr;
+
+use smallvec::SmallVec;
+
+use super::as_path_ref::{AsPathRef, write_segment};
+use crate::types::Asn;
+use crate::types::text::serde_as_text;
+
+/// AS_PATH as its segments. As text, and in JSON, `64500 64501 {64502,64503}`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct AsPath {
+    /// Nearest AS first.
+    pub segments: Vec<AsPathSegment>,
+}
+
+/// One segment of an AS_PATH.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct AsPathSegment {
+    /// Its type.
+    pub kind: AsPathSegmentKind,
+    /// Its AS numbers, nearest first; 1 to 255 of them.
+    pub asns: Vec<Asn>,
+}
+
+/// The type of an AS_PATH segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AsPathSegmentKind {
+    /// AS_SET.
+    Set,
+    /// AS_SEQUENCE.
+    Sequence,
+    /// AS_CONFED_SEQUENCE (RFC 5065).
+    ConfedSequence,
+    /// AS_CONFED_SET (RFC 5065).
+    ConfedSet,
+}
+
+impl AsPathSegmentKind {
+    pub(super) const fn from_octet(octet: u8) -> Option<Self> {
+        Some(match octet {
+            1 => Self::Set,
+            2 => Self::Sequence,
+            3 => Self::ConfedSequence,
+            4 => Self::ConfedSet,
+            _ => return None,
+        })
+    }
+
+    pub(super) const fn octet(self) -> u8 {
+        match self {
+            Self::Set => 1,
+            Self::Sequence => 2,
+            Self::ConfedSequence => 3,
+            Self::ConfedSet => 4,
+        }
+    }
+
+    /// Whether it is one of the two of RFC 5065.
+    pub const fn is_confederation(self) -> bool {
+        matches!(self, Self::ConfedSequence | Self::ConfedSet)
+    }
+
+    /// What stands around its AS numbers in text.
+    const fn brackets(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::Sequence => ("", " ", ""),
+            Self::Set => ("{", ",", "}"),
+            Self::ConfedSequence => ("(", " ", ")"),
+            Self::ConfedSet => ("[", ",", "]"),
+        }
+    }
+}
+
+impl AsPath {
+    /// A path of one AS_SEQUENCE; empty if there is no AS number.
+    pub fn sequence(asns: impl IntoIterator<Item = Asn>) -> Self {
+        let mut path = Self::default();
+        path.push_segment(AsPathSegmentKind::Sequence, asns);
+        path
+    }
+
+    fn push_segment(&mut self, kind: AsPathSegmentKind, asns: impl IntoIterator<Item = Asn>) {
+        let asns: Vec<Asn> = asns.into_iter().collect();
+        if !asns.is_empty() {
+            self.segments.push(AsPathSegment { kind, asns });
+        }
+    }
+
+    /// Puts the AS number `times` times in front (RFC 4271 section 5.1.2).
+    pub fn prepend(&mut self, asn: Asn, times: usize) {
+        if times == 0 {
+            return;
+        }
+        let new = std::iter::repeat_n(asn, times);
+        match self.segments.first_mut() {
+            Some(first)
+                if first.kind == AsPathSegmentKind::Sequence && first.asns.len() + times <= 255 =>
+            {
+                first.asns.splice(0..0, new);
+            }
+            _ => {
+                let segment = AsPathSegment {
+                    kind: AsPathSegmentKind::Sequence,
+                    asns: new.collect(),
+                };
+                self.segments.insert(0, segment);
+            }
+        }
+    }
+
+    /// Puts `new` in the place of every AS number that `matches`.
+    pub fn replace(&mut self, new: Asn, matches: impl Fn(Asn) -> bool) {
+        for asn in self
+            .segments
+            .iter_mut()
+            .flat_map(|segment| &mut segment.asns)
+        {
+            if matches(*asn) {
+                *asn = new;
+            }
+        }
+    }
+
+    /// Removes every AS number that `matches`, such as [`Asn::is_private`]. Segments left empty go too.
+    pub fn remove(&mut self, matches: impl Fn(Asn) -> bool) {
+        for segment in &mut self.segments {
+            segment.asns.retain(|asn| !matches(*asn));
+        }
+        self.segments.retain(|segment| !segment.asns.is_empty());
+    }
+
+    /// Removes the segments of confederations, as at the border of one (RFC 5065 section 4.1).
+    pub fn remove_confederation(&mut self) {
+        self.segments
+            .retain(|segment| !segment.kind.is_confederation());
+    }
+
+    /// Its length as the decision process counts it: a set is one, confederation segments nothing (RFC 4271 9.1.2.2).
+    pub fn length(&self) -> u32 {
+        self.with_ref(|path| path.length())
+    }
+
+    /// The AS nearest to us; see [`AsPathRef::first_as`].
+    pub fn first_as(&self) -> Option<Asn> {
+        self.with_ref(|path| path.first_as())
+    }
+
+    /// The AS that originated the route; see [`AsPathRef::origin_as`].
+    pub fn origin_as(&self) -> Option<Asn> {
+        self.with_ref(|path| path.origin_as())
+    }
+
+    /// How many times the AS stands in the path, in segments of any type.
+    pub fn count(&self, asn: Asn) -> usize {
+        self.with_ref(|path| path.count(asn))
+    }
+
+    /// Whether there is no segment: the route is of this AS.
+    pub fn is_empty(&self) -> bool {
+        self.segments.iter().all(|segment| segment.asns.is_empty())
+    }
+
+    /// Writes the canonical value. Segments without AS numbers are left out, those over 255 split.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        for segment in &self.segments {
+            for asns in segment.asns.chunks(255) {
+                write_segment(segment.kind, asns.iter().copied(), out);
+            }
+        }
+    }
+
+    /// So that there is one implementation of each question about a path.
+    fn with_ref<T>(&self, ask: impl FnOnce(AsPathRef<'_>) -> T) -> T {
+        let mut octets = Vec::new();
+        self.write(&mut octets);
+        ask(AsPathRef::new(&octets))
+    }
+}
+
+impl fmt::Display for AsPath {
+    /// Sequences plain, sets as `{1,2}`, confederation sequences as `(1 2)`, confederation sets as `[1,2]`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = self.segments.iter();
+        write_text(
+            f,
+            parts.map(|segment| (segment.kind, segment.asns.iter().copied())),
+        )
+    }
+}
+
+/// Writes segments in the notation of [`AsPath`].
+pub(super) fn write_text(
+    f: &mut fmt::Formatter<'_>,
+    segments: impl Iterator<Item = (AsPathSegmentKind, impl Iterator<Item = Asn>)>,
+) -> fmt::Result {
+    for (at, (kind, asns)) in segments.enumerate() {
+        let (open, between, close) = kind.brackets();
+        write!(f, "{}{open}", if at == 0 { "" } else { " " })?;
+        for (at, asn) in asns.enumerate() {
+            write!(f, "{}{asn}", if at == 0 { "" } else { between })?;
+        }
+        f.write_str(close)?;
+    }
+    Ok(())
+}
+
+/// Text that is no AS path.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "\"{0}\" is not an AS path: expected AS numbers, and sets in braces: 64500 64501 {{64502,64503}}"
+)]
+pub struct ParseAsPathError(String);
+
+impl FromStr for AsPath {
+    type Err = ParseAsPathError;
+
+    /// Reads what `Display` writes. Neighbouring sequences, which look like one, become one.
+    fn from_str(s: &str) -> Result<Self, ParseAsPathError> {
+        let parsed = || -> Option<Self> {
+            let mut path = Self::default();
+            let mut rest = s.trim();
+            while !rest.is_empty() {
+                let (kind, close) = match rest.as_bytes()[0] {
+                    b'{' => (AsPathSegmentKind::Set, Some('}')),
+                    b'(' => (AsPathSegmentKind::ConfedSequence, Some(')')),
+                    b'[' => (AsPathSegmentKind::ConfedSet, Some(']')),
+                    _ => (AsPathSegmentKind::Sequence, None),
+                };
+                let (inside, after) = match close {
+                    Some(close) => rest[1..].split_once(close)?,
+                    None => rest.split_at(rest.find(['{', '(', '[']).unwrap_or(rest.len())),
+                };
+                let asns = inside
+                    .split([' ', ','])
+                    .filter(|text| !text.is_empty())
+                    .map(|text| text.parse::<Asn>().ok())
+                    .collect::<Option<SmallVec<[Asn; 8]>>>()?;
+                if asns.is_empty() {
+                    return None;
+                }
+                path.push_segment(kind, asns);
+                rest = after.trim_start();
+            }
+            Some(path)
+        };
+        parsed().ok_or_else(|| ParseAsPathError(s.to_owned()))
+    }
+}
+
+serde_as_text!(AsPath);
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn path(text: &str) -> AsPath {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn paths_are_read_as_they_are_written() {
+        for text in [
+            "",
+            "64500",
+            "64500 64501 {1,2}",
+            "(65001 65002) 64500",
+            "[65001,65002] 1 {3}",
+        ] {
+            assert_eq!(path(text).to_string(), text);
+        }
+        for text in ["x", "{", "{}", "1 {2", "1 4294967296"] {
+            assert!(text.parse::<AsPath>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn rfc_4271_9_1_2_2_a_set_counts_as_one_and_rfc_5065_5_3_confederations_as_nothing() {
+        for (text, length) in [
+            ("", 0),
+            ("1 2 2 3", 4),
+            ("1 {2,3,4}", 2),
+            ("(9 8) 1 2", 2),
+            ("[9,8] {1,2} 3", 2),
+        ] {
+            assert_eq!(path(text).length(), length, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_first_as_is_that_of_the_leftmost_sequence_past_confederations() {
+        for (text, first, origin) in [
+            ("", None, None),
+            ("1 2", Some(1), Some(2)),
+            ("(9) 1 2 {3}", Some(1), None),
+            ("{3} 1", None, Some(1)),
+        ] {
+            assert_eq!(path(text).first_as(), first.map(Asn), "{text}");
+            assert_eq!(path(text).origin_as(), origin.map(Asn), "{text}");
+        }
+    }
+
+    #[test]
+    fn rfc_4271_5_1_2_prepending_makes_a_new_segment_where_the_first_is_full_or_no_sequence() {
+        let mut one = path("2 3");
+        one.prepend(Asn(1), 2);
+        assert_eq!(one.to_string(), "1 1 2 3");
+        let mut set = path("{2}");
+        set.prepend(Asn(1), 1);
+        assert_eq!(set.to_string(), "1 {2}");
+        let mut full = AsPath::sequence(vec![Asn(7); 255]);
+        full.prepend(Asn(1), 1);
+        assert_eq!((full.segments.len(), full.length()), (2, 256));
+        full.prepend(Asn(1), 0);
+        assert_eq!(full.length(), 256);
+    }
+
+    #[test]
+    fn private_numbers_are_removed_or_replaced_everywhere() {
+        let mut removed = path("64512 1 {65000} 4200000000");
+        removed.remove(Asn::is_private);
+        assert_eq!(removed.to_string(), "1");
+        let mut replaced = path("64512 1 {65000}");
+        replaced.replace(Asn(5), Asn::is_private);
+        assert_eq!(replaced.to_string(), "5 1 {5}");
+        assert_eq!(replaced.count(Asn(5)), 2);
+    }
+}

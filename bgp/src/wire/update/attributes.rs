@@ -1,0 +1,258 @@
+//! The walk over the path attributes of a message: each is checked by its row and remembered where it stands.
+
+use bytes::Bytes;
+use nom::Parser;
+use nom::number::complete::{be_u8, be_u16};
+use smallvec::SmallVec;
+use std::net::Ipv4Addr;
+
+use crate::types::{Family, NextHop};
+use crate::wire::attribute::{
+    AttributeCode, EXTENDED_LENGTH, OPTIONAL, Scope, TABLE, TRANSITIVE, index, place, rows,
+};
+use crate::wire::{Fault, Outcome, PeerKind, UpdateCodec, UpdateFault};
+
+/// One attribute as it came.
+#[derive(Clone, Copy)]
+pub(super) struct Received<'a> {
+    /// Its flags.
+    pub(super) flags: u8,
+    /// Its type code.
+    pub(super) code: AttributeCode,
+    /// Its value.
+    pub(super) value: &'a [u8],
+    /// All of it: flags, code, length and value.
+    raw: &'a [u8],
+}
+
+/// The attributes of a message that can be used.
+pub(super) struct Attributes<'a> {
+    /// By place in the table.
+    pub(super) known: [Option<Received<'a>>; TABLE.len()],
+    /// Optional transitive ones without a row, in the order of the message.
+    pub(super) unknown: SmallVec<[Received<'a>; 4]>,
+    /// Type codes that occurred, well-formed or not.
+    seen: [u64; 4],
+    /// How many occurred.
+    count: usize,
+    /// Whether the message has an NLRI field, which NEXT_HOP is about.
+    has_nlri: bool,
+}
+
+impl<'a> Attributes<'a> {
+    /// An attribute of the table, if it was there and well-formed.
+    pub(super) fn received(&self, code: AttributeCode) -> Option<Received<'a>> {
+        self.known[index(code)?]
+    }
+
+    /// Its value.
+    pub(super) fn value(&self, code: AttributeCode) -> Option<&'a [u8]> {
+        self.received(code).map(|received| received.value)
+    }
+
+    /// The whole attribute, to be kept with a fault.
+    pub(super) fn raw(&self, code: AttributeCode, body: &Bytes) -> Bytes {
+        self.received(code)
+            .map_or_else(Bytes::new, |received| body.slice_ref(received.raw))
+    }
+
+    /// The next hop of the NLRI field.
+    pub(super) fn classic_next_hop(&self) -> Option<NextHop> {
+        let value = self.known[const { place(AttributeCode::NEXT_HOP) }]?.value;
+        let octets = <[u8; 4]>::try_from(value).ok()?;
+        Some(NextHop::Ipv4(Ipv4Addr::from(octets)))
+    }
+
+    /// Remembers that the code occurred; whether it had before.
+    fn see(&mut self, code: AttributeCode) -> bool {
+        let (word, bit) = (usize::from(code.0 / 64), 1 << (code.0 % 64));
+        let before = self.seen[word] & bit != 0;
+        self.seen[word] |= bit;
+        self.count += 1;
+        before
+    }
+
+    fn has_seen(&self, code: AttributeCode) -> bool {
+        self.seen[usize::from(code.0 / 64)] & (1 << (code.0 % 64)) != 0
+    }
+
+    /// Missing mandatory attributes treat the routes as withdrawn (RFC 7606 section 3 d). One that is there and malformed
+    /// has its own fault already.
+    pub(super) fn check_mandatory(&self, has_nlri: bool, faults: &mut Vec<Fault>) {
+        let has_mp = self.has_seen(AttributeCode::MP_REACH_NLRI);
+        let mut demand = |code, demanded: bool| {
+            if demanded && !self.has_seen(code) {
+                let reason = UpdateFault::Missing { code };
+                faults.push(Fault::new(reason, Outcome::TreatAsWithdraw, Bytes::new()));
+            }
+        };
+        demand(AttributeCode::ORIGIN, has_nlri || has_mp);
+        demand(AttributeCode::AS_PATH, has_nlri || has_mp);
+        // With MP_REACH_NLRI alone it is not sent, and ignored if it is (RFC 4760 section 3).
+        demand(AttributeCode::NEXT_HOP, has_nlri);
+    }
+
+    /// Whether MP_REACH_NLRI holds octets of routes, of whichever family.
+    pub(super) fn has_mp_routes(&self) -> bool {
+        self.value(AttributeCode::MP_REACH_NLRI)
+            .is_some_and(|value| {
+                let next_hop = value.get(3).map_or(0, |length| usize::from(*length));
+                value.len() > 5 + next_hop
+            })
+    }
+
+    /// The family whose End-of-RIB the message is, if it announces and withdraws nothing: MP_UNREACH_NLRI without routes
+    /// and no other attribute (RFC 4724 section 2).
+    pub(super) fn end_of_rib(
+        &self,
+        nothing_withdrawn: bool,
+        codec: &UpdateCodec,
+    ) -> Option<Family> {
+        let value = self.value(AttributeCode::MP_UNREACH_NLRI)?;
+        match (value, self.count, nothing_withdrawn) {
+            (&[high, low, safi], 1, true) => {
+                let family = Family::new(u16::from_be_bytes([high, low]), safi);
+                codec.family(family).map(|_| family)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Reads all attributes. `Err` is a fault that resets the session.
+pub(super) fn read_attributes<'a>(
+    field: &'a [u8],
+    has_nlri: bool,
+    body: &Bytes,
+    codec: &UpdateCodec,
+    faults: &mut Vec<Fault>,
+) -> Result<Attributes<'a>, Fault> {
+    let mut attributes = Attributes {
+        known: [None; TABLE.len()],
+        unknown: SmallVec::new(),
+        seen: [0; 4],
+        count: 0,
+        has_nlri,
+    };
+    let mut rest = field;
+    while !rest.is_empty() {
+        match split(rest) {
+            Ok((after, received)) => {
+                rest = after;
+                take(&mut attributes, received, body, codec, faults)?;
+            }
+            // RFC 7606 section 4: the remaining attributes cannot be found, the NLRI field can.
+            Err(reason) => {
+                let raw = body.slice_ref(rest);
+                faults.push(Fault::new(reason, Outcome::TreatAsWithdraw, raw));
+                break;
+            }
+        }
+    }
+    Ok(attributes)
+}
+
+/// Splits the first attribute off.
+fn split(field: &[u8]) -> Result<(&[u8], Received<'_>), UpdateFault> {
+    let short = |_: nom::Err<()>| UpdateFault::AttributeHeader {
+        available: field.len(),
+    };
+    let (rest, (flags, code)) = (be_u8, be_u8).parse(field).map_err(short)?;
+    let (rest, length) = match flags & EXTENDED_LENGTH {
+        0 => be_u8.map(u16::from).parse(rest).map_err(short)?,
+        _ => be_u16(rest).map_err(short)?,
+    };
+    let code = AttributeCode(code);
+    let length = usize::from(length);
+    let Some((value, after)) = rest.split_at_checked(length) else {
+        return Err(UpdateFault::AttributeOverrun {
+            code,
+            length,
+            available: rest.len(),
+        });
+    };
+    let raw = &field[..field.len() - after.len()];
+    let received = Received {
+        flags,
+        code,
+        value,
+        raw,
+    };
+    Ok((after, received))
+}
+
+/// Checks one attribute and remembers it. `Err` is a fault that resets the session.
+fn take<'a>(
+    attributes: &mut Attributes<'a>,
+    received: Received<'a>,
+    body: &Bytes,
+    codec: &UpdateCodec,
+    faults: &mut Vec<Fault>,
+) -> Result<(), Fault> {
+    let Received {
+        flags, code, value, ..
+    } = received;
+    let fault = |reason, outcome| Fault::new(reason, outcome, body.slice_ref(received.raw));
+    let place = index(code);
+    if attributes.see(code) {
+        // RFC 7606 section 3 g.
+        if code == AttributeCode::MP_REACH_NLRI || code == AttributeCode::MP_UNREACH_NLRI {
+            return Err(fault(
+                UpdateFault::RepeatedRoutes { code },
+                Outcome::SessionReset,
+            ));
+        }
+        faults.push(fault(
+            UpdateFault::Repeated { code },
+            Outcome::AttributeDiscard,
+        ));
+        return Ok(());
+    }
+    let Some(place) = place else {
+        if flags & OPTIONAL == 0 {
+            // RFC 4271 section 6.3; RFC 7606 leaves it as it was.
+            let reason = UpdateFault::UnrecognizedWellKnown { code };
+            return Err(fault(reason, Outcome::SessionReset));
+        }
+        // RFC 4271 section 5: what is not transitive is quietly ignored.
+        if flags & TRANSITIVE != 0 {
+            attributes.unknown.push(received);
+        }
+        return Ok(());
+    };
+    if code == AttributeCode::NEXT_HOP && !attributes.has_nlri {
+        // RFC 4760 section 3: beside MP_REACH_NLRI it is ignored. Some send 0.0.0.0 there.
+        return Ok(());
+    }
+    let row = &rows()[place];
+    let out_of_place = match row.scope {
+        Scope::InternalPeers if codec.peer == PeerKind::External => Some("from an external peer"),
+        Scope::OldSpeakers if codec.four_octet_as => {
+            Some("from a speaker of four-octet AS numbers")
+        }
+        Scope::Anyone | Scope::InternalPeers | Scope::OldSpeakers => None,
+    };
+    if let Some(context) = out_of_place {
+        let reason = UpdateFault::OutOfPlace { code, context };
+        faults.push(fault(reason, Outcome::AttributeDiscard));
+        return Ok(());
+    }
+    let (found, expected) = (flags & (OPTIONAL | TRANSITIVE), row.class.flags());
+    if found != expected {
+        // RFC 7606 section 3 c. The routes are still read: they are what is withdrawn.
+        let reason = UpdateFault::Flags {
+            code,
+            found,
+            expected,
+        };
+        faults.push(fault(reason, Outcome::TreatAsWithdraw));
+    }
+    match (row.check)(value, codec) {
+        Ok(()) => attributes.known[place] = Some(received),
+        Err(reason) if row.malformed == Outcome::SessionReset => {
+            return Err(fault(reason, Outcome::SessionReset));
+        }
+        Err(reason) => faults.push(fault(reason, row.malformed)),
+    }
+    Ok(())
+}

@@ -1,0 +1,162 @@
+//! From the attributes of a message to an [`AttributeSet`]: one allocation of the right size, and no other where the peer
+//! uses four-octet AS numbers.
+
+use bytes::Bytes;
+
+use super::attributes::{Attributes, Received};
+use crate::wire::attribute::{
+    AsPathRef, AttributeCode, Canonical, Class, PARTIAL, make_set, merge_paths, place, rows,
+    widen_aggregator, widen_path, write_header,
+};
+use crate::wire::{AsPathFault, AttributeSet, Fault, Outcome, PeerKind, UpdateCodec, UpdateFault};
+
+/// Values whose AS numbers were widened or merged; `None` where the received value will do.
+#[derive(Default)]
+struct Widened {
+    path: Option<Vec<u8>>,
+    aggregator: Option<[u8; 8]>,
+}
+
+/// Writes the set of a message.
+pub(super) fn write(
+    attributes: &Attributes<'_>,
+    codec: &UpdateCodec,
+    body: &Bytes,
+    faults: &mut Vec<Fault>,
+) -> AttributeSet {
+    let mut widened = Widened::default();
+    if !codec.four_octet_as {
+        widened = widen(attributes);
+    }
+    check_first_as(attributes, &widened, codec, body, faults);
+    let mut unknown: Vec<Received<'_>> = Vec::new();
+    if !attributes.unknown.is_empty() {
+        unknown.extend(&attributes.unknown);
+        unknown.sort_by_key(|received| received.code);
+    }
+    let mut unknown = unknown.into_iter().peekable();
+    let mut out = Vec::with_capacity(size(attributes, &widened));
+    for (row, received) in rows().iter().zip(&attributes.known) {
+        let Some(received) = received.filter(|_| row.canonical != Canonical::Absent) else {
+            continue;
+        };
+        while let Some(u) = unknown.next_if(|u| u.code < row.code) {
+            write_one(&mut out, u.flags, &u, u.value);
+        }
+        let value = match row.canonical {
+            Canonical::Widened => widened.value(row.code).unwrap_or(received.value),
+            _ => received.value,
+        };
+        let mut flags = row.class.flags();
+        // RFC 4271 section 5: the partial bit of an optional transitive attribute is never cleared again.
+        if row.class == Class::OptionalTransitive {
+            flags |= received.flags & PARTIAL;
+        }
+        match row.canonical {
+            Canonical::SetOf(octets) => write_set(&mut out, flags, &received, octets),
+            _ => write_one(&mut out, flags, &received, value),
+        }
+    }
+    for u in unknown {
+        write_one(&mut out, u.flags, &u, u.value);
+    }
+    AttributeSet::from_canonical(out)
+}
+
+/// An upper bound of the size of the set, exact unless communities are repeated.
+fn size(attributes: &Attributes<'_>, widened: &Widened) -> usize {
+    let one = |length: usize| length + if length > 255 { 4 } else { 3 };
+    let known = rows().iter().zip(&attributes.known).map(|(row, received)| {
+        match (received, row.canonical) {
+            (None, _) | (_, Canonical::Absent) => 0,
+            (Some(received), Canonical::Widened) => {
+                one(widened.value(row.code).unwrap_or(received.value).len())
+            }
+            (Some(received), _) => one(received.value.len()),
+        }
+    });
+    let unknown = attributes
+        .unknown
+        .iter()
+        .map(|received| one(received.value.len()));
+    known.sum::<usize>() + unknown.sum::<usize>()
+}
+
+fn write_one(out: &mut Vec<u8>, flags: u8, received: &Received<'_>, value: &[u8]) {
+    write_header(out, flags, received.code, value.len());
+    out.extend_from_slice(value);
+}
+
+/// Writes a set of items: ascending, each once.
+fn write_set(out: &mut Vec<u8>, flags: u8, received: &Received<'_>, octets: usize) {
+    let start = out.len();
+    write_one(out, flags, received, received.value);
+    let value = out.len() - received.value.len();
+    let kept = make_set(&mut out[value..], octets);
+    if kept < received.value.len() {
+        let items = out[value..value + kept].to_vec();
+        out.truncate(start);
+        write_one(out, flags, received, &items);
+    }
+}
+
+impl Widened {
+    fn value(&self, code: AttributeCode) -> Option<&[u8]> {
+        match code {
+            AttributeCode::AS_PATH => self.path.as_deref(),
+            AttributeCode::AGGREGATOR => self.aggregator.as_ref().map(|octets| &octets[..]),
+            _ => None,
+        }
+    }
+}
+
+/// Widens AS_PATH and AGGREGATOR of a speaker of two-octet AS numbers, and merges AS4_PATH and AS4_AGGREGATOR into them
+/// (RFC 6793 section 4.2.3).
+fn widen(attributes: &Attributes<'_>) -> Widened {
+    let aggregator = attributes
+        .value(AttributeCode::AGGREGATOR)
+        .map(widen_aggregator);
+    let aggregator4 = attributes.value(AttributeCode::AS4_AGGREGATOR);
+    let path = attributes.value(AttributeCode::AS_PATH).map(widen_path);
+    let path4 = attributes.value(AttributeCode::AS4_PATH);
+    // An AGGREGATOR whose AS is not AS_TRANS was made by a speaker that does not know AS4_AGGREGATOR: both of the AS4
+    // attributes are older than it, and ignored.
+    let trans = aggregator.is_none_or(|octets| octets[..4] == [0, 0, 0x5b, 0xa0]);
+    let aggregator4 = aggregator4.and_then(|octets| <[u8; 8]>::try_from(octets).ok());
+    if !trans && aggregator4.is_some() {
+        return Widened { path, aggregator };
+    }
+    Widened {
+        path: match (path, path4) {
+            (Some(path), Some(path4)) => Some(merge_paths(&path, path4)),
+            (path, _) => path,
+        },
+        aggregator: aggregator.map(|octets| aggregator4.unwrap_or(octets)),
+    }
+}
+
+/// RFC 4271 section 6.3: a path from an external peer begins with the peer's AS, where that is checked.
+fn check_first_as(
+    attributes: &Attributes<'_>,
+    widened: &Widened,
+    codec: &UpdateCodec,
+    body: &Bytes,
+    faults: &mut Vec<Fault>,
+) {
+    let Some(received) = attributes.known[const { place(AttributeCode::AS_PATH) }] else {
+        return;
+    };
+    let (Some(expected), PeerKind::External) = (codec.first_as, codec.peer) else {
+        return;
+    };
+    let path = widened.path.as_deref().unwrap_or(received.value);
+    let found = AsPathRef::new(path).first_as();
+    if found != Some(expected) {
+        let reason = UpdateFault::AsPath {
+            code: AttributeCode::AS_PATH,
+            reason: AsPathFault::FirstAs { found, expected },
+        };
+        let raw = attributes.raw(AttributeCode::AS_PATH, body);
+        faults.push(Fault::new(reason, Outcome::TreatAsWithdraw, raw));
+    }
+}

@@ -1,0 +1,412 @@
+//! UPDATEs to bytes, for whole update groups: the attributes of a set are encoded once, and as many prefixes as fit follow
+//! in each message.
+
+use std::net::Ipv4Addr;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use ipnet::{Ipv4Net, Ipv6Net};
+
+use super::nlri;
+use crate::types::{Family, NextHop, Nlri, NlriList, RoutePrefix};
+use crate::wire::attribute::{
+    AttributeCode, AttributeRef, AttributeSet, EXTENDED_LENGTH, OPTIONAL, PARTIAL, Scope,
+    TRANSITIVE, narrow_aggregator, row, write_header,
+};
+use crate::wire::message::{put_header, set_length};
+use crate::wire::{HEADER, MessageKind, PeerKind, UpdateCodec};
+
+/// Octets of an UPDATE around attributes and routes: header, and the lengths of the two.
+const FRAME: usize = HEADER + 4;
+/// Messages are cut from blocks of this size; a block is free again when its last message is dropped.
+const BLOCK: usize = 128 * 1024;
+/// Octets of an MP attribute around its routes: flags, code and length.
+const MP_FRAME: usize = 4;
+
+/// Routes that cannot be advertised to these peers. Nothing was written; what was advertised before must be withdrawn.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EncodeError {
+    /// The attributes leave no room for a prefix (RFC 4271 section 9.2, RFC 8654 section 4).
+    #[error("attributes and one prefix take {octets} octets; a message to this peer holds {max}")]
+    TooLarge {
+        /// What a message with the longest prefix would take.
+        octets: usize,
+        /// What it may.
+        max: usize,
+    },
+    /// The next hop cannot stand with routes of the family: of the other AFI, without RFC 8950 being negotiated.
+    #[error("{family} routes cannot have the next hop {next_hop} towards this peer")]
+    NextHop {
+        /// The family of the routes.
+        family: Family,
+        /// The next hop.
+        next_hop: NextHop,
+    },
+    /// The family was not negotiated.
+    #[error("{family} was not negotiated with this peer")]
+    Family {
+        /// The family of the routes.
+        family: Family,
+    },
+}
+
+/// Makes the UPDATEs of one update group: of peers whose [`UpdateCodec`] is equal.
+#[derive(Debug)]
+pub struct UpdateEncoder {
+    codec: UpdateCodec,
+    /// Where messages are written and cut from.
+    block: BytesMut,
+    /// The encoded attributes of the current set.
+    attributes: Vec<u8>,
+    /// One value on its way into `attributes`.
+    scratch: Vec<u8>,
+}
+
+/// How the routes of a message are wrapped.
+enum Form {
+    /// NLRI field and NEXT_HOP.
+    Classic,
+    /// MP_REACH_NLRI.
+    Multiprotocol,
+}
+
+impl UpdateEncoder {
+    /// An encoder for peers with this codec.
+    pub fn new(codec: UpdateCodec) -> Self {
+        Self {
+            codec,
+            block: BytesMut::new(),
+            attributes: Vec::new(),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// The codec it was made for.
+    pub const fn codec(&self) -> &UpdateCodec {
+        &self.codec
+    }
+
+    /// Announces prefixes with these attributes and next hop, in as few messages as hold them; `out` takes each.
+    ///
+    /// IPv4 with an IPv4 next hop is written in the classic form, anything else as MP_REACH_NLRI, which stands first in
+    /// the message (RFC 7606 section 5.1). Attributes that only internal peers may see are left out for external ones,
+    /// unknown ones get the partial bit, and for speakers of two-octet AS numbers AS4_PATH and AS4_AGGREGATOR are made
+    /// where they are needed (RFC 6793 section 4.2.2). No other attribute is changed: that is the export policy's work.
+    ///
+    /// # Errors
+    ///
+    /// See [`EncodeError`]; it depends on attributes, next hop and family alone, never on the prefixes.
+    pub fn reach<P: RoutePrefix>(
+        &mut self,
+        attributes: &AttributeSet,
+        next_hop: NextHop,
+        nlri: impl IntoIterator<Item = Nlri<P>>,
+        mut out: impl FnMut(Bytes),
+    ) -> Result<(), EncodeError> {
+        let family = P::FAMILY;
+        let Some(agreed) = self.codec.family(family).copied() else {
+            return Err(EncodeError::Family { family });
+        };
+        let form = match (family, next_hop) {
+            (Family::IPV4_UNICAST, NextHop::Ipv4(_)) => Form::Classic,
+            (Family::IPV4_UNICAST, _) if agreed.extended_next_hop => Form::Multiprotocol,
+            (Family::IPV6_UNICAST, NextHop::Ipv6(_) | NextHop::Ipv6WithLinkLocal { .. }) => {
+                Form::Multiprotocol
+            }
+            _ => return Err(EncodeError::NextHop { family, next_hop }),
+        };
+        let (prefix, classic) = match (form, next_hop) {
+            (Form::Classic, NextHop::Ipv4(address)) => (None, Some(address)),
+            _ => (Some(MpPrefix::new(family, next_hop)), None),
+        };
+        self.encode_attributes(attributes, classic);
+        let taken = FRAME
+            + self.attributes.len()
+            + prefix
+                .as_ref()
+                .map_or(0, |prefix| MP_FRAME + prefix.as_slice().len());
+        let max = self.codec.max_message();
+        let octets = taken + nlri::longest::<P>(agreed.add_path_send);
+        if octets > max {
+            return Err(EncodeError::TooLarge { octets, max });
+        }
+        let mut nlri = nlri.into_iter().peekable();
+        while nlri.peek().is_some() {
+            self.begin();
+            let attributes_start = self.block.len();
+            let block = &mut self.block;
+            let mut fill = |block: &mut BytesMut| {
+                let mut room = max - taken;
+                while let Some(one) =
+                    nlri.next_if(|one| nlri::size(one, agreed.add_path_send) <= room)
+                {
+                    room -= nlri::size(&one, agreed.add_path_send);
+                    nlri::put(&one, agreed.add_path_send, block);
+                }
+            };
+            match &prefix {
+                Some(prefix) => {
+                    put_mp(block, AttributeCode::MP_REACH_NLRI, |block| {
+                        block.put_slice(prefix.as_slice());
+                        fill(block);
+                    });
+                    block.put_slice(&self.attributes);
+                    set_u16(block, attributes_start - 2, block.len() - attributes_start);
+                }
+                None => {
+                    block.put_slice(&self.attributes);
+                    set_u16(block, attributes_start - 2, self.attributes.len());
+                    fill(block);
+                }
+            }
+            out(self.finish());
+        }
+        Ok(())
+    }
+
+    /// Withdraws prefixes, in as few messages as hold them; `out` takes each. IPv4 stands in the Withdrawn Routes field.
+    ///
+    /// # Errors
+    ///
+    /// [`EncodeError::Family`] only.
+    pub fn unreach<P: RoutePrefix>(
+        &mut self,
+        nlri: impl IntoIterator<Item = Nlri<P>>,
+        mut out: impl FnMut(Bytes),
+    ) -> Result<(), EncodeError> {
+        let family = P::FAMILY;
+        let Some(agreed) = self.codec.family(family).copied() else {
+            return Err(EncodeError::Family { family });
+        };
+        let classic = family == Family::IPV4_UNICAST;
+        let taken = if classic { FRAME } else { FRAME + MP_FRAME + 3 };
+        let max = self.codec.max_message();
+        let mut nlri = nlri.into_iter().peekable();
+        while nlri.peek().is_some() {
+            self.begin();
+            let start = self.block.len();
+            let block = &mut self.block;
+            let mut fill = |block: &mut BytesMut| {
+                let mut room = max - taken;
+                while let Some(one) =
+                    nlri.next_if(|one| nlri::size(one, agreed.add_path_send) <= room)
+                {
+                    room -= nlri::size(&one, agreed.add_path_send);
+                    nlri::put(&one, agreed.add_path_send, block);
+                }
+            };
+            if classic {
+                // The attributes' length comes after the routes here.
+                block.truncate(start - 2);
+                fill(block);
+                set_u16(block, start - 4, block.len() - (start - 2));
+                block.put_u16(0);
+            } else {
+                put_mp(block, AttributeCode::MP_UNREACH_NLRI, |block| {
+                    put_family(block, family);
+                    fill(block);
+                });
+                set_u16(block, start - 2, block.len() - start);
+            }
+            out(self.finish());
+        }
+        Ok(())
+    }
+
+    /// Announces a list of prefixes; see [`UpdateEncoder::reach`].
+    ///
+    /// # Errors
+    ///
+    /// See [`UpdateEncoder::reach`].
+    pub fn reach_list(
+        &mut self,
+        attributes: &AttributeSet,
+        next_hop: NextHop,
+        nlri: &NlriList,
+        out: impl FnMut(Bytes),
+    ) -> Result<(), EncodeError> {
+        match nlri {
+            NlriList::Ipv4(list) => {
+                self.reach::<Ipv4Net>(attributes, next_hop, list.iter().copied(), out)
+            }
+            NlriList::Ipv6(list) => {
+                self.reach::<Ipv6Net>(attributes, next_hop, list.iter().copied(), out)
+            }
+        }
+    }
+
+    /// Withdraws a list of prefixes; see [`UpdateEncoder::unreach`].
+    ///
+    /// # Errors
+    ///
+    /// See [`UpdateEncoder::unreach`].
+    pub fn unreach_list(
+        &mut self,
+        nlri: &NlriList,
+        out: impl FnMut(Bytes),
+    ) -> Result<(), EncodeError> {
+        match nlri {
+            NlriList::Ipv4(list) => self.unreach::<Ipv4Net>(list.iter().copied(), out),
+            NlriList::Ipv6(list) => self.unreach::<Ipv6Net>(list.iter().copied(), out),
+        }
+    }
+
+    /// The End-of-RIB of a family (RFC 4724 section 2).
+    pub fn end_of_rib(&mut self, family: Family) -> Bytes {
+        self.begin();
+        if family != Family::IPV4_UNICAST {
+            let start = self.block.len();
+            let flags = OPTIONAL;
+            let code = AttributeCode::MP_UNREACH_NLRI.0;
+            self.block.put_slice(&[flags, code, 3]);
+            put_family(&mut self.block, family);
+            set_u16(&mut self.block, start - 2, 6);
+        }
+        self.finish()
+    }
+
+    /// Starts a message: header, and two lengths of zero.
+    fn begin(&mut self) {
+        let max = self.codec.max_message();
+        if self.block.capacity() < max {
+            self.block.reserve(BLOCK);
+        }
+        put_header(&mut self.block, MessageKind::Update);
+        self.block.put_u32(0);
+    }
+
+    fn finish(&mut self) -> Bytes {
+        set_length(&mut self.block, 0);
+        self.block.split().freeze()
+    }
+
+    /// Encodes a set as these peers are to see it; `next_hop` is for the classic form.
+    fn encode_attributes(&mut self, set: &AttributeSet, next_hop: Option<Ipv4Addr>) {
+        self.attributes.clear();
+        let mut next_hop = next_hop;
+        // AS4_PATH and AS4_AGGREGATOR, made on the way and written at their place.
+        let mut as4 = Vec::new();
+        for attribute in set.iter() {
+            let AttributeRef { flags, code, value } = attribute;
+            if code > AttributeCode::NEXT_HOP {
+                self.put_next_hop(next_hop.take());
+            }
+            if code > AttributeCode::AS4_AGGREGATOR {
+                self.attributes.append(&mut as4);
+            }
+            match row(code).map(|row| row.scope) {
+                Some(Scope::InternalPeers) if self.codec.peer == PeerKind::External => {}
+                Some(_) if !self.codec.four_octet_as && code == AttributeCode::AS_PATH => {
+                    self.put_narrow_path(set, flags, &mut as4);
+                }
+                Some(_) if !self.codec.four_octet_as && code == AttributeCode::AGGREGATOR => {
+                    self.put_narrow_aggregator(flags, value, &mut as4);
+                }
+                Some(_) => self.put(flags, code, value),
+                // RFC 4271 section 5: passed on without being understood.
+                None if flags & TRANSITIVE != 0 => self.put(flags | PARTIAL, code, value),
+                None => {}
+            }
+        }
+        self.put_next_hop(next_hop);
+        self.attributes.append(&mut as4);
+    }
+
+    fn put(&mut self, flags: u8, code: AttributeCode, value: &[u8]) {
+        write_header(&mut self.attributes, flags, code, value.len());
+        self.attributes.extend_from_slice(value);
+    }
+
+    fn put_next_hop(&mut self, next_hop: Option<Ipv4Addr>) {
+        if let Some(address) = next_hop {
+            self.put(TRANSITIVE, AttributeCode::NEXT_HOP, &address.octets());
+        }
+    }
+
+    /// AS_PATH for a speaker of two-octet AS numbers, with AS4_PATH only if a number does not fit.
+    fn put_narrow_path(&mut self, set: &AttributeSet, flags: u8, as4: &mut Vec<u8>) {
+        let path = set.as_path();
+        let mut scratch = std::mem::take(&mut self.scratch);
+        scratch.clear();
+        let wide = path.write_narrow(&mut scratch);
+        self.put(flags, AttributeCode::AS_PATH, &scratch);
+        if wide {
+            scratch.clear();
+            path.write_as4(&mut scratch);
+            if !scratch.is_empty() {
+                let flags = OPTIONAL | TRANSITIVE;
+                write_header(as4, flags, AttributeCode::AS4_PATH, scratch.len());
+                as4.extend_from_slice(&scratch);
+            }
+        }
+        self.scratch = scratch;
+    }
+
+    /// AGGREGATOR for a speaker of two-octet AS numbers, with AS4_AGGREGATOR only if its number does not fit.
+    fn put_narrow_aggregator(&mut self, flags: u8, value: &[u8], as4: &mut Vec<u8>) {
+        let Some((narrow, wide)) = narrow_aggregator(value) else {
+            return;
+        };
+        self.put(flags, AttributeCode::AGGREGATOR, &narrow);
+        if wide {
+            write_header(as4, flags, AttributeCode::AS4_AGGREGATOR, value.len());
+            as4.extend_from_slice(value);
+        }
+    }
+}
+
+/// What stands before the routes in MP_REACH_NLRI: family, next hop and the reserved octet. At most 37 octets.
+struct MpPrefix {
+    octets: [u8; 37],
+    length: usize,
+}
+
+impl MpPrefix {
+    fn new(family: Family, next_hop: NextHop) -> Self {
+        let mut octets = [0; 37];
+        let length = {
+            let mut out = &mut octets[..];
+            out.put_u16(family.afi.0);
+            out.put_u8(family.safi.0);
+            match next_hop {
+                NextHop::Ipv4(address) => {
+                    out.put_u8(4);
+                    out.put_slice(&address.octets());
+                }
+                NextHop::Ipv6(address) => {
+                    out.put_u8(16);
+                    out.put_slice(&address.octets());
+                }
+                NextHop::Ipv6WithLinkLocal { global, link_local } => {
+                    out.put_u8(32);
+                    out.put_slice(&global.octets());
+                    out.put_slice(&link_local.octets());
+                }
+            }
+            out.put_u8(0);
+            37 - out.len()
+        };
+        Self { octets, length }
+    }
+
+    fn as_slice(&self) -> &[u8] {
+        &self.octets[..self.length]
+    }
+}
+
+/// Writes an MP attribute with a length of two octets around what `value` writes.
+fn put_mp(block: &mut BytesMut, code: AttributeCode, value: impl FnOnce(&mut BytesMut)) {
+    block.put_slice(&[OPTIONAL | EXTENDED_LENGTH, code.0, 0, 0]);
+    let start = block.len();
+    value(block);
+    set_u16(block, start - 2, block.len() - start);
+}
+
+fn put_family(block: &mut BytesMut, family: Family) {
+    block.put_u16(family.afi.0);
+    block.put_u8(family.safi.0);
+}
+
+/// Sets a length field. Every length here is under that of the message, which fits.
+fn set_u16(block: &mut BytesMut, at: usize, value: usize) {
+    block[at..at + 2].copy_from_slice(&(value as u16).to_be_bytes());
+}
