@@ -199,14 +199,7 @@ fn roles_agree(local: &Config, remote: &[Role]) -> bool {
     let Some(theirs) = remote.first() else {
         return !local.role_strict;
     };
-    let expected = match ours {
-        Role::Provider => Role::Customer,
-        Role::Customer => Role::Provider,
-        Role::RouteServer => Role::RouteServerClient,
-        Role::RouteServerClient => Role::RouteServer,
-        Role::Peer => Role::Peer,
-    };
-    *theirs == expected && remote.iter().all(|role| role == theirs)
+    Some(*theirs) == ours.counterpart() && remote.iter().all(|role| role == theirs)
 }
 
 /// The peer's capabilities, sorted out. Where one comes twice and must not differ, the first counts.
