@@ -4,5 +4,8 @@ pub mod cluster;
 pub mod control;
 pub mod crd;
 pub mod fib;
+pub mod http;
 pub mod intent;
+pub mod logging;
+pub mod metrics;
 pub mod run;

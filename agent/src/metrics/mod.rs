@@ -1,0 +1,297 @@
+//! Metrics in the OpenMetrics text format. There are no counters of its own here: a scrape takes the agent's description of
+//! itself ([`Snapshot`]) and writes it down, metric by metric, as [`METRICS`] says.
+//!
+//! A metric is one row of [`METRICS`]: name, kind, help, labels, and how its samples are taken from a snapshot. The page in
+//! `docs/operations.md` is made of the same rows, and a test compares the two.
+
+mod process;
+mod table;
+
+use std::fmt;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::DescriptorEncoder;
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::control::model::{Peer, Status};
+
+pub use process::Process;
+pub use table::METRICS;
+
+/// The content type of [`render`]'s text.
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What one scrape is made of.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// The agent as a whole, with its readiness.
+    pub status: Status,
+    /// Every peer.
+    pub peers: Vec<Peer>,
+    /// What the kernel says about this process; `None` if it does not (no `/proc`).
+    pub process: Option<Process>,
+}
+
+/// A metric: one row of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Metric {
+    /// Its name, with its unit, without the `_total` that counters get.
+    pub name: &'static str,
+    /// Counter or gauge.
+    pub kind: Kind,
+    /// What it counts or measures, in a sentence without a full stop.
+    pub help: &'static str,
+    /// The names of its labels.
+    pub labels: &'static [&'static str],
+    /// Takes its samples from a snapshot.
+    sample: fn(&Snapshot, &mut Samples),
+}
+
+impl Metric {
+    /// The name of its samples: what queries use.
+    pub fn sample_name(&self) -> String {
+        match self.kind {
+            Kind::Counter => format!("{}_total", self.name),
+            Kind::Gauge => self.name.to_owned(),
+        }
+    }
+}
+
+/// What a metric's values do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// They only grow, until the agent restarts.
+    Counter,
+    /// They go up and down.
+    Gauge,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+        })
+    }
+}
+
+/// The samples of one metric: label values, in the order of the label names, and the value.
+#[derive(Debug, Default)]
+struct Samples(Vec<(Vec<String>, f64)>);
+
+impl Samples {
+    fn add<const N: usize>(&mut self, labels: [&str; N], value: impl Value) {
+        let labels = labels.iter().map(|&label| label.to_owned()).collect();
+        self.0.push((labels, value.to_sample()));
+    }
+}
+
+/// Numbers that samples are made of. Counters stay exact up to 2^53.
+trait Value {
+    fn to_sample(self) -> f64;
+}
+
+impl Value for u64 {
+    fn to_sample(self) -> f64 {
+        self as f64
+    }
+}
+
+impl Value for u32 {
+    fn to_sample(self) -> f64 {
+        f64::from(self)
+    }
+}
+
+impl Value for f64 {
+    fn to_sample(self) -> f64 {
+        self
+    }
+}
+
+impl Value for bool {
+    fn to_sample(self) -> f64 {
+        f64::from(u8::from(self))
+    }
+}
+
+/// The text of a scrape.
+pub fn render(snapshot: Snapshot) -> String {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(snapshot));
+    let mut text = String::new();
+    // Writing to a `String` cannot fail, and the encoder has no other error.
+    let _ = prometheus_client::encoding::text::encode(&mut text, &registry);
+    text
+}
+
+impl Collector for Snapshot {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        for metric in METRICS {
+            let mut samples = Samples::default();
+            (metric.sample)(self, &mut samples);
+            if samples.0.is_empty() {
+                continue;
+            }
+            let (name, unit) = split_unit(metric.name);
+            let kind = match metric.kind {
+                Kind::Counter => MetricType::Counter,
+                Kind::Gauge => MetricType::Gauge,
+            };
+            let mut family = encoder.encode_descriptor(name, metric.help, unit.as_ref(), kind)?;
+            for (values, value) in &samples.0 {
+                debug_assert_eq!(values.len(), metric.labels.len(), "{}", metric.name);
+                let labels: Vec<(&str, &str)> = metric
+                    .labels
+                    .iter()
+                    .copied()
+                    .zip(values.iter().map(String::as_str))
+                    .collect();
+                if labels.is_empty() {
+                    encode(metric.kind, *value, &mut family)?;
+                } else {
+                    let mut one = family.encode_family(&labels)?;
+                    encode(metric.kind, *value, &mut one)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn encode(
+    kind: Kind,
+    value: f64,
+    encoder: &mut prometheus_client::encoding::MetricEncoder<'_>,
+) -> Result<(), fmt::Error> {
+    match kind {
+        Kind::Counter => encoder
+            .encode_counter::<prometheus_client::encoding::NoLabelSet, f64, f64>(&value, None),
+        Kind::Gauge => encoder.encode_gauge(&value),
+    }
+}
+
+/// OpenMetrics wants the unit as a field of its own besides its place at the end of the name.
+fn split_unit(name: &str) -> (&str, Option<Unit>) {
+    for (suffix, unit) in [("_seconds", Unit::Seconds), ("_bytes", Unit::Bytes)] {
+        if let Some(stem) = name.strip_suffix(suffix) {
+            return (stem, Some(unit));
+        }
+    }
+    (name, None)
+}
+
+/// The table of metrics for `docs/operations.md`.
+pub fn markdown() -> String {
+    let mut text = String::from("| metric | kind | labels | what |\n|---|---|---|---|\n");
+    for metric in METRICS {
+        let labels: Vec<_> = metric.labels.iter().map(|l| format!("`{l}`")).collect();
+        text.push_str(&format!(
+            "| `{}` | {} | {} | {} |\n",
+            metric.sample_name(),
+            metric.kind,
+            labels.join(", "),
+            metric.help.replace('|', "\\|"),
+        ));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::*;
+    use crate::control::fake;
+
+    fn snapshot() -> Snapshot {
+        let mut status = fake::status();
+        status.readiness = Some(Default::default());
+        Snapshot {
+            status,
+            peers: fake::peers(),
+            process: Some(Process {
+                cpu_seconds: 1.25,
+                resident_bytes: 12_345_678,
+                open_fds: 17,
+                max_fds: 1024,
+                start_time_seconds: 1_700_000_000.5,
+                threads: 6,
+            }),
+        }
+    }
+
+    #[test]
+    fn a_scrape_is_what_the_agent_says_of_itself() {
+        insta::assert_snapshot!(render(snapshot()));
+    }
+
+    #[test]
+    fn every_row_has_samples_in_the_fixture_and_no_series_stands_twice() {
+        let text = render(snapshot());
+        let mut families = BTreeSet::new();
+        let mut series = BTreeMap::new();
+        for line in text.lines() {
+            if let Some(rest) = line.strip_prefix("# TYPE ") {
+                families.insert(rest.split(' ').next().unwrap().to_owned());
+            } else if !line.starts_with('#') {
+                let (name, value) = line.rsplit_once(' ').unwrap();
+                value.parse::<f64>().unwrap();
+                assert!(series.insert(name.to_owned(), ()).is_none(), "{name} twice");
+            }
+        }
+        let rows: BTreeSet<_> = METRICS.iter().map(|m| m.name.to_owned()).collect();
+        assert_eq!(rows.len(), METRICS.len(), "names are unique");
+        assert_eq!(families, rows);
+        assert!(text.ends_with("# EOF\n"));
+    }
+
+    #[test]
+    fn names_follow_the_rules() {
+        for metric in METRICS {
+            let name = metric.name;
+            assert!(
+                name.starts_with("routelet_") || name.starts_with("process_"),
+                "{name}"
+            );
+            assert!(
+                name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'),
+                "{name}"
+            );
+            assert!(!name.ends_with("_total"), "{name}: the encoder adds it");
+            assert!(!metric.help.ends_with('.'), "{name}: the encoder adds it");
+        }
+    }
+
+    #[test]
+    fn a_name_that_needs_escaping_does_not_break_the_scrape() {
+        let mut snapshot = snapshot();
+        snapshot.peers[0].name = "a\"b\\c\nd".to_owned();
+        let text = render(snapshot);
+        assert!(
+            text.contains(r#"routelet_peer_up{peer="a\"b\\c\nd"} 1"#),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn the_table_in_the_documentation_is_this_one() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operations.md");
+        let page = std::fs::read_to_string(path).unwrap();
+        let (begin, end) = ("<!-- metrics: begin -->\n", "<!-- metrics: end -->");
+        let (before, rest) = page.split_once(begin).unwrap();
+        let (table, after) = rest.split_once(end).unwrap();
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            let page = format!("{before}{begin}{}{end}{after}", markdown());
+            std::fs::write(path, page).unwrap();
+            return;
+        }
+        assert!(
+            table == markdown(),
+            "docs/operations.md is out of date: run UPDATE_DOCS=1 cargo test -p agent metrics"
+        );
+    }
+}

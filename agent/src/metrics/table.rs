@@ -1,0 +1,212 @@
+//! Every metric, in the order in which scrapes and the documentation show them.
+
+use super::{Kind, Metric, Samples, Snapshot};
+use crate::control::model::{FamilyCounts, Peer, PeerFamily, SessionState, Severity};
+
+const fn gauge(
+    name: &'static str,
+    labels: &'static [&'static str],
+    help: &'static str,
+    sample: fn(&Snapshot, &mut Samples),
+) -> Metric {
+    Metric {
+        name,
+        kind: Kind::Gauge,
+        help,
+        labels,
+        sample,
+    }
+}
+
+const fn counter(
+    name: &'static str,
+    labels: &'static [&'static str],
+    help: &'static str,
+    sample: fn(&Snapshot, &mut Samples),
+) -> Metric {
+    Metric {
+        name,
+        kind: Kind::Counter,
+        help,
+        labels,
+        sample,
+    }
+}
+
+const NONE: &[&str] = &[];
+const PEER: &[&str] = &["peer"];
+const FAMILY: &[&str] = &["family"];
+const PEER_FAMILY: &[&str] = &["peer", "family"];
+
+/// Every metric.
+// One metric is one row; rustfmt would make six lines of each.
+#[rustfmt::skip]
+pub const METRICS: &[Metric] = &[
+    // The agent.
+    gauge("routelet_build_info", &["version", "node", "asn"],
+        "Always 1; the labels say which version runs on which node in which AS",
+        |s, out| out.add([&s.status.version, &s.status.node, &s.status.asn.to_string()], true)),
+    gauge("routelet_ready", NONE, "Whether /readyz answers that the node should get traffic",
+        |s, out| out.add([], s.status.readiness.as_ref().is_some_and(|r| r.ready))),
+    gauge("routelet_converged", NONE, "Whether the first exchange of routes after the start is over",
+        |s, out| out.add([], s.status.convergence.converged)),
+    gauge("routelet_drained", NONE, "Whether the node is drained",
+        |s, out| out.add([], s.status.drained)),
+    gauge("routelet_gate_open", &["gate"],
+        "Whether a condition for advertising the first route holds",
+        |s, out| for gate in &s.status.gates { out.add([&gate.name], gate.open) }),
+    gauge("routelet_configuration_problems", &["severity"],
+        "Objects or documents of the configuration with something wrong",
+        |s, out| for (severity, label) in [(Severity::Error, "error"), (Severity::Warning, "warning")] {
+            let count = s.status.problems.iter().filter(|p| p.severity == severity).count();
+            out.add([label], count as u64);
+        }),
+    counter("routelet_intent_runs", NONE, "How often the wanted peers and routes were worked out anew",
+        |s, out| out.add([], s.status.intent_runs)),
+    // Peers.
+    gauge("routelet_peers_configured", NONE, "Peers that should have a session",
+        |s, out| out.add([], s.status.peers.configured)),
+    gauge("routelet_peers_established", NONE, "Peers whose session is Established",
+        |s, out| out.add([], s.status.peers.established)),
+    gauge("routelet_peers_blocked", NONE,
+        "Peers that cannot be started until something is put right, such as a missing password",
+        |s, out| out.add([], s.status.peers.blocked)),
+    gauge("routelet_peer_info", &["peer", "object", "address", "asn", "role"],
+        "Always 1; the labels describe the peer",
+        |s, out| for p in &s.peers {
+            let address = p.address.map(|a| a.to_string()).or_else(|| p.interface.clone()).unwrap_or_default();
+            let asn = p.asn.map(|a| a.to_string()).unwrap_or_default();
+            out.add([&p.name, &p.object, &address, &asn, &p.role.to_string()], true);
+        }),
+    gauge("routelet_peer_up", PEER, "Whether the session is Established",
+        |s, out| per_peer(s, out, Peer::is_established)),
+    gauge("routelet_peer_state", PEER,
+        "State of the session as in BGP4-MIB (RFC 4273): 1 Idle, 2 Connect, 3 Active, 4 OpenSent, 5 OpenConfirm, 6 Established",
+        |s, out| per_peer(s, out, |p| state_number(p.state))),
+    gauge("routelet_peer_state_age_seconds", PEER, "Time since the session's state last changed",
+        |s, out| per_peer(s, out, |p| p.state_seconds)),
+    counter("routelet_peer_established", PEER, "How often the session has become Established",
+        |s, out| per_peer(s, out, |p| p.established_count)),
+    counter("routelet_peer_downs", &["peer", "reason"],
+        "How often the session fell, by reason; reasons that have not occurred are left out",
+        |s, out| for p in &s.peers {
+            for down in &p.downs { out.add([&p.name, down.class.as_label()], down.count) }
+        }),
+    counter("routelet_peer_messages", &["peer", "direction", "type"], "BGP messages",
+        |s, out| for p in &s.peers {
+            for (direction, counts) in [("sent", &p.messages_sent), ("received", &p.messages_received)] {
+                for (kind, count) in counts.by_type() { out.add([&p.name, direction, kind], count) }
+            }
+        }),
+    counter("routelet_peer_malformed_updates", PEER,
+        "UPDATE messages with faults that were handled without a reset (RFC 7606)",
+        |s, out| per_peer(s, out, |p| p.updates_malformed)),
+    gauge("routelet_peer_output_queue_bytes", PEER, "Bytes that wait for the peer to read them",
+        |s, out| per_peer(s, out, |p| p.output_queue_bytes)),
+    gauge("routelet_peer_prefixes_received", PEER_FAMILY, "Paths that the peer has told, accepted or not",
+        |s, out| per_peer_family(s, out, |f| Some(f.received))),
+    gauge("routelet_peer_prefixes_accepted", PEER_FAMILY, "Paths of the peer that may be used",
+        |s, out| per_peer_family(s, out, |f| Some(f.accepted))),
+    gauge("routelet_peer_prefixes_best", PEER_FAMILY, "Paths of the peer that are used, as best or in a multipath route",
+        |s, out| per_peer_family(s, out, |f| Some(f.best))),
+    gauge("routelet_peer_prefixes_advertised", PEER_FAMILY, "Prefixes that the peer has been told",
+        |s, out| per_peer_family(s, out, |f| Some(f.advertised))),
+    gauge("routelet_peer_prefixes_stale", PEER_FAMILY, "Paths of the peer's previous session that are kept meanwhile",
+        |s, out| per_peer_family(s, out, |f| Some(f.stale))),
+    gauge("routelet_peer_prefixes_limit", PEER_FAMILY,
+        "Accepted prefixes beyond which the peer's limit acts; left out where there is none",
+        |s, out| per_peer_family(s, out, |f| f.max_prefixes.map(u64::from))),
+    gauge("routelet_peer_bfd_up", PEER, "Whether BFD sees the peer; left out for peers without BFD",
+        |s, out| for p in &s.peers {
+            if let Some(bfd) = &p.bfd { out.add([&p.name], bfd.state == "Up") }
+        }),
+    // Routes.
+    gauge("routelet_prefixes", FAMILY, "Prefixes with at least one usable path, learned or originated",
+        |s, out| per_family(s, out, |f| f.prefixes)),
+    gauge("routelet_paths", FAMILY, "Paths received from all peers, accepted or not",
+        |s, out| per_family(s, out, |f| f.paths)),
+    gauge("routelet_paths_rejected", FAMILY, "Paths that import policy or a loop check rejected",
+        |s, out| per_family(s, out, |f| f.rejected)),
+    gauge("routelet_paths_stale", FAMILY, "Paths kept for peers that restart",
+        |s, out| per_family(s, out, |f| f.stale)),
+    gauge("routelet_prefixes_originated", FAMILY, "Prefixes that this node originates",
+        |s, out| per_family(s, out, |f| f.originated)),
+    gauge("routelet_attribute_sets", NONE, "Distinct sets of path attributes that the paths share",
+        |s, out| out.add([], s.status.attribute_sets)),
+    // The kernel's forwarding table.
+    gauge("routelet_fib_available", NONE, "Whether routes can be written to the kernel",
+        |s, out| out.add([], s.status.fib.unavailable.is_none())),
+    gauge("routelet_fib_routes", FAMILY, "Routes of ours in the kernel",
+        |s, out| {
+            out.add(["ipv4-unicast"], s.status.fib.installed_ipv4);
+            out.add(["ipv6-unicast"], s.status.fib.installed_ipv6);
+        }),
+    gauge("routelet_fib_pending", NONE, "Prefixes that wait to be written to the kernel",
+        |s, out| out.add([], s.status.fib.pending)),
+    gauge("routelet_fib_failed", NONE, "Prefixes that the kernel refused; they are tried again",
+        |s, out| out.add([], s.status.fib.failed)),
+    gauge("routelet_fib_refused", NONE, "Prefixes that a guard rail keeps out of the kernel",
+        |s, out| out.add([], s.status.fib.refused)),
+    gauge("routelet_fib_over_limit", NONE, "Of the refused prefixes, those that only the limit on the number of routes keeps out",
+        |s, out| out.add([], s.status.fib.over_limit)),
+    gauge("routelet_fib_stale", NONE, "Routes left in the kernel by a predecessor that nobody has asked for yet",
+        |s, out| out.add([], s.status.fib.stale)),
+    gauge("routelet_fib_nexthops", NONE, "Nexthop objects and groups of ours in the kernel",
+        |s, out| out.add([], s.status.fib.nexthops)),
+    counter("routelet_fib_operations", NONE, "Messages sent to change the kernel's table",
+        |s, out| out.add([], s.status.fib.operations)),
+    counter("routelet_fib_batches", NONE, "Batches that these messages were sent in",
+        |s, out| out.add([], s.status.fib.batches)),
+    counter("routelet_fib_errors", NONE, "Messages that the kernel refused",
+        |s, out| out.add([], s.status.fib.errors)),
+    counter("routelet_fib_resyncs", NONE, "Full comparisons with the kernel's table",
+        |s, out| out.add([], s.status.fib.resyncs)),
+    counter("routelet_fib_repairs", NONE, "Routes and nexthops that somebody else changed and that were repaired",
+        |s, out| out.add([], s.status.fib.repairs)),
+    // The process.
+    counter("process_cpu_seconds", NONE, "CPU time used, user and system",
+        |s, out| if let Some(p) = s.process { out.add([], p.cpu_seconds) }),
+    gauge("process_resident_memory_bytes", NONE, "Memory in RAM",
+        |s, out| if let Some(p) = s.process { out.add([], p.resident_bytes) }),
+    gauge("process_open_fds", NONE, "Open file descriptors",
+        |s, out| if let Some(p) = s.process { out.add([], p.open_fds) }),
+    gauge("process_max_fds", NONE, "How many file descriptors may be open",
+        |s, out| if let Some(p) = s.process { out.add([], p.max_fds) }),
+    gauge("process_start_time_seconds", NONE, "When the process started, since 1970",
+        |s, out| if let Some(p) = s.process { out.add([], p.start_time_seconds) }),
+    gauge("process_threads", NONE, "Threads of the process",
+        |s, out| if let Some(p) = s.process { out.add([], p.threads) }),
+];
+
+fn per_peer<V: super::Value>(s: &Snapshot, out: &mut Samples, value: impl Fn(&Peer) -> V) {
+    for peer in &s.peers {
+        out.add([&peer.name], value(peer));
+    }
+}
+
+fn per_peer_family(s: &Snapshot, out: &mut Samples, value: impl Fn(&PeerFamily) -> Option<u64>) {
+    for peer in &s.peers {
+        for family in &peer.families {
+            if let Some(value) = value(family) {
+                out.add([&peer.name, &family.family.to_string()], value);
+            }
+        }
+    }
+}
+
+fn per_family(s: &Snapshot, out: &mut Samples, value: impl Fn(&FamilyCounts) -> u64) {
+    for family in &s.status.families {
+        out.add([&family.family.to_string()], value(family));
+    }
+}
+
+fn state_number(state: SessionState) -> u32 {
+    match state {
+        SessionState::Idle => 1,
+        SessionState::Connect => 2,
+        SessionState::Active => 3,
+        SessionState::OpenSent => 4,
+        SessionState::OpenConfirm => 5,
+        SessionState::Established => 6,
+    }
+}
