@@ -1,0 +1,9 @@
+//! What a lab is looked at with, from outside of any subject: the kernel's tables, and traffic.
+
+pub mod kernel;
+pub mod ping;
+pub mod web;
+
+pub use kernel::{KernelNexthop, KernelRoute, Monitor, Path};
+pub use ping::{Loss, Ping};
+pub use web::{Answer, WebServer, get};
