@@ -388,6 +388,9 @@ pub enum AsPathFault {
         /// What is there.
         available: usize,
     },
+    /// Octets behind the last segment that are too few for another.
+    #[error("{0} octets left at the end; no segment is that short")]
+    SegmentHeader(usize),
     /// AS 0 (RFC 7607).
     #[error("AS 0 must not be used")]
     ZeroAs,

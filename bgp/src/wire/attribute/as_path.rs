@@ -63,10 +63,7 @@ pub(super) fn check<const N: usize>(
     }
     match rest {
         [] => Ok(()),
-        _ => Err(AsPathFault::Overrun {
-            asns: 0,
-            available: rest.len(),
-        }),
+        _ => Err(AsPathFault::SegmentHeader(rest.len())),
     }
 }
 

@@ -11,7 +11,7 @@ const ITEM: usize = 8;
 
 pub(super) const ROW: Row = Row {
     code: AttributeCode::EXTENDED_COMMUNITIES,
-    name: "EXTENDED_COMMUNITIES",
+    name: "EXTENDED COMMUNITIES",
     class: Class::OptionalTransitive,
     scope: Scope::Anyone,
     malformed: Outcome::TreatAsWithdraw,

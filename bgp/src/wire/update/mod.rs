@@ -10,8 +10,5 @@ mod decode;
 mod encode;
 mod nlri;
 
-#[cfg(test)]
-mod tests;
-
 pub use decode::decode_update;
 pub use encode::{EncodeError, UpdateEncoder};
