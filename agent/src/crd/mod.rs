@@ -9,6 +9,8 @@
 
 // The derive macro of schemas repeats each struct inside a scope of its own.
 #![allow(unreachable_pub)]
+// Two columns of one type are no repetition.
+#![allow(clippy::duplicated_attributes)]
 
 pub mod advertisement;
 pub mod peer;

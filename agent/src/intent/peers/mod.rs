@@ -1,0 +1,444 @@
+//! The peers of a node: those of Peer objects, other nodes by selector, and the mesh.
+//!
+//! A pair of nodes has at most one session of its own. Both ends compute it from the same state and come to the same
+//! answer: which family carries it ([`nodes`]), who dials, and which AS each expects.
+
+mod nodes;
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bgp::fsm::{Config, RemoteAsn};
+use bgp::session::Ttl;
+use bgp::types::{Afi, Asn, Family};
+use bgp::wire::capability::{AddPathMode, LongLivedFamily, Role};
+use ipnet::IpNet;
+use rib::policy::Policy;
+use rib::{PeerConfig, PeerKind};
+
+use super::advertise::Active;
+use super::router::value_from;
+use super::{
+    BfdIntent, LocalFacts, PasswordSource, PeerIntent, PeerTarget, RouterSettings, Warning,
+    WarningKind, policies, types,
+};
+use crate::cluster::{ClusterState, Node, Object, ObjectRef};
+use crate::crd::peer::{PasswordSpec, RoleSpec, Timers};
+use crate::crd::selector::{self, Labels};
+use crate::crd::{IpFamily, PeerAs, PeerSpec, RouterSpec};
+
+/// The label of mesh peers that Advertisements can select or leave out.
+pub(super) const MESH_LABEL: &str = "routelet.dev/mesh";
+
+/// What peers are computed from.
+pub(super) struct Context<'a> {
+    pub(super) state: &'a ClusterState,
+    pub(super) node: &'a Node,
+    pub(super) facts: &'a LocalFacts,
+    pub(super) settings: &'a RouterSettings,
+    pub(super) router: &'a RouterSpec,
+    pub(super) policies: &'a BTreeMap<String, Arc<Policy>>,
+    pub(super) active: &'a [Active<'a>],
+}
+
+/// All peers, ascending by name.
+pub(super) fn peers(context: &Context<'_>, warnings: &mut Vec<Warning>) -> Vec<PeerIntent> {
+    let mut list = Vec::new();
+    for object in context.state.peers.values() {
+        if object.spec.nodes.is_some() {
+            continue;
+        }
+        if selector::selects(object.spec.node_selector.as_ref(), &context.node.labels) {
+            list.extend(context.explicit(object, warnings));
+        }
+    }
+    list.extend(nodes::peers(context, warnings));
+    let mut peers = unique(list, warnings);
+    peers.sort_by(|a, b| a.name.cmp(&b.name));
+    peers
+}
+
+/// Where two mean the same peer, the earlier one stays: objects by name before the mesh.
+fn unique(list: Vec<PeerIntent>, warnings: &mut Vec<Warning>) -> Vec<PeerIntent> {
+    let mut seen: HashMap<String, ObjectRef> = HashMap::new();
+    let mut kept = Vec::with_capacity(list.len());
+    for peer in list {
+        match seen.get(&peer.target.to_string()) {
+            None => {
+                seen.insert(peer.target.to_string(), peer.object.clone());
+                kept.push(peer);
+            }
+            // The mesh stands back for explicit peers without a word.
+            Some(_) if peer.labels.contains_key(MESH_LABEL) => {}
+            Some(used) => warnings.push(Warning {
+                object: peer.object,
+                kind: WarningKind::PeerTwice(used.clone()),
+            }),
+        }
+    }
+    kept
+}
+
+/// What is particular to one session of a Peer object or of the mesh.
+struct Session {
+    name: String,
+    object: ObjectRef,
+    labels: Labels,
+    target: PeerTarget,
+    port: u16,
+    local_address: Option<IpAddr>,
+    remote_asn: RemoteAsn,
+    passive: bool,
+    client: bool,
+    /// The peer is another node of our AS.
+    same_as_node: bool,
+}
+
+impl Context<'_> {
+    /// The peer of an object that names one (or a range of them).
+    fn explicit(
+        &self,
+        object: &Object<PeerSpec>,
+        warnings: &mut Vec<Warning>,
+    ) -> Option<PeerIntent> {
+        let reference = ObjectRef::cluster("Peer", &object.name);
+        let found = self.explicit_session(object, &reference);
+        let session = found
+            .map_err(|kind| {
+                warnings.push(Warning {
+                    object: reference.clone(),
+                    kind,
+                });
+            })
+            .ok()?;
+        Some(self.peer(&object.spec, session, warnings))
+    }
+
+    fn explicit_session(
+        &self,
+        object: &Object<PeerSpec>,
+        reference: &ObjectRef,
+    ) -> Result<Session, WarningKind> {
+        let spec = &object.spec;
+        let target = self.target(spec)?;
+        let local_address = match (&spec.local_address, &spec.local_address_from) {
+            (Some(address), _) => Some(address.0),
+            (None, Some(from)) => Some(value_from(from, self.node).map_err(|e| {
+                e.warning(
+                    "spec.localAddressFrom",
+                    self.node,
+                    "an address",
+                    "the peer is left out",
+                )
+            })?),
+            (None, None) => None,
+        };
+        Ok(Session {
+            name: object.name.clone(),
+            object: reference.clone(),
+            labels: object.labels.clone(),
+            passive: spec.passive || matches!(target, PeerTarget::Range { .. }),
+            target,
+            port: spec.port.unwrap_or(179),
+            local_address,
+            remote_asn: self.remote_asn(spec)?,
+            client: spec.route_reflector_client,
+            same_as_node: false,
+        })
+    }
+
+    fn target(&self, spec: &PeerSpec) -> Result<PeerTarget, WarningKind> {
+        let at = |address: IpAddr, interface: Option<&String>| PeerTarget::Address {
+            address,
+            interface: match address {
+                IpAddr::V6(a) if a.is_unicast_link_local() => interface.cloned(),
+                _ => None,
+            },
+        };
+        if let Some(address) = spec.address {
+            Ok(at(address.0, spec.source_interface.as_ref()))
+        } else if let Some(from) = &spec.address_from {
+            value_from(from, self.node)
+                .map(|address| at(address, spec.source_interface.as_ref()))
+                .map_err(|e| {
+                    e.warning(
+                        "spec.addressFrom",
+                        self.node,
+                        "an address",
+                        "the peer is left out",
+                    )
+                })
+        } else if let Some(name) = &spec.interface {
+            Ok(PeerTarget::Interface { name: name.clone() })
+        } else if let Some(family) = spec.gateway {
+            let gateway = self.facts.gateway(family);
+            gateway
+                .map(|g| at(g.address, Some(&g.interface)))
+                .ok_or(WarningKind::NoGateway(family))
+        } else if let Some(range) = spec.range {
+            Ok(PeerTarget::Range { net: range.net() })
+        } else {
+            Err(WarningKind::Unusable(
+                "it has none of address, addressFrom, interface, gateway, nodes and range"
+                    .to_owned(),
+            ))
+        }
+    }
+
+    fn remote_asn(&self, spec: &PeerSpec) -> Result<RemoteAsn, WarningKind> {
+        let asn = match (&spec.asn, &spec.asn_from) {
+            (Some(asn), _) => *asn,
+            (None, Some(from)) => value_from(from, self.node).map_err(|e| {
+                e.warning(
+                    "spec.asnFrom",
+                    self.node,
+                    "an AS number, internal or external",
+                    "the peer is left out",
+                )
+            })?,
+            (None, None) => {
+                return Err(WarningKind::Unusable(
+                    "it has neither asn nor asnFrom".to_owned(),
+                ));
+            }
+        };
+        Ok(match asn {
+            PeerAs::Number(asn) => RemoteAsn::Number(asn),
+            PeerAs::Internal => RemoteAsn::Internal,
+            PeerAs::External => RemoteAsn::External,
+        })
+    }
+
+    /// Puts a peer together. All peers pass here, so that none forgets a field.
+    fn peer(&self, spec: &PeerSpec, session: Session, warnings: &mut Vec<Warning>) -> PeerIntent {
+        let mut warn = |kind| {
+            warnings.push(Warning {
+                object: session.object.clone(),
+                kind,
+            });
+        };
+        let external = match session.remote_asn {
+            RemoteAsn::Number(asn) => asn != self.settings.asn,
+            RemoteAsn::Internal => false,
+            RemoteAsn::External | RemoteAsn::Any => true,
+        };
+        if spec.bfd.is_some() {
+            warn(WarningKind::NotYet("spec.bfd"));
+        }
+        self.warn_without_effect(spec, external, &mut warn);
+        let kind = match (external, session.client) {
+            (true, _) => PeerKind::External,
+            (false, false) => PeerKind::Internal,
+            (false, true) => PeerKind::ReflectorClient,
+        };
+        let advertisements = self
+            .active
+            .iter()
+            .filter(|a| a.tells(&session.labels, session.same_as_node))
+            .map(|a| a.id)
+            .collect();
+        let object = &session.object;
+        let config = PeerConfig {
+            kind,
+            import: policies::named(self.policies, object, "import", &spec.import, warnings),
+            export: policies::named(self.policies, object, "export", &spec.export, warnings),
+            advertisements,
+            transit: self.settings.transit,
+            allow_own_as: spec.allow_own_as,
+            next_hop_self: spec.next_hop_self && !external,
+            remove_private_as: spec.remove_private_as && external,
+            enforce_first_as: spec.role != Some(RoleSpec::RouteServerClient),
+            max_prefixes: spec.max_prefixes,
+        };
+        PeerIntent {
+            protocol: self.protocol(spec, &session, external),
+            ttl: ttl(spec, external),
+            name: session.name,
+            object: session.object,
+            labels: session.labels,
+            target: session.target,
+            port: session.port,
+            local_address: session.local_address,
+            device: spec.source_interface.clone(),
+            password: spec.password.as_ref().and_then(password),
+            bfd: spec.bfd.map(|bfd| BfdIntent {
+                interval: bfd.interval.0,
+                multiplier: bfd.multiplier,
+            }),
+            config,
+        }
+    }
+
+    fn warn_without_effect(
+        &self,
+        spec: &PeerSpec,
+        external: bool,
+        warn: &mut impl FnMut(WarningKind),
+    ) {
+        const INTERNAL: &str = "the peer is internal";
+        const EXTERNAL: &str = "the peer is external";
+        let fields = [
+            (spec.role.is_some() && !external, "spec.role", INTERNAL),
+            (
+                spec.ebgp_multihop.is_some() && !external,
+                "spec.ebgpMultihop",
+                INTERNAL,
+            ),
+            (
+                spec.remove_private_as && !external,
+                "spec.removePrivateAS",
+                INTERNAL,
+            ),
+            (spec.next_hop_self && external, "spec.nextHopSelf", EXTERNAL),
+            (
+                spec.route_reflector_client && external,
+                "spec.routeReflectorClient",
+                EXTERNAL,
+            ),
+            (
+                spec.role_strict && spec.role.is_none(),
+                "spec.roleStrict",
+                "there is no role",
+            ),
+        ];
+        for (_, field, why) in fields.into_iter().filter(|(applies, ..)| *applies) {
+            warn(WarningKind::NoEffect { field, why });
+        }
+    }
+
+    fn protocol(&self, spec: &PeerSpec, session: &Session, external: bool) -> Config {
+        let mut families: Vec<Family> = spec.families.iter().map(|f| f.unicast()).collect();
+        families.sort_unstable();
+        families.dedup();
+        if families.is_empty() {
+            families = Family::ALL.to_vec();
+        }
+        let restart = match spec.graceful_restart {
+            Some(false) => None,
+            Some(true) => Some(self.router.graceful_restart.restart_time.0),
+            None => self.settings.restart_time,
+        };
+        let stale = self.router.graceful_restart.long_lived_stale_time;
+        let long_lived = stale.filter(|_| restart.is_some()).map(|stale| {
+            // RFC 9494 section 3.2: 24 bits of seconds.
+            let seconds = stale.0.as_secs().min(0x00ff_ffff) as u32;
+            let family = |family: &Family| LongLivedFamily {
+                family: *family,
+                forwarding: true,
+                stale_time: seconds,
+            };
+            families.iter().map(family).collect()
+        });
+        let ipv6_session = match &session.target {
+            PeerTarget::Address { address, .. } => address.is_ipv6(),
+            PeerTarget::Interface { .. } => true,
+            PeerTarget::Range { net } => net.addr().is_ipv6(),
+        };
+        let over_ipv6 = spec.extended_next_hop.unwrap_or(ipv6_session)
+            && families.contains(&Family::IPV4_UNICAST);
+        let seed = super::stable_hash64(&format!("{}/{}", self.node.name, session.name));
+        Config {
+            passive: session.passive,
+            hold_time: Some(spec.timers.hold.0).filter(|hold| !hold.is_zero()),
+            keepalive: spec.timers.keepalive.map(|keepalive| keepalive.0),
+            connect_retry: spec.timers.connect_retry.0,
+            add_path: if spec.add_path.receive {
+                families
+                    .iter()
+                    .map(|f| (*f, AddPathMode::Receive))
+                    .collect()
+            } else {
+                Vec::new()
+            },
+            extended_next_hop: if over_ipv6 {
+                vec![(Family::IPV4_UNICAST, Afi::IPV6)]
+            } else {
+                Vec::new()
+            },
+            graceful_restart: restart.map(|time| types::graceful_restart(time, &families)),
+            long_lived: long_lived.unwrap_or_default(),
+            role: spec.role.filter(|_| external).map(role),
+            role_strict: spec.role_strict && spec.role.is_some() && external,
+            host: Some((self.node.name.clone(), String::new())),
+            families,
+            ..Config::new(
+                self.settings.asn,
+                self.settings.router_id,
+                session.remote_asn,
+                seed,
+            )
+        }
+    }
+}
+
+fn role(role: RoleSpec) -> Role {
+    match role {
+        RoleSpec::Provider => Role::Provider,
+        RoleSpec::RouteServer => Role::RouteServer,
+        RoleSpec::RouteServerClient => Role::RouteServerClient,
+        RoleSpec::Customer => Role::Customer,
+        RoleSpec::Peer => Role::Peer,
+    }
+}
+
+/// An external peer is directly connected unless said otherwise; an internal one may be anywhere.
+fn ttl(spec: &PeerSpec, external: bool) -> Ttl {
+    match (spec.ttl_security, spec.ebgp_multihop, external) {
+        (Some(security), _, _) => Ttl::Security {
+            hops: security.hops.max(1),
+        },
+        (None, Some(hops), true) => Ttl::Hops(hops.max(1)),
+        (None, None, true) => Ttl::Hops(1),
+        (None, _, false) => Ttl::System,
+    }
+}
+
+fn password(spec: &PasswordSpec) -> Option<PasswordSource> {
+    match (&spec.secret_ref, &spec.file) {
+        (Some(secret), _) => Some(PasswordSource::Secret {
+            name: secret.name.clone(),
+            key: secret.key.clone(),
+        }),
+        (None, Some(file)) => Some(PasswordSource::File(file.into())),
+        (None, None) => None,
+    }
+}
+
+/// Settings of the mesh in the words of a Peer, so that all peers are put together in one place.
+fn mesh_spec(password: Option<PasswordSpec>, timers: Timers) -> PeerSpec {
+    PeerSpec {
+        password,
+        timers,
+        families: IpFamily::ALL.to_vec(),
+        ..PeerSpec::default()
+    }
+}
+
+/// The addresses that two nodes use towards each other.
+fn common_addresses(ours: &Node, theirs: &Node, preferred: IpFamily) -> Option<(IpAddr, IpAddr)> {
+    let other = match preferred {
+        IpFamily::Ipv4 => IpFamily::Ipv6,
+        IpFamily::Ipv6 => IpFamily::Ipv4,
+    };
+    [preferred, other]
+        .into_iter()
+        .find_map(|family| Some((ours.internal_ip(family)?, theirs.internal_ip(family)?)))
+}
+
+/// Whether an AS is what a Peer says, seen from a node of another (or the same) AS.
+fn fits(asn: Option<PeerAs>, ours: Asn, theirs: Asn) -> bool {
+    match asn {
+        Some(PeerAs::Number(asn)) => asn == theirs,
+        Some(PeerAs::Internal) | None => ours == theirs,
+        Some(PeerAs::External) => ours != theirs,
+    }
+}
+
+/// A single address as a target, for nodes.
+fn at(address: IpAddr) -> PeerTarget {
+    PeerTarget::Address {
+        address: IpNet::from(address).addr(),
+        interface: None,
+    }
+}

@@ -1,0 +1,214 @@
+//! Other nodes as peers: by Peer objects with `nodes`, and by the mesh.
+//!
+//! | rule | |
+//! |---|---|
+//! | one session per pair | the first Peer object by name that asks for it, else the mesh |
+//! | both ends | a Peer object makes the session at both ends, whichever of them it selects |
+//! | transport | IPv4 where both nodes have an IPv4 InternalIP, else IPv6; the other way round if asked for: by the Peer object, or in the mesh by the Routers of both |
+//! | source | our own InternalIP of that family, so that the other end knows us |
+//! | who dials | both, but nobody dials a node that does not listen |
+//! | mesh | both Routers have it enabled and the ASes are the same, unless both nodes are served by a reflector |
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bgp::fsm::RemoteAsn;
+use bgp::types::Asn;
+
+use super::{Context, MESH_LABEL, PeerIntent, Session, at, common_addresses, fits, mesh_spec};
+use crate::cluster::{Node, Object, ObjectRef};
+use crate::crd::peer::NodesTarget;
+use crate::crd::selector::{self, Labels};
+use crate::crd::{IpFamily, PeerSpec, RouterSpec};
+use crate::intent::router;
+use crate::intent::{Warning, WarningKind};
+
+/// A node under its Router, as its peers see it.
+struct Member<'a> {
+    node: &'a Node,
+    asn: Asn,
+    mesh: bool,
+    transport: IpFamily,
+    /// The port that it listens on; `None`: it does not.
+    port: Option<u16>,
+}
+
+impl<'a> Member<'a> {
+    fn new(node: &'a Node, router: Option<&Object<RouterSpec>>) -> Self {
+        let spec = router.map(|r| &r.spec);
+        let defaults = RouterSpec::default();
+        let used = spec.unwrap_or(&defaults);
+        Self {
+            node,
+            asn: router::asn(spec, node).unwrap_or(Asn(crate::crd::router::DEFAULT_ASN)),
+            mesh: used.mesh.enabled,
+            transport: used.mesh.transport.unwrap_or(IpFamily::Ipv4),
+            port: used.listen.enabled.then_some(used.listen.port),
+        }
+    }
+}
+
+/// The sessions with other nodes.
+pub(super) fn peers(context: &Context<'_>, warnings: &mut Vec<Warning>) -> Vec<PeerIntent> {
+    let state = context.state;
+    let members: Vec<Member<'_>> = state
+        .nodes
+        .values()
+        .map(|node| Member::new(node, router::candidates(state, node).first().copied()))
+        .collect();
+    let Some(own) = members.iter().find(|m| m.node.name == context.node.name) else {
+        return Vec::new();
+    };
+    let mut sessions = BTreeMap::new();
+    for object in state.peers.values() {
+        if let Some(target) = &object.spec.nodes {
+            for other in members.iter().filter(|m| m.node.name != own.node.name) {
+                if !sessions.contains_key(&other.node.name)
+                    && let Some(peer) = by_object(context, (object, target), own, other, warnings)
+                {
+                    sessions.insert(other.node.name.clone(), peer);
+                }
+            }
+        }
+    }
+    if own.mesh {
+        let served = served(context, &members);
+        for other in &members {
+            let name = &other.node.name;
+            let pair_is_served =
+                served.contains(name.as_str()) && served.contains(own.node.name.as_str());
+            if *name == own.node.name
+                || !other.mesh
+                || other.asn != own.asn
+                || pair_is_served
+                || sessions.contains_key(name)
+            {
+                continue;
+            }
+            if let Some(peer) = by_mesh(context, own, other, warnings) {
+                sessions.insert(name.clone(), peer);
+            }
+        }
+    }
+    sessions.into_values().collect()
+}
+
+/// The nodes that have a reflector of their AS to talk to.
+fn served<'a>(context: &Context<'_>, members: &[Member<'a>]) -> BTreeSet<&'a str> {
+    let mut served = BTreeSet::new();
+    for object in context.state.peers.values() {
+        let Some(target) = object.spec.nodes.as_ref().filter(|t| t.reflectors) else {
+            continue;
+        };
+        let reflectors: Vec<&Member<'_>> = members
+            .iter()
+            .filter(|m| selector::selects(target.selector.as_ref(), &m.node.labels))
+            .collect();
+        for member in members {
+            let clients = object.spec.node_selector.as_ref();
+            if selector::selects(clients, &member.node.labels)
+                && reflectors.iter().any(|r| {
+                    r.node.name != member.node.name
+                        && r.asn == member.asn
+                        && fits(object.spec.asn, member.asn, r.asn)
+                })
+            {
+                served.insert(member.node.name.as_str());
+            }
+        }
+    }
+    served
+}
+
+/// The session that a Peer object with `nodes` makes between us and another node, if it does.
+fn by_object(
+    context: &Context<'_>,
+    (object, target): (&Object<PeerSpec>, &NodesTarget),
+    own: &Member<'_>,
+    other: &Member<'_>,
+    warnings: &mut Vec<Warning>,
+) -> Option<PeerIntent> {
+    let spec = &object.spec;
+    let from = |node: &Node| selector::selects(spec.node_selector.as_ref(), &node.labels);
+    let to = |node: &Node| selector::selects(target.selector.as_ref(), &node.labels);
+    let forward = from(own.node) && to(other.node) && fits(spec.asn, own.asn, other.asn);
+    let backward = from(other.node) && to(own.node) && fits(spec.asn, other.asn, own.asn);
+    if !forward && !backward {
+        return None;
+    }
+    let reflects = |node: &Node| target.reflectors && to(node);
+    let client = (reflects(own.node) && !reflects(other.node))
+        || (forward && spec.route_reflector_client && !reflects(other.node));
+    let preferred = target.transport.unwrap_or(IpFamily::Ipv4);
+    let reference = ObjectRef::cluster("Peer", &object.name);
+    let name = format!("{}/{}", object.name, other.node.name);
+    let identity = (name, reference, object.labels.clone());
+    let session = session(own, other, preferred, client, identity, warnings)?;
+    let mut spec = spec.clone();
+    // What the object says of reflection is decided above, and differs between the ends.
+    spec.route_reflector_client = false;
+    Some(context.peer(&spec, session, warnings))
+}
+
+fn by_mesh(
+    context: &Context<'_>,
+    own: &Member<'_>,
+    other: &Member<'_>,
+    warnings: &mut Vec<Warning>,
+) -> Option<PeerIntent> {
+    let preferred = match (own.transport, other.transport) {
+        (IpFamily::Ipv6, IpFamily::Ipv6) => IpFamily::Ipv6,
+        (IpFamily::Ipv4, _) | (_, IpFamily::Ipv4) => IpFamily::Ipv4,
+    };
+    let router = context
+        .settings
+        .object
+        .as_deref()
+        .unwrap_or("(built-in default)");
+    let labels = Labels::from([(MESH_LABEL.to_owned(), "true".to_owned())]);
+    let identity = (
+        format!("mesh/{}", other.node.name),
+        ObjectRef::cluster("Router", router),
+        labels,
+    );
+    let session = session(own, other, preferred, false, identity, warnings)?;
+    let mesh = &context.router.mesh;
+    let spec = mesh_spec(mesh.password.clone(), mesh.timers);
+    Some(context.peer(&spec, session, warnings))
+}
+
+fn session(
+    own: &Member<'_>,
+    other: &Member<'_>,
+    preferred: IpFamily,
+    client: bool,
+    (name, object, labels): (String, ObjectRef, Labels),
+    warnings: &mut Vec<Warning>,
+) -> Option<Session> {
+    let other_name = other.node.name.clone();
+    let mut warn = |kind| {
+        warnings.push(Warning {
+            object: object.clone(),
+            kind,
+        });
+    };
+    let Some((ours, theirs)) = common_addresses(own.node, other.node, preferred) else {
+        warn(WarningKind::NoCommonFamily(other_name));
+        return None;
+    };
+    if own.port.is_none() && other.port.is_none() {
+        warn(WarningKind::NobodyListens(other_name));
+        return None;
+    }
+    Some(Session {
+        name,
+        object,
+        labels,
+        target: at(theirs),
+        port: other.port.unwrap_or(179),
+        local_address: Some(ours),
+        remote_asn: RemoteAsn::Number(other.asn),
+        passive: other.port.is_none(),
+        client,
+        same_as_node: own.asn == other.asn,
+    })
+}

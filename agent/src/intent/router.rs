@@ -1,0 +1,198 @@
+//! Which Router is a node's, and what it says.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use bgp::types::{Asn, BgpIdentifier};
+
+use super::{FibIntent, ListenIntent, RouterSettings, Warning, WarningKind};
+use crate::cluster::{ClusterState, Node, Object, ObjectRef};
+use crate::crd::router::DEFAULT_ASN;
+use crate::crd::{IpFamily, RouterSpec, ValueFrom, selector};
+use crate::fib::GuardRails;
+
+/// The Routers that select a node, the one in use first: most conditions, then least name.
+pub(super) fn candidates<'a>(state: &'a ClusterState, node: &Node) -> Vec<&'a Object<RouterSpec>> {
+    let mut routers: Vec<&Object<RouterSpec>> = state
+        .routers
+        .values()
+        .filter(|r| selector::selects(r.spec.node_selector.as_ref(), &node.labels))
+        .map(AsRef::as_ref)
+        .collect();
+    // Stable, and by name before: ties fall to the least name.
+    routers.sort_by_key(|r| std::cmp::Reverse(conditions(r)));
+    routers
+}
+
+fn conditions(router: &Object<RouterSpec>) -> usize {
+    router
+        .spec
+        .node_selector
+        .as_ref()
+        .map_or(0, |s| s.conditions())
+}
+
+/// Why a value could not be taken from a Node.
+pub(super) enum NoValue {
+    /// There is no such label or annotation, or the reference names none.
+    Missing(String),
+    /// It is there, but its text is not of the wanted form.
+    Unusable(String, String),
+}
+
+impl NoValue {
+    /// As a warning about a field.
+    pub(super) fn warning(
+        self,
+        field: &'static str,
+        node: &Node,
+        expected: &'static str,
+        consequence: &'static str,
+    ) -> WarningKind {
+        let node = node.name.clone();
+        match self {
+            Self::Missing(what) => WarningKind::ValueMissing {
+                field,
+                what,
+                node,
+                consequence,
+            },
+            Self::Unusable(what, value) => WarningKind::ValueUnusable {
+                field,
+                what,
+                value,
+                node,
+                expected,
+                consequence,
+            },
+        }
+    }
+}
+
+/// A value that a node brings with it.
+pub(super) fn value_from<T: std::str::FromStr>(
+    from: &ValueFrom,
+    node: &Node,
+) -> Result<T, NoValue> {
+    let (what, value) = match (&from.node_label, &from.node_annotation) {
+        (Some(key), _) => (format!("label {key}"), node.labels.get(key)),
+        (None, Some(key)) => (format!("annotation {key}"), node.annotations.get(key)),
+        (None, None) => ("label (no key is given)".to_owned(), None),
+    };
+    let Some(value) = value else {
+        return Err(NoValue::Missing(what));
+    };
+    value
+        .trim()
+        .parse()
+        .map_err(|_| NoValue::Unusable(what, value.clone()))
+}
+
+/// The AS of a node under its Router.
+pub(super) fn asn(router: Option<&RouterSpec>, node: &Node) -> Result<Asn, WarningKind> {
+    let Some(router) = router else {
+        return Ok(Asn(DEFAULT_ASN));
+    };
+    let Some(from) = &router.asn_from else {
+        return Ok(Asn(router.asn.unwrap_or(DEFAULT_ASN)));
+    };
+    let asn: Result<Asn, NoValue> = value_from(from, node);
+    asn.map_err(|e| {
+        e.warning(
+            "spec.asnFrom",
+            node,
+            "an AS number",
+            "the default AS 64512 is used",
+        )
+    })
+}
+
+/// The settings of the node, but for the guard rails that hang on Services.
+pub(super) fn settings(
+    router: Option<&Object<RouterSpec>>,
+    node: &Node,
+    warnings: &mut Vec<Warning>,
+) -> RouterSettings {
+    let spec = router.map(|r| r.spec.clone()).unwrap_or_default();
+    let mut warn = |kind| {
+        if let Some(router) = router {
+            let object = ObjectRef::cluster("Router", &router.name);
+            warnings.push(Warning { object, kind });
+        }
+    };
+    let asn = asn(Some(&spec), node).unwrap_or_else(|kind| {
+        warn(kind);
+        Asn(DEFAULT_ASN)
+    });
+    let router_id = router_id(&spec, node, &mut warn);
+    if spec.mesh.bfd.is_some() {
+        warn(WarningKind::NotYet("spec.mesh.bfd"));
+    }
+    let of_family = |family| node.internal_ip(family);
+    RouterSettings {
+        object: router.map(|r| r.name.clone()),
+        asn,
+        router_id,
+        cluster_id: spec.cluster_id.map_or(router_id, BgpIdentifier::from),
+        listen: spec.listen.enabled.then(|| ListenIntent {
+            port: spec.listen.port,
+            addresses: spec.listen.addresses.iter().map(|a| a.0).collect(),
+        }),
+        max_paths: spec.multipath.max_paths.max(1),
+        relax_as_path: spec.multipath.relax_as_path,
+        restart_time: spec
+            .graceful_restart
+            .enabled
+            .then_some(spec.graceful_restart.restart_time.0),
+        fib: spec.fib.enabled.then(|| FibIntent {
+            table: spec.fib.table,
+            metric: spec.fib.metric,
+            guard: GuardRails {
+                pod_cidrs: node.pod_cidrs.clone(),
+                service_addresses: Vec::new(),
+                connected: Vec::new(),
+                accept_default_route: spec.fib.accept_default_route,
+                max_routes: (spec.fib.max_routes != 0).then_some(spec.fib.max_routes),
+            },
+        }),
+        transit: spec.transit,
+        drain: spec.drain,
+        node_ipv4: of_family(IpFamily::Ipv4).and_then(|a| match a {
+            IpAddr::V4(a) => Some(a),
+            IpAddr::V6(_) => None,
+        }),
+        node_ipv6: of_family(IpFamily::Ipv6).and_then(|a| match a {
+            IpAddr::V4(_) => None,
+            IpAddr::V6(a) => Some(a),
+        }),
+    }
+}
+
+/// Configured, else the IPv4 InternalIP, else a hash of the node's name.
+fn router_id(spec: &RouterSpec, node: &Node, warn: &mut impl FnMut(WarningKind)) -> BgpIdentifier {
+    if let Some(from) = &spec.router_id_from {
+        match value_from::<Ipv4Addr>(from, node) {
+            Ok(id) if !id.is_unspecified() => return id.into(),
+            Ok(id) => warn(
+                NoValue::Unusable("a label or annotation".to_owned(), id.to_string()).warning(
+                    "spec.routerIDFrom",
+                    node,
+                    "an identifier other than 0.0.0.0",
+                    "the default is used",
+                ),
+            ),
+            Err(e) => warn(e.warning(
+                "spec.routerIDFrom",
+                node,
+                "an identifier like 192.0.2.1",
+                "the default is used",
+            )),
+        }
+    } else if let Some(id) = spec.router_id.filter(|id| !id.is_unspecified()) {
+        return id.into();
+    }
+    match node.internal_ip(IpFamily::Ipv4) {
+        Some(IpAddr::V4(address)) => address.into(),
+        // RFC 6286: any non-zero number that is unique in the AS. The hash never changes for a name.
+        _ => BgpIdentifier(super::stable_hash32(&node.name).max(1)),
+    }
+}

@@ -1,0 +1,269 @@
+//! Which Service addresses this node advertises: the truth table.
+//!
+//! Decided per Service and address family, over all of the Service's EndpointSlices together, from the state alone: an
+//! address is advertised because of what is there, never because of what happened.
+//!
+//! | policy | advertised when |
+//! |---|---|
+//! | `Cluster` | an endpoint is ready anywhere |
+//! | `Local` | an endpoint on this node is ready; or none is ready anywhere, and one here serves while it terminates |
+//!
+//! `externalTrafficPolicy` decides for LoadBalancer and external IPs, `internalTrafficPolicy` for cluster IPs.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+
+use super::advertise::Active;
+use super::{AddressDecision, Decision, EndpointCounts, Rule, ServiceDecision};
+use crate::cluster::{ClusterState, Node, ObjectKey, Service, ServiceType, TrafficPolicy};
+use crate::crd::advertisement::AddressKind;
+use crate::crd::selector::{self, Labels};
+use crate::crd::{IpFamily, advertisement};
+
+/// Nodes with this label take no traffic from load balancers (KEP-1143).
+pub(super) const EXCLUDE_LABEL: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
+
+/// Endpoints per family of every Service that has any.
+type Counts<'a> = HashMap<(&'a str, &'a str), [EndpointCounts; 2]>;
+
+const fn index(family: IpFamily) -> usize {
+    match family {
+        IpFamily::Ipv4 => 0,
+        IpFamily::Ipv6 => 1,
+    }
+}
+
+/// The decision on every address of every Service.
+pub(super) fn decide(
+    state: &ClusterState,
+    node: &Node,
+    active: &[Active<'_>],
+) -> BTreeMap<ObjectKey, ServiceDecision> {
+    let counts = count(state, &node.name);
+    let by_node = node_rule(node);
+    let mut namespaces: HashMap<&str, Labels> = HashMap::new();
+    state
+        .services
+        .iter()
+        .map(|(key, service)| {
+            let labels = namespaces
+                .entry(&key.namespace)
+                .or_insert_with(|| namespace_labels(state, &key.namespace));
+            let counts = counts
+                .get(&(key.namespace.as_str(), key.name.as_str()))
+                .copied()
+                .unwrap_or_default();
+            let considered = Considered {
+                service,
+                namespace: labels,
+                counts,
+                by_node: by_node.as_ref(),
+                active,
+            };
+            (key.clone(), considered.decide())
+        })
+        .collect()
+}
+
+/// The rule by which a node has no service routes at all.
+fn node_rule(node: &Node) -> Option<Rule> {
+    // KEP-1143: the label counts whatever its value.
+    if node.labels.contains_key(EXCLUDE_LABEL) {
+        Some(Rule::NodeExcluded)
+    } else if node.network_unavailable {
+        Some(Rule::NodeNetworkUnavailable)
+    } else {
+        None
+    }
+}
+
+/// A namespace that no object describes has the one label that the API server gives to each.
+fn namespace_labels(state: &ClusterState, name: &str) -> Labels {
+    state.namespaces.get(name).map_or_else(
+        || Labels::from([("kubernetes.io/metadata.name".to_owned(), name.to_owned())]),
+        |labels| labels.as_ref().clone(),
+    )
+}
+
+fn count<'a>(state: &'a ClusterState, node: &str) -> Counts<'a> {
+    let mut all = Counts::with_capacity(state.services.len());
+    for slice in state.endpoint_slices.values() {
+        let key = (slice.key.namespace.as_str(), slice.service.as_str());
+        let counts = &mut all.entry(key).or_default()[index(slice.family)];
+        counts.slices += 1;
+        for endpoint in &slice.endpoints {
+            let here = u32::from(endpoint.node.as_deref() == Some(node));
+            if endpoint.ready {
+                counts.ready += 1;
+                counts.ready_here += here;
+            } else if endpoint.serving && endpoint.terminating {
+                counts.terminating += 1;
+                counts.terminating_here += here;
+            } else {
+                counts.not_ready += 1;
+            }
+        }
+    }
+    all
+}
+
+/// One Service, and what its decision hangs on.
+struct Considered<'a> {
+    service: &'a Service,
+    namespace: &'a Labels,
+    counts: [EndpointCounts; 2],
+    by_node: Option<&'a Rule>,
+    active: &'a [Active<'a>],
+}
+
+impl Considered<'_> {
+    fn decide(&self) -> ServiceDecision {
+        let service = self.service;
+        let excluded = match service.service_type {
+            ServiceType::ExternalName => Some(Rule::ExternalName),
+            ServiceType::ClusterIp | ServiceType::NodePort | ServiceType::LoadBalancer => None,
+        };
+        let mut addresses = Vec::new();
+        for ingress in &service.ingress {
+            let rule = ingress.proxy.then_some(Rule::ProxyMode);
+            addresses.push(self.address(ingress.ip, AddressKind::LoadBalancer, rule));
+        }
+        for ip in &service.external_ips {
+            addresses.push(self.address(*ip, AddressKind::External, None));
+        }
+        for ip in &service.cluster_ips {
+            addresses.push(self.address(*ip, AddressKind::Cluster, None));
+        }
+        ServiceDecision {
+            service_type: service.service_type,
+            excluded: excluded
+                .or((service.headless && addresses.is_empty()).then_some(Rule::Headless)),
+            addresses,
+        }
+    }
+
+    fn address(&self, address: IpAddr, kind: AddressKind, rule: Option<Rule>) -> AddressDecision {
+        let traffic_policy = match kind {
+            AddressKind::LoadBalancer | AddressKind::External => {
+                self.service.external_traffic_policy
+            }
+            AddressKind::Cluster => self.service.internal_traffic_policy,
+        };
+        let endpoints = self.counts[index(IpFamily::of(address))];
+        let decision = self
+            .selected(address, kind)
+            .and_then(|advertisements| {
+                let refused = rule
+                    .or_else(|| self.of_the_address(address, kind))
+                    .or_else(|| self.by_node.cloned())
+                    .or_else(|| of_endpoints(traffic_policy, &endpoints, kind));
+                refused.map_or(Ok(advertisements), Err)
+            })
+            .map_or_else(Decision::Suppress, Decision::Advertise);
+        AddressDecision {
+            address,
+            kind,
+            traffic_policy,
+            endpoints,
+            decision,
+        }
+    }
+
+    /// The Advertisements that ask for the address, or why none does.
+    fn selected(
+        &self,
+        address: IpAddr,
+        kind: AddressKind,
+    ) -> Result<Vec<rib::AdvertisementId>, Rule> {
+        let mut refused = Rule::NotSelected;
+        let mut ids = Vec::new();
+        for advertisement in self.active {
+            let Some(services) = advertisement.services() else {
+                continue;
+            };
+            if !services.addresses.contains(&kind)
+                || !selector::selects(services.selector.as_ref(), &self.service.labels)
+                || !selector::selects(services.namespace_selector.as_ref(), self.namespace)
+            {
+                continue;
+            }
+            match self.allowed(services, address, kind) {
+                Ok(()) => ids.push(advertisement.id),
+                // Of several refusals the last is told; each is true.
+                Err(rule) => refused = rule,
+            }
+        }
+        if ids.is_empty() {
+            return Err(refused);
+        }
+        ids.sort_unstable();
+        Ok(ids)
+    }
+
+    /// What an Advertisement itself says against an address.
+    fn allowed(
+        &self,
+        services: &advertisement::Services,
+        address: IpAddr,
+        kind: AddressKind,
+    ) -> Result<(), Rule> {
+        match kind {
+            AddressKind::LoadBalancer => match &self.service.load_balancer_class {
+                Some(class) if !services.load_balancer_classes.contains(class) => {
+                    Err(Rule::ForeignLoadBalancerClass(class.clone()))
+                }
+                _ => Ok(()),
+            },
+            AddressKind::External if services.external_ips.is_empty() => Err(Rule::NoAllowList),
+            AddressKind::External => services
+                .external_ips
+                .iter()
+                .any(|cidr| cidr.net().contains(&address))
+                .then_some(())
+                .ok_or(Rule::OutsideAllowList),
+            AddressKind::Cluster => Ok(()),
+        }
+    }
+
+    /// What type and address say, whatever the endpoints.
+    fn of_the_address(&self, address: IpAddr, kind: AddressKind) -> Option<Rule> {
+        match self.service.service_type {
+            ServiceType::ExternalName => return Some(Rule::ExternalName),
+            kind_now @ (ServiceType::ClusterIp | ServiceType::NodePort)
+                if kind == AddressKind::LoadBalancer =>
+            {
+                return Some(Rule::NotLoadBalancer(kind_now.to_string()));
+            }
+            ServiceType::ClusterIp | ServiceType::NodePort | ServiceType::LoadBalancer => {}
+        }
+        (!is_routable(address)).then_some(Rule::NotRoutable)
+    }
+}
+
+/// The truth table: `None` is "advertise".
+fn of_endpoints(
+    policy: TrafficPolicy,
+    endpoints: &EndpointCounts,
+    kind: AddressKind,
+) -> Option<Rule> {
+    match policy {
+        TrafficPolicy::Cluster if endpoints.ready > 0 => None,
+        TrafficPolicy::Cluster => Some(Rule::NoReadyEndpoint),
+        TrafficPolicy::Local if endpoints.ready_here > 0 => None,
+        TrafficPolicy::Local if endpoints.ready == 0 && endpoints.terminating_here > 0 => None,
+        TrafficPolicy::Local if endpoints.ready == 0 => Some(Rule::NoReadyEndpoint),
+        TrafficPolicy::Local if endpoints.terminating_here > 0 => {
+            Some(Rule::OnlyTerminatingHere(kind))
+        }
+        TrafficPolicy::Local => Some(Rule::NoReadyEndpointHere(kind)),
+    }
+}
+
+/// Whether an address can be a destination for others at all.
+pub(super) fn is_routable(address: IpAddr) -> bool {
+    let link_local = match address {
+        IpAddr::V4(a) => a.is_link_local() || a.is_broadcast(),
+        IpAddr::V6(a) => a.is_unicast_link_local() || a.to_ipv4_mapped().is_some(),
+    };
+    !(link_local || address.is_loopback() || address.is_multicast() || address.is_unspecified())
+}
