@@ -17,9 +17,10 @@ pub mod peer;
 pub mod policy;
 mod slab;
 pub mod table;
-mod transport;
 
-pub use facade::{FibNextHop, FibRoute, Multipath, PeerCounts, Rib, RibConfig, RibEvent};
+pub use facade::{
+    FibNextHop, FibRoute, Multipath, PeerCounts, Rib, RibConfig, RibEvent, RouteFilter,
+    RoutesCursor,
+};
 pub use originate::{AdvertisementId, Offer, Originated};
 pub use peer::{PeerConfig, PeerId, PeerKind, SessionInfo};
-pub use transport::Transport;

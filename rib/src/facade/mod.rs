@@ -1,110 +1,373 @@
 //! The RIB as its owner sees it: inputs and a `now` in, bytes for peers, changes for the FIB and events out.
+//!
+//! Inputs change the tables at once where that is little work, and leave a note for [`Rib::poll`] where it is much. All
+//! that goes out is read from the newest state when it is taken: a prefix that changes ten times before the FIB or a slow
+//! peer is ready is told once.
 
 mod config;
+mod poll;
+mod query;
 
 pub use config::{FibNextHop, FibRoute, Multipath, PeerCounts, RibConfig, RibEvent};
+pub use query::{RouteFilter, RoutesCursor};
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use bgp::fsm::Down;
-use bgp::types::Family;
-use bgp::wire::{RouteRefresh, Update};
-use ipnet::IpNet;
+use bgp::fsm::{Down, Negotiated};
+use bgp::types::{Family, NlriList, RoutePrefix};
+use bgp::wire::{RouteRefresh, RouteRefreshSubtype, Update};
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use ipnet::{Ipv4Net, Ipv6Net};
 
-use crate::attrs::NextHopResolver;
+use crate::attrs::{AttrInterner, NextHopResolver};
+use crate::export::{SourcePeer, UpdateGroups};
 use crate::originate::Originated;
 use crate::peer::{PeerConfig, PeerId, SessionInfo};
-use crate::transport::Transport;
+use crate::policy::Chain;
+use crate::table::{Options, Origin, Table};
+
+/// The tables of all families.
+struct Tables {
+    v4: Table<Ipv4Net>,
+    v6: Table<Ipv6Net>,
+}
+
+/// The same expression on the table of each family.
+macro_rules! each_table {
+    ($tables:expr, |$table:ident| $body:expr) => {{
+        {
+            let $table = &mut $tables.v4;
+            $body
+        }
+        {
+            let $table = &mut $tables.v6;
+            $body
+        }
+    }};
+}
+
+/// An expression on the table of one family; nothing for families that are not routed.
+macro_rules! table_of {
+    ($tables:expr, $family:expr, |$table:ident| $body:expr) => {
+        match $family {
+            Family::IPV4_UNICAST => {
+                let $table = &mut $tables.v4;
+                $body
+            }
+            Family::IPV6_UNICAST => {
+                let $table = &mut $tables.v6;
+                $body
+            }
+            _ => {}
+        }
+    };
+}
+
+/// A configured peer.
+struct Peer {
+    config: PeerConfig,
+    /// Its import policies.
+    chain: Arc<Chain>,
+    session: Option<Up>,
+}
+
+/// An Established session.
+struct Up {
+    negotiated: Arc<Negotiated>,
+    /// Families whose End-of-RIB has not come, and until when it is waited for.
+    awaited: Vec<(Family, Instant)>,
+}
 
 /// The routing information bases of one speaker.
 pub struct Rib {
     config: RibConfig,
+    attrs: AttrInterner,
+    tables: Tables,
+    peers: HashMap<PeerId, Peer, RandomState>,
+    /// Who paths in the tables are from, gone peers included until their paths are removed.
+    known: HashMap<PeerId, SourcePeer, RandomState>,
+    groups: UpdateGroups,
+    gate_opened: Option<Instant>,
+    converged: bool,
+    events: Vec<RibEvent>,
 }
 
-/// The signatures that the runtime builds on; the bodies follow.
-#[allow(unused_variables, clippy::needless_pass_by_ref_mut)]
+fn options(config: &RibConfig) -> Options {
+    Options {
+        always_compare_med: config.always_compare_med,
+        max_paths: config.multipath.max_paths.max(1),
+        relax_as_path: config.multipath.relax_as_path,
+    }
+}
+
+/// How the announcement of a family in the graceful restart capabilities lets retained paths live on.
+fn forwarding_kept(negotiated: &Negotiated, family: Family) -> bool {
+    let restart = negotiated.graceful_restart.as_ref();
+    restart.is_some_and(|restart| restart.families.contains(&(family, true)))
+        || negotiated
+            .long_lived
+            .iter()
+            .any(|long| long.family == family && long.forwarding)
+}
+
 impl Rib {
     /// An empty RIB with the gate closed.
     pub fn new(config: RibConfig) -> Self {
-        Self { config }
+        Self {
+            attrs: AttrInterner::new(config.identity()),
+            tables: Tables {
+                v4: Table::new(options(&config)),
+                v6: Table::new(options(&config)),
+            },
+            config,
+            peers: HashMap::default(),
+            known: HashMap::default(),
+            groups: UpdateGroups::new(),
+            gate_opened: None,
+            converged: false,
+            events: Vec::new(),
+        }
+    }
+
+    /// How this speaker decides.
+    pub fn config(&self) -> &RibConfig {
+        &self.config
     }
 
     /// Changes how this speaker decides. No session falls for it.
     pub fn set_config(&mut self, config: RibConfig) {
+        let identity = config.identity() != self.config.identity();
         self.config = config;
+        self.attrs.set_identity(self.config.identity());
+        let options = options(&self.config);
+        each_table!(self.tables, |table| table.reconfigure(options, identity));
+        self.note_changes();
     }
 
     /// Gives the answers of the node's routing table about next hops. Called whenever that table changed: only routes whose
-    /// next hops are answered differently are looked at again, in later polls.
-    pub fn next_hops_changed(&mut self, resolver: Arc<dyn NextHopResolver>) {}
+    /// next hops are answered differently are looked at again, in later polls. The resolver is kept for next hops that
+    /// come later, so it is best a snapshot.
+    pub fn next_hops_changed(&mut self, resolver: Arc<dyn NextHopResolver>) {
+        let changed = self.attrs.next_hops.set_resolver(resolver);
+        each_table!(self.tables, |table| table.next_hops_changed(&changed));
+    }
 
     /// Adds or changes a peer. Changed policies are run again on what was received and what was sent, in later polls.
-    pub fn set_peer(&mut self, peer: PeerId, config: PeerConfig) {}
+    pub fn set_peer(&mut self, peer: PeerId, config: PeerConfig) {
+        let chain = Arc::new(Chain::new(&config.import));
+        let Some(known) = self.peers.get_mut(&peer) else {
+            self.peers.insert(
+                peer,
+                Peer {
+                    config,
+                    chain,
+                    session: None,
+                },
+            );
+            return;
+        };
+        if known.config == config {
+            return;
+        }
+        known.config = config;
+        known.chain = chain;
+        if let Some(source) = self.known.get_mut(&peer) {
+            source.kind = known.config.kind;
+        }
+        each_table!(self.tables, |table| {
+            let source = table.source_of(peer);
+            let changed = source.map(|(id, source)| {
+                let chain = Arc::clone(&known.chain);
+                (id, source.origin.with_config(&known.config, chain))
+            });
+            if let Some((id, origin)) = changed {
+                table.change_origin(id, origin);
+            }
+        });
+        self.groups.configure(peer, &known.config);
+        self.note_changes();
+    }
 
     /// Removes a peer and all that it sent. The number may be used again at once.
-    pub fn remove_peer(&mut self, peer: PeerId) {}
+    pub fn remove_peer(&mut self, peer: PeerId) {
+        if self.peers.remove(&peer).is_none() {
+            return;
+        }
+        self.groups.peer_down(peer);
+        each_table!(self.tables, |table| table.session_down(peer, None, None));
+    }
 
     /// Replaces everything this node originates; the difference is acted on.
-    pub fn set_originated(&mut self, originated: Vec<Originated>) {}
+    pub fn set_originated(&mut self, originated: Vec<Originated>) {
+        let (attrs, tables) = (&mut self.attrs, &mut self.tables);
+        each_table!(tables, |table| {
+            let of_family = originated
+                .iter()
+                .filter_map(|o| Some((RoutePrefix::from_net(o.prefix)?, o.clone())));
+            table.set_originated(of_family, attrs);
+        });
+        self.note_changes();
+    }
 
     /// Opens the start gate: from now on routes and End-of-RIB are sent.
-    pub fn open_gate(&mut self, now: Instant) {}
+    pub fn open_gate(&mut self, now: Instant) {
+        if self.gate_opened.is_none() {
+            self.gate_opened = Some(now);
+            self.groups.open_gate();
+        }
+    }
 
-    /// A session reached Established. The peer must be configured.
-    pub fn session_up(&mut self, peer: PeerId, session: SessionInfo, now: Instant) {}
+    /// A session reached Established. A peer that is not configured is ignored.
+    pub fn session_up(&mut self, peer: PeerId, session: SessionInfo, now: Instant) {
+        let Some(known) = self.peers.get_mut(&peer) else {
+            return;
+        };
+        let negotiated = &session.negotiated;
+        let deadline = now + self.config.end_of_rib_wait;
+        each_table!(self.tables, |table| {
+            let family = family_of(table);
+            if negotiated.families.contains(&family) {
+                let origin = Origin::new(peer, &known.config, Arc::clone(&known.chain), &session);
+                let resume = forwarding_kept(negotiated, family).then_some(deadline);
+                table.session_up(origin, resume);
+            } else {
+                table.session_down(peer, None, None);
+            }
+        });
+        let routed = Family::ALL
+            .into_iter()
+            .filter(|f| negotiated.families.contains(f));
+        known.session = Some(Up {
+            negotiated: Arc::clone(negotiated),
+            awaited: routed.map(|family| (family, deadline)).collect(),
+        });
+        let source = SourcePeer {
+            kind: known.config.kind,
+            identifier: negotiated.peer_id,
+        };
+        self.known.insert(peer, source);
+        self.groups.peer_up(peer, &known.config, &session);
+        self.note_changes();
+    }
 
     /// A session fell. Whether what it brought is kept for a restart follows from the reason and what was negotiated
     /// (RFC 4724, RFC 8538, RFC 9494).
-    pub fn session_down(&mut self, peer: PeerId, down: &Down, now: Instant) {}
+    pub fn session_down(&mut self, peer: PeerId, down: &Down, now: Instant) {
+        let up = self
+            .peers
+            .get_mut(&peer)
+            .and_then(|known| known.session.take());
+        let Some(up) = up else {
+            return;
+        };
+        self.groups.peer_down(peer);
+        let retains = down.retains_routes(&up.negotiated);
+        let restart = up.negotiated.graceful_restart.as_ref().filter(|_| retains);
+        each_table!(self.tables, |table| {
+            let family = family_of(table);
+            let until = restart
+                .filter(|restart| restart.families.iter().any(|(of, _)| *of == family))
+                .map(|restart| now + Duration::from_secs(u64::from(restart.restart_time)));
+            let long_lived = up
+                .negotiated
+                .long_lived
+                .iter()
+                .find(|long| long.family == family);
+            let long_lived = long_lived
+                .map(|long| Duration::from_secs(u64::from(long.stale_time)))
+                .filter(|time| !time.is_zero());
+            table.session_down(peer, until, long_lived);
+        });
+    }
 
-    /// An UPDATE arrived on an Established session.
-    pub fn update(&mut self, peer: PeerId, update: &Update, now: Instant) {}
+    /// An UPDATE arrived on an Established session. Its faults are the business of who decoded it.
+    pub fn update(&mut self, peer: PeerId, update: &Update, now: Instant) {
+        // RFC 4271 section 4.3: a prefix that stands in both is announced.
+        for list in &update.unreach {
+            match list {
+                NlriList::Ipv4(list) => withdraw(&mut self.tables.v4, peer, list, &mut self.attrs),
+                NlriList::Ipv6(list) => withdraw(&mut self.tables.v6, peer, list, &mut self.attrs),
+            }
+        }
+        for reach in &update.reach {
+            let attr = self.attrs.intern(&update.attributes, &reach.next_hop);
+            let attrs = &mut self.attrs;
+            match &reach.nlri {
+                NlriList::Ipv4(list) => announce(&mut self.tables.v4, peer, list, attr, attrs),
+                NlriList::Ipv6(list) => announce(&mut self.tables.v6, peer, list, attr, attrs),
+            }
+            self.attrs.release(attr);
+        }
+        if let Some(family) = update.end_of_rib {
+            self.end_of_rib(peer, family, now);
+        }
+        self.note_changes();
+    }
+
+    fn end_of_rib(&mut self, peer: PeerId, family: Family, _now: Instant) {
+        let Some(up) = self
+            .peers
+            .get_mut(&peer)
+            .and_then(|known| known.session.as_mut())
+        else {
+            return;
+        };
+        if up.awaited.iter().any(|(of, _)| *of == family) {
+            up.awaited.retain(|(of, _)| *of != family);
+            self.events.push(RibEvent::EndOfRib { peer, family });
+        }
+        table_of!(self.tables, family, |table| table.end_of_rib(peer));
+    }
 
     /// A ROUTE-REFRESH arrived: a request, or the borders of one (RFC 2918, RFC 7313).
-    pub fn route_refresh(&mut self, peer: PeerId, message: RouteRefresh, now: Instant) {}
+    pub fn route_refresh(&mut self, peer: PeerId, message: RouteRefresh, now: Instant) {
+        let family = message.family;
+        let deadline = now + self.config.end_of_rib_wait;
+        match message.subtype {
+            RouteRefreshSubtype::Request => {}
+            RouteRefreshSubtype::Begin => {
+                table_of!(self.tables, family, |table| table
+                    .refresh_begins(peer, deadline));
+            }
+            RouteRefreshSubtype::End => {
+                table_of!(self.tables, family, |table| table.end_of_rib(peer));
+            }
+            RouteRefreshSubtype::Unknown(_) => {}
+        }
+    }
 
     /// The peer's writer has room again.
-    pub fn writable(&mut self, peer: PeerId) {}
-
-    /// When [`Rib::poll`] must be called at the latest, even if nothing happens.
-    pub fn deadline(&self) -> Option<Instant> {
-        None
+    pub fn writable(&mut self, peer: PeerId) {
+        let _ = peer;
     }
+}
 
-    /// Does what is to be done: timers, long walks, bytes for peers. Looks at no more than about `steps` table places and
-    /// staged routes, so it returns soon (10,000 steps are some milliseconds at most). Returns whether there is more to do
-    /// now.
-    pub fn poll(&mut self, now: Instant, steps: usize, transport: &mut impl Transport) -> bool {
-        false
+/// The family of a table, as a value.
+fn family_of<P: RoutePrefix>(_: &Table<P>) -> Family {
+    P::FAMILY
+}
+
+fn announce<P: RoutePrefix>(
+    table: &mut Table<P>,
+    peer: PeerId,
+    list: &[bgp::types::Nlri<P>],
+    attr: crate::attrs::AttrId,
+    attrs: &mut AttrInterner,
+) {
+    if let Some((id, _)) = table.source_of(peer) {
+        table.announce(id, list, attr, attrs);
     }
+}
 
-    /// Hands out at most `max` changes for the FIB; the latest state of each prefix only. `None`: not wanted any more.
-    /// Returns how many there were; less than `max` means that there are no more now.
-    pub fn take_fib_changes(
-        &mut self,
-        max: usize,
-        mut each: impl FnMut(IpNet, Option<FibRoute>),
-    ) -> usize {
-        0
-    }
-
-    /// Marks every prefix that the FIB should hold as changed, for a FIB that lost its own state.
-    pub fn resend_fib(&mut self) {}
-
-    /// What happened since the last call.
-    pub fn take_events(&mut self) -> Vec<RibEvent> {
-        Vec::new()
-    }
-
-    /// Whether every configured peer is up and sent its End-of-RIB of all families, or was waited for long enough. Once
-    /// true it stays true.
-    pub fn converged(&self) -> bool {
-        false
-    }
-
-    /// Counts of a peer's routes.
-    pub fn counts(&self, peer: PeerId, family: Family) -> PeerCounts {
-        PeerCounts::default()
+fn withdraw<P: RoutePrefix>(
+    table: &mut Table<P>,
+    peer: PeerId,
+    list: &[bgp::types::Nlri<P>],
+    attrs: &mut AttrInterner,
+) {
+    if let Some((id, _)) = table.source_of(peer) {
+        table.withdraw(id, list, attrs);
     }
 }

@@ -1,5 +1,292 @@
-//! Adj-RIB-In and Loc-RIB of one family.
+//! Adj-RIB-In and Loc-RIB of one family, in one table.
+//!
+//! Every received path is kept, rejected ones with the reason, so that policies can be run again without asking the peer
+//! (soft reconfiguration). A path is 12 bytes, and the first one lies in its prefix's entry. Where import changed the
+//! attributes, the announced ones stand beside in `originals`.
+//!
+//! An entry's slot number stays while the entry lives: queues, walks and the Adj-RIB-Out hold slots. An entry goes when
+//! it has no paths, the FIB took its last change, and export retired its slot.
+//!
+//! What always holds between two calls: the selected paths come first in an entry's list, the best one foremost, as the
+//! decision process would select them now, except where a walk is under way that will come by ([`Table::walk`]). The
+//! table counts as user of every set in a path and in `originals`.
 
+mod decision;
+mod import;
+mod index;
+mod path;
+mod source;
+mod standing;
+mod update;
 mod view;
+mod walk;
 
-pub use view::{Cursor, LocPath, LocRib, PathSource, Walk};
+pub(crate) use decision::Options;
+pub(crate) use source::{Origin, Source};
+pub use standing::{Rejection, Rule, Standing};
+pub use view::{PathView, RouteView};
+
+use std::collections::VecDeque;
+
+use bgp::types::{PathId, RoutePrefix};
+use bgp::wire::attribute::AttributeCode;
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use smallvec::SmallVec;
+
+use self::decision::{Contender, Contenders, Decision};
+use self::index::Index;
+pub(crate) use self::path::SourceId;
+use self::path::{EXPORT_HOLDS, Entry, FIB_QUEUED, Lists, Path};
+use self::source::Round;
+use crate::attrs::{AttrId, AttrInterner, ChangedNextHops};
+use crate::originate::Originated;
+use crate::peer::PeerId;
+use crate::slab::Slab;
+
+/// Which path of a table the announced attributes in `originals` belong to.
+type PathKey = (u32, SourceId, PathId);
+
+/// See the module.
+pub(crate) struct Table<P> {
+    entries: Slab<Entry<P>>,
+    lists: Lists,
+    index: Index,
+    originals: HashMap<PathKey, AttrId, RandomState>,
+    /// The place of [`SourceId::LOCAL`] is always empty.
+    sources: Vec<Option<Source>>,
+    by_peer: HashMap<PeerId, SourceId, RandomState>,
+    originated: HashMap<P, Originated, RandomState>,
+    options: Options,
+    /// Slots that changed for the FIB, each once. Bounded by the number of slots.
+    fib_queue: VecDeque<u32>,
+    /// Slots whose best path changed since the facade took them; taken after every call.
+    changed: Vec<u32>,
+    /// Walking: see [`Table::walk`].
+    cursor: u32,
+    everything: Option<Round>,
+    changed_next_hops: Option<(ChangedNextHops, Round)>,
+    /// Peers whose limit was exceeded, to be told.
+    over_limit: Vec<(PeerId, u32)>,
+}
+
+/// What the outside sees of a selection: compared before and after a change.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Outlook {
+    best: Option<(AttrId, SourceId, PathId)>,
+    /// Differs if the FIB would hold something else.
+    forwarding: u64,
+}
+
+impl<P: RoutePrefix> Table<P> {
+    pub(crate) fn new(options: Options) -> Self {
+        Self {
+            entries: Slab::default(),
+            lists: Lists::default(),
+            index: Index::default(),
+            originals: HashMap::default(),
+            sources: vec![None],
+            by_peer: HashMap::default(),
+            originated: HashMap::default(),
+            options,
+            fib_queue: VecDeque::new(),
+            changed: Vec::new(),
+            cursor: 0,
+            everything: None,
+            changed_next_hops: None,
+            over_limit: Vec::new(),
+        }
+    }
+
+    pub(crate) fn source(&self, id: SourceId) -> Option<&Source> {
+        self.sources.get(usize::from(id.0))?.as_ref()
+    }
+
+    pub(crate) fn source_mut(&mut self, id: SourceId) -> Option<&mut Source> {
+        self.sources.get_mut(usize::from(id.0))?.as_mut()
+    }
+
+    /// The source of a peer that its session, or the retention of the last one, uses.
+    pub(crate) fn source_of(&self, peer: PeerId) -> Option<(SourceId, &Source)> {
+        let id = *self.by_peer.get(&peer)?;
+        Some((id, self.source(id)?))
+    }
+
+    /// Slots whose best path changed, for export. Their entries stay until [`Table::retire`].
+    pub(crate) fn take_changed(&mut self, mut each: impl FnMut(u32)) {
+        for slot in self.changed.drain(..) {
+            each(slot);
+        }
+        if self.changed.capacity() > 4096 {
+            self.changed = Vec::new();
+        }
+    }
+
+    pub(crate) fn take_over_limit(&mut self) -> Vec<(PeerId, u32)> {
+        std::mem::take(&mut self.over_limit)
+    }
+
+    /// The usable ones among the paths of an entry.
+    fn contenders(&self, entry: &Entry<P>, attrs: &AttrInterner) -> Contenders {
+        let paths = entry.paths(&self.lists).iter().enumerate();
+        paths
+            .filter_map(|(place, path)| self.contender(place, path, attrs))
+            .collect()
+    }
+
+    fn contender(&self, place: usize, path: &Path, attrs: &AttrInterner) -> Option<Contender> {
+        if path.rejection().is_some() {
+            return None;
+        }
+        let summary = *attrs.summary(path.attr);
+        let mut contender = Contender {
+            place,
+            attr: path.attr,
+            summary,
+            local: true,
+            external: false,
+            metric: 0,
+            peer_id: 0,
+            address: std::net::Ipv4Addr::UNSPECIFIED.into(),
+            path_id: path.path_id,
+            lost: None,
+        };
+        if path.source == SourceId::LOCAL {
+            return Some(contender);
+        }
+        let source = self.source(path.source)?;
+        if source.gone {
+            return None;
+        }
+        let origin = &source.origin;
+        let resolution = attrs
+            .next_hops
+            .resolution(summary.next_hop, origin.interface)?;
+        if origin.next_hop_on_link() && !resolution.connected {
+            return None;
+        }
+        contender.local = false;
+        contender.external = origin.is_external();
+        contender.metric = resolution.metric;
+        contender.peer_id = origin.id.0;
+        contender.address = origin.address;
+        Some(contender)
+    }
+
+    fn decide(&self, contenders: &mut Contenders, attrs: &AttrInterner) -> Option<Decision> {
+        decision::decide(contenders, &self.options, |a, b| {
+            let path = |id| attrs.get(id).set.find(AttributeCode::AS_PATH);
+            path(a) == path(b)
+        })
+    }
+
+    fn outlook(&self, entry: &Entry<P>, attrs: &AttrInterner) -> Outlook {
+        let selected = &entry.paths(&self.lists)[..usize::from(entry.selected)];
+        let best = selected.first();
+        let forwarding = selected.iter().fold(selected.len() as u64, |sum, path| {
+            let next_hop = match path.source {
+                // Never the index of a next hop: local routes are not forwarded by what we learn.
+                SourceId::LOCAL => u64::MAX,
+                _ => u64::from(attrs.summary(path.attr).next_hop.0),
+            };
+            let interface = self
+                .source(path.source)
+                .and_then(|source| source.origin.interface)
+                .unwrap_or(0);
+            let way = next_hop ^ u64::from(interface) << 32 ^ u64::from(path.weight()) << 54;
+            (sum ^ way)
+                .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+                .rotate_left(23)
+        });
+        Outlook {
+            best: best.map(|path| (path.attr, path.source, path.path_id)),
+            forwarding,
+        }
+    }
+
+    /// Decides about a slot again and notes what changed since `before`. Frees the entry if nothing is left of it.
+    fn settle(&mut self, slot: u32, before: Outlook, attrs: &AttrInterner) {
+        let Some(entry) = self.entries.get(slot) else {
+            return;
+        };
+        let mut contenders = self.contenders(entry, attrs);
+        let decision = self.decide(&mut contenders, attrs);
+        let Some(entry) = self.entries.get_mut(slot) else {
+            return;
+        };
+        match decision {
+            None => {
+                entry.selected = 0;
+                entry.rule = Rule::OnlyPath;
+            }
+            Some(decision) => {
+                entry.rule = decision.rule;
+                entry.selected = decision.selected.len() as u8;
+                bring_forward(entry.paths_mut(&mut self.lists), &decision.selected);
+            }
+        }
+        self.note_changes(slot, before, attrs);
+        self.free_if_empty(slot);
+    }
+
+    fn note_changes(&mut self, slot: u32, before: Outlook, attrs: &AttrInterner) {
+        let Some(entry) = self.entries.get(slot) else {
+            return;
+        };
+        let after = self.outlook(entry, attrs);
+        if after.best != before.best {
+            self.changed_for_export(slot);
+        }
+        if after.forwarding != before.forwarding {
+            self.changed_for_fib(slot);
+        }
+    }
+
+    fn changed_for_export(&mut self, slot: u32) {
+        if let Some(entry) = self.entries.get_mut(slot) {
+            entry.marks |= EXPORT_HOLDS;
+            self.changed.push(slot);
+        }
+    }
+
+    fn changed_for_fib(&mut self, slot: u32) {
+        if let Some(entry) = self.entries.get_mut(slot)
+            && entry.marks & FIB_QUEUED == 0
+        {
+            entry.marks |= FIB_QUEUED;
+            self.fib_queue.push_back(slot);
+        }
+    }
+
+    fn free_if_empty(&mut self, slot: u32) {
+        let Some(entry) = self.entries.get(slot) else {
+            return;
+        };
+        if entry.marks == 0 && entry.paths(&self.lists).is_empty() {
+            let prefix = entry.prefix;
+            self.index.remove(prefix, &self.entries);
+            self.entries.remove(slot);
+        }
+    }
+
+    /// Export tells nobody of the slot any more, which it found without a best path.
+    pub(crate) fn retire(&mut self, slot: u32) {
+        if let Some(entry) = self.entries.get_mut(slot)
+            && entry.selected == 0
+        {
+            entry.marks &= !EXPORT_HOLDS;
+            self.free_if_empty(slot);
+        }
+    }
+}
+
+/// Moves the paths at these places to the front, in this order. The others keep theirs.
+fn bring_forward(paths: &mut [Path], places: &[usize]) {
+    if places.iter().enumerate().all(|(to, from)| to == *from) {
+        return;
+    }
+    let mut ordered: SmallVec<[Path; 8]> = places.iter().map(|place| paths[*place]).collect();
+    let others = (0..paths.len()).filter(|place| !places.contains(place));
+    ordered.extend(others.map(|place| paths[place]));
+    paths.copy_from_slice(&ordered);
+}

@@ -1,84 +1,283 @@
-//! What Adj-RIB-Out sees of the Loc-RIB.
+//! What is asked of a table: the best path for export, what the FIB should hold, and everything for people.
 
-use bgp::types::{Asn, BgpIdentifier, PathId, RoutePrefix};
+use std::net::IpAddr;
 
-use crate::attrs::AttrId;
+use bgp::types::{PathId, RoutePrefix};
+use ipnet::IpNet;
+use smallvec::SmallVec;
+
+use super::path::{Entry, FIB_QUEUED, Path};
+use super::standing::{Rule, Standing};
+use super::{SourceId, Table};
+use crate::attrs::{AttrInterner, Resolution, RouteAttributes};
+use crate::export::Best;
+use crate::facade::{FibNextHop, FibRoute};
 use crate::originate::Originated;
-use crate::peer::{PeerId, PeerKind};
+use crate::peer::PeerId;
+use crate::policy::{RuleRef, Verdict};
 
-/// Who a path comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum PathSource {
-    /// This node originates it: see [`LocRib::originated`].
-    Local,
-    /// Learned from a peer.
-    Peer {
-        /// The peer.
-        peer: PeerId,
-        /// What it is to us.
-        kind: PeerKind,
-        /// Its AS.
-        asn: Asn,
-        /// Its BGP identifier: the ORIGINATOR_ID when its route is reflected.
-        id: BgpIdentifier,
-    },
+/// A path, as people ask for it.
+#[derive(Clone, Debug)]
+pub struct PathView<'a> {
+    /// Who it was received from; `None`: this node originates it.
+    pub peer: Option<PeerId>,
+    /// The identifier that the peer gave it.
+    pub path_id: PathId,
+    /// Attributes and next hop after import policy.
+    pub attributes: &'a RouteAttributes,
+    /// Attributes as they were received, if import changed them.
+    pub received: Option<&'a RouteAttributes>,
+    /// What became of it.
+    pub standing: Standing,
+    /// The rule of the peer's import policies that accepted or rejected it, if one did.
+    pub policy_rule: Option<RuleRef>,
+    /// Kept from before a restart or refresh, and not repeated so far.
+    pub stale: bool,
+    /// Stale for long (RFC 9494).
+    pub long_lived_stale: bool,
+    /// Its share among selected paths, 1 to 256.
+    pub weight: u16,
+    /// Where its next hop leads; `None`: nowhere, or the path is ours.
+    pub resolution: Option<Resolution>,
 }
 
-impl PathSource {
-    /// The peer, unless the path is ours.
-    pub const fn peer(&self) -> Option<PeerId> {
-        match self {
-            Self::Local => None,
-            Self::Peer { peer, .. } => Some(*peer),
+/// A prefix with its paths.
+#[derive(Clone, Debug)]
+pub struct RouteView<'a> {
+    /// The destination.
+    pub prefix: IpNet,
+    /// The asked-for paths: selected ones first, the best one foremost.
+    pub paths: Vec<PathView<'a>>,
+    /// What this node originates for it.
+    pub originated: Option<&'a Originated>,
+}
+
+impl<P: RoutePrefix> Table<P> {
+    /// One past the highest slot.
+    pub(crate) fn slots(&self) -> u32 {
+        self.entries.end()
+    }
+
+    pub(crate) fn prefix(&self, slot: u32) -> Option<P> {
+        Some(self.entries.get(slot)?.prefix)
+    }
+
+    pub(crate) fn find(&self, prefix: P) -> Option<u32> {
+        self.index.find(prefix, &self.entries)
+    }
+
+    /// How many prefixes have an entry.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    fn best_path(&self, entry: &Entry<P>) -> Option<Path> {
+        if entry.selected == 0 {
+            return None;
+        }
+        entry.paths(&self.lists).first().copied()
+    }
+
+    /// The best path of a slot, for export.
+    pub(crate) fn best(&self, slot: u32) -> Option<Best<'_>> {
+        let entry = self.entries.get(slot)?;
+        let path = self.best_path(entry)?;
+        if path.source == SourceId::LOCAL {
+            return Some(Best::Originated(self.originated.get(&entry.prefix)?));
+        }
+        Some(Best::Learned {
+            peer: self.source(path.source)?.origin.peer,
+            attributes: path.attr,
+        })
+    }
+
+    /// Takes at most `max` changes for the FIB.
+    pub(crate) fn take_fib_changes(
+        &mut self,
+        max: usize,
+        attrs: &AttrInterner,
+        each: &mut impl FnMut(IpNet, Option<FibRoute>),
+    ) -> usize {
+        for taken in 0..max {
+            let Some(slot) = self.fib_queue.pop_front() else {
+                self.fib_queue = Default::default();
+                return taken;
+            };
+            if let Some(entry) = self.entries.get_mut(slot) {
+                entry.marks &= !FIB_QUEUED;
+                let prefix = entry.prefix.into();
+                each(prefix, self.fib_route(slot, attrs));
+                self.free_if_empty(slot);
+            }
+        }
+        max
+    }
+
+    /// What the FIB should hold for a slot.
+    fn fib_route(&self, slot: u32, attrs: &AttrInterner) -> Option<FibRoute> {
+        let entry = self.entries.get(slot)?;
+        let selected = &entry.paths(&self.lists)[..usize::from(entry.selected)];
+        if selected.first()?.source == SourceId::LOCAL {
+            let blackhole = self.originated.get(&entry.prefix)?.blackhole;
+            return blackhole.then_some(FibRoute::Blackhole);
+        }
+        let mut ways: SmallVec<[FibNextHop; 2]> = SmallVec::new();
+        for path in selected {
+            let Some(resolution) = self.resolution(path, attrs) else {
+                continue;
+            };
+            let way = FibNextHop {
+                gateway: resolution.gateway,
+                ifindex: resolution.ifindex,
+                weight: path.weight(),
+            };
+            match ways
+                .iter_mut()
+                .find(|w| (w.gateway, w.ifindex) == (way.gateway, way.ifindex))
+            {
+                Some(same) => same.weight = same.weight.max(way.weight),
+                None => ways.push(way),
+            }
+        }
+        (!ways.is_empty()).then_some(FibRoute::Forward(ways))
+    }
+
+    fn resolution(&self, path: &Path, attrs: &AttrInterner) -> Option<Resolution> {
+        let origin = &self.source(path.source)?.origin;
+        let next_hop = attrs.summary(path.attr).next_hop;
+        attrs.next_hops.resolution(next_hop, origin.interface)
+    }
+
+    /// Marks everything that the FIB should hold as changed.
+    pub(crate) fn resend_fib(&mut self) {
+        let slots: Vec<u32> = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| entry.selected > 0)
+            .map(|(slot, _)| slot)
+            .collect();
+        for slot in slots {
+            self.changed_for_fib(slot);
         }
     }
-}
 
-/// A usable path of the Loc-RIB.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct LocPath {
-    /// The attributes after import policy. The table counts as user of them until the change that replaces them has been
-    /// told to the export side; whoever remembers the index longer retains it.
-    pub attributes: AttrId,
-    /// Who it comes from.
-    pub source: PathSource,
-    /// The identifier that its source gave it.
-    pub path_id: PathId,
-    /// Stale under long-lived graceful restart: advertised with LLGR_STALE only (RFC 9494 section 4.3).
-    pub llgr_stale: bool,
-}
+    /// The most specific prefix with a best path that covers an address.
+    pub(crate) fn longest_match(&self, address: IpAddr) -> Option<u32> {
+        let bits = match address {
+            IpAddr::V4(a) => u128::from(a.to_bits()) << 96,
+            IpAddr::V6(a) => a.to_bits(),
+        };
+        (0..=P::ADDRESS_BITS).rev().find_map(|length| {
+            let slot = self.find(P::from_key(bits, length)?)?;
+            (self.entries.get(slot)?.selected > 0).then_some(slot)
+        })
+    }
 
-/// The place of a walk over a table. It stays valid while the table grows, shrinks and changes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Cursor(pub(crate) u32);
+    /// The first slot at or after this one.
+    pub(crate) fn next_slot(&self, slot: u32) -> Option<u32> {
+        Some(self.entries.next_from(slot)?.0)
+    }
 
-/// Read access to the Loc-RIB of one family.
-///
-/// A walk with [`LocRib::next`] visits every prefix that is there from its begin to its end. One that comes meanwhile may
-/// be missed, but is told as a change. Prefixes come in the order of their arrival as long as none went away, so that
-/// prefixes of one attribute set come together.
-pub trait LocRib<P: RoutePrefix> {
-    /// The best path of a prefix.
-    fn best(&self, prefix: P) -> Option<LocPath>;
+    /// A slot with those of its paths that `wanted` names by peer and whether they are selected. `None` if there is none.
+    pub(crate) fn view<'a>(
+        &'a self,
+        slot: u32,
+        attrs: &'a AttrInterner,
+        wanted: impl Fn(Option<PeerId>, bool) -> bool,
+    ) -> Option<RouteView<'a>> {
+        let entry = self.entries.get(slot)?;
+        let mut paths = Vec::new();
+        let mut standings = None;
+        for (place, path) in entry.paths(&self.lists).iter().enumerate() {
+            let peer = self.peer_of(path);
+            if !wanted(peer, place < usize::from(entry.selected)) {
+                continue;
+            }
+            let standings = standings.get_or_insert_with(|| self.standings(entry, attrs));
+            paths.push(self.path_view(slot, entry, path, standings[place], attrs));
+        }
+        (!paths.is_empty()).then_some(RouteView {
+            prefix: entry.prefix.into(),
+            paths,
+            originated: self.originated.get(&entry.prefix),
+        })
+    }
 
-    /// Calls `each` with every usable path of a prefix, the best one first, then the other selected ones.
-    fn paths(&self, prefix: P, each: &mut dyn FnMut(LocPath));
+    fn peer_of(&self, path: &Path) -> Option<PeerId> {
+        Some(self.source(path.source)?.origin.peer)
+    }
 
-    /// The first prefix with a best path at or after `cursor`, and where to go on. `None`: the walk is over. Looks at no more
-    /// than `steps` places; a place without a best path gives `Step::Nothing`.
-    fn next(&self, cursor: Cursor, steps: usize) -> Walk<P>;
+    fn path_view<'a>(
+        &'a self,
+        slot: u32,
+        entry: &Entry<P>,
+        path: &Path,
+        standing: Standing,
+        attrs: &'a AttrInterner,
+    ) -> PathView<'a> {
+        let received = (path.is_altered())
+            .then(|| self.originals.get(&(slot, path.source, path.path_id)))
+            .flatten()
+            .map(|id| attrs.get(*id));
+        let attributes = attrs.get(path.attr);
+        let source = self.source(path.source);
+        let stale = source.is_some_and(|source| source.age(path.epoch()) > 0);
+        let policy_rule = source.and_then(|source| {
+            let announced = received.unwrap_or(attributes);
+            let origin = &source.origin;
+            if origin.chain.is_empty() {
+                return None;
+            }
+            match origin.chain.evaluate(
+                entry.prefix.into(),
+                &announced.set.parse(),
+                &announced.next_hop,
+                origin.local_asn,
+            ) {
+                Verdict::Rejected(rule) => Some(rule),
+                Verdict::Accepted(accepted) => accepted.rule,
+            }
+        });
+        PathView {
+            peer: self.peer_of(path),
+            path_id: path.path_id,
+            attributes,
+            received,
+            standing,
+            policy_rule,
+            stale,
+            long_lived_stale: stale && source.is_some_and(|source| source.long_lived),
+            weight: path.weight(),
+            resolution: self.resolution(path, attrs),
+        }
+    }
 
-    /// What this node originates for a prefix.
-    fn originated(&self, prefix: P) -> Option<&Originated>;
-}
+    /// What became of each path of an entry: the decision process run again.
+    fn standings(&self, entry: &Entry<P>, attrs: &AttrInterner) -> Vec<Standing> {
+        let mut contenders = self.contenders(entry, attrs);
+        self.decide(&mut contenders, attrs);
+        let selected = usize::from(entry.selected);
+        let paths = entry.paths(&self.lists).iter().enumerate();
+        paths
+            .map(|(place, path)| {
+                if let Some(rejection) = path.rejection() {
+                    return Standing::Rejected(rejection);
+                }
+                let Some(contender) = contenders.iter().find(|c| c.place == place) else {
+                    return Standing::NextHopUnreachable;
+                };
+                match contender.lost {
+                    None => Standing::Best(entry.rule),
+                    Some(rule) if place < selected => Standing::Multipath(rule),
+                    Some(rule) => Standing::Lost(rule),
+                }
+            })
+            .collect()
+    }
 
-/// The result of one step of a walk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Walk<P> {
-    /// A prefix, its best path, and the cursor behind it.
-    At(P, LocPath, Cursor),
-    /// The allowed steps are used up without one: go on from here.
-    Nothing(Cursor),
-    /// There are no more.
-    End,
+    /// The rule that decided about a prefix; `None` without a best path.
+    pub(crate) fn rule(&self, slot: u32) -> Option<Rule> {
+        let entry = self.entries.get(slot)?;
+        (entry.selected > 0).then_some(entry.rule)
+    }
 }

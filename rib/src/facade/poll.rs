@@ -1,0 +1,233 @@
+//! What the RIB does when it is polled, and what it hands out.
+
+use std::time::Instant;
+
+use bgp::types::{Family, RoutePrefix};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+use super::{FibRoute, Peer, Rib, RibEvent, Tables};
+use crate::attrs::{AttrId, AttrInterner, RouteAttributes};
+use crate::export::{Best, LocRib, Progress, Slot, SourcePeer, Transport};
+use crate::peer::{PeerId, PeerKind};
+use crate::table::Table;
+
+/// The Loc-RIB as export sees it.
+struct View<'a> {
+    tables: &'a Tables,
+    attrs: &'a AttrInterner,
+    known: &'a hashbrown::HashMap<PeerId, SourcePeer, foldhash::fast::RandomState>,
+}
+
+impl LocRib for View<'_> {
+    fn slots(&self, family: Family) -> u32 {
+        match family {
+            Family::IPV4_UNICAST => self.tables.v4.slots(),
+            Family::IPV6_UNICAST => self.tables.v6.slots(),
+            _ => 0,
+        }
+    }
+
+    fn prefix(&self, family: Family, slot: Slot) -> Option<IpNet> {
+        match family {
+            Family::IPV4_UNICAST => self.tables.v4.prefix(slot.0).map(Into::into),
+            Family::IPV6_UNICAST => self.tables.v6.prefix(slot.0).map(Into::into),
+            _ => None,
+        }
+    }
+
+    fn find(&self, prefix: IpNet) -> Option<Slot> {
+        match prefix {
+            IpNet::V4(prefix) => self.tables.v4.find(prefix),
+            IpNet::V6(prefix) => self.tables.v6.find(prefix),
+        }
+        .map(Slot)
+    }
+
+    fn best(&self, family: Family, slot: Slot) -> Option<Best<'_>> {
+        match family {
+            Family::IPV4_UNICAST => self.tables.v4.best(slot.0),
+            Family::IPV6_UNICAST => self.tables.v6.best(slot.0),
+            _ => None,
+        }
+    }
+
+    fn route_attributes(&self, id: AttrId) -> &RouteAttributes {
+        self.attrs.get(id)
+    }
+
+    fn source(&self, peer: PeerId) -> SourcePeer {
+        // Every session that brought a path left its entry; the fallback is the most restrictive kind.
+        self.known.get(&peer).copied().unwrap_or(SourcePeer {
+            kind: PeerKind::Internal,
+            identifier: self.attrs.identity().router_id,
+        })
+    }
+}
+
+impl Rib {
+    /// Passes on to export and to the owner what a change to the tables brought about.
+    pub(super) fn note_changes(&mut self) {
+        note_changes_of(&mut self.tables.v4, &mut self.groups, &mut self.events);
+        note_changes_of(&mut self.tables.v6, &mut self.groups, &mut self.events);
+    }
+
+    /// When [`Rib::poll`] must be called at the latest, even if nothing happens.
+    pub fn deadline(&self) -> Option<Instant> {
+        let tables = [self.tables.v4.deadline(), self.tables.v6.deadline()];
+        let convergence = self.convergence_deadline().filter(|_| !self.converged);
+        tables.into_iter().flatten().chain(convergence).min()
+    }
+
+    /// When convergence may be waited for no longer: the earliest time at which the answer may change by itself.
+    fn convergence_deadline(&self) -> Option<Instant> {
+        let gate = self.gate_opened? + self.config.convergence_wait;
+        let waits = self.peers.values().flat_map(|peer| awaited(peer, gate));
+        waits.min()
+    }
+
+    /// Does what is to be done: timers, long walks, bytes for peers. Looks at no more than about `steps` table places and
+    /// staged routes, so it returns soon (10,000 steps are some milliseconds at most). Returns whether there is more to do
+    /// now.
+    pub fn poll(&mut self, now: Instant, steps: usize, transport: &mut impl Transport) -> bool {
+        self.expire(now);
+        let walked = self.tables.v4.walk(steps, &mut self.attrs);
+        let walked = walked + self.tables.v6.walk(steps - walked, &mut self.attrs);
+        let walking = self.tables.v4.has_work() || self.tables.v6.has_work();
+        if walked > 0 && !walking {
+            self.forget_gone_peers();
+        }
+        self.note_changes();
+        // A quarter at least, so that a long walk cannot keep news from the peers.
+        let left = (steps - walked).max(steps / 4).max(1);
+        let view = View {
+            tables: &self.tables,
+            attrs: &self.attrs,
+            known: &self.known,
+        };
+        let progress = self.groups.flush(&view, transport, left);
+        for (family, slot) in self.groups.take_retired() {
+            match family {
+                Family::IPV4_UNICAST => self.tables.v4.retire(slot.0),
+                Family::IPV6_UNICAST => self.tables.v6.retire(slot.0),
+                _ => {}
+            }
+        }
+        self.check_convergence(now);
+        walking || progress == Progress::More
+    }
+
+    fn expire(&mut self, now: Instant) {
+        expire_of(&mut self.tables.v4, now, &mut self.events);
+        expire_of(&mut self.tables.v6, now, &mut self.events);
+    }
+
+    /// Paths of peers that are no longer configured are all removed: who they were is not needed any more.
+    fn forget_gone_peers(&mut self) {
+        let peers = &self.peers;
+        self.known.retain(|peer, _| peers.contains_key(peer));
+    }
+
+    fn check_convergence(&mut self, now: Instant) {
+        let Some(opened) = self.gate_opened.filter(|_| !self.converged) else {
+            return;
+        };
+        let gate = opened + self.config.convergence_wait;
+        let waiting = self
+            .peers
+            .values()
+            .flat_map(|peer| awaited(peer, gate))
+            .any(|at| now < at);
+        // Paths that a walk or the removal of stale ones still has to look at may be in the FIB.
+        let walking = self.tables.v4.has_work() || self.tables.v6.has_work();
+        if !waiting && !walking {
+            self.converged = true;
+            self.events.push(RibEvent::Converged);
+        }
+    }
+
+    /// Hands out at most `max` changes for the FIB; the latest state of each prefix only. `None`: not wanted any more.
+    /// Returns how many there were; less than `max` means that there are no more now.
+    pub fn take_fib_changes(
+        &mut self,
+        max: usize,
+        mut each: impl FnMut(IpNet, Option<FibRoute>),
+    ) -> usize {
+        let taken = self.tables.v4.take_fib_changes(max, &self.attrs, &mut each);
+        taken
+            + self
+                .tables
+                .v6
+                .take_fib_changes(max - taken, &self.attrs, &mut each)
+    }
+
+    /// Marks every prefix that the FIB should hold as changed, for a FIB that lost its own state. Walks the tables at once.
+    pub fn resend_fib(&mut self) {
+        self.tables.v4.resend_fib();
+        self.tables.v6.resend_fib();
+    }
+
+    /// What happened since the last call.
+    pub fn take_events(&mut self) -> Vec<RibEvent> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// Whether the gate is open and every configured peer is up and sent its End-of-RIB of all families, or was waited for
+    /// long enough. Once true it stays true.
+    pub fn converged(&self) -> bool {
+        self.converged
+    }
+}
+
+/// The times until which convergence waits for a peer; `gate` is that of peers without a session.
+fn awaited(peer: &Peer, gate: Instant) -> impl Iterator<Item = Instant> {
+    let down = peer.session.is_none().then_some(gate);
+    let up = peer
+        .session
+        .iter()
+        .flat_map(|up| up.awaited.iter().map(|(_, at)| *at));
+    down.into_iter().chain(up)
+}
+
+fn note_changes_of<P: RoutePrefix>(
+    table: &mut Table<P>,
+    groups: &mut crate::export::UpdateGroups,
+    events: &mut Vec<RibEvent>,
+) {
+    table.take_changed(|slot| groups.changed(P::FAMILY, Slot(slot)));
+    for (peer, limit) in table.take_over_limit() {
+        events.push(RibEvent::PrefixLimit {
+            peer,
+            family: P::FAMILY,
+            limit,
+        });
+    }
+}
+
+fn expire_of<P: RoutePrefix>(table: &mut Table<P>, now: Instant, events: &mut Vec<RibEvent>) {
+    if table.deadline().is_some_and(|at| at <= now) {
+        table.expire(now, |peer, long_lived| {
+            events.push(RibEvent::RestartTimeExpired {
+                peer,
+                family: P::FAMILY,
+                long_lived,
+            });
+        });
+    }
+}
+
+/// The two tables by their prefix type, for code that is generic over it.
+pub(super) trait TableOf<P: RoutePrefix> {
+    fn table(&self) -> &Table<P>;
+}
+
+impl TableOf<Ipv4Net> for Tables {
+    fn table(&self) -> &Table<Ipv4Net> {
+        &self.v4
+    }
+}
+
+impl TableOf<Ipv6Net> for Tables {
+    fn table(&self) -> &Table<Ipv6Net> {
+        &self.v6
+    }
+}

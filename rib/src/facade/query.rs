@@ -1,0 +1,168 @@
+//! What people ask: routes by peer, prefix and standing, and counts.
+
+use std::net::IpAddr;
+
+use bgp::types::{Family, RoutePrefix};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+use super::poll::TableOf;
+use super::{PeerCounts, Rib, Tables};
+use crate::attrs::{AttrInterner, Identity};
+use crate::peer::PeerId;
+use crate::table::{RouteView, Rule, Table};
+
+/// Which routes are asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteFilter {
+    /// The family.
+    pub family: Family,
+    /// Only paths received from this peer, rejected ones included.
+    pub peer: Option<PeerId>,
+    /// Only selected paths: the best one and those used beside it.
+    pub selected: bool,
+    /// Only this prefix and more specific ones.
+    pub within: Option<IpNet>,
+}
+
+impl RouteFilter {
+    /// All paths of a family.
+    pub const fn all(family: Family) -> Self {
+        Self {
+            family,
+            peer: None,
+            selected: false,
+            within: None,
+        }
+    }
+}
+
+/// The place of a listing. It stays valid while the tables change.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RoutesCursor(u32);
+
+impl Rib {
+    /// Lists routes in no particular order, beginning at `cursor`, until `steps` table places were looked at. Returns where to
+    /// go on, `None` at the end: whoever lists a large table lets the RIB do other work in between.
+    pub fn routes(
+        &self,
+        filter: &RouteFilter,
+        cursor: RoutesCursor,
+        steps: usize,
+        each: &mut dyn FnMut(RouteView<'_>),
+    ) -> Option<RoutesCursor> {
+        match filter.family {
+            Family::IPV4_UNICAST => {
+                list::<Ipv4Net>(&self.tables, &self.attrs, filter, cursor, steps, each)
+            }
+            Family::IPV6_UNICAST => {
+                list::<Ipv6Net>(&self.tables, &self.attrs, filter, cursor, steps, each)
+            }
+            _ => None,
+        }
+    }
+
+    /// One prefix with all its paths, as they stand in the decision process.
+    pub fn route(&self, prefix: IpNet) -> Option<RouteView<'_>> {
+        let all = |_, _| true;
+        match prefix {
+            IpNet::V4(prefix) => {
+                let table = &self.tables.v4;
+                table.view(table.find(prefix.trunc())?, &self.attrs, all)
+            }
+            IpNet::V6(prefix) => {
+                let table = &self.tables.v6;
+                table.view(table.find(prefix.trunc())?, &self.attrs, all)
+            }
+        }
+    }
+
+    /// The most specific prefix with a best path that covers an address.
+    pub fn longest_match(&self, address: IpAddr) -> Option<RouteView<'_>> {
+        let all = |_, _| true;
+        match address {
+            IpAddr::V4(_) => {
+                let table = &self.tables.v4;
+                table.view(table.longest_match(address)?, &self.attrs, all)
+            }
+            IpAddr::V6(_) => {
+                let table = &self.tables.v6;
+                table.view(table.longest_match(address)?, &self.attrs, all)
+            }
+        }
+    }
+
+    /// The rule that decided about a prefix; `None` without a best path.
+    pub fn deciding_rule(&self, prefix: IpNet) -> Option<Rule> {
+        match prefix {
+            IpNet::V4(prefix) => self.tables.v4.rule(self.tables.v4.find(prefix.trunc())?),
+            IpNet::V6(prefix) => self.tables.v6.rule(self.tables.v6.find(prefix.trunc())?),
+        }
+    }
+
+    /// Counts of a peer's routes, kept without a walk. Zero for unknown peers and families.
+    pub fn counts(&self, peer: PeerId, family: Family) -> PeerCounts {
+        let (received, accepted) = match family {
+            Family::IPV4_UNICAST => counts(&self.tables.v4, peer),
+            Family::IPV6_UNICAST => counts(&self.tables.v6, peer),
+            _ => (0, 0),
+        };
+        PeerCounts {
+            received,
+            accepted,
+            advertised: 0,
+        }
+    }
+
+    /// How many prefixes of a family are known, and how many attribute sets of all families are interned.
+    pub fn sizes(&self, family: Family) -> (usize, usize) {
+        let prefixes = match family {
+            Family::IPV4_UNICAST => self.tables.v4.len(),
+            Family::IPV6_UNICAST => self.tables.v6.len(),
+            _ => 0,
+        };
+        (prefixes, self.attrs.len())
+    }
+
+    /// Who loops are recognised by.
+    pub fn identity(&self) -> &Identity {
+        self.attrs.identity()
+    }
+}
+
+fn counts<P: RoutePrefix>(table: &Table<P>, peer: PeerId) -> (u32, u32) {
+    let source = table.source_of(peer);
+    source.map_or((0, 0), |(_, source)| (source.received, source.accepted))
+}
+
+fn list<P: RoutePrefix>(
+    tables: &Tables,
+    attrs: &AttrInterner,
+    filter: &RouteFilter,
+    cursor: RoutesCursor,
+    steps: usize,
+    each: &mut dyn FnMut(RouteView<'_>),
+) -> Option<RoutesCursor>
+where
+    Tables: TableOf<P>,
+{
+    let table = tables.table();
+    let mut at = cursor.0;
+    for _ in 0..steps {
+        let slot = table.next_slot(at)?;
+        at = slot + 1;
+        let inside = filter.within.is_none_or(|net| {
+            let prefix = table.prefix(slot).map(Into::into);
+            prefix.is_some_and(|prefix: IpNet| net.contains(&prefix))
+        });
+        if !inside {
+            continue;
+        }
+        let wanted = |peer: Option<PeerId>, selected: bool| {
+            (filter.peer.is_none() || filter.peer == peer) && (!filter.selected || selected)
+        };
+        if let Some(view) = table.view(slot, attrs, wanted) {
+            each(view);
+        }
+    }
+    Some(RoutesCursor(at))
+}

@@ -1,0 +1,194 @@
+//! The decision process (RFC 4271 9.1, with the tie-breaks of RFC 4456 section 9).
+//!
+//! Steps run one after the other over all contenders; each keeps those with the lowest key and notes on the others that
+//! they fell there. Running each step over all of them, instead of comparing pairs, is what makes MULTI_EXIT_DISC
+//! deterministic: paths of one neighbouring AS meet each other whatever the order of arrival.
+
+use std::net::IpAddr;
+
+use bgp::types::PathId;
+use smallvec::SmallVec;
+
+use super::standing::Rule;
+use crate::attrs::{AttrId, Flags, Summary};
+
+/// How to decide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Options {
+    pub(crate) always_compare_med: bool,
+    /// At least 1.
+    pub(crate) max_paths: u8,
+    pub(crate) relax_as_path: bool,
+}
+
+/// A usable path, with all that the steps compare.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Contender {
+    /// Its place in the entry's list.
+    pub(crate) place: usize,
+    pub(crate) attr: AttrId,
+    pub(crate) summary: Summary,
+    pub(crate) local: bool,
+    pub(crate) external: bool,
+    pub(crate) metric: u32,
+    /// The BGP identifier of its peer; ORIGINATOR_ID replaces it.
+    pub(crate) peer_id: u32,
+    pub(crate) address: IpAddr,
+    pub(crate) path_id: PathId,
+    /// Where it fell; `None` while it is in the race.
+    pub(crate) lost: Option<Rule>,
+}
+
+/// Most prefixes have few paths.
+pub(crate) type Contenders = SmallVec<[Contender; 4]>;
+
+/// What was decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Decision {
+    /// Places of the selected paths, the best one first.
+    pub(crate) selected: SmallVec<[usize; 4]>,
+    /// The latest step that a contender fell at.
+    pub(crate) rule: Rule,
+}
+
+fn alive(contenders: &[Contender]) -> usize {
+    contenders.iter().filter(|c| c.lost.is_none()).count()
+}
+
+/// One step: those with more than the lowest key fall.
+fn narrow(contenders: &mut [Contender], rule: Rule, key: impl Fn(&Contender) -> u128) {
+    let Some(lowest) = contenders
+        .iter()
+        .filter(|c| c.lost.is_none())
+        .map(&key)
+        .min()
+    else {
+        return;
+    };
+    for contender in contenders.iter_mut().filter(|c| c.lost.is_none()) {
+        if key(contender) > lowest {
+            contender.lost = Some(rule);
+        }
+    }
+}
+
+/// RFC 4271 9.1.2.2 c: a path falls if another one of the same neighbouring AS has a lower MULTI_EXIT_DISC.
+fn narrow_by_med(contenders: &mut [Contender], always: bool) {
+    let group = |c: &Contender| if always { 0 } else { c.summary.neighbour_as.0 };
+    let mut lowest: SmallVec<[(u32, u32); 4]> = SmallVec::new();
+    for contender in contenders.iter().filter(|c| c.lost.is_none()) {
+        match lowest.iter_mut().find(|(asn, _)| *asn == group(contender)) {
+            Some((_, med)) => *med = contender.summary.med.min(*med),
+            None => lowest.push((group(contender), contender.summary.med)),
+        }
+    }
+    for contender in contenders.iter_mut().filter(|c| c.lost.is_none()) {
+        let (asn, med) = (group(contender), contender.summary.med);
+        if lowest
+            .iter()
+            .any(|(of, lowest)| *of == asn && *lowest < med)
+        {
+            contender.lost = Some(Rule::Med);
+        }
+    }
+}
+
+/// IPv4 before IPv6, each as a number.
+fn address_key(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(a) => u128::from(a.to_bits()),
+        // The highest bit keeps every IPv6 address above every IPv4 one, and ::/1 is not where peers live.
+        IpAddr::V6(a) => a.to_bits() | 1 << 127,
+    }
+}
+
+/// The steps before MULTI_EXIT_DISC: they compare any two paths on their own, so a path that is worse by one of them than
+/// the best one changes nothing for the others.
+type Step = (Rule, fn(&Contender) -> u128);
+
+const BEFORE_MED: [Step; 5] = [
+    (Rule::LocalRoute, |c| u128::from(!c.local)),
+    (Rule::NotLongLivedStale, |c| {
+        u128::from(c.summary.flags.contains(Flags::LLGR_STALE))
+    }),
+    (Rule::LocalPref, |c| u128::from(!c.summary.local_pref)),
+    (Rule::AsPathLength, |c| u128::from(c.summary.as_path_length)),
+    (Rule::Origin, |c| c.summary.origin as u128),
+];
+
+const BEFORE_TIE: [Step; 2] = [
+    (Rule::External, |c| u128::from(!c.external)),
+    (Rule::IgpMetric, |c| u128::from(c.metric)),
+];
+
+const TIE_BREAKS: [Step; 4] = [
+    (Rule::BgpIdentifier, |c| {
+        u128::from(if c.summary.flags.contains(Flags::HAS_ORIGINATOR) {
+            c.summary.originator_id.0
+        } else {
+            c.peer_id
+        })
+    }),
+    (Rule::ClusterListLength, |c| {
+        u128::from(c.summary.cluster_list_length)
+    }),
+    (Rule::PeerAddress, |c| address_key(c.address)),
+    (Rule::PathId, |c| u128::from(c.path_id.0)),
+];
+
+/// The step before MULTI_EXIT_DISC at which `other` falls against `best`, if it does.
+pub(crate) fn worse_before_med(best: &Contender, other: &Contender) -> Option<Rule> {
+    for (rule, key) in BEFORE_MED {
+        match key(other).cmp(&key(best)) {
+            std::cmp::Ordering::Greater => return Some(rule),
+            std::cmp::Ordering::Less => return None,
+            std::cmp::Ordering::Equal => {}
+        }
+    }
+    None
+}
+
+/// Decides among all usable paths of a prefix. `same_as_path` says whether two sets have equal AS_PATHs; it is asked for
+/// multipath only. Afterwards every contender but the best one has the step it fell at, selected ones included.
+pub(crate) fn decide(
+    contenders: &mut [Contender],
+    options: &Options,
+    same_as_path: impl Fn(AttrId, AttrId) -> bool,
+) -> Option<Decision> {
+    let steps = |contenders: &mut [Contender], steps: &[Step]| {
+        for (rule, key) in steps {
+            if alive(contenders) == 1 {
+                break;
+            }
+            narrow(contenders, *rule, key);
+        }
+    };
+    steps(contenders, &BEFORE_MED);
+    if alive(contenders) > 1 {
+        narrow_by_med(contenders, options.always_compare_med);
+    }
+    steps(contenders, &BEFORE_TIE);
+    let mut equal: SmallVec<[Contender; 4]> = contenders
+        .iter()
+        .filter(|c| c.lost.is_none())
+        .copied()
+        .collect();
+    steps(contenders, &TIE_BREAKS);
+    let best = contenders.iter().find(|c| c.lost.is_none())?;
+    let (best_place, best_attr, local) = (best.place, best.attr, best.local);
+    let mut selected = SmallVec::new();
+    selected.push(best_place);
+    if options.max_paths > 1 && equal.len() > 1 && !local {
+        equal.retain(|c| {
+            c.place != best_place && (options.relax_as_path || same_as_path(c.attr, best_attr))
+        });
+        equal.sort_by_key(|c| TIE_BREAKS.map(|(_, key)| key(c)));
+        let room = usize::from(options.max_paths) - 1;
+        selected.extend(equal.iter().take(room).map(|c| c.place));
+    }
+    let rule = contenders.iter().filter_map(|c| c.lost).max();
+    Some(Decision {
+        selected,
+        rule: rule.unwrap_or(Rule::OnlyPath),
+    })
+}

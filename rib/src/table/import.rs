@@ -1,0 +1,173 @@
+//! From an announced attribute set to what a path carries: the built-in checks, the import policies, and the marks of
+//! RFC 9234 and RFC 9494.
+
+use bgp::types::{Community, RoutePrefix};
+use bgp::wire::capability::Role;
+use bgp::wire::{AttributeSet, PathAttributes};
+use smallvec::SmallVec;
+
+use super::path::Imported;
+use super::source::Origin;
+use super::standing::Rejection;
+use crate::attrs::{AttrId, AttrInterner, Flags};
+use crate::policy::{RuleRef, Signature, Verdict};
+
+/// Import of one announced set for any number of prefixes. The verdict is the same for prefixes with the same signature, so
+/// policies run once per set and signature.
+pub(crate) struct Importer<'a> {
+    origin: &'a Origin,
+    /// The announced set, of which the caller holds a use.
+    original: AttrId,
+    /// The paths are long-lived stale: they get LLGR_STALE (RFC 9494 section 4.3).
+    long_lived: bool,
+    /// Verdict of the checks that no prefix plays a part in.
+    builtin: Option<Rejection>,
+    /// Verdicts; each altered set is held until [`Importer::finish`].
+    cache: SmallVec<[(Signature, Imported, Option<RuleRef>); 1]>,
+}
+
+impl<'a> Importer<'a> {
+    pub(crate) fn new(
+        origin: &'a Origin,
+        original: AttrId,
+        long_lived: bool,
+        attrs: &AttrInterner,
+    ) -> Self {
+        Self {
+            builtin: builtin(origin, original, attrs),
+            origin,
+            original,
+            long_lived,
+            cache: SmallVec::new(),
+        }
+    }
+
+    /// What a path with this prefix carries. The set in it is held by the importer until [`Importer::finish`].
+    pub(crate) fn import<P: RoutePrefix>(
+        &mut self,
+        prefix: P,
+        attrs: &mut AttrInterner,
+    ) -> (Imported, Option<RuleRef>) {
+        let unchanged = Imported {
+            attr: self.original,
+            altered: false,
+            rejection: self.builtin,
+            weight: 1,
+        };
+        if self.builtin.is_some() {
+            return (unchanged, None);
+        }
+        let chain = &self.origin.chain;
+        if chain.is_empty() && !self.long_lived && self.origin.role.is_none() {
+            return (unchanged, None);
+        }
+        let signature = chain.signature(prefix.into());
+        if let Some((_, imported, rule)) = self.cache.iter().find(|(s, ..)| *s == signature) {
+            return (*imported, *rule);
+        }
+        let (imported, rule) = self.evaluate(prefix, attrs);
+        self.cache.push((signature, imported, rule));
+        (imported, rule)
+    }
+
+    fn evaluate<P: RoutePrefix>(
+        &self,
+        prefix: P,
+        attrs: &mut AttrInterner,
+    ) -> (Imported, Option<RuleRef>) {
+        let next_hop = attrs.get(self.original).next_hop;
+        let announced = attrs.get(self.original).set.parse();
+        let marked = self.only_to_customer(&announced);
+        let base = marked.as_ref().unwrap_or(&announced);
+        let mut imported = Imported {
+            attr: self.original,
+            altered: false,
+            rejection: None,
+            weight: 1,
+        };
+        let accepted =
+            match self
+                .origin
+                .chain
+                .evaluate(prefix.into(), base, &next_hop, self.origin.local_asn)
+            {
+                Verdict::Rejected(rule) => {
+                    imported.rejection = Some(Rejection::Policy);
+                    return (imported, Some(rule));
+                }
+                Verdict::Accepted(accepted) => accepted,
+            };
+        imported.weight = accepted.weight.unwrap_or(1);
+        let mut changed = accepted.changed.map(|changed| *changed).or(marked);
+        if self.long_lived {
+            let attributes = changed.get_or_insert(announced);
+            if !attributes.communities.contains(&Community::LLGR_STALE) {
+                attributes.communities.push(Community::LLGR_STALE);
+            }
+        }
+        // Attributes too long for any message can only come from a policy that adds to a set that is near the limit.
+        // The path is used as it came: it could not be passed on in either form.
+        if let Some(set) = changed.and_then(|changed| AttributeSet::from_attributes(&changed).ok())
+        {
+            imported.attr = attrs.intern(&set, &next_hop);
+            imported.altered = imported.attr != self.original;
+            if !imported.altered {
+                attrs.release(imported.attr);
+            }
+        }
+        (imported, accepted.rule)
+    }
+
+    /// RFC 9234 section 5, ingress rule 3: a route of a provider, peer or route server gets marked.
+    fn only_to_customer(&self, announced: &PathAttributes) -> Option<PathAttributes> {
+        let marks = matches!(
+            self.origin.role,
+            Some(Role::Provider | Role::Peer | Role::RouteServer)
+        );
+        (marks && announced.only_to_customer.is_none()).then(|| PathAttributes {
+            only_to_customer: Some(self.origin.asn),
+            ..announced.clone()
+        })
+    }
+
+    /// Gives back what the importer held.
+    pub(crate) fn finish(self, attrs: &mut AttrInterner) {
+        for (_, imported, _) in self.cache {
+            if imported.altered {
+                attrs.release(imported.attr);
+            }
+        }
+    }
+}
+
+/// The checks that apply whatever the policies say.
+fn builtin(origin: &Origin, original: AttrId, attrs: &AttrInterner) -> Option<Rejection> {
+    let summary = attrs.summary(original);
+    if summary.own_as_count > origin.allow_own_as {
+        return Some(Rejection::OwnAs);
+    }
+    if origin.is_external() {
+        if origin.enforce_first_as && summary.neighbour_as != origin.asn {
+            return Some(Rejection::FirstAs);
+        }
+        return is_leak(origin, original, attrs).then_some(Rejection::RouteLeak);
+    }
+    // RFC 4456 section 8: both attributes are of internal sessions only.
+    if summary.flags.contains(Flags::OWN_ORIGINATOR) {
+        return Some(Rejection::OwnOriginator);
+    }
+    if summary.flags.contains(Flags::OWN_CLUSTER) {
+        return Some(Rejection::OwnCluster);
+    }
+    None
+}
+
+/// RFC 9234 section 5, ingress rules 1 and 2.
+fn is_leak(origin: &Origin, original: AttrId, attrs: &AttrInterner) -> bool {
+    let mark = || attrs.get(original).set.parse().only_to_customer;
+    match origin.role {
+        Some(Role::Customer | Role::RouteServerClient) => mark().is_some(),
+        Some(Role::Peer) => mark().is_some_and(|asn| asn != origin.asn),
+        _ => false,
+    }
+}

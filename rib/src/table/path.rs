@@ -1,0 +1,234 @@
+//! A path in 12 bytes, and a prefix's entry: 20 bytes for IPv4, 32 for IPv6.
+
+use bgp::types::{PathId, RoutePrefix};
+
+use super::standing::{Rejection, Rule};
+use crate::attrs::AttrId;
+use crate::slab::Slab;
+
+/// Number of the Adj-RIB-In that a path lies in, among those of its table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct SourceId(pub(crate) u16);
+
+impl SourceId {
+    /// The routes that this node originates.
+    pub(crate) const LOCAL: Self = Self(0);
+    /// Not a path: the entry has several, and `path_id` is the number of their list.
+    const LIST: Self = Self(u16::MAX);
+    /// Not a path: the entry has none.
+    const EMPTY: Self = Self(u16::MAX - 1);
+    /// The highest number that names a source.
+    pub(crate) const MAX: u16 = u16::MAX - 2;
+}
+
+/// A received path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Path {
+    /// After import policy; before it if the path is rejected. The path is counted as a user.
+    pub(crate) attr: AttrId,
+    pub(crate) path_id: PathId,
+    pub(crate) source: SourceId,
+    flags: u8,
+    /// Kernel weight less one.
+    weight: u8,
+}
+
+/// Low bits of `flags`: the rejection's code, 0 if accepted.
+const REJECTION: u8 = 0x0f;
+/// The import policy or RFC 9494 changed the attributes; the original set is in the table's `originals`.
+const ALTERED: u8 = 0x10;
+/// Shift of the two bits that say in which epoch of its source the path was last announced.
+const EPOCH: u8 = 6;
+
+impl Path {
+    pub(crate) fn new(source: SourceId, path_id: PathId, epoch: u8, imported: &Imported) -> Self {
+        let rejection = imported.rejection.map_or(0, |rejection| rejection as u8);
+        let altered = if imported.altered { ALTERED } else { 0 };
+        Self {
+            attr: imported.attr,
+            path_id,
+            source,
+            flags: rejection | altered | (epoch & 3) << EPOCH,
+            weight: (imported.weight.clamp(1, 256) - 1) as u8,
+        }
+    }
+
+    pub(crate) fn rejection(&self) -> Option<Rejection> {
+        Rejection::from_code(self.flags & REJECTION)
+    }
+
+    pub(crate) fn is_altered(&self) -> bool {
+        self.flags & ALTERED != 0
+    }
+
+    pub(crate) fn epoch(&self) -> u8 {
+        self.flags >> EPOCH
+    }
+
+    pub(crate) fn set_epoch(&mut self, epoch: u8) {
+        self.flags = self.flags & !(3 << EPOCH) | (epoch & 3) << EPOCH;
+    }
+
+    pub(crate) fn weight(&self) -> u16 {
+        u16::from(self.weight) + 1
+    }
+}
+
+/// What import made of an announced attribute set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Imported {
+    /// What the path will carry.
+    pub(crate) attr: AttrId,
+    /// Whether that is another set than the announced one.
+    pub(crate) altered: bool,
+    pub(crate) rejection: Option<Rejection>,
+    /// 1 to 256.
+    pub(crate) weight: u16,
+}
+
+/// The prefix is in the queue of changes for the FIB.
+pub(crate) const FIB_QUEUED: u8 = 1;
+/// Export was told of the prefix and has not retired it: the entry must stay.
+pub(crate) const EXPORT_HOLDS: u8 = 2;
+
+/// What a table knows of a prefix.
+pub(crate) struct Entry<P> {
+    pub(crate) prefix: P,
+    /// The step at which the best path's last contender fell.
+    pub(crate) rule: Rule,
+    /// How many paths are selected. They come first in the list, the best one foremost.
+    pub(crate) selected: u8,
+    pub(crate) marks: u8,
+    /// The only path; or the number of a list, or nothing.
+    only: Path,
+}
+
+/// Paths of prefixes that have more than one.
+pub(crate) type Lists = Slab<Vec<Path>>;
+
+const NO_PATH: Path = Path {
+    attr: AttrId(0),
+    path_id: PathId::NONE,
+    source: SourceId::EMPTY,
+    flags: 0,
+    weight: 0,
+};
+
+impl<P: RoutePrefix> Entry<P> {
+    pub(crate) fn new(prefix: P) -> Self {
+        Self {
+            prefix,
+            rule: Rule::OnlyPath,
+            selected: 0,
+            marks: 0,
+            only: NO_PATH,
+        }
+    }
+
+    pub(crate) fn paths<'a>(&'a self, lists: &'a Lists) -> &'a [Path] {
+        match self.only.source {
+            SourceId::EMPTY => &[],
+            SourceId::LIST => lists.get(self.only.path_id.0).map_or(&[], Vec::as_slice),
+            _ => std::slice::from_ref(&self.only),
+        }
+    }
+
+    pub(crate) fn paths_mut<'a>(&'a mut self, lists: &'a mut Lists) -> &'a mut [Path] {
+        match self.only.source {
+            SourceId::EMPTY => &mut [],
+            SourceId::LIST => match lists.get_mut(self.only.path_id.0) {
+                Some(list) => list,
+                None => &mut [],
+            },
+            _ => std::slice::from_mut(&mut self.only),
+        }
+    }
+
+    /// Adds a path behind all others.
+    pub(crate) fn push(&mut self, path: Path, lists: &mut Lists) {
+        match self.only.source {
+            SourceId::EMPTY => self.only = path,
+            SourceId::LIST => {
+                if let Some(list) = lists.get_mut(self.only.path_id.0) {
+                    if list.len() == list.capacity() {
+                        // A quarter at a time: doubling would leave half of a large table's lists empty.
+                        list.reserve_exact((list.len() / 4).max(2));
+                    }
+                    list.push(path);
+                }
+            }
+            _ => {
+                let list = lists.insert(vec![self.only, path]);
+                self.only = Path {
+                    source: SourceId::LIST,
+                    path_id: PathId(list),
+                    ..NO_PATH
+                };
+            }
+        }
+    }
+
+    /// Removes the path at this place and returns it. The order of the others stays.
+    pub(crate) fn remove(&mut self, place: usize, lists: &mut Lists) -> Option<Path> {
+        match self.only.source {
+            SourceId::EMPTY => None,
+            SourceId::LIST => {
+                let number = self.only.path_id.0;
+                let list = lists.get_mut(number)?;
+                if place >= list.len() {
+                    return None;
+                }
+                let removed = list.remove(place);
+                if let [last] = list[..] {
+                    self.only = last;
+                    lists.remove(number);
+                }
+                Some(removed)
+            }
+            _ => (place == 0).then(|| std::mem::replace(&mut self.only, NO_PATH)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use ipnet::{Ipv4Net, Ipv6Net};
+
+    #[test]
+    fn a_path_is_12_bytes_and_an_entry_20_or_32() {
+        assert_eq!(size_of::<Path>(), 12);
+        assert_eq!(size_of::<Option<Entry<Ipv4Net>>>(), 20);
+        assert_eq!(size_of::<Option<Entry<Ipv6Net>>>(), 32);
+    }
+
+    #[test]
+    fn an_entry_grows_from_none_to_many_and_back_without_leaving_a_list() {
+        let mut lists = Lists::default();
+        let mut entry = Entry::new(Ipv4Net::default());
+        let path = |n: u16| {
+            let imported = Imported {
+                attr: AttrId(u32::from(n)),
+                altered: n.is_multiple_of(2),
+                rejection: n.is_multiple_of(3).then_some(Rejection::Policy),
+                weight: 256,
+            };
+            Path::new(SourceId(n), PathId(u32::from(n)), n as u8, &imported)
+        };
+        for n in 1..20 {
+            entry.push(path(n), &mut lists);
+            assert_eq!(entry.paths(&lists).len(), usize::from(n));
+        }
+        assert_eq!(entry.paths(&lists)[5], path(6));
+        assert_eq!(
+            (path(6).epoch(), path(6).weight(), path(6).is_altered()),
+            (2, 256, true)
+        );
+        for n in 1..20 {
+            assert_eq!(entry.remove(0, &mut lists), Some(path(n)));
+        }
+        assert_eq!(entry.remove(0, &mut lists), None);
+        assert_eq!((entry.paths(&lists).len(), lists.len()), (0, 0));
+    }
+}

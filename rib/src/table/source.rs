@@ -1,0 +1,200 @@
+//! An Adj-RIB-In: who the paths are from, how they are treated, and what is to be done with all of them.
+//!
+//! A source outlives a session that is retained for a restart. A session that ends for good leaves its source *gone*: a
+//! walk removes the paths, and meanwhile a new session of the same peer has a source of its own.
+//!
+//! Staleness costs no walk: the source has an epoch that a restart or refresh moves on, and a path is stale if it carries
+//! an older one. Two bits are enough, because paths two epochs old are removed before a third can begin.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bgp::types::{Asn, BgpIdentifier};
+use bgp::wire::capability::Role;
+
+use crate::peer::{PeerConfig, PeerId, PeerKind, SessionInfo};
+use crate::policy::Chain;
+
+/// Who the paths are from, and how import treats them.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Origin {
+    pub(crate) peer: PeerId,
+    pub(crate) kind: PeerKind,
+    pub(crate) asn: Asn,
+    pub(crate) local_asn: Asn,
+    pub(crate) id: BgpIdentifier,
+    pub(crate) address: IpAddr,
+    /// Scope of link-local next hops.
+    pub(crate) interface: Option<u32>,
+    /// The peer is on the link, so that an external one's next hops must be too (RFC 4271 5.1.3).
+    pub(crate) single_hop: bool,
+    pub(crate) role: Option<Role>,
+    pub(crate) chain: Arc<Chain>,
+    pub(crate) allow_own_as: u8,
+    pub(crate) enforce_first_as: bool,
+    pub(crate) max_prefixes: Option<u32>,
+}
+
+impl Origin {
+    pub(crate) fn new(
+        peer: PeerId,
+        config: &PeerConfig,
+        chain: Arc<Chain>,
+        session: &SessionInfo,
+    ) -> Self {
+        let negotiated = &session.negotiated;
+        Self {
+            peer,
+            kind: config.kind,
+            asn: negotiated.peer_asn,
+            local_asn: negotiated.local_asn,
+            id: negotiated.peer_id,
+            address: session.remote_address,
+            interface: session.interface,
+            single_hop: session.single_hop,
+            role: negotiated.peer_role,
+            chain,
+            allow_own_as: config.allow_own_as,
+            enforce_first_as: config.enforce_first_as,
+            max_prefixes: config.max_prefixes,
+        }
+    }
+
+    /// The same session under another configuration.
+    pub(crate) fn with_config(&self, config: &PeerConfig, chain: Arc<Chain>) -> Self {
+        Self {
+            kind: config.kind,
+            chain,
+            allow_own_as: config.allow_own_as,
+            enforce_first_as: config.enforce_first_as,
+            max_prefixes: config.max_prefixes,
+            ..self.clone()
+        }
+    }
+
+    /// Whether `other` treats every path the same.
+    pub(crate) fn differs_in_limit_only(&self, other: &Self) -> bool {
+        let limit = Self {
+            max_prefixes: other.max_prefixes,
+            ..self.clone()
+        };
+        limit == *other
+    }
+
+    /// Next hops must be on the link.
+    pub(crate) fn next_hop_on_link(&self) -> bool {
+        self.is_external() && self.single_hop
+    }
+
+    pub(crate) fn is_external(&self) -> bool {
+        self.kind == PeerKind::External
+    }
+}
+
+/// Why paths of an older epoch are kept, and until when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stale {
+    /// There are none, or they are being removed.
+    No,
+    /// The session is down; at the deadline the restart time is over (RFC 4724).
+    Restarting(Instant),
+    /// The session is down and the restart time over: kept as the last resort until the deadline (RFC 9494).
+    LongLived(Instant),
+    /// The session is up; End-of-RIB or the deadline ends it. Also between Begin and End of a refresh (RFC 7313).
+    AwaitingEnd(Instant),
+}
+
+impl Stale {
+    pub(crate) fn deadline(self) -> Option<Instant> {
+        match self {
+            Self::No => None,
+            Self::Restarting(at) | Self::LongLived(at) | Self::AwaitingEnd(at) => Some(at),
+        }
+    }
+}
+
+/// What a walk does with the paths of a source. Every action looks at the source's newest state, so that doing it twice
+/// changes nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Actions {
+    /// Remove paths so many epochs old or older.
+    pub(crate) remove_from_age: Option<u8>,
+    /// Run import again.
+    pub(crate) import: bool,
+    /// Decide again about prefixes with a path of this source.
+    pub(crate) decide: bool,
+}
+
+impl Actions {
+    pub(crate) fn is_none(self) -> bool {
+        self == Self::default()
+    }
+}
+
+/// A walk over all slots, from some cursor once around.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Round {
+    pub(crate) start: u32,
+    pub(crate) wrapped: bool,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Source {
+    pub(crate) origin: Arc<Origin>,
+    /// Modulo 4.
+    pub(crate) epoch: u8,
+    /// Age of the oldest paths that there can be.
+    pub(crate) oldest: u8,
+    pub(crate) stale: Stale,
+    /// How long stale paths are kept once the restart time is over, if at all.
+    pub(crate) long_lived_time: Option<Duration>,
+    /// Stale paths are the last resort and carry LLGR_STALE.
+    pub(crate) long_lived: bool,
+    /// The session ended for good: the paths are being removed.
+    pub(crate) gone: bool,
+    pub(crate) actions: Actions,
+    pub(crate) round: Option<Round>,
+    pub(crate) received: u32,
+    pub(crate) accepted: u32,
+    /// The limit was exceeded and the owner told.
+    pub(crate) limit_told: bool,
+}
+
+impl Source {
+    pub(crate) fn new(origin: Origin) -> Self {
+        Self {
+            origin: Arc::new(origin),
+            epoch: 0,
+            oldest: 0,
+            stale: Stale::No,
+            long_lived_time: None,
+            long_lived: false,
+            gone: false,
+            actions: Actions::default(),
+            round: None,
+            received: 0,
+            accepted: 0,
+            limit_told: false,
+        }
+    }
+
+    /// How many epochs ago a path was announced last.
+    pub(crate) fn age(&self, epoch: u8) -> u8 {
+        self.epoch.wrapping_sub(epoch) & 3
+    }
+
+    /// Moves the epoch on: everything received so far is stale. What was stale already is removed (RFC 4724 4.2).
+    /// `false`: paths of too many epochs wait for removal; nothing was changed.
+    pub(crate) fn begin_epoch(&mut self) -> bool {
+        if self.oldest >= 3 {
+            return false;
+        }
+        self.epoch = (self.epoch + 1) & 3;
+        self.oldest += 1;
+        // A removal of all stale paths that is under way goes on, one epoch further.
+        self.actions.remove_from_age = (self.oldest > 1).then_some(2);
+        true
+    }
+}

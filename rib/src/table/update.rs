@@ -1,0 +1,500 @@
+//! What comes in: announcements, withdrawals, what this node originates, and sessions that come and go.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bgp::types::{NextHop, Nlri, PathId, RoutePrefix};
+use bgp::wire::AttributeSet;
+
+use super::decision::worse_before_med;
+use super::import::Importer;
+use super::path::{Imported, Path};
+use super::source::{Origin, Source, Stale};
+use super::{Outlook, SourceId, Table};
+use crate::attrs::{AttrId, AttrInterner, Flags};
+use crate::originate::Originated;
+use crate::peer::PeerId;
+
+impl<P: RoutePrefix> Table<P> {
+    /// The prefixes of one message that share `original`, of which the caller holds a use.
+    pub(crate) fn announce(
+        &mut self,
+        id: SourceId,
+        prefixes: &[Nlri<P>],
+        original: AttrId,
+        attrs: &mut AttrInterner,
+    ) {
+        let Some(origin) = self.source(id).map(|source| Arc::clone(&source.origin)) else {
+            return;
+        };
+        let next_hop = attrs.summary(original).next_hop;
+        attrs.next_hops.ask(next_hop, origin.interface);
+        let mut importer = Importer::new(&origin, original, false, attrs);
+        for nlri in prefixes {
+            self.announce_one(id, *nlri, original, &mut importer, attrs);
+        }
+        importer.finish(attrs);
+        self.check_limit(id);
+    }
+
+    fn announce_one(
+        &mut self,
+        id: SourceId,
+        nlri: Nlri<P>,
+        original: AttrId,
+        importer: &mut Importer<'_>,
+        attrs: &mut AttrInterner,
+    ) {
+        let slot = self.index.find_or_insert(nlri.prefix, &mut self.entries);
+        let Some(epoch) = self.source(id).map(|source| source.epoch) else {
+            return;
+        };
+        let Some(entry) = self.entries.get_mut(slot) else {
+            return;
+        };
+        let paths = entry.paths_mut(&mut self.lists);
+        let found = paths
+            .iter()
+            .position(|path| path.source == id && path.path_id == nlri.path_id);
+        let key = (slot, id, nlri.path_id);
+        if let Some(place) = found {
+            let path = &mut paths[place];
+            let stored = if path.is_altered() {
+                self.originals.get(&key).copied()
+            } else {
+                Some(path.attr)
+            };
+            // Most updates repeat what is stored. A stale path that import changed may carry LLGR_STALE: it goes on.
+            if stored == Some(original) && (path.epoch() == epoch || !path.is_altered()) {
+                path.set_epoch(epoch);
+                return;
+            }
+            let before = self.outlook_at(slot, attrs);
+            let (imported, _) = importer.import(nlri.prefix, attrs);
+            self.replace(slot, place, epoch, original, &imported, attrs);
+            self.settle(slot, before, attrs);
+        } else {
+            let (imported, _) = importer.import(nlri.prefix, attrs);
+            let before = self.outlook_at(slot, attrs);
+            self.add(
+                slot,
+                Path::new(id, nlri.path_id, epoch, &imported),
+                original,
+                attrs,
+            );
+            if imported.rejection.is_none() && !self.is_worse(slot, attrs) {
+                self.settle(slot, before, attrs);
+            }
+        }
+    }
+
+    pub(super) fn outlook_at(&self, slot: u32, attrs: &AttrInterner) -> Outlook {
+        match self.entries.get(slot) {
+            Some(entry) => self.outlook(entry, attrs),
+            None => Outlook {
+                best: None,
+                forwarding: 0,
+            },
+        }
+    }
+
+    /// Whether the path added last cannot change what is selected, because it falls against the best path before
+    /// MULTI_EXIT_DISC plays a part. Notes the rule if so.
+    fn is_worse(&mut self, slot: u32, attrs: &AttrInterner) -> bool {
+        let Some(entry) = self.entries.get(slot) else {
+            return false;
+        };
+        if entry.selected == 0 {
+            return false;
+        }
+        let paths = entry.paths(&self.lists);
+        let last = paths.len() - 1;
+        let Some(best) = self.contender(0, &paths[0], attrs) else {
+            return false;
+        };
+        let Some(added) = self.contender(last, &paths[last], attrs) else {
+            return true;
+        };
+        let Some(rule) = worse_before_med(&best, &added) else {
+            return false;
+        };
+        if let Some(entry) = self.entries.get_mut(slot) {
+            entry.rule = entry.rule.max(rule);
+        }
+        true
+    }
+
+    /// Adds a path and counts it.
+    fn add(&mut self, slot: u32, path: Path, original: AttrId, attrs: &mut AttrInterner) {
+        attrs.retain(path.attr);
+        if path.is_altered() {
+            attrs.retain(original);
+            self.originals
+                .insert((slot, path.source, path.path_id), original);
+        }
+        if let Some(source) = self.source_mut(path.source) {
+            source.received += 1;
+            source.accepted += u32::from(path.rejection().is_none());
+        }
+        if let Some(entry) = self.entries.get_mut(slot) {
+            entry.push(path, &mut self.lists);
+        }
+    }
+
+    /// Gives the path at this place what import made of `original`.
+    pub(super) fn replace(
+        &mut self,
+        slot: u32,
+        place: usize,
+        epoch: u8,
+        original: AttrId,
+        imported: &Imported,
+        attrs: &mut AttrInterner,
+    ) {
+        let Some(entry) = self.entries.get_mut(slot) else {
+            return;
+        };
+        let Some(path) = entry.paths_mut(&mut self.lists).get_mut(place) else {
+            return;
+        };
+        // New uses before old ones are given back: a set in both stays, and no index changes its meaning between.
+        attrs.retain(imported.attr);
+        let old = std::mem::replace(path, Path::new(path.source, path.path_id, epoch, imported));
+        let key = (slot, old.source, old.path_id);
+        let old_original = if imported.altered {
+            attrs.retain(original);
+            self.originals.insert(key, original)
+        } else if old.is_altered() {
+            self.originals.remove(&key)
+        } else {
+            None
+        };
+        if let Some(old_original) = old_original {
+            attrs.release(old_original);
+        }
+        attrs.release(old.attr);
+        if let Some(source) = self.source_mut(old.source) {
+            source.accepted += u32::from(imported.rejection.is_none());
+            source.accepted -= u32::from(old.rejection().is_none());
+        }
+    }
+
+    /// Removes the path at this place with all that belongs to it.
+    pub(super) fn take_out(&mut self, slot: u32, place: usize, attrs: &mut AttrInterner) {
+        let Some(entry) = self.entries.get_mut(slot) else {
+            return;
+        };
+        let Some(path) = entry.remove(place, &mut self.lists) else {
+            return;
+        };
+        if path.is_altered()
+            && let Some(original) = self.originals.remove(&(slot, path.source, path.path_id))
+        {
+            attrs.release(original);
+            if self.originals.is_empty() {
+                self.originals = Default::default();
+            }
+        }
+        attrs.release(path.attr);
+        if let Some(source) = self.source_mut(path.source) {
+            source.received -= 1;
+            source.accepted -= u32::from(path.rejection().is_none());
+        }
+    }
+
+    /// Withdrawn prefixes. Unknown ones are ignored.
+    pub(crate) fn withdraw(
+        &mut self,
+        id: SourceId,
+        prefixes: &[Nlri<P>],
+        attrs: &mut AttrInterner,
+    ) {
+        for nlri in prefixes {
+            let Some(slot) = self.index.find(nlri.prefix, &self.entries) else {
+                continue;
+            };
+            let found = self.entries.get(slot).and_then(|entry| {
+                entry
+                    .paths(&self.lists)
+                    .iter()
+                    .position(|path| path.source == id && path.path_id == nlri.path_id)
+            });
+            if let Some(place) = found {
+                let before = self.outlook_at(slot, attrs);
+                self.take_out(slot, place, attrs);
+                self.settle(slot, before, attrs);
+            }
+        }
+    }
+
+    fn check_limit(&mut self, id: SourceId) {
+        let Some(source) = self.source_mut(id) else {
+            return;
+        };
+        if let Some(limit) = source.origin.max_prefixes
+            && source.accepted > limit
+            && !source.limit_told
+        {
+            source.limit_told = true;
+            let peer = source.origin.peer;
+            self.over_limit.push((peer, limit));
+        }
+    }
+
+    /// Replaces what this node originates in this family.
+    pub(crate) fn set_originated(
+        &mut self,
+        wanted: impl Iterator<Item = (P, Originated)>,
+        attrs: &mut AttrInterner,
+    ) {
+        let wanted: hashbrown::HashMap<P, Originated, _> = wanted.collect();
+        let old = std::mem::replace(&mut self.originated, wanted);
+        for prefix in old.keys() {
+            if !self.originated.contains_key(prefix) {
+                self.withdraw(SourceId::LOCAL, &[Nlri::new(*prefix)], attrs);
+            }
+        }
+        let next_hop = NextHop::Ipv4(std::net::Ipv4Addr::UNSPECIFIED);
+        let attr = attrs.intern(&AttributeSet::default(), &next_hop);
+        let imported = Imported {
+            attr,
+            altered: false,
+            rejection: None,
+            weight: 1,
+        };
+        let mut prefixes: Vec<P> = self.originated.keys().copied().collect();
+        prefixes.sort_unstable();
+        for prefix in prefixes {
+            let before = old.get(&prefix);
+            if before == self.originated.get(&prefix) {
+                continue;
+            }
+            let slot = self.index.find_or_insert(prefix, &mut self.entries);
+            if before.is_none() {
+                let outlook = self.outlook_at(slot, attrs);
+                let path = Path::new(SourceId::LOCAL, PathId::NONE, 0, &imported);
+                self.add(slot, path, attr, attrs);
+                self.settle(slot, outlook, attrs);
+            }
+            self.changed_for_export(slot);
+            self.changed_for_fib(slot);
+        }
+        attrs.release(attr);
+    }
+
+    /// A session came up. With `resume`, paths retained from the last one stay until End-of-RIB or that time.
+    pub(crate) fn session_up(&mut self, origin: Origin, resume: Option<Instant>) {
+        let retained = self.source_of(origin.peer).map(|(id, source)| {
+            let down = matches!(source.stale, Stale::Restarting(_) | Stale::LongLived(_));
+            (id, down)
+        });
+        match (retained, resume) {
+            (Some((id, true)), Some(deadline)) => {
+                self.change_origin(id, origin);
+                if let Some(source) = self.source_mut(id) {
+                    source.stale = Stale::AwaitingEnd(deadline);
+                    source.limit_told = false;
+                }
+            }
+            (retained, _) => {
+                if let Some((id, _)) = retained {
+                    self.let_go(id);
+                }
+                self.new_source(origin);
+            }
+        }
+    }
+
+    /// A source with an unused number. Without one (65,000 peers, most of them just gone) what the peer says is not used.
+    fn new_source(&mut self, origin: Origin) {
+        let peer = origin.peer;
+        let source = Some(Source::new(origin));
+        let unused = self.sources.iter().skip(1).position(Option::is_none);
+        let number = match unused {
+            Some(position) => position + 1,
+            None if self.sources.len() <= usize::from(SourceId::MAX) => {
+                self.sources.push(None);
+                self.sources.len() - 1
+            }
+            None => {
+                tracing::error!(?peer, "no room for another Adj-RIB-In");
+                return;
+            }
+        };
+        self.sources[number] = source;
+        self.by_peer.insert(peer, SourceId(number as u16));
+    }
+
+    /// Changes how a source is treated; a walk applies it to its paths.
+    pub(crate) fn change_origin(&mut self, id: SourceId, origin: Origin) {
+        let Some(source) = self.source_mut(id) else {
+            return;
+        };
+        if *source.origin == origin {
+            return;
+        }
+        let limit_only = source.origin.differs_in_limit_only(&origin);
+        if source.origin.max_prefixes != origin.max_prefixes {
+            source.limit_told = false;
+        }
+        source.origin = Arc::new(origin);
+        if !limit_only {
+            source.actions.import = true;
+            self.start_round(id);
+        }
+        self.check_limit(id);
+    }
+
+    /// A session ended. With `retain_until`, its paths stay as stale ones until then, and for `long_lived` after that.
+    pub(crate) fn session_down(
+        &mut self,
+        peer: PeerId,
+        retain_until: Option<Instant>,
+        long_lived: Option<Duration>,
+    ) {
+        let Some(id) = self.by_peer.get(&peer).copied() else {
+            return;
+        };
+        let Some(source) = self.source_mut(id) else {
+            return;
+        };
+        match retain_until {
+            Some(until) if source.begin_epoch() => {
+                source.stale = Stale::Restarting(until);
+                source.long_lived_time = long_lived;
+                if !source.actions.is_none() {
+                    self.start_round(id);
+                }
+            }
+            _ => self.let_go(id),
+        }
+    }
+
+    /// The peer begins to send everything again (RFC 7313): what it does not repeat goes at the end, or at the deadline.
+    pub(crate) fn refresh_begins(&mut self, peer: PeerId, deadline: Instant) {
+        let Some(id) = self.by_peer.get(&peer).copied() else {
+            return;
+        };
+        let Some(source) = self.source_mut(id) else {
+            return;
+        };
+        // RFC 7313 section 4: no refresh begins before the first End-of-RIB.
+        if source.stale == Stale::No && source.begin_epoch() {
+            source.stale = Stale::AwaitingEnd(deadline);
+            if !source.actions.is_none() {
+                self.start_round(id);
+            }
+        }
+    }
+
+    /// End-of-RIB or the end of a refresh: stale paths go.
+    pub(crate) fn end_of_rib(&mut self, peer: PeerId) {
+        let Some(id) = self.by_peer.get(&peer).copied() else {
+            return;
+        };
+        if let Some(source) = self.source_mut(id)
+            && matches!(source.stale, Stale::AwaitingEnd(_))
+        {
+            self.drop_stale(id);
+        }
+    }
+
+    fn drop_stale(&mut self, id: SourceId) {
+        if let Some(source) = self.source_mut(id) {
+            source.stale = Stale::No;
+            source.long_lived = false;
+            if source.oldest > 0 {
+                source.actions.remove_from_age = Some(1);
+                self.start_round(id);
+            }
+        }
+    }
+
+    /// Lets a source and all its paths go.
+    pub(crate) fn let_go(&mut self, id: SourceId) {
+        let Some(source) = self.source_mut(id) else {
+            return;
+        };
+        let peer = source.origin.peer;
+        source.gone = true;
+        source.stale = Stale::No;
+        source.actions.remove_from_age = Some(0);
+        if self.by_peer.get(&peer) == Some(&id) {
+            self.by_peer.remove(&peer);
+        }
+        self.start_round(id);
+    }
+
+    /// When [`Table::expire`] is to be called.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let sources = self.sources.iter().flatten();
+        sources.filter_map(|source| source.stale.deadline()).min()
+    }
+
+    /// Restart times and waits for End-of-RIB that are over. Tells the peers that did not come back in time, and whether
+    /// their paths are kept for long.
+    pub(crate) fn expire(&mut self, now: Instant, mut each: impl FnMut(PeerId, bool)) {
+        for number in 1..self.sources.len() {
+            let id = SourceId(number as u16);
+            let Some(source) = self.source_mut(id) else {
+                continue;
+            };
+            if source.stale.deadline().is_none_or(|at| at > now) {
+                continue;
+            }
+            let peer = source.origin.peer;
+            match (source.stale, source.long_lived_time) {
+                (Stale::Restarting(_), Some(time)) => {
+                    source.stale = Stale::LongLived(now + time);
+                    source.long_lived = true;
+                    source.actions.import = true;
+                    self.start_round(id);
+                    each(peer, true);
+                }
+                (Stale::Restarting(_) | Stale::LongLived(_), _) => {
+                    self.let_go(id);
+                    each(peer, false);
+                }
+                (Stale::AwaitingEnd(_), _) => self.drop_stale(id),
+                (Stale::No, _) => {}
+            }
+        }
+    }
+
+    /// Runs import again on the path at this place. `false`: it must go (RFC 9494 section 4.3, NO_LLGR).
+    pub(super) fn import_again(
+        &mut self,
+        slot: u32,
+        place: usize,
+        attrs: &mut AttrInterner,
+    ) -> bool {
+        let Some(entry) = self.entries.get(slot) else {
+            return true;
+        };
+        let (prefix, path) = (entry.prefix, entry.paths(&self.lists)[place]);
+        let Some(source) = self.source(path.source) else {
+            return true;
+        };
+        let long_lived = source.long_lived && source.age(path.epoch()) > 0;
+        let origin = Arc::clone(&source.origin);
+        let original = if path.is_altered() {
+            self.originals
+                .get(&(slot, path.source, path.path_id))
+                .copied()
+        } else {
+            None
+        };
+        let original = original.unwrap_or(path.attr);
+        if long_lived && attrs.summary(original).flags.contains(Flags::NO_LLGR) {
+            return false;
+        }
+        attrs
+            .next_hops
+            .ask(attrs.summary(original).next_hop, origin.interface);
+        let mut importer = Importer::new(&origin, original, long_lived, attrs);
+        let (imported, _) = importer.import(prefix, attrs);
+        self.replace(slot, place, path.epoch(), original, &imported, attrs);
+        importer.finish(attrs);
+        true
+    }
+}

@@ -1,0 +1,214 @@
+//! The walk: everything that concerns many prefixes at once.
+//!
+//! A session that ended, stale paths to sweep, changed policies, changed next hops: each is a note on what to do, and one
+//! cursor goes round over all slots and does whatever is noted, some entries at a time. A note is done when the cursor
+//! has been once around since it was made. Ten peers lost together cost one round, not ten.
+
+use bgp::types::RoutePrefix;
+
+use super::source::{Actions, Round};
+use super::{Options, SourceId, Table};
+use crate::attrs::{AttrInterner, ChangedNextHops};
+
+impl<P: RoutePrefix> Table<P> {
+    /// Begins a round for the noted actions of a source. One under way begins anew.
+    pub(super) fn start_round(&mut self, id: SourceId) {
+        let start = self.cursor;
+        if let Some(source) = self.source_mut(id) {
+            source.round = Some(Round {
+                start,
+                wrapped: false,
+            });
+            if source.received == 0 {
+                self.finish_round(id);
+            }
+        }
+    }
+
+    fn finish_round(&mut self, id: SourceId) {
+        let Some(source) = self.source_mut(id) else {
+            return;
+        };
+        if let Some(age) = source.actions.remove_from_age {
+            source.oldest = source.oldest.min(age.saturating_sub(1));
+        }
+        source.actions = Actions::default();
+        source.round = None;
+        if source.gone {
+            debug_assert_eq!(
+                source.received, 0,
+                "a round removes every path of a gone source"
+            );
+            self.sources[usize::from(id.0)] = None;
+            while self.sources.len() > 1 && self.sources.last().is_some_and(Option::is_none) {
+                self.sources.pop();
+            }
+        }
+    }
+
+    /// Next hops lead elsewhere: prefixes with them are decided about again.
+    pub(crate) fn next_hops_changed(&mut self, changed: &ChangedNextHops) {
+        if changed.is_empty() || self.entries.len() == 0 {
+            return;
+        }
+        let round = self.new_round();
+        let (all, under_way) = self
+            .changed_next_hops
+            .get_or_insert_with(|| (ChangedNextHops::default(), round));
+        all.merge(changed);
+        *under_way = round;
+    }
+
+    fn new_round(&self) -> Round {
+        Round {
+            start: self.cursor,
+            wrapped: false,
+        }
+    }
+
+    /// Changes how to decide. With `identity`, loops are looked for again too.
+    pub(crate) fn reconfigure(&mut self, options: Options, identity: bool) {
+        if options != self.options {
+            self.options = options;
+            self.everything = Some(self.new_round());
+        }
+        if identity {
+            for number in 1..self.sources.len() {
+                let id = SourceId(number as u16);
+                if let Some(source) = self.source_mut(id) {
+                    source.actions.import = true;
+                    self.start_round(id);
+                }
+            }
+        }
+    }
+
+    fn rounds(&mut self) -> impl Iterator<Item = &mut Round> {
+        let sources = self.sources.iter_mut().flatten();
+        let next_hops = self.changed_next_hops.iter_mut().map(|(_, round)| round);
+        sources
+            .filter_map(|source| source.round.as_mut())
+            .chain(self.everything.iter_mut())
+            .chain(next_hops)
+    }
+
+    /// Whether a walk has anything to do.
+    pub(crate) fn has_work(&self) -> bool {
+        self.everything.is_some()
+            || self.changed_next_hops.is_some()
+            || self.sources.iter().flatten().any(|s| s.round.is_some())
+    }
+
+    /// Visits up to `steps` entries. Returns how many steps were used: less than `steps` means that nothing is left to do.
+    pub(crate) fn walk(&mut self, steps: usize, attrs: &mut AttrInterner) -> usize {
+        if !self.has_work() {
+            return 0;
+        }
+        let mut stop = self.next_stop();
+        for used in 0..steps {
+            match self.entries.next_from(self.cursor).map(|(slot, _)| slot) {
+                Some(slot) => {
+                    self.cursor = slot + 1;
+                    self.visit(slot, attrs);
+                }
+                None => {
+                    self.cursor = 0;
+                    self.end_rounds(|round| round.wrapped);
+                    self.rounds().for_each(|round| round.wrapped = true);
+                    stop = self.next_stop();
+                }
+            }
+            if stop.is_some_and(|stop| self.cursor >= stop) {
+                let cursor = self.cursor;
+                self.end_rounds(|round| round.wrapped && cursor >= round.start);
+                stop = self.next_stop();
+            }
+            if !self.has_work() {
+                return used + 1;
+            }
+        }
+        steps
+    }
+
+    /// The first place where a round ends before the cursor comes to the end of the table.
+    fn next_stop(&mut self) -> Option<u32> {
+        self.rounds().filter(|r| r.wrapped).map(|r| r.start).min()
+    }
+
+    fn end_rounds(&mut self, is_over: impl Fn(&Round) -> bool) {
+        for number in 1..self.sources.len() {
+            let id = SourceId(number as u16);
+            let round = self.source(id).and_then(|source| source.round);
+            if round.as_ref().is_some_and(&is_over) {
+                self.finish_round(id);
+            }
+        }
+        if self.everything.as_ref().is_some_and(&is_over) {
+            self.everything = None;
+        }
+        if self
+            .changed_next_hops
+            .as_ref()
+            .is_some_and(|(_, round)| is_over(round))
+        {
+            self.changed_next_hops = None;
+        }
+    }
+
+    fn visit(&mut self, slot: u32, attrs: &mut AttrInterner) {
+        let Some(entry) = self.entries.get(slot) else {
+            return;
+        };
+        let paths = entry.paths(&self.lists);
+        let count = paths.len();
+        let noted = paths.iter().any(|path| {
+            self.source(path.source)
+                .is_some_and(|source| !source.actions.is_none())
+        });
+        let moved = self.is_moved(slot, attrs);
+        if !noted && !moved && self.everything.is_none() {
+            return;
+        }
+        let before = self.outlook_at(slot, attrs);
+        if noted {
+            for place in (0..count).rev() {
+                self.act(slot, place, attrs);
+            }
+        }
+        if moved {
+            self.changed_for_fib(slot);
+        }
+        self.settle(slot, before, attrs);
+    }
+
+    /// Whether a path of the entry has a next hop that leads elsewhere now.
+    fn is_moved(&self, slot: u32, attrs: &AttrInterner) -> bool {
+        let (Some((changed, _)), Some(entry)) = (&self.changed_next_hops, self.entries.get(slot))
+        else {
+            return false;
+        };
+        let mut paths = entry.paths(&self.lists).iter();
+        paths.any(|path| {
+            path.source != SourceId::LOCAL && changed.contains(attrs.summary(path.attr).next_hop)
+        })
+    }
+
+    fn act(&mut self, slot: u32, place: usize, attrs: &mut AttrInterner) {
+        let Some(path) = self
+            .entries
+            .get(slot)
+            .and_then(|entry| entry.paths(&self.lists).get(place).copied())
+        else {
+            return;
+        };
+        let Some(source) = self.source(path.source) else {
+            return;
+        };
+        let actions = source.actions;
+        let age = source.age(path.epoch());
+        let remove = actions.remove_from_age.is_some_and(|from| age >= from);
+        if remove || actions.import && !self.import_again(slot, place, attrs) {
+            self.take_out(slot, place, attrs);
+        }
+    }
+}
