@@ -3,18 +3,29 @@
 //! - [`types`]: what is asked ([`FibChange`]) and what is shown.
 //! - [`guard`]: what may never enter the kernel. Pure.
 //! - [`view`]: interfaces, addresses and foreign routes, for next-hop tracking. Pure; fed by the kernel's events.
-//! - [`kernel`]: the seam to the machine.
+//! - [`plan`]: the difference between what is wanted and what is installed, as netlink messages to be sent. Pure.
+//! - [`kernel`]: the seam to the machine, and netlink.
+//! - [`FibHandle`] and [`spawn`]: the thread that carries the plan out, and how to talk to it.
+//!
+//! Our routes are known by their protocol number ([`types::ROUTE_PROTOCOL`]), live in one table and have one metric. What a
+//! predecessor left is adopted: unchanged routes are not touched, and the rest goes once the RIB has converged.
 
 pub mod guard;
+mod handle;
 pub mod kernel;
+pub mod plan;
 pub mod types;
 pub mod view;
+mod worker;
 
 pub use guard::{GuardRails, Rejection};
+pub use handle::{FibConfig, FibHandle, FibStatus, Stop, ViewCallback};
+pub use plan::{FibNexthopStatus, RouteSpace};
 pub use types::{
     FibAction, FibChange, FibCounters, FibNexthop, FibRoute, FibRouteState, FibRouteStatus,
 };
 pub use view::{KernelView, Resolved};
+pub use worker::spawn;
 
 // Keyed by what peers and other daemons choose, so the hash is seeded at random.
 type HashMap<K, V> = hashbrown::HashMap<K, V, foldhash::fast::RandomState>;

@@ -367,6 +367,12 @@ impl KernelView {
             .retain(|_, n| !matches!(n, NexthopKind::Single { hop, .. } if hop.ifindex == ifindex));
     }
 
+    /// Forgets every route; a listing of them follows.
+    pub(super) fn forget_routes(&mut self) {
+        self.v4 = Routes::default();
+        self.v6 = Routes::default();
+    }
+
     /// An empty view over the main table and `table`.
     pub fn new(table: u32, generation: u64) -> Self {
         Self {

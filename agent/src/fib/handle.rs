@@ -1,0 +1,237 @@
+//! How the rest of the agent talks to the FIB thread.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::net::IpAddr;
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use ipnet::IpNet;
+use serde::Serialize;
+
+use super::guard::GuardRails;
+use super::plan::{FibNexthopStatus, Plan, RouteSpace};
+use super::types::{FibChange, FibCounters, FibRouteStatus};
+use super::view::KernelView;
+
+/// Called on the FIB thread with every new view. It must not block: send it on, or set a flag.
+pub type ViewCallback = Box<dyn Fn(&Arc<KernelView>) + Send>;
+
+/// How the FIB works on this node.
+#[derive(Default)]
+pub struct FibConfig {
+    /// Table and metric of our routes.
+    pub space: RouteSpace,
+    /// What may not be learned. [`GuardRails::connected`] is added from the kernel.
+    pub guard: GuardRails,
+    /// Told about every new view of the kernel.
+    pub on_view: Option<ViewCallback>,
+}
+
+/// What becomes of our routes when the thread ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// They stay, keep forwarding, and the next agent adopts them.
+    KeepRoutes,
+    /// They are removed, and the nexthop objects with them, for which there is so much time.
+    Withdraw(Duration),
+}
+
+/// Everything that is to be known about the FIB at one moment, but for the routes.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FibStatus {
+    /// The table that our routes are in.
+    pub table: u32,
+    /// Their metric.
+    pub metric: u32,
+    /// Counters and gauges.
+    pub counters: FibCounters,
+    /// Nexthop objects of ours.
+    pub nexthops: Vec<FibNexthopStatus>,
+    /// Why the kernel cannot be reached, if it cannot. Routes stay as they are; the thread keeps trying.
+    pub channel_error: Option<String>,
+}
+
+/// What handle and thread share.
+pub(super) struct Shared {
+    /// The queue between RIB and FIB *is* the plan: a change is stored as the wish for its prefix. Its capacity is the number
+    /// of prefixes; it is never full, because a new wish replaces the one before it. The thread holds the lock for one
+    /// batch of a few hundred routes at a time (tens of microseconds), and never while it talks to the kernel.
+    pub(super) plan: Mutex<Plan>,
+    pub(super) space: RouteSpace,
+    pub(super) guard: Mutex<GuardRails>,
+    pub(super) view: ArcSwap<KernelView>,
+    pub(super) channel_error: Mutex<Option<String>>,
+    pub(super) stop: Mutex<Option<Stop>>,
+    /// Grows with every request; the thread says up to which one everything is done.
+    pub(super) asked: AtomicU64,
+    done: Mutex<u64>,
+    done_changed: Condvar,
+    /// One byte here ends the thread's wait. Capacity: the socket's buffer; when it is full a byte is lost, which is right,
+    /// since there is one already. `woken` keeps it to one.
+    wake: UnixStream,
+    pub(super) woken: AtomicBool,
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic elsewhere is no reason to stop forwarding: the plan is consistent between calls.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    pub(super) fn new(config: &FibConfig, wake: UnixStream) -> Self {
+        Self {
+            plan: Mutex::new(Plan::new(config.space, config.guard.clone())),
+            space: config.space,
+            guard: Mutex::new(config.guard.clone()),
+            view: ArcSwap::from_pointee(KernelView::new(config.space.table, 0)),
+            channel_error: Mutex::new(None),
+            stop: Mutex::new(None),
+            asked: AtomicU64::new(0),
+            done: Mutex::new(0),
+            done_changed: Condvar::new(),
+            wake,
+            woken: AtomicBool::new(false),
+        }
+    }
+
+    /// The guard rails of the configuration together with the networks that the node is connected to.
+    pub(super) fn apply_guard_rails(&self) {
+        let mut guard = lock(&self.guard).clone();
+        let connected: BTreeSet<IpNet> = self.view.load().connected();
+        guard.connected.extend(connected);
+        lock(&self.plan).set_guard_rails(guard);
+    }
+
+    pub(super) fn done(&self, up_to: u64) {
+        let mut done = lock(&self.done);
+        if *done < up_to {
+            *done = up_to;
+            self.done_changed.notify_all();
+        }
+    }
+
+    fn wake(&self) -> u64 {
+        let number = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
+        if !self.woken.swap(true, Ordering::SeqCst) {
+            let _ = (&self.wake).write(&[1]);
+        }
+        number
+    }
+}
+
+/// The FIB, for the RIB and for those who ask about it. Cheap to clone.
+#[derive(Clone)]
+pub struct FibHandle {
+    pub(super) shared: Arc<Shared>,
+    pub(super) thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
+
+impl FibHandle {
+    /// Takes in wishes, the later of two for one prefix winning. Never blocks for longer than it takes to note them: the
+    /// kernel is talked to elsewhere. Wishes that are fulfilled already cost nothing more.
+    pub fn submit(&self, changes: impl IntoIterator<Item = FibChange>) {
+        // In portions, so that the thread can fetch its next batch in between.
+        const PORTION: usize = 1024;
+        let mut changes = changes.into_iter().peekable();
+        while changes.peek().is_some() {
+            let mut plan = lock(&self.shared.plan);
+            for change in changes.by_ref().take(PORTION) {
+                plan.submit(change);
+            }
+            drop(plan);
+            self.shared.wake();
+        }
+    }
+
+    /// The RIB has heard what there is to hear (End-of-RIB of every peer, or a deadline): routes that a predecessor left
+    /// and that nobody has asked for are removed. Until then they stay.
+    pub fn converged(&self) {
+        lock(&self.shared.plan).converged();
+        self.shared.wake();
+    }
+
+    /// A router is unreachable (`down`) or reachable again. See [`Plan::set_nexthop_down`]: this moves its traffic at once,
+    /// ahead of the RIB's changes prefix by prefix, which then find the kernel as they want it.
+    pub fn set_nexthop_down(&self, gateway: IpAddr, ifindex: u32, down: bool) {
+        lock(&self.shared.plan).set_nexthop_down(gateway, ifindex, down);
+        self.shared.wake();
+    }
+
+    /// Replaces the guard rails; they are applied to everything that is wanted. Connected networks are added to them.
+    pub fn set_guard_rails(&self, guard: GuardRails) {
+        *lock(&self.shared.guard) = guard;
+        self.shared.apply_guard_rails();
+        self.shared.wake();
+    }
+
+    /// The kernel's surroundings as last seen.
+    pub fn view(&self) -> Arc<KernelView> {
+        self.shared.view.load_full()
+    }
+
+    /// Counters and gauges.
+    pub fn counters(&self) -> FibCounters {
+        lock(&self.shared.plan).counters()
+    }
+
+    /// Counters, nexthops and the state of the thread.
+    pub fn status(&self) -> FibStatus {
+        let plan = lock(&self.shared.plan);
+        FibStatus {
+            table: self.shared.space.table,
+            metric: self.shared.space.metric,
+            counters: plan.counters(),
+            nexthops: plan.nexthops(),
+            channel_error: lock(&self.shared.channel_error).clone(),
+        }
+    }
+
+    /// One prefix; `None` if it is neither wanted nor installed.
+    pub fn route(&self, prefix: IpNet) -> Option<FibRouteStatus> {
+        lock(&self.shared.plan).route(prefix, Instant::now())
+    }
+
+    /// Every prefix that `filter` lets through, IPv4 first, ascending. Blocks the FIB while it collects: some 100 ms for
+    /// a million routes, so ask for what is needed.
+    pub fn snapshot(&self, filter: impl FnMut(IpNet) -> bool) -> Vec<FibRouteStatus> {
+        lock(&self.shared.plan).routes(Instant::now(), filter)
+    }
+
+    /// Waits until the kernel has been told all that was asked before, and all that it had said by then was heard.
+    /// Whether that happened within `timeout`. What the kernel refused is done, too.
+    pub fn flush(&self, timeout: Duration) -> bool {
+        let number = self.shared.wake();
+        let deadline = Instant::now() + timeout;
+        let mut done = lock(&self.shared.done);
+        while *done < number {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            done = self
+                .shared
+                .done_changed
+                .wait_timeout(done, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+        true
+    }
+
+    /// Ends the thread and waits for it. Later calls find it ended.
+    pub fn stop(&self, how: Stop) {
+        lock(&self.shared.stop).get_or_insert(how);
+        self.shared.wake();
+        if let Some(thread) = lock(&self.thread).take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the FIB thread panicked; routes stay as they are");
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! What is believed of the kernel, corrected by listings and notifications. Adoption at start is the same thing: a listing
+//! that meets an empty plan.
+//!
+//! The kernel is silent about some of what it does. When an interface goes down, or somebody deletes a nexthop object,
+//! the object leaves its groups, groups without members vanish, and IPv4 routes over a vanished group vanish with it,
+//! without a notification. But a route is there exactly as long as its group, so a listing of the nexthop objects, which
+//! are few, tells all of it.
+
+use std::time::Instant;
+
+use ipnet::IpNet;
+
+use super::super::kernel::event::{Nexthop, NexthopKind, Presence, Route, RouteKind};
+use super::super::types::{NEXTHOP_ID_FIRST, NEXTHOP_ID_LAST, ROUTE_PROTOCOL};
+use super::super::{HashMap, HashSet};
+use super::nexthops::{Group, Members, normalize};
+use super::op::{Object, RouteAction, RouteOp};
+use super::table::{AnyKey, Entry, Slot, V4, V6, Want, flag, key};
+use super::{Family, Plan, Resync};
+
+impl Plan {
+    /// Compares with a listing of all nexthop objects of the kernel, whoever made them.
+    pub fn resync_nexthops(&mut self, listing: impl IntoIterator<Item = Nexthop>) {
+        self.counters.resyncs += 1;
+        let mut objects: HashMap<u32, Object> = HashMap::default();
+        let mut groups: HashMap<u32, Vec<(u32, u16)>> = HashMap::default();
+        self.nexthops.taken.clear();
+        self.nexthops.garbage.clear();
+        for nexthop in listing {
+            let in_range = (NEXTHOP_ID_FIRST..=NEXTHOP_ID_LAST).contains(&nexthop.id);
+            match nexthop.kind {
+                _ if nexthop.protocol != ROUTE_PROTOCOL => {
+                    if in_range {
+                        self.nexthops.taken.insert(nexthop.id);
+                    }
+                }
+                NexthopKind::Single {
+                    family,
+                    hop,
+                    onlink,
+                } if in_range => {
+                    let object = Object {
+                        ipv6: i32::from(family) == libc::AF_INET6,
+                        gateway: hop.gateway,
+                        ifindex: hop.ifindex,
+                        onlink,
+                    };
+                    objects.insert(nexthop.id, object);
+                }
+                NexthopKind::Group(members) if in_range => {
+                    groups.insert(nexthop.id, members);
+                }
+                _ => self.nexthops.garbage.push(nexthop.id),
+            }
+        }
+        let ids = self.take_objects(objects);
+        let lost = self.take_groups(&groups, &ids);
+        if !lost.is_empty() {
+            self.lose::<V4>(&lost);
+            self.lose::<V6>(&lost);
+        }
+        self.nexthops.dirty = true;
+        self.nexthops.untidy = true;
+    }
+
+    /// Objects as listed. Which object each id is.
+    fn take_objects(&mut self, mut listed: HashMap<u32, Object>) -> HashMap<u32, u32> {
+        let mut ids = HashMap::default();
+        for (i, state) in self.nexthops.objects.iter_mut().enumerate() {
+            let Some(id) = state.id else { continue };
+            if listed.get(&id) == Some(&state.object) {
+                listed.remove(&id);
+                ids.insert(id, i as u32);
+            } else {
+                state.id = None;
+            }
+        }
+        for (id, object) in listed {
+            let i = self.nexthops.object(object);
+            let state = &mut self.nexthops.objects[i as usize];
+            if state.id.is_none() {
+                state.id = Some(id);
+                state.failure = None;
+                ids.insert(id, i);
+            } else {
+                // There can be two of one kind only if somebody meddled.
+                self.nexthops.garbage.push(id);
+            }
+        }
+        ids
+    }
+
+    /// Groups as listed. Which known ones are gone.
+    fn take_groups(
+        &mut self,
+        listed: &HashMap<u32, Vec<(u32, u16)>>,
+        ids: &HashMap<u32, u32>,
+    ) -> HashSet<u32> {
+        let known: Vec<u32> = self.nexthops.groups.keys().copied().collect();
+        let lost: HashSet<u32> = known
+            .into_iter()
+            .filter(|id| !listed.contains_key(id))
+            .collect();
+        for &id in &lost {
+            self.nexthops.unbind(id);
+        }
+        for (&id, members) in listed {
+            let mut content: Members = members
+                .iter()
+                .filter_map(|&(member, weight)| Some((*ids.get(&member)?, weight.min(255) as u8)))
+                .collect();
+            if content.len() != members.len() {
+                // It leads over something that is not ours: nothing is content with that.
+                content.clear();
+            }
+            content.sort_unstable();
+            normalize(&mut content);
+            let group = self
+                .nexthops
+                .groups
+                .entry(id)
+                .or_insert_with(Group::default);
+            if group.content != content {
+                group.content = content;
+                self.rescan = true;
+            }
+        }
+        lost
+    }
+
+    /// Routes over groups that are gone are gone.
+    fn lose<K: Family>(&mut self, lost: &HashSet<u32>) {
+        let over = |e: &&Entry<K>| e.installed.as_group().is_some_and(|id| lost.contains(&id));
+        let entries: Vec<Entry<K>> = K::table_ref(self).iter().filter(over).copied().collect();
+        self.counters.repairs += entries.len() as u64;
+        for before in entries {
+            let mut after = before;
+            after.installed = Slot::NONE;
+            after.put(flag::STALE, false);
+            self.change(before, after);
+        }
+        for id in lost {
+            self.nexthops.groups.remove(id);
+        }
+    }
+
+    /// A listing of all routes begins; [`Self::resync_nexthops`] came before.
+    pub fn resync_routes_begin(&mut self) {
+        fn clear<K: Family>(plan: &mut Plan) {
+            for entry in K::table(plan).iter_mut() {
+                entry.put(flag::SEEN, false);
+            }
+        }
+        clear::<V4>(self);
+        clear::<V6>(self);
+        self.leftovers.clear();
+    }
+
+    /// One route of the listing, whoever made it.
+    pub fn resync_route(&mut self, route: &Route) {
+        if route.protocol != ROUTE_PROTOCOL || route.special {
+            return;
+        }
+        if (route.table, route.metric) != (self.space.table, self.space.metric) {
+            self.leftovers.push(RouteOp {
+                prefix: route.prefix,
+                table: route.table,
+                metric: route.metric,
+                action: RouteAction::Delete,
+                previous: Slot::OTHER,
+            });
+            return;
+        }
+        let slot = self.slot(route);
+        match key(route.prefix) {
+            AnyKey::V4(k) => self.found(k, slot),
+            AnyKey::V6(k) => self.found(k, slot),
+        }
+    }
+
+    /// The listing of all routes is complete: what it did not mention is not there.
+    pub fn resync_routes_end(&mut self) {
+        self.lose_unseen::<V4>();
+        self.lose_unseen::<V6>();
+    }
+
+    fn lose_unseen<K: Family>(&mut self) {
+        let unseen = |e: &&Entry<K>| e.installed != Slot::NONE && !e.has(flag::SEEN);
+        let entries: Vec<Entry<K>> = K::table_ref(self).iter().filter(unseen).copied().collect();
+        self.counters.repairs += entries.len() as u64;
+        for before in entries {
+            self.installed_is(before, Slot::NONE);
+        }
+    }
+
+    fn slot(&self, route: &Route) -> Slot {
+        match (route.kind, route.nexthop_id) {
+            (RouteKind::Blackhole, _) => Slot::BLACKHOLE,
+            (RouteKind::Unicast, Some(id)) if self.nexthops.groups.contains_key(&id) => {
+                Slot::group(id)
+            }
+            _ => Slot::OTHER,
+        }
+    }
+
+    /// The kernel holds `slot` for this prefix.
+    fn found<K: Family>(&mut self, k: K, slot: Slot) {
+        let entry = K::table(self).entry(k);
+        entry.put(flag::SEEN, true);
+        let before = *entry;
+        if before.installed == slot {
+            return;
+        }
+        let mut after = before;
+        after.installed = slot;
+        // Nobody has asked for it yet: it stays until the sweep.
+        after.put(flag::STALE, !self.converged && before.desired == Want::NONE);
+        self.change(before, after);
+    }
+
+    fn installed_is<K: Family>(&mut self, before: Entry<K>, slot: Slot) {
+        let mut after = before;
+        after.put(flag::STALE, false);
+        after.installed = slot;
+        self.change(before, after);
+    }
+
+    /// A route was added, changed or removed, by somebody else or by the kernel itself.
+    pub fn route_event(&mut self, presence: Presence, route: &Route) {
+        if route.special || (route.table, route.metric) != (self.space.table, self.space.metric) {
+            return;
+        }
+        let slot = match (presence, route.protocol == ROUTE_PROTOCOL) {
+            (Presence::Gone, true) => Slot::NONE,
+            (Presence::Present, true) => self.slot(route),
+            // A foreign route took the place of ours.
+            (Presence::Present, false) if route.replaces => Slot::NONE,
+            _ => return,
+        };
+        match key(route.prefix) {
+            AnyKey::V4(k) => self.route_is(k, slot),
+            AnyKey::V6(k) => self.route_is(k, slot),
+        }
+    }
+
+    fn route_is<K: Family>(&mut self, k: K, slot: Slot) {
+        match K::table_ref(self).get(k).copied() {
+            Some(before) if before.installed != slot => {
+                self.counters.repairs += 1;
+                if slot == Slot::OTHER {
+                    // A group that is not known: somebody made one in our name.
+                    self.resync = self.resync.max(Resync::Nexthops);
+                }
+                self.installed_is(before, slot);
+            }
+            None if slot != Slot::NONE => self.found(k, slot),
+            _ => {}
+        }
+    }
+
+    /// Somebody else changed a nexthop object, or the kernel did.
+    pub fn nexthop_event(&mut self, nexthop: &Nexthop) {
+        if nexthop.protocol == ROUTE_PROTOCOL {
+            self.resync = self.resync.max(Resync::Nexthops);
+        }
+    }
+
+    /// An interface changed: what the kernel dropped has to be found out, and what failed is worth a try at once.
+    pub fn link_event(&mut self, ifindex: u32, now: Instant) {
+        let mut ours = false;
+        for state in &mut self.nexthops.objects {
+            if state.object.ifindex != ifindex {
+                continue;
+            }
+            ours = true;
+            if let Some(failure) = &mut state.failure {
+                failure.retry_at = now;
+                failure.attempts = 1;
+            }
+        }
+        if ours {
+            self.resync = self.resync.max(Resync::Nexthops);
+            self.nexthops.dirty = true;
+        }
+    }
+
+    /// Notifications were lost, or the way to the kernel was: everything has to be listed.
+    pub fn doubt_everything(&mut self) {
+        self.resync = Resync::Everything;
+    }
+
+    /// Tries everything that failed again, without waiting.
+    pub fn retry_now(&mut self) {
+        let prefixes: Vec<IpNet> = self.failures.keys().copied().collect();
+        for prefix in prefixes {
+            match key(prefix) {
+                AnyKey::V4(k) => self.retry(k),
+                AnyKey::V6(k) => self.retry(k),
+            }
+        }
+    }
+}

@@ -1,0 +1,678 @@
+//! The FIB plan: pure bookkeeping between what the RIB wants and what the kernel holds.
+//!
+//! Both are known for every prefix. [`Plan::submit`] changes what is wanted (the latest wins, so memory is bounded by the
+//! number of prefixes), [`Plan::next_batch`] says what to do about the difference, [`Plan::refused`] takes back what the
+//! kernel did not do, [`Plan::event`] and [`Plan::resync`] correct what is believed of the kernel. No sockets, no clock.
+//!
+//! What always holds:
+//! - A batch is carried out before the next is asked for, so objects exist before groups, groups before routes, and each
+//!   is removed only after its last user: batches come in that order.
+//! - Whatever prefix of the batches was carried out when the process died, listing the kernel and planning anew leads to the
+//!   same end.
+//! - A route that only changes where it leads is replaced, never removed and added: there is a route at every moment.
+//! - A group whose routes all want the same new thing is changed in place, by one message.
+//! - No operation names a route that is not of our protocol, and a new route never takes the place of a foreign one with
+//!   the same prefix and metric (`NLM_F_EXCL`): that is a failure to be shown.
+//! - A route or nexthop that is right is not mentioned: adopting what a predecessor left sends nothing.
+
+mod adopt;
+mod nexthops;
+mod op;
+mod status;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Instant;
+
+use ipnet::IpNet;
+
+use super::HashMap;
+use super::guard::{CompiledGuardRails, GuardRails};
+use super::types::{
+    DEFAULT_METRIC, FibAction, FibChange, FibCounters, FibNexthop, FibRoute, KernelError,
+    MAIN_TABLE, MAX_NEXTHOPS,
+};
+use nexthops::{Failure, Members, Nexthops};
+pub use op::{Object, Op, RouteAction, RouteOp, Target};
+pub use status::FibNexthopStatus;
+use table::{AnyKey, Entry, Key, Slot, Table, V4, V6, Want, flag, key};
+
+/// Where our routes live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RouteSpace {
+    /// The table.
+    pub table: u32,
+    /// The metric of every route, at least 1 (IPv6 takes 0 for its default).
+    pub metric: u32,
+}
+
+impl Default for RouteSpace {
+    fn default() -> Self {
+        Self {
+            table: MAIN_TABLE,
+            metric: DEFAULT_METRIC,
+        }
+    }
+}
+
+/// What the kernel has to be compared with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Resync {
+    /// Nothing is in doubt.
+    #[default]
+    None,
+    /// Nexthop objects: cheap, there are few.
+    Nexthops,
+    /// Nexthop objects and all routes.
+    Everything,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Plan {
+    space: RouteSpace,
+    guard: CompiledGuardRails,
+    v4: Table<V4>,
+    v6: Table<V6>,
+    nexthops: Nexthops,
+    failures: HashMap<IpNet, Failure>,
+    retries: BTreeMap<Instant, Vec<IpNet>>,
+    /// Routes of our protocol in another table or with another metric: a predecessor was configured otherwise.
+    leftovers: Vec<RouteOp>,
+    converged: bool,
+    /// Prefixes that guard rails keep out; of those by the limit alone; learned ones that are in; stale ones.
+    refused: u64,
+    limited: u64,
+    counted: u64,
+    stale: u64,
+    rescan: bool,
+    resync: Resync,
+    counters: FibCounters,
+}
+
+/// A key that knows its table.
+trait Family: Key {
+    fn table(plan: &mut Plan) -> &mut Table<Self>;
+    fn table_ref(plan: &Plan) -> &Table<Self>;
+    fn arrange(table: &mut Table<Self>);
+}
+
+impl Family for V4 {
+    fn table(plan: &mut Plan) -> &mut Table<Self> {
+        &mut plan.v4
+    }
+    fn table_ref(plan: &Plan) -> &Table<Self> {
+        &plan.v4
+    }
+    fn arrange(table: &mut Table<Self>) {
+        table.arrange_by_hash();
+    }
+}
+
+impl Family for V6 {
+    fn table(plan: &mut Plan) -> &mut Table<Self> {
+        &mut plan.v6
+    }
+    fn table_ref(plan: &Plan) -> &Table<Self> {
+        &plan.v6
+    }
+    fn arrange(table: &mut Table<Self>) {
+        table.arrange_ascending();
+    }
+}
+
+impl Plan {
+    /// A plan that knows nothing of the kernel yet; [`Plan::resync`] tells it.
+    pub fn new(space: RouteSpace, guard: GuardRails) -> Self {
+        Self {
+            space,
+            guard: guard.compile(),
+            v4: Table::default(),
+            v6: Table::default(),
+            nexthops: Nexthops::default(),
+            failures: HashMap::default(),
+            retries: BTreeMap::new(),
+            leftovers: Vec::new(),
+            converged: false,
+            refused: 0,
+            limited: 0,
+            counted: 0,
+            stale: 0,
+            rescan: false,
+            resync: Resync::None,
+            counters: FibCounters::default(),
+        }
+    }
+
+    /// Takes in a wish.
+    pub fn submit(&mut self, change: FibChange) {
+        let want = match change.action {
+            FibAction::Remove => Want::NONE,
+            FibAction::Install(route) => self.intern(change.prefix, route),
+        };
+        match key(change.prefix) {
+            AnyKey::V4(k) => self.desire(k, want),
+            AnyKey::V6(k) => self.desire(k, want),
+        }
+    }
+
+    fn intern(&mut self, prefix: IpNet, route: FibRoute) -> Want {
+        let nexthops = match route {
+            FibRoute::Blackhole => return Want::BLACKHOLE,
+            FibRoute::Unicast(nexthops) if nexthops.is_empty() => return Want::NONE,
+            FibRoute::Unicast(nexthops) => nexthops,
+        };
+        let v6 = matches!(prefix, IpNet::V6(_));
+        let mut members = Members::new();
+        for nexthop in nexthops.into_iter().take(MAX_NEXTHOPS) {
+            // The kernel routes IPv4 over an IPv6 gateway, not the other way round.
+            if v6 && matches!(nexthop.gateway, Some(IpAddr::V4(_))) {
+                continue;
+            }
+            let object = self.nexthops.object(Object {
+                ipv6: nexthop.gateway.map_or(v6, |g| g.is_ipv6()),
+                gateway: nexthop.gateway,
+                ifindex: nexthop.ifindex,
+                onlink: nexthop.onlink,
+            });
+            members.push((object, nexthop.weight.get()));
+        }
+        if members.is_empty() {
+            return Want::INVALID;
+        }
+        Want::set(self.nexthops.intern(members))
+    }
+
+    fn desire<K: Family>(&mut self, k: K, want: Want) {
+        let before = match K::table_ref(self).get(k) {
+            Some(entry) => *entry,
+            None if want == Want::NONE => return,
+            None => *K::table(self).entry(k),
+        };
+        let mut after = before;
+        after.desired = want;
+        after.put(flag::STALE, false);
+        self.admit(&mut after);
+        if before.desired != want && before.has(flag::FAILED) {
+            self.forget_failure(&mut after);
+        }
+        self.change(before, after);
+    }
+
+    /// Applies the guard rails to an entry.
+    fn admit<K: Family>(&mut self, e: &mut Entry<K>) {
+        let learned = e.desired.as_set().is_some();
+        let refused = learned && self.guard.check(e.key.prefix()).is_some();
+        e.put(flag::REFUSED, refused);
+        let counts = learned && !refused;
+        let room = self
+            .guard
+            .source()
+            .max_routes
+            .is_none_or(|max| self.counted < max);
+        match (counts, e.has(flag::COUNTED)) {
+            (true, false) if room => {
+                self.counted += 1;
+                e.put(flag::COUNTED, true);
+            }
+            (false, true) => {
+                self.counted -= 1;
+                e.put(flag::COUNTED, false);
+                // Somebody else may come in.
+                self.rescan |= self.limited > 0;
+            }
+            _ => {}
+        }
+        let limited = counts && !e.has(flag::COUNTED);
+        match (limited, e.has(flag::LIMITED)) {
+            (true, false) => self.limited += 1,
+            (false, true) => self.limited -= 1,
+            _ => {}
+        }
+        e.put(flag::LIMITED, limited);
+    }
+
+    /// Stores an entry in its new form and keeps every count that depends on it. The only way to change one.
+    fn change<K: Family>(&mut self, before: Entry<K>, mut after: Entry<K>) {
+        let (was, is) = (before.wanted(), after.wanted());
+        if before.desired != after.desired {
+            self.nexthops.desire(after.desired, 1);
+            self.nexthops.desire(before.desired, -1);
+        }
+        for (flags, count) in [
+            (flag::REFUSED | flag::LIMITED, &mut self.refused),
+            (flag::STALE, &mut self.stale),
+        ] {
+            match (before.has(flags), after.has(flags)) {
+                (false, true) => *count += 1,
+                (true, false) => *count -= 1,
+                _ => {}
+            }
+        }
+        if was != is {
+            self.nexthops.want(is, 1);
+            self.nexthops.want(was, -1);
+        }
+        if (was, before.installed) != (is, after.installed) {
+            if let Some(id) = after.installed.as_group() {
+                self.nexthops.use_group(id, is, 1);
+            }
+            if let Some(id) = before.installed.as_group() {
+                self.nexthops.use_group(id, was, -1);
+            }
+        }
+        let right = self.is_right(&after);
+        if right && after.has(flag::FAILED) {
+            self.forget_failure(&mut after);
+        }
+        let queue = !after.has(flag::QUEUED | flag::FAILED) && !right;
+        let gone = after.desired == Want::NONE
+            && after.installed == Slot::NONE
+            && !after.has(flag::QUEUED)
+            && !queue;
+        after.put(flag::QUEUED, after.has(flag::QUEUED) || queue);
+        let table = K::table(self);
+        match (
+            before.installed == Slot::NONE,
+            after.installed == Slot::NONE,
+        ) {
+            (true, false) => table.installed += 1,
+            (false, true) => table.installed -= 1,
+            _ => {}
+        }
+        if gone {
+            table.remove(after.key);
+            return;
+        }
+        *table.entry(after.key) = after;
+        if queue {
+            table.incoming.push(after.key);
+        }
+    }
+
+    /// Whether the kernel holds what is wanted.
+    fn is_right<K: Key>(&self, e: &Entry<K>) -> bool {
+        if e.has(flag::STALE) {
+            return true;
+        }
+        let want = e.wanted();
+        match want.as_set() {
+            Some(set) => e
+                .installed
+                .as_group()
+                .is_some_and(|id| self.nexthops.serves(id, set)),
+            None if want == Want::BLACKHOLE => e.installed == Slot::BLACKHOLE,
+            None => e.installed == Slot::NONE,
+        }
+    }
+
+    /// The next operations, at most `max` where there can be many, to be carried out before asking again. Empty: the
+    /// kernel is as wanted, except for what waits for [`Plan::next_retry`].
+    pub fn next_batch(&mut self, now: Instant, max: usize) -> Vec<Op> {
+        let mut out = Vec::new();
+        self.due_retries(now);
+        self.rescan |= self.nexthops.plan(now, &mut out);
+        if !out.is_empty() {
+            return self.count(out);
+        }
+        if std::mem::take(&mut self.rescan) {
+            self.rescan_all();
+            // Admitting routes may have brought up sets that have no group yet.
+            if self.nexthops.dirty {
+                return self.next_batch(now, max);
+            }
+        }
+        self.plan_routes::<V4>(max, &mut out);
+        self.plan_routes::<V6>(max, &mut out);
+        if out.is_empty() && self.converged {
+            let rest = self.leftovers.len().saturating_sub(max);
+            out.extend(self.leftovers.drain(rest..).map(Op::Route));
+            if out.is_empty() && self.nexthops.untidy {
+                self.nexthops.tidy(&mut out);
+            }
+        }
+        self.count(out)
+    }
+
+    fn count(&mut self, out: Vec<Op>) -> Vec<Op> {
+        if !out.is_empty() {
+            self.counters.batches += 1;
+            self.counters.operations += out.len() as u64;
+        }
+        out
+    }
+
+    fn plan_routes<K: Family>(&mut self, max: usize, out: &mut Vec<Op>) {
+        while out.len() < max {
+            let Some(k) = K::table(self).pop(K::arrange) else {
+                return;
+            };
+            let Some(before) = K::table(self).get(k).copied() else {
+                continue;
+            };
+            let mut after = before;
+            after.put(flag::QUEUED, false);
+            if before.has(flag::FAILED) || self.is_right(&before) {
+                self.change(before, after);
+                continue;
+            }
+            let Some(action) = self.route_action(&before) else {
+                // No group for it at the moment: whoever makes one asks for a rescan.
+                if let Some(set) = before.wanted().as_set() {
+                    self.nexthops.sets[set].starved = true;
+                }
+                if let Some(entry) = K::table(self).get_mut(k) {
+                    *entry = after;
+                }
+                continue;
+            };
+            after.installed =
+                match action {
+                    RouteAction::Add(Target::Group(id))
+                    | RouteAction::Replace(Target::Group(id)) => Slot::group(id),
+                    RouteAction::Add(Target::Blackhole)
+                    | RouteAction::Replace(Target::Blackhole) => Slot::BLACKHOLE,
+                    RouteAction::Delete => Slot::NONE,
+                };
+            out.push(Op::Route(RouteOp {
+                prefix: k.prefix(),
+                table: self.space.table,
+                metric: self.space.metric,
+                action,
+                previous: before.installed,
+            }));
+            // Taken for done; `refused` takes it back.
+            self.change(before, after);
+        }
+    }
+
+    fn route_action<K: Key>(&self, e: &Entry<K>) -> Option<RouteAction> {
+        let want = e.wanted();
+        let target = match want.as_set() {
+            Some(set) => Target::Group(self.nexthops.sets[set].binding?),
+            None if want == Want::BLACKHOLE => Target::Blackhole,
+            None => return Some(RouteAction::Delete),
+        };
+        Some(match e.installed {
+            Slot::NONE => RouteAction::Add(target),
+            _ => RouteAction::Replace(target),
+        })
+    }
+
+    /// The kernel refused `op`, the last or an earlier one of the last batch.
+    pub fn refused(&mut self, now: Instant, op: &Op, error: KernelError) {
+        self.counters.errors += 1;
+        match op {
+            Op::Route(op) => match key(op.prefix) {
+                AnyKey::V4(k) => self.route_refused(now, k, op, error),
+                AnyKey::V6(k) => self.route_refused(now, k, op, error),
+            },
+            Op::AddObject { id, .. } => self.object_refused(now, *id, error),
+            Op::AddGroup { id, .. } => self.group_refused(now, *id, error),
+            // The group is not what it was thought to be, or not there at all. Its routes are moved one by one.
+            Op::ReplaceGroup { id, .. } => {
+                self.nexthops.groups.entry(*id).or_default().stuck = true;
+                self.resync = self.resync.max(Resync::Nexthops);
+            }
+            Op::DeleteNexthop { .. } if error.errno == libc::ENOENT => {}
+            Op::DeleteNexthop { .. } => self.resync = self.resync.max(Resync::Nexthops),
+        }
+    }
+
+    fn route_refused<K: Family>(&mut self, now: Instant, k: K, op: &RouteOp, error: KernelError) {
+        let gone = matches!(error.errno, libc::ESRCH | libc::ENOENT);
+        if (op.table, op.metric) != (self.space.table, self.space.metric) {
+            return;
+        }
+        let before = *K::table(self).entry(k);
+        let mut after = before;
+        match op.action {
+            RouteAction::Delete if gone => return,
+            RouteAction::Add(_) => after.installed = Slot::NONE,
+            // Somebody removed ours: add it.
+            RouteAction::Replace(_) if gone => {
+                after.installed = Slot::NONE;
+                self.counters.repairs += 1;
+                return self.change(before, after);
+            }
+            RouteAction::Replace(_) | RouteAction::Delete => after.installed = op.previous,
+        }
+        let prefix = k.prefix();
+        let failure = Failure::record(self.failures.remove(&prefix), error, now);
+        if failure.attempts == 1 {
+            // What was believed of the kernel may be wrong: the object is gone, or the route is there already.
+            let doubt = match failure.error.errno {
+                libc::EEXIST => Resync::Everything,
+                _ => Resync::Nexthops,
+            };
+            self.resync = self.resync.max(doubt);
+        }
+        self.retries
+            .entry(failure.retry_at)
+            .or_default()
+            .push(prefix);
+        self.failures.insert(prefix, failure);
+        after.put(flag::FAILED, true);
+        self.change(before, after);
+    }
+
+    fn object_refused(&mut self, now: Instant, id: u32, error: KernelError) {
+        self.nexthops.dirty = true;
+        if error.errno == libc::EEXIST {
+            self.nexthops.taken.insert(id);
+        }
+        let taken = error.errno == libc::EEXIST;
+        for state in self
+            .nexthops
+            .objects
+            .iter_mut()
+            .filter(|o| o.id == Some(id))
+        {
+            state.id = None;
+            if !taken {
+                state.failure = Some(Failure::record(state.failure.take(), error.clone(), now));
+            }
+        }
+    }
+
+    fn group_refused(&mut self, now: Instant, id: u32, error: KernelError) {
+        self.nexthops.dirty = true;
+        self.nexthops.groups.remove(&id);
+        let taken = error.errno == libc::EEXIST;
+        if taken {
+            self.nexthops.taken.insert(id);
+        } else {
+            // Most likely one of its members is gone.
+            self.resync = self.resync.max(Resync::Nexthops);
+        }
+        for set in self
+            .nexthops
+            .sets
+            .iter_mut()
+            .filter(|s| s.binding == Some(id))
+        {
+            set.binding = None;
+            if !taken {
+                set.failure = Some(Failure::record(set.failure.take(), error.clone(), now));
+            }
+        }
+    }
+
+    /// The last batch went through, but for what was [`refused`](Self::refused): failures of what now exists are over.
+    pub fn carried_out(&mut self, ops: &[Op]) {
+        for op in ops {
+            match op {
+                // Hardly ever is there a failure to be forgotten.
+                Op::Route(_) if self.failures.is_empty() => return,
+                Op::Route(op) => match key(op.prefix) {
+                    AnyKey::V4(k) => self.route_carried_out(k),
+                    AnyKey::V6(k) => self.route_carried_out(k),
+                },
+                Op::AddObject { id, .. } => {
+                    for o in self
+                        .nexthops
+                        .objects
+                        .iter_mut()
+                        .filter(|o| o.id == Some(*id))
+                    {
+                        o.failure = None;
+                    }
+                }
+                Op::AddGroup { id, .. } => {
+                    for s in self
+                        .nexthops
+                        .sets
+                        .iter_mut()
+                        .filter(|s| s.binding == Some(*id))
+                    {
+                        s.failure = None;
+                    }
+                }
+                Op::ReplaceGroup { .. } | Op::DeleteNexthop { .. } => {}
+            }
+        }
+    }
+
+    fn route_carried_out<K: Family>(&mut self, k: K) {
+        if K::table_ref(self)
+            .get(k)
+            .is_none_or(|e| !e.has(flag::FAILED))
+        {
+            self.failures.remove(&k.prefix());
+        }
+    }
+
+    /// Every peer has said End-of-RIB, or there is no more waiting: what a predecessor left and nobody wanted goes.
+    pub fn converged(&mut self) {
+        if !std::mem::replace(&mut self.converged, true) {
+            self.nexthops.untidy = true;
+            self.sweep::<V4>();
+            self.sweep::<V6>();
+        }
+    }
+
+    fn sweep<K: Family>(&mut self) {
+        let stale = |e: &&Entry<K>| e.has(flag::STALE);
+        let entries: Vec<Entry<K>> = K::table_ref(self).iter().filter(stale).copied().collect();
+        for before in entries {
+            let mut after = before;
+            after.put(flag::STALE, false);
+            self.change(before, after);
+        }
+    }
+
+    /// Nothing is wanted any more, and nothing of ours shall stay.
+    pub fn withdraw(&mut self) {
+        self.withdraw_family::<V4>();
+        self.withdraw_family::<V6>();
+        self.converged();
+    }
+
+    fn withdraw_family<K: Family>(&mut self) {
+        let keys: Vec<K> = K::table_ref(self).iter().map(|e| e.key).collect();
+        for k in keys {
+            self.desire(k, Want::NONE);
+        }
+    }
+
+    /// Replaces the guard rails and applies them to everything that is wanted.
+    pub fn set_guard_rails(&mut self, guard: GuardRails) {
+        if *self.guard.source() != guard {
+            self.guard = guard.compile();
+            self.rescan = true;
+        }
+    }
+
+    /// The guard rails in force.
+    pub fn guard_rails(&self) -> &GuardRails {
+        self.guard.source()
+    }
+
+    /// Looks at every prefix again.
+    fn rescan_all(&mut self) {
+        self.rescan_family::<V4>();
+        self.rescan_family::<V6>();
+    }
+
+    fn rescan_family<K: Family>(&mut self) {
+        let entries: Vec<Entry<K>> = K::table_ref(self).iter().copied().collect();
+        for before in entries {
+            let mut after = before;
+            self.admit(&mut after);
+            if after.flags != before.flags || !self.is_right(&after) {
+                self.change(before, after);
+            }
+        }
+    }
+
+    /// A router is known to be unreachable (BFD, session down) or reachable again. Its share of every group goes to the
+    /// other members, by one message for each group and before the RIB has looked at a single prefix. Routes that have
+    /// no other way stay as they are.
+    pub fn set_nexthop_down(&mut self, gateway: IpAddr, ifindex: u32, down: bool) {
+        for state in &mut self.nexthops.objects {
+            if state.object.gateway == Some(gateway)
+                && state.object.ifindex == ifindex
+                && state.down != down
+            {
+                state.down = down;
+                self.nexthops.dirty = true;
+            }
+        }
+    }
+
+    fn due_retries(&mut self, now: Instant) {
+        while let Some(entry) = self.retries.first_entry() {
+            if *entry.key() > now {
+                break;
+            }
+            for prefix in entry.remove() {
+                match key(prefix) {
+                    AnyKey::V4(k) => self.retry(k),
+                    AnyKey::V6(k) => self.retry(k),
+                }
+            }
+        }
+        if self.nexthops.next_retry().is_some_and(|at| at <= now) {
+            self.nexthops.dirty = true;
+        }
+    }
+
+    fn retry<K: Family>(&mut self, k: K) {
+        if let Some(before) = K::table_ref(self).get(k).copied()
+            && before.has(flag::FAILED)
+        {
+            let mut after = before;
+            after.put(flag::FAILED, false);
+            self.change(before, after);
+        }
+    }
+
+    fn forget_failure<K: Key>(&mut self, e: &mut Entry<K>) {
+        e.put(flag::FAILED, false);
+        self.failures.remove(&e.key.prefix());
+    }
+
+    /// When [`Self::next_batch`] is worth asking again although nothing happens.
+    pub fn next_retry(&self) -> Option<Instant> {
+        let route = self.retries.keys().next().copied();
+        route.into_iter().chain(self.nexthops.next_retry()).min()
+    }
+
+    /// What has to be listed and handed to [`Self::resync`]; asking clears it.
+    pub fn take_resync(&mut self) -> Resync {
+        std::mem::take(&mut self.resync)
+    }
+}
+
+/// A nexthop as it was asked for.
+fn as_nexthop(object: &Object, weight: u8) -> FibNexthop {
+    FibNexthop {
+        gateway: object.gateway,
+        ifindex: object.ifindex,
+        weight: std::num::NonZeroU8::new(weight).unwrap_or(std::num::NonZeroU8::MIN),
+        onlink: object.onlink,
+    }
+}

@@ -1,0 +1,86 @@
+//! What the plan asks of the kernel. Each operation is one netlink message.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+/// One change to the kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Op {
+    /// Make a nexthop object (`NLM_F_CREATE | NLM_F_EXCL`).
+    AddObject {
+        /// Its id, from our range.
+        id: u32,
+        /// What it is.
+        object: Object,
+    },
+    /// Make a group (`NLM_F_CREATE | NLM_F_EXCL`).
+    AddGroup {
+        /// Its id, from our range.
+        id: u32,
+        /// Ids of objects, with weights.
+        members: Vec<(u32, u8)>,
+    },
+    /// Change a group in place, with all the routes that use it (`NLM_F_REPLACE`).
+    ReplaceGroup {
+        /// Its id.
+        id: u32,
+        /// Its new members.
+        members: Vec<(u32, u8)>,
+    },
+    /// Remove an object or group of ours that nothing uses.
+    DeleteNexthop {
+        /// Its id.
+        id: u32,
+    },
+    /// Change a route of ours.
+    Route(RouteOp),
+}
+
+/// One change of a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RouteOp {
+    /// The destination.
+    pub prefix: IpNet,
+    /// The table.
+    pub table: u32,
+    /// The metric.
+    pub metric: u32,
+    /// What to do.
+    pub action: RouteAction,
+    /// What the plan took the route to be before.
+    pub(super) previous: super::table::Slot,
+}
+
+/// What to do with a route. It is identified by prefix, table, metric and our protocol number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RouteAction {
+    /// Make it; fail if there is one with the same prefix, table and metric, whoever made it (`NLM_F_EXCL`).
+    Add(Target),
+    /// Change ours in place, so that there is a route at every moment (`NLM_F_REPLACE`).
+    Replace(Target),
+    /// Remove ours.
+    Delete,
+}
+
+/// Where a route leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// A nexthop group of ours.
+    Group(u32),
+    /// Nowhere.
+    Blackhole,
+}
+
+/// A way out: what the kernel calls a nexthop object. There is one for each, shared by all groups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Object {
+    /// Whether it is an IPv6 object: the gateway's family, or without a gateway the family of the routes that use it.
+    pub ipv6: bool,
+    /// The router; `None` if destinations are on the link.
+    pub gateway: Option<IpAddr>,
+    /// The interface.
+    pub ifindex: u32,
+    /// `RTNH_F_ONLINK`.
+    pub onlink: bool,
+}

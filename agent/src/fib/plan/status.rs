@@ -1,0 +1,235 @@
+//! The plan shown to people and programs.
+
+use std::time::{Duration, Instant};
+
+use ipnet::IpNet;
+use serde::Serialize;
+
+use super::super::guard::Rejection;
+use super::super::types::{
+    FailedObject, FibCounters, FibNexthop, FibRoute, FibRouteState, FibRouteStatus, InstalledRoute,
+    KernelError,
+};
+use super::nexthops::Members;
+use super::table::{AnyKey, Entry, Slot, V4, V6, Want, flag, key};
+use super::{Family, Plan, as_nexthop};
+
+/// A nexthop object of ours.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FibNexthopStatus {
+    /// The way out.
+    pub nexthop: FibNexthop,
+    /// Its id in the kernel; `None` if it is not there.
+    pub id: Option<u32>,
+    /// The RIB says that it is unreachable.
+    pub down: bool,
+    /// Why the kernel refuses it.
+    pub error: Option<KernelError>,
+    /// Ids of the groups that it is in.
+    pub groups: Vec<u32>,
+}
+
+impl Plan {
+    /// Counters and gauges.
+    pub fn counters(&self) -> FibCounters {
+        let objects = self
+            .nexthops
+            .objects
+            .iter()
+            .filter(|o| o.id.is_some())
+            .count();
+        FibCounters {
+            installed_ipv4: self.v4.installed,
+            installed_ipv6: self.v6.installed,
+            pending: (self.v4.queued() + self.v6.queued()) as u64,
+            failed: self.failures.len() as u64 + self.nexthops.unserved(),
+            refused: self.refused,
+            over_limit: self.limited,
+            stale: self.stale + self.leftovers.len() as u64,
+            nexthops: (objects + self.nexthops.groups.len()) as u64,
+            ..self.counters
+        }
+    }
+
+    /// Whether there is nothing left to do: the kernel holds all that is wanted and nothing else.
+    pub fn is_settled(&self) -> bool {
+        let c = self.counters();
+        c.pending == 0 && c.failed == 0 && c.stale == 0 && !self.nexthops.dirty && !self.rescan
+    }
+
+    /// Whether nothing of ours is in the kernel, as far as is known.
+    pub fn is_gone(&self) -> bool {
+        let c = self.counters();
+        c.installed_ipv4 + c.installed_ipv6 + c.nexthops + c.stale == 0
+            && self.nexthops.garbage.is_empty()
+    }
+
+    /// Something that the kernel refuses, for a log line.
+    pub fn example_failure(&self) -> Option<(Option<IpNet>, KernelError)> {
+        let route = self.failures.iter().next();
+        let object = || {
+            self.nexthops
+                .objects
+                .iter()
+                .find_map(|o| o.failure.as_ref())
+        };
+        route
+            .map(|(&prefix, f)| (Some(prefix), f.error.clone()))
+            .or_else(|| object().map(|f| (None, f.error.clone())))
+    }
+
+    /// One prefix; `None` if it is neither wanted nor installed.
+    pub fn route(&self, prefix: IpNet, now: Instant) -> Option<FibRouteStatus> {
+        match key(prefix) {
+            AnyKey::V4(k) => V4::table_ref(self).get(k).map(|e| self.status(e, now)),
+            AnyKey::V6(k) => V6::table_ref(self).get(k).map(|e| self.status(e, now)),
+        }
+    }
+
+    /// Every prefix that `filter` lets through, IPv4 first, ascending.
+    pub fn routes(
+        &self,
+        now: Instant,
+        mut filter: impl FnMut(IpNet) -> bool,
+    ) -> Vec<FibRouteStatus> {
+        let mut out = Vec::new();
+        self.collect::<V4>(now, &mut filter, &mut out);
+        self.collect::<V6>(now, &mut filter, &mut out);
+        out
+    }
+
+    fn collect<K: Family>(
+        &self,
+        now: Instant,
+        filter: &mut impl FnMut(IpNet) -> bool,
+        out: &mut Vec<FibRouteStatus>,
+    ) {
+        let passes = |e: &&Entry<K>| filter(e.key.prefix());
+        let mut entries: Vec<&Entry<K>> = K::table_ref(self).iter().filter(passes).collect();
+        entries.sort_unstable_by_key(|e| e.key);
+        out.extend(entries.into_iter().map(|e| self.status(e, now)));
+    }
+
+    /// Every nexthop object.
+    pub fn nexthops(&self) -> Vec<FibNexthopStatus> {
+        let n = &self.nexthops;
+        let status = |(i, o): (usize, &super::nexthops::ObjectState)| {
+            let holds = |m: &Members| m.iter().any(|m| m.0 as usize == i);
+            let mut groups: Vec<u32> = n
+                .groups
+                .iter()
+                .filter(|(_, g)| holds(&g.content))
+                .map(|(&id, _)| id)
+                .collect();
+            groups.sort_unstable();
+            FibNexthopStatus {
+                nexthop: as_nexthop(&o.object, 1),
+                id: o.id,
+                down: o.down,
+                error: o.failure.as_ref().map(|f| f.error.clone()),
+                groups,
+            }
+        };
+        n.objects
+            .iter()
+            .enumerate()
+            .map(status)
+            .filter(|s| s.id.is_some() || s.error.is_some())
+            .collect()
+    }
+
+    fn status<K: Family>(&self, e: &Entry<K>, now: Instant) -> FibRouteStatus {
+        let desired = match (e.desired.as_set(), e.desired) {
+            (Some(set), _) => Some(self.route_over(&self.nexthops.sets[set].members)),
+            (None, Want::BLACKHOLE) => Some(FibRoute::Blackhole),
+            _ => None,
+        };
+        let installed = match (e.installed.as_group(), e.installed) {
+            (Some(id), _) => Some(InstalledRoute {
+                nexthop_id: Some(id),
+                route: self
+                    .nexthops
+                    .groups
+                    .get(&id)
+                    .map(|g| self.route_over(&g.content)),
+            }),
+            (None, Slot::BLACKHOLE) => Some(InstalledRoute {
+                nexthop_id: None,
+                route: Some(FibRoute::Blackhole),
+            }),
+            (None, Slot::OTHER) => Some(InstalledRoute {
+                nexthop_id: None,
+                route: None,
+            }),
+            _ => None,
+        };
+        FibRouteStatus {
+            prefix: e.key.prefix(),
+            desired,
+            installed,
+            state: self.state(e, now),
+        }
+    }
+
+    fn route_over(&self, members: &Members) -> FibRoute {
+        let nexthop = |&(object, weight): &(u32, u8)| {
+            as_nexthop(&self.nexthops.objects[object as usize].object, weight)
+        };
+        FibRoute::Unicast(members.iter().map(nexthop).collect())
+    }
+
+    fn state<K: Family>(&self, e: &Entry<K>, now: Instant) -> FibRouteState {
+        let failed = |f: &super::nexthops::Failure, about| FibRouteState::Failed {
+            error: f.error.clone(),
+            about,
+            failing_for: now.saturating_duration_since(f.since),
+        };
+        if e.has(flag::REFUSED)
+            && let Some(reason) = self.guard.check(e.key.prefix())
+        {
+            return FibRouteState::Refused { reason };
+        }
+        if e.has(flag::LIMITED) {
+            let max = self.guard.source().max_routes.unwrap_or_default();
+            return FibRouteState::Refused {
+                reason: Rejection::OverLimit(max),
+            };
+        }
+        if e.desired == Want::INVALID {
+            return FibRouteState::Failed {
+                error: KernelError {
+                    errno: libc::EAFNOSUPPORT,
+                    text: "an IPv6 route needs IPv6 gateways, and it has none".to_owned(),
+                },
+                about: FailedObject::Route,
+                failing_for: Duration::ZERO,
+            };
+        }
+        if let Some(failure) = self.failures.get(&e.key.prefix()) {
+            return failed(failure, FailedObject::Route);
+        }
+        if e.has(flag::STALE) {
+            return FibRouteState::Stale;
+        }
+        let set = e.wanted().as_set();
+        if self.is_right(e) {
+            let whole =
+                |set: usize| self.nexthops.sets[set].effective == self.nexthops.sets[set].members;
+            return if set.is_none_or(whole) {
+                FibRouteState::Installed
+            } else {
+                FibRouteState::Degraded
+            };
+        }
+        match set {
+            Some(set) if self.nexthops.sets[set].binding.is_none() => {
+                match self.nexthops.set_failure(set) {
+                    Some(failure) => failed(failure, FailedObject::Nexthop),
+                    None => FibRouteState::Pending,
+                }
+            }
+            _ => FibRouteState::Pending,
+        }
+    }
+}

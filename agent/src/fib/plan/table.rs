@@ -1,0 +1,344 @@
+//! The prefixes of one family with what is wanted and what is installed, in 16 (IPv4) or 28 (IPv6) bytes each.
+//!
+//! Neither side is stored as such: what is wanted is the number of an interned nexthop set, what is installed the id of
+//! a nexthop group. Whatever is rare (failures) lives elsewhere, keyed by prefix.
+
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+use super::super::types::NEXTHOP_ID_FIRST;
+
+/// What is wanted for a prefix, packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Want(u32);
+
+impl Want {
+    pub(super) const NONE: Self = Self(0);
+    pub(super) const BLACKHOLE: Self = Self(1);
+    /// No member of what was asked for can carry the route's family.
+    pub(super) const INVALID: Self = Self(2);
+    const FIRST_SET: u32 = 3;
+
+    pub(super) fn set(index: usize) -> Self {
+        Self(index as u32 + Self::FIRST_SET)
+    }
+
+    /// The index of the nexthop set, if it is one.
+    pub(super) fn as_set(self) -> Option<usize> {
+        self.0.checked_sub(Self::FIRST_SET).map(|i| i as usize)
+    }
+}
+
+/// What the kernel holds of ours for a prefix, packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Slot(u32);
+
+impl Slot {
+    pub(super) const NONE: Self = Self(0);
+    pub(super) const BLACKHOLE: Self = Self(1);
+    /// A route of ours in a shape that we never make; it is replaced as soon as something is wanted.
+    pub(super) const OTHER: Self = Self(2);
+
+    /// A route over this nexthop id. Ids outside our range are not ours, and the route is of another shape.
+    pub(super) fn group(id: u32) -> Self {
+        if id >= NEXTHOP_ID_FIRST {
+            Self(id)
+        } else {
+            Self::OTHER
+        }
+    }
+
+    /// The nexthop id, if it has one.
+    pub(super) fn as_group(self) -> Option<u32> {
+        (self.0 >= NEXTHOP_ID_FIRST).then_some(self.0)
+    }
+}
+
+/// A set of [`Entry`] flags.
+pub(super) mod flag {
+    /// It is in the work queue.
+    pub(in super::super) const QUEUED: u8 = 1;
+    /// A guard rail keeps it out.
+    pub(in super::super) const REFUSED: u8 = 2;
+    /// Only the limit on the number of routes keeps it out.
+    pub(in super::super) const LIMITED: u8 = 4;
+    /// Left by a predecessor; stays until the sweep.
+    pub(in super::super) const STALE: u8 = 8;
+    /// There is a record of a failure.
+    pub(in super::super) const FAILED: u8 = 16;
+    /// It counts towards the limit.
+    pub(in super::super) const COUNTED: u8 = 32;
+    /// Seen by the listing that is under way.
+    pub(in super::super) const SEEN: u8 = 64;
+}
+
+/// A packed prefix. Aligned to one byte, so that an entry has no holes.
+pub(super) trait Key: Copy + Eq + Ord + std::fmt::Debug {
+    fn prefix(self) -> IpNet;
+    fn hash_into(self, hasher: &mut impl Hasher);
+}
+
+/// Address and length.
+pub(super) type V4 = [u8; 5];
+/// Address and length.
+pub(super) type V6 = [u8; 17];
+
+impl Key for V4 {
+    fn prefix(self) -> IpNet {
+        let [a, b, c, d, len] = self;
+        IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), len))
+    }
+
+    fn hash_into(self, hasher: &mut impl Hasher) {
+        let [a, b, c, d, len] = self;
+        hasher.write_u64(u64::from_be_bytes([0, 0, 0, len, a, b, c, d]));
+    }
+}
+
+impl Key for V6 {
+    fn prefix(self) -> IpNet {
+        let (address, len) = split(self);
+        IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::from(address), len))
+    }
+
+    fn hash_into(self, hasher: &mut impl Hasher) {
+        let (address, len) = split(self);
+        (u128::from_be_bytes(address), len).hash(hasher);
+    }
+}
+
+fn split(key: V6) -> ([u8; 16], u8) {
+    let mut address = [0; 16];
+    address.copy_from_slice(&key[..16]);
+    (address, key[16])
+}
+
+/// A prefix as a key, host bits cleared.
+pub(super) enum AnyKey {
+    V4(V4),
+    V6(V6),
+}
+
+pub(super) fn key(prefix: IpNet) -> AnyKey {
+    match prefix.trunc() {
+        IpNet::V4(net) => {
+            let [a, b, c, d] = net.addr().octets();
+            AnyKey::V4([a, b, c, d, net.prefix_len()])
+        }
+        IpNet::V6(net) => {
+            let mut key = [0; 17];
+            key[..16].copy_from_slice(&net.addr().octets());
+            key[16] = net.prefix_len();
+            AnyKey::V6(key)
+        }
+    }
+}
+
+/// One prefix.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entry<K> {
+    pub(super) key: K,
+    pub(super) flags: u8,
+    pub(super) desired: Want,
+    pub(super) installed: Slot,
+}
+
+impl<K> Entry<K> {
+    pub(super) fn has(&self, flag: u8) -> bool {
+        self.flags & flag != 0
+    }
+
+    pub(super) fn put(&mut self, flag: u8, on: bool) {
+        if on {
+            self.flags |= flag;
+        } else {
+            self.flags &= !flag;
+        }
+    }
+
+    /// What is wanted once guard rails have had their say.
+    pub(super) fn wanted(&self) -> Want {
+        if self.has(flag::REFUSED | flag::LIMITED) || self.desired == Want::INVALID {
+            Want::NONE
+        } else {
+            self.desired
+        }
+    }
+}
+
+/// The prefixes of one family.
+#[derive(Debug)]
+pub(super) struct Table<K> {
+    entries: HashTable<Entry<K>>,
+    hasher: RandomState,
+    /// Prefixes to look at, in the order that they came. At most one mention of each ([`flag::QUEUED`]).
+    pub(super) incoming: Vec<K>,
+    /// A large batch of them being worked off, in the order that is fastest for the kernel.
+    pub(super) current: Vec<K>,
+    pub(super) installed: u64,
+}
+
+impl<K: Key> Default for Table<K> {
+    fn default() -> Self {
+        Self {
+            entries: HashTable::new(),
+            hasher: RandomState::default(),
+            incoming: Vec::new(),
+            current: Vec::new(),
+            installed: 0,
+        }
+    }
+}
+
+fn hash<K: Key>(hasher: &RandomState, key: K) -> u64 {
+    let mut h = hasher.build_hasher();
+    key.hash_into(&mut h);
+    h.finish()
+}
+
+impl<K: Key> Table<K> {
+    pub(super) fn get(&self, key: K) -> Option<&Entry<K>> {
+        self.entries.find(hash(&self.hasher, key), |e| e.key == key)
+    }
+
+    pub(super) fn get_mut(&mut self, key: K) -> Option<&mut Entry<K>> {
+        self.entries
+            .find_mut(hash(&self.hasher, key), |e| e.key == key)
+    }
+
+    /// The entry, made if it is missing.
+    pub(super) fn entry(&mut self, key: K) -> &mut Entry<K> {
+        let hasher = &self.hasher;
+        let rehash = |e: &Entry<K>| hash(hasher, e.key);
+        self.entries
+            .entry(hash(hasher, key), |e| e.key == key, rehash)
+            .or_insert_with(|| Entry {
+                key,
+                flags: 0,
+                desired: Want::NONE,
+                installed: Slot::NONE,
+            })
+            .into_mut()
+    }
+
+    pub(super) fn remove(&mut self, key: K) {
+        if let Ok(entry) = self
+            .entries
+            .find_entry(hash(&self.hasher, key), |e| e.key == key)
+        {
+            entry.remove();
+        }
+        // A table that a full feed has left gives its memory back; the factor keeps it from oscillating.
+        if self.entries.capacity() > 1024 && self.entries.len() < self.entries.capacity() / 8 {
+            let hasher = &self.hasher;
+            self.entries
+                .shrink_to(self.entries.len() * 2, |e| hash(hasher, e.key));
+        }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Entry<K>> {
+        self.entries.iter()
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Entry<K>> {
+        self.entries.iter_mut()
+    }
+
+    pub(super) fn queued(&self) -> usize {
+        self.incoming.len() + self.current.len()
+    }
+
+    /// The next prefix to look at. A few new ones go first, so that a small change does not wait for a full table; many
+    /// are put in order by `arrange` and worked off.
+    pub(super) fn pop(&mut self, arrange: impl FnOnce(&mut Self)) -> Option<K> {
+        if self.incoming.len() > BULK && self.current.is_empty() {
+            std::mem::swap(&mut self.incoming, &mut self.current);
+            arrange(self);
+        }
+        let key = if self.incoming.len() > BULK {
+            self.current.pop()
+        } else {
+            self.incoming.pop().or_else(|| self.current.pop())
+        };
+        if self.incoming.is_empty() && self.incoming.capacity() > BULK {
+            self.incoming = Vec::new();
+        }
+        if self.current.is_empty() && self.current.capacity() > 0 {
+            self.current = Vec::new();
+        }
+        key
+    }
+
+    /// Orders `current` by the place of its entries in this hash table, in linear time: for IPv4 that is the kernel's
+    /// fastest order (its trie rebalances least), and for us the memory is read front to back.
+    pub(super) fn arrange_by_hash(&mut self) {
+        const BUCKETS: usize = 4096;
+        let mask = self.entries.capacity().next_power_of_two().max(BUCKETS) - 1;
+        let shift = mask.count_ones() - BUCKETS.trailing_zeros();
+        let bucket = |k: K| (hash(&self.hasher, k) as usize & mask) >> shift;
+        let mut starts = [0usize; BUCKETS + 1];
+        for &k in &self.current {
+            starts[bucket(k) + 1] += 1;
+        }
+        for i in 0..BUCKETS {
+            starts[i + 1] += starts[i];
+        }
+        let mut out = self.current.clone();
+        for &k in &self.current {
+            let at = &mut starts[bucket(k)];
+            out[*at] = k;
+            *at += 1;
+        }
+        self.current = out;
+    }
+
+    /// Orders `current` so that popping gives ascending prefixes: for IPv6 that is the kernel's fastest order.
+    pub(super) fn arrange_ascending(&mut self) {
+        self.current.sort_unstable_by(|a, b| b.cmp(a));
+    }
+}
+
+/// From this many queued prefixes on, their order matters more than that the latest goes first.
+const BULK: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_takes_16_bytes_for_ipv4_and_28_for_ipv6() {
+        assert_eq!(size_of::<Entry<V4>>(), 16);
+        assert_eq!(size_of::<Entry<V6>>(), 28);
+    }
+
+    #[test]
+    fn arranging_keeps_every_prefix_and_ipv6_comes_out_ascending() {
+        let mut v4 = Table::<V4>::default();
+        let mut v6 = Table::<V6>::default();
+        for i in 0..10_000u32 {
+            let [a, b, c, d] = i.wrapping_mul(2_654_435_761).to_be_bytes();
+            v4.entry([a, b, c, d, 32]);
+            v4.incoming.push([a, b, c, d, 32]);
+            let mut k = [0; 17];
+            k[..4].copy_from_slice(&[a, b, c, d]);
+            v6.entry(k);
+            v6.incoming.push(k);
+        }
+        let mut seen: Vec<V4> = Vec::new();
+        while let Some(k) = v4.pop(Table::arrange_by_hash) {
+            seen.push(k);
+        }
+        seen.sort_unstable();
+        seen.dedup();
+        assert_eq!(seen.len(), 10_000);
+        let mut last = None;
+        while let Some(k) = v6.pop(Table::arrange_ascending) {
+            assert!(last < Some(k));
+            last = Some(k);
+        }
+    }
+}

@@ -1,0 +1,354 @@
+//! The FIB thread: owns the netlink sockets, carries out the plan, listens to the kernel.
+//!
+//! One turn of its loop: hear what others did, compare with the kernel where there is doubt, carry out some batches, hand
+//! out a new view if there is one, wait for the next reason. A broken socket is replaced and everything compared; the
+//! kernel goes on forwarding meanwhile.
+
+use std::io::Read;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use super::handle::{FibConfig, FibHandle, Shared, Stop, ViewCallback, lock};
+use super::kernel::event::{Event, Presence};
+use super::kernel::netlink::{Heard, Monitor, Netlink};
+use super::kernel::socket::wait;
+use super::kernel::{ChannelError, DumpKind, Kernel, Listed, Refusal};
+use super::plan::Resync;
+use super::types::FibCounters;
+use super::view::KernelView;
+
+/// Operations in one go, between two looks at what the kernel says. 16 sends of 256 messages take some 10 ms.
+const BATCHES_PER_TURN: usize = 16;
+const BATCH: usize = 256;
+
+/// After the kernel could not be reached.
+const REOPEN_WAIT: Duration = Duration::from_secs(1);
+
+/// Opens the way to the kernel, adopts what a predecessor left, and starts the thread. The network namespace is that of
+/// the calling thread.
+///
+/// # Errors
+/// The process may not change routes, the kernel is too old, or it cannot be listed. What to do is in the text.
+pub fn spawn(config: FibConfig) -> Result<FibHandle, ChannelError> {
+    let io = |call| move |source| ChannelError::Io { call, source };
+    let (wake, woken) = UnixStream::pair().map_err(io("socketpair"))?;
+    wake.set_nonblocking(true).map_err(io("fcntl"))?;
+    woken.set_nonblocking(true).map_err(io("fcntl"))?;
+    let shared = Arc::new(Shared::new(&config, wake));
+    let mut worker = Worker {
+        channel: Channel::open()?,
+        master: KernelView::new(config.space.table, 0),
+        on_view: config.on_view,
+        view_changed: true,
+        view_not_before: Instant::now(),
+        resync_not_before: Instant::now(),
+        doubt: Resync::None,
+        reported: FibCounters::default(),
+        woken,
+        shared: Arc::clone(&shared),
+    };
+    worker.resync(Resync::Everything)?;
+    worker.publish_view(Instant::now());
+    let counters = lock(&shared.plan).counters();
+    tracing::info!(
+        routes_ipv4 = counters.installed_ipv4,
+        routes_ipv6 = counters.installed_ipv6,
+        nexthops = counters.nexthops,
+        "adopted what a predecessor left in the kernel"
+    );
+    let thread = std::thread::Builder::new()
+        .name("fib".to_owned())
+        .spawn(move || worker.run())
+        .map_err(io("spawning the FIB thread"))?;
+    Ok(FibHandle {
+        shared,
+        thread: Arc::new(Mutex::new(Some(thread))),
+    })
+}
+
+/// The two sockets belong together: the one ignores what the other causes.
+struct Channel {
+    kernel: Netlink,
+    monitor: Monitor,
+}
+
+impl Channel {
+    fn open() -> Result<Self, ChannelError> {
+        let kernel = Netlink::open()?;
+        let monitor = Monitor::open(kernel.port())?;
+        Ok(Self { kernel, monitor })
+    }
+}
+
+struct Worker {
+    shared: Arc<Shared>,
+    channel: Channel,
+    /// The view that events are applied to; readers get copies.
+    master: KernelView,
+    on_view: Option<ViewCallback>,
+    view_changed: bool,
+    view_not_before: Instant,
+    resync_not_before: Instant,
+    doubt: Resync,
+    reported: FibCounters,
+    woken: UnixStream,
+}
+
+/// Whether there is more to do at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    Busy,
+    Idle,
+}
+
+impl Worker {
+    fn run(mut self) {
+        let mut withdraw_until = None;
+        loop {
+            let now = Instant::now();
+            let stop = *lock(&self.shared.stop);
+            match (stop, withdraw_until) {
+                (Some(Stop::KeepRoutes), _) => break,
+                (Some(Stop::Withdraw(patience)), None) => {
+                    withdraw_until = Some(now + patience);
+                    lock(&self.shared.plan).withdraw();
+                }
+                (Some(Stop::Withdraw(_)), Some(until)) => {
+                    let plan = lock(&self.shared.plan);
+                    if plan.is_gone() {
+                        break;
+                    }
+                    if now >= until {
+                        tracing::warn!(counters = ?plan.counters(), "not everything could be withdrawn in time");
+                        break;
+                    }
+                }
+                (None, _) => {}
+            }
+            // Read before the work: what is asked during it counts for the next turn.
+            let asked = self.shared.asked.load(Ordering::SeqCst);
+            let turn = match self.turn(now) {
+                Ok(turn) => turn,
+                Err(error) => {
+                    self.reopen(&error);
+                    continue;
+                }
+            };
+            self.report();
+            if turn == Turn::Idle {
+                self.shared.done(asked);
+                if withdraw_until.is_some() && lock(&self.shared.plan).is_gone() {
+                    continue;
+                }
+                self.rest(withdraw_until);
+            }
+        }
+        let counters = lock(&self.shared.plan).counters();
+        tracing::info!(
+            routes_ipv4 = counters.installed_ipv4,
+            routes_ipv6 = counters.installed_ipv6,
+            "FIB thread ends; these routes stay"
+        );
+        self.shared.done(u64::MAX);
+    }
+
+    fn turn(&mut self, now: Instant) -> Result<Turn, ChannelError> {
+        self.hear(now)?;
+        self.doubt = self.doubt.max(lock(&self.shared.plan).take_resync());
+        if self.doubt != Resync::None && now >= self.resync_not_before {
+            let doubt = std::mem::take(&mut self.doubt);
+            self.resync(doubt)?;
+        }
+        self.publish_view(now);
+        for _ in 0..BATCHES_PER_TURN {
+            if !self.batch()? {
+                return Ok(Turn::Idle);
+            }
+        }
+        Ok(Turn::Busy)
+    }
+
+    /// Carries out one batch. Whether there was one.
+    fn batch(&mut self) -> Result<bool, ChannelError> {
+        let ops = lock(&self.shared.plan).next_batch(Instant::now(), BATCH);
+        if ops.is_empty() {
+            return Ok(false);
+        }
+        let mut refusals: Vec<Refusal> = Vec::new();
+        let outcome = self.channel.kernel.execute(&ops, &mut refusals);
+        let now = Instant::now();
+        let mut plan = lock(&self.shared.plan);
+        for Refusal { index, error } in refusals {
+            tracing::debug!(op = ?ops[index], %error, "refused");
+            plan.refused(now, &ops[index], error);
+        }
+        plan.carried_out(&ops);
+        drop(plan);
+        outcome.map(|()| true)
+    }
+
+    fn hear(&mut self, now: Instant) -> Result<(), ChannelError> {
+        let mut plan = None;
+        let master = &mut self.master;
+        let view_changed = &mut self.view_changed;
+        let shared = &self.shared;
+        let heard = self.channel.monitor.hear(&mut |event| {
+            let plan = plan.get_or_insert_with(|| lock(&shared.plan));
+            match &event {
+                Event::Link(_, link) => plan.link_event(link.ifindex, now),
+                Event::Route(presence, route) => plan.route_event(*presence, route),
+                Event::Nexthop(_, nexthop) => plan.nexthop_event(nexthop),
+                // An address can make a gateway reachable.
+                Event::Address(Presence::Present, address) => plan.link_event(address.ifindex, now),
+                Event::Address(Presence::Gone, _) => {}
+            }
+            *view_changed |= master.apply(event);
+        })?;
+        if heard == Heard::SomeLost {
+            tracing::info!("notifications were lost; comparing everything with the kernel");
+            self.doubt = Resync::Everything;
+        }
+        Ok(())
+    }
+
+    /// Lists what is in doubt and corrects the plan and the view.
+    fn resync(&mut self, what: Resync) -> Result<(), ChannelError> {
+        let started = Instant::now();
+        let kernel = &mut self.channel.kernel;
+        let mut nexthops = Vec::new();
+        kernel.dump(DumpKind::Nexthops, &mut |listed| match listed {
+            Listed::Begin => nexthops.clear(),
+            Listed::Item(Event::Nexthop(_, nexthop)) => nexthops.push(nexthop),
+            Listed::Item(_) => {}
+        })?;
+        if what == Resync::Nexthops {
+            lock(&self.shared.plan).resync_nexthops(nexthops);
+        } else {
+            let mut view = KernelView::new(self.shared.space.table, self.master.generation());
+            for nexthop in &nexthops {
+                view.apply(Event::Nexthop(Presence::Present, nexthop.clone()));
+            }
+            lock(&self.shared.plan).resync_nexthops(nexthops);
+            for kind in [DumpKind::Links, DumpKind::Addresses] {
+                kernel.dump(kind, &mut |listed| {
+                    if let Listed::Item(event) = listed {
+                        view.apply(event);
+                    }
+                })?;
+            }
+            let shared = &self.shared;
+            kernel.dump(DumpKind::Routes, &mut |listed| match listed {
+                Listed::Begin => {
+                    view.forget_routes();
+                    lock(&shared.plan).resync_routes_begin();
+                }
+                Listed::Item(event) => {
+                    if let Event::Route(_, route) = &event {
+                        lock(&shared.plan).resync_route(route);
+                    }
+                    view.apply(event);
+                }
+            })?;
+            lock(&self.shared.plan).resync_routes_end();
+            self.master = view;
+            self.view_changed = true;
+        }
+        // At most a tenth of the time goes into comparing, whatever happens.
+        let took = started.elapsed();
+        self.resync_not_before = Instant::now() + took * 10;
+        tracing::debug!(?what, ?took, "compared with the kernel");
+        Ok(())
+    }
+
+    fn publish_view(&mut self, now: Instant) {
+        if !self.view_changed || now < self.view_not_before {
+            return;
+        }
+        self.view_changed = false;
+        self.master.set_generation(self.master.generation() + 1);
+        let view = Arc::new(self.master.clone());
+        self.shared.view.store(Arc::clone(&view));
+        self.shared.apply_guard_rails();
+        if let Some(callback) = &self.on_view {
+            callback(&view);
+        }
+        // Copying costs time in proportion to the foreign routes: at most a twentieth of the time goes into it.
+        let done = Instant::now();
+        self.view_not_before = done + (done - now) * 20;
+    }
+
+    /// Waits for a reason to go on.
+    fn rest(&mut self, until: Option<Instant>) {
+        let now = Instant::now();
+        let retry = lock(&self.shared.plan).next_retry();
+        let view = self.view_changed.then_some(self.view_not_before);
+        let resync = (self.doubt != Resync::None).then_some(self.resync_not_before);
+        let next = [retry, view, resync, until].into_iter().flatten().min();
+        let timeout = next.map(|at| at.saturating_duration_since(now));
+        match wait([self.woken.as_fd(), self.channel.monitor.as_fd()], timeout) {
+            Ok([true, _]) => {
+                let mut bytes = [0; 64];
+                // First the bytes, then the flag: a wake-up in between is seen by the turn that follows.
+                while matches!(self.woken.read(&mut bytes), Ok(n) if n > 0) {}
+                self.shared.woken.store(false, Ordering::SeqCst);
+            }
+            Ok(_) => {}
+            Err(error) => tracing::error!(%error, "poll"),
+        }
+    }
+
+    /// The way to the kernel broke: open another one and trust nothing.
+    fn reopen(&mut self, error: &ChannelError) {
+        tracing::error!(%error, "the kernel cannot be reached; routes stay as they are, trying again");
+        *lock(&self.shared.channel_error) = Some(error.to_string());
+        self.doubt = Resync::Everything;
+        self.resync_not_before = Instant::now();
+        match Channel::open() {
+            Ok(channel) => {
+                self.channel = channel;
+                *lock(&self.shared.channel_error) = None;
+            }
+            Err(error) => {
+                *lock(&self.shared.channel_error) = Some(error.to_string());
+                let _ = wait([self.woken.as_fd()], Some(REOPEN_WAIT));
+                let mut bytes = [0; 64];
+                while matches!(self.woken.read(&mut bytes), Ok(n) if n > 0) {}
+                self.shared.woken.store(false, Ordering::SeqCst);
+            }
+        }
+    }
+
+    /// Says when trouble begins and ends, once each.
+    fn report(&mut self) {
+        let plan = lock(&self.shared.plan);
+        let now = plan.counters();
+        if (self.reported.failed == 0) != (now.failed == 0) {
+            if now.failed > 0 {
+                let example = plan.example_failure();
+                tracing::warn!(
+                    failed = now.failed,
+                    ?example,
+                    "the kernel refuses routes; trying again"
+                );
+            } else {
+                tracing::info!("the kernel holds every route again");
+            }
+        }
+        if (self.reported.over_limit == 0) != (now.over_limit == 0) {
+            if now.over_limit > 0 {
+                let max = plan.guard_rails().max_routes;
+                tracing::warn!(
+                    max,
+                    left_out = now.over_limit,
+                    "maxRoutes is reached: further routes are left out"
+                );
+            } else {
+                tracing::info!("learned routes are within maxRoutes again");
+            }
+        }
+        self.reported = now;
+    }
+}
