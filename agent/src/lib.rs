@@ -1,5 +1,6 @@
 //! The node agent of Routelet: everything around the protocol (crate `bgp`) and the routes (crate `rib`).
 
+pub mod cli;
 pub mod cluster;
 pub mod control;
 pub mod crd;

@@ -18,7 +18,7 @@ pub mod readiness;
 pub mod server;
 pub mod socket;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use backend::{Backend, Batches, Closed};
 pub use client::{Client, ClientError};

@@ -1,0 +1,47 @@
+//! `routelet peer`: acts on one peer.
+
+use super::screen::Screen;
+use crate::control::Client;
+use crate::control::model::ResetKind;
+use crate::control::protocol::Command;
+
+/// Act on one peer
+#[derive(Debug, clap::Args)]
+pub(super) struct Peer {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// End the session and let it come back, or (--soft) only exchange all routes again
+    Reset {
+        /// The peer's name, as `routelet peers` shows it
+        name: String,
+        /// Keep the session: run policies again, ask the peer for its routes, tell it ours again
+        #[arg(long)]
+        soft: bool,
+    },
+}
+
+impl Peer {
+    pub(super) fn run(&self, client: &Client, screen: &mut Screen) -> anyhow::Result<()> {
+        let Action::Reset { name, soft } = &self.action;
+        let kind = if *soft {
+            ResetKind::Soft
+        } else {
+            ResetKind::Hard
+        };
+        client.perform(Command::ResetPeer {
+            peer: name.clone(),
+            kind,
+        })?;
+        screen.note(match kind {
+            ResetKind::Soft => format!("{name}: routes are exchanged again."),
+            ResetKind::Hard => format!(
+                "{name}: the session was ended (Cease/Administrative Reset) and will come back by itself."
+            ),
+        })?;
+        Ok(())
+    }
+}

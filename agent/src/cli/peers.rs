@@ -1,0 +1,305 @@
+//! `routelet peers`: all sessions in a table, or one of them with everything that is known.
+
+use super::screen::Screen;
+use super::table::{Pages, number, prose, text};
+use super::words::{commas, count, group, or_dash, time};
+use crate::control::Client;
+use crate::control::model::{Peer, PeerFamily, SessionError};
+
+/// Show the peers and their sessions; with a NAME, everything about one
+#[derive(Debug, clap::Args)]
+pub(super) struct Peers {
+    /// Only this peer, in detail
+    name: Option<String>,
+}
+
+impl Peers {
+    pub(super) fn run(&self, client: &Client, screen: &mut Screen) -> anyhow::Result<()> {
+        let peers = client.peers(self.name.clone())?;
+        if let (Some(_), [peer]) = (&self.name, peers.as_slice()) {
+            if !screen.data(peer)? {
+                detail(peer, screen)?;
+            }
+            return Ok(());
+        }
+        if screen.data(&peers)? {
+            return Ok(());
+        }
+        table(&peers, screen)
+    }
+}
+
+fn table(peers: &[Peer], screen: &mut Screen) -> anyhow::Result<()> {
+    let columns = [
+        text("NAME"),
+        text("ADDRESS"),
+        text("AS"),
+        text("STATE"),
+        text("FOR"),
+        number("RECEIVED"),
+        number("ACCEPTED"),
+        number("ADVERTISED"),
+        prose("NOTE"),
+    ];
+    let mut pages = Pages::new(&columns);
+    for peer in peers {
+        let sum = |value: fn(&PeerFamily) -> u64| {
+            let kept = peer.families.iter().any(|f| f.stale > 0);
+            if peer.is_established() || kept {
+                group(peer.families.iter().map(value).sum())
+            } else {
+                "-".to_owned()
+            }
+        };
+        let row = vec![
+            peer.name.clone(),
+            place(peer),
+            or_dash(peer.asn),
+            peer.state.to_string(),
+            time(peer.state_seconds),
+            sum(|f| f.received),
+            sum(|f| f.accepted),
+            sum(|f| f.advertised),
+            note(peer),
+        ];
+        pages.row(screen, row)?;
+    }
+    if !pages.end(screen)? {
+        screen.note("No peers: no Peer object selects this node, and there is no mesh.")?;
+    }
+    Ok(())
+}
+
+fn place(peer: &Peer) -> String {
+    match (peer.address, &peer.interface) {
+        (Some(address), Some(interface)) => format!("{address}%{interface}"),
+        (Some(address), None) => address.to_string(),
+        (None, Some(interface)) => interface.clone(),
+        (None, None) => "-".to_owned(),
+    }
+}
+
+/// What a person should know about the peer at a glance.
+fn note(peer: &Peer) -> String {
+    let mut notes = Vec::new();
+    notes.extend(peer.trouble());
+    let stale: u64 = peer.families.iter().map(|f| f.stale).sum();
+    if stale > 0 {
+        notes.push(format!("{} kept while it restarts", count(stale, "route")));
+    }
+    let silent = peer
+        .families
+        .iter()
+        .filter(|f| peer.is_established() && !f.negotiated);
+    for family in silent {
+        notes.push(format!("{} not negotiated", family.family));
+    }
+    if peer.updates_malformed > 0 {
+        notes.push(count(peer.updates_malformed, "malformed update"));
+    }
+    notes.join("; ")
+}
+
+fn detail(peer: &Peer, screen: &mut Screen) -> anyhow::Result<()> {
+    let mut rows = Rows(screen);
+    rows.0.line(&peer.name)?;
+    rows.row("Asked for by", &peer.object)?;
+    rows.row(
+        "Peer",
+        format!(
+            "{}, AS {}, {}{}",
+            place(peer),
+            or_dash(peer.asn),
+            peer.role,
+            if peer.passive { ", passive" } else { "" }
+        ),
+    )?;
+    rows.row(
+        "State",
+        format!("{} for {}", peer.state, time(peer.state_seconds)),
+    )?;
+    if let Some(blocked) = &peer.blocked {
+        rows.row("Blocked", blocked)?;
+    }
+    if let Some(seconds) = peer.next_attempt_seconds {
+        rows.row("Next attempt", format!("in {}", time(seconds)))?;
+    }
+    session(peer, &mut rows)?;
+    errors(peer, &mut rows)?;
+    rows.row(
+        "Policies",
+        format!(
+            "import {}; export {}",
+            names(&peer.import),
+            names(&peer.export)
+        ),
+    )?;
+    rows.row("Advertisements", names(&peer.advertisements))?;
+    families(peer, rows.0)?;
+    messages(peer, rows.0)?;
+    capabilities(peer, rows.0)
+}
+
+fn session(peer: &Peer, rows: &mut Rows<'_>) -> anyhow::Result<()> {
+    if let (Some(local), Some(remote)) = (peer.local_address, peer.remote_address) {
+        rows.row("Connection", format!("{local} to {remote}"))?;
+    }
+    if let Some(id) = peer.router_id {
+        let host = peer.host.as_ref().map(|h| format!(", host name {h}"));
+        rows.row("Router ID", format!("{id}{}", host.unwrap_or_default()))?;
+    }
+    match (peer.hold_time_seconds, peer.keepalive_seconds) {
+        (Some(0), _) => rows.row("Timers", "no hold time, no keepalives")?,
+        (Some(hold), Some(keepalive)) => {
+            rows.row("Timers", format!("hold {hold}s, keepalive {keepalive}s"))?;
+        }
+        _ => rows.row(
+            "Timers",
+            format!("hold {}s proposed", peer.configured_hold_time_seconds),
+        )?,
+    }
+    if let Some(restart) = &peer.graceful_restart {
+        let mut text = format!("{}s asked by the peer", restart.restart_time_seconds);
+        if restart.notification {
+            text.push_str(", also after NOTIFICATIONs");
+        }
+        if let Some(seconds) = restart.long_lived_seconds {
+            text.push_str(&format!(", long-lived {}", time(seconds)));
+        }
+        if let Some(seconds) = restart.stale_for_seconds {
+            text.push_str(&format!("; its routes are dropped in {}", time(seconds)));
+        }
+        rows.row("Restart", text)?;
+    }
+    if let Some(bfd) = &peer.bfd {
+        rows.row(
+            "BFD",
+            format!(
+                "{} for {}, detects in {} ms",
+                bfd.state,
+                time(bfd.state_seconds),
+                bfd.detection_milliseconds
+            ),
+        )?;
+    }
+    Ok(())
+}
+
+fn errors(peer: &Peer, rows: &mut Rows<'_>) -> anyhow::Result<()> {
+    let falls = peer.downs.iter().map(|down| {
+        let reason = down.class.as_label().replace('_', " ");
+        format!("{reason} {}", down.count)
+    });
+    let falls = commas(falls);
+    let text = match (peer.established_count, falls.as_str()) {
+        (0, _) => "never established".to_owned(),
+        (times, "") => format!("established {}", count(times, "time")),
+        (times, falls) => format!("established {}; fell by {falls}", count(times, "time")),
+    };
+    rows.row("History", text)?;
+    let mut error = |label, error: &Option<SessionError>| match error {
+        Some(e) => rows.row(label, format!("{} ago: {e}", time(e.ago_seconds))),
+        None => Ok(()),
+    };
+    error("Last fall", &peer.last_down)?;
+    error("Last sent", &peer.last_error_sent)?;
+    error("Last received", &peer.last_error_received)?;
+    error("Last connect", &peer.last_connect_error)
+}
+
+fn families(peer: &Peer, screen: &mut Screen) -> anyhow::Result<()> {
+    if peer.families.is_empty() {
+        return Ok(());
+    }
+    screen.line("")?;
+    let columns = [
+        text("FAMILY"),
+        number("RECEIVED"),
+        number("ACCEPTED"),
+        number("USED"),
+        number("STALE"),
+        number("ADVERTISED"),
+        number("LIMIT"),
+        text("END-OF-RIB"),
+    ];
+    let mut pages = Pages::new(&columns);
+    for f in &peer.families {
+        let ends = match (f.negotiated, f.end_of_rib_received, f.end_of_rib_sent) {
+            (false, ..) => "not negotiated",
+            (true, true, true) => "both ways",
+            (true, true, false) => "received, not sent yet",
+            (true, false, true) => "sent, not received yet",
+            (true, false, false) => "not yet",
+        };
+        let numbers = [f.received, f.accepted, f.best, f.stale, f.advertised];
+        let mut row = vec![f.family.to_string()];
+        row.extend(numbers.map(group));
+        row.push(or_dash(f.max_prefixes));
+        row.push(ends.to_owned());
+        pages.row(screen, row)?;
+    }
+    pages.end(screen)?;
+    Ok(())
+}
+
+fn messages(peer: &Peer, screen: &mut Screen) -> anyhow::Result<()> {
+    screen.line("")?;
+    let columns = [text("MESSAGES"), number("SENT"), number("RECEIVED")];
+    let mut pages = Pages::new(&columns);
+    let received = peer.messages_received.by_type();
+    for ((kind, sent), (_, received)) in peer.messages_sent.by_type().into_iter().zip(received) {
+        pages.row(screen, vec![kind.to_owned(), group(sent), group(received)])?;
+    }
+    pages.end(screen)?;
+    if peer.updates_malformed > 0 {
+        screen.line(format!(
+            "{} handled without a reset (RFC 7606)",
+            count(peer.updates_malformed, "malformed update")
+        ))?;
+    }
+    if peer.output_queue_bytes > 0 {
+        screen.line(format!(
+            "{} wait for the peer to read them",
+            count(peer.output_queue_bytes, "byte")
+        ))?;
+    }
+    Ok(())
+}
+
+fn capabilities(peer: &Peer, screen: &mut Screen) -> anyhow::Result<()> {
+    if peer.capabilities.is_empty() {
+        return Ok(());
+    }
+    screen.line("")?;
+    let columns = [text("CAPABILITY"), text("WE"), text("PEER"), prose("")];
+    let mut pages = Pages::new(&columns);
+    let yes = |told| if told { "yes" } else { "-" }.to_owned();
+    for capability in &peer.capabilities {
+        let row = vec![
+            capability.name.clone(),
+            yes(capability.ours),
+            yes(capability.theirs),
+            capability.detail.clone().unwrap_or_default(),
+        ];
+        pages.row(screen, row)?;
+    }
+    pages.end(screen)?;
+    Ok(())
+}
+
+fn names(names: &[String]) -> String {
+    if names.is_empty() {
+        "none".to_owned()
+    } else {
+        commas(names)
+    }
+}
+
+/// Lines of a label and a value.
+struct Rows<'a>(&'a mut Screen);
+
+impl Rows<'_> {
+    fn row(&mut self, label: &str, value: impl AsRef<str>) -> anyhow::Result<()> {
+        Ok(self.0.line(format!("  {label:16}{}", value.as_ref()))?)
+    }
+}

@@ -1,0 +1,152 @@
+//! `routelet run`: the agent itself.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use anyhow::Context;
+
+use crate::logging;
+use crate::run::Options;
+
+/// Run the agent on this node
+///
+/// Configuration is a directory of YAML: Node, Service and EndpointSlice objects as Kubernetes has them, and the kinds Router,
+/// Peer, Advertisement and RoutePolicy of routelet.dev. It is watched; changes take effect by themselves. The agent needs
+/// CAP_NET_ADMIN (routes) and CAP_NET_BIND_SERVICE (port 179).
+#[derive(Debug, clap::Args)]
+pub(super) struct Run {
+    /// The directory of manifests (*.yaml, *.yml, *.json)
+    #[arg(long, value_name = "DIR", env = "ROUTELET_MANIFESTS")]
+    manifests: PathBuf,
+
+    /// The name of this node's Node object [default: the host name]
+    #[arg(long, value_name = "NAME", env = "NODE_NAME")]
+    node: Option<String>,
+
+    /// Where /healthz, /readyz and /metrics are served, or "off"
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        env = "ROUTELET_HTTP",
+        default_value = "127.0.0.1:7179"
+    )]
+    http: HttpArg,
+
+    /// On SIGTERM, withdraw every route and clean the kernel, instead of leaving both to the next start
+    #[arg(long)]
+    withdraw: bool,
+
+    /// What is logged: a level, or directives such as info,bgp::fsm=debug
+    #[arg(long, value_name = "FILTER", env = logging::VARIABLE, default_value = "info")]
+    log: String,
+
+    /// How log lines look
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    log_format: logging::Format,
+}
+
+/// An address or `off`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct HttpArg(Option<SocketAddr>);
+
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "expected an address and a port such as 127.0.0.1:7179, [::]:7179 or :7179 (all addresses), or \"off\""
+)]
+struct NotAnAddress;
+
+impl FromStr for HttpArg {
+    type Err = NotAnAddress;
+
+    fn from_str(text: &str) -> Result<Self, NotAnAddress> {
+        if text == "off" {
+            return Ok(Self(None));
+        }
+        let all = text.strip_prefix(':').map(|port| format!("[::]:{port}"));
+        all.as_deref()
+            .unwrap_or(text)
+            .parse()
+            .map(|address| Self(Some(address)))
+            .map_err(|_| NotAnAddress)
+    }
+}
+
+impl Run {
+    pub(super) fn run(&self, control: &Path) -> anyhow::Result<()> {
+        logging::start(logging::filter(&self.log)?, self.log_format);
+        let options = self.options(control)?;
+        tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .context("the threads of the agent cannot be started")?
+            .block_on(crate::run::run(options))
+    }
+
+    fn options(&self, control: &Path) -> anyhow::Result<Options> {
+        let node = match &self.node {
+            Some(name) => name.clone(),
+            None => host_name()?,
+        };
+        Ok(Options {
+            manifests: self.manifests.clone(),
+            node,
+            control: control.to_owned(),
+            http: self.http.0,
+            withdraw: self.withdraw,
+        })
+    }
+}
+
+/// The host name as the kubelet takes it for the Node's name: in lower case.
+fn host_name() -> anyhow::Result<String> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .context("the host's name is not known: name the node with --node NAME")?;
+    Ok(name.trim().to_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use clap::Parser;
+
+    use super::super::{Cli, Command};
+    use super::*;
+
+    fn options(line: &str) -> Options {
+        let cli = Cli::try_parse_from(line.split(' ')).unwrap();
+        let Command::Run(run) = &cli.command else {
+            panic!("{line}");
+        };
+        run.options(&cli.control).unwrap()
+    }
+
+    #[test]
+    fn options_have_their_defaults() {
+        let found = options("routelet run --manifests /etc/m --node n1");
+        let expected = Options {
+            manifests: "/etc/m".into(),
+            node: "n1".into(),
+            control: crate::control::DEFAULT_SOCKET.into(),
+            http: Some("127.0.0.1:7179".parse().unwrap()),
+            withdraw: false,
+        };
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn options_are_taken_from_the_command_line() {
+        let found = options(
+            "routelet run --manifests m --node n1 --http off --withdraw --control /tmp/c.sock",
+        );
+        assert_eq!(found.http, None);
+        assert!(found.withdraw);
+        assert_eq!(found.control, Path::new("/tmp/c.sock"));
+        let found = options("routelet run --manifests m --node n1 --http :80");
+        assert_eq!(found.http, Some("[::]:80".parse().unwrap()));
+        let wrong = ["routelet", "run", "--manifests", "m", "--http", "80"];
+        let error = Cli::try_parse_from(wrong).unwrap_err().to_string();
+        assert!(error.contains("127.0.0.1:7179"), "{error}");
+    }
+}

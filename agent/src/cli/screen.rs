@@ -1,0 +1,148 @@
+//! Where answers go: standard output, as text for people or as data for programs.
+
+use std::io::{self, BufWriter, IsTerminal, Write};
+
+use serde::Serialize;
+
+/// How answers are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Format {
+    /// Tables and text for people
+    #[default]
+    Table,
+    /// JSON for programs; field names are stable
+    Json,
+    /// The same as YAML
+    Yaml,
+}
+
+/// A place for answers. Notes (nothing found, what was done) go to standard error, so that data stays data.
+pub(super) struct Screen {
+    /// How.
+    pub(super) format: Format,
+    /// Columns of the terminal; `None`: no terminal, so nothing is wrapped or cut.
+    pub(super) width: Option<u16>,
+    out: Box<dyn Write + Send>,
+    notes: Box<dyn Write + Send>,
+}
+
+impl Screen {
+    /// Standard output and standard error.
+    pub(super) fn standard(format: Format) -> Self {
+        let stdout = io::stdout();
+        let width = if stdout.is_terminal() {
+            terminal_size::terminal_size().map(|(width, _)| width.0)
+        } else {
+            None
+        };
+        Self {
+            format,
+            width,
+            out: Box::new(BufWriter::new(stdout)),
+            notes: Box::new(io::stderr()),
+        }
+    }
+
+    /// Any place, for tests.
+    #[cfg(test)]
+    pub(super) fn to(
+        format: Format,
+        width: Option<u16>,
+        out: Box<dyn Write + Send>,
+        notes: Box<dyn Write + Send>,
+    ) -> Self {
+        Self {
+            format,
+            width,
+            out,
+            notes,
+        }
+    }
+
+    /// Writes a line of text.
+    pub(super) fn line(&mut self, text: impl AsRef<str>) -> io::Result<()> {
+        writeln!(self.out, "{}", text.as_ref().trim_end())
+    }
+
+    /// Writes text as it is.
+    pub(super) fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.out.write_all(bytes)
+    }
+
+    /// Tells the person something that is not part of the answer.
+    pub(super) fn note(&mut self, text: impl AsRef<str>) -> io::Result<()> {
+        self.flush()?;
+        writeln!(self.notes, "{}", text.as_ref())
+    }
+
+    /// Writes a value as data if that is asked for, and says whether it did.
+    pub(super) fn data(&mut self, value: &impl Serialize) -> anyhow::Result<bool> {
+        match self.format {
+            Format::Table => return Ok(false),
+            Format::Json => {
+                // Through a buffer, so that an error of writing stays an `io::Error`.
+                let text = serde_json::to_string_pretty(value)?;
+                self.line(text)?;
+            }
+            Format::Yaml => {
+                let text = serde_saphyr::to_string(value)?;
+                self.line(text)?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Begins a list that is written piece by piece, if data is asked for.
+    pub(super) fn list(&mut self) -> DataList<'_> {
+        DataList {
+            screen: self,
+            written: 0,
+        }
+    }
+
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// A list of data, of which nobody holds the whole: a JSON array or a YAML sequence.
+pub(super) struct DataList<'a> {
+    screen: &'a mut Screen,
+    written: usize,
+}
+
+impl DataList<'_> {
+    /// Writes some more elements.
+    pub(super) fn add<T: Serialize>(&mut self, values: &[T]) -> anyhow::Result<()> {
+        if values.is_empty() {
+            return Ok(());
+        }
+        match self.screen.format {
+            Format::Table => {}
+            Format::Json => {
+                for value in values {
+                    let before = if self.written == 0 { "[\n  " } else { ",\n  " };
+                    self.screen.bytes(before.as_bytes())?;
+                    self.screen.bytes(&serde_json::to_vec(value)?)?;
+                    self.written += 1;
+                }
+            }
+            Format::Yaml => {
+                let text = serde_saphyr::to_string(&values)?;
+                self.screen.line(text)?;
+                self.written += values.len();
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the list.
+    pub(super) fn end(self) -> io::Result<()> {
+        match (self.screen.format, self.written) {
+            (Format::Table, _) => Ok(()),
+            (Format::Json, 0) | (Format::Yaml, 0) => self.screen.line("[]"),
+            (Format::Json, _) => self.screen.line("\n]"),
+            (Format::Yaml, _) => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! `routelet status`: the agent on one page.
+
+use super::screen::Screen;
+use super::words::{commas, count, group, time};
+use crate::control::Client;
+use crate::control::model::{FibSummary, Problem, Severity, Status as Model};
+
+/// Show the agent on one page: sessions, routes, kernel, and what is wrong
+#[derive(Debug, clap::Args)]
+pub(super) struct Status {}
+
+/// Where values begin.
+const INDENT: usize = 15;
+
+impl Status {
+    pub(super) fn run(&self, client: &Client, screen: &mut Screen) -> anyhow::Result<()> {
+        let status = client.status()?;
+        if screen.data(&status)? {
+            return Ok(());
+        }
+        for line in page(&status) {
+            screen.line(line)?;
+        }
+        Ok(())
+    }
+}
+
+fn page(status: &Model) -> Vec<String> {
+    let mut page = Page(Vec::new());
+    let id = match status.router_id {
+        Some(id) => format!("router ID {id}"),
+        None => "no router ID yet".to_owned(),
+    };
+    page.row("Node", format!("{}, AS {}, {id}", status.node, status.asn));
+    page.row(
+        "Agent",
+        format!(
+            "routelet {}, process {}, up {}",
+            status.version,
+            status.pid,
+            time(status.uptime_seconds)
+        ),
+    );
+    let age = match status.intent_changed_seconds {
+        Some(seconds) => format!(", last change {} ago", time(seconds)),
+        None => String::new(),
+    };
+    page.row("Configuration", format!("{}{age}", status.source));
+    page.row(
+        "Listening",
+        match status.listening.as_slice() {
+            [] => "no, connects only".to_owned(),
+            addresses => commas(addresses),
+        },
+    );
+    readiness(status, &mut page);
+    if status.drained {
+        page.row(
+            "Drained",
+            "yes: peers are told to take their traffic elsewhere (routelet drain --undo)",
+        );
+    }
+    let peers = status.peers;
+    let mut text = format!("{} of {} established", peers.established, peers.configured);
+    if peers.blocked > 0 {
+        text.push_str(&format!(", {} blocked", peers.blocked));
+    }
+    if peers.established < peers.configured {
+        text.push_str("  (routelet peers)");
+    }
+    page.row("Peers", text);
+    for (index, family) in status.families.iter().enumerate() {
+        let mut text = format!(
+            "{}: {}, {} of them our own; {} learned",
+            family.family,
+            count(family.prefixes, "destination"),
+            group(family.originated),
+            count(family.paths, "path"),
+        );
+        for (number, what) in [(family.rejected, "rejected"), (family.stale, "stale")] {
+            if number > 0 {
+                text.push_str(&format!(", {} {what}", group(number)));
+            }
+        }
+        page.row(if index == 0 { "Routes" } else { "" }, text);
+    }
+    page.row("Kernel", kernel(&status.fib));
+    problems(&status.problems, &mut page);
+    page.0
+}
+
+fn readiness(status: &Model, page: &mut Page) {
+    for gate in status.gates.iter().filter(|gate| !gate.open) {
+        page.row(
+            "Waiting",
+            format!(
+                "for {}: {}; nothing is advertised before",
+                gate.name, gate.message
+            ),
+        );
+    }
+    let convergence = &status.convergence;
+    if !convergence.converged {
+        let mut text = String::from("the first exchange of routes is not over");
+        if !convergence.waiting_for.is_empty() {
+            text.push_str(&format!(
+                ": End-of-RIB awaited from {}",
+                commas(&convergence.waiting_for)
+            ));
+        }
+        if let Some(seconds) = convergence.deadline_seconds {
+            text.push_str(&format!("; over in {} anyway", time(seconds)));
+        }
+        page.row("Converging", text);
+    }
+    let Some(readiness) = &status.readiness else {
+        return;
+    };
+    if readiness.ready {
+        page.row("Ready", "yes");
+    }
+    for (index, reason) in readiness.reasons.iter().enumerate() {
+        if index == 0 {
+            page.row("Ready", format!("no: {reason}"));
+        } else {
+            page.row("", format!("    {reason}"));
+        }
+    }
+}
+
+fn kernel(fib: &FibSummary) -> String {
+    if let Some(why) = &fib.unavailable {
+        return format!("no routes can be installed: {why}");
+    }
+    let mut text = format!(
+        "{} in table {}: {} IPv4, {} IPv6",
+        count(fib.installed_ipv4 + fib.installed_ipv6, "route"),
+        fib.table,
+        group(fib.installed_ipv4),
+        group(fib.installed_ipv6),
+    );
+    let mut trouble = false;
+    for (number, what, is_trouble) in [
+        (fib.pending, "pending", false),
+        (fib.failed, "failed", true),
+        (fib.refused, "refused by guard rails", true),
+        (fib.stale, "left by a predecessor", false),
+    ] {
+        if number > 0 {
+            text.push_str(&format!(", {} {what}", group(number)));
+            trouble |= is_trouble;
+        }
+    }
+    if fib.over_limit > 0 {
+        text.push_str(&format!(" ({} over the limit)", group(fib.over_limit)));
+    }
+    if trouble {
+        text.push_str("  (routelet fib --problems)");
+    }
+    text
+}
+
+fn problems(problems: &[Problem], page: &mut Page) {
+    if problems.is_empty() {
+        page.row("Problems", "none");
+        return;
+    }
+    for (index, problem) in problems.iter().enumerate() {
+        page.row(if index == 0 { "Problems" } else { "" }, sentence(problem));
+    }
+}
+
+/// A problem in one line: how bad, where, what.
+pub(super) fn sentence(problem: &Problem) -> String {
+    let severity = match problem.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    };
+    let mut place = String::new();
+    if let Some(file) = &problem.file {
+        place.push_str(file);
+        if let Some(line) = problem.line {
+            place.push_str(&format!(":{line}"));
+        }
+        place.push_str(": ");
+    }
+    for part in [&problem.object, &problem.field].into_iter().flatten() {
+        place.push_str(part);
+        place.push_str(": ");
+    }
+    format!("{severity}: {place}{}", problem.message)
+}
+
+/// Lines of a label and a value.
+struct Page(Vec<String>);
+
+impl Page {
+    fn row(&mut self, label: &str, value: impl AsRef<str>) {
+        self.0.push(format!("{label:INDENT$}{}", value.as_ref()));
+    }
+}
