@@ -31,6 +31,7 @@ mod eventually;
 mod exec;
 mod lab;
 mod link;
+mod matrix;
 mod need;
 mod netns;
 mod process;

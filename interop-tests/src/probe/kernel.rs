@@ -144,13 +144,23 @@ pub fn nexthops(namespace: &Namespace) -> Result<Vec<KernelNexthop>> {
     parse(&text)
 }
 
-/// The addresses of all interfaces but the loopback that are valid beyond their link, with their prefix lengths.
+/// An address of an interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KernelAddress {
+    /// The interface.
+    pub interface: String,
+    /// The address with the length of its network's prefix.
+    pub address: IpNet,
+}
+
+/// The addresses of all interfaces that are valid beyond their link.
 ///
 /// # Errors
 /// As [`routes`].
-pub fn addresses(namespace: &Namespace) -> Result<Vec<IpNet>> {
+pub fn addresses(namespace: &Namespace) -> Result<Vec<KernelAddress>> {
     #[derive(Deserialize)]
     struct Interface {
+        ifname: String,
         #[serde(default)]
         addr_info: Vec<Address>,
     }
@@ -161,12 +171,39 @@ pub fn addresses(namespace: &Namespace) -> Result<Vec<IpNet>> {
         scope: String,
     }
     let interfaces: Vec<Interface> = parse(&namespace.ip("-j addr show")?)?;
-    interfaces
-        .into_iter()
-        .flat_map(|interface| interface.addr_info)
-        .filter(|address| address.scope == "global")
-        .map(|address| Ok(IpNet::new(address.local, address.prefixlen)?))
-        .collect()
+    let mut found = Vec::new();
+    for interface in interfaces {
+        for address in interface.addr_info {
+            if address.scope == "global" {
+                found.push(KernelAddress {
+                    interface: interface.ifname.clone(),
+                    address: IpNet::new(address.local, address.prefixlen)?,
+                });
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The namespace's own address of a family on the interface that leads to `neighbour` on the link: its next hop for
+/// routes of that family on a session with the neighbour.
+///
+/// # Errors
+/// As [`routes`].
+pub fn own_address(
+    namespace: &Namespace,
+    neighbour: IpAddr,
+    family: Family,
+) -> Result<Option<IpAddr>> {
+    let all = addresses(namespace)?;
+    let towards = all
+        .iter()
+        .find(|one| one.address.contains(&neighbour))
+        .map(|one| one.interface.clone());
+    Ok(all
+        .iter()
+        .find(|one| Some(&one.interface) == towards.as_ref() && Family::of(one.address) == family)
+        .map(|one| one.address.addr()))
 }
 
 fn family_option(family: Family) -> &'static str {

@@ -4,6 +4,6 @@ pub mod kernel;
 pub mod ping;
 pub mod web;
 
-pub use kernel::{KernelNexthop, KernelRoute, Monitor, Path};
+pub use kernel::{KernelAddress, KernelNexthop, KernelRoute, Monitor, Path};
 pub use ping::{Loss, Ping};
 pub use web::{Answer, WebServer, get};

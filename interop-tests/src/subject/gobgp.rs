@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use super::Daemon;
 use super::host::Host;
 use crate::answers::{Community, LargeCommunity, Origin, Route, Session, State, as_path};
+use crate::probe::kernel;
 use crate::process::Process;
 use crate::speaker::{AddPath, Export, Family, Listen, Mode, Neighbour, Origination, Speaker};
 
@@ -55,7 +56,7 @@ impl Daemon for GoBgp {
         speaker
             .originate
             .iter()
-            .try_for_each(|origination| change(host, "add", origination))
+            .try_for_each(|origination| change(host, speaker, "add", origination))
     }
 
     fn reload(&self, host: &Host, old: &Speaker, new: &Speaker) -> Result<()> {
@@ -65,12 +66,12 @@ impl Daemon for GoBgp {
         );
         for origination in &old.originate {
             if !new.originate.contains(origination) {
-                change(host, "del", origination)?;
+                change(host, old, "del", origination)?;
             }
         }
         for origination in &new.originate {
             if !old.originate.contains(origination) {
-                change(host, "add", origination)?;
+                change(host, new, "add", origination)?;
             }
         }
         Ok(())
@@ -97,7 +98,7 @@ fn name(family: Family) -> &'static str {
     }
 }
 
-fn change(host: &Host, verb: &str, origination: &Origination) -> Result<()> {
+fn change(host: &Host, speaker: &Speaker, verb: &str, origination: &Origination) -> Result<()> {
     let prefix = origination.prefix.to_string();
     let mut words = vec!["gobgp", "global", "rib", verb, &prefix];
     let join = |members: Vec<String>| members.join(",");
@@ -117,7 +118,19 @@ fn change(host: &Host, verb: &str, origination: &Origination) -> Result<()> {
     );
     let med = origination.med.map(|med| med.to_string());
     let local_pref = origination.local_pref.map(|value| value.to_string());
+    // For routes of the other family than a session's it would send the session's address, which is none of the family.
+    let family = Family::of(origination.prefix);
+    let mut next_hop = None;
+    for neighbour in &speaker.neighbours {
+        if neighbour.address.is_ipv4() != (family == Family::Ipv4) {
+            let own = kernel::own_address(host.namespace(), neighbour.address, family)?;
+            next_hop = next_hop.or(own.map(|address| address.to_string()));
+        }
+    }
     if verb == "add" {
+        if let Some(address) = &next_hop {
+            words.extend(["nexthop", address]);
+        }
         words.extend(["origin", "igp"]);
         if !communities.is_empty() {
             words.extend(["community", &communities]);
@@ -132,7 +145,7 @@ fn change(host: &Host, verb: &str, origination: &Origination) -> Result<()> {
             words.extend(["local-pref", local_pref]);
         }
     }
-    words.extend(["-a", name(Family::of(origination.prefix))]);
+    words.extend(["-a", name(family)]);
     host.ask(&words).map(drop)
 }
 
@@ -229,7 +242,7 @@ fn parse_sessions(text: &str, now: Duration) -> Result<Vec<Session>> {
         let mut families = Vec::new();
         let mut received = 0;
         for one in peer["afi_safis"].as_array().into_iter().flatten() {
-            received += one["state"]["received"].as_u64().unwrap_or(0);
+            received += one["state"]["accepted"].as_u64().unwrap_or(0);
             let family = match one["state"]["family"]["afi"].as_u64() {
                 Some(1) => Family::Ipv4,
                 Some(2) => Family::Ipv6,

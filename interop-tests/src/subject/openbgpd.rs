@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::Daemon;
 use super::host::Host;
 use crate::answers::{Route, Session, as_path};
+use crate::probe::kernel;
 use crate::process::Process;
 use crate::speaker::{AddPath, Export, Family, Listen, Mode, Neighbour, Origination, Speaker};
 
@@ -88,14 +89,23 @@ fn config(host: &Host, speaker: &Speaker) -> Result<String> {
         Listen::Never => writeln!(text, "listen on 127.0.0.1")?,
     }
     for origination in &speaker.originate {
-        writeln!(text, "{}", network(origination)?)?;
+        writeln!(text, "{}", network(host, speaker, origination)?)?;
     }
     for neighbour in &speaker.neighbours {
-        text.push_str(&neighbour_config(neighbour)?);
+        text.push_str(&neighbour_config(speaker, neighbour)?);
     }
     writeln!(text, "allow from any\nallow to any")?;
     for neighbour in &speaker.neighbours {
         let address = neighbour.address;
+        let other = other_family(address);
+        if kernel::own_address(host.namespace(), address, other)?.is_some() {
+            let inet = if other == Family::Ipv4 {
+                "inet"
+            } else {
+                "inet6"
+            };
+            writeln!(text, "match to {address} {inet} set nexthop no-modify")?;
+        }
         if neighbour.next_hop_self {
             writeln!(text, "match to {address} set nexthop self")?;
         }
@@ -107,9 +117,26 @@ fn config(host: &Host, speaker: &Speaker) -> Result<String> {
     Ok(text)
 }
 
-fn network(origination: &Origination) -> Result<String> {
+fn other_family(address: IpAddr) -> Family {
+    match address {
+        IpAddr::V4(_) => Family::Ipv6,
+        IpAddr::V6(_) => Family::Ipv4,
+    }
+}
+
+fn network(host: &Host, speaker: &Speaker, origination: &Origination) -> Result<String> {
     let mut text = format!("network {}", origination.prefix);
     let mut set = String::new();
+    // This version takes the next hop of the other family than the session's from the loopback interface.
+    let family = Family::of(origination.prefix);
+    let neighbours = speaker.neighbours.iter();
+    if let Some(neighbour) = neighbours
+        .filter(|neighbour| other_family(neighbour.address) == family)
+        .last()
+        && let Some(own) = kernel::own_address(host.namespace(), neighbour.address, family)?
+    {
+        write!(set, "nexthop {own} ")?;
+    }
     for community in &origination.communities {
         write!(set, "community {community} ")?;
     }
@@ -128,7 +155,7 @@ fn network(origination: &Origination) -> Result<String> {
     Ok(text)
 }
 
-fn neighbour_config(neighbour: &Neighbour) -> Result<String> {
+fn neighbour_config(speaker: &Speaker, neighbour: &Neighbour) -> Result<String> {
     ensure!(
         neighbour.password.is_none(),
         "OpenBGPD on Linux has no TCP-MD5"
@@ -142,8 +169,9 @@ fn neighbour_config(neighbour: &Neighbour) -> Result<String> {
     if let Some(port) = neighbour.port {
         writeln!(text, "  port {port}")?;
     }
-    if let Some(hops) = neighbour.multihop {
-        writeln!(text, "  multihop {hops}")?;
+    // Only to neighbours that are farther away it sends a next hop of our choice: so to it each one is.
+    if neighbour.asn != speaker.asn {
+        writeln!(text, "  multihop {}", neighbour.multihop.unwrap_or(2))?;
     }
     if neighbour.mode == Mode::Passive {
         writeln!(text, "  passive")?;

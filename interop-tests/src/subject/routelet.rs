@@ -147,7 +147,7 @@ fn object(kind: &str, name: &str, spec: Value) -> Value {
 fn node(host: &Host) -> Result<Value> {
     let addresses: Vec<Value> = kernel::addresses(host.namespace())?
         .into_iter()
-        .map(|address| json!({"type": "InternalIP", "address": address.addr()}))
+        .map(|one| json!({"type": "InternalIP", "address": one.address.addr()}))
         .collect();
     Ok(json!({
         "apiVersion": "v1",
