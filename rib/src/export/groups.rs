@@ -1,30 +1,47 @@
-//! The update groups of all peers.
+//! The update groups of all peers, and what drives them.
 
+use std::collections::BTreeMap;
+
+use bgp::types::{BgpIdentifier, Family};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
-use bgp::types::Family;
-
-use super::marks::Dirty;
+use super::group::Group;
+use super::key::GroupKey;
+use super::marks::{Dirty, Marks};
+use super::rules::DigestSeed;
 use super::view::family_index;
 use super::{LocRib, Progress, Slot, Transport};
 use crate::peer::{PeerConfig, PeerId, SessionInfo};
 
-/// Adj-RIB-Out of all peers.
+/// The least that a round of a flush is worth, so that rounds do not cost more than what they do.
+const MIN_ROUND: usize = 64;
+
+/// Adj-RIB-Out of all peers whose sessions are up.
+///
+/// What always holds: every peer is a member of exactly one group, whose key is the peer's, and no group is without
+/// members. A slot is named by [`UpdateGroups::take_retired`] only when no group has told anybody of it any more.
 #[derive(Debug, Default)]
 pub struct UpdateGroups {
     peers: HashMap<PeerId, Peer, RandomState>,
-    /// Slots whose best route changed since they were last staged, one set per family.
-    dirty: [Dirty; 2],
-    /// Slots found empty when staged, and told to nobody any more.
-    retired: Vec<(Family, Slot)>,
+    groups: BTreeMap<u32, Group>,
+    next_group: u32,
+    cluster_id: Option<BgpIdentifier>,
+    seed: DigestSeed,
     gate_open: bool,
+    /// Slots whose best route changed since they were last staged, one set per family. Bounded by the tables.
+    dirty: [Dirty; 2],
+    /// Slots found empty that a member which is behind must still hear of.
+    held: [Marks; 2],
+    /// Slots found empty that nobody has to be told of any more.
+    retired: Vec<(Family, Slot)>,
 }
 
 #[derive(Debug)]
 struct Peer {
     config: PeerConfig,
     session: SessionInfo,
+    group: u32,
 }
 
 impl UpdateGroups {
@@ -33,64 +50,306 @@ impl UpdateGroups {
         Self::default()
     }
 
-    /// A session came up. The peer gets an initial dump and End-of-RIB for each family.
+    /// Our cluster ID as a route reflector. Before it is set, it is our BGP identifier of each session.
+    pub fn set_cluster_id(&mut self, cluster_id: BgpIdentifier) {
+        if self.cluster_id == Some(cluster_id) {
+            return;
+        }
+        self.cluster_id = Some(cluster_id);
+        let peers: Vec<PeerId> = self.peers.keys().copied().collect();
+        for peer in peers {
+            self.regroup(peer);
+        }
+    }
+
+    /// A session came up. The peer gets an initial dump and End-of-RIB for each family, once the gate is open.
     pub fn peer_up(&mut self, peer: PeerId, config: &PeerConfig, session: &SessionInfo) {
-        let (config, session) = (config.clone(), session.clone());
-        self.peers.insert(peer, Peer { config, session });
+        self.peer_down(peer);
+        let key = GroupKey::new(config, session, self.cluster_id);
+        let number = self.find(&key).unwrap_or_else(|| {
+            let group = Group::new(key, self.gate_open);
+            self.add(group)
+        });
+        if let Some(group) = self.groups.get_mut(&number) {
+            let enhanced = session.negotiated.enhanced_route_refresh;
+            group.join(peer, session.remote_address, enhanced);
+        }
+        let up = Peer {
+            config: config.clone(),
+            session: session.clone(),
+            group: number,
+        };
+        self.peers.insert(peer, up);
     }
 
     /// The intent changed for a peer. Only differences go out. Ignored if its session is not up.
     pub fn configure(&mut self, peer: PeerId, config: &PeerConfig) {
-        if let Some(peer) = self.peers.get_mut(&peer) {
-            peer.config = config.clone();
+        if let Some(up) = self.peers.get_mut(&peer) {
+            up.config = config.clone();
+            self.regroup(peer);
         }
     }
 
-    /// A session went down: whatever is on its way to the peer is forgotten.
+    /// A session went down: whatever was on its way to the peer is forgotten. Ignored if it is not up.
     pub fn peer_down(&mut self, peer: PeerId) {
-        self.peers.remove(&peer);
+        let Some(down) = self.peers.remove(&peer) else {
+            return;
+        };
+        if let Some(group) = self.groups.get_mut(&down.group) {
+            group.leave(peer);
+            if group.members.is_empty() {
+                self.groups.remove(&down.group);
+            }
+        }
     }
 
     /// The start gate opens, for good: dumps begin.
     pub fn open_gate(&mut self) {
-        self.gate_open = true;
+        if !self.gate_open {
+            self.gate_open = true;
+            self.groups.values_mut().for_each(Group::restart_walks);
+        }
+    }
+
+    /// Whether the start gate is open.
+    pub const fn is_gate_open(&self) -> bool {
+        self.gate_open
     }
 
     /// What there is to tell of a slot changed: its best route, that route's attributes, or that there is one at all.
+    ///
+    /// Cheap, and may be said as often as it happens: the state at the next flush is what counts.
     pub fn changed(&mut self, family: Family, slot: Slot) {
         if let Some(index) = family_index(family) {
             self.dirty[index].insert(slot);
         }
     }
 
-    /// Does up to about `budget` steps (prefixes staged or walked) of what is due, and hands the bytes over.
+    /// The peer asked to hear a family again (RFC 2918).
+    pub fn refresh(&mut self, peer: PeerId, family: Family) {
+        let group = self.peers.get(&peer).map(|up| up.group);
+        let group = group.and_then(|group| self.groups.get_mut(&group));
+        if let (Some(group), Some(index)) = (group, family_index(family)) {
+            group.refresh(peer, index);
+        }
+    }
+
+    /// The peer's queue has room again, after [`Transport::send`] said [`Full`](super::Full).
+    pub fn writable(&mut self, peer: PeerId) {
+        let group = self.peers.get(&peer).map(|up| up.group);
+        let group = group.and_then(|group| self.groups.get_mut(&group));
+        if let Some(member) = group.and_then(|group| group.members.get_mut(&peer)) {
+            member.blocked = false;
+        }
+    }
+
+    /// Does what is due, and hands the bytes over: changed slots first, then walks, then members that are behind.
+    ///
+    /// Looks at about `budget` slots, each once per group that is concerned. The more at once, the better the packing:
+    /// some thousands take a few milliseconds.
     pub fn flush<L: LocRib, T: Transport>(
         &mut self,
         loc_rib: &L,
-        _transport: &mut T,
+        transport: &mut T,
         budget: usize,
     ) -> Progress {
-        let mut slots = Vec::new();
-        for family in Family::ALL {
-            let Some(index) = family_index(family) else {
-                continue;
-            };
-            self.dirty[index].take(budget, &mut slots);
-            let empty = slots
-                .iter()
-                .filter(|slot| loc_rib.best(family, **slot).is_none());
-            self.retired.extend(empty.map(|slot| (family, *slot)));
-        }
-        if self.dirty.iter().all(Dirty::is_empty) {
-            Progress::Done
-        } else {
-            Progress::More
-        }
+        let mut left = budget.max(1);
+        let progress = loop {
+            // Half of what is left to each kind of work: none can starve another.
+            let round = (left / 2).max(MIN_ROUND);
+            let mut done = self.stage_dirty(loc_rib, transport, round);
+            if self.gate_open {
+                done += self.walk(loc_rib, transport, round);
+                done += self.catch_up(loc_rib, transport, round);
+                let settled = self.dirty.each_ref().map(Dirty::is_empty);
+                for group in self.groups.values_mut() {
+                    done += group.settle(transport, settled);
+                }
+            }
+            if done == 0 {
+                break Progress::Done;
+            }
+            left = left.saturating_sub(done);
+            if left == 0 {
+                break Progress::More;
+            }
+        };
+        self.groups.values_mut().for_each(Group::end_flush);
+        self.retire();
+        progress
     }
 
     /// Slots that were found empty and that nobody has to be told of any more: their entries may be freed, unless
     /// they have a path again.
     pub fn take_retired(&mut self) -> Vec<(Family, Slot)> {
         std::mem::take(&mut self.retired)
+    }
+
+    fn stage_dirty<L: LocRib, T: Transport>(
+        &mut self,
+        loc_rib: &L,
+        transport: &mut T,
+        budget: usize,
+    ) -> usize {
+        let mut done = 0;
+        let mut slots = Vec::new();
+        for (index, family) in Family::ALL.into_iter().enumerate() {
+            if self.dirty[index].is_empty() {
+                continue;
+            }
+            let share = (budget / self.groups.len().max(1)).max(MIN_ROUND);
+            self.dirty[index].take(share, &mut slots);
+            done += slots.len() * self.groups.len().max(1);
+            if self.gate_open {
+                for group in self.groups.values_mut() {
+                    for slot in &slots {
+                        group.stage(loc_rib, (index, family), *slot, &self.seed);
+                    }
+                    group.deliver_to_stream(loc_rib, (index, family), transport);
+                }
+            }
+            for slot in &slots {
+                if loc_rib.best(family, *slot).is_none() {
+                    self.held[index].insert(*slot);
+                }
+            }
+        }
+        done
+    }
+
+    fn walk<L: LocRib, T: Transport>(
+        &mut self,
+        loc_rib: &L,
+        transport: &mut T,
+        budget: usize,
+    ) -> usize {
+        let mut done = 0;
+        for group in self.groups.values_mut() {
+            for family in Family::ALL.into_iter().enumerate() {
+                if done < budget {
+                    done += group.walk(loc_rib, family, budget - done, &self.seed);
+                    group.deliver_to_stream(loc_rib, family, transport);
+                }
+            }
+        }
+        done
+    }
+
+    fn catch_up<L: LocRib, T: Transport>(
+        &mut self,
+        loc_rib: &L,
+        transport: &mut T,
+        budget: usize,
+    ) -> usize {
+        let mut done = 0;
+        for group in self.groups.values_mut() {
+            for (index, family) in Family::ALL.into_iter().enumerate() {
+                if done < budget {
+                    done += group.catch_up(
+                        loc_rib,
+                        (index, family),
+                        transport,
+                        budget - done,
+                        &mut self.dirty[index],
+                        &self.seed,
+                    );
+                }
+            }
+        }
+        done
+    }
+
+    /// Lets those empty slots go that no member which is behind must hear of.
+    fn retire(&mut self) {
+        let waiting = self.groups.values().filter(|group| group.has_behind());
+        let waiting: Vec<&Group> = waiting.collect();
+        for (index, family) in Family::ALL.into_iter().enumerate() {
+            let mut at = Slot(0);
+            while let Some(slot) = self.held[index].next_from(at) {
+                at = Slot(slot.0 + 1);
+                let waited_for = waiting.iter().any(|group| group.holds(index, slot));
+                // What is dirty again is looked at, and held or let go, once more.
+                if self.dirty[index].contains(slot) || !waited_for {
+                    self.held[index].remove(slot);
+                    if !waited_for && !self.dirty[index].contains(slot) {
+                        self.retired.push((family, slot));
+                    }
+                }
+            }
+        }
+    }
+
+    fn find(&self, key: &GroupKey) -> Option<u32> {
+        let found = self.groups.iter().find(|(_, group)| group.key == *key);
+        found.map(|(number, _)| *number)
+    }
+
+    fn add(&mut self, group: Group) -> u32 {
+        let number = self.next_group;
+        self.next_group += 1;
+        self.groups.insert(number, group);
+        number
+    }
+
+    /// Moves a peer to the group of its key, without telling it anything twice.
+    fn regroup(&mut self, peer: PeerId) {
+        let Some(up) = self.peers.get(&peer) else {
+            return;
+        };
+        let from = up.group;
+        let key = GroupKey::new(&up.config, &up.session, self.cluster_id);
+        let Some(mut old) = self.groups.remove(&from) else {
+            return;
+        };
+        if old.key == key {
+            self.groups.insert(from, old);
+            return;
+        }
+        let to = match self.find(&key) {
+            Some(to) => to,
+            None if old.members.len() == 1 => {
+                old.rekey(key);
+                if self.gate_open {
+                    old.restart_walks();
+                }
+                self.groups.insert(from, old);
+                return;
+            }
+            None => {
+                let mut group = old.fork(key);
+                if self.gate_open {
+                    group.restart_walks();
+                }
+                self.add(group)
+            }
+        };
+        if let Some(group) = self.groups.get_mut(&to) {
+            group.take_over(peer, &mut old);
+        }
+        if !old.members.is_empty() {
+            self.groups.insert(from, old);
+        }
+        if let Some(up) = self.peers.get_mut(&peer) {
+            up.group = to;
+        }
+    }
+
+    /// The group of a peer whose session is up, for questions.
+    pub(super) fn group_of(&self, peer: PeerId) -> Option<&Group> {
+        self.groups.get(&self.peers.get(&peer)?.group)
+    }
+
+    pub(super) fn number_of(&self, peer: PeerId) -> Option<u32> {
+        Some(self.peers.get(&peer)?.group)
+    }
+
+    /// What the digests of what was told are made with.
+    pub(super) const fn seed(&self) -> &DigestSeed {
+        &self.seed
+    }
+
+    /// How many groups there are.
+    pub fn group_count(&self) -> usize {
+        self.groups.len()
     }
 }

@@ -10,7 +10,7 @@ pub(super) struct Marks {
 }
 
 impl Marks {
-    /// How many slots are marked.
+    #[cfg(test)]
     pub(super) const fn len(&self) -> usize {
         self.len
     }
@@ -90,6 +90,10 @@ impl Dirty {
 
     pub(super) const fn is_empty(&self) -> bool {
         self.queue.is_empty()
+    }
+
+    pub(super) fn contains(&self, slot: Slot) -> bool {
+        self.marks.contains(slot)
     }
 
     /// Takes up to so many slots out, oldest first.

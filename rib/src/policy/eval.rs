@@ -11,7 +11,6 @@ use std::sync::Arc;
 
 use bgp::types::{Asn, NextHop};
 use bgp::wire::PathAttributes;
-use bgp::wire::attribute::{AsPath, AsPathSegment, AsPathSegmentKind};
 use ipnet::IpNet;
 use smallvec::SmallVec;
 
@@ -183,13 +182,12 @@ impl Matches {
             && any(&self.as_path_contains, |asn| {
                 path.segments.iter().any(|s| s.asns.contains(asn))
             })
-            && any(&self.origin_asns, |asn| origin_asn(path) == Some(*asn))
-            && any(&self.neighbour_asns, |asn| {
-                neighbour_asn(path) == Some(*asn)
-            })
+            // RFC 6811 section 2: a path that ends in an AS_SET has no single origin, so no number matches it.
+            && any(&self.origin_asns, |asn| path.origin_as() == Some(*asn))
+            && any(&self.neighbour_asns, |asn| path.first_as() == Some(*asn))
             && self
                 .as_path_length
-                .is_none_or(|(min, max)| (min..=max).contains(&path_length(path)))
+                .is_none_or(|(min, max)| (min..=max).contains(&path.length()))
             && any(&self.next_hops, |net| within(net, next_hop.address()))
             && any(&self.origins, |origin| attributes.origin == Some(*origin))
     }
@@ -202,41 +200,6 @@ fn any<T>(conditions: &[T], holds: impl Fn(&T) -> bool) -> bool {
 
 fn within(net: &IpNet, address: IpAddr) -> bool {
     net.contains(&address)
-}
-
-/// The AS that originated the route: the last one of the path, if it ends in a sequence.
-///
-/// A path that ends in an AS_SET has no single origin (RFC 6811 section 2: NONE), so no number matches it.
-fn origin_asn(path: &AsPath) -> Option<Asn> {
-    let last = path.segments.last()?;
-    (last.kind == AsPathSegmentKind::Sequence)
-        .then(|| last.asns.last().copied())
-        .flatten()
-}
-
-/// The neighbouring AS: the first one of a path that begins with a sequence (RFC 4271 section 9.1.2.2 c).
-fn neighbour_asn(path: &AsPath) -> Option<Asn> {
-    let first = path.segments.iter().find(|s| {
-        !matches!(
-            s.kind,
-            AsPathSegmentKind::ConfedSequence | AsPathSegmentKind::ConfedSet
-        )
-    })?;
-    (first.kind == AsPathSegmentKind::Sequence)
-        .then(|| first.asns.first().copied())
-        .flatten()
-}
-
-/// The length that the decision process counts: a set is 1 (RFC 4271 section 9.1.2.2 a), confederations are 0 (RFC 5065).
-fn path_length(path: &AsPath) -> u32 {
-    path.segments
-        .iter()
-        .map(|segment| match segment.kind {
-            AsPathSegmentKind::Sequence => segment.asns.len() as u32,
-            AsPathSegmentKind::Set => 1,
-            AsPathSegmentKind::ConfedSequence | AsPathSegmentKind::ConfedSet => 0,
-        })
-        .sum()
 }
 
 impl Rule {
@@ -301,7 +264,7 @@ impl Set {
             &mut attributes.extended_communities,
             &self.add_extended_communities,
         );
-        prepend(&mut attributes.as_path, own, usize::from(self.prepend));
+        attributes.as_path.prepend(own, usize::from(self.prepend));
     }
 }
 
@@ -313,22 +276,4 @@ pub(crate) fn unite<T: Copy + Ord>(list: &mut Vec<T>, more: &[T]) {
     list.extend_from_slice(more);
     list.sort_unstable();
     list.dedup();
-}
-
-/// Puts an AS in front of a path, so many times (RFC 4271 section 5.1.2). Segments hold at most 255 numbers.
-pub(crate) fn prepend(path: &mut AsPath, asn: Asn, times: usize) {
-    for _ in 0..times {
-        match path.segments.first_mut() {
-            Some(first) if first.kind == AsPathSegmentKind::Sequence && first.asns.len() < 255 => {
-                first.asns.insert(0, asn);
-            }
-            _ => path.segments.insert(
-                0,
-                AsPathSegment {
-                    kind: AsPathSegmentKind::Sequence,
-                    asns: vec![asn],
-                },
-            ),
-        }
-    }
 }

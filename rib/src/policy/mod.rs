@@ -26,6 +26,7 @@ mod eval;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use eval::unite;
 pub use eval::{Accepted, Chain, RuleRef, Signature, Verdict};
 
 /// A named list of rules.

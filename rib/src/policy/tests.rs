@@ -333,18 +333,6 @@ fn a_weight_alone_leaves_the_attributes_shared() {
 }
 
 #[test]
-fn rfc4271_5_1_2_a_full_segment_is_not_made_longer() {
-    let mut long = sequence(&[7; 255]);
-    eval::prepend(&mut long, OWN, 2);
-    assert_eq!(long.segments.len(), 2);
-    assert_eq!(long.segments[0].asns, [OWN, OWN]);
-    let mut set_first = path(&[(AsPathSegmentKind::Set, &[1, 2])]);
-    eval::prepend(&mut set_first, OWN, 1);
-    assert_eq!(set_first.segments[0].asns, [OWN]);
-    assert_eq!(set_first.segments[1].kind, AsPathSegmentKind::Set);
-}
-
-#[test]
 fn prefixes_with_one_signature_get_one_verdict() {
     let in_range = |text: &str, min, max| Matches {
         prefixes: vec![range(text, min, max)],

@@ -1,0 +1,152 @@
+//! Split horizon, derived: which members of a group are not told what the others are.
+//!
+//! A route is not told to the peer that it came from, nor to the peer that is its next hop (RFC 4271 5.1.3): at most two
+//! peers. A group has few such pairs, so a told slot holds the pair's number, and each pair counts its slots: that is how
+//! a peer's count is known without a walk, and when a number is free again.
+
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+
+use crate::peer::PeerId;
+
+/// The peers that are not told a route. Ascending, so that equal sets are equal values.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Excluded([Option<PeerId>; 2]);
+
+impl Excluded {
+    /// The source of a route, if it is learned, and the peer that is its next hop, if there is one.
+    pub(super) fn new(source: Option<PeerId>, next_hop: Option<PeerId>) -> Self {
+        let next_hop = next_hop.filter(|peer| Some(*peer) != source);
+        let mut peers = [source, next_hop];
+        peers.sort_unstable();
+        Self(peers)
+    }
+
+    pub(super) fn contains(&self, peer: PeerId) -> bool {
+        self.0.contains(&Some(peer))
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = PeerId> {
+        self.0.into_iter().flatten()
+    }
+
+    /// Those of the peers that `keep` says.
+    pub(super) fn filter(&self, keep: impl Fn(PeerId) -> bool) -> Self {
+        let [a, b] = self.0.map(|peer| peer.filter(|peer| keep(*peer)));
+        let mut peers = [a, b];
+        peers.sort_unstable();
+        Self(peers)
+    }
+}
+
+/// The number of a pair in its group; 0 is nobody.
+pub(super) type ExclusionId = u32;
+
+#[derive(Clone, Debug, Default)]
+struct Pair {
+    excluded: Excluded,
+    /// Told slots with this pair, per family.
+    slots: [u32; 2],
+}
+
+/// The pairs of one group.
+#[derive(Clone, Debug)]
+pub(super) struct Exclusions {
+    pairs: Vec<Pair>,
+    numbers: HashMap<Excluded, ExclusionId, RandomState>,
+    free: Vec<ExclusionId>,
+}
+
+impl Default for Exclusions {
+    fn default() -> Self {
+        Self {
+            pairs: vec![Pair::default()],
+            numbers: HashMap::default(),
+            free: Vec::new(),
+        }
+    }
+}
+
+impl Exclusions {
+    /// The number of a pair, counting one more told slot of a family for it.
+    pub(super) fn acquire(&mut self, excluded: Excluded, family: usize) -> ExclusionId {
+        if excluded == Excluded::default() {
+            return 0;
+        }
+        let (pairs, free) = (&mut self.pairs, &mut self.free);
+        let id = *self.numbers.entry(excluded).or_insert_with(|| {
+            let pair = Pair {
+                excluded,
+                slots: [0; 2],
+            };
+            match free.pop() {
+                Some(id) => {
+                    pairs[id as usize] = pair;
+                    id
+                }
+                None => {
+                    pairs.push(pair);
+                    pairs.len() as u32 - 1
+                }
+            }
+        });
+        self.pairs[id as usize].slots[family] += 1;
+        id
+    }
+
+    /// One told slot less.
+    pub(super) fn release(&mut self, id: ExclusionId, family: usize) {
+        if id == 0 {
+            return;
+        }
+        let pair = &mut self.pairs[id as usize];
+        pair.slots[family] -= 1;
+        if pair.slots == [0; 2] {
+            self.numbers.remove(&pair.excluded);
+            self.free.push(id);
+        }
+    }
+
+    /// The peers of a number that is in use.
+    pub(super) fn resolve(&self, id: ExclusionId) -> Excluded {
+        if id == 0 {
+            return Excluded::default();
+        }
+        self.pairs[id as usize].excluded
+    }
+
+    /// How many told slots of a family a peer is excluded from.
+    pub(super) fn slots_without(&self, peer: PeerId, family: usize) -> usize {
+        self.numbers
+            .iter()
+            .filter(|(excluded, _)| excluded.contains(peer))
+            .map(|(_, id)| self.pairs[*id as usize].slots[family] as usize)
+            .sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_pair_is_a_set_and_its_number_is_free_when_its_last_slot_goes() {
+        let (a, b) = (Some(PeerId(1)), Some(PeerId(2)));
+        assert_eq!(Excluded::new(a, b), Excluded::new(b, a));
+        assert_eq!(Excluded::new(a, a), Excluded::new(a, None));
+        let mut exclusions = Exclusions::default();
+        assert_eq!(exclusions.acquire(Excluded::default(), 0), 0);
+        let ab = exclusions.acquire(Excluded::new(a, b), 0);
+        assert_eq!(exclusions.acquire(Excluded::new(b, a), 1), ab);
+        let only_b = exclusions.acquire(Excluded::new(b, None), 0);
+        assert_ne!(ab, only_b);
+        assert_eq!(exclusions.slots_without(PeerId(2), 0), 2);
+        assert_eq!(exclusions.slots_without(PeerId(1), 0), 1);
+        exclusions.release(ab, 0);
+        assert_eq!(exclusions.resolve(ab), Excluded::new(a, b));
+        exclusions.release(ab, 1);
+        assert_eq!(exclusions.slots_without(PeerId(1), 0), 0);
+        assert_eq!(exclusions.acquire(Excluded::new(a, None), 0), ab);
+    }
+}

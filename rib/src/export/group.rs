@@ -1,0 +1,628 @@
+//! One update group: stages changes, encodes them once, hands them to its members.
+//!
+//! The *stream* is what all members hear at once. What it has told of each slot is in `told`. Members that joined late,
+//! asked for a refresh, or whose queue was full are *behind*: they have marks on the slots that they must hear of, and
+//! [`Group::catch_up`] tells them what the stream has told, until no mark is left. Members that must hear of the same slots
+//! share that work too.
+//!
+//! What always holds between two steps: a member in the stream has been told exactly `told` (but for what it is excluded
+//! from); a member behind, exactly `told` of every slot without a mark.
+
+use std::net::IpAddr;
+
+use bgp::types::Family;
+use bgp::wire::{RouteRefresh, RouteRefreshSubtype, UpdateEncoder};
+use bytes::Bytes;
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use smallvec::SmallVec;
+
+use super::exclusion::{Excluded, Exclusions};
+use super::key::GroupKey;
+use super::marks::Dirty;
+use super::member::{Behind, Member, MemberFamily, Refresh};
+use super::pack::{Audience, Buckets};
+use super::rules::{Digest, DigestSeed, Exported};
+use super::told::{Told, ToldSlots};
+use super::{Best, Full, LocRib, MAX_BATCH, Slot, Suppressed, Transport};
+use crate::attrs::AttrId;
+use crate::peer::{PeerId, PeerKind};
+use crate::policy::Signature;
+
+/// Slots that one round of catching up stages together: enough for good packing, little enough to be quick.
+const CATCH_UP_ROUND: usize = 4096;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub(super) key: GroupKey,
+    encoder: UpdateEncoder,
+    pub(super) members: HashMap<PeerId, Member, RandomState>,
+    /// Members by the address of their session. Several may share one; then one of them is here.
+    addresses: HashMap<IpAddr, PeerId, RandomState>,
+    exclusions: Exclusions,
+    pub(super) families: [FamilyOut; 2],
+    scratch: Scratch,
+}
+
+/// What the stream has told of one family.
+#[derive(Clone, Debug, Default)]
+pub(super) struct FamilyOut {
+    pub(super) told: ToldSlots,
+    /// All slots from here on are to be staged again; `None`: no walk is under way.
+    pub(super) walk: Option<Slot>,
+}
+
+/// What verdicts are kept by within a flush. The family, because IPv4 and IPv6 routes can share attributes and next hop
+/// (RFC 8950); for routes of internal peers also the source, whose identifier may become ORIGINATOR_ID.
+type VerdictKey = (AttrId, Family, Option<PeerId>, Signature);
+
+/// Kept from step to step of one flush: within it attribute numbers do not change their meaning.
+#[derive(Debug, Default)]
+struct Scratch {
+    verdicts: HashMap<VerdictKey, Result<u32, Suppressed>, RandomState>,
+    exported: Vec<Exported>,
+    buckets: Buckets,
+}
+
+impl Group {
+    /// A group without members that was told nothing. `walk`: whether it begins to be.
+    pub(super) fn new(key: GroupKey, walk: bool) -> Self {
+        let mut group = Self {
+            encoder: UpdateEncoder::new(key.codec),
+            key,
+            members: HashMap::default(),
+            addresses: HashMap::default(),
+            exclusions: Exclusions::default(),
+            families: Default::default(),
+            scratch: Scratch::default(),
+        };
+        if walk {
+            group.restart_walks();
+        }
+        group
+    }
+
+    /// A group with another key whose future members have been told what this one's were.
+    pub(super) fn fork(&self, key: GroupKey) -> Self {
+        Self {
+            exclusions: self.exclusions.clone(),
+            families: self.families.clone(),
+            ..Self::new(key, false)
+        }
+    }
+
+    /// Changes the key: what was told stays told until the walk has compared it.
+    pub(super) fn rekey(&mut self, key: GroupKey) {
+        if key.codec != self.key.codec {
+            self.encoder = UpdateEncoder::new(key.codec);
+        }
+        self.key = key;
+    }
+
+    /// Stages every slot again, in steps of `walk`.
+    pub(super) fn restart_walks(&mut self) {
+        for family in &mut self.families {
+            family.walk = Some(Slot(0));
+        }
+    }
+
+    /// A peer without a history joins: it has to hear all that was told.
+    pub(super) fn join(&mut self, peer: PeerId, address: IpAddr, enhanced_refresh: bool) {
+        let mut member = Member {
+            address,
+            enhanced_refresh,
+            behind: None,
+            blocked: false,
+            families: Default::default(),
+            receiving: false,
+        };
+        for (index, family) in Family::ALL.into_iter().enumerate() {
+            member.families[index].end_of_rib = self.key.codec.family(family).is_some();
+            let told = &self.families[index].told;
+            if !told.is_empty() {
+                member.fall_behind(index, told.iter().map(|(slot, _)| slot));
+            }
+        }
+        self.insert(peer, member);
+    }
+
+    /// A peer moves here from a group: it has to hear the difference.
+    pub(super) fn take_over(&mut self, peer: PeerId, from: &mut Self) {
+        let Some(mut member) = from.leave(peer) else {
+            return;
+        };
+        for index in 0..member.families.len() {
+            let end = from.families[index]
+                .told
+                .end()
+                .max(self.families[index].told.end());
+            let differs = (0..end).map(Slot).filter(|slot| {
+                from.told_to(peer, index, *slot) != self.told_to(peer, index, *slot)
+            });
+            let mut differs = differs.peekable();
+            if differs.peek().is_some() {
+                member.fall_behind(index, differs);
+            }
+        }
+        self.insert(peer, member);
+    }
+
+    fn insert(&mut self, peer: PeerId, member: Member) {
+        self.addresses.insert(member.address, peer);
+        self.members.insert(peer, member);
+    }
+
+    pub(super) fn leave(&mut self, peer: PeerId) -> Option<Member> {
+        let member = self.members.remove(&peer)?;
+        if self.addresses.get(&member.address) == Some(&peer) {
+            self.addresses.remove(&member.address);
+        }
+        Some(member)
+    }
+
+    /// What the stream has told a peer of a slot.
+    fn told_to(&self, peer: PeerId, family: usize, slot: Slot) -> Option<Digest> {
+        let told = self.families[family].told.get(slot)?;
+        let excluded = self.exclusions.resolve(told.exclusion);
+        (!excluded.contains(peer)).then_some(told.digest)
+    }
+
+    /// How many prefixes of a family the stream has told a peer.
+    pub(super) fn count(&self, peer: PeerId, family: usize) -> usize {
+        self.families[family].told.len() - self.exclusions.slots_without(peer, family)
+    }
+
+    /// A peer wants to hear a family again.
+    pub(super) fn refresh(&mut self, peer: PeerId, family: usize) {
+        let Some(member) = self.members.get_mut(&peer) else {
+            return;
+        };
+        if self.key.codec.family(Family::ALL[family]).is_none() {
+            return;
+        }
+        match member.families[family].refresh {
+            Refresh::None => member.families[family].refresh = Refresh::Wanted,
+            Refresh::Wanted => {}
+            // Everything once more; the refresh that runs ends after it.
+            Refresh::Running => {
+                let told = &self.families[family].told;
+                member.fall_behind(family, told.iter().map(|(slot, _)| slot));
+            }
+        }
+    }
+
+    /// What the members are told of a slot, as a number in `scratch.exported`, and who is not.
+    fn evaluate<L: LocRib>(
+        &mut self,
+        loc_rib: &L,
+        family: Family,
+        slot: Slot,
+        seed: &DigestSeed,
+    ) -> Result<(u32, Excluded), Suppressed> {
+        let best = loc_rib.best(family, slot).ok_or(Suppressed::NoRoute)?;
+        let Scratch {
+            verdicts, exported, ..
+        } = &mut self.scratch;
+        let (number, source) = match best {
+            Best::Originated(originated) => {
+                exported.push(self.key.originated(originated, seed)?);
+                (exported.len() as u32 - 1, None)
+            }
+            Best::Learned { peer, attributes } => {
+                let prefix = loc_rib.prefix(family, slot).ok_or(Suppressed::NoRoute)?;
+                let from = loc_rib.source(peer);
+                let by = (from.kind != PeerKind::External).then_some(peer);
+                let signature = self.key.export.signature(prefix);
+                let key = (attributes, family, by, signature);
+                let verdict = verdicts.entry(key).or_insert_with(|| {
+                    let route = loc_rib.route_attributes(attributes);
+                    let told = self.key.learned(prefix, route, from, seed)?;
+                    exported.push(told);
+                    Ok(exported.len() as u32 - 1)
+                });
+                ((*verdict)?, Some(peer))
+            }
+        };
+        let excluded = self.excluded(&self.scratch.exported[number as usize], source);
+        Ok((number, excluded))
+    }
+
+    /// Who is not told a route: its source, and the member that is its next hop.
+    pub(super) fn excluded(&self, told: &Exported, source: Option<PeerId>) -> Excluded {
+        let owner = told
+            .third_party
+            .then(|| self.addresses.get(&told.next_hop.address()).copied())
+            .flatten();
+        Excluded::new(source, owner)
+    }
+
+    /// Compares what is to be told of a slot with what was, and stages the difference for the stream.
+    pub(super) fn stage<L: LocRib>(
+        &mut self,
+        loc_rib: &L,
+        family: (usize, Family),
+        slot: Slot,
+        seed: &DigestSeed,
+    ) {
+        let (index, family) = family;
+        let new = self.evaluate(loc_rib, family, slot, seed).ok();
+        let old = self.families[index].told.get(slot);
+        if new.is_none() && old.is_none() {
+            return;
+        }
+        let old = old.map(|told| (told, self.exclusions.resolve(told.exclusion)));
+        let new = new.map(|(number, excluded)| {
+            let digest = self.scratch.exported[number as usize].digest;
+            (number, digest, excluded)
+        });
+        let same = match (&old, &new) {
+            (Some((told, before)), Some((_, digest, after))) => {
+                if told.digest == *digest && before == after {
+                    return;
+                }
+                told.digest == *digest
+            }
+            _ => false,
+        };
+        // What was released first might be taken again by the same pair.
+        let told = new.map(|(_, digest, excluded)| Told {
+            digest,
+            exclusion: self.exclusions.acquire(excluded, index),
+        });
+        if let Some((told, _)) = &old {
+            self.exclusions.release(told.exclusion, index);
+        }
+        self.families[index].told.set(slot, told);
+        for member in self.members.values_mut() {
+            member.mark_if_behind(index, slot);
+        }
+
+        let members = &self.members;
+        let receiving = |excluded: Excluded| {
+            excluded.filter(|peer| members.get(&peer).is_some_and(Member::is_in_stream))
+        };
+        let before = old.map(|(_, excluded)| receiving(excluded));
+        let buckets = &mut self.scratch.buckets;
+        match (before, new) {
+            (Some(before), None) => buckets.withdraw(Audience::AllBut(before), slot),
+            (before, Some((number, digest, after))) => {
+                let after = receiving(after);
+                if same {
+                    // Only who hears of it changed: the new source gets a withdrawal, the old one the route.
+                    let before = before.unwrap_or_default();
+                    for peer in before.iter().filter(|peer| !after.contains(*peer)) {
+                        buckets.announce(digest, number, Audience::Only(peer), slot);
+                    }
+                } else {
+                    buckets.announce(digest, number, Audience::AllBut(after), slot);
+                }
+                if let Some(before) = before {
+                    for peer in after.iter().filter(|peer| !before.contains(*peer)) {
+                        buckets.withdraw(Audience::Only(peer), slot);
+                    }
+                }
+            }
+            (None, None) => {}
+        }
+    }
+
+    /// Goes on with the walk of a family. Returns how many slots it looked at.
+    pub(super) fn walk<L: LocRib>(
+        &mut self,
+        loc_rib: &L,
+        family: (usize, Family),
+        budget: usize,
+        seed: &DigestSeed,
+    ) -> usize {
+        let out = &self.families[family.0];
+        let Some(from) = out.walk else {
+            return 0;
+        };
+        let end = loc_rib.slots(family.1).max(out.told.end());
+        let until = end.min(from.0.saturating_add(budget as u32));
+        for slot in from.0..until {
+            self.stage(loc_rib, family, Slot(slot), seed);
+        }
+        self.families[family.0].walk = (until < end).then_some(Slot(until));
+        // The last step of a walk is a step even if it has nothing to look at.
+        (until.saturating_sub(from.0) as usize).max(1)
+    }
+
+    /// Encodes what was staged and hands it to the members in the stream.
+    pub(super) fn deliver_to_stream<L: LocRib, T: Transport>(
+        &mut self,
+        loc_rib: &L,
+        family: (usize, Family),
+        transport: &mut T,
+    ) {
+        if self.scratch.buckets.is_empty() {
+            return;
+        }
+        for member in self.members.values_mut() {
+            member.receiving = member.is_in_stream();
+        }
+        self.deliver(loc_rib, family, transport);
+    }
+
+    /// Hands the staged buckets to the members that are `receiving`. One whose queue is full falls behind by what it
+    /// missed.
+    fn deliver<L: LocRib, T: Transport>(
+        &mut self,
+        loc_rib: &L,
+        (index, family): (usize, Family),
+        transport: &mut T,
+    ) {
+        let Scratch {
+            buckets, exported, ..
+        } = &mut self.scratch;
+        let mut receivers = self
+            .members
+            .iter_mut()
+            .filter(|(_, m)| m.receiving)
+            .peekable();
+        if receivers.peek().is_some() {
+            let messages = buckets.encode(family, loc_rib, exported, &mut self.encoder);
+            for (peer, member) in receivers {
+                member.receiving = false;
+                let missed = send_each(*peer, transport, &messages.bytes, |number| {
+                    buckets
+                        .get(messages.buckets[number])
+                        .audience
+                        .includes(*peer)
+                });
+                if let Some(first) = missed {
+                    member.block();
+                    for bucket in buckets.from(messages.buckets[first]) {
+                        if bucket.audience.includes(*peer) {
+                            member.fall_behind(index, bucket.slots.iter().copied());
+                        }
+                    }
+                }
+            }
+        }
+        buckets.clear();
+    }
+
+    /// Tells members that are behind, and whose queues have room, what the stream has told of the slots that they are
+    /// marked for. Returns how many slots were looked at.
+    ///
+    /// A slot of which something else is to be told now than the stream has told is about to be staged: it is put among
+    /// the dirty ones to be sure, and its mark stays.
+    pub(super) fn catch_up<L: LocRib, T: Transport>(
+        &mut self,
+        loc_rib: &L,
+        family: (usize, Family),
+        transport: &mut T,
+        budget: usize,
+        dirty: &mut Dirty,
+        seed: &DigestSeed,
+    ) -> usize {
+        let (index, _) = family;
+        let waits = |member: &Member| {
+            let behind = member.behind.as_ref().filter(|_| !member.blocked);
+            behind.is_some_and(|behind| !behind.marks[index].is_empty())
+        };
+        let leaders: Vec<PeerId> = self
+            .members
+            .iter()
+            .filter(|(_, member)| waits(member))
+            .map(|(peer, _)| *peer)
+            .collect();
+        let mut looked_at = 0;
+        let mut round = Vec::new();
+        for leader in leaders {
+            let mut cursor = Slot(0);
+            while looked_at < budget {
+                let limit = (budget - looked_at).min(CATCH_UP_ROUND);
+                self.choose_round(leader, index, cursor, limit, &mut round);
+                let Some(last) = round.last() else {
+                    break;
+                };
+                cursor = Slot(last.0 + 1);
+                looked_at += round.len();
+                self.stage_round(loc_rib, family, &round, dirty, seed);
+                self.deliver(loc_rib, family, transport);
+            }
+        }
+        looked_at
+    }
+
+    /// Picks the next marked slots of a member, and makes those members `receiving` that are marked for all of them.
+    fn choose_round(
+        &mut self,
+        leader: PeerId,
+        family: usize,
+        cursor: Slot,
+        limit: usize,
+        round: &mut Vec<Slot>,
+    ) {
+        round.clear();
+        let Some(marks) = self.members.get(&leader).and_then(|member| {
+            let behind = member.behind.as_ref().filter(|_| !member.blocked)?;
+            Some(&behind.marks[family])
+        }) else {
+            return;
+        };
+        let mut at = cursor;
+        while let Some(slot) = marks.next_from(at).filter(|_| round.len() < limit) {
+            round.push(slot);
+            at = Slot(slot.0 + 1);
+        }
+        for member in self.members.values_mut() {
+            let behind = member.behind.as_ref().filter(|_| !member.blocked);
+            member.receiving = behind.is_some_and(|behind| {
+                round
+                    .iter()
+                    .all(|slot| behind.marks[family].contains(*slot))
+            });
+        }
+    }
+
+    /// Stages what the stream has told of these slots for the members that are `receiving`, and takes their marks.
+    fn stage_round<L: LocRib>(
+        &mut self,
+        loc_rib: &L,
+        (index, family): (usize, Family),
+        round: &[Slot],
+        dirty: &mut Dirty,
+        seed: &DigestSeed,
+    ) {
+        for slot in round {
+            let slot = *slot;
+            match self.families[index].told.get(slot) {
+                None => {
+                    let everyone = Audience::AllBut(Excluded::default());
+                    self.scratch.buckets.withdraw(everyone, slot);
+                }
+                Some(told) => {
+                    let excluded = self.exclusions.resolve(told.exclusion);
+                    let now = self.evaluate(loc_rib, family, slot, seed);
+                    let current = now.ok().filter(|(number, who)| {
+                        self.scratch.exported[*number as usize].digest == told.digest
+                            && *who == excluded
+                    });
+                    let Some((number, _)) = current else {
+                        dirty.insert(slot);
+                        continue;
+                    };
+                    let members = &self.members;
+                    let excluded = excluded
+                        .filter(|peer| members.get(&peer).is_some_and(|member| member.receiving));
+                    let buckets = &mut self.scratch.buckets;
+                    buckets.announce(told.digest, number, Audience::AllBut(excluded), slot);
+                    for peer in excluded.iter() {
+                        buckets.withdraw(Audience::Only(peer), slot);
+                    }
+                }
+            }
+            for member in self.members.values_mut().filter(|m| m.receiving) {
+                if let Some(behind) = &mut member.behind {
+                    behind.marks[index].remove(slot);
+                }
+            }
+        }
+    }
+
+    /// Sends what stands between routes: End-of-RIB, the borders of refreshes; lets members that caught up join the
+    /// stream. `settled`: whether nothing is to be staged any more, per family. Returns how much was done.
+    pub(super) fn settle<T: Transport>(&mut self, transport: &mut T, settled: [bool; 2]) -> usize {
+        let mut done = 0;
+        for (peer, member) in &mut self.members {
+            if member.blocked {
+                continue;
+            }
+            for (index, family) in Family::ALL.into_iter().enumerate() {
+                let out = &self.families[index];
+                let sent = settle_family(
+                    member,
+                    (index, family),
+                    &out.told,
+                    settled[index] && out.walk.is_none(),
+                    &mut |message| transport.send(*peer, &[message]),
+                    &mut self.encoder,
+                );
+                match sent {
+                    Ok(steps) => done += steps,
+                    Err(Full) => {
+                        member.block();
+                        break;
+                    }
+                }
+            }
+            let caught_up = member.behind.as_deref().is_some_and(Behind::is_caught_up);
+            if caught_up && !member.blocked {
+                member.behind = None;
+            }
+        }
+        done
+    }
+
+    /// Forgets what was kept for one flush.
+    pub(super) fn end_flush(&mut self) {
+        if self.scratch.exported.capacity() > 1024 {
+            self.scratch = Scratch::default();
+        } else {
+            self.scratch.exported.clear();
+            self.scratch.verdicts.clear();
+        }
+    }
+
+    /// Whether a member is behind.
+    pub(super) fn has_behind(&self) -> bool {
+        self.members.values().any(|member| member.behind.is_some())
+    }
+
+    /// Whether a member that is behind must still hear of a slot.
+    pub(super) fn holds(&self, family: usize, slot: Slot) -> bool {
+        let mut behind = self.members.values().filter_map(|m| m.behind.as_ref());
+        behind.any(|behind| behind.marks[family].contains(slot))
+    }
+}
+
+/// Sends those messages that `includes` says, in batches. Returns the first message that was not taken, if any.
+fn send_each<T: Transport>(
+    peer: PeerId,
+    transport: &mut T,
+    messages: &[Bytes],
+    includes: impl Fn(usize) -> bool,
+) -> Option<usize> {
+    let mut batch: SmallVec<[Bytes; MAX_BATCH]> = SmallVec::new();
+    let mut first = 0;
+    for (number, message) in messages.iter().enumerate() {
+        if !includes(number) {
+            continue;
+        }
+        if batch.is_empty() {
+            first = number;
+        }
+        batch.push(message.clone());
+        if batch.len() == MAX_BATCH {
+            if transport.send(peer, &batch).is_err() {
+                return Some(first);
+            }
+            batch.clear();
+        }
+    }
+    (!batch.is_empty() && transport.send(peer, &batch).is_err()).then_some(first)
+}
+
+/// The part of [`Group::settle`] that concerns one family of a member. Returns how many steps were done.
+fn settle_family(
+    member: &mut Member,
+    (index, family): (usize, Family),
+    told: &ToldSlots,
+    settled: bool,
+    send: &mut dyn FnMut(Bytes) -> Result<(), Full>,
+    encoder: &mut UpdateEncoder,
+) -> Result<usize, Full> {
+    let owed: MemberFamily = member.families[index];
+    let caught_up = member
+        .behind
+        .as_ref()
+        .is_none_or(|behind| behind.marks[index].is_empty());
+    let border = |subtype| RouteRefresh { family, subtype }.encode();
+    let mut done = 0;
+    if owed.refresh == Refresh::Running && caught_up {
+        if member.enhanced_refresh {
+            send(border(RouteRefreshSubtype::End))?;
+        }
+        member.families[index].refresh = Refresh::None;
+        done += 1;
+    }
+    if owed.end_of_rib && caught_up && settled {
+        send(encoder.end_of_rib(family))?;
+        member.families[index].end_of_rib = false;
+        done += 1;
+    }
+    // RFC 7313 section 4: no refresh begins before the End-of-RIB of the initial dump.
+    if owed.refresh == Refresh::Wanted && !member.families[index].end_of_rib {
+        if member.enhanced_refresh {
+            send(border(RouteRefreshSubtype::Begin))?;
+        }
+        member.families[index].refresh = Refresh::Running;
+        member.fall_behind(index, told.iter().map(|(slot, _)| slot));
+        done += 1;
+    }
+    Ok(done)
+}

@@ -1,0 +1,135 @@
+//! What a peer is told, and why it is not told something: for `routes advertised` and `explain`.
+//!
+//! Answers are computed from Loc-RIB as it is now by the very rules that the stream uses. Where a change is staged but
+//! not sent yet, or the peer is behind, the answer is what the peer will have been told then.
+
+use bgp::types::{Family, NextHop};
+use bgp::wire::AttributeSet;
+use ipnet::IpNet;
+
+use super::exclusion::Excluded;
+use super::group::Group;
+use super::rules::Exported;
+use super::view::family_index;
+use super::{Best, LocRib, Slot, Suppressed, UpdateGroups};
+use crate::peer::PeerId;
+
+/// What a peer is told of a prefix.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Advertised {
+    /// The attributes, next hop not included.
+    pub attributes: AttributeSet,
+    /// The next hop.
+    pub next_hop: NextHop,
+}
+
+impl UpdateGroups {
+    /// What a peer is told of a prefix, or why nothing. `None` if the peer's session is not up.
+    pub fn explain<L: LocRib>(
+        &self,
+        loc_rib: &L,
+        peer: PeerId,
+        prefix: IpNet,
+    ) -> Option<Result<Advertised, Suppressed>> {
+        let group = self.group_of(peer)?;
+        if !self.is_gate_open() {
+            return Some(Err(Suppressed::GateClosed));
+        }
+        let Some(slot) = loc_rib.find(prefix) else {
+            return Some(Err(Suppressed::NoRoute));
+        };
+        let family = super::rules::family_of(prefix);
+        Some(self.told(loc_rib, group, peer, family, slot))
+    }
+
+    /// The prefixes that a peer is told, from a slot on and in slot order: at most `limit` of them, and where to go on.
+    /// Looks at no more than `steps` slots. `None` as the place to go on: there are no more.
+    pub fn advertised<L: LocRib>(
+        &self,
+        loc_rib: &L,
+        peer: PeerId,
+        family: Family,
+        from: Slot,
+        (steps, limit): (u32, usize),
+        mut each: impl FnMut(IpNet, Advertised),
+    ) -> Option<Slot> {
+        let group = self.group_of(peer).filter(|_| self.is_gate_open())?;
+        let end = loc_rib.slots(family);
+        let mut found = 0;
+        for slot in from.0..end {
+            if slot - from.0 == steps || found == limit {
+                return Some(Slot(slot));
+            }
+            let Some(prefix) = loc_rib.prefix(family, Slot(slot)) else {
+                continue;
+            };
+            if let Ok(told) = self.told(loc_rib, group, peer, family, Slot(slot)) {
+                each(prefix, told);
+                found += 1;
+            }
+        }
+        None
+    }
+
+    /// How many prefixes of a family a peer is told: known without a walk. 0 if its session is not up.
+    pub fn advertised_count(&self, peer: PeerId, family: Family) -> usize {
+        match (self.group_of(peer), family_index(family)) {
+            (Some(group), Some(index)) => group.count(peer, index),
+            _ => 0,
+        }
+    }
+
+    /// The names of policy and rule behind [`Suppressed::Policy`] for a peer whose session is up.
+    pub fn rule_names(
+        &self,
+        peer: PeerId,
+        rule: crate::policy::RuleRef,
+    ) -> Option<(String, String)> {
+        let (policy, rule) = self.group_of(peer)?.key.export.names(rule)?;
+        Some((policy.to_owned(), rule.to_owned()))
+    }
+
+    /// The number of the group that a peer is in: peers with one number share their messages.
+    pub fn group_number(&self, peer: PeerId) -> Option<u32> {
+        self.number_of(peer)
+    }
+
+    fn told<L: LocRib>(
+        &self,
+        loc_rib: &L,
+        group: &Group,
+        peer: PeerId,
+        family: Family,
+        slot: Slot,
+    ) -> Result<Advertised, Suppressed> {
+        let (exported, excluded): (Exported, Excluded) =
+            match loc_rib.best(family, slot).ok_or(Suppressed::NoRoute)? {
+                Best::Originated(originated) => {
+                    let exported = group.key.originated(originated, self.seed())?;
+                    (exported, Excluded::default())
+                }
+                Best::Learned {
+                    peer: from,
+                    attributes,
+                } => {
+                    // The simplest reason comes first.
+                    if from == peer {
+                        return Err(Suppressed::SourcePeer);
+                    }
+                    let prefix = loc_rib.prefix(family, slot).ok_or(Suppressed::NoRoute)?;
+                    let route = loc_rib.route_attributes(attributes);
+                    let source = loc_rib.source(from);
+                    let exported = group.key.learned(prefix, route, source, self.seed())?;
+                    let excluded = group.excluded(&exported, Some(from));
+                    (exported, excluded)
+                }
+            };
+        if excluded.contains(peer) {
+            return Err(Suppressed::PeerIsNextHop);
+        }
+        Ok(Advertised {
+            attributes: exported.set,
+            next_hop: exported.next_hop,
+        })
+    }
+}

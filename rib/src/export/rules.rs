@@ -1,0 +1,279 @@
+//! Which routes a peer is told, and with which attributes: the built-in rules, around the peer's export policies.
+//!
+//! A pure function of the group's key and the route. The order is: may the peer be told at all; attributes that may not
+//! go to such a peer are taken away; export policies run; our AS, next hop and the attributes of reflection are put in.
+//! Split horizon is not decided here but per member of a group: see [`super::exclusion`].
+
+use std::hash::BuildHasher;
+use std::num::NonZeroU64;
+
+use bgp::types::{BgpIdentifier, Community, Family, NextHop, Nlri};
+use bgp::wire::attribute::{Origin, TRANSITIVE};
+use bgp::wire::capability::Role;
+use bgp::wire::{AttributeSet, PathAttributes, UpdateEncoder};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+use super::Suppressed;
+use super::key::GroupKey;
+use super::next_hop::Outgoing;
+use crate::attrs::{DEFAULT_LOCAL_PREF, RouteAttributes};
+use crate::originate::{Offer, Originated};
+use crate::peer::PeerKind;
+use crate::policy::{Verdict, unite};
+
+use super::SourcePeer;
+
+/// What is told of a prefix, and a digest that stands for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Exported {
+    pub(super) set: AttributeSet,
+    pub(super) next_hop: NextHop,
+    /// Whether the next hop is passed on rather than ours: it may be the address of a peer.
+    pub(super) third_party: bool,
+    pub(super) digest: Digest,
+}
+
+/// Stands for attributes and next hop in the memory of what was told: eight bytes instead of a set that would have to be
+/// kept and counted. The hash is seeded at random and never leaves the process, so a peer cannot search for two sets with
+/// one digest; by accident it happens once in 2^64 changes.
+pub(super) type Digest = NonZeroU64;
+
+/// The seed of digests: one for all groups, so that a peer can move from one to another.
+pub(super) type DigestSeed = foldhash::quality::RandomState;
+
+impl GroupKey {
+    /// What a peer of this group is told of a learned route, unless it is the source itself.
+    pub(super) fn learned(
+        &self,
+        prefix: IpNet,
+        route: &RouteAttributes,
+        source: SourcePeer,
+        seed: &DigestSeed,
+    ) -> Result<Exported, Suppressed> {
+        let family = family_of(prefix);
+        self.gate_learned(family, &route.set, source.kind)?;
+        let outgoing = self.next_hop_of_learned(family, &route.next_hop, source.kind)?;
+        let mut attributes = route.set.parse();
+        attributes.unknown.retain(|u| u.flags & TRANSITIVE != 0);
+        if self.is_external() {
+            // RFC 4271 5.1.4: a MED received from a neighbouring AS is not propagated to other ASes.
+            attributes.med = None;
+            // RFC 4360 section 2.
+            attributes
+                .extended_communities
+                .retain(|c| c.is_transitive());
+            attributes
+                .ipv6_extended_communities
+                .retain(|c| c.0[0] & 0x40 == 0);
+        }
+        let reflected = source.kind != PeerKind::External && !self.is_external();
+        self.mark_reflection(&mut attributes, reflected.then_some(source.identifier));
+        self.finish(prefix, attributes, outgoing, &route.next_hop, 0, seed)
+    }
+
+    /// What a peer of this group is told of a route that this node originates.
+    pub(super) fn originated(
+        &self,
+        originated: &Originated,
+        seed: &DigestSeed,
+    ) -> Result<Exported, Suppressed> {
+        let prefix = originated.prefix;
+        let family = family_of(prefix);
+        if self.codec.family(family).is_none() {
+            return Err(Suppressed::FamilyNotNegotiated);
+        }
+        let offers = originated.offers.iter();
+        let offers = offers.filter(|o| self.advertisements.contains(&o.advertisement));
+        let (attributes, prepend) = merge(offers).ok_or(Suppressed::NotOffered)?;
+        let outgoing = self.next_hop_self(family)?;
+        let next_hop = outgoing.next_hop;
+        self.finish(prefix, attributes, outgoing, &next_hop, prepend, seed)
+    }
+
+    /// The rules about who may hear of a learned route at all.
+    fn gate_learned(
+        &self,
+        family: Family,
+        set: &AttributeSet,
+        source: PeerKind,
+    ) -> Result<(), Suppressed> {
+        if self.codec.family(family).is_none() {
+            return Err(Suppressed::FamilyNotNegotiated);
+        }
+        match (source, self.kind) {
+            // RFC 4456 section 6: from a client to all, from a non-client to the clients.
+            (PeerKind::ReflectorClient, PeerKind::Internal | PeerKind::ReflectorClient)
+            | (PeerKind::Internal, PeerKind::ReflectorClient) => {}
+            // RFC 4271 9.2: routes of internal peers are not passed on to internal peers.
+            (PeerKind::Internal, PeerKind::Internal) => return Err(Suppressed::NotReflected),
+            (PeerKind::External, _) | (_, PeerKind::External) => {
+                if !self.transit {
+                    return Err(Suppressed::NoTransit);
+                }
+            }
+        }
+        let external = self.is_external();
+        // RFC 1997. An originated route is not concerned: it carries these communities for its receivers.
+        for (community, only_external, reason) in [
+            (Community::NO_ADVERTISE, false, Suppressed::NoAdvertise),
+            (Community::NO_EXPORT, true, Suppressed::NoExport),
+            (
+                Community::NO_EXPORT_SUBCONFED,
+                true,
+                Suppressed::NoExportSubconfed,
+            ),
+        ] {
+            if (external || !only_external) && set.has_community(community) {
+                return Err(reason);
+            }
+        }
+        // RFC 9494 section 4.3.
+        if set.has_community(Community::LLGR_STALE) && !self.long_lived.contains(&family) {
+            return Err(Suppressed::LongLivedStale);
+        }
+        // RFC 9234 section 5, egress 2.
+        let upwards = matches!(
+            self.peer_role,
+            Some(Role::Provider | Role::Peer | Role::RouteServer)
+        );
+        if upwards && set.only_to_customer().is_some() {
+            return Err(Suppressed::OnlyToCustomer);
+        }
+        Ok(())
+    }
+
+    /// ORIGINATOR_ID and CLUSTER_LIST: made when reflecting (RFC 4456 section 8), absent otherwise.
+    fn mark_reflection(&self, attributes: &mut PathAttributes, source: Option<BgpIdentifier>) {
+        match (source, self.cluster_id) {
+            (Some(source), Some(cluster)) => {
+                attributes.originator_id.get_or_insert(source);
+                attributes.cluster_list.insert(0, cluster);
+            }
+            _ => {
+                attributes.originator_id = None;
+                attributes.cluster_list.clear();
+            }
+        }
+    }
+
+    /// Runs the export policies and puts in what depends on the peer. `seen` is the next hop that policies match.
+    fn finish(
+        &self,
+        prefix: IpNet,
+        attributes: PathAttributes,
+        outgoing: Outgoing,
+        seen: &NextHop,
+        prepend: u8,
+        seed: &DigestSeed,
+    ) -> Result<Exported, Suppressed> {
+        let mut attributes = attributes;
+        if !self.export.is_empty() {
+            match self
+                .export
+                .evaluate(prefix, &attributes, seen, self.local_asn)
+            {
+                Verdict::Rejected(rule) => return Err(Suppressed::Policy(rule)),
+                Verdict::Accepted(accepted) => {
+                    if let Some(changed) = accepted.changed {
+                        attributes = *changed;
+                    }
+                }
+            }
+        }
+        if self.is_external() {
+            // RFC 4271 5.1.5.
+            attributes.local_pref = None;
+            if self.remove_private_as {
+                let own = self.local_asn;
+                attributes
+                    .as_path
+                    .remove(|asn| asn.is_private() && asn != own);
+            }
+            // RFC 4271 5.1.2 b.
+            attributes
+                .as_path
+                .prepend(self.local_asn, 1 + usize::from(prepend));
+            // RFC 9234 section 5, egress 1.
+            let downwards = matches!(
+                self.peer_role,
+                Some(Role::Customer | Role::Peer | Role::RouteServerClient)
+            );
+            if downwards {
+                attributes.only_to_customer.get_or_insert(self.local_asn);
+            }
+        } else {
+            // RFC 4271 5.1.5: always present towards internal peers.
+            attributes.local_pref.get_or_insert(DEFAULT_LOCAL_PREF);
+        }
+        let set = AttributeSet::from_attributes(&attributes).map_err(|_| Suppressed::TooLarge)?;
+        let Outgoing {
+            next_hop,
+            third_party,
+        } = outgoing;
+        self.check_size(family_of(prefix), &set, next_hop)?;
+        let hash = seed.hash_one((&set, &next_hop));
+        Ok(Exported {
+            digest: Digest::new(hash).unwrap_or(Digest::MIN),
+            set,
+            next_hop,
+            third_party,
+        })
+    }
+
+    /// RFC 4271 9.2, RFC 8654 section 4: what fits into no message is not advertised.
+    fn check_size(
+        &self,
+        family: Family,
+        set: &AttributeSet,
+        next_hop: NextHop,
+    ) -> Result<(), Suppressed> {
+        /// More than header, MP_REACH_NLRI with the longest next hop, NEXT_HOP and one prefix take.
+        const AROUND: usize = 128;
+        // AS4_PATH repeats at most what is there already.
+        if set.as_bytes().len() * 2 + AROUND <= self.codec.max_message() {
+            return Ok(());
+        }
+        let mut encoder = UpdateEncoder::new(self.codec);
+        let fits = if family == Family::IPV4_UNICAST {
+            let nlri = Nlri::new(Ipv4Net::default());
+            encoder.reach(set, next_hop, [nlri], |_| {})
+        } else {
+            let nlri = Nlri::new(Ipv6Net::default());
+            encoder.reach(set, next_hop, [nlri], |_| {})
+        };
+        fits.map_err(|_| Suppressed::TooLarge)
+    }
+}
+
+/// What the offers that reach a peer say together: see [`Originated`]. `None` if there is none.
+fn merge<'a>(offers: impl Iterator<Item = &'a Offer>) -> Option<(PathAttributes, u8)> {
+    let mut attributes = PathAttributes {
+        origin: Some(Origin::Igp),
+        ..PathAttributes::default()
+    };
+    let mut most = None;
+    for offer in offers {
+        let prepend = most.get_or_insert(0);
+        *prepend = offer.prepend.max(*prepend);
+        unite(&mut attributes.communities, &offer.communities);
+        unite(&mut attributes.large_communities, &offer.large_communities);
+        unite(
+            &mut attributes.extended_communities,
+            &offer.extended_communities,
+        );
+        attributes.local_pref = attributes.local_pref.max(offer.local_preference);
+        attributes.med = match (attributes.med, offer.med) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+    }
+    Some((attributes, most?))
+}
+
+/// The family of a prefix.
+pub(super) const fn family_of(prefix: IpNet) -> Family {
+    match prefix {
+        IpNet::V4(_) => Family::IPV4_UNICAST,
+        IpNet::V6(_) => Family::IPV6_UNICAST,
+    }
+}
