@@ -37,7 +37,8 @@ use super::{IpFamily, LabelSelector, ValueFrom};
         "[has(self.address), has(self.addressFrom), has(self.interface), has(self.gateway), has(self.nodes), \
          has(self.range)].filter(x, x).size() == 1"
     ).message("give exactly one of address, addressFrom, interface, gateway, nodes and range"),
-    validation = Rule::new("has(self.asn) != has(self.asnFrom)").message("give asn or asnFrom"),
+    validation = Rule::new("has(self.nodes) ? !has(self.asnFrom) : has(self.asn) != has(self.asnFrom)")
+        .message("give asn or asnFrom; beside nodes, asn or nothing"),
     validation = Rule::new("!(has(self.ebgpMultihop) && has(self.ttlSecurity))")
         .message("give ebgpMultihop or ttlSecurity, not both"),
 )]
@@ -64,7 +65,7 @@ pub struct PeerSpec {
     /// Any address of this prefix may connect and becomes a peer of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub range: Option<Cidr>,
-    /// The peer's AS: a number, `internal` (our own) or `external` (any other).
+    /// The peer's AS: a number, `internal` (our own) or `external` (any other). Beside `nodes` the default is internal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asn: Option<PeerAs>,
     /// Takes the peer's AS from a label or annotation of the Node.

@@ -1,0 +1,297 @@
+//! The few fields of Kubernetes' own kinds that are used, as they are written, and how they become the index's types.
+//!
+//! Everything else in such an object is skipped without being kept. A value that cannot be used (an address that is
+//! none) is an error of the whole object, since Kubernetes itself would not have accepted it.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use serde::Deserialize;
+
+use super::state::{
+    Endpoint, EndpointSlice, LoadBalancerIngress, Node, ObjectKey, Service, ServiceType,
+    TrafficPolicy,
+};
+use crate::crd::IpFamily;
+use crate::crd::selector::Labels;
+use crate::crd::text::{Address, Cidr};
+
+/// Metadata of any object.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Meta {
+    #[serde(default)]
+    pub(crate) name: String,
+    #[serde(default)]
+    pub(crate) namespace: Option<String>,
+    #[serde(default)]
+    pub(crate) labels: Labels,
+    #[serde(default)]
+    pub(crate) annotations: Labels,
+}
+
+impl Meta {
+    /// Namespace and name; an object that names no namespace is in `default`.
+    pub(crate) fn key(&self) -> ObjectKey {
+        let namespace = self.namespace.as_deref().filter(|n| !n.is_empty());
+        ObjectKey::new(namespace.unwrap_or("default"), self.name.as_str())
+    }
+}
+
+/// An object of which only the metadata is used.
+#[derive(Debug, Deserialize)]
+pub(crate) struct MetaOnly {
+    #[serde(default)]
+    pub(crate) metadata: Meta,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct RawNode {
+    #[serde(default)]
+    metadata: Meta,
+    #[serde(default)]
+    spec: RawNodeSpec,
+    #[serde(default)]
+    status: RawNodeStatus,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct RawNodeSpec {
+    #[serde(default, rename = "podCIDR")]
+    pod_cidr: Option<String>,
+    #[serde(default, rename = "podCIDRs")]
+    pod_cidrs: Vec<Cidr>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct RawNodeStatus {
+    #[serde(default)]
+    addresses: Vec<RawNodeAddress>,
+    #[serde(default)]
+    conditions: Vec<RawCondition>,
+}
+
+#[derive(Debug, Deserialize)]
+struct RawNodeAddress {
+    #[serde(rename = "type")]
+    kind: String,
+    address: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct RawCondition {
+    #[serde(rename = "type")]
+    kind: String,
+    status: String,
+}
+
+impl From<RawNode> for Node {
+    fn from(raw: RawNode) -> Self {
+        let mut pod_cidrs: Vec<IpNet> = Vec::new();
+        let single = raw.spec.pod_cidr.iter().filter_map(|c| c.parse().ok());
+        for cidr in raw.spec.pod_cidrs.into_iter().chain(single) {
+            if !pod_cidrs.contains(&cidr.net()) {
+                pod_cidrs.push(cidr.net());
+            }
+        }
+        let addresses = raw.status.addresses.iter();
+        Self {
+            name: raw.metadata.name,
+            labels: raw.metadata.labels,
+            annotations: raw.metadata.annotations,
+            pod_cidrs,
+            internal_ips: addresses
+                .filter(|a| a.kind == "InternalIP")
+                .filter_map(|a| a.address.parse().ok())
+                .collect(),
+            network_unavailable: raw
+                .status
+                .conditions
+                .iter()
+                .any(|c| c.kind == "NetworkUnavailable" && c.status == "True"),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct RawService {
+    #[serde(default)]
+    metadata: Meta,
+    #[serde(default)]
+    spec: RawServiceSpec,
+    #[serde(default)]
+    status: RawServiceStatus,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct RawServiceSpec {
+    #[serde(rename = "type")]
+    kind: RawServiceType,
+    #[serde(rename = "clusterIP")]
+    cluster_ip: Option<String>,
+    #[serde(rename = "clusterIPs")]
+    cluster_ips: Vec<String>,
+    #[serde(rename = "externalIPs")]
+    external_ips: Vec<Address>,
+    load_balancer_class: Option<String>,
+    external_traffic_policy: RawTrafficPolicy,
+    internal_traffic_policy: RawTrafficPolicy,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+enum RawServiceType {
+    #[default]
+    #[serde(rename = "ClusterIP")]
+    ClusterIp,
+    NodePort,
+    LoadBalancer,
+    ExternalName,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+enum RawTrafficPolicy {
+    #[default]
+    Cluster,
+    Local,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct RawServiceStatus {
+    load_balancer: RawLoadBalancer,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct RawLoadBalancer {
+    ingress: Vec<RawIngress>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawIngress {
+    #[serde(default)]
+    ip: Option<Address>,
+    #[serde(default)]
+    ip_mode: Option<String>,
+}
+
+impl From<RawTrafficPolicy> for TrafficPolicy {
+    fn from(raw: RawTrafficPolicy) -> Self {
+        match raw {
+            RawTrafficPolicy::Cluster => Self::Cluster,
+            RawTrafficPolicy::Local => Self::Local,
+        }
+    }
+}
+
+impl From<RawService> for Service {
+    fn from(raw: RawService) -> Self {
+        let spec = raw.spec;
+        let all = spec.cluster_ips.iter().chain(&spec.cluster_ip);
+        let headless = all.clone().any(|ip| ip == "None");
+        let mut cluster_ips: Vec<IpAddr> = Vec::new();
+        for ip in all.filter_map(|ip| ip.parse().ok()) {
+            if !cluster_ips.contains(&ip) {
+                cluster_ips.push(ip);
+            }
+        }
+        let ingress = raw.status.load_balancer.ingress.iter();
+        Self {
+            key: raw.metadata.key(),
+            labels: raw.metadata.labels,
+            service_type: match spec.kind {
+                RawServiceType::ClusterIp => ServiceType::ClusterIp,
+                RawServiceType::NodePort => ServiceType::NodePort,
+                RawServiceType::LoadBalancer => ServiceType::LoadBalancer,
+                RawServiceType::ExternalName => ServiceType::ExternalName,
+            },
+            cluster_ips,
+            headless,
+            external_ips: spec.external_ips.iter().map(|ip| ip.0).collect(),
+            ingress: ingress
+                .filter_map(|i| {
+                    Some(LoadBalancerIngress {
+                        ip: i.ip?.0,
+                        proxy: i.ip_mode.as_deref() == Some("Proxy"),
+                    })
+                })
+                .collect(),
+            load_balancer_class: spec.load_balancer_class,
+            external_traffic_policy: spec.external_traffic_policy.into(),
+            internal_traffic_policy: spec.internal_traffic_policy.into(),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct RawEndpointSlice {
+    #[serde(default)]
+    metadata: Meta,
+    address_type: RawAddressType,
+    #[serde(default)]
+    endpoints: Vec<RawEndpoint>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+enum RawAddressType {
+    #[serde(rename = "IPv4")]
+    Ipv4,
+    #[serde(rename = "IPv6")]
+    Ipv6,
+    #[serde(rename = "FQDN")]
+    Fqdn,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawEndpoint {
+    #[serde(default)]
+    conditions: RawConditions,
+    #[serde(default)]
+    node_name: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct RawConditions {
+    ready: Option<bool>,
+    serving: Option<bool>,
+    terminating: Option<bool>,
+}
+
+impl RawEndpointSlice {
+    /// The slice for the index; `None` for one that belongs to no Service or whose endpoints are names.
+    pub(crate) fn into_slice(self) -> Option<EndpointSlice> {
+        let service = self.metadata.labels.get("kubernetes.io/service-name")?;
+        let family = match self.address_type {
+            RawAddressType::Ipv4 => IpFamily::Ipv4,
+            RawAddressType::Ipv6 => IpFamily::Ipv6,
+            RawAddressType::Fqdn => return None,
+        };
+        let mut nodes: BTreeMap<String, Arc<str>> = BTreeMap::new();
+        let endpoints = self.endpoints.into_iter().map(|raw| {
+            // The API's words: absent ready is true, absent serving is as ready, absent terminating is false.
+            let ready = raw.conditions.ready.unwrap_or(true);
+            let node = raw.node_name.map(|name| {
+                let shared = nodes.entry(name).or_insert_with_key(|n| n.as_str().into());
+                Arc::clone(shared)
+            });
+            Endpoint {
+                node,
+                ready,
+                serving: raw.conditions.serving.unwrap_or(ready),
+                terminating: raw.conditions.terminating.unwrap_or(false),
+            }
+        });
+        Some(EndpointSlice {
+            key: self.metadata.key(),
+            service: service.clone(),
+            family,
+            endpoints: endpoints.collect(),
+        })
+    }
+}

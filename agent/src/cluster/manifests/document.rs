@@ -1,0 +1,297 @@
+//! The documents of one file: split, identified, read and validated, each for itself.
+//!
+//! A line that begins with `---` always ends a document in YAML, so that one with broken syntax does not take the others
+//! with it.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::super::kubernetes::{MetaOnly, RawEndpointSlice, RawNode, RawService};
+use super::super::state::{EndpointSlice, Node, Object, ObjectRef, Service};
+use super::super::validate::{self, Finding};
+use super::tree::{ReadError, Tree, Value};
+use crate::crd::selector::Labels;
+use crate::crd::{API_VERSION, AdvertisementSpec, GROUP, PeerSpec, RoutePolicySpec, RouterSpec};
+
+/// An object that was read and is valid.
+#[derive(Clone, Debug)]
+pub(super) enum Item {
+    Router(Arc<Object<RouterSpec>>),
+    Peer(Arc<Object<PeerSpec>>),
+    Advertisement(Arc<Object<AdvertisementSpec>>),
+    Policy(Arc<Object<RoutePolicySpec>>),
+    Node(Arc<Node>),
+    Namespace(Arc<Labels>),
+    Service(Arc<Service>),
+    EndpointSlice(Arc<EndpointSlice>),
+}
+
+/// A document, or an item of a List.
+#[derive(Clone, Debug)]
+pub(super) enum Parsed {
+    /// An object, its first line, and for our own kinds the tree to look up lines in.
+    Good(ObjectRef, Item, u32, Option<Arc<Tree>>),
+    /// Not usable. The reference is there if kind and name could be read.
+    Bad(Option<ObjectRef>, Fault),
+    /// A kind that is not ours, or nothing.
+    Other,
+    /// Usable, but not as the operator may think.
+    Odd(Option<ObjectRef>, Fault),
+}
+
+/// What is wrong with a document, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    pub(super) line: u32,
+    pub(super) path: String,
+    pub(super) reason: String,
+}
+
+/// Reads all documents of a file.
+pub(super) fn parse(text: &str) -> Vec<Parsed> {
+    let mut parsed = Vec::new();
+    for (first_line, chunk) in split(text) {
+        match Tree::parse(chunk) {
+            Ok(mut tree) => {
+                tree.shift(first_line);
+                object(tree, &mut parsed);
+            }
+            Err(error) => {
+                let line = error.location().map_or(1, |l| l.line());
+                parsed.push(Parsed::Bad(
+                    guess(chunk),
+                    Fault {
+                        line: first_line + u32::try_from(line).unwrap_or(1),
+                        path: String::new(),
+                        reason: format!("not valid YAML: {}", syntax_reason(&error)),
+                    },
+                ));
+            }
+        }
+    }
+    parsed
+}
+
+/// The parser's words without the place, which stands before them already.
+fn syntax_reason(error: &serde_saphyr::Error) -> String {
+    let text = error.without_snippet().to_string();
+    let first = text.lines().next().unwrap_or_default();
+    let first = first
+        .split(", set DuplicateKeyPolicy")
+        .next()
+        .unwrap_or(first);
+    match first.rfind(" at line ") {
+        Some(at) => first[..at].to_owned(),
+        None => first.to_owned(),
+    }
+}
+
+/// Documents, each with the number of lines before it.
+fn split(text: &str) -> Vec<(u32, &str)> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut documents = Vec::new();
+    let (mut start, mut start_line, mut offset, mut line) = (0, 0, 0, 0);
+    for piece in text.split_inclusive('\n') {
+        let is_marker = piece
+            .strip_prefix("---")
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']));
+        if is_marker && offset > start {
+            documents.push((start_line, &text[start..offset]));
+            (start, start_line) = (offset, line);
+        }
+        offset += piece.len();
+        line += 1;
+    }
+    documents.push((start_line, &text[start..]));
+    documents
+}
+
+/// Kind and name of a document that is no YAML, from its lines: enough to keep its last good version.
+fn guess(text: &str) -> Option<ObjectRef> {
+    let value = |line: &str, key: &str| {
+        let value = line.strip_prefix(key)?.trim();
+        let value = value.trim_matches(['"', '\'']);
+        (!value.is_empty()).then(|| value.to_owned())
+    };
+    let kind = text.lines().find_map(|l| value(l, "kind:"))?;
+    let metadata = text.lines().skip_while(|l| !l.starts_with("metadata:"));
+    let (mut name, mut namespace) = (None, None);
+    for line in metadata.skip(1).take_while(|l| l.starts_with(' ')) {
+        name = name.or_else(|| value(line.trim_start(), "name:"));
+        namespace = namespace.or_else(|| value(line.trim_start(), "namespace:"));
+    }
+    let flow = text.lines().find(|l| l.starts_with("metadata: {"));
+    let inline = flow.and_then(|l| {
+        let rest = l.split("name:").nth(1)?;
+        let name = rest.split([',', '}']).next()?.trim();
+        (!name.is_empty()).then(|| name.trim_matches(['"', '\'']).to_owned())
+    });
+    Some(reference(&kind, namespace.as_deref(), &name.or(inline)?))
+}
+
+/// Only kinds in namespaces get one.
+fn reference(kind: &str, namespace: Option<&str>, name: &str) -> ObjectRef {
+    let namespace = match kind {
+        "Service" | "EndpointSlice" => namespace.filter(|n| !n.is_empty()).unwrap_or("default"),
+        _ => "",
+    };
+    ObjectRef {
+        kind: kind.to_owned(),
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
+    }
+}
+
+/// Reads one object, or each item of a List.
+fn object(tree: Tree, parsed: &mut Vec<Parsed>) {
+    if tree.value == Value::Null {
+        return;
+    }
+    let line = tree.line;
+    let fault = |path: &str, reason: String| Fault {
+        line: tree.line_of(path),
+        path: path.to_owned(),
+        reason,
+    };
+    if !matches!(tree.value, Value::Map(_)) {
+        let reason = "no object: expected a map with apiVersion, kind and metadata".to_owned();
+        parsed.push(Parsed::Bad(None, fault("", reason)));
+        return;
+    }
+    let text = |key: &str| tree.field(key).and_then(Tree::text);
+    let (Some(api_version), Some(kind)) = (text("apiVersion"), text("kind")) else {
+        let path = if text("apiVersion").is_none() {
+            "apiVersion"
+        } else {
+            "kind"
+        };
+        let reason = "missing: every object says apiVersion and kind".to_owned();
+        parsed.push(Parsed::Bad(None, fault(path, reason)));
+        return;
+    };
+    if kind.ends_with("List")
+        && let Some(Value::List(items)) = tree.field("items").map(|t| &t.value)
+    {
+        for item in items {
+            object(item.clone(), parsed);
+        }
+        return;
+    }
+    let is_ours = api_version == GROUP || api_version.starts_with(&format!("{GROUP}/"));
+    let known = matches!(
+        (api_version, kind),
+        ("v1", "Node" | "Namespace" | "Service") | ("discovery.k8s.io/v1", "EndpointSlice")
+    );
+    if !is_ours && !known {
+        tracing::debug!(api_version, kind, line, "a kind that is not used");
+        parsed.push(Parsed::Other);
+        return;
+    }
+    let metadata = tree.field("metadata");
+    let meta = |key: &str| metadata.and_then(|m| m.field(key)).and_then(Tree::text);
+    let Some(name) = meta("name").filter(|name| !name.is_empty()) else {
+        let reason = "missing: every object has a name".to_owned();
+        parsed.push(Parsed::Bad(None, fault("metadata.name", reason)));
+        return;
+    };
+    let reference = reference(kind, meta("namespace"), name);
+    let found = match (is_ours, kind) {
+        (false, _) => kubernetes(kind, &tree),
+        (true, "Router" | "Peer" | "Advertisement" | "RoutePolicy")
+            if api_version != API_VERSION =>
+        {
+            Err(fault(
+                "apiVersion",
+                format!("\"{api_version}\" is not known: expected {API_VERSION}"),
+            ))
+        }
+        (true, "Router") => ours(&tree, validate::router).map(|o| Some(Item::Router(o))),
+        (true, "Peer") => ours(&tree, validate::peer).map(|o| Some(Item::Peer(o))),
+        (true, "Advertisement") => {
+            ours(&tree, validate::advertisement).map(|o| Some(Item::Advertisement(o)))
+        }
+        (true, "RoutePolicy") => ours(&tree, validate::policy).map(|o| Some(Item::Policy(o))),
+        (true, _) => {
+            let reason = format!(
+                "kind {kind} of {GROUP} is not read from manifests: expected Router, Peer, Advertisement or RoutePolicy"
+            );
+            parsed.push(Parsed::Odd(Some(reference), fault("kind", reason)));
+            return;
+        }
+    };
+    parsed.push(match found {
+        Ok(Some(item)) => {
+            let tree = is_ours.then(|| Arc::new(tree));
+            Parsed::Good(reference, item, line, tree)
+        }
+        Ok(None) => Parsed::Other,
+        Err(fault) => Parsed::Bad(Some(reference), fault),
+    });
+}
+
+impl From<ReadError> for Fault {
+    fn from(error: ReadError) -> Self {
+        Self {
+            line: error.line,
+            path: error.path,
+            reason: error.reason,
+        }
+    }
+}
+
+/// An object of ours as it stands in a file. Unknown fields at any depth are errors, but for those of `status`.
+#[derive(Deserialize)]
+struct Ours<S> {
+    #[serde(rename = "apiVersion")]
+    _api_version: String,
+    #[serde(rename = "kind")]
+    _kind: String,
+    #[serde(default)]
+    metadata: k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta,
+    #[serde(default)]
+    spec: S,
+    #[serde(default, rename = "status")]
+    _status: serde::de::IgnoredAny,
+}
+
+fn ours<S: DeserializeOwned + Default>(
+    tree: &Tree,
+    validate: fn(&S) -> Vec<Finding>,
+) -> Result<Arc<Object<S>>, Fault> {
+    let read: Ours<S> = tree.read(true)?;
+    if let Some(finding) = validate(&read.spec).into_iter().next() {
+        return Err(Fault {
+            line: tree.line_of(&finding.path),
+            path: finding.path,
+            reason: finding.reason,
+        });
+    }
+    Ok(Arc::new(Object {
+        name: read.metadata.name.unwrap_or_default(),
+        labels: read.metadata.labels.unwrap_or_default(),
+        spec: read.spec,
+    }))
+}
+
+fn kubernetes(kind: &str, tree: &Tree) -> Result<Option<Item>, Fault> {
+    Ok(match kind {
+        "Node" => Some(Item::Node(Arc::new(tree.read::<RawNode>(false)?.into()))),
+        "Namespace" => {
+            let MetaOnly { metadata } = tree.read(false)?;
+            let mut labels = metadata.labels;
+            labels
+                .entry("kubernetes.io/metadata.name".to_owned())
+                .or_insert(metadata.name);
+            Some(Item::Namespace(Arc::new(labels)))
+        }
+        "Service" => Some(Item::Service(Arc::new(
+            tree.read::<RawService>(false)?.into(),
+        ))),
+        _ => tree
+            .read::<RawEndpointSlice>(false)?
+            .into_slice()
+            .map(|slice| Item::EndpointSlice(Arc::new(slice))),
+    })
+}

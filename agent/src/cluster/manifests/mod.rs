@@ -1,0 +1,183 @@
+//! A directory of manifests as the source of cluster state.
+//!
+//! [`load`] reads it once; [`Manifests::start`] reads it and follows its changes. Every document stands for itself: a
+//! broken one is reported with file, line, path and reason, and its last good version stays in force, as do all others.
+//! Changes are seen by inotify and, because a notification can be lost and some file systems send none, by looking at the
+//! files again from time to time. What is handed out is always a whole [`Snapshot`].
+//!
+//! | room | |
+//! |---|---|
+//! | `tree` | a document with the line of every node |
+//! | `document` | the documents of a file: kinds, identity, types, validation |
+//! | `directory` | which files there are |
+//! | `store` | all files, last good versions, duplicates, the state |
+//! | `watch` | the thread that follows changes |
+
+mod directory;
+mod document;
+mod store;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod watch;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::Serialize;
+
+pub use watch::Manifests;
+
+use super::state::{ClusterState, ObjectRef};
+use store::Store;
+
+/// The cluster state at one moment, and what is wrong with its source.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// The state.
+    pub state: Arc<ClusterState>,
+    /// What is wrong, by file and line.
+    pub problems: Arc<Vec<Problem>>,
+    /// File and line of every object in force.
+    pub places: Arc<BTreeMap<ObjectRef, (PathBuf, u32)>>,
+}
+
+/// Something that is wrong with a manifest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Problem {
+    /// How bad it is.
+    pub severity: Severity,
+    /// The file, relative to the directory.
+    pub file: PathBuf,
+    /// The line, from 1; `None` if it is about the whole file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+    /// The object, if its kind and name could be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub object: Option<ObjectRef>,
+    /// The field, such as `spec.asn`; empty if it is about the whole document.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub path: String,
+    /// What was found, what was expected.
+    pub reason: String,
+    /// Whether the last good version is still in force.
+    pub kept: bool,
+}
+
+/// How bad a problem is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Severity {
+    /// Something is not used, or not as it is written.
+    Error,
+    /// It is used, but probably not as meant.
+    Warning,
+}
+
+impl fmt::Display for Problem {
+    /// `peers.yaml:7: Peer tor-a: spec.asn: ...`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.file.display())?;
+        if let Some(line) = self.line {
+            write!(f, ":{line}")?;
+        }
+        f.write_str(": ")?;
+        if let Some(object) = &self.object {
+            write!(f, "{object}: ")?;
+        }
+        if !self.path.is_empty() {
+            write!(f, "{}: ", self.path)?;
+        }
+        f.write_str(&self.reason)?;
+        if self.kept {
+            f.write_str("; the last good version stays in force")?;
+        }
+        Ok(())
+    }
+}
+
+/// A directory that cannot be a source of manifests.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestsError {
+    /// It cannot be listed.
+    #[error("cannot read the manifests in {}: {source}; give a directory of *.yaml, *.yml or *.json files", path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The thread that follows changes could not be started.
+    #[error("cannot start a thread to follow the manifests: {0}")]
+    Thread(std::io::Error),
+}
+
+/// Reads a directory once.
+///
+/// # Errors
+/// If the directory cannot be listed. Everything that is wrong below it is in the snapshot.
+pub fn load(directory: &Path) -> Result<Snapshot, ManifestsError> {
+    let mut store = Store::default();
+    refresh(&mut store, directory, |_, _| true).map_err(|source| ManifestsError::Directory {
+        path: directory.to_owned(),
+        source,
+    })?;
+    Ok(store.snapshot())
+}
+
+/// Brings the store up to date with the directory; `look` says whether a file is to be read. Returns whether anything
+/// changed.
+fn refresh(
+    store: &mut Store,
+    root: &Path,
+    mut look: impl FnMut(&Path, directory::Fingerprint) -> bool,
+) -> std::io::Result<bool> {
+    let listing = directory::list(root)?;
+    let mut changed = store.directory(
+        listing
+            .failed
+            .iter()
+            .map(|(path, error)| directory_problem(path, error))
+            .collect(),
+    );
+    for (path, fingerprint) in &listing.files {
+        if !look(path, *fingerprint) {
+            continue;
+        }
+        changed |= match std::fs::read(root.join(path)) {
+            Ok(bytes) => match String::from_utf8(bytes) {
+                Ok(text) => store.read(path, &text),
+                Err(_) => {
+                    let error = std::io::Error::other("it is not UTF-8 text");
+                    store.unreadable(path, &error)
+                }
+            },
+            // Gone since it was listed: the next look will not find it.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
+            Err(error) => store.unreadable(path, &error),
+        };
+    }
+    let failed = |path: &Path| {
+        listing
+            .failed
+            .iter()
+            .any(|(below, _)| path.starts_with(below))
+    };
+    changed |= store.retain(|path| listing.files.contains_key(path) || failed(path));
+    Ok(changed)
+}
+
+fn directory_problem(path: &Path, error: &std::io::Error) -> Problem {
+    Problem {
+        severity: Severity::Error,
+        file: path.to_owned(),
+        line: None,
+        object: None,
+        path: String::new(),
+        reason: format!("the directory cannot be read: {error}"),
+        kept: true,
+    }
+}

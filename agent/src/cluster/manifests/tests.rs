@@ -1,0 +1,409 @@
+//! Claims about manifests: what is reported, and what stays in force.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use super::*;
+
+const ROUTER: &str = "\
+apiVersion: routelet.dev/v1alpha1
+kind: Router
+metadata: {name: default}
+spec:
+  asn: 64512
+";
+
+fn peer(name: &str, spec: &str) -> String {
+    format!(
+        "apiVersion: routelet.dev/v1alpha1\nkind: Peer\nmetadata:\n  name: {name}\nspec:\n{spec}"
+    )
+}
+
+const TOR: &str = "  address: 192.0.2.1\n  asn: 64500\n";
+
+fn directory(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = directory.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    directory
+}
+
+fn problems(files: &[(&str, &str)]) -> Vec<String> {
+    let snapshot = load(directory(files).path()).unwrap();
+    snapshot.problems.iter().map(ToString::to_string).collect()
+}
+
+fn store(files: &[(&str, &str)]) -> Store {
+    let mut store = Store::default();
+    for (name, text) in files {
+        store.read(Path::new(name), text);
+    }
+    store
+}
+
+fn peers(snapshot: &Snapshot) -> Vec<&str> {
+    snapshot.state.peers.keys().map(String::as_str).collect()
+}
+
+#[test]
+fn every_fault_is_told_with_file_line_path_and_reason() {
+    let table: &[(&str, &str)] = &[
+        (
+            "  address: 192.0.2.1\n  asnn: 64500\n",
+            "p.yaml:7: Peer x: spec.asnn: unknown field (did you mean asn?): expected one of addPath, address, \
+             addressFrom, allowOwnAS, asn, asnFrom, bfd, ebgpMultihop, export, extendedNextHop, families, gateway, \
+             gracefulRestart, import, interface, localAddress, localAddressFrom, maxPrefixes, nextHopSelf, \
+             nodeSelector, nodes, passive, password, port, range, removePrivateAS, role, roleStrict, \
+             routeReflectorClient, sourceInterface, timers, ttlSecurity",
+        ),
+        (
+            "  address: 192.0.2\n  asn: 64500\n",
+            "p.yaml:6: Peer x: spec.address: \"192.0.2\" is not an address: expected one such as 192.0.2.1 or \
+             2001:db8::1",
+        ),
+        (
+            "  address: 192.0.2.1\n  asn: sixty\n",
+            "p.yaml:7: Peer x: spec.asn: \"sixty\" is not an AS: expected a number from 1 to 4294967295, internal or \
+             external",
+        ),
+        (
+            "  address: 192.0.2.1\n  asn: 4294967296\n",
+            "p.yaml:7: Peer x: spec.asn: invalid value: integer `4294967296`, expected an AS number from 1 to \
+             4294967295, internal or external",
+        ),
+        (
+            "  address: 192.0.2.1\n  asn: 0\n",
+            "p.yaml:7: Peer x: spec.asn: AS 0 is reserved: expected the number of an AS, for private use 64512 to \
+             65534",
+        ),
+        (
+            "  address: 192.0.2.1\n",
+            "p.yaml:5: Peer x: spec.asn: missing: expected an AS number, internal or external, or asnFrom",
+        ),
+        (
+            "  asn: 64500\n",
+            "p.yaml:5: Peer x: spec: found none: expected exactly one of address, addressFrom, interface, gateway, \
+             nodes and range",
+        ),
+        (
+            "  address: 192.0.2.1\n  interface: eth0\n  asn: 64500\n",
+            "p.yaml:5: Peer x: spec: found address and interface: expected exactly one of address, addressFrom, \
+             interface, gateway, nodes and range",
+        ),
+        (
+            "  range: 192.0.2.1/24\n  asn: external\n",
+            "p.yaml:6: Peer x: spec.range: 192.0.2.1/24 has bits set beyond its length: did you mean 192.0.2.0/24?",
+        ),
+        (
+            "  address: 192.0.2.1\n  asn: 1\n  timers:\n    hold: 90\n",
+            "p.yaml:9: Peer x: spec.timers.hold: found integer `90` where text is expected: put it in quotes",
+        ),
+        (
+            "  address: 192.0.2.1\n  asn: 1\n  timers: {hold: 90sec}\n",
+            "p.yaml:8: Peer x: spec.timers.hold: \"90sec\" is not a duration: expected a number with a unit (ms, s, m \
+             or h), such as 90s, 300ms or 1m30s",
+        ),
+        (
+            "  address: 192.0.2.1\n  asn: 1\n  timers: {hold: 2s}\n",
+            "p.yaml:8: Peer x: spec.timers.hold: 2s is out of range: expected 3s to 65535s",
+        ),
+        (
+            "  address: fe80::1\n  asn: 1\n",
+            "p.yaml:6: Peer x: spec.address: fe80::1 is link-local: sourceInterface must say on which link",
+        ),
+        (
+            "  address: 192.0.2.1\n  asn: 1\n  families: [ipv4, ipv5]\n",
+            "p.yaml:8: Peer x: spec.families[1]: unknown variant `ipv5`, expected `ipv4` or `ipv6`",
+        ),
+        (
+            "  address: 192.0.2.1\n  asn: 1\n  import: [none]\n",
+            "p.yaml:8: Peer x: spec.import[0]: RoutePolicy none does not exist; until it does, every route is rejected",
+        ),
+    ];
+    for (spec, expected) in table {
+        assert_eq!(problems(&[("p.yaml", &peer("x", spec))]), [*expected]);
+    }
+}
+
+#[test]
+fn a_document_without_kind_or_name_is_told_by_its_line() {
+    let text = format!(
+        "{ROUTER}---\nkind: Peer\n---\napiVersion: v1\nkind: Node\nmetadata: {{}}\n---\n- 1\n"
+    );
+    assert_eq!(
+        problems(&[("a/b.yml", &text)]),
+        [
+            "a/b.yml:7: apiVersion: missing: every object says apiVersion and kind",
+            "a/b.yml:11: metadata.name: missing: every object has a name",
+            "a/b.yml:13: no object: expected a map with apiVersion, kind and metadata",
+        ]
+    );
+}
+
+#[test]
+fn broken_syntax_of_one_document_leaves_the_others_alone() {
+    let text = format!(
+        "{}---\n{}---\n{ROUTER}",
+        peer("a", TOR),
+        peer("b", "  address: [192.0.2.1\n  asn: 1\n")
+    );
+    let snapshot = load(directory(&[("p.yaml", &text)]).path()).unwrap();
+    assert_eq!(peers(&snapshot), ["a"]);
+    assert!(snapshot.state.routers.contains_key("default"));
+    let problem = &snapshot.problems[0];
+    assert_eq!(problem.line, Some(15), "{problem}");
+    assert_eq!(problem.object, Some(ObjectRef::cluster("Peer", "b")));
+    assert!(problem.reason.starts_with("not valid YAML: "), "{problem}");
+}
+
+#[test]
+fn unknown_kinds_of_ours_are_told_and_those_of_others_are_not() {
+    let pool = "apiVersion: routelet.dev/v1alpha1\nkind: AddressPol\nmetadata: {name: x}\n";
+    let deployment = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: x}\n";
+    let old = "apiVersion: routelet.dev/v1\nkind: Router\nmetadata: {name: x}\n";
+    assert_eq!(
+        problems(&[("a.yaml", pool), ("b.yaml", deployment), ("c.yaml", old)]),
+        [
+            "a.yaml:2: AddressPol x: kind: kind AddressPol of routelet.dev is not read from manifests: expected \
+             Router, Peer, Advertisement or RoutePolicy",
+            "c.yaml:1: Router x: apiVersion: \"routelet.dev/v1\" is not known: expected routelet.dev/v1alpha1",
+        ]
+    );
+}
+
+#[test]
+fn the_second_of_two_equal_names_is_told_and_not_used() {
+    let second = peer("x", "  address: 192.0.2.2\n  asn: 64500\n");
+    let snapshot =
+        load(directory(&[("a.yaml", &peer("x", TOR)), ("b.yaml", &second)]).path()).unwrap();
+    assert_eq!(
+        snapshot.problems[0].to_string(),
+        "b.yaml:1: Peer x: is defined a second time; the first, at a.yaml:1, is used: remove one of them"
+    );
+    let address = snapshot.state.peers["x"].spec.address.unwrap();
+    assert_eq!(address.to_string(), "192.0.2.1");
+}
+
+#[test]
+fn lists_json_and_subdirectories_are_read_and_hidden_and_foreign_files_are_not() {
+    let list = r#"{"apiVersion": "v1", "kind": "List", "items": [
+        {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1"}, "spec": {"podCIDR": "10.0.0.0/24"}},
+        {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n2"}}]}"#;
+    let directory = directory(&[
+        ("nodes.json", list),
+        ("deep/er/peer.yml", &peer("p", TOR)),
+        (".hidden.yaml", "{"),
+        (".git/x.yaml", "{"),
+        ("peer.yaml~", "{"),
+        ("README.md", "{"),
+    ]);
+    let snapshot = load(directory.path()).unwrap();
+    assert_eq!(*snapshot.problems, []);
+    assert_eq!(peers(&snapshot), ["p"]);
+    assert_eq!(snapshot.state.nodes.len(), 2);
+    assert_eq!(snapshot.state.nodes["n1"].pod_cidrs.len(), 1);
+}
+
+#[test]
+fn a_broken_document_keeps_its_last_good_version_and_no_other() {
+    let good = format!("{}---\n{}", peer("a", TOR), peer("b", TOR));
+    let mut store = store(&[("p.yaml", &good)]);
+    // `a` is broken and `b` is gone on purpose.
+    store.read(
+        Path::new("p.yaml"),
+        &peer("a", "  address: 192.0.2.9\n  asn: wrong\n"),
+    );
+    let snapshot = store.snapshot();
+    assert_eq!(peers(&snapshot), ["a"]);
+    assert_eq!(
+        snapshot.state.peers["a"].spec.address.unwrap().to_string(),
+        "192.0.2.1"
+    );
+    assert!(
+        snapshot.problems[0]
+            .to_string()
+            .ends_with("; the last good version stays in force")
+    );
+    // And again, so that "last good" is not "previous".
+    store.read(
+        Path::new("p.yaml"),
+        &peer("a", "  address: 192.0.2.9\n  asn: worse\n"),
+    );
+    assert_eq!(peers(&store.snapshot()), ["a"]);
+    store.read(
+        Path::new("p.yaml"),
+        &peer("a", "  address: 192.0.2.9\n  asn: 1\n"),
+    );
+    let snapshot = store.snapshot();
+    assert_eq!(*snapshot.problems, []);
+    assert_eq!(
+        snapshot.state.peers["a"].spec.address.unwrap().to_string(),
+        "192.0.2.9"
+    );
+}
+
+#[test]
+fn a_document_that_is_no_yaml_keeps_its_last_good_version() {
+    let good = format!("{}---\n{ROUTER}", peer("a", TOR));
+    let mut store = store(&[("p.yaml", &good)]);
+    let broken = format!("{}---\n{ROUTER}", peer("a", "  address: [\n"));
+    store.read(Path::new("p.yaml"), &broken);
+    let snapshot = store.snapshot();
+    assert_eq!(peers(&snapshot), ["a"]);
+    assert_eq!(snapshot.problems.len(), 1);
+    assert!(snapshot.problems[0].kept);
+    // Nothing can be told of this one: all of the file that is missing stays.
+    store.read(Path::new("p.yaml"), "}{");
+    let snapshot = store.snapshot();
+    assert_eq!(peers(&snapshot), ["a"]);
+    assert!(snapshot.state.routers.contains_key("default"));
+}
+
+#[test]
+fn a_file_that_cannot_be_read_keeps_all_its_documents() {
+    let mut store = store(&[("p.yaml", &peer("a", TOR))]);
+    let error = std::io::Error::other("input/output error");
+    assert!(store.unreadable(Path::new("p.yaml"), &error));
+    let snapshot = store.snapshot();
+    assert_eq!(peers(&snapshot), ["a"]);
+    assert_eq!(
+        snapshot.problems[0].to_string(),
+        "p.yaml: cannot be read: input/output error; the last good version stays in force"
+    );
+    assert!(store.read(Path::new("p.yaml"), &peer("a", TOR)));
+    assert_eq!(*store.snapshot().problems, []);
+}
+
+#[test]
+fn kubernetes_objects_are_reduced_to_what_is_used_and_absent_conditions_have_the_api_s_meaning() {
+    let text = r#"
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop, labels: {a: b}}
+spec:
+  type: LoadBalancer
+  clusterIP: 10.96.0.1
+  clusterIPs: [10.96.0.1, "fd00::1"]
+  externalIPs: [198.51.100.7]
+  externalTrafficPolicy: Local
+  sessionAffinity: ClientIP
+  ports: [{port: 80}]
+status: {loadBalancer: {ingress: [{ip: 203.0.113.1, ipMode: Proxy}, {hostname: x}, {ip: "2001:db8::1"}]}}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: web-1, namespace: shop, labels: {kubernetes.io/service-name: web}}
+addressType: IPv4
+endpoints:
+- addresses: [10.0.0.1]
+  nodeName: n1
+- conditions: {ready: false, serving: true, terminating: true}
+- conditions: {ready: null}
+"#;
+    let snapshot = load(directory(&[("s.yaml", text)]).path()).unwrap();
+    assert_eq!(*snapshot.problems, []);
+    insta::assert_debug_snapshot!((
+        snapshot.state.services.values().next().unwrap(),
+        snapshot.state.endpoint_slices.values().next().unwrap()
+    ));
+}
+
+/// Waits for the next snapshot that a condition holds for. The deadline only bounds a failure.
+fn wait(manifests: &Manifests, what: &str, condition: impl Fn(&Snapshot) -> bool) -> Snapshot {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    let mut watch = manifests.watch();
+    let waiting = async {
+        let found = watch.wait_for(|snapshot| condition(snapshot)).await;
+        found.unwrap().clone()
+    };
+    runtime
+        .block_on(async { tokio::time::timeout(Duration::from_secs(20), waiting).await })
+        .unwrap_or_else(|_| panic!("never seen: {what}"))
+}
+
+#[test]
+fn changes_of_files_are_followed() {
+    let directory = directory(&[("a.yaml", &peer("a", TOR))]);
+    let path = |name: &str| directory.path().join(name);
+    let manifests = Manifests::start(directory.path()).unwrap();
+    assert_eq!(peers(&manifests.snapshot()), ["a"]);
+
+    fs::write(path("b.yaml"), peer("b", TOR)).unwrap();
+    wait(&manifests, "a new file", |s| peers(s) == ["a", "b"]);
+
+    // As editors do: a temporary file takes the name.
+    fs::write(path(".c.tmp"), peer("c", TOR)).unwrap();
+    fs::rename(path(".c.tmp"), path("b.yaml")).unwrap();
+    wait(&manifests, "a file replaced", |s| peers(s) == ["a", "c"]);
+
+    fs::write(path("a.yaml"), peer("a", "  asn: wrong\n")).unwrap();
+    let snapshot = wait(&manifests, "a problem", |s| !s.problems.is_empty());
+    assert_eq!(peers(&snapshot), ["a", "c"], "the last good version");
+
+    fs::remove_file(path("a.yaml")).unwrap();
+    wait(&manifests, "a file removed", |s| {
+        peers(s) == ["c"] && s.problems.is_empty()
+    });
+
+    fs::create_dir(path("sub")).unwrap();
+    fs::write(path("sub/d.yaml"), peer("d", TOR)).unwrap();
+    wait(&manifests, "a file in a new directory", |s| {
+        peers(s) == ["c", "d"]
+    });
+}
+
+#[test]
+fn a_mounted_config_map_that_switches_versions_is_followed() {
+    let directory = directory(&[
+        ("..1/p.yaml", &peer("old", TOR)),
+        ("..2/p.yaml", &peer("new", TOR)),
+    ]);
+    let link =
+        |from: &str, to: &str| std::os::unix::fs::symlink(from, directory.path().join(to)).unwrap();
+    link("..1", "..data");
+    link("..data/p.yaml", "p.yaml");
+    let manifests = Manifests::start(directory.path()).unwrap();
+    assert_eq!(peers(&manifests.snapshot()), ["old"]);
+    link("..2", "..data_tmp");
+    let path = |name: &str| directory.path().join(name);
+    fs::rename(path("..data_tmp"), path("..data")).unwrap();
+    wait(&manifests, "the new version", |s| peers(s) == ["new"]);
+}
+
+#[test]
+fn a_directory_that_vanishes_withdraws_nothing_and_its_successor_is_followed() {
+    let parent = directory(&[
+        ("dir/p.yaml", &peer("old", TOR)),
+        ("next/p.yaml", &peer("new", TOR)),
+    ]);
+    let path = |name: &str| parent.path().join(name);
+    let manifests = Manifests::start(&path("dir")).unwrap();
+    fs::rename(path("dir"), path("gone")).unwrap();
+    let snapshot = wait(&manifests, "the loss", |s| !s.problems.is_empty());
+    assert_eq!(peers(&snapshot), ["old"]);
+    fs::rename(path("next"), path("dir")).unwrap();
+    let snapshot = wait(&manifests, "the successor", |s| peers(s) == ["new"]);
+    assert_eq!(*snapshot.problems, []);
+    fs::write(path("dir/q.yaml"), peer("q", TOR)).unwrap();
+    wait(&manifests, "a change in the successor", |s| {
+        peers(s) == ["new", "q"]
+    });
+}
+
+#[test]
+fn a_directory_that_does_not_exist_is_an_error_that_says_what_to_do() {
+    let error = load(Path::new("/nonexistent/manifests")).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "cannot read the manifests in /nonexistent/manifests: No such file or directory (os error 2); give a \
+         directory of *.yaml, *.yml or *.json files"
+    );
+}

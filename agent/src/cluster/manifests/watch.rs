@@ -1,0 +1,201 @@
+//! The thread that follows a directory of manifests.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use tokio::sync::watch;
+
+use super::directory::Fingerprint;
+use super::store::Store;
+use super::{ManifestsError, Snapshot, directory_problem, refresh};
+
+/// How long the directory must be quiet before it is read: an editor's steps are milliseconds apart.
+const QUIET: Duration = Duration::from_millis(50);
+
+/// How long it may be restless before it is read all the same.
+const RESTLESS: Duration = Duration::from_millis(500);
+
+/// How often files are looked at without any notification: also how long a lost one can go unnoticed.
+const RESCAN: Duration = Duration::from_secs(5);
+
+/// A directory of manifests that is followed. Dropping it ends the thread.
+#[derive(Debug)]
+pub struct Manifests {
+    snapshots: watch::Receiver<Snapshot>,
+    wake: SyncSender<Wake>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Why the thread wakes up.
+enum Wake {
+    Changed,
+    Stop,
+}
+
+impl Manifests {
+    /// Reads the directory, and follows it from then on.
+    ///
+    /// # Errors
+    /// If the directory cannot be listed now. Later, that is a problem of the snapshot, and the last state stays.
+    pub fn start(directory: &Path) -> Result<Self, ManifestsError> {
+        let listing = |source| ManifestsError::Directory {
+            path: directory.to_owned(),
+            source,
+        };
+        // Relative paths would change their meaning with the working directory.
+        let root = std::path::absolute(directory).map_err(listing)?;
+        // One is enough: each says "look again", and looking finds everything. A full channel drops what it repeats.
+        let (wake, woken) = mpsc::sync_channel(1);
+        let mut follower = Follower {
+            watcher: None,
+            watched: None,
+            wake: wake.clone(),
+            store: Store::default(),
+            fingerprints: BTreeMap::new(),
+            root,
+        };
+        // Watching begins before reading, so that nothing falls between.
+        follower.rewatch();
+        follower.look(true).map_err(listing)?;
+        let (publish, snapshots) = watch::channel(follower.store.snapshot());
+        let thread = std::thread::Builder::new()
+            .name("manifests".to_owned())
+            .spawn(move || follower.run(&woken, &publish))
+            .map_err(ManifestsError::Thread)?;
+        Ok(Self {
+            snapshots,
+            wake,
+            thread: Some(thread),
+        })
+    }
+
+    /// The state now.
+    pub fn snapshot(&self) -> Snapshot {
+        self.snapshots.borrow().clone()
+    }
+
+    /// Follows the state: the latest snapshot, overtaken ones are skipped.
+    pub fn watch(&self) -> watch::Receiver<Snapshot> {
+        self.snapshots.clone()
+    }
+}
+
+impl Drop for Manifests {
+    fn drop(&mut self) {
+        // The thread takes from the channel all the time, so that this does not block for long.
+        let _ = self.wake.send(Wake::Stop);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Follower {
+    root: PathBuf,
+    store: Store,
+    fingerprints: BTreeMap<PathBuf, Fingerprint>,
+    watcher: Option<RecommendedWatcher>,
+    /// Device and inode of the directory that is watched; another one may take its place under the same name.
+    watched: Option<(u64, u64)>,
+    wake: SyncSender<Wake>,
+}
+
+impl Follower {
+    fn run(mut self, woken: &Receiver<Wake>, publish: &watch::Sender<Snapshot>) {
+        loop {
+            let changed = match woken.recv_timeout(RESCAN) {
+                Ok(Wake::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+                Ok(Wake::Changed) => match settle(woken) {
+                    Wake::Stop => return,
+                    Wake::Changed => true,
+                },
+                Err(RecvTimeoutError::Timeout) => false,
+            };
+            self.rewatch();
+            let different = self.look(changed).unwrap_or_else(|error| {
+                // The whole directory is away: everything stays as it was.
+                let mut problem = directory_problem(Path::new(""), &error);
+                problem.file.clone_from(&self.root);
+                self.store.directory(vec![problem])
+            });
+            if different {
+                publish.send_replace(self.store.snapshot());
+            }
+        }
+    }
+
+    /// Reads all files after a notification, else those that look different.
+    fn look(&mut self, all: bool) -> std::io::Result<bool> {
+        let fingerprints = &mut self.fingerprints;
+        let changed = refresh(&mut self.store, &self.root, |path, fingerprint| {
+            fingerprints.insert(path.to_owned(), fingerprint) != Some(fingerprint) || all
+        })?;
+        Ok(changed)
+    }
+
+    /// Watches the directory that has the name now, and its parent for the moment when another takes its place.
+    fn rewatch(&mut self) {
+        use std::os::unix::fs::MetadataExt;
+        let now = std::fs::metadata(&self.root)
+            .map(|m| (m.dev(), m.ino()))
+            .ok();
+        if self.watcher.is_some() && self.watched == now {
+            return;
+        }
+        self.watcher = None;
+        self.watched = now;
+        let wake = self.wake.clone();
+        let root = self.root.clone();
+        let relevant = move |event: notify::Result<notify::Event>| match event {
+            Ok(event) => {
+                !event.kind.is_access() && event.paths.iter().any(|p| p.starts_with(&root))
+                    || event.need_rescan()
+            }
+            Err(_) => true,
+        };
+        let watcher = notify::recommended_watcher(move |event| {
+            if relevant(event) {
+                match wake.try_send(Wake::Changed) {
+                    // Full: it says the same already. Disconnected: the end.
+                    Ok(()) | Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {}
+                }
+            }
+        });
+        match watcher {
+            Ok(mut watcher) => {
+                if let Some(parent) = self.root.parent() {
+                    let _ = watcher.watch(parent, RecursiveMode::NonRecursive);
+                }
+                if now.is_some()
+                    && let Err(error) = watcher.watch(&self.root, RecursiveMode::Recursive)
+                {
+                    tracing::warn!(
+                        directory = %self.root.display(), %error,
+                        "no notifications of changed manifests; they are looked at every {} s", RESCAN.as_secs()
+                    );
+                }
+                self.watcher = Some(watcher);
+            }
+            Err(error) => tracing::warn!(
+                %error, "no notifications of changed manifests; they are looked at every {} s", RESCAN.as_secs()
+            ),
+        }
+    }
+}
+
+/// Waits until nothing has happened for a moment.
+fn settle(woken: &Receiver<Wake>) -> Wake {
+    let deadline = Instant::now() + RESTLESS;
+    while Instant::now() < deadline {
+        match woken.recv_timeout(QUIET) {
+            Ok(Wake::Changed) => {}
+            Ok(Wake::Stop) | Err(RecvTimeoutError::Disconnected) => return Wake::Stop,
+            Err(RecvTimeoutError::Timeout) => break,
+        }
+    }
+    Wake::Changed
+}
