@@ -77,9 +77,9 @@ pub enum WireFault {
     #[error("OPEN: optional parameter of type {0}; expected 2 (capabilities)")]
     OptionalParameter(u8),
     /// Lengths of optional parameters or capabilities that contradict each other.
-    #[error("OPEN: {what} ends {missing} octets after the end of what holds it")]
+    #[error("OPEN: {missing} octets are missing at the end of {what}")]
     Overrun {
-        /// What ends too late.
+        /// What is longer than what holds it.
         what: &'static str,
         /// By how many octets.
         missing: usize,
