@@ -356,6 +356,9 @@ impl Plan {
             let mut after = before;
             after.put(flag::QUEUED, false);
             if before.has(flag::FAILED) || self.is_right(&before) {
+                if !before.has(flag::FAILED) {
+                    self.failures.remove(&k.prefix());
+                }
                 self.change(before, after);
                 continue;
             }
@@ -644,8 +647,12 @@ impl Plan {
         if let Some(before) = K::table_ref(self).get(k).copied()
             && before.has(flag::FAILED)
         {
+            // The record stays until it went well: the next wait depends on it.
             let mut after = before;
             after.put(flag::FAILED, false);
+            if self.is_right(&after) {
+                self.failures.remove(&k.prefix());
+            }
             self.change(before, after);
         }
     }

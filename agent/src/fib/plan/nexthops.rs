@@ -71,6 +71,8 @@ pub(super) struct Set {
     refs: u32,
     /// Prefixes that want it.
     wanted: u32,
+    /// What it effectively is has just changed.
+    changed: bool,
     /// A prefix had to be left alone because there was no binding.
     pub(super) starved: bool,
     /// Its group could not be made.
@@ -155,6 +157,7 @@ impl Nexthops {
             binding: None,
             refs: 0,
             wanted: 0,
+            changed: false,
             starved: false,
             failure: None,
         };
@@ -275,6 +278,7 @@ impl Nexthops {
                 effective = set.members.iter().filter(there).copied().collect();
             }
             normalize(&mut effective);
+            set.changed = set.effective != effective;
             set.effective = effective;
         }
     }
@@ -358,6 +362,12 @@ impl Nexthops {
             }
             set.binding = binding;
         }
+        // A route can be right on a group that is not its set's, for as long as both are the same. Not any more?
+        rescan |= self.groups.values().any(|group| {
+            let wrong = |set: &Set| set.changed && set.effective != group.content;
+            let mut sets = group.users.iter().filter_map(|u| u.0.as_set());
+            sets.any(|i| wrong(&self.sets[i]))
+        });
         rescan
     }
 
