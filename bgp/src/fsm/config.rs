@@ -100,6 +100,8 @@ pub struct Config {
     pub role: Option<Role>,
     /// Refuse a peer that tells no role.
     pub role_strict: bool,
+    /// Refuse paths of an external peer that do not begin with its AS, unless its role is route server.
+    pub enforce_first_as: bool,
     /// Host and domain name to tell.
     pub host: Option<(String, String)>,
     /// Seed of the jitter of timers. Give every peer another one, so that peers don't beat in step.
@@ -128,6 +130,7 @@ impl Config {
             long_lived: Vec::new(),
             role: None,
             role_strict: false,
+            enforce_first_as: true,
             host: None,
             jitter_seed: seed,
         }
@@ -147,6 +150,7 @@ impl Config {
                 config.long_lived.clone(),
                 config.role,
                 config.role_strict,
+                config.enforce_first_as,
             )
         };
         (self.local_asn, self.local_id, self.remote_asn)

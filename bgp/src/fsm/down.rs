@@ -1,10 +1,11 @@
 //! Why a session fell. Whether routes are retained (RFC 4724, RFC 8538) hangs on it.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::Negotiated;
 use crate::types::Family;
-use crate::wire::Notification;
+use crate::wire::{Notification, NotificationCode};
 
 /// Why an Established session ended, or why a connection did not get there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,17 +76,12 @@ impl Down {
             Self::TransportFailed | Self::PeerRestarted => true,
             Self::HoldTimerExpired(_) | Self::SendHoldTimerExpired(_) => by_notification,
             Self::NotificationSent(message) | Self::NotificationReceived(message) => {
-                by_notification && !is_hard_reset(message)
+                by_notification && !message.is_hard_reset()
             }
             Self::AdministrativeStop(Stop::Cease(cease)) => by_notification && !cease.is_hard(),
             Self::AdministrativeStop(Stop::Silent) => false,
         }
     }
-}
-
-/// Cease/Hard Reset (RFC 8538 section 3).
-fn is_hard_reset(message: &Notification) -> bool {
-    (message.code.code, message.code.subcode) == (6, 9)
 }
 
 impl Cease {
@@ -96,6 +92,52 @@ impl Cease {
             Self::Shutdown(_) | Self::Deconfigured | Self::MaximumPrefixes { .. } => true,
             Self::Reset(_) | Self::ConfigurationChange | Self::OutOfResources | Self::BfdDown => {
                 false
+            }
+        }
+    }
+
+    /// The NOTIFICATION that says it; inside a Hard Reset if it is hard and both sides set the N bit.
+    pub(super) fn notification(&self, notification_retains: bool) -> Notification {
+        let message = match self {
+            Self::Shutdown(text) => Notification::administrative_shutdown(text),
+            Self::Reset(text) => Notification::administrative_reset(text),
+            Self::Deconfigured => Notification::new(NotificationCode::PEER_DECONFIGURED),
+            Self::ConfigurationChange => {
+                Notification::new(NotificationCode::OTHER_CONFIGURATION_CHANGE)
+            }
+            Self::MaximumPrefixes { family, limit } => {
+                Notification::maximum_prefixes(*family, *limit)
+            }
+            Self::OutOfResources => Notification::new(NotificationCode::OUT_OF_RESOURCES),
+            Self::BfdDown => Notification::new(NotificationCode::BFD_DOWN),
+        };
+        if notification_retains && self.is_hard() {
+            message.into_hard_reset()
+        } else {
+            message
+        }
+    }
+}
+
+impl fmt::Display for Down {
+    /// `hold timer expired (90 s)`, `peer sent Cease/Administrative Shutdown: "maintenance"`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotificationSent(message) => write!(f, "sent {message}"),
+            Self::NotificationReceived(message) => write!(f, "peer sent {message}"),
+            Self::HoldTimerExpired(time) => write!(f, "hold timer expired ({} s)", time.as_secs()),
+            Self::SendHoldTimerExpired(time) => write!(
+                f,
+                "send hold timer expired ({} s): the peer reads nothing",
+                time.as_secs()
+            ),
+            Self::TransportFailed => f.write_str("TCP connection failed or was closed by the peer"),
+            Self::PeerRestarted => f.write_str("peer restarted and opened a new connection"),
+            Self::AdministrativeStop(Stop::Silent) => {
+                f.write_str("stopped here, without a word to the peer")
+            }
+            Self::AdministrativeStop(Stop::Cease(cease)) => {
+                write!(f, "sent {}", cease.notification(false))
             }
         }
     }

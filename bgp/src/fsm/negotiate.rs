@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use super::{Config, Negotiated};
 use crate::types::{Asn, Family};
 use crate::wire::capability::{AddPathMode, GracefulRestart, LongLivedFamily, Role};
@@ -75,15 +73,15 @@ pub(super) fn open(config: &Config, restarting: bool) -> Open {
 pub fn negotiate(local: &Config, remote: &Open) -> Result<Negotiated, Notification> {
     let their = Capabilities::of(remote);
     if !local.remote_asn.accepts(local.local_asn, remote.asn) {
-        return Err(refuse(2));
+        return Err(Notification::new(NotificationCode::BAD_PEER_AS));
     }
     let external = remote.asn != local.local_asn;
     // RFC 6286 section 2.2: only within an AS must identifiers differ.
     if remote.identifier.is_zero() || (!external && remote.identifier == local.local_id) {
-        return Err(refuse(3));
+        return Err(Notification::new(NotificationCode::BAD_BGP_IDENTIFIER));
     }
     if matches!(remote.hold_time, 1..MIN_HOLD_TIME) {
-        return Err(refuse(6));
+        return Err(Notification::new(NotificationCode::UNACCEPTABLE_HOLD_TIME));
     }
     let families: Vec<Family> = local
         .families
@@ -95,7 +93,7 @@ pub fn negotiate(local: &Config, remote: &Open) -> Result<Negotiated, Notificati
         return Err(unsupported_families(&local.families));
     }
     if external && !roles_agree(local, &their.roles) {
-        return Err(refuse(11));
+        return Err(Notification::new(NotificationCode::ROLE_MISMATCH));
     }
 
     let hold_time = open(local, false).hold_time.min(remote.hold_time);
@@ -150,29 +148,23 @@ pub fn negotiate(local: &Config, remote: &Open) -> Result<Negotiated, Notificati
             Vec::new()
         },
         graceful_restart,
+        // RFC 7947 section 2.2.2.1: a route server does not put its own AS in front.
+        first_as: (external
+            && local.enforce_first_as
+            && their.roles.first() != Some(&Role::RouteServer))
+        .then_some(remote.asn),
         peer_role: their.roles.first().copied(),
         peer_host: their.host.clone(),
         families,
     })
 }
 
-fn refuse(subcode: u8) -> Notification {
-    Notification {
-        code: NotificationCode { code: 2, subcode },
-        data: Bytes::new(),
-    }
-}
-
 fn unsupported_families(wanted: &[Family]) -> Notification {
-    let mut data = Vec::new();
-    for family in wanted {
-        let [high, low] = family.afi.0.to_be_bytes();
-        data.extend_from_slice(&[1, 4, high, low, 0, family.safi.0]);
-    }
-    Notification {
-        data: data.into(),
-        ..refuse(7)
-    }
+    let missing: Vec<_> = wanted
+        .iter()
+        .map(|family| Capability::Multiprotocol(*family))
+        .collect();
+    Notification::unsupported_capability(&missing)
 }
 
 fn receives(mode: AddPathMode) -> bool {

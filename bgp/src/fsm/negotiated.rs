@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::types::{Afi, Asn, BgpIdentifier, Family};
 use crate::wire::capability::{GracefulRestart, LongLivedFamily, Role};
+use crate::wire::{FamilyCodec, PeerKind, UpdateCodec};
 
 /// What two OPENs agreed on. Immutable for the life of the session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,11 +48,38 @@ pub struct Negotiated {
     pub peer_role: Option<Role>,
     /// The peer's host name, if it told one.
     pub peer_host: Option<String>,
+    /// The AS that paths from the peer must begin with (RFC 4271 section 6.3); `None` does not check.
+    pub first_as: Option<Asn>,
 }
 
 impl Negotiated {
     /// Whether the peer is in another AS.
     pub fn is_external(&self) -> bool {
         self.peer_asn != self.local_asn
+    }
+
+    /// How the UPDATEs of this session are encoded and decoded.
+    pub fn update_codec(&self) -> UpdateCodec {
+        let family = |family: Family| FamilyCodec {
+            negotiated: self.families.contains(&family),
+            add_path_receive: self.add_path_receive.contains(&family),
+            add_path_send: self.add_path_send.contains(&family),
+            extended_next_hop: self
+                .extended_next_hop
+                .iter()
+                .any(|(of, over)| *of == family && *over != family.afi),
+        };
+        UpdateCodec {
+            peer: if self.is_external() {
+                PeerKind::External
+            } else {
+                PeerKind::Internal
+            },
+            four_octet_as: self.four_octet_as,
+            extended_message: self.extended_message,
+            first_as: self.first_as,
+            ipv4: family(Family::IPV4_UNICAST),
+            ipv6: family(Family::IPV6_UNICAST),
+        }
     }
 }

@@ -1,0 +1,553 @@
+//! A peer: at most one attempt to dial and at most two connections, one of which may be Established.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::collision::{self, Verdict};
+use super::connection::{Connection, LARGE_HOLD_TIME, Origin, Phase};
+use super::dialler::{Cause, Dialler, Dialling};
+use super::negotiate::{negotiate, open};
+use super::{
+    Cease, Config, ConnectionId, Deadline, Down, Input, Negotiated, Output, Outputs, Received,
+    State, Stop, Timer,
+};
+use crate::wire::{Notification, NotificationCode, Open};
+
+/// The state machine of one peer.
+///
+/// Pure: it has no clock and no sockets. Call [`Peer::handle`] with whatever happens, carry out the outputs in order,
+/// and call it with [`Input::DeadlineReached`] when [`Peer::deadline`] has come.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    config: Arc<Config>,
+    running: bool,
+    dialler: Dialler,
+    /// At most two: one that we dialled or that is Established, and one that the peer dialled.
+    connections: Vec<Connection>,
+    next_id: u32,
+    /// Until when our OPENs say that we have restarted; over with the first session.
+    restarting: Option<Instant>,
+}
+
+impl Peer {
+    /// A peer that is not started. Until `restarting`, or its first session, its OPENs have the R bit: the process has
+    /// just started and the peer need not wait for our End-of-RIB before it sends its own (RFC 4724 section 3).
+    pub fn new(config: Config, restarting: Option<Instant>) -> Self {
+        Self {
+            dialler: Dialler::new(config.jitter_seed),
+            config: Arc::new(config),
+            running: false,
+            connections: Vec::with_capacity(2),
+            next_id: 0,
+            restarting,
+        }
+    }
+
+    /// The state of its most advanced connection.
+    pub fn state(&self) -> State {
+        if let Some(state) = self.connections.iter().map(Connection::state).max() {
+            return state;
+        }
+        match self.dialler.now {
+            Dialling::No if self.running => State::Active,
+            Dialling::No => State::Idle,
+            Dialling::Waiting { after_error, .. } if after_error => State::Idle,
+            Dialling::Waiting { .. } => State::Active,
+            Dialling::Connecting { .. } => State::Connect,
+        }
+    }
+
+    /// What its OPENs are made from.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// What the Established session agreed on.
+    pub fn negotiated(&self) -> Option<&Arc<Negotiated>> {
+        let established = |c: &&Connection| c.state() == State::Established;
+        self.connections.iter().find(established)?.negotiated()
+    }
+
+    /// The earliest of all timers; `None` if nothing will happen by itself.
+    pub fn deadline(&self) -> Option<Deadline> {
+        let connections = self.connections.iter().filter_map(Connection::deadline);
+        connections
+            .chain(self.dialler.deadline())
+            .min_by_key(|deadline| deadline.at)
+    }
+
+    /// One step. `now` never goes back. What concerns a connection that is closed is ignored.
+    pub fn handle(&mut self, now: Instant, input: Input<'_>, out: &mut Outputs) {
+        match input {
+            Input::Start => self.start(now, out),
+            Input::Stop(stop) => {
+                self.running = false;
+                self.end_all(now, &Down::AdministrativeStop(stop), out);
+            }
+            Input::Reset(cease) => {
+                self.end_all(now, &Down::AdministrativeStop(Stop::Cease(cease)), out);
+            }
+            Input::Reconfigure(config) => self.reconfigure(now, config, out),
+            Input::Connected(id) => self.connected(now, id, out),
+            Input::ConnectFailed(id) => self.connect_failed(now, id, out),
+            Input::Accepted => self.accepted(now, out),
+            Input::Received(id, message) => self.received(now, id, message, out),
+            Input::Heard(id, at) => self.with(id, |connection| connection.heard(at)),
+            Input::Progressed(id, at) => self.with(id, |connection| connection.progressed(at)),
+            Input::Closed(id) => self.tear_down(now, id, Down::TransportFailed, out),
+            Input::DeadlineReached => self.deadline_reached(now, out),
+        }
+    }
+
+    fn start(&mut self, now: Instant, out: &mut Outputs) {
+        if !self.running {
+            self.running = true;
+            self.dial(now, out);
+        }
+    }
+
+    fn reconfigure(&mut self, now: Instant, config: Config, out: &mut Outputs) {
+        let reset = self.config.needs_reset(&config);
+        let passive = config.passive;
+        self.config = Arc::new(config);
+        if reset {
+            let stop = Stop::Cease(Cease::ConfigurationChange);
+            self.end_all(now, &Down::AdministrativeStop(stop), out);
+        } else if passive {
+            self.stop_dialling(out);
+        } else if self.dialler.now == Dialling::No {
+            self.dial(now, out);
+        }
+    }
+
+    /// Ends every connection and attempt for one reason. A running peer begins anew soon.
+    fn end_all(&mut self, now: Instant, reason: &Down, out: &mut Outputs) {
+        self.stop_dialling(out);
+        while let Some(connection) = self.connections.last() {
+            self.tear_down(now, connection.id, reason.clone(), out);
+        }
+        if self.running && self.dialler.now == Dialling::No {
+            self.wait(now, reason.cause(true));
+        } else if !self.running {
+            self.dialler.now = Dialling::No;
+        }
+    }
+
+    // ---- Idle, Connect, Active: dialling ----
+
+    /// Dials, unless that is pointless now.
+    fn dial(&mut self, now: Instant, out: &mut Outputs) {
+        if !self.running || self.config.passive || self.is_busy() {
+            self.dialler.now = Dialling::No;
+            return;
+        }
+        let id = self.new_id();
+        self.dialler.now = Dialling::Connecting {
+            id,
+            until: now + self.config.connect_timeout,
+        };
+        out.push(Output::Connect(id));
+    }
+
+    /// Whether a connection is there that makes dialling pointless. One that the peer has dialled and not yet sent an
+    /// OPEN on is not: it may be dead.
+    fn is_busy(&self) -> bool {
+        self.connections.iter().any(|connection| {
+            connection.origin == Origin::Ours || connection.state() >= State::OpenConfirm
+        })
+    }
+
+    fn stop_dialling(&mut self, out: &mut Outputs) {
+        match self.dialler.now {
+            Dialling::Connecting { id, .. } => out.push(Output::AbortConnect(id)),
+            Dialling::No | Dialling::Waiting { .. } => {}
+        }
+        self.dialler.now = Dialling::No;
+    }
+
+    fn wait(&mut self, now: Instant, cause: Cause) {
+        if self.config.passive {
+            self.dialler.now = Dialling::No;
+        } else {
+            self.dialler.wait(now, &self.config, cause);
+        }
+    }
+
+    fn is_dialling(&self, id: ConnectionId) -> bool {
+        matches!(self.dialler.now, Dialling::Connecting { id: ours, .. } if ours == id)
+    }
+
+    fn connected(&mut self, now: Instant, id: ConnectionId, out: &mut Outputs) {
+        if self.is_dialling(id) {
+            self.dialler.now = Dialling::No;
+            self.dialler.succeeded();
+            self.begin(now, id, Origin::Ours, out);
+        }
+    }
+
+    fn connect_failed(&mut self, now: Instant, id: ConnectionId, out: &mut Outputs) {
+        if self.is_dialling(id) {
+            self.wait(now, Cause::Transport);
+            out.push(Output::Failed(id, Down::TransportFailed));
+        }
+    }
+
+    fn accepted(&mut self, now: Instant, out: &mut Outputs) {
+        if !self.running {
+            let rejected = notification(NotificationCode::CONNECTION_REJECTED);
+            out.push(Output::Refuse(rejected));
+            return;
+        }
+        let id = self.new_id();
+        out.push(Output::Accept(id));
+        // A peer dials once at a time: an older connection of its that is not Established is one that it has given up.
+        let given_up = self.connections.iter().find(|connection| {
+            connection.origin == Origin::Theirs && connection.state() < State::Established
+        });
+        if let Some(given_up) = given_up.map(|connection| connection.id) {
+            self.tear_down(now, given_up, collision(), out);
+        }
+        self.begin(now, id, Origin::Theirs, out);
+    }
+
+    /// TCP is up: to OpenSent.
+    fn begin(&mut self, now: Instant, id: ConnectionId, origin: Origin, out: &mut Outputs) {
+        let restarting = self.restarting.is_some_and(|until| now < until);
+        out.push(Output::SendOpen(id, open(&self.config, restarting)));
+        self.connections
+            .push(Connection::new(id, origin, now, self.config.clone()));
+        debug_assert!(self.connections.len() <= 2, "{:?}", self.connections);
+    }
+
+    // ---- OpenSent, OpenConfirm, Established: messages ----
+
+    fn received(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        message: Received<'_>,
+        out: &mut Outputs,
+    ) {
+        let Some(connection) = self.connection(id) else {
+            return;
+        };
+        match connection.state() {
+            State::OpenSent => self.in_open_sent(now, id, message, out),
+            State::OpenConfirm => self.in_open_confirm(now, id, message, out),
+            State::Established => self.in_established(now, id, message, out),
+            State::Idle | State::Connect | State::Active => {
+                debug_assert!(false, "a connection is at least in OpenSent");
+            }
+        }
+    }
+
+    fn in_open_sent(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        message: Received<'_>,
+        out: &mut Outputs,
+    ) {
+        let reason = match message {
+            Received::Open(remote) => return self.opened(now, id, remote, out),
+            Received::Notification(message) => Down::NotificationReceived(message.clone()),
+            Received::Malformed(answer) => Down::NotificationSent(answer.clone()),
+            Received::Keepalive | Received::Update | Received::RouteRefresh => {
+                Down::NotificationSent(notification(NotificationCode::FSM_OPEN_SENT))
+            }
+        };
+        self.tear_down(now, id, reason, out);
+    }
+
+    fn in_open_confirm(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        message: Received<'_>,
+        out: &mut Outputs,
+    ) {
+        let reason = match message {
+            Received::Keepalive => return self.established(now, id, out),
+            Received::Notification(message) => Down::NotificationReceived(message.clone()),
+            Received::Malformed(answer) => Down::NotificationSent(answer.clone()),
+            Received::Open(_) | Received::Update | Received::RouteRefresh => {
+                Down::NotificationSent(notification(NotificationCode::FSM_OPEN_CONFIRM))
+            }
+        };
+        self.tear_down(now, id, reason, out);
+    }
+
+    fn in_established(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        message: Received<'_>,
+        out: &mut Outputs,
+    ) {
+        let reason = match message {
+            Received::Keepalive | Received::Update | Received::RouteRefresh => {
+                return self.with(id, |connection| connection.heard(now));
+            }
+            Received::Notification(message) => Down::NotificationReceived(message.clone()),
+            Received::Malformed(answer) => Down::NotificationSent(answer.clone()),
+            Received::Open(_) => {
+                Down::NotificationSent(notification(NotificationCode::FSM_ESTABLISHED))
+            }
+        };
+        self.tear_down(now, id, reason, out);
+    }
+
+    /// The peer's OPEN has come: to OpenConfirm, if it is acceptable and this connection stays.
+    fn opened(&mut self, now: Instant, id: ConnectionId, remote: &Open, out: &mut Outputs) {
+        let Some(connection) = self.connection(id) else {
+            return;
+        };
+        let negotiated = match negotiate(&connection.config, remote) {
+            Ok(negotiated) => Arc::new(negotiated),
+            Err(refusal) => {
+                return self.tear_down(now, id, Down::NotificationSent(refusal), out);
+            }
+        };
+        // No OPEN was sent on what is being dialled, so that the peer cannot have chosen it.
+        self.stop_dialling(out);
+        if self.lost_collision(now, id, &negotiated, out) {
+            return self.tear_down(now, id, collision(), out);
+        }
+        out.push(Output::SendKeepalive(id));
+        // DEVIATION(RFC 4271 8.2.2): without a hold time the wait for the first KEEPALIVE would be endless.
+        let hold = now + negotiated.hold_time.unwrap_or(LARGE_HOLD_TIME);
+        let keepalive = negotiated
+            .keepalive
+            .map(|time| now + self.dialler.jittered(time));
+        self.with(id, |connection| {
+            connection.phase = Phase::OpenConfirm {
+                negotiated,
+                hold,
+                keepalive,
+            };
+        });
+    }
+
+    /// Carries out the verdict on another connection, if there is one. Whether `id` must be closed.
+    fn lost_collision(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        negotiated: &Negotiated,
+        out: &mut Outputs,
+    ) -> bool {
+        let other = self
+            .connections
+            .iter()
+            .find(|connection| connection.id != id);
+        let (Some(this), Some(other)) = (self.connection(id), other) else {
+            return false;
+        };
+        let (other_id, other_state) = (other.id, other.state());
+        match collision::judge(now, &this.config, this, negotiated, other) {
+            Verdict::Both => false,
+            Verdict::CloseOther => {
+                self.tear_down(now, other_id, collision(), out);
+                false
+            }
+            Verdict::PeerRestarted => {
+                self.tear_down(now, other_id, Down::PeerRestarted, out);
+                false
+            }
+            Verdict::CloseThis => {
+                if other_state == State::Established {
+                    // If the peer has lost that session, its TCP answers this with a reset, and it can come back at once.
+                    out.push(Output::SendKeepalive(other_id));
+                }
+                true
+            }
+        }
+    }
+
+    /// The peer has confirmed our OPEN: to Established. Whatever else there is has lost.
+    fn established(&mut self, now: Instant, id: ConnectionId, out: &mut Outputs) {
+        let others: Vec<_> = self
+            .connections
+            .iter()
+            .map(|c| c.id)
+            .filter(|other| *other != id)
+            .collect();
+        for other in others {
+            self.tear_down(now, other, collision(), out);
+        }
+        self.stop_dialling(out);
+        self.restarting = None;
+        let Some(connection) = self.connections.iter_mut().find(|c| c.id == id) else {
+            return;
+        };
+        let send_hold = connection.send_hold_time().map(|time| now + time);
+        let Phase::OpenConfirm {
+            negotiated,
+            keepalive,
+            ..
+        } = &connection.phase
+        else {
+            return;
+        };
+        let (negotiated, keepalive) = (negotiated.clone(), *keepalive);
+        out.push(Output::Established(id, negotiated.clone()));
+        connection.phase = Phase::Established {
+            since: now,
+            hold: negotiated.hold_time.map(|time| now + time),
+            keepalive,
+            send_hold,
+            negotiated,
+        };
+    }
+
+    // ---- Timers ----
+
+    fn deadline_reached(&mut self, now: Instant, out: &mut Outputs) {
+        // Ends: every timer that fires is gone or lies in the future afterwards.
+        while let Some(deadline) = self.deadline().filter(|deadline| deadline.at <= now) {
+            match (deadline.timer, deadline.connection) {
+                (Timer::Dial, _) => self.dial(now, out),
+                (Timer::ConnectTimeout, _) => self.connect_timeout(now, out),
+                (Timer::Hold, Some(id)) => self.hold_expired(now, id, out),
+                (Timer::Keepalive, Some(id)) => self.keepalive(now, id, out),
+                (Timer::SendHold, Some(id)) => {
+                    let time = self.connection(id).and_then(Connection::send_hold_time);
+                    let reason = Down::SendHoldTimerExpired(time.unwrap_or_default());
+                    self.tear_down(now, id, reason, out);
+                }
+                (Timer::Hold | Timer::Keepalive | Timer::SendHold, None) => {
+                    debug_assert!(false, "these timers belong to connections");
+                    return;
+                }
+            }
+        }
+    }
+
+    fn connect_timeout(&mut self, now: Instant, out: &mut Outputs) {
+        if let Dialling::Connecting { id, .. } = self.dialler.now {
+            out.push(Output::AbortConnect(id));
+            self.connect_failed(now, id, out);
+        }
+    }
+
+    fn hold_expired(&mut self, now: Instant, id: ConnectionId, out: &mut Outputs) {
+        let time = self
+            .connection(id)
+            .and_then(Connection::negotiated)
+            .and_then(|negotiated| negotiated.hold_time)
+            .unwrap_or(LARGE_HOLD_TIME);
+        self.tear_down(now, id, Down::HoldTimerExpired(time), out);
+    }
+
+    fn keepalive(&mut self, now: Instant, id: ConnectionId, out: &mut Outputs) {
+        let interval = self.connection(id).and_then(|c| c.negotiated()?.keepalive);
+        let next = interval.map(|time| now + self.dialler.jittered(time));
+        out.push(Output::SendKeepalive(id));
+        self.with(id, |connection| match &mut connection.phase {
+            Phase::OpenSent { .. } => {}
+            Phase::OpenConfirm { keepalive, .. } | Phase::Established { keepalive, .. } => {
+                *keepalive = next;
+            }
+        });
+    }
+
+    // ---- The one way down ----
+
+    /// Ends a connection, whatever its state: says why to the peer, to the owner, and to the dialler.
+    fn tear_down(&mut self, now: Instant, id: ConnectionId, reason: Down, out: &mut Outputs) {
+        let Some(at) = self
+            .connections
+            .iter()
+            .position(|connection| connection.id == id)
+        else {
+            return;
+        };
+        let connection = self.connections.remove(at);
+        let retains = connection
+            .negotiated()
+            .is_some_and(|n| n.notification_retains);
+        out.push(Output::Close(id, reason.farewell(retains)));
+        let established = match connection.phase {
+            Phase::OpenSent { .. } | Phase::OpenConfirm { .. } => None,
+            Phase::Established { since, .. } => Some(since),
+        };
+        if established.is_some_and(|since| now >= since + self.config.idle_hold_max) {
+            self.dialler.forgive();
+        }
+        let cause = reason.cause(established.is_some());
+        out.push(match established {
+            Some(_) => Output::Down(id, reason),
+            None => Output::Failed(id, reason),
+        });
+        // A connection that goes on, or an attempt under way, is retry enough; if it fails, this is passed again.
+        if self.running && !self.is_busy() && self.dialler.now == Dialling::No {
+            self.wait(now, cause);
+        }
+    }
+
+    fn with(&mut self, id: ConnectionId, change: impl FnOnce(&mut Connection)) {
+        if let Some(connection) = self.connections.iter_mut().find(|c| c.id == id) {
+            change(connection);
+        }
+    }
+
+    fn connection(&self, id: ConnectionId) -> Option<&Connection> {
+        self.connections
+            .iter()
+            .find(|connection| connection.id == id)
+    }
+
+    fn new_id(&mut self) -> ConnectionId {
+        // Four billion connections of one peer are some centuries of retries.
+        self.next_id = self.next_id.wrapping_add(1);
+        ConnectionId(self.next_id)
+    }
+}
+
+impl Down {
+    /// What the peer is told at the end.
+    fn farewell(&self, notification_retains: bool) -> Option<Notification> {
+        match self {
+            Self::NotificationSent(message) => Some(message.clone()),
+            Self::HoldTimerExpired(_) => Some(notification(NotificationCode::HOLD_TIMER_EXPIRED)),
+            Self::AdministrativeStop(Stop::Cease(cease)) => {
+                Some(cease.notification(notification_retains))
+            }
+            // RFC 9687 section 3.2 allows a NOTIFICATION only if it delays nothing; a full socket takes none.
+            Self::SendHoldTimerExpired(_)
+            | Self::NotificationReceived(_)
+            | Self::TransportFailed
+            | Self::PeerRestarted
+            | Self::AdministrativeStop(Stop::Silent) => None,
+        }
+    }
+
+    /// How soon to dial again.
+    fn cause(&self, established: bool) -> Cause {
+        match self {
+            Self::TransportFailed if established => Cause::Ended,
+            Self::TransportFailed => Cause::Transport,
+            Self::AdministrativeStop(Stop::Cease(
+                Cease::MaximumPrefixes { .. } | Cease::OutOfResources,
+            )) => Cause::Error,
+            Self::PeerRestarted | Self::AdministrativeStop(_) => Cause::Ended,
+            Self::NotificationSent(message) | Self::NotificationReceived(message)
+                if message.code == NotificationCode::CONNECTION_COLLISION =>
+            {
+                Cause::Transport
+            }
+            Self::NotificationSent(_)
+            | Self::NotificationReceived(_)
+            | Self::HoldTimerExpired(_)
+            | Self::SendHoldTimerExpired(_) => Cause::Error,
+        }
+    }
+}
+
+fn notification(code: NotificationCode) -> Notification {
+    Notification::new(code)
+}
+
+fn collision() -> Down {
+    Down::NotificationSent(notification(NotificationCode::CONNECTION_COLLISION))
+}
