@@ -20,7 +20,7 @@ pub enum Input<'a> {
     /// End whatever there is, and begin anew.
     Reset(Cease),
     /// Go over to another configuration; begin anew if that needs it ([`Config::needs_reset`]).
-    Reconfigure(Config),
+    Reconfigure(Box<Config>),
     /// What `Output::Connect` asked for: TCP is up.
     Connected(ConnectionId),
     /// What `Output::Connect` asked for has failed.

@@ -87,7 +87,7 @@ impl Peer {
             Input::Reset(cease) => {
                 self.end_all(now, &Down::AdministrativeStop(Stop::Cease(cease)), out);
             }
-            Input::Reconfigure(config) => self.reconfigure(now, config, out),
+            Input::Reconfigure(config) => self.reconfigure(now, *config, out),
             Input::Connected(id) => self.connected(now, id, out),
             Input::ConnectFailed(id) => self.connect_failed(now, id, out),
             Input::Accepted => self.accepted(now, out),

@@ -1,5 +1,6 @@
 //! The owner's grip on a peer: commands in, status and counters out. Nothing here blocks or waits.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,7 +11,7 @@ use tokio::sync::{Notify, watch};
 
 use super::{PeerKey, PeerSettings, SessionId};
 use crate::fsm::{Cease, Down, Negotiated, State, Stop};
-use crate::wire::{MessageKind, Notification};
+use crate::wire::{HEADER, MessageKind, Notification};
 
 /// A running peer. Dropping the handle stops the peer as [`Cease::Deconfigured`].
 #[derive(Debug)]
@@ -46,8 +47,9 @@ impl PeerHandle {
 
     /// Gives the peer a connection that the listener accepted from a range of addresses.
     pub fn accept(&self, candidate: super::Candidate) {
-        let (stream, _) = candidate.into_parts();
-        self.control.accept(stream);
+        if let Some(stream) = candidate.into_stream() {
+            self.control.accept(stream);
+        }
     }
 
     /// What the peer does at this moment.
@@ -92,6 +94,8 @@ pub struct PeerStatus {
     pub sessions: u64,
     /// The latest end of a session, or failure of an attempt, and when.
     pub last_down: Option<(Instant, Down)>,
+    /// Why the latest attempt to dial failed, and when.
+    pub last_connect_error: Option<(Instant, Arc<io::Error>)>,
     /// The latest NOTIFICATION we sent, and when.
     pub last_sent: Option<(Instant, Notification)>,
     /// The latest NOTIFICATION we received, and when.
@@ -178,8 +182,15 @@ impl LiveCounters {
             .fetch_add(octets as u64, Ordering::Relaxed);
     }
 
-    pub(super) fn sent(&self, kind: MessageKind, messages: u64) {
-        self.sent[index(kind)].fetch_add(messages, Ordering::Relaxed);
+    /// Counts the whole messages in `octets`, which a writer is about to send.
+    pub(super) fn sent(&self, mut octets: &[u8]) {
+        while let [.., kind] = octets.get(..HEADER).unwrap_or_default()
+            && let Some(kind) = MessageKind::from_octet(*kind)
+        {
+            self.sent[index(kind)].fetch_add(1, Ordering::Relaxed);
+            let length = usize::from(u16::from_be_bytes([octets[16], octets[17]]));
+            octets = octets.get(length.max(HEADER)..).unwrap_or_default();
+        }
     }
 
     pub(super) fn wrote(&self, octets: usize) {

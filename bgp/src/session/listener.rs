@@ -3,14 +3,29 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::os::fd::AsFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
-use tokio::net::TcpStream;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+use tracing::{info, warn};
 
 use super::handle::Control;
-use super::{Password, PeerSettings, Scope};
+use super::{Password, PeerSettings, Scope, options, stamp};
+use crate::wire::{Notification, NotificationCode};
+
+/// Connections that may wait to be accepted: a thousand peers that all dial at once after a restart.
+const BACKLOG: i32 = 1024;
+
+/// How often strangers are logged at most. They may be many, and nobody's fault here.
+const STRANGER_LOG_INTERVAL: Duration = Duration::from_secs(60);
+
+/// After an accept that failed, usually for want of file descriptors: trying again at once would only spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Listening sockets and the peers that are expected on them. Cheap to clone; the sockets close with the last clone.
 #[derive(Clone, Debug)]
@@ -20,15 +35,31 @@ pub struct Listener {
 
 #[derive(Debug)]
 struct Shared {
+    sockets: Vec<Arc<TcpListener>>,
     local: Vec<SocketAddr>,
     expected: Mutex<Expected>,
     candidates: Option<mpsc::Sender<Candidate>>,
+    /// One task per socket. They hold no `Shared`, and end with it.
+    tasks: Vec<AbortHandle>,
 }
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+/// Who is expected: an address, with the interface if it is link-local.
+type Source = (IpAddr, Option<Scope>);
 
 #[derive(Debug, Default)]
 struct Expected {
-    peers: HashMap<(IpAddr, Option<Scope>), Weak<Control>>,
+    peers: HashMap<Source, Weak<Control>>,
     ranges: Vec<ListenRange>,
+    /// When a connection of a stranger was last logged, and how many were not.
+    strangers: (Option<Instant>, u64),
 }
 
 /// Addresses from which connections of peers that are not configured one by one are welcome.
@@ -41,10 +72,11 @@ pub struct ListenRange {
 }
 
 /// A connection from a [`ListenRange`], for the owner to decide about: give it to [`super::PeerHandle::accept`], or drop
-/// it, which closes it.
+/// it, which refuses it (Cease/Connection Rejected).
 #[derive(Debug)]
 pub struct Candidate {
-    stream: TcpStream,
+    /// `None` only once it is taken, in [`Candidate::into_stream`].
+    stream: Option<TcpStream>,
     /// Who dialled.
     pub remote: SocketAddr,
     /// What was dialled.
@@ -54,8 +86,16 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    pub(super) fn into_parts(self) -> (TcpStream, SocketAddr) {
-        (self.stream, self.remote)
+    pub(super) fn into_stream(mut self) -> Option<TcpStream> {
+        self.stream.take()
+    }
+}
+
+impl Drop for Candidate {
+    fn drop(&mut self) {
+        if let Some(stream) = &self.stream {
+            refuse(stream);
+        }
     }
 }
 
@@ -91,9 +131,11 @@ impl Listener {
     pub fn none() -> Self {
         Self {
             shared: Arc::new(Shared {
+                sockets: Vec::new(),
                 local: Vec::new(),
                 expected: Mutex::default(),
                 candidates: None,
+                tasks: Vec::new(),
             }),
         }
     }
@@ -109,23 +151,27 @@ impl Listener {
         ranges: Vec<ListenRange>,
         candidates: mpsc::Sender<Candidate>,
     ) -> Result<Self, BindError> {
-        let local = addresses
-            .iter()
-            .map(|address| {
-                std::net::TcpListener::bind(address)
-                    .and_then(|socket| socket.local_addr())
-                    .map_err(|source| BindError {
-                        address: *address,
-                        source,
-                    })
-            })
-            .collect::<Result<_, _>>()?;
+        let mut sockets = Vec::with_capacity(addresses.len());
+        let mut local = Vec::with_capacity(addresses.len());
+        for &address in addresses {
+            let refused = |source| BindError { address, source };
+            let socket = listen(address, &ranges).map_err(refused)?;
+            local.push(socket.local_addr().map_err(refused)?);
+            sockets.push(Arc::new(socket));
+        }
         Ok(Self {
-            shared: Arc::new(Shared {
+            shared: Arc::new_cyclic(|shared: &Weak<Shared>| Shared {
+                tasks: sockets
+                    .iter()
+                    .map(|socket| {
+                        tokio::spawn(accept(socket.clone(), shared.clone())).abort_handle()
+                    })
+                    .collect(),
+                sockets,
                 local,
                 expected: Mutex::new(Expected {
-                    peers: HashMap::new(),
                     ranges,
+                    ..Expected::default()
                 }),
                 candidates: Some(candidates),
             }),
@@ -135,5 +181,162 @@ impl Listener {
     /// Where it listens. A port that was asked for as 0 is the one that the kernel chose.
     pub fn local_addresses(&self) -> &[SocketAddr] {
         &self.shared.local
+    }
+
+    /// Gives the peer's connections to `control` from now on. The one before with the same address gets none any more.
+    pub(super) fn expect(&self, settings: &PeerSettings, control: &Arc<Control>) {
+        self.set_keys(settings, settings.password.as_ref());
+        let key = expected_source(settings);
+        self.shared
+            .lock()
+            .peers
+            .insert(key, Arc::downgrade(control));
+    }
+
+    /// Undoes [`Listener::expect`], unless another peer has taken the address over.
+    pub(super) fn forget(&self, settings: &PeerSettings, control: &Arc<Control>) {
+        let mut expected = self.shared.lock();
+        let key = expected_source(settings);
+        let ours = expected
+            .peers
+            .get(&key)
+            .is_some_and(|peer| std::ptr::eq(peer.as_ptr(), Arc::as_ptr(control)));
+        if ours {
+            expected.peers.remove(&key);
+            drop(expected);
+            if settings.password.is_some() {
+                self.set_keys(settings, None);
+            }
+        }
+    }
+
+    /// A key must be on the listening socket before the SYN comes.
+    fn set_keys(&self, settings: &PeerSettings, password: Option<&Password>) {
+        for (socket, local) in self.shared.sockets.iter().zip(&self.shared.local) {
+            if local.is_ipv4() != settings.remote.is_ipv4() {
+                continue;
+            }
+            let net = options::host(settings.remote);
+            match options::set_md5(socket.as_fd(), net, password) {
+                Ok(()) => {}
+                // No key was there to be removed, or the kernel knows no MD5 and none is wanted.
+                Err(_) if password.is_none() => {}
+                Err(error) => warn!(
+                    peer = %settings.remote, %local, %error,
+                    "the listener cannot check this peer's password; it can only be dialled"
+                ),
+            }
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Expected> {
+        // Whole at every moment: each change is one insertion or removal.
+        self.expected.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hands a connection to whom it belongs.
+    fn dispatch(&self, stream: TcpStream, remote: SocketAddr) {
+        let mut expected = self.lock();
+        if let Some(peer) = expected
+            .peers
+            .get(&source_of(remote))
+            .and_then(Weak::upgrade)
+        {
+            return peer.accept(stream);
+        }
+        let range = expected
+            .ranges
+            .iter()
+            .find(|range| range.net.contains(&remote.ip()));
+        if let (Some(range), Some(candidates)) = (range, &self.candidates)
+            && let Ok(local) = stream.local_addr()
+        {
+            let candidate = Candidate {
+                stream: Some(stream),
+                remote,
+                local,
+                range: range.net,
+            };
+            // Full or closed: dropping the candidate refuses it, and the peer tries again.
+            drop(candidates.try_send(candidate));
+            return;
+        }
+        let now = stamp::now();
+        let (last, silent) = expected.strangers;
+        if last.is_none_or(|last| now >= last + STRANGER_LOG_INTERVAL) {
+            info!(%remote, others = silent, "refused a connection from an address that is no peer's");
+            expected.strangers = (Some(now), 0);
+        } else {
+            expected.strangers.1 += 1;
+        }
+        drop(expected);
+        refuse(&stream);
+    }
+}
+
+/// Cease/Connection Rejected, as far as the empty socket buffer takes it, which it does.
+fn refuse(stream: &TcpStream) {
+    let message = Notification::new(NotificationCode::CONNECTION_REJECTED).encode();
+    // Courtesy only: the connection is closed next.
+    drop(stream.try_write(&message));
+}
+
+fn listen(address: SocketAddr, ranges: &[ListenRange]) -> io::Result<TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM.nonblocking(),
+        Some(Protocol::TCP),
+    )?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        // IPv4 has its own sockets, so that an address in logs and in matching is what the peer has.
+        socket.set_only_v6(true)?;
+        // SYN+ACK goes out with the listener's TTL, and a peer that checks it (RFC 5082) would drop any but 255.
+        socket.set_unicast_hops_v6(255)?;
+    } else {
+        socket.set_ttl_v4(255)?;
+    }
+    options::save_syn(socket.as_fd())?;
+    socket.bind(&address.into())?;
+    for range in ranges {
+        if let Some(password) = &range.password
+            && matches!(range.net, IpNet::V4(_)) == address.is_ipv4()
+        {
+            options::set_md5(socket.as_fd(), range.net, Some(password))?;
+        }
+    }
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+async fn accept(socket: Arc<TcpListener>, shared: Weak<Shared>) {
+    loop {
+        let accepted = socket.accept().await;
+        let Some(shared) = shared.upgrade() else {
+            return;
+        };
+        match accepted {
+            Ok((stream, remote)) => shared.dispatch(stream, remote),
+            Err(error) => {
+                drop(shared);
+                warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+fn expected_source(settings: &PeerSettings) -> Source {
+    source_of(settings.remote_socket())
+}
+
+fn source_of(remote: SocketAddr) -> Source {
+    match remote {
+        SocketAddr::V6(remote) if remote.ip().is_unicast_link_local() => {
+            ((*remote.ip()).into(), Some(Scope(remote.scope_id())))
+        }
+        remote => (remote.ip(), None),
     }
 }

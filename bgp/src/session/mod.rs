@@ -17,12 +17,18 @@
 //! the two. Keepalives never wait for the owner, and a hold timer does not fire for octets that lie unread in our own
 //! socket because the owner is busy.
 
+mod connect;
 mod event;
 mod handle;
+mod handshake;
 mod listener;
+mod options;
 mod outbox;
 mod peer;
+mod reader;
 mod settings;
+mod stamp;
+mod writer;
 
 pub use event::{Event, PeerKey, SessionId};
 pub use handle::{Counters, PeerHandle, PeerStatus, SessionStatus};
@@ -30,3 +36,6 @@ pub use listener::{BindError, Candidate, ListenRange, Listener};
 pub use outbox::{Full, Outbox};
 pub use peer::spawn;
 pub use settings::{Password, PasswordError, PeerSettings, Scope, Ttl};
+
+#[cfg(test)]
+mod tests;

@@ -6,11 +6,12 @@
 //! sees: the peer's task puts them in front, between two messages.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use tokio::sync::Notify;
+
+use super::handle::LiveCounters;
 
 /// What may wait for one peer, in octets: a fifth of a second of a gigabit, and enough for the messages that a full
 /// table's worst burst produces between two runs of the writer.
@@ -19,6 +20,9 @@ const CAPACITY: usize = 1 << 20;
 /// Once refused, the owner hears that it may go on when this little is left. High enough that the writer has work
 /// while the owner wakes up.
 const LOW_WATER: usize = CAPACITY / 4;
+
+/// Buffers that one system call writes. The kernel takes up to 1,024; more than some dozens save nothing.
+pub(super) const MAX_BUFFERS: usize = 64;
 
 /// Where the owner puts what a peer is told. Cheap to clone; all clones are the same box.
 #[derive(Clone, Debug)]
@@ -39,8 +43,6 @@ struct Shared {
     filled: Notify,
     /// Wakes the reader, which tells the owner that it may go on: it alone sends the session's events, in order.
     drained: Notify,
-    /// Octets written to the socket in all: progress, for the send hold timer.
-    written: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -127,13 +129,13 @@ impl Outbox {
         self.shared.filled.notify_one();
     }
 
-    /// Moves waiting messages to the writer's batch, up to `limit` buffers in it, urgent ones first: in front, but
+    /// Moves waiting messages to the writer's batch, up to [`MAX_BUFFERS`] in it, urgent ones first: in front, but
     /// behind the first if that is half written. Says whether and how to close afterwards.
     pub(super) fn take(
         &self,
         batch: &mut VecDeque<Bytes>,
         half_written: bool,
-        limit: usize,
+        counters: &LiveCounters,
     ) -> Option<Closing> {
         let mut queue = self.lock();
         if queue.closing.is_some() {
@@ -145,11 +147,13 @@ impl Outbox {
         }
         for (at, message) in (usize::from(half_written)..).zip(std::mem::take(&mut queue.urgent)) {
             queue.octets += message.len();
+            counters.sent(&message);
             batch.insert(at, message);
         }
-        while batch.len() < limit
+        while batch.len() < MAX_BUFFERS
             && let Some(message) = queue.messages.pop_front()
         {
+            counters.sent(&message);
             batch.push_back(message);
         }
         queue.closing
@@ -157,9 +161,6 @@ impl Outbox {
 
     /// The writer has written so much of its batch.
     pub(super) fn wrote(&self, octets: usize) {
-        self.shared
-            .written
-            .fetch_add(octets as u64, Ordering::Relaxed);
         let mut queue = self.lock();
         queue.octets = queue.octets.saturating_sub(octets);
         let tell = queue.refused && queue.octets <= LOW_WATER;
@@ -168,11 +169,6 @@ impl Outbox {
             drop(queue);
             self.shared.drained.notify_one();
         }
-    }
-
-    /// Octets written to the socket so far.
-    pub(super) fn written(&self) -> u64 {
-        self.shared.written.load(Ordering::Relaxed)
     }
 
     /// Until something was put in.

@@ -1,0 +1,270 @@
+//! Reads a session's socket: frames, decodes, and hands batches to the owner. It alone sends the session's events, so
+//! that they are in order: `Established` first, `Down` last.
+//!
+//! When the owner's channel is full it waits for room and does not read: TCP then slows the peer down. The hold timer
+//! is told so by the stamps.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+
+use super::handle::Control;
+use super::stamp::Stamps;
+use super::{Event, Outbox, PeerKey, SessionId};
+use crate::fsm::Down;
+use crate::wire::{
+    Frame, Framer, HEADER, Message, MessageKind, Notification, Open, RouteRefresh,
+    RouteRefreshSubtype, Update, UpdateCodec, decode_update,
+};
+
+/// Octets of UPDATEs in one event: enough to make the channel's cost vanish, little enough that a few hundred events
+/// in the channel stay small and a batch is decoded in well under a millisecond.
+const BATCH: usize = 64 * 1024;
+
+/// The room that a read finds at least and at most. A thousand idle sessions hold the least each.
+const MIN_READ: usize = 4 * 1024;
+const MAX_READ: usize = 64 * 1024;
+
+/// How long a closed connection is drained, so that unread octets don't make TCP reset it before the peer has read our
+/// NOTIFICATION.
+pub(super) const DRAIN: Duration = Duration::from_secs(2);
+
+/// What the reader tells the peer's task; after any of it, it waits for the session's end.
+#[derive(Debug)]
+pub(super) enum Report {
+    /// The peer's last word.
+    Notification(Notification),
+    /// An OPEN, which has no place here.
+    Open(Open),
+    /// Bytes that end the session, and the answer.
+    Malformed(Notification),
+    /// End of the stream, or an error.
+    Closed,
+}
+
+/// One session's reader.
+pub(super) struct Reader<R> {
+    pub(super) socket: R,
+    /// What was read behind the KEEPALIVE that made the session.
+    pub(super) buffer: BytesMut,
+    pub(super) framer: Framer,
+    pub(super) codec: UpdateCodec,
+    pub(super) peer: PeerKey,
+    pub(super) session: SessionId,
+    pub(super) events: mpsc::Sender<Event>,
+    pub(super) outbox: Outbox,
+    pub(super) stamps: Arc<Stamps>,
+    pub(super) control: Arc<Control>,
+    /// Holds one: a reader reports once.
+    pub(super) reports: mpsc::Sender<Report>,
+    /// Why the session ended, from the peer's task.
+    pub(super) down: oneshot::Receiver<Down>,
+}
+
+/// The session has ended, and for this reason.
+struct Ended(Down);
+
+impl<R: AsyncRead + Unpin> Reader<R> {
+    /// Until the session is over. `previous` ends when the events of the session before are delivered; `delivered` is
+    /// dropped when those of this one are.
+    pub(super) async fn run(
+        mut self,
+        established: Event,
+        previous: Option<oneshot::Receiver<()>>,
+        delivered: oneshot::Sender<()>,
+    ) {
+        if let Some(previous) = previous {
+            self.stamps.set_waiting(true);
+            // Dropped, never sent to.
+            drop(previous.await);
+            self.stamps.set_waiting(false);
+        }
+        // A session that ends before the owner has heard of it never was.
+        if self.deliver(established).await.is_ok() {
+            let Ended(reason) = self.serve().await;
+            let (peer, session) = (self.peer, self.session);
+            // An owner that is gone needs no event.
+            drop(
+                self.events
+                    .send(Event::Down {
+                        peer,
+                        session,
+                        reason,
+                    })
+                    .await,
+            );
+        }
+        drop(delivered);
+        drop(timeout(DRAIN, drain(&mut self.socket, &mut self.buffer)).await);
+    }
+
+    async fn serve(&mut self) -> Ended {
+        let mut room = MIN_READ;
+        loop {
+            match self.hand_over().await {
+                Ok(None) => {}
+                Ok(Some(report)) => return self.report(report).await,
+                Err(ended) => return ended,
+            }
+            if self.buffer.capacity() - self.buffer.len() < room {
+                self.buffer.reserve(room);
+            }
+            let space = self.buffer.capacity() - self.buffer.len();
+            tokio::select! {
+                biased;
+                reason = &mut self.down => return Ended(reason.unwrap_or(Down::TransportFailed)),
+                () = self.outbox.drained() => {
+                    let (peer, session) = (self.peer, self.session);
+                    if let Err(ended) = self.deliver(Event::Writable { peer, session }).await {
+                        return ended;
+                    }
+                }
+                read = self.socket.read_buf(&mut self.buffer) => {
+                    let octets = match read {
+                        Ok(0) | Err(_) => return self.report(Report::Closed).await,
+                        Ok(octets) => octets,
+                    };
+                    self.stamps.set_heard();
+                    room = if octets == space {
+                        (room * 2).min(MAX_READ)
+                    } else if octets < room / 4 {
+                        (room / 2).max(MIN_READ)
+                    } else {
+                        room
+                    };
+                }
+            }
+        }
+    }
+
+    /// Takes whole messages off the buffer and delivers what they say, in order.
+    async fn hand_over(&mut self) -> Result<Option<Report>, Ended> {
+        let mut batch = Vec::new();
+        let mut octets = 0;
+        loop {
+            let frame = match self.framer.next(&mut self.buffer) {
+                Ok(Some(frame)) => frame,
+                Ok(None) => break,
+                Err(error) => {
+                    self.deliver_updates(batch).await?;
+                    return Ok(Some(Report::Malformed(error.notification)));
+                }
+            };
+            let length = HEADER + frame.body.len();
+            self.control.counters.received(frame.kind, length);
+            match frame.kind {
+                MessageKind::Keepalive => {}
+                MessageKind::Update => {
+                    let update = decode_update(&frame.body, &self.codec);
+                    if let Some(answer) = update.reset() {
+                        self.deliver_updates(batch).await?;
+                        return Ok(Some(Report::Malformed(answer)));
+                    }
+                    batch.push(update);
+                    octets += length;
+                    if octets >= BATCH {
+                        self.deliver_updates(std::mem::take(&mut batch)).await?;
+                        octets = 0;
+                    }
+                }
+                MessageKind::RouteRefresh => {
+                    self.deliver_updates(std::mem::take(&mut batch)).await?;
+                    octets = 0;
+                    match RouteRefresh::decode(&frame.body) {
+                        Ok(refresh) => self.deliver_refresh(refresh).await?,
+                        Err(error) => return Ok(Some(Report::Malformed(error.notification))),
+                    }
+                }
+                MessageKind::Open | MessageKind::Notification => {
+                    self.deliver_updates(batch).await?;
+                    return Ok(Some(last_message(&frame, &self.codec)));
+                }
+            }
+        }
+        self.deliver_updates(batch).await?;
+        Ok(None)
+    }
+
+    async fn deliver_updates(&mut self, updates: Vec<Update>) -> Result<(), Ended> {
+        if updates.is_empty() {
+            return Ok(());
+        }
+        let (peer, session) = (self.peer, self.session);
+        let event = Event::Updates {
+            peer,
+            session,
+            updates,
+        };
+        self.deliver(event).await
+    }
+
+    async fn deliver_refresh(&mut self, refresh: RouteRefresh) -> Result<(), Ended> {
+        if let RouteRefreshSubtype::Unknown(_) = refresh.subtype {
+            // RFC 7313 section 5: ignored.
+            return Ok(());
+        }
+        let (peer, session) = (self.peer, self.session);
+        let event = Event::RouteRefresh {
+            peer,
+            session,
+            refresh,
+        };
+        self.deliver(event).await
+    }
+
+    /// Waits for room in the owner's channel, or for the session's end.
+    async fn deliver(&mut self, event: Event) -> Result<(), Ended> {
+        let event = match self.events.try_send(event) {
+            Ok(()) => return Ok(()),
+            Err(
+                mpsc::error::TrySendError::Full(event) | mpsc::error::TrySendError::Closed(event),
+            ) => event,
+        };
+        self.stamps.set_waiting(true);
+        let result = tokio::select! {
+            biased;
+            reason = &mut self.down => Err(Ended(reason.unwrap_or(Down::TransportFailed))),
+            sent = self.events.send(event) => match sent {
+                Ok(()) => Ok(()),
+                // The owner is gone: wait to be stopped, which is what comes next.
+                Err(_) => Err(Ended((&mut self.down).await.unwrap_or(Down::TransportFailed))),
+            },
+        };
+        self.stamps.set_waiting(false);
+        result
+    }
+
+    /// Tells the peer's task, whose machine then says why the session is over.
+    async fn report(&mut self, report: Report) -> Ended {
+        // The task may have ended the session itself meanwhile.
+        drop(self.reports.send(report).await);
+        Ended((&mut self.down).await.unwrap_or(Down::TransportFailed))
+    }
+}
+
+/// OPEN or NOTIFICATION, or what is wrong with it.
+fn last_message(frame: &Frame, codec: &UpdateCodec) -> Report {
+    match Message::decode(frame, codec) {
+        Ok(Message::Notification(message)) => Report::Notification(message),
+        Ok(Message::Open(open)) => Report::Open(open),
+        Err(_) if frame.kind == MessageKind::Notification => Report::Closed,
+        Err(error) => Report::Malformed(error.notification),
+        Ok(Message::Update(_) | Message::Keepalive | Message::RouteRefresh(_)) => Report::Closed,
+    }
+}
+
+/// Reads to the end and looks at nothing.
+pub(super) async fn drain<R: AsyncRead + Unpin>(socket: &mut R, buffer: &mut BytesMut) {
+    loop {
+        buffer.clear();
+        buffer.reserve(MIN_READ);
+        match socket.read_buf(buffer).await {
+            Ok(0) | Err(_) => return,
+            Ok(_) => {}
+        }
+    }
+}

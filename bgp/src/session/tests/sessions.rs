@@ -1,0 +1,192 @@
+//! How sessions begin and end.
+
+use std::time::Duration;
+
+use super::harness::{Speaker, pair, soon};
+use crate::fsm::{Cease, Down, GracefulRestartConfig, RemoteAsn, State, Stop};
+use crate::session::{Event, ListenRange, Listener, PeerKey, spawn};
+use crate::types::{Asn, Family};
+use crate::wire::{MessageKind, NotificationCode};
+
+#[tokio::test]
+async fn one_dials_and_one_accepts() {
+    let (a, a_handle, a_up, b, b_handle, b_up) = pair(64).await;
+    assert_eq!(a_up.negotiated.peer_asn, Asn(64522));
+    assert_eq!(b_up.negotiated.peer_asn, Asn(64521));
+    assert_eq!(a_up.remote, b.address());
+    assert_eq!((a_up.local, a_up.remote), (b_up.remote, b_up.local));
+    assert_eq!(a_up.local.ip(), a.address().ip());
+    let status = a_handle.status();
+    assert_eq!(status.state, State::Established);
+    let session = status.session.unwrap();
+    assert_eq!(session.session, a_up.session);
+    assert!(session.dialled);
+    assert!(!b_handle.status().session.unwrap().dialled);
+    let counters = a_handle.counters();
+    assert_eq!(counters.sent(MessageKind::Open), 1);
+    assert_eq!(counters.received(MessageKind::Open), 1);
+}
+
+#[tokio::test]
+async fn both_dial_and_one_session_is_left() {
+    for _ in 0..10 {
+        let (mut a, mut b) = (Speaker::new(31, 64), Speaker::new(32, 64));
+        let a_handle = a.peer(a.settings(&b));
+        let b_handle = b.peer(b.settings(&a));
+        let (a_up, b_up) = (a.up().await, b.up().await);
+        assert_eq!((a_up.local, a_up.remote), (b_up.remote, b_up.local));
+        assert_eq!(a_handle.status().sessions, 1);
+        assert_eq!(b_handle.status().sessions, 1);
+        assert!(
+            a.events.try_recv().is_err(),
+            "no Down of a session that lost"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_stopped_peer_tells_why_and_the_other_says_it_in_words() {
+    let (mut a, a_handle, _, mut b, b_handle, b_up) = pair(64).await;
+    a_handle.stop(Stop::Cease(Cease::Shutdown("maintenance".to_owned())));
+    let reason = b.down().await;
+    assert_eq!(
+        reason.to_string(),
+        r#"peer sent Cease/Administrative Shutdown: "maintenance""#
+    );
+    assert!(!reason.retains_routes(&b_up.negotiated));
+    assert!(matches!(a.down().await, Down::AdministrativeStop(_)));
+    soon("stopped", a_handle.stopped()).await;
+    let (_, received) = b_handle.status().last_received.unwrap();
+    assert_eq!(received.code, NotificationCode::ADMINISTRATIVE_SHUTDOWN);
+    let (_, sent) = a_handle.status().last_sent.unwrap();
+    assert_eq!(sent, received);
+}
+
+#[tokio::test]
+async fn a_silent_stop_lets_the_peer_retain_routes() {
+    let (mut a, mut b) = (Speaker::new(23, 64), Speaker::new(24, 64));
+    for speaker in [&mut a, &mut b] {
+        speaker.config.graceful_restart = Some(GracefulRestartConfig {
+            restart_time: Duration::from_secs(120),
+            notification: true,
+            families: vec![(Family::IPV4_UNICAST, true)],
+        });
+    }
+    let b_handle = b.passive(&a);
+    let a_handle = a.peer(a.settings(&b));
+    let b_up = b.up().await;
+    a_handle.stop(Stop::Silent);
+    let reason = b.down().await;
+    assert_eq!(reason, Down::TransportFailed);
+    assert!(reason.retains_routes(&b_up.negotiated));
+    assert_eq!(b_handle.status().last_received, None);
+}
+
+#[tokio::test]
+async fn a_reset_peer_comes_back() {
+    let (mut a, a_handle, first, mut b, _b_handle, _) = pair(64).await;
+    a_handle.reset(Cease::Reset(String::new()));
+    a.down().await;
+    b.down().await;
+    let second = a.up().await;
+    assert!(second.session > first.session);
+    b.up().await;
+}
+
+#[tokio::test]
+async fn new_timers_leave_the_session_alone_and_a_new_as_does_not() {
+    let (mut a, a_handle, _, mut b, _b_handle, _) = pair(64).await;
+    let mut settings = a.settings(&b);
+    settings.protocol.hold_time = Some(Duration::from_secs(30));
+    a_handle.reconfigure(settings.clone());
+    settings.protocol.local_asn = Asn(65001);
+    a_handle.reconfigure(settings.clone());
+    let change = Down::AdministrativeStop(Stop::Cease(Cease::ConfigurationChange));
+    assert_eq!(a.down().await, change);
+    b.down().await;
+    let (a_up, b_up) = (a.up().await, b.up().await);
+    assert_eq!(b_up.negotiated.peer_asn, Asn(65001));
+    assert_eq!(a_up.negotiated.hold_time, Some(Duration::from_secs(30)));
+
+    settings.protocol.hold_time = Some(Duration::from_secs(60));
+    a_handle.reconfigure(settings);
+    // The command was looked at once a later one shows its effect.
+    a_handle.reset(Cease::Reset("now".to_owned()));
+    let reset = Down::AdministrativeStop(Stop::Cease(Cease::Reset("now".to_owned())));
+    assert_eq!(a.down().await, reset);
+}
+
+#[tokio::test]
+async fn a_wrong_as_is_refused_with_bad_peer_as() {
+    let (mut a, b) = (Speaker::new(25, 64), Speaker::new(26, 64));
+    a.config.remote_asn = RemoteAsn::Number(Asn(1));
+    let b_handle = b.passive(&a);
+    let _a_handle = a.peer(a.settings(&b));
+    let mut watch = b_handle.watch();
+    let status = soon(
+        "NOTIFICATION",
+        watch.wait_for(|status| status.last_received.is_some()),
+    );
+    let (_, message) = status.await.unwrap().last_received.clone().unwrap();
+    assert_eq!(message.code, NotificationCode::BAD_PEER_AS);
+}
+
+#[tokio::test]
+async fn a_connection_from_a_range_is_offered_to_the_owner() {
+    let mut a = Speaker::new(27, 64);
+    let mut b = Speaker::new(28, 64);
+    let (candidates_in, mut candidates) = tokio::sync::mpsc::channel(4);
+    let range = ListenRange {
+        net: "127.0.0.0/27".parse().unwrap(),
+        password: None,
+    };
+    b.listener = Listener::bind(
+        &["127.0.0.28:0".parse().unwrap()],
+        vec![range],
+        candidates_in,
+    )
+    .unwrap();
+    let _a_handle = a.peer(a.settings(&b));
+    // The first is refused by dropping it, the next is taken.
+    drop(soon("candidate", candidates.recv()).await.unwrap());
+    let candidate = soon("candidate", candidates.recv()).await.unwrap();
+    assert_eq!(candidate.remote.ip(), a.address().ip());
+    let mut settings = b.settings(&a);
+    settings.protocol.passive = true;
+    let handle = spawn(PeerKey(1), settings, &b.listener, b.sender.clone(), None);
+    handle.accept(candidate);
+    b.up().await;
+    a.up().await;
+}
+
+#[tokio::test]
+async fn a_peer_without_an_owner_can_still_be_stopped() {
+    let (a, a_handle, _, mut b, _b_handle, _) = pair(64).await;
+    drop(a);
+    a_handle.stop(Stop::Cease(Cease::Deconfigured));
+    assert!(matches!(b.down().await, Down::NotificationReceived(_)));
+    soon("stopped", a_handle.stopped()).await;
+}
+
+#[tokio::test]
+async fn events_stay_in_order_while_the_owner_reads_none_of_them() {
+    let (_a, a_handle, _, mut b, b_handle, first) = pair(1).await;
+    let mut watch = b_handle.watch();
+    a_handle.reset(Cease::Reset(String::new()));
+    let second = watch.wait_for(|status| status.sessions == 2);
+    soon("second session", second).await.unwrap();
+    // The channel is full with the first one's end, so that the owner never hears of the second.
+    b_handle.reset(Cease::Reset(String::new()));
+    let third = watch.wait_for(|status| status.sessions == 3 && status.session.is_some());
+    let third = soon("third session", third)
+        .await
+        .unwrap()
+        .session
+        .clone()
+        .unwrap();
+    match b.event("the first one's end").await {
+        Event::Down { session, .. } => assert_eq!(session, first.session),
+        other => panic!("unexpected {other:?}"),
+    }
+    assert_eq!(b.up().await.session, third.session);
+}

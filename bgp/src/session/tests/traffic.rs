@@ -1,0 +1,150 @@
+//! UPDATEs, back-pressure and slow peers.
+
+use std::time::Duration;
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::harness::{pair, soon};
+use crate::fsm::{Cease, Stop};
+use crate::session::{Event, Full};
+use crate::wire::MessageKind;
+
+/// An UPDATE that withdraws one /32, whose address is the number: enough to see order and loss.
+fn numbered(number: u32) -> Bytes {
+    let mut out = BytesMut::new();
+    out.put_bytes(0xff, 16);
+    out.put_u16(28);
+    out.put_u8(2);
+    out.put_u16(5);
+    out.put_u8(32);
+    out.put_u32(number);
+    out.put_u16(0);
+    out.freeze()
+}
+
+fn number(update: &crate::wire::Update) -> u32 {
+    match &update.unreach[0] {
+        crate::types::NlriList::Ipv4(nlri) => nlri[0].prefix.addr().to_bits(),
+        other => panic!("unexpected {other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_owner_that_does_not_read_loses_nothing_and_keeps_the_session() {
+    const MESSAGES: u32 = 600_000;
+    let (mut a, a_handle, a_up, mut b, b_handle, _) = pair(2).await;
+    // Fills the channel, both socket buffers and the outbox.
+    let mut sent = 0;
+    while sent < MESSAGES {
+        let batch: Vec<_> = (sent..sent + 1000).map(numbered).collect();
+        if a_up.outbox.try_send(&batch) == Err(Full) {
+            break;
+        }
+        sent += 1000;
+        tokio::task::yield_now().await;
+    }
+    assert!(sent < MESSAGES, "never full");
+    let mut expected = 0;
+    while expected < MESSAGES {
+        tokio::select! {
+            updates = b.updates() => for update in updates {
+                assert_eq!(number(&update), expected);
+                expected += 1;
+            },
+            event = a.event("Writable") => {
+                assert!(matches!(event, Event::Writable { .. }), "{event:?}");
+                while sent < MESSAGES {
+                    let batch: Vec<_> = (sent..sent + 1000).map(numbered).collect();
+                    if a_up.outbox.try_send(&batch).is_err() {
+                        break;
+                    }
+                    sent += 1000;
+                }
+            }
+        }
+    }
+    assert_eq!(
+        b_handle.counters().received(MessageKind::Update),
+        u64::from(MESSAGES)
+    );
+    assert_eq!(
+        a_handle.counters().sent(MessageKind::Update),
+        u64::from(MESSAGES)
+    );
+    assert_eq!(
+        (a_handle.status().sessions, b_handle.status().sessions),
+        (1, 1)
+    );
+}
+
+#[tokio::test]
+async fn a_busy_owner_costs_no_session_though_hold_times_pass() {
+    let (a, b) = (
+        super::harness::Speaker::new(41, 64),
+        super::harness::Speaker::new(42, 1),
+    );
+    let (mut a, mut b) = (a, b);
+    for speaker in [&mut a, &mut b] {
+        speaker.config.hold_time = Some(Duration::from_secs(3));
+    }
+    let b_handle = b.passive(&a);
+    let a_handle = a.peer(a.settings(&b));
+    let a_up = a.up().await;
+    // The owner of b has not even read Established. UPDATEs fill every buffer there is.
+    let mut number = 0;
+    while a_up.outbox.try_send(&[numbered(number)]).is_ok() {
+        number += 1;
+    }
+    // Four keepalives of b, sent a second apart, are more than a hold time.
+    let keepalives =
+        |handle: &crate::session::PeerHandle| handle.counters().received(MessageKind::Keepalive);
+    let before = keepalives(&a_handle);
+    soon("keepalives of a speaker whose owner is busy", async {
+        while keepalives(&a_handle) < before + 5 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+    b.up().await;
+    let mut expected = 0;
+    while expected < number {
+        for update in b.updates().await {
+            assert_eq!(super::traffic::number(&update), expected);
+            expected += 1;
+        }
+    }
+    assert_eq!(
+        (a_handle.status().sessions, b_handle.status().sessions),
+        (1, 1)
+    );
+}
+
+#[tokio::test]
+async fn a_notification_overtakes_what_waits_for_a_slow_peer() {
+    let (mut a, a_handle, a_up, mut b, _b_handle, _) = pair(1).await;
+    let mut number = 0;
+    while a_up.outbox.try_send(&[numbered(number)]).is_ok() {
+        number += 1;
+    }
+    a_handle.stop(Stop::Cease(Cease::Shutdown(String::new())));
+    a.down().await;
+    assert!(a_up.outbox.is_closed());
+    let mut heard = 0;
+    loop {
+        match b.event("the end").await {
+            Event::Updates { updates, .. } => heard += updates.len() as u32,
+            Event::Down { reason, .. } => {
+                assert_eq!(
+                    reason.to_string(),
+                    "peer sent Cease/Administrative Shutdown"
+                );
+                break;
+            }
+            other => panic!("unexpected {other:?}"),
+        }
+    }
+    assert!(
+        heard < number,
+        "what waited in the outbox is not sent after the end"
+    );
+}

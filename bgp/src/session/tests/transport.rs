@@ -1,0 +1,115 @@
+//! Sockets: passwords, TTLs, addresses.
+
+use std::time::Duration;
+
+use super::harness::{Speaker, soon};
+use crate::session::{Listener, Ttl};
+use crate::wire::MessageKind;
+
+#[tokio::test]
+async fn equal_passwords_meet_and_different_ones_do_not() {
+    let (mut a, mut b) = (Speaker::new(51, 64), Speaker::new(52, 64));
+    let mut settings = a.settings(&b);
+    settings.password = Some("secret".parse().unwrap());
+    settings.protocol.connect_timeout = Duration::from_secs(1);
+    let a_handle = a.peer(settings);
+    let mut other = b.settings(&a);
+    other.password = Some("other".parse().unwrap());
+    other.protocol.passive = true;
+    let b_handle = b.peer(other.clone());
+    let mut watch = a_handle.watch();
+    soon(
+        "an attempt that failed",
+        watch.wait_for(|status| status.last_down.is_some()),
+    )
+    .await
+    .unwrap();
+    assert_eq!(b_handle.counters().received(MessageKind::Open), 0);
+
+    other.password = Some("secret".parse().unwrap());
+    b_handle.reconfigure(other);
+    a.up().await;
+    b.up().await;
+}
+
+#[tokio::test]
+async fn direct_neighbours_meet_with_a_ttl_of_1() {
+    let (mut a, mut b) = (Speaker::new(53, 64), Speaker::new(54, 64));
+    let _b_handle = b.passive(&a);
+    let mut settings = a.settings(&b);
+    settings.ttl = Ttl::Hops(1);
+    let _a_handle = a.peer(settings);
+    a.up().await;
+    b.up().await;
+}
+
+#[tokio::test]
+async fn rfc_5082_ttl_security_drops_what_comes_from_afar() {
+    let (mut a, mut b) = (Speaker::new(59, 64), Speaker::new(60, 64));
+    let mut settings = b.settings(&a);
+    settings.ttl = Ttl::Security { hops: 1 };
+    settings.protocol.passive = true;
+    let b_handle = b.peer(settings);
+    let mut settings = a.settings(&b);
+    settings.ttl = Ttl::Hops(64);
+    let a_handle = a.peer(settings.clone());
+    let mut watch = a_handle.watch();
+    let refused = watch.wait_for(|status| status.last_down.is_some());
+    soon("an attempt that failed", refused).await.unwrap();
+    settings.ttl = Ttl::Security { hops: 1 };
+    a_handle.reconfigure(settings);
+    a.up().await;
+    b.up().await;
+    assert!(a_handle.counters().sent(MessageKind::Open) >= 2);
+    assert_eq!(b_handle.counters().received(MessageKind::Open), 1);
+}
+
+#[tokio::test]
+async fn ipv6_works_as_ipv4_does() {
+    let (mut a, mut b) = (
+        Speaker::on("[::1]:0", 55, 64),
+        Speaker::on("[::1]:0", 56, 64),
+    );
+    let b_handle = b.passive(&a);
+    let mut settings = a.settings(&b);
+    settings.ttl = Ttl::Security { hops: 1 };
+    let _a_handle = a.peer(settings);
+    let a_up = a.up().await;
+    b.up().await;
+    assert!(a_up.remote.is_ipv6());
+    drop(b_handle);
+}
+
+#[tokio::test]
+async fn an_address_in_use_is_named_with_what_to_do() {
+    let first = Speaker::new(57, 1);
+    let address = first.address();
+    let (candidates, _keep) = tokio::sync::mpsc::channel(1);
+    let error = Listener::bind(&[address], Vec::new(), candidates.clone()).unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.starts_with(&format!("cannot listen on {address}: ")),
+        "{text}"
+    );
+    assert!(text.contains("another program listens there"), "{text}");
+    let error =
+        Listener::bind(&["192.0.2.77:0".parse().unwrap()], Vec::new(), candidates).unwrap_err();
+    assert!(
+        error.to_string().contains("no interface has this address"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_stranger_is_told_connection_rejected() {
+    use tokio::io::AsyncReadExt;
+    let speaker = Speaker::new(58, 1);
+    let mut stream = tokio::net::TcpStream::connect(speaker.address())
+        .await
+        .unwrap();
+    let mut octets = Vec::new();
+    soon("the end", stream.read_to_end(&mut octets))
+        .await
+        .unwrap();
+    assert_eq!(octets[16..], [0, 21, 3, 6, 5]);
+}
