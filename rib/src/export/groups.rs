@@ -21,7 +21,7 @@ const MIN_ROUND: usize = 64;
 ///
 /// What always holds: every peer is a member of exactly one group, whose key is the peer's, and no group is without
 /// members. A slot is named by [`UpdateGroups::take_retired`] only when no group has told anybody of it any more.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct UpdateGroups {
     peers: HashMap<PeerId, Peer, RandomState>,
     groups: BTreeMap<u32, Group>,
@@ -35,6 +35,14 @@ pub struct UpdateGroups {
     held: [Marks; 2],
     /// Slots found empty that nobody has to be told of any more.
     retired: Vec<(Family, Slot)>,
+    /// [`MIN_ROUND`], less in tests that look for trouble between rounds.
+    min_round: usize,
+}
+
+impl Default for UpdateGroups {
+    fn default() -> Self {
+        Self::with_min_round(MIN_ROUND)
+    }
 }
 
 #[derive(Debug)]
@@ -48,6 +56,21 @@ impl UpdateGroups {
     /// Nobody to tell anything, and the start gate closed.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    pub(super) fn with_min_round(min_round: usize) -> Self {
+        Self {
+            peers: HashMap::default(),
+            groups: BTreeMap::new(),
+            next_group: 0,
+            cluster_id: None,
+            seed: DigestSeed::default(),
+            gate_open: false,
+            dirty: Default::default(),
+            held: Default::default(),
+            retired: Vec::new(),
+            min_round,
+        }
     }
 
     /// Our cluster ID as a route reflector. Before it is set, it is our BGP identifier of each session.
@@ -156,7 +179,7 @@ impl UpdateGroups {
         let mut left = budget.max(1);
         let progress = loop {
             // Half of what is left to each kind of work: none can starve another.
-            let round = (left / 2).max(MIN_ROUND);
+            let round = (left / 2).max(self.min_round);
             let mut done = self.stage_dirty(loc_rib, transport, round);
             if self.gate_open {
                 done += self.walk(loc_rib, transport, round);
@@ -197,7 +220,7 @@ impl UpdateGroups {
             if self.dirty[index].is_empty() {
                 continue;
             }
-            let share = (budget / self.groups.len().max(1)).max(MIN_ROUND);
+            let share = (budget / self.groups.len().max(1)).max(self.min_round);
             self.dirty[index].take(share, &mut slots);
             done += slots.len() * self.groups.len().max(1);
             if self.gate_open {

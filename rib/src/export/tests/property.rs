@@ -1,0 +1,500 @@
+//! Update-group output equals single-peer output, for every sequence of events.
+//!
+//! The naive exporter asks, for each prefix and peer, the rules alone; groups, memory of what was told, marks, audiences
+//! and packing are what is tested. The rules themselves have tests of their own.
+
+use bgp::types::{Afi, Community, Nlri};
+use bgp::wire::UpdateEncoder;
+use ipnet::{Ipv4Net, Ipv6Net};
+use proptest::prelude::*;
+
+use super::super::rules::DigestSeed;
+use super::*;
+use crate::originate::{AdvertisementId, Offer};
+use crate::policy::{Action, Matches, Policy, PrefixRange, Rule, Set};
+
+const PEERS: u32 = 6;
+const PREFIXES: usize = 14;
+
+#[derive(Clone, Debug)]
+enum Op {
+    Learn {
+        prefix: usize,
+        peer: u32,
+        variant: usize,
+    },
+    Originate {
+        prefix: usize,
+        variant: usize,
+    },
+    Remove {
+        prefix: usize,
+    },
+    Up {
+        peer: u32,
+        session: usize,
+    },
+    Down {
+        peer: u32,
+    },
+    Configure {
+        peer: u32,
+        variant: usize,
+    },
+    ConfigureAll {
+        variant: usize,
+    },
+    Refresh {
+        peer: u32,
+        family: usize,
+    },
+    Slow {
+        peer: u32,
+        mark: usize,
+    },
+    Drain {
+        peer: u32,
+    },
+    Flush {
+        budget: usize,
+    },
+    OpenGate,
+    Cluster {
+        id: u32,
+    },
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let prefix = || 0..PREFIXES;
+    let peer = || 0..PEERS;
+    prop_oneof![
+        8 => (prefix(), peer(), 0..8usize).prop_map(|(prefix, peer, variant)| Op::Learn { prefix, peer, variant }),
+        4 => (prefix(), 0..4usize).prop_map(|(prefix, variant)| Op::Originate { prefix, variant }),
+        5 => prefix().prop_map(|prefix| Op::Remove { prefix }),
+        4 => (peer(), 0..3usize).prop_map(|(peer, session)| Op::Up { peer, session }),
+        1 => peer().prop_map(|peer| Op::Down { peer }),
+        2 => (peer(), 0..5usize).prop_map(|(peer, variant)| Op::Configure { peer, variant }),
+        1 => (0..5usize).prop_map(|variant| Op::ConfigureAll { variant }),
+        2 => (peer(), 0..2usize).prop_map(|(peer, family)| Op::Refresh { peer, family }),
+        2 => (peer(), 0..3usize).prop_map(|(peer, mark)| Op::Slow { peer, mark }),
+        2 => peer().prop_map(|peer| Op::Drain { peer }),
+        8 => (1..12usize).prop_map(|budget| Op::Flush { budget }),
+        1 => Just(Op::OpenGate),
+        1 => (1..3u32).prop_map(|id| Op::Cluster { id }),
+    ]
+}
+
+/// Peers 0 to 2 are external, 3 internal, 4 and 5 clients.
+fn kind(peer: u32) -> PeerKind {
+    match peer {
+        0..=2 => PeerKind::External,
+        3 => PeerKind::Internal,
+        _ => PeerKind::ReflectorClient,
+    }
+}
+
+fn prefix(number: usize) -> IpNet {
+    if number < 9 {
+        net(&format!("10.{number}.0.0/16"))
+    } else {
+        net(&format!("2001:db8:{number}::/48"))
+    }
+}
+
+fn variant(number: usize) -> PeerConfig {
+    let rule = |matches, set, action| Policy {
+        name: "p".to_owned(),
+        rules: vec![Rule {
+            name: "r".to_owned(),
+            matches,
+            set,
+            action,
+        }],
+    };
+    let mut config = config(PeerKind::External);
+    config.advertisements = [AdvertisementId(1)].into();
+    match number {
+        0 => {}
+        1 => {
+            let some = Matches {
+                prefixes: vec![
+                    PrefixRange {
+                        net: net("10.0.0.0/14"),
+                        min_length: 8,
+                        max_length: 32,
+                    },
+                    PrefixRange {
+                        net: net("2001:db8:a::/47"),
+                        min_length: 8,
+                        max_length: 128,
+                    },
+                ],
+                ..Matches::default()
+            };
+            config.export = vec![Arc::new(rule(some, Set::default(), Action::Reject))];
+        }
+        2 => {
+            let set = Set {
+                med: Some(50),
+                ..Set::default()
+            };
+            config.export = vec![Arc::new(rule(Matches::default(), set, Action::Accept))];
+        }
+        3 => {
+            config.transit = false;
+            config.next_hop_self = true;
+        }
+        _ => config.advertisements = [AdvertisementId(2)].into(),
+    }
+    config
+}
+
+fn of_kind(number: usize, peer: u32) -> PeerConfig {
+    PeerConfig {
+        kind: kind(peer),
+        ..variant(number)
+    }
+}
+
+fn session_of(peer: u32, number: usize) -> SessionInfo {
+    // Peers 1 and 2 have the addresses that some next hops are.
+    let mut session = session(kind(peer), peer as u8 + 1);
+    let mut negotiated = Negotiated::clone(&session.negotiated);
+    negotiated.enhanced_route_refresh = peer.is_multiple_of(2);
+    match number {
+        0 => {}
+        1 => negotiated.extended_next_hop = vec![(Family::IPV4_UNICAST, Afi::IPV6)],
+        _ => {
+            negotiated.families = vec![Family::IPV4_UNICAST];
+            negotiated.add_path_send = vec![Family::IPV4_UNICAST];
+        }
+    }
+    session.negotiated = Arc::new(negotiated);
+    session
+}
+
+fn learned_variant(number: usize, v6: bool) -> RouteAttributes {
+    let (mut attributes, _) = learned();
+    let next_hop = match (number, v6) {
+        (0..=1, false) => "203.0.113.1",
+        // Another member's address.
+        (2..=3, false) => "192.0.2.3",
+        (4, false) => "192.0.2.5",
+        (5, false) | (0..=2, true) => "2001:db8:9::1",
+        (_, false) => "203.0.113.2",
+        (_, true) => "2001:db8::7",
+    };
+    match number {
+        1 | 3 => attributes.med = Some(7),
+        6 => attributes.communities = vec![Community::NO_EXPORT],
+        7 => attributes.local_pref = Some(300),
+        _ => {}
+    }
+    route(&attributes, ip(next_hop).into())
+}
+
+fn originated_variant(prefix: IpNet, number: usize) -> Originated {
+    let offer = |advertisement, med| Offer {
+        advertisement: AdvertisementId(advertisement),
+        communities: vec![Community(advertisement)],
+        large_communities: Vec::new(),
+        extended_communities: Vec::new(),
+        local_preference: None,
+        med: Some(med),
+        prepend: 0,
+    };
+    let offers = match number {
+        0 => vec![offer(1, 5)],
+        1 => vec![offer(2, 5)],
+        2 => vec![offer(1, 5), offer(2, 6)],
+        _ => vec![],
+    };
+    Originated {
+        prefix,
+        offers,
+        blackhole: false,
+    }
+}
+
+/// Sessions that are up, and the world that they are in.
+#[derive(Default)]
+struct Model {
+    world: World,
+    sessions: BTreeMap<u32, (PeerConfig, SessionInfo)>,
+    cluster: Option<BgpIdentifier>,
+    gate: bool,
+}
+
+impl Model {
+    fn new() -> Self {
+        let mut model = Self::default();
+        model.world.groups = UpdateGroups::with_min_round(2);
+        for peer in 0..PEERS {
+            let source = SourcePeer {
+                kind: kind(peer),
+                identifier: BgpIdentifier(1000 + peer),
+            };
+            model.world.rib.sources.insert(PeerId(peer), source);
+        }
+        model
+    }
+
+    fn apply(&mut self, op: &Op) {
+        match *op {
+            Op::Learn {
+                prefix: number,
+                peer,
+                variant,
+            } => {
+                let prefix = prefix(number);
+                let v6 = matches!(prefix, IpNet::V6(_));
+                let best = TestBest::Learned(PeerId(peer), learned_variant(variant, v6));
+                self.world.set(prefix, Some(best));
+            }
+            Op::Originate {
+                prefix: number,
+                variant,
+            } => {
+                let originated = originated_variant(prefix(number), variant);
+                self.world
+                    .set(prefix(number), Some(TestBest::Originated(originated)));
+            }
+            Op::Remove { prefix: number } => self.world.set(prefix(number), None),
+            Op::Up { peer, session } => {
+                let (config, session) = (of_kind(0, peer), session_of(peer, session));
+                self.world.up(peer, &config, &session);
+                self.sessions.insert(peer, (config, session));
+            }
+            Op::Down { peer } => {
+                self.world.down(peer);
+                self.sessions.remove(&peer);
+            }
+            Op::Configure { peer, variant } => self.configure(peer, variant),
+            Op::ConfigureAll { variant } => {
+                (0..PEERS).for_each(|peer| self.configure(peer, variant));
+            }
+            Op::Refresh { peer, family } => {
+                self.world.groups.refresh(PeerId(peer), Family::ALL[family]);
+            }
+            Op::Slow { peer, mark } => {
+                if self.sessions.contains_key(&peer) {
+                    self.world.receiver(peer).mark = mark;
+                }
+            }
+            Op::Drain { peer } => self.drain(peer),
+            Op::Flush { budget } => {
+                let before = self.end_of_ribs();
+                let _ = self.world.flush(budget);
+                let after = self.end_of_ribs();
+                self.check_ends(&before, &after);
+            }
+            Op::OpenGate => {
+                self.gate = true;
+                self.world.groups.open_gate();
+            }
+            Op::Cluster { id } => {
+                self.cluster = Some(BgpIdentifier(id));
+                self.world.groups.set_cluster_id(BgpIdentifier(id));
+            }
+        }
+        if !self.gate {
+            let receivers = self.world.transport.receivers.values();
+            assert!(
+                receivers.map(|r| r.messages).all(|count| count == 0),
+                "before the gate"
+            );
+        }
+    }
+
+    fn configure(&mut self, peer: u32, variant: usize) {
+        if let Some((config, _)) = self.sessions.get_mut(&peer) {
+            *config = of_kind(variant, peer);
+            self.world.groups.configure(PeerId(peer), config);
+        }
+    }
+
+    fn drain(&mut self, peer: u32) {
+        if let Some(receiver) = self.world.transport.receivers.get_mut(&PeerId(peer))
+            && receiver.drain()
+        {
+            self.world.groups.writable(PeerId(peer));
+        }
+    }
+
+    fn end_of_ribs(&self) -> BTreeMap<u32, Vec<Family>> {
+        let receivers = self.world.transport.receivers.iter();
+        receivers
+            .map(|(peer, r)| (peer.0, r.end_of_rib.clone()))
+            .collect()
+    }
+
+    /// An End-of-RIB is sent when everything is told that there is at that time.
+    fn check_ends(&self, before: &BTreeMap<u32, Vec<Family>>, after: &BTreeMap<u32, Vec<Family>>) {
+        for (peer, ended) in after {
+            for family in &ended[before[peer].len()..] {
+                let of = |table: BTreeMap<IpNet, (AttributeSet, NextHop)>| {
+                    let of_family = table.into_iter();
+                    of_family
+                        .filter(|(prefix, _)| super::super::rules::family_of(*prefix) == *family)
+                        .collect::<BTreeMap<_, _>>()
+                };
+                let told = self.world.transport.receivers[&PeerId(*peer)].table.clone();
+                assert_eq!(of(told), of(self.naive(*peer)), "End-of-RIB to {peer}");
+            }
+        }
+    }
+
+    /// Everything settles: queues are emptied, and there is nothing more to do.
+    fn settle(&mut self) {
+        self.apply(&Op::OpenGate);
+        for _ in 0..2000 {
+            for peer in 0..PEERS {
+                self.drain(peer);
+            }
+            let before = self.end_of_ribs();
+            let progress = self.world.flush(7);
+            self.check_ends(&before, &self.end_of_ribs());
+            let refused = self.world.transport.receivers.values().any(|r| r.refused);
+            if progress == Progress::Done && !refused {
+                return;
+            }
+            // A queue that is full from the start takes nothing ever.
+            for receiver in self.world.transport.receivers.values_mut() {
+                receiver.mark = receiver.mark.max(1);
+            }
+        }
+        panic!("flushing does not end");
+    }
+
+    /// What a peer should have been told, by the rules alone.
+    fn naive(&self, peer: u32) -> BTreeMap<IpNet, (AttributeSet, NextHop)> {
+        let (config, session) = &self.sessions[&peer];
+        let key = GroupKey::new(config, session, self.cluster);
+        let seed = DigestSeed::default();
+        let mut encoder = UpdateEncoder::new(key.codec);
+        let mut receiver = Receiver::new(&key);
+        for (prefix, best) in self.world.rib.routes() {
+            let told = match best {
+                TestBest::Originated(originated) => key.originated(originated, &seed),
+                TestBest::Learned(from, _) if from.0 == peer => continue,
+                TestBest::Learned(from, route) => {
+                    key.learned(prefix, route, self.world.rib.sources[from], &seed)
+                }
+            };
+            let Ok(told) = told else { continue };
+            // Members of a group share networks, so this is the case of RFC 4271 5.1.3.
+            if told.third_party && told.next_hop.address() == session.remote_address {
+                continue;
+            }
+            let path_id = key.codec.family(super::super::rules::family_of(prefix));
+            let path_id = bgp::types::PathId(u32::from(path_id.unwrap().add_path_send));
+            let out = |bytes| receiver.read(&bytes);
+            match prefix {
+                IpNet::V4(prefix) => encoder.reach(
+                    &told.set,
+                    told.next_hop,
+                    [Nlri::<Ipv4Net> { prefix, path_id }],
+                    out,
+                ),
+                IpNet::V6(prefix) => encoder.reach(
+                    &told.set,
+                    told.next_hop,
+                    [Nlri::<Ipv6Net> { prefix, path_id }],
+                    out,
+                ),
+            }
+            .unwrap();
+        }
+        receiver.table
+    }
+
+    fn check(&mut self) {
+        for (peer, (_, session)) in &self.sessions {
+            let expected = self.naive(*peer);
+            let groups = &self.world.groups;
+            let receiver = &self.world.transport.receivers[&PeerId(*peer)];
+            assert_eq!(receiver.table, expected, "what {peer} was told");
+            let mut ended = receiver.end_of_rib.clone();
+            ended.sort_unstable();
+            assert_eq!(
+                ended, session.negotiated.families,
+                "End-of-RIB once to {peer}"
+            );
+            for family in Family::ALL {
+                let of_family =
+                    |prefix: &&IpNet| super::super::rules::family_of(**prefix) == family;
+                let count = expected.keys().filter(of_family).count();
+                assert_eq!(groups.advertised_count(PeerId(*peer), family), count);
+                let mut listed = BTreeSet::new();
+                let mut at = Some(Slot(0));
+                while let Some(from) = at {
+                    let rib = &self.world.rib;
+                    at = groups.advertised(
+                        rib,
+                        PeerId(*peer),
+                        family,
+                        from,
+                        (3, 2),
+                        |prefix, told| {
+                            assert_eq!(told.next_hop.address(), expected[&prefix].1.address());
+                            listed.insert(prefix);
+                        },
+                    );
+                }
+                assert!(
+                    expected.keys().filter(of_family).eq(&listed),
+                    "listed for {peer}"
+                );
+            }
+            for number in 0..PREFIXES {
+                let told = groups.explain(&self.world.rib, PeerId(*peer), prefix(number));
+                assert_eq!(
+                    told.unwrap().is_ok(),
+                    expected.contains_key(&prefix(number))
+                );
+            }
+        }
+        assert_eq!(
+            self.world.rib.empty_entries(),
+            0,
+            "no entry is held for nobody"
+        );
+        let sent = self.world.transport.sent.len();
+        self.world.flush_all();
+        assert_eq!(
+            self.world.transport.sent.len(),
+            sent,
+            "nothing is left to say"
+        );
+        let numbers = self.sessions.keys();
+        let keys = numbers.map(|peer| groups_number(&self.world.groups, *peer));
+        assert_eq!(
+            keys.collect::<BTreeSet<_>>().len(),
+            self.world.groups.group_count()
+        );
+    }
+}
+
+fn groups_number(groups: &UpdateGroups, peer: u32) -> u32 {
+    groups.group_number(PeerId(peer)).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
+
+    #[test]
+    fn group_output_equals_single_peer_output(
+        early in any::<bool>(),
+        ops in prop::collection::vec(op(), 1..80),
+    ) {
+        let mut model = Model::new();
+        if early {
+            model.apply(&Op::OpenGate);
+        }
+        for op in &ops {
+            model.apply(op);
+        }
+        model.settle();
+        model.check();
+    }
+}
