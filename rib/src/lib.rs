@@ -12,6 +12,8 @@
 pub mod attrs;
 pub mod export;
 mod facade;
+#[cfg(test)]
+mod oracle;
 pub mod originate;
 pub mod peer;
 pub mod policy;

@@ -7,6 +7,8 @@
 mod config;
 mod poll;
 mod query;
+#[cfg(test)]
+mod tests;
 
 pub use config::{FibNextHop, FibRoute, Multipath, PeerCounts, RibConfig, RibEvent};
 pub use query::{RouteFilter, RoutesCursor};
@@ -115,6 +117,8 @@ fn forwarding_kept(negotiated: &Negotiated, family: Family) -> bool {
 impl Rib {
     /// An empty RIB with the gate closed.
     pub fn new(config: RibConfig) -> Self {
+        let mut groups = UpdateGroups::new();
+        groups.set_cluster_id(config.cluster_id);
         Self {
             attrs: AttrInterner::new(config.identity()),
             tables: Tables {
@@ -124,7 +128,7 @@ impl Rib {
             config,
             peers: HashMap::default(),
             known: HashMap::default(),
-            groups: UpdateGroups::new(),
+            groups,
             gate_opened: None,
             converged: false,
             events: Vec::new(),
@@ -141,6 +145,7 @@ impl Rib {
         let identity = config.identity() != self.config.identity();
         self.config = config;
         self.attrs.set_identity(self.config.identity());
+        self.groups.set_cluster_id(self.config.cluster_id);
         let options = options(&self.config);
         each_table!(self.tables, |table| table.reconfigure(options, identity));
         self.note_changes();
@@ -326,7 +331,7 @@ impl Rib {
         let family = message.family;
         let deadline = now + self.config.end_of_rib_wait;
         match message.subtype {
-            RouteRefreshSubtype::Request => {}
+            RouteRefreshSubtype::Request => self.groups.refresh(peer, family),
             RouteRefreshSubtype::Begin => {
                 table_of!(self.tables, family, |table| table
                     .refresh_begins(peer, deadline));
@@ -340,7 +345,7 @@ impl Rib {
 
     /// The peer's writer has room again.
     pub fn writable(&mut self, peer: PeerId) {
-        let _ = peer;
+        self.groups.writable(peer);
     }
 }
 

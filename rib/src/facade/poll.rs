@@ -12,7 +12,7 @@ use crate::peer::{PeerId, PeerKind};
 use crate::table::Table;
 
 /// The Loc-RIB as export sees it.
-struct View<'a> {
+pub(super) struct View<'a> {
     tables: &'a Tables,
     attrs: &'a AttrInterner,
     known: &'a hashbrown::HashMap<PeerId, SourcePeer, foldhash::fast::RandomState>,
@@ -65,6 +65,14 @@ impl LocRib for View<'_> {
 }
 
 impl Rib {
+    pub(super) fn view(&self) -> View<'_> {
+        View {
+            tables: &self.tables,
+            attrs: &self.attrs,
+            known: &self.known,
+        }
+    }
+
     /// Passes on to export and to the owner what a change to the tables brought about.
     pub(super) fn note_changes(&mut self) {
         note_changes_of(&mut self.tables.v4, &mut self.groups, &mut self.events);

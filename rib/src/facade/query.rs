@@ -8,7 +8,9 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use super::poll::TableOf;
 use super::{PeerCounts, Rib, Tables};
 use crate::attrs::{AttrInterner, Identity};
+use crate::export::{Advertised, Slot, Suppressed};
 use crate::peer::PeerId;
+use crate::policy::RuleRef;
 use crate::table::{RouteView, Rule, Table};
 
 /// Which routes are asked for.
@@ -109,8 +111,51 @@ impl Rib {
         PeerCounts {
             received,
             accepted,
-            advertised: 0,
+            advertised: self.groups.advertised_count(peer, family) as u32,
         }
+    }
+
+    /// What a peer is told of a prefix, or why nothing. `None` if its session is not up.
+    pub fn explain_export(
+        &self,
+        peer: PeerId,
+        prefix: IpNet,
+    ) -> Option<Result<Advertised, Suppressed>> {
+        self.groups.explain(&self.view(), peer, prefix.trunc())
+    }
+
+    /// Lists what a peer is told, beginning at `cursor`, until `steps` table places were looked at or `limit` routes found.
+    /// Returns where to go on, `None` at the end.
+    pub fn advertised(
+        &self,
+        peer: PeerId,
+        family: Family,
+        cursor: RoutesCursor,
+        (steps, limit): (u32, usize),
+        each: impl FnMut(IpNet, Advertised),
+    ) -> Option<RoutesCursor> {
+        let view = self.view();
+        let from = Slot(cursor.0);
+        let next = self
+            .groups
+            .advertised(&view, peer, family, from, (steps, limit), each);
+        next.map(|slot| RoutesCursor(slot.0))
+    }
+
+    /// The names of policy and rule of a peer's import policies.
+    pub fn import_rule_names(&self, peer: PeerId, rule: RuleRef) -> Option<(String, String)> {
+        let (policy, rule) = self.peers.get(&peer)?.chain.names(rule)?;
+        Some((policy.to_owned(), rule.to_owned()))
+    }
+
+    /// The names of policy and rule of a peer's export policies. `None` if its session is not up.
+    pub fn export_rule_names(&self, peer: PeerId, rule: RuleRef) -> Option<(String, String)> {
+        self.groups.rule_names(peer, rule)
+    }
+
+    /// The number of the update group that a peer is in: peers with one number share their messages.
+    pub fn update_group(&self, peer: PeerId) -> Option<u32> {
+        self.groups.group_number(peer)
     }
 
     /// How many prefixes of a family are known, and how many attribute sets of all families are interned.

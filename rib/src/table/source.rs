@@ -122,8 +122,8 @@ pub(crate) struct Actions {
     pub(crate) remove_from_age: Option<u8>,
     /// Run import again.
     pub(crate) import: bool,
-    /// Decide again about prefixes with a path of this source.
-    pub(crate) decide: bool,
+    /// Tell export of prefixes with a path of this source: what the peer is to us, or its identifier, changed.
+    pub(crate) tell: bool,
 }
 
 impl Actions {

@@ -337,6 +337,7 @@ impl<P: RoutePrefix> Table<P> {
         if source.origin.max_prefixes != origin.max_prefixes {
             source.limit_told = false;
         }
+        source.actions.tell |= (source.origin.kind, source.origin.id) != (origin.kind, origin.id);
         source.origin = Arc::new(origin);
         if !limit_only {
             source.actions.import = true;
@@ -362,6 +363,8 @@ impl<P: RoutePrefix> Table<P> {
             Some(until) if source.begin_epoch() => {
                 source.stale = Stale::Restarting(until);
                 source.long_lived_time = long_lived;
+                // What was stale for long before goes now; the rest has its restart time first.
+                source.long_lived = false;
                 if !source.actions.is_none() {
                     self.start_round(id);
                 }

@@ -206,6 +206,9 @@ impl<P: RoutePrefix> Table<P> {
         };
         let actions = source.actions;
         let age = source.age(path.epoch());
+        if actions.tell {
+            self.changed_for_export(slot);
+        }
         let remove = actions.remove_from_age.is_some_and(|from| age >= from);
         if remove || actions.import && !self.import_again(slot, place, attrs) {
             self.take_out(slot, place, attrs);

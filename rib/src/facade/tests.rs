@@ -1,0 +1,745 @@
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bgp::fsm::{Config, Down, Negotiated, RemoteAsn, negotiate};
+use bgp::types::{Asn, BgpIdentifier, Community, Family, NextHop, Nlri, PathId, RoutePrefix};
+use bgp::wire::attribute::{AsPath, Origin};
+use bgp::wire::capability::{GracefulRestart, LongLivedFamily};
+use bgp::wire::{
+    AttributeSet, Capability, Open, PathAttributes, Reach, RouteRefresh, RouteRefreshSubtype,
+    Update,
+};
+use bytes::Bytes;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use proptest::prelude::*;
+
+use super::*;
+use crate::attrs::{NextHopResolver, Resolution};
+use crate::export::{Full, Transport};
+use crate::oracle::{Oracle, Reachable};
+use crate::originate::{AdvertisementId, Offer};
+use crate::peer::PeerKind;
+use crate::policy::{Action, Matches, Policy, PrefixRange, Rule as PolicyRule, Set};
+
+const OWN: Asn = Asn(64512);
+const ROUTER_ID: BgpIdentifier = BgpIdentifier(0x0a00_00fe);
+
+/// Takes everything.
+struct Sink;
+
+impl Transport for Sink {
+    fn send(&mut self, _: PeerId, _: &[Bytes]) -> Result<(), Full> {
+        Ok(())
+    }
+}
+
+struct Resolver(Arc<Reachable>);
+
+impl NextHopResolver for Resolver {
+    fn resolve(&self, next_hop: &NextHop, _: Option<u32>) -> Option<Resolution> {
+        self.0.get(&next_hop.address()).copied()
+    }
+}
+
+/// The peers of all tests: number, AS, kind, on the link, ADD-PATH.
+const PEERS: [(u32, PeerKind, bool, bool); 6] = [
+    (65001, PeerKind::External, true, false),
+    (65001, PeerKind::External, false, false),
+    (65002, PeerKind::External, false, true),
+    (OWN.0, PeerKind::Internal, false, false),
+    (OWN.0, PeerKind::ReflectorClient, false, true),
+    (65002, PeerKind::External, true, false),
+];
+
+fn peer_config(number: usize) -> PeerConfig {
+    PeerConfig::new(PEERS[number].1)
+}
+
+/// How a session comes up.
+#[derive(Clone, Copy, Debug)]
+struct SessionKind {
+    graceful: bool,
+    forwarding: bool,
+    long_lived: bool,
+    ipv6: bool,
+}
+
+fn negotiated(number: usize, kind: SessionKind) -> Negotiated {
+    let (asn, ..) = PEERS[number];
+    let config = Config::new(OWN, ROUTER_ID, RemoteAsn::Any, 1);
+    let open = Open {
+        asn: Asn(asn),
+        hold_time: 90,
+        // Two peers share an identifier, so that the later tie-breaks are reached.
+        identifier: BgpIdentifier(0x0a00_0001 + (number as u32 & !1)),
+        capabilities: Family::ALL.map(Capability::Multiprotocol).to_vec(),
+    };
+    let mut negotiated = negotiate(&config, &open).unwrap();
+    if !kind.ipv6 {
+        negotiated.families = vec![Family::IPV4_UNICAST];
+    }
+    if kind.graceful {
+        negotiated.graceful_restart = Some(GracefulRestart {
+            restarting: false,
+            notification: false,
+            restart_time: 30,
+            families: Family::ALL.map(|family| (family, kind.forwarding)).to_vec(),
+        });
+        if kind.long_lived {
+            negotiated.long_lived = Family::ALL
+                .map(|family| LongLivedFamily {
+                    family,
+                    forwarding: kind.forwarding,
+                    stale_time: 100,
+                })
+                .to_vec();
+        }
+    }
+    negotiated
+}
+
+fn session(number: usize, kind: SessionKind) -> SessionInfo {
+    SessionInfo {
+        negotiated: Arc::new(negotiated(number, kind)),
+        remote_address: IpAddr::from([10, 9, 0, 20 - number as u8]),
+        local_ipv4: Some(Ipv4Addr::new(10, 9, 0, 254)),
+        local_ipv6: None,
+        local_link_local: None,
+        interface: Some(3),
+        subnets: Vec::new(),
+        single_hop: PEERS[number].2,
+    }
+}
+
+/// Parts of an attribute set, small enough that ties and repeats are common.
+#[derive(Clone, Debug)]
+struct Attributes {
+    local_pref: Option<u32>,
+    med: Option<u32>,
+    path: Vec<u32>,
+    wrong_first: bool,
+    igp: bool,
+    community: Option<Community>,
+    originator: Option<u32>,
+    clusters: Vec<u32>,
+    next_hop: u8,
+}
+
+impl Attributes {
+    fn build(&self, number: usize) -> PathAttributes {
+        let (asn, kind, ..) = PEERS[number];
+        let internal = kind != PeerKind::External;
+        let first = (!internal && !self.wrong_first).then_some(asn);
+        PathAttributes {
+            origin: Some(if self.igp {
+                Origin::Igp
+            } else {
+                Origin::Incomplete
+            }),
+            as_path: AsPath::sequence(first.into_iter().chain(self.path.iter().copied()).map(Asn)),
+            med: self.med,
+            local_pref: self.local_pref.filter(|_| internal),
+            communities: self.community.into_iter().collect(),
+            originator_id: self.originator.filter(|_| internal).map(BgpIdentifier),
+            cluster_list: if internal {
+                self.clusters.iter().copied().map(BgpIdentifier).collect()
+            } else {
+                Vec::new()
+            },
+            ..PathAttributes::default()
+        }
+    }
+
+    fn next_hop(&self) -> NextHop {
+        IpAddr::from([10, 9, 0, self.next_hop]).into()
+    }
+}
+
+fn attributes() -> impl Strategy<Value = Attributes> {
+    (
+        (
+            prop::option::weighted(0.3, prop::sample::select(vec![90, 100, 200])),
+            prop::option::of(prop::sample::select(vec![0, 5])),
+            prop::collection::vec(prop_oneof![8 => 100u32..103, 1 => Just(OWN.0)], 0..3),
+            prop::bool::weighted(0.05),
+        ),
+        (
+            prop::bool::weighted(0.9),
+            prop::option::weighted(
+                0.3,
+                prop::sample::select(vec![
+                    Community(7),
+                    Community::GRACEFUL_SHUTDOWN,
+                    Community::LLGR_STALE,
+                    Community::NO_LLGR,
+                ]),
+            ),
+            prop::option::weighted(0.2, prop::sample::select(vec![1, 2, ROUTER_ID.0])),
+            prop::collection::vec(prop_oneof![6 => 1u32..4, 1 => Just(ROUTER_ID.0)], 0..2),
+            1u8..5,
+        ),
+    )
+        .prop_map(
+            |(
+                (local_pref, med, path, wrong_first),
+                (igp, community, originator, clusters, next_hop),
+            )| Attributes {
+                local_pref,
+                med,
+                path,
+                wrong_first,
+                igp,
+                community,
+                originator,
+                clusters,
+                next_hop,
+            },
+        )
+}
+
+/// Prefixes of both families, covering each other.
+fn prefixes() -> Vec<IpNet> {
+    [
+        "10.0.0.0/8",
+        "10.1.0.0/16",
+        "10.1.2.0/24",
+        "0.0.0.0/0",
+        "2001:db8::/32",
+        "2001:db8:1::/48",
+    ]
+    .map(|text| text.parse().unwrap())
+    .to_vec()
+}
+
+#[derive(Clone, Debug)]
+enum Op {
+    Up(usize, SessionKind),
+    Down(usize, bool),
+    Announce(usize, Vec<(usize, u32)>, Attributes),
+    /// What the peer said last, again.
+    Repeat(usize),
+    Withdraw(usize, usize, u32),
+    EndOfRib(usize, bool),
+    RefreshBegins(usize),
+    RefreshEnds(usize),
+    Import(usize, u8),
+    AllowOwnAs(usize, u8),
+    RemovePeer(usize),
+    NextHops(Vec<(u8, u32, bool)>),
+    Originate(Vec<(usize, bool, u8)>),
+    Configure {
+        always_med: bool,
+        max_paths: u8,
+        relax: bool,
+        other_id: bool,
+    },
+    Pass(u64),
+    Poll(usize),
+}
+
+/// Sessions that come and go, with graceful restart or without.
+fn session_op(peers: usize, graceful: f64) -> impl Strategy<Value = Op> {
+    let peer = 0..peers;
+    let kind = (
+        prop::bool::weighted(graceful),
+        prop::bool::weighted(0.8),
+        any::<bool>(),
+        prop::bool::weighted(0.8),
+    )
+        .prop_map(|(graceful, forwarding, long_lived, ipv6)| SessionKind {
+            graceful,
+            forwarding,
+            long_lived,
+            ipv6,
+        });
+    prop_oneof![
+        6 => (peer.clone(), kind).prop_map(|(p, k)| Op::Up(p, k)),
+        3 => (peer.clone(), prop::bool::weighted(0.5 + graceful / 2.0))
+            .prop_map(|(p, r)| Op::Down(p, r)),
+        3 => (peer.clone(), any::<bool>()).prop_map(|(p, six)| Op::EndOfRib(p, six)),
+        1 => peer.clone().prop_map(Op::RefreshBegins),
+        1 => peer.prop_map(Op::RefreshEnds),
+        3 => prop::sample::select(vec![1u64, 29, 31, 40, 101, 130]).prop_map(Op::Pass),
+    ]
+}
+
+/// What a peer says.
+fn update_op(peers: usize) -> impl Strategy<Value = Op> {
+    let peer = 0..peers;
+    let nlri = prop::collection::vec((0..6usize, 0u32..3), 1..4);
+    prop_oneof![
+        4 => (peer.clone(), nlri, attributes()).prop_map(|(p, n, a)| Op::Announce(p, n, a)),
+        1 => peer.clone().prop_map(Op::Repeat),
+        1 => (peer, 0..6usize, 0u32..3).prop_map(|(p, n, i)| Op::Withdraw(p, n, i)),
+    ]
+}
+
+/// What the operator and the node change.
+fn intent_op() -> impl Strategy<Value = Op> {
+    let peer = 0..PEERS.len();
+    let configure = (
+        any::<bool>(),
+        1u8..4,
+        any::<bool>(),
+        prop::bool::weighted(0.3),
+    )
+        .prop_map(|(always_med, max_paths, relax, other_id)| Op::Configure {
+            always_med,
+            max_paths,
+            relax,
+            other_id,
+        });
+    prop_oneof![
+        3 => (peer.clone(), 0u8..5).prop_map(|(p, n)| Op::Import(p, n)),
+        1 => (peer.clone(), 0u8..3).prop_map(|(p, n)| Op::AllowOwnAs(p, n)),
+        1 => peer.prop_map(Op::RemovePeer),
+        3 => prop::collection::vec((1u8..5, 0u32..3, any::<bool>()), 0..5).prop_map(Op::NextHops),
+        2 => prop::collection::vec((0..6usize, any::<bool>(), 0u8..2), 0..3)
+            .prop_map(Op::Originate),
+        1 => configure,
+    ]
+}
+
+fn any_op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        4 => session_op(PEERS.len(), 0.5),
+        8 => update_op(PEERS.len()),
+        2 => intent_op(),
+        2 => (0..6usize).prop_map(Op::Poll),
+    ]
+}
+
+/// Two peers that restart over and over.
+fn restart_op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        4 => session_op(2, 0.95),
+        6 => update_op(2),
+        1 => (0..2usize, 0u8..5).prop_map(|(p, n)| Op::Import(p, n)),
+        2 => (0..4usize).prop_map(Op::Poll),
+    ]
+}
+
+/// Import policies by number.
+fn policies(number: u8) -> Vec<Arc<Policy>> {
+    let rule = |matches, set, action| PolicyRule {
+        name: "rule".into(),
+        matches,
+        set,
+        action,
+    };
+    let inside = Matches {
+        prefixes: vec![PrefixRange {
+            net: "10.1.0.0/16".parse().unwrap(),
+            min_length: 16,
+            max_length: 32,
+        }],
+        ..Matches::default()
+    };
+    let prefer = Set {
+        local_preference: Some(150),
+        ..Set::default()
+    };
+    let rules = match number {
+        0 => return Vec::new(),
+        1 => vec![rule(inside, Set::default(), Action::Reject)],
+        2 => vec![rule(inside, prefer, Action::Accept)],
+        3 => vec![rule(
+            Matches {
+                communities: vec![Community(7)],
+                ..Matches::default()
+            },
+            Set {
+                clear_communities: true,
+                prepend: 1,
+                ..Set::default()
+            },
+            Action::Continue,
+        )],
+        _ => vec![rule(Matches::default(), prefer, Action::Continue)],
+    };
+    vec![Arc::new(Policy {
+        name: "test".into(),
+        rules,
+    })]
+}
+
+/// Both sides, and what the FIB was told.
+struct World {
+    rib: Rib,
+    oracle: Oracle,
+    fib: BTreeMap<IpNet, FibRoute>,
+    now: Instant,
+    /// By peer.
+    said: BTreeMap<usize, (Vec<(usize, u32)>, Attributes)>,
+}
+
+impl World {
+    fn new() -> Self {
+        let config = RibConfig::new(OWN, ROUTER_ID);
+        let mut world = Self {
+            rib: Rib::new(config.clone()),
+            oracle: Oracle::new(config),
+            fib: BTreeMap::new(),
+            now: Instant::now(),
+            said: BTreeMap::new(),
+        };
+        for number in 0..PEERS.len() {
+            world.set_peer(number, peer_config(number));
+        }
+        world.apply(&Op::NextHops(vec![
+            (1, 0, true),
+            (2, 0, true),
+            (3, 1, false),
+        ]));
+        world.rib.open_gate(world.now);
+        world
+    }
+
+    fn set_peer(&mut self, number: usize, config: PeerConfig) {
+        self.rib.set_peer(PeerId(number as u32), config.clone());
+        self.oracle.peers.insert(PeerId(number as u32), config);
+    }
+
+    fn update(&mut self, number: usize, update: &Update) {
+        self.rib.update(PeerId(number as u32), update, self.now);
+    }
+
+    fn announce(&mut self, number: usize, nlri: &[(usize, u32)], attributes: &Attributes) {
+        let structured = attributes.build(number);
+        let add_path = PEERS[number].3;
+        let all = prefixes();
+        let (mut v4, mut v6) = (Vec::new(), Vec::new());
+        for (prefix, path_id) in nlri {
+            let path_id = PathId(if add_path { *path_id } else { 0 });
+            let prefix = all[*prefix];
+            match prefix {
+                IpNet::V4(prefix) => v4.push(Nlri { prefix, path_id }),
+                IpNet::V6(prefix) => v6.push(Nlri { prefix, path_id }),
+            }
+            let next_hop = attributes.next_hop();
+            self.oracle.announce(
+                PeerId(number as u32),
+                prefix,
+                path_id,
+                &structured,
+                next_hop,
+            );
+        }
+        let reach = |nlri| Reach {
+            next_hop: attributes.next_hop(),
+            nlri,
+        };
+        let update = Update {
+            attributes: AttributeSet::from_attributes(&structured).unwrap(),
+            reach: [reach(Ipv4Net::list(v4)), reach(Ipv6Net::list(v6))]
+                .into_iter()
+                .collect(),
+            ..Update::default()
+        };
+        self.update(number, &update);
+    }
+
+    fn apply(&mut self, op: &Op) {
+        let (rib, oracle, now) = (&mut self.rib, &mut self.oracle, self.now);
+        match op {
+            Op::Up(number, kind) => {
+                let peer = PeerId(*number as u32);
+                if oracle.peers.contains_key(&peer) && rib.peers[&peer].session.is_none() {
+                    let session = session(*number, *kind);
+                    rib.session_up(peer, session.clone(), now);
+                    oracle.session_up(peer, &session, now);
+                }
+            }
+            Op::Down(number, retained) => {
+                let peer = PeerId(*number as u32);
+                let up = rib
+                    .peers
+                    .get(&peer)
+                    .is_some_and(|peer| peer.session.is_some());
+                if up {
+                    let down = if *retained {
+                        Down::TransportFailed
+                    } else {
+                        Down::HoldTimerExpired(Duration::from_secs(90))
+                    };
+                    rib.session_down(peer, &down, now);
+                    oracle.session_down(peer, *retained, now);
+                }
+            }
+            Op::Announce(number, nlri, attributes) => {
+                let peer = PeerId(*number as u32);
+                if rib
+                    .peers
+                    .get(&peer)
+                    .is_some_and(|peer| peer.session.is_some())
+                {
+                    self.said
+                        .insert(*number, (nlri.clone(), attributes.clone()));
+                    self.announce(*number, nlri, attributes);
+                }
+            }
+            Op::Repeat(number) => {
+                if let Some((nlri, attributes)) = self.said.get(number).cloned() {
+                    self.apply(&Op::Announce(*number, nlri, attributes));
+                }
+            }
+            Op::Withdraw(number, prefix, path_id) => {
+                let peer = PeerId(*number as u32);
+                if rib
+                    .peers
+                    .get(&peer)
+                    .is_none_or(|peer| peer.session.is_none())
+                {
+                    return;
+                }
+                let path_id = PathId(if PEERS[*number].3 { *path_id } else { 0 });
+                let prefix = prefixes()[*prefix];
+                oracle.withdraw(peer, prefix, path_id);
+                let list = match prefix {
+                    IpNet::V4(prefix) => Ipv4Net::list(vec![Nlri { prefix, path_id }]),
+                    IpNet::V6(prefix) => Ipv6Net::list(vec![Nlri { prefix, path_id }]),
+                };
+                let update = Update {
+                    unreach: [list].into_iter().collect(),
+                    ..Update::default()
+                };
+                self.update(*number, &update);
+            }
+            Op::EndOfRib(number, six) => {
+                let peer = PeerId(*number as u32);
+                let family = Family::ALL[usize::from(*six)];
+                if rib
+                    .peers
+                    .get(&peer)
+                    .is_some_and(|peer| peer.session.is_some())
+                {
+                    oracle.end_of_rib(peer, family);
+                    let update = Update {
+                        end_of_rib: Some(family),
+                        ..Update::default()
+                    };
+                    self.update(*number, &update);
+                }
+            }
+            Op::RefreshBegins(number) | Op::RefreshEnds(number) => {
+                let peer = PeerId(*number as u32);
+                if rib
+                    .peers
+                    .get(&peer)
+                    .is_none_or(|peer| peer.session.is_none())
+                {
+                    return;
+                }
+                let family = Family::IPV4_UNICAST;
+                let subtype = if matches!(op, Op::RefreshBegins(_)) {
+                    oracle.refresh_begins(peer, family, now);
+                    RouteRefreshSubtype::Begin
+                } else {
+                    oracle.end_of_rib(peer, family);
+                    RouteRefreshSubtype::End
+                };
+                rib.route_refresh(peer, RouteRefresh { family, subtype }, now);
+            }
+            Op::Import(number, policy) => {
+                let mut config = oracle.peers.get(&PeerId(*number as u32)).cloned();
+                let config = config.get_or_insert_with(|| peer_config(*number));
+                config.import = policies(*policy);
+                self.set_peer(*number, config.clone());
+            }
+            Op::AllowOwnAs(number, times) => {
+                let mut config = oracle.peers.get(&PeerId(*number as u32)).cloned();
+                let config = config.get_or_insert_with(|| peer_config(*number));
+                config.allow_own_as = *times;
+                self.set_peer(*number, config.clone());
+            }
+            Op::RemovePeer(number) => {
+                rib.remove_peer(PeerId(*number as u32));
+                oracle.remove_peer(PeerId(*number as u32));
+            }
+            Op::NextHops(ways) => {
+                let reachable = ways.iter().map(|(last, metric, connected)| {
+                    let address = IpAddr::from([10, 9, 0, *last]);
+                    let resolution = Resolution {
+                        gateway: if *connected {
+                            address
+                        } else {
+                            IpAddr::from([10, 9, 0, 200])
+                        },
+                        ifindex: 3,
+                        metric: *metric,
+                        connected: *connected,
+                    };
+                    (address, resolution)
+                });
+                oracle.reachable = Arc::new(reachable.collect());
+                rib.next_hops_changed(Arc::new(Resolver(Arc::clone(&oracle.reachable))));
+            }
+            Op::Originate(wanted) => {
+                let originated =
+                    wanted
+                        .iter()
+                        .map(|(prefix, blackhole, advertisement)| Originated {
+                            prefix: prefixes()[*prefix],
+                            offers: vec![Offer {
+                                advertisement: AdvertisementId(u32::from(*advertisement)),
+                                communities: Vec::new(),
+                                large_communities: Vec::new(),
+                                extended_communities: Vec::new(),
+                                local_preference: None,
+                                med: None,
+                                prepend: 0,
+                            }],
+                            blackhole: *blackhole,
+                        });
+                oracle.originated = originated.map(|o| (o.prefix, o)).collect();
+                rib.set_originated(oracle.originated.values().cloned().collect());
+            }
+            Op::Configure {
+                always_med,
+                max_paths,
+                relax,
+                other_id,
+            } => {
+                let mut config = RibConfig::new(OWN, ROUTER_ID);
+                config.always_compare_med = *always_med;
+                config.multipath = Multipath {
+                    max_paths: *max_paths,
+                    relax_as_path: *relax,
+                };
+                if *other_id {
+                    config.cluster_id = BgpIdentifier(2);
+                }
+                oracle.config = config.clone();
+                rib.set_config(config);
+            }
+            Op::Pass(seconds) => {
+                self.now += Duration::from_secs(*seconds);
+                oracle.expire(self.now);
+                self.poll(0);
+            }
+            Op::Poll(steps) => {
+                self.poll(*steps);
+            }
+        }
+    }
+
+    fn poll(&mut self, steps: usize) -> bool {
+        self.rib.poll(self.now, steps, &mut Sink)
+    }
+
+    fn drain(&mut self) {
+        let mut polls = 0;
+        while self.poll(3) {
+            polls += 1;
+            assert!(polls < 1000, "polling never comes to an end");
+        }
+        let fib = &mut self.fib;
+        let mut apply = |prefix, route: Option<FibRoute>| match route {
+            Some(FibRoute::Forward(mut ways)) => {
+                ways.sort();
+                fib.insert(prefix, FibRoute::Forward(ways));
+            }
+            Some(FibRoute::Blackhole) => {
+                fib.insert(prefix, FibRoute::Blackhole);
+            }
+            None => {
+                fib.remove(&prefix);
+            }
+        };
+        while self.rib.take_fib_changes(2, &mut apply) == 2 {}
+    }
+
+    /// Both sides hold the same.
+    fn check(&mut self) {
+        self.drain();
+        let mut fib = BTreeMap::new();
+        for prefix in self.oracle.prefixes() {
+            let (expected, route) = self.oracle.route(prefix);
+            fib.extend(route.map(|route| (prefix, route)));
+            let view = self.rib.route(prefix);
+            let view =
+                view.unwrap_or_else(|| panic!("{prefix} is missing, expected {expected:#?}"));
+            let mut found: Vec<_> = view
+                .paths
+                .iter()
+                .map(|path| crate::oracle::OracleView {
+                    peer: path.peer,
+                    path_id: path.path_id,
+                    attributes: path.attributes.set.parse(),
+                    standing: path.standing,
+                    stale: path.stale,
+                })
+                .collect();
+            found.sort_by_key(|path| (path.peer, path.path_id));
+            assert_eq!(found, expected, "{prefix}");
+        }
+        let known: usize = Family::ALL
+            .map(|family| self.rib.sizes(family).0)
+            .iter()
+            .sum();
+        assert_eq!(
+            known,
+            self.oracle.prefixes().len(),
+            "prefixes with an entry"
+        );
+        assert_eq!(self.fib, fib);
+        for number in 0..PEERS.len() {
+            let peer = PeerId(number as u32);
+            for family in Family::ALL {
+                let counts = self.rib.counts(peer, family);
+                let expected = self.oracle.counts(peer, family);
+                assert_eq!(
+                    (counts.received, counts.accepted),
+                    expected,
+                    "{peer:?} {family}"
+                );
+            }
+        }
+    }
+}
+
+fn run(ops: &[Op]) -> Result<(), TestCaseError> {
+    let mut world = World::new();
+    for (number, op) in ops.iter().enumerate() {
+        world.apply(op);
+        if number % 15 == 14 {
+            world.check();
+        }
+    }
+    world.check();
+    world.apply(&Op::Originate(Vec::new()));
+    for number in 0..PEERS.len() {
+        world.apply(&Op::RemovePeer(number));
+    }
+    world.check();
+    prop_assert!(world.fib.is_empty());
+    prop_assert!(
+        world.rib.attrs.is_empty(),
+        "{} sets are left",
+        world.rib.attrs.len()
+    );
+    prop_assert_eq!(world.rib.sizes(Family::IPV4_UNICAST).0, 0);
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn the_rib_equals_the_oracle_after_any_sequence_and_forgets_everything_with_its_peers(
+        ops in prop::collection::vec(any_op(), 0..120),
+    ) {
+        run(&ops)?;
+    }
+
+    #[test]
+    fn the_rib_equals_the_oracle_when_peers_restart_over_and_over(
+        ops in prop::collection::vec(restart_op(), 0..120),
+    ) {
+        run(&ops)?;
+    }
+}
