@@ -20,6 +20,7 @@ pub mod policy;
 mod slab;
 pub mod table;
 
+pub use export::{Full, Transport};
 pub use facade::{
     FibNextHop, FibRoute, Multipath, PeerCounts, Rib, RibConfig, RibEvent, RouteFilter,
     RoutesCursor,
