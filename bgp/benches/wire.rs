@@ -104,7 +104,7 @@ fn decode_withdrawals(bencher: Bencher<'_, '_>) {
     let mut bodies = Vec::new();
     UpdateEncoder::new(CODEC)
         .unreach(prefixes(0, 100_000), |message| {
-            bodies.push(message.slice(19..))
+            bodies.push(message.slice(19..));
         })
         .unwrap();
     bencher.counter(ItemsCount::new(100_000usize)).bench(|| {

@@ -77,7 +77,7 @@ fn round_trip<P: RoutePrefix>(
     let mut encoder = UpdateEncoder::new(codec);
     let mut messages: Vec<Bytes> = Vec::new();
     let result = encoder.reach(&set, next_hop, prefixes.iter().copied(), |m| {
-        messages.push(m)
+        messages.push(m);
     });
     match result {
         Ok(()) => {}

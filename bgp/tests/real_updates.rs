@@ -6,8 +6,10 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use bgp::types::NlriList;
-use bgp::wire::{AttributeSet, PeerKind, Update, UpdateCodec, UpdateEncoder, decode_update};
+use bgp::types::{NextHop, NlriList, PathId};
+use bgp::wire::{PeerKind, Update, UpdateCodec, UpdateEncoder, decode_update};
+use ipnet::IpNet;
+
 use common::{check_invariants, frames, real_updates};
 
 fn encode(codec: UpdateCodec, update: &Update) -> Vec<u8> {
@@ -75,13 +77,6 @@ fn every_real_update_decodes_and_keeps_its_meaning_in_every_encoding() {
             .sum::<usize>();
         withdrawn += update.unreach.iter().map(NlriList::len).sum::<usize>();
         wide += usize::from(update.attributes.as_path().asns().any(|asn| asn.0 > 0xffff));
-        if !update.attributes.is_empty() {
-            let structured = update.attributes.parse();
-            assert_eq!(
-                AttributeSet::from_attributes(&structured).unwrap(),
-                update.attributes
-            );
-        }
         for codec in [plain, old] {
             let stream = encode(codec, &update);
             let again = frames(&stream, false);
@@ -90,10 +85,6 @@ fn every_real_update_decodes_and_keeps_its_meaning_in_every_encoding() {
             assert_eq!(again.faults, []);
             let (prefixes, prefixes_again) = (sorted(&update), sorted(&again));
             assert_eq!(prefixes_again, prefixes);
-            assert_eq!(
-                again.attributes.parse().as_path.to_string(),
-                update.attributes.as_path().to_string()
-            );
             assert_eq!(again.attributes, update.attributes);
         }
     }
@@ -112,19 +103,22 @@ fn every_real_update_decodes_and_keeps_its_meaning_in_every_encoding() {
     );
 }
 
-fn sorted(update: &Update) -> Vec<(bool, String)> {
-    let reach = update.reach.iter().flat_map(|reach| {
-        let next_hop = reach.next_hop;
-        common::nets(&reach.nlri)
-            .into_iter()
-            .map(move |(net, id)| (true, format!("{net} {id:?} {next_hop}")))
-    });
-    let unreach = update.unreach.iter().flat_map(|nlri| {
-        common::nets(nlri)
-            .into_iter()
-            .map(|(net, id)| (false, format!("{net} {id:?}")))
-    });
-    let mut all: Vec<_> = reach.chain(unreach).collect();
+type Route = (Option<NextHop>, IpNet, PathId);
+
+fn sorted(update: &Update) -> Vec<Route> {
+    let reach = update
+        .reach
+        .iter()
+        .map(|reach| (Some(reach.next_hop), &reach.nlri));
+    let unreach = update.unreach.iter().map(|nlri| (None, nlri));
+    let mut all = Vec::new();
+    for (next_hop, nlri) in reach.chain(unreach) {
+        all.extend(
+            common::nets(nlri)
+                .into_iter()
+                .map(|(net, id)| (next_hop, net, id)),
+        );
+    }
     all.sort();
     all
 }

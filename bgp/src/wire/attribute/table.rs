@@ -138,18 +138,6 @@ pub(crate) fn rows() -> &'static [Row; TABLE.len()] {
     &ROWS
 }
 
-/// Place in the table of an attribute that is known to be there.
-pub(crate) const fn place(code: AttributeCode) -> usize {
-    let mut at = 0;
-    while at < TABLE.len() {
-        if TABLE[at].code.0 == code.0 {
-            return at;
-        }
-        at += 1;
-    }
-    panic!("no row for this attribute")
-}
-
 /// The check of attributes with a value of four octets.
 pub(super) fn check_four_octets(code: AttributeCode, value: &[u8]) -> Result<(), UpdateFault> {
     if value.len() == 4 {

@@ -5,10 +5,11 @@ use nom::Parser;
 use nom::number::complete::{be_u8, be_u16};
 use smallvec::SmallVec;
 use std::net::Ipv4Addr;
+use std::num::NonZeroU16;
 
 use crate::types::{Family, NextHop};
 use crate::wire::attribute::{
-    AttributeCode, EXTENDED_LENGTH, OPTIONAL, Scope, TABLE, TRANSITIVE, index, place, rows,
+    AttributeCode, EXTENDED_LENGTH, OPTIONAL, Row, Scope, TABLE, TRANSITIVE, index, rows,
 };
 use crate::wire::{Fault, Outcome, PeerKind, UpdateCodec, UpdateFault};
 
@@ -25,12 +26,28 @@ pub(super) struct Received<'a> {
     raw: &'a [u8],
 }
 
+/// Where an attribute stands in the field of attributes, which has at most 65,535 octets. Eight octets, so that the table
+/// of a message is small: it is cleared for every message.
+#[derive(Clone, Copy)]
+struct Place {
+    flags: u8,
+    code: AttributeCode,
+    start: u16,
+    /// Behind flags, code and length, so never 0.
+    value: NonZeroU16,
+    end: u16,
+}
+
 /// The attributes of a message that can be used.
 pub(super) struct Attributes<'a> {
+    /// All attributes as they came.
+    field: &'a [u8],
     /// By place in the table.
-    pub(super) known: [Option<Received<'a>>; TABLE.len()],
+    known: [Option<Place>; TABLE.len()],
+    /// A bit for each of `known` that is there.
+    present: u32,
     /// Optional transitive ones without a row, in the order of the message.
-    pub(super) unknown: SmallVec<[Received<'a>; 4]>,
+    unknown: SmallVec<[Place; 4]>,
     /// Type codes that occurred, well-formed or not.
     seen: [u64; 4],
     /// How many occurred.
@@ -40,9 +57,34 @@ pub(super) struct Attributes<'a> {
 }
 
 impl<'a> Attributes<'a> {
+    fn at(&self, place: Place) -> Received<'a> {
+        Received {
+            flags: place.flags,
+            code: place.code,
+            value: &self.field[usize::from(place.value.get())..usize::from(place.end)],
+            raw: &self.field[usize::from(place.start)..usize::from(place.end)],
+        }
+    }
+
+    /// Those of the table that were there and well-formed, ascending by type code.
+    pub(super) fn known(&self) -> impl Iterator<Item = (&'static Row, Received<'a>)> + '_ {
+        let mut left = self.present;
+        std::iter::from_fn(move || {
+            let at = left.trailing_zeros() as usize;
+            let place = (*self.known.get(at)?)?;
+            left &= left - 1;
+            Some((&rows()[at], self.at(place)))
+        })
+    }
+
+    /// Optional transitive ones without a row, in the order of the message.
+    pub(super) fn unknown(&self) -> impl ExactSizeIterator<Item = Received<'a>> + '_ {
+        self.unknown.iter().map(|place| self.at(*place))
+    }
+
     /// An attribute of the table, if it was there and well-formed.
     pub(super) fn received(&self, code: AttributeCode) -> Option<Received<'a>> {
-        self.known[index(code)?]
+        self.known[index(code)?].map(|place| self.at(place))
     }
 
     /// Its value.
@@ -58,8 +100,7 @@ impl<'a> Attributes<'a> {
 
     /// The next hop of the NLRI field.
     pub(super) fn classic_next_hop(&self) -> Option<NextHop> {
-        let value = self.known[const { place(AttributeCode::NEXT_HOP) }]?.value;
-        let octets = <[u8; 4]>::try_from(value).ok()?;
+        let octets = <[u8; 4]>::try_from(self.value(AttributeCode::NEXT_HOP)?).ok()?;
         Some(NextHop::Ipv4(Ipv4Addr::from(octets)))
     }
 
@@ -128,6 +169,8 @@ pub(super) fn read_attributes<'a>(
     faults: &mut Vec<Fault>,
 ) -> Result<Attributes<'a>, Fault> {
     let mut attributes = Attributes {
+        field,
+        present: 0,
         known: [None; TABLE.len()],
         unknown: SmallVec::new(),
         seen: [0; 4],
@@ -139,7 +182,8 @@ pub(super) fn read_attributes<'a>(
         match split(rest) {
             Ok((after, received)) => {
                 rest = after;
-                take(&mut attributes, received, body, codec, faults)?;
+                let end = field.len() - rest.len();
+                take(&mut attributes, received, end, body, codec, faults)?;
             }
             // RFC 7606 section 4: the remaining attributes cannot be found, the NLRI field can.
             Err(reason) => {
@@ -182,9 +226,10 @@ fn split(field: &[u8]) -> Result<(&[u8], Received<'_>), UpdateFault> {
 }
 
 /// Checks one attribute and remembers it. `Err` is a fault that resets the session.
-fn take<'a>(
-    attributes: &mut Attributes<'a>,
-    received: Received<'a>,
+fn take(
+    attributes: &mut Attributes<'_>,
+    received: Received<'_>,
+    end: usize,
     body: &Bytes,
     codec: &UpdateCodec,
     faults: &mut Vec<Fault>,
@@ -193,7 +238,13 @@ fn take<'a>(
         flags, code, value, ..
     } = received;
     let fault = |reason, outcome| Fault::new(reason, outcome, body.slice_ref(received.raw));
-    let place = index(code);
+    let place = Place {
+        flags,
+        code,
+        start: (end - received.raw.len()) as u16,
+        value: NonZeroU16::new((end - value.len()) as u16).unwrap_or(NonZeroU16::MAX),
+        end: end as u16,
+    };
     if attributes.see(code) {
         // RFC 7606 section 3 g.
         if code == AttributeCode::MP_REACH_NLRI || code == AttributeCode::MP_UNREACH_NLRI {
@@ -208,7 +259,7 @@ fn take<'a>(
         ));
         return Ok(());
     }
-    let Some(place) = place else {
+    let Some(at) = index(code) else {
         if flags & OPTIONAL == 0 {
             // RFC 4271 section 6.3; RFC 7606 leaves it as it was.
             let reason = UpdateFault::UnrecognizedWellKnown { code };
@@ -216,7 +267,7 @@ fn take<'a>(
         }
         // RFC 4271 section 5: what is not transitive is quietly ignored.
         if flags & TRANSITIVE != 0 {
-            attributes.unknown.push(received);
+            attributes.unknown.push(place);
         }
         return Ok(());
     };
@@ -224,7 +275,7 @@ fn take<'a>(
         // RFC 4760 section 3: beside MP_REACH_NLRI it is ignored. Some send 0.0.0.0 there.
         return Ok(());
     }
-    let row = &rows()[place];
+    let row = &rows()[at];
     let out_of_place = match row.scope {
         Scope::InternalPeers if codec.peer == PeerKind::External => Some("from an external peer"),
         Scope::OldSpeakers if codec.four_octet_as => {
@@ -248,7 +299,10 @@ fn take<'a>(
         faults.push(fault(reason, Outcome::TreatAsWithdraw));
     }
     match (row.check)(value, codec) {
-        Ok(()) => attributes.known[place] = Some(received),
+        Ok(()) => {
+            attributes.known[at] = Some(place);
+            attributes.present |= 1 << at;
+        }
         Err(reason) if row.malformed == Outcome::SessionReset => {
             return Err(fault(reason, Outcome::SessionReset));
         }

@@ -5,8 +5,8 @@ use bytes::Bytes;
 
 use super::attributes::{Attributes, Received};
 use crate::wire::attribute::{
-    AsPathRef, AttributeCode, Canonical, Class, PARTIAL, make_set, merge_paths, place, rows,
-    widen_aggregator, widen_path, write_header,
+    AsPathRef, AttributeCode, Canonical, Class, PARTIAL, make_set, merge_paths, widen_aggregator,
+    widen_path, write_header,
 };
 use crate::wire::{AsPathFault, AttributeSet, Fault, Outcome, PeerKind, UpdateCodec, UpdateFault};
 
@@ -29,17 +29,14 @@ pub(super) fn write(
         widened = widen(attributes);
     }
     check_first_as(attributes, &widened, codec, body, faults);
-    let mut unknown: Vec<Received<'_>> = Vec::new();
-    if !attributes.unknown.is_empty() {
-        unknown.extend(&attributes.unknown);
-        unknown.sort_by_key(|received| received.code);
-    }
+    let mut unknown: Vec<Received<'_>> = attributes.unknown().collect();
+    unknown.sort_by_key(|received| received.code);
     let mut unknown = unknown.into_iter().peekable();
     let mut out = Vec::with_capacity(size(attributes, &widened));
-    for (row, received) in rows().iter().zip(&attributes.known) {
-        let Some(received) = received.filter(|_| row.canonical != Canonical::Absent) else {
+    for (row, received) in attributes.known() {
+        if row.canonical == Canonical::Absent {
             continue;
-        };
+        }
         while let Some(u) = unknown.next_if(|u| u.code < row.code) {
             write_one(&mut out, u.flags, &u, u.value);
         }
@@ -66,18 +63,15 @@ pub(super) fn write(
 /// An upper bound of the size of the set, exact unless communities are repeated.
 fn size(attributes: &Attributes<'_>, widened: &Widened) -> usize {
     let one = |length: usize| length + if length > 255 { 4 } else { 3 };
-    let known = rows().iter().zip(&attributes.known).map(|(row, received)| {
-        match (received, row.canonical) {
-            (None, _) | (_, Canonical::Absent) => 0,
-            (Some(received), Canonical::Widened) => {
-                one(widened.value(row.code).unwrap_or(received.value).len())
-            }
-            (Some(received), _) => one(received.value.len()),
-        }
-    });
+    let known = attributes
+        .known()
+        .map(|(row, received)| match row.canonical {
+            Canonical::Absent => 0,
+            Canonical::Widened => one(widened.value(row.code).unwrap_or(received.value).len()),
+            Canonical::AsIs | Canonical::SetOf(_) => one(received.value.len()),
+        });
     let unknown = attributes
-        .unknown
-        .iter()
+        .unknown()
         .map(|received| one(received.value.len()));
     known.sum::<usize>() + unknown.sum::<usize>()
 }
@@ -143,10 +137,10 @@ fn check_first_as(
     body: &Bytes,
     faults: &mut Vec<Fault>,
 ) {
-    let Some(received) = attributes.known[const { place(AttributeCode::AS_PATH) }] else {
+    let (Some(expected), PeerKind::External) = (codec.first_as, codec.peer) else {
         return;
     };
-    let (Some(expected), PeerKind::External) = (codec.first_as, codec.peer) else {
+    let Some(received) = attributes.received(AttributeCode::AS_PATH) else {
         return;
     };
     let path = widened.path.as_deref().unwrap_or(received.value);
