@@ -173,6 +173,20 @@ impl Group {
         self.families[family].told.len() - self.exclusions.slots_without(peer, family)
     }
 
+    /// Whether a member has been sent the End-of-RIB of a family.
+    pub(super) fn end_of_rib_sent(&self, peer: PeerId, family: usize) -> bool {
+        let negotiated = self.key.codec.family(Family::ALL[family]).is_some();
+        let member = self.members.get(&peer);
+        negotiated && member.is_some_and(|member| !member.families[family].end_of_rib)
+    }
+
+    /// Whether a member is behind the stream.
+    pub(super) fn is_behind(&self, peer: PeerId) -> bool {
+        self.members
+            .get(&peer)
+            .is_some_and(|member| !member.is_in_stream())
+    }
+
     /// A peer wants to hear a family again.
     pub(super) fn refresh(&mut self, peer: PeerId, family: usize) {
         let Some(member) = self.members.get_mut(&peer) else {

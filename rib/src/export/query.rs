@@ -79,6 +79,21 @@ impl UpdateGroups {
         }
     }
 
+    /// Whether the End-of-RIB of a family has gone out to a peer: its initial dump is complete. False if its session is not
+    /// up or did not negotiate the family.
+    pub fn end_of_rib_sent(&self, peer: PeerId, family: Family) -> bool {
+        match (self.group_of(peer), family_index(family)) {
+            (Some(group), Some(index)) => group.end_of_rib_sent(peer, index),
+            _ => false,
+        }
+    }
+
+    /// Whether a peer is behind the stream of its group: it joins, refreshes, or does not read fast enough.
+    pub fn is_behind(&self, peer: PeerId) -> bool {
+        self.group_of(peer)
+            .is_some_and(|group| group.is_behind(peer))
+    }
+
     /// The names of policy and rule behind [`Suppressed::Policy`] for a peer whose session is up.
     pub fn rule_names(
         &self,

@@ -103,6 +103,11 @@ fn rfc4724_2_end_of_rib_comes_once_per_family_even_without_routes_and_not_before
     learn(&mut world, "10.0.0.0/24", 100, |_| {});
     world.flush_all();
     assert_eq!(world.transport.sent.len(), 0);
+    assert!(
+        !world
+            .groups
+            .end_of_rib_sent(PeerId(0), Family::IPV6_UNICAST)
+    );
     assert_eq!(
         world
             .groups
@@ -113,6 +118,11 @@ fn rfc4724_2_end_of_rib_comes_once_per_family_even_without_routes_and_not_before
     world.flush_all();
     assert_eq!(world.receiver(0).end_of_rib, Family::ALL);
     assert_eq!(world.receiver(0).messages, 3);
+    assert!(
+        world
+            .groups
+            .end_of_rib_sent(PeerId(0), Family::IPV6_UNICAST)
+    );
 }
 
 #[test]
