@@ -107,6 +107,30 @@ impl KernelView {
         self.local.contains(&address)
     }
 
+    /// The interface that has this address. `scope` decides where a link-local one is meant.
+    pub fn interface_of(&self, address: IpAddr, scope: Option<u32>) -> Option<u32> {
+        self.addresses
+            .iter()
+            .find(|a| a.address == address && scope.is_none_or(|ifindex| ifindex == a.ifindex))
+            .map(|a| a.ifindex)
+    }
+
+    /// The usable default route of a family with the lowest metric: its gateway and interface.
+    pub fn default_gateway(&self, ipv6: bool) -> Option<(IpAddr, u32)> {
+        let routes = if ipv6 {
+            self.v6.get(&Ipv6Net::default())
+        } else {
+            self.v4.get(&Ipv4Net::default())
+        };
+        // Sorted by metric.
+        routes?
+            .iter()
+            .filter(|r| r.kind == RouteKind::Unicast)
+            .flat_map(|r| self.hops(r))
+            .find(|h| self.is_up(h.ifindex) && h.gateway.is_some())
+            .and_then(|h| Some((h.gateway?, h.ifindex)))
+    }
+
     /// The networks on the node's interfaces, whether up or not: those of its addresses, and routes of others that lead
     /// straight onto a link. Not the loopback's, not link-local ones, not the routes that are ours.
     pub fn connected(&self) -> BTreeSet<IpNet> {

@@ -1,17 +1,436 @@
-//! The running agent: what puts the parts together.
+//! The running agent: threads, tasks and channels, and nothing that decides.
+//!
+//! ```text
+//!  manifests --ClusterState--> loop --intend()--> peers  (bgp::session, one task each)
+//!  FIB thread --KernelView---/   |  \-----------> RIB thread --> FIB thread
+//!  signals, control socket -----/                 ^
+//!                       sessions --Event, bounded-/
+//! ```
+//!
+//! The loop of this module is the only one that acts on an intent. It computes a new one whenever the cluster's state, the
+//! kernel's surroundings or a command changes something, and hands each part to its owner, who does the difference.
 
+mod backend;
+mod facts;
+mod fib_sink;
+mod next_hops;
 mod options;
+mod peers;
+mod rib_thread;
+mod shared;
+mod show;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use bgp::fsm::{Cease, Stop};
+use bgp::session::Candidate;
+use rib::{Multipath, RibConfig, RibEvent};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use tracing::{error, info, warn};
 
 pub use options::Options;
 
-/// Runs the agent until SIGTERM or SIGINT.
+use crate::cluster::ClusterState;
+use crate::cluster::manifests::{Manifests, Problem, Severity};
+use crate::control::{ControlSocket, Health};
+use crate::fib::{self, FibConfig, FibHandle, KernelView, RouteSpace};
+use crate::intent::{Intent, RouterSettings, intend};
+use backend::{Agent, Order};
+use facts::local_facts;
+use fib_sink::FibSink;
+use peers::Peers;
+use rib_thread::{Command, NodeAddresses, RibHandle};
+use shared::Shared;
+
+/// Session events that may wait for the RIB, each up to 64 KiB of the stream. When full, sockets are not read.
+const EVENTS: usize = 64;
+
+/// Orders of the control socket that may wait; when full, the command waits.
+const ORDERS: usize = 16;
+
+/// How often blocked peers are tried and old dynamic ones forgotten.
+const TICK: Duration = Duration::from_secs(5);
+
+/// How long our OPENs say that we restarted (RFC 4724): as long as peers may wait for us.
+const RESTARTING: Duration = Duration::from_secs(120);
+
+/// How long sessions may take to say good-bye.
+const GOOD_BYE: Duration = Duration::from_secs(3);
+
+/// How long the kernel may take to forget our routes at `--withdraw`.
+const WITHDRAW: Duration = Duration::from_secs(30);
+
+/// Runs the agent until a signal ends it.
 ///
 /// # Errors
-/// What keeps it from starting, in words for the operator.
+/// The node cannot be worked on as configured: an address in use, a missing capability, an unreadable directory. The text
+/// says what to do.
 pub async fn run(options: Options) -> anyhow::Result<()> {
-    anyhow::bail!(
-        "this build cannot run an agent yet: node {} with manifests in {}",
-        options.node,
-        options.manifests.display()
-    )
+    let started = Instant::now();
+    let mut stop = Signals::new()?;
+    // First what may refuse, so that nothing has happened yet if it does.
+    let socket = ControlSocket::bind(&options.control)?;
+    let http = match options.http {
+        Some(address) => Some(crate::http::bind(address).await?),
+        None => None,
+    };
+    let manifests = Manifests::start(&options.manifests)?;
+    let mut source = manifests.watch();
+    let first = source.borrow_and_update().clone();
+    report(&[], &first.problems);
+
+    let (views, mut view) = watch::channel(());
+    let guess = intend(&first.state, &options.node, &Default::default());
+    let space = guess
+        .router
+        .fib
+        .as_ref()
+        .map_or_else(RouteSpace::default, |fib| RouteSpace {
+            table: fib.table,
+            metric: fib.metric,
+        });
+    let fib = fib::spawn(FibConfig {
+        space,
+        guard: guess.router.fib.map(|fib| fib.guard).unwrap_or_default(),
+        on_view: Some(Box::new(move |_| {
+            // Nobody listens any more while the agent stops.
+            let _ = views.send(());
+        })),
+    })?;
+    let sink = FibSink::new(fib.clone());
+    let (notices, mut rib_events) = mpsc::unbounded_channel();
+    let (events, received) = mpsc::channel(EVENTS);
+    let facts = local_facts(&fib.view());
+    let intent = Arc::new(intend(&first.state, &options.node, &facts));
+    let (rib, thread) =
+        rib_thread::spawn(rib_config(&intent.router), received, sink.clone(), notices)
+            .context("the RIB's thread cannot be started")?;
+    let (candidates, mut connecting) = mpsc::channel(peers::CANDIDATES);
+    let restarting = Some(started + RESTARTING);
+    let sessions = Peers::new(rib.clone(), events, candidates, restarting);
+    let shared = Shared::new(
+        &options,
+        started,
+        sessions.table(),
+        first.clone(),
+        intent.clone(),
+    );
+    let (orders, mut ordered) = mpsc::channel(ORDERS);
+    let agent = Arc::new(Agent::new(shared.clone(), rib.clone(), fib.clone(), orders));
+    let health = Health::new(agent);
+    tokio::spawn(health.clone().watch());
+    tokio::spawn(crate::control::serve(socket, health.clone()));
+    if let Some(listener) = http {
+        tokio::spawn(crate::http::serve(listener, health));
+    }
+
+    let mut runtime = Runtime {
+        node: options.node.clone(),
+        state: first.state.clone(),
+        drain: false,
+        intent,
+        applied: None,
+        sessions,
+        rib,
+        fib,
+        sink,
+        space,
+        shared,
+    };
+    runtime.sessions.listen(&runtime.intent).await?;
+    runtime.view().await?;
+    runtime.apply().await?;
+    runtime.rib.send(Command::OpenGate).await?;
+    runtime.shared.open_gate();
+    let mut problems = first.problems.clone();
+    let mut tick = tokio::time::interval(TICK);
+    loop {
+        tokio::select! {
+            () = stop.received() => break,
+            changed = source.changed() => {
+                changed.context("the watch on the manifests has ended")?;
+                let loaded = source.borrow_and_update().clone();
+                report(&problems, &loaded.problems);
+                problems = loaded.problems.clone();
+                runtime.state = loaded.state.clone();
+                runtime.shared.loaded(loaded);
+                runtime.recompute().await?;
+            }
+            Ok(()) = view.changed() => {
+                runtime.view().await?;
+                runtime.recompute().await?;
+            }
+            Some(event) = rib_events.recv() => runtime.rib_event(event),
+            Some(candidate) = connecting.recv() => runtime.candidate(candidate).await?,
+            Some(order) = ordered.recv() => runtime.order(order).await?,
+            _ = tick.tick() => runtime.tick().await?,
+        }
+    }
+    runtime.end(options.withdraw).await;
+    drop(runtime);
+    // The control server holds the last handles of the RIB's thread, and goes with the tokio runtime: the thread is not
+    // waited for. What it still holds is memory.
+    drop(thread);
+    Ok(())
+}
+
+/// The state of the loop.
+struct Runtime {
+    node: String,
+    state: Arc<ClusterState>,
+    drain: bool,
+    intent: Arc<Intent>,
+    /// The intent that everybody has been told; `None` at first.
+    applied: Option<Arc<Intent>>,
+    sessions: Peers,
+    rib: RibHandle,
+    fib: FibHandle,
+    sink: FibSink,
+    space: RouteSpace,
+    shared: Arc<Shared>,
+}
+
+impl Runtime {
+    /// Computes the intent and acts on it if it is another.
+    async fn recompute(&mut self) -> anyhow::Result<()> {
+        let facts = local_facts(&self.fib.view());
+        let mut intent = intend(&self.state, &self.node, &facts);
+        intent.router.drain |= self.drain;
+        self.shared.computed();
+        if *self.intent == intent {
+            return Ok(());
+        }
+        self.intent = Arc::new(intent);
+        if let Err(error) = self.sessions.listen(&self.intent).await {
+            error!(%error, "listening as before is not possible any more; peers are dialled only");
+            self.shared.set_listen_error(Some(error.to_string()));
+        } else {
+            self.shared.set_listen_error(None);
+        }
+        self.apply().await
+    }
+
+    /// Hands each part of the intent to its owner.
+    async fn apply(&mut self) -> anyhow::Result<()> {
+        let intent = self.intent.clone();
+        let router = &intent.router;
+        let before = self.applied.as_ref().map(|before| &before.router);
+        for warning in &intent.warnings {
+            let known = self
+                .applied
+                .as_ref()
+                .is_some_and(|before| before.warnings.contains(warning));
+            if !known {
+                warn!("{warning}");
+            }
+        }
+        if before.is_none_or(|before| rib_config(before) != rib_config(router)) {
+            self.rib
+                .send(Command::Configure(rib_config(router)))
+                .await?;
+        }
+        self.rib
+            .send(Command::NodeAddresses(NodeAddresses {
+                ipv4: router.node_ipv4,
+                ipv6: router.node_ipv6,
+            }))
+            .await?;
+        if before.is_none_or(|before| before.fib != router.fib) {
+            self.apply_fib(router).await?;
+        }
+        let view = self.fib.view();
+        self.sessions.apply(&intent, &view).await?;
+        let drain = router.drain;
+        let originated = intent
+            .originated
+            .iter()
+            .map(|originated| {
+                let mut route = originated.route.clone();
+                if drain {
+                    for offer in &mut route.offers {
+                        offer
+                            .communities
+                            .push(bgp::types::Community::GRACEFUL_SHUTDOWN);
+                        offer.local_preference = Some(0);
+                    }
+                }
+                route
+            })
+            .collect();
+        self.rib.send(Command::Originate(originated)).await?;
+        self.shared
+            .applied(intent.clone(), self.sessions.listening());
+        self.applied = Some(intent);
+        Ok(())
+    }
+
+    async fn apply_fib(&mut self, router: &RouterSettings) -> anyhow::Result<()> {
+        let Some(wanted) = &router.fib else {
+            self.sink.set_enabled(false);
+            return Ok(());
+        };
+        let space = RouteSpace {
+            table: wanted.table,
+            metric: wanted.metric,
+        };
+        if space != self.space {
+            warn!(
+                table = self.space.table,
+                metric = self.space.metric,
+                wanted_table = space.table,
+                wanted_metric = space.metric,
+                "another table or metric takes effect when the agent is started again"
+            );
+        }
+        self.fib.set_guard_rails(wanted.guard.clone());
+        if self.sink.set_enabled(true) {
+            self.rib.send(Command::ResendFib).await?;
+        }
+        Ok(())
+    }
+
+    /// The kernel's surroundings have changed: next hops are resolved anew.
+    async fn view(&mut self) -> anyhow::Result<()> {
+        let view: Arc<KernelView> = self.fib.view();
+        self.rib.send(Command::View(view)).await?;
+        Ok(())
+    }
+
+    fn rib_event(&self, event: RibEvent) {
+        let name = |peer| self.shared.peer_name(peer);
+        match event {
+            RibEvent::PrefixLimit {
+                peer,
+                family,
+                limit,
+            } => {
+                warn!(peer = %name(peer), %family, limit, "peer sent more prefixes than its limit; its session is closed");
+                self.shared
+                    .reset(peer, Cease::MaximumPrefixes { family, limit });
+            }
+            RibEvent::EndOfRib { peer, family } => {
+                info!(peer = %name(peer), %family, "End-of-RIB received");
+            }
+            RibEvent::RestartTimeExpired {
+                peer,
+                family,
+                long_lived,
+            } => {
+                let what = if long_lived {
+                    "peer has not come back in time: its routes are long-lived stale ones now (RFC 9494)"
+                } else {
+                    "peer has not come back in time: the routes kept for it go"
+                };
+                warn!(peer = %name(peer), %family, "{what}");
+            }
+            RibEvent::Converged => {
+                info!(
+                    "routes have converged: what a predecessor left in the kernel and nobody wants goes now"
+                );
+                self.shared.converged();
+                self.fib.converged();
+            }
+        }
+    }
+
+    async fn candidate(&mut self, candidate: Candidate) -> anyhow::Result<()> {
+        let view = self.fib.view();
+        let intent = self.intent.clone();
+        self.sessions.candidate(candidate, &intent, &view).await?;
+        Ok(())
+    }
+
+    async fn order(&mut self, order: Order) -> anyhow::Result<()> {
+        match order {
+            Order::Drain(drain) => {
+                self.drain = drain;
+                info!(drain, "drain ordered by the control socket");
+                self.recompute().await
+            }
+        }
+    }
+
+    async fn tick(&mut self) -> anyhow::Result<()> {
+        let view = self.fib.view();
+        let intent = self.intent.clone();
+        self.sessions.tick(&intent, &view).await?;
+        Ok(())
+    }
+
+    /// Ends sessions and the FIB: as if nothing had happened, or cleanly away.
+    async fn end(&mut self, withdraw: bool) {
+        if withdraw {
+            info!("stopping: routes are withdrawn from peers and the kernel");
+            let text = "routelet is withdrawn from this node".to_owned();
+            self.sessions
+                .stop(Stop::Cease(Cease::Shutdown(text)), GOOD_BYE)
+                .await;
+        } else {
+            info!(
+                "stopping: routes stay in the kernel, and sessions close so that graceful restart holds them"
+            );
+            self.sessions.stop(Stop::Silent, GOOD_BYE).await;
+        }
+        let how = if withdraw {
+            fib::Stop::Withdraw(WITHDRAW)
+        } else {
+            fib::Stop::KeepRoutes
+        };
+        let fib = self.fib.clone();
+        if tokio::task::spawn_blocking(move || fib.stop(how))
+            .await
+            .is_err()
+        {
+            error!("stopping the FIB failed");
+        }
+    }
+}
+
+/// The RIB's part of the settings.
+fn rib_config(router: &RouterSettings) -> RibConfig {
+    let mut config = RibConfig::new(router.asn, router.router_id);
+    config.cluster_id = router.cluster_id;
+    config.multipath = Multipath {
+        max_paths: u8::try_from(router.max_paths).unwrap_or(u8::MAX),
+        relax_as_path: router.relax_as_path,
+    };
+    config
+}
+
+/// Logs the problems of the manifests that were not there before.
+fn report(before: &[Problem], now: &[Problem]) {
+    for problem in now.iter().filter(|problem| !before.contains(problem)) {
+        match problem.severity {
+            Severity::Error => error!("{problem}"),
+            Severity::Warning => warn!("{problem}"),
+        }
+    }
+    if now.is_empty() && !before.is_empty() {
+        info!("every manifest is good again");
+    }
+}
+
+/// SIGTERM and SIGINT.
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> anyhow::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn received(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }

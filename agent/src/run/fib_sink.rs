@@ -1,0 +1,40 @@
+//! The way from the RIB to the FIB, with a gate: a node whose Router says so installs nothing.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::fib::{FibChange, FibHandle};
+
+/// Where the RIB's thread puts what the kernel should hold.
+#[derive(Clone)]
+pub(crate) struct FibSink {
+    handle: FibHandle,
+    enabled: Arc<AtomicBool>,
+}
+
+impl FibSink {
+    /// A closed sink.
+    pub(crate) fn new(handle: FibHandle) -> Self {
+        Self {
+            handle,
+            enabled: Arc::new(AtomicBool::new(false)),
+        }
+    }
+
+    /// Opens or closes it. Whether it was opened, so that everything wanted has to be sent again.
+    pub(crate) fn set_enabled(&self, enabled: bool) -> bool {
+        !self.enabled.swap(enabled, Ordering::SeqCst) && enabled
+    }
+
+    /// Whether learned routes are installed.
+    pub(crate) fn is_enabled(&self) -> bool {
+        self.enabled.load(Ordering::SeqCst)
+    }
+
+    /// Passes changes on. Blocks for no longer than it takes to note them.
+    pub(crate) fn submit(&self, changes: Vec<FibChange>) {
+        if self.is_enabled() {
+            self.handle.submit(changes);
+        }
+    }
+}

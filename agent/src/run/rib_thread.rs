@@ -1,0 +1,439 @@
+//! The thread that owns the RIB.
+//!
+//! One OS thread, one [`Rib`], no locks. It takes commands (what the intent wants, what the kernel looks like, questions)
+//! and session events, lets the RIB work in steps of a few milliseconds, and hands the results to the sessions' outboxes
+//! and to the FIB. Commands go first: they are few, and a peer must be known before its session.
+//!
+//! The thread runs a current-thread tokio runtime only to wait for two channels and a deadline at once.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroU8;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use bgp::fsm::Negotiated;
+use bgp::session::{Event, Outbox, PeerKey, SessionId};
+use bytes::Bytes;
+use ipnet::IpNet;
+use rib::export::{Full, Transport};
+use rib::{Originated, PeerConfig, PeerId, Rib, RibConfig, RibEvent, SessionInfo};
+use tokio::sync::{mpsc, oneshot};
+use tracing::{debug, info, warn};
+
+use super::fib_sink::FibSink;
+use super::next_hops::Resolver;
+use crate::fib::{FibChange, FibNexthop, FibRoute, KernelView};
+
+/// Commands that may wait. They are few (a change of manifests, a look at a table); when full, the sender waits.
+const COMMANDS: usize = 64;
+
+/// Work of one step between two looks at the channels: some milliseconds at most.
+const STEPS: usize = 10_000;
+
+/// How long events are taken in before the RIB works on their result: long enough that the prefixes of one attribute set
+/// come together, short enough that nobody notices.
+const INTAKE: Duration = Duration::from_millis(2);
+
+/// FIB changes handed over at once.
+const FIB_BATCH: usize = 4096;
+
+/// A look at the RIB, carried out on its thread. It must be short: walks go in pieces.
+type Look = Box<dyn FnOnce(&Rib) + Send>;
+
+/// What the runtime asks of the RIB's thread.
+pub(crate) enum Command {
+    /// How this speaker decides.
+    Configure(RibConfig),
+    /// A peer as the intent wants it.
+    SetPeer(PeerId, Box<PeerConfig>),
+    /// A peer that is no longer wanted.
+    RemovePeer(PeerId),
+    /// All that this node originates.
+    Originate(Vec<Originated>),
+    /// The node's own addresses for next hops of a family that a session's address is not of.
+    NodeAddresses(NodeAddresses),
+    /// The kernel's surroundings changed.
+    View(Arc<KernelView>),
+    /// Everything is synced: start to tell.
+    OpenGate,
+    /// The FIB was closed and is open now: tell it everything.
+    ResendFib,
+    /// Run policies again for a peer and tell it everything again.
+    SoftReset(PeerId),
+    /// Look at the tables.
+    Look(Look),
+}
+
+/// The node's addresses: one of each family.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct NodeAddresses {
+    /// IPv4 InternalIP.
+    pub(crate) ipv4: Option<Ipv4Addr>,
+    /// IPv6 InternalIP.
+    pub(crate) ipv6: Option<Ipv6Addr>,
+}
+
+/// The grip on the RIB's thread.
+#[derive(Clone)]
+pub(crate) struct RibHandle {
+    commands: mpsc::Sender<Command>,
+}
+
+/// The RIB's thread is gone: the agent is stopping.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the RIB's thread has stopped")]
+pub(crate) struct Stopped;
+
+impl RibHandle {
+    /// Gives a command, in order with all others.
+    pub(crate) async fn send(&self, command: Command) -> Result<(), Stopped> {
+        self.commands.send(command).await.map_err(|_| Stopped)
+    }
+
+    /// Looks at the tables. Keep it short: the RIB does nothing else meanwhile.
+    pub(crate) async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Rib) -> T + Send + 'static,
+    ) -> Result<T, Stopped> {
+        let (sender, receiver) = oneshot::channel();
+        self.send(Command::Look(Box::new(move |rib| {
+            // Nobody waits for the answer any more: nothing to do.
+            let _ = sender.send(look(rib));
+        })))
+        .await?;
+        receiver.await.map_err(|_| Stopped)
+    }
+}
+
+/// What the runtime hears of the RIB besides answers.
+pub(crate) type Notices = mpsc::UnboundedSender<RibEvent>;
+
+/// Starts the thread. It ends when every [`RibHandle`] is gone.
+///
+/// `notices` is unbounded: at most a few per session and family.
+pub(crate) fn spawn(
+    config: RibConfig,
+    events: mpsc::Receiver<Event>,
+    fib: FibSink,
+    notices: Notices,
+) -> std::io::Result<(RibHandle, JoinHandle<()>)> {
+    let (sender, commands) = mpsc::channel(COMMANDS);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()?;
+    let owner = Owner {
+        rib: Rib::new(config),
+        sessions: Sessions::default(),
+        view: Arc::new(KernelView::default()),
+        addresses: NodeAddresses::default(),
+        fib,
+        changes: Vec::new(),
+        notices,
+    };
+    let thread = std::thread::Builder::new()
+        .name("rib".to_owned())
+        .spawn(move || runtime.block_on(owner.run(commands, events)))?;
+    Ok((RibHandle { commands: sender }, thread))
+}
+
+struct Owner {
+    rib: Rib,
+    sessions: Sessions,
+    view: Arc<KernelView>,
+    addresses: NodeAddresses,
+    fib: FibSink,
+    changes: Vec<FibChange>,
+    notices: Notices,
+}
+
+/// The outboxes of Established sessions of known peers.
+#[derive(Default)]
+struct Sessions {
+    known: HashMap<PeerId, Option<Session>>,
+}
+
+struct Session {
+    id: SessionId,
+    outbox: Outbox,
+}
+
+impl Transport for Sessions {
+    fn send(&mut self, peer: PeerId, messages: &[Bytes]) -> Result<(), Full> {
+        match self.known.get(&peer) {
+            Some(Some(session)) => session.outbox.try_send(messages).map_err(|_| Full),
+            // The session is over and its `Down` is on the way: what is said now is said to nobody.
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Sessions {
+    /// Whether an event is of the session that the RIB knows.
+    fn is_current(&self, peer: PeerId, session: SessionId) -> bool {
+        matches!(self.known.get(&peer), Some(Some(current)) if current.id == session)
+    }
+}
+
+const fn id(key: PeerKey) -> PeerId {
+    PeerId(key.0)
+}
+
+impl Owner {
+    async fn run(
+        mut self,
+        mut commands: mpsc::Receiver<Command>,
+        mut events: mpsc::Receiver<Event>,
+    ) {
+        loop {
+            loop {
+                match commands.try_recv() {
+                    Ok(command) => self.command(command),
+                    Err(mpsc::error::TryRecvError::Empty) => break,
+                    Err(mpsc::error::TryRecvError::Disconnected) => return,
+                }
+            }
+            self.take_in(&mut events);
+            if self.work() {
+                continue;
+            }
+            let deadline = self.rib.deadline();
+            tokio::select! {
+                biased;
+                command = commands.recv() => match command {
+                    Some(command) => self.command(command),
+                    None => return,
+                },
+                Some(event) = events.recv() => self.event(event),
+                () = until(deadline) => {}
+            }
+        }
+    }
+
+    /// Takes events that wait, for a moment at most.
+    fn take_in(&mut self, events: &mut mpsc::Receiver<Event>) {
+        let end = now() + INTAKE;
+        while let Ok(event) = events.try_recv() {
+            self.event(event);
+            if now() >= end {
+                break;
+            }
+        }
+    }
+
+    /// Lets the RIB work for a step and passes on what comes of it. Whether there is more to do now.
+    fn work(&mut self) -> bool {
+        let mut more = self.rib.poll(now(), STEPS, &mut self.sessions);
+        let changes = &mut self.changes;
+        let taken = self.rib.take_fib_changes(FIB_BATCH, |prefix, route| {
+            changes.push(match route {
+                Some(route) => FibChange::install(prefix, fib_route(&route)),
+                None => FibChange::remove(prefix),
+            });
+        });
+        more |= taken == FIB_BATCH;
+        if !self.changes.is_empty() {
+            self.fib.submit(std::mem::take(&mut self.changes));
+        }
+        for event in self.rib.take_events() {
+            // The runtime is stopping if nobody listens.
+            let _ = self.notices.send(event);
+        }
+        more
+    }
+
+    fn command(&mut self, command: Command) {
+        match command {
+            Command::Configure(config) => self.rib.set_config(config),
+            Command::SetPeer(peer, config) => {
+                self.sessions.known.entry(peer).or_default();
+                self.rib.set_peer(peer, *config);
+            }
+            Command::RemovePeer(peer) => {
+                self.sessions.known.remove(&peer);
+                self.rib.remove_peer(peer);
+            }
+            Command::Originate(originated) => self.rib.set_originated(originated),
+            Command::NodeAddresses(addresses) => self.addresses = addresses,
+            Command::View(view) => {
+                self.view = view.clone();
+                self.rib.next_hops_changed(Arc::new(Resolver(view)));
+            }
+            Command::OpenGate => {
+                info!("start gate open: everything is synced, routes are advertised from now on");
+                self.rib.open_gate(now());
+            }
+            Command::ResendFib => self.rib.resend_fib(),
+            Command::SoftReset(peer) => {
+                let _ = peer;
+            }
+            Command::Look(look) => look(&self.rib),
+        }
+    }
+
+    fn event(&mut self, event: Event) {
+        let (key, session) = event.source();
+        let peer = id(key);
+        match event {
+            Event::Established {
+                negotiated,
+                outbox,
+                local,
+                remote,
+                ..
+            } => {
+                let Some(slot) = self.sessions.known.get_mut(&peer) else {
+                    debug!(peer = key.0, "session of a peer that was removed meanwhile");
+                    return;
+                };
+                *slot = Some(Session {
+                    id: session,
+                    outbox,
+                });
+                let info = session_info(&self.view, self.addresses, negotiated, local, remote);
+                self.rib.session_up(peer, info, now());
+            }
+            Event::Updates { updates, .. } if self.sessions.is_current(peer, session) => {
+                for update in &updates {
+                    self.rib.update(peer, update, now());
+                }
+            }
+            Event::RouteRefresh { refresh, .. } if self.sessions.is_current(peer, session) => {
+                self.rib.route_refresh(peer, refresh, now());
+            }
+            Event::Writable { .. } if self.sessions.is_current(peer, session) => {
+                self.rib.writable(peer);
+            }
+            Event::Down { reason, .. } if self.sessions.is_current(peer, session) => {
+                if let Some(slot) = self.sessions.known.get_mut(&peer) {
+                    *slot = None;
+                }
+                self.rib.session_down(peer, &reason, now());
+            }
+            // Of a peer that was removed while its last events were on the way.
+            Event::Updates { .. }
+            | Event::RouteRefresh { .. }
+            | Event::Writable { .. }
+            | Event::Down { .. } => {}
+        }
+    }
+}
+
+/// What the kernel's view adds to an Established session: our next hops on it, and whether the peer is on the link.
+fn session_info(
+    view: &KernelView,
+    node: NodeAddresses,
+    negotiated: Arc<Negotiated>,
+    local: SocketAddr,
+    remote: SocketAddr,
+) -> SessionInfo {
+    let local_address = canonical(local.ip());
+    let remote_address = canonical(remote.ip());
+    let interface = view.interface_of(local_address, scope(local));
+    let single_hop = match interface {
+        Some(ifindex) => view
+            .resolve(remote_address, Some(ifindex))
+            .is_some_and(|resolved| resolved.connected),
+        None => false,
+    };
+    // The other family's next hop is this node's address on the session's interface, else its InternalIP.
+    let on_link = |wanted: fn(&IpAddr) -> bool| {
+        let ifindex = interface.filter(|_| single_hop)?;
+        view.addresses(ifindex)
+            .map(|address| address.address)
+            .find(wanted)
+    };
+    let local_ipv4 = match local_address {
+        IpAddr::V4(address) => Some(address),
+        IpAddr::V6(_) => match on_link(IpAddr::is_ipv4) {
+            Some(IpAddr::V4(address)) => Some(address),
+            _ => node.ipv4,
+        },
+    };
+    let global = |address: &IpAddr| matches!(address, IpAddr::V6(a) if !a.is_unicast_link_local());
+    let local_ipv6 = match local_address {
+        IpAddr::V6(address) if !address.is_unicast_link_local() => Some(address),
+        _ => match on_link(global) {
+            Some(IpAddr::V6(address)) => Some(address),
+            _ => node.ipv6,
+        },
+    };
+    let link_local =
+        |address: &IpAddr| matches!(address, IpAddr::V6(a) if a.is_unicast_link_local());
+    let local_link_local = match on_link(link_local) {
+        Some(IpAddr::V6(address)) => Some(address),
+        _ => None,
+    };
+    if local_ipv4.is_none() || local_ipv6.is_none() {
+        warn!(
+            local = %local_address,
+            remote = %remote_address,
+            missing = if local_ipv4.is_none() { "ipv4" } else { "ipv6" },
+            "no own address of this family for the session's next hops: routes of the family are advertised only where \
+             RFC 8950 is negotiated; give the interface or the Node's InternalIPs one"
+        );
+    }
+    // The networks of the session's link: a third party's next hop in one of them may be passed on.
+    let subnets = interface
+        .filter(|_| single_hop)
+        .into_iter()
+        .flat_map(|ifindex| view.addresses(ifindex))
+        .filter_map(|address| IpNet::new(address.address, address.prefix_len).ok())
+        .map(|net| net.trunc())
+        .collect();
+    SessionInfo {
+        subnets,
+        negotiated,
+        remote_address,
+        local_ipv4,
+        local_ipv6,
+        local_link_local,
+        interface: interface.filter(|_| single_hop),
+        single_hop,
+    }
+}
+
+fn scope(address: SocketAddr) -> Option<u32> {
+    match address {
+        SocketAddr::V6(address) if address.scope_id() != 0 => Some(address.scope_id()),
+        _ => None,
+    }
+}
+
+fn canonical(address: IpAddr) -> IpAddr {
+    address.to_canonical()
+}
+
+/// The RIB's choice in the FIB's words.
+fn fib_route(route: &rib::FibRoute) -> FibRoute {
+    match route {
+        rib::FibRoute::Blackhole => FibRoute::Blackhole,
+        rib::FibRoute::Forward(next_hops) => FibRoute::Unicast(
+            next_hops
+                .iter()
+                .map(|next_hop| FibNexthop {
+                    gateway: Some(next_hop.gateway),
+                    ifindex: next_hop.ifindex,
+                    weight: u8::try_from(next_hop.weight)
+                        .ok()
+                        .and_then(NonZeroU8::new)
+                        .unwrap_or(NonZeroU8::MAX),
+                    onlink: false,
+                })
+                .collect(),
+        ),
+    }
+}
+
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// Until `deadline`, or for ever.
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}

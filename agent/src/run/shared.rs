@@ -1,0 +1,142 @@
+//! What the loop shares with those who show it: the latest intent, the manifests' problems, gates and times.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use bgp::fsm::Cease;
+use rib::PeerId;
+
+use super::Options;
+use super::peers::{PeerTable, PeerView, RunState, peers};
+use crate::cluster::manifests::Snapshot;
+use crate::intent::Intent;
+
+/// See the module.
+pub(crate) struct Shared {
+    /// The directory of manifests.
+    pub(crate) manifests: PathBuf,
+    /// When the process started.
+    pub(crate) started: Instant,
+    /// The peers of the moment.
+    pub(crate) peers: PeerTable,
+    loaded: ArcSwap<Snapshot>,
+    intent: ArcSwap<Intent>,
+    listening: ArcSwap<Vec<SocketAddr>>,
+    listen_error: ArcSwapOption<String>,
+    gate: AtomicBool,
+    converged: AtomicBool,
+    runs: AtomicU64,
+    changed: Mutex<Option<Instant>>,
+}
+
+impl Shared {
+    pub(super) fn new(
+        options: &Options,
+        started: Instant,
+        peers: PeerTable,
+        loaded: Snapshot,
+        intent: Arc<Intent>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            manifests: options.manifests.clone(),
+            started,
+            peers,
+            loaded: ArcSwap::from_pointee(loaded),
+            intent: ArcSwap::new(intent),
+            listening: ArcSwap::default(),
+            listen_error: ArcSwapOption::empty(),
+            gate: AtomicBool::new(false),
+            converged: AtomicBool::new(false),
+            runs: AtomicU64::new(1),
+            changed: Mutex::new(None),
+        })
+    }
+
+    /// What was read last.
+    pub(crate) fn manifests_loaded(&self) -> Arc<Snapshot> {
+        self.loaded.load_full()
+    }
+
+    /// What is acted on.
+    pub(crate) fn intent(&self) -> Arc<Intent> {
+        self.intent.load_full()
+    }
+
+    /// Where connections are accepted.
+    pub(crate) fn listening(&self) -> Arc<Vec<SocketAddr>> {
+        self.listening.load_full()
+    }
+
+    /// Why they are not accepted as configured.
+    pub(crate) fn listen_error(&self) -> Option<Arc<String>> {
+        self.listen_error.load_full()
+    }
+
+    /// Whether routes are told.
+    pub(crate) fn gate_is_open(&self) -> bool {
+        self.gate.load(Ordering::Relaxed)
+    }
+
+    /// Whether the first exchange is over.
+    pub(crate) fn has_converged(&self) -> bool {
+        self.converged.load(Ordering::Relaxed)
+    }
+
+    /// How often an intent was computed, and when one differed last.
+    pub(crate) fn runs(&self) -> (u64, Option<Instant>) {
+        let changed = *self.changed.lock().unwrap_or_else(PoisonError::into_inner);
+        (self.runs.load(Ordering::Relaxed), changed)
+    }
+
+    /// A peer by its number.
+    pub(crate) fn peer(&self, id: PeerId) -> Option<PeerView> {
+        peers(&self.peers).into_values().find(|peer| peer.id == id)
+    }
+
+    /// The name of a peer, or its number if it has just gone.
+    pub(crate) fn peer_name(&self, id: PeerId) -> String {
+        self.peer(id)
+            .map_or_else(|| format!("#{}", id.0), |peer| peer.intent.name.clone())
+    }
+
+    /// Ends a peer's session; it comes back by itself.
+    pub(crate) fn reset(&self, id: PeerId, cause: Cease) {
+        if let Some(PeerView {
+            run: RunState::Running(handle),
+            ..
+        }) = self.peer(id)
+        {
+            handle.reset(cause);
+        }
+    }
+
+    pub(super) fn loaded(&self, loaded: Snapshot) {
+        self.loaded.store(Arc::new(loaded));
+    }
+
+    pub(super) fn computed(&self) {
+        self.runs.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn applied(&self, intent: Arc<Intent>, listening: Vec<SocketAddr>) {
+        self.intent.store(intent);
+        self.listening.store(Arc::new(listening));
+        *self.changed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    pub(super) fn set_listen_error(&self, error: Option<String>) {
+        self.listen_error.store(error.map(Arc::new));
+    }
+
+    pub(super) fn open_gate(&self) {
+        self.gate.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn converged(&self) {
+        self.converged.store(true, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,94 @@
+//! Entries of the forwarding table.
+
+use bgp::types::Family;
+use ipnet::IpNet;
+
+use crate::control::model::{FibEntry, FibNexthopEntry, FibQuery, FibState, FibSummary};
+use crate::fib::types::ROUTE_PROTOCOL;
+use crate::fib::{FibNexthop, FibRoute, FibRouteState, FibRouteStatus, FibStatus, KernelView};
+
+/// The model of an entry.
+pub(crate) fn entry(status: &FibRouteStatus, view: &KernelView) -> FibEntry {
+    let (state, reason, failing) = match &status.state {
+        FibRouteState::Installed => (FibState::Installed, None, None),
+        FibRouteState::Degraded => (
+            FibState::Degraded,
+            Some("some of its nexthops cannot be used now".to_owned()),
+            None,
+        ),
+        FibRouteState::Pending => (FibState::Pending, None, None),
+        FibRouteState::Failed {
+            error, failing_for, ..
+        } => (
+            FibState::Failed,
+            Some(error.to_string()),
+            Some(failing_for.as_secs()),
+        ),
+        FibRouteState::Refused { reason } => (FibState::Refused, Some(reason.to_string()), None),
+        FibRouteState::Stale => (FibState::Stale, None, None),
+    };
+    let installed = status.installed.as_ref();
+    let shown = status
+        .desired
+        .as_ref()
+        .or_else(|| installed.and_then(|installed| installed.route.as_ref()));
+    FibEntry {
+        prefix: status.prefix,
+        state,
+        reason,
+        failing_seconds: failing,
+        blackhole: matches!(shown, Some(FibRoute::Blackhole)),
+        nexthops: match shown {
+            Some(FibRoute::Unicast(nexthops)) => {
+                nexthops.iter().map(|nexthop| way(nexthop, view)).collect()
+            }
+            Some(FibRoute::Blackhole) | None => Vec::new(),
+        },
+        nexthop_id: installed.and_then(|installed| installed.nexthop_id),
+    }
+}
+
+fn way(nexthop: &FibNexthop, view: &KernelView) -> FibNexthopEntry {
+    FibNexthopEntry {
+        gateway: nexthop.gateway,
+        interface: view.link(nexthop.ifindex).map_or_else(
+            || format!("ifindex {}", nexthop.ifindex),
+            |link| link.name.clone(),
+        ),
+        weight: nexthop.weight.get().into(),
+    }
+}
+
+/// Whether the query asks for a prefix, as far as that can be told without its state.
+pub(crate) fn asks_for(query: &FibQuery, prefix: &IpNet) -> bool {
+    let family = match prefix {
+        IpNet::V4(_) => Family::IPV4_UNICAST,
+        IpNet::V6(_) => Family::IPV6_UNICAST,
+    };
+    query.family.is_none_or(|wanted| wanted.0 == family)
+        && query.prefix.is_none_or(|filter| filter.passes(prefix))
+}
+
+/// The table in numbers.
+pub(crate) fn summary(status: &FibStatus) -> FibSummary {
+    let counters = &status.counters;
+    FibSummary {
+        table: status.table,
+        metric: status.metric,
+        protocol: ROUTE_PROTOCOL,
+        unavailable: status.channel_error.clone(),
+        installed_ipv4: counters.installed_ipv4,
+        installed_ipv6: counters.installed_ipv6,
+        pending: counters.pending,
+        failed: counters.failed,
+        refused: counters.refused,
+        over_limit: counters.over_limit,
+        stale: counters.stale,
+        nexthops: counters.nexthops,
+        operations: counters.operations,
+        batches: counters.batches,
+        errors: counters.errors,
+        resyncs: counters.resyncs,
+        repairs: counters.repairs,
+    }
+}

@@ -1,0 +1,298 @@
+//! A peer and its session.
+
+use std::time::Instant;
+
+use bgp::fsm::{Config, Down, Negotiated, State};
+use bgp::session::{Counters, PeerStatus};
+use bgp::types::Family;
+use bgp::wire::{MessageKind, Notification};
+use rib::PeerCounts;
+
+use super::seconds_since;
+use crate::control::model::{
+    CapabilityState, Direction, DownClass, DownCount, MessageCounts, Peer, PeerFamily, PeerKind,
+    PeerRole, RestartState, SessionError, SessionState,
+};
+use crate::intent::{Intent, PeerTarget};
+use crate::run::peers::{PeerView, RunState};
+
+/// What the RIB counts of a peer, for each family of [`Family::ALL`].
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct RibCounts {
+    /// Routes.
+    pub(crate) counts: PeerCounts,
+    /// End-of-RIB received and sent.
+    pub(crate) end_of_rib: (bool, bool),
+}
+
+/// The model of a peer.
+pub(crate) fn peer(view: &PeerView, intent: &Intent, rib: [RibCounts; 2]) -> Peer {
+    let (status, counters) = match &view.run {
+        RunState::Running(handle) => (Some(handle.status()), handle.counters()),
+        RunState::Blocked(_) | RunState::Range => (None, Counters::default()),
+    };
+    let wanted = &view.intent;
+    let session = status.as_ref().and_then(|status| status.session.as_ref());
+    let negotiated = session.map(|session| session.negotiated.as_ref());
+    let protocol = &wanted.protocol;
+    let (address, interface) = match &wanted.target {
+        PeerTarget::Address { address, interface } => (Some(*address), interface.clone()),
+        PeerTarget::Interface { name } => (None, Some(name.clone())),
+        PeerTarget::Range { .. } => (None, None),
+    };
+    let asn = match (negotiated, protocol.remote_asn) {
+        (Some(negotiated), _) => Some(negotiated.peer_asn),
+        (None, bgp::fsm::RemoteAsn::Number(asn)) => Some(asn),
+        (None, bgp::fsm::RemoteAsn::Internal) => Some(protocol.local_asn),
+        (None, _) => None,
+    };
+    let last = |entry: Option<&(Instant, Notification)>, direction| {
+        entry.map(|(at, message)| notification(*at, message, direction))
+    };
+    Peer {
+        name: wanted.name.clone(),
+        object: wanted.object.to_string(),
+        kind: kind(view),
+        role: match wanted.config.kind {
+            rib::PeerKind::External => PeerRole::External,
+            rib::PeerKind::Internal => PeerRole::Internal,
+            rib::PeerKind::ReflectorClient => PeerRole::ReflectorClient,
+        },
+        address,
+        interface,
+        asn,
+        local_asn: protocol.local_asn,
+        state: status
+            .as_ref()
+            .map_or(SessionState::Idle, |s| state(s.state)),
+        state_seconds: status.as_ref().map_or(0, |s| seconds_since(s.since)),
+        blocked: match &view.run {
+            RunState::Blocked(reason) => Some(reason.clone()),
+            RunState::Running(_) | RunState::Range => None,
+        },
+        passive: protocol.passive,
+        next_attempt_seconds: None,
+        router_id: negotiated.map(|negotiated| negotiated.peer_id),
+        host: negotiated.and_then(|negotiated| negotiated.peer_host.clone()),
+        local_address: session.map(|session| session.local),
+        remote_address: session.map(|session| session.remote),
+        hold_time_seconds: negotiated.map(|n| n.hold_time.map_or(0, |time| time.as_secs())),
+        keepalive_seconds: negotiated.map(|n| n.keepalive.map_or(0, |time| time.as_secs())),
+        configured_hold_time_seconds: protocol.hold_time.map_or(0, |time| time.as_secs()),
+        capabilities: negotiated.map_or_else(Vec::new, |n| capabilities(protocol, n)),
+        families: Family::ALL
+            .into_iter()
+            .zip(rib)
+            .filter(|(family, _)| protocol.families.contains(family))
+            .map(|(family, rib)| PeerFamily {
+                family: family.into(),
+                negotiated: negotiated.is_some_and(|n| n.families.contains(&family)),
+                received: rib.counts.received.into(),
+                accepted: rib.counts.accepted.into(),
+                best: 0,
+                advertised: rib.counts.advertised.into(),
+                stale: 0,
+                max_prefixes: wanted.config.max_prefixes,
+                end_of_rib_received: rib.end_of_rib.0,
+                end_of_rib_sent: rib.end_of_rib.1,
+            })
+            .collect(),
+        messages_sent: messages(|kind| counters.sent(kind)),
+        messages_received: messages(|kind| counters.received(kind)),
+        updates_malformed: 0,
+        output_queue_bytes: 0,
+        established_count: status.as_ref().map_or(0, |s| s.sessions),
+        downs: status.as_ref().map_or_else(Vec::new, downs),
+        last_down: status
+            .as_ref()
+            .and_then(|s| s.last_down.as_ref())
+            .map(|(at, reason)| down(*at, reason)),
+        last_error_sent: last(
+            status.as_ref().and_then(|s| s.last_sent.as_ref()),
+            Direction::Sent,
+        ),
+        last_error_received: last(
+            status.as_ref().and_then(|s| s.last_received.as_ref()),
+            Direction::Received,
+        ),
+        last_connect_error: status
+            .as_ref()
+            .and_then(|s| s.last_connect_error.as_ref())
+            .map(|(at, text)| plain(*at, None, text.to_string())),
+        graceful_restart: negotiated.and_then(graceful_restart),
+        bfd: None,
+        import: policies(&wanted.config.import),
+        export: policies(&wanted.config.export),
+        advertisements: wanted
+            .config
+            .advertisements
+            .iter()
+            .filter_map(|id| intent.advertisements.get(id).cloned())
+            .collect(),
+    }
+}
+
+fn kind(view: &PeerView) -> PeerKind {
+    if view.dynamic {
+        return PeerKind::Dynamic;
+    }
+    match (&view.intent.target, view.intent.object.kind.as_str()) {
+        (PeerTarget::Interface { .. }, _) => PeerKind::Unnumbered,
+        (_, "Router") => PeerKind::Mesh,
+        // A Peer that selects nodes makes peers named after both.
+        _ if view.intent.name != view.intent.object.name => PeerKind::Node,
+        _ => PeerKind::Configured,
+    }
+}
+
+fn policies(policies: &[std::sync::Arc<rib::policy::Policy>]) -> Vec<String> {
+    policies.iter().map(|policy| policy.name.clone()).collect()
+}
+
+/// The model's word for a state.
+pub(crate) const fn state(state: State) -> SessionState {
+    match state {
+        State::Idle => SessionState::Idle,
+        State::Connect => SessionState::Connect,
+        State::Active => SessionState::Active,
+        State::OpenSent => SessionState::OpenSent,
+        State::OpenConfirm => SessionState::OpenConfirm,
+        State::Established => SessionState::Established,
+    }
+}
+
+fn messages(count: impl Fn(MessageKind) -> u64) -> MessageCounts {
+    MessageCounts {
+        open: count(MessageKind::Open),
+        update: count(MessageKind::Update),
+        notification: count(MessageKind::Notification),
+        keepalive: count(MessageKind::Keepalive),
+        route_refresh: count(MessageKind::RouteRefresh),
+    }
+}
+
+fn downs(_status: &PeerStatus) -> Vec<DownCount> {
+    Vec::new()
+}
+fn plain(at: Instant, class: Option<DownClass>, text: String) -> SessionError {
+    SessionError {
+        ago_seconds: seconds_since(at),
+        class,
+        direction: None,
+        code: None,
+        subcode: None,
+        text,
+        communication: None,
+    }
+}
+
+fn notification(at: Instant, message: &Notification, direction: Direction) -> SessionError {
+    SessionError {
+        direction: Some(direction),
+        code: Some(message.code.code),
+        subcode: Some(message.code.subcode),
+        communication: message.communication().map(|text| text.to_string()),
+        ..plain(
+            at,
+            Some(match direction {
+                Direction::Sent => DownClass::NotificationSent,
+                Direction::Received => DownClass::NotificationReceived,
+            }),
+            message.code.to_string(),
+        )
+    }
+}
+
+fn down(at: Instant, reason: &Down) -> SessionError {
+    match reason {
+        Down::NotificationSent(message) => notification(at, message, Direction::Sent),
+        Down::NotificationReceived(message) => notification(at, message, Direction::Received),
+        Down::HoldTimerExpired(_)
+        | Down::SendHoldTimerExpired(_)
+        | Down::TransportFailed
+        | Down::PeerRestarted
+        | Down::AdministrativeStop(_) => {
+            plain(at, Some(DownClass::TransportFailed), reason.to_string())
+        }
+    }
+}
+
+fn graceful_restart(negotiated: &Negotiated) -> Option<RestartState> {
+    let peer = negotiated.graceful_restart.as_ref()?;
+    Some(RestartState {
+        restart_time_seconds: peer.restart_time.into(),
+        notification: negotiated.notification_retains,
+        stale_for_seconds: None,
+        long_lived_seconds: negotiated
+            .long_lived
+            .iter()
+            .map(|family| u64::from(family.stale_time))
+            .max(),
+    })
+}
+
+/// What each side announced, as far as it matters for what the session can do.
+fn capabilities(ours: &Config, negotiated: &Negotiated) -> Vec<CapabilityState> {
+    let row = |name: &str, ours: bool, both: bool, detail: Option<String>| CapabilityState {
+        name: name.to_owned(),
+        ours,
+        theirs: both,
+        detail,
+    };
+    let names = |families: &[Family]| {
+        let names: Vec<String> = families.iter().map(ToString::to_string).collect();
+        (!names.is_empty()).then(|| names.join(", "))
+    };
+    let mut rows: Vec<CapabilityState> = ours
+        .families
+        .iter()
+        .map(|family| {
+            let name = format!("multiprotocol {family}");
+            row(&name, true, negotiated.families.contains(family), None)
+        })
+        .collect();
+    rows.push(row("4-octet AS", true, negotiated.four_octet_as, None));
+    rows.push(row("route refresh", true, negotiated.route_refresh, None));
+    rows.push(row(
+        "enhanced route refresh",
+        true,
+        negotiated.enhanced_route_refresh,
+        None,
+    ));
+    rows.push(row(
+        "graceful restart",
+        ours.graceful_restart.is_some(),
+        negotiated.graceful_restart.is_some(),
+        negotiated
+            .graceful_restart
+            .as_ref()
+            .map(|peer| format!("peer asks for {} s", peer.restart_time)),
+    ));
+    rows.push(row(
+        "extended message",
+        ours.extended_message,
+        negotiated.extended_message,
+        None,
+    ));
+    rows.push(row(
+        "add-path",
+        !ours.add_path.is_empty(),
+        !negotiated.add_path_receive.is_empty() || !negotiated.add_path_send.is_empty(),
+        names(&negotiated.add_path_receive).map(|text| format!("receive: {text}")),
+    ));
+    rows.push(row(
+        "extended next hop",
+        !ours.extended_next_hop.is_empty(),
+        !negotiated.extended_next_hop.is_empty(),
+        None,
+    ));
+    if let Some(role) = negotiated.peer_role {
+        rows.push(row(
+            "role",
+            ours.role.is_some(),
+            true,
+            Some(format!("peer is {role}")),
+        ));
+    }
+    rows
+}

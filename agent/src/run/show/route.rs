@@ -1,0 +1,197 @@
+//! Routes of the three RIBs.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bgp::wire::PathAttributes;
+use bgp::wire::attribute::Origin;
+use ipnet::IpNet;
+use rib::PeerId;
+use rib::attrs::RouteAttributes;
+use rib::export::Suppressed;
+use rib::policy::RuleRef;
+use rib::table::{PathView, Rejection, RouteView, Rule, Standing};
+
+use crate::control::model::{Reason, Route, RouteOrigin, RouteState};
+use crate::intent::PeerIntent;
+
+/// Names of peers and of their policies, as they were when the question was asked.
+#[derive(Clone, Default)]
+pub(crate) struct Names(pub(crate) BTreeMap<PeerId, Arc<PeerIntent>>);
+
+impl Names {
+    /// A peer's name, or its number if it has just gone.
+    pub(crate) fn peer(&self, id: PeerId) -> String {
+        self.0
+            .get(&id)
+            .map_or_else(|| format!("#{}", id.0), |peer| peer.name.clone())
+    }
+
+    /// A rule of one of the peer's policies, in words.
+    pub(crate) fn rule(&self, peer: Option<PeerId>, rule: RuleRef, import: bool) -> String {
+        let policies = peer.and_then(|peer| self.0.get(&peer)).map(|peer| {
+            if import {
+                &peer.config.import
+            } else {
+                &peer.config.export
+            }
+        });
+        let policy = policies.and_then(|all| all.get(usize::from(rule.policy)));
+        let named = policy.and_then(|policy| {
+            let rule = policy.rules.get(usize::from(rule.rule))?;
+            Some(format!("rule {} of RoutePolicy {}", rule.name, policy.name))
+        });
+        named.unwrap_or_else(|| format!("policy rule {rule}"))
+    }
+}
+
+/// Which attributes of a path are shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum As {
+    /// As the peer sent them.
+    Received,
+    /// As the decision process saw them.
+    Used,
+}
+
+/// The model of a path.
+pub(crate) fn path(route: &RouteView<'_>, path: &PathView<'_>, shown: As, names: &Names) -> Route {
+    let attributes = match shown {
+        As::Received => path.received.unwrap_or(path.attributes),
+        As::Used => path.attributes,
+    };
+    let (state, reason) = standing(path, names);
+    let mut model = attributes_of(route.prefix, attributes);
+    model.peer = path.peer.map(|peer| names.peer(peer));
+    model.state = state;
+    model.reason = Some(reason);
+    model.stale = path.stale || path.long_lived_stale;
+    model.path_id = (path.path_id != bgp::types::PathId::NONE).then_some(path.path_id.0);
+    model.weight = (path.weight > 1).then_some(path.weight);
+    model.igp_cost = path.resolution.map(|resolution| resolution.metric);
+    if path.peer.is_none() {
+        model.next_hop = None;
+        model.next_hop_link_local = None;
+    }
+    model
+}
+
+/// A route with these attributes; the caller fills in what it is.
+pub(crate) fn attributes_of(prefix: IpNet, attributes: &RouteAttributes) -> Route {
+    let set: PathAttributes = attributes.set.parse();
+    let address = attributes.next_hop.address();
+    Route {
+        prefix,
+        peer: None,
+        state: RouteState::Candidate,
+        stale: false,
+        reason: None,
+        next_hop: Some(address),
+        next_hop_link_local: attributes
+            .next_hop
+            .link_local()
+            .filter(|link_local| address != std::net::IpAddr::V6(*link_local)),
+        path_id: None,
+        as_path: set.as_path.to_string(),
+        origin: match set.origin {
+            Some(Origin::Igp) => RouteOrigin::Igp,
+            Some(Origin::Egp) => RouteOrigin::Egp,
+            Some(Origin::Incomplete) | None => RouteOrigin::Incomplete,
+        },
+        med: set.med,
+        local_preference: set.local_pref,
+        communities: set.communities.iter().map(ToString::to_string).collect(),
+        large_communities: set
+            .large_communities
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
+        extended_communities: set
+            .extended_communities
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
+        aggregator: set
+            .aggregator
+            .map(|aggregator| format!("{} {}", aggregator.asn, aggregator.address)),
+        atomic_aggregate: set.atomic_aggregate,
+        originator_id: set.originator_id,
+        cluster_list: set.cluster_list,
+        only_to_customer: set.only_to_customer,
+        unknown_attributes: set.unknown.iter().map(|unknown| unknown.code).collect(),
+        weight: None,
+        igp_cost: None,
+        age_seconds: None,
+    }
+}
+
+fn standing(path: &PathView<'_>, names: &Names) -> (RouteState, Reason) {
+    match path.standing {
+        Standing::Best(rule) => (RouteState::Best, decided(rule)),
+        Standing::Multipath(rule) => (
+            RouteState::Multipath,
+            Reason::new(code(rule), format!("equal; the best has {rule}")),
+        ),
+        Standing::Lost(rule) => (
+            RouteState::Candidate,
+            Reason::new(code(rule), format!("the best has {rule}")),
+        ),
+        Standing::NextHopUnreachable => (
+            RouteState::Unreachable,
+            Reason::new("nextHopUnreachable", "the next hop cannot be reached"),
+        ),
+        Standing::Rejected(rejection) => (
+            RouteState::Rejected,
+            Reason::new(
+                rejected(rejection),
+                match (rejection, path.policy_rule) {
+                    (Rejection::Policy, Some(rule)) => names.rule(path.peer, rule, true),
+                    _ => rejection.to_string(),
+                },
+            ),
+        ),
+    }
+}
+
+/// Why the best path is best.
+pub(crate) fn decided(rule: Rule) -> Reason {
+    Reason::new(code(rule), rule.to_string())
+}
+
+const fn code(rule: Rule) -> &'static str {
+    match rule {
+        Rule::OnlyPath => "onlyPath",
+        Rule::LocalRoute => "localRoute",
+        Rule::NotLongLivedStale => "notLongLivedStale",
+        Rule::LocalPref => "higherLocalPreference",
+        Rule::AsPathLength => "shorterAsPath",
+        Rule::Origin => "lowerOrigin",
+        Rule::Med => "lowerMed",
+        Rule::External => "externalOverInternal",
+        Rule::IgpMetric => "lowerIgpCost",
+        Rule::BgpIdentifier => "lowerBgpIdentifier",
+        Rule::ClusterListLength => "shorterClusterList",
+        Rule::PeerAddress => "lowerPeerAddress",
+        Rule::PathId => "lowerPathId",
+    }
+}
+
+const fn rejected(rejection: Rejection) -> &'static str {
+    match rejection {
+        Rejection::OwnAs => "ownAs",
+        Rejection::OwnOriginator => "ownOriginator",
+        Rejection::OwnCluster => "ownCluster",
+        Rejection::FirstAs => "firstAs",
+        Rejection::RouteLeak => "routeLeak",
+        Rejection::Policy => "policyRejected",
+    }
+}
+
+/// Why a peer is not told of a route.
+pub(crate) fn suppressed(reason: Suppressed, peer: PeerId, names: &Names) -> Reason {
+    let text = match reason {
+        Suppressed::Policy(rule) => format!("rejected by {}", names.rule(Some(peer), rule, false)),
+        other => other.to_string(),
+    };
+    Reason::new("suppressed", text)
+}

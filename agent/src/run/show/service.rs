@@ -1,0 +1,102 @@
+//! A Service and the decision on each of its addresses.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use crate::cluster::{ObjectKey, TrafficPolicy};
+use crate::control::model::{
+    Endpoints, ExplainService, Reason, ServiceAddress, ServiceAddressKind, TrafficPolicy as Policy,
+};
+use crate::crd::advertisement::AddressKind;
+use crate::intent::{AddressDecision, Decision, Intent, Rule, ServiceDecision, Source};
+
+/// A rule in the model's words.
+pub(crate) fn reason(rule: &Rule) -> Reason {
+    Reason::new(rule.code(), rule.to_string())
+}
+
+/// The model of a Service. What peers are told of it is for the caller to fill in.
+pub(crate) fn service(
+    key: &ObjectKey,
+    decision: &ServiceDecision,
+    intent: &Intent,
+) -> ExplainService {
+    ExplainService {
+        namespace: key.namespace.clone(),
+        name: key.name.clone(),
+        service_type: decision.service_type.to_string(),
+        excluded: decision.excluded.as_ref().map(reason),
+        addresses: decision
+            .addresses
+            .iter()
+            .map(|address| explained(key, address, intent))
+            .collect(),
+    }
+}
+
+fn explained(key: &ObjectKey, address: &AddressDecision, intent: &Intent) -> ServiceAddress {
+    let endpoints = &address.endpoints;
+    let (reason, advertisements) = match &address.decision {
+        Decision::Advertise(ids) => (
+            Reason::new(
+                "ready",
+                match address.traffic_policy {
+                    TrafficPolicy::Cluster => "a ready endpoint exists",
+                    TrafficPolicy::Local => "an endpoint on this node serves",
+                },
+            ),
+            ids.iter()
+                .filter_map(|id| intent.advertisements.get(id).cloned())
+                .collect(),
+        ),
+        Decision::Suppress(rule) => (reason(rule), Vec::new()),
+    };
+    let prefixes = prefixes(key, address.address, intent);
+    ServiceAddress {
+        address: address.address,
+        kind: match address.kind {
+            AddressKind::LoadBalancer => ServiceAddressKind::LoadBalancer,
+            AddressKind::External => ServiceAddressKind::External,
+            AddressKind::Cluster => ServiceAddressKind::Cluster,
+        },
+        advertised: matches!(address.decision, Decision::Advertise(_)),
+        reason,
+        traffic_policy: match address.traffic_policy {
+            TrafficPolicy::Cluster => Policy::Cluster,
+            TrafficPolicy::Local => Policy::Local,
+        },
+        endpoints: Endpoints {
+            slices: endpoints.slices,
+            ready: endpoints.ready,
+            ready_here: endpoints.ready_here,
+            terminating: endpoints.terminating,
+            terminating_here: endpoints.terminating_here,
+            not_ready: endpoints.not_ready,
+        },
+        told: Vec::new(),
+        prefixes,
+        advertisements,
+    }
+}
+
+/// The prefixes that are originated because of an address of a Service.
+fn prefixes(key: &ObjectKey, address: IpAddr, intent: &Intent) -> Vec<IpNet> {
+    intent
+        .originated
+        .iter()
+        .filter(|originated| {
+            originated.route.prefix.contains(&address)
+                && originated
+                    .justifications
+                    .iter()
+                    .any(|why| match &why.source {
+                        Source::Service { service, .. } | Source::AggregateOf { service, .. } => {
+                            service == key
+                        }
+                        Source::PodCidr { .. } | Source::Prefix | Source::Interface { .. } => false,
+                    })
+        })
+        .map(|originated| originated.route.prefix)
+        .collect()
+}

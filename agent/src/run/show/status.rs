@@ -1,0 +1,165 @@
+//! The agent as a whole.
+
+use bgp::types::Family;
+use rib::Rib;
+
+use super::seconds_since;
+use crate::cluster::manifests;
+use crate::control::model::{
+    Convergence, FamilyCounts, FibSummary, Gate, PeerCounts, Problem, Severity, Status,
+};
+use crate::run::peers::{PeerView, RunState, peers};
+use crate::run::shared::Shared;
+
+/// What the RIB contributes to the status: one look.
+pub(crate) struct RibStatus {
+    /// Routes per family.
+    pub(crate) families: Vec<FamilyCounts>,
+    /// Interned attribute sets.
+    pub(crate) attribute_sets: u64,
+}
+
+/// Takes it.
+pub(crate) fn rib_status(rib: &Rib) -> RibStatus {
+    RibStatus {
+        families: Family::ALL
+            .into_iter()
+            .map(|family| {
+                let totals = {
+                    let _ = rib;
+                    Totals::default()
+                };
+                FamilyCounts {
+                    family: family.into(),
+                    prefixes: totals.prefixes,
+                    paths: totals.paths,
+                    rejected: totals.rejected,
+                    stale: totals.stale,
+                    originated: totals.originated,
+                }
+            })
+            .collect(),
+        attribute_sets: 0,
+    }
+}
+
+/// The model of the agent. Readiness is filled in by the control server.
+pub(crate) fn status(
+    shared: &Shared,
+    rib: RibStatus,
+    waiting: Vec<String>,
+    fib: FibSummary,
+) -> Status {
+    let intent = shared.intent();
+    let (runs, changed) = shared.runs();
+    let all: Vec<PeerView> = peers(&shared.peers).into_values().collect();
+    let configured = all
+        .iter()
+        .filter(|peer| !matches!(peer.run, RunState::Range))
+        .filter(|peer| !peer.dynamic || is_established(peer));
+    Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        node: intent.node.clone(),
+        asn: intent.router.asn,
+        router_id: Some(intent.router.router_id),
+        uptime_seconds: seconds_since(shared.started),
+        source: format!("manifests in {}", shared.manifests.display()),
+        listening: shared.listening().as_ref().clone(),
+        drained: intent.router.drain,
+        gates: vec![Gate {
+            name: "manifests".to_owned(),
+            open: shared.gate_is_open(),
+            message: format!(
+                "every manifest in {} was read once",
+                shared.manifests.display()
+            ),
+        }],
+        convergence: Convergence {
+            converged: shared.has_converged(),
+            waiting_for: waiting,
+            deadline_seconds: None,
+        },
+        readiness: None,
+        peers: PeerCounts {
+            configured: count(configured.count()),
+            established: count(all.iter().filter(|peer| is_established(peer)).count()),
+            blocked: count(
+                all.iter()
+                    .filter(|peer| matches!(peer.run, RunState::Blocked(_)))
+                    .count(),
+            ),
+        },
+        families: rib.families,
+        attribute_sets: rib.attribute_sets,
+        fib,
+        problems: problems(shared),
+        intent_runs: runs,
+        intent_changed_seconds: changed.map(seconds_since),
+    }
+}
+
+fn count(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+fn is_established(peer: &PeerView) -> bool {
+    match &peer.run {
+        RunState::Running(handle) => handle.status().state == bgp::fsm::State::Established,
+        RunState::Blocked(_) | RunState::Range => false,
+    }
+}
+
+/// What is wrong with the configuration: errors of the manifests, then what the intent warns of.
+fn problems(shared: &Shared) -> Vec<Problem> {
+    let plain = |severity, object: Option<String>, message: String| Problem {
+        severity,
+        object,
+        file: None,
+        line: None,
+        field: None,
+        message,
+    };
+    let loaded = shared.manifests_loaded();
+    let mut all: Vec<Problem> = loaded.problems.iter().map(manifest).collect();
+    if let Some(error) = shared.listen_error() {
+        all.push(plain(Severity::Error, None, error.to_string()));
+    }
+    all.extend(shared.intent().warnings.iter().map(|warning| {
+        plain(
+            Severity::Warning,
+            Some(warning.object.to_string()),
+            warning.kind.to_string(),
+        )
+    }));
+    all.sort_by_key(|problem| problem.severity);
+    all
+}
+
+fn manifest(problem: &manifests::Problem) -> Problem {
+    let kept = if problem.kept {
+        "; the last good version stays in force"
+    } else {
+        ""
+    };
+    Problem {
+        severity: match problem.severity {
+            manifests::Severity::Error => Severity::Error,
+            manifests::Severity::Warning => Severity::Warning,
+        },
+        object: problem.object.as_ref().map(ToString::to_string),
+        file: Some(problem.file.display().to_string()),
+        line: problem.line.map(u64::from),
+        field: (!problem.path.is_empty()).then(|| problem.path.clone()),
+        message: format!("{}{kept}", problem.reason),
+    }
+}
+
+#[derive(Default)]
+struct Totals {
+    prefixes: u64,
+    paths: u64,
+    rejected: u64,
+    stale: u64,
+    originated: u64,
+}
