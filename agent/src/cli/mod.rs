@@ -4,6 +4,7 @@
 //! one row in [`Command`]. It asks the agent for the model ([`crate::control::model`]) and shows it: as a table for people,
 //! or as it is (`-o json`, `-o yaml`) for programs. No command computes anything that the model does not hold.
 
+mod check;
 mod completions;
 mod drain;
 mod explain;
@@ -69,6 +70,7 @@ enum Command {
     Explain(explain::Explain),
     Drain(drain::Drain),
     Peer(peer::Peer),
+    Check(check::Check),
     Completions(completions::Completions),
 }
 
@@ -101,6 +103,7 @@ impl Cli {
             Command::Explain(command) => command.run(&client, screen),
             Command::Drain(command) => command.run(&client, screen),
             Command::Peer(command) => command.run(&client, screen),
+            Command::Check(command) => command.run(screen),
             Command::Completions(command) => command.run(screen),
         }
     }

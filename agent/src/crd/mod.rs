@@ -17,6 +17,8 @@ pub mod peer;
 pub mod policy;
 pub mod router;
 pub mod selector;
+#[cfg(test)]
+mod tests;
 pub mod text;
 
 pub use advertisement::{Advertisement, AdvertisementSpec};

@@ -20,6 +20,8 @@ mod peers;
 mod policies;
 mod router;
 mod services;
+#[cfg(test)]
+mod tests;
 mod types;
 
 pub use facts::{Gateway, Interface, LocalFacts};

@@ -407,3 +407,59 @@ fn a_directory_that_does_not_exist_is_an_error_that_says_what_to_do() {
          directory of *.yaml, *.yml or *.json files"
     );
 }
+
+#[test]
+fn a_full_configuration_and_the_smallest_one_are_valid() {
+    let full = r#"
+apiVersion: routelet.dev/v1alpha1
+kind: Router
+metadata: {name: default}
+spec:
+  asn: 64512
+  routerID: 10.0.0.1
+  listen: {port: 179}
+  mesh: {enabled: true}
+  multipath: {maxPaths: 64, relaxASPath: true}
+  gracefulRestart: {restartTime: 120s}
+  fib: {table: 254, metric: 1024, acceptDefaultRoute: false, maxRoutes: 100000}
+---
+apiVersion: routelet.dev/v1alpha1
+kind: Peer
+metadata: {name: tor-a, labels: {role: tor}}
+spec:
+  nodeSelector: {matchLabels: {rack: a}}
+  address: 192.0.2.1
+  asn: 64500
+  password: {secretRef: {name: tor-a, key: password}}
+  ttlSecurity: {hops: 1}
+  bfd: {interval: 300ms, multiplier: 3}
+  timers: {hold: 90s, keepalive: 30s, connectRetry: 5s}
+  import: [no-bogons]
+---
+apiVersion: routelet.dev/v1alpha1
+kind: Advertisement
+metadata: {name: public}
+spec:
+  peerSelector: {matchLabels: {role: tor}}
+  podCIDRs: {}
+  services:
+    selector: {matchLabels: {expose: public}}
+    addresses: [LoadBalancer, External, Cluster]
+  prefixes: [198.51.100.0/24]
+  aggregate: {ipv4: 24, ipv6: 64}
+  attributes: {communities: ["64512:100", no-export, "64512:1:2"], localPreference: 200, med: 10, prepend: 2}
+---
+apiVersion: routelet.dev/v1alpha1
+kind: RoutePolicy
+metadata: {name: no-bogons}
+spec:
+  rules:
+  - {name: martians, match: {prefixes: [{cidr: 127.0.0.0/8, orLonger: true}]}, action: Reject}
+  - {match: {communities: ["64500:80"]}, action: Accept, set: {localPreference: 80}}
+"#;
+    assert_eq!(problems(&[("full.yaml", full)]), Vec::<String>::new());
+    assert_eq!(
+        problems(&[("small.yaml", &peer("a", TOR))]),
+        Vec::<String>::new()
+    );
+}

@@ -1,0 +1,123 @@
+//! Claims about the kinds as custom resource definitions, and about their smallest and largest manifests.
+#![allow(clippy::unwrap_used)]
+
+use kube::CustomResourceExt;
+use serde_json::Value;
+
+use super::*;
+
+fn crds() -> Vec<Value> {
+    [
+        Router::crd(),
+        Peer::crd(),
+        Advertisement::crd(),
+        RoutePolicy::crd(),
+    ]
+    .map(|crd| serde_json::to_value(crd).unwrap())
+    .to_vec()
+}
+
+fn schema(crd: &Value) -> &Value {
+    &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+}
+
+/// Calls `visit` with the path of each property of a schema.
+fn properties(path: &str, schema: &Value, visit: &mut dyn FnMut(&str, &Value)) {
+    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        let path = format!("{path}.{name}");
+        visit(&path, property);
+        properties(&path, property, visit);
+        properties(&format!("{path}[]"), &property["items"], visit);
+    }
+}
+
+#[test]
+fn all_kinds_are_cluster_scoped_and_of_one_group_and_category() {
+    for crd in crds() {
+        let spec = &crd["spec"];
+        assert_eq!(spec["group"], GROUP);
+        assert_eq!(spec["scope"], "Cluster");
+        assert_eq!(spec["versions"][0]["name"], "v1alpha1");
+        assert_eq!(spec["names"]["categories"][0], "routelet");
+        assert_ne!(spec["versions"][0]["additionalPrinterColumns"], Value::Null);
+    }
+    assert_eq!(RoutePolicy::crd_name(), "routepolicies.routelet.dev");
+}
+
+#[test]
+fn every_field_is_explained() {
+    for crd in crds() {
+        properties("spec", schema(&crd), &mut |path, property| {
+            let text = property["description"].as_str().unwrap_or_default();
+            assert!(text.len() > 4, "{path} has no description");
+        });
+    }
+}
+
+#[test]
+fn as_numbers_are_wide_enough() {
+    let mut seen = Vec::new();
+    for crd in crds() {
+        properties("spec", schema(&crd), &mut |path, property| {
+            let lower = path.to_lowercase();
+            let number = property["items"]
+                .as_object()
+                .map_or(property, |_| &property["items"]);
+            if (lower.ends_with("asn") || lower.ends_with("asns") || lower.ends_with("contains"))
+                && number["x-kubernetes-int-or-string"] != true
+            {
+                assert_eq!(number["format"], "int64", "{path}");
+                assert_eq!(number["maximum"].as_f64(), Some(4_294_967_295.0), "{path}");
+                seen.push(path.to_owned());
+            }
+        });
+    }
+    assert_eq!(seen.len(), 4, "{seen:?}");
+}
+
+#[test]
+fn contradictions_are_refused_by_rules_with_messages() {
+    let [router, peer, advertisement, _] = <[Value; 4]>::try_from(crds()).unwrap();
+    for (crd, rules) in [(router, 2), (peer, 3), (advertisement, 1)] {
+        let list = schema(&crd)["x-kubernetes-validations"].as_array().unwrap();
+        assert_eq!(list.len(), rules);
+        for rule in list {
+            assert!(
+                rule["message"].as_str().is_some_and(|m| m.len() > 10),
+                "{rule}"
+            );
+        }
+    }
+}
+
+#[test]
+fn defaults_are_those_of_the_types() {
+    let crd = serde_json::to_value(Router::crd()).unwrap();
+    let spec = schema(&crd);
+    assert_eq!(spec["properties"]["listen"]["default"]["port"], 179);
+    assert_eq!(
+        spec["properties"]["gracefulRestart"]["default"]["restartTime"],
+        "120s"
+    );
+    let empty: RouterSpec = serde_json::from_str("{}").unwrap();
+    assert_eq!(empty, RouterSpec::default());
+}
+
+#[test]
+fn a_spec_survives_being_written_and_read() {
+    let text = r#"{"address": "192.0.2.1", "asn": "internal", "timers": {"hold": "90s"}, "families": ["ipv6"],
+        "allowOwnAS": 2, "removePrivateAS": true, "password": {"secretRef": {"name": "x"}}}"#;
+    let spec: PeerSpec = serde_json::from_str(text).unwrap();
+    assert_eq!(
+        spec.password
+            .as_ref()
+            .unwrap()
+            .secret_ref
+            .as_ref()
+            .unwrap()
+            .key,
+        "password"
+    );
+    let again: PeerSpec = serde_json::from_value(serde_json::to_value(&spec).unwrap()).unwrap();
+    assert_eq!(spec, again);
+}

@@ -1,0 +1,285 @@
+//! What is originated, for whom, and with which attributes.
+
+use super::*;
+
+const READY: &str = "ready: true";
+
+fn lb(name: &str, ip: &str, policy: &str) -> String {
+    service(
+        name,
+        &format!("type: LoadBalancer, externalTrafficPolicy: {policy}"),
+        &format!("{{ip: \"{ip}\"}}"),
+    ) + &slice(&format!("{name}-1"), name, "IPv4", &[("n1", READY)])
+        + &slice(&format!("{name}-2"), name, "IPv6", &[("n1", READY)])
+}
+
+fn tor() -> String {
+    ours(
+        "Peer",
+        "tor",
+        "role: tor",
+        "{address: 192.0.2.1, asn: 64500}",
+    )
+}
+
+fn told(intent: &Intent, peer: &str) -> Vec<String> {
+    let peer = intent.peers.iter().find(|p| p.name == peer).unwrap();
+    let ids = &peer.config.advertisements;
+    let routes = intent.originated.iter();
+    routes
+        .filter(|r| {
+            r.route
+                .offers
+                .iter()
+                .any(|o| ids.contains(&o.advertisement))
+        })
+        .map(|r| r.route.prefix.to_string())
+        .collect()
+}
+
+fn two_nodes() -> String {
+    node("n1", "", "10.1.0.0/24", &["192.0.2.11"], "")
+        + &node("n2", "", "10.2.0.0/24", &["192.0.2.12"], "")
+}
+
+#[test]
+fn without_any_advertisement_every_peer_is_told_pod_cidrs_and_load_balancers() {
+    let intent = intent(
+        &(two_nodes() + &tor() + &lb("s", "203.0.113.1", "Cluster")),
+        "n1",
+    );
+    let all = ["10.1.0.0/24", "203.0.113.1/32"];
+    assert_eq!(told(&intent, "tor"), all);
+    assert_eq!(told(&intent, "mesh/n2"), all);
+}
+
+#[test]
+fn an_advertisement_for_some_peers_leaves_the_mesh_its_pod_cidrs() {
+    let text = two_nodes()
+        + &tor()
+        + &lb("s", "203.0.113.1", "Cluster")
+        + &ours(
+            "Advertisement",
+            "x",
+            "",
+            "{peerSelector: {matchLabels: {role: tor}}, services: {}}",
+        );
+    let intent = intent(&text, "n1");
+    assert_eq!(told(&intent, "tor"), ["203.0.113.1/32"]);
+    assert_eq!(told(&intent, "mesh/n2"), ["10.1.0.0/24"]);
+}
+
+#[test]
+fn a_node_that_an_advertisement_does_not_select_says_nothing_of_it() {
+    let text = two_nodes()
+        + &ours(
+            "Advertisement",
+            "x",
+            "",
+            "{nodeSelector: {matchLabels: {a: b}}, prefixes: [198.51.100.0/24]}",
+        );
+    assert_eq!(prefixes(&intent(&text, "n1")), ["10.1.0.0/24"]);
+}
+
+#[test]
+fn aggregates_stand_while_a_part_does_and_local_addresses_make_none() {
+    let table = [
+        (
+            "Aggregated",
+            "Cluster",
+            vec!["203.0.113.0/24 blackhole", "2001:db8::/64 blackhole"],
+        ),
+        (
+            "Both",
+            "Cluster",
+            vec![
+                "203.0.113.0/24 blackhole",
+                "203.0.113.1/32",
+                "2001:db8::/64 blackhole",
+                "2001:db8::1/128",
+            ],
+        ),
+        (
+            "Exact",
+            "Cluster",
+            vec!["203.0.113.1/32", "2001:db8::1/128"],
+        ),
+        (
+            "Aggregated",
+            "Local",
+            vec!["203.0.113.1/32", "2001:db8::1/128"],
+        ),
+        ("Both", "Local", vec!["203.0.113.1/32", "2001:db8::1/128"]),
+    ];
+    for (mode, policy, expected) in table {
+        let spec = format!("{{services: {{}}, aggregate: {{ipv4: 24, ipv6: 64}}, mode: {mode}}}");
+        let text = node("n1", "", "", &[], "")
+            + &lb("a", "203.0.113.1", policy)
+            + &lb("b", "2001:db8::1", policy)
+            + &ours("Advertisement", "x", "", &spec);
+        let intent = intent(&text, "n1");
+        let shown: Vec<String> = intent
+            .originated
+            .iter()
+            .map(|r| {
+                format!(
+                    "{}{}",
+                    r.route.prefix,
+                    if r.route.blackhole { " blackhole" } else { "" }
+                )
+            })
+            .collect();
+        assert_eq!(shown, expected, "{mode} {policy}");
+    }
+    let alone = node("n1", "", "", &[], "")
+        + &ours(
+            "Advertisement",
+            "x",
+            "",
+            "{services: {}, aggregate: {ipv4: 24}}",
+        );
+    assert_eq!(prefixes(&intent(&alone, "n1")), Vec::<String>::new());
+}
+
+#[test]
+fn an_aggregate_that_would_attract_pods_is_not_told_and_its_parts_are() {
+    let text = node("n1", "", "", &[], "")
+        + &node("n2", "", "203.0.113.128/25", &[], "")
+        + &lb("a", "203.0.113.1", "Cluster")
+        + &ours(
+            "Advertisement",
+            "x",
+            "",
+            "{services: {}, aggregate: {ipv4: 24}}",
+        );
+    let intent = intent(&text, "n1");
+    assert_eq!(prefixes(&intent), ["203.0.113.1/32"]);
+    assert_eq!(
+        suppressed(&intent),
+        [
+            "203.0.113.0/24 Advertisement x: the aggregate overlaps 203.0.113.128/25, a pod CIDR of node n2; exact routes \
+          are told"
+        ]
+    );
+}
+
+#[test]
+fn nothing_inside_another_node_s_pod_cidr_is_told() {
+    let text = two_nodes()
+        + &lb("a", "10.2.0.9", "Cluster")
+        + &ours(
+            "Advertisement",
+            "x",
+            "",
+            "{services: {}, prefixes: [10.2.0.0/25, 10.0.0.0/8]}",
+        );
+    let intent = intent(&text, "n1");
+    assert_eq!(prefixes(&intent), ["10.0.0.0/8", "10.1.0.0/24"]);
+    assert_eq!(
+        suppressed(&intent),
+        [
+            "10.2.0.0/25 Advertisement x: inside 10.2.0.0/24, a pod CIDR of node n2",
+            "10.2.0.9/32 Service d/a: inside 10.2.0.0/24, a pod CIDR of node n2",
+        ]
+    );
+}
+
+#[test]
+fn attributes_of_all_kinds_reach_the_offer_and_a_drain_overrides_them() {
+    let spec = "{prefixes: [198.51.100.0/24], attributes: {communities: [no-export, \"64512:1:2\", \"64512:100\", \
+                \"rt:64512:7\"], localPreference: 200, med: 10, prepend: 2}}";
+    let text = node("n1", "", "", &[], "") + &ours("Advertisement", "x", "", spec);
+    let offer = |text: &str| {
+        let intent = intent(text, "n1");
+        let offer = intent.originated[0].route.offers[0].clone();
+        let communities: Vec<String> = offer.communities.iter().map(ToString::to_string).collect();
+        let kinds = (
+            offer.large_communities.len(),
+            offer.extended_communities.len(),
+        );
+        (
+            communities.join(" "),
+            kinds,
+            offer.local_preference,
+            offer.med,
+            offer.prepend,
+        )
+    };
+    assert_eq!(
+        offer(&text),
+        ("64512:100 no-export".into(), (1, 1), Some(200), Some(10), 2)
+    );
+    let drained = text + &ours("Router", "r", "", "{drain: true}");
+    assert_eq!(
+        offer(&drained),
+        (
+            "64512:100 graceful-shutdown no-export".into(),
+            (1, 1),
+            Some(0),
+            Some(10),
+            2
+        )
+    );
+}
+
+#[test]
+fn addresses_of_interfaces_are_told_without_link_local_ones_and_a_missing_one_is_warned_of() {
+    let text =
+        node("n1", "", "", &[], "") + &ours("Advertisement", "x", "", "{interfaces: [lo, eth9]}");
+    let facts = LocalFacts {
+        interfaces: vec![Interface {
+            name: "lo".into(),
+            addresses: [
+                "127.0.0.1/8",
+                "192.0.2.77/32",
+                "::1/128",
+                "2001:db8::77/64",
+                "fe80::1/64",
+            ]
+            .map(|a| a.parse().unwrap())
+            .to_vec(),
+        }],
+        gateways: Vec::new(),
+    };
+    let intent = intend(&state(&text), "n1", &facts);
+    assert_eq!(prefixes(&intent), ["192.0.2.77/32", "2001:db8::77/128"]);
+    assert_eq!(
+        warnings(&intent),
+        ["Advertisement x: interface eth9 does not exist on this node or has no global address"]
+    );
+}
+
+#[test]
+fn numbers_of_advertisements_stay_when_others_come_and_go() {
+    let one = node("n1", "", "", &[], "")
+        + &ours("Advertisement", "m", "", "{prefixes: [198.51.100.0/24]}");
+    let more = ours("Advertisement", "a", "", "{podCIDRs: {}}")
+        + &ours("Advertisement", "z", "", "{podCIDRs: {}}");
+    let id = |text: &str| intent(text, "n1").originated[0].route.offers[0].advertisement;
+    assert_eq!(id(&one), id(&(one.clone() + &more)));
+}
+
+#[test]
+fn learned_routes_may_not_take_service_addresses_or_own_pods_but_an_unlisted_external_ip_guards_nothing()
+ {
+    let text = node("n1", "", "10.1.0.0/24", &[], "")
+        + &service(
+            "s",
+            "type: LoadBalancer, clusterIP: 10.96.0.1, externalIPs: [192.0.2.1, 198.51.100.1]",
+            "{ip: 203.0.113.1}",
+        )
+        + &ours(
+            "Advertisement",
+            "x",
+            "",
+            "{services: {addresses: [External], externalIPs: [198.51.100.0/24]}}",
+        );
+    let guard = intent(&text, "n1").router.fib.unwrap().guard;
+    let shown: Vec<String> = guard
+        .service_addresses
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(shown, ["10.96.0.1/32", "198.51.100.1/32", "203.0.113.1/32"]);
+    assert_eq!(guard.pod_cidrs.len(), 1);
+}

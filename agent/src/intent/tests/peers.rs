@@ -1,0 +1,451 @@
+//! Whom a node peers with, and that both ends agree.
+
+use std::collections::BTreeMap;
+
+use bgp::fsm::RemoteAsn;
+use bgp::session::Ttl;
+use rib::PeerKind;
+
+use super::*;
+
+fn three() -> String {
+    node(
+        "n1",
+        "rack: a",
+        "10.1.0.0/24",
+        &["192.0.2.11", "2001:db8::11"],
+        "",
+    ) + &node(
+        "n2",
+        "rack: a",
+        "10.2.0.0/24",
+        &["192.0.2.12", "2001:db8::12"],
+        "",
+    ) + &node(
+        "n3",
+        "rack: b, role: rr",
+        "10.3.0.0/24",
+        &["192.0.2.13", "2001:db8::13"],
+        "",
+    )
+}
+
+/// Peers of each node, with kind and target.
+fn sessions(text: &str) -> BTreeMap<String, Vec<String>> {
+    let state = state(text);
+    let names = state.nodes.keys();
+    names
+        .map(|name| {
+            let intent = intend(&state, name, &LocalFacts::default());
+            let peers = intent.peers.iter();
+            let shown = peers.map(|p| format!("{} {} {:?}", p.name, p.target, p.config.kind));
+            (name.clone(), shown.collect())
+        })
+        .collect()
+}
+
+/// Every session between nodes is configured at both ends, with each other's addresses.
+fn assert_symmetric(text: &str) {
+    let state = state(text);
+    let mut ends = Vec::new();
+    for name in state.nodes.keys() {
+        for peer in intend(&state, name, &LocalFacts::default()).peers {
+            if let (PeerTarget::Address { address, .. }, Some(local)) =
+                (&peer.target, peer.local_address)
+            {
+                ends.push((local, *address));
+            }
+        }
+    }
+    for (local, remote) in &ends {
+        assert!(
+            ends.contains(&(*remote, *local)),
+            "{local} to {remote} has no other end"
+        );
+    }
+}
+
+#[test]
+fn nodes_of_one_as_make_a_full_mesh_over_ipv4_and_both_ends_agree() {
+    let sessions = sessions(&three());
+    assert_eq!(
+        sessions["n1"],
+        ["mesh/n2 192.0.2.12 Internal", "mesh/n3 192.0.2.13 Internal"]
+    );
+    assert_eq!(
+        sessions["n3"],
+        ["mesh/n1 192.0.2.11 Internal", "mesh/n2 192.0.2.12 Internal"]
+    );
+    assert_symmetric(&three());
+}
+
+#[test]
+fn the_mesh_uses_ipv6_where_both_want_it_or_nothing_else_is_in_common() {
+    let router = |rack: &str| {
+        ours(
+            "Router",
+            &format!("r{rack}"),
+            "",
+            &format!(
+                "{{nodeSelector: {{matchLabels: {{rack: {rack}}}}}, mesh: {{transport: ipv6}}}}"
+            ),
+        )
+    };
+    let one = three() + &router("a");
+    assert_eq!(
+        sessions(&one)["n1"],
+        [
+            "mesh/n2 2001:db8::12 Internal",
+            "mesh/n3 192.0.2.13 Internal"
+        ]
+    );
+    assert_symmetric(&one);
+    let only_v6 = three()
+        + &node("n4", "", "", &["2001:db8::14"], "")
+        + &node("n5", "", "", &["192.0.2.15"], "");
+    let all = sessions(&only_v6);
+    assert!(all["n1"].contains(&"mesh/n4 2001:db8::14 Internal".to_owned()));
+    assert!(!all["n4"].iter().any(|p| p.starts_with("mesh/n5")));
+    assert_eq!(
+        warnings(&intent(&only_v6, "n4")),
+        [
+            "Router (built-in default): node n5 and this node have no InternalIPs of one family; they cannot peer"
+        ]
+    );
+}
+
+#[test]
+fn another_as_or_a_disabled_mesh_has_no_sessions() {
+    let other_as = three()
+        + &ours(
+            "Router",
+            "b",
+            "",
+            "{nodeSelector: {matchLabels: {rack: b}}, asn: 64513}",
+        );
+    assert_eq!(sessions(&other_as)["n1"], ["mesh/n2 192.0.2.12 Internal"]);
+    assert_eq!(sessions(&other_as)["n3"], Vec::<String>::new());
+    let off = three()
+        + &ours(
+            "Router",
+            "b",
+            "",
+            "{nodeSelector: {matchLabels: {rack: b}}, mesh: {enabled: false}}",
+        );
+    assert_eq!(sessions(&off)["n1"], ["mesh/n2 192.0.2.12 Internal"]);
+    assert_symmetric(&off);
+}
+
+#[test]
+fn a_node_that_does_not_listen_is_not_dialled() {
+    let silent = three()
+        + &ours(
+            "Router",
+            "b",
+            "",
+            "{nodeSelector: {matchLabels: {rack: b}}, listen: {enabled: false}}",
+        );
+    let of = |node: &str| {
+        let intent = intent(&silent, node);
+        let peers = intent.peers.iter();
+        peers
+            .map(|p| (p.name.clone(), p.protocol.passive))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        of("n1"),
+        [("mesh/n2".to_owned(), false), ("mesh/n3".to_owned(), true)]
+    );
+    assert_eq!(
+        of("n3"),
+        [("mesh/n1".to_owned(), false), ("mesh/n2".to_owned(), false)]
+    );
+}
+
+#[test]
+fn a_reflector_by_label_replaces_the_mesh_of_those_it_serves() {
+    let text = three()
+        + &ours(
+            "Peer",
+            "rr",
+            "",
+            "{asn: internal, nodes: {selector: {matchLabels: {role: rr}}, reflectors: true}}",
+        );
+    let all = sessions(&text);
+    assert_eq!(all["n1"], ["rr/n3 192.0.2.13 Internal"]);
+    assert_eq!(all["n2"], ["rr/n3 192.0.2.13 Internal"]);
+    assert_eq!(
+        all["n3"],
+        [
+            "rr/n1 192.0.2.11 ReflectorClient",
+            "rr/n2 192.0.2.12 ReflectorClient"
+        ]
+    );
+    assert_symmetric(&text);
+    // With no reflector left, the mesh is back.
+    let none = text.replace("rack: b, role: rr", "rack: b");
+    assert_eq!(
+        sessions(&none)["n1"],
+        ["mesh/n2 192.0.2.12 Internal", "mesh/n3 192.0.2.13 Internal"]
+    );
+}
+
+#[test]
+fn two_reflectors_peer_as_equals_and_nodes_outside_stay_in_the_mesh() {
+    let text = three()
+        + &node("n4", "role: rr", "", &["192.0.2.14"], "")
+        + &node("n5", "outside: yes", "", &["192.0.2.15"], "")
+            .replace("outside: yes", "outside: \"yes\"")
+        + &ours(
+            "Peer",
+            "rr",
+            "",
+            "{asn: internal, nodeSelector: {matchExpressions: [{key: outside, operator: DoesNotExist}]}, nodes: \
+             {selector: {matchLabels: {role: rr}}, reflectors: true}}",
+        );
+    let all = sessions(&text);
+    assert!(
+        all["n3"].contains(&"rr/n4 192.0.2.14 Internal".to_owned()),
+        "{all:?}"
+    );
+    assert_eq!(all["n5"].len(), 4, "the whole mesh: {all:?}");
+    assert_eq!(
+        all["n1"],
+        [
+            "mesh/n5 192.0.2.15 Internal",
+            "rr/n3 192.0.2.13 Internal",
+            "rr/n4 192.0.2.14 Internal"
+        ]
+    );
+    assert_symmetric(&text);
+}
+
+#[test]
+fn the_most_specific_router_is_used_and_the_others_are_warned_of() {
+    let text = three()
+        + &ours("Router", "all", "", "{asn: 64600}")
+        + &ours(
+            "Router",
+            "b-rack",
+            "",
+            "{nodeSelector: {matchLabels: {rack: a}}, asn: 64601}",
+        )
+        + &ours(
+            "Router",
+            "a-rack",
+            "",
+            "{nodeSelector: {matchLabels: {rack: a}}, asn: 64602}",
+        );
+    let intent = intent(&text, "n1");
+    assert_eq!(intent.router.object.as_deref(), Some("a-rack"));
+    assert_eq!(intent.router.asn.0, 64602);
+    assert_eq!(
+        warnings(&intent),
+        [
+            "Router all: also selects node n1, but Router a-rack is used: it is more specific",
+            "Router b-rack: also selects node n1, but Router a-rack is used: it comes first by name",
+        ]
+    );
+}
+
+#[test]
+fn without_a_router_the_defaults_and_an_identifier_that_never_changes_are_used() {
+    let intent4 = intent(&three(), "n1");
+    assert_eq!(intent4.router.asn.0, 64512);
+    assert_eq!(intent4.router.router_id.to_string(), "192.0.2.11");
+    assert_eq!(intent4.router.listen.as_ref().unwrap().port, 179);
+    let no_ipv4 = intent(&node("n9", "", "", &["2001:db8::9"], ""), "n9");
+    assert_eq!(no_ipv4.router.router_id.to_string(), "189.235.97.95");
+}
+
+#[test]
+fn values_come_from_labels_and_annotations_of_the_node() {
+    let text = node("n1", "asn: \"64600\"", "", &["192.0.2.11"], "").replace(
+        "metadata: {name: n1",
+        "metadata: {annotations: {tor: 192.0.2.99, bad: x}, name: n1",
+    ) + &ours("Router", "r", "", "{asnFrom: {nodeLabel: asn}}")
+        + &ours(
+            "Peer",
+            "good",
+            "",
+            "{addressFrom: {nodeAnnotation: tor}, asn: external}",
+        )
+        + &ours(
+            "Peer",
+            "bad",
+            "",
+            "{addressFrom: {nodeAnnotation: bad}, asn: external}",
+        )
+        + &ours(
+            "Peer",
+            "none",
+            "",
+            "{addressFrom: {nodeAnnotation: none}, asn: external}",
+        );
+    let intent = intent(&text, "n1");
+    assert_eq!(intent.router.asn.0, 64600);
+    assert_eq!(peer_names(&intent), ["good"]);
+    assert_eq!(intent.peers[0].target.to_string(), "192.0.2.99");
+    assert_eq!(
+        warnings(&intent),
+        [
+            "Peer bad: spec.addressFrom takes \"x\" from annotation bad of node n1, which is not an address; the peer \
+             is left out",
+            "Peer none: spec.addressFrom asks for annotation none of node n1, which has none; the peer is left out",
+        ]
+    );
+}
+
+#[test]
+fn kinds_of_peers_and_their_ttl_follow_the_as() {
+    let table = [
+        ("asn: 64512", PeerKind::Internal, Ttl::System),
+        (
+            "asn: internal, routeReflectorClient: true",
+            PeerKind::ReflectorClient,
+            Ttl::System,
+        ),
+        ("asn: 64500", PeerKind::External, Ttl::Hops(1)),
+        (
+            "asn: external, ebgpMultihop: 4",
+            PeerKind::External,
+            Ttl::Hops(4),
+        ),
+        (
+            "asn: external, ttlSecurity: {hops: 1}",
+            PeerKind::External,
+            Ttl::Security { hops: 1 },
+        ),
+    ];
+    for (spec, kind, ttl) in table {
+        let text = three() + &ours("Peer", "p", "", &format!("{{address: 192.0.2.1, {spec}}}"));
+        let intent = intent(&text, "n1");
+        let peer = intent.peers.iter().find(|p| p.name == "p").unwrap();
+        assert_eq!((peer.config.kind, peer.ttl), (kind, ttl), "{spec}");
+    }
+}
+
+#[test]
+fn targets_of_all_kinds_are_found_and_a_missing_gateway_is_waited_for() {
+    let text = node("n1", "", "", &[], "")
+        + &ours("Peer", "gw", "", "{gateway: ipv6, asn: external}")
+        + &ours("Peer", "if", "", "{interface: eth1, asn: external}")
+        + &ours("Peer", "range", "", "{range: 192.0.2.0/24, asn: external}")
+        + &ours(
+            "Peer",
+            "ll",
+            "",
+            "{address: \"fe80::1\", sourceInterface: eth2, asn: 64500}",
+        );
+    let facts = LocalFacts {
+        interfaces: Vec::new(),
+        gateways: vec![Gateway {
+            address: "fe80::99".parse().unwrap(),
+            interface: "eth0".into(),
+        }],
+    };
+    let intent = intend(&state(&text), "n1", &facts);
+    let shown: Vec<String> = intent
+        .peers
+        .iter()
+        .map(|p| format!("{} {} {}", p.name, p.target, p.protocol.passive))
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            "gw fe80::99%eth0 false",
+            "if interface eth1 false",
+            "ll fe80::1%eth2 false",
+            "range range 192.0.2.0/24 true"
+        ]
+    );
+    let without = intend(&state(&text), "n1", &LocalFacts::default());
+    assert_eq!(
+        warnings(&without),
+        ["Peer gw: the node has no default gateway of IPv6; the peer waits for one"]
+    );
+    assert_eq!(without.peers.len(), 3);
+}
+
+#[test]
+fn the_same_peer_twice_is_used_once_and_stands_before_the_mesh() {
+    let text = three()
+        + &ours("Peer", "b", "", "{address: 192.0.2.1, asn: 64500}")
+        + &ours("Peer", "a", "", "{address: 192.0.2.1, asn: 64501}")
+        + &ours(
+            "Peer",
+            "n2-by-hand",
+            "",
+            "{address: 192.0.2.12, asn: internal}",
+        );
+    let intent = intent(&text, "n1");
+    assert_eq!(peer_names(&intent), ["a", "mesh/n3", "n2-by-hand"]);
+    assert_eq!(
+        intent.peers[0].protocol.remote_asn,
+        RemoteAsn::Number(bgp::types::Asn(64501))
+    );
+    assert_eq!(
+        warnings(&intent),
+        [
+            "Peer b: means the same peer as Peer a, which is used: give one of them another address or nodeSelector"
+        ]
+    );
+}
+
+#[test]
+fn a_missing_policy_rejects_everything() {
+    let directory = tempfile::tempdir().unwrap();
+    let text = ours(
+        "Peer",
+        "p",
+        "",
+        "{address: 192.0.2.1, asn: 64500, import: [nope]}",
+    );
+    fs::write(directory.path().join("p.yaml"), text).unwrap();
+    let snapshot = manifests::load(directory.path()).unwrap();
+    let intent = intend(&snapshot.state, "n1", &LocalFacts::default());
+    let policy = &intent.peers[0].config.import[0];
+    assert_eq!(policy.rules[0].action, rib::policy::Action::Reject);
+    assert_eq!(policy.rules[0].matches, rib::policy::Matches::default());
+}
+
+#[test]
+fn policies_become_what_the_rib_runs() {
+    let text = node("n1", "", "", &[], "")
+        + &ours(
+            "RoutePolicy",
+            "p",
+            "",
+            "{rules: [{match: {prefixes: [{cidr: 10.0.0.0/8}, {cidr: 10.0.0.0/8, orLonger: true}, {cidr: 10.0.0.0/8, \
+             maxLength: 24}, {cidr: 10.0.0.0/8, minLength: 24}]}, action: Continue, set: {weight: 3, addCommunities: \
+             [no-export, \"1:2:3\"]}}, {name: rest, action: Reject}]}",
+        );
+    let intent = intent(&text, "n1");
+    let policy = &intent.policies["p"];
+    let ranges: Vec<(u8, u8)> = policy.rules[0]
+        .matches
+        .prefixes
+        .iter()
+        .map(|r| (r.min_length, r.max_length))
+        .collect();
+    assert_eq!(ranges, [(8, 8), (8, 32), (8, 24), (24, 32)]);
+    assert_eq!(
+        (policy.rules[0].name.as_str(), policy.rules[1].name.as_str()),
+        ("rules[0]", "rest")
+    );
+    assert_eq!(policy.rules[0].set.weight, Some(3));
+    assert_eq!(policy.rules[0].set.add_large_communities.len(), 1);
+}
+
+#[test]
+fn a_node_without_an_object_still_has_the_peers_that_all_nodes_have() {
+    let intent = intent(
+        &ours("Peer", "p", "", "{address: 192.0.2.1, asn: 64500}"),
+        "lost",
+    );
+    assert_eq!(peer_names(&intent), ["p"]);
+    assert_eq!(
+        warnings(&intent),
+        ["Node lost: there is no such Node object; it has no pod CIDRs, labels or addresses"]
+    );
+}

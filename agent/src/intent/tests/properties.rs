@@ -1,0 +1,199 @@
+//! What holds for every state.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// A cluster as documents: nodes whose pod CIDRs, labels and addresses clash now and then, Services, slices, objects.
+fn documents() -> impl Strategy<Value = Vec<String>> {
+    let nodes = prop::collection::vec((0..4u8, 0..4u8, any::<bool>()), 1..5);
+    let services = prop::collection::vec((0..6u8, any::<bool>(), 0..3u8), 0..6);
+    let slices = prop::collection::vec((0..6u8, 0..4u8, 0..4u8, any::<bool>()), 0..8);
+    let adverts = prop::collection::vec((0..4u8, 0..3u8, any::<bool>()), 0..3);
+    let peers = prop::collection::vec((0..4u8, any::<bool>()), 0..3);
+    (nodes, services, slices, adverts, peers).prop_map(|(nodes, services, slices, adverts, peers)| {
+        let mut all = Vec::new();
+        for (at, (cidr, label, v6)) in nodes.into_iter().enumerate() {
+            let cidrs = format!("10.{cidr}.0.0/24, \"fd00:{cidr}::/64\"");
+            let mut addresses = vec![format!("192.0.2.{at}")];
+            if v6 {
+                addresses.push(format!("2001:db8::{at}"));
+            }
+            let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
+            all.push(node(&format!("n{at}"), &format!("rack: r{label}"), &cidrs, &addresses, ""));
+        }
+        for (at, (name, local, kind)) in services.into_iter().enumerate() {
+            let policy = if local { "Local" } else { "Cluster" };
+            let kind = ["LoadBalancer", "ClusterIP", "ExternalName"][usize::from(kind)];
+            let spec = format!("type: {kind}, externalTrafficPolicy: {policy}, clusterIP: 10.96.0.{at}, externalIPs: [10.{name}.0.7]");
+            let ingress = format!("{{ip: 203.0.113.{name}}}, {{ip: \"fd00:{name}::9\"}}");
+            all.push(service(&format!("s{at}"), &spec, &ingress));
+        }
+        for (at, (service, node, condition, v6)) in slices.into_iter().enumerate() {
+            let conditions = ["", "ready: false", "ready: false, serving: true, terminating: true", "ready: true"];
+            let (node, condition) = (format!("n{node}"), conditions[usize::from(condition)]);
+            let family = if v6 { "IPv6" } else { "IPv4" };
+            all.push(slice(&format!("e{at}"), &format!("s{service}"), family, &[(&node, condition)]));
+        }
+        for (at, (prefix, mode, pods)) in adverts.into_iter().enumerate() {
+            let mode = ["", ", aggregate: {ipv4: 8, ipv6: 32}", ", aggregate: {ipv4: 24}, mode: Both"][usize::from(mode)];
+            let pods = if pods { ", podCIDRs: {}" } else { "" };
+            let spec = format!(
+                "{{prefixes: [10.{prefix}.0.0/25, 198.51.100.0/24], services: {{addresses: [LoadBalancer, External, Cluster], \
+                 externalIPs: [10.0.0.0/8]}}{mode}{pods}}}"
+            );
+            all.push(ours("Advertisement", &format!("a{at}"), "", &spec));
+        }
+        for (at, (address, nodes)) in peers.into_iter().enumerate() {
+            let spec = if nodes {
+                format!("{{asn: internal, nodes: {{selector: {{matchLabels: {{rack: r{address}}}}}, reflectors: true}}}}")
+            } else {
+                format!("{{asn: 64500, address: 192.0.2.{address}}}")
+            };
+            all.push(ours("Peer", &format!("p{at}"), "", &spec));
+        }
+        all
+    })
+}
+
+fn intents(documents: &[String]) -> Vec<Intent> {
+    let state = state(&documents.concat());
+    let names = state.nodes.keys();
+    names
+        .map(|name| intend(&state, name, &LocalFacts::default()))
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_order_of_documents_does_not_matter(documents in documents(), seed in any::<u64>()) {
+        let mut shuffled = documents.clone();
+        let mut state = seed | 1;
+        for at in (1..shuffled.len()).rev() {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            shuffled.swap(at, (state >> 33) as usize % (at + 1));
+        }
+        prop_assert_eq!(intents(&documents), intents(&shuffled));
+    }
+
+    #[test]
+    fn a_node_never_tells_of_another_s_pods_and_every_route_has_a_reason(documents in documents()) {
+        let state = state(&documents.concat());
+        for name in state.nodes.keys() {
+            let intent = intend(&state, name, &LocalFacts::default());
+            let own = &state.nodes[name].pod_cidrs;
+            for route in &intent.originated {
+                let prefix = route.route.prefix;
+                prop_assert!(!route.justifications.is_empty(), "{prefix}");
+                prop_assert!(!route.route.offers.is_empty(), "{prefix}");
+                prop_assert_eq!(prefix, prefix.trunc());
+                prop_assert!(route.route.offers.is_sorted_by_key(|o| o.advertisement));
+                for other in state.nodes.values().filter(|n| n.name != *name) {
+                    for cidr in &other.pod_cidrs {
+                        let inside = cidr.contains(&prefix) && !own.iter().any(|o| o.contains(&prefix));
+                        prop_assert!(!inside, "{name} tells {prefix} inside {cidr} of {}", other.name);
+                        let attracts = route.route.blackhole && prefix.contains(cidr);
+                        prop_assert!(!attracts, "{name} aggregates {prefix} over {cidr} of {}", other.name);
+                    }
+                }
+            }
+            prop_assert!(intent.originated.is_sorted_by_key(|r| r.route.prefix));
+            // Each decision on an address shows: as a route, or as a rule.
+            for service in intent.services.values() {
+                for address in &service.addresses {
+                    let covered = intent.originated.iter().any(|r| r.route.prefix.contains(&address.address)
+                        && r.justifications.iter().any(|j| matches!(j.source, Source::Service { .. } | Source::AggregateOf { .. })));
+                    if matches!(address.decision, Decision::Advertise(_)) {
+                        prop_assert!(covered, "{}", address.address);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn sessions_between_nodes_have_two_ends_and_one_name_each(documents in documents()) {
+        let intents = intents(&documents);
+        let mut ends = Vec::new();
+        for intent in &intents {
+            let mut names = peer_names(intent);
+            prop_assert!(names.is_sorted());
+            names.dedup();
+            prop_assert_eq!(names.len(), intent.peers.len());
+            for peer in &intent.peers {
+                if let (PeerTarget::Address { address, .. }, Some(local)) = (&peer.target, peer.local_address) {
+                    ends.push((local, *address));
+                }
+            }
+        }
+        // A Peer object with a node's own address stands before that session, on one side only.
+        let by_hand: Vec<_> = intents
+            .iter()
+            .flat_map(|i| &i.peers)
+            .filter(|p| p.local_address.is_none())
+            .filter_map(|p| match p.target { PeerTarget::Address { address, .. } => Some(address), _ => None })
+            .collect();
+        for (local, remote) in &ends {
+            prop_assert!(ends.contains(&(*remote, *local)) || by_hand.contains(local), "{local} to {remote}");
+        }
+    }
+}
+
+#[test]
+fn five_thousand_services_take_milliseconds() {
+    let mut state = ClusterState::default();
+    for at in 0..1000_u32 {
+        let name = format!("n{at}");
+        let node = Node {
+            name: name.clone(),
+            pod_cidrs: vec![
+                IpNet::new(
+                    std::net::Ipv4Addr::from_bits(0x0a00_0000 + at * 256).into(),
+                    24,
+                )
+                .unwrap(),
+            ],
+            internal_ips: vec![std::net::Ipv4Addr::from_bits(0xc0a8_0000 + at).into()],
+            ..Node::default()
+        };
+        state.nodes.insert(name, node.into());
+    }
+    for at in 0..5000_u32 {
+        let key = crate::cluster::ObjectKey::new("d", format!("s{at}"));
+        let service = crate::cluster::Service {
+            key: key.clone(),
+            service_type: crate::cluster::ServiceType::LoadBalancer,
+            ingress: vec![crate::cluster::LoadBalancerIngress {
+                ip: std::net::Ipv4Addr::from_bits(0xcb00_0000 + at).into(),
+                proxy: false,
+            }],
+            ..crate::cluster::Service::default()
+        };
+        state.services.insert(key, service.into());
+        for part in 0..2 {
+            let key = crate::cluster::ObjectKey::new("d", format!("s{at}-{part}"));
+            let endpoint = |n: u32| crate::cluster::Endpoint {
+                node: Some(format!("n{}", (at + n) % 1000).into()),
+                ready: true,
+                serving: true,
+                terminating: false,
+            };
+            let slice = crate::cluster::EndpointSlice {
+                key: key.clone(),
+                service: format!("s{at}"),
+                family: crate::crd::IpFamily::Ipv4,
+                endpoints: (0..10).map(endpoint).collect(),
+            };
+            state.endpoint_slices.insert(key, slice.into());
+        }
+    }
+    let start = std::time::Instant::now();
+    let intent = intend(&state, "n1", &LocalFacts::default());
+    let took = start.elapsed();
+    assert_eq!((intent.originated.len(), intent.peers.len()), (5001, 999));
+    println!("intend: {took:?}");
+    // In a debug build on a busy machine; some 10 ms in a release build. Quadratic work would take minutes.
+    assert!(took < std::time::Duration::from_secs(5), "{took:?}");
+}
