@@ -462,8 +462,13 @@ endpoints: [{addresses: [10.244.2.7], nodeName: node-2}]
     fn check(manifests: &str, nodes: &[&str], format: Format) -> (String, Result<(), String>) {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("all.yaml"), manifests).unwrap();
-        let (out, notes) = (Shared::default(), Shared::default());
-        let mut screen = Screen::to(format, None, Box::new(out.clone()), Box::new(notes.clone()));
+        let out = Shared::default();
+        let mut screen = Screen::to(
+            format,
+            None,
+            Box::new(out.clone()),
+            Box::new(Shared::default()),
+        );
         let command = Check {
             directory: directory.path().to_owned(),
             node: nodes.iter().map(|n| (*n).to_owned()).collect(),

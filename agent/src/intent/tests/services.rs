@@ -8,6 +8,9 @@ const NOT_READY: &str = "ready: false";
 const TERMINATING: &str = "ready: false, serving: true, terminating: true";
 const GONE: &str = "ready: false, serving: false, terminating: true";
 
+/// Policy, endpoints (node and conditions), and what follows.
+type Row<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
+
 /// What node `n1` decides on a LoadBalancer address with these endpoints (each in a slice of its own), per family.
 fn decide(policy: &str, endpoints: &[(&str, &str)]) -> [String; 2] {
     [("IPv4", "203.0.113.1"), ("IPv6", "2001:db8::1")].map(|(family, address)| {
@@ -40,7 +43,7 @@ fn every_row_of_the_truth_table_holds_in_both_families() {
     let none = "no ready endpoint";
     let not_here = "no ready endpoint on this node (externalTrafficPolicy: Local)";
     let leaving = "only terminating endpoints on this node, others are ready elsewhere (externalTrafficPolicy: Local)";
-    let table: &[(&str, &[(&str, &str)], &str)] = &[
+    let table: &[Row<'_>] = &[
         ("Cluster", &[("n1", READY)], "yes"),
         ("Cluster", &[("n2", READY)], "yes"),
         ("Cluster", &[("n2", NIL)], "yes"),
