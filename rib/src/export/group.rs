@@ -251,12 +251,29 @@ impl Group {
         Excluded::new(source, owner)
     }
 
-    /// Compares what is to be told of a slot with what was, and stages the difference for the stream.
-    pub(super) fn stage<L: LocRib>(
+    /// Compares what is to be told of slots with what was, and stages the difference for the stream. To be delivered
+    /// before anything else is done.
+    pub(super) fn stage_all<L: LocRib>(
+        &mut self,
+        loc_rib: &L,
+        family: (usize, Family),
+        slots: impl Iterator<Item = Slot>,
+        seed: &DigestSeed,
+    ) {
+        // Looked at once, not for each slot: a group may have a thousand members and seldom one that is behind.
+        let behind = self.has_behind();
+        for slot in slots {
+            self.stage(loc_rib, family, slot, behind, seed);
+        }
+    }
+
+    /// `behind`: whether any member is.
+    fn stage<L: LocRib>(
         &mut self,
         loc_rib: &L,
         family: (usize, Family),
         slot: Slot,
+        behind: bool,
         seed: &DigestSeed,
     ) {
         let (index, family) = family;
@@ -288,8 +305,10 @@ impl Group {
             self.exclusions.release(told.exclusion, index);
         }
         self.families[index].told.set(slot, told);
-        for member in self.members.values_mut() {
-            member.mark_if_behind(index, slot);
+        if behind {
+            for member in self.members.values_mut() {
+                member.mark_if_behind(index, slot);
+            }
         }
 
         let members = &self.members;
@@ -335,9 +354,7 @@ impl Group {
         };
         let end = loc_rib.slots(family.1).max(out.told.end());
         let until = end.min(from.0.saturating_add(budget as u32));
-        for slot in from.0..until {
-            self.stage(loc_rib, family, Slot(slot), seed);
-        }
+        self.stage_all(loc_rib, family, (from.0..until).map(Slot), seed);
         self.families[family.0].walk = (until < end).then_some(Slot(until));
         // The last step of a walk is a step even if it has nothing to look at.
         (until.saturating_sub(from.0) as usize).max(1)

@@ -225,9 +225,8 @@ impl UpdateGroups {
             done += slots.len() * self.groups.len().max(1);
             if self.gate_open {
                 for group in self.groups.values_mut() {
-                    for slot in &slots {
-                        group.stage(loc_rib, (index, family), *slot, &self.seed);
-                    }
+                    let slots = slots.iter().copied();
+                    group.stage_all(loc_rib, (index, family), slots, &self.seed);
                     group.deliver_to_stream(loc_rib, (index, family), transport);
                 }
             }
