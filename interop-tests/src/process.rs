@@ -5,6 +5,7 @@
 //! signal; the lab's reaper (see [`crate::Lab`]) ends it then.
 
 use std::fs::{File, OpenOptions};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 pub use nix::sys::signal::Signal;
-use nix::sys::signal::kill;
+use nix::sys::signal::{kill, killpg};
 use nix::unistd::Pid;
 
 use crate::{eventually, exec};
@@ -39,7 +40,12 @@ impl Process {
                 .open(log)
                 .with_context(|| format!("log {}", log.display()))
         };
-        command.stdin(Stdio::null()).stdout(open()?).stderr(open()?);
+        // A process group of its own, so that what it forks can be stopped and killed with it.
+        command
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(open()?)
+            .stderr(open()?);
         let child = exec::start(command)?;
         let pid = Pid::from_raw(i32::try_from(child.id()).context("process id")?);
         Ok(Self {
@@ -65,7 +71,8 @@ impl Process {
             .with_context(|| format!("state of {}", self.name))
     }
 
-    /// Sends a signal. A process that has ended already gets none, which is no error.
+    /// Sends a signal: SIGSTOP, SIGCONT and SIGKILL to it and the processes that it forked, others to it alone. A process
+    /// that has ended already gets none, which is no error.
     ///
     /// # Errors
     /// The kernel refuses.
@@ -73,7 +80,11 @@ impl Process {
         // Under the lock, so that the id cannot have been reaped and given to another process meanwhile.
         let mut child = self.child();
         if child.try_wait()?.is_none() {
-            kill(self.pid, signal).with_context(|| format!("{signal} to {}", self.name))?;
+            match signal {
+                Signal::SIGSTOP | Signal::SIGCONT | Signal::SIGKILL => killpg(self.pid, signal),
+                _ => kill(self.pid, signal),
+            }
+            .with_context(|| format!("{signal} to {}", self.name))?;
         }
         Ok(())
     }
@@ -121,6 +132,7 @@ impl Drop for Process {
     fn drop(&mut self) {
         let mut child = self.child();
         if matches!(child.try_wait(), Ok(None)) {
+            let _ = killpg(self.pid, Signal::SIGKILL);
             let _ = kill(self.pid, Signal::SIGKILL);
             let _ = child.wait();
         }

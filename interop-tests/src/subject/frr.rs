@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
+use std::path::Path as FilePath;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -14,6 +15,8 @@ use serde_json::Value;
 use super::Daemon;
 use super::host::Host;
 use crate::answers::{Route, Session, State, as_path};
+use crate::eventually::eventually;
+use crate::exec::PATIENCE;
 use crate::process::Process;
 use crate::speaker::{AddPath, Export, Family, Listen, Mode, Neighbour, Origination, Speaker};
 
@@ -26,31 +29,42 @@ pub(super) struct Frr;
 impl Daemon for Frr {
     fn configure(&self, host: &Host, speaker: &Speaker) -> Result<()> {
         host.write("frr.conf", &config(speaker)?)?;
-        let dir = host.path("");
-        let dir = dir.trim_end_matches('/');
-        let port = match speaker.listen {
-            Listen::Port(port) => port,
-            Listen::Never => 0,
-        };
-        let no_kernel = if speaker.install { "" } else { " --no_kernel" };
-        let common = format!("-u frr -g frr -z {dir}/zserv.api --vty_socket {dir} -A 127.0.0.1");
         host.write(
             "run.sh",
             &format!(
-                "/usr/lib/frr/zebra {common} -i {dir}/zebra.pid -f {dir}/zebra.conf >{dir}/zebra.log 2>&1 &\n\
-                 until [ -S {dir}/zserv.api ]; do kill -0 $! || exit 1; sleep 0.05; done\n\
-                 exec /usr/lib/frr/bgpd {common} -i {dir}/bgpd.pid -f {dir}/frr.conf -p {port}{no_kernel}\n"
+                "{} >{} 2>&1 &\n\
+                 until [ -S {} ]; do kill -0 $! || exit 1; sleep 0.05; done\n\
+                 exec {}\n",
+                zebra(host),
+                host.path("zebra.log"),
+                host.path("zserv.api"),
+                bgpd(host, speaker),
             ),
         )?;
         host.write("zebra.conf", "log stdout\n")?;
         host.write("vtysh.conf", "no service integrated-vtysh-config\n")
     }
 
-    fn launch(&self, host: &Host, _speaker: &Speaker) -> Result<Vec<Process>> {
+    fn launch(&self, host: &Host, speaker: &Speaker) -> Result<Vec<Process>> {
         // Left by a predecessor that was killed, it would look as if zebra were ready.
-        let _ = std::fs::remove_file(host.path("zserv.api"));
-        let script = host.path("run.sh");
-        Ok(vec![host.spawn("bgpd", &["sh", &script])?])
+        let socket = host.path("zserv.api");
+        let _ = std::fs::remove_file(&socket);
+        if host.is_container() {
+            return Ok(vec![host.spawn("bgpd", &["sh", &host.path("run.sh")])?]);
+        }
+        let words = |line: &str| -> Vec<String> { line.split(' ').map(str::to_owned).collect() };
+        let start = |name: &str, line: &str| {
+            let words = words(line);
+            host.spawn(name, &words.iter().map(String::as_str).collect::<Vec<_>>())
+        };
+        let zebra = start("zebra", &zebra(host))?;
+        eventually(PATIENCE, "zebra listens", || {
+            zebra.check_alive()?;
+            ensure!(FilePath::new(&socket).exists(), "no {socket}");
+            Ok(())
+        })?;
+        let bgpd = start("bgpd", &bgpd(host, speaker))?;
+        Ok(vec![zebra, bgpd])
     }
 
     fn ready(&self, host: &Host) -> Result<()> {
@@ -112,6 +126,29 @@ impl Daemon for Frr {
         }
         Ok(routes)
     }
+}
+
+fn common(host: &Host) -> String {
+    let (dir, socket) = (host.path(""), host.path("zserv.api"));
+    format!("-u frr -g frr -z {socket} --vty_socket {dir} -A 127.0.0.1")
+}
+
+fn zebra(host: &Host) -> String {
+    let (pid, config) = (host.path("zebra.pid"), host.path("zebra.conf"));
+    format!("/usr/lib/frr/zebra {} -i {pid} -f {config}", common(host))
+}
+
+fn bgpd(host: &Host, speaker: &Speaker) -> String {
+    let (pid, config) = (host.path("bgpd.pid"), host.path("frr.conf"));
+    let port = match speaker.listen {
+        Listen::Port(port) => port,
+        Listen::Never => 0,
+    };
+    let no_kernel = if speaker.install { "" } else { " --no_kernel" };
+    format!(
+        "/usr/lib/frr/bgpd {} -i {pid} -f {config} -p {port}{no_kernel}",
+        common(host)
+    )
 }
 
 fn vtysh(host: &Host, questions: &[&str]) -> Result<String> {

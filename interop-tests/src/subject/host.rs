@@ -61,6 +61,10 @@ impl Host {
         &self.namespace
     }
 
+    pub(crate) fn is_container(&self) -> bool {
+        self.container.is_some()
+    }
+
     /// The path of a file of the subject, the same inside a container.
     pub(crate) fn path(&self, file: &str) -> String {
         self.dir.join(file).to_string_lossy().into_owned()

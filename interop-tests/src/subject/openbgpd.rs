@@ -129,10 +129,8 @@ fn network(host: &Host, speaker: &Speaker, origination: &Origination) -> Result<
     let mut set = String::new();
     // This version takes the next hop of the other family than the session's from the loopback interface.
     let family = Family::of(origination.prefix);
-    let neighbours = speaker.neighbours.iter();
-    if let Some(neighbour) = neighbours
-        .filter(|neighbour| other_family(neighbour.address) == family)
-        .last()
+    let mut neighbours = speaker.neighbours.iter();
+    if let Some(neighbour) = neighbours.find(|neighbour| other_family(neighbour.address) == family)
         && let Some(own) = kernel::own_address(host.namespace(), neighbour.address, family)?
     {
         write!(set, "nexthop {own} ")?;

@@ -1,0 +1,39 @@
+//! RFC 2385: sessions with a TCP-MD5 password come up, and only with the right one.
+
+mod support;
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use interop_tests::{Kind, Lab, State, Subject, always, pairs};
+use support::{PEER, Pair, SUBJECT, speaker};
+
+// OpenBGPD has no TCP-MD5 on Linux.
+pairs!(the_right_password_lets_in: right_password, [bird2 frr8], [bird2 bird3 frr8 frr10 gobgp]);
+pairs!(a_wrong_password_keeps_out: wrong_password, [bird2 frr8], [bird2 bird3 frr8 frr10 gobgp]);
+
+fn right_password(lab: &Lab, subject: Kind, peer: Kind) -> Result<()> {
+    let mut ours = speaker(1, 2, PEER[0]);
+    ours.neighbours[0].password = Some("open sesame".replace(' ', "-"));
+    let mut theirs = speaker(2, 1, SUBJECT[0]);
+    theirs.neighbours[0]
+        .password
+        .clone_from(&ours.neighbours[0].password);
+    Pair::start(lab, 0, (subject, ours), (peer, theirs)).map(drop)
+}
+
+fn wrong_password(lab: &Lab, subject: Kind, peer: Kind) -> Result<()> {
+    let (left, right) = lab.pair(("subject", &["10.0.0.1/24"]), ("peer", &["10.0.0.2/24"]))?;
+    let mut ours = speaker(1, 2, PEER[0]);
+    ours.neighbours[0].password = Some("sesame".to_owned());
+    let mut theirs = speaker(2, 1, SUBJECT[0]);
+    theirs.neighbours[0].password = Some("linseed".to_owned());
+    let subject = Subject::start(lab, subject, &left, ours)?;
+    let _peer = Subject::start(lab, peer, &right, theirs)?;
+    // The two would have a session within two seconds if passwords were not looked at.
+    always(Duration::from_secs(5), "no session", || {
+        let session = subject.session(PEER[0])?;
+        ensure!(session.state != State::Established, "{session:?}");
+        Ok(())
+    })
+}
