@@ -11,6 +11,7 @@ use bytes::{Bytes, BytesMut};
 use ipnet::IpNet;
 
 pub(crate) mod generate;
+pub(crate) mod malformed;
 
 /// The bodies of the real UPDATEs in `../shared/data`; `None`, with the reason printed, if the file is not there.
 pub(crate) fn real_updates() -> Option<Vec<Bytes>> {
