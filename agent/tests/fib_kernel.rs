@@ -564,6 +564,59 @@ fn the_view_resolves_next_hops_and_follows_links_addresses_and_foreign_routes() 
 }
 
 #[test]
+fn when_notifications_are_lost_everything_is_compared_and_nothing_stays_wrong() {
+    in_namespace(|| {
+        // The thread tells about a new view and waits to be let go on: meanwhile it hears nothing.
+        let (told, hold) = (std::sync::mpsc::channel(), std::sync::mpsc::channel::<()>());
+        let (tell, go_on) = (told.0, std::sync::Mutex::new(hold.1));
+        let fib = spawn(FibConfig {
+            on_view: Some(Box::new(move |view| {
+                // The first view comes while the FIB starts.
+                if view.generation() > 1 {
+                    let _ = tell.send(view.generation());
+                    let _ = go_on.lock().unwrap().recv();
+                }
+            })),
+            ..FibConfig::default()
+        })
+        .unwrap();
+        fib.converged();
+        fib.submit(dual());
+        settle(&fib);
+        assert_eq!(ours(), DUAL);
+        let resyncs = fib.counters().resyncs;
+
+        ip("link add xa type veth peer name xb");
+        told.1.recv_timeout(PATIENCE).unwrap();
+        // More than the receive buffer holds, and then what must not be missed.
+        let batch = tempfile::NamedTempFile::new().unwrap();
+        let lines: String = (0..150_000u32)
+            .map(|i| {
+                format!(
+                    "route add {}/24 via 192.0.2.9\n",
+                    std::net::Ipv4Addr::from(0x0c00_0000 + (i << 8))
+                )
+            })
+            .collect();
+        std::fs::write(batch.path(), lines).unwrap();
+        ip(&format!("-batch {}", batch.path().display()));
+        ip("route del 203.0.113.0/24 proto 194");
+        ip("nexthop flush proto 194");
+        ip("route add 203.0.118.0/24 via 198.18.0.9");
+        drop(hold.0);
+
+        until(&fib, "all is back", || ours() == DUAL);
+        until(&fib, "the view is whole", || {
+            ["203.0.118.1", "12.0.0.1", "14.73.239.1"]
+                .iter()
+                .all(|a| fib.view().resolve(a.parse().unwrap(), None).is_some())
+        });
+        assert!(fib.counters().resyncs > resyncs);
+        fib.stop(Stop::Withdraw(PATIENCE));
+    });
+}
+
+#[test]
 fn another_table_and_metric_can_be_configured_and_the_old_place_is_swept() {
     in_namespace(|| {
         let fib = start();

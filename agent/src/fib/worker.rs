@@ -256,9 +256,9 @@ impl Worker {
             self.master = view;
             self.view_changed = true;
         }
-        // At most a tenth of the time goes into comparing, whatever happens.
+        // About a tenth of the time may go into comparing, and more rather than staying wrong for long.
         let took = started.elapsed();
-        self.resync_not_before = Instant::now() + took * 10;
+        self.resync_not_before = Instant::now() + (took * 10).min(Duration::from_secs(5));
         tracing::debug!(?what, ?took, "compared with the kernel");
         Ok(())
     }
@@ -267,17 +267,19 @@ impl Worker {
         if !self.view_changed || now < self.view_not_before {
             return;
         }
+        let started = Instant::now();
         self.view_changed = false;
         self.master.set_generation(self.master.generation() + 1);
         let view = Arc::new(self.master.clone());
         self.shared.view.store(Arc::clone(&view));
         self.shared.apply_guard_rails();
+        // Copying costs time in proportion to the foreign routes: about a twentieth of the time may go into it, and more
+        // rather than next hops being a second old.
+        self.view_not_before =
+            Instant::now() + (started.elapsed() * 20).min(Duration::from_secs(1));
         if let Some(callback) = &self.on_view {
             callback(&view);
         }
-        // Copying costs time in proportion to the foreign routes: at most a twentieth of the time goes into it.
-        let done = Instant::now();
-        self.view_not_before = done + (done - now) * 20;
     }
 
     /// Waits for a reason to go on.

@@ -283,20 +283,4 @@ impl Plan {
             self.nexthops.dirty = true;
         }
     }
-
-    /// Notifications were lost, or the way to the kernel was: everything has to be listed.
-    pub fn doubt_everything(&mut self) {
-        self.resync = Resync::Everything;
-    }
-
-    /// Tries everything that failed again, without waiting.
-    pub fn retry_now(&mut self) {
-        let prefixes: Vec<IpNet> = self.failures.keys().copied().collect();
-        for prefix in prefixes {
-            match key(prefix) {
-                AnyKey::V4(k) => self.retry(k),
-                AnyKey::V6(k) => self.retry(k),
-            }
-        }
-    }
 }

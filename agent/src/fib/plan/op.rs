@@ -52,6 +52,19 @@ pub struct RouteOp {
     pub(super) previous: super::table::Slot,
 }
 
+impl RouteOp {
+    /// An operation on a route of which nothing is known, for programs that write to the kernel without a plan.
+    pub fn new(prefix: IpNet, space: super::RouteSpace, action: RouteAction) -> Self {
+        Self {
+            prefix,
+            table: space.table,
+            metric: space.metric,
+            action,
+            previous: super::table::Slot::NONE,
+        }
+    }
+}
+
 /// What to do with a route. It is identified by prefix, table, metric and our protocol number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RouteAction {

@@ -52,12 +52,6 @@ impl Plan {
         }
     }
 
-    /// Whether there is nothing left to do: the kernel holds all that is wanted and nothing else.
-    pub fn is_settled(&self) -> bool {
-        let c = self.counters();
-        c.pending == 0 && c.failed == 0 && c.stale == 0 && !self.nexthops.dirty && !self.rescan
-    }
-
     /// Whether nothing of ours is in the kernel, as far as is known.
     pub fn is_gone(&self) -> bool {
         let c = self.counters();
