@@ -18,8 +18,9 @@ const BATCH: usize = 256;
 /// Holds the errors of a batch in which everything fails, several times over.
 const REQUEST_BUFFER: usize = 4 << 20;
 
-/// What may queue up while the thread is busy: some 50,000 notifications. Only used memory counts.
-const MONITOR_BUFFER: usize = 32 << 20;
+/// What may queue up while the thread is busy: some 40,000 notifications, as the kernel doubles the number and counts its
+/// own overhead. Only used memory counts.
+const MONITOR_BUFFER: usize = 16 << 20;
 
 /// Larger than the largest datagram that the kernel makes for a listing (32 KiB) or for one object.
 const DATAGRAM: usize = 256 << 10;

@@ -8,8 +8,6 @@
 
 use std::time::Instant;
 
-use ipnet::IpNet;
-
 use super::super::kernel::event::{Nexthop, NexthopKind, Presence, Route, RouteKind};
 use super::super::types::{NEXTHOP_ID_FIRST, NEXTHOP_ID_LAST, ROUTE_PROTOCOL};
 use super::super::{HashMap, HashSet};

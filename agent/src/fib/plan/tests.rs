@@ -648,7 +648,7 @@ fn messages(world: &mut World) -> usize {
 fn moving_all_routes_of_a_group_is_one_message_whether_they_had_one_way_or_many() {
     let mut world = World::new();
     world.plan.converged();
-    let mut go = |world: &mut World, ways: &[(usize, u8)]| {
+    let go = |world: &mut World, ways: &[(usize, u8)]| {
         for prefix in many(500) {
             world
                 .plan
