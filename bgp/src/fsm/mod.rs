@@ -23,6 +23,8 @@ mod io;
 mod negotiate;
 mod negotiated;
 mod peer;
+#[cfg(test)]
+mod sim;
 mod state;
 
 pub use config::{Config, GracefulRestartConfig, RemoteAsn};

@@ -1,0 +1,471 @@
+//! Nodes, the network between them, and what must hold at every step.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::time::{Duration, Instant};
+
+use crate::fsm::{
+    Config, ConnectionId, Down, Input, Output, Outputs, Peer, Received, RemoteAsn, State,
+};
+use crate::types::{Asn, BgpIdentifier};
+use crate::wire::{Notification, Open};
+
+/// TCP gives up on unacknowledged octets, as the driver asks of it for handshakes.
+const USER_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// One node's peer towards another node.
+type At = (usize, usize);
+type Tcp = usize;
+
+#[derive(Clone, Debug)]
+enum Segment {
+    Open(Open),
+    Keepalive,
+    Notification(Notification),
+    Fin,
+}
+
+#[derive(Debug)]
+enum Arrival {
+    Syn {
+        from: At,
+        id: ConnectionId,
+        life: u64,
+    },
+    /// SYN+ACK.
+    Answer {
+        at: At,
+        id: ConnectionId,
+        life: u64,
+        tcp: Tcp,
+    },
+    Segment {
+        tcp: Tcp,
+        to: usize,
+        segment: Segment,
+        sent: Instant,
+    },
+    /// The end hears that the connection is no more.
+    Rst { tcp: Tcp, to: usize },
+}
+
+/// A TCP connection: two ends, of which each may know it or not.
+#[derive(Debug)]
+struct Connection {
+    nodes: [usize; 2],
+    ends: [Option<ConnectionId>; 2],
+    /// Segments stay in order: none arrives before the one ahead of it.
+    latest: [Instant; 2],
+}
+
+/// Something bad.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Fault {
+    /// Nothing passes between two nodes.
+    Partition(usize, usize),
+    /// Everything passes again.
+    Heal,
+    /// All connections between two nodes are reset.
+    Reset(usize, usize),
+    /// One end of all connections between two nodes is forgotten; the other finds out when it sends.
+    Forget(usize, usize),
+    /// A node loses everything and starts anew.
+    Restart(usize),
+}
+
+pub(super) struct World {
+    pub(super) now: Instant,
+    pub(super) peers: BTreeMap<At, Peer>,
+    /// Which connection's session each peer has, by what it put out.
+    pub(super) established: BTreeMap<At, ConnectionId>,
+    /// How many sessions there were.
+    pub(super) sessions: usize,
+    /// Why sessions fell.
+    pub(super) downs: Vec<Down>,
+    closed: BTreeMap<At, Vec<ConnectionId>>,
+    configs: Vec<Config>,
+    connections: Vec<Connection>,
+    arrivals: BinaryHeap<Reverse<(Instant, u64)>>,
+    bodies: BTreeMap<u64, Arrival>,
+    partitions: Vec<(usize, usize)>,
+    random: u64,
+    sequence: u64,
+    incarnation: u64,
+    /// The incarnation of each peer.
+    lives: BTreeMap<At, u64>,
+}
+
+impl World {
+    pub(super) fn new(seed: u64, ids: &[u32], hold_time: Option<u64>) -> Self {
+        let config = |(node, id): (usize, &u32)| {
+            let asn = Asn(65000 + node as u32);
+            let mut config = Config::new(asn, BgpIdentifier(*id), RemoteAsn::Any, 0);
+            config.hold_time = hold_time.map(Duration::from_secs);
+            config
+        };
+        let mut world = Self {
+            now: Instant::now(),
+            peers: BTreeMap::new(),
+            established: BTreeMap::new(),
+            sessions: 0,
+            downs: Vec::new(),
+            closed: BTreeMap::new(),
+            configs: ids.iter().enumerate().map(config).collect(),
+            connections: Vec::new(),
+            arrivals: BinaryHeap::new(),
+            bodies: BTreeMap::new(),
+            partitions: Vec::new(),
+            random: seed,
+            sequence: 0,
+            incarnation: 0,
+            lives: BTreeMap::new(),
+        };
+        for node in 0..ids.len() {
+            world.start(node);
+        }
+        world
+    }
+
+    fn start(&mut self, node: usize) {
+        self.incarnation += 1;
+        for other in (0..self.configs.len()).filter(|other| *other != node) {
+            let at = (node, other);
+            let mut config = self.configs[node].clone();
+            config.jitter_seed =
+                self.random ^ (self.incarnation << 16) ^ (node * 64 + other) as u64;
+            self.peers.insert(at, Peer::new(config, None));
+            self.established.remove(&at);
+            self.lives.insert(at, self.incarnation);
+            self.closed.insert(at, Vec::new());
+            self.step(at, Input::Start);
+        }
+    }
+
+    pub(super) fn fault(&mut self, fault: Fault) {
+        let nodes = self.configs.len();
+        match fault {
+            Fault::Partition(a, b) => self.partitions.push((a % nodes, b % nodes)),
+            Fault::Heal => self.partitions.clear(),
+            Fault::Reset(a, b) => {
+                for tcp in self.between(a % nodes, b % nodes) {
+                    self.later(Arrival::Rst { tcp, to: 0 });
+                    self.later(Arrival::Rst { tcp, to: 1 });
+                }
+            }
+            Fault::Forget(a, b) => {
+                for tcp in self.between(a % nodes, b % nodes) {
+                    self.later(Arrival::Rst { tcp, to: 0 });
+                }
+            }
+            Fault::Restart(node) => {
+                let node = node % nodes;
+                for connection in &mut self.connections {
+                    for end in 0..2 {
+                        if connection.nodes[end] == node {
+                            connection.ends[end] = None;
+                        }
+                    }
+                }
+                self.start(node);
+            }
+        }
+    }
+
+    fn between(&self, a: usize, b: usize) -> Vec<Tcp> {
+        let is = |tcp: &Tcp| {
+            let nodes = self.connections[*tcp].nodes;
+            nodes == [a, b] || nodes == [b, a]
+        };
+        (0..self.connections.len()).filter(is).collect()
+    }
+
+    fn partitioned(&self, a: usize, b: usize) -> bool {
+        self.partitions
+            .iter()
+            .any(|pair| *pair == (a, b) || *pair == (b, a))
+    }
+
+    /// Everything that happens in so much time.
+    pub(super) fn run(&mut self, time: Duration) {
+        let end = self.now + time;
+        loop {
+            let timer = self
+                .peers
+                .iter()
+                .filter_map(|(at, peer)| Some((peer.deadline()?.at, *at)))
+                .min();
+            let arrival = self.arrivals.peek().map(|Reverse((at, _))| *at);
+            let next = timer.map(|(at, _)| at).into_iter().chain(arrival).min();
+            let Some(next) = next.filter(|next| *next <= end) else {
+                self.now = end;
+                return;
+            };
+            self.now = self.now.max(next);
+            if arrival == Some(next) {
+                let Reverse((_, sequence)) = self.arrivals.pop().unwrap();
+                let arrival = self.bodies.remove(&sequence).unwrap();
+                self.arrive(arrival);
+            } else if let Some((_, at)) = timer {
+                // As the driver does: what it looks at when a timer is due. The socket takes what little there is.
+                if let Some(id) = self.established.get(&at).copied() {
+                    self.step(at, Input::Progressed(id, self.now));
+                }
+                self.step(at, Input::DeadlineReached);
+                let next = self.peers[&at].deadline();
+                assert!(
+                    next.is_none_or(|next| next.at > self.now),
+                    "a timer that fired is still there"
+                );
+            }
+        }
+    }
+
+    // ---- The network ----
+
+    fn delay(&mut self) -> Duration {
+        self.random = self
+            .random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        let random = self.random >> 33;
+        // One segment in sixteen is lost and sent again by TCP.
+        let resent = if random.is_multiple_of(16) { 250 } else { 0 };
+        Duration::from_micros(200 + random % 40_000 + resent * 1000)
+    }
+
+    fn later(&mut self, arrival: Arrival) {
+        let at = self.now + self.delay();
+        self.put(at, arrival);
+    }
+
+    fn put(&mut self, at: Instant, arrival: Arrival) {
+        self.sequence += 1;
+        self.arrivals.push(Reverse((at, self.sequence)));
+        self.bodies.insert(self.sequence, arrival);
+    }
+
+    fn transmit(&mut self, at: At, id: ConnectionId, segment: Segment) {
+        let Some((tcp, end)) = self.find(at, id) else {
+            return;
+        };
+        let to = 1 - end;
+        let arrives = self.now + self.delay();
+        let latest = &mut self.connections[tcp].latest[to];
+        *latest = (*latest).max(arrives);
+        let (arrives, sent) = (*latest, self.now);
+        self.put(
+            arrives,
+            Arrival::Segment {
+                tcp,
+                to,
+                segment,
+                sent,
+            },
+        );
+    }
+
+    fn find(&self, at: At, id: ConnectionId) -> Option<(Tcp, usize)> {
+        self.between(at.0, at.1).into_iter().rev().find_map(|tcp| {
+            let connection = &self.connections[tcp];
+            let end = connection.nodes.iter().position(|node| *node == at.0)?;
+            (connection.ends[end] == Some(id)).then_some((tcp, end))
+        })
+    }
+
+    /// Which connection a peer's session runs on.
+    pub(super) fn session(&self, at: At) -> Option<Tcp> {
+        self.find(at, *self.established.get(&at)?)
+            .map(|(tcp, _)| tcp)
+    }
+
+    fn arrive(&mut self, arrival: Arrival) {
+        match arrival {
+            Arrival::Syn { from, id, life } => {
+                if self.partitioned(from.0, from.1) {
+                    // TCP tries again; the machine's own limit ends it.
+                    let again = self.now + Duration::from_secs(1);
+                    return self.put(again, Arrival::Syn { from, id, life });
+                }
+                if self.has_given_up(from, id, life) {
+                    return;
+                }
+                let tcp = self.connections.len();
+                // The dialler hears of the connection before anything that is sent on it.
+                let answered = self.now + self.delay();
+                self.connections.push(Connection {
+                    nodes: [from.0, from.1],
+                    ends: [None, None],
+                    latest: [answered, self.now],
+                });
+                let at = from;
+                self.put(answered, Arrival::Answer { at, id, life, tcp });
+                self.accept((from.1, from.0), tcp);
+            }
+            Arrival::Answer { at, id, life, tcp } => {
+                if self.has_given_up(at, id, life) {
+                    return self.later(Arrival::Rst { tcp, to: 1 });
+                }
+                self.connections[tcp].ends[0] = Some(id);
+                self.step(at, Input::Connected(id));
+            }
+            Arrival::Segment {
+                tcp,
+                to,
+                segment,
+                sent,
+            } => self.segment(tcp, to, segment, sent),
+            Arrival::Rst { tcp, to } => self.end(tcp, to),
+        }
+    }
+
+    /// Whether the attempt was aborted, or made before a restart.
+    fn has_given_up(&self, at: At, id: ConnectionId, life: u64) -> bool {
+        self.lives[&at] != life || self.closed[&at].contains(&id)
+    }
+
+    fn accept(&mut self, at: At, tcp: Tcp) {
+        let mut out = Outputs::new();
+        self.peers
+            .get_mut(&at)
+            .unwrap()
+            .handle(self.now, Input::Accepted, &mut out);
+        match out.first() {
+            Some(Output::Accept(id)) => self.connections[tcp].ends[1] = Some(*id),
+            Some(Output::Refuse(_)) => {}
+            other => panic!("Accepted answered with {other:?}"),
+        }
+        self.carry_out(at, out);
+    }
+
+    fn segment(&mut self, tcp: Tcp, to: usize, segment: Segment, sent: Instant) {
+        let connection = &self.connections[tcp];
+        let at = (connection.nodes[to], connection.nodes[1 - to]);
+        if self.partitioned(at.0, at.1) {
+            if self.now > sent + USER_TIMEOUT {
+                return self.end(tcp, 1 - to);
+            }
+            let again = self.now + Duration::from_secs(1);
+            self.connections[tcp].latest[to] = again;
+            return self.put(
+                again,
+                Arrival::Segment {
+                    tcp,
+                    to,
+                    segment,
+                    sent,
+                },
+            );
+        }
+        let Some(id) = self.connections[tcp].ends[to] else {
+            // The other end answers for a connection that it does not know.
+            return self.later(Arrival::Rst { tcp, to: 1 - to });
+        };
+        match segment {
+            Segment::Open(open) => self.step(at, Input::Received(id, Received::Open(&open))),
+            Segment::Keepalive => self.step(at, Input::Received(id, Received::Keepalive)),
+            Segment::Notification(message) => {
+                self.step(at, Input::Received(id, Received::Notification(&message)));
+            }
+            Segment::Fin => self.end(tcp, to),
+        }
+    }
+
+    /// The end learns that its connection is over.
+    fn end(&mut self, tcp: Tcp, end: usize) {
+        let connection = &mut self.connections[tcp];
+        let at = (connection.nodes[end], connection.nodes[1 - end]);
+        if let Some(id) = connection.ends[end].take() {
+            self.step(at, Input::Closed(id));
+        }
+    }
+
+    // ---- The machines ----
+
+    fn step(&mut self, at: At, input: Input<'_>) {
+        let mut out = Outputs::new();
+        self.peers
+            .get_mut(&at)
+            .unwrap()
+            .handle(self.now, input, &mut out);
+        self.carry_out(at, out);
+    }
+
+    fn carry_out(&mut self, at: At, out: Outputs) {
+        for output in out {
+            self.check(at, &output);
+            match output {
+                Output::Connect(id) => {
+                    let life = self.lives[&at];
+                    self.later(Arrival::Syn { from: at, id, life });
+                }
+                Output::AbortConnect(id) => self.closed.get_mut(&at).unwrap().push(id),
+                Output::Accept(_) | Output::Refuse(_) | Output::Failed(..) => {}
+                Output::SendOpen(id, open) => self.transmit(at, id, Segment::Open(open)),
+                Output::SendKeepalive(id) => self.transmit(at, id, Segment::Keepalive),
+                Output::Close(id, last) => {
+                    if let Some(message) = last {
+                        self.transmit(at, id, Segment::Notification(message));
+                    }
+                    self.transmit(at, id, Segment::Fin);
+                    if let Some((tcp, end)) = self.find(at, id) {
+                        self.connections[tcp].ends[end] = None;
+                    }
+                    self.closed.get_mut(&at).unwrap().push(id);
+                }
+                Output::Established(id, _) => {
+                    self.sessions += 1;
+                    self.established.insert(at, id);
+                }
+                Output::Down(_, reason) => {
+                    self.established.remove(&at);
+                    self.downs.push(reason);
+                }
+            }
+        }
+        let established = self.established.contains_key(&at);
+        let peer = &self.peers[&at];
+        assert_eq!(established, peer.state() == State::Established);
+        if let Some(id) = peer.deadline().and_then(|deadline| deadline.connection) {
+            assert!(
+                !self.closed[&at].contains(&id),
+                "a timer outlived its connection"
+            );
+        }
+    }
+
+    /// What no sequence of outputs may violate.
+    fn check(&self, at: At, output: &Output) {
+        let (id, ending) = match output {
+            Output::Connect(id) | Output::AbortConnect(id) | Output::Accept(id) => (*id, false),
+            Output::SendOpen(id, _) | Output::SendKeepalive(id) => (*id, false),
+            Output::Close(id, _) | Output::Established(id, _) => (*id, false),
+            Output::Down(id, _) | Output::Failed(id, _) => (*id, true),
+            Output::Refuse(_) => return,
+        };
+        let closed = self.closed[&at].contains(&id);
+        assert!(
+            !closed || ending,
+            "{output:?} after the connection was closed"
+        );
+        match output {
+            Output::Established(..) => {
+                assert_eq!(self.established.get(&at), None, "two sessions at once");
+            }
+            Output::Down(id, _) => {
+                assert_eq!(
+                    self.established.get(&at),
+                    Some(id),
+                    "Down without Established"
+                );
+            }
+            Output::Failed(id, _) => {
+                assert_ne!(
+                    self.established.get(&at),
+                    Some(id),
+                    "a session must end with Down"
+                );
+            }
+            _ => {}
+        }
+    }
+}
