@@ -26,6 +26,8 @@ mod peer;
 #[cfg(test)]
 mod sim;
 mod state;
+#[cfg(test)]
+mod tests;
 
 pub use config::{Config, GracefulRestartConfig, RemoteAsn};
 pub use down::{Cease, Down, Stop};

@@ -1,0 +1,193 @@
+//! Tables: what is refused with what, and what retains routes.
+#![allow(clippy::unwrap_used)]
+
+use std::time::{Duration, Instant};
+
+use super::negotiate::open;
+use super::{
+    Cease, Config, Down, GracefulRestartConfig, Input, Output, Outputs, Peer, Received, RemoteAsn,
+    Stop, negotiate,
+};
+use crate::types::{Asn, BgpIdentifier, Family};
+use crate::wire::capability::{GracefulRestart, Role};
+use crate::wire::{Capability, Notification, NotificationCode as Code, Open};
+
+fn config(asn: u32, id: u32) -> Config {
+    Config::new(Asn(asn), BgpIdentifier(id), RemoteAsn::Any, 1)
+}
+
+fn graceful(notification: bool) -> Config {
+    let mut config = config(1, 1);
+    config.graceful_restart = Some(GracefulRestartConfig {
+        restart_time: Duration::from_secs(120),
+        notification,
+        families: vec![(Family::IPV4_UNICAST, true)],
+    });
+    config
+}
+
+#[test]
+fn rfc_4271_6_2_each_unacceptable_open_is_refused_with_its_own_notification() {
+    let refusal = |change_local: fn(&mut Config), change_remote: fn(&mut Open)| {
+        let mut local = config(1, 1);
+        change_local(&mut local);
+        let mut remote = open(&config(2, 2), false);
+        change_remote(&mut remote);
+        negotiate(&local, &remote).err().map(|message| message.code)
+    };
+    assert_eq!(refusal(|_| {}, |_| {}), None);
+    let internal = |local: &mut Config| local.remote_asn = RemoteAsn::Internal;
+    assert_eq!(refusal(internal, |_| {}), Some(Code::BAD_PEER_AS));
+    let number = |local: &mut Config| local.remote_asn = RemoteAsn::Number(Asn::TRANS);
+    assert_eq!(
+        refusal(number, |remote| remote.asn = Asn::TRANS),
+        Some(Code::BAD_PEER_AS)
+    );
+    assert_eq!(
+        refusal(|_| {}, |remote| remote.asn = Asn(0)),
+        Some(Code::BAD_PEER_AS)
+    );
+    let zero = |remote: &mut Open| remote.identifier = BgpIdentifier(0);
+    assert_eq!(refusal(|_| {}, zero), Some(Code::BAD_BGP_IDENTIFIER));
+    // RFC 6286: equal identifiers are an error within an AS only.
+    let same = |remote: &mut Open| remote.identifier = BgpIdentifier(1);
+    assert_eq!(refusal(|_| {}, same), None);
+    assert_eq!(
+        refusal(|local| local.local_asn = Asn(2), same),
+        Some(Code::BAD_BGP_IDENTIFIER)
+    );
+    assert_eq!(
+        refusal(|_| {}, |remote| remote.hold_time = 2),
+        Some(Code::UNACCEPTABLE_HOLD_TIME)
+    );
+    let ipv6 = |local: &mut Config| local.families = vec![Family::IPV6_UNICAST];
+    let silent = |remote: &mut Open| remote.capabilities.clear();
+    assert_eq!(refusal(ipv6, silent), Some(Code::UNSUPPORTED_CAPABILITY));
+    assert_eq!(refusal(|_| {}, silent), None);
+    let provider = |local: &mut Config| local.role = Some(Role::Provider);
+    let peer = |remote: &mut Open| remote.capabilities.push(Capability::Role(Role::Peer));
+    assert_eq!(refusal(provider, peer), Some(Code::ROLE_MISMATCH));
+    let customer = |remote: &mut Open| remote.capabilities.push(Capability::Role(Role::Customer));
+    assert_eq!(refusal(provider, customer), None);
+    assert_eq!(refusal(provider, |_| {}), None);
+    let strict = |local: &mut Config| {
+        local.role = Some(Role::Provider);
+        local.role_strict = true;
+    };
+    assert_eq!(refusal(strict, |_| {}), Some(Code::ROLE_MISMATCH));
+}
+
+#[test]
+fn rfc_4724_and_rfc_8538_decide_what_retains_routes() {
+    let agreed = |local: bool, remote: bool| {
+        negotiate(
+            &graceful(local),
+            &open(
+                &Config {
+                    local_asn: Asn(2),
+                    local_id: BgpIdentifier(2),
+                    ..graceful(remote)
+                },
+                false,
+            ),
+        )
+        .unwrap()
+    };
+    let plain = agreed(true, false);
+    let with_n = agreed(true, true);
+    let without = negotiate(&config(1, 1), &open(&config(2, 2), false)).unwrap();
+    let cease = Notification::new(Code::OTHER_CONFIGURATION_CHANGE);
+    let stop = |cease| Down::AdministrativeStop(Stop::Cease(cease));
+    for (down, plainly, notified) in [
+        (Down::TransportFailed, true, true),
+        (Down::PeerRestarted, true, true),
+        (Down::HoldTimerExpired(Duration::from_secs(9)), false, true),
+        (Down::NotificationReceived(cease.clone()), false, true),
+        (Down::NotificationSent(cease.clone()), false, true),
+        (
+            Down::NotificationReceived(cease.into_hard_reset()),
+            false,
+            false,
+        ),
+        (stop(Cease::Deconfigured), false, false),
+        (stop(Cease::Reset(String::new())), false, true),
+        (Down::AdministrativeStop(Stop::Silent), false, false),
+    ] {
+        assert_eq!(down.retains_routes(&plain), plainly, "{down}");
+        assert_eq!(down.retains_routes(&with_n), notified, "{down}");
+        assert!(!down.retains_routes(&without), "{down}");
+    }
+}
+
+#[test]
+fn rfc_4724_3_only_the_first_opens_after_a_start_say_restarting() {
+    let restarting = |out: &Outputs| {
+        out.iter().find_map(|output| match output {
+            Output::SendOpen(_, open) => open.capabilities.iter().find_map(|one| match one {
+                Capability::GracefulRestart(GracefulRestart { restarting, .. }) => {
+                    Some(*restarting)
+                }
+                _ => None,
+            }),
+            _ => None,
+        })
+    };
+    let now = Instant::now();
+    let mut peer = Peer::new(graceful(true), Some(now + Duration::from_secs(120)));
+    let mut out = Outputs::new();
+    peer.handle(now, Input::Start, &mut out);
+    let Some(Output::Connect(id)) = out.pop() else {
+        panic!("no attempt at once")
+    };
+    peer.handle(now, Input::Connected(id), &mut out);
+    assert_eq!(restarting(&out), Some(true));
+    peer.handle(
+        now,
+        Input::Received(id, Received::Open(&open(&config(2, 2), false))),
+        &mut out,
+    );
+    peer.handle(now, Input::Received(id, Received::Keepalive), &mut out);
+    peer.handle(now, Input::Closed(id), &mut out);
+    out.clear();
+    peer.handle(now, Input::Accepted, &mut out);
+    assert_eq!(restarting(&out), Some(false));
+}
+
+#[test]
+fn rfc_6608_a_message_out_of_place_names_the_state() {
+    let now = Instant::now();
+    let mut peer = Peer::new(config(1, 1), None);
+    let mut out = Outputs::new();
+    let remote = open(&config(2, 2), false);
+    peer.handle(now, Input::Start, &mut out);
+    let mut told = |before: &[Received<'_>], last: Received<'_>| {
+        out.clear();
+        peer.handle(now, Input::Accepted, &mut out);
+        let Some(Output::Accept(id)) = out.first().cloned() else {
+            panic!("refused")
+        };
+        for message in before {
+            match message {
+                Received::Open(open) => {
+                    peer.handle(now, Input::Received(id, Received::Open(open)), &mut out);
+                }
+                _ => peer.handle(now, Input::Received(id, Received::Keepalive), &mut out),
+            }
+        }
+        peer.handle(now, Input::Received(id, last), &mut out);
+        out.iter().find_map(|output| match output {
+            Output::Close(_, Some(message)) => Some(message.code),
+            _ => None,
+        })
+    };
+    assert_eq!(told(&[], Received::Keepalive), Some(Code::FSM_OPEN_SENT));
+    assert_eq!(
+        told(&[Received::Open(&remote)], Received::Update),
+        Some(Code::FSM_OPEN_CONFIRM)
+    );
+    let established = [Received::Open(&remote), Received::Keepalive];
+    assert_eq!(
+        told(&established, Received::Open(&remote)),
+        Some(Code::FSM_ESTABLISHED)
+    );
+}
