@@ -23,7 +23,7 @@ pub mod table;
 pub use export::{Full, Transport};
 pub use facade::{
     FibNextHop, FibRoute, Multipath, PeerCounts, Rib, RibConfig, RibEvent, RouteFilter,
-    RoutesCursor,
+    RoutesCursor, Totals,
 };
 pub use originate::{AdvertisementId, Offer, Originated};
 pub use peer::{PeerConfig, PeerId, PeerKind, SessionInfo};

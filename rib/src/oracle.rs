@@ -240,6 +240,14 @@ impl Oracle {
         }
     }
 
+    /// Stale paths.
+    pub(crate) fn stale(&self, peer: PeerId, family: Family) -> u32 {
+        let rib = self.ins.get(&(peer, family));
+        rib.map_or(0, |rib| {
+            rib.paths.values().filter(|path| path.stale).count() as u32
+        })
+    }
+
     /// Received and accepted paths.
     pub(crate) fn counts(&self, peer: PeerId, family: Family) -> (u32, u32) {
         let Some(rib) = self.ins.get(&(peer, family)) else {

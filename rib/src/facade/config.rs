@@ -123,6 +123,25 @@ pub struct PeerCounts {
     pub received: u32,
     /// Paths of those that are not rejected.
     pub accepted: u32,
+    /// Paths that are best or selected beside the best one.
+    pub selected: u32,
+    /// Paths kept from before a restart or refresh and not repeated so far.
+    pub stale: u32,
     /// Routes that the peer was told and not told otherwise since.
     pub advertised: u32,
+}
+
+/// Counts of one family's table, kept without a walk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Prefixes with a usable path.
+    pub prefixes: u64,
+    /// Paths, received and originated, rejected ones included.
+    pub paths: u64,
+    /// Paths that import rejected.
+    pub rejected: u64,
+    /// Paths kept from before a restart or refresh.
+    pub stale: u64,
+    /// Prefixes that this node originates.
+    pub originated: u64,
 }

@@ -10,7 +10,7 @@ mod query;
 #[cfg(test)]
 mod tests;
 
-pub use config::{FibNextHop, FibRoute, Multipath, PeerCounts, RibConfig, RibEvent};
+pub use config::{FibNextHop, FibRoute, Multipath, PeerCounts, RibConfig, RibEvent, Totals};
 pub use query::{RouteFilter, RoutesCursor};
 
 use std::sync::Arc;
@@ -288,7 +288,7 @@ impl Rib {
     }
 
     /// An UPDATE arrived on an Established session. Its faults are the business of who decoded it.
-    pub fn update(&mut self, peer: PeerId, update: &Update, now: Instant) {
+    pub fn update(&mut self, peer: PeerId, update: &Update, _now: Instant) {
         // RFC 4271 section 4.3: a prefix that stands in both is announced.
         for list in &update.unreach {
             match list {
@@ -306,12 +306,12 @@ impl Rib {
             self.attrs.release(attr);
         }
         if let Some(family) = update.end_of_rib {
-            self.end_of_rib(peer, family, now);
+            self.end_of_rib_arrived(peer, family);
         }
         self.note_changes();
     }
 
-    fn end_of_rib(&mut self, peer: PeerId, family: Family, _now: Instant) {
+    fn end_of_rib_arrived(&mut self, peer: PeerId, family: Family) {
         let Some(up) = self
             .peers
             .get_mut(&peer)
@@ -341,6 +341,15 @@ impl Rib {
             }
             RouteRefreshSubtype::Unknown(_) => {}
         }
+    }
+
+    /// Runs the import policies of a peer again on all that it sent, in later polls, and sends it everything again. Needed
+    /// after no change of ours: for people who want to be sure.
+    pub fn soft_reset(&mut self, peer: PeerId) {
+        each_table!(self.tables, |table| {
+            table.import_all(peer);
+            self.groups.refresh(peer, family_of(table));
+        });
     }
 
     /// The peer's writer has room again.

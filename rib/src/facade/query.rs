@@ -6,7 +6,7 @@ use bgp::types::{Family, RoutePrefix};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::poll::TableOf;
-use super::{PeerCounts, Rib, Tables};
+use super::{PeerCounts, Rib, Tables, Totals};
 use crate::attrs::{AttrInterner, Identity};
 use crate::export::{Advertised, Slot, Suppressed};
 use crate::peer::PeerId;
@@ -103,15 +103,14 @@ impl Rib {
 
     /// Counts of a peer's routes, kept without a walk. Zero for unknown peers and families.
     pub fn counts(&self, peer: PeerId, family: Family) -> PeerCounts {
-        let (received, accepted) = match family {
+        let received = match family {
             Family::IPV4_UNICAST => counts(&self.tables.v4, peer),
             Family::IPV6_UNICAST => counts(&self.tables.v6, peer),
-            _ => (0, 0),
+            _ => PeerCounts::default(),
         };
         PeerCounts {
-            received,
-            accepted,
             advertised: self.groups.advertised_count(peer, family) as u32,
+            ..received
         }
     }
 
@@ -158,6 +157,42 @@ impl Rib {
         self.groups.group_number(peer)
     }
 
+    /// Counts of a family's table, kept without a walk.
+    pub fn totals(&self, family: Family) -> Totals {
+        match family {
+            Family::IPV4_UNICAST => self.tables.v4.totals(),
+            Family::IPV6_UNICAST => self.tables.v6.totals(),
+            _ => Totals::default(),
+        }
+    }
+
+    /// How many attribute sets are interned, over all families.
+    pub fn attribute_sets(&self) -> u64 {
+        self.attrs.len() as u64
+    }
+
+    /// Whose End-of-RIB convergence still waits for. A peer without a session stands here with every family.
+    pub fn waiting_for(&self) -> Vec<(PeerId, Family)> {
+        let mut waiting = Vec::new();
+        for (id, peer) in &self.peers {
+            match &peer.session {
+                Some(up) => waiting.extend(up.awaited.iter().map(|(family, _)| (*id, *family))),
+                None => waiting.extend(Family::ALL.map(|family| (*id, family))),
+            }
+        }
+        waiting.sort();
+        waiting
+    }
+
+    /// Whether a peer's End-of-RIB of a family arrived, and whether ours was sent. Both are false without a session or
+    /// without the family.
+    pub fn end_of_rib(&self, peer: PeerId, family: Family) -> (bool, bool) {
+        let session = self.peers.get(&peer).and_then(|peer| peer.session.as_ref());
+        let session = session.filter(|up| up.negotiated.families.contains(&family));
+        let received = session.is_some_and(|up| up.awaited.iter().all(|(of, _)| *of != family));
+        (received, self.groups.end_of_rib_sent(peer, family))
+    }
+
     /// How many prefixes of a family are known, and how many attribute sets of all families are interned.
     pub fn sizes(&self, family: Family) -> (usize, usize) {
         let prefixes = match family {
@@ -174,9 +209,15 @@ impl Rib {
     }
 }
 
-fn counts<P: RoutePrefix>(table: &Table<P>, peer: PeerId) -> (u32, u32) {
+fn counts<P: RoutePrefix>(table: &Table<P>, peer: PeerId) -> PeerCounts {
     let source = table.source_of(peer);
-    source.map_or((0, 0), |(_, source)| (source.received, source.accepted))
+    source.map_or_else(PeerCounts::default, |(_, source)| PeerCounts {
+        received: source.received,
+        accepted: source.accepted,
+        selected: source.selected,
+        stale: source.stale_paths,
+        advertised: 0,
+    })
 }
 
 fn list<P: RoutePrefix>(

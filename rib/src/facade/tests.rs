@@ -17,13 +17,14 @@ use bytes::Bytes;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use proptest::prelude::*;
 
-use super::*;
+use super::{FibRoute, Multipath, PeerConfig, PeerId, Rib, RibConfig, SessionInfo};
 use crate::attrs::{NextHopResolver, Resolution};
 use crate::export::{Full, Transport};
-use crate::oracle::{Oracle, Reachable};
-use crate::originate::{AdvertisementId, Offer};
+use crate::oracle::{Oracle, Reachable, family_of};
+use crate::originate::{AdvertisementId, Offer, Originated};
 use crate::peer::PeerKind;
 use crate::policy::{Action, Matches, Policy, PrefixRange, Rule as PolicyRule, Set};
+use crate::table::Standing;
 
 const OWN: Asn = Asn(64512);
 const ROUTER_ID: BgpIdentifier = BgpIdentifier(0x0a00_00fe);
@@ -657,9 +658,19 @@ impl World {
     fn check(&mut self) {
         self.drain();
         let mut fib = BTreeMap::new();
+        let mut selected = BTreeMap::new();
+        let mut usable = 0;
         for prefix in self.oracle.prefixes() {
             let (expected, route) = self.oracle.route(prefix);
             fib.extend(route.map(|route| (prefix, route)));
+            for path in &expected {
+                if let Standing::Best(_) | Standing::Multipath(_) = path.standing {
+                    *selected
+                        .entry((path.peer, family_of(prefix)))
+                        .or_insert(0u32) += 1;
+                }
+                usable += u64::from(matches!(path.standing, Standing::Best(_)));
+            }
             let view = self.rib.route(prefix);
             let view =
                 view.unwrap_or_else(|| panic!("{prefix} is missing, expected {expected:#?}"));
@@ -687,11 +698,20 @@ impl World {
             "prefixes with an entry"
         );
         assert_eq!(self.fib, fib);
+        let totals = Family::ALL.map(|family| self.rib.totals(family).prefixes);
+        assert_eq!(totals.iter().sum::<u64>(), usable);
         for number in 0..PEERS.len() {
             let peer = PeerId(number as u32);
             for family in Family::ALL {
                 let counts = self.rib.counts(peer, family);
                 let expected = self.oracle.counts(peer, family);
+                let chosen = selected.get(&(Some(peer), family)).copied().unwrap_or(0);
+                assert_eq!(counts.selected, chosen, "selected of {peer:?} {family}");
+                assert_eq!(
+                    counts.stale,
+                    self.oracle.stale(peer, family),
+                    "stale of {peer:?}"
+                );
                 assert_eq!(
                     (counts.received, counts.accepted),
                     expected,

@@ -66,6 +66,8 @@ pub(crate) struct Table<P> {
     cursor: u32,
     everything: Option<Round>,
     changed_next_hops: Option<(ChangedNextHops, Round)>,
+    /// Prefixes with a best path.
+    usable: usize,
     /// Peers whose limit was exceeded, to be told.
     over_limit: Vec<(PeerId, u32)>,
 }
@@ -94,6 +96,7 @@ impl<P: RoutePrefix> Table<P> {
             cursor: 0,
             everything: None,
             changed_next_hops: None,
+            usable: 0,
             over_limit: Vec::new(),
         }
     }
@@ -214,6 +217,7 @@ impl<P: RoutePrefix> Table<P> {
         let Some(entry) = self.entries.get_mut(slot) else {
             return;
         };
+        self.usable -= usize::from(entry.selected > 0);
         match decision {
             None => {
                 entry.selected = 0;
@@ -223,6 +227,18 @@ impl<P: RoutePrefix> Table<P> {
                 entry.rule = decision.rule;
                 entry.selected = decision.selected.len() as u8;
                 bring_forward(entry.paths_mut(&mut self.lists), &decision.selected);
+            }
+        }
+        self.usable += usize::from(entry.selected > 0);
+        let selected = usize::from(entry.selected);
+        for (place, path) in entry.paths_mut(&mut self.lists).iter_mut().enumerate() {
+            let is_selected = place < selected;
+            if path.is_selected() != is_selected {
+                path.set_selected(is_selected);
+                if let Some(source) = &mut self.sources[usize::from(path.source.0)] {
+                    source.selected += u32::from(is_selected);
+                    source.selected -= u32::from(!is_selected);
+                }
             }
         }
         self.note_changes(slot, before, attrs);

@@ -37,6 +37,8 @@ pub(crate) struct Path {
 const REJECTION: u8 = 0x0f;
 /// The import policy or RFC 9494 changed the attributes; the original set is in the table's `originals`.
 const ALTERED: u8 = 0x10;
+/// The path is selected, and counted as such at its source.
+const SELECTED: u8 = 0x20;
 /// Shift of the two bits that say in which epoch of its source the path was last announced.
 const EPOCH: u8 = 6;
 
@@ -59,6 +61,14 @@ impl Path {
 
     pub(crate) fn is_altered(&self) -> bool {
         self.flags & ALTERED != 0
+    }
+
+    pub(crate) fn is_selected(&self) -> bool {
+        self.flags & SELECTED != 0
+    }
+
+    pub(crate) fn set_selected(&mut self, selected: bool) {
+        self.flags = self.flags & !SELECTED | if selected { SELECTED } else { 0 };
     }
 
     pub(crate) fn epoch(&self) -> u8 {

@@ -158,6 +158,9 @@ pub(crate) struct Source {
     pub(crate) round: Option<Round>,
     pub(crate) received: u32,
     pub(crate) accepted: u32,
+    pub(crate) selected: u32,
+    /// Paths older than the epoch.
+    pub(crate) stale_paths: u32,
     /// The limit was exceeded and the owner told.
     pub(crate) limit_told: bool,
 }
@@ -176,6 +179,8 @@ impl Source {
             round: None,
             received: 0,
             accepted: 0,
+            selected: 0,
+            stale_paths: 0,
             limit_told: false,
         }
     }
@@ -193,6 +198,7 @@ impl Source {
         }
         self.epoch = (self.epoch + 1) & 3;
         self.oldest += 1;
+        self.stale_paths = self.received;
         // A removal of all stale paths that is under way goes on, one epoch further.
         self.actions.remove_from_age = (self.oldest > 1).then_some(2);
         true

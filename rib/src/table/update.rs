@@ -66,7 +66,12 @@ impl<P: RoutePrefix> Table<P> {
             };
             // Most updates repeat what is stored. A stale path that import changed may carry LLGR_STALE: it goes on.
             if stored == Some(original) && (path.epoch() == epoch || !path.is_altered()) {
-                path.set_epoch(epoch);
+                if path.epoch() != epoch {
+                    path.set_epoch(epoch);
+                    if let Some(source) = self.source_mut(id) {
+                        source.stale_paths -= 1;
+                    }
+                }
                 return;
             }
             let before = self.outlook_at(slot, attrs);
@@ -160,6 +165,7 @@ impl<P: RoutePrefix> Table<P> {
         // New uses before old ones are given back: a set in both stays, and no index changes its meaning between.
         attrs.retain(imported.attr);
         let old = std::mem::replace(path, Path::new(path.source, path.path_id, epoch, imported));
+        path.set_selected(old.is_selected());
         let key = (slot, old.source, old.path_id);
         let old_original = if imported.altered {
             attrs.retain(original);
@@ -176,6 +182,8 @@ impl<P: RoutePrefix> Table<P> {
         if let Some(source) = self.source_mut(old.source) {
             source.accepted += u32::from(imported.rejection.is_none());
             source.accepted -= u32::from(old.rejection().is_none());
+            let was_stale = source.age(old.epoch()) > 0;
+            source.stale_paths -= u32::from(was_stale && source.age(epoch) == 0);
         }
     }
 
@@ -199,6 +207,8 @@ impl<P: RoutePrefix> Table<P> {
         if let Some(source) = self.source_mut(path.source) {
             source.received -= 1;
             source.accepted -= u32::from(path.rejection().is_none());
+            source.selected -= u32::from(path.is_selected());
+            source.stale_paths -= u32::from(source.age(path.epoch()) > 0);
         }
     }
 
@@ -344,6 +354,16 @@ impl<P: RoutePrefix> Table<P> {
             self.start_round(id);
         }
         self.check_limit(id);
+    }
+
+    /// Notes that import is to be run again on all paths of a peer.
+    pub(crate) fn import_all(&mut self, peer: PeerId) {
+        if let Some(id) = self.by_peer.get(&peer).copied()
+            && let Some(source) = self.source_mut(id)
+        {
+            source.actions.import = true;
+            self.start_round(id);
+        }
     }
 
     /// A session ended. With `retain_until`, its paths stay as stale ones until then, and for `long_lived` after that.

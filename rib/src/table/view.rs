@@ -11,7 +11,7 @@ use super::standing::{Rule, Standing};
 use super::{SourceId, Table};
 use crate::attrs::{AttrInterner, Resolution, RouteAttributes};
 use crate::export::Best;
-use crate::facade::{FibNextHop, FibRoute};
+use crate::facade::{FibNextHop, FibRoute, Totals};
 use crate::originate::Originated;
 use crate::peer::PeerId;
 use crate::policy::{RuleRef, Verdict};
@@ -64,6 +64,22 @@ impl<P: RoutePrefix> Table<P> {
 
     pub(crate) fn find(&self, prefix: P) -> Option<u32> {
         self.index.find(prefix, &self.entries)
+    }
+
+    /// Counts of the whole table.
+    pub(crate) fn totals(&self) -> Totals {
+        let mut totals = Totals {
+            prefixes: self.usable as u64,
+            originated: self.originated.len() as u64,
+            ..Totals::default()
+        };
+        totals.paths = totals.originated;
+        for source in self.sources.iter().flatten() {
+            totals.paths += u64::from(source.received);
+            totals.rejected += u64::from(source.received - source.accepted);
+            totals.stale += u64::from(source.stale_paths);
+        }
+        totals
     }
 
     /// How many prefixes have an entry.
