@@ -37,6 +37,7 @@ mod netns;
 mod process;
 
 pub mod probe;
+pub mod raw;
 pub mod speaker;
 pub mod subject;
 
