@@ -223,10 +223,7 @@ fn told(rib: &Rib, peer: PeerId, prefix: IpNet, names: &Names) -> Told {
     let name = names.peer(peer);
     match rib.explain_export(peer, prefix) {
         Some(Ok(sent)) => {
-            let reason = rib.deciding_rule(prefix).map_or_else(
-                || Reason::new("advertised", "advertised"),
-                show::route::decided,
-            );
+            let reason = Reason::new("bestPath", "the best path, and no rule keeps it back");
             let attributes = RouteAttributes {
                 set: sent.attributes,
                 next_hop: sent.next_hop,

@@ -70,6 +70,8 @@ pub(crate) fn path(route: &RouteView<'_>, path: &PathView<'_>, shown: As, names:
     model.weight = (path.weight > 1).then_some(path.weight);
     model.igp_cost = path.resolution.map(|resolution| resolution.metric);
     if path.peer.is_none() {
+        // What this node originates gets its attributes when it is told: ORIGIN is always IGP then.
+        model.origin = RouteOrigin::Igp;
         model.next_hop = None;
         model.next_hop_link_local = None;
     }
