@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use interop_tests::probe::web::{WebServer, get};
 use interop_tests::{Lab, eventually};
 
 use crate::nodes::{Agent, forward_service};
 use crate::rack::{CLIENT, NODES, Rack};
 use crate::routers::{Bird, Frr, file};
 use crate::screen::{holds, line, shown, step};
-use crate::web::{self, Stream};
+use crate::stream::Stream;
 
 /// The addresses of the Service `web`.
 const SERVICE: [&str; 2] = ["203.0.113.10", "2001:db8:f::10"];
@@ -30,6 +31,7 @@ struct Running<'a> {
     frr: Frr,
     agents: Vec<Agent<'a>>,
     manifests: PathBuf,
+    _servers: Vec<WebServer>,
 }
 
 /// The whole demonstration.
@@ -102,9 +104,11 @@ fn start<'a>(lab: &Lab, rack: &'a Rack) -> Result<Running<'a>> {
     let frr = Frr::start(&rack.tor_b)?;
     let manifests = lab.dir().join("manifests");
     copy_manifests(&manifests)?;
-    for node in &rack.nodes {
-        web::serve(&node.pod)?;
-    }
+    let servers = rack
+        .nodes
+        .iter()
+        .map(|node| WebServer::start(&node.pod, 8080))
+        .collect::<Result<_>>()?;
     // The Service has endpoints on the first two nodes.
     for node in &rack.nodes[..2] {
         forward_service(node)?;
@@ -121,6 +125,7 @@ fn start<'a>(lab: &Lab, rack: &'a Rack) -> Result<Running<'a>> {
         frr,
         agents,
         manifests,
+        _servers: servers,
     })
 }
 
@@ -251,14 +256,14 @@ impl Running<'_> {
             for (target, port) in [(pod[family].as_str(), 8080), (SERVICE[family], 80)] {
                 // Enough flows that the hash of ECMP surely takes every way.
                 for _ in 0..24 {
-                    let answer = web::request(client, target.parse()?, port)?;
+                    let answer = get(client, target, port)?;
                     ensure!(
                         answer.source == source,
                         "{target}: the pod saw {}, expected the client's own address {source}",
                         answer.source
                     );
                     if port == 80 {
-                        pods.insert(answer.pod);
+                        pods.insert(answer.server);
                     }
                 }
                 holds(&format!(
@@ -298,7 +303,7 @@ impl Running<'_> {
             "The endpoint on node-2 turns unready: a change of a manifest, under traffic and without a session reset",
         );
         let before = self.uptimes()?;
-        let stream = Stream::start(&self.rack.client, SERVICE[0].parse()?, 80);
+        let stream = Stream::start(&self.rack.client, SERVICE[0], 80);
         std::thread::sleep(WATCH);
         let path = self.manifests.join("service-web.yaml");
         let text = std::fs::read_to_string(&path)?;
@@ -360,7 +365,7 @@ impl Running<'_> {
             7,
             "tor-a dies: its daemon is killed, then all its cables are pulled, under traffic",
         );
-        let stream = Stream::start(&self.rack.client, SERVICE[0].parse()?, 80);
+        let stream = Stream::start(&self.rack.client, SERVICE[0], 80);
         std::thread::sleep(WATCH);
         let begun = Instant::now();
         self.bird.kill()?;
@@ -399,8 +404,8 @@ impl Running<'_> {
             took.as_millis()
         ));
         for (family, source) in CLIENT.into_iter().enumerate() {
-            let answer = web::request(&self.rack.client, SERVICE[family].parse()?, 80)
-                .context("after the router's death")?;
+            let answer =
+                get(&self.rack.client, SERVICE[family], 80).context("after the router's death")?;
             ensure!(answer.source == source.parse::<IpAddr>()?, "{answer:?}");
         }
         ensure!(

@@ -17,7 +17,7 @@ mod nodes;
 mod rack;
 mod routers;
 mod screen;
-mod web;
+mod stream;
 
 use std::process::ExitCode;
 
