@@ -50,4 +50,5 @@ pub use need::{Need, missing};
 pub use netns::Namespace;
 pub use process::{Process, Signal};
 pub use speaker::{AddPath, Export, Family, Listen, Mode, Neighbour, Origination, Speaker};
+pub use subject::routelet::binary as routelet_binary;
 pub use subject::{Kind, Subject};

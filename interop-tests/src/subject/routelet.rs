@@ -30,7 +30,7 @@ pub(super) struct Routelet;
 ///
 /// # Errors
 /// It is not there.
-pub(crate) fn binary() -> Result<PathBuf> {
+pub fn binary() -> Result<PathBuf> {
     if let Some(path) = std::env::var_os("ROUTELET_BIN") {
         let path = PathBuf::from(path);
         ensure!(

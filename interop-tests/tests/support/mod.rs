@@ -6,6 +6,8 @@
     reason = "each test binary uses another part"
 )]
 
+pub mod node;
+
 use std::time::Duration;
 
 use anyhow::{Result, ensure};

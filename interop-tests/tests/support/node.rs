@@ -1,0 +1,137 @@
+//! A node: `routelet run` in a namespace, on a directory of manifests that the test writes.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use interop_tests::{Namespace, Process, Signal, eventually};
+use serde_json::{Value, json};
+
+/// How long the agent may take to answer, and to end.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A node of the name of its namespace.
+pub struct Node {
+    pub namespace: Namespace,
+    manifests: PathBuf,
+    socket: String,
+    extra: Vec<String>,
+    process: Option<Process>,
+}
+
+impl Node {
+    /// Writes `files` and starts the agent. `extra` are further arguments of `routelet run`.
+    pub fn start(namespace: &Namespace, files: &[(&str, Value)], extra: &[&str]) -> Result<Self> {
+        let manifests = namespace.dir().join("manifests");
+        std::fs::create_dir_all(&manifests)?;
+        let mut node = Self {
+            namespace: namespace.clone(),
+            manifests,
+            socket: namespace
+                .dir()
+                .join("routelet.sock")
+                .to_string_lossy()
+                .into_owned(),
+            extra: extra.iter().map(|&word| word.to_owned()).collect(),
+            process: None,
+        };
+        for (name, objects) in files {
+            node.write(name, objects)?;
+        }
+        node.launch()?;
+        Ok(node)
+    }
+
+    /// Starts the agent again.
+    pub fn launch(&mut self) -> Result<()> {
+        let binary = binary()?;
+        let manifests = self.manifests.to_string_lossy().into_owned();
+        let mut argv = vec![binary.as_str(), "run", "--manifests", &manifests];
+        argv.extend(["--node", self.namespace.label(), "--control", &self.socket]);
+        argv.extend(self.extra.iter().map(String::as_str));
+        let process = self.namespace.spawn("routelet", &argv)?;
+        eventually(PATIENCE, "routelet answers", || {
+            process.check_alive()?;
+            self.ask(&["status"])
+        })?;
+        self.process = Some(process);
+        Ok(())
+    }
+
+    /// Writes a manifest, a list of objects, in one step.
+    pub fn write(&self, name: &str, objects: &Value) -> Result<()> {
+        let documents: Vec<String> = match objects {
+            Value::Array(all) => all.iter().map(ToString::to_string).collect(),
+            one => vec![one.to_string()],
+        };
+        self.write_text(name, &documents.join("\n---\n"))
+    }
+
+    /// Writes a file as it is, in one step.
+    pub fn write_text(&self, name: &str, text: &str) -> Result<()> {
+        let draft = self.manifests.join(format!(".{name}.new"));
+        std::fs::write(&draft, text)?;
+        std::fs::rename(&draft, self.manifests.join(format!("{name}.yaml")))?;
+        Ok(())
+    }
+
+    /// Removes a manifest.
+    pub fn remove(&self, name: &str) -> Result<()> {
+        Ok(std::fs::remove_file(
+            self.manifests.join(format!("{name}.yaml")),
+        )?)
+    }
+
+    /// The answer to a command of routelet.
+    pub fn ask(&self, words: &[&str]) -> Result<Value> {
+        let binary = binary()?;
+        let mut argv = vec![binary.as_str(), "-o", "json"];
+        argv.extend(words);
+        argv.extend(["--control", &self.socket]);
+        let text = self.namespace.run(&argv)?;
+        serde_json::from_str(&text).with_context(|| format!("JSON of routelet {words:?}: {text}"))
+    }
+
+    /// The log so far.
+    pub fn log(&self) -> String {
+        self.process
+            .as_ref()
+            .map(Process::log_text)
+            .unwrap_or_default()
+    }
+
+    /// Ends the agent by a signal and waits for its end.
+    pub fn end(&mut self, signal: Signal) -> Result<()> {
+        let Some(process) = self.process.take() else {
+            bail!("the agent does not run");
+        };
+        process.signal(signal)?;
+        process.wait(PATIENCE).map(drop)
+    }
+}
+
+/// The binary under test, as the library finds it.
+pub fn binary() -> Result<String> {
+    interop_tests::routelet_binary().map(|path| path.to_string_lossy().into_owned())
+}
+
+/// A Node object with InternalIPs and pod CIDRs.
+pub fn node_object(name: &str, addresses: &[&str], pod_cidrs: &[&str]) -> Value {
+    let addresses: Vec<Value> = addresses
+        .iter()
+        .map(|address| json!({"type": "InternalIP", "address": address}))
+        .collect();
+    json!({
+        "apiVersion": "v1", "kind": "Node", "metadata": {"name": name},
+        "spec": {"podCIDRs": pod_cidrs},
+        "status": {"addresses": addresses},
+    })
+}
+
+/// An object of our own kinds.
+pub fn object(kind: &str, name: &str, spec: &Value) -> Value {
+    json!({
+        "apiVersion": "routelet.dev/v1alpha1", "kind": kind,
+        "metadata": {"name": name}, "spec": spec,
+    })
+}
