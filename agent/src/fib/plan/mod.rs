@@ -2,7 +2,8 @@
 //!
 //! Both are known for every prefix. [`Plan::submit`] changes what is wanted (the latest wins, so memory is bounded by the
 //! number of prefixes), [`Plan::next_batch`] says what to do about the difference, [`Plan::refused`] takes back what the
-//! kernel did not do, [`Plan::event`] and [`Plan::resync`] correct what is believed of the kernel. No sockets, no clock.
+//! kernel did not do, [`Plan::route_event`], [`Plan::nexthop_event`] and [`Plan::link_event`] correct what is believed of
+//! the kernel, as a full listing does. No sockets, no clock.
 //!
 //! What always holds:
 //! - A batch is carried out before the next is asked for, so objects exist before groups, groups before routes, and each

@@ -191,7 +191,7 @@ fn notification(at: Instant, message: &Notification, direction: Direction) -> Se
         direction: Some(direction),
         code: Some(message.code.code),
         subcode: Some(message.code.subcode),
-        communication: message.communication().map(|text| text.to_string()),
+        communication: message.communication(),
         ..plain(
             at,
             Some(match direction {
