@@ -260,8 +260,11 @@ impl Backend for Agent {
         let (rib, waiting) = self
             .rib
             .look(move |rib| {
-                let _ = &names;
-                let waiting = Vec::new();
+                let waiting = rib
+                    .waiting_for()
+                    .into_iter()
+                    .map(|(peer, family)| format!("{} {family}", names.peer(peer)))
+                    .collect();
                 (rib_status(rib), waiting)
             })
             .await?;
@@ -283,7 +286,7 @@ impl Backend for Agent {
                     .map(|peer| {
                         Family::ALL.map(|family| RibCounts {
                             counts: rib.counts(peer, family),
-                            end_of_rib: (false, false),
+                            end_of_rib: rib.end_of_rib(peer, family),
                         })
                     })
                     .collect::<Vec<_>>()
@@ -460,7 +463,7 @@ impl Backend for Agent {
                 self.rib
                     .send(super::rib_thread::Command::SoftReset(found.id))
                     .await?;
-
+                handle.request_refresh();
                 Ok(())
             }
         }

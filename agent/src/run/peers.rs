@@ -173,7 +173,17 @@ impl Peers {
                 let own = of_range(&wanted, &name);
                 self.run(own, view, None).await?;
             }
-            self.note(id, wanted, RunState::Range, false);
+            let run = match password(wanted.password.as_ref()) {
+                Ok(_) => RunState::Range,
+                Err(reason) => {
+                    let before = known.as_ref().map(|peer| &peer.run);
+                    if !is_blocked_by(before, &reason) {
+                        warn!(peer = %wanted.name, %reason, "nobody is accepted from this range");
+                    }
+                    RunState::Blocked(reason)
+                }
+            };
+            self.note(id, wanted, run, false);
             return Ok(());
         }
         self.run(wanted, view, Some(id)).await
@@ -208,7 +218,7 @@ impl Peers {
             Ok(settings) => settings,
             Err(reason) => {
                 let before = known.as_ref().map(|peer| &peer.run);
-                if !matches!(before, Some(RunState::Blocked(said)) if *said == reason) {
+                if !is_blocked_by(before, &reason) {
                     warn!(peer = %wanted.name, %reason, "peer cannot be started");
                 }
                 // Fail closed: a session must not go on with a password that is not the configured one.
@@ -288,6 +298,7 @@ impl Peers {
             .as_ref()
             .is_some_and(|before| before.listen == wanted.listen);
         if same_sockets {
+            self.listener.set_ranges(wanted.ranges.clone());
             self.listening = Some(wanted);
             return Ok(());
         }
@@ -348,9 +359,18 @@ impl Peers {
         Ok(())
     }
 
-    /// Tries blocked peers again, and forgets dynamic peers that have been down for long.
+    /// Tries blocked peers again, reads password files again (they change without an event), and forgets dynamic peers
+    /// that have been down for long.
     pub(crate) async fn tick(&mut self, intent: &Intent, view: &KernelView) -> Result<(), Stopped> {
+        if let Some(listening) = &mut self.listening {
+            let ranges: Vec<ListenRange> = intent.peers.iter().filter_map(range).collect();
+            if listening.ranges != ranges {
+                self.listener.set_ranges(ranges.clone());
+                listening.ranges = ranges;
+            }
+        }
         for (name, peer) in peers(&self.table) {
+            let has_file = matches!(peer.intent.password, Some(PasswordSource::File(_)));
             match &peer.run {
                 RunState::Blocked(_) => {
                     if let Some(wanted) = intent.peers.iter().find(|wanted| wanted.name == name) {
@@ -362,7 +382,13 @@ impl Peers {
                     if status.state != State::Established && status.since.elapsed() > DYNAMIC_KEPT {
                         info!(peer = %name, "dynamic peer has not come back and is forgotten");
                         self.remove(&name, &peer, Cease::Deconfigured).await?;
+                    } else if has_file {
+                        self.run(peer.intent.as_ref().clone(), view, None).await?;
                     }
+                }
+                RunState::Running(_) if has_file => {
+                    let wanted = peer.intent.as_ref().clone();
+                    self.run(wanted, view, Some(peer.id)).await?;
                 }
                 RunState::Running(_) | RunState::Range => {}
             }
@@ -419,18 +445,19 @@ fn addresses(listen: Option<&ListenIntent>) -> Vec<SocketAddr> {
         .collect()
 }
 
+/// Whether this was said before.
+fn is_blocked_by(before: Option<&RunState>, reason: &str) -> bool {
+    matches!(before, Some(RunState::Blocked(said)) if said == reason)
+}
+
+/// What the listener is told of a range. One whose password cannot be had is left out: it fails closed, and [`Peers::put`]
+/// says so.
 fn range(peer: &PeerIntent) -> Option<ListenRange> {
     let PeerTarget::Range { net } = peer.target else {
         return None;
     };
-    match password(peer.password.as_ref()) {
-        Ok(password) => Some(ListenRange { net, password }),
-        // Fail closed: nobody is let in without the password.
-        Err(reason) => {
-            warn!(peer = %peer.name, %reason, "nobody is accepted from this range");
-            None
-        }
-    }
+    let password = password(peer.password.as_ref()).ok()?;
+    Some(ListenRange { net, password })
 }
 
 /// The intent of a peer out of a range: that of the range, under its own name, never dialled.

@@ -265,9 +265,7 @@ impl Owner {
                 self.rib.open_gate(now());
             }
             Command::ResendFib => self.rib.resend_fib(),
-            Command::SoftReset(peer) => {
-                let _ = peer;
-            }
+            Command::SoftReset(peer) => self.rib.soft_reset(peer),
             Command::Look(look) => look(&self.rib),
         }
     }

@@ -26,6 +26,25 @@ pub enum Down {
     AdministrativeStop(Stop),
 }
 
+/// The kinds of [`Down`], for counting. Each `Down` is of exactly one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DownClass {
+    /// We sent a NOTIFICATION about something that the peer did.
+    NotificationSent,
+    /// The peer sent a NOTIFICATION.
+    NotificationReceived,
+    /// The peer fell silent.
+    HoldTimerExpired,
+    /// The peer stopped reading.
+    SendHoldTimerExpired,
+    /// TCP failed, or the peer closed or replaced the connection without a word: it has restarted, or the path broke.
+    TransportFailed,
+    /// BFD found the path down.
+    BfdDown,
+    /// The owner wanted it: a command, or another configuration.
+    Administrative,
+}
+
 /// How the owner ends a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stop {
@@ -60,6 +79,19 @@ pub enum Cease {
 }
 
 impl Down {
+    /// Which kind it is.
+    pub const fn class(&self) -> DownClass {
+        match self {
+            Self::NotificationSent(_) => DownClass::NotificationSent,
+            Self::NotificationReceived(_) => DownClass::NotificationReceived,
+            Self::HoldTimerExpired(_) => DownClass::HoldTimerExpired,
+            Self::SendHoldTimerExpired(_) => DownClass::SendHoldTimerExpired,
+            Self::TransportFailed | Self::PeerRestarted => DownClass::TransportFailed,
+            Self::AdministrativeStop(Stop::Cease(Cease::BfdDown)) => DownClass::BfdDown,
+            Self::AdministrativeStop(_) => DownClass::Administrative,
+        }
+    }
+
     /// Whether the peer's routes are kept as stale for its restart time (RFC 4724 section 4.2, RFC 8538 section 4).
     ///
     /// A TCP connection that just ended retains. A NOTIFICATION, or a hold timer that expired, retains only where

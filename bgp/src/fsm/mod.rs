@@ -30,7 +30,7 @@ mod state;
 mod tests;
 
 pub use config::{Config, GracefulRestartConfig, RemoteAsn};
-pub use down::{Cease, Down, Stop};
+pub use down::{Cease, Down, DownClass, Stop};
 pub use io::{ConnectionId, Deadline, Input, Output, Outputs, Received, Timer};
 pub use negotiate::negotiate;
 pub use negotiated::Negotiated;

@@ -76,6 +76,14 @@ impl Peer {
             .min_by_key(|deadline| deadline.at)
     }
 
+    /// When the peer is dialled next; `None` while it is connected, being dialled, or passive.
+    pub fn next_attempt(&self) -> Option<Instant> {
+        let deadline = self.dialler.deadline();
+        deadline
+            .filter(|deadline| deadline.timer == Timer::Dial)
+            .map(|deadline| deadline.at)
+    }
+
     /// One step. `now` never goes back. What concerns a connection that is closed is ignored.
     pub fn handle(&mut self, now: Instant, input: Input<'_>, out: &mut Outputs) {
         match input {

@@ -1,5 +1,6 @@
 //! The owner's grip on a peer: commands in, status and counters out. Nothing here blocks or waits.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,8 +10,8 @@ use std::time::Instant;
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
 
-use super::{PeerKey, PeerSettings, SessionId};
-use crate::fsm::{Cease, Down, Negotiated, State, Stop};
+use super::{Outbox, PeerKey, PeerSettings, SessionId};
+use crate::fsm::{Cease, Down, DownClass, Negotiated, State, Stop};
 use crate::wire::{HEADER, MessageKind, Notification};
 
 /// A running peer. Dropping the handle stops the peer as [`Cease::Deconfigured`].
@@ -43,6 +44,12 @@ impl PeerHandle {
     pub fn reconfigure(&self, settings: PeerSettings) {
         self.control
             .change(|commands| commands.reconfigure = Some(settings));
+    }
+
+    /// Asks the peer for its routes again, in every negotiated family (RFC 2918). Nothing happens without a session, or
+    /// if the peer does not know ROUTE-REFRESH, which [`Negotiated::route_refresh`] says.
+    pub fn request_refresh(&self) {
+        self.control.change(|commands| commands.refresh = true);
     }
 
     /// Gives the peer a connection that the listener accepted from a range of addresses.
@@ -88,10 +95,14 @@ pub struct PeerStatus {
     pub state: State,
     /// Since when.
     pub since: Instant,
+    /// When the peer is dialled next, while it waits for that.
+    pub next_attempt: Option<Instant>,
     /// The session, while Established.
     pub session: Option<SessionStatus>,
     /// How many sessions were Established so far.
     pub sessions: u64,
+    /// How many of them fell, by the kind of reason.
+    pub downs: BTreeMap<DownClass, u64>,
     /// The latest end of a session, or failure of an attempt, and when.
     pub last_down: Option<(Instant, Down)>,
     /// Why the latest attempt to dial failed, and when.
@@ -115,6 +126,14 @@ pub struct SessionStatus {
     pub remote: SocketAddr,
     /// Whether we dialled.
     pub dialled: bool,
+    pub(super) outbox: Outbox,
+}
+
+impl SessionStatus {
+    /// Octets that wait to be written to the peer at this moment.
+    pub fn output_queue(&self) -> usize {
+        self.outbox.waiting()
+    }
 }
 
 /// Messages by kind, in both directions. Counts since the peer was spawned.
@@ -126,6 +145,8 @@ pub struct Counters {
     pub octets_received: u64,
     /// Octets written to sockets.
     pub octets_sent: u64,
+    /// UPDATEs with faults that were dealt with and did not end the session (RFC 7606).
+    pub updates_malformed: u64,
 }
 
 /// Every kind, in the order of the counters.
@@ -173,6 +194,7 @@ pub(super) struct LiveCounters {
     sent: [AtomicU64; KINDS.len()],
     octets_received: AtomicU64,
     octets_sent: AtomicU64,
+    updates_malformed: AtomicU64,
 }
 
 impl LiveCounters {
@@ -193,6 +215,10 @@ impl LiveCounters {
         }
     }
 
+    pub(super) fn malformed(&self) {
+        self.updates_malformed.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(super) fn wrote(&self, octets: usize) {
         self.octets_sent.fetch_add(octets as u64, Ordering::Relaxed);
     }
@@ -206,6 +232,7 @@ impl LiveCounters {
             sent: load(&self.sent),
             octets_received: self.octets_received.load(Ordering::Relaxed),
             octets_sent: self.octets_sent.load(Ordering::Relaxed),
+            updates_malformed: self.updates_malformed.load(Ordering::Relaxed),
         }
     }
 }
@@ -225,6 +252,7 @@ pub(super) struct Control {
 pub(super) struct Commands {
     pub(super) stop: Option<Stop>,
     pub(super) reset: Option<Cease>,
+    pub(super) refresh: bool,
     pub(super) reconfigure: Option<PeerSettings>,
     pub(super) accepted: Option<TcpStream>,
 }

@@ -183,6 +183,47 @@ impl Listener {
         &self.shared.local
     }
 
+    /// Goes over to other ranges; the sockets stay. Sessions are not touched: those of peers that no range lets in any
+    /// more are the owner's to stop. A range whose password the kernel does not take lets nobody in, and is logged.
+    pub fn set_ranges(&self, ranges: Vec<ListenRange>) {
+        // Before any key: what connects in between finds neither the old range nor the new one, and tries again.
+        let before = std::mem::take(&mut self.shared.lock().ranges);
+        for gone in &before {
+            let stays = ranges
+                .iter()
+                .any(|range| range.net == gone.net && range.password.is_some());
+            if gone.password.is_some() && !stays {
+                // Where the key of a peer's own address is the same one, that peer's `expect` has replaced it.
+                drop(self.set_range_key(gone.net, None));
+            }
+        }
+        let mut open = Vec::with_capacity(ranges.len());
+        for range in ranges {
+            let kept = before.contains(&range);
+            let result = match &range.password {
+                Some(password) if !kept => self.set_range_key(range.net, Some(password)),
+                _ => Ok(()),
+            };
+            match result {
+                Ok(()) => open.push(range),
+                Err(error) => warn!(
+                    range = %range.net, %error,
+                    "the listener cannot check this range's password; nobody is let in from it"
+                ),
+            }
+        }
+        self.shared.lock().ranges = open;
+    }
+
+    fn set_range_key(&self, net: IpNet, password: Option<&Password>) -> io::Result<()> {
+        for (socket, local) in self.shared.sockets.iter().zip(&self.shared.local) {
+            if local.is_ipv4() == matches!(net, IpNet::V4(_)) {
+                options::set_md5(socket.as_fd(), net, password)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Gives the peer's connections to `control` from now on. The one before with the same address gets none any more.
     pub(super) fn expect(&self, settings: &PeerSettings, control: &Arc<Control>) {
         self.set_keys(settings, settings.password.as_ref());

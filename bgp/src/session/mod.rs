@@ -19,6 +19,7 @@
 
 mod connect;
 mod event;
+mod faults;
 mod handle;
 mod handshake;
 mod listener;

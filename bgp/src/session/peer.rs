@@ -1,7 +1,6 @@
 //! A peer's task: owns the state machine, feeds it with what happens, and carries out what it says.
 
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,6 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout};
 use tracing::{Instrument, debug, info, info_span, trace};
 
+use super::faults::FaultLog;
 use super::handle::{Commands, Control};
 use super::handshake::{Handshake, readable};
 use super::outbox::Closing;
@@ -29,7 +29,8 @@ use crate::fsm::{
     Cease, ConnectionId, Down, Input, Negotiated, Output, Outputs, Peer, Received, State,
 };
 use crate::wire::{
-    Framer, HEADER, Message, MessageKind, Notification, PeerKind, UpdateCodec, WireError, keepalive,
+    Framer, HEADER, Message, MessageKind, Notification, PeerKind, RouteRefresh,
+    RouteRefreshSubtype, UpdateCodec, WireError, keepalive,
 };
 
 /// How long a stopped peer waits for its last words to be read, and for the owner to take its last events.
@@ -53,8 +54,10 @@ pub fn spawn(
     let (status, watched) = watch::channel(PeerStatus {
         state: State::Idle,
         since: stamp::now(),
+        next_attempt: None,
         session: None,
         sessions: 0,
+        downs: Default::default(),
         last_down: None,
         last_connect_error: None,
         last_sent: None,
@@ -196,6 +199,9 @@ impl Task {
         if let Some(cause) = commands.reset {
             self.step(Input::Reset(cause));
         }
+        if commands.refresh {
+            self.request_refresh();
+        }
         if let Some(stream) = commands.accepted {
             match options::came_from_near(&stream, &self.settings) {
                 Ok(true) => {
@@ -209,6 +215,27 @@ impl Task {
             }
         }
         false
+    }
+
+    /// Asks for the routes of all negotiated families. In front of what waits: the answer takes long enough.
+    fn request_refresh(&self) {
+        let status = self.status.borrow();
+        let (Some(session), Some(up)) = (&self.session, &status.session) else {
+            debug!("no session to be refreshed");
+            return;
+        };
+        if !up.negotiated.route_refresh {
+            info!("the peer does not know ROUTE-REFRESH and is not asked for its routes");
+            return;
+        }
+        for &family in &up.negotiated.families {
+            debug!(%family, "asking for the peer's routes again");
+            let request = RouteRefresh {
+                family,
+                subtype: RouteRefreshSubtype::Request,
+            };
+            session.outbox.send_urgent(request.encode());
+        }
     }
 
     fn reconfigure(&mut self, settings: PeerSettings) {
@@ -354,7 +381,9 @@ impl Task {
             self.carry_out(outputs);
         }
         let state = self.machine.state();
+        let next_attempt = self.machine.next_attempt();
         self.status.send_if_modified(|status| {
+            status.next_attempt = next_attempt;
             let changed = status.state != state;
             if changed {
                 debug!(from = %status.state, to = %state, "state");
@@ -454,6 +483,7 @@ impl Task {
         }
         self.status.send_modify(|status| {
             status.session = None;
+            *status.downs.entry(reason.class()).or_default() += 1;
             status.last_down = Some((stamp::now(), reason));
         });
     }
@@ -498,6 +528,7 @@ impl Task {
             buffer: handshake.buffer,
             framer,
             codec: negotiated.update_codec(),
+            faults: FaultLog::new(remote),
             peer: self.control.key,
             session,
             events: self.events.clone(),
@@ -519,23 +550,12 @@ impl Task {
         self.tasks.spawn(writer.run().in_current_span());
         self.session = Some(Session {
             id,
-            outbox,
+            outbox: outbox.clone(),
             stamps,
             reports,
             down,
             socket,
         });
-        self.note_session(session, negotiated, local, remote, dialled);
-    }
-
-    fn note_session(
-        &self,
-        session: SessionId,
-        negotiated: Arc<Negotiated>,
-        local: SocketAddr,
-        remote: SocketAddr,
-        dialled: bool,
-    ) {
         self.status.send_modify(|status| {
             status.sessions += 1;
             status.session = Some(SessionStatus {
@@ -544,6 +564,7 @@ impl Task {
                 local,
                 remote,
                 dialled,
+                outbox,
             });
         });
     }

@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
+use super::faults::FaultLog;
 use super::handle::Control;
 use super::stamp::Stamps;
 use super::{Event, Outbox, PeerKey, SessionId};
@@ -53,6 +54,7 @@ pub(super) struct Reader<R> {
     pub(super) buffer: BytesMut,
     pub(super) framer: Framer,
     pub(super) codec: UpdateCodec,
+    pub(super) faults: FaultLog,
     pub(super) peer: PeerKey,
     pub(super) session: SessionId,
     pub(super) events: mpsc::Sender<Event>,
@@ -160,6 +162,9 @@ impl<R: AsyncRead + Unpin> Reader<R> {
                 MessageKind::Keepalive => {}
                 MessageKind::Update => {
                     let update = decode_update(&frame.body, &self.codec);
+                    if !update.faults.is_empty() {
+                        self.faults.note(&update, &self.control.counters);
+                    }
                     if let Some(answer) = update.reset() {
                         self.deliver_updates(batch).await?;
                         return Ok(Some(Report::Malformed(answer)));

@@ -71,7 +71,10 @@ pub(crate) fn peer(view: &PeerView, intent: &Intent, rib: [RibCounts; 2]) -> Pee
             RunState::Running(_) | RunState::Range => None,
         },
         passive: protocol.passive,
-        next_attempt_seconds: None,
+        next_attempt_seconds: status
+            .as_ref()
+            .and_then(|status| status.next_attempt)
+            .map(|at| at.saturating_duration_since(Instant::now()).as_secs()),
         router_id: negotiated.map(|negotiated| negotiated.peer_id),
         host: negotiated.and_then(|negotiated| negotiated.peer_host.clone()),
         local_address: session.map(|session| session.local),
@@ -89,9 +92,9 @@ pub(crate) fn peer(view: &PeerView, intent: &Intent, rib: [RibCounts; 2]) -> Pee
                 negotiated: negotiated.is_some_and(|n| n.families.contains(&family)),
                 received: rib.counts.received.into(),
                 accepted: rib.counts.accepted.into(),
-                best: 0,
+                best: rib.counts.selected.into(),
                 advertised: rib.counts.advertised.into(),
-                stale: 0,
+                stale: rib.counts.stale.into(),
                 max_prefixes: wanted.config.max_prefixes,
                 end_of_rib_received: rib.end_of_rib.0,
                 end_of_rib_sent: rib.end_of_rib.1,
@@ -99,8 +102,8 @@ pub(crate) fn peer(view: &PeerView, intent: &Intent, rib: [RibCounts; 2]) -> Pee
             .collect(),
         messages_sent: messages(|kind| counters.sent(kind)),
         messages_received: messages(|kind| counters.received(kind)),
-        updates_malformed: 0,
-        output_queue_bytes: 0,
+        updates_malformed: counters.updates_malformed,
+        output_queue_bytes: session.map_or(0, |session| session.output_queue() as u64),
         established_count: status.as_ref().map_or(0, |s| s.sessions),
         downs: status.as_ref().map_or_else(Vec::new, downs),
         last_down: status
@@ -118,7 +121,7 @@ pub(crate) fn peer(view: &PeerView, intent: &Intent, rib: [RibCounts; 2]) -> Pee
         last_connect_error: status
             .as_ref()
             .and_then(|s| s.last_connect_error.as_ref())
-            .map(|(at, text)| plain(*at, None, text.to_string())),
+            .map(|(at, error)| plain(*at, None, error.to_string())),
         graceful_restart: negotiated.and_then(graceful_restart),
         bfd: None,
         import: policies(&wanted.config.import),
@@ -171,9 +174,26 @@ fn messages(count: impl Fn(MessageKind) -> u64) -> MessageCounts {
     }
 }
 
-fn downs(_status: &PeerStatus) -> Vec<DownCount> {
-    Vec::new()
+fn downs(status: &PeerStatus) -> Vec<DownCount> {
+    let count = |(class, count): (&bgp::fsm::DownClass, &u64)| DownCount {
+        class: class_of(*class),
+        count: *count,
+    };
+    status.downs.iter().map(count).collect()
 }
+
+const fn class_of(class: bgp::fsm::DownClass) -> DownClass {
+    match class {
+        bgp::fsm::DownClass::NotificationSent => DownClass::NotificationSent,
+        bgp::fsm::DownClass::NotificationReceived => DownClass::NotificationReceived,
+        bgp::fsm::DownClass::HoldTimerExpired => DownClass::HoldTimerExpired,
+        bgp::fsm::DownClass::SendHoldTimerExpired => DownClass::SendHoldTimerExpired,
+        bgp::fsm::DownClass::TransportFailed => DownClass::TransportFailed,
+        bgp::fsm::DownClass::BfdDown => DownClass::BfdDown,
+        bgp::fsm::DownClass::Administrative => DownClass::Administrative,
+    }
+}
+
 fn plain(at: Instant, class: Option<DownClass>, text: String) -> SessionError {
     SessionError {
         ago_seconds: seconds_since(at),
@@ -212,7 +232,7 @@ fn down(at: Instant, reason: &Down) -> SessionError {
         | Down::TransportFailed
         | Down::PeerRestarted
         | Down::AdministrativeStop(_) => {
-            plain(at, Some(DownClass::TransportFailed), reason.to_string())
+            plain(at, Some(class_of(reason.class())), reason.to_string())
         }
     }
 }

@@ -195,5 +195,5 @@ pub(crate) fn suppressed(reason: Suppressed, peer: PeerId, names: &Names) -> Rea
         Suppressed::Policy(rule) => format!("rejected by {}", names.rule(Some(peer), rule, false)),
         other => other.to_string(),
     };
-    Reason::new("suppressed", text)
+    Reason::new(reason.code(), text)
 }

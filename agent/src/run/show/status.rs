@@ -25,10 +25,7 @@ pub(crate) fn rib_status(rib: &Rib) -> RibStatus {
         families: Family::ALL
             .into_iter()
             .map(|family| {
-                let totals = {
-                    let _ = rib;
-                    Totals::default()
-                };
+                let totals = rib.totals(family);
                 FamilyCounts {
                     family: family.into(),
                     prefixes: totals.prefixes,
@@ -39,7 +36,7 @@ pub(crate) fn rib_status(rib: &Rib) -> RibStatus {
                 }
             })
             .collect(),
-        attribute_sets: 0,
+        attribute_sets: rib.attribute_sets(),
     }
 }
 
@@ -77,7 +74,11 @@ pub(crate) fn status(
         }],
         convergence: Convergence {
             converged: shared.has_converged(),
-            waiting_for: waiting,
+            waiting_for: if shared.has_converged() {
+                Vec::new()
+            } else {
+                waiting
+            },
             deadline_seconds: None,
         },
         readiness: None,
@@ -153,13 +154,4 @@ fn manifest(problem: &manifests::Problem) -> Problem {
         field: (!problem.path.is_empty()).then(|| problem.path.clone()),
         message: format!("{}{kept}", problem.reason),
     }
-}
-
-#[derive(Default)]
-struct Totals {
-    prefixes: u64,
-    paths: u64,
-    rejected: u64,
-    stale: u64,
-    originated: u64,
 }

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use tokio::io::AsyncReadExt;
+use tokio::sync::mpsc;
+
 use super::harness::{Speaker, pair, soon};
-use crate::fsm::{Cease, Down, GracefulRestartConfig, RemoteAsn, State, Stop};
-use crate::session::{Event, ListenRange, Listener, PeerKey, spawn};
+use crate::fsm::{Cease, Down, DownClass, GracefulRestartConfig, RemoteAsn, State, Stop};
+use crate::session::{Candidate, Event, ListenRange, Listener, PeerKey, spawn};
 use crate::types::{Asn, Family};
 use crate::wire::{MessageKind, NotificationCode};
 
@@ -135,7 +138,7 @@ async fn a_wrong_as_is_refused_with_bad_peer_as() {
 async fn a_connection_from_a_range_is_offered_to_the_owner() {
     let mut a = Speaker::new(27, 64);
     let mut b = Speaker::new(28, 64);
-    let (candidates_in, mut candidates) = tokio::sync::mpsc::channel(4);
+    let (candidates_in, mut candidates) = mpsc::channel(4);
     let range = ListenRange {
         net: "127.0.0.0/27".parse().unwrap(),
         password: None,
@@ -189,4 +192,102 @@ async fn events_stay_in_order_while_the_owner_reads_none_of_them() {
         other => panic!("unexpected {other:?}"),
     }
     assert_eq!(b.up().await.session, third.session);
+}
+
+#[tokio::test]
+async fn ends_are_counted_by_their_kind_on_both_sides() {
+    let (mut a, a_handle, _, mut b, b_handle, _) = pair(64).await;
+    a_handle.reset(Cease::Reset(String::new()));
+    a.down().await;
+    b.down().await;
+    a.up().await;
+    b.up().await;
+    a_handle.reset(Cease::BfdDown);
+    a.down().await;
+    b.down().await;
+    a.up().await;
+    b.up().await;
+    b_handle.stop(Stop::Silent);
+    a.down().await;
+    let expected = [
+        (DownClass::TransportFailed, 1),
+        (DownClass::BfdDown, 1),
+        (DownClass::Administrative, 1),
+    ];
+    assert_eq!(a_handle.status().downs, expected.into());
+    let downs = b_handle.status().downs;
+    assert_eq!(downs.get(&DownClass::NotificationReceived), Some(&2));
+}
+
+#[tokio::test]
+async fn a_peer_that_waits_says_when_it_dials_next() {
+    let (a, b) = (Speaker::new(33, 64), Speaker::new(34, 64));
+    // Nobody is expected there: the dialler is refused.
+    let handle = a.peer(a.settings(&b));
+    let mut watch = handle.watch();
+    let refused = watch.wait_for(|status| status.last_down.is_some());
+    let at = soon("refused", refused).await.unwrap().next_attempt;
+    assert!(at.is_some_and(|at| at > std::time::Instant::now() - Duration::from_secs(1)));
+}
+
+/// Whether a connection from 127.0.0.`host` is taken for a candidate (else it is refused with a NOTIFICATION).
+async fn is_candidate(
+    host: u8,
+    listener: &Listener,
+    candidates: &mut mpsc::Receiver<Candidate>,
+) -> bool {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, host], 0).into()).unwrap();
+    let address = listener.local_addresses()[0];
+    let mut stream = soon("connected", socket.connect(address)).await.unwrap();
+    let mut octet = [0];
+    tokio::select! {
+        candidate = candidates.recv() => {
+            let candidate = candidate.unwrap();
+            assert_eq!(candidate.remote.ip(), std::net::Ipv4Addr::new(127, 0, 0, host));
+            true
+        }
+        _ = stream.read(&mut octet) => false,
+    }
+}
+
+#[tokio::test]
+async fn ranges_change_under_a_listener_and_its_sessions_stay() {
+    let range = |text: &str, password: Option<&str>| ListenRange {
+        net: text.parse().unwrap(),
+        password: password.map(|text| text.parse().unwrap()),
+    };
+    let (mut a, mut b) = (Speaker::new(35, 64), Speaker::new(36, 64));
+    let (candidates_in, mut candidates) = mpsc::channel(4);
+    a.listener = Listener::bind(
+        &["127.0.0.35:0".parse().unwrap()],
+        vec![range("127.0.0.100/31", None)],
+        candidates_in,
+    )
+    .unwrap();
+    let a_handle = a.passive(&b);
+    let _b_handle = b.peer(b.settings(&a));
+    a.up().await;
+    b.up().await;
+    let listener = a.listener.clone();
+    assert!(is_candidate(100, &listener, &mut candidates).await);
+    assert!(!is_candidate(102, &listener, &mut candidates).await);
+
+    listener.set_ranges(vec![range("127.0.0.102/31", None)]);
+    assert!(!is_candidate(100, &listener, &mut candidates).await);
+    assert!(is_candidate(102, &listener, &mut candidates).await);
+
+    // With a password, what is not signed does not even connect; without it again, it does.
+    listener.set_ranges(vec![
+        range("127.0.0.100/31", None),
+        range("127.0.0.102/31", Some("secret")),
+    ]);
+    assert!(is_candidate(101, &listener, &mut candidates).await);
+    let unsigned = is_candidate(103, &listener, &mut candidates);
+    let attempt = tokio::time::timeout(Duration::from_millis(300), unsigned).await;
+    assert!(attempt.is_err(), "connected without the password");
+    listener.set_ranges(vec![range("127.0.0.102/31", None)]);
+    assert!(is_candidate(103, &listener, &mut candidates).await);
+    assert_eq!(a_handle.status().sessions, 1);
+    assert_eq!(a_handle.status().state, State::Established);
 }

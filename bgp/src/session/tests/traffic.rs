@@ -7,7 +7,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::harness::{pair, soon};
 use crate::fsm::{Cease, Stop};
 use crate::session::{Event, Full};
-use crate::wire::MessageKind;
+use crate::wire::{MessageKind, Outcome, RouteRefreshSubtype, Update};
 
 /// An UPDATE that withdraws one /32, whose address is the number: enough to see order and loss.
 fn numbered(number: u32) -> Bytes {
@@ -22,7 +22,7 @@ fn numbered(number: u32) -> Bytes {
     out.freeze()
 }
 
-fn number(update: &crate::wire::Update) -> u32 {
+fn number(update: &Update) -> u32 {
     match &update.unreach[0] {
         crate::types::NlriList::Ipv4(nlri) => nlri[0].prefix.addr().to_bits(),
         other => panic!("unexpected {other:?}"),
@@ -147,4 +147,46 @@ async fn a_notification_overtakes_what_waits_for_a_slow_peer() {
         heard < number,
         "what waited in the outbox is not sent after the end"
     );
+}
+
+#[tokio::test]
+async fn rfc_2918_a_refresh_is_asked_for_in_every_negotiated_family() {
+    let (_a, a_handle, _, mut b, _b_handle, b_up) = pair(64).await;
+    a_handle.request_refresh();
+    let mut asked = Vec::new();
+    while asked.len() < 2 {
+        match b.event("RouteRefresh").await {
+            Event::RouteRefresh { refresh, .. } => {
+                assert_eq!(refresh.subtype, RouteRefreshSubtype::Request);
+                asked.push(refresh.family);
+            }
+            other => panic!("unexpected {other:?}"),
+        }
+    }
+    assert_eq!(asked, b_up.negotiated.families);
+    assert_eq!(a_handle.counters().sent(MessageKind::RouteRefresh), 2);
+}
+
+#[tokio::test]
+async fn rfc_7606_faulty_updates_are_counted_and_the_session_goes_on() {
+    let (_a, _a_handle, a_up, mut b, b_handle, _) = pair(64).await;
+    let mut faulty = BytesMut::new();
+    // 10.0.0.0/8 with an ORIGIN of two octets, and nothing else.
+    faulty.put_bytes(0xff, 16);
+    faulty.put_u16(19 + 4 + 5 + 2);
+    faulty.put_u8(2);
+    faulty.put_slice(&[0, 0, 0, 5, 0x40, 1, 2, 0, 0, 8, 10]);
+    let faulty = faulty.freeze();
+    a_up.outbox
+        .try_send(&[faulty.clone(), numbered(1), faulty])
+        .unwrap();
+    let mut heard = Vec::new();
+    while heard.len() < 3 {
+        heard.extend(b.updates().await);
+    }
+    let outcomes: Vec<_> = heard.iter().map(Update::outcome).collect();
+    let withdrawn = Some(Outcome::TreatAsWithdraw);
+    assert_eq!(outcomes, [withdrawn, None, withdrawn]);
+    assert_eq!(b_handle.counters().updates_malformed, 2);
+    assert_eq!(b_handle.status().downs.len(), 0);
 }
