@@ -11,7 +11,7 @@ use super::{
     Cease, Config, ConnectionId, Deadline, Down, Input, Negotiated, Output, Outputs, Received,
     State, Stop, Timer,
 };
-use crate::wire::{Notification, NotificationCode, Open};
+use crate::wire::{MessageKind, Notification, NotificationCode, Open};
 
 /// The state machine of one peer.
 ///
@@ -260,8 +260,12 @@ impl Peer {
             Received::Open(remote) => return self.opened(now, id, remote, out),
             Received::Notification(message) => Down::NotificationReceived(message.clone()),
             Received::Malformed(answer) => Down::NotificationSent(answer.clone()),
-            Received::Keepalive | Received::Update | Received::RouteRefresh => {
-                Down::NotificationSent(notification(NotificationCode::FSM_OPEN_SENT))
+            Received::Keepalive => {
+                unexpected(NotificationCode::FSM_OPEN_SENT, MessageKind::Keepalive)
+            }
+            Received::Update => unexpected(NotificationCode::FSM_OPEN_SENT, MessageKind::Update),
+            Received::RouteRefresh => {
+                unexpected(NotificationCode::FSM_OPEN_SENT, MessageKind::RouteRefresh)
             }
         };
         self.tear_down(now, id, reason, out);
@@ -278,9 +282,12 @@ impl Peer {
             Received::Keepalive => return self.established(now, id, out),
             Received::Notification(message) => Down::NotificationReceived(message.clone()),
             Received::Malformed(answer) => Down::NotificationSent(answer.clone()),
-            Received::Open(_) | Received::Update | Received::RouteRefresh => {
-                Down::NotificationSent(notification(NotificationCode::FSM_OPEN_CONFIRM))
-            }
+            Received::Open(_) => unexpected(NotificationCode::FSM_OPEN_CONFIRM, MessageKind::Open),
+            Received::Update => unexpected(NotificationCode::FSM_OPEN_CONFIRM, MessageKind::Update),
+            Received::RouteRefresh => unexpected(
+                NotificationCode::FSM_OPEN_CONFIRM,
+                MessageKind::RouteRefresh,
+            ),
         };
         self.tear_down(now, id, reason, out);
     }
@@ -298,9 +305,7 @@ impl Peer {
             }
             Received::Notification(message) => Down::NotificationReceived(message.clone()),
             Received::Malformed(answer) => Down::NotificationSent(answer.clone()),
-            Received::Open(_) => {
-                Down::NotificationSent(notification(NotificationCode::FSM_ESTABLISHED))
-            }
+            Received::Open(_) => unexpected(NotificationCode::FSM_ESTABLISHED, MessageKind::Open),
         };
         self.tear_down(now, id, reason, out);
     }
@@ -554,6 +559,11 @@ impl Down {
 
 fn notification(code: NotificationCode) -> Notification {
     Notification::new(code)
+}
+
+/// RFC 6608 section 4: the data is the type of the message that has no place in the state.
+fn unexpected(code: NotificationCode, kind: MessageKind) -> Down {
+    Down::NotificationSent(Notification::with_data(code, vec![kind.octet()]))
 }
 
 fn collision() -> Down {

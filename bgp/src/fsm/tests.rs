@@ -154,7 +154,7 @@ fn rfc_4724_3_only_the_first_opens_after_a_start_say_restarting() {
 }
 
 #[test]
-fn rfc_6608_a_message_out_of_place_names_the_state() {
+fn rfc_6608_a_message_out_of_place_is_answered_with_the_state_and_its_type() {
     let now = Instant::now();
     let mut peer = Peer::new(config(1, 1), None);
     let mut out = Outputs::new();
@@ -176,18 +176,32 @@ fn rfc_6608_a_message_out_of_place_names_the_state() {
         }
         peer.handle(now, Input::Received(id, last), &mut out);
         out.iter().find_map(|output| match output {
-            Output::Close(_, Some(message)) => Some(message.code),
+            Output::Close(_, Some(message)) => Some(message.clone()),
             _ => None,
         })
     };
-    assert_eq!(told(&[], Received::Keepalive), Some(Code::FSM_OPEN_SENT));
-    assert_eq!(
-        told(&[Received::Open(&remote)], Received::Update),
-        Some(Code::FSM_OPEN_CONFIRM)
-    );
+    // The data is the type of the message.
+    let answer = |code, kind: u8| Some(Notification::with_data(code, vec![kind]));
+    for (message, kind) in [
+        (Received::Keepalive, 4),
+        (Received::Update, 2),
+        (Received::RouteRefresh, 5),
+    ] {
+        assert_eq!(told(&[], message), answer(Code::FSM_OPEN_SENT, kind));
+    }
+    for (message, kind) in [
+        (Received::Open(&remote), 1),
+        (Received::Update, 2),
+        (Received::RouteRefresh, 5),
+    ] {
+        assert_eq!(
+            told(&[Received::Open(&remote)], message),
+            answer(Code::FSM_OPEN_CONFIRM, kind)
+        );
+    }
     let established = [Received::Open(&remote), Received::Keepalive];
     assert_eq!(
         told(&established, Received::Open(&remote)),
-        Some(Code::FSM_ESTABLISHED)
+        answer(Code::FSM_ESTABLISHED, 1)
     );
 }

@@ -18,8 +18,8 @@ use super::stamp::Stamps;
 use super::{Event, Outbox, PeerKey, SessionId};
 use crate::fsm::Down;
 use crate::wire::{
-    Frame, Framer, HEADER, Message, MessageKind, Notification, Open, RouteRefresh,
-    RouteRefreshSubtype, Update, UpdateCodec, decode_update,
+    Frame, Framer, HEADER, Message, MessageKind, Notification, NotificationCode, Open,
+    RouteRefresh, RouteRefreshSubtype, Update, UpdateCodec, decode_update,
 };
 
 /// Octets of UPDATEs in one event: enough to make the channel's cost vanish, little enough that a few hundred events
@@ -257,6 +257,12 @@ fn last_message(frame: &Frame, codec: &UpdateCodec) -> Report {
         Ok(Message::Notification(message)) => Report::Notification(message),
         Ok(Message::Open(open)) => Report::Open(open),
         Err(_) if frame.kind == MessageKind::Notification => Report::Closed,
+        // RFC 4271 section 8.2.2, Established, event 22: whatever is wrong with it, it has no place here (RFC 6608).
+        Err(_) if frame.kind == MessageKind::Open => {
+            let data = vec![MessageKind::Open.octet()];
+            let code = NotificationCode::FSM_ESTABLISHED;
+            Report::Malformed(Notification::with_data(code, data))
+        }
         Err(error) => Report::Malformed(error.notification),
         Ok(Message::Update(_) | Message::Keepalive | Message::RouteRefresh(_)) => Report::Closed,
     }
