@@ -332,6 +332,15 @@ impl Subject {
         })
     }
 
+    /// The answer to a command of `routelet`, as JSON: for questions that only our own kind can answer.
+    ///
+    /// # Errors
+    /// The subject is of another kind, or the command fails.
+    pub fn query(&self, words: &[&str]) -> Result<serde_json::Value> {
+        ensure!(self.kind == Kind::Routelet, "{self} is no routelet");
+        routelet::ask(&self.host, words)
+    }
+
     /// Runs a command where the subject runs (in its container, if it has one) and returns its standard output: for
     /// questions that only one kind can answer.
     ///

@@ -103,7 +103,7 @@ impl Daemon for Routelet {
     }
 }
 
-fn ask<T: DeserializeOwned>(host: &Host, question: &[&str]) -> Result<T> {
+pub(super) fn ask<T: DeserializeOwned>(host: &Host, question: &[&str]) -> Result<T> {
     let (binary, socket) = (binary()?, host.path("control.sock"));
     let program = binary.to_string_lossy();
     let mut argv = vec![&*program, "-o", "json"];

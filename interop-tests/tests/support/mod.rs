@@ -6,7 +6,9 @@
     reason = "each test binary uses another part"
 )]
 
+pub mod bad_input;
 pub mod node;
+pub mod updates;
 
 use std::time::Duration;
 

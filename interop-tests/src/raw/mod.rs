@@ -1,7 +1,10 @@
 //! A BGP speaker made of bytes, for input that no daemon would send: it opens a TCP session from inside a namespace,
 //! can complete a handshake with chosen capabilities, sends whatever it is given, and reads whole messages.
 //!
-//! It knows only the header of a message (RFC 4271 4.1) and shares no code with the subject.
+//! It knows only the header of a message (RFC 4271 4.1) and shares no code with the subject. How messages are made of
+//! octets, right and wrong ones, is in [`encode`].
+
+pub mod encode;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
@@ -9,7 +12,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use socket2::{Domain, Protocol, Socket, Type};
+
 use crate::netns::Namespace;
+pub use encode::{message, open};
 
 /// How long a connection, or a message of the handshake, may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -24,6 +30,9 @@ pub const UPDATE: u8 = 2;
 pub const NOTIFICATION: u8 = 3;
 /// See [`OPEN`].
 pub const KEEPALIVE: u8 = 4;
+
+/// See [`OPEN`].
+pub const ROUTE_REFRESH: u8 = 5;
 
 /// The capabilities of both unicast families (RFC 4760 section 8), for [`RawPeer::handshake`].
 pub const BOTH_FAMILIES: [u8; 12] = [1, 4, 0, 1, 0, 1, 1, 4, 0, 2, 0, 1];
@@ -42,10 +51,21 @@ pub struct Message {
 pub enum Received {
     /// A message.
     Message(Message),
-    /// The other side closed the connection.
+    /// The other side closed the connection, or reset it.
     Closed,
     /// Nothing whole.
     Nothing,
+}
+
+/// How a connection ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// By a NOTIFICATION: error code, subcode, data.
+    Notification(u8, u8, Vec<u8>),
+    /// Without one: closed or reset.
+    Closed,
+    /// Not at all.
+    Open,
 }
 
 /// The connection.
@@ -60,12 +80,39 @@ impl RawPeer {
     /// # Errors
     /// No connection within 10 s.
     pub fn connect(namespace: &Namespace, address: &str) -> Result<Self> {
+        Self::dial(namespace, None, address)
+    }
+
+    /// As [`RawPeer::connect`], from one of several addresses of the namespace.
+    ///
+    /// # Errors
+    /// As [`RawPeer::connect`]; or the namespace has no such address.
+    pub fn connect_from(namespace: &Namespace, source: &str, address: &str) -> Result<Self> {
+        let source: IpAddr = source.parse().context("an address to connect from")?;
+        Self::dial(namespace, Some(source), address)
+    }
+
+    fn dial(namespace: &Namespace, source: Option<IpAddr>, address: &str) -> Result<Self> {
         let ip: IpAddr = address.parse().context("an address to connect to")?;
         let target = SocketAddr::from((ip, PORT));
+        let connect = || -> std::io::Result<TcpStream> {
+            let socket = Socket::new(
+                Domain::for_address(target),
+                Type::STREAM,
+                Some(Protocol::TCP),
+            )?;
+            if let Some(source) = source {
+                socket.bind(&SocketAddr::from((source, 0)).into())?;
+            }
+            socket.connect_timeout(&target.into(), PATIENCE)?;
+            Ok(socket.into())
+        };
         let stream = namespace
-            .enter(|| TcpStream::connect_timeout(&target, PATIENCE))?
+            .enter(connect)?
             .with_context(|| format!("{target} from {}", namespace.label()))?;
         stream.set_nodelay(true)?;
+        // So that a subject that reads nothing fails the test instead of holding it.
+        stream.set_write_timeout(Some(PATIENCE))?;
         Ok(Self { stream })
     }
 
@@ -139,7 +186,35 @@ impl RawPeer {
         }
     }
 
-    fn expect(&mut self, kind: u8) -> Result<Message> {
+    /// How the other side ends the connection; messages other than NOTIFICATIONs are passed over.
+    ///
+    /// # Errors
+    /// Something comes that is no message, or a NOTIFICATION without code and subcode.
+    pub fn ending(&mut self, deadline: Duration) -> Result<Ending> {
+        let until = Instant::now() + deadline;
+        let mut last = None;
+        loop {
+            match self.receive(until.saturating_duration_since(Instant::now()))? {
+                Received::Message(message) if message.kind == NOTIFICATION => {
+                    let (code, data) = message
+                        .body
+                        .split_at_checked(2)
+                        .context("a NOTIFICATION without code and subcode")?;
+                    last = Some(Ending::Notification(code[0], code[1], data.to_vec()));
+                }
+                Received::Message(_) => {}
+                Received::Closed => return Ok(last.unwrap_or(Ending::Closed)),
+                // What was said counts, also where the other side leaves it to us to close.
+                Received::Nothing => return Ok(last.unwrap_or(Ending::Open)),
+            }
+        }
+    }
+
+    /// The next message, which must be of this kind.
+    ///
+    /// # Errors
+    /// Another message comes, none comes within 10 s, or the connection ends.
+    pub fn expect(&mut self, kind: u8) -> Result<Message> {
         match self.receive(PATIENCE)? {
             Received::Message(message) if message.kind == kind => Ok(message),
             other => bail!("message type {kind} expected, got {other:?}"),
@@ -176,35 +251,4 @@ impl RawPeer {
         }
         Ok(Some(octets))
     }
-}
-
-/// A message with a right header.
-pub fn message(kind: u8, body: &[u8]) -> Vec<u8> {
-    // Longer than the field can say is cut off there: such messages are made by hand.
-    let length = u16::try_from(19 + body.len()).unwrap_or(u16::MAX);
-    let mut octets = vec![0xff; 16];
-    octets.extend(length.to_be_bytes());
-    octets.push(kind);
-    octets.extend(body);
-    octets
-}
-
-/// The body of an OPEN with one parameter of capabilities, the four-octet AS number among them (RFC 6793).
-///
-/// # Errors
-/// The capabilities have more than 247 octets.
-pub fn open(asn: u32, router_id: Ipv4Addr, hold_time: u16, capabilities: &[u8]) -> Result<Vec<u8>> {
-    let mut all = vec![65, 4];
-    all.extend(asn.to_be_bytes());
-    all.extend(capabilities);
-    let length = u8::try_from(all.len()).ok().filter(|length| *length <= 253);
-    let length = length.context("too many capabilities for one parameter")?;
-    let two_octets = u16::try_from(asn).unwrap_or(23456);
-    let mut body = vec![4];
-    body.extend(two_octets.to_be_bytes());
-    body.extend(hold_time.to_be_bytes());
-    body.extend(router_id.octets());
-    body.extend([length + 2, 2, length]);
-    body.extend(all);
-    Ok(body)
 }
