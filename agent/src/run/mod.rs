@@ -162,6 +162,8 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
             Ok(()) = view.changed() => {
                 runtime.view().await?;
                 runtime.recompute().await?;
+                // A peer may have waited for this interface.
+                runtime.tick().await?;
             }
             Some(event) = rib_events.recv() => runtime.rib_event(event),
             Some(candidate) = connecting.recv() => runtime.candidate(candidate).await?,

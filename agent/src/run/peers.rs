@@ -490,6 +490,14 @@ fn scope_name(remote: SocketAddr, view: &KernelView) -> Option<String> {
 /// What the session driver needs, or why it cannot be had.
 fn settings(wanted: &PeerIntent, view: &KernelView) -> Result<PeerSettings, String> {
     let password = password(wanted.password.as_ref())?;
+    let ifindex = |name: &str| {
+        view.ifindex(name).ok_or_else(|| {
+            format!("interface {name} does not exist on this node: check its name, or wait for it")
+        })
+    };
+    if let Some(device) = &wanted.device {
+        ifindex(device)?;
+    }
     match &wanted.target {
         PeerTarget::Address {
             address,
@@ -498,14 +506,7 @@ fn settings(wanted: &PeerIntent, view: &KernelView) -> Result<PeerSettings, Stri
         PeerTarget::Address {
             address,
             interface: Some(name),
-        } => {
-            let ifindex = view.ifindex(name).ok_or_else(|| {
-                format!(
-                    "interface {name} does not exist on this node: check its name, or wait for it"
-                )
-            })?;
-            Ok(wanted.settings(*address, Some(Scope(ifindex)), password))
-        }
+        } => Ok(wanted.settings(*address, Some(Scope(ifindex(name)?)), password)),
         PeerTarget::Interface { name } => Err(format!(
             "the neighbour on interface {name} cannot be found by itself yet: give the peer an address (a link-local one \
              with sourceInterface will do)"

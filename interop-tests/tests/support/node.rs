@@ -1,6 +1,6 @@
 //! A node: `routelet run` in a namespace, on a directory of manifests that the test writes.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -15,6 +15,8 @@ pub struct Node {
     pub namespace: Namespace,
     manifests: PathBuf,
     socket: String,
+    /// What runs the agent: `setpriv` with arguments, or nothing.
+    wrapper: Vec<String>,
     extra: Vec<String>,
     process: Option<Process>,
 }
@@ -22,6 +24,16 @@ pub struct Node {
 impl Node {
     /// Writes `files` and starts the agent. `extra` are further arguments of `routelet run`.
     pub fn start(namespace: &Namespace, files: &[(&str, Value)], extra: &[&str]) -> Result<Self> {
+        Self::start_under(namespace, &[], files, extra)
+    }
+
+    /// As [`Node::start`], the agent being run by `wrapper`, a command that executes the words behind it.
+    pub fn start_under(
+        namespace: &Namespace,
+        wrapper: &[&str],
+        files: &[(&str, Value)],
+        extra: &[&str],
+    ) -> Result<Self> {
         let manifests = namespace.dir().join("manifests");
         std::fs::create_dir_all(&manifests)?;
         let mut node = Self {
@@ -32,6 +44,7 @@ impl Node {
                 .join("routelet.sock")
                 .to_string_lossy()
                 .into_owned(),
+            wrapper: wrapper.iter().map(|&word| word.to_owned()).collect(),
             extra: extra.iter().map(|&word| word.to_owned()).collect(),
             process: None,
         };
@@ -46,7 +59,8 @@ impl Node {
     pub fn launch(&mut self) -> Result<()> {
         let binary = binary()?;
         let manifests = self.manifests.to_string_lossy().into_owned();
-        let mut argv = vec![binary.as_str(), "run", "--manifests", &manifests];
+        let mut argv: Vec<&str> = self.wrapper.iter().map(String::as_str).collect();
+        argv.extend([binary.as_str(), "run", "--manifests", &manifests]);
         argv.extend(["--node", self.namespace.label(), "--control", &self.socket]);
         argv.extend(self.extra.iter().map(String::as_str));
         let process = self.namespace.spawn("routelet", &argv)?;
@@ -80,6 +94,16 @@ impl Node {
         Ok(std::fs::remove_file(
             self.manifests.join(format!("{name}.yaml")),
         )?)
+    }
+
+    /// The directory of the manifests.
+    pub fn manifests(&self) -> &Path {
+        &self.manifests
+    }
+
+    /// The control socket.
+    pub fn socket(&self) -> &str {
+        &self.socket
     }
 
     /// The answer to a command of routelet.
