@@ -79,7 +79,7 @@ fn ip_json(arguments: &str) -> Vec<Value> {
 fn ours() -> Vec<String> {
     let mut out: Vec<String> = [4, 6]
         .iter()
-        .flat_map(|family| ip_json(&format!("-{family} route show table all proto 194")))
+        .flat_map(|family| ip_json(&format!("-{family} route show table all proto 179")))
         .map(|r| describe(&r))
         .collect();
     out.sort();
@@ -108,7 +108,7 @@ fn describe(route: &Value) -> String {
 }
 
 fn our_nexthops() -> usize {
-    ip_json("nexthop show proto 194").len()
+    ip_json("nexthop show proto 179").len()
 }
 
 fn index(name: &str) -> u32 {
@@ -253,7 +253,7 @@ fn a_new_agent_adopts_what_is_wanted_in_silence_and_sweeps_the_rest_after_conver
         settle(&fib);
         fib.stop(Stop::KeepRoutes);
         // A predecessor of another configuration left this.
-        ip("route add 203.0.120.0/24 via 192.0.2.9 metric 77 proto 194");
+        ip("route add 203.0.120.0/24 via 192.0.2.9 metric 77 proto 179");
 
         let mut monitor = Monitor::open(u32::MAX).unwrap();
         let fib = start();
@@ -412,17 +412,17 @@ fn routes_and_nexthops_that_somebody_else_deletes_or_changes_are_repaired() {
         fib.submit(dual());
         settle(&fib);
         for vandalism in [
-            "route del 203.0.113.0/24 proto 194",
-            "-6 route del 2001:db8:f::/48 proto 194",
-            "route replace 203.0.116.0/24 via 192.0.2.9 metric 1024 proto 194",
-            "nexthop flush proto 194",
+            "route del 203.0.113.0/24 proto 179",
+            "-6 route del 2001:db8:f::/48 proto 179",
+            "route replace 203.0.116.0/24 via 192.0.2.9 metric 1024 proto 179",
+            "nexthop flush proto 179",
         ] {
             ip(vandalism);
             until(&fib, vandalism, || ours() == DUAL);
         }
         // One object only: what systemd-networkd does. Groups lose a member, or vanish with their routes.
         let ids = || {
-            ip_json("nexthop show proto 194")
+            ip_json("nexthop show proto 179")
                 .iter()
                 .map(|n| n["id"].as_u64().unwrap())
                 .collect::<Vec<_>>()
@@ -436,7 +436,7 @@ fn routes_and_nexthops_that_somebody_else_deletes_or_changes_are_repaired() {
             }
         }
         // A route in our name that we know nothing of.
-        ip("route add 203.0.119.0/24 via 192.0.2.9 metric 1024 proto 194");
+        ip("route add 203.0.119.0/24 via 192.0.2.9 metric 1024 proto 179");
         until(&fib, "an unknown route of our protocol", || ours() == DUAL);
         assert!(fib.counters().repairs >= 6);
         fib.stop(Stop::KeepRoutes);
@@ -600,8 +600,8 @@ fn when_notifications_are_lost_everything_is_compared_and_nothing_stays_wrong() 
             .collect();
         std::fs::write(batch.path(), lines).unwrap();
         ip(&format!("-batch {}", batch.path().display()));
-        ip("route del 203.0.113.0/24 proto 194");
-        ip("nexthop flush proto 194");
+        ip("route del 203.0.113.0/24 proto 179");
+        ip("nexthop flush proto 179");
         ip("route add 203.0.118.0/24 via 198.18.0.9");
         drop(hold.0);
 

@@ -183,7 +183,7 @@ pub(crate) fn status() -> Status {
         ],
         "attributeSets": 9,
         "fib": {
-            "table": 254, "metric": 1024, "protocol": 194, "installedIpv4": 8, "installedIpv6": 6, "pending": 1,
+            "table": 254, "metric": 1024, "protocol": 179, "installedIpv4": 8, "installedIpv6": 6, "pending": 1,
             "failed": 1, "refused": 1, "overLimit": 0, "stale": 0, "nexthops": 4, "operations": 31, "batches": 6,
             "errors": 3, "resyncs": 1, "repairs": 2
         },
@@ -304,7 +304,7 @@ fn fib() -> Vec<FibEntry> {
     let entries: Vec<FibEntry> = read(json!([
         {"prefix": "0.0.0.0/0", "state": "refused", "reason": "a default route, and Router default does not accept one",
          "nexthops": [{"gateway": "192.0.2.1", "interface": "eth1", "weight": 1}]},
-        {"prefix": "198.51.100.0/24", "state": "installed", "nexthopId": 3254779905u32,
+        {"prefix": "198.51.100.0/24", "state": "installed", "nexthopId": 3003121665u32,
          "nexthops": [{"gateway": "192.0.2.1", "interface": "eth1", "weight": 1},
                       {"gateway": "fe80::65", "interface": "eth2", "weight": 2}]},
         {"prefix": "198.51.101.0/24", "state": "failed", "failingSeconds": 42,

@@ -15,9 +15,11 @@ use super::guard::Rejection;
 
 /// The route protocol number (`rtm_protocol`) of every route and nexthop object that is ours.
 ///
-/// It is not in iproute2's list of known protocols, so `ip route` shows it as `proto 194`. A route with another number
-/// is never changed or removed; one with this number is ours to sweep, so two agents cannot share a network namespace.
-pub const ROUTE_PROTOCOL: u8 = 194;
+/// BGP's port, for the memory. It is in none of the lists of known protocols (iproute2's, FRR's 186 to 198), so `ip route`
+/// shows it as `proto 179`, and a zebra on the same node does not take our routes for its own and sweep them when it starts.
+/// A route with another number is never changed or removed; one with this number is ours to sweep, so two agents cannot
+/// share a network namespace.
+pub const ROUTE_PROTOCOL: u8 = 179;
 
 /// The first id of our nexthop objects. The top byte is [`ROUTE_PROTOCOL`], so `ip nexthop` tells them apart at a glance,
 /// and neither the ids that the kernel assigns (from 1 upwards) nor FRR's (up to some 200,000,000) come near.
@@ -204,7 +206,8 @@ pub enum FibRouteState {
         /// Which one.
         reason: Rejection,
     },
-    /// Left by a predecessor and not wanted by anyone so far; removed once the RIB has converged.
+    /// Left by a predecessor, and what is wanted so far is nothing or another way; changed or removed once the RIB has
+    /// converged.
     Stale,
 }
 
@@ -234,7 +237,7 @@ pub struct FibCounters {
     pub refused: u64,
     /// Of those, prefixes that are kept out by the limit on the number of routes alone.
     pub over_limit: u64,
-    /// Routes left by a predecessor that nobody has asked for yet.
+    /// Routes left by a predecessor that nobody has asked for yet as they are.
     pub stale: u64,
     /// Nexthop objects and groups of ours in the kernel.
     pub nexthops: u64,

@@ -233,9 +233,9 @@ impl Running<'_> {
             "routelet fib                                # on node-1",
             &self.agents[0].ask(&["fib"])?,
         );
-        let kernel = self.agents[0].node.namespace.ip("route show proto 194")?;
+        let kernel = self.agents[0].node.namespace.ip("route show proto 179")?;
         shown(
-            "ip route show proto 194                     # in node-1's kernel",
+            "ip route show proto 179                     # in node-1's kernel",
             &kernel,
         );
         Ok("pod CIDRs and Service addresses at both routers, ECMP over two nodes; learned routes in every node's \
@@ -392,8 +392,8 @@ impl Running<'_> {
         std::thread::sleep(2 * WATCH);
         let tally = stream.stop()?;
         shown(
-            "ip route show proto 194                     # in node-1's kernel",
-            &self.agents[0].node.namespace.ip("route show proto 194")?,
+            "ip route show proto 179                     # in node-1's kernel",
+            &self.agents[0].node.namespace.ip("route show proto 179")?,
         );
         shown(
             "routelet peers                              # on node-1",
