@@ -370,17 +370,18 @@ impl Runtime {
             self.sessions
                 .stop(Stop::Cease(Cease::Shutdown(text)), GOOD_BYE)
                 .await;
+            self.end_fib(fib::Stop::Withdraw(WITHDRAW)).await;
         } else {
             info!(
                 "stopping: routes stay in the kernel, and sessions close so that graceful restart holds them"
             );
+            // The kernel first: the end of the sessions takes the routes out of the RIB.
+            self.end_fib(fib::Stop::KeepRoutes).await;
             self.sessions.stop(Stop::Silent, GOOD_BYE).await;
         }
-        let how = if withdraw {
-            fib::Stop::Withdraw(WITHDRAW)
-        } else {
-            fib::Stop::KeepRoutes
-        };
+    }
+
+    async fn end_fib(&self, how: fib::Stop) {
         let fib = self.fib.clone();
         if tokio::task::spawn_blocking(move || fib.stop(how))
             .await

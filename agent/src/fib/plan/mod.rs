@@ -15,6 +15,8 @@
 //! - No operation names a route that is not of our protocol, and a new route never takes the place of a foreign one with
 //!   the same prefix and metric (`NLM_F_EXCL`): that is a failure to be shown.
 //! - A route or nexthop that is right is not mentioned: adopting what a predecessor left sends nothing.
+//! - What a predecessor left stays as it is until it is confirmed or the RIB has converged (RFC 4724 4.1: a restarting
+//!   speaker defers its choice): wishes come in one router after the other, and half of them would move all traffic.
 
 mod adopt;
 mod nexthops;
@@ -195,12 +197,25 @@ impl Plan {
         };
         let mut after = before;
         after.desired = want;
-        after.put(flag::STALE, false);
         self.admit(&mut after);
+        let held = before.has(flag::STALE) && !after.has(flag::REFUSED) && !self.confirms(&after);
+        after.put(flag::STALE, held && !self.converged);
         if before.desired != want && before.has(flag::FAILED) {
             self.forget_failure(&mut after);
         }
         self.change(before, after);
+    }
+
+    /// Whether what is wanted of a predecessor's route is what the kernel holds. Until then, and until convergence, the
+    /// wish is taken for a part of what will come: the first router to be back shall not get what two of them share.
+    fn confirms<K: Key>(&self, e: &Entry<K>) -> bool {
+        match e.desired.as_set() {
+            Some(set) => e
+                .installed
+                .as_group()
+                .is_some_and(|id| self.nexthops.holds(id, set)),
+            None => e.desired == Want::BLACKHOLE && e.installed == Slot::BLACKHOLE,
+        }
     }
 
     /// Applies the guard rails to an entry.
@@ -549,7 +564,8 @@ impl Plan {
         }
     }
 
-    /// Every peer has said End-of-RIB, or there is no more waiting: what a predecessor left and nobody wanted goes.
+    /// Every peer has said End-of-RIB, or there is no more waiting: what a predecessor left becomes what is wanted now, or
+    /// goes.
     pub fn converged(&mut self) {
         if !std::mem::replace(&mut self.converged, true) {
             self.nexthops.untidy = true;

@@ -231,6 +231,13 @@ impl Nexthops {
                     .is_some_and(|g| g.content == set.effective))
     }
 
+    /// Whether group `id` has exactly the members of set `set`.
+    pub(super) fn holds(&self, id: u32, set: usize) -> bool {
+        self.groups
+            .get(&id)
+            .is_some_and(|group| group.content == self.sets[set].members)
+    }
+
     /// What has to be done to objects and groups before routes can be looked at: objects that are missing first, then
     /// groups. Empty: nothing. Returns whether routes may have to be looked at that are not queued.
     pub(super) fn plan(&mut self, now: Instant, out: &mut Vec<Op>) -> bool {

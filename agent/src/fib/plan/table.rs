@@ -66,7 +66,7 @@ pub(super) mod flag {
     pub(in super::super) const REFUSED: u8 = 2;
     /// Only the limit on the number of routes keeps it out.
     pub(in super::super) const LIMITED: u8 = 4;
-    /// Left by a predecessor; stays until the sweep.
+    /// Left by a predecessor, and what is wanted so far is nothing or something else; stays as it is until the sweep.
     pub(in super::super) const STALE: u8 = 8;
     /// There is a record of a failure.
     pub(in super::super) const FAILED: u8 = 16;
@@ -160,9 +160,10 @@ impl<K> Entry<K> {
         }
     }
 
-    /// What is wanted once guard rails have had their say.
+    /// What is wanted now, once guard rails have had their say: nothing yet of what a predecessor left.
     pub(super) fn wanted(&self) -> Want {
-        if self.has(flag::REFUSED | flag::LIMITED) || self.desired == Want::INVALID {
+        let withheld = flag::REFUSED | flag::LIMITED | flag::STALE;
+        if self.has(withheld) || self.desired == Want::INVALID {
             Want::NONE
         } else {
             self.desired

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
+mod restart;
+
 use super::super::kernel::event::{Hop, Nexthop, NexthopKind, Presence, Route, RouteKind};
 use super::super::types::{FibRouteState, NEXTHOP_ID_FIRST, ROUTE_PROTOCOL};
 use super::*;

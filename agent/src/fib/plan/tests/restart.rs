@@ -1,0 +1,87 @@
+//! A new agent on the routes of the one before it, while its peers come back one after the other.
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+
+const BOTH: [(usize, u8); 2] = [(0, 1), (1, 1)];
+
+/// A kernel with a hundred routes over two routers, and a plan that has just found them.
+fn restarted() -> World {
+    let mut world = World::new();
+    for prefix in many(100) {
+        world
+            .plan
+            .submit(FibChange::install(prefix, route_to(&BOTH)));
+    }
+    world.step(Step::Drive);
+    world.plan = new_plan();
+    adopt(&mut world.plan, &world.kernel);
+    world
+}
+
+fn all_lead(world: &World, ways: &[(usize, u8)]) -> bool {
+    let ours = world.kernel.ours();
+    many(100).all(|prefix| ours.get(&prefix) == Some(&expected(prefix, &route_to(ways))))
+}
+
+#[test]
+fn the_first_of_two_routers_to_be_back_does_not_get_the_traffic_of_both() {
+    let mut world = restarted();
+    for ways in [&BOTH[..1], &BOTH[1..], &BOTH[..]] {
+        for prefix in many(100) {
+            world
+                .plan
+                .submit(FibChange::install(prefix, route_to(ways)));
+        }
+        assert_eq!(messages(&mut world), 0, "{ways:?}");
+    }
+    world.plan.converged();
+    assert_eq!(messages(&mut world), 0);
+    assert!(all_lead(&world, &BOTH));
+}
+
+#[test]
+fn a_router_that_is_not_back_at_convergence_is_left_then() {
+    let mut world = restarted();
+    for prefix in many(100) {
+        world
+            .plan
+            .submit(FibChange::install(prefix, route_to(&BOTH[..1])));
+    }
+    assert_eq!(messages(&mut world), 0);
+    assert_eq!(world.plan.counters().stale, 100);
+    world.plan.converged();
+    messages(&mut world);
+    assert!(all_lead(&world, &BOTH[..1]));
+    assert!(world.kernel.removed.is_empty());
+    assert_eq!(world.plan.counters().stale, 0);
+}
+
+#[test]
+fn a_route_that_was_confirmed_follows_its_wishes_before_convergence_too() {
+    let mut world = restarted();
+    for ways in [&BOTH[..], &BOTH[1..]] {
+        for prefix in many(100) {
+            world
+                .plan
+                .submit(FibChange::install(prefix, route_to(ways)));
+        }
+        messages(&mut world);
+        assert!(all_lead(&world, ways));
+    }
+}
+
+#[test]
+fn what_a_guard_rail_refuses_goes_before_convergence() {
+    let mut world = restarted();
+    let first = many(1).next().unwrap();
+    world.plan.set_guard_rails(GuardRails {
+        pod_cidrs: vec![first],
+        ..GuardRails::default()
+    });
+    world
+        .plan
+        .submit(FibChange::install(first, route_to(&BOTH[..1])));
+    messages(&mut world);
+    assert_eq!(world.kernel.removed, [first]);
+}
