@@ -96,8 +96,15 @@ impl Daemon for Frr {
             }
         }
         host.write("gone.conf", &gone)?;
+        // FRR refuses to be told again that a neighbour restarts gracefully while its session is up.
+        let kept: Vec<String> = config(new)?
+            .lines()
+            .filter(|line| !(line.starts_with(" neighbor") && line.ends_with("graceful-restart")))
+            .map(str::to_owned)
+            .collect();
+        host.write("now.conf", &(kept.join("\n") + "\n"))?;
         let dir = host.path("");
-        for file in ["gone.conf", "frr.conf"] {
+        for file in ["gone.conf", "now.conf"] {
             host.ask(&["vtysh", "--vty_socket", &dir, "-f", &host.path(file)])?;
         }
         Ok(())

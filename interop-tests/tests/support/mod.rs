@@ -8,6 +8,7 @@
 
 pub mod bad_input;
 pub mod node;
+pub mod rack;
 pub mod updates;
 
 use std::time::Duration;

@@ -1,0 +1,200 @@
+//! What a node learns from two routers is in its kernel, over both of them; what others put there stays as it is.
+
+mod support;
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use interop_tests::probe::kernel::{self, Monitor};
+use interop_tests::probe::ping::Ping;
+use interop_tests::{Family, eventually, run};
+use support::SOON;
+use support::rack::{HOSTS, METRIC, NEEDS, NETWORKS, PROTOCOL, Rack, speaker};
+
+/// How long traffic may stop when a router dies that said nothing: its kernel still tells by closing the connection.
+const OUTAGE: Duration = Duration::from_secs(3);
+
+#[test]
+fn routes_over_both_routers_outlive_the_death_of_either() {
+    run(&NEEDS, |lab| {
+        let mut rack = Rack::start_abrupt(lab)?;
+        rack.wait_ways(&["eth2", "eth3"])?;
+        for prefix in NETWORKS {
+            let route = rack.own_route(prefix)?;
+            ensure!(route.metric == METRIC, "{route:?}");
+            ensure!(route.nexthop_id.is_some(), "no nexthop object: {route:?}");
+            ensure!(
+                route.paths.iter().all(|path| path.weight == 1),
+                "unequal weights: {route:?}"
+            );
+        }
+        for (dying, other) in [(0, "eth3"), (1, "eth2")] {
+            let changes = Monitor::start(rack.kernel())?;
+            let pings = HOSTS
+                .iter()
+                .map(|host| Ping::start(rack.kernel(), host, None))
+                .collect::<Result<Vec<_>>>()?;
+            rack.routers[dying].kill()?;
+            rack.wait_ways(&[other])?;
+            for ping in pings {
+                let loss = ping.stop()?;
+                ensure!(loss.longest_gap < OUTAGE, "traffic stopped: {loss:?}");
+            }
+            let lost: Vec<String> = changes
+                .lines()?
+                .into_iter()
+                .filter(|line| {
+                    line.starts_with("Deleted") && NETWORKS.iter().any(|net| line.contains(net))
+                })
+                .collect();
+            ensure!(lost.is_empty(), "routes went away in between: {lost:?}");
+            rack.routers[dying].launch()?;
+            rack.wait_ways(&["eth2", "eth3"])?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn traffic_leaves_a_router_whose_cable_is_pulled_and_comes_back() {
+    run(&NEEDS, |lab| {
+        let rack = Rack::start(lab)?;
+        rack.wait_ways(&["eth2", "eth3"])?;
+        let pings = HOSTS
+            .iter()
+            .map(|host| Ping::start(rack.kernel(), host, None))
+            .collect::<Result<Vec<_>>>()?;
+        for (router, other) in [(0, "eth3"), (1, "eth2")] {
+            // The carrier goes: long before a hold timer could tell.
+            let far = rack.routers[router].namespace();
+            far.ip("link set eth0 down")?;
+            rack.wait_usable_ways(&[other])?;
+            far.ip("link set eth0 up")?;
+            // Its addresses of IPv6 went with the link.
+            let number = router + 2;
+            far.address("eth0", &format!("fd00:{number}::2/64"))?;
+            far.ip(&format!("route replace 10.0.0.0/16 via 10.0.{number}.1"))?;
+            far.ip(&format!("-6 route replace fd00::/16 via fd00:{number}::1"))?;
+            rack.wait_usable_ways(&["eth2", "eth3"])?;
+        }
+        for ping in pings {
+            let loss = ping.stop()?;
+            ensure!(loss.longest_gap < OUTAGE, "traffic stopped: {loss:?}");
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn an_interface_of_the_node_set_down_and_up_gets_its_routes_back() {
+    run(&NEEDS, |lab| {
+        let rack = Rack::start(lab)?;
+        rack.wait_ways(&["eth2", "eth3"])?;
+        for interface in ["eth2", "eth3"] {
+            let number = &interface[3..];
+            rack.kernel().ip(&format!("link set {interface} down"))?;
+            let other = if interface == "eth2" { "eth3" } else { "eth2" };
+            rack.wait_usable_ways(&[other])?;
+            rack.kernel().ip(&format!("link set {interface} up"))?;
+            rack.kernel()
+                .address(interface, &format!("fd00:{number}::1/64"))?;
+            rack.wait_usable_ways(&["eth2", "eth3"])?;
+        }
+        // Both at once: the kernel drops the routes themselves.
+        for interface in ["eth2", "eth3"] {
+            rack.kernel().ip(&format!("link set {interface} down"))?;
+        }
+        for interface in ["eth2", "eth3"] {
+            let number = &interface[3..];
+            rack.kernel().ip(&format!("link set {interface} up"))?;
+            rack.kernel()
+                .address(interface, &format!("fd00:{number}::1/64"))?;
+        }
+        rack.wait_usable_ways(&["eth2", "eth3"])
+    });
+}
+
+#[test]
+fn routes_of_others_with_the_same_prefix_stay_untouched() {
+    run(&NEEDS, |lab| {
+        let mut rack = Rack::start(lab)?;
+        rack.wait_ways(&["eth2", "eth3"])?;
+        let foreign = [
+            // Better, worse, and of the very metric that the agent uses, for a network that comes later.
+            "route add 198.51.100.0/24 via 10.0.2.2 metric 50 proto static",
+            "route add 198.51.100.0/24 via 10.0.2.2 metric 5000 proto static",
+            "-6 route add 2001:db8:100::/48 via fd00:2::2 metric 50 proto static",
+            "route add 198.51.101.0/24 via 10.0.3.2 metric 1024 proto static",
+            "-6 route add 2001:db8:101::/48 via fd00:3::2 metric 1024 proto static",
+        ];
+        for route in foreign {
+            rack.kernel().ip(route)?;
+        }
+        let before = foreign_routes(&rack)?;
+        ensure!(before.len() == foreign.len(), "{before:?}");
+        let late = ["198.51.101.0/24", "2001:db8:101::/48"]
+            .iter()
+            .fold(speaker(2), |speaker, prefix| {
+                speaker.originate(interop_tests::Origination::new(prefix))
+            });
+        rack.routers[0].reconfigure(late)?;
+        // The place is taken in IPv4: the agent says so, and stands back.
+        let entry = eventually(SOON, "the agent tells of the taken place", || {
+            let fib = rack.node.ask(&["fib", "--prefix", "198.51.101.0/24"])?;
+            ensure!(
+                fib[0]["state"] == "failed" || fib[0]["state"] == "foreign",
+                "{fib}"
+            );
+            Ok(fib[0].clone())
+        })?;
+        ensure!(!entry["reason"].is_null(), "no reason: {entry}");
+        ensure!(foreign_routes(&rack)? == before, "before: {before:?}");
+        // Gone again at the routers: the agent's go, the others stay.
+        for (router, number) in rack.routers.iter_mut().zip([2, 3]) {
+            let mut nothing = speaker(number);
+            nothing.originate.clear();
+            router.reconfigure(nothing)?;
+        }
+        for prefix in NETWORKS {
+            rack.wait_no_way_to(prefix)?;
+        }
+        ensure!(foreign_routes(&rack)? == before, "before: {before:?}");
+        rack.node.end(interop_tests::Signal::SIGTERM)?;
+        ensure!(foreign_routes(&rack)? == before, "before: {before:?}");
+        Ok(())
+    });
+}
+
+fn foreign_routes(rack: &Rack) -> Result<Vec<kernel::KernelRoute>> {
+    let mut all = Vec::new();
+    for family in Family::ALL {
+        let routes = kernel::routes(rack.kernel(), family)?;
+        all.extend(
+            routes
+                .into_iter()
+                .filter(|route| route.protocol == "static"),
+        );
+    }
+    Ok(all)
+}
+
+#[test]
+fn a_route_or_nexthop_that_somebody_deletes_is_put_back() {
+    run(&NEEDS, |lab| {
+        let rack = Rack::start(lab)?;
+        rack.wait_ways(&["eth2", "eth3"])?;
+        for (option, prefix) in ["-4", "-6"].iter().zip(NETWORKS) {
+            rack.kernel()
+                .ip(&format!("{option} route del {prefix} proto {PROTOCOL}"))?;
+        }
+        rack.wait_ways(&["eth2", "eth3"])?;
+        // Every object at once, groups and members: with them go the routes.
+        rack.kernel().ip("nexthop flush")?;
+        rack.wait_ways(&["eth2", "eth3"])?;
+        // Somebody replaces the agent's route by one of their own making in its place.
+        rack.kernel().ip(&format!(
+            "route replace 198.51.100.0/24 via 10.0.2.2 metric {METRIC} proto {PROTOCOL}"
+        ))?;
+        rack.wait_ways(&["eth2", "eth3"])
+    });
+}
