@@ -135,6 +135,43 @@ pub fn routes_to(namespace: &Namespace, prefix: &str) -> Result<Vec<KernelRoute>
     Ok(found)
 }
 
+/// How many routes of a protocol the main table holds. For tables of any size.
+///
+/// # Errors
+/// As [`routes`]; or it takes longer than `deadline`.
+pub fn count_routes(
+    namespace: &Namespace,
+    family: Family,
+    protocol: &str,
+    deadline: Duration,
+) -> Result<usize> {
+    let option = family_option(family);
+    let script = format!("ip -o {option} route show proto {protocol} | wc -l");
+    let done = namespace.output(&["sh", "-c", &script], deadline)?;
+    ensure!(done.status.success(), "{script}: {}", done.stderr);
+    done.stdout.trim().parse().context("a number of lines")
+}
+
+/// The destinations of the routes of a protocol in the main table, in the kernel's order. For tables of any size.
+///
+/// # Errors
+/// As [`count_routes`].
+pub fn destinations(
+    namespace: &Namespace,
+    family: Family,
+    protocol: &str,
+    deadline: Duration,
+) -> Result<Vec<IpNet>> {
+    let option = family_option(family);
+    let script = format!("ip -o {option} route show proto {protocol} | cut -d' ' -f1");
+    let done = namespace.output(&["sh", "-c", &script], deadline)?;
+    ensure!(done.status.success(), "{script}: {}", done.stderr);
+    done.stdout
+        .lines()
+        .map(|line| destination(line.trim(), family))
+        .collect()
+}
+
 /// The nexthop objects.
 ///
 /// # Errors

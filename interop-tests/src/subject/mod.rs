@@ -188,6 +188,15 @@ impl Subject {
         self.host.namespace()
     }
 
+    /// The process that speaks BGP; of a container the one that runs it.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn pid(&self) -> Result<i32> {
+        let process = self.processes.last().context("it does not run")?;
+        Ok(process.pid())
+    }
+
     /// Asks it to end (SIGTERM) and waits until it has.
     ///
     /// # Errors

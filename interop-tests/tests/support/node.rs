@@ -116,6 +116,12 @@ impl Node {
         serde_json::from_str(&text).with_context(|| format!("JSON of routelet {words:?}: {text}"))
     }
 
+    /// The agent's process.
+    pub fn pid(&self) -> Result<i32> {
+        let process = self.process.as_ref().context("the agent does not run")?;
+        Ok(process.pid())
+    }
+
     /// The log so far.
     pub fn log(&self) -> String {
         self.process
