@@ -28,6 +28,10 @@ pub(crate) const CANDIDATES: usize = 64;
 /// How long a dynamic peer may be down before it is forgotten: longer than graceful restart usually takes.
 const DYNAMIC_KEPT: Duration = Duration::from_secs(180);
 
+/// How long the session with another node outlives the wish for it. Nodes learn of a change at different times, and
+/// routes must come by the new way (a reflector) before those of the old one (the mesh) go.
+const LEAVING: Duration = Duration::from_secs(10);
+
 /// A peer as commands, metrics and notices see it.
 #[derive(Clone)]
 pub(crate) struct PeerView {
@@ -73,6 +77,8 @@ pub(crate) struct Peers {
     /// While graceful restart is possible: until when our OPENs say that we restarted.
     restarting: Option<Instant>,
     settings: BTreeMap<String, PeerSettings>,
+    /// Sessions with other nodes that are not wanted any more, and until when they are kept.
+    leaving: BTreeMap<String, Instant>,
 }
 
 /// What the listener was made for.
@@ -100,6 +106,7 @@ impl Peers {
             next: 0,
             restarting,
             settings: BTreeMap::new(),
+            leaving: BTreeMap::new(),
         }
     }
 
@@ -126,14 +133,53 @@ impl Peers {
             .into_iter()
             .filter(|(name, peer)| !self.is_wanted(intent, name, peer))
             .collect();
+        self.leaving
+            .retain(|name, _| gone.iter().any(|(gone, _)| gone == name));
         for (name, peer) in gone {
-            info!(peer = %name, "peer is no longer wanted");
-            self.remove(&name, &peer, Cease::Deconfigured).await?;
+            if let Some(successor) = self.successor(intent, &peer) {
+                info!(peer = %name, now = %successor.name, "peer has another name; its session stays");
+                self.rename(&name, peer, successor.name.clone());
+            } else if is_other_node(&peer) && is_established(&peer) {
+                info!(peer = %name, seconds = LEAVING.as_secs(), "peer is no longer wanted and ends soon");
+                let until = Instant::now() + LEAVING;
+                self.leaving.entry(name).or_insert(until);
+            } else {
+                info!(peer = %name, "peer is no longer wanted");
+                self.remove(&name, &peer, Cease::Deconfigured).await?;
+            }
         }
         for wanted in &intent.peers {
             self.put(wanted.clone(), view).await?;
         }
         Ok(())
+    }
+
+    /// The new peer that is the same neighbour under another name.
+    fn successor<'a>(&self, intent: &'a Intent, peer: &PeerView) -> Option<&'a PeerIntent> {
+        let is_address = matches!(peer.intent.target, PeerTarget::Address { .. });
+        if peer.dynamic || !is_address {
+            return None;
+        }
+        let table = peers(&self.table);
+        intent
+            .peers
+            .iter()
+            .filter(|wanted| !table.contains_key(&wanted.name))
+            .find(|wanted| wanted.target == peer.intent.target)
+    }
+
+    /// Moves a peer with its number and session to another name. All else changes when it is put.
+    fn rename(&mut self, name: &str, peer: PeerView, new: String) {
+        if let Some(settings) = self.settings.remove(name) {
+            self.settings.insert(new.clone(), settings);
+        }
+        self.table
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(name);
+        let mut intent = peer.intent.as_ref().clone();
+        intent.name = new;
+        self.note(peer.id, intent, peer.run, false);
     }
 
     fn is_wanted(&self, intent: &Intent, name: &str, peer: &PeerView) -> bool {
@@ -369,7 +415,14 @@ impl Peers {
                 listening.ranges = ranges;
             }
         }
+        let now = Instant::now();
         for (name, peer) in peers(&self.table) {
+            if self.leaving.get(&name).is_some_and(|until| now >= *until) {
+                self.leaving.remove(&name);
+                info!(peer = %name, "peer ends");
+                self.remove(&name, &peer, Cease::Deconfigured).await?;
+                continue;
+            }
             let has_file = matches!(peer.intent.password, Some(PasswordSource::File(_)));
             match &peer.run {
                 RunState::Blocked(_) => {
@@ -485,6 +538,16 @@ fn scope_name(remote: SocketAddr, view: &KernelView) -> Option<String> {
         }
         _ => None,
     }
+}
+
+/// Whether the peer is another node: of the mesh, or of a Peer object with `nodes`, whose peers are named after both.
+fn is_other_node(peer: &PeerView) -> bool {
+    let object = &peer.intent.object;
+    !peer.dynamic && (object.kind == "Router" || peer.intent.name != object.name)
+}
+
+fn is_established(peer: &PeerView) -> bool {
+    matches!(&peer.run, RunState::Running(handle) if handle.status().state == State::Established)
 }
 
 /// What the session driver needs, or why it cannot be had.

@@ -122,6 +122,15 @@ impl Node {
         Ok(process.pid())
     }
 
+    /// What a command of routelet prints.
+    pub fn ask_text(&self, words: &[&str]) -> Result<String> {
+        let binary = binary()?;
+        let mut argv = vec![binary.as_str()];
+        argv.extend(words);
+        argv.extend(["--control", &self.socket]);
+        self.namespace.run(&argv)
+    }
+
     /// The log so far.
     pub fn log(&self) -> String {
         self.process

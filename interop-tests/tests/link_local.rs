@@ -1,0 +1,121 @@
+//! Peers by link-local address on a named interface; IPv4 routes over IPv6 next hops (RFC 8950), down to the kernel.
+
+mod support;
+
+use anyhow::{Context, Result, ensure};
+use interop_tests::probe::kernel;
+use interop_tests::{Kind, Lab, Need, Origination, Speaker, Subject, eventually, run};
+use serde_json::json;
+use support::SOON;
+use support::node::{Node, node_object, object};
+
+/// The link-local addresses of the node and of the router, the same on both links of the node: only the interface tells
+/// the routers apart.
+const NODE: &str = "fe80::1";
+const ROUTER: &str = "fe80::2";
+
+#[test]
+fn a_link_local_peer_of_bird_gets_and_gives_ipv6_routes() {
+    run(
+        &[Need::Speaker(Kind::Routelet), Need::Speaker(Kind::Bird2)],
+        |lab| {
+            let bird = "protocol bgp node { local fe80::2 as 64502; neighbor fe80::1%eth0 as 64512; direct; passive on;
+                 ipv6 { import all; export filter everything; };
+                 ipv4 { import all; export filter everything; extended next hop on; }; }";
+            let speaker = || prefixes(Speaker::new(64502, "192.0.2.2")).extra(bird);
+            scenario(lab, Kind::Bird2, speaker)
+        },
+    );
+}
+
+#[test]
+fn rfc8950_a_link_local_peer_of_frr_gets_and_gives_ipv4_routes_over_ipv6() {
+    run(
+        &[Need::Speaker(Kind::Routelet), Need::Speaker(Kind::Frr8)],
+        |lab| {
+            let frr = "router bgp 64502\n neighbor fe80::1 remote-as 64512\n neighbor fe80::1 interface eth0\n \
+                 neighbor fe80::1 timers connect 1\n neighbor fe80::1 advertisement-interval 0\n \
+                 neighbor fe80::1 capability extended-nexthop\n address-family ipv4 unicast\n  \
+                 neighbor fe80::1 activate\n exit-address-family\n address-family ipv6 unicast\n  \
+                 neighbor fe80::1 activate\n exit-address-family\nexit\n";
+            let speaker = || prefixes(Speaker::new(64502, "192.0.2.2")).extra(frr);
+            scenario(lab, Kind::Frr8, speaker)
+        },
+    );
+}
+
+fn prefixes(speaker: Speaker) -> Speaker {
+    speaker
+        .originate(Origination::new("198.51.100.0/24"))
+        .originate(Origination::new("2001:db8:100::/48"))
+}
+
+/// One node with two interfaces, and behind each a router with the same link-local address.
+fn scenario(lab: &Lab, kind: Kind, speaker: impl Fn() -> Speaker) -> Result<()> {
+    let namespace = lab.namespace("node-1")?;
+    let mut routers = Vec::new();
+    for interface in ["eth0", "eth1"] {
+        let at = lab.namespace(&format!("router-{interface}"))?;
+        lab.link((&namespace, interface), (&at, "eth0"))?;
+        // The kernel's own link-local addresses go: one of ours is the only one.
+        for (place, interface, address) in [(&namespace, interface, NODE), (&at, "eth0", ROUTER)] {
+            place.ip(&format!("-6 addr flush dev {interface}"))?;
+            place.address(interface, &format!("{address}/64"))?;
+        }
+        // The routers' answers to pings of the node's IPv4 address go back over IPv6 next hops as well.
+        at.address("lo", "198.51.100.1/32")?;
+        routers.push(Subject::start(lab, kind, &at, speaker())?);
+    }
+    namespace.address("lo", "10.244.1.1/32")?;
+    let peer = |interface: &str| {
+        let spec = json!({
+            "address": ROUTER, "sourceInterface": interface, "asn": 64502,
+            "timers": {"connectRetry": "1s"},
+        });
+        object("Peer", &format!("router-{interface}"), &spec)
+    };
+    let config = json!([
+        node_object("node-1", &[], &["10.244.1.0/24", "fd00:244:1::/64"]),
+        object("Router", "default", &json!({"routerID": "192.0.2.1"})),
+        peer("eth0"),
+        peer("eth1"),
+    ]);
+    let node = Node::start(&namespace, &[("config", config)], &["--http", "off"])?;
+    for interface in ["eth0", "eth1"] {
+        eventually(SOON, &format!("the session on {interface}"), || {
+            let peer = node.ask(&["peers", &format!("router-{interface}")])?;
+            ensure!(peer["state"] == json!("Established"), "{peer}");
+            Ok(())
+        })?;
+    }
+    // What the routers tell, in the kernel: over both links, by the routers' link-local address.
+    for prefix in ["2001:db8:100::/48", "198.51.100.0/24"] {
+        eventually(SOON, &format!("{prefix} over both links"), || {
+            let found = kernel::routes_to(&namespace, prefix)?;
+            let route = found.first().context("no route")?;
+            let mut ways: Vec<_> = route
+                .paths
+                .iter()
+                .map(|path| (path.interface.as_deref(), path.gateway))
+                .collect();
+            ways.sort();
+            let router = ROUTER.parse().ok();
+            ensure!(
+                ways == [(Some("eth0"), router), (Some("eth1"), router)],
+                "{route:?}"
+            );
+            Ok(())
+        })?;
+    }
+    // What the node tells, at the routers.
+    for router in &routers {
+        for prefix in ["10.244.1.0/24", "fd00:244:1::/64"] {
+            let route = router.wait_route(prefix, SOON)?;
+            ensure!(
+                route.next_hops.contains(&NODE.parse()?),
+                "{router}: {route:?}"
+            );
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,159 @@
+//! Peers that are not configured one by one: whoever dials from a range becomes a peer of its own.
+
+mod support;
+
+use anyhow::{Result, ensure};
+use interop_tests::probe::kernel;
+use interop_tests::{
+    Kind, Lab, Namespace, Need, Neighbour, Origination, Speaker, State, Subject, Switch, always,
+    eventually, run,
+};
+use serde_json::{Value, json};
+use std::time::Duration;
+use support::SOON;
+use support::node::{Node, node_object, object};
+
+#[test]
+fn whoever_dials_from_a_range_becomes_a_peer_until_the_range_goes() {
+    run(&needs(), |lab| {
+        let rack = Rack::start(lab, &json!([range("10.0.0.0/29", None)]))?;
+        let [mut inside, outside] = [2, 9].map(|number| rack.router(lab, number, None));
+        let (inside, outside) = (
+            inside.as_mut().map_err(|e| anyhow::anyhow!("{e:#}"))?,
+            outside?,
+        );
+        rack.wait_peer("range/10.0.0.2")?;
+        inside.wait_route("10.244.1.0/24", SOON)?;
+        rack.wait_kernel("198.51.2.0/24", true)?;
+        always(Duration::from_secs(2), "no stranger gets in", || {
+            let session = outside.session("10.0.0.1")?;
+            ensure!(session.state != State::Established, "{session:?}");
+            Ok(())
+        })?;
+
+        // A wider range lets the other in, and the session that there is stays.
+        rack.node
+            .write("ranges", &json!([range("10.0.0.0/28", None)]))?;
+        rack.wait_peer("range/10.0.0.9")?;
+        rack.wait_peer("range/10.0.0.2")?;
+
+        // One leaves: its routes go with it.
+        inside.stop()?;
+        rack.wait_kernel("198.51.2.0/24", false)?;
+        rack.wait_kernel("198.51.9.0/24", true)?;
+
+        // The range goes, and all that it let in.
+        rack.node.write("ranges", &json!([]))?;
+        rack.wait_kernel("198.51.9.0/24", false)?;
+        eventually(SOON, "no peer is left", || {
+            let peers = rack.node.ask(&["peers"])?;
+            ensure!(peers == json!([]), "{peers}");
+            Ok(())
+        })
+    });
+}
+
+#[test]
+fn a_range_with_a_password_lets_in_only_who_has_it() {
+    run(&needs(), |lab| {
+        let file = rack_file(lab, "open-sesame")?;
+        let rack = Rack::start(lab, &json!([range("10.0.0.0/28", Some(&file))]))?;
+        let right = rack.router(lab, 2, Some("open-sesame"))?;
+        let wrong = rack.router(lab, 3, Some("linseed"))?;
+        let without = rack.router(lab, 4, None)?;
+        rack.wait_peer("range/10.0.0.2")?;
+        right.wait_established("10.0.0.1")?;
+        always(Duration::from_secs(3), "only one gets in", || {
+            for other in [&wrong, &without] {
+                let session = other.session("10.0.0.1")?;
+                ensure!(session.state != State::Established, "{other}: {session:?}");
+            }
+            Ok(())
+        })?;
+        // The password changes without a manifest: who has the new one gets in, and the other's session ends.
+        std::fs::write(&file, "linseed")?;
+        wrong.wait_established("10.0.0.1")?;
+        eventually(SOON, "the old password is of no use", || {
+            let session = right.session("10.0.0.1")?;
+            ensure!(session.state != State::Established, "{session:?}");
+            Ok(())
+        })
+    });
+}
+
+fn needs() -> [Need; 2] {
+    [Need::Speaker(Kind::Routelet), Need::Speaker(Kind::Bird2)]
+}
+
+fn rack_file(lab: &Lab, password: &str) -> Result<String> {
+    let file = lab.dir().join("password");
+    std::fs::write(&file, password)?;
+    Ok(file.to_string_lossy().into_owned())
+}
+
+fn range(net: &str, password: Option<&str>) -> Value {
+    let mut spec = json!({"range": net, "asn": "external"});
+    if let Some(file) = password {
+        spec["password"] = json!({"file": file});
+    }
+    object("Peer", "range", &spec)
+}
+
+/// A node that listens, and a switch for routers that dial it.
+struct Rack {
+    switch: Switch,
+    namespace: Namespace,
+    node: Node,
+}
+
+impl Rack {
+    fn start(lab: &Lab, ranges: &Value) -> Result<Self> {
+        let switch = lab.switch("switch")?;
+        let namespace = lab.namespace("node-1")?;
+        switch.plug(lab, &namespace, "eth0")?;
+        namespace.address("eth0", "10.0.0.1/24")?;
+        let node = node_object("node-1", &["10.0.0.1"], &["10.244.1.0/24"]);
+        let files = [("node", node), ("ranges", ranges.clone())];
+        let node = Node::start(&namespace, &files, &["--http", "off"])?;
+        Ok(Self {
+            switch,
+            namespace,
+            node,
+        })
+    }
+
+    /// A router at 10.0.0.`number` in an AS of its own, which dials the node and tells it 198.51.`number`.0/24.
+    fn router(&self, lab: &Lab, number: u32, password: Option<&str>) -> Result<Subject> {
+        let at = lab.namespace(&format!("router-{number}"))?;
+        self.switch.plug(lab, &at, "eth0")?;
+        at.address("eth0", &format!("10.0.0.{number}/24"))?;
+        let mut neighbour = Neighbour::new("10.0.0.1", 64512);
+        neighbour.password = password.map(str::to_owned);
+        let speaker = Speaker::new(64500 + number, &format!("10.0.0.{number}"))
+            .neighbour(neighbour)
+            .originate(Origination::new(&format!("198.51.{number}.0/24")));
+        Subject::start(lab, Kind::Bird2, &at, speaker)
+    }
+
+    /// Waits for a peer's first session. It must be Established and never have fallen.
+    fn wait_peer(&self, name: &str) -> Result<()> {
+        eventually(SOON, &format!("peer {name}"), || {
+            let peer = self.node.ask(&["peers", name])?;
+            ensure!(
+                peer["state"] == json!("Established")
+                    && peer["establishedCount"] == json!(1)
+                    && peer["kind"] == json!("dynamic"),
+                "{peer}"
+            );
+            Ok(())
+        })
+    }
+
+    fn wait_kernel(&self, prefix: &str, present: bool) -> Result<()> {
+        eventually(SOON, &format!("{prefix} in the kernel: {present}"), || {
+            let found = kernel::routes_to(&self.namespace, prefix)?;
+            ensure!(found.is_empty() != present, "{found:?}");
+            Ok(())
+        })
+    }
+}
