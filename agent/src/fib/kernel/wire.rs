@@ -1,6 +1,6 @@
 //! Operations to netlink messages, netlink messages to events.
 //!
-//! Requests are built with `netlink-packet-core` and `netlink-packet-route`; nexthop messages, which those lack, are
+//! Requests are built with the packet crates of `rtnetlink`; nexthop messages, which those lack, are
 //! [`NexthopMessage`]. Decoding walks the attributes itself and takes the few that matter: a listing of a million routes
 //! then costs no allocation for each, and an attribute of a newer kernel or a link type that a library does not know
 //! cannot make a route or an interface invisible.
@@ -8,12 +8,12 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use netlink_packet_core::{
+use rtnetlink::packet_core::{
     DefaultNla, Emitable, NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REPLACE,
     NLM_F_REQUEST, NetlinkHeader, NlasIterator,
 };
-use netlink_packet_route::AddressFamily;
-use netlink_packet_route::route::{
+use rtnetlink::packet_route::AddressFamily;
+use rtnetlink::packet_route::route::{
     RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
 };
 use smallvec::SmallVec;
