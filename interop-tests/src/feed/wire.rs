@@ -30,7 +30,8 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Dials a subject from inside a namespace and exchanges OPENs and KEEPALIVEs.
+    /// Dials a subject from inside a namespace and exchanges OPENs and KEEPALIVEs. It is tried again for as long as the
+    /// subject does not let us in: it may listen before it knows its peers.
     pub(super) fn dial(
         namespace: &Namespace,
         subject: IpAddr,
@@ -38,12 +39,15 @@ impl Session {
         id: Ipv4Addr,
     ) -> Result<Self> {
         let target = SocketAddr::from((subject, 179));
-        let connect = || {
-            namespace
-                .enter(|| TcpStream::connect_timeout(&target, PATIENCE))?
-                .context("connecting")
-        };
-        let stream = crate::eventually(PATIENCE, &format!("connection to {target}"), connect)?;
+        crate::eventually(PATIENCE, &format!("session with {target}"), || {
+            Self::try_dial(namespace, target, asn, id)
+        })
+    }
+
+    fn try_dial(namespace: &Namespace, target: SocketAddr, asn: u32, id: Ipv4Addr) -> Result<Self> {
+        let stream = namespace
+            .enter(|| TcpStream::connect_timeout(&target, PATIENCE))?
+            .context("connecting")?;
         stream.set_read_timeout(Some(PATIENCE))?;
         let mut session = Self {
             reader: BufReader::with_capacity(1 << 18, stream.try_clone()?),
