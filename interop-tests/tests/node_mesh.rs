@@ -47,7 +47,7 @@ fn nodes_of_a_mesh_reach_each_others_pods_and_nodes_come_and_go() {
 }
 
 #[test]
-fn a_mesh_becomes_reflectors_without_a_lost_packet() {
+fn a_mesh_becomes_reflectors_and_a_mesh_again_without_a_lost_packet() {
     run(&[Need::Speaker(Kind::Routelet)], |lab| {
         let mut rack = Rack::new(lab, 3)?;
         rack.start(lab, 3, &mesh())?;
@@ -90,15 +90,36 @@ fn a_mesh_becomes_reflectors_without_a_lost_packet() {
         always(Duration::from_secs(1), "pods reach each other", || {
             rack.wait_pods(&[1, 2, 3])
         })?;
-        for ping in pings {
-            let loss = ping.stop()?;
-            ensure!(loss.sent == loss.answered, "{loss:?}");
-        }
         rack.check_one_session_each(&[2, 3], 1)?;
         // Reflected: the next hop is the node of the pods, not the reflector.
         let route = kernel::routes_to(&rack.nodes[1].namespace, "10.244.3.0/24")?;
         let gateway = route.first().and_then(|route| route.paths[0].gateway);
         ensure!(gateway == Some([10, 0, 0, 3].into()), "{route:?}");
+
+        // And back: the reflector hears of it first, and goes on to reflect until the mesh is there.
+        for node in [1, 2, 3] {
+            rack.nodes[node - 1].write("config", &mesh())?;
+            eventually(SOON, "the node's sessions have their old names", || {
+                let names = rack.peer_names(node)?;
+                let in_mesh = names.iter().filter(|name| name.starts_with("mesh/"));
+                ensure!(in_mesh.count() == 2, "{names:?}");
+                Ok(())
+            })?;
+        }
+        eventually(Duration::from_secs(40), "nobody reflects any more", || {
+            let peers = rack.nodes[0].ask(&["peers"])?;
+            let peers = peers.as_array().context("a list of peers")?;
+            ensure!(
+                peers.iter().all(|peer| peer["role"] == "internal"),
+                "{peers:?}"
+            );
+            Ok(())
+        })?;
+        rack.wait_pods(&[1, 2, 3])?;
+        for ping in pings {
+            let loss = ping.stop()?;
+            ensure!(loss.sent == loss.answered, "{loss:?}");
+        }
         Ok(())
     });
 }

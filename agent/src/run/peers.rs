@@ -14,7 +14,7 @@ use bgp::session::{
     BindError, Candidate, Event, ListenRange, Listener, Password, PeerHandle, PeerKey,
     PeerSettings, Scope,
 };
-use rib::PeerId;
+use rib::{PeerId, PeerKind};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
@@ -28,8 +28,9 @@ pub(crate) const CANDIDATES: usize = 64;
 /// How long a dynamic peer may be down before it is forgotten: longer than graceful restart usually takes.
 const DYNAMIC_KEPT: Duration = Duration::from_secs(180);
 
-/// How long the session with another node outlives the wish for it. Nodes learn of a change at different times, and
-/// routes must come by the new way (a reflector) before those of the old one (the mesh) go.
+/// How long the session with another node outlives the wish for it, and how long a reflector goes on to reflect. Nodes learn
+/// of a change at different times, and routes must come by the new way before those of the old one go, from the mesh to
+/// reflectors and back.
 const LEAVING: Duration = Duration::from_secs(10);
 
 /// A peer as commands, metrics and notices see it.
@@ -79,6 +80,8 @@ pub(crate) struct Peers {
     settings: BTreeMap<String, PeerSettings>,
     /// Sessions with other nodes that are not wanted any more, and until when they are kept.
     leaving: BTreeMap<String, Instant>,
+    /// Other nodes that are to be no clients of ours any more, and until when they are all the same.
+    demoted: BTreeMap<String, Instant>,
 }
 
 /// What the listener was made for.
@@ -107,6 +110,7 @@ impl Peers {
             restarting,
             settings: BTreeMap::new(),
             leaving: BTreeMap::new(),
+            demoted: BTreeMap::new(),
         }
     }
 
@@ -238,7 +242,7 @@ impl Peers {
     /// Starts a peer, or changes it as softly as possible.
     async fn run(
         &mut self,
-        wanted: PeerIntent,
+        mut wanted: PeerIntent,
         view: &KernelView,
         new: Option<PeerId>,
     ) -> Result<(), Stopped> {
@@ -252,6 +256,9 @@ impl Peers {
             }
         };
         let dynamic = known.as_ref().is_some_and(|peer| peer.dynamic) || new.is_none();
+        if self.is_still_client(known.as_ref(), &wanted) {
+            wanted.config.kind = PeerKind::ReflectorClient;
+        }
         let changed = known
             .as_ref()
             .is_none_or(|peer| peer.intent.config != wanted.config);
@@ -297,6 +304,26 @@ impl Peers {
         self.settings.insert(wanted.name.clone(), settings);
         self.note(id, wanted, RunState::Running(handle), dynamic);
         Ok(())
+    }
+
+    /// Whether a node that is to be a client no more is treated as one for a while.
+    fn is_still_client(&mut self, known: Option<&PeerView>, wanted: &PeerIntent) -> bool {
+        let is_demoted = known.is_some_and(|known| {
+            is_other_node(known)
+                && is_established(known)
+                && known.intent.config.kind == PeerKind::ReflectorClient
+                && wanted.config.kind == PeerKind::Internal
+        });
+        let now = Instant::now();
+        let until = self
+            .demoted
+            .entry(wanted.name.clone())
+            .or_insert(now + LEAVING);
+        let still = is_demoted && now < *until;
+        if !still {
+            self.demoted.remove(&wanted.name);
+        }
+        still
     }
 
     fn note(&self, id: PeerId, intent: PeerIntent, run: RunState, dynamic: bool) {
@@ -416,6 +443,18 @@ impl Peers {
             }
         }
         let now = Instant::now();
+        let due: Vec<String> = self
+            .demoted
+            .iter()
+            .filter(|(_, until)| now >= **until)
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in due {
+            match intent.peers.iter().find(|wanted| wanted.name == name) {
+                Some(wanted) => self.put(wanted.clone(), view).await?,
+                None => drop(self.demoted.remove(&name)),
+            }
+        }
         for (name, peer) in peers(&self.table) {
             if self.leaving.get(&name).is_some_and(|until| now >= *until) {
                 self.leaving.remove(&name);
