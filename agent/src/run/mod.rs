@@ -206,13 +206,22 @@ impl Runtime {
             return Ok(());
         }
         self.intent = Arc::new(intent);
-        if let Err(error) = self.sessions.listen(&self.intent).await {
-            error!(%error, "listening as before is not possible any more; peers are dialled only");
-            self.shared.set_listen_error(Some(error.to_string()));
-        } else {
-            self.shared.set_listen_error(None);
-        }
+        self.listen().await;
         self.apply().await
+    }
+
+    /// Listens as the intent says; where that cannot be, it is said, and tried again at every tick.
+    async fn listen(&mut self) {
+        let failed = self.sessions.listen(&self.intent).await.err();
+        let before = self.shared.listen_error();
+        let now = failed.map(|error| error.to_string());
+        match (&now, before) {
+            (Some(error), Some(before)) if *error == *before => {}
+            (Some(error), _) => error!("{error}; the agent goes on as it listened before"),
+            (None, Some(_)) => info!("listens as configured again"),
+            (None, None) => {}
+        }
+        self.shared.set_listen_error(now);
     }
 
     /// Hands each part of the intent to its owner.
@@ -356,6 +365,12 @@ impl Runtime {
     }
 
     async fn tick(&mut self) -> anyhow::Result<()> {
+        if self.shared.listen_error().is_some() {
+            self.listen().await;
+            if self.shared.listen_error().is_none() {
+                self.apply().await?;
+            }
+        }
         let view = self.fib.view();
         let intent = self.intent.clone();
         self.sessions.tick(&intent, &view).await?;

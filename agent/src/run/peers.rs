@@ -33,6 +33,9 @@ const DYNAMIC_KEPT: Duration = Duration::from_secs(180);
 /// reflectors and back.
 const LEAVING: Duration = Duration::from_secs(10);
 
+/// How long peers may take to let go of the listener. A session that ends waits 2 s for the peer to read its last word.
+const RELEASE: Duration = Duration::from_secs(3);
+
 /// A peer as commands, metrics and notices see it.
 #[derive(Clone)]
 pub(crate) struct PeerView {
@@ -74,6 +77,8 @@ pub(crate) struct Peers {
     candidates: mpsc::Sender<Candidate>,
     listener: Listener,
     listening: Option<Listening>,
+    /// What the sockets and the sessions were given up for without success. Not again, until something else is wanted.
+    in_vain: Option<(Listening, Arc<BindError>)>,
     next: u32,
     /// While graceful restart is possible: until when our OPENs say that we restarted.
     restarting: Option<Instant>,
@@ -106,6 +111,7 @@ impl Peers {
             candidates,
             listener: Listener::none(),
             listening: None,
+            in_vain: None,
             next: 0,
             restarting,
             settings: BTreeMap::new(),
@@ -356,7 +362,7 @@ impl Peers {
     /// Sessions end when the sockets change, since connections are accepted through them.
     ///
     /// # Errors
-    /// An address that cannot be had; what was listened on before still is.
+    /// An address that cannot be had; what was listened on before still is, as far as it still can be had itself.
     pub(crate) async fn listen(&mut self, intent: &Intent) -> Result<(), ListenError> {
         let wanted = Listening {
             listen: intent.router.listen.clone(),
@@ -375,26 +381,101 @@ impl Peers {
             self.listening = Some(wanted);
             return Ok(());
         }
-        let before = std::mem::replace(&mut self.listener, Listener::none());
-        // The old sockets hold the port: they and what was accepted through them go first.
+        // The new sockets first: where they cannot be had, the old ones stay, and the sessions with them.
+        self.listener = match self.bind(&addresses, &wanted) {
+            Ok(listener) => {
+                self.reset_all().await?;
+                listener
+            }
+            Err(error) if self.is_in_the_way(error.address) => {
+                if let Some((failed, error)) = &self.in_vain
+                    && *failed == wanted
+                {
+                    return Err(ListenError::Bind(error.clone()));
+                }
+                self.try_elsewhere(addresses, &wanted).await?;
+                self.rebind(&wanted).await?
+            }
+            Err(error) => return Err(error.into()),
+        };
+        for address in self.listener.local_addresses() {
+            info!(%address, "listening");
+        }
+        self.listening = Some(wanted);
+        self.in_vain = None;
+        Ok(())
+    }
+
+    fn bind(&self, addresses: &[SocketAddr], wanted: &Listening) -> Result<Listener, BindError> {
+        Listener::bind(addresses, wanted.ranges.clone(), self.candidates.clone())
+    }
+
+    /// Whether we listen ourselves where another socket would overlap with `address`.
+    fn is_in_the_way(&self, address: SocketAddr) -> bool {
+        self.listener.local_addresses().iter().any(|own| {
+            own.port() == address.port()
+                && own.is_ipv4() == address.is_ipv4()
+                && (own.ip().is_unspecified() || address.ip().is_unspecified() || own == &address)
+        })
+    }
+
+    /// Finds out what is known to fail before anything is given up for it: an address where our own socket is in the way is
+    /// tried on some other port.
+    async fn try_elsewhere(
+        &self,
+        addresses: Vec<SocketAddr>,
+        wanted: &Listening,
+    ) -> Result<(), BindError> {
+        for address in addresses {
+            let mut trial = address;
+            if self.is_in_the_way(address) {
+                trial.set_port(0);
+            }
+            match self.bind(&[trial], wanted) {
+                Ok(listener) => listener.close().await,
+                Err(BindError { source, .. }) => return Err(BindError { address, source }),
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the old sockets up before binding the new ones; takes them back if that fails.
+    async fn rebind(&mut self, wanted: &Listening) -> Result<Listener, ListenError> {
+        self.reset_all().await?;
+        std::mem::replace(&mut self.listener, Listener::none())
+            .close()
+            .await;
+        let before = self.listening.take();
+        let error = match self.bind(&addresses(wanted.listen.as_ref()), wanted) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => Arc::new(error),
+        };
+        self.in_vain = Some((wanted.clone(), error.clone()));
+        if let Some(before) = before
+            && let Ok(listener) = self.bind(&addresses(before.listen.as_ref()), &before)
+        {
+            self.listener = listener;
+            self.listening = Some(before);
+        }
+        Err(ListenError::Bind(error))
+    }
+
+    /// Ends every peer, because each holds on to the listener that it was made with, and waits until their sockets are
+    /// free. The intent makes them anew.
+    async fn reset_all(&mut self) -> Result<(), Stopped> {
         let running = peers(&self.table);
         for (name, peer) in &running {
             info!(peer = %name, "reset: the addresses to listen on have changed");
             self.remove(name, peer, Cease::ConfigurationChange).await?;
         }
-        drop(before);
-        self.listener =
-            match Listener::bind(&addresses, wanted.ranges.clone(), self.candidates.clone()) {
-                Ok(listener) => listener,
-                Err(error) => {
-                    self.listening = None;
-                    return Err(error.into());
-                }
-            };
-        for address in self.listener.local_addresses() {
-            info!(%address, "listening");
+        let all = running.values().filter_map(|peer| match &peer.run {
+            RunState::Running(handle) => Some(handle.stopped()),
+            RunState::Blocked(_) | RunState::Range => None,
+        });
+        let all = futures::future::join_all(all);
+        if tokio::time::timeout(RELEASE, all).await.is_err() {
+            warn!("not every session ended in time");
         }
-        self.listening = Some(wanted);
         Ok(())
     }
 
@@ -512,10 +593,16 @@ impl Peers {
 pub(crate) enum ListenError {
     /// The kernel refuses an address.
     #[error(transparent)]
-    Bind(#[from] BindError),
+    Bind(Arc<BindError>),
     /// The agent is stopping.
     #[error(transparent)]
     Stopped(#[from] Stopped),
+}
+
+impl From<BindError> for ListenError {
+    fn from(error: BindError) -> Self {
+        Self::Bind(Arc::new(error))
+    }
 }
 
 /// The sockets of a listener: all addresses of both families unless some are named.

@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
-use tokio::task::AbortHandle;
+use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
 use super::handle::Control;
@@ -40,7 +40,7 @@ struct Shared {
     expected: Mutex<Expected>,
     candidates: Option<mpsc::Sender<Candidate>>,
     /// One task per socket. They hold no `Shared`, and end with it.
-    tasks: Vec<AbortHandle>,
+    tasks: Vec<JoinHandle<()>>,
 }
 
 impl Drop for Shared {
@@ -163,9 +163,7 @@ impl Listener {
             shared: Arc::new_cyclic(|shared: &Weak<Shared>| Shared {
                 tasks: sockets
                     .iter()
-                    .map(|socket| {
-                        tokio::spawn(accept(socket.clone(), shared.clone())).abort_handle()
-                    })
+                    .map(|socket| tokio::spawn(accept(socket.clone(), shared.clone())))
                     .collect(),
                 sockets,
                 local,
@@ -176,6 +174,18 @@ impl Listener {
                 candidates: Some(candidates),
             }),
         })
+    }
+
+    /// Closes the sockets, and returns when their addresses are free. Other clones, which every running peer has one of, keep
+    /// them open.
+    pub async fn close(self) {
+        if let Ok(mut shared) = Arc::try_unwrap(self.shared) {
+            for task in std::mem::take(&mut shared.tasks) {
+                task.abort();
+                // Aborted, or ended before.
+                drop(task.await);
+            }
+        }
     }
 
     /// Where it listens. A port that was asked for as 0 is the one that the kernel chose.

@@ -113,3 +113,18 @@ async fn a_stranger_is_told_connection_rejected() {
         .unwrap();
     assert_eq!(octets[16..], [0, 21, 3, 6, 5]);
 }
+
+#[tokio::test]
+async fn a_closed_listener_has_given_its_address_back() {
+    let (candidates, _connecting) = tokio::sync::mpsc::channel(1);
+    let any = "127.0.0.61:0".parse().unwrap();
+    let first = Listener::bind(&[any], Vec::new(), candidates.clone()).unwrap();
+    let address = first.local_addresses()[0];
+    // A listener that is only dropped gives it back a moment later.
+    first.close().await;
+    let second = Listener::bind(&[address], Vec::new(), candidates.clone()).unwrap();
+    let clone = second.clone();
+    second.close().await;
+    Listener::bind(&[address], Vec::new(), candidates).unwrap_err();
+    assert_eq!(clone.local_addresses(), [address]);
+}
