@@ -198,7 +198,7 @@ pub struct Route {
     pub communities: BTreeSet<Community>,
     /// Large communities.
     pub large_communities: BTreeSet<LargeCommunity>,
-    /// Extended communities, in the subject's notation.
+    /// Extended communities: route targets as `rt:64512:1`, others in the subject's notation.
     pub extended_communities: BTreeSet<String>,
     /// ORIGINATOR_ID (RFC 4456).
     pub originator_id: Option<IpAddr>,

@@ -114,6 +114,11 @@ pub struct Neighbour {
     pub next_hop_self: bool,
     /// It is a client of this route reflector (RFC 4456).
     pub route_reflector_client: bool,
+    /// Packets from farther away than this many hops do not count (RFC 5082). OpenBGPD is not told.
+    pub ttl_security: Option<u8>,
+    /// Lines of the daemon's own language about this neighbour: inside its block for BIRD and OpenBGPD, with `{address}`
+    /// for its address in FRR's `router bgp`.
+    pub extra: String,
 }
 
 impl Neighbour {
@@ -139,6 +144,8 @@ impl Neighbour {
             export: Export::Everything,
             next_hop_self: false,
             route_reflector_client: false,
+            ttl_security: None,
+            extra: String::new(),
         }
     }
 
@@ -196,6 +203,18 @@ impl Neighbour {
         self
     }
 
+    /// At most `hops` away, by the TTL of its packets.
+    pub fn ttl_security(mut self, hops: u8) -> Self {
+        self.ttl_security = Some(hops);
+        self
+    }
+
+    /// With lines of the daemon's own language.
+    pub fn extra(mut self, text: &str) -> Self {
+        self.extra.push_str(text);
+        self
+    }
+
     /// A client of this route reflector.
     pub fn route_reflector_client(mut self) -> Self {
         self.route_reflector_client = true;
@@ -212,6 +231,8 @@ pub struct Origination {
     pub communities: Vec<Community>,
     /// Large communities (RFC 8092).
     pub large_communities: Vec<LargeCommunity>,
+    /// Route targets: extended communities (RFC 4360) with a two-octet AS.
+    pub route_targets: Vec<(u16, u32)>,
     /// MULTI_EXIT_DISC.
     pub med: Option<u32>,
     /// LOCAL_PREF: seen over iBGP only.
@@ -231,6 +252,7 @@ impl Origination {
             prefix,
             communities: Vec::new(),
             large_communities: Vec::new(),
+            route_targets: Vec::new(),
             med: None,
             local_pref: None,
         }
@@ -246,6 +268,12 @@ impl Origination {
     pub fn large_community(mut self, global: u32, local1: u32, local2: u32) -> Self {
         self.large_communities
             .push(LargeCommunity(global, local1, local2));
+        self
+    }
+
+    /// With a route target.
+    pub fn route_target(mut self, asn: u16, number: u32) -> Self {
+        self.route_targets.push((asn, number));
         self
     }
 

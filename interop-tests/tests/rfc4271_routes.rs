@@ -1,4 +1,4 @@
-//! RFC 4271, with RFC 4760, 1997 and 8092: routes of both families cross a session with all their attributes, both ways,
+//! RFC 4271, with RFC 4760, 1997, 4360 and 8092: routes of both families cross a session with all their attributes, both ways,
 //! over IPv4 and IPv6 transport, between ASes and inside one. Both sides are asked by their own tools.
 
 mod support;
@@ -7,9 +7,14 @@ use anyhow::{Result, ensure};
 use interop_tests::{Family, Kind, Lab, Origin, Origination, Route, Session, Subject, pairs};
 use support::{PEER, Pair, SOON, SUBJECT, check_attributes, decorated, speaker};
 
-pairs!(attributes_cross_an_ebgp_session_both_ways: ebgp_over_ipv4, [bird2 frr8]);
-pairs!(attributes_cross_an_ebgp_session_over_ipv6: ebgp_over_ipv6, [bird2 frr8]);
-pairs!(local_preference_crosses_an_ibgp_session: ibgp, [bird2 frr8]);
+pairs!(attributes_cross_an_ebgp_session_both_ways: ebgp_over_ipv4, [routelet]);
+pairs!(attributes_cross_an_ebgp_session_over_ipv6: ebgp_over_ipv6, [routelet]);
+pairs!(local_preference_crosses_an_ibgp_session: ibgp, [routelet]);
+pairs!(local_preference_crosses_an_ibgp_session_over_ipv6: ibgp_over_ipv6, [routelet]);
+pairs!(the_lab_holds_for_ebgp: ebgp_over_ipv4, [bird2], [frr8]);
+pairs!(the_lab_holds_for_ebgp_over_ipv6: ebgp_over_ipv6, [bird2], [frr8]);
+pairs!(the_lab_holds_for_ibgp: ibgp, [bird2], [frr8]);
+pairs!(the_lab_holds_for_ibgp_over_ipv6: ibgp_over_ipv6, [bird2], [frr8]);
 
 fn ebgp_over_ipv4(lab: &Lab, subject: Kind, peer: Kind) -> Result<()> {
     exchange(lab, 0, (subject, 1), (peer, 2))
@@ -21,6 +26,10 @@ fn ebgp_over_ipv6(lab: &Lab, subject: Kind, peer: Kind) -> Result<()> {
 
 fn ibgp(lab: &Lab, subject: Kind, peer: Kind) -> Result<()> {
     exchange(lab, 0, (subject, 1), (peer, 1))
+}
+
+fn ibgp_over_ipv6(lab: &Lab, subject: Kind, peer: Kind) -> Result<()> {
+    exchange(lab, 1, (subject, 1), (peer, 1))
 }
 
 /// Each side originates a prefix of either family; each has to find the other's, as it was sent.

@@ -4,18 +4,29 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use interop_tests::{Kind, Lab, Mode, Origination, Signal, always, pairs};
+use interop_tests::{
+    Export, Kind, Lab, Mode, Origination, Signal, Speaker, always, eventually, pairs,
+};
 use support::{PEER, Pair, SOON, SUBJECT, speaker};
 
-pairs!(both_sides_dial_and_one_session_stays: both_dial, [bird2 frr8]);
-pairs!(the_subject_dials: subject_dials, [bird2 frr8]);
-pairs!(the_peer_dials: peer_dials, [bird2 frr8]);
-pairs!(a_killed_peer_is_noticed_and_taken_back: killed_peer, [bird2 frr8]);
-pairs!(a_silent_peer_is_dropped_after_the_hold_time: silent_peer, [bird2], [bird2 frr8 gobgp openbgpd]);
-pairs!(routes_come_and_go_without_a_reset: soft_change, [bird2 frr8]);
+pairs!(both_sides_dial_and_one_session_stays: both_dial, [routelet]);
+pairs!(the_subject_dials: subject_dials, [routelet]);
+pairs!(the_peer_dials: peer_dials, [routelet]);
+pairs!(a_killed_peer_is_noticed_and_taken_back: killed_peer, [routelet]);
+pairs!(a_silent_peer_is_dropped_after_the_hold_time: silent_peer, [routelet], [bird2 frr8 gobgp openbgpd]);
+pairs!(routes_of_the_peer_come_and_go_without_a_reset: peer_changes, [routelet]);
+pairs!(routes_of_the_subject_change_without_a_reset: subject_changes, [routelet]);
+pairs!(the_lab_holds_where_both_dial: both_dial, [bird2], [frr8]);
+pairs!(the_lab_holds_where_the_subject_dials: subject_dials, [bird2], [frr8]);
+pairs!(the_lab_holds_where_the_peer_dials: peer_dials, [bird2], [frr8]);
+pairs!(the_lab_holds_for_a_killed_peer: killed_peer, [bird2], [frr8]);
+pairs!(the_lab_holds_for_a_silent_peer: silent_peer, [bird2], [frr8]);
+pairs!(the_lab_holds_for_changes_of_the_peer: peer_changes, [bird2], [frr8]);
+pairs!(the_lab_holds_for_changes_of_the_subject: subject_changes, [bird2], [frr8]);
 
 const ROUTE: &str = "198.51.100.0/24";
 
@@ -52,13 +63,10 @@ fn peer_dials(lab: &Lab, subject: Kind, peer: Kind) -> Result<()> {
 
 /// A collision that is decided late would take the session with it in its first seconds.
 fn stays_up(pair: &Pair) -> Result<()> {
-    let before = pair.peer.session(SUBJECT[0])?.uptime;
-    always(Duration::from_secs(2), "the session stays up", || {
-        let now = pair.peer.session(SUBJECT[0])?;
-        ensure!(
-            now.uptime.is_some() && now.uptime >= before,
-            "was {before:?}: {now:?}"
-        );
+    let before = settled(pair)?;
+    always(Duration::from_millis(1500), "the session stays up", || {
+        let now = pair.connections()?;
+        ensure!(now == before, "was {before:?}: {now:?}");
         pair.subject.route(ROUTE).map(drop)
     })
 }
@@ -82,15 +90,19 @@ fn silent_peer(lab: &Lab, subject: Kind, peer: Kind) -> Result<()> {
     pair.subject.wait_route(ROUTE, hold + SOON * 2).map(drop)
 }
 
-fn soft_change(lab: &Lab, subject: Kind, peer: Kind) -> Result<()> {
-    const NEW: [&str; 2] = ["198.51.101.0/24", "2001:db8:101::/48"];
+const NEW: [&str; 2] = ["198.51.101.0/24", "2001:db8:101::/48"];
+
+fn with_new(plain: &Speaker, med: u32) -> Speaker {
+    NEW.iter().fold(plain.clone(), |speaker, prefix| {
+        speaker.originate(Origination::new(prefix).med(med).community(64500, 7))
+    })
+}
+
+fn peer_changes(lab: &Lab, subject: Kind, peer: Kind) -> Result<()> {
     let mut pair = start(lab, (subject, Mode::Both), (peer, Mode::Both), None)?;
-    let before = pair.subject.session(PEER[0])?.uptime;
+    let before = settled(&pair)?;
     let plain = pair.peer.speaker().clone();
-    let richer = NEW.iter().fold(plain.clone(), |speaker, prefix| {
-        speaker.originate(Origination::new(prefix))
-    });
-    pair.peer.reconfigure(richer)?;
+    pair.peer.reconfigure(with_new(&plain, 1))?;
     for prefix in NEW {
         pair.subject.wait_route(prefix, SOON)?;
     }
@@ -98,9 +110,57 @@ fn soft_change(lab: &Lab, subject: Kind, peer: Kind) -> Result<()> {
     for prefix in NEW {
         pair.subject.wait_no_route(prefix, SOON)?;
     }
-    let after = pair.subject.session(PEER[0])?.uptime;
+    unchanged(&pair, &before)
+}
+
+fn subject_changes(lab: &Lab, subject: Kind, peer: Kind) -> Result<()> {
+    let mut pair = start(lab, (subject, Mode::Both), (peer, Mode::Both), None)?;
+    let before = settled(&pair)?;
+    let plain = pair.subject.speaker().clone();
+    // Prefixes come, their attributes change, the neighbour is told nothing any more, and then again, and they go.
+    for med in [1, 2] {
+        pair.subject.reconfigure(with_new(&plain, med))?;
+        seen_by_peer(&pair, med)?;
+    }
+    let mut silent = with_new(&plain, 2);
+    silent.neighbours[0].export = Export::Nothing;
+    pair.subject.reconfigure(silent)?;
+    gone_from_peer(&pair)?;
+    pair.subject.reconfigure(with_new(&plain, 3))?;
+    seen_by_peer(&pair, 3)?;
+    pair.subject.reconfigure(plain)?;
+    gone_from_peer(&pair)?;
+    unchanged(&pair, &before)
+}
+
+fn seen_by_peer(pair: &Pair, med: u32) -> Result<()> {
+    NEW.iter().try_for_each(|prefix| {
+        eventually(SOON, &format!("MED {med} at {}", pair.peer), || {
+            let route = pair.peer.route(prefix)?;
+            ensure!(route.med == Some(med), "{route:?}");
+            Ok(())
+        })
+    })
+}
+
+fn gone_from_peer(pair: &Pair) -> Result<()> {
+    NEW.iter()
+        .try_for_each(|prefix| pair.peer.wait_no_route(prefix, SOON))
+}
+
+/// The one connection that is left where both sides dialled.
+fn settled(pair: &Pair) -> Result<BTreeSet<String>> {
+    eventually(SOON, "one connection is left", || {
+        let connections = pair.connections()?;
+        ensure!(connections.len() == 1, "{connections:?}");
+        Ok(connections)
+    })
+}
+
+fn unchanged(pair: &Pair, before: &BTreeSet<String>) -> Result<()> {
+    let after = pair.connections()?;
     ensure!(
-        after >= before && after.is_some(),
+        after == *before,
         "the session fell: {before:?}, then {after:?}"
     );
     pair.subject.route(ROUTE).map(drop)

@@ -2,6 +2,7 @@
 
 pub mod kernel;
 pub mod ping;
+pub mod tcp;
 pub mod web;
 
 pub use kernel::{KernelAddress, KernelNexthop, KernelRoute, Monitor, Path};

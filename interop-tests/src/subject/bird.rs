@@ -130,6 +130,9 @@ fn attributes(origination: &Origination) -> Result<String> {
         let (global, one, two) = (large.0, large.1, large.2);
         write!(text, "bgp_large_community.add(({global},{one},{two})); ")?;
     }
+    for (asn, number) in &origination.route_targets {
+        write!(text, "bgp_ext_community.add((rt,{asn},{number})); ")?;
+    }
     if let Some(med) = origination.med {
         write!(text, "bgp_med = {med}; ")?;
     }
@@ -162,7 +165,8 @@ fn neighbour_config(speaker: &Speaker, index: usize, neighbour: &Neighbour) -> R
         text,
         "  connect delay time 1; connect retry time 2; error wait time 1, 2;"
     )?;
-    match neighbour.multihop {
+    let hops = neighbour.ttl_security.filter(|hops| *hops > 1);
+    match neighbour.multihop.or(hops) {
         Some(hops) => writeln!(text, "  multihop {hops};")?,
         None => writeln!(text, "  direct;")?,
     }
@@ -186,6 +190,10 @@ fn neighbour_config(speaker: &Speaker, index: usize, neighbour: &Neighbour) -> R
     if neighbour.route_reflector_client {
         writeln!(text, "  rr client;")?;
     }
+    if neighbour.ttl_security.is_some() {
+        writeln!(text, "  ttl security on;")?;
+    }
+    text.push_str(&neighbour.extra);
     for family in &neighbour.families {
         let export = match neighbour.export {
             Export::Everything => "filter everything",

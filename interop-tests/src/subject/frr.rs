@@ -242,6 +242,9 @@ fn route_map(index: usize, origination: &Origination) -> Result<String> {
             .collect();
         writeln!(text, " set large-community {}", list.join(" "))?;
     }
+    for (asn, number) in &origination.route_targets {
+        writeln!(text, " set extcommunity rt {asn}:{number}")?;
+    }
     if let Some(med) = origination.med {
         writeln!(text, " set metric {med}")?;
     }
@@ -280,6 +283,10 @@ fn neighbour_config(speaker: &Speaker, neighbour: &Neighbour) -> Result<String> 
     if neighbour.graceful_restart.is_some() {
         writeln!(text, " neighbor {address} graceful-restart")?;
     }
+    if let Some(hops) = neighbour.ttl_security {
+        writeln!(text, " neighbor {address} ttl-security hops {hops}")?;
+    }
+    text.push_str(&neighbour.extra.replace("{address}", &address.to_string()));
     Ok(text)
 }
 
@@ -438,7 +445,7 @@ fn parse_routes(text: &str, routes: &mut Vec<Route>) -> Result<()> {
                 route.extended_communities = extended
                     .string
                     .split_whitespace()
-                    .map(str::to_owned)
+                    .map(str::to_ascii_lowercase)
                     .collect();
             }
             route.originator_id = path.originator_id;

@@ -116,6 +116,11 @@ fn change(host: &Host, speaker: &Speaker, verb: &str, origination: &Origination)
             .map(ToString::to_string)
             .collect(),
     );
+    let targets: Vec<String> = origination
+        .route_targets
+        .iter()
+        .map(|(asn, number)| format!("{asn}:{number}"))
+        .collect();
     let med = origination.med.map(|med| med.to_string());
     let local_pref = origination.local_pref.map(|value| value.to_string());
     // For routes of the other family than a session's it would send the session's address, which is none of the family.
@@ -137,6 +142,9 @@ fn change(host: &Host, speaker: &Speaker, verb: &str, origination: &Origination)
         }
         if !large.is_empty() {
             words.extend(["large-community", &large]);
+        }
+        for target in &targets {
+            words.extend(["rt", target]);
         }
         if let Some(med) = &med {
             words.extend(["med", med]);
@@ -169,6 +177,10 @@ fn neighbour_config(speaker: &Speaker, neighbour: &Neighbour) -> Result<Value> {
     if neighbour.export == Export::Nothing {
         bail!("telling a neighbour nothing is not written for GoBGP");
     }
+    ensure!(
+        neighbour.extra.is_empty(),
+        "extra text does not fit into GoBGP's JSON"
+    );
     if neighbour.next_hop_self {
         bail!("next-hop-self is not written for GoBGP");
     }
@@ -209,6 +221,10 @@ fn neighbour_config(speaker: &Speaker, neighbour: &Neighbour) -> Result<Value> {
     });
     if let Some(hops) = neighbour.multihop {
         text["ebgp-multihop"] = json!({"config": {"enabled": true, "multihop-ttl": hops}});
+    }
+    if let Some(hops) = neighbour.ttl_security {
+        text["ttl-security"] =
+            json!({"config": {"enabled": true, "ttl-min": 256 - u16::from(hops)}});
     }
     if let Some(time) = neighbour.graceful_restart {
         text["graceful-restart"] =

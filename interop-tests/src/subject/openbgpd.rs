@@ -141,6 +141,9 @@ fn network(host: &Host, speaker: &Speaker, origination: &Origination) -> Result<
     for large in &origination.large_communities {
         write!(set, "large-community {large} ")?;
     }
+    for (asn, number) in &origination.route_targets {
+        write!(set, "ext-community rt {asn}:{number} ")?;
+    }
     if let Some(med) = origination.med {
         write!(set, "med {med} ")?;
     }
@@ -157,6 +160,10 @@ fn neighbour_config(speaker: &Speaker, neighbour: &Neighbour) -> Result<String> 
     ensure!(
         neighbour.password.is_none(),
         "OpenBGPD on Linux has no TCP-MD5"
+    );
+    ensure!(
+        neighbour.ttl_security.is_none(),
+        "TTL security is not written for OpenBGPD: it excludes the multihop that next hops here need"
     );
     let mut text = String::new();
     writeln!(text, "neighbor {} {{", neighbour.address)?;
@@ -200,6 +207,7 @@ fn neighbour_config(speaker: &Speaker, neighbour: &Neighbour) -> Result<String> 
             "  announce add-path recv yes\n  announce add-path send all"
         )?,
     }
+    text.push_str(&neighbour.extra);
     writeln!(text, "}}")?;
     Ok(text)
 }

@@ -204,6 +204,13 @@ fn peer(host: &Host, speaker: &Speaker, index: usize, neighbour: &Neighbour) -> 
     if let Some(hops) = neighbour.multihop {
         spec["ebgpMultihop"] = json!(hops);
     }
+    if let Some(hops) = neighbour.ttl_security {
+        spec["ttlSecurity"] = json!({"hops": hops});
+    }
+    ensure!(
+        neighbour.extra.is_empty(),
+        "extra lines about a neighbour do not fit into a manifest"
+    );
     if let Some(password) = &neighbour.password {
         let file = format!("password-{index}");
         host.write(&file, password)?;
@@ -240,6 +247,12 @@ fn advertisement(index: usize, origination: &Origination) -> Value {
                 .large_communities
                 .iter()
                 .map(ToString::to_string),
+        )
+        .chain(
+            origination
+                .route_targets
+                .iter()
+                .map(|(asn, number)| format!("rt:{asn}:{number}")),
         )
         .collect();
     let mut attributes = json!({"communities": communities});

@@ -11,9 +11,11 @@ pub mod node;
 pub mod rack;
 pub mod updates;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use interop_tests::probe::tcp;
 use interop_tests::{Kind, Lab, Neighbour, Origination, Route, Speaker, Subject};
 
 /// How long a route may take to get from one speaker to the next.
@@ -50,6 +52,11 @@ impl Pair {
         pair.peer.wait_established(SUBJECT[transport])?;
         Ok(pair)
     }
+
+    /// The TCP connections between the two: the same ones as long as no session was reset.
+    pub fn connections(&self) -> Result<BTreeSet<String>> {
+        tcp::connections(self.subject.namespace(), &[179])
+    }
 }
 
 /// A speaker with AS 64500 + `n`, and a neighbour with AS 64500 + `other` at `address`.
@@ -65,6 +72,7 @@ pub fn decorated(n: u32) -> [Origination; 2] {
             .community(64500, 100)
             .community(64500, 200)
             .large_community(4_200_000_000, 1, 2)
+            .route_target(64500, 7)
             .med(50)
             .local_pref(250)
     })
@@ -78,6 +86,15 @@ pub fn check_attributes(route: &Route, sent: &Origination) -> Result<()> {
     ensure!(
         route.large_communities == large,
         "large communities: {route:?}"
+    );
+    let targets = sent
+        .route_targets
+        .iter()
+        .map(|(asn, number)| format!("rt:{asn}:{number}"))
+        .collect();
+    ensure!(
+        route.extended_communities == targets,
+        "extended communities: {route:?}"
     );
     ensure!(route.med == sent.med, "MED: {route:?}");
     Ok(())
