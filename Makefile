@@ -25,6 +25,8 @@ lint: ## Formatting, clippy, documentation, and the rules of the architecture
 	scripts/check-architecture
 
 demo: setup ## Show a rack at work: two routers, three nodes, a client
+	@# The lab looks for the binary routelet beside its own.
+	$(CARGO) build --locked -p agent -p routelet-lab
 	$(CARGO) run --locked -p routelet-lab -- demo
 
 clean: ## Remove what was built
