@@ -281,15 +281,22 @@ struct Path {
     metric: Option<u32>,
     localpref: Option<u32>,
     path_id: Option<u32>,
-    originator: Option<IpAddr>,
     #[serde(default)]
-    cluster_list: Vec<IpAddr>,
+    attributes: Vec<Attribute>,
     #[serde(default)]
     communities: Vec<String>,
     #[serde(default)]
     large_communities: Vec<String>,
     #[serde(default)]
     extended_communities: Vec<String>,
+}
+
+/// An attribute that has no member of its own in a path.
+#[derive(Deserialize)]
+struct Attribute {
+    originator: Option<IpAddr>,
+    #[serde(default)]
+    cluster_list: Vec<IpAddr>,
 }
 
 #[derive(Deserialize)]
@@ -313,8 +320,10 @@ fn parse_routes(text: &str) -> Result<Vec<Route>> {
         route.med = path.metric;
         route.local_pref = path.localpref;
         route.path_id = path.path_id;
-        route.originator_id = path.originator;
-        route.cluster_list = path.cluster_list;
+        for attribute in path.attributes {
+            route.originator_id = route.originator_id.or(attribute.originator);
+            route.cluster_list.extend(attribute.cluster_list);
+        }
         for community in path.communities {
             route.communities.insert(community.parse()?);
         }

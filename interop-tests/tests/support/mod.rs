@@ -8,7 +8,9 @@
 
 pub mod bad_input;
 pub mod node;
+pub mod octets;
 pub mod rack;
+pub mod segment;
 pub mod updates;
 
 use std::collections::BTreeSet;
