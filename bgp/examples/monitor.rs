@@ -54,6 +54,7 @@ async fn run(arguments: Vec<String>) -> Fallible {
     // Two dozen batches: more would only hide that printing is slow.
     let (sender, mut events) = mpsc::channel(24);
     let peer = spawn(PeerKey(0), settings, &listener, sender, None);
+    listener.start_accepting();
     loop {
         tokio::select! {
             event = events.recv() => match event {

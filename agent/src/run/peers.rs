@@ -161,6 +161,9 @@ impl Peers {
         for wanted in &intent.peers {
             self.put(wanted.clone(), view).await?;
         }
+        // Whoever was quicker than this waits in the kernel: a peer that is refused as a stranger would take the
+        // NOTIFICATION for the end of a graceful restart.
+        self.listener.start_accepting();
         Ok(())
     }
 

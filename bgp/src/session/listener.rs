@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use ipnet::IpNet;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
@@ -37,6 +37,8 @@ pub struct Listener {
 struct Shared {
     sockets: Vec<Arc<TcpListener>>,
     local: Vec<SocketAddr>,
+    /// Whether connections are accepted.
+    accepting: watch::Sender<bool>,
     expected: Mutex<Expected>,
     candidates: Option<mpsc::Sender<Candidate>>,
     /// One task per socket. They hold no `Shared`, and end with it.
@@ -133,6 +135,7 @@ impl Listener {
             shared: Arc::new(Shared {
                 sockets: Vec::new(),
                 local: Vec::new(),
+                accepting: watch::channel(true).0,
                 expected: Mutex::default(),
                 candidates: None,
                 tasks: Vec::new(),
@@ -140,8 +143,10 @@ impl Listener {
         }
     }
 
-    /// Listens on `addresses`; port 0 lets the kernel choose. Connections from `ranges` that are no configured peer's go
-    /// to `candidates`; when that is full they are closed. Must be called within a tokio runtime.
+    /// Listens on `addresses`; port 0 lets the kernel choose. Connections wait in the kernel until
+    /// [`Listener::start_accepting`], so that peers can be made first and none is refused as a stranger. Those from `ranges`
+    /// that are no configured peer's go to `candidates`; when that is full they are closed. Must be called within a tokio
+    /// runtime.
     ///
     /// # Errors
     ///
@@ -159,14 +164,19 @@ impl Listener {
             local.push(socket.local_addr().map_err(refused)?);
             sockets.push(Arc::new(socket));
         }
+        let (accepting, _) = watch::channel(false);
         Ok(Self {
             shared: Arc::new_cyclic(|shared: &Weak<Shared>| Shared {
                 tasks: sockets
                     .iter()
-                    .map(|socket| tokio::spawn(accept(socket.clone(), shared.clone())))
+                    .map(|socket| {
+                        let started = accepting.subscribe();
+                        tokio::spawn(accept(socket.clone(), shared.clone(), started))
+                    })
                     .collect(),
                 sockets,
                 local,
+                accepting,
                 expected: Mutex::new(Expected {
                     ranges,
                     ..Expected::default()
@@ -186,6 +196,11 @@ impl Listener {
                 drop(task.await);
             }
         }
+    }
+
+    /// Accepts connections from now on, those that wait first. Once is enough.
+    pub fn start_accepting(&self) {
+        self.shared.accepting.send_replace(true);
     }
 
     /// Where it listens. A port that was asked for as 0 is the one that the kernel chose.
@@ -362,7 +377,14 @@ fn listen(address: SocketAddr, ranges: &[ListenRange]) -> io::Result<TcpListener
     TcpListener::from_std(socket.into())
 }
 
-async fn accept(socket: Arc<TcpListener>, shared: Weak<Shared>) {
+async fn accept(
+    socket: Arc<TcpListener>,
+    shared: Weak<Shared>,
+    mut started: watch::Receiver<bool>,
+) {
+    if started.wait_for(|started| *started).await.is_err() {
+        return;
+    }
     loop {
         let accepted = socket.accept().await;
         let Some(shared) = shared.upgrade() else {

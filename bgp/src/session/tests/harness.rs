@@ -50,6 +50,7 @@ impl Speaker {
         let (candidates_in, _) = mpsc::channel(1);
         let listener =
             Listener::bind(&[address.parse().unwrap()], Vec::new(), candidates_in).unwrap();
+        listener.start_accepting();
         let (sender, events) = mpsc::channel(events);
         let id = BgpIdentifier(u32::from(number));
         let asn = Asn(64500 + u32::from(number));

@@ -149,6 +149,7 @@ async fn a_connection_from_a_range_is_offered_to_the_owner() {
         candidates_in,
     )
     .unwrap();
+    b.listener.start_accepting();
     let _a_handle = a.peer(a.settings(&b));
     // The first is refused by dropping it, the next is taken.
     drop(soon("candidate", candidates.recv()).await.unwrap());
@@ -265,6 +266,7 @@ async fn ranges_change_under_a_listener_and_its_sessions_stay() {
         candidates_in,
     )
     .unwrap();
+    a.listener.start_accepting();
     let a_handle = a.passive(&b);
     let _b_handle = b.peer(b.settings(&a));
     a.up().await;

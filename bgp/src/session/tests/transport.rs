@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::harness::{Speaker, soon};
+use crate::fsm::State;
 use crate::session::{Listener, Ttl};
 use crate::wire::MessageKind;
 
@@ -127,4 +128,26 @@ async fn a_closed_listener_has_given_its_address_back() {
     second.close().await;
     Listener::bind(&[address], Vec::new(), candidates).unwrap_err();
     assert_eq!(clone.local_addresses(), [address]);
+}
+
+#[tokio::test]
+async fn a_connection_that_comes_before_its_peer_waits_for_it() {
+    let mut a = Speaker::new(59, 64);
+    let mut b = Speaker::new(60, 64);
+    let (candidates, _) = tokio::sync::mpsc::channel(1);
+    b.listener =
+        Listener::bind(&["127.0.0.60:0".parse().unwrap()], Vec::new(), candidates).unwrap();
+    let a_handle = a.peer(a.settings(&b));
+    let mut watch = a_handle.watch();
+    soon(
+        "the OPEN of the one that dials",
+        watch.wait_for(|status| status.state == State::OpenSent),
+    )
+    .await
+    .unwrap();
+    let _b_handle = b.passive(&a);
+    b.listener.start_accepting();
+    a.up().await;
+    b.up().await;
+    assert_eq!(watch.borrow().last_down, None);
 }
