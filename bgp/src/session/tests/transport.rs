@@ -132,11 +132,11 @@ async fn a_closed_listener_has_given_its_address_back() {
 
 #[tokio::test]
 async fn a_connection_that_comes_before_its_peer_waits_for_it() {
-    let mut a = Speaker::new(59, 64);
-    let mut b = Speaker::new(60, 64);
+    let mut a = Speaker::new(91, 64);
+    let mut b = Speaker::new(92, 64);
     let (candidates, _) = tokio::sync::mpsc::channel(1);
     b.listener =
-        Listener::bind(&["127.0.0.60:0".parse().unwrap()], Vec::new(), candidates).unwrap();
+        Listener::bind(&["127.0.0.92:0".parse().unwrap()], Vec::new(), candidates).unwrap();
     let a_handle = a.peer(a.settings(&b));
     let mut watch = a_handle.watch();
     soon(
