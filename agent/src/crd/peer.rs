@@ -52,8 +52,8 @@ pub struct PeerSpec {
     /// Takes the peer's address from a label or annotation of the Node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address_from: Option<ValueFrom>,
-    /// The interface whose only neighbour is the peer (unnumbered): its link-local address is found by router
-    /// advertisements.
+    /// The interface whose only neighbour is the peer (unnumbered). Not yet: the peer is reported as blocked. Give its
+    /// link-local address and `sourceInterface` instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interface: Option<String>,
     /// The peer is the node's default gateway of this family.
