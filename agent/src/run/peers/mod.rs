@@ -3,24 +3,27 @@
 //! A peer has a name in the intent and a number here. The number is given once and never again, so an event that was on its
 //! way when its peer was removed can never be taken for another's. A peer that cannot be started (its password file cannot
 //! be read) is kept as *blocked* with the reason and tried again at every chance: it never runs without its password.
+//! The listening sockets that peers share are in [`listening`].
+
+mod listening;
+mod settings;
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bgp::fsm::{Cease, State, Stop};
-use bgp::session::{
-    BindError, Candidate, Event, ListenRange, Listener, Password, PeerHandle, PeerKey,
-    PeerSettings, Scope,
-};
+use bgp::session::{Candidate, Event, ListenRange, Listener, PeerHandle, PeerKey, PeerSettings};
 use rib::{PeerId, PeerKind};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 use super::rib_thread::{Command, RibHandle, Stopped};
 use crate::fib::KernelView;
-use crate::intent::{Intent, ListenIntent, PasswordSource, PeerIntent, PeerTarget};
+use crate::intent::{Intent, PasswordSource, PeerIntent, PeerTarget};
+use listening::{Listening, range};
+use settings::{password, settings};
 
 /// Connections out of listen ranges that wait to be looked at; when full, further ones are closed and come again.
 pub(crate) const CANDIDATES: usize = 64;
@@ -78,7 +81,7 @@ pub(crate) struct Peers {
     listener: Listener,
     listening: Option<Listening>,
     /// What the sockets and the sessions were given up for without success. Not again, until something else is wanted.
-    in_vain: Option<(Listening, Arc<BindError>)>,
+    in_vain: Option<(Listening, Arc<bgp::session::BindError>)>,
     next: u32,
     /// While graceful restart is possible: until when our OPENs say that we restarted.
     restarting: Option<Instant>,
@@ -87,13 +90,6 @@ pub(crate) struct Peers {
     leaving: BTreeMap<String, Instant>,
     /// Other nodes that are to be no clients of ours any more, and until when they are all the same.
     demoted: BTreeMap<String, Instant>,
-}
-
-/// What the listener was made for.
-#[derive(Clone, PartialEq)]
-struct Listening {
-    listen: Option<ListenIntent>,
-    ranges: Vec<ListenRange>,
 }
 
 impl Peers {
@@ -360,128 +356,6 @@ impl Peers {
         self.rib.send(Command::RemovePeer(peer.id)).await
     }
 
-    /// Listens as the intent says. Nothing happens if it does already.
-    ///
-    /// Sessions end when the sockets change, since connections are accepted through them.
-    ///
-    /// # Errors
-    /// An address that cannot be had; what was listened on before still is, as far as it still can be had itself.
-    pub(crate) async fn listen(&mut self, intent: &Intent) -> Result<(), ListenError> {
-        let wanted = Listening {
-            listen: intent.router.listen.clone(),
-            ranges: intent.peers.iter().filter_map(range).collect(),
-        };
-        if self.listening.as_ref() == Some(&wanted) {
-            return Ok(());
-        }
-        let addresses = addresses(wanted.listen.as_ref());
-        let same_sockets = self
-            .listening
-            .as_ref()
-            .is_some_and(|before| before.listen == wanted.listen);
-        if same_sockets {
-            self.listener.set_ranges(wanted.ranges.clone());
-            self.listening = Some(wanted);
-            return Ok(());
-        }
-        // The new sockets first: where they cannot be had, the old ones stay, and the sessions with them.
-        self.listener = match self.bind(&addresses, &wanted) {
-            Ok(listener) => {
-                self.reset_all().await?;
-                listener
-            }
-            Err(error) if self.is_in_the_way(error.address) => {
-                if let Some((failed, error)) = &self.in_vain
-                    && *failed == wanted
-                {
-                    return Err(ListenError::Bind(error.clone()));
-                }
-                self.try_elsewhere(addresses, &wanted).await?;
-                self.rebind(&wanted).await?
-            }
-            Err(error) => return Err(error.into()),
-        };
-        for address in self.listener.local_addresses() {
-            info!(%address, "listening");
-        }
-        self.listening = Some(wanted);
-        self.in_vain = None;
-        Ok(())
-    }
-
-    fn bind(&self, addresses: &[SocketAddr], wanted: &Listening) -> Result<Listener, BindError> {
-        Listener::bind(addresses, wanted.ranges.clone(), self.candidates.clone())
-    }
-
-    /// Whether we listen ourselves where another socket would overlap with `address`.
-    fn is_in_the_way(&self, address: SocketAddr) -> bool {
-        self.listener.local_addresses().iter().any(|own| {
-            own.port() == address.port()
-                && own.is_ipv4() == address.is_ipv4()
-                && (own.ip().is_unspecified() || address.ip().is_unspecified() || own == &address)
-        })
-    }
-
-    /// Finds out what is known to fail before anything is given up for it: an address where our own socket is in the way is
-    /// tried on some other port.
-    async fn try_elsewhere(
-        &self,
-        addresses: Vec<SocketAddr>,
-        wanted: &Listening,
-    ) -> Result<(), BindError> {
-        for address in addresses {
-            let mut trial = address;
-            if self.is_in_the_way(address) {
-                trial.set_port(0);
-            }
-            match self.bind(&[trial], wanted) {
-                Ok(listener) => listener.close().await,
-                Err(BindError { source, .. }) => return Err(BindError { address, source }),
-            }
-        }
-        Ok(())
-    }
-
-    /// Gives the old sockets up before binding the new ones; takes them back if that fails.
-    async fn rebind(&mut self, wanted: &Listening) -> Result<Listener, ListenError> {
-        self.reset_all().await?;
-        std::mem::replace(&mut self.listener, Listener::none())
-            .close()
-            .await;
-        let before = self.listening.take();
-        let error = match self.bind(&addresses(wanted.listen.as_ref()), wanted) {
-            Ok(listener) => return Ok(listener),
-            Err(error) => Arc::new(error),
-        };
-        self.in_vain = Some((wanted.clone(), error.clone()));
-        if let Some(before) = before
-            && let Ok(listener) = self.bind(&addresses(before.listen.as_ref()), &before)
-        {
-            self.listener = listener;
-            self.listening = Some(before);
-        }
-        Err(ListenError::Bind(error))
-    }
-
-    /// Ends every peer, because each holds on to the listener that it was made with, and waits until their sockets are
-    /// free. The intent makes them anew.
-    async fn reset_all(&mut self) -> Result<(), Stopped> {
-        let running = peers(&self.table);
-        for (name, peer) in &running {
-            info!(peer = %name, "reset: the addresses to listen on have changed");
-            self.remove(name, peer, Cease::ConfigurationChange).await?;
-        }
-        let all = running.values().filter_map(|peer| match &peer.run {
-            RunState::Running(handle) => Some(handle.stopped()),
-            RunState::Blocked(_) | RunState::Range => None,
-        });
-        let all = futures::future::join_all(all);
-        if tokio::time::timeout(RELEASE, all).await.is_err() {
-            warn!("not every session ended in time");
-        }
-        Ok(())
-    }
-
     /// A connection out of a listen range: makes a peer for it, or gives it to the one that there is.
     pub(crate) async fn candidate(
         &mut self,
@@ -591,55 +465,9 @@ impl Peers {
     }
 }
 
-/// Why the agent does not listen as it should.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ListenError {
-    /// The kernel refuses an address.
-    #[error(transparent)]
-    Bind(Arc<BindError>),
-    /// The agent is stopping.
-    #[error(transparent)]
-    Stopped(#[from] Stopped),
-}
-
-impl From<BindError> for ListenError {
-    fn from(error: BindError) -> Self {
-        Self::Bind(Arc::new(error))
-    }
-}
-
-/// The sockets of a listener: all addresses of both families unless some are named.
-fn addresses(listen: Option<&ListenIntent>) -> Vec<SocketAddr> {
-    let Some(listen) = listen else {
-        return Vec::new();
-    };
-    let any = [
-        IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED),
-        IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED),
-    ];
-    let chosen: &[IpAddr] = match listen.addresses.as_slice() {
-        [] => &any,
-        named => named,
-    };
-    chosen
-        .iter()
-        .map(|address| SocketAddr::new(*address, listen.port))
-        .collect()
-}
-
 /// Whether this was said before.
 fn is_blocked_by(before: Option<&RunState>, reason: &str) -> bool {
     matches!(before, Some(RunState::Blocked(said)) if said == reason)
-}
-
-/// What the listener is told of a range. One whose password cannot be had is left out: it fails closed, and [`Peers::put`]
-/// says so.
-fn range(peer: &PeerIntent) -> Option<ListenRange> {
-    let PeerTarget::Range { net } = peer.target else {
-        return None;
-    };
-    let password = password(peer.password.as_ref()).ok()?;
-    Some(ListenRange { net, password })
 }
 
 /// The intent of a peer out of a range: that of the range, under its own name, never dialled.
@@ -677,49 +505,4 @@ fn is_other_node(peer: &PeerView) -> bool {
 
 fn is_established(peer: &PeerView) -> bool {
     matches!(&peer.run, RunState::Running(handle) if handle.status().state == State::Established)
-}
-
-/// What the session driver needs, or why it cannot be had.
-fn settings(wanted: &PeerIntent, view: &KernelView) -> Result<PeerSettings, String> {
-    let password = password(wanted.password.as_ref())?;
-    let ifindex = |name: &str| {
-        view.ifindex(name).ok_or_else(|| {
-            format!("interface {name} does not exist on this node: check its name, or wait for it")
-        })
-    };
-    if let Some(device) = &wanted.device {
-        ifindex(device)?;
-    }
-    match &wanted.target {
-        PeerTarget::Address {
-            address,
-            interface: None,
-        } => Ok(wanted.settings(*address, None, password)),
-        PeerTarget::Address {
-            address,
-            interface: Some(name),
-        } => Ok(wanted.settings(*address, Some(Scope(ifindex(name)?)), password)),
-        PeerTarget::Interface { name } => Err(format!(
-            "the neighbour on interface {name} cannot be found by itself yet: give the peer an address (a link-local one \
-             with sourceInterface will do)"
-        )),
-        PeerTarget::Range { net } => Err(format!("{net} is a range and not one peer")),
-    }
-}
-
-fn password(source: Option<&PasswordSource>) -> Result<Option<Password>, String> {
-    let text = match source {
-        None => return Ok(None),
-        Some(PasswordSource::File(path)) => std::fs::read_to_string(path)
-            .map_err(|error| format!("password file {}: {error}", path.display()))?,
-        Some(source @ PasswordSource::Secret { .. }) => {
-            return Err(format!(
-                "the password is {source}, and without an API server there are no Secrets: use password.file"
-            ));
-        }
-    };
-    text.trim_end()
-        .parse()
-        .map(Some)
-        .map_err(|error| format!("password: {error}"))
 }

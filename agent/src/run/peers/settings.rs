@@ -1,0 +1,51 @@
+//! What the session driver needs of a peer, or why it cannot be had.
+
+use bgp::session::{Password, PeerSettings, Scope};
+
+use crate::fib::KernelView;
+use crate::intent::{PasswordSource, PeerIntent, PeerTarget};
+
+/// What the session driver needs, or why it cannot be had.
+pub(super) fn settings(wanted: &PeerIntent, view: &KernelView) -> Result<PeerSettings, String> {
+    let password = password(wanted.password.as_ref())?;
+    let ifindex = |name: &str| {
+        view.ifindex(name).ok_or_else(|| {
+            format!("interface {name} does not exist on this node: check its name, or wait for it")
+        })
+    };
+    if let Some(device) = &wanted.device {
+        ifindex(device)?;
+    }
+    match &wanted.target {
+        PeerTarget::Address {
+            address,
+            interface: None,
+        } => Ok(wanted.settings(*address, None, password)),
+        PeerTarget::Address {
+            address,
+            interface: Some(name),
+        } => Ok(wanted.settings(*address, Some(Scope(ifindex(name)?)), password)),
+        PeerTarget::Interface { name } => Err(format!(
+            "the neighbour on interface {name} cannot be found by itself yet: give the peer an address (a link-local one \
+             with sourceInterface will do)"
+        )),
+        PeerTarget::Range { net } => Err(format!("{net} is a range and not one peer")),
+    }
+}
+
+pub(super) fn password(source: Option<&PasswordSource>) -> Result<Option<Password>, String> {
+    let text = match source {
+        None => return Ok(None),
+        Some(PasswordSource::File(path)) => std::fs::read_to_string(path)
+            .map_err(|error| format!("password file {}: {error}", path.display()))?,
+        Some(source @ PasswordSource::Secret { .. }) => {
+            return Err(format!(
+                "the password is {source}, and without an API server there are no Secrets: use password.file"
+            ));
+        }
+    };
+    text.trim_end()
+        .parse()
+        .map(Some)
+        .map_err(|error| format!("password: {error}"))
+}
