@@ -1,0 +1,155 @@
+//! Static prefixes and aggregates: what the routers are told, with which attributes, and the kernel's blackhole for the
+//! part of an aggregate that nothing uses.
+
+mod support;
+
+use std::collections::BTreeSet;
+
+use anyhow::{Result, ensure};
+use interop_tests::probe::kernel;
+use interop_tests::{Community, eventually, run};
+use serde_json::{Value, json};
+use support::SOON;
+use support::node::object;
+use support::rack::{NEEDS, PROTOCOL, Rack};
+
+/// The aggregates of the addresses that [`service`] has.
+const AGGREGATES: [&str; 2] = ["203.0.113.0/24", "2001:db8:f::/64"];
+
+/// Its addresses, as exact routes.
+const EXACT: [&str; 2] = ["203.0.113.10/32", "2001:db8:f::10/128"];
+
+#[test]
+fn an_aggregate_lives_as_long_as_something_in_it_and_drops_the_rest_in_the_kernel() {
+    run(&NEEDS, |lab| {
+        let rack = Rack::start(lab)?;
+        rack.node
+            .write("advertisement", &aggregating("Aggregated"))?;
+        rack.node.write("service", &service(true))?;
+        told(&rack, &AGGREGATES, &EXACT)?;
+        blackholes(&rack, &AGGREGATES)?;
+        rack.node.write("advertisement", &aggregating("Both"))?;
+        told(&rack, &[AGGREGATES, EXACT].concat(), &[])?;
+        rack.node.write("advertisement", &aggregating("Exact"))?;
+        told(&rack, &EXACT, &AGGREGATES)?;
+        blackholes(&rack, &[])?;
+        rack.node
+            .write("advertisement", &aggregating("Aggregated"))?;
+        told(&rack, &AGGREGATES, &EXACT)?;
+        rack.node.write("service", &service(false))?;
+        told(&rack, &[], &[AGGREGATES, EXACT].concat())?;
+        blackholes(&rack, &[])
+    });
+}
+
+#[test]
+fn static_prefixes_are_told_with_the_attributes_of_their_advertisements() {
+    run(&NEEDS, |lab| {
+        let rack = Rack::start(lab)?;
+        let prefixes = ["192.0.2.0/24", "2001:db8:5::/48"];
+        let advertisement = |name: &str, attributes: Value| {
+            object(
+                "Advertisement",
+                name,
+                &json!({"prefixes": prefixes, "attributes": attributes}),
+            )
+        };
+        // Where two say something of one prefix, communities are united and the lowest MED and longest prepend win.
+        rack.node.write(
+            "prefixes",
+            &json!([
+                advertisement(
+                    "one",
+                    json!({"communities": ["64512:1"], "med": 20, "prepend": 2})
+                ),
+                advertisement("two", json!({"communities": ["64512:2"], "med": 10})),
+            ]),
+        )?;
+        let communities = BTreeSet::from([Community(64512, 1), Community(64512, 2)]);
+        for router in &rack.routers {
+            for prefix in prefixes {
+                eventually(SOON, &format!("{prefix} at {router}"), || {
+                    let route = router.route(prefix)?;
+                    ensure!(route.communities == communities, "communities: {route:?}");
+                    ensure!(route.med == Some(10), "MED: {route:?}");
+                    ensure!(route.as_path == "64512 64512 64512", "AS_PATH: {route:?}");
+                    Ok(())
+                })?;
+            }
+        }
+        rack.node.remove("prefixes")?;
+        told(&rack, &[], &prefixes)
+    });
+}
+
+/// That both routers have `present` and none of `absent`.
+fn told(rack: &Rack, present: &[&str], absent: &[&str]) -> Result<()> {
+    for router in &rack.routers {
+        for prefix in present {
+            router.wait_route(prefix, SOON)?;
+        }
+        for prefix in absent {
+            router.wait_no_route(prefix, SOON)?;
+        }
+    }
+    Ok(())
+}
+
+/// That of [`AGGREGATES`] the kernel drops exactly these.
+fn blackholes(rack: &Rack, expected: &[&str]) -> Result<()> {
+    for prefix in AGGREGATES {
+        eventually(SOON, &format!("the kernel's {prefix}"), || {
+            let routes = kernel::routes_to(&rack.node.namespace, prefix)?;
+            let ours: Vec<_> = routes
+                .iter()
+                .filter(|route| route.protocol == PROTOCOL)
+                .collect();
+            let kinds: Vec<&str> = ours.iter().map(|route| route.kind.as_str()).collect();
+            let wanted: &[&str] = if expected.contains(&prefix) {
+                &["blackhole"]
+            } else {
+                &[]
+            };
+            ensure!(kinds == wanted, "{routes:?}");
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+fn aggregating(mode: &str) -> Value {
+    object(
+        "Advertisement",
+        "services",
+        &json!({
+            "services": {"addresses": ["LoadBalancer"]},
+            "aggregate": {"ipv4": 24, "ipv6": 64},
+            "mode": mode,
+        }),
+    )
+}
+
+/// A dual-stack Service that every node serves, with an endpoint elsewhere that is ready or not.
+fn service(ready: bool) -> Value {
+    let slice = |family: &str, address: &str| {
+        json!({
+            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+            "metadata": {
+                "name": format!("web-{}", family.to_lowercase()), "namespace": "shop",
+                "labels": {"kubernetes.io/service-name": "web"},
+            },
+            "addressType": family,
+            "endpoints": [{"addresses": [address], "nodeName": "elsewhere", "conditions": {"ready": ready}}],
+        })
+    };
+    json!([
+        {
+            "apiVersion": "v1", "kind": "Service",
+            "metadata": {"name": "web", "namespace": "shop"},
+            "spec": {"type": "LoadBalancer", "ports": [{"port": 80}]},
+            "status": {"loadBalancer": {"ingress": [{"ip": "203.0.113.10"}, {"ip": "2001:db8:f::10"}]}},
+        },
+        slice("IPv4", "10.244.9.1"),
+        slice("IPv6", "fd00:244:9::1"),
+    ])
+}
