@@ -21,6 +21,7 @@
 mod adopt;
 mod nexthops;
 mod op;
+mod space;
 mod status;
 mod table;
 #[cfg(test)]
@@ -35,31 +36,13 @@ use ipnet::IpNet;
 use super::HashMap;
 use super::guard::{CompiledGuardRails, GuardRails};
 use super::types::{
-    DEFAULT_METRIC, FibAction, FibChange, FibCounters, FibNexthop, FibRoute, KernelError,
-    MAIN_TABLE, MAX_NEXTHOPS,
+    FibAction, FibChange, FibCounters, FibNexthop, FibRoute, KernelError, MAX_NEXTHOPS,
 };
 use nexthops::{Failure, Members, Nexthops};
 pub use op::{Object, Op, RouteAction, RouteOp, Target};
+pub use space::RouteSpace;
 pub use status::FibNexthopStatus;
 use table::{AnyKey, Entry, Key, Slot, Table, V4, V6, Want, flag, key};
-
-/// Where our routes live.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RouteSpace {
-    /// The table.
-    pub table: u32,
-    /// The metric of every route, at least 1 (IPv6 takes 0 for its default).
-    pub metric: u32,
-}
-
-impl Default for RouteSpace {
-    fn default() -> Self {
-        Self {
-            table: MAIN_TABLE,
-            metric: DEFAULT_METRIC,
-        }
-    }
-}
 
 /// What the kernel has to be compared with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
