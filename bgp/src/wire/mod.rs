@@ -17,7 +17,7 @@ mod framer;
 mod message;
 mod update;
 
-pub use attribute::{AttributeSet, PathAttributes};
+pub use attribute::{AttributeSet, AttributeSetRef, PathAttributes};
 pub use capability::Capability;
 pub use codec::{FamilyCodec, PeerKind, UpdateCodec};
 pub use error::{

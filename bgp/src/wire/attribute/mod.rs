@@ -36,7 +36,9 @@ pub use as_path_ref::{AsPathRef, SegmentRef};
 pub use as_path_value::{AsPath, AsPathSegment, AsPathSegmentKind, ParseAsPathError};
 pub use code::{AttributeCode, EXTENDED_LENGTH, OPTIONAL, PARTIAL, TRANSITIVE};
 pub use origin::Origin;
-pub use set::{AttributeRef, AttributeSet, AttributeTooLong, Attributes};
+pub use set::{
+    AttributeRef, AttributeSet, AttributeSetRef, AttributeTooLong, Attributes, SetWriter,
+};
 pub use unknown::UnknownAttribute;
 pub use value::{PartialCodes, PathAttributes};
 

@@ -1,9 +1,8 @@
 //! [`AttributeSet`]: path attributes in canonical encoding.
 //!
-//! The bytes are made in two places only, [`AttributeSet::from_attributes`] and the decoder of UPDATEs, and both write
-//! well-formed attributes; so the readers here need no errors. A set owns its bytes: a slice of the message would have
-//! saved little (classic messages have NEXT_HOP in their midst, which is cut out) and would have kept the whole read
-//! buffer alive for as long as the route.
+//! The bytes are made in few places, [`AttributeSet::from_attributes`], [`SetWriter`] and the decoder of UPDATEs, and all
+//! write well-formed attributes; so the readers here need no errors. A set owns its bytes or borrows them from where many
+//! lie together, as `String` and `str` do: the methods are the same.
 
 use bytes::Bytes;
 use smallvec::SmallVec;
@@ -22,8 +21,11 @@ use crate::types::{Asn, BgpIdentifier, Community, ExtendedCommunity, LargeCommun
 /// Two sets with the same meaning have the same bytes (but for the segmentation of AS_PATH, which is kept), so equality
 /// and hashing are those of the bytes. Communities of all kinds are sets without order or repetition (RFC 1997, RFC 4360
 /// section 2, RFC 8092 section 3): sorting them loses nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct AttributeSet(Bytes);
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct AttributeSet<B = Box<[u8]>>(B);
+
+/// A set whose bytes lie elsewhere.
+pub type AttributeSetRef<'a> = AttributeSet<&'a [u8]>;
 
 /// An attribute of more than 65,535 octets, which no message can hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -79,9 +81,16 @@ impl<'a> Iterator for Attributes<'a> {
     }
 }
 
+impl<'a> AttributeSetRef<'a> {
+    /// Reads bytes that came out of [`AttributeSet::as_bytes`]. Other bytes give a set without meaning, never a panic.
+    pub const fn from_canonical(octets: &'a [u8]) -> Self {
+        Self(octets)
+    }
+}
+
 impl AttributeSet {
     /// Takes bytes that are canonical.
-    pub(in crate::wire) fn from_canonical(octets: Vec<u8>) -> Self {
+    pub(in crate::wire) fn owned(octets: Vec<u8>) -> Self {
         Self(octets.into())
     }
 
@@ -123,8 +132,14 @@ impl AttributeSet {
         for u in unknown {
             write(&mut out, u.flags, AttributeCode(u.code), &u.value)?;
         }
-        out.shrink_to_fit();
-        Ok(Self::from_canonical(out))
+        Ok(Self::owned(out))
+    }
+}
+
+impl<B: AsRef<[u8]>> AttributeSet<B> {
+    /// The same set, borrowed.
+    pub fn as_set_ref(&self) -> AttributeSetRef<'_> {
+        AttributeSet(self.0.as_ref())
     }
 
     /// The structured value.
@@ -142,7 +157,7 @@ impl AttributeSet {
                 None => attributes.unknown.push(UnknownAttribute {
                     flags: flags & !EXTENDED_LENGTH,
                     code: code.0,
-                    value: self.0.slice_ref(value),
+                    value: Bytes::copy_from_slice(value),
                 }),
             }
         }
@@ -151,17 +166,17 @@ impl AttributeSet {
 
     /// The canonical bytes.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        self.0.as_ref()
     }
 
     /// Whether there is no attribute: the set of an UPDATE that announces nothing.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.as_bytes().is_empty()
     }
 
     /// The attributes, ascending by type code, without decoding their values.
     pub fn iter(&self) -> Attributes<'_> {
-        Attributes(&self.0)
+        Attributes(self.as_bytes())
     }
 
     /// The value of one attribute.
@@ -246,6 +261,43 @@ impl AttributeSet {
     /// Only to Customer.
     pub fn only_to_customer(&self) -> Option<Asn> {
         self.u32(AttributeCode::ONLY_TO_CUSTOMER).map(Asn)
+    }
+}
+
+/// Writes a set attribute by attribute. Whoever writes keeps them ascending by type code, each once, in canonical form.
+#[derive(Debug, Default)]
+pub struct SetWriter(Vec<u8>);
+
+impl SetWriter {
+    /// An empty set that has room for so many octets.
+    pub fn with_capacity(octets: usize) -> Self {
+        Self(Vec::with_capacity(octets))
+    }
+
+    /// Adds an attribute as it stands in another set.
+    ///
+    /// # Errors
+    /// The value is longer than any attribute can be.
+    pub fn copy(&mut self, attribute: &AttributeRef<'_>) -> Result<(), AttributeTooLong> {
+        self.put(attribute.flags, attribute.code, attribute.value)
+    }
+
+    /// Adds an attribute with these flags.
+    ///
+    /// # Errors
+    /// The value is longer than any attribute can be.
+    pub fn put(
+        &mut self,
+        flags: u8,
+        code: AttributeCode,
+        value: &[u8],
+    ) -> Result<(), AttributeTooLong> {
+        write(&mut self.0, flags, code, value)
+    }
+
+    /// The set.
+    pub fn finish(self) -> AttributeSet {
+        AttributeSet::owned(self.0)
     }
 }
 

@@ -57,7 +57,7 @@ pub(super) fn write(
     for u in unknown {
         write_one(&mut out, u.flags, &u, u.value);
     }
-    AttributeSet::from_canonical(out)
+    AttributeSet::owned(out)
 }
 
 /// An upper bound of the size of the set, exact unless communities are repeated.
