@@ -12,6 +12,7 @@
 pub mod attrs;
 pub mod export;
 mod facade;
+mod index;
 #[cfg(test)]
 mod oracle;
 pub mod originate;

@@ -3,34 +3,34 @@
 use std::hash::{BuildHasher, Hash, Hasher};
 
 use bgp::types::NextHop;
-use bgp::wire::AttributeSet;
+use bgp::wire::AttributeSetRef;
 use foldhash::fast::RandomState;
-use hashbrown::HashTable;
 
-use super::{AttrId, Identity, NextHops, RouteAttributes, Summary};
+use super::{AttrId, Identity, NextHops, RouteAttributesRef, Summary};
+use crate::index::SlotIndex;
 use crate::slab::Slab;
 
+/// A set in 48 bytes and those of its attributes. Its next hop is the summary's.
 struct Interned {
-    attributes: RouteAttributes,
+    octets: Box<[u8]>,
     summary: Summary,
     /// At least 1.
     users: u32,
-    /// Low half of the hash, so that growing the table reads no attributes.
-    hash: u32,
+}
+
+impl Interned {
+    fn set(&self) -> AttributeSetRef<'_> {
+        AttributeSetRef::from_canonical(&self.octets)
+    }
 }
 
 /// Attribute sets, each once. See the module.
 pub struct AttrInterner {
     slots: Slab<Interned>,
-    index: HashTable<u32>,
+    index: SlotIndex,
     hasher: RandomState,
     identity: Identity,
     pub(crate) next_hops: NextHops,
-}
-
-/// Spreads the half that is kept over the whole word: hashbrown takes its tag from the top bits.
-const fn spread(hash: u32) -> u64 {
-    (hash as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 impl AttrInterner {
@@ -38,7 +38,7 @@ impl AttrInterner {
     pub fn new(identity: Identity) -> Self {
         Self {
             slots: Slab::default(),
-            index: HashTable::new(),
+            index: SlotIndex::default(),
             hasher: RandomState::default(),
             identity,
             next_hops: NextHops::default(),
@@ -57,56 +57,47 @@ impl AttrInterner {
         }
         self.identity = identity;
         for (_, slot) in self.slots.iter_mut() {
-            slot.summary = Summary::of(&slot.attributes.set, slot.summary.next_hop, &self.identity);
+            slot.summary = Summary::of(slot.set(), slot.summary.next_hop, &self.identity);
         }
     }
 
-    fn hash(&self, set: &AttributeSet, next_hop: &NextHop) -> u32 {
+    fn hash(&self, set: AttributeSetRef<'_>, next_hop: &NextHop) -> u64 {
         let mut hasher = self.hasher.build_hasher();
         hasher.write(set.as_bytes());
         next_hop.hash(&mut hasher);
-        hasher.finish() as u32
+        hasher.finish()
     }
 
-    /// The index of a set, which has one user more now. The bytes are shared, not copied.
-    pub fn intern(&mut self, set: &AttributeSet, next_hop: &NextHop) -> AttrId {
+    /// The index of a set, which has one user more now. Its bytes are copied if it is new.
+    pub fn intern(&mut self, set: AttributeSetRef<'_>, next_hop: &NextHop) -> AttrId {
         let hash = self.hash(set, next_hop);
-        let slots = &self.slots;
-        let found = self.index.find(spread(hash), |index| {
-            slots.get(*index).is_some_and(|slot| {
-                slot.hash == hash
-                    && slot.attributes.next_hop == *next_hop
-                    && slot.attributes.set == *set
+        let (slots, next_hops) = (&self.slots, &self.next_hops);
+        let found = self.index.find(hash, |index| {
+            slots.get(index).is_some_and(|slot| {
+                slot.set() == set && next_hops.get(slot.summary.next_hop) == Some(next_hop)
             })
         });
-        if let Some(index) = found.copied() {
+        if let Some(index) = found {
             let id = AttrId(index);
-            self.retain(id);
+            self.retain(id, 1);
             return id;
         }
         let next_hop_index = self.next_hops.retain(next_hop);
         let index = self.slots.insert(Interned {
             summary: Summary::of(set, next_hop_index, &self.identity),
-            attributes: RouteAttributes {
-                set: set.clone(),
-                next_hop: *next_hop,
-            },
+            octets: set.as_bytes().into(),
             users: 1,
-            hash,
         });
-        let slots = &self.slots;
-        self.index.insert_unique(spread(hash), index, |index| {
-            slots.get(*index).map_or(0, |slot| spread(slot.hash))
-        });
+        self.index.insert(hash, index);
         AttrId(index)
     }
 
-    /// Counts one user more.
-    pub fn retain(&mut self, id: AttrId) {
+    /// Counts so many users more.
+    pub fn retain(&mut self, id: AttrId, users: u32) {
         let slot = self.slots.get_mut(id.0);
         debug_assert!(slot.is_some(), "{id:?} is not interned");
         if let Some(slot) = slot {
-            slot.users += 1;
+            slot.users += users;
         }
     }
 
@@ -119,28 +110,22 @@ impl AttrInterner {
         );
         let Some(slot) = slot else { return };
         slot.users -= 1;
-        if slot.users > 0 {
-            return;
+        if slot.users == 0 {
+            self.forget(id);
         }
-        let (hash, next_hop) = (slot.hash, slot.summary.next_hop);
-        if let Ok(entry) = self.index.find_entry(spread(hash), |index| *index == id.0) {
-            entry.remove();
-        }
-        self.slots.remove(id.0);
-        self.next_hops.release(next_hop);
-        self.give_memory_back();
     }
 
-    /// The table is made smaller once seven eighths of it are empty, so that a peer's leaving is seen in the process.
-    fn give_memory_back(&mut self) {
-        const SMALL: usize = 1024;
-        let capacity = self.index.capacity();
-        if capacity > SMALL && self.index.len() < capacity / 8 {
-            let slots = &self.slots;
-            self.index.shrink_to(self.index.len() * 2, |index| {
-                slots.get(*index).map_or(0, |slot| spread(slot.hash))
-            });
+    fn forget(&mut self, id: AttrId) {
+        let Some(slot) = self.slots.get(id.0) else {
+            return;
+        };
+        let index = slot.summary.next_hop;
+        if let Some(next_hop) = self.next_hops.get(index) {
+            let hash = self.hash(slot.set(), next_hop);
+            self.index.remove(hash, id.0);
         }
+        self.slots.remove(id.0);
+        self.next_hops.release(index);
     }
 
     fn slot(&self, id: AttrId) -> &Interned {
@@ -153,8 +138,13 @@ impl AttrInterner {
     ///
     /// # Panics
     /// If the caller holds no counted use of `id`.
-    pub fn get(&self, id: AttrId) -> &RouteAttributes {
-        &self.slot(id).attributes
+    pub fn get(&self, id: AttrId) -> RouteAttributesRef<'_> {
+        let slot = self.slot(id);
+        let next_hop = self.next_hops.get(slot.summary.next_hop);
+        RouteAttributesRef {
+            set: slot.set(),
+            next_hop: *next_hop.expect("an interned set is a counted user of its next hop"),
+        }
     }
 
     /// What the decision process compares.
@@ -178,5 +168,15 @@ impl AttrInterner {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interned_set_takes_48_bytes_beside_its_attributes() {
+        assert_eq!(size_of::<Option<Interned>>(), 48);
     }
 }

@@ -112,6 +112,10 @@ impl ChangedNextHops {
 }
 
 impl NextHops {
+    pub(super) fn get(&self, index: NextHopIndex) -> Option<&NextHop> {
+        Some(&self.slots.get(index.0)?.next_hop)
+    }
+
     pub(super) fn retain(&mut self, next_hop: &NextHop) -> NextHopIndex {
         if let Some(index) = self.index.get(next_hop) {
             if let Some(slot) = self.slots.get_mut(*index) {

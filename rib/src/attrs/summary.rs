@@ -1,7 +1,7 @@
 //! What the decision process and the built-in rules need of an attribute set, read from its canonical bytes once.
 
 use bgp::types::{Asn, BgpIdentifier, Community};
-use bgp::wire::AttributeSet;
+use bgp::wire::AttributeSetRef;
 use bgp::wire::attribute::Origin;
 
 /// Index of a next hop among the distinct ones of the interner. Valid while a set with it is interned.
@@ -98,7 +98,7 @@ pub struct Summary {
 pub(crate) struct Attributes<'a>(&'a [u8]);
 
 impl<'a> Attributes<'a> {
-    pub(crate) fn of(set: &'a AttributeSet) -> Self {
+    pub(crate) fn of(set: &'a AttributeSetRef<'_>) -> Self {
         Self(set.as_bytes())
     }
 }
@@ -140,7 +140,7 @@ pub(crate) mod code {
 
 impl Summary {
     /// Reads a canonical set.
-    pub(crate) fn of(set: &AttributeSet, next_hop: NextHopIndex, me: &Identity) -> Self {
+    pub(crate) fn of(set: AttributeSetRef<'_>, next_hop: NextHopIndex, me: &Identity) -> Self {
         let mut summary = Self {
             local_pref: DEFAULT_LOCAL_PREF,
             med: 0,
@@ -153,7 +153,7 @@ impl Summary {
             cluster_list_length: 0,
             own_as_count: 0,
         };
-        for (code, value) in Attributes::of(set) {
+        for (code, value) in Attributes::of(&set) {
             summary.read(code, value, me);
         }
         if summary.flags.contains(Flags::GRACEFUL_SHUTDOWN) {

@@ -10,13 +10,13 @@ use std::num::NonZeroU64;
 use bgp::types::{BgpIdentifier, Community, Family, NextHop, Nlri};
 use bgp::wire::attribute::{Origin, TRANSITIVE};
 use bgp::wire::capability::Role;
-use bgp::wire::{AttributeSet, PathAttributes, UpdateEncoder};
+use bgp::wire::{AttributeSet, AttributeSetRef, PathAttributes, UpdateEncoder};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::Suppressed;
 use super::key::GroupKey;
 use super::next_hop::Outgoing;
-use crate::attrs::{DEFAULT_LOCAL_PREF, RouteAttributes};
+use crate::attrs::{DEFAULT_LOCAL_PREF, RouteAttributesRef};
 use crate::originate::{Offer, Originated};
 use crate::peer::PeerKind;
 use crate::policy::{Verdict, unite};
@@ -46,12 +46,12 @@ impl GroupKey {
     pub(super) fn learned(
         &self,
         prefix: IpNet,
-        route: &RouteAttributes,
+        route: RouteAttributesRef<'_>,
         source: SourcePeer,
         seed: &DigestSeed,
     ) -> Result<Exported, Suppressed> {
         let family = family_of(prefix);
-        self.gate_learned(family, &route.set, source.kind)?;
+        self.gate_learned(family, route.set, source.kind)?;
         let outgoing = self.next_hop_of_learned(family, &route.next_hop, source.kind)?;
         let mut attributes = route.set.parse();
         attributes.unknown.retain(|u| u.flags & TRANSITIVE != 0);
@@ -94,7 +94,7 @@ impl GroupKey {
     fn gate_learned(
         &self,
         family: Family,
-        set: &AttributeSet,
+        set: AttributeSetRef<'_>,
         source: PeerKind,
     ) -> Result<(), Suppressed> {
         if self.codec.family(family).is_none() {

@@ -6,7 +6,7 @@ use bgp::types::{BgpIdentifier, Family};
 use bytes::Bytes;
 use ipnet::IpNet;
 
-use crate::attrs::{AttrId, RouteAttributes};
+use crate::attrs::{AttrId, RouteAttributesRef};
 use crate::originate::Originated;
 use crate::peer::{PeerId, PeerKind};
 
@@ -59,7 +59,7 @@ pub trait LocRib {
     fn best(&self, family: Family, slot: Slot) -> Option<Best<'_>>;
 
     /// Attributes and next hop of a learned route.
-    fn route_attributes(&self, id: AttrId) -> &RouteAttributes;
+    fn route_attributes(&self, id: AttrId) -> RouteAttributesRef<'_>;
 
     /// The peer that a learned route is from. Every peer named by [`LocRib::best`] is known.
     fn source(&self, peer: PeerId) -> SourcePeer;

@@ -297,7 +297,9 @@ impl Rib {
             }
         }
         for reach in &update.reach {
-            let attr = self.attrs.intern(&update.attributes, &reach.next_hop);
+            let attr = self
+                .attrs
+                .intern(update.attributes.as_set_ref(), &reach.next_hop);
             let attrs = &mut self.attrs;
             match &reach.nlri {
                 NlriList::Ipv4(list) => announce(&mut self.tables.v4, peer, list, attr, attrs),

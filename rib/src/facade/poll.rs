@@ -6,7 +6,7 @@ use bgp::types::{Family, RoutePrefix};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::{FibRoute, Peer, Rib, RibEvent, Tables};
-use crate::attrs::{AttrId, AttrInterner, RouteAttributes};
+use crate::attrs::{AttrId, AttrInterner, RouteAttributesRef};
 use crate::export::{Best, LocRib, Progress, Slot, SourcePeer, Transport};
 use crate::peer::{PeerId, PeerKind};
 use crate::table::Table;
@@ -51,7 +51,7 @@ impl LocRib for View<'_> {
         }
     }
 
-    fn route_attributes(&self, id: AttrId) -> &RouteAttributes {
+    fn route_attributes(&self, id: AttrId) -> RouteAttributesRef<'_> {
         self.attrs.get(id)
     }
 

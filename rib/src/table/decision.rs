@@ -51,6 +51,16 @@ pub(crate) struct Decision {
     pub(crate) rule: Rule,
 }
 
+impl Decision {
+    /// The decision about the only path of a prefix, which is usable.
+    pub(crate) fn only() -> Self {
+        Self {
+            selected: SmallVec::from_buf_and_len([0; 4], 1),
+            rule: Rule::OnlyPath,
+        }
+    }
+}
+
 fn alive(contenders: &[Contender]) -> usize {
     contenders.iter().filter(|c| c.lost.is_none()).count()
 }

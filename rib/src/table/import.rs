@@ -109,7 +109,7 @@ impl<'a> Importer<'a> {
         // The path is used as it came: it could not be passed on in either form.
         if let Some(set) = changed.and_then(|changed| AttributeSet::from_attributes(&changed).ok())
         {
-            imported.attr = attrs.intern(&set, &next_hop);
+            imported.attr = attrs.intern(set.as_set_ref(), &next_hop);
             imported.altered = imported.attr != self.original;
             if !imported.altered {
                 attrs.release(imported.attr);

@@ -80,6 +80,14 @@ struct Outlook {
     forwarding: u64,
 }
 
+impl Outlook {
+    /// That of a prefix without a usable path.
+    const NOTHING: Self = Self {
+        best: None,
+        forwarding: 0,
+    };
+}
+
 impl<P: RoutePrefix> Table<P> {
     pub(crate) fn new(options: Options) -> Self {
         Self {
@@ -164,10 +172,8 @@ impl<P: RoutePrefix> Table<P> {
         let origin = &source.origin;
         let resolution = attrs
             .next_hops
-            .resolution(summary.next_hop, origin.interface)?;
-        if origin.next_hop_on_link() && !resolution.connected {
-            return None;
-        }
+            .resolution(summary.next_hop, origin.interface);
+        let resolution = resolution.filter(|resolution| origin.reaches(Some(resolution)))?;
         contender.local = false;
         contender.external = origin.is_external();
         contender.metric = resolution.metric;
@@ -178,8 +184,8 @@ impl<P: RoutePrefix> Table<P> {
 
     fn decide(&self, contenders: &mut Contenders, attrs: &AttrInterner) -> Option<Decision> {
         decision::decide(contenders, &self.options, |a, b| {
-            let path = |id| attrs.get(id).set.find(AttributeCode::AS_PATH);
-            path(a) == path(b)
+            let (a, b) = (attrs.get(a).set, attrs.get(b).set);
+            a.find(AttributeCode::AS_PATH) == b.find(AttributeCode::AS_PATH)
         })
     }
 
@@ -212,8 +218,11 @@ impl<P: RoutePrefix> Table<P> {
         let Some(entry) = self.entries.get(slot) else {
             return;
         };
-        let mut contenders = self.contenders(entry, attrs);
-        let decision = self.decide(&mut contenders, attrs);
+        let decision = match entry.paths(&self.lists) {
+            [] => None,
+            [only] => self.contender(0, only, attrs).map(|_| Decision::only()),
+            _ => self.decide(&mut self.contenders(entry, attrs), attrs),
+        };
         let Some(entry) = self.entries.get_mut(slot) else {
             return;
         };
@@ -280,7 +289,7 @@ impl<P: RoutePrefix> Table<P> {
         };
         if entry.marks == 0 && entry.paths(&self.lists).is_empty() {
             let prefix = entry.prefix;
-            self.index.remove(prefix, &self.entries);
+            self.index.remove(prefix, slot);
             self.entries.remove(slot);
         }
     }

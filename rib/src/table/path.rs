@@ -154,6 +154,18 @@ impl<P: RoutePrefix> Entry<P> {
         }
     }
 
+    pub(crate) fn has_no_path(&self) -> bool {
+        self.only.source == SourceId::EMPTY
+    }
+
+    /// Gives an entry without paths its first one.
+    pub(crate) fn set_first(&mut self, mut path: Path, selected: bool, lists: &mut Lists) {
+        path.set_selected(selected);
+        self.rule = Rule::OnlyPath;
+        self.selected = u8::from(selected);
+        self.push(path, lists);
+    }
+
     /// Adds a path behind all others.
     pub(crate) fn push(&mut self, path: Path, lists: &mut Lists) {
         match self.only.source {

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use bgp::types::{Asn, BgpIdentifier};
 use bgp::wire::capability::Role;
 
+use crate::attrs::Resolution;
 use crate::peer::{PeerConfig, PeerId, PeerKind, SessionInfo};
 use crate::policy::Chain;
 
@@ -85,6 +86,11 @@ impl Origin {
     /// Next hops must be on the link.
     pub(crate) fn next_hop_on_link(&self) -> bool {
         self.is_external() && self.single_hop
+    }
+
+    /// Whether paths whose next hop leads there can be used.
+    pub(crate) fn reaches(&self, resolution: Option<&Resolution>) -> bool {
+        resolution.is_some_and(|resolution| resolution.connected || !self.next_hop_on_link())
     }
 
     pub(crate) fn is_external(&self) -> bool {

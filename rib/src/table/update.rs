@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bgp::types::{NextHop, Nlri, PathId, RoutePrefix};
-use bgp::wire::AttributeSet;
+use bgp::wire::AttributeSetRef;
 
 use super::decision::worse_before_med;
 use super::import::Importer;
@@ -15,6 +15,21 @@ use crate::attrs::{AttrId, AttrInterner, Flags};
 use crate::originate::Originated;
 use crate::peer::PeerId;
 
+/// The prefixes of one message that share an attribute set, on their way in. What concerns them all is looked up once, and
+/// what is counted for each is added at the end.
+struct Message<'a> {
+    id: SourceId,
+    epoch: u8,
+    original: AttrId,
+    /// Whether the next hop of `original` can be used.
+    usable: bool,
+    importer: Importer<'a>,
+    /// Paths with `original` that became the first one of their prefix.
+    first: u32,
+    /// How many of these were accepted: they are selected if `usable`.
+    accepted: u32,
+}
+
 impl<P: RoutePrefix> Table<P> {
     /// The prefixes of one message that share `original`, of which the caller holds a use.
     pub(crate) fn announce(
@@ -24,34 +39,69 @@ impl<P: RoutePrefix> Table<P> {
         original: AttrId,
         attrs: &mut AttrInterner,
     ) {
-        let Some(origin) = self.source(id).map(|source| Arc::clone(&source.origin)) else {
+        let Some(source) = self.source(id) else {
             return;
         };
+        let (origin, epoch) = (Arc::clone(&source.origin), source.epoch);
         let next_hop = attrs.summary(original).next_hop;
         attrs.next_hops.ask(next_hop, origin.interface);
-        let mut importer = Importer::new(&origin, original, false, attrs);
+        let resolution = attrs.next_hops.resolution(next_hop, origin.interface);
+        let mut message = Message {
+            id,
+            epoch,
+            original,
+            usable: origin.reaches(resolution.as_ref()),
+            importer: Importer::new(&origin, original, false, attrs),
+            first: 0,
+            accepted: 0,
+        };
         for nlri in prefixes {
-            self.announce_one(id, *nlri, original, &mut importer, attrs);
+            self.announce_one(*nlri, &mut message, attrs);
         }
+        let Message {
+            importer,
+            first,
+            accepted,
+            usable,
+            ..
+        } = message;
         importer.finish(attrs);
+        let selected = if usable { accepted } else { 0 };
+        attrs.retain(original, first);
+        self.usable += selected as usize;
+        if let Some(source) = self.source_mut(id) {
+            source.received += first;
+            source.accepted += accepted;
+            source.selected += selected;
+        }
         self.check_limit(id);
     }
 
-    fn announce_one(
-        &mut self,
-        id: SourceId,
-        nlri: Nlri<P>,
-        original: AttrId,
-        importer: &mut Importer<'_>,
-        attrs: &mut AttrInterner,
-    ) {
+    fn announce_one(&mut self, nlri: Nlri<P>, message: &mut Message<'_>, attrs: &mut AttrInterner) {
         let slot = self.index.find_or_insert(nlri.prefix, &mut self.entries);
-        let Some(epoch) = self.source(id).map(|source| source.epoch) else {
-            return;
-        };
+        let (id, epoch, original) = (message.id, message.epoch, message.original);
+        let importer = &mut message.importer;
         let Some(entry) = self.entries.get_mut(slot) else {
             return;
         };
+        if entry.has_no_path() {
+            let (imported, _) = importer.import(nlri.prefix, attrs);
+            let path = Path::new(id, nlri.path_id, epoch, &imported);
+            if imported.altered {
+                self.add(slot, path, original, attrs);
+                self.settle(slot, Outlook::NOTHING, attrs);
+            } else {
+                message.first += 1;
+                message.accepted += u32::from(imported.rejection.is_none());
+                let selected = message.usable && imported.rejection.is_none();
+                entry.set_first(path, selected, &mut self.lists);
+                if selected {
+                    self.changed_for_export(slot);
+                    self.changed_for_fib(slot);
+                }
+            }
+            return;
+        }
         let paths = entry.paths_mut(&mut self.lists);
         let found = paths
             .iter()
@@ -94,13 +144,8 @@ impl<P: RoutePrefix> Table<P> {
     }
 
     pub(super) fn outlook_at(&self, slot: u32, attrs: &AttrInterner) -> Outlook {
-        match self.entries.get(slot) {
-            Some(entry) => self.outlook(entry, attrs),
-            None => Outlook {
-                best: None,
-                forwarding: 0,
-            },
-        }
+        let entry = self.entries.get(slot);
+        entry.map_or(Outlook::NOTHING, |entry| self.outlook(entry, attrs))
     }
 
     /// Whether the path added last cannot change what is selected, because it falls against the best path before
@@ -131,9 +176,9 @@ impl<P: RoutePrefix> Table<P> {
 
     /// Adds a path and counts it.
     fn add(&mut self, slot: u32, path: Path, original: AttrId, attrs: &mut AttrInterner) {
-        attrs.retain(path.attr);
+        attrs.retain(path.attr, 1);
         if path.is_altered() {
-            attrs.retain(original);
+            attrs.retain(original, 1);
             self.originals
                 .insert((slot, path.source, path.path_id), original);
         }
@@ -163,12 +208,12 @@ impl<P: RoutePrefix> Table<P> {
             return;
         };
         // New uses before old ones are given back: a set in both stays, and no index changes its meaning between.
-        attrs.retain(imported.attr);
+        attrs.retain(imported.attr, 1);
         let old = std::mem::replace(path, Path::new(path.source, path.path_id, epoch, imported));
         path.set_selected(old.is_selected());
         let key = (slot, old.source, old.path_id);
         let old_original = if imported.altered {
-            attrs.retain(original);
+            attrs.retain(original, 1);
             self.originals.insert(key, original)
         } else if old.is_altered() {
             self.originals.remove(&key)
@@ -265,7 +310,7 @@ impl<P: RoutePrefix> Table<P> {
             }
         }
         let next_hop = NextHop::Ipv4(std::net::Ipv4Addr::UNSPECIFIED);
-        let attr = attrs.intern(&AttributeSet::default(), &next_hop);
+        let attr = attrs.intern(AttributeSetRef::default(), &next_hop);
         let imported = Imported {
             attr,
             altered: false,

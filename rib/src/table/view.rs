@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use super::path::{Entry, FIB_QUEUED, Path};
 use super::standing::{Rule, Standing};
 use super::{SourceId, Table};
-use crate::attrs::{AttrInterner, Resolution, RouteAttributes};
+use crate::attrs::{AttrInterner, Resolution, RouteAttributesRef};
 use crate::export::Best;
 use crate::facade::{FibNextHop, FibRoute, Totals};
 use crate::originate::Originated;
@@ -24,9 +24,9 @@ pub struct PathView<'a> {
     /// The identifier that the peer gave it.
     pub path_id: PathId,
     /// Attributes and next hop after import policy.
-    pub attributes: &'a RouteAttributes,
+    pub attributes: RouteAttributesRef<'a>,
     /// Attributes as they were received, if import changed them.
-    pub received: Option<&'a RouteAttributes>,
+    pub received: Option<RouteAttributesRef<'a>>,
     /// What became of it.
     pub standing: Standing,
     /// The rule of the peer's import policies that accepted or rejected it, if one did.

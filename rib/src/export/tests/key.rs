@@ -227,7 +227,7 @@ fn output(key: &GroupKey) -> Vec<Vec<Bytes>> {
                 PeerKind::Internal,
                 PeerKind::ReflectorClient,
             ] {
-                tell(key.learned(prefix, route, from(kind), &seed));
+                tell(key.learned(prefix, route.borrowed(), from(kind), &seed));
             }
         }
         let originated = Originated {

@@ -22,7 +22,7 @@ use ipnet::IpNet;
 
 use super::key::GroupKey;
 use super::*;
-use crate::attrs::{AttrId, RouteAttributes};
+use crate::attrs::{AttrId, RouteAttributes, RouteAttributesRef};
 use crate::originate::Originated;
 use crate::peer::{PeerConfig, PeerId, PeerKind, SessionInfo};
 
@@ -233,8 +233,8 @@ impl LocRib for TestRib {
         })
     }
 
-    fn route_attributes(&self, id: AttrId) -> &RouteAttributes {
-        self.sets[id.0 as usize].0.as_ref().unwrap()
+    fn route_attributes(&self, id: AttrId) -> RouteAttributesRef<'_> {
+        self.sets[id.0 as usize].0.as_ref().unwrap().borrowed()
     }
 
     fn source(&self, peer: PeerId) -> SourcePeer {

@@ -377,9 +377,12 @@ impl Model {
             let told = match best {
                 TestBest::Originated(originated) => key.originated(originated, &seed),
                 TestBest::Learned(from, _) if from.0 == peer => continue,
-                TestBest::Learned(from, route) => {
-                    key.learned(prefix, route, self.world.rib.sources[from], &seed)
-                }
+                TestBest::Learned(from, route) => key.learned(
+                    prefix,
+                    route.borrowed(),
+                    self.world.rib.sources[from],
+                    &seed,
+                ),
             };
             let Ok(told) = told else { continue };
             // Members of a group share networks, so this is the case of RFC 4271 5.1.3.

@@ -20,7 +20,12 @@ fn tell(
     route: &RouteAttributes,
     source: PeerKind,
 ) -> Result<Exported, Suppressed> {
-    key.learned(net(prefix), route, from(source), &DigestSeed::default())
+    key.learned(
+        net(prefix),
+        route.borrowed(),
+        from(source),
+        &DigestSeed::default(),
+    )
 }
 
 /// What a peer of a kind, with nothing special, is told of a route from a peer of another kind.
