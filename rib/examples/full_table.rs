@@ -226,10 +226,14 @@ struct Sink {
 }
 
 impl Transport for Sink {
-    fn send(&mut self, peer: PeerId, messages: &[Bytes]) -> Result<(), Full> {
+    fn send(&mut self, peer: PeerId, messages: &Bytes) -> Result<(), Full> {
         if peer == MONITOR {
-            self.messages += messages.len();
-            self.octets += messages.iter().map(Bytes::len).sum::<usize>();
+            self.octets += messages.len();
+            let mut rest = &messages[..];
+            while !rest.is_empty() {
+                self.messages += 1;
+                rest = &rest[usize::from(u16::from_be_bytes([rest[16], rest[17]]))..];
+            }
         }
         Ok(())
     }

@@ -160,9 +160,12 @@ struct Session {
 }
 
 impl Transport for Sessions {
-    fn send(&mut self, peer: PeerId, messages: &[Bytes]) -> Result<(), Full> {
+    fn send(&mut self, peer: PeerId, messages: &Bytes) -> Result<(), Full> {
         match self.known.get(&peer) {
-            Some(Some(session)) => session.outbox.try_send(messages).map_err(|_| Full),
+            Some(Some(session)) => session
+                .outbox
+                .try_send(std::slice::from_ref(messages))
+                .map_err(|_| Full),
             // The session is over and its `Down` is on the way: what is said now is said to nobody.
             _ => Ok(()),
         }

@@ -15,7 +15,6 @@ use bgp::wire::{RouteRefresh, RouteRefreshSubtype, UpdateEncoder};
 use bytes::Bytes;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
-use smallvec::SmallVec;
 
 use super::exclusion::{Excluded, Exclusions};
 use super::key::GroupKey;
@@ -24,7 +23,7 @@ use super::member::{Behind, Member, MemberFamily, Refresh};
 use super::pack::{Audience, Buckets};
 use super::rules::{Digest, DigestSeed, Exported};
 use super::told::{Told, ToldSlots};
-use super::{Best, Full, LocRib, MAX_BATCH, Slot, Suppressed, Transport};
+use super::{Best, Full, LocRib, Slot, Suppressed, Transport};
 use crate::attrs::AttrId;
 use crate::peer::{PeerId, PeerKind};
 use crate::policy::Signature;
@@ -62,7 +61,18 @@ type VerdictKey = (AttrId, Family, Option<PeerId>, Signature);
 struct Scratch {
     verdicts: HashMap<VerdictKey, Result<u32, Suppressed>, RandomState>,
     exported: Vec<Exported>,
+    /// The latest verdict that no prefix plays a part in. Routes of one attribute set come in runs.
+    latest: Option<Latest>,
     buckets: Buckets,
+}
+
+/// What the members are told of routes of a peer with these attributes.
+#[derive(Clone, Copy, Debug)]
+struct Latest {
+    attributes: AttrId,
+    family: Family,
+    peer: PeerId,
+    verdict: Result<(u32, Excluded), Suppressed>,
 }
 
 impl Group {
@@ -215,6 +225,33 @@ impl Group {
         seed: &DigestSeed,
     ) -> Result<(u32, Excluded), Suppressed> {
         let best = loc_rib.best(family, slot).ok_or(Suppressed::NoRoute)?;
+        let depends_on_prefix = self.key.export.depends_on_prefix();
+        if let (Best::Learned { peer, attributes }, Some(latest)) = (best, self.scratch.latest)
+            && (latest.attributes, latest.family, latest.peer) == (attributes, family, peer)
+            && !depends_on_prefix
+        {
+            return latest.verdict;
+        }
+        let verdict = self.evaluate_anew(loc_rib, family, slot, best, seed);
+        if let Best::Learned { peer, attributes } = best {
+            self.scratch.latest = Some(Latest {
+                attributes,
+                family,
+                peer,
+                verdict,
+            });
+        }
+        verdict
+    }
+
+    fn evaluate_anew<L: LocRib>(
+        &mut self,
+        loc_rib: &L,
+        family: Family,
+        slot: Slot,
+        best: Best<'_>,
+        seed: &DigestSeed,
+    ) -> Result<(u32, Excluded), Suppressed> {
         let Scratch {
             verdicts, exported, ..
         } = &mut self.scratch;
@@ -393,21 +430,16 @@ impl Group {
             .filter(|(_, m)| m.receiving)
             .peekable();
         if receivers.peek().is_some() {
-            let messages = buckets.encode(family, loc_rib, exported, &mut self.encoder);
+            let pieces = buckets.encode(family, loc_rib, exported, &mut self.encoder);
             for (peer, member) in receivers {
                 member.receiving = false;
-                let missed = send_each(*peer, transport, &messages.bytes, |number| {
-                    buckets
-                        .get(messages.buckets[number])
-                        .audience
-                        .includes(*peer)
-                });
-                if let Some(first) = missed {
-                    member.block();
-                    for bucket in buckets.from(messages.buckets[first]) {
-                        if bucket.audience.includes(*peer) {
-                            member.fall_behind(index, bucket.slots.iter().copied());
-                        }
+                let heard = pieces.list.iter();
+                for piece in heard.filter(|piece| piece.audience.includes(*peer)) {
+                    if !member.blocked && transport.send(*peer, &piece.bytes).is_err() {
+                        member.block();
+                    }
+                    if member.blocked {
+                        member.fall_behind(index, pieces.slots(piece, buckets));
                     }
                 }
             }
@@ -550,7 +582,7 @@ impl Group {
                     (index, family),
                     &out.told,
                     settled[index] && out.walk.is_none(),
-                    &mut |message| transport.send(*peer, &[message]),
+                    &mut |message| transport.send(*peer, &message),
                     &mut self.encoder,
                 );
                 match sent {
@@ -576,6 +608,7 @@ impl Group {
         } else {
             self.scratch.exported.clear();
             self.scratch.verdicts.clear();
+            self.scratch.latest = None;
         }
     }
 
@@ -589,33 +622,6 @@ impl Group {
         let mut behind = self.members.values().filter_map(|m| m.behind.as_ref());
         behind.any(|behind| behind.marks[family].contains(slot))
     }
-}
-
-/// Sends those messages that `includes` says, in batches. Returns the first message that was not taken, if any.
-fn send_each<T: Transport>(
-    peer: PeerId,
-    transport: &mut T,
-    messages: &[Bytes],
-    includes: impl Fn(usize) -> bool,
-) -> Option<usize> {
-    let mut batch: SmallVec<[Bytes; MAX_BATCH]> = SmallVec::new();
-    let mut first = 0;
-    for (number, message) in messages.iter().enumerate() {
-        if !includes(number) {
-            continue;
-        }
-        if batch.is_empty() {
-            first = number;
-        }
-        batch.push(message.clone());
-        if batch.len() == MAX_BATCH {
-            if transport.send(peer, &batch).is_err() {
-                return Some(first);
-            }
-            batch.clear();
-        }
-    }
-    (!batch.is_empty() && transport.send(peer, &batch).is_err()).then_some(first)
 }
 
 /// The part of [`Group::settle`] that concerns one family of a member. Returns how many steps were done.

@@ -30,4 +30,4 @@ pub use groups::UpdateGroups;
 pub use key::GroupKey;
 pub use query::Advertised;
 pub use suppressed::Suppressed;
-pub use view::{Best, Full, LocRib, MAX_BATCH, Progress, Slot, SourcePeer, Transport};
+pub use view::{Best, Full, LocRib, Progress, Slot, SourcePeer, Transport};

@@ -1,6 +1,8 @@
-//! Staged changes, gathered by what is said and to whom, so that one message says it of as many prefixes as fit.
+//! Staged changes, gathered by what is said and to whom, so that one message says it of as many prefixes as fit, and what
+//! the same recipients hear lies together in few large pieces.
 
 use std::hash::Hash;
+use std::ops::Range;
 
 use bgp::types::{Family, Nlri, PathId, RoutePrefix};
 use bgp::wire::UpdateEncoder;
@@ -35,38 +37,63 @@ impl Audience {
 
 /// Prefixes about which the same recipients hear the same.
 #[derive(Debug)]
-pub(super) struct Bucket {
-    pub(super) audience: Audience,
+struct Bucket {
+    /// A place in [`Buckets::audiences`].
+    audience: u32,
+    digest: Option<Digest>,
     /// What is announced; `None`: the prefixes are withdrawn. A number that the stager gave.
     announced: Option<u32>,
-    pub(super) slots: SmallVec<[Slot; 6]>,
+    slots: SmallVec<[Slot; 6]>,
 }
 
 /// The buckets of one step of one family.
 #[derive(Debug, Default)]
 pub(super) struct Buckets {
     list: Vec<Bucket>,
-    by_content: HashMap<(Option<Digest>, Audience), usize, RandomState>,
+    by_content: HashMap<(Option<Digest>, u32), usize, RandomState>,
+    audiences: Vec<Audience>,
+    by_audience: HashMap<Audience, u32, RandomState>,
+    /// The bucket that was added to last: the next slot is often for it too.
+    latest: usize,
 }
 
-/// Encoded messages, each with the number of its bucket, ascending.
-pub(super) struct Messages {
-    pub(super) bytes: Vec<Bytes>,
-    pub(super) buckets: Vec<usize>,
+/// A piece ends with the message that brings it to this. Large enough that pieces cost nothing, and little enough that a
+/// KEEPALIVE, which goes between two of them, does not wait.
+///
+/// Tests have few routes, and a peer has to be able to take some pieces and refuse others.
+const PIECE: usize = if cfg!(test) { 64 } else { 32 * 1024 };
+
+/// Whole messages for one audience.
+#[derive(Debug)]
+pub(super) struct Piece {
+    pub(super) bytes: Bytes,
+    pub(super) audience: Audience,
+    /// The buckets that it is of, as places in [`Pieces::order`].
+    buckets: Range<usize>,
+}
+
+/// Encoded buckets. Those of one audience follow each other; no two audiences that share a recipient hear of one slot.
+#[derive(Debug, Default)]
+pub(super) struct Pieces {
+    pub(super) list: Vec<Piece>,
+    order: Vec<u32>,
+}
+
+impl Pieces {
+    /// The slots that a piece is about.
+    pub(super) fn slots<'a>(
+        &'a self,
+        piece: &Piece,
+        buckets: &'a Buckets,
+    ) -> impl Iterator<Item = Slot> + 'a {
+        let numbers = self.order[piece.buckets.clone()].iter();
+        numbers.flat_map(|number| buckets.list[*number as usize].slots.iter().copied())
+    }
 }
 
 impl Buckets {
     pub(super) fn is_empty(&self) -> bool {
         self.list.is_empty()
-    }
-
-    pub(super) fn get(&self, number: usize) -> &Bucket {
-        &self.list[number]
-    }
-
-    /// The buckets from this number on.
-    pub(super) fn from(&self, number: usize) -> &[Bucket] {
-        &self.list[number..]
     }
 
     pub(super) fn announce(&mut self, digest: Digest, number: u32, audience: Audience, slot: Slot) {
@@ -79,19 +106,36 @@ impl Buckets {
 
     fn put(&mut self, announced: Option<(Digest, u32)>, audience: Audience, slot: Slot) {
         let digest = announced.map(|(digest, _)| digest);
+        let latest = self.list.get_mut(self.latest).filter(|latest| {
+            latest.digest == digest && self.audiences[latest.audience as usize] == audience
+        });
+        if let Some(latest) = latest {
+            latest.slots.push(slot);
+            return;
+        }
+        let audience = self.audience(audience);
         let list = &mut self.list;
-        let number = *self
+        self.latest = *self
             .by_content
             .entry((digest, audience))
             .or_insert_with(|| {
                 list.push(Bucket {
                     audience,
+                    digest,
                     announced: announced.map(|(_, number)| number),
                     slots: SmallVec::new(),
                 });
                 list.len() - 1
             });
-        self.list[number].slots.push(slot);
+        self.list[self.latest].slots.push(slot);
+    }
+
+    fn audience(&mut self, audience: Audience) -> u32 {
+        let audiences = &mut self.audiences;
+        *self.by_audience.entry(audience).or_insert_with(|| {
+            audiences.push(audience);
+            audiences.len() as u32 - 1
+        })
     }
 
     /// Forgets the buckets. Memory of an unusually large step is given back.
@@ -101,36 +145,50 @@ impl Buckets {
         } else {
             self.list.clear();
             self.by_content.clear();
+            self.audiences.clear();
+            self.by_audience.clear();
+            self.latest = 0;
         }
     }
 
-    /// The messages of all buckets.
+    /// Encodes all buckets.
     pub(super) fn encode<L: LocRib>(
         &self,
         family: Family,
         loc_rib: &L,
         exported: &[Exported],
         encoder: &mut UpdateEncoder,
-    ) -> Messages {
-        let mut messages = Messages {
-            bytes: Vec::with_capacity(self.list.len()),
-            buckets: Vec::with_capacity(self.list.len()),
+    ) -> Pieces {
+        let mut pieces = Pieces {
+            list: Vec::new(),
+            order: (0..self.list.len() as u32).collect(),
         };
-        for (number, bucket) in self.list.iter().enumerate() {
+        pieces
+            .order
+            .sort_by_key(|number| self.list[*number as usize].audience);
+        let mut start = 0;
+        for (place, number) in pieces.order.iter().enumerate() {
+            let bucket = &self.list[*number as usize];
             let announced = bucket
                 .announced
                 .and_then(|number| exported.get(number as usize));
-            let out = |message| {
-                messages.bytes.push(message);
-                messages.buckets.push(number);
-            };
             if family == Family::IPV4_UNICAST {
-                encode_bucket::<Ipv4Net, L>(bucket, announced, loc_rib, encoder, out);
+                encode_bucket::<Ipv4Net, L>(bucket, announced, loc_rib, encoder);
             } else {
-                encode_bucket::<Ipv6Net, L>(bucket, announced, loc_rib, encoder, out);
+                encode_bucket::<Ipv6Net, L>(bucket, announced, loc_rib, encoder);
+            }
+            let next = pieces.order.get(place + 1);
+            let goes_on = next.is_some_and(|n| self.list[*n as usize].audience == bucket.audience);
+            if !goes_on || encoder.waiting() >= PIECE {
+                pieces.list.push(Piece {
+                    bytes: encoder.take(),
+                    audience: self.audiences[bucket.audience as usize],
+                    buckets: start..place + 1,
+                });
+                start = place + 1;
             }
         }
-        messages
+        pieces
     }
 }
 
@@ -143,7 +201,6 @@ fn encode_bucket<P: RoutePrefix, L: LocRib>(
     announced: Option<&Exported>,
     loc_rib: &L,
     encoder: &mut UpdateEncoder,
-    mut out: impl FnMut(Bytes),
 ) {
     let add_path = encoder
         .codec()
@@ -158,14 +215,14 @@ fn encode_bucket<P: RoutePrefix, L: LocRib>(
         prefixes.map(|prefix| Nlri { prefix, path_id })
     };
     let done = match announced {
-        Some(exported) => encoder.reach(&exported.set, exported.next_hop, nlri(), &mut out),
-        None => encoder.unreach(nlri(), &mut out),
+        Some(exported) => encoder.put_reach(exported.set.as_set_ref(), exported.next_hop, nlri()),
+        None => encoder.put_unreach(nlri()),
     };
     if let Err(error) = done {
         // The rules let nothing through that cannot be encoded, so this is a fault of ours. Peers must not keep what
         // was there before.
         tracing::error!(%error, family = %P::FAMILY, "routes could not be encoded and are withdrawn");
         // Fails only without the family, and then there is nothing to withdraw.
-        let _ = encoder.unreach(nlri(), out);
+        let _ = encoder.put_unreach(nlri());
     }
 }

@@ -67,18 +67,14 @@ pub trait LocRib {
 
 /// The way to the peers' writers.
 pub trait Transport {
-    /// Hands whole messages over, in order.
+    /// Hands over one or more whole messages: some tens of kilobytes at most.
     ///
-    /// A transport whose queue for the peer is below its high-water mark takes all of them, even if that goes past the
-    /// mark; the slice is never longer than [`MAX_BATCH`]. At or past the mark it takes none and says [`Full`]; later,
-    /// when there is room, its owner calls [`UpdateGroups::writable`].
+    /// A transport takes all of it or nothing. If it has no room it says [`Full`]; later, when there is some, its owner
+    /// calls [`UpdateGroups::writable`].
     ///
     /// [`UpdateGroups::writable`]: super::UpdateGroups::writable
-    fn send(&mut self, peer: PeerId, messages: &[Bytes]) -> Result<(), Full>;
+    fn send(&mut self, peer: PeerId, messages: &Bytes) -> Result<(), Full>;
 }
-
-/// The most messages that one [`Transport::send`] hands over: by so much can a queue exceed its mark.
-pub const MAX_BATCH: usize = 64;
 
 /// The peer's queue has no room: nothing was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

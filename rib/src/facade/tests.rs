@@ -33,7 +33,7 @@ const ROUTER_ID: BgpIdentifier = BgpIdentifier(0x0a00_00fe);
 struct Sink;
 
 impl Transport for Sink {
-    fn send(&mut self, _: PeerId, _: &[Bytes]) -> Result<(), Full> {
+    fn send(&mut self, _: PeerId, _: &Bytes) -> Result<(), Full> {
         Ok(())
     }
 }

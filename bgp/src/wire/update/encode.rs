@@ -9,8 +9,8 @@ use ipnet::{Ipv4Net, Ipv6Net};
 use super::nlri;
 use crate::types::{Family, NextHop, Nlri, NlriList, RoutePrefix};
 use crate::wire::attribute::{
-    AttributeCode, AttributeRef, AttributeSet, EXTENDED_LENGTH, OPTIONAL, PARTIAL, Scope,
-    TRANSITIVE, narrow_aggregator, row, write_header,
+    AttributeCode, AttributeRef, AttributeSet, AttributeSetRef, EXTENDED_LENGTH, OPTIONAL, PARTIAL,
+    Scope, TRANSITIVE, narrow_aggregator, row, write_header,
 };
 use crate::wire::message::{put_header, set_length};
 use crate::wire::{HEADER, MessageKind, PeerKind, UpdateCodec};
@@ -100,7 +100,24 @@ impl UpdateEncoder {
         attributes: &AttributeSet,
         next_hop: NextHop,
         nlri: impl IntoIterator<Item = Nlri<P>>,
-        mut out: impl FnMut(Bytes),
+        out: impl FnMut(Bytes),
+    ) -> Result<(), EncodeError> {
+        self.put_reach(attributes.as_set_ref(), next_hop, nlri)?;
+        self.take_each(out);
+        Ok(())
+    }
+
+    /// As [`UpdateEncoder::reach`], but the messages stay here, behind those that are here already, until
+    /// [`UpdateEncoder::take`].
+    ///
+    /// # Errors
+    ///
+    /// As [`UpdateEncoder::reach`]. What was here before still is.
+    pub fn put_reach<P: RoutePrefix>(
+        &mut self,
+        attributes: AttributeSetRef<'_>,
+        next_hop: NextHop,
+        nlri: impl IntoIterator<Item = Nlri<P>>,
     ) -> Result<(), EncodeError> {
         let family = P::FAMILY;
         let Some(agreed) = self.codec.family(family).copied() else {
@@ -131,7 +148,7 @@ impl UpdateEncoder {
         }
         let mut nlri = nlri.into_iter().peekable();
         while nlri.peek().is_some() {
-            self.begin();
+            let message = self.begin();
             let attributes_start = self.block.len();
             let block = &mut self.block;
             let mut fill = |block: &mut BytesMut| {
@@ -158,7 +175,7 @@ impl UpdateEncoder {
                     fill(block);
                 }
             }
-            out(self.finish());
+            self.finish(message);
         }
         Ok(())
     }
@@ -171,7 +188,21 @@ impl UpdateEncoder {
     pub fn unreach<P: RoutePrefix>(
         &mut self,
         nlri: impl IntoIterator<Item = Nlri<P>>,
-        mut out: impl FnMut(Bytes),
+        out: impl FnMut(Bytes),
+    ) -> Result<(), EncodeError> {
+        self.put_unreach(nlri)?;
+        self.take_each(out);
+        Ok(())
+    }
+
+    /// As [`UpdateEncoder::unreach`], but the messages stay here until [`UpdateEncoder::take`].
+    ///
+    /// # Errors
+    ///
+    /// [`EncodeError::Family`] only.
+    pub fn put_unreach<P: RoutePrefix>(
+        &mut self,
+        nlri: impl IntoIterator<Item = Nlri<P>>,
     ) -> Result<(), EncodeError> {
         let family = P::FAMILY;
         let Some(agreed) = self.codec.family(family).copied() else {
@@ -182,7 +213,7 @@ impl UpdateEncoder {
         let max = self.codec.max_message();
         let mut nlri = nlri.into_iter().peekable();
         while nlri.peek().is_some() {
-            self.begin();
+            let message = self.begin();
             let start = self.block.len();
             let block = &mut self.block;
             let mut fill = |block: &mut BytesMut| {
@@ -207,7 +238,7 @@ impl UpdateEncoder {
                 });
                 set_u16(block, start - 2, block.len() - start);
             }
-            out(self.finish());
+            self.finish(message);
         }
         Ok(())
     }
@@ -252,7 +283,8 @@ impl UpdateEncoder {
 
     /// The End-of-RIB of a family (RFC 4724 section 2).
     pub fn end_of_rib(&mut self, family: Family) -> Bytes {
-        self.begin();
+        debug_assert!(self.block.is_empty(), "what waits is taken first");
+        let message = self.begin();
         if family != Family::IPV4_UNICAST {
             let start = self.block.len();
             let flags = OPTIONAL;
@@ -261,26 +293,47 @@ impl UpdateEncoder {
             put_family(&mut self.block, family);
             set_u16(&mut self.block, start - 2, 6);
         }
-        self.finish()
+        self.finish(message);
+        self.take()
     }
 
-    /// Starts a message: header, and two lengths of zero.
-    fn begin(&mut self) {
-        let max = self.codec.max_message();
-        if self.block.capacity() < max {
-            self.block.reserve(BLOCK);
-        }
-        put_header(&mut self.block, MessageKind::Update);
-        self.block.put_u32(0);
-    }
-
-    fn finish(&mut self) -> Bytes {
-        set_length(&mut self.block, 0);
+    /// All messages that were put, as one piece. Empty if there are none.
+    pub fn take(&mut self) -> Bytes {
         self.block.split().freeze()
     }
 
+    /// Octets that [`UpdateEncoder::take`] would give.
+    pub fn waiting(&self) -> usize {
+        self.block.len()
+    }
+
+    /// As [`UpdateEncoder::take`], message by message.
+    fn take_each(&mut self, mut out: impl FnMut(Bytes)) {
+        while let Some(header) = self.block.first_chunk::<HEADER>() {
+            let length = u16::from_be_bytes([header[16], header[17]]);
+            out(self.block.split_to(usize::from(length)).freeze());
+        }
+    }
+
+    /// Starts a message: header, and two lengths of zero. Returns where it starts.
+    fn begin(&mut self) -> usize {
+        let max = self.codec.max_message();
+        if self.block.capacity() - self.block.len() < max {
+            // What waits moves along only where whoever puts takes seldom.
+            self.block.reserve(BLOCK);
+        }
+        let start = self.block.len();
+        put_header(&mut self.block, MessageKind::Update);
+        self.block.put_u32(0);
+        start
+    }
+
+    fn finish(&mut self, start: usize) {
+        set_length(&mut self.block, start);
+    }
+
     /// Encodes a set as these peers are to see it; `next_hop` is for the classic form.
-    fn encode_attributes(&mut self, set: &AttributeSet, next_hop: Option<Ipv4Addr>) {
+    fn encode_attributes(&mut self, set: AttributeSetRef<'_>, next_hop: Option<Ipv4Addr>) {
         self.attributes.clear();
         let mut next_hop = next_hop;
         // AS4_PATH and AS4_AGGREGATOR, made on the way and written at their place.
@@ -323,7 +376,7 @@ impl UpdateEncoder {
     }
 
     /// AS_PATH for a speaker of two-octet AS numbers, with AS4_PATH only if a number does not fit.
-    fn put_narrow_path(&mut self, set: &AttributeSet, flags: u8, as4: &mut Vec<u8>) {
+    fn put_narrow_path(&mut self, set: AttributeSetRef<'_>, flags: u8, as4: &mut Vec<u8>) {
         let path = set.as_path();
         let mut scratch = std::mem::take(&mut self.scratch);
         scratch.clear();

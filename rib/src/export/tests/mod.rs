@@ -353,18 +353,21 @@ pub(super) struct TestTransport {
 }
 
 impl Transport for TestTransport {
-    fn send(&mut self, peer: PeerId, messages: &[Bytes]) -> Result<(), Full> {
-        assert!(!messages.is_empty() && messages.len() <= MAX_BATCH);
+    fn send(&mut self, peer: PeerId, messages: &Bytes) -> Result<(), Full> {
+        assert!(!messages.is_empty());
         let receiver = self.receivers.get_mut(&peer).expect("the peer is up");
         assert!(!receiver.refused, "nothing is sent before `writable`");
         if receiver.queued >= receiver.mark {
             receiver.refused = true;
             return Err(Full);
         }
-        receiver.queued += messages.len();
-        for message in messages {
-            receiver.read(message);
-            self.sent.push((peer, message.clone()));
+        let mut rest = messages.clone();
+        while !rest.is_empty() {
+            let length = u16::from_be_bytes([rest[16], rest[17]]);
+            let message = rest.split_to(usize::from(length));
+            receiver.queued += 1;
+            receiver.read(&message);
+            self.sent.push((peer, message));
         }
         Ok(())
     }
