@@ -8,6 +8,8 @@ use std::time::Duration;
 use bgp::fsm::{Cease, Config, GracefulRestartConfig, RemoteAsn, Stop};
 use bgp::session::{Event, Listener, PeerKey, PeerSettings, spawn};
 use bgp::types::{BgpIdentifier, Family};
+use bgp::wire::{BatchPart, Routes, UpdateBatch};
+use ipnet::IpNet;
 use tokio::sync::mpsc;
 
 /// What `main` returns.
@@ -80,15 +82,28 @@ fn print(event: &Event) {
             ..
         } => println!("established {local} {remote} {negotiated:?}"),
         Event::Updates { updates, .. } => {
-            for update in updates {
-                println!(
-                    "update {:?} {:?} {:?}",
-                    update.reach, update.unreach, update.end_of_rib
-                );
+            for part in updates.parts() {
+                println!("update {part:?} {:?}", prefixes(updates, &part));
             }
         }
         Event::RouteRefresh { refresh, .. } => println!("refresh {refresh:?}"),
         Event::Writable { .. } => println!("writable"),
         Event::Down { reason, .. } => println!("down: {reason}"),
+    }
+}
+
+fn prefixes(updates: &UpdateBatch, part: &BatchPart<'_>) -> Vec<IpNet> {
+    match part {
+        BatchPart::Unreach(routes) | BatchPart::Reach { routes, .. } => match routes.clone() {
+            Routes::Ipv4(range) => updates.ipv4()[range]
+                .iter()
+                .map(|nlri| nlri.prefix.into())
+                .collect(),
+            Routes::Ipv6(range) => updates.ipv6()[range]
+                .iter()
+                .map(|nlri| nlri.prefix.into())
+                .collect(),
+        },
+        BatchPart::EndOfRib(_) => Vec::new(),
     }
 }

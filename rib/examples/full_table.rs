@@ -15,7 +15,7 @@ use bgp::types::{Asn, BgpIdentifier, Community, Family, NextHop, Nlri, RoutePref
 use bgp::wire::attribute::{AsPath, Origin};
 use bgp::wire::{
     AttributeSet, Capability, Framer, MessageKind, Open, PathAttributes, PeerKind as WireKind,
-    UpdateCodec, UpdateEncoder, decode_update,
+    UpdateBatch, UpdateCodec, UpdateEncoder, decode_update,
 };
 use bytes::{Bytes, BytesMut};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
@@ -77,16 +77,14 @@ fn run<P: RoutePrefix>(table: &[IpNet], feeds: u32) {
         for part in &stream.0 {
             let start = Instant::now();
             let mut buffer = BytesMut::from(&part[..]);
-            let mut updates = Vec::new();
+            let mut updates = UpdateBatch::default();
             for chunk in std::iter::from_fn(|| framer.next(&mut buffer).unwrap()) {
                 assert_eq!(chunk.kind, MessageKind::Update);
-                updates.push(decode_update(&chunk.body, &codec));
+                updates.push(&decode_update(&chunk.body, &codec));
             }
             decoding += start.elapsed().as_secs_f64();
             let start = Instant::now();
-            for update in &updates {
-                rib.update(PeerId(feed), update, now);
-            }
+            rib.updates(PeerId(feed), &updates);
             drop(updates);
             taking_in += start.elapsed().as_secs_f64();
             let start = Instant::now();
@@ -116,7 +114,7 @@ fn run<P: RoutePrefix>(table: &[IpNet], feeds: u32) {
     );
 }
 
-/// What the feed sends, cut at messages into parts of at most 64 KiB.
+/// What the feed sends, cut at messages into parts of at most 32 KiB, as a session's reader does.
 fn stream<P: RoutePrefix>(prefixes: &[P], feed: u32) -> Messages {
     let mut random = Random(u64::from(feed));
     let codec = UpdateCodec::plain(WireKind::External);
@@ -149,7 +147,7 @@ struct Messages(Vec<Vec<u8>>);
 impl Messages {
     fn push(&mut self, message: Bytes) {
         match self.0.last_mut() {
-            Some(last) if last.len() + message.len() <= 64 * 1024 => {
+            Some(last) if last.len() + message.len() <= 32 * 1024 => {
                 last.extend_from_slice(&message);
             }
             _ => self.0.push(message.to_vec()),

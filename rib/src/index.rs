@@ -56,6 +56,15 @@ impl SlotIndex {
         self.shards[shard].find(hash, is_it)
     }
 
+    /// Looks at the place where a hash would be, so that it is in the cache soon. What comes back is to be kept from being
+    /// optimized away, and says nothing.
+    pub(crate) fn touch(&self, hash: u64) -> u32 {
+        let (shard, hash) = split(hash);
+        let shard = &self.shards[shard];
+        let home = shard.buckets.get(shard.home(hash));
+        home.map_or(0, |bucket| bucket.hash)
+    }
+
     /// Adds a slot that is not there yet.
     pub(crate) fn insert(&mut self, hash: u64, slot: u32) {
         let (shard, hash) = split(hash);

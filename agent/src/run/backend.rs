@@ -228,7 +228,7 @@ fn told(rib: &Rib, peer: PeerId, prefix: IpNet, names: &Names) -> Told {
                 set: sent.attributes,
                 next_hop: sent.next_hop,
             };
-            let mut route = show::route::attributes_of(prefix, &attributes);
+            let mut route = show::route::attributes_of(prefix, attributes.borrowed());
             route.peer = Some(name.clone());
             route.state = RouteState::Advertised;
             route.reason = Some(reason.clone());

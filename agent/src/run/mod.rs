@@ -45,8 +45,9 @@ use peers::Peers;
 use rib_thread::{Command, NodeAddresses, RibHandle};
 use shared::Shared;
 
-/// Session events that may wait for the RIB, each up to 64 KiB of the stream. When full, sockets are not read.
-const EVENTS: usize = 64;
+/// Session events that may wait for the RIB, each up to 32 KiB of the stream. When full, sockets are not read. Few: what
+/// waits here is what news of another peer waits for, and a reader has the next batch ready while one is taken.
+const EVENTS: usize = 8;
 
 /// Orders of the control socket that may wait; when full, the command waits.
 const ORDERS: usize = 16;

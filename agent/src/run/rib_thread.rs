@@ -296,9 +296,7 @@ impl Owner {
                 self.rib.session_up(peer, info, now());
             }
             Event::Updates { updates, .. } if self.sessions.is_current(peer, session) => {
-                for update in &updates {
-                    self.rib.update(peer, update, now());
-                }
+                self.rib.updates(peer, &updates);
             }
             Event::RouteRefresh { refresh, .. } if self.sessions.is_current(peer, session) => {
                 self.rib.route_refresh(peer, refresh, now());

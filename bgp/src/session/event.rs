@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Outbox;
 use crate::fsm::{Down, Negotiated};
-use crate::wire::{RouteRefresh, Update};
+use crate::wire::{RouteRefresh, UpdateBatch};
 
 /// The owner's name for a peer: what it gave to [`super::spawn`]. No two live peers have the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,14 +41,14 @@ pub enum Event {
         /// The peer's end; of a link-local peer with its scope.
         remote: SocketAddr,
     },
-    /// UPDATEs, in the order of the wire. Never empty; about 64 KiB of the stream at most.
+    /// What UPDATEs said, in the order of the wire. Never empty; about 32 KiB of the stream at most.
     Updates {
         /// Whose.
         peer: PeerKey,
         /// On which session.
         session: SessionId,
         /// Their faults (RFC 7606) have been applied; none of them asks for a reset.
-        updates: Vec<Update>,
+        updates: UpdateBatch,
     },
     /// The peer asks for its routes again, or marks the begin or end of a refresh.
     RouteRefresh {

@@ -19,12 +19,12 @@ use super::{Event, Outbox, PeerKey, SessionId};
 use crate::fsm::Down;
 use crate::wire::{
     Frame, Framer, HEADER, Message, MessageKind, Notification, NotificationCode, Open,
-    RouteRefresh, RouteRefreshSubtype, Update, UpdateCodec, decode_update,
+    RouteRefresh, RouteRefreshSubtype, UpdateBatch, UpdateCodec, decode_update,
 };
 
-/// Octets of UPDATEs in one event: enough to make the channel's cost vanish, little enough that a few hundred events
-/// in the channel stay small and a batch is decoded in well under a millisecond.
-const BATCH: usize = 64 * 1024;
+/// Octets of UPDATEs in one event: enough to make the channel's cost vanish, little enough that the routes of other peers
+/// wait for no more than a millisecond or two.
+const BATCH: usize = 32 * 1024;
 
 /// The room that a read finds at least and at most. A thousand idle sessions hold the least each.
 const MIN_READ: usize = 4 * 1024;
@@ -145,7 +145,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
 
     /// Takes whole messages off the buffer and delivers what they say, in order.
     async fn hand_over(&mut self) -> Result<Option<Report>, Ended> {
-        let mut batch = Vec::new();
+        let mut batch = UpdateBatch::default();
         let mut octets = 0;
         loop {
             let frame = match self.framer.next(&mut self.buffer) {
@@ -169,7 +169,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
                         self.deliver_updates(batch).await?;
                         return Ok(Some(Report::Malformed(answer)));
                     }
-                    batch.push(update);
+                    batch.push(&update);
                     octets += length;
                     if octets >= BATCH {
                         self.deliver_updates(std::mem::take(&mut batch)).await?;
@@ -194,7 +194,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         Ok(None)
     }
 
-    async fn deliver_updates(&mut self, updates: Vec<Update>) -> Result<(), Ended> {
+    async fn deliver_updates(&mut self, updates: UpdateBatch) -> Result<(), Ended> {
         if updates.is_empty() {
             return Ok(());
         }

@@ -28,4 +28,4 @@ pub use message::{
     Message, MessageKind, Notification, NotificationCode, Open, Reach, ReachList, RouteRefresh,
     RouteRefreshSubtype, UnreachList, Update, keepalive,
 };
-pub use update::{EncodeError, UpdateEncoder, decode_update};
+pub use update::{BatchPart, EncodeError, Routes, UpdateBatch, UpdateEncoder, decode_update};

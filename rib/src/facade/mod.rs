@@ -17,8 +17,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bgp::fsm::{Down, Negotiated};
-use bgp::types::{Family, NlriList, RoutePrefix};
-use bgp::wire::{RouteRefresh, RouteRefreshSubtype, Update};
+use bgp::types::{Family, RoutePrefix};
+use bgp::wire::{BatchPart, RouteRefresh, RouteRefreshSubtype, Routes, UpdateBatch};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use ipnet::{Ipv4Net, Ipv6Net};
@@ -287,28 +287,41 @@ impl Rib {
         });
     }
 
-    /// An UPDATE arrived on an Established session. Its faults are the business of who decoded it.
-    pub fn update(&mut self, peer: PeerId, update: &Update, _now: Instant) {
-        // RFC 4271 section 4.3: a prefix that stands in both is announced.
-        for list in &update.unreach {
-            match list {
-                NlriList::Ipv4(list) => withdraw(&mut self.tables.v4, peer, list, &mut self.attrs),
-                NlriList::Ipv6(list) => withdraw(&mut self.tables.v6, peer, list, &mut self.attrs),
+    /// UPDATEs arrived on an Established session.
+    pub fn updates(&mut self, peer: PeerId, batch: &UpdateBatch) {
+        let ipv4 = self.tables.v4.look_up(batch.ipv4());
+        let ipv6 = self.tables.v6.look_up(batch.ipv6());
+        for part in batch.parts() {
+            match part {
+                BatchPart::Unreach(Routes::Ipv4(range)) => {
+                    self.tables
+                        .v4
+                        .withdraw(peer, ipv4.part(range), &mut self.attrs);
+                }
+                BatchPart::Unreach(Routes::Ipv6(range)) => {
+                    self.tables
+                        .v6
+                        .withdraw(peer, ipv6.part(range), &mut self.attrs);
+                }
+                BatchPart::Reach {
+                    attributes,
+                    next_hop,
+                    routes,
+                } => {
+                    let attrs = &mut self.attrs;
+                    let attr = attrs.intern(attributes, next_hop);
+                    match routes {
+                        Routes::Ipv4(range) => {
+                            self.tables.v4.announce(peer, ipv4.part(range), attr, attrs);
+                        }
+                        Routes::Ipv6(range) => {
+                            self.tables.v6.announce(peer, ipv6.part(range), attr, attrs);
+                        }
+                    }
+                    attrs.release(attr);
+                }
+                BatchPart::EndOfRib(family) => self.end_of_rib_arrived(peer, family),
             }
-        }
-        for reach in &update.reach {
-            let attr = self
-                .attrs
-                .intern(update.attributes.as_set_ref(), &reach.next_hop);
-            let attrs = &mut self.attrs;
-            match &reach.nlri {
-                NlriList::Ipv4(list) => announce(&mut self.tables.v4, peer, list, attr, attrs),
-                NlriList::Ipv6(list) => announce(&mut self.tables.v6, peer, list, attr, attrs),
-            }
-            self.attrs.release(attr);
-        }
-        if let Some(family) = update.end_of_rib {
-            self.end_of_rib_arrived(peer, family);
         }
         self.note_changes();
     }
@@ -363,27 +376,4 @@ impl Rib {
 /// The family of a table, as a value.
 fn family_of<P: RoutePrefix>(_: &Table<P>) -> Family {
     P::FAMILY
-}
-
-fn announce<P: RoutePrefix>(
-    table: &mut Table<P>,
-    peer: PeerId,
-    list: &[bgp::types::Nlri<P>],
-    attr: crate::attrs::AttrId,
-    attrs: &mut AttrInterner,
-) {
-    if let Some((id, _)) = table.source_of(peer) {
-        table.announce(id, list, attr, attrs);
-    }
-}
-
-fn withdraw<P: RoutePrefix>(
-    table: &mut Table<P>,
-    peer: PeerId,
-    list: &[bgp::types::Nlri<P>],
-    attrs: &mut AttrInterner,
-) {
-    if let Some((id, _)) = table.source_of(peer) {
-        table.withdraw(id, list, attrs);
-    }
 }

@@ -406,7 +406,7 @@ impl World {
     }
 
     fn update(&mut self, number: usize, update: &Update) {
-        self.rib.update(PeerId(number as u32), update, self.now);
+        self.rib.updates(PeerId(number as u32), &update.into());
     }
 
     fn announce(&mut self, number: usize, nlri: &[(usize, u32)], attributes: &Attributes) {

@@ -2,8 +2,9 @@
 //! its entry lives.
 
 use std::hash::{BuildHasher, Hasher};
+use std::ops::Range;
 
-use bgp::types::RoutePrefix;
+use bgp::types::{Nlri, RoutePrefix};
 use foldhash::fast::RandomState;
 
 use super::path::Entry;
@@ -33,28 +34,89 @@ impl Index {
     }
 
     pub(crate) fn find<P: RoutePrefix>(&self, prefix: P, slots: &Slab<Entry<P>>) -> Option<u32> {
-        let is_it = |slot| slots.get(slot).is_some_and(|e| e.prefix == prefix);
-        self.slots.find(self.hash(prefix), is_it)
+        self.find_hashed(self.hash(prefix), prefix, slots)
     }
 
-    /// The slot of the prefix; a new empty entry if there is none.
-    pub(crate) fn find_or_insert<P: RoutePrefix>(
+    fn find_hashed<P: RoutePrefix>(
+        &self,
+        hash: u64,
+        prefix: P,
+        slots: &Slab<Entry<P>>,
+    ) -> Option<u32> {
+        let is_it = |slot| slots.get(slot).is_some_and(|e| e.prefix == prefix);
+        self.slots.find(hash, is_it)
+    }
+
+    /// Looks for many prefixes at once. Each lookup waits for memory, here for a bucket and there for an entry; one after
+    /// the other over all prefixes, the processor waits for many at a time.
+    pub(crate) fn look_up<'a, P: RoutePrefix>(
+        &self,
+        prefixes: &'a [Nlri<P>],
+        slots: &Slab<Entry<P>>,
+    ) -> LookedUp<'a, P> {
+        let hashes: Vec<u64> = prefixes.iter().map(|n| self.hash(n.prefix)).collect();
+        let touched = hashes.iter().fold(0, |sum, h| sum ^ self.slots.touch(*h));
+        std::hint::black_box(touched);
+        let places = prefixes.iter().zip(hashes).map(|(nlri, hash)| Place {
+            hash,
+            seen: self.find_hashed(hash, nlri.prefix, slots),
+        });
+        LookedUp {
+            prefixes,
+            places: places.collect(),
+        }
+    }
+
+    /// The slot of a prefix that was looked up.
+    pub(crate) fn slot<P: RoutePrefix>(
+        &self,
+        prefix: P,
+        place: Place,
+        slots: &Slab<Entry<P>>,
+    ) -> Option<u32> {
+        let still = |slot: &u32| slots.get(*slot).is_some_and(|e| e.prefix == prefix);
+        let seen = place.seen.filter(still);
+        seen.or_else(|| self.find_hashed(place.hash, prefix, slots))
+    }
+
+    /// The slot of a prefix that was looked up; a new empty entry if there is none.
+    pub(crate) fn slot_or_insert<P: RoutePrefix>(
         &mut self,
         prefix: P,
+        place: Place,
         slots: &mut Slab<Entry<P>>,
     ) -> u32 {
-        let hash = self.hash(prefix);
-        let is_it = |slot| slots.get(slot).is_some_and(|e| e.prefix == prefix);
-        if let Some(slot) = self.slots.find(hash, is_it) {
+        if let Some(slot) = self.slot(prefix, place, slots) {
             return slot;
         }
         let slot = slots.insert(Entry::new(prefix));
-        self.slots.insert(hash, slot);
+        self.slots.insert(place.hash, slot);
         slot
     }
 
     /// Forgets a prefix and its slot.
     pub(crate) fn remove<P: RoutePrefix>(&mut self, prefix: P, slot: u32) {
         self.slots.remove(self.hash(prefix), slot);
+    }
+}
+
+/// Where a prefix was when it was looked up. It may have come or gone since.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    hash: u64,
+    seen: Option<u32>,
+}
+
+/// Prefixes that were looked up together: see [`Index::look_up`].
+pub(crate) struct LookedUp<'a, P> {
+    prefixes: &'a [Nlri<P>],
+    places: Vec<Place>,
+}
+
+impl<P: RoutePrefix> LookedUp<'_, P> {
+    /// Some of them.
+    pub(crate) fn part(&self, range: Range<usize>) -> impl Iterator<Item = (Nlri<P>, Place)> {
+        let prefixes = self.prefixes[range.clone()].iter().copied();
+        prefixes.zip(self.places[range].iter().copied())
     }
 }

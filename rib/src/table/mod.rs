@@ -28,14 +28,14 @@ pub use view::{PathView, RouteView};
 
 use std::collections::VecDeque;
 
-use bgp::types::{PathId, RoutePrefix};
+use bgp::types::{Nlri, PathId, RoutePrefix};
 use bgp::wire::attribute::AttributeCode;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 
 use self::decision::{Contender, Contenders, Decision};
-use self::index::Index;
+use self::index::{Index, LookedUp};
 pub(crate) use self::path::SourceId;
 use self::path::{EXPORT_HOLDS, Entry, FIB_QUEUED, Lists, Path};
 use self::source::Round;
@@ -121,6 +121,11 @@ impl<P: RoutePrefix> Table<P> {
     pub(crate) fn source_of(&self, peer: PeerId) -> Option<(SourceId, &Source)> {
         let id = *self.by_peer.get(&peer)?;
         Some((id, self.source(id)?))
+    }
+
+    /// Looks for prefixes that are to be announced or withdrawn.
+    pub(crate) fn look_up<'a>(&self, prefixes: &'a [Nlri<P>]) -> LookedUp<'a, P> {
+        self.index.look_up(prefixes, &self.entries)
     }
 
     /// Slots whose best path changed, for export. Their entries stay until [`Table::retire`].

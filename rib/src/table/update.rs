@@ -8,6 +8,7 @@ use bgp::wire::AttributeSetRef;
 
 use super::decision::worse_before_med;
 use super::import::Importer;
+use super::index::Place;
 use super::path::{Imported, Path};
 use super::source::{Origin, Source, Stale};
 use super::{Outlook, SourceId, Table};
@@ -34,12 +35,12 @@ impl<P: RoutePrefix> Table<P> {
     /// The prefixes of one message that share `original`, of which the caller holds a use.
     pub(crate) fn announce(
         &mut self,
-        id: SourceId,
-        prefixes: &[Nlri<P>],
+        peer: PeerId,
+        prefixes: impl Iterator<Item = (Nlri<P>, Place)>,
         original: AttrId,
         attrs: &mut AttrInterner,
     ) {
-        let Some(source) = self.source(id) else {
+        let Some((id, source)) = self.source_of(peer) else {
             return;
         };
         let (origin, epoch) = (Arc::clone(&source.origin), source.epoch);
@@ -55,8 +56,11 @@ impl<P: RoutePrefix> Table<P> {
             first: 0,
             accepted: 0,
         };
-        for nlri in prefixes {
-            self.announce_one(*nlri, &mut message, attrs);
+        for (nlri, place) in prefixes {
+            let slot = self
+                .index
+                .slot_or_insert(nlri.prefix, place, &mut self.entries);
+            self.announce_one(slot, nlri, &mut message, attrs);
         }
         let Message {
             importer,
@@ -77,8 +81,13 @@ impl<P: RoutePrefix> Table<P> {
         self.check_limit(id);
     }
 
-    fn announce_one(&mut self, nlri: Nlri<P>, message: &mut Message<'_>, attrs: &mut AttrInterner) {
-        let slot = self.index.find_or_insert(nlri.prefix, &mut self.entries);
+    fn announce_one(
+        &mut self,
+        slot: u32,
+        nlri: Nlri<P>,
+        message: &mut Message<'_>,
+        attrs: &mut AttrInterner,
+    ) {
         let (id, epoch, original) = (message.id, message.epoch, message.original);
         let importer = &mut message.importer;
         let Some(entry) = self.entries.get_mut(slot) else {
@@ -260,12 +269,23 @@ impl<P: RoutePrefix> Table<P> {
     /// Withdrawn prefixes. Unknown ones are ignored.
     pub(crate) fn withdraw(
         &mut self,
-        id: SourceId,
-        prefixes: &[Nlri<P>],
+        peer: PeerId,
+        prefixes: impl Iterator<Item = (Nlri<P>, Place)>,
         attrs: &mut AttrInterner,
     ) {
-        for nlri in prefixes {
-            let Some(slot) = self.index.find(nlri.prefix, &self.entries) else {
+        if let Some((id, _)) = self.source_of(peer) {
+            self.withdraw_from(id, prefixes, attrs);
+        }
+    }
+
+    fn withdraw_from(
+        &mut self,
+        id: SourceId,
+        prefixes: impl Iterator<Item = (Nlri<P>, Place)>,
+        attrs: &mut AttrInterner,
+    ) {
+        for (nlri, place) in prefixes {
+            let Some(slot) = self.index.slot(nlri.prefix, place, &self.entries) else {
                 continue;
             };
             let found = self.entries.get(slot).and_then(|entry| {
@@ -304,11 +324,10 @@ impl<P: RoutePrefix> Table<P> {
     ) {
         let wanted: hashbrown::HashMap<P, Originated, _> = wanted.collect();
         let old = std::mem::replace(&mut self.originated, wanted);
-        for prefix in old.keys() {
-            if !self.originated.contains_key(prefix) {
-                self.withdraw(SourceId::LOCAL, &[Nlri::new(*prefix)], attrs);
-            }
-        }
+        let gone = old.keys().filter(|p| !self.originated.contains_key(*p));
+        let gone: Vec<Nlri<P>> = gone.map(|prefix| Nlri::new(*prefix)).collect();
+        let places = self.look_up(&gone);
+        self.withdraw_from(SourceId::LOCAL, places.part(0..gone.len()), attrs);
         let next_hop = NextHop::Ipv4(std::net::Ipv4Addr::UNSPECIFIED);
         let attr = attrs.intern(AttributeSetRef::default(), &next_hop);
         let imported = Imported {
@@ -319,12 +338,14 @@ impl<P: RoutePrefix> Table<P> {
         };
         let mut prefixes: Vec<P> = self.originated.keys().copied().collect();
         prefixes.sort_unstable();
-        for prefix in prefixes {
+        let nlri: Vec<Nlri<P>> = prefixes.into_iter().map(Nlri::new).collect();
+        let places = self.look_up(&nlri);
+        for (Nlri { prefix, .. }, place) in places.part(0..nlri.len()) {
             let before = old.get(&prefix);
             if before == self.originated.get(&prefix) {
                 continue;
             }
-            let slot = self.index.find_or_insert(prefix, &mut self.entries);
+            let slot = self.index.slot_or_insert(prefix, place, &mut self.entries);
             if before.is_none() {
                 let outlook = self.outlook_at(slot, attrs);
                 let path = Path::new(SourceId::LOCAL, PathId::NONE, 0, &imported);

@@ -7,7 +7,7 @@ use bgp::wire::PathAttributes;
 use bgp::wire::attribute::Origin;
 use ipnet::IpNet;
 use rib::PeerId;
-use rib::attrs::RouteAttributes;
+use rib::attrs::RouteAttributesRef;
 use rib::export::Suppressed;
 use rib::policy::RuleRef;
 use rib::table::{PathView, Rejection, RouteView, Rule, Standing};
@@ -79,7 +79,7 @@ pub(crate) fn path(route: &RouteView<'_>, path: &PathView<'_>, shown: As, names:
 }
 
 /// A route with these attributes; the caller fills in what it is.
-pub(crate) fn attributes_of(prefix: IpNet, attributes: &RouteAttributes) -> Route {
+pub(crate) fn attributes_of(prefix: IpNet, attributes: RouteAttributesRef<'_>) -> Route {
     let set: PathAttributes = attributes.set.parse();
     let address = attributes.next_hop.address();
     Route {

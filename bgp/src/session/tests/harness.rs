@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::Ipv4Net;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -12,7 +13,7 @@ use crate::session::{
     Event, Listener, Outbox, PeerHandle, PeerKey, PeerSettings, SessionId, spawn,
 };
 use crate::types::{Asn, BgpIdentifier};
-use crate::wire::Update;
+use crate::wire::BatchPart;
 
 /// Longer than anything here takes; a test that waits for it has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -123,9 +124,14 @@ impl Speaker {
         }
     }
 
-    pub(super) async fn updates(&mut self) -> Vec<Update> {
+    /// The IPv4 prefixes that the next batch withdraws, in the order of the wire; it may say nothing else.
+    pub(super) async fn withdrawn(&mut self) -> Vec<Ipv4Net> {
         match self.event("Updates").await {
-            Event::Updates { updates, .. } => updates,
+            Event::Updates { updates, .. } => {
+                let withdraws = |part| matches!(part, BatchPart::Unreach(_));
+                assert!(updates.parts().all(withdraws), "{updates:?}");
+                updates.ipv4().iter().map(|nlri| nlri.prefix).collect()
+            }
             other => panic!("expected Updates, got {other:?}"),
         }
     }

@@ -5,10 +5,12 @@
 //! [`AttributeSet`](super::AttributeSet). [`encode`] makes messages for a whole update group.
 
 mod attributes;
+mod batch;
 mod canonical;
 mod decode;
 mod encode;
 mod nlri;
 
+pub use batch::{BatchPart, Routes, UpdateBatch};
 pub use decode::decode_update;
 pub use encode::{EncodeError, UpdateEncoder};
