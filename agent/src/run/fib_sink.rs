@@ -21,9 +21,10 @@ impl FibSink {
         }
     }
 
-    /// Opens or closes it. Whether it was opened, so that everything wanted has to be sent again.
+    /// Opens or closes it. Whether it was closed or open before: then the RIB has to hear of it, which sends everything again
+    /// to a sink that opens.
     pub(crate) fn set_enabled(&self, enabled: bool) -> bool {
-        !self.enabled.swap(enabled, Ordering::SeqCst) && enabled
+        self.enabled.swap(enabled, Ordering::SeqCst) != enabled
     }
 
     /// Whether learned routes are installed.

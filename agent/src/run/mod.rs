@@ -281,7 +281,9 @@ impl Runtime {
 
     async fn apply_fib(&mut self, router: &RouterSettings) -> anyhow::Result<()> {
         let Some(wanted) = &router.fib else {
-            self.sink.set_enabled(false);
+            if self.sink.set_enabled(false) {
+                self.rib.send(Command::Fib(false)).await?;
+            }
             return Ok(());
         };
         let space = RouteSpace {
@@ -299,7 +301,7 @@ impl Runtime {
         }
         self.fib.set_guard_rails(wanted.guard.clone());
         if self.sink.set_enabled(true) {
-            self.rib.send(Command::ResendFib).await?;
+            self.rib.send(Command::Fib(true)).await?;
         }
         Ok(())
     }

@@ -58,8 +58,8 @@ pub(crate) enum Command {
     View(Arc<KernelView>),
     /// Everything is synced: start to tell.
     OpenGate,
-    /// The FIB was closed and is open now: tell it everything.
-    ResendFib,
+    /// Whether the FIB is open. Once it is, it is told everything.
+    Fib(bool),
     /// Run policies again for a peer and tell it everything again.
     SoftReset(PeerId),
     /// Look at the tables.
@@ -123,8 +123,10 @@ pub(crate) fn spawn(
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()?;
+    let mut rib = Rib::new(config);
+    rib.set_fib(fib.is_enabled());
     let owner = Owner {
-        rib: Rib::new(config),
+        rib,
         sessions: Sessions::default(),
         view: Arc::new(KernelView::default()),
         addresses: NodeAddresses::default(),
@@ -267,7 +269,7 @@ impl Owner {
                 info!("start gate open: everything is synced, routes are advertised from now on");
                 self.rib.open_gate(now());
             }
-            Command::ResendFib => self.rib.resend_fib(),
+            Command::Fib(open) => self.rib.set_fib(open),
             Command::SoftReset(peer) => self.rib.soft_reset(peer),
             Command::Look(look) => look(&self.rib),
         }

@@ -168,10 +168,11 @@ impl Rib {
                 .take_fib_changes(max - taken, &self.attrs, &mut each)
     }
 
-    /// Marks every prefix that the FIB should hold as changed, for a FIB that lost its own state. Walks the tables at once.
-    pub fn resend_fib(&mut self) {
-        self.tables.v4.resend_fib();
-        self.tables.v6.resend_fib();
+    /// Whether [`Rib::take_fib_changes`] has anything to hand out, which it has at first: without a FIB, noting changes for it
+    /// is work for nobody. When it begins again, every prefix that the FIB should hold counts as changed; walks the tables.
+    pub fn set_fib(&mut self, wanted: bool) {
+        self.tables.v4.set_fib(wanted);
+        self.tables.v6.set_fib(wanted);
     }
 
     /// What happened since the last call.

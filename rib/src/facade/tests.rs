@@ -240,6 +240,8 @@ enum Op {
     },
     Pass(u64),
     Poll(usize),
+    /// The FIB opens, or closes and forgets.
+    Fib(bool),
 }
 
 /// Sessions that come and go, with graceful restart or without.
@@ -311,6 +313,7 @@ fn any_op() -> impl Strategy<Value = Op> {
         8 => update_op(PEERS.len()),
         2 => intent_op(),
         2 => (0..6usize).prop_map(Op::Poll),
+        1 => prop::bool::weighted(0.7).prop_map(Op::Fib),
     ]
 }
 
@@ -372,7 +375,8 @@ fn policies(number: u8) -> Vec<Arc<Policy>> {
 struct World {
     rib: Rib,
     oracle: Oracle,
-    fib: BTreeMap<IpNet, FibRoute>,
+    /// `None`: closed.
+    fib: Option<BTreeMap<IpNet, FibRoute>>,
     now: Instant,
     /// By peer.
     said: BTreeMap<usize, (Vec<(usize, u32)>, Attributes)>,
@@ -384,7 +388,7 @@ impl World {
         let mut world = Self {
             rib: Rib::new(config.clone()),
             oracle: Oracle::new(config),
-            fib: BTreeMap::new(),
+            fib: Some(BTreeMap::new()),
             now: Instant::now(),
             said: BTreeMap::new(),
         };
@@ -625,6 +629,10 @@ impl World {
             Op::Poll(steps) => {
                 self.poll(*steps);
             }
+            Op::Fib(open) => {
+                rib.set_fib(*open);
+                self.fib = self.fib.take().filter(|_| *open).or(open.then(BTreeMap::new));
+            }
         }
     }
 
@@ -638,7 +646,10 @@ impl World {
             polls += 1;
             assert!(polls < 1000, "polling never comes to an end");
         }
-        let fib = &mut self.fib;
+        let Some(fib) = &mut self.fib else {
+            assert_eq!(self.rib.take_fib_changes(1, |_, _| {}), 0);
+            return;
+        };
         let mut apply = |prefix, route: Option<FibRoute>| match route {
             Some(FibRoute::Forward(mut ways)) => {
                 ways.sort();
@@ -697,7 +708,9 @@ impl World {
             self.oracle.prefixes().len(),
             "prefixes with an entry"
         );
-        assert_eq!(self.fib, fib);
+        if let Some(told) = &self.fib {
+            assert_eq!(*told, fib);
+        }
         let totals = Family::ALL.map(|family| self.rib.totals(family).prefixes);
         assert_eq!(totals.iter().sum::<u64>(), usable);
         for number in 0..PEERS.len() {
@@ -736,7 +749,7 @@ fn run(ops: &[Op]) -> Result<(), TestCaseError> {
         world.apply(&Op::RemovePeer(number));
     }
     world.check();
-    prop_assert!(world.fib.is_empty());
+    prop_assert!(world.fib.is_none_or(|fib| fib.is_empty()));
     prop_assert!(
         world.rib.attrs.is_empty(),
         "{} sets are left",

@@ -58,6 +58,8 @@ pub(crate) struct Table<P> {
     by_peer: HashMap<PeerId, SourceId, RandomState>,
     originated: HashMap<P, Originated, RandomState>,
     options: Options,
+    /// Whether anyone takes changes for the FIB.
+    fib: bool,
     /// Slots that changed for the FIB, each once. Bounded by the number of slots.
     fib_queue: VecDeque<u32>,
     /// Slots whose best path changed since the facade took them; taken after every call.
@@ -99,6 +101,7 @@ impl<P: RoutePrefix> Table<P> {
             by_peer: HashMap::default(),
             originated: HashMap::default(),
             options,
+            fib: true,
             fib_queue: VecDeque::new(),
             changed: Vec::new(),
             cursor: 0,
@@ -280,7 +283,8 @@ impl<P: RoutePrefix> Table<P> {
     }
 
     fn changed_for_fib(&mut self, slot: u32) {
-        if let Some(entry) = self.entries.get_mut(slot)
+        if self.fib
+            && let Some(entry) = self.entries.get_mut(slot)
             && entry.marks & FIB_QUEUED == 0
         {
             entry.marks |= FIB_QUEUED;

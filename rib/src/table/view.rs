@@ -164,8 +164,21 @@ impl<P: RoutePrefix> Table<P> {
         attrs.next_hops.resolution(next_hop, origin.interface)
     }
 
-    /// Marks everything that the FIB should hold as changed.
-    pub(crate) fn resend_fib(&mut self) {
+    /// Whether changes for the FIB are noted. When it begins, all that the FIB should hold counts as changed.
+    pub(crate) fn set_fib(&mut self, wanted: bool) {
+        if self.fib == wanted {
+            return;
+        }
+        self.fib = wanted;
+        if !wanted {
+            for slot in std::mem::take(&mut self.fib_queue) {
+                if let Some(entry) = self.entries.get_mut(slot) {
+                    entry.marks &= !FIB_QUEUED;
+                    self.free_if_empty(slot);
+                }
+            }
+            return;
+        }
         let slots: Vec<u32> = self
             .entries
             .iter()
