@@ -4,7 +4,7 @@
 //! encodes once for all of them. `Rib` drives [`UpdateGroups`]: it says which slots changed and which peers came, changed
 //! or went, then calls `flush`, which reads the newest state of [`LocRib`] and hands bytes to [`Transport`].
 //!
-//! The rooms: `rules` and `next_hop` say what a peer of a group is told of a route, purely; `told`, `exclusion` and `marks`
+//! The rooms: `rules`, `passing` and `next_hop` say what a peer of a group is told of a route, purely; `told`, `exclusion` and `marks`
 //! are the memory of what was said; `group` stages, encodes through `pack` and delivers; `query` answers questions.
 //!
 //! Nothing is queued. A change is a mark on a slot; what is sent is read from Loc-RIB when it is sent. So a prefix that
@@ -18,6 +18,7 @@ mod marks;
 mod member;
 mod next_hop;
 mod pack;
+mod passing;
 mod query;
 mod rules;
 mod suppressed;

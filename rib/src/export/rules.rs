@@ -7,8 +7,8 @@
 use std::hash::BuildHasher;
 use std::num::NonZeroU64;
 
-use bgp::types::{BgpIdentifier, Community, Family, NextHop, Nlri};
-use bgp::wire::attribute::{Origin, TRANSITIVE};
+use bgp::types::{Community, Family, NextHop, Nlri};
+use bgp::wire::attribute::Origin;
 use bgp::wire::capability::Role;
 use bgp::wire::{AttributeSet, AttributeSetRef, PathAttributes, UpdateEncoder};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
@@ -16,7 +16,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use super::Suppressed;
 use super::key::GroupKey;
 use super::next_hop::Outgoing;
-use crate::attrs::{DEFAULT_LOCAL_PREF, RouteAttributesRef};
+use crate::attrs::RouteAttributesRef;
 use crate::originate::{Offer, Originated};
 use crate::peer::PeerKind;
 use crate::policy::{Verdict, unite};
@@ -53,22 +53,10 @@ impl GroupKey {
         let family = family_of(prefix);
         self.gate_learned(family, route.set, source.kind)?;
         let outgoing = self.next_hop_of_learned(family, &route.next_hop, source.kind)?;
-        let mut attributes = route.set.parse();
-        attributes.unknown.retain(|u| u.flags & TRANSITIVE != 0);
-        if self.is_external() {
-            // RFC 4271 5.1.4: a MED received from a neighbouring AS is not propagated to other ASes.
-            attributes.med = None;
-            // RFC 4360 section 2.
-            attributes
-                .extended_communities
-                .retain(|c| c.is_transitive());
-            attributes
-                .ipv6_extended_communities
-                .retain(|c| c.0[0] & 0x40 == 0);
-        }
         let reflected = source.kind != PeerKind::External && !self.is_external();
-        self.mark_reflection(&mut attributes, reflected.then_some(source.identifier));
-        self.finish(prefix, attributes, outgoing, &route.next_hop, 0, seed)
+        let changed = self.before_policies(route.set, reflected.then_some(source.identifier))?;
+        let set = changed.as_ref().map_or(route.set, AttributeSet::as_set_ref);
+        self.finish(prefix, set, outgoing, &route.next_hop, 0, seed)
     }
 
     /// What a peer of this group is told of a route that this node originates.
@@ -87,7 +75,8 @@ impl GroupKey {
         let (attributes, prepend) = merge(offers).ok_or(Suppressed::NotOffered)?;
         let outgoing = self.next_hop_self(family)?;
         let next_hop = outgoing.next_hop;
-        self.finish(prefix, attributes, outgoing, &next_hop, prepend, seed)
+        let set = AttributeSet::from_attributes(&attributes)?;
+        self.finish(prefix, set.as_set_ref(), outgoing, &next_hop, prepend, seed)
     }
 
     /// The rules about who may hear of a learned route at all.
@@ -112,6 +101,23 @@ impl GroupKey {
                 }
             }
         }
+        // Most routes carry none of the communities that forbid something.
+        if set.has_reserved_community() {
+            self.gate_communities(family, set)?;
+        }
+        // RFC 9234 section 5, egress 2.
+        let upwards = matches!(
+            self.peer_role,
+            Some(Role::Provider | Role::Peer | Role::RouteServer)
+        );
+        if upwards && set.only_to_customer().is_some() {
+            return Err(Suppressed::OnlyToCustomer);
+        }
+        Ok(())
+    }
+
+    /// The rules about communities that say who may not hear of a learned route.
+    fn gate_communities(&self, family: Family, set: AttributeSetRef<'_>) -> Result<(), Suppressed> {
         let external = self.is_external();
         // RFC 1997. An originated route is not concerned: it carries these communities for its receivers.
         for (community, only_external, reason) in [
@@ -131,81 +137,36 @@ impl GroupKey {
         if set.has_community(Community::LLGR_STALE) && !self.long_lived.contains(&family) {
             return Err(Suppressed::LongLivedStale);
         }
-        // RFC 9234 section 5, egress 2.
-        let upwards = matches!(
-            self.peer_role,
-            Some(Role::Provider | Role::Peer | Role::RouteServer)
-        );
-        if upwards && set.only_to_customer().is_some() {
-            return Err(Suppressed::OnlyToCustomer);
-        }
         Ok(())
-    }
-
-    /// ORIGINATOR_ID and CLUSTER_LIST: made when reflecting (RFC 4456 section 8), absent otherwise.
-    fn mark_reflection(&self, attributes: &mut PathAttributes, source: Option<BgpIdentifier>) {
-        match (source, self.cluster_id) {
-            (Some(source), Some(cluster)) => {
-                attributes.originator_id.get_or_insert(source);
-                attributes.cluster_list.insert(0, cluster);
-            }
-            _ => {
-                attributes.originator_id = None;
-                attributes.cluster_list.clear();
-            }
-        }
     }
 
     /// Runs the export policies and puts in what depends on the peer. `seen` is the next hop that policies match.
     fn finish(
         &self,
         prefix: IpNet,
-        attributes: PathAttributes,
+        set: AttributeSetRef<'_>,
         outgoing: Outgoing,
         seen: &NextHop,
         prepend: u8,
         seed: &DigestSeed,
     ) -> Result<Exported, Suppressed> {
-        let mut attributes = attributes;
+        let changed;
+        let mut set = set;
         if !self.export.is_empty() {
             match self
                 .export
-                .evaluate(prefix, &attributes, seen, self.local_asn)
+                .evaluate(prefix, &set.parse(), seen, self.local_asn)
             {
                 Verdict::Rejected(rule) => return Err(Suppressed::Policy(rule)),
                 Verdict::Accepted(accepted) => {
-                    if let Some(changed) = accepted.changed {
-                        attributes = *changed;
+                    if let Some(attributes) = accepted.changed {
+                        changed = AttributeSet::from_attributes(&attributes)?;
+                        set = changed.as_set_ref();
                     }
                 }
             }
         }
-        if self.is_external() {
-            // RFC 4271 5.1.5.
-            attributes.local_pref = None;
-            if self.remove_private_as {
-                let own = self.local_asn;
-                attributes
-                    .as_path
-                    .remove(|asn| asn.is_private() && asn != own);
-            }
-            // RFC 4271 5.1.2 b.
-            attributes
-                .as_path
-                .prepend(self.local_asn, 1 + usize::from(prepend));
-            // RFC 9234 section 5, egress 1.
-            let downwards = matches!(
-                self.peer_role,
-                Some(Role::Customer | Role::Peer | Role::RouteServerClient)
-            );
-            if downwards {
-                attributes.only_to_customer.get_or_insert(self.local_asn);
-            }
-        } else {
-            // RFC 4271 5.1.5: always present towards internal peers.
-            attributes.local_pref.get_or_insert(DEFAULT_LOCAL_PREF);
-        }
-        let set = AttributeSet::from_attributes(&attributes).map_err(|_| Suppressed::TooLarge)?;
+        let set = self.after_policies(set, prepend)?;
         let Outgoing {
             next_hop,
             third_party,

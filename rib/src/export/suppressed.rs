@@ -1,5 +1,6 @@
 //! Why a route is not told to a peer: the words behind `explain` and `routes advertised`.
 
+use bgp::wire::attribute::AttributeTooLong;
 use std::fmt;
 
 use crate::policy::RuleRef;
@@ -41,6 +42,12 @@ pub enum Suppressed {
     Policy(RuleRef),
     /// Its attributes do not fit into a message to this peer (RFC 4271 section 9.2).
     TooLarge,
+}
+
+impl From<AttributeTooLong> for Suppressed {
+    fn from(_: AttributeTooLong) -> Self {
+        Self::TooLarge
+    }
 }
 
 impl Suppressed {

@@ -631,7 +631,11 @@ impl World {
             }
             Op::Fib(open) => {
                 rib.set_fib(*open);
-                self.fib = self.fib.take().filter(|_| *open).or(open.then(BTreeMap::new));
+                self.fib = self
+                    .fib
+                    .take()
+                    .filter(|_| *open)
+                    .or(open.then(BTreeMap::new));
             }
         }
     }

@@ -120,6 +120,30 @@ impl<'a> AsPathRef<'a> {
         }
     }
 
+    /// The value, in canonical form, with the AS number so many times in front: see [`AsPath::prepend`].
+    pub fn prepended(self, asn: Asn, times: usize) -> Vec<u8> {
+        const SEQUENCE: u8 = AsPathSegmentKind::Sequence.octet();
+        let mut out = Vec::with_capacity(self.0.len() + times * 4 + 4);
+        let rest = match self.0.split_first_chunk() {
+            Some((&[SEQUENCE, count], rest)) if usize::from(count) + times <= 255 => {
+                out.extend_from_slice(&[SEQUENCE, count + times as u8]);
+                out.extend(std::iter::repeat_n(asn.0.to_be_bytes(), times).flatten());
+                rest
+            }
+            _ => {
+                let mut left = times;
+                while left > 0 {
+                    let asns = std::iter::repeat_n(asn, left.min(255));
+                    left -= asns.len();
+                    write_segment(AsPathSegmentKind::Sequence, asns, &mut out);
+                }
+                self.0
+            }
+        };
+        out.extend_from_slice(rest);
+        out
+    }
+
     /// Writes the value for a speaker of two-octet AS numbers. Returns whether a number did not fit, so that AS4_PATH
     /// must accompany it (RFC 6793 section 4.2.2).
     pub(in crate::wire) fn write_narrow(self, out: &mut Vec<u8>) -> bool {

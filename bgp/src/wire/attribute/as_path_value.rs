@@ -163,6 +163,13 @@ impl AsPath {
         self.segments.iter().all(|segment| segment.asns.is_empty())
     }
 
+    /// The value in canonical form, as [`super::Edit`] takes it.
+    pub fn to_canonical(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.write(&mut out);
+        out
+    }
+
     /// Writes the canonical value. Segments without AS numbers are left out, those over 255 split.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         for segment in &self.segments {
@@ -174,9 +181,7 @@ impl AsPath {
 
     /// So that there is one implementation of each question about a path.
     fn with_ref<T>(&self, ask: impl FnOnce(AsPathRef<'_>) -> T) -> T {
-        let mut octets = Vec::new();
-        self.write(&mut octets);
-        ask(AsPathRef::new(&octets))
+        ask(AsPathRef::new(&self.to_canonical()))
     }
 }
 
@@ -316,6 +321,34 @@ mod tests {
         assert_eq!((full.segments.len(), full.length()), (2, 256));
         full.prepend(Asn(1), 0);
         assert_eq!(full.length(), 256);
+    }
+
+    #[test]
+    fn a_view_is_prepended_like_the_value() {
+        let (full, nearly) = (
+            AsPath::sequence(vec![Asn(7); 255]),
+            AsPath::sequence(vec![Asn(7); 253]),
+        );
+        for before in [
+            path(""),
+            path("2 3"),
+            path("{2} 3"),
+            path("(9) 2"),
+            full,
+            nearly,
+        ] {
+            for times in [0, 1, 2, 3, 255, 256, 600] {
+                let octets = before.to_canonical();
+                let mut after = before.clone();
+                after.prepend(Asn(1), times);
+                let view = AsPathRef::new(&octets);
+                assert_eq!(
+                    view.prepended(Asn(1), times),
+                    after.to_canonical(),
+                    "{times} times {before}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod atomic_aggregate;
 mod cluster_list;
 mod code;
 mod communities;
+mod edit;
 mod extended_communities;
 mod ipv6_extended_communities;
 mod large_communities;
@@ -35,10 +36,9 @@ pub use aggregator::Aggregator;
 pub use as_path_ref::{AsPathRef, SegmentRef};
 pub use as_path_value::{AsPath, AsPathSegment, AsPathSegmentKind, ParseAsPathError};
 pub use code::{AttributeCode, EXTENDED_LENGTH, OPTIONAL, PARTIAL, TRANSITIVE};
+pub use edit::Edit;
 pub use origin::Origin;
-pub use set::{
-    AttributeRef, AttributeSet, AttributeSetRef, AttributeTooLong, Attributes, SetWriter,
-};
+pub use set::{AttributeRef, AttributeSet, AttributeSetRef, AttributeTooLong, Attributes};
 pub use unknown::UnknownAttribute;
 pub use value::{PartialCodes, PathAttributes};
 

@@ -1,6 +1,6 @@
 //! [`AttributeSet`]: path attributes in canonical encoding.
 //!
-//! The bytes are made in few places, [`AttributeSet::from_attributes`], [`SetWriter`] and the decoder of UPDATEs, and all
+//! The bytes are made in few places, [`AttributeSet::from_attributes`], [`AttributeSet::edit`] and the decoder of UPDATEs, and all
 //! write well-formed attributes; so the readers here need no errors. A set owns its bytes or borrows them from where many
 //! lie together, as `String` and `str` do: the methods are the same.
 
@@ -113,7 +113,7 @@ impl AttributeSet {
         let mut value = Vec::new();
         for row in rows() {
             while let Some(u) = unknown.next_if(|u| u.code < row.code.0) {
-                write(&mut out, u.flags, AttributeCode(u.code), &u.value)?;
+                append(&mut out, u.flags, AttributeCode(u.code), &u.value)?;
             }
             value.clear();
             if !(row.write)(attributes, &mut value) {
@@ -127,10 +127,10 @@ impl AttributeSet {
             if row.class == Class::OptionalTransitive && attributes.partial.contains(row.code) {
                 flags |= PARTIAL;
             }
-            write(&mut out, flags, row.code, &value)?;
+            append(&mut out, flags, row.code, &value)?;
         }
         for u in unknown {
-            write(&mut out, u.flags, AttributeCode(u.code), &u.value)?;
+            append(&mut out, u.flags, AttributeCode(u.code), &u.value)?;
         }
         Ok(Self::owned(out))
     }
@@ -229,6 +229,12 @@ impl<B: AsRef<[u8]>> AttributeSet<B> {
         items.map(|item| Community(u32::from_be_bytes(*item)))
     }
 
+    /// Whether a community of the reserved range 0xffff0000 to 0xffffffff is there: the well-known ones are of it (RFC 1997).
+    pub fn has_reserved_community(&self) -> bool {
+        let items = self.items::<4>(AttributeCode::COMMUNITIES);
+        items.last().is_some_and(|last| last[..2] == [0xff, 0xff])
+    }
+
     /// Whether the community is there: NO_EXPORT and its kin.
     pub fn has_community(&self, community: Community) -> bool {
         let items = self.items(AttributeCode::COMMUNITIES);
@@ -264,44 +270,8 @@ impl<B: AsRef<[u8]>> AttributeSet<B> {
     }
 }
 
-/// Writes a set attribute by attribute. Whoever writes keeps them ascending by type code, each once, in canonical form.
-#[derive(Debug, Default)]
-pub struct SetWriter(Vec<u8>);
-
-impl SetWriter {
-    /// An empty set that has room for so many octets.
-    pub fn with_capacity(octets: usize) -> Self {
-        Self(Vec::with_capacity(octets))
-    }
-
-    /// Adds an attribute as it stands in another set.
-    ///
-    /// # Errors
-    /// The value is longer than any attribute can be.
-    pub fn copy(&mut self, attribute: &AttributeRef<'_>) -> Result<(), AttributeTooLong> {
-        self.put(attribute.flags, attribute.code, attribute.value)
-    }
-
-    /// Adds an attribute with these flags.
-    ///
-    /// # Errors
-    /// The value is longer than any attribute can be.
-    pub fn put(
-        &mut self,
-        flags: u8,
-        code: AttributeCode,
-        value: &[u8],
-    ) -> Result<(), AttributeTooLong> {
-        write(&mut self.0, flags, code, value)
-    }
-
-    /// The set.
-    pub fn finish(self) -> AttributeSet {
-        AttributeSet::owned(self.0)
-    }
-}
-
-fn write(
+/// Adds an attribute to octets in canonical form.
+pub(super) fn append(
     out: &mut Vec<u8>,
     flags: u8,
     code: AttributeCode,

@@ -1,0 +1,139 @@
+//! Changing a few attributes of a set and copying the others as they stand.
+
+use std::borrow::Cow;
+
+use super::set::{AttributeTooLong, append};
+use super::{AttributeCode, AttributeSet, PARTIAL, row};
+
+/// A change of one attribute: see [`AttributeSet::edit`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Edit<'a> {
+    /// The attribute: one that this speaker interprets.
+    pub code: AttributeCode,
+    /// Its new value in canonical form, whether or not it has one so far; `None`: it is taken out.
+    pub value: Option<Cow<'a, [u8]>>,
+}
+
+impl<'a> Edit<'a> {
+    /// Takes an attribute out.
+    pub const fn remove(code: AttributeCode) -> Self {
+        Self { code, value: None }
+    }
+
+    /// Gives an attribute a value, which must be in canonical form.
+    pub fn put(code: AttributeCode, value: impl Into<Cow<'a, [u8]>>) -> Self {
+        Self {
+            code,
+            value: Some(value.into()),
+        }
+    }
+
+    /// `partial`: the partial bit, if it was set.
+    fn apply(&self, partial: u8, out: &mut Vec<u8>) -> Result<(), AttributeTooLong> {
+        match (&self.value, row(self.code)) {
+            (Some(value), Some(row)) => append(out, row.class.flags() | partial, self.code, value),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl<B: AsRef<[u8]>> AttributeSet<B> {
+    /// The set with changes, which must be ascending by type code, one for each at most. A partial bit stays.
+    ///
+    /// # Errors
+    ///
+    /// A new value is longer than any attribute can be.
+    pub fn edit(&self, edits: &[Edit<'_>]) -> Result<AttributeSet, AttributeTooLong> {
+        debug_assert!(edits.is_sorted_by(|a, b| a.code < b.code), "{edits:?}");
+        let values = edits.iter().flat_map(|edit| &edit.value);
+        let added: usize = values.map(|value| 4 + value.len()).sum();
+        let mut out = Vec::with_capacity(self.as_bytes().len() + added);
+        let mut edits = edits.iter().peekable();
+        for attribute in self.iter() {
+            while let Some(edit) = edits.next_if(|edit| edit.code < attribute.code) {
+                edit.apply(0, &mut out)?;
+            }
+            match edits.next_if(|edit| edit.code == attribute.code) {
+                Some(edit) => edit.apply(attribute.flags & PARTIAL, &mut out)?,
+                None => append(&mut out, attribute.flags, attribute.code, attribute.value)?,
+            }
+        }
+        for edit in edits {
+            edit.apply(0, &mut out)?;
+        }
+        Ok(AttributeSet::owned(out))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::types::{Asn, Community, ExtendedCommunity};
+    use crate::wire::PathAttributes;
+    use crate::wire::attribute::{AsPath, AttributeSetRef, Origin, UnknownAttribute};
+
+    fn attributes() -> PathAttributes {
+        let mut attributes = PathAttributes {
+            origin: Some(Origin::Igp),
+            as_path: AsPath::sequence([Asn(1), Asn(2)]),
+            med: Some(5),
+            communities: vec![Community(7)],
+            extended_communities: vec![ExtendedCommunity([9; 8])],
+            unknown: vec![UnknownAttribute {
+                flags: 0xc0,
+                code: 99,
+                value: Bytes::from_static(&[1; 300]),
+            }],
+            ..PathAttributes::default()
+        };
+        attributes.partial.insert(AttributeCode::COMMUNITIES);
+        attributes
+    }
+
+    #[test]
+    fn an_edited_set_is_that_of_the_edited_value() {
+        let set = AttributeSet::from_attributes(&attributes()).unwrap();
+        let path = AsPath::sequence([Asn(8), Asn(1), Asn(2)]);
+        let edited = set
+            .edit(&[
+                Edit::put(AttributeCode::AS_PATH, path.to_canonical()),
+                Edit::remove(AttributeCode::MULTI_EXIT_DISC),
+                Edit::put(AttributeCode::LOCAL_PREF, 70u32.to_be_bytes().to_vec()),
+                Edit::put(AttributeCode::COMMUNITIES, &[0, 0, 0, 3, 0, 0, 0, 4][..]),
+                Edit::remove(AttributeCode::CLUSTER_LIST),
+                Edit::put(AttributeCode::ONLY_TO_CUSTOMER, &[0, 0, 0, 6][..]),
+            ])
+            .unwrap();
+        let expected = PathAttributes {
+            as_path: path,
+            med: None,
+            local_pref: Some(70),
+            communities: vec![Community(3), Community(4)],
+            only_to_customer: Some(Asn(6)),
+            ..attributes()
+        };
+        assert_eq!(
+            edited,
+            AttributeSet::from_attributes(&expected).unwrap(),
+            "{:?}",
+            edited.parse()
+        );
+        assert_eq!(set.edit(&[]).unwrap(), set);
+        let everything_else = Edit::put(AttributeCode::ONLY_TO_CUSTOMER, &[0, 0, 0, 6][..]);
+        let alone = AttributeSetRef::default().edit(&[everything_else]).unwrap();
+        assert_eq!(alone.only_to_customer(), Some(Asn(6)));
+    }
+
+    #[test]
+    fn a_value_that_no_message_can_hold_is_refused() {
+        let long = Edit::put(AttributeCode::COMMUNITIES, vec![0; 65_536]);
+        let refused = AttributeSetRef::default().edit(&[long]).unwrap_err();
+        assert_eq!(
+            (refused.code, refused.length),
+            (AttributeCode::COMMUNITIES, 65_536)
+        );
+    }
+}

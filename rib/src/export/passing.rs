@@ -1,0 +1,132 @@
+//! What becomes of a route's attributes on the way to a peer, before and after the export policies.
+//!
+//! Most routes need two or three attributes changed: they are edited where they lie, and the others copied.
+
+use std::borrow::Cow;
+
+use bgp::types::BgpIdentifier;
+use bgp::wire::attribute::{AttributeCode, AttributeTooLong, Edit};
+use bgp::wire::capability::Role;
+use bgp::wire::{AttributeSet, AttributeSetRef};
+use smallvec::SmallVec;
+
+use super::key::GroupKey;
+use crate::attrs::DEFAULT_LOCAL_PREF;
+
+/// Ascending by type code.
+type Edits<'a> = SmallVec<[Edit<'a>; 4]>;
+
+impl GroupKey {
+    /// Takes away what may not go to such a peer, and puts in the attributes of reflection: before the export policies.
+    /// `reflected`: who a reflected route was learned from. `None`: the set stays as it is.
+    pub(super) fn before_policies(
+        &self,
+        set: AttributeSetRef<'_>,
+        reflected: Option<BgpIdentifier>,
+    ) -> Result<Option<AttributeSet>, AttributeTooLong> {
+        let edits = match (reflected, self.cluster_id) {
+            (Some(source), Some(cluster)) => reflect(set, source, cluster),
+            _ => self.take_away(&set),
+        };
+        (!edits.is_empty()).then(|| set.edit(&edits)).transpose()
+    }
+
+    fn take_away<'a>(&self, set: &'a AttributeSetRef<'_>) -> Edits<'a> {
+        let mut edits = Edits::new();
+        for attribute in set.iter() {
+            match attribute.code {
+                // RFC 4271 5.1.4: a MED received from a neighbouring AS is not propagated to other ASes.
+                AttributeCode::MULTI_EXIT_DISC if self.is_external() => {
+                    edits.push(Edit::remove(attribute.code));
+                }
+                // RFC 4456 section 8: only reflection makes them.
+                AttributeCode::ORIGINATOR_ID | AttributeCode::CLUSTER_LIST => {
+                    edits.push(Edit::remove(attribute.code));
+                }
+                // RFC 4360 section 2.
+                AttributeCode::EXTENDED_COMMUNITIES if self.is_external() => {
+                    edits.extend(only_transitive::<8>(attribute.code, attribute.value));
+                }
+                AttributeCode::IPV6_EXTENDED_COMMUNITIES if self.is_external() => {
+                    edits.extend(only_transitive::<20>(attribute.code, attribute.value));
+                }
+                _ => {}
+            }
+        }
+        edits
+    }
+
+    /// Puts in what depends on the peer: after the export policies. `prepend`: how often our AS stands in front besides the
+    /// once that it always does.
+    pub(super) fn after_policies(
+        &self,
+        set: AttributeSetRef<'_>,
+        prepend: u8,
+    ) -> Result<AttributeSet, AttributeTooLong> {
+        if !self.is_external() {
+            // RFC 4271 5.1.5: always present towards internal peers.
+            let default = DEFAULT_LOCAL_PREF.to_be_bytes();
+            let edit = Edit::put(AttributeCode::LOCAL_PREF, &default[..]);
+            let missing = set.local_pref().is_none();
+            return set.edit(if missing {
+                std::slice::from_ref(&edit)
+            } else {
+                &[]
+            });
+        }
+        // RFC 4271 5.1.2 b.
+        let times = 1 + usize::from(prepend);
+        let path = if self.remove_private_as {
+            let own = self.local_asn;
+            let mut path = set.as_path().to_path();
+            path.remove(|asn| asn.is_private() && asn != own);
+            path.prepend(own, times);
+            path.to_canonical()
+        } else {
+            set.as_path().prepended(self.local_asn, times)
+        };
+        let mut edits = Edits::new();
+        edits.push(Edit::put(AttributeCode::AS_PATH, path));
+        // RFC 4271 5.1.5.
+        edits.push(Edit::remove(AttributeCode::LOCAL_PREF));
+        // RFC 9234 section 5, egress 1.
+        let downwards = matches!(
+            self.peer_role,
+            Some(Role::Customer | Role::Peer | Role::RouteServerClient)
+        );
+        if downwards && set.only_to_customer().is_none() {
+            let own = self.local_asn.0.to_be_bytes().to_vec();
+            edits.push(Edit::put(AttributeCode::ONLY_TO_CUSTOMER, own));
+        }
+        set.edit(&edits)
+    }
+}
+
+/// RFC 4456 section 8: ORIGINATOR_ID is made once, and each reflector puts its cluster in front.
+fn reflect<'a>(
+    set: AttributeSetRef<'_>,
+    source: BgpIdentifier,
+    cluster: BgpIdentifier,
+) -> Edits<'a> {
+    let mut edits = Edits::new();
+    if set.originator_id().is_none() {
+        let source = source.0.to_be_bytes().to_vec();
+        edits.push(Edit::put(AttributeCode::ORIGINATOR_ID, source));
+    }
+    let clusters = [cluster].into_iter().chain(set.cluster_list());
+    let clusters: Vec<u8> = clusters.flat_map(|id| id.0.to_be_bytes()).collect();
+    edits.push(Edit::put(AttributeCode::CLUSTER_LIST, clusters));
+    edits
+}
+
+/// What is to be done about communities of `N` octets of which some may not cross the border of an AS: bit 0x40 says which.
+fn only_transitive<const N: usize>(code: AttributeCode, value: &[u8]) -> Option<Edit<'_>> {
+    let (all, _) = value.as_chunks::<N>();
+    let transitive = |item: &&[u8; N]| item[0] & 0x40 == 0;
+    if all.iter().all(|item| transitive(&item)) {
+        return None;
+    }
+    let kept: Vec<u8> = all.iter().filter(transitive).flatten().copied().collect();
+    let value = (!kept.is_empty()).then_some(Cow::Owned(kept));
+    Some(Edit { code, value })
+}
