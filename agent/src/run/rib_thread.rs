@@ -32,6 +32,10 @@ const COMMANDS: usize = 64;
 /// Work of one step between two looks at the channels: some milliseconds at most.
 const STEPS: usize = 10_000;
 
+/// Changed prefixes that may wait to be told before no more events are taken in: some milliseconds of work, which is what
+/// news of one peer can wait for that of another.
+const BACKLOG: usize = STEPS;
+
 /// How long events are taken in before the RIB works on their result: long enough that the prefixes of one attribute set
 /// come together, short enough that nobody notices.
 const INTAKE: Duration = Duration::from_millis(2);
@@ -199,7 +203,9 @@ impl Owner {
                     Err(mpsc::error::TryRecvError::Disconnected) => return,
                 }
             }
-            self.take_in(&mut events);
+            if self.rib.backlog() < BACKLOG {
+                self.take_in(&mut events);
+            }
             if self.work() {
                 continue;
             }

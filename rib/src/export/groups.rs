@@ -202,6 +202,12 @@ impl UpdateGroups {
         progress
     }
 
+    /// How many slots changed and are to be staged: how far what is told is behind what is known. Members that are slow are
+    /// not waited for.
+    pub fn backlog(&self) -> usize {
+        self.dirty.iter().map(Dirty::len).sum()
+    }
+
     /// Slots that were found empty and that nobody has to be told of any more: their entries may be freed, unless
     /// they have a path again.
     pub fn take_retired(&mut self) -> Vec<(Family, Slot)> {

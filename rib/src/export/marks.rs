@@ -1,5 +1,7 @@
 //! Sets of slots: one bit each, so that a set is bounded by the table whatever happens in it.
 
+use std::collections::VecDeque;
+
 use super::Slot;
 
 /// A set of slots with its size, walked in slot order.
@@ -72,24 +74,31 @@ const fn place(slot: Slot) -> (usize, u64) {
     (slot.0 as usize / 64, 1 << (slot.0 % 64))
 }
 
+/// Places that an empty queue keeps.
+const MODEST: usize = 64 * 1024;
+
 /// Slots to look at again, in the order in which they came, each once.
 ///
 /// The order keeps routes together that arrived together, and those share attributes: it is what makes packing good.
 #[derive(Debug, Default)]
 pub(super) struct Dirty {
-    queue: Vec<Slot>,
+    queue: VecDeque<Slot>,
     marks: Marks,
 }
 
 impl Dirty {
     pub(super) fn insert(&mut self, slot: Slot) {
         if self.marks.insert(slot) {
-            self.queue.push(slot);
+            self.queue.push_back(slot);
         }
     }
 
-    pub(super) const fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.queue.is_empty()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.queue.len()
     }
 
     pub(super) fn contains(&self, slot: Slot) -> bool {
@@ -99,13 +108,12 @@ impl Dirty {
     /// Takes up to so many slots out, oldest first.
     pub(super) fn take(&mut self, limit: usize, into: &mut Vec<Slot>) {
         into.clear();
-        if limit >= self.queue.len() {
-            std::mem::swap(&mut self.queue, into);
-        } else {
-            into.extend(self.queue.drain(..limit));
-        }
+        into.extend(self.queue.drain(..limit.min(self.queue.len())));
         for slot in into.iter() {
             self.marks.remove(*slot);
+        }
+        if self.queue.is_empty() && self.queue.capacity() > MODEST {
+            self.queue = VecDeque::new();
         }
     }
 }

@@ -124,6 +124,13 @@ impl Rib {
         walking || progress == Progress::More
     }
 
+    /// How many prefixes changed of which no peer has been told yet. News waits for so many others: who takes in no more while
+    /// this is large bounds how late it is, and TCP slows down those who bring more than can be told. Peers that are slow to
+    /// hear don't count; [`Rib::poll`] always makes it less.
+    pub fn backlog(&self) -> usize {
+        self.groups.backlog()
+    }
+
     fn expire(&mut self, now: Instant) {
         expire_of(&mut self.tables.v4, now, &mut self.events);
         expire_of(&mut self.tables.v6, now, &mut self.events);

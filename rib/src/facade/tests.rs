@@ -117,7 +117,7 @@ fn session(number: usize, kind: SessionKind) -> SessionInfo {
 }
 
 /// Parts of an attribute set, small enough that ties and repeats are common.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 struct Attributes {
     local_pref: Option<u32>,
     med: Option<u32>,
@@ -761,6 +761,22 @@ fn run(ops: &[Op]) -> Result<(), TestCaseError> {
     );
     prop_assert_eq!(world.rib.sizes(Family::IPV4_UNICAST).0, 0);
     Ok(())
+}
+
+#[test]
+fn a_message_may_bring_two_paths_of_one_prefix() {
+    let kind = SessionKind {
+        graceful: false,
+        forwarding: false,
+        long_lived: false,
+        ipv6: false,
+    };
+    let attributes = Attributes {
+        next_hop: 1,
+        ..Attributes::default()
+    };
+    let both = Op::Announce(4, vec![(0, 0), (0, 1)], attributes);
+    run(&[Op::Up(4, kind), both, Op::Withdraw(4, 0, 1)]).unwrap();
 }
 
 proptest! {

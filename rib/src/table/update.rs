@@ -62,23 +62,26 @@ impl<P: RoutePrefix> Table<P> {
                 .slot_or_insert(nlri.prefix, place, &mut self.entries);
             self.announce_one(slot, nlri, &mut message, attrs);
         }
-        let Message {
-            importer,
-            first,
-            accepted,
-            usable,
-            ..
-        } = message;
-        importer.finish(attrs);
-        let selected = if usable { accepted } else { 0 };
-        attrs.retain(original, first);
+        self.account(&mut message, attrs);
+        message.importer.finish(attrs);
+        self.check_limit(id);
+    }
+
+    /// Counts the first paths of a message that are not counted yet.
+    fn account(&mut self, message: &mut Message<'_>, attrs: &mut AttrInterner) {
+        let first = std::mem::take(&mut message.first);
+        let accepted = std::mem::take(&mut message.accepted);
+        if first == 0 {
+            return;
+        }
+        let selected = if message.usable { accepted } else { 0 };
+        attrs.retain(message.original, first);
         self.usable += selected as usize;
-        if let Some(source) = self.source_mut(id) {
+        if let Some(source) = self.source_mut(message.id) {
             source.received += first;
             source.accepted += accepted;
             source.selected += selected;
         }
-        self.check_limit(id);
     }
 
     fn announce_one(
@@ -89,12 +92,11 @@ impl<P: RoutePrefix> Table<P> {
         attrs: &mut AttrInterner,
     ) {
         let (id, epoch, original) = (message.id, message.epoch, message.original);
-        let importer = &mut message.importer;
         let Some(entry) = self.entries.get_mut(slot) else {
             return;
         };
         if entry.has_no_path() {
-            let (imported, _) = importer.import(nlri.prefix, attrs);
+            let (imported, _) = message.importer.import(nlri.prefix, attrs);
             let path = Path::new(id, nlri.path_id, epoch, &imported);
             if imported.altered {
                 self.add(slot, path, original, attrs);
@@ -111,6 +113,12 @@ impl<P: RoutePrefix> Table<P> {
             }
             return;
         }
+        // The entry may have got its first path from this very message, under another path identifier.
+        self.account(message, attrs);
+        let importer = &mut message.importer;
+        let Some(entry) = self.entries.get_mut(slot) else {
+            return;
+        };
         let paths = entry.paths_mut(&mut self.lists);
         let found = paths
             .iter()
