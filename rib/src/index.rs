@@ -56,6 +56,11 @@ impl SlotIndex {
         self.shards[shard].find(hash, is_it)
     }
 
+    /// The first slot with this hash, if there is one: most likely the one that is looked for.
+    pub(crate) fn candidate(&self, hash: u64) -> Option<u32> {
+        self.find(hash, |_| true)
+    }
+
     /// Looks at the place where a hash would be, so that it is in the cache soon. What comes back is to be kept from being
     /// optimized away, and says nothing.
     pub(crate) fn touch(&self, hash: u64) -> u32 {

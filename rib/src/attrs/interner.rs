@@ -24,6 +24,14 @@ impl Interned {
     }
 }
 
+/// Where a set was when it was looked up. It may have come or gone since.
+#[derive(Clone, Copy)]
+pub(crate) struct SetPlace {
+    hash: u64,
+    /// Most likely the set, if it is there.
+    seen: Option<u32>,
+}
+
 /// Attribute sets, each once. See the module.
 pub struct AttrInterner {
     slots: Slab<Interned>,
@@ -68,16 +76,56 @@ impl AttrInterner {
         hasher.finish()
     }
 
+    /// Looks for many sets at once, so that the processor waits for memory once and not for each: their places, in order.
+    pub(crate) fn look_up<'a>(
+        &self,
+        sets: impl Iterator<Item = (AttributeSetRef<'a>, &'a NextHop)>,
+    ) -> Vec<SetPlace> {
+        let unseen = sets.map(|(set, next_hop)| SetPlace {
+            hash: self.hash(set, next_hop),
+            seen: None,
+        });
+        let mut places: Vec<SetPlace> = unseen.collect();
+        let touched = places.iter().map(|place| self.index.touch(place.hash));
+        std::hint::black_box(touched.fold(0, |sum, touched| sum ^ touched));
+        for place in &mut places {
+            place.seen = self.index.candidate(place.hash);
+        }
+        let seen = places.iter().filter_map(|place| place.seen);
+        std::hint::black_box(seen.fold(0, |sum, index| sum ^ self.touch(AttrId(index))));
+        places
+    }
+
+    /// Looks at a set, so that it is in the cache soon. What comes back says nothing.
+    pub(crate) fn touch(&self, id: AttrId) -> u8 {
+        let octets = self.slots.get(id.0).map(|slot| &slot.octets);
+        octets
+            .and_then(|octets| octets.first())
+            .copied()
+            .unwrap_or_default()
+    }
+
     /// The index of a set, which has one user more now. Its bytes are copied if it is new.
     pub fn intern(&mut self, set: AttributeSetRef<'_>, next_hop: &NextHop) -> AttrId {
         let hash = self.hash(set, next_hop);
-        let (slots, next_hops) = (&self.slots, &self.next_hops);
-        let found = self.index.find(hash, |index| {
+        self.intern_looked_up(set, next_hop, SetPlace { hash, seen: None })
+    }
+
+    /// As [`AttrInterner::intern`], for a set that was looked up.
+    pub(crate) fn intern_looked_up(
+        &mut self,
+        set: AttributeSetRef<'_>,
+        next_hop: &NextHop,
+        place: SetPlace,
+    ) -> AttrId {
+        let (hash, slots, next_hops) = (place.hash, &self.slots, &self.next_hops);
+        let is_it = |index: u32| {
             slots.get(index).is_some_and(|slot| {
                 slot.set() == set && next_hops.get(slot.summary.next_hop) == Some(next_hop)
             })
-        });
-        if let Some(index) = found {
+        };
+        let seen = place.seen.filter(|index| is_it(*index));
+        if let Some(index) = seen.or_else(|| self.index.find(hash, is_it)) {
             let id = AttrId(index);
             self.retain(id, 1);
             return id;

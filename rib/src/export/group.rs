@@ -15,6 +15,7 @@ use bgp::wire::{RouteRefresh, RouteRefreshSubtype, UpdateEncoder};
 use bytes::Bytes;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
+use smallvec::SmallVec;
 
 use super::exclusion::{Excluded, Exclusions};
 use super::key::GroupKey;
@@ -30,6 +31,9 @@ use crate::policy::Signature;
 
 /// Slots that one round of catching up stages together: enough for good packing, little enough to be quick.
 const CATCH_UP_ROUND: usize = 4096;
+
+/// Slots that are looked at together before the first is acted on: each look waits for memory, and these wait at once.
+const TOGETHER: usize = 32;
 
 /// See the module.
 #[derive(Debug)]
@@ -73,6 +77,25 @@ struct Latest {
     family: Family,
     peer: PeerId,
     verdict: Result<(u32, Excluded), Suppressed>,
+}
+
+/// A slot that is to be staged: its best route, and what was told of it.
+struct Look<'a> {
+    slot: Slot,
+    best: Option<Best<'a>>,
+    told: Option<Told>,
+}
+
+impl Look<'_> {
+    /// Looks at the attributes, so that they are in the cache soon. What comes back is to be kept from being optimized away,
+    /// and says nothing.
+    fn touch<L: LocRib>(&self, loc_rib: &L) -> u8 {
+        let Some(Best::Learned { attributes, .. }) = self.best else {
+            return 0;
+        };
+        let set = loc_rib.route_attributes(attributes).set;
+        set.as_bytes().first().copied().unwrap_or_default()
+    }
 }
 
 impl Group {
@@ -216,15 +239,16 @@ impl Group {
         }
     }
 
-    /// What the members are told of a slot, as a number in `scratch.exported`, and who is not.
+    /// What the members are told of a slot with this best route, as a number in `scratch.exported`, and who is not.
     fn evaluate<L: LocRib>(
         &mut self,
         loc_rib: &L,
         family: Family,
         slot: Slot,
+        best: Option<Best<'_>>,
         seed: &DigestSeed,
     ) -> Result<(u32, Excluded), Suppressed> {
-        let best = loc_rib.best(family, slot).ok_or(Suppressed::NoRoute)?;
+        let best = best.ok_or(Suppressed::NoRoute)?;
         let depends_on_prefix = self.key.export.depends_on_prefix();
         if let (Best::Learned { peer, attributes }, Some(latest)) = (best, self.scratch.latest)
             && (latest.attributes, latest.family, latest.peer) == (attributes, family, peer)
@@ -299,8 +323,22 @@ impl Group {
     ) {
         // Looked at once, not for each slot: a group may have a thousand members and seldom one that is behind.
         let behind = self.has_behind();
-        for slot in slots {
-            self.stage(loc_rib, family, slot, behind, seed);
+        let mut slots = slots.peekable();
+        while slots.peek().is_some() {
+            let told = &self.families[family.0].told;
+            let looks: SmallVec<[Look<'_>; TOGETHER]> = slots
+                .by_ref()
+                .take(TOGETHER)
+                .map(|slot| Look {
+                    slot,
+                    best: loc_rib.best(family.1, slot),
+                    told: told.get(slot),
+                })
+                .collect();
+            std::hint::black_box(looks.iter().fold(0, |sum, look| sum ^ look.touch(loc_rib)));
+            for look in looks {
+                self.stage(loc_rib, family, look, behind, seed);
+            }
         }
     }
 
@@ -309,13 +347,13 @@ impl Group {
         &mut self,
         loc_rib: &L,
         family: (usize, Family),
-        slot: Slot,
+        look: Look<'_>,
         behind: bool,
         seed: &DigestSeed,
     ) {
         let (index, family) = family;
-        let new = self.evaluate(loc_rib, family, slot, seed).ok();
-        let old = self.families[index].told.get(slot);
+        let (slot, old) = (look.slot, look.told);
+        let new = self.evaluate(loc_rib, family, slot, look.best, seed).ok();
         if new.is_none() && old.is_none() {
             return;
         }
@@ -540,7 +578,8 @@ impl Group {
                 }
                 Some(told) => {
                     let excluded = self.exclusions.resolve(told.exclusion);
-                    let now = self.evaluate(loc_rib, family, slot, seed);
+                    let best = loc_rib.best(family, slot);
+                    let now = self.evaluate(loc_rib, family, slot, best, seed);
                     let current = now.ok().filter(|(number, who)| {
                         self.scratch.exported[*number as usize].digest == told.digest
                             && *who == excluded
@@ -601,9 +640,9 @@ impl Group {
         done
     }
 
-    /// Forgets what was kept for one flush.
-    pub(super) fn end_flush(&mut self) {
-        if self.scratch.exported.capacity() > 1024 {
+    /// Forgets what was kept for one flush. Memory of an unusually large one is given back if no other follows at once.
+    pub(super) fn end_flush(&mut self, another: bool) {
+        if self.scratch.exported.capacity() > 1024 && !another {
             self.scratch = Scratch::default();
         } else {
             self.scratch.exported.clear();

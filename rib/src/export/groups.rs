@@ -197,7 +197,10 @@ impl UpdateGroups {
                 break Progress::More;
             }
         };
-        self.groups.values_mut().for_each(Group::end_flush);
+        let another = progress == Progress::More;
+        for group in self.groups.values_mut() {
+            group.end_flush(another);
+        }
         self.retire();
         progress
     }

@@ -289,8 +289,9 @@ impl Rib {
 
     /// UPDATEs arrived on an Established session.
     pub fn updates(&mut self, peer: PeerId, batch: &UpdateBatch) {
-        let ipv4 = self.tables.v4.look_up(batch.ipv4());
-        let ipv6 = self.tables.v6.look_up(batch.ipv6());
+        let ipv4 = self.tables.v4.look_up(batch.ipv4(), &self.attrs);
+        let ipv6 = self.tables.v6.look_up(batch.ipv6(), &self.attrs);
+        let mut sets = self.attrs.look_up(batch.sets()).into_iter();
         for part in batch.parts() {
             match part {
                 BatchPart::Unreach(Routes::Ipv4(range)) => {
@@ -309,7 +310,10 @@ impl Rib {
                     routes,
                 } => {
                     let attrs = &mut self.attrs;
-                    let attr = attrs.intern(attributes, next_hop);
+                    let attr = match sets.next() {
+                        Some(place) => attrs.intern_looked_up(attributes, next_hop, place),
+                        None => attrs.intern(attributes, next_hop),
+                    };
                     match routes {
                         Routes::Ipv4(range) => {
                             self.tables.v4.announce(peer, ipv4.part(range), attr, attrs);

@@ -114,6 +114,11 @@ pub(crate) struct LookedUp<'a, P> {
 }
 
 impl<P: RoutePrefix> LookedUp<'_, P> {
+    /// The slots that were found.
+    pub(crate) fn seen(&self) -> impl Iterator<Item = u32> {
+        self.places.iter().filter_map(|place| place.seen)
+    }
+
     /// Some of them.
     pub(crate) fn part(&self, range: Range<usize>) -> impl Iterator<Item = (Nlri<P>, Place)> {
         let prefixes = self.prefixes[range.clone()].iter().copied();

@@ -127,8 +127,17 @@ impl<P: RoutePrefix> Table<P> {
     }
 
     /// Looks for prefixes that are to be announced or withdrawn.
-    pub(crate) fn look_up<'a>(&self, prefixes: &'a [Nlri<P>]) -> LookedUp<'a, P> {
-        self.index.look_up(prefixes, &self.entries)
+    pub(crate) fn look_up<'a>(
+        &self,
+        prefixes: &'a [Nlri<P>],
+        attrs: &AttrInterner,
+    ) -> LookedUp<'a, P> {
+        let found = self.index.look_up(prefixes, &self.entries);
+        // What is replaced is compared and given back: that attribute set had better be in the cache too.
+        let entries = found.seen().filter_map(|slot| self.entries.get(slot));
+        let replaced = entries.filter_map(|entry| entry.paths(&self.lists).first());
+        std::hint::black_box(replaced.fold(0, |sum, path| sum ^ attrs.touch(path.attr)));
+        found
     }
 
     /// Slots whose best path changed, for export. Their entries stay until [`Table::retire`].

@@ -334,7 +334,7 @@ impl<P: RoutePrefix> Table<P> {
         let old = std::mem::replace(&mut self.originated, wanted);
         let gone = old.keys().filter(|p| !self.originated.contains_key(*p));
         let gone: Vec<Nlri<P>> = gone.map(|prefix| Nlri::new(*prefix)).collect();
-        let places = self.look_up(&gone);
+        let places = self.look_up(&gone, attrs);
         self.withdraw_from(SourceId::LOCAL, places.part(0..gone.len()), attrs);
         let next_hop = NextHop::Ipv4(std::net::Ipv4Addr::UNSPECIFIED);
         let attr = attrs.intern(AttributeSetRef::default(), &next_hop);
@@ -347,7 +347,7 @@ impl<P: RoutePrefix> Table<P> {
         let mut prefixes: Vec<P> = self.originated.keys().copied().collect();
         prefixes.sort_unstable();
         let nlri: Vec<Nlri<P>> = prefixes.into_iter().map(Nlri::new).collect();
-        let places = self.look_up(&nlri);
+        let places = self.look_up(&nlri, attrs);
         for (Nlri { prefix, .. }, place) in places.part(0..nlri.len()) {
             let before = old.get(&prefix);
             if before == self.originated.get(&prefix) {

@@ -107,6 +107,18 @@ impl UpdateBatch {
         }
     }
 
+    /// Attributes and next hop of each [`BatchPart::Reach`], in their order.
+    pub fn sets(&self) -> impl Iterator<Item = (AttributeSetRef<'_>, &NextHop)> {
+        self.parts().filter_map(|part| match part {
+            BatchPart::Reach {
+                attributes,
+                next_hop,
+                ..
+            } => Some((attributes, next_hop)),
+            _ => None,
+        })
+    }
+
     /// What the messages said, in their order.
     pub fn parts(&self) -> impl Iterator<Item = BatchPart<'_>> {
         self.parts.iter().map(|part| match part {
