@@ -2,33 +2,30 @@
 //!
 //! Most routes need two or three attributes changed: they are edited where they lie, and the others copied.
 
-use std::borrow::Cow;
-
 use bgp::types::BgpIdentifier;
-use bgp::wire::attribute::{AttributeCode, AttributeTooLong, Edit};
+use bgp::wire::AttributeSetRef;
+use bgp::wire::attribute::{AttributeCode, Edit};
 use bgp::wire::capability::Role;
-use bgp::wire::{AttributeSet, AttributeSetRef};
 use smallvec::SmallVec;
 
 use super::key::GroupKey;
 use crate::attrs::DEFAULT_LOCAL_PREF;
 
-/// Ascending by type code.
-type Edits<'a> = SmallVec<[Edit<'a>; 4]>;
+/// At most one for each attribute.
+pub(super) type Edits<'a> = SmallVec<[Edit<'a>; 4]>;
 
 impl GroupKey {
     /// Takes away what may not go to such a peer, and puts in the attributes of reflection: before the export policies.
-    /// `reflected`: who a reflected route was learned from. `None`: the set stays as it is.
-    pub(super) fn before_policies(
+    /// `reflected`: who a reflected route was learned from.
+    pub(super) fn before_policies<'a>(
         &self,
-        set: AttributeSetRef<'_>,
+        set: &'a AttributeSetRef<'_>,
         reflected: Option<BgpIdentifier>,
-    ) -> Result<Option<AttributeSet>, AttributeTooLong> {
-        let edits = match (reflected, self.cluster_id) {
-            (Some(source), Some(cluster)) => reflect(set, source, cluster),
-            _ => self.take_away(&set),
-        };
-        (!edits.is_empty()).then(|| set.edit(&edits)).transpose()
+    ) -> Edits<'a> {
+        match (reflected, self.cluster_id) {
+            (Some(source), Some(cluster)) => reflect(*set, source, cluster),
+            _ => self.take_away(set),
+        }
     }
 
     fn take_away<'a>(&self, set: &'a AttributeSetRef<'_>) -> Edits<'a> {
@@ -56,37 +53,33 @@ impl GroupKey {
         edits
     }
 
-    /// Puts in what depends on the peer: after the export policies. `prepend`: how often our AS stands in front besides the
-    /// once that it always does.
+    /// Puts in what depends on the peer: after the export policies. Other attributes than those before them, so that both can
+    /// be done at once. `prepend`: how often our AS stands in front besides the once that it always does.
     pub(super) fn after_policies(
         &self,
         set: AttributeSetRef<'_>,
         prepend: u8,
-    ) -> Result<AttributeSet, AttributeTooLong> {
+        edits: &mut Edits<'_>,
+    ) {
         if !self.is_external() {
             // RFC 4271 5.1.5: always present towards internal peers.
-            let default = DEFAULT_LOCAL_PREF.to_be_bytes();
-            let edit = Edit::put(AttributeCode::LOCAL_PREF, &default[..]);
-            let missing = set.local_pref().is_none();
-            return set.edit(if missing {
-                std::slice::from_ref(&edit)
-            } else {
-                &[]
-            });
+            if set.local_pref().is_none() {
+                let default = DEFAULT_LOCAL_PREF.to_be_bytes().to_vec();
+                edits.push(Edit::put(AttributeCode::LOCAL_PREF, default));
+            }
+            return;
         }
         // RFC 4271 5.1.2 b.
         let times = 1 + usize::from(prepend);
-        let path = if self.remove_private_as {
+        edits.push(if self.remove_private_as {
             let own = self.local_asn;
             let mut path = set.as_path().to_path();
             path.remove(|asn| asn.is_private() && asn != own);
             path.prepend(own, times);
-            path.to_canonical()
+            Edit::put(AttributeCode::AS_PATH, path.to_canonical())
         } else {
-            set.as_path().prepended(self.local_asn, times)
-        };
-        let mut edits = Edits::new();
-        edits.push(Edit::put(AttributeCode::AS_PATH, path));
+            Edit::prepend(self.local_asn, times)
+        });
         // RFC 4271 5.1.5.
         edits.push(Edit::remove(AttributeCode::LOCAL_PREF));
         // RFC 9234 section 5, egress 1.
@@ -98,7 +91,6 @@ impl GroupKey {
             let own = self.local_asn.0.to_be_bytes().to_vec();
             edits.push(Edit::put(AttributeCode::ONLY_TO_CUSTOMER, own));
         }
-        set.edit(&edits)
     }
 }
 
@@ -127,6 +119,9 @@ fn only_transitive<const N: usize>(code: AttributeCode, value: &[u8]) -> Option<
         return None;
     }
     let kept: Vec<u8> = all.iter().filter(transitive).flatten().copied().collect();
-    let value = (!kept.is_empty()).then_some(Cow::Owned(kept));
-    Some(Edit { code, value })
+    Some(if kept.is_empty() {
+        Edit::remove(code)
+    } else {
+        Edit::put(code, kept)
+    })
 }

@@ -8,7 +8,7 @@ use std::hash::BuildHasher;
 use std::num::NonZeroU64;
 
 use bgp::types::{Community, Family, NextHop, Nlri};
-use bgp::wire::attribute::Origin;
+use bgp::wire::attribute::{Edit, Origin};
 use bgp::wire::capability::Role;
 use bgp::wire::{AttributeSet, AttributeSetRef, PathAttributes, UpdateEncoder};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
@@ -16,6 +16,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use super::Suppressed;
 use super::key::GroupKey;
 use super::next_hop::Outgoing;
+use super::passing::Edits;
 use crate::attrs::RouteAttributesRef;
 use crate::originate::{Offer, Originated};
 use crate::peer::PeerKind;
@@ -41,6 +42,19 @@ pub(super) type Digest = NonZeroU64;
 /// The seed of digests: one for all groups, so that a peer can move from one to another.
 pub(super) type DigestSeed = foldhash::quality::RandomState;
 
+/// A route on its way out, before the export policies.
+struct Leaving<'a> {
+    prefix: IpNet,
+    set: AttributeSetRef<'a>,
+    /// What is to become of the set before the policies.
+    edits: Edits<'a>,
+    outgoing: Outgoing,
+    /// The next hop that policies match.
+    seen: &'a NextHop,
+    /// How often our AS stands in front besides the once that it always does.
+    prepend: u8,
+}
+
 impl GroupKey {
     /// What a peer of this group is told of a learned route, unless it is the source itself.
     pub(super) fn learned(
@@ -54,9 +68,16 @@ impl GroupKey {
         self.gate_learned(family, route.set, source.kind)?;
         let outgoing = self.next_hop_of_learned(family, &route.next_hop, source.kind)?;
         let reflected = source.kind != PeerKind::External && !self.is_external();
-        let changed = self.before_policies(route.set, reflected.then_some(source.identifier))?;
-        let set = changed.as_ref().map_or(route.set, AttributeSet::as_set_ref);
-        self.finish(prefix, set, outgoing, &route.next_hop, 0, seed)
+        let edits = self.before_policies(&route.set, reflected.then_some(source.identifier));
+        let leaving = Leaving {
+            prefix,
+            set: route.set,
+            edits,
+            outgoing,
+            seen: &route.next_hop,
+            prepend: 0,
+        };
+        self.finish(leaving, seed)
     }
 
     /// What a peer of this group is told of a route that this node originates.
@@ -76,7 +97,15 @@ impl GroupKey {
         let outgoing = self.next_hop_self(family)?;
         let next_hop = outgoing.next_hop;
         let set = AttributeSet::from_attributes(&attributes)?;
-        self.finish(prefix, set.as_set_ref(), outgoing, &next_hop, prepend, seed)
+        let leaving = Leaving {
+            prefix,
+            set: set.as_set_ref(),
+            edits: Edits::new(),
+            outgoing,
+            seen: &next_hop,
+            prepend,
+        };
+        self.finish(leaving, seed)
     }
 
     /// The rules about who may hear of a learned route at all.
@@ -140,19 +169,23 @@ impl GroupKey {
         Ok(())
     }
 
-    /// Runs the export policies and puts in what depends on the peer. `seen` is the next hop that policies match.
-    fn finish(
-        &self,
-        prefix: IpNet,
-        set: AttributeSetRef<'_>,
-        outgoing: Outgoing,
-        seen: &NextHop,
-        prepend: u8,
-        seed: &DigestSeed,
-    ) -> Result<Exported, Suppressed> {
-        let changed;
-        let mut set = set;
+    /// Runs the export policies and puts in what depends on the peer.
+    fn finish(&self, leaving: Leaving<'_>, seed: &DigestSeed) -> Result<Exported, Suppressed> {
+        let Leaving {
+            prefix,
+            mut set,
+            mut edits,
+            outgoing,
+            seen,
+            prepend,
+        } = leaving;
+        let (before, changed);
         if !self.export.is_empty() {
+            if !edits.is_empty() {
+                before = set.edit(&edits)?;
+                set = before.as_set_ref();
+                edits = Edits::new();
+            }
             match self
                 .export
                 .evaluate(prefix, &set.parse(), seen, self.local_asn)
@@ -166,7 +199,9 @@ impl GroupKey {
                 }
             }
         }
-        let set = self.after_policies(set, prepend)?;
+        self.after_policies(set, prepend, &mut edits);
+        edits.sort_unstable_by_key(Edit::code);
+        let set = set.edit(&edits)?;
         let Outgoing {
             next_hop,
             third_party,

@@ -5,6 +5,8 @@ use std::fmt;
 use super::as_path_value::{AsPath, AsPathSegment, AsPathSegmentKind, write_text};
 use crate::types::Asn;
 
+const SEQUENCE: u8 = AsPathSegmentKind::Sequence.octet();
+
 /// An AS_PATH in four-octet encoding, well-formed: it comes out of an [`super::AttributeSet`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct AsPathRef<'a>(&'a [u8]);
@@ -120,28 +122,49 @@ impl<'a> AsPathRef<'a> {
         }
     }
 
-    /// The value, in canonical form, with the AS number so many times in front: see [`AsPath::prepend`].
-    pub fn prepended(self, asn: Asn, times: usize) -> Vec<u8> {
-        const SEQUENCE: u8 = AsPathSegmentKind::Sequence.octet();
-        let mut out = Vec::with_capacity(self.0.len() + times * 4 + 4);
-        let rest = match self.0.split_first_chunk() {
-            Some((&[SEQUENCE, count], rest)) if usize::from(count) + times <= 255 => {
+    /// Writes the value, in canonical form, with the AS number so many times in front: see [`AsPath::prepend`].
+    pub(super) fn prepended(self, asn: Asn, times: usize, out: &mut Vec<u8>) {
+        let rest = match self.sequence_with_room(times) {
+            Some((count, rest)) => {
                 out.extend_from_slice(&[SEQUENCE, count + times as u8]);
                 out.extend(std::iter::repeat_n(asn.0.to_be_bytes(), times).flatten());
                 rest
             }
-            _ => {
+            None => {
                 let mut left = times;
                 while left > 0 {
                     let asns = std::iter::repeat_n(asn, left.min(255));
                     left -= asns.len();
-                    write_segment(AsPathSegmentKind::Sequence, asns, &mut out);
+                    write_segment(AsPathSegmentKind::Sequence, asns, out);
                 }
                 self.0
             }
         };
         out.extend_from_slice(rest);
-        out
+    }
+
+    /// How many octets [`AsPathRef::prepended`] writes.
+    pub(super) fn prepended_len(self, times: usize) -> usize {
+        let added = match self.sequence_with_room(times) {
+            Some(_) => times * 4,
+            None => Self::prepended_by(times),
+        };
+        self.0.len() + added
+    }
+
+    /// How many octets a path grows by at most with so many AS numbers in front.
+    pub(super) const fn prepended_by(times: usize) -> usize {
+        times * 4 + times.div_ceil(255) * 2
+    }
+
+    /// The first segment's count and what follows, if it is an AS_SEQUENCE that can take so many more.
+    fn sequence_with_room(self, more: usize) -> Option<(u8, &'a [u8])> {
+        match self.0.split_first_chunk() {
+            Some((&[SEQUENCE, count], rest)) if usize::from(count) + more <= 255 => {
+                Some((count, rest))
+            }
+            _ => None,
+        }
     }
 
     /// Writes the value for a speaker of two-octet AS numbers. Returns whether a number did not fit, so that AS4_PATH

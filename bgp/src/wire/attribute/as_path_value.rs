@@ -342,11 +342,10 @@ mod tests {
                 let mut after = before.clone();
                 after.prepend(Asn(1), times);
                 let view = AsPathRef::new(&octets);
-                assert_eq!(
-                    view.prepended(Asn(1), times),
-                    after.to_canonical(),
-                    "{times} times {before}"
-                );
+                let mut written = Vec::new();
+                view.prepended(Asn(1), times, &mut written);
+                assert_eq!(written, after.to_canonical(), "{times} times {before}");
+                assert_eq!(written.len(), view.prepended_len(times));
             }
         }
     }

@@ -2,37 +2,76 @@
 
 use std::borrow::Cow;
 
-use super::set::{AttributeTooLong, append};
-use super::{AttributeCode, AttributeSet, PARTIAL, row};
+use super::set::{AttributeTooLong, append, check_length, write_header};
+use super::{AsPathRef, AttributeCode, AttributeSet, PARTIAL, row};
+use crate::types::Asn;
 
 /// A change of one attribute: see [`AttributeSet::edit`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Edit<'a> {
-    /// The attribute: one that this speaker interprets.
-    pub code: AttributeCode,
-    /// Its new value in canonical form, whether or not it has one so far; `None`: it is taken out.
-    pub value: Option<Cow<'a, [u8]>>,
+    code: AttributeCode,
+    change: Change<'a>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Change<'a> {
+    Remove,
+    Put(Cow<'a, [u8]>),
+    Prepend { asn: Asn, times: usize },
 }
 
 impl<'a> Edit<'a> {
-    /// Takes an attribute out.
+    /// Takes an attribute out, which must be one that this speaker interprets.
     pub const fn remove(code: AttributeCode) -> Self {
-        Self { code, value: None }
+        let change = Change::Remove;
+        Self { code, change }
     }
 
-    /// Gives an attribute a value, which must be in canonical form.
+    /// Gives an attribute a value, whether or not it has one so far. The attribute must be one that this speaker interprets,
+    /// and the value in canonical form.
     pub fn put(code: AttributeCode, value: impl Into<Cow<'a, [u8]>>) -> Self {
-        Self {
-            code,
-            value: Some(value.into()),
+        let change = Change::Put(value.into());
+        Self { code, change }
+    }
+
+    /// Puts an AS in front of AS_PATH so many times (RFC 4271 section 5.1.2 b).
+    pub const fn prepend(asn: Asn, times: usize) -> Self {
+        let change = Change::Prepend { asn, times };
+        let code = AttributeCode::AS_PATH;
+        Self { code, change }
+    }
+
+    /// The attribute.
+    pub const fn code(&self) -> AttributeCode {
+        self.code
+    }
+
+    /// How many octets it adds at most.
+    fn added(&self) -> usize {
+        match &self.change {
+            Change::Remove => 0,
+            Change::Put(value) => 4 + value.len(),
+            Change::Prepend { times, .. } => AsPathRef::prepended_by(*times),
         }
     }
 
-    /// `partial`: the partial bit, if it was set.
-    fn apply(&self, partial: u8, out: &mut Vec<u8>) -> Result<(), AttributeTooLong> {
-        match (&self.value, row(self.code)) {
-            (Some(value), Some(row)) => append(out, row.class.flags() | partial, self.code, value),
-            _ => Ok(()),
+    /// `partial`: the partial bit, if it was set; `old`: the value so far.
+    fn apply(&self, partial: u8, old: &[u8], out: &mut Vec<u8>) -> Result<(), AttributeTooLong> {
+        let Some(row) = row(self.code) else {
+            return Ok(());
+        };
+        let flags = row.class.flags() | partial;
+        match &self.change {
+            Change::Remove => Ok(()),
+            Change::Put(value) => append(out, flags, self.code, value),
+            Change::Prepend { asn, times } => {
+                let old = AsPathRef::new(old);
+                let length = old.prepended_len(*times);
+                check_length(self.code, length)?;
+                write_header(out, flags, self.code, length);
+                old.prepended(*asn, *times, out);
+                Ok(())
+            }
         }
     }
 }
@@ -45,21 +84,20 @@ impl<B: AsRef<[u8]>> AttributeSet<B> {
     /// A new value is longer than any attribute can be.
     pub fn edit(&self, edits: &[Edit<'_>]) -> Result<AttributeSet, AttributeTooLong> {
         debug_assert!(edits.is_sorted_by(|a, b| a.code < b.code), "{edits:?}");
-        let values = edits.iter().flat_map(|edit| &edit.value);
-        let added: usize = values.map(|value| 4 + value.len()).sum();
+        let added: usize = edits.iter().map(Edit::added).sum();
         let mut out = Vec::with_capacity(self.as_bytes().len() + added);
         let mut edits = edits.iter().peekable();
         for attribute in self.iter() {
             while let Some(edit) = edits.next_if(|edit| edit.code < attribute.code) {
-                edit.apply(0, &mut out)?;
+                edit.apply(0, &[], &mut out)?;
             }
             match edits.next_if(|edit| edit.code == attribute.code) {
-                Some(edit) => edit.apply(attribute.flags & PARTIAL, &mut out)?,
+                Some(edit) => edit.apply(attribute.flags & PARTIAL, attribute.value, &mut out)?,
                 None => append(&mut out, attribute.flags, attribute.code, attribute.value)?,
             }
         }
         for edit in edits {
-            edit.apply(0, &mut out)?;
+            edit.apply(0, &[], &mut out)?;
         }
         Ok(AttributeSet::owned(out))
     }
@@ -71,7 +109,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::types::{Asn, Community, ExtendedCommunity};
+    use crate::types::{Community, ExtendedCommunity};
     use crate::wire::PathAttributes;
     use crate::wire::attribute::{AsPath, AttributeSetRef, Origin, UnknownAttribute};
 
@@ -99,7 +137,7 @@ mod tests {
         let path = AsPath::sequence([Asn(8), Asn(1), Asn(2)]);
         let edited = set
             .edit(&[
-                Edit::put(AttributeCode::AS_PATH, path.to_canonical()),
+                Edit::prepend(Asn(8), 1),
                 Edit::remove(AttributeCode::MULTI_EXIT_DISC),
                 Edit::put(AttributeCode::LOCAL_PREF, 70u32.to_be_bytes().to_vec()),
                 Edit::put(AttributeCode::COMMUNITIES, &[0, 0, 0, 3, 0, 0, 0, 4][..]),

@@ -277,14 +277,16 @@ pub(super) fn append(
     code: AttributeCode,
     value: &[u8],
 ) -> Result<(), AttributeTooLong> {
-    if value.len() > usize::from(u16::MAX) {
-        return Err(AttributeTooLong {
-            code,
-            length: value.len(),
-        });
-    }
+    check_length(code, value.len())?;
     write_header(out, flags, code, value.len());
     out.extend_from_slice(value);
+    Ok(())
+}
+
+pub(super) fn check_length(code: AttributeCode, length: usize) -> Result<(), AttributeTooLong> {
+    if length > usize::from(u16::MAX) {
+        return Err(AttributeTooLong { code, length });
+    }
     Ok(())
 }
 
