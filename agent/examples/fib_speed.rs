@@ -151,7 +151,7 @@ fn through_the_fib(prefixes: &[IpNet], a: &str, b: &str, ifindex: u32) {
     step("add", &|p| FibChange::install(p, both.clone()));
     println!("{:44} {} MiB resident", "", resident() >> 10);
     let started = Instant::now();
-    fib.set_nexthop_down(a, ifindex, true);
+    fib.set_nexthops_down(&[(a, ifindex)], true);
     assert!(fib.flush(PATIENCE));
     report(
         &format!("{family}, FIB: one of two routers down"),

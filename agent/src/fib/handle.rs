@@ -156,10 +156,16 @@ impl FibHandle {
         self.shared.wake();
     }
 
-    /// A router is unreachable (`down`) or reachable again. See [`Plan::set_nexthop_down`]: this moves its traffic at once,
-    /// ahead of the RIB's changes prefix by prefix, which then find the kernel as they want it.
-    pub fn set_nexthop_down(&self, gateway: IpAddr, ifindex: u32, down: bool) {
-        lock(&self.shared.plan).set_nexthop_down(gateway, ifindex, down);
+    /// Routers, each with the interface to it, are unreachable (`down`) or reachable again. See
+    /// [`Plan::set_nexthop_down`]: this moves their traffic at once, ahead of everything that was submitted and is not yet
+    /// in the kernel, and ahead of the RIB's changes prefix by prefix, which then find the kernel as they want it. A batch
+    /// that is under way is finished first: some milliseconds at most.
+    pub fn set_nexthops_down(&self, routers: &[(IpAddr, u32)], down: bool) {
+        let mut plan = lock(&self.shared.plan);
+        for &(gateway, ifindex) in routers {
+            plan.set_nexthop_down(gateway, ifindex, down);
+        }
+        drop(plan);
         self.shared.wake();
     }
 

@@ -1,5 +1,6 @@
 //! The way from the RIB to the FIB, with a gate: a node whose Router says so installs nothing.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -37,5 +38,11 @@ impl FibSink {
         if self.is_enabled() {
             self.handle.submit(changes);
         }
+    }
+
+    /// Passes on that routers are lost (`down`) or used again, each with its interface. Overtakes changes that wait. Also
+    /// where nothing is installed any more: then it is nobody's loss.
+    pub(crate) fn set_nexthops_down(&self, routers: &[(IpAddr, u32)], down: bool) {
+        self.handle.set_nexthops_down(routers, down);
     }
 }

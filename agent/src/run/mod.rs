@@ -29,7 +29,7 @@ use bgp::session::Candidate;
 use rib::{Multipath, RibConfig, RibEvent};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 pub use options::Options;
 
@@ -339,6 +339,19 @@ impl Runtime {
                     "peer has not come back in time: the routes kept for it go"
                 };
                 warn!(peer = %name(peer), %family, "{what}");
+            }
+            // The FIB has heard of it already.
+            RibEvent::NextHopsLost(routers) => {
+                info!(
+                    ?routers,
+                    "routers are lost: they leave all nexthop groups that have another"
+                );
+            }
+            RibEvent::NextHopsRegained(routers) => {
+                debug!(
+                    ?routers,
+                    "lost routers are used again, or no route is left over them"
+                );
             }
             RibEvent::Converged => {
                 info!(

@@ -237,6 +237,7 @@ impl Owner {
     /// Lets the RIB work for a step and passes on what comes of it. Whether there is more to do now.
     fn work(&mut self) -> bool {
         let mut more = self.rib.poll(now(), STEPS, &mut self.sessions);
+        self.pass_on_events();
         let changes = &mut self.changes;
         let taken = self.rib.take_fib_changes(FIB_BATCH, |prefix, route| {
             changes.push(match route {
@@ -248,11 +249,21 @@ impl Owner {
         if !self.changes.is_empty() {
             self.fib.submit(std::mem::take(&mut self.changes));
         }
+        // Those that the changes brought up are told after them.
+        self.pass_on_events();
+        more
+    }
+
+    fn pass_on_events(&mut self) {
         for event in self.rib.take_events() {
+            match &event {
+                RibEvent::NextHopsLost(routers) => self.fib.set_nexthops_down(routers, true),
+                RibEvent::NextHopsRegained(routers) => self.fib.set_nexthops_down(routers, false),
+                _ => {}
+            }
             // The runtime is stopping if nobody listens.
             let _ = self.notices.send(event);
         }
-        more
     }
 
     fn command(&mut self, command: Command) {
@@ -265,6 +276,7 @@ impl Owner {
             Command::RemovePeer(peer) => {
                 self.sessions.known.remove(&peer);
                 self.rib.remove_peer(peer);
+                self.pass_on_events();
             }
             Command::Originate(originated) => self.rib.set_originated(originated),
             Command::NodeAddresses(addresses) => self.addresses = addresses,
@@ -318,6 +330,8 @@ impl Owner {
                     *slot = None;
                 }
                 self.rib.session_down(peer, &reason, now());
+                // The FIB hears of a lost router before any work is begun.
+                self.pass_on_events();
             }
             // Of a peer that was removed while its last events were on the way.
             Event::Updates { .. }

@@ -2,15 +2,21 @@
 //!
 //! Many routes share few next hops, so resolving is done once per next hop and not per route. A link-local next hop
 //! means something only on the interface of its session: it is resolved once per interface.
+//!
+//! Of each next hop it is known which peer brings it, if it is one alone. When all that the peer brought goes at once, so do
+//! the ways out that only its next hops lead over, and the FIB can be told of those few before a single prefix is looked at
+//! ([`NextHops::lose`]). They count as lost until a path brings them again, or no route is left that could use them
+//! ([`NextHops::forget_lost`]).
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use bgp::types::NextHop;
 use foldhash::fast::RandomState;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use super::NextHopIndex;
+use crate::peer::PeerId;
 use crate::slab::Slab;
 
 /// Where packets to a next hop go: the answer of the node's own routing table.
@@ -55,6 +61,39 @@ struct Tracked {
     /// Interned sets with it.
     users: u32,
     state: State,
+    bringer: Bringer,
+}
+
+/// A link-local next hop on one interface.
+struct Scoped {
+    resolution: Option<Resolution>,
+    bringer: Bringer,
+}
+
+/// Which peers may have paths with a next hop. One of several that has none any more still counts: that errs on the safe
+/// side, and counting paths would cost something for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Bringer {
+    Nobody,
+    One(PeerId),
+    Several,
+}
+
+impl Bringer {
+    fn add(&mut self, peer: PeerId) {
+        *self = match *self {
+            Self::Nobody => Self::One(peer),
+            Self::One(before) if before == peer => return,
+            Self::One(_) | Self::Several => Self::Several,
+        };
+    }
+}
+
+/// A way out of the node: a router on the link, and the interface.
+type Way = (IpAddr, u32);
+
+fn way(resolution: &Resolution) -> Way {
+    (resolution.gateway, resolution.ifindex)
 }
 
 /// See the module.
@@ -62,8 +101,12 @@ pub(crate) struct NextHops {
     slots: Slab<Tracked>,
     index: HashMap<NextHop, u32, RandomState>,
     /// Link-local ones, by interface.
-    scoped: HashMap<(u32, u32), Option<Resolution>, RandomState>,
+    scoped: HashMap<(u32, u32), Scoped, RandomState>,
     resolver: Arc<dyn NextHopResolver>,
+    /// Ways that were lost and not regained.
+    lost: HashSet<Way, RandomState>,
+    /// Of those, what was regained and not told yet.
+    regained: Vec<Way>,
 }
 
 impl Default for NextHops {
@@ -73,6 +116,8 @@ impl Default for NextHops {
             index: HashMap::default(),
             scoped: HashMap::default(),
             resolver: Arc::new(Unreachable),
+            lost: HashSet::default(),
+            regained: Vec::new(),
         }
     }
 }
@@ -127,6 +172,7 @@ impl NextHops {
             next_hop: *next_hop,
             users: 1,
             state: State::Unasked,
+            bringer: Bringer::Nobody,
         });
         self.index.insert(*next_hop, index);
         NextHopIndex(index)
@@ -147,24 +193,92 @@ impl NextHops {
         }
     }
 
-    /// Makes sure that a next hop of a received route is resolved, before [`NextHops::resolution`] is asked for it.
-    pub(crate) fn ask(&mut self, index: NextHopIndex, interface: Option<u32>) {
+    /// Makes sure that a next hop of a route that `peer` sent is resolved, before [`NextHops::resolution`] is asked for it.
+    pub(crate) fn ask(&mut self, index: NextHopIndex, peer: PeerId, interface: Option<u32>) {
         let Some(slot) = self.slots.get_mut(index.0) else {
             return;
         };
-        match (slot.next_hop.link_local(), interface) {
+        let (next_hop, resolver) = (&slot.next_hop, &self.resolver);
+        let resolution = match (next_hop.link_local(), interface) {
             (Some(_), Some(interface)) => {
-                let (next_hop, resolver) = (&slot.next_hop, &self.resolver);
-                self.scoped
-                    .entry((index.0, interface))
-                    .or_insert_with(|| resolver.resolve(next_hop, Some(interface)));
+                let scoped = self.scoped.entry((index.0, interface));
+                let scoped = scoped.or_insert_with(|| Scoped {
+                    resolution: resolver.resolve(next_hop, Some(interface)),
+                    bringer: Bringer::Nobody,
+                });
+                scoped.bringer.add(peer);
+                scoped.resolution
             }
             _ => {
-                if slot.state == State::Unasked {
-                    slot.state = State::Asked(self.resolver.resolve(&slot.next_hop, None));
+                slot.bringer.add(peer);
+                match slot.state {
+                    State::Asked(resolution) => resolution,
+                    State::Unasked => {
+                        let resolution = resolver.resolve(next_hop, None);
+                        slot.state = State::Asked(resolution);
+                        resolution
+                    }
                 }
             }
+        };
+        if !self.lost.is_empty()
+            && let Some(resolution) = resolution
+        {
+            self.regain(way(&resolution));
         }
+    }
+
+    fn regain(&mut self, way: Way) {
+        if self.lost.remove(&way) {
+            self.regained.push(way);
+        }
+    }
+
+    /// Every next hop that a peer may have paths with, once for each interface: where it leads, and who brings it.
+    fn brought(&mut self) -> impl Iterator<Item = (Option<Resolution>, &mut Bringer)> {
+        let slots = self.slots.iter_mut().filter_map(|(_, slot)| {
+            let State::Asked(resolution) = slot.state else {
+                return None;
+            };
+            Some((resolution, &mut slot.bringer))
+        });
+        let scoped = self.scoped.values_mut();
+        slots.chain(scoped.map(|scoped| (scoped.resolution, &mut scoped.bringer)))
+    }
+
+    /// All paths of a peer go. Returns the ways that are lost with them: those of next hops that this peer alone brought,
+    /// but for ways that another peer's next hop leads over as well. Costs a look at every next hop.
+    pub(crate) fn lose(&mut self, peer: PeerId) -> Vec<(IpAddr, u32)> {
+        let mut lost: HashSet<Way, RandomState> = HashSet::default();
+        for (resolution, bringer) in self.brought() {
+            if *bringer == Bringer::One(peer) {
+                *bringer = Bringer::Nobody;
+                lost.extend(resolution.as_ref().map(way));
+            }
+        }
+        if lost.is_empty() {
+            return Vec::new();
+        }
+        for (resolution, bringer) in self.brought() {
+            if *bringer != Bringer::Nobody
+                && let Some(resolution) = resolution
+            {
+                lost.remove(&way(&resolution));
+            }
+        }
+        // Told as lost already, and not regained since.
+        lost.retain(|way| self.lost.insert(*way));
+        lost.into_iter().collect()
+    }
+
+    /// Ways that were lost and that paths lead over again. Asking clears them.
+    pub(crate) fn take_regained(&mut self) -> Vec<(IpAddr, u32)> {
+        std::mem::take(&mut self.regained)
+    }
+
+    /// No route is left that could use a lost way: whatever uses one from now on is new.
+    pub(crate) fn forget_lost(&mut self) {
+        self.regained.extend(self.lost.drain());
     }
 
     /// Where a next hop leads, for routes of a session on `interface`.
@@ -175,7 +289,7 @@ impl NextHops {
     ) -> Option<Resolution> {
         let slot = self.slots.get(index.0)?;
         match (slot.next_hop.link_local(), interface) {
-            (Some(_), Some(interface)) => *self.scoped.get(&(index.0, interface))?,
+            (Some(_), Some(interface)) => self.scoped.get(&(index.0, interface))?.resolution,
             _ => match slot.state {
                 State::Unasked => None,
                 State::Asked(resolution) => resolution,
@@ -196,15 +310,21 @@ impl NextHops {
                 }
             }
         }
-        for ((index, interface), before) in &mut self.scoped {
+        for ((index, interface), scoped) in &mut self.scoped {
             let Some(slot) = self.slots.get(*index) else {
                 continue;
             };
             let after = self.resolver.resolve(&slot.next_hop, Some(*interface));
-            if *before != after {
-                *before = after;
+            if scoped.resolution != after {
+                scoped.resolution = after;
                 changed.insert(*index);
             }
+        }
+        // A next hop that somebody brings may lead over a lost way now.
+        if !self.lost.is_empty() {
+            let brought = self.brought().filter(|b| *b.1 != Bringer::Nobody);
+            let ways: Vec<Way> = brought.filter_map(|b| Some(way(&b.0?))).collect();
+            ways.into_iter().for_each(|way| self.regain(way));
         }
         changed
     }

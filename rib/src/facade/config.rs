@@ -92,6 +92,13 @@ pub enum RibEvent {
         /// Whether the paths are kept as long-lived stale ones.
         long_lived: bool,
     },
+    /// All paths over these ways out are going, because the peer that brought them is lost for good: told at once, while
+    /// the changes of the prefixes come as the tables are walked. No other peer has paths over them. Always followed by
+    /// [`RibEvent::NextHopsRegained`].
+    NextHopsLost(Vec<(std::net::IpAddr, u32)>),
+    /// Ways out that were lost are used again, or no change that [`Rib::take_fib_changes`](crate::Rib::take_fib_changes)
+    /// has handed out or will, but for new paths, leads over them.
+    NextHopsRegained(Vec<(std::net::IpAddr, u32)>),
     /// Every peer's End-of-RIB arrived or was waited for long enough: the FIB may be swept.
     Converged,
 }

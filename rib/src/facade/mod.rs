@@ -157,6 +157,7 @@ impl Rib {
     pub fn next_hops_changed(&mut self, resolver: Arc<dyn NextHopResolver>) {
         let changed = self.attrs.next_hops.set_resolver(resolver);
         each_table!(self.tables, |table| table.next_hops_changed(&changed));
+        self.note_regained();
     }
 
     /// Adds or changes a peer. Changed policies are run again on what was received and what was sent, in later polls.
@@ -202,6 +203,7 @@ impl Rib {
         }
         self.groups.peer_down(peer);
         each_table!(self.tables, |table| table.session_down(peer, None, None));
+        self.lose_next_hops(peer);
     }
 
     /// Replaces everything this node originates; the difference is acted on.
@@ -285,6 +287,28 @@ impl Rib {
                 .filter(|time| !time.is_zero());
             table.session_down(peer, until, long_lived);
         });
+        self.lose_next_hops(peer);
+    }
+
+    /// Tells which ways out are lost with a peer of which no family's paths are kept.
+    fn lose_next_hops(&mut self, peer: PeerId) {
+        let mut kept = false;
+        each_table!(self.tables, |table| kept |= table.source_of(peer).is_some());
+        if kept {
+            return;
+        }
+        let lost = self.attrs.next_hops.lose(peer);
+        if !lost.is_empty() {
+            self.events.push(RibEvent::NextHopsLost(lost));
+        }
+    }
+
+    /// Tells which lost ways out are used again.
+    fn note_regained(&mut self) {
+        let regained = self.attrs.next_hops.take_regained();
+        if !regained.is_empty() {
+            self.events.push(RibEvent::NextHopsRegained(regained));
+        }
     }
 
     /// UPDATEs arrived on an Established session.
@@ -327,6 +351,7 @@ impl Rib {
                 BatchPart::EndOfRib(family) => self.end_of_rib_arrived(peer, family),
             }
         }
+        self.note_regained();
         self.note_changes();
     }
 

@@ -132,8 +132,17 @@ impl Rib {
     }
 
     fn expire(&mut self, now: Instant) {
+        let told = self.events.len();
         expire_of(&mut self.tables.v4, now, &mut self.events);
         expire_of(&mut self.tables.v6, now, &mut self.events);
+        let expired = |event: &RibEvent| match event {
+            RibEvent::RestartTimeExpired { peer, .. } => Some(*peer),
+            _ => None,
+        };
+        let expired: Vec<PeerId> = self.events[told..].iter().filter_map(expired).collect();
+        for peer in expired {
+            self.lose_next_hops(peer);
+        }
     }
 
     /// Paths of peers that are no longer configured are all removed: who they were is not needed any more.
@@ -168,11 +177,18 @@ impl Rib {
         mut each: impl FnMut(IpNet, Option<FibRoute>),
     ) -> usize {
         let taken = self.tables.v4.take_fib_changes(max, &self.attrs, &mut each);
-        taken
+        let rest = max - taken;
+        let taken = taken
             + self
                 .tables
                 .v6
-                .take_fib_changes(max - taken, &self.attrs, &mut each)
+                .take_fib_changes(rest, &self.attrs, &mut each);
+        if taken < max && !self.tables.v4.has_work() && !self.tables.v6.has_work() {
+            // What led over a lost way has been told to lead elsewhere.
+            self.attrs.next_hops.forget_lost();
+            self.note_regained();
+        }
+        taken
     }
 
     /// Whether [`Rib::take_fib_changes`] has anything to hand out, which it has at first: without a FIB, noting changes for it

@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ use bytes::Bytes;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use proptest::prelude::*;
 
-use super::{FibRoute, Multipath, PeerConfig, PeerId, Rib, RibConfig, SessionInfo};
+use super::{FibRoute, Multipath, PeerConfig, PeerId, Rib, RibConfig, RibEvent, SessionInfo};
 use crate::attrs::{NextHopResolver, Resolution};
 use crate::export::{Full, Transport};
 use crate::oracle::{Oracle, Reachable, family_of};
@@ -377,6 +377,8 @@ struct World {
     oracle: Oracle,
     /// `None`: closed.
     fib: Option<BTreeMap<IpNet, FibRoute>>,
+    /// Ways out that were told to be lost and not told to be regained.
+    lost: BTreeSet<(IpAddr, u32)>,
     now: Instant,
     /// By peer.
     said: BTreeMap<usize, (Vec<(usize, u32)>, Attributes)>,
@@ -389,6 +391,7 @@ impl World {
             rib: Rib::new(config.clone()),
             oracle: Oracle::new(config),
             fib: Some(BTreeMap::new()),
+            lost: BTreeSet::new(),
             now: Instant::now(),
             said: BTreeMap::new(),
         };
@@ -652,6 +655,8 @@ impl World {
         }
         let Some(fib) = &mut self.fib else {
             assert_eq!(self.rib.take_fib_changes(1, |_, _| {}), 0);
+            self.hear();
+            assert_eq!(self.lost, BTreeSet::new(), "nobody has a use for them");
             return;
         };
         let mut apply = |prefix, route: Option<FibRoute>| match route {
@@ -667,6 +672,34 @@ impl World {
             }
         };
         while self.rib.take_fib_changes(2, &mut apply) == 2 {}
+        self.hear();
+        assert_eq!(self.lost, BTreeSet::new(), "nothing is left to be done");
+    }
+
+    /// Hears of lost ways out. No route that the RIB decides for leads over one.
+    fn hear(&mut self) {
+        for event in self.rib.take_events() {
+            match event {
+                RibEvent::NextHopsLost(ways) => self.lost.extend(ways),
+                RibEvent::NextHopsRegained(ways) => {
+                    for way in ways {
+                        assert!(self.lost.remove(&way), "{way:?} was not lost");
+                    }
+                }
+                _ => {}
+            }
+        }
+        if self.lost.is_empty() {
+            return;
+        }
+        for prefix in self.oracle.prefixes() {
+            if let (_, Some(FibRoute::Forward(ways))) = self.oracle.route(prefix) {
+                let over = ways.iter().map(|way| (way.gateway, way.ifindex));
+                for way in over {
+                    assert!(!self.lost.contains(&way), "{prefix} leads over {way:?}");
+                }
+            }
+        }
     }
 
     /// Both sides hold the same.
@@ -743,6 +776,7 @@ fn run(ops: &[Op]) -> Result<(), TestCaseError> {
     let mut world = World::new();
     for (number, op) in ops.iter().enumerate() {
         world.apply(op);
+        world.hear();
         if number % 15 == 14 {
             world.check();
         }
@@ -751,6 +785,7 @@ fn run(ops: &[Op]) -> Result<(), TestCaseError> {
     world.apply(&Op::Originate(Vec::new()));
     for number in 0..PEERS.len() {
         world.apply(&Op::RemovePeer(number));
+        world.hear();
     }
     world.check();
     prop_assert!(world.fib.is_none_or(|fib| fib.is_empty()));
@@ -777,6 +812,108 @@ fn a_message_may_bring_two_paths_of_one_prefix() {
     };
     let both = Op::Announce(4, vec![(0, 0), (0, 1)], attributes);
     run(&[Op::Up(4, kind), both, Op::Withdraw(4, 0, 1)]).unwrap();
+}
+
+/// A session without graceful restart.
+const PLAIN: SessionKind = SessionKind {
+    graceful: false,
+    forwarding: false,
+    long_lived: false,
+    ipv6: true,
+};
+
+fn plain_attributes(next_hop: u8) -> Attributes {
+    Attributes {
+        local_pref: None,
+        med: None,
+        path: Vec::new(),
+        wrong_first: false,
+        igp: true,
+        community: None,
+        originator: None,
+        clusters: Vec::new(),
+        next_hop,
+    }
+}
+
+type Ways = Vec<(IpAddr, u32)>;
+
+/// What was told of ways out since the last time, lost and regained.
+fn told(world: &mut World) -> (Ways, Ways) {
+    let (mut lost, mut regained) = (Vec::new(), Vec::new());
+    for event in world.rib.take_events() {
+        match event {
+            RibEvent::NextHopsLost(ways) => lost.extend(ways),
+            RibEvent::NextHopsRegained(ways) => regained.extend(ways),
+            _ => {}
+        }
+    }
+    (lost, regained)
+}
+
+/// Two external peers on other links announce the same prefixes, each over a next hop of its own or the same one.
+fn two_peers(next_hops: [u8; 2], kind: SessionKind) -> World {
+    let mut world = World::new();
+    for (number, next_hop) in [1, 2].into_iter().zip(next_hops) {
+        world.apply(&Op::Up(number, kind));
+        let nlri: Vec<(usize, u32)> = (0..4).map(|prefix| (prefix, 0)).collect();
+        world.announce(number, &nlri, &plain_attributes(next_hop));
+    }
+    world.drain();
+    world
+}
+
+fn over(world: &World, next_hop: u8) -> (IpAddr, u32) {
+    let next_hop = plain_attributes(next_hop).next_hop();
+    let resolved = Resolver(Arc::clone(&world.oracle.reachable)).resolve(&next_hop, None);
+    let resolved = resolved.unwrap();
+    (resolved.gateway, resolved.ifindex)
+}
+
+#[test]
+fn a_lost_peers_way_out_is_told_before_any_prefix_is_looked_at_and_regained_when_none_is_left() {
+    let mut world = two_peers([1, 2], PLAIN);
+    let way = over(&world, 1);
+    world.apply(&Op::Down(1, false));
+    assert_eq!(told(&mut world), (vec![way], vec![]));
+    while world.poll(3) {
+        assert_eq!(told(&mut world), (vec![], vec![]));
+    }
+    while world.rib.take_fib_changes(2, |_, _| {}) == 2 {
+        assert_eq!(told(&mut world), (vec![], vec![]));
+    }
+    assert_eq!(told(&mut world), (vec![], vec![way]));
+}
+
+#[test]
+fn a_way_out_that_is_announced_again_while_the_old_paths_are_removed_is_regained_at_once() {
+    let mut world = two_peers([1, 2], PLAIN);
+    let way = over(&world, 1);
+    world.apply(&Op::Down(1, false));
+    world.apply(&Op::Up(1, PLAIN));
+    assert_eq!(told(&mut world), (vec![way], vec![]));
+    world.announce(1, &[(0, 0)], &plain_attributes(1));
+    assert_eq!(told(&mut world), (vec![], vec![way]));
+}
+
+#[test]
+fn a_way_out_that_another_peer_brings_too_or_that_is_kept_for_a_restart_is_not_lost() {
+    let mut world = two_peers([1, 1], PLAIN);
+    world.apply(&Op::Down(1, false));
+    assert_eq!(told(&mut world), (vec![], vec![]));
+
+    let graceful = SessionKind {
+        graceful: true,
+        forwarding: true,
+        ..PLAIN
+    };
+    let mut world = two_peers([1, 2], graceful);
+    let way = over(&world, 1);
+    world.apply(&Op::Down(1, true));
+    assert_eq!(told(&mut world), (vec![], vec![]));
+    world.now += Duration::from_secs(31);
+    world.poll(1);
+    assert_eq!(told(&mut world).0, vec![way], "the restart time is over");
 }
 
 proptest! {

@@ -45,7 +45,7 @@ impl<P: RoutePrefix> Table<P> {
         };
         let (origin, epoch) = (Arc::clone(&source.origin), source.epoch);
         let next_hop = attrs.summary(original).next_hop;
-        attrs.next_hops.ask(next_hop, origin.interface);
+        attrs.next_hops.ask(next_hop, peer, origin.interface);
         let resolution = attrs.next_hops.resolution(next_hop, origin.interface);
         let mut message = Message {
             id,
@@ -585,9 +585,8 @@ impl<P: RoutePrefix> Table<P> {
         if long_lived && attrs.summary(original).flags.contains(Flags::NO_LLGR) {
             return false;
         }
-        attrs
-            .next_hops
-            .ask(attrs.summary(original).next_hop, origin.interface);
+        let next_hop = attrs.summary(original).next_hop;
+        attrs.next_hops.ask(next_hop, origin.peer, origin.interface);
         let mut importer = Importer::new(&origin, original, long_lived, attrs);
         let (imported, _) = importer.import(prefix, attrs);
         self.replace(slot, place, path.epoch(), original, &imported, attrs);

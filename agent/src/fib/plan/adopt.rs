@@ -11,7 +11,7 @@ use std::time::Instant;
 use super::super::kernel::event::{Nexthop, NexthopKind, Presence, Route, RouteKind};
 use super::super::types::{NEXTHOP_ID_FIRST, NEXTHOP_ID_LAST, ROUTE_PROTOCOL};
 use super::super::{HashMap, HashSet};
-use super::nexthops::{Group, Members, normalize};
+use super::nexthops::{Group, Members, Role, normalize};
 use super::op::{Object, RouteAction, RouteOp};
 use super::table::{AnyKey, Entry, Slot, V4, V6, Want, flag, key};
 use super::{Family, Plan, Resync};
@@ -51,7 +51,7 @@ impl Plan {
                 _ => self.nexthops.garbage.push(nexthop.id),
             }
         }
-        let ids = self.take_objects(objects);
+        let ids = self.take_objects(objects, &groups);
         let lost = self.take_groups(&groups, &ids);
         if !lost.is_empty() {
             self.lose::<V4>(&lost);
@@ -61,27 +61,44 @@ impl Plan {
         self.nexthops.untidy = true;
     }
 
-    /// Objects as listed. Which object each id is.
-    fn take_objects(&mut self, mut listed: HashMap<u32, Object>) -> HashMap<u32, u32> {
+    /// Objects as listed. Which object each id is, and for which groups.
+    fn take_objects(
+        &mut self,
+        mut listed: HashMap<u32, Object>,
+        groups: &HashMap<u32, Vec<(u32, u16)>>,
+    ) -> HashMap<u32, (u32, Role)> {
         let mut ids = HashMap::default();
         for (i, state) in self.nexthops.objects.iter_mut().enumerate() {
-            let Some(id) = state.id else { continue };
-            if listed.get(&id) == Some(&state.object) {
-                listed.remove(&id);
-                ids.insert(id, i as u32);
-            } else {
-                state.id = None;
+            for role in Role::ALL {
+                let Some(id) = state.id(role) else { continue };
+                if listed.get(&id) == Some(&state.object) {
+                    listed.remove(&id);
+                    ids.insert(id, (i as u32, role));
+                } else {
+                    state.set_id(role, None);
+                }
             }
         }
+        let (shared, alone): (Vec<_>, Vec<_>) = groups.values().partition(|g| g.len() > 1);
+        let in_any =
+            |groups: &[&Vec<(u32, u16)>], id| groups.iter().any(|g| g.iter().any(|m| m.0 == id));
+        let mut listed: Vec<(u32, Object)> = listed.into_iter().collect();
+        // Those in use have the first choice.
+        listed.sort_unstable_by_key(|&(id, _)| (!in_any(&shared, id), !in_any(&alone, id), id));
         for (id, object) in listed {
             let i = self.nexthops.object(object);
             let state = &mut self.nexthops.objects[i as usize];
-            if state.id.is_none() {
-                state.id = Some(id);
+            let roles: &[Role] = match in_any(&shared, id) {
+                true => &[Role::Shared],
+                false => &[Role::Alone, Role::Shared],
+            };
+            let free = roles.iter().find(|role| state.id(**role).is_none());
+            if let Some(&role) = free {
+                state.set_id(role, Some(id));
                 state.failure = None;
-                ids.insert(id, i);
+                ids.insert(id, (i, role));
             } else {
-                // There can be two of one kind only if somebody meddled.
+                // There can be so many of one kind only if somebody meddled.
                 self.nexthops.garbage.push(id);
             }
         }
@@ -92,7 +109,7 @@ impl Plan {
     fn take_groups(
         &mut self,
         listed: &HashMap<u32, Vec<(u32, u16)>>,
-        ids: &HashMap<u32, u32>,
+        ids: &HashMap<u32, (u32, Role)>,
     ) -> HashSet<u32> {
         let known: Vec<u32> = self.nexthops.groups.keys().copied().collect();
         let lost: HashSet<u32> = known
@@ -103,9 +120,16 @@ impl Plan {
             self.nexthops.unbind(id);
         }
         for (&id, members) in listed {
+            let mut was_shared = false;
             let mut content: Members = members
                 .iter()
-                .filter_map(|&(member, weight)| Some((*ids.get(&member)?, weight.min(255) as u8)))
+                .filter_map(|&(member, weight)| {
+                    let &(object, role) = ids.get(&member)?;
+                    was_shared = role == Role::Shared;
+                    // An object for groups without other members is not to be deleted from this one.
+                    let fits = was_shared || members.len() == 1;
+                    fits.then_some((object, weight.min(255) as u8))
+                })
                 .collect();
             if content.len() != members.len() {
                 // It leads over something that is not ours: nothing is content with that.
@@ -118,6 +142,7 @@ impl Plan {
                 .groups
                 .entry(id)
                 .or_insert_with(Group::default);
+            group.was_shared = was_shared && content.len() == 1;
             if group.content != content {
                 group.content = content;
                 self.rescan = true;

@@ -12,6 +12,8 @@
 //!   same end.
 //! - A route that only changes where it leads is replaced, never removed and added: there is a route at every moment.
 //! - A group whose routes all want the same new thing is changed in place, by one message.
+//! - A router that is lost leaves all groups that have another member by one message, before anything else is done; no route
+//!   goes for it.
 //! - No operation names a route that is not of our protocol, and a new route never takes the place of a foreign one with
 //!   the same prefix and metric (`NLM_F_EXCL`): that is a failure to be shown.
 //! - A route or nexthop that is right is not mentioned: adopting what a predecessor left sends nothing.
@@ -467,13 +469,11 @@ impl Plan {
             self.nexthops.taken.insert(id);
         }
         let taken = error.errno == libc::EEXIST;
-        for state in self
-            .nexthops
-            .objects
-            .iter_mut()
-            .filter(|o| o.id == Some(id))
-        {
-            state.id = None;
+        for state in &mut self.nexthops.objects {
+            let Some(role) = state.role_of(id) else {
+                continue;
+            };
+            state.set_id(role, None);
             if !taken {
                 state.failure = Some(Failure::record(state.failure.take(), error.clone(), now));
             }
@@ -518,7 +518,7 @@ impl Plan {
                         .nexthops
                         .objects
                         .iter_mut()
-                        .filter(|o| o.id == Some(*id))
+                        .filter(|o| o.role_of(*id).is_some())
                     {
                         o.failure = None;
                     }
@@ -612,18 +612,10 @@ impl Plan {
     }
 
     /// A router is known to be unreachable (BFD, session down) or reachable again. Its share of every group goes to the
-    /// other members, by one message for each group and before the RIB has looked at a single prefix. Routes that have
+    /// other members, by one message for all of them and before the RIB has looked at a single prefix. Routes that have
     /// no other way stay as they are.
     pub fn set_nexthop_down(&mut self, gateway: IpAddr, ifindex: u32, down: bool) {
-        for state in &mut self.nexthops.objects {
-            if state.object.gateway == Some(gateway)
-                && state.object.ifindex == ifindex
-                && state.down != down
-            {
-                state.down = down;
-                self.nexthops.dirty = true;
-            }
-        }
+        self.nexthops.set_down(gateway, ifindex, down);
     }
 
     fn due_retries(&mut self, now: Instant) {

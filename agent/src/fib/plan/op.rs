@@ -28,7 +28,8 @@ pub enum Op {
         /// Its new members.
         members: Vec<(u32, u8)>,
     },
-    /// Remove an object or group of ours that nothing uses.
+    /// Remove an object or group of ours that nothing uses, or an object that is to leave its groups, which all have other
+    /// members.
     DeleteNexthop {
         /// Its id.
         id: u32,

@@ -10,11 +10,11 @@ use super::super::types::{
     FailedObject, FibCounters, FibNexthop, FibRoute, FibRouteState, FibRouteStatus, InstalledRoute,
     KernelError,
 };
-use super::nexthops::Members;
+use super::nexthops::{Group, Members, Role};
 use super::table::{AnyKey, Entry, Slot, V4, V6, Want, flag, key};
 use super::{Family, Plan, as_nexthop};
 
-/// A nexthop object of ours.
+/// A nexthop object of ours. There can be two of one way out: one for groups of several, one for groups of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FibNexthopStatus {
@@ -33,12 +33,7 @@ pub struct FibNexthopStatus {
 impl Plan {
     /// Counters and gauges.
     pub fn counters(&self) -> FibCounters {
-        let objects = self
-            .nexthops
-            .objects
-            .iter()
-            .filter(|o| o.id.is_some())
-            .count();
+        let objects = self.nexthops.objects.iter().flat_map(|o| o.ids()).count();
         FibCounters {
             installed_ipv4: self.v4.installed,
             installed_ipv6: self.v6.installed,
@@ -105,32 +100,35 @@ impl Plan {
         out.extend(entries.into_iter().map(|e| self.status(e, now)));
     }
 
-    /// Every nexthop object.
+    /// Every nexthop object, and ways out whose object the kernel refuses.
     pub fn nexthops(&self) -> Vec<FibNexthopStatus> {
         let n = &self.nexthops;
-        let status = |(i, o): (usize, &super::nexthops::ObjectState)| {
-            let holds = |m: &Members| m.iter().any(|m| m.0 as usize == i);
-            let mut groups: Vec<u32> = n
-                .groups
-                .iter()
-                .filter(|(_, g)| holds(&g.content))
-                .map(|(&id, _)| id)
-                .collect();
+        let status = |(i, o): (usize, &super::nexthops::ObjectState), role: Option<Role>| {
+            let holds =
+                |g: &Group| Some(g.role()) == role && g.content.iter().any(|m| m.0 as usize == i);
+            let groups = n.groups.iter().filter(|(_, g)| holds(g));
+            let mut groups: Vec<u32> = groups.map(|(&id, _)| id).collect();
             groups.sort_unstable();
             FibNexthopStatus {
                 nexthop: as_nexthop(&o.object, 1),
-                id: o.id,
+                id: role.and_then(|role| o.id(role)),
                 down: o.down,
                 error: o.failure.as_ref().map(|f| f.error.clone()),
                 groups,
             }
         };
-        n.objects
-            .iter()
-            .enumerate()
-            .map(status)
-            .filter(|s| s.id.is_some() || s.error.is_some())
-            .collect()
+        let mut out = Vec::new();
+        for object in n.objects.iter().enumerate() {
+            let there = Role::ALL
+                .into_iter()
+                .filter(|&role| object.1.id(role).is_some());
+            let before = out.len();
+            out.extend(there.map(|role| status(object, Some(role))));
+            if out.len() == before && object.1.failure.is_some() {
+                out.push(status(object, None));
+            }
+        }
+        out
     }
 
     fn status<K: Family>(&self, e: &Entry<K>, now: Instant) -> FibRouteStatus {

@@ -490,6 +490,32 @@ impl World {
         self.step(Step::Drive);
     }
 
+    /// Whether packets go by what is wanted and not down; by some of what is wanted where all of it is down.
+    fn avoids_the_lost(&self) -> bool {
+        let ours = self.kernel.ours();
+        let down = |o: &Object| {
+            let is = |i: &usize| {
+                let way = way(*i, 1);
+                (way.gateway, way.ifindex) == (o.gateway, o.ifindex)
+            };
+            self.down[(0..4).find(is).unwrap()]
+        };
+        self.expected().iter().all(|(prefix, wanted)| {
+            let mut up: Vec<_> = wanted.iter().filter(|m| !down(&m.0)).copied().collect();
+            if let [(_, weight)] = up.as_mut_slice() {
+                *weight = 1;
+            }
+            match ours.get(prefix) {
+                Some(way) if up.is_empty() => {
+                    way.is_empty() == wanted.is_empty()
+                        && way.iter().all(|m| wanted.iter().any(|w| w.0 == m.0))
+                }
+                Some(way) => *way == up,
+                None => false,
+            }
+        })
+    }
+
     fn expected(&self) -> BTreeMap<IpNet, Vec<(Object, u8)>> {
         self.wanted
             .iter()
@@ -544,12 +570,14 @@ proptest! {
         for status in world.plan.routes(world.now, |p| p != net(PREFIXES[3])) {
             prop_assert_eq!(&status.state, &FibRouteState::Installed, "{:?}", status);
         }
-        let used: BTreeSet<Object> = world.expected().into_values().flatten().map(|m| m.0).collect();
-        let ours = world.kernel.objects.values().filter(|o| o.0 == ROUTE_PROTOCOL);
         // What the refused route of the taken prefix wants is there as well.
-        let refused = world.wanted.get(&net(PREFIXES[3])).map_or(0, |r| expected(net(PREFIXES[3]), r).len());
-        let ours = ours.count();
-        prop_assert!(ours >= used.len() && ours <= used.len() + refused, "{} objects for {}", ours, used.len());
+        let mut wanted = world.expected();
+        wanted.extend(world.wanted.get(&net(PREFIXES[3])).map(|r| (net(PREFIXES[3]), expected(net(PREFIXES[3]), r))));
+        let used: BTreeSet<Object> = wanted.into_values().flatten().map(|m| m.0).collect();
+        let of_groups: BTreeSet<u32> = world.kernel.groups.values().flatten().map(|m| m.0).collect();
+        for (id, (_, object)) in world.kernel.objects.iter().filter(|(_, o)| o.0 == ROUTE_PROTOCOL) {
+            prop_assert!(used.contains(object) && of_groups.contains(id), "{} {:?} is of no use", id, object);
+        }
         let sent = world.kernel.messages;
         world.step(Step::Drive);
         prop_assert_eq!(world.kernel.messages, sent);
@@ -615,6 +643,35 @@ proptest! {
         }
     }
 
+    /// Routers that are lost carry nothing that has another way, no route goes for it, and only routes of groups without
+    /// another member wait for the RIB's changes.
+    #[test]
+    fn lost_routers_leave_every_route_that_has_another_way_and_no_route_goes(
+        changes in prop::collection::vec(a_change(), 0..30),
+        lost in prop::collection::vec((0..4usize, any::<bool>()), 1..6),
+        more in prop::collection::vec(a_change(), 0..6),
+    ) {
+        let mut world = World::new();
+        for change in changes {
+            world.step(Step::Submit(change));
+        }
+        world.rest();
+        for (i, down) in lost {
+            world.kernel.removed.clear();
+            world.step(Step::Down(i, down));
+            world.step(Step::Drive);
+            prop_assert_eq!(&world.kernel.removed, &Vec::<IpNet>::new());
+            prop_assert!(world.avoids_the_lost(), "{:?}", world.kernel.ours());
+        }
+        for change in more {
+            world.step(Step::Submit(change));
+        }
+        world.step(Step::Drive);
+        prop_assert!(world.avoids_the_lost(), "{:?}", world.kernel.ours());
+        world.rest();
+        prop_assert_eq!(world.kernel.ours(), world.expected());
+    }
+
     /// A successor that wants the same has nothing to say.
     #[test]
     fn adopting_what_is_wanted_sends_nothing(changes in prop::collection::vec(a_change(), 0..30)) {
@@ -659,10 +716,10 @@ fn moving_all_routes_of_a_group_is_one_message_whether_they_had_one_way_or_many(
         messages(world)
     };
     assert_eq!(go(&mut world, &[(0, 1), (1, 1)]), 500 + 3);
-    // The lost object goes as well: one message for the group, one to tidy up.
-    assert_eq!(go(&mut world, &[(1, 1)]), 1 + 1);
+    // Besides one message for the group, the objects for groups of one and of several come and go.
+    assert_eq!(go(&mut world, &[(1, 1)]), 1 + 3);
     assert_eq!(go(&mut world, &[(0, 1)]), 1 + 2);
-    assert_eq!(go(&mut world, &[(0, 1), (1, 1)]), 1 + 1);
+    assert_eq!(go(&mut world, &[(0, 1), (1, 1)]), 1 + 3);
     assert_eq!(world.kernel.ours().len(), 500);
 }
 
@@ -697,14 +754,86 @@ fn a_router_told_to_be_down_leaves_its_groups_at_once_and_the_ribs_changes_find_
     }
     assert_eq!(messages(&mut world), 0);
 
-    // It comes back, and so do its paths.
+    // It comes back, and so do its paths: its object, and the group with it.
     world.step(Step::Down(0, false));
     for prefix in many(500) {
         world
             .plan
             .submit(FibChange::install(prefix, route_to(&[(0, 1), (1, 1)])));
     }
-    assert_eq!(messages(&mut world), 1);
+    assert_eq!(messages(&mut world), 2);
+    assert_eq!(world.kernel.removed, []);
+    let ours = world.kernel.ours();
+    assert!(many(500).all(|p| ours[&p] == expected(p, &route_to(&[(0, 1), (1, 1)]))));
+}
+
+/// Routes by prefix with their ways, and the router whose loss is then told: what the kernel is asked to do.
+fn lose(routes: &[(&str, &[(usize, u8)])], lost: &[usize]) -> (World, usize) {
+    let mut world = World::new();
+    for (prefix, ways) in routes {
+        world.step(Step::Submit(FibChange::install(
+            net(prefix),
+            route_to(ways),
+        )));
+    }
+    world.rest();
+    for &router in lost {
+        world.step(Step::Down(router, true));
+    }
+    let asked = messages(&mut world);
+    assert!(world.avoids_the_lost());
+    assert_eq!(world.kernel.removed, []);
+    (world, asked)
+}
+
+#[test]
+fn a_lost_router_leaves_all_groups_of_several_by_one_message_whoever_else_is_in_them() {
+    let routes: [(&str, &[(usize, u8)]); 4] = [
+        (PREFIXES[0], &[(0, 1), (1, 2), (2, 3)]),
+        (PREFIXES[1], &[(0, 1), (2, 1)]),
+        (PREFIXES[2], &[(0, 1)]),
+        (PREFIXES[4], &[(1, 1), (3, 1)]),
+    ];
+    let (mut world, asked) = lose(&routes, &[0]);
+    assert_eq!(asked, 1);
+    // It is back before the RIB has said a word about a prefix.
+    world.step(Step::Down(0, false));
+    world.step(Step::Drive);
+    assert_eq!(world.kernel.removed, []);
+    assert_eq!(world.kernel.ours(), world.expected());
+}
+
+#[test]
+fn of_a_group_whose_routers_are_all_lost_one_stays_until_the_routes_are_changed() {
+    let routes: [(&str, &[(usize, u8)]); 2] = [
+        (PREFIXES[0], &[(0, 1), (1, 1)]),
+        (PREFIXES[1], &[(0, 1), (1, 1), (2, 1)]),
+    ];
+    let (mut world, _) = lose(&routes, &[0, 1]);
+    for prefix in [PREFIXES[0], PREFIXES[1]] {
+        world.step(Step::Submit(FibChange::install(
+            net(prefix),
+            route_to(&[(2, 1)]),
+        )));
+    }
+    world.step(Step::Drive);
+    assert_eq!(world.kernel.removed, []);
+    assert_eq!(world.kernel.ours(), world.expected());
+}
+
+#[test]
+fn the_last_router_of_a_group_that_lost_the_others_is_not_taken_from_it() {
+    let (mut world, _) = lose(&[(PREFIXES[0], &[(0, 1), (1, 1)])], &[0]);
+    world.step(Step::Submit(FibChange::install(
+        net(PREFIXES[1]),
+        route_to(&[(1, 1), (2, 1)]),
+    )));
+    world.step(Step::Drive);
+    // Its object is the one in both groups, and one of them would vanish with it.
+    world.step(Step::Down(1, true));
+    world.step(Step::Drive);
+    assert!(world.avoids_the_lost());
+    assert_eq!(world.kernel.removed, []);
 }
 
 #[test]
