@@ -12,12 +12,14 @@
 
 mod support;
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
-use interop_tests::feed::{Attributes, Feeder, Monitor, Table};
+use anyhow::{Context, Result, bail, ensure};
+use interop_tests::feed::{
+    Attributes, Caller, Ear, Ended, Expectation, Goal, PlayerId, Players, Table, Wait, encode,
+};
 use interop_tests::probe::kernel;
 use interop_tests::{
     Family, Kind, Lab, Namespace, Need, Neighbour, Signal, Speaker, Subject, eventually, run,
@@ -186,53 +188,29 @@ fn through(kind: Kind, family: Family, install: bool) {
         let rig = Rig::new(lab)?;
         let middle = Middle::start(lab, &rig, kind, install)?;
         let at = index(family);
-        let monitor = Monitor::dial(
-            &rig.monitor,
-            NODE_AT_MONITOR[0].parse()?,
-            MONITOR_ASN,
-            Ipv4Addr::new(10, 0, 2, 2),
-        )?;
-        let feeder = Feeder::dial(
-            &rig.feeder,
-            NODE_AT_FEEDER[0].parse()?,
-            FEEDER_ASN,
-            Ipv4Addr::new(10, 0, 1, 2),
-        )?;
+        let mut players = Players::new()?;
+        let caller = caller(MONITOR, NODE_AT_MONITOR[0], MONITOR_ASN)?;
+        let monitor = players.join(&rig.monitor, vec![caller], Ear::Keeps, false)?[0];
+        let caller = self::caller(FEEDER[0], NODE_AT_FEEDER[0], FEEDER_ASN)?;
+        let feeder = players.join(&rig.feeder, vec![caller], Ear::Forgets, true)?[0];
         let next_hop: IpAddr = FEEDER[at].parse()?;
         let own: IpAddr = NODE_AT_MONITOR[at].parse()?;
         let count = table.prefixes().len();
+        let of_block = |block| Attributes::of_block(block, FEEDER_ASN, next_hop);
+        let mut expected = Expectation::new(&[own]);
+        for block in 0..table.blocks() {
+            let attributes = of_block(block).passed_on(NODE_ASN, own);
+            expected.add(table.block(block), attributes, 0)?;
+        }
+        let octets = encode::table(&table, of_block);
 
         let started = Instant::now();
-        feeder.send(&table, next_hop)?;
-        let sent = started.elapsed();
-        eventually(PATIENCE, "every route at the monitor", || {
-            feeder.check()?;
-            let heard = monitor.heard()?;
-            ensure!(
-                heard.routes.len() == count,
-                "{} of {count}",
-                heard.routes.len()
-            );
-            Ok(())
-        })?;
-        // Attributes may still be corrected after the last prefix has come.
-        eventually(
-            PATIENCE,
-            "every route at the monitor, as it should be",
-            || {
-                monitor.check(&table, |block| {
-                    Attributes::of_block(block, FEEDER_ASN, next_hop).passed_on(NODE_ASN, own)
-                })
-            },
-        )?;
-        let (all, updates) = {
-            let heard = monitor.heard()?;
-            let last = heard.last_change.context("nothing has come")?;
-            (last - started, heard.updates)
-        };
+        players.send(feeder, octets)?;
+        let all = reached(&mut players, monitor, &expected, 0)? - started;
         let mut report = format!(
-            "{kind} {family}: {count} routes in {} sets; sent in {sent:.2?}, at the monitor in {all:.2?} by {updates} UPDATEs",
-            table.blocks()
+            "{kind} {family}: {count} routes in {} sets; at the monitor in {all:.2?} by {} UPDATEs",
+            table.blocks(),
+            players.heard(monitor)?.updates
         );
         if install {
             let in_kernel = eventually(PATIENCE, "every route in the kernel", || {
@@ -251,17 +229,10 @@ fn through(kind: Kind, family: Family, install: bool) {
 
         // The feeder goes, and with it every route everywhere.
         let started = Instant::now();
-        drop(feeder);
-        eventually(PATIENCE, "no route at the monitor", || {
-            let heard = monitor.heard()?;
-            ensure!(heard.routes.is_empty(), "{} are left", heard.routes.len());
-            Ok(())
-        })?;
-        let last = monitor.heard()?.last_change.unwrap_or(started);
-        report += &format!(
-            "; withdrawn in {:.2?}",
-            last.saturating_duration_since(started)
-        );
+        players.close(feeder);
+        let withdrawals = players.heard(monitor)?.withdrawn as usize + count;
+        let none = reached(&mut players, monitor, &Expectation::new(&[]), withdrawals)? - started;
+        report += &format!("; withdrawn in {none:.2?}");
         if install {
             eventually(PATIENCE, "no route in the kernel", || {
                 let there = installed(&rig.node, family, middle.protocol())?;
@@ -276,6 +247,32 @@ fn through(kind: Kind, family: Family, install: bool) {
         }
         Ok(())
     });
+}
+
+/// A player that speaks both families over IPv4.
+fn caller(source: &str, subject: &str, asn: u32) -> Result<Caller> {
+    Ok(Caller {
+        source: source.parse()?,
+        subject: subject.parse()?,
+        asn,
+        id: source.parse()?,
+        hold_time: Duration::from_secs(180),
+        families: Family::ALL.to_vec(),
+    })
+}
+
+/// When the monitor's table became what is expected, not before so many withdrawals in all.
+fn reached(
+    players: &mut Players,
+    monitor: PlayerId,
+    expected: &Expectation,
+    withdrawals: usize,
+) -> Result<Instant> {
+    let mut goals = [Goal::new(monitor, expected, None).after_withdrawals(withdrawals)];
+    match Wait::at_most(PATIENCE).until(players, &mut goals)? {
+        Ended::Complete { since, .. } => Ok(since[0]),
+        Ended::Slow => bail!("the monitor's table is not complete after {PATIENCE:?}"),
+    }
 }
 
 /// How many routes of a protocol the kernel holds.

@@ -3,12 +3,12 @@
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::io::{BufRead, BufReader};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::speaker::Family;
 
@@ -16,6 +16,9 @@ use crate::speaker::Family;
 const MEAN_BLOCK: f64 = 5.5;
 /// Fixed, so that two runs send the same table.
 const SEED: u64 = 0x5eed_1234_abcd_0042;
+
+/// Made-up IPv4 prefixes end before 100.0.0.0, where addresses begin that some speakers refuse.
+const MOST_MADE_UP: u32 = 89 << 16;
 
 /// A table of one family.
 #[derive(Debug)]
@@ -78,11 +81,40 @@ impl Attributes {
         }
     }
 
+    /// What the AS `asn`, the `place`th of several that announce block `number`, sends it with. The places' paths differ in
+    /// length, so that one of them is best whatever else a speaker looks at: the one that [`Attributes::winner`] names.
+    pub fn contested(
+        number: usize,
+        place: usize,
+        places: usize,
+        asn: u32,
+        next_hop: IpAddr,
+    ) -> Self {
+        let seed = number.wrapping_mul(places).wrapping_add(place);
+        let mut made = Self::of_block(seed, asn, next_hop);
+        let length = 2 + (number + place) % places.max(1);
+        let filler = made.as_path[1];
+        made.as_path.resize(length, filler);
+        made
+    }
+
+    /// The place of the shortest path among [`Attributes::contested`] ones.
+    pub fn winner(number: usize, places: usize) -> usize {
+        (places - number % places) % places
+    }
+
     /// What an external neighbour of AS `asn` passes on with `next_hop` as its own address (RFC 4271 5.1): its AS in
     /// front, and no MED.
-    pub fn passed_on(mut self, asn: u32, next_hop: IpAddr) -> Self {
+    pub fn passed_on(self, asn: u32, next_hop: IpAddr) -> Self {
+        Self {
+            next_hop,
+            ..self.prepended(asn)
+        }
+    }
+
+    /// As [`Attributes::passed_on`], but with the next hop as it was: what third parties on one link may be told.
+    pub fn prepended(mut self, asn: u32) -> Self {
         self.as_path.insert(0, asn);
-        self.next_hop = next_hop;
         self.med = None;
         self
     }
@@ -136,6 +168,33 @@ impl Table {
         }
     }
 
+    /// A made-up table, where no real one is at hand: /24 or /48 prefixes of global unicast space, ascending.
+    pub fn made_up(family: Family, count: usize) -> Self {
+        let count = u32::try_from(count).unwrap_or(u32::MAX).min(MOST_MADE_UP);
+        let prefix = |n: u32| match family {
+            Family::Ipv4 => IpNet::from(Ipv4Net::new_assert(
+                Ipv4Addr::from((11 << 24) + (n << 8)),
+                24,
+            )),
+            Family::Ipv6 => IpNet::from(Ipv6Net::new_assert(
+                Ipv6Addr::from((0x2400 << 112) + (u128::from(n) << 80)),
+                48,
+            )),
+        };
+        Self::new(family, (0..count).map(prefix).collect())
+    }
+
+    /// The first `count` of its prefixes.
+    pub fn first(&self, count: usize) -> Self {
+        self.part(0, count)
+    }
+
+    /// `count` of its prefixes from `start` on, in blocks of their own; fewer where it ends.
+    pub fn part(&self, start: usize, count: usize) -> Self {
+        let all = self.prefixes.get(start..).unwrap_or_default();
+        Self::new(self.family, all[..count.min(all.len())].to_vec())
+    }
+
     /// Its family.
     pub fn family(&self) -> Family {
         self.family
@@ -152,14 +211,13 @@ impl Table {
     }
 
     /// The prefixes of a block.
-    pub(super) fn block(&self, number: usize) -> &[IpNet] {
+    pub fn block(&self, number: usize) -> &[IpNet] {
         let range: Range<usize> = self.starts[number]..self.starts[number + 1];
         &self.prefixes[range]
     }
 }
 
 /// SplitMix64: small, seeded, the same everywhere.
-#[derive(Debug)]
 struct Random(u64);
 
 impl Random {
@@ -203,6 +261,33 @@ mod tests {
         assert_eq!(all, table.prefixes());
         let mean = 100_000.0 / table.blocks() as f64;
         assert!((5.2..6.0).contains(&mean), "{mean}");
+    }
+
+    #[test]
+    fn of_contested_blocks_one_place_has_the_shortest_path_and_each_place_wins_some() {
+        let hop = "192.0.2.1".parse().unwrap();
+        let mut won = std::collections::HashSet::new();
+        for number in 0..100 {
+            let lengths: Vec<usize> = (0..10)
+                .map(|place| Attributes::contested(number, place, 10, 64501, hop))
+                .map(|one| one.as_path.len())
+                .collect();
+            let winner = Attributes::winner(number, 10);
+            let others = lengths.iter().enumerate().filter(|(at, _)| *at != winner);
+            assert!(others.clone().all(|(_, &length)| length > lengths[winner]));
+            won.insert(winner);
+        }
+        assert_eq!(won.len(), 10);
+    }
+
+    #[test]
+    fn made_up_prefixes_are_distinct_and_as_many_as_asked_for() {
+        for family in Family::ALL {
+            let table = Table::made_up(family, 20_000);
+            let distinct: std::collections::HashSet<_> = table.prefixes().iter().collect();
+            assert_eq!(distinct.len(), 20_000);
+            assert_eq!(table.part(19_000, 5000).prefixes().len(), 1000);
+        }
     }
 
     #[test]

@@ -1,97 +1,17 @@
-//! The few messages that a feed needs, written and read.
+//! The UPDATEs that feeds need, written and read.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
-use std::time::Duration;
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::net::{IpAddr, Ipv6Addr};
 
 use anyhow::{Context, Result, bail, ensure};
 use ipnet::IpNet;
 
 use super::table::Attributes;
-use crate::netns::Namespace;
-use crate::raw::{BOTH_FAMILIES, KEEPALIVE, Message, NOTIFICATION, OPEN, message, open};
 use crate::speaker::Family;
-
-/// How long a connection may take to come up. The subject may still be starting.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// Long, because a feed sends its KEEPALIVEs only from time to time.
-const HOLD_TIME: u16 = 180;
-/// Of a message (RFC 4271 4.1).
-const MAX_MESSAGE: usize = 4096;
 
 const FLAG_OPTIONAL: u8 = 0x80;
 const FLAG_TRANSITIVE: u8 = 0x40;
 const FLAG_EXTENDED: u8 = 0x10;
-
-/// A stream with a session on it that is Established.
-pub(super) struct Session {
-    pub(super) reader: BufReader<TcpStream>,
-    pub(super) writer: TcpStream,
-}
-
-impl Session {
-    /// Dials a subject from inside a namespace and exchanges OPENs and KEEPALIVEs. It is tried again for as long as the
-    /// subject does not let us in: it may listen before it knows its peers.
-    pub(super) fn dial(
-        namespace: &Namespace,
-        subject: IpAddr,
-        asn: u32,
-        id: Ipv4Addr,
-    ) -> Result<Self> {
-        let target = SocketAddr::from((subject, 179));
-        crate::eventually(PATIENCE, &format!("session with {target}"), || {
-            Self::try_dial(namespace, target, asn, id)
-        })
-    }
-
-    fn try_dial(namespace: &Namespace, target: SocketAddr, asn: u32, id: Ipv4Addr) -> Result<Self> {
-        let stream = namespace
-            .enter(|| TcpStream::connect_timeout(&target, PATIENCE))?
-            .context("connecting")?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        let mut session = Self {
-            reader: BufReader::with_capacity(1 << 18, stream.try_clone()?),
-            writer: stream,
-        };
-        let hello = message(OPEN, &open(asn, id, HOLD_TIME, &BOTH_FAMILIES)?);
-        session.writer.write_all(&hello)?;
-        session.expect(OPEN)?;
-        session.writer.write_all(&message(KEEPALIVE, &[]))?;
-        session.expect(KEEPALIVE)?;
-        session.writer.set_read_timeout(None)?;
-        Ok(session)
-    }
-
-    fn expect(&mut self, kind: u8) -> Result<()> {
-        let got = receive(&mut self.reader)?.context("closed during the handshake")?;
-        ensure!(
-            got.kind == kind,
-            "message type {kind} expected, got {got:?}"
-        );
-        Ok(())
-    }
-}
-
-/// The next message; `None` once the other side has closed.
-pub(super) fn receive(reader: &mut BufReader<TcpStream>) -> Result<Option<Message>> {
-    if reader.fill_buf().map(<[u8]>::is_empty).unwrap_or(true) {
-        return Ok(None);
-    }
-    let mut header = [0; 19];
-    reader.read_exact(&mut header).context("a header")?;
-    let length = usize::from(u16::from_be_bytes([header[16], header[17]]));
-    ensure!(
-        (19..=MAX_MESSAGE).contains(&length),
-        "a message of {length} octets"
-    );
-    let mut body = vec![0; length - 19];
-    reader.read_exact(&mut body).context("a message's body")?;
-    let kind = header[18];
-    if kind == NOTIFICATION {
-        bail!("a NOTIFICATION: {body:?}");
-    }
-    Ok(Some(Message { kind, body }))
-}
 
 /// The body of an UPDATE that announces `prefixes`, all of one family.
 pub(super) fn announcement(attributes: &Attributes, prefixes: &[IpNet]) -> Vec<u8> {
@@ -169,78 +89,168 @@ fn write_prefix(out: &mut Vec<u8>, prefix: IpNet) {
     }
 }
 
-/// What an UPDATE says.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Update {
-    pub(super) withdrawn: Vec<IpNet>,
-    pub(super) announced: Vec<IpNet>,
-    /// With an announcement.
-    pub(super) attributes: Option<Attributes>,
-}
-
-/// Reads the body of an UPDATE.
-pub(super) fn update(body: &[u8]) -> Result<Update> {
-    let mut found = Update::default();
-    let mut at = body;
-    let withdrawn = block(&mut at)?;
-    let mut attributes = block(&mut at)?;
-    read_prefixes(withdrawn, Family::Ipv4, &mut found.withdrawn)?;
-    read_prefixes(at, Family::Ipv4, &mut found.announced)?;
-    let mut read = Attributes {
-        origin: u8::MAX,
-        as_path: Vec::new(),
-        next_hop: IpAddr::from([0, 0, 0, 0]),
-        med: None,
-        communities: Vec::new(),
-        large_communities: Vec::new(),
-    };
-    while !attributes.is_empty() {
-        let [flags, code] = take(&mut attributes)?;
-        let length = if flags & FLAG_EXTENDED == 0 {
-            let [length] = take(&mut attributes)?;
-            usize::from(length)
-        } else {
-            usize::from(u16::from_be_bytes(take(&mut attributes)?))
-        };
-        let value = slice(&mut attributes, length)?;
-        match code {
-            1 => read.origin = *value.first().context("an empty ORIGIN")?,
-            2 => read.as_path = as_path(value)?,
-            3 => read.next_hop = IpAddr::from(<[u8; 4]>::try_from(value)?),
-            4 => read.med = Some(u32::from_be_bytes(value.try_into()?)),
-            8 => read.communities = numbers(value),
-            14 => mp_reach(value, &mut read, &mut found.announced)?,
-            15 => {
-                ensure!(
-                    value.starts_with(&[0, 2, 1]),
-                    "a family that was not negotiated"
-                );
-                read_prefixes(&value[3..], Family::Ipv6, &mut found.withdrawn)?;
-            }
-            32 => {
-                read.large_communities = numbers(value)
-                    .chunks_exact(3)
-                    .map(|one| [one[0], one[1], one[2]])
-                    .collect();
-            }
-            other => bail!("attribute {other}, which nobody sent"),
+/// The body of an UPDATE that withdraws `prefixes`, all of one family.
+pub(super) fn withdrawal(family: Family, prefixes: &[IpNet]) -> Vec<u8> {
+    let mut nlri = Vec::new();
+    prefixes
+        .iter()
+        .for_each(|&prefix| write_prefix(&mut nlri, prefix));
+    let mut body = Vec::new();
+    match family {
+        Family::Ipv4 => {
+            body.extend((nlri.len() as u16).to_be_bytes());
+            body.extend(nlri);
+            body.extend([0, 0]);
+        }
+        Family::Ipv6 => {
+            let mut encoded = Vec::new();
+            let value = [&[0, 2, 1], &nlri[..]].concat();
+            attribute(&mut encoded, FLAG_OPTIONAL, 15, &value);
+            body.extend([0, 0]);
+            body.extend((encoded.len() as u16).to_be_bytes());
+            body.extend(encoded);
         }
     }
-    read.communities.sort_unstable();
-    read.large_communities.sort_unstable();
-    found.attributes = (!found.announced.is_empty()).then_some(read);
-    Ok(found)
+    body
 }
 
-fn mp_reach(mut value: &[u8], read: &mut Attributes, announced: &mut Vec<IpNet>) -> Result<()> {
-    let [_, family, safi, length] = take(&mut value)?;
-    ensure!((family, safi) == (2, 1), "a family that was not negotiated");
-    let next_hop = slice(&mut value, usize::from(length))?;
-    // A link-local address may follow the global one.
-    let global = next_hop.first_chunk::<16>().context("a next hop of IPv6")?;
-    read.next_hop = IpAddr::V6(Ipv6Addr::from(*global));
-    let _: [u8; 1] = take(&mut value)?;
-    read_prefixes(value, Family::Ipv6, announced)
+/// An UPDATE taken apart, without a look at its attributes' values.
+#[derive(Debug, Default)]
+pub(super) struct Parts<'a> {
+    /// Of IPv4.
+    pub(super) withdrawn: &'a [u8],
+    /// Of IPv4.
+    pub(super) announced: &'a [u8],
+    /// All attributes, as they are.
+    attributes: &'a [u8],
+    /// MP_REACH_NLRI of IPv6: the global next hop.
+    pub(super) reach_hop: Option<Ipv6Addr>,
+    /// MP_REACH_NLRI of IPv6: the routes.
+    pub(super) reach: &'a [u8],
+    /// MP_UNREACH_NLRI of IPv6: the routes.
+    pub(super) unreach: &'a [u8],
+}
+
+impl<'a> Parts<'a> {
+    /// Takes the body of an UPDATE apart.
+    pub(super) fn of(body: &'a [u8]) -> Result<Self> {
+        let mut at = body;
+        let mut parts = Self {
+            withdrawn: block(&mut at)?,
+            attributes: block(&mut at)?,
+            announced: at,
+            ..Self::default()
+        };
+        let mut attributes = parts.attributes;
+        while let Some((code, value)) = next_attribute(&mut attributes)? {
+            match code {
+                14 => parts.take_reach(value)?,
+                15 => {
+                    parts.unreach = value
+                        .strip_prefix(&[0, 2, 1])
+                        .context("a family that was not negotiated")?;
+                }
+                _ => {}
+            }
+        }
+        Ok(parts)
+    }
+
+    fn take_reach(&mut self, mut value: &'a [u8]) -> Result<()> {
+        let [_, family, safi, length] = take(&mut value)?;
+        ensure!((family, safi) == (2, 1), "a family that was not negotiated");
+        let next_hop = slice(&mut value, usize::from(length))?;
+        // A link-local address may follow the global one.
+        let global = next_hop.first_chunk::<16>().context("a next hop of IPv6")?;
+        self.reach_hop = Some(Ipv6Addr::from(*global));
+        let _: [u8; 1] = take(&mut value)?;
+        self.reach = value;
+        Ok(())
+    }
+
+    /// What is announced, with its family.
+    pub(super) fn routes(&self) -> impl Iterator<Item = Result<IpNet>> + use<'a> {
+        prefixes(self.announced, Family::Ipv4).chain(prefixes(self.reach, Family::Ipv6))
+    }
+
+    /// What is withdrawn, with its family.
+    pub(super) fn gone(&self) -> impl Iterator<Item = Result<IpNet>> + use<'a> {
+        prefixes(self.withdrawn, Family::Ipv4).chain(prefixes(self.unreach, Family::Ipv6))
+    }
+
+    /// A number that differs where any attribute but the two of RFC 4760 does: equal ones need no second reading.
+    pub(super) fn fingerprint(&self, hasher: &impl BuildHasher) -> Result<u64> {
+        if self.reach.is_empty() && self.unreach.is_empty() {
+            return Ok(hasher.hash_one(self.attributes));
+        }
+        let mut hash = hasher.build_hasher();
+        let mut attributes = self.attributes;
+        while let Some((code, value)) = next_attribute(&mut attributes)? {
+            if code != 14 && code != 15 {
+                hash.write_u8(code);
+                value.hash(&mut hash);
+            }
+        }
+        Ok(hash.finish())
+    }
+
+    /// Reads the attributes.
+    pub(super) fn read(&self) -> Result<Attributes> {
+        let mut attributes = self.attributes;
+        let mut read = Attributes {
+            origin: u8::MAX,
+            as_path: Vec::new(),
+            next_hop: self.reach_hop.map_or(IpAddr::from([0; 4]), IpAddr::from),
+            med: None,
+            communities: Vec::new(),
+            large_communities: Vec::new(),
+        };
+        while let Some((code, value)) = next_attribute(&mut attributes)? {
+            match code {
+                1 => read.origin = *value.first().context("an empty ORIGIN")?,
+                2 => read.as_path = as_path(value)?,
+                3 => read.next_hop = IpAddr::from(<[u8; 4]>::try_from(value)?),
+                4 => read.med = Some(u32::from_be_bytes(value.try_into()?)),
+                8 => read.communities = numbers(value),
+                14 | 15 => {}
+                32 => {
+                    read.large_communities = numbers(value)
+                        .chunks_exact(3)
+                        .map(|one| [one[0], one[1], one[2]])
+                        .collect();
+                }
+                other => bail!("attribute {other}, which nobody sent"),
+            }
+        }
+        read.communities.sort_unstable();
+        read.large_communities.sort_unstable();
+        Ok(read)
+    }
+}
+
+/// How many prefixes a list holds. Cheap: only their lengths are looked at.
+pub(super) fn count(mut nlri: &[u8]) -> u64 {
+    let mut count = 0;
+    while let Some(&length) = nlri.first() {
+        let octets = 1 + usize::from(length).div_ceil(8);
+        nlri = nlri.get(octets..).unwrap_or_default();
+        count += 1;
+    }
+    count
+}
+
+fn next_attribute<'a>(at: &mut &'a [u8]) -> Result<Option<(u8, &'a [u8])>> {
+    if at.is_empty() {
+        return Ok(None);
+    }
+    let [flags, code] = take(at)?;
+    let length = if flags & FLAG_EXTENDED == 0 {
+        let [length] = take(at)?;
+        usize::from(length)
+    } else {
+        usize::from(u16::from_be_bytes(take(at)?))
+    };
+    Ok(Some((code, slice(at, length)?)))
 }
 
 fn as_path(mut value: &[u8]) -> Result<Vec<u32>> {
@@ -283,17 +293,21 @@ fn slice<'a>(at: &mut &'a [u8], length: usize) -> Result<&'a [u8]> {
     Ok(first)
 }
 
-fn read_prefixes(mut at: &[u8], family: Family, out: &mut Vec<IpNet>) -> Result<()> {
-    while let Some((&length, rest)) = at.split_first() {
+fn prefixes(mut at: &[u8], family: Family) -> impl Iterator<Item = Result<IpNet>> {
+    std::iter::from_fn(move || {
+        let (&length, rest) = at.split_first()?;
         at = rest;
-        let octets = slice(&mut at, usize::from(length).div_ceil(8))?;
-        let address = match family {
-            Family::Ipv4 => IpAddr::from(padded::<4>(octets)?),
-            Family::Ipv6 => IpAddr::from(padded::<16>(octets)?),
-        };
-        out.push(IpNet::new(address, length)?);
-    }
-    Ok(())
+        Some(prefix(&mut at, length, family))
+    })
+}
+
+fn prefix(at: &mut &[u8], length: u8, family: Family) -> Result<IpNet> {
+    let octets = slice(at, usize::from(length).div_ceil(8))?;
+    let address = match family {
+        Family::Ipv4 => IpAddr::from(padded::<4>(octets)?),
+        Family::Ipv6 => IpAddr::from(padded::<16>(octets)?),
+    };
+    Ok(IpNet::new(address, length)?)
 }
 
 fn padded<const N: usize>(octets: &[u8]) -> Result<[u8; N]> {
@@ -318,10 +332,17 @@ mod tests {
             let prefixes: Vec<IpNet> = prefixes.iter().map(|text| text.parse().unwrap()).collect();
             for number in 0..100 {
                 let attributes = Attributes::of_block(number, 64501, hop.parse().unwrap());
-                let read = update(&announcement(&attributes, &prefixes)).unwrap();
-                assert_eq!(read.attributes, Some(attributes));
-                assert_eq!(read.announced, prefixes);
-                assert!(read.withdrawn.is_empty());
+                let body = announcement(&attributes, &prefixes);
+                let parts = Parts::of(&body).unwrap();
+                assert_eq!(parts.read().unwrap(), attributes);
+                let read: Vec<IpNet> = parts.routes().map(Result::unwrap).collect();
+                assert_eq!(read, prefixes);
+                assert_eq!(count(parts.announced) + count(parts.reach), 2);
+                assert_eq!(parts.gone().count(), 0);
+                let body = withdrawal(Family::of(prefixes[0]), &prefixes);
+                let parts = Parts::of(&body).unwrap();
+                let gone: Vec<IpNet> = parts.gone().map(Result::unwrap).collect();
+                assert_eq!((gone, parts.routes().count()), (prefixes.clone(), 0));
             }
         }
     }
@@ -329,8 +350,10 @@ mod tests {
     #[test]
     fn an_end_of_rib_says_nothing_and_half_an_update_is_an_error() {
         for family in Family::ALL {
-            assert_eq!(update(&end_of_rib(family)).unwrap(), Update::default());
+            let body = end_of_rib(family);
+            let parts = Parts::of(&body).unwrap();
+            assert_eq!(parts.routes().count() + parts.gone().count(), 0);
         }
-        assert!(update(&[0, 0, 0, 9, 1]).is_err());
+        assert!(Parts::of(&[0, 0, 0, 9, 1]).is_err());
     }
 }

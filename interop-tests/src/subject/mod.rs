@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
 
 use crate::answers::{Route, Session, State};
 use crate::eventually::eventually;
@@ -32,7 +33,8 @@ const START_DEADLINE: Duration = Duration::from_secs(20);
 const SESSION_DEADLINE: Duration = Duration::from_secs(45);
 
 /// A kind of BGP speaker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// The binary of this workspace.
     Routelet,

@@ -181,7 +181,8 @@ fn router(speaker: &Speaker) -> Value {
             "listen": listen,
             "mesh": {"enabled": false},
             "gracefulRestart": restart,
-            "fib": {"enabled": speaker.install},
+            // A lab may bring a full table in.
+            "fib": {"enabled": speaker.install, "maxRoutes": 2_000_000},
             "transit": true,
         }),
     )
