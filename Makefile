@@ -1,7 +1,7 @@
 # What people and CI run. `make` alone says what there is.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test lint demo clean
+.PHONY: help setup build test lint demo bench clean
 
 CARGO ?= cargo
 
@@ -28,6 +28,20 @@ demo: setup ## Show a rack at work: two routers, three nodes, a client
 	@# The lab looks for the binary routelet beside its own.
 	$(CARGO) build --locked -p agent -p routelet-lab
 	$(CARGO) run --locked -p routelet-lab -- demo
+
+# What to measure, and how often: `make bench WORKS=A,B SPEAKERS=routelet,bird2 RUNS=1`. Empty means all.
+WORKS ?=
+SPEAKERS ?=
+RUNS ?= 3
+# Results go into this file. What is measured again takes its old place there; the rest stays.
+RESULTS ?= docs/benchmarks.json
+BENCH_FLAGS ?=
+
+bench: setup ## Measure Routelet and other speakers on the same work (root; all of it takes hours)
+	$(CARGO) build --release --locked -p agent -p interop-tests --bins
+	$(CARGO) run --release --locked -p interop-tests --bin bench -- $(if $(WORKS),--work $(WORKS)) \
+		$(if $(SPEAKERS),--speakers $(SPEAKERS)) --runs $(RUNS) --json $(RESULTS) --update \
+		--markdown docs/benchmarks.md $(BENCH_FLAGS)
 
 clean: ## Remove what was built
 	$(CARGO) clean

@@ -36,6 +36,7 @@ mod need;
 mod netns;
 mod process;
 
+pub mod bench;
 pub mod feed;
 pub mod probe;
 pub mod raw;

@@ -1,0 +1,93 @@
+//! The measuring instrument, on a little of each work: that it comes to an end with results, and that a wrong table is not
+//! one. What `make bench` does, in seconds instead of hours; the times mean nothing.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use interop_tests::bench::{Inputs, Measured, Outcome, named, run_once};
+use interop_tests::{Kind, Need, run};
+
+/// Of a full table a thousand prefixes.
+const LITTLE: f64 = 0.001;
+const LIMIT: Duration = Duration::from_secs(40);
+
+/// Made-up tables, so that the test is the same everywhere.
+fn inputs() -> Result<Inputs> {
+    Inputs::load(Path::new("/nowhere"), LITTLE, LIMIT)
+}
+
+fn once(name: &str, kind: Kind, inputs: &Inputs) -> Result<Outcome> {
+    let work = named(name)?.first().copied().context("a work")?;
+    Ok(run_once(work, kind, inputs))
+}
+
+/// Does works, and checks that each gives a first quantity for each heading.
+fn completes(kind: Kind, works: &[(&str, &[&str])]) {
+    run(&[Need::Speaker(kind)], |_lab| {
+        let inputs = inputs()?;
+        for &(name, headings) in works {
+            let outcome = once(name, kind, &inputs)?;
+            let Outcome::Done(parts) = &outcome else {
+                anyhow::bail!("{name} with {kind}: {outcome:?}");
+            };
+            let found: Vec<&str> = parts.iter().map(|part| part.heading).collect();
+            ensure!(found == headings, "{name} with {kind}: {found:?}");
+            let first = |part: &Measured| part.metrics.first().map(|metric| metric.value);
+            let positive = parts.iter().all(|part| first(part) > Some(0.0));
+            ensure!(positive, "{name} with {kind}: {parts:?}");
+        }
+        Ok(())
+    });
+}
+
+const RELAYED: &[(&str, &[&str])] = &[
+    ("A", &["A"]),
+    ("A6", &["A6"]),
+    ("B", &["B", "F after B"]),
+    ("C", &["C"]),
+    ("D", &["D", "F after D"]),
+    ("E1000", &["E1000"]),
+    ("G", &["G"]),
+];
+
+const INSTALLED_AND_IDLE: &[(&str, &[&str])] = &[("I", &["I"]), ("J", &["J"]), ("K", &["K"])];
+
+#[test]
+fn tables_and_churn_are_relayed_and_measured() {
+    completes(Kind::Routelet, RELAYED);
+}
+
+#[test]
+fn tables_and_churn_are_relayed_and_measured_on_bird() {
+    completes(Kind::Bird2, RELAYED);
+}
+
+#[test]
+fn kernel_routes_and_idle_memory_are_measured() {
+    completes(Kind::Routelet, INSTALLED_AND_IDLE);
+    completes(Kind::Routelet, &[("K5000", &["K5000"])]);
+}
+
+#[test]
+fn kernel_routes_and_idle_memory_are_measured_on_bird() {
+    completes(Kind::Bird2, INSTALLED_AND_IDLE);
+}
+
+/// Every receiver is told to expect another attribute than the speaker rightly sends, and the kernel's table one route less.
+#[test]
+fn a_wrong_table_at_a_receiver_or_in_the_kernel_fails_the_run() {
+    run(&[Need::Speaker(Kind::Bird2)], |_lab| {
+        let mut inputs = inputs()?;
+        inputs.altered = true;
+        for (name, why) in [("A", "should carry"), ("I", "the kernel holds")] {
+            let outcome = once(name, Kind::Bird2, &inputs)?;
+            let told = match &outcome {
+                Outcome::Wrong(told) => told.contains(why),
+                _ => false,
+            };
+            ensure!(told, "{name}: {outcome:?}");
+        }
+        Ok(())
+    });
+}
