@@ -8,5 +8,6 @@ pub mod fib;
 pub mod http;
 pub mod intent;
 pub mod logging;
+pub mod memory;
 pub mod metrics;
 pub mod run;
