@@ -3,13 +3,12 @@
 //! Everything else in such an object is skipped without being kept. A value that cannot be used (an address that is
 //! none) is an error of the whole object, since Kubernetes itself would not have accepted it.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use ipnet::IpNet;
 use serde::Deserialize;
 
+use super::atom::Atoms;
 use super::state::{
     Endpoint, EndpointSlice, LoadBalancerIngress, Node, ObjectKey, Service, ServiceType,
     TrafficPolicy,
@@ -33,9 +32,12 @@ pub(crate) struct Meta {
 
 impl Meta {
     /// Namespace and name; an object that names no namespace is in `default`.
-    pub(crate) fn key(&self) -> ObjectKey {
+    fn key(&self, atoms: &mut Atoms) -> ObjectKey {
         let namespace = self.namespace.as_deref().filter(|n| !n.is_empty());
-        ObjectKey::new(namespace.unwrap_or("default"), self.name.as_str())
+        ObjectKey {
+            namespace: atoms.atom(namespace.unwrap_or("default")),
+            name: atoms.atom(&self.name),
+        }
     }
 }
 
@@ -86,8 +88,10 @@ struct RawCondition {
     status: String,
 }
 
-impl From<RawNode> for Node {
-    fn from(raw: RawNode) -> Self {
+impl RawNode {
+    /// The node for the index.
+    pub(crate) fn into_node(self, atoms: &mut Atoms) -> Node {
+        let raw = self;
         let mut pod_cidrs: Vec<IpNet> = Vec::new();
         let single = raw.spec.pod_cidr.iter().filter_map(|c| c.parse().ok());
         for cidr in raw.spec.pod_cidrs.into_iter().chain(single) {
@@ -96,11 +100,11 @@ impl From<RawNode> for Node {
             }
         }
         let addresses = raw.status.addresses.iter();
-        Self {
+        Node {
+            labels: atoms.map(&raw.metadata.labels),
+            annotations: atoms.map(&raw.metadata.annotations),
             name: raw.metadata.name,
-            labels: raw.metadata.labels,
-            annotations: raw.metadata.annotations,
-            pod_cidrs,
+            pod_cidrs: pod_cidrs.into(),
             internal_ips: addresses
                 .filter(|a| a.kind == "InternalIP")
                 .filter_map(|a| a.address.parse().ok())
@@ -187,8 +191,10 @@ impl From<RawTrafficPolicy> for TrafficPolicy {
     }
 }
 
-impl From<RawService> for Service {
-    fn from(raw: RawService) -> Self {
+impl RawService {
+    /// The Service for the index.
+    pub(crate) fn into_service(self, atoms: &mut Atoms) -> Service {
+        let raw = self;
         let spec = raw.spec;
         let all = spec.cluster_ips.iter().chain(&spec.cluster_ip);
         let headless = all.clone().any(|ip| ip == "None");
@@ -199,16 +205,16 @@ impl From<RawService> for Service {
             }
         }
         let ingress = raw.status.load_balancer.ingress.iter();
-        Self {
-            key: raw.metadata.key(),
-            labels: raw.metadata.labels,
+        Service {
+            key: raw.metadata.key(atoms),
+            labels: atoms.map(&raw.metadata.labels),
             service_type: match spec.kind {
                 RawServiceType::ClusterIp => ServiceType::ClusterIp,
                 RawServiceType::NodePort => ServiceType::NodePort,
                 RawServiceType::LoadBalancer => ServiceType::LoadBalancer,
                 RawServiceType::ExternalName => ServiceType::ExternalName,
             },
-            cluster_ips,
+            cluster_ips: cluster_ips.into(),
             headless,
             external_ips: spec.external_ips.iter().map(|ip| ip.0).collect(),
             ingress: ingress
@@ -219,7 +225,7 @@ impl From<RawService> for Service {
                     })
                 })
                 .collect(),
-            load_balancer_class: spec.load_balancer_class,
+            load_balancer_class: spec.load_balancer_class.map(|class| atoms.atom(&class)),
             external_traffic_policy: spec.external_traffic_policy.into(),
             internal_traffic_policy: spec.internal_traffic_policy.into(),
         }
@@ -265,31 +271,27 @@ struct RawConditions {
 
 impl RawEndpointSlice {
     /// The slice for the index; `None` for one that belongs to no Service or whose endpoints are names.
-    pub(crate) fn into_slice(self) -> Option<EndpointSlice> {
+    pub(crate) fn into_slice(self, atoms: &mut Atoms) -> Option<EndpointSlice> {
         let service = self.metadata.labels.get("kubernetes.io/service-name")?;
         let family = match self.address_type {
             RawAddressType::Ipv4 => IpFamily::Ipv4,
             RawAddressType::Ipv6 => IpFamily::Ipv6,
             RawAddressType::Fqdn => return None,
         };
-        let mut nodes: BTreeMap<String, Arc<str>> = BTreeMap::new();
+        let (key, service) = (self.metadata.key(atoms), atoms.atom(service));
         let endpoints = self.endpoints.into_iter().map(|raw| {
             // The API's words: absent ready is true, absent serving is as ready, absent terminating is false.
             let ready = raw.conditions.ready.unwrap_or(true);
-            let node = raw.node_name.map(|name| {
-                let shared = nodes.entry(name).or_insert_with_key(|n| n.as_str().into());
-                Arc::clone(shared)
-            });
             Endpoint {
-                node,
+                node: raw.node_name.map(|name| atoms.atom(&name)),
                 ready,
                 serving: raw.conditions.serving.unwrap_or(ready),
                 terminating: raw.conditions.terminating.unwrap_or(false),
             }
         });
         Some(EndpointSlice {
-            key: self.metadata.key(),
-            service: service.clone(),
+            key,
+            service,
             family,
             endpoints: endpoints.collect(),
         })

@@ -5,11 +5,13 @@
 //! `Arc<ClusterState>`; whoever reads it compares states, never events. Today's source is a directory of manifests
 //! ([`manifests`]); an API server builds the same index from watches.
 
+mod atom;
 mod kubernetes;
 pub mod manifests;
 pub mod state;
 pub mod validate;
 
+pub use atom::{Atom, AtomMap};
 pub use manifests::{Manifests, Problem, Severity, Snapshot};
 pub use state::{
     ClusterState, Endpoint, EndpointSlice, LoadBalancerIngress, Node, Object, ObjectKey, ObjectRef,

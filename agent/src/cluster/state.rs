@@ -1,5 +1,6 @@
 //! The index of cluster state: our own kinds whole, Kubernetes' kinds reduced to the fields that are used.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use serde::Serialize;
 
+use super::atom::{Atom, AtomMap};
 use crate::crd::selector::Labels;
 use crate::crd::{AdvertisementSpec, IpFamily, PeerSpec, RoutePolicySpec, RouterSpec};
 
@@ -47,14 +49,14 @@ pub struct Object<S> {
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct ObjectKey {
     /// `metadata.namespace`.
-    pub namespace: String,
+    pub namespace: Atom,
     /// `metadata.name`.
-    pub name: String,
+    pub name: Atom,
 }
 
 impl ObjectKey {
     /// The key of an object.
-    pub fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
+    pub fn new(namespace: impl Into<Atom>, name: impl Into<Atom>) -> Self {
         Self {
             namespace: namespace.into(),
             name: name.into(),
@@ -72,28 +74,32 @@ impl fmt::Display for ObjectKey {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct ObjectRef {
     /// `kind`.
-    pub kind: String,
+    pub kind: Cow<'static, str>,
     /// `metadata.namespace`; empty for cluster-scoped kinds.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub namespace: String,
+    #[serde(skip_serializing_if = "is_empty")]
+    pub namespace: Atom,
     /// `metadata.name`.
-    pub name: String,
+    pub name: Atom,
+}
+
+fn is_empty(text: &Atom) -> bool {
+    text.as_str().is_empty()
 }
 
 impl ObjectRef {
     /// A cluster-scoped object.
-    pub fn cluster(kind: &str, name: &str) -> Self {
+    pub fn cluster(kind: &'static str, name: &str) -> Self {
         Self {
-            kind: kind.to_owned(),
-            namespace: String::new(),
-            name: name.to_owned(),
+            kind: kind.into(),
+            namespace: Atom::default(),
+            name: name.into(),
         }
     }
 
     /// An object in a namespace.
-    pub fn namespaced(kind: &str, key: &ObjectKey) -> Self {
+    pub fn namespaced(kind: &'static str, key: &ObjectKey) -> Self {
         Self {
-            kind: kind.to_owned(),
+            kind: kind.into(),
             namespace: key.namespace.clone(),
             name: key.name.clone(),
         }
@@ -116,13 +122,13 @@ pub struct Node {
     /// `metadata.name`.
     pub name: String,
     /// `metadata.labels`.
-    pub labels: Labels,
+    pub labels: AtomMap,
     /// `metadata.annotations`.
-    pub annotations: Labels,
+    pub annotations: AtomMap,
     /// `spec.podCIDRs` and `spec.podCIDR`, each once, host bits zero, in their order.
-    pub pod_cidrs: Vec<IpNet>,
+    pub pod_cidrs: Box<[IpNet]>,
     /// `status.addresses` of type InternalIP, in their order.
-    pub internal_ips: Vec<IpAddr>,
+    pub internal_ips: Box<[IpAddr]>,
     /// The condition `NetworkUnavailable` is `True`.
     pub network_unavailable: bool,
 }
@@ -143,19 +149,19 @@ pub struct Service {
     /// Namespace and name.
     pub key: ObjectKey,
     /// `metadata.labels`.
-    pub labels: Labels,
+    pub labels: AtomMap,
     /// `spec.type`.
     pub service_type: ServiceType,
     /// `spec.clusterIPs` (and `clusterIP`) without `None`.
-    pub cluster_ips: Vec<IpAddr>,
+    pub cluster_ips: Box<[IpAddr]>,
     /// `spec.clusterIP` is `None`.
     pub headless: bool,
     /// `spec.externalIPs`.
-    pub external_ips: Vec<IpAddr>,
+    pub external_ips: Box<[IpAddr]>,
     /// `status.loadBalancer.ingress` with an address.
-    pub ingress: Vec<LoadBalancerIngress>,
+    pub ingress: Box<[LoadBalancerIngress]>,
     /// `spec.loadBalancerClass`.
-    pub load_balancer_class: Option<String>,
+    pub load_balancer_class: Option<Atom>,
     /// `spec.externalTrafficPolicy`, default `Cluster`.
     pub external_traffic_policy: TrafficPolicy,
     /// `spec.internalTrafficPolicy`, default `Cluster`.
@@ -163,10 +169,11 @@ pub struct Service {
 }
 
 /// `spec.type` of a Service.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub enum ServiceType {
     /// A virtual address inside the cluster; the default.
     #[default]
+    #[serde(rename = "ClusterIP")]
     ClusterIp,
     /// That, and a port on every node.
     NodePort,
@@ -212,18 +219,18 @@ pub struct EndpointSlice {
     /// Namespace and name of the slice.
     pub key: ObjectKey,
     /// The Service: the label `kubernetes.io/service-name`.
-    pub service: String,
+    pub service: Atom,
     /// `addressType`.
     pub family: IpFamily,
     /// The endpoints.
-    pub endpoints: Vec<Endpoint>,
+    pub endpoints: Box<[Endpoint]>,
 }
 
 /// One endpoint, with Kubernetes' defaults for absent conditions filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     /// `nodeName`.
-    pub node: Option<Arc<str>>,
+    pub node: Option<Atom>,
     /// `conditions.ready`; absent is ready.
     pub ready: bool,
     /// `conditions.serving`; absent is as `ready` says.

@@ -8,6 +8,18 @@ use serde::{Deserialize, Serialize};
 /// Labels of an object.
 pub type Labels = BTreeMap<String, String>;
 
+/// Labels, however they are held.
+pub trait LabelSet {
+    /// The value of a label, if it is there.
+    fn value(&self, key: &str) -> Option<&str>;
+}
+
+impl LabelSet for Labels {
+    fn value(&self, key: &str) -> Option<&str> {
+        self.get(key).map(String::as_str)
+    }
+}
+
 /// Selects objects by their labels. All conditions must hold; none selects everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -48,10 +60,10 @@ pub enum Operator {
 
 impl LabelSelector {
     /// Whether an object with these labels is selected.
-    pub fn matches(&self, labels: &Labels) -> bool {
+    pub fn matches(&self, labels: &impl LabelSet) -> bool {
         self.match_labels
             .iter()
-            .all(|(key, value)| labels.get(key) == Some(value))
+            .all(|(key, value)| labels.value(key) == Some(value))
             && self.match_expressions.iter().all(|r| r.matches(labels))
     }
 
@@ -62,11 +74,12 @@ impl LabelSelector {
 }
 
 impl Requirement {
-    fn matches(&self, labels: &Labels) -> bool {
-        let value = labels.get(&self.key);
+    fn matches(&self, labels: &impl LabelSet) -> bool {
+        let value = labels.value(&self.key);
+        let listed = |value: &str| self.values.iter().any(|v| v == value);
         match self.operator {
-            Operator::In => value.is_some_and(|v| self.values.contains(v)),
-            Operator::NotIn => value.is_none_or(|v| !self.values.contains(v)),
+            Operator::In => value.is_some_and(listed),
+            Operator::NotIn => !value.is_some_and(listed),
             Operator::Exists => value.is_some(),
             Operator::DoesNotExist => value.is_none(),
         }
@@ -74,7 +87,7 @@ impl Requirement {
 }
 
 /// Whether an optional selector selects these labels: an absent one selects everything.
-pub fn selects(selector: Option<&LabelSelector>, labels: &Labels) -> bool {
+pub fn selects(selector: Option<&LabelSelector>, labels: &impl LabelSet) -> bool {
     selector.is_none_or(|s| s.matches(labels))
 }
 

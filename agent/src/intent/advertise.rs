@@ -203,7 +203,8 @@ pub(super) struct Builder<'a> {
     node: &'a Node,
     others: PodCidrs<'a>,
     offers: HashMap<AdvertisementId, Offer>,
-    routes: BTreeMap<IpNet, (BTreeSet<Justification>, bool)>,
+    /// Justifications, in any order and perhaps twice, and whether the prefix is an aggregate.
+    routes: BTreeMap<IpNet, (Vec<Justification>, bool)>,
     /// What stands against an aggregate; asked of the same few over and over.
     aggregates: HashMap<IpNet, Option<Rule>>,
     suppressed: BTreeSet<Suppressed>,
@@ -379,7 +380,7 @@ impl<'a> Builder<'a> {
             .or_else(|| self.others.inside(aggregate))
             .or_else(|| self.others.holding(aggregate))
             .map(|(node, cidr)| Rule::AggregateCoversPodCidr {
-                node: node.to_owned(),
+                node: node.into(),
                 cidr,
             });
         self.aggregates.insert(aggregate, rule.clone());
@@ -394,7 +395,7 @@ impl<'a> Builder<'a> {
         self.others
             .holding(prefix)
             .map(|(node, cidr)| Rule::OtherNodesPodCidr {
-                node: node.to_owned(),
+                node: node.into(),
                 cidr,
             })
     }
@@ -413,8 +414,11 @@ impl<'a> Builder<'a> {
     }
 
     fn add(&mut self, prefix: IpNet, id: AdvertisementId, source: Source, blackhole: bool) {
-        let (justifications, has_blackhole) = self.routes.entry(prefix).or_default();
-        justifications.insert(Justification {
+        let (justifications, has_blackhole) = self
+            .routes
+            .entry(prefix)
+            .or_insert_with(|| (Vec::with_capacity(1), false));
+        justifications.push(Justification {
             advertisement: id,
             source,
         });
@@ -424,20 +428,23 @@ impl<'a> Builder<'a> {
     pub(super) fn finish(self) -> Advertised {
         let offers = &self.offers;
         let originated = self.routes.into_iter();
-        let originated = originated.map(|(prefix, (justifications, blackhole))| {
-            let ids: BTreeSet<AdvertisementId> =
+        let originated = originated.map(|(prefix, (mut justifications, blackhole))| {
+            justifications.sort_unstable();
+            justifications.dedup();
+            justifications.shrink_to_fit();
+            // Sorted by Advertisement before anything else.
+            let mut ids: Vec<AdvertisementId> =
                 justifications.iter().map(|j| j.advertisement).collect();
+            ids.dedup();
+            let mut offers_of = Vec::with_capacity(ids.len());
+            offers_of.extend(ids.iter().filter_map(|id| offers.get(id)).cloned());
             OriginatedRoute {
                 route: Originated {
                     prefix,
-                    offers: ids
-                        .iter()
-                        .filter_map(|id| offers.get(id))
-                        .cloned()
-                        .collect(),
+                    offers: offers_of,
                     blackhole,
                 },
-                justifications: justifications.into_iter().collect(),
+                justifications: justifications.into(),
             }
         });
         Advertised {

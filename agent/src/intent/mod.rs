@@ -26,9 +26,9 @@ mod types;
 
 pub use facts::{Gateway, Interface, LocalFacts};
 pub use types::{
-    AddressDecision, BfdIntent, Decision, EndpointCounts, FibIntent, Intent, Justification,
-    ListenIntent, OriginatedRoute, PasswordSource, PeerIntent, PeerTarget, RouterSettings, Rule,
-    ServiceDecision, Source, Suppressed, Warning, WarningKind,
+    AddressDecision, AdvertisementIds, BfdIntent, Decision, EndpointCounts, FibIntent, Intent,
+    Justification, ListenIntent, OriginatedRoute, PasswordSource, PeerIntent, PeerTarget,
+    RouterSettings, Rule, ServiceDecision, Source, Suppressed, Warning, WarningKind,
 };
 
 use crate::cluster::{ClusterState, Node, ObjectRef};

@@ -84,7 +84,7 @@ pub(super) fn value_from<T: std::str::FromStr>(
     value
         .trim()
         .parse()
-        .map_err(|_| NoValue::Unusable(what, value.clone()))
+        .map_err(|_| NoValue::Unusable(what, value.to_owned()))
 }
 
 /// The AS of a node under its Router.
@@ -147,7 +147,7 @@ pub(super) fn settings(
             table: spec.fib.table,
             metric: spec.fib.metric,
             guard: GuardRails {
-                pod_cidrs: node.pod_cidrs.clone(),
+                pod_cidrs: node.pod_cidrs.to_vec(),
                 service_addresses: Vec::new(),
                 connected: Vec::new(),
                 accept_default_route: spec.fib.accept_default_route,

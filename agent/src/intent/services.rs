@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
 use super::advertise::Active;
-use super::{AddressDecision, Decision, EndpointCounts, Rule, ServiceDecision};
+use super::{AddressDecision, AdvertisementIds, Decision, EndpointCounts, Rule, ServiceDecision};
 use crate::cluster::{ClusterState, Node, ObjectKey, Service, ServiceType, TrafficPolicy};
 use crate::crd::advertisement::AddressKind;
 use crate::crd::selector::{self, Labels};
@@ -68,7 +68,7 @@ pub(super) fn decide(
 /// The rule by which a node has no service routes at all.
 fn node_rule(node: &Node) -> Option<Rule> {
     // KEP-1143: the label counts whatever its value.
-    if node.labels.contains_key(EXCLUDE_LABEL) {
+    if node.labels.get(EXCLUDE_LABEL).is_some() {
         Some(Rule::NodeExcluded)
     } else if node.network_unavailable {
         Some(Rule::NodeNetworkUnavailable)
@@ -123,7 +123,8 @@ impl Considered<'_> {
             ServiceType::ExternalName => Some(Rule::ExternalName),
             ServiceType::ClusterIp | ServiceType::NodePort | ServiceType::LoadBalancer => None,
         };
-        let mut addresses = Vec::new();
+        let count = service.ingress.len() + service.external_ips.len() + service.cluster_ips.len();
+        let mut addresses = Vec::with_capacity(count);
         for ingress in &service.ingress {
             let rule = ingress.proxy.then_some(Rule::ProxyMode);
             addresses.push(self.address(ingress.ip, AddressKind::LoadBalancer, rule));
@@ -138,7 +139,7 @@ impl Considered<'_> {
             service_type: service.service_type,
             excluded: excluded
                 .or((service.headless && addresses.is_empty()).then_some(Rule::Headless)),
-            addresses,
+            addresses: addresses.into(),
         }
     }
 
@@ -170,13 +171,9 @@ impl Considered<'_> {
     }
 
     /// The Advertisements that ask for the address, or why none does.
-    fn selected(
-        &self,
-        address: IpAddr,
-        kind: AddressKind,
-    ) -> Result<Vec<rib::AdvertisementId>, Rule> {
+    fn selected(&self, address: IpAddr, kind: AddressKind) -> Result<AdvertisementIds, Rule> {
         let mut refused = Rule::NotSelected;
-        let mut ids = Vec::new();
+        let mut ids = AdvertisementIds::new();
         for advertisement in self.active {
             let Some(services) = advertisement.services() else {
                 continue;
@@ -209,7 +206,7 @@ impl Considered<'_> {
     ) -> Result<(), Rule> {
         match kind {
             AddressKind::LoadBalancer => match &self.service.load_balancer_class {
-                Some(class) if !services.load_balancer_classes.contains(class) => {
+                Some(class) if !services.load_balancer_classes.iter().any(|c| c == &**class) => {
                     Err(Rule::ForeignLoadBalancerClass(class.clone()))
                 }
                 _ => Ok(()),
@@ -232,7 +229,7 @@ impl Considered<'_> {
             kind_now @ (ServiceType::ClusterIp | ServiceType::NodePort)
                 if kind == AddressKind::LoadBalancer =>
             {
-                return Some(Rule::NotLoadBalancer(kind_now.to_string()));
+                return Some(Rule::NotLoadBalancer(kind_now));
             }
             ServiceType::ClusterIp | ServiceType::NodePort | ServiceType::LoadBalancer => {}
         }

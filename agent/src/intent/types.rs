@@ -14,8 +14,9 @@ use ipnet::IpNet;
 use rib::policy::Policy;
 use rib::{AdvertisementId, Originated, PeerConfig};
 use serde::Serialize;
+use smallvec::SmallVec;
 
-use crate::cluster::{ObjectKey, ObjectRef, ServiceType, TrafficPolicy};
+use crate::cluster::{Atom, ObjectKey, ObjectRef, ServiceType, TrafficPolicy};
 use crate::crd::advertisement::AddressKind;
 use crate::crd::selector::Labels;
 use crate::fib::GuardRails;
@@ -223,7 +224,7 @@ pub struct OriginatedRoute {
     /// For the RIB.
     pub route: Originated,
     /// Why, sorted. Never empty.
-    pub justifications: Vec<Justification>,
+    pub justifications: Box<[Justification]>,
 }
 
 /// One reason to originate a prefix.
@@ -299,7 +300,7 @@ pub struct ServiceDecision {
     /// What keeps all its addresses from being considered.
     pub excluded: Option<Rule>,
     /// The decision on each of its addresses, in the order LoadBalancer, External, Cluster.
-    pub addresses: Vec<AddressDecision>,
+    pub addresses: Box<[AddressDecision]>,
 }
 
 /// The decision on one address of a Service.
@@ -317,11 +318,14 @@ pub struct AddressDecision {
     pub decision: Decision,
 }
 
+/// Advertisements by number; few of them need no memory of their own.
+pub type AdvertisementIds = SmallVec<[AdvertisementId; 2]>;
+
 /// What was decided on an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
     /// This node advertises it for these Advertisements, ascending, never none.
-    Advertise(Vec<AdvertisementId>),
+    Advertise(AdvertisementIds),
     /// It does not.
     Suppress(Rule),
 }
@@ -351,7 +355,7 @@ pub enum Rule {
     /// No Advertisement that this node has selects it.
     NotSelected,
     /// `loadBalancerClass` is another's.
-    ForeignLoadBalancerClass(String),
+    ForeignLoadBalancerClass(Atom),
     /// Its external IPs are asked for by an Advertisement that has no allow-list.
     NoAllowList,
     /// The external IP is outside all allow-lists.
@@ -359,7 +363,7 @@ pub enum Rule {
     /// `ipMode` is `Proxy`.
     ProxyMode,
     /// Ingress addresses are left over from a time when the Service was of type LoadBalancer.
-    NotLoadBalancer(String),
+    NotLoadBalancer(ServiceType),
     /// The Service is of type ExternalName.
     ExternalName,
     /// The Service is headless.
@@ -379,14 +383,14 @@ pub enum Rule {
     /// It lies inside the pod CIDR of another node.
     OtherNodesPodCidr {
         /// The other node.
-        node: String,
+        node: Atom,
         /// Its pod CIDR.
         cidr: IpNet,
     },
     /// An aggregate would attract the traffic of a node's pods.
     AggregateCoversPodCidr {
         /// The node.
-        node: String,
+        node: Atom,
         /// Its pod CIDR.
         cidr: IpNet,
     },

@@ -427,8 +427,8 @@ impl Backend for Agent {
         let Some(decision) = intent.services.get(&key) else {
             return Err(ControlError::UnknownService {
                 known: intent.services.keys().map(ToString::to_string).collect(),
-                namespace: key.namespace,
-                name: key.name,
+                namespace: key.namespace.to_string(),
+                name: key.name.to_string(),
             });
         };
         let mut explained = show::service::service(&key, decision, &intent);

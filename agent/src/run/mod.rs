@@ -38,6 +38,7 @@ use crate::cluster::manifests::{Manifests, Problem, Severity};
 use crate::control::{ControlSocket, Health};
 use crate::fib::{self, FibConfig, FibHandle, KernelView, RouteSpace};
 use crate::intent::{Intent, RouterSettings, intend};
+use crate::memory;
 use backend::{Agent, Order};
 use facts::local_facts;
 use fib_sink::FibSink;
@@ -84,10 +85,10 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     report(&[], &first.problems);
 
     let (views, mut view) = watch::channel(());
-    let guess = intend(&first.state, &options.node, &Default::default());
-    let space = guess
+    let wanted = intend(&first.state, &options.node, &Default::default())
         .router
-        .fib
+        .fib;
+    let space = wanted
         .as_ref()
         .map_or_else(RouteSpace::default, |fib| RouteSpace {
             table: fib.table,
@@ -95,7 +96,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         });
     let fib = fib::spawn(FibConfig {
         space,
-        guard: guess.router.fib.map(|fib| fib.guard).unwrap_or_default(),
+        guard: wanted.map(|fib| fib.guard).unwrap_or_default(),
         on_view: Some(Box::new(move |_| {
             // Nobody listens any more while the agent stops.
             let _ = views.send(());
@@ -147,6 +148,9 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     runtime.rib.send(Command::OpenGate).await?;
     runtime.shared.open_gate();
     let mut problems = first.problems.clone();
+    // The first generation of the state must not stay beside those that follow.
+    drop(first);
+    memory::give_back();
     let mut tick = tokio::time::interval(TICK);
     loop {
         tokio::select! {
@@ -208,7 +212,9 @@ impl Runtime {
         }
         self.intent = Arc::new(intent);
         self.listen().await;
-        self.apply().await
+        self.apply().await?;
+        memory::give_back();
+        Ok(())
     }
 
     /// Listens as the intent says; where that cannot be, it is said, and tried again at every tick.

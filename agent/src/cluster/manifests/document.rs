@@ -1,16 +1,15 @@
-//! The documents of one file: split, identified, read and validated, each for itself.
-//!
-//! A line that begins with `---` always ends a document in YAML, so that one with broken syntax does not take the others
-//! with it.
+//! A document of a file: identified, read and validated for itself.
 
 use std::sync::Arc;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::super::atom::Atoms;
 use super::super::kubernetes::{MetaOnly, RawEndpointSlice, RawNode, RawService};
 use super::super::state::{EndpointSlice, Node, Object, ObjectRef, Service};
 use super::super::validate::{self, Finding};
+use super::split::Document;
 use super::tree::{ReadError, Tree, Value};
 use crate::crd::selector::Labels;
 use crate::crd::{API_VERSION, AdvertisementSpec, GROUP, PeerSpec, RoutePolicySpec, RouterSpec};
@@ -49,26 +48,24 @@ pub(super) struct Fault {
     pub(super) reason: String,
 }
 
-/// Reads all documents of a file.
-pub(super) fn parse(text: &str) -> Vec<Parsed> {
+/// Reads one document.
+pub(super) fn parse(document: &Document, atoms: &mut Atoms) -> Vec<Parsed> {
     let mut parsed = Vec::new();
-    for (first_line, chunk) in split(text) {
-        match Tree::parse(chunk) {
-            Ok(mut tree) => {
-                tree.shift(first_line);
-                object(tree, &mut parsed);
-            }
-            Err(error) => {
-                let line = error.location().map_or(1, |l| l.line());
-                parsed.push(Parsed::Bad(
-                    guess(chunk),
-                    Fault {
-                        line: first_line + u32::try_from(line).unwrap_or(1),
-                        path: String::new(),
-                        reason: format!("not valid YAML: {}", syntax_reason(&error)),
-                    },
-                ));
-            }
+    match Tree::parse(&document.text) {
+        Ok(mut tree) => {
+            tree.shift(document.line);
+            object(tree, atoms, &mut parsed);
+        }
+        Err(error) => {
+            let line = error.location().map_or(1, |l| l.line());
+            parsed.push(Parsed::Bad(
+                guess(&document.text, atoms),
+                Fault {
+                    line: document.line + u32::try_from(line).unwrap_or(1),
+                    path: String::new(),
+                    reason: format!("not valid YAML: {}", syntax_reason(&error)),
+                },
+            ));
         }
     }
     parsed
@@ -88,28 +85,8 @@ fn syntax_reason(error: &serde_saphyr::Error) -> String {
     }
 }
 
-/// Documents, each with the number of lines before it.
-fn split(text: &str) -> Vec<(u32, &str)> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut documents = Vec::new();
-    let (mut start, mut start_line, mut offset, mut line) = (0, 0, 0, 0);
-    for piece in text.split_inclusive('\n') {
-        let is_marker = piece
-            .strip_prefix("---")
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']));
-        if is_marker && offset > start {
-            documents.push((start_line, &text[start..offset]));
-            (start, start_line) = (offset, line);
-        }
-        offset += piece.len();
-        line += 1;
-    }
-    documents.push((start_line, &text[start..]));
-    documents
-}
-
 /// Kind and name of a document that is no YAML, from its lines: enough to keep its last good version.
-fn guess(text: &str) -> Option<ObjectRef> {
+fn guess(text: &str, atoms: &mut Atoms) -> Option<ObjectRef> {
     let value = |line: &str, key: &str| {
         let value = line.strip_prefix(key)?.trim();
         let value = value.trim_matches(['"', '\'']);
@@ -128,25 +105,59 @@ fn guess(text: &str) -> Option<ObjectRef> {
         let name = rest.split([',', '}']).next()?.trim();
         (!name.is_empty()).then(|| name.trim_matches(['"', '\'']).to_owned())
     });
-    Some(reference(&kind, namespace.as_deref(), &name.or(inline)?))
+    Some(reference(
+        &kind,
+        namespace.as_deref(),
+        &name.or(inline)?,
+        atoms,
+    ))
 }
 
+/// The kinds that are read.
+const KINDS: [&str; 8] = [
+    "Router",
+    "Peer",
+    "Advertisement",
+    "RoutePolicy",
+    "Node",
+    "Namespace",
+    "Service",
+    "EndpointSlice",
+];
+
 /// Only kinds in namespaces get one.
-fn reference(kind: &str, namespace: Option<&str>, name: &str) -> ObjectRef {
+fn reference(kind: &str, namespace: Option<&str>, name: &str, atoms: &mut Atoms) -> ObjectRef {
     let namespace = match kind {
         "Service" | "EndpointSlice" => namespace.filter(|n| !n.is_empty()).unwrap_or("default"),
         _ => "",
     };
     ObjectRef {
-        kind: kind.to_owned(),
-        namespace: namespace.to_owned(),
-        name: name.to_owned(),
+        kind: KINDS
+            .into_iter()
+            .find(|known| *known == kind)
+            .map_or_else(|| kind.to_owned().into(), Into::into),
+        namespace: atoms.atom(namespace),
+        name: atoms.atom(name),
     }
 }
 
+/// The items of a List; they leave the tree.
+fn list_items(tree: &mut Tree) -> Option<Vec<Tree>> {
+    let is_list = tree.field("kind")?.text()?.ends_with("List");
+    (is_list && tree.field("apiVersion").is_some())
+        .then(|| tree.take_list("items"))
+        .flatten()
+}
+
 /// Reads one object, or each item of a List.
-fn object(tree: Tree, parsed: &mut Vec<Parsed>) {
+fn object(mut tree: Tree, atoms: &mut Atoms, parsed: &mut Vec<Parsed>) {
     if tree.value == Value::Null {
+        return;
+    }
+    if let Some(items) = list_items(&mut tree) {
+        for item in items {
+            object(item, atoms, parsed);
+        }
         return;
     }
     let line = tree.line;
@@ -171,14 +182,6 @@ fn object(tree: Tree, parsed: &mut Vec<Parsed>) {
         parsed.push(Parsed::Bad(None, fault(path, reason)));
         return;
     };
-    if kind.ends_with("List")
-        && let Some(Value::List(items)) = tree.field("items").map(|t| &t.value)
-    {
-        for item in items {
-            object(item.clone(), parsed);
-        }
-        return;
-    }
     let is_ours = api_version == GROUP || api_version.starts_with(&format!("{GROUP}/"));
     let known = matches!(
         (api_version, kind),
@@ -196,9 +199,9 @@ fn object(tree: Tree, parsed: &mut Vec<Parsed>) {
         parsed.push(Parsed::Bad(None, fault("metadata.name", reason)));
         return;
     };
-    let reference = reference(kind, meta("namespace"), name);
+    let reference = reference(kind, meta("namespace"), name, atoms);
     let found = match (is_ours, kind) {
-        (false, _) => kubernetes(kind, &tree),
+        (false, _) => kubernetes(kind, &tree, atoms),
         (true, "Router" | "Peer" | "Advertisement" | "RoutePolicy")
             if api_version != API_VERSION =>
         {
@@ -275,9 +278,11 @@ fn ours<S: DeserializeOwned + Default>(
     }))
 }
 
-fn kubernetes(kind: &str, tree: &Tree) -> Result<Option<Item>, Fault> {
+fn kubernetes(kind: &str, tree: &Tree, atoms: &mut Atoms) -> Result<Option<Item>, Fault> {
     Ok(match kind {
-        "Node" => Some(Item::Node(Arc::new(tree.read::<RawNode>(false)?.into()))),
+        "Node" => Some(Item::Node(Arc::new(
+            tree.read::<RawNode>(false)?.into_node(atoms),
+        ))),
         "Namespace" => {
             let MetaOnly { metadata } = tree.read(false)?;
             let mut labels = metadata.labels;
@@ -287,11 +292,11 @@ fn kubernetes(kind: &str, tree: &Tree) -> Result<Option<Item>, Fault> {
             Some(Item::Namespace(Arc::new(labels)))
         }
         "Service" => Some(Item::Service(Arc::new(
-            tree.read::<RawService>(false)?.into(),
+            tree.read::<RawService>(false)?.into_service(atoms),
         ))),
         _ => tree
             .read::<RawEndpointSlice>(false)?
-            .into_slice()
+            .into_slice(atoms)
             .map(|slice| Item::EndpointSlice(Arc::new(slice))),
     })
 }

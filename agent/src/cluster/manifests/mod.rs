@@ -8,21 +8,24 @@
 //! | room | |
 //! |---|---|
 //! | `tree` | a document with the line of every node |
-//! | `document` | the documents of a file: kinds, identity, types, validation |
+//! | `split` | a file as a stream of documents |
+//! | `document` | a document: kind, identity, types, validation |
 //! | `directory` | which files there are |
 //! | `store` | all files, last good versions, duplicates, the state |
 //! | `watch` | the thread that follows changes |
 
 mod directory;
 mod document;
+mod split;
 mod store;
 #[cfg(test)]
 mod tests;
 mod tree;
 mod watch;
 
-use std::collections::BTreeMap;
 use std::fmt;
+use std::fs::File;
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -40,8 +43,6 @@ pub struct Snapshot {
     pub state: Arc<ClusterState>,
     /// What is wrong, by file and line.
     pub problems: Arc<Vec<Problem>>,
-    /// File and line of every object in force.
-    pub places: Arc<BTreeMap<ObjectRef, (PathBuf, u32)>>,
 }
 
 /// Something that is wrong with a manifest.
@@ -147,14 +148,10 @@ fn refresh(
         if !look(path, *fingerprint) {
             continue;
         }
-        changed |= match std::fs::read(root.join(path)) {
-            Ok(bytes) => match String::from_utf8(bytes) {
-                Ok(text) => store.read(path, &text),
-                Err(_) => {
-                    let error = std::io::Error::other("it is not UTF-8 text");
-                    store.unreadable(path, &error)
-                }
-            },
+        let read =
+            File::open(root.join(path)).and_then(|file| store.read(path, BufReader::new(file)));
+        changed |= match read {
+            Ok(changed) => changed,
             // Gone since it was listed: the next look will not find it.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
             Err(error) => store.unreadable(path, &error),
@@ -167,6 +164,7 @@ fn refresh(
             .any(|(below, _)| path.starts_with(below))
     };
     changed |= store.retain(|path| listing.files.contains_key(path) || failed(path));
+    store.sweep();
     Ok(changed)
 }
 

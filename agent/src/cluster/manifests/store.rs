@@ -1,14 +1,17 @@
 //! All files, the last good version of each of their documents, and the state that they make.
 
-use std::collections::BTreeMap;
 use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::Hasher;
+use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::document::{Fault, Item, Parsed, parse};
+use super::split::{Document, Documents};
 use super::tree::Tree;
 use super::{Problem, Severity, Snapshot};
+use crate::cluster::atom::Atoms;
 use crate::cluster::state::{ClusterState, ObjectKey, ObjectRef};
 use crate::cluster::validate;
 
@@ -18,6 +21,8 @@ struct Entry {
     item: Item,
     line: u32,
     tree: Option<Arc<Tree>>,
+    /// Hash of the document and lines before it, if it holds this object alone and no line of it is looked up later.
+    source: Option<(u64, u32)>,
     /// Not from the file as it is now: the document is broken, and this is its last good version.
     kept: bool,
 }
@@ -25,8 +30,8 @@ struct Entry {
 /// One file.
 #[derive(Debug, Default)]
 struct File {
-    /// Length and hash of what was read; `None` if it could not be.
-    content: Option<(usize, u64)>,
+    /// Hash of what was read; `None` if it could not be.
+    content: Option<u64>,
     entries: Vec<(ObjectRef, Entry)>,
     problems: Vec<Problem>,
 }
@@ -35,27 +40,46 @@ struct File {
 #[derive(Debug, Default)]
 pub(super) struct Store {
     files: BTreeMap<PathBuf, File>,
+    /// The texts that objects share.
+    atoms: Atoms,
     /// What is wrong with the directory itself.
     directory: Vec<Problem>,
 }
 
 impl Store {
-    /// Takes in one file's text. Returns whether anything is different.
-    pub(super) fn read(&mut self, path: &Path, text: &str) -> bool {
-        let mut hasher = DefaultHasher::new();
-        hasher.write(text.as_bytes());
-        let content = Some((text.len(), hasher.finish()));
-        let file = self.files.entry(path.to_owned()).or_default();
-        if file.content == content {
-            return false;
+    /// Takes in one file. Returns whether anything is different.
+    ///
+    /// A document that has not changed is not parsed again: what is read of a file of ten thousand objects of which one is
+    /// another is that one.
+    ///
+    /// # Errors
+    /// The reader's, and text that is not UTF-8; nothing has changed then.
+    pub(super) fn read(&mut self, path: &Path, text: impl BufRead) -> io::Result<bool> {
+        let before = self.files.get(path);
+        let mut reading = Reading::new(path, before.map_or(&[], |file| &file.entries));
+        let mut documents = Documents::new(text);
+        let mut content = DefaultHasher::new();
+        while let Some(document) = documents.next()? {
+            let fingerprint = hash(&document.text);
+            content.write_u64(fingerprint);
+            reading.document(&document, fingerprint, &mut self.atoms);
         }
-        file.content = content;
-        file.replace(path, parse(text));
-        true
+        let content = content.finish();
+        if before.is_some_and(|file| file.content == Some(content)) {
+            return Ok(false);
+        }
+        let file = reading.finish(content);
+        self.files.insert(path.to_owned(), file);
+        Ok(true)
+    }
+
+    /// Forgets the texts that no object has any more.
+    pub(super) fn sweep(&mut self) {
+        self.atoms.sweep();
     }
 
     /// A file that is there but cannot be read: everything of it stays in force.
-    pub(super) fn unreadable(&mut self, path: &Path, error: &std::io::Error) -> bool {
+    pub(super) fn unreadable(&mut self, path: &Path, error: &io::Error) -> bool {
         let file = self.files.entry(path.to_owned()).or_default();
         let problem = Problem {
             severity: Severity::Error,
@@ -91,7 +115,10 @@ impl Store {
     pub(super) fn snapshot(&self) -> Snapshot {
         let mut state = ClusterState::default();
         let mut problems = self.directory.clone();
-        let mut seen: BTreeMap<&ObjectRef, (&Path, &Entry)> = BTreeMap::new();
+        let count = self.files.values().map(|file| file.entries.len()).sum();
+        let mut seen: HashMap<&ObjectRef, (&Path, &Entry)> = HashMap::with_capacity(count);
+        // Maps built from lists are dense; those that grow are half empty.
+        let (mut services, mut slices) = (Vec::new(), Vec::new());
         for (path, file) in &self.files {
             problems.extend(file.problems.iter().cloned());
             for (object, entry) in &file.entries {
@@ -112,9 +139,15 @@ impl Store {
                     continue;
                 }
                 seen.insert(object, (path, entry));
-                insert(&mut state, object, &entry.item);
+                match &entry.item {
+                    Item::Service(o) => services.push((key(object), Arc::clone(o))),
+                    Item::EndpointSlice(o) => slices.push((key(object), Arc::clone(o))),
+                    item => insert(&mut state, object, item),
+                }
             }
         }
+        state.services = services.into_iter().collect();
+        state.endpoint_slices = slices.into_iter().collect();
         for (object, finding) in validate::references(&state) {
             if let Some((path, entry)) = seen.get(&object) {
                 let line = entry.tree.as_ref().map(|t| t.line_of(&finding.path));
@@ -133,67 +166,121 @@ impl Store {
         Snapshot {
             state: Arc::new(state),
             problems: Arc::new(problems),
-            places: Arc::new(
-                seen.into_iter()
-                    .map(|(object, (path, entry))| (object.clone(), (path.to_owned(), entry.line)))
-                    .collect(),
-            ),
         }
     }
 }
 
-impl File {
-    fn replace(&mut self, path: &Path, parsed: Vec<Parsed>) {
-        let mut old: BTreeMap<ObjectRef, Entry> = std::mem::take(&mut self.entries)
-            .into_iter()
-            .rev()
-            .collect();
-        self.problems.clear();
-        let mut broken = Vec::new();
-        for document in parsed {
-            match document {
+/// A file while it is read: new entries beside the old ones, which may be needed again.
+struct Reading<'a> {
+    path: &'a Path,
+    /// The old entries that nothing new has replaced, the first of each object.
+    old: HashMap<&'a ObjectRef, &'a Entry>,
+    /// Those whose document needs not be read again if it is still the same.
+    by_source: HashMap<u64, &'a (ObjectRef, Entry)>,
+    entries: Vec<(ObjectRef, Entry)>,
+    problems: Vec<Problem>,
+    broken: Vec<(Option<ObjectRef>, Fault)>,
+}
+
+impl<'a> Reading<'a> {
+    fn new(path: &'a Path, before: &'a [(ObjectRef, Entry)]) -> Self {
+        let sources = before
+            .iter()
+            .filter_map(|entry| Some((entry.1.source?.0, entry)));
+        Self {
+            path,
+            old: before.iter().rev().map(|(o, e)| (o, e)).collect(),
+            by_source: sources.collect(),
+            entries: Vec::with_capacity(before.len()),
+            problems: Vec::new(),
+            broken: Vec::new(),
+        }
+    }
+
+    /// Takes in a document, by its text or as it was read before.
+    fn document(&mut self, document: &Document, fingerprint: u64, atoms: &mut Atoms) {
+        if let Some((object, entry)) = self.by_source.get(&fingerprint)
+            && let Some((_, first)) = entry.source
+        {
+            let entry = Entry {
+                line: entry.line - first + document.line,
+                source: Some((fingerprint, document.line)),
+                ..entry.clone()
+            };
+            return self.good(object.clone(), entry);
+        }
+        let parsed = parse(document, atoms);
+        let alone = parsed.len() == 1;
+        for found in parsed {
+            match found {
                 Parsed::Good(object, item, line, tree) => {
-                    old.remove(&object);
+                    // The lines of a tree are those of the file, which may move.
+                    let again = alone && tree.is_none();
                     let entry = Entry {
                         item,
                         line,
                         tree,
+                        source: again.then_some((fingerprint, document.line)),
                         kept: false,
                     };
-                    self.entries.push((object, entry));
+                    self.good(object, entry);
                 }
-                Parsed::Bad(object, fault) => broken.push((object, fault)),
+                Parsed::Bad(object, fault) => self.broken.push((object, fault)),
                 Parsed::Odd(object, fault) => {
-                    let problem = problem(path, Severity::Warning, object, fault, false);
+                    let problem = problem(self.path, Severity::Warning, object, fault, false);
                     self.problems.push(problem);
                 }
                 Parsed::Other => {}
             }
         }
+    }
+
+    fn good(&mut self, object: ObjectRef, entry: Entry) {
+        self.old.remove(&object);
+        self.entries.push((object, entry));
+    }
+
+    /// The file as it is now, with the last good versions of what is broken.
+    fn finish(mut self, content: u64) -> File {
         // A broken document without a name may be any of those that are missing now.
-        let nameless = broken.iter().any(|(object, _)| object.is_none());
-        for (object, fault) in broken {
-            let last_good = object.as_ref().and_then(|o| old.remove_entry(o));
-            let kept = last_good.is_some() || (object.is_none() && !old.is_empty());
+        let nameless = self.broken.iter().any(|(object, _)| object.is_none());
+        for (object, fault) in std::mem::take(&mut self.broken) {
+            let last_good = object.as_ref().and_then(|o| self.old.remove_entry(o));
+            let kept = last_good.is_some() || (object.is_none() && !self.old.is_empty());
             self.entries.extend(last_good.map(keep));
-            let problem = problem(path, Severity::Error, object, fault, kept);
+            let problem = problem(self.path, Severity::Error, object, fault, kept);
             self.problems.push(problem);
         }
         if nameless {
-            self.entries.extend(old.into_iter().map(keep));
+            let mut rest: Vec<_> = self.old.drain().map(keep).collect();
+            rest.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+            self.entries.append(&mut rest);
         }
         if self.entries.iter().any(|(_, entry)| entry.kept) {
-            tracing::debug!(file = %path.display(), "keeps the last good version of broken documents");
+            tracing::debug!(file = %self.path.display(), "keeps the last good version of broken documents");
+        }
+        self.entries.shrink_to_fit();
+        File {
+            content: Some(content),
+            entries: self.entries,
+            problems: self.problems,
         }
     }
 }
 
-fn keep((object, entry): (ObjectRef, Entry)) -> (ObjectRef, Entry) {
+fn keep((object, entry): (&ObjectRef, &Entry)) -> (ObjectRef, Entry) {
     let kept = Entry {
+        source: None,
         kept: true,
-        ..entry
+        ..entry.clone()
     };
-    (object, kept)
+    (object.clone(), kept)
+}
+
+fn hash(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(text.as_bytes());
+    hasher.finish()
 }
 
 fn problem(
@@ -214,9 +301,15 @@ fn problem(
     }
 }
 
+fn key(object: &ObjectRef) -> ObjectKey {
+    ObjectKey {
+        namespace: object.namespace.clone(),
+        name: object.name.clone(),
+    }
+}
+
 fn insert(state: &mut ClusterState, object: &ObjectRef, item: &Item) {
-    let name = || object.name.clone();
-    let key = || ObjectKey::new(object.namespace.as_str(), object.name.as_str());
+    let name = || object.name.to_string();
     match item {
         Item::Router(o) => drop(state.routers.insert(name(), Arc::clone(o))),
         Item::Peer(o) => drop(state.peers.insert(name(), Arc::clone(o))),
@@ -224,7 +317,7 @@ fn insert(state: &mut ClusterState, object: &ObjectRef, item: &Item) {
         Item::Policy(o) => drop(state.policies.insert(name(), Arc::clone(o))),
         Item::Node(o) => drop(state.nodes.insert(name(), Arc::clone(o))),
         Item::Namespace(o) => drop(state.namespaces.insert(name(), Arc::clone(o))),
-        Item::Service(o) => drop(state.services.insert(key(), Arc::clone(o))),
-        Item::EndpointSlice(o) => drop(state.endpoint_slices.insert(key(), Arc::clone(o))),
+        Item::Service(o) => drop(state.services.insert(key(object), Arc::clone(o))),
+        Item::EndpointSlice(o) => drop(state.endpoint_slices.insert(key(object), Arc::clone(o))),
     }
 }

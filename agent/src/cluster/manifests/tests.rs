@@ -41,9 +41,13 @@ fn problems(files: &[(&str, &str)]) -> Vec<String> {
 fn store(files: &[(&str, &str)]) -> Store {
     let mut store = Store::default();
     for (name, text) in files {
-        store.read(Path::new(name), text);
+        store.read(Path::new(name), text.as_bytes()).unwrap();
     }
     store
+}
+
+fn read(store: &mut Store, text: &str) -> bool {
+    store.read(Path::new("p.yaml"), text.as_bytes()).unwrap()
 }
 
 fn peers(snapshot: &Snapshot) -> Vec<&str> {
@@ -214,8 +218,8 @@ fn a_broken_document_keeps_its_last_good_version_and_no_other() {
     let good = format!("{}---\n{}", peer("a", TOR), peer("b", TOR));
     let mut store = store(&[("p.yaml", &good)]);
     // `a` is broken and `b` is gone on purpose.
-    store.read(
-        Path::new("p.yaml"),
+    read(
+        &mut store,
         &peer("a", "  address: 192.0.2.9\n  asn: wrong\n"),
     );
     let snapshot = store.snapshot();
@@ -230,15 +234,12 @@ fn a_broken_document_keeps_its_last_good_version_and_no_other() {
             .ends_with("; the last good version stays in force")
     );
     // And again, so that "last good" is not "previous".
-    store.read(
-        Path::new("p.yaml"),
+    read(
+        &mut store,
         &peer("a", "  address: 192.0.2.9\n  asn: worse\n"),
     );
     assert_eq!(peers(&store.snapshot()), ["a"]);
-    store.read(
-        Path::new("p.yaml"),
-        &peer("a", "  address: 192.0.2.9\n  asn: 1\n"),
-    );
+    read(&mut store, &peer("a", "  address: 192.0.2.9\n  asn: 1\n"));
     let snapshot = store.snapshot();
     assert_eq!(*snapshot.problems, []);
     assert_eq!(
@@ -252,13 +253,13 @@ fn a_document_that_is_no_yaml_keeps_its_last_good_version() {
     let good = format!("{}---\n{ROUTER}", peer("a", TOR));
     let mut store = store(&[("p.yaml", &good)]);
     let broken = format!("{}---\n{ROUTER}", peer("a", "  address: [\n"));
-    store.read(Path::new("p.yaml"), &broken);
+    read(&mut store, &broken);
     let snapshot = store.snapshot();
     assert_eq!(peers(&snapshot), ["a"]);
     assert_eq!(snapshot.problems.len(), 1);
     assert!(snapshot.problems[0].kept);
     // Nothing can be told of this one: all of the file that is missing stays.
-    store.read(Path::new("p.yaml"), "}{");
+    read(&mut store, "}{");
     let snapshot = store.snapshot();
     assert_eq!(peers(&snapshot), ["a"]);
     assert!(snapshot.state.routers.contains_key("default"));
@@ -275,7 +276,7 @@ fn a_file_that_cannot_be_read_keeps_all_its_documents() {
         snapshot.problems[0].to_string(),
         "p.yaml: cannot be read: input/output error; the last good version stays in force"
     );
-    assert!(store.read(Path::new("p.yaml"), &peer("a", TOR)));
+    assert!(read(&mut store, &peer("a", TOR)));
     assert_eq!(*store.snapshot().problems, []);
 }
 

@@ -74,6 +74,18 @@ impl Tree {
         }
     }
 
+    /// Takes the items of a list under a key of a map out of the tree.
+    pub(crate) fn take_list(&mut self, key: &str) -> Option<Vec<Self>> {
+        let Value::Map(map) = &mut self.value else {
+            return None;
+        };
+        let (.., tree) = map.iter_mut().find(|(k, ..)| k == key)?;
+        match &mut tree.value {
+            Value::List(list) => Some(std::mem::take(list)),
+            _ => None,
+        }
+    }
+
     /// The text of a node.
     pub(crate) fn text(&self) -> Option<&str> {
         match &self.value {

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use super::directory::Fingerprint;
 use super::store::Store;
 use super::{ManifestsError, Snapshot, directory_problem, refresh};
+use crate::memory;
 
 /// How long the directory must be quiet before it is read: an editor's steps are milliseconds apart.
 const QUIET: Duration = Duration::from_millis(50);
@@ -62,6 +63,7 @@ impl Manifests {
         follower.rewatch();
         follower.look(true).map_err(listing)?;
         let (publish, snapshots) = watch::channel(follower.store.snapshot());
+        memory::give_back();
         let thread = std::thread::Builder::new()
             .name("manifests".to_owned())
             .spawn(move || follower.run(&woken, &publish))
@@ -124,6 +126,7 @@ impl Follower {
             });
             if different {
                 publish.send_replace(self.store.snapshot());
+                memory::give_back();
             }
         }
     }

@@ -154,8 +154,9 @@ fn five_thousand_services_take_milliseconds() {
                     24,
                 )
                 .unwrap(),
-            ],
-            internal_ips: vec![std::net::Ipv4Addr::from_bits(0xc0a8_0000 + at).into()],
+            ]
+            .into(),
+            internal_ips: vec![std::net::Ipv4Addr::from_bits(0xc0a8_0000 + at).into()].into(),
             ..Node::default()
         };
         state.nodes.insert(name, node.into());
@@ -168,7 +169,8 @@ fn five_thousand_services_take_milliseconds() {
             ingress: vec![crate::cluster::LoadBalancerIngress {
                 ip: std::net::Ipv4Addr::from_bits(0xcb00_0000 + at).into(),
                 proxy: false,
-            }],
+            }]
+            .into(),
             ..crate::cluster::Service::default()
         };
         state.services.insert(key, service.into());
@@ -182,7 +184,7 @@ fn five_thousand_services_take_milliseconds() {
             };
             let slice = crate::cluster::EndpointSlice {
                 key: key.clone(),
-                service: format!("s{at}"),
+                service: format!("s{at}").into(),
                 family: crate::crd::IpFamily::Ipv4,
                 endpoints: (0..10).map(endpoint).collect(),
             };

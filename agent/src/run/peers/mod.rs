@@ -500,7 +500,7 @@ fn scope_name(remote: SocketAddr, view: &KernelView) -> Option<String> {
 /// Whether the peer is another node: of the mesh, or of a Peer object with `nodes`, whose peers are named after both.
 fn is_other_node(peer: &PeerView) -> bool {
     let object = &peer.intent.object;
-    !peer.dynamic && (object.kind == "Router" || peer.intent.name != object.name)
+    !peer.dynamic && (object.kind == "Router" || *peer.intent.name != *object.name)
 }
 
 fn is_established(peer: &PeerView) -> bool {

@@ -139,11 +139,11 @@ fn kind(view: &PeerView) -> PeerKind {
     if view.dynamic {
         return PeerKind::Dynamic;
     }
-    match (&view.intent.target, view.intent.object.kind.as_str()) {
+    match (&view.intent.target, &*view.intent.object.kind) {
         (PeerTarget::Interface { .. }, _) => PeerKind::Unnumbered,
         (_, "Router") => PeerKind::Mesh,
         // A Peer that selects nodes makes peers named after both.
-        _ if view.intent.name != view.intent.object.name => PeerKind::Node,
+        _ if *view.intent.name != *view.intent.object.name => PeerKind::Node,
         _ => PeerKind::Configured,
     }
 }

@@ -23,8 +23,8 @@ pub(crate) fn service(
     intent: &Intent,
 ) -> ExplainService {
     ExplainService {
-        namespace: key.namespace.clone(),
-        name: key.name.clone(),
+        namespace: key.namespace.to_string(),
+        name: key.name.to_string(),
         service_type: decision.service_type.to_string(),
         excluded: decision.excluded.as_ref().map(reason),
         addresses: decision
