@@ -168,7 +168,11 @@ fn negotiated(peer: u32) -> Negotiated {
         asn: Asn(65_000 + peer),
         hold_time: 90,
         identifier: BgpIdentifier(0x0a00_0000 + peer),
-        capabilities: Family::ALL.map(Capability::Multiprotocol).to_vec(),
+        capabilities: Family::ALL
+            .map(Capability::Multiprotocol)
+            .into_iter()
+            .chain([Capability::FourOctetAs(Asn(65_000 + peer))])
+            .collect(),
     };
     negotiate(&config, &open).unwrap()
 }

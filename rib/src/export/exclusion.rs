@@ -55,6 +55,8 @@ pub(super) struct Exclusions {
     pairs: Vec<Pair>,
     numbers: HashMap<Excluded, ExclusionId, RandomState>,
     free: Vec<ExclusionId>,
+    /// The number taken last, which is in use: routes of one peer come in runs.
+    latest: ExclusionId,
 }
 
 impl Default for Exclusions {
@@ -63,6 +65,7 @@ impl Default for Exclusions {
             pairs: vec![Pair::default()],
             numbers: HashMap::default(),
             free: Vec::new(),
+            latest: 0,
         }
     }
 }
@@ -72,6 +75,11 @@ impl Exclusions {
     pub(super) fn acquire(&mut self, excluded: Excluded, family: usize) -> ExclusionId {
         if excluded == Excluded::default() {
             return 0;
+        }
+        let latest = &mut self.pairs[self.latest as usize];
+        if latest.excluded == excluded {
+            latest.slots[family] += 1;
+            return self.latest;
         }
         let (pairs, free) = (&mut self.pairs, &mut self.free);
         let id = *self.numbers.entry(excluded).or_insert_with(|| {
@@ -91,6 +99,7 @@ impl Exclusions {
             }
         });
         self.pairs[id as usize].slots[family] += 1;
+        self.latest = id;
         id
     }
 
@@ -104,6 +113,9 @@ impl Exclusions {
         if pair.slots == [0; 2] {
             self.numbers.remove(&pair.excluded);
             self.free.push(id);
+            if self.latest == id {
+                self.latest = 0;
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::set::{AttributeTooLong, append, check_length, write_header};
+use super::set::{AttributeRef, AttributeTooLong, Attributes, append, check_length, write_header};
 use super::{AsPathRef, AttributeCode, AttributeSet, PARTIAL, row};
 use crate::types::Asn;
 
@@ -84,22 +84,39 @@ impl<B: AsRef<[u8]>> AttributeSet<B> {
     /// A new value is longer than any attribute can be.
     pub fn edit(&self, edits: &[Edit<'_>]) -> Result<AttributeSet, AttributeTooLong> {
         debug_assert!(edits.is_sorted_by(|a, b| a.code < b.code), "{edits:?}");
+        let octets = self.as_bytes();
         let added: usize = edits.iter().map(Edit::added).sum();
-        let mut out = Vec::with_capacity(self.as_bytes().len() + added);
-        let mut edits = edits.iter().peekable();
-        for attribute in self.iter() {
-            while let Some(edit) = edits.next_if(|edit| edit.code < attribute.code) {
-                edit.apply(0, &[], &mut out)?;
-            }
-            match edits.next_if(|edit| edit.code == attribute.code) {
-                Some(edit) => edit.apply(attribute.flags & PARTIAL, attribute.value, &mut out)?,
-                None => append(&mut out, attribute.flags, attribute.code, attribute.value)?,
-            }
-        }
+        let mut out = Vec::with_capacity(octets.len() + added);
+        // What stays between two changes is copied in one piece.
+        let (mut copied, mut attributes) = (0, self.iter());
         for edit in edits {
-            edit.apply(0, &[], &mut out)?;
+            let (left, old) = seek(&mut attributes, edit.code);
+            out.extend_from_slice(&octets[copied..octets.len() - left]);
+            copied = octets.len() - attributes.rest().len();
+            let (partial, old) = old.map_or((0, &[][..]), |old| (old.flags & PARTIAL, old.value));
+            edit.apply(partial, old, &mut out)?;
         }
+        out.extend_from_slice(&octets[copied..]);
         Ok(AttributeSet::owned(out))
+    }
+}
+
+/// Goes on to where an attribute is, or would be, and past it if it is there. Also returns how many octets came from there on.
+fn seek<'a>(
+    attributes: &mut Attributes<'a>,
+    code: AttributeCode,
+) -> (usize, Option<AttributeRef<'a>>) {
+    loop {
+        let from = attributes.rest().len();
+        let mut after = attributes.clone();
+        let found = after.next().filter(|found| found.code <= code);
+        let Some(found) = found else {
+            return (from, None);
+        };
+        *attributes = after;
+        if found.code == code {
+            return (from, Some(found));
+        }
     }
 }
 

@@ -59,6 +59,13 @@ impl AttributeRef<'_> {
 #[derive(Clone, Debug)]
 pub struct Attributes<'a>(&'a [u8]);
 
+impl<'a> Attributes<'a> {
+    /// The octets of those that are still to come.
+    pub(in crate::wire) const fn rest(&self) -> &'a [u8] {
+        self.0
+    }
+}
+
 impl<'a> Iterator for Attributes<'a> {
     type Item = AttributeRef<'a>;
 

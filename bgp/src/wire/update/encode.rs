@@ -69,6 +69,19 @@ enum Form {
     Multiprotocol,
 }
 
+/// What becomes of an attribute of a set.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Treatment {
+    Copy,
+    LeaveOut,
+    /// With the partial bit.
+    Partial,
+    /// For speakers of two-octet AS numbers.
+    NarrowPath,
+    /// Likewise.
+    NarrowAggregator,
+}
+
 impl UpdateEncoder {
     /// An encoder for peers with this codec.
     pub fn new(codec: UpdateCodec) -> Self {
@@ -332,36 +345,63 @@ impl UpdateEncoder {
         set_length(&mut self.block, start);
     }
 
-    /// Encodes a set as these peers are to see it; `next_hop` is for the classic form.
+    /// Encodes a set as these peers are to see it; `next_hop` is for the classic form. What needs no change is copied in
+    /// pieces as large as can be: most sets in two, around NEXT_HOP.
     fn encode_attributes(&mut self, set: AttributeSetRef<'_>, next_hop: Option<Ipv4Addr>) {
         self.attributes.clear();
         let mut next_hop = next_hop;
         // AS4_PATH and AS4_AGGREGATOR, made on the way and written at their place.
         let mut as4 = Vec::new();
-        for attribute in set.iter() {
-            let AttributeRef { flags, code, value } = attribute;
-            if code > AttributeCode::NEXT_HOP {
+        let octets = set.as_bytes();
+        let (mut copied, mut attributes) = (0, set.iter());
+        loop {
+            let start = octets.len() - attributes.rest().len();
+            let Some(AttributeRef { flags, code, value }) = attributes.next() else {
+                break;
+            };
+            let next_hop_is_due = next_hop.is_some() && code > AttributeCode::NEXT_HOP;
+            let as4_is_due = !as4.is_empty() && code > AttributeCode::AS4_AGGREGATOR;
+            let treatment = self.treatment(flags, code);
+            if !next_hop_is_due && !as4_is_due && treatment == Treatment::Copy {
+                continue;
+            }
+            self.attributes.extend_from_slice(&octets[copied..start]);
+            copied = start;
+            if next_hop_is_due {
                 self.put_next_hop(next_hop.take());
             }
-            if code > AttributeCode::AS4_AGGREGATOR {
+            if as4_is_due {
                 self.attributes.append(&mut as4);
             }
-            match row(code).map(|row| row.scope) {
-                Some(Scope::InternalPeers) if self.codec.peer == PeerKind::External => {}
-                Some(_) if !self.codec.four_octet_as && code == AttributeCode::AS_PATH => {
-                    self.put_narrow_path(set, flags, &mut as4);
-                }
-                Some(_) if !self.codec.four_octet_as && code == AttributeCode::AGGREGATOR => {
-                    self.put_narrow_aggregator(flags, value, &mut as4);
-                }
-                Some(_) => self.put(flags, code, value),
-                // RFC 4271 section 5: passed on without being understood.
-                None if flags & TRANSITIVE != 0 => self.put(flags | PARTIAL, code, value),
-                None => {}
+            match treatment {
+                Treatment::Copy => continue,
+                Treatment::LeaveOut => {}
+                Treatment::Partial => self.put(flags | PARTIAL, code, value),
+                Treatment::NarrowPath => self.put_narrow_path(set, flags, &mut as4),
+                Treatment::NarrowAggregator => self.put_narrow_aggregator(flags, value, &mut as4),
             }
+            copied = octets.len() - attributes.rest().len();
         }
+        self.attributes.extend_from_slice(&octets[copied..]);
         self.put_next_hop(next_hop);
         self.attributes.append(&mut as4);
+    }
+
+    /// What becomes of an attribute on the way to these peers.
+    fn treatment(&self, flags: u8, code: AttributeCode) -> Treatment {
+        match row(code).map(|row| row.scope) {
+            Some(Scope::InternalPeers) if self.codec.peer == PeerKind::External => {
+                Treatment::LeaveOut
+            }
+            Some(_) if self.codec.four_octet_as => Treatment::Copy,
+            Some(_) if code == AttributeCode::AS_PATH => Treatment::NarrowPath,
+            Some(_) if code == AttributeCode::AGGREGATOR => Treatment::NarrowAggregator,
+            Some(_) => Treatment::Copy,
+            // RFC 4271 section 5: passed on without being understood.
+            None if flags & TRANSITIVE == 0 => Treatment::LeaveOut,
+            None if flags & PARTIAL == 0 => Treatment::Partial,
+            None => Treatment::Copy,
+        }
     }
 
     fn put(&mut self, flags: u8, code: AttributeCode, value: &[u8]) {
