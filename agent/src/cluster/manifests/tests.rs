@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::*;
+use crate::cluster::state::{ObjectKey, ServiceType};
 
 const ROUTER: &str = "\
 apiVersion: routelet.dev/v1alpha1
@@ -263,6 +264,46 @@ fn a_document_that_is_no_yaml_keeps_its_last_good_version() {
     let snapshot = store.snapshot();
     assert_eq!(peers(&snapshot), ["a"]);
     assert!(snapshot.state.routers.contains_key("default"));
+}
+
+#[test]
+fn a_document_that_has_not_changed_is_not_read_again_and_knows_where_it_stands_now() {
+    let service = |name: &str, kind: &str| {
+        format!(
+            "apiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec: {{type: {kind}}}\n"
+        )
+    };
+    let (a, b) = (service("a", "ClusterIP"), service("b", "ClusterIP"));
+    let mut store = store(&[("p.yaml", &format!("{a}---\n{b}")), ("q.yaml", &b)]);
+    let key = |name: &str| ObjectKey::new("default", name);
+    let before = store.snapshot().state.services.clone();
+    // One line more before it, and the other document is another.
+    let moved = format!("# a comment\n{}---\n{b}", service("a", "NodePort"));
+    assert!(read(&mut store, &moved));
+    let snapshot = store.snapshot();
+    let after = &snapshot.state.services;
+    assert!(Arc::ptr_eq(&before[&key("b")], &after[&key("b")]));
+    assert_eq!(after[&key("a")].service_type, ServiceType::NodePort);
+    let told = snapshot.problems[0].to_string();
+    assert!(told.contains("the first, at p.yaml:7, is used"), "{told}");
+    // Nothing else is told twice by what is remembered: the document is gone when it is gone.
+    assert!(read(&mut store, &a));
+    assert_eq!(*store.snapshot().problems, []);
+    assert!(!read(&mut store, &a), "nothing has changed");
+}
+
+#[test]
+fn a_document_that_was_kept_is_read_again_when_it_is_good_again() {
+    let service = "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {type: NodePort}\n";
+    let mut store = store(&[("p.yaml", service)]);
+    read(&mut store, &service.replace("NodePort", "Nonsense"));
+    let snapshot = store.snapshot();
+    assert!(snapshot.problems[0].kept);
+    assert_eq!(snapshot.state.services.len(), 1);
+    read(&mut store, service);
+    let snapshot = store.snapshot();
+    assert_eq!(*snapshot.problems, []);
+    assert_eq!(snapshot.state.services.len(), 1);
 }
 
 #[test]
