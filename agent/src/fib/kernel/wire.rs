@@ -18,7 +18,7 @@ use rtnetlink::packet_route::route::{
 };
 use smallvec::SmallVec;
 
-use super::super::plan::{Object, Op, RouteAction, RouteOp, Target};
+use super::super::plan::{Object, Op, RouteAction, RouteOp, RouteSpace, Target};
 use super::super::types::{KernelError, ROUTE_PROTOCOL};
 use super::DumpKind;
 use super::event::{Address, Event, Hop, Link, Nexthop, NexthopKind, Presence, Route, RouteKind};
@@ -84,22 +84,13 @@ impl Emitable for NexthopMessage {
     }
 }
 
-/// Writes requests. Keeps one route message for reuse, because they come by the hundred thousand.
-#[derive(Debug)]
+/// Writes requests. Keeps the last route's message: the next one, of hundreds of thousands, hardly ever differs in more than
+/// its prefix and nexthop.
+#[derive(Debug, Default)]
 pub(super) struct Encoder {
-    route: RouteMessage,
-    nexthop_id: u32,
-}
-
-impl Default for Encoder {
-    fn default() -> Self {
-        let mut route = RouteMessage::default();
-        route.attributes = Vec::with_capacity(4);
-        Self {
-            route,
-            nexthop_id: 0,
-        }
-    }
+    /// What the message below is of, but for the address, its length and the nexthop's id.
+    shape: Option<RouteOp>,
+    route: Vec<u8>,
 }
 
 impl Encoder {
@@ -107,10 +98,7 @@ impl Encoder {
     pub(super) fn op(&mut self, op: &Op, sequence: u32, ack: bool, out: &mut Vec<u8>) {
         let ack = if ack { NLM_F_ACK } else { 0 };
         match op {
-            Op::Route(op) => {
-                let (kind, flags) = self.route(op);
-                message(&self.route, kind, flags | ack, sequence, out);
-            }
+            Op::Route(op) => self.route(op, ack, sequence, out),
             Op::AddObject { id, object } => {
                 let flags = NLM_F_CREATE | NLM_F_EXCL | ack;
                 message(
@@ -152,59 +140,100 @@ impl Encoder {
         }
     }
 
-    /// Fills in the reused message. Returns its type and flags.
-    fn route(&mut self, op: &RouteOp) -> (u16, u16) {
-        let (family, address) = match op.prefix {
-            IpNet::V4(net) => (AddressFamily::Inet, RouteAddress::Inet(net.addr())),
-            IpNet::V6(net) => (AddressFamily::Inet6, RouteAddress::Inet6(net.addr())),
-        };
-        let (kind, flags, target) = match op.action {
-            RouteAction::Add(target) => (RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, Some(target)),
-            RouteAction::Replace(target) => (RTM_NEWROUTE, NLM_F_REPLACE, Some(target)),
-            RouteAction::Delete => (RTM_DELROUTE, 0, None),
-        };
-        self.route.header = RouteHeader {
-            address_family: family,
-            destination_prefix_length: op.prefix.prefix_len(),
-            table: u8::try_from(op.table).unwrap_or(0),
-            protocol: RouteProtocol::Other(ROUTE_PROTOCOL),
-            // Any scope and any type, where it is removed.
-            scope: if target.is_some() {
-                RouteScope::Universe
-            } else {
-                RouteScope::NoWhere
-            },
-            kind: match target {
-                Some(Target::Group(_)) => RouteType::Unicast,
-                Some(Target::Blackhole) => RouteType::BlackHole,
-                None => RouteType::Unspec,
-            },
-            ..RouteHeader::default()
-        };
-        let attributes = &mut self.route.attributes;
-        attributes.truncate(4);
-        if attributes.len() < 3 {
-            attributes.clear();
-            attributes.extend([
-                RouteAttribute::Destination(address.clone()),
-                RouteAttribute::Table(op.table),
-                RouteAttribute::Priority(op.metric),
-            ]);
+    /// Copies the last route's message and puts in what is different.
+    fn route(&mut self, op: &RouteOp, ack: u16, sequence: u32, out: &mut Vec<u8>) {
+        const FLAGS: usize = 6;
+        const SEQUENCE: usize = 8;
+        const PREFIX_LENGTH: usize = NLMSG_HEADER + 1;
+        // After rtmsg and the header of RTA_DST, which comes first.
+        const ADDRESS: usize = NLMSG_HEADER + 12 + 4;
+        let shape = shape(op);
+        if self.shape != Some(shape) {
+            self.route.clear();
+            let (kind, flags, request) = route_message(op);
+            message(&request, kind, flags, sequence, &mut self.route);
+            self.shape = Some(shape);
         }
-        attributes[0] = RouteAttribute::Destination(address);
-        attributes[1] = RouteAttribute::Table(op.table);
-        attributes[2] = RouteAttribute::Priority(op.metric);
-        match target {
-            Some(Target::Group(id)) if attributes.len() == 4 && self.nexthop_id == id => {}
-            Some(Target::Group(id)) => {
-                attributes.truncate(3);
-                attributes.push(RouteAttribute::Other(u32_attribute(RTA_NH_ID, id)));
-                self.nexthop_id = id;
-            }
-            Some(Target::Blackhole) | None => attributes.truncate(3),
+        let start = out.len();
+        out.extend_from_slice(&self.route);
+        let put = &mut out[start..];
+        let flags = u16_at(put, FLAGS).unwrap_or(0) | ack;
+        put[FLAGS..][..2].copy_from_slice(&flags.to_ne_bytes());
+        put[SEQUENCE..][..4].copy_from_slice(&sequence.to_ne_bytes());
+        put[PREFIX_LENGTH] = op.prefix.prefix_len();
+        match op.prefix {
+            IpNet::V4(net) => put[ADDRESS..][..4].copy_from_slice(&net.addr().octets()),
+            IpNet::V6(net) => put[ADDRESS..][..16].copy_from_slice(&net.addr().octets()),
         }
-        (kind, flags)
+        if let RouteAction::Add(Target::Group(id)) | RouteAction::Replace(Target::Group(id)) =
+            op.action
+        {
+            // RTA_NH_ID comes last.
+            let at = put.len() - 4;
+            put[at..].copy_from_slice(&id.to_ne_bytes());
+        }
     }
+}
+
+/// An operation of which everything is put into a copied message that differs from this one's.
+fn shape(op: &RouteOp) -> RouteOp {
+    let any = |target| match target {
+        Target::Group(_) => Target::Group(0),
+        Target::Blackhole => Target::Blackhole,
+    };
+    let prefix = match op.prefix {
+        IpNet::V4(_) => IpNet::V4(Ipv4Net::default()),
+        IpNet::V6(_) => IpNet::V6(Ipv6Net::default()),
+    };
+    let action = match op.action {
+        RouteAction::Add(target) => RouteAction::Add(any(target)),
+        RouteAction::Replace(target) => RouteAction::Replace(any(target)),
+        RouteAction::Delete => RouteAction::Delete,
+    };
+    let RouteOp { table, metric, .. } = *op;
+    RouteOp::new(prefix, RouteSpace { table, metric }, action)
+}
+
+/// A request about a route, with its type and flags.
+fn route_message(op: &RouteOp) -> (u16, u16, RouteMessage) {
+    let (family, address) = match op.prefix {
+        IpNet::V4(net) => (AddressFamily::Inet, RouteAddress::Inet(net.addr())),
+        IpNet::V6(net) => (AddressFamily::Inet6, RouteAddress::Inet6(net.addr())),
+    };
+    let (kind, flags, target) = match op.action {
+        RouteAction::Add(target) => (RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, Some(target)),
+        RouteAction::Replace(target) => (RTM_NEWROUTE, NLM_F_REPLACE, Some(target)),
+        RouteAction::Delete => (RTM_DELROUTE, 0, None),
+    };
+    let mut route = RouteMessage::default();
+    route.header = RouteHeader {
+        address_family: family,
+        destination_prefix_length: op.prefix.prefix_len(),
+        table: u8::try_from(op.table).unwrap_or(0),
+        protocol: RouteProtocol::Other(ROUTE_PROTOCOL),
+        // Any scope and any type, where it is removed.
+        scope: if target.is_some() {
+            RouteScope::Universe
+        } else {
+            RouteScope::NoWhere
+        },
+        kind: match target {
+            Some(Target::Group(_)) => RouteType::Unicast,
+            Some(Target::Blackhole) => RouteType::BlackHole,
+            None => RouteType::Unspec,
+        },
+        ..RouteHeader::default()
+    };
+    route.attributes = vec![
+        RouteAttribute::Destination(address),
+        RouteAttribute::Table(op.table),
+        RouteAttribute::Priority(op.metric),
+    ];
+    if let Some(Target::Group(id)) = target {
+        let nexthop = u32_attribute(RTA_NH_ID, id);
+        route.attributes.push(RouteAttribute::Other(nexthop));
+    }
+    (kind, flags, route)
 }
 
 fn object_message(id: u32, object: &Object) -> NexthopMessage {
@@ -554,4 +583,49 @@ fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
 
 fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_ne_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_copied_route_message_is_what_would_have_been_written_anew() {
+        let mut ops = Vec::new();
+        for (table, metric) in [(254, 1024), (1000, 7)] {
+            for target in [
+                Target::Group(77),
+                Target::Group(0x0102_0304),
+                Target::Blackhole,
+            ] {
+                for action in [
+                    RouteAction::Add(target),
+                    RouteAction::Replace(target),
+                    RouteAction::Delete,
+                ] {
+                    for prefix in ["203.0.113.0/24", "0.0.0.0/0", "2001:db8::/32", "::/0"] {
+                        let space = RouteSpace { table, metric };
+                        let op = RouteOp::new(prefix.parse().unwrap(), space, action);
+                        ops.push(Op::Route(op));
+                    }
+                }
+            }
+        }
+        let mut encoder = Encoder::default();
+        // Each after each other.
+        for first in &ops {
+            for (sequence, op) in [first].into_iter().chain(&ops).enumerate() {
+                let (sequence, ack) = (sequence as u32, sequence % 2 == 1);
+                let mut copied = Vec::new();
+                encoder.op(op, sequence, ack, &mut copied);
+                let Op::Route(op) = op else { continue };
+                let (kind, flags, request) = route_message(op);
+                let flags = flags | if ack { NLM_F_ACK } else { 0 };
+                let mut plain = Vec::new();
+                message(&request, kind, flags, sequence, &mut plain);
+                assert_eq!(copied, plain, "{op:?}");
+            }
+        }
+    }
 }

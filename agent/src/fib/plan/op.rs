@@ -86,7 +86,7 @@ pub enum Target {
     Blackhole,
 }
 
-/// A way out: what the kernel calls a nexthop object. There is one for each, shared by all groups.
+/// A way out: what the kernel calls a nexthop object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Object {
     /// Whether it is an IPv6 object: the gateway's family, or without a gateway the family of the routes that use it.
