@@ -1,12 +1,12 @@
 # What people and CI run. `make` alone says what there is.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test lint demo bench clean
+.PHONY: help setup build test lint instructions demo bench clean
 
 CARGO ?= cargo
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## Install what tests and the demo need (Debian, root); quick when all is there
 	@scripts/setup
@@ -23,6 +23,9 @@ lint: ## Formatting, clippy, documentation, and the rules of the architecture
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --locked --document-private-items
 	$(CARGO) check -p bgp --no-default-features --locked
 	scripts/check-architecture
+
+instructions: ## Count what a route costs, stage by stage, and compare (valgrind)
+	$(CARGO) bench --locked -p rib --bench instructions
 
 demo: setup ## Show a rack at work: two routers, three nodes, a client
 	@# The lab looks for the binary routelet beside its own.
