@@ -100,6 +100,8 @@ fn way(resolution: &Resolution) -> Way {
 pub(crate) struct NextHops {
     slots: Slab<Tracked>,
     index: HashMap<NextHop, u32, RandomState>,
+    /// The one that was found last; it may be gone.
+    latest: u32,
     /// Link-local ones, by interface.
     scoped: HashMap<(u32, u32), Scoped, RandomState>,
     resolver: Arc<dyn NextHopResolver>,
@@ -114,6 +116,7 @@ impl Default for NextHops {
         Self {
             slots: Slab::default(),
             index: HashMap::default(),
+            latest: 0,
             scoped: HashMap::default(),
             resolver: Arc::new(Unreachable),
             lost: HashSet::default(),
@@ -162,7 +165,15 @@ impl NextHops {
     }
 
     pub(super) fn retain(&mut self, next_hop: &NextHop) -> NextHopIndex {
+        // Sets of one peer, which come together, have one next hop.
+        if let Some(slot) = self.slots.get_mut(self.latest)
+            && slot.next_hop == *next_hop
+        {
+            slot.users += 1;
+            return NextHopIndex(self.latest);
+        }
         if let Some(index) = self.index.get(next_hop) {
+            self.latest = *index;
             if let Some(slot) = self.slots.get_mut(*index) {
                 slot.users += 1;
             }
@@ -193,11 +204,14 @@ impl NextHops {
         }
     }
 
-    /// Makes sure that a next hop of a route that `peer` sent is resolved, before [`NextHops::resolution`] is asked for it.
-    pub(crate) fn ask(&mut self, index: NextHopIndex, peer: PeerId, interface: Option<u32>) {
-        let Some(slot) = self.slots.get_mut(index.0) else {
-            return;
-        };
+    /// Where a next hop of a route that `peer` sent leads. To be asked before [`NextHops::resolution`] is.
+    pub(crate) fn ask(
+        &mut self,
+        index: NextHopIndex,
+        peer: PeerId,
+        interface: Option<u32>,
+    ) -> Option<Resolution> {
+        let slot = self.slots.get_mut(index.0)?;
         let (next_hop, resolver) = (&slot.next_hop, &self.resolver);
         let resolution = match (next_hop.link_local(), interface) {
             (Some(_), Some(interface)) => {
@@ -226,6 +240,7 @@ impl NextHops {
         {
             self.regain(way(&resolution));
         }
+        resolution
     }
 
     fn regain(&mut self, way: Way) {

@@ -313,38 +313,42 @@ impl Rib {
 
     /// UPDATEs arrived on an Established session.
     pub fn updates(&mut self, peer: PeerId, batch: &UpdateBatch) {
-        let ipv4 = self.tables.v4.look_up(batch.ipv4(), &self.attrs);
-        let ipv6 = self.tables.v6.look_up(batch.ipv6(), &self.attrs);
+        let Tables { v4, v6 } = &self.tables;
+        let (from4, from6) = (v4.intake(peer), v6.intake(peer));
+        let ipv4 = v4.look_up(batch.ipv4(), &self.attrs);
+        let ipv6 = v6.look_up(batch.ipv6(), &self.attrs);
         let mut sets = self.attrs.look_up(batch.sets()).into_iter();
         for part in batch.parts() {
+            let (tables, attrs) = (&mut self.tables, &mut self.attrs);
             match part {
                 BatchPart::Unreach(Routes::Ipv4(range)) => {
-                    self.tables
-                        .v4
-                        .withdraw(peer, ipv4.part(range), &mut self.attrs);
+                    if let Some(from) = &from4 {
+                        tables.v4.withdraw(from, ipv4.part(range), attrs);
+                    }
                 }
                 BatchPart::Unreach(Routes::Ipv6(range)) => {
-                    self.tables
-                        .v6
-                        .withdraw(peer, ipv6.part(range), &mut self.attrs);
+                    if let Some(from) = &from6 {
+                        tables.v6.withdraw(from, ipv6.part(range), attrs);
+                    }
                 }
                 BatchPart::Reach {
                     attributes,
                     next_hop,
                     routes,
                 } => {
-                    let attrs = &mut self.attrs;
                     let attr = match sets.next() {
                         Some(place) => attrs.intern_looked_up(attributes, next_hop, place),
                         None => attrs.intern(attributes, next_hop),
                     };
-                    match routes {
-                        Routes::Ipv4(range) => {
-                            self.tables.v4.announce(peer, ipv4.part(range), attr, attrs);
+                    match (routes, &from4, &from6) {
+                        (Routes::Ipv4(range), Some(from), _) => {
+                            tables.v4.announce(from, ipv4.part(range), attr, attrs);
                         }
-                        Routes::Ipv6(range) => {
-                            self.tables.v6.announce(peer, ipv6.part(range), attr, attrs);
+                        (Routes::Ipv6(range), _, Some(from)) => {
+                            tables.v6.announce(from, ipv6.part(range), attr, attrs);
                         }
+                        // A family without a session of the peer: nothing of it is kept.
+                        _ => {}
                     }
                     attrs.release(attr);
                 }

@@ -16,6 +16,13 @@ use crate::attrs::{AttrId, AttrInterner, Flags};
 use crate::originate::Originated;
 use crate::peer::PeerId;
 
+/// What all messages of a session have in common: looked up once for many of them. Until the session or its peer changes.
+pub(crate) struct Intake {
+    id: SourceId,
+    origin: Arc<Origin>,
+    epoch: u8,
+}
+
 /// The prefixes of one message that share an attribute set, on their way in. What concerns them all is looked up once, and
 /// what is counted for each is added at the end.
 struct Message<'a> {
@@ -32,27 +39,34 @@ struct Message<'a> {
 }
 
 impl<P: RoutePrefix> Table<P> {
+    /// To take in what a peer sends. `None`: it has no session that negotiated the family.
+    pub(crate) fn intake(&self, peer: PeerId) -> Option<Intake> {
+        let (id, source) = self.source_of(peer)?;
+        Some(Intake {
+            id,
+            origin: Arc::clone(&source.origin),
+            epoch: source.epoch,
+        })
+    }
+
     /// The prefixes of one message that share `original`, of which the caller holds a use.
     pub(crate) fn announce(
         &mut self,
-        peer: PeerId,
+        intake: &Intake,
         prefixes: impl Iterator<Item = (Nlri<P>, Place)>,
         original: AttrId,
         attrs: &mut AttrInterner,
     ) {
-        let Some((id, source)) = self.source_of(peer) else {
-            return;
-        };
-        let (origin, epoch) = (Arc::clone(&source.origin), source.epoch);
+        let Intake { id, origin, epoch } = intake;
+        let (id, epoch) = (*id, *epoch);
         let next_hop = attrs.summary(original).next_hop;
-        attrs.next_hops.ask(next_hop, peer, origin.interface);
-        let resolution = attrs.next_hops.resolution(next_hop, origin.interface);
+        let resolution = attrs.next_hops.ask(next_hop, origin.peer, origin.interface);
         let mut message = Message {
             id,
             epoch,
             original,
             usable: origin.reaches(resolution.as_ref()),
-            importer: Importer::new(&origin, original, false, attrs),
+            importer: Importer::new(origin, original, false, attrs),
             first: 0,
             accepted: 0,
         };
@@ -141,8 +155,14 @@ impl<P: RoutePrefix> Table<P> {
                 }
                 return;
             }
-            let before = self.outlook_at(slot, attrs);
+            let (old, alone) = (*path, paths.len() == 1);
             let (imported, _) = importer.import(nlri.prefix, attrs);
+            let usable = message.usable && imported.rejection.is_none();
+            if alone && usable && old.is_selected() && !old.is_altered() && !imported.altered {
+                self.exchange(slot, old, epoch, &imported, attrs);
+                return;
+            }
+            let before = self.outlook_at(slot, attrs);
             self.replace(slot, place, epoch, original, &imported, attrs);
             self.settle(slot, before, attrs);
         } else {
@@ -205,6 +225,37 @@ impl<P: RoutePrefix> Table<P> {
         }
         if let Some(entry) = self.entries.get_mut(slot) {
             entry.push(path, &mut self.lists);
+        }
+    }
+
+    /// Gives a prefix's only path, which is selected and stays it, what import left as it was announced: nothing is to be
+    /// decided.
+    fn exchange(
+        &mut self,
+        slot: u32,
+        old: Path,
+        epoch: u8,
+        imported: &Imported,
+        attrs: &mut AttrInterner,
+    ) {
+        let Some(entry) = self.entries.get_mut(slot) else {
+            return;
+        };
+        let mut path = Path::new(old.source, old.path_id, epoch, imported);
+        path.set_selected(true);
+        attrs.retain(path.attr, 1);
+        entry.paths_mut(&mut self.lists).fill(path);
+        let way = |path: &Path| (attrs.summary(path.attr).next_hop, path.weight());
+        let moved = way(&old) != way(&path);
+        attrs.release(old.attr);
+        if old.epoch() != epoch
+            && let Some(source) = self.source_mut(old.source)
+        {
+            source.stale_paths -= 1;
+        }
+        self.changed_for_export(slot);
+        if moved {
+            self.changed_for_fib(slot);
         }
     }
 
@@ -277,13 +328,11 @@ impl<P: RoutePrefix> Table<P> {
     /// Withdrawn prefixes. Unknown ones are ignored.
     pub(crate) fn withdraw(
         &mut self,
-        peer: PeerId,
+        intake: &Intake,
         prefixes: impl Iterator<Item = (Nlri<P>, Place)>,
         attrs: &mut AttrInterner,
     ) {
-        if let Some((id, _)) = self.source_of(peer) {
-            self.withdraw_from(id, prefixes, attrs);
-        }
+        self.withdraw_from(intake.id, prefixes, attrs);
     }
 
     fn withdraw_from(
