@@ -10,9 +10,11 @@ use super::{AttrId, Identity, NextHops, RouteAttributesRef, Summary};
 use crate::index::SlotIndex;
 use crate::slab::Slab;
 
-/// A set in 48 bytes and those of its attributes. Its next hop is the summary's.
+/// A set in 56 bytes and those of its attributes. Its next hop is the summary's.
 struct Interned {
     octets: Box<[u8]>,
+    /// Under which the index knows it.
+    hash: u64,
     summary: Summary,
     /// At least 1.
     users: u32,
@@ -96,13 +98,13 @@ impl AttrInterner {
         places
     }
 
-    /// Looks at a set, so that it is in the cache soon. What comes back says nothing.
-    pub(crate) fn touch(&self, id: AttrId) -> u8 {
-        let octets = self.slots.get(id.0).map(|slot| &slot.octets);
-        octets
-            .and_then(|octets| octets.first())
-            .copied()
-            .unwrap_or_default()
+    /// Looks at a set and its place in the index, so that they are in the cache soon. What comes back says nothing.
+    pub(crate) fn touch(&self, id: AttrId) -> u32 {
+        let Some(slot) = self.slots.get(id.0) else {
+            return 0;
+        };
+        let octet = slot.octets.first().copied().unwrap_or_default();
+        self.index.touch(slot.hash) ^ u32::from(octet)
     }
 
     /// The index of a set, which has one user more now. Its bytes are copied if it is new.
@@ -134,6 +136,7 @@ impl AttrInterner {
         let index = self.slots.insert(Interned {
             summary: Summary::of(set, next_hop_index, &self.identity),
             octets: set.as_bytes().into(),
+            hash,
             users: 1,
         });
         self.index.insert(hash, index);
@@ -167,13 +170,10 @@ impl AttrInterner {
         let Some(slot) = self.slots.get(id.0) else {
             return;
         };
-        let index = slot.summary.next_hop;
-        if let Some(next_hop) = self.next_hops.get(index) {
-            let hash = self.hash(slot.set(), next_hop);
-            self.index.remove(hash, id.0);
-        }
+        let next_hop = slot.summary.next_hop;
+        self.index.remove(slot.hash, id.0);
         self.slots.remove(id.0);
-        self.next_hops.release(index);
+        self.next_hops.release(next_hop);
     }
 
     fn slot(&self, id: AttrId) -> &Interned {
@@ -224,7 +224,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_interned_set_takes_48_bytes_beside_its_attributes() {
-        assert_eq!(size_of::<Option<Interned>>(), 48);
+    fn an_interned_set_takes_56_bytes_beside_its_attributes() {
+        assert_eq!(size_of::<Option<Interned>>(), 56);
     }
 }
