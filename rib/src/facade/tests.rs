@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
+mod heard;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -13,13 +15,13 @@ use bgp::wire::{
     AttributeSet, Capability, Open, PathAttributes, Reach, RouteRefresh, RouteRefreshSubtype,
     Update,
 };
-use bytes::Bytes;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use proptest::prelude::*;
 
+use heard::Heard;
+
 use super::{FibRoute, Multipath, PeerConfig, PeerId, Rib, RibConfig, RibEvent, SessionInfo};
 use crate::attrs::{NextHopResolver, Resolution};
-use crate::export::{Full, Transport};
 use crate::oracle::{Oracle, Reachable, family_of};
 use crate::originate::{AdvertisementId, Offer, Originated};
 use crate::peer::PeerKind;
@@ -28,15 +30,6 @@ use crate::table::Standing;
 
 const OWN: Asn = Asn(64512);
 const ROUTER_ID: BgpIdentifier = BgpIdentifier(0x0a00_00fe);
-
-/// Takes everything.
-struct Sink;
-
-impl Transport for Sink {
-    fn send(&mut self, _: PeerId, _: &Bytes) -> Result<(), Full> {
-        Ok(())
-    }
-}
 
 struct Resolver(Arc<Reachable>);
 
@@ -56,8 +49,12 @@ const PEERS: [(u32, PeerKind, bool, bool); 6] = [
     (65002, PeerKind::External, true, false),
 ];
 
+/// Every other peer is told what external peers say.
 fn peer_config(number: usize) -> PeerConfig {
-    PeerConfig::new(PEERS[number].1)
+    PeerConfig {
+        transit: number.is_multiple_of(2),
+        ..PeerConfig::new(PEERS[number].1)
+    }
 }
 
 /// How a session comes up.
@@ -382,6 +379,8 @@ struct World {
     now: Instant,
     /// By peer.
     said: BTreeMap<usize, (Vec<(usize, u32)>, Attributes)>,
+    /// The other way.
+    heard: Heard,
 }
 
 impl World {
@@ -394,6 +393,7 @@ impl World {
             lost: BTreeSet::new(),
             now: Instant::now(),
             said: BTreeMap::new(),
+            heard: Heard::default(),
         };
         for number in 0..PEERS.len() {
             world.set_peer(number, peer_config(number));
@@ -458,6 +458,7 @@ impl World {
                 let peer = PeerId(*number as u32);
                 if oracle.peers.contains_key(&peer) && rib.peers[&peer].session.is_none() {
                     let session = session(*number, *kind);
+                    self.heard.forget(peer);
                     rib.session_up(peer, session.clone(), now);
                     oracle.session_up(peer, &session, now);
                 }
@@ -644,7 +645,7 @@ impl World {
     }
 
     fn poll(&mut self, steps: usize) -> bool {
-        self.rib.poll(self.now, steps, &mut Sink)
+        self.rib.poll(self.now, steps, &mut self.heard)
     }
 
     fn drain(&mut self) {
@@ -705,6 +706,8 @@ impl World {
     /// Both sides hold the same.
     fn check(&mut self) {
         self.drain();
+        assert_eq!(self.rib.backlog(), 0);
+        self.heard.check(&self.rib);
         let mut fib = BTreeMap::new();
         let mut selected = BTreeMap::new();
         let mut usable = 0;
@@ -796,6 +799,23 @@ fn run(ops: &[Op]) -> Result<(), TestCaseError> {
     );
     prop_assert_eq!(world.rib.sizes(Family::IPV4_UNICAST).0, 0);
     Ok(())
+}
+
+#[test]
+fn prefixes_that_changed_are_a_backlog_until_their_peers_are_told() {
+    let mut world = World::new();
+    let kind = SessionKind {
+        graceful: false,
+        forwarding: false,
+        long_lived: false,
+        ipv6: false,
+    };
+    world.apply(&Op::Up(0, kind));
+    world.drain();
+    world.announce(0, &[(0, 0), (1, 0)], &plain_attributes(1));
+    world.announce(0, &[(1, 0), (2, 0)], &plain_attributes(2));
+    assert_eq!(world.rib.backlog(), 3, "each prefix once");
+    world.check();
 }
 
 #[test]
