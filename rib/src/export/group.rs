@@ -8,6 +8,8 @@
 //! What always holds between two steps: a member in the stream has been told exactly `told` (but for what it is excluded
 //! from); a member behind, exactly `told` of every slot without a mark.
 
+mod catch_up;
+
 use std::net::IpAddr;
 
 use bgp::types::Family;
@@ -19,7 +21,6 @@ use smallvec::SmallVec;
 
 use super::exclusion::{Excluded, Exclusions};
 use super::key::GroupKey;
-use super::marks::Dirty;
 use super::member::{Behind, Member, MemberFamily, Refresh};
 use super::pack::{Audience, Buckets};
 use super::rules::{Digest, DigestSeed, Exported};
@@ -28,9 +29,6 @@ use super::{Best, Full, LocRib, Slot, Suppressed, Transport};
 use crate::attrs::AttrId;
 use crate::peer::{PeerId, PeerKind};
 use crate::policy::Signature;
-
-/// Slots that one round of catching up stages together: enough for good packing, little enough to be quick.
-const CATCH_UP_ROUND: usize = 4096;
 
 /// Slots that are looked at together before the first is acted on: each look waits for memory, and these wait at once.
 const TOGETHER: usize = 32;
@@ -483,127 +481,6 @@ impl Group {
             }
         }
         buckets.clear();
-    }
-
-    /// Tells members that are behind, and whose queues have room, what the stream has told of the slots that they are
-    /// marked for. Returns how many slots were looked at.
-    ///
-    /// A slot of which something else is to be told now than the stream has told is about to be staged: it is put among
-    /// the dirty ones to be sure, and its mark stays.
-    pub(super) fn catch_up<L: LocRib, T: Transport>(
-        &mut self,
-        loc_rib: &L,
-        family: (usize, Family),
-        transport: &mut T,
-        budget: usize,
-        dirty: &mut Dirty,
-        seed: &DigestSeed,
-    ) -> usize {
-        let (index, _) = family;
-        let waits = |member: &Member| {
-            let behind = member.behind.as_ref().filter(|_| !member.blocked);
-            behind.is_some_and(|behind| !behind.marks[index].is_empty())
-        };
-        let leaders: Vec<PeerId> = self
-            .members
-            .iter()
-            .filter(|(_, member)| waits(member))
-            .map(|(peer, _)| *peer)
-            .collect();
-        let mut looked_at = 0;
-        let mut round = Vec::new();
-        for leader in leaders {
-            let mut cursor = Slot(0);
-            while looked_at < budget {
-                let limit = (budget - looked_at).min(CATCH_UP_ROUND);
-                self.choose_round(leader, index, cursor, limit, &mut round);
-                let Some(last) = round.last() else {
-                    break;
-                };
-                cursor = Slot(last.0 + 1);
-                looked_at += round.len();
-                self.stage_round(loc_rib, family, &round, dirty, seed);
-                self.deliver(loc_rib, family, transport);
-            }
-        }
-        looked_at
-    }
-
-    /// Picks the next marked slots of a member, and makes those members `receiving` that are marked for all of them.
-    fn choose_round(
-        &mut self,
-        leader: PeerId,
-        family: usize,
-        cursor: Slot,
-        limit: usize,
-        round: &mut Vec<Slot>,
-    ) {
-        round.clear();
-        let Some(marks) = self.members.get(&leader).and_then(|member| {
-            let behind = member.behind.as_ref().filter(|_| !member.blocked)?;
-            Some(&behind.marks[family])
-        }) else {
-            return;
-        };
-        let mut at = cursor;
-        while let Some(slot) = marks.next_from(at).filter(|_| round.len() < limit) {
-            round.push(slot);
-            at = Slot(slot.0 + 1);
-        }
-        for member in self.members.values_mut() {
-            let behind = member.behind.as_ref().filter(|_| !member.blocked);
-            member.receiving = behind.is_some_and(|behind| {
-                round
-                    .iter()
-                    .all(|slot| behind.marks[family].contains(*slot))
-            });
-        }
-    }
-
-    /// Stages what the stream has told of these slots for the members that are `receiving`, and takes their marks.
-    fn stage_round<L: LocRib>(
-        &mut self,
-        loc_rib: &L,
-        (index, family): (usize, Family),
-        round: &[Slot],
-        dirty: &mut Dirty,
-        seed: &DigestSeed,
-    ) {
-        for slot in round {
-            let slot = *slot;
-            match self.families[index].told.get(slot) {
-                None => {
-                    let everyone = Audience::AllBut(Excluded::default());
-                    self.scratch.buckets.withdraw(everyone, slot);
-                }
-                Some(told) => {
-                    let excluded = self.exclusions.resolve(told.exclusion);
-                    let best = loc_rib.best(family, slot);
-                    let now = self.evaluate(loc_rib, family, slot, best, seed);
-                    let current = now.ok().filter(|(number, who)| {
-                        self.scratch.exported[*number as usize].digest == told.digest
-                            && *who == excluded
-                    });
-                    let Some((number, _)) = current else {
-                        dirty.insert(slot);
-                        continue;
-                    };
-                    let members = &self.members;
-                    let excluded = excluded
-                        .filter(|peer| members.get(&peer).is_some_and(|member| member.receiving));
-                    let buckets = &mut self.scratch.buckets;
-                    buckets.announce(told.digest, number, Audience::AllBut(excluded), slot);
-                    for peer in excluded.iter() {
-                        buckets.withdraw(Audience::Only(peer), slot);
-                    }
-                }
-            }
-            for member in self.members.values_mut().filter(|m| m.receiving) {
-                if let Some(behind) = &mut member.behind {
-                    behind.marks[index].remove(slot);
-                }
-            }
-        }
     }
 
     /// Sends what stands between routes: End-of-RIB, the borders of refreshes; lets members that caught up join the
