@@ -6,6 +6,7 @@
 
 mod check;
 mod completions;
+mod crds;
 mod drain;
 mod explain;
 mod fib;
@@ -71,6 +72,7 @@ enum Command {
     Drain(drain::Drain),
     Peer(peer::Peer),
     Check(check::Check),
+    Crds(crds::Crds),
     Completions(completions::Completions),
 }
 
@@ -104,6 +106,7 @@ impl Cli {
             Command::Drain(command) => command.run(&client, screen),
             Command::Peer(command) => command.run(&client, screen),
             Command::Check(command) => command.run(screen),
+            Command::Crds(command) => command.run(screen),
             Command::Completions(command) => command.run(screen),
         }
     }

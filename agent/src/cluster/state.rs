@@ -11,7 +11,9 @@ use serde::Serialize;
 
 use super::atom::{Atom, AtomMap};
 use crate::crd::selector::Labels;
-use crate::crd::{AdvertisementSpec, IpFamily, PeerSpec, RoutePolicySpec, RouterSpec};
+use crate::crd::{
+    AddressPoolSpec, AdvertisementSpec, IpFamily, PeerSpec, RoutePolicySpec, RouterSpec,
+};
 
 /// Everything that decides what nodes do. Cheap to clone; equal states lead to equal intents.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -24,6 +26,8 @@ pub struct ClusterState {
     pub advertisements: BTreeMap<String, Arc<Object<AdvertisementSpec>>>,
     /// By name.
     pub policies: BTreeMap<String, Arc<Object<RoutePolicySpec>>>,
+    /// By name. Agents do nothing with them, the controller does.
+    pub pools: BTreeMap<String, Arc<Object<AddressPoolSpec>>>,
     /// By name.
     pub nodes: BTreeMap<String, Arc<Node>>,
     /// Labels of namespaces, by name. One that is missing has no labels but its name's.

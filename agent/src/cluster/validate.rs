@@ -1,9 +1,10 @@
 //! What a schema cannot say about our kinds: ranges, fields that contradict each other, references.
 //!
-//! One place for the manifests, for `routelet check` and, later, for objects of an API server. An error makes an object
+//! One place for the manifests, for `routelet check` and for objects of the API server. An error makes an object
 //! unusable: its last good version stays in force. References to objects that do not exist are errors of the state, not
 //! of the object: it is used, and what misses is made up for safely (see the intent).
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use bgp::types::Asn;
@@ -14,8 +15,8 @@ use crate::crd::peer::{BfdSpec, PasswordSpec, Timers};
 use crate::crd::policy::PrefixMatch;
 use crate::crd::selector::Operator;
 use crate::crd::{
-    AdvertisementSpec, Cidr, CommunityText, LabelSelector, PeerAs, PeerSpec, RoutePolicySpec,
-    RouterSpec, ValueFrom,
+    AddressBlock, AddressPoolSpec, AdvertisementSpec, Cidr, CommunityText, LabelSelector, PeerAs,
+    PeerSpec, RoutePolicySpec, RouterSpec, ValueFrom,
 };
 
 /// One thing that is wrong with an object.
@@ -334,7 +335,7 @@ pub fn peer(spec: &PeerSpec) -> Vec<Finding> {
 
 fn peer_addresses(spec: &PeerSpec, f: &mut Findings) {
     if let Some(address) = spec.address {
-        let link_local = matches!(address.0, std::net::IpAddr::V6(a) if a.is_unicast_link_local());
+        let link_local = matches!(address.0, IpAddr::V6(a) if a.is_unicast_link_local());
         f.check(
             !link_local || spec.source_interface.is_some(),
             "spec.address",
@@ -453,6 +454,50 @@ pub fn policy(spec: &RoutePolicySpec) -> Vec<Finding> {
         }
     }
     findings.list
+}
+
+/// What is wrong with an AddressPool.
+pub fn address_pool(spec: &AddressPoolSpec) -> Vec<Finding> {
+    let mut findings = Findings { list: Vec::new() };
+    let f = &mut findings;
+    f.selector("spec.serviceSelector", spec.service_selector.as_ref());
+    f.selector("spec.namespaceSelector", spec.namespace_selector.as_ref());
+    f.check(!spec.addresses.is_empty(), "spec.addresses", || {
+        "empty: expected at least one prefix, range or address".to_owned()
+    });
+    for (at, block) in spec.addresses.iter().enumerate() {
+        let path = format!("spec.addresses[{at}]");
+        if let AddressBlock::Prefix(net) = block {
+            f.cidr(&path, Cidr(*net));
+            let hosts = net.max_prefix_len() - net.prefix_len();
+            f.check(!spec.exclude_first_and_last || hosts > 1, &path, || {
+                format!("{block} has nothing but a first and a last address, which excludeFirstAndLast leaves out")
+            });
+        }
+        let ends = [block.first(), block.last()];
+        f.check(!ends.into_iter().any(is_special), &path, || {
+            format!("{block} has addresses that no Service can have: unspecified, loopback, link-local or multicast")
+        });
+        let earlier = spec.addresses[..at]
+            .iter()
+            .find(|other| other.first() <= block.last() && block.first() <= other.last());
+        if let Some(other) = earlier {
+            f.add(
+                path,
+                format!("{block} overlaps {other}: give each address once"),
+            );
+        }
+    }
+    findings.list
+}
+
+/// Whether an address can never be routed to a Service.
+pub fn is_special(address: IpAddr) -> bool {
+    let link_local = match address {
+        IpAddr::V4(address) => address.is_link_local() || address.is_broadcast(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    };
+    link_local || address.is_unspecified() || address.is_loopback() || address.is_multicast()
 }
 
 /// References to objects that do not exist, by the object that makes them.

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::LabelSelector;
+use super::status::ObjectStatus;
 use super::text::{Cidr, CommunityText};
 
 /// The `loadBalancerClass` that is ours, beside none.
@@ -18,10 +19,16 @@ pub const LOAD_BALANCER_CLASS: &str = "routelet.dev/bgp";
     version = "v1alpha1",
     kind = "Advertisement",
     derive = "PartialEq",
+    status = "ObjectStatus",
     shortname = "adv",
     category = "routelet",
     doc = "What selected nodes tell selected peers: pod CIDRs, services, prefixes, interface addresses; with attributes.",
     printcolumn(name = "Aggregate", type_ = "string", json_path = ".spec.mode"),
+    printcolumn(
+        name = "Accepted",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Accepted\")].status"
+    ),
     printcolumn(
         name = "Age",
         type_ = "date",

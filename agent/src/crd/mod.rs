@@ -12,20 +12,29 @@
 // Two columns of one type are no repetition.
 #![allow(clippy::duplicated_attributes)]
 
+pub mod address_block;
+pub mod address_pool;
 pub mod advertisement;
+pub mod definitions;
 pub mod peer;
 pub mod policy;
 pub mod router;
+pub mod router_state;
 pub mod selector;
+pub mod status;
 #[cfg(test)]
 mod tests;
 pub mod text;
 
+pub use address_block::AddressBlock;
+pub use address_pool::{AddressPool, AddressPoolSpec, AddressPoolStatus};
 pub use advertisement::{Advertisement, AdvertisementSpec};
 pub use peer::{Peer, PeerSpec};
 pub use policy::{RoutePolicy, RoutePolicySpec};
 pub use router::{Router, RouterSpec};
+pub use router_state::{RouterState, RouterStateSpec, RouterStateStatus};
 pub use selector::LabelSelector;
+pub use status::{Condition, ObjectStatus, PeerStatus};
 pub use text::{Address, Cidr, CommunityText, Lapse, PeerAs};
 
 use schemars::JsonSchema;

@@ -4,6 +4,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::status::PeerStatus;
 use super::text::{Address, Cidr, Lapse, PeerAs};
 use super::{IpFamily, LabelSelector, ValueFrom};
 
@@ -15,6 +16,7 @@ use super::{IpFamily, LabelSelector, ValueFrom};
     version = "v1alpha1",
     kind = "Peer",
     derive = "PartialEq",
+    status = "PeerStatus",
     category = "routelet",
     doc = "Whom selected nodes peer with: an address, an interface, the default gateway, other nodes, or a range.",
     printcolumn(name = "Address", type_ = "string", json_path = ".spec.address"),
@@ -24,6 +26,17 @@ use super::{IpFamily, LabelSelector, ValueFrom};
         type_ = "string",
         json_path = ".spec.interface",
         priority = 1
+    ),
+    printcolumn(name = "Sessions", type_ = "integer", json_path = ".status.sessions"),
+    printcolumn(
+        name = "Established",
+        type_ = "integer",
+        json_path = ".status.established"
+    ),
+    printcolumn(
+        name = "Accepted",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Accepted\")].status"
     ),
     printcolumn(
         name = "Age",

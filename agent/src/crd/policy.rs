@@ -4,6 +4,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::status::ObjectStatus;
 use super::text::{Cidr, CommunityText};
 
 /// Ordered rules. The first rule that matches and is final decides; a route that no rule decides is accepted.
@@ -14,9 +15,15 @@ use super::text::{Cidr, CommunityText};
     kind = "RoutePolicy",
     plural = "routepolicies",
     derive = "PartialEq",
+    status = "ObjectStatus",
     shortname = "rpol",
     category = "routelet",
     doc = "Ordered match/action rules that peers name for import and export.",
+    printcolumn(
+        name = "Accepted",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Accepted\")].status"
+    ),
     printcolumn(
         name = "Age",
         type_ = "date",

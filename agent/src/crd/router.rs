@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;
 
 use super::peer::{BfdSpec, PasswordSpec, Timers};
+use super::status::ObjectStatus;
 use super::text::{Address, Lapse, optional_asn_schema};
 use super::{IpFamily, LabelSelector, ValueFrom};
 
@@ -19,12 +20,18 @@ pub const DEFAULT_ASN: u32 = 64512;
     version = "v1alpha1",
     kind = "Router",
     derive = "PartialEq",
+    status = "ObjectStatus",
     shortname = "rtr",
     category = "routelet",
     doc = "How selected nodes speak BGP: AS, router ID, listening, node-to-node mesh, multipath, graceful restart, FIB.",
     printcolumn(name = "AS", type_ = "integer", json_path = ".spec.asn"),
     printcolumn(name = "Mesh", type_ = "boolean", json_path = ".spec.mesh.enabled"),
     printcolumn(name = "Drain", type_ = "boolean", json_path = ".spec.drain"),
+    printcolumn(
+        name = "Accepted",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Accepted\")].status"
+    ),
     printcolumn(
         name = "Age",
         type_ = "date",

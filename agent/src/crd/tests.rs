@@ -4,17 +4,13 @@
 use kube::CustomResourceExt;
 use serde_json::Value;
 
+use super::definitions::definitions;
 use super::*;
 
 fn crds() -> Vec<Value> {
-    [
-        Router::crd(),
-        Peer::crd(),
-        Advertisement::crd(),
-        RoutePolicy::crd(),
-    ]
-    .map(|crd| serde_json::to_value(crd).unwrap())
-    .to_vec()
+    definitions()
+        .map(|crd| serde_json::to_value(crd).unwrap())
+        .to_vec()
 }
 
 fn schema(crd: &Value) -> &Value {
@@ -75,9 +71,27 @@ fn as_numbers_are_wide_enough() {
     assert_eq!(seen.len(), 4, "{seen:?}");
 }
 
+/// What a structural schema of an API server knows (apiextensions, `formats.go`), as far as it is used here.
+#[test]
+fn formats_are_those_that_an_api_server_knows() {
+    for crd in crds() {
+        let all = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+        properties("", all, &mut |path, property| {
+            let format = &property["format"];
+            assert!(
+                matches!(
+                    format.as_str(),
+                    None | Some("int32" | "int64" | "date-time")
+                ),
+                "{path}: {format}"
+            );
+        });
+    }
+}
+
 #[test]
 fn contradictions_are_refused_by_rules_with_messages() {
-    let [router, peer, advertisement, _] = <[Value; 4]>::try_from(crds()).unwrap();
+    let [router, peer, advertisement, ..] = <[Value; 6]>::try_from(crds()).unwrap();
     for (crd, rules) in [(router, 2), (peer, 3), (advertisement, 1)] {
         let list = schema(&crd)["x-kubernetes-validations"].as_array().unwrap();
         assert_eq!(list.len(), rules);

@@ -44,6 +44,8 @@ macro_rules! as_text {
     };
 }
 
+pub(super) use as_text;
+
 /// Text that is not what a field wants.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("\"{text}\" is not {expected}")]
@@ -52,7 +54,7 @@ pub struct ParseTextError {
     expected: &'static str,
 }
 
-fn not(text: &str, expected: &'static str) -> ParseTextError {
+pub(super) fn not(text: &str, expected: &'static str) -> ParseTextError {
     ParseTextError {
         text: text.to_owned(),
         expected,

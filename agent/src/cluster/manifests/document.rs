@@ -12,7 +12,9 @@ use super::super::validate::{self, Finding};
 use super::split::Document;
 use super::tree::{ReadError, Tree, Value};
 use crate::crd::selector::Labels;
-use crate::crd::{API_VERSION, AdvertisementSpec, GROUP, PeerSpec, RoutePolicySpec, RouterSpec};
+use crate::crd::{
+    API_VERSION, AddressPoolSpec, AdvertisementSpec, GROUP, PeerSpec, RoutePolicySpec, RouterSpec,
+};
 
 /// An object that was read and is valid.
 #[derive(Clone, Debug)]
@@ -21,6 +23,7 @@ pub(super) enum Item {
     Peer(Arc<Object<PeerSpec>>),
     Advertisement(Arc<Object<AdvertisementSpec>>),
     Policy(Arc<Object<RoutePolicySpec>>),
+    Pool(Arc<Object<AddressPoolSpec>>),
     Node(Arc<Node>),
     Namespace(Arc<Labels>),
     Service(Arc<Service>),
@@ -114,11 +117,12 @@ fn guess(text: &str, atoms: &mut Atoms) -> Option<ObjectRef> {
 }
 
 /// The kinds that are read.
-const KINDS: [&str; 8] = [
+const KINDS: [&str; 9] = [
     "Router",
     "Peer",
     "Advertisement",
     "RoutePolicy",
+    "AddressPool",
     "Node",
     "Namespace",
     "Service",
@@ -202,7 +206,7 @@ fn object(mut tree: Tree, atoms: &mut Atoms, parsed: &mut Vec<Parsed>) {
     let reference = reference(kind, meta("namespace"), name, atoms);
     let found = match (is_ours, kind) {
         (false, _) => kubernetes(kind, &tree, atoms),
-        (true, "Router" | "Peer" | "Advertisement" | "RoutePolicy")
+        (true, "Router" | "Peer" | "Advertisement" | "RoutePolicy" | "AddressPool")
             if api_version != API_VERSION =>
         {
             Err(fault(
@@ -216,9 +220,10 @@ fn object(mut tree: Tree, atoms: &mut Atoms, parsed: &mut Vec<Parsed>) {
             ours(&tree, validate::advertisement).map(|o| Some(Item::Advertisement(o)))
         }
         (true, "RoutePolicy") => ours(&tree, validate::policy).map(|o| Some(Item::Policy(o))),
+        (true, "AddressPool") => ours(&tree, validate::address_pool).map(|o| Some(Item::Pool(o))),
         (true, _) => {
             let reason = format!(
-                "kind {kind} of {GROUP} is not read from manifests: expected Router, Peer, Advertisement or RoutePolicy"
+                "kind {kind} of {GROUP} is not read from manifests: expected Router, Peer, Advertisement, RoutePolicy or AddressPool"
             );
             parsed.push(Parsed::Odd(Some(reference), fault("kind", reason)));
             return;

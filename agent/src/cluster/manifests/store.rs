@@ -315,6 +315,7 @@ fn insert(state: &mut ClusterState, object: &ObjectRef, item: &Item) {
         Item::Peer(o) => drop(state.peers.insert(name(), Arc::clone(o))),
         Item::Advertisement(o) => drop(state.advertisements.insert(name(), Arc::clone(o))),
         Item::Policy(o) => drop(state.policies.insert(name(), Arc::clone(o))),
+        Item::Pool(o) => drop(state.pools.insert(name(), Arc::clone(o))),
         Item::Node(o) => drop(state.nodes.insert(name(), Arc::clone(o))),
         Item::Namespace(o) => drop(state.namespaces.insert(name(), Arc::clone(o))),
         Item::Service(o) => drop(state.services.insert(key(object), Arc::clone(o))),

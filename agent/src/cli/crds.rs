@@ -1,0 +1,24 @@
+//! `routelet crds`: the custom resource definitions of this version.
+
+use super::screen::{Format, Screen};
+use crate::crd::definitions::{definitions, yaml};
+
+/// Print the custom resource definitions of this version
+///
+/// To install them: routelet crds | kubectl apply --server-side -f -
+#[derive(Debug, clap::Args)]
+pub(super) struct Crds {}
+
+impl Crds {
+    pub(super) fn run(&self, screen: &mut Screen) -> anyhow::Result<()> {
+        if screen.format == Format::Json {
+            screen.data(&definitions())?;
+            return Ok(());
+        }
+        for definition in definitions() {
+            screen.line("---")?;
+            screen.line(yaml(&definition)?)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,120 @@
+//! `AddressPool`: addresses for Services of type LoadBalancer.
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::LabelSelector;
+use super::address_block::AddressBlock;
+use super::status::Condition;
+
+/// Addresses that the controller hands to Services of type LoadBalancer.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "routelet.dev",
+    version = "v1alpha1",
+    kind = "AddressPool",
+    derive = "PartialEq",
+    status = "AddressPoolStatus",
+    shortname = "pool",
+    category = "routelet",
+    doc = "Addresses that the controller hands to Services of type LoadBalancer.",
+    printcolumn(name = "Addresses", type_ = "string", json_path = ".spec.addresses"),
+    printcolumn(name = "Auto", type_ = "boolean", json_path = ".spec.autoAssign"),
+    printcolumn(
+        name = "IPv4 used",
+        type_ = "integer",
+        json_path = ".status.ipv4.assigned"
+    ),
+    printcolumn(
+        name = "IPv4 free",
+        type_ = "integer",
+        json_path = ".status.ipv4.available"
+    ),
+    printcolumn(
+        name = "IPv6 used",
+        type_ = "integer",
+        json_path = ".status.ipv6.assigned"
+    ),
+    printcolumn(
+        name = "IPv6 free",
+        type_ = "integer",
+        json_path = ".status.ipv6.available"
+    ),
+    printcolumn(
+        name = "Accepted",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Accepted\")].status"
+    ),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp"
+    )
+)]
+#[serde(rename_all = "camelCase")]
+pub struct AddressPoolSpec {
+    /// Prefixes (`203.0.113.0/24`), ranges (`198.51.100.10-198.51.100.20`) and single addresses, of either family. Pools
+    /// must not overlap: of two that do, the older one keeps what both claim.
+    #[schemars(length(min = 1))]
+    pub addresses: Vec<AddressBlock>,
+    /// Whether Services that ask for no pool get addresses from this one. `false`: only Services that name it.
+    #[serde(default = "yes")]
+    pub auto_assign: bool,
+    /// Which pool is asked first where several fit a Service: the one with the highest number, among equals the first by
+    /// name.
+    #[serde(default)]
+    pub priority: i32,
+    /// Leave out the first and the last address of every prefix, which some equipment takes for the network and broadcast
+    /// addresses. Ranges and single addresses are used as they are.
+    #[serde(default)]
+    pub exclude_first_and_last: bool,
+    /// The Services that may have addresses from this pool, by their labels; absent: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_selector: Option<LabelSelector>,
+    /// The namespaces whose Services may have addresses from this pool, by their labels; absent: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace_selector: Option<LabelSelector>,
+}
+
+impl Default for AddressPoolSpec {
+    fn default() -> Self {
+        Self {
+            addresses: Vec::new(),
+            auto_assign: true,
+            priority: 0,
+            exclude_first_and_last: false,
+            service_selector: None,
+            namespace_selector: None,
+        }
+    }
+}
+
+const fn yes() -> bool {
+    true
+}
+
+/// What the controller says of a pool.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct AddressPoolStatus {
+    /// IPv4 addresses, counted.
+    pub ipv4: PoolUsage,
+    /// IPv6 addresses, counted.
+    pub ipv6: PoolUsage,
+    /// `Accepted`: the pool is valid and used. `Exhausted`: a Service got no address because none is free.
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+}
+
+/// Addresses of one family, counted. More than 9223372036854775807 count as so many.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct PoolUsage {
+    /// Addresses that the pool can hand out, assigned or not.
+    pub total: i64,
+    /// Addresses that Services have.
+    pub assigned: i64,
+    /// Addresses that are free.
+    pub available: i64,
+}

@@ -1,0 +1,202 @@
+//! `RouterState`: what one node's agent says of itself. Written by the agent, read by people.
+
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::status::Condition;
+
+/// The agent on one node as a BGP speaker: named like the node, written by its agent, and gone with the node.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "routelet.dev",
+    version = "v1alpha1",
+    kind = "RouterState",
+    derive = "PartialEq",
+    status = "RouterStateStatus",
+    shortname = "rst",
+    category = "routelet",
+    doc = "What the agent of one node says of itself: sessions, routes, forwarding table, conditions. Written by the agent.",
+    printcolumn(name = "AS", type_ = "integer", json_path = ".status.asn"),
+    printcolumn(name = "Router ID", type_ = "string", json_path = ".status.routerID"),
+    printcolumn(
+        name = "Sessions",
+        type_ = "string",
+        json_path = ".status.summary.sessions"
+    ),
+    printcolumn(
+        name = "Advertised",
+        type_ = "integer",
+        json_path = ".status.summary.advertised"
+    ),
+    printcolumn(
+        name = "Installed",
+        type_ = "integer",
+        json_path = ".status.fib.installed"
+    ),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].message"
+    ),
+    printcolumn(
+        name = "Version",
+        type_ = "string",
+        json_path = ".status.version",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp"
+    )
+)]
+#[serde(default, rename_all = "camelCase")]
+pub struct RouterStateSpec {
+    /// The node.
+    pub node: String,
+}
+
+/// What the agent found at its last look.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct RouterStateStatus {
+    /// The agent's version.
+    pub version: String,
+    /// The node's AS.
+    pub asn: i64,
+    /// The node's BGP identifier.
+    #[serde(rename = "routerID", skip_serializing_if = "Option::is_none")]
+    pub router_id: Option<String>,
+    /// The sessions, in the order of their names.
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["peer"]))]
+    pub sessions: Vec<SessionStatus>,
+    /// What a table of nodes shows.
+    pub summary: Summary,
+    /// The kernel's forwarding table.
+    pub fib: FibStatus,
+    /// What must be open before the first route is told.
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub gates: Vec<GateStatus>,
+    /// What is wrong with the configuration as this node uses it, worst first, at most 20.
+    pub problems: Vec<ProblemStatus>,
+    /// `Ready`: the node should get traffic. `SessionsEstablished`: every session is. `RoutesInstalled`: the kernel has every
+    /// route that it should. `ConfigurationAccepted`: no object that the node uses has an error.
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+}
+
+/// What a table of nodes shows.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Summary {
+    /// Established sessions of all sessions, such as `2/3`.
+    pub sessions: String,
+    /// Prefixes that this node originates.
+    pub advertised: i64,
+}
+
+/// One session.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct SessionStatus {
+    /// The peer's name on this node: that of the Peer, or with what tells its peers apart: `mesh/node-2`.
+    pub peer: String,
+    /// The object that asks for it, such as `Peer tor-a`.
+    pub object: String,
+    /// The peer's address, once known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// The peer's AS, once known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asn: Option<i64>,
+    /// The state of RFC 4271 section 8.2.2: Idle, Connect, Active, OpenSent, OpenConfirm or Established.
+    pub state: String,
+    /// Since when it is Established, or not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Time>,
+    /// Why it is not Established, as far as that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+    /// The last NOTIFICATION that this node sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_error_sent: Option<SessionErrorStatus>,
+    /// The last NOTIFICATION that the peer sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_error_received: Option<SessionErrorStatus>,
+    /// How often it has become Established since the agent started.
+    pub established_count: i64,
+    /// Prefixes, by family.
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["family"]))]
+    pub families: Vec<SessionFamilyStatus>,
+}
+
+/// An error of a session.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionErrorStatus {
+    /// When.
+    pub time: Time,
+    /// The error code and subcode in words, and what came with them.
+    pub text: String,
+}
+
+/// A session's prefixes of one family.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct SessionFamilyStatus {
+    /// The family, such as `ipv4-unicast`.
+    pub family: String,
+    /// Paths that the peer has told.
+    pub received: i64,
+    /// Of those, paths that may be used.
+    pub accepted: i64,
+    /// Prefixes that the peer was told.
+    pub advertised: i64,
+}
+
+/// The kernel's forwarding table.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct FibStatus {
+    /// Routes of ours in the kernel, both families.
+    pub installed: i64,
+    /// Routes that the kernel refused; they are tried again.
+    pub failed: i64,
+    /// Routes that a guard rail keeps out.
+    pub refused: i64,
+    /// Why nothing can be written to the kernel; absent when it can.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unavailable: Option<String>,
+}
+
+/// What must be open before the first route is told.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct GateStatus {
+    /// Its name, such as `kubeProxy`.
+    pub name: String,
+    /// Whether it is open.
+    pub open: bool,
+    /// What was found, or what is waited for.
+    pub message: String,
+}
+
+/// Something wrong with the configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ProblemStatus {
+    /// `Error`: the object is not used, or its last good version is. `Warning`: not everything that it says can be done.
+    pub severity: String,
+    /// The object, such as `Peer tor-a`.
+    pub object: String,
+    /// What was found, what was expected, and what is done meanwhile.
+    pub message: String,
+}
