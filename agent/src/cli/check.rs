@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::screen::Screen;
 use super::table::{Pages, prose, text};
 use super::words::{commas, count};
-use crate::cluster::manifests::{self, Problem, Severity, Snapshot};
+use crate::cluster::{Problem, Severity, Snapshot, manifests};
 use crate::intent::{
     Intent, LocalFacts, OriginatedRoute, PeerIntent, Warning, WarningKind, intend,
 };

@@ -6,6 +6,7 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
 
 use super::atom::Atoms;
@@ -17,8 +18,47 @@ use crate::crd::IpFamily;
 use crate::crd::selector::Labels;
 use crate::crd::text::{Address, Cidr};
 
-/// Metadata of any object.
-#[derive(Debug, Default, Deserialize)]
+/// Metadata of any object, wherever it was read.
+pub(crate) trait Metadata {
+    /// `name`.
+    fn name(&self) -> &str;
+    /// `namespace`.
+    fn namespace(&self) -> Option<&str>;
+    /// `labels`.
+    fn labels(&self) -> Option<&Labels>;
+    /// `annotations`.
+    fn annotations(&self) -> Option<&Labels>;
+
+    /// Namespace and name; an object that names no namespace is in `default`.
+    fn key(&self, atoms: &mut Atoms) -> ObjectKey {
+        let namespace = self.namespace().filter(|n| !n.is_empty());
+        ObjectKey {
+            namespace: atoms.atom(namespace.unwrap_or("default")),
+            name: atoms.atom(self.name()),
+        }
+    }
+}
+
+impl Metadata for ObjectMeta {
+    fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or_default()
+    }
+
+    fn namespace(&self) -> Option<&str> {
+        self.namespace.as_deref()
+    }
+
+    fn labels(&self) -> Option<&Labels> {
+        self.labels.as_ref()
+    }
+
+    fn annotations(&self) -> Option<&Labels> {
+        self.annotations.as_ref()
+    }
+}
+
+/// What manifests need of it: everything else is skipped unread.
+#[derive(Clone, Debug, Default, Deserialize)]
 pub(crate) struct Meta {
     #[serde(default)]
     pub(crate) name: String,
@@ -30,35 +70,51 @@ pub(crate) struct Meta {
     pub(crate) annotations: Labels,
 }
 
-impl Meta {
-    /// Namespace and name; an object that names no namespace is in `default`.
-    fn key(&self, atoms: &mut Atoms) -> ObjectKey {
-        let namespace = self.namespace.as_deref().filter(|n| !n.is_empty());
-        ObjectKey {
-            namespace: atoms.atom(namespace.unwrap_or("default")),
-            name: atoms.atom(&self.name),
-        }
+impl Metadata for Meta {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn namespace(&self) -> Option<&str> {
+        self.namespace.as_deref()
+    }
+
+    fn labels(&self) -> Option<&Labels> {
+        Some(&self.labels)
+    }
+
+    fn annotations(&self) -> Option<&Labels> {
+        Some(&self.annotations)
     }
 }
 
 /// An object of which only the metadata is used.
-#[derive(Debug, Deserialize)]
-pub(crate) struct MetaOnly {
-    #[serde(default)]
-    pub(crate) metadata: Meta,
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct MetaOnly<M = Meta> {
+    pub(crate) metadata: M,
 }
 
-#[derive(Debug, Deserialize)]
-pub(crate) struct RawNode {
-    #[serde(default)]
-    metadata: Meta,
+impl<M: Metadata> MetaOnly<M> {
+    /// The labels of a Namespace, which every one has one of.
+    pub(crate) fn into_namespace(self) -> Labels {
+        let mut labels = self.metadata.labels().cloned().unwrap_or_default();
+        labels
+            .entry("kubernetes.io/metadata.name".to_owned())
+            .or_insert_with(|| self.metadata.name().to_owned());
+        labels
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct RawNode<M = Meta> {
+    pub(crate) metadata: M,
     #[serde(default)]
     spec: RawNodeSpec,
     #[serde(default)]
     status: RawNodeStatus,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 struct RawNodeSpec {
     #[serde(default, rename = "podCIDR")]
     pod_cidr: Option<String>,
@@ -66,7 +122,7 @@ struct RawNodeSpec {
     pod_cidrs: Vec<Cidr>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 struct RawNodeStatus {
     #[serde(default)]
     addresses: Vec<RawNodeAddress>,
@@ -74,21 +130,21 @@ struct RawNodeStatus {
     conditions: Vec<RawCondition>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 struct RawNodeAddress {
     #[serde(rename = "type")]
     kind: String,
     address: String,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 struct RawCondition {
     #[serde(rename = "type")]
     kind: String,
     status: String,
 }
 
-impl RawNode {
+impl<M: Metadata> RawNode<M> {
     /// The node for the index.
     pub(crate) fn into_node(self, atoms: &mut Atoms) -> Node {
         let raw = self;
@@ -101,9 +157,9 @@ impl RawNode {
         }
         let addresses = raw.status.addresses.iter();
         Node {
-            labels: atoms.map(&raw.metadata.labels),
-            annotations: atoms.map(&raw.metadata.annotations),
-            name: raw.metadata.name,
+            labels: atoms.map(raw.metadata.labels().into_iter().flatten()),
+            annotations: atoms.map(raw.metadata.annotations().into_iter().flatten()),
+            name: raw.metadata.name().to_owned(),
             pod_cidrs: pod_cidrs.into(),
             internal_ips: addresses
                 .filter(|a| a.kind == "InternalIP")
@@ -118,17 +174,16 @@ impl RawNode {
     }
 }
 
-#[derive(Debug, Deserialize)]
-pub(crate) struct RawService {
-    #[serde(default)]
-    metadata: Meta,
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct RawService<M = Meta> {
+    pub(crate) metadata: M,
     #[serde(default)]
     spec: RawServiceSpec,
     #[serde(default)]
     status: RawServiceStatus,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct RawServiceSpec {
     #[serde(rename = "type")]
@@ -161,19 +216,19 @@ enum RawTrafficPolicy {
     Local,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct RawServiceStatus {
     load_balancer: RawLoadBalancer,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 struct RawLoadBalancer {
     ingress: Vec<RawIngress>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct RawIngress {
     #[serde(default)]
@@ -191,7 +246,7 @@ impl From<RawTrafficPolicy> for TrafficPolicy {
     }
 }
 
-impl RawService {
+impl<M: Metadata> RawService<M> {
     /// The Service for the index.
     pub(crate) fn into_service(self, atoms: &mut Atoms) -> Service {
         let raw = self;
@@ -207,7 +262,7 @@ impl RawService {
         let ingress = raw.status.load_balancer.ingress.iter();
         Service {
             key: raw.metadata.key(atoms),
-            labels: atoms.map(&raw.metadata.labels),
+            labels: atoms.map(raw.metadata.labels().into_iter().flatten()),
             service_type: match spec.kind {
                 RawServiceType::ClusterIp => ServiceType::ClusterIp,
                 RawServiceType::NodePort => ServiceType::NodePort,
@@ -232,11 +287,10 @@ impl RawService {
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct RawEndpointSlice {
-    #[serde(default)]
-    metadata: Meta,
+pub(crate) struct RawEndpointSlice<M = Meta> {
+    pub(crate) metadata: M,
     address_type: RawAddressType,
     #[serde(default)]
     endpoints: Vec<RawEndpoint>,
@@ -252,7 +306,7 @@ enum RawAddressType {
     Fqdn,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct RawEndpoint {
     #[serde(default)]
@@ -261,7 +315,7 @@ struct RawEndpoint {
     node_name: Option<String>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 struct RawConditions {
     ready: Option<bool>,
@@ -269,10 +323,11 @@ struct RawConditions {
     terminating: Option<bool>,
 }
 
-impl RawEndpointSlice {
+impl<M: Metadata> RawEndpointSlice<M> {
     /// The slice for the index; `None` for one that belongs to no Service or whose endpoints are names.
     pub(crate) fn into_slice(self, atoms: &mut Atoms) -> Option<EndpointSlice> {
-        let service = self.metadata.labels.get("kubernetes.io/service-name")?;
+        let service = self.metadata.labels()?;
+        let service = service.get("kubernetes.io/service-name")?;
         let family = match self.address_type {
             RawAddressType::Ipv4 => IpFamily::Ipv4,
             RawAddressType::Ipv6 => IpFamily::Ipv6,

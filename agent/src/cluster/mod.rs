@@ -2,17 +2,23 @@
 //!
 //! [`ClusterState`] is an index of everything that decides what a node does: our own kinds, and the few fields of Nodes,
 //! Namespaces, Services and EndpointSlices that matter. A source builds it whole and hands it over as an
-//! `Arc<ClusterState>`; whoever reads it compares states, never events. Today's source is a directory of manifests
-//! ([`manifests`]); an API server builds the same index from watches.
+//! `Arc<ClusterState>`; whoever reads it compares states, never events. There are two: a directory of manifests
+//! ([`manifests`]) and an API server ([`api`]).
 
+pub mod api;
 mod atom;
 mod kubernetes;
 pub mod manifests;
+mod secret;
+mod snapshot;
 pub mod state;
 pub mod validate;
 
+pub use api::ApiServer;
 pub use atom::{Atom, AtomMap};
-pub use manifests::{Manifests, Problem, Severity, Snapshot};
+pub use manifests::Manifests;
+pub use secret::{Secret, SecretText};
+pub use snapshot::{Problem, Severity, Snapshot, SourceState};
 pub use state::{
     ClusterState, Endpoint, EndpointSlice, LoadBalancerIngress, Node, Object, ObjectKey, ObjectRef,
     Service, ServiceType, TrafficPolicy,

@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use serde::Serialize;
 
 use super::atom::{Atom, AtomMap};
+use super::secret::Secret;
 use crate::crd::selector::Labels;
 use crate::crd::{
     AddressPoolSpec, AdvertisementSpec, IpFamily, PeerSpec, RoutePolicySpec, RouterSpec,
@@ -36,6 +37,8 @@ pub struct ClusterState {
     pub services: BTreeMap<ObjectKey, Arc<Service>>,
     /// By namespace and name.
     pub endpoint_slices: BTreeMap<ObjectKey, Arc<EndpointSlice>>,
+    /// Secrets of the agent's namespace, by name. Manifests have none.
+    pub secrets: BTreeMap<String, Arc<Secret>>,
 }
 
 /// An object of one of our kinds.

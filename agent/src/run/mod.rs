@@ -33,8 +33,7 @@ use tracing::{debug, error, info, warn};
 
 pub use options::Options;
 
-use crate::cluster::ClusterState;
-use crate::cluster::manifests::{Manifests, Problem, Severity};
+use crate::cluster::{ClusterState, Manifests, Problem, Severity};
 use crate::control::{ControlSocket, Health};
 use crate::fib::{self, FibConfig, FibHandle, KernelView, RouteSpace};
 use crate::intent::{Intent, RouterSettings, intend};

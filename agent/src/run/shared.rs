@@ -12,7 +12,7 @@ use rib::PeerId;
 
 use super::Options;
 use super::peers::{PeerTable, PeerView, RunState, peers};
-use crate::cluster::manifests::Snapshot;
+use crate::cluster::Snapshot;
 use crate::intent::Intent;
 
 /// See the module.

@@ -288,14 +288,9 @@ fn kubernetes(kind: &str, tree: &Tree, atoms: &mut Atoms) -> Result<Option<Item>
         "Node" => Some(Item::Node(Arc::new(
             tree.read::<RawNode>(false)?.into_node(atoms),
         ))),
-        "Namespace" => {
-            let MetaOnly { metadata } = tree.read(false)?;
-            let mut labels = metadata.labels;
-            labels
-                .entry("kubernetes.io/metadata.name".to_owned())
-                .or_insert(metadata.name);
-            Some(Item::Namespace(Arc::new(labels)))
-        }
+        "Namespace" => Some(Item::Namespace(Arc::new(
+            tree.read::<MetaOnly>(false)?.into_namespace(),
+        ))),
         "Service" => Some(Item::Service(Arc::new(
             tree.read::<RawService>(false)?.into_service(atoms),
         ))),

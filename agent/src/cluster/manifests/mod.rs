@@ -23,82 +23,14 @@ mod tests;
 mod tree;
 mod watch;
 
-use std::fmt;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-
-use serde::Serialize;
 
 pub use watch::Manifests;
 
-use super::state::{ClusterState, ObjectRef};
+use super::snapshot::{Problem, Severity, Snapshot};
 use store::Store;
-
-/// The cluster state at one moment, and what is wrong with its source.
-#[derive(Clone, Debug, Default)]
-pub struct Snapshot {
-    /// The state.
-    pub state: Arc<ClusterState>,
-    /// What is wrong, by file and line.
-    pub problems: Arc<Vec<Problem>>,
-}
-
-/// Something that is wrong with a manifest.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Problem {
-    /// How bad it is.
-    pub severity: Severity,
-    /// The file, relative to the directory.
-    pub file: PathBuf,
-    /// The line, from 1; `None` if it is about the whole file.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub line: Option<u32>,
-    /// The object, if its kind and name could be read.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub object: Option<ObjectRef>,
-    /// The field, such as `spec.asn`; empty if it is about the whole document.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub path: String,
-    /// What was found, what was expected.
-    pub reason: String,
-    /// Whether the last good version is still in force.
-    pub kept: bool,
-}
-
-/// How bad a problem is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Severity {
-    /// Something is not used, or not as it is written.
-    Error,
-    /// It is used, but probably not as meant.
-    Warning,
-}
-
-impl fmt::Display for Problem {
-    /// `peers.yaml:7: Peer tor-a: spec.asn: ...`
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.file.display())?;
-        if let Some(line) = self.line {
-            write!(f, ":{line}")?;
-        }
-        f.write_str(": ")?;
-        if let Some(object) = &self.object {
-            write!(f, "{object}: ")?;
-        }
-        if !self.path.is_empty() {
-            write!(f, "{}: ", self.path)?;
-        }
-        f.write_str(&self.reason)?;
-        if self.kept {
-            f.write_str("; the last good version stays in force")?;
-        }
-        Ok(())
-    }
-}
 
 /// A directory that cannot be a source of manifests.
 #[derive(Debug, thiserror::Error)]
@@ -171,7 +103,7 @@ fn refresh(
 fn directory_problem(path: &Path, error: &std::io::Error) -> Problem {
     Problem {
         severity: Severity::Error,
-        file: path.to_owned(),
+        file: Some(path.to_owned()),
         line: None,
         object: None,
         path: String::new(),

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use super::document::{Fault, Item, Parsed, parse};
 use super::split::{Document, Documents};
 use super::tree::Tree;
-use super::{Problem, Severity, Snapshot};
 use crate::cluster::atom::Atoms;
+use crate::cluster::snapshot::{Problem, Severity, Snapshot, SourceState};
 use crate::cluster::state::{ClusterState, ObjectKey, ObjectRef};
 use crate::cluster::validate;
 
@@ -83,7 +83,7 @@ impl Store {
         let file = self.files.entry(path.to_owned()).or_default();
         let problem = Problem {
             severity: Severity::Error,
-            file: path.to_owned(),
+            file: Some(path.to_owned()),
             line: None,
             object: None,
             path: String::new(),
@@ -125,7 +125,7 @@ impl Store {
                 if let Some((first, at)) = seen.get(object) {
                     problems.push(Problem {
                         severity: Severity::Error,
-                        file: path.clone(),
+                        file: Some(path.clone()),
                         line: Some(entry.line),
                         object: Some(object.clone()),
                         path: String::new(),
@@ -153,7 +153,7 @@ impl Store {
                 let line = entry.tree.as_ref().map(|t| t.line_of(&finding.path));
                 problems.push(Problem {
                     severity: Severity::Error,
-                    file: path.to_path_buf(),
+                    file: Some(path.to_path_buf()),
                     line: line.or(Some(entry.line)),
                     object: Some(object),
                     path: finding.path,
@@ -166,6 +166,10 @@ impl Store {
         Snapshot {
             state: Arc::new(state),
             problems: Arc::new(problems),
+            source: Arc::new(SourceState {
+                synced: true,
+                waiting_for: Vec::new(),
+            }),
         }
     }
 }
@@ -292,7 +296,7 @@ fn problem(
 ) -> Problem {
     Problem {
         severity,
-        file: path.to_owned(),
+        file: Some(path.to_owned()),
         line: Some(fault.line),
         object,
         path: fault.path,

@@ -5,7 +5,10 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use std::sync::Arc;
+
 use super::*;
+use crate::cluster::state::ObjectRef;
 use crate::cluster::state::{ObjectKey, ServiceType};
 
 const ROUTER: &str = "\

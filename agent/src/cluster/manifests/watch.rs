@@ -11,7 +11,8 @@ use tokio::sync::watch;
 
 use super::directory::Fingerprint;
 use super::store::Store;
-use super::{ManifestsError, Snapshot, directory_problem, refresh};
+use super::{ManifestsError, directory_problem, refresh};
+use crate::cluster::snapshot::Snapshot;
 use crate::memory;
 
 /// How long the directory must be quiet before it is read: an editor's steps are milliseconds apart.
@@ -121,7 +122,7 @@ impl Follower {
             let different = self.look(changed).unwrap_or_else(|error| {
                 // The whole directory is away: everything stays as it was.
                 let mut problem = directory_problem(Path::new(""), &error);
-                problem.file.clone_from(&self.root);
+                problem.file = Some(self.root.clone());
                 self.store.directory(vec![problem])
             });
             if different {

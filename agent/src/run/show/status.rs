@@ -4,7 +4,7 @@ use bgp::types::Family;
 use rib::Rib;
 
 use super::seconds_since;
-use crate::cluster::manifests;
+use crate::cluster;
 use crate::control::model::{
     Convergence, FamilyCounts, FibSummary, Gate, PeerCounts, Problem, Severity, Status,
 };
@@ -137,7 +137,7 @@ fn problems(shared: &Shared) -> Vec<Problem> {
     all
 }
 
-fn manifest(problem: &manifests::Problem) -> Problem {
+fn manifest(problem: &cluster::Problem) -> Problem {
     let kept = if problem.kept {
         "; the last good version stays in force"
     } else {
@@ -145,11 +145,11 @@ fn manifest(problem: &manifests::Problem) -> Problem {
     };
     Problem {
         severity: match problem.severity {
-            manifests::Severity::Error => Severity::Error,
-            manifests::Severity::Warning => Severity::Warning,
+            cluster::Severity::Error => Severity::Error,
+            cluster::Severity::Warning => Severity::Warning,
         },
         object: problem.object.as_ref().map(ToString::to_string),
-        file: Some(problem.file.display().to_string()),
+        file: problem.file.as_ref().map(|file| file.display().to_string()),
         line: problem.line.map(u64::from),
         field: (!problem.path.is_empty()).then(|| problem.path.clone()),
         message: format!("{}{kept}", problem.reason),

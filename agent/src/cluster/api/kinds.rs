@@ -1,0 +1,308 @@
+//! The kinds that are watched: how the API server names each, and what of it goes into the index.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::{ByteString, ClusterResourceScope, NamespaceResourceScope};
+use kube::Resource;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::cluster::atom::Atoms;
+use crate::cluster::kubernetes::{MetaOnly, RawEndpointSlice, RawNode, RawService};
+use crate::cluster::secret::Secret;
+use crate::cluster::state::{ClusterState, EndpointSlice, Node, Object, ObjectKey, Service};
+use crate::cluster::validate::{self, Finding};
+use crate::crd::selector::Labels;
+use crate::crd::{
+    AddressPool, AddressPoolSpec, Advertisement, AdvertisementSpec, Peer, PeerSpec, RoutePolicy,
+    RoutePolicySpec, Router, RouterSpec,
+};
+
+/// A kind with a place in the index.
+pub(super) trait Watched:
+    Resource<DynamicType = ()> + DeserializeOwned + Clone + Debug + Send + 'static
+{
+    /// `kind`.
+    const KIND: &'static str;
+    /// What the index finds it by.
+    type Key: Ord;
+    /// What the index holds of it.
+    type Value: PartialEq;
+
+    /// Whether its objects are told apart by namespace and name, not by name alone.
+    const NAMESPACED: bool;
+
+    /// Where the index holds the kind.
+    fn look(state: &ClusterState) -> &BTreeMap<Self::Key, Arc<Self::Value>>;
+
+    /// The same, to change it.
+    fn map(state: &mut ClusterState) -> &mut BTreeMap<Self::Key, Arc<Self::Value>>;
+
+    /// The index's key for an object.
+    fn key(object: &ObjectKey) -> Self::Key;
+
+    /// The object of a key.
+    fn object(key: &Self::Key, atoms: &mut Atoms) -> ObjectKey;
+
+    /// What the index holds of an object; `None`: nothing, it is of no use.
+    ///
+    /// # Errors
+    /// What makes the object unusable.
+    fn value(self, atoms: &mut Atoms) -> Result<Option<Self::Value>, Finding>;
+}
+
+/// The parts of [`Watched`] that hang on the scope of a kind.
+macro_rules! keyed {
+    (cluster) => {
+        type Key = String;
+        const NAMESPACED: bool = false;
+
+        fn key(object: &ObjectKey) -> String {
+            object.name.to_string()
+        }
+
+        fn object(key: &String, atoms: &mut Atoms) -> ObjectKey {
+            ObjectKey {
+                namespace: atoms.atom(""),
+                name: atoms.atom(key),
+            }
+        }
+    };
+    (namespaced) => {
+        type Key = ObjectKey;
+        const NAMESPACED: bool = true;
+
+        fn key(object: &ObjectKey) -> ObjectKey {
+            object.clone()
+        }
+
+        fn object(key: &ObjectKey, _: &mut Atoms) -> ObjectKey {
+            key.clone()
+        }
+    };
+}
+
+/// A kind of ours: whole, once it is valid.
+macro_rules! ours {
+    ($kind:ident, $spec:ident, $map:ident, $validate:path) => {
+        impl Watched for $kind {
+            const KIND: &'static str = stringify!($kind);
+            type Value = Object<$spec>;
+            keyed!(cluster);
+
+            fn look(state: &ClusterState) -> &BTreeMap<String, Arc<Object<$spec>>> {
+                &state.$map
+            }
+
+            fn map(state: &mut ClusterState) -> &mut BTreeMap<String, Arc<Object<$spec>>> {
+                &mut state.$map
+            }
+
+            fn value(self, _: &mut Atoms) -> Result<Option<Object<$spec>>, Finding> {
+                match $validate(&self.spec).into_iter().next() {
+                    Some(finding) => Err(finding),
+                    None => Ok(Some(Object {
+                        name: self.metadata.name.unwrap_or_default(),
+                        labels: self.metadata.labels.unwrap_or_default(),
+                        spec: self.spec,
+                    })),
+                }
+            }
+        }
+    };
+}
+
+ours!(Router, RouterSpec, routers, validate::router);
+ours!(Peer, PeerSpec, peers, validate::peer);
+ours!(
+    Advertisement,
+    AdvertisementSpec,
+    advertisements,
+    validate::advertisement
+);
+ours!(RoutePolicy, RoutePolicySpec, policies, validate::policy);
+ours!(AddressPool, AddressPoolSpec, pools, validate::address_pool);
+
+/// How the API server names a kind of Kubernetes of which only some fields are read.
+macro_rules! resource {
+    ($type:ty, $kind:literal, $group:literal, $plural:literal, $scope:ty) => {
+        impl Resource for $type {
+            type DynamicType = ();
+            type Scope = $scope;
+
+            fn kind((): &()) -> Cow<'_, str> {
+                $kind.into()
+            }
+
+            fn group((): &()) -> Cow<'_, str> {
+                $group.into()
+            }
+
+            fn version((): &()) -> Cow<'_, str> {
+                "v1".into()
+            }
+
+            fn plural((): &()) -> Cow<'_, str> {
+                $plural.into()
+            }
+
+            fn meta(&self) -> &ObjectMeta {
+                &self.metadata
+            }
+
+            fn meta_mut(&mut self) -> &mut ObjectMeta {
+                &mut self.metadata
+            }
+        }
+    };
+}
+
+pub(super) type WatchedNode = RawNode<ObjectMeta>;
+resource!(WatchedNode, "Node", "", "nodes", ClusterResourceScope);
+
+impl Watched for WatchedNode {
+    const KIND: &'static str = "Node";
+    type Value = Node;
+    keyed!(cluster);
+
+    fn look(state: &ClusterState) -> &BTreeMap<String, Arc<Node>> {
+        &state.nodes
+    }
+
+    fn map(state: &mut ClusterState) -> &mut BTreeMap<String, Arc<Node>> {
+        &mut state.nodes
+    }
+
+    fn value(self, atoms: &mut Atoms) -> Result<Option<Node>, Finding> {
+        Ok(Some(self.into_node(atoms)))
+    }
+}
+
+pub(super) type WatchedNamespace = MetaOnly<ObjectMeta>;
+resource!(
+    WatchedNamespace,
+    "Namespace",
+    "",
+    "namespaces",
+    ClusterResourceScope
+);
+
+impl Watched for WatchedNamespace {
+    const KIND: &'static str = "Namespace";
+    type Value = Labels;
+    keyed!(cluster);
+
+    fn look(state: &ClusterState) -> &BTreeMap<String, Arc<Labels>> {
+        &state.namespaces
+    }
+
+    fn map(state: &mut ClusterState) -> &mut BTreeMap<String, Arc<Labels>> {
+        &mut state.namespaces
+    }
+
+    fn value(self, _: &mut Atoms) -> Result<Option<Labels>, Finding> {
+        Ok(Some(self.into_namespace()))
+    }
+}
+
+pub(super) type WatchedService = RawService<ObjectMeta>;
+resource!(
+    WatchedService,
+    "Service",
+    "",
+    "services",
+    NamespaceResourceScope
+);
+
+impl Watched for WatchedService {
+    const KIND: &'static str = "Service";
+    type Value = Service;
+    keyed!(namespaced);
+
+    fn look(state: &ClusterState) -> &BTreeMap<ObjectKey, Arc<Service>> {
+        &state.services
+    }
+
+    fn map(state: &mut ClusterState) -> &mut BTreeMap<ObjectKey, Arc<Service>> {
+        &mut state.services
+    }
+
+    fn value(self, atoms: &mut Atoms) -> Result<Option<Service>, Finding> {
+        Ok(Some(self.into_service(atoms)))
+    }
+}
+
+pub(super) type WatchedSlice = RawEndpointSlice<ObjectMeta>;
+resource!(
+    WatchedSlice,
+    "EndpointSlice",
+    "discovery.k8s.io",
+    "endpointslices",
+    NamespaceResourceScope
+);
+
+impl Watched for WatchedSlice {
+    const KIND: &'static str = "EndpointSlice";
+    type Value = EndpointSlice;
+    keyed!(namespaced);
+
+    fn look(state: &ClusterState) -> &BTreeMap<ObjectKey, Arc<EndpointSlice>> {
+        &state.endpoint_slices
+    }
+
+    fn map(state: &mut ClusterState) -> &mut BTreeMap<ObjectKey, Arc<EndpointSlice>> {
+        &mut state.endpoint_slices
+    }
+
+    fn value(self, atoms: &mut Atoms) -> Result<Option<EndpointSlice>, Finding> {
+        Ok(self.into_slice(atoms))
+    }
+}
+
+/// A Secret of the agent's own namespace.
+#[derive(Clone, Deserialize)]
+pub(super) struct WatchedSecret {
+    metadata: ObjectMeta,
+    #[serde(default)]
+    data: BTreeMap<String, ByteString>,
+}
+
+impl Debug for WatchedSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WatchedSecret")
+            .field("name", &self.metadata.name)
+            .finish_non_exhaustive()
+    }
+}
+
+resource!(
+    WatchedSecret,
+    "Secret",
+    "",
+    "secrets",
+    NamespaceResourceScope
+);
+
+impl Watched for WatchedSecret {
+    const KIND: &'static str = "Secret";
+    type Value = Secret;
+    // All are of one namespace.
+    keyed!(cluster);
+
+    fn look(state: &ClusterState) -> &BTreeMap<String, Arc<Secret>> {
+        &state.secrets
+    }
+
+    fn map(state: &mut ClusterState) -> &mut BTreeMap<String, Arc<Secret>> {
+        &mut state.secrets
+    }
+
+    fn value(self, _: &mut Atoms) -> Result<Option<Secret>, Finding> {
+        let data = self.data.into_iter();
+        Ok(Some(data.map(|(key, value)| (key, value.0)).collect()))
+    }
+}

@@ -1,0 +1,23 @@
+//! The API server as the source of cluster state.
+//!
+//! Each kind has a watch: a list, then changes, taken up again after every failure with growing, jittered pauses. Their
+//! events fill one index; whoever uses it gets whole snapshots. While the server is away, or refuses, everything that was
+//! known stays: nothing is withdrawn because nobody says anything. Before every kind has been listed to its end once, the
+//! snapshot says so, and nothing is announced.
+//!
+//! Of large kinds only the fields in use are kept (see `kinds`), and slices that no route can come from are not even asked
+//! for. Secrets are read in the agent's own namespace alone.
+//!
+//! | room | |
+//! |---|---|
+//! | `kinds` | the kinds that are watched, and what of each is kept |
+//! | `cache` | events into the index: pure |
+//! | `source` | the watches and the task that drives them |
+
+mod cache;
+mod kinds;
+mod source;
+#[cfg(test)]
+mod tests;
+
+pub use source::{ApiServer, ApiServerError, ApiServerOptions, client};
