@@ -10,4 +10,5 @@ pub mod intent;
 pub mod logging;
 pub mod memory;
 pub mod metrics;
+pub mod report;
 pub mod run;

@@ -5,6 +5,7 @@
 //! or as it is (`-o json`, `-o yaml`) for programs. No command computes anything that the model does not hold.
 
 mod check;
+mod cluster_args;
 mod completions;
 mod crds;
 mod drain;

@@ -6,19 +6,34 @@ use std::str::FromStr;
 
 use anyhow::Context;
 
+use super::cluster_args::ClusterArgs;
 use crate::logging;
-use crate::run::Options;
+use crate::run::{KubeProxy, Options, SourceOptions};
 
 /// Run the agent on this node
 ///
-/// Configuration is a directory of YAML: Node, Service and EndpointSlice objects as Kubernetes has them, and the kinds Router,
-/// Peer, Advertisement and RoutePolicy of routelet.dev. It is watched; changes take effect by themselves. The agent needs
-/// CAP_NET_ADMIN (routes) and CAP_NET_BIND_SERVICE (port 179).
+/// The configuration and the state of the cluster come from the API server: that of the pod's account, or of a kubeconfig.
+/// Without a cluster they are a directory of YAML (--manifests): Node, Service and EndpointSlice objects as Kubernetes has
+/// them, and the kinds Router, Peer, Advertisement and RoutePolicy of routelet.dev. Either is watched; changes take effect
+/// by themselves. The agent needs CAP_NET_ADMIN (routes) and CAP_NET_BIND_SERVICE (port 179).
 #[derive(Debug, clap::Args)]
 pub(super) struct Run {
-    /// The directory of manifests (*.yaml, *.yml, *.json)
-    #[arg(long, value_name = "DIR", env = "ROUTELET_MANIFESTS")]
-    manifests: PathBuf,
+    /// A directory of manifests (*.yaml, *.yml, *.json) instead of an API server
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "ROUTELET_MANIFESTS",
+        conflicts_with = "kubeconfig"
+    )]
+    manifests: Option<PathBuf>,
+
+    #[command(flatten)]
+    cluster: ClusterArgs,
+
+    /// Before the first route is told, wait for kube-proxy's health: "auto" (at 127.0.0.1:10256, if anybody listens there
+    /// within a minute), an address and a port, or "off" [default: auto, with --manifests off]
+    #[arg(long, value_name = "ADDRESS", env = "ROUTELET_KUBE_PROXY")]
+    kube_proxy: Option<KubeProxyArg>,
 
     /// The name of this node's Node object [default: the host name]
     #[arg(long, value_name = "NAME", env = "NODE_NAME")]
@@ -49,6 +64,26 @@ pub(super) struct Run {
 /// An address or `off`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct HttpArg(Option<SocketAddr>);
+
+/// `auto`, `off` or an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct KubeProxyArg(KubeProxy);
+
+#[derive(Debug, thiserror::Error)]
+#[error("expected \"auto\", \"off\", or an address and a port such as 127.0.0.1:10256")]
+struct NotAKubeProxy;
+
+impl FromStr for KubeProxyArg {
+    type Err = NotAKubeProxy;
+
+    fn from_str(text: &str) -> Result<Self, NotAKubeProxy> {
+        Ok(Self(match text {
+            "auto" => KubeProxy::Auto,
+            "off" => KubeProxy::Off,
+            address => KubeProxy::At(address.parse().map_err(|_| NotAKubeProxy)?),
+        }))
+    }
+}
 
 #[derive(Debug, thiserror::Error)]
 #[error(
@@ -88,8 +123,16 @@ impl Run {
             Some(name) => name.clone(),
             None => host_name()?,
         };
+        let (source, kube_proxy) = match &self.manifests {
+            Some(directory) => (SourceOptions::Manifests(directory.clone()), KubeProxy::Off),
+            None => (
+                SourceOptions::ApiServer(self.cluster.options()),
+                KubeProxy::Auto,
+            ),
+        };
         Ok(Options {
-            manifests: self.manifests.clone(),
+            source,
+            kube_proxy: self.kube_proxy.map_or(kube_proxy, |arg| arg.0),
             node,
             control: control.to_owned(),
             http: self.http.0,
@@ -113,6 +156,7 @@ mod tests {
 
     use super::super::{Cli, Command};
     use super::*;
+    use crate::cluster::api::ApiServerOptions;
 
     fn options(line: &str) -> Options {
         let cli = Cli::try_parse_from(line.split(' ')).unwrap();
@@ -126,13 +170,35 @@ mod tests {
     fn options_have_their_defaults() {
         let found = options("routelet run --manifests /etc/m --node n1");
         let expected = Options {
-            manifests: "/etc/m".into(),
+            source: SourceOptions::Manifests("/etc/m".into()),
+            kube_proxy: KubeProxy::Off,
             node: "n1".into(),
             control: crate::control::DEFAULT_SOCKET.into(),
             http: Some("127.0.0.1:7179".parse().unwrap()),
             withdraw: false,
         };
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn without_manifests_the_source_is_an_api_server() {
+        let found = options("routelet run --node n1");
+        assert_eq!(found.source, SourceOptions::ApiServer(Default::default()));
+        assert_eq!(found.kube_proxy, KubeProxy::Auto);
+        let found = options(
+            "routelet run --node n1 --kubeconfig /k --namespace n --kube-proxy 127.0.0.1:9",
+        );
+        let expected = ApiServerOptions {
+            kubeconfig: Some("/k".into()),
+            namespace: Some("n".to_owned()),
+        };
+        assert_eq!(found.source, SourceOptions::ApiServer(expected));
+        assert_eq!(
+            found.kube_proxy,
+            KubeProxy::At("127.0.0.1:9".parse().unwrap())
+        );
+        let both = ["routelet", "run", "--manifests", "m", "--kubeconfig", "k"];
+        assert!(Cli::try_parse_from(both).is_err());
     }
 
     #[test]

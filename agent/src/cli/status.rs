@@ -27,11 +27,15 @@ impl Status {
 
 fn page(status: &Model) -> Vec<String> {
     let mut page = Page(Vec::new());
+    let asn = match status.asn {
+        Some(asn) => format!("AS {asn}"),
+        None => "AS not known yet".to_owned(),
+    };
     let id = match status.router_id {
         Some(id) => format!("router ID {id}"),
         None => "no router ID yet".to_owned(),
     };
-    page.row("Node", format!("{}, AS {}, {id}", status.node, status.asn));
+    page.row("Node", format!("{}, {asn}, {id}", status.node));
     page.row(
         "Agent",
         format!(

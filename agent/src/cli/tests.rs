@@ -277,7 +277,7 @@ fn wrong_command_lines_are_explained() {
     assert!(error("fib --state gone").contains("installed, degraded"));
     assert!(error("routes best --family arp").contains("ipv4 or ipv6"));
     assert!(error("routes best --longer").contains("--prefix"));
-    assert!(error("run").contains("--manifests"));
+    assert!(error("run --manifests m --kubeconfig k").contains("cannot be used with"));
 }
 
 #[test]

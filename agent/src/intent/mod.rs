@@ -27,8 +27,8 @@ mod types;
 pub use facts::{Gateway, Interface, LocalFacts};
 pub use types::{
     AddressDecision, AdvertisementIds, BfdIntent, Decision, EndpointCounts, FibIntent, Intent,
-    Justification, ListenIntent, OriginatedRoute, PasswordSource, PeerIntent, PeerTarget,
-    RouterSettings, Rule, ServiceDecision, Source, Suppressed, Warning, WarningKind,
+    Justification, ListenIntent, MissingSecret, OriginatedRoute, PasswordSource, PeerIntent,
+    PeerTarget, RouterSettings, Rule, ServiceDecision, Source, Suppressed, Warning, WarningKind,
 };
 
 use crate::cluster::{ClusterState, Node, ObjectRef};

@@ -16,7 +16,7 @@ use rib::{AdvertisementId, Originated, PeerConfig};
 use serde::Serialize;
 use smallvec::SmallVec;
 
-use crate::cluster::{Atom, ObjectKey, ObjectRef, ServiceType, TrafficPolicy};
+use crate::cluster::{Atom, ObjectKey, ObjectRef, SecretText, ServiceType, TrafficPolicy};
 use crate::crd::advertisement::AddressKind;
 use crate::crd::selector::Labels;
 use crate::fib::GuardRails;
@@ -195,6 +195,8 @@ pub enum PasswordSource {
         name: String,
         /// The key in its data.
         key: String,
+        /// What stands there, or why nothing does.
+        found: Result<SecretText, MissingSecret>,
     },
     /// A file on the node; white space at its end is not part of the password.
     File(PathBuf),
@@ -203,10 +205,21 @@ pub enum PasswordSource {
 impl fmt::Display for PasswordSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Secret { name, key } => write!(f, "key {key} of Secret {name}"),
+            Self::Secret { name, key, .. } => write!(f, "key {key} of Secret {name}"),
             Self::File(path) => write!(f, "file {}", path.display()),
         }
     }
+}
+
+/// Why a Secret has no password. A peer that needs it is not started: one without the password would be open to anybody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum MissingSecret {
+    /// There is no such Secret.
+    NoSecret,
+    /// It does not have the key.
+    NoKey,
+    /// What stands there is no text.
+    NotText,
 }
 
 /// Bidirectional forwarding detection with a peer.

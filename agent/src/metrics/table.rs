@@ -45,7 +45,10 @@ pub const METRICS: &[Metric] = &[
     // The agent.
     gauge("routelet_build_info", &["version", "node", "asn"],
         "Always 1; the labels say which version runs on which node in which AS",
-        |s, out| out.add([&s.status.version, &s.status.node, &s.status.asn.to_string()], true)),
+        |s, out| {
+            let asn = s.status.asn.map(|asn| asn.to_string()).unwrap_or_default();
+            out.add([&s.status.version, &s.status.node, &asn], true)
+        }),
     gauge("routelet_ready", NONE, "Whether /readyz answers that the node should get traffic",
         |s, out| out.add([], s.status.readiness.as_ref().is_some_and(|r| r.ready))),
     gauge("routelet_converged", NONE, "Whether the first exchange of routes after the start is over",

@@ -1,7 +1,7 @@
 //! The running agent: threads, tasks and channels, and nothing that decides.
 //!
 //! ```text
-//!  manifests --ClusterState--> loop --intend()--> peers  (bgp::session, one task each)
+//!  source ---ClusterState---> loop --intend()--> peers  (bgp::session, one task each)
 //!  FIB thread --KernelView---/   |  \-----------> RIB thread --> FIB thread
 //!  signals, control socket -----/                 ^
 //!                       sessions --Event, bounded-/
@@ -13,12 +13,15 @@
 mod backend;
 mod facts;
 mod fib_sink;
+mod front;
+mod gates;
 mod next_hops;
 mod options;
 mod peers;
 mod rib_thread;
 mod shared;
 mod show;
+mod source;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -31,9 +34,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tracing::{debug, error, info, warn};
 
-pub use options::Options;
+pub use gates::KubeProxy;
+pub use options::{Options, SourceOptions};
 
-use crate::cluster::{ClusterState, Manifests, Problem, Severity};
+use crate::cluster::{ClusterState, Problem, Severity};
 use crate::control::{ControlSocket, Health};
 use crate::fib::{self, FibConfig, FibHandle, KernelView, RouteSpace};
 use crate::intent::{Intent, RouterSettings, intend};
@@ -41,9 +45,12 @@ use crate::memory;
 use backend::{Agent, Order};
 use facts::local_facts;
 use fib_sink::FibSink;
+use front::Front;
+use gates::Gates;
 use peers::Peers;
 use rib_thread::{Command, NodeAddresses, RibHandle};
 use shared::Shared;
+use source::Source;
 
 /// Session events that may wait for the RIB, each up to 32 KiB of the stream. When full, sockets are not read. Few: what
 /// waits here is what news of another peer waits for, and a reader has the next batch ready while one is taken.
@@ -78,10 +85,32 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         Some(address) => Some(crate::http::bind(address).await?),
         None => None,
     };
-    let manifests = Manifests::start(&options.manifests)?;
-    let mut source = manifests.watch();
-    let first = source.borrow_and_update().clone();
+    let gates = Arc::new(Gates::default());
+    let mut source = Source::start(&options.source).await?;
+    let described = source::describe(&options.source);
+    let front = Front::new(
+        options.node.clone(),
+        described.clone(),
+        started,
+        gates.clone(),
+    );
+    let health = Health::new(Arc::new(front));
+    tokio::spawn(health.clone().watch());
+    tokio::spawn(crate::control::serve(socket, health.clone()));
+    if let Some(listener) = http {
+        tokio::spawn(crate::http::serve(listener, health.clone()));
+    }
+    if let Some(client) = source.client() {
+        let node = options.node.clone();
+        tokio::spawn(crate::report::writer::run(client, node, health.clone()));
+    }
+    let first = tokio::select! {
+        () = stop.received() => return Ok(()),
+        first = source.synced(&gates) => first?,
+    };
     report(&[], &first.problems);
+    let mut kube_proxy = std::pin::pin!(gates::kube_proxy(options.kube_proxy, gates.clone()));
+    let mut gate_is_open = false;
 
     let (views, mut view) = watch::channel(());
     let wanted = intend(&first.state, &options.node, &Default::default())
@@ -113,20 +142,16 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let restarting = Some(started + RESTARTING);
     let sessions = Peers::new(rib.clone(), events, candidates, restarting);
     let shared = Shared::new(
-        &options,
+        described,
+        gates.clone(),
         started,
         sessions.table(),
         first.clone(),
         intent.clone(),
     );
     let (orders, mut ordered) = mpsc::channel(ORDERS);
-    let agent = Arc::new(Agent::new(shared.clone(), rib.clone(), fib.clone(), orders));
-    let health = Health::new(agent);
-    tokio::spawn(health.clone().watch());
-    tokio::spawn(crate::control::serve(socket, health.clone()));
-    if let Some(listener) = http {
-        tokio::spawn(crate::http::serve(listener, health));
-    }
+    let agent = Agent::new(shared.clone(), rib.clone(), fib.clone(), orders);
+    health.backend().set(agent);
 
     let mut runtime = Runtime {
         node: options.node.clone(),
@@ -144,8 +169,6 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     runtime.sessions.listen(&runtime.intent).await?;
     runtime.view().await?;
     runtime.apply().await?;
-    runtime.rib.send(Command::OpenGate).await?;
-    runtime.shared.open_gate();
     let mut problems = first.problems.clone();
     // The first generation of the state must not stay beside those that follow.
     drop(first);
@@ -154,13 +177,16 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     loop {
         tokio::select! {
             () = stop.received() => break,
+            () = &mut kube_proxy, if !gate_is_open => {
+                gate_is_open = true;
+                runtime.rib.send(Command::OpenGate).await?;
+            }
             changed = source.changed() => {
-                changed.context("the watch on the manifests has ended")?;
-                let loaded = source.borrow_and_update().clone();
+                let loaded = changed?;
                 report(&problems, &loaded.problems);
                 problems = loaded.problems.clone();
                 runtime.state = loaded.state.clone();
-                runtime.shared.loaded(loaded);
+                runtime.shared.set_loaded(loaded);
                 runtime.recompute().await?;
             }
             Ok(()) = view.changed() => {
@@ -439,7 +465,7 @@ fn rib_config(router: &RouterSettings) -> RibConfig {
     config
 }
 
-/// Logs the problems of the manifests that were not there before.
+/// Logs the problems of objects that were not there before.
 fn report(before: &[Problem], now: &[Problem]) {
     for problem in now.iter().filter(|problem| !before.contains(problem)) {
         match problem.severity {
@@ -448,7 +474,7 @@ fn report(before: &[Problem], now: &[Problem]) {
         }
     }
     if now.is_empty() && !before.is_empty() {
-        info!("every manifest is good again");
+        info!("every object is good again");
     }
 }
 

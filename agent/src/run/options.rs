@@ -3,11 +3,25 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// The settings of one run of the agent. Everything else is in the manifests.
+use super::gates::KubeProxy;
+use crate::cluster::api::ApiServerOptions;
+
+/// Where the state of the cluster comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SourceOptions {
+    /// A directory of manifests.
+    Manifests(PathBuf),
+    /// An API server.
+    ApiServer(ApiServerOptions),
+}
+
+/// The settings of one run of the agent. Everything else is in the state of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// The directory of manifests.
-    pub manifests: PathBuf,
+    /// Where the state of the cluster comes from.
+    pub source: SourceOptions,
+    /// How kube-proxy is waited for before the first route is told.
+    pub kube_proxy: KubeProxy,
     /// The name of this node's `Node` object.
     pub node: String,
     /// Where the control socket is made.

@@ -1,7 +1,6 @@
-//! What the loop shares with those who show it: the latest intent, the manifests' problems, gates and times.
+//! What the loop shares with those who show it: the latest intent, problems, gates and times.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -10,15 +9,17 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use bgp::fsm::Cease;
 use rib::PeerId;
 
-use super::Options;
+use super::gates::Gates;
 use super::peers::{PeerTable, PeerView, RunState, peers};
 use crate::cluster::Snapshot;
 use crate::intent::Intent;
 
 /// See the module.
 pub(crate) struct Shared {
-    /// The directory of manifests.
-    pub(crate) manifests: PathBuf,
+    /// Where the cluster's state comes from, in words.
+    pub(crate) source: String,
+    /// What must be open before the first route is told.
+    pub(crate) gates: Arc<Gates>,
     /// When the process started.
     pub(crate) started: Instant,
     /// The peers of the moment.
@@ -27,7 +28,6 @@ pub(crate) struct Shared {
     intent: ArcSwap<Intent>,
     listening: ArcSwap<Vec<SocketAddr>>,
     listen_error: ArcSwapOption<String>,
-    gate: AtomicBool,
     converged: AtomicBool,
     runs: AtomicU64,
     changed: Mutex<Option<Instant>>,
@@ -35,21 +35,22 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(super) fn new(
-        options: &Options,
+        source: String,
+        gates: Arc<Gates>,
         started: Instant,
         peers: PeerTable,
         loaded: Snapshot,
         intent: Arc<Intent>,
     ) -> Arc<Self> {
         Arc::new(Self {
-            manifests: options.manifests.clone(),
+            source,
+            gates,
             started,
             peers,
             loaded: ArcSwap::from_pointee(loaded),
             intent: ArcSwap::new(intent),
             listening: ArcSwap::default(),
             listen_error: ArcSwapOption::empty(),
-            gate: AtomicBool::new(false),
             converged: AtomicBool::new(false),
             runs: AtomicU64::new(1),
             changed: Mutex::new(None),
@@ -57,7 +58,7 @@ impl Shared {
     }
 
     /// What was read last.
-    pub(crate) fn manifests_loaded(&self) -> Arc<Snapshot> {
+    pub(crate) fn loaded(&self) -> Arc<Snapshot> {
         self.loaded.load_full()
     }
 
@@ -74,11 +75,6 @@ impl Shared {
     /// Why they are not accepted as configured.
     pub(crate) fn listen_error(&self) -> Option<Arc<String>> {
         self.listen_error.load_full()
-    }
-
-    /// Whether routes are told.
-    pub(crate) fn gate_is_open(&self) -> bool {
-        self.gate.load(Ordering::Relaxed)
     }
 
     /// Whether the first exchange is over.
@@ -114,7 +110,7 @@ impl Shared {
         }
     }
 
-    pub(super) fn loaded(&self, loaded: Snapshot) {
+    pub(super) fn set_loaded(&self, loaded: Snapshot) {
         self.loaded.store(Arc::new(loaded));
     }
 
@@ -130,10 +126,6 @@ impl Shared {
 
     pub(super) fn set_listen_error(&self, error: Option<String>) {
         self.listen_error.store(error.map(Arc::new));
-    }
-
-    pub(super) fn open_gate(&self) {
-        self.gate.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn converged(&self) {

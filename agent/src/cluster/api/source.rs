@@ -20,7 +20,7 @@ use super::kinds::{
     Watched, WatchedNamespace, WatchedNode, WatchedSecret, WatchedService, WatchedSlice,
 };
 use crate::cluster::snapshot::Snapshot;
-use crate::crd::{AddressPool, Advertisement, Peer, RoutePolicy, Router};
+use crate::crd::{Advertisement, Peer, RoutePolicy, Router};
 use crate::memory;
 
 /// Slices that a Service with an address has: kube-proxy looks at no others either.
@@ -157,7 +157,6 @@ impl Watches {
         all.add::<Peer>(Api::all(client.clone()), everything());
         all.add::<Advertisement>(Api::all(client.clone()), everything());
         all.add::<RoutePolicy>(Api::all(client.clone()), everything());
-        all.add::<AddressPool>(Api::all(client.clone()), everything());
         all.add::<WatchedNode>(Api::all(client.clone()), everything());
         all.add::<WatchedNamespace>(Api::all(client.clone()), everything());
         all.add::<WatchedService>(Api::all(client.clone()), everything());

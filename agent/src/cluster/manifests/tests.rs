@@ -178,7 +178,7 @@ fn unknown_kinds_of_ours_are_told_and_those_of_others_are_not() {
         problems(&[("a.yaml", pool), ("b.yaml", deployment), ("c.yaml", old)]),
         [
             "a.yaml:2: AddressPol x: kind: kind AddressPol of routelet.dev is not read from manifests: expected \
-             Router, Peer, Advertisement or RoutePolicy",
+             Router, Peer, Advertisement, RoutePolicy or AddressPool",
             "c.yaml:1: Router x: apiVersion: \"routelet.dev/v1\" is not known: expected routelet.dev/v1alpha1",
         ]
     );

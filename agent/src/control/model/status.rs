@@ -17,8 +17,9 @@ pub struct Status {
     pub pid: u32,
     /// The node's name.
     pub node: String,
-    /// Our AS.
-    pub asn: Asn,
+    /// Our AS; absent until the configuration is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asn: Option<Asn>,
     /// Our BGP identifier; absent until the node's addresses are known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub router_id: Option<BgpIdentifier>,

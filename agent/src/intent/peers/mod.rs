@@ -20,10 +20,10 @@ use rib::{PeerConfig, PeerKind};
 use super::advertise::Active;
 use super::router::value_from;
 use super::{
-    BfdIntent, LocalFacts, PasswordSource, PeerIntent, PeerTarget, RouterSettings, Warning,
-    WarningKind, policies, types,
+    BfdIntent, LocalFacts, MissingSecret, PasswordSource, PeerIntent, PeerTarget, RouterSettings,
+    Warning, WarningKind, policies, types,
 };
-use crate::cluster::{ClusterState, Node, Object, ObjectRef};
+use crate::cluster::{ClusterState, Node, Object, ObjectRef, SecretText};
 use crate::crd::peer::{PasswordSpec, RoleSpec, Timers};
 use crate::crd::selector::{self, Labels};
 use crate::crd::{IpFamily, PeerAs, PeerSpec, RouterSpec};
@@ -261,7 +261,7 @@ impl Context<'_> {
             port: session.port,
             local_address: session.local_address,
             device: spec.source_interface.clone(),
-            password: spec.password.as_ref().and_then(password),
+            password: spec.password.as_ref().and_then(|p| password(self.state, p)),
             bfd: spec.bfd.map(|bfd| BfdIntent {
                 interval: bfd.interval.0,
                 multiplier: bfd.multiplier,
@@ -394,15 +394,24 @@ fn ttl(spec: &PeerSpec, external: bool) -> Ttl {
     }
 }
 
-fn password(spec: &PasswordSpec) -> Option<PasswordSource> {
+fn password(state: &ClusterState, spec: &PasswordSpec) -> Option<PasswordSource> {
     match (&spec.secret_ref, &spec.file) {
         (Some(secret), _) => Some(PasswordSource::Secret {
             name: secret.name.clone(),
             key: secret.key.clone(),
+            found: secret_text(state, &secret.name, &secret.key),
         }),
         (None, Some(file)) => Some(PasswordSource::File(file.into())),
         (None, None) => None,
     }
+}
+
+fn secret_text(state: &ClusterState, name: &str, key: &str) -> Result<SecretText, MissingSecret> {
+    let secret = state.secrets.get(name).ok_or(MissingSecret::NoSecret)?;
+    let octets = secret.value(key).ok_or(MissingSecret::NoKey)?;
+    std::str::from_utf8(octets)
+        .map(SecretText::new)
+        .map_err(|_| MissingSecret::NotText)
 }
 
 /// Settings of the mesh in the words of a Peer, so that all peers are put together in one place.

@@ -3,7 +3,7 @@
 use bgp::session::{Password, PeerSettings, Scope};
 
 use crate::fib::KernelView;
-use crate::intent::{PasswordSource, PeerIntent, PeerTarget};
+use crate::intent::{MissingSecret, PasswordSource, PeerIntent, PeerTarget};
 
 /// What the session driver needs, or why it cannot be had.
 pub(super) fn settings(wanted: &PeerIntent, view: &KernelView) -> Result<PeerSettings, String> {
@@ -38,11 +38,25 @@ pub(super) fn password(source: Option<&PasswordSource>) -> Result<Option<Passwor
         None => return Ok(None),
         Some(PasswordSource::File(path)) => std::fs::read_to_string(path)
             .map_err(|error| format!("password file {}: {error}", path.display()))?,
-        Some(source @ PasswordSource::Secret { .. }) => {
-            return Err(format!(
-                "the password is {source}, and without an API server there are no Secrets: use password.file"
-            ));
-        }
+        Some(PasswordSource::Secret { name, key, found }) => match found {
+            Ok(text) => text.expose().to_owned(),
+            Err(MissingSecret::NoSecret) => {
+                return Err(format!(
+                    "the password is in Secret {name}, which does not exist in the agent's namespace: make it there (an agent \
+                     that reads manifests has no Secrets: use password.file)"
+                ));
+            }
+            Err(MissingSecret::NoKey) => {
+                return Err(format!(
+                    "Secret {name} has no key \"{key}\": add it, or name another with secretRef.key"
+                ));
+            }
+            Err(MissingSecret::NotText) => {
+                return Err(format!(
+                    "key \"{key}\" of Secret {name} is not text: a password is ASCII text"
+                ));
+            }
+        },
     };
     text.trim_end()
         .parse()

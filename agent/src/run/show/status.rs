@@ -6,7 +6,7 @@ use rib::Rib;
 use super::seconds_since;
 use crate::cluster;
 use crate::control::model::{
-    Convergence, FamilyCounts, FibSummary, Gate, PeerCounts, Problem, Severity, Status,
+    Convergence, FamilyCounts, FibSummary, PeerCounts, Problem, Severity, Status,
 };
 use crate::run::peers::{PeerView, RunState, peers};
 use crate::run::shared::Shared;
@@ -58,20 +58,13 @@ pub(crate) fn status(
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),
         node: intent.node.clone(),
-        asn: intent.router.asn,
+        asn: Some(intent.router.asn),
         router_id: Some(intent.router.router_id),
         uptime_seconds: seconds_since(shared.started),
-        source: format!("manifests in {}", shared.manifests.display()),
+        source: shared.source.clone(),
         listening: shared.listening().as_ref().clone(),
         drained: intent.router.drain,
-        gates: vec![Gate {
-            name: "manifests".to_owned(),
-            open: shared.gate_is_open(),
-            message: format!(
-                "every manifest in {} was read once",
-                shared.manifests.display()
-            ),
-        }],
+        gates: shared.gates.list(),
         convergence: Convergence {
             converged: shared.has_converged(),
             waiting_for: if shared.has_converged() {
@@ -111,7 +104,7 @@ fn is_established(peer: &PeerView) -> bool {
     }
 }
 
-/// What is wrong with the configuration: errors of the manifests, then what the intent warns of.
+/// What is wrong with the configuration: errors of objects and of where they come from, then what the intent warns of.
 fn problems(shared: &Shared) -> Vec<Problem> {
     let plain = |severity, object: Option<String>, message: String| Problem {
         severity,
@@ -121,11 +114,16 @@ fn problems(shared: &Shared) -> Vec<Problem> {
         field: None,
         message,
     };
-    let loaded = shared.manifests_loaded();
-    let mut all: Vec<Problem> = loaded.problems.iter().map(manifest).collect();
+    let loaded = shared.loaded();
+    let mut all: Vec<Problem> = loaded.problems.iter().map(object).collect();
     if let Some(error) = shared.listen_error() {
         all.push(plain(Severity::Error, None, error.to_string()));
     }
+    let source = &loaded.source.waiting_for;
+    all.extend(source.iter().map(|text| {
+        let text = format!("{text}; what is known stays in force, and it is tried again");
+        plain(Severity::Warning, None, text)
+    }));
     all.extend(shared.intent().warnings.iter().map(|warning| {
         plain(
             Severity::Warning,
@@ -137,7 +135,7 @@ fn problems(shared: &Shared) -> Vec<Problem> {
     all
 }
 
-fn manifest(problem: &cluster::Problem) -> Problem {
+fn object(problem: &cluster::Problem) -> Problem {
     let kept = if problem.kept {
         "; the last good version stays in force"
     } else {

@@ -1,0 +1,91 @@
+//! The source of cluster state that the agent runs on, whichever it is.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use kube::Client;
+use tokio::sync::watch;
+use tracing::info;
+
+use super::gates::{self, Gates};
+use super::options::SourceOptions;
+use crate::cluster::{ApiServer, Manifests, Snapshot, api};
+
+/// A source, and its latest snapshot.
+pub(super) struct Source {
+    snapshots: watch::Receiver<Snapshot>,
+    client: Option<Client>,
+    // Dropping it ends the source.
+    _owner: Owner,
+}
+
+enum Owner {
+    Manifests { _source: Manifests },
+    ApiServer { _source: ApiServer },
+}
+
+/// The source in words, for people.
+pub(super) fn describe(options: &SourceOptions) -> String {
+    match options {
+        SourceOptions::Manifests(directory) => format!("manifests in {}", directory.display()),
+        SourceOptions::ApiServer(options) => match &options.kubeconfig {
+            Some(path) => format!("API server of {}", path.display()),
+            None => "API server".to_owned(),
+        },
+    }
+}
+
+impl Source {
+    /// Begins to read.
+    ///
+    /// # Errors
+    /// The directory cannot be read, or no API server is configured. One that does not answer is no error: it is waited for.
+    pub(super) async fn start(options: &SourceOptions) -> anyhow::Result<Self> {
+        Ok(match options {
+            SourceOptions::Manifests(directory) => {
+                let source = Manifests::start(directory)?;
+                Self {
+                    snapshots: source.watch(),
+                    client: None,
+                    _owner: Owner::Manifests { _source: source },
+                }
+            }
+            SourceOptions::ApiServer(options) => {
+                let client = api::client(options).await?;
+                let source = ApiServer::start(&client, options.namespace.as_deref());
+                Self {
+                    snapshots: source.watch(),
+                    client: Some(client),
+                    _owner: Owner::ApiServer { _source: source },
+                }
+            }
+        })
+    }
+
+    /// The API server, if that is the source: to tell it how the node is.
+    pub(super) fn client(&self) -> Option<Client> {
+        self.client.clone()
+    }
+
+    /// Waits for the first whole state; what is missing meanwhile stands in the gates.
+    pub(super) async fn synced(&mut self, gates: &Arc<Gates>) -> anyhow::Result<Snapshot> {
+        loop {
+            let snapshot = self.snapshots.borrow_and_update().clone();
+            if snapshot.source.synced {
+                info!("the state of the cluster is known");
+                gates.set(gates::SOURCE, true, "every object was read once");
+                return Ok(snapshot);
+            }
+            gates.set(gates::SOURCE, false, snapshot.source.waiting_for.join("; "));
+            self.snapshots.changed().await.context(ENDED)?;
+        }
+    }
+
+    /// Waits for another state than the last one. Cancel-safe.
+    pub(super) async fn changed(&mut self) -> anyhow::Result<Snapshot> {
+        self.snapshots.changed().await.context(ENDED)?;
+        Ok(self.snapshots.borrow_and_update().clone())
+    }
+}
+
+const ENDED: &str = "the watch on the state of the cluster has ended";
