@@ -138,13 +138,13 @@ impl FibHandle {
     pub fn submit(&self, changes: impl IntoIterator<Item = FibChange>) {
         // In portions, so that the thread can fetch its next batch in between.
         const PORTION: usize = 1024;
-        let mut changes = changes.into_iter().peekable();
-        while changes.peek().is_some() {
-            let mut plan = lock(&self.shared.plan);
-            for change in changes.by_ref().take(PORTION) {
-                plan.submit(change);
+        let mut changes = changes.into_iter();
+        loop {
+            let portion: Vec<FibChange> = changes.by_ref().take(PORTION).collect();
+            if portion.is_empty() {
+                return;
             }
-            drop(plan);
+            lock(&self.shared.plan).submit_all(portion);
             self.shared.wake();
         }
     }

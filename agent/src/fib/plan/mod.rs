@@ -30,6 +30,7 @@ mod table;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::hint::black_box;
 use std::net::IpAddr;
 use std::time::Instant;
 
@@ -96,7 +97,7 @@ impl Family for V4 {
         &plan.v4
     }
     fn arrange(table: &mut Table<Self>) {
-        table.arrange_by_hash();
+        table.arrange_spread();
     }
 }
 
@@ -144,6 +145,22 @@ impl Plan {
         match key(change.prefix) {
             AnyKey::V4(k) => self.desire(k, want),
             AnyKey::V6(k) => self.desire(k, want),
+        }
+    }
+
+    /// Takes in many wishes, in their order: with all entries looked at before the first is changed.
+    pub fn submit_all(
+        &mut self,
+        changes: impl IntoIterator<Item = FibChange> + AsRef<[FibChange]>,
+    ) {
+        let keys = changes.as_ref().iter().map(|change| key(change.prefix));
+        let touched = keys.map(|key| match key {
+            AnyKey::V4(k) => self.v4.touch(k),
+            AnyKey::V6(k) => self.v6.touch(k),
+        });
+        black_box(touched.fold(0, |all, one| all ^ one));
+        for change in changes {
+            self.submit(change);
         }
     }
 
@@ -346,51 +363,66 @@ impl Plan {
         out
     }
 
+    /// Appends operations about queued prefixes until there are `max`, or none are left to look at.
     fn plan_routes<K: Family>(&mut self, max: usize, out: &mut Vec<Op>) {
         while out.len() < max {
-            let Some(k) = K::table(self).pop(K::arrange) else {
+            // Each makes one operation at most.
+            let room = max - out.len();
+            let table = K::table(self);
+            let next = std::iter::from_fn(|| table.pop(K::arrange));
+            let keys: Vec<K> = next.take(room).collect();
+            if keys.is_empty() {
                 return;
-            };
-            let Some(before) = K::table(self).get(k).copied() else {
-                continue;
-            };
-            let mut after = before;
-            after.put(flag::QUEUED, false);
-            if before.has(flag::FAILED) || self.is_right(&before) {
-                if !before.has(flag::FAILED) {
-                    self.failures.remove(&k.prefix());
-                }
-                self.change(before, after);
-                continue;
             }
-            let Some(action) = self.route_action(&before) else {
-                // No group for it at the moment: whoever makes one asks for a rescan.
-                if let Some(set) = before.wanted().as_set() {
-                    self.nexthops.sets[set].starved = true;
-                }
-                if let Some(entry) = K::table(self).get_mut(k) {
-                    *entry = after;
-                }
-                continue;
-            };
-            after.installed =
-                match action {
-                    RouteAction::Add(Target::Group(id))
-                    | RouteAction::Replace(Target::Group(id)) => Slot::group(id),
-                    RouteAction::Add(Target::Blackhole)
-                    | RouteAction::Replace(Target::Blackhole) => Slot::BLACKHOLE,
-                    RouteAction::Delete => Slot::NONE,
-                };
-            out.push(Op::Route(RouteOp {
-                prefix: k.prefix(),
-                table: self.space.table,
-                metric: self.space.metric,
-                action,
-                previous: before.installed,
-            }));
-            // Taken for done; `refused` takes it back.
-            self.change(before, after);
+            black_box(keys.iter().fold(0, |all, &k| all ^ table.touch(k)));
+            for k in keys {
+                self.plan_route(k, out);
+            }
         }
+    }
+
+    /// Appends what is to be done about a prefix, if anything.
+    fn plan_route<K: Family>(&mut self, k: K, out: &mut Vec<Op>) {
+        let Some(before) = K::table(self).get(k).copied() else {
+            return;
+        };
+        let mut after = before;
+        after.put(flag::QUEUED, false);
+        if before.has(flag::FAILED) || self.is_right(&before) {
+            if !before.has(flag::FAILED) {
+                self.failures.remove(&k.prefix());
+            }
+            self.change(before, after);
+            return;
+        }
+        let Some(action) = self.route_action(&before) else {
+            // No group for it at the moment: whoever makes one asks for a rescan.
+            if let Some(set) = before.wanted().as_set() {
+                self.nexthops.sets[set].starved = true;
+            }
+            if let Some(entry) = K::table(self).get_mut(k) {
+                *entry = after;
+            }
+            return;
+        };
+        after.installed = match action {
+            RouteAction::Add(Target::Group(id)) | RouteAction::Replace(Target::Group(id)) => {
+                Slot::group(id)
+            }
+            RouteAction::Add(Target::Blackhole) | RouteAction::Replace(Target::Blackhole) => {
+                Slot::BLACKHOLE
+            }
+            RouteAction::Delete => Slot::NONE,
+        };
+        out.push(Op::Route(RouteOp {
+            prefix: k.prefix(),
+            table: self.space.table,
+            metric: self.space.metric,
+            action,
+            previous: before.installed,
+        }));
+        // Taken for done; `refused` takes it back.
+        self.change(before, after);
     }
 
     fn route_action<K: Key>(&self, e: &Entry<K>) -> Option<RouteAction> {
