@@ -36,6 +36,7 @@ mod need;
 mod netns;
 mod process;
 
+pub mod apiserver;
 pub mod bench;
 pub mod feed;
 pub mod probe;
