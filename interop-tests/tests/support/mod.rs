@@ -7,6 +7,7 @@
 )]
 
 pub mod bad_input;
+pub mod cluster;
 pub mod node;
 pub mod octets;
 pub mod rack;

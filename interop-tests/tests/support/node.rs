@@ -1,4 +1,4 @@
-//! A node: `routelet run` in a namespace, on a directory of manifests that the test writes.
+//! A node: `routelet run` in a namespace, on a directory of manifests that the test writes, or on an API server.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,6 +14,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Node {
     pub namespace: Namespace,
     manifests: PathBuf,
+    /// The arguments that say where the cluster's state comes from.
+    source: Vec<String>,
     socket: String,
     /// What runs the agent: `setpriv` with arguments, or nothing.
     wrapper: Vec<String>,
@@ -36,9 +38,38 @@ impl Node {
     ) -> Result<Self> {
         let manifests = namespace.dir().join("manifests");
         std::fs::create_dir_all(&manifests)?;
-        let mut node = Self {
+        let source = [
+            "--manifests".to_owned(),
+            manifests.to_string_lossy().into_owned(),
+        ];
+        let mut node = Self::new(namespace, wrapper, source, extra);
+        for (name, objects) in files {
+            node.write(name, objects)?;
+        }
+        node.launch()?;
+        Ok(node)
+    }
+
+    /// Starts the agent on the API server of a kubeconfig file.
+    pub fn start_in_cluster(
+        namespace: &Namespace,
+        kubeconfig: &Path,
+        extra: &[&str],
+    ) -> Result<Self> {
+        let source = [
+            "--kubeconfig".to_owned(),
+            kubeconfig.to_string_lossy().into_owned(),
+        ];
+        let mut node = Self::new(namespace, &[], source, extra);
+        node.launch()?;
+        Ok(node)
+    }
+
+    fn new(namespace: &Namespace, wrapper: &[&str], source: [String; 2], extra: &[&str]) -> Self {
+        Self {
             namespace: namespace.clone(),
-            manifests,
+            manifests: namespace.dir().join("manifests"),
+            source: source.into(),
             socket: namespace
                 .dir()
                 .join("routelet.sock")
@@ -47,20 +78,15 @@ impl Node {
             wrapper: wrapper.iter().map(|&word| word.to_owned()).collect(),
             extra: extra.iter().map(|&word| word.to_owned()).collect(),
             process: None,
-        };
-        for (name, objects) in files {
-            node.write(name, objects)?;
         }
-        node.launch()?;
-        Ok(node)
     }
 
     /// Starts the agent again.
     pub fn launch(&mut self) -> Result<()> {
         let binary = binary()?;
-        let manifests = self.manifests.to_string_lossy().into_owned();
         let mut argv: Vec<&str> = self.wrapper.iter().map(String::as_str).collect();
-        argv.extend([binary.as_str(), "run", "--manifests", &manifests]);
+        argv.extend([binary.as_str(), "run"]);
+        argv.extend(self.source.iter().map(String::as_str));
         argv.extend(["--node", self.namespace.label(), "--control", &self.socket]);
         argv.extend(self.extra.iter().map(String::as_str));
         let process = self.namespace.spawn("routelet", &argv)?;

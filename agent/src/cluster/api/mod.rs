@@ -12,10 +12,12 @@
 //! |---|---|
 //! | `kinds` | the kinds that are watched, and what of each is kept |
 //! | `cache` | events into the index: pure |
+//! | `pauses` | how long a watch that fails waits |
 //! | `source` | the watches and the task that drives them |
 
 mod cache;
 mod kinds;
+mod pauses;
 mod source;
 #[cfg(test)]
 mod tests;

@@ -19,6 +19,7 @@ use super::cache::Cache;
 use super::kinds::{
     Watched, WatchedNamespace, WatchedNode, WatchedSecret, WatchedService, WatchedSlice,
 };
+use super::pauses::pauses;
 use crate::cluster::snapshot::Snapshot;
 use crate::crd::{Advertisement, Peer, RoutePolicy, Router};
 use crate::memory;
@@ -33,7 +34,7 @@ const SECRETS: &str = "type!=helm.sh/release.v1,type!=kubernetes.io/service-acco
 /// How many events are taken in before a snapshot is handed out, if they come without a pause.
 const BURST: usize = 1024;
 
-/// How long a failed watch counts as failed unless it fails again. The pauses between two tries grow to half a minute.
+/// How long a failed watch counts as failed unless it fails again: longer than any pause.
 const FAILED: Duration = Duration::from_secs(60);
 
 /// Where the API server is, and who asks.
@@ -168,7 +169,7 @@ impl Watches {
 
     fn add<K: Watched>(&mut self, api: Api<DeserializeGuard<K>>, config: watcher::Config) {
         let steps = watcher(api, config)
-            .default_backoff()
+            .backoff(pauses())
             .map(|event| Box::new(move |cache: &mut Cache| step::<K>(cache, event)) as Step);
         self.streams.push(steps.boxed());
         self.kinds.push(K::KIND);

@@ -1,0 +1,363 @@
+//! Agents on an API server: what they read there, what they write there, and what happens while it is away.
+//!
+//! The agents have the account and the roles of `deploy`, and nothing else.
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use interop_tests::probe::{kernel, tcp};
+use interop_tests::{
+    Family, Kind, Need, Neighbour, Signal, Speaker, State, Subject, always, eventually, run,
+};
+use serde_json::{Value, json};
+use support::SOON;
+use support::cluster::{Cluster, NAMESPACE, TOR, pod_cidrs, secret, service, slice};
+use support::node::object;
+use support::segment::v4;
+
+const NEEDS: [Need; 2] = [Need::Speaker(Kind::Routelet), Need::Speaker(Kind::Bird2)];
+
+#[test]
+fn one_peer_object_makes_the_pods_of_all_nodes_reachable() {
+    run(&NEEDS, |lab| {
+        let cluster = Cluster::start(lab)?;
+        let nodes = [cluster.node(1)?, cluster.node(2)?];
+        let tor = cluster.tor(2)?;
+        cluster.peer_with_tor(&json!({}))?;
+        for n in [1, 2] {
+            for prefix in pod_cidrs(n) {
+                tor.wait_route(&prefix, SOON)?;
+            }
+        }
+        // And among each other, by the mesh.
+        for (node, other) in [(&nodes[0], 2), (&nodes[1], 1)] {
+            for prefix in pod_cidrs(other) {
+                eventually(SOON, "the other node's pods", || {
+                    let found = kernel::routes_to(&node.namespace, &prefix)?;
+                    ensure!(!found.is_empty(), "no route to {prefix}");
+                    Ok(())
+                })?;
+            }
+        }
+        // A node that goes takes its routes and its state along.
+        cluster.api.delete("Node", "", "node-2")?;
+        for prefix in pod_cidrs(2) {
+            tor.wait_no_route(&prefix, SOON)?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn an_address_is_told_while_its_endpoints_are_ready() {
+    run(&NEEDS, |lab| {
+        let cluster = Cluster::start(lab)?;
+        let _nodes = [cluster.node(1)?, cluster.node(2)?];
+        let tor = cluster.tor(2)?;
+        cluster.peer_with_tor(&json!({}))?;
+        tor.wait_route(&pod_cidrs(2)[0], SOON)?;
+        let prefix = "203.0.113.7/32";
+        let next_hops = |expected: &[u8]| {
+            let expected: Vec<String> = expected.iter().map(|n| v4(*n)).collect();
+            eventually(SOON, &format!("{prefix} over {expected:?}"), || {
+                let found = told_by(&tor, prefix)?;
+                ensure!(found == expected, "over {found:?}");
+                Ok(())
+            })
+        };
+        cluster.api.put(&service("web", "203.0.113.7", "Local"))?;
+        cluster.api.put(&slice("web", &[(1, false)]))?;
+        always(Duration::from_millis(700), "not ready, not told", || {
+            ensure!(told_by(&tor, prefix)?.is_empty());
+            Ok(())
+        })?;
+        cluster.api.put(&slice("web", &[(1, true)]))?;
+        next_hops(&[1])?;
+        cluster.api.put(&slice("web", &[(1, true), (2, true)]))?;
+        next_hops(&[1, 2])?;
+        cluster.api.put(&slice("web", &[(2, true)]))?;
+        next_hops(&[2])?;
+        // The policy changes; then the type.
+        let mut changed = service("web", "203.0.113.7", "Cluster");
+        cluster.api.put(&changed)?;
+        next_hops(&[1, 2])?;
+        cluster.api.change("Node", "", "node-1", |node| {
+            node["metadata"]["labels"]["node.kubernetes.io/exclude-from-external-load-balancers"] =
+                json!("");
+        })?;
+        next_hops(&[2])?;
+        changed["spec"]["type"] = json!("ClusterIP");
+        changed["spec"]["externalTrafficPolicy"] = Value::Null;
+        cluster.api.put(&changed)?;
+        next_hops(&[])?;
+        // All that time no session was made anew.
+        for n in [1, 2] {
+            let session = tor.session(&v4(n))?;
+            ensure!(session.state == State::Established, "{session:?}");
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn nothing_is_withdrawn_while_the_api_server_is_away() {
+    run(&NEEDS, |lab| {
+        let cluster = Cluster::start(lab)?;
+        let mut node = cluster.node(1)?;
+        let tor = cluster.tor(1)?;
+        cluster.peer_with_tor(&json!({}))?;
+        cluster.api.put(&service("web", "203.0.113.7", "Cluster"))?;
+        cluster.api.put(&slice("web", &[(1, true)]))?;
+        tor.wait_route("203.0.113.7/32", SOON)?;
+        let connections = tcp::connections(tor.namespace(), &[179])?;
+        let still_there = || {
+            tor.route("203.0.113.7/32")?;
+            tor.route(&pod_cidrs(1)[0])?;
+            Ok(())
+        };
+
+        cluster.api.stop();
+        eventually(SOON, "the agent notices", || {
+            let status = node.ask(&["status"])?;
+            let problems = status["problems"].to_string();
+            ensure!(problems.contains("cannot be watched"), "{problems}");
+            Ok(())
+        })?;
+        always(Duration::from_secs(2), "the routes stay", still_there)?;
+        // Restarted meanwhile, it waits, and the router waits for it (graceful restart).
+        node.end(Signal::SIGTERM)?;
+        node.launch()?;
+        let status = node.ask(&["status"])?;
+        ensure!(
+            !status["gates"][0]["open"].as_bool().unwrap_or(true),
+            "{status}"
+        );
+        always(Duration::from_secs(2), "the routes stay", still_there)?;
+        // What was deleted meanwhile is gone when the server is back; what was not is not touched.
+        cluster.api.delete("Service", "shop", "web")?;
+        cluster.api.compact();
+        cluster.api.resume()?;
+        tor.wait_established(&v4(1))?;
+        tor.wait_no_route("203.0.113.7/32", Duration::from_secs(60))?;
+        tor.route(&pod_cidrs(1)[0])?;
+
+        // Disconnected, fallen behind, told twice: no route changes, no session either.
+        let connections_now = tcp::connections(tor.namespace(), &[179])?;
+        ensure!(connections != connections_now, "the probe sees a restart");
+        cluster.api.put(&service("two", "203.0.113.8", "Cluster"))?;
+        cluster.api.put(&slice("two", &[(1, true)]))?;
+        tor.wait_route("203.0.113.8/32", SOON)?;
+        cluster.api.disconnect_watches();
+        cluster.api.compact();
+        ensure!(
+            cluster
+                .api
+                .repeat_last_event("endpointslices.discovery.k8s.io")
+        );
+        always(Duration::from_secs(3), "the routes stay", || {
+            tor.route("203.0.113.8/32")?;
+            tor.route(&pod_cidrs(1)[0])?;
+            Ok(())
+        })?;
+        ensure!(tcp::connections(tor.namespace(), &[179])? == connections_now);
+        // And it still listens.
+        cluster.api.put(&slice("two", &[(1, false)]))?;
+        tor.wait_no_route("203.0.113.8/32", Duration::from_secs(60))
+    });
+}
+
+#[test]
+fn an_invalid_object_harms_nobody_and_is_named() {
+    run(&NEEDS, |lab| {
+        let cluster = Cluster::start(lab)?;
+        let node = cluster.node(1)?;
+        let tor = cluster.tor(1)?;
+        cluster.peer_with_tor(&json!({}))?;
+        tor.wait_route(&pod_cidrs(1)[0], SOON)?;
+        // The definitions refuse what they can see.
+        let refused = cluster
+            .api
+            .put(&object("Peer", "odd", &json!({"asn": 64500})))
+            .map_err(|failure| failure.to_string());
+        let text = refused.err().context("a peer without an address")?;
+        ensure!(text.contains("give exactly one of address"), "{text}");
+        // What they cannot see, the agent does.
+        cluster.peer_with_tor(&json!({"asn": 65535}))?;
+        let problem = "Peer tor";
+        eventually(SOON, "the state of the node names it", || {
+            let state = state_of(&cluster, 1)?;
+            let problems = &state["status"]["problems"];
+            ensure!(problems[0]["object"] == problem, "{problems}");
+            ensure!(
+                problems[0]["message"]
+                    .to_string()
+                    .contains("last good version stays"),
+                "{problems}"
+            );
+            Ok(())
+        })?;
+        tor.route(&pod_cidrs(1)[0])?;
+        ensure!(node.ask(&["peers"])?[0]["asn"] == 64500);
+        cluster.peer_with_tor(&json!({}))?;
+        eventually(SOON, "all is well", || {
+            let state = state_of(&cluster, 1)?;
+            ensure!(state["status"]["problems"] == json!([]), "{state}");
+            Ok(())
+        })
+    });
+}
+
+#[test]
+fn a_password_comes_from_a_secret_and_follows_it() {
+    run(&NEEDS, |lab| {
+        let cluster = Cluster::start(lab)?;
+        let node = cluster.node(1)?;
+        let tor_host = cluster.segment.host("tor", TOR)?;
+        let speaker = |password: &str| {
+            Speaker::new(64500, &v4(TOR))
+                .neighbour(Neighbour::new(&v4(1), 64512).passive().password(password))
+        };
+        let mut tor = Subject::start(lab, Kind::Bird2, &tor_host, speaker("one"))?;
+        cluster.peer_with_tor(&json!({"password": {"secretRef": {"name": "tor"}}}))?;
+        eventually(SOON, "the peer waits for its Secret", || {
+            let state = state_of(&cluster, 1)?;
+            let trouble = state["status"]["sessions"][0]["trouble"].to_string();
+            ensure!(trouble.contains("Secret tor"), "{state}");
+            Ok(())
+        })?;
+        cluster.api.put(&secret("tor", "one"))?;
+        tor.wait_established(&v4(1))?;
+        // Both sides change it.
+        tor.reconfigure(speaker("two"))?;
+        cluster.api.put(&secret("tor", "two"))?;
+        let is_up = || {
+            let sessions = node.ask(&["peers"])?;
+            ensure!(sessions[0]["state"] == "Established", "{sessions}");
+            Ok(sessions[0]["establishedCount"].clone())
+        };
+        eventually(
+            Duration::from_secs(60),
+            "a session with the new password",
+            || {
+                ensure!(is_up()? == json!(2));
+                Ok(())
+            },
+        )?;
+        // Without it the session is ended: it must not go on with one that nobody configures any more.
+        cluster.api.delete("Secret", NAMESPACE, "tor")?;
+        eventually(SOON, "no session without the Secret", || {
+            let peers = node.ask(&["peers"])?;
+            ensure!(
+                peers[0]["blocked"].to_string().contains("Secret tor"),
+                "{peers}"
+            );
+            Ok(())
+        })?;
+        ensure!(!node.log().contains("two\""), "the password is in no log");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_router_state_reads_like_a_status_page() {
+    run(&NEEDS, |lab| {
+        let cluster = Cluster::start(lab)?;
+        let _node = cluster.node(1)?;
+        let tor = cluster.tor(1)?;
+        cluster.peer_with_tor(&json!({}))?;
+        tor.wait_route(&pod_cidrs(1)[0], SOON)?;
+        let state = eventually(SOON, "the node is ready", || {
+            let state = state_of(&cluster, 1)?;
+            let all = state["status"]["conditions"]
+                .as_array()
+                .cloned()
+                .unwrap_or_default();
+            ensure!(
+                all.len() == 4 && all.iter().all(|c| c["status"] == "True"),
+                "{state}"
+            );
+            Ok(state)
+        })?;
+        let status = &state["status"];
+        ensure!(
+            status["asn"] == 64512 && status["routerID"] == json!(v4(1)),
+            "{status}"
+        );
+        ensure!(status["summary"]["sessions"] == "1/1", "{status}");
+        let session = &status["sessions"][0];
+        ensure!(
+            session["peer"] == "tor" && session["state"] == "Established",
+            "{session}"
+        );
+        ensure!(
+            state["metadata"]["ownerReferences"][0]["name"] == "node-1",
+            "{state}"
+        );
+        // It is written when something happens, and not all the time.
+        cluster.api.forget_requests();
+        std::thread::sleep(Duration::from_secs(3));
+        let writes = cluster
+            .api
+            .requests(interop_tests::apiserver::Verb::Patch, "routerstates");
+        ensure!(writes == 0, "{writes} writes while nothing happened");
+        // It goes with its node.
+        cluster.api.delete("Node", "", "node-1")?;
+        eventually(SOON, "the state is gone", || {
+            ensure!(cluster.api.get("RouterState", "", "node-1").is_none());
+            Ok(())
+        })
+    });
+}
+
+/// How long it takes from the server's event to the router's table, as a distribution: not a test of speed, for machines
+/// differ, but it says what was found, and a second would be a fault.
+#[test]
+fn an_endpoint_that_turns_ready_is_told_at_once() {
+    run(&NEEDS, |lab| {
+        let cluster = Cluster::start(lab)?;
+        let _node = cluster.node(1)?;
+        let tor = cluster.tor(1)?;
+        cluster.peer_with_tor(&json!({}))?;
+        cluster.api.put(&service("web", "203.0.113.7", "Cluster"))?;
+        tor.wait_route(&pod_cidrs(1)[0], SOON)?;
+        let mut times = Vec::new();
+        for _ in 0..15 {
+            cluster.api.put(&slice("web", &[(1, false)]))?;
+            tor.wait_no_route("203.0.113.7/32", SOON)?;
+            let begin = Instant::now();
+            cluster.api.put(&slice("web", &[(1, true)]))?;
+            while told_by(&tor, "203.0.113.7/32")?.is_empty() {
+                ensure!(begin.elapsed() < SOON, "not told");
+            }
+            times.push(begin.elapsed());
+        }
+        times.sort_unstable();
+        let median = times[times.len() / 2];
+        eprintln!(
+            "from the API server to the router's table, as birdc sees it: median {median:?}, {times:?}"
+        );
+        ensure!(median < Duration::from_secs(1), "{times:?}");
+        Ok(())
+    });
+}
+
+fn state_of(cluster: &Cluster<'_>, n: u8) -> Result<Value> {
+    let state = cluster.api.get("RouterState", "", &format!("node-{n}"));
+    state.with_context(|| format!("no RouterState node-{n}"))
+}
+
+/// The nodes that tell the router of a prefix, by their addresses.
+fn told_by(tor: &Subject, prefix: &str) -> Result<Vec<String>> {
+    let mut found: Vec<String> = tor
+        .routes(Family::Ipv4)?
+        .into_iter()
+        .filter(|route| route.prefix.to_string() == prefix)
+        .flat_map(|route| route.next_hops)
+        .map(|hop| hop.to_string())
+        .collect();
+    found.sort();
+    found.dedup();
+    Ok(found)
+}
