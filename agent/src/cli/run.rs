@@ -53,7 +53,7 @@ pub(super) struct Run {
     withdraw: bool,
 
     /// What is logged: a level, or directives such as info,bgp::fsm=debug
-    #[arg(long, value_name = "FILTER", env = logging::VARIABLE, default_value = "info")]
+    #[arg(long, value_name = "FILTER", env = logging::VARIABLE, default_value = logging::DEFAULT)]
     log: String,
 
     /// How log lines look

@@ -12,11 +12,13 @@
 //! |---|---|
 //! | `kinds` | the kinds that are watched, and what of each is kept |
 //! | `cache` | events into the index: pure |
+//! | `pace` | how soon a watch that ended may begin again |
 //! | `pauses` | how long a watch that fails waits |
 //! | `source` | the watches and the task that drives them |
 
 mod cache;
 mod kinds;
+mod pace;
 mod pauses;
 mod source;
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use futures::future::FutureExt;
 use futures::stream::{BoxStream, SelectAll, StreamExt};
+use kube::client::ClientBuilder;
 use kube::core::DeserializeGuard;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, watcher};
@@ -19,6 +20,7 @@ use super::cache::Cache;
 use super::kinds::{
     Watched, WatchedNamespace, WatchedNode, WatchedSecret, WatchedService, WatchedSlice,
 };
+use super::pace::Pace;
 use super::pauses::pauses;
 use crate::cluster::snapshot::Snapshot;
 use crate::crd::{Advertisement, Peer, RoutePolicy, Router};
@@ -96,9 +98,10 @@ pub async fn client(options: &ApiServerOptions) -> Result<Client, ApiServerError
                 source: Box::new(source),
             })?,
     };
-    Client::try_from(config).map_err(|source| ApiServerError::Client {
+    let builder = ClientBuilder::try_from(config).map_err(|source| ApiServerError::Client {
         source: Box::new(source),
-    })
+    })?;
+    Ok(builder.with_layer(&Pace::default()).build())
 }
 
 /// An API server that is watched. Dropping it ends the watches.
