@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod cluster;
 pub mod control;
+pub mod controller;
 pub mod crd;
 pub mod fib;
 pub mod http;

@@ -7,10 +7,12 @@
 mod check;
 mod cluster_args;
 mod completions;
+mod controller;
 mod crds;
 mod drain;
 mod explain;
 mod fib;
+mod http_arg;
 mod peer;
 mod peers;
 mod prefix;
@@ -65,6 +67,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::Run),
+    Controller(controller::Controller),
     Status(status::Status),
     Peers(peers::Peers),
     Routes(routes::Routes),
@@ -99,6 +102,7 @@ impl Cli {
         let client = Client::new(&self.control);
         match &self.command {
             Command::Run(command) => command.run(&self.control),
+            Command::Controller(command) => command.run(),
             Command::Status(command) => command.run(&client, screen),
             Command::Peers(command) => command.run(&client, screen),
             Command::Routes(command) => command.run(&client, screen),

@@ -1,12 +1,12 @@
 //! `routelet run`: the agent itself.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::Context;
 
 use super::cluster_args::ClusterArgs;
+use super::http_arg::HttpArg;
 use crate::logging;
 use crate::run::{KubeProxy, Options, SourceOptions};
 
@@ -61,10 +61,6 @@ pub(super) struct Run {
     log_format: logging::Format,
 }
 
-/// An address or `off`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct HttpArg(Option<SocketAddr>);
-
 /// `auto`, `off` or an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct KubeProxyArg(KubeProxy);
@@ -82,28 +78,6 @@ impl FromStr for KubeProxyArg {
             "off" => KubeProxy::Off,
             address => KubeProxy::At(address.parse().map_err(|_| NotAKubeProxy)?),
         }))
-    }
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "expected an address and a port such as 127.0.0.1:7179, [::]:7179 or :7179 (all addresses), or \"off\""
-)]
-struct NotAnAddress;
-
-impl FromStr for HttpArg {
-    type Err = NotAnAddress;
-
-    fn from_str(text: &str) -> Result<Self, NotAnAddress> {
-        if text == "off" {
-            return Ok(Self(None));
-        }
-        let all = text.strip_prefix(':').map(|port| format!("[::]:{port}"));
-        all.as_deref()
-            .unwrap_or(text)
-            .parse()
-            .map(|address| Self(Some(address)))
-            .map_err(|_| NotAnAddress)
     }
 }
 
@@ -142,7 +116,7 @@ impl Run {
 }
 
 /// The host name as the kubelet takes it for the Node's name: in lower case.
-fn host_name() -> anyhow::Result<String> {
+pub(super) fn host_name() -> anyhow::Result<String> {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname")
         .context("the host's name is not known: name the node with --node NAME")?;
     Ok(name.trim().to_lowercase())

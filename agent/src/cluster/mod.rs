@@ -15,6 +15,7 @@ pub mod state;
 pub mod validate;
 
 pub use api::ApiServer;
+pub(crate) use api::{Fed, Watches};
 pub use atom::{Atom, AtomMap};
 pub use manifests::Manifests;
 pub use secret::{Secret, SecretText};
