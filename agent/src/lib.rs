@@ -10,5 +10,6 @@ pub mod intent;
 pub mod logging;
 pub mod memory;
 pub mod metrics;
+pub mod pools;
 pub mod report;
 pub mod run;
