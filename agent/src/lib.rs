@@ -11,5 +11,6 @@ pub mod intent;
 pub mod logging;
 pub mod memory;
 pub mod metrics;
+pub mod pools;
 pub mod report;
 pub mod run;

@@ -106,7 +106,11 @@ impl Known {
                     regarding: regarding.clone(),
                     related: None,
                     warning: false,
-                    reason: if released { "AddressReleased" } else { "AddressAssigned" },
+                    reason: if released {
+                        "AddressReleased"
+                    } else {
+                        "AddressAssigned"
+                    },
                     action: "AssignAddress",
                     note: match released {
                         true => "its addresses were taken back".to_owned(),
@@ -265,7 +269,9 @@ impl Teller {
 async fn tell(recorder: Recorder, mut waiting: mpsc::Receiver<News>) {
     while let Some(mut news) = waiting.recv().await {
         if news.note.len() > LONGEST {
-            let end = (0..=LONGEST - 3).rev().find(|at| news.note.is_char_boundary(*at));
+            let end = (0..=LONGEST - 3)
+                .rev()
+                .find(|at| news.note.is_char_boundary(*at));
             news.note.truncate(end.unwrap_or_default());
             news.note.push_str("...");
         }

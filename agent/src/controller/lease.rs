@@ -110,7 +110,11 @@ impl Lease {
                     }
                 }
                 Err(error) => {
-                    warn!(error, lease = NAME, "the Lease cannot be read; it is tried again");
+                    warn!(
+                        error,
+                        lease = NAME,
+                        "the Lease cannot be read; it is tried again"
+                    );
                 }
             }
             sleep(LOOK).await;
@@ -129,7 +133,10 @@ impl Lease {
                     page.lease_seen();
                 }
                 Ok(Ok(false)) => {
-                    warn!(holder = self.holder(), "the Lease was taken by another replica");
+                    warn!(
+                        holder = self.holder(),
+                        "the Lease was taken by another replica"
+                    );
                     return;
                 }
                 Ok(Err(error)) => debug!(%error, "the Lease cannot be renewed; it is tried again"),
@@ -155,14 +162,21 @@ impl Lease {
             spec.lease_duration_seconds = Some(1);
             spec.renew_time = Some(MicroTime(Timestamp::now()));
         }
-        let released = self.api.replace(NAME, &PostParams::default(), &object);
+        let params = PostParams::default();
+        let released = self.api.replace(NAME, &params, &object);
         if let Ok(Err(error)) = timeout(LOOK, released).await {
             debug!(%error, "the Lease cannot be given up; it ends by itself");
         }
     }
 
     fn holder(&self) -> Option<String> {
-        self.seen.as_ref()?.object.spec.as_ref()?.holder_identity.clone()
+        self.seen
+            .as_ref()?
+            .object
+            .spec
+            .as_ref()?
+            .holder_identity
+            .clone()
     }
 
     /// Looks at the Lease and takes or renews it if it can be had. Returns whether it is held.
@@ -171,7 +185,8 @@ impl Lease {
         let now = Instant::now();
         self.seen = found.map(|object| {
             let known = self.seen.take();
-            let at = known.filter(|k| k.object.metadata.resource_version == object.metadata.resource_version);
+            let at = known
+                .filter(|k| k.object.metadata.resource_version == object.metadata.resource_version);
             let at = at.map_or(now, |known| known.at);
             Seen { object, at }
         });

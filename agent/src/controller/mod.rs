@@ -25,8 +25,6 @@ mod lease;
 mod page;
 mod statuses;
 mod store;
-#[cfg(test)]
-mod tests;
 mod work;
 mod world;
 

@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use super::work::Failure;
 use crate::crd::address_pool::PoolUsage;
 use crate::http::plain;
-use crate::metrics::{self, Metric, Process, gauge, counter};
+use crate::metrics::{self, Metric, Process, counter, gauge};
 use crate::pools::{Allocation, Outcome};
 
 /// How long the Lease may not have been seen until the replica is not ready any more.
@@ -128,7 +128,10 @@ impl Page {
         let page = self.lock();
         let mut troubles = page.waiting_for.clone();
         if page.lease_seen.is_none_or(|at| at.elapsed() > BLIND) {
-            troubles.insert(0, "the Lease cannot be read: does the API server answer?".to_owned());
+            troubles.insert(
+                0,
+                "the Lease cannot be read: does the API server answer?".to_owned(),
+            );
         }
         troubles
     }
@@ -160,7 +163,10 @@ async fn readyz(State(page): State<Arc<Page>>) -> Response {
         return plain(StatusCode::OK, "ok\n");
     }
     let lines: String = troubles.iter().map(|t| format!("- {t}\n")).collect();
-    plain(StatusCode::SERVICE_UNAVAILABLE, format!("not ready\n{lines}"))
+    plain(
+        StatusCode::SERVICE_UNAVAILABLE,
+        format!("not ready\n{lines}"),
+    )
 }
 
 async fn metrics_page(State(page): State<Arc<Page>>) -> Response {

@@ -13,7 +13,7 @@ use crate::crd::{
     AddressPool, AddressPoolStatus, Advertisement, Condition, ObjectStatus, Peer, PeerStatus,
     RoutePolicy, Router,
 };
-use crate::pools::{Allocation, PoolReport};
+use crate::pools::{Allocation, Overlap, PoolReport};
 use crate::report::conditions::{Finding, conditions, whole_seconds};
 
 /// How many things of a kind a message names.
@@ -50,10 +50,13 @@ pub(super) fn statuses(world: &World, allocation: &Allocation, now: Timestamp) -
                 conditions: peer.conditions(findings, &peer.status.conditions, now),
             }
         }),
-        advertisements: differing(&world.advertisements, |name, object: &Ours<Advertisement>| {
-            let findings = [accepted.of(name, object)];
-            plain(object.conditions(findings, &object.status.conditions, now))
-        }),
+        advertisements: differing(
+            &world.advertisements,
+            |name, object: &Ours<Advertisement>| {
+                let findings = [accepted.of(name, object)];
+                plain(object.conditions(findings, &object.status.conditions, now))
+            },
+        ),
         policies: differing(&world.policies, |name, policy: &Ours<RoutePolicy>| {
             let findings = [accepted.of(name, policy)];
             plain(policy.conditions(findings, &policy.status.conditions, now))
@@ -173,7 +176,18 @@ fn established_of(sessions: &[(&str, &Session)]) -> Finding {
 }
 
 fn overlaps(report: &PoolReport) -> Option<Finding> {
-    let overlaps: Vec<String> = report.overlaps.iter().map(ToString::to_string).collect();
+    let overlaps: Vec<String> = report
+        .overlaps
+        .iter()
+        .map(|overlap| {
+            let Overlap {
+                block,
+                older,
+                older_block,
+            } = overlap;
+            format!("{block} overlaps {older_block} of AddressPool {older}, which is older and keeps what both claim")
+        })
+        .collect();
     (!overlaps.is_empty()).then(|| Finding::good(ACCEPTED, "Overlaps", some_of(&overlaps)))
 }
 

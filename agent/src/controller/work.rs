@@ -15,7 +15,7 @@ use tracing::{debug, info, warn};
 
 use super::addresses::{self, Write};
 use super::events::{Known, Teller};
-use super::page::{Page, Written};
+use super::page::Page;
 use super::statuses::{Statuses, statuses};
 use super::store::Store;
 use super::world::{self, Kind, Ours, WatchedPoolService, World};
@@ -194,7 +194,10 @@ impl Worker<'_> {
     /// Deletes RouterStates whose node has been gone for a while. Those that belong to their Node go with it by themselves.
     async fn clear(&mut self, world: &World) {
         let now = Instant::now();
-        let orphans = world.states.iter().filter(|((_, name), _)| world.nodes.named(name).is_none());
+        let orphans = world
+            .states
+            .iter()
+            .filter(|((_, name), _)| world.nodes.named(name).is_none());
         let orphans: HashMap<String, (Instant, Option<String>)> = orphans
             .map(|((_, name), state)| {
                 let since = self.orphans.get(name).copied().unwrap_or(now);
@@ -216,7 +219,10 @@ impl Worker<'_> {
             };
             let api = Api::<RouterState>::all(self.client.clone());
             match answered(api.delete(&name, &params)).await {
-                Ok(_) => info!(node = name, "deleted the RouterState of a node that is gone"),
+                Ok(_) => info!(
+                    node = name,
+                    "deleted the RouterState of a node that is gone"
+                ),
                 Err(failure) => debug!(node = name, %failure, "a RouterState cannot be deleted"),
             }
         }

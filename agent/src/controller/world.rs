@@ -140,7 +140,7 @@ pub(super) fn watches(client: &Client) -> Watches<World> {
     fn all<K: Resource<DynamicType = ()>>(client: &Client) -> Api<K> {
         Api::all_with(client.clone(), &())
     }
-    let mut watches = Watches::new();
+    let mut watches = Watches::<World>::new();
     let everything = watcher::Config::default;
     watches.add("Router", all(client), everything(), |world, event| {
         world.routers.event(event);
@@ -148,9 +148,14 @@ pub(super) fn watches(client: &Client) -> Watches<World> {
     watches.add("Peer", all(client), everything(), |world, event| {
         world.peers.event(event);
     });
-    watches.add("Advertisement", all(client), everything(), |world, event| {
-        world.advertisements.event(event);
-    });
+    watches.add(
+        "Advertisement",
+        all(client),
+        everything(),
+        |world, event| {
+            world.advertisements.event(event);
+        },
+    );
     watches.add("RoutePolicy", all(client), everything(), |world, event| {
         world.policies.event(event);
     });
@@ -218,8 +223,10 @@ impl<K: Kind> Kept for Ours<K> {
                 let findings = K::validate(&spec);
                 let spec = match findings.first() {
                     Some(_) => {
-                        let texts: Vec<String> = 
-                            findings.iter().map(|f| format!("{}: {}", f.path, f.reason)).collect();
+                        let texts: Vec<String> = findings
+                            .iter()
+                            .map(|f| format!("{}: {}", f.path, f.reason))
+                            .collect();
                         Err(texts.join("; "))
                     }
                     None => Ok(spec),

@@ -336,7 +336,10 @@ mod tests {
         ];
         let mut is_old = false;
         for (name, wanted) in tables {
-            let (begin, end) = (format!("<!-- {name}: begin -->\n"), format!("<!-- {name}: end -->"));
+            let (begin, end) = (
+                format!("<!-- {name}: begin -->\n"),
+                format!("<!-- {name}: end -->"),
+            );
             let (before, rest) = page.split_once(&begin).unwrap();
             let (table, after) = rest.split_once(&end).unwrap();
             is_old |= table != wanted;

@@ -26,6 +26,6 @@ mod source;
 mod tests;
 mod watches;
 
-pub use source::{ApiServer, ApiServerError, ApiServerOptions, client};
 pub(crate) use kinds::{WatchedNamespace, WatchedNode, resource};
+pub use source::{ApiServer, ApiServerError, ApiServerOptions, client};
 pub(crate) use watches::{Fed, Watches};
