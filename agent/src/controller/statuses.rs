@@ -65,7 +65,9 @@ pub(super) fn statuses(world: &World, allocation: &Allocation, now: Timestamp) -
             let report = allocation.pools.get(name);
             let mut findings = vec![accepted.of(name, pool)];
             if let Some(report) = report {
-                findings[0] = overlaps(report).unwrap_or(findings.swap_remove(0));
+                if let Some(overlaps) = overlaps(report) {
+                    findings[0] = overlaps;
+                }
                 findings.push(exhausted(report));
             }
             let usage = report.map(|report| (report.ipv4, report.ipv6));
