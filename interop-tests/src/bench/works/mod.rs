@@ -2,6 +2,7 @@
 
 mod churn;
 mod clock;
+mod cluster;
 mod fanout;
 mod idle;
 mod kernel;
@@ -122,6 +123,12 @@ pub const WORKS: &[Work] = &[
         what: "nothing to do on the manifests of 5,000 Services and 1,000 Nodes",
         suits: idle::reads_manifests,
         run: idle::cluster,
+    },
+    Work {
+        name: "L",
+        what: "on the API server of 5,000 Services, 10,000 EndpointSlices and 1,000 Nodes: 100 endpoints turn ready, until each is told",
+        suits: idle::reads_manifests,
+        run: cluster::watched,
     },
 ];
 
