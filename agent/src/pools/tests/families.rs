@@ -103,7 +103,10 @@ fn who_comes_to_require_both_families_gives_up_the_one_it_has() {
     cluster.holding("both", REQUIRE, &["203.0.113.1"]);
     cluster.annotated("one", V4, "routelet.dev/addresses: 203.0.113.1");
     assert_eq!(cluster.shown("one"), "203.0.113.1 p");
-    assert_eq!(*cluster.decision("both").release, ["203.0.113.1".parse::<IpAddr>().unwrap()]);
+    assert_eq!(
+        *cluster.decision("both").release,
+        ["203.0.113.1".parse::<IpAddr>().unwrap()]
+    );
     let before = cluster.settle();
     assert_eq!(cluster.settle().pools, before.pools);
 }
@@ -118,7 +121,10 @@ fn an_address_of_a_family_that_is_not_wanted_any_more_is_released() {
         s.ip_families = [IpFamily::Ipv6].into();
     });
     assert_eq!(cluster.shown("s"), "2001:db8:: p");
-    assert_eq!(*cluster.decision("s").release, ["203.0.113.0".parse::<IpAddr>().unwrap()]);
+    assert_eq!(
+        *cluster.decision("s").release,
+        ["203.0.113.0".parse::<IpAddr>().unwrap()]
+    );
 }
 
 #[test]

@@ -124,7 +124,10 @@ impl Cluster {
     }
 
     fn holding(&mut self, name: &str, spec: &str, addresses: &[&str]) {
-        let ingress: Vec<String> = addresses.iter().map(|a| format!("{{ip: \"{a}\"}}")).collect();
+        let ingress: Vec<String> = addresses
+            .iter()
+            .map(|a| format!("{{ip: \"{a}\"}}"))
+            .collect();
         let yaml = Yaml {
             spec,
             ingress: &ingress.join(", "),

@@ -41,7 +41,11 @@ fn who_is_no_load_balancer_any_more_loses_what_is_of_a_pool_and_nothing_else() {
     cluster.holding("s", "type: NodePort", &["203.0.113.1", "198.51.100.1"]);
     assert_eq!(released(&cluster, "s"), ["203.0.113.1"]);
     cluster.service("t", "type: LoadBalancer");
-    cluster.annotated("u", "type: LoadBalancer", "routelet.dev/addresses: 203.0.113.1");
+    cluster.annotated(
+        "u",
+        "type: LoadBalancer",
+        "routelet.dev/addresses: 203.0.113.1",
+    );
     assert_eq!(cluster.shown("u"), "203.0.113.1 p", "it is free at once");
 }
 
@@ -77,12 +81,22 @@ fn what_another_load_balancer_gave_out_is_left_alone_and_given_to_nobody() {
 fn an_address_of_no_pool_is_replaced_and_not_taken_without_a_replacement() {
     let mut cluster = Cluster::default();
     cluster.holding("s", PREFER, &["198.51.100.1", "2001:db8::1"]);
-    assert_eq!(cluster.shown("s"), "there is no AddressPool to take an IPv4 address from");
+    assert_eq!(
+        cluster.shown("s"),
+        "there is no AddressPool to take an IPv4 address from"
+    );
     assert_eq!(released(&cluster, "s"), [""; 0]);
-    cluster.pool("p", "addresses: [203.0.113.1], namespaceSelector: {matchLabels: {team: a}}");
+    cluster.pool(
+        "p",
+        "addresses: [203.0.113.1], namespaceSelector: {matchLabels: {team: a}}",
+    );
     assert_eq!(released(&cluster, "s"), [""; 0]);
     cluster.pool("p", "addresses: [203.0.113.1]");
-    assert_eq!(released(&cluster, "s"), ["198.51.100.1"], "the other family's has no replacement");
+    assert_eq!(
+        released(&cluster, "s"),
+        ["198.51.100.1"],
+        "the other family's has no replacement"
+    );
     cluster.change("s", |s| s.ip_family_policy = IpFamilyPolicy::SingleStack);
     assert_eq!(released(&cluster, "s"), ["198.51.100.1", "2001:db8::1"]);
 }
@@ -97,7 +111,11 @@ fn who_is_being_deleted_keeps_what_it_has_and_gets_nothing_new() {
     cluster.annotated("other", V4, "routelet.dev/addresses: 203.0.113.1");
     assert_eq!(cluster.decision("old").addresses().count(), 1);
     assert_eq!(cluster.shown("new"), "the Service is being deleted");
-    assert!(cluster.shown("other").starts_with("Service d/old has 203.0.113.1"));
+    assert!(
+        cluster
+            .shown("other")
+            .starts_with("Service d/old has 203.0.113.1")
+    );
 }
 
 #[test]
@@ -121,10 +139,22 @@ fn a_service_is_read_whole_and_ports_are_of_tcp_if_they_do_not_say() {
     let ports: Vec<String> = request.ports.iter().map(ToString::to_string).collect();
     assert_eq!(ports, ["80/TCP", "53/UDP"]);
     assert_eq!(request.load_balancer_class, Some("c".into()));
-    assert_eq!(request.external_traffic_policy, crate::cluster::TrafficPolicy::Local);
-    assert_eq!(request.ingress.iter().map(|i| i.proxy).collect::<Vec<_>>(), [false, false, true]);
-    assert_eq!(request.asked.pool.unwrap().source, "metallb.io/address-pool");
-    assert_eq!(request.asked.addresses.unwrap().source, "spec.loadBalancerIP");
+    assert_eq!(
+        request.external_traffic_policy,
+        crate::cluster::TrafficPolicy::Local
+    );
+    assert_eq!(
+        request.ingress.iter().map(|i| i.proxy).collect::<Vec<_>>(),
+        [false, false, true]
+    );
+    assert_eq!(
+        request.asked.pool.unwrap().source,
+        "metallb.io/address-pool"
+    );
+    assert_eq!(
+        request.asked.addresses.unwrap().source,
+        "spec.loadBalancerIP"
+    );
 }
 
 #[test]

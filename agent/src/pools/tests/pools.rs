@@ -25,7 +25,11 @@ fn prefixes_ranges_and_single_addresses_are_used_from_the_lowest_on() {
     let report = &allocate(&cluster.state).pools["p"];
     assert_eq!(report.waiting, [key("s5")]);
     assert_eq!(
-        (report.ipv4.total, report.ipv4.assigned, report.ipv4.available),
+        (
+            report.ipv4.total,
+            report.ipv4.assigned,
+            report.ipv4.available
+        ),
         (5, 5, 0)
     );
 }
@@ -39,7 +43,11 @@ fn the_first_and_the_last_address_of_prefixes_alone_are_left_out() {
         )]);
         cluster.service("s", "type: LoadBalancer");
         let report = &allocate(&cluster.state).pools["p"];
-        let addresses: Vec<String> = cluster.decision("s").addresses().map(|a| a.to_string()).collect();
+        let addresses: Vec<String> = cluster
+            .decision("s")
+            .addresses()
+            .map(|a| a.to_string())
+            .collect();
         (addresses.concat(), report.ipv4.total + report.ipv6.total)
     };
     let table = [
@@ -69,7 +77,10 @@ fn the_highest_priority_is_asked_first_and_among_equals_the_first_by_name() {
     }
     let pools = ["a", "b", "c", "d"];
     for (at, pool) in (1..).zip(pools) {
-        assert_eq!(cluster.shown(&format!("s{at}")), format!("203.0.113.{at} {pool}"));
+        assert_eq!(
+            cluster.shown(&format!("s{at}")),
+            format!("203.0.113.{at} {pool}")
+        );
     }
 }
 
@@ -108,7 +119,10 @@ fn selectors_of_services_and_namespaces_must_both_admit() {
     cluster.add("c/yes", &labels("expose: \"yes\""));
     let none = "no AddressPool gives it an IPv4 address: p: its";
     assert_eq!(cluster.shown("a/yes"), "203.0.113.0 p");
-    assert_eq!(cluster.shown("a/no"), format!("{none} serviceSelector does not select the Service"));
+    assert_eq!(
+        cluster.shown("a/no"),
+        format!("{none} serviceSelector does not select the Service")
+    );
     for name in ["b/yes", "c/yes"] {
         let expected = format!("{none} namespaceSelector does not select the namespace");
         assert_eq!(cluster.shown(name), expected);
@@ -129,7 +143,10 @@ fn a_namespace_that_nobody_described_has_the_label_of_its_name() {
 fn of_pools_that_overlap_the_older_keeps_what_both_claim_and_the_younger_says_so() {
     let mut cluster = Cluster::new(&[
         ("old", "addresses: [203.0.113.4-203.0.113.5, 203.0.113.7]"),
-        ("new", "addresses: [203.0.113.0/29, 198.51.100.1], priority: 9"),
+        (
+            "new",
+            "addresses: [203.0.113.0/29, 198.51.100.1], priority: 9",
+        ),
     ]);
     let overlap = |block: &str, older: &str, older_block: &str| Overlap {
         block: block.parse().unwrap(),
@@ -144,7 +161,11 @@ fn of_pools_that_overlap_the_older_keeps_what_both_claim_and_the_younger_says_so
     );
     assert_eq!(allocation.pools["old"].ipv4.total, 3);
     assert_eq!(allocation.pools["new"].ipv4.total, 6);
-    for (name, ip) in [("s4", "203.0.113.4"), ("s6", "203.0.113.6"), ("s7", "203.0.113.7")] {
+    for (name, ip) in [
+        ("s4", "203.0.113.4"),
+        ("s6", "203.0.113.6"),
+        ("s7", "203.0.113.7"),
+    ] {
         cluster.holding(name, V4, &[ip]);
     }
     assert_eq!(cluster.shown("s4"), "203.0.113.4 old");
@@ -161,7 +182,10 @@ fn of_pools_that_overlap_the_older_keeps_what_both_claim_and_the_younger_says_so
 #[test]
 fn what_an_older_pool_leaves_out_a_younger_may_have() {
     let mut cluster = Cluster::new(&[
-        ("old", "addresses: [203.0.113.0/24], excludeFirstAndLast: true"),
+        (
+            "old",
+            "addresses: [203.0.113.0/24], excludeFirstAndLast: true",
+        ),
         ("new", "addresses: [203.0.113.255]"),
     ]);
     cluster.annotated("s", V4, "routelet.dev/address-pool: new");
@@ -171,7 +195,10 @@ fn what_an_older_pool_leaves_out_a_younger_may_have() {
 
 #[test]
 fn blocks_of_one_pool_that_overlap_count_once() {
-    let cluster = Cluster::new(&[("p", "addresses: [203.0.113.0/30, 203.0.113.2-203.0.113.9, 203.0.113.2]")]);
+    let cluster = Cluster::new(&[(
+        "p",
+        "addresses: [203.0.113.0/30, 203.0.113.2-203.0.113.9, 203.0.113.2]",
+    )]);
     assert_eq!(allocate(&cluster.state).pools["p"].ipv4.total, 10);
 }
 
@@ -202,10 +229,17 @@ fn the_last_address_of_all_is_given_out_too() {
 #[test]
 fn five_thousand_services_of_a_slash_64_get_the_first_five_thousand_addresses() {
     let mut cluster = Cluster::new(&[("p", "addresses: [\"2001:db8::/64\"]")]);
-    let request = Yaml { spec: V6, ..Yaml::default() }.read("s", 0);
+    let request = Yaml {
+        spec: V6,
+        ..Yaml::default()
+    }
+    .read("s", 0);
     for at in 0..5000_u32 {
         let key = ObjectKey::new("d", format!("s{at:04}"));
-        let request = Request { key: key.clone(), ..request.clone() };
+        let request = Request {
+            key: key.clone(),
+            ..request.clone()
+        };
         cluster.state.services.insert(key, Arc::new(request));
     }
     assert_eq!(cluster.shown("s4999"), "2001:db8::1387 p");
