@@ -113,19 +113,20 @@ impl<'a> Plan<'a> {
         self.closed[pool].is_none() && self.named.is_none_or(|named| named == pool)
     }
 
-    /// Why it gets no address of a pool that it has none of yet.
-    pub(super) fn unfit(&self, pool: usize, space: &Space<'_>) -> Option<Unfit> {
+    /// Why it gets no address of a pool that it has none of yet, unless it is that it names another.
+    fn unfit(&self, pool: usize, space: &Space<'_>) -> Option<Unfit> {
         let on_request = self.named.is_none() && !space.pools[pool].pool.spec.auto_assign;
         self.closed[pool].or(on_request.then_some(Unfit::OnRequest))
     }
 
+    /// Whether it may get an address of a pool that it has none of yet.
+    pub(super) fn is_open(&self, pool: usize, space: &Space<'_>) -> bool {
+        self.may_keep(pool) && self.unfit(pool, space).is_none()
+    }
+
     /// The pools that it may get an address of, in the order in which they are asked.
     pub(super) fn open<'s>(&'s self, space: &'s Space<'_>) -> impl Iterator<Item = usize> + 's {
-        let pools = match self.named {
-            Some(named) => named..named + 1,
-            None => 0..space.pools.len(),
-        };
-        pools.filter(|pool| self.unfit(*pool, space).is_none())
+        (0..space.pools.len()).filter(|pool| self.is_open(*pool, space))
     }
 
     /// Why there is no address of a family for it, once none was found.
@@ -148,7 +149,7 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Whether an address that it asks for, or none, is all that it needs of a family.
+    /// Whether it asks for an address of a family.
     pub(super) fn asks_for(&self, family: IpFamily) -> bool {
         let mut asked = self.asked.iter().flatten();
         asked.any(|address| IpFamily::of(*address) == family)

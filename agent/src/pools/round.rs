@@ -6,7 +6,7 @@
 //! nothing to keep. A round without such a Service is final.
 //!
 //! Doing it all again with what a final round gave changes nothing: all of it is kept, since those that share an address may
-//! share it whoever comes first, and who was refused is refused again, since in his turn there was no less to be had than is
+//! share it whoever comes first, and who was refused is refused again, since in its turn there was no less to be had than is
 //! now.
 
 use std::net::IpAddr;
@@ -95,7 +95,8 @@ impl<'a> Round<'a> {
     pub(super) fn serve(&mut self, at: usize) -> bool {
         let plan = &self.plans[at];
         if plan.request.deleting {
-            self.given[at].refusal = Some(Refusal::Deleting);
+            let complete = self.missing(at).is_empty();
+            self.given[at].refusal = (!complete).then_some(Refusal::Deleting);
             return false;
         }
         let kept = !self.empty(at);
@@ -187,7 +188,7 @@ impl<'a> Round<'a> {
     /// An address that others have and share.
     fn share(&self, at: usize, family: IpFamily) -> Option<IpAddr> {
         let plan = &self.plans[at];
-        let open = |pool| plan.open(self.space).any(|p| p == pool);
+        let open = |pool| plan.is_open(pool, self.space);
         self.books.to_share(family, plan.request, open)
     }
 
@@ -196,7 +197,7 @@ impl<'a> Round<'a> {
         let (plan, space) = (&self.plans[at], self.space);
         let addresses = self.given[at].addresses.iter();
         let near: SmallVec<[usize; 2]> = addresses.filter_map(|a| space.pool_of(*a)).collect();
-        let near = near.into_iter().filter(|p| plan.unfit(*p, space).is_none());
+        let near = near.into_iter().filter(|pool| plan.is_open(*pool, space));
         near.chain(plan.open(space))
             .find_map(|pool| self.books.free(pool, family))
     }

@@ -1,1 +1,349 @@
-//! x
+//! What holds for every state.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use super::super::request::Needed;
+use super::*;
+use crate::cluster::{ServiceType, TrafficPolicy};
+
+/// What a test draws of a Service; all numbers choose from a few, so that Services clash.
+type Drawn = ((u8, u8, u8, u8), (u8, u8, u8, u8), Vec<u8>);
+
+/// A few addresses, inside and outside of the pools.
+fn place(at: u8) -> String {
+    match at {
+        0..=7 => format!("203.0.113.{at}"),
+        8 => "10.0.0.1".to_owned(),
+        _ => format!("2001:db8::{:x}", at - 9),
+    }
+}
+
+const LAST_PLACE: u8 = 13;
+
+fn request(name: usize, drawn: &Drawn) -> Request {
+    let ((kind, age, port, sharing), (asks, pool, namespace, label), held) = drawn;
+    let families = match kind {
+        0..=2 => V4,
+        3 => V6,
+        4 | 5 => REQUIRE,
+        6 | 7 => PREFER,
+        8 => "type: LoadBalancer",
+        9 => "type: ClusterIP",
+        _ => "type: LoadBalancer, loadBalancerClass: example.com/other",
+    };
+    let local = if *port > 3 { "Local" } else { "Cluster" };
+    let spec = format!(
+        "{families}, ports: [{{port: {}}}], externalTrafficPolicy: {local}, selector: {{app: a{}}}",
+        port % 4 + 1,
+        label % 2
+    );
+    let mut annotations = Vec::new();
+    match sharing {
+        0 | 1 => annotations.push(format!("routelet.dev/sharing-key: k{sharing}")),
+        2 => annotations.push("metallb.io/allow-shared-ip: k0".to_owned()),
+        _ => {}
+    }
+    if *asks <= LAST_PLACE {
+        let second = place((asks * 5 + port) % (LAST_PLACE + 1));
+        let list = if *label == 0 {
+            format!("{},{second}", place(*asks))
+        } else {
+            place(*asks)
+        };
+        annotations.push(format!("routelet.dev/addresses: \"{list}\""));
+    }
+    if *pool < 3 {
+        annotations.push(format!("routelet.dev/address-pool: p{pool}"));
+    }
+    let ingress: Vec<String> = held
+        .iter()
+        .map(|at| format!("{{ip: \"{}\"}}", place(*at)))
+        .collect();
+    let yaml = Yaml {
+        namespace: Some(["a", "b"][usize::from(*namespace)]),
+        labels: ["x: \"0\"", "x: \"1\"", ""][usize::from(*label)],
+        annotations: &annotations.join(", "),
+        spec: &spec,
+        ingress: &ingress.join(", "),
+    };
+    yaml.read(&format!("s{name}"), i64::from(*age))
+}
+
+fn service() -> impl Strategy<Value = Drawn> {
+    (
+        (0..11u8, 0..4u8, 0..8u8, 0..5u8),
+        (0..30u8, 0..12u8, 0..2u8, 0..3u8),
+        prop::collection::vec(0..=LAST_PLACE, 0..3),
+    )
+}
+
+/// Pools, as what they say beside their addresses, and the first and last of those.
+fn pool() -> impl Strategy<Value = (u8, u8, u8, u8, u8)> {
+    (0..8u8, 0..4u8, 0..3u8, 0..4u8, 0..3u8)
+}
+
+fn drawn_state() -> impl Strategy<Value = State> {
+    let pools = prop::collection::vec(pool(), 0..4);
+    let services = prop::collection::vec(service(), 0..12);
+    (pools, services).prop_map(|(pools, services)| {
+        let mut cluster = Cluster::default();
+        cluster.namespace("a", &[("team", "a")]);
+        for (at, (first, size, selector, more, age)) in pools.into_iter().enumerate() {
+            let selector = [
+                "",
+                ", serviceSelector: {matchLabels: {x: \"0\"}}",
+                ", namespaceSelector: {matchLabels: {team: a}}",
+            ][usize::from(selector)];
+            let more = [
+                "",
+                ", autoAssign: false",
+                ", priority: 1",
+                ", excludeFirstAndLast: true",
+            ][usize::from(more)];
+            let name = format!("p{at}");
+            let last = first + size;
+            let block = if size == 3 {
+                "203.0.113.0/29".to_owned()
+            } else {
+                format!("203.0.113.{first}-203.0.113.{last}")
+            };
+            let v6 = if size == 2 {
+                String::new()
+            } else {
+                format!(", \"2001:db8::{first:x}-2001:db8::{last:x}\"")
+            };
+            cluster.pool(&name, &format!("addresses: [{block}{v6}]{selector}{more}"));
+            Arc::make_mut(cluster.state.pools.get_mut(&name).unwrap()).created =
+                Created(Some(i64::from(age)));
+        }
+        for (at, drawn) in services.iter().enumerate() {
+            let request = request(at, drawn);
+            cluster
+                .state
+                .services
+                .insert(request.key.clone(), Arc::new(request));
+        }
+        cluster.state
+    })
+}
+
+/// The same said again, block by block: whether a pool hands out an address at all, without regard to other pools.
+fn claims(pool: &Pool, address: IpAddr) -> bool {
+    pool.spec.addresses.iter().any(|block| {
+        let prefix = block.to_string().contains('/');
+        let edge = address == block.first() || address == block.last();
+        let inside = block.first() <= address && address <= block.last();
+        block.family() == IpFamily::of(address)
+            && inside
+            && !(prefix && edge && pool.spec.exclude_first_and_last)
+    })
+}
+
+fn may_share(a: &Request, b: &Request) -> bool {
+    let (Some(one), Some(two)) = (&a.asked.sharing, &b.asked.sharing) else {
+        return false;
+    };
+    let namespaces = a.key.namespace == b.key.namespace
+        || (one.namespaces == Namespaces::All && two.namespaces == Namespaces::All);
+    let endpoints = a.external_traffic_policy == TrafficPolicy::Cluster || a.selector == b.selector;
+    one.key == two.key
+        && namespaces
+        && a.ports != b.ports
+        && a.external_traffic_policy == b.external_traffic_policy
+        && endpoints
+}
+
+fn check(state: &State, allocation: &Allocation) {
+    let mut owners: BTreeMap<IpAddr, Vec<&Request>> = BTreeMap::new();
+    assert!(allocation.services.keys().eq(state.services.keys()));
+    for (key, decision) in &allocation.services {
+        let request = &*state.services[key];
+        for address in decision.addresses() {
+            owners.entry(address).or_default().push(request);
+        }
+        match &decision.outcome {
+            Outcome::Assigned { addresses, missing } => {
+                check_assigned(state, request, addresses, missing.as_ref());
+            }
+            Outcome::NotOurs(_) => {
+                let ours = request.service_type == ServiceType::LoadBalancer
+                    && request.load_balancer_class.is_none();
+                assert!(!ours);
+            }
+            Outcome::Refused(_) => {}
+        }
+        for address in &decision.release {
+            assert!(!decision.addresses().any(|a| a == *address));
+        }
+    }
+    for (address, owners) in &owners {
+        for (at, a) in owners.iter().enumerate() {
+            for b in &owners[..at] {
+                assert!(may_share(a, b), "{address}: {} and {}", a.key, b.key);
+            }
+        }
+    }
+    for (name, report) in &allocation.pools {
+        let pool = &state.pools[name];
+        for (usage, family) in [(report.ipv4, IpFamily::Ipv4), (report.ipv6, IpFamily::Ipv6)] {
+            let places = (0..32).map(|at| match family {
+                IpFamily::Ipv4 => IpAddr::from([203, 0, 113, at]),
+                IpFamily::Ipv6 => place(9 + at).parse().unwrap(),
+            });
+            let theirs =
+                places.filter(|a| owner_pool(state, *a).is_some_and(|p| p.name == pool.name));
+            assert_eq!(
+                usage.total,
+                i64::try_from(theirs.count()).unwrap(),
+                "{name} {family}"
+            );
+            assert_eq!(usage.total, usage.assigned + usage.available);
+        }
+    }
+}
+
+/// Of the pools that claim an address the oldest.
+fn owner_pool(state: &State, address: IpAddr) -> Option<&Pool> {
+    let claiming = state.pools.values().filter(|pool| claims(pool, address));
+    claiming
+        .map(Arc::as_ref)
+        .min_by_key(|pool| (pool.created, &pool.name))
+}
+
+fn check_assigned(
+    state: &State,
+    request: &Request,
+    addresses: &[Assignment],
+    missing: Option<&Refusal>,
+) {
+    let families = request.families();
+    assert!(!addresses.is_empty());
+    let asked = request.asked.addresses.as_ref();
+    let asked = asked.map(|a| {
+        a.addresses
+            .as_ref()
+            .expect("who asks for what is no address gets none")
+    });
+    for Assignment { address, pool } in addresses {
+        let owner = owner_pool(state, *address).expect("in no pool");
+        assert_eq!(owner.name, **pool);
+        let team_a = request.key.namespace == *"a";
+        assert!(owner.spec.namespace_selector.is_none() || team_a);
+        assert!(owner.spec.service_selector.is_none() || request.labels.get("x") == Some("0"));
+        if let Some(named) = &request.asked.pool {
+            assert_eq!(named.pool, *pool);
+        }
+        let ours = asked.is_some_and(|asked| asked.contains(address));
+        let held = request.held().contains(address);
+        assert!(owner.spec.auto_assign || ours || held || request.asked.pool.is_some());
+    }
+    if let Some(asked) = asked {
+        assert!(
+            asked
+                .iter()
+                .all(|ip| addresses.iter().any(|a| a.address == *ip))
+        );
+    }
+    for family in IpFamily::ALL {
+        let asks = asked.is_some_and(|a| a.iter().any(|ip| IpFamily::of(*ip) == family));
+        let count = addresses
+            .iter()
+            .filter(|a| IpFamily::of(a.address) == family)
+            .count();
+        let wanted = families.wanted.contains(&family);
+        assert!(asks || count <= usize::from(wanted));
+        assert!(!wanted || count > 0 || families.needed != Needed::All);
+        assert!(!wanted || count > 0 || families.needed != Needed::Any || missing.is_some());
+    }
+}
+
+/// The addresses of every Service that has some.
+fn addresses(allocation: &Allocation) -> BTreeMap<ObjectKey, BTreeSet<IpAddr>> {
+    let all = allocation.services.iter();
+    all.map(|(key, decision)| (key.clone(), decision.addresses().collect()))
+        .filter(|(_, addresses): &(_, BTreeSet<_>)| !addresses.is_empty())
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 192, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_address_is_of_a_pool_for_its_service_and_has_no_other_owner_but_by_sharing(state in drawn_state()) {
+        check(&state, &allocate(&state));
+    }
+
+    #[test]
+    fn an_allocation_that_is_written_leads_to_itself(mut state in drawn_state()) {
+        let first = allocate(&state);
+        write(&mut state, &first);
+        let second = allocate(&state);
+        prop_assert_eq!(addresses(&first), addresses(&second));
+        for (key, decision) in &second.services {
+            prop_assert!(decision.is_written(&state.services[key]), "{}: {:?}", key, decision);
+        }
+    }
+
+    #[test]
+    fn nobody_moves_because_a_service_comes_or_goes(mut state in drawn_state(), new in service(), gone in any::<prop::sample::Index>()) {
+        let first = allocate(&state);
+        write(&mut state, &first);
+        let before = addresses(&first);
+        let mut request = request(99, &new);
+        request.ingress = Box::default();
+        let key = request.key.clone();
+        state.services.insert(key.clone(), Arc::new(request));
+        let with = allocate(&state);
+        check(&state, &with);
+        let after = addresses(&with);
+        for (key, had) in &before {
+            prop_assert!(after.get(key).is_some_and(|has| has.is_superset(had)), "{} had {:?}", key, had);
+        }
+        state.services.remove(&key);
+        if !state.services.is_empty() {
+            let gone = gone.get(&state.services.keys().collect::<Vec<_>>()).to_owned().clone();
+            state.services.remove(&gone);
+            let without = allocate(&state);
+            check(&state, &without);
+            let after = addresses(&without);
+            for (key, had) in before.iter().filter(|(key, _)| **key != gone) {
+                prop_assert!(after.get(key).is_some_and(|has| has.is_superset(had)), "{} had {:?}", key, had);
+            }
+        }
+    }
+
+    #[test]
+    fn the_order_in_which_things_came_is_of_no_account(state in drawn_state(), seed in any::<u64>()) {
+        let mut again = State { namespaces: state.namespaces.clone(), ..State::default() };
+        let mut services: Vec<_> = state.services.iter().collect();
+        let mut pools: Vec<_> = state.pools.iter().collect();
+        for (at, by) in (1..services.len()).zip(seed..) {
+            services.swap(at, (by % (at as u64 + 1)) as usize);
+        }
+        let by = seed as usize % pools.len().max(1);
+        pools.rotate_left(by);
+        for (key, service) in services {
+            again.services.insert(key.clone(), Arc::clone(service));
+            // What is decided in between is of no account either.
+            allocate(&again);
+        }
+        for (name, pool) in pools {
+            again.pools.insert(name.clone(), Arc::clone(pool));
+        }
+        prop_assert_eq!(allocate(&state), allocate(&again));
+    }
+
+    #[test]
+    fn whatever_is_written_in_between_it_comes_to_rest_at_once(mut state in drawn_state(), later in drawn_state()) {
+        // Pools change under what is assigned.
+        let allocation = allocate(&state);
+        write(&mut state, &allocation);
+        state.pools = later.pools;
+        let changed = allocate(&state);
+        check(&state, &changed);
+        write(&mut state, &changed);
+        prop_assert_eq!(addresses(&changed), addresses(&allocate(&state)));
+    }
+}
