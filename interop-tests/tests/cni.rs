@@ -42,7 +42,7 @@ fn pods_reach_each_other(options: &[&str]) {
             .into_iter()
             .collect::<Result<Vec<_>>>()?;
         let pods = [(1, "a"), (1, "b"), (2, "c")]
-            .map(|(n, label)| Pod::start(lab, &hosts[n - 1], n, label))
+            .map(|(n, label)| Pod::start(lab, &hosts[n - 1], n, label, &[]))
             .into_iter()
             .collect::<Result<Vec<_>>>()?;
 
@@ -68,7 +68,7 @@ fn pods_reach_each_other(options: &[&str]) {
         // What is deleted leaves nothing behind, and harms nobody.
         hosts[0]
             .runtime
-            .delete(&pods[0].namespace, &pods[0].result)?;
+            .delete(&pods[0].namespace, &[], &pods[0].result)?;
         let links = pods[0].namespace.ip("link show")?;
         ensure!(!links.contains("eth0"), "{links}");
         for (address, family) in pods[0].addresses.iter().zip([Family::Ipv4, Family::Ipv6]) {
@@ -86,6 +86,29 @@ fn pods_reach_each_other(options: &[&str]) {
             hosts[0].ping(&address.to_string())?;
             get(&pods[2].namespace, &address.to_string(), PORT)?;
         }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_port_of_the_node_leads_to_the_pod_that_asks_for_it() {
+    let needs = [
+        &[Need::Speaker(Kind::Routelet), Need::Program("iptables")],
+        &NEEDS[..],
+    ]
+    .concat();
+    run(&needs, |lab| {
+        let segment = Segment::new(lab)?;
+        let host = Host::start(&segment, 1, &[])?;
+        let client = segment.host("client", 9)?;
+        let ports = [(8000, PORT)];
+        let pod = Pod::start(lab, &host, 1, "pod", &ports)?;
+        for (node, client_address) in [(v4(1), v4(9)), (v6(1), v6(9))] {
+            let answer = get(&client, &node, 8000)?;
+            ensure!(answer.source.to_string() == client_address, "{answer:?}");
+        }
+        host.runtime.delete(&pod.namespace, &ports, &pod.result)?;
+        ensure!(get(&client, &v4(1), 8000).is_err(), "still there");
         Ok(())
     });
 }
@@ -188,10 +211,10 @@ struct Pod {
 }
 
 impl Pod {
-    /// A pod of node `n`, with an address of each of its CIDRs.
-    fn start(lab: &Lab, host: &Host, n: usize, label: &str) -> Result<Self> {
+    /// A pod of node `n`, with an address of each of its CIDRs; `ports` as of [`Runtime::add`].
+    fn start(lab: &Lab, host: &Host, n: usize, label: &str, ports: &[(u16, u16)]) -> Result<Self> {
         let namespace = lab.namespace(label)?;
-        let result = host.runtime.add(&namespace)?;
+        let result = host.runtime.add(&namespace, ports)?;
         let ips = result["ips"].as_array().context("no addresses")?;
         let addresses = ips
             .iter()

@@ -33,21 +33,22 @@ impl Runtime {
         }
     }
 
-    /// Connects a pod, whose interface is `eth0` then, and returns what the last plugin said.
-    pub fn add(&self, pod: &Namespace) -> Result<Value> {
+    /// Connects a pod, whose interface is `eth0` then, and returns what the last plugin said. `ports` are TCP ports of the
+    /// node with those of the pod that they lead to.
+    pub fn add(&self, pod: &Namespace, ports: &[(u16, u16)]) -> Result<Value> {
         let list = self.list()?;
         let mut result = Value::Null;
         for plugin in plugins(&list)? {
-            result = self.execute("ADD", &list, plugin, pod, &result)?;
+            result = self.execute("ADD", &list, plugin, (pod, ports), &result)?;
         }
         Ok(result)
     }
 
-    /// Disconnects a pod; `result` is what [`Runtime::add`] returned.
-    pub fn delete(&self, pod: &Namespace, result: &Value) -> Result<()> {
+    /// Disconnects a pod; `result` is what [`Runtime::add`] returned for these ports.
+    pub fn delete(&self, pod: &Namespace, ports: &[(u16, u16)], result: &Value) -> Result<()> {
         let list = self.list()?;
         for plugin in plugins(&list)?.iter().rev() {
-            self.execute("DEL", &list, plugin, pod, result)?;
+            self.execute("DEL", &list, plugin, (pod, ports), result)?;
         }
         Ok(())
     }
@@ -73,7 +74,7 @@ impl Runtime {
         command: &str,
         list: &Value,
         plugin: &Value,
-        pod: &Namespace,
+        (pod, ports): (&Namespace, &[(u16, u16)]),
         previous: &Value,
     ) -> Result<Value> {
         let mut config = plugin.clone();
@@ -81,6 +82,12 @@ impl Runtime {
         config["name"] = list["name"].clone();
         if !previous.is_null() {
             config["prevResult"] = previous.clone();
+        }
+        // Only a plugin that says that it can is told.
+        if config["capabilities"]["portMappings"] == true {
+            let mapping = |(host, pod): &(u16, u16)| json!({"hostPort": host, "containerPort": pod, "protocol": "tcp"});
+            let mappings: Vec<Value> = ports.iter().map(mapping).collect();
+            config["runtimeConfig"] = json!({"portMappings": mappings});
         }
         if config["ipam"].is_object() {
             config["ipam"]["dataDir"] = json!(self.allocations());
