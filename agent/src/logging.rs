@@ -10,6 +10,10 @@ use tracing_subscriber::EnvFilter;
 /// The environment variable that sets the filter where `--log` does not.
 pub const VARIABLE: &str = "ROUTELET_LOG";
 
+/// The filter unless told otherwise. Kubernetes' client warns of every watch that a server ends; what matters of that is
+/// said by whoever watches.
+pub const DEFAULT: &str = "info,kube_client=error,kube_runtime=error";
+
 /// How lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
@@ -63,6 +67,7 @@ mod tests {
     #[test]
     fn filters_are_read_and_nonsense_is_named() {
         assert!(filter("info,bgp::fsm=debug").is_ok());
+        assert!(filter(DEFAULT).is_ok());
         let error = filter("info,bgp=loud").err().map(|e| e.to_string());
         assert!(
             error

@@ -7,6 +7,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use interop_tests::apiserver::Verb;
 use interop_tests::probe::{kernel, tcp};
 use interop_tests::{
     Family, Kind, Need, Neighbour, Signal, Speaker, State, Subject, always, eventually, run,
@@ -149,7 +150,13 @@ fn nothing_is_withdrawn_while_the_api_server_is_away() {
         cluster.api.put(&service("two", "203.0.113.8", "Cluster"))?;
         cluster.api.put(&slice("two", &[(1, true)]))?;
         tor.wait_route("203.0.113.8/32", SOON)?;
-        cluster.api.disconnect_watches();
+        cluster.api.forget_requests();
+        always(Duration::from_secs(2), "watches that end at once", || {
+            cluster.api.disconnect_watches();
+            Ok(())
+        })?;
+        let asked = cluster.api.requests(Verb::Watch, "services");
+        ensure!((1..5).contains(&asked), "{asked} watches in two seconds");
         cluster.api.compact();
         ensure!(
             cluster
@@ -298,9 +305,7 @@ fn a_router_state_reads_like_a_status_page() {
         // It is written when something happens, and not all the time.
         cluster.api.forget_requests();
         std::thread::sleep(Duration::from_secs(3));
-        let writes = cluster
-            .api
-            .requests(interop_tests::apiserver::Verb::Patch, "routerstates");
+        let writes = cluster.api.requests(Verb::Patch, "routerstates");
         ensure!(writes == 0, "{writes} writes while nothing happened");
         // It goes with its node.
         cluster.api.delete("Node", "", "node-1")?;

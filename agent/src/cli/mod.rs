@@ -8,10 +8,12 @@ mod check;
 mod cluster_args;
 mod cni_args;
 mod completions;
+mod controller;
 mod crds;
 mod drain;
 mod explain;
 mod fib;
+mod http_arg;
 mod peer;
 mod peers;
 mod prefix;
@@ -66,6 +68,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::Run),
+    Controller(controller::Controller),
     Status(status::Status),
     Peers(peers::Peers),
     Routes(routes::Routes),
@@ -100,6 +103,7 @@ impl Cli {
         let client = Client::new(&self.control);
         match &self.command {
             Command::Run(command) => command.run(&self.control),
+            Command::Controller(command) => command.run(),
             Command::Status(command) => command.run(&client, screen),
             Command::Peers(command) => command.run(&client, screen),
             Command::Routes(command) => command.run(&client, screen),

@@ -1,6 +1,5 @@
 //! `routelet run`: the agent itself.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -8,6 +7,7 @@ use anyhow::Context;
 
 use super::cluster_args::ClusterArgs;
 use super::cni_args::CniArgs;
+use super::http_arg::HttpArg;
 use crate::logging;
 use crate::run::{KubeProxy, Options, SourceOptions};
 
@@ -57,17 +57,13 @@ pub(super) struct Run {
     withdraw: bool,
 
     /// What is logged: a level, or directives such as info,bgp::fsm=debug
-    #[arg(long, value_name = "FILTER", env = logging::VARIABLE, default_value = "info")]
+    #[arg(long, value_name = "FILTER", env = logging::VARIABLE, default_value = logging::DEFAULT)]
     log: String,
 
     /// How log lines look
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
     log_format: logging::Format,
 }
-
-/// An address or `off`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct HttpArg(Option<SocketAddr>);
 
 /// `auto`, `off` or an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,28 +82,6 @@ impl FromStr for KubeProxyArg {
             "off" => KubeProxy::Off,
             address => KubeProxy::At(address.parse().map_err(|_| NotAKubeProxy)?),
         }))
-    }
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "expected an address and a port such as 127.0.0.1:7179, [::]:7179 or :7179 (all addresses), or \"off\""
-)]
-struct NotAnAddress;
-
-impl FromStr for HttpArg {
-    type Err = NotAnAddress;
-
-    fn from_str(text: &str) -> Result<Self, NotAnAddress> {
-        if text == "off" {
-            return Ok(Self(None));
-        }
-        let all = text.strip_prefix(':').map(|port| format!("[::]:{port}"));
-        all.as_deref()
-            .unwrap_or(text)
-            .parse()
-            .map(|address| Self(Some(address)))
-            .map_err(|_| NotAnAddress)
     }
 }
 
@@ -147,7 +121,7 @@ impl Run {
 }
 
 /// The host name as the kubelet takes it for the Node's name: in lower case.
-fn host_name() -> anyhow::Result<String> {
+pub(super) fn host_name() -> anyhow::Result<String> {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname")
         .context("the host's name is not known: name the node with --node NAME")?;
     Ok(name.trim().to_lowercase())

@@ -109,7 +109,7 @@ impl fmt::Debug for AtomMap {
 
 /// The atoms of one source of state.
 #[derive(Debug, Default)]
-pub(crate) struct Atoms(HashSet<Shared>);
+pub struct Atoms(HashSet<Shared>);
 
 /// Looked up by its text.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -123,7 +123,7 @@ impl Borrow<str> for Shared {
 
 impl Atoms {
     /// The atom of a text.
-    pub(crate) fn atom(&mut self, text: &str) -> Atom {
+    pub fn atom(&mut self, text: &str) -> Atom {
         if text.is_empty() {
             return Atom::default();
         }
@@ -136,7 +136,7 @@ impl Atoms {
     }
 
     /// Labels or annotations.
-    pub(crate) fn map<'a>(
+    pub fn map<'a>(
         &mut self,
         pairs: impl IntoIterator<Item = (&'a String, &'a String)>,
     ) -> AtomMap {

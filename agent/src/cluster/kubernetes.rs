@@ -19,7 +19,7 @@ use crate::crd::selector::Labels;
 use crate::crd::text::{Address, Cidr};
 
 /// Metadata of any object, wherever it was read.
-pub(crate) trait Metadata {
+pub trait Metadata {
     /// `name`.
     fn name(&self) -> &str;
     /// `namespace`.
@@ -28,6 +28,16 @@ pub(crate) trait Metadata {
     fn labels(&self) -> Option<&Labels>;
     /// `annotations`.
     fn annotations(&self) -> Option<&Labels>;
+
+    /// `creationTimestamp`, in seconds since 1970. Only an API server gives one.
+    fn created(&self) -> Option<i64> {
+        None
+    }
+
+    /// Whether there is a `deletionTimestamp`. Only an API server gives one.
+    fn deleting(&self) -> bool {
+        false
+    }
 
     /// Namespace and name; an object that names no namespace is in `default`.
     fn key(&self, atoms: &mut Atoms) -> ObjectKey {
@@ -54,6 +64,15 @@ impl Metadata for ObjectMeta {
 
     fn annotations(&self) -> Option<&Labels> {
         self.annotations.as_ref()
+    }
+
+    fn created(&self) -> Option<i64> {
+        let created = self.creation_timestamp.as_ref()?;
+        Some(created.0.as_second())
+    }
+
+    fn deleting(&self) -> bool {
+        self.deletion_timestamp.is_some()
     }
 }
 

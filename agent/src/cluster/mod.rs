@@ -15,7 +15,9 @@ pub mod state;
 pub mod validate;
 
 pub use api::ApiServer;
-pub use atom::{Atom, AtomMap};
+pub(crate) use api::{Fed, Watches};
+pub use atom::{Atom, AtomMap, Atoms};
+pub use kubernetes::Metadata;
 pub use manifests::Manifests;
 pub use secret::{Secret, SecretText};
 pub use snapshot::{Problem, Severity, Snapshot, SourceState};

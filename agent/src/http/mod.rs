@@ -100,11 +100,12 @@ async fn metrics_page<B: Backend>(State(health): State<Arc<Health<B>>>) -> Respo
     let gather = async { Ok((health.status().await?, health.backend().peers().await?)) };
     match within(gather).await {
         Ok((status, peers)) => {
-            let text = metrics::render(Snapshot {
+            let snapshot = Snapshot {
                 status,
                 peers,
                 process: Process::this(),
-            });
+            };
+            let text = metrics::render(metrics::METRICS, snapshot);
             ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response()
         }
         Err(unanswered) => unanswered,
@@ -123,7 +124,8 @@ async fn within<T>(answer: impl Future<Output = Result<T, ControlError>>) -> Res
     Err(plain(StatusCode::SERVICE_UNAVAILABLE, text))
 }
 
-fn plain(status: StatusCode, text: impl Into<String>) -> Response {
+/// An answer of plain text.
+pub(crate) fn plain(status: StatusCode, text: impl Into<String>) -> Response {
     let headers = [
         (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
         (header::CACHE_CONTROL, "no-store"),

@@ -1,5 +1,6 @@
 //! Metrics in the OpenMetrics text format. There are no counters of its own here: a scrape takes the agent's description of
-//! itself ([`Snapshot`]) and writes it down, metric by metric, as [`METRICS`] says.
+//! itself ([`Snapshot`]) and writes it down, metric by metric, as [`METRICS`] says. The controller has a table and a snapshot
+//! of its own.
 //!
 //! A metric is one row of [`METRICS`]: name, kind, help, labels, and how its samples are taken from a snapshot. The page in
 //! `docs/operations.md` is made of the same rows, and a test compares the two.
@@ -33,9 +34,9 @@ pub struct Snapshot {
     pub process: Option<Process>,
 }
 
-/// A metric: one row of the table.
+/// A metric: one row of a table.
 #[derive(Clone, Copy, Debug)]
-pub struct Metric {
+pub struct Metric<S = Snapshot> {
     /// Its name, with its unit, without the `_total` that counters get.
     pub name: &'static str,
     /// Counter or gauge.
@@ -45,10 +46,10 @@ pub struct Metric {
     /// The names of its labels.
     pub labels: &'static [&'static str],
     /// Takes its samples from a snapshot.
-    sample: fn(&Snapshot, &mut Samples),
+    sample: fn(&S, &mut Samples),
 }
 
-impl Metric {
+impl<S> Metric<S> {
     /// The name of its samples: what queries use.
     pub fn sample_name(&self) -> String {
         match self.kind {
@@ -78,21 +79,28 @@ impl fmt::Display for Kind {
 
 /// The samples of one metric: label values, in the order of the label names, and the value.
 #[derive(Debug, Default)]
-struct Samples(Vec<(Vec<String>, f64)>);
+pub struct Samples(Vec<(Vec<String>, f64)>);
 
 impl Samples {
-    fn add<const N: usize>(&mut self, labels: [&str; N], value: impl Value) {
+    /// Adds one.
+    pub(crate) fn add<const N: usize>(&mut self, labels: [&str; N], value: impl Value) {
         let labels = labels.iter().map(|&label| label.to_owned()).collect();
         self.0.push((labels, value.to_sample()));
     }
 }
 
 /// Numbers that samples are made of. Counters stay exact up to 2^53.
-trait Value {
+pub(crate) trait Value {
     fn to_sample(self) -> f64;
 }
 
 impl Value for u64 {
+    fn to_sample(self) -> f64 {
+        self as f64
+    }
+}
+
+impl Value for i64 {
     fn to_sample(self) -> f64 {
         self as f64
     }
@@ -116,21 +124,62 @@ impl Value for bool {
     }
 }
 
-/// The text of a scrape.
-pub fn render(snapshot: Snapshot) -> String {
+/// A gauge's row.
+pub(crate) const fn gauge<S>(
+    name: &'static str,
+    labels: &'static [&'static str],
+    help: &'static str,
+    sample: fn(&S, &mut Samples),
+) -> Metric<S> {
+    Metric {
+        name,
+        kind: Kind::Gauge,
+        help,
+        labels,
+        sample,
+    }
+}
+
+/// A counter's row.
+pub(crate) const fn counter<S>(
+    name: &'static str,
+    labels: &'static [&'static str],
+    help: &'static str,
+    sample: fn(&S, &mut Samples),
+) -> Metric<S> {
+    Metric {
+        name,
+        kind: Kind::Counter,
+        help,
+        labels,
+        sample,
+    }
+}
+
+/// The text of a scrape: the metrics of a table, as they are in a snapshot.
+pub fn render<S>(metrics: &'static [Metric<S>], snapshot: S) -> String
+where
+    S: fmt::Debug + Send + Sync + 'static,
+{
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(snapshot));
+    registry.register_collector(Box::new(Scrape { metrics, snapshot }));
     let mut text = String::new();
     // Writing to a `String` cannot fail, and the encoder has no other error.
     let _ = prometheus_client::encoding::text::encode(&mut text, &registry);
     text
 }
 
-impl Collector for Snapshot {
+#[derive(Debug)]
+struct Scrape<S: 'static> {
+    metrics: &'static [Metric<S>],
+    snapshot: S,
+}
+
+impl<S: fmt::Debug + Send + Sync + 'static> Collector for Scrape<S> {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        for metric in METRICS {
+        for metric in self.metrics {
             let mut samples = Samples::default();
-            (metric.sample)(self, &mut samples);
+            (metric.sample)(&self.snapshot, &mut samples);
             if samples.0.is_empty() {
                 continue;
             }
@@ -182,10 +231,10 @@ fn split_unit(name: &str) -> (&str, Option<Unit>) {
     (name, None)
 }
 
-/// The table of metrics for `docs/operations.md`.
-pub fn markdown() -> String {
+/// A table of metrics for `docs/operations.md`.
+pub fn markdown<S>(metrics: &[Metric<S>]) -> String {
     let mut text = String::from("| metric | kind | labels | what |\n|---|---|---|---|\n");
-    for metric in METRICS {
+    for metric in metrics {
         let labels: Vec<_> = metric.labels.iter().map(|l| format!("`{l}`")).collect();
         text.push_str(&format!(
             "| `{}` | {} | {} | {} |\n",
@@ -226,12 +275,12 @@ mod tests {
 
     #[test]
     fn a_scrape_is_what_the_agent_says_of_itself() {
-        insta::assert_snapshot!(render(snapshot()));
+        insta::assert_snapshot!(render(METRICS, snapshot()));
     }
 
     #[test]
     fn every_row_has_samples_in_the_fixture_and_no_series_stands_twice() {
-        let text = render(snapshot());
+        let text = render(METRICS, snapshot());
         let mut families = BTreeSet::new();
         let mut series = BTreeMap::new();
         for line in text.lines() {
@@ -270,7 +319,7 @@ mod tests {
     fn a_name_that_needs_escaping_does_not_break_the_scrape() {
         let mut snapshot = snapshot();
         snapshot.peers[0].name = "a\"b\\c\nd".to_owned();
-        let text = render(snapshot);
+        let text = render(METRICS, snapshot);
         assert!(
             text.contains(r#"routelet_peer_up{peer="a\"b\\c\nd"} 1"#),
             "{text}"
@@ -278,19 +327,30 @@ mod tests {
     }
 
     #[test]
-    fn the_table_in_the_documentation_is_this_one() {
+    fn the_tables_in_the_documentation_are_these() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operations.md");
-        let page = std::fs::read_to_string(path).unwrap();
-        let (begin, end) = ("<!-- metrics: begin -->\n", "<!-- metrics: end -->");
-        let (before, rest) = page.split_once(begin).unwrap();
-        let (table, after) = rest.split_once(end).unwrap();
+        let mut page = std::fs::read_to_string(path).unwrap();
+        let tables = [
+            ("metrics", markdown(METRICS)),
+            ("controller metrics", markdown(crate::controller::METRICS)),
+        ];
+        let mut is_old = false;
+        for (name, wanted) in tables {
+            let (begin, end) = (
+                format!("<!-- {name}: begin -->\n"),
+                format!("<!-- {name}: end -->"),
+            );
+            let (before, rest) = page.split_once(&begin).unwrap();
+            let (table, after) = rest.split_once(&end).unwrap();
+            is_old |= table != wanted;
+            page = format!("{before}{begin}{wanted}{end}{after}");
+        }
         if std::env::var_os("UPDATE_DOCS").is_some() {
-            let page = format!("{before}{begin}{}{end}{after}", markdown());
             std::fs::write(path, page).unwrap();
             return;
         }
         assert!(
-            table == markdown(),
+            !is_old,
             "docs/operations.md is out of date: run UPDATE_DOCS=1 cargo test -p agent metrics"
         );
     }

@@ -1,37 +1,7 @@
 //! Every metric, in the order in which scrapes and the documentation show them.
 
-use super::{Kind, Metric, Samples, Snapshot};
+use super::{Metric, Samples, Snapshot, counter, gauge};
 use crate::control::model::{FamilyCounts, Peer, PeerFamily, SessionState, Severity};
-
-const fn gauge(
-    name: &'static str,
-    labels: &'static [&'static str],
-    help: &'static str,
-    sample: fn(&Snapshot, &mut Samples),
-) -> Metric {
-    Metric {
-        name,
-        kind: Kind::Gauge,
-        help,
-        labels,
-        sample,
-    }
-}
-
-const fn counter(
-    name: &'static str,
-    labels: &'static [&'static str],
-    help: &'static str,
-    sample: fn(&Snapshot, &mut Samples),
-) -> Metric {
-    Metric {
-        name,
-        kind: Kind::Counter,
-        help,
-        labels,
-        sample,
-    }
-}
 
 const NONE: &[&str] = &[];
 const PEER: &[&str] = &["peer"];
@@ -47,7 +17,7 @@ pub const METRICS: &[Metric] = &[
         "Always 1; the labels say which version runs on which node in which AS",
         |s, out| {
             let asn = s.status.asn.map(|asn| asn.to_string()).unwrap_or_default();
-            out.add([&s.status.version, &s.status.node, &asn], true)
+            out.add([&s.status.version, &s.status.node, &asn], true);
         }),
     gauge("routelet_ready", NONE, "Whether /readyz answers that the node should get traffic",
         |s, out| out.add([], s.status.readiness.as_ref().is_some_and(|r| r.ready))),

@@ -42,15 +42,14 @@ fn a_look_later_says_the_same_of_what_has_not_changed() {
     // Ages are told in whole seconds: a look a little later may find them one more or less.
     for peer in &mut peers {
         peer.state_seconds += 11;
-        for error in [
+        let errors = [
             &mut peer.last_down,
             &mut peer.last_error_sent,
             &mut peer.last_error_received,
             &mut peer.last_connect_error,
-        ] {
-            if let Some(error) = error {
-                error.ago_seconds += 9;
-            }
+        ];
+        for error in errors.into_iter().flatten() {
+            error.ago_seconds += 9;
         }
     }
     let later = router_state(&status, &peers, &first, Some(1), at(1_800_000_010));

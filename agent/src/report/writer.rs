@@ -62,11 +62,10 @@ pub async fn run<B: Backend>(client: Client, node: String, health: Arc<Health<B>
         match writer.write(found).await {
             Ok(()) => pause = LOOK,
             Err(error) => {
-                match pause {
-                    LOOK => {
-                        warn!(%error, "the RouterState of this node cannot be written; it is tried again")
-                    }
-                    _ => debug!(%error, "the RouterState of this node still cannot be written"),
+                if pause == LOOK {
+                    warn!(%error, "the RouterState of this node cannot be written; it is tried again");
+                } else {
+                    debug!(%error, "the RouterState of this node still cannot be written");
                 }
                 // Gone, or never made: it is made anew.
                 writer.object = None;

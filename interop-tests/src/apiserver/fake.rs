@@ -204,13 +204,17 @@ impl FakeApiServer {
         }
     }
 
-    /// The installed definitions of Routelet, established at once.
+    /// Installs the definitions of `deploy/crds`, established at once.
     ///
     /// # Errors
-    /// A definition that the server refuses.
+    /// A definition that the server refuses, or a folder that cannot be read.
     pub fn install_definitions(&self) -> Result<()> {
-        for definition in agent::crd::definitions::definitions() {
-            self.create(&serde_json::to_value(definition)?)?;
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/crds");
+        for file in std::fs::read_dir(folder).context(folder)? {
+            let path = file?.path();
+            if path.file_name() != Some("kustomization.yaml".as_ref()) {
+                self.put_yaml(&std::fs::read_to_string(&path)?)?;
+            }
         }
         self.settle();
         Ok(())

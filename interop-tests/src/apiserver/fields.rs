@@ -223,7 +223,7 @@ fn key_field(item: &Value, key: &str) -> Value {
 /// The item of a list that an element names.
 fn place_of(items: &[Value], element: &str) -> Option<usize> {
     if let Some(wanted) = element.strip_prefix("v:") {
-        return items.iter().position(|item| item.to_string() == wanted);
+        return items.iter().position(|item| format!("{item}") == wanted);
     }
     let keys: Map<String, Value> = serde_json::from_str(element.strip_prefix("k:")?).ok()?;
     items.iter().position(|item| {

@@ -36,7 +36,7 @@ fn columns(resource: &Resource) -> Vec<Value> {
     ];
     match &resource.nature {
         Nature::Custom { columns: given, .. } if !given.is_empty() => {
-            columns.extend(given.iter().cloned())
+            columns.extend(given.iter().cloned());
         }
         _ => columns.push(
             json!({"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}),

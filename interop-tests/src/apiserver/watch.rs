@@ -192,6 +192,8 @@ async fn follow(
     end: Instant,
 ) {
     let lock = || core.lock().unwrap_or_else(PoisonError::into_inner);
+    // What was cut before this watch began is none of its business.
+    cut.mark_unchanged();
     let (mut changed, interval) = {
         let core = lock();
         (core.store.subscribe(), core.settings.bookmark_interval)

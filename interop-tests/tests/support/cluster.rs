@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use interop_tests::apiserver::{Account, FakeApiServer, Settings};
-use interop_tests::{Kind, Lab, Namespace, Neighbour, Speaker, Subject};
+use interop_tests::{Kind, Lab, Namespace, Neighbour, Process, Speaker, Subject};
 use serde_json::{Value, json};
 
-use super::node::{Node, node_object, object};
+use super::node::{Node, binary, node_object, object};
 use super::segment::{Segment, v4, v6};
 
 /// Where the agents and their Secrets are.
@@ -37,6 +37,7 @@ impl<'lab> Cluster<'lab> {
         let segment = Segment::new(lab)?;
         let control = segment.host("control", CONTROL)?;
         let settings = Settings {
+            service_cidrs: vec!["10.96.0.0/16".parse()?, "fd00:96::/112".parse()?],
             accounts: ["agent", "controller"]
                 .map(|part| Account::service_account(part, NAMESPACE, &format!("routelet-{part}")))
                 .into(),
@@ -83,6 +84,47 @@ impl<'lab> Cluster<'lab> {
         let mut words = vec!["--http", "off", "--kube-proxy", "off"];
         words.extend(extra);
         Node::start_in_cluster(&namespace, &kubeconfig, &words)
+    }
+
+    /// Replica `n` of the controller, on a host of its own.
+    pub fn controller(&self, n: u8) -> Result<Process> {
+        let name = format!("controller-{n}");
+        let host = self.segment.host(&name, CONTROL + n)?;
+        let kubeconfig = self.kubeconfig(&host, "controller")?;
+        let (binary, kubeconfig) = (binary()?, kubeconfig.to_string_lossy().into_owned());
+        let argv = [
+            &binary,
+            "controller",
+            "--kubeconfig",
+            &kubeconfig,
+            "--identity",
+            &name,
+        ];
+        host.spawn("controller", &argv)
+    }
+
+    /// What stands in the status of a Service of namespace `shop`.
+    pub fn addresses_of(&self, service: &str) -> Vec<String> {
+        let service = self.api.get("Service", "shop", service).unwrap_or_default();
+        let ingress = service["status"]["loadBalancer"]["ingress"]
+            .as_array()
+            .cloned();
+        let addresses = ingress.unwrap_or_default().into_iter();
+        addresses
+            .filter_map(|entry| Some(entry["ip"].as_str()?.to_owned()))
+            .collect()
+    }
+
+    /// The texts of the Events of a reason at an object.
+    pub fn notes(&self, reason: &str, kind: &str, name: &str) -> Vec<String> {
+        let events = self.api.list("Event").into_iter().filter(|event| {
+            event["reason"] == reason
+                && event["involvedObject"]["kind"] == kind
+                && event["involvedObject"]["name"] == name
+        });
+        events
+            .filter_map(|event| Some(event["message"].as_str()?.to_owned()))
+            .collect()
     }
 
     /// The router, which lets nodes 1 to `nodes` connect.
@@ -132,6 +174,17 @@ pub fn service(name: &str, address: &str, policy: &str) -> Value {
         },
         "status": {"loadBalancer": {"ingress": [{"ip": address, "ipMode": "VIP"}]}},
     })
+}
+
+/// The same without an address: it is for the controller to give it one. `more` is merged into its spec.
+pub fn request(name: &str, annotations: &Value, more: &Value) -> Value {
+    let mut service = service(name, "", "Cluster");
+    service["metadata"]["annotations"] = annotations.clone();
+    service["status"] = json!({});
+    if let (Some(spec), Some(more)) = (service["spec"].as_object_mut(), more.as_object()) {
+        spec.extend(more.clone());
+    }
+    service
 }
 
 /// Its IPv4 slice: nodes and whether the endpoint there is ready.

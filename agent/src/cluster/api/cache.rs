@@ -13,6 +13,7 @@ use kube::core::DeserializeGuard;
 use kube::runtime::watcher::Event;
 
 use super::kinds::Watched;
+use super::watches::Fed;
 use crate::cluster::atom::Atoms;
 use crate::cluster::kubernetes::Metadata;
 use crate::cluster::snapshot::{Problem, Severity, Snapshot, SourceState};
@@ -77,21 +78,6 @@ impl Cache {
                 self.remove::<K>(&key);
             }
         }
-    }
-
-    /// A kind's watch has failed, and is tried again. Nothing is forgotten. Returns whether that is news.
-    pub(super) fn failed(&mut self, kind: &'static str, error: String) -> bool {
-        let kind = self.kinds.entry(kind).or_default();
-        let news = kind.error.as_ref() != Some(&error);
-        kind.error = Some(error);
-        self.changed |= news;
-        news
-    }
-
-    /// A kind's watch has not failed for a while.
-    pub(super) fn recovered(&mut self, kind: &'static str) {
-        let kind = self.kinds.entry(kind).or_default();
-        self.changed |= kind.error.take().is_some();
     }
 
     /// The snapshot, if it is another than the one that was taken last.
@@ -220,6 +206,21 @@ impl Cache {
         });
         self.changed |= self.problems.len() != problems;
         self.atoms.sweep();
+    }
+}
+
+impl Fed for Cache {
+    fn failed(&mut self, kind: &'static str, error: String) -> bool {
+        let kind = self.kinds.entry(kind).or_default();
+        let news = kind.error.as_ref() != Some(&error);
+        kind.error = Some(error);
+        self.changed |= news;
+        news
+    }
+
+    fn recovered(&mut self, kind: &'static str) {
+        let kind = self.kinds.entry(kind).or_default();
+        self.changed |= kind.error.take().is_some();
     }
 }
 

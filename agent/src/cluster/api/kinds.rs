@@ -161,7 +161,9 @@ macro_rules! resource {
     };
 }
 
-pub(super) type WatchedNode = RawNode<ObjectMeta>;
+pub(crate) use resource;
+
+pub(crate) type WatchedNode = RawNode<ObjectMeta>;
 resource!(WatchedNode, "Node", "", "nodes", ClusterResourceScope);
 
 impl Watched for WatchedNode {
@@ -182,7 +184,7 @@ impl Watched for WatchedNode {
     }
 }
 
-pub(super) type WatchedNamespace = MetaOnly<ObjectMeta>;
+pub(crate) type WatchedNamespace = MetaOnly<ObjectMeta>;
 resource!(
     WatchedNamespace,
     "Namespace",

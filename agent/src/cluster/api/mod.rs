@@ -12,14 +12,20 @@
 //! |---|---|
 //! | `kinds` | the kinds that are watched, and what of each is kept |
 //! | `cache` | events into the index: pure |
+//! | `pace` | how soon a watch that ended may begin again |
 //! | `pauses` | how long a watch that fails waits |
-//! | `source` | the watches and the task that drives them |
+//! | `watches` | watches of several kinds that feed one cache |
+//! | `source` | which server, and what an agent watches there |
 
 mod cache;
 mod kinds;
+mod pace;
 mod pauses;
 mod source;
 #[cfg(test)]
 mod tests;
+mod watches;
 
+pub(crate) use kinds::{WatchedNamespace, WatchedNode, resource};
 pub use source::{ApiServer, ApiServerError, ApiServerOptions, client};
+pub(crate) use watches::{Fed, Watches};

@@ -1,25 +1,20 @@
-//! The watches, and the task that drives them.
+//! The API server as a source: which one, and what is watched.
 
-use std::collections::HashMap;
-use std::error::Error as _;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
-use futures::future::FutureExt;
-use futures::stream::{BoxStream, SelectAll, StreamExt};
+use kube::client::ClientBuilder;
 use kube::core::DeserializeGuard;
-use kube::runtime::WatchStreamExt;
-use kube::runtime::watcher::{self, watcher};
+use kube::runtime::watcher;
 use kube::{Api, Client, Config};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tracing::{debug, info, warn};
 
 use super::cache::Cache;
 use super::kinds::{
     Watched, WatchedNamespace, WatchedNode, WatchedSecret, WatchedService, WatchedSlice,
 };
-use super::pauses::pauses;
+use super::pace::Pace;
+use super::watches::Watches;
 use crate::cluster::snapshot::Snapshot;
 use crate::crd::{Advertisement, Peer, RoutePolicy, Router};
 use crate::memory;
@@ -30,12 +25,6 @@ const SLICES: &str = "kubernetes.io/service-name,!service.kubernetes.io/headless
 /// Secrets that cannot be passwords of ours, and that can be large.
 const SECRETS: &str = "type!=helm.sh/release.v1,type!=kubernetes.io/service-account-token,\
                        type!=kubernetes.io/dockerconfigjson,type!=kubernetes.io/tls";
-
-/// How many events are taken in before a snapshot is handed out, if they come without a pause.
-const BURST: usize = 1024;
-
-/// How long a failed watch counts as failed unless it fails again: longer than any pause.
-const FAILED: Duration = Duration::from_secs(60);
 
 /// Where the API server is, and who asks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -96,9 +85,10 @@ pub async fn client(options: &ApiServerOptions) -> Result<Client, ApiServerError
                 source: Box::new(source),
             })?,
     };
-    Client::try_from(config).map_err(|source| ApiServerError::Client {
+    let builder = ClientBuilder::try_from(config).map_err(|source| ApiServerError::Client {
         source: Box::new(source),
-    })
+    })?;
+    Ok(builder.with_layer(&Pace::default()).build())
 }
 
 /// An API server that is watched. Dropping it ends the watches.
@@ -112,10 +102,10 @@ impl ApiServer {
     /// Begins to watch. The first snapshots are not [`synced`](crate::cluster::SourceState::synced).
     pub fn start(client: &Client, namespace: Option<&str>) -> Self {
         let namespace = namespace.unwrap_or(client.default_namespace());
-        let watches = Watches::new(client, namespace);
-        let cache = Cache::new(&watches.kinds);
+        let watches = watches(client, namespace);
+        let cache = Cache::new(watches.kinds());
         let (publish, snapshots) = watch::channel(Snapshot::default());
-        let task = tokio::spawn(run(watches.streams, cache, publish));
+        let task = tokio::spawn(run(watches, cache, publish));
         Self { snapshots, task }
     }
 
@@ -131,149 +121,41 @@ impl Drop for ApiServer {
     }
 }
 
-/// What an event of a watch does with the cache.
-type Step = Box<dyn FnOnce(&mut Cache) -> Done + Send>;
-
-/// What came of a [`Step`].
-enum Done {
-    /// The watch of a kind gets on.
-    Well(&'static str),
-    /// It does not.
-    Badly(&'static str),
+/// The watches of an agent.
+fn watches(client: &Client, namespace: &str) -> Watches<Cache> {
+    let mut all = Watches::new();
+    let everything = watcher::Config::default;
+    add::<Router>(&mut all, Api::all(client.clone()), everything());
+    add::<Peer>(&mut all, Api::all(client.clone()), everything());
+    add::<Advertisement>(&mut all, Api::all(client.clone()), everything());
+    add::<RoutePolicy>(&mut all, Api::all(client.clone()), everything());
+    add::<WatchedNode>(&mut all, Api::all(client.clone()), everything());
+    add::<WatchedNamespace>(&mut all, Api::all(client.clone()), everything());
+    add::<WatchedService>(&mut all, Api::all(client.clone()), everything());
+    let slices = everything().labels(SLICES);
+    add::<WatchedSlice>(&mut all, Api::all(client.clone()), slices);
+    let secrets = Api::namespaced(client.clone(), namespace);
+    add::<WatchedSecret>(&mut all, secrets, everything().fields(SECRETS));
+    all
 }
 
-struct Watches {
-    streams: SelectAll<BoxStream<'static, Step>>,
-    kinds: Vec<&'static str>,
-}
-
-impl Watches {
-    fn new(client: &Client, namespace: &str) -> Self {
-        let mut all = Self {
-            streams: SelectAll::new(),
-            kinds: Vec::new(),
-        };
-        let everything = watcher::Config::default;
-        all.add::<Router>(Api::all(client.clone()), everything());
-        all.add::<Peer>(Api::all(client.clone()), everything());
-        all.add::<Advertisement>(Api::all(client.clone()), everything());
-        all.add::<RoutePolicy>(Api::all(client.clone()), everything());
-        all.add::<WatchedNode>(Api::all(client.clone()), everything());
-        all.add::<WatchedNamespace>(Api::all(client.clone()), everything());
-        all.add::<WatchedService>(Api::all(client.clone()), everything());
-        all.add::<WatchedSlice>(Api::all(client.clone()), everything().labels(SLICES));
-        let secrets = Api::namespaced(client.clone(), namespace);
-        all.add::<WatchedSecret>(secrets, everything().fields(SECRETS));
-        all
-    }
-
-    fn add<K: Watched>(&mut self, api: Api<DeserializeGuard<K>>, config: watcher::Config) {
-        let steps = watcher(api, config)
-            .backoff(pauses())
-            .map(|event| Box::new(move |cache: &mut Cache| step::<K>(cache, event)) as Step);
-        self.streams.push(steps.boxed());
-        self.kinds.push(K::KIND);
-    }
-}
-
-fn step<K: Watched>(
-    cache: &mut Cache,
-    event: watcher::Result<watcher::Event<DeserializeGuard<K>>>,
-) -> Done {
-    match event {
-        Ok(event) => {
-            cache.event(event);
-            Done::Well(K::KIND)
-        }
-        Err(error) if is_expired(&error) => {
-            debug!(kind = K::KIND, "the watch has fallen behind: listing again");
-            Done::Well(K::KIND)
-        }
-        Err(error) => {
-            let text = words(&error);
-            if cache.failed(K::KIND, text.clone()) {
-                warn!(
-                    kind = K::KIND,
-                    error = text,
-                    "cannot watch the API server; what is known stays in force, and it is tried again"
-                );
-            }
-            Done::Badly(K::KIND)
-        }
-    }
-}
-
-/// 410 Gone: an ordinary end of a watch that was away for too long.
-fn is_expired(error: &watcher::Error) -> bool {
-    match error {
-        watcher::Error::WatchError(status) => status.code == 410,
-        watcher::Error::InitialListFailed(kube::Error::Api(status))
-        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status.code == 410,
-        _ => false,
-    }
-}
-
-/// An error and its causes, each once.
-fn words(error: &watcher::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        let more = next.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = next.source();
-    }
-    text
-}
-
-async fn run(
-    mut streams: SelectAll<BoxStream<'static, Step>>,
-    mut cache: Cache,
-    publish: watch::Sender<Snapshot>,
+fn add<K: Watched>(
+    watches: &mut Watches<Cache>,
+    api: Api<DeserializeGuard<K>>,
+    config: watcher::Config,
 ) {
-    let mut failed: HashMap<&'static str, Instant> = HashMap::new();
-    let mut tick = tokio::time::interval(FAILED / 4);
+    watches.add(K::KIND, api, config, Cache::event::<K>);
+}
+
+async fn run(mut watches: Watches<Cache>, mut cache: Cache, publish: watch::Sender<Snapshot>) {
     loop {
-        tokio::select! {
-            Some(step) = streams.next() => {
-                note(step(&mut cache), &mut failed);
-                // What is ready already belongs to the same snapshot.
-                for _ in 0..BURST {
-                    match streams.next().now_or_never().flatten() {
-                        Some(step) => note(step(&mut cache), &mut failed),
-                        None => break,
-                    }
-                }
-            }
-            _ = tick.tick() => failed.retain(|kind, at| {
-                let stays = at.elapsed() < FAILED;
-                if !stays {
-                    info!(kind, "watches the API server again");
-                    cache.recovered(kind);
-                }
-                stays
-            }),
-        }
+        watches.feed(&mut cache).await;
         if let Some(snapshot) = cache.take() {
             let first = snapshot.source.synced && !publish.borrow().source.synced;
             publish.send_replace(snapshot);
             if first {
                 memory::give_back();
             }
-        }
-    }
-}
-
-fn note(done: Done, failed: &mut HashMap<&'static str, Instant>) {
-    match done {
-        Done::Well(kind) => {
-            if failed.remove(kind).is_some() {
-                info!(kind, "watches the API server again");
-            }
-        }
-        Done::Badly(kind) => {
-            failed.insert(kind, Instant::now());
         }
     }
 }

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::cache::Cache;
 use super::kinds::{Watched, WatchedSecret, WatchedService, WatchedSlice};
+use super::watches::Fed;
 use crate::cluster::state::{ClusterState, ObjectKey};
 use crate::cluster::{Problem, Snapshot};
 use crate::crd::{Peer, Router};

@@ -1,0 +1,61 @@
+//! `routelet controller`: addresses for Services, and what is said of objects.
+
+use anyhow::Context;
+
+use super::cluster_args::ClusterArgs;
+use super::http_arg::HttpArg;
+use super::run::host_name;
+use crate::controller::Options;
+use crate::logging;
+
+/// Run the controller of the cluster
+///
+/// It hands addresses of AddressPools to Services of type LoadBalancer, writes conditions on Router, Peer, Advertisement,
+/// RoutePolicy and AddressPool objects, and tells in Events what stands in the way. Of several replicas one works, the one
+/// that holds the Lease routelet-controller.
+#[derive(Debug, clap::Args)]
+pub(super) struct Controller {
+    #[command(flatten)]
+    cluster: ClusterArgs,
+
+    /// What tells this replica from the others [default: the host name]
+    #[arg(long, value_name = "NAME", env = "POD_NAME")]
+    identity: Option<String>,
+
+    /// Where /healthz, /readyz and /metrics are served, or "off"
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        env = "ROUTELET_HTTP",
+        default_value = "127.0.0.1:7180"
+    )]
+    http: HttpArg,
+
+    /// What is logged: a level, or directives such as info,kube_client=debug
+    #[arg(long, value_name = "FILTER", env = logging::VARIABLE, default_value = logging::DEFAULT)]
+    log: String,
+
+    /// How log lines look
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    log_format: logging::Format,
+}
+
+impl Controller {
+    pub(super) fn run(&self) -> anyhow::Result<()> {
+        logging::start(logging::filter(&self.log)?, self.log_format);
+        let options = Options {
+            api: self.cluster.options(),
+            identity: match &self.identity {
+                Some(name) => name.clone(),
+                // Two replicas on one host are no sensible deployment, but must not both work.
+                None => format!("{}-{}", host_name()?, std::process::id()),
+            },
+            http: self.http.0,
+        };
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .context("the controller cannot be started")?
+            .block_on(crate::controller::run(options))
+    }
+}

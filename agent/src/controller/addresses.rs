@@ -1,0 +1,53 @@
+//! From an allocation to what has to be written into the statuses of Services. Pure.
+
+use std::net::IpAddr;
+
+use serde_json::{Value, json};
+
+use super::store::Key;
+use super::world::{Served, World};
+use crate::pools::{Allocation, Decision};
+
+/// What a Service's status has to become.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Write {
+    /// Namespace and name.
+    pub(super) key: Key,
+    /// A merge patch of the status. It holds the version that was decided upon: if there is a newer one, it is refused.
+    pub(super) patch: Value,
+}
+
+/// The Services whose status is not as the allocation says.
+pub(super) fn writes(world: &World, allocation: &Allocation) -> Vec<Write> {
+    world
+        .services
+        .iter()
+        .filter_map(|(key, served)| {
+            let decision = allocation.services.get(&served.request.key)?;
+            (!decision.is_written(&served.request)).then(|| Write {
+                key: key.clone(),
+                patch: json!({
+                    "metadata": {"resourceVersion": served.version},
+                    "status": {"loadBalancer": {"ingress": ingress(served, decision)}},
+                }),
+            })
+        })
+        .collect()
+}
+
+/// Our addresses first, then what else stands there: entries of other load balancers, and addresses that nothing replaces.
+fn ingress(served: &Served, decision: &Decision) -> Vec<Value> {
+    let ours: Vec<IpAddr> = decision.addresses().collect();
+    let others = served.request.ingress.iter().filter(|entry| {
+        entry.proxy || !(ours.contains(&entry.ip) || decision.release.contains(&entry.ip))
+    });
+    let names = served.request.host_names.iter();
+    ours.iter()
+        .map(|address| json!({"ip": address}))
+        .chain(others.map(|entry| match entry.proxy {
+            true => json!({"ip": entry.ip, "ipMode": "Proxy"}),
+            false => json!({"ip": entry.ip}),
+        }))
+        .chain(names.map(|name| json!({"hostname": name})))
+        .collect()
+}

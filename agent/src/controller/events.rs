@@ -1,0 +1,294 @@
+//! Events: what changed that somebody may want to know, told at the object that it concerns.
+//!
+//! An Event is told once per change, never because the controller was started, and no more of them than an API server takes
+//! with ease. The state itself is in conditions and statuses.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::Client;
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout};
+use tracing::debug;
+
+use super::store::{Key, Store};
+use super::world::{Kind, Ours, World};
+use crate::crd::API_VERSION;
+use crate::pools::{Allocation, Outcome};
+
+/// Events that may be told at once.
+const BURST: f64 = 50.0;
+
+/// Events a second that may be told on.
+const RATE: f64 = 5.0;
+
+/// Events that may wait to be told.
+const WAITING: usize = 64;
+
+/// How long the API server may take for one.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The longest note that an API server takes, in bytes.
+const LONGEST: usize = 1024;
+
+/// What happened to an object.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct News {
+    pub(super) regarding: ObjectReference,
+    /// Another object that has to do with it.
+    pub(super) related: Option<ObjectReference>,
+    pub(super) warning: bool,
+    /// One word for programs.
+    pub(super) reason: &'static str,
+    /// What was done, or not.
+    pub(super) action: &'static str,
+    pub(super) note: String,
+}
+
+/// What was found at the last look, to tell changes by.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// What was said of each Service that is ours.
+    services: BTreeMap<Key, Said>,
+    /// Whether a session is Established, by node and peer.
+    sessions: HashMap<(String, String), bool>,
+    /// Why an object of ours cannot be used, by kind and name.
+    invalid: BTreeMap<(&'static str, String), String>,
+    looked: bool,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Said {
+    addresses: String,
+    refusal: String,
+}
+
+impl Known {
+    /// Compares Services with the last look.
+    pub(super) fn addresses(&mut self, world: &World, allocation: &Allocation) -> Vec<News> {
+        let mut news = Vec::new();
+        let mut services = BTreeMap::new();
+        for (key, served) in world.services.iter() {
+            let Some(decision) = allocation.services.get(&served.request.key) else {
+                continue;
+            };
+            let before = self.services.get(key);
+            let addresses = match &decision.outcome {
+                Outcome::Assigned { addresses, .. } => addresses
+                    .iter()
+                    .map(|a| format!("{} of AddressPool {}", a.address, a.pool))
+                    .collect::<Vec<_>>()
+                    .join(", "),
+                Outcome::Refused(_) => String::new(),
+                Outcome::NotOurs(_) if decision.release.is_empty() && before.is_none() => continue,
+                Outcome::NotOurs(_) => String::new(),
+            };
+            let refusal = decision.refusal();
+            let said = Said {
+                addresses,
+                refusal: refusal.map(ToString::to_string).unwrap_or_default(),
+            };
+            let regarding = ObjectReference {
+                api_version: Some("v1".to_owned()),
+                kind: Some("Service".to_owned()),
+                namespace: Some(key.0.clone()),
+                name: Some(key.1.clone()),
+                uid: served.uid.clone(),
+                ..ObjectReference::default()
+            };
+            // What is written already is no news, such as after a start.
+            let written = decision.is_written(&served.request);
+            if before.map_or("", |said| &said.addresses) != said.addresses && !written {
+                let released = said.addresses.is_empty();
+                news.push(News {
+                    regarding: regarding.clone(),
+                    related: None,
+                    warning: false,
+                    reason: if released {
+                        "AddressReleased"
+                    } else {
+                        "AddressAssigned"
+                    },
+                    action: "AssignAddress",
+                    note: match released {
+                        true => "its addresses were taken back".to_owned(),
+                        false => said.addresses.clone(),
+                    },
+                });
+            }
+            if let Some(refusal) = refusal
+                && before.map_or("", |said| &said.refusal) != said.refusal
+            {
+                news.push(News {
+                    regarding,
+                    related: None,
+                    warning: true,
+                    reason: "AddressNotAssigned",
+                    action: refusal.code(),
+                    note: said.refusal.clone(),
+                });
+            }
+            if !matches!(decision.outcome, Outcome::NotOurs(_)) {
+                services.insert(key.clone(), said);
+            }
+        }
+        self.services = services;
+        news
+    }
+
+    /// Compares sessions and our own objects with the last look.
+    pub(super) fn objects(&mut self, world: &World) -> Vec<News> {
+        let mut news = Vec::new();
+        let mut sessions = HashMap::new();
+        for ((_, node), state) in world.states.iter() {
+            for session in &state.sessions {
+                let key = (node.clone(), session.peer.clone());
+                let before = self.sessions.get(&key).copied();
+                if before.is_some_and(|before| before != session.established) {
+                    news.push(News {
+                        regarding: world.reference(&session.object),
+                        related: Some(ObjectReference {
+                            api_version: Some("v1".to_owned()),
+                            kind: Some("Node".to_owned()),
+                            name: Some(node.clone()),
+                            ..ObjectReference::default()
+                        }),
+                        warning: !session.established,
+                        reason: match session.established {
+                            true => "SessionEstablished",
+                            false => "SessionLost",
+                        },
+                        action: "Peer",
+                        note: format!("{node}: {}", session.text),
+                    });
+                }
+                sessions.insert(key, session.established);
+            }
+        }
+        self.sessions = sessions;
+        let mut invalid = BTreeMap::new();
+        collect(&world.routers, &mut invalid);
+        collect(&world.peers, &mut invalid);
+        collect(&world.advertisements, &mut invalid);
+        collect(&world.policies, &mut invalid);
+        collect(&world.pools, &mut invalid);
+        for ((kind, name), reason) in &invalid {
+            let known = self.invalid.get(&(*kind, name.clone())) == Some(reason);
+            if !known {
+                news.push(News {
+                    regarding: world.reference(&format!("{kind} {name}")),
+                    related: None,
+                    warning: true,
+                    reason: "NotAccepted",
+                    action: "Validate",
+                    note: reason.clone(),
+                });
+            }
+        }
+        self.invalid = invalid;
+        if !std::mem::replace(&mut self.looked, true) {
+            news.clear();
+        }
+        news
+    }
+}
+
+fn collect<K: Kind>(
+    store: &Store<Ours<K>>,
+    invalid: &mut BTreeMap<(&'static str, String), String>,
+) {
+    for ((_, name), ours) in store.iter() {
+        if let Err(reason) = &ours.spec {
+            invalid.insert((K::KIND, name.clone()), reason.clone());
+        }
+    }
+}
+
+impl World {
+    /// An object of ours, as Events name it.
+    fn reference(&self, object: &str) -> ObjectReference {
+        let (kind, name) = object.split_once(' ').unwrap_or(("Peer", object));
+        let uid = match kind {
+            "Router" => self.routers.named(name).and_then(|o| o.uid.clone()),
+            "Peer" => self.peers.named(name).and_then(|o| o.uid.clone()),
+            "Advertisement" => self.advertisements.named(name).and_then(|o| o.uid.clone()),
+            "RoutePolicy" => self.policies.named(name).and_then(|o| o.uid.clone()),
+            "AddressPool" => self.pools.named(name).and_then(|o| o.uid.clone()),
+            _ => None,
+        };
+        ObjectReference {
+            api_version: Some(API_VERSION.to_owned()),
+            kind: Some(kind.to_owned()),
+            name: Some(name.to_owned()),
+            uid,
+            ..ObjectReference::default()
+        }
+    }
+}
+
+/// Tells Events, in the order in which they come, until it is dropped.
+pub(super) struct Teller {
+    queue: mpsc::Sender<News>,
+    /// How many may be told now.
+    tokens: f64,
+    filled: Instant,
+}
+
+impl Teller {
+    /// Begins.
+    pub(super) fn start(client: Client, me: &str) -> Self {
+        let (queue, waiting) = mpsc::channel(WAITING);
+        let reporter = Reporter {
+            controller: "routelet-controller".to_owned(),
+            instance: Some(me.to_owned()),
+        };
+        tokio::spawn(tell(Recorder::new(client, reporter), waiting));
+        Self {
+            queue,
+            tokens: BURST,
+            filled: Instant::now(),
+        }
+    }
+
+    /// Tells of something; too many at once are left out.
+    pub(super) fn tell(&mut self, news: News) {
+        let now = Instant::now();
+        let more = now.duration_since(self.filled).as_secs_f64() * RATE;
+        self.tokens = (self.tokens + more).min(BURST);
+        self.filled = now;
+        if self.tokens < 1.0 || self.queue.try_send(news).is_err() {
+            debug!("too many Events at once: one is left out");
+            return;
+        }
+        self.tokens -= 1.0;
+    }
+}
+
+async fn tell(recorder: Recorder, mut waiting: mpsc::Receiver<News>) {
+    while let Some(mut news) = waiting.recv().await {
+        if news.note.len() > LONGEST {
+            let end = (0..=LONGEST - 3)
+                .rev()
+                .find(|at| news.note.is_char_boundary(*at));
+            news.note.truncate(end.unwrap_or_default());
+            news.note.push_str("...");
+        }
+        let event = Event {
+            type_: match news.warning {
+                true => EventType::Warning,
+                false => EventType::Normal,
+            },
+            reason: news.reason.to_owned(),
+            note: Some(news.note),
+            action: news.action.to_owned(),
+            secondary: news.related,
+        };
+        match timeout(PATIENCE, recorder.publish(&event, &news.regarding)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => debug!(%error, "an Event cannot be told"),
+            Err(_) => debug!("an Event cannot be told: no answer in time"),
+        }
+    }
+}

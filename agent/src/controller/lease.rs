@@ -1,0 +1,280 @@
+//! The Lease: of all replicas, the one that holds it works.
+//!
+//! As in Kubernetes' own components: clocks of different machines are not compared. A replica takes a Lease over when it
+//! has seen no change in it for as long as it lasts, by its own clock; the holder stops working earlier than that if it
+//! cannot renew it.
+
+use std::time::Duration;
+
+use k8s_openapi::api::coordination::v1::{Lease as Object, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use k8s_openapi::jiff::Timestamp;
+use kube::api::PostParams;
+use kube::core::ObjectMeta;
+use kube::{Api, Client};
+use tokio::time::{Instant, sleep, timeout};
+use tracing::{debug, info, warn};
+
+use super::page::Page;
+
+/// Its name.
+pub(super) const NAME: &str = "routelet-controller";
+
+/// How long a Lease lasts that is not renewed.
+const LASTS: Duration = Duration::from_secs(15);
+
+/// How long the holder goes on working without being able to renew it.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Between two looks at it.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// A Lease that is competed for.
+pub(super) struct Lease {
+    api: Api<Object>,
+    me: String,
+    seen: Option<Seen>,
+}
+
+/// A Lease as it was seen last.
+struct Seen {
+    object: Object,
+    /// When this version of it was seen first.
+    at: Instant,
+}
+
+/// What a look at the Lease says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Look {
+    /// There is none.
+    Missing,
+    /// It is this replica's.
+    Mine,
+    /// Another's, or nobody's, and to be had.
+    Free,
+    /// Another's.
+    Taken,
+}
+
+impl Seen {
+    fn look(&self, me: &str, now: Instant) -> Look {
+        let spec = self.object.spec.as_ref();
+        let holder = spec.and_then(|spec| spec.holder_identity.as_deref());
+        let lasts = spec
+            .and_then(|spec| spec.lease_duration_seconds)
+            .and_then(|seconds| u64::try_from(seconds).ok())
+            .map_or(LASTS, Duration::from_secs);
+        match holder {
+            None | Some("") => Look::Free,
+            Some(holder) if holder == me => Look::Mine,
+            Some(_) if now >= self.at + lasts => Look::Free,
+            Some(_) => Look::Taken,
+        }
+    }
+}
+
+impl Lease {
+    /// The Lease in a namespace, competed for as `me`, which no other replica may be called.
+    pub(super) fn new(client: Client, namespace: &str, me: String) -> Self {
+        Self {
+            api: Api::namespaced(client, namespace),
+            me,
+            seen: None,
+        }
+    }
+
+    /// Waits until the Lease is held.
+    pub(super) async fn acquire(&mut self, page: &Page) {
+        let mut said = None;
+        loop {
+            let step = match timeout(PATIENCE, self.step()).await {
+                Ok(step) => step.map_err(|error| error.to_string()),
+                Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
+            };
+            if step.is_ok() {
+                page.lease_seen();
+            }
+            match step {
+                Ok(true) => {
+                    info!(lease = NAME, "this replica is the active one");
+                    return;
+                }
+                Ok(false) => {
+                    let holder = self.holder();
+                    if said != holder {
+                        info!(
+                            holder,
+                            "another replica is the active one; this one stands by"
+                        );
+                        said = holder;
+                    }
+                }
+                Err(error) => {
+                    warn!(
+                        error,
+                        lease = NAME,
+                        "the Lease cannot be read; it is tried again"
+                    );
+                }
+            }
+            sleep(LOOK).await;
+        }
+    }
+
+    /// Renews the Lease; returns when it is lost.
+    pub(super) async fn hold(&mut self, page: &Page) {
+        let mut renewed = Instant::now();
+        loop {
+            sleep(LOOK).await;
+            let left = (renewed + PATIENCE).saturating_duration_since(Instant::now());
+            match timeout(left, self.step()).await {
+                Ok(Ok(true)) => {
+                    renewed = Instant::now();
+                    page.lease_seen();
+                }
+                Ok(Ok(false)) => {
+                    warn!(
+                        holder = self.holder(),
+                        "the Lease was taken by another replica"
+                    );
+                    return;
+                }
+                Ok(Err(error)) => debug!(%error, "the Lease cannot be renewed; it is tried again"),
+                Err(_) => {
+                    warn!("the Lease could not be renewed in time: this replica stops working");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Gives the Lease up, so that nobody has to wait for its end.
+    pub(super) async fn release(&mut self) {
+        let Some(seen) = self.seen.take() else {
+            return;
+        };
+        if seen.look(&self.me, Instant::now()) != Look::Mine {
+            return;
+        }
+        let mut object = seen.object;
+        if let Some(spec) = &mut object.spec {
+            spec.holder_identity = Some(String::new());
+            spec.lease_duration_seconds = Some(1);
+            spec.renew_time = Some(MicroTime(Timestamp::now()));
+        }
+        let params = PostParams::default();
+        let released = self.api.replace(NAME, &params, &object);
+        if let Ok(Err(error)) = timeout(LOOK, released).await {
+            debug!(%error, "the Lease cannot be given up; it ends by itself");
+        }
+    }
+
+    fn holder(&self) -> Option<String> {
+        self.seen
+            .as_ref()?
+            .object
+            .spec
+            .as_ref()?
+            .holder_identity
+            .clone()
+    }
+
+    /// Looks at the Lease and takes or renews it if it can be had. Returns whether it is held.
+    async fn step(&mut self) -> kube::Result<bool> {
+        let found = self.api.get_opt(NAME).await?;
+        let now = Instant::now();
+        self.seen = found.map(|object| {
+            let known = self.seen.take();
+            let at = known
+                .filter(|k| k.object.metadata.resource_version == object.metadata.resource_version);
+            let at = at.map_or(now, |known| known.at);
+            Seen { object, at }
+        });
+        let look = self
+            .seen
+            .as_ref()
+            .map_or(Look::Missing, |seen| seen.look(&self.me, now));
+        let params = PostParams::default();
+        let written = match look {
+            Look::Taken => return Ok(false),
+            Look::Missing => {
+                let object = Object {
+                    metadata: ObjectMeta {
+                        name: Some(NAME.to_owned()),
+                        ..ObjectMeta::default()
+                    },
+                    spec: Some(self.spec(None)),
+                };
+                self.api.create(&params, &object).await
+            }
+            Look::Mine | Look::Free => {
+                let Some(seen) = &self.seen else {
+                    return Ok(false);
+                };
+                let mut object = seen.object.clone();
+                object.spec = Some(self.spec(object.spec.as_ref()));
+                self.api.replace(NAME, &params, &object).await
+            }
+        };
+        match written {
+            Ok(object) => {
+                self.seen = Some(Seen { object, at: now });
+                Ok(true)
+            }
+            // Somebody else was faster.
+            Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The Lease as this replica holds it from now on.
+    fn spec(&self, before: Option<&LeaseSpec>) -> LeaseSpec {
+        let now = MicroTime(Timestamp::now());
+        let holder = before.and_then(|spec| spec.holder_identity.as_deref());
+        let mine = holder == Some(self.me.as_str());
+        let transitions = before.and_then(|spec| spec.lease_transitions).unwrap_or(0);
+        LeaseSpec {
+            holder_identity: Some(self.me.clone()),
+            lease_duration_seconds: i32::try_from(LASTS.as_secs()).ok(),
+            acquire_time: match before {
+                Some(spec) if mine => spec.acquire_time.clone(),
+                _ => Some(now.clone()),
+            },
+            renew_time: Some(now),
+            lease_transitions: Some(transitions + i32::from(before.is_some() && !mine)),
+            ..before.cloned().unwrap_or_default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(holder: &str, at: Instant) -> Seen {
+        let spec = LeaseSpec {
+            holder_identity: Some(holder.to_owned()),
+            lease_duration_seconds: Some(15),
+            ..LeaseSpec::default()
+        };
+        Seen {
+            object: Object {
+                spec: Some(spec),
+                ..Object::default()
+            },
+            at,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_lease_is_free_when_it_has_not_changed_for_as_long_as_it_lasts() {
+        let at = Instant::now();
+        let other = seen("b", at);
+        assert_eq!(other.look("a", at + LASTS - LOOK), Look::Taken);
+        assert_eq!(other.look("a", at + LASTS), Look::Free);
+        assert_eq!(seen("a", at).look("a", at + 10 * LASTS), Look::Mine);
+        assert_eq!(seen("", at).look("a", at), Look::Free, "given up");
+        // The holder stops before anybody else begins.
+        assert!(PATIENCE + LOOK < LASTS);
+    }
+}

@@ -1,0 +1,220 @@
+//! What the controller says of our own objects: counts and conditions, out of everything that it knows. Pure.
+
+use std::collections::{BTreeMap, HashMap};
+
+use k8s_openapi::jiff::Timestamp;
+
+use super::store::Store;
+use super::world::{Kind, Ours, Session, World};
+use crate::cluster::ObjectRef;
+use crate::cluster::validate;
+use crate::crd::status::ACCEPTED;
+use crate::crd::{
+    AddressPool, AddressPoolStatus, Advertisement, Condition, ObjectStatus, Peer, PeerStatus,
+    RoutePolicy, Router,
+};
+use crate::pools::{Allocation, Overlap, PoolReport};
+use crate::report::conditions::{Finding, conditions, whole_seconds};
+
+/// How many things of a kind a message names.
+const NAMED: usize = 5;
+
+/// The statuses that are not as they should be, by name.
+#[derive(Debug, Default)]
+pub(super) struct Statuses {
+    pub(super) routers: Vec<(String, ObjectStatus)>,
+    pub(super) peers: Vec<(String, PeerStatus)>,
+    pub(super) advertisements: Vec<(String, ObjectStatus)>,
+    pub(super) policies: Vec<(String, ObjectStatus)>,
+    pub(super) pools: Vec<(String, AddressPoolStatus)>,
+}
+
+/// Compares every status with what it should be.
+pub(super) fn statuses(world: &World, allocation: &Allocation, now: Timestamp) -> Statuses {
+    let now = whole_seconds(now);
+    let accepted = Accepted::new(world);
+    let plain = |conditions| ObjectStatus { conditions };
+    let sessions = sessions(world);
+    Statuses {
+        routers: differing(&world.routers, |name, router: &Ours<Router>| {
+            let findings = [accepted.of(name, router)];
+            plain(router.conditions(findings, &router.status.conditions, now))
+        }),
+        peers: differing(&world.peers, |name, peer: &Ours<Peer>| {
+            let sessions = sessions.get(name).map_or(&[][..], Vec::as_slice);
+            let established = sessions.iter().filter(|s| s.1.established).count();
+            let findings = [accepted.of(name, peer), established_of(sessions)];
+            PeerStatus {
+                sessions: count(sessions.len()),
+                established: count(established),
+                conditions: peer.conditions(findings, &peer.status.conditions, now),
+            }
+        }),
+        advertisements: differing(
+            &world.advertisements,
+            |name, object: &Ours<Advertisement>| {
+                let findings = [accepted.of(name, object)];
+                plain(object.conditions(findings, &object.status.conditions, now))
+            },
+        ),
+        policies: differing(&world.policies, |name, policy: &Ours<RoutePolicy>| {
+            let findings = [accepted.of(name, policy)];
+            plain(policy.conditions(findings, &policy.status.conditions, now))
+        }),
+        pools: differing(&world.pools, |name, pool: &Ours<AddressPool>| {
+            let report = allocation.pools.get(name);
+            let mut findings = vec![accepted.of(name, pool)];
+            if let Some(report) = report {
+                if let Some(overlaps) = overlaps(report) {
+                    findings[0] = overlaps;
+                }
+                findings.push(exhausted(report));
+            }
+            let usage = report.map(|report| (report.ipv4, report.ipv6));
+            let (ipv4, ipv6) = usage.unwrap_or_default();
+            AddressPoolStatus {
+                ipv4,
+                ipv6,
+                conditions: pool.conditions(findings, &pool.status.conditions, now),
+            }
+        }),
+    }
+}
+
+fn differing<K: Kind>(
+    store: &Store<Ours<K>>,
+    wanted: impl Fn(&str, &Ours<K>) -> K::Status,
+) -> Vec<(String, K::Status)> {
+    store
+        .iter()
+        .filter_map(|((_, name), ours)| {
+            let status = wanted(name, ours);
+            (status != ours.status).then(|| (name.clone(), status))
+        })
+        .collect()
+}
+
+impl<K: Kind> Ours<K> {
+    fn conditions(
+        &self,
+        findings: impl IntoIterator<Item = Finding>,
+        before: &[Condition],
+        now: Timestamp,
+    ) -> Vec<Condition> {
+        conditions(findings, before, self.generation, now)
+    }
+}
+
+/// Objects that refer to something that does not exist.
+struct Accepted(HashMap<(String, String), String>);
+
+impl Accepted {
+    fn new(world: &World) -> Self {
+        let mut dangling: HashMap<_, String> = HashMap::new();
+        for (object, finding) in validate::references(&world.valid()) {
+            let ObjectRef { kind, name, .. } = &object;
+            let text = dangling
+                .entry((kind.to_string(), name.to_string()))
+                .or_default();
+            if !text.is_empty() {
+                text.push_str("; ");
+            }
+            text.push_str(&format!("{}: {}", finding.path, finding.reason));
+        }
+        Self(dangling)
+    }
+
+    /// Whether an object is valid, and what it refers to exists.
+    fn of<K: Kind>(&self, name: &str, ours: &Ours<K>) -> Finding {
+        if let Err(reason) = &ours.spec {
+            return Finding::bad(
+                ACCEPTED,
+                "Invalid",
+                format!("{reason}. Its last good version stays in force where it is known"),
+            );
+        }
+        match self.0.get(&(K::KIND.to_owned(), name.to_owned())) {
+            Some(reason) => Finding::bad(ACCEPTED, "ReferenceNotFound", reason.clone()),
+            None => Finding::good(ACCEPTED, "Valid", ""),
+        }
+    }
+}
+
+/// The sessions of every Peer, with their nodes.
+fn sessions(world: &World) -> BTreeMap<&str, Vec<(&str, &Session)>> {
+    let mut all: BTreeMap<&str, Vec<(&str, &Session)>> = BTreeMap::new();
+    for ((_, node), state) in world.states.iter() {
+        for session in &state.sessions {
+            if let Some(name) = session.object.strip_prefix("Peer ") {
+                all.entry(name).or_default().push((node, session));
+            }
+        }
+    }
+    all
+}
+
+fn established_of(sessions: &[(&str, &Session)]) -> Finding {
+    const ESTABLISHED: &str = "Established";
+    let down: Vec<String> = sessions
+        .iter()
+        .filter(|(_, session)| !session.established)
+        .map(|(node, session)| format!("{node}: {}", session.text))
+        .collect();
+    match (sessions.len(), down.len()) {
+        (0, _) => Finding {
+            kind: ESTABLISHED,
+            holds: None,
+            reason: "NoSessions",
+            message: "no node has a session for it: none is selected, or no agent has written its RouterState"
+                .to_owned(),
+        },
+        (_, 0) => Finding::good(ESTABLISHED, "Established", ""),
+        (all, _) => Finding::bad(
+            ESTABLISHED,
+            "SessionsDown",
+            format!("{} of {all}: {}", down.len(), some_of(&down)),
+        ),
+    }
+}
+
+fn overlaps(report: &PoolReport) -> Option<Finding> {
+    let overlaps: Vec<String> = report
+        .overlaps
+        .iter()
+        .map(|overlap| {
+            let Overlap {
+                block,
+                older,
+                older_block,
+            } = overlap;
+            format!("{block} overlaps {older_block} of AddressPool {older}, which is older and keeps what both claim")
+        })
+        .collect();
+    (!overlaps.is_empty()).then(|| Finding::good(ACCEPTED, "Overlaps", some_of(&overlaps)))
+}
+
+fn exhausted(report: &PoolReport) -> Finding {
+    const EXHAUSTED: &str = "Exhausted";
+    let waiting: Vec<String> = report.waiting.iter().map(ToString::to_string).collect();
+    if waiting.is_empty() {
+        return Finding::bad(EXHAUSTED, "AddressesFree", "");
+    }
+    Finding::good(
+        EXHAUSTED,
+        "NoAddressFree",
+        format!("Services without an address: {}", some_of(&waiting)),
+    )
+}
+
+/// The first few of a list, and how many more there are.
+fn some_of(all: &[String]) -> String {
+    let named = all.iter().take(NAMED).cloned().collect::<Vec<_>>();
+    match all.len().saturating_sub(NAMED) {
+        0 => named.join("; "),
+        more => format!("{}; and {more} more", named.join("; ")),
+    }
+}
+
+fn count(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}

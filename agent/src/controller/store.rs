@@ -1,0 +1,131 @@
+//! Objects of one kind as a watch tells of them: kept reduced, and gone only when they were seen to be gone.
+
+use std::collections::{BTreeMap, HashSet};
+
+use kube::Resource;
+use kube::core::{DeserializeGuard, ObjectMeta};
+use kube::runtime::watcher::Event;
+
+/// Namespace (empty for kinds without) and name.
+pub(super) type Key = (String, String);
+
+/// The key of an object.
+pub(super) fn key(meta: &ObjectMeta) -> Key {
+    (
+        meta.namespace.clone().unwrap_or_default(),
+        meta.name.clone().unwrap_or_default(),
+    )
+}
+
+/// What a store keeps of an object.
+pub(super) trait Kept: Sized {
+    /// The object as it comes.
+    type Object: Resource<DynamicType = ()>;
+
+    /// What is kept of it, once it replaces what was kept of it `before`. `Err` holds what is known of an object that
+    /// cannot be read, and why. `None`: nothing is kept.
+    fn keep(object: Result<Self::Object, Unreadable>, before: Option<Self>) -> Option<Self>;
+}
+
+/// An object that is not as its kind says.
+#[derive(Debug)]
+pub(super) struct Unreadable {
+    pub(super) metadata: ObjectMeta,
+    pub(super) reason: String,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Store<V> {
+    objects: BTreeMap<Key, V>,
+    /// The objects of the list that comes in now.
+    listed: Option<HashSet<Key>>,
+    synced: bool,
+}
+
+impl<V> Default for Store<V> {
+    fn default() -> Self {
+        Self {
+            objects: BTreeMap::new(),
+            listed: None,
+            synced: false,
+        }
+    }
+}
+
+impl<V: Kept> Store<V> {
+    /// Takes an event in.
+    pub(super) fn event(&mut self, event: Event<DeserializeGuard<V::Object>>) {
+        match event {
+            Event::Init => self.listed = Some(HashSet::new()),
+            Event::InitApply(object) => {
+                let key = self.put(object);
+                self.listed.get_or_insert_default().insert(key);
+            }
+            Event::InitDone => {
+                let listed = self.listed.take().unwrap_or_default();
+                self.objects.retain(|key, _| listed.contains(key));
+                self.synced = true;
+            }
+            Event::Apply(object) => {
+                self.put(object);
+            }
+            Event::Delete(DeserializeGuard(object)) => {
+                let key = match &object {
+                    Ok(object) => key(object.meta()),
+                    Err(invalid) => key(&invalid.metadata),
+                };
+                self.objects.remove(&key);
+            }
+        }
+    }
+
+    /// Puts an object in the place of its last version.
+    fn put(&mut self, DeserializeGuard(object): DeserializeGuard<V::Object>) -> Key {
+        let object = object.map_err(|invalid| Unreadable {
+            metadata: invalid.metadata,
+            reason: invalid.error,
+        });
+        let key = match &object {
+            Ok(object) => key(object.meta()),
+            Err(unreadable) => key(&unreadable.metadata),
+        };
+        let before = self.objects.remove(&key);
+        if let Some(kept) = V::keep(object, before) {
+            self.objects.insert(key.clone(), kept);
+        }
+        key
+    }
+
+    /// Takes in what a write has answered.
+    pub(super) fn written(&mut self, object: V::Object) {
+        self.put(DeserializeGuard(Ok(object)));
+    }
+}
+
+impl<V> Store<V> {
+    /// Whether a complete list was seen.
+    pub(super) const fn synced(&self) -> bool {
+        self.synced
+    }
+
+    /// All objects, in the order of their names.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Key, &V)> {
+        self.objects.iter()
+    }
+
+    /// What is kept of the objects.
+    pub(super) fn values(&self) -> impl Iterator<Item = &V> {
+        self.objects.values()
+    }
+
+    /// An object without a namespace.
+    pub(super) fn named(&self, name: &str) -> Option<&V> {
+        self.objects.get(&(String::new(), name.to_owned()))
+    }
+
+    /// The same, to change it.
+    pub(super) fn named_mut(&mut self, name: &str) -> Option<&mut V> {
+        self.objects.get_mut(&(String::new(), name.to_owned()))
+    }
+}

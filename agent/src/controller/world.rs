@@ -1,0 +1,419 @@
+//! What the controller knows of the cluster, and the watches that tell it.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use k8s_openapi::NamespaceResourceScope;
+use kube::core::ObjectMeta;
+use kube::runtime::watcher;
+use kube::{Api, Client, Resource};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::store::{Kept, Store, Unreadable};
+use crate::cluster::api::{WatchedNamespace, WatchedNode, resource};
+use crate::cluster::validate::{self, Finding};
+use crate::cluster::{Atoms, ClusterState, Fed, Metadata, Object, Watches};
+use crate::crd::address_pool::{AddressPoolSpec, AddressPoolStatus};
+use crate::crd::selector::Labels;
+use crate::crd::{
+    AddressPool, Advertisement, AdvertisementSpec, ObjectStatus, Peer, PeerSpec, PeerStatus,
+    RoutePolicy, RoutePolicySpec, Router, RouterSpec, RouterState,
+};
+use crate::pools::{Created, Pool, RawPoolService, Request, State};
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct World {
+    pub(super) routers: Store<Ours<Router>>,
+    pub(super) peers: Store<Ours<Peer>>,
+    pub(super) advertisements: Store<Ours<Advertisement>>,
+    pub(super) policies: Store<Ours<RoutePolicy>>,
+    pub(super) pools: Store<Ours<AddressPool>>,
+    pub(super) nodes: Store<Present>,
+    pub(super) namespaces: Store<Namespace>,
+    pub(super) services: Store<Served>,
+    pub(super) states: Store<Sessions>,
+    /// What addresses hang on has changed since this was set to `false`.
+    pub(super) addresses_changed: bool,
+    /// Why a kind's watch does not get on at the moment.
+    errors: BTreeMap<&'static str, String>,
+}
+
+impl World {
+    /// Whether everything was listed once.
+    pub(super) fn synced(&self) -> bool {
+        self.kinds().iter().all(|(_, synced)| *synced)
+    }
+
+    fn kinds(&self) -> [(&'static str, bool); 9] {
+        [
+            ("Router", self.routers.synced()),
+            ("Peer", self.peers.synced()),
+            ("Advertisement", self.advertisements.synced()),
+            ("RoutePolicy", self.policies.synced()),
+            ("AddressPool", self.pools.synced()),
+            ("Node", self.nodes.synced()),
+            ("Namespace", self.namespaces.synced()),
+            ("Service", self.services.synced()),
+            ("RouterState", self.states.synced()),
+        ]
+    }
+
+    /// What is not known, or not kept up to date at the moment, in words.
+    pub(super) fn waiting_for(&self) -> Vec<String> {
+        self.kinds()
+            .iter()
+            .filter_map(|(kind, synced)| match (self.errors.get(kind), synced) {
+                (Some(error), _) => Some(format!("{kind} objects cannot be watched: {error}")),
+                (None, false) => Some(format!("{kind} objects are not listed yet")),
+                (None, true) => None,
+            })
+            .collect()
+    }
+
+    /// What addresses are handed out by.
+    pub(super) fn address_state(&self) -> State {
+        State {
+            pools: self
+                .pools
+                .iter()
+                .filter_map(|((_, name), pool)| {
+                    let object = pool.spec.as_ref().ok()?;
+                    let pool = Pool {
+                        name: name.clone(),
+                        created: pool.created,
+                        spec: object.spec.clone(),
+                    };
+                    Some((name.clone(), Arc::new(pool)))
+                })
+                .collect(),
+            services: self
+                .services
+                .values()
+                .map(|served| (served.request.key.clone(), Arc::clone(&served.request)))
+                .collect(),
+            namespaces: self
+                .namespaces
+                .iter()
+                .map(|((_, name), labels)| (name.clone(), Arc::clone(&labels.0)))
+                .collect(),
+        }
+    }
+
+    /// The valid objects of ours, as references between them are looked at.
+    pub(super) fn valid(&self) -> ClusterState {
+        fn valid<K: Kind>(store: &Store<Ours<K>>) -> BTreeMap<String, Arc<Object<K::Spec>>> {
+            store
+                .iter()
+                .filter_map(|((_, name), ours)| {
+                    Some((name.clone(), Arc::clone(ours.spec.as_ref().ok()?)))
+                })
+                .collect()
+        }
+        ClusterState {
+            routers: valid(&self.routers),
+            peers: valid(&self.peers),
+            advertisements: valid(&self.advertisements),
+            policies: valid(&self.policies),
+            pools: valid(&self.pools),
+            ..ClusterState::default()
+        }
+    }
+}
+
+impl Fed for World {
+    fn failed(&mut self, kind: &'static str, error: String) -> bool {
+        let before = self.errors.insert(kind, error.clone());
+        before.as_ref() != Some(&error)
+    }
+
+    fn recovered(&mut self, kind: &'static str) {
+        self.errors.remove(kind);
+    }
+}
+
+/// The watches of the controller.
+pub(super) fn watches(client: &Client) -> Watches<World> {
+    fn all<K: Resource<DynamicType = ()>>(client: &Client) -> Api<K> {
+        Api::all_with(client.clone(), &())
+    }
+    let mut watches = Watches::<World>::new();
+    let everything = watcher::Config::default;
+    watches.add("Router", all(client), everything(), |world, event| {
+        world.routers.event(event);
+    });
+    watches.add("Peer", all(client), everything(), |world, event| {
+        world.peers.event(event);
+    });
+    watches.add(
+        "Advertisement",
+        all(client),
+        everything(),
+        |world, event| {
+            world.advertisements.event(event);
+        },
+    );
+    watches.add("RoutePolicy", all(client), everything(), |world, event| {
+        world.policies.event(event);
+    });
+    watches.add("AddressPool", all(client), everything(), |world, event| {
+        world.pools.event(event);
+        world.addresses_changed = true;
+    });
+    watches.add("Node", all(client), everything(), |world, event| {
+        world.nodes.event(event);
+    });
+    watches.add("Namespace", all(client), everything(), |world, event| {
+        world.namespaces.event(event);
+        world.addresses_changed = true;
+    });
+    watches.add("Service", all(client), everything(), |world, event| {
+        world.services.event(event);
+        world.addresses_changed = true;
+    });
+    watches.add("RouterState", all(client), everything(), |world, event| {
+        world.states.event(event);
+    });
+    watches
+}
+
+/// A kind of ours, as far as the controller cares.
+pub(super) trait Kind:
+    Resource<DynamicType = ()> + DeserializeOwned + Clone + Debug + Send + 'static
+{
+    /// `kind`.
+    const KIND: &'static str;
+    /// `spec`.
+    type Spec: Debug;
+    /// `status`.
+    type Status: Clone + Debug + Default + PartialEq + Serialize;
+
+    /// Spec and status.
+    fn into_parts(self) -> (ObjectMeta, Self::Spec, Option<Self::Status>);
+
+    /// What is wrong with a spec.
+    fn validate(spec: &Self::Spec) -> Vec<Finding>;
+}
+
+/// An object of ours.
+#[derive(Debug)]
+pub(super) struct Ours<K: Kind> {
+    /// `metadata.uid`.
+    pub(super) uid: Option<String>,
+    /// `metadata.generation`.
+    pub(super) generation: Option<i64>,
+    /// `metadata.creationTimestamp`.
+    pub(super) created: Created,
+    /// The object, or why it cannot be used.
+    pub(super) spec: Result<Arc<Object<K::Spec>>, String>,
+    /// Its status, as it is or as it was written last.
+    pub(super) status: K::Status,
+}
+
+impl<K: Kind> Kept for Ours<K> {
+    type Object = K;
+
+    fn keep(object: Result<K, Unreadable>, before: Option<Self>) -> Option<Self> {
+        let (metadata, spec, status) = match object {
+            Ok(object) => {
+                let (metadata, spec, status) = object.into_parts();
+                let findings = K::validate(&spec);
+                let spec = match findings.first() {
+                    Some(_) => {
+                        let texts: Vec<String> = findings
+                            .iter()
+                            .map(|f| format!("{}: {}", f.path, f.reason))
+                            .collect();
+                        Err(texts.join("; "))
+                    }
+                    None => Ok(spec),
+                };
+                (metadata, spec, status)
+            }
+            // Its status cannot be read either: it is as it was written last.
+            Err(Unreadable { metadata, reason }) => {
+                let reason = format!("cannot be read: {reason}");
+                (metadata, Err(reason), before.map(|before| before.status))
+            }
+        };
+        Some(Self {
+            created: Created(metadata.created()),
+            uid: metadata.uid,
+            generation: metadata.generation,
+            spec: spec.map(|spec| {
+                Arc::new(Object {
+                    name: metadata.name.unwrap_or_default(),
+                    labels: metadata.labels.unwrap_or_default(),
+                    spec,
+                })
+            }),
+            status: status.unwrap_or_default(),
+        })
+    }
+}
+
+macro_rules! kind {
+    ($kind:ident, $spec:ident, $status:ident, $validate:path) => {
+        impl Kind for $kind {
+            const KIND: &'static str = stringify!($kind);
+            type Spec = $spec;
+            type Status = $status;
+
+            fn into_parts(self) -> (ObjectMeta, $spec, Option<$status>) {
+                (self.metadata, self.spec, self.status)
+            }
+
+            fn validate(spec: &$spec) -> Vec<Finding> {
+                $validate(spec)
+            }
+        }
+    };
+}
+
+kind!(Router, RouterSpec, ObjectStatus, validate::router);
+kind!(Peer, PeerSpec, PeerStatus, validate::peer);
+kind!(
+    Advertisement,
+    AdvertisementSpec,
+    ObjectStatus,
+    validate::advertisement
+);
+kind!(RoutePolicy, RoutePolicySpec, ObjectStatus, validate::policy);
+kind!(
+    AddressPool,
+    AddressPoolSpec,
+    AddressPoolStatus,
+    validate::address_pool
+);
+
+/// An object of which nothing matters but that it is there.
+#[derive(Debug)]
+pub(super) struct Present;
+
+impl Kept for Present {
+    type Object = WatchedNode;
+
+    fn keep(_: Result<WatchedNode, Unreadable>, _: Option<Self>) -> Option<Self> {
+        Some(Self)
+    }
+}
+
+/// The labels of a namespace.
+#[derive(Debug)]
+pub(super) struct Namespace(Arc<Labels>);
+
+impl Kept for Namespace {
+    type Object = WatchedNamespace;
+
+    fn keep(object: Result<WatchedNamespace, Unreadable>, before: Option<Self>) -> Option<Self> {
+        match object {
+            Ok(object) => Some(Self(Arc::new(object.into_namespace()))),
+            Err(_) => before,
+        }
+    }
+}
+
+/// A Service as a watch brings it.
+pub(super) type WatchedPoolService = RawPoolService<ObjectMeta>;
+resource!(
+    WatchedPoolService,
+    "Service",
+    "",
+    "services",
+    NamespaceResourceScope
+);
+
+/// A Service, as far as its addresses are concerned.
+#[derive(Debug)]
+pub(super) struct Served {
+    /// What decides about its addresses.
+    pub(super) request: Arc<Request>,
+    /// `metadata.uid`.
+    pub(super) uid: Option<String>,
+    /// `metadata.resourceVersion`.
+    pub(super) version: Option<String>,
+}
+
+impl Kept for Served {
+    type Object = WatchedPoolService;
+
+    /// What a write has answered is newer than what the watch tells until it gets there. The older version is not taken back:
+    /// by it, an address that was just given away would be free.
+    fn keep(object: Result<WatchedPoolService, Unreadable>, before: Option<Self>) -> Option<Self> {
+        // One that cannot be read keeps what it has.
+        let Ok(object) = object else { return before };
+        let found = Self {
+            uid: object.metadata.uid.clone(),
+            version: object.metadata.resource_version.clone(),
+            request: Arc::new(object.into_request(&mut Atoms::default())),
+        };
+        match before {
+            Some(before) if before.is_newer_than(&found) => Some(before),
+            _ => Some(found),
+        }
+    }
+}
+
+impl Served {
+    /// Versions of one object can be compared as numbers (KEP-5504); those that are none are taken as they come.
+    fn is_newer_than(&self, other: &Self) -> bool {
+        let number = |served: &Self| served.version.as_ref()?.parse::<u128>().ok();
+        self.uid == other.uid
+            && number(self)
+                .zip(number(other))
+                .is_some_and(|(own, others)| own > others)
+    }
+}
+
+/// The sessions of a node, as its RouterState tells them.
+#[derive(Debug)]
+pub(super) struct Sessions {
+    /// `metadata.uid`.
+    pub(super) uid: Option<String>,
+    /// In the order of their names.
+    pub(super) sessions: Vec<Session>,
+}
+
+/// A session of a node.
+#[derive(Debug)]
+pub(super) struct Session {
+    /// The peer's name on the node.
+    pub(super) peer: String,
+    /// The object that asks for it, such as `Peer tor-a`.
+    pub(super) object: String,
+    /// Whether it is Established.
+    pub(super) established: bool,
+    /// Why not, or whom with.
+    pub(super) text: String,
+}
+
+impl Kept for Sessions {
+    type Object = RouterState;
+
+    fn keep(object: Result<RouterState, Unreadable>, before: Option<Self>) -> Option<Self> {
+        let Ok(object) = object else { return before };
+        let sessions = object.status.unwrap_or_default().sessions.into_iter();
+        Some(Self {
+            uid: object.metadata.uid,
+            sessions: sessions
+                .map(|session| {
+                    let established = session.state == "Established";
+                    let whom = session.address.unwrap_or_else(|| session.peer.clone());
+                    Session {
+                        text: match session.trouble {
+                            _ if established => whom,
+                            Some(trouble) => format!("{whom} is {}: {trouble}", session.state),
+                            None => format!("{whom} is {}", session.state),
+                        },
+                        peer: session.peer,
+                        object: session.object,
+                        established,
+                    }
+                })
+                .collect(),
+        })
+    }
+}

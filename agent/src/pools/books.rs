@@ -1,0 +1,162 @@
+//! Who has which address, while the allocation goes on.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
+
+use smallvec::SmallVec;
+
+use super::request::Request;
+use super::sharing::{self, Unshared};
+use super::space::{PerFamily, Space, Territory};
+use crate::cluster::ObjectKey;
+use crate::crd::IpFamily;
+use crate::crd::address_block;
+
+/// The addresses of one pool and family that nobody may get alone.
+#[derive(Debug, Default)]
+struct Used {
+    numbers: BTreeSet<u128>,
+    /// No number below is free.
+    free_from: u128,
+}
+
+/// Owners of addresses. Owners of one address may all share it with each other.
+#[derive(Debug)]
+pub(super) struct Books<'a> {
+    space: &'a Space<'a>,
+    owners: HashMap<IpAddr, SmallVec<[&'a Request; 1]>>,
+    /// What other load balancers gave out, and to whom.
+    foreign: &'a HashMap<IpAddr, &'a ObjectKey>,
+    used: Vec<PerFamily<Used>>,
+    /// The owned addresses of each sharing key.
+    shared: BTreeMap<&'a str, PerFamily<BTreeSet<IpAddr>>>,
+}
+
+impl<'a> Books<'a> {
+    pub(super) fn new(space: &'a Space<'a>, foreign: &'a HashMap<IpAddr, &'a ObjectKey>) -> Self {
+        let mut books = Self {
+            space,
+            owners: HashMap::new(),
+            foreign,
+            used: space.pools.iter().map(|_| PerFamily::default()).collect(),
+            shared: BTreeMap::new(),
+        };
+        for address in foreign.keys() {
+            books.used(*address, |used, number| used.numbers.insert(number));
+        }
+        books
+    }
+
+    fn used<T>(&mut self, address: IpAddr, change: impl FnOnce(&mut Used, u128) -> T) {
+        if let Some(pool) = self.space.pool_of(address) {
+            let used = self.used[pool].of_mut(IpFamily::of(address));
+            change(used, address_block::number(address));
+        }
+    }
+
+    /// What keeps a Service from having an address that others of ours have, if anything.
+    pub(super) fn conflict(
+        &self,
+        address: IpAddr,
+        request: &Request,
+    ) -> Option<(&'a ObjectKey, Unshared)> {
+        let owners = self.owners.get(&address)?;
+        owners.iter().find_map(|owner| {
+            let why = sharing::check(request, owner).err()?;
+            Some((&owner.key, why))
+        })
+    }
+
+    /// What keeps a Service that does not have an address from getting it, if anything.
+    pub(super) fn obstacle(
+        &self,
+        address: IpAddr,
+        request: &Request,
+    ) -> Option<(&'a ObjectKey, Unshared)> {
+        let foreign = self.foreign.get(&address);
+        foreign
+            .map(|owner| (*owner, Unshared::Foreign))
+            .or_else(|| self.conflict(address, request))
+    }
+
+    /// The owned address that a Service could share, in the first pool that has one and is open to it.
+    pub(super) fn to_share(
+        &self,
+        family: IpFamily,
+        request: &Request,
+        open: impl Fn(usize) -> bool,
+    ) -> Option<IpAddr> {
+        let key = &*request.asked.sharing.as_ref()?.key;
+        let addresses = self.shared.get(key)?.of(family).iter();
+        let candidates = addresses.filter_map(|address| {
+            let pool = self.space.pool_of(*address).filter(|pool| open(*pool))?;
+            let free = self.obstacle(*address, request).is_none();
+            free.then_some((pool, *address))
+        });
+        candidates.min().map(|(_, address)| address)
+    }
+
+    /// The lowest address of a pool that nobody has.
+    pub(super) fn free(&mut self, pool: usize, family: IpFamily) -> Option<IpAddr> {
+        let used = self.used[pool].of_mut(family);
+        let found = free(&self.space.pools[pool], family, used);
+        // Everything below what was found is used, and if nothing was found, everything is.
+        used.free_from = found.unwrap_or(u128::MAX);
+        found.map(|number| address_block::address(family, number))
+    }
+
+    pub(super) fn take(&mut self, address: IpAddr, request: &'a Request) {
+        self.owners.entry(address).or_default().push(request);
+        self.used(address, |used, number| used.numbers.insert(number));
+        if let Some(sharing) = &request.asked.sharing {
+            let addresses = self.shared.entry(&sharing.key).or_default();
+            addresses.of_mut(IpFamily::of(address)).insert(address);
+        }
+    }
+
+    pub(super) fn give_back(&mut self, address: IpAddr, request: &Request) {
+        let Some(owners) = self.owners.get_mut(&address) else {
+            return;
+        };
+        owners.retain(|owner| owner.key != request.key);
+        if !owners.is_empty() {
+            return;
+        }
+        self.owners.remove(&address);
+        if let Some(sharing) = &request.asked.sharing
+            && let Some(addresses) = self.shared.get_mut(&*sharing.key)
+        {
+            addresses.of_mut(IpFamily::of(address)).remove(&address);
+        }
+        if !self.foreign.contains_key(&address) {
+            self.used(address, |used, number| {
+                used.numbers.remove(&number);
+                used.free_from = used.free_from.min(number);
+            });
+        }
+    }
+
+    /// How many addresses of a pool somebody has.
+    pub(super) fn assigned(&self, pool: usize, family: IpFamily) -> usize {
+        self.used[pool].of(family).numbers.len()
+    }
+}
+
+/// Walks the runs and the used numbers side by side, from where the last walk ended.
+fn free(territory: &Territory<'_>, family: IpFamily, used: &Used) -> Option<u128> {
+    let runs = territory.runs.of(family);
+    let from = runs.partition_point(|run| run.last < used.free_from);
+    runs[from..].iter().find_map(|run| {
+        let mut next = run.first.max(used.free_from);
+        for number in used.numbers.range(next..=run.last) {
+            if *number != next {
+                break;
+            }
+            if next == run.last {
+                return None;
+            }
+            next += 1;
+        }
+        Some(next)
+    })
+}

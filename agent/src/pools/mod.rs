@@ -1,0 +1,310 @@
+//! Which addresses Services of type LoadBalancer get, and from which pools.
+//!
+//! [`allocate`] is a function of the [`State`] alone: all AddressPools, all Services with the addresses that their status has
+//! now, the labels of namespaces. It gives every Service's addresses or the reason why it has none, and what is left in every
+//! pool. The controller calls it whenever the state changed and writes what differs into statuses; it remembers nothing, and
+//! after a restart takes over what is there.
+//!
+//! What always holds:
+//!
+//! - An address has two owners only if [their sharing](sharing) allows it.
+//! - What is in a status stays there as long as the Service may have it. Of two that may not both have it, the older keeps it.
+//! - No Service moves because another comes or goes.
+//! - A Service that asks for certain addresses gets those or none.
+//! - Equal states lead to equal allocations, and an allocation that is written to the statuses leads to itself.
+//!
+//! Pools are never listed address by address: see [`space`].
+
+pub mod annotations;
+mod books;
+mod kubernetes;
+mod plan;
+mod refusal;
+mod request;
+mod round;
+mod sharing;
+mod space;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use self::books::Books;
+use self::plan::Plan;
+use self::round::{Given, Round};
+use self::space::Space;
+use crate::cluster::{Atom, ObjectKey};
+use crate::crd::IpFamily;
+use crate::crd::address_pool::{AddressPoolSpec, PoolUsage};
+use crate::crd::selector::Labels;
+
+pub use annotations::{Asked, AskedAddresses, AskedPool, Namespaces, Sharing};
+pub use kubernetes::RawPoolService;
+pub use refusal::{Refusal, Unfit};
+pub use request::{Created, IpFamilyPolicy, NotOurs, Port, Request};
+pub use sharing::Unshared;
+pub use space::Overlap;
+
+/// An AddressPool that passed the validation.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Pool {
+    /// `metadata.name`.
+    pub name: String,
+    /// `metadata.creationTimestamp`: of two pools that overlap, the older keeps what both claim; of two of one age, the first
+    /// by name.
+    pub created: Created,
+    /// `spec`.
+    pub spec: AddressPoolSpec,
+}
+
+/// Everything that decides about addresses. Cheap to clone.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct State {
+    /// By name.
+    pub pools: BTreeMap<String, Arc<Pool>>,
+    /// All Services, of whatever type and class.
+    pub services: BTreeMap<ObjectKey, Arc<Request>>,
+    /// Labels of namespaces, by name. One that is missing has no labels but its name's.
+    pub namespaces: BTreeMap<String, Arc<Labels>>,
+}
+
+/// What comes out: for every Service of the state, and every pool.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Allocation {
+    /// By namespace and name.
+    pub services: BTreeMap<ObjectKey, Decision>,
+    /// By name.
+    pub pools: BTreeMap<String, PoolReport>,
+}
+
+/// The decision on one Service. Its status is right if it has all addresses that are assigned, and none that are to be
+/// released; other entries are not ours to judge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// What it has, or why not.
+    pub outcome: Outcome,
+    /// Addresses that its status has and must lose.
+    pub release: Box<[IpAddr]>,
+}
+
+/// What a Service has, or why it has nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It has addresses.
+    Assigned {
+        /// At least one: in the order of the Service's families.
+        addresses: Box<[Assignment]>,
+        /// Why it has none of the other family, if it would like one.
+        missing: Option<Refusal>,
+    },
+    /// It has none.
+    Refused(Refusal),
+    /// It is not for us to give it any.
+    NotOurs(NotOurs),
+}
+
+/// An address, and where it is from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Assignment {
+    /// The address.
+    pub address: IpAddr,
+    /// The AddressPool.
+    pub pool: Atom,
+}
+
+/// What there is to say of a pool.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PoolReport {
+    /// IPv4 addresses, counted, without what older pools keep.
+    pub ipv4: PoolUsage,
+    /// The same of IPv6.
+    pub ipv6: PoolUsage,
+    /// Its blocks that older pools claim too.
+    pub overlaps: Vec<Overlap>,
+    /// The Services that miss an address because none is free, here or in another pool that they may have one of. The pool
+    /// is exhausted if there are any.
+    pub waiting: Vec<ObjectKey>,
+}
+
+impl Decision {
+    /// The addresses that the Service has.
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        let addresses = match &self.outcome {
+            Outcome::Assigned { addresses, .. } => &**addresses,
+            Outcome::Refused(_) | Outcome::NotOurs(_) => &[],
+        };
+        addresses.iter().map(|assignment| assignment.address)
+    }
+
+    /// Why the Service has not all that it wants, if it is ours.
+    pub fn refusal(&self) -> Option<&Refusal> {
+        match &self.outcome {
+            Outcome::Assigned { missing, .. } => missing.as_ref(),
+            Outcome::Refused(refusal) => Some(refusal),
+            Outcome::NotOurs(_) => None,
+        }
+    }
+
+    /// Whether the status of the Service that was decided upon says the same already.
+    pub fn is_written(&self, request: &Request) -> bool {
+        let held = request.held();
+        self.release.is_empty() && self.addresses().all(|address| held.contains(&address))
+    }
+}
+
+/// Decides about all addresses of all Services.
+pub fn allocate(state: &State) -> Allocation {
+    let space = Space::new(state.pools.values().map(Arc::as_ref));
+    let foreign = foreign(state);
+    let plans = plans(state, &space);
+    let mut by_age: Vec<usize> = (0..plans.len()).collect();
+    by_age.sort_by(|a, b| {
+        let age = |at: usize| (plans[at].request.created, &plans[at].request.key);
+        age(*a).cmp(&age(*b))
+    });
+    let mut by_turn = by_age.clone();
+    by_turn.sort_by_key(|at| plans[*at].turn());
+    // Services that a round took something from, because they cannot have all they need.
+    let mut keeps = vec![true; plans.len()];
+    let round = loop {
+        let mut round = Round::new(&plans, &space, Books::new(&space, &foreign));
+        round.keep(by_age.iter().copied().filter(|at| keeps[*at]));
+        let mut last = true;
+        for at in &by_turn {
+            if round.serve(*at) {
+                keeps[*at] = false;
+                last = false;
+            }
+        }
+        if last {
+            break round;
+        }
+    };
+    report(state, &space, &plans, &round)
+}
+
+/// The addresses that other load balancers gave out: in the status of Services of another class, and those in `Proxy` mode.
+fn foreign(state: &State) -> HashMap<IpAddr, &ObjectKey> {
+    let mut foreign = HashMap::new();
+    // Backwards, so that of two Services the first by name stays.
+    for (key, request) in state.services.iter().rev() {
+        let all = matches!(request.ownership(), Err(NotOurs::Class(_)));
+        let ingress = request.ingress.iter().filter(|i| all || i.proxy);
+        foreign.extend(ingress.map(|i| (i.ip, key)));
+    }
+    foreign
+}
+
+/// The plans of all Services that are ours, in the order of the state.
+fn plans<'a>(state: &'a State, space: &Space<'a>) -> Vec<Plan<'a>> {
+    let mut namespaces: HashMap<&str, Labels> = HashMap::new();
+    let ours = state.services.iter().filter(|(_, r)| r.ownership().is_ok());
+    ours.map(|(key, request)| {
+        let name: &str = &key.namespace;
+        let labels = namespaces.entry(name).or_insert_with(|| {
+            state.namespaces.get(name).map_or_else(
+                || Labels::from([("kubernetes.io/metadata.name".to_owned(), name.to_owned())]),
+                |labels| labels.as_ref().clone(),
+            )
+        });
+        Plan::new(request, labels, space)
+    })
+    .collect()
+}
+
+fn report(state: &State, space: &Space<'_>, plans: &[Plan<'_>], round: &Round<'_>) -> Allocation {
+    let mut allocation = Allocation::default();
+    for (at, territory) in space.pools.iter().enumerate() {
+        let usage = |family| {
+            let (total, assigned) = (territory.total(family), round.books.assigned(at, family));
+            let available = total.saturating_sub(assigned as u128);
+            PoolUsage {
+                total: saturating(total),
+                assigned: saturating(assigned as u128),
+                available: saturating(available),
+            }
+        };
+        let report = PoolReport {
+            ipv4: usage(IpFamily::Ipv4),
+            ipv6: usage(IpFamily::Ipv6),
+            overlaps: territory.overlaps.clone(),
+            waiting: Vec::new(),
+        };
+        allocation.pools.insert(territory.pool.name.clone(), report);
+    }
+    for (plan, given) in plans.iter().zip(&round.given) {
+        if let Some(Refusal::Exhausted { pools, .. }) = &given.refusal {
+            for pool in pools {
+                if let Some(report) = allocation.pools.get_mut(&**pool) {
+                    report.waiting.push(plan.request.key.clone());
+                }
+            }
+        }
+        let decision = decision(space, plan, given);
+        allocation
+            .services
+            .insert(plan.request.key.clone(), decision);
+    }
+    for (key, request) in &state.services {
+        if let Err(why) = request.ownership() {
+            let release = match why {
+                NotOurs::Type(_) => inside(space, request).collect(),
+                // What another load balancer gave out is not ours, even if it is of a pool.
+                NotOurs::Class(_) => Box::default(),
+            };
+            let outcome = Outcome::NotOurs(why);
+            allocation
+                .services
+                .insert(key.clone(), Decision { outcome, release });
+        }
+    }
+    allocation
+}
+
+/// The addresses in the status of a Service that are of a pool.
+fn inside(space: &Space<'_>, request: &Request) -> impl Iterator<Item = IpAddr> {
+    let held = request.held().into_iter();
+    held.filter(|address| space.pool_of(*address).is_some())
+}
+
+/// What a round came to for a Service of ours.
+fn decision(space: &Space<'_>, plan: &Plan<'_>, given: &Given) -> Decision {
+    let families = &plan.families.wanted;
+    let place = |address: &IpAddr| families.iter().position(|f| *f == IpFamily::of(*address));
+    let mut addresses = given.addresses.clone();
+    let asked = plan.asked.as_deref().unwrap_or_default();
+    addresses.sort_by_key(|a| (place(a), asked.iter().position(|x| x == a), *a));
+    let has = |family| addresses.iter().any(|a| IpFamily::of(*a) == family);
+    // An address of no pool may be one that a pool had once, or that another load balancer gave out: it is replaced, and not
+    // taken away before there is a replacement.
+    let replaced = |address: IpAddr| {
+        let family = IpFamily::of(address);
+        !addresses.is_empty() && (has(family) || !families.contains(&family))
+    };
+    let held = plan.request.held().into_iter();
+    let release = held.filter(|address| {
+        !addresses.contains(address) && (space.pool_of(*address).is_some() || replaced(*address))
+    });
+    let release = release.collect();
+    let assignments = addresses.iter().filter_map(|address| {
+        Some(Assignment {
+            address: *address,
+            pool: space.name(space.pool_of(*address)?).into(),
+        })
+    });
+    let outcome = match &given.refusal {
+        Some(refusal) if addresses.is_empty() => Outcome::Refused(refusal.clone()),
+        missing => Outcome::Assigned {
+            addresses: assignments.collect(),
+            missing: missing.clone(),
+        },
+    };
+    Decision { outcome, release }
+}
+
+/// A count for a status, whose numbers are of 64 bits.
+fn saturating(count: u128) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,169 @@
+//! What one Service may have, whatever the others have: decided once, before anything is given out.
+
+use std::net::IpAddr;
+
+use super::annotations::AskedAddresses;
+use super::refusal::{Refusal, Unfit};
+use super::request::{Families, Needed, Request};
+use super::space::Space;
+use crate::cluster::Atom;
+use crate::crd::IpFamily;
+use crate::crd::selector::{self, Labels};
+
+/// A Service of ours, and what it may have.
+#[derive(Debug)]
+pub(super) struct Plan<'a> {
+    pub(super) request: &'a Request,
+    pub(super) families: Families,
+    /// The addresses that it asks for; or why it can have nothing, whatever the others have.
+    pub(super) asked: Result<Box<[IpAddr]>, Refusal>,
+    /// The pool that it names.
+    named: Option<usize>,
+    /// For each pool, why it is closed to the Service altogether.
+    closed: Box<[Option<Unfit>]>,
+}
+
+impl<'a> Plan<'a> {
+    pub(super) fn new(request: &'a Request, namespace: &Labels, space: &Space<'_>) -> Self {
+        let closed = space.pools.iter().map(|territory| {
+            let spec = &territory.pool.spec;
+            if !selector::selects(spec.namespace_selector.as_ref(), namespace) {
+                Some(Unfit::Namespace)
+            } else if !selector::selects(spec.service_selector.as_ref(), &request.labels) {
+                Some(Unfit::Labels)
+            } else {
+                None
+            }
+        });
+        let mut plan = Self {
+            request,
+            families: request.families(),
+            asked: Ok(Box::default()),
+            named: None,
+            closed: closed.collect(),
+        };
+        plan.asked = plan.read(space);
+        plan
+    }
+
+    fn read(&mut self, space: &Space<'_>) -> Result<Box<[IpAddr]>, Refusal> {
+        if let Some(asked) = &self.request.asked.pool {
+            self.named = space.named(&asked.pool);
+            if self.named.is_none() {
+                return Err(Refusal::UnknownPool {
+                    source: asked.source,
+                    pool: asked.pool.clone(),
+                });
+            }
+        }
+        let Some(asked) = &self.request.asked.addresses else {
+            return Ok(Box::default());
+        };
+        let addresses = asked.addresses.as_ref();
+        let addresses = addresses.map_err(|text| Refusal::NotAnAddress {
+            source: asked.source,
+            text: text.clone(),
+        })?;
+        for address in addresses {
+            self.check(asked, *address, space)?;
+        }
+        Ok(addresses.clone())
+    }
+
+    /// What speaks against an address that it asks for.
+    fn check(
+        &self,
+        asked: &AskedAddresses,
+        address: IpAddr,
+        space: &Space<'_>,
+    ) -> Result<(), Refusal> {
+        let source = asked.source;
+        if !self.families.wanted.contains(&IpFamily::of(address)) {
+            return Err(Refusal::OtherFamily { source, address });
+        }
+        let Some(pool) = space.pool_of(address) else {
+            return Err(match space.left_out_by(address) {
+                Some(pool) => Refusal::LeftOut {
+                    address,
+                    pool: space.name(pool).into(),
+                },
+                None => Refusal::OutsidePools { source, address },
+            });
+        };
+        if let Some(named) = self.named.filter(|named| *named != pool) {
+            return Err(Refusal::OtherPool {
+                address,
+                pool: space.name(pool).into(),
+                named: space.name(named).into(),
+            });
+        }
+        match self.closed[pool] {
+            Some(why) => Err(Refusal::NotForIt {
+                address,
+                pool: space.name(pool).into(),
+                why,
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether it may go on having an address of a pool. That pools are not to give out any more without being asked, or are
+    /// asked in another order, is no reason to take away what they gave.
+    pub(super) fn may_keep(&self, pool: usize) -> bool {
+        self.closed[pool].is_none() && self.named.is_none_or(|named| named == pool)
+    }
+
+    /// Why it gets no address of a pool that it has none of yet.
+    pub(super) fn unfit(&self, pool: usize, space: &Space<'_>) -> Option<Unfit> {
+        let on_request = self.named.is_none() && !space.pools[pool].pool.spec.auto_assign;
+        self.closed[pool].or(on_request.then_some(Unfit::OnRequest))
+    }
+
+    /// The pools that it may get an address of, in the order in which they are asked.
+    pub(super) fn open<'s>(&'s self, space: &'s Space<'_>) -> impl Iterator<Item = usize> + 's {
+        let pools = match self.named {
+            Some(named) => named..named + 1,
+            None => 0..space.pools.len(),
+        };
+        pools.filter(|pool| self.unfit(*pool, space).is_none())
+    }
+
+    /// Why there is no address of a family for it, once none was found.
+    pub(super) fn none_found(&self, family: IpFamily, space: &Space<'_>) -> Refusal {
+        let has = |pool: usize| !space.pools[pool].runs.of(family).is_empty();
+        let name = |pool: usize| Atom::from(space.name(pool));
+        let exhausted: Box<[Atom]> = self.open(space).filter(|p| has(*p)).map(name).collect();
+        if !exhausted.is_empty() {
+            return Refusal::Exhausted {
+                family,
+                pools: exhausted,
+            };
+        }
+        let all = 0..space.pools.len();
+        let considered = all.filter(|pool| self.named.is_none_or(|named| named == *pool));
+        let why = |pool| self.unfit(pool, space).unwrap_or(Unfit::Family);
+        Refusal::NoPool {
+            family,
+            pools: considered.map(|pool| (name(pool), why(pool))).collect(),
+        }
+    }
+
+    /// Whether an address that it asks for, or none, is all that it needs of a family.
+    pub(super) fn asks_for(&self, family: IpFamily) -> bool {
+        let mut asked = self.asked.iter().flatten();
+        asked.any(|address| IpFamily::of(*address) == family)
+    }
+
+    /// Its turn among those that have not all they want: who asks for certain addresses comes before those whose addresses
+    /// may be any, lest these get what those ask for.
+    pub(super) fn turn(&self) -> u8 {
+        let asks = self.asked.as_ref().is_ok_and(|asked| !asked.is_empty());
+        let wanted = &self.families.wanted;
+        let whole = self.families.needed == Needed::One || wanted.iter().all(|f| self.asks_for(*f));
+        match (asks, whole) {
+            (true, true) => 0,
+            (true, false) => 1,
+            (false, _) => 2,
+        }
+    }
+}

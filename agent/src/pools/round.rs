@@ -1,0 +1,203 @@
+//! One round of giving out addresses.
+//!
+//! First all Services keep what they have, then those get something that have not all they want: the ones that ask for
+//! certain addresses, then the others; each time the oldest first. A Service that needs more than can be had gets nothing.
+//! If it had something until then, others may have been refused it, so there has to be another round, in which it has
+//! nothing to keep. A round without such a Service is final.
+//!
+//! Doing it all again with what a final round gave changes nothing: all of it is kept, since those that share an address may
+//! share it whoever comes first, and who was refused is refused again, since in his turn there was no less to be had than is
+//! now.
+
+use std::net::IpAddr;
+
+use smallvec::SmallVec;
+
+use super::books::Books;
+use super::plan::Plan;
+use super::refusal::Refusal;
+use super::request::Needed;
+use super::space::Space;
+use crate::crd::IpFamily;
+
+/// What one Service got.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Given {
+    /// What it has.
+    pub(super) addresses: SmallVec<[IpAddr; 2]>,
+    /// Why it has not more.
+    pub(super) refusal: Option<Refusal>,
+}
+
+/// A round, and what each plan's Service got until now.
+pub(super) struct Round<'a> {
+    plans: &'a [Plan<'a>],
+    space: &'a Space<'a>,
+    pub(super) books: Books<'a>,
+    pub(super) given: Vec<Given>,
+}
+
+impl<'a> Round<'a> {
+    pub(super) fn new(plans: &'a [Plan<'a>], space: &'a Space<'a>, books: Books<'a>) -> Self {
+        Self {
+            plans,
+            space,
+            books,
+            given: vec![Given::default(); plans.len()],
+        }
+    }
+
+    /// Lets every Service of `by_age` keep what it has and may have.
+    pub(super) fn keep(&mut self, by_age: impl IntoIterator<Item = usize>) {
+        for at in by_age {
+            let plan = &self.plans[at];
+            let Ok(asked) = &plan.asked else { continue };
+            let held = plan.request.held();
+            for address in held.iter().filter(|address| asked.contains(address)) {
+                self.keep_one(at, *address);
+            }
+            for &family in &plan.families.wanted {
+                let enough =
+                    plan.families.needed == Needed::One && !(asked.is_empty() && self.empty(at));
+                if enough || plan.asks_for(family) {
+                    continue;
+                }
+                let mut of_family = held.iter().filter(|a| IpFamily::of(**a) == family);
+                of_family.any(|address| {
+                    let pool = self.space.pool_of(*address);
+                    pool.is_some_and(|pool| plan.may_keep(pool)) && self.keep_one(at, *address)
+                });
+            }
+        }
+    }
+
+    fn keep_one(&mut self, at: usize, address: IpAddr) -> bool {
+        let free = self
+            .books
+            .conflict(address, self.plans[at].request)
+            .is_none();
+        if free {
+            self.take(at, address);
+        }
+        free
+    }
+
+    fn empty(&self, at: usize) -> bool {
+        self.given[at].addresses.is_empty()
+    }
+
+    fn take(&mut self, at: usize, address: IpAddr) {
+        self.books.take(address, self.plans[at].request);
+        self.given[at].addresses.push(address);
+    }
+
+    /// Gives a Service what it has not yet. Returns whether it lost something that it kept until then.
+    pub(super) fn serve(&mut self, at: usize) -> bool {
+        let plan = &self.plans[at];
+        if plan.request.deleting {
+            self.given[at].refusal = Some(Refusal::Deleting);
+            return false;
+        }
+        let kept = !self.empty(at);
+        let Err(refusal) = self.try_serve(at) else {
+            return false;
+        };
+        for address in std::mem::take(&mut self.given[at].addresses) {
+            self.books.give_back(address, plan.request);
+        }
+        self.given[at].refusal = Some(refusal);
+        kept
+    }
+
+    fn try_serve(&mut self, at: usize) -> Result<(), Refusal> {
+        let plan = &self.plans[at];
+        for &address in &*plan.asked.clone()? {
+            if self.given[at].addresses.contains(&address) {
+                continue;
+            }
+            if let Some((owner, why)) = self.books.obstacle(address, plan.request) {
+                return Err(Refusal::Owned {
+                    address,
+                    owner: owner.clone(),
+                    why,
+                });
+            }
+            self.take(at, address);
+        }
+        let missing = self.missing(at);
+        match plan.families.needed {
+            Needed::One if !self.empty(at) => return Ok(()),
+            Needed::One => {
+                let found = missing
+                    .iter()
+                    .find_map(|family| self.share(at, *family).or_else(|| self.find(at, *family)));
+                if let Some(address) = found {
+                    self.take(at, address);
+                    return Ok(());
+                }
+            }
+            Needed::All | Needed::Any => self.fill(at, &missing),
+        }
+        let Some(family) = self.missing(at).first().copied() else {
+            return Ok(());
+        };
+        let refusal = plan.none_found(family, self.space);
+        if plan.families.needed == Needed::Any && !self.empty(at) {
+            self.given[at].refusal = Some(refusal);
+            return Ok(());
+        }
+        Err(refusal)
+    }
+
+    /// The families of which a Service has no address.
+    fn missing(&self, at: usize) -> SmallVec<[IpFamily; 2]> {
+        let has = |family| {
+            let mut addresses = self.given[at].addresses.iter();
+            addresses.any(|address| IpFamily::of(*address) == family)
+        };
+        let wanted = self.plans[at].families.wanted.iter().copied();
+        wanted.filter(|family| !has(*family)).collect()
+    }
+
+    /// Finds addresses of these families: shared ones, then of one pool, then of any.
+    fn fill(&mut self, at: usize, families: &[IpFamily]) {
+        for family in families {
+            if let Some(address) = self.share(at, *family) {
+                self.take(at, address);
+            }
+        }
+        let left = self.missing(at);
+        if left.len() > 1 {
+            let plan = &self.plans[at];
+            let both = plan.open(self.space).find_map(|pool| {
+                let addresses = left.iter().map(|family| self.books.free(pool, *family));
+                addresses.collect::<Option<SmallVec<[IpAddr; 2]>>>()
+            });
+            for address in both.unwrap_or_default() {
+                self.take(at, address);
+            }
+        }
+        for family in self.missing(at) {
+            if let Some(address) = self.find(at, family) {
+                self.take(at, address);
+            }
+        }
+    }
+
+    /// An address that others have and share.
+    fn share(&self, at: usize, family: IpFamily) -> Option<IpAddr> {
+        let plan = &self.plans[at];
+        let open = |pool| plan.open(self.space).any(|p| p == pool);
+        self.books.to_share(family, plan.request, open)
+    }
+
+    /// An address that nobody has, if possible of a pool that the Service has one of.
+    fn find(&mut self, at: usize, family: IpFamily) -> Option<IpAddr> {
+        let (plan, space) = (&self.plans[at], self.space);
+        let addresses = self.given[at].addresses.iter();
+        let near: SmallVec<[usize; 2]> = addresses.filter_map(|a| space.pool_of(*a)).collect();
+        let near = near.into_iter().filter(|p| plan.unfit(*p, space).is_none());
+        near.chain(plan.open(space))
+            .find_map(|pool| self.books.free(pool, family))
+    }
+}

@@ -1,0 +1,229 @@
+//! Which addresses each pool can hand out, as runs of numbers: nothing here counts or lists single addresses, so a /64 costs
+//! what a /32 does.
+
+use std::net::IpAddr;
+
+use super::Pool;
+use crate::crd::address_block::{self, AddressBlock};
+use crate::crd::{AddressPoolSpec, IpFamily};
+
+/// Numbers of addresses from the first to the last, both included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Run {
+    pub(super) first: u128,
+    pub(super) last: u128,
+}
+
+impl Run {
+    fn overlaps(self, other: Self) -> bool {
+        self.first <= other.last && other.first <= self.last
+    }
+}
+
+/// One value for each family.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct PerFamily<T>([T; 2]);
+
+impl<T> PerFamily<T> {
+    pub(super) fn of(&self, family: IpFamily) -> &T {
+        match family {
+            IpFamily::Ipv4 => &self.0[0],
+            IpFamily::Ipv6 => &self.0[1],
+        }
+    }
+
+    pub(super) fn of_mut(&mut self, family: IpFamily) -> &mut T {
+        match family {
+            IpFamily::Ipv4 => &mut self.0[0],
+            IpFamily::Ipv6 => &mut self.0[1],
+        }
+    }
+}
+
+/// A block of a pool that an older pool claims too, in part or whole; the older one keeps what both claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Overlap {
+    /// The block of the younger pool.
+    pub block: AddressBlock,
+    /// The older pool.
+    pub older: String,
+    /// The block of the older pool.
+    pub older_block: AddressBlock,
+}
+
+/// One pool, and what of its addresses is left to it.
+#[derive(Debug)]
+pub(super) struct Territory<'a> {
+    pub(super) pool: &'a Pool,
+    /// Ascending, apart from each other.
+    pub(super) runs: PerFamily<Vec<Run>>,
+    pub(super) overlaps: Vec<Overlap>,
+}
+
+/// All pools, in the order in which they are asked. No address is in two of them.
+#[derive(Debug)]
+pub(super) struct Space<'a> {
+    pub(super) pools: Vec<Territory<'a>>,
+    /// Every run with its pool, ascending.
+    by_address: PerFamily<Vec<(Run, usize)>>,
+}
+
+impl<'a> Space<'a> {
+    pub(super) fn new(pools: impl IntoIterator<Item = &'a Pool>) -> Self {
+        let mut by_age: Vec<&Pool> = pools.into_iter().collect();
+        by_age.sort_by(|a, b| (a.created, &a.name).cmp(&(b.created, &b.name)));
+        let mut taken: PerFamily<Vec<Run>> = PerFamily::default();
+        let mut territories = Vec::with_capacity(by_age.len());
+        for (at, &pool) in by_age.iter().enumerate() {
+            let mut runs = PerFamily::default();
+            for family in IpFamily::ALL {
+                let taken = taken.of_mut(family);
+                let left = without(&claimed(&pool.spec, family), taken);
+                taken.extend(&left);
+                taken.sort_unstable();
+                *runs.of_mut(family) = left;
+            }
+            territories.push(Territory {
+                pool,
+                runs,
+                overlaps: overlaps(pool, &by_age[..at]),
+            });
+        }
+        let rank = |pool: &'a Pool| (-i64::from(pool.spec.priority), &pool.name);
+        territories.sort_by_key(|t| rank(t.pool));
+        let mut by_address: PerFamily<Vec<(Run, usize)>> = PerFamily::default();
+        for family in IpFamily::ALL {
+            let all = by_address.of_mut(family);
+            for (at, territory) in territories.iter().enumerate() {
+                all.extend(territory.runs.of(family).iter().map(|run| (*run, at)));
+            }
+            all.sort_unstable();
+        }
+        Self {
+            pools: territories,
+            by_address,
+        }
+    }
+
+    /// The pool that an address belongs to.
+    pub(super) fn pool_of(&self, address: IpAddr) -> Option<usize> {
+        let number = address_block::number(address);
+        let runs = self.by_address.of(IpFamily::of(address));
+        let after = runs.partition_point(|(run, _)| run.first <= number);
+        let (run, pool) = runs.get(after.checked_sub(1)?)?;
+        (number <= run.last).then_some(*pool)
+    }
+
+    /// The pool that has an address in one of its prefixes, but leaves it out as the first or the last.
+    pub(super) fn left_out_by(&self, address: IpAddr) -> Option<usize> {
+        let holds = |block: &AddressBlock| {
+            block.family() == IpFamily::of(address)
+                && block.first() <= address
+                && address <= block.last()
+        };
+        self.pools
+            .iter()
+            .position(|t| t.pool.spec.addresses.iter().any(holds))
+    }
+
+    pub(super) fn named(&self, name: &str) -> Option<usize> {
+        self.pools.iter().position(|t| t.pool.name == name)
+    }
+
+    pub(super) fn name(&self, pool: usize) -> &'a str {
+        &self.pools[pool].pool.name
+    }
+}
+
+impl Territory<'_> {
+    /// How many addresses of a family it can hand out.
+    pub(super) fn total(&self, family: IpFamily) -> u128 {
+        let sizes = self.runs.of(family).iter();
+        let sizes = sizes.map(|run| (run.last - run.first).saturating_add(1));
+        sizes.fold(0, u128::saturating_add)
+    }
+}
+
+/// What is used of a block; nothing of a prefix that has but a first and a last address, if both are left out.
+fn run(block: AddressBlock, exclude_first_and_last: bool) -> Option<Run> {
+    let (first, last) = (
+        address_block::number(block.first()),
+        address_block::number(block.last()),
+    );
+    match block {
+        AddressBlock::Prefix(_) if exclude_first_and_last => (last - first > 1).then(|| Run {
+            first: first + 1,
+            last: last - 1,
+        }),
+        AddressBlock::Prefix(_) | AddressBlock::Range(..) | AddressBlock::Single(_) => {
+            Some(Run { first, last })
+        }
+    }
+}
+
+/// What a pool can hand out if it is the only one: ascending, apart from each other.
+fn claimed(spec: &AddressPoolSpec, family: IpFamily) -> Vec<Run> {
+    let blocks = spec.addresses.iter().filter(|b| b.family() == family);
+    let mut runs: Vec<Run> = blocks
+        .filter_map(|block| run(*block, spec.exclude_first_and_last))
+        .collect();
+    runs.sort_unstable();
+    let mut merged: Vec<Run> = Vec::with_capacity(runs.len());
+    for run in runs {
+        match merged.last_mut() {
+            Some(before) if run.first <= before.last => before.last = before.last.max(run.last),
+            _ => merged.push(run),
+        }
+    }
+    merged
+}
+
+/// What of some runs lies in none of others; both ascending and apart from each other.
+fn without(runs: &[Run], others: &[Run]) -> Vec<Run> {
+    let mut left = Vec::with_capacity(runs.len());
+    for run in runs {
+        let mut first = Some(run.first);
+        let from = others.partition_point(|other| other.last < run.first);
+        for other in others[from..].iter().take_while(|o| o.first <= run.last) {
+            if let Some(first) = first.filter(|first| *first < other.first) {
+                left.push(Run {
+                    first,
+                    last: other.first - 1,
+                });
+            }
+            first = other.last.checked_add(1);
+        }
+        if let Some(first) = first.filter(|first| *first <= run.last) {
+            left.push(Run {
+                first,
+                last: run.last,
+            });
+        }
+    }
+    left
+}
+
+/// The blocks of a pool that older ones have addresses of, each with the first block that has.
+fn overlaps(pool: &Pool, older: &[&Pool]) -> Vec<Overlap> {
+    let used = |pool: &Pool, block: AddressBlock| run(block, pool.spec.exclude_first_and_last);
+    let mut found = Vec::new();
+    for &block in &pool.spec.addresses {
+        let Some(mine) = used(pool, block) else {
+            continue;
+        };
+        for other in older {
+            let blocks = other.spec.addresses.iter();
+            let theirs = blocks
+                .filter(|theirs| theirs.family() == block.family())
+                .find(|theirs| used(other, **theirs).is_some_and(|t| t.overlaps(mine)));
+            if let Some(theirs) = theirs {
+                found.push(Overlap {
+                    block,
+                    older: other.name.clone(),
+                    older_block: *theirs,
+                });
+            }
+        }
+    }
+    found
+}
