@@ -1,7 +1,7 @@
 # What people and CI run. `make` alone says what there is.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build crds test lint instructions demo bench clean
+.PHONY: help setup build image crds test lint instructions demo bench clean
 
 CARGO ?= cargo
 
@@ -13,6 +13,9 @@ setup: ## Install what tests and the demo need (Debian, root); quick when all is
 
 build: ## Build the workspace
 	$(CARGO) build --workspace --locked
+
+image: ## Build the container image (podman, or ENGINE=docker)
+	@scripts/image
 
 crds: ## Write deploy/crds anew from the types
 	ROUTELET_WRITE_CRDS=1 $(CARGO) test --locked -p agent --test custom_resource_definitions

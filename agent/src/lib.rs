@@ -2,6 +2,7 @@
 
 pub mod cli;
 pub mod cluster;
+pub mod cni;
 pub mod control;
 pub mod controller;
 pub mod crd;

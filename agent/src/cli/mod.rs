@@ -6,6 +6,7 @@
 
 mod check;
 mod cluster_args;
+mod cni_args;
 mod completions;
 mod controller;
 mod crds;

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use anyhow::Context;
 
 use super::cluster_args::ClusterArgs;
+use super::cni_args::CniArgs;
 use super::http_arg::HttpArg;
 use crate::logging;
 use crate::run::{KubeProxy, Options, SourceOptions};
@@ -47,6 +48,9 @@ pub(super) struct Run {
         default_value = "127.0.0.1:7179"
     )]
     http: HttpArg,
+
+    #[command(flatten)]
+    cni: CniArgs,
 
     /// On SIGTERM, withdraw every route and clean the kernel, instead of leaving both to the next start
     #[arg(long)]
@@ -110,6 +114,7 @@ impl Run {
             node,
             control: control.to_owned(),
             http: self.http.0,
+            cni: self.cni.options(),
             withdraw: self.withdraw,
         })
     }
@@ -131,6 +136,7 @@ mod tests {
     use super::super::{Cli, Command};
     use super::*;
     use crate::cluster::api::ApiServerOptions;
+    use crate::cni::{Attachment, CniOptions, ListSettings};
 
     fn options(line: &str) -> Options {
         let cli = Cli::try_parse_from(line.split(' ')).unwrap();
@@ -149,6 +155,7 @@ mod tests {
             node: "n1".into(),
             control: crate::control::DEFAULT_SOCKET.into(),
             http: Some("127.0.0.1:7179".parse().unwrap()),
+            cni: None,
             withdraw: false,
         };
         assert_eq!(found, expected);
@@ -188,5 +195,24 @@ mod tests {
         let wrong = ["routelet", "run", "--manifests", "m", "--http", "80"];
         let error = Cli::try_parse_from(wrong).unwrap_err().to_string();
         assert!(error.contains("127.0.0.1:7179"), "{error}");
+    }
+
+    #[test]
+    fn a_cni_configuration_is_written_only_if_asked_for() {
+        let found = options("routelet run --manifests m --node n1 --cni-plugin bridge");
+        assert_eq!(found.cni, None);
+        let found = options(
+            "routelet run --manifests m --node n1 --cni-config-dir /etc/cni/net.d --cni-plugin bridge --cni-mtu 8950",
+        );
+        let expected = CniOptions {
+            directory: "/etc/cni/net.d".into(),
+            settings: ListSettings {
+                attachment: Attachment::Bridge,
+                mtu: Some(8950),
+            },
+        };
+        assert_eq!(found.cni, Some(expected));
+        let wrong = ["routelet", "run", "--manifests", "m", "--cni-mtu", "500"];
+        assert!(Cli::try_parse_from(wrong).is_err());
     }
 }

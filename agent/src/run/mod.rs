@@ -104,6 +104,10 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         let node = options.node.clone();
         tokio::spawn(crate::report::writer::run(client, node, health.clone()));
     }
+    if let Some(cni) = options.cni {
+        let node = options.node.clone();
+        tokio::spawn(crate::cni::run(cni, node, source.watch()));
+    }
     let first = tokio::select! {
         () = stop.received() => return Ok(()),
         first = source.synced(&gates) => first?,

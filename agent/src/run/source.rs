@@ -67,6 +67,11 @@ impl Source {
         self.client.clone()
     }
 
+    /// Follows the state beside the loop, from before it is whole.
+    pub(super) fn watch(&self) -> watch::Receiver<Snapshot> {
+        self.snapshots.clone()
+    }
+
     /// Waits for the first whole state; what is missing meanwhile stands in the gates.
     pub(super) async fn synced(&mut self, gates: &Arc<Gates>) -> anyhow::Result<Snapshot> {
         loop {

@@ -8,6 +8,7 @@
 
 pub mod bad_input;
 pub mod cluster;
+pub mod cni;
 pub mod node;
 pub mod octets;
 pub mod rack;
