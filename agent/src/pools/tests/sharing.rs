@@ -212,10 +212,16 @@ fn each_that_shares_must_fit_all_the_others() {
     keyed(&mut cluster, "b", V4, 443);
     keyed(&mut cluster, "c", V4, 443);
     keyed(&mut cluster, "d", V4, 80);
+    keyed(&mut cluster, "e", V4, 8080);
     assert_eq!(cluster.shown("a"), "203.0.113.0 p");
     assert_eq!(cluster.shown("b"), "203.0.113.0 p");
     assert_eq!(cluster.shown("c"), "203.0.113.1 p");
     assert_eq!(cluster.shown("d"), "203.0.113.1 p");
+    assert_eq!(
+        cluster.shown("e"),
+        "203.0.113.0 p",
+        "the lowest of those that fit"
+    );
     let report = &allocate(&cluster.state).pools["p"];
     assert_eq!((report.ipv4.assigned, report.ipv4.available), (2, 254));
 }
