@@ -271,7 +271,7 @@ fn who_may_not_share_any_more_moves_and_the_older_stays() {
             protocol: "TCP".into(),
             port: 443,
         }]
-        .into()
+        .into();
     });
     assert_eq!(cluster.shown("a"), "203.0.113.0 p");
     assert_eq!(cluster.shown("b"), "203.0.113.1 p");
