@@ -51,7 +51,7 @@ fn a_wrong_command_line_has_its_own_exit_code() {
         &["fly"][..],
         &["routes"],
         &["routes", "best", "--family", "ipx"],
-        &["run"],
+        &["run", "--manifests", "x", "--kubeconfig", "y"],
         &["run", "--manifests", "x", "--http", "nowhere"],
         &["explain", "not-a-prefix"],
     ] {

@@ -1,11 +1,11 @@
 //! Who has which address, while the allocation goes on.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 
 use smallvec::SmallVec;
 
-use super::request::Request;
+use super::request::{Port, Request};
 use super::sharing::{self, Unshared};
 use super::space::{PerFamily, Space, Territory};
 use crate::cluster::ObjectKey;
@@ -28,8 +28,25 @@ pub(super) struct Books<'a> {
     /// What other load balancers gave out, and to whom.
     foreign: &'a HashMap<IpAddr, &'a ObjectKey>,
     used: Vec<PerFamily<Used>>,
-    /// The owned addresses of each sharing key.
-    shared: BTreeMap<&'a str, PerFamily<BTreeSet<IpAddr>>>,
+    /// By sharing key.
+    shared: HashMap<&'a str, PerFamily<Shared<'a>>>,
+}
+
+/// The addresses of one sharing key and family.
+#[derive(Debug, Default)]
+struct Shared<'a> {
+    addresses: BTreeSet<IpAddr>,
+    /// How many of them have an owner with a port.
+    ports: HashMap<&'a Port, usize>,
+}
+
+impl Shared<'_> {
+    /// Whether a port that a Service has is taken on every address. Where thousands have one key and one port, which a chart
+    /// brings about without anybody's asking, each is not to look at the addresses of all the others.
+    fn is_full_for(&self, request: &Request) -> bool {
+        let mut taken = request.ports.iter().filter_map(|p| self.ports.get(p));
+        taken.any(|taken| *taken == self.addresses.len())
+    }
 }
 
 impl<'a> Books<'a> {
@@ -39,7 +56,7 @@ impl<'a> Books<'a> {
             owners: HashMap::new(),
             foreign,
             used: space.pools.iter().map(|_| PerFamily::default()).collect(),
-            shared: BTreeMap::new(),
+            shared: HashMap::new(),
         };
         for address in foreign.keys() {
             books.used(*address, |used, number| used.numbers.insert(number));
@@ -87,8 +104,11 @@ impl<'a> Books<'a> {
         open: impl Fn(usize) -> bool,
     ) -> Option<IpAddr> {
         let key = &*request.asked.sharing.as_ref()?.key;
-        let addresses = self.shared.get(key)?.of(family).iter();
-        let candidates = addresses.filter_map(|address| {
+        let shared = self.shared.get(key)?.of(family);
+        if shared.is_full_for(request) {
+            return None;
+        }
+        let candidates = shared.addresses.iter().filter_map(|address| {
             let pool = self.space.pool_of(*address).filter(|pool| open(*pool))?;
             let free = self.obstacle(*address, request).is_none();
             free.then_some((pool, *address))
@@ -109,8 +129,12 @@ impl<'a> Books<'a> {
         self.owners.entry(address).or_default().push(request);
         self.used(address, |used, number| used.numbers.insert(number));
         if let Some(sharing) = &request.asked.sharing {
-            let addresses = self.shared.entry(&sharing.key).or_default();
-            addresses.of_mut(IpFamily::of(address)).insert(address);
+            let shared = self.shared.entry(&sharing.key).or_default();
+            let shared = shared.of_mut(IpFamily::of(address));
+            shared.addresses.insert(address);
+            for port in &request.ports {
+                *shared.ports.entry(port).or_default() += 1;
+            }
         }
     }
 
@@ -119,15 +143,24 @@ impl<'a> Books<'a> {
             return;
         };
         owners.retain(|owner| owner.key != request.key);
-        if !owners.is_empty() {
+        let last = owners.is_empty();
+        if let Some(sharing) = &request.asked.sharing
+            && let Some(shared) = self.shared.get_mut(&*sharing.key)
+        {
+            let shared = shared.of_mut(IpFamily::of(address));
+            for port in &request.ports {
+                if let Some(taken) = shared.ports.get_mut(port) {
+                    *taken -= 1;
+                }
+            }
+            if last {
+                shared.addresses.remove(&address);
+            }
+        }
+        if !last {
             return;
         }
         self.owners.remove(&address);
-        if let Some(sharing) = &request.asked.sharing
-            && let Some(addresses) = self.shared.get_mut(&*sharing.key)
-        {
-            addresses.of_mut(IpFamily::of(address)).remove(&address);
-        }
         if !self.foreign.contains_key(&address) {
             self.used(address, |used, number| {
                 used.numbers.remove(&number);

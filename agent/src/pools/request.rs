@@ -74,7 +74,7 @@ pub enum IpFamilyPolicy {
 }
 
 /// A port of a Service, with its protocol.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Port {
     /// `protocol`: TCP, UDP or SCTP.
     pub protocol: Atom,

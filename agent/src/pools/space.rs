@@ -1,6 +1,7 @@
 //! Which addresses each pool can hand out, as runs of numbers: nothing here counts or lists single addresses, so a /64 costs
 //! what a /32 does.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use super::Pool;
@@ -49,6 +50,20 @@ pub struct Overlap {
     pub older: String,
     /// The block of the older pool.
     pub older_block: AddressBlock,
+}
+
+impl fmt::Display for Overlap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            block,
+            older,
+            older_block,
+        } = self;
+        write!(
+            f,
+            "{block} overlaps {older_block} of AddressPool {older}, which is older and keeps what both claim"
+        )
+    }
 }
 
 /// One pool, and what of its addresses is left to it.

@@ -159,6 +159,10 @@ fn of_pools_that_overlap_the_older_keeps_what_both_claim_and_the_younger_says_so
         allocation.pools["new"].overlaps,
         [overlap("203.0.113.0/29", "old", "203.0.113.4-203.0.113.5")]
     );
+    assert_eq!(
+        allocation.pools["new"].overlaps[0].to_string(),
+        "203.0.113.0/29 overlaps 203.0.113.4-203.0.113.5 of AddressPool old, which is older and keeps what both claim"
+    );
     assert_eq!(allocation.pools["old"].ipv4.total, 3);
     assert_eq!(allocation.pools["new"].ipv4.total, 6);
     for (name, ip) in [
@@ -214,6 +218,20 @@ fn huge_pools_are_counted_as_the_most_that_a_status_can_say() {
     assert_eq!(report.ipv6.assigned, 1);
     assert_eq!(report.ipv6.available, i64::MAX);
     assert_eq!(report.ipv4, PoolUsage::default());
+}
+
+#[test]
+fn what_is_given_back_is_free_again_though_a_higher_one_was_looked_at() {
+    let cluster = Cluster::new(&[("p", "addresses: [203.0.113.1-203.0.113.3]")]);
+    let space = Space::new(cluster.state.pools.values().map(Arc::as_ref));
+    let (foreign, request) = (HashMap::new(), Request::default());
+    let mut books = Books::new(&space, &foreign);
+    let [one, two] = [1, 2].map(|last| IpAddr::from([203, 0, 113, last]));
+    assert_eq!(books.free(0, IpFamily::Ipv4), Some(one));
+    books.take(one, &request);
+    assert_eq!(books.free(0, IpFamily::Ipv4), Some(two));
+    books.give_back(one, &request);
+    assert_eq!(books.free(0, IpFamily::Ipv4), Some(one));
 }
 
 #[test]

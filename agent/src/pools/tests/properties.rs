@@ -248,6 +248,14 @@ fn check_assigned(
     }
     for family in IpFamily::ALL {
         let asks = asked.is_some_and(|a| a.iter().any(|ip| IpFamily::of(*ip) == family));
+        let of_family = addresses
+            .iter()
+            .filter(|a| IpFamily::of(a.address) == family);
+        let also = of_family.filter(|a| !asked.is_some_and(|asked| asked.contains(&a.address)));
+        assert!(
+            !asks || also.count() == 0,
+            "an address beside those that it asks for"
+        );
         let count = addresses
             .iter()
             .filter(|a| IpFamily::of(a.address) == family)

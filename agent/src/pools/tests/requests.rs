@@ -220,6 +220,30 @@ fn who_asks_for_an_address_comes_before_those_that_take_any() {
 }
 
 #[test]
+fn who_takes_any_in_one_family_does_not_take_what_others_ask_for_in_it() {
+    let mut cluster =
+        Cluster::new(&[("p", "addresses: [203.0.113.1, \"2001:db8::1-2001:db8::2\"]")]);
+    cluster.annotated("both", REQUIRE, "routelet.dev/addresses: 203.0.113.1");
+    cluster.annotated("one", V6, "routelet.dev/addresses: \"2001:db8::1\"");
+    assert_eq!(cluster.shown("one"), "2001:db8::1 p");
+    assert_eq!(cluster.shown("both"), "203.0.113.1 p, 2001:db8::2 p");
+}
+
+#[test]
+fn who_comes_to_ask_for_an_address_does_not_keep_another_beside_it() {
+    let mut cluster = cluster();
+    cluster.holding("s", V4, &["203.0.113.7"]);
+    let held = cluster.state.services[&key("s")].ingress.clone();
+    cluster.annotated("s", V4, "routelet.dev/addresses: 203.0.113.8");
+    cluster.change("s", |s| s.ingress = held);
+    assert_eq!(cluster.shown("s"), "203.0.113.8 a");
+    assert_eq!(
+        *cluster.decision("s").release,
+        ["203.0.113.7".parse::<IpAddr>().unwrap()]
+    );
+}
+
+#[test]
 fn reasons_name_a_few_pools_and_count_the_others() {
     let names: Vec<String> = (0..6).map(|at| format!("p{at}")).collect();
     let mut cluster = Cluster::default();

@@ -212,10 +212,16 @@ fn each_that_shares_must_fit_all_the_others() {
     keyed(&mut cluster, "b", V4, 443);
     keyed(&mut cluster, "c", V4, 443);
     keyed(&mut cluster, "d", V4, 80);
+    keyed(&mut cluster, "e", V4, 8080);
     assert_eq!(cluster.shown("a"), "203.0.113.0 p");
     assert_eq!(cluster.shown("b"), "203.0.113.0 p");
     assert_eq!(cluster.shown("c"), "203.0.113.1 p");
     assert_eq!(cluster.shown("d"), "203.0.113.1 p");
+    assert_eq!(
+        cluster.shown("e"),
+        "203.0.113.0 p",
+        "the lowest of those that fit"
+    );
     let report = &allocate(&cluster.state).pools["p"];
     assert_eq!((report.ipv4.assigned, report.ipv4.available), (2, 254));
 }
@@ -243,6 +249,17 @@ fn sharing_goes_before_the_priority_of_pools_and_stays_inside_those_that_are_ope
 }
 
 #[test]
+fn an_address_that_was_given_back_takes_part_in_sharing_no_more() {
+    let mut cluster = Cluster::new(&[("p", "addresses: [203.0.113.1]")]);
+    // Has its turn first, gets the address, and gives it back for want of another.
+    keyed(&mut cluster, "both", REQUIRE, 443);
+    keyed(&mut cluster, "a", V4, 80);
+    keyed(&mut cluster, "b", V4, 443);
+    assert_eq!(cluster.shown("a"), "203.0.113.1 p");
+    assert_eq!(cluster.shown("b"), "203.0.113.1 p");
+}
+
+#[test]
 fn two_families_are_shared_together() {
     let mut cluster = Cluster::new(&[("p", "addresses: [203.0.113.1, \"2001:db8::1\"]")]);
     keyed(&mut cluster, "a", REQUIRE, 80);
@@ -265,7 +282,7 @@ fn who_may_not_share_any_more_moves_and_the_older_stays() {
             protocol: "TCP".into(),
             port: 443,
         }]
-        .into()
+        .into();
     });
     assert_eq!(cluster.shown("a"), "203.0.113.0 p");
     assert_eq!(cluster.shown("b"), "203.0.113.1 p");
