@@ -208,12 +208,12 @@ fn node_report(snapshot: &Snapshot, name: &str) -> NodeReport {
             .collect(),
         originated: intent
             .originated
-            .iter()
+            .values()
             .map(|route| route_report(&intent, route))
             .collect(),
         suppressed: intent
             .suppressed
-            .iter()
+            .keys()
             .map(|suppressed| SuppressedReport {
                 prefix: suppressed.prefix.map(|prefix| prefix.to_string()),
                 object: suppressed.object.to_string(),
@@ -223,7 +223,7 @@ fn node_report(snapshot: &Snapshot, name: &str) -> NodeReport {
             .collect(),
         warnings: warnings.iter().map(ToString::to_string).collect(),
         unknown: unknown.iter().map(|w| on_the_node(w)).collect(),
-        node: intent.node,
+        node: intent.node.clone(),
     }
 }
 

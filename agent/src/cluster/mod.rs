@@ -22,6 +22,6 @@ pub use manifests::Manifests;
 pub use secret::{Secret, SecretText};
 pub use snapshot::{Problem, Severity, Snapshot, SourceState};
 pub use state::{
-    ClusterState, Endpoint, EndpointSlice, LoadBalancerIngress, Node, Object, ObjectKey, ObjectRef,
-    Service, ServiceType, TrafficPolicy,
+    ClusterState, Endpoint, EndpointSlice, LoadBalancerIngress, Map, Node, Object, ObjectKey,
+    ObjectRef, Service, ServiceType, TrafficPolicy,
 };

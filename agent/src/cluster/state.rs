@@ -1,7 +1,6 @@
 //! The index of cluster state: our own kinds whole, Kubernetes' kinds reduced to the fields that are used.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -16,29 +15,32 @@ use crate::crd::{
     AddressPoolSpec, AdvertisementSpec, IpFamily, PeerSpec, RoutePolicySpec, RouterSpec,
 };
 
+/// A map that is cheap to clone: clones share what has not changed since, and what has is found without looking at the rest.
+pub type Map<K, V> = imbl::OrdMap<K, V>;
+
 /// Everything that decides what nodes do. Cheap to clone; equal states lead to equal intents.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ClusterState {
     /// By name.
-    pub routers: BTreeMap<String, Arc<Object<RouterSpec>>>,
+    pub routers: Map<String, Arc<Object<RouterSpec>>>,
     /// By name.
-    pub peers: BTreeMap<String, Arc<Object<PeerSpec>>>,
+    pub peers: Map<String, Arc<Object<PeerSpec>>>,
     /// By name.
-    pub advertisements: BTreeMap<String, Arc<Object<AdvertisementSpec>>>,
+    pub advertisements: Map<String, Arc<Object<AdvertisementSpec>>>,
     /// By name.
-    pub policies: BTreeMap<String, Arc<Object<RoutePolicySpec>>>,
+    pub policies: Map<String, Arc<Object<RoutePolicySpec>>>,
     /// By name. Agents do nothing with them, the controller does.
-    pub pools: BTreeMap<String, Arc<Object<AddressPoolSpec>>>,
+    pub pools: Map<String, Arc<Object<AddressPoolSpec>>>,
     /// By name.
-    pub nodes: BTreeMap<String, Arc<Node>>,
+    pub nodes: Map<String, Arc<Node>>,
     /// Labels of namespaces, by name. One that is missing has no labels but its name's.
-    pub namespaces: BTreeMap<String, Arc<Labels>>,
+    pub namespaces: Map<String, Arc<Labels>>,
     /// By namespace and name.
-    pub services: BTreeMap<ObjectKey, Arc<Service>>,
+    pub services: Map<ObjectKey, Arc<Service>>,
     /// By namespace and name.
-    pub endpoint_slices: BTreeMap<ObjectKey, Arc<EndpointSlice>>,
+    pub endpoint_slices: Map<ObjectKey, Arc<EndpointSlice>>,
     /// Secrets of the agent's namespace, by name. Manifests have none.
-    pub secrets: BTreeMap<String, Arc<Secret>>,
+    pub secrets: Map<String, Arc<Secret>>,
 }
 
 /// An object of one of our kinds.

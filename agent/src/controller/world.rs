@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use super::store::{Kept, Store, Unreadable};
 use crate::cluster::api::{WatchedNamespace, WatchedNode, resource};
 use crate::cluster::validate::{self, Finding};
-use crate::cluster::{Atoms, ClusterState, Fed, Metadata, Object, Watches};
+use crate::cluster::{Atoms, ClusterState, Fed, Map, Metadata, Object, Watches};
 use crate::crd::address_pool::{AddressPoolSpec, AddressPoolStatus};
 use crate::crd::selector::Labels;
 use crate::crd::{
@@ -105,7 +105,7 @@ impl World {
 
     /// The valid objects of ours, as references between them are looked at.
     pub(super) fn valid(&self) -> ClusterState {
-        fn valid<K: Kind>(store: &Store<Ours<K>>) -> BTreeMap<String, Arc<Object<K::Spec>>> {
+        fn valid<K: Kind>(store: &Store<Ours<K>>) -> Map<String, Arc<Object<K::Spec>>> {
             store
                 .iter()
                 .filter_map(|((_, name), ours)| {

@@ -21,6 +21,7 @@
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::Serialize;
@@ -31,7 +32,7 @@ pub struct GuardRails {
     /// This node's pod CIDRs.
     pub pod_cidrs: Vec<IpNet>,
     /// Service addresses and the cluster's service CIDRs.
-    pub service_addresses: Vec<IpNet>,
+    pub service_addresses: Arc<[IpNet]>,
     /// The networks on this node's interfaces. The FIB thread fills these in from the kernel.
     pub connected: Vec<IpNet>,
     /// Let `0.0.0.0/0` and `::/0` in.
@@ -101,7 +102,7 @@ impl GuardRails {
         for &net in &self.connected {
             out.insert(net.trunc(), Rejection::Connected(net.trunc()));
         }
-        for &net in &self.service_addresses {
+        for &net in &*self.service_addresses {
             out.insert(net.trunc(), Rejection::Service(net.trunc()));
         }
         for &net in &self.pod_cidrs {
@@ -178,7 +179,7 @@ mod tests {
     fn rails() -> GuardRails {
         GuardRails {
             pod_cidrs: vec![net("10.244.3.0/24"), net("fd00:3::/64")],
-            service_addresses: vec![net("10.96.0.0/12"), net("203.0.113.7/32")],
+            service_addresses: [net("10.96.0.0/12"), net("203.0.113.7/32")].into(),
             connected: vec![net("192.0.2.17/24"), net("2001:db8:1::5/64")],
             accept_default_route: false,
             max_routes: None,

@@ -11,7 +11,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use bgp::types::Community;
 use ipnet::IpNet;
@@ -20,11 +20,11 @@ use rib::{AdvertisementId, Offer, Originated};
 use super::policies::ByKind;
 use super::services::is_routable;
 use super::{
-    Decision, Justification, LocalFacts, OriginatedRoute, Rule, ServiceDecision, Source,
-    Suppressed, Warning, WarningKind, stable_hash32,
+    AddressDecision, Decision, Justification, LocalFacts, OriginatedRoute, Rule, ServiceDecision,
+    Source, Suppressed, Warning, WarningKind, stable_hash32,
 };
-use crate::cluster::{ClusterState, Node, ObjectKey, ObjectRef, TrafficPolicy};
-use crate::crd::advertisement::{Attributes, Mode, Services};
+use crate::cluster::{Atom, ClusterState, Node, ObjectKey, ObjectRef, TrafficPolicy};
+use crate::crd::advertisement::{AddressKind, Attributes, Mode, Services};
 use crate::crd::selector::{self, Labels};
 use crate::crd::{AdvertisementSpec, IpFamily};
 
@@ -151,92 +151,107 @@ pub(super) fn active<'a>(state: &'a ClusterState, node: &Node) -> Vec<Active<'a>
     active
 }
 
-/// Which node has which pod CIDR, to be asked by prefix.
-struct PodCidrs<'a> {
-    by_cidr: HashMap<IpNet, &'a str>,
+/// Which other node has which pod CIDR, to be asked by prefix.
+#[derive(Debug)]
+pub(super) struct PodCidrs {
+    by_cidr: HashMap<IpNet, Atom>,
     lengths: BTreeSet<(bool, u8)>,
 }
 
-impl<'a> PodCidrs<'a> {
-    fn of_others(state: &'a ClusterState, node: &Node) -> Self {
+impl PodCidrs {
+    pub(super) fn of_others(state: &ClusterState, node: &Node) -> Self {
         let mut by_cidr = HashMap::new();
         let mut lengths = BTreeSet::new();
         for other in state.nodes.values().filter(|n| n.name != node.name) {
+            let name = Atom::from(other.name.as_str());
             for cidr in &other.pod_cidrs {
                 lengths.insert((cidr.addr().is_ipv6(), cidr.prefix_len()));
-                by_cidr.entry(*cidr).or_insert(other.name.as_str());
+                by_cidr.entry(*cidr).or_insert_with(|| name.clone());
             }
         }
         Self { by_cidr, lengths }
     }
 
     /// The pod CIDR that holds all of `prefix`.
-    fn holding(&self, prefix: IpNet) -> Option<(&'a str, IpNet)> {
+    fn holding(&self, prefix: IpNet) -> Option<(&Atom, IpNet)> {
         self.lengths
             .iter()
             .filter(|(v6, length)| *v6 == prefix.addr().is_ipv6() && *length <= prefix.prefix_len())
             .find_map(|(_, length)| {
                 let cidr = IpNet::new(prefix.addr(), *length).ok()?.trunc();
-                self.by_cidr.get(&cidr).map(|node| (*node, cidr))
+                self.by_cidr.get(&cidr).map(|node| (node, cidr))
             })
     }
 
     /// A pod CIDR inside `prefix`, the least. Linear: asked for aggregates only, each once.
-    fn inside(&self, prefix: IpNet) -> Option<(&'a str, IpNet)> {
+    fn inside(&self, prefix: IpNet) -> Option<(&Atom, IpNet)> {
         self.by_cidr
             .iter()
             .filter(|(cidr, _)| prefix.contains(*cidr))
-            .map(|(cidr, node)| (*node, *cidr))
+            .map(|(cidr, node)| (node, *cidr))
             .min_by_key(|(_, cidr)| *cidr)
     }
 }
 
-/// What comes of all decisions.
-pub(super) struct Advertised {
-    pub(super) originated: Vec<OriginatedRoute>,
-    pub(super) suppressed: Vec<Suppressed>,
-}
-
-/// Puts the routes of a node together.
-pub(super) struct Builder<'a> {
+/// What a node's routes hang on besides what they are for.
+pub(super) struct Ground<'a> {
     active: &'a [Active<'a>],
     node: &'a Node,
-    others: PodCidrs<'a>,
+    name: Atom,
+    others: &'a PodCidrs,
     offers: HashMap<AdvertisementId, Offer>,
-    /// Justifications, in any order and perhaps twice, and whether the prefix is an aggregate.
-    routes: BTreeMap<IpNet, (Vec<Justification>, bool)>,
     /// What stands against an aggregate; asked of the same few over and over.
     aggregates: HashMap<IpNet, Option<Rule>>,
-    suppressed: BTreeSet<Suppressed>,
 }
 
-impl<'a> Builder<'a> {
+/// What is told, and not told, on behalf of one object. Sorted, each once.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    pub(super) routes: BTreeSet<(IpNet, Justification)>,
+    pub(super) suppressed: BTreeSet<Suppressed>,
+}
+
+impl Told {
+    fn add(&mut self, prefix: IpNet, advertisement: AdvertisementId, source: Source) {
+        let why = Justification {
+            advertisement,
+            source,
+        };
+        self.routes.insert((prefix, why));
+    }
+}
+
+impl<'a> Ground<'a> {
     pub(super) fn new(
-        state: &'a ClusterState,
         node: &'a Node,
         active: &'a [Active<'a>],
+        others: &'a PodCidrs,
         drain: bool,
     ) -> Self {
         Self {
             active,
             node,
-            others: PodCidrs::of_others(state, node),
+            name: node.name.as_str().into(),
+            others,
             offers: active.iter().map(|a| (a.id, offer(a, drain))).collect(),
-            routes: BTreeMap::new(),
             aggregates: HashMap::new(),
-            suppressed: BTreeSet::new(),
         }
     }
 
     /// This node's pod CIDRs.
-    pub(super) fn pod_cidrs(&mut self, state: &ClusterState, warnings: &mut Vec<Warning>) {
+    pub(super) fn pod_cidrs(
+        &self,
+        state: &ClusterState,
+        told: &mut Told,
+        warnings: &mut Vec<Warning>,
+    ) {
         for cidr in &self.node.pod_cidrs {
             if let Some(other) = self.others.by_cidr.get(cidr) {
                 warnings.push(Warning {
                     object: ObjectRef::cluster("Node", &self.node.name),
                     kind: WarningKind::PodCidrShared {
                         cidr: *cidr,
-                        node: (*other).to_owned(),
+                        node: other.to_string(),
                     },
                 });
             }
@@ -244,7 +259,7 @@ impl<'a> Builder<'a> {
                 let source = Source::PodCidr {
                     node: self.node.name.clone(),
                 };
-                self.add(*cidr, advertisement.id, source, false);
+                told.add(*cidr, advertisement.id, source);
             }
         }
         if !state.nodes.contains_key(&self.node.name) {
@@ -256,14 +271,24 @@ impl<'a> Builder<'a> {
     }
 
     /// Static prefixes and interface addresses of Advertisements.
-    pub(super) fn statics(&mut self, facts: &LocalFacts, warnings: &mut Vec<Warning>) {
+    pub(super) fn statics(&self, facts: &LocalFacts, told: &mut Told, warnings: &mut Vec<Warning>) {
         for advertisement in self.active {
             let Kind::Object(spec) = advertisement.kind else {
                 continue;
             };
             let object = ObjectRef::cluster("Advertisement", advertisement.name);
+            let mut add = |prefix, source| match self.inside_another(prefix) {
+                None => told.add(prefix, advertisement.id, source),
+                Some(rule) => {
+                    told.suppressed.insert(Suppressed {
+                        object: object.clone(),
+                        prefix: Some(prefix),
+                        rule,
+                    });
+                }
+            };
             for cidr in &spec.prefixes {
-                self.checked(&object, cidr.net(), advertisement.id, Source::Prefix);
+                add(cidr.net(), Source::Prefix);
             }
             for name in &spec.interfaces {
                 let mut addresses: Vec<IpAddr> = facts
@@ -278,70 +303,71 @@ impl<'a> Builder<'a> {
                     });
                 }
                 for address in addresses {
-                    let source = Source::Interface { name: name.clone() };
-                    self.checked(&object, IpNet::from(address), advertisement.id, source);
+                    add(
+                        IpNet::from(address),
+                        Source::Interface { name: name.clone() },
+                    );
                 }
             }
         }
     }
 
-    /// Addresses of Services as decided. Decisions against are noted, but for addresses that nobody asked for.
-    pub(super) fn services(&mut self, decisions: &mut BTreeMap<ObjectKey, ServiceDecision>) {
-        for (key, service) in decisions {
-            let object = || ObjectRef::namespaced("Service", key);
-            if let Some(rule) = &service.excluded {
-                self.suppressed.insert(Suppressed {
-                    object: object(),
-                    prefix: None,
-                    rule: rule.clone(),
-                });
+    /// The decision on a Service as this node can follow it: nothing is told inside another node's pod CIDR.
+    pub(super) fn corrected(&self, mut decision: ServiceDecision) -> ServiceDecision {
+        for address in &mut decision.addresses {
+            if matches!(address.decision, Decision::Advertise(_))
+                && let Some(rule) = self.inside_another(IpNet::from(address.address))
+            {
+                address.decision = Decision::Suppress(rule);
             }
-            for address in &mut service.addresses {
-                let host = IpNet::from(address.address);
-                if matches!(address.decision, Decision::Advertise(_))
-                    && let Some(rule) = self.inside_another(host)
-                {
-                    address.decision = Decision::Suppress(rule);
+        }
+        decision
+    }
+
+    /// Addresses of a Service as decided. Decisions against are noted, but for addresses that nobody asked for.
+    pub(super) fn service(&mut self, key: &ObjectKey, decision: &ServiceDecision, told: &mut Told) {
+        let object = || ObjectRef::namespaced("Service", key);
+        if let Some(rule) = &decision.excluded {
+            told.suppressed.insert(Suppressed {
+                object: object(),
+                prefix: None,
+                rule: rule.clone(),
+            });
+        }
+        for address in &decision.addresses {
+            let host = IpNet::from(address.address);
+            match &address.decision {
+                Decision::Advertise(ids) => {
+                    for id in ids {
+                        self.address(key, address, *id, told);
+                    }
                 }
-                match &address.decision {
-                    Decision::Advertise(ids) => {
-                        let source = Source::Service {
-                            service: key.clone(),
-                            address: address.kind,
-                        };
-                        for id in ids {
-                            let exact_only = address.traffic_policy == TrafficPolicy::Local;
-                            self.service(host, *id, &source, exact_only, key);
-                        }
-                    }
-                    Decision::Suppress(Rule::NotSelected)
-                        if address.kind == crate::crd::advertisement::AddressKind::Cluster => {}
-                    Decision::Suppress(rule) => {
-                        self.suppressed.insert(Suppressed {
-                            object: object(),
-                            prefix: Some(host),
-                            rule: rule.clone(),
-                        });
-                    }
+                Decision::Suppress(Rule::NotSelected) if address.kind == AddressKind::Cluster => {}
+                Decision::Suppress(rule) => {
+                    told.suppressed.insert(Suppressed {
+                        object: object(),
+                        prefix: Some(host),
+                        rule: rule.clone(),
+                    });
                 }
             }
         }
     }
 
-    fn service(
+    fn address(
         &mut self,
-        host: IpNet,
-        id: AdvertisementId,
-        source: &Source,
-        exact_only: bool,
         key: &ObjectKey,
+        address: &AddressDecision,
+        id: AdvertisementId,
+        told: &mut Told,
     ) {
+        let host = IpNet::from(address.address);
         let Some(advertisement) = self.active.iter().find(|a| a.id == id) else {
             return;
         };
-        let (aggregate, mut exact) = match exact_only {
-            true => (None, true),
-            false => advertisement.aggregate(host),
+        let (aggregate, mut exact) = match address.traffic_policy {
+            TrafficPolicy::Local => (None, true),
+            TrafficPolicy::Cluster => advertisement.aggregate(host),
         };
         if let Some(aggregate) = aggregate {
             match self.against_aggregate(aggregate) {
@@ -350,10 +376,10 @@ impl<'a> Builder<'a> {
                         service: key.clone(),
                         ip: host.addr(),
                     };
-                    self.add(aggregate, id, source, true);
+                    told.add(aggregate, id, source);
                 }
                 Some(rule) => {
-                    self.suppressed.insert(Suppressed {
+                    told.suppressed.insert(Suppressed {
                         object: ObjectRef::cluster("Advertisement", advertisement.name),
                         prefix: Some(aggregate),
                         rule,
@@ -363,7 +389,11 @@ impl<'a> Builder<'a> {
             }
         }
         if exact {
-            self.add(host, id, source.clone(), false);
+            let source = Source::Service {
+                service: key.clone(),
+                address: address.kind,
+            };
+            told.add(host, id, source);
         }
     }
 
@@ -374,13 +404,13 @@ impl<'a> Builder<'a> {
         let own = self.node.pod_cidrs.iter();
         let own = own
             .filter(|cidr| aggregate.contains(*cidr) || cidr.contains(&aggregate))
-            .map(|cidr| (self.node.name.as_str(), *cidr))
+            .map(|cidr| (&self.name, *cidr))
             .min_by_key(|(_, cidr)| *cidr);
         let rule = own
             .or_else(|| self.others.inside(aggregate))
             .or_else(|| self.others.holding(aggregate))
             .map(|(node, cidr)| Rule::AggregateCoversPodCidr {
-                node: node.into(),
+                node: node.clone(),
                 cidr,
             });
         self.aggregates.insert(aggregate, rule.clone());
@@ -395,62 +425,33 @@ impl<'a> Builder<'a> {
         self.others
             .holding(prefix)
             .map(|(node, cidr)| Rule::OtherNodesPodCidr {
-                node: node.into(),
+                node: node.clone(),
                 cidr,
             })
     }
 
-    fn checked(&mut self, object: &ObjectRef, prefix: IpNet, id: AdvertisementId, source: Source) {
-        match self.inside_another(prefix) {
-            None => self.add(prefix, id, source, false),
-            Some(rule) => {
-                self.suppressed.insert(Suppressed {
-                    object: object.clone(),
-                    prefix: Some(prefix),
-                    rule,
-                });
-            }
-        }
-    }
-
-    fn add(&mut self, prefix: IpNet, id: AdvertisementId, source: Source, blackhole: bool) {
-        let (justifications, has_blackhole) = self
-            .routes
-            .entry(prefix)
-            .or_insert_with(|| (Vec::with_capacity(1), false));
-        justifications.push(Justification {
-            advertisement: id,
-            source,
-        });
-        *has_blackhole |= blackhole;
-    }
-
-    pub(super) fn finish(self) -> Advertised {
-        let offers = &self.offers;
-        let originated = self.routes.into_iter();
-        let originated = originated.map(|(prefix, (mut justifications, blackhole))| {
-            justifications.sort_unstable();
-            justifications.dedup();
-            justifications.shrink_to_fit();
-            // Sorted by Advertisement before anything else.
-            let mut ids: Vec<AdvertisementId> =
-                justifications.iter().map(|j| j.advertisement).collect();
-            ids.dedup();
-            let mut offers_of = Vec::with_capacity(ids.len());
-            offers_of.extend(ids.iter().filter_map(|id| offers.get(id)).cloned());
-            OriginatedRoute {
-                route: Originated {
-                    prefix,
-                    offers: offers_of,
-                    blackhole,
-                },
-                justifications: justifications.into(),
-            }
-        });
-        Advertised {
-            originated: originated.collect(),
-            suppressed: self.suppressed.into_iter().collect(),
-        }
+    /// A route with its justifications, which are sorted, each there once; `None` if there are none.
+    pub(super) fn route(
+        &self,
+        prefix: IpNet,
+        justifications: Box<[Justification]>,
+    ) -> Option<OriginatedRoute> {
+        // Sorted by Advertisement before anything else.
+        let mut ids: Vec<AdvertisementId> =
+            justifications.iter().map(|j| j.advertisement).collect();
+        ids.dedup();
+        let mut offers = Vec::with_capacity(ids.len());
+        offers.extend(ids.iter().filter_map(|id| self.offers.get(id)).cloned());
+        let is_aggregate = |why: &Justification| matches!(why.source, Source::AggregateOf { .. });
+        let route = Originated {
+            prefix,
+            offers,
+            blackhole: justifications.iter().any(is_aggregate),
+        };
+        (!justifications.is_empty()).then_some(OriginatedRoute {
+            route,
+            justifications,
+        })
     }
 }
 
@@ -479,7 +480,7 @@ fn offer(advertisement: &Active<'_>, drain: bool) -> Offer {
 
 /// The addresses that learned routes must not take away: those of all Services, external IPs only where some
 /// Advertisement allows them, since anyone who may edit a Service could otherwise keep a route out.
-pub(super) fn guarded(state: &ClusterState) -> Vec<IpNet> {
+pub(super) fn guarded(state: &ClusterState) -> Arc<[IpNet]> {
     let allowed: Vec<IpNet> = state
         .advertisements
         .values()

@@ -9,6 +9,7 @@
 //! | `peers` | the node's peers: explicit ones, other nodes by selector, the mesh |
 //! | `services` | which Service addresses this node advertises: the truth table |
 //! | `advertise` | what is originated, with attributes and aggregates, and to which peers |
+//! | `planner` | keeps it up to date at the cost of what changed |
 //! | `policies` | RoutePolicy objects as the RIB runs them |
 //!
 //! What always holds: every originated prefix names the objects that justify it, every address of a Service that is not
@@ -17,6 +18,7 @@
 mod advertise;
 mod facts;
 mod peers;
+mod planner;
 mod policies;
 mod router;
 mod services;
@@ -25,91 +27,22 @@ mod tests;
 mod types;
 
 pub use facts::{Gateway, Interface, LocalFacts};
+pub use planner::{Change, Planner, RouteChange};
 pub use types::{
     AddressDecision, AdvertisementIds, BfdIntent, Decision, EndpointCounts, FibIntent, Intent,
     Justification, ListenIntent, MissingSecret, OriginatedRoute, PasswordSource, PeerIntent,
     PeerTarget, RouterSettings, Rule, ServiceDecision, Source, Suppressed, Warning, WarningKind,
 };
 
-use crate::cluster::{ClusterState, Node, ObjectRef};
+use std::sync::Arc;
+
+use crate::cluster::ClusterState;
 
 /// What the node of this name does in this state of the cluster.
 ///
 /// A node without a Node object still has the peers and static prefixes of objects that select all nodes.
-pub fn intend(state: &ClusterState, node_name: &str, local: &LocalFacts) -> Intent {
-    let unknown = Node {
-        name: node_name.to_owned(),
-        ..Node::default()
-    };
-    let node = state.nodes.get(node_name).map_or(&unknown, AsRef::as_ref);
-    let mut warnings = Vec::new();
-
-    let routers = router::candidates(state, node);
-    let chosen = routers.first().copied();
-    warnings.extend(not_used(&routers, node));
-    let mut settings = router::settings(chosen, node, &mut warnings);
-    if let Some(fib) = &mut settings.fib {
-        fib.guard.service_addresses = advertise::guarded(state);
-    }
-
-    let active = advertise::active(state, node);
-    let mut services = services::decide(state, node, &active);
-    let mut builder = advertise::Builder::new(state, node, &active, settings.drain);
-    builder.pod_cidrs(state, &mut warnings);
-    builder.statics(local, &mut warnings);
-    builder.services(&mut services);
-    let advertised = builder.finish();
-
-    let policies = policies::policies(state);
-    let peers = peers::peers(
-        &peers::Context {
-            state,
-            node,
-            facts: local,
-            settings: &settings,
-            router: &chosen.map(|r| r.spec.clone()).unwrap_or_default(),
-            policies: &policies,
-            active: &active,
-        },
-        &mut warnings,
-    );
-    warnings.sort();
-    warnings.dedup();
-    Intent {
-        node: node_name.to_owned(),
-        router: settings,
-        peers,
-        originated: advertised.originated,
-        suppressed: advertised.suppressed,
-        services,
-        advertisements: advertise::names(&active),
-        policies,
-        warnings,
-    }
-}
-
-/// A word on each Router that selects the node in vain.
-fn not_used(
-    routers: &[&crate::cluster::Object<crate::crd::RouterSpec>],
-    node: &Node,
-) -> Vec<Warning> {
-    let conditions = |r: &crate::cluster::Object<crate::crd::RouterSpec>| {
-        let selector = r.spec.node_selector.as_ref();
-        selector.map_or(0, |s| s.conditions())
-    };
-    let Some((chosen, rest)) = routers.split_first() else {
-        return Vec::new();
-    };
-    rest.iter()
-        .map(|other| Warning {
-            object: ObjectRef::cluster("Router", &other.name),
-            kind: WarningKind::RouterNotUsed {
-                node: node.name.clone(),
-                chosen: chosen.name.clone(),
-                more_specific: conditions(chosen) > conditions(other),
-            },
-        })
-        .collect()
+pub fn intend(state: &ClusterState, node_name: &str, local: &LocalFacts) -> Arc<Intent> {
+    Planner::new(node_name).plan(state, local, false).0
 }
 
 /// FNV-1a. Not against adversaries: for numbers that must be the same in every process and version.

@@ -148,7 +148,7 @@ pub(super) fn settings(
             metric: spec.fib.metric,
             guard: GuardRails {
                 pod_cidrs: node.pod_cidrs.to_vec(),
-                service_addresses: Vec::new(),
+                service_addresses: [].into(),
                 connected: Vec::new(),
                 accept_default_route: spec.fib.accept_default_route,
                 max_routes: (spec.fib.max_routes != 0).then_some(spec.fib.max_routes),
@@ -195,4 +195,21 @@ fn router_id(spec: &RouterSpec, node: &Node, warn: &mut impl FnMut(WarningKind))
         // RFC 6286: any non-zero number that is unique in the AS. The hash never changes for a name.
         _ => BgpIdentifier(super::stable_hash32(&node.name).max(1)),
     }
+}
+
+/// A word on each Router that selects the node in vain.
+pub(super) fn not_used(routers: &[&Object<RouterSpec>], node: &Node) -> Vec<Warning> {
+    let Some((chosen, rest)) = routers.split_first() else {
+        return Vec::new();
+    };
+    rest.iter()
+        .map(|other| Warning {
+            object: ObjectRef::cluster("Router", &other.name),
+            kind: WarningKind::RouterNotUsed {
+                node: node.name.clone(),
+                chosen: chosen.name.clone(),
+                more_specific: conditions(chosen) > conditions(other),
+            },
+        })
+        .collect()
 }

@@ -10,21 +10,22 @@
 //!
 //! `externalTrafficPolicy` decides for LoadBalancer and external IPs, `internalTrafficPolicy` for cluster IPs.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::net::IpAddr;
+
+use smallvec::SmallVec;
 
 use super::advertise::Active;
 use super::{AddressDecision, AdvertisementIds, Decision, EndpointCounts, Rule, ServiceDecision};
-use crate::cluster::{ClusterState, Node, ObjectKey, Service, ServiceType, TrafficPolicy};
+use crate::cluster::{
+    ClusterState, EndpointSlice, Node, ObjectKey, Service, ServiceType, TrafficPolicy,
+};
 use crate::crd::advertisement::AddressKind;
 use crate::crd::selector::{self, Labels};
 use crate::crd::{IpFamily, advertisement};
 
 /// Nodes with this label take no traffic from load balancers (KEP-1143).
 pub(super) const EXCLUDE_LABEL: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
-
-/// Endpoints per family of every Service that has any.
-type Counts<'a> = HashMap<(&'a str, &'a str), [EndpointCounts; 2]>;
 
 const fn index(family: IpFamily) -> usize {
     match family {
@@ -33,36 +34,96 @@ const fn index(family: IpFamily) -> usize {
     }
 }
 
-/// The decision on every address of every Service.
-pub(super) fn decide(
-    state: &ClusterState,
-    node: &Node,
-    active: &[Active<'_>],
-) -> BTreeMap<ObjectKey, ServiceDecision> {
-    let counts = count(state, &node.name);
-    let by_node = node_rule(node);
-    let mut namespaces: HashMap<&str, Labels> = HashMap::new();
-    state
-        .services
-        .iter()
-        .map(|(key, service)| {
-            let labels = namespaces
-                .entry(&key.namespace)
-                .or_insert_with(|| namespace_labels(state, &key.namespace));
-            let counts = counts
-                .get(&(key.namespace.as_str(), key.name.as_str()))
-                .copied()
-                .unwrap_or_default();
-            let considered = Considered {
-                service,
-                namespace: labels,
-                counts,
-                by_node: by_node.as_ref(),
-                active,
-            };
-            (key.clone(), considered.decide())
-        })
-        .collect()
+/// The slices of each Service.
+#[derive(Debug, Default)]
+pub(super) struct Slices(HashMap<ObjectKey, SmallVec<[ObjectKey; 2]>>);
+
+impl Slices {
+    pub(super) fn of(state: &ClusterState) -> Self {
+        let mut slices = Self(HashMap::with_capacity(state.services.len()));
+        for slice in state.endpoint_slices.values() {
+            slices.add(slice);
+        }
+        slices
+    }
+
+    /// Returns the Service.
+    pub(super) fn add(&mut self, slice: &EndpointSlice) -> ObjectKey {
+        let service = service_of(slice);
+        let all = self.0.entry(service.clone()).or_default();
+        all.push(slice.key.clone());
+        service
+    }
+
+    /// Returns the Service.
+    pub(super) fn remove(&mut self, slice: &EndpointSlice) -> ObjectKey {
+        let service = service_of(slice);
+        if let Some(all) = self.0.get_mut(&service) {
+            all.retain(|key| *key != slice.key);
+            if all.is_empty() {
+                self.0.remove(&service);
+            }
+        }
+        service
+    }
+
+    fn get(&self, service: &ObjectKey) -> &[ObjectKey] {
+        self.0.get(service).map_or(&[], |all| all)
+    }
+}
+
+fn service_of(slice: &EndpointSlice) -> ObjectKey {
+    ObjectKey {
+        namespace: slice.key.namespace.clone(),
+        name: slice.service.clone(),
+    }
+}
+
+/// What all decisions of a node hang on.
+pub(super) struct Deciding<'a> {
+    state: &'a ClusterState,
+    slices: &'a Slices,
+    node: &'a Node,
+    by_node: Option<Rule>,
+    active: &'a [Active<'a>],
+    namespaces: HashMap<&'a str, Labels>,
+}
+
+impl<'a> Deciding<'a> {
+    pub(super) fn new(
+        state: &'a ClusterState,
+        slices: &'a Slices,
+        node: &'a Node,
+        active: &'a [Active<'a>],
+    ) -> Self {
+        Self {
+            state,
+            slices,
+            node,
+            by_node: node_rule(node),
+            active,
+            namespaces: HashMap::new(),
+        }
+    }
+
+    /// The decision on every address of a Service.
+    pub(super) fn decide(&mut self, service: &'a Service) -> ServiceDecision {
+        let name: &str = &service.key.namespace;
+        let namespace = self
+            .namespaces
+            .entry(name)
+            .or_insert_with(|| namespace_labels(self.state, name));
+        let slices = self.slices.get(&service.key).iter();
+        let slices = slices.filter_map(|key| self.state.endpoint_slices.get(key));
+        let considered = Considered {
+            service,
+            namespace,
+            counts: count(slices.map(AsRef::as_ref), &self.node.name),
+            by_node: self.by_node.as_ref(),
+            active: self.active,
+        };
+        considered.decide()
+    }
 }
 
 /// The rule by which a node has no service routes at all.
@@ -85,11 +146,11 @@ fn namespace_labels(state: &ClusterState, name: &str) -> Labels {
     )
 }
 
-fn count<'a>(state: &'a ClusterState, node: &str) -> Counts<'a> {
-    let mut all = Counts::with_capacity(state.services.len());
-    for slice in state.endpoint_slices.values() {
-        let key = (slice.key.namespace.as_str(), slice.service.as_str());
-        let counts = &mut all.entry(key).or_default()[index(slice.family)];
+/// Endpoints per family.
+fn count<'a>(slices: impl Iterator<Item = &'a EndpointSlice>, node: &str) -> [EndpointCounts; 2] {
+    let mut all = [EndpointCounts::default(); 2];
+    for slice in slices {
+        let counts = &mut all[index(slice.family)];
         counts.slices += 1;
         for endpoint in &slice.endpoints {
             let here = u32::from(endpoint.node.as_deref() == Some(node));

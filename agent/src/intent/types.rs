@@ -16,12 +16,13 @@ use rib::{AdvertisementId, Originated, PeerConfig};
 use serde::Serialize;
 use smallvec::SmallVec;
 
-use crate::cluster::{Atom, ObjectKey, ObjectRef, SecretText, ServiceType, TrafficPolicy};
+use crate::cluster::{Atom, Map, ObjectKey, ObjectRef, SecretText, ServiceType, TrafficPolicy};
 use crate::crd::advertisement::AddressKind;
 use crate::crd::selector::Labels;
 use crate::fib::GuardRails;
 
-/// All that a node is to do, and why. Lists are sorted, so that equal intents are equal values.
+/// All that a node is to do, and why. Lists are sorted, so that equal intents are equal values. Cheap to clone: one that was
+/// brought up to date shares what has not changed with the one before.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Intent {
     /// The node that this is for.
@@ -29,20 +30,20 @@ pub struct Intent {
     /// The node itself.
     pub router: RouterSettings,
     /// Its peers, ascending by name, each name once.
-    pub peers: Vec<PeerIntent>,
-    /// What it originates, ascending by prefix, each prefix once, each with at least one justification.
-    pub originated: Vec<OriginatedRoute>,
-    /// What it would originate but for a rule.
-    pub suppressed: Vec<Suppressed>,
+    pub peers: Arc<Vec<PeerIntent>>,
+    /// What it originates, by prefix, each with at least one justification.
+    pub originated: Map<IpNet, Arc<OriginatedRoute>>,
+    /// What it would originate but for a rule, and how many ask for it.
+    pub suppressed: Map<Suppressed, u32>,
     /// The decision on every address of every Service.
-    pub services: BTreeMap<ObjectKey, ServiceDecision>,
+    pub services: Map<ObjectKey, Arc<ServiceDecision>>,
     /// Names of Advertisements by number, also of the built-in ones. A number hangs on the name alone, so that it stays
     /// what it was when others come and go.
-    pub advertisements: BTreeMap<AdvertisementId, String>,
+    pub advertisements: Arc<BTreeMap<AdvertisementId, String>>,
     /// Policies by name.
-    pub policies: BTreeMap<String, Arc<Policy>>,
+    pub policies: Arc<BTreeMap<String, Arc<Policy>>>,
     /// What is not as the operator may think, sorted.
-    pub warnings: Vec<Warning>,
+    pub warnings: Arc<Vec<Warning>>,
 }
 
 /// The node as a BGP speaker.

@@ -370,13 +370,10 @@ impl Backend for Agent {
     async fn explain_prefix(&self, asked: IpNet) -> Result<ExplainPrefix, ControlError> {
         let names = self.names();
         let intent = self.shared.intent();
-        let is_known = intent
-            .originated
-            .iter()
-            .any(|originated| originated.route.prefix == asked)
+        let is_known = intent.originated.contains_key(&asked)
             || intent
                 .suppressed
-                .iter()
+                .keys()
                 .any(|suppressed| suppressed.prefix == Some(asked));
         let (prefix, paths) = self
             .rib
@@ -482,10 +479,7 @@ impl Agent {
     fn facts(&self, prefix: IpNet) -> Vec<OriginatedFact> {
         let intent = self.shared.intent();
         let mut facts = Vec::new();
-        for originated in &intent.originated {
-            if originated.route.prefix != prefix {
-                continue;
-            }
+        if let Some(originated) = intent.originated.get(&prefix) {
             let mut objects: BTreeMap<_, Vec<String>> = BTreeMap::new();
             for why in &originated.justifications {
                 objects
@@ -502,7 +496,7 @@ impl Agent {
         }
         let suppressed = intent
             .suppressed
-            .iter()
+            .keys()
             .filter(|suppressed| suppressed.prefix == Some(prefix));
         facts.extend(suppressed.map(|suppressed| OriginatedFact {
             active: false,

@@ -1,14 +1,15 @@
 //! The running agent: threads, tasks and channels, and nothing that decides.
 //!
 //! ```text
-//!  source ---ClusterState---> loop --intend()--> peers  (bgp::session, one task each)
+//!  source ---ClusterState---> loop --Planner--> peers  (bgp::session, one task each)
 //!  FIB thread --KernelView---/   |  \-----------> RIB thread --> FIB thread
 //!  signals, control socket -----/                 ^
 //!                       sessions --Event, bounded-/
 //! ```
 //!
-//! The loop of this module is the only one that acts on an intent. It computes a new one whenever the cluster's state, the
-//! kernel's surroundings or a command changes something, and hands each part to its owner, who does the difference.
+//! The loop of this module is the only one that acts on an intent. It has it brought up to date whenever the cluster's state,
+//! the kernel's surroundings or a command changes something. If only routes differ, as nearly always, the RIB is told of
+//! those; else each part is handed to its owner, who does the difference.
 
 mod backend;
 mod facts;
@@ -40,7 +41,7 @@ pub use options::{Options, SourceOptions};
 use crate::cluster::{ClusterState, Problem, Severity};
 use crate::control::{ControlSocket, Health};
 use crate::fib::{self, FibConfig, FibHandle, KernelView, RouteSpace};
-use crate::intent::{Intent, RouterSettings, intend};
+use crate::intent::{Change, Intent, LocalFacts, Planner, RouterSettings};
 use crate::memory;
 use backend::{Agent, Order};
 use facts::local_facts;
@@ -117,9 +118,10 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let mut gate_is_open = false;
 
     let (views, mut view) = watch::channel(());
-    let wanted = intend(&first.state, &options.node, &Default::default())
-        .router
-        .fib;
+    let mut planner = Planner::new(&options.node);
+    let (guess, _) = planner.plan(&first.state, &LocalFacts::default(), false);
+    let wanted = guess.router.fib.clone();
+    drop(guess);
     let space = wanted
         .as_ref()
         .map_or_else(RouteSpace::default, |fib| RouteSpace {
@@ -138,7 +140,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let (notices, mut rib_events) = mpsc::unbounded_channel();
     let (events, received) = mpsc::channel(EVENTS);
     let facts = local_facts(&fib.view());
-    let intent = Arc::new(intend(&first.state, &options.node, &facts));
+    let (intent, _) = planner.plan(&first.state, &facts, false);
     let (rib, thread) =
         rib_thread::spawn(rib_config(&intent.router), received, sink.clone(), notices)
             .context("the RIB's thread cannot be started")?;
@@ -158,7 +160,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     health.backend().set(agent);
 
     let mut runtime = Runtime {
-        node: options.node.clone(),
+        planner,
         state: first.state.clone(),
         drain: false,
         intent,
@@ -215,7 +217,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
 
 /// The state of the loop.
 struct Runtime {
-    node: String,
+    planner: Planner,
     state: Arc<ClusterState>,
     drain: bool,
     intent: Arc<Intent>,
@@ -230,19 +232,28 @@ struct Runtime {
 }
 
 impl Runtime {
-    /// Computes the intent and acts on it if it is another.
+    /// Brings the intent up to date and acts on what is new in it.
     async fn recompute(&mut self) -> anyhow::Result<()> {
         let facts = local_facts(&self.fib.view());
-        let mut intent = intend(&self.state, &self.node, &facts);
-        intent.router.drain |= self.drain;
+        let (intent, change) = self.planner.plan(&self.state, &facts, self.drain);
         self.shared.computed();
-        if *self.intent == intent {
-            return Ok(());
+        self.intent = intent;
+        match change {
+            Change::Nothing => {}
+            Change::Routes(changes) => {
+                if !changes.is_empty() {
+                    self.rib.send(Command::ChangeOriginated(changes)).await?;
+                }
+                self.shared
+                    .applied(self.intent.clone(), self.sessions.listening());
+                self.applied = Some(self.intent.clone());
+            }
+            Change::Everything => {
+                self.listen().await;
+                self.apply().await?;
+                memory::give_back();
+            }
         }
-        self.intent = Arc::new(intent);
-        self.listen().await;
-        self.apply().await?;
-        memory::give_back();
         Ok(())
     }
 
@@ -265,7 +276,7 @@ impl Runtime {
         let intent = self.intent.clone();
         let router = &intent.router;
         let before = self.applied.as_ref().map(|before| &before.router);
-        for warning in &intent.warnings {
+        for warning in intent.warnings.iter() {
             let known = self
                 .applied
                 .as_ref()
@@ -290,23 +301,8 @@ impl Runtime {
         }
         let view = self.fib.view();
         self.sessions.apply(&intent, &view).await?;
-        let drain = router.drain;
-        let originated = intent
-            .originated
-            .iter()
-            .map(|originated| {
-                let mut route = originated.route.clone();
-                if drain {
-                    for offer in &mut route.offers {
-                        offer
-                            .communities
-                            .push(bgp::types::Community::GRACEFUL_SHUTDOWN);
-                        offer.local_preference = Some(0);
-                    }
-                }
-                route
-            })
-            .collect();
+        let originated = intent.originated.values();
+        let originated = originated.map(|one| one.route.clone()).collect();
         self.rib.send(Command::Originate(originated)).await?;
         self.shared
             .applied(intent.clone(), self.sessions.listening());

@@ -25,6 +25,7 @@ use tracing::{debug, info, warn};
 use super::fib_sink::FibSink;
 use super::next_hops::Resolver;
 use crate::fib::{FibChange, FibNexthop, FibRoute, KernelView};
+use crate::intent::RouteChange;
 
 /// Commands that may wait. They are few (a change of manifests, a look at a table); when full, the sender waits.
 const COMMANDS: usize = 64;
@@ -57,6 +58,8 @@ pub(crate) enum Command {
     RemovePeer(PeerId),
     /// All that this node originates.
     Originate(Vec<Originated>),
+    /// What it originates otherwise from now on.
+    ChangeOriginated(Vec<RouteChange>),
     /// The node's own addresses for next hops of a family that a session's address is not of.
     NodeAddresses(NodeAddresses),
     /// The kernel's surroundings changed.
@@ -279,6 +282,11 @@ impl Owner {
                 self.pass_on_events();
             }
             Command::Originate(originated) => self.rib.set_originated(originated),
+            Command::ChangeOriginated(changes) => {
+                let changes = changes.into_iter();
+                let changes = changes.map(|RouteChange { prefix, route }| (prefix, route));
+                self.rib.change_originated(changes.collect());
+            }
             Command::NodeAddresses(addresses) => self.addresses = addresses,
             Command::View(view) => {
                 self.view = view.clone();

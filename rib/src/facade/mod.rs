@@ -218,6 +218,18 @@ impl Rib {
         self.note_changes();
     }
 
+    /// Changes what this node originates, prefix by prefix; `None`: no more. Each prefix may stand there once.
+    pub fn change_originated(&mut self, changes: Vec<(ipnet::IpNet, Option<Originated>)>) {
+        let (attrs, tables) = (&mut self.attrs, &mut self.tables);
+        each_table!(tables, |table| {
+            let of_family = changes
+                .iter()
+                .filter_map(|(prefix, o)| Some((RoutePrefix::from_net(*prefix)?, o.clone())));
+            table.change_originated(of_family, attrs);
+        });
+        self.note_changes();
+    }
+
     /// Opens the start gate: from now on routes and End-of-RIB are sent.
     pub fn open_gate(&mut self, now: Instant) {
         if self.gate_opened.is_none() {

@@ -373,16 +373,45 @@ impl<P: RoutePrefix> Table<P> {
         }
     }
 
-    /// Replaces what this node originates in this family.
+    /// Replaces everything that this node originates.
     pub(crate) fn set_originated(
         &mut self,
         wanted: impl Iterator<Item = (P, Originated)>,
         attrs: &mut AttrInterner,
     ) {
-        let wanted: hashbrown::HashMap<P, Originated, _> = wanted.collect();
-        let old = std::mem::replace(&mut self.originated, wanted);
-        let gone = old.keys().filter(|p| !self.originated.contains_key(*p));
-        let gone: Vec<Nlri<P>> = gone.map(|prefix| Nlri::new(*prefix)).collect();
+        let wanted: hashbrown::HashMap<P, Originated, foldhash::fast::RandomState> =
+            wanted.collect();
+        let gone = self.originated.keys().copied();
+        let gone: Vec<P> = gone.filter(|p| !wanted.contains_key(p)).collect();
+        let changes = wanted.into_iter().map(|(prefix, new)| (prefix, Some(new)));
+        let gone = gone.into_iter().map(|prefix| (prefix, None));
+        self.change_originated(changes.chain(gone), attrs);
+    }
+
+    /// Changes what this node originates, prefix by prefix; `None`: no more.
+    pub(crate) fn change_originated(
+        &mut self,
+        changes: impl Iterator<Item = (P, Option<Originated>)>,
+        attrs: &mut AttrInterner,
+    ) {
+        let mut gone: Vec<Nlri<P>> = Vec::new();
+        // Whether there was another one before.
+        let mut come: Vec<(P, bool)> = Vec::new();
+        for (prefix, new) in changes {
+            match new {
+                Some(new) if self.originated.get(&prefix) == Some(&new) => {}
+                Some(new) => {
+                    let before = self.originated.insert(prefix, new);
+                    come.push((prefix, before.is_some()));
+                }
+                None => {
+                    if self.originated.remove(&prefix).is_some() {
+                        gone.push(Nlri::new(prefix));
+                    }
+                }
+            }
+        }
+        gone.sort_unstable();
         let places = self.look_up(&gone, attrs);
         self.withdraw_from(SourceId::LOCAL, places.part(0..gone.len()), attrs);
         let next_hop = NextHop::Ipv4(std::net::Ipv4Addr::UNSPECIFIED);
@@ -393,17 +422,14 @@ impl<P: RoutePrefix> Table<P> {
             rejection: None,
             weight: 1,
         };
-        let mut prefixes: Vec<P> = self.originated.keys().copied().collect();
-        prefixes.sort_unstable();
-        let nlri: Vec<Nlri<P>> = prefixes.into_iter().map(Nlri::new).collect();
+        come.sort_unstable();
+        let nlri: Vec<Nlri<P>> = come.iter().map(|(prefix, _)| Nlri::new(*prefix)).collect();
         let places = self.look_up(&nlri, attrs);
-        for (Nlri { prefix, .. }, place) in places.part(0..nlri.len()) {
-            let before = old.get(&prefix);
-            if before == self.originated.get(&prefix) {
-                continue;
-            }
+        for ((Nlri { prefix, .. }, place), (_, known)) in
+            places.part(0..nlri.len()).into_iter().zip(come)
+        {
             let slot = self.index.slot_or_insert(prefix, place, &mut self.entries);
-            if before.is_none() {
+            if !known {
                 let outlook = self.outlook_at(slot, attrs);
                 let path = Path::new(SourceId::LOCAL, PathId::NONE, 0, &imported);
                 self.add(slot, path, attr, attrs);

@@ -191,9 +191,16 @@ impl Cache {
         kind.synced = true;
         let listed = kind.listed.take().unwrap_or_default();
         let atoms = &mut self.atoms;
-        let is_gone = |key: &K::Key, atoms: &mut Atoms| !listed.contains(&K::object(key, atoms));
-        if K::look(&self.state).keys().any(|key| is_gone(key, atoms)) {
-            K::map(Arc::make_mut(&mut self.state)).retain(|key, _| !is_gone(key, atoms));
+        let known = K::look(&self.state).keys();
+        let gone: Vec<K::Key> = known
+            .filter(|key| !listed.contains(&K::object(key, atoms)))
+            .cloned()
+            .collect();
+        if !gone.is_empty() {
+            let map = K::map(Arc::make_mut(&mut self.state));
+            for key in &gone {
+                map.remove(key);
+            }
             self.changed = true;
         }
         let problems = self.problems.len();

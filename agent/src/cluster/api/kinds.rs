@@ -1,7 +1,6 @@
 //! The kinds that are watched: how the API server names each, and what of it goes into the index.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -14,7 +13,7 @@ use serde::de::DeserializeOwned;
 use crate::cluster::atom::Atoms;
 use crate::cluster::kubernetes::{MetaOnly, RawEndpointSlice, RawNode, RawService};
 use crate::cluster::secret::Secret;
-use crate::cluster::state::{ClusterState, EndpointSlice, Node, Object, ObjectKey, Service};
+use crate::cluster::state::{ClusterState, EndpointSlice, Map, Node, Object, ObjectKey, Service};
 use crate::cluster::validate::{self, Finding};
 use crate::crd::selector::Labels;
 use crate::crd::{
@@ -29,7 +28,7 @@ pub(super) trait Watched:
     /// `kind`.
     const KIND: &'static str;
     /// What the index finds it by.
-    type Key: Ord;
+    type Key: Ord + Clone;
     /// What the index holds of it.
     type Value: PartialEq;
 
@@ -37,10 +36,10 @@ pub(super) trait Watched:
     const NAMESPACED: bool;
 
     /// Where the index holds the kind.
-    fn look(state: &ClusterState) -> &BTreeMap<Self::Key, Arc<Self::Value>>;
+    fn look(state: &ClusterState) -> &Map<Self::Key, Arc<Self::Value>>;
 
     /// The same, to change it.
-    fn map(state: &mut ClusterState) -> &mut BTreeMap<Self::Key, Arc<Self::Value>>;
+    fn map(state: &mut ClusterState) -> &mut Map<Self::Key, Arc<Self::Value>>;
 
     /// The index's key for an object.
     fn key(object: &ObjectKey) -> Self::Key;
@@ -94,11 +93,11 @@ macro_rules! ours {
             type Value = Object<$spec>;
             keyed!(cluster);
 
-            fn look(state: &ClusterState) -> &BTreeMap<String, Arc<Object<$spec>>> {
+            fn look(state: &ClusterState) -> &Map<String, Arc<Object<$spec>>> {
                 &state.$map
             }
 
-            fn map(state: &mut ClusterState) -> &mut BTreeMap<String, Arc<Object<$spec>>> {
+            fn map(state: &mut ClusterState) -> &mut Map<String, Arc<Object<$spec>>> {
                 &mut state.$map
             }
 
@@ -171,11 +170,11 @@ impl Watched for WatchedNode {
     type Value = Node;
     keyed!(cluster);
 
-    fn look(state: &ClusterState) -> &BTreeMap<String, Arc<Node>> {
+    fn look(state: &ClusterState) -> &Map<String, Arc<Node>> {
         &state.nodes
     }
 
-    fn map(state: &mut ClusterState) -> &mut BTreeMap<String, Arc<Node>> {
+    fn map(state: &mut ClusterState) -> &mut Map<String, Arc<Node>> {
         &mut state.nodes
     }
 
@@ -198,11 +197,11 @@ impl Watched for WatchedNamespace {
     type Value = Labels;
     keyed!(cluster);
 
-    fn look(state: &ClusterState) -> &BTreeMap<String, Arc<Labels>> {
+    fn look(state: &ClusterState) -> &Map<String, Arc<Labels>> {
         &state.namespaces
     }
 
-    fn map(state: &mut ClusterState) -> &mut BTreeMap<String, Arc<Labels>> {
+    fn map(state: &mut ClusterState) -> &mut Map<String, Arc<Labels>> {
         &mut state.namespaces
     }
 
@@ -225,11 +224,11 @@ impl Watched for WatchedService {
     type Value = Service;
     keyed!(namespaced);
 
-    fn look(state: &ClusterState) -> &BTreeMap<ObjectKey, Arc<Service>> {
+    fn look(state: &ClusterState) -> &Map<ObjectKey, Arc<Service>> {
         &state.services
     }
 
-    fn map(state: &mut ClusterState) -> &mut BTreeMap<ObjectKey, Arc<Service>> {
+    fn map(state: &mut ClusterState) -> &mut Map<ObjectKey, Arc<Service>> {
         &mut state.services
     }
 
@@ -252,11 +251,11 @@ impl Watched for WatchedSlice {
     type Value = EndpointSlice;
     keyed!(namespaced);
 
-    fn look(state: &ClusterState) -> &BTreeMap<ObjectKey, Arc<EndpointSlice>> {
+    fn look(state: &ClusterState) -> &Map<ObjectKey, Arc<EndpointSlice>> {
         &state.endpoint_slices
     }
 
-    fn map(state: &mut ClusterState) -> &mut BTreeMap<ObjectKey, Arc<EndpointSlice>> {
+    fn map(state: &mut ClusterState) -> &mut Map<ObjectKey, Arc<EndpointSlice>> {
         &mut state.endpoint_slices
     }
 
@@ -270,7 +269,7 @@ impl Watched for WatchedSlice {
 pub(super) struct WatchedSecret {
     metadata: ObjectMeta,
     #[serde(default)]
-    data: BTreeMap<String, ByteString>,
+    data: std::collections::BTreeMap<String, ByteString>,
 }
 
 impl Debug for WatchedSecret {
@@ -295,11 +294,11 @@ impl Watched for WatchedSecret {
     // All are of one namespace.
     keyed!(cluster);
 
-    fn look(state: &ClusterState) -> &BTreeMap<String, Arc<Secret>> {
+    fn look(state: &ClusterState) -> &Map<String, Arc<Secret>> {
         &state.secrets
     }
 
-    fn map(state: &mut ClusterState) -> &mut BTreeMap<String, Arc<Secret>> {
+    fn map(state: &mut ClusterState) -> &mut Map<String, Arc<Secret>> {
         &mut state.secrets
     }
 

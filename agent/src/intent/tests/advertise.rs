@@ -25,7 +25,7 @@ fn tor() -> String {
 fn told(intent: &Intent, peer: &str) -> Vec<String> {
     let peer = intent.peers.iter().find(|p| p.name == peer).unwrap();
     let ids = &peer.config.advertisements;
-    let routes = intent.originated.iter();
+    let routes = intent.originated.values();
     routes
         .filter(|r| {
             r.route
@@ -120,7 +120,7 @@ fn aggregates_stand_while_a_part_does_and_local_addresses_make_none() {
         let intent = intent(&text, "n1");
         let shown: Vec<String> = intent
             .originated
-            .iter()
+            .values()
             .map(|r| {
                 format!(
                     "{}{}",
@@ -191,7 +191,7 @@ fn attributes_of_all_kinds_reach_the_offer_and_a_drain_overrides_them() {
     let text = node("n1", "", "", &[], "") + &ours("Advertisement", "x", "", spec);
     let offer = |text: &str| {
         let intent = intent(text, "n1");
-        let offer = intent.originated[0].route.offers[0].clone();
+        let offer = intent.originated.values().next().unwrap().route.offers[0].clone();
         let communities: Vec<String> = offer.communities.iter().map(ToString::to_string).collect();
         let kinds = (
             offer.large_communities.len(),
@@ -255,7 +255,16 @@ fn numbers_of_advertisements_stay_when_others_come_and_go() {
         + &ours("Advertisement", "m", "", "{prefixes: [198.51.100.0/24]}");
     let more = ours("Advertisement", "a", "", "{podCIDRs: {}}")
         + &ours("Advertisement", "z", "", "{podCIDRs: {}}");
-    let id = |text: &str| intent(text, "n1").originated[0].route.offers[0].advertisement;
+    let id = |text: &str| {
+        intent(text, "n1")
+            .originated
+            .values()
+            .next()
+            .unwrap()
+            .route
+            .offers[0]
+            .advertisement
+    };
     assert_eq!(id(&one), id(&(one.clone() + &more)));
 }
 
@@ -274,7 +283,7 @@ fn learned_routes_may_not_take_service_addresses_or_own_pods_but_an_unlisted_ext
             "",
             "{services: {addresses: [External], externalIPs: [198.51.100.0/24]}}",
         );
-    let guard = intent(&text, "n1").router.fib.unwrap().guard;
+    let guard = intent(&text, "n1").router.fib.clone().unwrap().guard;
     let shown: Vec<String> = guard
         .service_addresses
         .iter()

@@ -3,6 +3,7 @@
 
 mod advertise;
 mod peers;
+mod planner;
 mod properties;
 mod services;
 
@@ -11,7 +12,7 @@ use std::fs;
 use ipnet::IpNet;
 
 use super::*;
-use crate::cluster::manifests;
+use crate::cluster::{Node, manifests};
 
 /// The state of some manifests, which must be without errors.
 fn state(manifests: &str) -> ClusterState {
@@ -23,7 +24,7 @@ fn state(manifests: &str) -> ClusterState {
     (*snapshot.state).clone()
 }
 
-fn intent(manifests: &str, node: &str) -> Intent {
+fn intent(manifests: &str, node: &str) -> Arc<Intent> {
     intend(&state(manifests), node, &LocalFacts::default())
 }
 
@@ -70,13 +71,13 @@ fn slice(name: &str, service: &str, family: &str, endpoints: &[(&str, &str)]) ->
 }
 
 fn prefixes(intent: &Intent) -> Vec<String> {
-    let routes = intent.originated.iter();
+    let routes = intent.originated.values();
     routes.map(|r| r.route.prefix.to_string()).collect()
 }
 
 fn suppressed(intent: &Intent) -> Vec<String> {
     let prefix = |p: Option<IpNet>| p.map_or_else(|| "-".to_owned(), |p| p.to_string());
-    let list = intent.suppressed.iter();
+    let list = intent.suppressed.keys();
     list.map(|s| format!("{} {}: {}", prefix(s.prefix), s.object, s.rule))
         .collect()
 }

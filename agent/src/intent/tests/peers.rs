@@ -49,7 +49,7 @@ fn assert_symmetric(text: &str) {
     let state = state(text);
     let mut ends = Vec::new();
     for name in state.nodes.keys() {
-        for peer in intend(&state, name, &LocalFacts::default()).peers {
+        for peer in intend(&state, name, &LocalFacts::default()).peers.iter() {
             if let (PeerTarget::Address { address, .. }, Some(local)) =
                 (&peer.target, peer.local_address)
             {

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 /// A cluster as documents: nodes whose pod CIDRs, labels and addresses clash now and then, Services, slices, objects.
-fn documents() -> impl Strategy<Value = Vec<String>> {
+pub(super) fn documents() -> impl Strategy<Value = Vec<String>> {
     let nodes = prop::collection::vec((0..4u8, 0..4u8, any::<bool>()), 1..5);
     let services = prop::collection::vec((0..6u8, any::<bool>(), 0..3u8), 0..6);
     let slices = prop::collection::vec((0..6u8, 0..4u8, 0..4u8, any::<bool>()), 0..8);
@@ -56,7 +56,7 @@ fn documents() -> impl Strategy<Value = Vec<String>> {
     })
 }
 
-fn intents(documents: &[String]) -> Vec<Intent> {
+fn intents(documents: &[String]) -> Vec<Arc<Intent>> {
     let state = state(&documents.concat());
     let names = state.nodes.keys();
     names
@@ -84,7 +84,7 @@ proptest! {
         for name in state.nodes.keys() {
             let intent = intend(&state, name, &LocalFacts::default());
             let own = &state.nodes[name].pod_cidrs;
-            for route in &intent.originated {
+            for route in intent.originated.values() {
                 let prefix = route.route.prefix;
                 prop_assert!(!route.justifications.is_empty(), "{prefix}");
                 prop_assert!(!route.route.offers.is_empty(), "{prefix}");
@@ -99,11 +99,11 @@ proptest! {
                     }
                 }
             }
-            prop_assert!(intent.originated.is_sorted_by_key(|r| r.route.prefix));
+            prop_assert!(intent.originated.keys().is_sorted());
             // Each decision on an address shows: as a route, or as a rule.
             for service in intent.services.values() {
                 for address in &service.addresses {
-                    let covered = intent.originated.iter().any(|r| r.route.prefix.contains(&address.address)
+                    let covered = intent.originated.values().any(|r| r.route.prefix.contains(&address.address)
                         && r.justifications.iter().any(|j| matches!(j.source, Source::Service { .. } | Source::AggregateOf { .. })));
                     if matches!(address.decision, Decision::Advertise(_)) {
                         prop_assert!(covered, "{}", address.address);
@@ -122,7 +122,7 @@ proptest! {
             prop_assert!(names.is_sorted());
             names.dedup();
             prop_assert_eq!(names.len(), intent.peers.len());
-            for peer in &intent.peers {
+            for peer in intent.peers.iter() {
                 if let (PeerTarget::Address { address, .. }, Some(local)) = (&peer.target, peer.local_address) {
                     ends.push((local, *address));
                 }
@@ -131,7 +131,7 @@ proptest! {
         // A Peer object with a node's own address stands before that session, on one side only.
         let by_hand: Vec<_> = intents
             .iter()
-            .flat_map(|i| &i.peers)
+            .flat_map(|i| i.peers.iter())
             .filter(|p| p.local_address.is_none())
             .filter_map(|p| match p.target { PeerTarget::Address { address, .. } => Some(address), _ => None })
             .collect();

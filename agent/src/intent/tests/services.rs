@@ -81,7 +81,7 @@ fn with_service(
     node_labels: &str,
     node_status: &str,
     more: &str,
-) -> Intent {
+) -> Arc<Intent> {
     let mut text = node("n1", node_labels, "10.1.0.0/24", &[], node_status);
     text += &service("s", spec, ingress);
     text += &slice("s-1", "s", "IPv4", &[("n1", READY)]);
@@ -240,7 +240,8 @@ fn a_shared_address_goes_when_its_last_reason_goes() {
         let intent = intent(&text, "n1");
         let justifications = intent
             .originated
-            .first()
+            .values()
+            .next()
             .map_or(0, |r| r.justifications.len());
         (prefixes(&intent).len(), justifications)
     };

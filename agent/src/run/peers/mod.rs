@@ -154,7 +154,7 @@ impl Peers {
                 self.remove(&name, &peer, Cease::Deconfigured).await?;
             }
         }
-        for wanted in &intent.peers {
+        for wanted in intent.peers.iter() {
             self.put(wanted.clone(), view).await?;
         }
         // Whoever was quicker than this waits in the kernel: a peer that is refused as a stranger would take the

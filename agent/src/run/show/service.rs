@@ -84,7 +84,7 @@ fn explained(key: &ObjectKey, address: &AddressDecision, intent: &Intent) -> Ser
 fn prefixes(key: &ObjectKey, address: IpAddr, intent: &Intent) -> Vec<IpNet> {
     intent
         .originated
-        .iter()
+        .values()
         .filter(|originated| {
             originated.route.prefix.contains(&address)
                 && originated

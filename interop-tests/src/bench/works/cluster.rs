@@ -135,7 +135,10 @@ fn serve(lab: &Lab, inputs: &Inputs, outside: &Namespace) -> Result<FakeApiServe
         (inputs.tell)(&format!("    the API server takes in {name}"));
         let path = folder.join(format!("{name}.yaml"));
         let text = std::fs::read_to_string(&path)?;
-        for object in text.split("\n---\n").filter(|object| !object.trim().is_empty()) {
+        for object in text
+            .split("\n---\n")
+            .filter(|object| !object.trim().is_empty())
+        {
             api.put_yaml(object).with_context(|| name.to_owned())?;
         }
     }
