@@ -4,11 +4,11 @@
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow};
 use ipnet::{IpNet, Ipv4Net};
 use serde_json::{Value, json};
 
-use super::manifests::Cluster;
+use super::manifests::{Cluster, TEAMS};
 use super::{Inputs, with_logs};
 use crate::apiserver::{FakeApiServer, Settings};
 use crate::bench::{CPU, Measured, PEAK, Quantity, Usage, quantile};
@@ -123,11 +123,15 @@ pub(super) fn watched(inputs: &Inputs, _kind: Kind) -> Result<Option<Vec<Measure
 fn serve(lab: &Lab, inputs: &Inputs, outside: &Namespace) -> Result<FakeApiServer> {
     let address = format!("{ROUTER}:6443").parse()?;
     let settings = Settings {
-        service_cidrs: vec!["10.128.0.0/9".parse()?, "fd00:96::/64".parse()?],
+        service_cidrs: vec!["10.0.0.0/8".parse()?, "fd00::/16".parse()?],
         ..Settings::default()
     };
     let api = FakeApiServer::start_in(outside, address, settings)?;
     api.install_definitions()?;
+    for team in 0..TEAMS {
+        let name = format!("team-{team}");
+        api.put(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}))?;
+    }
     let folder = lab.dir().join("manifests");
     let [services, nodes] = [SERVICES, NODES].map(|count| inputs.scaled(count));
     Cluster { services, nodes }.write(&folder)?;
@@ -136,10 +140,16 @@ fn serve(lab: &Lab, inputs: &Inputs, outside: &Namespace) -> Result<FakeApiServe
         let path = folder.join(format!("{name}.yaml"));
         let text = std::fs::read_to_string(&path)?;
         for object in text
-            .split("\n---\n")
+            .split("---\n")
             .filter(|object| !object.trim().is_empty())
         {
-            api.put_yaml(object).with_context(|| name.to_owned())?;
+            let read: Result<Value, _> = serde_saphyr::from_str(object);
+            let mut object = read.map_err(|error| anyhow!("{name}: {error}"))?;
+            // The server has its own.
+            if let Some(metadata) = object["metadata"].as_object_mut() {
+                metadata.retain(|field, _| !matches!(&**field, "resourceVersion" | "uid"));
+            }
+            api.put(&object).with_context(|| name.to_owned())?;
         }
     }
     for object in [

@@ -26,7 +26,7 @@ const ENDPOINT: &str = include_str!("manifests/endpoint.yaml");
 /// Images that a node lists.
 const IMAGES: usize = 10;
 /// Namespaces that Services are spread over.
-const TEAMS: usize = 100;
+pub(super) const TEAMS: usize = 100;
 /// Endpoints of a slice.
 const ENDPOINTS: usize = 3;
 /// Nodes of a rack.
