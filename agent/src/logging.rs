@@ -10,9 +10,9 @@ use tracing_subscriber::EnvFilter;
 /// The environment variable that sets the filter where `--log` does not.
 pub const VARIABLE: &str = "ROUTELET_LOG";
 
-/// The filter unless told otherwise. Kubernetes' client warns of every watch that a server ends; what matters of that is
-/// said by whoever watches.
-pub const DEFAULT: &str = "info,kube_client=error,kube_runtime=error";
+/// The filter unless told otherwise. Kubernetes' client tells of every request that fails and every watch that a server ends; what
+/// matters of that is said by whoever asked.
+pub const DEFAULT: &str = "info,kube_client=off,kube_runtime=off";
 
 /// How lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]

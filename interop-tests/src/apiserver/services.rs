@@ -201,17 +201,6 @@ impl Core {
         old: Option<&Value>,
         object: &mut Value,
     ) -> Result<(), Failure> {
-        let own = object["metadata"]["uid"].clone();
-        let others = self
-            .store
-            .list("services", None)
-            .filter(|(_, service)| service["metadata"]["uid"] != own);
-        let all = others.flat_map(|(_, service)| {
-            let ips = service["spec"]["clusterIPs"].as_array();
-            ips.into_iter().flatten().filter_map(Value::as_str)
-        });
-        let all: Vec<&str> = all.collect();
-        let is_taken = |ip: &IpAddr| all.contains(&&*ip.to_string());
         let mut given: Vec<Value> = object["spec"]["clusterIPs"]
             .as_array()
             .cloned()
@@ -234,7 +223,7 @@ impl Core {
                 Some(ip) if !cidr.contains(&ip) => Some(format!(
                     "failed to allocate IP {ip}: the provided network does not match the current range"
                 )),
-                Some(ip) if is_taken(&ip) => Some(format!(
+                Some(ip) if self.store.uses_address(ip) => Some(format!(
                     "failed to allocate IP {ip}: provided IP is already allocated"
                 )),
                 _ => None,
@@ -245,8 +234,7 @@ impl Core {
                 return Err(Failure::invalid("", "Service", name, &[cause]));
             }
             if wanted.is_none() {
-                let taken: BTreeSet<IpAddr> = all.iter().filter_map(|ip| ip.parse().ok()).collect();
-                let free = cidr.hosts().find(|ip| !taken.contains(ip));
+                let free = cidr.hosts().find(|ip| !self.store.uses_address(*ip));
                 let free = free.ok_or_else(|| {
                     Failure::new(
                         500,
@@ -266,18 +254,12 @@ impl Core {
         let spec = &mut object["spec"];
         let wanted = spec["type"] == "NodePort"
             || spec["type"] == "LoadBalancer" && spec["allocateLoadBalancerNodePorts"] != false;
-        let own = spec["ports"].as_array().into_iter().flatten();
-        let lacks = wanted && own.clone().any(|port| port["nodePort"].is_null());
         let mut taken = BTreeSet::new();
-        if lacks {
-            let services = self.store.list("services", None);
-            let ports = services.flat_map(|(_, service)| service["spec"]["ports"].as_array());
-            taken.extend(ports.flatten().filter_map(|port| port["nodePort"].as_u64()));
-        }
         let keeps = spec["type"] == "LoadBalancer";
         for port in spec["ports"].as_array_mut().into_iter().flatten() {
             if wanted && port["nodePort"].is_null() {
-                let free = NODE_PORTS.clone().find(|number| !taken.contains(number));
+                let is_free = |port: &u64| !self.store.uses_port(*port) && !taken.contains(port);
+                let free = NODE_PORTS.clone().find(is_free);
                 port["nodePort"] = free.into();
                 taken.extend(free);
             } else if !wanted

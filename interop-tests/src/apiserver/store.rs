@@ -4,7 +4,8 @@
 //! in the log; a state of the past, which the pages of a list are cut from, is the present with the log undone. What is
 //! older than `compacted` cannot be asked for any more.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -45,6 +46,9 @@ pub(crate) struct Store {
     compacted: u64,
     /// The place after the last change: watchers wake by it.
     end: watch::Sender<u64>,
+    /// How many Services have a cluster IP, or a node port.
+    addresses: HashMap<IpAddr, u32>,
+    ports: HashMap<u64, u32>,
 }
 
 impl Store {
@@ -56,6 +60,8 @@ impl Store {
             revision: 1,
             compacted: 0,
             end: watch::Sender::new(0),
+            addresses: HashMap::new(),
+            ports: HashMap::new(),
         }
     }
 
@@ -173,6 +179,25 @@ impl Store {
     }
 
     fn record(&mut self, change: Change) {
+        if change.key.room == "services" {
+            if let Some(before) = &change.before {
+                count(
+                    before,
+                    &mut self.addresses,
+                    &mut self.ports,
+                    u32::wrapping_sub,
+                );
+            }
+            if !change.deleted {
+                let object = &change.object;
+                count(
+                    object,
+                    &mut self.addresses,
+                    &mut self.ports,
+                    u32::wrapping_add,
+                );
+            }
+        }
         self.log.push_back(change);
         while self.log.len() > LOG {
             if let Some(dropped) = self.log.pop_front() {
@@ -181,6 +206,16 @@ impl Store {
             }
         }
         self.end.send_replace(self.first + self.log.len() as u64);
+    }
+
+    /// Whether a Service has a cluster IP.
+    pub(crate) fn uses_address(&self, address: IpAddr) -> bool {
+        self.addresses.get(&address).is_some_and(|count| *count > 0)
+    }
+
+    /// Whether a Service has a node port.
+    pub(crate) fn uses_port(&self, port: u64) -> bool {
+        self.ports.get(&port).is_some_and(|count| *count > 0)
     }
 
     /// The place after the last change.
@@ -204,5 +239,27 @@ impl Store {
     /// Wakes at every change.
     pub(crate) fn subscribe(&self) -> watch::Receiver<u64> {
         self.end.subscribe()
+    }
+}
+
+/// Counts the cluster IPs and node ports of a Service in or out.
+fn count(
+    service: &Value,
+    addresses: &mut HashMap<IpAddr, u32>,
+    ports: &mut HashMap<u64, u32>,
+    by: fn(u32, u32) -> u32,
+) {
+    let ips = service["spec"]["clusterIPs"]
+        .as_array()
+        .into_iter()
+        .flatten();
+    for ip in ips.filter_map(|ip| ip.as_str()?.parse().ok()) {
+        let known = addresses.entry(ip).or_default();
+        *known = by(*known, 1);
+    }
+    let all = service["spec"]["ports"].as_array().into_iter().flatten();
+    for port in all.filter_map(|port| port["nodePort"].as_u64()) {
+        let known = ports.entry(port).or_default();
+        *known = by(*known, 1);
     }
 }

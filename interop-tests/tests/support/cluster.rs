@@ -129,12 +129,23 @@ impl<'lab> Cluster<'lab> {
 
     /// The router, which lets nodes 1 to `nodes` connect.
     pub fn tor(&self, nodes: u8) -> Result<Subject> {
-        let namespace = self.segment.host("tor", TOR)?;
-        let speaker = (1..=nodes).fold(Speaker::new(TOR_ASN, &v4(TOR)), |speaker, n| {
+        self.router("tor", TOR, (Kind::Bird2, TOR_ASN), nodes)
+    }
+
+    /// A router of a name, a number, a kind and an AS.
+    pub fn router(
+        &self,
+        name: &str,
+        number: u8,
+        (kind, asn): (Kind, u32),
+        nodes: u8,
+    ) -> Result<Subject> {
+        let namespace = self.segment.host(name, number)?;
+        let speaker = (1..=nodes).fold(Speaker::new(asn, &v4(number)), |speaker, n| {
             let node = Neighbour::new(&v4(n), 64512).passive();
             speaker.neighbour(node.graceful_restart(Duration::from_secs(120)))
         });
-        Subject::start(self.lab, Kind::Bird2, &namespace, speaker)
+        Subject::start(self.lab, kind, &namespace, speaker)
     }
 
     /// The Peer that is the router, with more of its spec.

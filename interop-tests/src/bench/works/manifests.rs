@@ -65,6 +65,7 @@ impl Cluster {
             &[
                 ("$ID", &hexadecimal(id, 12)),
                 ("$FAMILY", if v6 { "IPv6" } else { "IPv4" }),
+                ("$PART", if v6 { "v6" } else { "v4" }),
                 ("$TEAM", &(number % TEAMS).to_string()),
             ],
         );
