@@ -7,7 +7,7 @@
 
 use std::path::{Path, PathBuf};
 
-use agent::crd::{Advertisement, Peer, RoutePolicy, Router};
+use agent::crd::{AddressPool, Advertisement, Peer, RoutePolicy, Router};
 use kube::CustomResourceExt;
 use serde_json::{Map, Value};
 
@@ -24,6 +24,7 @@ fn schema(kind: &str) -> Value {
         "Peer" => Peer::crd(),
         "Advertisement" => Advertisement::crd(),
         "RoutePolicy" => RoutePolicy::crd(),
+        "AddressPool" => AddressPool::crd(),
         other => panic!("{other} is no kind of ours"),
     };
     let crd = serde_json::to_value(crd).unwrap();
@@ -127,7 +128,13 @@ fn table(kind: &str) -> String {
 fn the_tables_of_fields_are_those_of_the_schemas() {
     let path = in_workspace(PAGE);
     let mut page = std::fs::read_to_string(&path).unwrap();
-    for kind in ["Router", "Peer", "Advertisement", "RoutePolicy"] {
+    for kind in [
+        "Router",
+        "Peer",
+        "Advertisement",
+        "RoutePolicy",
+        "AddressPool",
+    ] {
         let begin = format!("<!-- fields of {kind}: begin -->\n");
         let end = format!("<!-- fields of {kind}: end -->");
         let start = page
@@ -196,6 +203,7 @@ fn check_example(text: &str, origin: &str) -> usize {
             "Router" => serde_json::from_value::<Router>(document).map(drop),
             "Peer" => serde_json::from_value::<Peer>(document).map(drop),
             "Advertisement" => serde_json::from_value::<Advertisement>(document).map(drop),
+            "AddressPool" => serde_json::from_value::<AddressPool>(document).map(drop),
             _ => serde_json::from_value::<RoutePolicy>(document).map(drop),
         };
         read.unwrap_or_else(|e| panic!("{origin}: {kind}: {e}"));

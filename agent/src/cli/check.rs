@@ -171,6 +171,7 @@ fn inventory(snapshot: &Snapshot) -> String {
         (state.routers.len(), "Router"),
         (state.peers.len(), "Peer"),
         (state.advertisements.len(), "Advertisement"),
+        (state.pools.len(), "AddressPool"),
         (state.nodes.len(), "Node"),
         (state.services.len(), "Service"),
         (state.endpoint_slices.len(), "EndpointSlice"),

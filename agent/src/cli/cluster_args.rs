@@ -7,7 +7,7 @@ use crate::cluster::api::ApiServerOptions;
 /// Where the API server is.
 #[derive(Debug, clap::Args)]
 pub(super) struct ClusterArgs {
-    /// The kubeconfig of the API server [default: $KUBECONFIG, else the pod's own account]
+    /// The kubeconfig of the API server [default: $KUBECONFIG, else ~/.kube/config, else the pod's own account]
     // clap must not read KUBECONFIG itself: it may name several files, which only the client library merges.
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,

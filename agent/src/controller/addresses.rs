@@ -17,14 +17,17 @@ pub(super) struct Write {
     pub(super) patch: Value,
 }
 
-/// The Services whose status is not as the allocation says.
+/// The Services whose status is not as the allocation says. While a pool is not known, no Service loses an address: it may be
+/// of that pool.
 pub(super) fn writes(world: &World, allocation: &Allocation) -> Vec<Write> {
+    let unsure = world.has_unknown_pools();
     world
         .services
         .iter()
         .filter_map(|(key, served)| {
             let decision = allocation.services.get(&served.request.key)?;
-            (!decision.is_written(&served.request)).then(|| Write {
+            let moves = !decision.release.is_empty();
+            (!decision.is_written(&served.request) && !(moves && unsure)).then(|| Write {
                 key: key.clone(),
                 patch: json!({
                     "metadata": {"resourceVersion": served.version},

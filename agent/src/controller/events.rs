@@ -7,8 +7,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
-use kube::Client;
-use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use k8s_openapi::jiff::Timestamp;
+use kube::api::PostParams;
+use kube::core::ObjectMeta;
+use kube::{Api, Client};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 use tracing::debug;
@@ -26,6 +30,9 @@ const RATE: f64 = 5.0;
 
 /// Events that may wait to be told.
 const WAITING: usize = 64;
+
+/// Who tells them.
+const REPORTER: &str = "routelet-controller";
 
 /// How long the API server may take for one.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -146,9 +153,11 @@ impl Known {
             for session in &state.sessions {
                 let key = (node.clone(), session.peer.clone());
                 let before = self.sessions.get(&key).copied();
-                if before.is_some_and(|before| before != session.established) {
+                if before.is_some_and(|before| before != session.established)
+                    && let Some(regarding) = world.reference(&session.object)
+                {
                     news.push(News {
-                        regarding: world.reference(&session.object),
+                        regarding,
                         related: Some(ObjectReference {
                             api_version: Some("v1".to_owned()),
                             kind: Some("Node".to_owned()),
@@ -176,9 +185,9 @@ impl Known {
         collect(&world.pools, &mut invalid);
         for ((kind, name), reason) in &invalid {
             let known = self.invalid.get(&(*kind, name.clone())) == Some(reason);
-            if !known {
+            if !known && let Some(regarding) = world.reference(&format!("{kind} {name}")) {
                 news.push(News {
-                    regarding: world.reference(&format!("{kind} {name}")),
+                    regarding,
                     related: None,
                     warning: true,
                     reason: "NotAccepted",
@@ -200,16 +209,16 @@ fn collect<K: Kind>(
     invalid: &mut BTreeMap<(&'static str, String), String>,
 ) {
     for ((_, name), ours) in store.iter() {
-        if let Err(reason) = &ours.spec {
+        if let Some(reason) = &ours.invalid {
             invalid.insert((K::KIND, name.clone()), reason.clone());
         }
     }
 }
 
 impl World {
-    /// An object of ours, as Events name it.
-    fn reference(&self, object: &str) -> ObjectReference {
-        let (kind, name) = object.split_once(' ').unwrap_or(("Peer", object));
+    /// An object of ours, as Events name it; `None` if there is none, as behind the mesh without a Router.
+    fn reference(&self, object: &str) -> Option<ObjectReference> {
+        let (kind, name) = object.split_once(' ')?;
         let uid = match kind {
             "Router" => self.routers.named(name).and_then(|o| o.uid.clone()),
             "Peer" => self.peers.named(name).and_then(|o| o.uid.clone()),
@@ -218,13 +227,13 @@ impl World {
             "AddressPool" => self.pools.named(name).and_then(|o| o.uid.clone()),
             _ => None,
         };
-        ObjectReference {
+        Some(ObjectReference {
             api_version: Some(API_VERSION.to_owned()),
             kind: Some(kind.to_owned()),
             name: Some(name.to_owned()),
-            uid,
+            uid: Some(uid?),
             ..ObjectReference::default()
-        }
+        })
     }
 }
 
@@ -240,11 +249,7 @@ impl Teller {
     /// Begins.
     pub(super) fn start(client: Client, me: &str) -> Self {
         let (queue, waiting) = mpsc::channel(WAITING);
-        let reporter = Reporter {
-            controller: "routelet-controller".to_owned(),
-            instance: Some(me.to_owned()),
-        };
-        tokio::spawn(tell(Recorder::new(client, reporter), waiting));
+        tokio::spawn(tell(client, me.to_owned(), waiting));
         Self {
             queue,
             tokens: BURST,
@@ -266,29 +271,49 @@ impl Teller {
     }
 }
 
-async fn tell(recorder: Recorder, mut waiting: mpsc::Receiver<News>) {
-    while let Some(mut news) = waiting.recv().await {
-        if news.note.len() > LONGEST {
-            let end = (0..=LONGEST - 3)
-                .rev()
-                .find(|at| news.note.is_char_boundary(*at));
-            news.note.truncate(end.unwrap_or_default());
-            news.note.push_str("...");
-        }
-        let event = Event {
-            type_: match news.warning {
-                true => EventType::Warning,
-                false => EventType::Normal,
-            },
-            reason: news.reason.to_owned(),
-            note: Some(news.note),
-            action: news.action.to_owned(),
-            secondary: news.related,
-        };
-        match timeout(PATIENCE, recorder.publish(&event, &news.regarding)).await {
-            Ok(Ok(())) => {}
+async fn tell(client: Client, me: String, mut waiting: mpsc::Receiver<News>) {
+    while let Some(news) = waiting.recv().await {
+        // Events of objects without a namespace are in this one, by custom.
+        let namespace = news.regarding.namespace.clone();
+        let api = Api::namespaced(client.clone(), namespace.as_deref().unwrap_or("default"));
+        let event = news.into_event(&me);
+        match timeout(PATIENCE, api.create(&PostParams::default(), &event)).await {
+            Ok(Ok(_)) => {}
             Ok(Err(error)) => debug!(%error, "an Event cannot be told"),
             Err(_) => debug!("an Event cannot be told: no answer in time"),
+        }
+    }
+}
+
+impl News {
+    /// Each is an Event of its own: what is told again has changed.
+    fn into_event(self, me: &str) -> Event {
+        let mut note = self.note;
+        if note.len() > LONGEST {
+            let end = (0..=LONGEST - 3)
+                .rev()
+                .find(|at| note.is_char_boundary(*at));
+            note.truncate(end.unwrap_or_default());
+            note.push_str("...");
+        }
+        let now = Timestamp::now();
+        let name = self.regarding.name.as_deref().unwrap_or_default();
+        Event {
+            metadata: ObjectMeta {
+                name: Some(format!("{name}.{:x}", now.as_nanosecond())),
+                namespace: self.regarding.namespace.clone(),
+                ..ObjectMeta::default()
+            },
+            event_time: Some(MicroTime(now)),
+            type_: Some(if self.warning { "Warning" } else { "Normal" }.to_owned()),
+            reason: Some(self.reason.to_owned()),
+            action: Some(self.action.to_owned()),
+            note: Some(note),
+            regarding: Some(self.regarding),
+            related: self.related,
+            reporting_controller: Some(REPORTER.to_owned()),
+            reporting_instance: Some(me.to_owned()),
+            ..Event::default()
         }
     }
 }

@@ -126,7 +126,7 @@ impl Accepted {
 
     /// Whether an object is valid, and what it refers to exists.
     fn of<K: Kind>(&self, name: &str, ours: &Ours<K>) -> Finding {
-        if let Err(reason) = &ours.spec {
+        if let Some(reason) = &ours.invalid {
             return Finding::bad(
                 ACCEPTED,
                 "Invalid",

@@ -81,7 +81,7 @@ impl World {
                 .pools
                 .iter()
                 .filter_map(|((_, name), pool)| {
-                    let object = pool.spec.as_ref().ok()?;
+                    let object = pool.good.as_ref()?;
                     let pool = Pool {
                         name: name.clone(),
                         created: pool.created,
@@ -103,13 +103,18 @@ impl World {
         }
     }
 
-    /// The valid objects of ours, as references between them are looked at.
+    /// Whether a pool is not known as it is or was: what is in no pool may be in that one.
+    pub(super) fn has_unknown_pools(&self) -> bool {
+        self.pools.values().any(|pool| pool.good.is_none())
+    }
+
+    /// Our objects as nodes use them, for a look at the references between them.
     pub(super) fn valid(&self) -> ClusterState {
         fn valid<K: Kind>(store: &Store<Ours<K>>) -> Map<String, Arc<Object<K::Spec>>> {
             store
                 .iter()
                 .filter_map(|((_, name), ours)| {
-                    Some((name.clone(), Arc::clone(ours.spec.as_ref().ok()?)))
+                    Some((name.clone(), Arc::clone(ours.good.as_ref()?)))
                 })
                 .collect()
         }
@@ -207,8 +212,10 @@ pub(super) struct Ours<K: Kind> {
     pub(super) generation: Option<i64>,
     /// `metadata.creationTimestamp`.
     pub(super) created: Created,
-    /// The object, or why it cannot be used.
-    pub(super) spec: Result<Arc<Object<K::Spec>>, String>,
+    /// Its last good version, if it is known.
+    pub(super) good: Option<Arc<Object<K::Spec>>>,
+    /// Why it cannot be used as it is now.
+    pub(super) invalid: Option<String>,
     /// Its status, as it is or as it was written last.
     pub(super) status: K::Status,
 }
@@ -217,6 +224,7 @@ impl<K: Kind> Kept for Ours<K> {
     type Object = K;
 
     fn keep(object: Result<K, Unreadable>, before: Option<Self>) -> Option<Self> {
+        let (good, before) = before.map(|before| (before.good, before.status)).unzip();
         let (metadata, spec, status) = match object {
             Ok(object) => {
                 let (metadata, spec, status) = object.into_parts();
@@ -236,20 +244,22 @@ impl<K: Kind> Kept for Ours<K> {
             // Its status cannot be read either: it is as it was written last.
             Err(Unreadable { metadata, reason }) => {
                 let reason = format!("cannot be read: {reason}");
-                (metadata, Err(reason), before.map(|before| before.status))
+                (metadata, Err(reason), before)
             }
         };
         Some(Self {
             created: Created(metadata.created()),
             uid: metadata.uid,
             generation: metadata.generation,
-            spec: spec.map(|spec| {
-                Arc::new(Object {
+            invalid: spec.as_ref().err().cloned(),
+            good: match spec {
+                Ok(spec) => Some(Arc::new(Object {
                     name: metadata.name.unwrap_or_default(),
                     labels: metadata.labels.unwrap_or_default(),
                     spec,
-                })
-            }),
+                })),
+                Err(_) => good.flatten(),
+            },
             status: status.unwrap_or_default(),
         })
     }

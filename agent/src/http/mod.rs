@@ -1,7 +1,7 @@
 //! The HTTP port: `/healthz`, `/readyz` and `/metrics`. Plain text, no state of its own, nothing that changes anything.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,12 +46,24 @@ pub enum HttpError {
 /// # Errors
 /// See [`HttpError`].
 pub async fn bind(address: SocketAddr) -> Result<TcpListener, HttpError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| match source.kind() {
-            io::ErrorKind::AddrInUse => HttpError::InUse { address },
-            _ => HttpError::Bind { address, source },
-        })
+    let bound = match TcpListener::bind(address).await {
+        // All addresses, on a kernel without IPv6.
+        Err(error) if address.ip() == Ipv6Addr::UNSPECIFIED && is_without_ipv6(&error) => {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await
+        }
+        bound => bound,
+    };
+    bound.map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => HttpError::InUse { address },
+        _ => HttpError::Bind { address, source },
+    })
+}
+
+fn is_without_ipv6(error: &io::Error) -> bool {
+    let without = [libc::EAFNOSUPPORT, libc::EADDRNOTAVAIL];
+    error
+        .raw_os_error()
+        .is_some_and(|code| without.contains(&code))
 }
 
 /// Serves until the future is dropped.

@@ -194,13 +194,20 @@ async fn follow(
     let lock = || core.lock().unwrap_or_else(PoisonError::into_inner);
     // What was cut before this watch began is none of its business.
     cut.mark_unchanged();
-    let (mut changed, interval) = {
-        let core = lock();
-        (core.store.subscribe(), core.settings.bookmark_interval)
-    };
     let bookmarks = watcher.call.query.is("allowWatchBookmarks");
     let mut lines = std::mem::take(&mut watcher.first);
     let mut over = watcher.over;
+    let (mut changed, interval) = {
+        let core = lock();
+        let changed = core.store.subscribe();
+        // What has changed since the request was taken.
+        if !over {
+            let (more, is_over) = core.changes(&mut watcher);
+            lines.extend(more);
+            over = is_over;
+        }
+        (changed, core.settings.bookmark_interval)
+    };
     let mut next = Instant::now() + interval;
     loop {
         for line in lines {

@@ -60,10 +60,11 @@ impl Cache {
 
     /// Takes an event of a kind's watch in.
     pub(super) fn event<K: Watched>(&mut self, event: Event<DeserializeGuard<K>>) {
-        let kind = self.kinds.entry(K::KIND).or_default();
-        self.changed |= kind.error.take().is_some();
         match event {
-            Event::Init => kind.listed = Some(HashSet::new()),
+            Event::Init => {
+                let kind = self.kinds.entry(K::KIND).or_default();
+                kind.listed = Some(HashSet::new());
+            }
             Event::InitApply(object) => {
                 let key = self.store(object);
                 let kind = self.kinds.entry(K::KIND).or_default();

@@ -28,7 +28,7 @@ pub(crate) trait Fed: 'static {
     /// A kind's watch has failed, and is tried again. Nothing may be forgotten. Returns whether that is news.
     fn failed(&mut self, kind: &'static str, error: String) -> bool;
 
-    /// A kind's watch has not failed for a while.
+    /// A kind's watch gets on again.
     fn recovered(&mut self, kind: &'static str);
 }
 
@@ -37,6 +37,8 @@ type Step<C> = Box<dyn FnOnce(&mut C) -> Done + Send>;
 
 /// What came of a [`Step`].
 enum Done {
+    /// A list is about to be asked for: that says nothing.
+    Begun,
     /// The watch of a kind gets on.
     Well(&'static str),
     /// It does not.
@@ -88,10 +90,10 @@ impl<C: Fed> Watches<C> {
     pub(crate) async fn feed(&mut self, cache: &mut C) {
         tokio::select! {
             Some(step) = self.streams.next() => {
-                self.note(step(cache));
+                self.note(step(cache), cache);
                 for _ in 0..BURST {
                     match self.streams.next().now_or_never().flatten() {
-                        Some(step) => self.note(step(cache)),
+                        Some(step) => self.note(step(cache), cache),
                         None => break,
                     }
                 }
@@ -107,11 +109,13 @@ impl<C: Fed> Watches<C> {
         }
     }
 
-    fn note(&mut self, done: Done) {
+    fn note(&mut self, done: Done, cache: &mut C) {
         match done {
+            Done::Begun => {}
             Done::Well(kind) => {
                 if self.failed.remove(kind).is_some() {
                     info!(kind, "watches the API server again");
+                    cache.recovered(kind);
                 }
             }
             Done::Badly(kind) => {
@@ -129,8 +133,12 @@ fn step<C: Fed, K>(
 ) -> Done {
     match event {
         Ok(event) => {
+            let done = match event {
+                Event::Init => Done::Begun,
+                _ => Done::Well(kind),
+            };
             take(cache, event);
-            Done::Well(kind)
+            done
         }
         Err(error) if is_expired(&error) => {
             debug!(kind, "the watch has fallen behind: listing again");

@@ -65,7 +65,7 @@ pub struct Status {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Gate {
-    /// A stable word, such as `manifests` or `kubeProxy`.
+    /// A stable word: `source` or `kubeProxy`.
     pub name: String,
     /// Whether it holds.
     pub open: bool,
