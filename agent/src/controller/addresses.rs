@@ -27,7 +27,8 @@ pub(super) fn writes(world: &World, allocation: &Allocation) -> Vec<Write> {
         .filter_map(|(key, served)| {
             let decision = allocation.services.get(&served.request.key)?;
             let moves = !decision.release.is_empty();
-            (!decision.is_written(&served.request) && !(moves && unsure)).then(|| Write {
+            let is_right = decision.is_written(&served.request) || unsure && moves;
+            (!is_right).then(|| Write {
                 key: key.clone(),
                 patch: json!({
                     "metadata": {"resourceVersion": served.version},

@@ -425,9 +425,7 @@ impl<P: RoutePrefix> Table<P> {
         come.sort_unstable();
         let nlri: Vec<Nlri<P>> = come.iter().map(|(prefix, _)| Nlri::new(*prefix)).collect();
         let places = self.look_up(&nlri, attrs);
-        for ((Nlri { prefix, .. }, place), (_, known)) in
-            places.part(0..nlri.len()).into_iter().zip(come)
-        {
+        for ((Nlri { prefix, .. }, place), (_, known)) in places.part(0..nlri.len()).zip(come) {
             let slot = self.index.slot_or_insert(prefix, place, &mut self.entries);
             if !known {
                 let outlook = self.outlook_at(slot, attrs);
