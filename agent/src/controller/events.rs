@@ -146,11 +146,11 @@ impl Known {
     }
 
     /// Compares sessions and our own objects with the last look.
-    pub(super) fn objects(&mut self, world: &World) -> Vec<News> {
+    pub(super) fn objects(&mut self, world: &World, now: std::time::Instant) -> Vec<News> {
         let mut news = Vec::new();
         let mut sessions = HashMap::new();
         for ((_, node), state) in world.states.iter() {
-            for session in &state.sessions {
+            for session in state.at(now) {
                 let key = (node.clone(), session.peer.clone());
                 let before = self.sessions.get(&key).copied();
                 if before.is_some_and(|before| before != session.established)

@@ -25,6 +25,8 @@ mod lease;
 mod page;
 mod statuses;
 mod store;
+#[cfg(test)]
+mod tests;
 mod work;
 mod world;
 

@@ -1,6 +1,8 @@
 //! What the controller says of our own objects: counts and conditions, out of everything that it knows. Pure.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
+use std::time::Instant;
 
 use k8s_openapi::jiff::Timestamp;
 
@@ -30,11 +32,15 @@ pub(super) struct Statuses {
 }
 
 /// Compares every status with what it should be.
-pub(super) fn statuses(world: &World, allocation: &Allocation, now: Timestamp) -> Statuses {
+pub(super) fn statuses(
+    world: &World,
+    allocation: &Allocation,
+    (now, instant): (Timestamp, Instant),
+) -> Statuses {
     let now = whole_seconds(now);
     let accepted = Accepted::new(world);
     let plain = |conditions| ObjectStatus { conditions };
-    let sessions = sessions(world);
+    let sessions = sessions(world, instant);
     Statuses {
         routers: differing(&world.routers, |name, router: &Ours<Router>| {
             let findings = [accepted.of(name, router)];
@@ -141,19 +147,20 @@ impl Accepted {
 }
 
 /// The sessions of every Peer, with their nodes.
-fn sessions(world: &World) -> BTreeMap<&str, Vec<(&str, &Session)>> {
-    let mut all: BTreeMap<&str, Vec<(&str, &Session)>> = BTreeMap::new();
+fn sessions(world: &World, now: Instant) -> BTreeMap<String, Vec<(&str, Cow<'_, Session>)>> {
+    let mut all: BTreeMap<String, Vec<_>> = BTreeMap::new();
     for ((_, node), state) in world.states.iter() {
-        for session in &state.sessions {
+        for session in state.at(now) {
             if let Some(name) = session.object.strip_prefix("Peer ") {
-                all.entry(name).or_default().push((node, session));
+                let of_peer = all.entry(name.to_owned()).or_default();
+                of_peer.push((node.as_str(), session));
             }
         }
     }
     all
 }
 
-fn established_of(sessions: &[(&str, &Session)]) -> Finding {
+fn established_of(sessions: &[(&str, Cow<'_, Session>)]) -> Finding {
     const ESTABLISHED: &str = "Established";
     let down: Vec<String> = sessions
         .iter()

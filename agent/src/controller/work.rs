@@ -138,19 +138,20 @@ impl Worker<'_> {
 
     /// Writes conditions and counts of our own objects, and tells what has happened to them.
     async fn say(&mut self, world: &mut World) {
-        for news in self.known.objects(world) {
+        for news in self.known.objects(world, Instant::now().into_std()) {
             self.teller.tell(news);
         }
         if !self.statuses.is_over() {
             return;
         }
+        let now = (Timestamp::now(), Instant::now().into_std());
         let Statuses {
             routers,
             peers,
             advertisements,
             policies,
             pools,
-        } = statuses(world, &self.allocation, Timestamp::now());
+        } = statuses(world, &self.allocation, now);
         let failed = self.write(routers, &mut world.routers).await
             | self.write(peers, &mut world.peers).await
             | self.write(advertisements, &mut world.advertisements).await

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use k8s_openapi::NamespaceResourceScope;
 use kube::core::ObjectMeta;
@@ -383,12 +384,34 @@ impl Served {
 pub(super) struct Sessions {
     /// `metadata.uid`.
     pub(super) uid: Option<String>,
+    /// `metadata.resourceVersion`.
+    version: Option<String>,
+    /// When this version was seen first, by this replica's clock.
+    seen: Instant,
     /// In the order of their names.
-    pub(super) sessions: Vec<Session>,
+    sessions: Vec<Session>,
+}
+
+/// How long an agent may write nothing until it is taken not to run: three times as long as one that runs.
+const SILENT: Duration = Duration::from_secs(900);
+
+impl Sessions {
+    /// The sessions as far as is known at a time: those of an agent that does not run are down.
+    pub(super) fn at(&self, now: Instant) -> impl Iterator<Item = Cow<'_, Session>> {
+        let is_silent = now.saturating_duration_since(self.seen) >= SILENT;
+        self.sessions.iter().map(move |session| match is_silent {
+            false => Cow::Borrowed(session),
+            true => Cow::Owned(Session {
+                established: false,
+                text: "the agent of the node has said nothing for a quarter of an hour".to_owned(),
+                ..session.clone()
+            }),
+        })
+    }
 }
 
 /// A session of a node.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Session {
     /// The peer's name on the node.
     pub(super) peer: String,
@@ -406,8 +429,13 @@ impl Kept for Sessions {
     fn keep(object: Result<RouterState, Unreadable>, before: Option<Self>) -> Option<Self> {
         let Ok(object) = object else { return before };
         let sessions = object.status.unwrap_or_default().sessions.into_iter();
+        let version = object.metadata.resource_version;
+        // Listed again, it is no newer.
+        let known = before.filter(|before| before.version == version);
         Some(Self {
             uid: object.metadata.uid,
+            version,
+            seen: known.map_or_else(Instant::now, |known| known.seen),
             sessions: sessions
                 .map(|session| {
                     let established = session.state == "Established";

@@ -47,6 +47,11 @@ use super::status::Condition;
         json_path = ".status.conditions[?(@.type==\"Ready\")].message"
     ),
     printcolumn(
+        name = "Heard",
+        type_ = "date",
+        json_path = ".status.lastHeartbeatTime"
+    ),
+    printcolumn(
         name = "Version",
         type_ = "string",
         json_path = ".status.version",
@@ -85,6 +90,9 @@ pub struct RouterStateStatus {
     /// What must be open before the first route is told.
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub gates: Vec<GateStatus>,
+    /// When the agent wrote last: every five minutes at least. One that is older is the word of an agent that does not run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_heartbeat_time: Option<Time>,
     /// What is wrong with the configuration as this node uses it, worst first, at most 20.
     pub problems: Vec<ProblemStatus>,
     /// `Ready`: the node should get traffic. `SessionsEstablished`: every session is. `RoutesInstalled`: the kernel has every

@@ -41,6 +41,7 @@ pub fn router_state(
         asn: status.asn.map_or(0, number_of),
         router_id: status.router_id.map(|id| id.to_string()),
         sessions,
+        last_heartbeat_time: before.last_heartbeat_time.clone(),
         summary: Summary {
             sessions: format!("{}/{}", status.peers.established, status.peers.configured),
             advertised: count(status.families.iter().map(|family| family.originated).sum()),

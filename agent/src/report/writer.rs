@@ -1,19 +1,20 @@
 //! The task that writes this node's `RouterState`.
 //!
 //! It looks at the agent once a second and writes what has changed: at once if somebody may act on it, counts alone only
-//! now and then. What cannot be written is tried again with growing pauses; the agent itself never waits for it.
+//! now and then, and every few minutes in any case. What cannot be written is tried again with growing pauses; the agent itself never waits for it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::Node;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
 use kube::core::{ObjectMeta, PartialObjectMeta};
 use kube::{Api, Client};
 use tracing::{debug, warn};
 
+use super::conditions::whole_seconds;
 use super::router_state::{differs_in_kind, router_state};
 use crate::control::{Backend, Health};
 use crate::crd::{API_VERSION, RouterState, RouterStateSpec, RouterStateStatus};
@@ -23,6 +24,9 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// The least time between two writings that differ in counts alone. With a thousand nodes, 33 a second for the API server.
 const COUNTS: Duration = Duration::from_secs(30);
+
+/// The longest time between two writings: whoever reads knows by it that the agent runs.
+const HEARTBEAT: Duration = Duration::from_secs(300);
 
 /// The longest pause after a failure.
 const LONGEST: Duration = Duration::from_secs(60);
@@ -92,12 +96,14 @@ impl Writer {
             None => true,
             Some(_) if self.object.is_none() => true,
             Some(_) if differs_in_kind(found, &self.written) => true,
+            Some(at) if at.elapsed() >= HEARTBEAT => true,
             Some(at) => at.elapsed() >= COUNTS && *found != self.written,
         }
     }
 
     async fn write(&mut self, mut status: RouterStateStatus) -> kube::Result<()> {
         let params = PatchParams::apply(MANAGER).force();
+        status.last_heartbeat_time = Some(Time(whole_seconds(Timestamp::now())));
         if self.object.is_none() {
             let made = RouterState {
                 metadata: ObjectMeta {

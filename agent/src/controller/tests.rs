@@ -1,0 +1,359 @@
+//! Claims about what the controller knows and says: nothing is forgotten that was not seen to go, no older version takes the
+//! place of a newer one, and what is told is told once.
+#![allow(clippy::unwrap_used)]
+
+use std::time::{Duration, Instant};
+
+use k8s_openapi::jiff::Timestamp;
+use kube::core::DeserializeGuard;
+use kube::runtime::watcher::Event;
+use serde_json::{Value, json};
+
+use super::events::{Known, News};
+use super::statuses::{Statuses, statuses};
+use super::store::{Kept, Store};
+use super::world::World;
+use super::{addresses, store};
+use crate::crd::Condition;
+use crate::pools::{Allocation, allocate};
+
+fn apply<V: Kept>(store: &mut Store<V>, object: Value)
+where
+    V::Object: serde::de::DeserializeOwned,
+{
+    store.event(Event::Apply(guard(object)));
+}
+
+fn guard<K: serde::de::DeserializeOwned + kube::Resource>(object: Value) -> DeserializeGuard<K> {
+    serde_json::from_value(object).unwrap()
+}
+
+fn pool(name: &str, addresses: &[&str]) -> Value {
+    json!({
+        "metadata": {"name": name, "uid": name, "generation": 1, "creationTimestamp": "2026-01-01T00:00:00Z"},
+        "spec": {"addresses": addresses},
+    })
+}
+
+fn peer(name: &str) -> Value {
+    json!({
+        "metadata": {"name": name, "uid": name, "generation": 3},
+        "spec": {"address": "192.0.2.1", "asn": 64500},
+    })
+}
+
+fn service(name: &str, version: u32, addresses: &[&str]) -> Value {
+    let ingress: Vec<Value> = addresses.iter().map(|ip| json!({"ip": ip})).collect();
+    json!({
+        "metadata": {
+            "name": name, "namespace": "shop", "uid": name, "resourceVersion": version.to_string(),
+        },
+        "spec": {"type": "LoadBalancer", "ports": [{"port": 80}]},
+        "status": {"loadBalancer": {"ingress": ingress}},
+    })
+}
+
+fn state(node: &str, version: u32, sessions: &[(&str, &str)]) -> Value {
+    let sessions: Vec<Value> = sessions
+        .iter()
+        .map(|(peer, state)| {
+            json!({
+                "peer": peer, "object": format!("Peer {peer}"), "address": "192.0.2.1", "state": state,
+                "trouble": (*state != "Established").then_some("refused"), "establishedCount": 1, "families": [],
+            })
+        })
+        .collect();
+    json!({
+        "metadata": {"name": node, "uid": node, "resourceVersion": version.to_string()},
+        "spec": {"node": node}, "status": {"sessions": sessions},
+    })
+}
+
+fn held(world: &World, name: &str) -> Vec<String> {
+    let key = ("shop".to_owned(), name.to_owned());
+    let served = world.services.iter().find(|(known, _)| **known == key);
+    let served = served.map(|(_, served)| served.request.ingress.iter().map(|entry| entry.ip));
+    served
+        .into_iter()
+        .flatten()
+        .map(|ip| ip.to_string())
+        .collect()
+}
+
+/// The addresses that are to be written, by Service.
+fn written(world: &World) -> Vec<(String, Value)> {
+    addresses::writes(world, &allocate(&world.address_state()))
+        .into_iter()
+        .map(|write| {
+            let ingress = write.patch["status"]["loadBalancer"]["ingress"].clone();
+            (write.key.1, ingress)
+        })
+        .collect()
+}
+
+#[test]
+fn only_what_was_seen_to_go_goes() {
+    let mut world = World::default();
+    let names = |world: &World| -> Vec<String> {
+        world
+            .services
+            .iter()
+            .map(|(key, _): (&store::Key, _)| key.1.clone())
+            .collect()
+    };
+    world.services.event(Event::Init);
+    world
+        .services
+        .event(Event::InitApply(guard(service("a", 1, &[]))));
+    world
+        .services
+        .event(Event::InitApply(guard(service("b", 1, &[]))));
+    assert!(!world.services.synced());
+    world.services.event(Event::InitDone);
+    assert!(world.services.synced());
+    // A list that breaks off removes nothing.
+    world.services.event(Event::Init);
+    world
+        .services
+        .event(Event::InitApply(guard(service("b", 1, &[]))));
+    assert_eq!(names(&world), ["a", "b"]);
+    world.services.event(Event::Init);
+    world
+        .services
+        .event(Event::InitApply(guard(service("b", 1, &[]))));
+    world.services.event(Event::InitDone);
+    assert_eq!(names(&world), ["b"]);
+    world
+        .services
+        .event(Event::Delete(guard(service("b", 2, &[]))));
+    assert!(names(&world).is_empty());
+}
+
+#[test]
+fn what_was_just_written_is_not_taken_back_by_an_older_event() {
+    let mut world = World::default();
+    apply(&mut world.services, service("a", 9, &[]));
+    world
+        .services
+        .written(serde_json::from_value(service("a", 11, &["203.0.113.1"])).unwrap());
+    // On its way since before the write.
+    apply(&mut world.services, service("a", 10, &[]));
+    assert_eq!(held(&world, "a"), ["203.0.113.1"]);
+    apply(&mut world.services, service("a", 12, &["203.0.113.2"]));
+    assert_eq!(held(&world, "a"), ["203.0.113.2"]);
+    // Another Service of the name: its versions say nothing about those of the first.
+    let mut other = service("a", 3, &[]);
+    other["metadata"]["uid"] = json!("other");
+    apply(&mut world.services, other);
+    assert!(held(&world, "a").is_empty());
+}
+
+#[test]
+fn a_patch_holds_the_version_that_was_decided_upon_and_leaves_others_entries() {
+    let mut world = World::default();
+    apply(&mut world.pools, pool("public", &["203.0.113.0/30"]));
+    let mut one = service("a", 7, &[]);
+    one["status"]["loadBalancer"]["ingress"] =
+        json!([{"ip": "198.51.100.1", "ipMode": "Proxy"}, {"hostname": "lb.example.com"}]);
+    apply(&mut world.services, one);
+    let writes = addresses::writes(&world, &allocate(&world.address_state()));
+    let expected = json!({
+        "metadata": {"resourceVersion": "7"},
+        "status": {"loadBalancer": {"ingress": [
+            {"ip": "203.0.113.0"}, {"ip": "198.51.100.1", "ipMode": "Proxy"}, {"hostname": "lb.example.com"},
+        ]}},
+    });
+    assert_eq!(writes.len(), 1);
+    assert_eq!(writes[0].patch, expected);
+}
+
+#[test]
+fn an_invalid_pool_is_the_last_good_one_or_else_nobody_loses_an_address() {
+    let invalid = || {
+        let mut invalid = pool("public", &["203.0.113.0/30"]);
+        invalid["spec"]["addresses"] = json!(["203.0.113.5/24"]);
+        invalid
+    };
+    let mut world = World::default();
+    apply(&mut world.pools, pool("public", &["203.0.113.0/30"]));
+    apply(&mut world.pools, pool("spare", &["198.51.100.0/30"]));
+    apply(&mut world.services, service("a", 1, &["203.0.113.1"]));
+    apply(&mut world.pools, invalid());
+    assert_eq!(written(&world), []);
+    let found = statuses(&world, &allocate(&world.address_state()), now());
+    let pool = found
+        .pools
+        .iter()
+        .find(|(name, _)| name == "public")
+        .unwrap();
+    assert_eq!(reason(&pool.1.conditions, "Accepted"), ("False", "Invalid"));
+
+    // A controller that starts then knows no good version.
+    let mut fresh = World::default();
+    apply(&mut fresh.pools, invalid());
+    apply(&mut fresh.pools, self::pool("spare", &["198.51.100.0/30"]));
+    apply(&mut fresh.services, service("a", 1, &["203.0.113.1"]));
+    apply(&mut fresh.services, service("b", 1, &[]));
+    let found = written(&fresh);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].0, "b", "who has none still gets one");
+    // Once the pool is really gone, its addresses are replaced.
+    fresh.pools.event(Event::Delete(guard(self::pool(
+        "public",
+        &["203.0.113.0/30"],
+    ))));
+    let names: Vec<String> = written(&fresh).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["a", "b"]);
+}
+
+fn now() -> (Timestamp, Instant) {
+    (
+        Timestamp::from_second(1_800_000_000).unwrap(),
+        Instant::now(),
+    )
+}
+
+fn reason<'a>(conditions: &'a [Condition], kind: &str) -> (&'a str, &'a str) {
+    let found = conditions
+        .iter()
+        .find(|condition| condition.type_ == kind)
+        .unwrap();
+    (&found.status, &found.reason)
+}
+
+#[test]
+fn a_peer_counts_the_sessions_of_all_nodes_and_those_of_silent_agents_are_down() {
+    let mut world = World::default();
+    apply(&mut world.peers, peer("tor"));
+    let look = |world: &World, at: Instant| -> Statuses {
+        statuses(world, &Allocation::default(), (now().0, at))
+    };
+    let status = look(&world, Instant::now()).peers[0].1.clone();
+    assert_eq!((status.sessions, status.established), (0, 0));
+    assert_eq!(
+        reason(&status.conditions, "Established"),
+        ("Unknown", "NoSessions")
+    );
+
+    apply(&mut world.states, state("n1", 1, &[("tor", "Established")]));
+    apply(
+        &mut world.states,
+        state("n2", 1, &[("tor", "Active"), ("other", "Active")]),
+    );
+    let status = look(&world, Instant::now()).peers[0].1.clone();
+    assert_eq!((status.sessions, status.established), (2, 1));
+    assert_eq!(
+        reason(&status.conditions, "Established"),
+        ("False", "SessionsDown")
+    );
+    let message = &status
+        .conditions
+        .iter()
+        .find(|c| c.type_ == "Established")
+        .unwrap()
+        .message;
+    assert_eq!(message, "1 of 2: n2: 192.0.2.1 is Active: refused");
+    assert!(
+        status
+            .conditions
+            .iter()
+            .all(|c| c.observed_generation == Some(3))
+    );
+
+    apply(&mut world.states, state("n2", 2, &[("tor", "Established")]));
+    let status = look(&world, Instant::now()).peers[0].1.clone();
+    assert_eq!(
+        reason(&status.conditions, "Established"),
+        ("True", "Established")
+    );
+    // What is as it should be is not written again.
+    world.peers.named_mut("tor").unwrap().status = status;
+    assert!(look(&world, Instant::now()).peers.is_empty());
+    // A list that brings the same version again is no sign of life.
+    let later = Instant::now() + Duration::from_secs(901);
+    apply(&mut world.states, state("n2", 2, &[("tor", "Established")]));
+    let status = look(&world, later).peers[0].1.clone();
+    assert_eq!((status.sessions, status.established), (2, 0));
+}
+
+fn told(news: &[News]) -> Vec<String> {
+    news.iter()
+        .map(|news| {
+            let name = news.regarding.name.clone().unwrap_or_default();
+            format!("{} {name}: {}", news.reason, news.note)
+        })
+        .collect()
+}
+
+#[test]
+fn changes_of_sessions_are_told_once_and_none_because_a_controller_starts() {
+    let mut world = World::default();
+    let mut known = Known::default();
+    apply(&mut world.peers, peer("tor"));
+    apply(
+        &mut world.states,
+        state("n1", 1, &[("tor", "Active"), ("gone", "Active")]),
+    );
+    assert!(known.objects(&world, Instant::now()).is_empty());
+    apply(
+        &mut world.states,
+        state("n1", 2, &[("tor", "Established"), ("gone", "Established")]),
+    );
+    // Of an object that does not exist nothing can be told.
+    let expected = ["SessionEstablished tor: n1: 192.0.2.1"];
+    assert_eq!(told(&known.objects(&world, Instant::now())), expected);
+    assert!(known.objects(&world, Instant::now()).is_empty());
+    apply(&mut world.states, state("n1", 3, &[("tor", "Idle")]));
+    let news = known.objects(&world, Instant::now());
+    assert_eq!(
+        told(&news),
+        ["SessionLost tor: n1: 192.0.2.1 is Idle: refused"]
+    );
+    assert!(news[0].warning);
+    assert_eq!(news[0].regarding.uid.as_deref(), Some("tor"));
+    let mut invalid = peer("tor");
+    invalid["spec"]["asn"] = json!(65535);
+    apply(&mut world.peers, invalid);
+    let news = told(&known.objects(&world, Instant::now()));
+    assert!(
+        news.len() == 1 && news[0].starts_with("NotAccepted tor: spec.asn"),
+        "{news:?}"
+    );
+    assert!(known.objects(&world, Instant::now()).is_empty());
+}
+
+#[test]
+fn addresses_are_told_when_they_are_given_and_what_is_missing_once() {
+    let mut world = World::default();
+    let mut known = Known::default();
+    let look = |world: &World, known: &mut Known| {
+        told(&known.addresses(world, &allocate(&world.address_state())))
+    };
+    apply(&mut world.pools, pool("public", &["203.0.113.1/32"]));
+    // Had it already when the controller started.
+    apply(&mut world.services, service("a", 1, &["203.0.113.1"]));
+    apply(&mut world.services, service("b", 1, &[]));
+    let first = look(&world, &mut known);
+    assert_eq!(first.len(), 1, "{first:?}");
+    assert!(
+        first[0].starts_with("AddressNotAssigned b: no IPv4 address is free"),
+        "{first:?}"
+    );
+    assert!(look(&world, &mut known).is_empty());
+    world
+        .services
+        .event(Event::Delete(guard(service("a", 1, &[]))));
+    assert_eq!(
+        look(&world, &mut known),
+        ["AddressAssigned b: 203.0.113.1 of AddressPool public"]
+    );
+    apply(&mut world.services, service("b", 2, &["203.0.113.1"]));
+    assert!(look(&world, &mut known).is_empty());
+    let mut other = service("b", 3, &["203.0.113.1"]);
+    other["spec"]["type"] = json!("ClusterIP");
+    apply(&mut world.services, other);
+    assert_eq!(
+        look(&world, &mut known),
+        ["AddressReleased b: its addresses were taken back"]
+    );
+}
