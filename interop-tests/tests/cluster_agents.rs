@@ -10,11 +10,11 @@ use anyhow::{Context, Result, ensure};
 use interop_tests::apiserver::Verb;
 use interop_tests::probe::{kernel, tcp};
 use interop_tests::{
-    Family, Kind, Need, Neighbour, Signal, Speaker, State, Subject, always, eventually, run,
+    Kind, Need, Neighbour, Signal, Speaker, State, Subject, always, eventually, run,
 };
 use serde_json::{Value, json};
 use support::SOON;
-use support::cluster::{Cluster, NAMESPACE, TOR, pod_cidrs, secret, service, slice};
+use support::cluster::{Cluster, NAMESPACE, TOR, pod_cidrs, secret, service, slice, told_by};
 use support::node::object;
 use support::segment::v4;
 
@@ -293,6 +293,7 @@ fn a_router_state_reads_like_a_status_page() {
             "{status}"
         );
         ensure!(status["summary"]["sessions"] == "1/1", "{status}");
+        ensure!(status["lastHeartbeatTime"].is_string(), "{status}");
         let session = &status["sessions"][0];
         ensure!(
             session["peer"] == "tor" && session["state"] == "Established",
@@ -351,18 +352,4 @@ fn an_endpoint_that_turns_ready_is_told_at_once() {
 fn state_of(cluster: &Cluster<'_>, n: u8) -> Result<Value> {
     let state = cluster.api.get("RouterState", "", &format!("node-{n}"));
     state.with_context(|| format!("no RouterState node-{n}"))
-}
-
-/// The nodes that tell the router of a prefix, by their addresses.
-fn told_by(tor: &Subject, prefix: &str) -> Result<Vec<String>> {
-    let mut found: Vec<String> = tor
-        .routes(Family::Ipv4)?
-        .into_iter()
-        .filter(|route| route.prefix.to_string() == prefix)
-        .flat_map(|route| route.next_hops)
-        .map(|hop| hop.to_string())
-        .collect();
-    found.sort();
-    found.dedup();
-    Ok(found)
 }

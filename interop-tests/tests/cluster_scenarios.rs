@@ -7,13 +7,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use interop_tests::probe::{Ping, kernel};
-use interop_tests::{
-    Community, Family, Kind, Need, Process, Signal, Subject, always, eventually, run,
-};
-use ipnet::IpNet;
+use interop_tests::{Community, Kind, Need, Process, Signal, Subject, always, eventually, run};
 use serde_json::{Value, json};
 use support::SOON;
-use support::cluster::{Cluster, TOR, TOR_ASN, pod_cidrs, request, slice};
+use support::cluster::{Cluster, TOR, TOR_ASN, pod_cidrs, request, slice, told_by};
 use support::node::{Node, object};
 use support::segment::v4;
 
@@ -69,7 +66,6 @@ impl<'lab> Rack<'lab> {
 
     /// Waits until both routers have a prefix from exactly these nodes.
     fn wait_told_by(&self, prefix: &str, nodes: &[u8]) -> Result<()> {
-        let prefix: IpNet = prefix.parse()?;
         let expected: Vec<String> = nodes.iter().map(|n| v4(*n)).collect();
         for router in &self.routers {
             eventually(SOON, &format!("{prefix} from {nodes:?}"), || {
@@ -100,19 +96,6 @@ impl<'lab> Rack<'lab> {
         }
         Ok(all)
     }
-}
-
-/// The nodes that tell a router of a prefix, by their addresses.
-fn told_by(router: &Subject, prefix: IpNet) -> Result<Vec<String>> {
-    let routes = router.routes(Family::Ipv4)?.into_iter();
-    let mut found: Vec<String> = routes
-        .filter(|route| route.prefix == prefix)
-        .flat_map(|route| route.next_hops)
-        .map(|hop| hop.to_string())
-        .collect();
-    found.sort();
-    found.dedup();
-    Ok(found)
 }
 
 fn local() -> Value {
@@ -175,7 +158,7 @@ fn traffic_goes_where_the_endpoints_and_the_nodes_are() {
         })?;
         always(STILL, "a cordon changes nothing", || {
             for router in &rack.routers {
-                let found = told_by(router, web.parse()?)?;
+                let found = told_by(router, web)?;
                 ensure!(found == [v4(1), v4(2)], "{found:?}");
             }
             Ok(())
@@ -220,7 +203,7 @@ fn services_share_an_address_and_change_hands() {
         api.put(&slice("dns-udp", &[(1, false)]))?;
         always(STILL, "the other Service still needs it", || {
             for router in &rack.routers {
-                let found = told_by(router, dns.parse()?)?;
+                let found = told_by(router, dns)?;
                 ensure!(found.len() == 3, "{found:?}");
             }
             Ok(())
@@ -378,7 +361,7 @@ fn an_agent_that_starts_while_the_api_server_is_away_tells_nothing_and_takes_not
         always(Duration::from_secs(5), "everything stays", || {
             kernel_has(&rack)?;
             for router in &rack.routers {
-                let found = told_by(router, web.parse()?)?;
+                let found = told_by(router, web)?;
                 ensure!(found == [v4(1), v4(2), v4(3)], "{found:?}");
             }
             Ok(())

@@ -4,9 +4,9 @@ use anyhow::Context;
 
 use super::cluster_args::ClusterArgs;
 use super::http_arg::HttpArg;
+use super::log_args::LogArgs;
 use super::run::host_name;
 use crate::controller::Options;
-use crate::logging;
 
 /// Run the controller of the cluster
 ///
@@ -31,18 +31,13 @@ pub(super) struct Controller {
     )]
     http: HttpArg,
 
-    /// What is logged: a level, or directives such as info,kube_client=debug
-    #[arg(long, value_name = "FILTER", env = logging::VARIABLE, default_value = logging::DEFAULT)]
-    log: String,
-
-    /// How log lines look
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
-    log_format: logging::Format,
+    #[command(flatten)]
+    log: LogArgs,
 }
 
 impl Controller {
     pub(super) fn run(&self) -> anyhow::Result<()> {
-        logging::start(logging::filter(&self.log)?, self.log_format);
+        self.log.start()?;
         let options = Options {
             api: self.cluster.options(),
             identity: match &self.identity {

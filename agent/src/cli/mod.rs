@@ -14,6 +14,7 @@ mod drain;
 mod explain;
 mod fib;
 mod http_arg;
+mod log_args;
 mod peer;
 mod peers;
 mod prefix;

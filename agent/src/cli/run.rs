@@ -8,7 +8,7 @@ use anyhow::Context;
 use super::cluster_args::ClusterArgs;
 use super::cni_args::CniArgs;
 use super::http_arg::HttpArg;
-use crate::logging;
+use super::log_args::LogArgs;
 use crate::run::{KubeProxy, Options, SourceOptions};
 
 /// Run the agent on this node
@@ -56,13 +56,8 @@ pub(super) struct Run {
     #[arg(long)]
     withdraw: bool,
 
-    /// What is logged: a level, or directives such as info,bgp::fsm=debug
-    #[arg(long, value_name = "FILTER", env = logging::VARIABLE, default_value = logging::DEFAULT)]
-    log: String,
-
-    /// How log lines look
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
-    log_format: logging::Format,
+    #[command(flatten)]
+    log: LogArgs,
 }
 
 /// `auto`, `off` or an address.
@@ -87,7 +82,7 @@ impl FromStr for KubeProxyArg {
 
 impl Run {
     pub(super) fn run(&self, control: &Path) -> anyhow::Result<()> {
-        logging::start(logging::filter(&self.log)?, self.log_format);
+        self.log.start()?;
         let options = self.options(control)?;
         tokio::runtime::Builder::new_multi_thread()
             .enable_all()

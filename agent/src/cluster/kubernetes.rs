@@ -219,7 +219,7 @@ struct RawServiceSpec {
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
-enum RawServiceType {
+pub(crate) enum RawServiceType {
     #[default]
     #[serde(rename = "ClusterIP")]
     ClusterIp,
@@ -229,7 +229,7 @@ enum RawServiceType {
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
-enum RawTrafficPolicy {
+pub(crate) enum RawTrafficPolicy {
     #[default]
     Cluster,
     Local,
@@ -237,7 +237,7 @@ enum RawTrafficPolicy {
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-struct RawServiceStatus {
+pub(crate) struct RawServiceStatus {
     load_balancer: RawLoadBalancer,
 }
 
@@ -254,6 +254,19 @@ struct RawIngress {
     ip: Option<Address>,
     #[serde(default)]
     ip_mode: Option<String>,
+    #[serde(default)]
+    hostname: Option<String>,
+}
+
+impl From<RawServiceType> for ServiceType {
+    fn from(raw: RawServiceType) -> Self {
+        match raw {
+            RawServiceType::ClusterIp => Self::ClusterIp,
+            RawServiceType::NodePort => Self::NodePort,
+            RawServiceType::LoadBalancer => Self::LoadBalancer,
+            RawServiceType::ExternalName => Self::ExternalName,
+        }
+    }
 }
 
 impl From<RawTrafficPolicy> for TrafficPolicy {
@@ -262,6 +275,29 @@ impl From<RawTrafficPolicy> for TrafficPolicy {
             RawTrafficPolicy::Cluster => Self::Cluster,
             RawTrafficPolicy::Local => Self::Local,
         }
+    }
+}
+
+impl RawServiceStatus {
+    /// The entries with an address.
+    pub(crate) fn ingress(&self) -> Box<[LoadBalancerIngress]> {
+        let entries = self.load_balancer.ingress.iter();
+        entries
+            .filter_map(|entry| {
+                Some(LoadBalancerIngress {
+                    ip: entry.ip?.0,
+                    proxy: entry.ip_mode.as_deref() == Some("Proxy"),
+                })
+            })
+            .collect()
+    }
+
+    /// The entries with nothing but a host name.
+    pub(crate) fn host_names(&self) -> impl Iterator<Item = &str> {
+        let entries = self.load_balancer.ingress.iter();
+        entries
+            .filter(|entry| entry.ip.is_none())
+            .filter_map(|entry| entry.hostname.as_deref())
     }
 }
 
@@ -278,27 +314,14 @@ impl<M: Metadata> RawService<M> {
                 cluster_ips.push(ip);
             }
         }
-        let ingress = raw.status.load_balancer.ingress.iter();
         Service {
             key: raw.metadata.key(atoms),
             labels: atoms.map(raw.metadata.labels().into_iter().flatten()),
-            service_type: match spec.kind {
-                RawServiceType::ClusterIp => ServiceType::ClusterIp,
-                RawServiceType::NodePort => ServiceType::NodePort,
-                RawServiceType::LoadBalancer => ServiceType::LoadBalancer,
-                RawServiceType::ExternalName => ServiceType::ExternalName,
-            },
+            service_type: spec.kind.into(),
             cluster_ips: cluster_ips.into(),
             headless,
             external_ips: spec.external_ips.iter().map(|ip| ip.0).collect(),
-            ingress: ingress
-                .filter_map(|i| {
-                    Some(LoadBalancerIngress {
-                        ip: i.ip?.0,
-                        proxy: i.ip_mode.as_deref() == Some("Proxy"),
-                    })
-                })
-                .collect(),
+            ingress: raw.status.ingress(),
             load_balancer_class: spec.load_balancer_class.map(|class| atoms.atom(&class)),
             external_traffic_policy: spec.external_traffic_policy.into(),
             internal_traffic_policy: spec.internal_traffic_policy.into(),

@@ -7,7 +7,7 @@
 
 pub mod api;
 mod atom;
-mod kubernetes;
+pub(crate) mod kubernetes;
 pub mod manifests;
 mod secret;
 mod snapshot;

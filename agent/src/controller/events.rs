@@ -18,9 +18,9 @@ use tokio::time::{Instant, timeout};
 use tracing::debug;
 
 use super::store::{Key, Store};
-use super::world::{Kind, Ours, World};
+use super::world::{Kind, Ours, Served, World};
 use crate::crd::API_VERSION;
-use crate::pools::{Allocation, Outcome};
+use crate::pools::{Allocation, Decision, Outcome};
 
 /// Events that may be told at once.
 const BURST: f64 = 50.0;
@@ -57,8 +57,8 @@ pub(super) struct News {
 /// What was found at the last look, to tell changes by.
 #[derive(Debug, Default)]
 pub(super) struct Known {
-    /// What was said of each Service that is ours.
-    services: BTreeMap<Key, Said>,
+    /// Why a Service misses an address.
+    refusals: BTreeMap<Key, String>,
     /// Whether a session is Established, by node and peer.
     sessions: HashMap<(String, String), bool>,
     /// Why an object of ours cannot be used, by kind and name.
@@ -66,82 +66,70 @@ pub(super) struct Known {
     looked: bool,
 }
 
-#[derive(Clone, Debug, PartialEq)]
-struct Said {
-    addresses: String,
-    refusal: String,
+/// The addresses of a Service were written.
+pub(super) fn given(served: &Served, decision: &Decision) -> News {
+    let addresses: Vec<String> = match &decision.outcome {
+        Outcome::Assigned { addresses, .. } => addresses
+            .iter()
+            .map(|a| format!("{} of AddressPool {}", a.address, a.pool))
+            .collect(),
+        Outcome::Refused(_) | Outcome::NotOurs(_) => Vec::new(),
+    };
+    let released = addresses.is_empty();
+    News {
+        regarding: served.reference(),
+        related: None,
+        warning: false,
+        reason: match released {
+            true => "AddressReleased",
+            false => "AddressAssigned",
+        },
+        action: "AssignAddress",
+        note: match released {
+            true => "its addresses were taken back".to_owned(),
+            false => addresses.join(", "),
+        },
+    }
+}
+
+impl Served {
+    /// The Service, as Events name it.
+    fn reference(&self) -> ObjectReference {
+        ObjectReference {
+            api_version: Some("v1".to_owned()),
+            kind: Some("Service".to_owned()),
+            namespace: Some(self.request.key.namespace.to_string()),
+            name: Some(self.request.key.name.to_string()),
+            uid: self.uid.clone(),
+            ..ObjectReference::default()
+        }
+    }
 }
 
 impl Known {
-    /// Compares Services with the last look.
-    pub(super) fn addresses(&mut self, world: &World, allocation: &Allocation) -> Vec<News> {
+    /// Compares with the last look what Services miss.
+    pub(super) fn refusals(&mut self, world: &World, allocation: &Allocation) -> Vec<News> {
         let mut news = Vec::new();
-        let mut services = BTreeMap::new();
+        let mut refusals = BTreeMap::new();
         for (key, served) in world.services.iter() {
-            let Some(decision) = allocation.services.get(&served.request.key) else {
+            let decision = allocation.services.get(&served.request.key);
+            let Some(refusal) = decision.and_then(Decision::refusal) else {
                 continue;
             };
-            let before = self.services.get(key);
-            let addresses = match &decision.outcome {
-                Outcome::Assigned { addresses, .. } => addresses
-                    .iter()
-                    .map(|a| format!("{} of AddressPool {}", a.address, a.pool))
-                    .collect::<Vec<_>>()
-                    .join(", "),
-                Outcome::Refused(_) => String::new(),
-                Outcome::NotOurs(_) if decision.release.is_empty() && before.is_none() => continue,
-                Outcome::NotOurs(_) => String::new(),
-            };
-            let refusal = decision.refusal();
-            let said = Said {
-                addresses,
-                refusal: refusal.map(ToString::to_string).unwrap_or_default(),
-            };
-            let regarding = ObjectReference {
-                api_version: Some("v1".to_owned()),
-                kind: Some("Service".to_owned()),
-                namespace: Some(key.0.clone()),
-                name: Some(key.1.clone()),
-                uid: served.uid.clone(),
-                ..ObjectReference::default()
-            };
-            // What is written already is no news, such as after a start.
-            let written = decision.is_written(&served.request);
-            if before.map_or("", |said| &said.addresses) != said.addresses && !written {
-                let released = said.addresses.is_empty();
+            let note = refusal.to_string();
+            if self.refusals.get(key) != Some(&note) {
                 news.push(News {
-                    regarding: regarding.clone(),
-                    related: None,
-                    warning: false,
-                    reason: if released {
-                        "AddressReleased"
-                    } else {
-                        "AddressAssigned"
-                    },
-                    action: "AssignAddress",
-                    note: match released {
-                        true => "its addresses were taken back".to_owned(),
-                        false => said.addresses.clone(),
-                    },
-                });
-            }
-            if let Some(refusal) = refusal
-                && before.map_or("", |said| &said.refusal) != said.refusal
-            {
-                news.push(News {
-                    regarding,
+                    regarding: served.reference(),
                     related: None,
                     warning: true,
                     reason: "AddressNotAssigned",
                     action: refusal.code(),
-                    note: said.refusal.clone(),
+                    note: note.clone(),
                 });
             }
-            if !matches!(decision.outcome, Outcome::NotOurs(_)) {
-                services.insert(key.clone(), said);
-            }
+            refusals.insert(key.clone(), note);
         }
-        self.services = services;
+        self.refusals = refusals;
         news
     }
 

@@ -16,13 +16,17 @@
 //! | `addresses` | from an allocation to what has to be written: pure |
 //! | `statuses` | counts and conditions of our own objects: pure |
 //! | `events` | what changed that somebody may want to know |
+//! | `orphans` | RouterStates whose node is gone |
+//! | `pauses` | what could not be written is left alone for a while |
 //! | `work` | the loop that does it |
 //! | `page` | health, readiness and metrics |
 
 mod addresses;
 mod events;
 mod lease;
+mod orphans;
 mod page;
+mod pauses;
 mod statuses;
 mod store;
 #[cfg(test)]

@@ -119,6 +119,11 @@ impl<V> Store<V> {
         self.objects.values()
     }
 
+    /// An object.
+    pub(super) fn get(&self, key: &Key) -> Option<&V> {
+        self.objects.get(key)
+    }
+
     /// An object without a namespace.
     pub(super) fn named(&self, name: &str) -> Option<&V> {
         self.objects.get(&(String::new(), name.to_owned()))

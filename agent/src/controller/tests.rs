@@ -9,7 +9,8 @@ use kube::core::DeserializeGuard;
 use kube::runtime::watcher::Event;
 use serde_json::{Value, json};
 
-use super::events::{Known, News};
+use super::events::{self, Known, News};
+use super::orphans::Orphans;
 use super::statuses::{Statuses, statuses};
 use super::store::{Kept, Store};
 use super::world::World;
@@ -323,14 +324,13 @@ fn changes_of_sessions_are_told_once_and_none_because_a_controller_starts() {
 }
 
 #[test]
-fn addresses_are_told_when_they_are_given_and_what_is_missing_once() {
+fn what_a_service_misses_is_told_once_and_what_it_was_given_when_it_is_written() {
     let mut world = World::default();
     let mut known = Known::default();
     let look = |world: &World, known: &mut Known| {
-        told(&known.addresses(world, &allocate(&world.address_state())))
+        told(&known.refusals(world, &allocate(&world.address_state())))
     };
     apply(&mut world.pools, pool("public", &["203.0.113.1/32"]));
-    // Had it already when the controller started.
     apply(&mut world.services, service("a", 1, &["203.0.113.1"]));
     apply(&mut world.services, service("b", 1, &[]));
     let first = look(&world, &mut known);
@@ -343,17 +343,45 @@ fn addresses_are_told_when_they_are_given_and_what_is_missing_once() {
     world
         .services
         .event(Event::Delete(guard(service("a", 1, &[]))));
-    assert_eq!(
-        look(&world, &mut known),
-        ["AddressAssigned b: 203.0.113.1 of AddressPool public"]
-    );
-    apply(&mut world.services, service("b", 2, &["203.0.113.1"]));
     assert!(look(&world, &mut known).is_empty());
+
+    let given = |world: &World, name: &str| {
+        let served = world
+            .services
+            .get(&("shop".to_owned(), name.to_owned()))
+            .unwrap();
+        let allocation = allocate(&world.address_state());
+        let news = events::given(served, &allocation.services[&served.request.key]);
+        assert_eq!(news.regarding.namespace.as_deref(), Some("shop"));
+        told(&[news])
+    };
+    let expected = ["AddressAssigned b: 203.0.113.1 of AddressPool public"];
+    assert_eq!(given(&world, "b"), expected);
     let mut other = service("b", 3, &["203.0.113.1"]);
     other["spec"]["type"] = json!("ClusterIP");
     apply(&mut world.services, other);
-    assert_eq!(
-        look(&world, &mut known),
-        ["AddressReleased b: its addresses were taken back"]
-    );
+    let expected = ["AddressReleased b: its addresses were taken back"];
+    assert_eq!(given(&world, "b"), expected);
+}
+
+#[test]
+fn a_router_state_goes_when_its_node_has_been_gone_for_a_while() {
+    let mut world = World::default();
+    let mut orphans = Orphans::default();
+    let start = tokio::time::Instant::now();
+    let after = |seconds| start + Duration::from_secs(seconds);
+    let node = |name: &str| json!({"metadata": {"name": name}});
+    apply(&mut world.nodes, node("n1"));
+    apply(&mut world.states, state("n1", 1, &[]));
+    apply(&mut world.states, state("n2", 1, &[]));
+    assert!(orphans.due(&world, start).is_empty());
+    assert!(orphans.due(&world, after(299)).is_empty());
+    // Its node comes after all, and goes again: the time begins anew.
+    apply(&mut world.nodes, node("n2"));
+    assert!(orphans.due(&world, after(300)).is_empty());
+    world.nodes.event(Event::Delete(guard(node("n2"))));
+    assert!(orphans.due(&world, after(301)).is_empty());
+    assert!(orphans.due(&world, after(600)).is_empty());
+    let due = orphans.due(&world, after(601));
+    assert_eq!(due, [("n2".to_owned(), Some("n2".to_owned()))]);
 }

@@ -1,12 +1,12 @@
 //! The loop of the active replica.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
+use kube::core::PartialObjectMeta;
 use kube::{Api, Client};
 use serde::Serialize;
 use serde_json::json;
@@ -14,10 +14,12 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tracing::{debug, info, warn};
 
 use super::addresses::{self, Write};
-use super::events::{Known, Teller};
+use super::events::{self, Known, Teller};
+use super::orphans::Orphans;
 use super::page::Page;
+use super::pauses::Pauses;
 use super::statuses::{Statuses, statuses};
-use super::store::Store;
+use super::store::{Key, Store};
 use super::world::{self, Kind, Ours, WatchedPoolService, World};
 use crate::crd::{API_VERSION, RouterState};
 use crate::memory;
@@ -35,12 +37,6 @@ const AT_ONCE: usize = 16;
 /// How long the API server may take for one.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The pause after a writing that failed, and the longest one.
-const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
-
-/// How long a RouterState stays without its Node.
-const ORPHAN: Duration = Duration::from_secs(300);
-
 /// Who writes, as managed fields name it.
 const MANAGER: &str = "routelet-controller";
 
@@ -54,20 +50,21 @@ pub(super) async fn work(client: &Client, me: &str, page: &Page) {
         teller: Teller::start(client.clone(), me),
         known: Known::default(),
         allocation: Allocation::default(),
-        addresses: Pause::default(),
-        statuses: Pause::default(),
-        orphans: HashMap::new(),
+        services: Pauses::default(),
+        objects: Pauses::default(),
+        orphans: Orphans::default(),
     };
     let mut tick = interval(LOOK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut began = false;
     loop {
-        let open = world.addresses_changed && began && worker.addresses.is_over();
+        let open = world.addresses_changed && began;
         let look = tokio::select! {
-            // What is known has to be taken in before it is acted upon.
             biased;
-            () = watches.feed(&mut world) => false,
+            // First, or events without a pause would keep it waiting.
             _ = tick.tick() => true,
+            // What has come is taken in before addresses are given.
+            () = watches.feed(&mut world) => false,
             () = std::future::ready(()), if open => false,
         };
         page.set_waiting_for(world.waiting_for());
@@ -78,7 +75,8 @@ pub(super) async fn work(client: &Client, me: &str, page: &Page) {
             info!("the state of the cluster is known");
             memory::give_back();
         }
-        if world.addresses_changed && worker.addresses.is_over() {
+        let again = look && worker.services.is_any_over(Instant::now());
+        if world.addresses_changed || again {
             worker.hand_out(&mut world).await;
         }
         if look {
@@ -94,10 +92,10 @@ struct Worker<'a> {
     teller: Teller,
     known: Known,
     allocation: Allocation,
-    addresses: Pause,
-    statuses: Pause,
-    /// RouterStates without a Node, and since when.
-    orphans: HashMap<String, Instant>,
+    services: Pauses<Key>,
+    /// By kind and name.
+    objects: Pauses<(&'static str, String)>,
+    orphans: Orphans,
 }
 
 impl Worker<'_> {
@@ -105,11 +103,15 @@ impl Worker<'_> {
     async fn hand_out(&mut self, world: &mut World) {
         world.addresses_changed = false;
         self.allocation = allocate(&world.address_state());
-        for news in self.known.addresses(world, &self.allocation) {
+        for news in self.known.refusals(world, &self.allocation) {
             self.teller.tell(news);
         }
         self.page.set_allocation(&self.allocation);
         let mut writes = addresses::writes(world, &self.allocation);
+        self.services
+            .keep(|key| writes.iter().any(|write| write.key == *key));
+        let now = Instant::now();
+        writes.retain(|write| !self.services.holds(&write.key, now));
         // The rest follows in the next round, when what was just written counts.
         world.addresses_changed = writes.len() > ROUND;
         writes.truncate(ROUND);
@@ -117,32 +119,33 @@ impl Worker<'_> {
         let mut answers = stream::iter(writes)
             .map(|write| async move { (write.key.clone(), give(client, write).await) })
             .buffer_unordered(AT_ONCE);
-        let mut failed = None;
         while let Some((key, answer)) = answers.next().await {
             self.page.count("services", &answer);
             match answer {
-                Ok(service) => world.services.written(service),
+                Ok(service) => {
+                    self.services.done(&key);
+                    world.services.written(service);
+                    let served = world.services.get(&key);
+                    let decided = served.and_then(|s| self.allocation.services.get(&s.request.key));
+                    if let (Some(served), Some(decision)) = (served, decided) {
+                        self.teller.tell(events::given(served, decision));
+                    }
+                }
                 // The watch brings the version that was in the way, or the end of the Service.
                 Err(Failure::Outdated) => {}
                 Err(failure @ Failure::Other(_)) => {
                     let service = format!("{}/{}", key.0, key.1);
                     warn!(service, %failure, "the addresses of a Service cannot be written; it is tried again");
-                    failed = Some(failure);
+                    self.services.failed(key, Instant::now());
                 }
             }
         }
-        // What was written is what was decided: its events change nothing. What failed has to be decided again.
-        world.addresses_changed |= failed.is_some();
-        self.addresses.note(failed.is_some());
     }
 
     /// Writes conditions and counts of our own objects, and tells what has happened to them.
     async fn say(&mut self, world: &mut World) {
         for news in self.known.objects(world, Instant::now().into_std()) {
             self.teller.tell(news);
-        }
-        if !self.statuses.is_over() {
-            return;
         }
         let now = (Timestamp::now(), Instant::now().into_std());
         let Statuses {
@@ -152,28 +155,30 @@ impl Worker<'_> {
             policies,
             pools,
         } = statuses(world, &self.allocation, now);
-        let failed = self.write(routers, &mut world.routers).await
-            | self.write(peers, &mut world.peers).await
-            | self.write(advertisements, &mut world.advertisements).await
-            | self.write(policies, &mut world.policies).await
-            | self.write(pools, &mut world.pools).await;
-        self.statuses.note(failed);
+        self.write(routers, &mut world.routers).await;
+        self.write(peers, &mut world.peers).await;
+        self.write(advertisements, &mut world.advertisements).await;
+        self.write(policies, &mut world.policies).await;
+        self.write(pools, &mut world.pools).await;
     }
 
-    /// Returns whether something failed.
     async fn write<K: Kind>(
-        &self,
-        statuses: Vec<(String, K::Status)>,
+        &mut self,
+        mut statuses: Vec<(String, K::Status)>,
         store: &mut Store<Ours<K>>,
-    ) -> bool {
-        let api = &Api::<kube::core::PartialObjectMeta<K>>::all(self.client.clone());
+    ) {
+        self.objects.keep(|(kind, name)| {
+            *kind != K::KIND || statuses.iter().any(|(known, _)| known == name)
+        });
+        let now = Instant::now();
+        statuses.retain(|(name, _)| !self.objects.holds(&(K::KIND, name.clone()), now));
+        let api = &Api::<PartialObjectMeta<K>>::all(self.client.clone());
         let mut answers = stream::iter(statuses)
             .map(|(name, status)| async move {
                 let answer = apply(api, K::KIND, &name, &status).await;
                 (name, status, answer)
             })
             .buffer_unordered(AT_ONCE);
-        let mut failed = false;
         while let Some((name, status, answer)) = answers.next().await {
             self.page.count("objects", &answer);
             match answer {
@@ -181,36 +186,21 @@ impl Worker<'_> {
                     if let Some(ours) = store.named_mut(&name) {
                         ours.status = status;
                     }
+                    self.objects.done(&(K::KIND, name));
                 }
                 Err(Failure::Outdated) => {}
                 Err(failure @ Failure::Other(_)) => {
                     warn!(kind = K::KIND, name, %failure, "a status cannot be written; it is tried again");
-                    failed = true;
+                    self.objects.failed((K::KIND, name), Instant::now());
                 }
             }
         }
-        failed
     }
 
-    /// Deletes RouterStates whose node has been gone for a while. Those that belong to their Node go with it by themselves.
+    /// Deletes RouterStates whose node has been gone for a while.
     async fn clear(&mut self, world: &World) {
-        let now = Instant::now();
-        let orphans = world
-            .states
-            .iter()
-            .filter(|((_, name), _)| world.nodes.named(name).is_none());
-        let orphans: HashMap<String, (Instant, Option<String>)> = orphans
-            .map(|((_, name), state)| {
-                let since = self.orphans.get(name).copied().unwrap_or(now);
-                (name.clone(), (since, state.uid.clone()))
-            })
-            .collect();
-        self.orphans.clear();
-        for (name, (since, uid)) in orphans {
-            if now < since + ORPHAN {
-                self.orphans.insert(name, since);
-                continue;
-            }
+        let api = Api::<RouterState>::all(self.client.clone());
+        for (node, uid) in self.orphans.due(world, Instant::now()) {
             let params = DeleteParams {
                 preconditions: Some(Preconditions {
                     uid,
@@ -218,36 +208,10 @@ impl Worker<'_> {
                 }),
                 ..DeleteParams::default()
             };
-            let api = Api::<RouterState>::all(self.client.clone());
-            match answered(api.delete(&name, &params)).await {
-                Ok(_) => info!(
-                    node = name,
-                    "deleted the RouterState of a node that is gone"
-                ),
-                Err(failure) => debug!(node = name, %failure, "a RouterState cannot be deleted"),
+            match answered(api.delete(&node, &params)).await {
+                Ok(_) => info!(node, "deleted the RouterState of a node that is gone"),
+                Err(failure) => debug!(node, %failure, "a RouterState cannot be deleted"),
             }
-        }
-    }
-}
-
-/// When to go on after a failure.
-#[derive(Debug, Default)]
-struct Pause {
-    until: Option<Instant>,
-    last: Duration,
-}
-
-impl Pause {
-    fn is_over(&self) -> bool {
-        self.until.is_none_or(|until| Instant::now() >= until)
-    }
-
-    fn note(&mut self, failed: bool) {
-        if failed {
-            self.last = (self.last * 2).clamp(PAUSES.0, PAUSES.1);
-            self.until = Some(Instant::now() + self.last);
-        } else {
-            *self = Self::default();
         }
     }
 }
@@ -287,7 +251,7 @@ async fn give(client: &Client, write: Write) -> Result<WatchedPoolService, Failu
 }
 
 async fn apply<K: Kind>(
-    api: &Api<kube::core::PartialObjectMeta<K>>,
+    api: &Api<PartialObjectMeta<K>>,
     kind: &str,
     name: &str,
     status: &impl Serialize,

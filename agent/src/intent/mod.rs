@@ -1,7 +1,7 @@
 //! Intent: from the state of the cluster to what one node does, and why.
 //!
-//! A pure function, [`intend`], recomputed from the whole state after each change; whoever acts on it compares two
-//! intents and does the difference. Equal states give equal intents, whatever the order of events or documents.
+//! A pure function, [`intend`]; a [`Planner`] gives the same, and says besides what is new since it was asked last. Equal
+//! states give equal intents, whatever the order of events or documents.
 //!
 //! | room | decides |
 //! |---|---|

@@ -2,7 +2,8 @@
 //!
 //! A cluster changes all the time, and nearly always a few Services and EndpointSlices do. A [`Planner`] finds those by
 //! comparing the state with the one before, decides on them alone, and says which routes differ: that costs as much as has
-//! changed, whatever the size of the cluster. Anything else that changed makes it begin anew. Either way the intent is the
+//! changed, whatever the size of the cluster. If Services have other addresses than before, the guard rails, which name the
+//! addresses of all, are made anew besides. Anything else that changed makes it begin anew. Either way the intent is the
 //! one that [`intend`](super::intend) finds from nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -75,26 +76,25 @@ impl Planner {
         facts: &LocalFacts,
         drain: bool,
     ) -> (Arc<Intent>, Change) {
-        let change = match &mut self.last {
-            Some(last) if last.differs_in_services_only(state, facts, drain) => {
-                last.take_services(state, &self.node)
+        let (last, change) = match self.last.take() {
+            Some(mut last) if last.differs_in_services_only(state, facts, drain) => {
+                let change = last.take_services(state, &self.node);
+                (last, change)
             }
-            last => {
-                let next = Last::new(state, &self.node, facts, drain);
-                let known = last.replace(next).map(|before| before.intent);
-                match (known, last) {
+            before => {
+                let mut next = Last::new(state, &self.node, facts, drain);
+                match before {
                     // The same value, so that nobody holds two of them.
-                    (Some(known), Some(last)) if known == last.intent => {
-                        last.intent = known;
-                        Change::Nothing
+                    Some(before) if before.intent == next.intent => {
+                        next.intent = before.intent;
+                        (next, Change::Nothing)
                     }
-                    _ => Change::Everything,
+                    _ => (next, Change::Everything),
                 }
             }
         };
-        let intent = self.last.as_ref().map(|last| Arc::clone(&last.intent));
-        // There is one: it was just made.
-        let intent = intent.unwrap_or_else(|| Last::new(state, &self.node, facts, drain).intent);
+        let intent = Arc::clone(&last.intent);
+        self.last = Some(last);
         (intent, change)
     }
 }

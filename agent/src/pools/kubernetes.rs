@@ -8,27 +8,27 @@ use serde::Deserialize;
 
 use super::annotations::Asked;
 use super::request::{Created, IpFamilyPolicy, Port, Request};
-use crate::cluster::{Atoms, LoadBalancerIngress, Metadata, ServiceType, TrafficPolicy};
+use crate::cluster::kubernetes::{RawServiceStatus, RawServiceType, RawTrafficPolicy};
+use crate::cluster::{Atoms, Metadata};
 use crate::crd::IpFamily;
 use crate::crd::selector::Labels;
-use crate::crd::text::Address;
 
 /// A Service, of which the fields are read that its addresses hang on.
 #[derive(Clone, Debug, Deserialize)]
-pub struct RawPoolService<M> {
+pub(crate) struct RawPoolService<M> {
     /// `metadata`.
-    pub metadata: M,
+    pub(crate) metadata: M,
     #[serde(default)]
     spec: RawSpec,
     #[serde(default)]
-    status: RawStatus,
+    status: RawServiceStatus,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct RawSpec {
     #[serde(rename = "type")]
-    kind: RawType,
+    kind: RawServiceType,
     load_balancer_class: Option<String>,
     #[serde(rename = "loadBalancerIP")]
     load_balancer_ip: Option<String>,
@@ -37,16 +37,6 @@ struct RawSpec {
     ports: Vec<RawPort>,
     external_traffic_policy: RawTrafficPolicy,
     selector: Labels,
-}
-
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-enum RawType {
-    #[default]
-    #[serde(rename = "ClusterIP")]
-    ClusterIp,
-    NodePort,
-    LoadBalancer,
-    ExternalName,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -68,13 +58,6 @@ enum RawFamilyPolicy {
     Require,
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-enum RawTrafficPolicy {
-    #[default]
-    Cluster,
-    Local,
-}
-
 #[derive(Clone, Debug, Deserialize)]
 struct RawPort {
     #[serde(default)]
@@ -82,32 +65,9 @@ struct RawPort {
     port: u16,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct RawStatus {
-    load_balancer: RawLoadBalancer,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-struct RawLoadBalancer {
-    ingress: Vec<RawIngress>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RawIngress {
-    #[serde(default)]
-    ip: Option<Address>,
-    #[serde(default)]
-    ip_mode: Option<String>,
-    #[serde(default)]
-    hostname: Option<String>,
-}
-
 impl<M: Metadata> RawPoolService<M> {
     /// What the allocation looks at.
-    pub fn into_request(self, atoms: &mut Atoms) -> Request {
+    pub(crate) fn into_request(self, atoms: &mut Atoms) -> Request {
         let Self {
             metadata,
             spec,
@@ -122,17 +82,7 @@ impl<M: Metadata> RawPoolService<M> {
             port: port.port,
         });
         let ports = ports.collect();
-        let ingress = status.load_balancer.ingress.iter().filter_map(|i| {
-            Some(LoadBalancerIngress {
-                ip: i.ip?.0,
-                proxy: i.ip_mode.as_deref() == Some("Proxy"),
-            })
-        });
-        let host_names = status.load_balancer.ingress.iter().filter_map(|i| {
-            let name = i.hostname.as_deref().filter(|_| i.ip.is_none())?;
-            Some(atoms.atom(name))
-        });
-        let host_names: Vec<_> = host_names.collect();
+        let host_names = status.host_names().map(|name| atoms.atom(name)).collect();
         Request {
             key: metadata.key(atoms),
             created: Created(metadata.created()),
@@ -143,12 +93,7 @@ impl<M: Metadata> RawPoolService<M> {
                 spec.load_balancer_ip.as_deref(),
                 atoms,
             ),
-            service_type: match spec.kind {
-                RawType::ClusterIp => ServiceType::ClusterIp,
-                RawType::NodePort => ServiceType::NodePort,
-                RawType::LoadBalancer => ServiceType::LoadBalancer,
-                RawType::ExternalName => ServiceType::ExternalName,
-            },
+            service_type: spec.kind.into(),
             load_balancer_class: spec.load_balancer_class.map(|class| atoms.atom(&class)),
             ip_families: families.collect(),
             ip_family_policy: match spec.ip_family_policy {
@@ -157,13 +102,10 @@ impl<M: Metadata> RawPoolService<M> {
                 RawFamilyPolicy::Require => IpFamilyPolicy::RequireDualStack,
             },
             ports,
-            external_traffic_policy: match spec.external_traffic_policy {
-                RawTrafficPolicy::Cluster => TrafficPolicy::Cluster,
-                RawTrafficPolicy::Local => TrafficPolicy::Local,
-            },
+            external_traffic_policy: spec.external_traffic_policy.into(),
             selector: atoms.map(&spec.selector),
-            ingress: ingress.collect(),
-            host_names: host_names.into(),
+            ingress: status.ingress(),
+            host_names,
         }
     }
 }

@@ -41,7 +41,7 @@ use crate::crd::address_pool::{AddressPoolSpec, PoolUsage};
 use crate::crd::selector::Labels;
 
 pub use annotations::{Asked, AskedAddresses, AskedPool, Namespaces, Sharing};
-pub use kubernetes::RawPoolService;
+pub(crate) use kubernetes::RawPoolService;
 pub use refusal::{Refusal, Unfit};
 pub use request::{Created, IpFamilyPolicy, NotOurs, Port, Request};
 pub use sharing::Unshared;

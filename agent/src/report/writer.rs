@@ -92,13 +92,11 @@ struct Writer {
 
 impl Writer {
     fn is_due(&self, found: &RouterStateStatus) -> bool {
-        match self.at {
-            None => true,
-            Some(_) if self.object.is_none() => true,
-            Some(_) if differs_in_kind(found, &self.written) => true,
-            Some(at) if at.elapsed() >= HEARTBEAT => true,
-            Some(at) => at.elapsed() >= COUNTS && *found != self.written,
-        }
+        let since = self
+            .at
+            .filter(|_| self.object.is_some())
+            .map(|at| at.elapsed());
+        is_due(found, &self.written, since)
     }
 
     async fn write(&mut self, mut status: RouterStateStatus) -> kube::Result<()> {
@@ -151,5 +149,40 @@ impl Writer {
                 ..OwnerReference::default()
             })
         }))
+    }
+}
+
+/// Whether a status has to be written, so long after the last one; `None`: there is none.
+fn is_due(found: &RouterStateStatus, written: &RouterStateStatus, since: Option<Duration>) -> bool {
+    since.is_none_or(|since| {
+        since >= HEARTBEAT || differs_in_kind(found, written) || since >= COUNTS && found != written
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_somebody_may_act_on_is_written_at_once_counts_now_and_then_and_a_heartbeat_in_any_case()
+    {
+        let written = RouterStateStatus::default();
+        let mut counted = written.clone();
+        counted.fib.installed = 7;
+        let mut changed = written.clone();
+        changed.summary.sessions = "1/2".to_owned();
+        assert!(is_due(&written, &written, None));
+        for (found, due) in [
+            (&written, HEARTBEAT),
+            (&counted, COUNTS),
+            (&changed, Duration::ZERO),
+        ] {
+            assert!(is_due(found, &written, Some(due)), "{due:?}");
+            let before = due.checked_sub(LOOK);
+            assert!(
+                before.is_none_or(|before| !is_due(found, &written, Some(before))),
+                "{due:?}"
+            );
+        }
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use interop_tests::apiserver::{Account, FakeApiServer, Settings};
-use interop_tests::{Kind, Lab, Namespace, Neighbour, Process, Speaker, Subject};
+use interop_tests::{Family, Kind, Lab, Namespace, Neighbour, Process, Speaker, Subject};
 use serde_json::{Value, json};
 
 use super::node::{Node, binary, node_object, object};
@@ -172,6 +172,19 @@ pub fn cluster_node(n: u8) -> Value {
 /// The pod CIDRs of node `n`.
 pub fn pod_cidrs(n: u8) -> [String; 2] {
     [format!("10.244.{n}.0/24"), format!("fd00:244:{n}::/64")]
+}
+
+/// The nodes that tell a router of an IPv4 prefix, by their addresses.
+pub fn told_by(router: &Subject, prefix: &str) -> Result<Vec<String>> {
+    let routes = router.routes(Family::Ipv4)?.into_iter();
+    let mut found: Vec<String> = routes
+        .filter(|route| route.prefix.to_string() == prefix)
+        .flat_map(|route| route.next_hops)
+        .map(|hop| hop.to_string())
+        .collect();
+    found.sort();
+    found.dedup();
+    Ok(found)
 }
 
 /// A LoadBalancer Service in namespace `shop` that has an address.

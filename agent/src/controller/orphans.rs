@@ -1,0 +1,35 @@
+//! RouterStates whose node is gone. Those that belong to their Node go with it by themselves; what is left was made before
+//! there was one.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::world::World;
+
+/// How long a RouterState stays without its Node: an agent may be there before it.
+const STAYS: Duration = Duration::from_secs(300);
+
+/// RouterStates without a Node, and since when.
+#[derive(Debug, Default)]
+pub(super) struct Orphans(HashMap<String, Instant>);
+
+impl Orphans {
+    /// The RouterStates that have to go, with their uid.
+    pub(super) fn due(&mut self, world: &World, now: Instant) -> Vec<(String, Option<String>)> {
+        let before = std::mem::take(&mut self.0);
+        let mut due = Vec::new();
+        for ((_, name), state) in world.states.iter() {
+            if world.nodes.named(name).is_some() {
+                continue;
+            }
+            let since = before.get(name).copied().unwrap_or(now);
+            if now >= since + STAYS {
+                due.push((name.clone(), state.uid.clone()));
+            }
+            self.0.insert(name.clone(), since);
+        }
+        due
+    }
+}
