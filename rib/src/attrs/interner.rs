@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, Hash, Hasher};
 
 use bgp::types::NextHop;
 use bgp::wire::AttributeSetRef;
-use foldhash::fast::RandomState;
+use foldhash::quality::RandomState;
 
 use super::{AttrId, Identity, NextHops, RouteAttributesRef, Summary};
 use crate::index::SlotIndex;

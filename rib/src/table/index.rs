@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, Hasher};
 use std::ops::Range;
 
 use bgp::types::{Nlri, RoutePrefix};
-use foldhash::fast::RandomState;
+use foldhash::quality::RandomState;
 
 use super::path::Entry;
 use crate::index::SlotIndex;
