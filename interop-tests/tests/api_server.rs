@@ -16,6 +16,8 @@ use kube::{Client, Error};
 use serde_json::{Value, json};
 
 const NAMESPACE: &str = "routelet-system";
+/// The oldest minor version of Kubernetes that Routelet is for: the first whose servers judge by the rules of definitions.
+const OLDEST: u32 = 25;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Runs a suite on a server with our definitions, roles and accounts.
@@ -56,6 +58,17 @@ async fn install(admin: &Client) -> Result<()> {
     tokio::time::timeout(PATIENCE, ready)
         .await
         .context("the API server does not answer")?;
+    let kind = resource("v1", "Namespace", "namespaces");
+    let namespaces: Api<DynamicObject> = Api::all_with(admin.clone(), &kind);
+    // A server makes it a moment after it begins to answer.
+    let has_default = async {
+        while namespaces.get("default").await.is_err() {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, has_default)
+        .await
+        .context("there is no namespace \"default\"")?;
     let namespace =
         json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}});
     create(admin, None, namespace).await?;
@@ -180,6 +193,17 @@ fn good() -> Value {
     json!({"address": "192.0.2.1", "asn": 64500})
 }
 
+/// Whether a server has a version that Routelet asks for. Says what is left out, if not.
+async fn is_recent(client: &Client, what: &str) -> Result<bool> {
+    let version = client.apiserver_version().await?.git_version;
+    let minor = version.split('.').nth(1).context("v1.x.y")?.parse::<u32>();
+    let minor = minor.with_context(|| version.clone())?;
+    if minor < OLDEST {
+        println!("skip: {what}: the API server is of {version}, and Routelet asks for 1.{OLDEST}");
+    }
+    Ok(minor >= OLDEST)
+}
+
 /// The code of a refusal, and its message.
 fn refused<T>(answer: Result<T, Error>) -> Result<(u16, String)> {
     match answer {
@@ -203,11 +227,22 @@ fn objects_of_ours_are_defaulted_pruned_and_validated() -> Result<()> {
             made.data
         );
         ensure!(made.metadata.generation == Some(1), "{:?}", made.metadata);
-        let (code, message) = refused(api.create(&params, &peer("odd", json!({"asn": 1}))).await)?;
+        let (code, message) = refused(
+            api.create(&params, &peer("odd", json!({"asn": 1, "address": 7})))
+                .await,
+        )?;
         ensure!(
-            code == 422 && message.contains("give exactly one of address"),
+            code == 422 && message.contains("spec.address"),
             "{code} {message}"
         );
+        if is_recent(&clients.admin, "rules of definitions").await? {
+            let odd = peer("odd", json!({"asn": 1}));
+            let (code, message) = refused(api.create(&params, &odd).await)?;
+            ensure!(
+                code == 422 && message.contains("give exactly one of address"),
+                "{code} {message}"
+            );
+        }
         let pool = json!({
             "apiVersion": "routelet.dev/v1alpha1", "kind": "AddressPool", "metadata": {"name": "public"},
             "spec": {"addresses": ["203.0.113.0/24"]},
@@ -234,10 +269,12 @@ fn objects_of_ours_are_defaulted_pruned_and_validated() -> Result<()> {
 fn a_status_is_a_part_of_its_own_and_fields_have_owners() -> Result<()> {
     with_server(|clients| async move {
         let api = peers(&clients.admin);
-        let mut object = peer("tor", good());
+        let mut object = peer("boastful", good());
         object.data["status"] = json!({"sessions": 7});
         let made = api.create(&PostParams::default(), &object).await?;
         ensure!(made.data.get("status").is_none(), "{:?}", made.data);
+        api.create(&PostParams::default(), &peer("tor", good()))
+            .await?;
         let condition = |status: &str| {
             json!({
                 "apiVersion": "routelet.dev/v1alpha1", "kind": "Peer", "metadata": {"name": "tor"},
@@ -456,6 +493,9 @@ fn accounts_may_do_what_they_need_and_no_more() -> Result<()> {
         let other = secrets("default").list(&ListParams::default()).await;
         ensure!(refused(other)?.0 == 403);
         // An Event at an object without a namespace, as the controller tells it.
+        if !is_recent(&clients.admin, "Events at objects without a namespace").await? {
+            return Ok(());
+        }
         let event = json!({
             "apiVersion": "events.k8s.io/v1", "kind": "Event", "metadata": {"name": "tor.1", "namespace": "default"},
             "eventTime": "2026-01-01T00:00:00.000000Z", "type": "Warning", "reason": "SessionLost", "action": "Peer",
