@@ -3,11 +3,10 @@
 #![allow(missing_docs)]
 
 use std::future::Future;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use futures::{StreamExt, TryStreamExt};
-use interop_tests::apiserver::{Account, Server};
+use interop_tests::apiserver::{ADMIN, Account, Server};
 use kube::api::{
     Api, ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams,
     WatchEvent, WatchParams,
@@ -18,26 +17,22 @@ use serde_json::{Value, json};
 const NAMESPACE: &str = "routelet-system";
 /// The oldest minor version of Kubernetes that Routelet is for: the first whose servers judge by the rules of definitions.
 const OLDEST: u32 = 25;
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Runs a suite on a server with our definitions, roles and accounts.
 fn with_server<F: Future<Output = Result<()>>>(suite: impl FnOnce(Clients) -> F) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
+    let accounts = ["agent", "controller"]
+        .map(|part| Account::service_account(part, NAMESPACE, &format!("routelet-{part}")));
+    let server = Server::start(accounts.into())?;
+    server.install(NAMESPACE)?;
     runtime.block_on(async {
-        let mut accounts = vec![Account::admin("admin")];
-        accounts
-            .extend(["agent", "controller"].map(|part| {
-                Account::service_account(part, NAMESPACE, &format!("routelet-{part}"))
-            }));
-        let server = Server::start(accounts)?;
         let clients = Clients {
-            admin: server.client("admin")?,
+            admin: server.client(ADMIN)?,
             agent: server.client("agent")?,
             controller: server.client("controller")?,
         };
-        install(&clients.admin).await?;
         suite(clients).await
     })
 }
@@ -46,90 +41,6 @@ struct Clients {
     admin: Client,
     agent: Client,
     controller: Client,
-}
-
-/// What `deploy` installs, but the workloads.
-async fn install(admin: &Client) -> Result<()> {
-    let ready = async {
-        while admin.apiserver_version().await.is_err() {
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, ready)
-        .await
-        .context("the API server does not answer")?;
-    let kind = resource("v1", "Namespace", "namespaces");
-    let namespaces: Api<DynamicObject> = Api::all_with(admin.clone(), &kind);
-    // A server makes it a moment after it begins to answer.
-    let has_default = async {
-        while namespaces.get("default").await.is_err() {
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, has_default)
-        .await
-        .context("there is no namespace \"default\"")?;
-    let namespace =
-        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}});
-    create(admin, None, namespace).await?;
-    let deploy = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy");
-    let mut definitions = Vec::new();
-    for file in std::fs::read_dir(format!("{deploy}/crds"))? {
-        let path = file?.path();
-        if path.file_name() != Some("kustomization.yaml".as_ref()) {
-            for definition in documents(&std::fs::read_to_string(path)?)? {
-                definitions.push(
-                    definition["metadata"]["name"]
-                        .as_str()
-                        .unwrap_or_default()
-                        .to_owned(),
-                );
-                create(admin, None, definition).await?;
-            }
-        }
-    }
-    for part in ["agent", "controller"] {
-        for mut role in documents(&std::fs::read_to_string(format!(
-            "{deploy}/{part}/rbac.yaml"
-        ))?)? {
-            let namespaced = !role["kind"]
-                .as_str()
-                .unwrap_or_default()
-                .starts_with("Cluster");
-            if namespaced {
-                role["metadata"]["namespace"] = json!(NAMESPACE);
-            }
-            create(admin, namespaced.then_some(NAMESPACE), role).await?;
-        }
-    }
-    let kind = resource(
-        "apiextensions.k8s.io/v1",
-        "CustomResourceDefinition",
-        "customresourcedefinitions",
-    );
-    let api: Api<DynamicObject> = Api::all_with(admin.clone(), &kind);
-    let established = async {
-        for name in &definitions {
-            loop {
-                let found = api.get(name).await?;
-                let conditions = found.data["status"]["conditions"].as_array().cloned();
-                let is_up = |c: &Value| c["type"] == "Established" && c["status"] == "True";
-                if conditions.unwrap_or_default().iter().any(is_up) {
-                    break;
-                }
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        }
-        Ok(())
-    };
-    tokio::time::timeout(PATIENCE, established)
-        .await
-        .context("definitions are not established")?
-}
-
-fn documents(text: &str) -> Result<Vec<Value>> {
-    let all: Result<Vec<Value>, _> = serde_saphyr::from_multiple(text);
-    all.map_err(|error| anyhow::anyhow!("{error}"))
 }
 
 fn resource(api_version: &str, kind: &str, plural: &str) -> ApiResource {

@@ -81,17 +81,19 @@ fn an_address_is_told_while_its_endpoints_are_ready() {
         cluster.api.put(&slice("web", &[(2, true)]))?;
         next_hops(&[2])?;
         // The policy changes; then the type.
-        let mut changed = service("web", "203.0.113.7", "Cluster");
-        cluster.api.put(&changed)?;
+        cluster.api.change("Service", "shop", "web", |service| {
+            service["spec"]["externalTrafficPolicy"] = json!("Cluster");
+        })?;
         next_hops(&[1, 2])?;
         cluster.api.change("Node", "", "node-1", |node| {
             node["metadata"]["labels"]["node.kubernetes.io/exclude-from-external-load-balancers"] =
                 json!("");
         })?;
         next_hops(&[2])?;
-        changed["spec"]["type"] = json!("ClusterIP");
-        changed["spec"]["externalTrafficPolicy"] = Value::Null;
-        cluster.api.put(&changed)?;
+        cluster.api.change("Service", "shop", "web", |service| {
+            service["spec"]["type"] = json!("ClusterIP");
+            service["spec"]["externalTrafficPolicy"] = Value::Null;
+        })?;
         next_hops(&[])?;
         // All that time no session was made anew.
         for n in [1, 2] {
@@ -105,7 +107,7 @@ fn an_address_is_told_while_its_endpoints_are_ready() {
 #[test]
 fn nothing_is_withdrawn_while_the_api_server_is_away() {
     run(&NEEDS, |lab| {
-        let cluster = Cluster::start(lab)?;
+        let cluster = Cluster::on_fake(lab)?;
         let mut node = cluster.node(1)?;
         let tor = cluster.tor(1)?;
         cluster.peer_with_tor(&json!({}))?;
@@ -119,7 +121,7 @@ fn nothing_is_withdrawn_while_the_api_server_is_away() {
             Ok(())
         };
 
-        cluster.api.stop();
+        cluster.fake()?.stop();
         eventually(SOON, "the agent notices", || {
             let status = node.ask(&["status"])?;
             let problems = status["problems"].to_string();
@@ -138,8 +140,8 @@ fn nothing_is_withdrawn_while_the_api_server_is_away() {
         always(Duration::from_secs(2), "the routes stay", still_there)?;
         // What was deleted meanwhile is gone when the server is back; what was not is not touched.
         cluster.api.delete("Service", "shop", "web")?;
-        cluster.api.compact();
-        cluster.api.resume()?;
+        cluster.fake()?.compact();
+        cluster.fake()?.resume()?;
         tor.wait_established(&v4(1))?;
         tor.wait_no_route("203.0.113.7/32", Duration::from_secs(60))?;
         tor.route(&pod_cidrs(1)[0])?;
@@ -150,17 +152,17 @@ fn nothing_is_withdrawn_while_the_api_server_is_away() {
         cluster.api.put(&service("two", "203.0.113.8", "Cluster"))?;
         cluster.api.put(&slice("two", &[(1, true)]))?;
         tor.wait_route("203.0.113.8/32", SOON)?;
-        cluster.api.forget_requests();
+        cluster.fake()?.forget_requests();
         always(Duration::from_secs(2), "watches that end at once", || {
-            cluster.api.disconnect_watches();
+            cluster.fake()?.disconnect_watches();
             Ok(())
         })?;
-        let asked = cluster.api.requests(Verb::Watch, "services");
+        let asked = cluster.fake()?.requests(Verb::Watch, "services");
         ensure!((1..5).contains(&asked), "{asked} watches in two seconds");
-        cluster.api.compact();
+        cluster.fake()?.compact();
         ensure!(
             cluster
-                .api
+                .fake()?
                 .repeat_last_event("endpointslices.discovery.k8s.io")
         );
         always(Duration::from_secs(3), "the routes stay", || {
@@ -304,10 +306,17 @@ fn a_router_state_reads_like_a_status_page() {
             "{state}"
         );
         // It is written when something happens, and not all the time.
-        cluster.api.forget_requests();
+        let before = cluster.versions(&["RouterState"]);
         std::thread::sleep(Duration::from_secs(3));
-        let writes = cluster.api.requests(Verb::Patch, "routerstates");
-        ensure!(writes == 0, "{writes} writes while nothing happened");
+        let after = cluster.versions(&["RouterState"]);
+        ensure!(
+            !before.is_empty() && before == after,
+            "{before:?} became {after:?}"
+        );
+        if cluster.fake().is_err() {
+            println!("skip: that it goes with its node needs a cluster's garbage collector");
+            return Ok(());
+        }
         // It goes with its node.
         cluster.api.delete("Node", "", "node-1")?;
         eventually(SOON, "the state is gone", || {

@@ -35,8 +35,7 @@ struct Rack<'lab> {
 
 impl<'lab> Rack<'lab> {
     /// Three nodes that peer with both routers, and a pool of addresses.
-    fn start(lab: &'lab interop_tests::Lab) -> Result<Self> {
-        let cluster = Cluster::start(lab)?;
+    fn start(cluster: Cluster<'lab>) -> Result<Self> {
         let controller = cluster.controller(1)?;
         let nodes = (1..=3).map(|n| cluster.node(n)).collect::<Result<_>>()?;
         let (number, asn) = SECOND;
@@ -105,7 +104,7 @@ fn local() -> Value {
 #[test]
 fn traffic_goes_where_the_endpoints_and_the_nodes_are() {
     run(&NEEDS, |lab| {
-        let rack = Rack::start(lab)?;
+        let rack = Rack::start(Cluster::start(lab)?)?;
         let api = &rack.cluster.api;
         let web = "203.0.113.0/32";
         api.put(&request("web", &json!({}), &local()))?;
@@ -186,7 +185,7 @@ fn traffic_goes_where_the_endpoints_and_the_nodes_are() {
 #[test]
 fn services_share_an_address_and_change_hands() {
     run(&NEEDS, |lab| {
-        let rack = Rack::start(lab)?;
+        let rack = Rack::start(Cluster::start(lab)?)?;
         let api = &rack.cluster.api;
         let dns = "203.0.113.53/32";
         let asks = json!({
@@ -234,7 +233,7 @@ fn services_share_an_address_and_change_hands() {
 #[test]
 fn two_advertisements_of_one_address_are_united() {
     run(&NEEDS, |lab| {
-        let rack = Rack::start(lab)?;
+        let rack = Rack::start(Cluster::start(lab)?)?;
         let api = &rack.cluster.api;
         // Of the AS of the nodes: local preferences are told to it.
         let inside = rack
@@ -284,7 +283,7 @@ fn two_advertisements_of_one_address_are_united() {
 #[test]
 fn a_mesh_becomes_route_reflectors_without_a_lost_packet() {
     run(&NEEDS, |lab| {
-        let rack = Rack::start(lab)?;
+        let rack = Rack::start(Cluster::start(lab)?)?;
         let api = &rack.cluster.api;
         let pod = |n: u8| format!("10.244.{n}.1");
         for (node, n) in rack.nodes.iter().zip(1..) {
@@ -341,7 +340,7 @@ fn a_mesh_becomes_route_reflectors_without_a_lost_packet() {
 #[test]
 fn an_agent_that_starts_while_the_api_server_is_away_tells_nothing_and_takes_nothing_away() {
     run(&NEEDS, |lab| {
-        let mut rack = Rack::start(lab)?;
+        let mut rack = Rack::start(Cluster::on_fake(lab)?)?;
         rack.cluster
             .api
             .put(&request("web", &json!({}), &json!({})))?;
@@ -354,7 +353,7 @@ fn an_agent_that_starts_while_the_api_server_is_away_tells_nothing_and_takes_not
             Ok(())
         };
         eventually(SOON, "routes of the mesh", || kernel_has(&rack))?;
-        rack.cluster.api.stop();
+        rack.cluster.fake()?.stop();
         rack.nodes[0].end(Signal::SIGTERM)?;
         rack.nodes[0].launch()?;
         // The routers keep what they had of it (RFC 4724), its kernel does too, and nobody else is touched.
@@ -372,7 +371,7 @@ fn an_agent_that_starts_while_the_api_server_is_away_tells_nothing_and_takes_not
             gate.contains("\"open\":false") && status["readiness"]["ready"] == false,
             "{status}"
         );
-        rack.cluster.api.resume()?;
+        rack.cluster.fake()?.resume()?;
         eventually(Duration::from_secs(60), "the agent's sessions", || {
             let peers = rack.nodes[0].ask(&["peers"])?;
             let up = |peer: &Value| peer["state"] == "Established";

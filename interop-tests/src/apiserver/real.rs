@@ -1,16 +1,20 @@
 //! A real API server with a store of its own, where its programs are installed.
 
 use std::fmt::Write as _;
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
 
+use super::objects::Objects;
 use super::rbac::Account;
+use super::server::{ADMIN, CLUSTER_IPS};
 use crate::eventually::eventually;
+use crate::exec;
+use crate::netns::Namespace;
+use crate::process::Process;
 
 /// The environment variable that names the folder of `kube-apiserver` and `etcd`.
 pub const ASSETS: &str = "KUBEBUILDER_ASSETS";
@@ -19,23 +23,17 @@ pub const ASSETS: &str = "KUBEBUILDER_ASSETS";
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// See the module. Both processes end with it.
-#[derive(Debug)]
 pub struct RealApiServer {
-    port: u16,
-    _processes: Vec<Ends>,
-    folder: TempDir,
+    address: SocketAddr,
+    objects: Objects,
+    _processes: [Process; 2],
+    _folder: TempDir,
 }
 
-/// A process that is killed when it is dropped.
-#[derive(Debug)]
-struct Ends(Child);
-
-impl Drop for Ends {
-    fn drop(&mut self) {
-        // Gone already is as good.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+/// Where the two run.
+struct Place<'a> {
+    namespace: Option<&'a Namespace>,
+    folder: &'a Path,
 }
 
 impl RealApiServer {
@@ -46,101 +44,147 @@ impl RealApiServer {
             .filter(|folder| !folder.as_os_str().is_empty())
     }
 
-    /// Starts both on loopback and waits until the server answers.
+    /// Starts both on loopback and waits until the server answers. One of the accounts is [`super::ADMIN`].
     ///
     /// # Errors
-    /// A program is missing or does not start; the text ends with what it logged.
+    /// A program is missing or does not start.
     pub fn start(assets: &Path, accounts: &[Account]) -> Result<Self> {
-        let folder = tempfile::tempdir()?;
-        let [clients, peers, port] = free_ports()?;
-        let store = format!("http://127.0.0.1:{clients}");
-        let ring = format!("http://127.0.0.1:{peers}");
-        let data = folder.path().join("etcd");
-        let mut etcd = Command::new(assets.join("etcd"));
-        etcd.arg("--data-dir").arg(&data);
-        etcd.args([
-            "--listen-client-urls",
-            &store,
-            "--advertise-client-urls",
-            &store,
-        ]);
-        etcd.args([
-            "--listen-peer-urls",
-            &ring,
-            "--initial-advertise-peer-urls",
-            &ring,
-        ]);
-        etcd.args([
-            "--initial-cluster",
-            &format!("default={ring}"),
-            "--unsafe-no-fsync",
-        ]);
-        let etcd = start(etcd, folder.path(), "etcd")?;
+        let address = (Ipv4Addr::LOCALHOST, free_port()?).into();
+        Self::start_at(assets, None, address, accounts)
+    }
 
-        let tokens = folder.path().join("tokens.csv");
-        std::fs::write(&tokens, token_file(accounts)?)?;
-        let key = folder.path().join("service-accounts.key");
-        let made = Command::new("openssl")
-            .args(["genrsa", "-out"])
-            .arg(&key)
-            .arg("2048")
-            .stderr(Stdio::null())
-            .status()
-            .context("openssl, for the key of service accounts")?;
-        ensure!(made.success(), "openssl genrsa: {made}");
-        let mut server = Command::new(assets.join("kube-apiserver"));
-        server.args(["--etcd-servers", &store, "--bind-address", "127.0.0.1"]);
-        server.args([
-            "--secure-port",
-            &port.to_string(),
-            "--authorization-mode",
-            "RBAC",
-        ]);
-        server.args(["--service-cluster-ip-range", "10.96.0.0/16,fd00:96::/112"]);
-        server.args(["--disable-admission-plugins", "ServiceAccount"]);
-        server.args(["--service-account-issuer", "https://kubernetes.default.svc"]);
-        server.arg("--service-account-key-file").arg(&key);
-        server.arg("--service-account-signing-key-file").arg(&key);
-        server.arg("--token-auth-file").arg(&tokens);
-        server
-            .arg("--cert-dir")
-            .arg(folder.path().join("certificates"));
-        let server = start(server, folder.path(), "kube-apiserver")?;
-        let made = Self {
-            port,
-            _processes: vec![server, etcd],
-            folder,
+    /// The same in a namespace, at an address there.
+    ///
+    /// # Errors
+    /// A program is missing or does not start.
+    pub fn start_in(
+        assets: &Path,
+        namespace: &Namespace,
+        address: SocketAddr,
+        accounts: &[Account],
+    ) -> Result<Self> {
+        Self::start_at(assets, Some(namespace), address, accounts)
+    }
+
+    fn start_at(
+        assets: &Path,
+        namespace: Option<&Namespace>,
+        address: SocketAddr,
+        accounts: &[Account],
+    ) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let place = Place {
+            namespace,
+            folder: folder.path(),
         };
-        eventually(PATIENCE, "kube-apiserver listens", || {
-            std::net::TcpStream::connect(("127.0.0.1", port)).with_context(|| made.log())?;
-            Ok(())
+        let [clients, peers] = [place.free_port()?, place.free_port()?];
+        let etcd = place.spawn(assets, "etcd", &etcd_words(folder.path(), clients, peers))?;
+        let words = server_words(folder.path(), address, clients, accounts)?;
+        let server = place.spawn(assets, "kube-apiserver", &words)?;
+        let objects = Objects::new(&format!("https://{address}"), ADMIN, namespace.cloned())?;
+        eventually(PATIENCE, "kube-apiserver answers", || {
+            etcd.check_alive()?;
+            server.check_alive()?;
+            objects.answers()
         })?;
-        Ok(made)
+        Ok(Self {
+            address,
+            objects,
+            _processes: [server, etcd],
+            _folder: folder,
+        })
     }
 
     /// `https://127.0.0.1:12345`; the certificate is the server's own.
     pub fn url(&self) -> String {
-        format!("https://127.0.0.1:{}", self.port)
+        format!("https://{}", self.address)
     }
 
-    /// The end of what the server has logged.
-    pub fn log(&self) -> String {
-        let text = std::fs::read_to_string(self.folder.path().join("kube-apiserver.log"));
-        let text = text.unwrap_or_default();
-        let lines: Vec<&str> = text.lines().rev().take(20).collect();
-        lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+    pub(super) fn objects(&self) -> &Objects {
+        &self.objects
     }
 }
 
-fn start(mut command: Command, folder: &Path, name: &str) -> Result<Ends> {
-    let log = std::fs::File::create(folder.join(format!("{name}.log")))?;
-    let child = command
-        .stdin(Stdio::null())
-        .stdout(log.try_clone()?)
-        .stderr(log)
-        .spawn()
-        .with_context(|| format!("{name} of the folder that {ASSETS} names"))?;
-    Ok(Ends(child))
+impl Place<'_> {
+    fn spawn(&self, assets: &Path, name: &str, words: &[String]) -> Result<Process> {
+        let program = assets.join(name).to_string_lossy().into_owned();
+        let argv: Vec<&str> = [program.as_str()]
+            .into_iter()
+            .chain(words.iter().map(String::as_str))
+            .collect();
+        let log = self.folder.join(format!("{name}.log"));
+        let process = match self.namespace {
+            Some(namespace) => namespace.spawn(name, &argv),
+            None => Process::start(name, exec::words(&argv)?, &log),
+        };
+        process.with_context(|| format!("{name} of the folder that {ASSETS} names"))
+    }
+
+    fn free_port(&self) -> Result<u16> {
+        match self.namespace {
+            Some(namespace) => namespace.enter(free_port)?,
+            None => free_port(),
+        }
+    }
+}
+
+fn etcd_words(folder: &Path, clients: u16, peers: u16) -> Vec<String> {
+    let store = format!("http://127.0.0.1:{clients}");
+    let ring = format!("http://127.0.0.1:{peers}");
+    let data = folder.join("etcd").to_string_lossy().into_owned();
+    let cluster = format!("default={ring}");
+    [
+        ("--data-dir", &data),
+        ("--listen-client-urls", &store),
+        ("--advertise-client-urls", &store),
+        ("--listen-peer-urls", &ring),
+        ("--initial-advertise-peer-urls", &ring),
+        ("--initial-cluster", &cluster),
+        ("--unsafe-no-fsync", &"true".to_owned()),
+    ]
+    .map(|(name, value)| format!("{name}={value}"))
+    .into()
+}
+
+/// Writes the files that the server reads, and says how it is started.
+fn server_words(
+    folder: &Path,
+    address: SocketAddr,
+    store: u16,
+    accounts: &[Account],
+) -> Result<Vec<String>> {
+    let tokens = folder.join("tokens.csv");
+    std::fs::write(&tokens, token_file(accounts)?)?;
+    let key = folder.join("service-accounts.key").display().to_string();
+    let mut openssl = exec::words(&["openssl", "genrsa", "-out", &key, "2048"])?;
+    openssl.stderr(std::process::Stdio::null());
+    let made = openssl
+        .status()
+        .context("openssl, for the key of service accounts")?;
+    ensure!(made.success(), "openssl genrsa: {made}");
+    let words = [
+        ("--etcd-servers", format!("http://127.0.0.1:{store}")),
+        ("--bind-address", address.ip().to_string()),
+        ("--secure-port", address.port().to_string()),
+        ("--authorization-mode", "RBAC".to_owned()),
+        ("--service-cluster-ip-range", CLUSTER_IPS.join(",")),
+        (
+            "--disable-admission-plugins",
+            "ServiceAccount,TaintNodesByCondition".to_owned(),
+        ),
+        (
+            "--service-account-issuer",
+            "https://kubernetes.default.svc".to_owned(),
+        ),
+        ("--service-account-key-file", key.clone()),
+        ("--service-account-signing-key-file", key),
+        ("--token-auth-file", tokens.display().to_string()),
+        (
+            "--cert-dir",
+            folder.join("certificates").display().to_string(),
+        ),
+    ];
+    Ok(words.map(|(name, value)| format!("{name}={value}")).into())
 }
 
 /// `token,user,uid,"groups"`, a line for each.
@@ -164,17 +208,10 @@ fn token_file(accounts: &[Account]) -> Result<String> {
     Ok(text)
 }
 
-/// Ports that nobody has at the moment.
-fn free_ports<const N: usize>() -> Result<[u16; N]> {
-    // All are held until all are known, so that they differ.
-    let mut held = Vec::new();
-    let mut ports = [0; N];
-    for port in &mut ports {
-        let listener = TcpListener::bind(("127.0.0.1", 0))?;
-        *port = listener.local_addr()?.port();
-        held.push(listener);
-    }
-    Ok(ports)
+/// A port of loopback that nobody has at the moment.
+fn free_port() -> Result<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    Ok(listener.local_addr()?.port())
 }
 
 #[cfg(test)]

@@ -4,11 +4,12 @@
 //!  10.0.0.1 node-1   10.0.0.2 node-2 ...   10.0.0.100 control (API server)   10.0.0.200 tor (BIRD, AS 64500)
 //! ```
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-use interop_tests::apiserver::{Account, FakeApiServer, Settings};
+use anyhow::Result;
+use interop_tests::apiserver::{Account, FakeApiServer, Server};
 use interop_tests::{Family, Kind, Lab, Namespace, Neighbour, Process, Speaker, Subject};
 use serde_json::{Value, json};
 
@@ -28,40 +29,46 @@ pub const TOR_ASN: u32 = 64500;
 pub struct Cluster<'lab> {
     lab: &'lab Lab,
     pub segment: Segment<'lab>,
-    pub api: FakeApiServer,
+    pub api: Server,
 }
 
 impl<'lab> Cluster<'lab> {
-    /// The API server, with what `deploy` installs but the workloads.
+    /// The API server, with what `deploy` installs but the workloads. The real one, where it is.
     pub fn start(lab: &'lab Lab) -> Result<Self> {
+        Self::with(lab, Server::start_in)
+    }
+
+    /// The same with the fake server, for what nobody could do to a real one: see [`Cluster::fake`].
+    pub fn on_fake(lab: &'lab Lab) -> Result<Self> {
+        Self::with(lab, Server::fake_in)
+    }
+
+    fn with(
+        lab: &'lab Lab,
+        start: fn(&Namespace, SocketAddr, Vec<Account>) -> Result<Server>,
+    ) -> Result<Self> {
         let segment = Segment::new(lab)?;
         let control = segment.host("control", CONTROL)?;
-        let settings = Settings {
-            service_cidrs: vec!["10.96.0.0/16".parse()?, "fd00:96::/112".parse()?],
-            accounts: ["agent", "controller"]
-                .map(|part| Account::service_account(part, NAMESPACE, &format!("routelet-{part}")))
-                .into(),
-            ..Settings::default()
-        };
+        let accounts = ["agent", "controller"]
+            .map(|part| Account::service_account(part, NAMESPACE, &format!("routelet-{part}")));
         let address = format!("{}:6443", v4(CONTROL)).parse()?;
-        let api = FakeApiServer::start_in(&control, address, settings)?;
-        api.install_definitions()?;
-        for name in [NAMESPACE, "shop"] {
-            api.create(
-                &json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}),
-            )?;
-        }
-        for part in ["agent", "controller"] {
-            install_roles(&api, part)?;
-        }
+        let api = start(&control, address, accounts.into())?;
+        api.install(NAMESPACE)?;
+        let shop = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}});
+        api.put(&shop)?;
         Ok(Self { lab, segment, api })
+    }
+
+    /// The fake API server, to break it and to count what it is asked.
+    pub fn fake(&self) -> Result<&FakeApiServer> {
+        self.api.fake()
     }
 
     /// A kubeconfig with the account of a part (`agent`, `controller`), for use in a namespace.
     pub fn kubeconfig(&self, at: &Namespace, part: &str) -> Result<PathBuf> {
         let config = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "lab",
-            "clusters": [{"name": "lab", "cluster": {"server": self.api.url()}}],
+            "clusters": [{"name": "lab", "cluster": {"server": self.api.url(), "insecure-skip-tls-verify": true}}],
             "users": [{"name": part, "user": {"token": part}}],
             "contexts": [{"name": "lab", "context": {"cluster": "lab", "user": part, "namespace": NAMESPACE}}],
         });
@@ -112,6 +119,18 @@ impl<'lab> Cluster<'lab> {
         let addresses = ingress.unwrap_or_default().into_iter();
         addresses
             .filter_map(|entry| Some(entry["ip"].as_str()?.to_owned()))
+            .collect()
+    }
+
+    /// The version of each object of these kinds. It stays where nobody writes.
+    pub fn versions(&self, kinds: &[&str]) -> Vec<(String, String)> {
+        let objects = kinds.iter().flat_map(|kind| self.api.list(kind));
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        objects
+            .map(|object| {
+                let metadata = &object["metadata"];
+                (text(&metadata["name"]), text(&metadata["resourceVersion"]))
+            })
             .collect()
     }
 
@@ -239,23 +258,4 @@ pub fn secret(name: &str, password: &str) -> Value {
         "metadata": {"name": name, "namespace": NAMESPACE},
         "stringData": {"password": password},
     })
-}
-
-/// The account's roles as `deploy` has them. Kustomize fills in the namespace.
-fn install_roles(api: &FakeApiServer, part: &str) -> Result<()> {
-    let path = format!("{}/../deploy/{part}/rbac.yaml", env!("CARGO_MANIFEST_DIR"));
-    let text = std::fs::read_to_string(&path).with_context(|| path.clone())?;
-    let documents: Vec<Value> =
-        serde_saphyr::from_multiple(&text).map_err(|error| anyhow::anyhow!("{path}: {error}"))?;
-    for mut document in documents {
-        let kind = document["kind"].as_str().unwrap_or_default();
-        if kind == "ServiceAccount" {
-            continue;
-        }
-        if matches!(kind, "Role" | "RoleBinding") {
-            document["metadata"]["namespace"] = json!(NAMESPACE);
-        }
-        api.put(&document)?;
-    }
-    Ok(())
 }
