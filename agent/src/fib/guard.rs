@@ -21,18 +21,21 @@
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::sync::Arc;
 
+use imbl::ordmap::DiffItem;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::Serialize;
+
+/// Addresses of Services, each with how many Services have it. What a change leaves alone is shared with the map before.
+pub type ServiceAddresses = imbl::OrdMap<IpNet, u32>;
 
 /// What a node's configuration and surroundings keep out of its kernel. Empty: only martians and default routes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GuardRails {
     /// This node's pod CIDRs.
     pub pod_cidrs: Vec<IpNet>,
-    /// Service addresses and the cluster's service CIDRs.
-    pub service_addresses: Arc<[IpNet]>,
+    /// What learned routes must not take away from Services.
+    pub service_addresses: ServiceAddresses,
     /// The networks on this node's interfaces. The FIB thread fills these in from the kernel.
     pub connected: Vec<IpNet>,
     /// Let `0.0.0.0/0` and `::/0` in.
@@ -102,8 +105,8 @@ impl GuardRails {
         for &net in &self.connected {
             out.insert(net.trunc(), Rejection::Connected(net.trunc()));
         }
-        for &net in &*self.service_addresses {
-            out.insert(net.trunc(), Rejection::Service(net.trunc()));
+        for net in self.service_addresses.keys() {
+            out.insert(*net, Rejection::Service(*net));
         }
         for &net in &self.pod_cidrs {
             out.insert(net.trunc(), Rejection::OwnPodCidr(net.trunc()));
@@ -113,10 +116,86 @@ impl GuardRails {
     }
 }
 
+/// What putting other guard rails in place changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Replaced {
+    /// Nothing.
+    Nothing,
+    /// Service addresses: these networks came or went.
+    Services(Vec<IpNet>),
+    /// Anything.
+    Everything,
+}
+
 impl CompiledGuardRails {
     /// What these were made of.
     pub fn source(&self) -> &GuardRails {
         &self.source
+    }
+
+    /// Puts others in place. Service addresses, which come and go all the time, cost as much as differs between them.
+    pub fn replace(&mut self, guard: GuardRails) -> Replaced {
+        let GuardRails {
+            pod_cidrs,
+            service_addresses,
+            connected,
+            accept_default_route,
+            max_routes,
+        } = &guard;
+        if self.source.pod_cidrs != *pod_cidrs
+            || self.source.connected != *connected
+            || self.source.accept_default_route != *accept_default_route
+            || self.source.max_routes != *max_routes
+        {
+            *self = guard.compile();
+            return Replaced::Everything;
+        }
+        let differences = self.source.service_addresses.diff(service_addresses);
+        let differ: Vec<IpNet> = differences
+            .filter_map(|item| match item {
+                DiffItem::Add(net, _) | DiffItem::Remove(net, _) => Some(*net),
+                DiffItem::Update { .. } => None,
+            })
+            .collect();
+        self.source = guard;
+        for net in &differ {
+            match self.exact(*net) {
+                Some(why) => self.insert(*net, why),
+                None => self.remove(*net),
+            }
+        }
+        if differ.is_empty() {
+            return Replaced::Nothing;
+        }
+        Replaced::Services(differ)
+    }
+
+    /// The rule of exactly this network, as [`GuardRails::compile`] finds it.
+    fn exact(&self, net: IpNet) -> Option<Rejection> {
+        let has = |nets: &[IpNet]| nets.iter().any(|one| one.trunc() == net);
+        if has(&self.source.pod_cidrs) {
+            return Some(Rejection::OwnPodCidr(net));
+        }
+        if self.source.service_addresses.contains_key(&net) {
+            return Some(Rejection::Service(net));
+        }
+        if has(&self.source.connected) {
+            return Some(Rejection::Connected(net));
+        }
+        martians()
+            .any(|one| one == net)
+            .then_some(Rejection::Martian(net))
+    }
+
+    fn remove(&mut self, net: IpNet) {
+        match net {
+            IpNet::V4(net) => {
+                self.v4.remove(&net);
+            }
+            IpNet::V6(net) => {
+                self.v6.remove(&net);
+            }
+        }
     }
 
     /// The rule that keeps `prefix` out, if one does. The limit is not looked at.
@@ -170,16 +249,22 @@ fn martians() -> impl Iterator<Item = IpNet> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use proptest::prelude::*;
+
     use super::*;
 
     fn net(s: &str) -> IpNet {
         s.parse().unwrap()
     }
 
+    fn services(nets: &[&str]) -> ServiceAddresses {
+        nets.iter().map(|one| (net(one), 1_u32)).collect()
+    }
+
     fn rails() -> GuardRails {
         GuardRails {
             pod_cidrs: vec![net("10.244.3.0/24"), net("fd00:3::/64")],
-            service_addresses: [net("10.96.0.0/12"), net("203.0.113.7/32")].into(),
+            service_addresses: services(&["10.96.0.0/12", "203.0.113.7/32"]),
             connected: vec![net("192.0.2.17/24"), net("2001:db8:1::5/64")],
             accept_default_route: false,
             max_routes: None,
@@ -265,4 +350,49 @@ mod tests {
         };
         assert_eq!(rails.check(net("198.51.100.0/24")), None);
     }
+
+    proptest! {
+        /// Networks that are also a pod CIDR, connected, or never routed are among those that come and go.
+        #[test]
+        fn rails_that_were_replaced_are_those_that_were_made_anew(
+            steps in prop::collection::vec(prop::collection::btree_set(0..NETS.len(), 0..5), 1..8),
+            limits in prop::collection::vec(prop::option::weighted(0.2, 1..3u64), 8),
+        ) {
+            let mut compiled = rails().compile();
+            for (step, chosen) in steps.iter().enumerate() {
+                let chosen: Vec<&str> = chosen.iter().map(|n| NETS[*n]).collect();
+                let wanted = GuardRails {
+                    service_addresses: services(&chosen),
+                    max_routes: limits[step],
+                    ..rails()
+                };
+                let before = compiled.source().clone();
+                let replaced = compiled.replace(wanted.clone());
+                prop_assert_eq!(compiled.source(), &wanted);
+                let anew = wanted.clone().compile();
+                for probe in NETS.iter().chain(&["10.96.0.1/32", "203.0.113.7/32", "fe80::1/128"]) {
+                    prop_assert_eq!(compiled.check(net(probe)), anew.check(net(probe)), "{}", probe);
+                }
+                match replaced {
+                    Replaced::Nothing => prop_assert_eq!(&before, &wanted),
+                    Replaced::Services(nets) => {
+                        let [old, new] = [before, wanted].map(|rails| rails.service_addresses);
+                        prop_assert!(nets.iter().all(|net| old.contains_key(net) != new.contains_key(net)));
+                        prop_assert!(!nets.is_empty());
+                    }
+                    Replaced::Everything => prop_assert_ne!(before.max_routes, wanted.max_routes),
+                }
+            }
+        }
+    }
+
+    const NETS: [&str; 7] = [
+        "10.96.0.0/12",
+        "203.0.113.7/32",
+        "203.0.113.8/32",
+        "10.244.3.0/24",
+        "192.0.2.0/24",
+        "fe80::/10",
+        "2001:db8:f::1/128",
+    ];
 }

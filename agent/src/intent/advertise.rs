@@ -11,7 +11,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 use bgp::types::Community;
 use ipnet::IpNet;
@@ -476,30 +476,6 @@ fn offer(advertisement: &Active<'_>, drain: bool) -> Offer {
         med: attributes.med,
         prepend: attributes.prepend,
     }
-}
-
-/// The addresses that learned routes must not take away: those of all Services, external IPs only where some
-/// Advertisement allows them, since anyone who may edit a Service could otherwise keep a route out.
-pub(super) fn guarded(state: &ClusterState) -> Arc<[IpNet]> {
-    let allowed: Vec<IpNet> = state
-        .advertisements
-        .values()
-        .filter_map(|a| a.spec.services.as_ref())
-        .flat_map(|s| s.external_ips.iter().map(|c| c.net()))
-        .collect();
-    let mut nets = BTreeSet::new();
-    for service in state.services.values() {
-        nets.extend(service.cluster_ips.iter().map(|ip| IpNet::from(*ip)));
-        let own = service.ingress.iter().filter(|i| !i.proxy);
-        nets.extend(own.map(|i| IpNet::from(i.ip)));
-        let external = service.external_ips.iter();
-        nets.extend(
-            external
-                .filter(|ip| allowed.iter().any(|net| net.contains(*ip)))
-                .map(|ip| IpNet::from(*ip)),
-        );
-    }
-    nets.into_iter().collect()
 }
 
 /// Names by number.

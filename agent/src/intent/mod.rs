@@ -9,6 +9,7 @@
 //! | `peers` | the node's peers: explicit ones, other nodes by selector, the mesh |
 //! | `services` | which Service addresses this node advertises: the truth table |
 //! | `advertise` | what is originated, with attributes and aggregates, and to which peers |
+//! | `guarded` | the Service addresses that learned routes must not take away |
 //! | `planner` | keeps it up to date at the cost of what changed |
 //! | `policies` | RoutePolicy objects as the RIB runs them |
 //!
@@ -17,6 +18,7 @@
 
 mod advertise;
 mod facts;
+mod guarded;
 mod peers;
 mod planner;
 mod policies;

@@ -2,12 +2,10 @@
 //!
 //! A cluster changes all the time, and nearly always a few Services and EndpointSlices do. A [`Planner`] finds those by
 //! comparing the state with the one before, decides on them alone, and says which routes differ: that costs as much as has
-//! changed, whatever the size of the cluster. If Services have other addresses than before, the guard rails, which name the
-//! addresses of all, are made anew besides. Anything else that changed makes it begin anew. Either way the intent is the
+//! changed, whatever the size of the cluster. Anything else that changed makes it begin anew. Either way the intent is the
 //! one that [`intend`](super::intend) finds from nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use imbl::ordmap::DiffItem;
@@ -15,11 +13,12 @@ use ipnet::IpNet;
 use rib::Originated;
 
 use super::advertise::{self, Active, Ground, PodCidrs, Told};
+use super::guarded::{self, Guarded};
 use super::services::{Deciding, Slices};
 use super::{
     Intent, Justification, LocalFacts, OriginatedRoute, Suppressed, peers, policies, router,
 };
-use crate::cluster::{ClusterState, LoadBalancerIngress, Map, Node, ObjectKey, Service};
+use crate::cluster::{ClusterState, Map, Node, ObjectKey};
 
 /// See the module.
 #[derive(Debug)]
@@ -44,8 +43,13 @@ struct Last {
 pub enum Change {
     /// Nothing.
     Nothing,
-    /// Routes that this node originates, or reasons for them, and decisions on Services.
-    Routes(Vec<RouteChange>),
+    /// What hangs on Services: decisions on them, routes that this node originates, or reasons for them.
+    Services {
+        /// The routes that are other ones.
+        routes: Vec<RouteChange>,
+        /// Whether the guard rails are other ones, since Services have other addresses.
+        guard: bool,
+    },
     /// Anything.
     Everything,
 }
@@ -112,7 +116,7 @@ impl Last {
         let mut settings = router::settings(chosen, node, &mut warnings);
         settings.drain |= drain;
         if let Some(fib) = &mut settings.fib {
-            fib.guard.service_addresses = advertise::guarded(state);
+            fib.guard.service_addresses = Guarded::new(state).all(state);
         }
 
         let active = advertise::active(state, node);
@@ -254,24 +258,19 @@ impl Last {
             }
             differences.take(gone, come);
         }
-        if !decided {
+        let guard = match &mut intent.router.fib {
+            Some(fib) => {
+                let addresses = &mut fib.guard.service_addresses;
+                guarded::follow(addresses, &affected, &before, state)
+            }
+            None => false,
+        };
+        if !decided && !guard {
             return Change::Nothing;
         }
-        let changes = differences.apply(&mut intent, &ground);
-        if let Some(fib) = &mut intent.router.fib
-            && affected.iter().any(|key| {
-                before.services.get(key).map(guarding) != state.services.get(key).map(guarding)
-            })
-        {
-            let guarded = advertise::guarded(state);
-            if fib.guard.service_addresses != guarded {
-                fib.guard.service_addresses = guarded;
-                self.intent = Arc::new(intent);
-                return Change::Everything;
-            }
-        }
+        let routes = differences.apply(&mut intent, &ground);
         self.intent = Arc::new(intent);
-        Change::Routes(changes)
+        Change::Services { routes, guard }
     }
 
     /// The Services that the difference between the last state and this one is about.
@@ -302,17 +301,6 @@ fn unknown(name: &str) -> Node {
         name: name.to_owned(),
         ..Node::default()
     }
-}
-
-/// The addresses of a Service, of which learned routes must not take any away.
-fn guarding(service: &Arc<Service>) -> (&[IpAddr], &[IpAddr], &[LoadBalancerIngress]) {
-    let Service {
-        cluster_ips,
-        external_ips,
-        ingress,
-        ..
-    } = service.as_ref();
-    (cluster_ips, external_ips, ingress)
 }
 
 /// What some Services stopped and began to justify.

@@ -8,7 +8,7 @@ use super::{FibIntent, ListenIntent, RouterSettings, Warning, WarningKind};
 use crate::cluster::{ClusterState, Node, Object, ObjectRef};
 use crate::crd::router::DEFAULT_ASN;
 use crate::crd::{IpFamily, RouterSpec, ValueFrom, selector};
-use crate::fib::GuardRails;
+use crate::fib::guard::{GuardRails, ServiceAddresses};
 
 /// The Routers that select a node, the one in use first: most conditions, then least name.
 pub(super) fn candidates<'a>(state: &'a ClusterState, node: &Node) -> Vec<&'a Object<RouterSpec>> {
@@ -148,7 +148,7 @@ pub(super) fn settings(
             metric: spec.fib.metric,
             guard: GuardRails {
                 pod_cidrs: node.pod_cidrs.to_vec(),
-                service_addresses: [].into(),
+                service_addresses: ServiceAddresses::new(),
                 connected: Vec::new(),
                 accept_default_route: spec.fib.accept_default_route,
                 max_routes: (spec.fib.max_routes != 0).then_some(spec.fib.max_routes),

@@ -240,9 +240,12 @@ impl Runtime {
         self.intent = intent;
         match change {
             Change::Nothing => {}
-            Change::Routes(changes) => {
-                if !changes.is_empty() {
-                    self.rib.send(Command::ChangeOriginated(changes)).await?;
+            Change::Services { routes, guard } => {
+                if let Some(fib) = self.intent.router.fib.as_ref().filter(|_| guard) {
+                    self.fib.set_guard_rails(fib.guard.clone());
+                }
+                if !routes.is_empty() {
+                    self.rib.send(Command::ChangeOriginated(routes)).await?;
                 }
                 self.shared
                     .applied(self.intent.clone(), self.sessions.listening());

@@ -37,7 +37,7 @@ use std::time::Instant;
 use ipnet::IpNet;
 
 use super::HashMap;
-use super::guard::{CompiledGuardRails, GuardRails};
+use super::guard::{CompiledGuardRails, GuardRails, Replaced};
 use super::types::{
     FibAction, FibChange, FibCounters, FibNexthop, FibRoute, KernelError, MAX_NEXTHOPS,
 };
@@ -613,11 +613,30 @@ impl Plan {
         }
     }
 
-    /// Replaces the guard rails and applies them to everything that is wanted.
+    /// Replaces the guard rails and applies them to everything that is wanted and that they are about.
     pub fn set_guard_rails(&mut self, guard: GuardRails) {
-        if *self.guard.source() != guard {
-            self.guard = guard.compile();
-            self.rescan = true;
+        match self.guard.replace(guard) {
+            Replaced::Nothing => {}
+            Replaced::Services(nets) if nets.iter().all(is_host) => {
+                for net in nets {
+                    match key(net) {
+                        AnyKey::V4(k) => self.readmit(k),
+                        AnyKey::V6(k) => self.readmit(k),
+                    }
+                }
+            }
+            Replaced::Services(_) | Replaced::Everything => self.rescan = true,
+        }
+    }
+
+    /// Applies the guard rails to a prefix once more.
+    fn readmit<K: Family>(&mut self, k: K) {
+        if let Some(before) = K::table_ref(self).get(k).copied() {
+            let mut after = before;
+            self.admit(&mut after);
+            if after.flags != before.flags || !self.is_right(&after) {
+                self.change(before, after);
+            }
         }
     }
 
@@ -633,13 +652,9 @@ impl Plan {
     }
 
     fn rescan_family<K: Family>(&mut self) {
-        let entries: Vec<Entry<K>> = K::table_ref(self).iter().copied().collect();
-        for before in entries {
-            let mut after = before;
-            self.admit(&mut after);
-            if after.flags != before.flags || !self.is_right(&after) {
-                self.change(before, after);
-            }
+        let keys: Vec<K> = K::table_ref(self).iter().map(|e| e.key).collect();
+        for k in keys {
+            self.readmit(k);
         }
     }
 
@@ -696,6 +711,10 @@ impl Plan {
     pub fn take_resync(&mut self) -> Resync {
         std::mem::take(&mut self.resync)
     }
+}
+
+fn is_host(net: &IpNet) -> bool {
+    net.prefix_len() == net.max_prefix_len()
 }
 
 /// A nexthop as it was asked for.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
+mod guard;
 mod restart;
 
 use super::super::kernel::event::{Hop, Nexthop, NexthopKind, Presence, Route, RouteKind};
@@ -920,31 +921,4 @@ fn an_ipv6_route_over_an_ipv4_gateway_is_a_visible_failure_and_sends_nothing() {
     assert_eq!(messages(&mut world), 0);
     let state = world.plan.route(prefix, world.now).unwrap().state;
     assert!(matches!(state, FibRouteState::Failed { .. }), "{state:?}");
-}
-
-#[test]
-fn the_limit_counts_learned_routes_of_both_families_and_lets_the_next_in_when_one_leaves() {
-    let guard = GuardRails {
-        max_routes: Some(2),
-        ..GuardRails::default()
-    };
-    let mut world = World::new();
-    world.plan.set_guard_rails(guard);
-    world.step(Step::Drive);
-    world.plan.submit(FibChange::install(
-        net("203.0.120.0/24"),
-        FibRoute::Blackhole,
-    ));
-    for prefix in [PREFIXES[0], PREFIXES[5], PREFIXES[2]] {
-        world
-            .plan
-            .submit(FibChange::install(net(prefix), route_to(&[(2, 1)])));
-    }
-    world.step(Step::Drive);
-    assert_eq!(world.kernel.ours().len(), 3);
-    assert_eq!(world.plan.counters().over_limit, 1);
-    world.plan.submit(FibChange::remove(net(PREFIXES[5])));
-    world.step(Step::Drive);
-    assert!(world.kernel.ours().contains_key(&net(PREFIXES[2])));
-    assert_eq!(world.plan.counters().over_limit, 0);
 }

@@ -286,7 +286,7 @@ fn learned_routes_may_not_take_service_addresses_or_own_pods_but_an_unlisted_ext
     let guard = intent(&text, "n1").router.fib.clone().unwrap().guard;
     let shown: Vec<String> = guard
         .service_addresses
-        .iter()
+        .keys()
         .map(ToString::to_string)
         .collect();
     assert_eq!(shown, ["10.96.0.1/32", "198.51.100.1/32", "203.0.113.1/32"]);

@@ -1,0 +1,68 @@
+//! Claims about guard rails that change under routes.
+#![allow(clippy::unwrap_used)]
+
+use super::super::super::guard::Rejection;
+use super::*;
+
+#[test]
+fn the_limit_counts_learned_routes_of_both_families_and_lets_the_next_in_when_one_leaves() {
+    let guard = GuardRails {
+        max_routes: Some(2),
+        ..GuardRails::default()
+    };
+    let mut world = World::new();
+    world.plan.set_guard_rails(guard);
+    world.step(Step::Drive);
+    world.plan.submit(FibChange::install(
+        net("203.0.120.0/24"),
+        FibRoute::Blackhole,
+    ));
+    for prefix in [PREFIXES[0], PREFIXES[5], PREFIXES[2]] {
+        world
+            .plan
+            .submit(FibChange::install(net(prefix), route_to(&[(2, 1)])));
+    }
+    world.step(Step::Drive);
+    assert_eq!(world.kernel.ours().len(), 3);
+    assert_eq!(world.plan.counters().over_limit, 1);
+    world.plan.submit(FibChange::remove(net(PREFIXES[5])));
+    world.step(Step::Drive);
+    assert!(world.kernel.ours().contains_key(&net(PREFIXES[2])));
+    assert_eq!(world.plan.counters().over_limit, 0);
+}
+
+/// An address that a Service gets or gives back is looked at alone, however large the table.
+#[test]
+fn an_address_that_a_service_has_is_taken_from_no_router_and_comes_back_when_it_is_free() {
+    let ours = net("203.0.113.7/32");
+    let mut world = World::new();
+    let learned = [ours, net("203.0.113.0/24"), net("203.0.113.8/32")];
+    for prefix in learned {
+        let route = route_to(&[(2, 1)]);
+        world.plan.submit(FibChange::install(prefix, route));
+    }
+    world.step(Step::Drive);
+    let installed = |world: &World| learned.map(|prefix| world.kernel.ours().contains_key(&prefix));
+    assert_eq!(installed(&world), [true; 3]);
+    let rails = |services: &[IpNet]| GuardRails {
+        service_addresses: services.iter().map(|net| (*net, 1_u32)).collect(),
+        ..GuardRails::default()
+    };
+    world.plan.set_guard_rails(rails(&[ours]));
+    world.step(Step::Drive);
+    assert_eq!(installed(&world), [false, true, true]);
+    assert!(matches!(
+        world.plan.route(ours, world.now).unwrap().state,
+        FibRouteState::Refused { reason: Rejection::Service(net) } if net == ours
+    ));
+    world.plan.set_guard_rails(rails(&[net("192.0.2.1/32")]));
+    world.step(Step::Drive);
+    assert_eq!(installed(&world), [true; 3]);
+    // A network is more than one prefix.
+    world.plan.set_guard_rails(rails(&[net("203.0.113.0/24")]));
+    world.step(Step::Drive);
+    assert_eq!(installed(&world), [false; 3]);
+    world.plan.set_guard_rails(rails(&[]));
+    world.step(Step::Drive);
+    assert_eq!(installed(&world), [true; 3]);
+}

@@ -1,0 +1,108 @@
+//! The addresses that learned routes must not take away: those of all Services, external IPs only where some Advertisement
+//! allows them, since anyone who may edit a Service could otherwise keep a route out.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use crate::cluster::{ClusterState, LoadBalancerIngress, ObjectKey, Service};
+use crate::fib::guard::ServiceAddresses;
+
+/// What decides which addresses those are.
+pub(super) struct Guarded {
+    external: Vec<IpNet>,
+}
+
+impl Guarded {
+    pub(super) fn new(state: &ClusterState) -> Self {
+        let asking = state.advertisements.values();
+        let asking = asking.filter_map(|a| a.spec.services.as_ref());
+        Self {
+            external: asking
+                .flat_map(|s| s.external_ips.iter().map(|c| c.net()))
+                .collect(),
+        }
+    }
+
+    /// The addresses of all Services.
+    pub(super) fn all(&self, state: &ClusterState) -> ServiceAddresses {
+        let mut all = ServiceAddresses::new();
+        for service in state.services.values() {
+            self.add(service, &mut all);
+        }
+        all
+    }
+
+    /// Counts a Service's addresses in.
+    pub(super) fn add(&self, service: &Service, to: &mut ServiceAddresses) {
+        for net in self.of(service) {
+            *to.entry(net).or_default() += 1;
+        }
+    }
+
+    /// Counts a Service's addresses out.
+    pub(super) fn remove(&self, service: &Service, from: &mut ServiceAddresses) {
+        for net in self.of(service) {
+            match from.get_mut(&net) {
+                Some(count) if *count > 1 => *count -= 1,
+                _ => {
+                    from.remove(&net);
+                }
+            }
+        }
+    }
+
+    fn of(&self, service: &Service) -> BTreeSet<IpNet> {
+        let cluster = service.cluster_ips.iter().copied();
+        let own = service.ingress.iter().filter(|i| !i.proxy).map(|i| i.ip);
+        let external = service.external_ips.iter().copied();
+        let allowed = |ip: &IpAddr| self.external.iter().any(|net| net.contains(ip));
+        cluster
+            .chain(own)
+            .chain(external.filter(allowed))
+            .map(IpNet::from)
+            .collect()
+    }
+}
+
+/// Brings the addresses up to date where these Services have others now; nothing else differs between the states but slices.
+/// Returns whether any does.
+pub(super) fn follow(
+    addresses: &mut ServiceAddresses,
+    affected: &BTreeSet<ObjectKey>,
+    before: &ClusterState,
+    now: &ClusterState,
+) -> bool {
+    let services = affected.iter().map(|key| {
+        let [old, new] = [before, now].map(|state| state.services.get(key));
+        (old.map(AsRef::as_ref), new.map(AsRef::as_ref))
+    });
+    let mut moved = services
+        .filter(|(old, new)| old.map(of) != new.map(of))
+        .peekable();
+    if moved.peek().is_none() {
+        return false;
+    }
+    let guarded = Guarded::new(now);
+    for (old, new) in moved {
+        if let Some(old) = old {
+            guarded.remove(old, addresses);
+        }
+        if let Some(new) = new {
+            guarded.add(new, addresses);
+        }
+    }
+    true
+}
+
+/// The addresses of a Service.
+fn of(service: &Service) -> (&[IpAddr], &[IpAddr], &[LoadBalancerIngress]) {
+    let Service {
+        cluster_ips,
+        external_ips,
+        ingress,
+        ..
+    } = service;
+    (cluster_ips, external_ips, ingress)
+}
