@@ -7,6 +7,9 @@
 //!
 //! What always holds between two steps: a member in the stream has been told exactly `told` (but for what it is excluded
 //! from); a member behind, exactly `told` of every slot without a mark.
+//!
+//! A member that is alone is not told what it told us, so the stream passes such slots by: a node's group of one router costs
+//! nothing for the table that comes from there. When it is alone no longer, all slots are looked at once more.
 
 mod catch_up;
 
@@ -52,6 +55,8 @@ pub(super) struct FamilyOut {
     pub(super) told: ToldSlots,
     /// All slots from here on are to be staged again; `None`: no walk is under way.
     pub(super) walk: Option<Slot>,
+    /// Whether slots may have been passed by since their source is the only member.
+    passed_by: bool,
 }
 
 /// What verdicts are kept by within a flush. The family, because IPv4 and IPv6 routes can share attributes and next hop
@@ -160,14 +165,21 @@ impl Group {
 
     /// A peer moves here from a group: it has to hear the difference.
     pub(super) fn take_over(&mut self, peer: PeerId, from: &mut Self) {
+        if self.families.iter().any(|family| family.passed_by) {
+            self.adopt(from);
+        }
         let Some(mut member) = from.leave(peer) else {
             return;
         };
+        self.let_hear_difference(peer, &mut member, from);
+        self.insert(peer, member);
+    }
+
+    /// A member was told what another group's stream has told, and has to hear what this one's has.
+    fn let_hear_difference(&self, peer: PeerId, member: &mut Member, from: &Self) {
         for index in 0..member.families.len() {
-            let end = from.families[index]
-                .told
-                .end()
-                .max(self.families[index].told.end());
+            let ends = [self, from].map(|group| group.families[index].told.end());
+            let end = ends.into_iter().max().unwrap_or_default();
             let differs = (0..end).map(Slot).filter(|slot| {
                 from.told_to(peer, index, *slot) != self.told_to(peer, index, *slot)
             });
@@ -176,10 +188,33 @@ impl Group {
                 member.fall_behind(index, differs);
             }
         }
-        self.insert(peer, member);
+    }
+
+    /// What the stream has told becomes what another's has, which may be more than this group's only member was told: that
+    /// one has to hear the difference, and the walk compares all with this group's key. So a member of the other group that
+    /// moves here, and was told what this group passed by, does not lose it for a moment.
+    fn adopt(&mut self, from: &Self) {
+        let mut members = std::mem::take(&mut self.members);
+        let adopted = Self {
+            addresses: std::mem::take(&mut self.addresses),
+            ..from.fork(self.key.clone())
+        };
+        let before = std::mem::replace(self, adopted);
+        for (peer, member) in &mut members {
+            self.let_hear_difference(*peer, member, &before);
+        }
+        self.members = members;
+        self.restart_walks();
     }
 
     fn insert(&mut self, peer: PeerId, member: Member) {
+        if !self.members.is_empty() {
+            for family in &mut self.families {
+                if std::mem::take(&mut family.passed_by) {
+                    family.walk = Some(Slot(0));
+                }
+            }
+        }
         self.addresses.insert(member.address, peer);
         self.members.insert(peer, member);
     }
@@ -321,6 +356,9 @@ impl Group {
     ) {
         // Looked at once, not for each slot: a group may have a thousand members and seldom one that is behind.
         let behind = self.has_behind();
+        let alone = self.members.keys().next().copied();
+        let alone = alone.filter(|_| self.members.len() == 1);
+        let mut passed_by = false;
         let mut slots = slots.peekable();
         while slots.peek().is_some() {
             let told = &self.families[family.0].told;
@@ -332,12 +370,20 @@ impl Group {
                     best: loc_rib.best(family.1, slot),
                     told: told.get(slot),
                 })
+                .map(|look| match look.best {
+                    Some(Best::Learned { peer, .. }) if Some(peer) == alone => {
+                        passed_by = true;
+                        Look { best: None, ..look }
+                    }
+                    _ => look,
+                })
                 .collect();
             std::hint::black_box(looks.iter().fold(0, |sum, look| sum ^ look.touch(loc_rib)));
             for look in looks {
                 self.stage(loc_rib, family, look, behind, seed);
             }
         }
+        self.families[family.0].passed_by |= passed_by;
     }
 
     /// `behind`: whether any member is.

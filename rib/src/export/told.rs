@@ -44,16 +44,18 @@ impl Packed {
     }
 }
 
-#[derive(Clone, Debug)]
+/// A page beside the number of its slots of which something is told: the page itself is just what an allocator has a size
+/// for, with nothing left over.
+#[derive(Clone, Debug, Default)]
 struct Page {
-    slots: [Packed; PAGE],
-    used: usize,
+    slots: Option<Box<[Packed; PAGE]>>,
+    used: u16,
 }
 
 /// What was told of each slot of a family.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ToldSlots {
-    pages: Vec<Option<Box<Page>>>,
+    pages: Vec<Page>,
     len: usize,
 }
 
@@ -69,7 +71,7 @@ impl ToldSlots {
 
     pub(super) fn get(&self, slot: Slot) -> Option<Told> {
         let (page, place) = split(slot);
-        self.pages.get(page)?.as_ref()?.slots[place].unpack()
+        self.pages.get(page)?.slots.as_ref()?[place].unpack()
     }
 
     pub(super) fn set(&mut self, slot: Slot, told: Option<Told>) {
@@ -78,25 +80,21 @@ impl ToldSlots {
             if told.is_none() {
                 return;
             }
-            self.pages.resize(number + 1, None);
+            self.pages.resize_with(number + 1, Page::default);
         }
         let page = &mut self.pages[number];
-        if page.is_none() && told.is_none() {
+        if page.slots.is_none() && told.is_none() {
             return;
         }
-        let page_ref = page.get_or_insert_with(|| {
-            Box::new(Page {
-                slots: [Packed::default(); PAGE],
-                used: 0,
-            })
-        });
-        let had = usize::from(page_ref.slots[place].unpack().is_some());
-        let has = usize::from(told.is_some());
-        page_ref.slots[place] = Packed::pack(told);
-        page_ref.used = page_ref.used + has - had;
-        self.len = self.len + has - had;
-        if page_ref.used == 0 {
-            *page = None;
+        let fresh = || Box::new([Packed::default(); PAGE]);
+        let packed = &mut page.slots.get_or_insert_with(fresh)[place];
+        let had = packed.unpack().is_some();
+        let has = told.is_some();
+        *packed = Packed::pack(told);
+        page.used = page.used + u16::from(has) - u16::from(had);
+        self.len = self.len + usize::from(has) - usize::from(had);
+        if page.used == 0 {
+            *page = Page::default();
         }
         if self.len == 0 {
             self.pages = Vec::new();
@@ -112,14 +110,11 @@ impl ToldSlots {
     pub(super) fn iter(&self) -> impl Iterator<Item = (Slot, Told)> {
         let pages = self.pages.iter().enumerate();
         pages
-            .filter_map(|(number, page)| Some((number, page.as_ref()?)))
-            .flat_map(|(number, page)| {
-                page.slots
-                    .iter()
-                    .enumerate()
-                    .filter_map(move |(place, packed)| {
-                        Some((Slot((number * PAGE + place) as u32), packed.unpack()?))
-                    })
+            .filter_map(|(number, page)| Some((number, page.slots.as_ref()?)))
+            .flat_map(|(number, slots)| {
+                slots.iter().enumerate().filter_map(move |(place, packed)| {
+                    Some((Slot((number * PAGE + place) as u32), packed.unpack()?))
+                })
             })
     }
 }
@@ -146,7 +141,13 @@ mod tests {
             exclusion: 3,
         };
         told.set(Slot(100_000), Some(one));
-        assert_eq!(told.pages.iter().flatten().count(), 1);
+        assert_eq!(
+            told.pages
+                .iter()
+                .filter(|page| page.slots.is_some())
+                .count(),
+            1
+        );
         told.set(Slot(100_000), None);
         assert_eq!((told.len(), told.pages.capacity()), (0, 0));
     }

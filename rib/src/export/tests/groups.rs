@@ -273,6 +273,58 @@ fn a_changed_policy_is_told_by_its_differences_and_the_peers_stay_together() {
 }
 
 #[test]
+fn what_the_only_member_told_us_is_passed_by_until_another_joins() {
+    let mut world = world(1);
+    sent(&mut world);
+    learn_many(&mut world, 500, 0);
+    world.flush_all();
+    assert_eq!(counts(&mut world), []);
+    let told = |world: &World, peer| {
+        let count = |family| world.groups.advertised_count(PeerId(peer), family);
+        Family::ALL.map(count)
+    };
+    assert_eq!(told(&world, 0), [0, 0]);
+    world.up(
+        1,
+        &config(PeerKind::External),
+        &session(PeerKind::External, 2),
+    );
+    world.flush_all();
+    assert_eq!(world.table(1).len(), 500);
+    assert_eq!((told(&world, 0), told(&world, 1)), ([0, 0], [500, 0]));
+    assert_eq!(world.receiver(1).end_of_rib, Family::ALL);
+    assert_eq!(world.table(0).len(), 0);
+    // The other one goes, and something comes from elsewhere.
+    world.down(1);
+    learn(&mut world, "10.0.7.0/24", 100, |_| {});
+    world.flush_all();
+    assert_eq!(world.table(0).len(), 1);
+    learn(&mut world, "10.0.7.0/24", 0, |_| {});
+    world.flush_all();
+    assert_eq!(world.table(0).len(), 0);
+}
+
+#[test]
+fn who_moves_to_a_group_that_passed_routes_by_loses_none_of_them_for_a_moment() {
+    let mut world = world(3);
+    let alone = rejecting("10.0.7.0/24");
+    world.groups.configure(PeerId(2), &alone);
+    learn_many(&mut world, 100, 2);
+    learn(&mut world, "192.0.2.0/24", 100, |_| {});
+    learn(&mut world, "198.51.100.0/24", 1, |_| {});
+    world.flush_all();
+    let sizes = |world: &World| [0, 1, 2].map(|peer| world.table(peer).len());
+    assert_eq!(sizes(&world), [102, 101, 2]);
+    sent(&mut world);
+    world.groups.configure(PeerId(1), &alone);
+    world.flush_all();
+    assert_eq!(counts(&mut world), [(1, 1)], "the withdrawal");
+    assert_eq!(sizes(&world), [102, 100, 2]);
+    assert_eq!([0, 1, 2].map(|peer| world.receiver(peer).lost), [0, 1, 0]);
+    assert_eq!(world.groups.group_count(), 2);
+}
+
+#[test]
 fn who_joins_late_gets_a_dump_and_the_others_hear_nothing_of_it() {
     let mut world = world(1);
     learn_many(&mut world, 500, 100);

@@ -252,6 +252,8 @@ pub(super) struct Receiver {
     pub(super) end_of_rib: Vec<Family>,
     pub(super) refreshes: usize,
     pub(super) messages: usize,
+    /// How often a prefix that was there went.
+    pub(super) lost: usize,
     /// Messages that the queue holds, and how many it holds before it says that it is full.
     queued: usize,
     pub(super) mark: usize,
@@ -272,6 +274,7 @@ impl Receiver {
             end_of_rib: Vec::new(),
             refreshes: 0,
             messages: 0,
+            lost: 0,
             queued: 0,
             mark: usize::MAX,
             refused: false,
@@ -292,7 +295,7 @@ impl Receiver {
                 assert_eq!(update.faults, [], "{update:?}");
                 for list in &update.unreach {
                     for prefix in prefixes(list) {
-                        self.table.remove(&prefix);
+                        self.lost += usize::from(self.table.remove(&prefix).is_some());
                     }
                 }
                 for reach in &update.reach {
