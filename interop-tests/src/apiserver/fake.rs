@@ -263,23 +263,6 @@ impl FakeApiServer {
         self.write(Verb::Create, object, "")
     }
 
-    /// Changes an object that is there: what `change` leaves behind is put, spec and status.
-    ///
-    /// # Errors
-    /// There is no such object, or the server refuses the new state.
-    pub fn change(
-        &self,
-        kind: &str,
-        namespace: &str,
-        name: &str,
-        change: impl FnOnce(&mut Value),
-    ) -> Result<Value, Failure> {
-        let found = self.get(kind, namespace, name);
-        let mut object = found.ok_or_else(|| Failure::not_found("", kind, name))?;
-        change(&mut object);
-        self.put(&object)
-    }
-
     /// Deletes an object, as a client would: finalizers hold it.
     ///
     /// # Errors
