@@ -20,6 +20,7 @@
 //! - What a predecessor left stays as it is until it is confirmed or the RIB has converged (RFC 4724 4.1: a restarting
 //!   speaker defers its choice): wishes come in one router after the other, and half of them would move all traffic.
 
+mod admission;
 mod adopt;
 mod nexthops;
 mod op;
@@ -37,7 +38,7 @@ use std::time::Instant;
 use ipnet::IpNet;
 
 use super::HashMap;
-use super::guard::{CompiledGuardRails, GuardRails, Replaced};
+use super::guard::{CompiledGuardRails, GuardRails};
 use super::types::{
     FibAction, FibChange, FibCounters, FibNexthop, FibRoute, KernelError, MAX_NEXTHOPS,
 };
@@ -218,39 +219,6 @@ impl Plan {
                 .is_some_and(|id| self.nexthops.holds(id, set)),
             None => e.desired == Want::BLACKHOLE && e.installed == Slot::BLACKHOLE,
         }
-    }
-
-    /// Applies the guard rails to an entry.
-    fn admit<K: Family>(&mut self, e: &mut Entry<K>) {
-        let learned = e.desired.as_set().is_some();
-        let refused = learned && self.guard.check(e.key.prefix()).is_some();
-        e.put(flag::REFUSED, refused);
-        let counts = learned && !refused;
-        let room = self
-            .guard
-            .source()
-            .max_routes
-            .is_none_or(|max| self.counted < max);
-        match (counts, e.has(flag::COUNTED)) {
-            (true, false) if room => {
-                self.counted += 1;
-                e.put(flag::COUNTED, true);
-            }
-            (false, true) => {
-                self.counted -= 1;
-                e.put(flag::COUNTED, false);
-                // Somebody else may come in.
-                self.rescan |= self.limited > 0;
-            }
-            _ => {}
-        }
-        let limited = counts && !e.has(flag::COUNTED);
-        match (limited, e.has(flag::LIMITED)) {
-            (true, false) => self.limited += 1,
-            (false, true) => self.limited -= 1,
-            _ => {}
-        }
-        e.put(flag::LIMITED, limited);
     }
 
     /// Stores an entry in its new form and keeps every count that depends on it. The only way to change one.
@@ -613,51 +581,6 @@ impl Plan {
         }
     }
 
-    /// Replaces the guard rails and applies them to everything that is wanted and that they are about.
-    pub fn set_guard_rails(&mut self, guard: GuardRails) {
-        match self.guard.replace(guard) {
-            Replaced::Nothing => {}
-            Replaced::Services(nets) if nets.iter().all(is_host) => {
-                for net in nets {
-                    match key(net) {
-                        AnyKey::V4(k) => self.readmit(k),
-                        AnyKey::V6(k) => self.readmit(k),
-                    }
-                }
-            }
-            Replaced::Services(_) | Replaced::Everything => self.rescan = true,
-        }
-    }
-
-    /// Applies the guard rails to a prefix once more.
-    fn readmit<K: Family>(&mut self, k: K) {
-        if let Some(before) = K::table_ref(self).get(k).copied() {
-            let mut after = before;
-            self.admit(&mut after);
-            if after.flags != before.flags || !self.is_right(&after) {
-                self.change(before, after);
-            }
-        }
-    }
-
-    /// The guard rails in force.
-    pub fn guard_rails(&self) -> &GuardRails {
-        self.guard.source()
-    }
-
-    /// Looks at every prefix again.
-    fn rescan_all(&mut self) {
-        self.rescan_family::<V4>();
-        self.rescan_family::<V6>();
-    }
-
-    fn rescan_family<K: Family>(&mut self) {
-        let keys: Vec<K> = K::table_ref(self).iter().map(|e| e.key).collect();
-        for k in keys {
-            self.readmit(k);
-        }
-    }
-
     /// A router is known to be unreachable (BFD, session down) or reachable again. Its share of every group goes to the
     /// other members, by one message for all of them and before the RIB has looked at a single prefix. Routes that have
     /// no other way stay as they are.
@@ -711,10 +634,6 @@ impl Plan {
     pub fn take_resync(&mut self) -> Resync {
         std::mem::take(&mut self.resync)
     }
-}
-
-fn is_host(net: &IpNet) -> bool {
-    net.prefix_len() == net.max_prefix_len()
 }
 
 /// A nexthop as it was asked for.
