@@ -99,7 +99,7 @@ pub enum RibEvent {
     /// Ways out that were lost are used again, or no change that [`Rib::take_fib_changes`](crate::Rib::take_fib_changes)
     /// has handed out or will, but for new paths, leads over them.
     NextHopsRegained(Vec<(std::net::IpAddr, u32)>),
-    /// Every peer's End-of-RIB arrived or was waited for long enough: the FIB may be swept.
+    /// Every peer's End-of-RIB arrived or was waited for long enough, and all that they said was handed out: the FIB may be swept.
     Converged,
 }
 

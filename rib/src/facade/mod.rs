@@ -23,6 +23,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use ipnet::{Ipv4Net, Ipv6Net};
 
+use self::poll::Convergence;
 use crate::attrs::{AttrInterner, NextHopResolver};
 use crate::export::{SourcePeer, UpdateGroups};
 use crate::originate::Originated;
@@ -92,7 +93,7 @@ pub struct Rib {
     known: HashMap<PeerId, SourcePeer, RandomState>,
     groups: UpdateGroups,
     gate_opened: Option<Instant>,
-    converged: bool,
+    convergence: Convergence,
     events: Vec<RibEvent>,
 }
 
@@ -130,7 +131,7 @@ impl Rib {
             known: HashMap::default(),
             groups,
             gate_opened: None,
-            converged: false,
+            convergence: Convergence::Awaited,
             events: Vec::new(),
         }
     }

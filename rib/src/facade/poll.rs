@@ -82,7 +82,8 @@ impl Rib {
     /// When [`Rib::poll`] must be called at the latest, even if nothing happens.
     pub fn deadline(&self) -> Option<Instant> {
         let tables = [self.tables.v4.deadline(), self.tables.v6.deadline()];
-        let convergence = self.convergence_deadline().filter(|_| !self.converged);
+        let convergence = self.convergence_deadline();
+        let convergence = convergence.filter(|_| self.convergence == Convergence::Awaited);
         tables.into_iter().flatten().chain(convergence).min()
     }
 
@@ -152,8 +153,9 @@ impl Rib {
     }
 
     fn check_convergence(&mut self, now: Instant) {
-        let Some(opened) = self.gate_opened.filter(|_| !self.converged) else {
-            return;
+        let is_awaited = self.convergence == Convergence::Awaited;
+        let Some(opened) = self.gate_opened.filter(|_| is_awaited) else {
+            return self.tell_convergence();
         };
         let gate = opened + self.config.convergence_wait;
         let waiting = self
@@ -164,7 +166,17 @@ impl Rib {
         // Paths that a walk or the removal of stale ones still has to look at may be in the FIB.
         let walking = self.tables.v4.has_work() || self.tables.v6.has_work();
         if !waiting && !walking {
-            self.converged = true;
+            self.convergence = Convergence::Heard;
+            self.tell_convergence();
+        }
+    }
+
+    /// Convergence is told after the last route that belongs to it: who sweeps out what a predecessor left must not do so
+    /// between a peer's routes.
+    fn tell_convergence(&mut self) {
+        let taken = self.tables.v4.fib_has_all() && self.tables.v6.fib_has_all();
+        if self.convergence == Convergence::Heard && taken {
+            self.convergence = Convergence::Told;
             self.events.push(RibEvent::Converged);
         }
     }
@@ -188,6 +200,7 @@ impl Rib {
             self.attrs.next_hops.forget_lost();
             self.note_regained();
         }
+        self.tell_convergence();
         taken
     }
 
@@ -204,10 +217,21 @@ impl Rib {
     }
 
     /// Whether the gate is open and every configured peer is up and sent its End-of-RIB of all families, or was waited for
-    /// long enough. Once true it stays true.
+    /// long enough, and the FIB has taken what they said. Once true it stays true.
     pub fn converged(&self) -> bool {
-        self.converged
+        self.convergence == Convergence::Told
     }
+}
+
+/// Where the start's convergence stands (RFC 4724 section 4.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Convergence {
+    /// Some peer has not said everything.
+    Awaited,
+    /// All have; the FIB has not taken all of it.
+    Heard,
+    /// The owner knows.
+    Told,
 }
 
 /// The times until which convergence waits for a peer; `gate` is that of peers without a session.

@@ -936,6 +936,33 @@ fn a_way_out_that_another_peer_brings_too_or_that_is_kept_for_a_restart_is_not_l
     assert_eq!(told(&mut world).0, vec![way], "the restart time is over");
 }
 
+#[test]
+fn convergence_is_told_after_the_last_route_that_belongs_to_it() {
+    let mut world = World::new();
+    world.apply(&Op::Up(1, PLAIN));
+    world.drain();
+    let nlri: Vec<(usize, u32)> = (0..4).map(|prefix| (prefix, 0)).collect();
+    world.announce(1, &nlri, &plain_attributes(1));
+    // Long enough for the peers that are not there.
+    world.now += Duration::from_secs(3600);
+    while world.poll(3) {}
+    let told = |world: &mut World| world.rib.take_events().contains(&RibEvent::Converged);
+    assert!(!told(&mut world));
+    let mut handed_out = 0;
+    loop {
+        let taken = world.rib.take_fib_changes(3, |_, _| {});
+        handed_out += taken;
+        if taken < 3 {
+            break;
+        }
+        assert!(!told(&mut world) && !world.rib.converged());
+    }
+    assert_eq!(handed_out, 4);
+    assert!(told(&mut world) && world.rib.converged());
+    world.poll(3);
+    assert!(!told(&mut world), "once");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 

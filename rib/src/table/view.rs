@@ -164,6 +164,11 @@ impl<P: RoutePrefix> Table<P> {
         attrs.next_hops.resolution(next_hop, origin.interface)
     }
 
+    /// Whether no change waits for the FIB.
+    pub(crate) fn fib_has_all(&self) -> bool {
+        self.fib_queue.is_empty()
+    }
+
     /// Whether changes for the FIB are noted. When it begins, all that the FIB should hold counts as changed.
     pub(crate) fn set_fib(&mut self, wanted: bool) {
         if self.fib == wanted {
