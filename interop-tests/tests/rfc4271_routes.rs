@@ -69,7 +69,6 @@ fn exchange(lab: &Lab, transport: usize, subject: (Kind, u32), peer: (Kind, u32)
 }
 
 fn check_path(route: &Route, sent: &Origination, internal: bool, from_asn: u32) -> Result<()> {
-    ensure!(route.best, "the only path is not the best: {route:?}");
     ensure!(route.origin == Some(Origin::Igp), "ORIGIN: {route:?}");
     if internal {
         ensure!(route.as_path.is_empty(), "AS_PATH inside an AS: {route:?}");

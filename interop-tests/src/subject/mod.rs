@@ -288,16 +288,19 @@ impl Subject {
         Ok(routes)
     }
 
-    /// Its best path of a prefix.
+    /// Its best path of a prefix. One that it shows before it has decided for it (FRR resolves the next hop first) is
+    /// not that yet.
     ///
     /// # Errors
     /// As [`Subject::routes`]; or it has none: then the error names the prefixes that it has.
     pub fn route(&self, prefix: &str) -> Result<Route> {
         let wanted: IpNet = prefix.parse().context("a prefix")?;
         let routes = self.routes(Family::of(wanted))?;
+        // The best path of a prefix comes first.
         let found = routes.iter().find(|route| route.prefix == wanted);
         match found {
-            Some(route) => Ok(route.clone()),
+            Some(route) if route.best => Ok(route.clone()),
+            Some(route) => bail!("{self} has not decided for a path of {prefix} yet: {route:?}"),
             None => {
                 let has: Vec<String> = routes.iter().map(|r| r.prefix.to_string()).collect();
                 bail!("{self} has no {prefix}; it has [{}]", has.join(" "))
@@ -318,10 +321,10 @@ impl Subject {
         })
     }
 
-    /// Waits until it has a path of a prefix, and returns the best one.
+    /// Waits until it has decided for a path of a prefix, and returns that one.
     ///
     /// # Errors
-    /// It has none within `deadline`.
+    /// It has not within `deadline`.
     pub fn wait_route(&self, prefix: &str, deadline: Duration) -> Result<Route> {
         eventually(deadline, &format!("{prefix} at {self}"), || {
             self.route(prefix)
