@@ -16,6 +16,7 @@ use std::sync::LazyLock;
 use bgp::types::Community;
 use ipnet::IpNet;
 use rib::{AdvertisementId, Offer, Originated};
+use smallvec::SmallVec;
 
 use super::policies::ByKind;
 use super::services::is_routable;
@@ -151,25 +152,46 @@ pub(super) fn active<'a>(state: &'a ClusterState, node: &Node) -> Vec<Active<'a>
     active
 }
 
-/// Which other node has which pod CIDR, to be asked by prefix.
-#[derive(Debug)]
+/// Which other nodes have which pod CIDR, to be asked by prefix.
+#[derive(Debug, Default)]
 pub(super) struct PodCidrs {
-    by_cidr: HashMap<IpNet, Atom>,
+    /// Nodes ascending by name, never none. More than one is a mistake of the cluster's; then the first is named.
+    by_cidr: HashMap<IpNet, SmallVec<[Atom; 1]>>,
+    /// Family and length of all CIDRs, also of some that went.
     lengths: BTreeSet<(bool, u8)>,
 }
 
 impl PodCidrs {
     pub(super) fn of_others(state: &ClusterState, node: &Node) -> Self {
-        let mut by_cidr = HashMap::new();
-        let mut lengths = BTreeSet::new();
+        let mut all = Self::default();
         for other in state.nodes.values().filter(|n| n.name != node.name) {
-            let name = Atom::from(other.name.as_str());
             for cidr in &other.pod_cidrs {
-                lengths.insert((cidr.addr().is_ipv6(), cidr.prefix_len()));
-                by_cidr.entry(*cidr).or_insert_with(|| name.clone());
+                all.add(*cidr, &other.name);
             }
         }
-        Self { by_cidr, lengths }
+        all
+    }
+
+    pub(super) fn add(&mut self, cidr: IpNet, node: &str) {
+        self.lengths
+            .insert((cidr.addr().is_ipv6(), cidr.prefix_len()));
+        let nodes = self.by_cidr.entry(cidr).or_default();
+        if let Err(at) = nodes.binary_search_by(|n| str::cmp(n, node)) {
+            nodes.insert(at, node.into());
+        }
+    }
+
+    pub(super) fn remove(&mut self, cidr: IpNet, node: &str) {
+        if let Some(nodes) = self.by_cidr.get_mut(&cidr) {
+            nodes.retain(|n| **n != *node);
+            if nodes.is_empty() {
+                self.by_cidr.remove(&cidr);
+            }
+        }
+    }
+
+    fn get(&self, cidr: &IpNet) -> Option<&Atom> {
+        self.by_cidr.get(cidr)?.first()
     }
 
     /// The pod CIDR that holds all of `prefix`.
@@ -179,7 +201,7 @@ impl PodCidrs {
             .filter(|(v6, length)| *v6 == prefix.addr().is_ipv6() && *length <= prefix.prefix_len())
             .find_map(|(_, length)| {
                 let cidr = IpNet::new(prefix.addr(), *length).ok()?.trunc();
-                self.by_cidr.get(&cidr).map(|node| (node, cidr))
+                self.get(&cidr).map(|node| (node, cidr))
             })
     }
 
@@ -188,7 +210,7 @@ impl PodCidrs {
         self.by_cidr
             .iter()
             .filter(|(cidr, _)| prefix.contains(*cidr))
-            .map(|(cidr, node)| (node, *cidr))
+            .filter_map(|(cidr, nodes)| Some((nodes.first()?, *cidr)))
             .min_by_key(|(_, cidr)| *cidr)
     }
 }
@@ -238,6 +260,14 @@ impl<'a> Ground<'a> {
         }
     }
 
+    pub(super) fn node(&self) -> &'a Node {
+        self.node
+    }
+
+    pub(super) fn active(&self) -> &'a [Active<'a>] {
+        self.active
+    }
+
     /// This node's pod CIDRs.
     pub(super) fn pod_cidrs(
         &self,
@@ -246,7 +276,7 @@ impl<'a> Ground<'a> {
         warnings: &mut Vec<Warning>,
     ) {
         for cidr in &self.node.pod_cidrs {
-            if let Some(other) = self.others.by_cidr.get(cidr) {
+            if let Some(other) = self.others.get(cidr) {
                 warnings.push(Warning {
                     object: ObjectRef::cluster("Node", &self.node.name),
                     kind: WarningKind::PodCidrShared {

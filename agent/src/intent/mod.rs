@@ -11,6 +11,7 @@
 //! | `advertise` | what is originated, with attributes and aggregates, and to which peers |
 //! | `guarded` | the Service addresses that learned routes must not take away |
 //! | `planner` | keeps it up to date at the cost of what changed |
+//! | `reach` | how far what changed reaches |
 //! | `policies` | RoutePolicy objects as the RIB runs them |
 //!
 //! What always holds: every originated prefix names the objects that justify it, every address of a Service that is not
@@ -22,6 +23,7 @@ mod guarded;
 mod peers;
 mod planner;
 mod policies;
+mod reach;
 mod router;
 mod services;
 #[cfg(test)]
@@ -29,7 +31,7 @@ mod tests;
 mod types;
 
 pub use facts::{Gateway, Interface, LocalFacts};
-pub use planner::{Change, Planner, RouteChange};
+pub use planner::{Change, Parts, Planner, RouteChange};
 pub use types::{
     AddressDecision, AdvertisementIds, BfdIntent, Decision, EndpointCounts, FibIntent, Intent,
     Justification, ListenIntent, MissingSecret, OriginatedRoute, PasswordSource, PeerIntent,

@@ -1,24 +1,26 @@
 //! Keeps a node's intent up to date.
 //!
-//! A cluster changes all the time, and nearly always a few Services and EndpointSlices do. A [`Planner`] finds those by
-//! comparing the state with the one before, decides on them alone, and says which routes differ: that costs as much as has
-//! changed, whatever the size of the cluster. Anything else that changed makes it begin anew. Either way the intent is the
-//! one that [`intend`](super::intend) finds from nothing.
+//! A cluster changes all the time: Services and EndpointSlices nearly always, nodes often. A [`Planner`] finds out how far
+//! what differs from the state before [reaches](super::reach), decides on that alone, and says what is new: that costs as
+//! much as has changed, whatever the size of the cluster. What all hangs on (the Router, Advertisements, the node itself)
+//! makes it begin anew. Either way the intent is the one that [`intend`](super::intend) finds from nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use imbl::ordmap::DiffItem;
 use ipnet::IpNet;
 use rib::Originated;
+use rib::policy::Policy;
 
 use super::advertise::{self, Active, Ground, PodCidrs, Told};
 use super::guarded::{self, Guarded};
+use super::reach::Reach;
 use super::services::{Deciding, Slices};
 use super::{
-    Intent, Justification, LocalFacts, OriginatedRoute, Suppressed, peers, policies, router,
+    Intent, Justification, LocalFacts, OriginatedRoute, PeerIntent, RouterSettings, Suppressed,
+    Warning, peers, policies, router,
 };
-use crate::cluster::{ClusterState, Map, Node, ObjectKey};
+use crate::cluster::{ClusterState, Map, Node};
 
 /// See the module.
 #[derive(Debug)]
@@ -29,13 +31,15 @@ pub struct Planner {
 
 /// What the last plan was made of, and what it came to.
 #[derive(Debug)]
-struct Last {
-    state: ClusterState,
-    facts: LocalFacts,
-    drain: bool,
-    slices: Slices,
-    others: PodCidrs,
-    intent: Arc<Intent>,
+pub(super) struct Last {
+    pub(super) state: ClusterState,
+    pub(super) facts: LocalFacts,
+    pub(super) drain: bool,
+    pub(super) slices: Slices,
+    pub(super) others: PodCidrs,
+    /// All warnings but those of peers.
+    warnings: Vec<Warning>,
+    pub(super) intent: Arc<Intent>,
 }
 
 /// What a plan changes.
@@ -43,15 +47,21 @@ struct Last {
 pub enum Change {
     /// Nothing.
     Nothing,
-    /// What hangs on Services: decisions on them, routes that this node originates, or reasons for them.
-    Services {
-        /// The routes that are other ones.
-        routes: Vec<RouteChange>,
-        /// Whether the guard rails are other ones, since Services have other addresses.
-        guard: bool,
-    },
+    /// Parts of it, or only the reasons for them.
+    Parts(Parts),
     /// Anything.
     Everything,
+}
+
+/// The parts of an intent that are other ones. All else is what it was.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Parts {
+    /// The routes that this node originates otherwise.
+    pub routes: Vec<RouteChange>,
+    /// Whether the guard rails are other ones, since Services have other addresses.
+    pub guard: bool,
+    /// Whether peers, their policies or warnings about them are other ones.
+    pub peers: bool,
 }
 
 /// A prefix that is originated otherwise than before; `None`: no more.
@@ -81,21 +91,17 @@ impl Planner {
         drain: bool,
     ) -> (Arc<Intent>, Change) {
         let (last, change) = match self.last.take() {
-            Some(mut last) if last.differs_in_services_only(state, facts, drain) => {
-                let change = last.take_services(state, &self.node);
-                (last, change)
-            }
-            before => {
-                let mut next = Last::new(state, &self.node, facts, drain);
-                match before {
-                    // The same value, so that nobody holds two of them.
-                    Some(before) if before.intent == next.intent => {
-                        next.intent = before.intent;
-                        (next, Change::Nothing)
-                    }
-                    _ => (next, Change::Everything),
+            None => (
+                Last::new(state, &self.node, facts, drain),
+                Change::Everything,
+            ),
+            Some(mut last) => match last.reach(state, facts, drain) {
+                Some(reach) => {
+                    let change = last.go_on(state, &reach);
+                    (last, change)
                 }
-            }
+                None => last.begin_anew(state, facts, drain),
+            },
         };
         let intent = Arc::clone(&last.intent);
         self.last = Some(last);
@@ -153,96 +159,92 @@ impl Last {
         });
         let originated = originated.collect();
 
-        let policies = policies::policies(state);
-        let peers = peers::peers(
-            &peers::Context {
-                state,
-                node,
-                facts,
-                settings: &settings,
-                router: &chosen.map(|r| r.spec.clone()).unwrap_or_default(),
-                policies: &policies,
-                active: &active,
-            },
-            &mut warnings,
-        );
-        warnings.sort();
-        warnings.dedup();
-        let intent = Intent {
+        let mut intent = Intent {
             node: name.to_owned(),
             router: settings,
-            peers: Arc::new(peers),
+            peers: Arc::default(),
             originated,
             suppressed: suppressed.into_iter().collect(),
             services,
             advertisements: Arc::new(advertise::names(&active)),
-            policies: Arc::new(policies),
-            warnings: Arc::new(warnings),
+            policies: Arc::default(),
+            warnings: Arc::default(),
         };
+        PeersPart::new(state, node, facts, &intent.router, &active).put(&mut intent, &warnings);
         Self {
             state: state.clone(),
             facts: facts.clone(),
             drain,
             slices,
             others,
+            warnings,
             intent: Arc::new(intent),
         }
     }
 
-    /// Whether a state differs in nothing but Services and slices. Maps are the same only if nothing was ever changed in
-    /// them: sources that build a state anew each time are not worth a closer look.
-    fn differs_in_services_only(
-        &self,
-        state: &ClusterState,
-        facts: &LocalFacts,
-        drain: bool,
-    ) -> bool {
-        let ClusterState {
-            routers,
-            peers,
-            advertisements,
-            policies,
-            pools: _,
-            nodes,
-            namespaces,
-            services: _,
-            endpoint_slices: _,
-            secrets,
-        } = &self.state;
-        routers.ptr_eq(&state.routers)
-            && peers.ptr_eq(&state.peers)
-            && advertisements.ptr_eq(&state.advertisements)
-            && policies.ptr_eq(&state.policies)
-            && nodes.ptr_eq(&state.nodes)
-            && namespaces.ptr_eq(&state.namespaces)
-            && secrets.ptr_eq(&state.secrets)
-            && self.drain == drain
-            && self.facts == *facts
+    /// Forgets everything, but for the value of an intent that comes out the same.
+    fn begin_anew(self, state: &ClusterState, facts: &LocalFacts, drain: bool) -> (Self, Change) {
+        let mut next = Self::new(state, &self.intent.node, facts, drain);
+        // The same value, so that nobody holds two of them.
+        if self.intent == next.intent {
+            next.intent = self.intent;
+            return (next, Change::Nothing);
+        }
+        (next, Change::Everything)
     }
 
-    /// Goes on from the last state to one that differs in Services and slices.
-    fn take_services(&mut self, state: &ClusterState, name: &str) -> Change {
-        let affected = self.affected(state);
+    /// Goes on from the last state to one whose differences reach so far.
+    fn go_on(&mut self, state: &ClusterState, reach: &Reach) -> Change {
         let before = std::mem::replace(&mut self.state, state.clone());
-        if affected.is_empty() {
+        if reach.services.is_empty() && !reach.peers {
             return Change::Nothing;
         }
-        let unknown = unknown(name);
-        let node = state.nodes.get(name).map_or(&unknown, AsRef::as_ref);
+        let name = self.intent.node.clone();
+        let unknown = unknown(&name);
+        let node = state.nodes.get(&name).map_or(&unknown, AsRef::as_ref);
         let active: Vec<Active<'_>> = advertise::active(state, node);
         let mut ground = Ground::new(node, &active, &self.others, self.intent.router.drain);
-        let mut deciding = Deciding::new(state, &self.slices, node, &active);
         let mut intent = Intent::clone(&self.intent);
-        let mut differences = Differences::default();
-        let mut decided = false;
-        for key in &affected {
+        let differences = self.services(&mut intent, state, reach, &mut ground);
+        let guard = match &mut intent.router.fib {
+            Some(fib) => {
+                let addresses = &mut fib.guard.service_addresses;
+                guarded::follow(addresses, &reach.services, &before, state)
+            }
+            None => false,
+        };
+        let peers = reach.peers
+            && PeersPart::new(state, node, &self.facts, &intent.router, &active)
+                .put(&mut intent, &self.warnings);
+        if differences.is_none() && !guard && !peers {
+            return Change::Nothing;
+        }
+        let routes = differences.map_or_else(Vec::new, |d| d.apply(&mut intent, &ground));
+        self.intent = Arc::new(intent);
+        Change::Parts(Parts {
+            routes,
+            guard,
+            peers,
+        })
+    }
+
+    /// Decides on the Services again. Returns what they told and tell; `None`: all decisions stay.
+    fn services(
+        &self,
+        intent: &mut Intent,
+        state: &ClusterState,
+        reach: &Reach,
+        ground: &mut Ground<'_>,
+    ) -> Option<Differences> {
+        let mut deciding = Deciding::new(state, &self.slices, ground.node(), ground.active());
+        let mut differences = None;
+        for key in &reach.services {
             let old = intent.services.get(key).cloned();
             let service = state.services.get(key);
             let new = service.map(|service| ground.corrected(deciding.decide(service)));
             if old.as_deref() == new.as_ref() {
                 continue;
             }
-            decided = true;
             let [mut gone, mut come] = [Told::default(), Told::default()];
             if let Some(old) = &old {
                 ground.service(key, old, &mut gone);
@@ -256,43 +258,69 @@ impl Last {
                     intent.services.remove(key);
                 }
             }
+            let differences = differences.get_or_insert_with(Differences::default);
             differences.take(gone, come);
         }
-        let guard = match &mut intent.router.fib {
-            Some(fib) => {
-                let addresses = &mut fib.guard.service_addresses;
-                guarded::follow(addresses, &affected, &before, state)
-            }
-            None => false,
+        differences
+    }
+}
+
+/// The part of an intent that peers are.
+struct PeersPart {
+    policies: BTreeMap<String, Arc<Policy>>,
+    peers: Vec<PeerIntent>,
+    warnings: Vec<Warning>,
+}
+
+impl PeersPart {
+    fn new(
+        state: &ClusterState,
+        node: &Node,
+        facts: &LocalFacts,
+        settings: &RouterSettings,
+        active: &[Active<'_>],
+    ) -> Self {
+        let router = router::candidates(state, node).first().copied();
+        let policies = policies::policies(state);
+        let mut warnings = Vec::new();
+        let context = peers::Context {
+            state,
+            node,
+            facts,
+            settings,
+            router: &router.map(|r| r.spec.clone()).unwrap_or_default(),
+            policies: &policies,
+            active,
         };
-        if !decided && !guard {
-            return Change::Nothing;
+        let peers = peers::peers(&context, &mut warnings);
+        Self {
+            policies,
+            peers,
+            warnings,
         }
-        let routes = differences.apply(&mut intent, &ground);
-        self.intent = Arc::new(intent);
-        Change::Services { routes, guard }
     }
 
-    /// The Services that the difference between the last state and this one is about.
-    fn affected(&mut self, state: &ClusterState) -> BTreeSet<ObjectKey> {
-        let mut affected = BTreeSet::new();
-        for item in self.state.services.diff(&state.services) {
-            let (DiffItem::Add(key, _)
-            | DiffItem::Remove(key, _)
-            | DiffItem::Update { new: (key, _), .. }) = item;
-            affected.insert(key.clone());
-        }
-        for item in self.state.endpoint_slices.diff(&state.endpoint_slices) {
-            let (old, new) = match item {
-                DiffItem::Add(_, new) => (None, Some(new)),
-                DiffItem::Remove(_, old) => (Some(old), None),
-                DiffItem::Update { old, new } => (Some(old.1), Some(new.1)),
-            };
-            affected.extend(old.map(|slice| self.slices.remove(slice)));
-            affected.extend(new.map(|slice| self.slices.add(slice)));
-        }
-        affected
+    /// Makes an intent have these peers; `others`: warnings about all else. Returns whether that changes anything. What is the
+    /// same is not replaced.
+    fn put(self, intent: &mut Intent, others: &[Warning]) -> bool {
+        let mut warnings = self.warnings;
+        warnings.extend_from_slice(others);
+        warnings.sort();
+        warnings.dedup();
+        let policies = replace(&mut intent.policies, self.policies);
+        let peers = replace(&mut intent.peers, self.peers);
+        let warnings = replace(&mut intent.warnings, warnings);
+        policies || peers || warnings
     }
+}
+
+/// Puts another value in. Returns whether it is one.
+fn replace<T: PartialEq>(value: &mut Arc<T>, by: T) -> bool {
+    let other = **value != by;
+    if other {
+        *value = Arc::new(by);
+    }
+    other
 }
 
 /// A node that no object describes still has the peers and static prefixes of objects that select all nodes.

@@ -46,6 +46,14 @@ pub struct Intent {
     pub warnings: Arc<Vec<Warning>>,
 }
 
+impl Intent {
+    /// The peer of this name.
+    pub fn peer(&self, name: &str) -> Option<&PeerIntent> {
+        let at = self.peers.binary_search_by(|peer| (*peer.name).cmp(name));
+        at.ok().map(|at| &self.peers[at])
+    }
+}
+
 /// The node as a BGP speaker.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RouterSettings {

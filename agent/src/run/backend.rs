@@ -14,7 +14,7 @@ use rib::attrs::RouteAttributes;
 use rib::{PeerId, Rib, RouteFilter, RoutesCursor};
 use tokio::sync::mpsc;
 
-use super::peers::{PeerView, RunState, peers};
+use super::peers::{PeerView, RunState};
 use super::rib_thread::{RibHandle, Stopped};
 use super::shared::Shared;
 use super::show::peer::RibCounts;
@@ -68,7 +68,7 @@ impl Agent {
     }
 
     fn table(&self) -> BTreeMap<String, PeerView> {
-        peers(&self.shared.peers)
+        self.shared.peers.all()
     }
 
     fn names(&self) -> Names {

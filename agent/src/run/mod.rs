@@ -41,7 +41,7 @@ pub use options::{Options, SourceOptions};
 use crate::cluster::{ClusterState, Problem, Severity};
 use crate::control::{ControlSocket, Health};
 use crate::fib::{self, FibConfig, FibHandle, KernelView, RouteSpace};
-use crate::intent::{Change, Intent, LocalFacts, Planner, RouterSettings};
+use crate::intent::{Change, Intent, LocalFacts, Parts, Planner, RouterSettings};
 use crate::memory;
 use backend::{Agent, Order};
 use facts::local_facts;
@@ -240,17 +240,7 @@ impl Runtime {
         self.intent = intent;
         match change {
             Change::Nothing => {}
-            Change::Services { routes, guard } => {
-                if let Some(fib) = self.intent.router.fib.as_ref().filter(|_| guard) {
-                    self.fib.set_guard_rails(fib.guard.clone());
-                }
-                if !routes.is_empty() {
-                    self.rib.send(Command::ChangeOriginated(routes)).await?;
-                }
-                self.shared
-                    .applied(self.intent.clone(), self.sessions.listening());
-                self.applied = Some(self.intent.clone());
-            }
+            Change::Parts(parts) => self.apply_parts(parts).await?,
             Change::Everything => {
                 self.listen().await;
                 self.apply().await?;
@@ -274,20 +264,44 @@ impl Runtime {
         self.shared.set_listen_error(now);
     }
 
-    /// Hands each part of the intent to its owner.
-    async fn apply(&mut self) -> anyhow::Result<()> {
+    /// Hands those parts of the intent that are other ones to their owners.
+    async fn apply_parts(&mut self, parts: Parts) -> anyhow::Result<()> {
         let intent = self.intent.clone();
-        let router = &intent.router;
-        let before = self.applied.as_ref().map(|before| &before.router);
-        for warning in intent.warnings.iter() {
-            let known = self
-                .applied
-                .as_ref()
-                .is_some_and(|before| before.warnings.contains(warning));
-            if !known {
+        if let Some(fib) = intent.router.fib.as_ref().filter(|_| parts.guard) {
+            self.fib.set_guard_rails(fib.guard.clone());
+        }
+        if parts.peers {
+            // Listen ranges are peers, too.
+            self.listen().await;
+            self.report_warnings();
+            self.sessions.apply(&intent, &self.fib.view()).await?;
+        }
+        if !parts.routes.is_empty() {
+            let changes = Command::ChangeOriginated(parts.routes);
+            self.rib.send(changes).await?;
+        }
+        self.shared
+            .applied(intent.clone(), self.sessions.listening());
+        self.applied = Some(intent);
+        Ok(())
+    }
+
+    /// Says what the intent warns of and did not before.
+    fn report_warnings(&self) {
+        let before = self.applied.as_ref().map(|before| &before.warnings);
+        for warning in self.intent.warnings.iter() {
+            if before.is_none_or(|before| before.binary_search(warning).is_err()) {
                 warn!("{warning}");
             }
         }
+    }
+
+    /// Hands each part of the intent to its owner.
+    async fn apply(&mut self) -> anyhow::Result<()> {
+        self.report_warnings();
+        let intent = self.intent.clone();
+        let router = &intent.router;
+        let before = self.applied.as_ref().map(|before| &before.router);
         if before.is_none_or(|before| rib_config(before) != rib_config(router)) {
             self.rib
                 .send(Command::Configure(rib_config(router)))

@@ -10,7 +10,7 @@ use bgp::fsm::Cease;
 use rib::PeerId;
 
 use super::gates::Gates;
-use super::peers::{PeerTable, PeerView, RunState, peers};
+use super::peers::{PeerTable, PeerView, RunState};
 use crate::cluster::Snapshot;
 use crate::intent::Intent;
 
@@ -90,7 +90,7 @@ impl Shared {
 
     /// A peer by its number.
     pub(crate) fn peer(&self, id: PeerId) -> Option<PeerView> {
-        peers(&self.peers).into_values().find(|peer| peer.id == id)
+        self.peers.by_id(id)
     }
 
     /// The name of a peer, or its number if it has just gone.

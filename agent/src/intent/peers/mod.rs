@@ -5,6 +5,8 @@
 
 mod nodes;
 
+pub(super) use nodes::seen;
+
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;

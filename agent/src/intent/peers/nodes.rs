@@ -10,12 +10,13 @@
 //! | mesh | both Routers have it enabled and the ASes are the same, unless both nodes are served by a reflector |
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use bgp::fsm::RemoteAsn;
 use bgp::types::Asn;
 
 use super::{Context, MESH_LABEL, PeerIntent, Session, at, common_addresses, fits, mesh_spec};
-use crate::cluster::{Node, Object, ObjectRef};
+use crate::cluster::{ClusterState, Node, Object, ObjectRef};
 use crate::crd::peer::NodesTarget;
 use crate::crd::selector::{self, Labels};
 use crate::crd::{IpFamily, PeerSpec, RouterSpec};
@@ -45,6 +46,41 @@ impl<'a> Member<'a> {
             port: used.listen.enabled.then_some(used.listen.port),
         }
     }
+}
+
+/// What the sessions of other nodes hang on, of one node.
+#[derive(PartialEq)]
+pub(in crate::intent) struct Seen<'a> {
+    asn: Asn,
+    mesh: bool,
+    transport: IpFamily,
+    port: Option<u16>,
+    addresses: &'a [IpAddr],
+    /// For each Peer object with `nodes`: whether it is one that has sessions, and one that they are with.
+    selected: Vec<[bool; 2]>,
+}
+
+/// What other nodes see of a node; `None`: nobody has a session with it. Two states with the same Routers and Peers give a
+/// node the same sessions if each of the other nodes, and it itself, is seen alike in both.
+pub(in crate::intent) fn seen<'a>(state: &ClusterState, node: &'a Node) -> Option<Seen<'a>> {
+    let member = Member::new(node, router::candidates(state, node).first().copied());
+    let objects = state.peers.values().map(|object| &object.spec);
+    let selected: Vec<[bool; 2]> = objects
+        .filter_map(|spec| spec.nodes.as_ref().map(|target| (spec, target)))
+        .map(|(spec, target)| {
+            [&spec.node_selector, &target.selector]
+                .map(|selector| selector::selects(selector.as_ref(), &node.labels))
+        })
+        .collect();
+    let has_sessions = member.mesh || selected.iter().any(|one| *one != [false; 2]);
+    has_sessions.then_some(Seen {
+        asn: member.asn,
+        mesh: member.mesh,
+        transport: member.transport,
+        port: member.port,
+        addresses: &node.internal_ips,
+        selected,
+    })
 }
 
 /// The sessions with other nodes.

@@ -52,26 +52,35 @@ fn mixed(one: &[String], other: &[String], kinds: &[&str]) -> ClusterState {
     state(&all.concat())
 }
 
+/// What may differ from one state to the next, by kind of document; the last step of a plan begins anew if it must.
+const STEPS: [&[&str]; 8] = [
+    &["EndpointSlice"],
+    &["Service"],
+    &["Service", "EndpointSlice"],
+    &["Advertisement"],
+    &["Node"],
+    &["Peer"],
+    &["Namespace"],
+    &["Node", "Peer", "Service", "Namespace"],
+];
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
 
     #[test]
     fn a_plan_that_is_brought_up_to_date_is_one_that_is_made_from_nothing(
         clusters in prop::collection::vec(documents(), 2..5),
-        what in prop::collection::vec(0..4usize, 4),
+        what in prop::collection::vec(0..STEPS.len(), 4),
         drains in prop::collection::vec(any::<bool>(), 4),
     ) {
         let mut index = state(&clusters[0].concat());
         let mut planner = Planner::new("n0");
         let (mut intent, change) = planner.plan(&index, &LocalFacts::default(), false);
         prop_assert_eq!(change, Change::Everything);
-        let mut routes: BTreeMap<IpNet, rib::Originated> =
-            intent.originated.iter().map(|(p, r)| (*p, r.route.clone())).collect();
+        let mut routes = originated(&intent);
         let mut drained = false;
         for (step, cluster) in clusters.iter().enumerate().skip(1) {
-            let kinds: &[&str] = [&["EndpointSlice"][..], &["Service"], &["Service", "EndpointSlice"], &["Advertisement"]]
-                [what[step - 1]];
-            let wanted = mixed(&clusters[0], cluster, kinds);
+            let wanted = mixed(&clusters[0], cluster, STEPS[what[step - 1]]);
             let before = index.clone();
             follow_all(&mut index, &wanted);
             // Now and then something else changes at the same time.
@@ -79,35 +88,40 @@ proptest! {
             let (next, change) = planner.plan(&index, &LocalFacts::default(), drain);
             let (from_nothing, _) = Planner::new("n0").plan(&wanted, &LocalFacts::default(), drain);
             prop_assert_eq!(&next, &from_nothing);
-            let only_services = drain == drained && before.advertisements == index.advertisements;
+            let ground_is_the_same = drain == drained
+                && before.advertisements == index.advertisements
+                && before.nodes.get("n0") == index.nodes.get("n0");
             match change {
                 Change::Nothing => prop_assert_eq!(&next, &intent),
-                Change::Services { routes: changes, guard } => {
-                    prop_assert!(only_services);
-                    for RouteChange { prefix, route } in changes {
+                Change::Parts(parts) => {
+                    prop_assert!(ground_is_the_same);
+                    for RouteChange { prefix, route } in parts.routes {
                         prop_assert_ne!(routes.get(&prefix), route.as_ref());
                         match route {
                             Some(route) => routes.insert(prefix, route),
                             None => routes.remove(&prefix),
                         };
                     }
-                    let now: BTreeMap<_, _> = next.originated.iter().map(|(p, r)| (*p, r.route.clone())).collect();
-                    prop_assert_eq!(&routes, &now);
-                    if !guard {
+                    prop_assert_eq!(&routes, &originated(&next));
+                    let peers = (&next.peers, &next.policies, &next.warnings);
+                    prop_assert_eq!(parts.peers, peers != (&intent.peers, &intent.policies, &intent.warnings));
+                    if !parts.guard {
                         prop_assert_eq!(&next.router, &intent.router);
                     }
                     let mut router = next.router.clone();
                     router.fib.clone_from(&intent.router.fib);
                     prop_assert_eq!(&router, &intent.router);
-                    prop_assert_eq!(&next.peers, &intent.peers);
                 }
-                Change::Everything => {
-                    routes = next.originated.iter().map(|(p, r)| (*p, r.route.clone())).collect();
-                }
+                Change::Everything => routes = originated(&next),
             }
             (intent, drained) = (next, drain);
         }
     }
+}
+
+fn originated(intent: &Intent) -> BTreeMap<IpNet, rib::Originated> {
+    let routes = intent.originated.iter();
+    routes.map(|(p, r)| (*p, r.route.clone())).collect()
 }
 
 /// What does not change costs nothing, and is shared.
@@ -127,10 +141,11 @@ fn an_endpoint_that_turns_ready_changes_the_routes_of_its_service_and_nothing_el
     assert!(Arc::ptr_eq(&before, &same) && change == Change::Nothing);
     follow_all(&mut index, &state(&(base + &ready(true))));
     let (after, change) = planner.plan(&index, &LocalFacts::default(), false);
-    let Change::Services {
+    let Change::Parts(Parts {
         routes: changes,
         guard: false,
-    } = change
+        peers: false,
+    }) = change
     else {
         panic!("{change:?}");
     };
@@ -143,4 +158,130 @@ fn an_endpoint_that_turns_ready_changes_the_routes_of_its_service_and_nothing_el
         &before.services[&key(8)],
         &after.services[&key(8)]
     ));
+}
+
+/// The changes of other nodes that are daily ones, and how far each reaches: no Service is decided on again.
+#[test]
+fn another_node_changes_peers_at_most() {
+    let cidr = |n: u32| format!("10.0.{n}.0/24");
+    let plain = |n: u32, labels: &str| {
+        let address = format!("192.0.2.{n}");
+        node(&format!("n{n}"), labels, &cidr(n), &[&address], "")
+    };
+    let base = plain(0, "")
+        + &service("s", "type: LoadBalancer", "{ip: 203.0.113.1}")
+        + &slice("e", "s", "IPv4", &[("n1", "ready: true")])
+        + &ours(
+            "Peer",
+            "reflectors",
+            "",
+            "{asn: internal, nodes: {selector: {matchLabels: {role: rr}}}}",
+        )
+        + &ours(
+            "Router",
+            "default",
+            "",
+            "{asn: 64500, mesh: {enabled: false}}",
+        );
+    let mut index = state(&(base.clone() + &plain(1, "")));
+    let mut planner = Planner::new("n0");
+    let (before, _) = planner.plan(&index, &LocalFacts::default(), false);
+    assert_eq!(prefixes(&before), ["10.0.0.0/24", "203.0.113.1/32"]);
+    let no_peers: &[&str] = &[];
+    let only_peers = Change::Parts(Parts {
+        peers: true,
+        ..Parts::default()
+    });
+    for (nodes, expected, peers) in [
+        // A label that nobody asks for; another node; one that reflects, has moved, and reflects no more; and none is left.
+        (plain(1, "zone: a"), Change::Nothing, no_peers),
+        (plain(1, "zone: a") + &plain(2, ""), Change::Nothing, &[]),
+        (
+            plain(1, "zone: b") + &plain(2, "role: rr"),
+            only_peers.clone(),
+            &["reflectors/n2"],
+        ),
+        (
+            plain(1, "") + &plain(2, "role: rr").replace("192.0.2.2", "192.0.2.22"),
+            only_peers.clone(),
+            &["reflectors/n2"],
+        ),
+        (plain(1, "") + &plain(2, ""), only_peers, &[]),
+        (String::new(), Change::Nothing, &[]),
+    ] {
+        follow_all(&mut index, &state(&(base.clone() + &nodes)));
+        let (after, change) = planner.plan(&index, &LocalFacts::default(), false);
+        assert_eq!(change, expected, "{nodes}");
+        assert_eq!(peer_names(&after), peers);
+        assert!(after.originated.ptr_eq(&before.originated), "{nodes}");
+    }
+}
+
+/// Pod CIDRs of other nodes that stand against something of ours, or did.
+#[test]
+fn pod_cidrs_of_another_node_matter_where_something_is_decided_by_them() {
+    let other = |cidr: &str| node("n1", "", cidr, &["192.0.2.1"], "");
+    let spec = "{podCIDRs: {}, services: {addresses: [LoadBalancer]}, aggregate: {ipv4: 24}, prefixes: [198.51.100.0/24]}";
+    let base = node("n0", "", "10.0.0.0/24", &["192.0.2.2"], "")
+        + &service("s", "type: LoadBalancer", "{ip: 203.0.113.1}")
+        + &slice("e", "s", "IPv4", &[("n1", "ready: true")])
+        + &ours("Advertisement", "a", "", spec);
+    let mut index = state(&(base.clone() + &other("10.0.1.0/24")));
+    let mut planner = Planner::new("n0");
+    planner.plan(&index, &LocalFacts::default(), false);
+    let all = ["10.0.0.0/24", "198.51.100.0/24", "203.0.113.0/24"];
+    for (cidr, matters, expected) in [
+        // Beside everything; around a static prefix, and inside one, which is nobody's aggregate.
+        ("10.0.2.0/24", false, &all[..]),
+        ("198.51.0.0/16", true, &["10.0.0.0/24", "203.0.113.0/24"]),
+        ("10.0.2.0/24", true, &all),
+        ("198.51.100.128/25", false, &all),
+        // Under an aggregate, which comes back afterwards; ours.
+        (
+            "203.0.113.128/25",
+            true,
+            &["10.0.0.0/24", "198.51.100.0/24", "203.0.113.1/32"],
+        ),
+        ("10.0.2.0/24", true, &all),
+        ("10.0.0.0/24", true, &all),
+    ] {
+        follow_all(&mut index, &state(&(base.clone() + &other(cidr))));
+        let (after, change) = planner.plan(&index, &LocalFacts::default(), false);
+        assert_eq!(prefixes(&after), expected, "{cidr}");
+        assert_eq!(change != Change::Nothing, matters, "{cidr}: {change:?}");
+        let is_shared = cidr == "10.0.0.0/24";
+        assert_eq!(warnings(&after).len(), usize::from(is_shared), "{cidr}");
+    }
+}
+
+/// A namespace's labels are asked about by the Services in it alone.
+#[test]
+fn a_namespace_that_gets_a_label_changes_the_services_in_it() {
+    let namespace = |labels: &str| {
+        format!(
+            "---\napiVersion: v1\nkind: Namespace\nmetadata: {{name: d, labels: {{{labels}}}}}\n"
+        )
+    };
+    let spec =
+        "{services: {addresses: [LoadBalancer], namespaceSelector: {matchLabels: {edge: here}}}}";
+    let base = node("n0", "", "10.0.0.0/24", &["192.0.2.1"], "")
+        + &service("s", "type: LoadBalancer", "{ip: 203.0.113.1}")
+        + &slice("e", "s", "IPv4", &[("n1", "ready: true")])
+        + &ours("Advertisement", "a", "", spec);
+    let mut index = state(&(base.clone() + &namespace("")));
+    let mut planner = Planner::new("n0");
+    let (before, _) = planner.plan(&index, &LocalFacts::default(), false);
+    assert_eq!(prefixes(&before), ["10.0.0.0/24"]);
+    for (labels, expected) in [
+        ("edge: here", &["10.0.0.0/24", "203.0.113.1/32"][..]),
+        ("edge: there", &["10.0.0.0/24"]),
+    ] {
+        follow_all(&mut index, &state(&(base.clone() + &namespace(labels))));
+        let (after, change) = planner.plan(&index, &LocalFacts::default(), false);
+        let Change::Parts(parts) = change else {
+            panic!("{change:?}");
+        };
+        assert_eq!(parts.routes.len(), 1);
+        assert_eq!(prefixes(&after), expected);
+    }
 }

@@ -11,7 +11,7 @@ pub(super) fn documents() -> impl Strategy<Value = Vec<String>> {
     let slices = prop::collection::vec((0..6u8, 0..4u8, 0..4u8, any::<bool>()), 0..8);
     let adverts = prop::collection::vec((0..4u8, 0..3u8, any::<bool>()), 0..3);
     let peers = prop::collection::vec((0..4u8, any::<bool>()), 0..3);
-    (nodes, services, slices, adverts, peers).prop_map(|(nodes, services, slices, adverts, peers)| {
+    (nodes, services, slices, adverts, peers, 0..2u8).prop_map(|(nodes, services, slices, adverts, peers, edge)| {
         let mut all = Vec::new();
         for (at, (cidr, label, v6)) in nodes.into_iter().enumerate() {
             let cidrs = format!("10.{cidr}.0.0/24, \"fd00:{cidr}::/64\"");
@@ -37,10 +37,11 @@ pub(super) fn documents() -> impl Strategy<Value = Vec<String>> {
         }
         for (at, (prefix, mode, pods)) in adverts.into_iter().enumerate() {
             let mode = ["", ", aggregate: {ipv4: 8, ipv6: 32}", ", aggregate: {ipv4: 24}, mode: Both"][usize::from(mode)];
+            let edge = if pods { "" } else { ", namespaceSelector: {matchLabels: {edge: e1}}" };
             let pods = if pods { ", podCIDRs: {}" } else { "" };
             let spec = format!(
                 "{{prefixes: [10.{prefix}.0.0/25, 198.51.100.0/24], services: {{addresses: [LoadBalancer, External, Cluster], \
-                 externalIPs: [10.0.0.0/8]}}{mode}{pods}}}"
+                 externalIPs: [10.0.0.0/8]{edge}}}{mode}{pods}}}"
             );
             all.push(ours("Advertisement", &format!("a{at}"), "", &spec));
         }
@@ -52,6 +53,9 @@ pub(super) fn documents() -> impl Strategy<Value = Vec<String>> {
             };
             all.push(ours("Peer", &format!("p{at}"), "", &spec));
         }
+        all.push(format!(
+            "---\napiVersion: v1\nkind: Namespace\nmetadata: {{name: d, labels: {{edge: e{edge}}}}}\n"
+        ));
         all
     })
 }

@@ -11,7 +11,7 @@ use bgp::session::{BindError, ListenRange, Listener};
 use tracing::{info, warn};
 
 use super::settings::password;
-use super::{Peers, RELEASE, RunState, Stopped, peers};
+use super::{Peers, RELEASE, RunState, Stopped};
 use crate::intent::{Intent, ListenIntent, PeerIntent, PeerTarget};
 
 /// What the listener was made for.
@@ -128,7 +128,7 @@ impl Peers {
     /// Ends every peer, because each holds on to the listener that it was made with, and waits until their sockets are
     /// free. The intent makes them anew.
     async fn reset_all(&mut self) -> Result<(), Stopped> {
-        let running = peers(&self.table);
+        let running = self.table.all();
         for (name, peer) in &running {
             info!(peer = %name, "reset: the addresses to listen on have changed");
             self.remove(name, peer, Cease::ConfigurationChange).await?;

@@ -3,14 +3,15 @@
 //! A peer has a name in the intent and a number here. The number is given once and never again, so an event that was on its
 //! way when its peer was removed can never be taken for another's. A peer that cannot be started (its password file cannot
 //! be read) is kept as *blocked* with the reason and tried again at every chance: it never runs without its password.
-//! The listening sockets that peers share are in [`listening`].
+//! The listening sockets that peers share are in [`listening`], and what others see of peers is in [`table`].
 
 mod listening;
 mod settings;
+mod table;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bgp::fsm::{Cease, State, Stop};
@@ -24,6 +25,9 @@ use crate::fib::KernelView;
 use crate::intent::{Intent, PasswordSource, PeerIntent, PeerTarget};
 use listening::{Listening, range};
 use settings::{password, settings};
+use table::range_of;
+
+pub(crate) use table::{PeerTable, PeerView, RunState};
 
 /// Connections out of listen ranges that wait to be looked at; when full, further ones are closed and come again.
 pub(crate) const CANDIDATES: usize = 64;
@@ -38,39 +42,6 @@ const LEAVING: Duration = Duration::from_secs(10);
 
 /// How long peers may take to let go of the listener. A session that ends waits 2 s for the peer to read its last word.
 const RELEASE: Duration = Duration::from_secs(3);
-
-/// A peer as commands, metrics and notices see it.
-#[derive(Clone)]
-pub(crate) struct PeerView {
-    /// Its number.
-    pub(crate) id: PeerId,
-    /// What the intent says; of a dynamic peer that of its range, under its own name and address.
-    pub(crate) intent: Arc<PeerIntent>,
-    /// Its session, or why it cannot be started.
-    pub(crate) run: RunState,
-    /// Whether it came out of a listen range.
-    pub(crate) dynamic: bool,
-}
-
-/// Whether a peer runs.
-#[derive(Clone)]
-pub(crate) enum RunState {
-    /// Its task runs.
-    Running(Arc<PeerHandle>),
-    /// It cannot be started for this reason.
-    Blocked(String),
-    /// A listen range: its peers come by themselves.
-    Range,
-}
-
-/// The peers of the moment, by name, shared with those who show them.
-pub(crate) type PeerTable = Arc<Mutex<BTreeMap<String, PeerView>>>;
-
-/// Reads the table.
-pub(crate) fn peers(table: &PeerTable) -> BTreeMap<String, PeerView> {
-    // Entries are whole at every moment.
-    table.lock().unwrap_or_else(PoisonError::into_inner).clone()
-}
 
 /// The running sessions.
 pub(crate) struct Peers {
@@ -135,9 +106,11 @@ impl Peers {
         intent: &Intent,
         view: &KernelView,
     ) -> Result<(), Stopped> {
-        let gone: Vec<(String, PeerView)> = peers(&self.table)
+        let gone: Vec<(String, PeerView)> = self
+            .table
+            .all()
             .into_iter()
-            .filter(|(name, peer)| !self.is_wanted(intent, name, peer))
+            .filter(|(name, peer)| !is_wanted(intent, name, peer))
             .collect();
         self.leaving
             .retain(|name, _| gone.iter().any(|(gone, _)| gone == name));
@@ -169,12 +142,9 @@ impl Peers {
         if peer.dynamic || !is_address {
             return None;
         }
-        let table = peers(&self.table);
-        intent
-            .peers
-            .iter()
-            .filter(|wanted| !table.contains_key(&wanted.name))
-            .find(|wanted| wanted.target == peer.intent.target)
+        intent.peers.iter().find(|wanted| {
+            wanted.target == peer.intent.target && self.table.get(&wanted.name).is_none()
+        })
     }
 
     /// Moves a peer with its number and session to another name. All else changes when it is put.
@@ -182,30 +152,15 @@ impl Peers {
         if let Some(settings) = self.settings.remove(name) {
             self.settings.insert(new.clone(), settings);
         }
-        self.table
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(name);
+        self.table.remove(name);
         let mut intent = peer.intent.as_ref().clone();
         intent.name = new;
         self.note(peer.id, intent, peer.run, false);
     }
 
-    fn is_wanted(&self, intent: &Intent, name: &str, peer: &PeerView) -> bool {
-        if peer.dynamic {
-            // It stays with its range.
-            return intent.peers.iter().any(|wanted| {
-                matches!(wanted.target, PeerTarget::Range { net }
-                    if name.strip_prefix(&wanted.name).is_some_and(|rest| rest.starts_with('/'))
-                        && matches!(&peer.intent.target, PeerTarget::Address { address, .. } if net.contains(address)))
-            });
-        }
-        intent.peers.iter().any(|wanted| wanted.name == name)
-    }
-
     /// Adds a peer or goes over to what the intent says of it now.
     async fn put(&mut self, wanted: PeerIntent, view: &KernelView) -> Result<(), Stopped> {
-        let known = peers(&self.table).remove(&wanted.name);
+        let known = self.table.get(&wanted.name);
         let id = match &known {
             Some(peer) => peer.id,
             None => {
@@ -214,18 +169,8 @@ impl Peers {
             }
         };
         if matches!(wanted.target, PeerTarget::Range { .. }) {
-            let dynamic: Vec<String> = peers(&self.table)
-                .into_iter()
-                .filter(|(name, peer)| {
-                    peer.dynamic
-                        && name
-                            .strip_prefix(&wanted.name)
-                            .is_some_and(|rest| rest.starts_with('/'))
-                })
-                .map(|(name, _)| name)
-                .collect();
-            for name in dynamic {
-                let own = of_range(&wanted, &name);
+            for peer in self.table.dynamic(&wanted.name) {
+                let own = of_range(&wanted, &peer.name, peer.target.clone());
                 self.run(own, view, None).await?;
             }
             let run = match password(wanted.password.as_ref()) {
@@ -251,7 +196,7 @@ impl Peers {
         view: &KernelView,
         new: Option<PeerId>,
     ) -> Result<(), Stopped> {
-        let known = peers(&self.table).remove(&wanted.name);
+        let known = self.table.get(&wanted.name);
         let id = match (&known, new) {
             (Some(peer), _) => peer.id,
             (None, Some(id)) => id,
@@ -332,16 +277,12 @@ impl Peers {
     }
 
     fn note(&self, id: PeerId, intent: PeerIntent, run: RunState, dynamic: bool) {
-        let view = PeerView {
+        self.table.put(PeerView {
             id,
             intent: Arc::new(intent),
             run,
             dynamic,
-        };
-        self.table
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(view.intent.name.clone(), view);
+        });
     }
 
     async fn remove(&mut self, name: &str, peer: &PeerView, cause: Cease) -> Result<(), Stopped> {
@@ -349,10 +290,7 @@ impl Peers {
             handle.stop(Stop::Cease(cause));
         }
         self.settings.remove(name);
-        self.table
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(name);
+        self.table.remove(name);
         self.rib.send(Command::RemovePeer(peer.id)).await
     }
 
@@ -372,18 +310,18 @@ impl Peers {
         };
         let remote = candidate.remote.ip().to_canonical();
         let name = format!("{}/{remote}", range.name);
-        let mut own = of_range(range, &name);
-        own.target = PeerTarget::Address {
+        let target = PeerTarget::Address {
             address: remote,
             interface: scope_name(candidate.remote, view),
         };
-        if !peers(&self.table).contains_key(&name) {
+        let own = of_range(range, &name, target);
+        if self.table.get(&name).is_none() {
             self.run(own, view, None).await?;
         }
         if let Some(PeerView {
             run: RunState::Running(handle),
             ..
-        }) = peers(&self.table).get(&name)
+        }) = self.table.get(&name)
         {
             handle.accept(candidate);
         }
@@ -408,12 +346,12 @@ impl Peers {
             .map(|(name, _)| name.clone())
             .collect();
         for name in due {
-            match intent.peers.iter().find(|wanted| wanted.name == name) {
+            match intent.peer(&name) {
                 Some(wanted) => self.put(wanted.clone(), view).await?,
                 None => drop(self.demoted.remove(&name)),
             }
         }
-        for (name, peer) in peers(&self.table) {
+        for (name, peer) in self.table.all() {
             if self.leaving.get(&name).is_some_and(|until| now >= *until) {
                 self.leaving.remove(&name);
                 info!(peer = %name, "peer ends");
@@ -423,7 +361,7 @@ impl Peers {
             let has_file = matches!(peer.intent.password, Some(PasswordSource::File(_)));
             match &peer.run {
                 RunState::Blocked(_) => {
-                    if let Some(wanted) = intent.peers.iter().find(|wanted| wanted.name == name) {
+                    if let Some(wanted) = intent.peer(&name) {
                         self.put(wanted.clone(), view).await?;
                     }
                 }
@@ -448,7 +386,9 @@ impl Peers {
 
     /// Ends all sessions and waits until each has said its last word, `patience` at most.
     pub(crate) async fn stop(&mut self, how: Stop, patience: Duration) {
-        let running: Vec<Arc<PeerHandle>> = peers(&self.table)
+        let running: Vec<Arc<PeerHandle>> = self
+            .table
+            .all()
             .into_values()
             .filter_map(|peer| match peer.run {
                 RunState::Running(handle) => Some(handle),
@@ -465,25 +405,30 @@ impl Peers {
     }
 }
 
+/// Whether a peer stays. A dynamic one stays with its range.
+fn is_wanted(intent: &Intent, name: &str, peer: &PeerView) -> bool {
+    if !peer.dynamic {
+        return intent.peer(name).is_some();
+    }
+    let range = range_of(name).and_then(|range| intent.peer(range));
+    range.is_some_and(|range| {
+        matches!(
+            (&range.target, &peer.intent.target),
+            (PeerTarget::Range { net }, PeerTarget::Address { address, .. }) if net.contains(address)
+        )
+    })
+}
+
 /// Whether this was said before.
 fn is_blocked_by(before: Option<&RunState>, reason: &str) -> bool {
     matches!(before, Some(RunState::Blocked(said)) if said == reason)
 }
 
-/// The intent of a peer out of a range: that of the range, under its own name, never dialled.
-fn of_range(range: &PeerIntent, name: &str) -> PeerIntent {
+/// The intent of a peer out of a range: that of the range, under its own name and address, never dialled.
+fn of_range(range: &PeerIntent, name: &str, target: PeerTarget) -> PeerIntent {
     let mut own = range.clone();
-    if let Some(Ok(address)) = name
-        .strip_prefix(&range.name)
-        .and_then(|rest| rest.strip_prefix('/'))
-        .map(str::parse)
-    {
-        own.target = PeerTarget::Address {
-            address,
-            interface: None,
-        };
-    }
     own.name = name.to_owned();
+    own.target = target;
     own.protocol.passive = true;
     own
 }

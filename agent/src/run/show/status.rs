@@ -8,7 +8,7 @@ use crate::cluster;
 use crate::control::model::{
     Convergence, FamilyCounts, FibSummary, PeerCounts, Problem, Severity, Status,
 };
-use crate::run::peers::{PeerView, RunState, peers};
+use crate::run::peers::{PeerView, RunState};
 use crate::run::shared::Shared;
 
 /// What the RIB contributes to the status: one look.
@@ -49,7 +49,7 @@ pub(crate) fn status(
 ) -> Status {
     let intent = shared.intent();
     let (runs, changed) = shared.runs();
-    let all: Vec<PeerView> = peers(&shared.peers).into_values().collect();
+    let all: Vec<PeerView> = shared.peers.all().into_values().collect();
     let configured = all
         .iter()
         .filter(|peer| !matches!(peer.run, RunState::Range))
