@@ -16,6 +16,9 @@ use nix::unistd::Pid;
 /// Long enough for any question to a daemon on a loaded machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Until what a command that has ended printed is here.
+const COLLECTED: Duration = Duration::from_secs(10);
+
 /// What a finished command left behind.
 #[derive(Clone, Debug)]
 pub struct Output {
@@ -88,8 +91,8 @@ pub(crate) fn output(
     if timed_out {
         end(&child);
     }
-    let stdout = ended.or_else(|_| stdout.recv_timeout(Duration::from_secs(1)));
-    let stderr = stderr.recv_timeout(Duration::from_secs(1));
+    let stdout = ended.or_else(|_| stdout.recv_timeout(COLLECTED));
+    let stderr = stderr.recv_timeout(COLLECTED);
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     let (stdout, stderr) = (
         text(stdout.unwrap_or_default()),

@@ -160,6 +160,14 @@ impl Namespace {
             .with_context(|| format!("{key}={value} in {}", self.label()))
     }
 
+    /// Keeps the kernel from giving interfaces that are made from now on a link-local address.
+    ///
+    /// # Errors
+    /// The kernel has no IPv6.
+    pub fn without_link_local(&self) -> Result<()> {
+        self.sysctl("net.ipv6.conf.default.addr_gen_mode", "1")
+    }
+
     /// Makes a router of the namespace: forwarding on, and flows spread over equal paths by address and port.
     ///
     /// # Errors

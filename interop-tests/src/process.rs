@@ -25,6 +25,8 @@ pub struct Process {
     pid: Pid,
     child: Mutex<Child>,
     log: PathBuf,
+    /// How much others had written into the log before.
+    before: usize,
 }
 
 impl Process {
@@ -40,6 +42,7 @@ impl Process {
                 .open(log)
                 .with_context(|| format!("log {}", log.display()))
         };
+        let before = std::fs::read(log).map_or(0, |octets| octets.len());
         // A process group of its own, so that what it forks can be stopped and killed with it.
         command
             .process_group(0)
@@ -53,6 +56,7 @@ impl Process {
             pid,
             child: Mutex::new(child),
             log: log.to_owned(),
+            before,
         })
     }
 
@@ -116,11 +120,10 @@ impl Process {
         Ok(())
     }
 
-    /// What it has printed so far.
+    /// What it has printed so far; what an earlier one printed into the same log is not its own.
     pub fn log_text(&self) -> String {
-        std::fs::read(&self.log)
-            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-            .unwrap_or_default()
+        let octets = std::fs::read(&self.log).unwrap_or_default();
+        String::from_utf8_lossy(octets.get(self.before..).unwrap_or_default()).into_owned()
     }
 
     fn child(&self) -> MutexGuard<'_, Child> {

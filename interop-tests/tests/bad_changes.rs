@@ -33,7 +33,7 @@ impl Rig {
             ("bird", &["10.0.0.2/24", "fd00::2/64"]),
         )?;
         let speaker = ROUTES.into_iter().fold(
-            Speaker::new(64502, PEER).neighbour(Neighbour::new("10.0.0.1", 64501)),
+            Speaker::new(64502, PEER).neighbour(Neighbour::new("10.0.0.1", 64501).passive()),
             |speaker, prefix| speaker.originate(Origination::new(prefix)),
         );
         let bird = Subject::start(lab, Kind::Bird2, &right, speaker)?;
@@ -172,7 +172,7 @@ fn manifests_that_become_bad_are_told_with_their_place_and_the_last_good_state_s
                 .with_context(|| text.clone())?;
         }
         let path = rig.node.manifests().join("peer.yaml");
-        fs::write(&path, [0xff, 0xfe, 0x00])?;
+        rig.node.write_octets("peer", &[0xff, 0xfe, 0x00])?;
         rig.told("peer.yaml", None, &["UTF-8", kept])?;
         rig.node.write("peer", &tor(&json!(64502)))?;
         rig.all_good()?;

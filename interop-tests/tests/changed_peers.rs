@@ -59,6 +59,7 @@ fn scenario(lab: &Lab) -> Result<()> {
         &[("config", config("10.0.0.2", false))],
         &["--http", "off"],
     )?;
+    eventually(SOON, "both first sessions", || check_kept(&node))?;
     // A router's own reset may come before the node's: at least one session more than before is what counts.
     let mut sessions = 0;
     let mut wait_again = |address: &str| {

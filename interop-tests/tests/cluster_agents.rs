@@ -287,6 +287,8 @@ fn a_router_state_reads_like_a_status_page() {
                 all.len() == 4 && all.iter().all(|c| c["status"] == "True"),
                 "{state}"
             );
+            // Without any peer it was ready, too.
+            ensure!(state["status"]["summary"]["sessions"] == "1/1", "{state}");
             Ok(state)
         })?;
         let status = &state["status"];
@@ -294,7 +296,6 @@ fn a_router_state_reads_like_a_status_page() {
             status["asn"] == 64512 && status["routerID"] == json!(v4(1)),
             "{status}"
         );
-        ensure!(status["summary"]["sessions"] == "1/1", "{status}");
         ensure!(status["lastHeartbeatTime"].is_string(), "{status}");
         let session = &status["sessions"][0];
         ensure!(
@@ -345,6 +346,8 @@ fn an_endpoint_that_turns_ready_is_told_at_once() {
             cluster.api.put(&slice("web", &[(1, true)]))?;
             while told_by(&tor, "203.0.113.7/32")?.is_empty() {
                 ensure!(begin.elapsed() < SOON, "not told");
+                // The question takes a processor from those who work on it.
+                std::thread::sleep(Duration::from_millis(10));
             }
             times.push(begin.elapsed());
         }

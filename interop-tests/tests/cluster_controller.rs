@@ -101,8 +101,23 @@ fn a_pool_and_a_service_make_an_address_that_routers_learn() {
         })?;
         wait_addresses(&cluster, "web", &[])?;
         tor.wait_no_route("203.0.113.0/32", SOON)?;
+        eventually(SOON, "the pool is counted again", || {
+            let pool = cluster.api.get("AddressPool", "", "public");
+            let status = pool.context("no pool")?["status"].clone();
+            let expected = json!({"total": 4, "assigned": 0, "available": 4});
+            ensure!(
+                status["ipv4"] == expected && status["ipv6"] == expected,
+                "{status}"
+            );
+            Ok(())
+        })?;
+        wait_condition(
+            &cluster,
+            ("Peer", "tor"),
+            "Established",
+            ("True", "Established"),
+        )?;
         // Nothing is written while nothing happens.
-        std::thread::sleep(Duration::from_secs(2));
         let kinds = ["Service", "AddressPool", "Peer"];
         let before = cluster.versions(&kinds);
         ensure!(before.len() > 2, "{before:?}");

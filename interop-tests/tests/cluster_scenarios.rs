@@ -115,11 +115,12 @@ fn traffic_goes_where_the_endpoints_and_the_nodes_are() {
             let found = kernel::routes_to(&node.namespace, web)?;
             ensure!(found.is_empty(), "{found:?}");
         }
-        let before = rack.sessions()?;
-        ensure!(
-            before.len() == 12,
-            "two routers and two nodes for each: {before:?}"
-        );
+        let before = eventually(SOON, "two routers and two nodes for each", || {
+            let all = rack.sessions()?;
+            let up = all.iter().filter(|one| one[1] == "Established");
+            ensure!(all.len() == 12 && up.count() == 12, "{all:?}");
+            Ok(all)
+        })?;
         // Scaled up and down.
         api.put(&slice("web", &[(1, true), (2, true), (3, true)]))?;
         rack.wait_told_by(web, &[1, 2, 3])?;
@@ -299,9 +300,12 @@ fn a_mesh_becomes_route_reflectors_without_a_lost_packet() {
             })
         };
         let pairs = [(2, 3), (3, 2), (1, 2), (3, 1)];
-        let mut pings = Vec::new();
         for (from, to) in pairs {
             reached(from, to)?;
+            reached(to, from)?;
+        }
+        let mut pings = Vec::new();
+        for (from, to) in pairs {
             let node = &rack.nodes[usize::from(from) - 1];
             pings.push(Ping::start(&node.namespace, &pod(to), Some(&pod(from)))?);
         }

@@ -47,8 +47,10 @@ fn pods_reach_each_other(options: &[&str]) {
             .collect::<Result<Vec<_>>>()?;
 
         for pod in &pods {
-            for address in &pod.addresses {
-                hosts[pod.node - 1].ping(&address.to_string())?;
+            for address in pod.addresses.iter().map(ToString::to_string) {
+                eventually(SOON, "the pod answers its node", || {
+                    hosts[pod.node - 1].ping(&address)
+                })?;
             }
         }
         for (from, to) in [(0, 1), (0, 2), (2, 1)] {
@@ -82,9 +84,11 @@ fn pods_reach_each_other(options: &[&str]) {
                 "{routes:?}"
             );
         }
-        for address in &pods[1].addresses {
-            hosts[0].ping(&address.to_string())?;
-            get(&pods[2].namespace, &address.to_string(), PORT)?;
+        for address in pods[1].addresses.iter().map(ToString::to_string) {
+            hosts[0].ping(&address)?;
+            eventually(SOON, "the other pod still answers", || {
+                get(&pods[2].namespace, &address, PORT)
+            })?;
         }
         Ok(())
     });
@@ -104,7 +108,7 @@ fn a_port_of_the_node_leads_to_the_pod_that_asks_for_it() {
         let ports = [(8000, PORT)];
         let pod = Pod::start(lab, &host, 1, "pod", &ports)?;
         for (node, client_address) in [(v4(1), v4(9)), (v6(1), v6(9))] {
-            let answer = get(&client, &node, 8000)?;
+            let answer = eventually(SOON, "the port answers", || get(&client, &node, 8000))?;
             ensure!(answer.source.to_string() == client_address, "{answer:?}");
         }
         host.runtime.delete(&pod.namespace, &ports, &pod.result)?;

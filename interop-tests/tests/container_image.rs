@@ -40,7 +40,18 @@ fn the_image_holds_one_static_binary_which_works_with_the_rights_of_the_daemonse
         )?;
         let agent = Container::start(lab, &image, &node)?;
         eventually(SOON, "/healthz answers", || agent.get("healthz"))?;
-        ensure!(agent.get("metrics")?.contains("routelet_fib_available 1"));
+        eventually(SOON, "it has a peer and writes to the kernel", || {
+            let metrics = agent.get("metrics")?;
+            let wanted = [
+                "routelet_peer_up{peer=\"tor\"} 0",
+                "routelet_fib_available 1",
+            ];
+            ensure!(
+                wanted.iter().all(|line| metrics.contains(line)),
+                "{metrics}"
+            );
+            Ok(())
+        })?;
         ensure!(agent.get("readyz").is_err(), "ready without its peer");
 
         // The BGP port, routes, and a file on the node.

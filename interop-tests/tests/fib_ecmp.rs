@@ -65,16 +65,19 @@ fn traffic_leaves_a_router_whose_cable_is_pulled_and_comes_back() {
             .map(|host| Ping::start(rack.kernel(), host, None))
             .collect::<Result<Vec<_>>>()?;
         for (router, other) in [(0, "eth3"), (1, "eth2")] {
-            // The carrier goes: long before a hold timer could tell.
             let far = rack.routers[router].namespace();
+            // Its addresses outlive the cable; its routes come back in one go, since the node uses it again at once.
+            far.sysctl("net.ipv6.conf.all.keep_addr_on_down", "1")?;
+            far.sysctl("net.ipv6.conf.eth0.keep_addr_on_down", "1")?;
+            // The carrier goes: long before a hold timer could tell.
             far.ip("link set eth0 down")?;
             rack.wait_usable_ways(&[other])?;
-            far.ip("link set eth0 up")?;
-            // Its addresses of IPv6 went with the link.
             let number = router + 2;
-            far.address("eth0", &format!("fd00:{number}::2/64"))?;
-            far.ip(&format!("route replace 10.0.0.0/16 via 10.0.{number}.1"))?;
-            far.ip(&format!("-6 route replace fd00::/16 via fd00:{number}::1"))?;
+            let back = format!(
+                "ip link set eth0 up && ip route replace 10.0.0.0/16 via 10.0.{number}.1 \
+                 && ip -6 route replace fd00::/16 via fd00:{number}::1"
+            );
+            far.run(&["sh", "-c", &back])?;
             rack.wait_usable_ways(&["eth2", "eth3"])?;
         }
         for ping in pings {

@@ -126,20 +126,20 @@ fn routes_beyond_max_routes_are_left_out_and_enter_when_there_is_room() {
         eventually(SOON, "the limit is reached", || {
             let fib = rack.node.ask(&["status"])?["fib"].clone();
             ensure!(fib["overLimit"] == json!(12), "{fib}");
+            let own = rack.own_prefixes()?;
+            ensure!(own.len() == 10, "{} in the kernel: {own:?}", own.len());
+            ensure!(
+                NETWORKS
+                    .iter()
+                    .all(|net| own.iter().any(|have| have.to_string() == *net)),
+                "what was in has been displaced: {own:?}"
+            );
+            ensure!(
+                rack.node.log().contains("maxRoutes"),
+                "the log does not tell of the limit"
+            );
             Ok(())
         })?;
-        let own = rack.own_prefixes()?;
-        ensure!(own.len() == 10, "{} in the kernel: {own:?}", own.len());
-        ensure!(
-            NETWORKS
-                .iter()
-                .all(|net| own.iter().any(|have| have.to_string() == *net)),
-            "what was in has been displaced: {own:?}"
-        );
-        ensure!(
-            rack.node.log().contains("maxRoutes"),
-            "the log does not tell of the limit"
-        );
 
         // Half of them go: those left out before get their places.
         rack.routers[0].reconfigure(announcing(2, many(8)))?;

@@ -84,7 +84,10 @@ fn two_labs_do_not_see_each_other() {
         for lab in [one, &other] {
             let (left, right) = lab.pair(("a", &["10.0.0.1/24"]), ("b", &["10.0.0.2/24"]))?;
             let _server = WebServer::start(&right, 80)?;
-            ensure!(probe::get(&left, "10.0.0.2", 80)?.server == "b");
+            let answer = eventually(Duration::from_secs(10), "an answer", || {
+                probe::get(&left, "10.0.0.2", 80)
+            })?;
+            ensure!(answer.server == "b");
         }
         let (mine, theirs) = (one.namespace("c")?, other.namespace("c")?);
         ensure!(mine.name() != theirs.name(), "one name for both");
@@ -194,6 +197,15 @@ fn changes_of_routes_are_seen_and_silence_is_too() {
     run(&[], |lab| {
         let (left, _right) = lab.pair(("a", &["10.0.0.1/24"]), ("b", &["10.0.0.2/24"]))?;
         left.ip("route add 198.51.100.0/24 via 10.0.0.2")?;
+        // The last that the kernel does by itself for the new link.
+        eventually(Duration::from_secs(10), "the link-local network", || {
+            let routes = left.ip("-6 route show dev eth0 table all")?;
+            ensure!(
+                routes.contains("fe80::/64") && routes.contains("ff00::/8"),
+                "{routes}"
+            );
+            Ok(())
+        })?;
         let monitor = Monitor::start(&left)?;
         ensure!(monitor.lines()?.is_empty(), "{:?}", monitor.lines());
         left.ip("route add 203.0.113.0/24 via 10.0.0.2")?;

@@ -53,13 +53,14 @@ fn prefixes(speaker: Speaker) -> Speaker {
 /// One node with two interfaces, and behind each a router with the same link-local address.
 fn scenario(lab: &Lab, kind: Kind, speaker: impl Fn() -> Speaker) -> Result<()> {
     let namespace = lab.namespace("node-1")?;
+    // The link-local addresses are ours, and the only ones.
+    namespace.without_link_local()?;
     let mut routers = Vec::new();
     for interface in ["eth0", "eth1"] {
         let at = lab.namespace(&format!("router-{interface}"))?;
+        at.without_link_local()?;
         lab.link((&namespace, interface), (&at, "eth0"))?;
-        // The kernel's own link-local addresses go: one of ours is the only one.
         for (place, interface, address) in [(&namespace, interface, NODE), (&at, "eth0", ROUTER)] {
-            place.ip(&format!("-6 addr flush dev {interface}"))?;
             place.address(interface, &format!("{address}/64"))?;
         }
         // The routers' answers to pings of the node's IPv4 address go back over IPv6 next hops as well.

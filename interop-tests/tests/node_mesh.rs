@@ -146,9 +146,9 @@ impl Rack {
 
     fn add(&mut self, lab: &Lab, number: usize) -> Result<()> {
         let namespace = lab.namespace(&format!("node-{number}"))?;
-        self.switch.plug(lab, &namespace, "eth0")?;
         // A link-local address that can be told by its number, instead of the kernel's.
-        namespace.ip("-6 addr flush dev eth0")?;
+        namespace.without_link_local()?;
+        self.switch.plug(lab, &namespace, "eth0")?;
         namespace.address("eth0", &format!("fe80::{number}/64"))?;
         namespace.address("eth0", &format!("10.0.0.{number}/24"))?;
         namespace.address("eth0", &format!("fd00::{number}/64"))?;
@@ -184,29 +184,35 @@ impl Rack {
             .try_for_each(|agent| agent.write(&format!("node-{number}"), &node(number)))
     }
 
-    /// Waits until each node's kernel leads to each other's pods, in both families, and they answer.
+    /// Waits until each node's kernel leads to each other's pods, in both families. Then they answer: the way back is there.
     fn wait_pods(&self, numbers: &[usize]) -> Result<()> {
-        for &from in numbers {
-            for &to in numbers.iter().filter(|to| **to != from) {
-                let namespace = &self.nodes[from - 1].namespace;
-                for ((source, _), (target, prefix)) in pods(from).into_iter().zip(pods(to)) {
-                    let what = format!("node-{from} reaches {target} by {prefix}");
-                    eventually(SOON, &what, || {
-                        let found = kernel::routes_to(namespace, &prefix)?;
-                        let route = found.first().context("no route")?;
-                        let gateway = route.paths.first().and_then(|path| path.gateway);
-                        // Of two IPv6 next hops in an UPDATE the link-local one is taken (RFC 2545); a reflector passes
-                        // only the global one on.
-                        let expected =
-                            ["10.0.0.", "fe80::", "fd00::"].map(|net| format!("{net}{to}"));
-                        ensure!(
-                            gateway.is_some_and(|via| expected.contains(&via.to_string())),
-                            "{found:?}"
-                        );
-                        Ok(())
-                    })?;
-                    namespace.run(&["ping", "-n", "-c1", "-W2", "-I", &source, &target])?;
-                }
+        let pairs: Vec<(usize, usize)> = numbers
+            .iter()
+            .flat_map(|from| numbers.iter().map(|to| (*from, *to)))
+            .filter(|(from, to)| from != to)
+            .collect();
+        for &(from, to) in &pairs {
+            for (target, prefix) in pods(to) {
+                let what = format!("node-{from} reaches {target} by {prefix}");
+                eventually(SOON, &what, || {
+                    let found = kernel::routes_to(&self.nodes[from - 1].namespace, &prefix)?;
+                    let route = found.first().context("no route")?;
+                    let gateway = route.paths.first().and_then(|path| path.gateway);
+                    // Of two IPv6 next hops in an UPDATE the link-local one is taken (RFC 2545); a reflector passes only the
+                    // global one on.
+                    let expected = ["10.0.0.", "fe80::", "fd00::"].map(|net| format!("{net}{to}"));
+                    ensure!(
+                        gateway.is_some_and(|via| expected.contains(&via.to_string())),
+                        "{found:?}"
+                    );
+                    Ok(())
+                })?;
+            }
+        }
+        for (from, to) in pairs {
+            let namespace = &self.nodes[from - 1].namespace;
+            for ((source, _), (target, _)) in pods(from).into_iter().zip(pods(to)) {
+                namespace.run(&["ping", "-n", "-c1", "-W2", "-I", &source, &target])?;
             }
         }
         Ok(())

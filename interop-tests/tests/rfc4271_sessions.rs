@@ -63,7 +63,7 @@ fn peer_dials(lab: &Lab, subject: Kind, peer: Kind) -> Result<()> {
 
 /// A collision that is decided late would take the session with it in its first seconds.
 fn stays_up(pair: &Pair) -> Result<()> {
-    let before = settled(pair)?;
+    let before = pair.settled()?;
     always(Duration::from_millis(1500), "the session stays up", || {
         let now = pair.connections()?;
         ensure!(now == before, "was {before:?}: {now:?}");
@@ -100,7 +100,7 @@ fn with_new(plain: &Speaker, med: u32) -> Speaker {
 
 fn peer_changes(lab: &Lab, subject: Kind, peer: Kind) -> Result<()> {
     let mut pair = start(lab, (subject, Mode::Both), (peer, Mode::Both), None)?;
-    let before = settled(&pair)?;
+    let before = pair.settled()?;
     let plain = pair.peer.speaker().clone();
     pair.peer.reconfigure(with_new(&plain, 1))?;
     for prefix in NEW {
@@ -115,7 +115,7 @@ fn peer_changes(lab: &Lab, subject: Kind, peer: Kind) -> Result<()> {
 
 fn subject_changes(lab: &Lab, subject: Kind, peer: Kind) -> Result<()> {
     let mut pair = start(lab, (subject, Mode::Both), (peer, Mode::Both), None)?;
-    let before = settled(&pair)?;
+    let before = pair.settled()?;
     let plain = pair.subject.speaker().clone();
     // Prefixes come, their attributes change, the neighbour is told nothing any more, and then again, and they go.
     for med in [1, 2] {
@@ -146,15 +146,6 @@ fn seen_by_peer(pair: &Pair, med: u32) -> Result<()> {
 fn gone_from_peer(pair: &Pair) -> Result<()> {
     NEW.iter()
         .try_for_each(|prefix| pair.peer.wait_no_route(prefix, SOON))
-}
-
-/// The one connection that is left where both sides dialled.
-fn settled(pair: &Pair) -> Result<BTreeSet<String>> {
-    eventually(SOON, "one connection is left", || {
-        let connections = pair.connections()?;
-        ensure!(connections.len() == 1, "{connections:?}");
-        Ok(connections)
-    })
 }
 
 fn unchanged(pair: &Pair, before: &BTreeSet<String>) -> Result<()> {

@@ -125,7 +125,7 @@ fn the_node_keeps_the_routes_of_a_router_that_restarts_gracefully() {
                     .as_array()
                     .and_then(|all| all.iter().find(|one| one["name"] == json!(peer)))
                     .with_context(|| format!("no {peer} in {peers}"))?;
-                ensure!(found["state"] != json!("established"), "{found}");
+                ensure!(found["state"] != json!("Established"), "{found}");
                 Ok(())
             })?;
             for prefix in NETWORKS {
@@ -134,6 +134,16 @@ fn the_node_keeps_the_routes_of_a_router_that_restarts_gracefully() {
             }
             rack.routers[restarting].launch()?;
             rack.routers[restarting].wait_established(&format!("10.0.{number}.1"))?;
+            for prefix in NETWORKS {
+                eventually(SOON, &format!("{prefix} is told again"), || {
+                    let received = ["routes", "received", "--prefix", prefix];
+                    let paths = rack.node.ask(&received)?;
+                    let all = paths.as_array().context("a list of paths")?;
+                    let fresh = all.iter().filter(|path| path["stale"] != json!(true));
+                    ensure!(fresh.count() == 2, "{paths}");
+                    Ok(())
+                })?;
+            }
             rack.wait_ways(&["eth2", "eth3"])?;
             let touched: Vec<String> = changes
                 .lines()?

@@ -71,7 +71,7 @@ fn peer_cannot(lab: &Lab, subject: Kind, peer: Kind) -> Result<()> {
     let ours = plain.clone().originate(Origination::new(GROWING));
     let mut pair = Pair::start(lab, 0, (subject, ours), (peer, speaker(2, 1, SUBJECT[0])))?;
     pair.peer.wait_route(GROWING, SOON)?;
-    let before = pair.connections()?;
+    let before = pair.settled()?;
     pair.subject.reconfigure(
         plain
             .originate(long(GROWING))

@@ -4,8 +4,9 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::slice;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use interop_tests::{Family, Kind, Lab, Need, Neighbour, Speaker, Subject, eventually, run};
 use serde_json::{Value, json};
 use support::SOON;
@@ -137,7 +138,7 @@ impl Rig {
             lab,
             Kind::Bird2,
             &tor,
-            Speaker::new(64500, "10.0.0.2").neighbour(Neighbour::new("10.0.0.1", 64512)),
+            Speaker::new(64500, "10.0.0.2").neighbour(Neighbour::new("10.0.0.1", 64512).passive()),
         )?;
         let advertisement = json!({
             "podCIDRs": {},
@@ -159,7 +160,7 @@ impl Rig {
             &here,
             &[
                 ("config", config),
-                ("node", this_node()),
+                ("row", json!([this_node()])),
                 ("other", other_node()),
             ],
             &["--http", "off"],
@@ -169,8 +170,9 @@ impl Rig {
     }
 
     fn check(&self, row: &Row) -> Result<()> {
-        self.node.write("node", &row.node)?;
-        self.node.write("services", &json!(row.objects))?;
+        let runs = self.runs()?;
+        let objects = [slice::from_ref(&row.node), &row.objects].concat();
+        self.node.write("row", &json!(objects))?;
         let hosts = row.expected.iter().map(|address| {
             let length = if address.contains(':') { 128 } else { 32 };
             format!("{address}/{length}")
@@ -178,6 +180,9 @@ impl Rig {
         let expected: BTreeSet<String> = PODS.into_iter().map(str::to_owned).chain(hosts).collect();
         // The node first: what it decided on these very manifests, so that a router that is late cannot look right.
         eventually(SOON, row.claim, || {
+            // Rows that expect what the row before did would else be right before they are read.
+            let now = self.runs()?;
+            ensure!(now > runs, "the node has not worked it out yet");
             let decided = self.decided()?;
             ensure!(
                 decided == expected,
@@ -190,6 +195,12 @@ impl Rig {
             );
             Ok(())
         })
+    }
+
+    /// How often the node has worked out what to do.
+    fn runs(&self) -> Result<u64> {
+        let status = self.node.ask(&["status"])?;
+        status["intentRuns"].as_u64().context("intentRuns")
     }
 
     fn decided(&self) -> Result<BTreeSet<String>> {

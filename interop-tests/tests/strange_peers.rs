@@ -109,6 +109,7 @@ fn a_message_cut_in_half_ends_by_the_hold_timer(rig: &Rig, n: usize) -> Result<(
     let (half, _) = octets.split_at(octets.len() / 2);
     peer.send(half)?;
     ends_with(Kind::Routelet, &mut peer, (4, 0, &[]))?;
+    gone(rig, n)?;
     let shown = rig.peer(n)?;
     ensure!(
         shown["lastDown"]["class"] == "holdTimerExpired",

@@ -239,20 +239,22 @@ impl FakeApiServer {
     /// # Errors
     /// The server refuses the object.
     pub fn put(&self, object: &Value) -> Result<Value, Failure> {
+        // In one go: nobody else's write comes in between.
+        let mut core = self.core();
         let (kind, namespace, name) = named(object);
         let mut object = object.clone();
-        let made = match self.get(&kind, &namespace, &name) {
-            None => self.create(&object)?,
+        let made = match read(&mut core, &kind, &namespace, &name) {
+            None => write(&mut core, Verb::Create, &object, "")?,
             Some(old) => {
                 object["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"].clone();
-                self.write(Verb::Update, &object, "")?
+                write(&mut core, Verb::Update, &object, "")?
             }
         };
         if object.get("status").is_none_or(Value::is_null) || made["status"] == object["status"] {
             return Ok(made);
         }
         object["metadata"]["resourceVersion"] = made["metadata"]["resourceVersion"].clone();
-        self.write(Verb::Update, &object, "status")
+        write(&mut core, Verb::Update, &object, "status")
     }
 
     /// Creates an object.
@@ -260,7 +262,7 @@ impl FakeApiServer {
     /// # Errors
     /// The server refuses the object.
     pub fn create(&self, object: &Value) -> Result<Value, Failure> {
-        self.write(Verb::Create, object, "")
+        write(&mut self.core(), Verb::Create, object, "")
     }
 
     /// Deletes an object, as a client would: finalizers hold it.
@@ -276,10 +278,7 @@ impl FakeApiServer {
 
     /// An object as a client would read it; `namespace` is empty for those of the cluster.
     pub fn get(&self, kind: &str, namespace: &str, name: &str) -> Option<Value> {
-        let mut core = self.core();
-        let resource = of_kind(&core, kind, None).ok()?;
-        let call = call(Verb::Get, resource, namespace, name, "", Vec::new());
-        core.call(&call).ok().map(|answer| answer.body)
+        read(&mut self.core(), kind, namespace, name)
     }
 
     /// All objects of a kind, by namespace and name.
@@ -298,25 +297,24 @@ impl FakeApiServer {
                 });
         listed.unwrap_or_default()
     }
+}
 
-    fn write(&self, verb: Verb, object: &Value, subresource: &str) -> Result<Value, Failure> {
-        let mut core = self.core();
-        let (kind, mut namespace, name) = named(object);
-        let resource = of_kind(&core, &kind, object["apiVersion"].as_str())?;
-        if resource.namespaced && namespace.is_empty() {
-            "default".clone_into(&mut namespace);
-        }
-        let name = if verb == Verb::Create { "" } else { &name };
-        let call = call(
-            verb,
-            resource,
-            &namespace,
-            name,
-            subresource,
-            object.to_string().into_bytes(),
-        );
-        core.call(&call).map(|answer| answer.body)
+fn read(core: &mut Core, kind: &str, namespace: &str, name: &str) -> Option<Value> {
+    let resource = of_kind(core, kind, None).ok()?;
+    let call = call(Verb::Get, resource, namespace, name, "", Vec::new());
+    core.call(&call).ok().map(|answer| answer.body)
+}
+
+fn write(core: &mut Core, verb: Verb, object: &Value, subresource: &str) -> Result<Value, Failure> {
+    let (kind, mut namespace, name) = named(object);
+    let resource = of_kind(core, &kind, object["apiVersion"].as_str())?;
+    if resource.namespaced && namespace.is_empty() {
+        "default".clone_into(&mut namespace);
     }
+    let name = if verb == Verb::Create { "" } else { &name };
+    let body = object.to_string().into_bytes();
+    let call = call(verb, resource, &namespace, name, subresource, body);
+    core.call(&call).map(|answer| answer.body)
 }
 
 impl Drop for FakeApiServer {

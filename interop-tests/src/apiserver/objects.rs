@@ -62,28 +62,17 @@ impl Objects {
         found.map(drop).context("no namespace \"default\" yet")
     }
 
-    /// Makes an object, or replaces its spec and status by the given ones.
+    /// Makes an object, or replaces its spec and status by the given ones. Whoever else writes at the same time is written
+    /// over.
     pub(super) fn put(&self, object: &Value) -> Result<Value> {
         self.wait(async {
             let api = self.of(object).await?;
-            let mut draft: DynamicObject = serde_json::from_value(object.clone())?;
-            let name = draft.metadata.name.clone().context("metadata.name")?;
-            let params = PostParams::default();
-            let mut made = match api.get_opt(&name).await? {
-                None => api.create(&params, &draft).await?,
-                Some(old) => {
-                    draft.metadata.resource_version = old.metadata.resource_version;
-                    api.replace(&name, &params, &draft).await?
+            loop {
+                match put(&api, object).await {
+                    Err(error) if is_conflict(&error) => {}
+                    done => return done,
                 }
-            };
-            let status = object.get("status").filter(|status| !status.is_null());
-            if let Some(status) = status
-                && made.data.get("status") != Some(status)
-            {
-                made.data["status"] = status.clone();
-                made = api.replace_status(&name, &params, &made).await?;
             }
-            Ok(serde_json::to_value(made)?)
         })
         .with_context(|| format!("{} {}", object["kind"], object["metadata"]["name"]))
     }
@@ -184,6 +173,32 @@ impl Objects {
             None => run(),
         }
     }
+}
+
+async fn put(api: &Api<DynamicObject>, object: &Value) -> Result<Value> {
+    let mut draft: DynamicObject = serde_json::from_value(object.clone())?;
+    let name = draft.metadata.name.clone().context("metadata.name")?;
+    let params = PostParams::default();
+    let mut made = match api.get_opt(&name).await? {
+        None => api.create(&params, &draft).await?,
+        Some(old) => {
+            draft.metadata.resource_version = old.metadata.resource_version;
+            api.replace(&name, &params, &draft).await?
+        }
+    };
+    let status = object.get("status").filter(|status| !status.is_null());
+    if let Some(status) = status
+        && made.data.get("status") != Some(status)
+    {
+        made.data["status"] = status.clone();
+        made = api.replace_status(&name, &params, &made).await?;
+    }
+    Ok(serde_json::to_value(made)?)
+}
+
+/// Whether the object was changed by somebody else since it was read.
+fn is_conflict(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(Error::Api(status)) if status.reason == "Conflict")
 }
 
 /// A client with a token, whatever the server's certificate. Made within a runtime.

@@ -17,7 +17,6 @@ const INTERVAL: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub struct Ping {
     process: Process,
-    already: usize,
     target: IpAddr,
 }
 
@@ -46,19 +45,15 @@ impl Ping {
         }
         argv.push(target);
         let name = format!("ping-{}", target.replace(':', "-"));
-        // A log of an earlier ping to the same target goes on in the same file.
-        let log = namespace.dir().join(format!("{name}.log"));
-        let already = std::fs::read(&log).map_or(0, |bytes| bytes.len());
         let ping = Self {
             process: namespace.spawn(&name, &argv)?,
-            already,
             target: address,
         };
         eventually(
             Duration::from_secs(10),
             &format!("ping of {target}"),
             || {
-                let text = ping.text();
+                let text = ping.process.log_text();
                 ensure!(text.contains("time="), "no answer yet: {text}");
                 Ok(())
             },
@@ -73,11 +68,7 @@ impl Ping {
     pub fn stop(self) -> Result<Loss> {
         self.process.signal(Signal::SIGINT)?;
         self.process.wait(Duration::from_secs(10))?;
-        parse(&self.text()).with_context(|| format!("ping of {}", self.target))
-    }
-
-    fn text(&self) -> String {
-        self.process.log_text().split_off(self.already)
+        parse(&self.process.log_text()).with_context(|| format!("ping of {}", self.target))
     }
 }
 

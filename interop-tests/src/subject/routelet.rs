@@ -71,7 +71,10 @@ impl Daemon for Routelet {
     }
 
     fn ready(&self, host: &Host) -> Result<()> {
-        ask::<Value>(host, &["status"]).map(drop)
+        // It answers before it listens and has peers.
+        let status: Value = ask(host, &["status"])?;
+        ensure!(!status["intentChangedSeconds"].is_null(), "{status}");
+        Ok(())
     }
 
     /// The agent watches its manifests: there is nothing to tell it.

@@ -71,7 +71,7 @@ impl Rig {
         raw.ip("route add local 10.1.1.0/24 dev lo")?;
 
         let bird = HEALTHY_ROUTES.into_iter().fold(
-            Speaker::new(64510, HEALTHY).neighbour(Neighbour::new("10.0.0.1", OWN_AS)),
+            Speaker::new(64510, HEALTHY).neighbour(Neighbour::new("10.0.0.1", OWN_AS).passive()),
             |speaker, prefix| speaker.originate(Origination::new(prefix)),
         );
         let healthy = Subject::start(lab, Kind::Bird2, &healthy, bird)?;

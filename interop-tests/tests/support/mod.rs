@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use interop_tests::probe::tcp;
-use interop_tests::{Kind, Lab, Neighbour, Origination, Route, Speaker, Subject};
+use interop_tests::{Kind, Lab, Neighbour, Origination, Route, Speaker, Subject, eventually};
 
 /// How long a route may take to get from one speaker to the next.
 pub const SOON: Duration = Duration::from_secs(15);
@@ -60,6 +60,15 @@ impl Pair {
     /// The TCP connections between the two: the same ones as long as no session was reset.
     pub fn connections(&self) -> Result<BTreeSet<String>> {
         tcp::connections(self.subject.namespace(), &[179])
+    }
+
+    /// The one connection that is left where both sides dialled.
+    pub fn settled(&self) -> Result<BTreeSet<String>> {
+        eventually(SOON, "one connection is left", || {
+            let connections = self.connections()?;
+            ensure!(connections.len() == 1, "{connections:?}");
+            Ok(connections)
+        })
     }
 }
 

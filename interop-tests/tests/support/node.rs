@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use interop_tests::{Namespace, Process, Signal, eventually};
 use serde_json::{Value, json};
 
@@ -90,9 +90,14 @@ impl Node {
         argv.extend(["--node", self.namespace.label(), "--control", &self.socket]);
         argv.extend(self.extra.iter().map(String::as_str));
         let process = self.namespace.spawn("routelet", &argv)?;
-        eventually(PATIENCE, "routelet answers", || {
+        // It answers before it has done anything. What manifests say is done soon; an API server may be away.
+        let waits_for_server = !self.source.iter().any(|word| word == "--manifests");
+        eventually(PATIENCE, "routelet works", || {
             process.check_alive()?;
-            self.ask(&["status"])
+            let status = self.ask(&["status"])?;
+            let works = !status["intentChangedSeconds"].is_null();
+            ensure!(works || waits_for_server, "{status}");
+            Ok(())
         })?;
         self.process = Some(process);
         Ok(())
@@ -109,8 +114,13 @@ impl Node {
 
     /// Writes a file as it is, in one step.
     pub fn write_text(&self, name: &str, text: &str) -> Result<()> {
+        self.write_octets(name, text.as_bytes())
+    }
+
+    /// The same of what need not be text.
+    pub fn write_octets(&self, name: &str, octets: &[u8]) -> Result<()> {
         let draft = self.manifests.join(format!(".{name}.new"));
-        std::fs::write(&draft, text)?;
+        std::fs::write(&draft, octets)?;
         std::fs::rename(&draft, self.manifests.join(format!("{name}.yaml")))?;
         Ok(())
     }

@@ -209,10 +209,7 @@ impl Rack {
     pub fn wait_converged(&self) -> Result<()> {
         eventually(Duration::from_secs(30), "convergence", || {
             let status = self.node.ask(&["status"])?;
-            ensure!(
-                self.node.log().contains("routes have converged"),
-                "status: {status}"
-            );
+            ensure!(status["convergence"]["converged"] == true, "{status}");
             Ok(())
         })
     }
