@@ -3,16 +3,12 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-#[path = "../examples/make_manifests/cluster.rs"]
-mod cluster;
-
-use std::fs;
 use std::sync::{Arc, LazyLock};
 
 use agent::cluster::{ClusterState, EndpointSlice, Node, manifests};
 use agent::intent::{LocalFacts, Planner, intend};
-use cluster::Cluster;
 use divan::Bencher;
+use large_cluster::{Cluster, Layout};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -31,20 +27,10 @@ static STATE: LazyLock<ClusterState> = LazyLock::new(|| {
         services: 5_000,
         nodes: 1_000,
     };
-    let slices = cluster.services * 2;
-    let nodes = (0..cluster.nodes).map(|at| cluster.node(at));
-    let services = (0..cluster.services).map(|at| cluster.service(at));
-    let documents: Vec<String> = [cluster.configuration().to_owned()]
-        .into_iter()
-        .chain(nodes)
-        .chain(services)
-        .chain((0..slices).map(|at| cluster.slice(at)))
-        .collect();
     let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("cluster.yaml");
-    fs::write(file, documents.join("---\n")).unwrap();
+    cluster.write(directory.path(), Layout::Kind).unwrap();
     let snapshot = manifests::load(directory.path()).unwrap();
-    assert_eq!(snapshot.state.endpoint_slices.len(), slices);
+    assert_eq!(snapshot.state.endpoint_slices.len(), cluster.services * 2);
     ClusterState::clone(&snapshot.state)
 });
 

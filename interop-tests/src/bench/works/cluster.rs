@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use ipnet::{IpNet, Ipv4Net};
+use large_cluster::{Cluster, TEAMS};
 use serde_json::{Value, json};
 
-use super::manifests::{Cluster, TEAMS};
 use super::{Inputs, with_logs};
 use crate::apiserver::{FakeApiServer, Settings};
 use crate::bench::{CPU, Measured, PEAK, Quantity, Usage, quantile};
@@ -48,7 +48,7 @@ pub(super) fn watched(inputs: &Inputs, _kind: Kind) -> Result<Option<Vec<Measure
             let address = format!("{address}/24");
             namespace.run(&["ip", "address", "add", &address, "dev", "eth0"])?;
         }
-        let api = serve(&lab, inputs, &outside)?;
+        let api = serve(inputs, &outside)?;
         let config = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "lab",
             "clusters": [{"name": "lab", "cluster": {"server": api.url()}}],
@@ -120,7 +120,7 @@ pub(super) fn watched(inputs: &Inputs, _kind: Kind) -> Result<Option<Vec<Measure
 }
 
 /// The API server with the whole cluster, and the Services whose endpoints turn ready.
-fn serve(lab: &Lab, inputs: &Inputs, outside: &Namespace) -> Result<FakeApiServer> {
+fn serve(inputs: &Inputs, outside: &Namespace) -> Result<FakeApiServer> {
     let address = format!("{ROUTER}:6443").parse()?;
     let settings = Settings {
         service_cidrs: vec!["10.0.0.0/8".parse()?, "fd00::/16".parse()?],
@@ -132,14 +132,11 @@ fn serve(lab: &Lab, inputs: &Inputs, outside: &Namespace) -> Result<FakeApiServe
         let name = format!("team-{team}");
         api.put(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}))?;
     }
-    let folder = lab.dir().join("manifests");
     let [services, nodes] = [SERVICES, NODES].map(|count| inputs.scaled(count));
-    Cluster { services, nodes }.write(&folder)?;
-    for name in ["nodes", "services", "endpointslices", "routelet"] {
+    for (name, texts) in (Cluster { services, nodes }).objects() {
         (inputs.tell)(&format!("    the API server takes in {name}"));
-        let path = folder.join(format!("{name}.yaml"));
-        let text = std::fs::read_to_string(&path)?;
-        for object in text
+        let texts: String = texts.collect();
+        for object in texts
             .split("---\n")
             .filter(|object| !object.trim().is_empty())
         {

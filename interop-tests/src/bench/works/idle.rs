@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use large_cluster::{Cluster, Layout};
 
-use super::manifests::Cluster;
 use super::{Inputs, with_logs};
 use crate::bench::{CPU, Measured, PEAK, Plan, Quantity, Rig, Usage};
 use crate::lab::Lab;
@@ -63,7 +63,7 @@ pub(super) fn cluster(inputs: &Inputs, _kind: Kind) -> Result<Option<Vec<Measure
         let folder = lab.dir().join("manifests");
         let [services, nodes] = [SERVICES, NODES].map(|count| inputs.scaled(count));
         Cluster { services, nodes }
-            .write(&folder)
+            .write(&folder, Layout::Kind)
             .context("the cluster's manifests")?;
         let binary = crate::routelet_binary()?;
         let (binary, folder) = (binary.to_string_lossy(), folder.to_string_lossy());

@@ -7,7 +7,6 @@ mod fanout;
 mod idle;
 mod kernel;
 mod latency;
-mod manifests;
 mod relay;
 
 use std::path::{Path, PathBuf};

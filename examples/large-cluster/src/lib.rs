@@ -16,17 +16,17 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-const CONFIGURATION: &str = include_str!("manifests/configuration.yaml");
-const NODE: &str = include_str!("manifests/node.yaml");
-const IMAGE: &str = include_str!("manifests/image.yaml");
-const SERVICE: &str = include_str!("manifests/service.yaml");
-const SLICE: &str = include_str!("manifests/slice.yaml");
-const ENDPOINT: &str = include_str!("manifests/endpoint.yaml");
+const CONFIGURATION: &str = include_str!("../manifests/configuration.yaml");
+const NODE: &str = include_str!("../manifests/node.yaml");
+const IMAGE: &str = include_str!("../manifests/image.yaml");
+const SERVICE: &str = include_str!("../manifests/service.yaml");
+const SLICE: &str = include_str!("../manifests/slice.yaml");
+const ENDPOINT: &str = include_str!("../manifests/endpoint.yaml");
 
 /// Images that a node lists.
 const IMAGES: usize = 10;
-/// Namespaces that Services are spread over.
-pub(super) const TEAMS: usize = 100;
+/// Namespaces that Services are spread over, `team-0` and so on.
+pub const TEAMS: usize = 100;
 /// Endpoints of a slice.
 const ENDPOINTS: usize = 3;
 /// Nodes of a rack.
@@ -34,27 +34,69 @@ const RACK: usize = 40;
 
 /// How large the cluster is.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Cluster {
-    pub(super) services: usize,
-    pub(super) nodes: usize,
+pub struct Cluster {
+    /// Service objects; there are twice as many EndpointSlices.
+    pub services: usize,
+    /// Node objects, `node-0` and so on.
+    pub nodes: usize,
+}
+
+/// What stands in one file.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub enum Layout {
+    /// All objects of a kind, as documents
+    Kind,
+    /// One object
+    Object,
+    /// All objects of a kind, as one List, which is what `kubectl get -o yaml` prints
+    List,
 }
 
 impl Cluster {
-    /// Writes a file for each kind of object into `folder`, which is made.
-    pub(super) fn write(self, folder: &Path) -> Result<()> {
-        std::fs::create_dir_all(folder)?;
-        let write = |name: &str, texts: &mut dyn Iterator<Item = String>| -> Result<()> {
-            let mut file = BufWriter::new(File::create(folder.join(name))?);
-            for text in texts {
-                file.write_all(text.as_bytes())?;
+    /// The objects by kind, each kind under the name that its file gets. Each text is a document and begins with `---`, but
+    /// for the last kind, our own objects, which are one text of several documents.
+    pub fn objects(self) -> [(&'static str, Box<dyn Iterator<Item = String>>); 4] {
+        let slices =
+            (0..self.services).flat_map(move |n| [false, true].map(|v6| self.slice(n, v6)));
+        [
+            ("nodes", Box::new((0..self.nodes).map(node))),
+            ("services", Box::new((0..self.services).map(service))),
+            ("endpointslices", Box::new(slices)),
+            (
+                "routelet",
+                Box::new(std::iter::once(CONFIGURATION.to_owned())),
+            ),
+        ]
+    }
+
+    /// Writes all of it into `folder`, which is made.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn write(self, folder: &Path, layout: Layout) -> Result<()> {
+        std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+        for (name, texts) in self.objects() {
+            match layout {
+                Layout::Object if name != "routelet" => {
+                    for (at, text) in texts.enumerate() {
+                        write(&folder.join(format!("{name}-{at}.yaml")), [text])?;
+                    }
+                }
+                Layout::List if name != "routelet" => {
+                    let item = |text: String| {
+                        let object = text.trim_start_matches("---\n").trim_end();
+                        format!("- {}\n", object.replace('\n', "\n  "))
+                    };
+                    let head = "apiVersion: v1\nkind: List\nitems:\n".to_owned();
+                    let list = std::iter::once(head).chain(texts.map(item));
+                    write(&folder.join(format!("{name}.yaml")), list)?;
+                }
+                Layout::Kind | Layout::Object | Layout::List => {
+                    write(&folder.join(format!("{name}.yaml")), texts)?;
+                }
             }
-            file.flush().context("the end of the manifests")
-        };
-        write("routelet.yaml", &mut [CONFIGURATION.to_owned()].into_iter())?;
-        write("nodes.yaml", &mut (0..self.nodes).map(node))?;
-        write("services.yaml", &mut (0..self.services).map(service))?;
-        let slices = (0..self.services).flat_map(|n| [false, true].map(|v6| self.slice(n, v6)));
-        write("endpointslices.yaml", &mut { slices })
+        }
+        Ok(())
     }
 
     fn slice(self, number: usize, v6: bool) -> String {
@@ -92,6 +134,17 @@ impl Cluster {
         }
         text
     }
+}
+
+fn write(path: &Path, texts: impl IntoIterator<Item = String>) -> Result<()> {
+    let fill = || {
+        let mut file = BufWriter::new(File::create(path)?);
+        for text in texts {
+            file.write_all(text.as_bytes())?;
+        }
+        file.flush()
+    };
+    fill().with_context(|| path.display().to_string())
 }
 
 fn node(number: usize) -> String {
@@ -178,14 +231,15 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
+    const CLUSTER: Cluster = Cluster {
+        services: 300,
+        nodes: 90,
+    };
+
     #[test]
     fn every_object_is_written_and_no_word_is_left() {
         let folder = tempfile::tempdir().unwrap();
-        let cluster = Cluster {
-            services: 300,
-            nodes: 90,
-        };
-        cluster.write(folder.path()).unwrap();
+        CLUSTER.write(folder.path(), Layout::Kind).unwrap();
         for (file, kind, count) in [
             ("nodes.yaml", "Node", 90),
             ("services.yaml", "Service", 300),
@@ -201,5 +255,22 @@ mod tests {
             let distinct: std::collections::HashSet<&str> = names.collect();
             assert_eq!(distinct.len(), count, "{file}");
         }
+    }
+
+    #[test]
+    fn layouts_differ_in_files_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        CLUSTER.write(folder.path(), Layout::Object).unwrap();
+        let files = std::fs::read_dir(folder.path()).unwrap();
+        assert_eq!(files.count(), 90 + 300 + 600 + 1);
+
+        let folder = tempfile::tempdir().unwrap();
+        CLUSTER.write(folder.path(), Layout::List).unwrap();
+        let text = std::fs::read_to_string(folder.path().join("services.yaml")).unwrap();
+        assert!(text.starts_with(
+            "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Service\n"
+        ));
+        assert_eq!(text.matches("\n- apiVersion").count(), 300);
+        assert!(!text.contains("---"));
     }
 }
