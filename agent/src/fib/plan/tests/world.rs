@@ -1,0 +1,324 @@
+//! A plan and its kernel, what may happen to them, and what should come of it.
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+
+/// Drives a plan against the fake until it rests, or until so many messages have been sent (a crash).
+pub(super) fn drive(
+    plan: &mut Plan,
+    kernel: &mut FakeKernel,
+    now: Instant,
+    mut budget: usize,
+) -> bool {
+    for _ in 0..10_000 {
+        match plan.take_resync() {
+            Resync::None => {}
+            Resync::Nexthops => plan.resync_nexthops(kernel.list_nexthops()),
+            Resync::Everything => adopt(plan, kernel),
+        }
+        let ops = plan.next_batch(now, 3);
+        if ops.is_empty() {
+            if plan.resync == Resync::None {
+                return true;
+            }
+            continue;
+        }
+        for op in &ops {
+            if budget == 0 {
+                return false;
+            }
+            budget -= 1;
+            if let Err(errno) = kernel.apply(op) {
+                plan.refused(now, op, KernelError::from_errno(errno));
+            }
+        }
+        plan.carried_out(&ops);
+    }
+    panic!("the plan never rests: {:?}", plan.next_batch(now, 3));
+}
+
+pub(super) fn adopt(plan: &mut Plan, kernel: &FakeKernel) {
+    plan.resync_nexthops(kernel.list_nexthops());
+    plan.resync_routes_begin();
+    for route in kernel.list_routes() {
+        plan.resync_route(&route);
+    }
+    plan.resync_routes_end();
+}
+
+pub(super) fn new_plan() -> Plan {
+    Plan::new(RouteSpace::default(), GuardRails::default())
+}
+
+pub(super) fn net(s: &str) -> IpNet {
+    s.parse().unwrap()
+}
+
+pub(super) const PREFIXES: [&str; 8] = [
+    "203.0.113.0/24",
+    "203.0.113.0/25",
+    "203.0.114.0/24",
+    "203.0.115.0/24",
+    "198.51.100.7/32",
+    "2001:db8:a::/48",
+    "2001:db8:a:1::/64",
+    "2001:db8:b::/48",
+];
+
+/// Ways out: the first two are IPv4, the others IPv6; two interfaces.
+pub(super) fn way(i: usize, weight: u8) -> FibNexthop {
+    let (gateway, ifindex) = [
+        ("192.0.2.1", 2),
+        ("198.18.0.1", 3),
+        ("fe80::1", 2),
+        ("fe80::2", 3),
+    ][i];
+    FibNexthop {
+        weight: std::num::NonZeroU8::new(weight).unwrap(),
+        ..FibNexthop::via(gateway.parse().unwrap(), ifindex)
+    }
+}
+
+pub(super) fn route_to(ways: &[(usize, u8)]) -> FibRoute {
+    FibRoute::Unicast(ways.iter().map(|&(i, w)| way(i, w)).collect())
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Step {
+    Submit(FibChange),
+    Drive,
+    Link(u32, bool),
+    Down(usize, bool),
+    /// Somebody deletes the nth of our nexthop objects or groups; the kernel tells.
+    DeleteNexthop(usize),
+    /// Somebody deletes the nth of our routes; the kernel tells.
+    DeleteRoute(usize),
+    /// The kernel refuses the nth message from now.
+    Refuse(usize),
+    Converged,
+    Wait,
+}
+
+pub(super) fn a_route(v6: bool) -> impl Strategy<Value = FibRoute> {
+    let first = if v6 { 2 } else { 0 };
+    let members = prop::collection::vec((first..4usize, 1..4u8), 1..4);
+    prop_oneof![
+        6 => members.prop_map(|ways| route_to(&ways)),
+        1 => Just(FibRoute::Blackhole),
+    ]
+}
+
+pub(super) fn a_change() -> impl Strategy<Value = FibChange> {
+    (0..PREFIXES.len()).prop_flat_map(|i| {
+        let prefix = net(PREFIXES[i]);
+        prop_oneof![
+            4 => a_route(matches!(prefix, IpNet::V6(_))).prop_map(move |r| FibChange::install(prefix, r)),
+            1 => Just(FibChange::remove(prefix)),
+        ]
+    })
+}
+
+pub(super) fn a_step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        12 => a_change().prop_map(Step::Submit),
+        6 => Just(Step::Drive),
+        2 => (2..4u32, any::<bool>()).prop_map(|(i, up)| Step::Link(i, up)),
+        2 => (0..4usize, any::<bool>()).prop_map(|(i, d)| Step::Down(i, d)),
+        1 => (0..8usize).prop_map(Step::DeleteNexthop),
+        1 => (0..8usize).prop_map(Step::DeleteRoute),
+        2 => (1..12usize).prop_map(Step::Refuse),
+        1 => Just(Step::Converged),
+        1 => Just(Step::Wait),
+    ]
+}
+
+/// A plan, its kernel, what is wanted, and the time.
+pub(super) struct World {
+    pub(super) plan: Plan,
+    pub(super) kernel: FakeKernel,
+    pub(super) wanted: BTreeMap<IpNet, FibRoute>,
+    pub(super) down: [bool; 4],
+    pub(super) now: Instant,
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        let mut kernel = FakeKernel::default();
+        let foreign = |target| FakeRoute {
+            protocol: 4,
+            target,
+        };
+        // Somebody's routes: the same prefix at another metric, and one that has our place.
+        kernel
+            .routes
+            .insert((net(PREFIXES[0]), 254, 20), foreign(Target::Blackhole));
+        kernel
+            .routes
+            .insert((net(PREFIXES[3]), 254, 1024), foreign(Target::Blackhole));
+        // And an object in the middle of our ids.
+        let object = Object {
+            ipv6: false,
+            gateway: None,
+            ifindex: 9,
+            onlink: false,
+        };
+        kernel.objects.insert(NEXTHOP_ID_FIRST + 2, (4, object));
+        let mut plan = new_plan();
+        adopt(&mut plan, &kernel);
+        Self {
+            plan,
+            kernel,
+            wanted: BTreeMap::new(),
+            down: [false; 4],
+            now: Instant::now(),
+        }
+    }
+
+    pub(super) fn step(&mut self, step: Step) {
+        match step {
+            Step::Submit(change) => {
+                match &change.action {
+                    FibAction::Install(route) => self.wanted.insert(change.prefix, route.clone()),
+                    FibAction::Remove => self.wanted.remove(&change.prefix),
+                };
+                self.plan.submit(change);
+            }
+            Step::Drive => {
+                drive(&mut self.plan, &mut self.kernel, self.now, usize::MAX);
+            }
+            Step::Link(ifindex, up) => {
+                self.kernel.set_link(ifindex, up);
+                self.plan.link_event(ifindex, self.now);
+            }
+            Step::Down(i, down) => {
+                self.down[i] = down;
+                let way = way(i, 1);
+                self.plan
+                    .set_nexthop_down(way.gateway.unwrap(), way.ifindex, down);
+            }
+            Step::DeleteNexthop(n) => {
+                let nexthops = self.kernel.list_nexthops();
+                if let Some(nexthop) = nexthops
+                    .iter()
+                    .filter(|n| n.protocol == ROUTE_PROTOCOL)
+                    .nth(n)
+                {
+                    self.kernel.delete_nexthop(nexthop.id);
+                    self.plan.nexthop_event(nexthop);
+                }
+            }
+            Step::DeleteRoute(n) => {
+                let routes = self.kernel.list_routes();
+                if let Some(route) = routes
+                    .iter()
+                    .filter(|r| r.protocol == ROUTE_PROTOCOL)
+                    .nth(n)
+                {
+                    self.kernel
+                        .routes
+                        .remove(&(route.prefix, route.table, route.metric));
+                    self.plan.route_event(Presence::Gone, route);
+                }
+            }
+            Step::Refuse(n) => {
+                self.kernel.refuse.insert(self.kernel.messages + n);
+            }
+            Step::Converged => self.plan.converged(),
+            Step::Wait => self.now += Duration::from_secs(61),
+        }
+    }
+
+    /// The agent dies, and another one starts, is told the same, and converges.
+    pub(super) fn restart(&mut self) {
+        self.plan = new_plan();
+        self.down = [false; 4];
+        adopt(&mut self.plan, &self.kernel);
+        for (&prefix, route) in &self.wanted {
+            self.plan.submit(FibChange::install(prefix, route.clone()));
+        }
+    }
+
+    /// Everything comes up, every wait ends, everything is swept.
+    pub(super) fn rest(&mut self) {
+        for i in 0..4 {
+            self.step(Step::Down(i, false));
+        }
+        self.kernel.refuse.clear();
+        for ifindex in [2, 3] {
+            self.step(Step::Link(ifindex, true));
+        }
+        self.plan.converged();
+        self.step(Step::Drive);
+        self.step(Step::Wait);
+        self.step(Step::Drive);
+    }
+
+    /// Whether packets go by what is wanted and not down; by some of what is wanted where all of it is down.
+    pub(super) fn avoids_the_lost(&self) -> bool {
+        let ours = self.kernel.ours();
+        let down = |o: &Object| {
+            let is = |i: &usize| {
+                let way = way(*i, 1);
+                (way.gateway, way.ifindex) == (o.gateway, o.ifindex)
+            };
+            self.down[(0..4).find(is).unwrap()]
+        };
+        self.expected().iter().all(|(prefix, wanted)| {
+            let mut up: Vec<_> = wanted.iter().filter(|m| !down(&m.0)).copied().collect();
+            if let [(_, weight)] = up.as_mut_slice() {
+                *weight = 1;
+            }
+            match ours.get(prefix) {
+                Some(way) if up.is_empty() => {
+                    way.is_empty() == wanted.is_empty()
+                        && way.iter().all(|m| wanted.iter().any(|w| w.0 == m.0))
+                }
+                Some(way) => *way == up,
+                None => false,
+            }
+        })
+    }
+
+    pub(super) fn expected(&self) -> BTreeMap<IpNet, Vec<(Object, u8)>> {
+        self.wanted
+            .iter()
+            .filter(|(prefix, _)| **prefix != net(PREFIXES[3]))
+            .map(|(&prefix, route)| (prefix, expected(prefix, route)))
+            .collect()
+    }
+}
+
+/// What a route should be, computed the simple way.
+pub(super) fn expected(prefix: IpNet, route: &FibRoute) -> Vec<(Object, u8)> {
+    let FibRoute::Unicast(nexthops) = route else {
+        return Vec::new();
+    };
+    let mut members: BTreeMap<Object, u8> = BTreeMap::new();
+    for n in nexthops {
+        let object = Object {
+            ipv6: n
+                .gateway
+                .map_or(matches!(prefix, IpNet::V6(_)), |g| g.is_ipv6()),
+            gateway: n.gateway,
+            ifindex: n.ifindex,
+            onlink: n.onlink,
+        };
+        let weight = members.entry(object).or_default();
+        *weight = weight.saturating_add(n.weight.get());
+    }
+    let mut out: Vec<(Object, u8)> = members.into_iter().collect();
+    if let [(_, weight)] = out.as_mut_slice() {
+        *weight = 1;
+    }
+    out
+}
+
+pub(super) fn many(n: u32) -> impl Iterator<Item = IpNet> {
+    (0..n).map(|i| IpNet::new(IpAddr::from((0x0b00_0000 + (i << 8)).to_be_bytes()), 24).unwrap())
+}
+
+pub(super) fn messages(world: &mut World) -> usize {
+    let before = world.kernel.messages;
+    world.step(Step::Drive);
+    world.kernel.messages - before
+}

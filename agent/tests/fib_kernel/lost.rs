@@ -1,0 +1,167 @@
+//! Routers that are lost: one message, however many routes use them.
+
+use std::net::IpAddr;
+
+use agent::fib::kernel::event::{Event, Presence};
+use agent::fib::kernel::netlink::Monitor;
+use agent::fib::{FibChange, FibConfig, FibRouteState, Stop, spawn};
+use ipnet::IpNet;
+
+use crate::namespace::*;
+
+#[test]
+fn losing_a_router_is_one_message_however_many_routes_use_it() {
+    in_namespace(|| {
+        let fib = start();
+        let both = || hops(&[("192.0.2.2", "va", 1), ("198.18.0.2", "wa", 1)]);
+        let prefixes = || {
+            (0..20_000u32).map(|i| {
+                IpNet::new(IpAddr::from((0x0b00_0000 + (i << 8)).to_be_bytes()), 24).unwrap()
+            })
+        };
+        fib.submit(prefixes().map(|p| FibChange::install(p, both())));
+        settle(&fib);
+        assert_eq!(ours().len(), 20_000);
+
+        // The RIB's word ahead of its changes.
+        let before = fib.counters().operations;
+        fib.set_nexthops_down(&[("192.0.2.2".parse().unwrap(), index("va"))], true);
+        settle(&fib);
+        assert_eq!(fib.counters().operations - before, 1);
+        assert!(ours().iter().all(|r| r.ends_with(" 198.18.0.2@wa")));
+
+        // The changes themselves, prefix by prefix, find everything in place.
+        fib.submit(prefixes().map(|p| FibChange::install(p, hops(&[("198.18.0.2", "wa", 1)]))));
+        settle(&fib);
+        assert_eq!(fib.counters().operations - before, 1);
+        assert!(
+            fib.snapshot(|_| true)
+                .iter()
+                .all(|r| r.state == FibRouteState::Installed)
+        );
+        fib.stop(Stop::Withdraw(PATIENCE));
+        assert_eq!((ours().len(), our_nexthops()), (0, 0));
+    });
+}
+
+#[test]
+fn the_loss_of_a_router_overtakes_routes_that_wait() {
+    in_namespace(|| {
+        // The thread tells about a new view and waits to be let go on: meanwhile it does nothing.
+        let (told, hold) = (std::sync::mpsc::channel(), std::sync::mpsc::channel::<()>());
+        let (tell, go_on) = (told.0, std::sync::Mutex::new(hold.1));
+        let fib = spawn(FibConfig {
+            on_view: Some(Box::new(move |view| {
+                // The first view comes while the FIB starts.
+                if view.generation() > 1 {
+                    let _ = tell.send(view.generation());
+                    let _ = go_on.lock().unwrap().recv();
+                }
+            })),
+            ..FibConfig::default()
+        })
+        .unwrap();
+        let both = || hops(&[("192.0.2.2", "va", 1), ("198.18.0.2", "wa", 1)]);
+        fib.submit([install("203.0.113.0/24", both())]);
+        settle(&fib);
+
+        ip("link add xa type veth peer name xb");
+        told.1.recv_timeout(PATIENCE).unwrap();
+        let mut monitor = Monitor::open(0).unwrap();
+        let prefix = |i: u32| IpAddr::from((0x0b00_0000 + (i << 8)).to_be_bytes());
+        fib.submit((0..10_000).map(|i| {
+            FibChange::install(
+                IpNet::new(prefix(i), 24).unwrap(),
+                hops(&[("192.0.2.3", "va", 1)]),
+            )
+        }));
+        fib.set_nexthops_down(&[("192.0.2.2".parse().unwrap(), index("va"))], true);
+        drop(hold.0);
+        settle(&fib);
+
+        let events = heard(&mut monitor);
+        assert!(
+            matches!(&events[0], Event::Nexthop(Presence::Gone, _)),
+            "{:?}",
+            &events[..5]
+        );
+        let routes = events.iter().filter(|e| matches!(e, Event::Route(..)));
+        assert_eq!(routes.count(), 10_000);
+        assert!(ours().contains(&"203.0.113.0/24 198.18.0.2@wa".to_owned()));
+        fib.stop(Stop::Withdraw(PATIENCE));
+    });
+}
+
+#[test]
+fn routers_are_lost_one_after_the_other_and_return_and_every_route_stays() {
+    in_namespace(|| {
+        const A: (&str, &str, u8) = ("192.0.2.2", "va", 1);
+        const B: (&str, &str, u8) = ("198.18.0.2", "wa", 1);
+        const C: (&str, &str, u8) = ("192.0.2.3", "va", 1);
+        let fib = start();
+        fib.converged();
+        let want = |all: &[(&str, &str, u8)], few: &[(&str, &str, u8)]| {
+            fib.submit([
+                install("203.0.113.0/24", hops(all)),
+                install("203.0.114.0/24", hops(few)),
+            ]);
+            settle(&fib);
+        };
+        let tell = |(gateway, dev, _): (&str, &str, u8), down| {
+            fib.set_nexthops_down(&[(gateway.parse().unwrap(), index(dev))], down);
+            settle(&fib);
+        };
+        let lead = |all: &str, few: &str| {
+            let lines = [
+                format!("203.0.113.0/24 {all}"),
+                format!("203.0.114.0/24 {few}"),
+            ];
+            assert_eq!(ours(), lines);
+        };
+        want(&[A, B, C], &[A, B]);
+        let three = "192.0.2.2@va*1 192.0.2.3@va*1 198.18.0.2@wa*1";
+        lead(three, "192.0.2.2@va*1 198.18.0.2@wa*1");
+
+        // One message, though they are in two groups.
+        let before = fib.counters().operations;
+        tell(A, true);
+        assert_eq!(fib.counters().operations - before, 1);
+        lead("192.0.2.3@va*1 198.18.0.2@wa*1", "198.18.0.2@wa");
+
+        // The last one of a group stays, or its routes would go with it.
+        tell(B, true);
+        lead("192.0.2.3@va", "198.18.0.2@wa");
+        // The RIB's word on the prefixes, over a router that is not lost.
+        want(&[C], &[C]);
+        lead("192.0.2.3@va", "192.0.2.3@va");
+
+        // They are back, and so are the paths over them.
+        tell(A, false);
+        tell(B, false);
+        want(&[A, B, C], &[A, B]);
+        lead(three, "192.0.2.2@va*1 198.18.0.2@wa*1");
+
+        // While one is lost somebody deletes the other: its group vanishes with the routes, and is made again.
+        tell(A, true);
+        let other = ip_json("nexthop show proto 179")
+            .iter()
+            .filter(|n| n["gateway"] == "198.18.0.2")
+            .map(|n| n["id"].as_u64().unwrap())
+            .collect::<Vec<_>>();
+        for id in other {
+            ip(&format!("nexthop del id {id}"));
+        }
+        until(&fib, "a nexthop deleted by somebody else", || {
+            ours()
+                == [
+                    "203.0.113.0/24 192.0.2.3@va*1 198.18.0.2@wa*1",
+                    "203.0.114.0/24 198.18.0.2@wa",
+                ]
+        });
+        tell(A, false);
+        lead(three, "192.0.2.2@va*1 198.18.0.2@wa*1");
+        assert_eq!(fib.counters().errors, 0);
+        fib.stop(Stop::Withdraw(PATIENCE));
+        assert_eq!((ours().len(), our_nexthops()), (0, 0));
+    });
+}

@@ -1,0 +1,139 @@
+//! The RIB against the oracle, which knows nothing of indices, groups and shortcuts.
+#![allow(clippy::unwrap_used)]
+
+mod heard;
+mod lost;
+mod ops;
+mod world;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bgp::fsm::{Config, Down, Negotiated, RemoteAsn, negotiate};
+use bgp::types::{Asn, BgpIdentifier, Community, Family, NextHop, Nlri, PathId, RoutePrefix};
+use bgp::wire::attribute::{AsPath, Origin};
+use bgp::wire::capability::{GracefulRestart, LongLivedFamily};
+use bgp::wire::{
+    AttributeSet, Capability, Open, PathAttributes, Reach, RouteRefresh, RouteRefreshSubtype,
+    Update,
+};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use proptest::prelude::*;
+
+use heard::Heard;
+use ops::*;
+use world::World;
+
+use super::{FibRoute, Multipath, PeerConfig, PeerId, Rib, RibConfig, RibEvent, SessionInfo};
+use crate::attrs::{NextHopResolver, Resolution};
+use crate::oracle::{Oracle, Reachable, family_of};
+use crate::originate::{AdvertisementId, Offer, Originated};
+use crate::peer::PeerKind;
+use crate::policy::{Action, Matches, Policy, PrefixRange, Rule as PolicyRule, Set};
+use crate::table::Standing;
+
+fn run(ops: &[Op]) -> Result<(), TestCaseError> {
+    let mut world = World::new();
+    for (number, op) in ops.iter().enumerate() {
+        world.apply(op);
+        world.hear();
+        if number % 15 == 14 {
+            world.check();
+        }
+    }
+    world.check();
+    world.apply(&Op::Originate(Vec::new()));
+    for number in 0..PEERS.len() {
+        world.apply(&Op::RemovePeer(number));
+        world.hear();
+    }
+    world.check();
+    prop_assert!(world.fib.is_none_or(|fib| fib.is_empty()));
+    prop_assert!(
+        world.rib.attrs.is_empty(),
+        "{} sets are left",
+        world.rib.attrs.len()
+    );
+    prop_assert_eq!(world.rib.sizes(Family::IPV4_UNICAST).0, 0);
+    Ok(())
+}
+
+#[test]
+fn prefixes_that_changed_are_a_backlog_until_their_peers_are_told() {
+    let mut world = World::new();
+    let kind = SessionKind {
+        graceful: false,
+        forwarding: false,
+        long_lived: false,
+        ipv6: false,
+    };
+    world.apply(&Op::Up(0, kind));
+    world.drain();
+    world.announce(0, &[(0, 0), (1, 0)], &plain_attributes(1));
+    world.announce(0, &[(1, 0), (2, 0)], &plain_attributes(2));
+    assert_eq!(world.rib.backlog(), 3, "each prefix once");
+    world.check();
+}
+
+#[test]
+fn a_message_may_bring_two_paths_of_one_prefix() {
+    let kind = SessionKind {
+        graceful: false,
+        forwarding: false,
+        long_lived: false,
+        ipv6: false,
+    };
+    let attributes = Attributes {
+        next_hop: 1,
+        ..Attributes::default()
+    };
+    let both = Op::Announce(4, vec![(0, 0), (0, 1)], attributes);
+    run(&[Op::Up(4, kind), both, Op::Withdraw(4, 0, 1)]).unwrap();
+}
+
+#[test]
+fn convergence_is_told_after_the_last_route_that_belongs_to_it() {
+    let mut world = World::new();
+    world.apply(&Op::Up(1, PLAIN));
+    world.drain();
+    let nlri: Vec<(usize, u32)> = (0..4).map(|prefix| (prefix, 0)).collect();
+    world.announce(1, &nlri, &plain_attributes(1));
+    // Long enough for the peers that are not there.
+    world.now += Duration::from_secs(3600);
+    while world.poll(3) {}
+    let told = |world: &mut World| world.rib.take_events().contains(&RibEvent::Converged);
+    assert!(!told(&mut world));
+    let mut handed_out = 0;
+    loop {
+        let taken = world.rib.take_fib_changes(3, |_, _| {});
+        handed_out += taken;
+        if taken < 3 {
+            break;
+        }
+        assert!(!told(&mut world) && !world.rib.converged());
+    }
+    assert_eq!(handed_out, 4);
+    assert!(told(&mut world) && world.rib.converged());
+    world.poll(3);
+    assert!(!told(&mut world), "once");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn the_rib_equals_the_oracle_after_any_sequence_and_forgets_everything_with_its_peers(
+        ops in prop::collection::vec(any_op(), 0..120),
+    ) {
+        run(&ops)?;
+    }
+
+    #[test]
+    fn the_rib_equals_the_oracle_when_peers_restart_over_and_over(
+        ops in prop::collection::vec(restart_op(), 0..120),
+    ) {
+        run(&ops)?;
+    }
+}

@@ -1,0 +1,366 @@
+//! What may happen to a RIB: sessions that come and go, what peers say, and what we are told to do.
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+
+pub(super) const OWN: Asn = Asn(64512);
+pub(super) const ROUTER_ID: BgpIdentifier = BgpIdentifier(0x0a00_00fe);
+
+pub(super) struct Resolver(pub(super) Arc<Reachable>);
+
+impl NextHopResolver for Resolver {
+    fn resolve(&self, next_hop: &NextHop, _: Option<u32>) -> Option<Resolution> {
+        self.0.get(&next_hop.address()).copied()
+    }
+}
+
+/// The peers of all tests: number, AS, kind, on the link, ADD-PATH.
+pub(super) const PEERS: [(u32, PeerKind, bool, bool); 6] = [
+    (65001, PeerKind::External, true, false),
+    (65001, PeerKind::External, false, false),
+    (65002, PeerKind::External, false, true),
+    (OWN.0, PeerKind::Internal, false, false),
+    (OWN.0, PeerKind::ReflectorClient, false, true),
+    (65002, PeerKind::External, true, false),
+];
+
+/// Every other peer is told what external peers say.
+pub(super) fn peer_config(number: usize) -> PeerConfig {
+    PeerConfig {
+        transit: number.is_multiple_of(2),
+        ..PeerConfig::new(PEERS[number].1)
+    }
+}
+
+/// How a session comes up.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SessionKind {
+    pub(super) graceful: bool,
+    pub(super) forwarding: bool,
+    pub(super) long_lived: bool,
+    pub(super) ipv6: bool,
+}
+
+pub(super) fn negotiated(number: usize, kind: SessionKind) -> Negotiated {
+    let (asn, ..) = PEERS[number];
+    let config = Config::new(OWN, ROUTER_ID, RemoteAsn::Any, 1);
+    let open = Open {
+        asn: Asn(asn),
+        hold_time: 90,
+        // Two peers share an identifier, so that the later tie-breaks are reached.
+        identifier: BgpIdentifier(0x0a00_0001 + (number as u32 & !1)),
+        capabilities: Family::ALL.map(Capability::Multiprotocol).to_vec(),
+    };
+    let mut negotiated = negotiate(&config, &open).unwrap();
+    if !kind.ipv6 {
+        negotiated.families = vec![Family::IPV4_UNICAST];
+    }
+    if kind.graceful {
+        negotiated.graceful_restart = Some(GracefulRestart {
+            restarting: false,
+            notification: false,
+            restart_time: 30,
+            families: Family::ALL.map(|family| (family, kind.forwarding)).to_vec(),
+        });
+        if kind.long_lived {
+            negotiated.long_lived = Family::ALL
+                .map(|family| LongLivedFamily {
+                    family,
+                    forwarding: kind.forwarding,
+                    stale_time: 100,
+                })
+                .to_vec();
+        }
+    }
+    negotiated
+}
+
+pub(super) fn session(number: usize, kind: SessionKind) -> SessionInfo {
+    SessionInfo {
+        negotiated: Arc::new(negotiated(number, kind)),
+        remote_address: IpAddr::from([10, 9, 0, 20 - number as u8]),
+        local_ipv4: Some(Ipv4Addr::new(10, 9, 0, 254)),
+        local_ipv6: None,
+        local_link_local: None,
+        interface: Some(3),
+        subnets: Vec::new(),
+        single_hop: PEERS[number].2,
+    }
+}
+
+/// Parts of an attribute set, small enough that ties and repeats are common.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Attributes {
+    pub(super) local_pref: Option<u32>,
+    pub(super) med: Option<u32>,
+    pub(super) path: Vec<u32>,
+    pub(super) wrong_first: bool,
+    pub(super) igp: bool,
+    pub(super) community: Option<Community>,
+    pub(super) originator: Option<u32>,
+    pub(super) clusters: Vec<u32>,
+    pub(super) next_hop: u8,
+}
+
+impl Attributes {
+    pub(super) fn build(&self, number: usize) -> PathAttributes {
+        let (asn, kind, ..) = PEERS[number];
+        let internal = kind != PeerKind::External;
+        let first = (!internal && !self.wrong_first).then_some(asn);
+        PathAttributes {
+            origin: Some(if self.igp {
+                Origin::Igp
+            } else {
+                Origin::Incomplete
+            }),
+            as_path: AsPath::sequence(first.into_iter().chain(self.path.iter().copied()).map(Asn)),
+            med: self.med,
+            local_pref: self.local_pref.filter(|_| internal),
+            communities: self.community.into_iter().collect(),
+            originator_id: self.originator.filter(|_| internal).map(BgpIdentifier),
+            cluster_list: if internal {
+                self.clusters.iter().copied().map(BgpIdentifier).collect()
+            } else {
+                Vec::new()
+            },
+            ..PathAttributes::default()
+        }
+    }
+
+    pub(super) fn next_hop(&self) -> NextHop {
+        IpAddr::from([10, 9, 0, self.next_hop]).into()
+    }
+}
+
+pub(super) fn attributes() -> impl Strategy<Value = Attributes> {
+    (
+        (
+            prop::option::weighted(0.3, prop::sample::select(vec![90, 100, 200])),
+            prop::option::of(prop::sample::select(vec![0, 5])),
+            prop::collection::vec(prop_oneof![8 => 100u32..103, 1 => Just(OWN.0)], 0..3),
+            prop::bool::weighted(0.05),
+        ),
+        (
+            prop::bool::weighted(0.9),
+            prop::option::weighted(
+                0.3,
+                prop::sample::select(vec![
+                    Community(7),
+                    Community::GRACEFUL_SHUTDOWN,
+                    Community::LLGR_STALE,
+                    Community::NO_LLGR,
+                ]),
+            ),
+            prop::option::weighted(0.2, prop::sample::select(vec![1, 2, ROUTER_ID.0])),
+            prop::collection::vec(prop_oneof![6 => 1u32..4, 1 => Just(ROUTER_ID.0)], 0..2),
+            1u8..5,
+        ),
+    )
+        .prop_map(
+            |(
+                (local_pref, med, path, wrong_first),
+                (igp, community, originator, clusters, next_hop),
+            )| Attributes {
+                local_pref,
+                med,
+                path,
+                wrong_first,
+                igp,
+                community,
+                originator,
+                clusters,
+                next_hop,
+            },
+        )
+}
+
+/// Prefixes of both families, covering each other.
+pub(super) fn prefixes() -> Vec<IpNet> {
+    [
+        "10.0.0.0/8",
+        "10.1.0.0/16",
+        "10.1.2.0/24",
+        "0.0.0.0/0",
+        "2001:db8::/32",
+        "2001:db8:1::/48",
+    ]
+    .map(|text| text.parse().unwrap())
+    .to_vec()
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Op {
+    Up(usize, SessionKind),
+    Down(usize, bool),
+    Announce(usize, Vec<(usize, u32)>, Attributes),
+    /// What the peer said last, again.
+    Repeat(usize),
+    Withdraw(usize, usize, u32),
+    EndOfRib(usize, bool),
+    RefreshBegins(usize),
+    RefreshEnds(usize),
+    Import(usize, u8),
+    AllowOwnAs(usize, u8),
+    RemovePeer(usize),
+    NextHops(Vec<(u8, u32, bool)>),
+    Originate(Vec<(usize, bool, u8)>),
+    Configure {
+        always_med: bool,
+        max_paths: u8,
+        relax: bool,
+        other_id: bool,
+    },
+    Pass(u64),
+    Poll(usize),
+    /// The FIB opens, or closes and forgets.
+    Fib(bool),
+}
+
+/// Sessions that come and go, with graceful restart or without.
+pub(super) fn session_op(peers: usize, graceful: f64) -> impl Strategy<Value = Op> {
+    let peer = 0..peers;
+    let kind = (
+        prop::bool::weighted(graceful),
+        prop::bool::weighted(0.8),
+        any::<bool>(),
+        prop::bool::weighted(0.8),
+    )
+        .prop_map(|(graceful, forwarding, long_lived, ipv6)| SessionKind {
+            graceful,
+            forwarding,
+            long_lived,
+            ipv6,
+        });
+    prop_oneof![
+        6 => (peer.clone(), kind).prop_map(|(p, k)| Op::Up(p, k)),
+        3 => (peer.clone(), prop::bool::weighted(0.5 + graceful / 2.0))
+            .prop_map(|(p, r)| Op::Down(p, r)),
+        3 => (peer.clone(), any::<bool>()).prop_map(|(p, six)| Op::EndOfRib(p, six)),
+        1 => peer.clone().prop_map(Op::RefreshBegins),
+        1 => peer.prop_map(Op::RefreshEnds),
+        3 => prop::sample::select(vec![1u64, 29, 31, 40, 101, 130]).prop_map(Op::Pass),
+    ]
+}
+
+/// What a peer says.
+pub(super) fn update_op(peers: usize) -> impl Strategy<Value = Op> {
+    let peer = 0..peers;
+    let nlri = prop::collection::vec((0..6usize, 0u32..3), 1..4);
+    prop_oneof![
+        4 => (peer.clone(), nlri, attributes()).prop_map(|(p, n, a)| Op::Announce(p, n, a)),
+        1 => peer.clone().prop_map(Op::Repeat),
+        1 => (peer, 0..6usize, 0u32..3).prop_map(|(p, n, i)| Op::Withdraw(p, n, i)),
+    ]
+}
+
+/// What the operator and the node change.
+pub(super) fn intent_op() -> impl Strategy<Value = Op> {
+    let peer = 0..PEERS.len();
+    let configure = (
+        any::<bool>(),
+        1u8..4,
+        any::<bool>(),
+        prop::bool::weighted(0.3),
+    )
+        .prop_map(|(always_med, max_paths, relax, other_id)| Op::Configure {
+            always_med,
+            max_paths,
+            relax,
+            other_id,
+        });
+    prop_oneof![
+        3 => (peer.clone(), 0u8..5).prop_map(|(p, n)| Op::Import(p, n)),
+        1 => (peer.clone(), 0u8..3).prop_map(|(p, n)| Op::AllowOwnAs(p, n)),
+        1 => peer.prop_map(Op::RemovePeer),
+        3 => prop::collection::vec((1u8..5, 0u32..3, any::<bool>()), 0..5).prop_map(Op::NextHops),
+        2 => prop::collection::vec((0..6usize, any::<bool>(), 0u8..2), 0..3)
+            .prop_map(Op::Originate),
+        1 => configure,
+    ]
+}
+
+pub(super) fn any_op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        4 => session_op(PEERS.len(), 0.5),
+        8 => update_op(PEERS.len()),
+        2 => intent_op(),
+        2 => (0..6usize).prop_map(Op::Poll),
+        1 => prop::bool::weighted(0.7).prop_map(Op::Fib),
+    ]
+}
+
+/// Two peers that restart over and over.
+pub(super) fn restart_op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        4 => session_op(2, 0.95),
+        6 => update_op(2),
+        1 => (0..2usize, 0u8..5).prop_map(|(p, n)| Op::Import(p, n)),
+        2 => (0..4usize).prop_map(Op::Poll),
+    ]
+}
+
+/// Import policies by number.
+pub(super) fn policies(number: u8) -> Vec<Arc<Policy>> {
+    let rule = |matches, set, action| PolicyRule {
+        name: "rule".into(),
+        matches,
+        set,
+        action,
+    };
+    let inside = Matches {
+        prefixes: vec![PrefixRange {
+            net: "10.1.0.0/16".parse().unwrap(),
+            min_length: 16,
+            max_length: 32,
+        }],
+        ..Matches::default()
+    };
+    let prefer = Set {
+        local_preference: Some(150),
+        ..Set::default()
+    };
+    let rules = match number {
+        0 => return Vec::new(),
+        1 => vec![rule(inside, Set::default(), Action::Reject)],
+        2 => vec![rule(inside, prefer, Action::Accept)],
+        3 => vec![rule(
+            Matches {
+                communities: vec![Community(7)],
+                ..Matches::default()
+            },
+            Set {
+                clear_communities: true,
+                prepend: 1,
+                ..Set::default()
+            },
+            Action::Continue,
+        )],
+        _ => vec![rule(Matches::default(), prefer, Action::Continue)],
+    };
+    vec![Arc::new(Policy {
+        name: "test".into(),
+        rules,
+    })]
+}
+
+/// A session without graceful restart.
+pub(super) const PLAIN: SessionKind = SessionKind {
+    graceful: false,
+    forwarding: false,
+    long_lived: false,
+    ipv6: true,
+};
+
+pub(super) fn plain_attributes(next_hop: u8) -> Attributes {
+    Attributes {
+        local_pref: None,
+        med: None,
+        path: Vec::new(),
+        wrong_first: false,
+        igp: true,
+        community: None,
+        originator: None,
+        clusters: Vec::new(),
+        next_hop,
+    }
+}
