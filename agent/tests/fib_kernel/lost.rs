@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use agent::fib::kernel::event::{Event, Presence};
 use agent::fib::kernel::netlink::Monitor;
-use agent::fib::{FibChange, FibConfig, FibRouteState, Stop, spawn};
+use agent::fib::{FibChange, FibRouteState, Stop};
 use ipnet::IpNet;
 
 use crate::namespace::*;
@@ -47,26 +47,12 @@ fn losing_a_router_is_one_message_however_many_routes_use_it() {
 #[test]
 fn the_loss_of_a_router_overtakes_routes_that_wait() {
     in_namespace(|| {
-        // The thread tells about a new view and waits to be let go on: meanwhile it does nothing.
-        let (told, hold) = (std::sync::mpsc::channel(), std::sync::mpsc::channel::<()>());
-        let (tell, go_on) = (told.0, std::sync::Mutex::new(hold.1));
-        let fib = spawn(FibConfig {
-            on_view: Some(Box::new(move |view| {
-                // The first view comes while the FIB starts.
-                if view.generation() > 1 {
-                    let _ = tell.send(view.generation());
-                    let _ = go_on.lock().unwrap().recv();
-                }
-            })),
-            ..FibConfig::default()
-        })
-        .unwrap();
+        let (fib, brake) = with_brake();
         let both = || hops(&[("192.0.2.2", "va", 1), ("198.18.0.2", "wa", 1)]);
         fib.submit([install("203.0.113.0/24", both())]);
         settle(&fib);
 
-        ip("link add xa type veth peer name xb");
-        told.1.recv_timeout(PATIENCE).unwrap();
+        let held = brake.hold();
         let mut monitor = Monitor::open(0).unwrap();
         let prefix = |i: u32| IpAddr::from((0x0b00_0000 + (i << 8)).to_be_bytes());
         fib.submit((0..10_000).map(|i| {
@@ -76,7 +62,7 @@ fn the_loss_of_a_router_overtakes_routes_that_wait() {
             )
         }));
         fib.set_nexthops_down(&[("192.0.2.2".parse().unwrap(), index("va"))], true);
-        drop(hold.0);
+        drop(held);
         settle(&fib);
 
         let events = heard(&mut monitor);

@@ -354,28 +354,14 @@ fn the_view_resolves_next_hops_and_follows_links_addresses_and_foreign_routes() 
 #[test]
 fn when_notifications_are_lost_everything_is_compared_and_nothing_stays_wrong() {
     in_namespace(|| {
-        // The thread tells about a new view and waits to be let go on: meanwhile it hears nothing.
-        let (told, hold) = (std::sync::mpsc::channel(), std::sync::mpsc::channel::<()>());
-        let (tell, go_on) = (told.0, std::sync::Mutex::new(hold.1));
-        let fib = spawn(FibConfig {
-            on_view: Some(Box::new(move |view| {
-                // The first view comes while the FIB starts.
-                if view.generation() > 1 {
-                    let _ = tell.send(view.generation());
-                    let _ = go_on.lock().unwrap().recv();
-                }
-            })),
-            ..FibConfig::default()
-        })
-        .unwrap();
+        let (fib, brake) = with_brake();
         fib.converged();
         fib.submit(dual());
         settle(&fib);
         assert_eq!(ours(), DUAL);
         let resyncs = fib.counters().resyncs;
 
-        ip("link add xa type veth peer name xb");
-        told.1.recv_timeout(PATIENCE).unwrap();
+        let held = brake.hold();
         // More than the receive buffer holds, and then what must not be missed.
         let batch = tempfile::NamedTempFile::new().unwrap();
         let lines: String = (0..60_000u32)
@@ -391,7 +377,7 @@ fn when_notifications_are_lost_everything_is_compared_and_nothing_stays_wrong() 
         ip("route del 203.0.113.0/24 proto 179");
         ip("nexthop flush proto 179");
         ip("route add 203.0.118.0/24 via 198.18.0.9");
-        drop(hold.0);
+        drop(held);
 
         until(&fib, "all is back", || ours() == DUAL);
         until(&fib, "the view is whole", || {

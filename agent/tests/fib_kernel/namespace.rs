@@ -2,6 +2,8 @@
 
 use std::num::NonZeroU8;
 use std::process::Command;
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use agent::fib::kernel::event::Event;
@@ -131,6 +133,39 @@ pub(crate) fn install(prefix: &str, route: FibRoute) -> FibChange {
 
 pub(crate) fn start() -> FibHandle {
     spawn(FibConfig::default()).unwrap()
+}
+
+/// A FIB whose thread can be held. It tells about a new view and waits to be let go on: meanwhile it does nothing and hears
+/// nothing.
+pub(crate) fn with_brake() -> (FibHandle, Brake) {
+    let (tell, held) = channel();
+    let (release, go_on) = channel::<()>();
+    let go_on = Mutex::new(go_on);
+    let fib = spawn(FibConfig {
+        on_view: Some(Box::new(move |view| {
+            // The first view comes while the FIB starts.
+            if view.generation() > 1 {
+                let _ = tell.send(());
+                let _ = go_on.lock().unwrap().recv();
+            }
+        })),
+        ..FibConfig::default()
+    });
+    (fib.unwrap(), Brake { held, release })
+}
+
+pub(crate) struct Brake {
+    held: Receiver<()>,
+    release: Sender<()>,
+}
+
+impl Brake {
+    /// Holds the thread until what this returns is dropped; it is never held again.
+    pub(crate) fn hold(self) -> Sender<()> {
+        ip("link add xa type veth peer name xb");
+        self.held.recv_timeout(PATIENCE).unwrap();
+        self.release
+    }
 }
 
 pub(crate) fn settle(fib: &FibHandle) {
