@@ -1,7 +1,5 @@
 //! From an allocation to what has to be written into the statuses of Services. Pure.
 
-use std::net::IpAddr;
-
 use serde_json::{Value, json};
 
 use super::store::Key;
@@ -39,19 +37,16 @@ pub(super) fn writes(world: &World, allocation: &Allocation) -> Vec<Write> {
         .collect()
 }
 
-/// Our addresses first, then what else stands there: entries of other load balancers, and addresses that nothing replaces.
+/// All entries: those of other load balancers that have nothing but a host name stay.
 fn ingress(served: &Served, decision: &Decision) -> Vec<Value> {
-    let ours: Vec<IpAddr> = decision.addresses().collect();
-    let others = served.request.ingress.iter().filter(|entry| {
-        entry.proxy || !(ours.contains(&entry.ip) || decision.release.contains(&entry.ip))
-    });
+    let addresses = decision.ingress(&served.request);
     let names = served.request.host_names.iter();
-    ours.iter()
-        .map(|address| json!({"ip": address}))
-        .chain(others.map(|entry| match entry.proxy {
+    addresses
+        .iter()
+        .map(|entry| match entry.proxy {
             true => json!({"ip": entry.ip, "ipMode": "Proxy"}),
             false => json!({"ip": entry.ip}),
-        }))
+        })
         .chain(names.map(|name| json!({"hostname": name})))
         .collect()
 }

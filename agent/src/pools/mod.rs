@@ -35,7 +35,7 @@ use self::books::Books;
 use self::plan::Plan;
 use self::round::{Given, Round};
 use self::space::Space;
-use crate::cluster::{Atom, ObjectKey};
+use crate::cluster::{Atom, LoadBalancerIngress, ObjectKey};
 use crate::crd::IpFamily;
 use crate::crd::address_pool::{AddressPoolSpec, PoolUsage};
 use crate::crd::selector::Labels;
@@ -136,6 +136,20 @@ impl Decision {
             Outcome::Refused(_) | Outcome::NotOurs(_) => &[],
         };
         addresses.iter().map(|assignment| assignment.address)
+    }
+
+    /// What stands in the status of the Service that was decided upon once this is written: our addresses first, then what
+    /// else stands there, entries of other load balancers and addresses that nothing replaces.
+    pub fn ingress(&self, request: &Request) -> Vec<LoadBalancerIngress> {
+        let ours: Vec<IpAddr> = self.addresses().collect();
+        let others = request.ingress.iter().filter(|entry| {
+            entry.proxy || !(ours.contains(&entry.ip) || self.release.contains(&entry.ip))
+        });
+        let ours = ours.iter().map(|ip| LoadBalancerIngress {
+            ip: *ip,
+            proxy: false,
+        });
+        ours.chain(others.copied()).collect()
     }
 
     /// Why the Service has not all that it wants, if it is ours.

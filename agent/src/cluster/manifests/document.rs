@@ -57,7 +57,7 @@ pub(super) fn parse(document: &Document, atoms: &mut Atoms) -> Vec<Parsed> {
     match Tree::parse(&document.text) {
         Ok(mut tree) => {
             tree.shift(document.line);
-            object(tree, atoms, &mut parsed);
+            each(tree, &mut |tree| object(tree, atoms, &mut parsed));
         }
         Err(error) => {
             let line = error.location().map_or(1, |l| l.line());
@@ -153,17 +153,19 @@ fn list_items(tree: &mut Tree) -> Option<Vec<Tree>> {
         .flatten()
 }
 
-/// Reads one object, or each item of a List.
-fn object(mut tree: Tree, atoms: &mut Atoms, parsed: &mut Vec<Parsed>) {
+/// Takes the object of a document, or each item of a List. An empty document has none.
+pub(super) fn each(mut tree: Tree, take: &mut impl FnMut(Tree)) {
     if tree.value == Value::Null {
         return;
     }
-    if let Some(items) = list_items(&mut tree) {
-        for item in items {
-            object(item, atoms, parsed);
-        }
-        return;
+    match list_items(&mut tree) {
+        Some(items) => items.into_iter().for_each(|item| each(item, take)),
+        None => take(tree),
     }
+}
+
+/// Reads one object.
+fn object(tree: Tree, atoms: &mut Atoms, parsed: &mut Vec<Parsed>) {
     let line = tree.line;
     let fault = |path: &str, reason: String| Fault {
         line: tree.line_of(path),
@@ -221,6 +223,8 @@ fn object(mut tree: Tree, atoms: &mut Atoms, parsed: &mut Vec<Parsed>) {
         }
         (true, "RoutePolicy") => ours(&tree, validate::policy).map(|o| Some(Item::Policy(o))),
         (true, "AddressPool") => ours(&tree, validate::address_pool).map(|o| Some(Item::Pool(o))),
+        // What agents write of themselves, in a dump of a cluster.
+        (true, "RouterState") => Ok(None),
         (true, _) => {
             let reason = format!(
                 "kind {kind} of {GROUP} is not read from manifests: expected Router, Peer, Advertisement, RoutePolicy or AddressPool"

@@ -12,10 +12,12 @@
 //! | `document` | a document: kind, identity, types, validation |
 //! | `directory` | which files there are |
 //! | `store` | all files, last good versions, duplicates, the state |
+//! | `raw` | objects as they are written |
 //! | `watch` | the thread that follows changes |
 
 mod directory;
 mod document;
+mod raw;
 mod split;
 mod store;
 #[cfg(test)]
@@ -27,6 +29,7 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
+pub(crate) use raw::objects;
 pub use watch::Manifests;
 
 use super::snapshot::{Problem, Severity, Snapshot};

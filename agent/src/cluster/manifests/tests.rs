@@ -174,8 +174,16 @@ fn unknown_kinds_of_ours_are_told_and_those_of_others_are_not() {
     let pool = "apiVersion: routelet.dev/v1alpha1\nkind: AddressPol\nmetadata: {name: x}\n";
     let deployment = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: x}\n";
     let old = "apiVersion: routelet.dev/v1\nkind: Router\nmetadata: {name: x}\n";
+    // A dump of a cluster has these.
+    let own =
+        "apiVersion: routelet.dev/v1alpha1\nkind: RouterState\nmetadata: {name: x}\nstatus: {}\n";
     assert_eq!(
-        problems(&[("a.yaml", pool), ("b.yaml", deployment), ("c.yaml", old)]),
+        problems(&[
+            ("a.yaml", pool),
+            ("b.yaml", deployment),
+            ("c.yaml", old),
+            ("d.yaml", own)
+        ]),
         [
             "a.yaml:2: AddressPol x: kind: kind AddressPol of routelet.dev is not read from manifests: expected \
              Router, Peer, Advertisement, RoutePolicy or AddressPool",

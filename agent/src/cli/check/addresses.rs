@@ -1,0 +1,262 @@
+//! Which addresses Services would get from the AddressPools, as the controller would decide.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::Serialize;
+
+use super::section;
+use crate::cli::screen::Screen;
+use crate::cli::table::{Pages, prose, text};
+use crate::cli::words::{commas, group, or_dash};
+use crate::cluster::kubernetes::MetaOnly;
+use crate::cluster::manifests::ManifestsError;
+use crate::cluster::{Atoms, ClusterState, Metadata, ObjectKey, Service, manifests};
+use crate::crd::API_VERSION;
+use crate::crd::address_pool::PoolUsage;
+use crate::pools::{
+    self, Allocation, Created, Decision, NotOurs, Outcome, Pool, PoolReport, RawPoolService,
+    Request, State,
+};
+
+/// What comes of the pools.
+#[derive(Debug, Serialize)]
+pub(super) struct Addresses {
+    /// Services of type LoadBalancer.
+    addresses: Vec<ServiceReport>,
+    pools: Vec<PoolRow>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ServiceReport {
+    service: String,
+    addresses: Vec<AddressRow>,
+    /// Addresses that stand in its status and that it loses.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    released: Vec<IpAddr>,
+    /// Why it has not all that it wants.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AddressRow {
+    address: IpAddr,
+    pool: String,
+    /// Whether it is not in the status yet.
+    new: bool,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PoolRow {
+    name: String,
+    ipv4: PoolUsage,
+    ipv6: PoolUsage,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    overlaps: Vec<String>,
+    /// Services that wait for an address of it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    waiting: Vec<String>,
+}
+
+/// Allocates, and makes a state the one that there is once every status is written.
+///
+/// # Errors
+/// If the directory cannot be listed.
+pub(super) fn allocate(
+    directory: &Path,
+    state: &mut ClusterState,
+) -> Result<Addresses, ManifestsError> {
+    let before = read(directory, state)?;
+    let allocation = pools::allocate(&before);
+    for (key, decision) in &allocation.services {
+        let (Some(request), Some(service)) = (before.services.get(key), state.services.get(key))
+        else {
+            continue;
+        };
+        let ingress = decision.ingress(request).into_boxed_slice();
+        if ingress != service.ingress {
+            let service = Service {
+                ingress,
+                ..Service::clone(service)
+            };
+            state.services.insert(key.clone(), Arc::new(service));
+        }
+    }
+    Ok(report(&before, &allocation))
+}
+
+/// What the allocation hangs on. Of Services and pools the valid ones, as often as they stand in the manifests.
+fn read(directory: &Path, state: &ClusterState) -> Result<State, ManifestsError> {
+    let mut created: BTreeMap<String, Created> = BTreeMap::new();
+    for pool in manifests::objects::<MetaOnly<ObjectMeta>>(directory, (API_VERSION, "AddressPool"))?
+    {
+        let name = pool.metadata.name().to_owned();
+        created
+            .entry(name)
+            .or_insert(Created(pool.metadata.created()));
+    }
+    let pools = state.pools.iter().map(|(name, object)| {
+        let pool = Pool {
+            name: name.clone(),
+            created: created.get(name).copied().unwrap_or_default(),
+            spec: object.spec.clone(),
+        };
+        (name.clone(), Arc::new(pool))
+    });
+    let mut atoms = Atoms::default();
+    let mut services: BTreeMap<ObjectKey, Arc<Request>> = BTreeMap::new();
+    for service in manifests::objects::<RawPoolService<ObjectMeta>>(directory, ("v1", "Service"))? {
+        let request = service.into_request(&mut atoms);
+        if state.services.contains_key(&request.key) {
+            services
+                .entry(request.key.clone())
+                .or_insert_with(|| Arc::new(request));
+        }
+    }
+    Ok(State {
+        pools: pools.collect(),
+        services,
+        namespaces: state
+            .namespaces
+            .iter()
+            .map(|(name, labels)| (name.clone(), Arc::clone(labels)))
+            .collect(),
+    })
+}
+
+fn report(state: &State, allocation: &Allocation) -> Addresses {
+    let services = allocation
+        .services
+        .iter()
+        .filter_map(|(key, decision)| service_report(key, state.services.get(key)?, decision));
+    let pools = allocation
+        .pools
+        .iter()
+        .map(|(name, report)| pool_row(name, report));
+    Addresses {
+        addresses: services.collect(),
+        pools: pools.collect(),
+    }
+}
+
+/// Services of other types are left out, unless they lose something.
+fn service_report(
+    key: &ObjectKey,
+    request: &Request,
+    decision: &Decision,
+) -> Option<ServiceReport> {
+    let reason = match &decision.outcome {
+        Outcome::NotOurs(NotOurs::Type(_)) if decision.release.is_empty() => return None,
+        Outcome::NotOurs(why) => Some(why.to_string()),
+        Outcome::Refused(why) => Some(why.to_string()),
+        Outcome::Assigned { missing, .. } => missing.as_ref().map(ToString::to_string),
+    };
+    let addresses = match &decision.outcome {
+        Outcome::Assigned { addresses, .. } => &**addresses,
+        Outcome::NotOurs(_) | Outcome::Refused(_) => &[],
+    };
+    let has = request.ingress.iter().filter(|entry| !entry.proxy);
+    let has: Vec<IpAddr> = has.map(|entry| entry.ip).collect();
+    Some(ServiceReport {
+        service: key.to_string(),
+        addresses: addresses
+            .iter()
+            .map(|assignment| AddressRow {
+                address: assignment.address,
+                pool: assignment.pool.to_string(),
+                new: !has.contains(&assignment.address),
+            })
+            .collect(),
+        released: decision.release.to_vec(),
+        reason,
+    })
+}
+
+fn pool_row(name: &str, report: &PoolReport) -> PoolRow {
+    PoolRow {
+        name: name.to_owned(),
+        ipv4: report.ipv4,
+        ipv6: report.ipv6,
+        overlaps: report.overlaps.iter().map(ToString::to_string).collect(),
+        waiting: report.waiting.iter().map(ToString::to_string).collect(),
+    }
+}
+
+impl Addresses {
+    /// Shows both tables.
+    pub(super) fn show(&self, screen: &mut Screen) -> anyhow::Result<()> {
+        section(
+            screen,
+            "Addresses that the controller gives",
+            self.addresses.is_empty(),
+        )?;
+        let columns = [
+            text("SERVICE"),
+            text("ADDRESS"),
+            text("POOL"),
+            prose("NOTE"),
+        ];
+        let mut pages = Pages::new(&columns);
+        for service in &self.addresses {
+            for row in service.rows() {
+                pages.row(screen, row)?;
+            }
+        }
+        pages.end(screen)?;
+        section(screen, "Pools", false)?;
+        let columns = [text("POOL"), text("IPV4"), text("IPV6"), prose("NOTE")];
+        let mut pages = Pages::new(&columns);
+        for pool in &self.pools {
+            let mut notes = pool.overlaps.clone();
+            if !pool.waiting.is_empty() {
+                notes.push(format!("waiting for an address: {}", commas(&pool.waiting)));
+            }
+            let row = vec![
+                pool.name.clone(),
+                used(pool.ipv4),
+                used(pool.ipv6),
+                notes.join("; "),
+            ];
+            pages.row(screen, row)?;
+        }
+        pages.end(screen)?;
+        Ok(())
+    }
+}
+
+impl ServiceReport {
+    /// A row for each address, and one for what it has not.
+    fn rows(&self) -> Vec<Vec<String>> {
+        let row = |address: Option<&IpAddr>, pool: Option<&str>, note: &str| {
+            let (address, pool) = (or_dash(address), or_dash(pool));
+            vec![self.service.clone(), address, pool, note.to_owned()]
+        };
+        let has = self.addresses.iter().map(|found| {
+            let note = if found.new { "new" } else { "in its status" };
+            row(Some(&found.address), Some(&found.pool), note)
+        });
+        let loses = self
+            .released
+            .iter()
+            .map(|address| row(Some(address), None, "it loses it"));
+        let reason = self.reason.iter().map(|reason| row(None, None, reason));
+        has.chain(loses).chain(reason).collect()
+    }
+}
+
+/// `3 of 256`; nothing of a family that the pool does not have.
+fn used(usage: PoolUsage) -> String {
+    match (u64::try_from(usage.assigned), u64::try_from(usage.total)) {
+        (Ok(assigned), Ok(total)) if total > 0 => {
+            format!("{} of {}", group(assigned), group(total))
+        }
+        _ => "-".to_owned(),
+    }
+}
