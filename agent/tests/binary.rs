@@ -4,13 +4,14 @@
 
 use std::process::{Command, Output, Stdio};
 
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_routelet"));
+    command.args(arguments).env_clear().stdin(Stdio::null());
+    command
+}
+
 fn routelet(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_routelet"))
-        .args(arguments)
-        .env_clear()
-        .stdin(Stdio::null())
-        .output()
-        .unwrap()
+    command(arguments).output().unwrap()
 }
 
 fn text(bytes: &[u8]) -> &str {
@@ -82,4 +83,37 @@ fn version_and_help_are_answers_not_errors() {
     let output = routelet(&["help", "routes"]);
     assert_eq!(output.status.code(), Some(0));
     assert!(text(&output.stdout).contains("--longest-match"));
+}
+
+#[test]
+fn manifests_are_checked_from_a_file_and_from_standard_input() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("peer.txt");
+    for (asn, code, out, error) in [
+        ("64500", 0, "No problems: 1 Peer.\n", ""),
+        (
+            "many",
+            1,
+            "peer.txt:4: Peer tor: spec.asn: ",
+            "routelet: 1 error in the manifests\n",
+        ),
+    ] {
+        let peer = format!(
+            "apiVersion: routelet.dev/v1alpha1\nkind: Peer\nmetadata: {{name: tor}}\nspec: {{address: 192.0.2.1, asn: {asn}}}\n"
+        );
+        std::fs::write(&file, peer).unwrap();
+        let path = file.to_str().unwrap();
+        let from_file = routelet(&["check", "--problems", path]);
+        let from_stdin = command(&["check", "--problems", "-"])
+            .stdin(std::fs::File::open(&file).unwrap())
+            .output()
+            .unwrap();
+        for (output, name) in [(from_file, path), (from_stdin, "standard input")] {
+            assert_eq!(output.status.code(), Some(code), "{name}");
+            let found = text(&output.stdout).replace(name, "peer.txt");
+            let found = found.strip_prefix("error: ").unwrap_or(&found);
+            assert!(found.starts_with(out), "{found}");
+            assert_eq!(text(&output.stderr), error);
+        }
+    }
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::path::Path;
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -13,8 +12,8 @@ use crate::cli::screen::Screen;
 use crate::cli::table::{Pages, prose, text};
 use crate::cli::words::{commas, group, or_dash};
 use crate::cluster::kubernetes::MetaOnly;
-use crate::cluster::manifests::ManifestsError;
-use crate::cluster::{Atoms, ClusterState, Metadata, ObjectKey, Service, manifests};
+use crate::cluster::manifests::Files;
+use crate::cluster::{Atoms, ClusterState, Metadata, ObjectKey, Service};
 use crate::crd::API_VERSION;
 use crate::crd::address_pool::PoolUsage;
 use crate::pools::{
@@ -66,14 +65,8 @@ struct PoolRow {
 }
 
 /// Allocates, and makes a state the one that there is once every status is written.
-///
-/// # Errors
-/// If the directory cannot be listed.
-pub(super) fn allocate(
-    directory: &Path,
-    state: &mut ClusterState,
-) -> Result<Addresses, ManifestsError> {
-    let before = read(directory, state)?;
+pub(super) fn allocate(files: &Files, state: &mut ClusterState) -> Addresses {
+    let before = read(files, state);
     let allocation = pools::allocate(&before);
     for (key, decision) in &allocation.services {
         let (Some(request), Some(service)) = (before.services.get(key), state.services.get(key))
@@ -89,14 +82,13 @@ pub(super) fn allocate(
             state.services.insert(key.clone(), Arc::new(service));
         }
     }
-    Ok(report(&before, &allocation))
+    report(&before, &allocation)
 }
 
 /// What the allocation hangs on. Of Services and pools the valid ones, as often as they stand in the manifests.
-fn read(directory: &Path, state: &ClusterState) -> Result<State, ManifestsError> {
+fn read(files: &Files, state: &ClusterState) -> State {
     let mut created: BTreeMap<String, Created> = BTreeMap::new();
-    for pool in manifests::objects::<MetaOnly<ObjectMeta>>(directory, (API_VERSION, "AddressPool"))?
-    {
+    for pool in files.objects::<MetaOnly<ObjectMeta>>((API_VERSION, "AddressPool")) {
         let name = pool.metadata.name().to_owned();
         created
             .entry(name)
@@ -112,7 +104,7 @@ fn read(directory: &Path, state: &ClusterState) -> Result<State, ManifestsError>
     });
     let mut atoms = Atoms::default();
     let mut services: BTreeMap<ObjectKey, Arc<Request>> = BTreeMap::new();
-    for service in manifests::objects::<RawPoolService<ObjectMeta>>(directory, ("v1", "Service"))? {
+    for service in files.objects::<RawPoolService<ObjectMeta>>(("v1", "Service")) {
         let request = service.into_request(&mut atoms);
         if state.services.contains_key(&request.key) {
             services
@@ -120,7 +112,7 @@ fn read(directory: &Path, state: &ClusterState) -> Result<State, ManifestsError>
                 .or_insert_with(|| Arc::new(request));
         }
     }
-    Ok(State {
+    State {
         pools: pools.collect(),
         services,
         namespaces: state
@@ -128,7 +120,7 @@ fn read(directory: &Path, state: &ClusterState) -> Result<State, ManifestsError>
             .iter()
             .map(|(name, labels)| (name.clone(), Arc::clone(labels)))
             .collect(),
-    })
+    }
 }
 
 fn report(state: &State, allocation: &Allocation) -> Addresses {

@@ -1,4 +1,4 @@
-//! `routelet check`: validates a directory of manifests and shows, offline, which addresses Services would get and what each
+//! `routelet check`: validates manifests and shows, offline, which addresses Services would get and what each
 //! node would do.
 //!
 //! The one command that asks no agent: it reads the manifests, allocates and computes the intents itself, with the same code.
@@ -20,9 +20,9 @@ use nodes::{NodeReport, node_report, show_node};
 /// Validate manifests and show which addresses Services would get and what each node would do, without a cluster
 #[derive(Debug, clap::Args)]
 pub(super) struct Check {
-    /// The directory of manifests
-    #[arg(value_name = "DIR")]
-    directory: PathBuf,
+    /// Directories of manifests, files, or - for standard input
+    #[arg(value_name = "PATH", required = true)]
+    paths: Vec<PathBuf>,
 
     /// Only this node (may be given several times; it needs no Node object). Default: every Node object
     #[arg(long, value_name = "NAME")]
@@ -48,7 +48,8 @@ struct Report<'a> {
 
 impl Check {
     pub(super) fn run(&self, screen: &mut Screen) -> anyhow::Result<()> {
-        let snapshot = manifests::load(&self.directory)?;
+        let files = manifests::Files::find(&self.paths)?;
+        let snapshot = files.load();
         let errors = snapshot
             .problems
             .iter()
@@ -57,7 +58,7 @@ impl Check {
         let mut state = (*snapshot.state).clone();
         let addresses = match self.problems || state.pools.is_empty() {
             true => None,
-            false => Some(addresses::allocate(&self.directory, &mut state)?),
+            false => Some(addresses::allocate(&files, &mut state)),
         };
         let nodes = self.nodes(&snapshot);
         let report = Report {
@@ -71,11 +72,7 @@ impl Check {
         }
         screen.flush()?;
         if errors > 0 {
-            anyhow::bail!(
-                "{} in the manifests of {}",
-                count(errors as u64, "error"),
-                self.directory.display()
-            );
+            anyhow::bail!("{} in the manifests", count(errors as u64, "error"));
         }
         Ok(())
     }
@@ -229,14 +226,11 @@ endpoints: [{addresses: [10.244.2.7], nodeName: node-2}]
             Box::new(Shared::default()),
         );
         let command = Check {
-            directory: directory.path().to_owned(),
+            paths: vec![directory.path().to_owned()],
             node: nodes.iter().map(|n| (*n).to_owned()).collect(),
             problems: false,
         };
-        let place = directory.path().display().to_string();
-        let result = command
-            .run(&mut screen)
-            .map_err(|e| e.to_string().replace(&place, "DIR"));
+        let result = command.run(&mut screen).map_err(|e| e.to_string());
         let text = String::from_utf8(out.0.lock().unwrap().clone()).unwrap();
         (text, result)
     }
@@ -252,7 +246,7 @@ endpoints: [{addresses: [10.244.2.7], nodeName: node-2}]
     fn check_fails_on_errors_and_still_shows_the_rest() {
         let broken = CLUSTER.replace("asn: 64500", "asnn: 64500");
         let (text, result) = check(&broken, &["node-2"], Format::Table);
-        assert_eq!(result, Err("1 error in the manifests of DIR".to_owned()));
+        assert_eq!(result, Err("1 error in the manifests".to_owned()));
         insta::assert_snapshot!("check_errors", text);
     }
 

@@ -12,12 +12,12 @@
 //! | `document` | a document: kind, identity, types, validation |
 //! | `directory` | which files there are |
 //! | `store` | all files, last good versions, duplicates, the state |
-//! | `raw` | objects as they are written |
+//! | `once` | files that are read once, in a directory or not |
 //! | `watch` | the thread that follows changes |
 
 mod directory;
 mod document;
-mod raw;
+mod once;
 mod split;
 mod store;
 #[cfg(test)]
@@ -29,7 +29,7 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
-pub(crate) use raw::objects;
+pub use once::Files;
 pub use watch::Manifests;
 
 use super::snapshot::{Problem, Severity, Snapshot};
@@ -46,6 +46,14 @@ pub enum ManifestsError {
         /// Why.
         source: std::io::Error,
     },
+    /// Something that is to be read once cannot be.
+    #[error("cannot read {}: {source}; give files, directories of *.yaml, *.yml or *.json files, or - for standard input", path.display())]
+    Path {
+        /// What was given.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The thread that follows changes could not be started.
     #[error("cannot start a thread to follow the manifests: {0}")]
     Thread(std::io::Error),
@@ -56,12 +64,7 @@ pub enum ManifestsError {
 /// # Errors
 /// If the directory cannot be listed. Everything that is wrong below it is in the snapshot.
 pub fn load(directory: &Path) -> Result<Snapshot, ManifestsError> {
-    let mut store = Store::default();
-    refresh(&mut store, directory, |_, _| true).map_err(|source| ManifestsError::Directory {
-        path: directory.to_owned(),
-        source,
-    })?;
-    Ok(store.snapshot())
+    Ok(Files::find(&[directory.to_owned()])?.load())
 }
 
 /// Brings the store up to date with the directory; `look` says whether a file is to be read. Returns whether anything

@@ -170,6 +170,29 @@ fn broken_syntax_of_one_document_leaves_the_others_alone() {
 }
 
 #[test]
+fn files_are_read_whatever_they_are_called_and_directories_beside_them() {
+    let broken = peer("b", "  address: x\n  asn: 1\n");
+    let directory = directory(&[("d/a.yaml", &peer("a", TOR)), ("d/b.yml", &broken)]);
+    let single = directory.path().join("peer.txt");
+    fs::write(&single, peer("c", "  address: 192.0.2.3\n  asn: 64500\n")).unwrap();
+    let load = |paths: &[&Path]| {
+        let paths: Vec<PathBuf> = paths.iter().map(|path| (*path).to_owned()).collect();
+        Files::find(&paths).map(|files| files.load())
+    };
+    assert_eq!(peers(&load(&[&single]).unwrap()), ["c"]);
+    let below = directory.path().join("d");
+    let both = load(&[&single, &below]).unwrap();
+    assert_eq!(peers(&both), ["a", "c"]);
+    assert_eq!(both.problems[0].file, Some(below.join("b.yml")));
+    let alone = load(&[&below]).unwrap();
+    assert_eq!(alone.problems[0].file, Some("b.yml".into()));
+    let error = load(&[&single, &directory.path().join("none")]).unwrap_err();
+    let expected = "none: No such file or directory (os error 2); give files, directories of *.yaml, *.yml or *.json files, or - \
+         for standard input";
+    assert!(error.to_string().ends_with(expected), "{error}");
+}
+
+#[test]
 fn unknown_kinds_of_ours_are_told_and_those_of_others_are_not() {
     let pool = "apiVersion: routelet.dev/v1alpha1\nkind: AddressPol\nmetadata: {name: x}\n";
     let deployment = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: x}\n";
@@ -453,7 +476,8 @@ fn a_directory_that_vanishes_withdraws_nothing_and_its_successor_is_followed() {
 
 #[test]
 fn a_directory_that_does_not_exist_is_an_error_that_says_what_to_do() {
-    let error = load(Path::new("/nonexistent/manifests")).unwrap_err();
+    let started = Manifests::start(Path::new("/nonexistent/manifests"));
+    let error = started.err().unwrap();
     assert_eq!(
         error.to_string(),
         "cannot read the manifests in /nonexistent/manifests: No such file or directory (os error 2); give a \
