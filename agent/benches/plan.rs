@@ -1,14 +1,20 @@
-//! What a change of a large cluster costs a node's plan: `cargo bench -p agent --bench plan`. 5,000 Services with two slices
-//! each, 1,000 Nodes.
+//! What a change of a large cluster costs a node's plan, and the controller's: `cargo bench -p agent --bench plan`. 5,000
+//! Services with two slices each, 1,000 Nodes.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::sync::{Arc, LazyLock};
 
-use agent::cluster::{ClusterState, EndpointSlice, Node, manifests};
+use agent::cluster::{
+    ClusterState, EndpointSlice, LoadBalancerIngress, Node, ServiceType, manifests,
+};
 use agent::intent::{LocalFacts, Planner, intend};
+use agent::pools::{Pool, Request, State, allocate};
 use divan::Bencher;
 use large_cluster::{Cluster, Layout};
+use serde_json::json;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -74,4 +80,30 @@ fn to_and_fro(bencher: Bencher<'_, '_>, other: &ClusterState) {
     planner.plan(&STATE, &facts, false);
     let mut states = [other, &STATE].into_iter().cycle();
     bencher.bench_local(|| planner.plan(states.next().unwrap(), &facts, false));
+}
+
+/// All addresses of 5,000 Services that have theirs: what the controller does when one of them changes.
+#[divan::bench]
+fn allocation_from_nothing(bencher: Bencher<'_, '_>) {
+    let pool = Pool {
+        name: "public".to_owned(),
+        spec: serde_json::from_value(json!({"addresses": ["100.64.0.0/16"]})).unwrap(),
+        ..Pool::default()
+    };
+    let services = STATE.services.values().enumerate().map(|(at, service)| {
+        let ip = Ipv4Addr::from_bits(0x6440_0000 + at as u32).into();
+        let request = Request {
+            key: service.key.clone(),
+            service_type: ServiceType::LoadBalancer,
+            ingress: [LoadBalancerIngress { ip, proxy: false }].into(),
+            ..Request::default()
+        };
+        (service.key.clone(), Arc::new(request))
+    });
+    let state = State {
+        pools: [(pool.name.clone(), Arc::new(pool))].into(),
+        services: services.collect(),
+        namespaces: BTreeMap::new(),
+    };
+    bencher.bench_local(|| allocate(&state));
 }
