@@ -6,16 +6,19 @@
 //! | labels of a namespace | the Services in it |
 //! | another node, as its peers see it | peers |
 //! | pod CIDRs of another node | nothing, unless a prefix of ours lies in them, or an aggregate over them: then everything |
-//! | Peers, RoutePolicies, Secrets | peers |
-//! | Routers, Advertisements, this node, its interfaces, whether it is drained | everything |
+//! | Peers, RoutePolicies, Secrets, the node's default gateways | peers |
+//! | this node, but not what its Router, Advertisements and Services see of it | peers |
+//! | interfaces that no Advertisement names: those of pods come and go | nothing |
+//! | all else of Routers, Advertisements, this node and its interfaces; whether it is drained | everything |
 
 use std::collections::BTreeSet;
 
 use imbl::ordmap::DiffItem;
 use ipnet::IpNet;
+use rib::AdvertisementId;
 
 use super::planner::Last;
-use super::{Intent, LocalFacts, Rule, Suppressed, peers};
+use super::{Intent, LocalFacts, Rule, Suppressed, advertise, peers, router, services};
 use crate::cluster::{ClusterState, Map, Node, ObjectKey};
 
 /// What has to be decided again.
@@ -50,10 +53,14 @@ impl Last {
             endpoint_slices,
             secrets,
         } = &before;
+        let mut named = state
+            .advertisements
+            .values()
+            .flat_map(|a| &a.spec.interfaces);
         if self.drain != drain
-            || self.facts != *facts
             || !is_same(routers, &state.routers)
             || !is_same(advertisements, &state.advertisements)
+            || named.any(|name| self.facts.interface(name) != facts.interface(name))
         {
             return None;
         }
@@ -61,12 +68,21 @@ impl Last {
             services: BTreeSet::new(),
             peers: !is_same(peers, &state.peers)
                 || !is_same(policies, &state.policies)
-                || !is_same(secrets, &state.secrets),
+                || !is_same(secrets, &state.secrets)
+                || self.facts.gateways != facts.gateways,
         };
+        self.facts.clone_from(facts);
         for item in nodes.diff(&state.nodes) {
             let (name, sides) = sides(item);
             let [old, new] = sides.map(|node| node.map(AsRef::as_ref));
-            if *name == self.intent.node || !self.take_pod_cidrs([old, new]) {
+            if *name == self.intent.node {
+                if !is_same_ground(state, [old?, new?]) {
+                    return None;
+                }
+                reach.peers = true;
+                continue;
+            }
+            if !self.take_pod_cidrs([old, new]) {
                 return None;
             }
             let [old, new] = [(&before, old), (state, new)]
@@ -112,6 +128,20 @@ impl Last {
         let mut differing = before.symmetric_difference(&now);
         differing.all(|cidr| !matters(&self.intent, *cidr))
     }
+}
+
+/// Whether nothing but peers hangs on what differs between two versions of this node.
+fn is_same_ground(state: &ClusterState, versions: [&Node; 2]) -> bool {
+    let [old, new] = versions.map(|node| {
+        let routers = router::candidates(state, node);
+        let mut warnings = router::not_used(&routers, node);
+        let settings = router::settings(routers.first().copied(), node, &mut warnings);
+        let active = advertise::active(state, node);
+        let active: Vec<AdvertisementId> = active.iter().map(|a| a.id).collect();
+        let rule = services::node_rule(node);
+        (settings, warnings, active, rule, &node.pod_cidrs)
+    });
+    old == new
 }
 
 /// Whether a decision might be another one if some other node had, or had not, this pod CIDR. Our own pod CIDRs are always among

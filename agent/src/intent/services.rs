@@ -127,7 +127,7 @@ impl<'a> Deciding<'a> {
 }
 
 /// The rule by which a node has no service routes at all.
-fn node_rule(node: &Node) -> Option<Rule> {
+pub(super) fn node_rule(node: &Node) -> Option<Rule> {
     // KEP-1143: the label counts whatever its value.
     if node.labels.get(EXCLUDE_LABEL).is_some() {
         Some(Rule::NodeExcluded)

@@ -72,10 +72,11 @@ proptest! {
         clusters in prop::collection::vec(documents(), 2..5),
         what in prop::collection::vec(0..STEPS.len(), 4),
         drains in prop::collection::vec(any::<bool>(), 4),
+        views in prop::collection::vec(facts(), 5),
     ) {
         let mut index = state(&clusters[0].concat());
         let mut planner = Planner::new("n0");
-        let (mut intent, change) = planner.plan(&index, &LocalFacts::default(), false);
+        let (mut intent, change) = planner.plan(&index, &views[0], false);
         prop_assert_eq!(change, Change::Everything);
         let mut routes = originated(&intent);
         let mut drained = false;
@@ -85,12 +86,10 @@ proptest! {
             follow_all(&mut index, &wanted);
             // Now and then something else changes at the same time.
             let drain = drains[step - 1] && what[step - 1] == 1;
-            let (next, change) = planner.plan(&index, &LocalFacts::default(), drain);
-            let (from_nothing, _) = Planner::new("n0").plan(&wanted, &LocalFacts::default(), drain);
+            let (next, change) = planner.plan(&index, &views[step], drain);
+            let (from_nothing, _) = Planner::new("n0").plan(&wanted, &views[step], drain);
             prop_assert_eq!(&next, &from_nothing);
-            let ground_is_the_same = drain == drained
-                && before.advertisements == index.advertisements
-                && before.nodes.get("n0") == index.nodes.get("n0");
+            let ground_is_the_same = drain == drained && before.advertisements == index.advertisements;
             match change {
                 Change::Nothing => prop_assert_eq!(&next, &intent),
                 Change::Parts(parts) => {
@@ -117,6 +116,22 @@ proptest! {
             (intent, drained) = (next, drain);
         }
     }
+}
+
+/// An interface that Advertisements name, one that none does, and a gateway.
+fn facts() -> impl Strategy<Value = LocalFacts> {
+    (0..2u8, 0..3u8, 0..2u8).prop_map(|(own, pod, gateway)| LocalFacts {
+        interfaces: [("eth1", own), ("veth1", pod)]
+            .map(|(name, last)| Interface {
+                name: name.to_owned(),
+                addresses: vec![format!("198.18.{last}.1/24").parse().unwrap()],
+            })
+            .into(),
+        gateways: vec![Gateway {
+            address: [192, 0, 2, 250 + gateway].into(),
+            interface: "eth1".to_owned(),
+        }],
+    })
 }
 
 fn originated(intent: &Intent) -> BTreeMap<IpNet, rib::Originated> {
@@ -214,6 +229,74 @@ fn another_node_changes_peers_at_most() {
         assert_eq!(change, expected, "{nodes}");
         assert_eq!(peer_names(&after), peers);
         assert!(after.originated.ptr_eq(&before.originated), "{nodes}");
+    }
+}
+
+/// What happens on a node all day: pods and their interfaces come and go, others write annotations, a gateway fails.
+#[test]
+fn what_nothing_on_the_node_hangs_on_changes_nothing() {
+    let own = |more: &str| {
+        node("n0", "zone: a", "10.0.0.0/24", &["192.0.2.1"], "")
+            .replace("labels: {zone: a}", &format!("labels: {{{more}}}"))
+    };
+    let base = service("s", "type: LoadBalancer", "{ip: 203.0.113.1}")
+        + &slice("e", "s", "IPv4", &[("n1", "ready: true")])
+        + &ours(
+            "Advertisement",
+            "a",
+            "",
+            "{nodeSelector: {matchLabels: {role: edge}}, services: {addresses: [LoadBalancer]}, interfaces: [eth1]}",
+        )
+        + &ours("Peer", "p", "", "{asn: 64500, gateway: ipv4}");
+    let facts = |eth1: &str, pods: usize, gateway: u8| {
+        let interface = |name: String, address: &str| Interface {
+            name,
+            addresses: vec![address.parse().unwrap()],
+        };
+        let mut interfaces = vec![interface("eth1".to_owned(), eth1)];
+        interfaces.extend((0..pods).map(|at| interface(format!("veth{at}"), "10.0.0.1/24")));
+        LocalFacts {
+            interfaces,
+            gateways: vec![Gateway {
+                address: [192, 0, 2, gateway].into(),
+                interface: "eth1".to_owned(),
+            }],
+        }
+    };
+    let mut index = state(&(base.clone() + &own("role: edge")));
+    let mut planner = Planner::new("n0");
+    planner.plan(&index, &facts("198.18.0.1/24", 3, 250), false);
+    let only_peers = Change::Parts(Parts {
+        peers: true,
+        ..Parts::default()
+    });
+    for (labels, facts, expected) in [
+        (
+            "role: edge",
+            facts("198.18.0.1/24", 4, 250),
+            Change::Nothing,
+        ),
+        (
+            "role: edge, note: x",
+            facts("198.18.0.1/24", 4, 250),
+            Change::Nothing,
+        ),
+        ("role: edge", facts("198.18.0.1/24", 2, 251), only_peers),
+        (
+            "role: edge",
+            facts("198.18.0.2/24", 2, 251),
+            Change::Everything,
+        ),
+        (
+            "role: none",
+            facts("198.18.0.2/24", 2, 251),
+            Change::Everything,
+        ),
+        ("note: z", facts("198.18.0.2/24", 9, 251), Change::Nothing),
+    ] {
+        follow_all(&mut index, &state(&(base.clone() + &own(labels))));
+        let (_, change) = planner.plan(&index, &facts, false);
+        assert_eq!(change, expected, "{labels}");
     }
 }
 

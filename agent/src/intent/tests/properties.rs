@@ -38,7 +38,7 @@ pub(super) fn documents() -> impl Strategy<Value = Vec<String>> {
         for (at, (prefix, mode, pods)) in adverts.into_iter().enumerate() {
             let mode = ["", ", aggregate: {ipv4: 8, ipv6: 32}", ", aggregate: {ipv4: 24}, mode: Both"][usize::from(mode)];
             let edge = if pods { "" } else { ", namespaceSelector: {matchLabels: {edge: e1}}" };
-            let pods = if pods { ", podCIDRs: {}" } else { "" };
+            let pods = if pods { ", podCIDRs: {}, interfaces: [eth1]" } else { "" };
             let spec = format!(
                 "{{prefixes: [10.{prefix}.0.0/25, 198.51.100.0/24], services: {{addresses: [LoadBalancer, External, Cluster], \
                  externalIPs: [10.0.0.0/8]{edge}}}{mode}{pods}}}"
@@ -46,7 +46,9 @@ pub(super) fn documents() -> impl Strategy<Value = Vec<String>> {
             all.push(ours("Advertisement", &format!("a{at}"), "", &spec));
         }
         for (at, (address, nodes)) in peers.into_iter().enumerate() {
-            let spec = if nodes {
+            let spec = if nodes && address == 3 {
+                "{asn: 64500, gateway: ipv4}".to_owned()
+            } else if nodes {
                 format!("{{asn: internal, nodes: {{selector: {{matchLabels: {{rack: r{address}}}}}, reflectors: true}}}}")
             } else {
                 format!("{{asn: 64500, address: 192.0.2.{address}}}")
