@@ -70,7 +70,13 @@ fn an_address_is_told_while_its_endpoints_are_ready() {
         };
         cluster.api.put(&service("web", "203.0.113.7", "Local"))?;
         cluster.api.put(&slice("web", &[(1, false)]))?;
-        always(Duration::from_millis(700), "not ready, not told", || {
+        // When what came later is told, that was seen.
+        cluster
+            .api
+            .put(&service("later", "203.0.113.8", "Cluster"))?;
+        cluster.api.put(&slice("later", &[(1, true)]))?;
+        tor.wait_route("203.0.113.8/32", SOON)?;
+        always(Duration::from_millis(500), "not ready, not told", || {
             ensure!(told_by(&tor, prefix)?.is_empty());
             Ok(())
         })?;

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use interop_tests::{Kind, Need, Signal, always, eventually, run};
 use serde_json::{Value, json};
 use support::SOON;
-use support::cluster::{Cluster, NAMESPACE, pod_cidrs, request, service, slice};
+use support::cluster::{Cluster, NAMESPACE, pod_cidrs, request, service, slice, told_by};
 use support::node::object;
 
 const NEEDS: [Need; 1] = [Need::Speaker(Kind::Routelet)];
@@ -72,13 +72,20 @@ fn a_pool_and_a_service_make_an_address_that_routers_learn() {
         wait_addresses(&cluster, "web", &["203.0.113.0", "2001:db8:f::"])?;
         // An address is told when there is somebody behind it, per family.
         tor.wait_route(&pod_cidrs(1)[0], SOON)?;
+        // When what came later is told, that was seen.
+        cluster.api.put(&request("later", &json!({}), &json!({})))?;
+        cluster.api.put(&slice("later", &[(1, true)]))?;
+        tor.wait_route("203.0.113.1/32", SOON)?;
         always(Duration::from_millis(500), "no endpoint, no route", || {
-            ensure!(tor.route("203.0.113.0/32").is_err());
+            ensure!(told_by(&tor, "203.0.113.0/32")?.is_empty());
             Ok(())
         })?;
+        cluster.api.delete("Service", "shop", "later")?;
+        tor.wait_no_route("203.0.113.1/32", SOON)?;
         cluster.api.put(&slice("web", &[(1, true)]))?;
         tor.wait_route("203.0.113.0/32", SOON)?;
-        ensure!(tor.route("2001:db8:f::/128").is_err(), "no IPv6 endpoint");
+        let other = told_by(&tor, "2001:db8:f::/128")?;
+        ensure!(other.is_empty(), "no IPv6 endpoint: {other:?}");
         eventually(SOON, "the pool is counted", || {
             let pool = cluster
                 .api

@@ -201,6 +201,11 @@ fn services_share_an_address_and_change_hands() {
         rack.wait_told_by(dns, &[1, 2, 3])?;
         // It goes with the last reason for it.
         api.put(&slice("dns-udp", &[(1, false)]))?;
+        // When what came later is told, that was seen.
+        let asks = json!({"routelet.dev/addresses": "203.0.113.98"});
+        api.put(&request("later", &asks, &json!({})))?;
+        api.put(&slice("later", &[(1, true)]))?;
+        rack.wait_told_by("203.0.113.98/32", &[1, 2, 3])?;
         always(STILL, "the other Service still needs it", || {
             for router in &rack.routers {
                 let found = told_by(router, dns)?;
