@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 
 use super::work::Failure;
 use crate::crd::address_pool::PoolUsage;
-use crate::http::plain;
+use crate::http::{Limited, plain};
 use crate::metrics::{self, Metric, Process, counter, gauge};
 use crate::pools::{Allocation, Outcome};
 
@@ -146,7 +146,7 @@ pub(super) async fn serve(listener: TcpListener, page: Arc<Page>) {
         .route("/metrics", get(metrics_page))
         .with_state(page);
     // axum's accept loop retries by itself and has no error to return.
-    let _ = axum::serve(listener, router).await;
+    let _ = axum::serve(Limited::new(listener), router).await;
 }
 
 async fn index() -> &'static str {

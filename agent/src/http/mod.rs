@@ -1,5 +1,7 @@
 //! The HTTP port: `/healthz`, `/readyz` and `/metrics`. Plain text, no state of its own, nothing that changes anything.
 
+mod limited;
+
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -14,6 +16,8 @@ use tokio::net::TcpListener;
 
 use crate::control::{Backend, ControlError, Health};
 use crate::metrics::{self, Process, Snapshot};
+
+pub(crate) use limited::Limited;
 
 /// How long the agent may take to say how it is. It takes milliseconds; a kubelet's probe waits a second by default.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -69,7 +73,7 @@ fn is_without_ipv6(error: &io::Error) -> bool {
 /// Serves until the future is dropped.
 pub async fn serve<B: Backend>(listener: TcpListener, health: Arc<Health<B>>) {
     // axum's accept loop retries by itself and has no error to return.
-    let _ = axum::serve(listener, router(health)).await;
+    let _ = axum::serve(Limited::new(listener), router(health)).await;
 }
 
 fn router<B: Backend>(health: Arc<Health<B>>) -> Router {

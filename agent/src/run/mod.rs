@@ -17,6 +17,7 @@ mod fib_sink;
 mod front;
 mod gates;
 mod next_hops;
+mod open_files;
 mod options;
 mod peers;
 mod rib_thread;
@@ -79,6 +80,7 @@ const WITHDRAW: Duration = Duration::from_secs(30);
 /// says what to do.
 pub async fn run(options: Options) -> anyhow::Result<()> {
     let started = Instant::now();
+    open_files::raise_limit();
     let mut stop = Signals::new()?;
     // First what may refuse, so that nothing has happened yet if it does.
     let socket = ControlSocket::bind(&options.control)?;
