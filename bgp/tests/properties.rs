@@ -13,7 +13,7 @@ use bgp::wire::{
 };
 use bytes::Bytes;
 use common::generate::{attributes, ipv4_next_hop, ipv6_next_hop, nlri};
-use common::{check_invariants, frames, nets};
+use common::{check_invariants, check_nothing_added, frames, nets};
 use ipnet::{Ipv4Net, Ipv6Net};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -306,7 +306,10 @@ proptest! {
     ) {
         let frame = Frame { kind, body: octets.into() };
         match Message::decode(&frame, &codec) {
-            Ok(Message::Update(update)) => check_invariants(&update),
+            Ok(Message::Update(update)) => {
+                check_invariants(&update);
+                check_nothing_added(&frame.body, &update);
+            }
             Ok(_) => {}
             Err(error) => prop_assert!(!error.to_string().is_empty()),
         }
@@ -316,7 +319,10 @@ proptest! {
     fn a_damaged_update_never_panics_and_what_is_left_of_it_is_canonical(
         (codec, octets) in mutated(),
     ) {
-        check_invariants(&decode_update(&octets.into(), &codec));
+        let body = octets.into();
+        let update = decode_update(&body, &codec);
+        check_invariants(&update);
+        check_nothing_added(&body, &update);
     }
 
     #[test]

@@ -123,7 +123,7 @@ impl WireFault {
     pub(super) fn too_short(kind: MessageKind, body: usize) -> Self {
         Self::MessageLength {
             kind: Some(kind),
-            length: (super::HEADER + body).min(usize::from(u16::MAX)) as u16,
+            length: u16::try_from(super::HEADER + body).unwrap_or(u16::MAX),
             min: kind.min_length(),
             max: super::MAX_MESSAGE,
         }
@@ -319,6 +319,17 @@ pub enum UpdateFault {
         /// What was wrong.
         reason: AsPathFault,
     },
+    /// A path of a speaker of two-octet AS numbers that no attribute can hold with the four octets that each has here
+    /// (RFC 6793 section 4.2.3), AS4_PATH merged in.
+    #[error(
+        "{code}: {length} octets with AS numbers of four octets; no attribute can have more than 65535"
+    )]
+    TooLong {
+        /// The attribute.
+        code: AttributeCode,
+        /// How many octets its value would have.
+        length: usize,
+    },
     /// AGGREGATOR or AS4_AGGREGATOR from AS 0 (RFC 7607).
     #[error("{code}: AS 0 must not be used")]
     ZeroAs {
@@ -471,7 +482,7 @@ impl UpdateFault {
             Self::Flags { .. } => Code::ATTRIBUTE_FLAGS,
             Self::Missing { .. } => Code::MISSING_WELL_KNOWN,
             Self::UnrecognizedWellKnown { .. } => Code::UNRECOGNIZED_WELL_KNOWN,
-            Self::Length { .. } => Code::ATTRIBUTE_LENGTH,
+            Self::Length { .. } | Self::TooLong { .. } => Code::ATTRIBUTE_LENGTH,
             Self::Origin(_) => Code::INVALID_ORIGIN,
             Self::AsPath { .. } => Code::MALFORMED_AS_PATH,
             Self::NextHop { code, .. } if code.0 == AttributeCode::NEXT_HOP.0 => {

@@ -8,12 +8,23 @@
 //! The way in: [`Framer`] cuts the stream into [`Frame`]s, [`Message::decode`] or [`decode_update`] reads one. The way
 //! out: `encode` of each message, and [`UpdateEncoder`] for UPDATEs. What depends on the negotiation stands in an
 //! [`UpdateCodec`].
+//!
+//! What stands in a length field was measured by a type of `length`, which cannot be too long for its field: no octets of
+//! a value can be read as what comes behind it.
+
+// A length that is cut makes octets of a value into attributes of their own.
+#![deny(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss
+)]
 
 pub mod attribute;
 pub mod capability;
 mod codec;
 mod error;
 mod framer;
+mod length;
 mod message;
 mod update;
 

@@ -140,3 +140,51 @@ pub(crate) fn check_invariants(update: &Update) {
         assert_eq!(fault.notification().code, fault.code);
     }
 }
+
+/// The type codes of the attributes in the body of an UPDATE, read naively: as far as they can be found.
+fn codes(body: &[u8]) -> Vec<u8> {
+    let mut codes = Vec::new();
+    let field = |at: usize| -> Option<usize> {
+        let octets = body.get(at..at + 2)?;
+        Some(usize::from(octets[0]) << 8 | usize::from(octets[1]))
+    };
+    let Some(withdrawn) = field(0) else {
+        return codes;
+    };
+    let Some(attributes) = field(2 + withdrawn) else {
+        return codes;
+    };
+    let (mut at, end) = (4 + withdrawn, 4 + withdrawn + attributes);
+    while let Some(&[flags, code, length]) = body.get(at..at + 3) {
+        if at >= end {
+            break;
+        }
+        codes.push(code);
+        at += match flags & 0x10 {
+            0 => 3 + usize::from(length),
+            _ => 4 + field(at + 2).unwrap_or_default(),
+        };
+    }
+    codes
+}
+
+/// That the set of a decoded UPDATE holds no attribute that was not in the message, and that reading its octets one by
+/// one finds the same attributes and nothing behind them.
+pub(crate) fn check_nothing_added(body: &[u8], update: &Update) {
+    let sent = codes(body);
+    let octets = update.attributes.as_bytes();
+    let mut at = 0;
+    for attribute in update.attributes.iter() {
+        let code = attribute.code.0;
+        // AS_PATH and AGGREGATOR have taken AS4_PATH and AS4_AGGREGATOR in.
+        assert!(sent.contains(&code), "{code} was not in the message");
+        let header = if attribute.value.len() > 255 { 4 } else { 3 };
+        assert_eq!(octets[at + 1], code);
+        assert_eq!(
+            &octets[at + header..][..attribute.value.len()],
+            attribute.value
+        );
+        at += header + attribute.value.len();
+    }
+    assert_eq!(at, octets.len(), "octets behind the last attribute");
+}

@@ -1,7 +1,7 @@
 //! AS4_PATH (RFC 6793 section 3): AS_PATH's four-octet AS numbers past speakers of two-octet ones. Malformed, or with AS
 //! 0: attribute discard (RFC 6793 section 6, RFC 7607). In an attribute set it is merged into AS_PATH.
 
-use super::as_path_ref::write_segment;
+use super::as_path_ref::write_segments;
 use super::as_path_value::AsPathSegmentKind;
 use super::table::{Canonical, Class, Row, Scope};
 use super::{AsPathRef, AttributeCode, as_path};
@@ -41,20 +41,19 @@ pub(in crate::wire) fn merge(path: &[u8], path4: &[u8]) -> Vec<u8> {
         return path.to_vec();
     }
     let mut merged = Vec::with_capacity(path.len().max(path4.len()));
-    let mut wanted = length - length4;
+    let mut wanted = (length - length4) as usize;
     for segment in front.segments() {
         match segment.kind {
             // They count nothing and stand before what counts.
-            kind if kind.is_confederation() => write_segment(kind, segment.asns(), &mut merged),
+            kind if kind.is_confederation() => write_segments(kind, segment.asns(), &mut merged),
             _ if wanted == 0 => break,
             AsPathSegmentKind::Sequence => {
-                let taken = segment.asns().len().min(wanted as usize);
-                let asns: Vec<_> = segment.asns().take(taken).collect();
-                write_segment(AsPathSegmentKind::Sequence, asns.into_iter(), &mut merged);
-                wanted -= taken as u32;
+                let asns = segment.asns().take(wanted);
+                wanted -= asns.len();
+                write_segments(AsPathSegmentKind::Sequence, asns, &mut merged);
             }
             kind => {
-                write_segment(kind, segment.asns(), &mut merged);
+                write_segments(kind, segment.asns(), &mut merged);
                 wanted -= 1;
             }
         }
@@ -78,11 +77,11 @@ fn join(merged: &mut Vec<u8>, back: AsPathRef<'_>) {
         let joined: Vec<_> = last.asns().chain(first.asns()).collect();
         let start = merged.len() - 2 - 4 * last.asns().len();
         merged.truncate(start);
-        write_segment(AsPathSegmentKind::Sequence, joined.into_iter(), merged);
+        write_segments(AsPathSegmentKind::Sequence, joined.into_iter(), merged);
         back.next();
     }
     for segment in back {
-        write_segment(segment.kind, segment.asns(), merged);
+        write_segments(segment.kind, segment.asns(), merged);
     }
 }
 

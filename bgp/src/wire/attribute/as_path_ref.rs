@@ -16,6 +16,8 @@ pub struct AsPathRef<'a>(&'a [u8]);
 pub struct SegmentRef<'a> {
     /// Its type.
     pub kind: AsPathSegmentKind,
+    /// How many AS numbers there are: as the segment's length field says.
+    count: u8,
     asns: &'a [[u8; 4]],
 }
 
@@ -32,7 +34,7 @@ impl<'a> SegmentRef<'a> {
     /// What it adds to the length of the path (RFC 4271 section 9.1.2.2, RFC 5065 section 5.3).
     const fn length(&self) -> u32 {
         match self.kind {
-            AsPathSegmentKind::Sequence => self.asns.len() as u32,
+            AsPathSegmentKind::Sequence => self.count as u32,
             AsPathSegmentKind::Set => 1,
             AsPathSegmentKind::ConfedSequence | AsPathSegmentKind::ConfedSet => 0,
         }
@@ -54,6 +56,7 @@ impl<'a> AsPathRef<'a> {
             rest = after;
             Some(SegmentRef {
                 kind: AsPathSegmentKind::from_octet(kind)?,
+                count,
                 asns: asns.as_chunks().0,
             })
         })
@@ -126,17 +129,13 @@ impl<'a> AsPathRef<'a> {
     pub(super) fn prepended(self, asn: Asn, times: usize, out: &mut Vec<u8>) {
         let rest = match self.sequence_with_room(times) {
             Some((count, rest)) => {
-                out.extend_from_slice(&[SEQUENCE, count + times as u8]);
+                out.extend_from_slice(&[SEQUENCE, count]);
                 out.extend(std::iter::repeat_n(asn.0.to_be_bytes(), times).flatten());
                 rest
             }
             None => {
-                let mut left = times;
-                while left > 0 {
-                    let asns = std::iter::repeat_n(asn, left.min(255));
-                    left -= asns.len();
-                    write_segment(AsPathSegmentKind::Sequence, asns, out);
-                }
+                let asns = std::iter::repeat_n(asn, times);
+                write_segments(AsPathSegmentKind::Sequence, asns, out);
                 self.0
             }
         };
@@ -157,10 +156,11 @@ impl<'a> AsPathRef<'a> {
         times * 4 + times.div_ceil(255) * 2
     }
 
-    /// The first segment's count and what follows, if it is an AS_SEQUENCE that can take so many more.
+    /// The first segment's count with so many more and what follows, if it is an AS_SEQUENCE that can take them.
     fn sequence_with_room(self, more: usize) -> Option<(u8, &'a [u8])> {
         match self.0.split_first_chunk() {
-            Some((&[SEQUENCE, count], rest)) if usize::from(count) + more <= 255 => {
+            Some((&[SEQUENCE, count], rest)) => {
+                let count = count.checked_add(u8::try_from(more).ok()?)?;
                 Some((count, rest))
             }
             _ => None,
@@ -172,7 +172,7 @@ impl<'a> AsPathRef<'a> {
     pub(in crate::wire) fn write_narrow(self, out: &mut Vec<u8>) -> bool {
         let mut wide = false;
         for segment in self.segments() {
-            out.extend_from_slice(&[segment.kind.octet(), segment.asns.len() as u8]);
+            out.extend_from_slice(&[segment.kind.octet(), segment.count]);
             for asn in segment.asns() {
                 wide |= asn.0 > 0xffff;
                 out.extend_from_slice(&asn.to_two_octets().to_be_bytes());
@@ -184,7 +184,7 @@ impl<'a> AsPathRef<'a> {
     /// Writes the value of AS4_PATH: without confederation segments (RFC 6793 section 4.2.2).
     pub(in crate::wire) fn write_as4(self, out: &mut Vec<u8>) {
         for segment in self.segments().filter(|s| !s.kind.is_confederation()) {
-            write_segment(segment.kind, segment.asns(), out);
+            write_segments(segment.kind, segment.asns(), out);
         }
     }
 }
@@ -206,15 +206,17 @@ impl fmt::Debug for AsPathRef<'_> {
     }
 }
 
-/// Writes one segment of at most 255 AS numbers.
-pub(super) fn write_segment(
+/// Writes AS numbers as one segment; more than the 255 that it can have as several, none as no segment.
+pub(super) fn write_segments(
     kind: AsPathSegmentKind,
-    asns: impl ExactSizeIterator<Item = Asn>,
+    mut asns: impl ExactSizeIterator<Item = Asn>,
     out: &mut Vec<u8>,
 ) {
-    debug_assert!((1..=255).contains(&asns.len()));
-    out.extend_from_slice(&[kind.octet(), asns.len() as u8]);
-    for asn in asns {
-        out.extend_from_slice(&asn.0.to_be_bytes());
+    while asns.len() > 0 {
+        let count = u8::try_from(asns.len()).unwrap_or(u8::MAX);
+        out.extend_from_slice(&[kind.octet(), count]);
+        for asn in asns.by_ref().take(count.into()) {
+            out.extend_from_slice(&asn.0.to_be_bytes());
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use smallvec::SmallVec;
 
-use super::as_path_ref::{AsPathRef, write_segment};
+use super::as_path_ref::{AsPathRef, write_segments};
 use crate::types::Asn;
 use crate::types::text::serde_as_text;
 
@@ -173,9 +173,7 @@ impl AsPath {
     /// Writes the canonical value. Segments without AS numbers are left out, those over 255 split.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         for segment in &self.segments {
-            for asns in segment.asns.chunks(255) {
-                write_segment(segment.kind, asns.iter().copied(), out);
-            }
+            write_segments(segment.kind, segment.asns.iter().copied(), out);
         }
     }
 

@@ -66,10 +66,11 @@ impl<'a> Edit<'a> {
             Change::Put(value) => append(out, flags, self.code, value),
             Change::Prepend { asn, times } => {
                 let old = AsPathRef::new(old);
-                let length = old.prepended_len(*times);
-                check_length(self.code, length)?;
+                let length = check_length(self.code, old.prepended_len(*times))?;
                 write_header(out, flags, self.code, length);
+                let start = out.len();
                 old.prepended(*asn, *times, out);
+                debug_assert_eq!(out.len() - start, length.octets(), "as it was measured");
                 Ok(())
             }
         }

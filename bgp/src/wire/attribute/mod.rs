@@ -47,5 +47,5 @@ pub(super) use as_path::widen as widen_path;
 pub(super) use as4_path::merge as merge_paths;
 pub(super) use mp_reach::{check_length as check_next_hop_length, next_hop as mp_next_hop};
 pub(super) use next_hop::is_host;
-pub(super) use set::{make_set, write_header};
+pub(super) use set::{append, make_set};
 pub(super) use table::{Canonical, Class, Row, Scope, TABLE, index, row, rows};

@@ -13,6 +13,7 @@ use super::{
     Aggregator, AsPathRef, AttributeCode, Origin, PathAttributes, UnknownAttribute, table,
 };
 use crate::types::{Asn, BgpIdentifier, Community, ExtendedCommunity, LargeCommunity};
+use crate::wire::length::{AttributeLength, TooLong};
 
 /// A set of path attributes in canonical encoding: ascending by type code, each once, AS numbers in four octets,
 /// AS4_PATH and AS4_AGGREGATOR merged, minimal length fields, communities of each kind ascending and each once, without
@@ -277,39 +278,46 @@ impl<B: AsRef<[u8]>> AttributeSet<B> {
     }
 }
 
-/// Adds an attribute to octets in canonical form.
-pub(super) fn append(
+/// Adds an attribute to octets in canonical form: the header and the value that it is measured by.
+///
+/// # Errors
+///
+/// The value is longer than any attribute can be. Nothing was written.
+#[inline]
+pub(in crate::wire) fn append(
     out: &mut Vec<u8>,
     flags: u8,
     code: AttributeCode,
     value: &[u8],
 ) -> Result<(), AttributeTooLong> {
-    check_length(code, value.len())?;
-    write_header(out, flags, code, value.len());
+    let length = check_length(code, value.len())?;
+    write_header(out, flags, code, length);
     out.extend_from_slice(value);
     Ok(())
 }
 
-pub(super) fn check_length(code: AttributeCode, length: usize) -> Result<(), AttributeTooLong> {
-    if length > usize::from(u16::MAX) {
-        return Err(AttributeTooLong { code, length });
-    }
-    Ok(())
+/// The length of a value, if an attribute can have it.
+#[inline]
+pub(super) fn check_length(
+    code: AttributeCode,
+    length: usize,
+) -> Result<AttributeLength, AttributeTooLong> {
+    AttributeLength::try_from(length).map_err(|TooLong(length)| AttributeTooLong { code, length })
 }
 
 /// Writes flags, code and length of an attribute; the length field is as short as it can be.
-pub(in crate::wire) fn write_header(
+#[inline]
+pub(super) fn write_header(
     out: &mut Vec<u8>,
     flags: u8,
     code: AttributeCode,
-    length: usize,
+    length: AttributeLength,
 ) {
-    debug_assert!(length <= usize::from(u16::MAX));
     let flags = flags & (OPTIONAL | TRANSITIVE | PARTIAL);
-    match u8::try_from(length) {
-        Ok(short) => out.extend_from_slice(&[flags, code.0, short]),
-        Err(_) => {
-            let [high, low] = (length as u16).to_be_bytes();
+    match length.short() {
+        Some(short) => out.extend_from_slice(&[flags, code.0, short]),
+        None => {
+            let [high, low] = length.to_be_bytes();
             out.extend_from_slice(&[flags | EXTENDED_LENGTH, code.0, high, low]);
         }
     }

@@ -110,11 +110,12 @@ const NONE: u8 = u8::MAX;
 /// Place in the table by type code.
 static INDEX: [u8; 256] = {
     let mut index = [NONE; 256];
-    let mut at = 0;
-    while at < TABLE.len() {
-        index[TABLE[at].code.0 as usize] = at as u8;
+    let mut at: u8 = 0;
+    while (at as usize) < TABLE.len() {
+        let row = at as usize;
+        index[TABLE[row].code.0 as usize] = at;
         assert!(
-            at == 0 || TABLE[at - 1].code.0 < TABLE[at].code.0,
+            row == 0 || TABLE[row - 1].code.0 < TABLE[row].code.0,
             "rows ascend"
         );
         at += 1;

@@ -1,9 +1,10 @@
 //! Host and domain name (draft-walton-bgp-hostname-capability): two texts, each after an octet with its length.
 
 use super::{Capability, Malformed, Repeats, Row};
+use crate::wire::length::put_text;
 
 /// The longest of either name: two of them with their lengths stay under 255 octets.
-const MAX_NAME: usize = 64;
+const MAX_NAME: u8 = 64;
 
 pub(super) const ROW: Row = Row {
     code: 73,
@@ -32,8 +33,6 @@ fn text(value: &[u8]) -> Option<(&str, &[u8])> {
 
 pub(super) fn encode(host: &str, domain: &str, out: &mut Vec<u8>) {
     for name in [host, domain] {
-        let name = &name[..name.floor_char_boundary(MAX_NAME)];
-        out.push(name.len() as u8);
-        out.extend_from_slice(name.as_bytes());
+        put_text(out, name, MAX_NAME);
     }
 }

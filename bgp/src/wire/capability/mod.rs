@@ -22,6 +22,7 @@ pub use long_lived_graceful_restart::LongLivedFamily;
 pub use role::Role;
 
 use super::WireFault;
+use super::length::put_short;
 use crate::types::{Afi, Asn, Family};
 
 /// One capability of an OPEN.
@@ -194,9 +195,8 @@ pub(super) fn add(all: &mut Vec<Capability>, new: Capability) -> Result<(), Wire
 
 /// Writes code, length and value. A value over 255 octets is cut to the entries that fit.
 pub(super) fn encode(capability: &Capability, out: &mut Vec<u8>) {
-    out.extend_from_slice(&[capability.code(), 0]);
-    let start = out.len();
-    capability.encode_value(out);
-    out.truncate(start + 255);
-    out[start - 1] = (out.len() - start) as u8;
+    let mut value = Vec::new();
+    capability.encode_value(&mut value);
+    out.push(capability.code());
+    put_short(out, &value);
 }

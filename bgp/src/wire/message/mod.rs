@@ -6,6 +6,8 @@ mod open;
 mod route_refresh;
 mod update;
 
+use std::ops::Range;
+
 use bytes::{BufMut, Bytes, BytesMut};
 
 pub use notification::Notification;
@@ -14,6 +16,7 @@ pub use open::Open;
 pub use route_refresh::{RouteRefresh, RouteRefreshSubtype};
 pub use update::{Reach, ReachList, UnreachList, Update};
 
+use super::length::{MessageLength, TooLong};
 use super::{Frame, HEADER, UpdateCodec, WireError, decode_update};
 
 /// The type octet of a message header.
@@ -124,21 +127,35 @@ impl Message {
 /// A KEEPALIVE, whole.
 pub fn keepalive() -> Bytes {
     const KEEPALIVE: [u8; HEADER] = {
+        assert!(HEADER == 19, "the length that is written here");
         let mut octets = [0xff; HEADER];
         octets[16] = 0;
-        octets[17] = HEADER as u8;
+        octets[17] = 19;
         octets[18] = MessageKind::Keepalive.octet();
         octets
     };
     Bytes::from_static(&KEEPALIVE)
 }
 
-/// Writes header and body; the length is filled in afterwards. `body` writes at most 65,516 octets.
+/// Header and body of a message that every peer takes. It is cut to 4,096 octets: what is written is far shorter, or may
+/// be cut, as the data of a NOTIFICATION.
 pub(super) fn encode_message(kind: MessageKind, body: impl FnOnce(&mut BytesMut)) -> Bytes {
     let mut out = BytesMut::with_capacity(256);
     put_header(&mut out, kind);
     body(&mut out);
-    set_length(&mut out, 0);
+    let length = MessageLength::cut(out.len());
+    out.truncate(length.octets());
+    out[LENGTH].copy_from_slice(&length.to_be_bytes());
+    out.freeze()
+}
+
+/// A message as it came, to be quoted in a NOTIFICATION. At most 65,535 octets, as the frame that `body` is of.
+pub(super) fn quote_message(kind: MessageKind, body: &[u8]) -> Bytes {
+    let mut out = BytesMut::with_capacity(HEADER + body.len());
+    put_header(&mut out, kind);
+    let length = u16::try_from(HEADER + body.len()).unwrap_or(u16::MAX);
+    out[LENGTH].copy_from_slice(&length.to_be_bytes());
+    out.put_slice(body);
     out.freeze()
 }
 
@@ -149,12 +166,16 @@ pub(super) fn put_header(out: &mut BytesMut, kind: MessageKind) {
     out.put_u8(kind.octet());
 }
 
+/// Where the length stands in a message.
+const LENGTH: Range<usize> = 16..18;
+
 /// Sets the length of the message that starts at `start` and ends where `out` ends.
-pub(super) fn set_length(out: &mut BytesMut, start: usize) {
-    let length = out.len() - start;
-    debug_assert!(
-        length <= usize::from(u16::MAX),
-        "a message of {length} octets"
-    );
-    out[start + 16..start + 18].copy_from_slice(&(length as u16).to_be_bytes());
+///
+/// # Errors
+///
+/// The message is longer than any can be.
+pub(super) fn set_length(out: &mut BytesMut, start: usize) -> Result<(), TooLong> {
+    let length = MessageLength::try_from(out.len() - start)?;
+    out[start..][LENGTH].copy_from_slice(&length.to_be_bytes());
+    Ok(())
 }

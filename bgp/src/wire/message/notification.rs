@@ -8,13 +8,11 @@ use super::notification_code::NotificationCode;
 use super::{MessageKind, encode_message};
 use crate::types::Family;
 use crate::wire::capability::{self, Capability};
-use crate::wire::{MAX_MESSAGE, WireError, WireFault};
+use crate::wire::length::put_text;
+use crate::wire::{WireError, WireFault};
 
 /// The longest shutdown communication, in octets (RFC 9003 section 2).
-const MAX_COMMUNICATION: usize = 255;
-
-/// What fits behind header, code and subcode in a message that every peer takes.
-const MAX_DATA: usize = MAX_MESSAGE - 21;
+const MAX_COMMUNICATION: u8 = 255;
 
 /// A NOTIFICATION message: why its sender closes the session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,13 +55,11 @@ impl Notification {
     }
 
     fn with_communication(code: NotificationCode, text: &str) -> Self {
-        let text = &text[..text.floor_char_boundary(MAX_COMMUNICATION)];
         if text.is_empty() {
             return Self::new(code);
         }
-        let mut data = Vec::with_capacity(1 + text.len());
-        data.push(text.len() as u8);
-        data.extend_from_slice(text.as_bytes());
+        let mut data = Vec::with_capacity(1 + text.len().min(255));
+        put_text(&mut data, text, MAX_COMMUNICATION);
         Self::with_data(code, data)
     }
 
@@ -143,10 +139,9 @@ impl Notification {
 
     /// The whole message. Data past 4,075 octets is cut: the message must fit any peer.
     pub fn encode(&self) -> Bytes {
-        let data = &self.data[..self.data.len().min(MAX_DATA)];
         encode_message(MessageKind::Notification, |out: &mut BytesMut| {
             out.put_slice(&[self.code.code, self.code.subcode]);
-            out.put_slice(data);
+            out.put_slice(&self.data);
         })
     }
 }

@@ -9,6 +9,7 @@ use nom::number::complete::{be_u8, be_u16, be_u32};
 
 use super::{MessageKind, encode_message};
 use crate::types::{Asn, BgpIdentifier};
+use crate::wire::length::FieldLength;
 use crate::wire::{Capability, WireError, WireFault, capability};
 
 /// The only version of BGP that there is.
@@ -80,12 +81,16 @@ impl Open {
     /// peers without it cannot read.
     pub fn encode(&self) -> Bytes {
         let mut all = Vec::new();
+        let mut lengths = Lengths::None;
         for capability in &self.capabilities {
             let before = all.len();
             capability::encode(capability, &mut all);
-            if all.len() > MAX_CAPABILITIES {
-                all.truncate(before);
-                break;
+            match Lengths::of(all.len()) {
+                Some(fitting) => lengths = fitting,
+                None => {
+                    all.truncate(before);
+                    break;
+                }
             }
         }
         encode_message(MessageKind::Open, |out| {
@@ -93,17 +98,61 @@ impl Open {
             out.put_u16(self.asn.to_two_octets());
             out.put_u16(self.hold_time);
             out.put_u32(self.identifier.0);
-            match all.len() {
-                0 => out.put_u8(0),
-                1..=253 => out.put_slice(&[all.len() as u8 + 2, CAPABILITIES, all.len() as u8]),
-                _ => {
+            match lengths {
+                Lengths::None => out.put_u8(0),
+                Lengths::Classic {
+                    parameters,
+                    capabilities,
+                } => out.put_slice(&[parameters, CAPABILITIES, capabilities]),
+                Lengths::Extended {
+                    parameters,
+                    capabilities,
+                } => {
                     out.put_slice(&[EXTENDED, EXTENDED]);
-                    out.put_u16(all.len() as u16 + 3);
+                    out.put_slice(&parameters.to_be_bytes());
                     out.put_u8(CAPABILITIES);
-                    out.put_u16(all.len() as u16);
+                    out.put_slice(&capabilities.to_be_bytes());
                 }
             }
             out.put_slice(&all);
+        })
+    }
+}
+
+/// The lengths before the capabilities of an OPEN, which stand in one optional parameter.
+#[derive(Clone, Copy)]
+enum Lengths {
+    /// There are no capabilities, so there is no parameter.
+    None,
+    /// RFC 5492.
+    Classic { parameters: u8, capabilities: u8 },
+    /// RFC 9072.
+    Extended {
+        parameters: FieldLength,
+        capabilities: FieldLength,
+    },
+}
+
+impl Lengths {
+    /// For so many octets of capabilities; `None` if an OPEN cannot hold them.
+    fn of(octets: usize) -> Option<Self> {
+        if octets == 0 {
+            return Some(Self::None);
+        }
+        if octets > MAX_CAPABILITIES {
+            return None;
+        }
+        // RFC 9072 section 2: only what does not fit into the classic form, which some peers alone can read.
+        let classic = u8::try_from(octets).ok().zip(u8::try_from(octets + 2).ok());
+        Some(match classic {
+            Some((capabilities, parameters)) => Self::Classic {
+                parameters,
+                capabilities,
+            },
+            None => Self::Extended {
+                parameters: FieldLength::try_from(octets + 3).ok()?,
+                capabilities: FieldLength::try_from(octets).ok()?,
+            },
         })
     }
 }

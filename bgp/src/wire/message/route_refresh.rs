@@ -2,7 +2,7 @@
 
 use bytes::{BufMut, Bytes};
 
-use super::{MessageKind, encode_message};
+use super::{MessageKind, encode_message, quote_message};
 use crate::types::Family;
 use crate::wire::{WireError, WireFault};
 
@@ -77,7 +77,7 @@ impl RouteRefresh {
         );
         if demarcation && !rest.is_empty() {
             return Err(WireFault::RouteRefreshLength {
-                message: encode_message(MessageKind::RouteRefresh, |out| out.put_slice(body)),
+                message: quote_message(MessageKind::RouteRefresh, body),
             }
             .into());
         }

@@ -26,6 +26,13 @@ pub(super) struct Received<'a> {
     raw: &'a [u8],
 }
 
+/// The lengths of an attribute as it came: of what stands before its value, and of that, as its length field says.
+#[derive(Clone, Copy)]
+struct Lengths {
+    header: u16,
+    value: u16,
+}
+
 /// Where an attribute stands in the field of attributes, which has at most 65,535 octets. Eight octets, so that the table
 /// of a message is small: it is cleared for every message.
 #[derive(Clone, Copy)]
@@ -36,6 +43,20 @@ struct Place {
     /// Behind flags, code and length, so never 0.
     value: NonZeroU16,
     end: u16,
+}
+
+impl Place {
+    /// Of an attribute that starts there; `None` past the 65,535 octets that the field can have.
+    fn new(received: &Received<'_>, lengths: Lengths, start: u16) -> Option<Self> {
+        let value = start.checked_add(lengths.header)?;
+        Some(Self {
+            flags: received.flags,
+            code: received.code,
+            start,
+            value: NonZeroU16::new(value)?,
+            end: value.checked_add(lengths.value)?,
+        })
+    }
 }
 
 /// The attributes of a message that can be used.
@@ -133,8 +154,13 @@ impl<'a> Attributes<'a> {
         demand(AttributeCode::NEXT_HOP, has_nlri);
     }
 
+    /// Whether the message announces routes, of whichever family.
+    pub(super) fn has_routes(&self) -> bool {
+        self.has_nlri || self.has_mp_routes()
+    }
+
     /// Whether MP_REACH_NLRI holds octets of routes, of whichever family.
-    pub(super) fn has_mp_routes(&self) -> bool {
+    fn has_mp_routes(&self) -> bool {
         self.value(AttributeCode::MP_REACH_NLRI)
             .is_some_and(|value| {
                 let next_hop = value.get(3).map_or(0, |length| usize::from(*length));
@@ -177,13 +203,12 @@ pub(super) fn read_attributes<'a>(
         count: 0,
         has_nlri,
     };
-    let mut rest = field;
+    let (mut rest, mut start) = (field, 0);
     while !rest.is_empty() {
-        match split(rest) {
-            Ok((after, received)) => {
-                rest = after;
-                let end = field.len() - rest.len();
-                take(&mut attributes, received, end, body, codec, faults)?;
+        match split(rest, start) {
+            Ok((after, received, place)) => {
+                (rest, start) = (after, place.end);
+                take(&mut attributes, received, place, body, codec, faults)?;
             }
             // RFC 7606 section 4: the remaining attributes cannot be found, the NLRI field can.
             Err(reason) => {
@@ -196,24 +221,31 @@ pub(super) fn read_attributes<'a>(
     Ok(attributes)
 }
 
-/// Splits the first attribute off.
-fn split(field: &[u8]) -> Result<(&[u8], Received<'_>), UpdateFault> {
+/// Splits the first attribute off, which starts at octet `start` of all.
+fn split(field: &[u8], start: u16) -> Result<(&[u8], Received<'_>, Place), UpdateFault> {
     let short = |_: nom::Err<()>| UpdateFault::AttributeHeader {
         available: field.len(),
     };
     let (rest, (flags, code)) = (be_u8, be_u8).parse(field).map_err(short)?;
-    let (rest, length) = match flags & EXTENDED_LENGTH {
-        0 => be_u8.map(u16::from).parse(rest).map_err(short)?,
-        _ => be_u16(rest).map_err(short)?,
+    let (rest, lengths) = match flags & EXTENDED_LENGTH {
+        0 => {
+            let (rest, value) = be_u8.map(u16::from).parse(rest).map_err(short)?;
+            (rest, Lengths { header: 3, value })
+        }
+        _ => {
+            let (rest, value) = be_u16(rest).map_err(short)?;
+            (rest, Lengths { header: 4, value })
+        }
     };
     let code = AttributeCode(code);
-    let length = usize::from(length);
+    let length = usize::from(lengths.value);
+    let overrun = UpdateFault::AttributeOverrun {
+        code,
+        length,
+        available: rest.len(),
+    };
     let Some((value, after)) = rest.split_at_checked(length) else {
-        return Err(UpdateFault::AttributeOverrun {
-            code,
-            length,
-            available: rest.len(),
-        });
+        return Err(overrun);
     };
     let raw = &field[..field.len() - after.len()];
     let received = Received {
@@ -222,14 +254,17 @@ fn split(field: &[u8]) -> Result<(&[u8], Received<'_>), UpdateFault> {
         value,
         raw,
     };
-    Ok((after, received))
+    match Place::new(&received, lengths, start) {
+        Some(place) => Ok((after, received, place)),
+        None => Err(overrun),
+    }
 }
 
 /// Checks one attribute and remembers it. `Err` is a fault that resets the session.
 fn take(
     attributes: &mut Attributes<'_>,
     received: Received<'_>,
-    end: usize,
+    place: Place,
     body: &Bytes,
     codec: &UpdateCodec,
     faults: &mut Vec<Fault>,
@@ -238,13 +273,6 @@ fn take(
         flags, code, value, ..
     } = received;
     let fault = |reason, outcome| Fault::new(reason, outcome, body.slice_ref(received.raw));
-    let place = Place {
-        flags,
-        code,
-        start: (end - received.raw.len()) as u16,
-        value: NonZeroU16::new((end - value.len()) as u16).unwrap_or(NonZeroU16::MAX),
-        end: end as u16,
-    };
     if attributes.see(code) {
         // RFC 7606 section 3 g.
         if code == AttributeCode::MP_REACH_NLRI || code == AttributeCode::MP_UNREACH_NLRI {

@@ -25,9 +25,9 @@ pub struct UpdateBatch {
 enum Part {
     Unreach(Routes),
     Reach {
-        octets: Range<u32>,
+        octets: Range<usize>,
         /// A place in `next_hops`.
-        next_hop: u32,
+        next_hop: usize,
         routes: Routes,
     },
     EndOfRib(Family),
@@ -83,9 +83,9 @@ impl UpdateBatch {
             let routes = self.routes(list);
             self.parts.push(Part::Unreach(routes));
         }
-        let start = self.octets.len() as u32;
+        let start = self.octets.len();
         self.octets.extend_from_slice(update.attributes.as_bytes());
-        let octets = start..self.octets.len() as u32;
+        let octets = start..self.octets.len();
         for reach in &update.reach {
             if self.next_hops.last() != Some(&reach.next_hop) {
                 self.next_hops.push(reach.next_hop);
@@ -93,7 +93,7 @@ impl UpdateBatch {
             let routes = self.routes(&reach.nlri);
             self.parts.push(Part::Reach {
                 octets: octets.clone(),
-                next_hop: self.next_hops.len() as u32 - 1,
+                next_hop: self.next_hops.len() - 1,
                 routes,
             });
         }
@@ -128,10 +128,8 @@ impl UpdateBatch {
                 next_hop,
                 routes,
             } => BatchPart::Reach {
-                attributes: AttributeSetRef::from_canonical(
-                    &self.octets[octets.start as usize..octets.end as usize],
-                ),
-                next_hop: &self.next_hops[*next_hop as usize],
+                attributes: AttributeSetRef::from_canonical(&self.octets[octets.clone()]),
+                next_hop: &self.next_hops[*next_hop],
                 routes: routes.clone(),
             },
             Part::EndOfRib(family) => BatchPart::EndOfRib(*family),

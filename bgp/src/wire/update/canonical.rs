@@ -5,8 +5,8 @@ use bytes::Bytes;
 
 use super::attributes::{Attributes, Received};
 use crate::wire::attribute::{
-    AsPathRef, AttributeCode, Canonical, Class, PARTIAL, make_set, merge_paths, widen_aggregator,
-    widen_path, write_header,
+    AsPathRef, AttributeCode, AttributeTooLong, Canonical, Class, PARTIAL, append, make_set,
+    merge_paths, widen_aggregator, widen_path,
 };
 use crate::wire::{AsPathFault, AttributeSet, Fault, Outcome, PeerKind, UpdateCodec, UpdateFault};
 
@@ -17,7 +17,8 @@ struct Widened {
     aggregator: Option<[u8; 8]>,
 }
 
-/// Writes the set of a message.
+/// Writes the set of a message. If it cannot be written, because a value is longer here than any attribute can be, the
+/// routes are treated as withdrawn.
 pub(super) fn write(
     attributes: &Attributes<'_>,
     codec: &UpdateCodec,
@@ -29,16 +30,34 @@ pub(super) fn write(
         widened = widen(attributes);
     }
     check_first_as(attributes, &widened, codec, body, faults);
+    match write_all(attributes, &widened) {
+        Ok(set) => set,
+        Err(AttributeTooLong { code, length }) => {
+            // Without routes the set is not used, and nothing has to be withdrawn.
+            if attributes.has_routes() {
+                let reason = UpdateFault::TooLong { code, length };
+                let raw = attributes.raw(code, body);
+                faults.push(Fault::new(reason, Outcome::TreatAsWithdraw, raw));
+            }
+            AttributeSet::default()
+        }
+    }
+}
+
+fn write_all(
+    attributes: &Attributes<'_>,
+    widened: &Widened,
+) -> Result<AttributeSet, AttributeTooLong> {
     let mut unknown: Vec<Received<'_>> = attributes.unknown().collect();
     unknown.sort_by_key(|received| received.code);
     let mut unknown = unknown.into_iter().peekable();
-    let mut out = Vec::with_capacity(size(attributes, &widened));
+    let mut out = Vec::with_capacity(size(attributes, widened));
     for (row, received) in attributes.known() {
         if row.canonical == Canonical::Absent {
             continue;
         }
         while let Some(u) = unknown.next_if(|u| u.code < row.code) {
-            write_one(&mut out, u.flags, &u, u.value);
+            append(&mut out, u.flags, u.code, u.value)?;
         }
         let value = match row.canonical {
             Canonical::Widened => widened.value(row.code).unwrap_or(received.value),
@@ -50,14 +69,14 @@ pub(super) fn write(
             flags |= received.flags & PARTIAL;
         }
         match row.canonical {
-            Canonical::SetOf(octets) => write_set(&mut out, flags, &received, octets),
-            _ => write_one(&mut out, flags, &received, value),
+            Canonical::SetOf(octets) => write_set(&mut out, flags, &received, octets)?,
+            _ => append(&mut out, flags, row.code, value)?,
         }
     }
     for u in unknown {
-        write_one(&mut out, u.flags, &u, u.value);
+        append(&mut out, u.flags, u.code, u.value)?;
     }
-    AttributeSet::owned(out)
+    Ok(AttributeSet::owned(out))
 }
 
 /// An upper bound of the size of the set, exact unless communities are repeated.
@@ -76,22 +95,23 @@ fn size(attributes: &Attributes<'_>, widened: &Widened) -> usize {
     known.sum::<usize>() + unknown.sum::<usize>()
 }
 
-fn write_one(out: &mut Vec<u8>, flags: u8, received: &Received<'_>, value: &[u8]) {
-    write_header(out, flags, received.code, value.len());
-    out.extend_from_slice(value);
-}
-
 /// Writes a set of items: ascending, each once.
-fn write_set(out: &mut Vec<u8>, flags: u8, received: &Received<'_>, octets: usize) {
+fn write_set(
+    out: &mut Vec<u8>,
+    flags: u8,
+    received: &Received<'_>,
+    octets: usize,
+) -> Result<(), AttributeTooLong> {
     let start = out.len();
-    write_one(out, flags, received, received.value);
+    append(out, flags, received.code, received.value)?;
     let value = out.len() - received.value.len();
     let kept = make_set(&mut out[value..], octets);
     if kept < received.value.len() {
         let items = out[value..value + kept].to_vec();
         out.truncate(start);
-        write_one(out, flags, received, &items);
+        append(out, flags, received.code, &items)?;
     }
+    Ok(())
 }
 
 impl Widened {

@@ -83,7 +83,7 @@ fn decode(body: &Bytes, codec: &UpdateCodec, faults: &mut Vec<Fault>) -> Result<
     }
 
     if !fields.attributes.is_empty() || has_nlri || !fields.withdrawn.is_empty() {
-        apply(&mut update, has_nlri || attributes.has_mp_routes(), faults)?;
+        apply(&mut update, attributes.has_routes(), faults)?;
         if update.reach.is_empty() {
             update.end_of_rib = attributes.end_of_rib(fields.withdrawn.is_empty(), codec);
         } else {

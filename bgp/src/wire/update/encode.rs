@@ -9,10 +9,11 @@ use ipnet::{Ipv4Net, Ipv6Net};
 use super::nlri;
 use crate::types::{Family, NextHop, Nlri, NlriList, RoutePrefix};
 use crate::wire::attribute::{
-    AttributeCode, AttributeRef, AttributeSet, AttributeSetRef, EXTENDED_LENGTH, OPTIONAL, PARTIAL,
-    Scope, TRANSITIVE, narrow_aggregator, row, write_header,
+    AttributeCode, AttributeRef, AttributeSet, AttributeSetRef, AttributeTooLong, EXTENDED_LENGTH,
+    OPTIONAL, PARTIAL, Scope, TRANSITIVE, append, narrow_aggregator, row,
 };
-use crate::wire::message::{put_header, set_length};
+use crate::wire::length::{AttributeLength, FieldLength, TooLong};
+use crate::wire::message::{encode_message, put_header, set_length};
 use crate::wire::{HEADER, MessageKind, PeerKind, UpdateCodec};
 
 /// Octets of an UPDATE around attributes and routes: header, and the lengths of the two.
@@ -41,6 +42,9 @@ pub enum EncodeError {
         /// The next hop.
         next_hop: NextHop,
     },
+    /// An attribute that is longer towards these peers than any can be.
+    #[error(transparent)]
+    Attribute(#[from] AttributeTooLong),
     /// The family was not negotiated.
     #[error("{family} was not negotiated with this peer")]
     Family {
@@ -148,7 +152,7 @@ impl UpdateEncoder {
             (Form::Classic, NextHop::Ipv4(address)) => (None, Some(address)),
             _ => (Some(MpPrefix::new(family, next_hop)), None),
         };
-        self.encode_attributes(attributes, classic);
+        self.encode_attributes(attributes, classic)?;
         let taken = FRAME
             + self.attributes.len()
             + prefix
@@ -173,22 +177,25 @@ impl UpdateEncoder {
                     nlri::put(&one, agreed.add_path_send, block);
                 }
             };
-            match &prefix {
+            let measured = match &prefix {
                 Some(prefix) => {
-                    put_mp(block, AttributeCode::MP_REACH_NLRI, |block| {
+                    let measured = put_mp(block, AttributeCode::MP_REACH_NLRI, |block| {
                         block.put_slice(prefix.as_slice());
                         fill(block);
                     });
                     block.put_slice(&self.attributes);
-                    set_u16(block, attributes_start - 2, block.len() - attributes_start);
+                    let length = block.len() - attributes_start;
+                    measured.and(set_field(block, attributes_start - 2, length))
                 }
                 None => {
                     block.put_slice(&self.attributes);
-                    set_u16(block, attributes_start - 2, self.attributes.len());
+                    let length = self.attributes.len();
+                    let measured = set_field(block, attributes_start - 2, length);
                     fill(block);
+                    measured
                 }
-            }
-            self.finish(message);
+            };
+            self.finish(message, measured)?;
         }
         Ok(())
     }
@@ -238,20 +245,22 @@ impl UpdateEncoder {
                     nlri::put(&one, agreed.add_path_send, block);
                 }
             };
-            if classic {
+            let measured = if classic {
                 // The attributes' length comes after the routes here.
                 block.truncate(start - 2);
                 fill(block);
-                set_u16(block, start - 4, block.len() - (start - 2));
+                let length = block.len() - (start - 2);
                 block.put_u16(0);
+                set_field(block, start - 4, length)
             } else {
-                put_mp(block, AttributeCode::MP_UNREACH_NLRI, |block| {
+                let measured = put_mp(block, AttributeCode::MP_UNREACH_NLRI, |block| {
                     put_family(block, family);
                     fill(block);
                 });
-                set_u16(block, start - 2, block.len() - start);
-            }
-            self.finish(message);
+                let length = block.len() - start;
+                measured.and(set_field(block, start - 2, length))
+            };
+            self.finish(message, measured)?;
         }
         Ok(())
     }
@@ -295,19 +304,17 @@ impl UpdateEncoder {
     }
 
     /// The End-of-RIB of a family (RFC 4724 section 2).
-    pub fn end_of_rib(&mut self, family: Family) -> Bytes {
-        debug_assert!(self.block.is_empty(), "what waits is taken first");
-        let message = self.begin();
-        if family != Family::IPV4_UNICAST {
-            let start = self.block.len();
-            let flags = OPTIONAL;
-            let code = AttributeCode::MP_UNREACH_NLRI.0;
-            self.block.put_slice(&[flags, code, 3]);
-            put_family(&mut self.block, family);
-            set_u16(&mut self.block, start - 2, 6);
-        }
-        self.finish(message);
-        self.take()
+    pub fn end_of_rib(&self, family: Family) -> Bytes {
+        encode_message(MessageKind::Update, |out| {
+            out.put_u16(0);
+            if family == Family::IPV4_UNICAST {
+                out.put_u16(0);
+            } else {
+                out.put_u16(6);
+                out.put_slice(&[OPTIONAL, AttributeCode::MP_UNREACH_NLRI.0, 3]);
+                put_family(out, family);
+            }
+        })
     }
 
     /// All messages that were put, as one piece. Empty if there are none.
@@ -341,13 +348,24 @@ impl UpdateEncoder {
         start
     }
 
-    fn finish(&mut self, start: usize) {
-        set_length(&mut self.block, start);
+    /// Ends the message that starts there; `measured`: whether its inner lengths fit. They do, if there was room for what
+    /// was put: otherwise nothing of it is left.
+    fn finish(&mut self, start: usize, measured: Result<(), TooLong>) -> Result<(), EncodeError> {
+        let measured = measured.and_then(|()| set_length(&mut self.block, start));
+        measured.map_err(|TooLong(octets)| {
+            self.block.truncate(start);
+            let max = self.codec.max_message();
+            EncodeError::TooLarge { octets, max }
+        })
     }
 
     /// Encodes a set as these peers are to see it; `next_hop` is for the classic form. What needs no change is copied in
     /// pieces as large as can be: most sets in two, around NEXT_HOP.
-    fn encode_attributes(&mut self, set: AttributeSetRef<'_>, next_hop: Option<Ipv4Addr>) {
+    fn encode_attributes(
+        &mut self,
+        set: AttributeSetRef<'_>,
+        next_hop: Option<Ipv4Addr>,
+    ) -> Result<(), AttributeTooLong> {
         self.attributes.clear();
         let mut next_hop = next_hop;
         // AS4_PATH and AS4_AGGREGATOR, made on the way and written at their place.
@@ -368,7 +386,7 @@ impl UpdateEncoder {
             self.attributes.extend_from_slice(&octets[copied..start]);
             copied = start;
             if next_hop_is_due {
-                self.put_next_hop(next_hop.take());
+                self.put_next_hop(next_hop.take())?;
             }
             if as4_is_due {
                 self.attributes.append(&mut as4);
@@ -376,15 +394,18 @@ impl UpdateEncoder {
             match treatment {
                 Treatment::Copy => continue,
                 Treatment::LeaveOut => {}
-                Treatment::Partial => self.put(flags | PARTIAL, code, value),
-                Treatment::NarrowPath => self.put_narrow_path(set, flags, &mut as4),
-                Treatment::NarrowAggregator => self.put_narrow_aggregator(flags, value, &mut as4),
+                Treatment::Partial => self.put(flags | PARTIAL, code, value)?,
+                Treatment::NarrowPath => self.put_narrow_path(set, flags, &mut as4)?,
+                Treatment::NarrowAggregator => {
+                    self.put_narrow_aggregator(flags, value, &mut as4)?;
+                }
             }
             copied = octets.len() - attributes.rest().len();
         }
         self.attributes.extend_from_slice(&octets[copied..]);
-        self.put_next_hop(next_hop);
+        self.put_next_hop(next_hop)?;
         self.attributes.append(&mut as4);
+        Ok(())
     }
 
     /// What becomes of an attribute on the way to these peers.
@@ -404,46 +425,60 @@ impl UpdateEncoder {
         }
     }
 
-    fn put(&mut self, flags: u8, code: AttributeCode, value: &[u8]) {
-        write_header(&mut self.attributes, flags, code, value.len());
-        self.attributes.extend_from_slice(value);
+    fn put(
+        &mut self,
+        flags: u8,
+        code: AttributeCode,
+        value: &[u8],
+    ) -> Result<(), AttributeTooLong> {
+        append(&mut self.attributes, flags, code, value)
     }
 
-    fn put_next_hop(&mut self, next_hop: Option<Ipv4Addr>) {
-        if let Some(address) = next_hop {
-            self.put(TRANSITIVE, AttributeCode::NEXT_HOP, &address.octets());
+    fn put_next_hop(&mut self, next_hop: Option<Ipv4Addr>) -> Result<(), AttributeTooLong> {
+        match next_hop {
+            Some(address) => self.put(TRANSITIVE, AttributeCode::NEXT_HOP, &address.octets()),
+            None => Ok(()),
         }
     }
 
     /// AS_PATH for a speaker of two-octet AS numbers, with AS4_PATH only if a number does not fit.
-    fn put_narrow_path(&mut self, set: AttributeSetRef<'_>, flags: u8, as4: &mut Vec<u8>) {
+    fn put_narrow_path(
+        &mut self,
+        set: AttributeSetRef<'_>,
+        flags: u8,
+        as4: &mut Vec<u8>,
+    ) -> Result<(), AttributeTooLong> {
         let path = set.as_path();
-        let mut scratch = std::mem::take(&mut self.scratch);
+        let scratch = &mut self.scratch;
         scratch.clear();
-        let wide = path.write_narrow(&mut scratch);
-        self.put(flags, AttributeCode::AS_PATH, &scratch);
+        let wide = path.write_narrow(scratch);
+        append(&mut self.attributes, flags, AttributeCode::AS_PATH, scratch)?;
         if wide {
             scratch.clear();
-            path.write_as4(&mut scratch);
+            path.write_as4(scratch);
             if !scratch.is_empty() {
                 let flags = OPTIONAL | TRANSITIVE;
-                write_header(as4, flags, AttributeCode::AS4_PATH, scratch.len());
-                as4.extend_from_slice(&scratch);
+                append(as4, flags, AttributeCode::AS4_PATH, scratch)?;
             }
         }
-        self.scratch = scratch;
+        Ok(())
     }
 
     /// AGGREGATOR for a speaker of two-octet AS numbers, with AS4_AGGREGATOR only if its number does not fit.
-    fn put_narrow_aggregator(&mut self, flags: u8, value: &[u8], as4: &mut Vec<u8>) {
+    fn put_narrow_aggregator(
+        &mut self,
+        flags: u8,
+        value: &[u8],
+        as4: &mut Vec<u8>,
+    ) -> Result<(), AttributeTooLong> {
         let Some((narrow, wide)) = narrow_aggregator(value) else {
-            return;
+            return Ok(());
         };
-        self.put(flags, AttributeCode::AGGREGATOR, &narrow);
+        self.put(flags, AttributeCode::AGGREGATOR, &narrow)?;
         if wide {
-            write_header(as4, flags, AttributeCode::AS4_AGGREGATOR, value.len());
-            as4.extend_from_slice(value);
+            append(as4, flags, AttributeCode::AS4_AGGREGATOR, value)?;
         }
+        Ok(())
     }
 }
 
@@ -487,11 +522,17 @@ impl MpPrefix {
 }
 
 /// Writes an MP attribute with a length of two octets around what `value` writes.
-fn put_mp(block: &mut BytesMut, code: AttributeCode, value: impl FnOnce(&mut BytesMut)) {
+fn put_mp(
+    block: &mut BytesMut,
+    code: AttributeCode,
+    value: impl FnOnce(&mut BytesMut),
+) -> Result<(), TooLong> {
     block.put_slice(&[OPTIONAL | EXTENDED_LENGTH, code.0, 0, 0]);
     let start = block.len();
     value(block);
-    set_u16(block, start - 2, block.len() - start);
+    let length = AttributeLength::try_from(block.len() - start)?;
+    block[start - 2..start].copy_from_slice(&length.to_be_bytes());
+    Ok(())
 }
 
 fn put_family(block: &mut BytesMut, family: Family) {
@@ -499,7 +540,9 @@ fn put_family(block: &mut BytesMut, family: Family) {
     block.put_u8(family.safi.0);
 }
 
-/// Sets a length field. Every length here is under that of the message, which fits.
-fn set_u16(block: &mut BytesMut, at: usize, value: usize) {
-    block[at..at + 2].copy_from_slice(&(value as u16).to_be_bytes());
+/// Sets a length field of the message.
+fn set_field(block: &mut BytesMut, at: usize, octets: usize) -> Result<(), TooLong> {
+    let length = FieldLength::try_from(octets)?;
+    block[at..at + 2].copy_from_slice(&length.to_be_bytes());
+    Ok(())
 }
