@@ -32,7 +32,8 @@ pub struct Negotiated {
     pub add_path_send: Vec<Family>,
     /// Families and the AFIs of foreign next hops that both sides can use (RFC 8950).
     pub extended_next_hop: Vec<(Family, Afi)>,
-    /// Messages up to 65,535 octets may be sent to the peer.
+    /// Both sides announced that they take messages of up to 65,535 octets (RFC 8654): such messages may be sent to the peer,
+    /// and are taken from it.
     pub extended_message: bool,
     /// The peer answers ROUTE-REFRESH.
     pub route_refresh: bool,

@@ -511,7 +511,10 @@ impl Task {
         let (down, down_out) = oneshot::channel();
         let (delivered_in, delivered) = oneshot::channel();
         let mut framer = Framer::new();
-        if self.machine.config().extended_message {
+        // DEVIATION(RFC 8654 section 4): a speaker that has announced the capability takes extended messages from any
+        // peer, whatever that one announced. Here both must have: a peer that cannot receive them has no reason to send
+        // them, and one that is broken then makes us hold 4,096 octets of it at most.
+        if negotiated.extended_message {
             framer.allow_extended();
         }
         let (read, write) = handshake.stream.into_split();

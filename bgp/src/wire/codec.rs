@@ -9,7 +9,7 @@ pub struct UpdateCodec {
     pub peer: PeerKind,
     /// Both sides use four-octet AS numbers (RFC 6793).
     pub four_octet_as: bool,
-    /// Messages up to 65,535 octets may be sent to the peer (RFC 8654).
+    /// Messages up to 65,535 octets may be sent to the peer and are taken from it (RFC 8654).
     pub extended_message: bool,
     /// The AS that paths from an external peer must begin with (RFC 4271 section 6.3); `None` does not check, as towards
     /// a route server (RFC 7947 section 2.2.2.1).

@@ -38,7 +38,7 @@ impl Framer {
         Self { extended: false }
     }
 
-    /// From now on the peer may send up to 65,535 octets: we have announced the capability (RFC 8654 section 4).
+    /// From now on the peer may send messages of up to 65,535 octets, but for OPEN and KEEPALIVE (RFC 8654 section 4).
     pub const fn allow_extended(&mut self) {
         self.extended = true;
     }

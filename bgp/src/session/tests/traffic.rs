@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::harness::{pair, soon};
-use crate::fsm::{Cease, Stop};
+use super::harness::{Speaker, pair, soon};
+use crate::fsm::{Cease, Down, Stop};
 use crate::session::{Event, Full};
-use crate::wire::{MessageKind, RouteRefreshSubtype};
+use crate::wire::{MessageKind, Notification, NotificationCode, RouteRefreshSubtype};
 
 /// An UPDATE that withdraws one /32, whose address is the number: enough to see order and loss.
 fn numbered(number: u32) -> Bytes {
@@ -72,10 +72,7 @@ async fn an_owner_that_does_not_read_loses_nothing_and_keeps_the_session() {
 
 #[tokio::test]
 async fn a_busy_owner_costs_no_session_though_hold_times_pass() {
-    let (a, b) = (
-        super::harness::Speaker::new(41, 64),
-        super::harness::Speaker::new(42, 1),
-    );
+    let (a, b) = (Speaker::new(41, 64), Speaker::new(42, 1));
     let (mut a, mut b) = (a, b);
     for speaker in [&mut a, &mut b] {
         speaker.config.hold_time = Some(Duration::from_secs(3));
@@ -182,4 +179,37 @@ async fn rfc_7606_faulty_updates_are_counted_and_the_session_goes_on() {
     assert_eq!(heard, [faulty, "0.0.0.1/32".parse().unwrap(), faulty]);
     assert_eq!(b_handle.counters().updates_malformed, 2);
     assert_eq!(b_handle.status().downs.len(), 0);
+}
+
+/// RFC 8654 section 4, and what Routelet makes of it: see the deviation in `session::peer`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rfc_8654_4_a_message_over_4096_octets_is_taken_where_both_sides_announced_that() {
+    let mut long = BytesMut::new();
+    long.put_bytes(0xff, 16);
+    long.put_u16(23 + 1000 * 5);
+    long.put_u8(2);
+    long.put_u16(1000 * 5);
+    for number in 0..1000 {
+        long.put_u8(32);
+        long.put_u32(number);
+    }
+    long.put_u16(0);
+    let long = long.freeze();
+    for (ours, theirs) in [(true, true), (true, false), (false, true), (false, false)] {
+        let (mut a, mut b) = (Speaker::new(71, 64), Speaker::new(72, 64));
+        a.config.extended_message = ours;
+        b.config.extended_message = theirs;
+        let _b_handle = b.passive(&a);
+        let _a_handle = a.peer(a.settings(&b));
+        let (_, b_up) = (a.up().await, b.up().await);
+        b_up.outbox.try_send(std::slice::from_ref(&long)).unwrap();
+        if ours && theirs {
+            assert_eq!(a.withdrawn().await.len(), 1000);
+        } else {
+            let data = 5023_u16.to_be_bytes().to_vec();
+            let answer = Notification::with_data(NotificationCode::BAD_MESSAGE_LENGTH, data);
+            assert_eq!(a.down().await, Down::NotificationSent(answer.clone()));
+            assert_eq!(b.down().await, Down::NotificationReceived(answer));
+        }
+    }
 }
