@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bgp::types::{Community, Family, NextHop, PathId};
-use bgp::wire::PathAttributes;
 use bgp::wire::attribute::{AsPathSegmentKind, Origin};
+use bgp::wire::{AttributeSet, PathAttributes};
 use ipnet::IpNet;
 
 use crate::attrs::Resolution;
@@ -308,6 +308,9 @@ impl Oracle {
         if path.stale && rib.long_lived && !after.communities.contains(&Community::LLGR_STALE) {
             after.communities.push(Community::LLGR_STALE);
             after.communities.sort();
+        }
+        if AttributeSet::from_attributes(&after).is_err() {
+            return (path.attributes.clone(), Some(Rejection::TooLong));
         }
         (after, None)
     }

@@ -8,9 +8,9 @@ use std::hash::BuildHasher;
 use std::num::NonZeroU64;
 
 use bgp::types::{Community, Family, NextHop, Nlri};
-use bgp::wire::attribute::{Edit, Origin};
+use bgp::wire::attribute::{AttributeTooLong, Edit, Origin};
 use bgp::wire::capability::Role;
-use bgp::wire::{AttributeSet, AttributeSetRef, PathAttributes, UpdateEncoder};
+use bgp::wire::{AttributeSet, AttributeSetRef, EncodeError, PathAttributes, UpdateEncoder};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::Suppressed;
@@ -96,7 +96,7 @@ impl GroupKey {
         let (attributes, prepend) = merge(offers).ok_or(Suppressed::NotOffered)?;
         let outgoing = self.next_hop_self(family)?;
         let next_hop = outgoing.next_hop;
-        let set = AttributeSet::from_attributes(&attributes)?;
+        let set = AttributeSet::from_attributes(&attributes).map_err(|e| self.too_large(e))?;
         let leaving = Leaving {
             prefix,
             set: set.as_set_ref(),
@@ -182,7 +182,7 @@ impl GroupKey {
         let (before, changed);
         if !self.export.is_empty() {
             if !edits.is_empty() {
-                before = set.edit(&edits)?;
+                before = set.edit(&edits).map_err(|e| self.too_large(e))?;
                 set = before.as_set_ref();
                 edits = Edits::new();
             }
@@ -193,7 +193,8 @@ impl GroupKey {
                 Verdict::Rejected(rule) => return Err(Suppressed::Policy(rule)),
                 Verdict::Accepted(accepted) => {
                     if let Some(attributes) = accepted.changed {
-                        changed = AttributeSet::from_attributes(&attributes)?;
+                        changed = AttributeSet::from_attributes(&attributes)
+                            .map_err(|e| self.too_large(e))?;
                         set = changed.as_set_ref();
                     }
                 }
@@ -201,7 +202,7 @@ impl GroupKey {
         }
         self.after_policies(set, prepend, &mut edits);
         edits.sort_unstable_by_key(Edit::code);
-        let set = set.edit(&edits)?;
+        let set = set.edit(&edits).map_err(|e| self.too_large(e))?;
         let Outgoing {
             next_hop,
             third_party,
@@ -237,7 +238,17 @@ impl GroupKey {
             let nlri = Nlri::new(Ipv6Net::default());
             encoder.reach(set, next_hop, [nlri], |_| {})
         };
-        fits.map_err(|_| Suppressed::TooLarge)
+        fits.map_err(|error| match error {
+            EncodeError::TooLarge { max, .. } => Suppressed::TooLarge(max),
+            EncodeError::Attribute(too_long) => self.too_large(too_long),
+            EncodeError::NextHop { .. } => Suppressed::NextHopOfOtherFamily,
+            EncodeError::Family { .. } => Suppressed::FamilyNotNegotiated,
+        })
+    }
+
+    /// An attribute that no message can hold fits into none to this peer.
+    const fn too_large(&self, _: AttributeTooLong) -> Suppressed {
+        Suppressed::TooLarge(self.codec.max_message())
     }
 }
 

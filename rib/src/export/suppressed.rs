@@ -1,6 +1,5 @@
 //! Why a route is not told to a peer: the words behind `explain` and `routes advertised`.
 
-use bgp::wire::attribute::AttributeTooLong;
 use std::fmt;
 
 use crate::policy::RuleRef;
@@ -40,14 +39,9 @@ pub enum Suppressed {
     NextHopOfOtherFamily,
     /// A rule of the peer's export policies rejected it.
     Policy(RuleRef),
-    /// Its attributes do not fit into a message to this peer (RFC 4271 section 9.2).
-    TooLarge,
-}
-
-impl From<AttributeTooLong> for Suppressed {
-    fn from(_: AttributeTooLong) -> Self {
-        Self::TooLarge
-    }
+    /// Its attributes and one prefix do not fit into a message of so many octets, the longest that this peer takes (RFC 4271
+    /// section 9.2, RFC 8654 section 4). It is withdrawn if an earlier version of it was advertised.
+    TooLarge(usize),
 }
 
 impl Suppressed {
@@ -70,7 +64,7 @@ impl Suppressed {
             Self::NoNextHop => "noNextHop",
             Self::NextHopOfOtherFamily => "nextHopOfOtherFamily",
             Self::Policy(_) => "policy",
-            Self::TooLarge => "tooLarge",
+            Self::TooLarge(_) => "tooLarge",
         }
     }
 }
@@ -106,7 +100,12 @@ impl fmt::Display for Suppressed {
                 "the next hop is of the other address family, and the session did not negotiate \
                  extended next hop encoding"
             }
-            Self::TooLarge => "its attributes do not fit into one message to this peer",
+            Self::TooLarge(max) => {
+                return write!(
+                    f,
+                    "its attributes do not fit into a message of {max} octets, the longest that the peer takes"
+                );
+            }
             Self::Policy(rule) => return write!(f, "rejected by export policy {rule}"),
         })
     }

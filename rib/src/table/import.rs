@@ -2,6 +2,7 @@
 //! RFC 9234 and RFC 9494.
 
 use bgp::types::{Community, RoutePrefix};
+use bgp::wire::attribute::AttributeTooLong;
 use bgp::wire::capability::Role;
 use bgp::wire::{AttributeSet, PathAttributes};
 use smallvec::SmallVec;
@@ -105,15 +106,18 @@ impl<'a> Importer<'a> {
                 attributes.communities.push(Community::LLGR_STALE);
             }
         }
-        // Attributes too long for any message can only come from a policy that adds to a set that is near the limit.
-        // The path is used as it came: it could not be passed on in either form.
-        if let Some(set) = changed.and_then(|changed| AttributeSet::from_attributes(&changed).ok())
-        {
-            imported.attr = attrs.intern(set.as_set_ref(), &next_hop);
-            imported.altered = imported.attr != self.original;
-            if !imported.altered {
-                attrs.release(imported.attr);
+        match changed.map(|changed| AttributeSet::from_attributes(&changed)) {
+            None => {}
+            Some(Ok(set)) => {
+                imported.attr = attrs.intern(set.as_set_ref(), &next_hop);
+                imported.altered = imported.attr != self.original;
+                if !imported.altered {
+                    attrs.release(imported.attr);
+                }
             }
+            // Used as it came, it would be a path that the policies, or LLGR_STALE, have not touched: a peer could send as
+            // many communities as fit to get past them.
+            Some(Err(AttributeTooLong { .. })) => imported.rejection = Some(Rejection::TooLong),
         }
         (imported, accepted.rule)
     }

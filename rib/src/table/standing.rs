@@ -73,16 +73,19 @@ pub enum Rejection {
     RouteLeak,
     /// A rule of an import policy rejected it.
     Policy,
+    /// An attribute that the import policies or RFC 9494 add to would be longer than any can be.
+    TooLong,
 }
 
 impl Rejection {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::OwnAs,
         Self::OwnOriginator,
         Self::OwnCluster,
         Self::FirstAs,
         Self::RouteLeak,
         Self::Policy,
+        Self::TooLong,
     ];
 
     /// The inverse of `as u8`; `None` for 0 and unknown values.
@@ -100,6 +103,7 @@ impl fmt::Display for Rejection {
             Self::FirstAs => "AS path does not begin with the peer's AS",
             Self::RouteLeak => "route leak (only to customer)",
             Self::Policy => "import policy",
+            Self::TooLong => "an attribute would have more than 65535 octets after import",
         })
     }
 }

@@ -186,6 +186,7 @@ const fn rejected(rejection: Rejection) -> &'static str {
         Rejection::FirstAs => "firstAs",
         Rejection::RouteLeak => "routeLeak",
         Rejection::Policy => "policyRejected",
+        Rejection::TooLong => "attributeTooLong",
     }
 }
 

@@ -5,6 +5,7 @@ mod groups;
 mod key;
 mod property;
 mod rules;
+mod sizes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;

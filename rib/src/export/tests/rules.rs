@@ -571,7 +571,7 @@ fn rfc4271_9_2_and_rfc8654_4_what_fits_into_no_message_is_not_told() {
         let key = key(&config(External), &session);
         tell(&key, "10.0.0.0/8", &route(attributes, next_hop), External).err()
     };
-    assert_eq!(result(false, &attributes), Some(Suppressed::TooLarge));
+    assert_eq!(result(false, &attributes), Some(Suppressed::TooLarge(4096)));
     assert_eq!(result(true, &attributes), None);
     attributes.communities.truncate(1010);
     assert_eq!(result(false, &attributes), None);
@@ -595,7 +595,7 @@ fn every_reason_has_words_of_its_own() {
         Suppressed::LongLivedStale,
         Suppressed::NoNextHop,
         Suppressed::NextHopOfOtherFamily,
-        Suppressed::TooLarge,
+        Suppressed::TooLarge(4096),
         Suppressed::Policy(RuleRef { policy: 1, rule: 2 }),
     ];
     let words: BTreeSet<String> = reasons.iter().map(ToString::to_string).collect();

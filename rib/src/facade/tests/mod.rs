@@ -4,6 +4,7 @@
 mod heard;
 mod lost;
 mod ops;
+mod too_long;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
