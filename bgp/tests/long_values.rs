@@ -200,6 +200,26 @@ proptest! {
     }
 
     #[test]
+    fn a_damaged_long_message_holds_nothing_that_was_not_sent(
+        length in 15_000..32_000usize,
+        changes in vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+        external in any::<bool>(),
+    ) {
+        let asns: Vec<u16> = (1..=u16::MAX).cycle().take(length).collect();
+        let path = long(2, 0x40, &narrow(&asns));
+        let communities = long(8, 0xc0, &[0, 1, 0, 2]);
+        let mut octets = message(&[], &[ORIGIN, &path, NEXT_HOP, &communities], NLRI).to_vec();
+        for (at, octet) in changes {
+            // Most of the message is path: half of the changes are to be elsewhere.
+            let at = at.index(octets.len() * 2);
+            let end = octets.len() - 1;
+            octets[if at <= end { at } else { [at % 12, end - at % 24][at % 2] }] = octet;
+        }
+        let peer = if external { PeerKind::External } else { PeerKind::Internal };
+        decode(&octets.into(), &UpdateCodec { peer, ..OLD });
+    }
+
+    #[test]
     fn a_path_is_encoded_for_a_two_octet_peer_as_it_is_read(
         numbers in vec(prop_oneof![1..=65_535u32, 65_536..=u32::MAX], 1..64),
         lengths in vec(1..=255usize, 1..63),

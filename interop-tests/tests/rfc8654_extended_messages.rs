@@ -3,7 +3,7 @@
 
 mod support;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use interop_tests::{Kind, Lab, Origination, Speaker, pairs};
 use support::{PEER, Pair, SOON, SUBJECT, check_attributes, speaker};
 
@@ -79,6 +79,17 @@ fn peer_cannot(lab: &Lab, subject: Kind, peer: Kind) -> Result<()> {
     )?;
     pair.peer.wait_route(SMALL, SOON)?;
     pair.peer.wait_no_route(GROWING, SOON)?;
+    if subject == Kind::Routelet {
+        let advertised = pair.subject.query(&["routes", "advertised"])?;
+        let shown = advertised
+            .as_array()
+            .and_then(|all| all.iter().find(|route| route["prefix"] == GROWING))
+            .with_context(|| format!("nothing is said of {GROWING}: {advertised}"))?;
+        ensure!(
+            shown["state"] == "notAdvertised" && shown["reason"]["code"] == "tooLarge",
+            "{shown}"
+        );
+    }
     let after = pair.connections()?;
     ensure!(before == after, "reset: {before:?}, then {after:?}");
     Ok(())

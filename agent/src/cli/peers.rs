@@ -239,6 +239,14 @@ fn families(peer: &Peer, screen: &mut Screen) -> anyhow::Result<()> {
         pages.row(screen, row)?;
     }
     pages.end(screen)?;
+    for f in peer.families.iter().filter(|f| f.too_large > 0) {
+        screen.line(format!(
+            "{}: {} not advertised, because they fit into no message to this peer: routelet routes advertised --peer {}",
+            f.family,
+            group(f.too_large),
+            peer.name
+        ))?;
+    }
     Ok(())
 }
 

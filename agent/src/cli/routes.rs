@@ -62,7 +62,7 @@ enum View {
     Received,
     /// What is used: the best path of each prefix and its multipath companions (Loc-RIB)
     Best,
-    /// What each peer has been told, as sent (Adj-RIB-Out)
+    /// What is advertised to each peer, as sent (Adj-RIB-Out), and what is not because no message to the peer can hold it
     Advertised,
 }
 
@@ -95,7 +95,7 @@ impl Routes {
         client.routes(query, |batch| {
             written = batch
                 .iter()
-                .try_for_each(|route| pages.row(screen, row(view, route)));
+                .try_for_each(|route| pages.row(screen, row(route)));
             written.is_ok()
         })?;
         written?;
@@ -126,27 +126,24 @@ fn columns(view: RouteView) -> Vec<super::table::Column> {
         RouteView::Advertised => "TO",
         RouteView::Received | RouteView::Best => "FROM",
     };
-    let mut columns = vec![text("PREFIX"), text(peer)];
-    if view != RouteView::Advertised {
-        columns.push(text("STATE"));
-    }
-    columns.extend([
+    vec![
+        text("PREFIX"),
+        text(peer),
+        text("STATE"),
         text("NEXT HOP"),
         prose("AS PATH"),
         text("PREF"),
         text("MED"),
         prose("COMMUNITIES"),
         prose("WHY"),
-    ]);
-    columns
+    ]
 }
 
-fn row(view: RouteView, route: &Route) -> Vec<String> {
-    let mut row = vec![prefix(route), from(route)];
-    if view != RouteView::Advertised {
-        row.push(state(route));
-    }
-    row.extend([
+fn row(route: &Route) -> Vec<String> {
+    vec![
+        prefix(route),
+        from(route),
+        state(route),
         or_dash(route.next_hop),
         as_path(route),
         or_dash(route.local_preference),
@@ -157,8 +154,7 @@ fn row(view: RouteView, route: &Route) -> Vec<String> {
             .as_ref()
             .map(ToString::to_string)
             .unwrap_or_default(),
-    ]);
-    row
+    ]
 }
 
 fn prefix(route: &Route) -> String {

@@ -229,7 +229,7 @@ pub(crate) fn peers() -> Vec<Peer> {
             ],
             "families": [
                 {"family": "ipv4-unicast", "negotiated": true, "received": 10, "accepted": 8, "best": 8,
-                 "advertised": 3, "maxPrefixes": 1000, "endOfRibReceived": true, "endOfRibSent": true},
+                 "advertised": 3, "tooLarge": 1, "maxPrefixes": 1000, "endOfRibReceived": true, "endOfRibSent": true},
                 {"family": "ipv6-unicast", "negotiated": true, "received": 6, "accepted": 6, "best": 6,
                  "advertised": 2, "endOfRibReceived": false, "endOfRibSent": true}
             ],
@@ -291,7 +291,10 @@ fn routes() -> Vec<(RouteView, Route)> {
     let advertised: Vec<Route> = read(json!([
         {"prefix": "10.244.1.0/24", "peer": "tor-a", "state": "advertised", "nextHop": "192.0.2.11", "asPath": "64512",
          "origin": "igp", "communities": ["64512:100"],
-         "reason": {"code": "originated", "text": "Advertisement pods, Node node-1"}}
+         "reason": {"code": "originated", "text": "Advertisement pods, Node node-1"}},
+        {"prefix": "198.51.100.0/24", "peer": "tor-a", "state": "notAdvertised", "nextHop": "192.0.2.1",
+         "asPath": "64500 64510", "origin": "igp", "med": 10, "localPreference": 100,
+         "reason": {"code": "tooLarge", "text": "its attributes do not fit into a message of 4096 octets, the longest that the peer takes"}}
     ]));
     let tag = |view, routes: Vec<Route>| routes.into_iter().map(move |route| (view, route));
     tag(RouteView::Received, received)

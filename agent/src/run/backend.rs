@@ -11,6 +11,7 @@ use bgp::fsm::Cease;
 use bgp::types::Family;
 use ipnet::IpNet;
 use rib::attrs::RouteAttributes;
+use rib::export::{Advertised, Suppressed};
 use rib::{PeerId, Rib, RouteFilter, RoutesCursor};
 use tokio::sync::mpsc;
 
@@ -194,7 +195,7 @@ fn routes_of(
     if view == RouteView::Advertised {
         return audience
             .iter()
-            .filter_map(|peer| told(rib, *peer, prefix, names).route)
+            .filter_map(|peer| advertised(rib, *peer, prefix, names))
             .collect();
     }
     let Some(route) = rib.route(prefix) else {
@@ -218,27 +219,52 @@ fn routes_of(
         .collect()
 }
 
+/// A route of the Adj-RIB-Out of one peer: what is advertised to it, or the best route where no message to the peer can hold
+/// it (RFC 8654 section 4). Nobody asked for the latter to be kept back, so it is shown among what is advertised.
+fn advertised(rib: &Rib, peer: PeerId, prefix: IpNet, names: &Names) -> Option<Route> {
+    match rib.explain_export(peer, prefix)? {
+        Ok(sent) => Some(sent_route(peer, prefix, sent, names)),
+        Err(reason @ Suppressed::TooLarge(_)) => {
+            let best = rib.route(prefix)?;
+            let path = best.paths.first()?;
+            let mut route = show::route::path(&best, path, As::Used, names);
+            route.peer = Some(names.peer(peer));
+            route.state = RouteState::NotAdvertised;
+            route.reason = Some(show::route::suppressed(reason, peer, names));
+            Some(route)
+        }
+        Err(_) => None,
+    }
+}
+
+/// A route as it was sent.
+fn sent_route(peer: PeerId, prefix: IpNet, sent: Advertised, names: &Names) -> Route {
+    let attributes = RouteAttributes {
+        set: sent.attributes,
+        next_hop: sent.next_hop,
+    };
+    let mut route = show::route::attributes_of(prefix, attributes.borrowed());
+    route.peer = Some(names.peer(peer));
+    route.state = RouteState::Advertised;
+    route.reason = Some(best_path());
+    route
+}
+
+/// Why a route is advertised.
+fn best_path() -> Reason {
+    Reason::new("bestPath", "the best path, and no rule keeps it back")
+}
+
 /// What one peer is told of a prefix, and why or why not.
 fn told(rib: &Rib, peer: PeerId, prefix: IpNet, names: &Names) -> Told {
     let name = names.peer(peer);
     match rib.explain_export(peer, prefix) {
-        Some(Ok(sent)) => {
-            let reason = Reason::new("bestPath", "the best path, and no rule keeps it back");
-            let attributes = RouteAttributes {
-                set: sent.attributes,
-                next_hop: sent.next_hop,
-            };
-            let mut route = show::route::attributes_of(prefix, attributes.borrowed());
-            route.peer = Some(name.clone());
-            route.state = RouteState::Advertised;
-            route.reason = Some(reason.clone());
-            Told {
-                peer: name,
-                advertised: true,
-                reason,
-                route: Some(route),
-            }
-        }
+        Some(Ok(sent)) => Told {
+            peer: name,
+            advertised: true,
+            reason: best_path(),
+            route: Some(sent_route(peer, prefix, sent, names)),
+        },
         Some(Err(suppressed)) => Told {
             reason: show::route::suppressed(suppressed, peer, names),
             peer: name,

@@ -19,7 +19,7 @@ use bgp::types::Family;
 use bgp::wire::{RouteRefresh, RouteRefreshSubtype, UpdateEncoder};
 use bytes::Bytes;
 use foldhash::fast::RandomState;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use smallvec::SmallVec;
 
 use super::exclusion::{Excluded, Exclusions};
@@ -53,10 +53,28 @@ pub(super) struct Group {
 #[derive(Clone, Debug, Default)]
 pub(super) struct FamilyOut {
     pub(super) told: ToldSlots,
+    /// The slots whose routes fit into no message to the members: nobody asked for them to be kept back, so they are counted.
+    /// At most one for each prefix, and none where all is well.
+    too_large: HashSet<Slot, RandomState>,
     /// All slots from here on are to be staged again; `None`: no walk is under way.
     pub(super) walk: Option<Slot>,
     /// Whether slots may have been passed by since their source is the only member.
     passed_by: bool,
+}
+
+impl FamilyOut {
+    /// Counts a slot, or counts it no longer, after `kept_back` was decided of it.
+    fn note_size(&mut self, slot: Slot, kept_back: Option<Suppressed>) {
+        match kept_back {
+            Some(Suppressed::TooLarge(_)) => {
+                self.too_large.insert(slot);
+            }
+            _ if self.too_large.is_empty() => {}
+            _ => {
+                self.too_large.remove(&slot);
+            }
+        }
+    }
 }
 
 /// What verdicts are kept by within a flush. The family, because IPv4 and IPv6 routes can share attributes and next hop
@@ -239,6 +257,11 @@ impl Group {
         self.families[family].told.len() - self.exclusions.slots_without(peer, family)
     }
 
+    /// How many prefixes of a family are kept back because no message to the members can hold their routes.
+    pub(super) fn too_large(&self, family: usize) -> usize {
+        self.families[family].too_large.len()
+    }
+
     /// Whether a member has been sent the End-of-RIB of a family.
     pub(super) fn end_of_rib_sent(&self, peer: PeerId, family: usize) -> bool {
         let negotiated = self.key.codec.family(Family::ALL[family]).is_some();
@@ -397,7 +420,9 @@ impl Group {
     ) {
         let (index, family) = family;
         let (slot, old) = (look.slot, look.told);
-        let new = self.evaluate(loc_rib, family, slot, look.best, seed).ok();
+        let new = self.evaluate(loc_rib, family, slot, look.best, seed);
+        self.families[index].note_size(slot, new.err());
+        let new = new.ok();
         if new.is_none() && old.is_none() {
             return;
         }

@@ -79,6 +79,15 @@ impl UpdateGroups {
         }
     }
 
+    /// How many prefixes of a family are not advertised to a peer because no message to it can hold their routes
+    /// ([`Suppressed::TooLarge`]): known without a walk. 0 if its session is not up.
+    pub fn too_large_count(&self, peer: PeerId, family: Family) -> usize {
+        match (self.group_of(peer), family_index(family)) {
+            (Some(group), Some(index)) => group.too_large(index),
+            _ => 0,
+        }
+    }
+
     /// Whether the End-of-RIB of a family has gone out to a peer: its initial dump is complete. False if its session is not
     /// up or did not negotiate the family.
     pub fn end_of_rib_sent(&self, peer: PeerId, family: Family) -> bool {

@@ -136,6 +136,8 @@ pub struct PeerCounts {
     pub stale: u32,
     /// Routes that the peer was told and not told otherwise since.
     pub advertised: u32,
+    /// Prefixes that are not advertised to the peer because no message to it can hold their routes.
+    pub too_large: u32,
 }
 
 /// Counts of one family's table, kept without a walk.

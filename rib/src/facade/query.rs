@@ -110,6 +110,7 @@ impl Rib {
         };
         PeerCounts {
             advertised: self.groups.advertised_count(peer, family) as u32,
+            too_large: self.groups.too_large_count(peer, family) as u32,
             ..received
         }
     }
@@ -217,6 +218,7 @@ fn counts<P: RoutePrefix>(table: &Table<P>, peer: PeerId) -> PeerCounts {
         selected: source.selected,
         stale: source.stale_paths,
         advertised: 0,
+        too_large: 0,
     })
 }
 

@@ -9,7 +9,8 @@
 //!
 //! They apply whatever the policies say, before the policies run, and are not written as rules:
 //!
-//! - Import, in `table`: the loop checks of AS_PATH (RFC 4271 9.1.2), ORIGINATOR_ID and CLUSTER_LIST (RFC 4456 8).
+//! - Import, in `table`: the loop checks of AS_PATH (RFC 4271 9.1.2), ORIGINATOR_ID and CLUSTER_LIST (RFC 4456 8). A path with
+//!   an attribute that would be too long after the policies is rejected, not used without them.
 //! - Export, in [`crate::export`]: who is told what at all: Advertisements, transit and reflection, the well-known
 //!   communities (RFC 1997), Only to Customer (RFC 9234), long-lived stale routes (RFC 9494). [`crate::export::Suppressed`]
 //!   lists them. Attributes that never cross an AS border (LOCAL_PREF, a learned MED) are taken away before export

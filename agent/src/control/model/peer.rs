@@ -253,6 +253,9 @@ pub struct PeerFamily {
     pub best: u64,
     /// Prefixes that we have told the peer.
     pub advertised: u64,
+    /// Prefixes that are not advertised to the peer because no message to it can hold their routes.
+    #[serde(default)]
+    pub too_large: u64,
     /// Paths of its previous session that are kept meanwhile.
     #[serde(default)]
     pub stale: u64,

@@ -111,7 +111,8 @@ pub enum RouteState {
     Rejected,
     /// Told to the peer.
     Advertised,
-    /// Best or originated here, but not told to the peer; `reason` says why. Only in `explain`.
+    /// Best or originated here, but not advertised to the peer; `reason` says why. In `explain`, and among the routes that are
+    /// advertised where no message to the peer can hold the route.
     NotAdvertised,
 }
 

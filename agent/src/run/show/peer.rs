@@ -94,6 +94,7 @@ pub(crate) fn peer(view: &PeerView, intent: &Intent, rib: [RibCounts; 2]) -> Pee
                 accepted: rib.counts.accepted.into(),
                 best: rib.counts.selected.into(),
                 advertised: rib.counts.advertised.into(),
+                too_large: rib.counts.too_large.into(),
                 stale: rib.counts.stale.into(),
                 max_prefixes: wanted.config.max_prefixes,
                 end_of_rib_received: rib.end_of_rib.0,

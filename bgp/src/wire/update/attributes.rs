@@ -239,14 +239,12 @@ fn split(field: &[u8], start: u16) -> Result<(&[u8], Received<'_>, Place), Updat
     };
     let code = AttributeCode(code);
     let length = usize::from(lengths.value);
-    let overrun = UpdateFault::AttributeOverrun {
+    let overrun = || UpdateFault::AttributeOverrun {
         code,
         length,
         available: rest.len(),
     };
-    let Some((value, after)) = rest.split_at_checked(length) else {
-        return Err(overrun);
-    };
+    let (value, after) = rest.split_at_checked(length).ok_or_else(overrun)?;
     let raw = &field[..field.len() - after.len()];
     let received = Received {
         flags,
@@ -254,10 +252,8 @@ fn split(field: &[u8], start: u16) -> Result<(&[u8], Received<'_>, Place), Updat
         value,
         raw,
     };
-    match Place::new(&received, lengths, start) {
-        Some(place) => Ok((after, received, place)),
-        None => Err(overrun),
-    }
+    let place = Place::new(&received, lengths, start).ok_or_else(overrun)?;
+    Ok((after, received, place))
 }
 
 /// Checks one attribute and remembers it. `Err` is a fault that resets the session.

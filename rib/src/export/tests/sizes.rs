@@ -238,6 +238,10 @@ fn a_route_that_outgrows_a_peer_is_withdrawn_there_and_comes_back_when_it_fits_a
                 let count = world
                     .groups
                     .advertised_count(PeerId(peer), Family::IPV4_UNICAST);
+                let too_large = world
+                    .groups
+                    .too_large_count(PeerId(peer), Family::IPV4_UNICAST);
+                assert_eq!(too_large, usize::from(!fits), "{communities} to {peer}");
                 let table = &world.transport.receivers[&PeerId(peer)].table;
                 assert_eq!(table.len(), count);
                 assert!(table.contains_key(&net("10.1.0.0/24")), "others stay");
