@@ -4,6 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::PrefixLimit;
 use crate::types::{Afi, Asn, BgpIdentifier, Family};
 use crate::wire::capability::{AddPathMode, LongLivedFamily, Role};
 
@@ -76,12 +77,16 @@ pub struct Config {
     pub hold_time: Option<Duration>,
     /// How often to send KEEPALIVE, at most a third of the negotiated hold time; `None` is that third.
     pub keepalive: Option<Duration>,
-    /// The longest wait between two attempts to connect. The first attempt is made at once.
+    /// The longest wait between two attempts to connect, unless the peer is held Idle. The first attempt is made at once.
     pub connect_retry: Duration,
     /// How long one attempt to connect may take.
     pub connect_timeout: Duration,
-    /// The longest wait before dialling again after protocol errors, reached by doubling from `connect_retry`.
+    /// The longest time that the peer is held Idle after errors and sessions that end early: it is not dialled, and its
+    /// connections are refused. Reached by doubling. Also how long a session must last until what went wrong before is
+    /// forgotten. Zero: never held; dialled again within `connect_retry`.
     pub idle_hold_max: Duration,
+    /// What exceeding the prefix limit leads to, which the owner finds out; `None`: as any error.
+    pub prefix_limit: Option<PrefixLimit>,
     /// How long an Established session may fail to send (RFC 9687); `None`: 8 minutes, or twice the hold time.
     pub send_hold_time: Option<Duration>,
     /// The families to offer. Never empty.
@@ -121,6 +126,7 @@ impl Config {
             connect_retry: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(10),
             idle_hold_max: Duration::from_secs(60),
+            prefix_limit: None,
             send_hold_time: None,
             families: Family::ALL.to_vec(),
             add_path: Vec::new(),
@@ -134,6 +140,11 @@ impl Config {
             host: None,
             jitter_seed: seed,
         }
+    }
+
+    /// How long a session must be Established until what went wrong before it is forgotten.
+    pub(super) fn lasting(&self) -> Duration {
+        self.idle_hold_max.max(self.connect_retry)
     }
 
     /// Whether going over to `new` needs a new session: what two OPENs agreed on would be different.

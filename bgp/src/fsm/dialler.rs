@@ -1,41 +1,29 @@
-//! When to dial: the states Idle, Connect and Active of RFC 4271, with their timers and the damping of retries.
+//! When to dial: the states Idle, Connect and Active of RFC 4271, with their timers.
+//!
+//! How long to wait, and whether the peer's own connections are refused meanwhile, is for [`super::damping`] to say.
 
 use std::time::{Duration, Instant};
 
-use super::{Config, ConnectionId, Deadline, Timer};
-
-/// The first wait after a failed attempt to connect; it doubles up to `connect_retry`. A router that comes back is
-/// found soon, and one SYN a second towards one that is away harms nobody.
-const FIRST_RETRY: Duration = Duration::from_secs(1);
+use super::damping::{Cause, Damping, HoldTime, IdleHold};
+use super::{Config, ConnectionId, Deadline, Down, Timer};
 
 /// The part of the RFC's machine that comes before TCP is up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Dialling {
-    /// Nothing to dial for: stopped, passive, or a connection is far enough.
+    /// Nothing to dial for: stopped, passive, held until somebody intervenes, or a connection is far enough.
     No,
-    /// Until the time to dial: Active, or Idle after an error.
-    Waiting { until: Instant, after_error: bool },
+    /// Until the time to dial: Active, or Idle while the peer is held.
+    Waiting { until: Instant },
     /// TCP is being connected: Connect.
     Connecting { id: ConnectionId, until: Instant },
-}
-
-/// Why there is a wait before dialling again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cause {
-    /// The session ended without anybody's fault: come back soon.
-    Ended,
-    /// TCP did not come up, or fell before a session was there.
-    Transport,
-    /// One side refused the other, or the session broke down with an error: be patient (IdleHoldTimer).
-    Error,
 }
 
 /// Dialling and the memory of how it went.
 #[derive(Clone, Debug)]
 pub(super) struct Dialler {
     pub(super) now: Dialling,
-    transport_failures: u32,
-    errors: u32,
+    hold: Option<IdleHold>,
+    damping: Damping,
     random: Random,
 }
 
@@ -43,18 +31,23 @@ impl Dialler {
     pub(super) fn new(seed: u64) -> Self {
         Self {
             now: Dialling::No,
-            transport_failures: 0,
-            errors: 0,
+            hold: None,
+            damping: Damping::default(),
             random: Random(seed),
         }
     }
 
+    /// The earlier of its two timers.
     pub(super) fn deadline(&self) -> Option<Deadline> {
-        let (at, timer) = match self.now {
-            Dialling::No => return None,
-            Dialling::Waiting { until, .. } => (until, Timer::Dial),
-            Dialling::Connecting { until, .. } => (until, Timer::ConnectTimeout),
+        let hold = self.hold.as_ref().and_then(|hold| hold.until);
+        let dial = match self.now {
+            Dialling::No => None,
+            Dialling::Waiting { until } => Some((until, Timer::Dial)),
+            Dialling::Connecting { until, .. } => Some((until, Timer::ConnectTimeout)),
         };
+        // At the same moment the hold ends first, so that the peer is not dialled while it is held.
+        let timers = hold.map(|until| (until, Timer::IdleHold)).into_iter();
+        let (at, timer) = timers.chain(dial).min_by_key(|(at, _)| *at)?;
         Some(Deadline {
             at,
             timer,
@@ -62,36 +55,77 @@ impl Dialler {
         })
     }
 
-    /// Waits before the next attempt: the longer the more has gone wrong, and never for exactly as long as before.
-    pub(super) fn wait(&mut self, now: Instant, config: &Config, cause: Cause) {
-        let delay = match cause {
-            Cause::Ended => FIRST_RETRY.min(config.connect_retry),
-            Cause::Transport => {
-                let delay = doubled(FIRST_RETRY, self.transport_failures, config.connect_retry);
-                self.transport_failures = self.transport_failures.saturating_add(1);
-                delay
-            }
-            Cause::Error => {
-                let most = config.idle_hold_max.max(config.connect_retry);
-                let delay = doubled(config.connect_retry, self.errors, most);
-                self.errors = self.errors.saturating_add(1);
-                delay
-            }
+    /// When the peer is dialled next, while that is waited for.
+    pub(super) fn next_attempt(&self) -> Option<Instant> {
+        match self.now {
+            Dialling::Waiting { until } => Some(until),
+            Dialling::No | Dialling::Connecting { .. } => None,
+        }
+    }
+
+    /// Why and until when the peer is held Idle, if it is.
+    pub(super) fn hold(&self) -> Option<&IdleHold> {
+        self.hold.as_ref()
+    }
+
+    /// Whether a connection that comes now is refused.
+    pub(super) fn is_held(&self, now: Instant) -> bool {
+        self.hold
+            .as_ref()
+            .is_some_and(|hold| hold.until.is_none_or(|until| now < until))
+    }
+
+    /// A connection or an attempt ended. How long to wait before dialling; the peer is held if it has earned that.
+    pub(super) fn note(
+        &mut self,
+        now: Instant,
+        config: &Config,
+        cause: Cause,
+        reason: &Down,
+    ) -> Duration {
+        let penalty = self.damping.note(config, cause);
+        let wait = self.jittered(penalty.wait);
+        let until = match penalty.hold {
+            None => return wait,
+            Some(HoldTime::AsTheWait) => Some(now + wait),
+            Some(HoldTime::Exactly(time)) => Some(now + time),
+            Some(HoldTime::Unbounded) => None,
         };
-        self.now = Dialling::Waiting {
-            until: now + self.jittered(delay),
-            after_error: cause == Cause::Error,
+        // One that is longer goes on.
+        let is_longer = |held: &IdleHold| match (held.until, until) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(held), Some(new)) => held > new,
+        };
+        if !self.hold.as_ref().is_some_and(is_longer) {
+            let reason = reason.clone();
+            self.hold = Some(IdleHold { until, reason });
+        }
+        wait
+    }
+
+    /// Waits for the next attempt until then, and at least as long as the peer is held.
+    pub(super) fn wait(&mut self, at: Instant) {
+        self.now = match &self.hold {
+            Some(IdleHold { until: None, .. }) => Dialling::No,
+            Some(IdleHold {
+                until: Some(held), ..
+            }) => Dialling::Waiting {
+                until: at.max(*held),
+            },
+            None => Dialling::Waiting { until: at },
         };
     }
 
-    /// TCP came up, so that what follows is no transport failure's repetition.
-    pub(super) fn succeeded(&mut self) {
-        self.transport_failures = 0;
+    /// The hold is over; what it was for is remembered.
+    pub(super) fn release(&mut self) {
+        self.hold = None;
     }
 
-    /// A session held for long: the errors of before are forgotten.
+    /// A session lasted, or the owner wants a new beginning: everything of before is forgotten.
     pub(super) fn forgive(&mut self) {
-        self.errors = 0;
+        self.hold = None;
+        self.damping = Damping::default();
     }
 
     /// RFC 4271 section 10: between three quarters and the whole.
@@ -101,11 +135,6 @@ impl Dialler {
         let fine = Duration::from_micros(self.random.next() % 10_000).min(time / 16);
         (time * sixteenths / 16).saturating_sub(fine)
     }
-}
-
-fn doubled(first: Duration, times: u32, most: Duration) -> Duration {
-    let factor = 1_u32.checked_shl(times.min(31)).unwrap_or(u32::MAX);
-    first.checked_mul(factor).unwrap_or(most).min(most)
 }
 
 /// SplitMix64: enough for jitter, and the same in every run of a simulation.
@@ -133,17 +162,16 @@ mod tests {
         let config = Config::new(Asn(1), BgpIdentifier(1), RemoteAsn::Any, 7);
         let mut dialler = Dialler::new(7);
         let now = Instant::now();
-        let mut wait = || {
-            dialler.wait(now, &config, cause);
-            dialler.deadline().unwrap().at - now
-        };
+        let mut wait = || dialler.note(now, &config, cause, &Down::TransportFailed);
         (0..times).map(|_| wait()).collect()
     }
 
     #[test]
     fn waits_double_up_to_their_bound_and_are_jittered_downwards() {
         for (cause, expected) in [
-            (Cause::Transport, [1, 2, 4, 5, 5, 5, 5]),
+            (Cause::Unanswered, [1, 2, 4, 5, 5, 5, 5]),
+            (Cause::Courteous, [1, 2, 4, 5, 5, 5, 5]),
+            (Cause::Brief, [1, 2, 4, 8, 16, 32, 60]),
             (Cause::Error, [5, 10, 20, 40, 60, 60, 60]),
             (Cause::Ended, [1; 7]),
         ] {
@@ -162,5 +190,23 @@ mod tests {
                 .iter()
                 .all(|wait| *wait <= Duration::from_secs(60))
         );
+    }
+
+    #[test]
+    fn a_shorter_hold_never_replaces_a_longer_one() {
+        let mut config = Config::new(Asn(1), BgpIdentifier(1), RemoteAsn::Any, 7);
+        let (mut dialler, now) = (Dialler::new(7), Instant::now());
+        let long = Down::HoldTimerExpired(Duration::from_secs(9));
+        for _ in 0..5 {
+            dialler.note(now, &config, Cause::Error, &long);
+        }
+        let before = dialler.hold().cloned().unwrap();
+        config.idle_hold_max = Duration::from_secs(5);
+        dialler.note(now, &config, Cause::Error, &Down::TransportFailed);
+        assert_eq!(dialler.hold(), Some(&before));
+        dialler.wait(now);
+        assert_eq!(dialler.next_attempt(), before.until);
+        // At the same moment, the hold is over before the peer is dialled.
+        assert_eq!(dialler.deadline().unwrap().timer, Timer::IdleHold);
     }
 }

@@ -66,8 +66,8 @@ pub enum Output {
     AbortConnect(ConnectionId),
     /// Keep the connection that was just accepted, under this name.
     Accept(ConnectionId),
-    /// Close the connection that was just accepted, with this NOTIFICATION.
-    Refuse(Notification),
+    /// Close the connection that was just accepted: with this NOTIFICATION, or at once by a reset of TCP.
+    Refuse(Option<Notification>),
     /// Send an OPEN.
     SendOpen(ConnectionId, Open),
     /// Send a KEEPALIVE.
@@ -99,8 +99,10 @@ pub struct Deadline {
 /// The timers of a peer and of its connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Timer {
-    /// Time to dial (ConnectRetryTimer, IdleHoldTimer).
+    /// Time to dial (ConnectRetryTimer).
     Dial,
+    /// The peer is no longer held Idle (IdleHoldTimer).
+    IdleHold,
     /// Dialling takes too long.
     ConnectTimeout,
     /// Nothing arrives (HoldTimer).

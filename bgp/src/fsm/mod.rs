@@ -8,6 +8,9 @@
 //! [`Negotiated`] is what two OPENs agreed on, and is only built by [`negotiate()`]. [`Down`] is why a session fell, and
 //! knows whether its routes are retained. Every end of a connection passes one function, `tear_down`.
 //!
+//! A peer with which things go wrong is left alone for longer each time (`damping`); while it is held Idle, its own
+//! connections are refused ([`IdleHold`]).
+//!
 //! What always holds: at most one connection is Established; `Down` follows every `Established` and nothing of that
 //! connection follows `Down`; a NOTIFICATION is part of closing, so that nothing is sent after it.
 //!
@@ -17,6 +20,7 @@
 mod collision;
 mod config;
 mod connection;
+mod damping;
 mod dialler;
 mod down;
 mod io;
@@ -30,6 +34,7 @@ mod state;
 mod tests;
 
 pub use config::{Config, GracefulRestartConfig, RemoteAsn};
+pub use damping::{IdleHold, LimitRestart, PrefixLimit};
 pub use down::{Cease, Down, DownClass, Stop};
 pub use io::{ConnectionId, Deadline, Input, Output, Outputs, Received, Timer};
 pub use negotiate::negotiate;

@@ -5,11 +5,12 @@ use std::time::Instant;
 
 use super::collision::{self, Verdict};
 use super::connection::{Connection, LARGE_HOLD_TIME, Origin, Phase};
-use super::dialler::{Cause, Dialler, Dialling};
+use super::damping::{Cause, cause, owner_cause};
+use super::dialler::{Dialler, Dialling};
 use super::negotiate::{negotiate, open};
 use super::{
-    Cease, Config, ConnectionId, Deadline, Down, Input, Negotiated, Output, Outputs, Received,
-    State, Stop, Timer,
+    Cease, Config, ConnectionId, Deadline, Down, IdleHold, Input, Negotiated, Output, Outputs,
+    Received, State, Stop, Timer,
 };
 use crate::wire::{MessageKind, Notification, NotificationCode, Open};
 
@@ -49,11 +50,12 @@ impl Peer {
             return state;
         }
         match self.dialler.now {
-            Dialling::No if self.running => State::Active,
-            Dialling::No => State::Idle,
-            Dialling::Waiting { after_error, .. } if after_error => State::Idle,
-            Dialling::Waiting { .. } => State::Active,
             Dialling::Connecting { .. } => State::Connect,
+            Dialling::No | Dialling::Waiting { .. } if !self.running => State::Idle,
+            Dialling::No | Dialling::Waiting { .. } => match self.dialler.hold() {
+                Some(_) => State::Idle,
+                None => State::Active,
+            },
         }
     }
 
@@ -78,10 +80,12 @@ impl Peer {
 
     /// When the peer is dialled next; `None` while it is connected, being dialled, or passive.
     pub fn next_attempt(&self) -> Option<Instant> {
-        let deadline = self.dialler.deadline();
-        deadline
-            .filter(|deadline| deadline.timer == Timer::Dial)
-            .map(|deadline| deadline.at)
+        self.dialler.next_attempt()
+    }
+
+    /// Why, and until when, the peer is held Idle: it is not dialled, and what it dials is refused. `None` if it is not.
+    pub fn idle_hold(&self) -> Option<&IdleHold> {
+        self.dialler.hold()
     }
 
     /// One step. `now` never goes back. What concerns a connection that is closed is ignored.
@@ -90,11 +94,10 @@ impl Peer {
             Input::Start => self.start(now, out),
             Input::Stop(stop) => {
                 self.running = false;
-                self.end_all(now, &Down::AdministrativeStop(stop), out);
+                self.dialler.forgive();
+                self.end_all(now, &stop, out);
             }
-            Input::Reset(cease) => {
-                self.end_all(now, &Down::AdministrativeStop(Stop::Cease(cease)), out);
-            }
+            Input::Reset(cease) => self.reset(now, cease, out),
             Input::Reconfigure(config) => self.reconfigure(now, *config, out),
             Input::Connected(id) => self.connected(now, id, out),
             Input::ConnectFailed(id) => self.connect_failed(now, id, out),
@@ -114,28 +117,49 @@ impl Peer {
         }
     }
 
+    fn reset(&mut self, now: Instant, cease: Cease, out: &mut Outputs) {
+        match cease {
+            // Somebody wants a new beginning: what went wrong before is no reason to wait.
+            Cease::Shutdown(_)
+            | Cease::Reset(_)
+            | Cease::Deconfigured
+            | Cease::ConfigurationChange => self.dialler.forgive(),
+            Cease::MaximumPrefixes { .. } | Cease::OutOfResources | Cease::BfdDown => {}
+        }
+        self.end_all(now, &Stop::Cease(cease), out);
+    }
+
     fn reconfigure(&mut self, now: Instant, config: Config, out: &mut Outputs) {
         let reset = self.config.needs_reset(&config);
+        let changed = *self.config != config;
         let passive = config.passive;
         self.config = Arc::new(config);
+        if changed {
+            // What was wrong may be right now: a higher prefix limit, another AS.
+            self.dialler.forgive();
+        }
         if reset {
-            let stop = Stop::Cease(Cease::ConfigurationChange);
-            self.end_all(now, &Down::AdministrativeStop(stop), out);
+            self.end_all(now, &Stop::Cease(Cease::ConfigurationChange), out);
         } else if passive {
             self.stop_dialling(out);
-        } else if self.dialler.now == Dialling::No {
-            self.dial(now, out);
+        } else {
+            match self.dialler.now {
+                Dialling::Waiting { .. } if changed => self.dial(now, out),
+                Dialling::No => self.dial(now, out),
+                Dialling::Waiting { .. } | Dialling::Connecting { .. } => {}
+            }
         }
     }
 
-    /// Ends every connection and attempt for one reason. A running peer begins anew soon.
-    fn end_all(&mut self, now: Instant, reason: &Down, out: &mut Outputs) {
+    /// Ends every connection and attempt because the owner wants it. A running peer begins anew, soon or after its hold.
+    fn end_all(&mut self, now: Instant, stop: &Stop, out: &mut Outputs) {
         self.stop_dialling(out);
+        let reason = Down::AdministrativeStop(stop.clone());
         while let Some(connection) = self.connections.last() {
             self.tear_down(now, connection.id, reason.clone(), out);
         }
         if self.running && self.dialler.now == Dialling::No {
-            self.wait(now, reason.cause(true));
+            self.ended(now, owner_cause(stop, true), &reason);
         } else if !self.running {
             self.dialler.now = Dialling::No;
         }
@@ -145,7 +169,8 @@ impl Peer {
 
     /// Dials, unless that is pointless now.
     fn dial(&mut self, now: Instant, out: &mut Outputs) {
-        if !self.running || self.config.passive || self.is_busy() {
+        let held = self.dialler.is_held(now);
+        if !self.running || self.config.passive || held || self.is_busy() {
             self.dialler.now = Dialling::No;
             return;
         }
@@ -173,11 +198,19 @@ impl Peer {
         self.dialler.now = Dialling::No;
     }
 
-    fn wait(&mut self, now: Instant, cause: Cause) {
-        if self.config.passive {
-            self.dialler.now = Dialling::No;
-        } else {
-            self.dialler.wait(now, &self.config, cause);
+    /// A connection or an attempt is over: counts it, and waits before the next attempt.
+    fn ended(&mut self, now: Instant, cause: Cause, reason: &Down) {
+        let wait = self.dialler.note(now, &self.config, cause, reason);
+        // A connection that goes on, or an attempt under way, is retry enough; if it fails, this is passed again.
+        if !self.running || self.is_busy() {
+            return;
+        }
+        match self.dialler.now {
+            Dialling::No if self.config.passive => {}
+            Dialling::No => self.dialler.wait(now + wait),
+            // The peer's own connection: it changes nothing, unless the peer is held now.
+            Dialling::Waiting { until } => self.dialler.wait(until),
+            Dialling::Connecting { .. } => {}
         }
     }
 
@@ -188,14 +221,14 @@ impl Peer {
     fn connected(&mut self, now: Instant, id: ConnectionId, out: &mut Outputs) {
         if self.is_dialling(id) {
             self.dialler.now = Dialling::No;
-            self.dialler.succeeded();
             self.begin(now, id, Origin::Ours, out);
         }
     }
 
     fn connect_failed(&mut self, now: Instant, id: ConnectionId, out: &mut Outputs) {
         if self.is_dialling(id) {
-            self.wait(now, Cause::Transport);
+            self.dialler.now = Dialling::No;
+            self.ended(now, Cause::Unanswered, &Down::TransportFailed);
             out.push(Output::Failed(id, Down::TransportFailed));
         }
     }
@@ -203,7 +236,12 @@ impl Peer {
     fn accepted(&mut self, now: Instant, out: &mut Outputs) {
         if !self.running {
             let rejected = notification(NotificationCode::CONNECTION_REJECTED);
-            out.push(Output::Refuse(rejected));
+            out.push(Output::Refuse(Some(rejected)));
+            return;
+        }
+        if self.dialler.is_held(now) {
+            // RFC 4271 8.2.2, Idle. Silently: a NOTIFICATION could end the peer's graceful restart, and damp its retries too.
+            out.push(Output::Refuse(None));
             return;
         }
         let id = self.new_id();
@@ -389,6 +427,8 @@ impl Peer {
             self.tear_down(now, other, collision(), out);
         }
         self.stop_dialling(out);
+        // What went wrong before is forgotten only when this has lasted.
+        self.dialler.release();
         self.restarting = None;
         let Some(connection) = self.connections.iter_mut().find(|c| c.id == id) else {
             return;
@@ -420,6 +460,7 @@ impl Peer {
         while let Some(deadline) = self.deadline().filter(|deadline| deadline.at <= now) {
             match (deadline.timer, deadline.connection) {
                 (Timer::Dial, _) => self.dial(now, out),
+                (Timer::IdleHold, _) => self.dialler.release(),
                 (Timer::ConnectTimeout, _) => self.connect_timeout(now, out),
                 (Timer::Hold, Some(id)) => self.hold_expired(now, id, out),
                 (Timer::Keepalive, Some(id)) => self.keepalive(now, id, out),
@@ -484,18 +525,17 @@ impl Peer {
             Phase::OpenSent { .. } | Phase::OpenConfirm { .. } => None,
             Phase::Established { since, .. } => Some(since),
         };
-        if established.is_some_and(|since| now >= since + self.config.idle_hold_max) {
+        let lasted = established.is_some_and(|since| now >= since + self.config.lasting());
+        if lasted {
             self.dialler.forgive();
         }
-        let cause = reason.cause(established.is_some());
+        if self.running {
+            self.ended(now, cause(&reason, &connection, lasted), &reason);
+        }
         out.push(match established {
             Some(_) => Output::Down(id, reason),
             None => Output::Failed(id, reason),
         });
-        // A connection that goes on, or an attempt under way, is retry enough; if it fails, this is passed again.
-        if self.running && !self.is_busy() && self.dialler.now == Dialling::No {
-            self.wait(now, cause);
-        }
     }
 
     fn with(&mut self, id: ConnectionId, change: impl FnOnce(&mut Connection)) {
@@ -532,27 +572,6 @@ impl Down {
             | Self::TransportFailed
             | Self::PeerRestarted
             | Self::AdministrativeStop(Stop::Silent) => None,
-        }
-    }
-
-    /// How soon to dial again.
-    fn cause(&self, established: bool) -> Cause {
-        match self {
-            Self::TransportFailed if established => Cause::Ended,
-            Self::TransportFailed => Cause::Transport,
-            Self::AdministrativeStop(Stop::Cease(
-                Cease::MaximumPrefixes { .. } | Cease::OutOfResources,
-            )) => Cause::Error,
-            Self::PeerRestarted | Self::AdministrativeStop(_) => Cause::Ended,
-            Self::NotificationSent(message) | Self::NotificationReceived(message)
-                if message.code == NotificationCode::CONNECTION_COLLISION =>
-            {
-                Cause::Transport
-            }
-            Self::NotificationSent(_)
-            | Self::NotificationReceived(_)
-            | Self::HoldTimerExpired(_)
-            | Self::SendHoldTimerExpired(_) => Cause::Error,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::negotiate::open;
 use super::{
     Cease, Config, Down, GracefulRestartConfig, Input, Output, Outputs, Peer, Received, RemoteAsn,
-    Stop, negotiate,
+    State, Stop, negotiate,
 };
 use crate::types::{Asn, BgpIdentifier, Family};
 use crate::wire::capability::{GracefulRestart, Role};
@@ -156,7 +156,10 @@ fn rfc_4724_3_only_the_first_opens_after_a_start_say_restarting() {
 #[test]
 fn rfc_6608_a_message_out_of_place_is_answered_with_the_state_and_its_type() {
     let now = Instant::now();
-    let mut peer = Peer::new(config(1, 1), None);
+    let mut config_without_hold = config(1, 1);
+    // Else the second connection is refused.
+    config_without_hold.idle_hold_max = Duration::ZERO;
+    let mut peer = Peer::new(config_without_hold, None);
     let mut out = Outputs::new();
     let remote = open(&config(2, 2), false);
     peer.handle(now, Input::Start, &mut out);
@@ -204,4 +207,89 @@ fn rfc_6608_a_message_out_of_place_is_answered_with_the_state_and_its_type() {
         told(&established, Received::Open(&remote)),
         answer(Code::FSM_ESTABLISHED, 1)
     );
+}
+
+#[test]
+fn rfc_9687_3_2_no_send_hold_timer_runs_with_a_hold_time_of_zero_whatever_is_configured() {
+    for send_hold_time in [None, Some(Duration::from_secs(10))] {
+        let now = Instant::now();
+        let mut local = config(1, 1);
+        local.hold_time = None;
+        local.send_hold_time = send_hold_time;
+        let mut peer = Peer::new(local, None);
+        let mut out = Outputs::new();
+        peer.handle(now, Input::Start, &mut out);
+        peer.handle(now, Input::Accepted, &mut out);
+        let accepted = out.iter().find_map(|output| match output {
+            Output::Accept(id) => Some(*id),
+            _ => None,
+        });
+        let id = accepted.unwrap();
+        let remote = open(&config(2, 2), false);
+        peer.handle(now, Input::Received(id, Received::Open(&remote)), &mut out);
+        peer.handle(now, Input::Received(id, Received::Keepalive), &mut out);
+        assert_eq!(peer.state(), State::Established);
+        assert_eq!(peer.deadline(), None, "{send_hold_time:?}");
+        // Nor does it once something was sent.
+        peer.handle(now, Input::Progressed(id, now), &mut out);
+        peer.handle(now, Input::Heard(id, now), &mut out);
+        assert_eq!(peer.deadline(), None, "{send_hold_time:?}");
+    }
+}
+
+#[test]
+fn a_peer_that_restarts_gracefully_may_dial_twice_and_its_sessions_end_once_each() {
+    let mut now = Instant::now();
+    let mut local = graceful(true);
+    local.passive = true;
+    let mut peer = Peer::new(local, None);
+    let mut out = Outputs::new();
+    let remote = open(
+        &Config {
+            local_asn: Asn(2),
+            local_id: BgpIdentifier(2),
+            ..graceful(true)
+        },
+        false,
+    );
+    peer.handle(now, Input::Start, &mut out);
+    let mut ended = Vec::new();
+    let mut last = None;
+    for _ in 0..4 {
+        // Two connections, of which the peer goes on with the second, while routes of the session before are retained.
+        let mut ids = Vec::new();
+        for _ in 0..2 {
+            out.clear();
+            peer.handle(now, Input::Accepted, &mut out);
+            let Some(Output::Accept(id)) = out.first().cloned() else {
+                panic!("refused: {out:?}")
+            };
+            ids.push(id);
+            assert_eq!(
+                out.iter()
+                    .filter(|one| matches!(one, Output::Down(..)))
+                    .count(),
+                0
+            );
+        }
+        out.clear();
+        peer.handle(
+            now,
+            Input::Received(ids[1], Received::Open(&remote)),
+            &mut out,
+        );
+        peer.handle(now, Input::Received(ids[1], Received::Keepalive), &mut out);
+        let downs = out.iter().filter_map(|output| match output {
+            Output::Down(id, reason) => Some((*id, reason.clone())),
+            _ => None,
+        });
+        ended.extend(downs);
+        if let Some(before) = last.replace(ids[1]) {
+            assert_eq!(ended.pop(), Some((before, Down::PeerRestarted)));
+        }
+        assert_eq!(ended, []);
+        assert_eq!(peer.state(), State::Established);
+        now += Duration::from_secs(70);
+        peer.handle(now, Input::Heard(ids[1], now), &mut out);
+    }
 }

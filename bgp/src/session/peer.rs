@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -405,11 +406,7 @@ impl Task {
                     self.dialling.take_if(|(dialling, _)| *dialling == id);
                 }
                 Output::Accept(id) => self.accept(id),
-                Output::Refuse(message) => {
-                    if let Some(stream) = self.offered.take() {
-                        drop(stream.try_write(&message.encode()));
-                    }
-                }
+                Output::Refuse(last) => self.refuse(last),
                 Output::SendOpen(id, open) => self.send(id, open.encode()),
                 Output::SendKeepalive(id) => self.send(id, keepalive()),
                 Output::Close(id, last) => self.close(id, last),
@@ -421,6 +418,19 @@ impl Task {
                         .send_modify(|status| status.last_down = Some((stamp::now(), reason)));
                 }
             }
+        }
+    }
+
+    /// Closes what was just accepted. Without a NOTIFICATION by a reset of TCP, which leaves nothing behind in the kernel
+    /// however often the peer comes.
+    fn refuse(&mut self, last: Option<Notification>) {
+        let Some(stream) = self.offered.take() else {
+            return;
+        };
+        // Courtesy or thrift only: the connection is closed next.
+        match last {
+            Some(message) => drop(stream.try_write(&message.encode())),
+            None => drop(SockRef::from(&stream).set_linger(Some(Duration::ZERO))),
         }
     }
 

@@ -2,5 +2,6 @@
 //! partitions, resets, forgets one end of a connection, and restarts nodes.
 #![allow(clippy::unwrap_used)]
 
+mod damping;
 mod properties;
 mod world;

@@ -1,0 +1,210 @@
+//! Damping: how long a peer with which things go wrong is left alone.
+//!
+//! Whatever ends is put into one [`Cause`]; the more often it has happened, the longer the wait before the peer is dialled
+//! again, doubling up to a bound. Where the peer is at fault, or comes back too often, it is *held Idle* meanwhile: the
+//! connections that it dials are refused before an OPEN is sent. All of it is forgotten only when a session has lasted, so
+//! that neither TCP that comes up nor a session that ends at once wipes the slate.
+//!
+//! Two speakers that hold each other meet again: being refused ([`Cause::Unanswered`]) never leads to a hold, and the wait
+//! after it is never longer than `connect_retry`. So one that is refused comes again soon after the other's hold is over.
+
+use std::time::{Duration, Instant};
+
+use super::connection::{Connection, Origin, Phase};
+use super::{Cease, Config, Down, Stop};
+use crate::wire::{Notification, NotificationCode};
+
+/// The first wait after an end that is nobody's error; it doubles. A router that comes back is found soon, and one SYN a
+/// second towards one that is away harms nobody.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+
+/// So many connections in a row may end early, without an error, before the peer's own are refused for a time. A router that
+/// restarts twice, or collides, must not be kept out: some do not dial again for two minutes.
+const FREE: u32 = 3;
+
+/// A peer that is held Idle: it is not dialled, and the connections that it dials are refused (RFC 4271 section 8.2.2, Idle).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdleHold {
+    /// Until when; `None`: until the owner resets the peer or changes its configuration.
+    pub until: Option<Instant>,
+    /// What it is held for.
+    pub reason: Down,
+}
+
+/// What exceeding the prefix limit leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LimitRestart {
+    /// The peer is held Idle for so long.
+    After(Duration),
+    /// The peer is held Idle until the owner resets it or changes its configuration.
+    Never,
+}
+
+/// The most prefixes that a peer may send, as far as its state machine is concerned. The owner counts, and says by
+/// [`Cease::MaximumPrefixes`] that the limit was exceeded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PrefixLimit {
+    /// The limit. Here only to see it change, which ends a hold.
+    pub max: u32,
+    /// What exceeding it leads to.
+    pub restart: LimitRestart,
+}
+
+/// What an end means for the next beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// The owner wanted it, or a session ended that had lasted: come back soon.
+    Ended,
+    /// We dialled and no OPEN came back: TCP failed, was closed at once, or the peer is not ready for us.
+    Unanswered,
+    /// The peer's side wanted it, and said so by Cease: it is dialled again within `connect_retry`, for it may be passive.
+    Courteous,
+    /// It ended without an error before a session had lasted.
+    Brief,
+    /// One side refused the other, or the session broke down with an error.
+    Error,
+    /// The peer exceeded its prefix limit.
+    PrefixLimit,
+}
+
+/// How long a hold lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum HoldTime {
+    /// As long as the wait.
+    AsTheWait,
+    /// So long, without jitter: somebody has asked for it.
+    Exactly(Duration),
+    /// Until the owner ends it.
+    Unbounded,
+}
+
+/// What an end costs the peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Penalty {
+    /// Before it is dialled again; to be jittered.
+    pub(super) wait: Duration,
+    /// Whether its own connections are refused meanwhile.
+    pub(super) hold: Option<HoldTime>,
+}
+
+/// How often things went wrong since a session last lasted.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Damping {
+    unanswered: u32,
+    brief: u32,
+    errors: u32,
+}
+
+impl Damping {
+    /// Counts an end, and says what it costs.
+    pub(super) fn note(&mut self, config: &Config, cause: Cause) -> Penalty {
+        let retry = config.connect_retry;
+        let patient = config.idle_hold_max.max(retry);
+        let may_hold = (!config.idle_hold_max.is_zero()).then_some(HoldTime::AsTheWait);
+        match cause {
+            Cause::Ended => Penalty {
+                wait: FIRST_RETRY.min(retry),
+                hold: None,
+            },
+            Cause::Unanswered => Penalty {
+                wait: doubled(FIRST_RETRY, &mut self.unanswered, retry),
+                hold: None,
+            },
+            Cause::Courteous | Cause::Brief => {
+                let most = if cause == Cause::Brief {
+                    patient
+                } else {
+                    retry
+                };
+                let hold = may_hold.filter(|_| self.brief >= FREE);
+                Penalty {
+                    wait: doubled(FIRST_RETRY, &mut self.brief, most),
+                    hold,
+                }
+            }
+            Cause::Error => Penalty {
+                wait: doubled(retry, &mut self.errors, patient),
+                hold: may_hold,
+            },
+            Cause::PrefixLimit => match config.prefix_limit.map(|limit| limit.restart) {
+                Some(LimitRestart::After(wait)) => Penalty {
+                    wait,
+                    hold: Some(HoldTime::Exactly(wait)),
+                },
+                Some(LimitRestart::Never) => Penalty {
+                    wait: patient,
+                    hold: Some(HoldTime::Unbounded),
+                },
+                // The owner counts by rules of its own.
+                None => self.note(config, Cause::Error),
+            },
+        }
+    }
+}
+
+fn doubled(first: Duration, times: &mut u32, most: Duration) -> Duration {
+    let factor = 1_u32.checked_shl((*times).min(31)).unwrap_or(u32::MAX);
+    *times = times.saturating_add(1);
+    first.checked_mul(factor).unwrap_or(most).min(most)
+}
+
+/// What the end of a connection means. `lasted`: it was Established for so long that what was before is forgotten.
+pub(super) fn cause(reason: &Down, connection: &Connection, lasted: bool) -> Cause {
+    let answered = !matches!(connection.phase, Phase::OpenSent { .. });
+    let unanswered = connection.origin == Origin::Ours && !answered;
+    match reason {
+        Down::AdministrativeStop(stop) => owner_cause(stop, lasted),
+        _ if lasted => Cause::Ended,
+        Down::TransportFailed | Down::PeerRestarted if unanswered => Cause::Unanswered,
+        Down::TransportFailed | Down::PeerRestarted => Cause::Brief,
+        Down::NotificationSent(message) | Down::NotificationReceived(message)
+            if message.code == NotificationCode::CONNECTION_COLLISION =>
+        {
+            // Ours that loses is nobody's fault; who dials in again and again only to lose is left alone for a while.
+            match connection.origin {
+                Origin::Ours => Cause::Unanswered,
+                Origin::Theirs => Cause::Courteous,
+            }
+        }
+        Down::NotificationReceived(message) if is_courteous(message) => {
+            if unanswered {
+                Cause::Unanswered
+            } else {
+                Cause::Courteous
+            }
+        }
+        Down::NotificationSent(_)
+        | Down::NotificationReceived(_)
+        | Down::HoldTimerExpired(_)
+        | Down::SendHoldTimerExpired(_) => Cause::Error,
+    }
+}
+
+/// What it means that the owner ended it.
+pub(super) fn owner_cause(stop: &Stop, lasted: bool) -> Cause {
+    match stop {
+        Stop::Cease(Cease::MaximumPrefixes { .. }) => Cause::PrefixLimit,
+        Stop::Cease(Cease::OutOfResources) if !lasted => Cause::Error,
+        Stop::Cease(Cease::BfdDown) if !lasted => Cause::Courteous,
+        Stop::Cease(
+            Cease::OutOfResources
+            | Cease::BfdDown
+            | Cease::Shutdown(_)
+            | Cease::Reset(_)
+            | Cease::Deconfigured
+            | Cease::ConfigurationChange,
+        )
+        | Stop::Silent => Cause::Ended,
+    }
+}
+
+/// Whether a Cease says that the peer's operator, or a passing state of the peer, ended the session, so that it may be met
+/// again at any moment: every subcode of RFC 4486, but the two that say that we ask too much of the peer.
+fn is_courteous(message: &Notification) -> bool {
+    let code = message
+        .hard_reset_reason()
+        .map_or(message.code, |inner| inner.code);
+    code.code == NotificationCode::ADMINISTRATIVE_RESET.code
+        && code != NotificationCode::MAXIMUM_PREFIXES
+        && code != NotificationCode::OUT_OF_RESOURCES
+}
