@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
 
 use super::{Outbox, PeerKey, PeerSettings, SessionId};
-use crate::fsm::{Cease, Down, DownClass, Negotiated, State, Stop};
+use crate::fsm::{Cease, Down, DownClass, IdleHold, Negotiated, State, Stop};
 use crate::wire::{HEADER, MessageKind, Notification};
 
 /// A running peer. Dropping the handle stops the peer as [`Cease::Deconfigured`].
@@ -74,6 +74,12 @@ impl PeerHandle {
         self.control.counters.snapshot()
     }
 
+    /// Whether the peer's task runs: it has not been stopped, and has not panicked.
+    pub fn is_running(&self) -> bool {
+        // The sender lives as long as the peer's task.
+        self.status.has_changed().is_ok()
+    }
+
     /// Waits until a stopped peer has said its last word and closed its sockets.
     pub async fn stopped(&self) {
         let mut status = self.status.clone();
@@ -97,6 +103,8 @@ pub struct PeerStatus {
     pub since: Instant,
     /// When the peer is dialled next, while it waits for that.
     pub next_attempt: Option<Instant>,
+    /// Why, and until when, the peer is held Idle: it is not dialled, and the connections that it dials are refused.
+    pub idle_hold: Option<IdleHold>,
     /// The session, while Established.
     pub session: Option<SessionStatus>,
     /// How many sessions were Established so far.

@@ -19,7 +19,7 @@ use super::faults::FaultLog;
 use super::handle::{Commands, Control};
 use super::handshake::{Handshake, readable};
 use super::outbox::Closing;
-use super::reader::{Reader, Report};
+use super::reader::{Alarm, Reader, Report};
 use super::stamp::{self, Stamps};
 use super::writer::Writer;
 use super::{
@@ -36,6 +36,9 @@ use crate::wire::{
 
 /// How long a stopped peer waits for its last words to be read, and for the owner to take its last events.
 const FAREWELL: Duration = Duration::from_secs(5);
+
+/// How long octets may lie in the socket of a session whose hold timer is due, until the reader has looked at them.
+const READ_GRACE: Duration = Duration::from_secs(1);
 
 /// Starts a peer: dials it at once unless it is passive, and takes its connections from `listener`.
 ///
@@ -56,6 +59,7 @@ pub fn spawn(
         state: State::Idle,
         since: stamp::now(),
         next_attempt: None,
+        idle_hold: None,
         session: None,
         sessions: 0,
         downs: Default::default(),
@@ -182,7 +186,7 @@ impl Task {
             (id, result) = dialling => Wake::Dialled(id, result),
             Some(id) = readable(self.handshakes.first()) => Wake::Readable(id),
             Some(id) = readable(self.handshakes.get(1)) => Wake::Readable(id),
-            // A reader that is gone without a report has panicked; the connection is of no use.
+            // Nobody is left to report; the connection is of no use.
             (id, report) = report => Wake::Report(id, report.unwrap_or(Report::Closed)),
             () = timer => Wake::Deadline,
         })
@@ -350,10 +354,15 @@ impl Task {
     fn deadline(&mut self) {
         if let Some(session) = &self.session {
             let (id, now) = (session.id, stamp::now());
-            // Silence counts only if we listened: the reader waits for the owner, or has not come to read yet.
+            // Silence counts only if we listened. While the reader waits for the owner, the peer may say what it likes;
+            // what has come and was not read yet may be a message, and is soon known to be one or not.
             let unread = options::unread(session.socket.as_fd()).unwrap_or(0);
-            let heard = if session.stamps.is_waiting() || unread > 0 {
+            let hold = self.machine.negotiated().and_then(|n| n.hold_time);
+            let heard = if session.stamps.is_waiting() {
                 now
+            } else if unread > 0 {
+                let read_by = (now + READ_GRACE).checked_sub(hold.unwrap_or_default());
+                read_by.map_or(now, |at| at.max(session.stamps.heard()))
             } else {
                 session.stamps.heard()
             };
@@ -385,6 +394,13 @@ impl Task {
         let next_attempt = self.machine.next_attempt();
         self.status.send_if_modified(|status| {
             status.next_attempt = next_attempt;
+            let hold = self.machine.idle_hold();
+            if status.idle_hold.as_ref() != hold {
+                if let Some(hold) = hold {
+                    info!(reason = %hold.reason, "held Idle: not dialled, and its connections are refused");
+                }
+                status.idle_hold = hold.cloned();
+            }
             let changed = status.state != state;
             if changed {
                 debug!(from = %status.state, to = %state, "state");
@@ -516,8 +532,10 @@ impl Task {
         info!(%local, %remote, dialled, asn = %negotiated.peer_asn, "session established");
         let session = SessionId::next();
         let (outbox, stamps) = (Outbox::new(), Arc::new(Stamps::new()));
-        // One: a reader reports once.
-        let (reports_in, reports) = mpsc::channel(1);
+        // Three: a reader reports once, and each of the two tasks fails at most once. Never full.
+        let (reports_in, reports) = mpsc::channel(3);
+        let alarm = || Alarm::new(reports_in.clone());
+        let (reader_alarm, writer_alarm) = (alarm(), alarm());
         let (down, down_out) = oneshot::channel();
         let (delivered_in, delivered) = oneshot::channel();
         let mut framer = Framer::new();
@@ -558,9 +576,11 @@ impl Task {
             control: self.control.clone(),
         };
         let previous = self.delivered.replace(delivered);
+        let reader = reader.run(event, previous, delivered_in);
         self.tasks
-            .spawn(reader.run(event, previous, delivered_in).in_current_span());
-        self.tasks.spawn(writer.run().in_current_span());
+            .spawn(reader_alarm.watch(reader).in_current_span());
+        self.tasks
+            .spawn(writer_alarm.watch(writer.run()).in_current_span());
         self.session = Some(Session {
             id,
             outbox: outbox.clone(),

@@ -2,15 +2,19 @@
 //! that they are in order: `Established` first, `Down` last.
 //!
 //! When the owner's channel is full it waits for room and does not read: TCP then slows the peer down. The hold timer
-//! is told so by the stamps.
+//! is told so by the stamps. Otherwise only whole messages restart that timer: octets that never become one do not.
+//!
+//! However the reader ends, by a panic or with the peer's task, the owner gets `Down` once ([`End`]).
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
+use tracing::error;
 
 use super::faults::FaultLog;
 use super::handle::Control;
@@ -61,7 +65,7 @@ pub(super) struct Reader<R> {
     pub(super) outbox: Outbox,
     pub(super) stamps: Arc<Stamps>,
     pub(super) control: Arc<Control>,
-    /// Holds one: a reader reports once.
+    /// Holds what a reader reports once, and two [`Alarm`]s.
     pub(super) reports: mpsc::Sender<Report>,
     /// Why the session ended, from the peer's task.
     pub(super) down: oneshot::Receiver<Down>,
@@ -83,24 +87,17 @@ impl<R: AsyncRead + Unpin> Reader<R> {
             self.stamps.set_waiting(true);
             // Dropped, never sent to.
             drop(previous.await);
+            self.stamps.set_heard();
             self.stamps.set_waiting(false);
         }
+        let mut end = End::new(&self, delivered);
         // A session that ends before the owner has heard of it never was.
         if self.deliver(established).await.is_ok() {
+            end.owed = true;
             let Ended(reason) = self.serve().await;
-            let (peer, session) = (self.peer, self.session);
-            // An owner that is gone needs no event.
-            drop(
-                self.events
-                    .send(Event::Down {
-                        peer,
-                        session,
-                        reason,
-                    })
-                    .await,
-            );
+            end.deliver(reason).await;
         }
-        drop(delivered);
+        drop(end);
         drop(timeout(DRAIN, drain(&mut self.socket, &mut self.buffer)).await);
     }
 
@@ -130,7 +127,6 @@ impl<R: AsyncRead + Unpin> Reader<R> {
                         Ok(0) | Err(_) => return self.report(Report::Closed).await,
                         Ok(octets) => octets,
                     };
-                    self.stamps.set_heard();
                     room = if octets == space {
                         (room * 2).min(MAX_READ)
                     } else if octets < room / 4 {
@@ -147,6 +143,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     async fn hand_over(&mut self) -> Result<Option<Report>, Ended> {
         let mut batch = UpdateBatch::default();
         let mut octets = 0;
+        let mut heard = false;
         loop {
             let frame = match self.framer.next(&mut self.buffer) {
                 Ok(Some(frame)) => frame,
@@ -158,6 +155,12 @@ impl<R: AsyncRead + Unpin> Reader<R> {
             };
             let length = HEADER + frame.body.len();
             self.control.counters.received(frame.kind, length);
+            // RFC 4271 8.2.2, Established, events 26 and 27: these restart the hold timer, whole. Once a round is enough.
+            let restarts = matches!(frame.kind, MessageKind::Keepalive | MessageKind::Update);
+            if restarts && !heard {
+                heard = true;
+                self.stamps.set_heard();
+            }
             match frame.kind {
                 MessageKind::Keepalive => {}
                 MessageKind::Update => {
@@ -229,6 +232,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
                 mpsc::error::TrySendError::Full(event) | mpsc::error::TrySendError::Closed(event),
             ) => event,
         };
+        let is_message = !matches!(event, Event::Writable { .. });
         self.stamps.set_waiting(true);
         let result = tokio::select! {
             biased;
@@ -239,6 +243,10 @@ impl<R: AsyncRead + Unpin> Reader<R> {
                 Err(_) => Err(Ended((&mut self.down).await.unwrap_or(Down::TransportFailed))),
             },
         };
+        if is_message {
+            // What the peer sent meanwhile is only now looked at: it has a whole hold time from here.
+            self.stamps.set_heard();
+        }
         self.stamps.set_waiting(false);
         result
     }
@@ -248,6 +256,102 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         // The task may have ended the session itself meanwhile.
         drop(self.reports.send(report).await);
         Ended((&mut self.down).await.unwrap_or(Down::TransportFailed))
+    }
+}
+
+/// The end of a session, as its owner is told: `Down` exactly once after `Established`, even if the reader panics or is
+/// aborted with the peer's task.
+struct End {
+    events: mpsc::Sender<Event>,
+    peer: PeerKey,
+    session: SessionId,
+    /// Whether the owner has got `Established` and not yet `Down`.
+    owed: bool,
+    /// Why, once that is known. A reader that failed leaves a TCP connection that is closed without a NOTIFICATION.
+    reason: Down,
+    /// Dropped when nothing of this session follows any more.
+    delivered: Option<oneshot::Sender<()>>,
+}
+
+impl End {
+    fn new<R>(reader: &Reader<R>, delivered: oneshot::Sender<()>) -> Self {
+        Self {
+            events: reader.events.clone(),
+            peer: reader.peer,
+            session: reader.session,
+            owed: false,
+            reason: Down::TransportFailed,
+            delivered: Some(delivered),
+        }
+    }
+
+    fn event(&mut self) -> Event {
+        self.owed = false;
+        Event::Down {
+            peer: self.peer,
+            session: self.session,
+            reason: self.reason.clone(),
+        }
+    }
+
+    /// Waits for room in the owner's channel. Cancelled, nothing is delivered yet.
+    async fn deliver(&mut self, reason: Down) {
+        self.reason = reason;
+        let events = self.events.clone();
+        match events.reserve().await {
+            Ok(room) => room.send(self.event()),
+            // An owner that is gone needs no event.
+            Err(_) => self.owed = false,
+        }
+    }
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        if !self.owed || self.events.is_closed() {
+            return;
+        }
+        let event = self.event();
+        error!(
+            session = self.session.0,
+            "the reader of a session failed; its routes go as if TCP had"
+        );
+        let Err(mpsc::error::TrySendError::Full(event)) = self.events.try_send(event) else {
+            return;
+        };
+        // Without a runtime the process is at its end, and so is the owner.
+        if let Ok(runtime) = Handle::try_current() {
+            let (events, delivered) = (self.events.clone(), self.delivered.take());
+            runtime.spawn(async move {
+                // An owner that is gone needs no event.
+                drop(events.send(event).await);
+                drop(delivered);
+            });
+        }
+    }
+}
+
+/// Tells the peer's task that a task of its session failed, unless that ended by itself.
+pub(super) struct Alarm(Option<mpsc::Sender<Report>>);
+
+impl Alarm {
+    pub(super) fn new(reports: mpsc::Sender<Report>) -> Self {
+        Self(Some(reports))
+    }
+
+    /// Runs a task of the session under this alarm.
+    pub(super) async fn watch(mut self, task: impl Future<Output = ()>) {
+        task.await;
+        self.0 = None;
+    }
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if let Some(reports) = &self.0 {
+            // Full: the session is ending for another reason. Closed: it has ended.
+            drop(reports.try_send(Report::Closed));
+        }
     }
 }
 

@@ -37,12 +37,12 @@ impl Stamps {
         self.base + Duration::from_micros(micros.load(Ordering::Relaxed))
     }
 
-    /// The reader has got octets.
+    /// The reader has got whole messages that restart the hold timer.
     pub(super) fn set_heard(&self) {
         self.heard.store(self.since_base(), Ordering::Relaxed);
     }
 
-    /// When the reader last got octets.
+    /// When the reader last got such a message.
     pub(super) fn heard(&self) -> Instant {
         self.at(&self.heard)
     }
@@ -59,10 +59,6 @@ impl Stamps {
 
     /// Whether the reader waits for the owner and therefore does not read.
     pub(super) fn set_waiting(&self, waiting: bool) {
-        if !waiting {
-            // What the peer sent meanwhile is only now looked at: it has a whole hold time from here.
-            self.set_heard();
-        }
         self.waiting.store(waiting, Ordering::Relaxed);
     }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod harness;
+mod misbehaviour;
 mod sessions;
 mod traffic;
 mod transport;
