@@ -49,6 +49,8 @@ pub struct PeerConfig {
     pub remove_private_as: bool,
     /// Accepted prefixes per family beyond which `PrefixLimit` is reported; `None`: no limit.
     pub max_prefixes: Option<u32>,
+    /// Accepted prefixes per family beyond which `PrefixWarning` is reported; `None`: never.
+    pub prefix_warning: Option<u32>,
 }
 
 /// What an Established session adds to the configuration.
@@ -87,6 +89,7 @@ impl PeerConfig {
             next_hop_self: false,
             remove_private_as: false,
             max_prefixes: None,
+            prefix_warning: None,
         }
     }
 }

@@ -75,6 +75,18 @@ pub enum RibEvent {
         /// The limit.
         limit: u32,
     },
+    /// A peer's accepted prefixes went over [`PeerConfig::prefix_warning`](crate::PeerConfig::prefix_warning). Reported once
+    /// per session and family.
+    PrefixWarning {
+        /// The peer.
+        peer: PeerId,
+        /// The family.
+        family: Family,
+        /// How many are accepted.
+        accepted: u32,
+        /// The limit, if there is one.
+        limit: Option<u32>,
+    },
     /// The peer's End-of-RIB of a family arrived.
     EndOfRib {
         /// The peer.

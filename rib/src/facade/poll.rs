@@ -9,7 +9,7 @@ use super::{FibRoute, Peer, Rib, RibEvent, Tables};
 use crate::attrs::{AttrId, AttrInterner, RouteAttributesRef};
 use crate::export::{Best, LocRib, Progress, Slot, SourcePeer, Transport};
 use crate::peer::{PeerId, PeerKind};
-use crate::table::Table;
+use crate::table::{LimitReport, Table};
 
 /// The Loc-RIB as export sees it.
 pub(super) struct View<'a> {
@@ -250,11 +250,20 @@ fn note_changes_of<P: RoutePrefix>(
     events: &mut Vec<RibEvent>,
 ) {
     table.take_changed(|slot| groups.changed(P::FAMILY, Slot(slot)));
-    for (peer, limit) in table.take_over_limit() {
-        events.push(RibEvent::PrefixLimit {
-            peer,
-            family: P::FAMILY,
-            limit,
+    for (peer, report) in table.take_limit_reports() {
+        let family = P::FAMILY;
+        events.push(match report {
+            LimitReport::Near { accepted, limit } => RibEvent::PrefixWarning {
+                peer,
+                family,
+                accepted,
+                limit,
+            },
+            LimitReport::Exceeded { limit } => RibEvent::PrefixLimit {
+                peer,
+                family,
+                limit,
+            },
         });
     }
 }

@@ -38,6 +38,7 @@ use self::decision::{Contender, Contenders, Decision};
 use self::index::{Index, LookedUp};
 pub(crate) use self::path::SourceId;
 use self::path::{EXPORT_HOLDS, Entry, FIB_QUEUED, Lists, Path};
+pub(crate) use self::source::LimitReport;
 use self::source::Round;
 use crate::attrs::{AttrId, AttrInterner, ChangedNextHops};
 use crate::originate::Originated;
@@ -71,7 +72,7 @@ pub(crate) struct Table<P> {
     /// Prefixes with a best path.
     usable: usize,
     /// Peers whose limit was exceeded, to be told.
-    over_limit: Vec<(PeerId, u32)>,
+    limit_reports: Vec<(PeerId, LimitReport)>,
 }
 
 /// What the outside sees of a selection: compared before and after a change.
@@ -108,7 +109,7 @@ impl<P: RoutePrefix> Table<P> {
             everything: None,
             changed_next_hops: None,
             usable: 0,
-            over_limit: Vec::new(),
+            limit_reports: Vec::new(),
         }
     }
 
@@ -150,8 +151,8 @@ impl<P: RoutePrefix> Table<P> {
         }
     }
 
-    pub(crate) fn take_over_limit(&mut self) -> Vec<(PeerId, u32)> {
-        std::mem::take(&mut self.over_limit)
+    pub(crate) fn take_limit_reports(&mut self) -> Vec<(PeerId, LimitReport)> {
+        std::mem::take(&mut self.limit_reports)
     }
 
     /// The usable ones among the paths of an entry.

@@ -35,6 +35,7 @@ pub(crate) struct Origin {
     pub(crate) allow_own_as: u8,
     pub(crate) enforce_first_as: bool,
     pub(crate) max_prefixes: Option<u32>,
+    pub(crate) prefix_warning: Option<u32>,
 }
 
 impl Origin {
@@ -59,6 +60,7 @@ impl Origin {
             allow_own_as: config.allow_own_as,
             enforce_first_as: config.enforce_first_as,
             max_prefixes: config.max_prefixes,
+            prefix_warning: config.prefix_warning,
         }
     }
 
@@ -70,6 +72,7 @@ impl Origin {
             allow_own_as: config.allow_own_as,
             enforce_first_as: config.enforce_first_as,
             max_prefixes: config.max_prefixes,
+            prefix_warning: config.prefix_warning,
             ..self.clone()
         }
     }
@@ -78,6 +81,7 @@ impl Origin {
     pub(crate) fn differs_in_limit_only(&self, other: &Self) -> bool {
         let limit = Self {
             max_prefixes: other.max_prefixes,
+            prefix_warning: other.prefix_warning,
             ..self.clone()
         };
         limit == *other
@@ -167,8 +171,39 @@ pub(crate) struct Source {
     pub(crate) selected: u32,
     /// Paths older than the epoch.
     pub(crate) stale_paths: u32,
-    /// The limit was exceeded and the owner told.
-    pub(crate) limit_told: bool,
+    /// What the owner knows of the number of prefixes.
+    pub(crate) limit_reported: LimitReported,
+}
+
+/// A number of prefixes that the owner wants to know of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LimitReport {
+    /// More than the share at which it wants to know.
+    Near { accepted: u32, limit: Option<u32> },
+    /// More than the limit.
+    Exceeded { limit: u32 },
+}
+
+impl LimitReport {
+    /// How far this goes.
+    pub(crate) fn rank(self) -> LimitReported {
+        match self {
+            Self::Near { .. } => LimitReported::Near,
+            Self::Exceeded { .. } => LimitReported::Exceeded,
+        }
+    }
+}
+
+/// What was reported last of a peer's number of prefixes. It only rises within a session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum LimitReported {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// It is more than the share at which the owner wants to know.
+    Near,
+    /// It is more than the limit.
+    Exceeded,
 }
 
 impl Source {
@@ -187,7 +222,7 @@ impl Source {
             accepted: 0,
             selected: 0,
             stale_paths: 0,
-            limit_told: false,
+            limit_reported: LimitReported::Nothing,
         }
     }
 

@@ -10,7 +10,7 @@ use super::decision::worse_before_med;
 use super::import::Importer;
 use super::index::Place;
 use super::path::{Imported, Path};
-use super::source::{Origin, Source, Stale};
+use super::source::{LimitReport, LimitReported, Origin, Source, Stale};
 use super::{Outlook, SourceId, Table};
 use crate::attrs::{AttrId, AttrInterner, Flags};
 use crate::originate::Originated;
@@ -363,13 +363,22 @@ impl<P: RoutePrefix> Table<P> {
         let Some(source) = self.source_mut(id) else {
             return;
         };
-        if let Some(limit) = source.origin.max_prefixes
-            && source.accepted > limit
-            && !source.limit_told
-        {
-            source.limit_told = true;
+        let over = |limit: Option<u32>| limit.filter(|limit| source.accepted > *limit);
+        let report = match (
+            over(source.origin.max_prefixes),
+            over(source.origin.prefix_warning),
+        ) {
+            (None, None) => return,
+            (Some(limit), _) => LimitReport::Exceeded { limit },
+            (None, Some(_)) => LimitReport::Near {
+                accepted: source.accepted,
+                limit: source.origin.max_prefixes,
+            },
+        };
+        if report.rank() > source.limit_reported {
+            source.limit_reported = report.rank();
             let peer = source.origin.peer;
-            self.over_limit.push((peer, limit));
+            self.limit_reports.push((peer, report));
         }
     }
 
@@ -450,7 +459,7 @@ impl<P: RoutePrefix> Table<P> {
                 self.change_origin(id, origin);
                 if let Some(source) = self.source_mut(id) {
                     source.stale = Stale::AwaitingEnd(deadline);
-                    source.limit_told = false;
+                    source.limit_reported = LimitReported::Nothing;
                 }
             }
             (retained, _) => {
@@ -491,8 +500,10 @@ impl<P: RoutePrefix> Table<P> {
             return;
         }
         let limit_only = source.origin.differs_in_limit_only(&origin);
-        if source.origin.max_prefixes != origin.max_prefixes {
-            source.limit_told = false;
+        if source.origin.max_prefixes != origin.max_prefixes
+            || source.origin.prefix_warning != origin.prefix_warning
+        {
+            source.limit_reported = LimitReported::Nothing;
         }
         source.actions.tell |= (source.origin.kind, source.origin.id) != (origin.kind, origin.id);
         source.origin = Arc::new(origin);

@@ -32,6 +32,7 @@ fn knobs() -> Vec<Knob> {
         next_hop_self: _,
         remove_private_as: _,
         max_prefixes: _,
+        prefix_warning: _,
     } = config(PeerKind::External);
     let SessionInfo {
         negotiated: _,
@@ -67,6 +68,7 @@ fn knobs() -> Vec<Knob> {
         ("next_hop_self", |c, _, _| c.next_hop_self ^= true),
         ("remove_private_as", |c, _, _| c.remove_private_as ^= true),
         ("max_prefixes", |c, _, _| c.max_prefixes = Some(3)),
+        ("prefix_warning", |c, _, _| c.prefix_warning = Some(2)),
         ("remote_address", |_, s, _| {
             s.remote_address = ip("192.0.2.99");
         }),

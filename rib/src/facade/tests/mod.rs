@@ -138,3 +138,54 @@ proptest! {
         run(&ops)?;
     }
 }
+
+#[test]
+fn a_prefix_limit_and_the_share_before_it_are_reported_once_per_session() {
+    let mut world = World::new();
+    let limit = |max: u32, warning: u32| PeerConfig {
+        max_prefixes: Some(max),
+        prefix_warning: Some(warning),
+        ..peer_config(1)
+    };
+    world.set_peer(1, limit(3, 1));
+    let announced = |world: &mut World, prefixes: std::ops::Range<usize>| {
+        let nlri: Vec<_> = prefixes.map(|prefix| (prefix, 0)).collect();
+        world.announce(1, &nlri, &plain_attributes(1));
+        while world.poll(3) {}
+        let events = world.rib.take_events().into_iter();
+        let of_limits = |event: &RibEvent| {
+            matches!(
+                event,
+                RibEvent::PrefixWarning { .. } | RibEvent::PrefixLimit { .. }
+            )
+        };
+        events.filter(of_limits).collect::<Vec<_>>()
+    };
+    let (peer, family) = (PeerId(1), Family::IPV4_UNICAST);
+    let near = |accepted, limit| RibEvent::PrefixWarning {
+        peer,
+        family,
+        accepted,
+        limit: Some(limit),
+    };
+    let exceeded = |limit| RibEvent::PrefixLimit {
+        peer,
+        family,
+        limit,
+    };
+    for _ in 0..2 {
+        world.apply(&Op::Up(1, PLAIN));
+        assert_eq!(announced(&mut world, 0..1), []);
+        assert_eq!(announced(&mut world, 1..2), [near(2, 3)]);
+        assert_eq!(announced(&mut world, 2..3), [], "near is said once");
+        assert_eq!(announced(&mut world, 3..4), [exceeded(3)]);
+        assert_eq!(announced(&mut world, 4..5), [], "exceeded is said once");
+        world.apply(&Op::Down(1, false));
+        world.drain();
+    }
+    // Over both at once, and again when the limit changes.
+    world.apply(&Op::Up(1, PLAIN));
+    assert_eq!(announced(&mut world, 0..4), [exceeded(3)]);
+    world.set_peer(1, limit(4, 3));
+    assert_eq!(announced(&mut world, 0..4), [near(4, 4)]);
+}
