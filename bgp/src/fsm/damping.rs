@@ -18,7 +18,7 @@ use crate::wire::{Notification, NotificationCode};
 /// second towards one that is away harms nobody.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 
-/// So many connections in a row may end early, without an error, before the peer's own are refused for a time. A router that
+/// DEVIATION(RFC 4271 8.2.2, Idle): so many connections in a row may end early, without an error, before the peer's own are refused for a time. A router that
 /// restarts twice, or collides, must not be kept out: some do not dial again for two minutes.
 const FREE: u32 = 3;
 
@@ -70,7 +70,7 @@ pub(super) enum Cause {
 /// How long a hold lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum HoldTime {
-    /// As long as the wait.
+    /// As long as the wait, `idle_hold_max` at most.
     AsTheWait,
     /// So long, without jitter: somebody has asked for it.
     Exactly(Duration),
@@ -111,12 +111,12 @@ impl Damping {
                 hold: None,
             },
             Cause::Courteous | Cause::Brief => {
-                let most = if cause == Cause::Brief {
-                    patient
-                } else {
-                    retry
-                };
                 let hold = may_hold.filter(|_| self.brief >= FREE);
+                // Who is not held is dialled within `connect_retry`.
+                let most = match (cause, hold) {
+                    (Cause::Brief, Some(_)) => patient,
+                    _ => retry,
+                };
                 Penalty {
                     wait: doubled(FIRST_RETRY, &mut self.brief, most),
                     hold,

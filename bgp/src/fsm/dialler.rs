@@ -87,7 +87,7 @@ impl Dialler {
         let wait = self.jittered(penalty.wait);
         let until = match penalty.hold {
             None => return wait,
-            Some(HoldTime::AsTheWait) => Some(now + wait),
+            Some(HoldTime::AsTheWait) => Some(now + wait.min(config.idle_hold_max)),
             Some(HoldTime::Exactly(time)) => Some(now + time),
             Some(HoldTime::Unbounded) => None,
         };

@@ -354,7 +354,7 @@ impl Task {
     fn deadline(&mut self) {
         if let Some(session) = &self.session {
             let (id, now) = (session.id, stamp::now());
-            // Silence counts only if we listened. While the reader waits for the owner, the peer may say what it likes;
+            // DEVIATION(RFC 4271 8.2.2): silence counts only if we listened. While the reader waits for the owner, the peer may say what it likes;
             // what has come and was not read yet may be a message, and is soon known to be one or not.
             let unread = options::unread(session.socket.as_fd()).unwrap_or(0);
             let hold = self.machine.negotiated().and_then(|n| n.hold_time);

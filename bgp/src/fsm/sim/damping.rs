@@ -16,6 +16,8 @@ use crate::wire::{Notification, NotificationCode as Code};
 /// How often a peer that dials in a loop tries.
 const HAMMER: Duration = Duration::from_millis(100);
 const HOUR: Duration = Duration::from_secs(3600);
+/// The default of `connect_retry`.
+const RETRY: Duration = Duration::from_secs(5);
 const LIMIT_RESTART: Duration = Duration::from_secs(300);
 
 /// What the peer does with a connection.
@@ -104,6 +106,12 @@ impl Bench {
         }
         self.out.extend(out);
         let hold = self.peer.idle_hold().is_some();
+        let retry = self.peer.config().connect_retry;
+        let next = self.peer.next_attempt();
+        assert!(
+            hold || next.is_none_or(|at| at <= self.now + retry),
+            "the longest wait is connectRetry, unless the peer is held"
+        );
         assert!(
             !hold || self.peer.next_attempt().is_none_or(|at| at > self.now),
             "dials while the peer is held"
@@ -221,7 +229,7 @@ fn most(bound: Duration, before: usize) -> usize {
 
 /// What each deed is held against: the bound of its waits, with the defaults.
 fn deeds() -> Vec<(Deed, Duration)> {
-    let (retry, held) = (Duration::from_secs(5), Duration::from_secs(60));
+    let (retry, held) = (RETRY, Duration::from_secs(60));
     vec![
         (Deed::Unreachable, retry),
         (Deed::Malformed, held),
@@ -262,8 +270,11 @@ proptest! {
         passive in any::<bool>(),
         (deed, bound) in prop::sample::select(deeds()),
         until in 0..120_u64,
+        retry in prop::sample::select(vec![1, 5]),
     ) {
         let mut config = config(1);
+        config.connect_retry = Duration::from_secs(retry);
+        let bound = if bound == RETRY { config.connect_retry } else { bound };
         config.passive = passive && who != Who::We;
         config.jitter_seed = seed;
         let mut bench = Bench::new(config, who, deed);

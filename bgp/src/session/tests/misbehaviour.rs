@@ -12,7 +12,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 
 use super::harness::{Speaker, soon};
-use crate::fsm::{Cease, Config, Down, Negotiated, RemoteAsn, State};
+use crate::fsm::{Cease, Config, Down, Negotiated, RemoteAsn, State, Stop};
 use crate::session::faults::FaultLog;
 use crate::session::handle::Control;
 use crate::session::reader::{Alarm, Reader, Report};
@@ -174,7 +174,10 @@ async fn a_peer_that_is_held_idle_is_reset_before_an_open_and_let_in_after_the_h
     let _stream = soon("an OPEN", up).await;
     soon("a session", speaker.events.recv()).await.unwrap();
     assert_eq!(handle.status().idle_hold, None);
-    handle.reset(Cease::Reset(String::new()));
+    assert!(handle.is_running());
+    handle.stop(Stop::Cease(Cease::Deconfigured));
+    soon("stopped", handle.stopped()).await;
+    assert!(!handle.is_running());
 }
 
 // ---- Tasks that fail ----
