@@ -117,7 +117,7 @@ pub struct Neighbour {
     /// Packets from farther away than this many hops do not count (RFC 5082). OpenBGPD is not told.
     pub ttl_security: Option<u8>,
     /// Lines of the daemon's own language about this neighbour: inside its block for BIRD and OpenBGPD, with `{address}`
-    /// for its address in FRR's `router bgp`.
+    /// for its address in FRR's `router bgp`; fields of the Peer as a JSON object for Routelet.
     pub extra: String,
 }
 

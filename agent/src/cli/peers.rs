@@ -121,6 +121,16 @@ fn detail(peer: &Peer, screen: &mut Screen) -> anyhow::Result<()> {
     if let Some(blocked) = &peer.blocked {
         rows.row("Blocked", blocked)?;
     }
+    if let Some(hold) = &peer.idle_hold {
+        let until = match hold.seconds {
+            Some(seconds) => format!("for {}", time(seconds)),
+            None => format!(
+                "until `routelet peer reset {}` or a change of its configuration",
+                peer.name
+            ),
+        };
+        rows.row("Held Idle", format!("{until}: {}", hold.reason))?;
+    }
     if let Some(seconds) = peer.next_attempt_seconds {
         rows.row("Next attempt", format!("in {}", time(seconds)))?;
     }

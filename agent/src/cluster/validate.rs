@@ -16,7 +16,7 @@ use crate::crd::policy::PrefixMatch;
 use crate::crd::selector::Operator;
 use crate::crd::{
     AddressBlock, AddressPoolSpec, AdvertisementSpec, Cidr, CommunityText, LabelSelector, PeerAs,
-    PeerSpec, RoutePolicySpec, RouterSpec, ValueFrom,
+    PeerSpec, RestartAfter, RoutePolicySpec, RouterSpec, ValueFrom,
 };
 
 /// One thing that is wrong with an object.
@@ -160,6 +160,10 @@ impl Findings {
             seconds(1),
             seconds(3600),
         );
+        let idle = timers.idle_hold.0;
+        if !idle.is_zero() {
+            self.lapse(&format!("{path}.idleHold"), idle, seconds(1), seconds(3600));
+        }
     }
 
     fn password(&mut self, path: &str, password: Option<&PasswordSpec>) {
@@ -330,6 +334,13 @@ pub fn peer(spec: &PeerSpec) -> Vec<Finding> {
     f.check(spec.max_prefixes != Some(0), "spec.maxPrefixes", || {
         "0 would end the session at the first prefix: leave it out for no limit".to_owned()
     });
+    if let RestartAfter::After(time) = spec.max_prefixes_restart {
+        let path = "spec.maxPrefixesRestart";
+        f.lapse(path, time.0, seconds(1), seconds(86_400));
+    }
+    if let Some(percent) = spec.max_prefixes_warning_percent {
+        f.range("spec.maxPrefixesWarningPercent", percent, 1, 100);
+    }
     findings.list
 }
 

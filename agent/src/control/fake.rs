@@ -229,7 +229,8 @@ pub(crate) fn peers() -> Vec<Peer> {
             ],
             "families": [
                 {"family": "ipv4-unicast", "negotiated": true, "received": 10, "accepted": 8, "best": 8,
-                 "advertised": 3, "tooLarge": 1, "maxPrefixes": 1000, "endOfRibReceived": true, "endOfRibSent": true},
+                 "advertised": 3, "tooLarge": 1, "maxPrefixes": 1000, "prefixWarning": 750, "endOfRibReceived": true,
+                 "endOfRibSent": true},
                 {"family": "ipv6-unicast", "negotiated": true, "received": 6, "accepted": 6, "best": 6,
                  "advertised": 2, "endOfRibReceived": false, "endOfRibSent": true}
             ],

@@ -35,7 +35,7 @@ pub use router::{Router, RouterSpec};
 pub use router_state::{RouterState, RouterStateSpec, RouterStateStatus};
 pub use selector::LabelSelector;
 pub use status::{Condition, ObjectStatus, PeerStatus};
-pub use text::{Address, Cidr, CommunityText, Lapse, PeerAs};
+pub use text::{Address, Cidr, CommunityText, Lapse, PeerAs, RestartAfter};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

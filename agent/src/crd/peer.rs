@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::status::PeerStatus;
-use super::text::{Address, Cidr, Lapse, PeerAs};
+use super::text::{Address, Cidr, Lapse, PeerAs, RestartAfter};
 use super::{IpFamily, LabelSelector, ValueFrom};
 
 /// Whom the selected nodes peer with. One of `address`, `addressFrom`, `interface`, `gateway`, `nodes` and `range` says
@@ -132,9 +132,18 @@ pub struct PeerSpec {
     #[serde(default, rename = "allowOwnAS")]
     #[schemars(range(min = 0, max = 10))]
     pub allow_own_as: u8,
-    /// The most prefixes per family that the peer may send; beyond that the session ends. Absent: no limit.
+    /// The most prefixes per family that the peer may send; beyond that the session ends, and the peer is held Idle for
+    /// `maxPrefixesRestart`. Absent: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_prefixes: Option<u32>,
+    /// How long a peer that exceeded `maxPrefixes` is held Idle, 1s to 24h, or `never` to wait for `routelet peer reset`. A
+    /// change of the Peer ends it, too.
+    #[serde(default)]
+    pub max_prefixes_restart: RestartAfter,
+    /// The percentage of `maxPrefixes` beyond which the agent warns, 1 to 100. Default 75.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100))]
+    pub max_prefixes_warning_percent: Option<u8>,
     /// Remove private AS numbers from the AS_PATH sent to this external peer.
     #[serde(default, rename = "removePrivateAS")]
     pub remove_private_as: bool,
@@ -187,8 +196,11 @@ pub struct Timers {
     /// How often to send KEEPALIVE, at least 1s. Default: a third of the hold time agreed on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keepalive: Option<Lapse>,
-    /// The longest wait between two attempts to connect.
+    /// The longest wait between two attempts to connect, while the peer is not held Idle.
     pub connect_retry: Lapse,
+    /// The longest time that the peer is held Idle after errors and sessions that end early, at most 1h: it is not dialled,
+    /// and its connections are refused. A session must last as long until earlier failures are forgotten. 0s: never held.
+    pub idle_hold: Lapse,
 }
 
 impl Default for Timers {
@@ -197,6 +209,7 @@ impl Default for Timers {
             hold: Lapse::seconds(90),
             keepalive: None,
             connect_retry: Lapse::seconds(5),
+            idle_hold: Lapse::seconds(60),
         }
     }
 }

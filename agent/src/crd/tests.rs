@@ -135,3 +135,19 @@ fn a_spec_survives_being_written_and_read() {
     let again: PeerSpec = serde_json::from_value(serde_json::to_value(&spec).unwrap()).unwrap();
     assert_eq!(spec, again);
 }
+
+#[test]
+fn a_restart_is_a_duration_or_never_and_says_so_when_it_is_neither() {
+    use super::{Lapse, RestartAfter};
+    let five = RestartAfter::After(Lapse::seconds(300));
+    for (text, value) in [("5m", five), ("300s", five), ("never", RestartAfter::Never)] {
+        assert_eq!(text.parse(), Ok(value), "{text}");
+        assert_eq!(value.to_string().parse(), Ok(value), "{text}");
+    }
+    assert_eq!(RestartAfter::default(), five);
+    let error = "soon".parse::<RestartAfter>().unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "\"soon\" is not a time to restart after: expected a duration such as 5m or 90s, or never"
+    );
+}

@@ -198,6 +198,54 @@ as_text!(
     "^(0|([0-9]+(ms|s|m|h))+)$"
 );
 
+/// When to meet a peer again: after a time, or not before somebody intervenes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RestartAfter {
+    /// So long afterwards.
+    After(Lapse),
+    /// Not by itself.
+    Never,
+}
+
+impl Default for RestartAfter {
+    /// Long enough that a full table which comes again and again is no load, short enough to need nobody at night.
+    fn default() -> Self {
+        Self::After(Lapse::seconds(300))
+    }
+}
+
+impl fmt::Display for RestartAfter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::After(time) => time.fmt(f),
+            Self::Never => f.write_str("never"),
+        }
+    }
+}
+
+impl FromStr for RestartAfter {
+    type Err = ParseTextError;
+
+    fn from_str(text: &str) -> Result<Self, ParseTextError> {
+        match text {
+            "never" => Ok(Self::Never),
+            _ => text.parse().map(Self::After).map_err(|_| {
+                not(
+                    text,
+                    "a time to restart after: expected a duration such as 5m or 90s, or never",
+                )
+            }),
+        }
+    }
+}
+
+as_text!(
+    RestartAfter,
+    "RestartAfter",
+    "A duration such as 90s or 5m, or `never`.",
+    "^(never|0|([0-9]+(ms|s|m|h))+)$"
+);
+
 /// A community of any kind, told apart by its form: `64512:100` or a well-known name (RFC 1997), `64512:1:2` (large,
 /// RFC 8092), `rt:64512:100` or `ro:192.0.2.1:7` (extended, RFC 4360: route target and route origin).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -58,6 +58,9 @@ pub const METRICS: &[Metric] = &[
         |s, out| per_peer(s, out, |p| state_number(p.state))),
     gauge("routelet_peer_state_age_seconds", PEER, "Time since the session's state last changed",
         |s, out| per_peer(s, out, |p| p.state_seconds)),
+    gauge("routelet_peer_held_idle", PEER,
+        "Whether the peer is left alone after errors or for exceeding maxPrefixes: not dialled, and its connections refused",
+        |s, out| per_peer(s, out, |p| p.idle_hold.is_some())),
     counter("routelet_peer_established", PEER, "How often the session has become Established",
         |s, out| per_peer(s, out, |p| p.established_count)),
     counter("routelet_peer_downs", &["peer", "reason"],
@@ -92,6 +95,9 @@ pub const METRICS: &[Metric] = &[
     gauge("routelet_peer_prefixes_limit", PEER_FAMILY,
         "Accepted prefixes beyond which the peer's limit acts; left out where there is none",
         |s, out| per_peer_family(s, out, |f| f.max_prefixes.map(u64::from))),
+    gauge("routelet_peer_prefixes_warning", PEER_FAMILY,
+        "Accepted prefixes beyond which the peer is near its limit (maxPrefixesWarningPercent); left out where there is none",
+        |s, out| per_peer_family(s, out, |f| f.prefix_warning.map(u64::from))),
     gauge("routelet_peer_bfd_up", PEER, "Whether BFD sees the peer; left out for peers without BFD",
         |s, out| for p in &s.peers {
             if let Some(bfd) = &p.bfd { out.add([&p.name], bfd.state == "Up") }

@@ -371,9 +371,17 @@ impl Runtime {
                 family,
                 limit,
             } => {
-                warn!(peer = %name(peer), %family, limit, "peer sent more prefixes than its limit; its session is closed");
+                warn!(peer = %name(peer), %family, limit, "peer sent more prefixes than its limit; its session is closed, and it is held Idle");
                 self.shared
                     .reset(peer, Cease::MaximumPrefixes { family, limit });
+            }
+            RibEvent::PrefixWarning {
+                peer,
+                family,
+                accepted,
+                limit,
+            } => {
+                warn!(peer = %name(peer), %family, accepted, limit, "peer sends nearly as many prefixes as its limit allows");
             }
             RibEvent::EndOfRib { peer, family } => {
                 info!(peer = %name(peer), %family, "End-of-RIB received");

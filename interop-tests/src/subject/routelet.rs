@@ -197,7 +197,8 @@ fn peer(host: &Host, speaker: &Speaker, index: usize, neighbour: &Neighbour) -> 
         "asn": neighbour.asn,
         "passive": neighbour.mode == Mode::Passive,
         "families": neighbour.families.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "timers": {"connectRetry": "1s"},
+        // What one row of a lab did must not delay the next. Labs about just that say otherwise.
+        "timers": {"connectRetry": "1s", "idleHold": "0s"},
     });
     if let Some(hold) = speaker.hold_time {
         spec["timers"]["hold"] = json!(format!("{}s", hold.as_secs()));
@@ -211,10 +212,13 @@ fn peer(host: &Host, speaker: &Speaker, index: usize, neighbour: &Neighbour) -> 
     if let Some(hops) = neighbour.ttl_security {
         spec["ttlSecurity"] = json!({"hops": hops});
     }
-    ensure!(
-        neighbour.extra.is_empty(),
-        "extra lines about a neighbour do not fit into a manifest"
-    );
+    if !neighbour.extra.is_empty() {
+        let extra: Value = serde_json::from_str(&neighbour.extra)
+            .with_context(|| format!("JSON of fields of a Peer: {}", neighbour.extra))?;
+        for (field, value) in extra.as_object().context("an object of fields of a Peer")? {
+            spec[field] = value.clone();
+        }
+    }
     if let Some(password) = &neighbour.password {
         let file = format!("password-{index}");
         host.write(&file, password)?;

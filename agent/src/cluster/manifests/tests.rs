@@ -65,7 +65,8 @@ fn every_fault_is_told_with_file_line_path_and_reason() {
             "  address: 192.0.2.1\n  asnn: 64500\n",
             "p.yaml:7: Peer x: spec.asnn: unknown field (did you mean asn?): expected one of addPath, address, \
              addressFrom, allowOwnAS, asn, asnFrom, bfd, ebgpMultihop, export, extendedNextHop, families, gateway, \
-             gracefulRestart, import, interface, localAddress, localAddressFrom, maxPrefixes, nextHopSelf, \
+             gracefulRestart, import, interface, localAddress, localAddressFrom, maxPrefixes, maxPrefixesRestart, \
+             maxPrefixesWarningPercent, nextHopSelf, \
              nodeSelector, nodes, passive, password, port, range, removePrivateAS, role, roleStrict, \
              routeReflectorClient, sourceInterface, timers, ttlSecurity",
         ),
@@ -119,6 +120,23 @@ fn every_fault_is_told_with_file_line_path_and_reason() {
         (
             "  address: 192.0.2.1\n  asn: 1\n  timers: {hold: 2s}\n",
             "p.yaml:8: Peer x: spec.timers.hold: 2s is out of range: expected 3s to 65535s",
+        ),
+        (
+            "  address: 192.0.2.1\n  asn: 1\n  timers: {idleHold: 2h}\n",
+            "p.yaml:8: Peer x: spec.timers.idleHold: 2h is out of range: expected 1s to 1h",
+        ),
+        (
+            "  address: 192.0.2.1\n  asn: 1\n  maxPrefixesRestart: soon\n",
+            "p.yaml:8: Peer x: spec.maxPrefixesRestart: \"soon\" is not a time to restart after: expected a duration such \
+             as 5m or 90s, or never",
+        ),
+        (
+            "  address: 192.0.2.1\n  asn: 1\n  maxPrefixesRestart: 0s\n",
+            "p.yaml:8: Peer x: spec.maxPrefixesRestart: 0s is out of range: expected 1s to 24h",
+        ),
+        (
+            "  address: 192.0.2.1\n  asn: 1\n  maxPrefixesWarningPercent: 0\n",
+            "p.yaml:8: Peer x: spec.maxPrefixesWarningPercent: 0 is out of range: expected 1 to 100",
         ),
         (
             "  address: fe80::1\n  asn: 1\n",

@@ -15,8 +15,8 @@ pub use explain::{
 };
 pub use fib::{FibEntry, FibNexthopEntry, FibState};
 pub use peer::{
-    BfdSession, CapabilityState, Direction, DownClass, DownCount, MessageCounts, Peer, PeerFamily,
-    PeerKind, PeerRole, RestartState, SessionError, SessionState,
+    BfdSession, CapabilityState, Direction, DownClass, DownCount, IdleHold, MessageCounts, Peer,
+    PeerFamily, PeerKind, PeerRole, RestartState, SessionError, SessionState,
 };
 pub use query::{FibQuery, Match, PrefixFilter, ResetKind, RouteQuery, RouteView};
 pub use route::{Route, RouteOrigin, RouteState};

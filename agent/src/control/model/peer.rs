@@ -39,6 +39,9 @@ pub struct Peer {
     /// What must be put right before the peer can be started, such as `Secret routelet/tor-a has no key "password"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocked: Option<String>,
+    /// Held Idle: it is not dialled, and its connections are refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_hold: Option<IdleHold>,
     /// Whether this side never connects, but only accepts.
     #[serde(default)]
     pub passive: bool,
@@ -130,10 +133,39 @@ impl Peer {
         if let Some(blocked) = &self.blocked {
             return Some(blocked.clone());
         }
+        // Without the time that is left: what is written to the API server must not change with every second.
+        match &self.idle_hold {
+            Some(IdleHold {
+                seconds: Some(_),
+                reason,
+            }) => {
+                return Some(format!("held Idle: {reason}"));
+            }
+            Some(IdleHold {
+                seconds: None,
+                reason,
+            }) => {
+                return Some(format!(
+                    "held Idle until it is reset or its configuration changes: {reason}"
+                ));
+            }
+            None => {}
+        }
         let errors = [&self.last_connect_error, &self.last_down];
         let latest = errors.into_iter().flatten().min_by_key(|e| e.ago_seconds)?;
         Some(latest.to_string())
     }
+}
+
+/// Why and for how long a peer is left alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct IdleHold {
+    /// Seconds that are left; absent: until `routelet peer reset`, or until its configuration changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<u64>,
+    /// What it did.
+    pub reason: String,
 }
 
 /// How a peer came to be.
@@ -262,6 +294,9 @@ pub struct PeerFamily {
     /// Accepted prefixes beyond which the limit acts; absent: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_prefixes: Option<u32>,
+    /// Accepted prefixes beyond which the agent warns; absent: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefix_warning: Option<u32>,
     /// The peer's End-of-RIB has come.
     #[serde(default)]
     pub end_of_rib_received: bool,

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use bgp::fsm::{Config, RemoteAsn};
+use bgp::fsm::{Config, LimitRestart, PrefixLimit, RemoteAsn};
 use bgp::session::Ttl;
 use bgp::types::{Afi, Asn, Family};
 use bgp::wire::capability::{AddPathMode, LongLivedFamily, Role};
@@ -28,7 +28,10 @@ use super::{
 use crate::cluster::{ClusterState, Node, Object, ObjectRef, SecretText};
 use crate::crd::peer::{PasswordSpec, RoleSpec, Timers};
 use crate::crd::selector::{self, Labels};
-use crate::crd::{IpFamily, PeerAs, PeerSpec, RouterSpec};
+use crate::crd::{IpFamily, PeerAs, PeerSpec, RestartAfter, RouterSpec};
+
+/// The percentage of a prefix limit beyond which the agent warns, where the Peer does not say.
+const PREFIX_WARNING: u8 = 75;
 
 /// The label of mesh peers that Advertisements can select or leave out.
 pub(super) const MESH_LABEL: &str = "routelet.dev/mesh";
@@ -252,6 +255,7 @@ impl Context<'_> {
             remove_private_as: spec.remove_private_as && external,
             enforce_first_as: spec.role != Some(RoleSpec::RouteServerClient),
             max_prefixes: spec.max_prefixes,
+            prefix_warning: spec.max_prefixes.map(|max| prefix_warning(spec, max)),
         };
         PeerIntent {
             protocol: self.protocol(spec, &session, external),
@@ -345,6 +349,14 @@ impl Context<'_> {
             hold_time: Some(spec.timers.hold.0).filter(|hold| !hold.is_zero()),
             keepalive: spec.timers.keepalive.map(|keepalive| keepalive.0),
             connect_retry: spec.timers.connect_retry.0,
+            idle_hold_max: spec.timers.idle_hold.0,
+            prefix_limit: spec.max_prefixes.map(|max| PrefixLimit {
+                max,
+                restart: match spec.max_prefixes_restart {
+                    RestartAfter::After(time) => LimitRestart::After(time.0),
+                    RestartAfter::Never => LimitRestart::Never,
+                },
+            }),
             add_path: if spec.add_path.receive {
                 families
                     .iter()
@@ -372,6 +384,13 @@ impl Context<'_> {
             )
         }
     }
+}
+
+/// The number of prefixes beyond which the peer is near its limit.
+fn prefix_warning(spec: &PeerSpec, max: u32) -> u32 {
+    let percent = spec.max_prefixes_warning_percent.unwrap_or(PREFIX_WARNING);
+    let share = u64::from(max) * u64::from(percent) / 100;
+    u32::try_from(share).unwrap_or(max)
 }
 
 fn role(role: RoleSpec) -> Role {

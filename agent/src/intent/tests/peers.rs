@@ -1,8 +1,9 @@
 //! Whom a node peers with, and that both ends agree.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use bgp::fsm::RemoteAsn;
+use bgp::fsm::{LimitRestart, PrefixLimit, RemoteAsn};
 use bgp::session::Ttl;
 use rib::PeerKind;
 
@@ -447,5 +448,43 @@ fn a_node_without_an_object_still_has_the_peers_that_all_nodes_have() {
     assert_eq!(
         warnings(&intent),
         ["Node lost: there is no such Node object; it has no pod CIDRs, labels or addresses"]
+    );
+}
+
+#[test]
+fn a_prefix_limit_comes_with_a_warning_and_what_follows_it() {
+    let peer = |fields: &str| {
+        let text = three()
+            + &format!(
+                "---\napiVersion: routelet.dev/v1alpha1\nkind: Peer\nmetadata: {{name: tor}}\n\
+                 spec: {{address: 192.0.2.1, asn: 64500{fields}}}\n"
+            );
+        let intent = intend(&state(&text), "n1", &LocalFacts::default());
+        let peer = intent.peer("tor").unwrap();
+        let protocol = &peer.protocol;
+        (
+            peer.config.prefix_warning,
+            protocol.prefix_limit,
+            protocol.idle_hold_max.as_secs(),
+        )
+    };
+    let limit = |max, restart| Some(PrefixLimit { max, restart });
+    let minutes = |minutes: u64| LimitRestart::After(Duration::from_secs(minutes * 60));
+    assert_eq!(peer(""), (None, None, 60));
+    assert_eq!(
+        peer(", maxPrefixes: 1000"),
+        (Some(750), limit(1000, minutes(5)), 60)
+    );
+    assert_eq!(
+        peer(", maxPrefixes: 4000000000, maxPrefixesWarningPercent: 90, maxPrefixesRestart: never"),
+        (
+            Some(3_600_000_000),
+            limit(4_000_000_000, LimitRestart::Never),
+            60
+        )
+    );
+    assert_eq!(
+        peer(", maxPrefixes: 1, maxPrefixesRestart: 1h, timers: {idleHold: 0s}"),
+        (Some(0), limit(1, minutes(60)), 0)
     );
 }

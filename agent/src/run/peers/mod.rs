@@ -18,7 +18,7 @@ use bgp::fsm::{Cease, State, Stop};
 use bgp::session::{Candidate, Event, ListenRange, Listener, PeerHandle, PeerKey, PeerSettings};
 use rib::{PeerId, PeerKind};
 use tokio::sync::mpsc;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::rib_thread::{Command, RibHandle, Stopped};
 use crate::fib::KernelView;
@@ -234,7 +234,7 @@ impl Peers {
             }
         };
         let handle = match known.map(|peer| peer.run) {
-            Some(RunState::Running(handle)) => {
+            Some(RunState::Running(handle)) if handle.is_running() => {
                 if self.settings.get(&wanted.name) != Some(&settings) {
                     handle.reconfigure(settings.clone());
                 }
@@ -360,6 +360,12 @@ impl Peers {
             }
             let has_file = matches!(peer.intent.password, Some(PasswordSource::File(_)));
             match &peer.run {
+                RunState::Running(handle) if !handle.is_running() => {
+                    error!(peer = %name, "the task of the peer failed and is started again");
+                    let wanted = peer.intent.as_ref().clone();
+                    let id = (!peer.dynamic).then_some(peer.id);
+                    self.run(wanted, view, id).await?;
+                }
                 RunState::Blocked(_) => {
                     if let Some(wanted) = intent.peer(&name) {
                         self.put(wanted.clone(), view).await?;
@@ -367,7 +373,8 @@ impl Peers {
                 }
                 RunState::Running(handle) if peer.dynamic => {
                     let status = handle.status();
-                    if status.state != State::Established && status.since.elapsed() > DYNAMIC_KEPT {
+                    let is_down = status.state != State::Established && status.idle_hold.is_none();
+                    if is_down && status.since.elapsed() > DYNAMIC_KEPT {
                         info!(peer = %name, "dynamic peer has not come back and is forgotten");
                         self.remove(&name, &peer, Cease::Deconfigured).await?;
                     } else if has_file {

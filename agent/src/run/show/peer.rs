@@ -10,8 +10,8 @@ use rib::PeerCounts;
 
 use super::seconds_since;
 use crate::control::model::{
-    CapabilityState, Direction, DownClass, DownCount, MessageCounts, Peer, PeerFamily, PeerKind,
-    PeerRole, RestartState, SessionError, SessionState,
+    CapabilityState, Direction, DownClass, DownCount, IdleHold, MessageCounts, Peer, PeerFamily,
+    PeerKind, PeerRole, RestartState, SessionError, SessionState,
 };
 use crate::intent::{Intent, PeerTarget};
 use crate::run::peers::{PeerView, RunState};
@@ -70,6 +70,15 @@ pub(crate) fn peer(view: &PeerView, intent: &Intent, rib: [RibCounts; 2]) -> Pee
             RunState::Blocked(reason) => Some(reason.clone()),
             RunState::Running(_) | RunState::Range => None,
         },
+        idle_hold: status
+            .as_ref()
+            .and_then(|status| status.idle_hold.as_ref())
+            .map(|hold| IdleHold {
+                seconds: hold
+                    .until
+                    .map(|until| until.saturating_duration_since(Instant::now()).as_secs()),
+                reason: hold.reason.to_string(),
+            }),
         passive: protocol.passive,
         next_attempt_seconds: status
             .as_ref()
@@ -97,6 +106,7 @@ pub(crate) fn peer(view: &PeerView, intent: &Intent, rib: [RibCounts; 2]) -> Pee
                 too_large: rib.counts.too_large.into(),
                 stale: rib.counts.stale.into(),
                 max_prefixes: wanted.config.max_prefixes,
+                prefix_warning: wanted.config.prefix_warning,
                 end_of_rib_received: rib.end_of_rib.0,
                 end_of_rib_sent: rib.end_of_rib.1,
             })
