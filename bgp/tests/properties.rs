@@ -4,7 +4,7 @@
 
 mod common;
 
-use bgp::types::{Asn, BgpIdentifier, Family, NextHop, Nlri, PathId, RoutePrefix};
+use bgp::types::{Asn, BgpIdentifier, Family, NextHop, Nlri, PathId, PeerText, RoutePrefix};
 use bgp::wire::attribute::AttributeCode;
 use bgp::wire::capability::{AddPathMode, Capability, GracefulRestart, LongLivedFamily, Role};
 use bgp::wire::{
@@ -177,8 +177,10 @@ fn capability() -> impl Strategy<Value = Capability> {
             let entry = |(family, afi)| (family, bgp::types::Afi(afi));
             Capability::ExtendedNextHop(all.into_iter().map(entry).collect())
         }),
-        ("[a-z0-9.-]{0,64}", "[a-z.ä]{0,30}")
-            .prop_map(|(host, domain)| Capability::Fqdn { host, domain }),
+        ("[a-z0-9.-]{0,64}", "[a-z.ä]{0,30}").prop_map(|(host, domain)| Capability::Fqdn {
+            host: PeerText::from(host.as_str()),
+            domain: PeerText::from(domain.as_str()),
+        }),
         (100..=255u8, vec(any::<u8>(), 0..=255)).prop_map(|(code, value)| Capability::Unknown {
             code,
             value: value.into(),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Config, Negotiated};
-use crate::types::{Asn, Family};
+use crate::types::{Asn, Family, PeerText};
 use crate::wire::capability::{AddPathMode, GracefulRestart, LongLivedFamily, Role};
 use crate::wire::{Capability, Notification, NotificationCode, Open};
 
@@ -50,8 +50,8 @@ pub(super) fn open(config: &Config, restarting: bool) -> Open {
     }
     if let Some((host, domain)) = &config.host {
         capabilities.push(Capability::Fqdn {
-            host: host.clone(),
-            domain: domain.clone(),
+            host: PeerText::from(host.as_str()),
+            domain: PeerText::from(domain.as_str()),
         });
     }
     Open {
@@ -207,7 +207,7 @@ struct Capabilities {
     graceful_restart: Option<GracefulRestart>,
     long_lived: Vec<LongLivedFamily>,
     roles: Vec<Role>,
-    host: Option<String>,
+    host: Option<PeerText>,
 }
 
 impl Capabilities {

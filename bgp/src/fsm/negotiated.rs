@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::types::{Afi, Asn, BgpIdentifier, Family};
+use crate::types::{Afi, Asn, BgpIdentifier, Family, PeerText};
 use crate::wire::capability::{GracefulRestart, LongLivedFamily, Role};
 use crate::wire::{FamilyCodec, PeerKind, UpdateCodec};
 
@@ -47,8 +47,8 @@ pub struct Negotiated {
     pub long_lived: Vec<LongLivedFamily>,
     /// The peer's role, if it told one.
     pub peer_role: Option<Role>,
-    /// The peer's host name, if it told one.
-    pub peer_host: Option<String>,
+    /// The peer's host name, if it sent one.
+    pub peer_host: Option<PeerText>,
     /// The AS that paths from the peer must begin with (RFC 4271 section 6.3); `None` does not check.
     pub first_as: Option<Asn>,
 }

@@ -7,6 +7,7 @@ mod family;
 mod identifier;
 mod next_hop;
 mod nlri;
+mod peer_text;
 pub(crate) mod text;
 
 pub use asn::{Asn, ParseAsnError};
@@ -16,3 +17,4 @@ pub use family::{Afi, Family, ParseFamilyError, Safi};
 pub use identifier::BgpIdentifier;
 pub use next_hop::{NextHop, ParseNextHopError};
 pub use nlri::{Nlri, NlriList, PathId, RoutePrefix};
+pub use peer_text::{PeerText, Printable, is_unprintable};

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use bgp::types::{Asn, BgpIdentifier};
+use bgp::types::{Asn, BgpIdentifier, PeerText};
 use serde::{Deserialize, Serialize};
 
 use super::FamilyName;
@@ -51,9 +51,9 @@ pub struct Peer {
     /// The peer's BGP identifier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub router_id: Option<BgpIdentifier>,
-    /// The peer's host name, if it told one.
+    /// The peer's host name, if it sent one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub host: Option<String>,
+    pub host: Option<PeerText>,
     /// Our end of the connection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub local_address: Option<SocketAddr>,
@@ -427,7 +427,7 @@ pub struct SessionError {
     pub text: String,
     /// The shutdown communication that came along (RFC 9003).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub communication: Option<String>,
+    pub communication: Option<PeerText>,
 }
 
 impl fmt::Display for SessionError {
@@ -440,7 +440,7 @@ impl fmt::Display for SessionError {
         }
         f.write_str(&self.text)?;
         match &self.communication {
-            Some(text) => write!(f, ": \"{text}\""),
+            Some(text) => write!(f, ": {text:?}"),
             None => Ok(()),
         }
     }

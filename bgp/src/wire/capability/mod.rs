@@ -23,7 +23,7 @@ pub use role::Role;
 
 use super::WireFault;
 use super::length::put_short;
-use crate::types::{Afi, Asn, Family};
+use crate::types::{Afi, Asn, Family, PeerText};
 
 /// One capability of an OPEN.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,9 +51,9 @@ pub enum Capability {
     /// Host and domain name (draft-walton-bgp-hostname-capability).
     Fqdn {
         /// Host name.
-        host: String,
+        host: PeerText,
         /// Domain name, possibly empty.
-        domain: String,
+        domain: PeerText,
     },
     /// Any other: its code and value.
     Unknown {

@@ -6,7 +6,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::notification_code::NotificationCode;
 use super::{MessageKind, encode_message};
-use crate::types::Family;
+use crate::types::{Family, PeerText};
 use crate::wire::capability::{self, Capability};
 use crate::wire::length::put_text;
 use crate::wire::{WireError, WireFault};
@@ -106,8 +106,8 @@ impl Notification {
         }
     }
 
-    /// The text of the peer's operator (RFC 9003), if there is one. What is no UTF-8 is replaced by U+FFFD.
-    pub fn communication(&self) -> Option<String> {
+    /// The text of the peer's operator (RFC 9003), if there is one, safe to print. What is no UTF-8 is replaced by U+FFFD.
+    pub fn communication(&self) -> Option<PeerText> {
         if self.code != NotificationCode::ADMINISTRATIVE_SHUTDOWN
             && self.code != NotificationCode::ADMINISTRATIVE_RESET
         {
@@ -116,7 +116,7 @@ impl Notification {
         let (&length, rest) = self.data.split_first()?;
         // RFC 9003 section 2: a length over the octets at hand is malformed; what is there still helps the operator.
         let text = &rest[..rest.len().min(usize::from(length))];
-        (!text.is_empty()).then(|| String::from_utf8_lossy(text).into_owned())
+        (!text.is_empty()).then(|| PeerText::from_octets(text))
     }
 
     /// Reads the body of a NOTIFICATION.
@@ -157,7 +157,7 @@ impl fmt::Display for Notification {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.code)?;
         if let Some(text) = self.communication() {
-            // Quoted and escaped: the text is the peer's.
+            // In quotation marks: the text is the peer's.
             write!(f, ": {text:?}")?;
         }
         if let Some(inner) = self.hard_reset_reason() {
@@ -207,7 +207,10 @@ mod tests {
         let long = "ä".repeat(200);
         let sent = Notification::administrative_reset(&long);
         assert_eq!(sent.data.len(), 1 + 254);
-        assert_eq!(sent.communication(), Some("ä".repeat(127)));
+        assert_eq!(
+            sent.communication(),
+            Some(PeerText::from(&*"ä".repeat(127)))
+        );
         assert_eq!(Notification::administrative_reset("").data.len(), 0);
     }
 
@@ -218,14 +221,24 @@ mod tests {
         };
         assert_eq!(of(b""), None);
         assert_eq!(of(b"\0"), None);
-        assert_eq!(of(b"\x09bye"), Some("bye".to_owned()));
-        assert_eq!(of(b"\x02bye"), Some("by".to_owned()));
-        assert_eq!(of(b"\x02b\xff"), Some("b\u{fffd}".to_owned()));
+        assert_eq!(of(b"\x09bye"), Some(PeerText::from("bye")));
+        assert_eq!(of(b"\x02bye"), Some(PeerText::from("by")));
+        assert_eq!(of(b"\x02b\xff"), Some(PeerText::from("b\u{fffd}")));
         // Other codes carry no text.
         assert_eq!(
             Notification::with_data(NotificationCode::BFD_DOWN, &b"\x03bye"[..]).communication(),
             None
         );
+    }
+
+    #[test]
+    fn a_communication_cannot_steer_a_terminal_or_begin_a_line() {
+        let hostile = "\"\nforged\x1b[2J\u{85}\u{202e}";
+        let shutdown = Notification::administrative_shutdown(hostile);
+        let shown = r#"Cease/Administrative Shutdown: "\"\nforged\u{1b}[2J\u{85}\u{202e}""#;
+        assert_eq!(shutdown.to_string(), shown);
+        let text = shutdown.into_hard_reset().to_string();
+        assert!(!text.contains(crate::types::is_unprintable), "{text:?}");
     }
 
     #[test]
