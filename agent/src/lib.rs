@@ -13,5 +13,6 @@ pub mod logging;
 pub mod memory;
 pub mod metrics;
 pub mod pools;
+mod printable;
 pub mod report;
 pub mod run;

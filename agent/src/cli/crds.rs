@@ -17,7 +17,8 @@ impl Crds {
         }
         for definition in definitions() {
             screen.line("---")?;
-            screen.line(yaml(&definition)?)?;
+            screen.bytes(yaml(&definition)?.trim_end().as_bytes())?;
+            screen.bytes(b"\n")?;
         }
         Ok(())
     }

@@ -13,6 +13,8 @@ mod crds;
 mod drain;
 mod explain;
 mod fib;
+#[cfg(test)]
+mod hostile_tests;
 mod http_arg;
 mod log_args;
 mod peer;
@@ -35,6 +37,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::control::{Client, DEFAULT_SOCKET};
+use crate::printable;
 use screen::{Format, Screen};
 
 /// Routelet tells routers and other nodes where this node's pods and services are, and installs the routes that it learns.
@@ -93,7 +96,7 @@ pub fn main() -> ExitCode {
         // Nobody reads on (`| head`): that is no failure.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("routelet: {}", told_once(&error));
+            eprintln!("routelet: {}", printable::line(&told_once(&error)));
             ExitCode::FAILURE
         }
     }

@@ -4,6 +4,8 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 
 use serde::Serialize;
 
+use crate::printable;
+
 /// How answers are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Format {
@@ -59,12 +61,29 @@ impl Screen {
         }
     }
 
-    /// Writes a line of text.
+    /// Writes a line of text. Whatever is in it, it stays one line and cannot steer a terminal.
     pub(super) fn line(&mut self, text: impl AsRef<str>) -> io::Result<()> {
-        writeln!(self.out, "{}", text.as_ref().trim_end())
+        writeln!(self.out, "{}", printable::line(text.as_ref().trim_end()))
     }
 
-    /// Writes text as it is.
+    fn yaml(&mut self, value: &impl Serialize) -> anyhow::Result<()> {
+        let text = serde_saphyr::to_string(value)?;
+        if printable::is_plain(&text) {
+            writeln!(self.out, "{}", text.trim_end())?;
+            return Ok(());
+        }
+        // Escapes depend on how YAML quotes a text. JSON is YAML, and has one way.
+        self.json(value)
+    }
+
+    fn json(&mut self, value: &impl Serialize) -> anyhow::Result<()> {
+        // Through a buffer, so that an error of writing stays an `io::Error`.
+        let text = serde_json::to_string_pretty(value)?;
+        writeln!(self.out, "{}", printable::json(&text))?;
+        Ok(())
+    }
+
+    /// Writes text as it is: only what this program is the author of.
     pub(super) fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.out.write_all(bytes)
     }
@@ -72,22 +91,15 @@ impl Screen {
     /// Tells the person something that is not part of the answer.
     pub(super) fn note(&mut self, text: impl AsRef<str>) -> io::Result<()> {
         self.flush()?;
-        writeln!(self.notes, "{}", text.as_ref())
+        writeln!(self.notes, "{}", printable::line(text.as_ref()))
     }
 
     /// Writes a value as data if that is asked for, and says whether it did.
     pub(super) fn data(&mut self, value: &impl Serialize) -> anyhow::Result<bool> {
         match self.format {
             Format::Table => return Ok(false),
-            Format::Json => {
-                // Through a buffer, so that an error of writing stays an `io::Error`.
-                let text = serde_json::to_string_pretty(value)?;
-                self.line(text)?;
-            }
-            Format::Yaml => {
-                let text = serde_saphyr::to_string(value)?;
-                self.line(text)?;
-            }
+            Format::Json => self.json(value)?,
+            Format::Yaml => self.yaml(value)?,
         }
         Ok(true)
     }
@@ -123,13 +135,23 @@ impl DataList<'_> {
                 for value in values {
                     let before = if self.written == 0 { "[\n  " } else { ",\n  " };
                     self.screen.bytes(before.as_bytes())?;
-                    self.screen.bytes(&serde_json::to_vec(value)?)?;
+                    let text = serde_json::to_string(value)?;
+                    self.screen.bytes(printable::json(&text).as_bytes())?;
                     self.written += 1;
                 }
             }
             Format::Yaml => {
                 let text = serde_saphyr::to_string(&values)?;
-                self.screen.line(text)?;
+                if printable::is_plain(&text) {
+                    let text = text.trim_end();
+                    writeln!(self.screen.out, "{text}")?;
+                } else {
+                    // As in `Screen::yaml`, one element of the sequence a line.
+                    for value in values {
+                        let text = serde_json::to_string(value)?;
+                        writeln!(self.screen.out, "- {}", printable::json(&text))?;
+                    }
+                }
                 self.written += values.len();
             }
         }
@@ -141,7 +163,7 @@ impl DataList<'_> {
         match (self.screen.format, self.written) {
             (Format::Table, _) => Ok(()),
             (Format::Json, 0) | (Format::Yaml, 0) => self.screen.line("[]"),
-            (Format::Json, _) => self.screen.line("\n]"),
+            (Format::Json, _) => self.screen.bytes(b"\n]\n"),
             (Format::Yaml, _) => Ok(()),
         }
     }

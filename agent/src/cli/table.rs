@@ -7,6 +7,7 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Table, Width};
 
 use super::screen::Screen;
+use crate::printable;
 
 /// Rows that are looked at together to find the widths of columns. The first page of a large table appears at once.
 const PAGE: usize = 500;
@@ -158,7 +159,8 @@ impl<'a> Pages<'a> {
 }
 
 fn cell(column: &Column, text: &str) -> Cell {
-    let cell = Cell::new(text);
+    // Here already: a line break would make two lines of the cell, and an escape counts towards its width.
+    let cell = Cell::new(printable::line(text));
     if column.numeric {
         cell.set_alignment(CellAlignment::Right)
     } else {

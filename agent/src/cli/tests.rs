@@ -33,14 +33,14 @@ impl Paper {
     }
 }
 
-struct Seen {
-    out: String,
-    notes: String,
-    result: anyhow::Result<()>,
+pub(super) struct Seen {
+    pub(super) out: String,
+    pub(super) notes: String,
+    pub(super) result: anyhow::Result<()>,
 }
 
 /// Runs a command line against the agent. `width`: of the terminal, if there is one.
-fn at(served: &Served, width: Option<u16>, line: &str) -> Seen {
+pub(super) fn at(served: &Served, width: Option<u16>, line: &str) -> Seen {
     let socket = served.socket.to_str().unwrap();
     let words = line.split(' ').chain(["--control", socket]);
     let cli = Cli::try_parse_from(["routelet"].into_iter().chain(words)).unwrap();

@@ -21,6 +21,7 @@ use super::store::{Key, Store};
 use super::world::{Kind, Ours, Served, World};
 use crate::crd::API_VERSION;
 use crate::pools::{Allocation, Decision, Outcome};
+use crate::printable;
 
 /// Events that may be told at once.
 const BURST: f64 = 50.0;
@@ -276,14 +277,6 @@ async fn tell(client: Client, me: String, mut waiting: mpsc::Receiver<News>) {
 impl News {
     /// Each is an Event of its own: what is told again has changed.
     fn into_event(self, me: &str) -> Event {
-        let mut note = self.note;
-        if note.len() > LONGEST {
-            let end = (0..=LONGEST - 3)
-                .rev()
-                .find(|at| note.is_char_boundary(*at));
-            note.truncate(end.unwrap_or_default());
-            note.push_str("...");
-        }
         let now = Timestamp::now();
         let name = self.regarding.name.as_deref().unwrap_or_default();
         Event {
@@ -296,7 +289,7 @@ impl News {
             type_: Some(if self.warning { "Warning" } else { "Normal" }.to_owned()),
             reason: Some(self.reason.to_owned()),
             action: Some(self.action.to_owned()),
-            note: Some(note),
+            note: Some(printable::short_line(&self.note, LONGEST)),
             regarding: Some(self.regarding),
             related: self.related,
             reporting_controller: Some(REPORTER.to_owned()),

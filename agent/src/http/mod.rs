@@ -16,6 +16,7 @@ use tokio::net::TcpListener;
 
 use crate::control::{Backend, ControlError, Health};
 use crate::metrics::{self, Process, Snapshot};
+use crate::printable;
 
 pub(crate) use limited::Limited;
 
@@ -107,7 +108,7 @@ async fn readyz<B: Backend>(State(health): State<Arc<Health<B>>>) -> Response {
     }
     let mut text = String::from("not ready\n");
     for reason in &readiness.reasons {
-        text.push_str(&format!("- {reason}\n"));
+        text.push_str(&format!("- {}\n", printable::line(reason)));
     }
     plain(StatusCode::SERVICE_UNAVAILABLE, text)
 }
@@ -131,7 +132,7 @@ async fn metrics_page<B: Backend>(State(health): State<Arc<Health<B>>>) -> Respo
 async fn within<T>(answer: impl Future<Output = Result<T, ControlError>>) -> Result<T, Response> {
     let text = match tokio::time::timeout(PATIENCE, answer).await {
         Ok(Ok(value)) => return Ok(value),
-        Ok(Err(error)) => format!("{error}\n"),
+        Ok(Err(error)) => format!("{}\n", printable::line(&error.to_string())),
         Err(_) => format!(
             "the agent has not answered for {} seconds\n",
             PATIENCE.as_secs()

@@ -4,6 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
 use crate::crd::Condition;
+use crate::printable;
 
 /// What is found about one aspect of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,18 +60,10 @@ pub fn conditions(
         let same = before
             .iter()
             .find(|known| known.type_ == finding.kind && known.status == status);
-        let mut message = finding.message;
-        if message.len() > LONGEST {
-            let end = (0..=LONGEST - 3)
-                .rev()
-                .find(|at| message.is_char_boundary(*at));
-            message.truncate(end.unwrap_or_default());
-            message.push_str("...");
-        }
         Condition {
             last_transition_time: same
                 .map_or(Time(now), |known| known.last_transition_time.clone()),
-            message,
+            message: printable::short_line(&finding.message, LONGEST),
             observed_generation: generation,
             reason: finding.reason.to_owned(),
             status: status.to_owned(),
@@ -112,6 +105,13 @@ mod tests {
             (third[0].status.as_str(), third[0].reason.as_str()),
             ("False", "Down")
         );
+    }
+
+    #[test]
+    fn a_message_is_one_line_without_control_characters() {
+        let found = [Finding::bad("Ready", "Down", "a\nb\x1b[2J")];
+        let found = conditions(found, &[], None, at(0));
+        assert_eq!(found[0].message, r"a\nb\u{1b}[2J");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::crd::router_state::{
     FibStatus, GateStatus, ProblemStatus, RouterStateStatus, SessionErrorStatus,
     SessionFamilyStatus, SessionStatus, Summary,
 };
+use crate::printable;
 
 /// How many problems are listed; the agent itself tells the rest (`routelet status`).
 const PROBLEMS: usize = 20;
@@ -50,7 +51,7 @@ pub fn router_state(
             installed: count(status.fib.installed_ipv4 + status.fib.installed_ipv6),
             failed: count(status.fib.failed),
             refused: count(status.fib.refused),
-            unavailable: status.fib.unavailable.clone(),
+            unavailable: status.fib.unavailable.as_deref().map(shown),
         },
         gates: status
             .gates
@@ -58,7 +59,7 @@ pub fn router_state(
             .map(|gate| GateStatus {
                 name: gate.name.clone(),
                 open: gate.open,
-                message: gate.message.clone(),
+                message: shown(&gate.message),
             })
             .collect(),
         problems: status
@@ -70,11 +71,11 @@ pub fn router_state(
                     Severity::Error => "Error".to_owned(),
                     Severity::Warning => "Warning".to_owned(),
                 },
-                object: problem.object.clone().unwrap_or_default(),
-                message: match &problem.field {
+                object: shown(problem.object.as_deref().unwrap_or_default()),
+                message: shown(&match &problem.field {
                     Some(field) => format!("{field}: {}", problem.message),
                     None => problem.message.clone(),
-                },
+                }),
             })
             .collect(),
         conditions: conditions(findings(status, peers), &before.conditions, generation, now),
@@ -96,6 +97,11 @@ pub fn differs_in_kind(a: &RouterStateStatus, b: &RouterStateStatus) -> bool {
     without_counts(a) != without_counts(b)
 }
 
+/// A text as `kubectl` may print it.
+fn shown(text: &str) -> String {
+    printable::line(text).into_owned()
+}
+
 fn session(peer: &Peer, known: Option<&SessionStatus>, now: Timestamp) -> SessionStatus {
     let established = peer.is_established();
     let before = |seconds: u64| {
@@ -105,7 +111,7 @@ fn session(peer: &Peer, known: Option<&SessionStatus>, now: Timestamp) -> Sessio
     let error = |error: &Option<SessionError>, known: Option<&SessionErrorStatus>| {
         error.as_ref().map(|error| {
             let text = match &error.communication {
-                Some(more) => format!("{}: \"{more}\"", error.text),
+                Some(more) => format!("{}: {more:?}", error.text),
                 None => error.text.clone(),
             };
             let time = before(error.ago_seconds);
@@ -143,7 +149,7 @@ fn session(peer: &Peer, known: Option<&SessionStatus>, now: Timestamp) -> Sessio
             "Active".to_owned()
         },
         since: Some(since),
-        trouble: peer.trouble(),
+        trouble: peer.trouble().as_deref().map(shown),
         last_error_sent: error(
             &peer.last_error_sent,
             known.and_then(|k| k.last_error_sent.as_ref()),
