@@ -182,11 +182,6 @@ fn states() -> Vec<Row> {
         row("RFC 6608 4: an OPEN in OpenConfirm", OpenConfirm, message(OPEN, &again), (5, 2, &[OPEN]), Bird),
         row("RFC 6608 4: an OPEN in Established", Established, message(OPEN, &again), (5, 3, &[OPEN]), Bird),
         row("6.2: a malformed OPEN in Established", Established, message(OPEN, &[4; 10]), (5, 3, &[OPEN]), None),
-        row("RFC 7313 5: a beginning of route refresh with an octet too many", Established,
-            message(ROUTE_REFRESH, &[0, 1, 1, 1, 9]), (7, 1, &message(ROUTE_REFRESH, &[0, 1, 1, 1, 9])), None),
-        row("RFC 7313 5: an end of route refresh with many octets too many", Established,
-            message(ROUTE_REFRESH, &[[0, 1, 2, 1].as_slice(), &[7; 200]].concat()),
-            (7, 1, &message(ROUTE_REFRESH, &[[0, 1, 2, 1].as_slice(), &[7; 200]].concat())), None),
     ]
 }
 

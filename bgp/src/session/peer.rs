@@ -559,6 +559,7 @@ impl Task {
             buffer: handshake.buffer,
             framer,
             codec: negotiated.update_codec(),
+            enhanced_refresh: negotiated.enhanced_route_refresh,
             faults: FaultLog::new(remote),
             peer: self.control.key,
             session,

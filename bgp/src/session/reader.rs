@@ -58,6 +58,8 @@ pub(super) struct Reader<R> {
     pub(super) buffer: BytesMut,
     pub(super) framer: Framer,
     pub(super) codec: UpdateCodec,
+    /// The peer demarcates refreshes (RFC 7313): its ROUTE-REFRESH messages have subtypes.
+    pub(super) enhanced_refresh: bool,
     pub(super) faults: FaultLog,
     pub(super) peer: PeerKey,
     pub(super) session: SessionId,
@@ -182,7 +184,11 @@ impl<R: AsyncRead + Unpin> Reader<R> {
                 MessageKind::RouteRefresh => {
                     self.deliver_updates(std::mem::take(&mut batch)).await?;
                     octets = 0;
-                    match RouteRefresh::decode(&frame.body) {
+                    let decoded = match self.enhanced_refresh {
+                        true => RouteRefresh::decode(&frame.body),
+                        false => RouteRefresh::decode_plain(&frame.body),
+                    };
+                    match decoded {
                         Ok(refresh) => self.deliver_refresh(refresh).await?,
                         Err(error) => return Ok(Some(Report::Malformed(error.notification))),
                     }

@@ -87,6 +87,22 @@ impl RouteRefresh {
         })
     }
 
+    /// Reads the body of a ROUTE-REFRESH from a peer without enhanced route refresh: in the place of the subtype it has the
+    /// octet that RFC 2918 section 3 reserves, which is ignored. So every message is a request.
+    ///
+    /// # Errors
+    ///
+    /// Bad Message Length if the body is under four octets.
+    pub fn decode_plain(body: &Bytes) -> Result<Self, WireError> {
+        match body[..] {
+            [high, low, _reserved, safi, ..] => Ok(Self::request(Family::new(
+                u16::from_be_bytes([high, low]),
+                safi,
+            ))),
+            _ => Err(WireFault::too_short(MessageKind::RouteRefresh, body.len()).into()),
+        }
+    }
+
     /// The whole message.
     pub fn encode(&self) -> Bytes {
         encode_message(MessageKind::RouteRefresh, |out| {
