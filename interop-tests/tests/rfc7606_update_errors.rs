@@ -12,8 +12,9 @@ use interop_tests::raw::{UPDATE, message};
 use interop_tests::{Kind, run};
 use serde_json::{Value, json};
 use support::bad_input::needs;
+use support::parts::{NEXT_HOP6, Parts};
 use support::updates::Outcome::{Discard, Reset, Withdraw};
-use support::updates::{NEXT_HOP6, NO_DATA, Parts, Row, row, table};
+use support::updates::{NO_DATA, Row, row, table};
 
 /// An UPDATE that is only the two length fields, or what stands in their place.
 fn lengths(octets: &[u8]) -> Vec<u8> {

@@ -199,6 +199,15 @@ impl Subject {
         Ok(process.pid())
     }
 
+    /// What the process that speaks BGP has printed so far.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn log(&self) -> Result<String> {
+        let process = self.processes.last().context("it does not run")?;
+        Ok(process.log_text())
+    }
+
     /// Asks it to end (SIGTERM) and waits until it has.
     ///
     /// # Errors
@@ -353,6 +362,15 @@ impl Subject {
     pub fn query(&self, words: &[&str]) -> Result<serde_json::Value> {
         ensure!(self.kind == Kind::Routelet, "{self} is no routelet");
         routelet::ask(&self.host, words)
+    }
+
+    /// What a command of `routelet` prints, as it is.
+    ///
+    /// # Errors
+    /// As [`Subject::query`].
+    pub fn say(&self, words: &[&str]) -> Result<String> {
+        ensure!(self.kind == Kind::Routelet, "{self} is no routelet");
+        routelet::say(&self.host, words)
     }
 
     /// Runs a command where the subject runs (in its container, if it has one) and returns its standard output: for

@@ -106,13 +106,18 @@ impl Daemon for Routelet {
     }
 }
 
-pub(super) fn ask<T: DeserializeOwned>(host: &Host, question: &[&str]) -> Result<T> {
+/// What a command prints.
+pub(super) fn say(host: &Host, words: &[&str]) -> Result<String> {
     let (binary, socket) = (binary()?, host.path("control.sock"));
     let program = binary.to_string_lossy();
-    let mut argv = vec![&*program, "-o", "json"];
-    argv.extend(question);
+    let mut argv = vec![&*program];
+    argv.extend(words);
     argv.extend(["--control", &socket]);
-    let text = host.ask(&argv)?;
+    host.ask(&argv)
+}
+
+pub(super) fn ask<T: DeserializeOwned>(host: &Host, question: &[&str]) -> Result<T> {
+    let text = say(host, &[&["-o", "json"], question].concat())?;
     serde_json::from_str(&text).with_context(|| format!("JSON of `routelet {question:?}`: {text}"))
 }
 

@@ -16,12 +16,12 @@ use interop_tests::{
 };
 use serde_json::Value;
 
+pub use super::parts::RAW_AS;
+
 use super::SOON;
 
 /// The subject's AS, and that of raw peers inside of it.
 pub const OWN_AS: u32 = 64501;
-/// The raw peers' AS.
-pub const RAW_AS: u32 = 64502;
 /// Where the raw peers dial.
 pub const SUBJECT: &str = "10.1.0.1";
 /// The healthy peer.
@@ -40,6 +40,11 @@ pub fn address(n: usize) -> Ipv4Addr {
     Ipv4Addr::new(10, 1, 1, n)
 }
 
+/// The raw peer of row `n` as the subject is configured for it.
+pub fn raw_peer(n: usize, asn: u32) -> Neighbour {
+    Neighbour::new(&address(n).to_string(), asn).passive()
+}
+
 /// The rig.
 pub struct Rig {
     pub subject: Subject,
@@ -52,7 +57,14 @@ pub struct Rig {
 impl Rig {
     /// Starts all with raw peers 1 to `ases.len()`, of these ASes, and waits for the healthy session.
     pub fn start(lab: &Lab, kind: Kind, ases: &[u32]) -> Result<Self> {
-        ensure!(ases.len() < 255, "one octet tells the rows apart");
+        let peers = (1..).zip(ases).map(|(n, asn)| raw_peer(n, *asn)).collect();
+        Self::start_with(lab, kind, peers, "")
+    }
+
+    /// The same with these raw peers, the first of which is that of row 1, and lines for the end of the subject's
+    /// configuration.
+    pub fn start_with(lab: &Lab, kind: Kind, peers: Vec<Neighbour>, extra: &str) -> Result<Self> {
+        ensure!(peers.len() < 255, "one octet tells the rows apart");
         let (subject, raw) = lab.pair(
             ("subject", &["10.1.0.1/16", "fd01::1/64"]),
             ("raw", &["10.1.0.2/16", "fd01::2/64"]),
@@ -75,12 +87,10 @@ impl Rig {
             |speaker, prefix| speaker.originate(Origination::new(prefix)),
         );
         let healthy = Subject::start(lab, Kind::Bird2, &healthy, bird)?;
-        let mut speaker =
-            Speaker::new(OWN_AS, "10.0.0.1").neighbour(Neighbour::new(HEALTHY, 64510));
-        for (index, asn) in ases.iter().enumerate() {
-            let neighbour = Neighbour::new(&address(index + 1).to_string(), *asn).passive();
-            speaker = speaker.neighbour(neighbour);
-        }
+        let mut speaker = Speaker::new(OWN_AS, "10.0.0.1")
+            .neighbour(Neighbour::new(HEALTHY, 64510))
+            .extra(extra);
+        speaker.neighbours.extend(peers);
         let subject = Subject::start(lab, kind, &subject, speaker)?;
         subject.wait_established(HEALTHY)?;
         healthy.wait_established("10.0.0.1")?;
@@ -120,7 +130,8 @@ impl Rig {
         Ok(peer)
     }
 
-    fn asn(&self, n: usize) -> Result<u32> {
+    /// The AS of row `n`.
+    pub fn asn(&self, n: usize) -> Result<u32> {
         let neighbour = self.subject.speaker().neighbours.get(n);
         Ok(neighbour.context("a row without a peer")?.asn)
     }

@@ -11,6 +11,7 @@ pub mod cluster;
 pub mod cni;
 pub mod node;
 pub mod octets;
+pub mod parts;
 pub mod rack;
 pub mod segment;
 pub mod updates;

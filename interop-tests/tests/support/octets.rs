@@ -14,6 +14,9 @@ pub const OPTIONAL: u8 = 0x80;
 pub const TRANSITIVE: u8 = 0x40;
 pub const PARTIAL: u8 = 0x20;
 
+/// Attributes by type code: flags without the one for long lengths, and value.
+pub type Attributes = BTreeMap<u8, (u8, Vec<u8>)>;
+
 /// An attribute with its header, whose length has two octets where one does not suffice.
 pub fn attribute(flags: u8, code: u8, value: &[u8]) -> Vec<u8> {
     let long = if value.len() > 255 { EXTENDED } else { 0 };
@@ -49,12 +52,8 @@ pub fn ipv6(prefix: [u8; 6], next_hop: Ipv6Addr, attributes: &[u8]) -> Vec<u8> {
     encode::update(&[], &[reach, attributes.to_vec()], &[])
 }
 
-/// The attributes, as flags without the one for long lengths and value, of the next UPDATE that tells an IPv4 /24.
-pub fn await_ipv4(
-    peer: &mut RawPeer,
-    prefix: [u8; 3],
-    deadline: Duration,
-) -> Result<BTreeMap<u8, (u8, Vec<u8>)>> {
+/// The attributes of the next UPDATE that tells an IPv4 /24.
+pub fn await_ipv4(peer: &mut RawPeer, prefix: [u8; 3], deadline: Duration) -> Result<Attributes> {
     let until = Instant::now() + deadline;
     loop {
         let message = match peer.receive(until.saturating_duration_since(Instant::now()))? {
@@ -69,6 +68,32 @@ pub fn await_ipv4(
     }
 }
 
+/// The attributes of IPv4 /24s in all UPDATEs up to the End-of-RIB of IPv4 (RFC 4724 section 2), by prefix.
+pub fn dump_ipv4(peer: &mut RawPeer, deadline: Duration) -> Result<BTreeMap<[u8; 3], Attributes>> {
+    let until = Instant::now() + deadline;
+    let mut found = BTreeMap::new();
+    loop {
+        let message = match peer.receive(until.saturating_duration_since(Instant::now()))? {
+            Received::Message(message) if message.kind == raw::UPDATE => message,
+            Received::Message(_) => continue,
+            other => bail!("no End-of-RIB within {deadline:?}: {other:?}"),
+        };
+        if message.body == [0; 4] {
+            return Ok(found);
+        }
+        let (attributes, mut nlri) = parts(&message.body).context("lengths of an UPDATE")?;
+        let attributes = read(attributes).context("attributes of an UPDATE")?;
+        while let Some((&length, rest)) = nlri.split_first() {
+            let octets = usize::from(length.div_ceil(8));
+            let (prefix, after) = rest.split_at_checked(octets).context("a prefix")?;
+            if let Ok(prefix) = prefix.try_into() {
+                found.insert(prefix, attributes.clone());
+            }
+            nlri = after;
+        }
+    }
+}
+
 fn parts(body: &[u8]) -> Option<(&[u8], &[u8])> {
     let (withdrawn, rest) = body.split_first_chunk::<2>()?;
     let rest = rest.get(usize::from(u16::from_be_bytes(*withdrawn))..)?;
@@ -76,7 +101,7 @@ fn parts(body: &[u8]) -> Option<(&[u8], &[u8])> {
     rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))
 }
 
-fn read(mut octets: &[u8]) -> Option<BTreeMap<u8, (u8, Vec<u8>)>> {
+fn read(mut octets: &[u8]) -> Option<Attributes> {
     let mut found = BTreeMap::new();
     while let [flags, code, rest @ ..] = octets {
         let (length, rest) = if flags & EXTENDED == 0 {

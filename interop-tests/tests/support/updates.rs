@@ -2,12 +2,12 @@
 //! about that route, then another good route. What is left tells the outcome.
 
 use anyhow::{Context, Result, ensure};
-use interop_tests::raw::encode::{NON_TRANSITIVE, WELL_KNOWN, attribute, update};
 use interop_tests::{Family, Kind, Lab, Route, Session, State, eventually};
 use serde_json::Value;
 
 use super::SOON;
 use super::bad_input::{OWN_AS, RAW_AS, Rig, address, ends_with, verdict};
+use super::parts::Parts;
 
 /// What follows from a wrong UPDATE (RFC 7606 section 2).
 pub enum Outcome {
@@ -70,106 +70,6 @@ impl Row {
     }
 }
 
-/// What the messages of a row are made of.
-pub struct Parts {
-    n: u8,
-    internal: bool,
-}
-
-impl Parts {
-    fn new(n: usize, internal: bool) -> Self {
-        let n = u8::try_from(n).unwrap_or(u8::MAX);
-        Self { n, internal }
-    }
-
-    /// The IPv4 route concerned, encoded.
-    pub fn nlri(&self) -> Vec<u8> {
-        vec![24, 198, 18, self.n]
-    }
-
-    /// The IPv6 route concerned, encoded.
-    pub fn nlri6(&self) -> Vec<u8> {
-        vec![48, 0x20, 1, 0x0d, 0xb8, 0, self.n]
-    }
-
-    /// MP_REACH_NLRI of IPv6 unicast with this next hop and these routes.
-    pub fn mp_reach(&self, next_hop: &[u8], nlri: &[u8]) -> Vec<u8> {
-        let length = u8::try_from(next_hop.len()).unwrap_or(u8::MAX);
-        let value = [&[0, 2, 1, length], next_hop, &[0], nlri].concat();
-        attribute(NON_TRANSITIVE, 14, &value)
-    }
-
-    /// A good MP_REACH_NLRI.
-    pub fn reach(&self) -> Vec<u8> {
-        self.mp_reach(&NEXT_HOP6, &self.nlri6())
-    }
-
-    /// AS_PATH of one AS_SEQUENCE.
-    pub fn as_path(&self) -> Vec<u8> {
-        // An internal peer's route comes from elsewhere.
-        let first = if self.internal { 64599_u32 } else { RAW_AS };
-        attribute(WELL_KNOWN, 2, &[&[2, 1][..], &first.to_be_bytes()].concat())
-    }
-
-    /// The attributes of a good IPv4 route.
-    pub fn good(&self) -> Vec<Vec<u8>> {
-        let mut all = vec![
-            attribute(WELL_KNOWN, 1, &[0]),
-            self.as_path(),
-            attribute(WELL_KNOWN, 3, &[10, 1, 0, 2]),
-        ];
-        if self.internal {
-            all.push(attribute(WELL_KNOWN, 5, &[0, 0, 0, 100]));
-        }
-        all
-    }
-
-    /// Those of a second version of it, which MED 77 tells apart.
-    pub fn changed(&self) -> Vec<Vec<u8>> {
-        let mut all = self.good();
-        all.insert(3, attribute(NON_TRANSITIVE, 4, &[0, 0, 0, 77]));
-        all
-    }
-
-    /// The second version with further attributes.
-    pub fn with(&self, extra: &[Vec<u8>]) -> Vec<u8> {
-        update(
-            &[],
-            &[self.changed(), extra.to_vec()].concat(),
-            &self.nlri(),
-        )
-    }
-
-    /// The second version with this in place of the attribute of the same code.
-    pub fn instead(&self, other: Vec<u8>) -> Vec<u8> {
-        let mut all = self.changed();
-        for one in &mut all {
-            if one[1] == other[1] {
-                one.clone_from(&other);
-            }
-        }
-        update(&[], &all, &self.nlri())
-    }
-
-    /// The second version without an attribute.
-    pub fn without(&self, code: u8) -> Vec<u8> {
-        let mut all = self.changed();
-        all.retain(|one| one[1] != code);
-        update(&[], &all, &self.nlri())
-    }
-
-    /// An IPv6 route with the attributes of the second version, NEXT_HOP apart, and these.
-    pub fn six(&self, extra: &[Vec<u8>]) -> Vec<u8> {
-        let mut all = self.changed();
-        all.retain(|one| one[1] != 3);
-        all.extend_from_slice(extra);
-        update(&[], &all, &[])
-    }
-}
-
-/// The raw side's IPv6 address.
-pub const NEXT_HOP6: [u8; 16] = [0xfd, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2];
-
 fn prefix(family: Family, n: usize) -> String {
     match family {
         Family::Ipv4 => format!("198.18.{n}.0/24"),
@@ -192,7 +92,7 @@ pub fn table(lab: &Lab, kind: Kind, rows: Vec<Row>) -> Result<()> {
     for (n, row) in (1..).zip(&rows) {
         let mut peer = rig.session(n, 90)?;
         let context = Parts::new(n, row.internal);
-        peer.send(&update(&[], &context.good(), &context.nlri()))?;
+        peer.send(&context.before_it())?;
         peer.send(&context.six(&[context.reach()]))?;
         peers.push(peer);
     }
@@ -202,8 +102,7 @@ pub fn table(lab: &Lab, kind: Kind, rows: Vec<Row>) -> Result<()> {
         let context = Parts::new(n, row.internal);
         peer.send(&(row.octets)(&context))?;
         // It may have been closed already, where it must be.
-        let marker = update(&[], &context.good(), &[24, 198, 19, context.n]);
-        let _ = peer.send(&marker);
+        let _ = peer.send(&context.sentinel());
     }
     let mut failures = Vec::new();
     let mut fail = |row: &Row, error: anyhow::Error| {
