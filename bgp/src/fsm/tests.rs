@@ -1,6 +1,9 @@
 //! Tables: what is refused with what, and what retains routes.
 #![allow(clippy::unwrap_used)]
 
+mod collision;
+mod negotiated;
+
 use std::time::{Duration, Instant};
 
 use super::negotiate::open;
