@@ -71,10 +71,16 @@ impl GroupKey {
         }
         // RFC 4271 5.1.2 b.
         let times = 1 + usize::from(prepend);
-        edits.push(if self.remove_private_as {
+        let path = set.as_path();
+        let in_confederation = path.segments().any(|s| s.kind.is_confederation());
+        edits.push(if self.remove_private_as || in_confederation {
             let own = self.local_asn;
-            let mut path = set.as_path().to_path();
-            path.remove(|asn| asn.is_private() && asn != own);
+            let mut path = path.to_path();
+            // RFC 5065 section 4.1 c: an external peer takes such a path for malformed.
+            path.remove_confederation();
+            if self.remove_private_as {
+                path.remove(|asn| asn.is_private() && asn != own);
+            }
             path.prepend(own, times);
             Edit::put(AttributeCode::AS_PATH, path.to_canonical())
         } else {

@@ -346,6 +346,19 @@ fn private_numbers_are_removed_but_our_own_stays() {
 }
 
 #[test]
+fn rfc_5065_segments_of_a_confederation_do_not_leave_the_as() {
+    let (mut attributes, next_hop) = learned();
+    attributes.as_path = "(65010 65011) 64999 (65012) 3356".parse().unwrap();
+    let told = |kind| {
+        let key = key(&config(kind), &session(kind, 1));
+        let told = tell(&key, "10.0.0.0/8", &route(&attributes, next_hop), External).unwrap();
+        told.set.parse().as_path.to_string()
+    };
+    assert_eq!(told(External), "64512 64999 3356");
+    assert_eq!(told(Internal), "(65010 65011) 64999 (65012) 3356");
+}
+
+#[test]
 fn offers_that_select_the_peer_are_merged_and_others_are_not_heard() {
     let mut one = offer(1);
     one.communities = vec![Community(2)];
