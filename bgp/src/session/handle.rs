@@ -231,7 +231,7 @@ impl LiveCounters {
         self.octets_sent.fetch_add(octets as u64, Ordering::Relaxed);
     }
 
-    fn snapshot(&self) -> Counters {
+    pub(super) fn snapshot(&self) -> Counters {
         let load = |counters: &[AtomicU64; KINDS.len()]| {
             std::array::from_fn(|at| counters[at].load(Ordering::Relaxed))
         };

@@ -55,6 +55,8 @@ struct Queue {
     /// The owner was refused and hears of room.
     refused: bool,
     closing: Option<Closing>,
+    /// It was closed since the writer last looked: what the writer has taken is dropped too, once.
+    closed_now: bool,
 }
 
 /// How the writer ends.
@@ -122,6 +124,7 @@ impl Outbox {
     /// Ends the writer, and drops what waits but for what `closing` lets through. The first call decides.
     pub(super) fn close(&self, closing: Closing) {
         let mut queue = self.lock();
+        queue.closed_now |= queue.closing.is_none();
         queue.closing.get_or_insert(closing);
         let dropped: usize = queue.messages.drain(..).map(|message| message.len()).sum();
         queue.octets -= dropped;
@@ -138,7 +141,8 @@ impl Outbox {
         counters: &LiveCounters,
     ) -> Option<Closing> {
         let mut queue = self.lock();
-        if queue.closing.is_some() {
+        // Only once: after that the batch holds what is urgent, which a slow socket takes in several pieces.
+        if std::mem::take(&mut queue.closed_now) {
             let dropped: usize = batch
                 .drain(usize::from(half_written)..)
                 .map(|m| m.len())

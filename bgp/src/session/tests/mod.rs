@@ -3,6 +3,9 @@
 
 mod harness;
 mod misbehaviour;
+mod options;
+mod reader;
 mod sessions;
 mod traffic;
 mod transport;
+mod writer;

@@ -1,0 +1,280 @@
+//! The reader over a transport that gives few octets a call: the same events in the same order, and the same end.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::{BufMut, Bytes, BytesMut};
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::sync::{mpsc, oneshot};
+
+use super::harness::soon;
+use crate::fsm::{Config, Down, RemoteAsn, negotiate};
+use crate::session::faults::FaultLog;
+use crate::session::handle::Control;
+use crate::session::reader::{Reader, Report};
+use crate::session::stamp::Stamps;
+use crate::session::{Event, Outbox, PeerKey, SessionId};
+use crate::types::{Asn, BgpIdentifier, Family};
+use crate::wire::{
+    BatchPart, Framer, MessageKind, Notification, NotificationCode, Open, PeerKind, RouteRefresh,
+    RouteRefreshSubtype, UpdateCodec, keepalive,
+};
+
+/// Gives `most` octets a call and is not ready at every other one; ends after the last.
+struct Drip {
+    octets: Bytes,
+    most: usize,
+    ready: bool,
+}
+
+impl AsyncRead for Drip {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        this.ready = !this.ready;
+        if !this.ready {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let length = this.most.min(this.octets.len()).min(buffer.remaining());
+        buffer.put_slice(&this.octets.split_to(length));
+        Poll::Ready(Ok(()))
+    }
+}
+
+fn withdraw(number: u32) -> Bytes {
+    let mut out = BytesMut::new();
+    out.put_bytes(0xff, 16);
+    out.put_u16(28);
+    out.put_u8(2);
+    out.put_u16(5);
+    out.put_u8(32);
+    out.put_u32(number);
+    out.put_u16(0);
+    out.freeze()
+}
+
+fn refresh(subtype: RouteRefreshSubtype) -> Bytes {
+    let family = Family::IPV6_UNICAST;
+    RouteRefresh { family, subtype }.encode()
+}
+
+fn negotiated() -> crate::fsm::Negotiated {
+    let config = Config::new(Asn(1), BgpIdentifier(1), RemoteAsn::Any, 1);
+    let open = Open {
+        asn: Asn(2),
+        hold_time: 90,
+        identifier: BgpIdentifier(2),
+        capabilities: Vec::new(),
+    };
+    negotiate(&config, &open).unwrap()
+}
+
+/// What a session was: its events in words, UPDATEs one by one, and what the peer's task was told.
+#[derive(Debug, PartialEq)]
+struct Heard {
+    events: Vec<String>,
+    report: String,
+    counted: Vec<(MessageKind, u64)>,
+    octets: u64,
+}
+
+/// Reads a stream of which the first octets came with the handshake.
+async fn read(stream: &[u8], before: usize, most: usize) -> Heard {
+    let (events_in, mut events) = mpsc::channel(1);
+    let (reports_in, mut reports) = mpsc::channel(1);
+    let (down_in, down) = oneshot::channel();
+    let (delivered_in, delivered) = oneshot::channel();
+    let outbox = Outbox::new();
+    let control = Arc::new(Control::new(PeerKey(3)));
+    let (peer, session) = (PeerKey(3), SessionId(4));
+    let address = ([192, 0, 2, 1], 179).into();
+    let reader = Reader {
+        socket: Drip {
+            octets: Bytes::copy_from_slice(&stream[before..]),
+            most,
+            ready: false,
+        },
+        buffer: BytesMut::from(&stream[..before]),
+        framer: Framer::new(),
+        codec: UpdateCodec::plain(PeerKind::External),
+        faults: FaultLog::new(address),
+        peer,
+        session,
+        events: events_in,
+        outbox: outbox.clone(),
+        stamps: Arc::new(Stamps::new()),
+        control: control.clone(),
+        reports: reports_in,
+        down,
+    };
+    let established = Event::Established {
+        peer,
+        session,
+        negotiated: Arc::new(negotiated()),
+        outbox,
+        local: address,
+        remote: address,
+    };
+    let owner = async {
+        let mut heard = Vec::new();
+        while let Some(event) = events.recv().await {
+            assert_eq!(event.source(), (peer, session));
+            heard.extend(words(&event));
+        }
+        heard
+    };
+    let task = async {
+        let report = reports.recv().await.unwrap();
+        drop(down_in.send(Down::TransportFailed));
+        // Dropped, never sent to.
+        assert!(delivered.await.is_err());
+        format!("{report:?}")
+    };
+    let all = async { tokio::join!(reader.run(established, None, delivered_in), owner, task) };
+    let ((), events, report) = soon("the end of the session", all).await;
+    let counters = control.counters.snapshot();
+    Heard {
+        events,
+        report,
+        counted: counters
+            .by_kind()
+            .map(|(kind, received, _)| (kind, received))
+            .collect(),
+        octets: counters.octets_received,
+    }
+}
+
+fn words(event: &Event) -> Vec<String> {
+    match event {
+        Event::Established { .. } => vec!["established".to_owned()],
+        Event::Updates { updates, .. } => {
+            assert!(
+                updates
+                    .parts()
+                    .all(|part| matches!(part, BatchPart::Unreach(_)))
+            );
+            updates
+                .ipv4()
+                .iter()
+                .map(|nlri| nlri.prefix.to_string())
+                .collect()
+        }
+        Event::RouteRefresh { refresh, .. } => vec![format!("{:?}", refresh.subtype)],
+        Event::Writable { .. } => vec!["writable".to_owned()],
+        Event::Down { reason, .. } => vec![format!("down: {reason}")],
+    }
+}
+
+/// What comes before the end in every row: messages of all kinds that a session goes on after.
+fn body() -> Vec<Bytes> {
+    vec![
+        withdraw(1),
+        withdraw(2),
+        keepalive(),
+        refresh(RouteRefreshSubtype::Begin),
+        withdraw(3),
+        refresh(RouteRefreshSubtype::Unknown(9)),
+        keepalive(),
+        refresh(RouteRefreshSubtype::End),
+        withdraw(4),
+    ]
+}
+
+#[tokio::test]
+async fn events_are_the_same_and_in_order_whatever_the_socket_gives_a_call() {
+    let cease = Notification::new(NotificationCode::ADMINISTRATIVE_RESET);
+    let open = Open {
+        asn: Asn(2),
+        hold_time: 90,
+        identifier: BgpIdentifier(2),
+        capabilities: Vec::new(),
+    };
+    let mut bad_marker = BytesMut::from(&keepalive()[..]);
+    bad_marker[3] = 0;
+    // A length of withdrawn routes that runs past the message.
+    let mut no_update = BytesMut::from(&withdraw(9)[..]);
+    no_update[20] = 200;
+    let mut version_9 = BytesMut::from(&open.encode()[..]);
+    version_9[19] = 9;
+    let malformed = |code, data: &'static [u8]| {
+        format!(
+            "{:?}",
+            Report::Malformed(Notification::with_data(code, data))
+        )
+    };
+    for (end, report) in [
+        (Bytes::new(), "Closed".to_owned()),
+        (withdraw(5).slice(..20), "Closed".to_owned()),
+        (
+            cease.encode(),
+            format!("{:?}", Report::Notification(cease.clone())),
+        ),
+        (open.encode(), format!("{:?}", Report::Open(open.clone()))),
+        (
+            version_9.freeze(),
+            malformed(NotificationCode::FSM_ESTABLISHED, &[1]),
+        ),
+        (
+            bad_marker.freeze(),
+            malformed(NotificationCode::CONNECTION_NOT_SYNCHRONIZED, b""),
+        ),
+        (
+            no_update.freeze(),
+            malformed(NotificationCode::MALFORMED_ATTRIBUTE_LIST, b""),
+        ),
+    ] {
+        let stream: Vec<u8> = body().into_iter().chain([end.clone()]).flatten().collect();
+        for before in [0, 1, 40, stream.len() - end.len()] {
+            for most in (1..60).chain([1000]) {
+                let heard = read(&stream, before, most).await;
+                let place = format!("{end:?}, {before} before, {most} octets a call");
+                assert_eq!(heard.report, report, "{place}");
+                let expected = [
+                    "established",
+                    "0.0.0.1/32",
+                    "0.0.0.2/32",
+                    "Begin",
+                    "0.0.0.3/32",
+                    "End",
+                    "0.0.0.4/32",
+                    "down: TCP connection failed or was closed by the peer",
+                ];
+                assert_eq!(heard.events, expected, "{place}");
+                let count = |kind| {
+                    heard
+                        .counted
+                        .iter()
+                        .find(|(k, _)| *k == kind)
+                        .map(|(_, n)| *n)
+                };
+                assert_eq!(count(MessageKind::Keepalive), Some(2), "{place}");
+                assert_eq!(count(MessageKind::RouteRefresh), Some(3), "{place}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn long_streams_come_in_batches_and_lose_nothing() {
+    const MESSAGES: u32 = 5000;
+    let stream: Vec<u8> = (0..MESSAGES).flat_map(withdraw).collect();
+    for most in [17, 4096, 1 << 20] {
+        let heard = read(&stream, 0, most).await;
+        assert_eq!(heard.events.len(), MESSAGES as usize + 2);
+        let numbers = heard.events[1..=MESSAGES as usize].iter();
+        for (number, event) in (0..MESSAGES).zip(numbers) {
+            assert_eq!(
+                *event,
+                format!("{}/32", std::net::Ipv4Addr::from_bits(number))
+            );
+        }
+        assert_eq!(heard.octets, u64::from(MESSAGES) * 28);
+        assert_eq!(heard.counted[1], (MessageKind::Update, u64::from(MESSAGES)));
+    }
+}
