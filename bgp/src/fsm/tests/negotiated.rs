@@ -285,11 +285,11 @@ fn families_and_capabilities() -> Vec<Row> {
             remote: |c| c.host = Some(("tor-a".to_owned(), "example".to_owned())),
             open: |o| {
                 o.capabilities.push(Capability::Fqdn {
-                    host: "other".to_owned(),
-                    domain: String::new(),
+                    host: "other".into(),
+                    domain: "".into(),
                 });
             },
-            outcome: |n| n.peer_host = Some("tor-a".to_owned()),
+            outcome: |n| n.peer_host = Some("tor-a".into()),
             ..SAME
         },
         Row {

@@ -265,6 +265,7 @@ fn bench<R>(socket: R, room: usize) -> Bench<R> {
         buffer: BytesMut::new(),
         framer: Framer::new(),
         codec: UpdateCodec::plain(PeerKind::External),
+        enhanced_refresh: true,
         faults: FaultLog::new(address),
         peer: PEER,
         session,

@@ -103,6 +103,7 @@ async fn read(stream: &[u8], before: usize, most: usize) -> Heard {
         buffer: BytesMut::from(&stream[..before]),
         framer: Framer::new(),
         codec: UpdateCodec::plain(PeerKind::External),
+        enhanced_refresh: true,
         faults: FaultLog::new(address),
         peer,
         session,

@@ -144,7 +144,7 @@ fn knobs() -> Vec<Knob> {
         ("role provider", |_, _, n| {
             n.peer_role = Some(Role::Provider);
         }),
-        ("peer_host", |_, _, n| n.peer_host = Some("host".to_owned())),
+        ("peer_host", |_, _, n| n.peer_host = Some("host".into())),
     ]
 }
 
