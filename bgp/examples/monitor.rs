@@ -3,10 +3,11 @@
 //! With `listen` as the remote's prefix (`listen:192.0.2.1`) it waits to be dialled on port 179 instead.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bgp::fsm::{Cease, Config, GracefulRestartConfig, RemoteAsn, Stop};
-use bgp::session::{Event, Listener, PeerKey, PeerSettings, spawn};
+use bgp::session::{Event, Intake, Listener, PeerKey, PeerSettings, spawn};
 use bgp::types::{BgpIdentifier, Family};
 use bgp::wire::{BatchPart, Routes, UpdateBatch};
 use ipnet::IpNet;
@@ -45,7 +46,14 @@ async fn run(arguments: Vec<String>) -> Fallible {
     } else {
         "[::]:179".parse()?
     };
-    let listener = match Listener::bind(&[any], Vec::new(), candidates) {
+    let intake = Intake {
+        ranges: Vec::new(),
+        passwords: Vec::new(),
+        candidates,
+        admissions: Arc::default(),
+    };
+    let listening = Listener::bind(&[any]).and_then(|bound| bound.listen(intake));
+    let listener = match listening {
         Ok(listener) => listener,
         Err(error) if !settings.protocol.passive => {
             eprintln!("{error}; dialling only");
@@ -55,7 +63,7 @@ async fn run(arguments: Vec<String>) -> Fallible {
     };
     // Two dozen batches: more would only hide that printing is slow.
     let (sender, mut events) = mpsc::channel(24);
-    let peer = spawn(PeerKey(0), settings, &listener, sender, None);
+    let peer = spawn(PeerKey(0), settings, &listener, sender, None)?;
     listener.start_accepting();
     loop {
         tokio::select! {

@@ -327,6 +327,9 @@ pub fn peer(spec: &PeerSpec) -> Vec<Finding> {
     if let Some(security) = spec.ttl_security {
         f.range("spec.ttlSecurity.hops", security.hops, 1, 254);
     }
+    if let Some(most) = spec.max_peers {
+        f.range("spec.maxPeers", most, 1, 10_000);
+    }
     f.range("spec.allowOwnAS", spec.allow_own_as, 0, 10);
     f.check(!spec.families.is_empty(), "spec.families", || {
         "empty: expected ipv4, ipv6 or both".to_owned()
@@ -377,6 +380,13 @@ fn peer_addresses(spec: &PeerSpec, f: &mut Findings) {
     );
     if let Some(range) = spec.range {
         f.cidr("spec.range", range);
+        if let Some(local) = spec.local_address {
+            f.check(
+                local.0.is_ipv4() == range.net().addr().is_ipv4(),
+                "spec.localAddress",
+                || format!("{local} and the range {range} are of different families"),
+            );
+        }
     }
     for (path, name) in [
         ("spec.interface", &spec.interface),

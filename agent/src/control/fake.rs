@@ -177,6 +177,11 @@ pub(crate) fn status() -> Status {
         "gates": [{"name": "manifests", "open": true, "message": "12 objects of 4 files read"}],
         "convergence": {"converged": true},
         "peers": {"configured": 4, "established": 2, "blocked": 1},
+        "connections": {
+            "accepted": 17, "withoutOpen": 1,
+            "refused": [{"reason": "stranger", "count": 5}, {"reason": "unsigned", "count": 2}]
+        },
+        "ranges": [{"name": "rack", "peers": 3, "maxPeers": 100}],
         "families": [
             {"family": "ipv4-unicast", "prefixes": 12, "paths": 21, "rejected": 2, "stale": 0, "originated": 3},
             {"family": "ipv6-unicast", "prefixes": 8, "paths": 14, "rejected": 0, "stale": 3, "originated": 2}

@@ -130,6 +130,8 @@ pub struct PeerIntent {
     pub protocol: Config,
     /// Bidirectional forwarding detection, if configured.
     pub bfd: Option<BfdIntent>,
+    /// Of a range: how many peers it may have at once.
+    pub max_peers: u32,
     /// How the RIB treats it.
     pub config: PeerConfig,
 }
@@ -171,7 +173,8 @@ pub enum PeerTarget {
         /// The interface's name.
         name: String,
     },
-    /// Whoever connects from here; each becomes a peer of its own, named `NAME/ADDRESS`.
+    /// Whoever connects from here; each becomes a peer of its own, named `NAME/ADDRESS` (`NAME/ADDRESS%INTERFACE` if that is
+    /// link-local).
     Range {
         /// The addresses.
         net: IpNet,

@@ -44,6 +44,18 @@ pub const METRICS: &[Metric] = &[
     gauge("routelet_peers_blocked", NONE,
         "Peers that cannot be started until something is put right, such as a missing password",
         |s, out| out.add([], s.status.peers.blocked)),
+    // Connections that come in.
+    counter("routelet_connections_accepted", NONE, "Connections of others that went to a peer",
+        |s, out| out.add([], s.status.connections.accepted)),
+    counter("routelet_connections_refused", &["reason"], "Connections of others that were refused, by reason",
+        |s, out| for refused in &s.status.connections.refused { out.add([&refused.reason], refused.count) }),
+    gauge("routelet_connections_without_open", NONE, "Accepted connections that have not sent an OPEN yet",
+        |s, out| out.add([], s.status.connections.without_open)),
+    gauge("routelet_range_peers", &["range"], "Peers of a listen range that are connected, or were not long ago",
+        |s, out| for range in &s.status.ranges { out.add([&range.name], range.peers) }),
+    gauge("routelet_range_peers_limit", &["range"], "How many peers a listen range may have",
+        |s, out| for range in &s.status.ranges { out.add([&range.name], range.max_peers) }),
+    // Each peer.
     gauge("routelet_peer_info", &["peer", "object", "address", "asn", "role"],
         "Always 1; the labels describe the peer",
         |s, out| for p in &s.peers {

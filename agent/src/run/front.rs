@@ -10,8 +10,8 @@ use super::backend::Agent;
 use super::gates::Gates;
 use super::show::seconds_since;
 use crate::control::model::{
-    Convergence, ExplainPrefix, ExplainService, FibEntry, FibQuery, FibSummary, Peer, PeerCounts,
-    ResetKind, Route, RouteQuery, Status,
+    ConnectionCounts, Convergence, ExplainPrefix, ExplainService, FibEntry, FibQuery, FibSummary,
+    Peer, PeerCounts, ResetKind, Route, RouteQuery, Status,
 };
 use crate::control::{Backend, Batches, ControlError};
 
@@ -74,6 +74,8 @@ impl Backend for Front {
             convergence: Convergence::default(),
             readiness: None,
             peers: PeerCounts::default(),
+            connections: ConnectionCounts::default(),
+            ranges: Vec::new(),
             families: Vec::new(),
             attribute_sets: 0,
             fib: FibSummary::default(),

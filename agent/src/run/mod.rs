@@ -153,7 +153,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         described,
         gates.clone(),
         started,
-        sessions.table(),
+        &sessions,
         first.clone(),
         intent.clone(),
     );

@@ -7,10 +7,11 @@ use std::time::Instant;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use bgp::fsm::Cease;
+use bgp::session::Admissions;
 use rib::PeerId;
 
 use super::gates::Gates;
-use super::peers::{PeerTable, PeerView, RunState};
+use super::peers::{PeerTable, PeerView, Peers, RunState};
 use crate::cluster::Snapshot;
 use crate::intent::Intent;
 
@@ -24,6 +25,8 @@ pub(crate) struct Shared {
     pub(crate) started: Instant,
     /// The peers of the moment.
     pub(crate) peers: PeerTable,
+    /// What the listener let in and what not.
+    pub(crate) admissions: Arc<Admissions>,
     loaded: ArcSwap<Snapshot>,
     intent: ArcSwap<Intent>,
     listening: ArcSwap<Vec<SocketAddr>>,
@@ -38,7 +41,7 @@ impl Shared {
         source: String,
         gates: Arc<Gates>,
         started: Instant,
-        peers: PeerTable,
+        sessions: &Peers,
         loaded: Snapshot,
         intent: Arc<Intent>,
     ) -> Arc<Self> {
@@ -46,7 +49,8 @@ impl Shared {
             source,
             gates,
             started,
-            peers,
+            peers: sessions.table(),
+            admissions: sessions.admissions(),
             loaded: ArcSwap::from_pointee(loaded),
             intent: ArcSwap::new(intent),
             listening: ArcSwap::default(),

@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpSocket, TcpStream};
 
-use super::{PeerSettings, options};
+use super::{KeyError, PeerSettings, options};
 
 /// Connects to the peer. Cancelled by dropping it.
 pub(super) async fn dial(settings: PeerSettings) -> io::Result<TcpStream> {
@@ -21,7 +21,9 @@ pub(super) async fn dial(settings: PeerSettings) -> io::Result<TcpStream> {
     options::limit_handshake(&socket, true)?;
     if let Some(password) = &settings.password {
         let net = options::host(remote.ip());
-        options::set_md5(socket.as_fd(), net, Some(password))?;
+        // Not without it: an unsigned connection would be anybody's.
+        options::set_md5(socket.as_fd(), net, Some(password))
+            .map_err(|error| io::Error::other(KeyError::new(net, 0, error)))?;
     }
     if let Some(device) = &settings.device {
         socket.bind_device(Some(device.as_bytes()))?;

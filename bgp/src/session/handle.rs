@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use tokio::net::TcpStream;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 
-use super::{Outbox, PeerKey, PeerSettings, SessionId};
+use super::admission::Accepted;
+use super::listener::Place;
+use super::{Candidate, KeyError, Outbox, PeerKey, PeerSettings, Refusal, SessionId};
 use crate::fsm::{Cease, Down, DownClass, IdleHold, Negotiated, State, Stop};
 use crate::wire::{HEADER, MessageKind, Notification};
 
@@ -27,8 +28,10 @@ impl PeerHandle {
         self.control.key
     }
 
-    /// Ends the peer for good; [`PeerHandle::stopped`] waits until that is done. The first call decides how.
+    /// Ends the peer for good; [`PeerHandle::stopped`] waits until that is done. The first call decides how. Connections
+    /// of its address are not taken any more.
     pub fn stop(&self, how: Stop) {
+        drop(self.control.place().take());
         self.control.change(|commands| {
             commands.stop.get_or_insert(how);
         });
@@ -41,9 +44,26 @@ impl PeerHandle {
 
     /// Goes over to new settings. The session ends only if [`PeerSettings::needs_reset`] says so; else they count from
     /// the next session on.
-    pub fn reconfigure(&self, settings: PeerSettings) {
-        self.control
-            .change(|commands| commands.reconfigure = Some(settings));
+    ///
+    /// # Errors
+    ///
+    /// The TCP MD5 key cannot be set at the listener. The peer is stopped: it must not go on without.
+    pub fn reconfigure(&self, settings: PeerSettings) -> Result<(), KeyError> {
+        let mut place = self.control.place();
+        let changed = place
+            .as_mut()
+            .map(|place| place.change(&settings, &self.control));
+        drop(place);
+        if let Some(Err(error)) = changed {
+            self.stop(Stop::Cease(Cease::ConfigurationChange));
+            return Err(error);
+        }
+        self.control.change(|commands| {
+            // It may have been judged by the settings before. The peer comes again.
+            commands.accepted = None;
+            commands.reconfigure = Some(settings);
+        });
+        Ok(())
     }
 
     /// Asks the peer for its routes again, in every negotiated family (RFC 2918). Nothing happens without a session, or
@@ -52,10 +72,18 @@ impl PeerHandle {
         self.control.change(|commands| commands.refresh = true);
     }
 
-    /// Gives the peer a connection that the listener accepted from a range of addresses.
-    pub fn accept(&self, candidate: super::Candidate) {
-        if let Some(stream) = candidate.into_stream() {
-            self.control.accept(stream);
+    /// Gives the peer a connection that the listener accepted from a range of addresses, unless it is not as the peer's
+    /// own must be.
+    pub fn accept(&self, candidate: Candidate) {
+        let place = self.control.place();
+        let admitted = match place.as_ref() {
+            Some(place) => place.admit(&candidate),
+            None => Err(Refusal::Blocked),
+        };
+        drop(place);
+        match admitted {
+            Ok(()) => self.control.accept(candidate.into_accepted()),
+            Err(why) => candidate.refuse(why),
         }
     }
 
@@ -252,7 +280,15 @@ pub(super) struct Control {
     commands: Mutex<Commands>,
     changed: Notify,
     pub(super) counters: LiveCounters,
+    /// Where its connections come from, until it is stopped.
+    place: Mutex<Option<Place>>,
+    /// Connections that may linger after their end, for the peer to read our last words.
+    pub(super) farewells: Semaphore,
 }
+
+/// Connections of one peer that may linger, each for a few seconds. Further ones are closed at once: a peer that ends
+/// several connections a second does not read what they are told.
+const FAREWELLS: usize = 4;
 
 /// What the peer's task has to do. A connection that arrives before the last one was looked at replaces it: the peer
 /// has given that one up.
@@ -262,7 +298,7 @@ pub(super) struct Commands {
     pub(super) reset: Option<Cease>,
     pub(super) refresh: bool,
     pub(super) reconfigure: Option<PeerSettings>,
-    pub(super) accepted: Option<TcpStream>,
+    pub(super) accepted: Option<Accepted>,
 }
 
 impl Control {
@@ -272,11 +308,18 @@ impl Control {
             commands: Mutex::default(),
             changed: Notify::new(),
             counters: LiveCounters::default(),
+            place: Mutex::default(),
+            farewells: Semaphore::new(FAREWELLS),
         }
     }
 
-    pub(super) fn accept(&self, stream: TcpStream) {
-        self.change(|commands| commands.accepted = Some(stream));
+    pub(super) fn accept(&self, accepted: Accepted) {
+        self.change(|commands| commands.accepted = Some(accepted));
+    }
+
+    pub(super) fn place(&self) -> MutexGuard<'_, Option<Place>> {
+        // A place is whole at every moment.
+        self.place.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Until there may be commands, then those. Empty ones are possible.

@@ -1,31 +1,67 @@
 //! Where connections come in: sockets on several addresses or none, and who is expected from where.
+//!
+//! The order is in the types: a [`Bound`] has addresses and hears nobody; [`Bound::listen`] sets the TCP MD5 keys of all
+//! peers and ranges that have one, and then listens; [`Listener::start_accepting`] comes when the peers are made. A peer that
+//! comes later finds its key set before it is expected. What was in the accept queue by then is known by its number
+//! ([`super::keys`]) and its SYN, and not let in.
+//!
+//! Each connection is judged as soon as it is accepted, at constant cost: strangers are refused at once, so that they fill no
+//! queue, and configured peers have a place of their own. Newcomers out of listen ranges wait in a bounded queue for the owner.
+//! When that is full, nothing more is accepted for up to [`HOLD`]: the kernel keeps what comes, and nobody hears a Cease, which
+//! would end graceful restart at a peer. If nobody has taken one by then, newcomers are closed without a word until one is
+//! taken, so that configured peers behind them in the backlog do not starve.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::task::Poll;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
+use super::admission::{
+    Accepted, Admissions, Checks, Pace, Refusal, Source, check_signature, source_of,
+};
 use super::handle::Control;
-use super::{Password, PeerSettings, Scope, options, stamp};
-use crate::wire::{Notification, NotificationCode};
+use super::keys::{KeyError, Keys};
+use super::{Password, PeerSettings, options};
 
 /// Connections that may wait to be accepted: a thousand peers that all dial at once after a restart.
 const BACKLOG: i32 = 1024;
 
-/// How often strangers are logged at most. They may be many, and nobody's fault here.
-const STRANGER_LOG_INTERVAL: Duration = Duration::from_secs(60);
+/// How long nothing is accepted because newcomers wait for the owner. An owner that works looks at one within milliseconds.
+const HOLD: Duration = Duration::from_secs(1);
 
 /// After an accept that failed, usually for want of file descriptors: trying again at once would only spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Addresses that are ours to listen on. Nothing is heard yet.
+#[derive(Debug)]
+pub struct Bound {
+    sockets: Vec<(Socket, SocketAddr)>,
+}
+
+/// What a listener needs to know before it hears the first connection.
+#[derive(Debug)]
+pub struct Intake {
+    /// Addresses from which connections of peers that are not configured one by one are welcome.
+    pub ranges: Vec<ListenRange>,
+    /// The passwords of all peers that are going to be made.
+    pub passwords: Vec<(IpAddr, Password)>,
+    /// Connections from `ranges`. The listener waits when it is full.
+    pub candidates: mpsc::Sender<Candidate>,
+    /// Where it is counted who is let in.
+    pub admissions: Arc<Admissions>,
+}
 
 /// Listening sockets and the peers that are expected on them. Cheap to clone; the sockets close with the last clone.
 #[derive(Clone, Debug)]
@@ -35,12 +71,12 @@ pub struct Listener {
 
 #[derive(Debug)]
 struct Shared {
-    sockets: Vec<Arc<TcpListener>>,
     local: Vec<SocketAddr>,
     /// Whether connections are accepted.
     accepting: watch::Sender<bool>,
     expected: Mutex<Expected>,
     candidates: Option<mpsc::Sender<Candidate>>,
+    admissions: Arc<Admissions>,
     /// One task per socket. They hold no `Shared`, and end with it.
     tasks: Vec<JoinHandle<()>>,
 }
@@ -53,32 +89,70 @@ impl Drop for Shared {
     }
 }
 
-/// Who is expected: an address, with the interface if it is link-local.
-type Source = (IpAddr, Option<Scope>);
-
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Expected {
-    peers: HashMap<Source, Weak<Control>>,
-    ranges: Vec<ListenRange>,
-    /// When a connection of a stranger was last logged, and how many were not.
-    strangers: (Option<Instant>, u64),
+    /// Also the sockets: connections are accepted under the lock, so that their numbers and the keys' agree.
+    keys: Keys<TcpListener>,
+    peers: HashMap<Source, ExpectedPeer>,
+    /// By length of prefix, the longest first, as the kernel's keys.
+    ranges: Vec<OpenRange>,
+    pace: Pace,
+    /// Keys that peers to be made are going to hold themselves.
+    early: Vec<IpNet>,
 }
 
-/// Addresses from which connections of peers that are not configured one by one are welcome.
+#[derive(Debug)]
+struct ExpectedPeer {
+    control: Weak<Control>,
+    password: Option<Password>,
+    checks: Checks,
+}
+
+#[derive(Debug)]
+struct OpenRange {
+    range: ListenRange,
+    /// Why nobody is let in although the range asks for it.
+    failed: Option<KeyError>,
+}
+
+/// Addresses from which connections of peers that are not configured one by one are welcome, or not. Of ranges that
+/// overlap, the one with the longest prefix counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenRange {
     /// The addresses.
     pub net: IpNet,
-    /// TCP MD5 signature of all of them.
-    pub password: Option<Password>,
+    /// Whom it lets in.
+    pub admit: Admit,
+    /// What else it asks of a connection.
+    pub checks: Checks,
 }
 
-/// A connection from a [`ListenRange`], for the owner to decide about: give it to [`super::PeerHandle::accept`], or drop
-/// it, which refuses it (Cease/Connection Rejected).
+/// Whom a listen range lets in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Admit {
+    /// Anybody who comes from there.
+    Anybody,
+    /// Connections with this TCP MD5 signature.
+    Signed(Password),
+    /// Nobody: its password cannot be had. A wider range does not open what this one closes.
+    Nobody,
+}
+
+impl Admit {
+    fn password(&self) -> Option<&Password> {
+        match self {
+            Self::Signed(password) => Some(password),
+            Self::Anybody | Self::Nobody => None,
+        }
+    }
+}
+
+/// A connection from a [`ListenRange`], for the owner to decide about: give it to [`super::PeerHandle::accept`], refuse it
+/// with [`Candidate::refuse`], or drop it, which closes it without a word.
 #[derive(Debug)]
 pub struct Candidate {
-    /// `None` only once it is taken, in [`Candidate::into_stream`].
-    stream: Option<TcpStream>,
+    pub(super) accepted: Accepted,
+    admissions: Arc<Admissions>,
     /// Who dialled.
     pub remote: SocketAddr,
     /// What was dialled.
@@ -88,16 +162,15 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    pub(super) fn into_stream(mut self) -> Option<TcpStream> {
-        self.stream.take()
+    /// Closes it for this reason, which is counted and may be logged and answered.
+    pub fn refuse(self, why: Refusal) {
+        self.admissions
+            .refuse(self.accepted.stream, self.remote, why);
     }
-}
 
-impl Drop for Candidate {
-    fn drop(&mut self) {
-        if let Some(stream) = &self.stream {
-            refuse(stream);
-        }
+    pub(super) fn into_accepted(self) -> Accepted {
+        self.admissions.count_accepted();
+        self.accepted
     }
 }
 
@@ -128,61 +201,94 @@ fn advice(error: &io::Error) -> &'static str {
     }
 }
 
+impl Bound {
+    /// The addresses. A port that was asked for as 0 is the one that the kernel chose.
+    pub fn local_addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        self.sockets.iter().map(|(_, local)| *local)
+    }
+
+    /// Sets every key, and then listens. Connections wait in the kernel until [`Listener::start_accepting`], so that peers
+    /// can be made first and none is refused as a stranger. A key that cannot be set is reported where it is needed: by
+    /// [`Listener::range_error`], and by [`super::spawn`] for a peer. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// The first address that cannot be listened on, and what to do about it. None is listened on then.
+    pub fn listen(self, intake: Intake) -> Result<Listener, BindError> {
+        let local: Vec<SocketAddr> = self.local_addresses().collect();
+        let mut keys = Keys::new(self.sockets);
+        let early = intake.passwords.iter().filter_map(|(address, password)| {
+            let net = options::host(*address);
+            keys.hold(net, password).ok().map(|()| net)
+        });
+        let early = early.collect();
+        let ranges = open_ranges(&mut keys, &[], intake.ranges);
+        let keys = keys
+            .map(|socket, _| {
+                socket.listen(BACKLOG)?;
+                TcpListener::from_std(socket.into())
+            })
+            .map_err(|(address, source)| BindError { address, source })?;
+        let pace = Pace::new(intake.admissions.clone());
+        let expected = Expected {
+            keys,
+            peers: HashMap::new(),
+            ranges,
+            pace,
+            early,
+        };
+        let (accepting, _) = watch::channel(false);
+        Ok(Listener {
+            shared: Arc::new_cyclic(|shared: &Weak<Shared>| Shared {
+                tasks: (0..local.len())
+                    .map(|at| tokio::spawn(accept(at, shared.clone(), accepting.subscribe())))
+                    .collect(),
+                local,
+                accepting,
+                expected: Mutex::new(expected),
+                candidates: Some(intake.candidates),
+                admissions: intake.admissions,
+            }),
+        })
+    }
+}
+
 impl Listener {
     /// A listener without sockets: every peer is dialled.
     pub fn none() -> Self {
+        let admissions = Arc::<Admissions>::default();
         Self {
             shared: Arc::new(Shared {
-                sockets: Vec::new(),
                 local: Vec::new(),
                 accepting: watch::channel(true).0,
-                expected: Mutex::default(),
+                expected: Mutex::new(Expected {
+                    keys: Keys::new([]),
+                    peers: HashMap::new(),
+                    ranges: Vec::new(),
+                    pace: Pace::new(admissions.clone()),
+                    early: Vec::new(),
+                }),
                 candidates: None,
+                admissions,
                 tasks: Vec::new(),
             }),
         }
     }
 
-    /// Listens on `addresses`; port 0 lets the kernel choose. Connections wait in the kernel until
-    /// [`Listener::start_accepting`], so that peers can be made first and none is refused as a stranger. Those from `ranges`
-    /// that are no configured peer's go to `candidates`; when that is full they are closed. Must be called within a tokio
-    /// runtime.
+    /// Takes `addresses`; port 0 lets the kernel choose. [`Bound::listen`] is next.
     ///
     /// # Errors
     ///
-    /// The first address that cannot be had, and what to do about it. None is listened on then.
-    pub fn bind(
-        addresses: &[SocketAddr],
-        ranges: Vec<ListenRange>,
-        candidates: mpsc::Sender<Candidate>,
-    ) -> Result<Self, BindError> {
-        let mut sockets = Vec::with_capacity(addresses.len());
-        let mut local = Vec::with_capacity(addresses.len());
-        for &address in addresses {
+    /// The first address that cannot be had, and what to do about it. None is bound then.
+    pub fn bind(addresses: &[SocketAddr]) -> Result<Bound, BindError> {
+        let bound = addresses.iter().map(|&address| {
             let refused = |source| BindError { address, source };
-            let socket = listen(address, &ranges).map_err(refused)?;
-            local.push(socket.local_addr().map_err(refused)?);
-            sockets.push(Arc::new(socket));
-        }
-        let (accepting, _) = watch::channel(false);
-        Ok(Self {
-            shared: Arc::new_cyclic(|shared: &Weak<Shared>| Shared {
-                tasks: sockets
-                    .iter()
-                    .map(|socket| {
-                        let started = accepting.subscribe();
-                        tokio::spawn(accept(socket.clone(), shared.clone(), started))
-                    })
-                    .collect(),
-                sockets,
-                local,
-                accepting,
-                expected: Mutex::new(Expected {
-                    ranges,
-                    ..Expected::default()
-                }),
-                candidates: Some(candidates),
-            }),
+            let socket = bind(address).map_err(refused)?;
+            let local = socket.local_addr().map_err(refused)?.as_socket();
+            Ok((socket, local.unwrap_or(address)))
+        });
+        Ok(Bound {
+            sockets: bound.collect::<Result<_, _>>()?,
         })
     }
 
@@ -198,8 +304,14 @@ impl Listener {
         }
     }
 
-    /// Accepts connections from now on, those that wait first. Once is enough.
+    /// Accepts connections from now on, those that wait first. The keys of [`Intake::passwords`] stay only where a peer has
+    /// come that needs them. Once is enough.
     pub fn start_accepting(&self) {
+        let mut expected = self.shared.lock();
+        for net in std::mem::take(&mut expected.early) {
+            expected.keys.release(net);
+        }
+        drop(expected);
         self.shared.accepting.send_replace(true);
     }
 
@@ -208,92 +320,241 @@ impl Listener {
         &self.shared.local
     }
 
-    /// Goes over to other ranges; the sockets stay. Sessions are not touched: those of peers that no range lets in any
-    /// more are the owner's to stop. A range whose password the kernel does not take lets nobody in, and is logged.
+    /// Goes over to other ranges, and tries again to set keys that failed; the sockets stay. Sessions are not touched: those
+    /// of peers that no range lets in any more are the owner's to stop. [`Listener::range_error`] says what failed.
     pub fn set_ranges(&self, ranges: Vec<ListenRange>) {
-        // Before any key: what connects in between finds neither the old range nor the new one, and tries again.
-        let before = std::mem::take(&mut self.shared.lock().ranges);
-        for gone in &before {
-            let stays = ranges
-                .iter()
-                .any(|range| range.net == gone.net && range.password.is_some());
-            if gone.password.is_some() && !stays {
-                // Where the key of a peer's own address is the same one, that peer's `expect` has replaced it.
-                drop(self.set_range_key(gone.net, None));
-            }
-        }
-        let mut open = Vec::with_capacity(ranges.len());
-        for range in ranges {
-            let kept = before.contains(&range);
-            let result = match &range.password {
-                Some(password) if !kept => self.set_range_key(range.net, Some(password)),
-                _ => Ok(()),
-            };
-            match result {
-                Ok(()) => open.push(range),
-                Err(error) => warn!(
-                    range = %range.net, %error,
-                    "the listener cannot check this range's password; nobody is let in from it"
-                ),
-            }
-        }
-        self.shared.lock().ranges = open;
+        // Nothing is accepted meanwhile.
+        let mut expected = self.shared.lock();
+        let before = std::mem::take(&mut expected.ranges);
+        expected.ranges = open_ranges(&mut expected.keys, &before, ranges);
     }
 
-    fn set_range_key(&self, net: IpNet, password: Option<&Password>) -> io::Result<()> {
-        for (socket, local) in self.shared.sockets.iter().zip(&self.shared.local) {
-            if local.is_ipv4() == matches!(net, IpNet::V4(_)) {
-                options::set_md5(socket.as_fd(), net, password)?;
+    /// Why the range with this prefix lets nobody in, if its key cannot be set.
+    pub fn range_error(&self, net: IpNet) -> Option<KeyError> {
+        let expected = self.shared.lock();
+        let found = expected.ranges.iter().find(|open| open.range.net == net);
+        found.and_then(|open| open.failed.clone())
+    }
+
+    /// Gives the peer's connections to `control` from now on, for as long as the place is kept. The peer before with the
+    /// same address gets none any more.
+    ///
+    /// # Errors
+    /// Its key cannot be set, and it must not run.
+    pub(super) fn expect(
+        &self,
+        settings: &PeerSettings,
+        control: &Arc<Control>,
+    ) -> Result<Place, KeyError> {
+        let mut place = Place {
+            listener: self.clone(),
+            held: None,
+        };
+        place.change(settings, control)?;
+        Ok(place)
+    }
+}
+
+/// A peer's place at the listener.
+#[derive(Debug)]
+pub(super) struct Place {
+    listener: Listener,
+    /// `None` after a key that could not be set.
+    held: Option<Holding>,
+}
+
+#[derive(Debug)]
+struct Holding {
+    source: Source,
+    password: Option<Password>,
+    checks: Checks,
+    control: Weak<Control>,
+}
+
+impl Place {
+    /// Goes over to other settings, the key first.
+    ///
+    /// # Errors
+    /// Its key cannot be set: the peer is expected no more, and must not run.
+    pub(super) fn change(
+        &mut self,
+        settings: &PeerSettings,
+        control: &Arc<Control>,
+    ) -> Result<(), KeyError> {
+        let mut expected = self.listener.shared.lock();
+        let holding = Holding {
+            source: source_of(settings.remote_socket()),
+            password: settings.password.clone(),
+            checks: Checks {
+                ttl: settings.ttl,
+                local: settings.local,
+                device: settings.device.clone(),
+            },
+            control: Arc::downgrade(control),
+        };
+        let before = self.held.take();
+        if let Some(before) = &before {
+            expected.remove(before);
+        }
+        let net = options::host(settings.remote);
+        let old = before.as_ref().filter(|before| before.password.is_some());
+        let old = old.map(|before| options::host(before.source.0));
+        match (old, &holding.password) {
+            (Some(old), Some(password)) if old == net => expected.keys.change(net, password)?,
+            (old, new) => {
+                if let Some(old) = old {
+                    expected.keys.release(old);
+                }
+                if let Some(password) = new {
+                    expected.keys.hold(net, password)?;
+                }
             }
         }
+        expected.peers.insert(
+            holding.source,
+            ExpectedPeer {
+                control: holding.control.clone(),
+                password: holding.password.clone(),
+                checks: holding.checks.clone(),
+            },
+        );
+        drop(expected);
+        self.held = Some(holding);
         Ok(())
     }
 
-    /// Gives the peer's connections to `control` from now on. The one before with the same address gets none any more.
-    pub(super) fn expect(&self, settings: &PeerSettings, control: &Arc<Control>) {
-        self.set_keys(settings, settings.password.as_ref());
-        let key = expected_source(settings);
-        self.shared
-            .lock()
-            .peers
-            .insert(key, Arc::downgrade(control));
+    /// Judges a connection that was waiting for its peer to be made.
+    pub(super) fn admit(&self, candidate: &Candidate) -> Result<(), Refusal> {
+        let held = self.held.as_ref().ok_or(Refusal::Blocked)?;
+        if held.source != source_of(candidate.remote) {
+            return Err(Refusal::Stranger);
+        }
+        check_signature(&candidate.accepted, held.password.as_ref())?;
+        held.checks.check(&candidate.accepted)
     }
+}
 
-    /// Undoes [`Listener::expect`], unless another peer has taken the address over.
-    pub(super) fn forget(&self, settings: &PeerSettings, control: &Arc<Control>) {
-        let mut expected = self.shared.lock();
-        let key = expected_source(settings);
-        let ours = expected
-            .peers
-            .get(&key)
-            .is_some_and(|peer| std::ptr::eq(peer.as_ptr(), Arc::as_ptr(control)));
-        if ours {
-            expected.peers.remove(&key);
-            drop(expected);
-            if settings.password.is_some() {
-                self.set_keys(settings, None);
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(held) = self.held.take() {
+            let mut expected = self.listener.shared.lock();
+            expected.remove(&held);
+            if held.password.is_some() {
+                expected.keys.release(options::host(held.source.0));
             }
         }
     }
+}
 
-    /// A key must be on the listening socket before the SYN comes.
-    fn set_keys(&self, settings: &PeerSettings, password: Option<&Password>) {
-        for (socket, local) in self.shared.sockets.iter().zip(&self.shared.local) {
-            if local.is_ipv4() != settings.remote.is_ipv4() {
-                continue;
-            }
-            let net = options::host(settings.remote);
-            match options::set_md5(socket.as_fd(), net, password) {
-                Ok(()) => {}
-                // No key was there to be removed, or the kernel knows no MD5 and none is wanted.
-                Err(_) if password.is_none() => {}
-                Err(error) => warn!(
-                    peer = %settings.remote, %local, %error,
-                    "the listener cannot check this peer's password; it can only be dialled"
-                ),
-            }
+impl Expected {
+    /// Unless another peer has taken the address over.
+    fn remove(&mut self, holding: &Holding) {
+        let found = self.peers.get(&holding.source);
+        if found.is_some_and(|peer| peer.control.ptr_eq(&holding.control)) {
+            self.peers.remove(&holding.source);
         }
     }
+
+    /// Whose the connection is, if it is let in.
+    fn judge(&mut self, accepted: Incoming) -> Result<Verdict, (TcpStream, Refusal)> {
+        let remote = accepted.remote;
+        let peer = self.peers.get(&source_of(remote)).and_then(|peer| {
+            let control = peer.control.upgrade()?;
+            Some((control, peer.password.clone(), peer.checks.clone()))
+        });
+        let range = self
+            .ranges
+            .iter()
+            .find(|open| open.range.net.contains(&remote.ip()));
+        let (password, checks) = match (&peer, range) {
+            (Some((_, password, checks)), _) => (password.clone(), checks.clone()),
+            (None, None) => return Err((accepted.stream, Refusal::Stranger)),
+            (None, Some(open)) if open.failed.is_some() || open.range.admit == Admit::Nobody => {
+                return Err((accepted.stream, Refusal::Blocked));
+            }
+            (None, Some(open)) => {
+                let password = open.range.admit.password().cloned();
+                (password, open.range.checks.clone())
+            }
+        };
+        let net = range.map(|open| open.range.net);
+        let waiting = match self.pace.enter(source_of(remote), peer.is_none()) {
+            Ok(waiting) => waiting,
+            Err(why) => return Err((accepted.stream, why)),
+        };
+        let accepted = Accepted {
+            password: self
+                .keys
+                .checked(remote.ip(), accepted.at, accepted.number)
+                .cloned(),
+            stream: accepted.stream,
+            remote,
+            local: accepted.local,
+            syn: accepted.syn,
+            waiting,
+        };
+        if let Err(why) =
+            check_signature(&accepted, password.as_ref()).and_then(|()| checks.check(&accepted))
+        {
+            return Err((accepted.stream, why));
+        }
+        match (peer, net) {
+            (Some((control, ..)), _) => Ok(Verdict::Peer(control, accepted)),
+            (None, Some(net)) => Ok(Verdict::Newcomer(accepted, net)),
+            (None, None) => Err((accepted.stream, Refusal::Stranger)),
+        }
+    }
+}
+
+/// What the kernel says of a connection.
+struct Incoming {
+    stream: TcpStream,
+    remote: SocketAddr,
+    local: SocketAddr,
+    syn: Option<super::syn::Syn>,
+    /// Which socket, and the connection's number there.
+    at: usize,
+    number: u64,
+}
+
+enum Verdict {
+    Peer(Arc<Control>, Accepted),
+    Newcomer(Accepted, IpNet),
+}
+
+/// Goes over from some ranges to others. Keys that go are first, to make room for those that come.
+fn open_ranges<S: super::keys::Socket>(
+    keys: &mut Keys<S>,
+    before: &[OpenRange],
+    ranges: Vec<ListenRange>,
+) -> Vec<OpenRange> {
+    let held = before.iter().filter(|open| open.failed.is_none());
+    let held: Vec<IpNet> = held
+        .filter(|open| open.range.admit.password().is_some())
+        .map(|open| open.range.net)
+        .collect();
+    let needed = |net: &IpNet| {
+        ranges
+            .iter()
+            .any(|new| new.net == *net && new.admit.password().is_some())
+    };
+    for net in held.iter().filter(|net| !needed(net)) {
+        keys.release(*net);
+    }
+    let mut open: Vec<OpenRange> = Vec::with_capacity(ranges.len());
+    for range in ranges {
+        let result = match range.admit.password() {
+            None => Ok(()),
+            Some(password) if held.contains(&range.net) => keys.change(range.net, password),
+            Some(password) => keys.hold(range.net, password),
+        };
+        open.push(OpenRange {
+            range,
+            failed: result.err(),
+        });
+    }
+    open.sort_by_key(|open| std::cmp::Reverse(open.range.net.prefix_len()));
+    open
 }
 
 impl Shared {
@@ -302,54 +563,63 @@ impl Shared {
         self.expected.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hands a connection to whom it belongs.
-    fn dispatch(&self, stream: TcpStream, remote: SocketAddr) {
-        let mut expected = self.lock();
-        if let Some(peer) = expected
-            .peers
-            .get(&source_of(remote))
-            .and_then(Weak::upgrade)
-        {
-            return peer.accept(stream);
+    /// Hands a connection to whom it belongs. One that must wait comes back.
+    fn dispatch(
+        &self,
+        at: usize,
+        number: u64,
+        stream: TcpStream,
+        remote: SocketAddr,
+    ) -> Option<Candidate> {
+        let known = stream
+            .local_addr()
+            .and_then(|local| Ok((local, options::saved_syn(&stream)?)));
+        let (local, syn) = match known {
+            Ok(known) => known,
+            Err(error) => {
+                debug!(%remote, %error, "closed a connection of which the kernel says too little");
+                return None;
+            }
+        };
+        let incoming = Incoming {
+            stream,
+            remote,
+            local,
+            syn,
+            at,
+            number,
+        };
+        // Not under the lock: it may be the last to hold the peer, whose place then ends.
+        let verdict = self.lock().judge(incoming);
+        match verdict {
+            Ok(Verdict::Peer(control, accepted)) => {
+                self.admissions.count_accepted();
+                control.accept(accepted);
+                None
+            }
+            Ok(Verdict::Newcomer(accepted, range)) => {
+                let candidate = Candidate {
+                    accepted,
+                    admissions: self.admissions.clone(),
+                    remote,
+                    local,
+                    range,
+                };
+                match self.candidates.as_ref()?.try_send(candidate) {
+                    Err(TrySendError::Full(candidate)) => Some(candidate),
+                    // Nobody takes any: the owner is gone.
+                    Ok(()) | Err(TrySendError::Closed(_)) => None,
+                }
+            }
+            Err((stream, why)) => {
+                self.admissions.refuse(stream, remote, why);
+                None
+            }
         }
-        let range = expected
-            .ranges
-            .iter()
-            .find(|range| range.net.contains(&remote.ip()));
-        if let (Some(range), Some(candidates)) = (range, &self.candidates)
-            && let Ok(local) = stream.local_addr()
-        {
-            let candidate = Candidate {
-                stream: Some(stream),
-                remote,
-                local,
-                range: range.net,
-            };
-            // Full or closed: dropping the candidate refuses it, and the peer tries again.
-            drop(candidates.try_send(candidate));
-            return;
-        }
-        let now = stamp::now();
-        let (last, silent) = expected.strangers;
-        if last.is_none_or(|last| now >= last + STRANGER_LOG_INTERVAL) {
-            info!(%remote, others = silent, "refused a connection from an address that is no peer's");
-            expected.strangers = (Some(now), 0);
-        } else {
-            expected.strangers.1 += 1;
-        }
-        drop(expected);
-        refuse(&stream);
     }
 }
 
-/// Cease/Connection Rejected, as far as the empty socket buffer takes it, which it does.
-fn refuse(stream: &TcpStream) {
-    let message = Notification::new(NotificationCode::CONNECTION_REJECTED).encode();
-    // Courtesy only: the connection is closed next.
-    drop(stream.try_write(&message));
-}
-
-fn listen(address: SocketAddr, ranges: &[ListenRange]) -> io::Result<TcpListener> {
+fn bind(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM.nonblocking(),
@@ -366,50 +636,59 @@ fn listen(address: SocketAddr, ranges: &[ListenRange]) -> io::Result<TcpListener
     }
     options::save_syn(socket.as_fd())?;
     socket.bind(&address.into())?;
-    for range in ranges {
-        if let Some(password) = &range.password
-            && matches!(range.net, IpNet::V4(_)) == address.is_ipv4()
-        {
-            options::set_md5(socket.as_fd(), range.net, Some(password))?;
-        }
-    }
-    socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
+    Ok(socket)
 }
 
-async fn accept(
-    socket: Arc<TcpListener>,
-    shared: Weak<Shared>,
-    mut started: watch::Receiver<bool>,
-) {
+async fn accept(at: usize, shared: Weak<Shared>, mut started: watch::Receiver<bool>) {
     if started.wait_for(|started| *started).await.is_err() {
         return;
     }
+    // Whether newcomers are closed, because nobody has taken one for too long.
+    let mut closes_newcomers = false;
     loop {
-        let accepted = socket.accept().await;
-        let Some(shared) = shared.upgrade() else {
+        let next = poll_fn(|context| {
+            let Some(shared) = shared.upgrade() else {
+                return Poll::Ready(None);
+            };
+            let mut expected = shared.lock();
+            let accepted = expected.keys.socket(at).poll_accept(context);
+            accepted.map(|result| {
+                Some(result.map(|(stream, remote)| (expected.keys.accepted(at), stream, remote)))
+            })
+        });
+        let (Some(accepted), Some(shared)) = (next.await, shared.upgrade()) else {
             return;
         };
-        match accepted {
-            Ok((stream, remote)) => shared.dispatch(stream, remote),
+        let (number, stream, remote) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 drop(shared);
                 warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
             }
+        };
+        let Some(candidates) = shared.candidates.clone() else {
+            return;
+        };
+        closes_newcomers &= candidates.capacity() == 0;
+        let waits = shared.dispatch(at, number, stream, remote);
+        drop(shared);
+        match waits {
+            None => {}
+            Some(candidate) if closes_newcomers => candidate.refuse(Refusal::QueueFull),
+            Some(candidate) => match tokio::time::timeout(HOLD, candidates.reserve()).await {
+                Ok(Ok(permit)) => permit.send(candidate),
+                // The owner is gone.
+                Ok(Err(_)) => {}
+                Err(_) => {
+                    info!(
+                        "new peers out of listen ranges wait for too long; further ones are closed, and come again"
+                    );
+                    closes_newcomers = true;
+                    candidate.refuse(Refusal::QueueFull);
+                }
+            },
         }
-    }
-}
-
-fn expected_source(settings: &PeerSettings) -> Source {
-    source_of(settings.remote_socket())
-}
-
-fn source_of(remote: SocketAddr) -> Source {
-    match remote {
-        SocketAddr::V6(remote) if remote.ip().is_unicast_link_local() => {
-            ((*remote.ip()).into(), Some(Scope(remote.scope_id())))
-        }
-        remote => (remote.ip(), None),
     }
 }

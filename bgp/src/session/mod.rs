@@ -17,11 +17,13 @@
 //! the two. Keepalives never wait for the owner, and a hold timer does not fire for octets that lie unread in our own
 //! socket because the owner is busy.
 
+mod admission;
 mod connect;
 mod event;
 mod faults;
 mod handle;
 mod handshake;
+mod keys;
 mod listener;
 mod options;
 mod outbox;
@@ -29,11 +31,14 @@ mod peer;
 mod reader;
 mod settings;
 mod stamp;
+mod syn;
 mod writer;
 
+pub use admission::{Admissions, Checks, Refusal};
 pub use event::{Event, PeerKey, SessionId};
 pub use handle::{Counters, PeerHandle, PeerStatus, SessionStatus};
-pub use listener::{BindError, Candidate, ListenRange, Listener};
+pub use keys::KeyError;
+pub use listener::{Admit, BindError, Bound, Candidate, Intake, ListenRange, Listener};
 pub use outbox::{Full, Outbox};
 pub use peer::spawn;
 pub use settings::{Password, PasswordError, PeerSettings, Scope, Ttl};

@@ -1,7 +1,8 @@
-//! Socket options that no safe crate has: TCP MD5 signatures (RFC 2385), the least TTL that is accepted (RFC 5082), and
-//! how much lies unread. All `unsafe` of this crate is here.
+//! Socket options that no safe crate has: TCP MD5 signatures (RFC 2385), the least TTL that is accepted (RFC 5082), what
+//! the kernel knows of an accepted connection, and how much lies unread. All `unsafe` of this crate is here.
 #![allow(unsafe_code)]
 
+use std::ffi::CStr;
 use std::io;
 use std::mem;
 use std::net::{IpAddr, SocketAddr};
@@ -12,6 +13,7 @@ use ipnet::IpNet;
 use libc::{c_int, c_void, socklen_t};
 use socket2::{SockAddr, SockRef};
 
+use super::syn::{self, Syn};
 use super::{Password, PeerSettings, Ttl};
 
 /// Class selector 6, network control, as routing protocols use (RFC 4594 section 3.1), in the octet's upper six bits.
@@ -27,6 +29,9 @@ const IPV6_MINHOPCOUNT: c_int = 73;
 // linux/tcp.h.
 const TCP_SAVE_SYN: c_int = 27;
 const TCP_SAVED_SYN: c_int = 28;
+// linux/in.h and linux/in6.h.
+const IP_PKTOPTIONS: c_int = 9;
+const IPV6_2292PKTOPTIONS: c_int = 6;
 
 /// `struct tcp_md5sig` of linux/tcp.h.
 #[repr(C)]
@@ -91,51 +96,111 @@ pub(super) fn prepare(socket: &impl AsFd, settings: &PeerSettings) -> io::Result
 }
 
 /// The TTL that a packet from at most `hops` away has left.
-const fn least_ttl(hops: u8) -> u8 {
+pub(super) const fn least_ttl(hops: u8) -> u8 {
     match hops {
         0 => 255,
         hops => 255 - (hops - 1),
     }
 }
 
-/// Has the listener remember SYNs, for [`came_from_near`].
+/// Has the listener remember SYNs, for [`saved_syn`].
 pub(super) fn save_syn(listener: BorrowedFd<'_>) -> io::Result<()> {
     let on: c_int = 1;
     set(listener, libc::IPPROTO_TCP, TCP_SAVE_SYN, &on)
 }
 
-/// Whether the SYN of an accepted connection passes the peer's TTL security. What a stranger sent between SYN and
-/// accept would else be read: the least TTL is the connection's only from [`prepare`] on.
-pub(super) fn came_from_near(accepted: &impl AsFd, settings: &PeerSettings) -> io::Result<bool> {
-    let Ttl::Security { hops } = settings.ttl else {
-        return Ok(true);
-    };
-    // An IPv6 header is 40 octets and has the hop limit in octet 7; IPv4 has the TTL in octet 8.
-    let mut header = [0_u8; 256];
-    let mut length = header.len() as socklen_t;
-    // SAFETY: the kernel writes at most `length` octets to `header`, both of them live.
-    let result = unsafe {
-        libc::getsockopt(
-            accepted.as_fd().as_raw_fd(),
-            libc::IPPROTO_TCP,
-            TCP_SAVED_SYN,
-            header.as_mut_ptr().cast::<c_void>(),
-            &raw mut length,
-        )
-    };
-    if result < 0 {
-        return Err(io::Error::last_os_error());
+/// The SYN of an accepted connection. The kernel gives it once, and has none if it answered with a SYN cookie.
+pub(super) fn saved_syn(accepted: &impl AsFd) -> io::Result<Option<Syn>> {
+    // Enough for every header of IPv4, and in IPv6 for 396 octets of extension headers: more is refused.
+    let mut packet = [0_u8; 512];
+    let length = read(
+        accepted.as_fd(),
+        libc::IPPROTO_TCP,
+        TCP_SAVED_SYN,
+        &mut packet,
+    )?;
+    match &packet[..length] {
+        [] => Ok(None),
+        packet => syn::parse(packet).map(Some).ok_or_else(|| {
+            io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the kernel's copy of the SYN is not one",
+            )
+        }),
     }
-    let ttl = match header[0] >> 4 {
-        4 if length >= 20 => header[8],
-        6 if length >= 40 => header[7],
-        _ => {
-            return Err(io::Error::other(
-                "the kernel kept no SYN of this connection",
-            ));
-        }
+}
+
+/// The interface by which an accepted connection came in: that of the last packet of TCP's handshake. The kernel keeps it
+/// beside the connection, and gives it as if it were a packet's.
+pub(super) fn incoming_interface(accepted: &impl AsFd, v4: bool) -> io::Result<u32> {
+    let socket = accepted.as_fd();
+    let (on, off): (c_int, c_int) = (1, 0);
+    let mut message = [0_u8; 256];
+    let (length, level, kind) = if v4 {
+        set(socket, libc::IPPROTO_IP, libc::IP_PKTINFO, &on)?;
+        let length = read(socket, libc::IPPROTO_IP, IP_PKTOPTIONS, &mut message)?;
+        set(socket, libc::IPPROTO_IP, libc::IP_PKTINFO, &off)?;
+        (length, libc::IPPROTO_IP, libc::IP_PKTINFO)
+    } else {
+        set(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, &on)?;
+        let length = read(
+            socket,
+            libc::IPPROTO_IPV6,
+            IPV6_2292PKTOPTIONS,
+            &mut message,
+        )?;
+        // Else the kernel keeps a copy of each packet.
+        set(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, &off)?;
+        (length, libc::IPPROTO_IPV6, libc::IPV6_PKTINFO)
     };
-    Ok(ttl >= least_ttl(hops))
+    let message = &message[..length];
+    // `struct cmsghdr`: length, level, kind; then `in_pktinfo` with the index first, or `in6_pktinfo` with it behind the
+    // address.
+    let word = size_of::<usize>();
+    let integer = |at: usize| {
+        Some(c_int::from_ne_bytes(
+            message.get(at..at + 4)?.try_into().ok()?,
+        ))
+    };
+    let index = word + 8 + if v4 { 0 } else { 16 };
+    match (integer(word), integer(word + 4), integer(index)) {
+        (Some(l), Some(k), Some(index)) if l == level && k == kind && index > 0 => {
+            Ok(index.unsigned_abs())
+        }
+        _ => Err(io::Error::other(
+            "the kernel does not say by which interface the connection came",
+        )),
+    }
+}
+
+/// Whether the interface with this index has this name, or is part of one that has (a VRF).
+pub(super) fn is_interface(index: u32, name: &str) -> bool {
+    let mut buffer = [0 as libc::c_char; libc::IF_NAMESIZE];
+    // SAFETY: the kernel's name of at most IF_NAMESIZE octets with its final 0 is written to `buffer`, which is that long.
+    let found = unsafe { libc::if_indextoname(index, buffer.as_mut_ptr()) };
+    if found.is_null() {
+        return false;
+    }
+    // SAFETY: `buffer` now holds a string with its final 0.
+    let own = unsafe { CStr::from_ptr(buffer.as_ptr()) };
+    let Ok(own) = own.to_str() else {
+        return false;
+    };
+    own == name
+        || std::fs::read_link(format!("/sys/class/net/{own}/master"))
+            .is_ok_and(|master| master.file_name().is_some_and(|master| master == name))
+}
+
+/// Connections in the accept queue of a listening socket.
+pub(super) fn backlog(listener: BorrowedFd<'_>) -> io::Result<u64> {
+    let mut info = [0_u8; size_of::<libc::tcp_info>()];
+    let length = read(listener, libc::IPPROTO_TCP, libc::TCP_INFO, &mut info)?;
+    let at = mem::offset_of!(libc::tcp_info, tcpi_unacked);
+    match info[..length].get(at..at + 4).map(TryInto::try_into) {
+        // Of a listening socket, linux/tcp.h calls the queue so.
+        Some(Ok(waiting)) => Ok(u32::from_ne_bytes(waiting).into()),
+        _ => Err(io::ErrorKind::InvalidData.into()),
+    }
 }
 
 /// How long a handshake's octets may stay unacknowledged before TCP gives up: our OPEN towards a peer that lost the
@@ -162,6 +227,26 @@ pub(super) fn unread(socket: BorrowedFd<'_>) -> io::Result<usize> {
 /// The host's own prefix: /32 or /128.
 pub(super) fn host(address: IpAddr) -> IpNet {
     IpNet::from(address)
+}
+
+/// Fills `value` as far as the kernel has something, and says how far.
+fn read(socket: BorrowedFd<'_>, level: c_int, name: c_int, value: &mut [u8]) -> io::Result<usize> {
+    let mut length = value.len() as socklen_t;
+    // SAFETY: the kernel writes at most `length` octets to `value`, both of them live; the descriptor is borrowed, hence
+    // open.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            level,
+            name,
+            value.as_mut_ptr().cast::<c_void>(),
+            &raw mut length,
+        )
+    };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(value.len().min(length as usize))
 }
 
 fn set<T>(socket: BorrowedFd<'_>, level: c_int, name: c_int, value: &T) -> io::Result<()> {

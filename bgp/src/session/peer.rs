@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout};
 use tracing::{Instrument, debug, info, info_span, trace};
 
+use super::admission::Accepted;
 use super::faults::FaultLog;
 use super::handle::{Commands, Control};
 use super::handshake::{Handshake, readable};
@@ -23,7 +24,7 @@ use super::reader::{Alarm, Reader, Report};
 use super::stamp::{self, Stamps};
 use super::writer::Writer;
 use super::{
-    Event, Listener, Outbox, PeerHandle, PeerKey, PeerSettings, PeerStatus, SessionId,
+    Event, KeyError, Listener, Outbox, PeerHandle, PeerKey, PeerSettings, PeerStatus, SessionId,
     SessionStatus, connect, options,
 };
 use crate::fsm::{
@@ -40,6 +41,9 @@ const FAREWELL: Duration = Duration::from_secs(5);
 /// How long octets may lie in the socket of a session whose hold timer is due, until the reader has looked at them.
 const READ_GRACE: Duration = Duration::from_secs(1);
 
+/// Readers, writers and farewells of sessions before that may be left. A reader stays until the owner has taken its last event.
+const LINGERING: usize = 16;
+
 /// Starts a peer: dials it at once unless it is passive, and takes its connections from `listener`.
 ///
 /// `events` is the one channel to the owner of the routes, shared by all peers. Its capacity bounds how many batches
@@ -47,14 +51,20 @@ const READ_GRACE: Duration = Duration::from_secs(1);
 ///
 /// `restarting_until` is set on peers that are spawned at the start of a process whose predecessor may have left
 /// routes at the peer: until then, or its first session, the peer is told that we have restarted (RFC 4724's R bit).
+///
+/// # Errors
+///
+/// The TCP MD5 key of its password cannot be set at the listener. The peer is neither accepted nor dialled.
 pub fn spawn(
     key: PeerKey,
     settings: PeerSettings,
     listener: &Listener,
     events: mpsc::Sender<Event>,
     restarting_until: Option<Instant>,
-) -> PeerHandle {
+) -> Result<PeerHandle, KeyError> {
     let control = Arc::new(Control::new(key));
+    let place = listener.expect(&settings, &control)?;
+    control.place().replace(place);
     let (status, watched) = watch::channel(PeerStatus {
         state: State::Idle,
         since: stamp::now(),
@@ -68,13 +78,11 @@ pub fn spawn(
         last_sent: None,
         last_received: None,
     });
-    listener.expect(&settings, &control);
     let span = info_span!("peer", address = %settings.remote, key = key.0);
     let task = Task {
         machine: Peer::new(settings.protocol.clone(), restarting_until),
         settings,
         control: control.clone(),
-        listener: listener.clone(),
         events,
         status,
         dialling: None,
@@ -86,10 +94,10 @@ pub fn spawn(
         tasks: JoinSet::new(),
     };
     tokio::spawn(task.run().instrument(span));
-    PeerHandle {
+    Ok(PeerHandle {
         control,
         status: watched,
-    }
+    })
 }
 
 type Dial = Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>;
@@ -98,13 +106,12 @@ struct Task {
     machine: Peer,
     settings: PeerSettings,
     control: Arc<Control>,
-    listener: Listener,
     events: mpsc::Sender<Event>,
     status: watch::Sender<PeerStatus>,
     /// The attempt under way.
     dialling: Option<(ConnectionId, Dial)>,
     /// What was accepted, until the machine says what becomes of it: in the same step.
-    offered: Option<TcpStream>,
+    offered: Option<Accepted>,
     handshakes: Vec<Handshake>,
     session: Option<Session>,
     /// Ends when the owner has got the last event of the latest session.
@@ -153,7 +160,7 @@ impl Task {
             }
             while self.tasks.try_join_next().is_some() {}
         }
-        self.listener.forget(&self.settings, &self.control);
+        drop(self.control.place().take());
         let all = async { while self.tasks.join_next().await.is_some() {} };
         if timeout(FAREWELL, all).await.is_err() {
             // Their own limits end them; the owner still gets its last event.
@@ -207,17 +214,9 @@ impl Task {
         if commands.refresh {
             self.request_refresh();
         }
-        if let Some(stream) = commands.accepted {
-            match options::came_from_near(&stream, &self.settings) {
-                Ok(true) => {
-                    self.offered = Some(stream);
-                    self.step(Input::Accepted);
-                }
-                Ok(false) => {
-                    info!("refused a connection from more hops away than TTL security allows");
-                }
-                Err(error) => info!(%error, "refused a connection: its TTL cannot be checked"),
-            }
+        if let Some(accepted) = commands.accepted {
+            self.offered = Some(accepted);
+            self.step(Input::Accepted);
         }
         false
     }
@@ -247,12 +246,6 @@ impl Task {
         let before = std::mem::replace(&mut self.settings, settings);
         let reset = before.needs_reset(&self.settings);
         info!(reset, "reconfigured");
-        if before.remote_socket() != self.settings.remote_socket()
-            || before.password != self.settings.password
-        {
-            self.listener.forget(&before, &self.control);
-            self.listener.expect(&self.settings, &self.control);
-        }
         let protocol = self.settings.protocol.clone();
         if reset && !before.protocol.needs_reset(&protocol) {
             self.step(Input::Reset(Cease::ConfigurationChange));
@@ -262,7 +255,7 @@ impl Task {
 
     fn dialled(&mut self, id: ConnectionId, result: io::Result<TcpStream>) {
         self.dialling = None;
-        let connected = result.and_then(|stream| Handshake::new(id, stream, true));
+        let connected = result.and_then(|stream| Handshake::dialled(id, stream));
         match connected {
             Ok(handshake) => {
                 self.handshakes.push(handshake);
@@ -314,6 +307,9 @@ impl Task {
             match Message::decode(&frame, &UpdateCodec::plain(PeerKind::External)) {
                 Ok(Message::Open(open)) => {
                     debug!(?open, "received OPEN");
+                    if let Some(handshake) = self.handshake(id) {
+                        handshake.waiting = None;
+                    }
                     self.step(Input::Received(id, Received::Open(&open)));
                 }
                 Ok(Message::Keepalive) => self.step(Input::Received(id, Received::Keepalive)),
@@ -440,7 +436,7 @@ impl Task {
     /// Closes what was just accepted. Without a NOTIFICATION by a reset of TCP, which leaves nothing behind in the kernel
     /// however often the peer comes.
     fn refuse(&mut self, last: Option<Notification>) {
-        let Some(stream) = self.offered.take() else {
+        let Some(Accepted { stream, .. }) = self.offered.take() else {
             return;
         };
         // Courtesy or thrift only: the connection is closed next.
@@ -451,12 +447,12 @@ impl Task {
     }
 
     fn accept(&mut self, id: ConnectionId) {
-        let Some(stream) = self.offered.take() else {
+        let Some(accepted) = self.offered.take() else {
             return self.broken.push(id);
         };
-        let prepared = options::prepare(&stream, &self.settings)
-            .and_then(|()| options::limit_handshake(&stream, true))
-            .and_then(|()| Handshake::new(id, stream, false));
+        let prepared = options::prepare(&accepted.stream, &self.settings)
+            .and_then(|()| options::limit_handshake(&accepted.stream, true))
+            .and_then(|()| Handshake::accepted(id, accepted));
         match prepared {
             Ok(handshake) => self.handshakes.push(handshake),
             Err(error) => {
@@ -488,7 +484,8 @@ impl Task {
             if let Some(message) = &last {
                 self.control.counters.sent(message);
             }
-            self.tasks.spawn(handshake.close(last));
+            let control = self.control.clone();
+            self.tasks.spawn(handshake.close(last, control));
         } else if let Some(session) = self.session.as_ref().filter(|session| session.id == id) {
             let closing = match last {
                 Some(message) => {
@@ -518,6 +515,10 @@ impl Task {
         let Some(at) = self.handshakes.iter().position(|one| one.id == id) else {
             return self.broken.push(id);
         };
+        if self.tasks.len() >= LINGERING {
+            info!("no new session: too many before it have not ended, because the agent is busy");
+            return self.broken.push(id);
+        }
         let handshake = self.handshakes.remove(at);
         let socket = match handshake.stream.as_fd().try_clone_to_owned() {
             Ok(socket) => socket,

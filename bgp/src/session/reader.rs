@@ -100,7 +100,9 @@ impl<R: AsyncRead + Unpin> Reader<R> {
             end.deliver(reason).await;
         }
         drop(end);
-        drop(timeout(DRAIN, drain(&mut self.socket, &mut self.buffer)).await);
+        if let Ok(_place) = self.control.farewells.try_acquire() {
+            drop(timeout(DRAIN, drain(&mut self.socket, &mut self.buffer)).await);
+        }
     }
 
     async fn serve(&mut self) -> Ended {

@@ -21,6 +21,7 @@ pub use peer::{
 pub use query::{FibQuery, Match, PrefixFilter, ResetKind, RouteQuery, RouteView};
 pub use route::{Route, RouteOrigin, RouteState};
 pub use status::{
-    Convergence, FamilyCounts, FibSummary, Gate, PeerCounts, Problem, Readiness, Severity, Status,
+    ConnectionCounts, Convergence, FamilyCounts, FibSummary, Gate, PeerCounts, Problem,
+    RangeCounts, Readiness, RefusedCount, Severity, Status,
 };
 pub use words::{FamilyName, ParseFamilyError, Reason};

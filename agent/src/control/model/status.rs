@@ -43,6 +43,12 @@ pub struct Status {
     pub readiness: Option<Readiness>,
     /// Peers, counted.
     pub peers: PeerCounts,
+    /// Connections that came in, counted since the start.
+    #[serde(default)]
+    pub connections: ConnectionCounts,
+    /// Listen ranges with their peers, counted.
+    #[serde(default)]
+    pub ranges: Vec<RangeCounts>,
     /// Routes per address family, counted.
     pub families: Vec<FamilyCounts>,
     /// Distinct attribute sets that the routes share.
@@ -108,6 +114,40 @@ pub struct PeerCounts {
     pub established: u32,
     /// Peers that cannot be started until something is put right, such as a missing password.
     pub blocked: u32,
+}
+
+/// Connections that came in, counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConnectionCounts {
+    /// Those that went to a peer.
+    pub accepted: u64,
+    /// Those that have not sent an OPEN, at this moment.
+    pub without_open: u64,
+    /// Those that were refused, by reason.
+    pub refused: Vec<RefusedCount>,
+}
+
+/// How many connections were refused for one reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RefusedCount {
+    /// One word.
+    pub reason: String,
+    /// How many.
+    pub count: u64,
+}
+
+/// The peers of one listen range, counted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RangeCounts {
+    /// The name of the Peer with the range.
+    pub name: String,
+    /// Places that are taken: peers that are connected, or were not long ago.
+    pub peers: u32,
+    /// How many there are.
+    pub max_peers: u32,
 }
 
 /// Routes of one address family, counted.

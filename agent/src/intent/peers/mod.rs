@@ -33,6 +33,9 @@ use crate::crd::{IpFamily, PeerAs, PeerSpec, RestartAfter, RouterSpec};
 /// The percentage of a prefix limit beyond which the agent warns, where the Peer does not say.
 const PREFIX_WARNING: u8 = 75;
 
+/// How many peers a listen range may have unless it says so.
+const MAX_PEERS: u32 = 100;
+
 /// The label of mesh peers that Advertisements can select or leave out.
 pub(super) const MESH_LABEL: &str = "routelet.dev/mesh";
 
@@ -272,6 +275,7 @@ impl Context<'_> {
                 interval: bfd.interval.0,
                 multiplier: bfd.multiplier,
             }),
+            max_peers: spec.max_peers.unwrap_or(MAX_PEERS),
             config,
         }
     }
@@ -297,6 +301,11 @@ impl Context<'_> {
                 INTERNAL,
             ),
             (spec.next_hop_self && external, "spec.nextHopSelf", EXTERNAL),
+            (
+                spec.max_peers.is_some() && spec.range.is_none(),
+                "spec.maxPeers",
+                "the peer is no range",
+            ),
             (
                 spec.route_reflector_client && external,
                 "spec.routeReflectorClient",

@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use bgp::fsm::Cease;
-use bgp::session::{BindError, ListenRange, Listener};
+use bgp::session::{Admit, BindError, Checks, Intake, ListenRange, Listener, Password};
 use tracing::{info, warn};
 
 use super::settings::password;
@@ -31,7 +31,7 @@ impl Peers {
     pub(crate) async fn listen(&mut self, intent: &Intent) -> Result<(), ListenError> {
         let wanted = Listening {
             listen: intent.router.listen.clone(),
-            ranges: intent.peers.iter().filter_map(range).collect(),
+            ranges: ranges(intent),
         };
         if self.listening.as_ref() == Some(&wanted) {
             return Ok(());
@@ -47,7 +47,8 @@ impl Peers {
             return Ok(());
         }
         // The new sockets first: where they cannot be had, the old ones stay, and the sessions with them.
-        self.listener = match self.bind(&addresses, &wanted) {
+        let keys = passwords(intent);
+        self.listener = match self.bind(&addresses, &wanted, &keys) {
             Ok(listener) => {
                 self.reset_all().await?;
                 listener
@@ -58,8 +59,8 @@ impl Peers {
                 {
                     return Err(ListenError::Bind(error.clone()));
                 }
-                self.try_elsewhere(addresses, &wanted).await?;
-                self.rebind(&wanted).await?
+                self.try_elsewhere(addresses)?;
+                self.rebind(&wanted, &keys).await?
             }
             Err(error) => return Err(error.into()),
         };
@@ -71,8 +72,18 @@ impl Peers {
         Ok(())
     }
 
-    fn bind(&self, addresses: &[SocketAddr], wanted: &Listening) -> Result<Listener, BindError> {
-        Listener::bind(addresses, wanted.ranges.clone(), self.candidates.clone())
+    fn bind(
+        &self,
+        addresses: &[SocketAddr],
+        wanted: &Listening,
+        passwords: &[(IpAddr, Password)],
+    ) -> Result<Listener, BindError> {
+        Listener::bind(addresses)?.listen(Intake {
+            ranges: wanted.ranges.clone(),
+            passwords: passwords.to_vec(),
+            candidates: self.candidates.clone(),
+            admissions: self.admissions.clone(),
+        })
     }
 
     /// Whether we listen ourselves where another socket would overlap with `address`.
@@ -86,38 +97,37 @@ impl Peers {
 
     /// Finds out what is known to fail before anything is given up for it: an address where our own socket is in the way is
     /// tried on some other port.
-    async fn try_elsewhere(
-        &self,
-        addresses: Vec<SocketAddr>,
-        wanted: &Listening,
-    ) -> Result<(), BindError> {
+    fn try_elsewhere(&self, addresses: Vec<SocketAddr>) -> Result<(), BindError> {
         for address in addresses {
             let mut trial = address;
             if self.is_in_the_way(address) {
                 trial.set_port(0);
             }
-            match self.bind(&[trial], wanted) {
-                Ok(listener) => listener.close().await,
-                Err(BindError { source, .. }) => return Err(BindError { address, source }),
+            if let Err(BindError { source, .. }) = Listener::bind(&[trial]) {
+                return Err(BindError { address, source });
             }
         }
         Ok(())
     }
 
     /// Gives the old sockets up before binding the new ones; takes them back if that fails.
-    async fn rebind(&mut self, wanted: &Listening) -> Result<Listener, ListenError> {
+    async fn rebind(
+        &mut self,
+        wanted: &Listening,
+        passwords: &[(IpAddr, Password)],
+    ) -> Result<Listener, ListenError> {
         self.reset_all().await?;
         std::mem::replace(&mut self.listener, Listener::none())
             .close()
             .await;
         let before = self.listening.take();
-        let error = match self.bind(&addresses(wanted.listen.as_ref()), wanted) {
+        let error = match self.bind(&addresses(wanted.listen.as_ref()), wanted, passwords) {
             Ok(listener) => return Ok(listener),
             Err(error) => Arc::new(error),
         };
         self.in_vain = Some((wanted.clone(), error.clone()));
         if let Some(before) = before
-            && let Ok(listener) = self.bind(&addresses(before.listen.as_ref()), &before)
+            && let Ok(listener) = self.bind(&addresses(before.listen.as_ref()), &before, passwords)
         {
             self.listener = listener;
             self.listening = Some(before);
@@ -181,12 +191,37 @@ fn addresses(listen: Option<&ListenIntent>) -> Vec<SocketAddr> {
         .collect()
 }
 
-/// What the listener is told of a range. One whose password cannot be had is left out: it fails closed, and [`Peers::put`]
-/// says so.
-pub(super) fn range(peer: &PeerIntent) -> Option<ListenRange> {
+/// The listen ranges. One whose password cannot be had lets nobody in: it fails closed, no wider range opens it, and
+/// [`Peers::put`] says so.
+pub(super) fn ranges(intent: &Intent) -> Vec<ListenRange> {
+    intent.peers.iter().filter_map(range).collect()
+}
+
+fn range(peer: &PeerIntent) -> Option<ListenRange> {
     let PeerTarget::Range { net } = peer.target else {
         return None;
     };
-    let password = password(peer.password.as_ref()).ok()?;
-    Some(ListenRange { net, password })
+    let admit = match password(peer.password.as_ref()) {
+        Ok(None) => Admit::Anybody,
+        Ok(Some(password)) => Admit::Signed(password),
+        Err(_) => Admit::Nobody,
+    };
+    let checks = Checks {
+        ttl: peer.ttl,
+        local: peer.local_address,
+        device: peer.device.clone(),
+    };
+    Some(ListenRange { net, admit, checks })
+}
+
+/// The passwords of peers that have an address: their keys are set before anybody is heard.
+fn passwords(intent: &Intent) -> Vec<(IpAddr, Password)> {
+    let key = |peer: &PeerIntent| {
+        let PeerTarget::Address { address, .. } = peer.target else {
+            return None;
+        };
+        let password = password(peer.password.as_ref()).ok()??;
+        Some((address, password))
+    };
+    intent.peers.iter().filter_map(key).collect()
 }

@@ -2,9 +2,11 @@
 //!
 //! A peer has a name in the intent and a number here. The number is given once and never again, so an event that was on its
 //! way when its peer was removed can never be taken for another's. A peer that cannot be started (its password file cannot
-//! be read) is kept as *blocked* with the reason and tried again at every chance: it never runs without its password.
+//! be read, or the kernel has no room for its key) is kept as *blocked* with the reason and tried again at every chance: it
+//! never runs without its password, and no listen range takes its connections in its place.
 //! The listening sockets that peers share are in [`listening`], and what others see of peers is in [`table`].
 
+mod dynamic;
 mod listening;
 mod settings;
 mod table;
@@ -15,7 +17,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bgp::fsm::{Cease, State, Stop};
-use bgp::session::{Candidate, Event, ListenRange, Listener, PeerHandle, PeerKey, PeerSettings};
+use bgp::session::{
+    Admissions, Candidate, Event, KeyError, ListenRange, Listener, PeerHandle, PeerKey,
+    PeerSettings,
+};
 use rib::{PeerId, PeerKind};
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
@@ -23,17 +28,15 @@ use tracing::{error, info, warn};
 use super::rib_thread::{Command, RibHandle, Stopped};
 use crate::fib::KernelView;
 use crate::intent::{Intent, PasswordSource, PeerIntent, PeerTarget};
-use listening::{Listening, range};
+use dynamic::of_range;
+use listening::{Listening, ranges};
 use settings::{password, settings};
-use table::range_of;
 
-pub(crate) use table::{PeerTable, PeerView, RunState};
+pub(crate) use dynamic::takes_place;
+pub(crate) use table::{PeerTable, PeerView, RunState, range_of};
 
-/// Connections out of listen ranges that wait to be looked at; when full, further ones are closed and come again.
+/// Connections out of listen ranges that wait to be looked at; when full, the listener accepts no more for a moment.
 pub(crate) const CANDIDATES: usize = 64;
-
-/// How long a dynamic peer may be down before it is forgotten: longer than graceful restart usually takes.
-const DYNAMIC_KEPT: Duration = Duration::from_secs(180);
 
 /// How long the session with another node outlives the wish for it, and how long a reflector goes on to reflect. Nodes learn
 /// of a change at different times, and routes must come by the new way before those of the old one go, from the mesh to
@@ -49,6 +52,7 @@ pub(crate) struct Peers {
     rib: RibHandle,
     events: mpsc::Sender<Event>,
     candidates: mpsc::Sender<Candidate>,
+    admissions: Arc<Admissions>,
     listener: Listener,
     listening: Option<Listening>,
     /// What the sockets and the sessions were given up for without success. Not again, until something else is wanted.
@@ -76,6 +80,7 @@ impl Peers {
             rib,
             events,
             candidates,
+            admissions: Arc::default(),
             listener: Listener::none(),
             listening: None,
             in_vain: None,
@@ -90,6 +95,11 @@ impl Peers {
     /// The peers as others see them.
     pub(crate) fn table(&self) -> PeerTable {
         self.table.clone()
+    }
+
+    /// What the listener let in and what not.
+    pub(crate) fn admissions(&self) -> Arc<Admissions> {
+        self.admissions.clone()
     }
 
     /// Where connections are accepted.
@@ -168,14 +178,21 @@ impl Peers {
                 PeerId(self.next)
             }
         };
-        if matches!(wanted.target, PeerTarget::Range { .. }) {
+        if let PeerTarget::Range { net } = wanted.target {
             for peer in self.table.dynamic(&wanted.name) {
-                let own = of_range(&wanted, &peer.name, peer.target.clone());
+                let own = of_range(&wanted, &peer.intent.name, peer.intent.target.clone());
                 self.run(own, view, None).await?;
             }
-            let run = match password(wanted.password.as_ref()) {
-                Ok(_) => RunState::Range,
-                Err(reason) => {
+            let failed = match password(wanted.password.as_ref()) {
+                Ok(_) => self
+                    .listener
+                    .range_error(net)
+                    .map(|error| error.to_string()),
+                Err(reason) => Some(reason),
+            };
+            let run = match failed {
+                None => RunState::Range,
+                Some(reason) => {
                     let before = known.as_ref().map(|peer| &peer.run);
                     if !is_blocked_by(before, &reason) {
                         warn!(peer = %wanted.name, %reason, "nobody is accepted from this range");
@@ -217,10 +234,18 @@ impl Peers {
             let config = Box::new(wanted.config.clone());
             self.rib.send(Command::SetPeer(id, config)).await?;
         }
-        let settings = match settings(&wanted, view) {
-            Ok(settings) => settings,
+        let before = known.as_ref().map(|peer| &peer.run);
+        let started = settings(&wanted, view).and_then(|settings| {
+            let handle = self.start(id, &wanted, &settings, before);
+            let handle = handle.map_err(|error| error.to_string())?;
+            Ok((settings, handle))
+        });
+        let run = match started {
+            Ok((settings, handle)) => {
+                self.settings.insert(wanted.name.clone(), settings);
+                RunState::Running(handle)
+            }
             Err(reason) => {
-                let before = known.as_ref().map(|peer| &peer.run);
                 if !is_blocked_by(before, &reason) {
                     warn!(peer = %wanted.name, %reason, "peer cannot be started");
                 }
@@ -229,31 +254,38 @@ impl Peers {
                     handle.stop(Stop::Cease(Cease::ConfigurationChange));
                 }
                 self.settings.remove(&wanted.name);
-                self.note(id, wanted, RunState::Blocked(reason), dynamic);
-                return Ok(());
+                RunState::Blocked(reason)
             }
         };
-        let handle = match known.map(|peer| peer.run) {
-            Some(RunState::Running(handle)) if handle.is_running() => {
-                if self.settings.get(&wanted.name) != Some(&settings) {
-                    handle.reconfigure(settings.clone());
-                }
-                handle
-            }
-            _ => {
-                info!(peer = %wanted.name, address = %wanted.target, object = %wanted.object, "peer starts");
-                Arc::new(bgp::session::spawn(
-                    PeerKey(id.0),
-                    settings.clone(),
-                    &self.listener,
-                    self.events.clone(),
-                    self.restarting,
-                ))
-            }
-        };
-        self.settings.insert(wanted.name.clone(), settings);
-        self.note(id, wanted, RunState::Running(handle), dynamic);
+        self.note(id, wanted, run, dynamic);
         Ok(())
+    }
+
+    /// The task of a peer with these settings: a new one, or the one that runs.
+    fn start(
+        &self,
+        id: PeerId,
+        wanted: &PeerIntent,
+        settings: &PeerSettings,
+        before: Option<&RunState>,
+    ) -> Result<Arc<PeerHandle>, KeyError> {
+        if let Some(RunState::Running(handle)) = before
+            && handle.is_running()
+        {
+            if self.settings.get(&wanted.name) != Some(settings) {
+                handle.reconfigure(settings.clone())?;
+            }
+            return Ok(handle.clone());
+        }
+        let handle = bgp::session::spawn(
+            PeerKey(id.0),
+            settings.clone(),
+            &self.listener,
+            self.events.clone(),
+            self.restarting,
+        )?;
+        info!(peer = %wanted.name, address = %wanted.target, object = %wanted.object, "peer starts");
+        Ok(Arc::new(handle))
     }
 
     /// Whether a node that is to be a client no more is treated as one for a while.
@@ -294,46 +326,14 @@ impl Peers {
         self.rib.send(Command::RemovePeer(peer.id)).await
     }
 
-    /// A connection out of a listen range: makes a peer for it, or gives it to the one that there is.
-    pub(crate) async fn candidate(
-        &mut self,
-        candidate: Candidate,
-        intent: &Intent,
-        view: &KernelView,
-    ) -> Result<(), Stopped> {
-        let range = intent.peers.iter().find(
-            |peer| matches!(peer.target, PeerTarget::Range { net } if net == candidate.range),
-        );
-        let Some(range) = range else {
-            // The range has gone meanwhile; dropping the candidate closes the connection.
-            return Ok(());
-        };
-        let remote = candidate.remote.ip().to_canonical();
-        let name = format!("{}/{remote}", range.name);
-        let target = PeerTarget::Address {
-            address: remote,
-            interface: scope_name(candidate.remote, view),
-        };
-        let own = of_range(range, &name, target);
-        if self.table.get(&name).is_none() {
-            self.run(own, view, None).await?;
-        }
-        if let Some(PeerView {
-            run: RunState::Running(handle),
-            ..
-        }) = self.table.get(&name)
-        {
-            handle.accept(candidate);
-        }
-        Ok(())
-    }
-
     /// Tries blocked peers again, reads password files again (they change without an event), and forgets dynamic peers
     /// that have been down for long.
     pub(crate) async fn tick(&mut self, intent: &Intent, view: &KernelView) -> Result<(), Stopped> {
         if let Some(listening) = &mut self.listening {
-            let ranges: Vec<ListenRange> = intent.peers.iter().filter_map(range).collect();
-            if listening.ranges != ranges {
+            let ranges = ranges(intent);
+            // Also where a key could not be set: there may be room now.
+            let failed = |range: &ListenRange| self.listener.range_error(range.net).is_some();
+            if listening.ranges != ranges || ranges.iter().any(failed) {
                 self.listener.set_ranges(ranges.clone());
                 listening.ranges = ranges;
             }
@@ -373,9 +373,8 @@ impl Peers {
                 }
                 RunState::Running(handle) if peer.dynamic => {
                     let status = handle.status();
-                    let is_down = status.state != State::Established && status.idle_hold.is_none();
-                    if is_down && status.since.elapsed() > DYNAMIC_KEPT {
-                        info!(peer = %name, "dynamic peer has not come back and is forgotten");
+                    if !dynamic::has_place(&status) {
+                        info!(peer = %name, "dynamic peer is gone and is forgotten");
                         self.remove(&name, &peer, Cease::Deconfigured).await?;
                     } else if has_file {
                         self.run(peer.intent.as_ref().clone(), view, None).await?;
@@ -429,24 +428,6 @@ fn is_wanted(intent: &Intent, name: &str, peer: &PeerView) -> bool {
 /// Whether this was said before.
 fn is_blocked_by(before: Option<&RunState>, reason: &str) -> bool {
     matches!(before, Some(RunState::Blocked(said)) if said == reason)
-}
-
-/// The intent of a peer out of a range: that of the range, under its own name and address, never dialled.
-fn of_range(range: &PeerIntent, name: &str, target: PeerTarget) -> PeerIntent {
-    let mut own = range.clone();
-    own.name = name.to_owned();
-    own.target = target;
-    own.protocol.passive = true;
-    own
-}
-
-fn scope_name(remote: SocketAddr, view: &KernelView) -> Option<String> {
-    match remote {
-        SocketAddr::V6(address) if address.scope_id() != 0 => {
-            view.link(address.scope_id()).map(|link| link.name.clone())
-        }
-        _ => None,
-    }
 }
 
 /// Whether the peer is another node: of the mesh, or of a Peer object with `nodes`, whose peers are named after both.

@@ -58,11 +58,11 @@ impl PeerTable {
     }
 
     /// Those that came out of a listen range.
-    pub(super) fn dynamic(&self, range: &str) -> Vec<Arc<PeerIntent>> {
+    pub(super) fn dynamic(&self, range: &str) -> Vec<PeerView> {
         let table = self.locked();
         let dynamic = table.iter().filter(|(_, peer)| peer.dynamic);
         let of_range = dynamic.filter(|(name, _)| range_of(name) == Some(range));
-        of_range.map(|(_, peer)| peer.intent.clone()).collect()
+        of_range.map(|(_, peer)| peer.clone()).collect()
     }
 
     /// Adds a peer under the name in its intent, or replaces it.
@@ -75,7 +75,8 @@ impl PeerTable {
     }
 }
 
-/// The name of the listen range that a dynamic peer came out of: it is called `RANGE/ADDRESS`.
-pub(super) fn range_of(name: &str) -> Option<&str> {
+/// The name of the listen range that a dynamic peer came out of: it is called `RANGE/ADDRESS`, with `%INTERFACE` if
+/// that is link-local.
+pub(crate) fn range_of(name: &str) -> Option<&str> {
     name.rsplit_once('/').map(|(range, _)| range)
 }

@@ -1,14 +1,17 @@
 //! The agent as a whole.
 
+use bgp::session::{Admissions, Refusal};
 use bgp::types::Family;
 use rib::Rib;
 
 use super::seconds_since;
 use crate::cluster;
 use crate::control::model::{
-    Convergence, FamilyCounts, FibSummary, PeerCounts, Problem, Severity, Status,
+    ConnectionCounts, Convergence, FamilyCounts, FibSummary, PeerCounts, Problem, RangeCounts,
+    RefusedCount, Severity, Status,
 };
-use crate::run::peers::{PeerView, RunState};
+use crate::intent::PeerTarget;
+use crate::run::peers::{PeerView, RunState, range_of, takes_place};
 use crate::run::shared::Shared;
 
 /// What the RIB contributes to the status: one look.
@@ -84,6 +87,8 @@ pub(crate) fn status(
                     .count(),
             ),
         },
+        connections: connections(&shared.admissions),
+        ranges: ranges(&all),
         families: rib.families,
         attribute_sets: rib.attribute_sets,
         fib,
@@ -91,6 +96,33 @@ pub(crate) fn status(
         intent_runs: runs,
         intent_changed_seconds: changed.map(seconds_since),
     }
+}
+
+fn connections(admissions: &Admissions) -> ConnectionCounts {
+    let refused = |why: Refusal| RefusedCount {
+        reason: why.label().to_owned(),
+        count: admissions.refused(why),
+    };
+    ConnectionCounts {
+        accepted: admissions.accepted(),
+        without_open: admissions.without_open() as u64,
+        refused: Refusal::ALL.map(refused).to_vec(),
+    }
+}
+
+fn ranges(all: &[PeerView]) -> Vec<RangeCounts> {
+    let is_range = |peer: &&PeerView| matches!(peer.intent.target, PeerTarget::Range { .. });
+    let counts = all.iter().filter(is_range).map(|range| {
+        let name = &range.intent.name;
+        let own = |peer: &&PeerView| peer.dynamic && range_of(&peer.intent.name) == Some(name);
+        let taken = all.iter().filter(own).filter(|peer| takes_place(&peer.run));
+        RangeCounts {
+            name: name.clone(),
+            peers: count(taken.count()),
+            max_peers: range.intent.max_peers,
+        }
+    });
+    counts.collect()
 }
 
 fn count(number: usize) -> u32 {

@@ -10,7 +10,8 @@ use tokio::time::timeout;
 
 use crate::fsm::{Config, Down, Negotiated, RemoteAsn};
 use crate::session::{
-    Event, Listener, Outbox, PeerHandle, PeerKey, PeerSettings, SessionId, spawn,
+    Admissions, Candidate, Event, Intake, KeyError, Listener, Outbox, PeerHandle, PeerKey,
+    PeerSettings, SessionId, spawn,
 };
 use crate::types::{Asn, BgpIdentifier};
 use crate::wire::BatchPart;
@@ -24,9 +25,25 @@ pub(super) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
         .unwrap_or_else(|_| panic!("{what}: not within {PATIENCE:?}"))
 }
 
+/// Without ranges and passwords.
+pub(super) fn listen(address: &str, candidates: mpsc::Sender<Candidate>) -> Listener {
+    let bound = Listener::bind(&[address.parse().unwrap()]).unwrap();
+    bound.listen(intake(candidates)).unwrap()
+}
+
+pub(super) fn intake(candidates: mpsc::Sender<Candidate>) -> Intake {
+    Intake {
+        ranges: Vec::new(),
+        passwords: Vec::new(),
+        candidates,
+        admissions: Arc::default(),
+    }
+}
+
 /// One end.
 pub(super) struct Speaker {
     pub(super) listener: Listener,
+    pub(super) admissions: Arc<Admissions>,
     pub(super) events: mpsc::Receiver<Event>,
     pub(super) sender: mpsc::Sender<Event>,
     pub(super) config: Config,
@@ -48,9 +65,11 @@ impl Speaker {
 
     pub(super) fn on(address: &str, number: u8, events: usize) -> Self {
         // Without ranges nobody is a candidate.
-        let (candidates_in, _) = mpsc::channel(1);
-        let listener =
-            Listener::bind(&[address.parse().unwrap()], Vec::new(), candidates_in).unwrap();
+        let (candidates, _) = mpsc::channel(1);
+        let intake = intake(candidates);
+        let admissions = intake.admissions.clone();
+        let bound = Listener::bind(&[address.parse().unwrap()]).unwrap();
+        let listener = bound.listen(intake).unwrap();
         listener.start_accepting();
         let (sender, events) = mpsc::channel(events);
         let id = BgpIdentifier(u32::from(number));
@@ -60,6 +79,7 @@ impl Speaker {
         config.idle_hold_max = Duration::from_secs(1);
         Self {
             listener,
+            admissions,
             events,
             sender,
             config,
@@ -78,6 +98,10 @@ impl Speaker {
     }
 
     pub(super) fn peer(&self, settings: PeerSettings) -> PeerHandle {
+        self.try_peer(settings).unwrap()
+    }
+
+    pub(super) fn try_peer(&self, settings: PeerSettings) -> Result<PeerHandle, KeyError> {
         spawn(
             PeerKey(7),
             settings,

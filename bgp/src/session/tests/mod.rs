@@ -1,7 +1,9 @@
 //! The driver against itself, over loopback.
 #![allow(clippy::unwrap_used)]
 
+mod admission;
 mod harness;
+mod keys;
 mod misbehaviour;
 mod options;
 mod reader;

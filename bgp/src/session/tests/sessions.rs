@@ -5,9 +5,10 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc;
 
-use super::harness::{Speaker, pair, soon};
+use super::harness::{Speaker, listen, pair, soon};
+use super::keys::range;
 use crate::fsm::{Cease, Down, DownClass, GracefulRestartConfig, RemoteAsn, State, Stop};
-use crate::session::{Candidate, Event, ListenRange, Listener, PeerKey, spawn};
+use crate::session::{Admit, Candidate, Event, Listener, PeerKey, spawn};
 use crate::types::{Asn, Family};
 use crate::wire::{MessageKind, NotificationCode};
 
@@ -101,9 +102,9 @@ async fn new_timers_leave_the_session_alone_and_a_new_as_does_not() {
     let (mut a, a_handle, _, mut b, _b_handle, _) = pair(64).await;
     let mut settings = a.settings(&b);
     settings.protocol.hold_time = Some(Duration::from_secs(30));
-    a_handle.reconfigure(settings.clone());
+    a_handle.reconfigure(settings.clone()).unwrap();
     settings.protocol.local_asn = Asn(65001);
-    a_handle.reconfigure(settings.clone());
+    a_handle.reconfigure(settings.clone()).unwrap();
     let change = Down::AdministrativeStop(Stop::Cease(Cease::ConfigurationChange));
     assert_eq!(a.down().await, change);
     b.down().await;
@@ -112,7 +113,7 @@ async fn new_timers_leave_the_session_alone_and_a_new_as_does_not() {
     assert_eq!(a_up.negotiated.hold_time, Some(Duration::from_secs(30)));
 
     settings.protocol.hold_time = Some(Duration::from_secs(60));
-    a_handle.reconfigure(settings);
+    a_handle.reconfigure(settings).unwrap();
     // The command was looked at once a later one shows its effect.
     a_handle.reset(Cease::Reset("now".to_owned()));
     let reset = Down::AdministrativeStop(Stop::Cease(Cease::Reset("now".to_owned())));
@@ -139,16 +140,9 @@ async fn a_connection_from_a_range_is_offered_to_the_owner() {
     let mut a = Speaker::new(27, 64);
     let mut b = Speaker::new(28, 64);
     let (candidates_in, mut candidates) = mpsc::channel(4);
-    let range = ListenRange {
-        net: "127.0.0.0/27".parse().unwrap(),
-        password: None,
-    };
-    b.listener = Listener::bind(
-        &["127.0.0.28:0".parse().unwrap()],
-        vec![range],
-        candidates_in,
-    )
-    .unwrap();
+    b.listener = listen("127.0.0.28:0", candidates_in);
+    b.listener
+        .set_ranges(vec![range("127.0.0.0/27", Admit::Anybody)]);
     b.listener.start_accepting();
     let _a_handle = a.peer(a.settings(&b));
     // The first is refused by dropping it, the next is taken.
@@ -157,7 +151,7 @@ async fn a_connection_from_a_range_is_offered_to_the_owner() {
     assert_eq!(candidate.remote.ip(), a.address().ip());
     let mut settings = b.settings(&a);
     settings.protocol.passive = true;
-    let handle = spawn(PeerKey(1), settings, &b.listener, b.sender.clone(), None);
+    let handle = spawn(PeerKey(1), settings, &b.listener, b.sender.clone(), None).unwrap();
     handle.accept(candidate);
     b.up().await;
     a.up().await;
@@ -254,18 +248,14 @@ async fn is_candidate(
 
 #[tokio::test]
 async fn ranges_change_under_a_listener_and_its_sessions_stay() {
-    let range = |text: &str, password: Option<&str>| ListenRange {
-        net: text.parse().unwrap(),
-        password: password.map(|text| text.parse().unwrap()),
+    let range = |text, password: Option<&str>| {
+        let signed = |text: &str| Admit::Signed(text.parse().unwrap());
+        range(text, password.map_or(Admit::Anybody, signed))
     };
     let (mut a, mut b) = (Speaker::new(35, 64), Speaker::new(36, 64));
     let (candidates_in, mut candidates) = mpsc::channel(4);
-    a.listener = Listener::bind(
-        &["127.0.0.35:0".parse().unwrap()],
-        vec![range("127.0.0.100/31", None)],
-        candidates_in,
-    )
-    .unwrap();
+    a.listener = listen("127.0.0.35:0", candidates_in);
+    a.listener.set_ranges(vec![range("127.0.0.100/31", None)]);
     a.listener.start_accepting();
     let a_handle = a.passive(&b);
     let _b_handle = b.peer(b.settings(&a));
