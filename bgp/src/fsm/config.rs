@@ -101,11 +101,11 @@ pub struct Config {
     pub graceful_restart: Option<GracefulRestartConfig>,
     /// Long-lived graceful restart (RFC 9494), offered only beside graceful restart.
     pub long_lived: Vec<LongLivedFamily>,
-    /// Our role towards the peer (RFC 9234); meaningful between ASes only.
+    /// Our role towards the peer (RFC 9234). Between ASes only: an internal peer neither hears of it nor is treated by it.
     pub role: Option<Role>,
-    /// Refuse a peer that tells no role.
+    /// Refuse an external peer that sends no role.
     pub role_strict: bool,
-    /// Refuse paths of an external peer that do not begin with its AS, unless its role is route server.
+    /// Refuse paths of an external peer that do not begin with its AS, unless our role is that of a route server's client.
     pub enforce_first_as: bool,
     /// Host and domain name to tell.
     pub host: Option<(String, String)>,
@@ -147,6 +147,20 @@ impl Config {
         self.idle_hold_max.max(self.connect_retry)
     }
 
+    /// Whether the peer is in our AS, as far as that is known before its OPEN.
+    fn is_internal(&self) -> bool {
+        match self.remote_asn {
+            RemoteAsn::Internal => true,
+            RemoteAsn::Number(asn) => asn == self.local_asn,
+            RemoteAsn::External | RemoteAsn::Any => false,
+        }
+    }
+
+    /// The role to put into our OPEN: an internal peer does not hear of it (RFC 9234 section 4.1 is about eBGP).
+    pub(super) fn role_to_announce(&self) -> Option<Role> {
+        self.role.filter(|_| !self.is_internal())
+    }
+
     /// Whether going over to `new` needs a new session: what two OPENs agreed on would be different.
     ///
     /// Timers, passive mode and the host name take effect with the next session and need none.
@@ -159,8 +173,9 @@ impl Config {
                 config.extended_message,
                 config.graceful_restart.clone(),
                 config.long_lived.clone(),
-                config.role,
-                config.role_strict,
+                // An internal peer's session does not depend on them.
+                config.role_to_announce(),
+                config.role_strict && !config.is_internal(),
                 config.enforce_first_as,
             )
         };

@@ -45,7 +45,7 @@ pub(super) fn open(config: &Config, restarting: bool) -> Open {
             ));
         }
     }
-    if let Some(role) = config.role {
+    if let Some(role) = config.role_to_announce() {
         capabilities.push(Capability::Role(role));
     }
     if let Some((host, domain)) = &config.host {
@@ -148,12 +148,18 @@ pub fn negotiate(local: &Config, remote: &Open) -> Result<Negotiated, Notificati
             Vec::new()
         },
         graceful_restart,
-        // RFC 7947 section 2.2.2.1: a route server does not put its own AS in front.
+        // RFC 7947 section 2.2.2.1: a route server does not put its own AS in front. That the peer is one has to be
+        // configured here: a peer cannot switch the check off by what it says of itself.
         first_as: (external
             && local.enforce_first_as
-            && their.roles.first() != Some(&Role::RouteServer))
+            && local.role != Some(Role::RouteServerClient))
         .then_some(remote.asn),
-        peer_role: their.roles.first().copied(),
+        // RFC 9234 section 4.2: the local role is used, whether or not the peer sends one.
+        peer_role: local
+            .role
+            .filter(|_| external)
+            .and_then(Role::counterpart),
+        announced_role: their.roles.first().copied().filter(|_| external),
         peer_host: their.host.clone(),
         families,
     })
@@ -183,15 +189,19 @@ fn keepalive(configured: Option<Duration>, hold_time: Duration) -> Duration {
         .max(Duration::from_secs(1))
 }
 
-/// RFC 9234 section 4.2.
+/// RFC 9234 section 4.2, between external peers.
 fn roles_agree(local: &Config, remote: &[Role]) -> bool {
+    // Several that differ are a mismatch, whatever ours is.
+    if remote.iter().any(|role| Some(role) != remote.first()) {
+        return false;
+    }
     let Some(ours) = local.role else {
         return true;
     };
-    let Some(theirs) = remote.first() else {
-        return !local.role_strict;
-    };
-    Some(*theirs) == ours.counterpart() && remote.iter().all(|role| role == theirs)
+    match remote.first() {
+        Some(theirs) => Some(*theirs) == ours.counterpart(),
+        None => !local.role_strict,
+    }
 }
 
 /// The peer's capabilities, sorted out. Where one comes twice and must not differ, the first counts.

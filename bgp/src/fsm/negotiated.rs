@@ -45,8 +45,11 @@ pub struct Negotiated {
     pub notification_retains: bool,
     /// The peer's long-lived graceful restart families, if both sides have it.
     pub long_lived: Vec<LongLivedFamily>,
-    /// The peer's role, if it told one.
+    /// What the peer is to us according to the role configured here, whether or not the peer sends one (RFC 9234 section
+    /// 4.2): the counterpart of ours. `None` without a configured role, and for internal peers.
     pub peer_role: Option<Role>,
+    /// The role that an external peer sent. It is checked against ours, and decides nothing else.
+    pub announced_role: Option<Role>,
     /// The peer's host name, if it sent one.
     pub peer_host: Option<PeerText>,
     /// The AS that paths from the peer must begin with (RFC 4271 section 6.3); `None` does not check.

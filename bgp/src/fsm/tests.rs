@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use super::negotiate::open;
 use super::{
-    Cease, Config, Down, GracefulRestartConfig, Input, Output, Outputs, Peer, Received, RemoteAsn,
-    State, Stop, negotiate,
+    Cease, Config, Down, GracefulRestartConfig, Input, Negotiated, Output, Outputs, Peer, Received,
+    RemoteAsn, State, Stop, negotiate,
 };
 use crate::types::{Asn, BgpIdentifier, Family};
 use crate::wire::capability::{GracefulRestart, Role};
@@ -78,6 +78,103 @@ fn rfc_4271_6_2_each_unacceptable_open_is_refused_with_its_own_notification() {
         local.role_strict = true;
     };
     assert_eq!(refusal(strict, |_| {}), Some(Code::ROLE_MISMATCH));
+}
+
+const ROLES: [Role; 5] = [
+    Role::Provider,
+    Role::RouteServer,
+    Role::RouteServerClient,
+    Role::Customer,
+    Role::Peer,
+];
+
+/// A peer in AS 2 that sends these roles, met by a speaker in AS 1 (or `asn`) with this one.
+fn met(asn: u32, role: Option<Role>, strict: bool, sent: &[Role]) -> Result<Negotiated, Code> {
+    let mut local = config(asn, 1);
+    (local.role, local.role_strict) = (role, strict);
+    let mut remote = open(&config(2, 2), false);
+    let sent = sent.iter().map(|role| Capability::Role(*role));
+    remote.capabilities.extend(sent);
+    negotiate(&local, &remote).map_err(|message| message.code)
+}
+
+#[test]
+fn rfc_9234_4_2_the_local_role_decides_whether_or_not_the_peer_sends_one() {
+    for ours in ROLES {
+        let theirs = ours.counterpart();
+        let silent = met(1, Some(ours), false, &[]).unwrap();
+        assert_eq!((silent.peer_role, silent.announced_role), (theirs, None));
+        let strict = met(1, Some(ours), true, &[]);
+        assert_eq!(strict.err(), Some(Code::ROLE_MISMATCH), "{ours}");
+        for sent in ROLES.into_iter().chain([Role::Unknown(9)]) {
+            for strict in [false, true] {
+                let met = met(1, Some(ours), strict, &[sent, sent]);
+                match met {
+                    Ok(met) => {
+                        assert_eq!(Some(sent), theirs, "{ours} meets {sent}");
+                        assert_eq!((met.peer_role, met.announced_role), (theirs, theirs));
+                    }
+                    Err(code) => {
+                        assert_ne!(Some(sent), theirs, "{ours} meets {sent}");
+                        assert_eq!(code, Code::ROLE_MISMATCH);
+                    }
+                }
+            }
+        }
+    }
+    // Section 5 goes by the role of the local AS: what the peer says alone turns nothing on.
+    for sent in ROLES {
+        let met = met(1, None, false, &[sent]).unwrap();
+        assert_eq!((met.peer_role, met.announced_role), (None, Some(sent)));
+    }
+}
+
+#[test]
+fn rfc_9234_4_2_roles_that_differ_are_refused_whatever_ours_is() {
+    for ours in ROLES.into_iter().map(Some).chain([None]) {
+        let met = met(1, ours, false, &[Role::Provider, Role::Customer]);
+        assert_eq!(met.err(), Some(Code::ROLE_MISMATCH), "{ours:?}");
+    }
+}
+
+#[test]
+fn rfc_9234_roles_are_neither_sent_to_internal_peers_nor_used_with_them() {
+    for sent in [&[][..], &[Role::Peer], &[Role::Provider, Role::Customer]] {
+        let met = met(2, Some(Role::Provider), true, sent).unwrap();
+        assert_eq!((met.peer_role, met.announced_role), (None, None));
+    }
+    for (remote_asn, told) in [
+        (RemoteAsn::Internal, false),
+        (RemoteAsn::Number(Asn(1)), false),
+        (RemoteAsn::Number(Asn(2)), true),
+        (RemoteAsn::External, true),
+    ] {
+        let with = |role| Config {
+            remote_asn,
+            role,
+            role_strict: role.is_some(),
+            ..config(1, 1)
+        };
+        let provider = with(Some(Role::Provider));
+        let sent = open(&provider, false)
+            .capabilities
+            .contains(&Capability::Role(Role::Provider));
+        assert_eq!(sent, told, "{remote_asn}");
+        // No session ends for a setting that it does not use.
+        assert_eq!(with(None).needs_reset(&provider), told, "{remote_asn}");
+    }
+}
+
+#[test]
+fn rfc_7947_2_2_2_1_the_first_as_is_not_checked_towards_a_configured_route_server_only() {
+    for ours in ROLES.into_iter().map(Some).chain([None]) {
+        let met = met(1, ours, false, &[]).unwrap();
+        let checked = ours != Some(Role::RouteServerClient);
+        assert_eq!(met.first_as, checked.then_some(Asn(2)), "{ours:?}");
+    }
+    // What a peer says of itself does not switch the check off.
+    let met = met(1, None, false, &[Role::RouteServer]).unwrap();
+    assert_eq!(met.first_as, Some(Asn(2)));
 }
 
 #[test]

@@ -99,14 +99,6 @@ pub enum WireFault {
         /// What its value looks like.
         expected: &'static str,
     },
-    /// Several role capabilities that differ (RFC 9234 section 4.2).
-    #[error("OPEN: two roles, {first} and {second}; expected one")]
-    Roles {
-        /// The octet of the first.
-        first: u8,
-        /// The octet of another.
-        second: u8,
-    },
     /// A beginning or end of route refresh with octets too many (RFC 7313 section 5).
     #[error(
         "ROUTE-REFRESH: {} octets of a begin or end of route refresh; expected 23",
@@ -147,7 +139,6 @@ impl WireFault {
             Self::Overrun { .. } | Self::TrailingOctets(_) | Self::Capability { .. } => {
                 (Code::OPEN_UNSPECIFIC, vec![])
             }
-            Self::Roles { .. } => (Code::ROLE_MISMATCH, vec![]),
             Self::RouteRefreshLength { message } => {
                 return Notification::with_data(Code::REFRESH_INVALID_LENGTH, message.clone());
             }

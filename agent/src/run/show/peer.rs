@@ -317,12 +317,18 @@ fn capabilities(ours: &Config, negotiated: &Negotiated) -> Vec<CapabilityState> 
         !negotiated.extended_next_hop.is_empty(),
         None,
     ));
-    if let Some(role) = negotiated.peer_role {
+    let announced = negotiated.announced_role;
+    if let Some(role) = negotiated.peer_role.or(announced) {
+        let detail = match (negotiated.peer_role, announced) {
+            (None, _) => format!("peer says {role}; not used, as no role is configured here"),
+            (Some(_), None) => format!("peer is {role}, as configured here"),
+            (Some(_), Some(_)) => format!("peer is {role}"),
+        };
         rows.push(row(
             "role",
-            ours.role.is_some(),
-            true,
-            Some(format!("peer is {role}")),
+            negotiated.peer_role.is_some(),
+            announced.is_some(),
+            Some(detail),
         ));
     }
     rows

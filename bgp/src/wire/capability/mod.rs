@@ -86,8 +86,6 @@ enum Repeats {
     Each,
     /// The last one counts, in the place of the first.
     Last,
-    /// They contradict each other.
-    Error(fn(&Capability, &Capability) -> WireFault),
 }
 
 /// What a value that cannot be read means.
@@ -180,17 +178,15 @@ pub(super) fn decode(code: u8, value: &[u8]) -> Result<Capability, WireFault> {
 }
 
 /// Adds a capability to those of an OPEN, as RFC 5492 section 4 and its own RFC treat repeated ones.
-pub(super) fn add(all: &mut Vec<Capability>, new: Capability) -> Result<(), WireFault> {
+pub(super) fn add(all: &mut Vec<Capability>, new: Capability) {
     if all.contains(&new) {
-        return Ok(());
+        return;
     }
     let repeats = row(new.code()).map_or(&Repeats::Each, |row| &row.repeats);
     match (repeats, all.iter_mut().find(|c| c.code() == new.code())) {
         (Repeats::Each, _) | (_, None) => all.push(new),
         (Repeats::Last, Some(old)) => *old = new,
-        (Repeats::Error(fault), Some(old)) => return Err(fault(old, &new)),
     }
-    Ok(())
 }
 
 /// Writes code, length and value. A value over 255 octets is cut to the entries that fit.

@@ -3,7 +3,6 @@
 use std::fmt;
 
 use super::{Capability, Malformed, Repeats, Row};
-use crate::wire::WireFault;
 
 /// The role of the sender towards its peer (RFC 9234 section 4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -75,22 +74,11 @@ pub(super) const ROW: Row = Row {
     code: 9,
     name: "role",
     expected: "1 octet",
-    // RFC 9234 section 4.2: several that differ are a Role Mismatch.
-    repeats: Repeats::Error(contradiction),
+    // RFC 9234 section 4.2: several that differ are a Role Mismatch between external peers, which the negotiation finds.
+    repeats: Repeats::Each,
     malformed: Malformed::Reject,
     decode,
 };
-
-fn contradiction(first: &Capability, second: &Capability) -> WireFault {
-    let octet = |capability: &Capability| match capability {
-        Capability::Role(role) => role.octet(),
-        _ => u8::MAX,
-    };
-    WireFault::Roles {
-        first: octet(first),
-        second: octet(second),
-    }
-}
 
 fn decode(value: &[u8]) -> Option<Capability> {
     let &[octet] = value else { return None };

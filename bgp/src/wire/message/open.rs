@@ -228,7 +228,8 @@ fn parse_capabilities(input: &[u8], all: &mut Vec<Capability>) -> Fallible<()> {
         || Ok(()),
         |so_far: Fallible<()>, (code, value): (u8, &[u8])| {
             so_far?;
-            capability::add(all, capability::decode(code, value)?)
+            capability::add(all, capability::decode(code, value)?);
+            Ok(())
         },
     ));
     match every.parse(input) {
