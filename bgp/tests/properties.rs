@@ -32,12 +32,14 @@ fn codec() -> impl Strategy<Value = UpdateCodec> {
                 add_path_send: add_path,
                 ..FamilyCodec::PLAIN
             };
+            let peer = if external {
+                PeerKind::External
+            } else {
+                PeerKind::Internal
+            };
             UpdateCodec {
-                peer: if external {
-                    PeerKind::External
-                } else {
-                    PeerKind::Internal
-                },
+                peer,
+                filtered: UpdateCodec::plain(peer).filtered,
                 four_octet_as,
                 extended_message,
                 first_as: None,

@@ -153,6 +153,7 @@ impl PeerIntent {
             device: self.device.clone(),
             ttl: self.ttl,
             password,
+            attribute_filter: bgp::wire::attribute::AttributeFilter::DEFAULT,
             protocol: self.protocol.clone(),
         }
     }

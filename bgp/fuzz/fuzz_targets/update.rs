@@ -3,6 +3,7 @@
 
 #![no_main]
 
+use bgp::wire::attribute::AttributeFilter;
 use bgp::wire::{
     AttributeSet, FamilyCodec, Outcome, PeerKind, UpdateCodec, UpdateEncoder, decode_update,
 };
@@ -24,6 +25,12 @@ fn codec(choice: u8) -> UpdateCodec {
         // What was read must also fit when it is written.
         extended_message: true,
         first_as: None,
+        // What is discarded from external peers by default is read too.
+        filtered: AttributeFilter {
+            accept: AttributeFilter::ACCEPTABLE,
+            ..AttributeFilter::DEFAULT
+        }
+        .received_from(PeerKind::External),
         ipv4: FamilyCodec {
             extended_next_hop: bit(3),
             ..family

@@ -155,10 +155,7 @@ pub fn negotiate(local: &Config, remote: &Open) -> Result<Negotiated, Notificati
             && local.role != Some(Role::RouteServerClient))
         .then_some(remote.asn),
         // RFC 9234 section 4.2: the local role is used, whether or not the peer sends one.
-        peer_role: local
-            .role
-            .filter(|_| external)
-            .and_then(Role::counterpart),
+        peer_role: local.role.filter(|_| external).and_then(Role::counterpart),
         announced_role: their.roles.first().copied().filter(|_| external),
         peer_host: their.host.clone(),
         families,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::types::{Afi, Asn, BgpIdentifier, Family, PeerText};
+use crate::wire::attribute::AttributeFilter;
 use crate::wire::capability::{GracefulRestart, LongLivedFamily, Role};
 use crate::wire::{FamilyCodec, PeerKind, UpdateCodec};
 
@@ -62,8 +63,17 @@ impl Negotiated {
         self.peer_asn != self.local_asn
     }
 
-    /// How the UPDATEs of this session are encoded and decoded.
-    pub fn update_codec(&self) -> UpdateCodec {
+    /// Whether the peer is in another AS, as the codec of UPDATEs knows it.
+    pub fn peer_kind(&self) -> PeerKind {
+        if self.is_external() {
+            PeerKind::External
+        } else {
+            PeerKind::Internal
+        }
+    }
+
+    /// How the UPDATEs of this session are encoded and decoded. `filter`: what the operator says of the peer's attributes.
+    pub fn update_codec(&self, filter: &AttributeFilter) -> UpdateCodec {
         let family = |family: Family| FamilyCodec {
             negotiated: self.families.contains(&family),
             add_path_receive: self.add_path_receive.contains(&family),
@@ -74,14 +84,11 @@ impl Negotiated {
                 .any(|(of, over)| *of == family && *over != family.afi),
         };
         UpdateCodec {
-            peer: if self.is_external() {
-                PeerKind::External
-            } else {
-                PeerKind::Internal
-            },
+            peer: self.peer_kind(),
             four_octet_as: self.four_octet_as,
             extended_message: self.extended_message,
             first_as: self.first_as,
+            filtered: filter.received_from(self.peer_kind()),
             ipv4: family(Family::IPV4_UNICAST),
             ipv6: family(Family::IPV6_UNICAST),
         }

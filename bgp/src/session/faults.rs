@@ -7,11 +7,11 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::handle::LiveCounters;
 use super::stamp;
-use crate::wire::{Outcome, Update};
+use crate::wire::{Fault, Outcome, Update, UpdateFault};
 
 /// How often one session's faulty UPDATEs are logged at most.
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -22,6 +22,8 @@ pub(super) struct FaultLog {
     remote: SocketAddr,
     last: Option<Instant>,
     silent: u64,
+    /// It was said that the peer's filter is applied.
+    said_filtered: bool,
 }
 
 impl FaultLog {
@@ -30,12 +32,28 @@ impl FaultLog {
             remote,
             last: None,
             silent: 0,
+            said_filtered: false,
+        }
+    }
+
+    /// Counts attributes that the peer's filter was applied to, and logs that once a session: by default it is applied to
+    /// what external peers of other administrations send (RFC 8669 section 4).
+    pub(super) fn note_filtered(&mut self, attributes: u32, counters: &LiveCounters) {
+        counters.filtered(attributes);
+        if !std::mem::replace(&mut self.said_filtered, true) {
+            info!(
+                remote = %self.remote,
+                "the peer sends attributes that its attribute filter takes out or treats as withdrawn"
+            );
         }
     }
 
     /// Counts and logs an UPDATE with faults. One without changes nothing.
     pub(super) fn note(&mut self, update: &Update, counters: &LiveCounters) {
-        let Some(outcome) = update.outcome() else {
+        // What the operator does not want is no fault of the peer's.
+        let is_fault = |fault: &&Fault| !matches!(fault.reason, UpdateFault::Filtered { .. });
+        let faults = || update.faults.iter().filter(is_fault);
+        let Some(outcome) = faults().map(|fault| fault.outcome).max() else {
             return;
         };
         if outcome != Outcome::SessionReset {
@@ -45,14 +63,14 @@ impl FaultLog {
             }
         }
         // The fault that decided; of equal ones the first, which may have caused the others.
-        let Some(fault) = update.faults.iter().find(|fault| fault.outcome == outcome) else {
+        let Some(fault) = faults().find(|fault| fault.outcome == outcome) else {
             return;
         };
         warn!(
             remote = %self.remote,
             reason = %fault.reason,
             outcome = said(outcome),
-            faults = update.faults.len(),
+            faults = faults().count(),
             not_logged = std::mem::take(&mut self.silent),
             "malformed UPDATE"
         );

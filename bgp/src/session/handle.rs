@@ -183,6 +183,8 @@ pub struct Counters {
     pub octets_sent: u64,
     /// UPDATEs with faults that were dealt with and did not end the session (RFC 7606).
     pub updates_malformed: u64,
+    /// Attributes in UPDATEs that the peer's filter was applied to, see [`PeerSettings::attribute_filter`].
+    pub attributes_filtered: u64,
 }
 
 /// Every kind, in the order of the counters.
@@ -231,6 +233,7 @@ pub(super) struct LiveCounters {
     octets_received: AtomicU64,
     octets_sent: AtomicU64,
     updates_malformed: AtomicU64,
+    attributes_filtered: AtomicU64,
 }
 
 impl LiveCounters {
@@ -255,6 +258,11 @@ impl LiveCounters {
         self.updates_malformed.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(super) fn filtered(&self, attributes: u32) {
+        self.attributes_filtered
+            .fetch_add(attributes.into(), Ordering::Relaxed);
+    }
+
     pub(super) fn wrote(&self, octets: usize) {
         self.octets_sent.fetch_add(octets as u64, Ordering::Relaxed);
     }
@@ -269,6 +277,7 @@ impl LiveCounters {
             octets_received: self.octets_received.load(Ordering::Relaxed),
             octets_sent: self.octets_sent.load(Ordering::Relaxed),
             updates_malformed: self.updates_malformed.load(Ordering::Relaxed),
+            attributes_filtered: self.attributes_filtered.load(Ordering::Relaxed),
         }
     }
 }

@@ -30,6 +30,7 @@ use super::{
 use crate::fsm::{
     Cease, ConnectionId, Down, Input, Negotiated, Output, Outputs, Peer, Received, State,
 };
+use crate::wire::attribute::AttributeFilter;
 use crate::wire::{
     Framer, HEADER, Message, MessageKind, Notification, PeerKind, RouteRefresh,
     RouteRefreshSubtype, UpdateCodec, WireError, keepalive,
@@ -132,6 +133,8 @@ struct Session {
     down: oneshot::Sender<Down>,
     /// To ask how much lies unread. The reader's half belongs to the reader.
     socket: std::os::fd::OwnedFd,
+    /// What the reader is to know of the peer's attributes.
+    filter: watch::Sender<AttributeFilter>,
 }
 
 /// Why the task woke up.
@@ -246,11 +249,23 @@ impl Task {
         let before = std::mem::replace(&mut self.settings, settings);
         let reset = before.needs_reset(&self.settings);
         info!(reset, "reconfigured");
+        if before.attribute_filter != self.settings.attribute_filter && !reset {
+            self.filter_changed();
+        }
         let protocol = self.settings.protocol.clone();
         if reset && !before.protocol.needs_reset(&protocol) {
             self.step(Input::Reset(Cease::ConfigurationChange));
         }
         self.step(Input::Reconfigure(Box::new(protocol)));
+    }
+
+    /// A session goes on with another filter of attributes. The owner corrects the routes that it holds; what the reader has
+    /// taken out so far, and what would be taken out now without having been kept, only the peer can say again.
+    fn filter_changed(&self) {
+        if let Some(session) = &self.session {
+            session.filter.send_replace(self.settings.attribute_filter);
+            self.request_refresh();
+        }
     }
 
     fn dialled(&mut self, id: ConnectionId, result: io::Result<TcpStream>) {
@@ -539,6 +554,7 @@ impl Task {
         let (reader_alarm, writer_alarm) = (alarm(), alarm());
         let (down, down_out) = oneshot::channel();
         let (delivered_in, delivered) = oneshot::channel();
+        let (filter, filter_out) = watch::channel(self.settings.attribute_filter);
         let mut framer = Framer::new();
         // DEVIATION(RFC 8654 section 4): a speaker that has announced the capability takes extended messages from any
         // peer, whatever that one announced. Here both must have: a peer that cannot receive them has no reason to send
@@ -559,8 +575,9 @@ impl Task {
             socket: read,
             buffer: handshake.buffer,
             framer,
-            codec: negotiated.update_codec(),
+            codec: negotiated.update_codec(&self.settings.attribute_filter),
             enhanced_refresh: negotiated.enhanced_route_refresh,
+            filter: filter_out,
             faults: FaultLog::new(remote),
             peer: self.control.key,
             session,
@@ -590,6 +607,7 @@ impl Task {
             reports,
             down,
             socket,
+            filter,
         });
         self.status.send_modify(|status| {
             status.sessions += 1;

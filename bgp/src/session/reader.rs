@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 use tracing::error;
 
@@ -21,6 +21,7 @@ use super::handle::Control;
 use super::stamp::Stamps;
 use super::{Event, Outbox, PeerKey, SessionId};
 use crate::fsm::Down;
+use crate::wire::attribute::AttributeFilter;
 use crate::wire::{
     Frame, Framer, HEADER, Message, MessageKind, Notification, NotificationCode, Open,
     RouteRefresh, RouteRefreshSubtype, UpdateBatch, UpdateCodec, decode_update,
@@ -60,6 +61,8 @@ pub(super) struct Reader<R> {
     pub(super) codec: UpdateCodec,
     /// The peer demarcates refreshes (RFC 7313): its ROUTE-REFRESH messages have subtypes.
     pub(super) enhanced_refresh: bool,
+    /// What the operator says of the peer's attributes; it may change at any time.
+    pub(super) filter: watch::Receiver<AttributeFilter>,
     pub(super) faults: FaultLog,
     pub(super) peer: PeerKey,
     pub(super) session: SessionId,
@@ -145,6 +148,11 @@ impl<R: AsyncRead + Unpin> Reader<R> {
 
     /// Takes whole messages off the buffer and delivers what they say, in order.
     async fn hand_over(&mut self) -> Result<Option<Report>, Ended> {
+        // Set before the peer is asked to send everything again: what answers that is decoded with it.
+        if self.filter.has_changed().unwrap_or(false) {
+            let filter = self.filter.borrow_and_update();
+            self.codec.filtered = filter.received_from(self.codec.peer);
+        }
         let mut batch = UpdateBatch::default();
         let mut octets = 0;
         let mut heard = false;
@@ -171,6 +179,10 @@ impl<R: AsyncRead + Unpin> Reader<R> {
                     let update = decode_update(&frame.body, &self.codec);
                     if !update.faults.is_empty() {
                         self.faults.note(&update, &self.control.counters);
+                    }
+                    if update.filtered > 0 {
+                        self.faults
+                            .note_filtered(update.filtered, &self.control.counters);
                     }
                     if let Some(answer) = update.reset() {
                         self.deliver_updates(batch).await?;

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::str::FromStr;
 
 use crate::fsm::Config;
+use crate::wire::attribute::AttributeFilter;
 
 /// A peer as the session driver knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +24,9 @@ pub struct PeerSettings {
     pub ttl: Ttl,
     /// TCP MD5 signature (RFC 2385).
     pub password: Option<Password>,
+    /// Which attributes of the peer's UPDATEs are not used. A change counts for what the peer sends from then on, and it is
+    /// asked to send everything again; the session stays.
+    pub attribute_filter: AttributeFilter,
     /// Families, timers, capabilities and the rest that the protocol knows.
     pub protocol: Config,
 }
@@ -38,6 +42,7 @@ impl PeerSettings {
             device: None,
             ttl: Ttl::System,
             password: None,
+            attribute_filter: AttributeFilter::DEFAULT,
             protocol,
         }
     }

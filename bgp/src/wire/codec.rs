@@ -1,6 +1,7 @@
 //! What encoding and decoding of UPDATEs depends on: the outcome of the negotiation, as a small value.
 
 use crate::types::{Asn, Family};
+use crate::wire::attribute::{AttributeFilter, FilteredCodes};
 
 /// The context of a session's UPDATEs. Equal values give equal bytes: it may be part of an update group's key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -14,6 +15,8 @@ pub struct UpdateCodec {
     /// The AS that paths from an external peer must begin with (RFC 4271 section 6.3); `None` does not check, as towards
     /// a route server (RFC 7947 section 2.2.2.1).
     pub first_as: Option<Asn>,
+    /// Attributes from the peer that are discarded, or whose routes are treated as withdrawn.
+    pub filtered: FilteredCodes,
     /// IPv4 unicast.
     pub ipv4: FamilyCodec,
     /// IPv6 unicast.
@@ -53,13 +56,14 @@ impl FamilyCodec {
 }
 
 impl UpdateCodec {
-    /// Four-octet AS numbers, both families, nothing else: where tests and offline readers start from.
+    /// Four-octet AS numbers, both families, the default filter of attributes, nothing else: where tests and offline readers start from.
     pub const fn plain(peer: PeerKind) -> Self {
         Self {
             peer,
             four_octet_as: true,
             extended_message: false,
             first_as: None,
+            filtered: AttributeFilter::DEFAULT.received_from(peer),
             ipv4: FamilyCodec::PLAIN,
             ipv6: FamilyCodec::PLAIN,
         }

@@ -289,6 +289,22 @@ pub enum UpdateFault {
         /// Where it has none.
         context: &'static str,
     },
+    /// A triple of type, length and value within an attribute that cannot be.
+    #[error("{code}: {reason} at octet {offset}")]
+    Tlv {
+        /// The attribute.
+        code: AttributeCode,
+        /// What was wrong.
+        reason: TlvFault,
+        /// Where in the value of the attribute the triple begins.
+        offset: usize,
+    },
+    /// An attribute whose routes the operator wants to be treated as withdrawn. It says nothing about the peer's message.
+    #[error("{code}: its routes are not wanted (attributeFilter.treatAsWithdraw)")]
+    Filtered {
+        /// The attribute.
+        code: AttributeCode,
+    },
     /// A value of the wrong length.
     #[error("{code}: length {length}; expected {expected}")]
     Length {
@@ -370,6 +386,35 @@ pub enum UpdateFault {
         place: NlriPlace,
         /// Which family.
         family: Family,
+    },
+}
+
+/// What was wrong with a triple of type, length and value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TlvFault {
+    /// Too few octets for type and length.
+    #[error("{available} octets left, too few for another TLV,")]
+    Header {
+        /// How many.
+        available: usize,
+    },
+    /// It ends after what holds it does.
+    #[error("a TLV of length {length}, but {available} octets are left,")]
+    Overrun {
+        /// What its length field says.
+        length: usize,
+        /// What is there.
+        available: usize,
+    },
+    /// A length that its type cannot have.
+    #[error("a TLV of type {kind} and length {length}, expected {expected},")]
+    Length {
+        /// Its type.
+        kind: u16,
+        /// What its length field says.
+        length: usize,
+        /// In words.
+        expected: &'static str,
     },
 }
 
@@ -483,6 +528,8 @@ impl UpdateFault {
             | Self::NextHopLength { .. }
             | Self::RoutesTruncated { .. }
             | Self::OutOfPlace { .. }
+            | Self::Tlv { .. }
+            | Self::Filtered { .. }
             | Self::ZeroAs { .. } => Code::OPTIONAL_ATTRIBUTE,
             Self::Prefix { place, .. } | Self::Family { place, .. } => match place {
                 NlriPlace::WithdrawnRoutes | NlriPlace::Nlri => Code::INVALID_NETWORK_FIELD,

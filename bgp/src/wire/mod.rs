@@ -32,7 +32,8 @@ pub use attribute::{AttributeSet, AttributeSetRef, PathAttributes};
 pub use capability::Capability;
 pub use codec::{FamilyCodec, PeerKind, UpdateCodec};
 pub use error::{
-    AsPathFault, Fault, NlriPlace, Outcome, PrefixFault, UpdateFault, WireError, WireFault,
+    AsPathFault, Fault, NlriPlace, Outcome, PrefixFault, TlvFault, UpdateFault, WireError,
+    WireFault,
 };
 pub use framer::{Frame, Framer, HEADER, MAX_EXTENDED_MESSAGE, MAX_MESSAGE};
 pub use message::{

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod admission;
+mod filter;
 mod harness;
 mod keys;
 mod misbehaviour;

@@ -46,12 +46,22 @@ impl AttributeCode {
     pub const AS4_PATH: Self = Self(17);
     /// AS4_AGGREGATOR (RFC 6793).
     pub const AS4_AGGREGATOR: Self = Self(18);
+    /// PMSI_TUNNEL (RFC 6514).
+    pub const PMSI_TUNNEL: Self = Self(22);
+    /// Tunnel Encapsulation (RFC 9012).
+    pub const TUNNEL_ENCAPSULATION: Self = Self(23);
     /// IPv6 Address Specific Extended Community (RFC 5701).
     pub const IPV6_EXTENDED_COMMUNITIES: Self = Self(25);
+    /// AIGP (RFC 7311).
+    pub const AIGP: Self = Self(26);
+    /// BGP-LS Attribute (RFC 9552).
+    pub const BGP_LS: Self = Self(29);
     /// LARGE_COMMUNITY (RFC 8092).
     pub const LARGE_COMMUNITIES: Self = Self(32);
     /// Only to Customer (RFC 9234).
     pub const ONLY_TO_CUSTOMER: Self = Self(35);
+    /// BGP Prefix-SID (RFC 8669).
+    pub const PREFIX_SID: Self = Self(40);
 }
 
 impl fmt::Display for AttributeCode {
@@ -59,7 +69,10 @@ impl fmt::Display for AttributeCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match super::table::row(*self) {
             Some(row) => f.pad(row.name),
-            None => write!(f, "attribute {}", self.0),
+            None => match super::table::opaque(*self) {
+                Some(opaque) => f.pad(opaque.name),
+                None => write!(f, "attribute {}", self.0),
+            },
         }
     }
 }

@@ -21,7 +21,7 @@ enum Change<'a> {
 }
 
 impl<'a> Edit<'a> {
-    /// Takes an attribute out, which must be one that this speaker interprets.
+    /// Takes an attribute out, whether or not this speaker interprets it.
     pub const fn remove(code: AttributeCode) -> Self {
         let change = Change::Remove;
         Self { code, change }

@@ -6,6 +6,7 @@ use super::{
     AttributeCode, PathAttributes, aggregator, as_path, as4_aggregator, as4_path, atomic_aggregate,
     cluster_list, communities, extended_communities, ipv6_extended_communities, large_communities,
     local_pref, med, mp_reach, mp_unreach, next_hop, only_to_customer, origin, originator_id,
+    prefix_sid, tunnel_encapsulation,
 };
 use crate::wire::{Outcome, UpdateCodec, UpdateFault};
 
@@ -29,6 +30,40 @@ pub(crate) struct Row {
     pub(crate) read: fn(&[u8], &mut PathAttributes),
     /// Writes the canonical value; `false` if the field is absent.
     pub(crate) write: fn(&PathAttributes, &mut Vec<u8>) -> bool,
+}
+
+/// An attribute that is kept and passed on byte for byte, as one that this speaker does not interpret, but only if it is
+/// well-formed: what would harm others is not passed on to them.
+pub(crate) struct Opaque {
+    /// Type code.
+    pub(crate) code: AttributeCode,
+    /// Its name in its RFC.
+    pub(crate) name: &'static str,
+    /// Checks flags and value as they came.
+    pub(crate) check: fn(u8, &[u8]) -> Option<Malformed>,
+}
+
+/// What is wrong, and what follows from it.
+pub(crate) type Malformed = (UpdateFault, Outcome);
+
+static OPAQUE: [Opaque; 2] = [tunnel_encapsulation::OPAQUE, prefix_sid::OPAQUE];
+
+/// What is known of an attribute that is not interpreted.
+pub(crate) fn opaque(code: AttributeCode) -> Option<&'static Opaque> {
+    OPAQUE.iter().find(|opaque| opaque.code == code)
+}
+
+/// The check of flags that have to be those of an optional transitive attribute.
+pub(super) fn check_transitive(code: AttributeCode, flags: u8) -> Result<(), UpdateFault> {
+    let (found, expected) = (flags & (OPTIONAL | TRANSITIVE), OPTIONAL | TRANSITIVE);
+    if found == expected {
+        return Ok(());
+    }
+    Err(UpdateFault::Flags {
+        code,
+        found,
+        expected,
+    })
 }
 
 /// The flags of an attribute.

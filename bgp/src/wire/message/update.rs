@@ -28,6 +28,8 @@ pub struct Update {
     pub end_of_rib: Option<Family>,
     /// What was wrong, in the order found. The strongest outcome has been applied.
     pub faults: Vec<Fault>,
+    /// How many attributes the peer's filter was applied to.
+    pub filtered: u32,
 }
 
 impl Update {

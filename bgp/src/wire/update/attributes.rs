@@ -9,7 +9,8 @@ use std::num::NonZeroU16;
 
 use crate::types::{Family, NextHop};
 use crate::wire::attribute::{
-    AttributeCode, EXTENDED_LENGTH, OPTIONAL, Row, Scope, TABLE, TRANSITIVE, index, rows,
+    AttributeCode, Canonical, EXTENDED_LENGTH, OPTIONAL, Row, Scope, TABLE, TRANSITIVE, index,
+    opaque, rows,
 };
 use crate::wire::{Fault, Outcome, PeerKind, UpdateCodec, UpdateFault};
 
@@ -73,6 +74,8 @@ pub(super) struct Attributes<'a> {
     seen: [u64; 4],
     /// How many occurred.
     count: usize,
+    /// How many were discarded, or will make their routes count as withdrawn, because of the peer's filter.
+    filtered: u32,
     /// Whether the message has an NLRI field, which NEXT_HOP is about.
     has_nlri: bool,
 }
@@ -132,6 +135,19 @@ impl<'a> Attributes<'a> {
         self.seen[word] |= bit;
         self.count += 1;
         before
+    }
+
+    /// How many the peer's filter was applied to.
+    pub(super) const fn filtered(&self) -> u32 {
+        self.filtered
+    }
+
+    /// Whether the attribute is going to stand in the set, where its receiver sees it.
+    fn is_in_set(&self, code: AttributeCode) -> bool {
+        match index(code) {
+            Some(at) => self.known[at].is_some() && rows()[at].canonical != Canonical::Absent,
+            None => self.unknown.iter().any(|place| place.code == code),
+        }
     }
 
     fn has_seen(&self, code: AttributeCode) -> bool {
@@ -201,6 +217,7 @@ pub(super) fn read_attributes<'a>(
         unknown: SmallVec::new(),
         seen: [0; 4],
         count: 0,
+        filtered: 0,
         has_nlri,
     };
     let (mut rest, mut start) = (field, 0);
@@ -208,7 +225,11 @@ pub(super) fn read_attributes<'a>(
         match split(rest, start) {
             Ok((after, received, place)) => {
                 (rest, start) = (after, place.end);
-                take(&mut attributes, received, place, body, codec, faults)?;
+                if codec.filtered.contains(received.code) {
+                    take_filtered(&mut attributes, received, place, body, codec, faults);
+                } else {
+                    take(&mut attributes, received, place, body, codec, faults)?;
+                }
             }
             // RFC 7606 section 4: the remaining attributes cannot be found, the NLRI field can.
             Err(reason) => {
@@ -256,7 +277,38 @@ fn split(field: &[u8], start: u16) -> Result<(&[u8], Received<'_>, Place), Updat
     Ok((after, received, place))
 }
 
+/// An attribute that the peer's filter names. Nothing in it can reset the session: it is discarded without being looked at,
+/// or its routes are treated as withdrawn. Where it will stand in the set, that is left to who takes in the routes, so that
+/// people see what became of them.
+#[cold]
+fn take_filtered(
+    attributes: &mut Attributes<'_>,
+    received: Received<'_>,
+    place: Place,
+    body: &Bytes,
+    codec: &UpdateCodec,
+    faults: &mut Vec<Fault>,
+) {
+    let code = received.code;
+    attributes.filtered += 1;
+    if !codec.filtered.treats_as_withdraw(code) {
+        attributes.see(code);
+        return;
+    }
+    let before = faults.len();
+    let taken = take(attributes, received, place, body, codec, faults);
+    if taken.is_err() || faults.len() > before || !attributes.is_in_set(code) {
+        faults.truncate(before);
+        let reason = UpdateFault::Filtered { code };
+        let raw = body.slice_ref(received.raw);
+        faults.push(Fault::new(reason, Outcome::TreatAsWithdraw, raw));
+    }
+}
+
 /// Checks one attribute and remembers it. `Err` is a fault that resets the session.
+///
+/// Inlined into the walk: the call from [`take_filtered`] would otherwise cost every attribute of every message a call.
+#[inline(always)]
 fn take(
     attributes: &mut Attributes<'_>,
     received: Received<'_>,
@@ -284,6 +336,11 @@ fn take(
         return Ok(());
     }
     let Some(at) = index(code) else {
+        if let Some((reason, outcome)) = opaque(code).and_then(|known| (known.check)(flags, value))
+        {
+            faults.push(fault(reason, outcome));
+            return Ok(());
+        }
         if flags & OPTIONAL == 0 {
             // RFC 4271 section 6.3; RFC 7606 leaves it as it was.
             let reason = UpdateFault::UnrecognizedWellKnown { code };

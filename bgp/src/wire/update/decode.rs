@@ -61,6 +61,7 @@ fn decode(body: &Bytes, codec: &UpdateCodec, faults: &mut Vec<Fault>) -> Result<
     attributes.check_mandatory(has_nlri, faults);
     let set = canonical::write(&attributes, codec, body, faults);
 
+    update.filtered = attributes.filtered();
     update
         .unreach
         .extend(Some(withdrawn).filter(|nlri| !nlri.is_empty()));
@@ -244,7 +245,11 @@ fn apply(update: &mut Update, has_routes: bool, faults: &mut Vec<Fault>) -> Resu
     if strongest == Outcome::AttributeDiscard {
         return Ok(());
     }
-    let position = faults.iter().position(|fault| fault.outcome == strongest);
+    // What the operator does not want is no fault of the message, and resets nothing.
+    let is_filter = |fault: &Fault| matches!(fault.reason, UpdateFault::Filtered { .. });
+    let position = faults
+        .iter()
+        .position(|fault| fault.outcome == strongest && !is_filter(fault));
     // RFC 7606 section 5.2: without routes that could be withdrawn, some may have been overlooked.
     if (strongest == Outcome::SessionReset || !has_routes)
         && let Some(position) = position
