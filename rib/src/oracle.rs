@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bgp::types::{Community, Family, NextHop, PathId};
-use bgp::wire::attribute::{AsPathSegmentKind, Origin};
+use bgp::wire::attribute::{AsPathSegmentKind, AttributeCode, Origin};
 use bgp::wire::{AttributeSet, PathAttributes};
 use ipnet::IpNet;
 
@@ -278,28 +278,35 @@ impl Oracle {
         path: &OraclePath,
     ) -> (PathAttributes, Option<Rejection>) {
         let config = &self.peers[&peer];
-        let attributes = path.attributes.clone();
-        let segments = attributes.as_path.segments.iter();
-        let own = segments
-            .flat_map(|segment| &segment.asns)
-            .filter(|asn| **asn == self.config.asn);
-        if own.count() > usize::from(config.allow_own_as) {
-            return (attributes, Some(Rejection::OwnAs));
+        let announced = path.attributes.clone();
+        let filtered = config.attribute_filter.received_from(config.kind.into());
+        let carried = |code: AttributeCode| match code.0 {
+            4 => announced.med.is_some(),
+            8 => !announced.communities.is_empty(),
+            other => announced.unknown.iter().any(|one| one.code == other),
+        };
+        let mut codes = (0..=u8::MAX)
+            .map(AttributeCode)
+            .filter(|code| carried(*code));
+        if codes.any(|code| filtered.treats_as_withdraw(code)) {
+            return (announced, Some(Rejection::AttributeFilter));
         }
-        if config.kind == PeerKind::External {
-            let asn = rib.session.negotiated.peer_asn.0;
-            if config.enforce_first_as && neighbour(&attributes) != asn {
-                return (attributes, Some(Rejection::FirstAs));
-            }
-        } else if attributes.originator_id == Some(self.config.router_id) {
-            return (attributes, Some(Rejection::OwnOriginator));
-        } else if attributes.cluster_list.contains(&self.config.cluster_id) {
-            return (attributes, Some(Rejection::OwnCluster));
+        if let Some(rejection) = self.rejects(config, rib, &announced) {
+            return (announced, Some(rejection));
+        }
+        let mut attributes = announced.clone();
+        let discarded = |code| filtered.contains(AttributeCode(code));
+        attributes.unknown.retain(|one| !discarded(one.code));
+        if discarded(4) {
+            attributes.med = None;
+        }
+        if discarded(8) {
+            attributes.communities.clear();
         }
         let chain = Chain::new(&config.import);
         let local_asn = rib.session.negotiated.local_asn;
         let mut after = match chain.evaluate(prefix, &attributes, &path.next_hop, local_asn) {
-            Verdict::Rejected(_) => return (attributes, Some(Rejection::Policy)),
+            Verdict::Rejected(_) => return (announced, Some(Rejection::Policy)),
             Verdict::Accepted(accepted) => match accepted.changed {
                 Some(changed) => *changed,
                 None => attributes,
@@ -313,6 +320,34 @@ impl Oracle {
             return (path.attributes.clone(), Some(Rejection::TooLong));
         }
         (after, None)
+    }
+
+    /// The checks that no policy plays a part in.
+    fn rejects(
+        &self,
+        config: &PeerConfig,
+        rib: &AdjRibIn,
+        attributes: &PathAttributes,
+    ) -> Option<Rejection> {
+        let segments = attributes.as_path.segments.iter();
+        let own = segments
+            .flat_map(|segment| &segment.asns)
+            .filter(|asn| **asn == self.config.asn);
+        if own.count() > usize::from(config.allow_own_as) {
+            return Some(Rejection::OwnAs);
+        }
+        if config.kind == PeerKind::External {
+            let asn = rib.session.negotiated.peer_asn.0;
+            let wrong = config.enforce_first_as && neighbour(attributes) != asn;
+            return wrong.then_some(Rejection::FirstAs);
+        }
+        if attributes.originator_id == Some(self.config.router_id) {
+            Some(Rejection::OwnOriginator)
+        } else if attributes.cluster_list.contains(&self.config.cluster_id) {
+            Some(Rejection::OwnCluster)
+        } else {
+            None
+        }
     }
 
     fn runner(

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use bgp::fsm::Negotiated;
+use bgp::wire::attribute::AttributeFilter;
 use ipnet::IpNet;
 
 use crate::originate::AdvertisementId;
@@ -23,6 +24,15 @@ pub enum PeerKind {
     Internal,
     /// In our AS, and we reflect routes to and from it.
     ReflectorClient,
+}
+
+impl From<PeerKind> for bgp::wire::PeerKind {
+    fn from(kind: PeerKind) -> Self {
+        match kind {
+            PeerKind::External => Self::External,
+            PeerKind::Internal | PeerKind::ReflectorClient => Self::Internal,
+        }
+    }
 }
 
 /// What the intent says about a peer. A change never needs a session reset: policies are run again.
@@ -47,6 +57,8 @@ pub struct PeerConfig {
     pub next_hop_self: bool,
     /// Removes private AS numbers from the AS_PATH sent to this external peer.
     pub remove_private_as: bool,
+    /// Attributes to discard from the peer's routes, or whose routes are treated as withdrawn; and which it is not sent.
+    pub attribute_filter: AttributeFilter,
     /// Accepted prefixes per family beyond which `PrefixLimit` is reported; `None`: no limit.
     pub max_prefixes: Option<u32>,
     /// Accepted prefixes per family beyond which `PrefixWarning` is reported; `None`: never.
@@ -88,6 +100,7 @@ impl PeerConfig {
             enforce_first_as: true,
             next_hop_self: false,
             remove_private_as: false,
+            attribute_filter: AttributeFilter::DEFAULT,
             max_prefixes: None,
             prefix_warning: None,
         }

@@ -275,6 +275,12 @@ fn messages(peer: &Peer, screen: &mut Screen) -> anyhow::Result<()> {
             count(peer.updates_malformed, "malformed update")
         ))?;
     }
+    if peer.attributes_filtered > 0 {
+        screen.line(format!(
+            "{} discarded or treated as withdrawn (attributeFilter, and what only internal peers exchange)",
+            count(peer.attributes_filtered, "attribute")
+        ))?;
+    }
     if peer.output_queue_bytes > 0 {
         screen.line(format!(
             "{} wait for the peer to read them",

@@ -8,16 +8,20 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use bgp::types::Asn;
+use bgp::wire::attribute::{AttributeCode, AttributeCodes, AttributeFilter};
 
 use super::state::{ClusterState, ObjectRef};
 use crate::crd::advertisement::Mode;
-use crate::crd::peer::{BfdSpec, PasswordSpec, Timers};
+use crate::crd::peer::{AttributeFilterSpec, BfdSpec, PasswordSpec, Timers};
 use crate::crd::policy::PrefixMatch;
 use crate::crd::selector::Operator;
 use crate::crd::{
-    AddressBlock, AddressPoolSpec, AdvertisementSpec, Cidr, CommunityText, LabelSelector, PeerAs,
+    AddressBlock, AddressPoolSpec, AdvertisementSpec, AttributeName, Cidr, CommunityText, LabelSelector, PeerAs,
     PeerSpec, RestartAfter, RoutePolicySpec, RouterSpec, ValueFrom,
 };
+
+#[cfg(test)]
+mod tests;
 
 /// One thing that is wrong with an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -330,6 +334,7 @@ pub fn peer(spec: &PeerSpec) -> Vec<Finding> {
     if let Some(most) = spec.max_peers {
         f.range("spec.maxPeers", most, 1, 10_000);
     }
+    attribute_filter(spec, f);
     f.range("spec.allowOwnAS", spec.allow_own_as, 0, 10);
     f.check(!spec.families.is_empty(), "spec.families", || {
         "empty: expected ipv4, ipv6 or both".to_owned()
@@ -346,6 +351,64 @@ pub fn peer(spec: &PeerSpec) -> Vec<Finding> {
     }
     findings.list
 }
+
+fn attribute_filter(spec: &PeerSpec, f: &mut Findings) {
+    const PATH: &str = "spec.attributeFilter";
+    let AttributeFilterSpec {
+        discard,
+        treat_as_withdraw,
+        accept,
+    } = &spec.attribute_filter;
+    for (at, name) in discard.iter().enumerate() {
+        let reason = if AttributeFilter::MANDATORY.contains(name.0) {
+            "every route needs it, or is announced in it: no route would be left"
+        } else if LOOP_DETECTION.contains(name.0) {
+            "routing loops are recognised by it: use treatAsWithdraw"
+        } else if name.0 == AttributeCode::ONLY_TO_CUSTOMER && spec.role.is_some() {
+            "with a role, route leaks are recognised by it (RFC 9234 section 5): leave role out, or use treatAsWithdraw"
+        } else {
+            continue;
+        };
+        f.add(
+            format!("{PATH}.discard[{at}]"),
+            format!("{name} cannot be discarded: {reason}"),
+        );
+    }
+    for (at, name) in treat_as_withdraw.iter().enumerate() {
+        let path = format!("{PATH}.treatAsWithdraw[{at}]");
+        f.check(!AttributeFilter::MANDATORY.contains(name.0), &path, || {
+            format!("{name} is in every route, or announces them: all routes of the peer would be withdrawn")
+        });
+        f.check(!discard.contains(name), &path, || {
+            format!("{name} is also in discard: list it once")
+        });
+    }
+    for (at, name) in accept.iter().enumerate() {
+        let path = format!("{PATH}.accept[{at}]");
+        f.check(AttributeFilter::ACCEPTABLE.contains(name.0), &path, || {
+            let names: Vec<String> = AttributeFilter::ACCEPTABLE
+                .iter()
+                .map(|code| AttributeName(code).to_string())
+                .collect();
+            format!(
+                "{name} is accepted anyway, or never used: expected {}",
+                names.join(" or ")
+            )
+        });
+        f.check(
+            !discard.contains(name) && !treat_as_withdraw.contains(name),
+            &path,
+            || format!("{name} is also in discard or treatAsWithdraw: list it once"),
+        );
+    }
+}
+
+/// Without these, a route that comes back to where it was is not recognised (RFC 4456 section 8, RFC 6793 section 4.2.3).
+const LOOP_DETECTION: AttributeCodes = AttributeCodes::of(&[
+    AttributeCode::AS4_PATH,
+    AttributeCode::ORIGINATOR_ID,
+    AttributeCode::CLUSTER_LIST,
+]);
 
 fn peer_addresses(spec: &PeerSpec, f: &mut Findings) {
     if let Some(address) = spec.address {

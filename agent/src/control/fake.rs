@@ -241,7 +241,7 @@ pub(crate) fn peers() -> Vec<Peer> {
             ],
             "messagesSent": {"open": 3, "update": 9, "notification": 1, "keepalive": 260, "routeRefresh": 1},
             "messagesReceived": {"open": 3, "update": 22, "notification": 1, "keepalive": 251, "routeRefresh": 0},
-            "updatesMalformed": 1, "outputQueueBytes": 0, "establishedCount": 3,
+            "updatesMalformed": 1, "attributesFiltered": 12, "outputQueueBytes": 0, "establishedCount": 3,
             "downs": [{"class": "holdTimerExpired", "count": 1}, {"class": "notificationReceived", "count": 1}],
             "lastDown": {"agoSeconds": 375, "class": "notificationReceived", "direction": "received", "code": 6,
                          "subcode": 4, "text": "Cease/Administrative Reset", "communication": "firmware update"},

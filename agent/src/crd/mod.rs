@@ -15,6 +15,7 @@
 pub mod address_block;
 pub mod address_pool;
 pub mod advertisement;
+pub mod attribute;
 pub mod definitions;
 pub mod peer;
 pub mod policy;
@@ -29,6 +30,7 @@ pub mod text;
 pub use address_block::AddressBlock;
 pub use address_pool::{AddressPool, AddressPoolSpec, AddressPoolStatus};
 pub use advertisement::{Advertisement, AdvertisementSpec};
+pub use attribute::AttributeName;
 pub use peer::{Peer, PeerSpec};
 pub use policy::{RoutePolicy, RoutePolicySpec};
 pub use router::{Router, RouterSpec};

@@ -1,12 +1,13 @@
 //! `Peer`: whom selected nodes peer with.
 
+use bgp::wire::attribute::AttributeFilter;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::status::PeerStatus;
 use super::text::{Address, Cidr, Lapse, PeerAs, RestartAfter};
-use super::{IpFamily, LabelSelector, ValueFrom};
+use super::{AttributeName, IpFamily, LabelSelector, ValueFrom};
 
 /// Whom the selected nodes peer with. One of `address`, `addressFrom`, `interface`, `gateway`, `nodes` and `range` says
 /// where the peer is; `asn` or `asnFrom` says which AS it is in.
@@ -126,10 +127,10 @@ pub struct PeerSpec {
     /// Ask the peer for several paths to one prefix (RFC 7911).
     #[serde(default)]
     pub add_path: AddPath,
-    /// Our role towards the peer (RFC 9234). External peers only.
+    /// Our role towards the peer (RFC 9234). It counts whether or not the peer sends its own. External peers only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<RoleSpec>,
-    /// Refuse a peer that tells no role.
+    /// Refuse an external peer that sends no role.
     #[serde(default)]
     pub role_strict: bool,
     /// How often our own AS may stand in the AS_PATH of an accepted route, 0 to 10.
@@ -163,12 +164,48 @@ pub struct PeerSpec {
     /// IPv4 routes with IPv6 next hops (RFC 8950). Default: on sessions over IPv6.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extended_next_hop: Option<bool>,
+    /// Path attributes to discard from the peer's routes, or whose routes are treated as withdrawn. A change resets no session.
+    #[serde(default, skip_serializing_if = "AttributeFilterSpec::is_empty")]
+    pub attribute_filter: AttributeFilterSpec,
     /// RoutePolicies for what the peer tells us, in order. The guard rails always apply.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub import: Vec<String>,
     /// RoutePolicies for what we tell the peer, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub export: Vec<String>,
+}
+
+/// What is done to path attributes that a peer sends, each given by its type code or its name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct AttributeFilterSpec {
+    /// Attributes to discard without looking into them; the routes are used without them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub discard: Vec<AttributeName>,
+    /// Attributes whose routes are treated as withdrawn.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub treat_as_withdraw: Vec<AttributeName>,
+    /// Attributes to exchange with this external peer that by default are exchanged with internal peers only: PrefixSID (RFC
+    /// 8669), TunnelEncapsulation (RFC 9012).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub accept: Vec<AttributeName>,
+}
+
+impl AttributeFilterSpec {
+    /// Whether everything is as by default.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The same as the protocol knows it.
+    pub fn filter(&self) -> AttributeFilter {
+        let codes = |names: &[AttributeName]| names.iter().map(|name| name.0).collect();
+        AttributeFilter {
+            discard: codes(&self.discard),
+            treat_as_withdraw: codes(&self.treat_as_withdraw),
+            accept: codes(&self.accept),
+        }
+    }
 }
 
 fn both_families() -> Vec<IpFamily> {

@@ -153,7 +153,7 @@ impl PeerIntent {
             device: self.device.clone(),
             ttl: self.ttl,
             password,
-            attribute_filter: bgp::wire::attribute::AttributeFilter::DEFAULT,
+            attribute_filter: self.config.attribute_filter,
             protocol: self.protocol.clone(),
         }
     }

@@ -2,7 +2,7 @@
 
 use bgp::types::{Asn, BgpIdentifier, Community};
 use bgp::wire::AttributeSetRef;
-use bgp::wire::attribute::Origin;
+use bgp::wire::attribute::{AttributeCode, AttributeCodes, Origin};
 
 /// Index of a next hop among the distinct ones of the interner. Valid while a set with it is interned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,6 +40,14 @@ impl Flags {
     /// ORIGINATOR_ID is present.
     pub const HAS_ORIGINATOR: Self = Self(1 << 12);
 
+    /// Has an attribute that few sets have: see [`Flags::is_uncommon`].
+    pub const UNCOMMON: Self = Self(1 << 13);
+
+    /// Whether the attribute makes a set uncommon.
+    pub(crate) const fn is_uncommon(code: AttributeCode) -> bool {
+        !COMMON.contains(code)
+    }
+
     /// Whether all of `other` are set.
     pub const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
@@ -54,6 +62,23 @@ impl Flags {
         Self(self.0 | other.0)
     }
 }
+
+/// The attributes that most sets have, or many: a set with others is uncommon.
+const COMMON: AttributeCodes = AttributeCodes::of(&[
+    AttributeCode::ORIGIN,
+    AttributeCode::AS_PATH,
+    AttributeCode::MULTI_EXIT_DISC,
+    AttributeCode::LOCAL_PREF,
+    AttributeCode::ATOMIC_AGGREGATE,
+    AttributeCode::AGGREGATOR,
+    AttributeCode::COMMUNITIES,
+    AttributeCode::ORIGINATOR_ID,
+    AttributeCode::CLUSTER_LIST,
+    AttributeCode::EXTENDED_COMMUNITIES,
+    AttributeCode::IPV6_EXTENDED_COMMUNITIES,
+    AttributeCode::LARGE_COMMUNITIES,
+    AttributeCode::ONLY_TO_CUSTOMER,
+]);
 
 /// Who we are: what loops are recognised by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -216,7 +241,11 @@ impl Summary {
                     }
                 }
             }
-            _ => {}
+            other => {
+                if Flags::is_uncommon(AttributeCode(other)) {
+                    self.flags = self.flags.with(Flags::UNCOMMON);
+                }
+            }
         }
     }
 

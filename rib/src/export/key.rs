@@ -9,6 +9,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use bgp::fsm::Negotiated;
 use bgp::types::{Afi, Asn, BgpIdentifier, Family};
+use bgp::wire::attribute::AttributeCodes;
 use bgp::wire::capability::Role;
 use bgp::wire::{PeerKind as WirePeerKind, UpdateCodec};
 use ipnet::IpNet;
@@ -30,6 +31,8 @@ pub struct GroupKey {
     pub(super) long_lived: Vec<Family>,
     /// For external peers: the peer's role.
     pub(super) peer_role: Option<Role>,
+    /// For external peers: attributes that do not leave our administration.
+    pub(super) withheld: AttributeCodes,
     pub(super) advertisements: BTreeSet<AdvertisementId>,
     pub(super) transit: bool,
     pub(super) export: Chain,
@@ -64,12 +67,13 @@ impl GroupKey {
             kind: config.kind,
             local_asn: negotiated.local_asn,
             cluster_id: (!external).then(|| cluster_id.unwrap_or(negotiated.local_id)),
-            codec: sending_codec(negotiated, external),
+            codec: sending_codec(negotiated, config.kind.into()),
             long_lived: Family::ALL
                 .into_iter()
                 .filter(|family| negotiated.long_lived.iter().any(|l| l.family == *family))
                 .collect(),
             peer_role: negotiated.peer_role.filter(|_| external),
+            withheld: config.attribute_filter.withheld_from(config.kind.into()),
             advertisements: config.advertisements.clone(),
             transit: config.transit,
             export: Chain::new(&config.export),
@@ -89,12 +93,8 @@ impl GroupKey {
 }
 
 /// The part of the negotiation that shapes what is sent.
-fn sending_codec(negotiated: &Negotiated, external: bool) -> UpdateCodec {
-    let mut codec = UpdateCodec::plain(if external {
-        WirePeerKind::External
-    } else {
-        WirePeerKind::Internal
-    });
+fn sending_codec(negotiated: &Negotiated, kind: WirePeerKind) -> UpdateCodec {
+    let mut codec = UpdateCodec::plain(kind);
     codec.four_octet_as = negotiated.four_octet_as;
     codec.extended_message = negotiated.extended_message;
     for family in Family::ALL {

@@ -47,6 +47,8 @@ impl GroupKey {
                 AttributeCode::IPV6_EXTENDED_COMMUNITIES if self.is_external() => {
                     edits.extend(only_transitive::<20>(attribute.code, attribute.value));
                 }
+                // RFC 8669 section 5, RFC 9012 section 11.
+                code if self.withheld.contains(code) => edits.push(Edit::remove(code)),
                 _ => {}
             }
         }

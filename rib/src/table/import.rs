@@ -7,6 +7,7 @@ use bgp::wire::capability::Role;
 use bgp::wire::{AttributeSet, PathAttributes};
 use smallvec::SmallVec;
 
+use super::filter::Filtering;
 use super::path::Imported;
 use super::source::Origin;
 use super::standing::Rejection;
@@ -21,6 +22,8 @@ pub(crate) struct Importer<'a> {
     original: AttrId,
     /// The paths are long-lived stale: they get LLGR_STALE (RFC 9494 section 4.3).
     long_lived: bool,
+    /// What the peer's filter of attributes says.
+    filtering: Filtering,
     /// Verdict of the checks that no prefix plays a part in.
     builtin: Option<Rejection>,
     /// Verdicts; each altered set is held until [`Importer::finish`].
@@ -34,8 +37,14 @@ impl<'a> Importer<'a> {
         long_lived: bool,
         attrs: &AttrInterner,
     ) -> Self {
+        let flags = attrs.summary(original).flags;
+        let filtering = origin.filter.apply(attrs.get(original).set, flags);
         Self {
-            builtin: builtin(origin, original, attrs),
+            builtin: match filtering {
+                Filtering::Withdraws(_) => Some(Rejection::AttributeFilter),
+                Filtering::Untouched | Filtering::Discards => builtin(origin, original, attrs),
+            },
+            filtering,
             origin,
             original,
             long_lived,
@@ -59,7 +68,8 @@ impl<'a> Importer<'a> {
             return (unchanged, None);
         }
         let chain = &self.origin.chain;
-        if chain.is_empty() && !self.long_lived && self.origin.role.is_none() {
+        let untouched = self.filtering == Filtering::Untouched;
+        if chain.is_empty() && !self.long_lived && self.origin.role.is_none() && untouched {
             return (unchanged, None);
         }
         let signature = chain.signature(prefix.into());
@@ -77,7 +87,8 @@ impl<'a> Importer<'a> {
         attrs: &mut AttrInterner,
     ) -> (Imported, Option<RuleRef>) {
         let next_hop = attrs.get(self.original).next_hop;
-        let announced = attrs.get(self.original).set.parse();
+        let set = attrs.get(self.original).set;
+        let announced = self.origin.filter.seen(set, self.filtering);
         let marked = self.only_to_customer(&announced);
         let base = marked.as_ref().unwrap_or(&announced);
         let mut imported = Imported {
@@ -100,11 +111,13 @@ impl<'a> Importer<'a> {
             };
         imported.weight = accepted.weight.unwrap_or(1);
         let mut changed = accepted.changed.map(|changed| *changed).or(marked);
-        if self.long_lived {
-            let attributes = changed.get_or_insert(announced);
-            if !attributes.communities.contains(&Community::LLGR_STALE) {
-                attributes.communities.push(Community::LLGR_STALE);
-            }
+        if changed.is_none() && (self.long_lived || self.filtering == Filtering::Discards) {
+            changed = Some(announced);
+        }
+        if let Some(attributes) = changed.as_mut().filter(|_| self.long_lived)
+            && !attributes.communities.contains(&Community::LLGR_STALE)
+        {
+            attributes.communities.push(Community::LLGR_STALE);
         }
         match changed.map(|changed| AttributeSet::from_attributes(&changed)) {
             None => {}
@@ -168,7 +181,7 @@ fn builtin(origin: &Origin, original: AttrId, attrs: &AttrInterner) -> Option<Re
 
 /// RFC 9234 section 5, ingress rules 1 and 2.
 fn is_leak(origin: &Origin, original: AttrId, attrs: &AttrInterner) -> bool {
-    let mark = || attrs.get(original).set.parse().only_to_customer;
+    let mark = || attrs.get(original).set.only_to_customer();
     match origin.role {
         Some(Role::Customer | Role::RouteServerClient) => mark().is_some(),
         Some(Role::Peer) => mark().is_some_and(|asn| asn != origin.asn),

@@ -12,6 +12,7 @@
 //! table counts as user of every set in a path and in `originals`.
 
 mod decision;
+mod filter;
 mod import;
 mod index;
 mod path;

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use bgp::types::{Asn, BgpIdentifier};
 use bgp::wire::capability::Role;
 
+use super::filter::ImportFilter;
 use crate::attrs::Resolution;
 use crate::peer::{PeerConfig, PeerId, PeerKind, SessionInfo};
 use crate::policy::Chain;
@@ -34,6 +35,7 @@ pub(crate) struct Origin {
     pub(crate) chain: Arc<Chain>,
     pub(crate) allow_own_as: u8,
     pub(crate) enforce_first_as: bool,
+    pub(crate) filter: ImportFilter,
     pub(crate) max_prefixes: Option<u32>,
     pub(crate) prefix_warning: Option<u32>,
 }
@@ -59,6 +61,7 @@ impl Origin {
             chain,
             allow_own_as: config.allow_own_as,
             enforce_first_as: config.enforce_first_as,
+            filter: ImportFilter::new(&config.attribute_filter, config.kind),
             max_prefixes: config.max_prefixes,
             prefix_warning: config.prefix_warning,
         }
@@ -71,6 +74,7 @@ impl Origin {
             chain,
             allow_own_as: config.allow_own_as,
             enforce_first_as: config.enforce_first_as,
+            filter: ImportFilter::new(&config.attribute_filter, config.kind),
             max_prefixes: config.max_prefixes,
             prefix_warning: config.prefix_warning,
             ..self.clone()

@@ -75,6 +75,8 @@ pub enum Rejection {
     Policy,
     /// An attribute that the import policies or RFC 9494 add to would be longer than any can be.
     TooLong,
+    /// It has an attribute whose routes the peer's filter treats as withdrawn.
+    AttributeFilter,
 }
 
 impl Rejection {
@@ -86,6 +88,7 @@ impl Rejection {
         Self::RouteLeak,
         Self::Policy,
         Self::TooLong,
+        Self::AttributeFilter,
     ];
 
     /// The inverse of `as u8`; `None` for 0 and unknown values.
@@ -104,6 +107,7 @@ impl fmt::Display for Rejection {
             Self::RouteLeak => "route leak (only to customer)",
             Self::Policy => "import policy",
             Self::TooLong => "an attribute would have more than 65535 octets after import",
+            Self::AttributeFilter => "treated as withdrawn by the peer's attribute filter",
         })
     }
 }

@@ -3,9 +3,11 @@
 use std::net::IpAddr;
 
 use bgp::types::{PathId, RoutePrefix};
+use bgp::wire::attribute::AttributeCode;
 use ipnet::IpNet;
 use smallvec::SmallVec;
 
+use super::filter::Filtering;
 use super::path::{Entry, FIB_QUEUED, Path};
 use super::standing::{Rule, Standing};
 use super::{SourceId, Table};
@@ -29,6 +31,8 @@ pub struct PathView<'a> {
     pub received: Option<RouteAttributesRef<'a>>,
     /// What became of it.
     pub standing: Standing,
+    /// The attribute because of which the peer's filter treats it as withdrawn, if it does.
+    pub filtered: Option<AttributeCode>,
     /// The rule of the peer's import policies that accepted or rejected it, if one did.
     pub policy_rule: Option<RuleRef>,
     /// Kept from before a restart or refresh, and not repeated so far.
@@ -249,22 +253,26 @@ impl<P: RoutePrefix> Table<P> {
         standing: Standing,
         attrs: &'a AttrInterner,
     ) -> PathView<'a> {
-        let received = (path.is_altered())
+        let original = (path.is_altered())
             .then(|| self.originals.get(&(slot, path.source, path.path_id)))
-            .flatten()
-            .map(|id| attrs.get(*id));
+            .flatten();
+        let received = original.map(|id| attrs.get(*id));
         let attributes = attrs.get(path.attr);
         let source = self.source(path.source);
+        let announced = received.unwrap_or(attributes);
+        let flags = attrs.summary(*original.unwrap_or(&path.attr)).flags;
+        let filtering = source.map_or(Filtering::Untouched, |source| {
+            source.origin.filter.apply(announced.set, flags)
+        });
         let stale = source.is_some_and(|source| source.age(path.epoch()) > 0);
         let policy_rule = source.and_then(|source| {
-            let announced = received.unwrap_or(attributes);
             let origin = &source.origin;
             if origin.chain.is_empty() {
                 return None;
             }
             match origin.chain.evaluate(
                 entry.prefix.into(),
-                &announced.set.parse(),
+                &origin.filter.seen(announced.set, filtering),
                 &announced.next_hop,
                 origin.local_asn,
             ) {
@@ -278,6 +286,10 @@ impl<P: RoutePrefix> Table<P> {
             attributes,
             received,
             standing,
+            filtered: match filtering {
+                Filtering::Withdraws(code) => Some(code),
+                Filtering::Untouched | Filtering::Discards => None,
+            },
             policy_rule,
             stale,
             long_lived_stale: stale && source.is_some_and(|source| source.long_lived),

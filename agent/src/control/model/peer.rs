@@ -81,6 +81,10 @@ pub struct Peer {
     /// UPDATEs with faults that were handled without a reset (RFC 7606), since the agent started.
     #[serde(default)]
     pub updates_malformed: u64,
+    /// Attributes in UPDATEs that were discarded, or whose routes were treated as withdrawn, by the peer's filter, since the
+    /// agent started.
+    #[serde(default)]
+    pub attributes_filtered: u64,
     /// Bytes that wait for the peer to read them.
     #[serde(default)]
     pub output_queue_bytes: u64,

@@ -257,6 +257,7 @@ impl Context<'_> {
             next_hop_self: spec.next_hop_self && !external,
             remove_private_as: spec.remove_private_as && external,
             enforce_first_as: spec.role != Some(RoleSpec::RouteServerClient),
+            attribute_filter: spec.attribute_filter.filter(),
             max_prefixes: spec.max_prefixes,
             prefix_warning: spec.max_prefixes.map(|max| prefix_warning(spec, max)),
         };
@@ -310,6 +311,11 @@ impl Context<'_> {
                 spec.route_reflector_client && external,
                 "spec.routeReflectorClient",
                 EXTERNAL,
+            ),
+            (
+                !spec.attribute_filter.accept.is_empty() && !external,
+                "spec.attributeFilter.accept",
+                INTERNAL,
             ),
             (
                 spec.role_strict && spec.role.is_none(),

@@ -114,6 +114,7 @@ pub(crate) fn peer(view: &PeerView, intent: &Intent, rib: [RibCounts; 2]) -> Pee
         messages_sent: messages(|kind| counters.sent(kind)),
         messages_received: messages(|kind| counters.received(kind)),
         updates_malformed: counters.updates_malformed,
+        attributes_filtered: counters.attributes_filtered,
         output_queue_bytes: session.map_or(0, |session| session.output_queue() as u64),
         established_count: status.as_ref().map_or(0, |s| s.sessions),
         downs: status.as_ref().map_or_else(Vec::new, downs),
@@ -320,7 +321,7 @@ fn capabilities(ours: &Config, negotiated: &Negotiated) -> Vec<CapabilityState> 
     let announced = negotiated.announced_role;
     if let Some(role) = negotiated.peer_role.or(announced) {
         let detail = match (negotiated.peer_role, announced) {
-            (None, _) => format!("peer says {role}; not used, as no role is configured here"),
+            (None, _) => format!("peer sends {role}; not used: no role is configured here"),
             (Some(_), None) => format!("peer is {role}, as configured here"),
             (Some(_), Some(_)) => format!("peer is {role}"),
         };

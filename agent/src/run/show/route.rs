@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bgp::wire::PathAttributes;
-use bgp::wire::attribute::Origin;
+use bgp::wire::attribute::{AttributeCode, Origin};
 use ipnet::IpNet;
 use rib::PeerId;
 use rib::attrs::RouteAttributesRef;
@@ -13,6 +13,7 @@ use rib::policy::RuleRef;
 use rib::table::{PathView, Rejection, RouteView, Rule, Standing};
 
 use crate::control::model::{Reason, Route, RouteOrigin, RouteState};
+use crate::crd::AttributeName;
 use crate::intent::PeerIntent;
 
 /// Names of peers and of their policies, as they were when the question was asked.
@@ -148,10 +149,22 @@ fn standing(path: &PathView<'_>, names: &Names) -> (RouteState, Reason) {
                 rejected(rejection),
                 match (rejection, path.policy_rule) {
                     (Rejection::Policy, Some(rule)) => names.rule(path.peer, rule, true),
+                    (Rejection::AttributeFilter, _) => filtered(path.filtered),
                     _ => rejection.to_string(),
                 },
             ),
         ),
+    }
+}
+
+/// Why a path counts as withdrawn. `None`: because of an attribute that is not in the filter any more.
+fn filtered(attribute: Option<AttributeCode>) -> String {
+    match attribute {
+        Some(code) => {
+            let name = AttributeName(code);
+            format!("treated as withdrawn: attribute {name} is in the peer's attributeFilter")
+        }
+        None => Rejection::AttributeFilter.to_string(),
     }
 }
 
@@ -187,6 +200,7 @@ const fn rejected(rejection: Rejection) -> &'static str {
         Rejection::RouteLeak => "routeLeak",
         Rejection::Policy => "policyRejected",
         Rejection::TooLong => "attributeTooLong",
+        Rejection::AttributeFilter => "attributeFilter",
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bgp::types::{Afi, Community, ExtendedCommunity, Nlri};
 use bgp::wire::UpdateEncoder;
+use bgp::wire::attribute::{AttributeCode, AttributeCodes, AttributeFilter, UnknownAttribute};
 use bgp::wire::capability::{GracefulRestart, LongLivedFamily, Role};
 use ipnet::{Ipv4Net, Ipv6Net};
 
@@ -31,6 +32,7 @@ fn knobs() -> Vec<Knob> {
         enforce_first_as: _,
         next_hop_self: _,
         remove_private_as: _,
+        attribute_filter: _,
         max_prefixes: _,
         prefix_warning: _,
     } = config(PeerKind::External);
@@ -67,6 +69,13 @@ fn knobs() -> Vec<Knob> {
         ("enforce_first_as", |c, _, _| c.enforce_first_as ^= true),
         ("next_hop_self", |c, _, _| c.next_hop_self ^= true),
         ("remove_private_as", |c, _, _| c.remove_private_as ^= true),
+        ("attributes filtered", |c, _, _| {
+            let code = AttributeCodes::of(&[AttributeCode(28)]);
+            c.attribute_filter.discard = code;
+        }),
+        ("attributes accepted", |c, _, _| {
+            c.attribute_filter.accept = AttributeFilter::ACCEPTABLE;
+        }),
         ("max_prefixes", |c, _, _| c.max_prefixes = Some(3)),
         ("prefix_warning", |c, _, _| c.prefix_warning = Some(2)),
         ("remote_address", |_, s, _| {
@@ -174,7 +183,7 @@ fn output(key: &GroupKey) -> Vec<Vec<Bytes>> {
         "2001:db8::7",
         "fe80::7",
     ];
-    let mut bases = vec![learned().0; 8];
+    let mut bases = vec![learned().0; 9];
     bases[1].communities = vec![Community::LLGR_STALE];
     bases[2].only_to_customer = Some(Asn(9));
     bases[3].as_path = "64999 4200000001 3356".parse().unwrap();
@@ -183,6 +192,11 @@ fn output(key: &GroupKey) -> Vec<Vec<Bytes>> {
     bases[5].local_pref = Some(3);
     bases[6].extended_communities = vec![ExtendedCommunity([0x40; 8])];
     bases[7].communities = vec![Community::NO_EXPORT];
+    bases[8].unknown = vec![UnknownAttribute {
+        flags: 0xe0,
+        code: AttributeCode::PREFIX_SID.0,
+        value: Bytes::from_static(&[200, 0, 0]),
+    }];
     for attributes in &bases {
         for next_hop in next_hops {
             routes.push(route(attributes, ip(next_hop).into()));
@@ -304,6 +318,7 @@ fn every_knob_that_changes_the_output_changes_the_key() {
         "long_lived",
         "role customer",
         "role provider",
+        "attributes accepted",
     ] {
         assert!(seen.contains(name), "{name} changes no output");
     }

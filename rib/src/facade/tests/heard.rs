@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bgp::types::{Family, NextHop, NlriList};
+use bgp::wire::attribute::AttributeFilter;
 use bgp::wire::{
     AttributeSet, Framer, MessageKind, PeerKind as WireKind, UpdateCodec, decode_update,
 };
@@ -53,6 +54,12 @@ impl Transport for Heard {
         // As the sessions of these tests are negotiated.
         let codec = UpdateCodec {
             four_octet_as: false,
+            // What the peer was sent is looked at, not what it would make of it.
+            filtered: AttributeFilter {
+                accept: AttributeFilter::ACCEPTABLE,
+                ..AttributeFilter::DEFAULT
+            }
+            .received_from(kind),
             ..UpdateCodec::plain(kind)
         };
         let routes = self.0.entry(peer).or_default();

@@ -1,6 +1,7 @@
 //! The RIB against the oracle, which knows nothing of indices, groups and shortcuts.
 #![allow(clippy::unwrap_used)]
 
+mod border;
 mod heard;
 mod lost;
 mod ops;
@@ -14,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use bgp::fsm::{Config, Down, Negotiated, RemoteAsn, negotiate};
 use bgp::types::{Asn, BgpIdentifier, Community, Family, NextHop, Nlri, PathId, RoutePrefix};
-use bgp::wire::attribute::{AsPath, Origin};
+use bgp::wire::attribute::{AsPath, AttributeCode, AttributeFilter, Origin, UnknownAttribute};
 use bgp::wire::capability::{GracefulRestart, LongLivedFamily};
 use bgp::wire::{
     AttributeSet, Capability, Open, PathAttributes, Reach, RouteRefresh, RouteRefreshSubtype,

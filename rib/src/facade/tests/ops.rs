@@ -99,6 +99,8 @@ pub(super) struct Attributes {
     pub(super) community: Option<Community>,
     pub(super) originator: Option<u32>,
     pub(super) clusters: Vec<u32>,
+    /// Codes of attributes that nobody here interprets.
+    pub(super) unknown: Vec<u8>,
     pub(super) next_hop: u8,
 }
 
@@ -123,12 +125,22 @@ impl Attributes {
             } else {
                 Vec::new()
             },
+            unknown: self.unknown.iter().map(|code| unknown(*code)).collect(),
             ..PathAttributes::default()
         }
     }
 
     pub(super) fn next_hop(&self) -> NextHop {
         IpAddr::from([10, 9, 0, self.next_hop]).into()
+    }
+}
+
+/// An attribute as it is after another speaker has passed it on.
+pub(super) fn unknown(code: u8) -> UnknownAttribute {
+    UnknownAttribute {
+        flags: 0xe0,
+        code,
+        value: vec![200, 0, 0].into(),
     }
 }
 
@@ -153,13 +165,14 @@ pub(super) fn attributes() -> impl Strategy<Value = Attributes> {
             ),
             prop::option::weighted(0.2, prop::sample::select(vec![1, 2, ROUTER_ID.0])),
             prop::collection::vec(prop_oneof![6 => 1u32..4, 1 => Just(ROUTER_ID.0)], 0..2),
+            prop::sample::subsequence(vec![40, 99], 0..3),
             1u8..5,
         ),
     )
         .prop_map(
             |(
                 (local_pref, med, path, wrong_first),
-                (igp, community, originator, clusters, next_hop),
+                (igp, community, originator, clusters, unknown, next_hop),
             )| Attributes {
                 local_pref,
                 med,
@@ -169,6 +182,7 @@ pub(super) fn attributes() -> impl Strategy<Value = Attributes> {
                 community,
                 originator,
                 clusters,
+                unknown,
                 next_hop,
             },
         )
@@ -201,6 +215,7 @@ pub(super) enum Op {
     RefreshEnds(usize),
     Import(usize, u8),
     AllowOwnAs(usize, u8),
+    Filter(usize, u8),
     RemovePeer(usize),
     NextHops(Vec<(u8, u32, bool)>),
     Originate(Vec<(usize, bool, u8)>),
@@ -271,6 +286,7 @@ pub(super) fn intent_op() -> impl Strategy<Value = Op> {
     prop_oneof![
         3 => (peer.clone(), 0u8..5).prop_map(|(p, n)| Op::Import(p, n)),
         1 => (peer.clone(), 0u8..3).prop_map(|(p, n)| Op::AllowOwnAs(p, n)),
+        3 => (peer.clone(), 0u8..6).prop_map(|(p, n)| Op::Filter(p, n)),
         1 => peer.prop_map(Op::RemovePeer),
         3 => prop::collection::vec((1u8..5, 0u32..3, any::<bool>()), 0..5).prop_map(Op::NextHops),
         2 => prop::collection::vec((0..6usize, any::<bool>(), 0u8..2), 0..3)
@@ -297,6 +313,21 @@ pub(super) fn restart_op() -> impl Strategy<Value = Op> {
         1 => (0..2usize, 0u8..5).prop_map(|(p, n)| Op::Import(p, n)),
         2 => (0..4usize).prop_map(Op::Poll),
     ]
+}
+
+/// Filters of attributes by number.
+pub(super) fn filter(number: u8) -> AttributeFilter {
+    let codes = |list: &[u8]| list.iter().copied().map(AttributeCode).collect();
+    let mut filter = AttributeFilter::DEFAULT;
+    match number {
+        0 => {}
+        1 => filter.discard = codes(&[99]),
+        2 => filter.treat_as_withdraw = codes(&[99]),
+        3 => filter.discard = codes(&[4, 8]),
+        4 => filter.accept = codes(&[40]),
+        _ => (filter.treat_as_withdraw, filter.accept) = (codes(&[8]), codes(&[40])),
+    }
+    filter
 }
 
 /// Import policies by number.
@@ -361,6 +392,7 @@ pub(super) fn plain_attributes(next_hop: u8) -> Attributes {
         community: None,
         originator: None,
         clusters: Vec::new(),
+        unknown: Vec::new(),
         next_hop,
     }
 }

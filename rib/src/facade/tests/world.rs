@@ -205,6 +205,12 @@ impl World {
                 config.allow_own_as = *times;
                 self.set_peer(*number, config.clone());
             }
+            Op::Filter(number, filter_number) => {
+                let mut config = oracle.peers.get(&PeerId(*number as u32)).cloned();
+                let config = config.get_or_insert_with(|| peer_config(*number));
+                config.attribute_filter = filter(*filter_number);
+                self.set_peer(*number, config.clone());
+            }
             Op::RemovePeer(number) => {
                 rib.remove_peer(PeerId(*number as u32));
                 oracle.remove_peer(PeerId(*number as u32));
