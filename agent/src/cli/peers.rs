@@ -94,6 +94,17 @@ fn note(peer: &Peer) -> String {
     for family in silent {
         notes.push(format!("{} not negotiated", family.family));
     }
+    for f in &peer.families {
+        if let (Some(limit), Some(warning)) = (f.max_prefixes, f.prefix_warning)
+            && f.accepted > u64::from(warning)
+        {
+            let (accepted, limit) = (group(f.accepted), group(limit.into()));
+            notes.push(format!(
+                "{accepted} of at most {limit} {} prefixes",
+                f.family
+            ));
+        }
+    }
     if peer.updates_malformed > 0 {
         notes.push(count(peer.updates_malformed, "malformed update"));
     }
