@@ -3,6 +3,7 @@
 
 mod collision;
 mod negotiated;
+mod peer;
 
 use std::time::{Duration, Instant};
 

@@ -86,7 +86,9 @@ fn decode(body: &Bytes, codec: &UpdateCodec, faults: &mut Vec<Fault>) -> Result<
     if !fields.attributes.is_empty() || has_nlri || !fields.withdrawn.is_empty() {
         apply(&mut update, attributes.has_routes(), faults)?;
         if update.reach.is_empty() {
-            update.end_of_rib = attributes.end_of_rib(fields.withdrawn.is_empty(), codec);
+            // What is treated as withdrawn is a route too: such a message ends nothing.
+            let no_routes = fields.withdrawn.is_empty() && !has_nlri;
+            update.end_of_rib = attributes.end_of_rib(no_routes, codec);
         } else {
             update.attributes = set;
         }
