@@ -1,7 +1,7 @@
 # What people and CI run. `make` alone says what there is.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build image crds test lint instructions demo bench clean
+.PHONY: help setup build image crds test lint instructions fuzz mutants demo bench clean
 
 CARGO ?= cargo
 
@@ -32,6 +32,19 @@ lint: ## Formatting, clippy, documentation, and the rules of the architecture
 
 instructions: ## Count what a route costs, stage by stage, and compare (valgrind)
 	$(CARGO) bench --locked -p rib --bench instructions
+
+# What to fuzz, and for how long each: `make fuzz TARGET=update SECONDS=60`. Empty means all.
+TARGET ?=
+SECONDS ?= 1200
+
+fuzz: ## Fuzz every target, or TARGET=, for SECONDS= each (cargo install cargo-fuzz)
+	@scripts/fuzz $(SECONDS) $(TARGET)
+
+# What to mutate: `make mutants AREAS=bgp/src/fsm`. Empty means all that scripts/mutants knows, which takes hours.
+AREAS ?=
+
+mutants: ## Break the code in many places and see a test fail each time (cargo install cargo-mutants)
+	@scripts/mutants $(AREAS)
 
 demo: setup ## Show a rack at work: two routers, three nodes, a client
 	@# The lab looks for the binary routelet beside its own.

@@ -7,6 +7,8 @@ pub mod control;
 pub mod controller;
 pub mod crd;
 pub mod fib;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 pub mod http;
 pub mod intent;
 pub mod logging;

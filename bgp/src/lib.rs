@@ -8,6 +8,8 @@
 //! - [`session`] (feature `net`): the only sockets and the only clock of the crate.
 
 pub mod fsm;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 #[cfg(feature = "net")]
 pub mod session;
 pub mod types;

@@ -12,8 +12,10 @@
 pub mod attrs;
 pub mod export;
 mod facade;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 mod index;
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzz"))]
 mod oracle;
 pub mod originate;
 pub mod peer;

@@ -16,8 +16,8 @@ use crate::crd::peer::{AttributeFilterSpec, BfdSpec, PasswordSpec, Timers};
 use crate::crd::policy::PrefixMatch;
 use crate::crd::selector::Operator;
 use crate::crd::{
-    AddressBlock, AddressPoolSpec, AdvertisementSpec, AttributeName, Cidr, CommunityText, LabelSelector, PeerAs,
-    PeerSpec, RestartAfter, RoutePolicySpec, RouterSpec, ValueFrom,
+    AddressBlock, AddressPoolSpec, AdvertisementSpec, AttributeName, Cidr, CommunityText,
+    LabelSelector, PeerAs, PeerSpec, RestartAfter, RoutePolicySpec, RouterSpec, ValueFrom,
 };
 
 #[cfg(test)]

@@ -5,6 +5,8 @@
 //! peer is ready is told once.
 
 mod config;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod model;
 mod poll;
 mod query;
 #[cfg(test)]

@@ -80,7 +80,7 @@ pub enum Rejection {
 }
 
 impl Rejection {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::OwnAs,
         Self::OwnOriginator,
         Self::OwnCluster,

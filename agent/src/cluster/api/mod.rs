@@ -18,6 +18,8 @@
 //! | `source` | which server, and what an agent watches there |
 
 mod cache;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 mod kinds;
 mod pace;
 mod pauses;

@@ -17,6 +17,8 @@
 
 mod directory;
 mod document;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 mod once;
 mod split;
 mod store;

@@ -8,6 +8,7 @@ use super::config;
 use crate::fsm::negotiate::open;
 use crate::fsm::{Config, GracefulRestartConfig, Negotiated, RemoteAsn, negotiate};
 use crate::types::{Afi, Asn, BgpIdentifier, Family};
+use crate::wire::attribute::AttributeFilter;
 use crate::wire::capability::{AddPathMode, GracefulRestart, LongLivedFamily, Role};
 use crate::wire::{Capability, FamilyCodec, Open, PeerKind, UpdateCodec};
 
@@ -32,7 +33,7 @@ macro_rules! fields {
 
 fields!(peer_asn peer_id local_asn local_id hold_time keepalive families four_octet_as add_path_receive add_path_send
     extended_next_hop extended_message route_refresh enhanced_route_refresh graceful_restart notification_retains
-    long_lived peer_role peer_host first_as);
+    long_lived peer_role announced_role peer_host first_as);
 
 /// AS 1 with the defaults, and what it agrees on with AS 2 that has them too.
 fn local() -> Config {
@@ -63,6 +64,7 @@ fn base() -> Negotiated {
         notification_retains: false,
         long_lived: vec![],
         peer_role: None,
+        announced_role: None,
         peer_host: None,
         first_as: Some(Asn(2)),
     }
@@ -487,15 +489,29 @@ fn restarts_and_roles() -> Vec<Row> {
             ..SAME
         },
         Row {
-            name: "the peer's role",
+            name: "RFC 9234 4.2: the peer's role is the counterpart of ours",
             local: |c| c.role = Some(Role::Provider),
             remote: |c| c.role = Some(Role::Customer),
+            outcome: |n| {
+                (n.peer_role, n.announced_role) = (Some(Role::Customer), Some(Role::Customer))
+            },
+            ..SAME
+        },
+        Row {
+            name: "RFC 9234 4.2: also of a peer that sends none",
+            local: |c| c.role = Some(Role::Provider),
             outcome: |n| n.peer_role = Some(Role::Customer),
             ..SAME
         },
         Row {
-            name: "RFC 7947 2.2.2.1: a route server is not the first of its paths",
+            name: "RFC 9234 4.2: a role that the peer sends decides nothing by itself",
             remote: |c| c.role = Some(Role::RouteServer),
+            outcome: |n| n.announced_role = Some(Role::RouteServer),
+            ..SAME
+        },
+        Row {
+            name: "RFC 7947 2.2.2.1: a route server is not the first of its paths",
+            local: |c| c.role = Some(Role::RouteServerClient),
             outcome: |n| (n.peer_role, n.first_as) = (Some(Role::RouteServer), None),
             ..SAME
         },
@@ -641,7 +657,11 @@ fn each_field_reaches_the_codec_of_its_family_and_direction() {
     for (number, (change, expected)) in table.into_iter().enumerate() {
         let mut negotiated = base();
         change(&mut negotiated);
-        assert_eq!(negotiated.update_codec(), expected, "row {number}");
+        assert_eq!(
+            negotiated.update_codec(&AttributeFilter::DEFAULT),
+            expected,
+            "row {number}"
+        );
     }
 }
 

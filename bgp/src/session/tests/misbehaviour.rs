@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::{BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::harness::{Speaker, soon};
 use crate::fsm::{Cease, Config, Down, Negotiated, RemoteAsn, State, Stop};
@@ -20,6 +20,7 @@ use crate::session::stamp::Stamps;
 use crate::session::writer::Writer;
 use crate::session::{Event, Outbox, PeerHandle, PeerKey, SessionId};
 use crate::types::{Asn, BgpIdentifier};
+use crate::wire::attribute::AttributeFilter;
 use crate::wire::{Capability, Framer, Open, PeerKind, UpdateCodec, keepalive};
 
 /// Dials a speaker from a loopback address of its own, with nothing sent yet.
@@ -266,6 +267,7 @@ fn bench<R>(socket: R, room: usize) -> Bench<R> {
         framer: Framer::new(),
         codec: UpdateCodec::plain(PeerKind::External),
         enhanced_refresh: true,
+        filter: watch::channel(AttributeFilter::DEFAULT).1,
         faults: FaultLog::new(address),
         peer: PEER,
         session,

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncRead, ReadBuf};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::harness::soon;
 use crate::fsm::{Config, Down, RemoteAsn, negotiate};
@@ -17,6 +17,7 @@ use crate::session::reader::{Reader, Report};
 use crate::session::stamp::Stamps;
 use crate::session::{Event, Outbox, PeerKey, SessionId};
 use crate::types::{Asn, BgpIdentifier, Family};
+use crate::wire::attribute::AttributeFilter;
 use crate::wire::{
     BatchPart, Framer, MessageKind, Notification, NotificationCode, Open, PeerKind, RouteRefresh,
     RouteRefreshSubtype, UpdateCodec, keepalive,
@@ -104,6 +105,7 @@ async fn read(stream: &[u8], before: usize, most: usize) -> Heard {
         framer: Framer::new(),
         codec: UpdateCodec::plain(PeerKind::External),
         enhanced_refresh: true,
+        filter: watch::channel(AttributeFilter::DEFAULT).1,
         faults: FaultLog::new(address),
         peer,
         session,

@@ -1,12 +1,18 @@
 //! What import makes of attributes, seen from outside: the filter of a peer's attributes, changed while its session runs,
 //! and Only to Customer (RFC 9234 section 5) for every role, in both families.
 
+use bgp::fsm::{Config, RemoteAsn, negotiate};
+use bgp::types::{Asn, BgpIdentifier, Nlri, RoutePrefix};
 use bgp::wire::attribute::{AttributeCode, AttributeCodes, AttributeFilter, UnknownAttribute};
 use bgp::wire::capability::Role;
+use bgp::wire::{AttributeSet, Capability, Open, PathAttributes, Reach, Update};
+use ipnet::{Ipv4Net, Ipv6Net};
 
+use super::super::RibConfig;
 use super::*;
 use crate::RouteFilter;
-use crate::table::{PathView, Rejection};
+use crate::attrs::Resolution;
+use crate::table::{PathView, Rejection, Standing};
 
 const FROM: PeerId = PeerId(0);
 const TO: PeerId = PeerId(1);

@@ -2,8 +2,13 @@
 //! past LLGR_STALE, by sending as many communities as a message holds.
 #![allow(clippy::unwrap_used)]
 
+use bgp::types::{Nlri, RoutePrefix};
+use bgp::wire::{AttributeSet, PathAttributes, Reach, Update};
+use ipnet::Ipv4Net;
+
 use super::*;
-use crate::table::Rejection;
+use crate::policy::{Action, Matches, Policy, Rule as PolicyRule, Set};
+use crate::table::{Rejection, Standing};
 
 /// As many communities as an attribute holds: with one more it has 65,536 octets.
 const MOST: u32 = 65_535 / 4;

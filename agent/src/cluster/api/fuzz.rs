@@ -1,0 +1,113 @@
+//! The fuzz target of objects from an API server.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use kube::Resource;
+use kube::core::DeserializeGuard;
+use kube::runtime::watcher::Event;
+
+use super::cache::Cache;
+use super::kinds::{
+    Watched, WatchedNamespace, WatchedNode, WatchedSecret, WatchedService, WatchedSlice,
+};
+use crate::cluster::atom::Atoms;
+use crate::cluster::state::{ClusterState, ObjectKey};
+use crate::cluster::{Metadata, Snapshot};
+use crate::crd::{AddressPool, Advertisement, Peer, RoutePolicy, Router};
+use crate::fuzz::Checks;
+
+/// Watch events, one a line: an octet for the kind, one for the event, then the object as JSON. Nothing panics; an object
+/// that can be used is in force as it came last, one that cannot leaves its last good version, or nothing, in force.
+pub fn objects(data: &[u8]) {
+    let mut watched = Watch {
+        cache: Cache::new(&[]),
+        latest: Snapshot::default(),
+    };
+    let mut checks = Checks::new();
+    for line in data.split(|octet| *octet == b'\n') {
+        let [kind, event, json @ ..] = line else {
+            continue;
+        };
+        match kind % 10 {
+            0 => watched.event::<Router>(*event, json),
+            1 => watched.event::<Peer>(*event, json),
+            2 => watched.event::<Advertisement>(*event, json),
+            3 => watched.event::<RoutePolicy>(*event, json),
+            4 => watched.event::<AddressPool>(*event, json),
+            5 => watched.event::<WatchedNode>(*event, json),
+            6 => watched.event::<WatchedNamespace>(*event, json),
+            7 => watched.event::<WatchedService>(*event, json),
+            8 => watched.event::<WatchedSlice>(*event, json),
+            _ => watched.event::<WatchedSecret>(*event, json),
+        }
+        checks.check(&watched.latest);
+    }
+}
+
+struct Watch {
+    cache: Cache,
+    latest: Snapshot,
+}
+
+impl Watch {
+    fn event<K: Watched>(&mut self, event: u8, json: &[u8])
+    where
+        K::Value: Clone + Debug,
+    {
+        match event % 8 {
+            0 => return self.feed::<K>(Event::Init),
+            1 => return self.feed::<K>(Event::InitDone),
+            _ => {}
+        }
+        // Without metadata the watch itself fails, and nothing gets as far as the cache.
+        let Ok(object) = serde_json::from_slice::<DeserializeGuard<K>>(json) else {
+            return;
+        };
+        let place = K::key(&key::<K>(&object));
+        let before = self.in_force::<K>(&place);
+        let expected = match object
+            .0
+            .as_ref()
+            .ok()
+            .cloned()
+            .map(|o| o.value(&mut Atoms::default()))
+        {
+            _ if event % 8 == 2 => None,
+            Some(Ok(value)) => value,
+            Some(Err(_)) | None => before,
+        };
+        self.feed(match event % 8 {
+            2 => Event::Delete(object),
+            3 => Event::InitApply(object),
+            _ => Event::Apply(object),
+        });
+        assert_eq!(self.in_force::<K>(&place), expected);
+    }
+
+    fn feed<K: Watched>(&mut self, event: Event<DeserializeGuard<K>>) {
+        self.cache.event(event);
+        if let Some(snapshot) = self.cache.take() {
+            self.latest = snapshot;
+        }
+        assert!(self.cache.take().is_none(), "the same snapshot twice");
+    }
+
+    fn in_force<K: Watched>(&self, place: &K::Key) -> Option<K::Value>
+    where
+        K::Value: Clone,
+    {
+        let state: &ClusterState = &self.latest.state;
+        K::look(state)
+            .get(place)
+            .map(|value| K::Value::clone(Arc::as_ref(value)))
+    }
+}
+
+fn key<K: Watched>(object: &DeserializeGuard<K>) -> ObjectKey {
+    let meta = object.meta();
+    if K::NAMESPACED {
+        return meta.key(&mut Atoms::default());
+    }
+    ObjectKey::new("", meta.name())
+}

@@ -1,0 +1,5 @@
+//! [`bgp::fuzz::machine`] for libFuzzer.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| bgp::fuzz::machine(data));

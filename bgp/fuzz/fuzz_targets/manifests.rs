@@ -1,0 +1,5 @@
+//! [`agent::fuzz::manifests`] for libFuzzer.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| agent::fuzz::manifests(data));

@@ -1,0 +1,516 @@
+//! Sequences of inputs to the state machine of a peer, with a model that knows only what no sequence may violate.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::Octets;
+use crate::fsm::{
+    Cease, Config, ConnectionId, Down, GracefulRestartConfig, Input, Output, Outputs, Peer,
+    Received, RemoteAsn, State, Stop,
+};
+use crate::types::{Afi, Asn, BgpIdentifier, Family};
+use crate::wire::capability::{AddPathMode, GracefulRestart, LongLivedFamily, Role};
+use crate::wire::{Capability, Notification, NotificationCode, Open};
+
+const OWN: Asn = Asn(65001);
+const OTHER: Asn = Asn(65002);
+/// Inputs of one run: past this nothing new is found.
+const MAX_STEPS: usize = 1000;
+/// No wait of a peer that can be reached is longer.
+const PATIENCE: Duration = Duration::from_secs(2 * 3600);
+
+/// Any sequence of inputs: nothing follows `Down`, a NOTIFICATION is the last of its connection and the right one for the
+/// reason, at most one session and two connections exist, no timer fires for ever or outlives its connection, nothing
+/// is left after a stop, and a peer that behaves gets its session afterwards.
+pub fn machine(data: &[u8]) {
+    let mut octets = Octets(data);
+    let mut world = World::new(&mut octets);
+    for _ in 0..MAX_STEPS {
+        if octets.is_empty() {
+            break;
+        }
+        world.step(&mut octets);
+    }
+    world.ends();
+    world.is_met_again();
+}
+
+/// Where a connection is, by what was put out.
+#[derive(Clone, Debug, PartialEq)]
+enum Stage {
+    Dialling,
+    Aborted,
+    /// TCP is up; nothing was sent.
+    Up,
+    OpenSent,
+    KeepaliveSent,
+    Established,
+    /// Closed, with this NOTIFICATION; its end is still to be told.
+    Closed {
+        established: bool,
+        last: Option<Notification>,
+    },
+    Over,
+}
+
+struct World {
+    now: Instant,
+    peer: Peer,
+    stages: BTreeMap<ConnectionId, Stage>,
+    running: bool,
+}
+
+impl World {
+    fn new(octets: &mut Octets<'_>) -> Self {
+        let now = Instant::now();
+        let restarting = octets.flag().then(|| now + Duration::from_secs(120));
+        Self {
+            now,
+            peer: Peer::new(config(octets), restarting),
+            stages: BTreeMap::new(),
+            running: false,
+        }
+    }
+
+    fn step(&mut self, octets: &mut Octets<'_>) {
+        match octets.below(16) {
+            0 => self.handle(Input::Start),
+            1 => self.handle(Input::Stop(stop(octets))),
+            2 => self.handle(Input::Reset(cease(octets))),
+            3 => self.handle(Input::Reconfigure(Box::new(config(octets)))),
+            4 => {
+                let id = self.dialling().unwrap_or_else(|| self.any(octets));
+                self.handle(Input::Connected(id));
+            }
+            5 => {
+                let id = self.any(octets);
+                self.handle(Input::ConnectFailed(id));
+            }
+            6 => self.handle(Input::Accepted),
+            7 | 8 => {
+                let open = open(octets);
+                let id = self.any(octets);
+                self.handle(Input::Received(id, Received::Open(&open)));
+            }
+            9 | 10 => {
+                let id = self.any(octets);
+                self.handle(Input::Received(id, Received::Keepalive));
+            }
+            11 => {
+                let id = self.any(octets);
+                let message = notification(octets);
+                self.handle(Input::Received(
+                    id,
+                    match octets.below(4) {
+                        0 => Received::Update,
+                        1 => Received::RouteRefresh,
+                        2 => Received::Notification(&message),
+                        _ => Received::Malformed(&message),
+                    },
+                ));
+            }
+            12 => {
+                let id = self.any(octets);
+                let at = self.now - Duration::from_secs(octets.octet().into());
+                self.handle(Input::Heard(id, at));
+                self.handle(Input::Progressed(id, at));
+            }
+            13 => {
+                let id = self.any(octets);
+                self.handle(Input::Closed(id));
+            }
+            14 => self.fire(),
+            _ => {
+                // A driver that was held up comes late.
+                self.now += Duration::from_millis(u64::from(octets.number()) * 10);
+                if self
+                    .peer
+                    .deadline()
+                    .is_some_and(|deadline| deadline.at <= self.now)
+                {
+                    self.deadline_reached();
+                }
+            }
+        }
+    }
+
+    /// One of the latest connections, most often one that is there.
+    fn any(&self, octets: &mut Octets<'_>) -> ConnectionId {
+        let back = octets.below(4);
+        let open = self
+            .stages
+            .iter()
+            .rev()
+            .filter(|(_, stage)| **stage != Stage::Over);
+        let all = self.stages.keys().rev();
+        let found = if octets.flag() {
+            all.copied().nth(back)
+        } else {
+            None
+        };
+        found
+            .or_else(|| open.map(|(id, _)| *id).nth(back & 1))
+            .unwrap_or(ConnectionId(u32::MAX))
+    }
+
+    fn dialling(&self) -> Option<ConnectionId> {
+        self.find(|stage| *stage == Stage::Dialling)
+    }
+
+    fn find(&self, is: impl Fn(&Stage) -> bool) -> Option<ConnectionId> {
+        self.stages
+            .iter()
+            .find(|(_, stage)| is(stage))
+            .map(|(id, _)| *id)
+    }
+
+    fn fire(&mut self) {
+        if let Some(deadline) = self.peer.deadline() {
+            self.now = self.now.max(deadline.at);
+            self.deadline_reached();
+        }
+    }
+
+    fn deadline_reached(&mut self) {
+        self.handle(Input::DeadlineReached);
+        let next = self.peer.deadline();
+        assert!(
+            next.is_none_or(|next| next.at > self.now),
+            "{next:?} is still there"
+        );
+    }
+
+    fn handle(&mut self, input: Input<'_>) {
+        self.outputs_of(input);
+    }
+
+    /// Gives an input to the machine and checks what it puts out.
+    fn outputs_of(&mut self, input: Input<'_>) -> Outputs {
+        match &input {
+            Input::Start => self.running = true,
+            Input::Stop(_) => self.running = false,
+            Input::Connected(id) if self.stages.get(id) == Some(&Stage::Dialling) => {
+                self.stages.insert(*id, Stage::Up);
+            }
+            _ => {}
+        }
+        let accepted = matches!(input, Input::Accepted);
+        let mut out = Outputs::new();
+        self.peer.handle(self.now, input, &mut out);
+        if accepted {
+            let first = out.first();
+            assert!(
+                matches!(first, Some(Output::Accept(_) | Output::Refuse(_))),
+                "{first:?} answers a connection"
+            );
+        }
+        for (at, output) in out.iter().enumerate() {
+            assert!(
+                !matches!(output, Output::Accept(_) | Output::Refuse(_)) || accepted && at == 0,
+                "{output:?} where nothing was accepted"
+            );
+            self.check(output);
+        }
+        self.check_whole();
+        out
+    }
+
+    fn check(&mut self, output: &Output) {
+        let (id, next) = match output {
+            Output::Refuse(_) => return,
+            Output::Connect(id) => {
+                assert!(
+                    self.running && !self.peer.config().passive,
+                    "dialled {id:?}"
+                );
+                (id, Stage::Dialling)
+            }
+            Output::Accept(id) => (id, Stage::Up),
+            Output::AbortConnect(id) => (id, Stage::Aborted),
+            Output::SendOpen(id, _) => (id, Stage::OpenSent),
+            Output::SendKeepalive(id) => (id, Stage::KeepaliveSent),
+            Output::Established(id, _) => (id, Stage::Established),
+            Output::Close(id, last) => (
+                id,
+                Stage::Closed {
+                    established: self.stages.get(id) == Some(&Stage::Established),
+                    last: last.clone(),
+                },
+            ),
+            Output::Down(id, _) | Output::Failed(id, _) => (id, Stage::Over),
+        };
+        let before = self.stages.get(id).cloned();
+        let next = match (&before, next) {
+            (None, next @ (Stage::Dialling | Stage::Up))
+            | (Some(Stage::Dialling), next @ Stage::Aborted)
+            | (Some(Stage::Up), next @ Stage::OpenSent)
+            | (Some(Stage::OpenSent | Stage::KeepaliveSent), next @ Stage::KeepaliveSent)
+            | (Some(Stage::KeepaliveSent), next @ Stage::Established)
+            | (
+                Some(Stage::OpenSent | Stage::KeepaliveSent | Stage::Established),
+                next @ Stage::Closed { .. },
+            ) => next,
+            (Some(Stage::Established), Stage::KeepaliveSent) => Stage::Established,
+            (Some(Stage::Dialling | Stage::Aborted), Stage::Over) => {
+                assert!(
+                    matches!(output, Output::Failed(..)),
+                    "{output:?} of an attempt"
+                );
+                Stage::Over
+            }
+            (Some(Stage::Closed { established, last }), Stage::Over) => {
+                match output {
+                    Output::Down(_, reason) => {
+                        assert!(established, "{output:?} without Established");
+                        farewell_fits(reason, last.as_ref());
+                    }
+                    Output::Failed(_, reason) => {
+                        assert!(!established, "a session must end with Down: {output:?}");
+                        farewell_fits(reason, last.as_ref());
+                    }
+                    other => panic!("{other:?}"),
+                }
+                Stage::Over
+            }
+            (before, _) => panic!("{output:?} of a connection that is {before:?}"),
+        };
+        self.stages.insert(*id, next);
+    }
+
+    /// What holds between two inputs.
+    fn check_whole(&self) {
+        let count = |is: fn(&Stage) -> bool| self.stages.values().filter(|s| is(s)).count();
+        assert_eq!(
+            count(|s| matches!(s, Stage::Closed { .. })),
+            0,
+            "closed without an end"
+        );
+        assert_eq!(count(|s| *s == Stage::Up), 0, "up without an OPEN");
+        assert!(
+            count(|s| *s == Stage::Dialling) <= 1,
+            "dialled twice at once"
+        );
+        let sessions = count(|s| *s == Stage::Established);
+        let open = count(|s| matches!(s, Stage::OpenSent | Stage::KeepaliveSent));
+        assert!(
+            sessions <= 1 && open + sessions <= 2,
+            "{sessions} sessions, {open} others"
+        );
+        assert_eq!(self.peer.state() == State::Established, sessions == 1);
+        assert_eq!(self.peer.negotiated().is_some(), sessions == 1);
+        let deadline = self.peer.deadline();
+        if let Some(id) = deadline.and_then(|deadline| deadline.connection) {
+            let stage = &self.stages[&id];
+            assert!(
+                matches!(
+                    stage,
+                    Stage::OpenSent | Stage::KeepaliveSent | Stage::Established
+                ),
+                "a timer of a connection that is {stage:?}"
+            );
+        }
+        if !self.running {
+            assert_eq!((self.peer.state(), deadline), (State::Idle, None));
+        } else if sessions == 0 && !self.peer.config().passive || open > 0 {
+            assert!(
+                deadline.is_some(),
+                "nothing will ever happen: {:?}",
+                self.peer
+            );
+        }
+    }
+
+    /// After a stop nothing is left, and nothing is accepted.
+    fn ends(&mut self) {
+        self.handle(Input::Stop(Stop::Silent));
+        let left = self.find(|stage| !matches!(stage, Stage::Over | Stage::Aborted));
+        assert_eq!(left, None);
+        let out = self.outputs_of(Input::Accepted);
+        assert!(matches!(out[..], [Output::Refuse(_)]), "{out:?}");
+    }
+
+    /// A router that behaves and that can be reached gets a session, whatever was before.
+    fn is_met_again(&mut self) {
+        let router = router(self.peer.config());
+        let end = self.now + PATIENCE;
+        let mut out = self.outputs_of(Input::Start);
+        while self.peer.state() != State::Established {
+            assert!(self.now < end, "no session: {:?}", self.peer);
+            let mut next = Outputs::new();
+            for output in out.drain(..) {
+                match output {
+                    Output::Connect(id) => next.extend(self.outputs_of(Input::Connected(id))),
+                    Output::SendOpen(id, _) => {
+                        next.extend(self.outputs_of(Input::Received(id, Received::Open(&router))));
+                    }
+                    Output::SendKeepalive(id) => {
+                        next.extend(self.outputs_of(Input::Received(id, Received::Keepalive)));
+                    }
+                    _ => {}
+                }
+            }
+            if next.is_empty() {
+                let at = self.peer.deadline().map(|deadline| deadline.at);
+                self.now = at
+                    .unwrap_or(self.now + Duration::from_secs(1))
+                    .max(self.now);
+                next = if self.peer.config().passive {
+                    self.now += Duration::from_secs(1);
+                    self.outputs_of(Input::Accepted)
+                } else {
+                    self.outputs_of(Input::DeadlineReached)
+                };
+            }
+            out = next;
+        }
+    }
+}
+
+/// The NOTIFICATION at the end of a connection is the one that its reason wants.
+fn farewell_fits(reason: &Down, last: Option<&Notification>) {
+    match reason {
+        Down::NotificationSent(message) => assert_eq!(last, Some(message)),
+        Down::HoldTimerExpired(_) => {
+            assert_eq!(
+                last.map(|last| last.code),
+                Some(NotificationCode::HOLD_TIMER_EXPIRED)
+            );
+        }
+        Down::AdministrativeStop(Stop::Cease(_)) => assert!(last.is_some(), "{reason:?}"),
+        Down::AdministrativeStop(Stop::Silent)
+        | Down::NotificationReceived(_)
+        | Down::SendHoldTimerExpired(_)
+        | Down::TransportFailed
+        | Down::PeerRestarted => assert_eq!(last, None, "{reason:?}"),
+    }
+}
+
+fn config(octets: &mut Octets<'_>) -> Config {
+    let remote = *octets.one_of(&[
+        RemoteAsn::Any,
+        RemoteAsn::External,
+        RemoteAsn::Internal,
+        RemoteAsn::Number(OTHER),
+    ]);
+    let bits = octets.octet();
+    let bit = |at: u8| bits & (1 << at) != 0;
+    let mut config = Config::new(OWN, BgpIdentifier(octets.below(3) as u32 + 1), remote, 1);
+    config.passive = bit(0);
+    config.hold_time = octets
+        .one_of(&[Some(90), Some(3), None])
+        .map(Duration::from_secs);
+    if bit(1) {
+        config.graceful_restart = Some(GracefulRestartConfig {
+            restart_time: Duration::from_secs(120),
+            notification: bit(2),
+            families: vec![(Family::IPV4_UNICAST, true)],
+        });
+    }
+    if bit(3) {
+        config.families = vec![Family::IPV6_UNICAST];
+    }
+    if bit(4) {
+        config.role = Some(Role::Provider);
+        config.role_strict = bit(5);
+    }
+    if bit(6) {
+        config.add_path = vec![(Family::IPV4_UNICAST, AddPathMode::Both)];
+        config.extended_next_hop = vec![(Family::IPV4_UNICAST, Afi::IPV6)];
+    }
+    if bit(7) {
+        config.send_hold_time = Some(Duration::from_secs(10));
+        config.connect_retry = Duration::from_secs(300);
+    }
+    config
+}
+
+fn open(octets: &mut Octets<'_>) -> Open {
+    let bits = octets.octet();
+    let mut capabilities = Vec::new();
+    let all = [
+        Capability::Multiprotocol(Family::IPV4_UNICAST),
+        Capability::Multiprotocol(Family::IPV6_UNICAST),
+        Capability::GracefulRestart(GracefulRestart {
+            restarting: octets.flag(),
+            notification: bits & 1 != 0,
+            restart_time: 60,
+            families: vec![(Family::IPV4_UNICAST, true)],
+        }),
+        Capability::LongLivedGracefulRestart(vec![LongLivedFamily {
+            family: Family::IPV4_UNICAST,
+            forwarding: true,
+            stale_time: 100,
+        }]),
+        Capability::Role(Role::Customer),
+        Capability::Role(Role::Peer),
+        Capability::AddPath(vec![(Family::IPV4_UNICAST, AddPathMode::Both)]),
+        Capability::ExtendedMessage,
+    ];
+    for (at, capability) in all.into_iter().enumerate() {
+        if bits & (1 << at) != 0 {
+            capabilities.push(capability);
+        }
+    }
+    Open {
+        asn: *octets.one_of(&[OTHER, OWN, Asn::TRANS, Asn(0)]),
+        hold_time: *octets.one_of(&[90, 3, 0, 2, u16::MAX]),
+        identifier: BgpIdentifier(octets.below(4) as u32),
+        capabilities,
+    }
+}
+
+/// What a router that suits this configuration says.
+fn router(config: &Config) -> Open {
+    let internal = matches!(config.remote_asn, RemoteAsn::Internal);
+    let asn = if internal { OWN } else { OTHER };
+    let mut capabilities = Family::ALL.map(Capability::Multiprotocol).to_vec();
+    capabilities.push(Capability::FourOctetAs(asn));
+    if let Some(role) = config.role.and_then(Role::counterpart) {
+        capabilities.push(Capability::Role(role));
+    }
+    Open {
+        asn,
+        hold_time: 90,
+        identifier: BgpIdentifier(77),
+        capabilities,
+    }
+}
+
+fn stop(octets: &mut Octets<'_>) -> Stop {
+    match octets.below(4) {
+        0 => Stop::Silent,
+        _ => Stop::Cease(cease(octets)),
+    }
+}
+
+fn cease(octets: &mut Octets<'_>) -> Cease {
+    match octets.below(7) {
+        0 => Cease::Shutdown("text".to_owned()),
+        1 => Cease::Reset(String::new()),
+        2 => Cease::Deconfigured,
+        3 => Cease::ConfigurationChange,
+        4 => Cease::MaximumPrefixes {
+            family: Family::IPV4_UNICAST,
+            limit: 9,
+        },
+        5 => Cease::OutOfResources,
+        _ => Cease::BfdDown,
+    }
+}
+
+fn notification(octets: &mut Octets<'_>) -> Notification {
+    let all = [
+        NotificationCode::CONNECTION_COLLISION,
+        NotificationCode::OTHER_CONFIGURATION_CHANGE,
+        NotificationCode::HOLD_TIMER_EXPIRED,
+        NotificationCode::BAD_PEER_AS,
+        NotificationCode::PEER_DECONFIGURED,
+        NotificationCode::OUT_OF_RESOURCES,
+    ];
+    let message = Notification::new(*octets.one_of(&all));
+    if octets.flag() {
+        message.into_hard_reset()
+    } else {
+        message
+    }
+}

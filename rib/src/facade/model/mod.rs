@@ -1,0 +1,36 @@
+//! Operations on a RIB, and the RIB beside the oracle to whom they happen: for property tests and for the fuzz target.
+#![allow(clippy::unwrap_used)]
+// The fuzz target needs less of it than the tests do.
+#![cfg_attr(not(test), allow(dead_code, unused_imports))]
+
+mod heard;
+mod ops;
+mod world;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bgp::fsm::{Config, Down, Negotiated, RemoteAsn, negotiate};
+use bgp::types::{Asn, BgpIdentifier, Community, Family, NextHop, Nlri, PathId, RoutePrefix};
+use bgp::wire::attribute::{AsPath, AttributeCode, AttributeFilter, Origin, UnknownAttribute};
+use bgp::wire::capability::{GracefulRestart, LongLivedFamily};
+use bgp::wire::{
+    AttributeSet, Capability, Open, PathAttributes, Reach, RouteRefresh, RouteRefreshSubtype,
+    Update,
+};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+use heard::Heard;
+pub(crate) use ops::*;
+pub(crate) use world::World;
+pub(crate) use world::run;
+
+use super::{FibRoute, Multipath, PeerConfig, PeerId, Rib, RibConfig, RibEvent, SessionInfo};
+use crate::attrs::{NextHopResolver, Resolution};
+use crate::oracle::{Oracle, Reachable, family_of};
+use crate::originate::{AdvertisementId, Offer, Originated};
+use crate::peer::PeerKind;
+use crate::policy::{Action, Matches, Policy, PrefixRange, Rule as PolicyRule, Set};
+use crate::table::Standing;

@@ -1,0 +1,444 @@
+//! A RIB and the oracle beside it, to whom the same happens.
+
+use super::*;
+
+/// Both sides, and what the FIB was told.
+pub(crate) struct World {
+    pub(crate) rib: Rib,
+    pub(crate) oracle: Oracle,
+    /// `None`: closed.
+    pub(crate) fib: Option<BTreeMap<IpNet, FibRoute>>,
+    /// Ways out that were told to be lost and not told to be regained.
+    pub(crate) lost: BTreeSet<(IpAddr, u32)>,
+    pub(crate) now: Instant,
+    /// By peer.
+    pub(crate) said: BTreeMap<usize, (Vec<(usize, u32)>, Attributes)>,
+    /// The other way.
+    pub(crate) heard: Heard,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let config = RibConfig::new(OWN, ROUTER_ID);
+        let mut world = Self {
+            rib: Rib::new(config.clone()),
+            oracle: Oracle::new(config),
+            fib: Some(BTreeMap::new()),
+            lost: BTreeSet::new(),
+            now: Instant::now(),
+            said: BTreeMap::new(),
+            heard: Heard::default(),
+        };
+        for number in 0..PEERS.len() {
+            world.set_peer(number, peer_config(number));
+        }
+        world.apply(&Op::NextHops(vec![
+            (1, 0, true),
+            (2, 0, true),
+            (3, 1, false),
+        ]));
+        world.rib.open_gate(world.now);
+        world
+    }
+
+    pub(crate) fn set_peer(&mut self, number: usize, config: PeerConfig) {
+        self.rib.set_peer(PeerId(number as u32), config.clone());
+        self.oracle.peers.insert(PeerId(number as u32), config);
+    }
+
+    pub(crate) fn update(&mut self, number: usize, update: &Update) {
+        self.rib.updates(PeerId(number as u32), &update.into());
+    }
+
+    pub(crate) fn announce(
+        &mut self,
+        number: usize,
+        nlri: &[(usize, u32)],
+        attributes: &Attributes,
+    ) {
+        let structured = attributes.build(number);
+        let add_path = PEERS[number].3;
+        let all = prefixes();
+        let (mut v4, mut v6) = (Vec::new(), Vec::new());
+        for (prefix, path_id) in nlri {
+            let path_id = PathId(if add_path { *path_id } else { 0 });
+            let prefix = all[*prefix];
+            match prefix {
+                IpNet::V4(prefix) => v4.push(Nlri { prefix, path_id }),
+                IpNet::V6(prefix) => v6.push(Nlri { prefix, path_id }),
+            }
+            let next_hop = attributes.next_hop();
+            self.oracle.announce(
+                PeerId(number as u32),
+                prefix,
+                path_id,
+                &structured,
+                next_hop,
+            );
+        }
+        let reach = |nlri| Reach {
+            next_hop: attributes.next_hop(),
+            nlri,
+        };
+        let update = Update {
+            attributes: AttributeSet::from_attributes(&structured).unwrap(),
+            reach: [reach(Ipv4Net::list(v4)), reach(Ipv6Net::list(v6))]
+                .into_iter()
+                .collect(),
+            ..Update::default()
+        };
+        self.update(number, &update);
+    }
+
+    pub(crate) fn apply(&mut self, op: &Op) {
+        let (rib, oracle, now) = (&mut self.rib, &mut self.oracle, self.now);
+        match op {
+            Op::Up(number, kind) => {
+                let peer = PeerId(*number as u32);
+                if oracle.peers.contains_key(&peer) && rib.peers[&peer].session.is_none() {
+                    let session = session(*number, *kind);
+                    self.heard.forget(peer);
+                    rib.session_up(peer, session.clone(), now);
+                    oracle.session_up(peer, &session, now);
+                }
+            }
+            Op::Down(number, retained) => {
+                let peer = PeerId(*number as u32);
+                let up = rib
+                    .peers
+                    .get(&peer)
+                    .is_some_and(|peer| peer.session.is_some());
+                if up {
+                    let down = if *retained {
+                        Down::TransportFailed
+                    } else {
+                        Down::HoldTimerExpired(Duration::from_secs(90))
+                    };
+                    rib.session_down(peer, &down, now);
+                    oracle.session_down(peer, *retained, now);
+                }
+            }
+            Op::Announce(number, nlri, attributes) => {
+                let peer = PeerId(*number as u32);
+                if rib
+                    .peers
+                    .get(&peer)
+                    .is_some_and(|peer| peer.session.is_some())
+                {
+                    self.said
+                        .insert(*number, (nlri.clone(), attributes.clone()));
+                    self.announce(*number, nlri, attributes);
+                }
+            }
+            Op::Repeat(number) => {
+                if let Some((nlri, attributes)) = self.said.get(number).cloned() {
+                    self.apply(&Op::Announce(*number, nlri, attributes));
+                }
+            }
+            Op::Withdraw(number, prefix, path_id) => {
+                let peer = PeerId(*number as u32);
+                if rib
+                    .peers
+                    .get(&peer)
+                    .is_none_or(|peer| peer.session.is_none())
+                {
+                    return;
+                }
+                let path_id = PathId(if PEERS[*number].3 { *path_id } else { 0 });
+                let prefix = prefixes()[*prefix];
+                oracle.withdraw(peer, prefix, path_id);
+                let list = match prefix {
+                    IpNet::V4(prefix) => Ipv4Net::list(vec![Nlri { prefix, path_id }]),
+                    IpNet::V6(prefix) => Ipv6Net::list(vec![Nlri { prefix, path_id }]),
+                };
+                let update = Update {
+                    unreach: [list].into_iter().collect(),
+                    ..Update::default()
+                };
+                self.update(*number, &update);
+            }
+            Op::EndOfRib(number, six) => {
+                let peer = PeerId(*number as u32);
+                let family = Family::ALL[usize::from(*six)];
+                if rib
+                    .peers
+                    .get(&peer)
+                    .is_some_and(|peer| peer.session.is_some())
+                {
+                    oracle.end_of_rib(peer, family);
+                    let update = Update {
+                        end_of_rib: Some(family),
+                        ..Update::default()
+                    };
+                    self.update(*number, &update);
+                }
+            }
+            Op::RefreshBegins(number) | Op::RefreshEnds(number) => {
+                let peer = PeerId(*number as u32);
+                if rib
+                    .peers
+                    .get(&peer)
+                    .is_none_or(|peer| peer.session.is_none())
+                {
+                    return;
+                }
+                let family = Family::IPV4_UNICAST;
+                let subtype = if matches!(op, Op::RefreshBegins(_)) {
+                    oracle.refresh_begins(peer, family, now);
+                    RouteRefreshSubtype::Begin
+                } else {
+                    oracle.end_of_rib(peer, family);
+                    RouteRefreshSubtype::End
+                };
+                rib.route_refresh(peer, RouteRefresh { family, subtype }, now);
+            }
+            Op::Import(number, policy) => {
+                let mut config = oracle.peers.get(&PeerId(*number as u32)).cloned();
+                let config = config.get_or_insert_with(|| peer_config(*number));
+                config.import = policies(*policy);
+                self.set_peer(*number, config.clone());
+            }
+            Op::AllowOwnAs(number, times) => {
+                let mut config = oracle.peers.get(&PeerId(*number as u32)).cloned();
+                let config = config.get_or_insert_with(|| peer_config(*number));
+                config.allow_own_as = *times;
+                self.set_peer(*number, config.clone());
+            }
+            Op::Filter(number, filter_number) => {
+                let mut config = oracle.peers.get(&PeerId(*number as u32)).cloned();
+                let config = config.get_or_insert_with(|| peer_config(*number));
+                config.attribute_filter = filter(*filter_number);
+                self.set_peer(*number, config.clone());
+            }
+            Op::RemovePeer(number) => {
+                rib.remove_peer(PeerId(*number as u32));
+                oracle.remove_peer(PeerId(*number as u32));
+            }
+            Op::NextHops(ways) => {
+                let reachable = ways.iter().map(|(last, metric, connected)| {
+                    let address = IpAddr::from([10, 9, 0, *last]);
+                    let resolution = Resolution {
+                        gateway: if *connected {
+                            address
+                        } else {
+                            IpAddr::from([10, 9, 0, 200])
+                        },
+                        ifindex: 3,
+                        metric: *metric,
+                        connected: *connected,
+                    };
+                    (address, resolution)
+                });
+                oracle.reachable = Arc::new(reachable.collect());
+                rib.next_hops_changed(Arc::new(Resolver(Arc::clone(&oracle.reachable))));
+            }
+            Op::Originate(wanted) => {
+                let originated =
+                    wanted
+                        .iter()
+                        .map(|(prefix, blackhole, advertisement)| Originated {
+                            prefix: prefixes()[*prefix],
+                            offers: vec![Offer {
+                                advertisement: AdvertisementId(u32::from(*advertisement)),
+                                communities: Vec::new(),
+                                large_communities: Vec::new(),
+                                extended_communities: Vec::new(),
+                                local_preference: None,
+                                med: None,
+                                prepend: 0,
+                            }],
+                            blackhole: *blackhole,
+                        });
+                oracle.originated = originated.map(|o| (o.prefix, o)).collect();
+                rib.set_originated(oracle.originated.values().cloned().collect());
+            }
+            Op::Configure {
+                always_med,
+                max_paths,
+                relax,
+                other_id,
+            } => {
+                let mut config = RibConfig::new(OWN, ROUTER_ID);
+                config.always_compare_med = *always_med;
+                config.multipath = Multipath {
+                    max_paths: *max_paths,
+                    relax_as_path: *relax,
+                };
+                if *other_id {
+                    config.cluster_id = BgpIdentifier(2);
+                }
+                oracle.config = config.clone();
+                rib.set_config(config);
+            }
+            Op::Pass(seconds) => {
+                self.now += Duration::from_secs(*seconds);
+                oracle.expire(self.now);
+                self.poll(0);
+            }
+            Op::Poll(steps) => {
+                self.poll(*steps);
+            }
+            Op::Fib(open) => {
+                rib.set_fib(*open);
+                self.fib = self
+                    .fib
+                    .take()
+                    .filter(|_| *open)
+                    .or(open.then(BTreeMap::new));
+            }
+        }
+    }
+
+    pub(crate) fn poll(&mut self, steps: usize) -> bool {
+        self.rib.poll(self.now, steps, &mut self.heard)
+    }
+
+    pub(crate) fn drain(&mut self) {
+        let mut polls = 0;
+        while self.poll(3) {
+            polls += 1;
+            assert!(polls < 1000, "polling never comes to an end");
+        }
+        let Some(fib) = &mut self.fib else {
+            assert_eq!(self.rib.take_fib_changes(1, |_, _| {}), 0);
+            self.hear();
+            assert_eq!(self.lost, BTreeSet::new(), "nobody has a use for them");
+            return;
+        };
+        let mut apply = |prefix, route: Option<FibRoute>| match route {
+            Some(FibRoute::Forward(mut ways)) => {
+                ways.sort();
+                fib.insert(prefix, FibRoute::Forward(ways));
+            }
+            Some(FibRoute::Blackhole) => {
+                fib.insert(prefix, FibRoute::Blackhole);
+            }
+            None => {
+                fib.remove(&prefix);
+            }
+        };
+        while self.rib.take_fib_changes(2, &mut apply) == 2 {}
+        self.hear();
+        assert_eq!(self.lost, BTreeSet::new(), "nothing is left to be done");
+    }
+
+    /// Hears of lost ways out. No route that the RIB decides for leads over one.
+    pub(crate) fn hear(&mut self) {
+        for event in self.rib.take_events() {
+            match event {
+                RibEvent::NextHopsLost(ways) => self.lost.extend(ways),
+                RibEvent::NextHopsRegained(ways) => {
+                    for way in ways {
+                        assert!(self.lost.remove(&way), "{way:?} was not lost");
+                    }
+                }
+                _ => {}
+            }
+        }
+        if self.lost.is_empty() {
+            return;
+        }
+        for prefix in self.oracle.prefixes() {
+            if let (_, Some(FibRoute::Forward(ways))) = self.oracle.route(prefix) {
+                let over = ways.iter().map(|way| (way.gateway, way.ifindex));
+                for way in over {
+                    assert!(!self.lost.contains(&way), "{prefix} leads over {way:?}");
+                }
+            }
+        }
+    }
+
+    /// Both sides hold the same.
+    pub(crate) fn check(&mut self) {
+        self.drain();
+        assert_eq!(self.rib.backlog(), 0);
+        self.heard.check(&self.rib);
+        let mut fib = BTreeMap::new();
+        let mut selected = BTreeMap::new();
+        let mut usable = 0;
+        for prefix in self.oracle.prefixes() {
+            let (expected, route) = self.oracle.route(prefix);
+            fib.extend(route.map(|route| (prefix, route)));
+            for path in &expected {
+                if let Standing::Best(_) | Standing::Multipath(_) = path.standing {
+                    *selected
+                        .entry((path.peer, family_of(prefix)))
+                        .or_insert(0u32) += 1;
+                }
+                usable += u64::from(matches!(path.standing, Standing::Best(_)));
+            }
+            let view = self.rib.route(prefix);
+            let view =
+                view.unwrap_or_else(|| panic!("{prefix} is missing, expected {expected:#?}"));
+            let mut found: Vec<_> = view
+                .paths
+                .iter()
+                .map(|path| crate::oracle::OracleView {
+                    peer: path.peer,
+                    path_id: path.path_id,
+                    attributes: path.attributes.set.parse(),
+                    standing: path.standing,
+                    stale: path.stale,
+                })
+                .collect();
+            found.sort_by_key(|path| (path.peer, path.path_id));
+            assert_eq!(found, expected, "{prefix}");
+        }
+        let known: usize = Family::ALL
+            .map(|family| self.rib.sizes(family).0)
+            .iter()
+            .sum();
+        assert_eq!(
+            known,
+            self.oracle.prefixes().len(),
+            "prefixes with an entry"
+        );
+        if let Some(told) = &self.fib {
+            assert_eq!(*told, fib);
+        }
+        let totals = Family::ALL.map(|family| self.rib.totals(family).prefixes);
+        assert_eq!(totals.iter().sum::<u64>(), usable);
+        for number in 0..PEERS.len() {
+            let peer = PeerId(number as u32);
+            for family in Family::ALL {
+                let counts = self.rib.counts(peer, family);
+                let expected = self.oracle.counts(peer, family);
+                let chosen = selected.get(&(Some(peer), family)).copied().unwrap_or(0);
+                assert_eq!(counts.selected, chosen, "selected of {peer:?} {family}");
+                assert_eq!(
+                    counts.stale,
+                    self.oracle.stale(peer, family),
+                    "stale of {peer:?}"
+                );
+                assert_eq!(
+                    (counts.received, counts.accepted),
+                    expected,
+                    "{peer:?} {family}"
+                );
+            }
+        }
+    }
+}
+
+/// Applies all operations, then takes every peer and route away: the RIB equals the oracle throughout, and nothing is left.
+pub(crate) fn run(ops: &[Op]) {
+    let mut world = World::new();
+    for (number, op) in ops.iter().enumerate() {
+        world.apply(op);
+        world.hear();
+        if number % 15 == 14 {
+            world.check();
+        }
+    }
+    world.check();
+    world.apply(&Op::Originate(Vec::new()));
+    for number in 0..PEERS.len() {
+        world.apply(&Op::RemovePeer(number));
+        world.hear();
+    }
+    world.check();
+    assert!(world.fib.is_none_or(|fib| fib.is_empty()));
+    let left = world.rib.attrs.len();
+    assert!(world.rib.attrs.is_empty(), "{left} sets are left");
+    assert_eq!(world.rib.sizes(Family::IPV4_UNICAST).0, 0);
+}
