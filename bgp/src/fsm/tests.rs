@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod collision;
+mod dialling;
 mod negotiated;
 mod peer;
 

@@ -4,4 +4,5 @@
 
 mod damping;
 mod properties;
+mod restarts;
 mod world;

@@ -21,7 +21,7 @@ fn fault() -> impl Strategy<Value = Fault> {
     ]
 }
 
-fn all_agree(world: &World) -> Result<(), String> {
+pub(super) fn all_agree(world: &World) -> Result<(), String> {
     for &(a, b) in world.peers.keys() {
         let (ours, theirs) = (world.session((a, b)), world.session((b, a)));
         if ours.is_none() || ours != theirs {

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::time::{Duration, Instant};
 
 use crate::fsm::{
-    Config, ConnectionId, Down, Input, Output, Outputs, Peer, Received, RemoteAsn, State,
+    Cease, Config, ConnectionId, Down, Input, Output, Outputs, Peer, Received, RemoteAsn, State,
 };
 use crate::types::{Asn, BgpIdentifier};
-use crate::wire::{Notification, Open};
+use crate::wire::{Notification, NotificationCode, Open};
 
 /// TCP gives up on unacknowledged octets, as the driver asks of it for handshakes.
 const USER_TIMEOUT: Duration = Duration::from_secs(20);
@@ -71,6 +71,12 @@ pub(super) enum Fault {
     Forget(usize, usize),
     /// A node loses everything and starts anew.
     Restart(usize),
+    /// The first resets its session with the second, by its operator's wish.
+    Administrative(usize, usize),
+    /// The first has got something malformed from the second.
+    Malformed(usize, usize),
+    /// The first has a new configuration, which needs a new session if it says so.
+    Reconfigure(usize, usize, bool),
 }
 
 pub(super) struct World {
@@ -97,10 +103,21 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new(seed: u64, ids: &[u32], hold_time: Option<u64>) -> Self {
+        Self::with(seed, ids, hold_time, |_, _| {})
+    }
+
+    /// With what `change` makes of each node's configuration.
+    pub(super) fn with(
+        seed: u64,
+        ids: &[u32],
+        hold_time: Option<u64>,
+        change: impl Fn(usize, &mut Config),
+    ) -> Self {
         let config = |(node, id): (usize, &u32)| {
             let asn = Asn(65000 + node as u32);
             let mut config = Config::new(asn, BgpIdentifier(*id), RemoteAsn::Any, 0);
             config.hold_time = hold_time.map(Duration::from_secs);
+            change(node, &mut config);
             config
         };
         let mut world = Self {
@@ -168,6 +185,37 @@ impl World {
                 }
                 self.start(node);
             }
+            Fault::Administrative(a, b) => {
+                self.strike((a % nodes, b % nodes), |_, _| {
+                    Some(Input::Reset(Cease::Reset(String::new())))
+                });
+            }
+            Fault::Malformed(a, b) => {
+                let answer = Notification::new(NotificationCode::MALFORMED_AS_PATH);
+                self.strike((a % nodes, b % nodes), |_, session| {
+                    Some(Input::Received(session?, Received::Malformed(&answer)))
+                });
+            }
+            Fault::Reconfigure(a, b, reset) => {
+                self.strike((a % nodes, b % nodes), |peer, _| {
+                    let mut config = peer.config().clone();
+                    config.enforce_first_as ^= reset;
+                    config.keepalive = Some(Duration::from_secs(2));
+                    Some(Input::Reconfigure(Box::new(config)))
+                });
+            }
+        }
+    }
+
+    /// Gives a node's peer an input that depends on it and its session, if there is such a peer.
+    fn strike<'a>(
+        &mut self,
+        at: At,
+        input: impl FnOnce(&Peer, Option<ConnectionId>) -> Option<Input<'a>>,
+    ) {
+        let session = self.established.get(&at).copied();
+        if let Some(input) = self.peers.get(&at).and_then(|peer| input(peer, session)) {
+            self.step(at, input);
         }
     }
 
