@@ -10,8 +10,9 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::admission::{Accepted, Waiting};
+use super::admission::Accepted;
 use super::handle::Control;
+use super::pace::Waiting;
 use super::reader::{DRAIN, drain};
 use crate::fsm::ConnectionId;
 use crate::wire::Framer;

@@ -28,12 +28,12 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tracing::{debug, info, warn};
 
-use super::admission::{
-    Accepted, Admissions, Checks, Pace, Refusal, Source, check_signature, source_of,
-};
+use super::admission::{Accepted, Admissions, Checks, Refusal, check_signature, source_of};
+use super::expected::{Expected, Holding, Incoming, Verdict, open_ranges};
 use super::handle::Control;
 use super::keys::{KeyError, Keys};
-use super::{Password, PeerSettings, options};
+use super::pace::Pace;
+use super::{ListenRange, Password, PeerSettings, options};
 
 /// Connections that may wait to be accepted: a thousand peers that all dial at once after a restart.
 const BACKLOG: i32 = 1024;
@@ -85,64 +85,6 @@ impl Drop for Shared {
     fn drop(&mut self) {
         for task in &self.tasks {
             task.abort();
-        }
-    }
-}
-
-#[derive(Debug)]
-struct Expected {
-    /// Also the sockets: connections are accepted under the lock, so that their numbers and the keys' agree.
-    keys: Keys<TcpListener>,
-    peers: HashMap<Source, ExpectedPeer>,
-    /// By length of prefix, the longest first, as the kernel's keys.
-    ranges: Vec<OpenRange>,
-    pace: Pace,
-    /// Keys that peers to be made are going to hold themselves.
-    early: Vec<IpNet>,
-}
-
-#[derive(Debug)]
-struct ExpectedPeer {
-    control: Weak<Control>,
-    password: Option<Password>,
-    checks: Checks,
-}
-
-#[derive(Debug)]
-struct OpenRange {
-    range: ListenRange,
-    /// Why nobody is let in although the range asks for it.
-    failed: Option<KeyError>,
-}
-
-/// Addresses from which connections of peers that are not configured one by one are welcome, or not. Of ranges that
-/// overlap, the one with the longest prefix counts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ListenRange {
-    /// The addresses.
-    pub net: IpNet,
-    /// Whom it lets in.
-    pub admit: Admit,
-    /// What else it asks of a connection.
-    pub checks: Checks,
-}
-
-/// Whom a listen range lets in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Admit {
-    /// Anybody who comes from there.
-    Anybody,
-    /// Connections with this TCP MD5 signature.
-    Signed(Password),
-    /// Nobody: its password cannot be had. A wider range does not open what this one closes.
-    Nobody,
-}
-
-impl Admit {
-    fn password(&self) -> Option<&Password> {
-        match self {
-            Self::Signed(password) => Some(password),
-            Self::Anybody | Self::Nobody => None,
         }
     }
 }
@@ -363,14 +305,6 @@ pub(super) struct Place {
     held: Option<Holding>,
 }
 
-#[derive(Debug)]
-struct Holding {
-    source: Source,
-    password: Option<Password>,
-    checks: Checks,
-    control: Weak<Control>,
-}
-
 impl Place {
     /// Goes over to other settings, the key first.
     ///
@@ -393,31 +327,7 @@ impl Place {
             control: Arc::downgrade(control),
         };
         let before = self.held.take();
-        if let Some(before) = &before {
-            expected.remove(before);
-        }
-        let net = options::host(settings.remote);
-        let old = before.as_ref().filter(|before| before.password.is_some());
-        let old = old.map(|before| options::host(before.source.0));
-        match (old, &holding.password) {
-            (Some(old), Some(password)) if old == net => expected.keys.change(net, password)?,
-            (old, new) => {
-                if let Some(old) = old {
-                    expected.keys.release(old);
-                }
-                if let Some(password) = new {
-                    expected.keys.hold(net, password)?;
-                }
-            }
-        }
-        expected.peers.insert(
-            holding.source,
-            ExpectedPeer {
-                control: holding.control.clone(),
-                password: holding.password.clone(),
-                checks: holding.checks.clone(),
-            },
-        );
+        expected.change(before.as_ref(), &holding)?;
         drop(expected);
         self.held = Some(holding);
         Ok(())
@@ -437,124 +347,9 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         if let Some(held) = self.held.take() {
-            let mut expected = self.listener.shared.lock();
-            expected.remove(&held);
-            if held.password.is_some() {
-                expected.keys.release(options::host(held.source.0));
-            }
+            self.listener.shared.lock().release(&held);
         }
     }
-}
-
-impl Expected {
-    /// Unless another peer has taken the address over.
-    fn remove(&mut self, holding: &Holding) {
-        let found = self.peers.get(&holding.source);
-        if found.is_some_and(|peer| peer.control.ptr_eq(&holding.control)) {
-            self.peers.remove(&holding.source);
-        }
-    }
-
-    /// Whose the connection is, if it is let in.
-    fn judge(&mut self, accepted: Incoming) -> Result<Verdict, (TcpStream, Refusal)> {
-        let remote = accepted.remote;
-        let peer = self.peers.get(&source_of(remote)).and_then(|peer| {
-            let control = peer.control.upgrade()?;
-            Some((control, peer.password.clone(), peer.checks.clone()))
-        });
-        let range = self
-            .ranges
-            .iter()
-            .find(|open| open.range.net.contains(&remote.ip()));
-        let (password, checks) = match (&peer, range) {
-            (Some((_, password, checks)), _) => (password.clone(), checks.clone()),
-            (None, None) => return Err((accepted.stream, Refusal::Stranger)),
-            (None, Some(open)) if open.failed.is_some() || open.range.admit == Admit::Nobody => {
-                return Err((accepted.stream, Refusal::Blocked));
-            }
-            (None, Some(open)) => {
-                let password = open.range.admit.password().cloned();
-                (password, open.range.checks.clone())
-            }
-        };
-        let net = range.map(|open| open.range.net);
-        let waiting = match self.pace.enter(source_of(remote), peer.is_none()) {
-            Ok(waiting) => waiting,
-            Err(why) => return Err((accepted.stream, why)),
-        };
-        let accepted = Accepted {
-            password: self
-                .keys
-                .checked(remote.ip(), accepted.at, accepted.number)
-                .cloned(),
-            stream: accepted.stream,
-            remote,
-            local: accepted.local,
-            syn: accepted.syn,
-            waiting,
-        };
-        if let Err(why) =
-            check_signature(&accepted, password.as_ref()).and_then(|()| checks.check(&accepted))
-        {
-            return Err((accepted.stream, why));
-        }
-        match (peer, net) {
-            (Some((control, ..)), _) => Ok(Verdict::Peer(control, accepted)),
-            (None, Some(net)) => Ok(Verdict::Newcomer(accepted, net)),
-            (None, None) => Err((accepted.stream, Refusal::Stranger)),
-        }
-    }
-}
-
-/// What the kernel says of a connection.
-struct Incoming {
-    stream: TcpStream,
-    remote: SocketAddr,
-    local: SocketAddr,
-    syn: Option<super::syn::Syn>,
-    /// Which socket, and the connection's number there.
-    at: usize,
-    number: u64,
-}
-
-enum Verdict {
-    Peer(Arc<Control>, Accepted),
-    Newcomer(Accepted, IpNet),
-}
-
-/// Goes over from some ranges to others. Keys that go are first, to make room for those that come.
-fn open_ranges<S: super::keys::Socket>(
-    keys: &mut Keys<S>,
-    before: &[OpenRange],
-    ranges: Vec<ListenRange>,
-) -> Vec<OpenRange> {
-    let held = before.iter().filter(|open| open.failed.is_none());
-    let held: Vec<IpNet> = held
-        .filter(|open| open.range.admit.password().is_some())
-        .map(|open| open.range.net)
-        .collect();
-    let needed = |net: &IpNet| {
-        ranges
-            .iter()
-            .any(|new| new.net == *net && new.admit.password().is_some())
-    };
-    for net in held.iter().filter(|net| !needed(net)) {
-        keys.release(*net);
-    }
-    let mut open: Vec<OpenRange> = Vec::with_capacity(ranges.len());
-    for range in ranges {
-        let result = match range.admit.password() {
-            None => Ok(()),
-            Some(password) if held.contains(&range.net) => keys.change(range.net, password),
-            Some(password) => keys.hold(range.net, password),
-        };
-        open.push(OpenRange {
-            range,
-            failed: result.err(),
-        });
-    }
-    open.sort_by_key(|open| std::cmp::Reverse(open.range.net.prefix_len()));
-    open
 }
 
 impl Shared {

@@ -20,6 +20,7 @@
 mod admission;
 mod connect;
 mod event;
+mod expected;
 mod faults;
 mod handle;
 mod handshake;
@@ -27,6 +28,7 @@ mod keys;
 mod listener;
 mod options;
 mod outbox;
+mod pace;
 mod peer;
 mod reader;
 mod settings;
@@ -36,9 +38,10 @@ mod writer;
 
 pub use admission::{Admissions, Checks, Refusal};
 pub use event::{Event, PeerKey, SessionId};
+pub use expected::{Admit, ListenRange};
 pub use handle::{Counters, PeerHandle, PeerStatus, SessionStatus};
 pub use keys::KeyError;
-pub use listener::{Admit, BindError, Bound, Candidate, Intake, ListenRange, Listener};
+pub use listener::{BindError, Bound, Candidate, Intake, Listener};
 pub use outbox::{Full, Outbox};
 pub use peer::spawn;
 pub use settings::{Password, PasswordError, PeerSettings, Scope, Ttl};

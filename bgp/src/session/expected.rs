@@ -1,0 +1,238 @@
+//! Who is expected at the listening sockets: configured peers by address, listen ranges by prefix; and who of those that connect
+//! is let in.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Weak};
+
+use ipnet::IpNet;
+use tokio::net::{TcpListener, TcpStream};
+
+use super::admission::{Accepted, Checks, Refusal, Source, check_signature, source_of};
+use super::handle::Control;
+use super::keys::{KeyError, Keys};
+use super::pace::Pace;
+use super::syn::Syn;
+use super::{Password, options};
+
+#[derive(Debug)]
+pub(super) struct Expected {
+    /// Also the sockets: connections are accepted under the lock, so that their numbers and the keys' agree.
+    pub(super) keys: Keys<TcpListener>,
+    pub(super) peers: HashMap<Source, ExpectedPeer>,
+    /// By length of prefix, the longest first, as the kernel's keys.
+    pub(super) ranges: Vec<OpenRange>,
+    pub(super) pace: Pace,
+    /// Keys that peers to be made are going to hold themselves.
+    pub(super) early: Vec<IpNet>,
+}
+
+#[derive(Debug)]
+pub(super) struct ExpectedPeer {
+    pub(super) control: Weak<Control>,
+    pub(super) password: Option<Password>,
+    pub(super) checks: Checks,
+}
+
+#[derive(Debug)]
+pub(super) struct OpenRange {
+    pub(super) range: ListenRange,
+    /// Why nobody is let in although the range asks for it.
+    pub(super) failed: Option<KeyError>,
+}
+
+/// Addresses from which connections of peers that are not configured one by one are welcome, or not. Of ranges that
+/// overlap, the one with the longest prefix counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenRange {
+    /// The addresses.
+    pub net: IpNet,
+    /// Whom it lets in.
+    pub admit: Admit,
+    /// What else it asks of a connection.
+    pub checks: Checks,
+}
+
+/// Whom a listen range lets in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Admit {
+    /// Anybody who comes from there.
+    Anybody,
+    /// Connections with this TCP MD5 signature.
+    Signed(Password),
+    /// Nobody: its password cannot be had. A wider range does not open what this one closes.
+    Nobody,
+}
+
+impl Admit {
+    fn password(&self) -> Option<&Password> {
+        match self {
+            Self::Signed(password) => Some(password),
+            Self::Anybody | Self::Nobody => None,
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Holding {
+    pub(super) source: Source,
+    pub(super) password: Option<Password>,
+    pub(super) checks: Checks,
+    pub(super) control: Weak<Control>,
+}
+
+impl Expected {
+    /// Gives a peer its place, or another one: the key first.
+    ///
+    /// # Errors
+    /// Its key cannot be set, and it has no place.
+    pub(super) fn change(
+        &mut self,
+        before: Option<&Holding>,
+        holding: &Holding,
+    ) -> Result<(), KeyError> {
+        if let Some(before) = before {
+            self.remove(before);
+        }
+        let net = options::host(holding.source.0);
+        let old = before.filter(|before| before.password.is_some());
+        let old = old.map(|before| options::host(before.source.0));
+        match (old, &holding.password) {
+            (Some(old), Some(password)) if old == net => self.keys.change(net, password)?,
+            (old, new) => {
+                if let Some(old) = old {
+                    self.keys.release(old);
+                }
+                if let Some(password) = new {
+                    self.keys.hold(net, password)?;
+                }
+            }
+        }
+        self.peers.insert(
+            holding.source,
+            ExpectedPeer {
+                control: holding.control.clone(),
+                password: holding.password.clone(),
+                checks: holding.checks.clone(),
+            },
+        );
+        Ok(())
+    }
+
+    /// Takes a peer's place away.
+    pub(super) fn release(&mut self, holding: &Holding) {
+        self.remove(holding);
+        if holding.password.is_some() {
+            self.keys.release(options::host(holding.source.0));
+        }
+    }
+
+    /// Unless another peer has taken the address over.
+    fn remove(&mut self, holding: &Holding) {
+        let found = self.peers.get(&holding.source);
+        if found.is_some_and(|peer| peer.control.ptr_eq(&holding.control)) {
+            self.peers.remove(&holding.source);
+        }
+    }
+
+    /// Whose the connection is, if it is let in.
+    pub(super) fn judge(&mut self, accepted: Incoming) -> Result<Verdict, (TcpStream, Refusal)> {
+        let remote = accepted.remote;
+        let peer = self.peers.get(&source_of(remote)).and_then(|peer| {
+            let control = peer.control.upgrade()?;
+            Some((control, peer.password.clone(), peer.checks.clone()))
+        });
+        let range = self
+            .ranges
+            .iter()
+            .find(|open| open.range.net.contains(&remote.ip()));
+        let (password, checks) = match (&peer, range) {
+            (Some((_, password, checks)), _) => (password.clone(), checks.clone()),
+            (None, None) => return Err((accepted.stream, Refusal::Stranger)),
+            (None, Some(open)) if open.failed.is_some() || open.range.admit == Admit::Nobody => {
+                return Err((accepted.stream, Refusal::Blocked));
+            }
+            (None, Some(open)) => {
+                let password = open.range.admit.password().cloned();
+                (password, open.range.checks.clone())
+            }
+        };
+        let net = range.map(|open| open.range.net);
+        let waiting = match self.pace.enter(source_of(remote), peer.is_none()) {
+            Ok(waiting) => waiting,
+            Err(why) => return Err((accepted.stream, why)),
+        };
+        let accepted = Accepted {
+            password: self
+                .keys
+                .checked(remote.ip(), accepted.at, accepted.number)
+                .cloned(),
+            stream: accepted.stream,
+            remote,
+            local: accepted.local,
+            syn: accepted.syn,
+            waiting,
+        };
+        if let Err(why) =
+            check_signature(&accepted, password.as_ref()).and_then(|()| checks.check(&accepted))
+        {
+            return Err((accepted.stream, why));
+        }
+        match (peer, net) {
+            (Some((control, ..)), _) => Ok(Verdict::Peer(control, accepted)),
+            (None, Some(net)) => Ok(Verdict::Newcomer(accepted, net)),
+            (None, None) => Err((accepted.stream, Refusal::Stranger)),
+        }
+    }
+}
+
+/// What the kernel says of a connection.
+pub(super) struct Incoming {
+    pub(super) stream: TcpStream,
+    pub(super) remote: SocketAddr,
+    pub(super) local: SocketAddr,
+    pub(super) syn: Option<Syn>,
+    /// Which socket, and the connection's number there.
+    pub(super) at: usize,
+    pub(super) number: u64,
+}
+
+pub(super) enum Verdict {
+    Peer(Arc<Control>, Accepted),
+    Newcomer(Accepted, IpNet),
+}
+
+/// Goes over from some ranges to others. Keys that go are first, to make room for those that come.
+pub(super) fn open_ranges<S: super::keys::Socket>(
+    keys: &mut Keys<S>,
+    before: &[OpenRange],
+    ranges: Vec<ListenRange>,
+) -> Vec<OpenRange> {
+    let held = before.iter().filter(|open| open.failed.is_none());
+    let held: Vec<IpNet> = held
+        .filter(|open| open.range.admit.password().is_some())
+        .map(|open| open.range.net)
+        .collect();
+    let needed = |net: &IpNet| {
+        ranges
+            .iter()
+            .any(|new| new.net == *net && new.admit.password().is_some())
+    };
+    for net in held.iter().filter(|net| !needed(net)) {
+        keys.release(*net);
+    }
+    let mut open: Vec<OpenRange> = Vec::with_capacity(ranges.len());
+    for range in ranges {
+        let result = match range.admit.password() {
+            None => Ok(()),
+            Some(password) if held.contains(&range.net) => keys.change(range.net, password),
+            Some(password) => keys.hold(range.net, password),
+        };
+        open.push(OpenRange {
+            range,
+            failed: result.err(),
+        });
+    }
+    open.sort_by_key(|open| std::cmp::Reverse(open.range.net.prefix_len()));
+    open
+}
