@@ -80,7 +80,7 @@ proptest! {
 #[test]
 fn a_reset_ends_the_session_on_both_ends_once_and_it_comes_back() {
     let mut world = World::with(5, &[1, 2], Some(90), |node, config| {
-        config.passive = node == 0
+        config.passive = node == 0;
     });
     world.run(Duration::from_secs(5));
     world.fault(Fault::Administrative(0, 1));

@@ -493,7 +493,7 @@ fn restarts_and_roles() -> Vec<Row> {
             local: |c| c.role = Some(Role::Provider),
             remote: |c| c.role = Some(Role::Customer),
             outcome: |n| {
-                (n.peer_role, n.announced_role) = (Some(Role::Customer), Some(Role::Customer))
+                (n.peer_role, n.announced_role) = (Some(Role::Customer), Some(Role::Customer));
             },
             ..SAME
         },

@@ -75,7 +75,7 @@ async fn a_changed_filter_counts_for_what_follows_and_asks_for_the_rest_again() 
         discard: AttributeCodes::of(&[CODE]),
         ..AttributeFilter::DEFAULT
     };
-    b_handle.reconfigure(settings.clone());
+    b_handle.reconfigure(settings.clone()).unwrap();
     is_asked_again(&mut a).await;
     assert_eq!(sent(&a_up, &mut b).await, None);
     assert_eq!(sent(&a_up, &mut b).await, None);
@@ -83,16 +83,16 @@ async fn a_changed_filter_counts_for_what_follows_and_asks_for_the_rest_again() 
     assert_eq!(b_handle.counters().updates_malformed, 0);
 
     settings.attribute_filter = AttributeFilter::DEFAULT;
-    b_handle.reconfigure(settings.clone());
+    b_handle.reconfigure(settings.clone()).unwrap();
     is_asked_again(&mut a).await;
     assert_eq!(sent(&a_up, &mut b).await, kept);
     assert_eq!(b_handle.counters().attributes_filtered, 2);
 
     // A change of something else asks for nothing: what comes next is the UPDATE's answer to the next filter.
     settings.protocol.connect_retry *= 2;
-    b_handle.reconfigure(settings.clone());
+    b_handle.reconfigure(settings.clone()).unwrap();
     settings.attribute_filter.treat_as_withdraw = AttributeCodes::of(&[AttributeCode(98)]);
-    b_handle.reconfigure(settings);
+    b_handle.reconfigure(settings).unwrap();
     is_asked_again(&mut a).await;
     let sessions = (a_handle.status().sessions, b_handle.status().sessions);
     assert_eq!(sessions, (1, 1), "no session was reset");
