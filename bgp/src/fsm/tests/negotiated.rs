@@ -650,6 +650,7 @@ fn each_field_reaches_the_codec_of_its_family_and_direction() {
             |n| n.peer_asn = n.local_asn,
             UpdateCodec {
                 peer: PeerKind::Internal,
+                filtered: AttributeFilter::DEFAULT.received_from(PeerKind::Internal),
                 ..plain
             },
         ),

@@ -110,9 +110,9 @@ fn rfc_4271_8_2_2_each_state_has_its_name_and_what_is_known_in_it() {
         panic!("{out:?}");
     };
     assert_eq!(one.peer.negotiated(), Some(agreed));
-    // Refused: it waits in Idle, not in Active.
-    let cease = Notification::new(Code::PEER_DECONFIGURED);
-    one.give(Input::Received(id, Received::Notification(&cease)));
+    // An error: it waits in Idle, not in Active.
+    let expired = Notification::new(Code::HOLD_TIMER_EXPIRED);
+    one.give(Input::Received(id, Received::Notification(&expired)));
     assert_eq!(one.peer.state(), State::Idle);
 
     let mut passive = Driven::new(Config {
