@@ -93,13 +93,13 @@ pub struct PeerSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 65535))]
     pub port: Option<u16>,
-    /// Our own address on the session, of the family of the peer's. Default: the kernel chooses.
+    /// Our own address on the session, of the family of the peer's; connections to another one are refused. Default: any, the kernel chooses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub local_address: Option<Address>,
     /// Takes our own address on the session from a label or annotation of the Node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub local_address_from: Option<ValueFrom>,
-    /// The interface that the session is bound to.
+    /// The interface that the session is bound to; connections that come in by another one are refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_interface: Option<String>,
     /// Timers.
