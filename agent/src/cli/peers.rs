@@ -338,3 +338,48 @@ impl Rows<'_> {
         Ok(self.0.line(format!("  {label:16}{}", value.as_ref()))?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::control::fake;
+    use crate::control::model::{IdleHold, SessionState};
+
+    fn peer(name: &str) -> Peer {
+        let mut peers = fake::peers().into_iter();
+        peers.find(|peer| peer.name == name).unwrap()
+    }
+
+    #[test]
+    fn a_peer_near_its_prefix_limit_is_noted_and_one_at_the_share_is_not() {
+        let mut near = peer("tor-a");
+        near.updates_malformed = 0;
+        for (accepted, noted) in [
+            (750, ""),
+            (751, "751 of at most 1,000 ipv4-unicast prefixes"),
+        ] {
+            near.families[0].accepted = accepted;
+            assert_eq!(note(&near), noted);
+        }
+    }
+
+    #[test]
+    fn a_held_peer_says_why_and_how_it_is_released_but_not_a_time_that_runs() {
+        let mut held = peer("tor-b");
+        held.state = SessionState::Idle;
+        let reason = "sent Cease/Maximum Number of Prefixes Reached".to_owned();
+        for (seconds, text) in [
+            (Some(299), "held Idle: "),
+            (
+                None,
+                "held Idle until it is reset or its configuration changes: ",
+            ),
+        ] {
+            let reason = reason.clone();
+            let expected = format!("{text}{reason}");
+            held.idle_hold = Some(IdleHold { seconds, reason });
+            assert_eq!(held.trouble(), Some(expected));
+        }
+    }
+}
