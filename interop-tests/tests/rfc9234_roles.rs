@@ -307,7 +307,7 @@ fn against(lab: &Lab, kind: Kind) -> Result<()> {
         let wrong = rig.peer("wrong")?;
         let errors = [&wrong["lastErrorSent"], &wrong["lastErrorReceived"]];
         let mismatch = |error: &&Value| error["code"] == json!(2) && error["subcode"] == json!(11);
-        ensure!(errors.iter().any(|error| mismatch(error)), "{wrong}");
+        ensure!(errors.iter().any(mismatch), "{wrong}");
         ensure!(wrong["state"] != json!("Established"), "{wrong}");
         Ok(())
     })
