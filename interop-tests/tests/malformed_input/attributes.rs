@@ -56,13 +56,7 @@ fn long_prefixes(parts: &Parts) -> Vec<u8> {
 
 /// An AS_PATH of this many segments of 255 numbers.
 fn long_path(parts: &Parts, segments: usize) -> Vec<u8> {
-    let mut segment = vec![2, 255];
-    segment.extend(parts.first_as().to_be_bytes().repeat(255));
-    parts.instead(attribute(
-        WELL_KNOWN | EXTENDED,
-        2,
-        &segment.repeat(segments),
-    ))
+    parts.instead(parts.long_path(segments))
 }
 
 #[rustfmt::skip]
@@ -175,6 +169,8 @@ fn two_octets() -> Vec<Row> {
         row("RFC 6793 6", "AS4_AGGREGATOR of 7 octets", |p| p.with_one(TRANSITIVE, 18, &[0; 7]), Discard(&[18])).two_octets(),
         row("RFC 7606 7.7", "AGGREGATOR of 8 octets", |p| p.with_one(TRANSITIVE, 7, &[0, 0, 251, 246, 10, 1, 0, 2]), Discard(&[7])).two_octets(),
         row("RFC 4271 6.3", "an empty AS_PATH", |p| p.instead(attribute(WELL_KNOWN, 2, &[])), Withdraw).internal(Used).two_octets(),
+        row("RFC 6793 4.2.3", "an AS_PATH of 12,750 numbers, which fits with four octets each", |p| long_path(p, 50), Used).two_octets(),
+        row("RFC 6793 4.2.3", "an AS_PATH of 32,385 numbers, which does not fit with four octets each", |p| long_path(p, 127), Withdraw).two_octets(),
         row("RFC 7606 5.2", "ORIGIN 3, and no routes", |_| update(&[], &[attribute(WELL_KNOWN, 1, &[3])], &[]), Reset(3, 6, |_| attribute(WELL_KNOWN, 1, &[3]))).two_octets(),
         row("RFC 7606 5.2", "half a header of an attribute, and no routes", |_| update(&[], &[vec![TRANSITIVE]], &[]), Reset(3, 1, NO_DATA)).two_octets(),
     ]

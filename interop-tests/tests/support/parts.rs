@@ -74,6 +74,18 @@ impl Parts {
         attribute(WELL_KNOWN, 2, &[&[2, 1][..], first].concat())
     }
 
+    /// AS_PATH of this many AS_SEQUENCEs of 255 numbers.
+    pub fn long_path(&self, segments: usize) -> Vec<u8> {
+        let first = self.first_as().to_be_bytes();
+        let first = if self.two_octets {
+            &first[2..]
+        } else {
+            &first[..]
+        };
+        let segment = [&[2, 255], &first.repeat(255)[..]].concat();
+        attribute(WELL_KNOWN | EXTENDED, 2, &segment.repeat(segments))
+    }
+
     /// The attributes of a good IPv4 route.
     pub fn good(&self) -> Vec<Vec<u8>> {
         let mut all = vec![
