@@ -107,7 +107,7 @@ fn every_update_of_the_tables_has_its_outcome() {
 }
 
 fn judge(found: &Update, expected: outcome::Outcome, parts: &parts::Parts, what: &str) {
-    use outcome::Outcome::{Discard, Ignored, Reset, Survives, Unusable, Used, Withdraw};
+    use outcome::Outcome::{Discard, Filtered, Ignored, Reset, Unusable, Used, Withdraw};
     if let Reset(code, subcode, data) = expected {
         let expected = notification(code, subcode, data(parts));
         let reset = found.reset().unwrap_or_else(|| panic!("no reset: {what}"));
@@ -116,23 +116,22 @@ fn judge(found: &Update, expected: outcome::Outcome, parts: &parts::Parts, what:
     }
     assert_eq!(found.reset(), None, "{what}");
     match expected {
-        Used | Unusable => assert_eq!(found.outcome(), None, "{what}"),
-        Discard(codes) => {
-            assert_eq!(found.outcome(), Some(Outcome::AttributeDiscard), "{what}");
-            for code in codes {
-                let kept = found.attributes.find(AttributeCode(*code));
-                assert_eq!(kept, None, "{what}");
-            }
-        }
+        Used | Unusable | Filtered(_) => assert_eq!(found.outcome(), None, "{what}"),
+        Discard(_) => assert_eq!(found.outcome(), Some(Outcome::AttributeDiscard), "{what}"),
         Withdraw => assert_eq!(found.outcome(), Some(Outcome::TreatAsWithdraw), "{what}"),
-        Ignored | Survives | Reset(..) => {}
+        Ignored | Reset(..) => {}
+    }
+    if let Discard(codes) | Filtered(codes) = expected {
+        for code in codes {
+            let kept = found.attributes.find(AttributeCode(*code));
+            assert_eq!(kept, None, "{what}");
+        }
     }
     let (announced, withdrawn) = (!found.reach.is_empty(), !found.unreach.is_empty());
     let (announces, withdraws) = match expected {
-        Used | Unusable | Discard(_) => (true, false),
+        Used | Unusable | Filtered(_) | Discard(_) => (true, false),
         Withdraw => (false, true),
         Ignored | Reset(..) => (false, false),
-        Survives => return,
     };
     assert_eq!((announced, withdrawn), (announces, withdraws), "{what}");
     assert_eq!(found.end_of_rib, None::<Family>, "{what}");

@@ -5,7 +5,7 @@ use interop_tests::raw::encode::{
     EXTENDED, NON_TRANSITIVE, TRANSITIVE, WELL_KNOWN, attribute, update,
 };
 
-use crate::outcome::Outcome::{Discard, Ignored, Reset, Survives, Unusable, Used, Withdraw};
+use crate::outcome::Outcome::{Discard, Filtered, Ignored, Reset, Unusable, Used, Withdraw};
 use crate::outcome::{NO_DATA, Row, quoted, row};
 use crate::parts::{NEXT_HOP6, Parts};
 
@@ -73,7 +73,7 @@ fn well_known() -> Vec<Row> {
         row("RFC 7606 7.1", "ORIGIN of two octets", |p| p.instead(attribute(WELL_KNOWN, 1, &[0, 0])), Withdraw),
         row("RFC 4271 6.3", "an empty AS_PATH", |p| p.instead(attribute(WELL_KNOWN, 2, &[])), Withdraw).internal(Used),
         row("RFC 4271 5.1.2", "an AS_PATH of 2,295 numbers", |p| long_path(p, 9), Used),
-        row("RFC 4271 5.1.2", "an AS_PATH of 13,005 numbers", |p| long_path(p, 51), Survives),
+        row("RFC 4271 5.1.2", "an AS_PATH of 13,005 numbers", |p| long_path(p, 51), Used),
         row("RFC 4271 6.3", "an unknown attribute without the optional bit", |p| p.with_one(WELL_KNOWN, 99, &[1]), Reset(3, 2, |_| attribute(WELL_KNOWN, 99, &[1]))),
         row("RFC 4271 6.3", "an unknown attribute without any flag", |p| p.with_one(0, 255, &[]), Reset(3, 2, |_| attribute(0, 255, &[]))),
         row("RFC 4271 6.3", "an unknown attribute without the optional bit, of 20,000 octets", |p| p.with(&[long_unknown()]), Reset(3, 2, |_| quoted(&long_unknown()))),
@@ -130,19 +130,19 @@ fn multiprotocol() -> Vec<Row> {
 fn optional() -> Vec<Row> {
     vec![
         row("RFC 7606 7.7", "AGGREGATOR of 6 octets", |p| p.with_one(TRANSITIVE, 7, &[251, 246, 10, 1, 0, 2]), Discard(&[7])),
-        row("RFC 7311 3", "AIGP whose TLV ends after its type and an octet", |p| p.with_one(NON_TRANSITIVE, 26, &[1, 0]), Survives),
-        row("RFC 7311 3", "AIGP with a TLV of length 0", |p| p.with_one(NON_TRANSITIVE, 26, &[1, 0, 0]), Survives),
-        row("RFC 7311 3", "AIGP with a TLV of length 1", |p| p.with_one(NON_TRANSITIVE, 26, &[1, 0, 1]), Survives),
-        row("RFC 7311 3", "AIGP with a TLV of length 2", |p| p.with_one(NON_TRANSITIVE, 26, &[1, 0, 2]), Survives),
-        row("RFC 8669 6", "Prefix-SID with an SRv6 TLV of length 0", |p| p.with_one(TRANSITIVE, 40, &[5, 0, 0]), Survives),
-        row("RFC 8669 6", "Prefix-SID without the transitive bit", |p| p.with_one(NON_TRANSITIVE, 40, &[5, 0, 0]), Survives),
-        row("RFC 8669 6", "Prefix-SID of 28 zeros, partial", |p| p.with(&[attribute(0xe0, 40, &[0; 28])]), Survives),
-        row("RFC 9012 13", "tunnel encapsulation of no octets", |p| p.with_one(TRANSITIVE, 23, &[]), Survives),
-        row("RFC 9012 13", "tunnel encapsulation without its last octet", |p| p.with_one(TRANSITIVE, 23, &[0, 8, 0, 4, 4, 2, 0]), Survives),
-        row("RFC 9012 13", "tunnel encapsulation without its last two octets", |p| p.with_one(TRANSITIVE, 23, &[0, 8, 0, 4, 4, 2]), Survives),
-        row("RFC 9012 13", "tunnel encapsulation with a TLV that is one octet too long", |p| p.with_one(TRANSITIVE, 23, &[0, 8, 0, 5, 4, 2, 0, 1]), Survives),
-        row("RFC 9012 13", "tunnel encapsulation with a TLV that is one octet too short", |p| p.with_one(TRANSITIVE, 23, &[0, 8, 0, 3, 4, 2, 0, 1]), Survives),
-        row("RFC 9012 13", "tunnel encapsulation with 10,000 empty sub-TLVs", |p| p.with_one(TRANSITIVE, 23, &[&[0, 8, 0x4e, 0x20][..], &[4, 0].repeat(10_000)].concat()), Survives),
+        row("RFC 7311 3", "AIGP whose TLV ends after its type and an octet", |p| p.with_one(NON_TRANSITIVE, 26, &[1, 0]), Filtered(&[26])),
+        row("RFC 7311 3", "AIGP with a TLV of length 0", |p| p.with_one(NON_TRANSITIVE, 26, &[1, 0, 0]), Filtered(&[26])),
+        row("RFC 7311 3", "AIGP with a TLV of length 1", |p| p.with_one(NON_TRANSITIVE, 26, &[1, 0, 1]), Filtered(&[26])),
+        row("RFC 7311 3", "AIGP with a TLV of length 2", |p| p.with_one(NON_TRANSITIVE, 26, &[1, 0, 2]), Filtered(&[26])),
+        row("RFC 8669 6", "Prefix-SID with an SRv6 TLV of length 0", |p| p.with_one(TRANSITIVE, 40, &[5, 0, 0]), Filtered(&[40])).internal(Discard(&[40])),
+        row("RFC 8669 6", "Prefix-SID without the transitive bit", |p| p.with_one(NON_TRANSITIVE, 40, &[5, 0, 0]), Filtered(&[40])).internal(Discard(&[40])),
+        row("RFC 8669 6", "Prefix-SID of 28 zeros, partial", |p| p.with(&[attribute(0xe0, 40, &[0; 28])]), Filtered(&[40])).internal(Discard(&[40])),
+        row("RFC 9012 13", "tunnel encapsulation of no octets", |p| p.with_one(TRANSITIVE, 23, &[]), Filtered(&[23])).internal(Discard(&[23])),
+        row("RFC 9012 13", "tunnel encapsulation without its last octet", |p| p.with_one(TRANSITIVE, 23, &[0, 8, 0, 4, 4, 2, 0]), Filtered(&[23])).internal(Withdraw),
+        row("RFC 9012 13", "tunnel encapsulation without its last two octets", |p| p.with_one(TRANSITIVE, 23, &[0, 8, 0, 4, 4, 2]), Filtered(&[23])).internal(Withdraw),
+        row("RFC 9012 13", "tunnel encapsulation with a TLV that is one octet too long", |p| p.with_one(TRANSITIVE, 23, &[0, 8, 0, 5, 4, 2, 0, 1]), Filtered(&[23])).internal(Withdraw),
+        row("RFC 9012 13", "tunnel encapsulation with a TLV that is one octet too short", |p| p.with_one(TRANSITIVE, 23, &[0, 8, 0, 3, 4, 2, 0, 1]), Filtered(&[23])).internal(Withdraw),
+        row("RFC 9012 13", "tunnel encapsulation with 10,000 empty sub-TLVs", |p| p.with_one(TRANSITIVE, 23, &[&[0, 8, 0x4e, 0x20][..], &[4, 0].repeat(10_000)].concat()), Filtered(&[23])).internal(Used),
         row("RFC 9234 5", "ONLY_TO_CUSTOMER of no octets", |p| p.with_one(TRANSITIVE, 35, &[]), Withdraw),
         row("RFC 9234 5", "ONLY_TO_CUSTOMER of 2 octets", |p| p.with_one(TRANSITIVE, 35, &[251, 246]), Withdraw),
         row("RFC 9234 5", "ONLY_TO_CUSTOMER of 8 octets", |p| p.with_one(TRANSITIVE, 35, &[0; 8]), Withdraw),

@@ -24,6 +24,9 @@ impl Session {
 pub enum Outcome {
     /// The new version is used as it came: nothing is wrong with it, or nothing that concerns this speaker.
     Used,
+    /// The new version is used without these attributes, which nobody looks into: by default they are discarded from such
+    /// a peer.
+    Filtered(&'static [u8]),
     /// The new version is used without these attributes (RFC 7606: attribute discard).
     Discard(&'static [u8]),
     /// The new version is taken and its next hop resolves to nothing, so that it is not used.
@@ -32,8 +35,6 @@ pub enum Outcome {
     Withdraw,
     /// The message changes nothing: the good version stays.
     Ignored,
-    /// The session stays, whatever becomes of the route.
-    Survives,
     /// The session ends with this NOTIFICATION: code, subcode, data.
     Reset(u8, u8, fn(&Parts) -> Vec<u8>),
 }

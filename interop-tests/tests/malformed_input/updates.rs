@@ -282,10 +282,12 @@ fn judge(seen: &Seen, case: &Case) -> Result<()> {
     );
     let is_new = |route: &Value| route["med"] == 77;
     match (case.outcome(), route) {
-        (Outcome::Withdraw, None) | (Outcome::Survives, _) => Ok(()),
-        (Outcome::Used | Outcome::Discard(_), Some(route)) if is_new(route) => {
+        (Outcome::Withdraw, None) => Ok(()),
+        (Outcome::Used | Outcome::Filtered(_) | Outcome::Discard(_), Some(route))
+            if is_new(route) =>
+        {
             ensure!(is_usable(route), "it is not used: {route}");
-            let Outcome::Discard(codes) = case.outcome() else {
+            let (Outcome::Discard(codes) | Outcome::Filtered(codes)) = case.outcome() else {
                 return Ok(());
             };
             let kept = route["unknownAttributes"].as_array();
@@ -329,7 +331,7 @@ fn counted(seen: &Seen, shared: &[&Case]) -> Result<()> {
         wrong.count() as u64
     };
     let least = count(|outcome| matches!(outcome, Outcome::Discard(_) | Outcome::Withdraw));
-    let most = least + count(|outcome| matches!(outcome, Outcome::Survives | Outcome::Ignored));
+    let most = least + count(|outcome| matches!(outcome, Outcome::Ignored));
     let malformed = seen.peer(peer)?["updatesMalformed"].as_u64();
     ensure!(
         malformed.is_some_and(|number| (least..=most).contains(&number)),
