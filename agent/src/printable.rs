@@ -33,6 +33,15 @@ pub(crate) fn is_plain(text: &str) -> bool {
     !text.contains(|c| c != '\n' && is_unprintable(c))
 }
 
+/// Several lines: as [`line`], but line breaks stay.
+pub(crate) fn lines(text: &str) -> Cow<'_, str> {
+    if is_plain(text) {
+        return Cow::Borrowed(text);
+    }
+    let lines: Vec<_> = text.split('\n').map(line).collect();
+    Cow::Owned(lines.join("\n"))
+}
+
 /// JSON: everything unprintable but line breaks is escaped as JSON does. Such characters stand in strings only, so the
 /// data stay the same.
 pub(crate) fn json(text: &str) -> Cow<'_, str> {

@@ -16,6 +16,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::control::model::{Peer, Status};
+use crate::printable;
 
 pub use process::Process;
 pub use table::METRICS;
@@ -82,9 +83,13 @@ impl fmt::Display for Kind {
 pub struct Samples(Vec<(Vec<String>, f64)>);
 
 impl Samples {
-    /// Adds one.
+    /// Adds one. Labels are names of peers, interfaces and the like: control characters in them are escaped, line
+    /// breaks by the encoder.
     pub(crate) fn add<const N: usize>(&mut self, labels: [&str; N], value: impl Value) {
-        let labels = labels.iter().map(|&label| label.to_owned()).collect();
+        let labels = labels
+            .iter()
+            .map(|&label| printable::lines(label).into_owned())
+            .collect();
         self.0.push((labels, value.to_sample()));
     }
 }
@@ -255,6 +260,13 @@ mod tests {
 
     use super::*;
     use crate::control::fake;
+
+    #[test]
+    fn labels_hold_no_control_characters() {
+        let mut samples = Samples::default();
+        samples.add(["eth0\x1b[2J\n\u{202e}"], 1_u64);
+        assert_eq!(samples.0[0].0, ["eth0\\u{1b}[2J\n\\u{202e}"]);
+    }
 
     fn snapshot() -> Snapshot {
         let mut status = fake::status();
