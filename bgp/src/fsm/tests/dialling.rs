@@ -165,3 +165,102 @@ fn a_reset_of_a_peer_that_is_being_dialled_begins_anew() {
     );
     assert_eq!((peer.state(), peer.deadline()), (State::Idle, None));
 }
+
+/// A session on a connection that the peer dialled.
+fn established_by_the_peer(now: Instant) -> (Peer, ConnectionId) {
+    let (mut peer, _) = started(now);
+    let id = accept(&mut peer, now);
+    let remote = open(&config(2, 2), false);
+    give(&mut peer, now, Input::Received(id, Received::Open(&remote)));
+    give(&mut peer, now, Input::Received(id, Received::Keepalive));
+    assert_eq!(peer.state(), State::Established);
+    (peer, id)
+}
+
+#[test]
+fn rfc_4271_6_8_a_connection_beside_a_session_is_closed_at_its_open_and_the_session_is_probed() {
+    let now = Instant::now();
+    let (mut peer, session) = established_by_the_peer(now);
+    let out = give(&mut peer, now, Input::Accepted);
+    let [Output::Accept(second), Output::SendOpen(..)] = out[..] else {
+        panic!("{out:?}");
+    };
+    assert_eq!(peer.state(), State::Established, "TCP alone ends nothing");
+    // A third: the peer has given up the second, and nothing else.
+    let out = give(&mut peer, now, Input::Accepted);
+    let [
+        Output::Accept(third),
+        Output::Close(closed, _),
+        Output::Failed(..),
+        Output::SendOpen(..),
+    ] = out[..]
+    else {
+        panic!("{out:?}");
+    };
+    assert_eq!(closed, second);
+    let remote = open(&config(2, 2), false);
+    let out = give(
+        &mut peer,
+        now,
+        Input::Received(third, Received::Open(&remote)),
+    );
+    let [
+        Output::SendKeepalive(probed),
+        Output::Close(closed, Some(last)),
+        Output::Failed(..),
+    ] = &out[..]
+    else {
+        panic!("{out:?}");
+    };
+    assert_eq!((*probed, *closed), (session, third));
+    assert_eq!(last.code, Code::CONNECTION_COLLISION);
+    assert_eq!(peer.state(), State::Established);
+}
+
+#[test]
+fn rfc_4271_6_8_a_collision_without_a_session_probes_nothing() {
+    // We are the larger: the peer's connection loses against ours, which is confirmed.
+    let now = Instant::now();
+    let mut peer = Peer::new(config(9, 9), None);
+    let out = give(&mut peer, now, Input::Start);
+    let [Output::Connect(ours)] = out[..] else {
+        panic!("{out:?}");
+    };
+    give(&mut peer, now, Input::Connected(ours));
+    let remote = open(&config(2, 2), false);
+    give(
+        &mut peer,
+        now,
+        Input::Received(ours, Received::Open(&remote)),
+    );
+    let theirs = accept(&mut peer, now);
+    let out = give(
+        &mut peer,
+        now,
+        Input::Received(theirs, Received::Open(&remote)),
+    );
+    assert!(
+        matches!(out[..], [Output::Close(id, Some(_)), Output::Failed(..)] if id == theirs),
+        "{out:?}"
+    );
+    assert_eq!(peer.state(), State::OpenConfirm);
+}
+
+#[test]
+fn rfc_4724_3_the_r_bit_ends_at_its_time() {
+    let now = Instant::now();
+    let until = now + Duration::from_secs(120);
+    let restarting = |at: Instant| {
+        let mut peer = Peer::new(super::graceful(true), Some(until));
+        give(&mut peer, at, Input::Start);
+        let out = give(&mut peer, at, Input::Accepted);
+        let expected = |restarting| open(&super::graceful(true), restarting);
+        match &out[1] {
+            Output::SendOpen(_, said) if *said == expected(true) => true,
+            Output::SendOpen(_, said) if *said == expected(false) => false,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(restarting(until - Duration::from_nanos(1)));
+    assert!(!restarting(until));
+}
