@@ -57,12 +57,9 @@ impl<F: FnMut(usize) + Unpin> AsyncWrite for &mut Trickle<F> {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let octets: Vec<u8> = slices
-            .iter()
-            .flat_map(|slice| slice.iter().copied())
-            .collect();
-        let some = &octets[..octets.len().min(this.most)];
-        this.taken.extend_from_slice(some);
+        let octets = slices.iter().flat_map(|slice| slice.iter());
+        let some: Vec<u8> = octets.take(this.most).copied().collect();
+        this.taken.extend_from_slice(&some);
         (this.after)(this.taken.len());
         Poll::Ready(Ok(some.len()))
     }
