@@ -1,6 +1,11 @@
 //! What may happen to a RIB: sessions that come and go, what peers say, and what we are told to do.
 
-use super::*;
+use super::{
+    Action, Arc, AsPath, Asn, BgpIdentifier, Capability, Community, Config, Family,
+    GracefulRestart, IpAddr, IpNet, Ipv4Addr, LongLivedFamily, Matches, Negotiated, NextHop,
+    NextHopResolver, Open, Origin, PathAttributes, PeerConfig, PeerKind, Policy, PolicyRule,
+    PrefixRange, Reachable, RemoteAsn, Resolution, SessionInfo, Set, negotiate,
+};
 
 pub(crate) const OWN: Asn = Asn(64512);
 pub(crate) const ROUTER_ID: BgpIdentifier = BgpIdentifier(0x0a00_00fe);

@@ -1,6 +1,12 @@
 //! A RIB and the oracle beside it, to whom the same happens.
 
-use super::*;
+use super::{
+    AdvertisementId, Arc, AttributeSet, Attributes, BTreeMap, BTreeSet, BgpIdentifier, Down,
+    Duration, Family, FibRoute, Heard, Instant, IpAddr, IpNet, Ipv4Net, Ipv6Net, Multipath, Nlri,
+    OWN, Offer, Op, Oracle, Originated, PEERS, PathId, PeerConfig, PeerId, ROUTER_ID, Reach,
+    Resolution, Resolver, Rib, RibConfig, RibEvent, RoutePrefix, RouteRefresh, RouteRefreshSubtype,
+    Standing, Update, family_of, peer_config, policies, prefixes, session,
+};
 
 /// Both sides, and what the FIB was told.
 pub(crate) struct World {
