@@ -8,7 +8,7 @@ use crate::fsm::{
     Cease, Config, ConnectionId, Down, Input, Output, Outputs, Peer, Received, State, Stop, Timer,
 };
 use crate::types::Family;
-use crate::wire::NotificationCode as Code;
+use crate::wire::{Notification, NotificationCode as Code};
 
 fn give(peer: &mut Peer, now: Instant, input: Input<'_>) -> Outputs {
     let mut out = Outputs::new();
@@ -263,4 +263,30 @@ fn rfc_4724_3_the_r_bit_ends_at_its_time() {
     };
     assert!(restarting(until - Duration::from_nanos(1)));
     assert!(!restarting(until));
+}
+
+#[test]
+fn a_connection_that_lost_a_collision_is_no_error_of_the_peer() {
+    let now = Instant::now();
+    for (code, state, longest) in [
+        (Code::CONNECTION_COLLISION, State::Active, 1),
+        (Code::BAD_PEER_AS, State::Idle, 5),
+    ] {
+        let (mut peer, id) = started(now);
+        give(&mut peer, now, Input::Connected(id));
+        let message = Notification::new(code);
+        let out = give(
+            &mut peer,
+            now,
+            Input::Received(id, Received::Notification(&message)),
+        );
+        assert!(
+            matches!(out[..], [Output::Close(_, None), Output::Failed(..)]),
+            "{out:?}"
+        );
+        assert_eq!(peer.state(), state, "{code}");
+        let wait = peer.next_attempt().unwrap() - now;
+        let longest = Duration::from_secs(longest);
+        assert!(wait <= longest && wait > longest / 2, "{code}: {wait:?}");
+    }
 }

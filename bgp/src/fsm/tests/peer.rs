@@ -374,3 +374,25 @@ fn every_reason_says_in_words_what_happened() {
         assert_eq!(down.to_string(), words);
     }
 }
+
+#[test]
+fn rfc_4271_8_2_2_states_are_called_as_the_rfc_calls_them() {
+    let all = [
+        (State::Idle, "Idle"),
+        (State::Connect, "Connect"),
+        (State::Active, "Active"),
+        (State::OpenSent, "OpenSent"),
+        (State::OpenConfirm, "OpenConfirm"),
+        (State::Established, "Established"),
+    ];
+    for (state, name) in all {
+        assert_eq!(
+            (state.name(), format!("{state:>12}")),
+            (name, format!("{name:>12}"))
+        );
+    }
+    assert!(
+        all.is_sorted_by_key(|(state, _)| *state),
+        "later is more advanced"
+    );
+}
