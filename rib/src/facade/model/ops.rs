@@ -1,10 +1,11 @@
 //! What may happen to a RIB: sessions that come and go, what peers say, and what we are told to do.
 
 use super::{
-    Action, Arc, AsPath, Asn, BgpIdentifier, Capability, Community, Config, Family,
-    GracefulRestart, IpAddr, IpNet, Ipv4Addr, LongLivedFamily, Matches, Negotiated, NextHop,
-    NextHopResolver, Open, Origin, PathAttributes, PeerConfig, PeerKind, Policy, PolicyRule,
-    PrefixRange, Reachable, RemoteAsn, Resolution, SessionInfo, Set, negotiate,
+    Action, Arc, AsPath, Asn, AttributeCode, AttributeFilter, BgpIdentifier, Capability, Community,
+    Config, Family, GracefulRestart, IpAddr, IpNet, Ipv4Addr, LongLivedFamily, Matches, Negotiated,
+    NextHop, NextHopResolver, Open, Origin, PathAttributes, PeerConfig, PeerKind, Policy,
+    PolicyRule, PrefixRange, Reachable, RemoteAsn, Resolution, SessionInfo, Set, UnknownAttribute,
+    negotiate,
 };
 
 pub(crate) const OWN: Asn = Asn(64512);

@@ -5,7 +5,7 @@ use super::{
     Duration, Family, FibRoute, Heard, Instant, IpAddr, IpNet, Ipv4Net, Ipv6Net, Multipath, Nlri,
     OWN, Offer, Op, Oracle, Originated, PEERS, PathId, PeerConfig, PeerId, ROUTER_ID, Reach,
     Resolution, Resolver, Rib, RibConfig, RibEvent, RoutePrefix, RouteRefresh, RouteRefreshSubtype,
-    Standing, Update, family_of, peer_config, policies, prefixes, session,
+    Standing, Update, family_of, filter, peer_config, policies, prefixes, session,
 };
 
 /// Both sides, and what the FIB was told.
