@@ -28,6 +28,8 @@ lint: ## Formatting, clippy, documentation, and the rules of the architecture
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --locked --document-private-items
 	$(CARGO) check -p bgp --no-default-features --locked
+	@# The fuzz targets outside the agent. Nothing is linked, so libFuzzer itself need not be compiled.
+	CUSTOM_LIBFUZZER_PATH=none $(CARGO) check --manifest-path bgp/fuzz/Cargo.toml --target-dir target --locked
 	scripts/check-architecture
 
 instructions: ## Count what a route costs, stage by stage, and compare (valgrind)
