@@ -29,7 +29,7 @@ lint: ## Formatting, clippy, documentation, and the rules of the architecture
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --locked --document-private-items
 	$(CARGO) check -p bgp --no-default-features --locked
 	@# The fuzz targets outside the agent. Nothing is linked, so libFuzzer itself need not be compiled.
-	CUSTOM_LIBFUZZER_PATH=none $(CARGO) check --manifest-path bgp/fuzz/Cargo.toml --target-dir target --locked
+	CUSTOM_LIBFUZZER_PATH=/lib/libfuzzer.a $(CARGO) check --manifest-path bgp/fuzz/Cargo.toml --target-dir target --locked
 	scripts/check-architecture
 
 instructions: ## Count what a route costs, stage by stage, and compare (valgrind)
