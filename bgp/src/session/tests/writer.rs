@@ -283,6 +283,13 @@ async fn progress_is_when_octets_went_or_none_waited() {
         .unwrap();
     tokio::time::sleep(second).await;
     assert_eq!(since(&stamps), 3, "the peer has read");
+    // The last call took all that was left, which ends nothing.
+    outbox.try_send(&[numbered(2, 30)]).unwrap();
+    let mut octets = [0; 30];
+    tokio::io::AsyncReadExt::read_exact(&mut far, &mut octets)
+        .await
+        .unwrap();
+    assert_eq!(read(&octets).1, [2]);
     outbox.close(Closing::AfterUrgent);
     task.await.unwrap();
 }
