@@ -228,6 +228,12 @@ async fn closed_now_nothing_more_is_written() {
     assert!(socket.taken.is_empty());
     assert_eq!(outbox.try_send(&batches), Ok(()), "dropped, not refused");
     assert!(outbox.is_closed());
+    // What the writer has not taken is dropped at once.
+    let outbox = Outbox::new();
+    outbox.try_send(&batches).unwrap();
+    assert!(!outbox.is_closed() && outbox.waiting() > 0);
+    outbox.close(Closing::Now);
+    assert!(outbox.is_closed() && outbox.waiting() == 0);
 }
 
 #[tokio::test(start_paused = true)]
