@@ -33,7 +33,7 @@ pub(crate) fn is_plain(text: &str) -> bool {
     !text.contains(|c| c != '\n' && is_unprintable(c))
 }
 
-/// Several lines: as [`line`], but line breaks stay.
+/// Several lines: as [`line()`], but line breaks stay.
 pub(crate) fn lines(text: &str) -> Cow<'_, str> {
     if is_plain(text) {
         return Cow::Borrowed(text);
@@ -62,7 +62,7 @@ pub(crate) fn json(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// A line in colour: as [`line`], but sequences that choose a colour (`ESC [ 1 ; 31 m`) stay.
+/// A line in colour: as [`line()`], but sequences that choose a colour (`ESC [ 1 ; 31 m`) stay.
 pub(crate) fn coloured_line(text: &str) -> Cow<'_, str> {
     if !text.contains(is_unprintable) {
         return Cow::Borrowed(text);
