@@ -338,6 +338,79 @@ fn a_range_has_so_many_places_and_gives_back_those_of_who_is_gone() {
 }
 
 #[test]
+fn a_peer_out_of_a_range_ends_when_its_address_becomes_that_of_a_peer_with_a_password() {
+    run(&[Need::Speaker(Kind::Routelet)], |lab| {
+        let (at, router) = lab.pair(("node-1", &["10.0.0.1/24"]), ("router", &["10.0.0.2/24"]))?;
+        let range = json!({"range": "10.0.0.0/24", "asn": "external"});
+        let config = json!([
+            node_object("node-1", &["10.0.0.1"], &["10.244.1.0/24"]),
+            object("Peer", "range", &range),
+        ]);
+        let node = Node::start(&at, &[("config", config)], &["--http", "off"])?;
+        let connect = || RawPeer::connect_from(&router, "10.0.0.2", "10.0.0.1");
+        let mut unsigned = connect()?;
+        unsigned.handshake(64502, "192.0.2.2".parse()?, 90, &BOTH_FAMILIES)?;
+        wait_established(&node, "range/10.0.0.2")?;
+        // The password is missing: the peer is blocked, and nobody speaks for it.
+        let missing = lab.dir().join("missing");
+        let configured = peer("router", "10.0.0.2", &missing.to_string_lossy());
+        node.write("router", &json!([configured]))?;
+        let ending = unsigned.ending(SOON)?;
+        ensure!(
+            matches!(ending, Ending::Notification(6, _, _)),
+            "the unsigned session goes on: {ending:?}"
+        );
+        let peers = node.ask(&["peers"])?;
+        ensure!(!peers.to_string().contains("range/10.0.0.2"), "{peers}");
+        let before = refused(&node, "blocked")?;
+        // The reset may come before the other end has looked at its connection.
+        if let Ok(mut again) = connect() {
+            let again = again.ending(SOON)?;
+            ensure!(again == Ending::Closed, "{again:?}");
+        }
+        eventually(SOON, "the refusal is counted", || {
+            ensure!(refused(&node, "blocked")? > before);
+            Ok(())
+        })?;
+        Ok(())
+    });
+}
+
+/// The kernel answers with SYN cookies while the port is flooded, and keeps no SYN whose TTL could be looked at.
+#[test]
+fn rfc5082_ttl_security_holds_and_lets_in_while_the_kernel_answers_with_syn_cookies() {
+    run(&[Need::Speaker(Kind::Routelet)], |lab| {
+        let (at, router) = lab.pair(("node-1", &["10.0.0.1/24"]), ("router", &["10.0.0.2/24"]))?;
+        at.sysctl("net.ipv4.tcp_syncookies", "2")?;
+        let spec = json!({
+            "address": "10.0.0.2", "asn": 64502, "passive": true, "ttlSecurity": {"hops": 1},
+        });
+        let config = json!([
+            node_object("node-1", &["10.0.0.1"], &["10.244.1.0/24"]),
+            object("Peer", "router", &spec),
+        ]);
+        let node = Node::start(&at, &[("config", config)], &["--http", "off"])?;
+        let state = || -> Result<Value> { Ok(node.ask(&["peers", "router"])?["state"].clone()) };
+        // From one hop farther away than allowed: it may connect, and nothing that it says is read.
+        router.sysctl("net.ipv4.ip_default_ttl", "254")?;
+        let mut far = RawPeer::connect_from(&router, "10.0.0.2", "10.0.0.1")?;
+        let shaken = far.handshake(64502, "192.0.2.2".parse()?, 90, &BOTH_FAMILIES);
+        ensure!(
+            shaken.is_err() && state()? != json!("Established"),
+            "a far peer is heard"
+        );
+        drop(far);
+        router.sysctl("net.ipv4.ip_default_ttl", "255")?;
+        let _near = eventually(SOON * 3, "the peer next door", || {
+            let mut near = RawPeer::connect_from(&router, "10.0.0.2", "10.0.0.1")?;
+            near.handshake(64502, "192.0.2.2".parse()?, 90, &BOTH_FAMILIES)?;
+            Ok(near)
+        })?;
+        wait_established(&node, "router")
+    });
+}
+
+#[test]
 fn a_connection_by_another_interface_or_to_another_address_is_refused() {
     run(&[Need::Speaker(Kind::Routelet)], |lab| {
         let (at, router) = lab.pair(("node-1", &["10.0.0.1/24"]), ("router", &["10.0.0.2/24"]))?;

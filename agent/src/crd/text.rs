@@ -7,7 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use bgp::types::{Asn, Community, ExtendedCommunity, LargeCommunity};
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -75,12 +75,15 @@ impl FromStr for Address {
     type Err = ParseTextError;
 
     fn from_str(text: &str) -> Result<Self, ParseTextError> {
-        text.parse().map(Self).map_err(|_| {
-            not(
-                text,
-                "an address: expected one such as 192.0.2.1 or 2001:db8::1",
-            )
-        })
+        // An IPv4 address written as one of IPv6 is the same address, and would else be another one to compare with.
+        text.parse::<IpAddr>()
+            .map(|address| Self(address.to_canonical()))
+            .map_err(|_| {
+                not(
+                    text,
+                    "an address: expected one such as 192.0.2.1 or 2001:db8::1",
+                )
+            })
     }
 }
 
@@ -108,11 +111,24 @@ impl fmt::Display for Cidr {
     }
 }
 
+/// A prefix of IPv4 that is written as one of IPv6 (`::ffff:192.0.2.0/120`) as what it is.
+fn canonical(prefix: IpNet) -> IpNet {
+    let mapped = match prefix {
+        IpNet::V6(prefix) => prefix.addr().to_ipv4_mapped(),
+        IpNet::V4(_) => None,
+    };
+    let length = prefix.prefix_len().checked_sub(96);
+    match (mapped, length) {
+        (Some(address), Some(length)) => Ipv4Net::new(address, length).map_or(prefix, IpNet::from),
+        _ => prefix,
+    }
+}
+
 impl FromStr for Cidr {
     type Err = ParseTextError;
 
     fn from_str(text: &str) -> Result<Self, ParseTextError> {
-        text.parse().map(Self).map_err(|_| {
+        text.parse().map(canonical).map(Self).map_err(|_| {
             not(
                 text,
                 "a prefix: expected one such as 198.51.100.0/24 or 2001:db8::/32",
@@ -457,6 +473,16 @@ pub(crate) fn optional_asn_schema(_: &mut SchemaGenerator) -> Schema {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn an_ipv4_address_in_ipv6_notation_is_the_same_address() {
+        let address = |text: &str| text.parse::<Address>().unwrap();
+        assert_eq!(address("::ffff:192.0.2.1"), address("192.0.2.1"));
+        assert_ne!(address("::192.0.2.1"), address("192.0.2.1"));
+        let prefix = |text: &str| text.parse::<Cidr>().unwrap();
+        assert_eq!(prefix("::ffff:192.0.2.0/120"), prefix("192.0.2.0/24"));
+        assert_eq!(prefix("::ffff:0:0/90").0.prefix_len(), 90);
+    }
 
     #[test]
     fn durations_are_read_with_units_and_only_with_units() {

@@ -3,7 +3,8 @@
 //! In a cluster the port is open on every address of the node. Without bounds, whoever reaches it could hold connections until
 //! the process has no file descriptors left, and sessions of BGP would be refused for it. So there are at most [`MOST`]
 //! connections, and one that is idle for [`IDLE`] is closed. When all are taken, a new one is still accepted: the oldest one of the
-//! remote address that holds most is closed for it, so that a probe of the kubelet is answered while somebody floods the port.
+//! remote host that holds most is closed for it, so that a probe of the kubelet is answered while somebody floods the port. A
+//! host has one address of IPv4, or all those of a /64.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -40,7 +41,7 @@ pub(crate) struct Limited {
 
 #[derive(Debug)]
 struct Entry {
-    remote: IpAddr,
+    host: IpAddr,
     eviction: Weak<Eviction>,
 }
 
@@ -73,7 +74,7 @@ impl Limited {
         }
         let eviction = Arc::new(Eviction::default());
         self.open.push_back(Entry {
-            remote,
+            host: host(remote),
             eviction: Arc::downgrade(&eviction),
         });
         Connection {
@@ -84,17 +85,14 @@ impl Limited {
         }
     }
 
-    /// Closes the oldest connection of the remote address that holds most of them.
+    /// Closes the oldest connection of the remote host that holds most of them.
     fn evict(&mut self) {
         let mut held: HashMap<IpAddr, usize> = HashMap::new();
         for entry in &self.open {
-            *held.entry(entry.remote).or_default() += 1;
+            *held.entry(entry.host).or_default() += 1;
         }
         let most = held.values().copied().max().unwrap_or(0);
-        let oldest = self
-            .open
-            .iter()
-            .position(|entry| held[&entry.remote] == most);
+        let oldest = self.open.iter().position(|entry| held[&entry.host] == most);
         let Some(entry) = oldest.and_then(|at| self.open.remove(at)) else {
             return;
         };
@@ -102,6 +100,14 @@ impl Limited {
             eviction.evicted.store(true, Ordering::Release);
             eviction.waker.wake();
         }
+    }
+}
+
+/// Whose address it is: in IPv6, whoever has one of a /64 has all.
+fn host(remote: IpAddr) -> IpAddr {
+    match remote.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6((address.to_bits() & !u128::from(u64::MAX)).into()),
+        v4 => v4,
     }
 }
 
@@ -239,6 +245,15 @@ mod tests {
             "a newcomer"
         );
         assert!(answers(patient).await, "who was there before the flood");
+    }
+
+    #[test]
+    fn a_host_has_one_address_of_ipv4_and_a_whole_64_of_ipv6() {
+        let same = |a: &str, b: &str| host(a.parse().unwrap()) == host(b.parse().unwrap());
+        assert!(same("2001:db8::1", "2001:db8::ffff:0:0:2"));
+        assert!(!same("2001:db8::1", "2001:db8:0:1::1"));
+        assert!(same("::ffff:192.0.2.1", "192.0.2.1"));
+        assert!(!same("192.0.2.1", "192.0.2.2"));
     }
 
     #[tokio::test]

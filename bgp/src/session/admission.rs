@@ -260,13 +260,7 @@ pub(super) fn check_signature(
 impl Checks {
     /// Whether a connection came as it must.
     pub(super) fn check(&self, accepted: &Accepted) -> Result<(), Refusal> {
-        if let Ttl::Security { hops } = self.ttl
-            && accepted
-                .syn
-                .is_none_or(|syn| syn.ttl < options::least_ttl(hops))
-        {
-            // What a stranger sent between SYN and accept would else be read: the least TTL is the connection's only
-            // once it is set.
+        if !self.is_near(accepted) {
             return Err(Refusal::TooFar);
         }
         if self.local.is_some_and(|local| local != accepted.local.ip()) {
@@ -276,6 +270,24 @@ impl Checks {
             Some(device) => check_device(accepted, device).map_err(|_| Refusal::Interface),
             None => Ok(()),
         }
+    }
+}
+
+impl Checks {
+    /// Whether the sender is as near as TTL security asks for. What a stranger sent between SYN and accept would else be
+    /// read: the least TTL is the connection's only once it is set.
+    fn is_near(&self, accepted: &Accepted) -> bool {
+        let Ttl::Security { hops } = self.ttl else {
+            return true;
+        };
+        if let Some(syn) = accepted.syn {
+            return syn.ttl >= options::least_ttl(hops);
+        }
+        // The kernel answered with a SYN cookie, as it does while somebody floods the port, and kept no SYN. From here on
+        // every segment is checked; what came before has brought no octet that could be read.
+        let v4 = accepted.remote.is_ipv4();
+        options::set_ttl(&accepted.stream, v4, self.ttl).is_ok()
+            && options::unread(accepted.stream.as_fd()).is_ok_and(|octets| octets == 0)
     }
 }
 

@@ -77,7 +77,13 @@ pub(super) fn prepare(socket: &impl AsFd, settings: &PeerSettings) -> io::Result
     } else {
         options.set_tclass_v6(TOS_NETWORK_CONTROL)?;
     }
-    let (send, least) = match settings.ttl {
+    set_ttl(socket, v4, settings.ttl)
+}
+
+/// The TTL of what is sent, and the least that is accepted.
+pub(super) fn set_ttl(socket: &impl AsFd, v4: bool, ttl: Ttl) -> io::Result<()> {
+    let options = SockRef::from(socket);
+    let (send, least) = match ttl {
         Ttl::System => return Ok(()),
         Ttl::Hops(hops) => (hops.max(1), None),
         // RFC 5082 section 3: from a neighbour `hops` away arrives 255 less the routers between.

@@ -1,7 +1,7 @@
 //! How many connections are let in, and how fast.
 
 use std::collections::HashMap;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -79,6 +79,7 @@ impl Pace {
             newcomers: Bucket::full(NEWCOMERS, stamp::now()),
             without_open: Arc::new(WithoutOpen {
                 sources: Mutex::default(),
+                newcomers: AtomicUsize::new(0),
                 admissions,
             }),
         }
@@ -107,26 +108,31 @@ impl Pace {
 #[derive(Debug)]
 struct WithoutOpen {
     sources: Mutex<HashMap<Source, usize>>,
+    newcomers: AtomicUsize,
     admissions: Arc<Admissions>,
 }
 
 impl WithoutOpen {
     fn enter(self: &Arc<Self>, source: Source, is_newcomer: bool) -> Result<Waiting, Refusal> {
         let mut sources = self.lock();
-        let total: usize = self.admissions.without_open();
+        let newcomers = self.newcomers.load(Ordering::Relaxed);
         let own = sources.entry(source).or_default();
-        if *own >= WITHOUT_OPEN_EACH || (is_newcomer && total >= WITHOUT_OPEN) {
+        if *own >= WITHOUT_OPEN_EACH || (is_newcomer && newcomers >= WITHOUT_OPEN) {
             if *own == 0 {
                 sources.remove(&source);
             }
             return Err(Refusal::WithoutOpen);
         }
         *own += 1;
+        if is_newcomer {
+            self.newcomers.fetch_add(1, Ordering::Relaxed);
+        }
         self.admissions.without_open.fetch_add(1, Ordering::Relaxed);
         drop(sources);
         Ok(Waiting {
             counted: self.clone(),
             source,
+            is_newcomer,
         })
     }
 
@@ -141,6 +147,7 @@ impl WithoutOpen {
 pub(super) struct Waiting {
     counted: Arc<WithoutOpen>,
     source: Source,
+    is_newcomer: bool,
 }
 
 impl Drop for Waiting {
@@ -151,6 +158,9 @@ impl Drop for Waiting {
             if *own == 0 {
                 sources.remove(&self.source);
             }
+        }
+        if self.is_newcomer {
+            self.counted.newcomers.fetch_sub(1, Ordering::Relaxed);
         }
         self.counted
             .admissions
@@ -198,6 +208,7 @@ mod tests {
     async fn connections_without_an_open_are_limited_by_sender_and_in_all() {
         let admissions = Arc::new(Admissions::default());
         let mut pace = Pace::new(admissions.clone());
+        // Configured peers take no place of newcomers.
         let own: Vec<_> = (0..WITHOUT_OPEN_EACH)
             .map(|_| pace.enter(sender(0), false).unwrap())
             .collect();
@@ -215,13 +226,17 @@ mod tests {
             })
             .map_while(Result::ok)
             .collect();
-        assert_eq!(all.len(), WITHOUT_OPEN - WITHOUT_OPEN_EACH);
-        assert_eq!(admissions.without_open(), WITHOUT_OPEN);
+        assert_eq!(all.len(), WITHOUT_OPEN);
+        assert_eq!(admissions.without_open(), WITHOUT_OPEN + WITHOUT_OPEN_EACH);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let beyond = pace.enter(sender(2_000_000), true);
+        assert_eq!(beyond.unwrap_err(), Refusal::WithoutOpen);
         // A configured peer still has its place.
         drop(pace.enter(sender(1_000_000), false).unwrap());
         drop(own);
-        drop(pace.enter(sender(0), true).unwrap());
+        drop(pace.enter(sender(0), false).unwrap());
         drop(all);
+        drop(pace.enter(sender(0), true).unwrap());
         assert_eq!(admissions.without_open(), 0);
         assert!(pace.without_open.lock().is_empty());
     }

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout};
 use tracing::{Instrument, debug, info, info_span, trace};
 
-use super::admission::Accepted;
+use super::admission::{Accepted, check_signature};
 use super::faults::FaultLog;
 use super::handle::{Commands, Control};
 use super::handshake::{Handshake, readable};
@@ -135,6 +135,8 @@ struct Session {
     socket: std::os::fd::OwnedFd,
     /// What the reader is to know of the peer's attributes.
     filter: watch::Sender<AttributeFilter>,
+    /// What was last heard when octets that lay unread were last given time to become a message.
+    grace: Option<Instant>,
 }
 
 /// Why the task woke up.
@@ -218,8 +220,11 @@ impl Task {
             self.request_refresh();
         }
         if let Some(accepted) = commands.accepted {
-            self.offered = Some(accepted);
-            self.step(Input::Accepted);
+            // It was judged with the password of that moment; another may have come since.
+            if check_signature(&accepted, self.settings.password.as_ref()).is_ok() {
+                self.offered = Some(accepted);
+                self.step(Input::Accepted);
+            }
         }
         false
     }
@@ -363,7 +368,7 @@ impl Task {
     }
 
     fn deadline(&mut self) {
-        if let Some(session) = &self.session {
+        if let Some(session) = &mut self.session {
             let (id, now) = (session.id, stamp::now());
             // DEVIATION(RFC 4271 8.2.2): silence counts only if we listened. While the reader waits for the owner, the peer may say what it likes;
             // what has come and was not read yet may be a message, and is soon known to be one or not.
@@ -371,7 +376,9 @@ impl Task {
             let hold = self.machine.negotiated().and_then(|n| n.hold_time);
             let heard = if session.stamps.is_waiting() {
                 now
-            } else if unread > 0 {
+            } else if unread > 0 && session.grace != Some(session.stamps.heard()) {
+                // Once: what never becomes a message must not put it off again and again.
+                session.grace = Some(session.stamps.heard());
                 let read_by = (now + READ_GRACE).checked_sub(hold.unwrap_or_default());
                 read_by.map_or(now, |at| at.max(session.stamps.heard()))
             } else {
@@ -608,6 +615,7 @@ impl Task {
             down,
             socket,
             filter,
+            grace: None,
         });
         self.status.send_modify(|status| {
             status.sessions += 1;

@@ -366,7 +366,8 @@ impl Peers {
                     let id = (!peer.dynamic).then_some(peer.id);
                     self.run(wanted, view, id).await?;
                 }
-                RunState::Blocked(_) => {
+                // Of a range, the password or the key may fail or come back at any time.
+                RunState::Blocked(_) | RunState::Range => {
                     if let Some(wanted) = intent.peer(&name) {
                         self.put(wanted.clone(), view).await?;
                     }
@@ -384,7 +385,7 @@ impl Peers {
                     let wanted = peer.intent.as_ref().clone();
                     self.run(wanted, view, Some(peer.id)).await?;
                 }
-                RunState::Running(_) | RunState::Range => {}
+                RunState::Running(_) => {}
             }
         }
         Ok(())
@@ -411,18 +412,26 @@ impl Peers {
     }
 }
 
-/// Whether a peer stays. A dynamic one stays with its range.
+/// Whether a peer stays. A dynamic one stays with its range, as long as no longer range has its address, and no configured
+/// peer: that one's password counts from then on, also while it is blocked.
 fn is_wanted(intent: &Intent, name: &str, peer: &PeerView) -> bool {
     if !peer.dynamic {
         return intent.peer(name).is_some();
     }
-    let range = range_of(name).and_then(|range| intent.peer(range));
-    range.is_some_and(|range| {
-        matches!(
-            (&range.target, &peer.intent.target),
-            (PeerTarget::Range { net }, PeerTarget::Address { address, .. }) if net.contains(address)
-        )
-    })
+    let target = &peer.intent.target;
+    let PeerTarget::Address { address, .. } = target else {
+        return false;
+    };
+    let ranges = intent
+        .peers
+        .iter()
+        .filter_map(|wanted| match &wanted.target {
+            PeerTarget::Range { net } if net.contains(address) => Some((net.prefix_len(), wanted)),
+            _ => None,
+        });
+    let longest = ranges.max_by_key(|(length, _)| *length);
+    let is_configured = intent.peers.iter().any(|wanted| wanted.target == *target);
+    !is_configured && longest.is_some_and(|(_, range)| Some(&*range.name) == range_of(name))
 }
 
 /// Whether this was said before.
