@@ -208,3 +208,91 @@ fn is_courteous(message: &Notification) -> bool {
         && code != NotificationCode::MAXIMUM_PREFIXES
         && code != NotificationCode::OUT_OF_RESOURCES
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::fsm::{ConnectionId, RemoteAsn};
+    use crate::types::{Asn, BgpIdentifier, Family};
+
+    /// A connection on which no OPEN has come.
+    fn without_an_open(origin: Origin) -> Connection {
+        let config = Config::new(Asn(1), BgpIdentifier(1), RemoteAsn::Any, 7);
+        Connection::new(ConnectionId(1), origin, Instant::now(), config.into())
+    }
+
+    #[test]
+    fn rfc_4486_every_cease_has_its_cause() {
+        use NotificationCode as Code;
+        for (code, ours, theirs) in [
+            (
+                Code::ADMINISTRATIVE_SHUTDOWN,
+                Cause::Unanswered,
+                Cause::Courteous,
+            ),
+            (Code::PEER_DECONFIGURED, Cause::Unanswered, Cause::Courteous),
+            (
+                Code::ADMINISTRATIVE_RESET,
+                Cause::Unanswered,
+                Cause::Courteous,
+            ),
+            (
+                Code::CONNECTION_REJECTED,
+                Cause::Unanswered,
+                Cause::Courteous,
+            ),
+            (
+                Code::CONNECTION_COLLISION,
+                Cause::Unanswered,
+                Cause::Courteous,
+            ),
+            (Code::MAXIMUM_PREFIXES, Cause::Error, Cause::Error),
+            (Code::OUT_OF_RESOURCES, Cause::Error, Cause::Error),
+            (Code::HOLD_TIMER_EXPIRED, Cause::Error, Cause::Error),
+            (Code::BAD_PEER_AS, Cause::Error, Cause::Error),
+        ] {
+            let received = Down::NotificationReceived(Notification::new(code));
+            for (origin, expected) in [(Origin::Ours, ours), (Origin::Theirs, theirs)] {
+                let connection = without_an_open(origin);
+                let found = cause(&received, &connection, false);
+                assert_eq!(found, expected, "{code:?} on {origin:?}");
+                assert_eq!(
+                    cause(&received, &connection, true),
+                    Cause::Ended,
+                    "{code:?}"
+                );
+            }
+        }
+        let lost = Down::NotificationSent(Notification::new(Code::CONNECTION_COLLISION));
+        let found = |origin| cause(&lost, &without_an_open(origin), false);
+        assert_eq!(found(Origin::Ours), Cause::Unanswered);
+        assert_eq!(found(Origin::Theirs), Cause::Courteous);
+    }
+
+    #[test]
+    fn what_the_owner_ends_costs_a_peer_nothing_but_where_it_is_at_fault() {
+        let limit = Cease::MaximumPrefixes {
+            family: Family::IPV4_UNICAST,
+            limit: 1,
+        };
+        for (cease, brief, lasted) in [
+            (limit, Cause::PrefixLimit, Cause::PrefixLimit),
+            (Cease::OutOfResources, Cause::Error, Cause::Ended),
+            (Cease::BfdDown, Cause::Courteous, Cause::Ended),
+            (Cease::Shutdown(String::new()), Cause::Ended, Cause::Ended),
+            (Cease::Reset(String::new()), Cause::Ended, Cause::Ended),
+            (Cease::Deconfigured, Cause::Ended, Cause::Ended),
+            (Cease::ConfigurationChange, Cause::Ended, Cause::Ended),
+        ] {
+            let stop = Stop::Cease(cease);
+            assert_eq!(owner_cause(&stop, false), brief, "{stop:?}");
+            assert_eq!(owner_cause(&stop, true), lasted, "{stop:?}");
+            let reason = Down::AdministrativeStop(stop);
+            let connection = without_an_open(Origin::Ours);
+            assert_eq!(cause(&reason, &connection, false), brief, "{reason:?}");
+        }
+        assert_eq!(owner_cause(&Stop::Silent, false), Cause::Ended);
+    }
+}
