@@ -201,6 +201,12 @@ mod tests {
             dialler.note(now, &config, Cause::Error, &long);
         }
         let before = dialler.hold().cloned().unwrap();
+        let until = before.until.unwrap();
+        assert!(
+            until - now > Duration::from_secs(40),
+            "the longer one counts"
+        );
+        assert!(dialler.is_held(until - Duration::from_nanos(1)) && !dialler.is_held(until));
         config.idle_hold_max = Duration::from_secs(5);
         dialler.note(now, &config, Cause::Error, &Down::TransportFailed);
         assert_eq!(dialler.hold(), Some(&before));
