@@ -290,3 +290,33 @@ fn a_connection_that_lost_a_collision_is_no_error_of_the_peer() {
         assert!(wait <= longest && wait > longest / 2, "{code}: {wait:?}");
     }
 }
+
+#[test]
+fn a_changed_configuration_dials_a_waiting_peer_at_once_and_the_same_one_does_not() {
+    let now = Instant::now();
+    let (mut peer, dialled) = started(now);
+    give(&mut peer, now, Input::ConnectFailed(dialled));
+    let next = peer.next_attempt();
+    assert!(next.is_some());
+    assert_eq!(reconfigure(&mut peer, now, config(1, 1)), []);
+    assert_eq!(peer.next_attempt(), next, "nothing has changed");
+    let out = reconfigure(&mut peer, now, renamed());
+    assert!(matches!(out[..], [Output::Connect(_)]), "{out:?}");
+}
+
+#[test]
+fn a_passive_peer_whose_connection_ends_waits_for_nothing() {
+    let now = Instant::now();
+    let mut peer = Peer::new(
+        Config {
+            passive: true,
+            ..config(1, 1)
+        },
+        None,
+    );
+    give(&mut peer, now, Input::Start);
+    let accepted = accept(&mut peer, now);
+    give(&mut peer, now, Input::Closed(accepted));
+    assert_eq!(peer.next_attempt(), None);
+    assert_eq!((peer.state(), peer.deadline()), (State::Active, None));
+}
