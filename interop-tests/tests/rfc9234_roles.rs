@@ -71,7 +71,9 @@ fn all(mut peers: Vec<Value>) -> Value {
 }
 
 fn peer(name: &str, n: u8, asn: u32, role: Option<&str>) -> Value {
-    let mut spec = json!({"address": v4(n), "asn": asn, "passive": true});
+    // Not held after a refusal, so that one row does not delay the next.
+    let timers = json!({"idleHold": "0s"});
+    let mut spec = json!({"address": v4(n), "asn": asn, "passive": true, "timers": timers});
     if let Some(role) = role {
         spec["role"] = json!(role);
     }
