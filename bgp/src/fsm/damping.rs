@@ -15,7 +15,7 @@ use super::{Cease, Config, Down, Stop};
 use crate::wire::{Notification, NotificationCode};
 
 /// The first wait after an end that is nobody's error; it doubles. A router that comes back is found soon, and one SYN a
-/// second towards one that is away harms nobody.
+/// second towards one that is unreachable harms nobody.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 
 /// DEVIATION(RFC 4271 8.2.2, Idle): so many connections in a row may end early, without an error, before the peer's own are refused for a time. A router that

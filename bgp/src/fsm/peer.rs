@@ -151,7 +151,7 @@ impl Peer {
         }
     }
 
-    /// Ends every connection and attempt because the owner wants it. A running peer begins anew, soon or after its hold.
+    /// Ends every connection and attempt because the owner wants it. A running peer is retried, soon or after its hold.
     fn end_all(&mut self, now: Instant, stop: &Stop, out: &mut Outputs) {
         self.stop_dialling(out);
         let reason = Down::AdministrativeStop(stop.clone());

@@ -45,7 +45,7 @@ enum Stage {
     OpenSent,
     KeepaliveSent,
     Established,
-    /// Closed, with this NOTIFICATION; its end is still to be told.
+    /// Closed, with this NOTIFICATION; its end is not reported yet.
     Closed {
         established: bool,
         last: Option<Notification>,

@@ -202,7 +202,7 @@ pub(super) enum Verdict {
     Newcomer(Accepted, IpNet),
 }
 
-/// Goes over from some ranges to others. Keys that go are first, to make room for those that come.
+/// Replaces the ranges. Keys that are no longer needed are removed first, to free the kernel's table for new ones.
 pub(super) fn open_ranges<S: super::keys::Socket>(
     keys: &mut Keys<S>,
     before: &[OpenRange],

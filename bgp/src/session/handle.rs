@@ -296,7 +296,7 @@ pub(super) struct Control {
 }
 
 /// Connections of one peer that may linger, each for a few seconds. Further ones are closed at once: a peer that ends
-/// several connections a second does not read what they are told.
+/// several connections a second does not read what is sent to it.
 const FAREWELLS: usize = 4;
 
 /// What the peer's task has to do. A connection that arrives before the last one was looked at replaces it: the peer

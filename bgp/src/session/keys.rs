@@ -21,7 +21,7 @@ use super::{Password, options};
 /// A TCP MD5 key that cannot be set. Whoever needs it must not be let in, nor be dialled.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum KeyError {
-    /// The kernel's table has no room.
+    /// The kernel's key table is full.
     #[error(
         "the kernel has no room for the TCP MD5 key of {net}: its table is full with {held} keys. Raise it: sysctl -w \
          net.core.optmem_max=BYTES, some 140 for each password of a peer or range"

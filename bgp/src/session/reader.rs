@@ -279,7 +279,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     }
 }
 
-/// The end of a session, as its owner is told: `Down` exactly once after `Established`, even if the reader panics or is
+/// The end of a session, reported to its owner: `Down` exactly once after `Established`, even if the reader panics or is
 /// aborted with the peer's task.
 struct End {
     events: mpsc::Sender<Event>,

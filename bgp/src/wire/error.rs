@@ -299,7 +299,7 @@ pub enum UpdateFault {
         /// Where in the value of the attribute the triple begins.
         offset: usize,
     },
-    /// An attribute whose routes the operator wants to be treated as withdrawn. It says nothing about the peer's message.
+    /// An attribute whose routes the operator wants to be treated as withdrawn. The peer's message is not at fault.
     #[error("{code}: its routes are not wanted (attributeFilter.treatAsWithdraw)")]
     Filtered {
         /// The attribute.

@@ -2,7 +2,7 @@
 //!
 //! A peer has a name in the intent and a number here. The number is given once and never again, so an event that was on its
 //! way when its peer was removed can never be taken for another's. A peer that cannot be started (its password file cannot
-//! be read, or the kernel has no room for its key) is kept as *blocked* with the reason and tried again at every chance: it
+//! be read, or the kernel's key table is full) is kept as *blocked* with the reason and retried every few seconds: it
 //! never runs without its password, and no listen range takes its connections in its place.
 //! The listening sockets that peers share are in [`listening`], and what others see of peers is in [`table`].
 
@@ -331,7 +331,7 @@ impl Peers {
     pub(crate) async fn tick(&mut self, intent: &Intent, view: &KernelView) -> Result<(), Stopped> {
         if let Some(listening) = &mut self.listening {
             let ranges = ranges(intent);
-            // Also where a key could not be set: there may be room now.
+            // Also where a key could not be set: the table may have a free place now.
             let failed = |range: &ListenRange| self.listener.range_error(range.net).is_some();
             if listening.ranges != ranges || ranges.iter().any(failed) {
                 self.listener.set_ranges(ranges.clone());
