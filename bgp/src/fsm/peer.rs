@@ -155,10 +155,12 @@ impl Peer {
     fn end_all(&mut self, now: Instant, stop: &Stop, out: &mut Outputs) {
         self.stop_dialling(out);
         let reason = Down::AdministrativeStop(stop.clone());
+        // A connection that ends is counted where it ends.
+        let none = self.connections.is_empty();
         while let Some(connection) = self.connections.last() {
             self.tear_down(now, connection.id, reason.clone(), out);
         }
-        if self.running && self.dialler.now == Dialling::No {
+        if self.running && none && self.dialler.now == Dialling::No {
             self.ended(now, owner_cause(stop, true), &reason);
         } else if !self.running {
             self.dialler.now = Dialling::No;

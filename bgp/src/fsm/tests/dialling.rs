@@ -320,3 +320,32 @@ fn a_passive_peer_whose_connection_ends_waits_for_nothing() {
     assert_eq!(peer.next_attempt(), None);
     assert_eq!((peer.state(), peer.deadline()), (State::Active, None));
 }
+
+#[test]
+fn the_end_of_a_passive_peers_session_is_counted_once() {
+    let now = Instant::now();
+    let mut peer = Peer::new(
+        Config {
+            passive: true,
+            ..config(1, 1)
+        },
+        None,
+    );
+    give(&mut peer, now, Input::Start);
+    let id = accept(&mut peer, now);
+    let remote = open(&config(2, 2), false);
+    give(&mut peer, now, Input::Received(id, Received::Open(&remote)));
+    give(&mut peer, now, Input::Received(id, Received::Keepalive));
+    assert_eq!(peer.state(), State::Established);
+    let exceeded = Cease::MaximumPrefixes {
+        family: Family::IPV4_UNICAST,
+        limit: 1,
+    };
+    give(&mut peer, now, Input::Reset(exceeded));
+    let until = peer.idle_hold().and_then(|hold| hold.until).unwrap();
+    assert!(
+        until - now <= config(1, 1).connect_retry,
+        "{:?}",
+        until - now
+    );
+}
