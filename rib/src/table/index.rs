@@ -125,3 +125,40 @@ impl<P: RoutePrefix> LookedUp<'_, P> {
         prefixes.zip(self.places[range].iter().copied())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ipnet::{Ipv4Net, Ipv6Net};
+
+    use super::*;
+
+    fn check<P: RoutePrefix>() {
+        let (mut index, mut slots) = (Index::default(), Slab::default());
+        let prefixes = (0..500u128).filter_map(|n| P::from_key(n << 112, 16));
+        let prefixes: Vec<Nlri<P>> = prefixes.map(Nlri::new).collect();
+        let looked_up = index.look_up(&prefixes, &slots);
+        let places: Vec<_> = looked_up.part(0..prefixes.len()).collect();
+        for (nlri, place) in places {
+            let slot = index.slot_or_insert(nlri.prefix, place, &mut slots);
+            assert_eq!(index.find(nlri.prefix, &slots), Some(slot));
+        }
+        for nlri in &prefixes {
+            let Some(slot) = index.find(nlri.prefix, &slots) else {
+                panic!("{nlri:?} is not found");
+            };
+            index.remove(nlri.prefix, slot);
+            slots.remove(slot);
+        }
+        for nlri in &prefixes {
+            let left = index.slots.candidate(index.hash(nlri.prefix));
+            assert_eq!(left, None, "{nlri:?}");
+        }
+    }
+
+    /// A stale slot is never found, because no entry has its prefix. It would only take up memory.
+    #[test]
+    fn a_removed_prefix_leaves_no_slot_in_the_index() {
+        check::<Ipv4Net>();
+        check::<Ipv6Net>();
+    }
+}

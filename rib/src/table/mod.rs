@@ -18,6 +18,8 @@ mod index;
 mod path;
 mod source;
 mod standing;
+#[cfg(test)]
+mod tests;
 mod update;
 mod view;
 mod walk;

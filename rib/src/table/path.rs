@@ -253,4 +253,21 @@ mod tests {
         assert_eq!(entry.remove(0, &mut lists), None);
         assert_eq!((entry.paths(&lists).len(), lists.len()), (0, 0));
     }
+
+    #[test]
+    fn a_list_has_room_for_no_more_than_a_quarter_of_its_paths_beyond_them() {
+        let mut lists = Lists::default();
+        let mut entry = Entry::new(Ipv4Net::default());
+        for count in 1..400usize {
+            let path = Path {
+                source: SourceId(1),
+                path_id: PathId(count as u32),
+                ..NO_PATH
+            };
+            entry.push(path, &mut lists);
+            let capacity: usize = lists.iter().map(|(_, list)| list.capacity()).sum();
+            let most = count + (count / 4).max(2);
+            assert!(capacity <= most, "room for {capacity}, {count} paths");
+        }
+    }
 }
