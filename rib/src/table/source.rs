@@ -138,6 +138,8 @@ pub(crate) struct Actions {
     pub(crate) import: bool,
     /// Tell export of prefixes with a path of this source: what the peer is to us, or its identifier, changed.
     pub(crate) tell: bool,
+    /// Hand prefixes with a path of this source to the FIB again: link-local next hops are on another interface.
+    pub(crate) forward: bool,
 }
 
 impl Actions {

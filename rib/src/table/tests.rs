@@ -4,13 +4,15 @@
 
 use std::sync::Arc;
 
+use bgp::fsm::Down;
 use bgp::types::{Community, NextHop, Nlri, PathId, RoutePrefix};
 use bgp::wire::{AttributeSet, Reach, Update, UpdateBatch};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::attrs::{NextHopResolver, Resolution};
 use crate::facade::model::{
-    Attributes, OWN, Op, PLAIN, World, peer_config, plain_attributes, prefixes, run, session,
+    Attributes, OWN, Op, PLAIN, SessionKind, World, peer_config, plain_attributes, prefixes, run,
+    session,
 };
 use crate::facade::{FibNextHop, FibRoute};
 use crate::peer::{PeerConfig, PeerId, SessionInfo};
@@ -148,6 +150,38 @@ fn the_fib_receives_a_link_local_next_hop_that_moves_to_the_interface_of_another
     assert_eq!(in_fib(&mut world, prefix.into()), [on(11)]);
     world.update(0, &withdrawing(prefix));
     assert_eq!(in_fib(&mut world, prefix.into()), [on(12)]);
+}
+
+#[test]
+fn the_fib_receives_the_interface_of_a_resumed_session_that_moved_to_another_one() {
+    let prefix: Ipv6Net = "2001:db8:7::/48".parse().unwrap();
+    let next_hop = NextHop::Ipv6("fe80::1".parse().unwrap());
+    let graceful = SessionKind {
+        graceful: true,
+        forwarding: true,
+        ..PLAIN
+    };
+    for repeated in [true, false] {
+        let mut world = World::new();
+        world.rib.next_hops_changed(Arc::new(OnInterface));
+        let now = world.now;
+        let on = |interface| SessionInfo {
+            interface: Some(interface),
+            ..session(1, graceful)
+        };
+        let update = announcing(1, &plain_attributes(1), next_hop, prefix);
+        world.rib.session_up(PeerId(1), on(11), now);
+        world.update(1, &update);
+        assert_eq!(in_fib(&mut world, prefix.into())[0].ifindex, 11);
+        let down = Down::TransportFailed;
+        world.rib.session_down(PeerId(1), &down, now);
+        world.rib.session_up(PeerId(1), on(12), now);
+        if repeated {
+            world.update(1, &update);
+        }
+        let next_hops = in_fib(&mut world, prefix.into());
+        assert_eq!(next_hops[0].ifindex, 12, "repeated: {repeated}");
+    }
 }
 
 /// Peer 1 with an import policy that gives all its paths this weight.

@@ -506,6 +506,7 @@ impl<P: RoutePrefix> Table<P> {
             source.limit_reported = LimitReported::Nothing;
         }
         source.actions.tell |= (source.origin.kind, source.origin.id) != (origin.kind, origin.id);
+        source.actions.forward |= source.origin.interface != origin.interface;
         source.origin = Arc::new(origin);
         if !limit_only {
             source.actions.import = true;

@@ -209,6 +209,9 @@ impl<P: RoutePrefix> Table<P> {
         if actions.tell {
             self.changed_for_export(slot);
         }
+        if actions.forward {
+            self.changed_for_fib(slot);
+        }
         let remove = actions.remove_from_age.is_some_and(|from| age >= from);
         if remove || actions.import && !self.import_again(slot, place, attrs) {
             self.take_out(slot, place, attrs);
