@@ -47,3 +47,27 @@ fn source(local: IpAddr, settings: &PeerSettings) -> SocketAddr {
         address => (address, 0).into(),
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::fsm::{Config, RemoteAsn};
+    use crate::session::Scope;
+    use crate::types::{Asn, BgpIdentifier};
+
+    #[test]
+    fn a_link_local_source_is_bound_in_the_peers_scope_and_no_other_source_is() {
+        let config = Config::new(Asn(1), BgpIdentifier(1), RemoteAsn::Any, 1);
+        let mut settings = PeerSettings::new("fe80::2".parse().unwrap(), config);
+        settings.scope = Some(Scope(7));
+        for (local, expected) in [
+            ("fe80::1", "[fe80::1%7]:0"),
+            ("2001:db8::1", "[2001:db8::1]:0"),
+            ("192.0.2.1", "192.0.2.1:0"),
+        ] {
+            let source = source(local.parse().unwrap(), &settings);
+            assert_eq!(source.to_string(), expected);
+        }
+    }
+}

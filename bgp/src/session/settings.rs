@@ -127,3 +127,92 @@ impl FromStr for Password {
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::fsm::RemoteAsn;
+    use crate::types::{Asn, BgpIdentifier};
+    use crate::wire::attribute::{AttributeCode, AttributeCodes};
+
+    fn settings(remote: &str) -> PeerSettings {
+        let config = Config::new(Asn(1), BgpIdentifier(1), RemoteAsn::Any, 1);
+        PeerSettings::new(remote.parse().unwrap(), config)
+    }
+
+    #[test]
+    fn what_a_session_was_made_with_needs_a_reset_and_nothing_else_does() {
+        type Change = fn(&mut PeerSettings);
+        let cases: [(&str, bool, Change); 12] = [
+            ("nothing", false, |_| {}),
+            ("address", true, |new| new.remote = [192, 0, 2, 2].into()),
+            ("port", true, |new| new.port = 1179),
+            ("scope", true, |new| new.scope = Some(Scope(2))),
+            ("local", true, |new| {
+                new.local = Some([192, 0, 2, 3].into());
+            }),
+            ("device", true, |new| new.device = Some("eth0".to_owned())),
+            ("ttl", true, |new| new.ttl = Ttl::Security { hops: 1 }),
+            ("password", true, |new| {
+                new.password = Some("secret".parse().unwrap());
+            }),
+            ("AS", true, |new| new.protocol.local_asn = Asn(2)),
+            ("AS and port", true, |new| {
+                new.protocol.local_asn = Asn(2);
+                new.port = 1179;
+            }),
+            ("timer", false, |new| new.protocol.connect_retry *= 2),
+            ("filter", false, |new| {
+                new.attribute_filter.discard = AttributeCodes::of(&[AttributeCode(99)]);
+            }),
+        ];
+        for (name, reset, change) in cases {
+            let old = settings("192.0.2.1");
+            let mut new = old.clone();
+            change(&mut new);
+            assert_eq!(old.needs_reset(&new), reset, "{name}");
+            assert_eq!(new.needs_reset(&old), reset, "{name}, and back");
+        }
+    }
+
+    #[test]
+    fn a_scope_counts_for_link_local_addresses_alone() {
+        for (remote, expected) in [
+            ("fe80::1", "[fe80::1%5]:179"),
+            ("febf::1", "[febf::1%5]:179"),
+            ("fec0::1", "[fec0::1]:179"),
+            ("2001:db8::1", "[2001:db8::1]:179"),
+            ("169.254.0.1", "169.254.0.1:179"),
+        ] {
+            let mut settings = settings(remote);
+            settings.scope = Some(Scope(5));
+            assert_eq!(settings.remote_socket().to_string(), expected);
+        }
+        let unscoped = settings("fe80::1").remote_socket();
+        assert_eq!(unscoped.to_string(), "[fe80::1]:179");
+    }
+
+    #[test]
+    fn the_text_of_a_password_is_not_shown() {
+        let mut settings = settings("192.0.2.1");
+        settings.password = Some("secret".parse().unwrap());
+        let shown = format!("{settings:?}");
+        assert!(shown.contains("Password(..)"), "{shown}");
+        assert!(!shown.contains("secret"), "{shown}");
+    }
+
+    #[test]
+    fn rfc_2385_a_password_has_1_to_80_octets() {
+        for (octets, is_taken) in [(0, false), (1, true), (80, true), (81, false)] {
+            let result = "x".repeat(octets).parse::<Password>();
+            let expected = if is_taken {
+                Ok(octets)
+            } else {
+                Err(PasswordError(octets))
+            };
+            let found = result.map(|password| password.as_bytes().len());
+            assert_eq!(found, expected, "{octets} octets");
+        }
+    }
+}

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use super::harness::{Speaker, listen, pair, soon};
 use super::keys::range;
 use crate::fsm::{Cease, Down, DownClass, GracefulRestartConfig, RemoteAsn, State, Stop};
-use crate::session::{Admit, Candidate, Event, Listener, PeerKey, spawn};
+use crate::session::{Admit, Candidate, Event, Listener, PeerKey, Ttl, spawn};
 use crate::types::{Asn, Family};
 use crate::wire::{MessageKind, NotificationCode};
 
@@ -118,6 +118,19 @@ async fn new_timers_leave_the_session_alone_and_a_new_as_does_not() {
     a_handle.reset(Cease::Reset("now".to_owned()));
     let reset = Down::AdministrativeStop(Stop::Cease(Cease::Reset("now".to_owned())));
     assert_eq!(a.down().await, reset);
+}
+
+#[tokio::test]
+async fn a_new_ttl_resets_the_session_which_comes_back_with_it() {
+    let (mut a, a_handle, _, mut b, _b_handle, _) = pair(64).await;
+    let mut settings = a.settings(&b);
+    settings.ttl = Ttl::Hops(64);
+    a_handle.reconfigure(settings).unwrap();
+    let change = Down::AdministrativeStop(Stop::Cease(Cease::ConfigurationChange));
+    assert_eq!(a.down().await, change);
+    b.down().await;
+    a.up().await;
+    b.up().await;
 }
 
 #[tokio::test]
