@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod admission;
+mod faults;
 mod filter;
 mod harness;
 mod keys;
