@@ -4,6 +4,7 @@
 mod admission;
 mod faults;
 mod filter;
+mod handshake;
 mod harness;
 mod keys;
 mod misbehaviour;
