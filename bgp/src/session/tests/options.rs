@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use std::io::Write;
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::Duration;
 
@@ -186,6 +186,46 @@ fn octets_that_lie_unread_are_counted() {
     stream.write_all(&[7; 1234]).unwrap();
     // Over loopback they are there when the call returns.
     assert_eq!(options::unread(accepted.as_fd()).unwrap(), 1234);
+}
+
+#[test]
+fn what_the_kernel_does_not_say_is_an_error_and_not_a_number() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    // A socket that listens has nothing to read.
+    options::unread(listener.as_fd()).unwrap_err();
+    let datagrams = UdpSocket::bind("127.0.0.1:0").unwrap();
+    options::backlog(datagrams.as_fd()).unwrap_err();
+    options::saved_syn(&datagrams).unwrap_err();
+    options::save_syn(datagrams.as_fd()).unwrap_err();
+}
+
+#[test]
+fn an_accepted_connection_has_an_incoming_interface_and_a_dialled_one_has_none() {
+    for address in ["127.0.0.1", "::1"].map(|text| text.parse::<IpAddr>().unwrap()) {
+        let listener = TcpListener::bind((address, 0)).unwrap();
+        let dialled = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (accepted, _) = listener.accept().unwrap();
+        let v4 = address.is_ipv4();
+        let index = options::incoming_interface(&accepted, v4).unwrap();
+        assert!(options::is_interface(index, "lo"), "{address}: {index}");
+        options::incoming_interface(&dialled, v4).unwrap_err();
+    }
+}
+
+#[test]
+fn an_interface_is_known_by_its_own_name() {
+    // SAFETY: the name is a string with its final 0.
+    let lo = unsafe { libc::if_nametoindex(c"lo".as_ptr()) };
+    assert!(options::is_interface(lo, "lo"));
+    for (index, name) in [
+        (lo, "l"),
+        (lo, "lo0"),
+        (lo, ""),
+        (0, "lo"),
+        (u32::MAX, "lo"),
+    ] {
+        assert!(!options::is_interface(index, name), "{index} {name:?}");
+    }
 }
 
 /// Whether a connection came up by now.
