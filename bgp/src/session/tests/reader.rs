@@ -2,13 +2,14 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::faults::Log;
 use super::harness::soon;
 use crate::fsm::{Config, Down, RemoteAsn, negotiate};
 use crate::session::faults::FaultLog;
@@ -87,6 +88,15 @@ struct Heard {
 
 /// Reads a stream of which the first octets came with the handshake.
 async fn read(stream: &[u8], before: usize, most: usize) -> Heard {
+    let socket = Drip {
+        octets: Bytes::copy_from_slice(&stream[before..]),
+        most,
+        ready: false,
+    };
+    read_from(socket, &stream[..before]).await
+}
+
+async fn read_from<R: AsyncRead + Unpin>(socket: R, before: &[u8]) -> Heard {
     let (events_in, mut events) = mpsc::channel(1);
     let (reports_in, mut reports) = mpsc::channel(1);
     let (down_in, down) = oneshot::channel();
@@ -96,12 +106,8 @@ async fn read(stream: &[u8], before: usize, most: usize) -> Heard {
     let (peer, session) = (PeerKey(3), SessionId(4));
     let address = ([192, 0, 2, 1], 179).into();
     let reader = Reader {
-        socket: Drip {
-            octets: Bytes::copy_from_slice(&stream[before..]),
-            most,
-            ready: false,
-        },
-        buffer: BytesMut::from(&stream[..before]),
+        socket,
+        buffer: BytesMut::from(before),
         framer: Framer::new(),
         codec: UpdateCodec::plain(PeerKind::External),
         enhanced_refresh: true,
@@ -280,4 +286,75 @@ async fn long_streams_come_in_batches_and_lose_nothing() {
         assert_eq!(heard.octets, u64::from(MESSAGES) * 28);
         assert_eq!(heard.counted[1], (MessageKind::Update, u64::from(MESSAGES)));
     }
+}
+
+/// Gives as much as a call has room for and at most so much, and notes how much room that is.
+struct Flood {
+    octets: Bytes,
+    most: usize,
+    rooms: Arc<Mutex<Vec<usize>>>,
+}
+
+impl AsyncRead for Flood {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let length = this.most.min(this.octets.len()).min(buffer.remaining());
+        this.rooms.lock().unwrap().push(buffer.remaining());
+        buffer.put_slice(&this.octets.split_to(length));
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test]
+async fn a_call_has_room_for_4_kib_and_soon_for_64_if_the_peer_fills_it() {
+    const MESSAGES: u32 = 40_000;
+    let rooms = Arc::<Mutex<Vec<usize>>>::default();
+    let socket = Flood {
+        octets: (0..MESSAGES).flat_map(withdraw).collect(),
+        most: usize::MAX,
+        rooms: rooms.clone(),
+    };
+    let heard = read_from(socket, &[]).await;
+    assert_eq!(heard.octets, u64::from(MESSAGES) * 28);
+    let rooms = rooms.lock().unwrap();
+    assert!(rooms.iter().all(|room| *room >= 4 << 10), "{rooms:?}");
+    // Doubled at each call that filled it.
+    assert!(rooms[0] < 8 << 10, "{rooms:?}");
+    assert!(rooms[4..].iter().all(|room| *room >= 64 << 10), "{rooms:?}");
+}
+
+#[tokio::test]
+async fn a_call_has_room_for_4_kib_behind_any_part_of_a_message() {
+    const PREFIXES: usize = 814;
+    let mut long = BytesMut::new();
+    long.put_bytes(0xff, 16);
+    long.put_u16(23 + 5 * PREFIXES as u16);
+    long.put_u8(2);
+    long.put_u16(5 * PREFIXES as u16);
+    for number in 0..PREFIXES {
+        long.put_u8(32);
+        long.put_u32(number as u32);
+    }
+    long.put_u16(0);
+    let rooms = Arc::<Mutex<Vec<usize>>>::default();
+    let socket = Flood {
+        octets: long.repeat(3).into(),
+        most: 500,
+        rooms: rooms.clone(),
+    };
+    let heard = read_from(socket, &[]).await;
+    assert_eq!(heard.events.len(), 3 * PREFIXES + 2);
+    let rooms = rooms.lock().unwrap();
+    assert!(rooms.iter().all(|room| *room >= 4 << 10), "{rooms:?}");
+}
+
+#[tokio::test]
+async fn a_filter_that_was_not_applied_is_not_logged() {
+    let log = Log::new();
+    read(&body().concat(), 0, 1000).await;
+    assert_eq!(log.take(), Vec::<String>::new());
 }

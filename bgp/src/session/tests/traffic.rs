@@ -140,6 +140,16 @@ async fn a_notification_overtakes_what_waits_for_a_slow_peer() {
 }
 
 #[tokio::test]
+async fn a_sessions_output_queue_is_what_waits_in_its_outbox() {
+    let (_a, a_handle, a_up, _b, _b_handle, _) = pair(64).await;
+    let queued = || a_handle.status().session.unwrap().output_queue();
+    let before = a_up.outbox.waiting();
+    // The writer runs once this task waits for something.
+    a_up.outbox.try_send(&[numbered(1), numbered(2)]).unwrap();
+    assert_eq!(queued(), before + 2 * 28);
+}
+
+#[tokio::test]
 async fn rfc_2918_a_refresh_is_asked_for_in_every_negotiated_family() {
     let (_a, a_handle, _, mut b, _b_handle, b_up) = pair(64).await;
     a_handle.request_refresh();

@@ -1,5 +1,6 @@
 //! The writer over a transport that takes few octets a call: messages stay whole, urgent ones go between two of them.
 
+use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,8 +11,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 use tokio::io::AsyncWrite;
 use tokio::time::Instant;
 
-use crate::session::handle::Control;
-use crate::session::outbox::Closing;
+use crate::session::handle::{Control, LiveCounters};
+use crate::session::outbox::{Closing, MAX_BUFFERS};
 use crate::session::stamp::Stamps;
 use crate::session::writer::Writer;
 use crate::session::{Outbox, PeerKey};
@@ -58,6 +59,10 @@ impl<F: FnMut(usize) + Unpin> AsyncWrite for &mut Trickle<F> {
             return Poll::Pending;
         }
         let octets = slices.iter().flat_map(|slice| slice.iter());
+        assert!(
+            octets.clone().next().is_some(),
+            "a call with nothing to write"
+        );
         let some: Vec<u8> = octets.take(this.most).copied().collect();
         this.taken.extend_from_slice(&some);
         (this.after)(this.taken.len());
@@ -340,4 +345,26 @@ async fn an_owner_that_was_refused_hears_once_that_little_is_left() {
     let large = Bytes::from(vec![0xff; (1 << 20) + 1]);
     assert_eq!(outbox.try_send(std::slice::from_ref(&large)), Ok(()));
     assert!(outbox.try_send(&[numbered(0, 23)]).is_err());
+}
+
+#[test]
+fn the_writer_takes_as_many_messages_as_one_call_writes_urgent_ones_first() {
+    let counters = LiveCounters::default();
+    let outbox = Outbox::new();
+    let all: Vec<Bytes> = (0..100).map(|number| numbered(number, 23)).collect();
+    outbox.try_send(&all).unwrap();
+    outbox.send_urgent(keepalive());
+    let mut batch = VecDeque::new();
+    assert_eq!(outbox.take(&mut batch, false, &counters), None);
+    assert_eq!(batch.len(), MAX_BUFFERS);
+    assert_eq!(batch[0], keepalive());
+    assert!(batch.range(1..).eq(&all[..MAX_BUFFERS - 1]));
+    // What waits is counted as sent when it is taken.
+    assert_eq!(counters.snapshot().sent(MessageKind::Update), 63);
+    // A full batch takes nothing but what is urgent, behind the message that has begun.
+    outbox.send_urgent(keepalive());
+    assert_eq!(outbox.take(&mut batch, true, &counters), None);
+    assert_eq!(batch.len(), MAX_BUFFERS + 1);
+    assert_eq!(batch[1], keepalive());
+    assert_eq!(outbox.waiting(), 100 * 23 + 2 * HEADER);
 }
