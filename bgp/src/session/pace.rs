@@ -264,4 +264,23 @@ mod tests {
             second
         );
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn senders_that_rest_are_forgotten_and_those_that_come_too_often_are_not() {
+        let mut pace = Pace::new(Arc::default());
+        let enters = |pace: &mut Pace, number| pace.enter(sender(number), false).is_ok();
+        assert_eq!((0..99).filter(|_| enters(&mut pace, 0)).count(), 32);
+        assert!((1..SENDERS as u32).all(|number| enters(&mut pace, number)));
+        assert_eq!(pace.senders.len(), SENDERS);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!((0..9).filter(|_| enters(&mut pace, 0)).count(), 2);
+        assert!(enters(&mut pace, 1_000_000));
+        assert_eq!(pace.senders.len(), 2);
+        assert!(!enters(&mut pace, 0));
+        // When none of them rests, they are all forgotten rather than that there are more.
+        for number in 0..3 * SENDERS as u32 {
+            assert!(enters(&mut pace, 2_000_000 + number));
+            assert!(pace.senders.len() <= SENDERS);
+        }
+    }
 }

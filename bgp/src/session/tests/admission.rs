@@ -1,5 +1,6 @@
 //! Who is let in, and how many.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::harness::{Speaker, intake, soon};
+use super::faults::Log;
+use super::harness::{Speaker, intake, pair, soon};
 use super::keys::{Said, connect, range, said};
 use crate::fsm::{ConnectionId, GracefulRestartConfig};
 use crate::session::handle::Control;
@@ -217,6 +219,64 @@ async fn a_range_asks_for_the_address_before_it_makes_a_peer() {
     listener.set_ranges(ranges);
     let _stream = connect("127.0.0.96:0", address, None).await.unwrap();
     soon("a candidate", received.recv()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_reason_to_refuse_is_logged_once_a_minute_with_how_many_others_there_were() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (mut streams, mut peers) = (Vec::new(), Vec::new());
+    for _ in 0..6 {
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await;
+        streams.push(stream.unwrap());
+        peers.push(listener.accept().await.unwrap().0);
+    }
+    tokio::time::pause();
+    let (log, admissions) = (Log::new(), Admissions::default());
+    let mut refuse = |why| {
+        let remote = "192.0.2.1:7".parse().unwrap();
+        admissions.refuse(streams.pop().unwrap(), remote, why);
+        log.take()
+    };
+    let line = |others: u32, why| {
+        let line =
+            format!("INFO message=refused a connection: {why} remote=192.0.2.1:7 others={others}");
+        vec![line]
+    };
+    let stranger = "no peer or listen range has its address";
+    assert_eq!(refuse(Refusal::Stranger), line(0, stranger));
+    for _ in 0..2 {
+        assert!(refuse(Refusal::Stranger).is_empty());
+    }
+    // Each reason by itself.
+    assert_eq!(
+        refuse(Refusal::Pace),
+        line(0, "too many new peers connect at once")
+    );
+    tokio::time::advance(Duration::from_millis(59_999)).await;
+    assert!(refuse(Refusal::Stranger).is_empty());
+    tokio::time::advance(Duration::from_millis(1)).await;
+    assert_eq!(refuse(Refusal::Stranger), line(3, stranger));
+    assert_eq!(admissions.refused(Refusal::Stranger), 5);
+    assert_eq!(admissions.refused(Refusal::Pace), 1);
+}
+
+#[test]
+fn every_reason_to_refuse_has_a_label_and_a_sentence_of_its_own() {
+    let labels: BTreeSet<&str> = Refusal::ALL.iter().map(|why| why.label()).collect();
+    let sentences: BTreeSet<String> = Refusal::ALL.iter().map(Refusal::to_string).collect();
+    assert_eq!(labels.len(), Refusal::ALL.len(), "{labels:?}");
+    assert_eq!(sentences.len(), Refusal::ALL.len(), "{sentences:?}");
+    // Names in metrics, which alerts use.
+    assert!(
+        labels.contains("stranger") && labels.contains("ttl"),
+        "{labels:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_connection_counts_as_accepted_where_it_was_accepted() {
+    let (a, _a_handle, _, b, _b_handle, _) = pair(64).await;
+    assert_eq!((a.admissions.accepted(), b.admissions.accepted()), (0, 1));
 }
 
 fn open_of(speaker: &Speaker, capabilities: Vec<Capability>) -> Bytes {
