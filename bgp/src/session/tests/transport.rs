@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::harness::{Speaker, listen, soon};
 use crate::fsm::State;
-use crate::session::{Listener, Refusal, Ttl};
+use crate::session::{BindError, Listener, Refusal, Ttl};
 use crate::wire::MessageKind;
 
 #[tokio::test]
@@ -97,6 +97,17 @@ async fn an_address_in_use_is_named_with_what_to_do() {
         error.to_string().contains("no interface has this address"),
         "{error}"
     );
+}
+
+#[test]
+fn a_port_that_needs_a_capability_is_named_with_it() {
+    let error = BindError {
+        address: ([192, 0, 2, 1], 179).into(),
+        source: std::io::ErrorKind::PermissionDenied.into(),
+    };
+    let text = error.to_string();
+    assert!(text.contains("192.0.2.1:179"), "{text}");
+    assert!(text.contains("CAP_NET_BIND_SERVICE"), "{text}");
 }
 
 #[tokio::test]
