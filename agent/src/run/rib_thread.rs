@@ -200,14 +200,10 @@ impl Owner {
         mut events: mpsc::Receiver<Event>,
     ) {
         loop {
-            loop {
-                match commands.try_recv() {
-                    Ok(command) => self.command(command),
-                    Err(mpsc::error::TryRecvError::Empty) => break,
-                    Err(mpsc::error::TryRecvError::Disconnected) => return,
-                }
+            if !self.obey(&mut commands) {
+                return;
             }
-            self.take_in(&mut events);
+            self.take_in(&mut events, &mut commands);
             if self.work() {
                 continue;
             }
@@ -218,19 +214,45 @@ impl Owner {
                     Some(command) => self.command(command),
                     None => return,
                 },
-                Some(event) = events.recv() => self.event(event),
+                Some(event) = events.recv() => self.take(event, &mut commands),
                 () = until(deadline) => {}
             }
         }
     }
 
-    /// Takes events that wait, for a moment at most, and none while much waits to be told.
-    fn take_in(&mut self, events: &mut mpsc::Receiver<Event>) {
+    /// Carries out all commands that wait. Whether more may come.
+    fn obey(&mut self, commands: &mut mpsc::Receiver<Command>) -> bool {
+        loop {
+            match commands.try_recv() {
+                Ok(command) => self.command(command),
+                Err(mpsc::error::TryRecvError::Empty) => return true,
+                Err(mpsc::error::TryRecvError::Disconnected) => return false,
+            }
+        }
+    }
+
+    /// Handles an event after every command that was sent before it. Commands and events have a channel each: a session's
+    /// `Established` may be read here before the command that makes its peer known, which was sent first. Dropped as of an
+    /// unknown peer, it would leave a session that is up and carries no route, in neither direction.
+    fn take(&mut self, event: Event, commands: &mut mpsc::Receiver<Command>) {
+        if matches!(event, Event::Established { .. }) {
+            // That no more commands may come is seen at the next round.
+            self.obey(commands);
+        }
+        self.event(event);
+    }
+
+    /// Takes events that wait, for a moment at most, and none while many prefixes wait to be advertised.
+    fn take_in(
+        &mut self,
+        events: &mut mpsc::Receiver<Event>,
+        commands: &mut mpsc::Receiver<Command>,
+    ) {
         let end = now() + INTAKE;
         while self.rib.backlog() < BACKLOG
             && let Ok(event) = events.try_recv()
         {
-            self.event(event);
+            self.take(event, commands);
             if now() >= end {
                 break;
             }
