@@ -1,8 +1,8 @@
 //! Reads a session's socket: frames, decodes, and hands batches to the owner. It alone sends the session's events, so
 //! that they are in order: `Established` first, `Down` last.
 //!
-//! When the owner's channel is full it waits for room and does not read: TCP then slows the peer down. The hold timer
-//! is told so by the stamps. Otherwise only whole messages restart that timer: octets that never become one do not.
+//! When the owner's channel is full it waits for room and does not read: TCP then slows the peer down. The stamps
+//! record that, for the hold timer. Otherwise only whole messages restart that timer: octets that never become one do not.
 //!
 //! However the reader ends, by a panic or with the peer's task, the owner gets `Down` once ([`End`]).
 

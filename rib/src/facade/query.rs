@@ -110,7 +110,7 @@ impl Rib {
         };
         PeerCounts {
             advertised: self.groups.advertised_count(peer, family) as u32,
-            too_large: self.groups.too_large_count(peer, family) as u32,
+            too_large: u32::try_from(self.groups.too_large_count(peer, family)).unwrap_or(u32::MAX),
             ..received
         }
     }
