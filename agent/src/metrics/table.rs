@@ -45,7 +45,7 @@ pub const METRICS: &[Metric] = &[
         "Peers that cannot be started until something is put right, such as a missing password",
         |s, out| out.add([], s.status.peers.blocked)),
     // Connections that come in.
-    counter("routelet_connections_accepted", NONE, "Connections of others that went to a peer",
+    counter("routelet_connections_accepted", NONE, "Connections that peers made and that were taken",
         |s, out| out.add([], s.status.connections.accepted)),
     counter("routelet_connections_refused", &["reason"], "Connections of others that were refused, by reason",
         |s, out| for refused in &s.status.connections.refused { out.add([&refused.reason], refused.count) }),

@@ -57,11 +57,13 @@ pub enum Refusal {
     QueueFull,
     /// The listen range has as many peers as it may have.
     RangeFull,
+    /// Its peer is held Idle (RFC 4271 section 8.1.1, DampPeerOscillations).
+    Held,
 }
 
 impl Refusal {
     /// Every one, in the order of the counters.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Stranger,
         Self::Blocked,
         Self::Unsigned,
@@ -73,6 +75,7 @@ impl Refusal {
         Self::WithoutOpen,
         Self::QueueFull,
         Self::RangeFull,
+        Self::Held,
     ];
 
     /// One word for metrics.
@@ -89,6 +92,7 @@ impl Refusal {
             Self::WithoutOpen => "without_open",
             Self::QueueFull => "queue_full",
             Self::RangeFull => "range_full",
+            Self::Held => "held",
         }
     }
 
@@ -103,7 +107,8 @@ impl Refusal {
             | Self::TooOften
             | Self::Pace
             | Self::WithoutOpen
-            | Self::QueueFull => false,
+            | Self::QueueFull
+            | Self::Held => false,
         }
     }
 }
@@ -122,6 +127,7 @@ impl fmt::Display for Refusal {
             Self::WithoutOpen => "too many connections have not sent an OPEN",
             Self::QueueFull => "too many new peers wait to be looked at",
             Self::RangeFull => "its listen range has as many peers as maxPeers allows",
+            Self::Held => "its peer is held Idle",
         })
     }
 }
@@ -166,7 +172,7 @@ impl Default for Admissions {
 }
 
 impl Admissions {
-    /// Connections that went to a peer or became one.
+    /// Connections that a peer took.
     pub fn accepted(&self) -> u64 {
         self.accepted.load(Ordering::Relaxed)
     }
@@ -218,6 +224,14 @@ pub(super) struct Accepted {
     /// The password that the kernel has surely checked it with.
     pub(super) password: Option<Password>,
     pub(super) waiting: Waiting,
+}
+
+impl Accepted {
+    /// Closes it for this reason, which is counted and may be logged and answered.
+    pub(super) fn refuse(self, why: Refusal) {
+        let admissions = self.waiting.admissions();
+        admissions.refuse(self.stream, self.remote, why);
+    }
 }
 
 /// What a peer or a listen range asks of connections, beside their password.

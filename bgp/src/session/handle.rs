@@ -323,7 +323,11 @@ impl Control {
     }
 
     pub(super) fn accept(&self, accepted: Accepted) {
-        self.change(|commands| commands.accepted = Some(accepted));
+        let mut before = None;
+        self.change(|commands| before = commands.accepted.replace(accepted));
+        if let Some(before) = before {
+            before.refuse(Refusal::TooOften);
+        }
     }
 
     pub(super) fn place(&self) -> MutexGuard<'_, Option<Place>> {

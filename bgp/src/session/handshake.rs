@@ -69,6 +69,12 @@ impl Handshake {
         })
     }
 
+    pub(super) fn count_accepted(&self) {
+        if let Some(waiting) = &self.waiting {
+            waiting.admissions().count_accepted();
+        }
+    }
+
     /// Whether it is an accepted connection whose OPEN has not come in time.
     fn is_overdue(&self) -> bool {
         self.waiting.is_some() && Instant::now() >= self.open_due

@@ -111,7 +111,6 @@ impl Candidate {
     }
 
     pub(super) fn into_accepted(self) -> Accepted {
-        self.admissions.count_accepted();
         self.accepted
     }
 }
@@ -388,7 +387,6 @@ impl Shared {
         let verdict = self.lock().judge(incoming);
         match verdict {
             Ok(Verdict::Peer(control, accepted)) => {
-                self.admissions.count_accepted();
                 control.accept(accepted);
                 None
             }

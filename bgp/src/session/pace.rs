@@ -150,6 +150,13 @@ pub(super) struct Waiting {
     is_newcomer: bool,
 }
 
+impl Waiting {
+    /// Where it is counted what becomes of the connection.
+    pub(super) fn admissions(&self) -> &Admissions {
+        &self.counted.admissions
+    }
+}
+
 impl Drop for Waiting {
     fn drop(&mut self) {
         let mut sources = self.counted.lock();

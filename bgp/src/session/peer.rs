@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -15,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout};
 use tracing::{Instrument, debug, info, info_span, trace};
 
-use super::admission::{Accepted, check_signature};
+use super::admission::{Accepted, Refusal, check_signature};
 use super::faults::FaultLog;
 use super::handle::{Commands, Control};
 use super::handshake::{Handshake, readable};
@@ -221,9 +220,12 @@ impl Task {
         }
         if let Some(accepted) = commands.accepted {
             // It was judged with the password of that moment; another may have come since.
-            if check_signature(&accepted, self.settings.password.as_ref()).is_ok() {
-                self.offered = Some(accepted);
-                self.step(Input::Accepted);
+            match check_signature(&accepted, self.settings.password.as_ref()) {
+                Ok(()) => {
+                    self.offered = Some(accepted);
+                    self.step(Input::Accepted);
+                }
+                Err(why) => accepted.refuse(why),
             }
         }
         false
@@ -455,16 +457,15 @@ impl Task {
         }
     }
 
-    /// Closes what was just accepted. Without a NOTIFICATION by a reset of TCP, which leaves nothing behind in the kernel
-    /// however often the peer comes.
+    /// Closes what was just accepted.
     fn refuse(&mut self, last: Option<Notification>) {
-        let Some(Accepted { stream, .. }) = self.offered.take() else {
+        let Some(accepted) = self.offered.take() else {
             return;
         };
-        // Courtesy or thrift only: the connection is closed next.
         match last {
-            Some(message) => drop(stream.try_write(&message.encode())),
-            None => drop(SockRef::from(&stream).set_linger(Some(Duration::ZERO))),
+            // Courtesy only: the peer has been stopped, and the connection is closed next.
+            Some(message) => drop(accepted.stream.try_write(&message.encode())),
+            None => accepted.refuse(Refusal::Held),
         }
     }
 
@@ -476,7 +477,10 @@ impl Task {
             .and_then(|()| options::limit_handshake(&accepted.stream, true))
             .and_then(|()| Handshake::accepted(id, accepted));
         match prepared {
-            Ok(handshake) => self.handshakes.push(handshake),
+            Ok(handshake) => {
+                handshake.count_accepted();
+                self.handshakes.push(handshake);
+            }
             Err(error) => {
                 info!(%error, "the accepted connection cannot be used");
                 self.broken.push(id);

@@ -18,7 +18,7 @@ use crate::session::handle::Control;
 use crate::session::reader::{Alarm, Reader, Report};
 use crate::session::stamp::Stamps;
 use crate::session::writer::Writer;
-use crate::session::{Event, Outbox, PeerHandle, PeerKey, SessionId};
+use crate::session::{Event, Outbox, PeerHandle, PeerKey, Refusal, SessionId};
 use crate::types::{Asn, BgpIdentifier};
 use crate::wire::attribute::AttributeFilter;
 use crate::wire::{Capability, Framer, Open, PeerKind, UpdateCodec, keepalive};
@@ -160,6 +160,10 @@ async fn a_peer_that_is_held_idle_is_reset_before_an_open_and_let_in_after_the_h
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
     assert!((3..=6).contains(&opens), "{opens} OPENs in two seconds");
+    let admissions = &speaker.admissions;
+    let accepted = admissions.accepted();
+    assert!((opens..=6).contains(&accepted), "{accepted} of {opens}");
+    assert!(admissions.refused(Refusal::Held) > 0);
     assert_eq!(handle.status().state, State::Idle);
     let up = async {
         loop {
