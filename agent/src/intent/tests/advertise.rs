@@ -292,3 +292,60 @@ fn learned_routes_may_not_take_service_addresses_or_own_pods_but_an_unlisted_ext
     assert_eq!(shown, ["10.96.0.1/32", "198.51.100.1/32", "203.0.113.1/32"]);
     assert_eq!(guard.pod_cidrs.len(), 1);
 }
+
+#[test]
+fn an_aggregate_is_shorter_than_what_it_is_made_of_and_bears_the_advertisements_name() {
+    let text = node("n1", "", "10.1.0.0/24", &[], "")
+        + &service("s", "type: LoadBalancer", "{ip: 203.0.113.1}")
+        + &slice("e", "s", "IPv4", &[("n1", "ready: true")]);
+    for (length, expected, blackhole) in
+        [(31, "203.0.113.0/31", true), (32, "203.0.113.1/32", false)]
+    {
+        let spec = format!("{{services: {{}}, aggregate: {{ipv4: {length}}}}}");
+        let intent = intent(
+            &(text.clone() + &ours("Advertisement", "a", "", &spec)),
+            "n1",
+        );
+        let prefix: IpNet = expected.parse().unwrap();
+        let route = &intent.originated[&prefix];
+        assert_eq!(route.route.blackhole, blackhole, "{length}");
+        let id = route.route.offers[0].advertisement;
+        assert_eq!(intent.advertisements[&id], "a");
+    }
+}
+
+/// What would attract the traffic of pods, our own or another node's, whether it is wider than their CIDR or inside.
+#[test]
+fn an_aggregate_that_overlaps_a_pod_cidr_is_replaced_by_its_exact_routes() {
+    for (address, length, cidr, of) in [
+        ("10.1.7.1", 8, "10.1.0.0/16", "n1"),
+        ("10.1.7.1", 24, "10.1.0.0/16", "n1"),
+        ("10.2.7.1", 8, "10.1.0.0/16", "n1"),
+        ("10.3.0.1", 15, "10.2.0.0/16", "n2"),
+    ] {
+        let spec = format!("{{services: {{}}, aggregate: {{ipv4: {length}}}}}");
+        let text = node("n1", "", "10.1.0.0/16", &[], "")
+            + &node("n2", "", "10.2.0.0/16", &[], "")
+            + &service("s", "type: LoadBalancer", &format!("{{ip: {address}}}"))
+            + &slice("e", "s", "IPv4", &[("n1", "ready: true")])
+            + &ours("Advertisement", "a", "", &spec);
+        let intent = intent(&text, "n1");
+        assert!(intent.originated.values().all(|r| !r.route.blackhole));
+        let told = suppressed(&intent).concat();
+        let expected = format!("overlaps {cidr}, a pod CIDR of node {of}");
+        // In the CIDR of another node there is nothing to aggregate.
+        let inside = address.starts_with("10.2.");
+        assert!(
+            inside || told.contains(&expected),
+            "{address}/{length}: {told}"
+        );
+    }
+}
+
+#[test]
+fn a_static_prefix_around_the_pod_cidr_of_another_node_is_not_inside_it() {
+    let text = node("n1", "", "10.1.0.0/24", &[], "")
+        + &node("n2", "", "10.2.0.0/24", &[], "")
+        + &ours("Advertisement", "a", "", "{prefixes: [10.2.0.0/16]}");
+    assert!(prefixes(&intent(&text, "n1")).contains(&"10.2.0.0/16".to_owned()));
+}

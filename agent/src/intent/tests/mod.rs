@@ -5,6 +5,7 @@ mod advertise;
 mod peers;
 mod planner;
 mod properties;
+mod protocol;
 mod services;
 
 use std::fs;
