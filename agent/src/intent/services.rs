@@ -138,10 +138,10 @@ pub(super) fn node_rule(node: &Node) -> Option<Rule> {
     }
 }
 
-/// A namespace that no object describes has the one label that the API server gives to each.
+/// A namespace that no object describes has the label of all.
 fn namespace_labels(state: &ClusterState, name: &str) -> Labels {
     state.namespaces.get(name).map_or_else(
-        || Labels::from([("kubernetes.io/metadata.name".to_owned(), name.to_owned())]),
+        || ClusterState::labels_of_any_namespace(name),
         |labels| labels.as_ref().clone(),
     )
 }

@@ -53,9 +53,46 @@ fn without_any_advertisement_every_peer_is_told_pod_cidrs_and_load_balancers() {
     assert_eq!(told(&intent, "mesh/n2"), all);
 }
 
+/// Whatever it selects, or fails to: only the Router ends the default.
+#[test]
+fn the_first_advertisement_withdraws_nothing() {
+    let text = two_nodes() + &tor() + &lb("s", "203.0.113.1", "Cluster");
+    let all = ["10.1.0.0/24", "203.0.113.1/32"];
+    for spec in [
+        "{}",
+        "{nodeSelector: {matchLabels: {kubernetes.io/hostname: n2}}, podCIDRs: {}}",
+        "{nodeSelector: {matchLabels: {mistyped: x}}, podCIDRs: {}}",
+        "{peerSelector: {matchLabels: {rolle: tor}}, podCIDRs: {}}",
+        "{services: {selector: {matchLabels: {mistyped: x}}}}",
+        "{peerSelector: {matchLabels: {role: tor}}, services: {}}",
+        "{podCIDRs: {}}",
+    ] {
+        let intent = intent(
+            &(text.clone() + &ours("Advertisement", "x", "", spec)),
+            "n1",
+        );
+        assert_eq!(told(&intent, "tor"), all, "{spec}");
+        assert_eq!(told(&intent, "mesh/n2"), all, "{spec}");
+    }
+    let nothing = intent(&(text.clone() + &without_default()), "n1");
+    assert_eq!(told(&nothing, "tor"), [""; 0]);
+    assert_eq!(told(&nothing, "mesh/n2"), ["10.1.0.0/24"]);
+    assert_eq!(
+        warnings(&nothing),
+        [
+            "Peer tor: nothing is advertised to it: no Advertisement of this node selects it, and the Router disables \
+             defaultAdvertisement"
+        ]
+    );
+    let one = "{peerSelector: {matchLabels: {role: tor}}, podCIDRs: {}}";
+    let one = text + &without_default() + &ours("Advertisement", "x", "", one);
+    assert_eq!(warnings(&intent(&one, "n1")), [""; 0]);
+}
+
 #[test]
 fn an_advertisement_for_some_peers_leaves_the_mesh_its_pod_cidrs() {
     let text = two_nodes()
+        + &without_default()
         + &tor()
         + &lb("s", "203.0.113.1", "Cluster")
         + &ours(
@@ -114,6 +151,7 @@ fn aggregates_stand_while_a_part_does_and_local_addresses_make_none() {
     for (mode, policy, expected) in table {
         let spec = format!("{{services: {{}}, aggregate: {{ipv4: 24, ipv6: 64}}, mode: {mode}}}");
         let text = node("n1", "", "", &[], "")
+            + &without_default()
             + &lb("a", "203.0.113.1", policy)
             + &lb("b", "2001:db8::1", policy)
             + &ours("Advertisement", "x", "", &spec);

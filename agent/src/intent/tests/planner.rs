@@ -309,6 +309,7 @@ fn pod_cidrs_of_another_node_matter_where_something_is_decided_by_them() {
         + &service("s", "type: LoadBalancer", "{ip: 203.0.113.1}")
         + &slice("e", "s", "IPv4", &[("n1", "ready: true")])
         + &service("idle", "type: LoadBalancer", "{ip: 192.0.2.200}")
+        + &without_default()
         + &ours("Advertisement", "a", "", spec);
     let mut index = state(&(base.clone() + &other("10.0.1.0/24")));
     let mut planner = Planner::new("n0");
@@ -351,6 +352,7 @@ fn a_namespace_that_gets_a_label_changes_the_services_in_it() {
     let spec =
         "{services: {addresses: [LoadBalancer], namespaceSelector: {matchLabels: {edge: here}}}}";
     let base = node("n0", "", "10.0.0.0/24", &["192.0.2.1"], "")
+        + &without_default()
         + &service("s", "type: LoadBalancer", "{ip: 203.0.113.1}")
         + &slice("e", "s", "IPv4", &[("n1", "ready: true")])
         + &ours("Advertisement", "a", "", spec);

@@ -177,3 +177,19 @@ fn who_is_a_client_is_said_by_the_objects_own_end() {
     let reflectors = "{asn: internal, routeReflectorClient: true, nodes: {reflectors: true}}";
     assert_eq!(clients(reflectors, "n1"), [""; 0]);
 }
+
+#[test]
+fn a_password_is_named_by_where_it_stands() {
+    for (password, expected) in [
+        ("{file: /etc/tor}", "file /etc/tor"),
+        (
+            "{secretRef: {name: tor, key: password}}",
+            "key password of Secret tor",
+        ),
+    ] {
+        let spec = format!("{{asn: 64500, address: 192.0.2.1, password: {password}}}");
+        let intent = intent(&ours("Peer", "p", "", &spec), "n1");
+        let shown = intent.peers[0].password.as_ref().unwrap().to_string();
+        assert_eq!(shown, expected);
+    }
+}

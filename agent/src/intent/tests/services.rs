@@ -276,6 +276,7 @@ fn a_namespace_selector_sees_labels_and_the_name_that_every_namespace_has() {
     let by = |selector: &str, namespace: &str| {
         let spec = format!("{{services: {{namespaceSelector: {{matchLabels: {{{selector}}}}}}}}}");
         let text = node("n1", "", "", &[], "")
+            + &without_default()
             + namespace
             + &service("s", LB, IP)
             + &slice("s-1", "s", "IPv4", &[("n1", READY)])
@@ -332,4 +333,29 @@ fn endpoints_of_all_slices_of_a_family_are_counted_by_what_they_are_and_where() 
             ..EndpointCounts::default()
         }
     );
+}
+
+#[test]
+fn only_addresses_that_others_can_send_to_are_advertised() {
+    for (address, expected) in [
+        ("203.0.113.1", true),
+        ("2001:db8::1", true),
+        ("fd00::1", true),
+        ("127.0.0.1", false),
+        ("::1", false),
+        ("0.0.0.0", false),
+        ("::", false),
+        ("224.0.0.1", false),
+        ("ff02::1", false),
+        ("255.255.255.255", false),
+        ("169.254.0.1", false),
+        ("fe80::1", false),
+        ("::ffff:203.0.113.1", false),
+    ] {
+        assert_eq!(
+            crate::intent::services::is_routable(address.parse().unwrap()),
+            expected,
+            "{address}"
+        );
+    }
 }
