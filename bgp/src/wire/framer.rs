@@ -206,4 +206,11 @@ mod tests {
             );
         }
     }
+
+    #[test]
+    fn room_is_made_for_the_rest_of_a_message_and_no_more() {
+        let mut buffer = header(4096, 2);
+        assert_eq!(Framer::new().next(&mut buffer), Ok(None));
+        assert!((4096..4096 + HEADER).contains(&buffer.capacity()));
+    }
 }

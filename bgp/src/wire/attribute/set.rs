@@ -349,3 +349,6 @@ fn make_set_of<const N: usize>(value: &mut [u8]) -> usize {
     }
     kept * N
 }
+
+#[cfg(test)]
+mod tests;

@@ -227,4 +227,25 @@ mod tests {
         assert_eq!(wanted.next(), None);
         assert_eq!(batch.ipv4().len(), 5);
     }
+
+    #[test]
+    fn a_batch_of_one_message_holds_that_message() {
+        let update = Update {
+            unreach: [NlriList::Ipv4(vec![nlri("10.0.0.0/8")])]
+                .into_iter()
+                .collect(),
+            end_of_rib: Some(Family::IPV6_UNICAST),
+            ..Update::default()
+        };
+        let batch = UpdateBatch::from(&update);
+        assert!(!batch.is_empty());
+        assert_eq!(batch.ipv4(), [nlri("10.0.0.0/8")]);
+        assert_eq!(batch.ipv6(), []);
+        let parts = [
+            BatchPart::Unreach(Routes::Ipv4(0..1)),
+            BatchPart::EndOfRib(Family::IPV6_UNICAST),
+        ];
+        assert!(batch.parts().eq(parts));
+        assert_eq!(batch.sets().count(), 0);
+    }
 }
