@@ -546,3 +546,6 @@ fn set_field(block: &mut BytesMut, at: usize, octets: usize) -> Result<(), TooLo
     block[at..at + 2].copy_from_slice(&length.to_be_bytes());
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
