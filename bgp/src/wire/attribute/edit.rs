@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::set::{AttributeRef, AttributeTooLong, Attributes, append, check_length, write_header};
-use super::{AsPathRef, AttributeCode, AttributeSet, PARTIAL, row};
+use super::{AsPathRef, AttributeCode, AttributeSet, row};
 use crate::types::Asn;
 
 /// A change of one attribute: see [`AttributeSet::edit`].
@@ -55,17 +55,21 @@ impl<'a> Edit<'a> {
         }
     }
 
-    /// `partial`: the partial bit, if it was set; `old`: the value so far.
-    fn apply(&self, partial: u8, old: &[u8], out: &mut Vec<u8>) -> Result<(), AttributeTooLong> {
+    /// `old`: the attribute so far. Its flags stay: those of its type, and the partial bit if it was set.
+    fn apply(
+        &self,
+        old: Option<AttributeRef<'_>>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), AttributeTooLong> {
         let Some(row) = row(self.code) else {
             return Ok(());
         };
-        let flags = row.class.flags() | partial;
+        let flags = old.map_or(row.class.flags(), |old| old.flags);
         match &self.change {
             Change::Remove => Ok(()),
             Change::Put(value) => append(out, flags, self.code, value),
             Change::Prepend { asn, times } => {
-                let old = AsPathRef::new(old);
+                let old = AsPathRef::new(old.map_or(&[], |old| old.value));
                 let length = check_length(self.code, old.prepended_len(*times))?;
                 write_header(out, flags, self.code, length);
                 let start = out.len();
@@ -94,8 +98,7 @@ impl<B: AsRef<[u8]>> AttributeSet<B> {
             let (left, old) = seek(&mut attributes, edit.code);
             out.extend_from_slice(&octets[copied..octets.len() - left]);
             copied = octets.len() - attributes.rest().len();
-            let (partial, old) = old.map_or((0, &[][..]), |old| (old.flags & PARTIAL, old.value));
-            edit.apply(partial, old, &mut out)?;
+            edit.apply(old, &mut out)?;
         }
         out.extend_from_slice(&octets[copied..]);
         Ok(AttributeSet::owned(out))

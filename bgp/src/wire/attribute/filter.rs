@@ -221,6 +221,7 @@ mod tests {
             assert_eq!(listed(one), [code.0]);
             assert!(!one.is_empty() && !AttributeCodes::EMPTY.contains(code));
         }
+        assert_eq!(format!("{:?}", codes(&[64, 3])), "{3, 64}");
         assert_eq!(
             listed(codes(&[3, 255, 64]).union(codes(&[3, 128]))),
             [3, 64, 128, 255]

@@ -229,6 +229,39 @@ mod tests {
     }
 
     #[test]
+    fn the_families_stand_in_lists_of_their_own() {
+        let nlri6 = |prefix: &str| Nlri::<Ipv6Net>::new(prefix.parse().unwrap());
+        let mut batch = UpdateBatch::default();
+        for number in 0..2 {
+            let (v4, v6) = (
+                format!("10.{number}.0.0/16"),
+                format!("2001:db8:{number}::/48"),
+            );
+            batch.push(&Update {
+                unreach: [
+                    NlriList::Ipv4(vec![nlri(&v4)]),
+                    NlriList::Ipv6(vec![nlri6(&v6)]),
+                ]
+                .into_iter()
+                .collect(),
+                ..Update::default()
+            });
+        }
+        assert_eq!(batch.ipv4(), [nlri("10.0.0.0/16"), nlri("10.1.0.0/16")]);
+        assert_eq!(
+            batch.ipv6(),
+            [nlri6("2001:db8:0::/48"), nlri6("2001:db8:1::/48")]
+        );
+        let parts = [
+            Routes::Ipv4(0..1),
+            Routes::Ipv6(0..1),
+            Routes::Ipv4(1..2),
+            Routes::Ipv6(1..2),
+        ];
+        assert!(batch.parts().eq(parts.map(BatchPart::Unreach)));
+    }
+
+    #[test]
     fn a_batch_of_one_message_holds_that_message() {
         let update = Update {
             unreach: [NlriList::Ipv4(vec![nlri("10.0.0.0/8")])]

@@ -139,9 +139,36 @@ fn communities_of_every_kind_are_sorted_and_each_is_kept_once() {
     value.large_communities = large;
     assert_eq!(unsorted.parse(), value);
     assert_eq!(unsorted, set(&value));
+    for (given, kept) in [
+        (&[1, 1][..], &[1][..]),
+        (&[1, 1, 2], &[1, 2]),
+        (&[1, 2, 2, 3], &[1, 2, 3]),
+        (&[1, 2, 3, 3], &[1, 2, 3]),
+        (&[2, 2, 1], &[1, 2]),
+        (&[2, 1], &[1, 2]),
+        (&[1], &[1]),
+    ] {
+        value.communities = given.iter().copied().map(Community).collect();
+        let found: Vec<u32> = set(&value).communities().map(|c| c.0).collect();
+        assert_eq!(found, kept, "{given:?}");
+    }
     // Others are no sets: what stands twice in a CLUSTER_LIST is a loop.
+    value.communities.truncate(1);
     value.cluster_list = [2, 1, 2].map(BgpIdentifier).into();
     assert_eq!(set(&value).parse(), value);
+}
+
+#[test]
+fn the_flags_that_a_type_determines_are_the_optional_and_the_transitive_bit() {
+    use crate::wire::attribute::{OPTIONAL, TRANSITIVE};
+    assert_eq!(OPTIONAL_TRANSITIVE, OPTIONAL | TRANSITIVE);
+    for (class, flags) in [
+        (Class::WellKnown, TRANSITIVE),
+        (Class::OptionalTransitive, OPTIONAL_TRANSITIVE),
+        (Class::OptionalNonTransitive, OPTIONAL),
+    ] {
+        assert_eq!(class.flags(), flags);
+    }
 }
 
 #[test]
