@@ -383,24 +383,41 @@ fn rfc_6793_4_2_2_and_rfc_4271_5_each_peer_gets_the_attributes_that_are_for_it()
 }
 
 #[test]
-fn next_hop_and_the_as4_attributes_stand_at_their_place_behind_the_last_attribute_too() {
-    let set = |asn| {
+fn next_hop_and_the_as4_attributes_stand_at_their_place_whatever_follows_or_nothing() {
+    let set = |customer: Option<u32>, communities: &[u32]| {
         AttributeSet::from_attributes(&PathAttributes {
-            as_path: AsPath::sequence([Asn(asn)]),
+            as_path: AsPath::sequence([Asn(65536)]),
+            communities: communities.iter().copied().map(Community).collect(),
+            only_to_customer: customer.map(Asn),
             ..PathAttributes::default()
         })
         .unwrap()
     };
     let hop = (0x40, 3, vec![192, 0, 2, 1]);
     let path = (0x40, 2, vec![2, 1, 0, 1, 0, 0]);
-    assert_eq!(advertised(EXTERNAL, &set(65536)), [path, hop.clone()]);
+    let narrow = (0x40, 2, vec![2, 1, 0x5b, 0xa0]);
+    let path4 = (0xc0, 17, vec![2, 1, 0, 1, 0, 0]);
+    let community = (0xc0, 8, vec![0, 0, 0, 8]);
+    let customer = (0xc0, 35, vec![0, 0, 0, 9]);
     let old = UpdateCodec {
         four_octet_as: false,
         ..EXTERNAL
     };
-    let path = (0x40, 2, vec![2, 1, 0x5b, 0xa0]);
-    let path4 = (0xc0, 17, vec![2, 1, 0, 1, 0, 0]);
-    assert_eq!(advertised(old, &set(65536)), [path, hop.clone(), path4]);
+    for (set, wide, as_old) in [
+        (set(None, &[]), vec![], vec![&path4]),
+        (set(Some(9), &[]), vec![&customer], vec![&path4, &customer]),
+        (set(None, &[8]), vec![&community], vec![&community, &path4]),
+        (
+            set(Some(9), &[8]),
+            vec![&community, &customer],
+            vec![&community, &path4, &customer],
+        ),
+    ] {
+        let expected: Vec<_> = [&path, &hop].into_iter().chain(wide).cloned().collect();
+        assert_eq!(advertised(EXTERNAL, &set), expected);
+        let expected: Vec<_> = [&narrow, &hop].into_iter().chain(as_old).cloned().collect();
+        assert_eq!(advertised(old, &set), expected);
+    }
     assert_eq!(advertised(EXTERNAL, &AttributeSet::default()), [hop]);
 }
 
@@ -459,6 +476,30 @@ fn messages_share_a_block_of_memory_until_it_cannot_hold_the_longest() {
     }
     // The last 4,096 octets of a block are left.
     assert!((2..=4).contains(&blocks), "{blocks} blocks");
+}
+
+#[test]
+fn before_a_message_is_begun_there_is_room_for_the_longest() {
+    for codec in [
+        EXTERNAL,
+        UpdateCodec {
+            extended_message: true,
+            ..EXTERNAL
+        },
+    ] {
+        let mut encoder = UpdateEncoder::new(codec);
+        while encoder.waiting() < 2 * BLOCK {
+            let start = encoder.waiting();
+            encoder.put_unreach(routes::<Ipv6Net>(700, 128)).unwrap();
+            assert!(encoder.block.capacity() - start >= codec.max_message());
+            // A block more at most.
+            assert!(encoder.block.capacity() <= 2 * (start + BLOCK));
+        }
+        // What has just that room left is used up.
+        encoder.block = BytesMut::with_capacity(codec.max_message());
+        encoder.put_unreach(routes::<Ipv6Net>(1, 128)).unwrap();
+        assert_eq!(encoder.block.capacity(), codec.max_message());
+    }
 }
 
 #[test]
