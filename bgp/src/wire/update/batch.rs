@@ -226,6 +226,14 @@ mod tests {
         }
         assert_eq!(wanted.next(), None);
         assert_eq!(batch.ipv4().len(), 5);
+        let found: Vec<_> = batch.sets().map(|(set, hop)| (set, *hop)).collect();
+        let hops = [1, 1, 2].map(next_hop);
+        let expected: Vec<_> = sets
+            .iter()
+            .map(AttributeSet::as_set_ref)
+            .zip(hops)
+            .collect();
+        assert_eq!(found, expected);
     }
 
     #[test]
