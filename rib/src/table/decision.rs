@@ -185,15 +185,15 @@ pub(crate) fn decide(
         .collect();
     steps(contenders, &TIE_BREAKS);
     let best = contenders.iter().find(|c| c.lost.is_none())?;
-    let (best_place, best_attr, local) = (best.place, best.attr, best.local);
+    let (best_place, best_attr) = (best.place, best.attr);
     let mut selected = SmallVec::new();
     selected.push(best_place);
-    if options.max_paths > 1 && equal.len() > 1 && !local {
+    // A local route has no equal: there is one for a prefix at most.
+    if let room @ 1.. = usize::from(options.max_paths).saturating_sub(1) {
         equal.retain(|c| {
             c.place != best_place && (options.relax_as_path || same_as_path(c.attr, best_attr))
         });
         equal.sort_by_key(|c| TIE_BREAKS.map(|(_, key)| key(c)));
-        let room = usize::from(options.max_paths) - 1;
         selected.extend(equal.iter().take(room).map(|c| c.place));
     }
     let rule = contenders.iter().filter_map(|c| c.lost).max();

@@ -55,8 +55,8 @@ impl Index {
         slots: &Slab<Entry<P>>,
     ) -> LookedUp<'a, P> {
         let hashes: Vec<u64> = prefixes.iter().map(|n| self.hash(n.prefix)).collect();
-        let touched = hashes.iter().fold(0, |sum, h| sum ^ self.slots.touch(*h));
-        std::hint::black_box(touched);
+        let touched = hashes.iter().map(|hash| self.slots.touch(*hash));
+        std::hint::black_box(touched.fold(0, u32::wrapping_add));
         let places = prefixes.iter().zip(hashes).map(|(nlri, hash)| Place {
             hash,
             seen: self.find_hashed(hash, nlri.prefix, slots),

@@ -270,4 +270,41 @@ mod tests {
             assert!(capacity <= most, "room for {capacity}, {count} paths");
         }
     }
+
+    #[test]
+    fn a_path_keeps_its_rejection_selection_and_epoch_apart() {
+        let rejections = (0..=8).map(Rejection::from_code);
+        for (rejection, altered) in rejections.flat_map(|r| [(r, false), (r, true)]) {
+            for epoch in 0..4 {
+                let imported = Imported {
+                    attr: AttrId(7),
+                    altered,
+                    rejection,
+                    weight: 1,
+                };
+                let mut path = Path::new(SourceId(1), PathId(2), epoch, &imported);
+                assert!(!path.is_selected());
+                for (selected, next) in [(true, 3), (true, 0), (false, 2), (false, 5)] {
+                    path.set_selected(selected);
+                    path.set_epoch(next);
+                    let flags = (path.rejection(), path.is_altered(), path.is_selected());
+                    assert_eq!(flags, (rejection, altered, selected));
+                    assert_eq!(path.epoch(), next & 3);
+                }
+                let again = Path::new(SourceId(1), PathId(2), epoch + 4, &imported);
+                assert_eq!(again.epoch(), epoch, "modulo 4");
+            }
+        }
+        // A weight of the kernel is 1 to 256.
+        for (given, kept) in [(0, 1), (1, 1), (2, 2), (255, 255), (256, 256), (257, 256)] {
+            let imported = Imported {
+                attr: AttrId(7),
+                altered: false,
+                rejection: None,
+                weight: given,
+            };
+            let path = Path::new(SourceId(1), PathId(2), 0, &imported);
+            assert_eq!(path.weight(), kept);
+        }
+    }
 }
