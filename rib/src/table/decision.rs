@@ -107,7 +107,8 @@ fn narrow_by_med(contenders: &mut [Contender], always: bool) {
 fn address_key(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(a) => u128::from(a.to_bits()),
-        // The highest bit keeps every IPv6 address above every IPv4 one, and ::/1 is not where peers live.
+        // The highest bit puts every IPv6 address above every IPv4 one. Those of 2000::/3 come to lie in a000::/3, where no
+        // other peer is and which is below fc00::/7 and fe80::/10 too: their order stays.
         IpAddr::V6(a) => a.to_bits() | 1 << 127,
     }
 }
@@ -202,3 +203,6 @@ pub(crate) fn decide(
         rule: rule.unwrap_or(Rule::OnlyPath),
     })
 }
+
+#[cfg(test)]
+mod tests;

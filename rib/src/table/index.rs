@@ -161,4 +161,32 @@ mod tests {
         check::<Ipv4Net>();
         check::<Ipv6Net>();
     }
+
+    /// Lookups take constant time only if prefixes that differ in anything have different hashes.
+    fn hash_apart<P: RoutePrefix>(prefixes: impl IntoIterator<Item = (u128, u8)>) {
+        let index = Index::default();
+        let mut seen = std::collections::HashMap::new();
+        for prefix in prefixes
+            .into_iter()
+            .filter_map(|(bits, length)| P::from_key(bits, length))
+        {
+            let before = seen.insert(index.hash(prefix), prefix);
+            assert!(
+                before.is_none_or(|before| before == prefix),
+                "{before:?} and {prefix}"
+            );
+        }
+        assert!(seen.len() > usize::from(P::ADDRESS_BITS));
+    }
+
+    #[test]
+    fn prefixes_that_differ_in_any_bit_or_in_their_length_hash_apart() {
+        // The same address at every length, and one bit after the other.
+        hash_apart::<Ipv4Net>((0..=32).map(|length| (0, length)));
+        hash_apart::<Ipv4Net>((0..=32).map(|bit| (1u128.checked_shl(96 + bit).unwrap_or(0), 32)));
+        hash_apart::<Ipv4Net>((0..1000).map(|n| (n << 104, 24)));
+        hash_apart::<Ipv6Net>((0..=128).map(|length| (0, length)));
+        hash_apart::<Ipv6Net>((0..=128).map(|bit| (1u128.checked_shl(bit).unwrap_or(0), 128)));
+        hash_apart::<Ipv6Net>((0..1000).map(|n| (0x2001_0db8 << 96 | n << 80, 48)));
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::facade::{RibEvent, RouteFilter, RoutesCursor};
-use crate::table::Standing;
+use crate::table::{Options, Standing, Table};
 use bgp::types::Family;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -227,6 +227,24 @@ fn a_walk_does_as_many_steps_as_it_is_given_and_ends_when_it_has_been_round() {
     for (taken, more) in [(2, true), (1, false)] {
         assert_eq!(world.poll(2), more);
         assert_eq!(handed_out(&mut world).len(), taken);
+    }
+}
+
+#[test]
+fn the_list_of_changed_prefixes_gives_back_the_memory_of_a_burst() {
+    let mut table = Table::<Ipv4Net>::new(Options {
+        always_compare_med: false,
+        max_paths: 1,
+        relax_as_path: false,
+    });
+    for (reserved, kept) in [(10, true), (4096, true), (4097, false), (100_000, false)] {
+        table.changed = Vec::with_capacity(reserved);
+        table.changed.extend([7, 8]);
+        let mut taken = Vec::new();
+        table.take_changed(|slot| taken.push(slot));
+        assert_eq!(taken, [7, 8]);
+        assert!(table.changed.is_empty());
+        assert_eq!(table.changed.capacity() >= reserved, kept, "of {reserved}");
     }
 }
 

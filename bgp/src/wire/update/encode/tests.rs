@@ -119,7 +119,7 @@ fn lengths<P: RoutePrefix>(
         .unwrap();
     encoder
         .unreach(routes.iter().copied(), |message| {
-            unreach.push(message.len())
+            unreach.push(message.len());
         })
         .unwrap();
     [reach, unreach]
@@ -324,7 +324,7 @@ fn rfc_6793_4_2_2_and_rfc_4271_5_each_peer_gets_the_attributes_that_are_for_it()
     .concat();
     assert_eq!(advertised(EXTERNAL, &wide), external);
 
-    let mut internal = external.clone();
+    let mut internal = external;
     internal.insert(4, (0x40, 5, u32(5)));
     internal.splice(7..7, [(0x80, 9, u32(9)), (0x80, 10, u32(10))]);
     assert_eq!(advertised(INTERNAL, &wide), internal);
