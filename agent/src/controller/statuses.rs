@@ -115,7 +115,7 @@ impl<K: Kind> Ours<K> {
 struct Accepted {
     /// They refer to something that does not exist.
     dangling: HashMap<(String, String), String>,
-    /// Their selectors select nothing.
+    /// Their selectors select nothing, or they advertise nothing.
     idle: HashMap<(String, String), String>,
 }
 
@@ -140,7 +140,7 @@ impl Accepted {
         let key = (K::KIND.to_owned(), name.to_owned());
         match (self.dangling.get(&key), self.idle.get(&key)) {
             (Some(reason), _) => Finding::bad(ACCEPTED, "ReferenceNotFound", reason.clone()),
-            (None, Some(reason)) => Finding::good(ACCEPTED, "SelectsNothing", reason.clone()),
+            (None, Some(reason)) => Finding::good(ACCEPTED, "WithoutEffect", reason.clone()),
             (None, None) => Finding::good(ACCEPTED, "Valid", ""),
         }
     }

@@ -1,4 +1,5 @@
-//! Selectors that select nothing: a mistyped label is valid, and what depends on it is not done, without a word.
+//! Selectors that select nothing, and Advertisements that advertise nothing: a mistyped label is valid, and what depends on it
+//! is not done, without a word.
 //!
 //! Only what is known is looked at: a source that has no Nodes, or no Services, says nothing of those who select them.
 
@@ -8,7 +9,7 @@ use crate::crd::LabelSelector;
 use crate::crd::peer::MESH_LABEL;
 use crate::crd::selector::{self, Labels};
 
-/// Selectors that select nothing in this state, by the object that has them. Most end at the first that they select: it costs
+/// Selectors that select nothing in this state, and Advertisements that advertise nothing, by the object that has them. Most end at the first that they select: it costs
 /// as much as there are objects only where there is something to say.
 pub fn selections(state: &ClusterState) -> Vec<(ObjectRef, Finding)> {
     let mut findings = Vec::new();
@@ -41,7 +42,22 @@ pub fn selections(state: &ClusterState) -> Vec<(ObjectRef, Finding)> {
         if selects_no_peer(state, advertisement.spec.peer_selector.as_ref()) {
             findings.push((object(), finding("peerSelector", "Peer")));
         }
-        let Some(services) = &advertisement.spec.services else {
+        let spec = &advertisement.spec;
+        if spec.services.is_none()
+            && spec.pod_cidrs.is_none()
+            && spec.prefixes.is_empty()
+            && spec.interfaces.is_empty()
+        {
+            findings.push((
+                object(),
+                Finding {
+                    path: "spec".to_owned(),
+                    reason: "advertises nothing: give podCIDRs, services, prefixes or interfaces"
+                        .to_owned(),
+                },
+            ));
+        }
+        let Some(services) = &spec.services else {
             continue;
         };
         let selectors = [&services.selector, &services.namespace_selector];

@@ -169,6 +169,12 @@ fn a_selector_that_selects_nothing_is_named() {
         ),
         (
             "Advertisement",
+            "{interfaces: [eth1]}".to_owned(),
+            "{attributes: {med: 1}}".to_owned(),
+            "Advertisement x: spec: advertises nothing: give podCIDRs, services, prefixes or interfaces",
+        ),
+        (
+            "Advertisement",
             "{services: {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: shop}}}}"
                 .to_owned(),
             "{services: {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: shops}}}}"
