@@ -183,6 +183,38 @@ fn nothing_is_withdrawn_while_the_api_server_is_away() {
     });
 }
 
+/// As after a crash of the server's host, or where a firewall has forgotten the connections: neither side hears that they are
+/// gone, and a watch says nothing by itself.
+#[test]
+fn connections_that_die_silently_are_noticed_within_half_a_minute() {
+    run(&NEEDS, |lab| {
+        let cluster = Cluster::on_fake(lab)?;
+        let node = cluster.node(1)?;
+        let tor = cluster.tor(1)?;
+        cluster.peer_with_tor(&json!({}))?;
+        cluster.api.put(&slice("web", &[(1, true)]))?;
+        tor.wait_route(&pod_cidrs(1)[0], SOON)?;
+        let sockets = ["ss", "-Htn", "state", "established", "dport", "=", ":6443"];
+        let sockets = node.namespace.run(&sockets)?;
+        let ports: Vec<&str> = sockets
+            .lines()
+            .filter_map(|line| line.split_whitespace().nth(2)?.rsplit(':').next())
+            .collect();
+        ensure!(ports.len() >= 9, "a connection for each watch: {sockets}");
+        let ports = ports.join(", ");
+        let rules = format!(
+            "table ip silence {{\n\
+             chain in {{ type filter hook input priority 0; tcp sport 6443 tcp dport {{ {ports} }} drop; }}\n\
+             chain out {{ type filter hook output priority 0; tcp dport 6443 tcp sport {{ {ports} }} drop; }}\n}}\n"
+        );
+        node.namespace.run_with_input(&["nft", "-f", "-"], &rules)?;
+        cluster.api.put(&service("web", "203.0.113.7", "Cluster"))?;
+        // 25 s for the kernel, and a second try; the timeout of a watch comes after five minutes.
+        tor.wait_route("203.0.113.7/32", Duration::from_secs(60))?;
+        Ok(())
+    });
+}
+
 #[test]
 fn an_invalid_object_harms_nobody_and_is_named() {
     run(&NEEDS, |lab| {
