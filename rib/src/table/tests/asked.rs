@@ -108,10 +108,7 @@ fn a_listing_has_the_paths_that_are_asked_for_by_peer_and_selection() {
         (of(one, true), vec![(a.clone(), vec![one])]),
         (of(five, false), vec![(a.clone(), vec![five])]),
         (of(five, true), vec![]),
-        (
-            of(two, false),
-            vec![(a.clone(), vec![two]), (b.clone(), vec![two])],
-        ),
+        (of(two, false), vec![(a, vec![two]), (b, vec![two])]),
         (of(two, true), vec![]),
         (RouteFilter::all(Family::IPV6_UNICAST), vec![]),
     ] {
@@ -227,6 +224,33 @@ fn a_walk_does_as_many_steps_as_it_is_given_and_ends_when_it_has_been_round() {
     for (taken, more) in [(2, true), (1, false)] {
         assert_eq!(world.poll(2), more);
         assert_eq!(handed_out(&mut world).len(), taken);
+    }
+}
+
+#[test]
+fn a_path_that_is_repeated_as_it_was_is_no_news_to_anybody() {
+    let mut world = World::new();
+    for number in [0, 1] {
+        world.apply(&Op::Up(number, PLAIN));
+    }
+    let announce = |world: &mut World| world.announce(1, &[(A, 0)], &plain_attributes(1));
+    let stale = |world: &World| world.rib.counts(PeerId(1), Family::IPV4_UNICAST).stale;
+    announce(&mut world);
+    assert_eq!(world.rib.backlog(), 1);
+    settled(&mut world);
+    for refresh in [false, true, true] {
+        if refresh {
+            world.apply(&Op::RefreshBegins(1));
+            settled(&mut world);
+            assert_eq!(stale(&world), 1);
+        }
+        announce(&mut world);
+        assert_eq!((stale(&world), world.rib.backlog()), (0, 0));
+        assert_eq!(handed_out(&mut world), BTreeSet::new());
+        if refresh {
+            world.apply(&Op::RefreshEnds(1));
+            settled(&mut world);
+        }
     }
 }
 
