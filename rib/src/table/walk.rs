@@ -290,4 +290,38 @@ mod tests {
             assert_eq!(table.sources.len(), left, "after {gone}");
         }
     }
+
+    #[test]
+    fn import_that_is_to_run_again_is_work_where_there_are_paths() {
+        let mut table = table();
+        table.session_up(origin(1), None);
+        let (id, _) = table.source_of(PeerId(1)).unwrap();
+        table.import_all(PeerId(1));
+        assert!(!table.has_work(), "the peer has sent nothing");
+        table.source_mut(id).unwrap().received = 1;
+        table.import_all(PeerId(2));
+        assert!(!table.has_work(), "nobody has that number");
+        table.import_all(PeerId(1));
+        assert!(table.has_work() && table.source(id).unwrap().actions.import);
+    }
+
+    #[test]
+    fn a_session_for_which_there_is_no_number_left_is_not_mixed_up_with_another() {
+        let mut table = table();
+        table.session_up(origin(1), None);
+        let all = usize::from(SourceId::MAX) + 1;
+        let one = origin(1);
+        let copy = || Some(crate::table::Source::new(one.clone()));
+        table.sources.resize_with(all - 1, copy);
+        table.session_up(origin(2), None);
+        let (last, source) = table.source_of(PeerId(2)).unwrap();
+        assert_eq!((last.0, source.origin.peer), (SourceId::MAX, PeerId(2)));
+        table.session_up(origin(3), None);
+        assert!(table.source_of(PeerId(3)).is_none());
+        assert_eq!(table.sources.len(), all);
+        // Until somebody is gone.
+        table.session_down(PeerId(1), None, None);
+        table.session_up(origin(3), None);
+        assert_eq!(table.source_of(PeerId(3)).map(|(id, _)| id.0), Some(1));
+    }
 }

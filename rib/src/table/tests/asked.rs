@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::facade::{RibEvent, RouteFilter, RoutesCursor};
+use crate::peer::PeerKind;
 use crate::table::{Options, Standing, Table};
 use bgp::types::Family;
 use std::collections::BTreeSet;
@@ -241,7 +242,7 @@ fn a_path_that_is_repeated_as_it_was_is_no_news_to_anybody() {
     for refresh in [false, true, true] {
         if refresh {
             world.apply(&Op::RefreshBegins(1));
-            settled(&mut world);
+            assert!(!world.poll(0), "nothing is to be removed so far");
             assert_eq!(stale(&world), 1);
         }
         announce(&mut world);
@@ -251,6 +252,58 @@ fn a_path_that_is_repeated_as_it_was_is_no_news_to_anybody() {
             world.apply(&Op::RefreshEnds(1));
             settled(&mut world);
         }
+    }
+}
+
+#[test]
+fn what_this_node_originates_is_news_only_where_it_differs() {
+    let mut world = World::new();
+    world.apply(&Op::Up(0, PLAIN));
+    settled(&mut world);
+    let (blackhole, other) = ((A, true, 0), (B, true, 0));
+    for (wanted, news, changes) in [
+        (vec![blackhole], 1, vec![(A, true)]),
+        (vec![blackhole], 0, vec![]),
+        (vec![blackhole, other], 1, vec![(B, true)]),
+        (vec![(A, false, 0), other], 1, vec![(A, false)]),
+        (vec![(A, false, 1), other], 1, vec![(A, false)]),
+        (vec![other], 1, vec![(A, false)]),
+        (vec![], 1, vec![(B, false)]),
+    ] {
+        world.apply(&Op::Originate(wanted.clone()));
+        assert_eq!(world.rib.backlog(), news, "{wanted:?}");
+        while world.poll(10) {}
+        let changes = changes
+            .into_iter()
+            .map(|(at, there)| (prefixes()[at], there));
+        assert_eq!(handed_out(&mut world), changes.collect(), "{wanted:?}");
+    }
+}
+
+#[test]
+fn peers_hear_what_follows_from_another_kind_of_the_peer_that_a_route_is_from() {
+    let mut world = World::new();
+    for number in [1, 3, 4] {
+        world.apply(&Op::Up(number, PLAIN));
+    }
+    world.announce(4, &[(A, 0)], &plain_attributes(1));
+    let heard = |world: &mut World| {
+        settled(world);
+        world.heard.check(&world.rib);
+        let told = world.rib.explain_export(PeerId(3), prefixes()[A]);
+        told.is_some_and(|told| told.is_ok())
+    };
+    assert!(heard(&mut world), "from a client to an internal peer");
+    for (kind, advertised) in [
+        (PeerKind::Internal, false),
+        (PeerKind::ReflectorClient, true),
+    ] {
+        let config = PeerConfig {
+            kind,
+            ..peer_config(4)
+        };
+        world.set_peer(4, config);
+        assert_eq!(heard(&mut world), advertised, "{kind:?}");
     }
 }
 
