@@ -3,7 +3,7 @@
 use super::*;
 use crate::facade::{RibEvent, RouteFilter, RoutesCursor};
 use crate::peer::PeerKind;
-use crate::table::{Options, Standing, Table};
+use crate::table::{Options, Rule, Standing, Table};
 use bgp::types::Family;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -304,6 +304,93 @@ fn peers_hear_what_follows_from_another_kind_of_the_peer_that_a_route_is_from() 
         };
         world.set_peer(4, config);
         assert_eq!(heard(&mut world), advertised, "{kind:?}");
+    }
+}
+
+#[test]
+fn the_totals_of_a_family_count_what_is_there_of_each_kind() {
+    let mut world = World::new();
+    let totals = |world: &World, family| {
+        let totals = world.rib.totals(family);
+        let (prefixes, paths) = (totals.prefixes, totals.paths);
+        (
+            prefixes,
+            paths,
+            totals.originated,
+            totals.rejected,
+            totals.stale,
+        )
+    };
+    let (v4, v6) = (Family::IPV4_UNICAST, Family::IPV6_UNICAST);
+    assert_eq!(totals(&world, v4), (0, 0, 0, 0, 0));
+    for number in [1, 5] {
+        world.apply(&Op::Up(number, PLAIN));
+    }
+    world.announce(1, &[(A, 0), (B, 0), (4, 0)], &plain_attributes(1));
+    world.announce(5, &[(A, 0)], &plain_attributes(2));
+    world.announce(5, &[(B, 0), (OTHER, 0)], &rejected());
+    world.apply(&Op::Originate(vec![(A, true, 0), (3, true, 0)]));
+    // 0.0.0.0/0 is originated only; the only path of 10.1.2.0/24 is not accepted.
+    assert_eq!(totals(&world, v4), (3, 7, 2, 2, 0));
+    assert_eq!(totals(&world, v6), (1, 1, 0, 0, 0));
+    world.apply(&Op::RefreshBegins(5));
+    assert_eq!(totals(&world, v4), (3, 7, 2, 2, 3));
+    world.apply(&Op::RefreshBegins(1));
+    assert_eq!(totals(&world, v4), (3, 7, 2, 2, 5));
+}
+
+#[test]
+fn rfc_9494_4_2_a_path_that_is_repeated_is_stale_no_more_while_the_others_are() {
+    let mut world = World::new();
+    let kind = SessionKind {
+        graceful: true,
+        forwarding: true,
+        long_lived: true,
+        ..PLAIN
+    };
+    let stale = |world: &World, place: usize| {
+        let route = world.rib.route(prefixes()[place]).unwrap();
+        (route.paths[0].stale, route.paths[0].long_lived_stale)
+    };
+    world.apply(&Op::Up(1, kind));
+    world.announce(1, &[(A, 0), (B, 0)], &plain_attributes(1));
+    settled(&mut world);
+    assert_eq!(
+        [A, B].map(|place| stale(&world, place)),
+        [(false, false); 2]
+    );
+    world.apply(&Op::Down(1, true));
+    settled(&mut world);
+    assert_eq!([A, B].map(|place| stale(&world, place)), [(true, false); 2]);
+    // The restart time is 30 s, the long-lived stale time 100 s.
+    world.apply(&Op::Pass(31));
+    settled(&mut world);
+    assert_eq!([A, B].map(|place| stale(&world, place)), [(true, true); 2]);
+    world.apply(&Op::Up(1, kind));
+    world.announce(1, &[(A, 0)], &plain_attributes(1));
+    assert_eq!(stale(&world, A), (false, false));
+    assert_eq!(stale(&world, B), (true, true));
+}
+
+#[test]
+fn the_deciding_rule_is_that_of_a_best_path_and_there_is_none_without_one() {
+    let mut world = World::new();
+    for number in [1, 5] {
+        world.apply(&Op::Up(number, PLAIN));
+    }
+    let rule = |world: &World, place: usize| world.rib.deciding_rule(prefixes()[place]);
+    assert_eq!(rule(&world, A), None, "there is no route");
+    let longer = Attributes {
+        path: vec![64999],
+        ..plain_attributes(2)
+    };
+    for place in [A, 4] {
+        world.announce(1, &[(place, 0)], &rejected());
+        assert_eq!(rule(&world, place), None, "it is not accepted");
+        world.announce(1, &[(place, 0)], &plain_attributes(1));
+        assert_eq!(rule(&world, place), Some(Rule::OnlyPath));
+        world.announce(5, &[(place, 0)], &longer);
+        assert_eq!(rule(&world, place), Some(Rule::AsPathLength));
     }
 }
 
