@@ -114,6 +114,12 @@ pub struct PeerCounts {
     pub established: u32,
     /// Peers that cannot be started until something is put right, such as a missing password.
     pub blocked: u32,
+    /// Those of `configured` that the node mesh makes.
+    #[serde(default)]
+    pub mesh: u32,
+    /// Those of `established` that the node mesh makes.
+    #[serde(default)]
+    pub mesh_established: u32,
 }
 
 /// Connections that came in, counted.

@@ -10,6 +10,7 @@ use crate::control::model::{
     ConnectionCounts, Convergence, FamilyCounts, FibSummary, PeerCounts, Problem, RangeCounts,
     RefusedCount, Severity, Status,
 };
+use crate::crd::peer::MESH_LABEL;
 use crate::intent::PeerTarget;
 use crate::run::peers::{PeerView, RunState, range_of, takes_place};
 use crate::run::shared::Shared;
@@ -57,6 +58,9 @@ pub(crate) fn status(
         .iter()
         .filter(|peer| !matches!(peer.run, RunState::Range))
         .filter(|peer| !peer.dynamic || is_established(peer));
+    let mesh = all
+        .iter()
+        .filter(|peer| peer.intent.labels.contains_key(MESH_LABEL));
     Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),
@@ -86,6 +90,8 @@ pub(crate) fn status(
                     .filter(|peer| matches!(peer.run, RunState::Blocked(_)))
                     .count(),
             ),
+            mesh: count(mesh.clone().count()),
+            mesh_established: count(mesh.filter(|peer| is_established(peer)).count()),
         },
         connections: connections(&shared.admissions),
         ranges: ranges(&all),
