@@ -14,7 +14,9 @@ use interop_tests::{
 };
 use serde_json::{Value, json};
 use support::SOON;
-use support::cluster::{Cluster, NAMESPACE, TOR, pod_cidrs, secret, service, slice, told_by};
+use support::cluster::{
+    Cluster, NAMESPACE, TOR, cluster_node, pod_cidrs, secret, service, slice, told_by,
+};
 use support::node::object;
 use support::segment::v4;
 
@@ -180,6 +182,33 @@ fn nothing_is_withdrawn_while_the_api_server_is_away() {
         // And it still listens.
         cluster.api.put(&slice("two", &[(1, false)]))?;
         tor.wait_no_route("203.0.113.8/32", Duration::from_secs(60))
+    });
+}
+
+#[test]
+fn a_dead_node_of_the_mesh_does_not_keep_an_agent_unready() {
+    run(&NEEDS, |lab| {
+        let cluster = Cluster::start(lab)?;
+        // Nobody runs there.
+        cluster.api.put(&cluster_node(9))?;
+        let node = cluster.node(1)?;
+        let _tor = cluster.tor(1)?;
+        cluster.peer_with_tor(&json!({}))?;
+        eventually(SOON, "the node is ready", || {
+            let status = node.ask(&["status"])?;
+            ensure!(status["peers"]["mesh"] == 1, "{}", status["peers"]);
+            ensure!(
+                status["peers"]["meshEstablished"] == 0,
+                "{}",
+                status["peers"]
+            );
+            ensure!(
+                status["readiness"]["ready"] == true,
+                "{}",
+                status["readiness"]
+            );
+            Ok(())
+        })
     });
 }
 

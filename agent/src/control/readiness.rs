@@ -110,7 +110,12 @@ pub enum Stage {
 }
 
 fn has_converged(status: &Status) -> bool {
-    status.gates.iter().all(|gate| gate.open) && status.convergence.converged
+    status.gates.iter().all(|gate| gate.open) && is_exchanged(status)
+}
+
+/// Whether the first exchange of routes is over, but for nodes that may be dead.
+fn is_exchanged(status: &Status) -> bool {
+    status.convergence.converged || status.convergence.only_mesh_is_down
 }
 
 /// The rule.
@@ -135,7 +140,7 @@ pub fn judge(status: &Status, stage: Stage) -> Readiness {
             for gate in status.gates.iter().filter(|gate| !gate.open) {
                 reasons.push(format!("waiting for {}: {}", gate.name, gate.message));
             }
-            if !status.convergence.converged {
+            if !is_exchanged(status) {
                 let what = match status.convergence.waiting_for.as_slice() {
                     [] => String::new(),
                     names => format!(": End-of-RIB awaited from {}", shorten(names)),
@@ -221,6 +226,11 @@ mod tests {
             mesh_established: 2,
             blocked: 0,
         };
+        assert!(judge(&status, Stage::Starting).ready);
+        status.convergence.converged = false;
+        status.convergence.waiting_for = vec!["mesh/node-9 ipv4-unicast".to_owned()];
+        assert!(!judge(&status, Stage::Starting).ready);
+        status.convergence.only_mesh_is_down = true;
         assert!(judge(&status, Stage::Starting).ready);
         status.peers.established = 3;
         status.peers.mesh_established = 3;

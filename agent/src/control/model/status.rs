@@ -88,6 +88,9 @@ pub struct Convergence {
     /// Peers (and families) whose End-of-RIB is awaited, such as `tor-a ipv4-unicast`.
     #[serde(default)]
     pub waiting_for: Vec<String>,
+    /// Whether nobody is waited for but nodes of the mesh that have no session.
+    #[serde(default)]
+    pub only_mesh_is_down: bool,
     /// Seconds until it is over anyway; absent when it is over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline_seconds: Option<u64>,
