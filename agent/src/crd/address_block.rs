@@ -10,7 +10,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::IpFamily;
-use super::text::{ParseTextError, as_text, not};
+use super::text::{ParseTextError, as_text, not, prefix};
 
 /// A run of addresses of one family. Never empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -94,7 +94,7 @@ impl FromStr for AddressBlock {
             }
             Some(Self::Range(first, last))
         } else if text.contains('/') {
-            text.parse().ok().map(Self::Prefix)
+            prefix(text).map(Self::Prefix)
         } else {
             text.parse().ok().map(Self::Single)
         };
@@ -146,6 +146,7 @@ mod tests {
         for (text, reason) in [
             ("203.0.113.0/33", "expected one such as"),
             ("203.0.113", "expected one such as"),
+            ("203.0.113.00/24", "expected one such as"),
             ("", "expected one such as"),
             ("198.51.100.20-198.51.100.10", "before its first"),
             ("198.51.100.20-2001:db8::1", "different families"),

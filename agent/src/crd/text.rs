@@ -124,11 +124,21 @@ fn canonical(prefix: IpNet) -> IpNet {
     }
 }
 
+/// A prefix as text, if it is one. Numbers with leading zeros are none, neither in the address nor as the length: readers
+/// disagree about what they mean.
+pub(super) fn prefix(text: &str) -> Option<IpNet> {
+    let (address, length) = text.split_once('/')?;
+    let is_number = length.bytes().all(|octet| octet.is_ascii_digit());
+    let is_plain = is_number && (length == "0" || !length.starts_with('0'));
+    let length = length.parse().ok().filter(|_| is_plain)?;
+    IpNet::new(address.parse().ok()?, length).ok()
+}
+
 impl FromStr for Cidr {
     type Err = ParseTextError;
 
     fn from_str(text: &str) -> Result<Self, ParseTextError> {
-        text.parse().map(canonical).map(Self).map_err(|_| {
+        prefix(text).map(canonical).map(Self).ok_or_else(|| {
             not(
                 text,
                 "a prefix: expected one such as 198.51.100.0/24 or 2001:db8::/32",
@@ -482,6 +492,28 @@ mod tests {
         let prefix = |text: &str| text.parse::<Cidr>().unwrap();
         assert_eq!(prefix("::ffff:192.0.2.0/120"), prefix("192.0.2.0/24"));
         assert_eq!(prefix("::ffff:0:0/90").0.prefix_len(), 90);
+    }
+
+    #[test]
+    fn numbers_with_leading_zeros_are_no_addresses_and_no_prefixes() {
+        for text in ["010.0.0.1", "10.0.00.1", "::ffff:010.0.0.1"] {
+            assert!(text.parse::<Address>().is_err(), "{text}");
+            let prefix = format!("{text}/32");
+            assert!(prefix.parse::<Cidr>().is_err(), "{prefix}");
+        }
+        for text in [
+            "10.0.0.0/08",
+            "10.0.0.0/+8",
+            "10.0.0.0/",
+            "10.0.0.0/33",
+            "::/129",
+            "10.0.0.0",
+        ] {
+            assert!(text.parse::<Cidr>().is_err(), "{text}");
+        }
+        for text in ["0.0.0.0/0", "10.0.0.0/8", "::/0", "2001:db8::/32"] {
+            assert_eq!(text.parse::<Cidr>().unwrap().to_string(), text);
+        }
     }
 
     #[test]
