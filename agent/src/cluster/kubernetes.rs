@@ -1,19 +1,26 @@
 //! The few fields of Kubernetes' own kinds that are used, as they are written, and how they become the index's types.
 //!
-//! Everything else in such an object is skipped without being kept. A value that cannot be used (an address that is
-//! none) is an error of the whole object, since Kubernetes itself would not have accepted it.
+//! Everything else in such an object is skipped without being kept. An entry of a list that cannot be used (an address that is
+//! none) is left out and named, the rest of the object counts: what is stored was not always valid by the rules of today (see
+//! [`super::each`]). IPv4 addresses in IPv6 notation are the IPv4 addresses, as kube-proxy has it; those with leading zeros are
+//! no addresses, since readers disagree about which.
 
+use std::borrow::Cow;
+use std::fmt::Display;
 use std::net::IpAddr;
+use std::str::FromStr;
 
 use ipnet::IpNet;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de};
 
 use super::atom::Atoms;
+use super::each::Each;
 use super::state::{
     Endpoint, EndpointSlice, LoadBalancerIngress, Node, ObjectKey, Service, ServiceType,
     TrafficPolicy,
 };
+use super::validate::Finding;
 use crate::crd::IpFamily;
 use crate::crd::selector::Labels;
 use crate::crd::text::{Address, Cidr};
@@ -138,15 +145,15 @@ struct RawNodeSpec {
     #[serde(default, rename = "podCIDR")]
     pod_cidr: Option<String>,
     #[serde(default, rename = "podCIDRs")]
-    pod_cidrs: Vec<Cidr>,
+    pod_cidrs: Each<Cidr>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 struct RawNodeStatus {
     #[serde(default)]
-    addresses: Vec<RawNodeAddress>,
+    addresses: Each<RawNodeAddress>,
     #[serde(default)]
-    conditions: Vec<RawCondition>,
+    conditions: Each<RawCondition>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -164,33 +171,64 @@ struct RawCondition {
 }
 
 impl<M: Metadata> RawNode<M> {
-    /// The node for the index.
-    pub(crate) fn into_node(self, atoms: &mut Atoms) -> Node {
-        let raw = self;
+    /// The node for the index; entries that cannot be used are named.
+    pub(crate) fn into_node(self, atoms: &mut Atoms, left_out: &mut Vec<Finding>) -> Node {
+        let Self {
+            metadata,
+            spec,
+            status,
+        } = self;
+        let single = match spec.pod_cidrs.is_empty() {
+            true => text_of::<Cidr>(spec.pod_cidr.as_deref(), "spec.podCIDR", left_out),
+            // It is the first of the list.
+            false => None,
+        };
         let mut pod_cidrs: Vec<IpNet> = Vec::new();
-        let single = raw.spec.pod_cidr.iter().filter_map(|c| c.parse().ok());
-        for cidr in raw.spec.pod_cidrs.into_iter().chain(single) {
+        let listed = spec.pod_cidrs.take("spec.podCIDRs", left_out);
+        for cidr in listed.map(|(_, cidr)| cidr).chain(single) {
             if !pod_cidrs.contains(&cidr.net()) {
                 pod_cidrs.push(cidr.net());
             }
         }
-        let addresses = raw.status.addresses.iter();
+        let addresses: Vec<_> = status
+            .addresses
+            .take("status.addresses", left_out)
+            .collect();
+        let internal = addresses.iter().filter(|(_, a)| a.kind == "InternalIP");
+        let internal = internal.filter_map(|(index, a)| {
+            let path = format_args!("status.addresses[{index}].address");
+            text_of::<Address>(Some(&a.address), path, left_out)
+        });
+        let internal_ips = internal.map(|address| address.0).collect();
+        let mut conditions = status.conditions.take("status.conditions", left_out);
+        let network_unavailable =
+            conditions.any(|(_, c)| c.kind == "NetworkUnavailable" && c.status == "True");
         Node {
-            labels: atoms.map(raw.metadata.labels().into_iter().flatten()),
-            annotations: atoms.map(raw.metadata.annotations().into_iter().flatten()),
-            name: raw.metadata.name().to_owned(),
+            labels: atoms.map(metadata.labels().into_iter().flatten()),
+            annotations: atoms.map(metadata.annotations().into_iter().flatten()),
+            name: metadata.name().to_owned(),
             pod_cidrs: pod_cidrs.into(),
-            internal_ips: addresses
-                .filter(|a| a.kind == "InternalIP")
-                .filter_map(|a| a.address.parse().ok())
-                .collect(),
-            network_unavailable: raw
-                .status
-                .conditions
-                .iter()
-                .any(|c| c.kind == "NetworkUnavailable" && c.status == "True"),
+            internal_ips,
+            network_unavailable,
         }
     }
+}
+
+/// The value of a text that is there and not empty; Go writes an absent text as an empty one.
+fn text_of<T: FromStr<Err: Display>>(
+    text: Option<&str>,
+    path: impl Display,
+    left_out: &mut Vec<Finding>,
+) -> Option<T> {
+    let text = text.filter(|text| !text.is_empty())?;
+    text.parse()
+        .map_err(|error| {
+            left_out.push(Finding {
+                path: path.to_string(),
+                reason: format!("{error}"),
+            });
+        })
+        .ok()
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -210,9 +248,9 @@ struct RawServiceSpec {
     #[serde(rename = "clusterIP")]
     cluster_ip: Option<String>,
     #[serde(rename = "clusterIPs")]
-    cluster_ips: Vec<String>,
+    cluster_ips: Each<String>,
     #[serde(rename = "externalIPs")]
-    external_ips: Vec<Address>,
+    external_ips: Each<Address>,
     load_balancer_class: Option<String>,
     external_traffic_policy: RawTrafficPolicy,
     internal_traffic_policy: RawTrafficPolicy,
@@ -244,13 +282,13 @@ pub(crate) struct RawServiceStatus {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 struct RawLoadBalancer {
-    ingress: Vec<RawIngress>,
+    ingress: Each<RawIngress>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct RawIngress {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "not_empty")]
     ip: Option<Address>,
     #[serde(default)]
     ip_mode: Option<String>,
@@ -278,12 +316,29 @@ impl From<RawTrafficPolicy> for TrafficPolicy {
     }
 }
 
+/// An address, if the text is not empty.
+fn not_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Address>, D::Error> {
+    let text = Option::<Cow<'de, str>>::deserialize(deserializer)?;
+    let text = text.filter(|text| !text.is_empty());
+    text.map(|text| text.parse().map_err(de::Error::custom))
+        .transpose()
+}
+
 impl RawServiceStatus {
-    /// The entries with an address.
-    pub(crate) fn ingress(&self) -> Box<[LoadBalancerIngress]> {
-        let entries = self.load_balancer.ingress.iter();
+    /// The entries with nothing but a host name.
+    pub(crate) fn host_names(&self) -> impl Iterator<Item = &str> {
+        let entries = self.load_balancer.ingress.good();
         entries
-            .filter_map(|entry| {
+            .filter(|entry| entry.ip.is_none())
+            .filter_map(|entry| entry.hostname.as_deref())
+    }
+
+    /// The entries with an address; those that cannot be used are named.
+    pub(crate) fn into_ingress(self, left_out: &mut Vec<Finding>) -> Box<[LoadBalancerIngress]> {
+        let entries = self.load_balancer.ingress;
+        let entries = entries.take("status.loadBalancer.ingress", left_out);
+        entries
+            .filter_map(|(_, entry)| {
                 Some(LoadBalancerIngress {
                     ip: entry.ip?.0,
                     proxy: entry.ip_mode.as_deref() == Some("Proxy"),
@@ -291,37 +346,45 @@ impl RawServiceStatus {
             })
             .collect()
     }
-
-    /// The entries with nothing but a host name.
-    pub(crate) fn host_names(&self) -> impl Iterator<Item = &str> {
-        let entries = self.load_balancer.ingress.iter();
-        entries
-            .filter(|entry| entry.ip.is_none())
-            .filter_map(|entry| entry.hostname.as_deref())
-    }
 }
 
 impl<M: Metadata> RawService<M> {
-    /// The Service for the index.
-    pub(crate) fn into_service(self, atoms: &mut Atoms) -> Service {
-        let raw = self;
-        let spec = raw.spec;
-        let all = spec.cluster_ips.iter().chain(&spec.cluster_ip);
-        let headless = all.clone().any(|ip| ip == "None");
+    /// The Service for the index; entries that cannot be used are named.
+    pub(crate) fn into_service(self, atoms: &mut Atoms, left_out: &mut Vec<Finding>) -> Service {
+        let Self {
+            metadata,
+            spec,
+            status,
+        } = self;
+        let mut headless = false;
         let mut cluster_ips: Vec<IpAddr> = Vec::new();
-        for ip in all.filter_map(|ip| ip.parse().ok()) {
-            if !cluster_ips.contains(&ip) {
+        let mut add = |text: &str, path: &dyn Display, left_out: &mut Vec<Finding>| {
+            if text == "None" {
+                headless = true;
+            } else if let Some(Address(ip)) = text_of(Some(text), path, left_out)
+                && !cluster_ips.contains(&ip)
+            {
                 cluster_ips.push(ip);
             }
+        };
+        if spec.cluster_ips.is_empty() {
+            let single = spec.cluster_ip.unwrap_or_default();
+            add(&single, &"spec.clusterIP", left_out);
         }
+        let listed: Vec<_> = spec.cluster_ips.take("spec.clusterIPs", left_out).collect();
+        for (index, text) in listed {
+            add(&text, &format_args!("spec.clusterIPs[{index}]"), left_out);
+        }
+        let external_ips = spec.external_ips.take("spec.externalIPs", left_out);
+        let external_ips = external_ips.map(|(_, ip)| ip.0).collect();
         Service {
-            key: raw.metadata.key(atoms),
-            labels: atoms.map(raw.metadata.labels().into_iter().flatten()),
+            key: metadata.key(atoms),
+            labels: atoms.map(metadata.labels().into_iter().flatten()),
             service_type: spec.kind.into(),
             cluster_ips: cluster_ips.into(),
             headless,
-            external_ips: spec.external_ips.iter().map(|ip| ip.0).collect(),
-            ingress: raw.status.ingress(),
+            external_ips,
+            ingress: status.into_ingress(left_out),
             load_balancer_class: spec.load_balancer_class.map(|class| atoms.atom(&class)),
             external_traffic_policy: spec.external_traffic_policy.into(),
             internal_traffic_policy: spec.internal_traffic_policy.into(),
@@ -335,7 +398,7 @@ pub(crate) struct RawEndpointSlice<M = Meta> {
     pub(crate) metadata: M,
     address_type: RawAddressType,
     #[serde(default)]
-    endpoints: Vec<RawEndpoint>,
+    endpoints: Each<RawEndpoint>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -352,6 +415,8 @@ enum RawAddressType {
 #[serde(rename_all = "camelCase")]
 struct RawEndpoint {
     #[serde(default)]
+    addresses: Each<Address>,
+    #[serde(default)]
     conditions: RawConditions,
     #[serde(default)]
     node_name: Option<String>,
@@ -366,8 +431,13 @@ struct RawConditions {
 }
 
 impl<M: Metadata> RawEndpointSlice<M> {
-    /// The slice for the index; `None` for one that belongs to no Service or whose endpoints are names.
-    pub(crate) fn into_slice(self, atoms: &mut Atoms) -> Option<EndpointSlice> {
+    /// The slice for the index; `None` for one that belongs to no Service or whose endpoints are names. Endpoints that cannot
+    /// be used are named.
+    pub(crate) fn into_slice(
+        self,
+        atoms: &mut Atoms,
+        left_out: &mut Vec<Finding>,
+    ) -> Option<EndpointSlice> {
         let service = self.metadata.labels()?;
         let service = service.get("kubernetes.io/service-name")?;
         let family = match self.address_type {
@@ -376,21 +446,54 @@ impl<M: Metadata> RawEndpointSlice<M> {
             RawAddressType::Fqdn => return None,
         };
         let (key, service) = (self.metadata.key(atoms), atoms.atom(service));
-        let endpoints = self.endpoints.into_iter().map(|raw| {
-            // The API's words: absent ready is true, absent serving is as ready, absent terminating is false.
-            let ready = raw.conditions.ready.unwrap_or(true);
-            Endpoint {
-                node: raw.node_name.map(|name| atoms.atom(&name)),
-                ready,
-                serving: raw.conditions.serving.unwrap_or(ready),
-                terminating: raw.conditions.terminating.unwrap_or(false),
-            }
-        });
+        let mut bad = Vec::new();
+        let all = self.endpoints.take("endpoints", left_out);
+        let endpoints = all
+            .filter_map(|(index, raw)| raw.into_endpoint(index, family, atoms, &mut bad))
+            .collect();
+        left_out.append(&mut bad);
         Some(EndpointSlice {
             key,
             service,
             family,
-            endpoints: endpoints.collect(),
+            endpoints,
+        })
+    }
+}
+
+impl RawEndpoint {
+    /// The endpoint, unless it has addresses and none of them is one of the slice's family: kube-proxy has nobody to send
+    /// packets to then.
+    fn into_endpoint(
+        self,
+        index: usize,
+        family: IpFamily,
+        atoms: &mut Atoms,
+        left_out: &mut Vec<Finding>,
+    ) -> Option<Endpoint> {
+        let fits = |ip: &Address| IpFamily::of(ip.0) == family;
+        let is_served = self.addresses.is_empty() || self.addresses.good().any(fits);
+        if !self.addresses.is_all(fits) {
+            let path = format!("endpoints[{index}].addresses");
+            let addresses: Vec<_> = self.addresses.take(&path, left_out).collect();
+            let others = addresses
+                .iter()
+                .filter(|(_, ip)| IpFamily::of(ip.0) != family);
+            left_out.extend(others.map(|(place, ip)| Finding {
+                path: format!("{path}[{place}]"),
+                reason: format!("{ip} is not an {family} address, and addressType is {family}"),
+            }));
+        }
+        if !is_served {
+            return None;
+        }
+        // The API's words: absent ready is true, absent serving is as ready, absent terminating is false.
+        let ready = self.conditions.ready.unwrap_or(true);
+        Some(Endpoint {
+            node: self.node_name.map(|name| atoms.atom(&name)),
+            ready,
+            serving: self.conditions.serving.unwrap_or(ready),
+            terminating: self.conditions.terminating.unwrap_or(false),
         })
     }
 }

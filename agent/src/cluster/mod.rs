@@ -7,15 +7,19 @@
 
 pub mod api;
 mod atom;
+mod each;
 pub(crate) mod kubernetes;
 pub mod manifests;
 mod secret;
 mod snapshot;
 pub mod state;
+#[cfg(test)]
+mod tests;
+mod unreadable;
 pub mod validate;
 
 pub use api::ApiServer;
-pub(crate) use api::{Fed, Watches};
+pub(crate) use api::{Fed, Received, Unreadable, Watches};
 pub use atom::{Atom, AtomMap, Atoms};
 pub use kubernetes::Metadata;
 pub use manifests::Manifests;
@@ -25,3 +29,4 @@ pub use state::{
     ClusterState, Endpoint, EndpointSlice, LoadBalancerIngress, Map, Node, Object, ObjectKey,
     ObjectRef, Service, ServiceType, TrafficPolicy,
 };
+pub use unreadable::Meanwhile;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::state::{ClusterState, ObjectRef};
+use super::unreadable::Meanwhile;
 
 /// The cluster state at one moment, and what is wrong with its source.
 #[derive(Clone, Debug, Default)]
@@ -49,8 +50,9 @@ pub struct Problem {
     pub path: String,
     /// What was found, what was expected.
     pub reason: String,
-    /// Whether the last good version is still in force.
-    pub kept: bool,
+    /// What is the case meanwhile; `None`: what cannot be used is not used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub meanwhile: Option<Meanwhile>,
 }
 
 /// How bad a problem is.
@@ -79,10 +81,16 @@ impl fmt::Display for Problem {
         if !self.path.is_empty() {
             write!(f, "{}: ", self.path)?;
         }
-        f.write_str(&self.reason)?;
-        if self.kept {
-            f.write_str("; the last good version stays in force")?;
+        f.write_str(&self.message())
+    }
+}
+
+impl Problem {
+    /// The reason, and what is the case meanwhile.
+    pub fn message(&self) -> String {
+        match self.meanwhile {
+            Some(meanwhile) => format!("{}; {meanwhile}", self.reason),
+            None => self.reason.clone(),
         }
-        Ok(())
     }
 }

@@ -33,8 +33,8 @@ pub struct ClusterState {
     pub pools: Map<String, Arc<Object<AddressPoolSpec>>>,
     /// By name.
     pub nodes: Map<String, Arc<Node>>,
-    /// Labels of namespaces, by name. One that is missing has no labels but its name's.
-    pub namespaces: Map<String, Arc<Labels>>,
+    /// Labels of namespaces, by name. One that is missing has no labels but its name's. `None`: they cannot be read.
+    pub namespaces: Map<String, Arc<Option<Labels>>>,
     /// By namespace and name.
     pub services: Map<ObjectKey, Arc<Service>>,
     /// By namespace and name.

@@ -131,11 +131,13 @@ impl Accepted {
     /// Whether an object is valid, and what it refers to exists.
     fn of<K: Kind>(&self, name: &str, ours: &Ours<K>) -> Finding {
         if let Some(reason) = &ours.invalid {
-            return Finding::bad(
-                ACCEPTED,
-                "Invalid",
-                format!("{reason}. Its last good version stays in force where it is known"),
-            );
+            let meanwhile = match &ours.good {
+                Some(_) => "Its last good version stays in force where it is known",
+                None => {
+                    "The controller knows no good version of it; agents that know none either do not use it"
+                }
+            };
+            return Finding::bad(ACCEPTED, "Invalid", format!("{reason}. {meanwhile}"));
         }
         let key = (K::KIND.to_owned(), name.to_owned());
         match (self.dangling.get(&key), self.idle.get(&key)) {

@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, HashSet};
 
 use kube::Resource;
-use kube::core::{DeserializeGuard, ObjectMeta};
+use kube::core::ObjectMeta;
 use kube::runtime::watcher::Event;
+
+use crate::cluster::{Received, Unreadable};
 
 /// Namespace (empty for kinds without) and name.
 pub(super) type Key = (String, String);
@@ -22,16 +24,14 @@ pub(super) trait Kept: Sized {
     /// The object as it comes.
     type Object: Resource<DynamicType = ()>;
 
-    /// What is kept of it, once it replaces what was kept of it `before`. `Err` holds what is known of an object that
-    /// cannot be read, and why. `None`: nothing is kept.
-    fn keep(object: Result<Self::Object, Unreadable>, before: Option<Self>) -> Option<Self>;
-}
+    /// What is kept of an object, once it replaces what was kept of it `before`. `None`: nothing.
+    fn keep(object: Self::Object, before: Option<Self>) -> Option<Self>;
 
-/// An object that is not as its kind says.
-#[derive(Debug)]
-pub(super) struct Unreadable {
-    pub(super) metadata: ObjectMeta,
-    pub(super) reason: String,
+    /// What is kept of an object that cannot be read: what was kept before. Nothing that somebody has, an address or a
+    /// session, is taken to be gone because a field cannot be read.
+    fn unreadable(_: Unreadable, before: Option<Self>) -> Option<Self> {
+        before
+    }
 }
 
 /// See the module.
@@ -55,7 +55,7 @@ impl<V> Default for Store<V> {
 
 impl<V: Kept> Store<V> {
     /// Takes an event in.
-    pub(super) fn event(&mut self, event: Event<DeserializeGuard<V::Object>>) {
+    pub(super) fn event(&mut self, event: Event<Received<V::Object>>) {
         match event {
             Event::Init => self.listed = Some(HashSet::new()),
             Event::InitApply(object) => {
@@ -70,36 +70,29 @@ impl<V: Kept> Store<V> {
             Event::Apply(object) => {
                 self.put(object);
             }
-            Event::Delete(DeserializeGuard(object)) => {
-                let key = match &object {
-                    Ok(object) => key(object.meta()),
-                    Err(invalid) => key(&invalid.metadata),
-                };
-                self.objects.remove(&key);
+            Event::Delete(object) => {
+                self.objects.remove(&key(object.metadata()));
             }
         }
     }
 
     /// Puts an object in the place of its last version.
-    fn put(&mut self, DeserializeGuard(object): DeserializeGuard<V::Object>) -> Key {
-        let object = object.map_err(|invalid| Unreadable {
-            metadata: invalid.metadata,
-            reason: invalid.error,
-        });
-        let key = match &object {
-            Ok(object) => key(object.meta()),
-            Err(unreadable) => key(&unreadable.metadata),
-        };
+    fn put(&mut self, object: Received<V::Object>) -> Key {
+        let key = key(object.metadata());
         let before = self.objects.remove(&key);
-        if let Some(kept) = V::keep(object, before) {
+        let kept = match object.0 {
+            Ok(object) => V::keep(object, before),
+            Err(unreadable) => V::unreadable(unreadable, before),
+        };
+        if let Some(kept) = kept {
             self.objects.insert(key.clone(), kept);
         }
         key
     }
 
     /// Takes in what a write has answered.
-    pub(super) fn written(&mut self, object: V::Object) {
-        self.put(DeserializeGuard(Ok(object)));
+    pub(super) fn written(&mut self, object: Received<V::Object>) {
+        self.put(object);
     }
 }
 

@@ -5,7 +5,6 @@
 use std::time::{Duration, Instant};
 
 use k8s_openapi::jiff::Timestamp;
-use kube::core::DeserializeGuard;
 use kube::runtime::watcher::Event;
 use serde_json::{Value, json};
 
@@ -15,6 +14,7 @@ use super::statuses::{Statuses, statuses};
 use super::store::{Kept, Store};
 use super::world::World;
 use super::{addresses, store};
+use crate::cluster::Received;
 use crate::crd::Condition;
 use crate::pools::{Allocation, allocate};
 
@@ -25,7 +25,7 @@ where
     store.event(Event::Apply(guard(object)));
 }
 
-fn guard<K: serde::de::DeserializeOwned + kube::Resource>(object: Value) -> DeserializeGuard<K> {
+fn guard<K: serde::de::DeserializeOwned + kube::Resource>(object: Value) -> Received<K> {
     serde_json::from_value(object).unwrap()
 }
 
@@ -136,7 +136,7 @@ fn what_was_just_written_is_not_taken_back_by_an_older_event() {
     apply(&mut world.services, service("a", 9, &[]));
     world
         .services
-        .written(serde_json::from_value(service("a", 11, &["203.0.113.1"])).unwrap());
+        .written(guard(service("a", 11, &["203.0.113.1"])));
     // On its way since before the write.
     apply(&mut world.services, service("a", 10, &[]));
     assert_eq!(held(&world, "a"), ["203.0.113.1"]);
@@ -188,6 +188,12 @@ fn an_invalid_pool_is_the_last_good_one_or_else_nobody_loses_an_address() {
         .find(|(name, _)| name == "public")
         .unwrap();
     assert_eq!(reason(&pool.1.conditions, "Accepted"), ("False", "Invalid"));
+    let message = |conditions: &[Condition]| conditions[0].message.clone();
+    let text = message(&pool.1.conditions);
+    assert!(
+        text.ends_with(". Its last good version stays in force where it is known"),
+        "{text}"
+    );
 
     // A controller that starts then knows no good version.
     let mut fresh = World::default();
@@ -195,6 +201,13 @@ fn an_invalid_pool_is_the_last_good_one_or_else_nobody_loses_an_address() {
     apply(&mut fresh.pools, self::pool("spare", &["198.51.100.0/30"]));
     apply(&mut fresh.services, service("a", 1, &["203.0.113.1"]));
     apply(&mut fresh.services, service("b", 1, &[]));
+    let found = statuses(&fresh, &allocate(&fresh.address_state()), now());
+    let pool = found.pools.iter().find(|(name, _)| name == "public");
+    let text = message(&pool.unwrap().1.conditions);
+    assert!(
+        !text.contains("last good") && text.contains("knows no good version"),
+        "{text}"
+    );
     let found = written(&fresh);
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!(found[0].0, "b", "who has none still gets one");
@@ -205,6 +218,76 @@ fn an_invalid_pool_is_the_last_good_one_or_else_nobody_loses_an_address() {
     ))));
     let names: Vec<String> = written(&fresh).into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["a", "b"]);
+}
+
+#[test]
+fn a_service_that_cannot_be_read_keeps_its_addresses_and_nobody_else_gets_them() {
+    let unreadable = |pointer: &str, value: Value| {
+        let mut unreadable = service("a", 2, &["203.0.113.0"]);
+        unreadable["spec"]["externalTrafficPolicy"] = json!("Local");
+        *unreadable.pointer_mut(pointer).unwrap() = value;
+        unreadable
+    };
+    // Known before or not, a spec that cannot be read holds what its status says.
+    for was_known in [true, false] {
+        let mut world = World::default();
+        apply(&mut world.pools, pool("public", &["203.0.113.0/31"]));
+        if was_known {
+            apply(&mut world.services, service("a", 1, &["203.0.113.0"]));
+        }
+        let nearby = unreadable("/spec/externalTrafficPolicy", json!("Nearby"));
+        apply(&mut world.services, nearby);
+        apply(&mut world.services, service("b", 3, &[]));
+        assert_eq!(
+            written(&world),
+            [("b".to_owned(), json!([{"ip": "203.0.113.1"}]))]
+        );
+        assert_eq!(held(&world, "a"), ["203.0.113.0"]);
+        // Good again, it is as any other.
+        apply(&mut world.services, service("a", 4, &["203.0.113.0"]));
+        assert_eq!(written(&world).len(), 1);
+    }
+    // Of one whose status cannot be read either, what is known counts.
+    let mut world = World::default();
+    apply(&mut world.pools, pool("public", &["203.0.113.0/31"]));
+    apply(&mut world.services, service("a", 1, &["203.0.113.0"]));
+    apply(
+        &mut world.services,
+        unreadable("/status/loadBalancer", json!(7)),
+    );
+    assert_eq!(held(&world, "a"), ["203.0.113.0"]);
+}
+
+#[test]
+fn nulls_are_absences_and_unreadable_objects_are_still_there() {
+    let mut world = World::default();
+    let mut one = service("a", 1, &[]);
+    one["status"]["loadBalancer"]["ingress"] = Value::Null;
+    (one["spec"]["selector"], one["spec"]["ipFamilies"]) = (Value::Null, Value::Null);
+    apply(&mut world.services, one);
+    assert!(held(&world, "a").is_empty() && world.services.iter().count() == 1);
+    // A Node that cannot be read has not gone, nor have the labels of a namespace, nor the sessions of a node.
+    apply(
+        &mut world.nodes,
+        json!({"metadata": {"name": "n"}, "spec": {"podCIDRs": 5}}),
+    );
+    assert!(world.nodes.named("n").is_some());
+    apply(
+        &mut world.namespaces,
+        json!({"metadata": {"name": "shop", "labels": {"a": "b"}}}),
+    );
+    apply(
+        &mut world.namespaces,
+        json!({"metadata": {"name": "shop", "labels": {"a": 5}}}),
+    );
+    assert_eq!(world.address_state().namespaces["shop"]["a"], "b");
+    apply(&mut world.states, state("n", 1, &[("tor", "Idle")]));
+    apply(
+        &mut world.states,
+        json!({"metadata": {"name": "n"}, "spec": {"node": "n"}, "status": {"sessions": 5}}),
+    );
+    let sessions = world.states.named("n").unwrap().at(Instant::now()).count();
+    assert_eq!(sessions, 1);
 }
 
 fn now() -> (Timestamp, Instant) {

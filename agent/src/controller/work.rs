@@ -21,6 +21,7 @@ use super::pauses::Pauses;
 use super::statuses::{Statuses, statuses};
 use super::store::{Key, Store};
 use super::world::{self, Kind, Ours, WatchedPoolService, World};
+use crate::cluster::Received;
 use crate::crd::{API_VERSION, RouterState};
 use crate::memory;
 use crate::pools::{Allocation, allocate};
@@ -199,7 +200,7 @@ impl Worker<'_> {
 
     /// Deletes RouterStates whose node has been gone for a while.
     async fn clear(&mut self, world: &World) {
-        let api = Api::<RouterState>::all(self.client.clone());
+        let api = Api::<PartialObjectMeta<RouterState>>::all(self.client.clone());
         for (node, uid) in self.orphans.due(world, Instant::now()) {
             let params = DeleteParams {
                 preconditions: Some(Preconditions {
@@ -241,8 +242,8 @@ async fn answered<T>(request: impl Future<Output = kube::Result<T>>) -> Result<T
     }
 }
 
-async fn give(client: &Client, write: Write) -> Result<WatchedPoolService, Failure> {
-    let api = Api::<WatchedPoolService>::namespaced(client.clone(), &write.key.0);
+async fn give(client: &Client, write: Write) -> Result<Received<WatchedPoolService>, Failure> {
+    let api = Api::<Received<WatchedPoolService>>::namespaced(client.clone(), &write.key.0);
     let params = PatchParams {
         field_manager: Some(MANAGER.to_owned()),
         ..PatchParams::default()

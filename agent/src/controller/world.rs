@@ -13,10 +13,12 @@ use kube::{Api, Client, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::store::{Kept, Store, Unreadable};
+use super::store::{Kept, Store};
 use crate::cluster::api::{WatchedNamespace, WatchedNode, resource};
 use crate::cluster::validate::{self, Finding};
-use crate::cluster::{Atoms, ClusterState, Fed, Map, Metadata, Object, Watches};
+use crate::cluster::{
+    Atoms, ClusterState, Fed, Map, Metadata, Object, Received, Unreadable, Watches,
+};
 use crate::crd::address_pool::{AddressPoolSpec, AddressPoolStatus};
 use crate::crd::selector::Labels;
 use crate::crd::{
@@ -143,7 +145,7 @@ impl Fed for World {
 
 /// The watches of the controller.
 pub(super) fn watches(client: &Client) -> Watches<World> {
-    fn all<K: Resource<DynamicType = ()>>(client: &Client) -> Api<K> {
+    fn all<K: Resource<DynamicType = ()>>(client: &Client) -> Api<Received<K>> {
         Api::all_with(client.clone(), &())
     }
     let mut watches = Watches::<World>::new();
@@ -224,31 +226,43 @@ pub(super) struct Ours<K: Kind> {
 impl<K: Kind> Kept for Ours<K> {
     type Object = K;
 
-    fn keep(object: Result<K, Unreadable>, before: Option<Self>) -> Option<Self> {
-        let (good, before) = before.map(|before| (before.good, before.status)).unzip();
-        let (metadata, spec, status) = match object {
-            Ok(object) => {
-                let (metadata, spec, status) = object.into_parts();
-                let findings = K::validate(&spec);
-                let spec = match findings.first() {
-                    Some(_) => {
-                        let texts: Vec<String> = findings
-                            .iter()
-                            .map(|f| format!("{}: {}", f.path, f.reason))
-                            .collect();
-                        Err(texts.join("; "))
-                    }
-                    None => Ok(spec),
-                };
-                (metadata, spec, status)
-            }
-            // Its status cannot be read either: it is as it was written last.
-            Err(Unreadable { metadata, reason }) => {
-                let reason = format!("cannot be read: {reason}");
-                (metadata, Err(reason), before)
-            }
+    fn keep(object: K, before: Option<Self>) -> Option<Self> {
+        let (metadata, spec, status) = object.into_parts();
+        let findings = K::validate(&spec);
+        let texts: Vec<String> = findings
+            .iter()
+            .map(|f| format!("{}: {}", f.path, f.reason))
+            .collect();
+        let spec = match texts.is_empty() {
+            true => Ok(spec),
+            false => Err(texts.join("; ")),
         };
-        Some(Self {
+        let status = status.unwrap_or_default();
+        Some(Self::new(metadata, spec, status, before))
+    }
+
+    /// Its status cannot be read either: it is as it was written last.
+    fn unreadable(object: Unreadable, before: Option<Self>) -> Option<Self> {
+        let Finding { path, reason } = object.finding;
+        let reason = match path.is_empty() {
+            true => reason,
+            false => format!("{path}: {reason}"),
+        };
+        let status = before.as_ref().map(|before| before.status.clone());
+        let status = status.unwrap_or_default();
+        Some(Self::new(object.metadata, Err(reason), status, before))
+    }
+}
+
+impl<K: Kind> Ours<K> {
+    /// An object whose spec is valid, or why it is not.
+    fn new(
+        metadata: ObjectMeta,
+        spec: Result<K::Spec, String>,
+        status: K::Status,
+        before: Option<Self>,
+    ) -> Self {
+        Self {
             created: Created(metadata.created()),
             uid: metadata.uid,
             generation: metadata.generation,
@@ -259,10 +273,10 @@ impl<K: Kind> Kept for Ours<K> {
                     labels: metadata.labels.unwrap_or_default(),
                     spec,
                 })),
-                Err(_) => good.flatten(),
+                Err(_) => before.and_then(|before| before.good),
             },
-            status: status.unwrap_or_default(),
-        })
+            status,
+        }
     }
 }
 
@@ -307,7 +321,12 @@ pub(super) struct Present;
 impl Kept for Present {
     type Object = WatchedNode;
 
-    fn keep(_: Result<WatchedNode, Unreadable>, _: Option<Self>) -> Option<Self> {
+    fn keep(_: WatchedNode, _: Option<Self>) -> Option<Self> {
+        Some(Self)
+    }
+
+    /// It is there.
+    fn unreadable(_: Unreadable, _: Option<Self>) -> Option<Self> {
         Some(Self)
     }
 }
@@ -319,11 +338,8 @@ pub(super) struct Namespace(Arc<Labels>);
 impl Kept for Namespace {
     type Object = WatchedNamespace;
 
-    fn keep(object: Result<WatchedNamespace, Unreadable>, before: Option<Self>) -> Option<Self> {
-        match object {
-            Ok(object) => Some(Self(Arc::new(object.into_namespace()))),
-            Err(_) => before,
-        }
+    fn keep(object: WatchedNamespace, _: Option<Self>) -> Option<Self> {
+        Some(Self(Arc::new(object.into_namespace())))
     }
 }
 
@@ -353,9 +369,10 @@ impl Kept for Served {
 
     /// What a write has answered is newer than what the watch tells until it gets there. The older version is not taken back:
     /// by it, an address that was just given away would be free.
-    fn keep(object: Result<WatchedPoolService, Unreadable>, before: Option<Self>) -> Option<Self> {
-        // One that cannot be read keeps what it has.
-        let Ok(object) = object else { return before };
+    fn keep(object: WatchedPoolService, before: Option<Self>) -> Option<Self> {
+        if object.is_unreadable() && before.is_some() {
+            return before;
+        }
         let found = Self {
             uid: object.metadata.uid.clone(),
             version: object.metadata.resource_version.clone(),
@@ -426,8 +443,7 @@ pub(super) struct Session {
 impl Kept for Sessions {
     type Object = RouterState;
 
-    fn keep(object: Result<RouterState, Unreadable>, before: Option<Self>) -> Option<Self> {
-        let Ok(object) = object else { return before };
+    fn keep(object: RouterState, before: Option<Self>) -> Option<Self> {
         let sessions = object.status.unwrap_or_default().sessions.into_iter();
         let version = object.metadata.resource_version;
         // Listed again, it is no newer.

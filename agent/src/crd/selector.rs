@@ -91,6 +91,14 @@ pub fn selects(selector: Option<&LabelSelector>, labels: &impl LabelSet) -> bool
     selector.is_none_or(|s| s.matches(labels))
 }
 
+/// The same for labels that may not be known: these fit no condition, not even that a label is not there.
+pub fn selects_known(selector: Option<&LabelSelector>, labels: Option<&impl LabelSet>) -> bool {
+    match labels {
+        Some(labels) => selects(selector, labels),
+        None => selector.is_none_or(|selector| selector.conditions() == 0),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,6 +144,18 @@ mod tests {
                 "{selector:?}"
             );
         }
+    }
+
+    #[test]
+    fn labels_that_are_not_known_fit_no_condition() {
+        let unknown = None::<&Labels>;
+        for operator in [Operator::NotIn, Operator::DoesNotExist] {
+            let selector = expression(operator, &["a"]);
+            assert!(selects_known(Some(&selector), Some(&labels(&[]))));
+            assert!(!selects_known(Some(&selector), unknown));
+        }
+        assert!(selects_known(None, unknown));
+        assert!(selects_known(Some(&LabelSelector::default()), unknown));
     }
 
     #[test]

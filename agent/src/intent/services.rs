@@ -86,7 +86,8 @@ pub(super) struct Deciding<'a> {
     node: &'a Node,
     by_node: Option<Rule>,
     active: &'a [Active<'a>],
-    namespaces: HashMap<&'a str, Labels>,
+    /// Their labels; `None`: they cannot be read.
+    namespaces: HashMap<&'a str, Option<Labels>>,
 }
 
 impl<'a> Deciding<'a> {
@@ -117,7 +118,7 @@ impl<'a> Deciding<'a> {
         let slices = slices.filter_map(|key| self.state.endpoint_slices.get(key));
         let considered = Considered {
             service,
-            namespace,
+            namespace: namespace.as_ref(),
             counts: count(slices.map(AsRef::as_ref), &self.node.name),
             by_node: self.by_node.as_ref(),
             active: self.active,
@@ -139,9 +140,9 @@ pub(super) fn node_rule(node: &Node) -> Option<Rule> {
 }
 
 /// A namespace that no object describes has the label of all.
-fn namespace_labels(state: &ClusterState, name: &str) -> Labels {
+fn namespace_labels(state: &ClusterState, name: &str) -> Option<Labels> {
     state.namespaces.get(name).map_or_else(
-        || ClusterState::labels_of_any_namespace(name),
+        || Some(ClusterState::labels_of_any_namespace(name)),
         |labels| labels.as_ref().clone(),
     )
 }
@@ -171,7 +172,7 @@ fn count<'a>(slices: impl Iterator<Item = &'a EndpointSlice>, node: &str) -> [En
 /// One Service, and what its decision hangs on.
 struct Considered<'a> {
     service: &'a Service,
-    namespace: &'a Labels,
+    namespace: Option<&'a Labels>,
     counts: [EndpointCounts; 2],
     by_node: Option<&'a Rule>,
     active: &'a [Active<'a>],
@@ -238,7 +239,7 @@ impl<'a> Considered<'a> {
             };
             if !services.addresses.contains(&kind)
                 || !selector::selects(services.selector.as_ref(), &self.service.labels)
-                || !selector::selects(services.namespace_selector.as_ref(), self.namespace)
+                || !selector::selects_known(services.namespace_selector.as_ref(), self.namespace)
             {
                 continue;
             }

@@ -1,10 +1,10 @@
 //! A Service as it is written, and how it becomes a [`Request`].
 //!
 //! As in [`crate::cluster`], everything else in it is skipped unread. What cannot be understood in a field that asks for
-//! something is kept as text, so that the reason can say it; in a field of Kubernetes' own it is an error of the whole
-//! object, since Kubernetes itself would not have accepted it.
+//! something is kept as text, so that the reason can say it. A spec that cannot be read asks for nothing: the Service keeps the
+//! addresses of its status, so that nobody else gets them, and gets no more.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::annotations::Asked;
 use super::request::{Created, IpFamilyPolicy, Port, Request};
@@ -19,9 +19,26 @@ pub(crate) struct RawPoolService<M> {
     /// `metadata`.
     pub(crate) metadata: M,
     #[serde(default)]
-    spec: RawSpec,
+    spec: Attempt<RawSpec>,
     #[serde(default)]
     status: RawServiceStatus,
+}
+
+/// A part of an object that is read for itself; nothing, if it cannot be. Both sources read objects out of memory, where a
+/// part that fails leaves the place of the next one known.
+#[derive(Clone, Debug)]
+struct Attempt<T>(Option<T>);
+
+impl<T: Default> Default for Attempt<T> {
+    fn default() -> Self {
+        Self(Some(T::default()))
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Attempt<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(T::deserialize(deserializer).ok()))
+    }
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -65,14 +82,33 @@ struct RawPort {
     port: u16,
 }
 
+impl RawSpec {
+    /// Stands for one that cannot be read: of both families, so that it keeps whatever it has.
+    fn held() -> Self {
+        Self {
+            kind: RawServiceType::LoadBalancer,
+            ip_families: vec![RawFamily::Ipv4, RawFamily::Ipv6],
+            ip_family_policy: RawFamilyPolicy::Prefer,
+            ..Self::default()
+        }
+    }
+}
+
 impl<M: Metadata> RawPoolService<M> {
+    /// Whether its spec cannot be read.
+    pub(crate) fn is_unreadable(&self) -> bool {
+        self.spec.0.is_none()
+    }
+
     /// What the allocation looks at.
     pub(crate) fn into_request(self, atoms: &mut Atoms) -> Request {
+        let is_unreadable = self.is_unreadable();
         let Self {
             metadata,
             spec,
             status,
         } = self;
+        let spec = spec.0.unwrap_or_else(RawSpec::held);
         let families = spec.ip_families.iter().map(|family| match family {
             RawFamily::Ipv4 => IpFamily::Ipv4,
             RawFamily::Ipv6 => IpFamily::Ipv6,
@@ -86,7 +122,7 @@ impl<M: Metadata> RawPoolService<M> {
         Request {
             key: metadata.key(atoms),
             created: Created(metadata.created()),
-            deleting: metadata.deleting(),
+            deleting: metadata.deleting() || is_unreadable,
             labels: atoms.map(metadata.labels().into_iter().flatten()),
             asked: Asked::read(
                 metadata.annotations(),
@@ -104,7 +140,7 @@ impl<M: Metadata> RawPoolService<M> {
             ports,
             external_traffic_policy: spec.external_traffic_policy.into(),
             selector: atoms.map(&spec.selector),
-            ingress: status.ingress(),
+            ingress: status.into_ingress(&mut Vec::new()),
             host_names,
         }
     }

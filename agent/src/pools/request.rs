@@ -18,7 +18,7 @@ pub struct Request {
     pub key: ObjectKey,
     /// `metadata.creationTimestamp`.
     pub created: Created,
-    /// `metadata.deletionTimestamp` is there: it keeps what it has and gets nothing new.
+    /// `metadata.deletionTimestamp` is there, or the spec cannot be read: it keeps what it has and gets nothing new.
     pub deleting: bool,
     /// `metadata.labels`.
     pub labels: AtomMap,

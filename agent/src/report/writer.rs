@@ -81,7 +81,7 @@ pub async fn run<B: Backend>(client: Client, node: String, health: Arc<Health<B>
 }
 
 struct Writer {
-    api: Api<RouterState>,
+    api: Api<PartialObjectMeta<RouterState>>,
     nodes: Api<PartialObjectMeta<Node>>,
     node: String,
     /// The generation of the object, once it exists.

@@ -118,7 +118,10 @@ fn read(files: &Files, state: &ClusterState) -> State {
         namespaces: state
             .namespaces
             .iter()
-            .map(|(name, labels)| (name.clone(), Arc::clone(labels)))
+            .filter_map(|(name, labels)| {
+                let labels = Option::clone(labels)?;
+                Some((name.clone(), Arc::new(labels)))
+            })
             .collect(),
     }
 }

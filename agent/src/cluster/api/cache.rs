@@ -1,23 +1,23 @@
 //! The index as watches fill it: pure, fed with their events, one after the other.
 //!
 //! What always holds, whatever a server sends and however often: an object goes only when it was seen to be gone, by a
-//! deletion or by a complete list without it; a list that breaks off removes nothing; an object that cannot be used keeps
-//! its last good version; and an event that says what is known changes nothing.
+//! deletion or by a complete list without it; a list that breaks off removes nothing; of an object that cannot be used, what
+//! the rule of its kind says is in force ([`Instead`]); and an event that says what is known changes nothing.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::Resource;
-use kube::core::DeserializeGuard;
 use kube::runtime::watcher::Event;
 
 use super::kinds::Watched;
+use super::received::Received;
 use super::watches::Fed;
 use crate::cluster::atom::Atoms;
 use crate::cluster::kubernetes::Metadata;
 use crate::cluster::snapshot::{Problem, Severity, Snapshot, SourceState};
 use crate::cluster::state::{ClusterState, ObjectKey, ObjectRef};
+use crate::cluster::unreadable::{Instead, Meanwhile};
 use crate::cluster::validate::{self, Finding};
 
 /// After so many objects have gone, texts that nobody has any more are looked for.
@@ -36,18 +36,19 @@ struct Kind {
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Cache {
+pub(crate) struct Cache {
     state: Arc<ClusterState>,
     atoms: Atoms,
     kinds: BTreeMap<&'static str, Kind>,
-    problems: HashMap<ObjectRef, Problem>,
+    /// Objects without any are not in it.
+    problems: HashMap<ObjectRef, Vec<Problem>>,
     gone: usize,
     changed: bool,
 }
 
 impl Cache {
     /// An empty index of these kinds.
-    pub(super) fn new(kinds: &[&'static str]) -> Self {
+    pub(crate) fn new(kinds: &[&'static str]) -> Self {
         Self {
             state: Arc::default(),
             atoms: Atoms::default(),
@@ -59,7 +60,7 @@ impl Cache {
     }
 
     /// Takes an event of a kind's watch in.
-    pub(super) fn event<K: Watched>(&mut self, event: Event<DeserializeGuard<K>>) {
+    pub(crate) fn event<K: Watched>(&mut self, event: Event<Received<K>>) {
         match event {
             Event::Init => {
                 let kind = self.kinds.entry(K::KIND).or_default();
@@ -75,30 +76,30 @@ impl Cache {
                 self.store(object);
             }
             Event::Delete(object) => {
-                let key = self.key::<K>(object.meta());
+                let key = self.key::<K>(object.metadata());
                 self.remove::<K>(&key);
             }
         }
     }
 
     /// The snapshot, if it is another than the one that was taken last.
-    pub(super) fn take(&mut self) -> Option<Snapshot> {
+    pub(crate) fn take(&mut self) -> Option<Snapshot> {
         std::mem::take(&mut self.changed).then(|| self.snapshot())
     }
 
-    fn snapshot(&self) -> Snapshot {
-        let mut problems: Vec<Problem> = self.problems.values().cloned().collect();
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        let mut problems: Vec<Problem> = self.problems.values().flatten().cloned().collect();
         problems.extend(
             validate::references(&self.state)
                 .into_iter()
-                .map(|(object, finding)| problem(object, finding, false)),
+                .map(|(object, finding)| problem(object, finding, None)),
         );
         problems.extend(
             validate::selections(&self.state)
                 .into_iter()
                 .map(|(object, finding)| Problem {
                     severity: Severity::Warning,
-                    ..problem(object, finding, false)
+                    ..problem(object, finding, None)
                 }),
         );
         problems.sort_by(|a, b| (&a.object, &a.path).cmp(&(&b.object, &b.path)));
@@ -144,49 +145,82 @@ impl Cache {
     }
 
     /// Puts an object in the place of its last version, if it is any good.
-    fn store<K: Watched>(&mut self, DeserializeGuard(object): DeserializeGuard<K>) -> ObjectKey {
-        let (key, value) = match object {
-            Ok(object) => (self.key::<K>(object.meta()), object.value(&mut self.atoms)),
-            Err(invalid) => (
-                self.key::<K>(&invalid.metadata),
-                Err(Finding {
-                    path: String::new(),
-                    reason: format!("cannot be read: {}", invalid.error),
-                }),
-            ),
-        };
+    fn store<K: Watched>(&mut self, object: Received<K>) -> ObjectKey {
+        let key = self.key::<K>(object.metadata());
         let reference = Self::reference::<K>(&key);
-        match value {
-            Ok(Some(value)) => {
-                self.changed |= self.problems.remove(&reference).is_some();
-                let place = K::key(&key);
-                // Looked at before it is touched: touching may copy the index.
-                let known = K::look(&self.state).get(&place);
-                if known.is_none_or(|known| **known != value) {
-                    let state = Arc::make_mut(&mut self.state);
-                    K::map(state).insert(place, Arc::new(value));
-                    self.changed = true;
-                }
+        let mut left_out = Vec::new();
+        let value = match object.0 {
+            Ok(object) => object.value(&mut self.atoms, &mut left_out),
+            Err(unreadable) if K::HIDDEN => Err(Finding {
+                reason: "cannot be read: expected text in base64; what was found is not shown"
+                    .to_owned(),
+                ..unreadable.finding
+            }),
+            Err(unreadable) => Err(unreadable.finding),
+        };
+        let problem = |(finding, meanwhile)| problem(reference.clone(), finding, meanwhile);
+        let found = match value {
+            Ok(value) => {
+                self.hold::<K>(&key, value);
+                let left_out = left_out.into_iter();
+                left_out
+                    .map(|f| problem((f, Some(Meanwhile::LeftOut))))
+                    .collect()
             }
-            Ok(None) => self.remove::<K>(&key),
             Err(finding) => {
-                let kept = K::look(&self.state).contains_key(&K::key(&key));
-                let found = problem(reference.clone(), finding, kept);
-                self.changed |= self.problems.get(&reference) != Some(&found);
-                self.problems.insert(reference, found);
+                let meanwhile = match Instead::of(K::KIND) {
+                    Instead::LastGood => K::look(&self.state)
+                        .contains_key(&K::key(&key))
+                        .then_some(Meanwhile::LastGood),
+                    Instead::Nothing(meanwhile) => {
+                        self.hold::<K>(&key, K::unknown());
+                        Some(meanwhile)
+                    }
+                };
+                vec![problem((finding, meanwhile))]
             }
-        }
+        };
+        self.say(reference, found);
         key
     }
 
-    fn remove<K: Watched>(&mut self, key: &ObjectKey) {
-        self.changed |= self.problems.remove(&Self::reference::<K>(key)).is_some();
+    /// What the index holds of an object from now on.
+    fn hold<K: Watched>(&mut self, key: &ObjectKey, value: Option<K::Value>) {
         let place = K::key(key);
-        if K::look(&self.state).contains_key(&place) {
-            K::map(Arc::make_mut(&mut self.state)).remove(&place);
-            self.changed = true;
-            self.gone += 1;
+        // Looked at before it is touched: touching may copy the index.
+        let known = K::look(&self.state).get(&place);
+        match value {
+            Some(value) if known.is_none_or(|known| **known != value) => {
+                let state = Arc::make_mut(&mut self.state);
+                K::map(state).insert(place, Arc::new(value));
+                self.changed = true;
+            }
+            None if known.is_some() => {
+                K::map(Arc::make_mut(&mut self.state)).remove(&place);
+                self.changed = true;
+                self.gone += 1;
+            }
+            Some(_) | None => {}
         }
+    }
+
+    /// What is wrong with an object from now on.
+    fn say(&mut self, object: ObjectRef, found: Vec<Problem>) {
+        let known = self.problems.get(&object).map_or(&[][..], |known| known);
+        if known == found {
+            return;
+        }
+        self.changed = true;
+        if found.is_empty() {
+            self.problems.remove(&object);
+        } else {
+            self.problems.insert(object, found);
+        }
+    }
+
+    fn remove<K: Watched>(&mut self, key: &ObjectKey) {
+        self.say(Self::reference::<K>(key), Vec::new());
+        self.hold::<K>(key, None);
         if self.gone >= SWEEP {
             self.gone = 0;
             self.atoms.sweep();
@@ -240,7 +274,7 @@ impl Fed for Cache {
     }
 }
 
-fn problem(object: ObjectRef, finding: Finding, kept: bool) -> Problem {
+fn problem(object: ObjectRef, finding: Finding, meanwhile: Option<Meanwhile>) -> Problem {
     Problem {
         severity: Severity::Error,
         file: None,
@@ -248,6 +282,6 @@ fn problem(object: ObjectRef, finding: Finding, kept: bool) -> Problem {
         object: Some(object),
         path: finding.path,
         reason: finding.reason,
-        kept,
+        meanwhile,
     }
 }

@@ -3,22 +3,22 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use kube::Resource;
-use kube::core::DeserializeGuard;
 use kube::runtime::watcher::Event;
 
 use super::cache::Cache;
 use super::kinds::{
     Watched, WatchedNamespace, WatchedNode, WatchedSecret, WatchedService, WatchedSlice,
 };
+use super::received::Received;
 use crate::cluster::atom::Atoms;
 use crate::cluster::state::{ClusterState, ObjectKey};
+use crate::cluster::unreadable::Instead;
 use crate::cluster::{Metadata, Snapshot};
 use crate::crd::{AddressPool, Advertisement, Peer, RoutePolicy, Router};
 use crate::fuzz::Checks;
 
 /// Watch events, one a line: an octet for the kind, one for the event, then the object as JSON. Nothing panics; an object
-/// that can be used is in force as it came last, one that cannot leaves its last good version, or nothing, in force.
+/// that can be used is in force as it came last, one that cannot leaves in force what the rule of its kind says.
 pub fn objects(data: &[u8]) {
     let mut watched = Watch {
         cache: Cache::new(&[]),
@@ -61,7 +61,7 @@ impl Watch {
             _ => {}
         }
         // Without metadata the watch itself fails, and nothing gets as far as the cache.
-        let Ok(object) = serde_json::from_slice::<DeserializeGuard<K>>(json) else {
+        let Ok(object) = serde_json::from_slice::<Received<K>>(json) else {
             return;
         };
         let place = K::key(&key::<K>(&object));
@@ -71,11 +71,14 @@ impl Watch {
             .as_ref()
             .ok()
             .cloned()
-            .map(|o| o.value(&mut Atoms::default()))
+            .map(|o| o.value(&mut Atoms::default(), &mut Vec::new()))
         {
             _ if event % 8 == 2 => None,
             Some(Ok(value)) => value,
-            Some(Err(_)) | None => before,
+            Some(Err(_)) | None => match Instead::of(K::KIND) {
+                Instead::LastGood => before,
+                Instead::Nothing(_) => K::unknown(),
+            },
         };
         self.feed(match event % 8 {
             2 => Event::Delete(object),
@@ -85,7 +88,7 @@ impl Watch {
         assert_eq!(self.in_force::<K>(&place), expected);
     }
 
-    fn feed<K: Watched>(&mut self, event: Event<DeserializeGuard<K>>) {
+    fn feed<K: Watched>(&mut self, event: Event<Received<K>>) {
         self.cache.event(event);
         if let Some(snapshot) = self.cache.take() {
             self.latest = snapshot;
@@ -104,8 +107,8 @@ impl Watch {
     }
 }
 
-fn key<K: Watched>(object: &DeserializeGuard<K>) -> ObjectKey {
-    let meta = object.meta();
+fn key<K: Watched>(object: &Received<K>) -> ObjectKey {
+    let meta = object.metadata();
     if K::NAMESPACED {
         return meta.key(&mut Atoms::default());
     }

@@ -22,7 +22,7 @@ use crate::crd::{
 };
 
 /// A kind with a place in the index.
-pub(super) trait Watched:
+pub(crate) trait Watched:
     Resource<DynamicType = ()> + DeserializeOwned + Clone + Debug + Send + 'static
 {
     /// `kind`.
@@ -34,6 +34,9 @@ pub(super) trait Watched:
 
     /// Whether its objects are told apart by namespace and name, not by name alone.
     const NAMESPACED: bool;
+
+    /// Whether what is found in its objects must not be shown, such as in the words for what is wrong with them.
+    const HIDDEN: bool = false;
 
     /// Where the index holds the kind.
     fn look(state: &ClusterState) -> &Map<Self::Key, Arc<Self::Value>>;
@@ -47,11 +50,20 @@ pub(super) trait Watched:
     /// The object of a key.
     fn object(key: &Self::Key, atoms: &mut Atoms) -> ObjectKey;
 
-    /// What the index holds of an object; `None`: nothing, it is of no use.
+    /// What the index holds of an object; `None`: nothing, it is of no use. Entries that are left out are added to `left_out`.
     ///
     /// # Errors
     /// What makes the object unusable.
-    fn value(self, atoms: &mut Atoms) -> Result<Option<Self::Value>, Finding>;
+    fn value(
+        self,
+        atoms: &mut Atoms,
+        left_out: &mut Vec<Finding>,
+    ) -> Result<Option<Self::Value>, Finding>;
+
+    /// What the index holds of an object that cannot be used and whose last good version does not count; `None`: nothing.
+    fn unknown() -> Option<Self::Value> {
+        None
+    }
 }
 
 /// The parts of [`Watched`] that hang on the scope of a kind.
@@ -101,7 +113,11 @@ macro_rules! ours {
                 &mut state.$map
             }
 
-            fn value(self, _: &mut Atoms) -> Result<Option<Object<$spec>>, Finding> {
+            fn value(
+                self,
+                _: &mut Atoms,
+                _: &mut Vec<Finding>,
+            ) -> Result<Option<Object<$spec>>, Finding> {
                 match $validate(&self.spec).into_iter().next() {
                     Some(finding) => Err(finding),
                     None => Ok(Some(Object {
@@ -178,8 +194,12 @@ impl Watched for WatchedNode {
         &mut state.nodes
     }
 
-    fn value(self, atoms: &mut Atoms) -> Result<Option<Node>, Finding> {
-        Ok(Some(self.into_node(atoms)))
+    fn value(
+        self,
+        atoms: &mut Atoms,
+        left_out: &mut Vec<Finding>,
+    ) -> Result<Option<Node>, Finding> {
+        Ok(Some(self.into_node(atoms, left_out)))
     }
 }
 
@@ -194,23 +214,27 @@ resource!(
 
 impl Watched for WatchedNamespace {
     const KIND: &'static str = "Namespace";
-    type Value = Labels;
+    type Value = Option<Labels>;
     keyed!(cluster);
 
-    fn look(state: &ClusterState) -> &Map<String, Arc<Labels>> {
+    fn look(state: &ClusterState) -> &Map<String, Arc<Option<Labels>>> {
         &state.namespaces
     }
 
-    fn map(state: &mut ClusterState) -> &mut Map<String, Arc<Labels>> {
+    fn map(state: &mut ClusterState) -> &mut Map<String, Arc<Option<Labels>>> {
         &mut state.namespaces
     }
 
-    fn value(self, _: &mut Atoms) -> Result<Option<Labels>, Finding> {
-        Ok(Some(self.into_namespace()))
+    fn value(self, _: &mut Atoms, _: &mut Vec<Finding>) -> Result<Option<Option<Labels>>, Finding> {
+        Ok(Some(Some(self.into_namespace())))
+    }
+
+    fn unknown() -> Option<Option<Labels>> {
+        Some(None)
     }
 }
 
-pub(super) type WatchedService = RawService<ObjectMeta>;
+pub(crate) type WatchedService = RawService<ObjectMeta>;
 resource!(
     WatchedService,
     "Service",
@@ -232,12 +256,16 @@ impl Watched for WatchedService {
         &mut state.services
     }
 
-    fn value(self, atoms: &mut Atoms) -> Result<Option<Service>, Finding> {
-        Ok(Some(self.into_service(atoms)))
+    fn value(
+        self,
+        atoms: &mut Atoms,
+        left_out: &mut Vec<Finding>,
+    ) -> Result<Option<Service>, Finding> {
+        Ok(Some(self.into_service(atoms, left_out)))
     }
 }
 
-pub(super) type WatchedSlice = RawEndpointSlice<ObjectMeta>;
+pub(crate) type WatchedSlice = RawEndpointSlice<ObjectMeta>;
 resource!(
     WatchedSlice,
     "EndpointSlice",
@@ -259,14 +287,18 @@ impl Watched for WatchedSlice {
         &mut state.endpoint_slices
     }
 
-    fn value(self, atoms: &mut Atoms) -> Result<Option<EndpointSlice>, Finding> {
-        Ok(self.into_slice(atoms))
+    fn value(
+        self,
+        atoms: &mut Atoms,
+        left_out: &mut Vec<Finding>,
+    ) -> Result<Option<EndpointSlice>, Finding> {
+        Ok(self.into_slice(atoms, left_out))
     }
 }
 
 /// A Secret of the agent's own namespace.
 #[derive(Clone, Deserialize)]
-pub(super) struct WatchedSecret {
+pub(crate) struct WatchedSecret {
     metadata: ObjectMeta,
     #[serde(default)]
     data: std::collections::BTreeMap<String, ByteString>,
@@ -290,6 +322,7 @@ resource!(
 
 impl Watched for WatchedSecret {
     const KIND: &'static str = "Secret";
+    const HIDDEN: bool = true;
     type Value = Secret;
     // All are of one namespace.
     keyed!(cluster);
@@ -302,7 +335,7 @@ impl Watched for WatchedSecret {
         &mut state.secrets
     }
 
-    fn value(self, _: &mut Atoms) -> Result<Option<Secret>, Finding> {
+    fn value(self, _: &mut Atoms, _: &mut Vec<Finding>) -> Result<Option<Secret>, Finding> {
         let data = self.data.into_iter();
         Ok(Some(data.map(|(key, value)| (key, value.0)).collect()))
     }

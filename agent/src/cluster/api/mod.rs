@@ -12,9 +12,11 @@
 //! |---|---|
 //! | `kinds` | the kinds that are watched, and what of each is kept |
 //! | `cache` | events into the index: pure |
+//! | `json` | an object as it came, in which `null` counts as absent |
 //! | `pace` | how soon a watch that ended may begin again |
 //! | `pauses` | how long a watch that fails waits |
 //! | `watches` | watches of several kinds that feed one cache |
+//! | `received` | an object that was read, or what is known of one that cannot be |
 //! | `client` | which server, who asks it, and over which connections |
 //! | `source` | what an agent watches there |
 
@@ -22,15 +24,22 @@ mod cache;
 mod client;
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) mod fuzz;
+mod json;
 mod kinds;
 mod pace;
 mod pauses;
+mod received;
 mod source;
 #[cfg(test)]
 mod tests;
 mod watches;
 
+#[cfg(test)]
+pub(crate) use cache::Cache;
 pub use client::{ApiServerError, ApiServerOptions, client};
+#[cfg(test)]
+pub(crate) use kinds::{Watched, WatchedSecret, WatchedService, WatchedSlice};
 pub(crate) use kinds::{WatchedNamespace, WatchedNode, resource};
+pub(crate) use received::{Received, Unreadable};
 pub use source::ApiServer;
 pub(crate) use watches::{Fed, Watches};

@@ -1,6 +1,5 @@
 //! The API server as a source: what is watched.
 
-use kube::core::DeserializeGuard;
 use kube::runtime::watcher;
 use kube::{Api, Client};
 use tokio::sync::watch;
@@ -10,6 +9,7 @@ use super::cache::Cache;
 use super::kinds::{
     Watched, WatchedNamespace, WatchedNode, WatchedSecret, WatchedService, WatchedSlice,
 };
+use super::received::Received;
 use super::watches::Watches;
 use crate::cluster::snapshot::Snapshot;
 use crate::crd::{Advertisement, Peer, RoutePolicy, Router};
@@ -70,11 +70,7 @@ fn watches(client: &Client, namespace: &str) -> Watches<Cache> {
     all
 }
 
-fn add<K: Watched>(
-    watches: &mut Watches<Cache>,
-    api: Api<DeserializeGuard<K>>,
-    config: watcher::Config,
-) {
+fn add<K: Watched>(watches: &mut Watches<Cache>, api: Api<Received<K>>, config: watcher::Config) {
     watches.add(K::KIND, api, config, Cache::event::<K>);
 }
 

@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kube::Resource;
-use kube::core::DeserializeGuard;
 use kube::runtime::watcher::Event;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::cache::Cache;
 use super::kinds::{Watched, WatchedSecret, WatchedService, WatchedSlice};
+use super::received::Received;
 use super::watches::Fed;
 use crate::cluster::state::{ClusterState, ObjectKey};
 use crate::cluster::{Problem, Snapshot};
@@ -20,19 +20,19 @@ use crate::crd::{Peer, Router};
 
 const KINDS: [&str; 2] = ["Peer", "Service"];
 
-fn guard<K: Watched>(value: Value) -> DeserializeGuard<K> {
+fn guard<K: Watched>(value: Value) -> Received<K> {
     serde_json::from_value(value).unwrap()
 }
 
-fn peer(name: &str, spec: Value) -> DeserializeGuard<Peer> {
+fn peer(name: &str, spec: Value) -> Received<Peer> {
     guard(json!({"metadata": {"name": name, "resourceVersion": "1"}, "spec": spec}))
 }
 
-fn good(name: &str, asn: u32) -> DeserializeGuard<Peer> {
+fn good(name: &str, asn: u32) -> Received<Peer> {
     peer(name, json!({"address": "192.0.2.1", "asn": asn}))
 }
 
-fn service(name: &str, ip: &str) -> DeserializeGuard<WatchedService> {
+fn service(name: &str, ip: &str) -> Received<WatchedService> {
     guard(json!({
         "metadata": {"name": name, "namespace": "shop", "managedFields": [{"manager": "x"}]},
         "spec": {"clusterIP": ip, "clusterIPs": [ip], "type": "ClusterIP"},
@@ -42,12 +42,12 @@ fn service(name: &str, ip: &str) -> DeserializeGuard<WatchedService> {
 /// A cache whose lists are done.
 fn synced() -> Cache {
     let mut cache = Cache::new(&KINDS);
-    cache.event(Event::<DeserializeGuard<Peer>>::Init);
+    cache.event(Event::<Received<Peer>>::Init);
     cache.event(Event::InitApply(good("a", 64500)));
-    cache.event(Event::<DeserializeGuard<Peer>>::InitDone);
-    cache.event(Event::<DeserializeGuard<WatchedService>>::Init);
+    cache.event(Event::<Received<Peer>>::InitDone);
+    cache.event(Event::<Received<WatchedService>>::Init);
     cache.event(Event::InitApply(service("web", "10.0.0.1")));
-    cache.event(Event::<DeserializeGuard<WatchedService>>::InitDone);
+    cache.event(Event::<Received<WatchedService>>::InitDone);
     assert!(cache.take().unwrap().source.synced);
     cache
 }
@@ -70,17 +70,17 @@ fn a_state_is_whole_when_every_kind_has_been_listed_to_its_end() {
             "Service objects are not listed yet"
         ]
     );
-    cache.event(Event::<DeserializeGuard<WatchedService>>::Init);
+    cache.event(Event::<Received<WatchedService>>::Init);
     cache.event(Event::InitApply(service("web", "10.0.0.1")));
-    cache.event(Event::<DeserializeGuard<Peer>>::Init);
-    cache.event(Event::<DeserializeGuard<Peer>>::InitDone);
+    cache.event(Event::<Received<Peer>>::Init);
+    cache.event(Event::<Received<Peer>>::InitDone);
     let snapshot = cache.take().unwrap();
     assert!(!snapshot.source.synced);
     assert_eq!(
         snapshot.source.waiting_for,
         ["Service objects are not listed yet"]
     );
-    cache.event(Event::<DeserializeGuard<WatchedService>>::InitDone);
+    cache.event(Event::<Received<WatchedService>>::InitDone);
     let snapshot = cache.take().unwrap();
     assert!(snapshot.source.synced);
     assert_eq!(snapshot.state.services.len(), 1);
@@ -91,16 +91,16 @@ fn what_is_known_already_is_no_news() {
     let mut cache = synced();
     cache.event(Event::Apply(service("web", "10.0.0.1")));
     cache.event(Event::Delete(service("never-seen", "10.0.0.9")));
-    cache.event(Event::<DeserializeGuard<WatchedService>>::Init);
+    cache.event(Event::<Received<WatchedService>>::Init);
     cache.event(Event::InitApply(service("web", "10.0.0.1")));
-    cache.event(Event::<DeserializeGuard<WatchedService>>::InitDone);
+    cache.event(Event::<Received<WatchedService>>::InitDone);
     assert!(cache.take().is_none());
 }
 
 #[test]
 fn a_list_removes_what_it_does_not_hold_at_its_end_and_not_before() {
     let mut cache = synced();
-    cache.event(Event::<DeserializeGuard<WatchedService>>::Init);
+    cache.event(Event::<Received<WatchedService>>::Init);
     cache.event(Event::InitApply(service("new", "10.0.0.2")));
     let state = cache.take().unwrap().state;
     assert!(
@@ -108,10 +108,10 @@ fn a_list_removes_what_it_does_not_hold_at_its_end_and_not_before() {
         "the list may go on"
     );
     // It breaks off, and another begins.
-    cache.event(Event::<DeserializeGuard<WatchedService>>::Init);
+    cache.event(Event::<Received<WatchedService>>::Init);
     assert!(cache.take().is_none());
     cache.event(Event::InitApply(service("new", "10.0.0.2")));
-    cache.event(Event::<DeserializeGuard<WatchedService>>::InitDone);
+    cache.event(Event::<Received<WatchedService>>::InitDone);
     let state = cache.take().unwrap().state;
     assert_eq!(
         state.services.keys().cloned().collect::<Vec<_>>(),
@@ -133,7 +133,8 @@ fn an_object_that_cannot_be_used_keeps_its_last_good_version() {
     );
     let text = &problems(&snapshot)[0];
     assert!(
-        text.starts_with("Peer a: cannot be read: ") && text.contains("internal or external"),
+        text.starts_with("Peer a: spec.asn: \"middle\" is not an AS")
+            && text.contains("internal or external"),
         "{text}"
     );
     assert!(
@@ -161,9 +162,9 @@ fn a_list_also_forgets_the_problems_of_what_is_gone() {
     let mut cache = synced();
     cache.event(Event::Apply(peer("b", json!({"asn": 64500}))));
     assert_eq!(cache.take().unwrap().problems.len(), 1);
-    cache.event(Event::<DeserializeGuard<Peer>>::Init);
+    cache.event(Event::<Received<Peer>>::Init);
     cache.event(Event::InitApply(good("a", 64500)));
-    cache.event(Event::<DeserializeGuard<Peer>>::InitDone);
+    cache.event(Event::<Received<Peer>>::InitDone);
     assert_eq!(cache.take().unwrap().problems.len(), 0);
 }
 
@@ -200,7 +201,7 @@ fn a_failing_watch_says_so_and_forgets_nothing() {
 fn secrets_are_kept_and_never_shown() {
     let mut cache = Cache::new(&["Secret"]);
     let secret = json!({"metadata": {"name": "tor", "namespace": "routelet-system"}, "data": {"password": "aHVudGVyMg=="}});
-    let read: DeserializeGuard<WatchedSecret> = guard(secret);
+    let read: Received<WatchedSecret> = guard(secret);
     assert!(!format!("{read:?}").contains("hunter2"));
     cache.event(Event::Apply(read));
     let state = cache.take().unwrap().state;
@@ -217,7 +218,7 @@ fn secrets_are_kept_and_never_shown() {
 
 #[test]
 fn a_slice_that_loses_its_service_goes() {
-    let slice = |service: Option<&str>| -> DeserializeGuard<WatchedSlice> {
+    let slice = |service: Option<&str>| -> Received<WatchedSlice> {
         let labels: BTreeMap<&str, &str> = service
             .iter()
             .map(|name| ("kubernetes.io/service-name", *name))
@@ -297,8 +298,8 @@ proptest! {
         let ip = |n: u8| format!("10.0.0.{n}");
         let name = |at: usize| format!("s{at}");
         let mut cache = Cache::new(&["Service"]);
-        cache.event(Event::<DeserializeGuard<WatchedService>>::Init);
-        cache.event(Event::<DeserializeGuard<WatchedService>>::InitDone);
+        cache.event(Event::<Received<WatchedService>>::Init);
+        cache.event(Event::<Received<WatchedService>>::InitDone);
         let mut server: BTreeMap<usize, u8> = BTreeMap::new();
         let mut last: Option<Move> = None;
         for step in moves {
@@ -317,17 +318,17 @@ proptest! {
                 }
                 Move::Repeat => {}
                 Move::Relist(after) => {
-                    cache.event(Event::<DeserializeGuard<WatchedService>>::Init);
+                    cache.event(Event::<Received<WatchedService>>::Init);
                     for (at, n) in server.iter().take(*after) {
                         cache.event(Event::InitApply(service(&name(*at), &ip(*n))));
                     }
                     // Meanwhile the server has moved on.
                     server.remove(after);
-                    cache.event(Event::<DeserializeGuard<WatchedService>>::Init);
+                    cache.event(Event::<Received<WatchedService>>::Init);
                     for (at, n) in &server {
                         cache.event(Event::InitApply(service(&name(*at), &ip(*n))));
                     }
-                    cache.event(Event::<DeserializeGuard<WatchedService>>::InitDone);
+                    cache.event(Event::<Received<WatchedService>>::InitDone);
                 }
             }
             last = Some(step);

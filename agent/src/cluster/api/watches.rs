@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use futures::future::FutureExt;
 use futures::stream::{BoxStream, SelectAll, StreamExt};
-use kube::core::DeserializeGuard;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Resource};
@@ -16,6 +15,7 @@ use tokio::time::{Interval, interval};
 use tracing::{debug, info, warn};
 
 use super::pauses::pauses;
+use super::received::Received;
 
 /// How many events are taken in at once, if they come without a pause.
 const BURST: usize = 1024;
@@ -68,9 +68,9 @@ impl<C: Fed> Watches<C> {
     pub(crate) fn add<K>(
         &mut self,
         kind: &'static str,
-        api: Api<DeserializeGuard<K>>,
+        api: Api<Received<K>>,
         config: watcher::Config,
-        take: fn(&mut C, Event<DeserializeGuard<K>>),
+        take: fn(&mut C, Event<Received<K>>),
     ) where
         K: Resource<DynamicType = ()> + DeserializeOwned + Clone + Debug + Send + 'static,
     {
@@ -128,8 +128,8 @@ impl<C: Fed> Watches<C> {
 fn step<C: Fed, K>(
     cache: &mut C,
     kind: &'static str,
-    event: watcher::Result<Event<DeserializeGuard<K>>>,
-    take: fn(&mut C, Event<DeserializeGuard<K>>),
+    event: watcher::Result<Event<Received<K>>>,
+    take: fn(&mut C, Event<Received<K>>),
 ) -> Done {
     match event {
         Ok(event) => {

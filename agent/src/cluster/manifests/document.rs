@@ -25,7 +25,8 @@ pub(super) enum Item {
     Policy(Arc<Object<RoutePolicySpec>>),
     Pool(Arc<Object<AddressPoolSpec>>),
     Node(Arc<Node>),
-    Namespace(Arc<Labels>),
+    /// `None`: its labels cannot be read.
+    Namespace(Arc<Option<Labels>>),
     Service(Arc<Service>),
     EndpointSlice(Arc<EndpointSlice>),
 }
@@ -37,6 +38,8 @@ pub(super) enum Parsed {
     Good(ObjectRef, Item, u32, Option<Arc<Tree>>),
     /// Not usable. The reference is there if kind and name could be read.
     Bad(Option<ObjectRef>, Fault),
+    /// An entry of a usable object that is left out.
+    LeftOut(ObjectRef, Fault),
     /// A kind that is not ours, or nothing.
     Other,
     /// Usable, but not as the operator may think.
@@ -88,7 +91,7 @@ fn syntax_reason(error: &serde_saphyr::Error) -> String {
     }
 }
 
-/// Kind and name of a document that is no YAML, from its lines: enough to keep its last good version.
+/// Kind and name of a document that is no YAML, from its lines: enough to know which object it is about.
 fn guess(text: &str, atoms: &mut Atoms) -> Option<ObjectRef> {
     let value = |line: &str, key: &str| {
         let value = line.strip_prefix(key)?.trim();
@@ -206,8 +209,9 @@ fn object(tree: Tree, atoms: &mut Atoms, parsed: &mut Vec<Parsed>) {
         return;
     };
     let reference = reference(kind, meta("namespace"), name, atoms);
+    let mut left_out = Vec::new();
     let found = match (is_ours, kind) {
-        (false, _) => kubernetes(kind, &tree, atoms),
+        (false, _) => kubernetes(kind, &tree, atoms, &mut left_out),
         (true, "Router" | "Peer" | "Advertisement" | "RoutePolicy" | "AddressPool")
             if api_version != API_VERSION =>
         {
@@ -233,6 +237,12 @@ fn object(tree: Tree, atoms: &mut Atoms, parsed: &mut Vec<Parsed>) {
             return;
         }
     };
+    if found.is_ok() {
+        parsed.extend(left_out.into_iter().map(|finding| {
+            let fault = fault(&finding.path, finding.reason);
+            Parsed::LeftOut(reference.clone(), fault)
+        }));
+    }
     parsed.push(match found {
         Ok(Some(item)) => {
             let tree = is_ours.then(|| Arc::new(tree));
@@ -287,20 +297,26 @@ fn ours<S: DeserializeOwned + Default>(
     }))
 }
 
-fn kubernetes(kind: &str, tree: &Tree, atoms: &mut Atoms) -> Result<Option<Item>, Fault> {
+fn kubernetes(
+    kind: &str,
+    tree: &Tree,
+    atoms: &mut Atoms,
+    left_out: &mut Vec<Finding>,
+) -> Result<Option<Item>, Fault> {
     Ok(match kind {
         "Node" => Some(Item::Node(Arc::new(
-            tree.read::<RawNode>(false)?.into_node(atoms),
+            tree.read::<RawNode>(false)?.into_node(atoms, left_out),
         ))),
-        "Namespace" => Some(Item::Namespace(Arc::new(
+        "Namespace" => Some(Item::Namespace(Arc::new(Some(
             tree.read::<MetaOnly>(false)?.into_namespace(),
-        ))),
+        )))),
         "Service" => Some(Item::Service(Arc::new(
-            tree.read::<RawService>(false)?.into_service(atoms),
+            tree.read::<RawService>(false)?
+                .into_service(atoms, left_out),
         ))),
         _ => tree
             .read::<RawEndpointSlice>(false)?
-            .into_slice(atoms)
+            .into_slice(atoms, left_out)
             .map(|slice| Item::EndpointSlice(Arc::new(slice))),
     })
 }

@@ -1,7 +1,8 @@
 //! A directory of manifests as the source of cluster state.
 //!
 //! [`load`] reads it once; [`Manifests::start`] reads it and follows its changes. Every document stands for itself: a
-//! broken one is reported with file, line, path and reason, and its last good version stays in force, as do all others.
+//! broken one is reported with file, line, path and reason, what the rule of its kind says counts meanwhile (see
+//! [`super::unreadable`]), and all others stay in force. A file or directory that cannot be read at all changes nothing.
 //! Changes are seen by inotify and, because a notification can be lost and some file systems send none, by looking at the
 //! files again from time to time. What is handed out is always a whole [`Snapshot`].
 //!
@@ -35,6 +36,10 @@ pub use once::Files;
 pub use watch::Manifests;
 
 use super::snapshot::{Problem, Severity, Snapshot};
+use super::unreadable::Meanwhile;
+#[cfg(test)]
+pub(crate) use store::Store;
+#[cfg(not(test))]
 use store::Store;
 
 /// A directory that cannot be a source of manifests.
@@ -116,6 +121,6 @@ fn directory_problem(path: &Path, error: &std::io::Error) -> Problem {
         object: None,
         path: String::new(),
         reason: format!("the directory cannot be read: {error}"),
-        kept: true,
+        meanwhile: Some(Meanwhile::LastGood),
     }
 }

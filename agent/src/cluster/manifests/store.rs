@@ -13,6 +13,7 @@ use super::tree::Tree;
 use crate::cluster::atom::Atoms;
 use crate::cluster::snapshot::{Problem, Severity, Snapshot, SourceState};
 use crate::cluster::state::{ClusterState, ObjectKey, ObjectRef};
+use crate::cluster::unreadable::{Instead, Meanwhile};
 use crate::cluster::validate;
 
 /// A version of a document that is in force.
@@ -38,7 +39,7 @@ struct File {
 
 /// All files. Fed with what was found in the directory; hands out snapshots.
 #[derive(Debug, Default)]
-pub(super) struct Store {
+pub(crate) struct Store {
     files: BTreeMap<PathBuf, File>,
     /// The texts that objects share.
     atoms: Atoms,
@@ -54,7 +55,7 @@ impl Store {
     ///
     /// # Errors
     /// The reader's, and text that is not UTF-8; nothing has changed then.
-    pub(super) fn read(&mut self, path: &Path, text: impl BufRead) -> io::Result<bool> {
+    pub(crate) fn read(&mut self, path: &Path, text: impl BufRead) -> io::Result<bool> {
         let before = self.files.get(path);
         let mut reading = Reading::new(path, before.map_or(&[], |file| &file.entries));
         let mut documents = Documents::new(text);
@@ -88,7 +89,7 @@ impl Store {
             object: None,
             path: String::new(),
             reason: format!("cannot be read: {error}"),
-            kept: !file.entries.is_empty(),
+            meanwhile: (!file.entries.is_empty()).then_some(Meanwhile::LastGood),
         };
         file.content = None;
         let problems = vec![problem];
@@ -112,7 +113,7 @@ impl Store {
     }
 
     /// The state that all files make together, and all problems.
-    pub(super) fn snapshot(&self) -> Snapshot {
+    pub(crate) fn snapshot(&self) -> Snapshot {
         let mut state = ClusterState::default();
         let mut problems = self.directory.clone();
         let count = self.files.values().map(|file| file.entries.len()).sum();
@@ -134,7 +135,7 @@ impl Store {
                             first.display(),
                             at.line
                         ),
-                        kept: false,
+                        meanwhile: None,
                     });
                     continue;
                 }
@@ -162,7 +163,7 @@ impl Store {
                     object: Some(object),
                     path: finding.path,
                     reason: finding.reason,
-                    kept: false,
+                    meanwhile: None,
                 });
             }
         }
@@ -234,9 +235,14 @@ impl<'a> Reading<'a> {
                     self.good(object, entry);
                 }
                 Parsed::Bad(object, fault) => self.broken.push((object, fault)),
+                Parsed::LeftOut(object, fault) => {
+                    let meanwhile = Some(Meanwhile::LeftOut);
+                    let found = (Severity::Error, Some(object), fault, meanwhile);
+                    self.problems.push(problem(self.path, found));
+                }
                 Parsed::Odd(object, fault) => {
-                    let problem = problem(self.path, Severity::Warning, object, fault, false);
-                    self.problems.push(problem);
+                    let found = (Severity::Warning, object, fault, None);
+                    self.problems.push(problem(self.path, found));
                 }
                 Parsed::Other => {}
             }
@@ -248,19 +254,24 @@ impl<'a> Reading<'a> {
         self.entries.push((object, entry));
     }
 
-    /// The file as it is now, with the last good versions of what is broken.
+    /// The file as it is now, with what counts of that which is broken.
     fn finish(mut self, content: u64) -> File {
         // A broken document without a name may be any of those that are missing now.
         let nameless = self.broken.iter().any(|(object, _)| object.is_none());
         for (object, fault) in std::mem::take(&mut self.broken) {
-            let last_good = object.as_ref().and_then(|o| self.old.remove_entry(o));
-            let kept = last_good.is_some() || (object.is_none() && !self.old.is_empty());
-            self.entries.extend(last_good.map(keep));
-            let problem = problem(self.path, Severity::Error, object, fault, kept);
-            self.problems.push(problem);
+            let meanwhile = match &object {
+                Some(object) => self.instead(object, fault.line),
+                None => {
+                    let is_kept = self.old.keys().any(|object| is_last_good(object));
+                    is_kept.then_some(Meanwhile::LastGood)
+                }
+            };
+            let found = (Severity::Error, object, fault, meanwhile);
+            self.problems.push(problem(self.path, found));
         }
         if nameless {
-            let mut rest: Vec<_> = self.old.drain().map(keep).collect();
+            let old = self.old.drain().filter(|(object, _)| is_last_good(object));
+            let mut rest: Vec<_> = old.map(keep).collect();
             rest.sort_unstable_by(|a, b| a.0.cmp(&b.0));
             self.entries.append(&mut rest);
         }
@@ -274,6 +285,38 @@ impl<'a> Reading<'a> {
             problems: self.problems,
         }
     }
+
+    /// What counts of an object whose document, at this line, is broken.
+    fn instead(&mut self, object: &ObjectRef, line: u32) -> Option<Meanwhile> {
+        match Instead::of(&object.kind) {
+            Instead::LastGood => {
+                let last_good = self.old.remove_entry(object).map(keep);
+                let is_known = last_good.is_some();
+                self.entries.extend(last_good);
+                is_known.then_some(Meanwhile::LastGood)
+            }
+            Instead::Nothing(meanwhile) => {
+                self.old.remove(object);
+                let is_good = self.entries.iter().any(|(known, _)| known == object);
+                if object.kind == "Namespace" && !is_good {
+                    let entry = Entry {
+                        item: Item::Namespace(Arc::new(None)),
+                        line,
+                        tree: None,
+                        source: None,
+                        kept: false,
+                    };
+                    self.entries.push((object.clone(), entry));
+                }
+                Some(meanwhile)
+            }
+        }
+    }
+}
+
+/// Whether the last good version of an object counts while it cannot be read.
+fn is_last_good(object: &ObjectRef) -> bool {
+    Instead::of(&object.kind) == Instead::LastGood
 }
 
 fn keep((object, entry): (&ObjectRef, &Entry)) -> (ObjectRef, Entry) {
@@ -293,10 +336,7 @@ fn hash(text: &str) -> u64 {
 
 fn problem(
     path: &Path,
-    severity: Severity,
-    object: Option<ObjectRef>,
-    fault: Fault,
-    kept: bool,
+    (severity, object, fault, meanwhile): (Severity, Option<ObjectRef>, Fault, Option<Meanwhile>),
 ) -> Problem {
     Problem {
         severity,
@@ -305,7 +345,7 @@ fn problem(
         object,
         path: fault.path,
         reason: fault.reason,
-        kept,
+        meanwhile,
     }
 }
 

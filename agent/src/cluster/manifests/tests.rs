@@ -310,7 +310,7 @@ fn a_document_that_is_no_yaml_keeps_its_last_good_version() {
     let snapshot = store.snapshot();
     assert_eq!(peers(&snapshot), ["a"]);
     assert_eq!(snapshot.problems.len(), 1);
-    assert!(snapshot.problems[0].kept);
+    assert_eq!(snapshot.problems[0].meanwhile, Some(Meanwhile::LastGood));
     // Nothing can be told of this one: all of the file that is missing stays.
     read(&mut store, "}{");
     let snapshot = store.snapshot();
@@ -346,16 +346,36 @@ fn a_document_that_has_not_changed_is_not_read_again_and_knows_where_it_stands_n
 
 #[test]
 fn a_document_that_was_kept_is_read_again_when_it_is_good_again() {
-    let service = "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {type: NodePort}\n";
-    let mut store = store(&[("p.yaml", service)]);
-    read(&mut store, &service.replace("NodePort", "Nonsense"));
+    let node = "apiVersion: v1\nkind: Node\nmetadata: {name: a}\nspec: {podCIDRs: [10.0.0.0/24]}\n";
+    let mut store = store(&[("p.yaml", node)]);
+    read(&mut store, &node.replace("[10.0.0.0/24]", "10.0.0.0/24"));
     let snapshot = store.snapshot();
-    assert!(snapshot.problems[0].kept);
-    assert_eq!(snapshot.state.services.len(), 1);
-    read(&mut store, service);
+    assert_eq!(snapshot.problems[0].meanwhile, Some(Meanwhile::LastGood));
+    assert_eq!(snapshot.state.nodes["a"].pod_cidrs.len(), 1);
+    read(&mut store, node);
     let snapshot = store.snapshot();
     assert_eq!(*snapshot.problems, []);
-    assert_eq!(snapshot.state.services.len(), 1);
+    assert_eq!(snapshot.state.nodes["a"].pod_cidrs.len(), 1);
+}
+
+#[test]
+fn a_service_that_is_no_yaml_or_stands_in_a_nameless_document_does_not_stay() {
+    let service = "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {type: NodePort}\n";
+    let good = format!("{service}---\n{ROUTER}");
+    for broken in [
+        format!("{service}status: [\n---\n{ROUTER}"),
+        "}{".to_owned(),
+    ] {
+        let mut store = store(&[("p.yaml", &good)]);
+        assert_eq!(store.snapshot().state.services.len(), 1);
+        read(&mut store, &broken);
+        let snapshot = store.snapshot();
+        assert_eq!(snapshot.problems.len(), 1);
+        assert_eq!(snapshot.state.services.len(), 0, "{broken}");
+        assert!(snapshot.state.routers.contains_key("default"), "{broken}");
+        read(&mut store, &good);
+        assert_eq!(store.snapshot().state.services.len(), 1);
+    }
 }
 
 #[test]

@@ -188,11 +188,6 @@ fn problems(shared: &Shared) -> Vec<Problem> {
 }
 
 fn object(problem: &cluster::Problem) -> Problem {
-    let kept = if problem.kept {
-        "; the last good version stays in force"
-    } else {
-        ""
-    };
     Problem {
         severity: match problem.severity {
             cluster::Severity::Error => Severity::Error,
@@ -202,6 +197,6 @@ fn object(problem: &cluster::Problem) -> Problem {
         file: problem.file.as_ref().map(|file| file.display().to_string()),
         line: problem.line.map(u64::from),
         field: (!problem.path.is_empty()).then(|| problem.path.clone()),
-        message: format!("{}{kept}", problem.reason),
+        message: problem.message(),
     }
 }
