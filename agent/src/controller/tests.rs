@@ -231,7 +231,9 @@ fn a_service_that_cannot_be_read_keeps_its_addresses_and_nobody_else_gets_them()
     // Known before or not, a spec that cannot be read holds what its status says.
     for was_known in [true, false] {
         let mut world = World::default();
-        apply(&mut world.pools, pool("public", &["203.0.113.0/31"]));
+        // It does not get an address of another family either, whatever it may ask for.
+        let blocks = ["203.0.113.0/31", "2001:db8:f::/126"];
+        apply(&mut world.pools, pool("public", &blocks));
         if was_known {
             apply(&mut world.services, service("a", 1, &["203.0.113.0"]));
         }
@@ -247,6 +249,23 @@ fn a_service_that_cannot_be_read_keeps_its_addresses_and_nobody_else_gets_them()
         apply(&mut world.services, service("a", 4, &["203.0.113.0"]));
         assert_eq!(written(&world).len(), 1);
     }
+    // One that shares an address goes on sharing it: by what is known of its ports and its policy.
+    let mut world = World::default();
+    apply(&mut world.pools, pool("public", &["203.0.113.0/31"]));
+    let dns = |name: &str, protocol: &str, policy: &str| {
+        let mut dns = service(name, 1, &["203.0.113.0"]);
+        dns["metadata"]["annotations"] = json!({"routelet.dev/sharing-key": "dns"});
+        dns["spec"] = json!({
+            "type": "LoadBalancer", "ports": [{"port": 53, "protocol": protocol}],
+            "externalTrafficPolicy": policy, "selector": {"app": "dns"},
+        });
+        dns
+    };
+    apply(&mut world.services, dns("a", "TCP", "Local"));
+    apply(&mut world.services, dns("b", "UDP", "Local"));
+    assert_eq!(written(&world), []);
+    apply(&mut world.services, dns("a", "TCP", "Nearby"));
+    assert_eq!(written(&world), []);
     // Of one whose status cannot be read either, what is known counts.
     let mut world = World::default();
     apply(&mut world.pools, pool("public", &["203.0.113.0/31"]));
