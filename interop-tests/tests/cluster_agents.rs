@@ -256,7 +256,7 @@ fn an_invalid_object_harms_nobody_and_is_named() {
         let refused = cluster
             .api
             .put(&object("Peer", "odd", &json!({"asn": 64500})))
-            .map_err(|failure| failure.to_string());
+            .map_err(|failure| format!("{failure:#}"));
         let text = refused.err().context("a peer without an address")?;
         ensure!(text.contains("give exactly one of address"), "{text}");
         // What they cannot see, the agent does.

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::failure::Failure;
 use super::request::Call;
 use super::resources::Nature;
-use super::{schema, services};
+use super::{go, schema, services};
 
 /// Checks that the body is what the path says it is.
 ///
@@ -131,7 +131,10 @@ pub(crate) fn decode(call: &Call, object: &mut Value) -> Result<Vec<String>, Fai
 pub(crate) fn default(call: &Call, object: &mut Value) {
     match &call.resource.nature {
         Nature::Custom { schema, .. } => schema::default(schema, object),
-        Nature::Builtin(_) => services::default(&call.resource.kind, object),
+        Nature::Builtin(_) => {
+            services::default(&call.resource.kind, object);
+            go::write(&call.resource.kind, object);
+        }
     }
 }
 

@@ -234,7 +234,7 @@ impl FakeApiServer {
             .collect()
     }
 
-    /// Makes an object, or replaces its spec and status by the given ones.
+    /// Makes an object, or replaces its spec and status by the given ones. A status that says nothing is not written.
     ///
     /// # Errors
     /// The server refuses the object.
@@ -250,7 +250,7 @@ impl FakeApiServer {
                 write(&mut core, Verb::Update, &object, "")?
             }
         };
-        if object.get("status").is_none_or(Value::is_null) || made["status"] == object["status"] {
+        if says_status(&object, &made).is_none() {
             return Ok(made);
         }
         object["metadata"]["resourceVersion"] = made["metadata"]["resourceVersion"].clone();
@@ -297,6 +297,14 @@ impl FakeApiServer {
                 });
         listed.unwrap_or_default()
     }
+}
+
+/// The status that is to be written beside the rest of an object: it says something, and something else than is there. One that
+/// says nothing would take away what somebody else, such as the controller, has written since.
+pub(super) fn says_status<'a>(object: &'a Value, made: &Value) -> Option<&'a Value> {
+    let status = object.get("status")?;
+    let is_empty = status.is_null() || status.as_object().is_some_and(serde_json::Map::is_empty);
+    (!is_empty && made.get("status") != Some(status)).then_some(status)
 }
 
 fn read(core: &mut Core, kind: &str, namespace: &str, name: &str) -> Option<Value> {

@@ -4,7 +4,8 @@
 //! The fake is a store with one revision for all ([`store`](self)), the rules by which objects change, and an HTTP edge.
 //! What is in it is what the agent and the controller use: lists in pages, watches with bookmarks and streaming lists,
 //! optimistic locking, four kinds of patch with field ownership, custom resources with pruning, defaults, validation and
-//! CEL rules, status as a subresource, Services with cluster IPs, owner references, roles and tokens. What a test can do
+//! CEL rules, status as a subresource, Services with cluster IPs, owner references, roles and tokens, and `null` where Go
+//! writes it. What a test can do
 //! only to the fake is to break it: see [`FakeApiServer::stop`], [`FakeApiServer::compact`] and their neighbours.
 //!
 //! What it does not do: conversion between versions, webhooks, quotas, protobuf, OpenAPI (so that `kubectl apply` needs
@@ -23,6 +24,7 @@ mod failure;
 mod fake;
 mod faults;
 mod fields;
+mod go;
 mod list;
 mod objects;
 mod patch;

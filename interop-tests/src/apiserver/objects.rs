@@ -11,6 +11,7 @@ use kube::{Client, Config, Error};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
+use super::fake::says_status;
 use crate::netns::Namespace;
 
 /// How long one answer may take.
@@ -62,7 +63,7 @@ impl Objects {
         found.map(drop).context("no namespace \"default\" yet")
     }
 
-    /// Makes an object, or replaces its spec and status by the given ones. Whoever else writes at the same time is written
+    /// Makes an object, or replaces its spec and status by the given ones. A status that says nothing is not written. Whoever else writes at the same time is written
     /// over.
     pub(super) fn put(&self, object: &Value) -> Result<Value> {
         self.wait(async {
@@ -186,10 +187,7 @@ async fn put(api: &Api<DynamicObject>, object: &Value) -> Result<Value> {
             api.replace(&name, &params, &draft).await?
         }
     };
-    let status = object.get("status").filter(|status| !status.is_null());
-    if let Some(status) = status
-        && made.data.get("status") != Some(status)
-    {
+    if let Some(status) = says_status(object, &made.data) {
         made.data["status"] = status.clone();
         made = api.replace_status(&name, &params, &made).await?;
     }

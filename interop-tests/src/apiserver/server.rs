@@ -153,7 +153,7 @@ impl Server {
         Ok(())
     }
 
-    /// Makes an object, or replaces its spec and status by the given ones.
+    /// Makes an object, or replaces its spec and status by the given ones. A status that says nothing is not written.
     ///
     /// # Errors
     /// The server refuses the object.
@@ -164,7 +164,8 @@ impl Server {
         }
     }
 
-    /// Changes an object that is there: what `change` leaves behind is put, spec and status.
+    /// Changes an object that is there: what `change` leaves behind is put. A status that it does not touch stays the server's:
+    /// it may be another one by now, or not be allowed beside the new spec.
     ///
     /// # Errors
     /// There is no such object, or the server refuses the new state.
@@ -177,7 +178,13 @@ impl Server {
     ) -> Result<Value> {
         let found = self.get(kind, namespace, name);
         let mut object = found.with_context(|| format!("there is no {kind} {name}"))?;
+        let status = object.get("status").cloned();
         change(&mut object);
+        if object.get("status") == status.as_ref()
+            && let Some(fields) = object.as_object_mut()
+        {
+            fields.remove("status");
+        }
         self.put(&object)
     }
 

@@ -94,6 +94,13 @@ fn service(object: &mut Value) {
     }
 }
 
+/// A change of the type takes the addresses of a load balancer away: they are nobody's any more.
+pub(crate) fn clear_status(object: &mut Value) {
+    if object["spec"]["type"] != "LoadBalancer" {
+        object["status"]["loadBalancer"] = json!({});
+    }
+}
+
 /// The first node port that is given out; there are 2768.
 const NODE_PORTS: std::ops::Range<u64> = 30000..32768;
 
@@ -385,7 +392,6 @@ pub(crate) fn check(object: &Value, old: Option<&Value>) -> Vec<Cause> {
         && object["status"]["loadBalancer"]["ingress"]
             .as_array()
             .is_some_and(|list| !list.is_empty())
-        && old.is_none_or(|old| old["status"] != object["status"])
     {
         causes.push(Cause::forbidden(
             "status.loadBalancer.ingress",

@@ -9,7 +9,7 @@ use super::fields::{self, Owner};
 use super::request::Call;
 use super::resources::Nature;
 use super::store::Key;
-use super::{apply, checks, decode, events, patch, schema};
+use super::{apply, checks, decode, events, patch, schema, services};
 
 /// What `metadata` only the server may set.
 const SYSTEM: &[&str] = &[
@@ -321,6 +321,9 @@ impl Core {
             restore(&mut new["metadata"], &old["metadata"], name);
         }
         decode::default(call, &mut new);
+        if resource.kind == "Service" && call.subresource.is_empty() {
+            services::clear_status(&mut new);
+        }
         self.allocate(&resource.kind, Some(old), &mut new)?;
         self.check(call, &new, Some(old))?;
         if resource.generation && counted(old) != counted(&new) {

@@ -223,7 +223,9 @@ pub fn service(name: &str, address: &str, policy: &str) -> Value {
 pub fn request(name: &str, annotations: &Value, more: &Value) -> Value {
     let mut service = service(name, "", "Cluster");
     service["metadata"]["annotations"] = annotations.clone();
-    service["status"] = json!({});
+    if let Some(fields) = service.as_object_mut() {
+        fields.remove("status");
+    }
     if let (Some(spec), Some(more)) = (service["spec"].as_object_mut(), more.as_object()) {
         spec.extend(more.clone());
     }
