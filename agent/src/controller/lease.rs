@@ -123,11 +123,22 @@ impl Lease {
 
     /// Renews the Lease; returns when it is lost.
     pub(super) async fn hold(&mut self, page: &Page) {
+        self.hold_for(page, LOOK, PATIENCE).await;
+    }
+
+    async fn hold_for(&mut self, page: &Page, look: Duration, patience: Duration) {
         let mut renewed = Instant::now();
         loop {
-            sleep(LOOK).await;
-            let left = (renewed + PATIENCE).saturating_duration_since(Instant::now());
-            match timeout(left, self.step()).await {
+            sleep(look).await;
+            let left = (renewed + patience).saturating_duration_since(Instant::now());
+            // Where the server refuses at once, the answer would be faster than the shortest timeout for ever.
+            let step = async {
+                match left.is_zero() {
+                    true => std::future::pending().await,
+                    false => self.step().await,
+                }
+            };
+            match timeout(left, step).await {
                 Ok(Ok(true)) => {
                     renewed = Instant::now();
                     page.lease_seen();
@@ -264,6 +275,17 @@ mod tests {
             },
             at,
         }
+    }
+
+    #[tokio::test]
+    async fn a_holder_stops_in_time_also_if_it_is_refused_at_once() {
+        // A server without any resource: it answers immediately.
+        let client = Client::new(axum::Router::new(), "default");
+        let mut lease = Lease::new(client, "default", "a".to_owned());
+        let [look, patience] = [5, 50].map(Duration::from_millis);
+        let page = Page::default();
+        let held = lease.hold_for(&page, look, patience);
+        assert!(timeout(PATIENCE, held).await.is_ok(), "it works on");
     }
 
     #[tokio::test]
