@@ -131,11 +131,11 @@ fn through_the_fib(prefixes: &[IpNet], a: &str, b: &str, ifindex: u32) {
     fib.converged();
     let (a, b): (IpAddr, IpAddr) = (a.parse().unwrap(), b.parse().unwrap());
     let family = if a.is_ipv6() { "IPv6" } else { "IPv4" };
-    let both = FibRoute::Unicast(
-        [FibNexthop::via(a, ifindex), FibNexthop::via(b, ifindex)]
+    let both = FibRoute {
+        nexthops: [FibNexthop::via(a, ifindex), FibNexthop::via(b, ifindex)]
             .into_iter()
             .collect(),
-    );
+    };
     let step = |what: &str, change: &dyn Fn(IpNet) -> FibChange| {
         let started = Instant::now();
         fib.submit(prefixes.iter().map(|&p| change(p)));

@@ -26,6 +26,7 @@ fn facts() -> LocalFacts {
             address: IpAddr::from([192, 0, 2, 1]),
             interface: "eth0".to_owned(),
         }],
+        connects_pods: false,
     }
 }
 

@@ -53,8 +53,8 @@ fn operation(octets: &mut Octets<'_>) -> Op {
             Op::NextHops(ways.collect())
         }
         26 => {
-            let routes = (0..octets.below(3))
-                .map(|_| (octets.below(PREFIXES), octets.flag(), octets.below(2) as u8));
+            let routes =
+                (0..octets.below(3)).map(|_| (octets.below(PREFIXES), octets.below(2) as u8));
             Op::Originate(routes.collect())
         }
         27 => Op::Configure {

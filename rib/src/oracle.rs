@@ -424,17 +424,12 @@ impl Oracle {
                 views.push(view);
             }
         }
-        let fib = self.race(prefix, runners, &mut views);
+        let fib = self.race(runners, &mut views);
         (views, fib)
     }
 
     /// The decision process, one sentence of the RFC after the other.
-    fn race(
-        &self,
-        prefix: IpNet,
-        mut runners: Vec<Runner>,
-        views: &mut [OracleView],
-    ) -> Option<FibRoute> {
+    fn race(&self, mut runners: Vec<Runner>, views: &mut [OracleView]) -> Option<FibRoute> {
         let mut latest = Rule::OnlyPath;
         let mut out =
             |runners: &mut Vec<Runner>, rule: Rule, worse: &dyn Fn(&Runner, &Runner) -> bool| {
@@ -485,11 +480,8 @@ impl Oracle {
         out(&mut runners, Rule::PathId, &|a, b| a.path_id > b.path_id);
         let best = runners.first()?.clone();
         views[best.number].standing = Standing::Best(latest);
-        if best.peer.is_none() {
-            return self.originated[&prefix]
-                .blackhole
-                .then_some(FibRoute::Blackhole);
-        }
+        // What the node originates, its own routes lead to.
+        best.peer?;
         let relax = self.config.multipath.relax_as_path;
         equal.retain(|r| relax || r.attributes.as_path == best.attributes.as_path);
         equal.sort_by_key(|r| (r.id, clusters(r), r.address, r.path_id));
@@ -502,7 +494,9 @@ impl Oracle {
         let mut ways: Vec<FibNextHop> = equal.iter().filter_map(|runner| runner.way).collect();
         ways.sort();
         ways.dedup();
-        Some(FibRoute::Forward(ways.into()))
+        Some(FibRoute {
+            next_hops: ways.into(),
+        })
     }
 }
 

@@ -17,8 +17,6 @@ pub struct Originated {
     pub prefix: IpNet,
     /// Who offers it, ascending by Advertisement, each at most once.
     pub offers: Vec<Offer>,
-    /// Whether it is an aggregate that needs a kernel blackhole for its unused part.
-    pub blackhole: bool,
 }
 
 /// What one Advertisement says about a prefix.

@@ -230,8 +230,11 @@ fn kernel(kernel: &KernelLookup) -> Tree {
     if let Some(why) = fib::why(entry) {
         tree.add(why);
     }
-    if entry.blackhole {
-        tree.add("blackhole: packets for its unused part are dropped");
+    if let Some(refuses) = &entry.refuses {
+        tree.add(format!(
+            "refused with an ICMP error by table {0}, unless generated on the node itself (ip route show table {0})",
+            refuses.table
+        ));
     }
     for nexthop in &entry.nexthops {
         tree.add(nexthop.to_string());

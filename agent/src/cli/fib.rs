@@ -96,15 +96,17 @@ fn row(entry: &FibEntry) -> Vec<String> {
 
 /// Where packets go.
 pub(super) fn nexthops(entry: &FibEntry) -> String {
-    if entry.blackhole {
-        return "blackhole".to_owned();
+    if let Some(refuses) = &entry.refuses {
+        return format!("unreachable (table {})", refuses.table);
     }
     commas(&entry.nexthops)
 }
 
-/// What is wrong, and for how long.
+/// What is wrong, and for how long; else what is refused.
 pub(super) fn why(entry: &FibEntry) -> Option<String> {
-    let reason = entry.reason.as_ref()?;
+    let Some(reason) = &entry.reason else {
+        return Some(format!("refuses {}", entry.refuses.as_ref()?.what));
+    };
     Some(match entry.failing_seconds {
         Some(seconds) => format!("{reason} (for {}; tried again)", time(seconds)),
         None => reason.clone(),

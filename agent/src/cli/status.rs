@@ -155,6 +155,13 @@ fn kernel(fib: &FibSummary) -> String {
             trouble |= is_trouble;
         }
     }
+    let refusing = fib.refusing_ipv4 + fib.refusing_ipv6;
+    if refusing > 0 {
+        text.push_str(&format!(
+            "; {} refused where nothing answers",
+            count(refusing, "destination")
+        ));
+    }
     if fib.over_limit > 0 {
         text.push_str(&format!(" ({} over the limit)", group(fib.over_limit)));
     }

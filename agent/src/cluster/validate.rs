@@ -263,6 +263,17 @@ pub fn router(spec: &RouterSpec) -> Vec<Finding> {
     f.check(spec.fib.metric != 0, "spec.fib.metric", || {
         "0 is no metric: expected 1 or more".to_owned()
     });
+    let refusing = spec.fib.refuse.table;
+    f.check(
+        refusing != 0 && !(253..=255).contains(&refusing) && refusing != spec.fib.table,
+        "spec.fib.refuse.table",
+        || {
+            format!(
+                "{refusing} is a table with other routes in it: expected one that nobody else uses, such as the default {}",
+                crate::fib::refusal::DEFAULT_TABLE
+            )
+        },
+    );
     f.timers("spec.mesh.timers", &spec.mesh.timers);
     f.password("spec.mesh.password", spec.mesh.password.as_ref());
     f.bfd("spec.mesh.bfd", spec.mesh.bfd.as_ref());

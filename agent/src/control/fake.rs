@@ -190,7 +190,7 @@ pub(crate) fn status() -> Status {
         "fib": {
             "table": 254, "metric": 1024, "protocol": 179, "installedIpv4": 8, "installedIpv6": 6, "pending": 1,
             "failed": 1, "refused": 1, "overLimit": 0, "stale": 0, "nexthops": 4, "operations": 31, "batches": 6,
-            "errors": 3, "resyncs": 1, "repairs": 2
+            "errors": 3, "resyncs": 1, "repairs": 2, "refusingIpv4": 1, "refusingIpv6": 0
         },
         "problems": [
             {"severity": "error", "object": "Peer tor-c", "file": "/etc/routelet/manifests/peers.yaml", "line": 17,
@@ -319,7 +319,8 @@ fn fib() -> Vec<FibEntry> {
         {"prefix": "198.51.101.0/24", "state": "failed", "failingSeconds": 42,
          "reason": "EINVAL: Nexthop id does not exist",
          "nexthops": [{"gateway": "192.0.2.1", "interface": "eth1", "weight": 1}]},
-        {"prefix": "203.0.113.0/24", "state": "installed", "blackhole": true}
+        {"prefix": "203.0.113.0/24", "state": "installed",
+         "refuses": {"table": 17900, "what": "addresses of the aggregate that no Service has"}}
     ]));
     assert!(entries.iter().any(|e| e.state == FibState::Failed));
     entries

@@ -61,7 +61,7 @@ pub struct AdvertisementSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub interfaces: Vec<String>,
     /// Aggregates for what this Advertisement says, by length. An aggregate exists while something inside it does; the
-    /// kernel drops what is sent to its unused part.
+    /// kernel refuses what is sent to its unused part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aggregate: Option<Aggregate>,
     /// Which of aggregates and exact routes are told. Default: `Aggregated` if there is an aggregate, else `Exact`.

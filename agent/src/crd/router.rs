@@ -232,6 +232,8 @@ pub struct Fib {
     pub accept_default_route: bool,
     /// The most learned routes of both families together; 0: no limit.
     pub max_routes: u64,
+    /// What this node announces and nothing on it answers: packets to it are refused, so that they do not go back to the router.
+    pub refuse: Refuse,
 }
 
 impl Default for Fib {
@@ -242,6 +244,28 @@ impl Default for Fib {
             metric: 1024,
             accept_default_route: false,
             max_routes: 100_000,
+            refuse: Refuse::default(),
+        }
+    }
+}
+
+/// Refusing what is announced and not served: ports of Service addresses without an endpoint, unused addresses of aggregates and of
+/// static prefixes, and pod addresses that no pod has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Refuse {
+    /// Whether such packets get an ICMP error. Without, they follow the default route and may come back until their TTL ends.
+    pub enabled: bool,
+    /// The routing table that refuses them. It must not be used by anybody else.
+    #[schemars(range(min = 1))]
+    pub table: u32,
+}
+
+impl Default for Refuse {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            table: crate::fib::refusal::DEFAULT_TABLE,
         }
     }
 }

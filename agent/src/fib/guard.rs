@@ -16,8 +16,7 @@
 //! inside a connected network is refused like any other: it would divert traffic from a neighbour, and possibly from
 //! the very router that announces it.
 //!
-//! [`GuardRails::check`] is the first five; the limit needs a count and is the plan's. Blackholes of our own aggregates
-//! are not learned and are not checked.
+//! [`GuardRails::check`] is the first five; the limit needs a count and is the plan's.
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};

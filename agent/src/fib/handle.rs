@@ -14,7 +14,8 @@ use ipnet::IpNet;
 use serde::Serialize;
 
 use super::guard::GuardRails;
-use super::plan::{FibNexthopStatus, Plan, RouteSpace};
+use super::plan::{FibNexthopStatus, Plan, RefusalStatus, RouteSpace};
+use super::refusal::{self, Refusal, RefusalChange};
 use super::types::{FibChange, FibCounters, FibRouteStatus};
 use super::view::KernelView;
 
@@ -22,14 +23,26 @@ use super::view::KernelView;
 pub type ViewCallback = Box<dyn Fn(&Arc<KernelView>) + Send>;
 
 /// How the FIB works on this node.
-#[derive(Default)]
 pub struct FibConfig {
     /// Table and metric of our routes.
     pub space: RouteSpace,
     /// What may not be learned. [`GuardRails::connected`] is added from the kernel.
     pub guard: GuardRails,
+    /// The table that refuses, until [`FibHandle::set_refused`] names another.
+    pub refusing_table: u32,
     /// Told about every new view of the kernel.
     pub on_view: Option<ViewCallback>,
+}
+
+impl Default for FibConfig {
+    fn default() -> Self {
+        Self {
+            space: RouteSpace::default(),
+            guard: GuardRails::default(),
+            refusing_table: refusal::DEFAULT_TABLE,
+            on_view: None,
+        }
+    }
 }
 
 /// What becomes of our routes when the thread ends.
@@ -86,7 +99,11 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Shared {
     pub(super) fn new(config: &FibConfig, wake: UnixStream) -> Self {
         Self {
-            plan: Mutex::new(Plan::new(config.space, config.guard.clone())),
+            plan: Mutex::new(Plan::new(
+                config.space,
+                config.refusing_table,
+                config.guard.clone(),
+            )),
             space: config.space,
             guard: Mutex::new(config.guard.clone()),
             view: ArcSwap::from_pointee(KernelView::new(config.space.table, 0)),
@@ -174,6 +191,33 @@ impl FibHandle {
         *lock(&self.shared.guard) = guard;
         self.shared.apply_guard_rails();
         self.shared.wake();
+    }
+
+    /// Refuses exactly these destinations from now on, by this table (`None`: the one it was). Until this was called once, what
+    /// a predecessor refused stays.
+    pub fn set_refused(
+        &self,
+        table: Option<u32>,
+        wanted: impl IntoIterator<Item = (IpNet, Refusal)>,
+    ) {
+        lock(&self.shared.plan).set_refused(table, wanted);
+        self.shared.wake();
+    }
+
+    /// Refuses destinations, or no more.
+    pub fn change_refused(&self, changes: impl IntoIterator<Item = RefusalChange>) {
+        lock(&self.shared.plan).change_refused(changes);
+        self.shared.wake();
+    }
+
+    /// What is refused of one prefix; `None`: nothing.
+    pub fn refusal(&self, prefix: IpNet) -> Option<RefusalStatus> {
+        lock(&self.shared.plan).refusal(prefix, Instant::now())
+    }
+
+    /// What is refused of the prefixes that `filter` lets through, IPv4 first, ascending.
+    pub fn refusals(&self, filter: impl FnMut(IpNet) -> bool) -> Vec<RefusalStatus> {
+        lock(&self.shared.plan).refusals(Instant::now(), filter)
     }
 
     /// The kernel's surroundings as last seen.

@@ -4,6 +4,7 @@
 //! - [`guard`]: what may never enter the kernel. Pure.
 //! - [`view`]: interfaces, addresses and foreign routes, for next-hop tracking. Pure; fed by the kernel's events.
 //! - [`plan`]: the difference between what is wanted and what is installed, as netlink messages to be sent. Pure.
+//! - [`refusal`]: which of the traffic that the node attracts is refused, and by which rules.
 //! - [`kernel`]: the seam to the machine, and netlink.
 //! - [`FibHandle`] and [`spawn`]: the thread that carries the plan out, and how to talk to it.
 //!
@@ -14,13 +15,15 @@ pub mod guard;
 mod handle;
 pub mod kernel;
 pub mod plan;
+pub mod refusal;
 pub mod types;
 pub mod view;
 mod worker;
 
 pub use guard::{GuardRails, Rejection};
 pub use handle::{FibConfig, FibHandle, FibStatus, Stop, ViewCallback};
-pub use plan::{FibNexthopStatus, RouteSpace};
+pub use plan::{FibNexthopStatus, RefusalStatus, RouteSpace};
+pub use refusal::{Refusal, RefusalChange};
 pub use types::{
     FibAction, FibChange, FibCounters, FibNexthop, FibRoute, FibRouteState, FibRouteStatus,
 };

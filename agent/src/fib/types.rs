@@ -74,21 +74,22 @@ pub enum FibAction {
     Remove,
 }
 
-/// A route as the kernel is to hold it.
+/// A learned route as the kernel is to hold it: forward to these, in proportion to their weights. Guard rails apply. Order does
+/// not matter; twins are merged by adding their weights; an empty list is the same as removing the route.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum FibRoute {
-    /// Forward to these, in proportion to their weights. Guard rails apply. Order does not matter; twins are merged by
-    /// adding their weights; an empty list is the same as removing the route.
-    Unicast(#[serde(serialize_with = "slice")] SmallVec<[FibNexthop; 2]>),
-    /// Drop: the unused part of an aggregate that this node announces. Guard rails do not apply, because it is our own.
-    Blackhole,
+pub struct FibRoute {
+    /// The ways out.
+    #[serde(serialize_with = "slice")]
+    pub nexthops: SmallVec<[FibNexthop; 2]>,
 }
 
 impl FibRoute {
     /// A route to one gateway on one interface.
     pub fn via(gateway: IpAddr, ifindex: u32) -> Self {
-        Self::Unicast(smallvec::smallvec![FibNexthop::via(gateway, ifindex)])
+        Self {
+            nexthops: smallvec::smallvec![FibNexthop::via(gateway, ifindex)],
+        }
     }
 }
 
@@ -175,7 +176,7 @@ pub struct FibRouteStatus {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct InstalledRoute {
-    /// The id of the nexthop group that it uses; `None` for a blackhole and for an adopted route of another shape.
+    /// The id of the nexthop group that it uses; `None` for an adopted route of another shape.
     pub nexthop_id: Option<u32>,
     /// What that group holds now. `None` if that is not known (an adopted route of another shape).
     pub route: Option<FibRoute>,
@@ -229,6 +230,10 @@ pub struct FibCounters {
     pub installed_ipv4: u64,
     /// IPv6 routes of ours in the kernel.
     pub installed_ipv6: u64,
+    /// IPv4 destinations that the refusing table holds.
+    pub refusing_ipv4: u64,
+    /// IPv6 destinations that the refusing table holds.
+    pub refusing_ipv6: u64,
     /// Prefixes whose kernel state is not what is wanted and that wait for their turn.
     pub pending: u64,
     /// Prefixes that the kernel refused, or whose nexthops it refused.

@@ -258,6 +258,7 @@ impl KernelView {
             Event::Address(presence, address) => self.apply_address(presence, address),
             Event::Route(presence, route) => self.apply_route(presence, route),
             Event::Nexthop(presence, nexthop) => self.apply_nexthop(presence, nexthop),
+            Event::Rule(..) => false,
         }
     }
 

@@ -11,12 +11,15 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use ipnet::IpNet;
+
 use super::handle::{FibConfig, FibHandle, Shared, Stop, ViewCallback, lock};
 use super::kernel::event::{Event, Presence};
 use super::kernel::netlink::{Heard, Monitor, Netlink};
 use super::kernel::socket::wait;
 use super::kernel::{ChannelError, DumpKind, Kernel, Listed, Refusal};
 use super::plan::Resync;
+use super::refusal::Rule;
 use super::types::FibCounters;
 use super::view::KernelView;
 
@@ -47,6 +50,7 @@ pub fn spawn(config: FibConfig) -> Result<FibHandle, ChannelError> {
         resync_not_before: Instant::now(),
         doubt: Resync::None,
         reported: FibCounters::default(),
+        reported_stranger: None,
         woken,
         shared: Arc::clone(&shared),
     };
@@ -56,6 +60,8 @@ pub fn spawn(config: FibConfig) -> Result<FibHandle, ChannelError> {
     tracing::info!(
         routes_ipv4 = counters.installed_ipv4,
         routes_ipv6 = counters.installed_ipv6,
+        refused_ipv4 = counters.refusing_ipv4,
+        refused_ipv6 = counters.refusing_ipv6,
         nexthops = counters.nexthops,
         "adopted what a predecessor left in the kernel"
     );
@@ -94,6 +100,7 @@ struct Worker {
     resync_not_before: Instant,
     doubt: Resync,
     reported: FibCounters,
+    reported_stranger: Option<(u32, IpNet)>,
     woken: UnixStream,
 }
 
@@ -201,6 +208,7 @@ impl Worker {
                 Event::Link(_, link) => plan.link_event(link.ifindex, now),
                 Event::Route(presence, route) => plan.route_event(*presence, route),
                 Event::Nexthop(_, nexthop) => plan.nexthop_event(nexthop),
+                Event::Rule(presence, rule) => plan.rule_event(*presence, rule),
                 // An address can make a gateway reachable.
                 Event::Address(Presence::Present, address) => plan.link_event(address.ifindex, now),
                 Event::Address(Presence::Gone, _) => {}
@@ -252,7 +260,11 @@ impl Worker {
                     view.apply(event);
                 }
             })?;
-            lock(&self.shared.plan).resync_routes_end();
+            let rules = list_rules(kernel)?;
+            let mut plan = lock(&self.shared.plan);
+            plan.resync_routes_end();
+            plan.resync_rules(rules);
+            drop(plan);
             self.master = view;
             self.view_changed = true;
         }
@@ -351,6 +363,32 @@ impl Worker {
                 tracing::info!("learned routes are within maxRoutes again");
             }
         }
+        let stranger = plan.stranger();
+        if stranger != self.reported_stranger {
+            if let Some((table, prefix)) = stranger {
+                tracing::warn!(
+                    table,
+                    example = %prefix,
+                    "somebody else has routes in the table that refuses what no endpoint serves, so it is not consulted; \
+                     give spec.fib.refuse.table of the Router another number"
+                );
+            }
+            self.reported_stranger = stranger;
+        }
         self.reported = now;
+    }
+}
+
+/// All rules in shapes that we make. A kernel without them (`CONFIG_IP_MULTIPLE_TABLES`) has none, and refuses those that are added.
+fn list_rules(kernel: &mut Netlink) -> Result<Vec<Rule>, ChannelError> {
+    let mut rules = Vec::new();
+    let listed = kernel.dump(DumpKind::Rules, &mut |listed| match listed {
+        Listed::Begin => rules.clear(),
+        Listed::Item(Event::Rule(_, rule)) => rules.push(rule),
+        Listed::Item(_) => {}
+    });
+    match listed {
+        Err(ChannelError::Dump { error, .. }) if error.errno == libc::EOPNOTSUPP => Ok(Vec::new()),
+        other => other.map(|()| rules),
     }
 }

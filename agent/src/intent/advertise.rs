@@ -29,6 +29,7 @@ use crate::cluster::{Atom, ClusterState, Node, ObjectKey, ObjectRef, TrafficPoli
 use crate::crd::advertisement::{AddressKind, Attributes, Mode, Services};
 use crate::crd::selector::{self, Labels};
 use crate::crd::{AdvertisementSpec, IpFamily};
+use crate::fib::Refusal;
 
 /// The name of the Advertisement that counts without an object.
 pub(super) const BUILT_IN_DEFAULT: &str = "built-in default";
@@ -226,6 +227,8 @@ pub(super) struct Ground<'a> {
     name: Atom,
     others: &'a PodCidrs,
     offers: HashMap<AdvertisementId, Offer>,
+    /// See [`LocalFacts::connects_pods`].
+    connects_pods: bool,
     /// What stands against an aggregate; asked of the same few over and over.
     aggregates: HashMap<IpNet, Option<Rule>>,
 }
@@ -253,9 +256,11 @@ impl<'a> Ground<'a> {
         active: &'a [Active<'a>],
         others: &'a PodCidrs,
         drain: bool,
+        connects_pods: bool,
     ) -> Self {
         Self {
             active,
+            connects_pods,
             node,
             name: node.name.as_str().into(),
             others,
@@ -476,16 +481,34 @@ impl<'a> Ground<'a> {
         ids.dedup();
         let mut offers = Vec::with_capacity(ids.len());
         offers.extend(ids.iter().filter_map(|id| self.offers.get(id)).cloned());
-        let is_aggregate = |why: &Justification| matches!(why.source, Source::AggregateOf { .. });
-        let route = Originated {
-            prefix,
-            offers,
-            blackhole: justifications.iter().any(is_aggregate),
-        };
-        (!justifications.is_empty()).then_some(OriginatedRoute {
+        let route = Originated { prefix, offers };
+        (!justifications.is_empty()).then(|| OriginatedRoute {
             route,
+            refusal: self.refusal(prefix, &justifications),
             justifications,
         })
+    }
+
+    /// What of a prefix's traffic is to be refused. Of several reasons the one counts that leaves most to other routes.
+    fn refusal(&self, prefix: IpNet, justifications: &[Justification]) -> Option<Refusal> {
+        let mut refusal = None;
+        for why in justifications {
+            let by_this = match why.source {
+                // On an interface: the kernel answers.
+                Source::Interface { .. } => return None,
+                // A node that offers itself as the way to everything passes it on.
+                Source::Prefix if prefix.prefix_len() == 0 => return None,
+                Source::Prefix => Some(Refusal::StaticPrefix),
+                Source::AggregateOf { .. } => Some(Refusal::Aggregate),
+                Source::Service { .. } => Some(Refusal::Service),
+                // Another network plugin may reach its pods otherwise than by routes of the main table.
+                Source::PodCidr { .. } if !self.connects_pods => return None,
+                Source::PodCidr { .. } => Some(Refusal::FreePodAddresses),
+            };
+            // They are declared in the order of what they leave to others, least first.
+            refusal = refusal.max(by_this);
+        }
+        refusal
     }
 }
 

@@ -13,6 +13,8 @@ pub struct LocalFacts {
     pub interfaces: Vec<Interface>,
     /// Default gateways; of several in one family the first is used.
     pub gateways: Vec<Gateway>,
+    /// Whether the agent has the node's pods connected (`--cni-config-dir`), so that it knows all routes to them.
+    pub connects_pods: bool,
 }
 
 /// An interface and its addresses.

@@ -21,6 +21,7 @@ use super::{
     Warning, peers, policies, router,
 };
 use crate::cluster::{ClusterState, Map, Node};
+use crate::fib::Refusal;
 
 /// See the module.
 #[derive(Debug)]
@@ -71,6 +72,8 @@ pub struct RouteChange {
     pub prefix: IpNet,
     /// What is originated from now on.
     pub route: Option<Originated>,
+    /// What of its traffic is refused from now on.
+    pub refusal: Option<Refusal>,
 }
 
 impl Planner {
@@ -128,7 +131,7 @@ impl Last {
         let active = advertise::active(state, node);
         let slices = Slices::of(state);
         let others = PodCidrs::of_others(state, node);
-        let mut ground = Ground::new(node, &active, &others, settings.drain);
+        let mut ground = Ground::new(node, &active, &others, settings.drain, facts.connects_pods);
         let mut routes: BTreeMap<IpNet, Vec<Justification>> = BTreeMap::new();
         let mut suppressed: BTreeMap<Suppressed, u32> = BTreeMap::new();
         let mut take = |told: Told| {
@@ -203,7 +206,13 @@ impl Last {
         let unknown = unknown(&name);
         let node = state.nodes.get(&name).map_or(&unknown, AsRef::as_ref);
         let active: Vec<Active<'_>> = advertise::active(state, node);
-        let mut ground = Ground::new(node, &active, &self.others, self.intent.router.drain);
+        let mut ground = Ground::new(
+            node,
+            &active,
+            &self.others,
+            self.intent.router.drain,
+            self.facts.connects_pods,
+        );
         let mut intent = Intent::clone(&self.intent);
         let differences = self.services(&mut intent, state, reach, &mut ground);
         let guard = match &mut intent.router.fib {
@@ -378,10 +387,12 @@ impl Differences {
             all.sort_unstable();
             all.dedup();
             let after: Option<OriginatedRoute> = ground.route(prefix, all.into());
-            if before.as_ref().map(|b| &b.route) != after.as_ref().map(|a| &a.route) {
+            let old = before.as_ref().map(|b| (&b.route, b.refusal));
+            if old != after.as_ref().map(|a| (&a.route, a.refusal)) {
                 changes.push(RouteChange {
                     prefix,
                     route: after.as_ref().map(|after| after.route.clone()),
+                    refusal: after.as_ref().and_then(|after| after.refusal),
                 });
             }
             match after {

@@ -58,6 +58,7 @@ impl Last {
             .values()
             .flat_map(|a| &a.spec.interfaces);
         if self.drain != drain
+            || self.facts.connects_pods != facts.connects_pods
             || !is_same(routers, &state.routers)
             || !is_same(advertisements, &state.advertisements)
             || named.any(|name| self.facts.interface(name) != facts.interface(name))
@@ -157,7 +158,7 @@ fn matters(intent: &Intent, cidr: IpNet) -> bool {
         .filter_map(|length| routes.get(&IpNet::new(cidr.network(), length).ok()?.trunc()));
     let mut rules = intent.suppressed.keys();
     is_inside
-        || around.any(|route| route.route.blackhole)
+        || around.any(|route| route.is_aggregate())
         || rules.any(|suppressed| is_about_pods(suppressed, cidr))
 }
 

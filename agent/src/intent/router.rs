@@ -154,6 +154,7 @@ pub(super) fn settings(
                 max_routes: (spec.fib.max_routes != 0).then_some(spec.fib.max_routes),
             },
         }),
+        refusing_table: spec.fib.refuse.enabled.then_some(spec.fib.refuse.table),
         transit: spec.transit,
         drain: spec.drain,
         node_ipv4: of_family(IpFamily::Ipv4).and_then(|a| match a {

@@ -19,7 +19,7 @@ use smallvec::SmallVec;
 use crate::cluster::{Atom, Map, ObjectKey, ObjectRef, SecretText, ServiceType, TrafficPolicy};
 use crate::crd::advertisement::AddressKind;
 use crate::crd::selector::Labels;
-use crate::fib::GuardRails;
+use crate::fib::{GuardRails, Refusal};
 
 /// All that a node is to do, and why. Lists are sorted, so that equal intents are equal values. Cheap to clone: one that was
 /// brought up to date shares what has not changed with the one before.
@@ -73,8 +73,10 @@ pub struct RouterSettings {
     pub relax_as_path: bool,
     /// Whether graceful restart is offered, and how long peers should keep our routes.
     pub restart_time: Option<Duration>,
-    /// The forwarding table; `None`: nothing learned is installed. Blackholes of aggregates are then not either.
+    /// The forwarding table; `None`: nothing learned is installed.
     pub fib: Option<FibIntent>,
+    /// The table that refuses what is announced and not answered; `None`: nothing is refused.
+    pub refusing_table: Option<u32>,
     /// Whether learned routes are passed on between external peers.
     pub transit: bool,
     /// Whether traffic is to be led away from this node.
@@ -251,6 +253,16 @@ pub struct OriginatedRoute {
     pub route: Originated,
     /// Why, sorted. Never empty.
     pub justifications: Box<[Justification]>,
+    /// What of the traffic to it the kernel is to refuse; `None`: the node's own routes answer.
+    pub refusal: Option<Refusal>,
+}
+
+impl OriginatedRoute {
+    /// Whether it stands for more addresses than those that justify it.
+    pub fn is_aggregate(&self) -> bool {
+        let is = |why: &Justification| matches!(why.source, Source::AggregateOf { .. });
+        self.justifications.iter().any(is)
+    }
 }
 
 /// One reason to originate a prefix.

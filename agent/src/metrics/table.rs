@@ -156,6 +156,11 @@ pub const METRICS: &[Metric] = &[
         |s, out| out.add([], s.status.fib.batches)),
     counter("routelet_fib_errors", NONE, "Messages that the kernel refused",
         |s, out| out.add([], s.status.fib.errors)),
+    gauge("routelet_fib_refusing_routes", FAMILY, "Announced destinations that the kernel refuses where nothing on the node answers",
+        |s, out| {
+            out.add(["ipv4-unicast"], s.status.fib.refusing_ipv4);
+            out.add(["ipv6-unicast"], s.status.fib.refusing_ipv6);
+        }),
     counter("routelet_fib_resyncs", NONE, "Full comparisons with the kernel's table",
         |s, out| out.add([], s.status.fib.resyncs)),
     counter("routelet_fib_repairs", NONE, "Routes and nexthops that somebody else changed and that were repaired",

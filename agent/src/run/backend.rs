@@ -362,10 +362,12 @@ impl Backend for Agent {
         // The FIB's lock is held while it collects: not on a thread that serves others.
         let entries = tokio::task::spawn_blocking(move || {
             let view = fib.view();
-            fib.snapshot(|prefix| show::fib::asks_for(&asked, &prefix))
-                .iter()
-                .map(|status| show::fib::entry(status, &view))
-                .collect::<Vec<_>>()
+            let asks_for = |prefix| show::fib::asks_for(&asked, &prefix);
+            let refused = fib.refusals(asks_for);
+            let refused = refused.iter().map(show::fib::refusal);
+            let learned = fib.snapshot(asks_for);
+            let learned = learned.iter().map(|status| show::fib::entry(status, &view));
+            learned.chain(refused).collect::<Vec<_>>()
         })
         .await
         .map_err(|_| ControlError::Unavailable {})?;
@@ -536,7 +538,8 @@ impl Agent {
         let entry = self
             .fib
             .route(prefix)
-            .map(|status| show::fib::entry(&status, &view));
+            .map(|status| show::fib::entry(&status, &view))
+            .or_else(|| Some(show::fib::refusal(&self.fib.refusal(prefix)?)));
         let best = paths.iter().find(|path| path.state == RouteState::Best);
         let reason = match (&entry, best) {
             (Some(entry), _) if entry.state != FibState::Stale => None,

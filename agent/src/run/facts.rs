@@ -6,7 +6,7 @@ use crate::fib::KernelView;
 use crate::intent::{Gateway, Interface, LocalFacts};
 
 /// Interfaces with their addresses, by name, and the default gateway of each family.
-pub(crate) fn local_facts(view: &KernelView) -> LocalFacts {
+pub(crate) fn local_facts(view: &KernelView, connects_pods: bool) -> LocalFacts {
     let mut interfaces: Vec<Interface> = view
         .links()
         .map(|link| Interface {
@@ -31,5 +31,6 @@ pub(crate) fn local_facts(view: &KernelView) -> LocalFacts {
     LocalFacts {
         interfaces,
         gateways,
+        connects_pods,
     }
 }

@@ -41,7 +41,7 @@ pub use options::{Options, SourceOptions};
 
 use crate::cluster::{ClusterState, Problem, Severity};
 use crate::control::{ControlSocket, Health};
-use crate::fib::{self, FibConfig, FibHandle, KernelView, RouteSpace};
+use crate::fib::{self, FibConfig, FibHandle, KernelView, RefusalChange, RouteSpace};
 use crate::intent::{Change, Intent, LocalFacts, Parts, Planner, RouterSettings};
 use crate::memory;
 use backend::{Agent, Order};
@@ -107,6 +107,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         let node = options.node.clone();
         tokio::spawn(crate::report::writer::run(client, node, health.clone()));
     }
+    let connects_pods = options.cni.is_some();
     if let Some(cni) = options.cni {
         let node = options.node.clone();
         tokio::spawn(crate::cni::run(cni, node, source.watch()));
@@ -123,6 +124,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let mut planner = Planner::new(&options.node);
     let (guess, _) = planner.plan(&first.state, &LocalFacts::default(), false);
     let wanted = guess.router.fib.clone();
+    let refusing_table = guess.router.refusing_table;
     drop(guess);
     let space = wanted
         .as_ref()
@@ -133,6 +135,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let fib = fib::spawn(FibConfig {
         space,
         guard: wanted.map(|fib| fib.guard).unwrap_or_default(),
+        refusing_table: refusing_table.unwrap_or(fib::refusal::DEFAULT_TABLE),
         on_view: Some(Box::new(move |_| {
             // Nobody listens any more while the agent stops.
             let _ = views.send(());
@@ -141,7 +144,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let sink = FibSink::new(fib.clone());
     let (notices, mut rib_events) = mpsc::unbounded_channel();
     let (events, received) = mpsc::channel(EVENTS);
-    let facts = local_facts(&fib.view());
+    let facts = local_facts(&fib.view(), connects_pods);
     let (intent, _) = planner.plan(&first.state, &facts, false);
     let (rib, thread) =
         rib_thread::spawn(rib_config(&intent.router), received, sink.clone(), notices)
@@ -165,6 +168,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         planner,
         state: first.state.clone(),
         drain: false,
+        connects_pods,
         intent,
         applied: None,
         sessions,
@@ -222,6 +226,8 @@ struct Runtime {
     planner: Planner,
     state: Arc<ClusterState>,
     drain: bool,
+    /// Whether pods of this node are connected by what the agent configures.
+    connects_pods: bool,
     intent: Arc<Intent>,
     /// The intent that everybody has been told; `None` at first.
     applied: Option<Arc<Intent>>,
@@ -236,7 +242,7 @@ struct Runtime {
 impl Runtime {
     /// Brings the intent up to date and acts on what is new in it.
     async fn recompute(&mut self) -> anyhow::Result<()> {
-        let facts = local_facts(&self.fib.view());
+        let facts = local_facts(&self.fib.view(), self.connects_pods);
         let (intent, change) = self.planner.plan(&self.state, &facts, self.drain);
         self.shared.computed();
         self.intent = intent;
@@ -279,6 +285,14 @@ impl Runtime {
             self.sessions.apply(&intent, &self.fib.view()).await?;
         }
         if !parts.routes.is_empty() {
+            // Refused before it is announced.
+            if intent.router.refusing_table.is_some() {
+                let refused = parts.routes.iter().map(|change| RefusalChange {
+                    prefix: change.prefix,
+                    refusal: change.refusal,
+                });
+                self.fib.change_refused(refused);
+            }
             let changes = Command::ChangeOriginated(parts.routes);
             self.rib.send(changes).await?;
         }
@@ -317,6 +331,13 @@ impl Runtime {
             .await?;
         if before.is_none_or(|before| before.fib != router.fib) {
             self.apply_fib(router).await?;
+        }
+        // Refused before it is announced.
+        let refused = intent.originated.iter();
+        let refused = refused.filter_map(|(prefix, one)| Some((*prefix, one.refusal?)));
+        match router.refusing_table {
+            table @ Some(_) => self.fib.set_refused(table, refused),
+            None => self.fib.set_refused(None, []),
         }
         let view = self.fib.view();
         self.sessions.apply(&intent, &view).await?;

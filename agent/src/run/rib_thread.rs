@@ -306,7 +306,7 @@ impl Owner {
             Command::Originate(originated) => self.rib.set_originated(originated),
             Command::ChangeOriginated(changes) => {
                 let changes = changes.into_iter();
-                let changes = changes.map(|RouteChange { prefix, route }| (prefix, route));
+                let changes = changes.map(|change| (change.prefix, change.route));
                 self.rib.change_originated(changes.collect());
             }
             Command::NodeAddresses(addresses) => self.addresses = addresses,
@@ -459,22 +459,18 @@ fn canonical(address: IpAddr) -> IpAddr {
 
 /// The RIB's choice in the FIB's words.
 fn fib_route(route: &rib::FibRoute) -> FibRoute {
-    match route {
-        rib::FibRoute::Blackhole => FibRoute::Blackhole,
-        rib::FibRoute::Forward(next_hops) => FibRoute::Unicast(
-            next_hops
-                .iter()
-                .map(|next_hop| FibNexthop {
-                    gateway: Some(next_hop.gateway),
-                    ifindex: next_hop.ifindex,
-                    weight: u8::try_from(next_hop.weight)
-                        .ok()
-                        .and_then(NonZeroU8::new)
-                        .unwrap_or(NonZeroU8::MAX),
-                    onlink: false,
-                })
-                .collect(),
-        ),
+    let next_hops = route.next_hops.iter();
+    let nexthops = next_hops.map(|next_hop| FibNexthop {
+        gateway: Some(next_hop.gateway),
+        ifindex: next_hop.ifindex,
+        weight: u8::try_from(next_hop.weight)
+            .ok()
+            .and_then(NonZeroU8::new)
+            .unwrap_or(NonZeroU8::MAX),
+        onlink: false,
+    });
+    FibRoute {
+        nexthops: nexthops.collect(),
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod lost;
 mod namespace;
+mod refusing;
 
 use std::net::IpAddr;
 use std::time::Instant;
@@ -11,15 +12,14 @@ use std::time::Instant;
 use agent::fib::kernel::event::{Event, Presence};
 use agent::fib::kernel::netlink::Monitor;
 use agent::fib::{
-    FibChange, FibConfig, FibHandle, FibRoute, FibRouteState, GuardRails, RouteSpace, Stop, spawn,
+    FibChange, FibConfig, FibHandle, FibRouteState, GuardRails, RouteSpace, Stop, spawn,
 };
 use ipnet::IpNet;
 
 use namespace::*;
 
 #[test]
-fn both_families_multipath_with_weights_ipv4_over_ipv6_and_blackholes_are_installed_replaced_and_removed()
- {
+fn both_families_multipath_with_weights_and_ipv4_over_ipv6_are_installed_replaced_and_removed() {
     in_namespace(|| {
         let fib = start();
         fib.submit(dual());
@@ -40,19 +40,22 @@ fn both_families_multipath_with_weights_ipv4_over_ipv6_and_blackholes_are_instal
         // Each kind becomes another kind, without a moment in which there is none.
         let mut monitor = Monitor::open(u32::MAX).unwrap();
         fib.submit([
-            install("203.0.113.0/24", FibRoute::Blackhole),
-            install("203.0.116.0/24", hops(&[("198.18.0.2", "wa", 1)])),
-            install("2001:db8:f::/48", FibRoute::Blackhole),
+            install("203.0.113.0/24", hops(&[("2001:db8:1::2", "va", 1)])),
+            install(
+                "203.0.116.0/24",
+                hops(&[("192.0.2.2", "va", 1), ("198.18.0.2", "wa", 3)]),
+            ),
+            install("2001:db8:f::/48", hops(&[("2001:db8:2::2", "wa", 1)])),
         ]);
         settle(&fib);
         assert_eq!(
             ours(),
             [
-                "2001:db8:f::/48 blackhole",
-                "203.0.113.0/24 blackhole",
+                "2001:db8:f::/48 2001:db8:2::2@wa*1",
+                "203.0.113.0/24 2001:db8:1::2@va",
                 "203.0.114.0/24 192.0.2.2@va",
                 "203.0.115.0/24 2001:db8:1::2@va",
-                "203.0.116.0/24 198.18.0.2@wa",
+                "203.0.116.0/24 192.0.2.2@va*1 198.18.0.2@wa*3",
             ]
         );
         let gone = |e: &Event| matches!(e, Event::Route(Presence::Gone, _));
@@ -201,7 +204,7 @@ fn a_link_that_goes_down_shrinks_groups_and_coming_up_repairs_all_that_the_kerne
                 == [
                     "2001:db8:f::/48 2001:db8:2::2@wa*1",
                     "203.0.113.0/24 198.18.0.2@wa",
-                    "203.0.116.0/24 blackhole",
+                    "203.0.116.0/24 198.18.0.2@wa",
                 ]
         });
         until(&fib, "the failure is shown", || {

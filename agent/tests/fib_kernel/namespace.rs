@@ -95,8 +95,8 @@ pub(crate) fn describe(route: &Value) -> String {
     };
     let mut hops: Vec<String> = match route["nexthops"].as_array() {
         Some(hops) => hops.iter().map(hop).collect(),
-        // RTN_BLACKHOLE, with numbers for names.
-        None if route["type"].as_str() == Some("6") => vec!["blackhole".to_owned()],
+        // RTN_UNREACHABLE, with numbers for names.
+        None if route["type"].as_str() == Some("7") => vec!["unreachable".to_owned()],
         None => vec![hop(route)],
     };
     hops.sort();
@@ -124,7 +124,9 @@ pub(crate) fn hops(of: &[(&str, &str, u8)]) -> FibRoute {
         weight: NonZeroU8::new(weight).unwrap(),
         ..hop(gateway, dev)
     };
-    FibRoute::Unicast(of.iter().map(weighted).collect())
+    FibRoute {
+        nexthops: of.iter().map(weighted).collect(),
+    }
 }
 
 pub(crate) fn install(prefix: &str, route: FibRoute) -> FibChange {
@@ -211,7 +213,7 @@ pub(crate) fn dual() -> [FibChange; 5] {
             "2001:db8:f::/48",
             hops(&[("2001:db8:1::2", "va", 1), ("2001:db8:2::2", "wa", 1)]),
         ),
-        install("203.0.116.0/24", FibRoute::Blackhole),
+        install("203.0.116.0/24", hops(&[("198.18.0.2", "wa", 1)])),
     ]
 }
 
@@ -220,5 +222,5 @@ pub(crate) const DUAL: [&str; 5] = [
     "203.0.113.0/24 192.0.2.2@va*1 198.18.0.2@wa*3",
     "203.0.114.0/24 192.0.2.2@va",
     "203.0.115.0/24 2001:db8:1::2@va",
-    "203.0.116.0/24 blackhole",
+    "203.0.116.0/24 198.18.0.2@wa",
 ];

@@ -115,13 +115,11 @@ pub enum RibEvent {
     Converged,
 }
 
-/// What the FIB should hold for a prefix.
+/// What the FIB should hold for a prefix. A prefix that this node originates has none: the node's own routes lead to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FibRoute {
+pub struct FibRoute {
     /// Forward over these, at least one, each gateway and interface once.
-    Forward(smallvec::SmallVec<[FibNextHop; 2]>),
-    /// Drop: the unused part of an aggregate that this node originates.
-    Blackhole,
+    pub next_hops: smallvec::SmallVec<[FibNextHop; 2]>,
 }
 
 /// One way of a FIB route.

@@ -110,7 +110,7 @@ fn up(world: &mut World, number: usize, interface: u32) {
 fn in_fib(world: &mut World, prefix: IpNet) -> Vec<FibNextHop> {
     world.drain();
     match world.fib.as_ref().unwrap().get(&prefix) {
-        Some(FibRoute::Forward(next_hops)) => next_hops.to_vec(),
+        Some(FibRoute { next_hops }) => next_hops.to_vec(),
         other => panic!("the FIB has {other:?} for {prefix}"),
     }
 }

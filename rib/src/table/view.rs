@@ -138,8 +138,7 @@ impl<P: RoutePrefix> Table<P> {
         let entry = self.entries.get(slot)?;
         let selected = &entry.paths(&self.lists)[..usize::from(entry.selected)];
         if selected.first()?.source == SourceId::LOCAL {
-            let blackhole = self.originated.get(&entry.prefix)?.blackhole;
-            return blackhole.then_some(FibRoute::Blackhole);
+            return None;
         }
         let mut ways: SmallVec<[FibNextHop; 2]> = SmallVec::new();
         for path in selected {
@@ -159,7 +158,7 @@ impl<P: RoutePrefix> Table<P> {
                 None => ways.push(way),
             }
         }
-        (!ways.is_empty()).then_some(FibRoute::Forward(ways))
+        (!ways.is_empty()).then_some(FibRoute { next_hops: ways })
     }
 
     fn resolution(&self, path: &Path, attrs: &AttrInterner) -> Option<Resolution> {

@@ -164,7 +164,7 @@ fn route_report(intent: &Intent, route: &OriginatedRoute) -> RouteReport {
     reasons.dedup();
     RouteReport {
         prefix: route.route.prefix.to_string(),
-        aggregate: route.route.blackhole,
+        aggregate: route.is_aggregate(),
         advertisements: advertisement_names(intent, ids.iter().copied()),
         reasons,
         peers: peers

@@ -1,9 +1,9 @@
-//! What cannot be said of a peer's attributes.
+//! What cannot be said of a peer's attributes, nor of the table that refuses.
 #![allow(clippy::unwrap_used)]
 
 use serde_json::{Value, json};
 
-use super::{PeerSpec, peer, selections};
+use super::{PeerSpec, RouterSpec, peer, router, selections};
 use crate::cluster::manifests;
 
 /// What is wrong with this filter, as `path: reason`.
@@ -198,4 +198,35 @@ fn selectors_are_not_judged_by_objects_that_no_source_has() {
     // Peers of the mesh have no objects.
     let mesh = "{podCIDRs: {}, peerSelector: {matchLabels: {routelet.dev/mesh: \"true\"}}}";
     assert_eq!(selected("", "Advertisement", mesh), [""; 0]);
+}
+
+#[test]
+fn the_table_that_refuses_is_nobody_elses() {
+    let found = |fib: Value| -> Vec<String> {
+        let spec: RouterSpec = serde_json::from_value(json!({"fib": fib})).unwrap();
+        let findings = router(&spec);
+        let texts = findings.iter().map(|f| format!("{}: {}", f.path, f.reason));
+        texts.collect()
+    };
+    for good in [
+        json!({}),
+        json!({"refuse": {"table": 4711}}),
+        json!({"table": 100}),
+    ] {
+        assert_eq!(found(good), Vec::<String>::new());
+    }
+    for (table, fib) in [
+        (0, json!({"refuse": {"table": 0}})),
+        (254, json!({"refuse": {"table": 254}})),
+        (255, json!({"refuse": {"table": 255}})),
+        (100, json!({"table": 100, "refuse": {"table": 100}})),
+    ] {
+        assert_eq!(
+            found(fib),
+            [format!(
+                "spec.fib.refuse.table: {table} is a table with other routes in it: expected one that nobody else uses, such \
+                 as the default 17900"
+            )]
+        );
+    }
 }

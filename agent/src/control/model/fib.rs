@@ -20,15 +20,25 @@ pub struct FibEntry {
     /// For how long the kernel has refused it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failing_seconds: Option<u64>,
-    /// The wanted route drops packets: the unused part of an aggregate.
-    #[serde(default)]
-    pub blackhole: bool,
+    /// Present: packets to it that nothing else on the node answers are refused with an ICMP error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refuses: Option<FibRefusal>,
     /// The wanted nexthops; for a stale or foreign route those that the kernel holds.
     #[serde(default)]
     pub nexthops: Vec<FibNexthopEntry>,
     /// The id of the kernel's nexthop group (`ip nexthop show id N`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nexthop_id: Option<u32>,
+}
+
+/// What is refused, and where.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FibRefusal {
+    /// The routing table that refuses it (`ip route show table N`).
+    pub table: u32,
+    /// Which part of the prefix's traffic that is.
+    pub what: String,
 }
 
 /// One way out.

@@ -13,7 +13,7 @@ pub use explain::{
     Endpoints, ExplainPrefix, ExplainService, KernelLookup, OriginatedFact, ServiceAddress,
     ServiceAddressKind, Told, TrafficPolicy,
 };
-pub use fib::{FibEntry, FibNexthopEntry, FibState};
+pub use fib::{FibEntry, FibNexthopEntry, FibRefusal, FibState};
 pub use peer::{
     BfdSession, CapabilityState, Direction, DownClass, DownCount, IdleHold, MessageCounts, Peer,
     PeerFamily, PeerKind, PeerRole, RestartState, SessionError, SessionState,

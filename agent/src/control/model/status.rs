@@ -216,6 +216,12 @@ pub struct FibSummary {
     pub resyncs: u64,
     /// Routes and nexthops that somebody else changed and that were repaired, since the start.
     pub repairs: u64,
+    /// IPv4 destinations that are refused where nothing answers.
+    #[serde(default)]
+    pub refusing_ipv4: u64,
+    /// IPv6 destinations that are refused where nothing answers.
+    #[serde(default)]
+    pub refusing_ipv6: u64,
 }
 
 /// How bad a problem is.

@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use smallvec::SmallVec;
 
+use super::super::refusal::Rule;
+
 /// Whether the thing is there (new or changed) or gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Presence {
@@ -25,6 +27,8 @@ pub enum Event {
     Route(Presence, Route),
     /// A nexthop object or group.
     Nexthop(Presence, Nexthop),
+    /// A routing rule in a shape that we make; others do not matter here.
+    Rule(Presence, Rule),
 }
 
 /// An interface.

@@ -5,6 +5,7 @@
 
 pub mod event;
 pub mod netlink;
+mod rule;
 pub(super) mod socket;
 mod wire;
 
@@ -23,6 +24,8 @@ pub enum DumpKind {
     Nexthops,
     /// Every route of every table, whoever made it.
     Routes,
+    /// Every routing rule, each family's in the order in which they are consulted.
+    Rules,
 }
 
 /// A part of a listing.

@@ -224,18 +224,22 @@ pub enum Heard {
 }
 
 impl Monitor {
-    /// Listens to interfaces, addresses, routes and nexthop objects, except for what requests from `ignore` cause.
+    /// Listens to interfaces, addresses, routes, rules and nexthop objects, except for what requests from `ignore` cause.
     ///
     /// # Errors
     /// The socket cannot be had.
     pub fn open(ignore: u32) -> Result<Self, ChannelError> {
+        const RTNLGRP_IPV4_RULE: u32 = 8;
+        const RTNLGRP_IPV6_RULE: u32 = 19;
         const RTNLGRP_NEXTHOP: u32 = 32;
+        let more = [RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE, RTNLGRP_NEXTHOP];
+        let more = more.iter().fold(0, |all, group| all | 1 << (group - 1));
         let groups = libc::RTMGRP_LINK
             | libc::RTMGRP_IPV4_IFADDR
             | libc::RTMGRP_IPV4_ROUTE
             | libc::RTMGRP_IPV6_IFADDR
             | libc::RTMGRP_IPV6_ROUTE;
-        let socket = Socket::open(groups as u32 | 1 << (RTNLGRP_NEXTHOP - 1), true)?;
+        let socket = Socket::open(groups as u32 | more, true)?;
         socket.receive_buffer(MONITOR_BUFFER);
         socket.ignore_changes_of(ignore)?;
         Ok(Self {

@@ -18,10 +18,11 @@ use rtnetlink::packet_route::route::{
 };
 use smallvec::SmallVec;
 
-use super::super::plan::{Object, Op, RouteAction, RouteOp, RouteSpace, Target};
+use super::super::plan::{Object, Op, RouteAction, RouteOp, RouteSpace, RuleAction, Target};
 use super::super::types::{KernelError, ROUTE_PROTOCOL};
 use super::DumpKind;
 use super::event::{Address, Event, Hop, Link, Nexthop, NexthopKind, Presence, Route, RouteKind};
+use super::rule::{self, RuleMessage};
 
 const RTM_NEWLINK: u16 = 16;
 const RTM_DELLINK: u16 = 17;
@@ -32,6 +33,9 @@ const RTM_GETADDR: u16 = 22;
 const RTM_NEWROUTE: u16 = 24;
 const RTM_DELROUTE: u16 = 25;
 const RTM_GETROUTE: u16 = 26;
+const RTM_NEWRULE: u16 = 32;
+const RTM_DELRULE: u16 = 33;
+const RTM_GETRULE: u16 = 34;
 const RTM_NEWNEXTHOP: u16 = 104;
 const RTM_DELNEXTHOP: u16 = 105;
 const RTM_GETNEXTHOP: u16 = 106;
@@ -98,7 +102,14 @@ impl Encoder {
     pub(super) fn op(&mut self, op: &Op, sequence: u32, ack: bool, out: &mut Vec<u8>) {
         let ack = if ack { NLM_F_ACK } else { 0 };
         match op {
-            Op::Route(op) => self.route(op, ack, sequence, out),
+            Op::Route(op) | Op::Refuse(op) => self.route(op, ack, sequence, out),
+            Op::Rule(action, rule) => {
+                let (kind, flags) = match action {
+                    RuleAction::Add => (RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL),
+                    RuleAction::Delete => (RTM_DELRULE, 0),
+                };
+                message(&RuleMessage::of(rule), kind, flags | ack, sequence, out);
+            }
             Op::AddObject { id, object } => {
                 let flags = NLM_F_CREATE | NLM_F_EXCL | ack;
                 message(
@@ -179,7 +190,7 @@ impl Encoder {
 fn shape(op: &RouteOp) -> RouteOp {
     let any = |target| match target {
         Target::Group(_) => Target::Group(0),
-        Target::Blackhole => Target::Blackhole,
+        Target::Unreachable => Target::Unreachable,
     };
     let prefix = match op.prefix {
         IpNet::V4(_) => IpNet::V4(Ipv4Net::default()),
@@ -219,7 +230,7 @@ fn route_message(op: &RouteOp) -> (u16, u16, RouteMessage) {
         },
         kind: match target {
             Some(Target::Group(_)) => RouteType::Unicast,
-            Some(Target::Blackhole) => RouteType::BlackHole,
+            Some(Target::Unreachable) => RouteType::Unreachable,
             None => RouteType::Unspec,
         },
         ..RouteHeader::default()
@@ -269,7 +280,7 @@ fn group_message(id: u32, members: &[(u32, u8)]) -> NexthopMessage {
     }
 }
 
-fn u32_attribute(kind: u16, value: u32) -> DefaultNla {
+pub(super) fn u32_attribute(kind: u16, value: u32) -> DefaultNla {
     DefaultNla::new(kind, value.to_ne_bytes().to_vec())
 }
 
@@ -289,12 +300,13 @@ fn message(payload: &impl Emitable, kind: u16, flags: u16, sequence: u32, out: &
 
 /// The request for a listing. Routes are listed family by family.
 pub(super) fn dump_request(what: DumpKind, family: u8, sequence: u32) -> Vec<u8> {
-    // ifinfomsg, ifaddrmsg, rtmsg, nhmsg: all begin with the family, and are otherwise zero.
+    // ifinfomsg, ifaddrmsg, rtmsg, nhmsg, fib_rule_hdr: all begin with the family, and are otherwise zero.
     let (kind, body) = match what {
         DumpKind::Links => (RTM_GETLINK, 16),
         DumpKind::Addresses => (RTM_GETADDR, 8),
         DumpKind::Routes => (RTM_GETROUTE, 12),
         DumpKind::Nexthops => (RTM_GETNEXTHOP, 8),
+        DumpKind::Rules => (RTM_GETRULE, 12),
     };
     let length = NLMSG_HEADER + body;
     let mut out = vec![0; length];
@@ -365,7 +377,7 @@ pub(super) fn error(message: &Message<'_>, has_request: bool) -> Option<KernelEr
 /// What a message tells, if it is something that matters here.
 pub(super) fn event(message: &Message<'_>) -> Option<Event> {
     let presence = match message.kind {
-        RTM_DELLINK | RTM_DELADDR | RTM_DELROUTE | RTM_DELNEXTHOP => Presence::Gone,
+        RTM_DELLINK | RTM_DELADDR | RTM_DELROUTE | RTM_DELRULE | RTM_DELNEXTHOP => Presence::Gone,
         _ => Presence::Present,
     };
     let body = message.body;
@@ -377,6 +389,7 @@ pub(super) fn event(message: &Message<'_>) -> Option<Event> {
             Some(Event::Route(presence, route(body, replaces)?))
         }
         RTM_NEWNEXTHOP | RTM_DELNEXTHOP => Some(Event::Nexthop(presence, nexthop(body)?)),
+        RTM_NEWRULE | RTM_DELRULE => Some(Event::Rule(presence, rule::decode(body)?)),
         _ => None,
     }
 }
@@ -552,7 +565,7 @@ fn nexthop(body: &[u8]) -> Option<Nexthop> {
     })
 }
 
-fn attributes_of(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+pub(super) fn attributes_of(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     NlasIterator::new(bytes).map_while(|a| {
         let a = a.ok()?;
         // `value` borrows from the iterator's item, so take the same bytes from the buffer itself.
@@ -564,7 +577,7 @@ fn attributes_of(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     })
 }
 
-fn ip(bytes: &[u8]) -> Option<IpAddr> {
+pub(super) fn ip(bytes: &[u8]) -> Option<IpAddr> {
     match bytes.len() {
         4 => Some(IpAddr::from(*bytes.first_chunk::<4>()?)),
         16 => Some(IpAddr::from(*bytes.first_chunk::<16>()?)),
@@ -572,7 +585,7 @@ fn ip(bytes: &[u8]) -> Option<IpAddr> {
     }
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(super) fn text(bytes: &[u8]) -> String {
     let end = bytes.iter().position(|&b| b == 0).unwrap_or(bytes.len());
     String::from_utf8_lossy(&bytes[..end]).into_owned()
 }
@@ -581,7 +594,7 @@ fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_ne_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
-fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+pub(super) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_ne_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
@@ -597,7 +610,7 @@ mod tests {
             for target in [
                 Target::Group(77),
                 Target::Group(0x0102_0304),
-                Target::Blackhole,
+                Target::Unreachable,
             ] {
                 for action in [
                     RouteAction::Add(target),

@@ -9,10 +9,12 @@
 use std::time::Instant;
 
 use super::super::kernel::event::{Nexthop, NexthopKind, Presence, Route, RouteKind};
+use super::super::refusal::Rule;
 use super::super::types::{NEXTHOP_ID_FIRST, NEXTHOP_ID_LAST, ROUTE_PROTOCOL};
 use super::super::{HashMap, HashSet};
 use super::nexthops::{Group, Members, Role, normalize};
 use super::op::{Object, RouteAction, RouteOp};
+use super::refusing::News;
 use super::table::{AnyKey, Entry, Slot, V4, V6, Want, flag, key};
 use super::{Family, Plan, Resync};
 
@@ -177,11 +179,28 @@ impl Plan {
         clear::<V4>(self);
         clear::<V6>(self);
         self.leftovers.clear();
+        self.holes.clear();
+        self.refusing.begin_listing();
     }
 
     /// One route of the listing, whoever made it.
     pub fn resync_route(&mut self, route: &Route) {
-        if route.protocol != ROUTE_PROTOCOL || route.special {
+        if route.special {
+            return;
+        }
+        self.refusing.listed(route);
+        // Of ours, what refuses is looked after there.
+        if route.protocol != ROUTE_PROTOCOL || route.kind == RouteKind::Reject {
+            return;
+        }
+        if route.kind == RouteKind::Blackhole {
+            self.holes.push(RouteOp {
+                prefix: route.prefix,
+                table: route.table,
+                metric: route.metric,
+                action: RouteAction::Delete,
+                previous: Slot::NONE,
+            });
             return;
         }
         if (route.table, route.metric) != (self.space.table, self.space.metric) {
@@ -205,6 +224,17 @@ impl Plan {
     pub fn resync_routes_end(&mut self) {
         self.lose_unseen::<V4>();
         self.lose_unseen::<V6>();
+        self.counters.repairs += self.refusing.end_listing();
+    }
+
+    /// All rules of the kernel, in its order.
+    pub fn resync_rules(&mut self, listing: impl IntoIterator<Item = Rule>) {
+        self.counters.repairs += self.refusing.list_rules(listing);
+    }
+
+    /// Somebody added or removed a rule.
+    pub fn rule_event(&mut self, presence: Presence, rule: &Rule) {
+        self.counters.repairs += u64::from(self.refusing.rule_event(presence, rule));
     }
 
     fn lose_unseen<K: Family>(&mut self) {
@@ -218,7 +248,6 @@ impl Plan {
 
     fn slot(&self, route: &Route) -> Slot {
         match (route.kind, route.nexthop_id) {
-            (RouteKind::Blackhole, _) => Slot::BLACKHOLE,
             (RouteKind::Unicast, Some(id)) if self.nexthops.groups.contains_key(&id) => {
                 Slot::group(id)
             }
@@ -250,7 +279,18 @@ impl Plan {
 
     /// A route was added, changed or removed, by somebody else or by the kernel itself.
     pub fn route_event(&mut self, presence: Presence, route: &Route) {
-        if route.special || (route.table, route.metric) != (self.space.table, self.space.metric) {
+        if route.special {
+            return;
+        }
+        match self.refusing.route_event(presence, route) {
+            News::Nothing | News::Others => {}
+            News::Ours => self.counters.repairs += 1,
+            News::Doubt => self.resync = Resync::Everything,
+        }
+        let ours = route.protocol == ROUTE_PROTOCOL;
+        if ours && matches!(route.kind, RouteKind::Blackhole | RouteKind::Reject)
+            || (route.table, route.metric) != (self.space.table, self.space.metric)
+        {
             return;
         }
         let slot = match (presence, route.protocol == ROUTE_PROTOCOL) {
@@ -290,6 +330,10 @@ impl Plan {
 
     /// An interface changed: what the kernel dropped has to be found out, and what failed is worth a try at once.
     pub fn link_event(&mut self, ifindex: u32, now: Instant) {
+        // With a link go IPv4 routes of others, without a notification.
+        if self.refusing.relies_on_others() {
+            self.resync = Resync::Everything;
+        }
         let mut ours = false;
         for state in &mut self.nexthops.objects {
             if state.object.ifindex != ifindex {

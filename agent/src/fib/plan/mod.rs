@@ -16,6 +16,7 @@
 //!   goes for it.
 //! - No operation names a route that is not of our protocol, and a new route never takes the place of a foreign one with
 //!   the same prefix and metric (`NLM_F_EXCL`): that is a failure to be shown.
+//! - Nothing of the learned routes' tables drops packets: what is to be refused has a table of its own, see [`refusing`].
 //! - A route or nexthop that is right is not mentioned: adopting what a predecessor left sends nothing.
 //! - What a predecessor left stays as it is until it is confirmed or the RIB has converged (RFC 4724 4.1: a restarting
 //!   speaker defers its choice): wishes come in one router after the other, and half of them would move all traffic.
@@ -24,6 +25,7 @@ mod admission;
 mod adopt;
 mod nexthops;
 mod op;
+mod refusing;
 mod space;
 mod status;
 mod table;
@@ -39,11 +41,14 @@ use ipnet::IpNet;
 
 use super::HashMap;
 use super::guard::{CompiledGuardRails, GuardRails};
+use super::refusal::{Refusal, RefusalChange};
 use super::types::{
     FibAction, FibChange, FibCounters, FibNexthop, FibRoute, KernelError, MAX_NEXTHOPS,
 };
 use nexthops::{Failure, Members, Nexthops};
-pub use op::{Object, Op, RouteAction, RouteOp, Target};
+pub use op::{Object, Op, RouteAction, RouteOp, RuleAction, Target};
+pub use refusing::RefusalStatus;
+use refusing::Refusing;
 pub use space::RouteSpace;
 pub use status::FibNexthopStatus;
 use table::{AnyKey, Entry, Key, Slot, Table, V4, V6, Want, flag, key};
@@ -72,6 +77,9 @@ pub struct Plan {
     retries: BTreeMap<Instant, Vec<IpNet>>,
     /// Routes of our protocol in another table or with another metric: a predecessor was configured otherwise.
     leftovers: Vec<RouteOp>,
+    /// Blackholes of our protocol: earlier versions put them into the main table, where they cut the host off. They go at once.
+    holes: Vec<RouteOp>,
+    refusing: Refusing,
     converged: bool,
     /// Prefixes that guard rails keep out; of those by the limit alone; learned ones that are in; stale ones.
     refused: u64,
@@ -116,7 +124,7 @@ impl Family for V6 {
 
 impl Plan {
     /// A plan that knows nothing of the kernel yet; [`Plan::resync`] tells it.
-    pub fn new(space: RouteSpace, guard: GuardRails) -> Self {
+    pub fn new(space: RouteSpace, refusing_table: u32, guard: GuardRails) -> Self {
         Self {
             space,
             guard: guard.compile(),
@@ -126,6 +134,8 @@ impl Plan {
             failures: HashMap::default(),
             retries: BTreeMap::new(),
             leftovers: Vec::new(),
+            holes: Vec::new(),
+            refusing: Refusing::new(space, refusing_table),
             converged: false,
             refused: 0,
             limited: 0,
@@ -166,11 +176,10 @@ impl Plan {
     }
 
     fn intern(&mut self, prefix: IpNet, route: FibRoute) -> Want {
-        let nexthops = match route {
-            FibRoute::Blackhole => return Want::BLACKHOLE,
-            FibRoute::Unicast(nexthops) if nexthops.is_empty() => return Want::NONE,
-            FibRoute::Unicast(nexthops) => nexthops,
-        };
+        let FibRoute { nexthops } = route;
+        if nexthops.is_empty() {
+            return Want::NONE;
+        }
         let v6 = matches!(prefix, IpNet::V6(_));
         let mut members = Members::new();
         for nexthop in nexthops.into_iter().take(MAX_NEXTHOPS) {
@@ -212,13 +221,10 @@ impl Plan {
     /// Whether what is wanted of a predecessor's route is what the kernel holds. Until then, and until convergence, the
     /// wish is taken for a part of what will come: the first router to be back shall not get what two of them share.
     fn confirms<K: Key>(&self, e: &Entry<K>) -> bool {
-        match e.desired.as_set() {
-            Some(set) => e
-                .installed
-                .as_group()
-                .is_some_and(|id| self.nexthops.holds(id, set)),
-            None => e.desired == Want::BLACKHOLE && e.installed == Slot::BLACKHOLE,
-        }
+        let held = e.installed.as_group();
+        e.desired
+            .as_set()
+            .is_some_and(|set| held.is_some_and(|id| self.nexthops.holds(id, set)))
     }
 
     /// Stores an entry in its new form and keeps every count that depends on it. The only way to change one.
@@ -290,7 +296,6 @@ impl Plan {
                 .installed
                 .as_group()
                 .is_some_and(|id| self.nexthops.serves(id, set)),
-            None if want == Want::BLACKHOLE => e.installed == Slot::BLACKHOLE,
             None => e.installed == Slot::NONE,
         }
     }
@@ -299,6 +304,14 @@ impl Plan {
     /// kernel is as wanted, except for what waits for [`Plan::next_retry`].
     pub fn next_batch(&mut self, now: Instant, max: usize) -> Vec<Op> {
         let mut out = Vec::new();
+        let rest = self.holes.len().saturating_sub(max);
+        out.extend(self.holes.drain(rest..).map(Op::Route));
+        if out.is_empty() {
+            self.refusing.plan(now, max, &mut out);
+        }
+        if !out.is_empty() {
+            return self.count(out);
+        }
         self.due_retries(now);
         self.rescan |= self.nexthops.plan(now, &mut out);
         if !out.is_empty() {
@@ -377,8 +390,9 @@ impl Plan {
             RouteAction::Add(Target::Group(id)) | RouteAction::Replace(Target::Group(id)) => {
                 Slot::group(id)
             }
-            RouteAction::Add(Target::Blackhole) | RouteAction::Replace(Target::Blackhole) => {
-                Slot::BLACKHOLE
+            // Learned routes forward; those that refuse are not in these tables.
+            RouteAction::Add(Target::Unreachable) | RouteAction::Replace(Target::Unreachable) => {
+                Slot::OTHER
             }
             RouteAction::Delete => Slot::NONE,
         };
@@ -397,7 +411,6 @@ impl Plan {
         let want = e.wanted();
         let target = match want.as_set() {
             Some(set) => Target::Group(self.nexthops.sets[set].binding?),
-            None if want == Want::BLACKHOLE => Target::Blackhole,
             None => return Some(RouteAction::Delete),
         };
         Some(match e.installed {
@@ -414,6 +427,14 @@ impl Plan {
                 AnyKey::V4(k) => self.route_refused(now, k, op, error),
                 AnyKey::V6(k) => self.route_refused(now, k, op, error),
             },
+            Op::Refuse(op) => {
+                let doubt = self.refusing.refused_route(now, op, error);
+                self.resync = self.resync.max(doubt);
+            }
+            Op::Rule(action, rule) => {
+                let doubt = self.refusing.refused_rule(now, *action, rule, error);
+                self.resync = self.resync.max(doubt);
+            }
             Op::AddObject { id, .. } => self.object_refused(now, *id, error),
             Op::AddGroup { id, .. } => self.group_refused(now, *id, error),
             // The group is not what it was thought to be, or not there at all. Its routes are moved one by one.
@@ -533,6 +554,7 @@ impl Plan {
                         s.failure = None;
                     }
                 }
+                Op::Refuse(_) | Op::Rule(..) => self.refusing.carried_out(op),
                 Op::ReplaceGroup { .. } | Op::DeleteNexthop { .. } => {}
             }
         }
@@ -571,6 +593,7 @@ impl Plan {
     pub fn withdraw(&mut self) {
         self.withdraw_family::<V4>();
         self.withdraw_family::<V6>();
+        self.set_refused(None, []);
         self.converged();
     }
 
@@ -578,6 +601,24 @@ impl Plan {
         let keys: Vec<K> = K::table_ref(self).iter().map(|e| e.key).collect();
         for k in keys {
             self.desire(k, Want::NONE);
+        }
+    }
+
+    /// Refuses exactly these destinations from now on, by this table (`None`: the one it was).
+    pub fn set_refused(
+        &mut self,
+        table: Option<u32>,
+        wanted: impl IntoIterator<Item = (IpNet, Refusal)>,
+    ) {
+        if self.refusing.replace(table, wanted) {
+            self.resync = Resync::Everything;
+        }
+    }
+
+    /// Refuses destinations, or no more.
+    pub fn change_refused(&mut self, changes: impl IntoIterator<Item = RefusalChange>) {
+        for change in changes {
+            self.refusing.change(change);
         }
     }
 
@@ -627,7 +668,8 @@ impl Plan {
     /// When [`Self::next_batch`] is worth asking again although nothing happens.
     pub fn next_retry(&self) -> Option<Instant> {
         let route = self.retries.keys().next().copied();
-        route.into_iter().chain(self.nexthops.next_retry()).min()
+        let others = [self.nexthops.next_retry(), self.refusing.next_retry()];
+        route.into_iter().chain(others.into_iter().flatten()).min()
     }
 
     /// What has to be listed and handed to [`Self::resync`]; asking clears it.

@@ -4,6 +4,8 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use super::super::refusal::Rule;
+
 /// One change to the kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Op {
@@ -36,6 +38,19 @@ pub enum Op {
     },
     /// Change a route of ours.
     Route(RouteOp),
+    /// Change a route of the table that refuses.
+    Refuse(RouteOp),
+    /// Change a rule of ours.
+    Rule(RuleAction, Rule),
+}
+
+/// What to do with a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RuleAction {
+    /// Make it, behind all of its priority; fail if there is one like it (`NLM_F_EXCL`).
+    Add,
+    /// Remove it.
+    Delete,
 }
 
 /// One change of a route.
@@ -82,8 +97,8 @@ pub enum RouteAction {
 pub enum Target {
     /// A nexthop group of ours.
     Group(u32),
-    /// Nowhere.
-    Blackhole,
+    /// Nowhere: the sender gets an ICMP error.
+    Unreachable,
 }
 
 /// A way out: what the kernel calls a nexthop object.

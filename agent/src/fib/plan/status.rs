@@ -12,7 +12,7 @@ use super::super::types::{
 };
 use super::nexthops::{Group, Members, Role};
 use super::table::{AnyKey, Entry, Slot, V4, V6, Want, flag, key};
-use super::{Family, Plan, as_nexthop};
+use super::{Family, Plan, RefusalStatus, as_nexthop};
 
 /// A nexthop object of ours. There can be two of one way out: one for groups of several, one for groups of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -34,14 +34,17 @@ impl Plan {
     /// Counters and gauges.
     pub fn counters(&self) -> FibCounters {
         let objects = self.nexthops.objects.iter().flat_map(|o| o.ids()).count();
+        let [refusing_ipv4, refusing_ipv6] = self.refusing.installed();
         FibCounters {
             installed_ipv4: self.v4.installed,
             installed_ipv6: self.v6.installed,
-            pending: (self.v4.queued() + self.v6.queued()) as u64,
-            failed: self.failures.len() as u64 + self.nexthops.unserved(),
+            pending: (self.v4.queued() + self.v6.queued()) as u64 + self.refusing.pending(),
+            failed: self.failures.len() as u64 + self.nexthops.unserved() + self.refusing.failed(),
+            refusing_ipv4,
+            refusing_ipv6,
             refused: self.refused,
             over_limit: self.limited,
-            stale: self.stale + self.leftovers.len() as u64,
+            stale: self.stale + (self.leftovers.len() + self.holes.len()) as u64,
             nexthops: (objects + self.nexthops.groups.len()) as u64,
             ..self.counters
         }
@@ -52,6 +55,7 @@ impl Plan {
         let c = self.counters();
         c.installed_ipv4 + c.installed_ipv6 + c.nexthops + c.stale == 0
             && self.nexthops.garbage.is_empty()
+            && self.refusing.is_gone()
     }
 
     /// Something that the kernel refuses, for a log line.
@@ -66,6 +70,7 @@ impl Plan {
         route
             .map(|(&prefix, f)| (Some(prefix), f.error.clone()))
             .or_else(|| object().map(|f| (None, f.error.clone())))
+            .or_else(|| Some((None, self.refusing.example_failure()?.clone())))
     }
 
     /// One prefix; `None` if it is neither wanted nor installed.
@@ -100,6 +105,25 @@ impl Plan {
         out.extend(entries.into_iter().map(|e| self.status(e, now)));
     }
 
+    /// What is refused of the prefixes that `filter` lets through, IPv4 first, ascending.
+    pub fn refusals(
+        &self,
+        now: Instant,
+        mut filter: impl FnMut(IpNet) -> bool,
+    ) -> Vec<RefusalStatus> {
+        self.refusing.statuses(now, &mut filter)
+    }
+
+    /// What is refused of one prefix.
+    pub fn refusal(&self, prefix: IpNet, now: Instant) -> Option<RefusalStatus> {
+        self.refusing.status_of(prefix.trunc(), now)
+    }
+
+    /// A table of ours in which somebody else has this route, so that it is not consulted.
+    pub fn stranger(&self) -> Option<(u32, IpNet)> {
+        self.refusing.stranger()
+    }
+
     /// Every nexthop object, and ways out whose object the kernel refuses.
     pub fn nexthops(&self) -> Vec<FibNexthopStatus> {
         let n = &self.nexthops;
@@ -132,11 +156,8 @@ impl Plan {
     }
 
     fn status<K: Family>(&self, e: &Entry<K>, now: Instant) -> FibRouteStatus {
-        let desired = match (e.desired.as_set(), e.desired) {
-            (Some(set), _) => Some(self.route_over(&self.nexthops.sets[set].members)),
-            (None, Want::BLACKHOLE) => Some(FibRoute::Blackhole),
-            _ => None,
-        };
+        let desired = e.desired.as_set();
+        let desired = desired.map(|set| self.route_over(&self.nexthops.sets[set].members));
         let installed = match (e.installed.as_group(), e.installed) {
             (Some(id), _) => Some(InstalledRoute {
                 nexthop_id: Some(id),
@@ -145,10 +166,6 @@ impl Plan {
                     .groups
                     .get(&id)
                     .map(|g| self.route_over(&g.content)),
-            }),
-            (None, Slot::BLACKHOLE) => Some(InstalledRoute {
-                nexthop_id: None,
-                route: Some(FibRoute::Blackhole),
             }),
             (None, Slot::OTHER) => Some(InstalledRoute {
                 nexthop_id: None,
@@ -168,7 +185,9 @@ impl Plan {
         let nexthop = |&(object, weight): &(u32, u8)| {
             as_nexthop(&self.nexthops.objects[object as usize].object, weight)
         };
-        FibRoute::Unicast(members.iter().map(nexthop).collect())
+        FibRoute {
+            nexthops: members.iter().map(nexthop).collect(),
+        }
     }
 
     fn state<K: Family>(&self, e: &Entry<K>, now: Instant) -> FibRouteState {

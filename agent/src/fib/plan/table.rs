@@ -18,10 +18,9 @@ pub(super) struct Want(u32);
 
 impl Want {
     pub(super) const NONE: Self = Self(0);
-    pub(super) const BLACKHOLE: Self = Self(1);
     /// No member of what was asked for can carry the route's family.
-    pub(super) const INVALID: Self = Self(2);
-    const FIRST_SET: u32 = 3;
+    pub(super) const INVALID: Self = Self(1);
+    const FIRST_SET: u32 = 2;
 
     pub(super) fn set(index: usize) -> Self {
         Self(index as u32 + Self::FIRST_SET)
@@ -39,9 +38,8 @@ pub(super) struct Slot(u32);
 
 impl Slot {
     pub(super) const NONE: Self = Self(0);
-    pub(super) const BLACKHOLE: Self = Self(1);
     /// A route of ours in a shape that we never make; it is replaced as soon as something is wanted.
-    pub(super) const OTHER: Self = Self(2);
+    pub(super) const OTHER: Self = Self(1);
 
     /// A route over this nexthop id. Ids outside our range are not ours, and the route is of another shape.
     pub(super) fn group(id: u32) -> Self {

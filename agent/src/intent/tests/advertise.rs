@@ -1,6 +1,7 @@
 //! What is originated, for whom, and with which attributes.
 
 use super::*;
+use crate::fib::Refusal;
 
 const READY: &str = "ready: true";
 
@@ -124,15 +125,15 @@ fn aggregates_stand_while_a_part_does_and_local_addresses_make_none() {
         (
             "Aggregated",
             "Cluster",
-            vec!["203.0.113.0/24 blackhole", "2001:db8::/64 blackhole"],
+            vec!["203.0.113.0/24 aggregate", "2001:db8::/64 aggregate"],
         ),
         (
             "Both",
             "Cluster",
             vec![
-                "203.0.113.0/24 blackhole",
+                "203.0.113.0/24 aggregate",
                 "203.0.113.1/32",
-                "2001:db8::/64 blackhole",
+                "2001:db8::/64 aggregate",
                 "2001:db8::1/128",
             ],
         ),
@@ -163,7 +164,7 @@ fn aggregates_stand_while_a_part_does_and_local_addresses_make_none() {
                 format!(
                     "{}{}",
                     r.route.prefix,
-                    if r.route.blackhole { " blackhole" } else { "" }
+                    if r.is_aggregate() { " aggregate" } else { "" }
                 )
             })
             .collect();
@@ -278,6 +279,7 @@ fn addresses_of_interfaces_are_told_without_link_local_ones_and_a_missing_one_is
             .to_vec(),
         }],
         gateways: Vec::new(),
+        connects_pods: false,
     };
     let intent = intend(&state(&text), "n1", &facts);
     assert_eq!(prefixes(&intent), ["192.0.2.77/32", "2001:db8::77/128"]);
@@ -336,7 +338,7 @@ fn an_aggregate_is_shorter_than_what_it_is_made_of_and_bears_the_advertisements_
     let text = node("n1", "", "10.1.0.0/24", &[], "")
         + &service("s", "type: LoadBalancer", "{ip: 203.0.113.1}")
         + &slice("e", "s", "IPv4", &[("n1", "ready: true")]);
-    for (length, expected, blackhole) in
+    for (length, expected, aggregate) in
         [(31, "203.0.113.0/31", true), (32, "203.0.113.1/32", false)]
     {
         let spec = format!("{{services: {{}}, aggregate: {{ipv4: {length}}}}}");
@@ -346,7 +348,7 @@ fn an_aggregate_is_shorter_than_what_it_is_made_of_and_bears_the_advertisements_
         );
         let prefix: IpNet = expected.parse().unwrap();
         let route = &intent.originated[&prefix];
-        assert_eq!(route.route.blackhole, blackhole, "{length}");
+        assert_eq!(route.is_aggregate(), aggregate, "{length}");
         let id = route.route.offers[0].advertisement;
         assert_eq!(intent.advertisements[&id], "a");
     }
@@ -368,7 +370,7 @@ fn an_aggregate_that_overlaps_a_pod_cidr_is_replaced_by_its_exact_routes() {
             + &slice("e", "s", "IPv4", &[("n1", "ready: true")])
             + &ours("Advertisement", "a", "", &spec);
         let intent = intent(&text, "n1");
-        assert!(intent.originated.values().all(|r| !r.route.blackhole));
+        assert!(intent.originated.values().all(|r| !r.is_aggregate()));
         let told = suppressed(&intent).concat();
         let expected = format!("overlaps {cidr}, a pod CIDR of node {of}");
         // In the CIDR of another node there is nothing to aggregate.
@@ -386,4 +388,64 @@ fn a_static_prefix_around_the_pod_cidr_of_another_node_is_not_inside_it() {
         + &node("n2", "", "10.2.0.0/24", &[], "")
         + &ours("Advertisement", "a", "", "{prefixes: [10.2.0.0/16]}");
     assert!(prefixes(&intent(&text, "n1")).contains(&"10.2.0.0/16".to_owned()));
+}
+
+#[test]
+fn what_attracts_traffic_that_nothing_here_may_answer_is_refused_and_leaves_to_other_routes_what_it_can()
+ {
+    let facts = |connects_pods| LocalFacts {
+        interfaces: vec![Interface {
+            name: "eth1".into(),
+            addresses: vec!["192.0.2.77/24".parse().unwrap()],
+        }],
+        gateways: Vec::new(),
+        connects_pods,
+    };
+    let spec = "{podCIDRs: {}, services: {}, aggregate: {ipv4: 24, ipv6: 64}, mode: Both, interfaces: [eth1], \
+                prefixes: [198.51.100.0/24, 0.0.0.0/0, 192.0.2.77/32, 203.0.113.2/32]}";
+    let text = node("n1", "", "10.1.0.0/24, \"fd00:1::/64\"", &[], "")
+        + &lb("a", "203.0.113.1", "Cluster")
+        + &lb("b", "203.0.113.2", "Cluster")
+        + &lb("c", "2001:db8::1", "Local")
+        + &ours("Advertisement", "x", "", spec);
+    let pods = Some(Refusal::FreePodAddresses);
+    for (connects_pods, of_pods) in [(false, None), (true, pods)] {
+        let intent = intend(&state(&text), "n1", &facts(connects_pods));
+        let of = |prefix: &str| {
+            let prefix: IpNet = prefix.parse().unwrap();
+            intent.originated[&prefix].refusal
+        };
+        for (prefix, expected) in [
+            ("203.0.113.1/32", Some(Refusal::Service)),
+            ("2001:db8::1/128", Some(Refusal::Service)),
+            ("203.0.113.0/24", Some(Refusal::Aggregate)),
+            ("198.51.100.0/24", Some(Refusal::StaticPrefix)),
+            // For two reasons: the one that leaves more to others.
+            ("203.0.113.2/32", Some(Refusal::StaticPrefix)),
+            ("192.0.2.77/32", None),
+            ("0.0.0.0/0", None),
+            ("10.1.0.0/24", of_pods),
+            ("fd00:1::/64", of_pods),
+        ] {
+            assert_eq!(
+                of(prefix),
+                expected,
+                "{prefix}, connects pods: {connects_pods}"
+            );
+        }
+    }
+}
+
+#[test]
+fn refusing_does_not_depend_on_learned_routes_being_installed_and_can_be_turned_off() {
+    let table = |fib: &str| {
+        let text =
+            node("n1", "", "", &[], "") + &ours("Router", "r", "", &format!("{{fib: {fib}}}"));
+        let intent = intent(&text, "n1");
+        (intent.router.fib.is_some(), intent.router.refusing_table)
+    };
+    assert_eq!(table("{}"), (true, Some(17_900)));
+    assert_eq!(table("{enabled: false}"), (false, Some(17_900)));
+    assert_eq!(table("{refuse: {table: 4711}}"), (true, Some(4711)));
+    assert_eq!(table("{refuse: {enabled: false}}"), (true, None));
 }

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use super::properties::documents;
 use super::*;
 use crate::cluster::Map;
+use crate::fib::Refusal;
 
 /// Makes a map another one as an index does: what differs is put in or taken out, the rest is shared.
 fn follow<K: Ord + Clone, V: Clone + PartialEq>(map: &mut Map<K, V>, wanted: &Map<K, V>) {
@@ -78,7 +79,7 @@ proptest! {
         let mut planner = Planner::new("n0");
         let (mut intent, change) = planner.plan(&index, &views[0], false);
         prop_assert_eq!(change, Change::Everything);
-        let mut routes = originated(&intent);
+        let (mut routes, mut refusals) = (originated(&intent), refused(&intent));
         let mut drained = false;
         for (step, cluster) in clusters.iter().enumerate().skip(1) {
             let wanted = mixed(&clusters[0], cluster, STEPS[what[step - 1]]);
@@ -94,13 +95,19 @@ proptest! {
                 Change::Nothing => prop_assert_eq!(&next, &intent),
                 Change::Parts(parts) => {
                     prop_assert!(ground_is_the_same);
-                    for RouteChange { prefix, route } in parts.routes {
-                        prop_assert_ne!(routes.get(&prefix), route.as_ref());
+                    for RouteChange { prefix, route, refusal } in parts.routes {
+                        let before = (routes.get(&prefix), refusals.get(&prefix).copied());
+                        prop_assert_ne!(before, (route.as_ref(), refusal));
                         match route {
                             Some(route) => routes.insert(prefix, route),
                             None => routes.remove(&prefix),
                         };
+                        match refusal {
+                            Some(refusal) => refusals.insert(prefix, refusal),
+                            None => refusals.remove(&prefix),
+                        };
                     }
+                    prop_assert_eq!(&refusals, &refused(&next));
                     prop_assert_eq!(&routes, &originated(&next));
                     let peers = (&next.peers, &next.policies, &next.warnings);
                     prop_assert_eq!(parts.peers, peers != (&intent.peers, &intent.policies, &intent.warnings));
@@ -111,7 +118,7 @@ proptest! {
                     router.fib.clone_from(&intent.router.fib);
                     prop_assert_eq!(&router, &intent.router);
                 }
-                Change::Everything => routes = originated(&next),
+                Change::Everything => (routes, refusals) = (originated(&next), refused(&next)),
             }
             (intent, drained) = (next, drain);
         }
@@ -120,7 +127,7 @@ proptest! {
 
 /// An interface that Advertisements name, one that none does, and a gateway.
 fn facts() -> impl Strategy<Value = LocalFacts> {
-    (0..2u8, 0..3u8, 0..2u8).prop_map(|(own, pod, gateway)| LocalFacts {
+    (0..2u8, 0..3u8, 0..2u8, any::<bool>()).prop_map(|(own, pod, gateway, cni)| LocalFacts {
         interfaces: [("eth1", own), ("veth1", pod)]
             .map(|(name, last)| Interface {
                 name: name.to_owned(),
@@ -131,12 +138,18 @@ fn facts() -> impl Strategy<Value = LocalFacts> {
             address: [192, 0, 2, 250 + gateway].into(),
             interface: "eth1".to_owned(),
         }],
+        connects_pods: cni,
     })
 }
 
 fn originated(intent: &Intent) -> BTreeMap<IpNet, rib::Originated> {
     let routes = intent.originated.iter();
     routes.map(|(p, r)| (*p, r.route.clone())).collect()
+}
+
+fn refused(intent: &Intent) -> BTreeMap<IpNet, Refusal> {
+    let routes = intent.originated.iter();
+    routes.filter_map(|(p, r)| Some((*p, r.refusal?))).collect()
 }
 
 /// What does not change costs nothing, and is shared.
@@ -261,6 +274,7 @@ fn what_nothing_on_the_node_hangs_on_changes_nothing() {
                 address: [192, 0, 2, gateway].into(),
                 interface: "eth1".to_owned(),
             }],
+            connects_pods: false,
         }
     };
     let mut index = state(&(base.clone() + &own("role: edge")));

@@ -103,7 +103,7 @@ proptest! {
                     for cidr in &other.pod_cidrs {
                         let inside = cidr.contains(&prefix) && !own.iter().any(|o| o.contains(&prefix));
                         prop_assert!(!inside, "{name} tells {prefix} inside {cidr} of {}", other.name);
-                        let attracts = route.route.blackhole && prefix.contains(cidr);
+                        let attracts = route.is_aggregate() && prefix.contains(cidr);
                         prop_assert!(!attracts, "{name} aggregates {prefix} over {cidr} of {}", other.name);
                     }
                 }

@@ -3,13 +3,60 @@
 use bgp::types::Family;
 use ipnet::IpNet;
 
-use crate::control::model::{FibEntry, FibNexthopEntry, FibQuery, FibState, FibSummary};
+use crate::control::model::{
+    FibEntry, FibNexthopEntry, FibQuery, FibRefusal, FibState, FibSummary,
+};
 use crate::fib::types::ROUTE_PROTOCOL;
-use crate::fib::{FibNexthop, FibRoute, FibRouteState, FibRouteStatus, FibStatus, KernelView};
+use crate::fib::{FibNexthop, FibRouteState, FibRouteStatus, FibStatus, KernelView, RefusalStatus};
 
 /// The model of an entry.
 pub(crate) fn entry(status: &FibRouteStatus, view: &KernelView) -> FibEntry {
+    let (state, reason, failing) = state(&status.state);
+    let installed = status.installed.as_ref();
+    let shown = status
+        .desired
+        .as_ref()
+        .or_else(|| installed.and_then(|installed| installed.route.as_ref()));
+    FibEntry {
+        prefix: status.prefix,
+        state,
+        reason,
+        failing_seconds: failing,
+        refuses: None,
+        nexthops: shown.map_or_else(Vec::new, |route| {
+            let nexthops = route.nexthops.iter();
+            nexthops.map(|nexthop| way(nexthop, view)).collect()
+        }),
+        nexthop_id: installed.and_then(|installed| installed.nexthop_id),
+    }
+}
+
+/// The model of an entry of the table that refuses.
+pub(crate) fn refusal(status: &RefusalStatus) -> FibEntry {
     let (state, reason, failing) = match &status.state {
+        Some(known) => state(known),
+        None => (
+            FibState::Foreign,
+            Some("somebody else's route to exactly this address answers".to_owned()),
+            None,
+        ),
+    };
+    FibEntry {
+        prefix: status.prefix,
+        state,
+        reason,
+        failing_seconds: failing,
+        refuses: Some(FibRefusal {
+            table: status.table,
+            what: status.refusal.to_string(),
+        }),
+        nexthops: Vec::new(),
+        nexthop_id: None,
+    }
+}
+
+fn state(state: &FibRouteState) -> (FibState, Option<String>, Option<u64>) {
+    match state {
         FibRouteState::Installed => (FibState::Installed, None, None),
         FibRouteState::Degraded => (
             FibState::Degraded,
@@ -26,25 +73,6 @@ pub(crate) fn entry(status: &FibRouteStatus, view: &KernelView) -> FibEntry {
         ),
         FibRouteState::Refused { reason } => (FibState::Refused, Some(reason.to_string()), None),
         FibRouteState::Stale => (FibState::Stale, None, None),
-    };
-    let installed = status.installed.as_ref();
-    let shown = status
-        .desired
-        .as_ref()
-        .or_else(|| installed.and_then(|installed| installed.route.as_ref()));
-    FibEntry {
-        prefix: status.prefix,
-        state,
-        reason,
-        failing_seconds: failing,
-        blackhole: matches!(shown, Some(FibRoute::Blackhole)),
-        nexthops: match shown {
-            Some(FibRoute::Unicast(nexthops)) => {
-                nexthops.iter().map(|nexthop| way(nexthop, view)).collect()
-            }
-            Some(FibRoute::Blackhole) | None => Vec::new(),
-        },
-        nexthop_id: installed.and_then(|installed| installed.nexthop_id),
     }
 }
 
@@ -90,5 +118,7 @@ pub(crate) fn summary(status: &FibStatus) -> FibSummary {
         errors: counters.errors,
         resyncs: counters.resyncs,
         repairs: counters.repairs,
+        refusing_ipv4: counters.refusing_ipv4,
+        refusing_ipv6: counters.refusing_ipv6,
     }
 }

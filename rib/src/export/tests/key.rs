@@ -249,7 +249,6 @@ fn output(key: &GroupKey) -> Vec<Vec<Bytes>> {
         let originated = Originated {
             prefix,
             offers: vec![offer(1), offer(2)],
-            blackhole: false,
         };
         tell(key.originated(&originated, &seed));
     }

@@ -209,11 +209,7 @@ fn originated_variant(prefix: IpNet, number: usize) -> Originated {
         2 => vec![offer(1, 5), offer(2, 6)],
         _ => vec![],
     };
-    Originated {
-        prefix,
-        offers,
-        blackhole: false,
-    }
+    Originated { prefix, offers }
 }
 
 /// Sessions that are up, and the world that they are in.

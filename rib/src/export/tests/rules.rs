@@ -55,7 +55,6 @@ fn originated(prefix: &str, offers: Vec<Offer>) -> Originated {
     Originated {
         prefix: net(prefix),
         offers,
-        blackhole: false,
     }
 }
 

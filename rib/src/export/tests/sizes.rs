@@ -293,7 +293,6 @@ fn an_originated_route_with_more_communities_than_fit_is_withdrawn_and_says_why(
         TestBest::Originated(Originated {
             prefix: net("10.1.0.0/24"),
             offers: vec![offer(communities)],
-            blackhole: false,
         })
     };
     let mut world = World::open();

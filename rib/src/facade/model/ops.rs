@@ -194,7 +194,7 @@ pub(crate) enum Op {
     Filter(usize, u8),
     RemovePeer(usize),
     NextHops(Vec<(u8, u32, bool)>),
-    Originate(Vec<(usize, bool, u8)>),
+    Originate(Vec<(usize, u8)>),
     Configure {
         always_med: bool,
         max_paths: u8,

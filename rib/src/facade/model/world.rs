@@ -239,22 +239,18 @@ impl World {
                 rib.next_hops_changed(Arc::new(Resolver(Arc::clone(&oracle.reachable))));
             }
             Op::Originate(wanted) => {
-                let originated =
-                    wanted
-                        .iter()
-                        .map(|(prefix, blackhole, advertisement)| Originated {
-                            prefix: prefixes()[*prefix],
-                            offers: vec![Offer {
-                                advertisement: AdvertisementId(u32::from(*advertisement)),
-                                communities: Vec::new(),
-                                large_communities: Vec::new(),
-                                extended_communities: Vec::new(),
-                                local_preference: None,
-                                med: None,
-                                prepend: 0,
-                            }],
-                            blackhole: *blackhole,
-                        });
+                let originated = wanted.iter().map(|(prefix, advertisement)| Originated {
+                    prefix: prefixes()[*prefix],
+                    offers: vec![Offer {
+                        advertisement: AdvertisementId(u32::from(*advertisement)),
+                        communities: Vec::new(),
+                        large_communities: Vec::new(),
+                        extended_communities: Vec::new(),
+                        local_preference: None,
+                        med: None,
+                        prepend: 0,
+                    }],
+                });
                 oracle.originated = originated.map(|o| (o.prefix, o)).collect();
                 rib.set_originated(oracle.originated.values().cloned().collect());
             }
@@ -312,12 +308,9 @@ impl World {
             return;
         };
         let mut apply = |prefix, route: Option<FibRoute>| match route {
-            Some(FibRoute::Forward(mut ways)) => {
-                ways.sort();
-                fib.insert(prefix, FibRoute::Forward(ways));
-            }
-            Some(FibRoute::Blackhole) => {
-                fib.insert(prefix, FibRoute::Blackhole);
+            Some(mut route) => {
+                route.next_hops.sort();
+                fib.insert(prefix, route);
             }
             None => {
                 fib.remove(&prefix);
@@ -345,7 +338,7 @@ impl World {
             return;
         }
         for prefix in self.oracle.prefixes() {
-            if let (_, Some(FibRoute::Forward(ways))) = self.oracle.route(prefix) {
+            if let (_, Some(FibRoute { next_hops: ways })) = self.oracle.route(prefix) {
                 let over = ways.iter().map(|way| (way.gateway, way.ifindex));
                 for way in over {
                     assert!(!self.lost.contains(&way), "{prefix} leads over {way:?}");

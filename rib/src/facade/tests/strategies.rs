@@ -104,8 +104,7 @@ pub(super) fn intent_op() -> impl Strategy<Value = Op> {
         3 => (peer.clone(), 0u8..6).prop_map(|(p, n)| Op::Filter(p, n)),
         1 => peer.prop_map(Op::RemovePeer),
         3 => prop::collection::vec((1u8..5, 0u32..3, any::<bool>()), 0..5).prop_map(Op::NextHops),
-        2 => prop::collection::vec((0..6usize, any::<bool>(), 0u8..2), 0..3)
-            .prop_map(Op::Originate),
+        2 => prop::collection::vec((0..6usize, 0u8..2), 0..3).prop_map(Op::Originate),
         1 => configure,
     ]
 }

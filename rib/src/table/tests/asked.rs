@@ -166,7 +166,7 @@ fn a_walk_hands_out_again_only_what_is_forwarded_otherwise() {
     world.apply(&Op::Up(1, PLAIN));
     world.announce(1, &[(A, 0)], &plain_attributes(1));
     world.announce(1, &[(B, 0)], &plain_attributes(2));
-    world.apply(&Op::Originate(vec![(OTHER, true, 0)]));
+    world.apply(&Op::Originate(vec![(OTHER, 0)]));
     settled(&mut world);
     // Policies that change attributes, or nothing, move no packet.
     for policy in [4, 0] {
@@ -260,13 +260,13 @@ fn what_this_node_originates_is_news_only_where_it_differs() {
     let mut world = World::new();
     world.apply(&Op::Up(0, PLAIN));
     settled(&mut world);
-    let (blackhole, other) = ((A, true, 0), (B, true, 0));
+    // The node's own routes lead to it, so there is none to be handed out.
+    let (one, other) = ((A, 0), (B, 0));
     for (wanted, news, changes) in [
-        (vec![blackhole], 1, vec![(A, true)]),
-        (vec![blackhole], 0, vec![]),
-        (vec![blackhole, other], 1, vec![(B, true)]),
-        (vec![(A, false, 0), other], 1, vec![(A, false)]),
-        (vec![(A, false, 1), other], 1, vec![(A, false)]),
+        (vec![one], 1, vec![(A, false)]),
+        (vec![one], 0, vec![]),
+        (vec![one, other], 1, vec![(B, false)]),
+        (vec![(A, 1), other], 1, vec![(A, false)]),
         (vec![other], 1, vec![(A, false)]),
         (vec![], 1, vec![(B, false)]),
     ] {
@@ -329,7 +329,7 @@ fn the_totals_of_a_family_count_what_is_there_of_each_kind() {
     world.announce(1, &[(A, 0), (B, 0), (4, 0)], &plain_attributes(1));
     world.announce(5, &[(A, 0)], &plain_attributes(2));
     world.announce(5, &[(B, 0), (OTHER, 0)], &rejected());
-    world.apply(&Op::Originate(vec![(A, true, 0), (3, true, 0)]));
+    world.apply(&Op::Originate(vec![(A, 0), (3, 0)]));
     // 0.0.0.0/0 is originated only; the only path of 10.1.2.0/24 is not accepted.
     assert_eq!(totals(&world, v4), (3, 7, 2, 2, 0));
     assert_eq!(totals(&world, v6), (1, 1, 0, 0, 0));

@@ -17,6 +17,8 @@ pub(super) struct FakeKernel {
     pub(super) objects: BTreeMap<u32, (u8, Object)>,
     pub(super) groups: BTreeMap<u32, Vec<(u32, u8)>>,
     pub(super) routes: BTreeMap<Id, FakeRoute>,
+    /// In the order in which they are consulted; those of one priority in the order in which they came.
+    pub(super) rules: Vec<Rule>,
     pub(super) links_down: BTreeSet<u32>,
     /// Prefixes that had a route of ours taken away, in the course of things.
     pub(super) removed: Vec<IpNet>,
@@ -77,7 +79,8 @@ impl FakeKernel {
                     return Err(ENOENT);
                 }
             }
-            Op::Route(op) => self.route(op)?,
+            Op::Route(op) | Op::Refuse(op) => self.route(op)?,
+            Op::Rule(action, rule) => self.rule(*action, rule)?,
         }
         Ok(())
     }
@@ -117,6 +120,24 @@ impl FakeKernel {
                 }
                 let protocol = ROUTE_PROTOCOL;
                 self.routes.insert(id, FakeRoute { protocol, target });
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn rule(&mut self, action: RuleAction, rule: &Rule) -> Result<(), i32> {
+        let at = self.rules.iter().position(|one| one == rule);
+        match (action, at) {
+            (RuleAction::Add, Some(_)) => return Err(EEXIST),
+            (RuleAction::Add, None) => {
+                let behind = self
+                    .rules
+                    .partition_point(|one| one.priority <= rule.priority);
+                self.rules.insert(behind, rule.clone());
+            }
+            (RuleAction::Delete, None) => return Err(ENOENT),
+            (RuleAction::Delete, Some(at)) => {
+                self.rules.remove(at);
             }
         }
         Ok(())
@@ -191,13 +212,13 @@ impl FakeKernel {
             metric,
             kind: match r.target {
                 Target::Group(_) => RouteKind::Unicast,
-                Target::Blackhole => RouteKind::Blackhole,
+                Target::Unreachable => RouteKind::Reject,
             },
             replaces: false,
             special: false,
             nexthop_id: match r.target {
                 Target::Group(id) => Some(id),
-                Target::Blackhole => None,
+                Target::Unreachable => None,
             },
             hops: smallvec::SmallVec::new(),
         };
@@ -207,7 +228,7 @@ impl FakeKernel {
     /// Our routes in words: prefix and where packets go.
     pub(super) fn ours(&self) -> BTreeMap<IpNet, Vec<(Object, u8)>> {
         let where_to = |r: &FakeRoute| match r.target {
-            Target::Blackhole => Vec::new(),
+            Target::Unreachable => Vec::new(),
             Target::Group(id) => {
                 let mut out: Vec<(Object, u8)> = self.groups[&id]
                     .iter()

@@ -9,10 +9,12 @@ use proptest::prelude::*;
 mod guard;
 mod kernel;
 mod lost;
+mod refusing;
 mod restart;
 mod world;
 
 use super::super::kernel::event::{Hop, Nexthop, NexthopKind, Presence, Route, RouteKind};
+use super::super::refusal::{self, Rule};
 use super::super::types::{FibRouteState, NEXTHOP_ID_FIRST, ROUTE_PROTOCOL};
 use super::*;
 use kernel::{FakeKernel, FakeRoute};

@@ -44,10 +44,15 @@ pub(super) fn adopt(plan: &mut Plan, kernel: &FakeKernel) {
         plan.resync_route(&route);
     }
     plan.resync_routes_end();
+    plan.resync_rules(kernel.rules.clone());
 }
 
 pub(super) fn new_plan() -> Plan {
-    Plan::new(RouteSpace::default(), GuardRails::default())
+    Plan::new(
+        RouteSpace::default(),
+        refusal::DEFAULT_TABLE,
+        GuardRails::default(),
+    )
 }
 
 pub(super) fn net(s: &str) -> IpNet {
@@ -80,7 +85,9 @@ pub(super) fn way(i: usize, weight: u8) -> FibNexthop {
 }
 
 pub(super) fn route_to(ways: &[(usize, u8)]) -> FibRoute {
-    FibRoute::Unicast(ways.iter().map(|&(i, w)| way(i, w)).collect())
+    FibRoute {
+        nexthops: ways.iter().map(|&(i, w)| way(i, w)).collect(),
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -102,10 +109,7 @@ pub(super) enum Step {
 pub(super) fn a_route(v6: bool) -> impl Strategy<Value = FibRoute> {
     let first = if v6 { 2 } else { 0 };
     let members = prop::collection::vec((first..4usize, 1..4u8), 1..4);
-    prop_oneof![
-        6 => members.prop_map(|ways| route_to(&ways)),
-        1 => Just(FibRoute::Blackhole),
-    ]
+    members.prop_map(|ways| route_to(&ways))
 }
 
 pub(super) fn a_change() -> impl Strategy<Value = FibChange> {
@@ -151,10 +155,10 @@ impl World {
         // Somebody's routes: the same prefix at another metric, and one that has our place.
         kernel
             .routes
-            .insert((net(PREFIXES[0]), 254, 20), foreign(Target::Blackhole));
+            .insert((net(PREFIXES[0]), 254, 20), foreign(Target::Unreachable));
         kernel
             .routes
-            .insert((net(PREFIXES[3]), 254, 1024), foreign(Target::Blackhole));
+            .insert((net(PREFIXES[3]), 254, 1024), foreign(Target::Unreachable));
         // And an object in the middle of our ids.
         let object = Object {
             ipv6: false,
@@ -290,9 +294,7 @@ impl World {
 
 /// What a route should be, computed the simple way.
 pub(super) fn expected(prefix: IpNet, route: &FibRoute) -> Vec<(Object, u8)> {
-    let FibRoute::Unicast(nexthops) = route else {
-        return Vec::new();
-    };
+    let nexthops = &route.nexthops;
     let mut members: BTreeMap<Object, u8> = BTreeMap::new();
     for n in nexthops {
         let object = Object {

@@ -1,0 +1,218 @@
+//! What is believed of the kernel: our routes that refuse and our rules, and those routes of others that matter to them.
+
+use std::collections::BTreeSet;
+
+use ipnet::IpNet;
+
+use super::super::super::HashSet;
+use super::super::super::kernel::event::{Presence, Route, RouteKind};
+use super::super::super::refusal::Rule;
+use super::super::super::types::ROUTE_PROTOCOL;
+use super::Refusing;
+
+/// A route of ours that refuses: destination, table, metric.
+pub(super) type Installed = (IpNet, u32, u32);
+
+/// What the kernel holds, as far as it matters here.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Known {
+    routes: BTreeSet<Installed>,
+    /// How many of them are IPv4, and IPv6.
+    counts: [u64; 2],
+    /// Addresses that others have a route to, in the tables that win.
+    answered: HashSet<IpNet>,
+    /// Routes of others in our table.
+    strangers: BTreeSet<(IpNet, u32)>,
+}
+
+/// What a notification about a route means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) enum News {
+    /// Nothing for what is refused.
+    Nothing,
+    /// Something of others that it depends on.
+    Others,
+    /// Somebody else changed a route of ours.
+    Ours,
+    /// Somebody's route to the address of a Service is gone. There may be another one to it, so only a listing tells.
+    Doubt,
+}
+
+impl Known {
+    /// The routes of ours.
+    pub(super) fn routes(&self) -> impl Iterator<Item = Installed> {
+        self.routes.iter().copied()
+    }
+
+    /// The routes of ours that refuse a prefix.
+    pub(super) fn routes_of(&self, prefix: IpNet) -> impl Iterator<Item = Installed> {
+        let all = (prefix, u32::MIN, u32::MIN)..=(prefix, u32::MAX, u32::MAX);
+        self.routes.range(all).copied()
+    }
+
+    pub(super) fn holds(&self, route: &Installed) -> bool {
+        self.routes.contains(route)
+    }
+
+    /// Adds a route of ours. Returns whether it is new.
+    pub(super) fn add(&mut self, route: Installed) -> bool {
+        let added = self.routes.insert(route);
+        self.counts[family(route.0)] += u64::from(added);
+        added
+    }
+
+    /// Removes a route of ours. Returns whether it was there.
+    pub(super) fn remove(&mut self, route: &Installed) -> bool {
+        let removed = self.routes.remove(route);
+        self.counts[family(route.0)] -= u64::from(removed);
+        removed
+    }
+
+    /// Routes of ours, of IPv4 and of IPv6.
+    pub(super) fn counts(&self) -> [u64; 2] {
+        self.counts
+    }
+
+    /// Whether somebody else has a route to this address.
+    pub(super) fn is_answered(&self, prefix: IpNet) -> bool {
+        self.answered.contains(&prefix)
+    }
+
+    /// Routes of others in our table.
+    pub(super) fn strangers(&self) -> impl Iterator<Item = IpNet> {
+        self.strangers.iter().map(|(prefix, _)| *prefix)
+    }
+
+    /// Another table is ours: what others have in that one is not known.
+    pub(super) fn forget_strangers(&mut self) {
+        self.strangers.clear();
+    }
+
+    /// Notes a route, `table` being ours and the others those that win over it.
+    fn note(&mut self, table: u32, others: &[u32], presence: Presence, route: &Route) -> News {
+        let is_there = presence == Presence::Present;
+        let ours = route.protocol == ROUTE_PROTOCOL;
+        if ours && route.kind == RouteKind::Reject {
+            let one = (route.prefix, route.table, route.metric);
+            let changed = if is_there {
+                self.add(one)
+            } else {
+                self.remove(&one)
+            };
+            return if changed { News::Ours } else { News::Nothing };
+        }
+        if ours {
+            return News::Nothing;
+        }
+        if route.table == table {
+            let one = (route.prefix, route.metric);
+            let strangers = &mut self.strangers;
+            let changed = if is_there {
+                strangers.insert(one)
+            } else {
+                strangers.remove(&one)
+            };
+            return if changed { News::Others } else { News::Nothing };
+        }
+        let is_host = route.prefix.prefix_len() == route.prefix.max_prefix_len();
+        // `Other`: local routes, such as those of AnyIP.
+        let answers = matches!(route.kind, RouteKind::Unicast | RouteKind::Other);
+        if !is_host || !answers || !others.contains(&route.table) {
+            return News::Nothing;
+        }
+        match is_there {
+            true if self.answered.insert(route.prefix) => News::Others,
+            false if self.answered.contains(&route.prefix) => News::Doubt,
+            _ => News::Nothing,
+        }
+    }
+}
+
+/// The index of a prefix's family.
+fn family(prefix: IpNet) -> usize {
+    usize::from(prefix.addr().is_ipv6())
+}
+
+impl Refusing {
+    pub(in super::super) fn begin_listing(&mut self) {
+        self.listing = Known::default();
+    }
+
+    /// A route of a listing.
+    pub(in super::super) fn listed(&mut self, route: &Route) {
+        let others = &self.yields_to;
+        self.listing
+            .note(self.table, others, Presence::Present, route);
+    }
+
+    /// The listing is complete. Returns how many routes of ours are gone.
+    pub(in super::super) fn end_listing(&mut self) -> u64 {
+        let before = std::mem::replace(&mut self.known, std::mem::take(&mut self.listing));
+        let lost = before.routes().filter(|one| !self.known.holds(one)).count();
+        let wanted: Vec<IpNet> = self.wanted().map(|(prefix, _)| prefix).collect();
+        self.pending.extend(wanted);
+        let installed = self.known.routes().map(|(prefix, ..)| prefix);
+        self.pending.extend(installed);
+        self.rules_pending = true;
+        lost as u64
+    }
+
+    /// All rules of the kernel, in its order. Returns how many of ours are gone.
+    pub(in super::super) fn list_rules(&mut self, listing: impl IntoIterator<Item = Rule>) -> u64 {
+        let ours = listing
+            .into_iter()
+            .filter(|rule| rule.protocol == ROUTE_PROTOCOL);
+        let before = std::mem::replace(&mut self.rules, ours.collect());
+        self.rules_pending = true;
+        before
+            .iter()
+            .filter(|rule| !self.rules.contains(rule))
+            .count() as u64
+    }
+
+    /// Somebody changed a route.
+    pub(in super::super) fn route_event(&mut self, presence: Presence, route: &Route) -> News {
+        let others = &self.yields_to;
+        let news = self.known.note(self.table, others, presence, route);
+        match news {
+            News::Nothing => {}
+            // Of no Service, and forgotten: most are of pods.
+            News::Doubt if !self.services.contains(&route.prefix) => {
+                self.known.answered.remove(&route.prefix);
+                return News::Nothing;
+            }
+            News::Doubt => {}
+            News::Others | News::Ours => {
+                self.pending.insert(route.prefix);
+                self.rules_pending |= route.table == self.table;
+            }
+        }
+        news
+    }
+
+    /// Somebody changed a rule. Whether it was one of ours.
+    pub(in super::super) fn rule_event(&mut self, presence: Presence, rule: &Rule) -> bool {
+        if rule.protocol != ROUTE_PROTOCOL {
+            return false;
+        }
+        let known = self.rules.contains(rule);
+        match presence {
+            Presence::Present if !known => self.rules.push(rule.clone()),
+            Presence::Gone if known => self.rules.retain(|one| one != rule),
+            _ => return false,
+        }
+        self.rules_pending = true;
+        true
+    }
+
+    /// Whether something is not refused because a route of somebody else answers.
+    pub(in super::super) fn relies_on_others(&self) -> bool {
+        let mut answered = self.known.answered.iter();
+        answered.any(|net| self.services.contains(net))
+    }
+
+    /// Whether nothing of this is in the kernel.
+    pub(in super::super) fn is_gone(&self) -> bool {
+        self.known.routes().next().is_none() && self.rules.is_empty()
+    }
+}

@@ -1,0 +1,229 @@
+//! The part of the plan that refuses: the routes of the [refusing table](crate::fib::refusal) and the rules that lead to it.
+//!
+//! What always holds, after every operation:
+//! - A network is refused only while the rule that leaves it to the main table is there and is consulted before: rules that yield are
+//!   made first and removed last, and the rule that refuses is moved behind a new one before a route of it counts.
+//! - If the kernel neither removes a network's route nor has its rule, the table is not consulted.
+//! - An address that somebody else has a route to is not refused.
+//! - The table is not consulted while somebody else has routes in it.
+//! - Before the first wish nothing is changed: what a predecessor left is right until the intent is known.
+//!
+//! - this file: what is wanted, as routes and rules.
+//! - `steps`: the operations that lead there, in an order in which each may be the last.
+//! - `known`: what the kernel holds, from listings and notifications.
+//! - `status`: what is shown.
+
+mod known;
+mod status;
+mod steps;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ipnet::IpNet;
+
+use super::super::refusal::{MAX_SCOPED, Refusal, RefusalChange, Rule};
+use super::super::types::MAIN_TABLE;
+use super::RouteSpace;
+use super::nexthops::Failure;
+pub(super) use known::News;
+use known::{Installed, Known};
+pub use status::RefusalStatus;
+
+/// What an operation is about, for the record of failures.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Thing {
+    Rule(Rule),
+    Route(IpNet),
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Refusing {
+    table: u32,
+    /// The main table, and that of learned routes: what they answer is not refused.
+    yields_to: Vec<u32>,
+    services: BTreeSet<IpNet>,
+    /// Everything else that is wanted: few.
+    networks: BTreeMap<IpNet, Refusal>,
+    /// How many of these have each family and length, static prefixes left out.
+    lengths: BTreeMap<(bool, u8), usize>,
+    /// Whether anything was asked for yet, be it nothing.
+    decided: bool,
+    known: Known,
+    /// A listing that is under way.
+    listing: Known,
+    /// Our rules, those of a family in the kernel's order.
+    rules: Vec<Rule>,
+    /// Prefixes to look at.
+    pending: BTreeSet<IpNet>,
+    rules_pending: bool,
+    failures: BTreeMap<Thing, Failure>,
+}
+
+impl Refusing {
+    pub(super) fn new(space: RouteSpace, table: u32) -> Self {
+        let mut yields_to = vec![MAIN_TABLE];
+        if space.table != MAIN_TABLE {
+            yields_to.push(space.table);
+        }
+        Self {
+            table,
+            yields_to,
+            services: BTreeSet::new(),
+            networks: BTreeMap::new(),
+            lengths: BTreeMap::new(),
+            decided: false,
+            known: Known::default(),
+            listing: Known::default(),
+            rules: Vec::new(),
+            pending: BTreeSet::new(),
+            rules_pending: false,
+            failures: BTreeMap::new(),
+        }
+    }
+
+    /// Refuses exactly this from now on. Whether everything has to be listed: another table may hold anything.
+    pub(super) fn replace(
+        &mut self,
+        table: Option<u32>,
+        wanted: impl IntoIterator<Item = (IpNet, Refusal)>,
+    ) -> bool {
+        let table = table.unwrap_or(self.table);
+        let before: Vec<IpNet> = self.wanted().map(|(prefix, _)| prefix).collect();
+        self.pending.extend(before);
+        self.services.clear();
+        self.networks.clear();
+        self.lengths.clear();
+        for (prefix, refusal) in wanted {
+            self.change(RefusalChange {
+                prefix,
+                refusal: Some(refusal),
+            });
+        }
+        let installed = self.known.routes().map(|(prefix, ..)| prefix);
+        self.pending.extend(installed);
+        self.decided = true;
+        self.rules_pending = true;
+        let moved = std::mem::replace(&mut self.table, table) != table;
+        if moved {
+            self.known.forget_strangers();
+        }
+        moved
+    }
+
+    /// Refuses a destination, or no more.
+    pub(super) fn change(&mut self, change: RefusalChange) {
+        let prefix = change.prefix.trunc();
+        self.services.remove(&prefix);
+        let before = self.networks.remove(&prefix);
+        match change.refusal {
+            Some(Refusal::Service) => {
+                self.services.insert(prefix);
+            }
+            Some(refusal) => {
+                self.networks.insert(prefix, refusal);
+            }
+            None => {}
+        }
+        let length = (prefix.addr().is_ipv6(), prefix.prefix_len());
+        let counts = |refusal: Option<Refusal>| {
+            refusal.is_some_and(|r| !matches!(r, Refusal::Service | Refusal::StaticPrefix))
+        };
+        let count = self.lengths.entry(length).or_default();
+        *count = *count + usize::from(counts(change.refusal)) - usize::from(counts(before));
+        self.pending.insert(prefix);
+        self.rules_pending = true;
+    }
+
+    fn wanted(&self) -> impl Iterator<Item = (IpNet, Refusal)> {
+        let services = self.services.iter().map(|net| (*net, Refusal::Service));
+        services.chain(self.networks.iter().map(|(net, refusal)| (*net, *refusal)))
+    }
+
+    fn refusal(&self, prefix: IpNet) -> Option<Refusal> {
+        match self.networks.get(&prefix) {
+            Some(refusal) => Some(*refusal),
+            None => self.services.contains(&prefix).then_some(Refusal::Service),
+        }
+    }
+
+    /// Whether it is to be in the kernel now.
+    fn wants_route(&self, prefix: IpNet) -> bool {
+        match self.refusal(prefix) {
+            None => false,
+            Some(Refusal::Service) => !self.known.is_answered(prefix),
+            Some(refusal) => {
+                let rules = self.yielding(prefix, refusal);
+                rules.iter().all(|rule| self.rules.contains(rule))
+            }
+        }
+    }
+
+    /// Whether networks of this length share a rule.
+    fn is_crowded(&self, prefix: IpNet) -> bool {
+        let length = (prefix.addr().is_ipv6(), prefix.prefix_len());
+        self.lengths.get(&length).is_some_and(|n| *n > MAX_SCOPED)
+    }
+
+    /// The rules that have to be there before a network may be refused.
+    fn yielding(&self, prefix: IpNet, refusal: Refusal) -> Vec<Rule> {
+        let suppress = prefix.prefix_len().saturating_sub(1);
+        let rule = |table: &u32| match refusal {
+            Refusal::StaticPrefix => Rule::yields(prefix, *table, 0),
+            _ if self.is_crowded(prefix) => {
+                Rule::yields_all(prefix.addr().is_ipv6(), *table, suppress)
+            }
+            _ => Rule::yields(prefix, *table, suppress),
+        };
+        self.yields_to.iter().map(rule).collect()
+    }
+
+    /// All rules that yield.
+    fn all_yielding(&self) -> BTreeSet<Rule> {
+        let networks = self.networks.iter();
+        networks
+            .flat_map(|(net, refusal)| self.yielding(*net, *refusal))
+            .collect()
+    }
+
+    /// All rules that should be there.
+    fn all_rules(&self) -> BTreeSet<Rule> {
+        let mut all = self.all_yielding();
+        all.extend(
+            [false, true]
+                .into_iter()
+                .filter_map(|ipv6| self.refusing_rule(ipv6)),
+        );
+        all
+    }
+
+    /// Whether a network's route is in the kernel, which does not remove it, without the rule that leaves it to the main table.
+    fn is_exposed(&self, prefix: IpNet) -> bool {
+        let is_there = self.known.routes_of(prefix).any(|one| one.1 == self.table);
+        let yields = |rule: &Rule| {
+            rule.ipv6 == prefix.addr().is_ipv6()
+                && rule.destination.is_none_or(|to| to == prefix)
+                && rule
+                    .suppress
+                    .is_some_and(|length| length < prefix.prefix_len())
+        };
+        is_there && !self.services.contains(&prefix) && !self.rules.iter().any(yields)
+    }
+
+    /// The rule that refuses, if there is anything to refuse in a family.
+    fn refusing_rule(&self, ipv6: bool) -> Option<Rule> {
+        let is = |net: &IpNet| net.addr().is_ipv6() == ipv6;
+        let edge = |set: &BTreeSet<IpNet>| match ipv6 {
+            // IPv4 sorts first.
+            false => set.first().copied(),
+            true => set.last().copied(),
+        };
+        let any = edge(&self.services).as_ref().is_some_and(is) || self.networks.keys().any(is);
+        let stranger = self.known.strangers().any(|net| is(&net));
+        let exposed = self.failures.keys().any(|thing| match thing {
+            Thing::Route(net) => is(net) && self.is_exposed(*net),
+            Thing::Rule(_) => false,
+        });
+        (any && !stranger && !exposed).then(|| Rule::refuses(ipv6, self.table))
+    }
+}
