@@ -194,8 +194,8 @@ mod tests {
         assert_eq!(code, 503);
         assert_eq!(
             body,
-            "not ready\n- starting: 2 of 4 sessions are established\n- tor-b is Active (connection refused by \
-             192.0.2.65:179), tor-d is Idle (Secret routelet/tor-d has no key \"password\")\n"
+            "not ready\n- starting: 2 of 4 sessions are established; one is enough 60 s after convergence\n- tor-b is \
+             Active (connection refused by 192.0.2.65:179), tor-d is Idle (Secret routelet/tor-d has no key \"password\")\n"
         );
         served.fake.edit(|s| s.status.peers.established = 4);
         assert_eq!(served.get("/readyz").await.0, 200);
