@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde::Deserialize;
 
 use super::atom::Atoms;
@@ -17,6 +17,7 @@ use super::state::{
 use crate::crd::IpFamily;
 use crate::crd::selector::Labels;
 use crate::crd::text::{Address, Cidr};
+use crate::pools::Created;
 
 /// Metadata of any object, wherever it was read.
 pub trait Metadata {
@@ -78,6 +79,7 @@ impl Metadata for ObjectMeta {
 
 /// What manifests need of it: everything else is skipped unread.
 #[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct Meta {
     #[serde(default)]
     pub(crate) name: String,
@@ -87,6 +89,8 @@ pub(crate) struct Meta {
     pub(crate) labels: Labels,
     #[serde(default)]
     pub(crate) annotations: Labels,
+    #[serde(default)]
+    pub(crate) creation_timestamp: Option<Time>,
 }
 
 impl Metadata for Meta {
@@ -104,6 +108,11 @@ impl Metadata for Meta {
 
     fn annotations(&self) -> Option<&Labels> {
         Some(&self.annotations)
+    }
+
+    fn created(&self) -> Option<i64> {
+        let created = self.creation_timestamp.as_ref()?;
+        Some(created.0.as_second())
     }
 }
 
@@ -181,7 +190,12 @@ impl<M: Metadata> RawNode<M> {
             name: raw.metadata.name().to_owned(),
             pod_cidrs: pod_cidrs.into(),
             internal_ips: addresses
+                .clone()
                 .filter(|a| a.kind == "InternalIP")
+                .filter_map(|a| a.address.parse().ok())
+                .collect(),
+            other_ips: addresses
+                .filter(|a| a.kind != "InternalIP")
                 .filter_map(|a| a.address.parse().ok())
                 .collect(),
             network_unavailable: raw
@@ -316,6 +330,7 @@ impl<M: Metadata> RawService<M> {
         }
         Service {
             key: raw.metadata.key(atoms),
+            created: Created(raw.metadata.created()),
             labels: atoms.map(raw.metadata.labels().into_iter().flatten()),
             service_type: spec.kind.into(),
             cluster_ips: cluster_ips.into(),

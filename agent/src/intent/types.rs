@@ -16,6 +16,7 @@ use rib::{AdvertisementId, Originated, PeerConfig};
 use serde::Serialize;
 use smallvec::SmallVec;
 
+use super::{Announceable, Owner};
 use crate::cluster::{Atom, Map, ObjectKey, ObjectRef, SecretText, ServiceType, TrafficPolicy};
 use crate::crd::advertisement::AddressKind;
 use crate::crd::selector::Labels;
@@ -244,13 +245,36 @@ pub struct BfdIntent {
     pub multiplier: u8,
 }
 
-/// A prefix that this node originates.
+/// A prefix that this node originates. Only of what may be announced at all: see [`Announceable`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct OriginatedRoute {
     /// For the RIB.
     pub route: Originated,
     /// Why, sorted. Never empty.
     pub justifications: Box<[Justification]>,
+    /// So that there is no other way than by an [`Announceable`].
+    _judged: (),
+}
+
+impl OriginatedRoute {
+    /// A route with its justifications; `None` without any. `blackhole`: the kernel drops what has no more specific route.
+    pub(super) fn new(
+        prefix: Announceable,
+        offers: Vec<rib::Offer>,
+        blackhole: bool,
+        justifications: Box<[Justification]>,
+    ) -> Option<Self> {
+        let route = Originated {
+            prefix: prefix.prefix(),
+            offers,
+            blackhole,
+        };
+        (!justifications.is_empty()).then_some(Self {
+            route,
+            justifications,
+            _judged: (),
+        })
+    }
 }
 
 /// One reason to originate a prefix.
@@ -394,8 +418,23 @@ pub enum Rule {
     ExternalName,
     /// The Service is headless.
     Headless,
-    /// Loopback, link-local, multicast or unspecified.
+    /// Another service proxy than kube-proxy is to serve it: the label `service.kubernetes.io/service-proxy-name`.
+    OtherServiceProxy(Atom),
+    /// Loopback, link-local, multicast, reserved or unspecified.
     NotRoutable,
+    /// A default route that nobody allowed.
+    DefaultRoute,
+    /// The address is somebody's.
+    Owned(Owner),
+    /// The prefix is a part of a connected network and would attract the traffic of somebody in it.
+    CoversAddress {
+        /// The first such address.
+        address: IpAddr,
+        /// Whose it is.
+        owner: Owner,
+    },
+    /// An older Service of another namespace has the address.
+    OtherServicesAddress(ObjectKey),
     /// The node has the label `node.kubernetes.io/exclude-from-external-load-balancers`.
     NodeExcluded,
     /// The node has the condition NetworkUnavailable.
@@ -420,9 +459,45 @@ pub enum Rule {
         /// Its pod CIDR.
         cidr: IpNet,
     },
+    /// An aggregate would attract the traffic of a node, a peer or a gateway.
+    AggregateCoversAddress {
+        /// The first such address.
+        address: IpAddr,
+        /// Whose it is.
+        owner: Owner,
+    },
 }
 
 impl Rule {
+    /// Whether it says that something must not be announced at all, because others would lose traffic by it or nobody could
+    /// use it. The other rules say that it need not be, or not now.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::NotRoutable
+            | Self::DefaultRoute
+            | Self::Owned(_)
+            | Self::CoversAddress { .. }
+            | Self::OtherServicesAddress(_)
+            | Self::OtherNodesPodCidr { .. }
+            | Self::AggregateCoversPodCidr { .. }
+            | Self::AggregateCoversAddress { .. } => true,
+            Self::NotSelected
+            | Self::ForeignLoadBalancerClass(_)
+            | Self::NoAllowList
+            | Self::OutsideAllowList
+            | Self::ProxyMode
+            | Self::NotLoadBalancer(_)
+            | Self::ExternalName
+            | Self::Headless
+            | Self::OtherServiceProxy(_)
+            | Self::NodeExcluded
+            | Self::NodeNetworkUnavailable
+            | Self::NoReadyEndpoint
+            | Self::NoReadyEndpointHere(_)
+            | Self::OnlyTerminatingHere(_) => false,
+        }
+    }
+
     /// A stable word for programs.
     pub fn code(&self) -> &'static str {
         match self {
@@ -434,7 +509,12 @@ impl Rule {
             Self::NotLoadBalancer(_) => "notLoadBalancer",
             Self::ExternalName => "externalName",
             Self::Headless => "headless",
+            Self::OtherServiceProxy(_) => "otherServiceProxy",
             Self::NotRoutable => "notRoutable",
+            Self::DefaultRoute => "defaultRoute",
+            Self::Owned(owner) => owner.code(),
+            Self::CoversAddress { .. } => "coversAddress",
+            Self::OtherServicesAddress(_) => "otherServicesAddress",
             Self::NodeExcluded => "nodeExcluded",
             Self::NodeNetworkUnavailable => "nodeNetworkUnavailable",
             Self::NoReadyEndpoint => "noReadyEndpoint",
@@ -442,6 +522,7 @@ impl Rule {
             Self::OnlyTerminatingHere(_) => "onlyTerminatingHere",
             Self::OtherNodesPodCidr { .. } => "otherNodesPodCidr",
             Self::AggregateCoversPodCidr { .. } => "aggregateCoversPodCidr",
+            Self::AggregateCoversAddress { .. } => "aggregateCoversAddress",
         }
     }
 }
@@ -472,9 +553,24 @@ impl fmt::Display for Rule {
                 write!(f, "ingress address of a Service that is of type {kind} now")
             }
             Self::ExternalName => f.write_str("type ExternalName has nothing to route"),
-            Self::Headless => f.write_str("headless: there is no cluster IP"),
-            Self::NotRoutable => {
-                f.write_str("a loopback, link-local, multicast or unspecified address")
+            Self::Headless => f.write_str("headless: kube-proxy serves none of its addresses"),
+            Self::OtherServiceProxy(name) => write!(
+                f,
+                "label service.kubernetes.io/service-proxy-name is \"{name}\": kube-proxy does not serve it"
+            ),
+            Self::NotRoutable => f.write_str(
+                "a loopback, link-local, multicast, reserved, IPv4-mapped or unspecified address",
+            ),
+            Self::DefaultRoute => f.write_str(
+                "a default route; an Advertisement with allowDefaultRoute: true may have one in prefixes",
+            ),
+            Self::Owned(owner) => owner.fmt(f),
+            Self::CoversAddress { address, owner } => write!(
+                f,
+                "a part of a network that this node is connected to, with {address} in it, {owner}"
+            ),
+            Self::OtherServicesAddress(service) => {
+                write!(f, "Service {service}, which is older, has the address")
             }
             Self::NodeExcluded => f.write_str(
                 "node excluded by label node.kubernetes.io/exclude-from-external-load-balancers",
@@ -497,9 +593,13 @@ impl fmt::Display for Rule {
             Self::AggregateCoversPodCidr { node, cidr } => {
                 write!(
                     f,
-                    "the aggregate overlaps {cidr}, a pod CIDR of node {node}; exact routes are told"
+                    "the aggregate overlaps {cidr}, a pod CIDR of node {node}; exact routes are advertised"
                 )
             }
+            Self::AggregateCoversAddress { address, owner } => write!(
+                f,
+                "the aggregate covers {address}, {owner}; exact routes are advertised"
+            ),
         }
     }
 }

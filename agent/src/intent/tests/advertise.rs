@@ -158,7 +158,7 @@ fn an_aggregate_that_would_attract_pods_is_not_told_and_its_parts_are() {
         suppressed(&intent),
         [
             "203.0.113.0/24 Advertisement x: the aggregate overlaps 203.0.113.128/25, a pod CIDR of node n2; exact routes \
-          are told"
+          are advertised"
         ]
     );
 }
@@ -291,4 +291,25 @@ fn learned_routes_may_not_take_service_addresses_or_own_pods_but_an_unlisted_ext
         .collect();
     assert_eq!(shown, ["10.96.0.1/32", "198.51.100.1/32", "203.0.113.1/32"]);
     assert_eq!(guard.pod_cidrs.len(), 1);
+}
+
+#[test]
+fn a_default_route_is_announced_only_where_the_advertisement_allows_it() {
+    let with = |more: &str| {
+        let spec = format!("{{prefixes: [0.0.0.0/0, \"::/0\", 198.51.100.0/24]{more}}}");
+        intent(
+            &(node("n1", "", "", &[], "") + &ours("Advertisement", "x", "", &spec)),
+            "n1",
+        )
+    };
+    let refused = with("");
+    assert_eq!(prefixes(&refused), ["198.51.100.0/24"]);
+    let rule =
+        "a default route; an Advertisement with allowDefaultRoute: true may have one in prefixes";
+    assert_eq!(
+        suppressed(&refused),
+        ["0.0.0.0/0", "::/0"].map(|prefix| format!("{prefix} Advertisement x: {rule}"))
+    );
+    let allowed = with(", allowDefaultRoute: true");
+    assert_eq!(prefixes(&allowed), ["0.0.0.0/0", "198.51.100.0/24", "::/0"]);
 }
