@@ -17,6 +17,14 @@ pub(super) fn key(meta: &ObjectMeta) -> Key {
     )
 }
 
+/// The key of an object as it comes.
+fn key_of<K: Resource<DynamicType = ()>>(object: &DeserializeGuard<K>) -> Key {
+    match &object.0 {
+        Ok(object) => key(object.meta()),
+        Err(invalid) => key(&invalid.metadata),
+    }
+}
+
 /// What a store keeps of an object.
 pub(super) trait Kept: Sized {
     /// The object as it comes.
@@ -70,14 +78,31 @@ impl<V: Kept> Store<V> {
             Event::Apply(object) => {
                 self.put(object);
             }
-            Event::Delete(DeserializeGuard(object)) => {
-                let key = match &object {
-                    Ok(object) => key(object.meta()),
-                    Err(invalid) => key(&invalid.metadata),
-                };
-                self.objects.remove(&key);
+            Event::Delete(object) => {
+                self.objects.remove(&key_of(&object));
             }
         }
+    }
+
+    /// Takes an event in. Returns whether it changes this of an object, or which objects there are.
+    pub(super) fn event_changing<T: PartialEq>(
+        &mut self,
+        event: Event<DeserializeGuard<V::Object>>,
+        what: impl Fn(&V) -> T,
+    ) -> bool {
+        let key = match &event {
+            Event::Apply(object) | Event::InitApply(object) | Event::Delete(object) => {
+                Some(key_of(object))
+            }
+            Event::Init | Event::InitDone => None,
+        };
+        let seen = |store: &Self| {
+            let object = key.as_ref().and_then(|key| store.get(key));
+            (object.map(&what), store.objects.len())
+        };
+        let before = seen(self);
+        self.event(event);
+        before != seen(self)
     }
 
     /// Puts an object in the place of its last version.
