@@ -124,14 +124,13 @@ impl Last {
         warnings.extend(router::not_used(&routers, node));
         let mut settings = router::settings(chosen, node, &mut warnings);
         settings.drain |= drain;
-        if let Some(fib) = &mut settings.fib {
-            fib.guard.service_addresses = Guarded::new(state).all(state);
-        }
-
         let active = advertise::active(state, node);
         let slices = Slices::of(state);
         let contested = Contested::of(state);
         let claims = Claims::new(state, node, facts);
+        if let Some(fib) = &mut settings.fib {
+            fib.guard.service_addresses = Guarded::new(state, &claims).all(state);
+        }
         let mut ground = Ground::new(node, &active, &claims, settings.drain);
         let mut routes: BTreeMap<Announceable, Vec<Justification>> = BTreeMap::new();
         let mut suppressed: BTreeMap<Suppressed, u32> = BTreeMap::new();
@@ -215,7 +214,7 @@ impl Last {
         let guard = match &mut intent.router.fib {
             Some(fib) => {
                 let addresses = &mut fib.guard.service_addresses;
-                guarded::follow(addresses, &reach.services, &before, state)
+                guarded::follow(addresses, &reach.services, [&before, state], &self.claims)
             }
             None => false,
         };

@@ -14,6 +14,7 @@
 //! | all else of Routers, Advertisements, this node and its interfaces; whether it is drained | everything |
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use imbl::ordmap::DiffItem;
 use ipnet::IpNet;
@@ -22,7 +23,8 @@ use rib::AdvertisementId;
 use super::announceable::{Claims, Differing};
 use super::planner::Last;
 use super::{
-    Intent, LocalFacts, Rule, Source, Suppressed, advertise, peers, planner, router, services,
+    Intent, LocalFacts, Rule, Source, Suppressed, advertise, guarded, peers, planner, router,
+    services,
 };
 use crate::cluster::{ClusterState, Map, Node, ObjectKey};
 
@@ -100,7 +102,7 @@ impl Last {
                 .map(|(state, node)| node.and_then(|node| peers::seen(state, node)));
             reach.peers |= old != new;
         }
-        if self.owners_matter(&differing) {
+        if self.owners_matter([&before, state], &differing) {
             return None;
         }
         for item in services.diff(&state.services) {
@@ -158,7 +160,15 @@ impl Last {
     }
 
     /// Whether a decision may be another one because these have other owners.
-    fn owners_matter(&self, differing: &Differing) -> bool {
+    fn owners_matter(&self, states: [&ClusterState; 2], differing: &Differing) -> bool {
+        // Whether a Service's address is guarded depends on whether it is somebody's; also of one that goes at the same time.
+        let is_of_services = |address: &IpAddr| {
+            let mut services = states.iter().flat_map(|state| state.services.values());
+            services.any(|service| guarded::has(service, *address))
+        };
+        if differing.addresses.iter().any(is_of_services) {
+            return true;
+        }
         let mut addresses = differing.addresses.iter();
         let mut networks = differing.networks.iter();
         addresses.any(|address| owner_matters(&self.intent, &self.claims, IpNet::from(*address)))

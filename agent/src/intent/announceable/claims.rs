@@ -118,6 +118,11 @@ impl Claims {
         owners.into_iter().flatten().map(|(owner, _)| owner)
     }
 
+    /// Whether an address is somebody's.
+    pub(in crate::intent) fn is_owned(&self, address: IpAddr) -> bool {
+        self.addresses.contains_key(&address)
+    }
+
     /// The owned addresses inside a prefix, ascending, with their owners.
     pub(super) fn inside(&self, prefix: IpNet) -> impl Iterator<Item = (IpAddr, &Owner)> {
         let range = self.addresses.range(prefix.network()..=prefix.broadcast());

@@ -547,3 +547,29 @@ fn an_external_ip_of_another_namespace_comes_and_goes_with_the_service_that_clai
         assert!(prefixes(&after).contains(&"203.0.113.1/32".to_owned()));
     }
 }
+
+/// The way to a node may be learned though its address stands in a Service; when it is no node's any more, it is guarded.
+#[test]
+fn the_address_of_a_node_in_a_service_keeps_no_learned_route_out() {
+    let base = node("n0", "", "10.0.0.0/24", &["192.0.2.1"], "")
+        + &service(
+            "s",
+            "type: LoadBalancer",
+            "{ip: 192.0.2.2}, {ip: 203.0.113.1}",
+        );
+    let other = node("n1", "", "", &["192.0.2.2"], "");
+    let mut index = state(&(base.clone() + &other));
+    let mut planner = Planner::new("n0");
+    for (nodes, expected) in [
+        (other.as_str(), &["203.0.113.1/32"][..]),
+        ("", &["192.0.2.2/32", "203.0.113.1/32"]),
+        (&other, &["203.0.113.1/32"]),
+    ] {
+        follow_all(&mut index, &state(&(base.clone() + nodes)));
+        let (intent, _) = planner.plan(&index, &LocalFacts::default(), false);
+        let guard = &intent.router.fib.as_ref().unwrap().guard;
+        let addresses = guard.service_addresses.keys();
+        let guarded: Vec<String> = addresses.map(ToString::to_string).collect();
+        assert_eq!(guarded, expected);
+    }
+}
