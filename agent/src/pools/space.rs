@@ -4,8 +4,6 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use ipnet::IpNet;
-
 use super::Pool;
 use super::reserved::{Holder, Reserved};
 use crate::cluster::ObjectKey;
@@ -101,10 +99,23 @@ impl<'a> Space<'a> {
     ) -> Self {
         let mut space = Self::of_pools(pools);
         for one in reserved {
-            space.close(one.net, || one.holder.clone());
+            let family = IpFamily::of(one.net.addr());
+            let wanted = Run {
+                first: address_block::number(one.net.network()),
+                last: address_block::number(one.net.broadcast()),
+            };
+            space.close(family, wanted, || one.clone());
         }
         for (key, ip) in cluster_ips {
-            space.close(ip.into(), || Holder::ClusterIp(key.clone()));
+            let number = address_block::number(ip);
+            let wanted = Run {
+                first: number,
+                last: number,
+            };
+            space.close(IpFamily::of(ip), wanted, || Reserved {
+                net: ip.into(),
+                holder: Holder::ClusterIp(key.clone()),
+            });
         }
         for territory in &mut space.pools {
             territory.reserved.sort_unstable();
@@ -119,13 +130,8 @@ impl<'a> Space<'a> {
         space
     }
 
-    /// Keeps a network, as far as pools have it, from being handed out.
-    fn close(&mut self, net: IpNet, holder: impl Fn() -> Holder) {
-        let family = IpFamily::of(net.addr());
-        let wanted = Run {
-            first: address_block::number(net.network()),
-            last: address_block::number(net.broadcast()),
-        };
+    /// Keeps addresses, as far as pools have them, from being handed out.
+    fn close(&mut self, family: IpFamily, wanted: Run, whose: impl Fn() -> Reserved) {
         let runs = self.by_address.of(family);
         let from = runs.partition_point(|(run, _)| run.last < wanted.first);
         for (run, pool) in runs[from..]
@@ -137,10 +143,7 @@ impl<'a> Space<'a> {
                 first: run.first.max(wanted.first),
                 last: run.last.min(wanted.last),
             });
-            territory.reserved.push(Reserved {
-                net,
-                holder: holder(),
-            });
+            territory.reserved.push(whose());
         }
     }
 
