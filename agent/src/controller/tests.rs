@@ -181,6 +181,8 @@ fn an_invalid_pool_is_the_last_good_one_or_else_nobody_loses_an_address() {
     apply(&mut world.services, service("a", 1, &["203.0.113.1"]));
     apply(&mut world.pools, invalid());
     assert_eq!(written(&world), []);
+    // What is somebody's in its last good version is said once it is good again.
+    world.node_event(Event::Apply(guard(node("n1", "203.0.113.0", 1))));
     let found = statuses(&world, &allocate(&world.address_state()), now());
     let pool = found
         .pools

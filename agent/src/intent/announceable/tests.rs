@@ -273,3 +273,27 @@ fn pods_that_are_nodes_or_routers_do_not_cost_their_node_its_pod_cidr() {
     let pods = "10.244.1.0/24".parse().unwrap();
     assert!(claims.judge(here, Origin::PodCidr, pods).is_ok());
 }
+
+/// The router of a rack stands in the annotations of several Nodes.
+#[test]
+fn an_address_is_somebodys_as_long_as_one_reason_for_it_is_left() {
+    let (mut state, facts) = cluster();
+    let far = Node::clone(&state.nodes["far"]);
+    let near = Node {
+        name: "near".to_owned(),
+        annotations: far.annotations.clone(),
+        ..Node::default()
+    };
+    state.nodes.insert("near".to_owned(), near.clone().into());
+    let here = Node::clone(&state.nodes["here"]);
+    let mut claims = Claims::new(&state, &here, &facts);
+    let rack = "10.9.0.1".parse().unwrap();
+    let mut leaves = |node: &Node| {
+        let differing = claims.follow_node(&state, [Some(node), None]);
+        assert!(differing.addresses.contains(&rack));
+        let judged = claims.judge(&here, Origin::Service, IpNet::from(rack));
+        judged.map_err(|rule| rule.to_string())
+    };
+    assert_eq!(leaves(&near), Err("the address of Peer rack".to_owned()));
+    assert!(leaves(&far).is_ok());
+}
