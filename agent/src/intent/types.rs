@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::marker::PhantomData;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -253,7 +254,7 @@ pub struct OriginatedRoute {
     /// Why, sorted. Never empty.
     pub justifications: Box<[Justification]>,
     /// So that there is no other way than by an [`Announceable`].
-    _judged: (),
+    judged: PhantomData<Announceable>,
 }
 
 impl OriginatedRoute {
@@ -272,7 +273,7 @@ impl OriginatedRoute {
         (!justifications.is_empty()).then_some(Self {
             route,
             justifications,
-            _judged: (),
+            judged: PhantomData,
         })
     }
 }
