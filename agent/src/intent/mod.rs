@@ -14,6 +14,7 @@
 //! | `guarded` | the Service addresses that learned routes must not take away |
 //! | `planner` | keeps it up to date at the cost of what changed |
 //! | `reach` | how far what changed reaches |
+//! | `rule` | the rules by which something is not originated, in words |
 //! | `policies` | RoutePolicy objects as the RIB runs them |
 //!
 //! What always holds: every originated prefix names the objects that justify it, every address of a Service that is not
@@ -29,6 +30,7 @@ mod planner;
 mod policies;
 mod reach;
 mod router;
+mod rule;
 mod services;
 #[cfg(test)]
 mod tests;
@@ -37,10 +39,11 @@ mod types;
 pub use announceable::{Announceable, Owner};
 pub use facts::{Gateway, Interface, LocalFacts};
 pub use planner::{Change, Parts, Planner, RouteChange};
+pub use rule::Rule;
 pub use types::{
     AddressDecision, AdvertisementIds, BfdIntent, Decision, EndpointCounts, FibIntent, Intent,
     Justification, ListenIntent, MissingSecret, OriginatedRoute, PasswordSource, PeerIntent,
-    PeerTarget, RouterSettings, Rule, ServiceDecision, Source, Suppressed, Warning, WarningKind,
+    PeerTarget, RouterSettings, ServiceDecision, Source, Suppressed, Warning, WarningKind,
 };
 
 use std::sync::Arc;
