@@ -319,6 +319,27 @@ fn rfc_9012_13_a_tunnel_that_does_not_end_with_its_last_sub_tlv_withdraws() {
             &[0, 8, 0, 0, 0, 8, 0, 4, 128, 0, 9, 1],
             "a TLV of length 9, but 1 octets are left, at octet 8",
         ),
+        // Each place counts from the beginning of the attribute, whatever follows.
+        (
+            &[0, 8, 0, 3, 4, 0, 4, 0, 8, 0, 2, 4, 0],
+            "1 octets left, too few for another TLV, at octet 6",
+        ),
+        (
+            &[0, 8, 0, 2, 4, 0, 0, 8, 0, 3, 4, 0],
+            "a TLV of length 3, but 2 octets are left, at octet 6",
+        ),
+        (
+            &[0, 8, 0, 2, 4, 0, 0, 8, 0],
+            "3 octets left, too few for another TLV, at octet 6",
+        ),
+        (
+            &[0, 8, 0, 2, 4, 0, 0, 8, 0, 4, 4, 1, 7, 4],
+            "1 octets left, too few for another TLV, at octet 13",
+        ),
+        (
+            &[0, 8, 0, 7, 4, 1, 7, 200, 0, 1, 7, 0, 9, 0],
+            "3 octets left, too few for another TLV, at octet 11",
+        ),
     ] {
         let words = format!("TUNNEL_ENCAPSULATION: {words}");
         refused(&attribute(0xc0, 23, value), TreatAsWithdraw, &words);

@@ -374,3 +374,76 @@ fn rfc_4724_2_an_end_of_rib_is_an_update_without_anything_but_its_family() {
     };
     assert_eq!(end(&[&ipv6], &without_ipv6), None);
 }
+
+#[test]
+fn rfc_4724_2_routes_in_whichever_field_make_a_message_no_end_of_rib() {
+    let ipv6 = attribute(0x80, 15, &[0, 2, 1]);
+    for (withdrawn, nlri) in [(NLRI, &[][..]), (&[], NLRI), (NLRI, NLRI)] {
+        // With NLRI the mandatory attributes are missing: its routes are treated as withdrawn.
+        let update = decode(&message(withdrawn, &[&ipv6], nlri), &EXTERNAL);
+        assert_eq!(update.end_of_rib, None);
+        assert!(update.reach.is_empty() && !update.unreach.is_empty());
+    }
+    let routes = attribute(0x80, 15, &[0, 2, 1, 16, 0x20, 1]);
+    let update = decode(&message(&[], &[&routes], &[]), &EXTERNAL);
+    assert_eq!((update.end_of_rib, update.unreach.len()), (None, 1));
+}
+
+#[test]
+fn rfc_7606_5_2_an_mp_reach_without_routes_leaves_nothing_to_withdraw() {
+    let bad = attribute(0x40, 1, &[9]);
+    let words = "ORIGIN: value 9; expected 0, 1 or 2";
+    for routes in [0, 1] {
+        // One octet of routes is the default route.
+        let without = [
+            &[0x80, 14, 21 + routes],
+            &MP_REACH[3..24],
+            &[0][..usize::from(routes)],
+        ];
+        let octets = message(&[], &[&bad, AS_PATH, &without.concat()], &[]);
+        if routes == 0 {
+            resets(&EXTERNAL, &octets, Code::INVALID_ORIGIN, &bad, words);
+        } else {
+            let update = decode(&octets, &EXTERNAL);
+            assert_eq!(update.outcome(), Some(TreatAsWithdraw));
+            assert_eq!(nets(&update.unreach[0])[0].0.to_string(), "::/0");
+        }
+    }
+}
+
+#[test]
+fn nothing_is_read_past_what_resets_the_session() {
+    let bad = attribute(0x40, 5, &[0]);
+    for reset in [
+        // Without next hop; one that is not known; the routes of both fields cannot be read.
+        attribute(0x80, 14, &[0, 2, 1]),
+        attribute(0x80, 15, &[0]),
+        attribute(0x40, 99, &[]),
+    ] {
+        let update = decode(
+            &message(&[], &[ORIGIN, AS_PATH, &reset, &bad], &[]),
+            &INTERNAL,
+        );
+        assert_eq!(update.faults.len(), 1, "{:?}", update.faults);
+        assert_eq!(&update.faults[0].attribute[..], reset);
+        // What was found before is kept for the operator.
+        let update = decode(&message(&[], &[&bad, ORIGIN, &reset], &[]), &INTERNAL);
+        assert_eq!(update.faults.len(), 2, "{:?}", update.faults);
+        assert_eq!(&update.faults[1].attribute[..], reset);
+    }
+}
+
+#[test]
+fn attributes_not_interpreted_stand_at_their_place_in_the_set() {
+    let unknown = |code| attribute(0xc0, code, &[code]);
+    let communities = attribute(0xc0, 32, &[7; 12]);
+    let codes = [255, 33, 12, 11, 28];
+    let mut attributes: Vec<Vec<u8>> = codes.iter().map(|code| unknown(*code)).collect();
+    attributes.push(communities);
+    attributes.extend([NEXT_HOP, AS_PATH, ORIGIN].map(<[u8]>::to_vec));
+    let parts: Vec<&[u8]> = attributes.iter().map(|a| &a[..]).collect();
+    let update = decode(&message(&[], &parts, NLRI), &EXTERNAL);
+    assert_eq!(update.faults, []);
+    let found: Vec<u8> = update.attributes.iter().map(|a| a.code.0).collect();
+    assert_eq!(found, [1, 2, 11, 12, 28, 32, 33, 255]);
+}

@@ -22,7 +22,9 @@ const EXACT: [&str; 2] = ["203.0.113.10/32", "2001:db8:f::10/128"];
 #[test]
 fn an_aggregate_lives_as_long_as_something_in_it_and_drops_the_rest_in_the_kernel() {
     run(&NEEDS, |lab| {
-        let rack = Rack::start(lab)?;
+        // The default advertises exact routes, whatever an Advertisement makes of them.
+        let router = json!({"defaultAdvertisement": {"enabled": false}});
+        let rack = Rack::start_with(lab, &router, &[])?;
         rack.node
             .write("advertisement", &aggregating("Aggregated"))?;
         rack.node.write("service", &service(true))?;

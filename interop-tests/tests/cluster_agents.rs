@@ -14,7 +14,9 @@ use interop_tests::{
 };
 use serde_json::{Value, json};
 use support::SOON;
-use support::cluster::{Cluster, NAMESPACE, TOR, pod_cidrs, secret, service, slice, told_by};
+use support::cluster::{
+    Cluster, NAMESPACE, TOR, cluster_node, pod_cidrs, secret, service, slice, told_by,
+};
 use support::node::object;
 use support::segment::v4;
 
@@ -180,6 +182,65 @@ fn nothing_is_withdrawn_while_the_api_server_is_away() {
         // And it still listens.
         cluster.api.put(&slice("two", &[(1, false)]))?;
         tor.wait_no_route("203.0.113.8/32", Duration::from_secs(60))
+    });
+}
+
+#[test]
+fn a_dead_node_of_the_mesh_does_not_keep_an_agent_unready() {
+    run(&NEEDS, |lab| {
+        let cluster = Cluster::start(lab)?;
+        // Nobody runs there.
+        cluster.api.put(&cluster_node(9))?;
+        let node = cluster.node(1)?;
+        let _tor = cluster.tor(1)?;
+        cluster.peer_with_tor(&json!({}))?;
+        eventually(SOON, "the node is ready", || {
+            let status = node.ask(&["status"])?;
+            ensure!(status["peers"]["mesh"] == 1, "{}", status["peers"]);
+            ensure!(
+                status["peers"]["meshEstablished"] == 0,
+                "{}",
+                status["peers"]
+            );
+            ensure!(
+                status["readiness"]["ready"] == true,
+                "{}",
+                status["readiness"]
+            );
+            Ok(())
+        })
+    });
+}
+
+/// As after a crash of the server's host, or where a firewall has forgotten the connections: neither side hears that they are
+/// gone, and a watch says nothing by itself.
+#[test]
+fn connections_that_die_silently_are_noticed_within_half_a_minute() {
+    run(&NEEDS, |lab| {
+        let cluster = Cluster::on_fake(lab)?;
+        let node = cluster.node(1)?;
+        let tor = cluster.tor(1)?;
+        cluster.peer_with_tor(&json!({}))?;
+        cluster.api.put(&slice("web", &[(1, true)]))?;
+        tor.wait_route(&pod_cidrs(1)[0], SOON)?;
+        let sockets = ["ss", "-Htn", "state", "established", "dport", "=", ":6443"];
+        let sockets = node.namespace.run(&sockets)?;
+        let ports: Vec<&str> = sockets
+            .lines()
+            .filter_map(|line| line.split_whitespace().nth(2)?.rsplit(':').next())
+            .collect();
+        ensure!(ports.len() >= 9, "a connection for each watch: {sockets}");
+        let ports = ports.join(", ");
+        let rules = format!(
+            "table ip silence {{\n\
+             chain in {{ type filter hook input priority 0; tcp sport 6443 tcp dport {{ {ports} }} drop; }}\n\
+             chain out {{ type filter hook output priority 0; tcp dport 6443 tcp sport {{ {ports} }} drop; }}\n}}\n"
+        );
+        node.namespace.run_with_input(&["nft", "-f", "-"], &rules)?;
+        cluster.api.put(&service("web", "203.0.113.7", "Cluster"))?;
+        // 25 s for the kernel, and a second try; the timeout of a watch comes after five minutes.
+        tor.wait_route("203.0.113.7/32", Duration::from_secs(60))?;
+        Ok(())
     });
 }
 

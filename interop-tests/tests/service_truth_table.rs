@@ -69,12 +69,14 @@ fn rows() -> Vec<Row> {
     let ready = || json!({"ready": true});
     let not_ready = || json!({"ready": false});
     let terminating = || json!({"ready": false, "serving": true, "terminating": true});
+    let gone = || json!({"ready": false, "serving": false, "terminating": true});
     vec![
         row("Cluster: no endpoints at all", vec![service()], vec![]),
         row("Cluster: ready on another node", with(service(), there(ready())), both.clone()),
         row("Cluster: nil ready is ready", with(service(), there(json!({}))), both.clone()),
         row("Cluster: none ready", with(service(), there(not_ready())), vec![]),
-        row("Cluster: only terminating", with(service(), there(terminating())), vec![]),
+        row("Cluster: only serving and terminating", with(service(), there(terminating())), both.clone()),
+        row("Cluster: only terminating, and serving no more", with(service(), there(gone())), vec![]),
         row("Cluster: ready in the second of two slices",
             [vec![service()], endpoints("web", &[(ELSEWHERE, not_ready())]), slices("web", "b", &[(ELSEWHERE, ready())])].concat(), both.clone()),
         row("Cluster: ready in one family only",

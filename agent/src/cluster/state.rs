@@ -44,6 +44,13 @@ pub struct ClusterState {
     pub secrets: Map<String, Arc<Secret>>,
 }
 
+impl ClusterState {
+    /// The one label that the API server gives to each namespace.
+    pub fn labels_of_any_namespace(name: &str) -> Labels {
+        Labels::from([("kubernetes.io/metadata.name".to_owned(), name.to_owned())])
+    }
+}
+
 /// An object of one of our kinds.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Object<S> {

@@ -20,8 +20,11 @@ use crate::crd::{
     LabelSelector, PeerAs, PeerSpec, RestartAfter, RoutePolicySpec, RouterSpec, ValueFrom,
 };
 
+mod selections;
 #[cfg(test)]
 mod tests;
+
+pub use selections::selections;
 
 /// One thing that is wrong with an object.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,19 +1,27 @@
 //! Whether the node should get traffic: the rule behind `/readyz` and `routelet status`.
 //!
-//! At first the node is ready when every peer is up and the first exchange of routes is over. From then on it is ready
-//! while any one peer is up: otherwise one dead node or router would make every node of its mesh unready at once.
+//! At first the node is ready when the first exchange of routes is over and every peer is up, but for those of the node mesh:
+//! other nodes go and come, and a rollout must not wait for one that is dead. Nor for ever for a router that was down before:
+//! after [`PATIENCE`] any one session will do. From then on it is ready while any peer is up: otherwise one dead node or router
+//! would make every node of its mesh unready at once.
 
 use std::sync::Arc;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::backend::Backend;
-use super::model::{Peer, Readiness, Status};
+use super::model::{Peer, PeerCounts, Readiness, Status};
 use super::protocol::ControlError;
 
 /// How often the first condition is looked at while it does not hold: a moment in which it held must not depend on
 /// somebody's probe.
 const TICK: Duration = Duration::from_secs(1);
+
+/// How long all peers are waited for, once all gates are open and the routes have converged.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How many peers a reason names.
 const NAMED: usize = 5;
@@ -22,8 +30,10 @@ const NAMED: usize = 5;
 #[derive(Debug)]
 pub struct Health<B> {
     backend: Arc<B>,
-    /// Whether every peer was up once after the routes had converged. Never falls back.
+    /// Whether the node was ready once. Never falls back.
     started: AtomicBool,
+    /// When all gates were open and the routes had converged.
+    converged: OnceLock<Instant>,
 }
 
 impl<B: Backend> Health<B> {
@@ -32,6 +42,7 @@ impl<B: Backend> Health<B> {
         Arc::new(Self {
             backend,
             started: AtomicBool::new(false),
+            converged: OnceLock::new(),
         })
     }
 
@@ -57,8 +68,8 @@ impl<B: Backend> Health<B> {
     /// What the agent answers.
     pub async fn status(&self) -> Result<Status, ControlError> {
         let mut status = self.backend.status().await?;
-        let started = self.note(&status);
-        let mut readiness = judge(&status, started);
+        let stage = self.note(&status);
+        let mut readiness = judge(&status, stage);
         if !readiness.ready {
             let peers = self.backend.peers().await?;
             readiness.reasons.extend(absent(&peers));
@@ -67,47 +78,82 @@ impl<B: Backend> Health<B> {
         Ok(status)
     }
 
-    fn note(&self, status: &Status) -> bool {
-        if start_is_over(status) {
-            self.started.store(true, Ordering::Relaxed);
+    fn note(&self, status: &Status) -> Stage {
+        if self.started.load(Ordering::Relaxed) {
+            return Stage::Started;
         }
-        self.started.load(Ordering::Relaxed)
+        let stage = if has_converged(status) {
+            let since = self.converged.get_or_init(Instant::now);
+            if since.elapsed() > PATIENCE {
+                Stage::Started
+            } else {
+                Stage::Starting
+            }
+        } else {
+            Stage::Starting
+        };
+        if judge(status, stage).ready {
+            self.started.store(true, Ordering::Relaxed);
+            return Stage::Started;
+        }
+        stage
     }
 }
 
-fn start_is_over(status: &Status) -> bool {
-    status.gates.iter().all(|gate| gate.open)
-        && status.convergence.converged
-        && status.peers.established >= status.peers.configured
+/// How far the agent is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Every peer is waited for.
+    Starting,
+    /// Any session will do.
+    Started,
 }
 
-/// The rule. `started`: whether the start was over at some time.
-pub fn judge(status: &Status, started: bool) -> Readiness {
+fn has_converged(status: &Status) -> bool {
+    status.gates.iter().all(|gate| gate.open) && is_exchanged(status)
+}
+
+/// Whether the first exchange of routes is over, but for nodes that may be dead.
+fn is_exchanged(status: &Status) -> bool {
+    status.convergence.converged || status.convergence.only_mesh_is_down
+}
+
+/// The rule.
+pub fn judge(status: &Status, stage: Stage) -> Readiness {
     let mut reasons = Vec::new();
-    let peers = status.peers;
-    if started {
-        if peers.configured > 0 && peers.established == 0 {
-            reasons.push(format!(
-                "no session is established (of {} peers)",
-                peers.configured
-            ));
+    let PeerCounts {
+        configured,
+        established,
+        mesh,
+        mesh_established,
+        ..
+    } = status.peers;
+    let peers = configured.saturating_sub(mesh);
+    match stage {
+        // Other nodes may all be down, and this one serves its routers, or has none.
+        Stage::Started => {
+            if peers > 0 && established == 0 {
+                reasons.push(format!("no session is established (of {configured} peers)"));
+            }
         }
-    } else {
-        for gate in status.gates.iter().filter(|gate| !gate.open) {
-            reasons.push(format!("waiting for {}: {}", gate.name, gate.message));
-        }
-        if !status.convergence.converged {
-            let what = match status.convergence.waiting_for.as_slice() {
-                [] => String::new(),
-                names => format!(": End-of-RIB awaited from {}", shorten(names)),
-            };
-            reasons.push(format!("routes have not converged yet{what}"));
-        }
-        if peers.established < peers.configured {
-            reasons.push(format!(
-                "starting: {} of {} sessions are established",
-                peers.established, peers.configured
-            ));
+        Stage::Starting => {
+            for gate in status.gates.iter().filter(|gate| !gate.open) {
+                reasons.push(format!("waiting for {}: {}", gate.name, gate.message));
+            }
+            if !is_exchanged(status) {
+                let what = match status.convergence.waiting_for.as_slice() {
+                    [] => String::new(),
+                    names => format!(": End-of-RIB awaited from {}", shorten(names)),
+                };
+                reasons.push(format!("routes have not converged yet{what}"));
+            }
+            let up = established.saturating_sub(mesh_established);
+            if up < peers {
+                let patience = PATIENCE.as_secs();
+                reasons.push(format!(
+                    "starting: {up} of {peers} sessions are established; one is enough {patience} s after convergence"
+                ));
+            }
         }
     }
     Readiness {
@@ -152,28 +198,60 @@ mod tests {
         let mut status = fake::status();
         status.peers.configured = 3;
         status.peers.established = 2;
-        let readiness = judge(&status, false);
+        let readiness = judge(&status, Stage::Starting);
         assert!(!readiness.ready);
         assert_eq!(
             readiness.reasons,
-            ["starting: 2 of 3 sessions are established"]
+            ["starting: 2 of 3 sessions are established; one is enough 60 s after convergence"]
         );
-        assert!(judge(&status, true).ready, "later, any one peer suffices");
+        let later = judge(&status, Stage::Started);
+        assert!(later.ready, "later, any one peer suffices");
     }
 
     #[test]
     fn later_the_last_peer_that_falls_makes_it_unready() {
         let mut status = fake::status();
         status.peers.established = 0;
-        assert!(!judge(&status, true).ready);
+        assert!(!judge(&status, Stage::Started).ready);
+    }
+
+    /// A rolling update goes on although a node is dead.
+    #[test]
+    fn nobody_waits_for_other_nodes() {
+        let mut status = fake::status();
+        status.peers = PeerCounts {
+            configured: 5,
+            established: 4,
+            mesh: 3,
+            mesh_established: 2,
+            blocked: 0,
+        };
+        assert!(judge(&status, Stage::Starting).ready);
+        status.convergence.converged = false;
+        status.convergence.waiting_for = vec!["mesh/node-9 ipv4-unicast".to_owned()];
+        assert!(!judge(&status, Stage::Starting).ready);
+        status.convergence.only_mesh_is_down = true;
+        assert!(judge(&status, Stage::Starting).ready);
+        status.peers.established = 3;
+        status.peers.mesh_established = 3;
+        assert!(!judge(&status, Stage::Starting).ready, "no router is up");
+        assert!(judge(&status, Stage::Started).ready);
+        // Nodes and nobody else.
+        status.peers = PeerCounts {
+            configured: 1,
+            mesh: 1,
+            ..PeerCounts::default()
+        };
+        assert!(judge(&status, Stage::Starting).ready);
+        assert!(judge(&status, Stage::Started).ready);
     }
 
     #[test]
     fn a_node_without_peers_is_ready() {
         let mut status = fake::status();
         status.peers = Default::default();
-        assert!(judge(&status, false).ready);
-        assert!(judge(&status, true).ready);
+        assert!(judge(&status, Stage::Starting).ready);
+        assert!(judge(&status, Stage::Started).ready);
     }
 
     #[test]
@@ -188,13 +266,13 @@ mod tests {
             message: "http://127.0.0.1:10256/healthz answers 503".to_owned(),
         }];
         assert_eq!(
-            judge(&status, false).reasons,
+            judge(&status, Stage::Starting).reasons,
             [
                 "waiting for kubeProxy: http://127.0.0.1:10256/healthz answers 503",
                 "routes have not converged yet: End-of-RIB awaited from tor-a ipv4-unicast",
             ]
         );
-        assert!(judge(&status, true).ready);
+        assert!(judge(&status, Stage::Started).ready);
     }
 
     #[tokio::test]
@@ -215,5 +293,30 @@ mod tests {
         assert!(health.status().await.unwrap().readiness.unwrap().ready);
         fake.edit(|state| state.status.peers.established = 0);
         assert!(!health.status().await.unwrap().readiness.unwrap().ready);
+    }
+
+    /// A router that was down before an update does not stop it for ever.
+    #[tokio::test(start_paused = true)]
+    async fn a_minute_after_the_routes_have_converged_one_session_is_enough() {
+        let fake = Arc::new(fake::Fake::new());
+        let health = Health::new(Arc::clone(&fake));
+        let is_ready = async || health.status().await.unwrap().readiness.unwrap().ready;
+        fake.edit(|state| {
+            state.status.convergence.converged = false;
+            state.status.peers.established = 1;
+        });
+        tokio::time::advance(PATIENCE * 2).await;
+        assert!(
+            !is_ready().await,
+            "the time begins when routes have converged"
+        );
+        fake.edit(|state| state.status.convergence.converged = true);
+        assert!(!is_ready().await);
+        tokio::time::advance(PATIENCE - TICK).await;
+        assert!(!is_ready().await);
+        tokio::time::advance(TICK * 2).await;
+        assert!(is_ready().await);
+        fake.edit(|state| state.status.peers.established = 0);
+        assert!(!is_ready().await);
     }
 }

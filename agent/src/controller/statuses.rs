@@ -111,23 +111,21 @@ impl<K: Kind> Ours<K> {
     }
 }
 
-/// Objects that refer to something that does not exist.
-struct Accepted(HashMap<(String, String), String>);
+/// What is found of objects that are valid, by kind and name.
+struct Accepted {
+    /// They refer to something that does not exist.
+    dangling: HashMap<(String, String), String>,
+    /// Their selectors select nothing, or they advertise nothing.
+    idle: HashMap<(String, String), String>,
+}
 
 impl Accepted {
     fn new(world: &World) -> Self {
-        let mut dangling: HashMap<_, String> = HashMap::new();
-        for (object, finding) in validate::references(&world.valid()) {
-            let ObjectRef { kind, name, .. } = &object;
-            let text = dangling
-                .entry((kind.to_string(), name.to_string()))
-                .or_default();
-            if !text.is_empty() {
-                text.push_str("; ");
-            }
-            text.push_str(&format!("{}: {}", finding.path, finding.reason));
+        let state = world.valid();
+        Self {
+            dangling: by_object(validate::references(&state)),
+            idle: by_object(validate::selections(&state)),
         }
-        Self(dangling)
     }
 
     /// Whether an object is valid, and what it refers to exists.
@@ -139,11 +137,27 @@ impl Accepted {
                 format!("{reason}. Its last good version stays in force where it is known"),
             );
         }
-        match self.0.get(&(K::KIND.to_owned(), name.to_owned())) {
-            Some(reason) => Finding::bad(ACCEPTED, "ReferenceNotFound", reason.clone()),
-            None => Finding::good(ACCEPTED, "Valid", ""),
+        let key = (K::KIND.to_owned(), name.to_owned());
+        match (self.dangling.get(&key), self.idle.get(&key)) {
+            (Some(reason), _) => Finding::bad(ACCEPTED, "ReferenceNotFound", reason.clone()),
+            (None, Some(reason)) => Finding::good(ACCEPTED, "WithoutEffect", reason.clone()),
+            (None, None) => Finding::good(ACCEPTED, "Valid", ""),
         }
     }
+}
+
+fn by_object(findings: Vec<(ObjectRef, validate::Finding)>) -> HashMap<(String, String), String> {
+    let mut texts: HashMap<_, String> = HashMap::new();
+    for (ObjectRef { kind, name, .. }, finding) in findings {
+        let text = texts
+            .entry((kind.to_string(), name.to_string()))
+            .or_default();
+        if !text.is_empty() {
+            text.push_str("; ");
+        }
+        text.push_str(&format!("{}: {}", finding.path, finding.reason));
+    }
+    texts
 }
 
 /// The sessions of every Peer, with their nodes.

@@ -345,6 +345,37 @@ fn a_peer_counts_the_sessions_of_all_nodes_and_those_of_silent_agents_are_down()
     assert_eq!((status.sessions, status.established), (2, 0));
 }
 
+#[test]
+fn an_advertisement_that_selects_no_peer_is_accepted_and_says_so() {
+    let mut world = World::default();
+    apply(&mut world.peers, peer("tor"));
+    let mut accepted = |selector: Value| {
+        let object = json!({
+            "metadata": {"name": "public", "uid": "public", "generation": 1},
+            "spec": {"podCIDRs": {}, "peerSelector": selector},
+        });
+        apply(&mut world.advertisements, object);
+        let conditions = statuses(&world, &Allocation::default(), now()).advertisements;
+        let condition = conditions[0].1.conditions[0].clone();
+        (condition.status, condition.reason, condition.message)
+    };
+    let plain = |text: &str| text.to_owned();
+    assert_eq!(
+        accepted(json!({})),
+        (plain("True"), plain("Valid"), plain(""))
+    );
+    assert_eq!(
+        accepted(json!({"matchLabels": {"rolle": "tor"}})),
+        (
+            plain("True"),
+            plain("WithoutEffect"),
+            plain(
+                "spec.peerSelector: selects no Peer: compare it with the labels of the Peer objects"
+            )
+        )
+    );
+}
+
 fn told(news: &[News]) -> Vec<String> {
     news.iter()
         .map(|news| {

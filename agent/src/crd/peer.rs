@@ -9,6 +9,9 @@ use super::status::PeerStatus;
 use super::text::{Address, Cidr, Lapse, PeerAs, RestartAfter};
 use super::{AttributeName, IpFamily, LabelSelector, ValueFrom};
 
+/// The label of peers that the node mesh makes, with the value `true`.
+pub const MESH_LABEL: &str = "routelet.dev/mesh";
+
 /// Whom the selected nodes peer with. One of `address`, `addressFrom`, `interface`, `gateway`, `nodes` and `range` says
 /// where the peer is; `asn` or `asnFrom` says which AS it is in.
 #[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

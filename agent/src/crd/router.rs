@@ -87,6 +87,9 @@ pub struct RouterSpec {
     /// The kernel's forwarding table.
     #[serde(default)]
     pub fib: Fib,
+    /// What is advertised without an Advertisement.
+    #[serde(default)]
+    pub default_advertisement: DefaultAdvertisement,
     /// Pass routes learned from one external peer on to others: a route server or a virtual router. A node does not.
     #[serde(default)]
     pub transit: bool,
@@ -94,6 +97,21 @@ pub struct RouterSpec {
     /// and, towards internal peers, local preference 0.
     #[serde(default)]
     pub drain: bool,
+}
+
+/// What is advertised without an Advertisement: the node's pod CIDRs and the LoadBalancer addresses of all Services, to every
+/// peer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct DefaultAdvertisement {
+    /// Whether it counts, beside what Advertisements say. `false`: only Advertisements count, and pod CIDRs to the node mesh.
+    pub enabled: bool,
+}
+
+impl Default for DefaultAdvertisement {
+    fn default() -> Self {
+        Self { enabled: true }
+    }
 }
 
 /// Whether and where to listen for connections.

@@ -6,8 +6,9 @@
 //! - Static prefixes and interface addresses are told as they are.
 //! - Nothing is advertised that [`announceable`](super::announceable) refuses.
 //!
-//! Two Advertisements are built in: without any object, pod CIDRs and LoadBalancer addresses to every peer; and always,
-//! pod CIDRs to nodes of one's own AS, since that is what those sessions are for.
+//! Two Advertisements are built in: pod CIDRs and LoadBalancer addresses to every peer, unless the Router says otherwise; and
+//! always, pod CIDRs to nodes of one's own AS, since that is what those sessions are for. No object takes either away: the
+//! first Advertisement adds to what is advertised, it withdraws nothing.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -21,14 +22,14 @@ use super::announceable::{Announceable, Claims, Origin, is_routable};
 use super::policies::ByKind;
 use super::{
     AddressDecision, Decision, Justification, LocalFacts, OriginatedRoute, Rule, ServiceDecision,
-    Source, Suppressed, Warning, WarningKind, stable_hash32,
+    Source, Suppressed, Warning, WarningKind, router, stable_hash32,
 };
 use crate::cluster::{ClusterState, Node, ObjectKey, ObjectRef, TrafficPolicy};
 use crate::crd::advertisement::{AddressKind, Attributes, Mode, Services};
 use crate::crd::selector::{self, Labels};
 use crate::crd::{AdvertisementSpec, IpFamily};
 
-/// The name of the Advertisement that counts where there is no object.
+/// The name of the Advertisement that counts without an object.
 pub(super) const BUILT_IN_DEFAULT: &str = "built-in default";
 
 /// The name of the Advertisement of pod CIDRs to other nodes.
@@ -124,7 +125,10 @@ pub(super) fn active<'a>(state: &'a ClusterState, node: &Node) -> Vec<Active<'a>
         .filter(|a| selector::selects(a.spec.node_selector.as_ref(), &node.labels))
         .map(|a| (a.name.as_str(), Kind::Object(&a.spec)))
         .collect();
-    if state.advertisements.is_empty() {
+    if router::candidates(state, node)
+        .first()
+        .is_none_or(|router| router.spec.default_advertisement.enabled)
+    {
         list.push((BUILT_IN_DEFAULT, Kind::Default));
     }
     list.push((BUILT_IN_MESH, Kind::Mesh));

@@ -167,7 +167,7 @@ pub(super) fn settings(
     }
 }
 
-/// Configured, else the IPv4 InternalIP, else a hash of the node's name.
+/// Configured, else the IPv4 InternalIP, else a hash of the node's name that looks like an address of a host.
 fn router_id(spec: &RouterSpec, node: &Node, warn: &mut impl FnMut(WarningKind)) -> BgpIdentifier {
     if let Some(from) = &spec.router_id_from {
         match value_from::<Ipv4Addr>(from, node) {
@@ -193,8 +193,20 @@ fn router_id(spec: &RouterSpec, node: &Node, warn: &mut impl FnMut(WarningKind))
     match node.internal_ip(IpFamily::Ipv4) {
         Some(IpAddr::V4(address)) => address.into(),
         // RFC 6286: any non-zero number that is unique in the AS. The hash never changes for a name.
-        _ => BgpIdentifier(super::stable_hash32(&node.name).max(1)),
+        _ => (0..)
+            .map(|attempt| match attempt {
+                0 => super::stable_hash32(&node.name),
+                _ => super::stable_hash32(&format!("{}#{attempt}", node.name)),
+            })
+            .map(Ipv4Addr::from)
+            .find(is_plain)
+            .map_or(BgpIdentifier(1), Into::into),
     }
+}
+
+/// Whether an identifier looks like an address of a host. Peers of the days before RFC 6286 refuse others.
+fn is_plain(id: &Ipv4Addr) -> bool {
+    !matches!(id.octets()[0], 0 | 127 | 224..)
 }
 
 /// A word on each Router that selects the node in vain.

@@ -5,7 +5,7 @@
 //!
 //! | policy | advertised when |
 //! |---|---|
-//! | `Cluster` | an endpoint is ready anywhere |
+//! | `Cluster` | an endpoint is ready anywhere; or none is, and one serves while it terminates anywhere (KEP-1669) |
 //! | `Local` | an endpoint on this node is ready; or none is ready anywhere, and one here serves while it terminates |
 //!
 //! `externalTrafficPolicy` decides for LoadBalancer and external IPs, `internalTrafficPolicy` for cluster IPs.
@@ -191,10 +191,10 @@ pub(super) fn node_rule(node: &Node) -> Option<Rule> {
     }
 }
 
-/// A namespace that no object describes has the one label that the API server gives to each.
+/// A namespace that no object describes has the label of all.
 fn namespace_labels(state: &ClusterState, name: &str) -> Labels {
     state.namespaces.get(name).map_or_else(
-        || Labels::from([("kubernetes.io/metadata.name".to_owned(), name.to_owned())]),
+        || ClusterState::labels_of_any_namespace(name),
         |labels| labels.as_ref().clone(),
     )
 }
@@ -232,25 +232,22 @@ struct Considered<'a> {
     active: &'a [Active<'a>],
 }
 
-impl Considered<'_> {
+impl<'a> Considered<'a> {
     fn decide(&self) -> ServiceDecision {
         let service = self.service;
-        let count = service.ingress.len() + service.external_ips.len() + service.cluster_ips.len();
-        let mut addresses = Vec::with_capacity(count);
-        for ingress in &service.ingress {
+        let ingress = service.ingress.iter().map(|ingress| {
             let rule = ingress.proxy.then_some(Rule::ProxyMode);
-            addresses.push(self.address(ingress.ip, AddressKind::LoadBalancer, rule));
-        }
-        for ip in &service.external_ips {
-            addresses.push(self.address(*ip, AddressKind::External, None));
-        }
-        for ip in &service.cluster_ips {
-            addresses.push(self.address(*ip, AddressKind::Cluster, None));
-        }
+            self.address(ingress.ip, AddressKind::LoadBalancer, rule)
+        });
+        let of_kind =
+            |ips: &'a [IpAddr], kind| ips.iter().map(move |ip| self.address(*ip, kind, None));
+        let external = of_kind(&service.external_ips, AddressKind::External);
+        let cluster = of_kind(&service.cluster_ips, AddressKind::Cluster);
+        let addresses: Box<[_]> = ingress.chain(external).chain(cluster).collect();
         ServiceDecision {
             service_type: service.service_type,
             excluded: self.excluded(),
-            addresses: addresses.into(),
+            addresses,
         }
     }
 
@@ -385,7 +382,8 @@ fn of_endpoints(
     kind: AddressKind,
 ) -> Option<Rule> {
     match policy {
-        TrafficPolicy::Cluster if endpoints.ready > 0 => None,
+        // kube-proxy serves by those that terminate where it has no others.
+        TrafficPolicy::Cluster if endpoints.ready > 0 || endpoints.terminating > 0 => None,
         TrafficPolicy::Cluster => Some(Rule::NoReadyEndpoint),
         TrafficPolicy::Local if endpoints.ready_here > 0 => None,
         TrafficPolicy::Local if endpoints.ready == 0 && endpoints.terminating_here > 0 => None,

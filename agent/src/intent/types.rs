@@ -484,6 +484,11 @@ pub enum WarningKind {
         "means the same peer as {0}, which is used: give one of them another address or nodeSelector"
     )]
     PeerTwice(ObjectRef),
+    /// No Advertisement selects a peer, and the default one is disabled.
+    #[error(
+        "nothing is advertised to it: no Advertisement of this node selects it, and the Router disables defaultAdvertisement"
+    )]
+    NothingAdvertised,
     /// A feature that is accepted but does nothing yet.
     #[error("{0} is accepted but has no effect yet")]
     NotYet(&'static str),

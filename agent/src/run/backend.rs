@@ -286,12 +286,9 @@ impl Backend for Agent {
         let (rib, waiting) = self
             .rib
             .look(move |rib| {
-                let waiting = rib
-                    .waiting_for()
-                    .into_iter()
-                    .map(|(peer, family)| format!("{} {family}", names.peer(peer)))
-                    .collect();
-                (rib_status(rib), waiting)
+                let waiting = rib.waiting_for().into_iter();
+                let waiting = waiting.map(|(peer, family)| (names.peer(peer), family));
+                (rib_status(rib), waiting.collect())
             })
             .await?;
         let fib = show::fib::summary(&self.fib.status());

@@ -80,17 +80,17 @@ pub(crate) async fn kube_proxy(wanted: KubeProxy, gates: Arc<Gates>) {
     let mut answered = false;
     let mut said = None;
     loop {
-        let message = match ask(address).await {
-            Ok(200) => {
+        let message = match health(address).await {
+            Ok((_, 200)) => {
                 info!(%address, "kube-proxy is healthy");
                 gates.set(KUBE_PROXY, true, "kube-proxy is healthy");
                 return;
             }
-            Ok(status) => {
+            Ok((path, status)) => {
                 answered = true;
-                format!("http://{address}/healthz answers {status}")
+                format!("http://{address}{path} answers {status}")
             }
-            Err(error) => format!("http://{address}/healthz does not answer: {error}"),
+            Err(error) => format!("http://{address} does not answer: {error}"),
         };
         if wanted == KubeProxy::Auto && !answered && since.elapsed() > ABSENT {
             let absent = format!("no kube-proxy: nobody has listened on {address}");
@@ -107,12 +107,21 @@ pub(crate) async fn kube_proxy(wanted: KubeProxy, gates: Arc<Gates>) {
     }
 }
 
-/// The status of `GET /healthz`.
-async fn ask(address: SocketAddr) -> std::io::Result<u16> {
+/// What kube-proxy says of itself, and where. Its `/healthz` says no also while its node is being deleted (KEP-3836), when its
+/// rules work as before; `/livez` speaks of the rules alone, and versions before 1.28 do not have it.
+async fn health(address: SocketAddr) -> std::io::Result<(&'static str, u16)> {
+    match ask(address, "/livez").await? {
+        404 => Ok(("/healthz", ask(address, "/healthz").await?)),
+        status => Ok(("/livez", status)),
+    }
+}
+
+/// The status of `GET path`.
+async fn ask(address: SocketAddr, path: &str) -> std::io::Result<u16> {
     let exchange = async {
         let mut stream = TcpStream::connect(address).await?;
         let request =
-            format!("GET /healthz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+            format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await?;
         let mut line = String::new();
         BufReader::new(stream).read_line(&mut line).await?;
@@ -139,15 +148,19 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let gates = Arc::new(Gates::default());
         let waiting = tokio::spawn(kube_proxy(KubeProxy::At(address), Arc::clone(&gates)));
-        for status in [
-            "503 Service Unavailable",
-            "503 Service Unavailable",
-            "200 OK",
+        // One that knows /livez, and one that does not.
+        for (path, status) in [
+            ("/livez", "503 Service Unavailable"),
+            ("/livez", "404 Not Found"),
+            ("/healthz", "503 Service Unavailable"),
+            ("/livez", "404 Not Found"),
+            ("/healthz", "200 OK"),
         ] {
             let (mut stream, _) = listener.accept().await.unwrap();
             let mut request = [0; 256];
             let length = stream.read(&mut request).await.unwrap();
-            assert!(request[..length].starts_with(b"GET /healthz HTTP/1.1\r\n"));
+            let expected = format!("GET {path} HTTP/1.1\r\n");
+            assert!(request[..length].starts_with(expected.as_bytes()));
             assert!(gates.list().iter().all(|gate| !gate.open));
             let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
             stream.write_all(answer.as_bytes()).await.unwrap();

@@ -369,4 +369,35 @@ mod tests {
             assert_eq!(check_signature(&accepted, None), Ok(()));
         }
     }
+
+    /// Without a SYN the sender's distance is not known until its next segment, and the kernel looks at that.
+    #[tokio::test]
+    async fn after_a_syn_cookie_a_connection_is_near_if_nothing_of_it_has_been_received() {
+        let near = Checks {
+            ttl: Ttl::Security { hops: 1 },
+            ..Checks::default()
+        };
+        for (octets, expected) in [(&[][..], Ok(())), (&[1], Err(Refusal::TooFar))] {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let client = TcpStream::connect(listener.local_addr().unwrap())
+                .await
+                .unwrap();
+            let (stream, remote) = listener.accept().await.unwrap();
+            if !octets.is_empty() {
+                client.try_write(octets).unwrap();
+                stream.readable().await.unwrap();
+            }
+            let accepted = Accepted {
+                local: stream.local_addr().unwrap(),
+                stream,
+                remote,
+                syn: None,
+                password: None,
+                waiting: Pace::new(Arc::default())
+                    .enter(source_of(remote), false)
+                    .unwrap(),
+            };
+            assert_eq!(near.check(&accepted), expected, "{octets:?}");
+        }
+    }
 }

@@ -97,3 +97,42 @@ impl UpdateCodec {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{MAX_EXTENDED_MESSAGE, MAX_MESSAGE};
+
+    #[test]
+    fn what_was_agreed_for_a_family_is_kept_apart_from_the_other() {
+        const FAMILIES: [Family; 2] = [Family::IPV4_UNICAST, Family::IPV6_UNICAST];
+        for changed in FAMILIES {
+            let mut codec = UpdateCodec::plain(PeerKind::Internal);
+            codec.family_mut(changed).expect("is routed").add_path_send = true;
+            for family in FAMILIES {
+                let send = codec.family(family).map(|agreed| agreed.add_path_send);
+                assert_eq!(send, Some(family == changed), "{family} of {changed}");
+            }
+            // Until it is negotiated it can be filled in, and is not used.
+            *codec.family_mut(changed).expect("is routed") = FamilyCodec::default();
+            assert_eq!(codec.family(changed), None);
+            assert!(codec.family_mut(changed).is_some());
+        }
+        let mut codec = UpdateCodec::plain(PeerKind::Internal);
+        let other = Family::new(1, 128);
+        assert_eq!(codec.family(other), None);
+        assert_eq!(codec.family_mut(other), None);
+    }
+
+    #[test]
+    fn rfc_8654_3_messages_are_longer_only_where_that_was_agreed() {
+        for (extended_message, max) in [(false, MAX_MESSAGE), (true, MAX_EXTENDED_MESSAGE)] {
+            let codec = UpdateCodec {
+                extended_message,
+                ..UpdateCodec::plain(PeerKind::External)
+            };
+            assert_eq!(codec.max_message(), max);
+        }
+        assert_eq!((MAX_MESSAGE, MAX_EXTENDED_MESSAGE), (4096, 65_535));
+    }
+}

@@ -206,4 +206,59 @@ mod tests {
             );
         }
     }
+
+    #[test]
+    fn room_is_made_for_the_rest_of_a_message_and_no_more() {
+        let mut buffer = header(4096, 2);
+        assert_eq!(Framer::new().next(&mut buffer), Ok(None));
+        assert!((4096..4096 + HEADER).contains(&buffer.capacity()));
+    }
+
+    #[test]
+    fn a_length_is_refused_in_words_with_what_its_kind_may_have() {
+        for (length, kind, words) in [
+            (18, 2, "length 18 of a message; expected 19 to 4096"),
+            (4097, 2, "length 4097 of a message; expected 19 to 4096"),
+            // No message of any type has such a length: the type does not matter.
+            (18, 99, "length 18 of a message; expected 19 to 4096"),
+            (4097, 0, "length 4097 of a message; expected 19 to 4096"),
+            (28, 1, "length 28 of OPEN; expected 29 to 4096"),
+            (22, 2, "length 22 of UPDATE; expected 23 to 4096"),
+            (20, 3, "length 20 of NOTIFICATION; expected 21 to 4096"),
+            (20, 4, "length 20 of KEEPALIVE; expected 19 to 19"),
+            (22, 5, "length 22 of ROUTE-REFRESH; expected 23 to 4096"),
+        ] {
+            let refused = Framer::new().next(&mut header(length, kind)).unwrap_err();
+            assert_eq!(refused.to_string(), format!("message header: {words}"));
+        }
+        let mut framer = Framer::new();
+        framer.allow_extended();
+        for (length, kind, words) in [
+            (18, 2, "length 18 of a message; expected 19 to 65535"),
+            (22, 2, "length 22 of UPDATE; expected 23 to 65535"),
+            (4097, 1, "length 4097 of OPEN; expected 29 to 4096"),
+        ] {
+            let refused = framer.next(&mut header(length, kind)).unwrap_err();
+            assert_eq!(refused.to_string(), format!("message header: {words}"));
+        }
+    }
+
+    #[test]
+    fn the_shortest_and_the_longest_message_of_each_kind_pass() {
+        for (kind, shortest, longest) in [
+            (1, 29, 4096),
+            (2, 23, 4096),
+            (3, 21, 4096),
+            (4, 19, 19),
+            (5, 23, 4096),
+        ] {
+            for length in [shortest, longest] {
+                let mut octets = header(length, kind);
+                octets.resize(length.into(), 7);
+                let frame = Framer::new().next(&mut octets).unwrap().unwrap();
+                assert_eq!(frame.kind.octet(), kind);
+                assert_eq!(frame.body, vec![7; usize::from(length) - HEADER]);
+            }
+        }
+    }
 }

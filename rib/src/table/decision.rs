@@ -107,7 +107,8 @@ fn narrow_by_med(contenders: &mut [Contender], always: bool) {
 fn address_key(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(a) => u128::from(a.to_bits()),
-        // The highest bit keeps every IPv6 address above every IPv4 one, and ::/1 is not where peers live.
+        // The highest bit puts every IPv6 address above every IPv4 one. Those of 2000::/3 come to lie in a000::/3, where no
+        // other peer is and which is below fc00::/7 and fe80::/10 too: their order stays.
         IpAddr::V6(a) => a.to_bits() | 1 << 127,
     }
 }
@@ -185,15 +186,15 @@ pub(crate) fn decide(
         .collect();
     steps(contenders, &TIE_BREAKS);
     let best = contenders.iter().find(|c| c.lost.is_none())?;
-    let (best_place, best_attr, local) = (best.place, best.attr, best.local);
+    let (best_place, best_attr) = (best.place, best.attr);
     let mut selected = SmallVec::new();
     selected.push(best_place);
-    if options.max_paths > 1 && equal.len() > 1 && !local {
+    // A local route has no equal: there is one for a prefix at most.
+    if let room @ 1.. = usize::from(options.max_paths).saturating_sub(1) {
         equal.retain(|c| {
             c.place != best_place && (options.relax_as_path || same_as_path(c.attr, best_attr))
         });
         equal.sort_by_key(|c| TIE_BREAKS.map(|(_, key)| key(c)));
-        let room = usize::from(options.max_paths) - 1;
         selected.extend(equal.iter().take(room).map(|c| c.place));
     }
     let rule = contenders.iter().filter_map(|c| c.lost).max();
@@ -202,3 +203,6 @@ pub(crate) fn decide(
         rule: rule.unwrap_or(Rule::OnlyPath),
     })
 }
+
+#[cfg(test)]
+mod tests;

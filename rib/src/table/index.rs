@@ -55,8 +55,8 @@ impl Index {
         slots: &Slab<Entry<P>>,
     ) -> LookedUp<'a, P> {
         let hashes: Vec<u64> = prefixes.iter().map(|n| self.hash(n.prefix)).collect();
-        let touched = hashes.iter().fold(0, |sum, h| sum ^ self.slots.touch(*h));
-        std::hint::black_box(touched);
+        let touched = hashes.iter().map(|hash| self.slots.touch(*hash));
+        std::hint::black_box(touched.fold(0, u32::wrapping_add));
         let places = prefixes.iter().zip(hashes).map(|(nlri, hash)| Place {
             hash,
             seen: self.find_hashed(hash, nlri.prefix, slots),
@@ -160,5 +160,33 @@ mod tests {
     fn a_removed_prefix_leaves_no_slot_in_the_index() {
         check::<Ipv4Net>();
         check::<Ipv6Net>();
+    }
+
+    /// Lookups take constant time only if prefixes that differ in anything have different hashes.
+    fn hash_apart<P: RoutePrefix>(prefixes: impl IntoIterator<Item = (u128, u8)>) {
+        let index = Index::default();
+        let mut seen = std::collections::HashMap::new();
+        for prefix in prefixes
+            .into_iter()
+            .filter_map(|(bits, length)| P::from_key(bits, length))
+        {
+            let before = seen.insert(index.hash(prefix), prefix);
+            assert!(
+                before.is_none_or(|before| before == prefix),
+                "{before:?} and {prefix}"
+            );
+        }
+        assert!(seen.len() > usize::from(P::ADDRESS_BITS));
+    }
+
+    #[test]
+    fn prefixes_that_differ_in_any_bit_or_in_their_length_hash_apart() {
+        // The same address at every length, and one bit after the other.
+        hash_apart::<Ipv4Net>((0..=32).map(|length| (0, length)));
+        hash_apart::<Ipv4Net>((0..=32).map(|bit| (1u128.checked_shl(96 + bit).unwrap_or(0), 32)));
+        hash_apart::<Ipv4Net>((0..1000).map(|n| (n << 104, 24)));
+        hash_apart::<Ipv6Net>((0..=128).map(|length| (0, length)));
+        hash_apart::<Ipv6Net>((0..=128).map(|bit| (1u128.checked_shl(bit).unwrap_or(0), 128)));
+        hash_apart::<Ipv6Net>((0..1000).map(|n| (0x2001_0db8 << 96 | n << 80, 48)));
     }
 }

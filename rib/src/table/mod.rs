@@ -140,7 +140,8 @@ impl<P: RoutePrefix> Table<P> {
         // What is replaced is compared and given back: that attribute set had better be in the cache too.
         let entries = found.seen().filter_map(|slot| self.entries.get(slot));
         let replaced = entries.filter_map(|entry| entry.paths(&self.lists).first());
-        std::hint::black_box(replaced.fold(0, |sum, path| sum ^ attrs.touch(path.attr)));
+        let touched = replaced.map(|path| attrs.touch(path.attr));
+        std::hint::black_box(touched.fold(0, u32::wrapping_add));
         found
     }
 

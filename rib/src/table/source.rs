@@ -251,3 +251,87 @@ impl Source {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facade::model::{PLAIN, filter, peer_config, policies, session};
+
+    fn chain(number: u8) -> Arc<Chain> {
+        Arc::new(Chain::new(&policies(number)))
+    }
+
+    #[test]
+    fn another_configuration_treats_a_session_as_if_it_had_come_up_with_it() {
+        let (before, session) = (peer_config(1), session(1, PLAIN));
+        let origin = Origin::new(PeerId(1), &before, chain(0), &session);
+        let changed = |change: fn(&mut PeerConfig)| {
+            let mut config = peer_config(1);
+            change(&mut config);
+            config
+        };
+        for (config, limit_only) in [
+            (changed(|_| {}), true),
+            (changed(|c| c.kind = PeerKind::ReflectorClient), false),
+            (changed(|c| c.allow_own_as = 3), false),
+            (changed(|c| c.enforce_first_as = !c.enforce_first_as), false),
+            (changed(|c| c.attribute_filter = filter(2)), false),
+            (changed(|c| c.max_prefixes = Some(7)), true),
+            (changed(|c| c.prefix_warning = Some(5)), true),
+        ] {
+            for policy in [0, 1] {
+                let new = origin.with_config(&config, chain(policy));
+                let anew = Origin::new(PeerId(1), &config, chain(policy), &session);
+                assert_eq!(new, anew);
+                let limit_only = limit_only && policy == 0;
+                assert_eq!(origin.differs_in_limit_only(&new), limit_only, "{config:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn any_action_is_something_to_do() {
+        let none = Actions::default();
+        assert!(none.is_none());
+        for some in [
+            Actions {
+                remove_from_age: Some(0),
+                ..none
+            },
+            Actions {
+                import: true,
+                ..none
+            },
+            Actions { tell: true, ..none },
+            Actions {
+                forward: true,
+                ..none
+            },
+        ] {
+            assert!(!some.is_none(), "{some:?}");
+        }
+    }
+
+    #[test]
+    fn rfc_4724_4_2_what_was_stale_before_an_epoch_begins_is_removed_and_three_are_the_most() {
+        let session = session(1, PLAIN);
+        let origin = Origin::new(PeerId(1), &peer_config(1), chain(0), &session);
+        let mut source = Source::new(origin);
+        for (begins, epoch, oldest, remove, stale) in [
+            (true, 1, 1, None, 10),
+            (true, 2, 2, Some(2), 20),
+            (true, 3, 3, Some(2), 30),
+            (false, 3, 3, Some(2), 30),
+        ] {
+            source.received += 10;
+            assert_eq!(source.begin_epoch(), begins);
+            assert_eq!((source.epoch, source.oldest), (epoch, oldest));
+            assert_eq!(source.actions.remove_from_age, remove);
+            assert_eq!(source.stale_paths, stale);
+        }
+        source.oldest = 0;
+        assert!(source.begin_epoch());
+        assert_eq!((source.epoch, source.oldest), (0, 1), "modulo 4");
+        assert_eq!([0, 3, 2, 1].map(|epoch| source.age(epoch)), [0, 1, 2, 3]);
+    }
+}

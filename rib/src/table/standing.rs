@@ -139,4 +139,39 @@ mod tests {
         assert_eq!(Rejection::from_code(0), None);
         assert_eq!(Rejection::from_code(15), None);
     }
+
+    #[test]
+    fn every_rule_and_rejection_has_words_of_its_own() {
+        let rules = [
+            (Rule::OnlyPath, "only path"),
+            (Rule::LocalRoute, "local route"),
+            (Rule::NotLongLivedStale, "not long-lived stale"),
+            (Rule::LocalPref, "higher local preference"),
+            (Rule::AsPathLength, "shorter AS path"),
+            (Rule::Origin, "lower origin"),
+            (Rule::Med, "lower MED"),
+            (Rule::External, "external over internal"),
+            (Rule::IgpMetric, "lower cost to the next hop"),
+            (Rule::BgpIdentifier, "lower BGP identifier"),
+            (Rule::ClusterListLength, "shorter cluster list"),
+            (Rule::PeerAddress, "lower peer address"),
+            (Rule::PathId, "lower path identifier"),
+        ];
+        for (rule, words) in rules {
+            assert_eq!(rule.to_string(), words);
+        }
+        // In the order of RFC 4271 section 9.1.2.2, which is how the latest one is found.
+        assert!(rules.is_sorted_by_key(|(rule, _)| *rule));
+        let words = [
+            "own AS in AS path",
+            "own originator ID",
+            "own cluster ID in cluster list",
+            "AS path does not begin with the peer's AS",
+            "route leak (only to customer)",
+            "import policy",
+            "an attribute would have more than 65535 octets after import",
+            "treated as withdrawn by the peer's attribute filter",
+        ];
+        assert_eq!(Rejection::ALL.map(|rejection| rejection.to_string()), words);
+    }
 }

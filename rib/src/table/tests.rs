@@ -2,6 +2,8 @@
 //! attributes that import changes, and which changes of a peer's configuration need a walk.
 #![allow(clippy::unwrap_used)]
 
+mod asked;
+
 use std::sync::Arc;
 
 use bgp::fsm::Down;

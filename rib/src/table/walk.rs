@@ -218,3 +218,110 @@ impl<P: RoutePrefix> Table<P> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::Arc;
+
+    use ipnet::Ipv4Net;
+
+    use super::*;
+    use crate::facade::model::{PLAIN, peer_config, session};
+    use crate::peer::PeerId;
+    use crate::policy::Chain;
+    use crate::table::Origin;
+
+    fn table() -> Table<Ipv4Net> {
+        Table::new(Options {
+            always_compare_med: false,
+            max_paths: 1,
+            relax_as_path: false,
+        })
+    }
+
+    fn origin(number: usize) -> Origin {
+        let peer = PeerId(number as u32);
+        let chain = Arc::new(Chain::new(&[]));
+        Origin::new(peer, &peer_config(number), chain, &session(number, PLAIN))
+    }
+
+    #[test]
+    fn the_next_stop_is_the_first_start_of_a_round_that_has_been_at_the_end_of_the_table() {
+        let mut table = table();
+        table.session_up(origin(1), None);
+        assert_eq!(table.next_stop(), None, "there is no round");
+        let round = |start, wrapped| Some(Round { start, wrapped });
+        for (source, everything, next_hops, stop) in [
+            (round(1, false), round(5, false), round(3, false), None),
+            (round(1, false), round(5, true), round(3, false), Some(5)),
+            (round(1, false), round(5, true), round(3, true), Some(3)),
+            (round(7, true), round(5, false), None, Some(7)),
+            (round(7, true), round(9, true), round(8, true), Some(7)),
+            (None, None, round(2, true), Some(2)),
+        ] {
+            let (id, _) = table.source_of(PeerId(1)).unwrap();
+            table.source_mut(id).unwrap().round = source;
+            table.everything = everything;
+            table.changed_next_hops = next_hops.map(|round| (ChangedNextHops::default(), round));
+            assert!(table.has_work());
+            assert_eq!(table.next_stop(), stop);
+        }
+    }
+
+    #[test]
+    fn the_numbers_of_peers_that_are_gone_are_used_again_and_the_last_ones_given_up() {
+        let mut table = table();
+        let number = |table: &Table<Ipv4Net>, peer| {
+            let (id, _) = table.source_of(PeerId(peer)).unwrap();
+            id.0
+        };
+        for peer in 1..=3 {
+            table.session_up(origin(peer), None);
+        }
+        assert_eq!([1, 2, 3].map(|peer| number(&table, peer)), [1, 2, 3]);
+        table.session_down(PeerId(2), None, None);
+        assert!(table.source_of(PeerId(2)).is_none());
+        assert_eq!(table.sources.len(), 4, "one with a higher number is there");
+        table.session_up(origin(4), None);
+        assert_eq!((number(&table, 4), table.sources.len()), (2, 4));
+        for (gone, left) in [(3, 3), (1, 3), (4, 1)] {
+            table.session_down(PeerId(gone), None, None);
+            assert_eq!(table.sources.len(), left, "after {gone}");
+        }
+    }
+
+    #[test]
+    fn import_that_is_to_run_again_is_work_where_there_are_paths() {
+        let mut table = table();
+        table.session_up(origin(1), None);
+        let (id, _) = table.source_of(PeerId(1)).unwrap();
+        table.import_all(PeerId(1));
+        assert!(!table.has_work(), "the peer has sent nothing");
+        table.source_mut(id).unwrap().received = 1;
+        table.import_all(PeerId(2));
+        assert!(!table.has_work(), "nobody has that number");
+        table.import_all(PeerId(1));
+        assert!(table.has_work() && table.source(id).unwrap().actions.import);
+    }
+
+    #[test]
+    fn a_session_for_which_there_is_no_number_left_is_not_mixed_up_with_another() {
+        let mut table = table();
+        table.session_up(origin(1), None);
+        let all = usize::from(SourceId::MAX) + 1;
+        let one = origin(1);
+        let copy = || Some(crate::table::Source::new(one.clone()));
+        table.sources.resize_with(all - 1, copy);
+        table.session_up(origin(2), None);
+        let (last, source) = table.source_of(PeerId(2)).unwrap();
+        assert_eq!((last.0, source.origin.peer), (SourceId::MAX, PeerId(2)));
+        table.session_up(origin(3), None);
+        assert!(table.source_of(PeerId(3)).is_none());
+        assert_eq!(table.sources.len(), all);
+        // Until somebody is gone.
+        table.session_down(PeerId(1), None, None);
+        table.session_up(origin(3), None);
+        assert_eq!(table.source_of(PeerId(3)).map(|(id, _)| id.0), Some(1));
+    }
+}

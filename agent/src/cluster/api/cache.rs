@@ -93,6 +93,14 @@ impl Cache {
                 .into_iter()
                 .map(|(object, finding)| problem(object, finding, false)),
         );
+        problems.extend(
+            validate::selections(&self.state)
+                .into_iter()
+                .map(|(object, finding)| Problem {
+                    severity: Severity::Warning,
+                    ..problem(object, finding, false)
+                }),
+        );
         problems.sort_by(|a, b| (&a.object, &a.path).cmp(&(&b.object, &b.path)));
         let waiting_for =
             self.kinds

@@ -15,9 +15,11 @@
 //! | `pace` | how soon a watch that ended may begin again |
 //! | `pauses` | how long a watch that fails waits |
 //! | `watches` | watches of several kinds that feed one cache |
-//! | `source` | which server, and what an agent watches there |
+//! | `client` | which server, who asks it, and over which connections |
+//! | `source` | what an agent watches there |
 
 mod cache;
+mod client;
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) mod fuzz;
 mod kinds;
@@ -28,6 +30,7 @@ mod source;
 mod tests;
 mod watches;
 
+pub use client::{ApiServerError, ApiServerOptions, client};
 pub(crate) use kinds::{WatchedNamespace, WatchedNode, resource};
-pub use source::{ApiServer, ApiServerError, ApiServerOptions, client};
+pub use source::ApiServer;
 pub(crate) use watches::{Fed, Watches};

@@ -1,11 +1,8 @@
-//! The API server as a source: which one, and what is watched.
+//! The API server as a source: what is watched.
 
-use std::path::PathBuf;
-
-use kube::client::ClientBuilder;
 use kube::core::DeserializeGuard;
 use kube::runtime::watcher;
-use kube::{Api, Client, Config};
+use kube::{Api, Client};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -13,7 +10,6 @@ use super::cache::Cache;
 use super::kinds::{
     Watched, WatchedNamespace, WatchedNode, WatchedSecret, WatchedService, WatchedSlice,
 };
-use super::pace::Pace;
 use super::watches::Watches;
 use crate::cluster::snapshot::Snapshot;
 use crate::crd::{Advertisement, Peer, RoutePolicy, Router};
@@ -25,71 +21,6 @@ const SLICES: &str = "kubernetes.io/service-name,!service.kubernetes.io/headless
 /// Secrets that cannot be passwords of ours, and that can be large.
 const SECRETS: &str = "type!=helm.sh/release.v1,type!=kubernetes.io/service-account-token,\
                        type!=kubernetes.io/dockerconfigjson,type!=kubernetes.io/tls";
-
-/// Where the API server is, and who asks.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ApiServerOptions {
-    /// A kubeconfig file; `None`: the one that `KUBECONFIG` names, else the pod's own account.
-    pub kubeconfig: Option<PathBuf>,
-    /// The namespace that Secrets are read in; `None`: that of the pod or of the kubeconfig.
-    pub namespace: Option<String>,
-}
-
-/// No API server can be asked, as it is configured.
-#[derive(Debug, thiserror::Error)]
-pub enum ApiServerError {
-    /// The file cannot be read, or says nothing usable.
-    #[error("kubeconfig {}: {source}", path.display())]
-    Kubeconfig {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: kube::config::KubeconfigError,
-    },
-    /// Neither a kubeconfig nor a pod's account.
-    #[error(
-        "no API server is configured: {source}; run in a pod, name a kubeconfig with --kubeconfig, or give a directory of \
-         manifests with --manifests"
-    )]
-    Nowhere {
-        /// What was looked for in vain.
-        source: Box<kube::config::InferConfigError>,
-    },
-    /// The client cannot be made, such as for a certificate that is none.
-    #[error("the API server cannot be asked as configured: {source}")]
-    Client {
-        /// Why.
-        source: Box<kube::Error>,
-    },
-}
-
-/// Makes a client for an API server.
-///
-/// # Errors
-/// See [`ApiServerError`].
-pub async fn client(options: &ApiServerOptions) -> Result<Client, ApiServerError> {
-    let config = match &options.kubeconfig {
-        Some(path) => {
-            let failed = |source| ApiServerError::Kubeconfig {
-                path: path.clone(),
-                source,
-            };
-            let file = kube::config::Kubeconfig::read_from(path).map_err(failed)?;
-            Config::from_custom_kubeconfig(file, &Default::default())
-                .await
-                .map_err(failed)?
-        }
-        None => Config::infer()
-            .await
-            .map_err(|source| ApiServerError::Nowhere {
-                source: Box::new(source),
-            })?,
-    };
-    let builder = ClientBuilder::try_from(config).map_err(|source| ApiServerError::Client {
-        source: Box::new(source),
-    })?;
-    Ok(builder.with_layer(&Pace::default()).build())
-}
 
 /// An API server that is watched. Dropping it ends the watches.
 #[derive(Debug)]

@@ -148,11 +148,15 @@ impl Store {
         }
         state.services = services.into_iter().collect();
         state.endpoint_slices = slices.into_iter().collect();
-        for (object, finding) in validate::references(&state) {
+        let references = validate::references(&state).into_iter();
+        let references = references.map(|one| (Severity::Error, one));
+        let selections = validate::selections(&state).into_iter();
+        let selections = selections.map(|one| (Severity::Warning, one));
+        for (severity, (object, finding)) in references.chain(selections) {
             if let Some((path, entry)) = seen.get(&object) {
                 let line = entry.tree.as_ref().map(|t| t.line_of(&finding.path));
                 problems.push(Problem {
-                    severity: Severity::Error,
+                    severity,
                     file: Some(path.to_path_buf()),
                     line: line.or(Some(entry.line)),
                     object: Some(object),

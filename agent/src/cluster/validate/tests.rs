@@ -3,7 +3,8 @@
 
 use serde_json::{Value, json};
 
-use super::{PeerSpec, peer};
+use super::{PeerSpec, peer, selections};
+use crate::cluster::manifests;
 
 /// What is wrong with this filter, as `path: reason`.
 fn found(filter: Value, role: Option<&str>) -> Vec<String> {
@@ -88,4 +89,113 @@ fn one_attribute_stands_in_one_list() {
             "spec.attributeFilter.accept[{at}]: {name} is accepted anyway, or never used: expected TunnelEncapsulation or PrefixSID"
         )).collect::<Vec<_>>()
     );
+}
+
+const NODES_AND_SERVICES: &str = r#"
+---
+apiVersion: v1
+kind: Node
+metadata: {name: n1, labels: {rack: a}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: s, namespace: shop, labels: {expose: public}}
+---
+apiVersion: routelet.dev/v1alpha1
+kind: Peer
+metadata: {name: tor, labels: {role: tor}}
+spec: {address: 192.0.2.1, asn: 64500}
+"#;
+
+/// What is said of the selectors of one more object.
+fn selected(others: &str, kind: &str, spec: &str) -> Vec<String> {
+    let object = format!(
+        "---\napiVersion: routelet.dev/v1alpha1\nkind: {kind}\nmetadata: {{name: x}}\nspec: {spec}\n"
+    );
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(
+        directory.path().join("all.yaml"),
+        others.to_owned() + &object,
+    )
+    .unwrap();
+    let state = manifests::load(directory.path()).unwrap().state;
+    let found = selections(&state);
+    let texts = found
+        .iter()
+        .map(|(object, finding)| format!("{object}: {}: {}", finding.path, finding.reason));
+    texts.collect()
+}
+
+#[test]
+fn a_selector_that_selects_nothing_is_named() {
+    let peer =
+        |more: &str| format!("{{asn: internal, nodes: {{selector: {{matchLabels: {{{more}}}}}}}}}");
+    for (kind, good, bad, expected) in [
+        (
+            "Router",
+            "{nodeSelector: {matchLabels: {rack: a}}}".to_owned(),
+            "{nodeSelector: {matchLabels: {rack: b}}}".to_owned(),
+            "Router x: spec.nodeSelector: selects no Node: compare it with the labels of the Node objects",
+        ),
+        (
+            "Peer",
+            "{nodeSelector: {matchLabels: {rack: a}}, address: 192.0.2.9, asn: 1}".to_owned(),
+            "{nodeSelector: {matchLabels: {rack: b}}, address: 192.0.2.9, asn: 1}".to_owned(),
+            "Peer x: spec.nodeSelector: selects no Node: compare it with the labels of the Node objects",
+        ),
+        (
+            "Peer",
+            peer("rack: a"),
+            peer("rack: b"),
+            "Peer x: spec.nodes.selector: selects no Node: compare it with the labels of the Node objects",
+        ),
+        (
+            "Advertisement",
+            "{podCIDRs: {}, nodeSelector: {matchLabels: {rack: a}}}".to_owned(),
+            "{podCIDRs: {}, nodeSelector: {matchLabels: {rack: b}}}".to_owned(),
+            "Advertisement x: spec.nodeSelector: selects no Node: compare it with the labels of the Node objects",
+        ),
+        (
+            "Advertisement",
+            "{podCIDRs: {}, peerSelector: {matchLabels: {role: tor}}}".to_owned(),
+            "{podCIDRs: {}, peerSelector: {matchLabels: {role: tower}}}".to_owned(),
+            "Advertisement x: spec.peerSelector: selects no Peer: compare it with the labels of the Peer objects",
+        ),
+        (
+            "Advertisement",
+            "{services: {selector: {matchLabels: {expose: public}}}}".to_owned(),
+            "{services: {selector: {matchLabels: {expose: publik}}}}".to_owned(),
+            "Advertisement x: spec.services: selects no Service: compare it with the labels of the Service objects",
+        ),
+        (
+            "Advertisement",
+            "{interfaces: [eth1]}".to_owned(),
+            "{attributes: {med: 1}}".to_owned(),
+            "Advertisement x: spec: advertises nothing: give podCIDRs, services, prefixes or interfaces",
+        ),
+        (
+            "Advertisement",
+            "{services: {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: shop}}}}"
+                .to_owned(),
+            "{services: {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: shops}}}}"
+                .to_owned(),
+            "Advertisement x: spec.services: selects no Service: compare it with the labels of the Service objects",
+        ),
+    ] {
+        assert_eq!(selected(NODES_AND_SERVICES, kind, &good), [""; 0], "{good}");
+        assert_eq!(
+            selected(NODES_AND_SERVICES, kind, &bad),
+            [expected],
+            "{bad}"
+        );
+    }
+}
+
+#[test]
+fn selectors_are_not_judged_by_objects_that_no_source_has() {
+    let everything = "{podCIDRs: {}, nodeSelector: {matchLabels: {rack: b}}, services: {selector: {matchLabels: {a: b}}}}";
+    assert_eq!(selected("", "Advertisement", everything), [""; 0]);
+    // Peers of the mesh have no objects.
+    let mesh = "{podCIDRs: {}, peerSelector: {matchLabels: {routelet.dev/mesh: \"true\"}}}";
+    assert_eq!(selected("", "Advertisement", mesh), [""; 0]);
 }

@@ -106,6 +106,9 @@ pub struct Convergence {
     /// Peers (and families) whose End-of-RIB is awaited, such as `tor-a ipv4-unicast`.
     #[serde(default)]
     pub waiting_for: Vec<String>,
+    /// Whether nobody is waited for but nodes of the mesh that have no session.
+    #[serde(default)]
+    pub only_mesh_is_down: bool,
     /// Seconds until it is over anyway; absent when it is over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline_seconds: Option<u64>,
@@ -132,6 +135,12 @@ pub struct PeerCounts {
     pub established: u32,
     /// Peers that cannot be started until something is put right, such as a missing password.
     pub blocked: u32,
+    /// Those of `configured` that the node mesh makes.
+    #[serde(default)]
+    pub mesh: u32,
+    /// Those of `established` that the node mesh makes.
+    #[serde(default)]
+    pub mesh_established: u32,
 }
 
 /// Connections that came in, counted.

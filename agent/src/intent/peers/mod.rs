@@ -7,7 +7,7 @@ mod nodes;
 
 pub(super) use nodes::seen;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use bgp::types::{Afi, Asn, Family};
 use bgp::wire::capability::{AddPathMode, LongLivedFamily, Role};
 use ipnet::IpNet;
 use rib::policy::Policy;
-use rib::{PeerConfig, PeerKind};
+use rib::{AdvertisementId, PeerConfig, PeerKind};
 
 use super::advertise::Active;
 use super::router::value_from;
@@ -26,7 +26,7 @@ use super::{
     Warning, WarningKind, policies, types,
 };
 use crate::cluster::{ClusterState, Node, Object, ObjectRef, SecretText};
-use crate::crd::peer::{PasswordSpec, RoleSpec, Timers};
+use crate::crd::peer::{MESH_LABEL, PasswordSpec, RoleSpec, Timers};
 use crate::crd::selector::{self, Labels};
 use crate::crd::{IpFamily, PeerAs, PeerSpec, RestartAfter, RouterSpec};
 
@@ -35,9 +35,6 @@ const PREFIX_WARNING: u8 = 75;
 
 /// How many peers a listen range may have unless it says so.
 const MAX_PEERS: u32 = 100;
-
-/// The label of mesh peers that Advertisements can select or leave out.
-pub(super) const MESH_LABEL: &str = "routelet.dev/mesh";
 
 /// What peers are computed from.
 pub(super) struct Context<'a> {
@@ -240,12 +237,15 @@ impl Context<'_> {
             (false, false) => PeerKind::Internal,
             (false, true) => PeerKind::ReflectorClient,
         };
-        let advertisements = self
+        let advertisements: BTreeSet<AdvertisementId> = self
             .active
             .iter()
             .filter(|a| a.tells(&session.labels, session.same_as_node))
             .map(|a| a.id)
             .collect();
+        if advertisements.is_empty() {
+            warn(WarningKind::NothingAdvertised);
+        }
         let object = &session.object;
         let config = PeerConfig {
             kind,

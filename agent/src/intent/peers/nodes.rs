@@ -15,9 +15,9 @@ use std::net::IpAddr;
 use bgp::fsm::RemoteAsn;
 use bgp::types::Asn;
 
-use super::{Context, MESH_LABEL, PeerIntent, Session, at, common_addresses, fits, mesh_spec};
+use super::{Context, PeerIntent, Session, at, common_addresses, fits, mesh_spec};
 use crate::cluster::{ClusterState, Node, Object, ObjectRef};
-use crate::crd::peer::NodesTarget;
+use crate::crd::peer::{MESH_LABEL, NodesTarget};
 use crate::crd::selector::{self, Labels};
 use crate::crd::{IpFamily, PeerSpec, RouterSpec};
 use crate::intent::router;

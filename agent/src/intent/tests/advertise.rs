@@ -53,9 +53,46 @@ fn without_any_advertisement_every_peer_is_told_pod_cidrs_and_load_balancers() {
     assert_eq!(told(&intent, "mesh/n2"), all);
 }
 
+/// Whatever it selects, or fails to: only the Router ends the default.
+#[test]
+fn the_first_advertisement_withdraws_nothing() {
+    let text = two_nodes() + &tor() + &lb("s", "203.0.113.1", "Cluster");
+    let all = ["10.1.0.0/24", "203.0.113.1/32"];
+    for spec in [
+        "{}",
+        "{nodeSelector: {matchLabels: {kubernetes.io/hostname: n2}}, podCIDRs: {}}",
+        "{nodeSelector: {matchLabels: {mistyped: x}}, podCIDRs: {}}",
+        "{peerSelector: {matchLabels: {rolle: tor}}, podCIDRs: {}}",
+        "{services: {selector: {matchLabels: {mistyped: x}}}}",
+        "{peerSelector: {matchLabels: {role: tor}}, services: {}}",
+        "{podCIDRs: {}}",
+    ] {
+        let intent = intent(
+            &(text.clone() + &ours("Advertisement", "x", "", spec)),
+            "n1",
+        );
+        assert_eq!(told(&intent, "tor"), all, "{spec}");
+        assert_eq!(told(&intent, "mesh/n2"), all, "{spec}");
+    }
+    let nothing = intent(&(text.clone() + &without_default()), "n1");
+    assert_eq!(told(&nothing, "tor"), [""; 0]);
+    assert_eq!(told(&nothing, "mesh/n2"), ["10.1.0.0/24"]);
+    assert_eq!(
+        warnings(&nothing),
+        [
+            "Peer tor: nothing is advertised to it: no Advertisement of this node selects it, and the Router disables \
+             defaultAdvertisement"
+        ]
+    );
+    let one = "{peerSelector: {matchLabels: {role: tor}}, podCIDRs: {}}";
+    let one = text + &without_default() + &ours("Advertisement", "x", "", one);
+    assert_eq!(warnings(&intent(&one, "n1")), [""; 0]);
+}
+
 #[test]
 fn an_advertisement_for_some_peers_leaves_the_mesh_its_pod_cidrs() {
     let text = two_nodes()
+        + &without_default()
         + &tor()
         + &lb("s", "203.0.113.1", "Cluster")
         + &ours(
@@ -114,6 +151,7 @@ fn aggregates_stand_while_a_part_does_and_local_addresses_make_none() {
     for (mode, policy, expected) in table {
         let spec = format!("{{services: {{}}, aggregate: {{ipv4: 24, ipv6: 64}}, mode: {mode}}}");
         let text = node("n1", "", "", &[], "")
+            + &without_default()
             + &lb("a", "203.0.113.1", policy)
             + &lb("b", "2001:db8::1", policy)
             + &ours("Advertisement", "x", "", &spec);
@@ -312,4 +350,61 @@ fn a_default_route_is_announced_only_where_the_advertisement_allows_it() {
     );
     let allowed = with(", allowDefaultRoute: true");
     assert_eq!(prefixes(&allowed), ["0.0.0.0/0", "198.51.100.0/24", "::/0"]);
+}
+
+#[test]
+fn an_aggregate_is_shorter_than_what_it_is_made_of_and_bears_the_advertisements_name() {
+    let text = node("n1", "", "10.1.0.0/24", &[], "")
+        + &service("s", "type: LoadBalancer", "{ip: 203.0.113.1}")
+        + &slice("e", "s", "IPv4", &[("n1", "ready: true")]);
+    for (length, expected, blackhole) in
+        [(31, "203.0.113.0/31", true), (32, "203.0.113.1/32", false)]
+    {
+        let spec = format!("{{services: {{}}, aggregate: {{ipv4: {length}}}}}");
+        let intent = intent(
+            &(text.clone() + &ours("Advertisement", "a", "", &spec)),
+            "n1",
+        );
+        let prefix: IpNet = expected.parse().unwrap();
+        let route = &intent.originated[&prefix];
+        assert_eq!(route.route.blackhole, blackhole, "{length}");
+        let id = route.route.offers[0].advertisement;
+        assert_eq!(intent.advertisements[&id], "a");
+    }
+}
+
+/// What would attract the traffic of pods, our own or another node's, whether it is wider than their CIDR or inside.
+#[test]
+fn an_aggregate_that_overlaps_a_pod_cidr_is_replaced_by_its_exact_routes() {
+    for (address, length, cidr, of) in [
+        ("10.1.7.1", 8, "10.1.0.0/16", "n1"),
+        ("10.1.7.1", 24, "10.1.0.0/16", "n1"),
+        ("10.2.7.1", 8, "10.1.0.0/16", "n1"),
+        ("10.3.0.1", 15, "10.2.0.0/16", "n2"),
+    ] {
+        let spec = format!("{{services: {{}}, aggregate: {{ipv4: {length}}}}}");
+        let text = node("n1", "", "10.1.0.0/16", &[], "")
+            + &node("n2", "", "10.2.0.0/16", &[], "")
+            + &service("s", "type: LoadBalancer", &format!("{{ip: {address}}}"))
+            + &slice("e", "s", "IPv4", &[("n1", "ready: true")])
+            + &ours("Advertisement", "a", "", &spec);
+        let intent = intent(&text, "n1");
+        assert!(intent.originated.values().all(|r| !r.route.blackhole));
+        let told = suppressed(&intent).concat();
+        let expected = format!("overlaps {cidr}, a pod CIDR of node {of}");
+        // In the CIDR of another node there is nothing to aggregate.
+        let inside = address.starts_with("10.2.");
+        assert!(
+            inside || told.contains(&expected),
+            "{address}/{length}: {told}"
+        );
+    }
+}
+
+#[test]
+fn a_static_prefix_around_the_pod_cidr_of_another_node_is_not_inside_it() {
+    let text = node("n1", "", "10.1.0.0/24", &[], "")
+        + &node("n2", "", "10.2.0.0/24", &[], "")
+        + &ours("Advertisement", "a", "", "{prefixes: [10.2.0.0/16]}");
+    assert!(prefixes(&intent(&text, "n1")).contains(&"10.2.0.0/16".to_owned()));
 }

@@ -5,6 +5,7 @@ mod advertise;
 mod peers;
 mod planner;
 mod properties;
+mod protocol;
 mod services;
 
 use std::fs;
@@ -12,14 +13,16 @@ use std::fs;
 use ipnet::IpNet;
 
 use super::*;
-use crate::cluster::{Node, manifests};
+use crate::cluster::{Node, Severity, manifests};
 
 /// The state of some manifests, which must be without errors.
 fn state(manifests: &str) -> ClusterState {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("all.yaml"), manifests).unwrap();
     let snapshot = manifests::load(directory.path()).unwrap();
-    let problems: Vec<String> = snapshot.problems.iter().map(ToString::to_string).collect();
+    let errors = snapshot.problems.iter();
+    let errors = errors.filter(|problem| problem.severity == Severity::Error);
+    let problems: Vec<String> = errors.map(ToString::to_string).collect();
     assert_eq!(problems, Vec::<String>::new());
     (*snapshot.state).clone()
 }
@@ -67,6 +70,16 @@ fn slice(name: &str, service: &str, family: &str, endpoints: &[(&str, &str)]) ->
          metadata: {{name: {name}, namespace: d, labels: {{kubernetes.io/service-name: {service}}}}}\n\
          addressType: {family}\nendpoints: [{}]\n",
         endpoints.join(", ")
+    )
+}
+
+/// Nothing is advertised but what Advertisements say, and pod CIDRs to the mesh.
+fn without_default() -> String {
+    ours(
+        "Router",
+        "plain",
+        "",
+        "{defaultAdvertisement: {enabled: false}}",
     )
 }
 

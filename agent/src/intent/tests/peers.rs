@@ -261,6 +261,19 @@ fn without_a_router_the_defaults_and_an_identifier_that_never_changes_are_used()
 }
 
 #[test]
+fn an_identifier_out_of_a_name_looks_like_an_address_of_a_host_and_is_the_nodes_own() {
+    let mut seen = std::collections::BTreeSet::new();
+    for number in 0..2000 {
+        let name = format!("worker-{number}.example.com");
+        let intent = intent(&node(&name, "", "", &[], ""), &name);
+        let id = std::net::Ipv4Addr::from(intent.router.router_id.0);
+        let first = id.octets()[0];
+        assert!(first != 0 && first != 127 && first < 224, "{name}: {id}");
+        assert!(seen.insert(id), "{name}: {id} twice");
+    }
+}
+
+#[test]
 fn values_come_from_labels_and_annotations_of_the_node() {
     let text = node("n1", "asn: \"64600\"", "", &["192.0.2.11"], "").replace(
         "metadata: {name: n1",

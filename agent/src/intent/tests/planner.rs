@@ -308,6 +308,8 @@ fn pod_cidrs_of_another_node_matter_where_something_is_decided_by_them() {
     let base = node("n0", "", "10.0.0.0/24", &["192.0.2.2"], "")
         + &service("s", "type: LoadBalancer", "{ip: 203.0.113.1}")
         + &slice("e", "s", "IPv4", &[("n1", "ready: true")])
+        + &service("idle", "type: LoadBalancer", "{ip: 192.0.2.200}")
+        + &without_default()
         + &ours("Advertisement", "a", "", spec);
     let mut index = state(&(base.clone() + &other("10.0.1.0/24")));
     let mut planner = Planner::new("n0");
@@ -326,6 +328,8 @@ fn pod_cidrs_of_another_node_matter_where_something_is_decided_by_them() {
             &["10.0.0.0/24", "198.51.100.0/24", "203.0.113.1/32"],
         ),
         ("10.0.2.0/24", true, &all),
+        // Around an address that is not told for want of endpoints.
+        ("192.0.2.192/26", false, &all),
         ("10.0.0.0/24", true, &all),
     ] {
         follow_all(&mut index, &state(&(base.clone() + &other(cidr))));
@@ -348,6 +352,7 @@ fn a_namespace_that_gets_a_label_changes_the_services_in_it() {
     let spec =
         "{services: {addresses: [LoadBalancer], namespaceSelector: {matchLabels: {edge: here}}}}";
     let base = node("n0", "", "10.0.0.0/24", &["192.0.2.1"], "")
+        + &without_default()
         + &service("s", "type: LoadBalancer", "{ip: 203.0.113.1}")
         + &slice("e", "s", "IPv4", &[("n1", "ready: true")])
         + &ours("Advertisement", "a", "", spec);

@@ -77,6 +77,9 @@ pub(super) fn documents() -> impl Strategy<Value = Vec<String>> {
             };
             all.push(ours("Peer", &format!("p{at}"), "", &spec));
         }
+        if edge == 0 {
+            all.push(without_default());
+        }
         all.push(format!(
             "---\napiVersion: v1\nkind: Namespace\nmetadata: {{name: d, labels: {{edge: e{edge}}}}}\n"
         ));

@@ -50,7 +50,11 @@ fn every_row_of_the_truth_table_holds_in_both_families() {
         ("Cluster", &[("n1", NOT_READY), ("n2", READY)], "yes"),
         ("Cluster", &[], none),
         ("Cluster", &[("n1", NOT_READY)], none),
-        ("Cluster", &[("n1", TERMINATING)], none),
+        ("Cluster", &[("n1", TERMINATING)], "yes"),
+        ("Cluster", &[("n2", TERMINATING)], "yes"),
+        ("Cluster", &[("n2", TERMINATING), ("n1", NOT_READY)], "yes"),
+        ("Cluster", &[("n2", TERMINATING), ("n2", READY)], "yes"),
+        ("Cluster", &[("n1", GONE)], none),
         ("Local", &[("n1", READY)], "yes"),
         ("Local", &[("n1", NIL)], "yes"),
         ("Local", &[("n1", READY), ("n2", READY)], "yes"),
@@ -272,6 +276,7 @@ fn a_namespace_selector_sees_labels_and_the_name_that_every_namespace_has() {
     let by = |selector: &str, namespace: &str| {
         let spec = format!("{{services: {{namespaceSelector: {{matchLabels: {{{selector}}}}}}}}}");
         let text = node("n1", "", "", &[], "")
+            + &without_default()
             + namespace
             + &service("s", LB, IP)
             + &slice("s-1", "s", "IPv4", &[("n1", READY)])
@@ -368,4 +373,75 @@ fn addresses_of_nodes_and_peers_in_services_are_refused_by_name() {
         ]
     );
     assert!(intent.suppressed.keys().all(|s| s.rule.is_refusal()));
+}
+
+#[test]
+fn endpoints_of_all_slices_of_a_family_are_counted_by_what_they_are_and_where() {
+    let text = node("n1", "", "", &[], "")
+        + &service(
+            "s",
+            "type: LoadBalancer",
+            "{ip: 203.0.113.1}, {ip: \"2001:db8::1\"}",
+        )
+        + &slice(
+            "a",
+            "s",
+            "IPv4",
+            &[("n1", READY), ("n2", READY), ("n1", TERMINATING)],
+        )
+        + &slice(
+            "b",
+            "s",
+            "IPv4",
+            &[("n2", TERMINATING), ("n1", GONE), ("n1", READY)],
+        )
+        + &slice("c", "s", "IPv4", &[])
+        + &slice("d", "s", "IPv6", &[("n2", NOT_READY)]);
+    let intent = intent(&text, "n1");
+    let addresses = &intent.services.values().next().unwrap().addresses;
+    let [v4, v6] = [0, 1].map(|at| addresses[at].endpoints);
+    assert_eq!(
+        v4,
+        EndpointCounts {
+            slices: 3,
+            ready: 3,
+            ready_here: 2,
+            terminating: 2,
+            terminating_here: 1,
+            not_ready: 1,
+        }
+    );
+    assert_eq!(
+        v6,
+        EndpointCounts {
+            slices: 1,
+            not_ready: 1,
+            ..EndpointCounts::default()
+        }
+    );
+}
+
+#[test]
+fn only_addresses_that_others_can_send_to_are_advertised() {
+    for (address, expected) in [
+        ("203.0.113.1", true),
+        ("2001:db8::1", true),
+        ("fd00::1", true),
+        ("127.0.0.1", false),
+        ("::1", false),
+        ("0.0.0.0", false),
+        ("::", false),
+        ("224.0.0.1", false),
+        ("ff02::1", false),
+        ("255.255.255.255", false),
+        ("169.254.0.1", false),
+        ("fe80::1", false),
+        ("::ffff:203.0.113.1", false),
+    ] {
+        assert_eq!(
+            crate::intent::announceable::is_routable(address.parse::<IpAddr>().unwrap().into()),
+            expected,
+            "{address}"
+        );
+    }
 }

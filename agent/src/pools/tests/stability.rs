@@ -136,3 +136,26 @@ fn a_pool_that_goes_to_an_older_one_takes_its_addresses_along() {
         "it stays, only the pool is another"
     );
 }
+
+/// What the controller writes keeps entries for proxies, and takes addresses away that no pool has.
+#[test]
+fn a_status_has_our_addresses_first_and_entries_for_proxies_behind() {
+    let mut cluster = Cluster::new(&[("p", "addresses: [203.0.113.0/24]")]);
+    cluster.add(
+        "s",
+        &Yaml {
+            spec: V4,
+            ingress: "{ip: 198.51.100.9}, {ip: 203.0.113.7, ipMode: Proxy}, {ip: 203.0.113.7}",
+            ..Yaml::default()
+        },
+    );
+    let decision = cluster.decision("s");
+    let request = &cluster.state.services[&key("s")];
+    let written: Vec<String> = decision
+        .ingress(request)
+        .iter()
+        .map(|entry| format!("{} {}", entry.ip, entry.proxy))
+        .collect();
+    assert_eq!(shown(&decision), "203.0.113.7 p");
+    assert_eq!(written, ["203.0.113.7 false", "203.0.113.7 true"]);
+}

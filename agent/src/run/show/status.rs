@@ -1,5 +1,7 @@
 //! The agent as a whole.
 
+use std::collections::BTreeSet;
+
 use bgp::session::{Admissions, Refusal};
 use bgp::types::Family;
 use rib::Rib;
@@ -10,6 +12,7 @@ use crate::control::model::{
     ConnectionCounts, Convergence, FamilyCounts, FibSummary, PeerCounts, Problem, RangeCounts,
     RefusedAnnouncement, RefusedCount, Severity, Status,
 };
+use crate::crd::peer::MESH_LABEL;
 use crate::intent::{Intent, PeerTarget};
 use crate::run::peers::{PeerView, RunState, range_of, takes_place};
 use crate::run::shared::Shared;
@@ -50,7 +53,7 @@ pub(crate) fn rib_status(rib: &Rib) -> RibStatus {
 pub(crate) fn status(
     shared: &Shared,
     rib: RibStatus,
-    waiting: Vec<String>,
+    waiting: Vec<(String, Family)>,
     fib: FibSummary,
 ) -> Status {
     let intent = shared.intent();
@@ -60,6 +63,14 @@ pub(crate) fn status(
         .iter()
         .filter(|peer| !matches!(peer.run, RunState::Range))
         .filter(|peer| !peer.dynamic || is_established(peer));
+    let mesh = all
+        .iter()
+        .filter(|peer| peer.intent.labels.contains_key(MESH_LABEL));
+    let down_in_mesh: BTreeSet<&str> = mesh
+        .clone()
+        .filter(|peer| !is_established(peer))
+        .map(|peer| peer.intent.name.as_str())
+        .collect();
     Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),
@@ -73,10 +84,17 @@ pub(crate) fn status(
         gates: shared.gates.list(),
         convergence: Convergence {
             converged: shared.has_converged(),
+            only_mesh_is_down: !waiting.is_empty()
+                && waiting
+                    .iter()
+                    .all(|(peer, _)| down_in_mesh.contains(peer.as_str())),
             waiting_for: if shared.has_converged() {
                 Vec::new()
             } else {
+                let waiting = waiting.iter();
                 waiting
+                    .map(|(peer, family)| format!("{peer} {family}"))
+                    .collect()
             },
             deadline_seconds: None,
         },
@@ -89,6 +107,8 @@ pub(crate) fn status(
                     .filter(|peer| matches!(peer.run, RunState::Blocked(_)))
                     .count(),
             ),
+            mesh: count(mesh.clone().count()),
+            mesh_established: count(mesh.filter(|peer| is_established(peer)).count()),
         },
         connections: connections(&shared.admissions),
         ranges: ranges(&all),

@@ -82,7 +82,7 @@ async fn a_full_queue_of_newcomers_answers_nobody_with_a_cease() {
 #[tokio::test]
 async fn newcomers_whom_nobody_takes_starve_no_peer_and_no_stranger() {
     let (candidates, mut received) = mpsc::channel(1);
-    let ranges = vec![range("127.0.0.96/27", Admit::Anybody)];
+    let ranges = vec![range("127.0.2.0/24", Admit::Anybody)];
     let (listener, address, admissions) = open("127.0.0.94:0", ranges, candidates);
     let speaker = Speaker::new(95, 64);
     let mut settings = speaker.settings(&speaker);
@@ -98,9 +98,10 @@ async fn newcomers_whom_nobody_takes_starve_no_peer_and_no_stranger() {
     )
     .unwrap();
     let mut streams = Vec::new();
-    for number in 96..110 {
+    // More than could wait in turn, until the peer's patience ends.
+    for number in 1..=30 {
         streams.push(
-            connect(&format!("127.0.0.{number}:0"), address, None)
+            connect(&format!("127.0.2.{number}:0"), address, None)
                 .await
                 .unwrap(),
         );
@@ -114,14 +115,14 @@ async fn newcomers_whom_nobody_takes_starve_no_peer_and_no_stranger() {
     for stream in &mut streams[1..] {
         assert_eq!(said(stream).await, Said::Nothing);
     }
-    assert_eq!(admissions.refused(Refusal::QueueFull), 13);
+    assert_eq!(admissions.refused(Refusal::QueueFull), 29);
     // Once one is taken, the next waits again, and is taken, too.
     drop(soon("the first", received.recv()).await.unwrap());
-    let _next = connect("127.0.0.111:0", address, None).await.unwrap();
+    let _next = connect("127.0.2.111:0", address, None).await.unwrap();
     let next = soon("the next", received.recv()).await.unwrap();
-    assert_eq!(next.remote.ip().to_string(), "127.0.0.111");
-    let _queued = connect("127.0.0.112:0", address, None).await.unwrap();
-    let mut waits = connect("127.0.0.113:0", address, None).await.unwrap();
+    assert_eq!(next.remote.ip().to_string(), "127.0.2.111");
+    let _queued = connect("127.0.2.112:0", address, None).await.unwrap();
+    let mut waits = connect("127.0.2.113:0", address, None).await.unwrap();
     assert!(is_kept_waiting(&mut waits).await);
 }
 

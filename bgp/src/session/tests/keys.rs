@@ -325,3 +325,63 @@ async fn the_longest_range_wins_as_the_kernels_keys_do() {
     assert_eq!(said(&mut closed).await, Said::Nothing);
     assert_eq!(admissions.refused(Refusal::Blocked), 1);
 }
+
+#[tokio::test]
+async fn a_connection_that_waits_is_heard_although_its_key_is_set_again() {
+    let speaker = Speaker::new(131, 64);
+    let (candidates, _keep) = mpsc::channel(1);
+    let listener = listen("127.0.0.131:0", candidates);
+    let mut settings = passive(&speaker, "127.0.0.132", Some("secret"));
+    let spawned = spawn(
+        PeerKey(1),
+        settings.clone(),
+        &listener,
+        speaker.sender.clone(),
+        None,
+    );
+    let handle = spawned.unwrap();
+    let address = listener.local_addresses()[0];
+    let mut waits = connect("127.0.0.132:0", address, Some("secret"))
+        .await
+        .unwrap();
+    settings.protocol.hold_time = Some(Duration::from_secs(30));
+    handle.reconfigure(settings).unwrap();
+    listener.start_accepting();
+    assert_eq!(said(&mut waits).await, Said::Open);
+}
+
+#[tokio::test]
+async fn a_key_goes_with_the_peers_address() {
+    let speaker = Speaker::new(133, 64);
+    let handle = speaker
+        .try_peer(passive(&speaker, "127.0.0.134", Some("secret")))
+        .unwrap();
+    handle
+        .reconfigure(passive(&speaker, "127.0.0.135", Some("secret")))
+        .unwrap();
+    let to = speaker.address();
+    assert!(connect("127.0.0.135:0", to, None).await.is_none());
+    let mut moved = connect("127.0.0.135:0", to, Some("secret")).await.unwrap();
+    assert_eq!(said(&mut moved).await, Said::Open);
+    // Nobody needs a signature from there any more, and nobody is expected.
+    let mut stranger = connect("127.0.0.134:0", to, None).await.unwrap();
+    assert_eq!(said(&mut stranger).await, Said::Notification);
+}
+
+#[tokio::test]
+async fn a_range_that_stays_holds_its_key_once() {
+    let speaker = Speaker::new(136, 64);
+    let one = range("127.0.0.137/32", signed("secret"));
+    for _ in 0..3 {
+        speaker.listener.set_ranges(vec![one.clone()]);
+    }
+    let to = speaker.address();
+    assert!(connect("127.0.0.137:0", to, None).await.is_none());
+    let changed = range("127.0.0.137/32", signed("other"));
+    speaker.listener.set_ranges(vec![changed.clone()]);
+    assert!(speaker.listener.range_error(changed.net).is_none());
+    assert!(connect("127.0.0.137:0", to, Some("other")).await.is_some());
+    speaker.listener.set_ranges(Vec::new());
+    let mut stranger = connect("127.0.0.137:0", to, None).await.unwrap();
+    assert_eq!(said(&mut stranger).await, Said::Notification);
+}

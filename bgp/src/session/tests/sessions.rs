@@ -165,8 +165,10 @@ async fn a_connection_from_a_range_is_offered_to_the_owner() {
     let mut settings = b.settings(&a);
     settings.protocol.passive = true;
     let handle = spawn(PeerKey(1), settings, &b.listener, b.sender.clone(), None).unwrap();
+    // That connection becomes the session, and no later one.
+    let offered = candidate.remote;
     handle.accept(candidate);
-    b.up().await;
+    assert_eq!(b.up().await.remote, offered);
     a.up().await;
 }
 

@@ -89,6 +89,7 @@ fn join(merged: &mut Vec<u8>, back: AsPathRef<'_>) {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::types::Asn;
     use crate::wire::attribute::AsPath;
 
     fn merged(path: &str, path4: &str) -> String {
@@ -111,6 +112,50 @@ mod tests {
             ("(9) 5 23456", "70000", "(9) 5 70000"),
             ("5 23456", "(9) 70000", "5 70000"),
             ("(9)", "{1}", "(9)"),
+        ] {
+            assert_eq!(merged(path, path4), result, "{path} with {path4}");
+        }
+    }
+
+    #[test]
+    fn sequences_that_meet_become_one_segment_if_it_can_hold_both() {
+        let sequence = |asns: std::ops::Range<u32>| AsPath::sequence(asns.map(Asn));
+        for (front, back, segments) in [
+            (1, 1, &[2][..]),
+            (3, 2, &[5]),
+            (100, 154, &[254]),
+            (100, 155, &[255]),
+            (100, 156, &[100, 156]),
+            (255, 1, &[255, 1]),
+            (16, 255, &[16, 255]),
+            // Nothing of AS_PATH is left before AS4_PATH.
+            (0, 3, &[3]),
+        ] {
+            let path = sequence(1..1 + front + back).to_canonical();
+            let path4 = sequence(1 + front..1 + front + back).to_canonical();
+            let merged = merge(&path, &path4);
+            let view = AsPathRef::new(&merged);
+            let lengths: Vec<usize> = view.segments().map(|s| s.asns().len()).collect();
+            assert_eq!(lengths, segments, "{front} before {back}");
+            assert!(view.asns().eq((1..1 + front + back).map(Asn)));
+            assert_eq!(
+                merged.len(),
+                lengths.iter().map(|n| 2 + 4 * n).sum::<usize>()
+            );
+        }
+    }
+
+    #[test]
+    fn of_as_path_as_many_numbers_stay_as_it_is_longer_and_sets_stay_whole() {
+        for (path, path4, result) in [
+            ("1 2 3 4 5", "70004 70005", "1 2 3 70004 70005"),
+            ("1 {2,3} 4", "70004", "1 {2,3} 70004"),
+            ("1 {2,3} 4", "{70002,70003} 70004", "1 {70002,70003} 70004"),
+            ("{1,2} {3,4} 5", "{70003} 70005", "{1,2} {70003} 70005"),
+            ("1 2 {3} 4", "70002 {70003} 70004", "1 70002 {70003} 70004"),
+            ("(9 8) 1 (7) 2", "70002", "(9 8) 1 (7) 70002"),
+            ("1 2", "70001 70002", "70001 70002"),
+            ("1 2", "70000 70001 70002", "1 2"),
         ] {
             assert_eq!(merged(path, path4), result, "{path} with {path4}");
         }

@@ -358,4 +358,60 @@ mod tests {
         assert_eq!(replaced.to_string(), "5 1 {5}");
         assert_eq!(replaced.count(Asn(5)), 2);
     }
+
+    #[test]
+    fn rfc_5065_4_1_the_segments_of_confederations_alone_are_removed_at_its_border() {
+        for (before, after) in [
+            ("", ""),
+            ("1 {2}", "1 {2}"),
+            ("(8 9) [7] 1 (6) {2}", "1 {2}"),
+            ("(8) [7,9]", ""),
+        ] {
+            let mut one = path(before);
+            one.remove_confederation();
+            assert_eq!(one.to_string(), after, "{before}");
+        }
+    }
+
+    #[test]
+    fn a_path_answers_the_same_as_a_value_and_as_a_view() {
+        // How often AS 7 stands in it, and whether it is empty and holds a set.
+        for (text, count, empty, set) in [
+            ("", 0, true, false),
+            ("7", 1, false, false),
+            ("1 7 7 2", 2, false, false),
+            ("(7 8) 1", 1, false, false),
+            ("1 {7,8} 7", 2, false, true),
+            ("[7,8] 1", 1, false, true),
+            ("(9)", 0, false, false),
+        ] {
+            let value = path(text);
+            let octets = value.to_canonical();
+            let view = AsPathRef::new(&octets);
+            assert_eq!((value.count(Asn(7)), view.count(Asn(7))), (count, count));
+            assert_eq!(
+                (value.is_empty(), view.is_empty()),
+                (empty, empty),
+                "{text}"
+            );
+            assert_eq!(view.has_set(), set, "{text}");
+            assert_eq!(view.to_path(), value);
+            assert_eq!(
+                (value.length(), value.first_as()),
+                (view.length(), view.first_as())
+            );
+            assert_eq!(value.origin_as(), view.origin_as());
+            assert_eq!(
+                format!("{view} {view:?}"),
+                format!("{value} AsPathRef({value})")
+            );
+        }
+        let hollow = AsPath {
+            segments: vec![AsPathSegment {
+                kind: AsPathSegmentKind::Set,
+                asns: vec![],
+            }],
+        };
+        assert!(hollow.is_empty() && hollow.to_canonical().is_empty());
+    }
 }

@@ -6,6 +6,8 @@ use std::fmt;
 pub const OPTIONAL: u8 = 0x80;
 /// Flag: transitive.
 pub const TRANSITIVE: u8 = 0x40;
+/// The two flags that the type of an attribute determines (RFC 7606 section 3 c). Both are set on optional transitive ones.
+pub(in crate::wire) const OPTIONAL_TRANSITIVE: u8 = 0xc0;
 /// Flag: some speaker on the way did not know the attribute.
 pub const PARTIAL: u8 = 0x20;
 /// Flag: the length has two octets.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::set::{AttributeRef, AttributeTooLong, Attributes, append, check_length, write_header};
-use super::{AsPathRef, AttributeCode, AttributeSet, PARTIAL, row};
+use super::{AsPathRef, AttributeCode, AttributeSet, row};
 use crate::types::Asn;
 
 /// A change of one attribute: see [`AttributeSet::edit`].
@@ -55,17 +55,21 @@ impl<'a> Edit<'a> {
         }
     }
 
-    /// `partial`: the partial bit, if it was set; `old`: the value so far.
-    fn apply(&self, partial: u8, old: &[u8], out: &mut Vec<u8>) -> Result<(), AttributeTooLong> {
+    /// `old`: the attribute so far. Its flags stay: those of its type, and the partial bit if it was set.
+    fn apply(
+        &self,
+        old: Option<AttributeRef<'_>>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), AttributeTooLong> {
         let Some(row) = row(self.code) else {
             return Ok(());
         };
-        let flags = row.class.flags() | partial;
+        let flags = old.map_or(row.class.flags(), |old| old.flags);
         match &self.change {
             Change::Remove => Ok(()),
             Change::Put(value) => append(out, flags, self.code, value),
             Change::Prepend { asn, times } => {
-                let old = AsPathRef::new(old);
+                let old = AsPathRef::new(old.map_or(&[], |old| old.value));
                 let length = check_length(self.code, old.prepended_len(*times))?;
                 write_header(out, flags, self.code, length);
                 let start = out.len();
@@ -94,8 +98,7 @@ impl<B: AsRef<[u8]>> AttributeSet<B> {
             let (left, old) = seek(&mut attributes, edit.code);
             out.extend_from_slice(&octets[copied..octets.len() - left]);
             copied = octets.len() - attributes.rest().len();
-            let (partial, old) = old.map_or((0, &[][..]), |old| (old.flags & PARTIAL, old.value));
-            edit.apply(partial, old, &mut out)?;
+            edit.apply(old, &mut out)?;
         }
         out.extend_from_slice(&octets[copied..]);
         Ok(AttributeSet::owned(out))
@@ -191,5 +194,60 @@ mod tests {
             (refused.code, refused.length),
             (AttributeCode::COMMUNITIES, 65_536)
         );
+    }
+
+    #[test]
+    fn an_edit_grows_a_set_by_what_was_measured_at_most() {
+        let set = AttributeSet::from_attributes(&attributes()).unwrap();
+        // Without the attribute, so that what is put is all added; the octets it takes beside it.
+        let without = set
+            .edit(&[Edit::remove(AttributeCode::COMMUNITIES)])
+            .unwrap();
+        for (edit, header) in [
+            (Edit::put(AttributeCode::COMMUNITIES, vec![7; 4]), 3),
+            (Edit::put(AttributeCode::COMMUNITIES, vec![7; 252]), 3),
+            (Edit::put(AttributeCode::COMMUNITIES, vec![7; 256]), 4),
+            (Edit::put(AttributeCode::ONLY_TO_CUSTOMER, vec![7; 4]), 3),
+        ] {
+            let Change::Put(value) = &edit.change else {
+                panic!("{edit:?}");
+            };
+            let edited = without.edit(std::slice::from_ref(&edit)).unwrap();
+            let grown = edited.as_bytes().len() - without.as_bytes().len();
+            assert_eq!(grown, header + value.len());
+            assert_eq!(edit.added(), 4 + value.len());
+            assert_eq!(edited.find(edit.code()), Some(&value[..]));
+        }
+        for times in [0, 1, 252, 253, 254, 255, 256, 510, 511] {
+            let edit = Edit::prepend(Asn(7), times);
+            let edited = set.edit(std::slice::from_ref(&edit)).unwrap();
+            let grown = edited.as_path().to_path().to_canonical().len()
+                - set.as_path().to_path().to_canonical().len();
+            // A new segment has two octets more than its numbers.
+            let segments = edited.as_path().segments().count() - 1;
+            assert_eq!(grown, times * 4 + segments * 2, "{times}");
+            assert!((grown..=grown + 2).contains(&edit.added()), "{times}");
+        }
+        let removal = Edit::remove(AttributeCode(99));
+        assert_eq!(removal.added(), 0);
+        assert_eq!(set.edit(&[removal]).unwrap().find(AttributeCode(99)), None);
+    }
+
+    #[test]
+    fn a_change_of_one_attribute_leaves_the_octets_of_the_others() {
+        let set = AttributeSet::from_attributes(&attributes()).unwrap();
+        for code in (0..=u8::MAX).map(AttributeCode) {
+            let removed = set.edit(&[Edit::remove(code)]).unwrap();
+            let others = set.iter().filter(|attribute| attribute.code != code);
+            assert!(removed.iter().eq(others), "{code}");
+        }
+        let put = Edit::put(AttributeCode::COMMUNITIES, &[0, 0, 0, 9][..]);
+        let edited = set.edit(&[put]).unwrap();
+        for (before, after) in set.iter().zip(edited.iter()) {
+            // RFC 4271 section 5: the partial bit is never cleared.
+            assert_eq!((before.flags, before.code), (after.flags, after.code));
+            let same = before.code != AttributeCode::COMMUNITIES;
+            assert_eq!(before.value == after.value, same, "{}", before.code);
+        }
     }
 }

@@ -220,7 +220,26 @@ mod tests {
             let one = AttributeCodes::of(&[code]);
             assert_eq!(listed(one), [code.0]);
             assert!(!one.is_empty() && !AttributeCodes::EMPTY.contains(code));
+            // With itself, with all codes, and with all others.
+            let all: AttributeCodes = (0..=u8::MAX).map(AttributeCode).collect();
+            let others = all.without(one);
+            assert_eq!(listed(others).len(), 255);
+            assert!(!others.contains(code));
+            assert_eq!(
+                (one.union(one), all.union(one), others.union(one)),
+                (one, all, all)
+            );
+            assert_eq!(
+                (one.without(one), one.without(others)),
+                (AttributeCodes::EMPTY, one)
+            );
+            assert_eq!((one.intersection(one), all.intersection(one)), (one, one));
+            assert_eq!(one.intersection(others), AttributeCodes::EMPTY);
         }
+        assert_eq!(listed(AttributeCodes::of(&[])), [0; 0]);
+        let several = [200, 3, 64, 3].map(AttributeCode);
+        assert_eq!(listed(AttributeCodes::of(&several)), [3, 64, 200]);
+        assert_eq!(format!("{:?}", codes(&[64, 3])), "{3, 64}");
         assert_eq!(
             listed(codes(&[3, 255, 64]).union(codes(&[3, 128]))),
             [3, 64, 128, 255]

@@ -50,6 +50,7 @@ pub use value::{PartialCodes, PathAttributes};
 pub(super) use aggregator::{narrow as narrow_aggregator, widen as widen_aggregator};
 pub(super) use as_path::widen as widen_path;
 pub(super) use as4_path::merge as merge_paths;
+pub(super) use code::OPTIONAL_TRANSITIVE;
 pub(super) use mp_reach::{check_length as check_next_hop_length, next_hop as mp_next_hop};
 pub(super) use next_hop::is_host;
 pub(super) use set::{append, make_set};

@@ -68,3 +68,24 @@ pub(super) const ROW: Row = Row {
         None => false,
     },
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rfc_4271_5_1_1_each_origin_has_its_value_and_name_and_the_best_is_first() {
+        let all = [
+            (0, Origin::Igp, "igp"),
+            (1, Origin::Egp, "egp"),
+            (2, Origin::Incomplete, "incomplete"),
+        ];
+        for (octet, origin, name) in all {
+            assert_eq!(Origin::from_octet(octet), Some(origin));
+            assert_eq!(origin.to_string(), name);
+            assert_eq!(format!("{origin:>11}"), format!("{name:>11}"));
+        }
+        assert_eq!(Origin::from_octet(3), None);
+        assert!(all.map(|(_, origin, _)| origin).is_sorted());
+    }
+}

@@ -7,7 +7,7 @@
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use super::code::{EXTENDED_LENGTH, OPTIONAL, PARTIAL, TRANSITIVE};
+use super::code::{EXTENDED_LENGTH, OPTIONAL_TRANSITIVE, PARTIAL};
 use super::table::{Canonical, Class, read_u32, rows};
 use super::{
     Aggregator, AsPathRef, AttributeCode, Origin, PathAttributes, UnknownAttribute, table,
@@ -112,7 +112,7 @@ impl AttributeSet {
             .unknown
             .iter()
             .filter(|u| table::index(AttributeCode(u.code)).is_none())
-            .filter(|u| u.flags & (OPTIONAL | TRANSITIVE) == OPTIONAL | TRANSITIVE)
+            .filter(|u| u.flags & OPTIONAL_TRANSITIVE == OPTIONAL_TRANSITIVE)
             .collect();
         unknown.sort_by_key(|u| u.code);
         unknown.dedup_by_key(|u| u.code);
@@ -313,7 +313,7 @@ pub(super) fn write_header(
     code: AttributeCode,
     length: AttributeLength,
 ) {
-    let flags = flags & (OPTIONAL | TRANSITIVE | PARTIAL);
+    let flags = flags & (OPTIONAL_TRANSITIVE | PARTIAL);
     match length.short() {
         Some(short) => out.extend_from_slice(&[flags, code.0, short]),
         None => {
@@ -349,3 +349,6 @@ fn make_set_of<const N: usize>(value: &mut [u8]) -> usize {
     }
     kept * N
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! The table of path attributes: one row each, ascending by type code. The generic code walks it and knows no attribute
 //! by name; what is special about one stands in its file.
 
-use super::code::{OPTIONAL, TRANSITIVE};
+use super::code::{OPTIONAL, OPTIONAL_TRANSITIVE, TRANSITIVE};
 use super::{
     AttributeCode, PathAttributes, aggregator, as_path, as4_aggregator, as4_path, atomic_aggregate,
     cluster_list, communities, extended_communities, ipv6_extended_communities, large_communities,
@@ -55,7 +55,7 @@ pub(crate) fn opaque(code: AttributeCode) -> Option<&'static Opaque> {
 
 /// The check of flags that have to be those of an optional transitive attribute.
 pub(super) fn check_transitive(code: AttributeCode, flags: u8) -> Result<(), UpdateFault> {
-    let (found, expected) = (flags & (OPTIONAL | TRANSITIVE), OPTIONAL | TRANSITIVE);
+    let (found, expected) = (flags & OPTIONAL_TRANSITIVE, OPTIONAL_TRANSITIVE);
     if found == expected {
         return Ok(());
     }
@@ -78,7 +78,7 @@ impl Class {
     pub(crate) const fn flags(self) -> u8 {
         match self {
             Self::WellKnown => TRANSITIVE,
-            Self::OptionalTransitive => OPTIONAL | TRANSITIVE,
+            Self::OptionalTransitive => OPTIONAL_TRANSITIVE,
             Self::OptionalNonTransitive => OPTIONAL,
         }
     }

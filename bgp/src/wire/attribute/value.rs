@@ -77,3 +77,27 @@ impl PartialCodes {
         code.0 < 64 && self.0 & (1 << code.0) != 0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_of_codes_holds_those_of_known_attributes_and_ignores_others() {
+        let all = || (0..=u8::MAX).map(AttributeCode);
+        for code in all() {
+            let mut one = PartialCodes::default();
+            one.insert(code);
+            for other in all() {
+                let kept = other == code && code.0 < 64;
+                assert_eq!(one.contains(other), kept, "{other:?} of {code:?}");
+            }
+        }
+        let mut codes = PartialCodes::default();
+        codes.insert(AttributeCode::COMMUNITIES);
+        codes.insert(AttributeCode::COMMUNITIES);
+        codes.insert(AttributeCode::ONLY_TO_CUSTOMER);
+        assert!(codes.contains(AttributeCode::COMMUNITIES));
+        assert!(codes.contains(AttributeCode::ONLY_TO_CUSTOMER));
+    }
+}

@@ -196,3 +196,6 @@ pub(super) fn encode(capability: &Capability, out: &mut Vec<u8>) {
     out.push(capability.code());
     put_short(out, &value);
 }
+
+#[cfg(test)]
+mod tests;

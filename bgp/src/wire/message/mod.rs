@@ -179,3 +179,117 @@ pub(super) fn set_length(out: &mut BytesMut, start: usize) -> Result<(), TooLong
     out[start..][LENGTH].copy_from_slice(&length.to_be_bytes());
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::types::Family;
+    use crate::wire::{PeerKind, WireFault};
+
+    #[test]
+    fn rfc_4271_6_1_a_body_too_short_for_its_kind_is_a_bad_length_and_says_which() {
+        type Decode = fn(&Bytes) -> Option<WireError>;
+        let kinds: [(MessageKind, usize, Decode); 4] = [
+            (MessageKind::Open, 29, |body| Open::decode(body).err()),
+            (MessageKind::Notification, 21, |body| {
+                Notification::decode(body).err()
+            }),
+            (MessageKind::RouteRefresh, 23, |body| {
+                RouteRefresh::decode(body).err()
+            }),
+            (MessageKind::RouteRefresh, 23, |body| {
+                RouteRefresh::decode_plain(body).err()
+            }),
+        ];
+        for (kind, min, decode) in kinds {
+            assert_eq!(kind.min_length(), min);
+            for length in HEADER..min {
+                let refused = decode(&vec![0; length - HEADER].into()).unwrap();
+                let name = kind.name();
+                assert_eq!(
+                    refused.to_string(),
+                    format!("message header: length {length} of {name}; expected {min} to 4096")
+                );
+                let length = u16::try_from(length).unwrap().to_be_bytes();
+                let told =
+                    Notification::with_data(NotificationCode::BAD_MESSAGE_LENGTH, length.to_vec());
+                assert_eq!(refused.notification, told);
+            }
+            let enough = decode(&vec![0; min - HEADER].into()).map(|error| error.reason);
+            let short = matches!(enough, Some(WireFault::MessageLength { .. }));
+            assert!(!short, "{enough:?}");
+        }
+    }
+
+    #[test]
+    fn rfc_2918_3_without_enhanced_refresh_every_message_is_a_request() {
+        for (octets, family) in [
+            (&[0, 1, 0, 1][..], Family::IPV4_UNICAST),
+            (&[0, 2, 1, 1], Family::IPV6_UNICAST),
+            (&[1, 2, 9, 3, 4, 5], Family::new(0x0102, 3)),
+        ] {
+            let read = RouteRefresh::decode_plain(&Bytes::from_static(octets));
+            assert_eq!(read, Ok(RouteRefresh::request(family)));
+        }
+    }
+
+    #[test]
+    fn each_kind_of_message_has_the_type_and_name_of_its_rfc_and_is_read_as_itself() {
+        let open = Open {
+            asn: crate::types::Asn(1),
+            hold_time: 90,
+            identifier: crate::types::BgpIdentifier(1),
+            capabilities: vec![],
+        };
+        let refresh = RouteRefresh::request(Family::IPV6_UNICAST);
+        let notification = Notification::new(NotificationCode::BFD_DOWN);
+        let update = Update {
+            end_of_rib: Some(Family::IPV4_UNICAST),
+            ..Update::default()
+        };
+        for (octet, name, octets, message) in [
+            (1, "OPEN", open.encode(), Message::Open(open)),
+            (
+                2,
+                "UPDATE",
+                encode_message(MessageKind::Update, |out| out.put_u32(0)),
+                Message::Update(update),
+            ),
+            (
+                3,
+                "NOTIFICATION",
+                notification.encode(),
+                Message::Notification(notification),
+            ),
+            (4, "KEEPALIVE", keepalive(), Message::Keepalive),
+            (
+                5,
+                "ROUTE-REFRESH",
+                refresh.encode(),
+                Message::RouteRefresh(refresh),
+            ),
+        ] {
+            let kind = message.kind();
+            assert_eq!((kind.octet(), kind.name()), (octet, name));
+            assert_eq!(MessageKind::from_octet(octet), Some(kind));
+            assert_eq!(octets[..16], [0xff; 16]);
+            assert_eq!(
+                usize::from(u16::from_be_bytes([octets[16], octets[17]])),
+                octets.len()
+            );
+            assert_eq!(octets[18], octet);
+            let frame = Frame {
+                kind,
+                body: octets.slice(HEADER..),
+            };
+            let codec = UpdateCodec::plain(PeerKind::External);
+            assert_eq!(Message::decode(&frame, &codec), Ok(message));
+            // As it is quoted to a peer.
+            assert_eq!(quote_message(kind, &frame.body), octets);
+        }
+        for octet in [0, 6, 255] {
+            assert_eq!(MessageKind::from_octet(octet), None);
+        }
+    }
+}

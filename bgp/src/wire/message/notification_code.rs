@@ -137,3 +137,43 @@ impl fmt::Display for NotificationCode {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_is_shown_by_the_names_of_its_class_and_subcode_as_far_as_they_are_assigned() {
+        let classes = [
+            None,
+            Some("Message Header Error"),
+            Some("OPEN Message Error"),
+            Some("UPDATE Message Error"),
+            Some("Hold Timer Expired"),
+            Some("Finite State Machine Error"),
+            Some("Cease"),
+            Some("ROUTE-REFRESH Message Error"),
+            Some("Send Hold Timer Expired"),
+            None,
+        ];
+        for (code, class) in (0..).zip(classes) {
+            let shown = |subcode| NotificationCode::new(code, subcode).to_string();
+            assert_eq!(NotificationCode::new(code, 0).class(), class);
+            match class {
+                None => assert_eq!(shown(3), format!("{code}/3")),
+                Some(class) => {
+                    assert_eq!(shown(99), format!("{class}/99"));
+                    let unspecific = if code == 2 { "/Unspecific" } else { "" };
+                    assert_eq!(shown(0), format!("{class}{unspecific}"));
+                }
+            }
+        }
+        for (known, name) in NotificationCode::KNOWN {
+            let class = known.class().unwrap_or_default();
+            let full = format!("{class}/{name}");
+            // Codes without subcodes have one name.
+            let expected = if class == *name { class } else { &full };
+            assert_eq!(known.to_string(), expected);
+        }
+    }
+}

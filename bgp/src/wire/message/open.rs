@@ -261,3 +261,6 @@ fn overrun(what: &'static str, wanted: usize, found: usize) -> WireFault {
         missing: wanted.saturating_sub(found),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,8 +9,8 @@ use std::num::NonZeroU16;
 
 use crate::types::{Family, NextHop};
 use crate::wire::attribute::{
-    AttributeCode, Canonical, EXTENDED_LENGTH, OPTIONAL, Row, Scope, TABLE, TRANSITIVE, index,
-    opaque, rows,
+    AttributeCode, Canonical, EXTENDED_LENGTH, OPTIONAL, OPTIONAL_TRANSITIVE, Row, Scope, TABLE,
+    TRANSITIVE, index, opaque, rows,
 };
 use crate::wire::{Fault, Outcome, PeerKind, UpdateCodec, UpdateFault};
 
@@ -369,7 +369,7 @@ fn take(
         faults.push(fault(reason, Outcome::AttributeDiscard));
         return Ok(());
     }
-    let (found, expected) = (flags & (OPTIONAL | TRANSITIVE), row.class.flags());
+    let (found, expected) = (flags & OPTIONAL_TRANSITIVE, row.class.flags());
     if found != expected {
         // RFC 7606 section 3 c. The routes are still read: they are what is withdrawn.
         let reason = UpdateFault::Flags {

@@ -226,5 +226,67 @@ mod tests {
         }
         assert_eq!(wanted.next(), None);
         assert_eq!(batch.ipv4().len(), 5);
+        let found: Vec<_> = batch.sets().map(|(set, hop)| (set, *hop)).collect();
+        let hops = [1, 1, 2].map(next_hop);
+        let expected: Vec<_> = sets
+            .iter()
+            .map(AttributeSet::as_set_ref)
+            .zip(hops)
+            .collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn the_families_stand_in_lists_of_their_own() {
+        let nlri6 = |prefix: &str| Nlri::<Ipv6Net>::new(prefix.parse().unwrap());
+        let mut batch = UpdateBatch::default();
+        for number in 0..2 {
+            let (v4, v6) = (
+                format!("10.{number}.0.0/16"),
+                format!("2001:db8:{number}::/48"),
+            );
+            batch.push(&Update {
+                unreach: [
+                    NlriList::Ipv4(vec![nlri(&v4)]),
+                    NlriList::Ipv6(vec![nlri6(&v6)]),
+                ]
+                .into_iter()
+                .collect(),
+                ..Update::default()
+            });
+        }
+        assert_eq!(batch.ipv4(), [nlri("10.0.0.0/16"), nlri("10.1.0.0/16")]);
+        assert_eq!(
+            batch.ipv6(),
+            [nlri6("2001:db8:0::/48"), nlri6("2001:db8:1::/48")]
+        );
+        let parts = [
+            Routes::Ipv4(0..1),
+            Routes::Ipv6(0..1),
+            Routes::Ipv4(1..2),
+            Routes::Ipv6(1..2),
+        ];
+        assert!(batch.parts().eq(parts.map(BatchPart::Unreach)));
+    }
+
+    #[test]
+    fn a_batch_of_one_message_holds_that_message() {
+        let update = Update {
+            unreach: [NlriList::Ipv4(vec![nlri("10.0.0.0/8")])]
+                .into_iter()
+                .collect(),
+            end_of_rib: Some(Family::IPV6_UNICAST),
+            ..Update::default()
+        };
+        let batch = UpdateBatch::from(&update);
+        assert!(!batch.is_empty());
+        assert_eq!(batch.ipv4(), [nlri("10.0.0.0/8")]);
+        assert_eq!(batch.ipv6(), []);
+        let parts = [
+            BatchPart::Unreach(Routes::Ipv4(0..1)),
+            BatchPart::EndOfRib(Family::IPV6_UNICAST),
+        ];
+        assert!(batch.parts().eq(parts));
+        assert_eq!(batch.sets().count(), 0);
     }
 }

@@ -106,7 +106,7 @@ fn write_set(
     append(out, flags, received.code, received.value)?;
     let value = out.len() - received.value.len();
     let kept = make_set(&mut out[value..], octets);
-    if kept < received.value.len() {
+    if kept != received.value.len() {
         let items = out[value..value + kept].to_vec();
         out.truncate(start);
         append(out, flags, received.code, &items)?;
@@ -172,5 +172,60 @@ fn check_first_as(
         };
         let raw = attributes.raw(AttributeCode::AS_PATH, body);
         faults.push(Fault::new(reason, Outcome::TreatAsWithdraw, raw));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::super::attributes::read_attributes;
+    use super::*;
+
+    /// The octets that are reserved for the set of these attributes, and those that it has.
+    fn measured(field: &[u8], codec: &UpdateCodec) -> (usize, usize) {
+        let body = Bytes::copy_from_slice(field);
+        let mut faults = Vec::new();
+        let attributes = read_attributes(&body, true, &body, codec, &mut faults).unwrap();
+        assert_eq!(faults, []);
+        let widened = match codec.four_octet_as {
+            true => Widened::default(),
+            false => widen(&attributes),
+        };
+        let set = write_all(&attributes, &widened).unwrap();
+        (size(&attributes, &widened), set.as_bytes().len())
+    }
+
+    #[test]
+    fn a_set_takes_the_octets_that_were_reserved_for_it() {
+        let new = UpdateCodec::plain(PeerKind::Internal);
+        let old = UpdateCodec {
+            four_octet_as: false,
+            ..new
+        };
+        let long = |code, octets: u16| {
+            let [high, low] = octets.to_be_bytes();
+            [&[0xd0, code, high, low], &vec![7; octets.into()][..]].concat()
+        };
+        let origin = [0x40, 1, 1, 0];
+        let next_hop = [0x40, 3, 4, 192, 0, 2, 1];
+        let path = [0x40, 2, 6, 2, 2, 0xfd, 0xe8, 0x5b, 0xa0];
+        let path4 = [0xc0, 17, 6, 2, 1, 0, 1, 0, 0];
+        let aggregator = [0xc0, 7, 6, 0x5b, 0xa0, 1, 1, 1, 1];
+        for (codec, attributes, octets) in [
+            (new, vec![], 0),
+            // NEXT_HOP is no part of the set.
+            (new, [&origin[..], &next_hop].concat(), 4),
+            (new, long(99, 255), 3 + 255),
+            (new, long(99, 256), 4 + 256),
+            (new, [long(99, 300), long(12, 1)].concat(), 304 + 4),
+            // Widened: ten octets of path, eight of aggregator.
+            (old, [&path[..], &aggregator].concat(), 13 + 11),
+            (old, [&path[..], &path4, &aggregator].concat(), 13 + 11),
+        ] {
+            assert_eq!(measured(&attributes, &codec), (octets, octets));
+        }
+        // Communities that are repeated are in it once: more is reserved than is needed.
+        let twice = [0xc0, 8, 12, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2];
+        assert_eq!(measured(&twice, &new), (15, 11));
     }
 }

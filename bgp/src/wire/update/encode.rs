@@ -10,7 +10,7 @@ use super::nlri;
 use crate::types::{Family, NextHop, Nlri, NlriList, RoutePrefix};
 use crate::wire::attribute::{
     AttributeCode, AttributeRef, AttributeSet, AttributeSetRef, AttributeTooLong, EXTENDED_LENGTH,
-    OPTIONAL, PARTIAL, Scope, TRANSITIVE, append, narrow_aggregator, row,
+    OPTIONAL, OPTIONAL_TRANSITIVE, PARTIAL, Scope, TRANSITIVE, append, narrow_aggregator, row,
 };
 use crate::wire::length::{AttributeLength, FieldLength, TooLong};
 use crate::wire::message::{encode_message, put_header, set_length};
@@ -457,8 +457,7 @@ impl UpdateEncoder {
             scratch.clear();
             path.write_as4(scratch);
             if !scratch.is_empty() {
-                let flags = OPTIONAL | TRANSITIVE;
-                append(as4, flags, AttributeCode::AS4_PATH, scratch)?;
+                append(as4, OPTIONAL_TRANSITIVE, AttributeCode::AS4_PATH, scratch)?;
             }
         }
         Ok(())
@@ -546,3 +545,6 @@ fn set_field(block: &mut BytesMut, at: usize, octets: usize) -> Result<(), TooLo
     block[at..at + 2].copy_from_slice(&length.to_be_bytes());
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

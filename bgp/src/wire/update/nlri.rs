@@ -86,3 +86,78 @@ pub(super) fn put<P: RoutePrefix>(nlri: &Nlri<P>, add_path: bool, out: &mut impl
     out.put_u8(length);
     out.put_slice(&bits.to_be_bytes()[..usize::from(length.div_ceil(8))]);
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn lengths<P: RoutePrefix>(octets_of_id: usize) -> Vec<(u8, usize)> {
+        (0..=P::ADDRESS_BITS)
+            .map(|length| (length, octets_of_id + 1 + usize::from(length.div_ceil(8))))
+            .collect()
+    }
+
+    /// Every length of prefix, with and without path identifiers: as it is measured, written, counted and read.
+    fn every_length<P: RoutePrefix>() {
+        for add_path in [false, true] {
+            let id_octets = if add_path { 4 } else { 0 };
+            let mut field = Vec::new();
+            let mut all = Vec::new();
+            for (length, octets) in lengths::<P>(id_octets) {
+                let one = Nlri {
+                    prefix: P::from_key(u128::MAX, length).unwrap(),
+                    path_id: PathId(if add_path { 0x0102_0304 } else { 0 }),
+                };
+                assert_eq!(size(&one, add_path), octets);
+                let start = field.len();
+                put(&one, add_path, &mut field);
+                assert_eq!(field.len() - start, octets);
+                assert_eq!(field[start..][..id_octets], [1, 2, 3, 4][..id_octets]);
+                assert_eq!(field[start + id_octets], length);
+                all.push(one);
+                // Whatever is cut off leaves the beginning of the last one behind.
+                for end in start + 1..field.len() {
+                    let refused = decode(P::FAMILY, &field[..end], add_path).unwrap();
+                    assert_eq!(refused, Err((PrefixFault::Overrun, start)));
+                }
+                assert_eq!(count::<P>(&field, id_octets), Ok(all.len()));
+            }
+            let (_, octets) = lengths::<P>(id_octets).pop().unwrap();
+            assert_eq!(octets, longest::<P>(add_path));
+            let read = decode(P::FAMILY, &field, add_path).unwrap();
+            assert_eq!(read, Ok(P::list(all)));
+            // A prefix longer than an address is one, however many octets there are.
+            let start = field.len();
+            field.extend_from_slice(&[0; 4][..id_octets]);
+            field.push(P::ADDRESS_BITS + 1);
+            field.extend_from_slice(&[0; 17]);
+            let fault = PrefixFault::TooLong {
+                length: P::ADDRESS_BITS + 1,
+                max: P::ADDRESS_BITS,
+            };
+            let refused = decode(P::FAMILY, &field, add_path).unwrap();
+            assert_eq!(refused, Err((fault, start)));
+        }
+    }
+
+    #[test]
+    fn rfc_4271_4_3_a_prefix_takes_the_octets_of_its_length_and_its_identifier() {
+        every_length::<Ipv4Net>();
+        every_length::<Ipv6Net>();
+    }
+
+    #[test]
+    fn host_bits_in_a_message_are_no_part_of_the_prefix() {
+        let read = decode(Family::IPV4_UNICAST, &[12, 172, 31, 0], false).unwrap();
+        let expected = ["172.16.0.0/12", "0.0.0.0/0"].map(|text| Nlri::new(text.parse().unwrap()));
+        assert_eq!(read, Ok(NlriList::Ipv4(expected.to_vec())));
+    }
+
+    #[test]
+    fn families_that_are_not_routed_here_are_not_read() {
+        for family in [Family::new(1, 2), Family::new(2, 128), Family::new(25, 70)] {
+            assert_eq!(decode(family, &[0], false), None);
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Who asks the API server, over connections whose death is noticed.
+//!
+//! A connection can die without a word: the server's host has crashed, a firewall has forgotten it. A watch sends nothing, and
+//! would wait for an answer for minutes. So the kernel asks in its stead, and what it sends must be acknowledged: after
+//! [`KEEPALIVE_IDLE`] and [`KEEPALIVE_PROBES`] probes, 25 s in all, the connection is closed, and the watch begins anew.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use axum::http::{Request, Response};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper_timeout::TimeoutConnector;
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use kube::client::retry::RetryPolicy;
+use kube::client::{Body, ClientBuilder, ConfigExt, DynBody};
+use kube::{Client, Config};
+use tower::retry::RetryLayer;
+use tower::util::BoxService;
+use tower::{BoxError, ServiceBuilder, ServiceExt};
+
+use super::pace::Pace;
+
+/// How long a connection may take to be made.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// After so long without a segment the kernel asks whether the server is there, so often, and so many times.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(10);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+const KEEPALIVE_PROBES: u32 = 3;
+
+/// How long what was sent may be without an acknowledgement (TCP_USER_TIMEOUT); retransmissions else go on for a quarter of an
+/// hour.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(20);
+
+/// Where the API server is, and who asks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ApiServerOptions {
+    /// A kubeconfig file; `None`: the one that `KUBECONFIG` names, else the pod's own account.
+    pub kubeconfig: Option<PathBuf>,
+    /// The namespace that Secrets are read in; `None`: that of the pod or of the kubeconfig.
+    pub namespace: Option<String>,
+}
+
+/// No API server can be asked, as it is configured.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiServerError {
+    /// The file cannot be read, or says nothing usable.
+    #[error("kubeconfig {}: {source}", path.display())]
+    Kubeconfig {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: kube::config::KubeconfigError,
+    },
+    /// Neither a kubeconfig nor a pod's account.
+    #[error(
+        "no API server is configured: {source}; run in a pod, name a kubeconfig with --kubeconfig, or give a directory of \
+         manifests with --manifests"
+    )]
+    Nowhere {
+        /// What was looked for in vain.
+        source: Box<kube::config::InferConfigError>,
+    },
+    /// The client cannot be made, such as for a certificate that is none.
+    #[error("the API server cannot be asked as configured: {source}")]
+    Client {
+        /// Why.
+        source: Box<kube::Error>,
+    },
+}
+
+/// Makes a client for an API server.
+///
+/// # Errors
+/// See [`ApiServerError`].
+pub async fn client(options: &ApiServerOptions) -> Result<Client, ApiServerError> {
+    let config = match &options.kubeconfig {
+        Some(path) => {
+            let failed = |source| ApiServerError::Kubeconfig {
+                path: path.clone(),
+                source,
+            };
+            let file = kube::config::Kubeconfig::read_from(path).map_err(failed)?;
+            Config::from_custom_kubeconfig(file, &Default::default())
+                .await
+                .map_err(failed)?
+        }
+        None => Config::infer()
+            .await
+            .map_err(|source| ApiServerError::Nowhere {
+                source: Box::new(source),
+            })?,
+    };
+    let proxied = config.proxy_url.is_some();
+    let builder = if proxied {
+        // The proxy is whom the connection is to, and whose keepalives it has.
+        ClientBuilder::try_from(config)
+    } else {
+        over_watched_connections(config)
+    };
+    let builder = builder.map_err(|source| ApiServerError::Client {
+        source: Box::new(source),
+    })?;
+    Ok(builder.with_layer(&Pace::default()).build())
+}
+
+type GenericService = BoxService<Request<Body>, Response<Box<DynBody>>, BoxError>;
+
+/// What kube builds by default, over connections whose death is noticed.
+fn over_watched_connections(config: Config) -> Result<ClientBuilder<GenericService>, kube::Error> {
+    let mut http = HttpConnector::new();
+    http.enforce_http(false);
+    http.set_connect_timeout(Some(CONNECT));
+    http.set_keepalive(Some(KEEPALIVE_IDLE));
+    http.set_keepalive_interval(Some(KEEPALIVE_INTERVAL));
+    http.set_keepalive_retries(Some(KEEPALIVE_PROBES));
+    http.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
+    let mut connector = TimeoutConnector::new(config.rustls_https_connector_with_connector(http)?);
+    connector.set_read_timeout(config.read_timeout);
+    connector.set_write_timeout(config.write_timeout);
+    connector.set_reset_reader_on_write(config.reset_reader_on_write);
+    let client = legacy::Client::builder(TokioExecutor::new()).build(connector);
+    let retry = RetryLayer::new(RetryPolicy::server_retry());
+    let service = ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .option_layer(config.default_retry.then_some(retry))
+        .option_layer(config.auth_layer()?)
+        .layer(config.extra_headers_layer()?)
+        .map_err(BoxError::from)
+        .service(client);
+    let service = service.map_response(|response: Response<Incoming>| {
+        response.map(|body| Box::new(body.map_err(BoxError::from)) as Box<DynBody>)
+    });
+    Ok(ClientBuilder::new(
+        service.boxed(),
+        config.default_namespace,
+    ))
+}

@@ -1,0 +1,109 @@
+//! Selectors that select nothing, and Advertisements that advertise nothing: a mistyped label is valid, and what depends on it
+//! is not done, without a word.
+//!
+//! Only what is known is looked at: a source that has no Nodes, or no Services, says nothing of those who select them.
+
+use super::Finding;
+use crate::cluster::state::{ClusterState, ObjectRef};
+use crate::crd::LabelSelector;
+use crate::crd::peer::MESH_LABEL;
+use crate::crd::selector::{self, Labels};
+
+/// Selectors that select nothing in this state, and Advertisements that advertise nothing, by the object that has them. Most end at the first that they select: it costs
+/// as much as there are objects only where there is something to say.
+pub fn selections(state: &ClusterState) -> Vec<(ObjectRef, Finding)> {
+    let mut findings = Vec::new();
+    let routers = state.routers.values();
+    let routers = routers.map(|r| ("Router", &r.name, r.spec.node_selector.as_ref()));
+    let peers = state.peers.values();
+    let peers = peers.map(|p| ("Peer", &p.name, p.spec.node_selector.as_ref()));
+    let advertisements = state.advertisements.values();
+    let advertisements =
+        advertisements.map(|a| ("Advertisement", &a.name, a.spec.node_selector.as_ref()));
+    for (kind, name, selector) in routers.chain(peers).chain(advertisements) {
+        if selects_no_node(state, selector) {
+            findings.push((
+                ObjectRef::cluster(kind, name),
+                finding("nodeSelector", "Node"),
+            ));
+        }
+    }
+    for peer in state.peers.values() {
+        let nodes = peer.spec.nodes.as_ref();
+        if nodes.is_some_and(|nodes| selects_no_node(state, nodes.selector.as_ref())) {
+            findings.push((
+                ObjectRef::cluster("Peer", &peer.name),
+                finding("nodes.selector", "Node"),
+            ));
+        }
+    }
+    for advertisement in state.advertisements.values() {
+        let object = || ObjectRef::cluster("Advertisement", &advertisement.name);
+        if selects_no_peer(state, advertisement.spec.peer_selector.as_ref()) {
+            findings.push((object(), finding("peerSelector", "Peer")));
+        }
+        let spec = &advertisement.spec;
+        if spec.services.is_none()
+            && spec.pod_cidrs.is_none()
+            && spec.prefixes.is_empty()
+            && spec.interfaces.is_empty()
+        {
+            findings.push((
+                object(),
+                Finding {
+                    path: "spec".to_owned(),
+                    reason: "advertises nothing: give podCIDRs, services, prefixes or interfaces"
+                        .to_owned(),
+                },
+            ));
+        }
+        let Some(services) = &spec.services else {
+            continue;
+        };
+        let selectors = [&services.selector, &services.namespace_selector];
+        if selectors.iter().any(|selector| selector.is_some())
+            && !state.services.is_empty()
+            && !state.services.values().any(|service| {
+                selector::selects(services.selector.as_ref(), &service.labels)
+                    && is_selected(
+                        services.namespace_selector.as_ref(),
+                        state,
+                        &service.key.namespace,
+                    )
+            })
+        {
+            findings.push((object(), finding("services", "Service")));
+        }
+    }
+    findings
+}
+
+fn finding(field: &str, kind: &str) -> Finding {
+    Finding {
+        path: format!("spec.{field}"),
+        reason: format!("selects no {kind}: compare it with the labels of the {kind} objects"),
+    }
+}
+
+fn selects_no_node(state: &ClusterState, selector: Option<&LabelSelector>) -> bool {
+    let mut nodes = state.nodes.values();
+    selector.is_some()
+        && !state.nodes.is_empty()
+        && !nodes.any(|node| selector::selects(selector, &node.labels))
+}
+
+fn selects_no_peer(state: &ClusterState, selector: Option<&LabelSelector>) -> bool {
+    let mesh = Labels::from([(MESH_LABEL.to_owned(), "true".to_owned())]);
+    let mut peers = state.peers.values();
+    selector.is_some()
+        && !selector::selects(selector, &mesh)
+        && !peers.any(|peer| selector::selects(selector, &peer.labels))
+}
+
+fn is_selected(selector: Option<&LabelSelector>, state: &ClusterState, namespace: &str) -> bool {
+    selector.is_none()
+        || match state.namespaces.get(namespace) {
+            Some(labels) => selector::selects(selector, labels.as_ref()),
+            None => selector::selects(selector, &ClusterState::labels_of_any_namespace(namespace)),
+        }
+}
