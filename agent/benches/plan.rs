@@ -11,7 +11,7 @@ use agent::cluster::{
     ClusterState, EndpointSlice, LoadBalancerIngress, Node, ServiceType, manifests,
 };
 use agent::intent::{LocalFacts, Planner, intend};
-use agent::pools::{Pool, Request, State, allocate};
+use agent::pools::{Pool, Request, Reserved, State, allocate};
 use divan::Bencher;
 use large_cluster::{Cluster, Layout};
 use serde_json::json;
@@ -95,6 +95,7 @@ fn allocation_from_nothing(bencher: Bencher<'_, '_>) {
         let request = Request {
             key: service.key.clone(),
             service_type: ServiceType::LoadBalancer,
+            cluster_ips: service.cluster_ips.clone(),
             ingress: [LoadBalancerIngress { ip, proxy: false }].into(),
             ..Request::default()
         };
@@ -104,6 +105,11 @@ fn allocation_from_nothing(bencher: Bencher<'_, '_>) {
         pools: [(pool.name.clone(), Arc::new(pool))].into(),
         services: services.collect(),
         namespaces: BTreeMap::new(),
+        reserved: STATE
+            .nodes
+            .values()
+            .flat_map(|node| Reserved::of_node(node))
+            .collect(),
     };
     bencher.bench_local(|| allocate(&state));
 }

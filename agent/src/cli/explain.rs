@@ -10,7 +10,7 @@ use super::tree::Tree;
 use super::words::{commas, count, time};
 use crate::control::Client;
 use crate::control::model::{
-    ExplainPrefix, ExplainService, KernelLookup, OriginatedFact, Route, ServiceAddress,
+    ExplainPrefix, ExplainService, KernelLookup, OriginatedFact, Reason, Route, ServiceAddress,
     ServiceAddressKind, Told, TrafficPolicy,
 };
 
@@ -118,17 +118,29 @@ fn origin(facts: &[OriginatedFact]) -> Tree {
         "Originated by this node: no"
     });
     for fact in facts {
-        let mut text = format!("Advertisement {}", fact.advertisement);
-        if !fact.objects.is_empty() {
-            text.push_str(&format!(", for {}", commas(&fact.objects)));
-        }
+        // What is suppressed names the object, and belongs to no Advertisement.
+        let mut text = match fact.advertisement.as_str() {
+            "" => commas(&fact.objects),
+            advertisement if fact.objects.is_empty() => format!("Advertisement {advertisement}"),
+            advertisement => {
+                let objects = commas(&fact.objects);
+                format!("Advertisement {advertisement}, for {objects}")
+            }
+        };
         if let Some(reason) = &fact.reason {
-            let verb = if fact.active { "" } else { "suppressed: " };
-            text.push_str(&format!(": {verb}{reason}"));
+            match fact.active {
+                true => text.push_str(&format!(": {reason}")),
+                false => text.push_str(&format!(": suppressed: {}", by_rule(reason))),
+            }
         }
         tree.add(text);
     }
     tree
+}
+
+/// What is not done, with the rule that decided so.
+fn by_rule(reason: &Reason) -> String {
+    format!("{reason} (rule {})", reason.code)
 }
 
 fn paths(paths: &[Route]) -> Tree {
@@ -268,15 +280,11 @@ fn address_tree(address: &ServiceAddress) -> Tree {
         ServiceAddressKind::External => "external IP",
         ServiceAddressKind::Cluster => "cluster IP",
     };
-    let verdict = if address.advertised {
-        "advertised"
-    } else {
-        "not advertised"
+    let verdict = match address.advertised {
+        true => format!("advertised: {}", address.reason),
+        false => format!("not advertised: {}", by_rule(&address.reason)),
     };
-    let mut tree = Tree::new(format!(
-        "{} ({kind}): {verdict}: {}",
-        address.address, address.reason
-    ));
+    let mut tree = Tree::new(format!("{} ({kind}): {verdict}", address.address));
     let policy = match address.traffic_policy {
         TrafficPolicy::Cluster => "traffic policy Cluster: endpoints anywhere count",
         TrafficPolicy::Local => "traffic policy Local: endpoints on this node count",

@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use ipnet::IpNet;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde::{Deserialize, Deserializer, de};
 
 use super::atom::Atoms;
@@ -24,6 +24,7 @@ use super::validate::Finding;
 use crate::crd::IpFamily;
 use crate::crd::selector::Labels;
 use crate::crd::text::{Address, Cidr};
+use crate::pools::Created;
 
 /// Metadata of any object, wherever it was read.
 pub trait Metadata {
@@ -85,6 +86,7 @@ impl Metadata for ObjectMeta {
 
 /// What manifests need of it: everything else is skipped unread.
 #[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct Meta {
     #[serde(default)]
     pub(crate) name: String,
@@ -94,6 +96,8 @@ pub(crate) struct Meta {
     pub(crate) labels: Labels,
     #[serde(default)]
     pub(crate) annotations: Labels,
+    #[serde(default)]
+    pub(crate) creation_timestamp: Option<Time>,
 }
 
 impl Metadata for Meta {
@@ -111,6 +115,11 @@ impl Metadata for Meta {
 
     fn annotations(&self) -> Option<&Labels> {
         Some(&self.annotations)
+    }
+
+    fn created(&self) -> Option<i64> {
+        let created = self.creation_timestamp.as_ref()?;
+        Some(created.0.as_second())
     }
 }
 
@@ -200,6 +209,10 @@ impl<M: Metadata> RawNode<M> {
             text_of::<Address>(Some(&a.address), path, left_out)
         });
         let internal_ips = internal.map(|address| address.0).collect();
+        // Among these are host names.
+        let others = addresses.iter().filter(|(_, a)| a.kind != "InternalIP");
+        let others = others.filter_map(|(_, a)| a.address.parse::<Address>().ok());
+        let other_ips = others.map(|address| address.0).collect();
         let mut conditions = status.conditions.take("status.conditions", left_out);
         let network_unavailable =
             conditions.any(|(_, c)| c.kind == "NetworkUnavailable" && c.status == "True");
@@ -209,6 +222,7 @@ impl<M: Metadata> RawNode<M> {
             name: metadata.name().to_owned(),
             pod_cidrs: pod_cidrs.into(),
             internal_ips,
+            other_ips,
             network_unavailable,
         }
     }
@@ -379,6 +393,7 @@ impl<M: Metadata> RawService<M> {
         let external_ips = external_ips.map(|(_, ip)| ip.0).collect();
         Service {
             key: metadata.key(atoms),
+            created: Created(metadata.created()),
             labels: atoms.map(metadata.labels().into_iter().flatten()),
             service_type: spec.kind.into(),
             cluster_ips: cluster_ips.into(),

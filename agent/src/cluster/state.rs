@@ -14,6 +14,7 @@ use crate::crd::selector::Labels;
 use crate::crd::{
     AddressPoolSpec, AdvertisementSpec, IpFamily, PeerSpec, RoutePolicySpec, RouterSpec,
 };
+use crate::pools::Created;
 
 /// A map that is cheap to clone: clones share what has not changed since, and what has is found without looking at the rest.
 pub type Map<K, V> = imbl::OrdMap<K, V>;
@@ -145,6 +146,8 @@ pub struct Node {
     pub pod_cidrs: Box<[IpNet]>,
     /// `status.addresses` of type InternalIP, in their order.
     pub internal_ips: Box<[IpAddr]>,
+    /// Its other `status.addresses` that are addresses, such as those of type ExternalIP.
+    pub other_ips: Box<[IpAddr]>,
     /// The condition `NetworkUnavailable` is `True`.
     pub network_unavailable: bool,
 }
@@ -164,6 +167,8 @@ impl Node {
 pub struct Service {
     /// Namespace and name.
     pub key: ObjectKey,
+    /// `metadata.creationTimestamp`.
+    pub created: Created,
     /// `metadata.labels`.
     pub labels: AtomMap,
     /// `spec.type`.

@@ -15,7 +15,7 @@ use crate::crd::{
     AddressPool, AddressPoolStatus, Advertisement, Condition, ObjectStatus, Peer, PeerStatus,
     RoutePolicy, Router,
 };
-use crate::pools::{Allocation, Overlap, PoolReport};
+use crate::pools::{Allocation, PoolReport};
 use crate::report::conditions::{Finding, conditions, whole_seconds};
 
 /// How many things of a kind a message names.
@@ -71,8 +71,8 @@ pub(super) fn statuses(
             let report = allocation.pools.get(name);
             let mut findings = vec![accepted.of(name, pool)];
             if let Some(report) = report {
-                if let Some(overlaps) = overlaps(report) {
-                    findings[0] = overlaps;
+                if let Some(taken) = taken(report).filter(|_| findings[0].holds == Some(true)) {
+                    findings[0] = taken;
                 }
                 findings.push(exhausted(report));
             }
@@ -200,20 +200,33 @@ fn established_of(sessions: &[(&str, Cow<'_, Session>)]) -> Finding {
     }
 }
 
-fn overlaps(report: &PoolReport) -> Option<Finding> {
-    let overlaps: Vec<String> = report
-        .overlaps
-        .iter()
-        .map(|overlap| {
-            let Overlap {
-                block,
-                older,
-                older_block,
-            } = overlap;
-            format!("{block} overlaps {older_block} of AddressPool {older}, which is older and keeps what both claim")
-        })
+/// What of a pool's addresses is not its to assign.
+fn taken(report: &PoolReport) -> Option<Finding> {
+    let mut parts: Vec<String> = Vec::new();
+    let overlaps: Vec<String> = report.overlaps.iter().map(ToString::to_string).collect();
+    let reserved: Vec<String> = report.reserved.iter().map(ToString::to_string).collect();
+    let holding = report.holding_reserved.iter();
+    let holding: Vec<String> = holding
+        .map(|(service, address)| format!("{service} ({address})"))
         .collect();
-    (!overlaps.is_empty()).then(|| Finding::good(ACCEPTED, "Overlaps", some_of(&overlaps)))
+    if !reserved.is_empty() {
+        parts.push(format!("not assigned: {}", some_of(&reserved)));
+    }
+    if !holding.is_empty() {
+        parts.push(format!(
+            "Services that keep such an address, which is not advertised: {}",
+            some_of(&holding)
+        ));
+    }
+    if !overlaps.is_empty() {
+        parts.push(some_of(&overlaps));
+    }
+    let reason = match (reserved.is_empty(), overlaps.is_empty()) {
+        (true, true) => return None,
+        (false, _) => "Reserved",
+        (true, false) => "Overlaps",
+    };
+    Some(Finding::good(ACCEPTED, reason, parts.join("; ")))
 }
 
 fn exhausted(report: &PoolReport) -> Finding {

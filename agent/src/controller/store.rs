@@ -76,6 +76,27 @@ impl<V: Kept> Store<V> {
         }
     }
 
+    /// Takes an event in. Returns whether it changes this of an object, or which objects there are.
+    pub(super) fn event_changing<T: PartialEq>(
+        &mut self,
+        event: Event<Received<V::Object>>,
+        what: impl Fn(&V) -> T,
+    ) -> bool {
+        let key = match &event {
+            Event::Apply(object) | Event::InitApply(object) | Event::Delete(object) => {
+                Some(key(object.metadata()))
+            }
+            Event::Init | Event::InitDone => None,
+        };
+        let seen = |store: &Self| {
+            let object = key.as_ref().and_then(|key| store.get(key));
+            (object.map(&what), store.objects.len())
+        };
+        let before = seen(self);
+        self.event(event);
+        before != seen(self)
+    }
+
     /// Puts an object in the place of its last version.
     fn put(&mut self, object: Received<V::Object>) -> Key {
         let key = key(object.metadata());

@@ -181,6 +181,8 @@ fn an_invalid_pool_is_the_last_good_one_or_else_nobody_loses_an_address() {
     apply(&mut world.services, service("a", 1, &["203.0.113.1"]));
     apply(&mut world.pools, invalid());
     assert_eq!(written(&world), []);
+    // What is somebody's in its last good version is said once it is good again.
+    world.node_event(Event::Apply(guard(node("n1", "203.0.113.0", 1))));
     let found = statuses(&world, &allocate(&world.address_state()), now());
     let pool = found
         .pools
@@ -307,6 +309,72 @@ fn nulls_are_absences_and_unreadable_objects_are_still_there() {
     );
     let sessions = world.states.named("n").unwrap().at(Instant::now()).count();
     assert_eq!(sessions, 1);
+}
+
+fn node(name: &str, address: &str, heartbeat: u32) -> Value {
+    json!({
+        "metadata": {"name": name, "resourceVersion": heartbeat.to_string()},
+        "spec": {"podCIDR": "10.244.1.0/24"},
+        "status": {
+            "addresses": [{"type": "ExternalIP", "address": address}, {"type": "Hostname", "address": name}],
+            "conditions": [{"type": "Ready", "status": "True", "lastHeartbeatTime": heartbeat.to_string()}],
+        },
+    })
+}
+
+/// A Node is written every few minutes; addresses are allocated anew only when one differs.
+#[test]
+fn what_nodes_and_peers_have_is_not_handed_out_and_looked_at_again_only_when_it_differs() {
+    let mut world = World::default();
+    let mut after = |event: &mut dyn FnMut(&mut World)| {
+        world.addresses_changed = false;
+        event(&mut world);
+        (
+            world.addresses_changed,
+            world.address_state().reserved.len(),
+        )
+    };
+    let mut node_is = |address: &'static str, heartbeat| {
+        after(&mut |world| world.node_event(Event::Apply(guard(node("n1", address, heartbeat)))))
+    };
+    assert_eq!(node_is("203.0.113.1", 1), (true, 2));
+    assert_eq!(node_is("203.0.113.1", 2), (false, 2));
+    assert_eq!(node_is("203.0.113.2", 3), (true, 2));
+    assert_eq!(
+        after(&mut |world| world.peer_event(Event::Apply(guard(peer("tor"))))),
+        (true, 3)
+    );
+    assert_eq!(
+        after(&mut |world| world.peer_event(Event::Apply(guard(peer("tor"))))),
+        (false, 3)
+    );
+    // A list in which the Node is not.
+    let mut unlisted =
+        |event: fn() -> Event<Received<_>>| after(&mut |world| world.node_event(event()));
+    assert_eq!(unlisted(|| Event::Init), (false, 3));
+    assert_eq!(unlisted(|| Event::InitDone), (true, 1));
+}
+
+#[test]
+fn a_pool_with_what_is_somebodys_says_so_and_names_who_keeps_it() {
+    let mut world = World::default();
+    apply(&mut world.pools, pool("public", &["203.0.113.0/30"]));
+    apply(&mut world.services, service("a", 1, &["203.0.113.1"]));
+    apply(&mut world.services, service("b", 1, &[]));
+    world.node_event(Event::Apply(guard(node("n1", "203.0.113.1", 1))));
+    world.node_event(Event::Apply(guard(node("n2", "203.0.113.0", 1))));
+    // What it has it keeps, and nobody gets the other Node's.
+    let names: Vec<(String, Value)> = written(&world);
+    assert_eq!(names, [("b".to_owned(), json!([{"ip": "203.0.113.2"}]))]);
+    let found = statuses(&world, &allocate(&world.address_state()), now());
+    let accepted = &found.pools[0].1.conditions;
+    assert_eq!(reason(accepted, "Accepted"), ("True", "Reserved"));
+    let accepted = accepted.iter().find(|c| c.type_ == "Accepted").unwrap();
+    assert_eq!(
+        accepted.message,
+        "not assigned: 203.0.113.0 is an address of Node n2; 203.0.113.1 is an address of Node n1; Services that keep such \
+         an address, which is not advertised: shop/a (203.0.113.1)"
+    );
 }
 
 fn now() -> (Timestamp, Instant) {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use k8s_openapi::NamespaceResourceScope;
 use kube::core::ObjectMeta;
-use kube::runtime::watcher;
+use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -25,7 +25,7 @@ use crate::crd::{
     AddressPool, Advertisement, AdvertisementSpec, ObjectStatus, Peer, PeerSpec, PeerStatus,
     RoutePolicy, RoutePolicySpec, Router, RouterSpec, RouterState,
 };
-use crate::pools::{Created, Pool, RawPoolService, Request, State};
+use crate::pools::{Created, Pool, RawPoolService, Request, Reserved, State};
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -35,7 +35,7 @@ pub(super) struct World {
     pub(super) advertisements: Store<Ours<Advertisement>>,
     pub(super) policies: Store<Ours<RoutePolicy>>,
     pub(super) pools: Store<Ours<AddressPool>>,
-    pub(super) nodes: Store<Present>,
+    pub(super) nodes: Store<NodeAddresses>,
     pub(super) namespaces: Store<Namespace>,
     pub(super) services: Store<Served>,
     pub(super) states: Store<Sessions>,
@@ -103,7 +103,33 @@ impl World {
                 .iter()
                 .map(|((_, name), labels)| (name.clone(), Arc::clone(&labels.0)))
                 .collect(),
+            reserved: self.reserved(),
         }
+    }
+
+    /// What is no Service's.
+    fn reserved(&self) -> Vec<Reserved> {
+        let nodes = self.nodes.values().flat_map(|node| node.0.iter().cloned());
+        let peers = self.peers.iter().filter_map(|((_, name), peer)| {
+            let object = peer.good.as_ref()?;
+            Some(Reserved::of_peer(name, &object.spec))
+        });
+        nodes.chain(peers.flatten()).collect()
+    }
+
+    /// Takes in what happened to a Node. Nodes change all the time; what they have, hardly ever.
+    pub(super) fn node_event(&mut self, event: Event<Received<WatchedNode>>) {
+        let addresses = |node: &NodeAddresses| Arc::clone(&node.0);
+        self.addresses_changed |= self.nodes.event_changing(event, addresses);
+    }
+
+    /// Takes in what happened to a Peer.
+    pub(super) fn peer_event(&mut self, event: Event<Received<Peer>>) {
+        let ends = |peer: &Ours<Peer>| {
+            let spec = &peer.good.as_ref()?.spec;
+            Some([spec.address, spec.local_address])
+        };
+        self.addresses_changed |= self.peers.event_changing(event, ends);
     }
 
     /// Whether a pool is not known as it is or was: what is in no pool may be in that one.
@@ -154,7 +180,7 @@ pub(super) fn watches(client: &Client) -> Watches<World> {
         world.routers.event(event);
     });
     watches.add("Peer", all(client), everything(), |world, event| {
-        world.peers.event(event);
+        world.peer_event(event);
     });
     watches.add(
         "Advertisement",
@@ -172,7 +198,7 @@ pub(super) fn watches(client: &Client) -> Watches<World> {
         world.addresses_changed = true;
     });
     watches.add("Node", all(client), everything(), |world, event| {
-        world.nodes.event(event);
+        world.node_event(event);
     });
     watches.add("Namespace", all(client), everything(), |world, event| {
         world.namespaces.event(event);
@@ -314,20 +340,21 @@ kind!(
     validate::address_pool
 );
 
-/// An object of which nothing matters but that it is there.
-#[derive(Debug)]
-pub(super) struct Present;
+/// What a Node has that no Service may get: its addresses and pod CIDRs.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct NodeAddresses(Arc<Vec<Reserved>>);
 
-impl Kept for Present {
+impl Kept for NodeAddresses {
     type Object = WatchedNode;
 
-    fn keep(_: WatchedNode, _: Option<Self>) -> Option<Self> {
-        Some(Self)
+    fn keep(object: WatchedNode, _: Option<Self>) -> Option<Self> {
+        let node = object.into_node(&mut Atoms::default(), &mut Vec::new());
+        Some(Self(Arc::new(Reserved::of_node(&node))))
     }
 
-    /// It is there.
-    fn unreadable(_: Unreadable, _: Option<Self>) -> Option<Self> {
-        Some(Self)
+    /// It is there, and what is known of it stays known.
+    fn unreadable(_: Unreadable, before: Option<Self>) -> Option<Self> {
+        Some(before.unwrap_or_default())
     }
 }
 

@@ -57,6 +57,10 @@ pub struct AdvertisementSpec {
     /// Prefixes as they are.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub prefixes: Vec<Cidr>,
+    /// Whether `prefixes` may have a default route, 0.0.0.0/0 or ::/0. Without it one is refused: all traffic that no other
+    /// route takes would go to this node.
+    #[serde(default)]
+    pub allow_default_route: bool,
     /// The global addresses of these interfaces, each as a host route, such as an anycast address on `lo`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub interfaces: Vec<String>,

@@ -4,7 +4,7 @@
 //! - Addresses of Services are told as host routes, aggregates, or both ([`Mode`]). An address with the traffic policy
 //!   `Local` is always told as a host route and never makes an aggregate.
 //! - Static prefixes and interface addresses are told as they are.
-//! - Nothing is told that lies inside the pod CIDR of another node, and no aggregate that overlaps a pod CIDR.
+//! - Nothing is advertised that [`announceable`](super::announceable) refuses.
 //!
 //! Two Advertisements are built in: pod CIDRs and LoadBalancer addresses to every peer, unless the Router says otherwise; and
 //! always, pod CIDRs to nodes of one's own AS, since that is what those sessions are for. No object takes either away: the
@@ -16,16 +16,15 @@ use std::sync::LazyLock;
 
 use bgp::types::Community;
 use ipnet::IpNet;
-use rib::{AdvertisementId, Offer, Originated};
-use smallvec::SmallVec;
+use rib::{AdvertisementId, Offer};
 
+use super::announceable::{Announceable, Claims, Origin, is_routable};
 use super::policies::ByKind;
-use super::services::is_routable;
 use super::{
     AddressDecision, Decision, Justification, LocalFacts, OriginatedRoute, Rule, ServiceDecision,
     Source, Suppressed, Warning, WarningKind, router, stable_hash32,
 };
-use crate::cluster::{Atom, ClusterState, Node, ObjectKey, ObjectRef, TrafficPolicy};
+use crate::cluster::{ClusterState, Node, ObjectKey, ObjectRef, TrafficPolicy};
 use crate::crd::advertisement::{AddressKind, Attributes, Mode, Services};
 use crate::crd::selector::{self, Labels};
 use crate::crd::{AdvertisementSpec, IpFamily};
@@ -157,91 +156,27 @@ pub(super) fn active<'a>(state: &'a ClusterState, node: &Node) -> Vec<Active<'a>
     active
 }
 
-/// Which other nodes have which pod CIDR, to be asked by prefix.
-#[derive(Debug, Default)]
-pub(super) struct PodCidrs {
-    /// Nodes ascending by name, never none. More than one is a mistake of the cluster's; then the first is named.
-    by_cidr: HashMap<IpNet, SmallVec<[Atom; 1]>>,
-    /// Family and length of all CIDRs, also of some that went.
-    lengths: BTreeSet<(bool, u8)>,
-}
-
-impl PodCidrs {
-    pub(super) fn of_others(state: &ClusterState, node: &Node) -> Self {
-        let mut all = Self::default();
-        for other in state.nodes.values().filter(|n| n.name != node.name) {
-            for cidr in &other.pod_cidrs {
-                all.add(*cidr, &other.name);
-            }
-        }
-        all
-    }
-
-    pub(super) fn add(&mut self, cidr: IpNet, node: &str) {
-        self.lengths
-            .insert((cidr.addr().is_ipv6(), cidr.prefix_len()));
-        let nodes = self.by_cidr.entry(cidr).or_default();
-        if let Err(at) = nodes.binary_search_by(|n| str::cmp(n, node)) {
-            nodes.insert(at, node.into());
-        }
-    }
-
-    pub(super) fn remove(&mut self, cidr: IpNet, node: &str) {
-        if let Some(nodes) = self.by_cidr.get_mut(&cidr) {
-            nodes.retain(|n| **n != *node);
-            if nodes.is_empty() {
-                self.by_cidr.remove(&cidr);
-            }
-        }
-    }
-
-    fn get(&self, cidr: &IpNet) -> Option<&Atom> {
-        self.by_cidr.get(cidr)?.first()
-    }
-
-    /// The pod CIDR that holds all of `prefix`.
-    fn holding(&self, prefix: IpNet) -> Option<(&Atom, IpNet)> {
-        self.lengths
-            .iter()
-            .filter(|(v6, length)| *v6 == prefix.addr().is_ipv6() && *length <= prefix.prefix_len())
-            .find_map(|(_, length)| {
-                let cidr = IpNet::new(prefix.addr(), *length).ok()?.trunc();
-                self.get(&cidr).map(|node| (node, cidr))
-            })
-    }
-
-    /// A pod CIDR inside `prefix`, the least. Linear: asked for aggregates only, each once.
-    fn inside(&self, prefix: IpNet) -> Option<(&Atom, IpNet)> {
-        self.by_cidr
-            .iter()
-            .filter(|(cidr, _)| prefix.contains(*cidr))
-            .filter_map(|(cidr, nodes)| Some((nodes.first()?, *cidr)))
-            .min_by_key(|(_, cidr)| *cidr)
-    }
-}
-
 /// What a node's routes hang on besides what they are for.
 pub(super) struct Ground<'a> {
     active: &'a [Active<'a>],
     node: &'a Node,
-    name: Atom,
-    others: &'a PodCidrs,
+    claims: &'a Claims,
     offers: HashMap<AdvertisementId, Offer>,
     /// See [`LocalFacts::connects_pods`].
     connects_pods: bool,
-    /// What stands against an aggregate; asked of the same few over and over.
-    aggregates: HashMap<IpNet, Option<Rule>>,
+    /// Which aggregates may be announced; asked of the same few over and over.
+    aggregates: HashMap<IpNet, Result<Announceable, Rule>>,
 }
 
 /// What is told, and not told, on behalf of one object. Sorted, each once.
 #[derive(Debug, Default)]
 pub(super) struct Told {
-    pub(super) routes: BTreeSet<(IpNet, Justification)>,
+    pub(super) routes: BTreeSet<(Announceable, Justification)>,
     pub(super) suppressed: BTreeSet<Suppressed>,
 }
 
 impl Told {
-    fn add(&mut self, prefix: IpNet, advertisement: AdvertisementId, source: Source) {
+    fn add(&mut self, prefix: Announceable, advertisement: AdvertisementId, source: Source) {
         let why = Justification {
             advertisement,
             source,
@@ -254,7 +189,7 @@ impl<'a> Ground<'a> {
     pub(super) fn new(
         node: &'a Node,
         active: &'a [Active<'a>],
-        others: &'a PodCidrs,
+        claims: &'a Claims,
         drain: bool,
         connects_pods: bool,
     ) -> Self {
@@ -262,8 +197,7 @@ impl<'a> Ground<'a> {
             active,
             connects_pods,
             node,
-            name: node.name.as_str().into(),
-            others,
+            claims,
             offers: active.iter().map(|a| (a.id, offer(a, drain))).collect(),
             aggregates: HashMap::new(),
         }
@@ -285,7 +219,7 @@ impl<'a> Ground<'a> {
         warnings: &mut Vec<Warning>,
     ) {
         for cidr in &self.node.pod_cidrs {
-            if let Some(other) = self.others.get(cidr) {
+            if let Some(other) = self.claims.pods.get(cidr) {
                 warnings.push(Warning {
                     object: ObjectRef::cluster("Node", &self.node.name),
                     kind: WarningKind::PodCidrShared {
@@ -294,11 +228,22 @@ impl<'a> Ground<'a> {
                     },
                 });
             }
+            let judged = match self.claims.judge(self.node, Origin::PodCidr, *cidr) {
+                Ok(judged) => judged,
+                Err(rule) => {
+                    told.suppressed.insert(Suppressed {
+                        object: ObjectRef::cluster("Node", &self.node.name),
+                        prefix: Some(*cidr),
+                        rule,
+                    });
+                    continue;
+                }
+            };
             for advertisement in self.active.iter().filter(|a| a.pod_cidrs()) {
                 let source = Source::PodCidr {
                     node: self.node.name.clone(),
                 };
-                told.add(*cidr, advertisement.id, source);
+                told.add(judged, advertisement.id, source);
             }
         }
         if !state.nodes.contains_key(&self.node.name) {
@@ -316,25 +261,29 @@ impl<'a> Ground<'a> {
                 continue;
             };
             let object = ObjectRef::cluster("Advertisement", advertisement.name);
-            let mut add = |prefix, source| match self.inside_another(prefix) {
-                None => told.add(prefix, advertisement.id, source),
-                Some(rule) => {
-                    told.suppressed.insert(Suppressed {
-                        object: object.clone(),
-                        prefix: Some(prefix),
-                        rule,
-                    });
-                }
+            let mut add =
+                |prefix, origin, source| match self.claims.judge(self.node, origin, prefix) {
+                    Ok(judged) => told.add(judged, advertisement.id, source),
+                    Err(rule) => {
+                        told.suppressed.insert(Suppressed {
+                            object: object.clone(),
+                            prefix: Some(prefix),
+                            rule,
+                        });
+                    }
+                };
+            let fixed = Origin::Static {
+                default_route: spec.allow_default_route,
             };
             for cidr in &spec.prefixes {
-                add(cidr.net(), Source::Prefix);
+                add(cidr.net(), fixed, Source::Prefix);
             }
             for name in &spec.interfaces {
                 let mut addresses: Vec<IpAddr> = facts
                     .interface(name)
                     .map(|i| i.addresses.iter().map(IpNet::addr).collect())
                     .unwrap_or_default();
-                addresses.retain(|a| is_routable(*a));
+                addresses.retain(|a| is_routable(IpNet::from(*a)));
                 if addresses.is_empty() {
                     warnings.push(Warning {
                         object: object.clone(),
@@ -344,6 +293,7 @@ impl<'a> Ground<'a> {
                 for address in addresses {
                     add(
                         IpNet::from(address),
+                        Origin::Interface,
                         Source::Interface { name: name.clone() },
                     );
                 }
@@ -351,16 +301,22 @@ impl<'a> Ground<'a> {
         }
     }
 
-    /// The decision on a Service as this node can follow it: nothing is told inside another node's pod CIDR.
+    /// The decision on a Service as this node can follow it: without what may not be announced at all.
     pub(super) fn corrected(&self, mut decision: ServiceDecision) -> ServiceDecision {
         for address in &mut decision.addresses {
             if matches!(address.decision, Decision::Advertise(_))
-                && let Some(rule) = self.inside_another(IpNet::from(address.address))
+                && let Err(rule) = self.host(address.address)
             {
                 address.decision = Decision::Suppress(rule);
             }
         }
         decision
+    }
+
+    /// An address of a Service.
+    fn host(&self, address: IpAddr) -> Result<Announceable, Rule> {
+        self.claims
+            .judge(self.node, Origin::Service, IpNet::from(address))
     }
 
     /// Addresses of a Service as decided. Decisions against are noted, but for addresses that nobody asked for.
@@ -409,15 +365,15 @@ impl<'a> Ground<'a> {
             TrafficPolicy::Cluster => advertisement.aggregate(host),
         };
         if let Some(aggregate) = aggregate {
-            match self.against_aggregate(aggregate) {
-                None => {
+            match self.aggregate(aggregate) {
+                Ok(aggregate) => {
                     let source = Source::AggregateOf {
                         service: key.clone(),
                         ip: host.addr(),
                     };
                     told.add(aggregate, id, source);
                 }
-                Some(rule) => {
+                Err(rule) => {
                     told.suppressed.insert(Suppressed {
                         object: ObjectRef::cluster("Advertisement", advertisement.name),
                         prefix: Some(aggregate),
@@ -432,47 +388,32 @@ impl<'a> Ground<'a> {
                 service: key.clone(),
                 address: address.kind,
             };
-            told.add(host, id, source);
+            match self.host(address.address) {
+                Ok(judged) => told.add(judged, id, source),
+                // `corrected` has decided so before.
+                Err(rule) => {
+                    told.suppressed.insert(Suppressed {
+                        object: ObjectRef::namespaced("Service", key),
+                        prefix: Some(host),
+                        rule,
+                    });
+                }
+            }
         }
     }
 
-    fn against_aggregate(&mut self, aggregate: IpNet) -> Option<Rule> {
-        if let Some(known) = self.aggregates.get(&aggregate) {
-            return known.clone();
-        }
-        let own = self.node.pod_cidrs.iter();
-        let own = own
-            .filter(|cidr| aggregate.contains(*cidr) || cidr.contains(&aggregate))
-            .map(|cidr| (&self.name, *cidr))
-            .min_by_key(|(_, cidr)| *cidr);
-        let rule = own
-            .or_else(|| self.others.inside(aggregate))
-            .or_else(|| self.others.holding(aggregate))
-            .map(|(node, cidr)| Rule::AggregateCoversPodCidr {
-                node: node.clone(),
-                cidr,
-            });
-        self.aggregates.insert(aggregate, rule.clone());
-        rule
-    }
-
-    fn inside_another(&self, prefix: IpNet) -> Option<Rule> {
-        // Inside our own as well, such as with nested CIDRs: ours to tell.
-        if self.node.pod_cidrs.iter().any(|own| own.contains(&prefix)) {
-            return None;
-        }
-        self.others
-            .holding(prefix)
-            .map(|(node, cidr)| Rule::OtherNodesPodCidr {
-                node: node.clone(),
-                cidr,
-            })
+    fn aggregate(&mut self, aggregate: IpNet) -> Result<Announceable, Rule> {
+        let judged = self
+            .aggregates
+            .entry(aggregate)
+            .or_insert_with(|| self.claims.judge(self.node, Origin::Aggregate, aggregate));
+        judged.clone()
     }
 
     /// A route with its justifications, which are sorted, each there once; `None` if there are none.
     pub(super) fn route(
         &self,
-        prefix: IpNet,
+        prefix: Announceable,
         justifications: Box<[Justification]>,
     ) -> Option<OriginatedRoute> {
         // Sorted by Advertisement before anything else.
@@ -481,12 +422,8 @@ impl<'a> Ground<'a> {
         ids.dedup();
         let mut offers = Vec::with_capacity(ids.len());
         offers.extend(ids.iter().filter_map(|id| self.offers.get(id)).cloned());
-        let route = Originated { prefix, offers };
-        (!justifications.is_empty()).then(|| OriginatedRoute {
-            route,
-            refusal: self.refusal(prefix, &justifications),
-            justifications,
-        })
+        let refusal = self.refusal(prefix.prefix(), &justifications);
+        OriginatedRoute::new(prefix, offers, refusal, justifications)
     }
 
     /// What of a prefix's traffic is to be refused. Of several reasons the one counts that leaves most to other routes.

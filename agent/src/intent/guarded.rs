@@ -1,27 +1,31 @@
 //! The addresses that learned routes must not take away: those of all Services, external IPs only where some Advertisement
-//! allows them, since anyone who may edit a Service could otherwise keep a route out.
+//! allows them, since anyone who may edit a Service could otherwise keep a route out. For the same reason not those that are
+//! [somebody's](super::Owner): the way to a node whose address stands in a Service, as k3s writes it, may be learned.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use super::announceable::Claims;
 use crate::cluster::{ClusterState, LoadBalancerIngress, ObjectKey, Service};
 use crate::fib::guard::ServiceAddresses;
 
 /// What decides which addresses those are.
-pub(super) struct Guarded {
+pub(super) struct Guarded<'a> {
     external: Vec<IpNet>,
+    claims: &'a Claims,
 }
 
-impl Guarded {
-    pub(super) fn new(state: &ClusterState) -> Self {
+impl<'a> Guarded<'a> {
+    pub(super) fn new(state: &ClusterState, claims: &'a Claims) -> Self {
         let asking = state.advertisements.values();
         let asking = asking.filter_map(|a| a.spec.services.as_ref());
         Self {
             external: asking
                 .flat_map(|s| s.external_ips.iter().map(|c| c.net()))
                 .collect(),
+            claims,
         }
     }
 
@@ -61,6 +65,7 @@ impl Guarded {
         cluster
             .chain(own)
             .chain(external.filter(allowed))
+            .filter(|ip| !self.claims.is_owned(*ip))
             .map(IpNet::from)
             .collect()
     }
@@ -71,8 +76,8 @@ impl Guarded {
 pub(super) fn follow(
     addresses: &mut ServiceAddresses,
     affected: &BTreeSet<ObjectKey>,
-    before: &ClusterState,
-    now: &ClusterState,
+    [before, now]: [&ClusterState; 2],
+    claims: &Claims,
 ) -> bool {
     let services = affected.iter().map(|key| {
         let [old, new] = [before, now].map(|state| state.services.get(key));
@@ -84,7 +89,7 @@ pub(super) fn follow(
     if moved.peek().is_none() {
         return false;
     }
-    let guarded = Guarded::new(now);
+    let guarded = Guarded::new(now, claims);
     for (old, new) in moved {
         if let Some(old) = old {
             guarded.remove(old, addresses);
@@ -94,6 +99,14 @@ pub(super) fn follow(
         }
     }
     true
+}
+
+/// Whether a Service has an address.
+pub(super) fn has(service: &Service, address: IpAddr) -> bool {
+    let (cluster, external, ingress) = of(service);
+    cluster.contains(&address)
+        || external.contains(&address)
+        || ingress.iter().any(|entry| entry.ip == address)
 }
 
 /// The addresses of a Service.

@@ -9,15 +9,20 @@
 //! | `peers` | the node's peers: explicit ones, other nodes by selector, the mesh |
 //! | `services` | which Service addresses this node advertises: the truth table |
 //! | `advertise` | what is originated, with attributes and aggregates, and to which peers |
+//! | `announceable` | whether a prefix may be announced at all, whatever asks for it |
+//! | `contested` | which of two Services of different namespaces keeps an address |
 //! | `guarded` | the Service addresses that learned routes must not take away |
 //! | `planner` | keeps it up to date at the cost of what changed |
 //! | `reach` | how far what changed reaches |
+//! | `rule` | the rules by which something is not originated, in words |
 //! | `policies` | RoutePolicy objects as the RIB runs them |
 //!
 //! What always holds: every originated prefix names the objects that justify it, every address of a Service that is not
-//! advertised names the rule that suppressed it, and an object that cannot be used is left out alone, with a warning.
+//! advertised names the rule that suppressed it, nothing is originated that `announceable` refuses, and an object that cannot be used is left out alone, with a warning.
 
 mod advertise;
+mod announceable;
+mod contested;
 mod facts;
 mod guarded;
 mod peers;
@@ -25,17 +30,20 @@ mod planner;
 mod policies;
 mod reach;
 mod router;
+mod rule;
 mod services;
 #[cfg(test)]
 mod tests;
 mod types;
 
+pub use announceable::{Announceable, Owner};
 pub use facts::{Gateway, Interface, LocalFacts};
 pub use planner::{Change, Parts, Planner, RouteChange};
+pub use rule::Rule;
 pub use types::{
     AddressDecision, AdvertisementIds, BfdIntent, Decision, EndpointCounts, FibIntent, Intent,
     Justification, ListenIntent, MissingSecret, OriginatedRoute, PasswordSource, PeerIntent,
-    PeerTarget, RouterSettings, Rule, ServiceDecision, Source, Suppressed, Warning, WarningKind,
+    PeerTarget, RouterSettings, ServiceDecision, Source, Suppressed, Warning, WarningKind,
 };
 
 use std::sync::Arc;

@@ -12,7 +12,9 @@ use ipnet::IpNet;
 use rib::Originated;
 use rib::policy::Policy;
 
-use super::advertise::{self, Active, Ground, PodCidrs, Told};
+use super::advertise::{self, Active, Ground, Told};
+use super::announceable::{Announceable, Claims};
+use super::contested::Contested;
 use super::guarded::{self, Guarded};
 use super::reach::Reach;
 use super::services::{Deciding, Slices};
@@ -37,7 +39,8 @@ pub(super) struct Last {
     pub(super) facts: LocalFacts,
     pub(super) drain: bool,
     pub(super) slices: Slices,
-    pub(super) others: PodCidrs,
+    pub(super) contested: Contested,
+    pub(super) claims: Claims,
     /// All warnings but those of peers.
     warnings: Vec<Warning>,
     pub(super) intent: Arc<Intent>,
@@ -124,15 +127,15 @@ impl Last {
         warnings.extend(router::not_used(&routers, node));
         let mut settings = router::settings(chosen, node, &mut warnings);
         settings.drain |= drain;
-        if let Some(fib) = &mut settings.fib {
-            fib.guard.service_addresses = Guarded::new(state).all(state);
-        }
-
         let active = advertise::active(state, node);
         let slices = Slices::of(state);
-        let others = PodCidrs::of_others(state, node);
-        let mut ground = Ground::new(node, &active, &others, settings.drain, facts.connects_pods);
-        let mut routes: BTreeMap<IpNet, Vec<Justification>> = BTreeMap::new();
+        let contested = Contested::of(state);
+        let claims = Claims::new(state, node, facts);
+        if let Some(fib) = &mut settings.fib {
+            fib.guard.service_addresses = Guarded::new(state, &claims).all(state);
+        }
+        let mut ground = Ground::new(node, &active, &claims, settings.drain, facts.connects_pods);
+        let mut routes: BTreeMap<Announceable, Vec<Justification>> = BTreeMap::new();
         let mut suppressed: BTreeMap<Suppressed, u32> = BTreeMap::new();
         let mut take = |told: Told| {
             for (prefix, why) in told.routes {
@@ -147,7 +150,7 @@ impl Last {
         ground.pod_cidrs(state, &mut told, &mut warnings);
         ground.statics(facts, &mut told, &mut warnings);
         take(told);
-        let mut deciding = Deciding::new(state, &slices, node, &active);
+        let mut deciding = Deciding::new(state, (&slices, &contested), node, &active);
         let mut services = Map::new();
         for (key, service) in &state.services {
             let decision = ground.corrected(deciding.decide(service));
@@ -158,7 +161,8 @@ impl Last {
         }
         let originated = routes.into_iter().filter_map(|(prefix, mut all)| {
             all.sort_unstable();
-            Some((prefix, Arc::new(ground.route(prefix, all.into())?)))
+            let route = ground.route(prefix, all.into())?;
+            Some((prefix.prefix(), Arc::new(route)))
         });
         let originated = originated.collect();
 
@@ -179,7 +183,8 @@ impl Last {
             facts: facts.clone(),
             drain,
             slices,
-            others,
+            contested,
+            claims,
             warnings,
             intent: Arc::new(intent),
         }
@@ -209,7 +214,7 @@ impl Last {
         let mut ground = Ground::new(
             node,
             &active,
-            &self.others,
+            &self.claims,
             self.intent.router.drain,
             self.facts.connects_pods,
         );
@@ -218,7 +223,7 @@ impl Last {
         let guard = match &mut intent.router.fib {
             Some(fib) => {
                 let addresses = &mut fib.guard.service_addresses;
-                guarded::follow(addresses, &reach.services, &before, state)
+                guarded::follow(addresses, &reach.services, [&before, state], &self.claims)
             }
             None => false,
         };
@@ -245,7 +250,12 @@ impl Last {
         reach: &Reach,
         ground: &mut Ground<'_>,
     ) -> Option<Differences> {
-        let mut deciding = Deciding::new(state, &self.slices, ground.node(), ground.active());
+        let mut deciding = Deciding::new(
+            state,
+            (&self.slices, &self.contested),
+            ground.node(),
+            ground.active(),
+        );
         let mut differences = None;
         for key in &reach.services {
             let old = intent.services.get(key).cloned();
@@ -333,7 +343,7 @@ fn replace<T: PartialEq>(value: &mut Arc<T>, by: T) -> bool {
 }
 
 /// A node that no object describes still has the peers and static prefixes of objects that select all nodes.
-fn unknown(name: &str) -> Node {
+pub(super) fn unknown(name: &str) -> Node {
     Node {
         name: name.to_owned(),
         ..Node::default()
@@ -343,7 +353,7 @@ fn unknown(name: &str) -> Node {
 /// What some Services stopped and began to justify.
 #[derive(Default)]
 struct Differences {
-    routes: BTreeMap<IpNet, [Vec<Justification>; 2]>,
+    routes: BTreeMap<Announceable, [Vec<Justification>; 2]>,
     suppressed: BTreeMap<Suppressed, i64>,
 }
 
@@ -375,7 +385,8 @@ impl Differences {
             };
         }
         let mut changes = Vec::new();
-        for (prefix, [gone, come]) in self.routes {
+        for (announceable, [gone, come]) in self.routes {
+            let prefix = announceable.prefix();
             let before = intent.originated.get(&prefix).cloned();
             let known = before.as_ref().map_or(&[][..], |b| &b.justifications);
             let mut all: Vec<Justification> = known
@@ -386,7 +397,7 @@ impl Differences {
             all.extend(come);
             all.sort_unstable();
             all.dedup();
-            let after: Option<OriginatedRoute> = ground.route(prefix, all.into());
+            let after: Option<OriginatedRoute> = ground.route(announceable, all.into());
             let old = before.as_ref().map(|b| (&b.route, b.refusal));
             if old != after.as_ref().map(|a| (&a.route, a.refusal)) {
                 changes.push(RouteChange {

@@ -6,19 +6,26 @@
 //! | labels of a namespace | the Services in it |
 //! | another node, as its peers see it | peers |
 //! | pod CIDRs of another node | nothing, unless a prefix of ours lies in them, or an aggregate over them: then everything |
+//! | addresses of Nodes, Peers, gateways and interfaces | nothing, unless one is of a prefix of ours, or of a refused one: then everything |
+//! | a Service that contests an address with others | those as well |
 //! | Peers, RoutePolicies, Secrets, the node's default gateways | peers |
 //! | this node, but not what its Router, Advertisements and Services see of it | peers |
 //! | interfaces that no Advertisement names: those of pods come and go | nothing |
 //! | all else of Routers, Advertisements, this node and its interfaces; whether it is drained | everything |
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use imbl::ordmap::DiffItem;
 use ipnet::IpNet;
 use rib::AdvertisementId;
 
+use super::announceable::{Claims, Differing};
 use super::planner::Last;
-use super::{Intent, LocalFacts, Rule, Suppressed, advertise, peers, router, services};
+use super::{
+    Intent, LocalFacts, Rule, Source, Suppressed, advertise, guarded, peers, planner, router,
+    services,
+};
 use crate::cluster::{ClusterState, Map, Node, ObjectKey};
 
 /// What has to be decided again.
@@ -72,10 +79,16 @@ impl Last {
                 || !is_same(secrets, &state.secrets)
                 || self.facts.gateways != facts.gateways,
         };
+        let peers_are_same = is_same(peers, &state.peers);
+        let mut differing = self.follow_claims(state, facts, peers_are_same);
         self.facts.clone_from(facts);
         for item in nodes.diff(&state.nodes) {
             let (name, sides) = sides(item);
             let [old, new] = sides.map(|node| node.map(AsRef::as_ref));
+            if peers_are_same {
+                let of_node = self.claims.follow_node(state, [old, new]);
+                differing.addresses.extend(of_node.addresses);
+            }
             if *name == self.intent.node {
                 if !is_same_ground(state, [old?, new?]) {
                     return None;
@@ -90,15 +103,26 @@ impl Last {
                 .map(|(state, node)| node.and_then(|node| peers::seen(state, node)));
             reach.peers |= old != new;
         }
+        if self.owners_matter([&before, state], &differing) {
+            return None;
+        }
+        for item in services.diff(&state.services) {
+            let (key, sides) = sides(item);
+            let sides = sides.map(|service| service.map(AsRef::as_ref));
+            reach.services.insert(key.clone());
+            reach.services.extend(self.contested.follow(state, sides));
+        }
         for item in namespaces.diff(&state.namespaces) {
             let (name, _) = sides(item);
             let first = ObjectKey::new(name.as_str(), "");
             let inside = state.services.range(first..);
             let inside = inside.take_while(|(key, _)| *key.namespace == **name);
-            reach.services.extend(inside.map(|(key, _)| key.clone()));
-        }
-        for item in services.diff(&state.services) {
-            reach.services.insert(sides(item).0.clone());
+            for (key, service) in inside {
+                reach.services.insert(key.clone());
+                reach
+                    .services
+                    .extend(self.contested.partners(Some(service)));
+            }
         }
         for item in endpoint_slices.diff(&state.endpoint_slices) {
             let (_, [old, new]) = sides(item);
@@ -112,6 +136,46 @@ impl Last {
         Some(reach)
     }
 
+    /// Follows peers, gateways and interfaces to other addresses; if other Peers are there, Nodes as well. Returns what differs.
+    fn follow_claims(
+        &mut self,
+        state: &ClusterState,
+        facts: &LocalFacts,
+        peers_are_same: bool,
+    ) -> Differing {
+        if !peers_are_same {
+            let name = &self.intent.node;
+            let unknown = planner::unknown(name);
+            let node = state.nodes.get(name).map_or(&unknown, AsRef::as_ref);
+            let mut claims = Claims::new(state, node, facts);
+            // They are followed node by node.
+            claims.pods = std::mem::take(&mut self.claims.pods);
+            let differing = claims.differing(&self.claims);
+            self.claims = claims;
+            differing
+        } else if self.facts == *facts {
+            Differing::default()
+        } else {
+            self.claims.follow_facts([&self.facts, facts])
+        }
+    }
+
+    /// Whether a decision may be another one because these have other owners.
+    fn owners_matter(&self, states: [&ClusterState; 2], differing: &Differing) -> bool {
+        // Whether a Service's address is guarded depends on whether it is somebody's; also of one that goes at the same time.
+        let is_of_services = |address: &IpAddr| {
+            let mut services = states.iter().flat_map(|state| state.services.values());
+            services.any(|service| guarded::has(service, *address))
+        };
+        if differing.addresses.iter().any(is_of_services) {
+            return true;
+        }
+        let mut addresses = differing.addresses.iter();
+        let mut networks = differing.networks.iter();
+        addresses.any(|address| owner_matters(&self.intent, &self.claims, IpNet::from(*address)))
+            || networks.any(|network| network_matters(&self.intent, *network))
+    }
+
     /// Follows another node to other pod CIDRs. Returns whether nothing that was decided hangs on those that differ.
     fn take_pod_cidrs(&mut self, [old, new]: [Option<&Node>; 2]) -> bool {
         let cidrs = |node: Option<&Node>| {
@@ -121,10 +185,10 @@ impl Last {
         };
         let [before, now]: [BTreeSet<IpNet>; 2] = [old, new].map(cidrs);
         for gone in before.difference(&now) {
-            self.others.remove(*gone, old.map_or("", |n| &n.name));
+            self.claims.pods.remove(*gone, old.map_or("", |n| &n.name));
         }
         for come in now.difference(&before) {
-            self.others.add(*come, new.map_or("", |n| &n.name));
+            self.claims.pods.add(*come, new.map_or("", |n| &n.name));
         }
         let mut differing = before.symmetric_difference(&now);
         differing.all(|cidr| !matters(&self.intent, *cidr))
@@ -162,16 +226,43 @@ fn matters(intent: &Intent, cidr: IpNet) -> bool {
         || rules.any(|suppressed| is_about_pods(suppressed, cidr))
 }
 
-/// Whether something is not told because of pod CIDRs, and this is, or might become, the one that is named.
+/// Whether something is refused, and this pod CIDR is, or might become, the reason.
 fn is_about_pods(suppressed: &Suppressed, cidr: IpNet) -> bool {
-    let is_by_pods = matches!(
-        suppressed.rule,
-        Rule::OtherNodesPodCidr { .. } | Rule::AggregateCoversPodCidr { .. }
-    );
-    is_by_pods
+    suppressed.rule.is_refusal()
         && suppressed
             .prefix
             .is_some_and(|prefix| prefix.contains(&cidr) || cidr.contains(&prefix))
+}
+
+/// Whether a decision might be another one if this address had another owner.
+fn owner_matters(intent: &Intent, claims: &Claims, host: IpNet) -> bool {
+    let routes = &intent.originated;
+    let mut around = (0..host.prefix_len())
+        .filter_map(|length| routes.get(&IpNet::new(host.addr(), length).ok()?.trunc()));
+    let mut suppressed = intent.suppressed.keys();
+    routes.contains_key(&host)
+        || around
+            .any(|route| route.is_aggregate() || claims.around(route.route.prefix).next().is_some())
+        || suppressed.any(|one| {
+            one.rule.is_refusal() && one.prefix.is_some_and(|prefix| prefix.contains(&host))
+        })
+}
+
+/// Whether a decision might be another one if this node were, or were not, connected to a network.
+fn network_matters(intent: &Intent, network: IpNet) -> bool {
+    let is_part =
+        |prefix: IpNet| prefix.prefix_len() > network.prefix_len() && network.contains(&prefix);
+    let first = IpNet::new(network.network(), 0).unwrap_or(network);
+    let inside = intent.originated.range(first..);
+    let mut inside = inside.take_while(|(prefix, _)| prefix.addr() <= network.broadcast());
+    let mut suppressed = intent.suppressed.keys();
+    inside.any(|(prefix, route)| {
+        let mut sources = route.justifications.iter().map(|why| &why.source);
+        is_part(*prefix)
+            && sources.any(|source| matches!(source, Source::Prefix | Source::PodCidr { .. }))
+    }) || suppressed.any(|one| {
+        matches!(one.rule, Rule::CoversAddress { .. }) && one.prefix.is_some_and(is_part)
+    })
 }
 
 /// Objects of which there are few: the same map, or an equal one.

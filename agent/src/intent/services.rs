@@ -16,6 +16,8 @@ use std::net::IpAddr;
 use smallvec::SmallVec;
 
 use super::advertise::Active;
+use super::announceable::is_routable;
+use super::contested::Contested;
 use super::{AddressDecision, AdvertisementIds, Decision, EndpointCounts, Rule, ServiceDecision};
 use crate::cluster::{
     ClusterState, EndpointSlice, Node, ObjectKey, Service, ServiceType, TrafficPolicy,
@@ -23,6 +25,12 @@ use crate::cluster::{
 use crate::crd::advertisement::AddressKind;
 use crate::crd::selector::{self, Labels};
 use crate::crd::{IpFamily, advertisement};
+
+/// Services with this label, whatever its value, are served by another proxy than kube-proxy (KEP-2447).
+const SERVICE_PROXY_LABEL: &str = "service.kubernetes.io/service-proxy-name";
+
+/// Services with this label are skipped by kube-proxy, as headless ones.
+const HEADLESS_LABEL: &str = "service.kubernetes.io/headless";
 
 /// Nodes with this label take no traffic from load balancers (KEP-1143).
 pub(super) const EXCLUDE_LABEL: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
@@ -83,6 +91,7 @@ fn service_of(slice: &EndpointSlice) -> ObjectKey {
 pub(super) struct Deciding<'a> {
     state: &'a ClusterState,
     slices: &'a Slices,
+    contested: &'a Contested,
     node: &'a Node,
     by_node: Option<Rule>,
     active: &'a [Active<'a>],
@@ -93,13 +102,14 @@ pub(super) struct Deciding<'a> {
 impl<'a> Deciding<'a> {
     pub(super) fn new(
         state: &'a ClusterState,
-        slices: &'a Slices,
+        (slices, contested): (&'a Slices, &'a Contested),
         node: &'a Node,
         active: &'a [Active<'a>],
     ) -> Self {
         Self {
             state,
             slices,
+            contested,
             node,
             by_node: node_rule(node),
             active,
@@ -109,21 +119,64 @@ impl<'a> Deciding<'a> {
 
     /// The decision on every address of a Service.
     pub(super) fn decide(&mut self, service: &'a Service) -> ServiceDecision {
+        let owned_by_others = self.owned_by_others(service);
+        let slices = self.slices.get(&service.key).iter();
+        let slices = slices.filter_map(|key| self.state.endpoint_slices.get(key));
+        let counts = count(slices.map(AsRef::as_ref), &self.node.name);
+        let by_node = self.by_node.clone();
+        let considered = Considered {
+            counts,
+            by_node: by_node.as_ref(),
+            owned_by_others,
+            ..self.considered(service)
+        };
+        considered.decide()
+    }
+
+    /// A Service without its endpoints.
+    fn considered(&mut self, service: &'a Service) -> Considered<'_> {
         let name: &str = &service.key.namespace;
         let namespace = self
             .namespaces
             .entry(name)
             .or_insert_with(|| namespace_labels(self.state, name));
-        let slices = self.slices.get(&service.key).iter();
-        let slices = slices.filter_map(|key| self.state.endpoint_slices.get(key));
-        let considered = Considered {
+        Considered {
             service,
             namespace: namespace.as_ref(),
-            counts: count(slices.map(AsRef::as_ref), &self.node.name),
-            by_node: self.by_node.as_ref(),
+            counts: Default::default(),
+            by_node: None,
+            owned_by_others: Vec::new(),
             active: self.active,
-        };
-        considered.decide()
+        }
+    }
+
+    /// The addresses that older Services of other namespaces keep, with those. An external IP that no Advertisement allows is
+    /// no claim: whoever writes it could otherwise take an address away.
+    fn owned_by_others(&mut self, service: &'a Service) -> Vec<(IpAddr, AddressKind, ObjectKey)> {
+        let (state, contested) = (self.state, self.contested);
+        let mut all = Vec::new();
+        for ip in &service.external_ips {
+            if let Some(owner) = contested.older_owners(state, service, *ip).first() {
+                all.push((*ip, AddressKind::External, owner.key.clone()));
+            }
+        }
+        if service.service_type == ServiceType::LoadBalancer {
+            for ingress in &service.ingress {
+                let claimants = contested.older_externals(state, service, ingress.ip);
+                let claims = |other: &&&'a Service| {
+                    let other = self.considered(other);
+                    let is_selected = other.selected(ingress.ip, AddressKind::External).is_ok();
+                    is_selected
+                        && other
+                            .of_the_address(ingress.ip, AddressKind::External)
+                            .is_none()
+                };
+                if let Some(other) = claimants.iter().find(claims) {
+                    all.push((ingress.ip, AddressKind::LoadBalancer, other.key.clone()));
+                }
+            }
+        }
+        all
     }
 }
 
@@ -175,16 +228,14 @@ struct Considered<'a> {
     namespace: Option<&'a Labels>,
     counts: [EndpointCounts; 2],
     by_node: Option<&'a Rule>,
+    /// Addresses that Services of other namespaces keep.
+    owned_by_others: Vec<(IpAddr, AddressKind, ObjectKey)>,
     active: &'a [Active<'a>],
 }
 
 impl<'a> Considered<'a> {
     fn decide(&self) -> ServiceDecision {
         let service = self.service;
-        let excluded = match service.service_type {
-            ServiceType::ExternalName => Some(Rule::ExternalName),
-            ServiceType::ClusterIp | ServiceType::NodePort | ServiceType::LoadBalancer => None,
-        };
         let ingress = service.ingress.iter().map(|ingress| {
             let rule = ingress.proxy.then_some(Rule::ProxyMode);
             self.address(ingress.ip, AddressKind::LoadBalancer, rule)
@@ -196,9 +247,22 @@ impl<'a> Considered<'a> {
         let addresses: Box<[_]> = ingress.chain(external).chain(cluster).collect();
         ServiceDecision {
             service_type: service.service_type,
-            excluded: excluded
-                .or((service.headless && addresses.is_empty()).then_some(Rule::Headless)),
+            excluded: self.excluded(),
             addresses,
+        }
+    }
+
+    /// What keeps all addresses of the Service from being announced: kube-proxy does not serve it.
+    fn excluded(&self) -> Option<Rule> {
+        let labels = &self.service.labels;
+        if self.service.service_type == ServiceType::ExternalName {
+            Some(Rule::ExternalName)
+        } else if let Some(proxy) = labels.get(SERVICE_PROXY_LABEL) {
+            Some(Rule::OtherServiceProxy(proxy.into()))
+        } else if self.service.headless || labels.get(HEADLESS_LABEL).is_some() {
+            Some(Rule::Headless)
+        } else {
+            None
         }
     }
 
@@ -215,6 +279,7 @@ impl<'a> Considered<'a> {
             .and_then(|advertisements| {
                 let refused = rule
                     .or_else(|| self.of_the_address(address, kind))
+                    .or_else(|| self.of_others(address, kind))
                     .or_else(|| self.by_node.cloned())
                     .or_else(|| of_endpoints(traffic_policy, &endpoints, kind));
                 refused.map_or(Ok(advertisements), Err)
@@ -283,16 +348,31 @@ impl<'a> Considered<'a> {
 
     /// What type and address say, whatever the endpoints.
     fn of_the_address(&self, address: IpAddr, kind: AddressKind) -> Option<Rule> {
+        if let Some(rule) = self.excluded() {
+            return Some(rule);
+        }
         match self.service.service_type {
-            ServiceType::ExternalName => return Some(Rule::ExternalName),
             kind_now @ (ServiceType::ClusterIp | ServiceType::NodePort)
                 if kind == AddressKind::LoadBalancer =>
             {
                 return Some(Rule::NotLoadBalancer(kind_now));
             }
-            ServiceType::ClusterIp | ServiceType::NodePort | ServiceType::LoadBalancer => {}
+            ServiceType::ClusterIp
+            | ServiceType::NodePort
+            | ServiceType::LoadBalancer
+            | ServiceType::ExternalName => {}
         }
-        (!is_routable(address)).then_some(Rule::NotRoutable)
+        (!is_routable(address.into())).then_some(Rule::NotRoutable)
+    }
+}
+
+impl Considered<'_> {
+    /// What older Services of other namespaces keep.
+    fn of_others(&self, address: IpAddr, kind: AddressKind) -> Option<Rule> {
+        let kept = self.owned_by_others.iter();
+        let mut kept = kept.filter(|(ip, of, _)| *ip == address && *of == kind);
+        let (.., other) = kept.next()?;
+        Some(Rule::OtherServicesAddress(other.clone()))
     }
 }
 
@@ -314,13 +394,4 @@ fn of_endpoints(
         }
         TrafficPolicy::Local => Some(Rule::NoReadyEndpointHere(kind)),
     }
-}
-
-/// Whether an address can be a destination for others at all.
-pub(super) fn is_routable(address: IpAddr) -> bool {
-    let link_local = match address {
-        IpAddr::V4(a) => a.is_link_local() || a.is_broadcast(),
-        IpAddr::V6(a) => a.is_unicast_link_local() || a.to_ipv4_mapped().is_some(),
-    };
-    !(link_local || address.is_loopback() || address.is_multicast() || address.is_unspecified())
 }

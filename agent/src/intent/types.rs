@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::marker::PhantomData;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,7 +17,8 @@ use rib::{AdvertisementId, Originated, PeerConfig};
 use serde::Serialize;
 use smallvec::SmallVec;
 
-use crate::cluster::{Atom, Map, ObjectKey, ObjectRef, SecretText, ServiceType, TrafficPolicy};
+use super::{Announceable, Rule};
+use crate::cluster::{Map, ObjectKey, ObjectRef, SecretText, ServiceType, TrafficPolicy};
 use crate::crd::advertisement::AddressKind;
 use crate::crd::selector::Labels;
 use crate::fib::{GuardRails, Refusal};
@@ -246,7 +248,7 @@ pub struct BfdIntent {
     pub multiplier: u8,
 }
 
-/// A prefix that this node originates.
+/// A prefix that this node originates. Only of what may be announced at all: see [`Announceable`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct OriginatedRoute {
     /// For the RIB.
@@ -255,9 +257,30 @@ pub struct OriginatedRoute {
     pub justifications: Box<[Justification]>,
     /// What of the traffic to it the kernel is to refuse; `None`: the node's own routes answer.
     pub refusal: Option<Refusal>,
+    /// So that there is no other way than by an [`Announceable`].
+    judged: PhantomData<Announceable>,
 }
 
 impl OriginatedRoute {
+    /// A route with its justifications; `None` without any.
+    pub(super) fn new(
+        prefix: Announceable,
+        offers: Vec<rib::Offer>,
+        refusal: Option<Refusal>,
+        justifications: Box<[Justification]>,
+    ) -> Option<Self> {
+        let route = Originated {
+            prefix: prefix.prefix(),
+            offers,
+        };
+        (!justifications.is_empty()).then_some(Self {
+            route,
+            justifications,
+            refusal,
+            judged: PhantomData,
+        })
+    }
+
     /// Whether it stands for more addresses than those that justify it.
     pub fn is_aggregate(&self) -> bool {
         let is = |why: &Justification| matches!(why.source, Source::AggregateOf { .. });
@@ -384,136 +407,6 @@ pub struct EndpointCounts {
     pub terminating_here: u32,
     /// Neither, anywhere.
     pub not_ready: u32,
-}
-
-/// Why something is not originated.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "camelCase", tag = "code", content = "with")]
-pub enum Rule {
-    /// No Advertisement that this node has selects it.
-    NotSelected,
-    /// `loadBalancerClass` is another's.
-    ForeignLoadBalancerClass(Atom),
-    /// Its external IPs are asked for by an Advertisement that has no allow-list.
-    NoAllowList,
-    /// The external IP is outside all allow-lists.
-    OutsideAllowList,
-    /// `ipMode` is `Proxy`.
-    ProxyMode,
-    /// Ingress addresses are left over from a time when the Service was of type LoadBalancer.
-    NotLoadBalancer(ServiceType),
-    /// The Service is of type ExternalName.
-    ExternalName,
-    /// The Service is headless.
-    Headless,
-    /// Loopback, link-local, multicast or unspecified.
-    NotRoutable,
-    /// The node has the label `node.kubernetes.io/exclude-from-external-load-balancers`.
-    NodeExcluded,
-    /// The node has the condition NetworkUnavailable.
-    NodeNetworkUnavailable,
-    /// No endpoint is ready anywhere.
-    NoReadyEndpoint,
-    /// The policy is Local and no endpoint on this node is ready.
-    NoReadyEndpointHere(AddressKind),
-    /// The policy is Local and this node's endpoints are on their way out, while others are ready.
-    OnlyTerminatingHere(AddressKind),
-    /// It lies inside the pod CIDR of another node.
-    OtherNodesPodCidr {
-        /// The other node.
-        node: Atom,
-        /// Its pod CIDR.
-        cidr: IpNet,
-    },
-    /// An aggregate would attract the traffic of a node's pods.
-    AggregateCoversPodCidr {
-        /// The node.
-        node: Atom,
-        /// Its pod CIDR.
-        cidr: IpNet,
-    },
-}
-
-impl Rule {
-    /// A stable word for programs.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::NotSelected => "notSelected",
-            Self::ForeignLoadBalancerClass(_) => "foreignLoadBalancerClass",
-            Self::NoAllowList => "noAllowList",
-            Self::OutsideAllowList => "outsideAllowList",
-            Self::ProxyMode => "proxyMode",
-            Self::NotLoadBalancer(_) => "notLoadBalancer",
-            Self::ExternalName => "externalName",
-            Self::Headless => "headless",
-            Self::NotRoutable => "notRoutable",
-            Self::NodeExcluded => "nodeExcluded",
-            Self::NodeNetworkUnavailable => "nodeNetworkUnavailable",
-            Self::NoReadyEndpoint => "noReadyEndpoint",
-            Self::NoReadyEndpointHere(_) => "noReadyEndpointHere",
-            Self::OnlyTerminatingHere(_) => "onlyTerminatingHere",
-            Self::OtherNodesPodCidr { .. } => "otherNodesPodCidr",
-            Self::AggregateCoversPodCidr { .. } => "aggregateCoversPodCidr",
-        }
-    }
-}
-
-/// The field of a Service that says which endpoints its addresses of a kind may lead to.
-fn policy_field(kind: AddressKind) -> &'static str {
-    match kind {
-        AddressKind::LoadBalancer | AddressKind::External => "externalTrafficPolicy",
-        AddressKind::Cluster => "internalTrafficPolicy",
-    }
-}
-
-impl fmt::Display for Rule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotSelected => f.write_str("no Advertisement selects it"),
-            Self::ForeignLoadBalancerClass(class) => {
-                write!(f, "loadBalancerClass {class} is another's")
-            }
-            Self::NoAllowList => f.write_str(
-                "external IP without an allow-list (services.externalIPs of the Advertisement is empty)",
-            ),
-            Self::OutsideAllowList => f.write_str(
-                "external IP outside the allow-list (services.externalIPs of the Advertisement)",
-            ),
-            Self::ProxyMode => f.write_str("ipMode Proxy: the load balancer terminates the traffic"),
-            Self::NotLoadBalancer(kind) => {
-                write!(f, "ingress address of a Service that is of type {kind} now")
-            }
-            Self::ExternalName => f.write_str("type ExternalName has nothing to route"),
-            Self::Headless => f.write_str("headless: there is no cluster IP"),
-            Self::NotRoutable => {
-                f.write_str("a loopback, link-local, multicast or unspecified address")
-            }
-            Self::NodeExcluded => f.write_str(
-                "node excluded by label node.kubernetes.io/exclude-from-external-load-balancers",
-            ),
-            Self::NodeNetworkUnavailable => f.write_str("node has condition NetworkUnavailable"),
-            Self::NoReadyEndpoint => f.write_str("no ready endpoint"),
-            Self::NoReadyEndpointHere(kind) => write!(
-                f,
-                "no ready endpoint on this node ({}: Local)",
-                policy_field(*kind)
-            ),
-            Self::OnlyTerminatingHere(kind) => write!(
-                f,
-                "only terminating endpoints on this node, others are ready elsewhere ({}: Local)",
-                policy_field(*kind)
-            ),
-            Self::OtherNodesPodCidr { node, cidr } => {
-                write!(f, "inside {cidr}, a pod CIDR of node {node}")
-            }
-            Self::AggregateCoversPodCidr { node, cidr } => {
-                write!(
-                    f,
-                    "the aggregate overlaps {cidr}, a pod CIDR of node {node}; exact routes are told"
-                )
-            }
-        }
-    }
 }
 
 /// Something that is not as the operator may think.

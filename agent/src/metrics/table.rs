@@ -128,6 +128,9 @@ pub const METRICS: &[Metric] = &[
         |s, out| per_family(s, out, |f| f.stale)),
     gauge("routelet_prefixes_originated", FAMILY, "Prefixes that this node originates",
         |s, out| per_family(s, out, |f| f.originated)),
+    gauge("routelet_announcements_refused", NONE,
+        "Prefixes that some object asks for and that are not announced because they must not be, such as addresses of Nodes and peers",
+        |s, out| out.add([], s.status.refused_announcements)),
     gauge("routelet_attribute_sets", NONE, "Distinct sets of path attributes that the paths share",
         |s, out| out.add([], s.status.attribute_sets)),
     // The kernel's forwarding table.

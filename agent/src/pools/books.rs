@@ -110,7 +110,8 @@ impl<'a> Books<'a> {
         }
         let candidates = shared.addresses.iter().filter_map(|address| {
             let pool = self.space.pool_of(*address).filter(|pool| open(*pool))?;
-            let free = self.obstacle(*address, request).is_none();
+            let free =
+                self.obstacle(*address, request).is_none() && !self.space.is_reserved(*address);
             free.then_some((pool, *address))
         });
         candidates.min().map(|(_, address)| address)
@@ -173,11 +174,20 @@ impl<'a> Books<'a> {
     pub(super) fn assigned(&self, pool: usize, family: IpFamily) -> usize {
         self.used[pool].of(family).numbers.len()
     }
+
+    /// How many of them are reserved.
+    pub(super) fn assigned_of_reserved(&self, pool: usize, family: IpFamily) -> usize {
+        let numbers = &self.used[pool].of(family).numbers;
+        let closed = self.space.pools[pool].closed.of(family).iter();
+        closed
+            .map(|run| numbers.range(run.first..=run.last).count())
+            .sum()
+    }
 }
 
 /// Walks the runs and the used numbers side by side, from where the last walk ended.
 fn free(territory: &Territory<'_>, family: IpFamily, used: &Used) -> Option<u128> {
-    let runs = territory.runs.of(family);
+    let runs = territory.open.of(family);
     let from = runs.partition_point(|run| run.last < used.free_from);
     runs[from..].iter().find_map(|run| {
         let mut next = run.first.max(used.free_from);

@@ -4,6 +4,8 @@
 //! something is kept as text, so that the reason can say it. A spec that cannot be read asks for nothing: the Service keeps the
 //! addresses of its status, so that nobody else gets them, and gets no more.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Deserializer};
 
 use super::annotations::Asked;
@@ -49,6 +51,10 @@ struct RawSpec {
     load_balancer_class: Option<String>,
     #[serde(rename = "loadBalancerIP")]
     load_balancer_ip: Option<String>,
+    #[serde(rename = "clusterIP")]
+    cluster_ip: Option<String>,
+    #[serde(rename = "clusterIPs")]
+    cluster_ips: Vec<String>,
     ip_families: Vec<RawFamily>,
     ip_family_policy: RawFamilyPolicy,
     ports: Vec<RawPort>,
@@ -118,6 +124,11 @@ impl<M: Metadata> RawPoolService<M> {
             port: port.port,
         });
         let ports = ports.collect();
+        let mut cluster_ips: Vec<IpAddr> = Vec::new();
+        for ip in spec.cluster_ips.iter().chain(&spec.cluster_ip) {
+            cluster_ips.extend(ip.parse::<IpAddr>().ok());
+        }
+        cluster_ips.dedup();
         let host_names = status.host_names().map(|name| atoms.atom(name)).collect();
         Request {
             key: metadata.key(atoms),
@@ -131,6 +142,7 @@ impl<M: Metadata> RawPoolService<M> {
             ),
             service_type: spec.kind.into(),
             load_balancer_class: spec.load_balancer_class.map(|class| atoms.atom(&class)),
+            cluster_ips: cluster_ips.into(),
             ip_families: families.collect(),
             ip_family_policy: match spec.ip_family_policy {
                 RawFamilyPolicy::Single => IpFamilyPolicy::SingleStack,

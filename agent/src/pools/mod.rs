@@ -10,6 +10,8 @@
 //! - An address has two owners only if [their sharing](sharing) allows it.
 //! - What is in a status stays there as long as the Service may have it. Of two that may not both have it, the older keeps it.
 //! - No Service moves because another comes or goes.
+//! - No Service gets an address that is [somebody's](reserved): a Node's, a peer's, a pod's, a cluster IP. One that has such an
+//!   address keeps it.
 //! - A Service that asks for certain addresses gets those or none.
 //! - Equal states lead to equal allocations, and an allocation that is written to the statuses leads to itself.
 //!
@@ -21,6 +23,7 @@ mod kubernetes;
 mod plan;
 mod refusal;
 mod request;
+pub mod reserved;
 mod round;
 mod sharing;
 mod space;
@@ -44,6 +47,7 @@ pub use annotations::{Asked, AskedAddresses, AskedPool, Namespaces, Sharing};
 pub(crate) use kubernetes::RawPoolService;
 pub use refusal::{Refusal, Unfit};
 pub use request::{Created, IpFamilyPolicy, NotOurs, Port, Request};
+pub use reserved::{Holder, Reserved};
 pub use sharing::Unshared;
 pub use space::Overlap;
 
@@ -68,6 +72,8 @@ pub struct State {
     pub services: BTreeMap<ObjectKey, Arc<Request>>,
     /// Labels of namespaces, by name. One that is missing has no labels but its name's.
     pub namespaces: BTreeMap<String, Arc<Labels>>,
+    /// What Nodes and Peers have, in any order. Cluster IPs are those of `services`.
+    pub reserved: Vec<Reserved>,
 }
 
 /// What comes out: for every Service of the state, and every pool.
@@ -117,12 +123,16 @@ pub struct Assignment {
 /// What there is to say of a pool.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PoolReport {
-    /// IPv4 addresses, counted, without what older pools keep.
+    /// IPv4 addresses, counted, without what older pools keep and what is reserved, unless a Service has it.
     pub ipv4: PoolUsage,
     /// The same of IPv6.
     pub ipv6: PoolUsage,
     /// Its blocks that older pools claim too.
     pub overlaps: Vec<Overlap>,
+    /// What of its addresses is somebody's, ascending.
+    pub reserved: Vec<Reserved>,
+    /// The Services that have such an address all the same.
+    pub holding_reserved: Vec<(ObjectKey, IpAddr)>,
     /// The Services that miss an address because none is free, here or in another pool that they may have one of. The pool
     /// is exhausted if there are any.
     pub waiting: Vec<ObjectKey>,
@@ -170,7 +180,14 @@ impl Decision {
 
 /// Decides about all addresses of all Services.
 pub fn allocate(state: &State) -> Allocation {
-    let space = Space::new(state.pools.values().map(Arc::as_ref));
+    let cluster_ips = state.services.iter();
+    let cluster_ips =
+        cluster_ips.flat_map(|(key, r)| r.cluster_ips.iter().map(move |ip| (key, *ip)));
+    let space = Space::new(
+        state.pools.values().map(Arc::as_ref),
+        &state.reserved,
+        cluster_ips,
+    );
     let foreign = foreign(state);
     let plans = plans(state, &space);
     let mut by_age: Vec<usize> = (0..plans.len()).collect();
@@ -232,11 +249,12 @@ fn report(state: &State, space: &Space<'_>, plans: &[Plan<'_>], round: &Round<'_
     let mut allocation = Allocation::default();
     for (at, territory) in space.pools.iter().enumerate() {
         let usage = |family| {
-            let (total, assigned) = (territory.total(family), round.books.assigned(at, family));
-            let available = total.saturating_sub(assigned as u128);
+            let assigned = round.books.assigned(at, family) as u128;
+            let open = assigned - round.books.assigned_of_reserved(at, family) as u128;
+            let available = territory.open(family).saturating_sub(open);
             PoolUsage {
-                total: saturating(total),
-                assigned: saturating(assigned as u128),
+                total: saturating(assigned.saturating_add(available)),
+                assigned: saturating(assigned),
                 available: saturating(available),
             }
         };
@@ -244,6 +262,8 @@ fn report(state: &State, space: &Space<'_>, plans: &[Plan<'_>], round: &Round<'_
             ipv4: usage(IpFamily::Ipv4),
             ipv6: usage(IpFamily::Ipv6),
             overlaps: territory.overlaps.clone(),
+            reserved: territory.reserved.clone(),
+            holding_reserved: Vec::new(),
             waiting: Vec::new(),
         };
         allocation.pools.insert(territory.pool.name.clone(), report);
@@ -257,6 +277,14 @@ fn report(state: &State, space: &Space<'_>, plans: &[Plan<'_>], round: &Round<'_
             }
         }
         let decision = decision(space, plan, given);
+        for address in decision.addresses().filter(|a| space.is_reserved(*a)) {
+            let pool = space.pool_of(address).map(|pool| space.name(pool));
+            if let Some(report) = pool.and_then(|pool| allocation.pools.get_mut(pool)) {
+                report
+                    .holding_reserved
+                    .push((plan.request.key.clone(), address));
+            }
+        }
         allocation
             .services
             .insert(plan.request.key.clone(), decision);

@@ -90,6 +90,11 @@ impl<'a> Plan<'a> {
                 None => Refusal::OutsidePools { source, address },
             });
         };
+        // Who has it keeps it.
+        if space.is_reserved(address) && !self.request.held().contains(&address) {
+            let holder = space.holder(address).cloned();
+            return holder.map_or(Ok(()), |holder| Err(Refusal::Reserved { address, holder }));
+        }
         if let Some(named) = self.named.filter(|named| *named != pool) {
             return Err(Refusal::OtherPool {
                 address,

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use super::reserved::Holder;
 use super::sharing::Unshared;
 use crate::cluster::{Atom, ObjectKey};
 use crate::crd::IpFamily;
@@ -43,6 +44,13 @@ pub enum Refusal {
         address: IpAddr,
         /// The pool.
         pool: Atom,
+    },
+    /// It asks for an address that is somebody's.
+    Reserved {
+        /// The address.
+        address: IpAddr,
+        /// Whose it is.
+        holder: Holder,
     },
     /// It asks for an address of one pool and names another.
     OtherPool {
@@ -116,6 +124,7 @@ impl Refusal {
             Self::OtherFamily { .. } => "otherFamily",
             Self::OutsidePools { .. } => "outsidePools",
             Self::LeftOut { .. } => "leftOut",
+            Self::Reserved { .. } => "reserved",
             Self::OtherPool { .. } => "otherPool",
             Self::NotForIt { .. } => "notForIt",
             Self::Owned { .. } => "owned",
@@ -159,6 +168,10 @@ impl fmt::Display for Refusal {
                 f,
                 "{address} is the first or last address of a prefix, which AddressPool {pool} leaves out \
                  (excludeFirstAndLast): ask for another"
+            ),
+            Self::Reserved { address, holder } => write!(
+                f,
+                "{address} is {holder}, which no Service may take: ask for another"
             ),
             Self::OtherPool {
                 address,

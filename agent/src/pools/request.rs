@@ -28,6 +28,8 @@ pub struct Request {
     pub service_type: ServiceType,
     /// `spec.loadBalancerClass`.
     pub load_balancer_class: Option<Atom>,
+    /// `spec.clusterIPs` (and `clusterIP`) without `None`: nobody else may have them.
+    pub cluster_ips: Box<[IpAddr]>,
     /// `spec.ipFamilies`, in their order.
     pub ip_families: Box<[IpFamily]>,
     /// `spec.ipFamilyPolicy`, default `SingleStack`.

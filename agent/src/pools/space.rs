@@ -5,6 +5,8 @@ use std::fmt;
 use std::net::IpAddr;
 
 use super::Pool;
+use super::reserved::{Holder, Reserved};
+use crate::cluster::ObjectKey;
 use crate::crd::address_block::{self, AddressBlock};
 use crate::crd::{AddressPoolSpec, IpFamily};
 
@@ -72,6 +74,12 @@ pub(super) struct Territory<'a> {
     pub(super) pool: &'a Pool,
     /// Ascending, apart from each other.
     pub(super) runs: PerFamily<Vec<Run>>,
+    /// What of the runs is somebody's; ascending, apart from each other.
+    pub(super) closed: PerFamily<Vec<Run>>,
+    /// What is left of the runs; ascending, apart from each other.
+    pub(super) open: PerFamily<Vec<Run>>,
+    /// Whose that is, ascending, each once.
+    pub(super) reserved: Vec<Reserved>,
     pub(super) overlaps: Vec<Overlap>,
 }
 
@@ -84,7 +92,62 @@ pub(super) struct Space<'a> {
 }
 
 impl<'a> Space<'a> {
-    pub(super) fn new(pools: impl IntoIterator<Item = &'a Pool>) -> Self {
+    pub(super) fn new<'r>(
+        pools: impl IntoIterator<Item = &'a Pool>,
+        reserved: &[Reserved],
+        cluster_ips: impl IntoIterator<Item = (&'r ObjectKey, IpAddr)>,
+    ) -> Self {
+        let mut space = Self::of_pools(pools);
+        for one in reserved {
+            let family = IpFamily::of(one.net.addr());
+            let wanted = Run {
+                first: address_block::number(one.net.network()),
+                last: address_block::number(one.net.broadcast()),
+            };
+            space.close(family, wanted, || one.clone());
+        }
+        for (key, ip) in cluster_ips {
+            let number = address_block::number(ip);
+            let wanted = Run {
+                first: number,
+                last: number,
+            };
+            space.close(IpFamily::of(ip), wanted, || Reserved {
+                net: ip.into(),
+                holder: Holder::ClusterIp(key.clone()),
+            });
+        }
+        for territory in &mut space.pools {
+            territory.reserved.sort_unstable();
+            territory.reserved.dedup();
+            for family in IpFamily::ALL {
+                let closed = merged(std::mem::take(territory.closed.of_mut(family)));
+                let open = without(territory.runs.of(family), &closed);
+                *territory.closed.of_mut(family) = closed;
+                *territory.open.of_mut(family) = open;
+            }
+        }
+        space
+    }
+
+    /// Keeps addresses, as far as pools have them, from being handed out.
+    fn close(&mut self, family: IpFamily, wanted: Run, whose: impl Fn() -> Reserved) {
+        let runs = self.by_address.of(family);
+        let from = runs.partition_point(|(run, _)| run.last < wanted.first);
+        for (run, pool) in runs[from..]
+            .iter()
+            .take_while(|(r, _)| r.first <= wanted.last)
+        {
+            let territory = &mut self.pools[*pool];
+            territory.closed.of_mut(family).push(Run {
+                first: run.first.max(wanted.first),
+                last: run.last.min(wanted.last),
+            });
+            territory.reserved.push(whose());
+        }
+    }
+
+    fn of_pools(pools: impl IntoIterator<Item = &'a Pool>) -> Self {
         let mut by_age: Vec<&Pool> = pools.into_iter().collect();
         by_age.sort_by(|a, b| (a.created, &a.name).cmp(&(b.created, &b.name)));
         let mut taken: PerFamily<Vec<Run>> = PerFamily::default();
@@ -101,6 +164,9 @@ impl<'a> Space<'a> {
             territories.push(Territory {
                 pool,
                 runs,
+                closed: PerFamily::default(),
+                open: PerFamily::default(),
+                reserved: Vec::new(),
                 overlaps: overlaps(pool, &by_age[..at]),
             });
         }
@@ -129,6 +195,25 @@ impl<'a> Space<'a> {
         (number <= run.last).then_some(*pool)
     }
 
+    /// Whether an address of a pool is somebody's.
+    pub(super) fn is_reserved(&self, address: IpAddr) -> bool {
+        let Some(pool) = self.pool_of(address) else {
+            return false;
+        };
+        let number = address_block::number(address);
+        let closed = self.pools[pool].closed.of(IpFamily::of(address));
+        let at = closed.partition_point(|run| run.last < number);
+        closed.get(at).is_some_and(|run| run.first <= number)
+    }
+
+    /// Whose an address of a pool is.
+    pub(super) fn holder(&self, address: IpAddr) -> Option<&Holder> {
+        let territory = &self.pools[self.pool_of(address)?];
+        let mut reserved = territory.reserved.iter();
+        let found = reserved.find(|one| one.net.contains(&address))?;
+        Some(&found.holder)
+    }
+
     /// The pool that has an address in one of its prefixes, but leaves it out as the first or the last.
     pub(super) fn left_out_by(&self, address: IpAddr) -> Option<usize> {
         let holds = |block: &AddressBlock| {
@@ -152,8 +237,8 @@ impl<'a> Space<'a> {
 
 impl Territory<'_> {
     /// How many addresses of a family it can hand out.
-    pub(super) fn total(&self, family: IpFamily) -> u128 {
-        let sizes = self.runs.of(family).iter();
+    pub(super) fn open(&self, family: IpFamily) -> u128 {
+        let sizes = self.open.of(family).iter();
         let sizes = sizes.map(|run| (run.last - run.first).saturating_add(1));
         sizes.fold(0, u128::saturating_add)
     }
@@ -179,9 +264,15 @@ fn run(block: AddressBlock, exclude_first_and_last: bool) -> Option<Run> {
 /// What a pool can hand out if it is the only one: ascending, apart from each other.
 fn claimed(spec: &AddressPoolSpec, family: IpFamily) -> Vec<Run> {
     let blocks = spec.addresses.iter().filter(|b| b.family() == family);
-    let mut runs: Vec<Run> = blocks
-        .filter_map(|block| run(*block, spec.exclude_first_and_last))
-        .collect();
+    merged(
+        blocks
+            .filter_map(|block| run(*block, spec.exclude_first_and_last))
+            .collect(),
+    )
+}
+
+/// Runs in order, those that overlap as one.
+fn merged(mut runs: Vec<Run>) -> Vec<Run> {
     runs.sort_unstable();
     let mut merged: Vec<Run> = Vec::with_capacity(runs.len());
     for run in runs {

@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::conditions::{Finding, conditions, whole_seconds};
-use crate::control::model::{Peer, SessionError, Severity, Status};
+use crate::control::model::{Peer, RefusedAnnouncement, SessionError, Severity, Status};
 use crate::crd::router_state::{
     FibStatus, GateStatus, ProblemStatus, RouterStateStatus, SessionErrorStatus,
     SessionFamilyStatus, SessionStatus, Summary,
@@ -227,7 +227,37 @@ fn findings(status: &Status, peers: &[Peer]) -> Vec<Finding> {
             Finding::bad("ConfigurationAccepted", "Invalid", message)
         }
     };
-    vec![ready, sessions, routes, configuration]
+    vec![
+        ready,
+        sessions,
+        routes,
+        configuration,
+        announcements(status),
+    ]
+}
+
+/// Whether everything that objects ask for may be announced.
+fn announcements(status: &Status) -> Finding {
+    const ALLOWED: &str = "AnnouncementsAllowed";
+    let refused = status.refused.iter().take(NAMED).map(|refused| {
+        let RefusedAnnouncement {
+            prefix,
+            object,
+            reason,
+        } = refused;
+        format!("{prefix} ({object}): {reason} (rule {})", reason.code)
+    });
+    let named: Vec<String> = refused.collect();
+    let count = status.refused_announcements;
+    match count.saturating_sub(named.len() as u64) {
+        _ if count == 0 => Finding::good(ALLOWED, "Allowed", ""),
+        0 => Finding::bad(ALLOWED, "Refused", named.join("; ")),
+        more => Finding::bad(
+            ALLOWED,
+            "Refused",
+            format!("{} and {more} more", named.join("; ")),
+        ),
+    }
 }
 
 fn is_about(a: Timestamp, b: Timestamp) -> bool {

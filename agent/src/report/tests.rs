@@ -5,7 +5,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::router_state::{differs_in_kind, router_state};
 use crate::control::fake;
-use crate::control::model::{Readiness, Severity};
+use crate::control::model::{Readiness, Reason, RefusedAnnouncement, Severity};
 use crate::crd::{Condition, RouterStateStatus};
 
 fn at(second: i64) -> Timestamp {
@@ -104,5 +104,40 @@ fn conditions_name_what_stands_in_the_way() {
         state.conditions.iter().all(|c| c.status == "True"),
         "{:?}",
         state.conditions
+    );
+}
+
+#[test]
+fn what_must_not_be_announced_is_a_condition_that_names_the_rule() {
+    let (mut status, peers) = (fake::status(), fake::peers());
+    let refused = |at: usize| RefusedAnnouncement {
+        prefix: format!("192.0.2.{at}/32"),
+        object: format!("Service shop/s{at}"),
+        reason: Reason::new("nodeAddress", format!("an address of Node n{at}")),
+    };
+    let mut said = |count: u64| {
+        status.refused_announcements = count;
+        status.refused = (0..usize::try_from(count).unwrap().min(20))
+            .map(refused)
+            .collect();
+        let before = RouterStateStatus::default();
+        let state = router_state(&status, &peers, &before, Some(1), at(1_800_000_000));
+        let found = condition(&state, "AnnouncementsAllowed");
+        (
+            found.status.clone(),
+            found.reason.clone(),
+            found.message.clone(),
+        )
+    };
+    let text = |status: &str, reason: &str, message: &str| {
+        (status.to_owned(), reason.to_owned(), message.to_owned())
+    };
+    assert_eq!(said(0), text("True", "Allowed", ""));
+    let first = "192.0.2.0/32 (Service shop/s0): an address of Node n0 (rule nodeAddress)";
+    assert_eq!(said(1), text("False", "Refused", first));
+    let (_, _, many) = said(47);
+    assert!(
+        many.starts_with(first) && many.ends_with("Node n4 (rule nodeAddress) and 42 more"),
+        "{many}"
     );
 }

@@ -80,6 +80,8 @@ impl Backend for Front {
             attribute_sets: 0,
             fib: FibSummary::default(),
             problems: Vec::new(),
+            refused_announcements: 0,
+            refused: Vec::new(),
             intent_runs: 0,
             intent_changed_seconds: None,
         })

@@ -13,13 +13,18 @@ use crate::cli::table::{Pages, prose, text};
 use crate::cli::words::{commas, group, or_dash};
 use crate::cluster::kubernetes::MetaOnly;
 use crate::cluster::manifests::Files;
-use crate::cluster::{Atoms, ClusterState, Metadata, ObjectKey, Service};
+use crate::cluster::{
+    Atoms, ClusterState, Metadata, ObjectKey, ObjectRef, Problem, Service, Severity,
+};
 use crate::crd::API_VERSION;
 use crate::crd::address_pool::PoolUsage;
 use crate::pools::{
     self, Allocation, Created, Decision, NotOurs, Outcome, Pool, PoolReport, RawPoolService,
-    Request, State,
+    Request, Reserved, State,
 };
+
+/// How many things of a kind a note names.
+const NAMED: usize = 5;
 
 /// What comes of the pools.
 #[derive(Debug, Serialize)]
@@ -59,6 +64,12 @@ struct PoolRow {
     ipv6: PoolUsage,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     overlaps: Vec<String>,
+    /// What of its addresses is somebody's, and never assigned.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    reserved: Vec<String>,
+    /// Services that have such an address all the same.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    holding_reserved: Vec<String>,
     /// Services that wait for an address of it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     waiting: Vec<String>,
@@ -123,7 +134,18 @@ fn read(files: &Files, state: &ClusterState) -> State {
                 Some((name.clone(), Arc::new(labels)))
             })
             .collect(),
+        reserved: reserved(state),
     }
+}
+
+fn reserved(state: &ClusterState) -> Vec<Reserved> {
+    let nodes = state
+        .nodes
+        .values()
+        .flat_map(|node| Reserved::of_node(node));
+    let peers = state.peers.values();
+    let peers = peers.flat_map(|peer| Reserved::of_peer(&peer.name, &peer.spec));
+    nodes.chain(peers).collect()
 }
 
 fn report(state: &State, allocation: &Allocation) -> Addresses {
@@ -180,11 +202,34 @@ fn pool_row(name: &str, report: &PoolReport) -> PoolRow {
         ipv4: report.ipv4,
         ipv6: report.ipv6,
         overlaps: report.overlaps.iter().map(ToString::to_string).collect(),
+        reserved: report.reserved.iter().map(ToString::to_string).collect(),
+        holding_reserved: report
+            .holding_reserved
+            .iter()
+            .map(|(service, address)| format!("{service} ({address})"))
+            .collect(),
         waiting: report.waiting.iter().map(ToString::to_string).collect(),
     }
 }
 
 impl Addresses {
+    /// What is wrong with the pools, as they stand beside Nodes, Peers and Services.
+    pub(super) fn problems(&self) -> impl Iterator<Item = Problem> + '_ {
+        let pools = self.pools.iter().filter(|pool| !pool.reserved.is_empty());
+        pools.map(|pool| Problem {
+            severity: Severity::Warning,
+            file: None,
+            line: None,
+            object: Some(ObjectRef::cluster("AddressPool", &pool.name)),
+            path: "spec.addresses".to_owned(),
+            reason: format!(
+                "{}; no Service gets these addresses: leave them out of the pool",
+                some(&pool.reserved)
+            ),
+            meanwhile: None,
+        })
+    }
+
     /// Shows both tables.
     pub(super) fn show(&self, screen: &mut Screen) -> anyhow::Result<()> {
         section(
@@ -210,6 +255,15 @@ impl Addresses {
         let mut pages = Pages::new(&columns);
         for pool in &self.pools {
             let mut notes = pool.overlaps.clone();
+            if !pool.reserved.is_empty() {
+                notes.push(format!("not assigned: {}", some(&pool.reserved)));
+            }
+            if !pool.holding_reserved.is_empty() {
+                notes.push(format!(
+                    "Services that keep such an address: {}",
+                    some(&pool.holding_reserved)
+                ));
+            }
             if !pool.waiting.is_empty() {
                 notes.push(format!("waiting for an address: {}", commas(&pool.waiting)));
             }
@@ -243,6 +297,15 @@ impl ServiceReport {
             .map(|address| row(Some(address), None, "it loses it"));
         let reason = self.reason.iter().map(|reason| row(None, None, reason));
         has.chain(loses).chain(reason).collect()
+    }
+}
+
+/// The first few of a list, and how many more there are.
+fn some(all: &[String]) -> String {
+    let named = commas(&all[..all.len().min(NAMED)]);
+    match all.len().saturating_sub(NAMED) {
+        0 => named,
+        more => format!("{named} and {more} more"),
     }
 }
 

@@ -15,7 +15,7 @@ use super::screen::Screen;
 use super::words::count;
 use crate::cluster::{Problem, Severity, Snapshot, manifests};
 use addresses::Addresses;
-use nodes::{NodeReport, node_report, show_node};
+use nodes::{NodeReport, node_report, refusals, show_node};
 
 /// Validate manifests and show which addresses Services would get and what each node would do, without a cluster
 #[derive(Debug, clap::Args)]
@@ -56,16 +56,20 @@ impl Check {
             .filter(|p| p.severity == Severity::Error)
             .count();
         let mut state = (*snapshot.state).clone();
-        let addresses = match self.problems || state.pools.is_empty() {
+        let addresses = match state.pools.is_empty() {
             true => None,
             false => Some(addresses::allocate(&files, &mut state)),
         };
-        let nodes = self.nodes(&snapshot);
+        let names = self.nodes(&snapshot);
+        let nodes: Vec<NodeReport> = names.iter().map(|name| node_report(&state, name)).collect();
+        let mut problems = snapshot.problems.to_vec();
+        problems.extend(addresses.iter().flat_map(Addresses::problems));
+        problems.extend(refusals(&nodes));
         let report = Report {
             valid: errors == 0,
-            problems: &snapshot.problems,
-            addresses,
-            nodes: nodes.iter().map(|name| node_report(&state, name)).collect(),
+            problems: &problems,
+            addresses: addresses.filter(|_| !self.problems),
+            nodes: nodes.into_iter().filter(|_| !self.problems).collect(),
         };
         if !screen.data(&report)? {
             self.show(screen, &snapshot, &report)?;
@@ -78,9 +82,7 @@ impl Check {
     }
 
     fn nodes(&self, snapshot: &Snapshot) -> BTreeSet<String> {
-        if self.problems {
-            BTreeSet::new()
-        } else if self.node.is_empty() {
+        if self.node.is_empty() {
             snapshot.state.nodes.keys().cloned().collect()
         } else {
             self.node.iter().cloned().collect()
@@ -296,6 +298,45 @@ endpoints: [{addresses: [10.244.2.7], nodeName: node-2}]
         assert_eq!(result, Ok(()));
         let all: serde_json::Value = serde_json::from_str(&text).unwrap();
         insta::assert_json_snapshot!("check_addresses_json", [&all["addresses"], &all["pools"]]);
+    }
+
+    /// An ordinary configuration that would take a cluster down: addresses of nodes and routers in Services and pools, a default
+    /// route, an aggregate over the nodes' network.
+    const HARMFUL: &str = r#"
+---
+apiVersion: routelet.dev/v1alpha1
+kind: AddressPool
+metadata: {name: lan}
+spec: {addresses: [192.0.2.0/28, 10.244.2.0/28]}
+---
+apiVersion: routelet.dev/v1alpha1
+kind: Advertisement
+metadata: {name: all}
+spec:
+  prefixes: [0.0.0.0/0, 198.51.100.0/24]
+  services: {addresses: [LoadBalancer, External], externalIPs: [192.0.2.0/24]}
+  aggregate: {ipv4: 24}
+  mode: Both
+---
+apiVersion: v1
+kind: Service
+metadata: {name: k3s, namespace: shop}
+spec: {type: LoadBalancer, loadBalancerClass: routelet.dev/bgp, externalIPs: [192.0.2.1, 192.0.2.77]}
+status: {loadBalancer: {ingress: [{ip: 192.0.2.12}]}}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: k3s-1, namespace: shop, labels: {kubernetes.io/service-name: k3s}}
+addressType: IPv4
+endpoints: [{addresses: [10.244.2.7], nodeName: node-2}]
+"#;
+
+    #[test]
+    fn check_says_what_would_take_addresses_of_nodes_and_routers_before_it_is_applied() {
+        let manifests = [CLUSTER, HARMFUL].concat();
+        let (text, result) = check(&manifests, &[], Format::Table);
+        assert_eq!(result, Ok(()));
+        insta::assert_snapshot!("check_harmful", text);
     }
 
     #[test]

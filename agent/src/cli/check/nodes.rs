@@ -1,6 +1,6 @@
 //! What each node would do.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -8,7 +8,7 @@ use super::section;
 use crate::cli::screen::Screen;
 use crate::cli::table::{Pages, prose, text};
 use crate::cli::words::commas;
-use crate::cluster::ClusterState;
+use crate::cluster::{ClusterState, ObjectRef, Problem, Severity};
 use crate::intent::{
     Intent, LocalFacts, OriginatedRoute, PeerIntent, Warning, WarningKind, intend,
 };
@@ -65,6 +65,37 @@ struct SuppressedReport {
     object: String,
     code: &'static str,
     reason: String,
+    /// Whether it must not be announced at all.
+    #[serde(skip)]
+    refused: Option<ObjectRef>,
+}
+
+/// What must not be announced at all, as problems: each once, however many nodes refuse it.
+pub(super) fn refusals(nodes: &[NodeReport]) -> Vec<Problem> {
+    let mut all: BTreeMap<(ObjectRef, String, String), usize> = BTreeMap::new();
+    for suppressed in nodes.iter().flat_map(|node| &node.suppressed) {
+        if let (Some(object), Some(prefix)) = (&suppressed.refused, &suppressed.prefix) {
+            let why = format!("{} (rule {})", suppressed.reason, suppressed.code);
+            *all.entry((object.clone(), prefix.clone(), why))
+                .or_default() += 1;
+        }
+    }
+    let problem = |((object, prefix, why), count)| Problem {
+        severity: Severity::Warning,
+        file: None,
+        line: None,
+        object: Some(object),
+        path: String::new(),
+        reason: match count == nodes.len() {
+            true => format!("{prefix} is not advertised: {why}"),
+            false => format!(
+                "{prefix} is not advertised by {count} of {} nodes: {why}",
+                nodes.len()
+            ),
+        },
+        meanwhile: None,
+    };
+    all.into_iter().map(problem).collect()
 }
 
 /// What the node of this name would do in a state.
@@ -95,6 +126,10 @@ pub(super) fn node_report(state: &ClusterState, name: &str) -> NodeReport {
                 prefix: suppressed.prefix.map(|prefix| prefix.to_string()),
                 object: suppressed.object.to_string(),
                 code: suppressed.rule.code(),
+                refused: suppressed
+                    .rule
+                    .is_refusal()
+                    .then(|| suppressed.object.clone()),
                 reason: suppressed.rule.to_string(),
             })
             .collect(),

@@ -22,6 +22,6 @@ pub use query::{FibQuery, Match, PrefixFilter, ResetKind, RouteQuery, RouteView}
 pub use route::{Route, RouteOrigin, RouteState};
 pub use status::{
     ConnectionCounts, Convergence, FamilyCounts, FibSummary, Gate, PeerCounts, Problem,
-    RangeCounts, Readiness, RefusedCount, Severity, Status,
+    RangeCounts, Readiness, RefusedAnnouncement, RefusedCount, Severity, Status,
 };
 pub use words::{FamilyName, ParseFamilyError, Reason};

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use bgp::types::{Asn, BgpIdentifier};
 use serde::{Deserialize, Serialize};
 
-use super::FamilyName;
+use super::{FamilyName, Reason};
 
 /// The agent as a whole.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -59,12 +59,30 @@ pub struct Status {
     /// What is wrong with the configuration, worst first.
     #[serde(default)]
     pub problems: Vec<Problem>,
+    /// What is not announced because it must not be, counted.
+    #[serde(default)]
+    pub refused_announcements: u64,
+    /// The first of them.
+    #[serde(default)]
+    pub refused: Vec<RefusedAnnouncement>,
     /// How often the intent was recomputed since the start.
     #[serde(default)]
     pub intent_runs: u64,
     /// Seconds since the configuration last changed what is done; absent before the first time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intent_changed_seconds: Option<u64>,
+}
+
+/// A prefix that some object asks for and that must not be announced at all.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RefusedAnnouncement {
+    /// The prefix.
+    pub prefix: String,
+    /// The object, such as `Service shop/web`.
+    pub object: String,
+    /// The rule, and what it says of this one.
+    pub reason: Reason,
 }
 
 /// A condition that must hold before the first route is advertised.

@@ -197,7 +197,7 @@ fn an_aggregate_that_would_attract_pods_is_not_told_and_its_parts_are() {
         suppressed(&intent),
         [
             "203.0.113.0/24 Advertisement x: the aggregate overlaps 203.0.113.128/25, a pod CIDR of node n2; exact routes \
-          are told"
+          are advertised"
         ]
     );
 }
@@ -334,6 +334,27 @@ fn learned_routes_may_not_take_service_addresses_or_own_pods_but_an_unlisted_ext
 }
 
 #[test]
+fn a_default_route_is_announced_only_where_the_advertisement_allows_it() {
+    let with = |more: &str| {
+        let spec = format!("{{prefixes: [0.0.0.0/0, \"::/0\", 198.51.100.0/24]{more}}}");
+        intent(
+            &(node("n1", "", "", &[], "") + &ours("Advertisement", "x", "", &spec)),
+            "n1",
+        )
+    };
+    let refused = with("");
+    assert_eq!(prefixes(&refused), ["198.51.100.0/24"]);
+    let rule =
+        "a default route; an Advertisement with allowDefaultRoute: true may have one in prefixes";
+    assert_eq!(
+        suppressed(&refused),
+        ["0.0.0.0/0", "::/0"].map(|prefix| format!("{prefix} Advertisement x: {rule}"))
+    );
+    let allowed = with(", allowDefaultRoute: true");
+    assert_eq!(prefixes(&allowed), ["0.0.0.0/0", "198.51.100.0/24", "::/0"]);
+}
+
+#[test]
 fn an_aggregate_is_shorter_than_what_it_is_made_of_and_bears_the_advertisements_name() {
     let text = node("n1", "", "10.1.0.0/24", &[], "")
         + &service("s", "type: LoadBalancer", "{ip: 203.0.113.1}")
@@ -402,7 +423,7 @@ fn what_attracts_traffic_that_nothing_here_may_answer_is_refused_and_leaves_to_o
         connects_pods,
     };
     let spec = "{podCIDRs: {}, services: {}, aggregate: {ipv4: 24, ipv6: 64}, mode: Both, interfaces: [eth1], \
-                prefixes: [198.51.100.0/24, 0.0.0.0/0, 192.0.2.77/32, 203.0.113.2/32]}";
+                allowDefaultRoute: true, prefixes: [198.51.100.0/24, 0.0.0.0/0, 192.0.2.77/32, 203.0.113.2/32]}";
     let text = node("n1", "", "10.1.0.0/24, \"fd00:1::/64\"", &[], "")
         + &lb("a", "203.0.113.1", "Cluster")
         + &lb("b", "203.0.113.2", "Cluster")

@@ -4,10 +4,17 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// A cluster as documents: nodes whose pod CIDRs, labels and addresses clash now and then, Services, slices, objects.
+/// A cluster as documents: nodes whose pod CIDRs, labels and addresses clash now and then, Services with addresses of nodes,
+/// peers, interfaces and of each other, slices, objects.
 pub(super) fn documents() -> impl Strategy<Value = Vec<String>> {
     let nodes = prop::collection::vec((0..4u8, 0..4u8, any::<bool>()), 1..5);
-    let services = prop::collection::vec((0..6u8, any::<bool>(), 0..3u8), 0..6);
+    let services = prop::collection::vec(
+        (
+            (0..6u8, any::<bool>(), 0..3u8),
+            (0..8u8, any::<bool>(), 0..3u8),
+        ),
+        0..6,
+    );
     let slices = prop::collection::vec((0..6u8, 0..4u8, 0..4u8, any::<bool>()), 0..8);
     let adverts = prop::collection::vec((0..4u8, 0..3u8, any::<bool>()), 0..3);
     let peers = prop::collection::vec((0..4u8, any::<bool>()), 0..3);
@@ -22,26 +29,40 @@ pub(super) fn documents() -> impl Strategy<Value = Vec<String>> {
             let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
             all.push(node(&format!("n{at}"), &format!("rack: r{label}"), &cidrs, &addresses, ""));
         }
-        for (at, (name, local, kind)) in services.into_iter().enumerate() {
+        for (at, ((name, local, kind), (whose, there, age))) in services.into_iter().enumerate() {
             let policy = if local { "Local" } else { "Cluster" };
             let kind = ["LoadBalancer", "ClusterIP", "ExternalName"][usize::from(kind)];
-            let spec = format!("type: {kind}, externalTrafficPolicy: {policy}, clusterIP: 10.96.0.{at}, externalIPs: [10.{name}.0.7]");
-            let ingress = format!("{{ip: 203.0.113.{name}}}, {{ip: \"fd00:{name}::9\"}}");
-            all.push(service(&format!("s{at}"), &spec, &ingress));
+            let (external, ingress, headless) = match whose {
+                0 => (format!("10.{name}.0.7"), format!("192.0.2.{}", name % 4), false),
+                1 => (format!("192.0.2.{}", name % 4), format!("203.0.113.{name}"), false),
+                2 => (format!("203.0.113.{}", name % 2), format!("203.0.113.{name}"), false),
+                3 => (format!("203.0.113.{}", name % 2), "203.0.113.200".to_owned(), false),
+                4 => ("198.18.0.250".to_owned(), "198.18.0.1".to_owned(), false),
+                5 => (format!("10.{name}.0.7"), format!("203.0.113.{name}"), true),
+                _ => (format!("10.{name}.0.7"), format!("203.0.113.{}", name % 2), false),
+            };
+            let cluster_ip = if headless { "None".to_owned() } else { format!("10.96.0.{at}") };
+            let spec = format!("type: {kind}, externalTrafficPolicy: {policy}, clusterIP: {cluster_ip}, externalIPs: [{external}]");
+            let ingress = format!("{{ip: {ingress}}}, {{ip: \"fd00:{name}::9\"}}");
+            let created = format!("namespace: d, creationTimestamp: \"2026-01-01T00:00:0{age}Z\"");
+            let text = service(&format!("s{at}"), &spec, &ingress).replace("namespace: d", &created);
+            all.push(if there { text.replace("namespace: d", "namespace: e") } else { text });
         }
         for (at, (service, node, condition, v6)) in slices.into_iter().enumerate() {
             let conditions = ["", "ready: false", "ready: false, serving: true, terminating: true", "ready: true"];
             let (node, condition) = (format!("n{node}"), conditions[usize::from(condition)]);
             let family = if v6 { "IPv6" } else { "IPv4" };
-            all.push(slice(&format!("e{at}"), &format!("s{service}"), family, &[(&node, condition)]));
+            let text = slice(&format!("e{at}"), &format!("s{service}"), family, &[(&node, condition)]);
+            all.push(if at % 3 == 0 { text.replace("namespace: d", "namespace: e") } else { text });
         }
         for (at, (prefix, mode, pods)) in adverts.into_iter().enumerate() {
             let mode = ["", ", aggregate: {ipv4: 8, ipv6: 32}", ", aggregate: {ipv4: 24}, mode: Both"][usize::from(mode)];
             let edge = if pods { "" } else { ", namespaceSelector: {matchLabels: {edge: e1}}" };
             let pods = if pods { ", podCIDRs: {}, interfaces: [eth1]" } else { "" };
             let spec = format!(
-                "{{prefixes: [10.{prefix}.0.0/25, 198.51.100.0/24], services: {{addresses: [LoadBalancer, External, Cluster], \
-                 externalIPs: [10.0.0.0/8]{edge}}}{mode}{pods}}}"
+                "{{prefixes: [10.{prefix}.0.0/25, 198.51.100.0/24, 192.0.2.{prefix}/32, 198.18.0.128/25], \
+                 services: {{addresses: [LoadBalancer, External, Cluster], \
+                 externalIPs: [10.0.0.0/8, 203.0.113.0/24, 192.0.2.0/24, 198.18.0.0/16]{edge}}}{mode}{pods}}}"
             );
             all.push(ours("Advertisement", &format!("a{at}"), "", &spec));
         }
@@ -51,7 +72,8 @@ pub(super) fn documents() -> impl Strategy<Value = Vec<String>> {
             } else if nodes {
                 format!("{{asn: internal, nodes: {{selector: {{matchLabels: {{rack: r{address}}}}}, reflectors: true}}}}")
             } else {
-                format!("{{asn: 64500, address: 192.0.2.{address}}}")
+                let address = ["192.0.2.0", "192.0.2.1", "198.18.0.200", "203.0.113.200"][usize::from(address)];
+                format!("{{asn: 64500, address: {address}}}")
             };
             all.push(ours("Peer", &format!("p{at}"), "", &spec));
         }
@@ -109,6 +131,18 @@ proptest! {
                 }
             }
             prop_assert!(intent.originated.keys().is_sorted());
+            let nodes = state.nodes.values().flat_map(|node| node.internal_ips.iter().copied());
+            let peers = state.peers.values().filter_map(|peer| Some(peer.spec.address?.0));
+            for address in nodes.chain(peers) {
+                for route in intent.originated.values() {
+                    let attracts = route.justifications.iter().any(|why| match why.source {
+                        Source::Service { .. } | Source::AggregateOf { .. } => true,
+                        Source::PodCidr { .. } | Source::Prefix | Source::Interface { .. } => false,
+                    });
+                    let prefix = route.route.prefix;
+                    prop_assert!(!(attracts && prefix.contains(&address)), "{name} announces {prefix} over {address}");
+                }
+            }
             // Each decision on an address shows: as a route, or as a rule.
             for service in intent.services.values() {
                 for address in &service.addresses {

@@ -184,7 +184,7 @@ fn what_is_not_ours_is_suppressed_by_the_rule_that_says_so() {
         ),
         (
             with_service(LB, "{ip: 127.0.0.1}", "", "", ""),
-            "127.0.0.1/32 Service d/s: a loopback, link-local, multicast or unspecified address",
+            "127.0.0.1/32 Service d/s: a loopback, link-local, multicast, reserved, IPv4-mapped or unspecified address",
         ),
         (
             with_service("type: ExternalName, externalName: x", "", "", "", ""),
@@ -192,7 +192,7 @@ fn what_is_not_ours_is_suppressed_by_the_rule_that_says_so() {
         ),
         (
             with_service("clusterIP: None", "", "", "", ""),
-            "- Service d/s: headless: there is no cluster IP",
+            "- Service d/s: headless: kube-proxy serves none of its addresses",
         ),
     ];
     for (intent, expected) in table {
@@ -289,6 +289,92 @@ fn a_namespace_selector_sees_labels_and_the_name_that_every_namespace_has() {
     assert_eq!(by("kubernetes.io/metadata.name: d", ""), 1);
 }
 
+/// What kube-proxy serves none of: headless Services and those of another proxy, whatever their addresses.
+#[test]
+fn what_kube_proxy_does_not_serve_is_not_announced() {
+    let external = ours(
+        "Advertisement",
+        "x",
+        "",
+        "{services: {addresses: [LoadBalancer, External], externalIPs: [198.51.100.0/24]}}",
+    );
+    let labelled = |label: &str, spec: &str| {
+        let text = node("n1", "", "", &[], "")
+            + &service("s", spec, "").replace(
+                "namespace: d",
+                &format!("namespace: d, labels: {{{label}}}"),
+            )
+            + &slice("s-1", "s", "IPv4", &[("n1", READY)])
+            + &external;
+        intent(&text, "n1")
+    };
+    let headless = "clusterIP: None, externalIPs: [198.51.100.7]";
+    let plain = "clusterIP: 10.96.0.1, externalIPs: [198.51.100.7]";
+    let rule = "headless: kube-proxy serves none of its addresses";
+    let proxy =
+        "label service.kubernetes.io/service-proxy-name is \"mine\": kube-proxy does not serve it";
+    let unnamed =
+        "label service.kubernetes.io/service-proxy-name is \"\": kube-proxy does not serve it";
+    for (label, spec, expected) in [
+        ("", plain, None),
+        ("", headless, Some(rule)),
+        ("service.kubernetes.io/headless: \"\"", plain, Some(rule)),
+        (
+            "service.kubernetes.io/service-proxy-name: mine",
+            plain,
+            Some(proxy),
+        ),
+        (
+            "service.kubernetes.io/service-proxy-name: \"\"",
+            plain,
+            Some(unnamed),
+        ),
+    ] {
+        let intent = labelled(label, spec);
+        let found = suppressed(&intent);
+        match expected {
+            None => {
+                assert_eq!(prefixes(&intent), ["198.51.100.7/32"]);
+                assert_eq!(found, Vec::<String>::new());
+            }
+            Some(rule) => {
+                assert_eq!(prefixes(&intent), Vec::<String>::new(), "{label} {spec}");
+                let address = format!("198.51.100.7/32 Service d/s: {rule}");
+                assert_eq!(found, [format!("- Service d/s: {rule}"), address]);
+                assert!(intent.suppressed.keys().all(|s| !s.rule.is_refusal()));
+            }
+        }
+    }
+}
+
+/// k3s writes addresses of Nodes into the status of LoadBalancer Services.
+#[test]
+fn addresses_of_nodes_and_peers_in_services_are_refused_by_name() {
+    let addresses = "{ip: 192.0.2.11}, {ip: 192.0.2.12}, {ip: 198.51.100.12}, {ip: 192.0.2.1}, {ip: 203.0.113.1}";
+    let external =
+        "  - {type: ExternalIP, address: 198.51.100.12}\n  - {type: Hostname, address: n2}";
+    let other = node("n2", "", "", &["192.0.2.12"], "")
+        .replace("addresses: [{", "addresses:\n  - {")
+        .replace("}]", &format!("}}\n{external}"));
+    let text = node("n1", "", "", &["192.0.2.11"], "")
+        + &other
+        + &service("s", LB, addresses)
+        + &slice("s-1", "s", "IPv4", &[("n1", READY)])
+        + &ours("Peer", "tor", "", "{address: 192.0.2.1, asn: 64500}");
+    let intent = intent(&text, "n1");
+    assert_eq!(prefixes(&intent), ["203.0.113.1/32"]);
+    assert_eq!(
+        suppressed(&intent),
+        [
+            "192.0.2.1/32 Service d/s: the address of Peer tor",
+            "192.0.2.11/32 Service d/s: an address of Node n1",
+            "192.0.2.12/32 Service d/s: an address of Node n2",
+            "198.51.100.12/32 Service d/s: an address of Node n2",
+        ]
+    );
+    assert!(intent.suppressed.keys().all(|s| s.rule.is_refusal()));
+}
+
 #[test]
 fn endpoints_of_all_slices_of_a_family_are_counted_by_what_they_are_and_where() {
     let text = node("n1", "", "", &[], "")
@@ -353,7 +439,7 @@ fn only_addresses_that_others_can_send_to_are_advertised() {
         ("::ffff:203.0.113.1", false),
     ] {
         assert_eq!(
-            crate::intent::services::is_routable(address.parse().unwrap()),
+            announceable::is_routable(address.parse::<std::net::IpAddr>().unwrap().into()),
             expected,
             "{address}"
         );

@@ -6,6 +6,7 @@ mod ownership;
 mod pools;
 mod properties;
 mod requests;
+mod reserved;
 mod sharing;
 mod stability;
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use ipnet::IpNet;
 use proptest::prelude::*;
 
 use super::super::request::Needed;
@@ -35,9 +36,14 @@ fn request(name: usize, drawn: &Drawn) -> Request {
     };
     let local = if *port > 3 { "Local" } else { "Cluster" };
     let spec = format!(
-        "{families}, ports: [{{port: {}}}], externalTrafficPolicy: {local}, selector: {{app: a{}}}",
+        "{families}, ports: [{{port: {}}}], externalTrafficPolicy: {local}, selector: {{app: a{}}}, clusterIP: {}",
         port % 4 + 1,
-        label % 2
+        label % 2,
+        if *asks == 29 {
+            place(*port)
+        } else {
+            "10.96.0.1".to_owned()
+        }
     );
     let mut annotations = Vec::new();
     match sharing {
@@ -87,7 +93,8 @@ fn pool() -> impl Strategy<Value = (u8, u8, u8, u8, u8)> {
 fn drawn_state() -> impl Strategy<Value = State> {
     let pools = prop::collection::vec(pool(), 0..4);
     let services = prop::collection::vec(service(), 0..12);
-    (pools, services).prop_map(|(pools, services)| {
+    let reserved = prop::collection::vec((0..=LAST_PLACE, any::<bool>()), 0..3);
+    (pools, services, reserved).prop_map(|(pools, services, reserved)| {
         let mut cluster = Cluster::default();
         cluster.namespace("a", &[("team", "a")]);
         for (at, (first, size, selector, more, age)) in pools.into_iter().enumerate() {
@@ -124,6 +131,18 @@ fn drawn_state() -> impl Strategy<Value = State> {
                 .state
                 .services
                 .insert(request.key.clone(), Arc::new(request));
+        }
+        for (at, whole) in reserved {
+            let address = IpNet::from(place(at).parse::<IpAddr>().unwrap());
+            let length = if whole {
+                address.max_prefix_len() - 1
+            } else {
+                address.max_prefix_len()
+            };
+            cluster.state.reserved.push(Reserved {
+                net: IpNet::new(address.addr(), length).unwrap().trunc(),
+                holder: Holder::Node("n".into()),
+            });
         }
         cluster.state
     })
@@ -192,8 +211,16 @@ fn check(state: &State, allocation: &Allocation) {
                 IpFamily::Ipv4 => IpAddr::from([203, 0, 113, at]),
                 IpFamily::Ipv6 => place(9 + at).parse().unwrap(),
             });
-            let theirs =
-                places.filter(|a| owner_pool(state, *a).is_some_and(|p| p.name == pool.name));
+            let theirs = places.filter(|a| {
+                let is_had = state
+                    .services
+                    .values()
+                    .any(|r| r.ingress.iter().any(|i| i.ip == *a));
+                owner_pool(state, *a).is_some_and(|p| p.name == pool.name)
+                    && (!is_reserved(state, *a)
+                        || is_had && owners.contains_key(a)
+                        || is_foreign(state, *a))
+            });
             assert_eq!(
                 usage.total,
                 i64::try_from(theirs.count()).unwrap(),
@@ -202,6 +229,21 @@ fn check(state: &State, allocation: &Allocation) {
             assert_eq!(usage.total, usage.assigned + usage.available);
         }
     }
+}
+
+fn is_reserved(state: &State, address: IpAddr) -> bool {
+    let mut services = state.services.values();
+    state.reserved.iter().any(|one| one.net.contains(&address))
+        || services.any(|request| request.cluster_ips.contains(&address))
+}
+
+/// Whether another load balancer gave it out.
+fn is_foreign(state: &State, address: IpAddr) -> bool {
+    state.services.values().any(|request| {
+        let is_others = matches!(request.ownership(), Err(NotOurs::Class(_)));
+        let mut ingress = request.ingress.iter();
+        ingress.any(|entry| entry.ip == address && (is_others || entry.proxy))
+    })
 }
 
 /// Of the pools that claim an address the oldest.
@@ -237,6 +279,10 @@ fn check_assigned(
         }
         let ours = asked.is_some_and(|asked| asked.contains(address));
         let held = request.held().contains(address);
+        assert!(
+            held || !is_reserved(state, *address),
+            "{address} is reserved"
+        );
         assert!(owner.spec.auto_assign || ours || held || request.asked.pool.is_some());
     }
     if let Some(asked) = asked {
@@ -324,7 +370,11 @@ proptest! {
 
     #[test]
     fn the_order_in_which_things_came_is_of_no_account(state in drawn_state(), seed in any::<u64>()) {
-        let mut again = State { namespaces: state.namespaces.clone(), ..State::default() };
+        let mut again = State {
+            namespaces: state.namespaces.clone(),
+            reserved: state.reserved.clone(),
+            ..State::default()
+        };
         let mut services: Vec<_> = state.services.iter().collect();
         let mut pools: Vec<_> = state.pools.iter().collect();
         for (at, by) in (1..services.len()).zip(seed..) {

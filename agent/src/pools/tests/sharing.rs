@@ -309,14 +309,24 @@ fn an_address_is_free_when_the_last_of_those_that_share_it_goes() {
     assert_eq!(cluster.shown("other"), "203.0.113.1 p");
 }
 
-/// The second of these joins the first one's address, and cannot have the IPv6 address that it requires as well.
+/// The second of these shares the first one's address, and cannot keep it without the IPv6 address that it requires as well.
 #[test]
 fn who_gives_a_shared_address_back_frees_its_ports_there() {
     let key = "routelet.dev/sharing-key: k";
     let mut cluster = Cluster::new(&[("p", "addresses: [203.0.113.0/32]")]);
-    cluster.annotated("first", &format!("{V4}, {HTTPS}"), key);
-    cluster.annotated("both", &format!("{REQUIRE}, {HTTP}"), key);
-    cluster.annotated("last", &format!("{V4}, {HTTP}"), key);
+    let mut add = |name: &str, spec: &str, ingress: &str| {
+        let yaml = Yaml {
+            annotations: key,
+            spec,
+            ingress,
+            ..Yaml::default()
+        };
+        cluster.add(name, &yaml);
+    };
+    let held = "{ip: 203.0.113.0}";
+    add("first", &format!("{V4}, {HTTPS}"), held);
+    add("both", &format!("{REQUIRE}, {HTTP}"), held);
+    add("last", &format!("{V4}, {HTTP}"), "");
     assert_eq!(cluster.shown("first"), "203.0.113.0 p");
     assert!(matches!(
         cluster.decision("both").outcome,

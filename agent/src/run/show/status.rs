@@ -10,12 +10,15 @@ use super::seconds_since;
 use crate::cluster;
 use crate::control::model::{
     ConnectionCounts, Convergence, FamilyCounts, FibSummary, PeerCounts, Problem, RangeCounts,
-    RefusedCount, Severity, Status,
+    RefusedAnnouncement, RefusedCount, Severity, Status,
 };
 use crate::crd::peer::MESH_LABEL;
-use crate::intent::PeerTarget;
+use crate::intent::{Intent, PeerTarget};
 use crate::run::peers::{PeerView, RunState, range_of, takes_place};
 use crate::run::shared::Shared;
+
+/// How many refused announcements are listed.
+const REFUSED: usize = 20;
 
 /// What the RIB contributes to the status: one look.
 pub(crate) struct RibStatus {
@@ -113,6 +116,8 @@ pub(crate) fn status(
         attribute_sets: rib.attribute_sets,
         fib,
         problems: problems(shared),
+        refused_announcements: refused(&intent).count() as u64,
+        refused: refused(&intent).take(REFUSED).collect(),
         intent_runs: runs,
         intent_changed_seconds: changed.map(seconds_since),
     }
@@ -154,6 +159,18 @@ fn is_established(peer: &PeerView) -> bool {
         RunState::Running(handle) => handle.status().state == bgp::fsm::State::Established,
         RunState::Blocked(_) | RunState::Range => false,
     }
+}
+
+/// What must not be announced at all, though some object asks for it.
+fn refused(intent: &Intent) -> impl Iterator<Item = RefusedAnnouncement> + '_ {
+    let suppressed = intent.suppressed.keys().filter(|one| one.rule.is_refusal());
+    suppressed.filter_map(|one| {
+        Some(RefusedAnnouncement {
+            prefix: one.prefix?.to_string(),
+            object: one.object.to_string(),
+            reason: super::service::reason(&one.rule),
+        })
+    })
 }
 
 /// What is wrong with the configuration: errors of objects and of where they come from, then what the intent warns of.

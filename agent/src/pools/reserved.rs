@@ -1,0 +1,86 @@
+//! Addresses that are somebody's already: no Service gets one of them from a pool.
+//!
+//! They are not taken from a Service that has one. Whoever may write the status of a Node could otherwise renumber Services;
+//! and a mistake that is put right leaves everything as it was. Such an address is not announced, and the pool's condition
+//! names it.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use crate::cluster::{Atom, Node, ObjectKey};
+use crate::crd::PeerSpec;
+
+/// Whose an address, or a network, is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Holder {
+    /// An address of a Node.
+    Node(Atom),
+    /// The address of a Peer, or the nodes' end of its session.
+    Peer(Atom),
+    /// A pod CIDR of a Node.
+    PodCidr(Atom),
+    /// A cluster IP of a Service.
+    ClusterIp(ObjectKey),
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Node(name) => write!(f, "an address of Node {name}"),
+            Self::Peer(name) => write!(f, "an address of Peer {name}"),
+            Self::PodCidr(name) => write!(f, "a pod CIDR of Node {name}"),
+            Self::ClusterIp(service) => write!(f, "a cluster IP of Service {service}"),
+        }
+    }
+}
+
+/// A network, or a single address, that is somebody's.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Reserved {
+    /// The addresses.
+    pub net: IpNet,
+    /// Whose they are.
+    pub holder: Holder,
+}
+
+impl fmt::Display for Reserved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { net, holder } = self;
+        match net.prefix_len() == net.max_prefix_len() {
+            true => write!(f, "{} is {holder}", net.addr()),
+            false => write!(f, "{net} is {holder}"),
+        }
+    }
+}
+
+impl Reserved {
+    fn address(address: IpAddr, holder: Holder) -> Self {
+        Self {
+            net: address.into(),
+            holder,
+        }
+    }
+
+    /// What a Node has.
+    pub fn of_node(node: &Node) -> Vec<Self> {
+        let name = Atom::from(node.name.as_str());
+        let addresses = node.internal_ips.iter().chain(&node.other_ips);
+        let addresses =
+            addresses.map(|address| Self::address(*address, Holder::Node(name.clone())));
+        let cidrs = node.pod_cidrs.iter().map(|cidr| Self {
+            net: *cidr,
+            holder: Holder::PodCidr(name.clone()),
+        });
+        addresses.chain(cidrs).collect()
+    }
+
+    /// What a Peer has by its own words. What nodes' labels and annotations say of it is not looked at here; agents do.
+    pub fn of_peer(name: &str, spec: &PeerSpec) -> impl Iterator<Item = Self> {
+        let addresses = [spec.address, spec.local_address];
+        let name = Atom::from(name);
+        let addresses = addresses.into_iter().flatten();
+        addresses.map(move |address| Self::address(address.0, Holder::Peer(name.clone())))
+    }
+}
