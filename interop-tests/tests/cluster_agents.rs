@@ -194,7 +194,8 @@ fn a_dead_node_of_the_mesh_does_not_keep_an_agent_unready() {
         let node = cluster.node(1)?;
         let _tor = cluster.tor(1)?;
         cluster.peer_with_tor(&json!({}))?;
-        eventually(SOON, "the node is ready", || {
+        // 20 s, in which it might have come up.
+        eventually(Duration::from_secs(60), "the node is ready", || {
             let status = node.ask(&["status"])?;
             ensure!(status["peers"]["mesh"] == 1, "{}", status["peers"]);
             ensure!(

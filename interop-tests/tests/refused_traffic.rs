@@ -354,7 +354,8 @@ impl Rack {
 
     /// That a client gets an ICMP error for an address.
     fn is_refused(&self, client: &Namespace, address: &str) -> Result<()> {
-        let ping = ["ping", "-n", "-c1", "-W2", address];
+        // More than one: a busy kernel may drop an ICMP error.
+        let ping = ["ping", "-n", "-c4", "-i0.3", "-W2", address];
         let answer = client.output(&ping, SOON)?.stdout;
         ensure!(
             answer.contains("nreachable"),

@@ -153,6 +153,18 @@ pub struct Node {
 }
 
 impl Node {
+    /// Takes over addresses and pod CIDRs of a known version if this one has none at all: a Node does not lose them while it is
+    /// there, and what others may announce hangs on them.
+    pub(crate) fn bridge(&mut self, known: &Self) {
+        if self.internal_ips.is_empty() && self.other_ips.is_empty() {
+            self.internal_ips.clone_from(&known.internal_ips);
+            self.other_ips.clone_from(&known.other_ips);
+        }
+        if self.pod_cidrs.is_empty() {
+            self.pod_cidrs.clone_from(&known.pod_cidrs);
+        }
+    }
+
     /// The first InternalIP of a family.
     pub fn internal_ip(&self, family: IpFamily) -> Option<IpAddr> {
         self.internal_ips

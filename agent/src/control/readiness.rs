@@ -23,6 +23,9 @@ const TICK: Duration = Duration::from_secs(1);
 /// How long all peers are waited for, once all gates are open and the routes have converged.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How long nodes of the mesh are waited for after the start, before they count as down.
+const MESH: Duration = Duration::from_secs(20);
+
 /// How many peers a reason names.
 const NAMED: usize = 5;
 
@@ -115,7 +118,9 @@ fn has_converged(status: &Status) -> bool {
 
 /// Whether the first exchange of routes is over, but for nodes that may be dead.
 fn is_exchanged(status: &Status) -> bool {
-    status.convergence.converged || status.convergence.only_mesh_is_down
+    let mesh_is_down =
+        status.convergence.only_mesh_is_down && status.uptime_seconds >= MESH.as_secs();
+    status.convergence.converged || mesh_is_down
 }
 
 /// The rule.
@@ -231,6 +236,9 @@ mod tests {
         status.convergence.waiting_for = vec!["mesh/node-9 ipv4-unicast".to_owned()];
         assert!(!judge(&status, Stage::Starting).ready);
         status.convergence.only_mesh_is_down = true;
+        status.uptime_seconds = 5;
+        assert!(!judge(&status, Stage::Starting).ready, "they had no time");
+        status.uptime_seconds = 20;
         assert!(judge(&status, Stage::Starting).ready);
         status.peers.established = 3;
         status.peers.mesh_established = 3;

@@ -347,9 +347,14 @@ pub(super) struct NodeAddresses(Arc<Vec<Reserved>>);
 impl Kept for NodeAddresses {
     type Object = WatchedNode;
 
-    fn keep(object: WatchedNode, _: Option<Self>) -> Option<Self> {
+    fn keep(object: WatchedNode, before: Option<Self>) -> Option<Self> {
         let node = object.into_node(&mut Atoms::default(), &mut Vec::new());
-        Some(Self(Arc::new(Reserved::of_node(&node))))
+        let reserved = Reserved::of_node(&node);
+        match before {
+            // A gap is no decision: what is freed for a moment is assigned for good.
+            Some(before) if reserved.is_empty() => Some(before),
+            _ => Some(Self(Arc::new(reserved))),
+        }
     }
 
     /// It is there, and what is known of it stays known.

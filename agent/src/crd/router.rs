@@ -249,8 +249,8 @@ impl Default for Fib {
     }
 }
 
-/// Refusing what is announced and not served: ports of Service addresses without an endpoint, unused addresses of aggregates and of
-/// static prefixes, and pod addresses that no pod has.
+/// Refusing what is announced and not served: ports of Service addresses without an endpoint, unused addresses of aggregates, and
+/// pod addresses that no pod has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Refuse {

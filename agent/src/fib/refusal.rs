@@ -50,9 +50,6 @@ pub enum Refusal {
     Aggregate,
     /// A pod CIDR of a node whose pods we connect: addresses that no pod has. Equal and more specific routes win.
     FreePodAddresses,
-    /// A static prefix: all of it that no route leads to. Every route but a default route wins, since the node may pass the
-    /// traffic on.
-    StaticPrefix,
 }
 
 impl fmt::Display for Refusal {
@@ -61,7 +58,6 @@ impl fmt::Display for Refusal {
             Self::Service => "ports of the Service address that no endpoint serves",
             Self::Aggregate => "addresses of the aggregate that no Service has",
             Self::FreePodAddresses => "addresses of the pod CIDR that no pod has",
-            Self::StaticPrefix => "the part of the static prefix that no route leads to",
         })
     }
 }

@@ -422,20 +422,18 @@ impl<'a> Ground<'a> {
         ids.dedup();
         let mut offers = Vec::with_capacity(ids.len());
         offers.extend(ids.iter().filter_map(|id| self.offers.get(id)).cloned());
-        let refusal = self.refusal(prefix.prefix(), &justifications);
+        let refusal = self.refusal(&justifications);
         OriginatedRoute::new(prefix, offers, refusal, justifications)
     }
 
     /// What of a prefix's traffic is to be refused. Of several reasons the one counts that leaves most to other routes.
-    fn refusal(&self, prefix: IpNet, justifications: &[Justification]) -> Option<Refusal> {
+    fn refusal(&self, justifications: &[Justification]) -> Option<Refusal> {
         let mut refusal = None;
         for why in justifications {
             let by_this = match why.source {
-                // On an interface: the kernel answers.
-                Source::Interface { .. } => return None,
-                // A node that offers itself as the way to everything passes it on.
-                Source::Prefix if prefix.prefix_len() == 0 => return None,
-                Source::Prefix => Some(Refusal::StaticPrefix),
+                // On an interface, where the kernel answers; and what the node passes on, be it by its default route: to pods
+                // of other nodes, to other racks.
+                Source::Interface { .. } | Source::Prefix => return None,
                 Source::AggregateOf { .. } => Some(Refusal::Aggregate),
                 Source::Service { .. } => Some(Refusal::Service),
                 // Another network plugin may reach its pods otherwise than by routes of the main table.

@@ -9,7 +9,7 @@ const WANTED: [(&str, Refusal); 5] = [
     ("2001:db8:f::7/128", Refusal::Service),
     ("203.0.113.0/24", Refusal::Aggregate),
     ("2001:db8:f::/64", Refusal::Aggregate),
-    ("198.51.100.0/24", Refusal::StaticPrefix),
+    ("198.51.100.0/24", Refusal::FreePodAddresses),
 ];
 
 const ROUTES: [&str; 5] = [
@@ -21,7 +21,7 @@ const ROUTES: [&str; 5] = [
 ];
 
 const RULES_4: [&str; 3] = [
-    "32765: from all to 198.51.100.0/24 lookup main suppress_prefixlength 0 proto 179",
+    "32765: from all to 198.51.100.0/24 lookup main suppress_prefixlength 23 proto 179",
     "32765: from all to 203.0.113.0/24 lookup main suppress_prefixlength 23 proto 179",
     "32765: not from all iif lo lookup 17900 proto 179",
 ];

@@ -44,6 +44,8 @@ pub(crate) struct Cache {
     problems: HashMap<ObjectRef, Vec<Problem>>,
     gone: usize,
     changed: bool,
+    /// What is said of selectors, and of which state: they look at many objects, and most events change none of those.
+    selections: (ClusterState, Vec<Problem>),
 }
 
 impl Cache {
@@ -56,6 +58,7 @@ impl Cache {
             problems: HashMap::new(),
             gone: 0,
             changed: true,
+            selections: Default::default(),
         }
     }
 
@@ -87,21 +90,15 @@ impl Cache {
         std::mem::take(&mut self.changed).then(|| self.snapshot())
     }
 
-    pub(crate) fn snapshot(&self) -> Snapshot {
+    pub(crate) fn snapshot(&mut self) -> Snapshot {
+        self.look_at_selections();
         let mut problems: Vec<Problem> = self.problems.values().flatten().cloned().collect();
         problems.extend(
             validate::references(&self.state)
                 .into_iter()
                 .map(|(object, finding)| problem(object, finding, None)),
         );
-        problems.extend(
-            validate::selections(&self.state)
-                .into_iter()
-                .map(|(object, finding)| Problem {
-                    severity: Severity::Warning,
-                    ..problem(object, finding, None)
-                }),
-        );
+        problems.extend(self.selections.1.iter().cloned());
         problems.sort_by(|a, b| (&a.object, &a.path).cmp(&(&b.object, &b.path)));
         let waiting_for =
             self.kinds
@@ -124,6 +121,25 @@ impl Cache {
                 waiting_for: waiting_for.collect(),
             }),
         }
+    }
+
+    fn look_at_selections(&mut self) {
+        let (of, now) = (&self.selections.0, &self.state);
+        let is_same = of.routers.ptr_eq(&now.routers)
+            && of.peers.ptr_eq(&now.peers)
+            && of.advertisements.ptr_eq(&now.advertisements)
+            && of.nodes.ptr_eq(&now.nodes)
+            && of.services.ptr_eq(&now.services)
+            && of.namespaces.ptr_eq(&now.namespaces);
+        if is_same {
+            return;
+        }
+        let found = validate::selections(now).into_iter();
+        let found = found.map(|(object, finding)| Problem {
+            severity: Severity::Warning,
+            ..problem(object, finding, None)
+        });
+        self.selections = (ClusterState::clone(now), found.collect());
     }
 
     fn key<K: Watched>(&mut self, meta: &ObjectMeta) -> ObjectKey {
@@ -160,7 +176,11 @@ impl Cache {
         };
         let problem = |(finding, meanwhile)| problem(reference.clone(), finding, meanwhile);
         let found = match value {
-            Ok(value) => {
+            Ok(mut value) => {
+                let known = K::look(&self.state).get(&K::key(&key));
+                if let (Some(known), Some(new)) = (known, &mut value) {
+                    K::bridge(known, new);
+                }
                 self.hold::<K>(&key, value);
                 let left_out = left_out.into_iter();
                 left_out

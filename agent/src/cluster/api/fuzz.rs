@@ -74,7 +74,12 @@ impl Watch {
             .map(|o| o.value(&mut Atoms::default(), &mut Vec::new()))
         {
             _ if event % 8 == 2 => None,
-            Some(Ok(value)) => value,
+            Some(Ok(mut value)) => {
+                if let (Some(before), Some(value)) = (&before, &mut value) {
+                    K::bridge(before, value);
+                }
+                value
+            }
             Some(Err(_)) | None => match Instead::of(K::KIND) {
                 Instead::LastGood => before,
                 Instead::Nothing(_) => K::unknown(),

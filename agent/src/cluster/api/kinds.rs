@@ -60,6 +60,10 @@ pub(crate) trait Watched:
         left_out: &mut Vec<Finding>,
     ) -> Result<Option<Self::Value>, Finding>;
 
+    /// Takes over from the known version what cannot have gone, and is missing in the new one for a moment: a gap is no
+    /// decision.
+    fn bridge(_known: &Self::Value, _new: &mut Self::Value) {}
+
     /// What the index holds of an object that cannot be used and whose last good version does not count; `None`: nothing.
     fn unknown() -> Option<Self::Value> {
         None
@@ -200,6 +204,10 @@ impl Watched for WatchedNode {
         left_out: &mut Vec<Finding>,
     ) -> Result<Option<Node>, Finding> {
         Ok(Some(self.into_node(atoms, left_out)))
+    }
+
+    fn bridge(known: &Node, new: &mut Node) {
+        new.bridge(known);
     }
 }
 

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::cache::Cache;
-use super::kinds::{Watched, WatchedSecret, WatchedService, WatchedSlice};
+use super::kinds::{Watched, WatchedNode, WatchedSecret, WatchedService, WatchedSlice};
 use super::received::Received;
 use super::watches::Fed;
 use crate::cluster::state::{ClusterState, ObjectKey};
@@ -343,4 +343,32 @@ proptest! {
         let expected = server.iter().map(|(at, n)| (name(*at), ip(*n))).collect();
         prop_assert_eq!(found, expected);
     }
+}
+
+/// A Node whose status is written anew by parts, or by a kubelet that has just started.
+#[test]
+fn a_node_without_addresses_for_a_moment_has_not_lost_them() {
+    let node = |labels: Value, spec: Value, status: Value| -> Event<Received<WatchedNode>> {
+        let metadata = json!({"name": "n1", "labels": labels});
+        Event::Apply(guard(
+            json!({"metadata": metadata, "spec": spec, "status": status}),
+        ))
+    };
+    let addresses = |address: &str| {
+        json!({"addresses": [
+            {"type": "InternalIP", "address": address}, {"type": "ExternalIP", "address": "203.0.113.9"},
+        ]})
+    };
+    let mut cache = Cache::new(&["Node"]);
+    let pods = json!({"podCIDRs": ["10.244.1.0/24"]});
+    cache.event(node(json!({}), pods, addresses("192.0.2.1")));
+    cache.event(node(json!({"zone": "a"}), json!({}), json!({})));
+    let known = cache.snapshot().state.nodes["n1"].clone();
+    assert_eq!(known.internal_ips.len() + known.other_ips.len(), 2);
+    assert_eq!(known.pod_cidrs.len(), 1);
+    // All else is as it says, and so are other addresses.
+    assert_eq!(known.labels.get("zone"), Some("a"));
+    cache.event(node(json!({}), json!({}), addresses("192.0.2.2")));
+    let known = cache.snapshot().state.nodes["n1"].clone();
+    assert_eq!(known.internal_ips[0].to_string(), "192.0.2.2");
 }

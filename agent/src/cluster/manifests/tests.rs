@@ -537,6 +537,7 @@ spec:
   multipath: {maxPaths: 64, relaxASPath: true}
   gracefulRestart: {restartTime: 120s}
   fib: {table: 254, metric: 1024, acceptDefaultRoute: false, maxRoutes: 100000}
+  defaultAdvertisement: {enabled: false}
 ---
 apiVersion: routelet.dev/v1alpha1
 kind: Peer

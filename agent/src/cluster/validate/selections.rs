@@ -1,11 +1,12 @@
-//! Selectors that select nothing, and Advertisements that advertise nothing: a mistyped label is valid, and what depends on it
-//! is not done, without a word.
+//! Selectors that select nothing, and Advertisements that advertise nothing, or restrict nothing because of the default: all of
+//! them valid, and without a word not what was meant.
 //!
 //! Only what is known is looked at: a source that has no Nodes, or no Services, says nothing of those who select them.
 
 use super::Finding;
 use crate::cluster::state::{ClusterState, ObjectRef};
 use crate::crd::LabelSelector;
+use crate::crd::advertisement::AddressKind;
 use crate::crd::peer::MESH_LABEL;
 use crate::crd::selector::{self, Labels};
 
@@ -60,6 +61,25 @@ pub fn selections(state: &ClusterState) -> Vec<(ObjectRef, Finding)> {
         let Some(services) = &spec.services else {
             continue;
         };
+        let default = state.routers.is_empty()
+            || state
+                .routers
+                .values()
+                .any(|router| router.spec.default_advertisement.enabled);
+        let restricts = services.selector.is_some()
+            || services.namespace_selector.is_some()
+            || spec.aggregate.is_some();
+        if default && restricts && services.addresses.contains(&AddressKind::LoadBalancer) {
+            findings.push((
+                object(),
+                Finding {
+                    path: "spec.services".to_owned(),
+                    reason: "restricts nothing: by default LoadBalancer addresses of all Services are advertised to every peer, \
+                             as host routes. defaultAdvertisement: {enabled: false} in the Router ends that"
+                        .to_owned(),
+                },
+            ));
+        }
         let selectors = [&services.selector, &services.namespace_selector];
         if selectors.iter().any(|selector| selector.is_some())
             && !state.services.is_empty()

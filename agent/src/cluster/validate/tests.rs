@@ -102,6 +102,11 @@ kind: Service
 metadata: {name: s, namespace: shop, labels: {expose: public}}
 ---
 apiVersion: routelet.dev/v1alpha1
+kind: Router
+metadata: {name: plain}
+spec: {defaultAdvertisement: {enabled: false}}
+---
+apiVersion: routelet.dev/v1alpha1
 kind: Peer
 metadata: {name: tor, labels: {role: tor}}
 spec: {address: 192.0.2.1, asn: 64500}
@@ -192,8 +197,33 @@ fn a_selector_that_selects_nothing_is_named() {
 }
 
 #[test]
+fn an_advertisement_that_restricts_nothing_beside_the_default_is_named() {
+    let enabled = NODES_AND_SERVICES.replace("enabled: false", "enabled: true");
+    for (spec, restricts) in [
+        ("{services: {}}", false),
+        ("{podCIDRs: {}}", false),
+        ("{services: {addresses: [External]}, podCIDRs: {}}", false),
+        (
+            "{services: {selector: {matchLabels: {expose: public}}}}",
+            true,
+        ),
+        (
+            "{services: {namespaceSelector: {matchExpressions: [{key: x, operator: DoesNotExist}]}}}",
+            true,
+        ),
+        ("{services: {}, aggregate: {ipv4: 24}}", true),
+    ] {
+        let found = selected(&enabled, "Advertisement", spec);
+        assert_eq!(found.len(), usize::from(restricts), "{spec}: {found:?}");
+        assert!(found.iter().all(|text| text.contains("restricts nothing")));
+        assert_eq!(selected(NODES_AND_SERVICES, "Advertisement", spec), [""; 0]);
+    }
+}
+
+#[test]
 fn selectors_are_not_judged_by_objects_that_no_source_has() {
-    let everything = "{podCIDRs: {}, nodeSelector: {matchLabels: {rack: b}}, services: {selector: {matchLabels: {a: b}}}}";
+    let everything = "{podCIDRs: {}, nodeSelector: {matchLabels: {rack: b}}, services: {addresses: [Cluster], \
+                      selector: {matchLabels: {a: b}}}}";
     assert_eq!(selected("", "Advertisement", everything), [""; 0]);
     // Peers of the mesh have no objects.
     let mesh = "{podCIDRs: {}, peerSelector: {matchLabels: {routelet.dev/mesh: \"true\"}}}";

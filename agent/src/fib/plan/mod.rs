@@ -306,14 +306,16 @@ impl Plan {
         let mut out = Vec::new();
         let rest = self.holes.len().saturating_sub(max);
         out.extend(self.holes.drain(rest..).map(Op::Route));
-        if out.is_empty() {
-            self.refusing.plan(now, max, &mut out);
-        }
         if !out.is_empty() {
             return self.count(out);
         }
         self.due_retries(now);
+        // A lost router is cut from its groups before anything that there can be thousands of.
         self.rescan |= self.nexthops.plan(now, &mut out);
+        if !out.is_empty() {
+            return self.count(out);
+        }
+        self.refusing.plan(now, max, &mut out);
         if !out.is_empty() {
             return self.count(out);
         }

@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use serde::Serialize;
 use smallvec::SmallVec;
 
+use super::is_routable;
 use crate::cluster::{Atom, ClusterState, Node};
 use crate::crd::selector;
 use crate::intent::LocalFacts;
@@ -256,14 +257,17 @@ fn of_facts(facts: &LocalFacts) -> BTreeSet<(IpAddr, Owner)> {
             (net.addr(), Owner::Interface(name))
         })
     });
-    gateways.chain(addresses).collect()
+    // Link-local ones, which come and go with pods, may not be announced anyhow.
+    let all = gateways.chain(addresses);
+    all.filter(|(address, _)| is_routable(IpNet::from(*address)))
+        .collect()
 }
 
 fn networks(facts: &LocalFacts) -> BTreeSet<IpNet> {
     let interfaces = facts.interfaces.iter().filter(|i| i.name != LOOPBACK);
     let networks = interfaces.flat_map(|interface| interface.addresses.iter().copied());
     networks
-        .filter(|net| net.prefix_len() < net.max_prefix_len())
+        .filter(|net| net.prefix_len() < net.max_prefix_len() && is_routable(net.trunc()))
         .collect()
 }
 

@@ -440,9 +440,10 @@ fn what_attracts_traffic_that_nothing_here_may_answer_is_refused_and_leaves_to_o
             ("203.0.113.1/32", Some(Refusal::Service)),
             ("2001:db8::1/128", Some(Refusal::Service)),
             ("203.0.113.0/24", Some(Refusal::Aggregate)),
-            ("198.51.100.0/24", Some(Refusal::StaticPrefix)),
+            // The node passes it on, if only by its default route.
+            ("198.51.100.0/24", None),
             // For two reasons: the one that leaves more to others.
-            ("203.0.113.2/32", Some(Refusal::StaticPrefix)),
+            ("203.0.113.2/32", None),
             ("192.0.2.77/32", None),
             ("0.0.0.0/0", None),
             ("10.1.0.0/24", of_pods),

@@ -126,9 +126,7 @@ impl Refusing {
             None => {}
         }
         let length = (prefix.addr().is_ipv6(), prefix.prefix_len());
-        let counts = |refusal: Option<Refusal>| {
-            refusal.is_some_and(|r| !matches!(r, Refusal::Service | Refusal::StaticPrefix))
-        };
+        let counts = |refusal: Option<Refusal>| refusal.is_some_and(|r| r != Refusal::Service);
         let count = self.lengths.entry(length).or_default();
         *count = *count + usize::from(counts(change.refusal)) - usize::from(counts(before));
         self.pending.insert(prefix);
@@ -152,8 +150,8 @@ impl Refusing {
         match self.refusal(prefix) {
             None => false,
             Some(Refusal::Service) => !self.known.is_answered(prefix),
-            Some(refusal) => {
-                let rules = self.yielding(prefix, refusal);
+            Some(_) => {
+                let rules = self.yielding(prefix);
                 rules.iter().all(|rule| self.rules.contains(rule))
             }
         }
@@ -166,24 +164,22 @@ impl Refusing {
     }
 
     /// The rules that have to be there before a network may be refused.
-    fn yielding(&self, prefix: IpNet, refusal: Refusal) -> Vec<Rule> {
+    fn yielding(&self, prefix: IpNet) -> Vec<Rule> {
         let suppress = prefix.prefix_len().saturating_sub(1);
-        let rule = |table: &u32| match refusal {
-            Refusal::StaticPrefix => Rule::yields(prefix, *table, 0),
-            _ if self.is_crowded(prefix) => {
+        let rule = |table: &u32| {
+            if self.is_crowded(prefix) {
                 Rule::yields_all(prefix.addr().is_ipv6(), *table, suppress)
+            } else {
+                Rule::yields(prefix, *table, suppress)
             }
-            _ => Rule::yields(prefix, *table, suppress),
         };
         self.yields_to.iter().map(rule).collect()
     }
 
     /// All rules that yield.
     fn all_yielding(&self) -> BTreeSet<Rule> {
-        let networks = self.networks.iter();
-        networks
-            .flat_map(|(net, refusal)| self.yielding(*net, *refusal))
-            .collect()
+        let networks = self.networks.keys();
+        networks.flat_map(|net| self.yielding(*net)).collect()
     }
 
     /// All rules that should be there.

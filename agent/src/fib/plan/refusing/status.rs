@@ -70,7 +70,7 @@ impl Refusing {
     fn status(&self, prefix: IpNet, refusal: Refusal, now: Instant) -> RefusalStatus {
         let mut rules = match refusal {
             Refusal::Service => Vec::new(),
-            _ => self.yielding(prefix, refusal),
+            _ => self.yielding(prefix),
         };
         let last = self.refusing_rule(prefix.addr().is_ipv6());
         rules.extend(last.clone());

@@ -1,6 +1,8 @@
 //! Routers that are lost, and groups that change: one message, however many routes there are.
 #![allow(clippy::unwrap_used)]
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use super::*;
 
 #[test]
@@ -151,4 +153,27 @@ fn a_route_that_was_right_on_the_group_of_another_set_moves_when_the_sets_differ
     world.step(Step::Drive);
     world.rest();
     assert_eq!(world.kernel.ours(), world.expected());
+}
+
+/// However much is to be refused, traffic that goes nowhere comes first.
+#[test]
+fn a_lost_router_is_cut_before_thousands_of_addresses_are_refused() {
+    let mut world = World::new();
+    for prefix in many(50) {
+        world
+            .plan
+            .submit(FibChange::install(prefix, route_to(&[(0, 1), (1, 1)])));
+    }
+    world.step(Step::Drive);
+    let services = (0..1000).map(|n| {
+        let address = Ipv4Addr::from_bits(0xcb00_7100 + n);
+        (IpNet::from(IpAddr::from(address)), Refusal::Service)
+    });
+    world.plan.set_refused(None, services);
+    world.step(Step::Down(0, true));
+    let first = world.plan.next_batch(world.now, 64);
+    assert!(
+        matches!(first.as_slice(), [Op::DeleteNexthop { .. }]),
+        "{first:?}"
+    );
 }

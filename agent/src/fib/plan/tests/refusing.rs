@@ -8,7 +8,7 @@ const SERVICE: &str = "203.0.113.7/32";
 const SERVICE_6: &str = "2001:db8:f::7/128";
 const AGGREGATE: &str = "203.0.113.0/24";
 const PODS: &str = "10.244.3.0/24";
-const STATIC: &str = "198.51.100.0/24";
+const OTHER: &str = "198.51.100.0/24";
 
 fn wanted() -> Vec<(IpNet, Refusal)> {
     vec![
@@ -16,7 +16,7 @@ fn wanted() -> Vec<(IpNet, Refusal)> {
         (net(SERVICE_6), Refusal::Service),
         (net(AGGREGATE), Refusal::Aggregate),
         (net(PODS), Refusal::FreePodAddresses),
-        (net(STATIC), Refusal::StaticPrefix),
+        (net(OTHER), Refusal::Aggregate),
     ]
 }
 
@@ -77,14 +77,14 @@ fn addresses_have_a_route_and_networks_a_rule_before_it_that_lets_the_main_table
         of_v4,
         [
             "10.244.3.0/24: 254 suppress 23",
-            "198.51.100.0/24: 254 suppress 0",
+            "198.51.100.0/24: 254 suppress 23",
             "203.0.113.0/24: 254 suppress 23",
         ]
     );
     assert_eq!(rules(&world, true), [last]);
     assert_eq!(
         refused(&world),
-        [PODS, STATIC, AGGREGATE, SERVICE, SERVICE_6]
+        [PODS, OTHER, AGGREGATE, SERVICE, SERVICE_6]
     );
     let shown = world.plan.refusals(world.now, |_| true);
     assert_eq!(shown.len(), 5);
@@ -128,7 +128,7 @@ fn a_network_is_never_refused_before_its_rule_is_there_nor_after_it_has_gone() {
             change(PODS, Some(Refusal::FreePodAddresses)),
             change(SERVICE, Some(Refusal::Service)),
         ],
-        vec![change(AGGREGATE, Some(Refusal::StaticPrefix))],
+        vec![change(AGGREGATE, Some(Refusal::FreePodAddresses))],
         vec![change(AGGREGATE, None)],
         vec![change(PODS, None), change(SERVICE, None)],
     ];
@@ -309,7 +309,7 @@ fn blackholes_that_an_earlier_version_left_in_the_main_table_go_at_once() {
     };
     world.plan.resync_routes_begin();
     world.plan.resync_route(&hole(AGGREGATE, ROUTE_PROTOCOL));
-    world.plan.resync_route(&hole(STATIC, 4));
+    world.plan.resync_route(&hole(OTHER, 4));
     world.plan.resync_routes_end();
     // Before anything is known of the cluster: its API server may be behind one.
     let ops = world.plan.next_batch(world.now, 256);
