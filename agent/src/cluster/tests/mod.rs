@@ -34,14 +34,14 @@ const KINDS: [&str; 10] = [
 
 /// A source that objects are put into.
 enum Source {
-    Api(Cache),
+    Api(Box<Cache>),
     Manifests(Store),
 }
 
 impl Source {
     fn both() -> [Self; 2] {
         [
-            Self::Api(Cache::new(&KINDS)),
+            Self::Api(Box::new(Cache::new(&KINDS))),
             Self::Manifests(Store::default()),
         ]
     }
