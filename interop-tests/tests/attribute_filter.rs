@@ -257,14 +257,16 @@ fn stopped(lab: &Lab, refresh: bool) -> Result<()> {
     };
     asked(&mut from)?;
     // What comes from now on is no different.
-    from.send(&announcement(2, &[], &[(28, &[]), (251, &[])]))?;
+    let another = announcement(2, &[], &[(28, &[]), (251, &[])]);
+    from.send(&another)?;
     ensure!(passed_on(&mut to)? == [251], "28 is discarded as it comes");
-    let counted = || -> Result<()> {
+    // The table has the filter before the session's reader, which counts: it comes again, and changes nothing.
+    eventually(SOON, "what the reader took out is counted", || {
+        from.send(&another)?;
         let filtered = rig.peer("from")?["attributesFiltered"].clone();
-        ensure!(filtered == json!(1), "{filtered}");
+        ensure!(filtered.as_u64() >= Some(1), "{filtered}");
         Ok(())
-    };
-    counted()?;
+    })?;
 
     // Another one makes its routes count as withdrawn, by its code.
     rig.node
