@@ -2,7 +2,7 @@
 //!
 //! A connection can die without a word: the server's host has crashed, a firewall has forgotten it. A watch sends nothing, and
 //! would wait for an answer for minutes. So the kernel asks in its stead, and what it sends must be acknowledged: after
-//! [`KEEPALIVE_IDLE`] and [`KEEPALIVE_PROBES`] probes, 25 s in all, the connection is closed, and the watch begins anew.
+//! [`KEEPALIVE_IDLE`] and [`KEEPALIVE_PROBES`] probes, 25 s in all, the connection is closed, and the watch is started again.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -47,7 +47,7 @@ pub struct ApiServerOptions {
 /// No API server can be asked, as it is configured.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiServerError {
-    /// The file cannot be read, or says nothing usable.
+    /// The file cannot be read, or is no kubeconfig.
     #[error("kubeconfig {}: {source}", path.display())]
     Kubeconfig {
         /// The file.

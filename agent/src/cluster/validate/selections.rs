@@ -1,7 +1,7 @@
 //! Selectors that select nothing, and Advertisements that advertise nothing, or restrict nothing because of the default: all of
 //! them valid, and without a word not what was meant.
 //!
-//! Only what is known is looked at: a source that has no Nodes, or no Services, says nothing of those who select them.
+//! Only what is known is looked at: without any Node, or any Service, selectors of them are not judged.
 
 use super::Finding;
 use crate::cluster::state::{ClusterState, ObjectRef};
