@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock};
 use agent::cluster::{
     ClusterState, EndpointSlice, LoadBalancerIngress, Node, ServiceType, manifests,
 };
-use agent::intent::{LocalFacts, Planner, intend};
+use agent::intent::{LocalFacts, Phase, Planner, intend};
 use agent::pools::{Pool, Request, Reserved, State, allocate};
 use divan::Bencher;
 use large_cluster::{Cluster, Layout};
@@ -77,9 +77,9 @@ fn another_node_goes_or_joins(bencher: Bencher<'_, '_>) {
 fn to_and_fro(bencher: Bencher<'_, '_>, other: &ClusterState) {
     let facts = LocalFacts::default();
     let mut planner = Planner::new(NODE);
-    planner.plan(&STATE, &facts, false);
+    planner.plan(&STATE, &facts, Phase::default());
     let mut states = [other, &STATE].into_iter().cycle();
-    bencher.bench_local(|| planner.plan(states.next().unwrap(), &facts, false));
+    bencher.bench_local(|| planner.plan(states.next().unwrap(), &facts, Phase::default()));
 }
 
 /// All addresses of 5,000 Services that have theirs: what the controller does when one of them changes.

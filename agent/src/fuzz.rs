@@ -51,7 +51,11 @@ impl Checks {
         for problem in snapshot.problems.iter() {
             assert!(!problem.to_string().is_empty() && !problem.reason.is_empty());
         }
-        let (intent, _) = self.planner.plan(&snapshot.state, &self.facts, false);
+        let (intent, _) = self.planner.plan(
+            &snapshot.state,
+            &self.facts,
+            crate::intent::Phase::default(),
+        );
         assert_eq!(intent, intend(&snapshot.state, NODE, &self.facts));
     }
 }

@@ -1,8 +1,16 @@
 //! `routelet drain`: takes the node's traffic away before it goes down for work, and brings it back.
 
+use std::time::Duration;
+
+use anyhow::bail;
+
 use super::screen::Screen;
 use crate::control::Client;
+use crate::control::model::{DrainOrder, DrainStage};
 use crate::control::protocol::Command;
+
+/// How often the agent is asked how far it has left.
+const ASK: Duration = Duration::from_millis(200);
 
 /// Move traffic away from this node, without ending a session
 ///
@@ -10,6 +18,10 @@ use crate::control::protocol::Command;
 /// Routers that honour it move traffic to other nodes before the node goes. A restart of the agent ends the drain.
 #[derive(Debug, clap::Args)]
 pub(super) struct Drain {
+    /// Leave for good, before the node is shut down: wait until routers have moved the traffic (leave.wait of the Router),
+    /// withdraw Services, then pod CIDRs, and close all sessions
+    #[arg(long, conflicts_with = "undo")]
+    leave: bool,
     /// Bring the traffic back
     #[arg(long)]
     undo: bool,
@@ -17,12 +29,47 @@ pub(super) struct Drain {
 
 impl Drain {
     pub(super) fn run(&self, client: &Client, screen: &mut Screen) -> anyhow::Result<()> {
-        client.perform(Command::Drain { drain: !self.undo })?;
-        screen.note(if self.undo {
-            "The drain is over: routes are told as before."
-        } else {
-            "Draining: peers are told to take their traffic elsewhere. `routelet drain --undo` brings it back."
-        })?;
+        let order = match (self.leave, self.undo) {
+            (true, _) => DrainOrder::Leave,
+            (false, true) => DrainOrder::Undo,
+            (false, false) => DrainOrder::Drain,
+        };
+        client.perform(Command::Drain { order })?;
+        match order {
+            DrainOrder::Drain => screen.note(
+                "Draining: peers are told to take their traffic elsewhere. `routelet drain --undo` brings it back.",
+            )?,
+            DrainOrder::Leave => follow(client, screen)?,
+            DrainOrder::Undo => {
+                screen.note("The drain is over: routes are told as before.")?;
+            }
+        }
         Ok(())
+    }
+}
+
+/// Says how far the node has left until it has.
+fn follow(client: &Client, screen: &mut Screen) -> anyhow::Result<()> {
+    let mut said = None;
+    loop {
+        let Some(drain) = client.status()?.drain else {
+            bail!("the agent does not leave any more: it was told to stay, or started again");
+        };
+        if said != Some(drain.stage) {
+            said = Some(drain.stage);
+            screen.note(match drain.stage {
+                DrainStage::Drained => "Peers are told to take their traffic elsewhere.",
+                DrainStage::WithoutServices => "Services are withdrawn.",
+                DrainStage::WithoutPods => "Pod CIDRs are withdrawn.",
+                DrainStage::Gone => {
+                    "The node has left: its sessions are closed. `routelet drain --undo`, or a restart of the agent, \
+                     brings it back."
+                }
+            })?;
+        }
+        if drain.stage == DrainStage::Gone {
+            return Ok(());
+        }
+        std::thread::sleep(ASK);
     }
 }

@@ -31,7 +31,7 @@ pub(super) struct Run {
     #[command(flatten)]
     cluster: ClusterArgs,
 
-    /// Before the first route is told, wait for kube-proxy's health: "auto" (at 127.0.0.1:10256, if anybody listens there
+    /// Before Services are advertised, wait for kube-proxy's health: "auto" (at 127.0.0.1:10256, if anybody listens there
     /// within a minute), an address and a port, or "off" [default: auto, with --manifests off]
     #[arg(long, value_name = "ADDRESS", env = "ROUTELET_KUBE_PROXY")]
     kube_proxy: Option<KubeProxyArg>,

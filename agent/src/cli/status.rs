@@ -3,7 +3,7 @@
 use super::screen::Screen;
 use super::words::{commas, count, group, time};
 use crate::control::Client;
-use crate::control::model::{FibSummary, Problem, Severity, Status as Model};
+use crate::control::model::{DrainStage, FibSummary, Problem, Severity, Status as Model};
 
 /// Show the agent on one page: sessions, routes, kernel, and what is wrong
 #[derive(Debug, clap::Args)]
@@ -58,10 +58,10 @@ fn page(status: &Model) -> Vec<String> {
         },
     );
     readiness(status, &mut page);
-    if status.drained {
+    if let Some(drain) = &status.drain {
         page.row(
             "Drained",
-            "yes: peers are told to take their traffic elsewhere (routelet drain --undo)",
+            format!("{}: {}", drained(drain.stage), drain.reason.text),
         );
     }
     let peers = status.peers;
@@ -93,13 +93,28 @@ fn page(status: &Model) -> Vec<String> {
     page.0
 }
 
+/// How far traffic is led away, in words.
+fn drained(stage: DrainStage) -> &'static str {
+    match stage {
+        DrainStage::Drained => "peers are told to take their traffic elsewhere",
+        DrainStage::WithoutServices => "Services are withdrawn, pod CIDRs follow",
+        DrainStage::WithoutPods => "everything is withdrawn",
+        DrainStage::Gone => "the node has left, all sessions are closed",
+    }
+}
+
 fn readiness(status: &Model, page: &mut Page) {
     for gate in status.gates.iter().filter(|gate| !gate.open) {
         page.row(
             "Waiting",
             format!(
-                "for {}: {}; nothing is advertised before",
-                gate.name, gate.message
+                "for {}: {}; {} is advertised before",
+                gate.name,
+                gate.message,
+                match gate.name.as_str() {
+                    "kubeProxy" => "no Service",
+                    _ => "nothing",
+                }
             ),
         );
     }

@@ -9,7 +9,7 @@ use clap::{CommandFactory, Parser};
 
 use super::Cli;
 use super::screen::{Format, Screen};
-use crate::control::model::RouteView;
+use crate::control::model::{Drain, DrainStage, Reason, RouteView};
 use crate::control::tests::{Served, served};
 
 /// What was written, kept for looking at.
@@ -83,7 +83,10 @@ fn status_says_what_it_waits_for() {
         status.convergence.converged = false;
         status.convergence.waiting_for = vec!["tor-a ipv6-unicast".into()];
         status.convergence.deadline_seconds = Some(58);
-        status.drained = true;
+        status.drain = Some(Drain {
+            stage: DrainStage::Drained,
+            reason: Reason::new("command", "ordered by routelet drain"),
+        });
         status.router_id = None;
         status.listening.clear();
         status.problems.clear();
@@ -241,8 +244,8 @@ fn actions_do_what_they_say() {
     assert_eq!(
         served.fake.edit(|s| s.done.clone()),
         [
-            "drain true",
-            "drain false",
+            "drain Drain",
+            "drain Undo",
             "reset tor-a Soft",
             "reset tor-a Hard"
         ]

@@ -26,6 +26,9 @@ use crate::crd::selector::Labels;
 use crate::crd::text::{Address, Cidr};
 use crate::pools::Created;
 
+/// What the kubelet says in the message of `Ready` while it shuts its node down.
+const SHUTTING_DOWN: &str = "node is shutting down";
+
 /// Metadata of any object, wherever it was read.
 pub trait Metadata {
     /// `name`.
@@ -155,6 +158,13 @@ struct RawNodeSpec {
     pod_cidr: Option<String>,
     #[serde(default, rename = "podCIDRs")]
     pod_cidrs: Each<Cidr>,
+    #[serde(default)]
+    taints: Each<RawTaint>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct RawTaint {
+    key: String,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -177,6 +187,16 @@ struct RawCondition {
     #[serde(rename = "type")]
     kind: String,
     status: String,
+    #[serde(default)]
+    message: Option<String>,
+}
+
+impl RawCondition {
+    /// Whether the kubelet says that it is shutting its node down (KEP-2000).
+    fn says_shutdown(&self) -> bool {
+        let message = self.message.as_deref().unwrap_or_default();
+        self.kind == "Ready" && self.status != "True" && message.contains(SHUTTING_DOWN)
+    }
 }
 
 impl<M: Metadata> RawNode<M> {
@@ -213,9 +233,14 @@ impl<M: Metadata> RawNode<M> {
         let others = addresses.iter().filter(|(_, a)| a.kind != "InternalIP");
         let others = others.filter_map(|(_, a)| a.address.parse::<Address>().ok());
         let other_ips = others.map(|address| address.0).collect();
-        let mut conditions = status.conditions.take("status.conditions", left_out);
-        let network_unavailable =
-            conditions.any(|(_, c)| c.kind == "NetworkUnavailable" && c.status == "True");
+        let mut network_unavailable = false;
+        let mut shutting_down = false;
+        for (_, condition) in status.conditions.take("status.conditions", left_out) {
+            network_unavailable |=
+                condition.kind == "NetworkUnavailable" && condition.status == "True";
+            shutting_down |= condition.says_shutdown();
+        }
+        let taints = spec.taints.take("spec.taints", left_out);
         Node {
             labels: atoms.map(metadata.labels().into_iter().flatten()),
             annotations: atoms.map(metadata.annotations().into_iter().flatten()),
@@ -224,6 +249,9 @@ impl<M: Metadata> RawNode<M> {
             internal_ips,
             other_ips,
             network_unavailable,
+            shutting_down,
+            being_deleted: metadata.deleting(),
+            taints: taints.map(|(_, taint)| atoms.atom(&taint.key)).collect(),
         }
     }
 }

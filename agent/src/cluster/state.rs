@@ -150,6 +150,12 @@ pub struct Node {
     pub other_ips: Box<[IpAddr]>,
     /// The condition `NetworkUnavailable` is `True`.
     pub network_unavailable: bool,
+    /// The condition `Ready` says that the kubelet is shutting the node down.
+    pub shutting_down: bool,
+    /// `metadata.deletionTimestamp` is there: the Node goes when its finalizers are done.
+    pub being_deleted: bool,
+    /// The keys of `spec.taints`.
+    pub taints: Box<[Atom]>,
 }
 
 impl Node {

@@ -247,6 +247,18 @@ pub fn router(spec: &RouterSpec) -> Vec<Finding> {
         seconds(1),
         seconds(4095),
     );
+    f.lapse(
+        "spec.leave.wait",
+        spec.leave.wait.0,
+        seconds(0),
+        seconds(30),
+    );
+    for (index, key) in spec.leave.taints.iter().enumerate() {
+        let path = format!("spec.leave.taints[{index}]");
+        f.check(!key.is_empty() && !key.contains(['=', ':']), &path, || {
+            format!("{key:?} is no key of a taint: expected it without value and effect, such as example.com/maintenance")
+        });
+    }
     if let Some(stale) = spec.graceful_restart.long_lived_stale_time {
         let path = "spec.gracefulRestart.longLivedStaleTime";
         f.lapse(path, stale.0, seconds(1), seconds(0x00ff_ffff));

@@ -6,7 +6,8 @@ use ipnet::IpNet;
 use tokio::sync::mpsc;
 
 use super::model::{
-    ExplainPrefix, ExplainService, FibEntry, FibQuery, Peer, ResetKind, Route, RouteQuery, Status,
+    DrainOrder, ExplainPrefix, ExplainService, FibEntry, FibQuery, Peer, ResetKind, Route,
+    RouteQuery, Status,
 };
 use super::protocol::ControlError;
 
@@ -54,9 +55,9 @@ pub trait Backend: Send + Sync + 'static {
         name: String,
     ) -> impl Future<Output = Result<ExplainService, ControlError>> + Send;
 
-    /// Drains the node (peers are told to take their traffic elsewhere, RFC 8326), or ends that. Does not outlive the
+    /// Drains the node (peers are told to take their traffic elsewhere, RFC 8326), has it leave, or ends that. Does not outlive the
     /// process.
-    fn drain(&self, drain: bool) -> impl Future<Output = Result<(), ControlError>> + Send;
+    fn drain(&self, order: DrainOrder) -> impl Future<Output = Result<(), ControlError>> + Send;
 
     /// Resets a peer.
     ///

@@ -7,8 +7,8 @@ use serde_json::json;
 
 use super::backend::{Backend, Batches};
 use super::model::{
-    ExplainPrefix, ExplainService, FibEntry, FibQuery, FibState, Match, Peer, ResetKind, Route,
-    RouteQuery, RouteState, RouteView, Status,
+    DrainOrder, ExplainPrefix, ExplainService, FibEntry, FibQuery, FibState, Match, Peer,
+    ResetKind, Route, RouteQuery, RouteState, RouteView, Status,
 };
 use super::protocol::ControlError;
 
@@ -151,9 +151,9 @@ impl Backend for Fake {
         })?
     }
 
-    async fn drain(&self, drain: bool) -> Result<(), ControlError> {
+    async fn drain(&self, order: DrainOrder) -> Result<(), ControlError> {
         self.answer(|_| ())?;
-        self.edit(|s| s.done.push(format!("drain {drain}")));
+        self.edit(|s| s.done.push(format!("drain {order:?}")));
         Ok(())
     }
 

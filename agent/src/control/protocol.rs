@@ -9,7 +9,8 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::model::{
-    ExplainPrefix, ExplainService, FibEntry, FibQuery, Peer, ResetKind, Route, RouteQuery, Status,
+    DrainOrder, ExplainPrefix, ExplainService, FibEntry, FibQuery, Peer, ResetKind, Route,
+    RouteQuery, Status,
 };
 
 /// Where the agent listens unless told otherwise.
@@ -67,10 +68,10 @@ pub enum Command {
         /// Its name.
         name: String,
     },
-    /// Starts or ends a drain.
+    /// Has the node's traffic led away, or brought back.
     Drain {
-        /// Whether to drain.
-        drain: bool,
+        /// How far.
+        order: DrainOrder,
     },
     /// Resets a peer.
     ResetPeer {

@@ -139,7 +139,7 @@ async fn answer<B: Backend>(
             .explain_service(namespace, name)
             .await
             .map(|e| Some(Reply::ExplainService(Box::new(e)))),
-        Command::Drain { drain } => backend.drain(drain).await.map(|()| None),
+        Command::Drain { order } => backend.drain(order).await.map(|()| None),
         Command::ResetPeer { peer, kind } => backend.reset_peer(peer, kind).await.map(|()| None),
     };
     match reply {

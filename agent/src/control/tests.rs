@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::fake::Fake;
-use super::model::{FibQuery, Match, PrefixFilter, ResetKind, RouteQuery, RouteView};
+use super::model::{DrainOrder, FibQuery, Match, PrefixFilter, ResetKind, RouteQuery, RouteView};
 use super::protocol::Command;
 use super::{Client, ClientError, ControlError, ControlSocket, Health, SocketError, serve};
 
@@ -173,7 +173,10 @@ fn filters_reach_the_backend() {
 fn commands_are_carried_out_and_refusals_say_why() {
     let served = served();
     let perform = |command| served.client.perform(command);
-    perform(Command::Drain { drain: true }).unwrap();
+    perform(Command::Drain {
+        order: DrainOrder::Drain,
+    })
+    .unwrap();
     perform(Command::ResetPeer {
         peer: "tor-a".into(),
         kind: ResetKind::Soft,
@@ -181,7 +184,7 @@ fn commands_are_carried_out_and_refusals_say_why() {
     .unwrap();
     assert_eq!(
         served.fake.edit(|s| s.done.clone()),
-        ["drain true", "reset tor-a Soft"]
+        ["drain Drain", "reset tor-a Soft"]
     );
     let error = served.client.peers(Some("tor-x".into())).unwrap_err();
     assert_eq!(

@@ -97,6 +97,30 @@ pub struct RouterSpec {
     /// and, towards internal peers, local preference 0.
     #[serde(default)]
     pub drain: bool,
+    /// How these nodes leave when they go away for good: at a shutdown, when they are deleted, or by `routelet drain --leave`.
+    #[serde(default)]
+    pub leave: Leave,
+}
+
+/// How nodes leave: they ask for their traffic to be moved (RFC 8326), wait, withdraw Services, then pod CIDRs, and close their
+/// sessions. An update of the agent does none of this.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Leave {
+    /// Keys of taints that say that a node goes away. A node that has one is drained, and leaves when its agent is stopped.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub taints: Vec<String>,
+    /// How long routers are given to move the traffic before Services are withdrawn, 0s to 30s.
+    pub wait: Lapse,
+}
+
+impl Default for Leave {
+    fn default() -> Self {
+        Self {
+            taints: Vec::new(),
+            wait: Lapse::seconds(5),
+        }
+    }
 }
 
 /// What is advertised without an Advertisement: the node's pod CIDRs and the LoadBalancer addresses of all Services, to every

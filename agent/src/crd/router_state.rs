@@ -87,7 +87,7 @@ pub struct RouterStateStatus {
     pub summary: Summary,
     /// The kernel's forwarding table.
     pub fib: FibStatus,
-    /// What must be open before the first route is told.
+    /// What must be open before routes are told, of Services or all.
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub gates: Vec<GateStatus>,
     /// When the agent wrote last: every five minutes at least. One that is older is the word of an agent that does not run.
@@ -185,7 +185,7 @@ pub struct FibStatus {
     pub unavailable: Option<String>,
 }
 
-/// What must be open before the first route is told.
+/// What must be open before routes are told, of Services or all.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct GateStatus {

@@ -21,8 +21,8 @@ use rib::{AdvertisementId, Offer};
 use super::announceable::{Announceable, Claims, Origin, is_routable};
 use super::policies::ByKind;
 use super::{
-    AddressDecision, Decision, Justification, LocalFacts, OriginatedRoute, Rule, ServiceDecision,
-    Source, Suppressed, Warning, WarningKind, router, stable_hash32,
+    AddressDecision, Decision, Justification, Leaving, LocalFacts, OriginatedRoute, Rule,
+    ServiceDecision, Source, Suppressed, Warning, WarningKind, router, stable_hash32,
 };
 use crate::cluster::{ClusterState, Node, ObjectKey, ObjectRef, TrafficPolicy};
 use crate::crd::advertisement::{AddressKind, Attributes, Mode, Services};
@@ -160,6 +160,7 @@ pub(super) fn active<'a>(state: &'a ClusterState, node: &Node) -> Vec<Active<'a>
 pub(super) struct Ground<'a> {
     active: &'a [Active<'a>],
     node: &'a Node,
+    leaving: Leaving,
     claims: &'a Claims,
     offers: HashMap<AdvertisementId, Offer>,
     /// See [`LocalFacts::connects_pods`].
@@ -190,13 +191,14 @@ impl<'a> Ground<'a> {
         node: &'a Node,
         active: &'a [Active<'a>],
         claims: &'a Claims,
-        drain: bool,
+        (leaving, drain): (Leaving, bool),
         connects_pods: bool,
     ) -> Self {
         Self {
             active,
             connects_pods,
             node,
+            leaving,
             claims,
             offers: active.iter().map(|a| (a.id, offer(a, drain))).collect(),
             aggregates: HashMap::new(),
@@ -228,7 +230,7 @@ impl<'a> Ground<'a> {
                     },
                 });
             }
-            let judged = match self.claims.judge(self.node, Origin::PodCidr, *cidr) {
+            let judged = match self.judge(Origin::PodCidr, *cidr) {
                 Ok(judged) => judged,
                 Err(rule) => {
                     told.suppressed.insert(Suppressed {
@@ -261,17 +263,16 @@ impl<'a> Ground<'a> {
                 continue;
             };
             let object = ObjectRef::cluster("Advertisement", advertisement.name);
-            let mut add =
-                |prefix, origin, source| match self.claims.judge(self.node, origin, prefix) {
-                    Ok(judged) => told.add(judged, advertisement.id, source),
-                    Err(rule) => {
-                        told.suppressed.insert(Suppressed {
-                            object: object.clone(),
-                            prefix: Some(prefix),
-                            rule,
-                        });
-                    }
-                };
+            let mut add = |prefix, origin, source| match self.judge(origin, prefix) {
+                Ok(judged) => told.add(judged, advertisement.id, source),
+                Err(rule) => {
+                    told.suppressed.insert(Suppressed {
+                        object: object.clone(),
+                        prefix: Some(prefix),
+                        rule,
+                    });
+                }
+            };
             let fixed = Origin::Static {
                 default_route: spec.allow_default_route,
             };
@@ -301,6 +302,20 @@ impl<'a> Ground<'a> {
         }
     }
 
+    /// Whether a prefix of this origin may be announced at all, and by a node that has left so far.
+    fn judge(&self, origin: Origin, prefix: IpNet) -> Result<Announceable, Rule> {
+        let last = match origin {
+            Origin::PodCidr => Leaving::WithoutServices,
+            Origin::Service | Origin::Aggregate | Origin::Static { .. } | Origin::Interface => {
+                Leaving::Drained
+            }
+        };
+        if self.leaving > last {
+            return Err(Rule::NodeLeaves);
+        }
+        self.claims.judge(self.node, origin, prefix)
+    }
+
     /// The decision on a Service as this node can follow it: without what may not be announced at all.
     pub(super) fn corrected(&self, mut decision: ServiceDecision) -> ServiceDecision {
         for address in &mut decision.addresses {
@@ -315,8 +330,7 @@ impl<'a> Ground<'a> {
 
     /// An address of a Service.
     fn host(&self, address: IpAddr) -> Result<Announceable, Rule> {
-        self.claims
-            .judge(self.node, Origin::Service, IpNet::from(address))
+        self.judge(Origin::Service, IpNet::from(address))
     }
 
     /// Addresses of a Service as decided. Decisions against are noted, but for addresses that nobody asked for.

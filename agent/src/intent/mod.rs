@@ -12,6 +12,7 @@
 //! | `announceable` | whether a prefix may be announced at all, whatever asks for it |
 //! | `contested` | which of two Services of different namespaces keeps an address |
 //! | `guarded` | the Service addresses that learned routes must not take away |
+//! | `phase` | what is advertised between the start of the agent, kube-proxy's, and the end of the node |
 //! | `planner` | keeps it up to date at the cost of what changed |
 //! | `reach` | how far what changed reaches |
 //! | `rule` | the rules by which something is not originated, in words |
@@ -26,6 +27,7 @@ mod contested;
 mod facts;
 mod guarded;
 mod peers;
+mod phase;
 mod planner;
 mod policies;
 mod reach;
@@ -38,6 +40,7 @@ mod types;
 
 pub use announceable::{Announceable, Owner};
 pub use facts::{Gateway, Interface, LocalFacts};
+pub use phase::{DrainReason, Leaving, Phase, Presence};
 pub use planner::{Change, Parts, Planner, RouteChange};
 pub use rule::Rule;
 pub use types::{
@@ -54,7 +57,9 @@ use crate::cluster::ClusterState;
 ///
 /// A node without a Node object still has the peers and static prefixes of objects that select all nodes.
 pub fn intend(state: &ClusterState, node_name: &str, local: &LocalFacts) -> Arc<Intent> {
-    Planner::new(node_name).plan(state, local, false).0
+    Planner::new(node_name)
+        .plan(state, local, Phase::default())
+        .0
 }
 
 /// FNV-1a. Not against adversaries: for numbers that must be the same in every process and version.

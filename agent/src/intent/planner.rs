@@ -19,8 +19,8 @@ use super::guarded::{self, Guarded};
 use super::reach::Reach;
 use super::services::{Deciding, Slices};
 use super::{
-    Intent, Justification, LocalFacts, OriginatedRoute, PeerIntent, RouterSettings, Suppressed,
-    Warning, peers, policies, router,
+    Intent, Justification, Leaving, LocalFacts, OriginatedRoute, PeerIntent, Phase, RouterSettings,
+    Suppressed, Warning, peers, policies, router,
 };
 use crate::cluster::{ClusterState, Map, Node};
 use crate::fib::Refusal;
@@ -37,7 +37,7 @@ pub struct Planner {
 pub(super) struct Last {
     pub(super) state: ClusterState,
     pub(super) facts: LocalFacts,
-    pub(super) drain: bool,
+    pub(super) phase: Phase,
     pub(super) slices: Slices,
     pub(super) contested: Contested,
     pub(super) claims: Claims,
@@ -88,25 +88,24 @@ impl Planner {
         }
     }
 
-    /// What the node does in this state of the cluster, and what is new in it. `drain`: traffic is to be led away, whatever
-    /// the Router says.
+    /// What the node does in this state of the cluster, and what is new in it. `phase`: how far the agent has come.
     pub fn plan(
         &mut self,
         state: &ClusterState,
         facts: &LocalFacts,
-        drain: bool,
+        phase: Phase,
     ) -> (Arc<Intent>, Change) {
         let (last, change) = match self.last.take() {
             None => (
-                Last::new(state, &self.node, facts, drain),
+                Last::new(state, &self.node, facts, phase),
                 Change::Everything,
             ),
-            Some(mut last) => match last.reach(state, facts, drain) {
+            Some(mut last) => match last.reach(state, facts, phase) {
                 Some(reach) => {
                     let change = last.go_on(state, &reach);
                     (last, change)
                 }
-                None => last.begin_anew(state, facts, drain),
+                None => last.begin_anew(state, facts, phase),
             },
         };
         let intent = Arc::clone(&last.intent);
@@ -117,7 +116,7 @@ impl Planner {
 
 impl Last {
     /// Begins from nothing.
-    fn new(state: &ClusterState, name: &str, facts: &LocalFacts, drain: bool) -> Self {
+    fn new(state: &ClusterState, name: &str, facts: &LocalFacts, phase: Phase) -> Self {
         let unknown = unknown(name);
         let node = state.nodes.get(name).map_or(&unknown, AsRef::as_ref);
         let mut warnings = Vec::new();
@@ -126,7 +125,7 @@ impl Last {
         let chosen = routers.first().copied();
         warnings.extend(router::not_used(&routers, node));
         let mut settings = router::settings(chosen, node, &mut warnings);
-        settings.drain |= drain;
+        settings.follow(phase);
         let active = advertise::active(state, node);
         let slices = Slices::of(state);
         let contested = Contested::of(state);
@@ -134,7 +133,13 @@ impl Last {
         if let Some(fib) = &mut settings.fib {
             fib.guard.service_addresses = Guarded::new(state, &claims).all(state);
         }
-        let mut ground = Ground::new(node, &active, &claims, settings.drain, facts.connects_pods);
+        let mut ground = Ground::new(
+            node,
+            &active,
+            &claims,
+            (phase.leaving, settings.drain.is_some()),
+            facts.connects_pods,
+        );
         let mut routes: BTreeMap<Announceable, Vec<Justification>> = BTreeMap::new();
         let mut suppressed: BTreeMap<Suppressed, u32> = BTreeMap::new();
         let mut take = |told: Told| {
@@ -150,7 +155,7 @@ impl Last {
         ground.pod_cidrs(state, &mut told, &mut warnings);
         ground.statics(facts, &mut told, &mut warnings);
         take(told);
-        let mut deciding = Deciding::new(state, (&slices, &contested), node, &active);
+        let mut deciding = Deciding::new(state, (&slices, &contested), node, phase, &active);
         let mut services = Map::new();
         for (key, service) in &state.services {
             let decision = ground.corrected(deciding.decide(service));
@@ -177,11 +182,12 @@ impl Last {
             policies: Arc::default(),
             warnings: Arc::default(),
         };
-        PeersPart::new(state, node, facts, &intent.router, &active).put(&mut intent, &warnings);
+        PeersPart::new(state, node, (facts, phase), &intent.router, &active)
+            .put(&mut intent, &warnings);
         Self {
             state: state.clone(),
             facts: facts.clone(),
-            drain,
+            phase,
             slices,
             contested,
             claims,
@@ -191,8 +197,8 @@ impl Last {
     }
 
     /// Forgets everything, but for the value of an intent that comes out the same.
-    fn begin_anew(self, state: &ClusterState, facts: &LocalFacts, drain: bool) -> (Self, Change) {
-        let mut next = Self::new(state, &self.intent.node, facts, drain);
+    fn begin_anew(self, state: &ClusterState, facts: &LocalFacts, phase: Phase) -> (Self, Change) {
+        let mut next = Self::new(state, &self.intent.node, facts, phase);
         // The same value, so that nobody holds two of them.
         if self.intent == next.intent {
             next.intent = self.intent;
@@ -215,7 +221,7 @@ impl Last {
             node,
             &active,
             &self.claims,
-            self.intent.router.drain,
+            (self.phase.leaving, self.intent.router.drain.is_some()),
             self.facts.connects_pods,
         );
         let mut intent = Intent::clone(&self.intent);
@@ -228,8 +234,14 @@ impl Last {
             None => false,
         };
         let peers = reach.peers
-            && PeersPart::new(state, node, &self.facts, &intent.router, &active)
-                .put(&mut intent, &self.warnings);
+            && PeersPart::new(
+                state,
+                node,
+                (&self.facts, self.phase),
+                &intent.router,
+                &active,
+            )
+            .put(&mut intent, &self.warnings);
         if differences.is_none() && !guard && !peers {
             return Change::Nothing;
         }
@@ -254,6 +266,7 @@ impl Last {
             state,
             (&self.slices, &self.contested),
             ground.node(),
+            self.phase,
             ground.active(),
         );
         let mut differences = None;
@@ -295,7 +308,7 @@ impl PeersPart {
     fn new(
         state: &ClusterState,
         node: &Node,
-        facts: &LocalFacts,
+        (facts, phase): (&LocalFacts, Phase),
         settings: &RouterSettings,
         active: &[Active<'_>],
     ) -> Self {
@@ -311,7 +324,10 @@ impl PeersPart {
             policies: &policies,
             active,
         };
-        let peers = peers::peers(&context, &mut warnings);
+        let peers = match phase.leaving {
+            Leaving::Gone => Vec::new(),
+            _ => peers::peers(&context, &mut warnings),
+        };
         Self {
             policies,
             peers,

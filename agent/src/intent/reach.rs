@@ -11,7 +11,7 @@
 //! | Peers, RoutePolicies, Secrets, the node's default gateways | peers |
 //! | this node, but not what its Router, Advertisements and Services see of it | peers |
 //! | interfaces that no Advertisement names: those of pods come and go | nothing |
-//! | all else of Routers, Advertisements, this node and its interfaces; whether it is drained | everything |
+//! | all else of Routers, Advertisements, this node and its interfaces; the agent's phase | everything |
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -23,8 +23,8 @@ use rib::AdvertisementId;
 use super::announceable::{Claims, Differing};
 use super::planner::Last;
 use super::{
-    Intent, LocalFacts, Rule, Source, Suppressed, advertise, guarded, peers, planner, router,
-    services,
+    Intent, LocalFacts, Phase, Rule, Source, Suppressed, advertise, guarded, peers, planner,
+    router, services,
 };
 use crate::cluster::{ClusterState, Map, Node, ObjectKey};
 
@@ -44,7 +44,7 @@ impl Last {
         &mut self,
         state: &ClusterState,
         facts: &LocalFacts,
-        drain: bool,
+        phase: Phase,
     ) -> Option<Reach> {
         let before = self.state.clone();
         // All fields by name, so that none is forgotten.
@@ -64,7 +64,7 @@ impl Last {
             .advertisements
             .values()
             .flat_map(|a| &a.spec.interfaces);
-        if self.drain != drain
+        if self.phase != phase
             || self.facts.connects_pods != facts.connects_pods
             || !is_same(routers, &state.routers)
             || !is_same(advertisements, &state.advertisements)
@@ -90,7 +90,7 @@ impl Last {
                 differing.addresses.extend(of_node.addresses);
             }
             if *name == self.intent.node {
-                if !is_same_ground(state, [old?, new?]) {
+                if !is_same_ground(state, [old?, new?], phase) {
                     return None;
                 }
                 reach.peers = true;
@@ -196,14 +196,14 @@ impl Last {
 }
 
 /// Whether nothing but peers hangs on what differs between two versions of this node.
-fn is_same_ground(state: &ClusterState, versions: [&Node; 2]) -> bool {
+fn is_same_ground(state: &ClusterState, versions: [&Node; 2], phase: Phase) -> bool {
     let [old, new] = versions.map(|node| {
         let routers = router::candidates(state, node);
         let mut warnings = router::not_used(&routers, node);
         let settings = router::settings(routers.first().copied(), node, &mut warnings);
         let active = advertise::active(state, node);
         let active: Vec<AdvertisementId> = active.iter().map(|a| a.id).collect();
-        let rule = services::node_rule(node);
+        let rule = services::node_rule(node, phase);
         (settings, warnings, active, rule, &node.pod_cidrs)
     });
     old == new

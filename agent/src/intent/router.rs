@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use bgp::types::{Asn, BgpIdentifier};
 
-use super::{FibIntent, ListenIntent, RouterSettings, Warning, WarningKind};
+use super::{DrainReason, FibIntent, Leaving, ListenIntent, RouterSettings, Warning, WarningKind};
 use crate::cluster::{ClusterState, Node, Object, ObjectRef};
 use crate::crd::router::DEFAULT_ASN;
 use crate::crd::{IpFamily, RouterSpec, ValueFrom, selector};
@@ -156,7 +156,9 @@ pub(super) fn settings(
         }),
         refusing_table: spec.fib.refuse.enabled.then_some(spec.fib.refuse.table),
         transit: spec.transit,
-        drain: spec.drain,
+        drain: DrainReason::of(node, &spec),
+        leaving: Leaving::No,
+        leave_wait: spec.leave.wait.0,
         node_ipv4: of_family(IpFamily::Ipv4).and_then(|a| match a {
             IpAddr::V4(a) => Some(a),
             IpAddr::V6(_) => None,

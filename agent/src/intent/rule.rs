@@ -51,6 +51,10 @@ pub enum Rule {
     NodeExcluded,
     /// The node has the condition NetworkUnavailable.
     NodeNetworkUnavailable,
+    /// kube-proxy has not been healthy since the agent started: this node may drop the traffic.
+    KubeProxyNotHealthy,
+    /// The node goes away.
+    NodeLeaves,
     /// No endpoint is ready anywhere.
     NoReadyEndpoint,
     /// The policy is Local and no endpoint on this node is ready.
@@ -104,6 +108,8 @@ impl Rule {
             | Self::OtherServiceProxy(_)
             | Self::NodeExcluded
             | Self::NodeNetworkUnavailable
+            | Self::KubeProxyNotHealthy
+            | Self::NodeLeaves
             | Self::NoReadyEndpoint
             | Self::NoReadyEndpointHere(_)
             | Self::OnlyTerminatingHere(_) => false,
@@ -129,6 +135,8 @@ impl Rule {
             Self::OtherServicesAddress(_) => "otherServicesAddress",
             Self::NodeExcluded => "nodeExcluded",
             Self::NodeNetworkUnavailable => "nodeNetworkUnavailable",
+            Self::KubeProxyNotHealthy => "kubeProxyNotHealthy",
+            Self::NodeLeaves => "nodeLeaves",
             Self::NoReadyEndpoint => "noReadyEndpoint",
             Self::NoReadyEndpointHere(_) => "noReadyEndpointHere",
             Self::OnlyTerminatingHere(_) => "onlyTerminatingHere",
@@ -188,6 +196,10 @@ impl fmt::Display for Rule {
                 "node excluded by label node.kubernetes.io/exclude-from-external-load-balancers",
             ),
             Self::NodeNetworkUnavailable => f.write_str("node has condition NetworkUnavailable"),
+            Self::KubeProxyNotHealthy => f.write_str(
+                "kube-proxy on this node has not been healthy since the agent started",
+            ),
+            Self::NodeLeaves => f.write_str("this node leaves and withdraws what it advertised"),
             Self::NoReadyEndpoint => f.write_str("no ready endpoint"),
             Self::NoReadyEndpointHere(kind) => write!(
                 f,

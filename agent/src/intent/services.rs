@@ -18,7 +18,10 @@ use smallvec::SmallVec;
 use super::advertise::Active;
 use super::announceable::is_routable;
 use super::contested::Contested;
-use super::{AddressDecision, AdvertisementIds, Decision, EndpointCounts, Rule, ServiceDecision};
+use super::{
+    AddressDecision, AdvertisementIds, Decision, EndpointCounts, Leaving, Phase, Rule,
+    ServiceDecision,
+};
 use crate::cluster::{
     ClusterState, EndpointSlice, Node, ObjectKey, Service, ServiceType, TrafficPolicy,
 };
@@ -104,6 +107,7 @@ impl<'a> Deciding<'a> {
         state: &'a ClusterState,
         (slices, contested): (&'a Slices, &'a Contested),
         node: &'a Node,
+        phase: Phase,
         active: &'a [Active<'a>],
     ) -> Self {
         Self {
@@ -111,7 +115,7 @@ impl<'a> Deciding<'a> {
             slices,
             contested,
             node,
-            by_node: node_rule(node),
+            by_node: node_rule(node, phase),
             active,
             namespaces: HashMap::new(),
         }
@@ -181,12 +185,17 @@ impl<'a> Deciding<'a> {
 }
 
 /// The rule by which a node has no service routes at all.
-pub(super) fn node_rule(node: &Node) -> Option<Rule> {
+pub(super) fn node_rule(node: &Node, phase: Phase) -> Option<Rule> {
+    if phase.leaving >= Leaving::WithoutServices {
+        return Some(Rule::NodeLeaves);
+    }
     // KEP-1143: the label counts whatever its value.
     if node.labels.get(EXCLUDE_LABEL).is_some() {
         Some(Rule::NodeExcluded)
     } else if node.network_unavailable {
         Some(Rule::NodeNetworkUnavailable)
+    } else if phase.services_wait {
+        Some(Rule::KubeProxyNotHealthy)
     } else {
         None
     }

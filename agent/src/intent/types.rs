@@ -17,7 +17,7 @@ use rib::{AdvertisementId, Originated, PeerConfig};
 use serde::Serialize;
 use smallvec::SmallVec;
 
-use super::{Announceable, Rule};
+use super::{Announceable, DrainReason, Leaving, Phase, Rule};
 use crate::cluster::{Map, ObjectKey, ObjectRef, SecretText, ServiceType, TrafficPolicy};
 use crate::crd::advertisement::AddressKind;
 use crate::crd::selector::Labels;
@@ -81,12 +81,26 @@ pub struct RouterSettings {
     pub refusing_table: Option<u32>,
     /// Whether learned routes are passed on between external peers.
     pub transit: bool,
-    /// Whether traffic is to be led away from this node.
-    pub drain: bool,
+    /// Why traffic is to be led away from this node, if it is.
+    pub drain: Option<DrainReason>,
+    /// How far the node has left.
+    pub leaving: Leaving,
+    /// How long routers are given to move traffic away before a node that leaves withdraws its routes.
+    pub leave_wait: Duration,
     /// The node's IPv4 InternalIP: the next hop of IPv4 routes on sessions without an IPv4 address of ours.
     pub node_ipv4: Option<Ipv4Addr>,
     /// The node's IPv6 InternalIP: the next hop of IPv6 routes on sessions without an IPv6 address of ours.
     pub node_ipv6: Option<Ipv6Addr>,
+}
+
+impl RouterSettings {
+    /// Takes over what the phase says.
+    pub(super) fn follow(&mut self, phase: Phase) {
+        self.leaving = phase.leaving;
+        if phase.leaving >= Leaving::Drained {
+            self.drain = self.drain.take().max(Some(DrainReason::Command));
+        }
+    }
 }
 
 /// Where to listen.

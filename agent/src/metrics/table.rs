@@ -24,7 +24,7 @@ pub const METRICS: &[Metric] = &[
     gauge("routelet_converged", NONE, "Whether the first exchange of routes after the start is over",
         |s, out| out.add([], s.status.convergence.converged)),
     gauge("routelet_drained", NONE, "Whether the node is drained",
-        |s, out| out.add([], s.status.drained)),
+        |s, out| out.add([], s.status.drain.is_some())),
     gauge("routelet_gate_open", &["gate"],
         "Whether a condition for advertising the first route holds",
         |s, out| for gate in &s.status.gates { out.add([&gate.name], gate.open) }),

@@ -13,7 +13,7 @@ use ipnet::IpNet;
 use rib::attrs::RouteAttributes;
 use rib::export::{Advertised, Suppressed};
 use rib::{PeerId, Rib, RouteFilter, RoutesCursor};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::peers::{PeerView, RunState};
 use super::rib_thread::{RibHandle, Stopped};
@@ -23,7 +23,7 @@ use super::show::route::{As, Names};
 use super::show::{self, status::rib_status};
 use crate::cluster::ObjectKey;
 use crate::control::model::{
-    ExplainPrefix, ExplainService, FibEntry, FibQuery, FibState, KernelLookup, Match,
+    DrainOrder, ExplainPrefix, ExplainService, FibEntry, FibQuery, FibState, KernelLookup, Match,
     OriginatedFact, Peer, PrefixFilter, Reason, ResetKind, Route, RouteQuery, RouteState,
     RouteView, Status, Told,
 };
@@ -35,8 +35,8 @@ const LOOK: usize = 5_000;
 
 /// An order to the loop.
 pub(crate) enum Order {
-    /// Leads traffic away from this node, or ends that.
-    Drain(bool),
+    /// Leads traffic away from this node, or ends that; who ordered it hears when it is done.
+    Drain(DrainOrder, oneshot::Sender<()>),
 }
 
 /// The running agent as the servers see it.
@@ -462,11 +462,11 @@ impl Backend for Agent {
         Ok(explained)
     }
 
-    async fn drain(&self, drain: bool) -> Result<(), ControlError> {
-        self.orders
-            .send(Order::Drain(drain))
-            .await
-            .map_err(|_| ControlError::Unavailable {})
+    async fn drain(&self, order: DrainOrder) -> Result<(), ControlError> {
+        let (done, is_done) = oneshot::channel();
+        let sent = self.orders.send(Order::Drain(order, done)).await;
+        sent.map_err(|_| ControlError::Unavailable {})?;
+        is_done.await.map_err(|_| ControlError::Unavailable {})
     }
 
     async fn reset_peer(&self, peer: String, kind: ResetKind) -> Result<(), ControlError> {

@@ -10,8 +10,8 @@ use super::backend::Agent;
 use super::gates::Gates;
 use super::show::seconds_since;
 use crate::control::model::{
-    ConnectionCounts, Convergence, ExplainPrefix, ExplainService, FibEntry, FibQuery, FibSummary,
-    Peer, PeerCounts, ResetKind, Route, RouteQuery, Status,
+    ConnectionCounts, Convergence, DrainOrder, ExplainPrefix, ExplainService, FibEntry, FibQuery,
+    FibSummary, Peer, PeerCounts, ResetKind, Route, RouteQuery, Status,
 };
 use crate::control::{Backend, Batches, ControlError};
 
@@ -69,7 +69,7 @@ impl Backend for Front {
             uptime_seconds: seconds_since(self.started),
             source: self.source.clone(),
             listening: Vec::new(),
-            drained: false,
+            drain: None,
             gates: self.gates.list(),
             convergence: Convergence::default(),
             readiness: None,
@@ -114,8 +114,8 @@ impl Backend for Front {
         self.agent()?.explain_service(namespace, name).await
     }
 
-    async fn drain(&self, drain: bool) -> Result<(), ControlError> {
-        self.agent()?.drain(drain).await
+    async fn drain(&self, order: DrainOrder) -> Result<(), ControlError> {
+        self.agent()?.drain(order).await
     }
 
     async fn reset_peer(&self, peer: String, kind: ResetKind) -> Result<(), ControlError> {

@@ -1,4 +1,4 @@
-//! What must be open before the first route is told: the source of cluster state, and kube-proxy where it runs.
+//! What must be open before routes are told: the source of cluster state, and for Services kube-proxy where it runs.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -99,7 +99,7 @@ pub(crate) async fn kube_proxy(wanted: KubeProxy, gates: Arc<Gates>) {
             return;
         }
         if said.as_ref() != Some(&message) {
-            warn!("waiting for kube-proxy before the first route is told: {message}");
+            warn!("waiting for kube-proxy before Services are advertised: {message}");
             gates.set(KUBE_PROXY, false, message.clone());
             said = Some(message);
         }

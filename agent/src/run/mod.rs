@@ -40,9 +40,13 @@ pub use gates::KubeProxy;
 pub use options::{Options, SourceOptions};
 
 use crate::cluster::{ClusterState, Problem, Severity};
+use crate::control::model::DrainOrder;
 use crate::control::{ControlSocket, Health};
 use crate::fib::{self, FibConfig, FibHandle, KernelView, RefusalChange, RouteSpace};
-use crate::intent::{Change, Intent, LocalFacts, Parts, Planner, RouterSettings};
+use crate::intent::{
+    Change, DrainReason, Intent, Leaving, LocalFacts, Parts, Phase, Planner, Presence,
+    RouterSettings,
+};
 use crate::memory;
 use backend::{Agent, Order};
 use facts::local_facts;
@@ -112,17 +116,22 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         let node = options.node.clone();
         tokio::spawn(crate::cni::run(cni, node, source.watch()));
     }
-    let first = tokio::select! {
-        () = stop.received() => return Ok(()),
-        first = source.synced(&gates) => first?,
+    // Both at once: usually kube-proxy is healthy before the state of the cluster is known.
+    gates.set(gates::SOURCE, false, "nothing was read yet");
+    let mut presence = Presence::new(options.kube_proxy != KubeProxy::Off);
+    let mut kube_proxy = std::pin::pin!(gates::kube_proxy(options.kube_proxy, gates.clone()));
+    let first = loop {
+        tokio::select! {
+            () = stop.received() => return Ok(()),
+            first = source.synced(&gates) => break first?,
+            () = &mut kube_proxy, if presence.waits_for_kube_proxy() => presence.kube_proxy_is_healthy(),
+        }
     };
     report(&[], &first.problems);
-    let mut kube_proxy = std::pin::pin!(gates::kube_proxy(options.kube_proxy, gates.clone()));
-    let mut gate_is_open = false;
 
     let (views, mut view) = watch::channel(());
     let mut planner = Planner::new(&options.node);
-    let (guess, _) = planner.plan(&first.state, &LocalFacts::default(), false);
+    let (guess, _) = planner.plan(&first.state, &LocalFacts::default(), Phase::default());
     let wanted = guess.router.fib.clone();
     let refusing_table = guess.router.refusing_table;
     drop(guess);
@@ -145,7 +154,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let (notices, mut rib_events) = mpsc::unbounded_channel();
     let (events, received) = mpsc::channel(EVENTS);
     let facts = local_facts(&fib.view(), connects_pods);
-    let (intent, _) = planner.plan(&first.state, &facts, false);
+    let (intent, _) = planner.plan(&first.state, &facts, presence.phase(started));
     let (rib, thread) =
         rib_thread::spawn(rib_config(&intent.router), received, sink.clone(), notices)
             .context("the RIB's thread cannot be started")?;
@@ -167,7 +176,9 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let mut runtime = Runtime {
         planner,
         state: first.state.clone(),
-        drain: false,
+        presence,
+        knew_node: false,
+        holds_end_of_rib: false,
         connects_pods,
         intent,
         applied: None,
@@ -180,18 +191,41 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     };
     runtime.sessions.listen(&runtime.intent).await?;
     runtime.view().await?;
+    runtime.hold_end_of_rib().await?;
     runtime.apply().await?;
+    runtime.rib.send(Command::OpenGate).await?;
     let mut problems = first.problems.clone();
     // The first generation of the state must not stay beside those that follow.
     drop(first);
     memory::give_back();
     let mut tick = tokio::time::interval(TICK);
+    let mut stopping = false;
     loop {
+        let step = runtime.presence.deadline(Instant::now());
         tokio::select! {
-            () = stop.received() => break,
-            () = &mut kube_proxy, if !gate_is_open => {
-                gate_is_open = true;
-                runtime.rib.send(Command::OpenGate).await?;
+            () = stop.received() => {
+                // Who asks twice does not want to wait.
+                if stopping || options.withdraw || !runtime.leaves_when_stopped() {
+                    break;
+                }
+                stopping = true;
+                runtime.follow_presence().await?;
+            }
+            () = &mut kube_proxy, if runtime.presence.waits_for_kube_proxy() => {
+                runtime.presence.kube_proxy_is_healthy();
+                runtime.recompute().await?;
+                runtime.hold_end_of_rib().await?;
+            }
+            // Beyond that, peers do not wait for us any more.
+            () = until(restarting), if runtime.holds_end_of_rib => {
+                runtime.rib.send(Command::HoldEndOfRib(false)).await?;
+                runtime.holds_end_of_rib = false;
+            }
+            () = until(step) => {
+                runtime.follow_presence().await?;
+                if stopping && runtime.intent.router.leaving == Leaving::Gone {
+                    break;
+                }
             }
             changed = source.changed() => {
                 let loaded = changed?;
@@ -225,7 +259,11 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
 struct Runtime {
     planner: Planner,
     state: Arc<ClusterState>,
-    drain: bool,
+    presence: Presence,
+    /// Whether there has been a Node object of this node.
+    knew_node: bool,
+    /// Whether End-of-RIB is kept back since Services are still to come.
+    holds_end_of_rib: bool,
     /// Whether pods of this node are connected by what the agent configures.
     connects_pods: bool,
     intent: Arc<Intent>,
@@ -243,7 +281,11 @@ impl Runtime {
     /// Brings the intent up to date and acts on what is new in it.
     async fn recompute(&mut self) -> anyhow::Result<()> {
         let facts = local_facts(&self.fib.view(), self.connects_pods);
-        let (intent, change) = self.planner.plan(&self.state, &facts, self.drain);
+        let now = Instant::now();
+        let phase = self.presence.phase(now);
+        let (intent, change) = self.planner.plan(&self.state, &facts, phase);
+        self.knew_node |= self.state.nodes.contains_key(&intent.node);
+        self.presence.planned(now, intent.router.drain.is_some());
         self.shared.computed();
         self.intent = intent;
         match change {
@@ -254,6 +296,54 @@ impl Runtime {
                 self.apply().await?;
                 memory::give_back();
             }
+        }
+        Ok(())
+    }
+
+    /// Acts on a phase that may be another one.
+    async fn follow_presence(&mut self) -> anyhow::Result<()> {
+        let before = self.intent.router.leaving;
+        let now = self.presence.phase(Instant::now()).leaving;
+        if now != before {
+            match now {
+                Leaving::No => info!("the node is advertised as before"),
+                Leaving::Drained => info!("peers are asked to move traffic elsewhere"),
+                Leaving::WithoutServices => info!("leaving: Services are withdrawn"),
+                Leaving::WithoutPods => info!("leaving: pod CIDRs are withdrawn"),
+                Leaving::Gone => {
+                    info!("leaving: sessions are closed");
+                    self.sessions.stop(shutdown(), GOOD_BYE).await;
+                }
+            }
+        }
+        self.recompute().await
+    }
+
+    /// The agent is told to stop: whether it has to leave before, which begins now.
+    fn leaves_when_stopped(&mut self) -> bool {
+        let router = &self.intent.router;
+        let is_deleted = self.is_deleted();
+        let (wait, reason) = (router.leave_wait, router.drain.as_ref());
+        let leaves = self.presence.stop(Instant::now(), wait, reason, is_deleted);
+        if leaves {
+            let reason =
+                reason.map_or_else(|| "the Node object is gone".to_owned(), ToString::to_string);
+            info!(%reason, "stopping: this node leaves step by step");
+        }
+        leaves
+    }
+
+    /// Whether there was a Node object of this node, and there is none any more.
+    fn is_deleted(&self) -> bool {
+        self.knew_node && !self.state.nodes.contains_key(&self.intent.node)
+    }
+
+    /// Has End-of-RIB wait while Services wait: peers that kept them over a restart would take them for withdrawn.
+    async fn hold_end_of_rib(&mut self) -> anyhow::Result<()> {
+        let hold = self.presence.waits_for_kube_proxy();
+        if hold != self.holds_end_of_rib {
+            self.rib.send(Command::HoldEndOfRib(hold)).await?;
+            self.holds_end_of_rib = hold;
         }
         Ok(())
     }
@@ -451,10 +541,20 @@ impl Runtime {
 
     async fn order(&mut self, order: Order) -> anyhow::Result<()> {
         match order {
-            Order::Drain(drain) => {
-                self.drain = drain;
-                info!(drain, "drain ordered by the control socket");
-                self.recompute().await
+            Order::Drain(order, done) => {
+                info!(?order, "drain ordered by the control socket");
+                match order {
+                    DrainOrder::Drain => self.presence.drain(),
+                    DrainOrder::Leave => {
+                        let wait = self.intent.router.leave_wait;
+                        self.presence.leave(Instant::now(), wait);
+                    }
+                    DrainOrder::Undo => self.presence.stay(),
+                }
+                self.follow_presence().await?;
+                // Nobody waits for it any more.
+                let _ = done.send(());
+                Ok(())
             }
         }
     }
@@ -476,11 +576,17 @@ impl Runtime {
     async fn end(&mut self, withdraw: bool) {
         if withdraw {
             info!("stopping: routes are withdrawn from peers and the kernel");
-            let text = "routelet is withdrawn from this node".to_owned();
-            self.sessions
-                .stop(Stop::Cease(Cease::Shutdown(text)), GOOD_BYE)
-                .await;
+            self.sessions.stop(shutdown(), GOOD_BYE).await;
             self.end_fib(fib::Stop::Withdraw(WITHDRAW)).await;
+        } else if self.intent.router.leaving == Leaving::Gone {
+            // A machine that is no node any more keeps nothing of ours; one that comes back is best off with what it had.
+            let is_deletion = self.intent.router.drain == Some(DrainReason::NodeDeletion);
+            let how = match is_deletion || self.is_deleted() {
+                true => fib::Stop::Withdraw(WITHDRAW),
+                false => fib::Stop::KeepRoutes,
+            };
+            info!("stopping: this node has left");
+            self.end_fib(how).await;
         } else {
             info!(
                 "stopping: routes stay in the kernel, and sessions close so that graceful restart holds them"
@@ -499,6 +605,19 @@ impl Runtime {
         {
             error!("stopping the FIB failed");
         }
+    }
+}
+
+/// How sessions end when the node goes away.
+fn shutdown() -> Stop {
+    Stop::Cease(Cease::Shutdown("this node leaves".to_owned()))
+}
+
+/// Waits for a time; without one, for ever.
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -21,7 +21,7 @@ pub enum SourceOptions {
 pub struct Options {
     /// Where the state of the cluster comes from.
     pub source: SourceOptions,
-    /// How kube-proxy is waited for before the first route is told.
+    /// How kube-proxy is waited for before Services are advertised.
     pub kube_proxy: KubeProxy,
     /// The name of this node's `Node` object.
     pub node: String,

@@ -66,6 +66,8 @@ pub(crate) enum Command {
     View(Arc<KernelView>),
     /// Everything is synced: start to tell.
     OpenGate,
+    /// Whether End-of-RIB is kept back.
+    HoldEndOfRib(bool),
     /// Whether the FIB is open. Once it is, it is told everything.
     Fib(bool),
     /// Run policies again for a peer and tell it everything again.
@@ -318,6 +320,7 @@ impl Owner {
                 info!("start gate open: everything is synced, routes are advertised from now on");
                 self.rib.open_gate(now());
             }
+            Command::HoldEndOfRib(hold) => self.rib.hold_end_of_rib(hold),
             Command::Fib(open) => self.rib.set_fib(open),
             Command::SoftReset(peer) => self.rib.soft_reset(peer),
             Command::Look(look) => look(&self.rib),

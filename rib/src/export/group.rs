@@ -555,7 +555,7 @@ impl Group {
     }
 
     /// Sends what stands between routes: End-of-RIB, the borders of refreshes; lets members that caught up join the
-    /// stream. `settled`: whether nothing is to be staged any more, per family. Returns how much was done.
+    /// stream. `settled`: whether nothing of the first routes is to come any more, per family. Returns how much was done.
     pub(super) fn settle<T: Transport>(&mut self, transport: &mut T, settled: [bool; 2]) -> usize {
         let mut done = 0;
         for (peer, member) in &mut self.members {

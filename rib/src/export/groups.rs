@@ -29,6 +29,8 @@ pub struct UpdateGroups {
     cluster_id: Option<BgpIdentifier>,
     seed: DigestSeed,
     gate_open: bool,
+    /// Whether End-of-RIB is kept back although the gate is open.
+    hold_end_of_rib: bool,
     /// Slots whose best route changed since they were last staged, one set per family. Bounded by the tables.
     dirty: [Dirty; 2],
     /// Slots found empty that a member which is behind must still hear of.
@@ -66,6 +68,7 @@ impl UpdateGroups {
             cluster_id: None,
             seed: DigestSeed::default(),
             gate_open: false,
+            hold_end_of_rib: false,
             dirty: Default::default(),
             held: Default::default(),
             retired: Vec::new(),
@@ -139,6 +142,12 @@ impl UpdateGroups {
         self.gate_open
     }
 
+    /// Whether End-of-RIB is kept back: more of the first routes is still to come, and a peer that keeps those from before a
+    /// restart must not take them for withdrawn (RFC 4724 section 4.1). Routes go out all the same.
+    pub const fn hold_end_of_rib(&mut self, hold: bool) {
+        self.hold_end_of_rib = hold;
+    }
+
     /// What there is to tell of a slot changed: its best route, that route's attributes, or that there is one at all.
     ///
     /// Cheap, and may be said as often as it happens: the state at the next flush is what counts.
@@ -184,7 +193,8 @@ impl UpdateGroups {
             if self.gate_open {
                 done += self.walk(loc_rib, transport, round);
                 done += self.catch_up(loc_rib, transport, round);
-                let settled = self.dirty.each_ref().map(Dirty::is_empty);
+                let hold = self.hold_end_of_rib;
+                let settled = self.dirty.each_ref().map(|all| all.is_empty() && !hold);
                 for group in self.groups.values_mut() {
                     done += group.settle(transport, settled);
                 }

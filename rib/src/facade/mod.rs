@@ -233,12 +233,18 @@ impl Rib {
         self.note_changes();
     }
 
-    /// Opens the start gate: from now on routes and End-of-RIB are sent.
+    /// Opens the start gate: from now on routes are sent, and End-of-RIB unless [`Rib::hold_end_of_rib`] says otherwise.
     pub fn open_gate(&mut self, now: Instant) {
         if self.gate_opened.is_none() {
             self.gate_opened = Some(now);
             self.groups.open_gate();
         }
+    }
+
+    /// Whether End-of-RIB is kept back since more of the first routes is still to come (RFC 4724 section 4.1). At first it is
+    /// not.
+    pub const fn hold_end_of_rib(&mut self, hold: bool) {
+        self.groups.hold_end_of_rib(hold);
     }
 
     /// A session reached Established. A peer that is not configured is ignored.

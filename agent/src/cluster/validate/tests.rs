@@ -231,6 +231,26 @@ fn selectors_are_not_judged_by_objects_that_no_source_has() {
 }
 
 #[test]
+fn how_a_node_leaves_is_checked() {
+    let found = |leave: Value| -> Vec<String> {
+        let spec: RouterSpec = serde_json::from_value(json!({"leave": leave})).unwrap();
+        let findings = router(&spec);
+        findings.iter().map(|f| f.path.to_string()).collect()
+    };
+    for good in [
+        json!({}),
+        json!({"wait": "0s"}),
+        json!({"wait": "30s", "taints": ["ToBeDeletedByClusterAutoscaler", "example.com/gone"]}),
+    ] {
+        assert_eq!(found(good), Vec::<String>::new());
+    }
+    assert_eq!(found(json!({"wait": "31s"})), ["spec.leave.wait"]);
+    let taints = json!({"taints": ["a", "", "example.com/gone=yes:NoExecute", "b:NoSchedule"]});
+    let paths = [1, 2, 3].map(|index| format!("spec.leave.taints[{index}]"));
+    assert_eq!(found(taints), paths);
+}
+
+#[test]
 fn the_table_that_refuses_is_nobody_elses() {
     let found = |fib: Value| -> Vec<String> {
         let spec: RouterSpec = serde_json::from_value(json!({"fib": fib})).unwrap();

@@ -18,10 +18,10 @@ pub use peer::{
     BfdSession, CapabilityState, Direction, DownClass, DownCount, IdleHold, MessageCounts, Peer,
     PeerFamily, PeerKind, PeerRole, RestartState, SessionError, SessionState,
 };
-pub use query::{FibQuery, Match, PrefixFilter, ResetKind, RouteQuery, RouteView};
+pub use query::{DrainOrder, FibQuery, Match, PrefixFilter, ResetKind, RouteQuery, RouteView};
 pub use route::{Route, RouteOrigin, RouteState};
 pub use status::{
-    ConnectionCounts, Convergence, FamilyCounts, FibSummary, Gate, PeerCounts, Problem,
-    RangeCounts, Readiness, RefusedAnnouncement, RefusedCount, Severity, Status,
+    ConnectionCounts, Convergence, Drain, DrainStage, FamilyCounts, FibSummary, Gate, PeerCounts,
+    Problem, RangeCounts, Readiness, RefusedAnnouncement, RefusedCount, Severity, Status,
 };
 pub use words::{FamilyName, ParseFamilyError, Reason};

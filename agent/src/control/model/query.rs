@@ -94,3 +94,15 @@ pub enum ResetKind {
     /// Keeps it: policies are run again, the peer is asked for its routes (ROUTE-REFRESH) and told ours again.
     Soft,
 }
+
+/// How far a node's traffic is to be led away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum DrainOrder {
+    /// Peers are asked to move it elsewhere (RFC 8326).
+    Drain,
+    /// That, then everything is withdrawn, and the sessions are closed.
+    Leave,
+    /// Not at all: what was ordered before is over.
+    Undo,
+}

@@ -30,9 +30,9 @@ pub struct Status {
     /// Addresses that accept BGP connections. Empty: only our own connections.
     #[serde(default)]
     pub listening: Vec<SocketAddr>,
-    /// Whether the agent is drained: every peer was told to take its traffic elsewhere.
-    #[serde(default)]
-    pub drained: bool,
+    /// How far traffic is led away from the node, and why; absent: not at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain: Option<Drain>,
     /// What must be open before the first route is advertised, in order.
     #[serde(default)]
     pub gates: Vec<Gate>,
@@ -71,6 +71,30 @@ pub struct Status {
     /// Seconds since the configuration last changed what is done; absent before the first time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intent_changed_seconds: Option<u64>,
+}
+
+/// Traffic is led away from a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Drain {
+    /// How far.
+    pub stage: DrainStage,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// How far traffic is led away from a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum DrainStage {
+    /// Every peer was told to take its traffic elsewhere.
+    Drained,
+    /// Services, static prefixes and interface addresses are withdrawn.
+    WithoutServices,
+    /// So are pod CIDRs.
+    WithoutPods,
+    /// The sessions are closed.
+    Gone,
 }
 
 /// A prefix that some object asks for and that must not be announced at all.

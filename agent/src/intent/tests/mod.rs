@@ -3,6 +3,7 @@
 
 mod advertise;
 mod peers;
+mod phase;
 mod planner;
 mod properties;
 mod protocol;

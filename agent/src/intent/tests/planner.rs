@@ -72,25 +72,25 @@ proptest! {
     fn a_plan_that_is_brought_up_to_date_is_one_that_is_made_from_nothing(
         clusters in prop::collection::vec(documents(), 2..5),
         what in prop::collection::vec(0..STEPS.len(), 4),
-        drains in prop::collection::vec(any::<bool>(), 4),
+        phases in prop::collection::vec(phase(), 4),
         views in prop::collection::vec(facts(), 5),
     ) {
         let mut index = state(&clusters[0].concat());
         let mut planner = Planner::new("n0");
-        let (mut intent, change) = planner.plan(&index, &views[0], false);
+        let (mut intent, change) = planner.plan(&index, &views[0], Phase::default());
         prop_assert_eq!(change, Change::Everything);
         let (mut routes, mut refusals) = (originated(&intent), refused(&intent));
-        let mut drained = false;
+        let mut at = Phase::default();
         for (step, cluster) in clusters.iter().enumerate().skip(1) {
             let wanted = mixed(&clusters[0], cluster, STEPS[what[step - 1]]);
             let before = index.clone();
             follow_all(&mut index, &wanted);
             // Now and then something else changes at the same time.
-            let drain = drains[step - 1] && what[step - 1] == 1;
-            let (next, change) = planner.plan(&index, &views[step], drain);
-            let (from_nothing, _) = Planner::new("n0").plan(&wanted, &views[step], drain);
+            let phase = if what[step - 1] == 1 { phases[step - 1] } else { at };
+            let (next, change) = planner.plan(&index, &views[step], phase);
+            let (from_nothing, _) = Planner::new("n0").plan(&wanted, &views[step], phase);
             prop_assert_eq!(&next, &from_nothing);
-            let ground_is_the_same = drain == drained && before.advertisements == index.advertisements;
+            let ground_is_the_same = phase == at && before.advertisements == index.advertisements;
             match change {
                 Change::Nothing => prop_assert_eq!(&next, &intent),
                 Change::Parts(parts) => {
@@ -120,9 +120,23 @@ proptest! {
                 }
                 Change::Everything => (routes, refusals) = (originated(&next), refused(&next)),
             }
-            (intent, drained) = (next, drain);
+            (intent, at) = (next, phase);
         }
     }
+}
+
+fn phase() -> impl Strategy<Value = Phase> {
+    let leaving = prop_oneof![
+        3 => Just(Leaving::No),
+        1 => Just(Leaving::Drained),
+        1 => Just(Leaving::WithoutServices),
+        1 => Just(Leaving::WithoutPods),
+        1 => Just(Leaving::Gone),
+    ];
+    (any::<bool>(), leaving).prop_map(|(services_wait, leaving)| Phase {
+        services_wait,
+        leaving,
+    })
 }
 
 /// An interface that Advertisements name, one that none does, and a gateway.
@@ -164,11 +178,11 @@ fn an_endpoint_that_turns_ready_changes_the_routes_of_its_service_and_nothing_el
     let base = node("n0", "", "10.0.0.0/24", &["192.0.2.1"], "") + &text;
     let mut index = state(&(base.clone() + &ready(false)));
     let mut planner = Planner::new("n0");
-    let (before, _) = planner.plan(&index, &LocalFacts::default(), false);
-    let (same, change) = planner.plan(&index, &LocalFacts::default(), false);
+    let (before, _) = planner.plan(&index, &LocalFacts::default(), Phase::default());
+    let (same, change) = planner.plan(&index, &LocalFacts::default(), Phase::default());
     assert!(Arc::ptr_eq(&before, &same) && change == Change::Nothing);
     follow_all(&mut index, &state(&(base + &ready(true))));
-    let (after, change) = planner.plan(&index, &LocalFacts::default(), false);
+    let (after, change) = planner.plan(&index, &LocalFacts::default(), Phase::default());
     let Change::Parts(Parts {
         routes: changes,
         guard: false,
@@ -213,7 +227,7 @@ fn another_node_changes_peers_at_most() {
         );
     let mut index = state(&(base.clone() + &plain(1, "")));
     let mut planner = Planner::new("n0");
-    let (before, _) = planner.plan(&index, &LocalFacts::default(), false);
+    let (before, _) = planner.plan(&index, &LocalFacts::default(), Phase::default());
     assert_eq!(prefixes(&before), ["10.0.0.0/24", "203.0.113.1/32"]);
     let no_peers: &[&str] = &[];
     let only_peers = Change::Parts(Parts {
@@ -238,7 +252,7 @@ fn another_node_changes_peers_at_most() {
         (String::new(), Change::Nothing, &[]),
     ] {
         follow_all(&mut index, &state(&(base.clone() + &nodes)));
-        let (after, change) = planner.plan(&index, &LocalFacts::default(), false);
+        let (after, change) = planner.plan(&index, &LocalFacts::default(), Phase::default());
         assert_eq!(change, expected, "{nodes}");
         assert_eq!(peer_names(&after), peers);
         assert!(after.originated.ptr_eq(&before.originated), "{nodes}");
@@ -279,7 +293,7 @@ fn what_nothing_on_the_node_hangs_on_changes_nothing() {
     };
     let mut index = state(&(base.clone() + &own("role: edge")));
     let mut planner = Planner::new("n0");
-    planner.plan(&index, &facts("198.18.0.1/24", 3, 250), false);
+    planner.plan(&index, &facts("198.18.0.1/24", 3, 250), Phase::default());
     let only_peers = Change::Parts(Parts {
         peers: true,
         ..Parts::default()
@@ -309,7 +323,7 @@ fn what_nothing_on_the_node_hangs_on_changes_nothing() {
         ("note: z", facts("198.18.0.2/24", 9, 251), Change::Nothing),
     ] {
         follow_all(&mut index, &state(&(base.clone() + &own(labels))));
-        let (_, change) = planner.plan(&index, &facts, false);
+        let (_, change) = planner.plan(&index, &facts, Phase::default());
         assert_eq!(change, expected, "{labels}");
     }
 }
@@ -327,7 +341,7 @@ fn pod_cidrs_of_another_node_matter_where_something_is_decided_by_them() {
         + &ours("Advertisement", "a", "", spec);
     let mut index = state(&(base.clone() + &other("10.0.1.0/24")));
     let mut planner = Planner::new("n0");
-    planner.plan(&index, &LocalFacts::default(), false);
+    planner.plan(&index, &LocalFacts::default(), Phase::default());
     let all = ["10.0.0.0/24", "198.51.100.0/24", "203.0.113.0/24"];
     for (cidr, matters, expected) in [
         // Beside everything; around a static prefix, and inside one, which is nobody's aggregate.
@@ -347,7 +361,7 @@ fn pod_cidrs_of_another_node_matter_where_something_is_decided_by_them() {
         ("10.0.0.0/24", true, &all),
     ] {
         follow_all(&mut index, &state(&(base.clone() + &other(cidr))));
-        let (after, change) = planner.plan(&index, &LocalFacts::default(), false);
+        let (after, change) = planner.plan(&index, &LocalFacts::default(), Phase::default());
         assert_eq!(prefixes(&after), expected, "{cidr}");
         assert_eq!(change != Change::Nothing, matters, "{cidr}: {change:?}");
         let is_shared = cidr == "10.0.0.0/24";
@@ -372,14 +386,14 @@ fn a_namespace_that_gets_a_label_changes_the_services_in_it() {
         + &ours("Advertisement", "a", "", spec);
     let mut index = state(&(base.clone() + &namespace("")));
     let mut planner = Planner::new("n0");
-    let (before, _) = planner.plan(&index, &LocalFacts::default(), false);
+    let (before, _) = planner.plan(&index, &LocalFacts::default(), Phase::default());
     assert_eq!(prefixes(&before), ["10.0.0.0/24"]);
     for (labels, expected) in [
         ("edge: here", &["10.0.0.0/24", "203.0.113.1/32"][..]),
         ("edge: there", &["10.0.0.0/24"]),
     ] {
         follow_all(&mut index, &state(&(base.clone() + &namespace(labels))));
-        let (after, change) = planner.plan(&index, &LocalFacts::default(), false);
+        let (after, change) = planner.plan(&index, &LocalFacts::default(), Phase::default());
         let Change::Parts(parts) = change else {
             panic!("{change:?}");
         };
@@ -434,7 +448,7 @@ fn an_address_that_gets_an_owner_is_withdrawn_and_comes_back_without_one() {
     let all = [part, aggregates[0], exact[0], aggregates[1], exact[1]];
     let mut index = state(&base);
     let mut planner = Planner::new("n0");
-    planner.plan(&index, &quiet, false);
+    planner.plan(&index, &quiet, Phase::default());
     for (more, facts, matters, expected) in [
         // Another Node beside everything; with one of the addresses; inside an aggregate; gone.
         (other("192.0.2.2"), &quiet, false, &all[..]),
@@ -498,7 +512,7 @@ fn an_address_that_gets_an_owner_is_withdrawn_and_comes_back_without_one() {
         ),
     ] {
         follow_all(&mut index, &state(&(base.clone() + &more)));
-        let (after, change) = planner.plan(&index, facts, false);
+        let (after, change) = planner.plan(&index, facts, Phase::default());
         assert_eq!(after, intend(&index, "n0", facts), "{more} {facts:?}");
         let mut found = prefixes(&after);
         found.retain(|prefix| prefix != "10.0.0.0/24");
@@ -547,7 +561,7 @@ fn an_external_ip_of_another_namespace_comes_and_goes_with_the_service_that_clai
     let unselected = "203.0.113.1/32 Service e/thief: no Advertisement selects it";
     let mut index = state(&(base.clone() + &created(web.clone(), "d", 5)));
     let mut planner = Planner::new("n0");
-    planner.plan(&index, &LocalFacts::default(), false);
+    planner.plan(&index, &LocalFacts::default(), Phase::default());
     let web = created(web, "d", 5);
     for (services, expected) in [
         (web.clone(), &[][..]),
@@ -560,7 +574,7 @@ fn an_external_ip_of_another_namespace_comes_and_goes_with_the_service_that_clai
         (web, &[]),
     ] {
         follow_all(&mut index, &state(&(base.clone() + &services)));
-        let (after, change) = planner.plan(&index, &LocalFacts::default(), false);
+        let (after, change) = planner.plan(&index, &LocalFacts::default(), Phase::default());
         assert_ne!(change, Change::Everything);
         assert_eq!(*after, *intend(&index, "n0", &LocalFacts::default()));
         assert_eq!(suppressed(&after), expected, "{services}");
@@ -586,7 +600,7 @@ fn the_address_of_a_node_in_a_service_keeps_no_learned_route_out() {
         (&other, &["203.0.113.1/32"]),
     ] {
         follow_all(&mut index, &state(&(base.clone() + nodes)));
-        let (intent, _) = planner.plan(&index, &LocalFacts::default(), false);
+        let (intent, _) = planner.plan(&index, &LocalFacts::default(), Phase::default());
         let guard = &intent.router.fib.as_ref().unwrap().guard;
         let addresses = guard.service_addresses.keys();
         let guarded: Vec<String> = addresses.map(ToString::to_string).collect();

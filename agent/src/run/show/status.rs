@@ -9,11 +9,11 @@ use rib::Rib;
 use super::seconds_since;
 use crate::cluster;
 use crate::control::model::{
-    ConnectionCounts, Convergence, FamilyCounts, FibSummary, PeerCounts, Problem, RangeCounts,
-    RefusedAnnouncement, RefusedCount, Severity, Status,
+    ConnectionCounts, Convergence, Drain, DrainStage, FamilyCounts, FibSummary, PeerCounts,
+    Problem, RangeCounts, Reason, RefusedAnnouncement, RefusedCount, Severity, Status,
 };
 use crate::crd::peer::MESH_LABEL;
-use crate::intent::{Intent, PeerTarget};
+use crate::intent::{Intent, Leaving, PeerTarget};
 use crate::run::peers::{PeerView, RunState, range_of, takes_place};
 use crate::run::shared::Shared;
 
@@ -80,7 +80,7 @@ pub(crate) fn status(
         uptime_seconds: seconds_since(shared.started),
         source: shared.source.clone(),
         listening: shared.listening().as_ref().clone(),
-        drained: intent.router.drain,
+        drain: drain(&intent),
         gates: shared.gates.list(),
         convergence: Convergence {
             converged: shared.has_converged(),
@@ -121,6 +121,20 @@ pub(crate) fn status(
         intent_runs: runs,
         intent_changed_seconds: changed.map(seconds_since),
     }
+}
+
+/// How far the node has left, and why.
+fn drain(intent: &Intent) -> Option<Drain> {
+    let reason = intent.router.drain.as_ref()?;
+    Some(Drain {
+        stage: match intent.router.leaving {
+            Leaving::No | Leaving::Drained => DrainStage::Drained,
+            Leaving::WithoutServices => DrainStage::WithoutServices,
+            Leaving::WithoutPods => DrainStage::WithoutPods,
+            Leaving::Gone => DrainStage::Gone,
+        },
+        reason: Reason::new(reason.code(), reason.to_string()),
+    })
 }
 
 fn connections(admissions: &Admissions) -> ConnectionCounts {

@@ -126,6 +126,23 @@ fn rfc4724_2_end_of_rib_comes_once_per_family_even_without_routes_and_not_before
 }
 
 #[test]
+fn rfc4724_4_1_routes_go_out_while_end_of_rib_is_held_and_it_follows_what_came_meanwhile() {
+    let mut world = world(1);
+    world.groups.hold_end_of_rib(true);
+    let session = session(PeerKind::External, 7);
+    world.up(6, &config(PeerKind::External), &session);
+    learn(&mut world, "10.0.0.0/24", 100, |_| {});
+    world.flush_all();
+    learn(&mut world, "10.0.1.0/24", 100, |_| {});
+    world.flush_all();
+    assert_eq!(world.receiver(6).table.len(), 2);
+    assert!(world.receiver(6).end_of_rib.is_empty());
+    world.groups.hold_end_of_rib(false);
+    world.flush_all();
+    assert_eq!(world.receiver(6).end_of_rib, Family::ALL);
+}
+
+#[test]
 fn what_comes_and_goes_between_two_flushes_is_never_told_and_its_slot_goes() {
     let mut world = world(1);
     sent(&mut world);

@@ -59,6 +59,7 @@ enum Op {
         budget: usize,
     },
     OpenGate,
+    HoldEndOfRib(bool),
     Cluster {
         id: u32,
     },
@@ -80,6 +81,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => peer().prop_map(|peer| Op::Drain { peer }),
         8 => (1..12usize).prop_map(|budget| Op::Flush { budget }),
         1 => Just(Op::OpenGate),
+        1 => any::<bool>().prop_map(Op::HoldEndOfRib),
         1 => (1..3u32).prop_map(|id| Op::Cluster { id }),
     ]
 }
@@ -219,6 +221,7 @@ struct Model {
     sessions: BTreeMap<u32, (PeerConfig, SessionInfo)>,
     cluster: Option<BgpIdentifier>,
     gate: bool,
+    held: bool,
 }
 
 impl Model {
@@ -283,6 +286,11 @@ impl Model {
                 let _ = self.world.flush(budget);
                 let after = self.end_of_ribs();
                 self.check_ends(&before, &after);
+                assert!(!self.held || before == after, "End-of-RIB is held");
+            }
+            Op::HoldEndOfRib(hold) => {
+                self.held = hold;
+                self.world.groups.hold_end_of_rib(hold);
             }
             Op::OpenGate => {
                 self.gate = true;
@@ -343,6 +351,7 @@ impl Model {
     /// Everything settles: queues are emptied, and there is nothing more to do.
     fn settle(&mut self) {
         self.apply(&Op::OpenGate);
+        self.apply(&Op::HoldEndOfRib(false));
         for _ in 0..2000 {
             for peer in 0..PEERS {
                 self.drain(peer);
