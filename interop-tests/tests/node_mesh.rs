@@ -20,6 +20,7 @@ fn nodes_of_a_mesh_reach_each_others_pods_and_nodes_come_and_go() {
         rack.start(lab, 3, &mesh())?;
         rack.wait_pods(&[1, 2, 3])?;
         rack.check_one_session_each(&[1, 2, 3], 2)?;
+        rack.check_services_stay_at_home(&[1, 2, 3])?;
 
         // A fourth node joins; its address is on the switch before anybody knows of it.
         rack.add(lab, 4)?;
@@ -228,6 +229,33 @@ impl Rack {
             .collect()
     }
 
+    /// That nodes don't tell each other of Services: each knows them from the cluster.
+    fn check_services_stay_at_home(&self, numbers: &[usize]) -> Result<()> {
+        for number in numbers {
+            let node = &self.nodes[number - 1];
+            node.write("service", &service())?;
+            eventually(SOON, "the Service is announced", || {
+                let text = node.ask_text(&["explain", "prefix", "203.0.113.10/32"])?;
+                ensure!(text.contains("nodes of the mesh know"), "{text}");
+                Ok(())
+            })?;
+        }
+        always(Duration::from_secs(1), "only pods are learned", || {
+            for number in numbers {
+                let status = self.nodes[number - 1].ask(&["status"])?;
+                for family in status["families"].as_array().context("families")? {
+                    let [paths, own] = ["paths", "originated"].map(|field| family[field].as_u64());
+                    let learned = paths.zip(own).map(|(paths, own)| paths - own);
+                    ensure!(
+                        learned == Some(numbers.len() as u64 - 1),
+                        "{number}: {status}"
+                    );
+                }
+            }
+            Ok(())
+        })
+    }
+
     /// That each of the nodes has `count` peers, and one session with each that never fell.
     fn check_one_session_each(&self, numbers: &[usize], count: usize) -> Result<()> {
         for number in numbers {
@@ -274,6 +302,24 @@ fn node(number: usize) -> Value {
         json!({"role": "worker"})
     };
     object
+}
+
+/// A Service that every node announces.
+fn service() -> Value {
+    json!([
+        {
+            "apiVersion": "v1", "kind": "Service",
+            "metadata": {"name": "web", "namespace": "shop"},
+            "spec": {"type": "LoadBalancer", "clusterIP": "10.96.0.10"},
+            "status": {"loadBalancer": {"ingress": [{"ip": "203.0.113.10"}]}},
+        },
+        {
+            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+            "metadata": {"name": "web-1", "namespace": "shop", "labels": {"kubernetes.io/service-name": "web"}},
+            "addressType": "IPv4",
+            "endpoints": [{"addresses": ["10.244.1.7"], "nodeName": "node-1", "conditions": {"ready": true}}],
+        },
+    ])
 }
 
 fn mesh() -> Value {

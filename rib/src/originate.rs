@@ -24,6 +24,8 @@ pub struct Originated {
 pub struct Offer {
     /// The Advertisement.
     pub advertisement: AdvertisementId,
+    /// Whether only Services are the reason for it: peers that know those already are not told.
+    pub of_services: bool,
     /// Communities to add.
     pub communities: Vec<Community>,
     /// Large communities to add.

@@ -46,6 +46,8 @@ pub struct PeerConfig {
     pub export: Vec<Arc<Policy>>,
     /// Advertisements whose originated routes the peer is told.
     pub advertisements: BTreeSet<AdvertisementId>,
+    /// Whether the peer knows Services from elsewhere, as nodes of the same cluster do, and is not told of them.
+    pub knows_services: bool,
     /// Whether the peer is also told routes learned from others. Reflection (RFC 4456) works without it.
     pub transit: bool,
     /// How often our own AS may stand in a received AS_PATH.
@@ -95,6 +97,7 @@ impl PeerConfig {
             import: Vec::new(),
             export: Vec::new(),
             advertisements: BTreeSet::new(),
+            knows_services: false,
             transit: false,
             allow_own_as: 0,
             enforce_first_as: true,

@@ -435,7 +435,15 @@ impl<'a> Ground<'a> {
             justifications.iter().map(|j| j.advertisement).collect();
         ids.dedup();
         let mut offers = Vec::with_capacity(ids.len());
-        offers.extend(ids.iter().filter_map(|id| self.offers.get(id)).cloned());
+        for id in ids {
+            let mut reasons = justifications.iter().filter(|j| j.advertisement == id);
+            let of_services = reasons.all(|why| why.source.is_of_service());
+            let offer = self.offers.get(&id).cloned();
+            offers.extend(offer.map(|offer| Offer {
+                of_services,
+                ..offer
+            }));
+        }
         let refusal = self.refusal(&justifications);
         OriginatedRoute::new(prefix, offers, refusal, justifications)
     }
@@ -471,6 +479,7 @@ fn offer(advertisement: &Active<'_>, drain: bool) -> Offer {
     }
     Offer {
         advertisement: advertisement.id,
+        of_services: false,
         communities: communities.standard,
         large_communities: communities.large,
         extended_communities: communities.extended,

@@ -311,6 +311,16 @@ pub struct Justification {
     pub source: Source,
 }
 
+impl Source {
+    /// Whether it is a Service, as every node of the cluster knows it.
+    pub(super) fn is_of_service(&self) -> bool {
+        match self {
+            Self::Service { .. } | Self::AggregateOf { .. } => true,
+            Self::PodCidr { .. } | Self::Prefix | Self::Interface { .. } => false,
+        }
+    }
+}
+
 /// The object behind an originated prefix.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -34,6 +34,7 @@ pub struct GroupKey {
     /// For external peers: attributes that do not leave our administration.
     pub(super) withheld: AttributeCodes,
     pub(super) advertisements: BTreeSet<AdvertisementId>,
+    pub(super) knows_services: bool,
     pub(super) transit: bool,
     pub(super) export: Chain,
     /// For internal peers.
@@ -75,6 +76,7 @@ impl GroupKey {
             peer_role: negotiated.peer_role.filter(|_| external),
             withheld: config.attribute_filter.withheld_from(config.kind.into()),
             advertisements: config.advertisements.clone(),
+            knows_services: config.knows_services,
             transit: config.transit,
             export: Chain::new(&config.export),
             next_hop_self: config.next_hop_self && !external,

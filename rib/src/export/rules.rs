@@ -93,7 +93,13 @@ impl GroupKey {
         }
         let offers = originated.offers.iter();
         let offers = offers.filter(|o| self.advertisements.contains(&o.advertisement));
-        let (attributes, prepend) = merge(offers).ok_or(Suppressed::NotOffered)?;
+        let news = offers
+            .clone()
+            .filter(|o| !(o.of_services && self.knows_services));
+        let (attributes, prepend) = merge(news).ok_or_else(|| match offers.clone().next() {
+            Some(_) => Suppressed::KnownToNode,
+            None => Suppressed::NotOffered,
+        })?;
         let outgoing = self.next_hop_self(family)?;
         let next_hop = outgoing.next_hop;
         let set = AttributeSet::from_attributes(&attributes).map_err(|e| self.too_large(e))?;

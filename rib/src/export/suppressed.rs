@@ -15,6 +15,8 @@ pub enum Suppressed {
     FamilyNotNegotiated,
     /// No Advertisement that offers the prefix selects the peer.
     NotOffered,
+    /// A Service, and the peer is a node of the cluster, which knows it.
+    KnownToNode,
     /// The route was learned, and this node gives no transit to the peer.
     NoTransit,
     /// Learned from an internal peer, for an internal peer, and neither is a client (RFC 4456 section 6).
@@ -52,6 +54,7 @@ impl Suppressed {
             Self::NoRoute => "noRoute",
             Self::FamilyNotNegotiated => "familyNotNegotiated",
             Self::NotOffered => "notOffered",
+            Self::KnownToNode => "knownToNode",
             Self::NoTransit => "noTransit",
             Self::NotReflected => "notReflected",
             Self::SourcePeer => "sourcePeer",
@@ -78,6 +81,9 @@ impl fmt::Display for Suppressed {
             Self::NoRoute => "there is no usable route to the prefix",
             Self::FamilyNotNegotiated => "the session did not negotiate the address family",
             Self::NotOffered => "no Advertisement that offers the prefix selects the peer",
+            Self::KnownToNode => {
+                "an address of a Service, which nodes of the mesh know from the cluster's state"
+            }
             Self::NoTransit => "learned routes are not passed on to this peer (transit is off)",
             Self::NotReflected => {
                 "learned from an internal peer, and neither it nor this peer is a reflector client"

@@ -252,6 +252,7 @@ impl Context<'_> {
             import: policies::named(self.policies, object, "import", &spec.import, warnings),
             export: policies::named(self.policies, object, "export", &spec.export, warnings),
             advertisements,
+            knows_services: session.labels.contains_key(MESH_LABEL),
             transit: self.settings.transit,
             allow_own_as: spec.allow_own_as,
             next_hop_self: spec.next_hop_self && !external,

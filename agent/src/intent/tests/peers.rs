@@ -193,6 +193,23 @@ fn a_reflector_by_label_replaces_the_mesh_of_those_it_serves() {
 }
 
 #[test]
+fn nodes_of_the_mesh_know_services_and_reflectors_are_told_of_them() {
+    let reflectors = ours(
+        "Peer",
+        "rr",
+        "",
+        "{asn: internal, nodes: {selector: {matchLabels: {role: rr}}, reflectors: true}}",
+    );
+    for (text, knows) in [(three(), true), (three() + &reflectors, false)] {
+        let intent = intent(&text, "n1");
+        assert!(!intent.peers.is_empty());
+        for peer in intent.peers.iter() {
+            assert_eq!(peer.config.knows_services, knows, "{}", peer.name);
+        }
+    }
+}
+
+#[test]
 fn two_reflectors_peer_as_equals_and_nodes_outside_stay_in_the_mesh() {
     let text = three()
         + &node("n4", "role: rr", "", &["192.0.2.14"], "")

@@ -27,6 +27,7 @@ fn knobs() -> Vec<Knob> {
         import: _,
         export: _,
         advertisements: _,
+        knows_services: _,
         transit: _,
         allow_own_as: _,
         enforce_first_as: _,
@@ -64,6 +65,7 @@ fn knobs() -> Vec<Knob> {
         ("advertisements", |c, _, _| {
             c.advertisements = [AdvertisementId(2)].into();
         }),
+        ("knows_services", |c, _, _| c.knows_services ^= true),
         ("transit", |c, _, _| c.transit = !c.transit),
         ("allow_own_as", |c, _, _| c.allow_own_as += 1),
         ("enforce_first_as", |c, _, _| c.enforce_first_as ^= true),
@@ -204,6 +206,7 @@ fn output(key: &GroupKey) -> Vec<Vec<Bytes>> {
     }
     let offer = |number| Offer {
         advertisement: AdvertisementId(number),
+        of_services: true,
         communities: vec![Community(number)],
         large_communities: Vec::new(),
         extended_communities: Vec::new(),
@@ -297,6 +300,7 @@ fn every_knob_that_changes_the_output_changes_the_key() {
         "export rejects",
         "export changes",
         "advertisements",
+        "knows_services",
         "transit",
         "next_hop_self",
         "remove_private_as",

@@ -198,6 +198,7 @@ fn learned_variant(number: usize, v6: bool) -> RouteAttributes {
 fn originated_variant(prefix: IpNet, number: usize) -> Originated {
     let offer = |advertisement, med| Offer {
         advertisement: AdvertisementId(advertisement),
+        of_services: false,
         communities: vec![Community(advertisement)],
         large_communities: Vec::new(),
         extended_communities: Vec::new(),

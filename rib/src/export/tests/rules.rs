@@ -42,6 +42,7 @@ fn told(
 fn offer(advertisement: u32) -> Offer {
     Offer {
         advertisement: AdvertisementId(advertisement),
+        of_services: false,
         communities: Vec::new(),
         large_communities: Vec::new(),
         extended_communities: Vec::new(),
@@ -396,6 +397,33 @@ fn offers_that_select_the_peer_are_merged_and_others_are_not_heard() {
     );
 }
 
+#[test]
+fn a_node_that_knows_services_is_told_what_something_else_asks_for() {
+    let offers = |of_services: [bool; 2]| {
+        let both = [1, 2].map(offer).into_iter().zip(of_services);
+        let both = both.map(|(offer, of_services)| Offer {
+            of_services,
+            ..offer
+        });
+        originated("203.0.113.7/32", both.collect())
+    };
+    for (of_services, told) in [
+        ([true, true], false),
+        ([true, false], true),
+        ([false, false], true),
+    ] {
+        for knows_services in [false, true] {
+            let config = PeerConfig {
+                knows_services,
+                ..config(Internal)
+            };
+            let found = advertise(&config, &session(Internal, 1), &offers(of_services));
+            let kept_back = (knows_services && !told).then_some(Suppressed::KnownToNode);
+            assert_eq!(found.err(), kept_back, "{of_services:?} {knows_services}");
+        }
+    }
+}
+
 fn hop(
     key: &GroupKey,
     prefix: &str,
@@ -596,6 +624,7 @@ fn every_reason_has_words_of_its_own() {
         Suppressed::NoRoute,
         Suppressed::FamilyNotNegotiated,
         Suppressed::NotOffered,
+        Suppressed::KnownToNode,
         Suppressed::NoTransit,
         Suppressed::NotReflected,
         Suppressed::SourcePeer,

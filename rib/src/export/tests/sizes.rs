@@ -282,6 +282,7 @@ fn who_joins_late_is_not_sent_what_does_not_fit() {
 fn an_originated_route_with_more_communities_than_fit_is_withdrawn_and_says_why() {
     let offer = |communities: u32| Offer {
         advertisement: AdvertisementId(1),
+        of_services: false,
         communities: (0..communities).map(Community).collect(),
         large_communities: Vec::new(),
         extended_communities: Vec::new(),

@@ -243,6 +243,7 @@ impl World {
                     prefix: prefixes()[*prefix],
                     offers: vec![Offer {
                         advertisement: AdvertisementId(u32::from(*advertisement)),
+                        of_services: false,
                         communities: Vec::new(),
                         large_communities: Vec::new(),
                         extended_communities: Vec::new(),
