@@ -3,11 +3,13 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+use std::collections::HashMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use serde_json::Value;
+use kube_cel::cel;
+use serde_json::{Value, json};
 
 /// What the HTTP port of agent and controller serves.
 const PATHS: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
@@ -117,7 +119,8 @@ fn containers_use_options_and_variables_that_there_are() {
 #[test]
 fn the_component_adds_an_option_that_there_is_and_the_directory_that_it_names() {
     let documents = documents();
-    let component = of_kind(&documents, "Component").next().unwrap();
+    let component = documents.iter().find(|(name, _)| name.starts_with("cni/"));
+    let component = &component.unwrap().1;
     let patch = component["patches"][0]["patch"].as_str().unwrap();
     let operations: Vec<Value> = serde_saphyr::from_str(patch).unwrap();
     let added = |list: &str| {
@@ -146,14 +149,18 @@ fn probes_ask_where_something_answers() {
         for container in containers(workload) {
             let http = texts(&container["args"])
                 .into_iter()
-                .find_map(|argument| argument.strip_prefix("--http=:"));
-            let served: u64 = http.unwrap().parse().unwrap();
+                .find_map(|argument| argument.strip_prefix("--http="));
+            let (address, served) = http.unwrap().rsplit_once(':').unwrap();
+            let served: u64 = served.parse().unwrap();
             let ports = container["ports"].as_array().unwrap();
             let port = ports.iter().find(|port| port["name"] == "http").unwrap();
             assert_eq!(port["containerPort"], served);
             let pod = &workload["spec"]["template"]["spec"];
-            if pod["hostNetwork"] == true {
+            // On the network of the node everybody could ask.
+            let on_node = pod["hostNetwork"] == true;
+            if on_node {
                 assert_eq!(port["hostPort"], served);
+                assert_eq!(address, "127.0.0.1");
             }
             let probes = ["startupProbe", "livenessProbe", "readinessProbe"];
             let probes: Vec<&Value> = probes
@@ -164,6 +171,8 @@ fn probes_ask_where_something_answers() {
             assert!(probes.len() >= 2, "{container}");
             for probe in probes {
                 assert_eq!(probe["port"], "http");
+                let host = probe["host"].as_str().unwrap_or_default();
+                assert_eq!(host, address, "{probe}");
                 assert!(PATHS.contains(&text_at(probe, "path")), "{probe}");
             }
             // Every mount has its volume, and every volume its mount.
@@ -249,6 +258,48 @@ fn every_file_is_part_of_a_kustomization() {
 }
 
 #[test]
+fn an_agent_may_write_the_router_state_of_its_own_node_alone() {
+    let documents = documents();
+    let policy = of_kind(&documents, "ValidatingAdmissionPolicy")
+        .next()
+        .unwrap();
+    let binding = of_kind(&documents, "ValidatingAdmissionPolicyBinding")
+        .next()
+        .unwrap();
+    assert_eq!(
+        binding["spec"]["policyName"],
+        text_at(policy, "metadata.name")
+    );
+    let agent = "system:serviceaccount:routelet-system:routelet-agent";
+    let own = json!({"authentication.kubernetes.io/node-name": ["node-1"]});
+    for (user, extra, name, allowed) in [
+        (agent, &own, "node-1", true),
+        (agent, &own, "node-2", false),
+        (agent, &own, "", false),
+        (agent, &json!({}), "node-1", false),
+        // Whom the policy is not about: an administrator, the garbage collector.
+        ("kubernetes-admin", &json!({}), "node-2", true),
+    ] {
+        let request = json!({"userInfo": {"username": user, "extra": extra}, "name": name});
+        let mut context = cel::Context::default();
+        context.add_variable("request", &request).unwrap();
+        let is_true = |context: &cel::Context<'_>, rule: &Value| {
+            let program = cel::Program::compile(text_at(rule, "expression")).unwrap();
+            program.execute(context).unwrap() == cel::Value::Bool(true)
+        };
+        let conditions = policy["spec"]["matchConditions"].as_array().unwrap();
+        let is_meant = conditions.iter().all(|rule| is_true(&context, rule));
+        let nodes = text_at(&policy["spec"]["variables"][0], "expression");
+        let nodes = cel::Program::compile(nodes).unwrap().execute(&context);
+        let variables = HashMap::from([("nodes".to_owned(), nodes.unwrap())]);
+        context.add_variable_from_value("variables", variables);
+        let mut rules = policy["spec"]["validations"].as_array().unwrap().iter();
+        let found = !is_meant || rules.all(|rule| is_true(&context, rule));
+        assert_eq!(found, allowed, "{request}");
+    }
+}
+
+#[test]
 fn the_unit_of_systemd_uses_options_that_there_are() {
     let text = std::fs::read_to_string(deploy().join("systemd/routelet.service")).unwrap();
     let line = text
@@ -257,6 +308,10 @@ fn the_unit_of_systemd_uses_options_that_there_are() {
     let words: Vec<&str> = line.unwrap().split_whitespace().collect();
     assert!(words[0].ends_with("/routelet"), "{words:?}");
     help(&words[1..]).unwrap();
+    let stop = text.lines().find_map(|line| line.strip_prefix("ExecStop="));
+    let (_, command) = stop.unwrap().split_once(words[0]).unwrap();
+    let command: Vec<&str> = command.trim_end_matches('\'').split_whitespace().collect();
+    help(&command).unwrap();
 }
 
 /// What kustomize makes of a folder; `None` if there is no kubectl here.
@@ -299,6 +354,29 @@ fn kustomize_makes_one_whole_of_it() {
     }
     let monitoring = kustomize(&deploy().join("monitoring")).unwrap();
     assert!(monitoring.iter().any(|o| o["kind"] == "ConfigMap"));
+}
+
+#[test]
+fn kustomize_opens_the_port_where_the_component_says_so() {
+    let overlay = "resources: [deploy]\ncomponents: [deploy/monitoring/open-port]\n";
+    let Some(arguments) = arguments_under(overlay) else {
+        return;
+    };
+    let http: Vec<&String> = arguments.iter().filter(|a| a.contains("http")).collect();
+    assert_eq!(http, ["--http=:7179"]);
+}
+
+/// The arguments of the agent's container under a kustomization beside `deploy`.
+fn arguments_under(overlay: &str) -> Option<Vec<String>> {
+    let root = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(deploy().canonicalize().unwrap(), root.path().join("deploy"))
+        .unwrap();
+    std::fs::write(root.path().join("kustomization.yaml"), overlay).unwrap();
+    let objects = kustomize(root.path())?;
+    let agent = objects.iter().find(|o| o["kind"] == "DaemonSet").unwrap();
+    let arguments = texts(&containers(agent)[0]["args"]);
+    help(&arguments).unwrap();
+    Some(arguments.into_iter().map(str::to_owned).collect())
 }
 
 #[test]
