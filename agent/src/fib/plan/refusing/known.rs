@@ -136,6 +136,7 @@ fn family(prefix: IpNet) -> usize {
 impl Refusing {
     pub(in super::super) fn begin_listing(&mut self) {
         self.listing = Known::default();
+        self.listing_table = self.table;
     }
 
     /// A route of a listing.
@@ -154,6 +155,7 @@ impl Refusing {
         let installed = self.known.routes().map(|(prefix, ..)| prefix);
         self.pending.extend(installed);
         self.rules_pending = true;
+        self.unlisted &= self.listing_table != self.table;
         lost as u64
     }
 

@@ -5,7 +5,7 @@
 //!   made first and removed last, and the rule that refuses is moved behind a new one before a route of it counts.
 //! - If the kernel neither removes a network's route nor has its rule, the table is not consulted.
 //! - An address that somebody else has a route to is not refused.
-//! - The table is not consulted while somebody else has routes in it.
+//! - The table is not consulted while somebody else has routes in it, nor before it is known whether somebody has.
 //! - Before the first wish nothing is changed: what a predecessor left is right until the intent is known.
 //!
 //! - this file: what is wanted, as routes and rules.
@@ -49,9 +49,13 @@ pub(super) struct Refusing {
     lengths: BTreeMap<(bool, u8), usize>,
     /// Whether anything was asked for yet, be it nothing.
     decided: bool,
+    /// Whether the table is another one since the last listing: it may be in use by somebody.
+    unlisted: bool,
     known: Known,
     /// A listing that is under way.
     listing: Known,
+    /// The table that was ours when it began.
+    listing_table: u32,
     /// Our rules, those of a family in the kernel's order.
     rules: Vec<Rule>,
     /// Prefixes to look at.
@@ -73,8 +77,10 @@ impl Refusing {
             networks: BTreeMap::new(),
             lengths: BTreeMap::new(),
             decided: false,
+            unlisted: false,
             known: Known::default(),
             listing: Known::default(),
+            listing_table: table,
             rules: Vec::new(),
             pending: BTreeSet::new(),
             rules_pending: false,
@@ -107,6 +113,7 @@ impl Refusing {
         let moved = std::mem::replace(&mut self.table, table) != table;
         if moved {
             self.known.forget_strangers();
+            self.unlisted = true;
         }
         moved
     }
@@ -220,6 +227,6 @@ impl Refusing {
             Thing::Route(net) => is(net) && self.is_exposed(*net),
             Thing::Rule(_) => false,
         });
-        (any && !stranger && !exposed).then(|| Rule::refuses(ipv6, self.table))
+        (any && !stranger && !exposed && !self.unlisted).then(|| Rule::refuses(ipv6, self.table))
     }
 }

@@ -54,11 +54,8 @@ impl Refusing {
         let rest = self.rules.iter().filter(|rule| !wanted.contains(rule));
         let rest: Vec<Rule> = rest.cloned().collect();
         self.rules_pending = !rest.is_empty();
-        // A route that the kernel does not remove still needs the rule that yields.
-        let is_stuck = |thing: &Thing| matches!(thing, Thing::Route(_));
-        let stuck = self.failures.keys().any(is_stuck);
         for rule in rest {
-            if rule.suppress.is_none() || !stuck {
+            if !self.is_needed(&rule) {
                 self.rule(now, RuleAction::Delete, &rule, out);
             }
         }
@@ -134,6 +131,12 @@ impl Refusing {
         self.failures.get(thing).is_some_and(|f| f.retry_at > now)
     }
 
+    /// Whether a rule has to stay although it is not wanted: a route that the kernel does not remove still needs one that yields.
+    fn is_needed(&self, rule: &Rule) -> bool {
+        let is_route = |thing: &Thing| matches!(thing, Thing::Route(_));
+        rule.suppress.is_some() && self.failures.keys().any(is_route)
+    }
+
     /// Forgets failures of what has come true some other way, and looks again at the rest when it is time.
     fn due_retries(&mut self, now: Instant) {
         let wanted = self.all_rules();
@@ -161,7 +164,13 @@ impl Refusing {
 
     /// When [`Self::plan`] is worth asking again although nothing happens.
     pub(in super::super) fn next_retry(&self) -> Option<Instant> {
-        self.failures.values().map(|f| f.retry_at).min()
+        // Rules that stay for a route are not tried again before that is gone.
+        let waits = |thing: &Thing| match thing {
+            Thing::Rule(rule) => self.rules.contains(rule) && self.is_needed(rule),
+            Thing::Route(_) => false,
+        };
+        let tried = self.failures.iter().filter(|(thing, _)| !waits(thing));
+        tried.map(|(_, failure)| failure.retry_at).min()
     }
 
     /// The kernel did not do it. Returns what has to be listed.

@@ -252,6 +252,58 @@ fn a_table_with_routes_of_others_is_not_consulted() {
 }
 
 #[test]
+fn another_table_is_not_consulted_before_it_is_known_who_uses_it() {
+    let mut world = refusing();
+    let consults = |world: &World, table: u32| {
+        let last = format!("all: {table}");
+        rules(world, false).contains(&last)
+    };
+    // Without a listing.
+    let settle = |world: &mut World| loop {
+        let batch = world.plan.next_batch(world.now, 3);
+        if batch.is_empty() {
+            break;
+        }
+        for op in &batch {
+            world.kernel.apply(op).unwrap();
+        }
+        world.plan.carried_out(&batch);
+    };
+    world.plan.set_refused(Some(4711), wanted());
+    settle(&mut world);
+    assert!(!consults(&world, 4711) && !consults(&world, DEFAULT_TABLE));
+    // A listing that began when another table was ours says nothing about this one.
+    world.plan.resync_routes_begin();
+    world.plan.set_refused(Some(4712), wanted());
+    world.plan.resync_routes_end();
+    settle(&mut world);
+    assert!(!consults(&world, 4711) && !consults(&world, 4712));
+    world.step(Step::Drive);
+    assert!(consults(&world, 4712));
+}
+
+#[test]
+fn a_rule_that_stays_for_a_stuck_route_keeps_nobody_busy() {
+    let mut world = refusing();
+    // The rule of one network is not removed, and then the route of another one.
+    world.plan.change_refused([change(PODS, None)]);
+    world.step(Step::Refuse(2));
+    world.step(Step::Drive);
+    assert_eq!(world.plan.counters().failed, 1);
+    world.plan.change_refused([change(OTHER, None)]);
+    world.step(Step::Refuse(1));
+    world.step(Step::Drive);
+    world.step(Step::Wait);
+    world.step(Step::Refuse(1));
+    world.step(Step::Drive);
+    assert_eq!(world.plan.counters().failed, 2);
+    assert!(world.plan.next_retry().is_some_and(|at| at > world.now));
+    world.rest();
+    assert_eq!(world.plan.counters().failed, 0);
+    assert_eq!(world.kernel.rules.len(), 3);
+}
+
+#[test]
 fn a_successor_leaves_it_as_it_is_until_it_knows_what_to_refuse_and_then_says_nothing_if_that_is_the_same()
  {
     let mut world = refusing();
