@@ -10,6 +10,7 @@ mod atom;
 mod each;
 pub(crate) mod kubernetes;
 pub mod manifests;
+mod own_node;
 mod secret;
 mod snapshot;
 pub mod state;
@@ -23,6 +24,7 @@ pub(crate) use api::{Fed, Received, Unreadable, Watches};
 pub use atom::{Atom, AtomMap, Atoms};
 pub use kubernetes::Metadata;
 pub use manifests::Manifests;
+pub(crate) use own_node::OwnNode;
 pub use secret::{Secret, SecretText};
 pub use snapshot::{Problem, Severity, Snapshot, SourceState};
 pub use state::{

@@ -17,7 +17,7 @@ use rib::{AdvertisementId, Originated, PeerConfig};
 use serde::Serialize;
 use smallvec::SmallVec;
 
-use super::{Announceable, DrainReason, Leaving, Phase, Rule};
+use super::{Announceable, DrainReason, Identity, Leaving, Phase, Rule};
 use crate::cluster::{Map, ObjectKey, ObjectRef, SecretText, ServiceType, TrafficPolicy};
 use crate::crd::advertisement::AddressKind;
 use crate::crd::selector::Labels;
@@ -87,6 +87,9 @@ pub struct RouterSettings {
     pub leaving: Leaving,
     /// How long routers are given to move traffic away before a node that leaves withdraws its routes.
     pub leave_wait: Duration,
+    /// What the node is known by and was not configured outright. Handed in again as
+    /// [`LocalFacts::identity`](super::LocalFacts::identity).
+    pub identity: Identity,
     /// The node's IPv4 InternalIP: the next hop of IPv4 routes on sessions without an IPv4 address of ours.
     pub node_ipv4: Option<Ipv4Addr>,
     /// The node's IPv6 InternalIP: the next hop of IPv6 routes on sessions without an IPv6 address of ours.

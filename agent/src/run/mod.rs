@@ -93,7 +93,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         None => None,
     };
     let gates = Arc::new(Gates::default());
-    let mut source = Source::start(&options.source).await?;
+    let mut source = Source::start(&options.source, &options.node).await?;
     let described = source::describe(&options.source);
     let front = Front::new(
         options.node.clone(),
@@ -134,6 +134,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let (guess, _) = planner.plan(&first.state, &LocalFacts::default(), Phase::default());
     let wanted = guess.router.fib.clone();
     let refusing_table = guess.router.refusing_table;
+    let identity = guess.router.identity;
     drop(guess);
     let space = wanted
         .as_ref()
@@ -153,7 +154,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let sink = FibSink::new(fib.clone());
     let (notices, mut rib_events) = mpsc::unbounded_channel();
     let (events, received) = mpsc::channel(EVENTS);
-    let facts = local_facts(&fib.view(), connects_pods);
+    let facts = local_facts(&fib.view(), connects_pods, identity);
     let (intent, _) = planner.plan(&first.state, &facts, presence.phase(started));
     let (rib, thread) =
         rib_thread::spawn(rib_config(&intent.router), received, sink.clone(), notices)
@@ -280,7 +281,8 @@ struct Runtime {
 impl Runtime {
     /// Brings the intent up to date and acts on what is new in it.
     async fn recompute(&mut self) -> anyhow::Result<()> {
-        let facts = local_facts(&self.fib.view(), self.connects_pods);
+        let identity = self.intent.router.identity;
+        let facts = local_facts(&self.fib.view(), self.connects_pods, identity);
         let now = Instant::now();
         let phase = self.presence.phase(now);
         let (intent, change) = self.planner.plan(&self.state, &facts, phase);

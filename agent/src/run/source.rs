@@ -9,12 +9,13 @@ use tracing::info;
 
 use super::gates::{self, Gates};
 use super::options::SourceOptions;
-use crate::cluster::{ApiServer, Manifests, Snapshot, api};
+use crate::cluster::{ApiServer, Manifests, OwnNode, Snapshot, api};
 
 /// A source, and its latest snapshot.
 pub(super) struct Source {
     snapshots: watch::Receiver<Snapshot>,
     client: Option<Client>,
+    own: OwnNode,
     // Dropping it ends the source.
     _owner: Owner,
 }
@@ -40,13 +41,15 @@ impl Source {
     ///
     /// # Errors
     /// The directory cannot be read, or no API server is configured. One that does not answer is no error: it is waited for.
-    pub(super) async fn start(options: &SourceOptions) -> anyhow::Result<Self> {
+    pub(super) async fn start(options: &SourceOptions, node: &str) -> anyhow::Result<Self> {
+        let own = OwnNode::new(node);
         Ok(match options {
             SourceOptions::Manifests(directory) => {
                 let source = Manifests::start(directory)?;
                 Self {
                     snapshots: source.watch(),
                     client: None,
+                    own,
                     _owner: Owner::Manifests { _source: source },
                 }
             }
@@ -56,6 +59,7 @@ impl Source {
                 Self {
                     snapshots: source.watch(),
                     client: Some(client),
+                    own,
                     _owner: Owner::ApiServer { _source: source },
                 }
             }
@@ -79,17 +83,18 @@ impl Source {
             if snapshot.source.synced {
                 info!("the state of the cluster is known");
                 gates.set(gates::SOURCE, true, "every object was read once");
-                return Ok(snapshot);
+                return Ok(self.own.hold(snapshot));
             }
             gates.set(gates::SOURCE, false, snapshot.source.waiting_for.join("; "));
             self.snapshots.changed().await.context(ENDED)?;
         }
     }
 
-    /// Waits for another state than the last one. Cancel-safe.
+    /// Waits for another state than the last one. Cancel-safe. A Node of this node that was there stays, see [`OwnNode`].
     pub(super) async fn changed(&mut self) -> anyhow::Result<Snapshot> {
         self.snapshots.changed().await.context(ENDED)?;
-        Ok(self.snapshots.borrow_and_update().clone())
+        let snapshot = self.snapshots.borrow_and_update().clone();
+        Ok(self.own.hold(snapshot))
     }
 }
 
