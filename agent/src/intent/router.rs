@@ -133,7 +133,6 @@ pub(super) fn settings(
     if spec.mesh.bfd.is_some() {
         warn(WarningKind::NotYet("spec.mesh.bfd"));
     }
-    let of_family = |family| node.internal_ip(family);
     RouterSettings {
         object: router.map(|r| r.name.clone()),
         asn,
@@ -166,14 +165,7 @@ pub(super) fn settings(
         leaving: Leaving::No,
         leave_wait: spec.leave.wait.0,
         identity,
-        node_ipv4: of_family(IpFamily::Ipv4).and_then(|a| match a {
-            IpAddr::V4(a) => Some(a),
-            IpAddr::V6(_) => None,
-        }),
-        node_ipv6: of_family(IpFamily::Ipv6).and_then(|a| match a {
-            IpAddr::V4(_) => None,
-            IpAddr::V6(a) => Some(a),
-        }),
+        internal_ips: node.internal_ips.clone(),
     }
 }
 

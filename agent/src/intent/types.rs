@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -90,10 +90,8 @@ pub struct RouterSettings {
     /// What the node is known by and was not configured outright. Handed in again as
     /// [`LocalFacts::identity`](super::LocalFacts::identity).
     pub identity: Identity,
-    /// The node's IPv4 InternalIP: the next hop of IPv4 routes on sessions without an IPv4 address of ours.
-    pub node_ipv4: Option<Ipv4Addr>,
-    /// The node's IPv6 InternalIP: the next hop of IPv6 routes on sessions without an IPv6 address of ours.
-    pub node_ipv6: Option<Ipv6Addr>,
+    /// The Node's InternalIPs, in their order: next hops on sessions whose own address is of the other family.
+    pub internal_ips: Box<[IpAddr]>,
 }
 
 impl RouterSettings {

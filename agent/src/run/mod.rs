@@ -24,6 +24,7 @@ mod rib_thread;
 mod shared;
 mod show;
 mod source;
+mod surroundings;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -54,7 +55,7 @@ use fib_sink::FibSink;
 use front::Front;
 use gates::Gates;
 use peers::Peers;
-use rib_thread::{Command, NodeAddresses, RibHandle};
+use rib_thread::{Command, RibHandle};
 use shared::Shared;
 use source::Source;
 
@@ -416,10 +417,7 @@ impl Runtime {
                 .await?;
         }
         self.rib
-            .send(Command::NodeAddresses(NodeAddresses {
-                ipv4: router.node_ipv4,
-                ipv6: router.node_ipv6,
-            }))
+            .send(Command::NodeAddresses(router.internal_ips.clone()))
             .await?;
         if before.is_none_or(|before| before.fib != router.fib) {
             self.apply_fib(router).await?;
