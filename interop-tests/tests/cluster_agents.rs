@@ -26,7 +26,7 @@ const NEEDS: [Need; 2] = [Need::Speaker(Kind::Routelet), Need::Speaker(Kind::Bir
 fn one_peer_object_makes_the_pods_of_all_nodes_reachable() {
     run(&NEEDS, |lab| {
         let cluster = Cluster::start(lab)?;
-        let nodes = [cluster.node(1)?, cluster.node(2)?];
+        let mut nodes = [cluster.node(1)?, cluster.node(2)?];
         let tor = cluster.tor(2)?;
         cluster.peer_with_tor(&json!({}))?;
         for n in [1, 2] {
@@ -44,6 +44,16 @@ fn one_peer_object_makes_the_pods_of_all_nodes_reachable() {
                 })?;
             }
         }
+        // Its address is no Service's, also when its object is deleted: the machine may live on.
+        cluster.api.put(&service("thief", &v4(2), "Cluster"))?;
+        cluster.api.put(&slice("thief", &[(1, true)]))?;
+        let refused = || {
+            let address =
+                nodes[0].ask(&["explain", "service", "shop/thief"])?["addresses"][0].clone();
+            ensure!(address["reason"]["code"] == "nodeAddress", "{address}");
+            Ok(())
+        };
+        eventually(SOON, "the node's address is refused", refused)?;
         // A Node that is deleted leaves the mesh. Its own agent, while it runs, goes on with its router.
         cluster.api.delete("Node", "", "node-2")?;
         for prefix in pod_cidrs(2) {
@@ -53,6 +63,13 @@ fn one_peer_object_makes_the_pods_of_all_nodes_reachable() {
                 Ok(())
             })?;
             tor.route(&prefix)?;
+        }
+        refused()?;
+        ensure!(told_by(&tor, &format!("{}/32", v4(2)))?.is_empty());
+        // Stopped, it takes its routes along: the node is none of the cluster's any more.
+        nodes[1].end(Signal::SIGTERM)?;
+        for prefix in pod_cidrs(2) {
+            tor.wait_no_route(&prefix, SOON)?;
         }
         Ok(())
     });

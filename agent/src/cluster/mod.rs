@@ -7,6 +7,7 @@
 
 pub mod api;
 mod atom;
+mod departed;
 mod each;
 pub(crate) mod kubernetes;
 pub mod manifests;
@@ -22,6 +23,7 @@ pub mod validate;
 pub use api::ApiServer;
 pub(crate) use api::{Fed, Received, Unreadable, Watches};
 pub use atom::{Atom, AtomMap, Atoms};
+pub(crate) use departed::{DepartedNodes, STAYS as DEPARTED_STAYS};
 pub use kubernetes::Metadata;
 pub use manifests::Manifests;
 pub(crate) use own_node::OwnNode;

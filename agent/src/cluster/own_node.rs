@@ -37,7 +37,11 @@ impl OwnNode {
             (None, None) => return snapshot,
             (None, Some(last)) => {
                 self.is_incomplete = true;
-                (last.clone(), Some(self.gone()))
+                let last = Node {
+                    departed: true,
+                    ..Node::clone(last)
+                };
+                (Arc::new(last), Some(self.gone()))
             }
             (Some(now), Some(last)) if self.is_incomplete => {
                 let mut whole = Node::clone(&now);
@@ -128,8 +132,12 @@ mod tests {
         assert_eq!(held(&mut own, None), (None, 0), "it never was there");
         let known = node(&[("rack", "a")], Some("192.0.2.1"), Some("10.1.0.0/24"));
         assert_eq!(held(&mut own, Some(&known)), (Some(known.clone()), 0));
+        let departed = Node {
+            departed: true,
+            ..known.clone()
+        };
         for _ in 0..2 {
-            assert_eq!(held(&mut own, None), (Some(known.clone()), 1));
+            assert_eq!(held(&mut own, None), (Some(departed.clone()), 1));
         }
         let text = own.hold(snapshot(None)).problems[0].to_string();
         assert!(

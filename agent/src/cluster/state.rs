@@ -156,6 +156,9 @@ pub struct Node {
     pub being_deleted: bool,
     /// The keys of `spec.taints`.
     pub taints: Box<[Atom]>,
+    /// Its object was deleted. That of another node a short while ago: its addresses are still its, and it takes part in
+    /// nothing. That of the own node is as it was last known.
+    pub departed: bool,
 }
 
 impl Node {

@@ -338,7 +338,11 @@ impl Runtime {
 
     /// Whether there was a Node object of this node, and there is none any more.
     fn is_deleted(&self) -> bool {
-        self.knew_node && !self.state.nodes.contains_key(&self.intent.node)
+        match self.state.nodes.get(&self.intent.node) {
+            // It is held on to while the agent runs.
+            Some(node) => node.departed,
+            None => self.knew_node,
+        }
     }
 
     /// Has End-of-RIB wait while Services wait: peers that kept them over a restart would take them for withdrawn.

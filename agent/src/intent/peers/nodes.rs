@@ -63,6 +63,9 @@ pub(in crate::intent) struct Seen<'a> {
 /// What other nodes see of a node; `None`: nobody has a session with it. Two states with the same Routers and Peers give a
 /// node the same sessions if each of the other nodes, and it itself, is seen alike in both.
 pub(in crate::intent) fn seen<'a>(state: &ClusterState, node: &'a Node) -> Option<Seen<'a>> {
+    if node.departed {
+        return None;
+    }
     let member = Member::new(node, router::candidates(state, node).first().copied());
     let objects = state.peers.values().map(|object| &object.spec);
     let selected: Vec<[bool; 2]> = objects
@@ -89,6 +92,7 @@ pub(super) fn peers(context: &Context<'_>, warnings: &mut Vec<Warning>) -> Vec<P
     let mut members: Vec<Member<'_>> = state
         .nodes
         .values()
+        .filter(|node| !node.departed || node.name == context.node.name)
         .map(|node| Member::new(node, router::candidates(state, node).first().copied()))
         .collect();
     for own in members

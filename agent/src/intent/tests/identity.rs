@@ -22,7 +22,7 @@ impl Agent {
             identity: self.identity,
             ..LocalFacts::default()
         };
-        let (intent, change) = self.planner.plan(&state(text), &facts, false);
+        let (intent, change) = self.planner.plan(&state(text), &facts, Phase::default());
         self.identity = intent.router.identity;
         (intent, change)
     }
@@ -179,4 +179,37 @@ fn handing_in_what_was_found_changes_nothing() {
     assert_ne!(agent.identity, Identity::default());
     let (_, change) = agent.plan(&text);
     assert_eq!(change, Change::Nothing);
+}
+
+#[test]
+fn a_node_that_was_deleted_a_moment_ago_keeps_its_address_from_services_and_has_no_session() {
+    let text = own("", &["192.0.2.1"])
+        + &node("n2", "", "10.2.0.0/24", &["192.0.2.12"], "")
+        + &service("s", "type: LoadBalancer", "{ip: 192.0.2.12}")
+        + &slice("e", "s", "IPv4", &[("n1", "ready: true")]);
+    let there = state(&text);
+    let mut departed = there.clone();
+    let n2 = Node {
+        departed: true,
+        pod_cidrs: Box::default(),
+        ..Node::clone(&there.nodes["n2"])
+    };
+    departed.nodes.insert("n2".to_owned(), Arc::new(n2));
+    let mut gone = there.clone();
+    gone.nodes.remove("n2");
+    let refused = ["192.0.2.12/32 Service d/s: an address of Node n2"];
+    let mut planner = Planner::new("n1");
+    for (state, peers, routes, refused) in [
+        (&there, &["mesh/n2"][..], &["10.1.0.0/24"][..], &refused[..]),
+        (&departed, &[], &["10.1.0.0/24"], &refused),
+        (&there, &["mesh/n2"], &["10.1.0.0/24"], &refused),
+        (&departed, &[], &["10.1.0.0/24"], &refused),
+        (&gone, &[], &["10.1.0.0/24", "192.0.2.12/32"], &[]),
+    ] {
+        let (intent, _) = planner.plan(state, &LocalFacts::default(), Phase::default());
+        assert_eq!(peer_names(&intent), peers);
+        assert_eq!(prefixes(&intent), routes);
+        assert_eq!(suppressed(&intent), refused);
+        assert_eq!(intent, intend(state, "n1", &LocalFacts::default()));
+    }
 }
