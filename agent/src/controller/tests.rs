@@ -342,7 +342,7 @@ fn what_nodes_and_peers_have_is_not_handed_out_and_looked_at_again_only_when_it_
             world.node_event(
                 Event::Apply(guard(node("n1", address, heartbeat))),
                 Instant::now(),
-            )
+            );
         })
     };
     assert_eq!(node_is("203.0.113.1", 1), (true, 2));

@@ -308,7 +308,8 @@ fn the_sessions_own_family_has_its_local_address() {
 
 #[test]
 fn rfc_2545_3_the_link_local_address_goes_along_on_the_link_once_it_is_usable() {
-    let cases: &[(&str, bool, &[(u32, &str)], Option<&str>)] = &[
+    type Case<'a> = (&'a str, bool, &'a [(u32, &'a str)], Option<&'a str>);
+    let cases: &[Case<'_>] = &[
         (
             "on the link",
             true,
