@@ -16,6 +16,7 @@ fn facts() -> LocalFacts {
     let interface = |name: &str, address: &str| Interface {
         name: name.to_owned(),
         addresses: address.parse().into_iter().collect(),
+        up: true,
     };
     LocalFacts {
         interfaces: vec![
@@ -26,7 +27,7 @@ fn facts() -> LocalFacts {
             address: IpAddr::from([192, 0, 2, 1]),
             interface: "eth0".to_owned(),
         }],
-        connects_pods: false,
+        ..LocalFacts::default()
     }
 }
 

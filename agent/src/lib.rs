@@ -14,6 +14,7 @@ pub mod intent;
 pub mod logging;
 pub mod memory;
 pub mod metrics;
+mod own_next_hops;
 pub mod pools;
 mod printable;
 pub mod report;

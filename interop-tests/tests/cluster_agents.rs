@@ -17,8 +17,8 @@ use support::SOON;
 use support::cluster::{
     Cluster, NAMESPACE, TOR, cluster_node, pod_cidrs, secret, service, slice, told_by,
 };
-use support::node::object;
-use support::segment::v4;
+use support::node::{node_object, object};
+use support::segment::{v4, v6};
 
 const NEEDS: [Need; 2] = [Need::Speaker(Kind::Routelet), Need::Speaker(Kind::Bird2)];
 
@@ -26,7 +26,7 @@ const NEEDS: [Need; 2] = [Need::Speaker(Kind::Routelet), Need::Speaker(Kind::Bir
 fn one_peer_object_makes_the_pods_of_all_nodes_reachable() {
     run(&NEEDS, |lab| {
         let cluster = Cluster::start(lab)?;
-        let nodes = [cluster.node(1)?, cluster.node(2)?];
+        let mut nodes = [cluster.node(1)?, cluster.node(2)?];
         let tor = cluster.tor(2)?;
         cluster.peer_with_tor(&json!({}))?;
         for n in [1, 2] {
@@ -44,8 +44,30 @@ fn one_peer_object_makes_the_pods_of_all_nodes_reachable() {
                 })?;
             }
         }
-        // A node that goes takes its routes and its state along.
+        // Its address is no Service's, also when its object is deleted: the machine may live on.
+        cluster.api.put(&service("thief", &v4(2), "Cluster"))?;
+        cluster.api.put(&slice("thief", &[(1, true)]))?;
+        let refused = || {
+            let address =
+                nodes[0].ask(&["explain", "service", "shop/thief"])?["addresses"][0].clone();
+            ensure!(address["reason"]["code"] == "nodeAddress", "{address}");
+            Ok(())
+        };
+        eventually(SOON, "the node's address is refused", refused)?;
+        // A Node that is deleted leaves the mesh. Its own agent, while it runs, goes on with its router.
         cluster.api.delete("Node", "", "node-2")?;
+        for prefix in pod_cidrs(2) {
+            eventually(SOON, "no pods of the other node", || {
+                let found = kernel::routes_to(&nodes[0].namespace, &prefix)?;
+                ensure!(found.is_empty(), "{found:?}");
+                Ok(())
+            })?;
+            tor.route(&prefix)?;
+        }
+        refused()?;
+        ensure!(told_by(&tor, &format!("{}/32", v4(2)))?.is_empty());
+        // Stopped, it takes its routes along: the node is none of the cluster's any more.
+        nodes[1].end(Signal::SIGTERM)?;
         for prefix in pod_cidrs(2) {
             tor.wait_no_route(&prefix, SOON)?;
         }
@@ -182,6 +204,85 @@ fn nothing_is_withdrawn_while_the_api_server_is_away() {
         // And it still listens.
         cluster.api.put(&slice("two", &[(1, false)]))?;
         tor.wait_no_route("203.0.113.8/32", Duration::from_secs(60))
+    });
+}
+
+/// A node that is on its way back says what it is made of bit by bit; its sessions are none of that.
+#[test]
+fn a_gap_in_a_node_object_costs_no_session() {
+    run(&NEEDS, |lab| {
+        let cluster = Cluster::start(lab)?;
+        let nodes = [cluster.node(1)?, cluster.node(2)?];
+        let tor = cluster.tor(2)?;
+        cluster.peer_with_tor(&json!({}))?;
+        let whole = || -> Result<()> {
+            for n in [1, 2] {
+                for prefix in pod_cidrs(n) {
+                    tor.route(&prefix)?;
+                }
+            }
+            let peers = nodes[1].ask(&["peers", "mesh/node-1"])?;
+            ensure!(peers["state"] == "Established", "{peers}");
+            Ok(())
+        };
+        eventually(SOON, "the routes of both nodes, and the mesh", whole)?;
+        // The same connections in the end, and identifiers: nothing was made anew, however quickly.
+        let seen = || -> Result<_> {
+            let mut all = tcp::connections(tor.namespace(), &[179])?;
+            all.extend(tcp::connections(&nodes[1].namespace, &[179])?);
+            let id = nodes[0].ask(&["status"])?["routerId"].to_string();
+            Ok((all, id))
+        };
+        let before = seen()?;
+        let still = |what: &str| {
+            always(Duration::from_secs(2), what, || {
+                whole()?;
+                let now = seen()?;
+                ensure!(now == before, "{before:?} became {now:?}");
+                Ok(())
+            })
+        };
+        cluster.api.change("Node", "", "node-1", |node| {
+            node["status"]["addresses"] = json!([]);
+        })?;
+        still("without addresses")?;
+        cluster.api.put(&cluster_node(1))?;
+        still("with its addresses again")?;
+        cluster.api.delete("Node", "", "node-1")?;
+        let problem = |there: bool| {
+            eventually(SOON, "what its status says of the Node", || {
+                let problems = nodes[0].ask(&["status"])?["problems"].to_string();
+                ensure!(
+                    problems.contains("object was removed") == there,
+                    "{problems}"
+                );
+                Ok(())
+            })
+        };
+        problem(true)?;
+        still("without its object")?;
+        // Made again as the kubelet does, before anybody has given it anything.
+        cluster
+            .api
+            .put(&node_object("node-1", &[&v4(1), &v6(1)], &[]))?;
+        problem(false)?;
+        still("made again without pod CIDRs")?;
+        cluster.api.put(&cluster_node(1))?;
+        still("made again")?;
+        // Another address is another mesh session; the router's is not touched, and the identifier stays.
+        nodes[0].namespace.address("eth0", "10.0.0.11/24")?;
+        let other = node_object("node-1", &["10.0.0.11", &v6(1)], &[]);
+        let router = tcp::connections(tor.namespace(), &[179])?;
+        cluster.api.put(&other)?;
+        eventually(SOON, "the mesh with the new address", || {
+            let peer = nodes[1].ask(&["peers", "mesh/node-1"])?;
+            let there = peer["address"] == "10.0.0.11" && peer["state"] == "Established";
+            ensure!(there, "{peer}");
+            Ok(())
+        })?;
+        ensure!(tcp::connections(tor.namespace(), &[179])? == router);
+        ensure!(seen()?.1 == before.1, "{:?} was {:?}", seen()?.1, before.1);
+        Ok(())
     });
 }
 

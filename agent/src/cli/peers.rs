@@ -260,6 +260,20 @@ fn families(peer: &Peer, screen: &mut Screen) -> anyhow::Result<()> {
         pages.row(screen, row)?;
     }
     pages.end(screen)?;
+    for f in peer.families.iter().filter(|f| f.negotiated) {
+        match (&f.own_next_hop, &f.no_next_hop) {
+            (Some(next_hop), _) => {
+                screen.line(format!("{}: own next hop {next_hop}", f.family))?;
+            }
+            (None, Some(why)) => {
+                screen.line(format!(
+                    "{}: this node's routes are not advertised: {why}",
+                    f.family
+                ))?;
+            }
+            (None, None) => {}
+        }
+    }
     for f in peer.families.iter().filter(|f| f.too_large > 0) {
         screen.line(format!(
             "{}: {} not advertised, because they fit into no message to this peer: routelet routes advertised --peer {}",

@@ -76,6 +76,11 @@ impl Serialize for Atom {
 pub struct AtomMap(Box<[(Atom, Atom)]>);
 
 impl AtomMap {
+    /// Whether it has no key.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The value under a key.
     pub fn get(&self, key: &str) -> Option<&str> {
         let at = self.0.binary_search_by(|(k, _)| k.as_str().cmp(key)).ok()?;

@@ -252,6 +252,7 @@ impl<M: Metadata> RawNode<M> {
             shutting_down,
             being_deleted: metadata.deleting(),
             taints: taints.map(|(_, taint)| atoms.atom(&taint.key)).collect(),
+            departed: false,
         }
     }
 }

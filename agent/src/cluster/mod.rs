@@ -7,9 +7,11 @@
 
 pub mod api;
 mod atom;
+mod departed;
 mod each;
 pub(crate) mod kubernetes;
 pub mod manifests;
+mod own_node;
 mod secret;
 mod snapshot;
 pub mod state;
@@ -21,8 +23,10 @@ pub mod validate;
 pub use api::ApiServer;
 pub(crate) use api::{Fed, Received, Unreadable, Watches};
 pub use atom::{Atom, AtomMap, Atoms};
+pub(crate) use departed::{DepartedNodes, STAYS as DEPARTED_STAYS};
 pub use kubernetes::Metadata;
 pub use manifests::Manifests;
+pub(crate) use own_node::OwnNode;
 pub use secret::{Secret, SecretText};
 pub use snapshot::{Problem, Severity, Snapshot, SourceState};
 pub use state::{

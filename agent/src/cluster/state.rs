@@ -156,11 +156,14 @@ pub struct Node {
     pub being_deleted: bool,
     /// The keys of `spec.taints`.
     pub taints: Box<[Atom]>,
+    /// Its object was deleted. That of another node a short while ago: its addresses are still its, and it takes part in
+    /// nothing. That of the own node is as it was last known.
+    pub departed: bool,
 }
 
 impl Node {
     /// Takes over addresses and pod CIDRs of a known version if this one has none at all: a Node does not lose them while it is
-    /// there, and what others may announce depends on them.
+    /// there, and what others may announce depends on them. Labels are not: they are what operators decide by.
     pub(crate) fn bridge(&mut self, known: &Self) {
         if self.internal_ips.is_empty() && self.other_ips.is_empty() {
             self.internal_ips.clone_from(&known.internal_ips);

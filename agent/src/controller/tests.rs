@@ -182,7 +182,10 @@ fn an_invalid_pool_is_the_last_good_one_or_else_nobody_loses_an_address() {
     apply(&mut world.pools, invalid());
     assert_eq!(written(&world), []);
     // What is somebody's in its last good version is said once it is good again.
-    world.node_event(Event::Apply(guard(node("n1", "203.0.113.0", 1))));
+    world.node_event(
+        Event::Apply(guard(node("n1", "203.0.113.0", 1))),
+        Instant::now(),
+    );
     let found = statuses(&world, &allocate(&world.address_state()), now());
     let pool = found
         .pools
@@ -335,7 +338,12 @@ fn what_nodes_and_peers_have_is_not_handed_out_and_looked_at_again_only_when_it_
         )
     };
     let mut node_is = |address: &'static str, heartbeat| {
-        after(&mut |world| world.node_event(Event::Apply(guard(node("n1", address, heartbeat)))))
+        after(&mut |world| {
+            world.node_event(
+                Event::Apply(guard(node("n1", address, heartbeat))),
+                Instant::now(),
+            );
+        })
     };
     assert_eq!(node_is("203.0.113.1", 1), (true, 2));
     assert_eq!(node_is("203.0.113.1", 2), (false, 2));
@@ -349,10 +357,17 @@ fn what_nodes_and_peers_have_is_not_handed_out_and_looked_at_again_only_when_it_
         (false, 3)
     );
     // A list in which the Node is not.
-    let mut unlisted =
-        |event: fn() -> Event<Received<_>>| after(&mut |world| world.node_event(event()));
+    let mut unlisted = |event: fn() -> Event<Received<_>>| {
+        after(&mut |world| world.node_event(event(), Instant::now()))
+    };
     assert_eq!(unlisted(|| Event::Init), (false, 3));
-    assert_eq!(unlisted(|| Event::InitDone), (true, 1));
+    // It keeps what it had for a while: its machine may go on.
+    assert_eq!(unlisted(|| Event::InitDone), (true, 3));
+    let now = Instant::now();
+    let mut later =
+        |seconds| after(&mut |world| world.forget_departed(now + Duration::from_secs(seconds)));
+    assert_eq!(later(290), (false, 3));
+    assert_eq!(later(300), (true, 1));
 }
 
 #[test]
@@ -361,8 +376,14 @@ fn a_pool_with_what_is_somebodys_says_so_and_names_who_keeps_it() {
     apply(&mut world.pools, pool("public", &["203.0.113.0/30"]));
     apply(&mut world.services, service("a", 1, &["203.0.113.1"]));
     apply(&mut world.services, service("b", 1, &[]));
-    world.node_event(Event::Apply(guard(node("n1", "203.0.113.1", 1))));
-    world.node_event(Event::Apply(guard(node("n2", "203.0.113.0", 1))));
+    world.node_event(
+        Event::Apply(guard(node("n1", "203.0.113.1", 1))),
+        Instant::now(),
+    );
+    world.node_event(
+        Event::Apply(guard(node("n2", "203.0.113.0", 1))),
+        Instant::now(),
+    );
     // What it has it keeps, and nobody gets the other Node's.
     let names: Vec<(String, Value)> = written(&world);
     assert_eq!(names, [("b".to_owned(), json!([{"ip": "203.0.113.2"}]))]);

@@ -76,6 +76,9 @@ pub(super) async fn work(client: &Client, me: &str, page: &Page) {
             info!("the state of the cluster is known");
             memory::give_back();
         }
+        if look {
+            world.forget_departed(Instant::now().into_std());
+        }
         let again = look && worker.services.is_any_over(Instant::now());
         if world.addresses_changed || again {
             worker.hand_out(&mut world).await;

@@ -14,6 +14,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::store::{Kept, Store};
+use crate::cluster::DEPARTED_STAYS as STAYS;
 use crate::cluster::api::{WatchedNamespace, WatchedNode, resource};
 use crate::cluster::validate::{self, Finding};
 use crate::cluster::{
@@ -36,6 +37,8 @@ pub(super) struct World {
     pub(super) policies: Store<Ours<RoutePolicy>>,
     pub(super) pools: Store<Ours<AddressPool>>,
     pub(super) nodes: Store<NodeAddresses>,
+    /// Nodes that were deleted, what they had, and until when nobody else gets it: the machine may go on for a while.
+    departed: BTreeMap<String, (NodeAddresses, Instant)>,
     pub(super) namespaces: Store<Namespace>,
     pub(super) services: Store<Served>,
     pub(super) states: Store<Sessions>,
@@ -109,7 +112,9 @@ impl World {
 
     /// What is no Service's.
     fn reserved(&self) -> Vec<Reserved> {
-        let nodes = self.nodes.values().flat_map(|node| node.0.iter().cloned());
+        let departed = self.departed.values().map(|(node, _)| node);
+        let nodes = self.nodes.values().chain(departed);
+        let nodes = nodes.flat_map(|node| node.0.iter().cloned());
         let peers = self.peers.iter().filter_map(|((_, name), peer)| {
             let object = peer.good.as_ref()?;
             Some(Reserved::of_peer(name, &object.spec))
@@ -118,9 +123,30 @@ impl World {
     }
 
     /// Takes in what happened to a Node. Nodes change all the time; what they have, hardly ever.
-    pub(super) fn node_event(&mut self, event: Event<Received<WatchedNode>>) {
+    pub(super) fn node_event(&mut self, event: Event<Received<WatchedNode>>, now: Instant) {
+        let may_go = matches!(event, Event::Delete(_) | Event::InitDone);
+        let before: Vec<(String, NodeAddresses)> = match may_go {
+            true => self
+                .nodes
+                .iter()
+                .map(|((_, name), a)| (name.clone(), a.clone()))
+                .collect(),
+            false => Vec::new(),
+        };
         let addresses = |node: &NodeAddresses| Arc::clone(&node.0);
         self.addresses_changed |= self.nodes.event_changing(event, addresses);
+        for (name, addresses) in before {
+            if self.nodes.named(&name).is_none() {
+                self.departed.insert(name, (addresses, now + STAYS));
+            }
+        }
+    }
+
+    /// Forgets what deleted Nodes had, once it is time.
+    pub(super) fn forget_departed(&mut self, now: Instant) {
+        let before = self.departed.len();
+        self.departed.retain(|_, (_, until)| now < *until);
+        self.addresses_changed |= self.departed.len() != before;
     }
 
     /// Takes in what happened to a Peer.
@@ -198,7 +224,7 @@ pub(super) fn watches(client: &Client) -> Watches<World> {
         world.addresses_changed = true;
     });
     watches.add("Node", all(client), everything(), |world, event| {
-        world.node_event(event);
+        world.node_event(event, Instant::now());
     });
     watches.add("Namespace", all(client), everything(), |world, event| {
         world.namespaces.event(event);
@@ -341,7 +367,7 @@ kind!(
 );
 
 /// What a Node has that no Service may get: its addresses and pod CIDRs.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct NodeAddresses(Arc<Vec<Reserved>>);
 
 impl Kept for NodeAddresses {

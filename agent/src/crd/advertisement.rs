@@ -61,7 +61,8 @@ pub struct AdvertisementSpec {
     /// route takes would go to this node.
     #[serde(default)]
     pub allow_default_route: bool,
-    /// The global addresses of these interfaces, each as a host route, such as an anycast address on `lo`.
+    /// The global addresses of these interfaces, each as a host route, such as an anycast address on `lo`. Those of an
+    /// interface that is down or has no carrier are not advertised.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub interfaces: Vec<String>,
     /// Aggregates for what this Advertisement says, by length. An aggregate exists while something inside it does; the

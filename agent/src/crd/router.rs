@@ -53,15 +53,17 @@ pub struct RouterSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "optional_asn_schema")]
     pub asn: Option<u32>,
-    /// Takes the AS from a label or annotation of the Node.
+    /// Takes the AS from a label or annotation of the Node. If that goes missing, a running agent keeps the AS that it has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asn_from: Option<ValueFrom>,
     /// The BGP identifier, written like an IPv4 address. Default: the node's IPv4 InternalIP, else a stable hash of its
-    /// name. A fixed one is only right for a Router that selects a single node.
+    /// name; a running agent keeps it when the address changes. A fixed one is only right for a Router that selects a single
+    /// node.
     #[serde(default, rename = "routerID", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub router_id: Option<Ipv4Addr>,
-    /// Takes the BGP identifier from a label or annotation of the Node.
+    /// Takes the BGP identifier from a label or annotation of the Node. If that goes missing, a running agent keeps the
+    /// identifier that it has.
     #[serde(
         default,
         rename = "routerIDFrom",

@@ -3,7 +3,8 @@
 //! A [`KernelView`] is an immutable snapshot behind an `Arc`; the FIB thread makes a new one when something changed and
 //! hands it out. Next-hop tracking asks it [`KernelView::resolve`]:
 //!
-//! 1. A link-local next hop is on the link that `scope` names, if that is up; without a scope it resolves to nothing.
+//! 1. An IPv6 link-local next hop is on the link that `scope` names, if that is up; without a scope it resolves to nothing.
+//!    An IPv4 one (169.254.0.0/16) is like any other: the kernel knows no scope of it, and clouds and VPNs peer there.
 //! 2. Otherwise the longest match among the *usable* routes of the main table and of the FIB's table decides: those
 //!    whose interface is up and, with a scope, is that one. Equal prefixes: the lowest metric.
 //! 3. **Routes of our own protocol are not there.** A BGP next hop never resolves through a BGP route that we installed, so
@@ -102,6 +103,18 @@ impl KernelView {
             .chain(self.addresses.iter().filter(on).filter(|a| a.tentative))
     }
 
+    /// An address of this node's, on whichever interface.
+    pub fn address(&self, address: IpAddr) -> Option<&Address> {
+        let mut of_this = self.addresses.iter().filter(|a| a.address == address);
+        let first = of_this.next()?;
+        // On several interfaces: one that is usable.
+        Some(if first.tentative {
+            of_this.find(|a| !a.tentative).unwrap_or(first)
+        } else {
+            first
+        })
+    }
+
     /// Whether the address is one of this node's.
     pub fn is_local(&self, address: IpAddr) -> bool {
         self.local.contains(&address)
@@ -164,7 +177,7 @@ impl KernelView {
         if next_hop.is_unspecified() || next_hop.is_multicast() || self.is_local(next_hop) {
             return None;
         }
-        if is_link_local(next_hop) {
+        if matches!(next_hop, IpAddr::V6(a) if a.is_unicast_link_local()) {
             let ifindex = scope?;
             return self.is_up(ifindex).then_some(Resolved {
                 gateway: next_hop,
@@ -477,6 +490,8 @@ mod tests {
                 address: net.addr(),
                 prefix_len: net.prefix_len(),
                 tentative: false,
+                deprecated: false,
+                secondary: false,
             },
         )
     }
@@ -576,6 +591,28 @@ mod tests {
         );
         view.apply(link(3, "eth1", false));
         assert_eq!(resolve(&view, "fe80::1", Some(3)), None);
+    }
+
+    #[test]
+    fn an_ipv4_link_local_next_hop_is_like_any_other() {
+        let mut view = node();
+        assert_eq!(
+            resolve(&view, "169.254.10.1", None),
+            Some(("192.0.2.1".into(), 2, 100, false)),
+            "by the default route"
+        );
+        for event in [
+            address(3, "169.254.10.2/30"),
+            present(route("169.254.10.0/30", None, 3, 0, KERNEL)),
+        ] {
+            view.apply(event);
+        }
+        for scope in [None, Some(3)] {
+            assert_eq!(
+                resolve(&view, "169.254.10.1", scope),
+                Some(("169.254.10.1".into(), 3, 0, true))
+            );
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! - Pod CIDRs are told as they are, never aggregated: an aggregate would attract the traffic of other nodes' pods.
 //! - Addresses of Services are told as host routes, aggregates, or both ([`Mode`]). An address with the traffic policy
 //!   `Local` is always told as a host route and never makes an aggregate.
-//! - Static prefixes and interface addresses are told as they are.
+//! - Static prefixes and interface addresses are told as they are; those of an interface that is down are not told.
 //! - Nothing is advertised that [`announceable`](super::announceable) refuses.
 //!
 //! Two Advertisements are built in: pod CIDRs and LoadBalancer addresses to every peer, unless the Router says otherwise; and
@@ -263,25 +263,31 @@ impl<'a> Ground<'a> {
                 continue;
             };
             let object = ObjectRef::cluster("Advertisement", advertisement.name);
-            let mut add = |prefix, origin, source| match self.judge(origin, prefix) {
-                Ok(judged) => told.add(judged, advertisement.id, source),
-                Err(rule) => {
-                    told.suppressed.insert(Suppressed {
-                        object: object.clone(),
-                        prefix: Some(prefix),
-                        rule,
-                    });
+            let mut add = |prefix, asked: Result<(Origin, Source), Rule>| {
+                let judged = asked.and_then(|(origin, source)| {
+                    let judged = self.judge(origin, prefix)?;
+                    Ok((judged, source))
+                });
+                match judged {
+                    Ok((judged, source)) => told.add(judged, advertisement.id, source),
+                    Err(rule) => {
+                        told.suppressed.insert(Suppressed {
+                            object: object.clone(),
+                            prefix: Some(prefix),
+                            rule,
+                        });
+                    }
                 }
             };
             let fixed = Origin::Static {
                 default_route: spec.allow_default_route,
             };
             for cidr in &spec.prefixes {
-                add(cidr.net(), fixed, Source::Prefix);
+                add(cidr.net(), Ok((fixed, Source::Prefix)));
             }
             for name in &spec.interfaces {
-                let mut addresses: Vec<IpAddr> = facts
-                    .interface(name)
+                let interface = facts.interface(name);
+                let mut addresses: Vec<IpAddr> = interface
                     .map(|i| i.addresses.iter().map(IpNet::addr).collect())
                     .unwrap_or_default();
                 addresses.retain(|a| is_routable(IpNet::from(*a)));
@@ -291,12 +297,15 @@ impl<'a> Ground<'a> {
                         kind: WarningKind::NoInterfaceAddress(name.clone()),
                     });
                 }
+                let is_down = interface.is_some_and(|interface| !interface.up);
                 for address in addresses {
-                    add(
-                        IpNet::from(address),
-                        Origin::Interface,
-                        Source::Interface { name: name.clone() },
-                    );
+                    // Whom it is for may be there by another way, which is then the only one.
+                    if is_down {
+                        add(IpNet::from(address), Err(Rule::InterfaceDown(name.clone())));
+                        continue;
+                    }
+                    let source = Source::Interface { name: name.clone() };
+                    add(IpNet::from(address), Ok((Origin::Interface, source)));
                 }
             }
         }

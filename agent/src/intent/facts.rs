@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use bgp::types::{Asn, BgpIdentifier};
 use ipnet::IpNet;
 
 use crate::crd::IpFamily;
@@ -15,6 +16,21 @@ pub struct LocalFacts {
     pub gateways: Vec<Gateway>,
     /// Whether the agent has the node's pods connected (`--cni-config-dir`), so that it knows all routes to them.
     pub connects_pods: bool,
+    /// Who this speaker was so far: [`RouterSettings::identity`](super::RouterSettings::identity) of the last intent.
+    pub identity: Identity,
+}
+
+/// What this process has found of its own Node and that its peers know it by. It stays while the process lives, unless
+/// something else is configured: another AS or BGP identifier resets every session, and that a label or an address is missing
+/// in the Node, or the Node itself, is no decision to do so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// The BGP identifier that was derived, since none is configured.
+    pub derived_router_id: Option<BgpIdentifier>,
+    /// The last one that `routerIDFrom` found.
+    pub router_id_from: Option<BgpIdentifier>,
+    /// The last AS that `asnFrom` found.
+    pub asn_from: Option<Asn>,
 }
 
 /// An interface and its addresses.
@@ -24,6 +40,8 @@ pub struct Interface {
     pub name: String,
     /// Its addresses with the lengths of their networks.
     pub addresses: Vec<IpNet>,
+    /// Whether packets can leave by it: it is set up and has a carrier.
+    pub up: bool,
 }
 
 /// A default gateway.

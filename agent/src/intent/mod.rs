@@ -39,7 +39,7 @@ mod tests;
 mod types;
 
 pub use announceable::{Announceable, Owner};
-pub use facts::{Gateway, Interface, LocalFacts};
+pub use facts::{Gateway, Identity, Interface, LocalFacts};
 pub use phase::{DrainReason, Leaving, Phase, Presence};
 pub use planner::{Change, Parts, Planner, RouteChange};
 pub use rule::Rule;

@@ -66,6 +66,7 @@ impl Last {
             .flat_map(|a| &a.spec.interfaces);
         if self.phase != phase
             || self.facts.connects_pods != facts.connects_pods
+            || !self.is_same_identity(facts)
             || !is_same(routers, &state.routers)
             || !is_same(advertisements, &state.advertisements)
             || named.any(|name| self.facts.interface(name) != facts.interface(name))
@@ -90,7 +91,7 @@ impl Last {
                 differing.addresses.extend(of_node.addresses);
             }
             if *name == self.intent.node {
-                if !is_same_ground(state, [old?, new?], phase) {
+                if !is_same_ground(state, [old?, new?], phase, facts) {
                     return None;
                 }
                 reach.peers = true;
@@ -134,6 +135,11 @@ impl Last {
                 .extend(new.map(|slice| self.slices.add(slice)));
         }
         Some(reach)
+    }
+
+    /// Whether the node is who it was. What the last plan found is what this one is handed.
+    fn is_same_identity(&self, facts: &LocalFacts) -> bool {
+        [self.facts.identity, self.intent.router.identity].contains(&facts.identity)
     }
 
     /// Follows peers, gateways and interfaces to other addresses; if other Peers are there, Nodes as well. Returns what differs.
@@ -196,11 +202,21 @@ impl Last {
 }
 
 /// Whether nothing but peers hangs on what differs between two versions of this node.
-fn is_same_ground(state: &ClusterState, versions: [&Node; 2], phase: Phase) -> bool {
+fn is_same_ground(
+    state: &ClusterState,
+    versions: [&Node; 2],
+    phase: Phase,
+    facts: &LocalFacts,
+) -> bool {
     let [old, new] = versions.map(|node| {
         let routers = router::candidates(state, node);
         let mut warnings = router::not_used(&routers, node);
-        let settings = router::settings(routers.first().copied(), node, &mut warnings);
+        let settings = router::settings(
+            routers.first().copied(),
+            node,
+            facts.identity,
+            &mut warnings,
+        );
         let active = advertise::active(state, node);
         let active: Vec<AdvertisementId> = active.iter().map(|a| a.id).collect();
         let rule = services::node_rule(node, phase);

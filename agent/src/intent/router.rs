@@ -4,7 +4,9 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use bgp::types::{Asn, BgpIdentifier};
 
-use super::{DrainReason, FibIntent, Leaving, ListenIntent, RouterSettings, Warning, WarningKind};
+use super::{
+    DrainReason, FibIntent, Identity, Leaving, ListenIntent, RouterSettings, Warning, WarningKind,
+};
 use crate::cluster::{ClusterState, Node, Object, ObjectRef};
 use crate::crd::router::DEFAULT_ASN;
 use crate::crd::{IpFamily, RouterSpec, ValueFrom, selector};
@@ -87,31 +89,27 @@ pub(super) fn value_from<T: std::str::FromStr>(
         .map_err(|_| NoValue::Unusable(what, value.to_owned()))
 }
 
-/// The AS of a node under its Router.
-pub(super) fn asn(router: Option<&RouterSpec>, node: &Node) -> Result<Asn, WarningKind> {
-    let Some(router) = router else {
-        return Ok(Asn(DEFAULT_ASN));
-    };
-    let Some(from) = &router.asn_from else {
-        return Ok(Asn(router.asn.unwrap_or(DEFAULT_ASN)));
-    };
-    let asn: Result<Asn, NoValue> = value_from(from, node);
-    asn.map_err(|e| {
-        e.warning(
-            "spec.asnFrom",
-            node,
-            "an AS number",
-            "the default AS 64512 is used",
-        )
-    })
+/// The AS of a node under its Router, as other nodes know it.
+pub(super) fn asn(router: Option<&RouterSpec>, node: &Node) -> Asn {
+    let default = RouterSpec::default();
+    own_asn(router.unwrap_or(&default), node).unwrap_or(Asn(DEFAULT_ASN))
 }
 
-/// The settings of the node, but for the guard rails that hang on Services.
+fn own_asn(router: &RouterSpec, node: &Node) -> Result<Asn, NoValue> {
+    match &router.asn_from {
+        Some(from) => value_from(from, node),
+        None => Ok(Asn(router.asn.unwrap_or(DEFAULT_ASN))),
+    }
+}
+
+/// The settings of the node, but for the guard rails that hang on Services. `known`: who the node was so far.
 pub(super) fn settings(
     router: Option<&Object<RouterSpec>>,
     node: &Node,
+    known: Identity,
     warnings: &mut Vec<Warning>,
 ) -> RouterSettings {
+    let mut identity = known;
     let spec = router.map(|r| r.spec.clone()).unwrap_or_default();
     let mut warn = |kind| {
         if let Some(router) = router {
@@ -119,15 +117,22 @@ pub(super) fn settings(
             warnings.push(Warning { object, kind });
         }
     };
-    let asn = asn(Some(&spec), node).unwrap_or_else(|kind| {
-        warn(kind);
-        Asn(DEFAULT_ASN)
-    });
-    let router_id = router_id(&spec, node, &mut warn);
+    let asn = match (own_asn(&spec, node), known.asn_from) {
+        (Ok(asn), _) if spec.asn_from.is_some() => *identity.asn_from.insert(asn),
+        (Ok(asn), _) => asn,
+        (Err(missing), found_before) => {
+            let consequence = match found_before {
+                Some(_) => "the AS in use stays",
+                None => "the default AS 64512 is used",
+            };
+            warn(missing.warning("spec.asnFrom", node, "an AS number", consequence));
+            found_before.unwrap_or(Asn(DEFAULT_ASN))
+        }
+    };
+    let router_id = router_id(&spec, node, &mut identity, &mut warn);
     if spec.mesh.bfd.is_some() {
         warn(WarningKind::NotYet("spec.mesh.bfd"));
     }
-    let of_family = |family| node.internal_ip(family);
     RouterSettings {
         object: router.map(|r| r.name.clone()),
         asn,
@@ -159,42 +164,49 @@ pub(super) fn settings(
         drain: DrainReason::of(node, &spec),
         leaving: Leaving::No,
         leave_wait: spec.leave.wait.0,
-        node_ipv4: of_family(IpFamily::Ipv4).and_then(|a| match a {
-            IpAddr::V4(a) => Some(a),
-            IpAddr::V6(_) => None,
-        }),
-        node_ipv6: of_family(IpFamily::Ipv6).and_then(|a| match a {
-            IpAddr::V4(_) => None,
-            IpAddr::V6(a) => Some(a),
-        }),
+        identity,
+        internal_ips: node.internal_ips.clone(),
     }
 }
 
-/// Configured, else the IPv4 InternalIP, else a hash of the node's name that looks like an address of a host.
-fn router_id(spec: &RouterSpec, node: &Node, warn: &mut impl FnMut(WarningKind)) -> BgpIdentifier {
+/// Configured, else what was derived before, else the IPv4 InternalIP, else a hash of the node's name that looks like an
+/// address of a host.
+fn router_id(
+    spec: &RouterSpec,
+    node: &Node,
+    identity: &mut Identity,
+    warn: &mut impl FnMut(WarningKind),
+) -> BgpIdentifier {
     if let Some(from) = &spec.router_id_from {
-        match value_from::<Ipv4Addr>(from, node) {
-            Ok(id) if !id.is_unspecified() => return id.into(),
-            Ok(id) => warn(
-                NoValue::Unusable("a label or annotation".to_owned(), id.to_string()).warning(
-                    "spec.routerIDFrom",
-                    node,
-                    "an identifier other than 0.0.0.0",
-                    "the default is used",
-                ),
-            ),
-            Err(e) => warn(e.warning(
-                "spec.routerIDFrom",
-                node,
-                "an identifier like 192.0.2.1",
-                "the default is used",
-            )),
+        let missing = match value_from::<Ipv4Addr>(from, node) {
+            Ok(id) if !id.is_unspecified() => {
+                let id = id.into();
+                identity.router_id_from = Some(id);
+                return id;
+            }
+            Ok(id) => NoValue::Unusable("a label or annotation".to_owned(), id.to_string()),
+            Err(missing) => missing,
+        };
+        let consequence = match identity.router_id_from {
+            Some(_) => "the identifier in use stays",
+            None => "the default is used",
+        };
+        let expected = "an identifier like 192.0.2.1, other than 0.0.0.0";
+        warn(missing.warning("spec.routerIDFrom", node, expected, consequence));
+        if let Some(found_before) = identity.router_id_from {
+            return found_before;
         }
     } else if let Some(id) = spec.router_id.filter(|id| !id.is_unspecified()) {
         return id.into();
     }
+    *identity
+        .derived_router_id
+        .get_or_insert_with(|| derived_router_id(node))
+}
+
+fn derived_router_id(node: &Node) -> BgpIdentifier {
     match node.internal_ip(IpFamily::Ipv4) {
-        Some(IpAddr::V4(address)) => address.into(),
+        Some(IpAddr::V4(address)) if is_plain(&address) => address.into(),
         // RFC 6286: any non-zero number that is unique in the AS. The hash never changes for a name.
         _ => (0..)
             .map(|attempt| match attempt {

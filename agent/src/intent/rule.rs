@@ -47,6 +47,8 @@ pub enum Rule {
     },
     /// An older Service of another namespace has the address.
     OtherServicesAddress(ObjectKey),
+    /// The interface of the address is down.
+    InterfaceDown(String),
     /// The node has the label `node.kubernetes.io/exclude-from-external-load-balancers`.
     NodeExcluded,
     /// The node has the condition NetworkUnavailable.
@@ -106,6 +108,7 @@ impl Rule {
             | Self::ExternalName
             | Self::Headless
             | Self::OtherServiceProxy(_)
+            | Self::InterfaceDown(_)
             | Self::NodeExcluded
             | Self::NodeNetworkUnavailable
             | Self::KubeProxyNotHealthy
@@ -133,6 +136,7 @@ impl Rule {
             Self::Owned(owner) => owner.code(),
             Self::CoversAddress { .. } => "coversAddress",
             Self::OtherServicesAddress(_) => "otherServicesAddress",
+            Self::InterfaceDown(_) => "interfaceDown",
             Self::NodeExcluded => "nodeExcluded",
             Self::NodeNetworkUnavailable => "nodeNetworkUnavailable",
             Self::KubeProxyNotHealthy => "kubeProxyNotHealthy",
@@ -192,6 +196,10 @@ impl fmt::Display for Rule {
             Self::OtherServicesAddress(service) => {
                 write!(f, "Service {service}, which is older, has the address")
             }
+            Self::InterfaceDown(name) => write!(
+                f,
+                "interface {name} is down (not set up, or without a carrier)"
+            ),
             Self::NodeExcluded => f.write_str(
                 "node excluded by label node.kubernetes.io/exclude-from-external-load-balancers",
             ),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use rib::{AdvertisementId, Originated, PeerConfig};
 use serde::Serialize;
 use smallvec::SmallVec;
 
-use super::{Announceable, DrainReason, Leaving, Phase, Rule};
+use super::{Announceable, DrainReason, Identity, Leaving, Phase, Rule};
 use crate::cluster::{Map, ObjectKey, ObjectRef, SecretText, ServiceType, TrafficPolicy};
 use crate::crd::advertisement::AddressKind;
 use crate::crd::selector::Labels;
@@ -87,10 +87,11 @@ pub struct RouterSettings {
     pub leaving: Leaving,
     /// How long routers are given to move traffic away before a node that leaves withdraws its routes.
     pub leave_wait: Duration,
-    /// The node's IPv4 InternalIP: the next hop of IPv4 routes on sessions without an IPv4 address of ours.
-    pub node_ipv4: Option<Ipv4Addr>,
-    /// The node's IPv6 InternalIP: the next hop of IPv6 routes on sessions without an IPv6 address of ours.
-    pub node_ipv6: Option<Ipv6Addr>,
+    /// What the node is known by and was not configured outright. Handed in again as
+    /// [`LocalFacts::identity`](super::LocalFacts::identity).
+    pub identity: Identity,
+    /// The Node's InternalIPs, in their order: next hops on sessions whose own address is of the other family.
+    pub internal_ips: Box<[IpAddr]>,
 }
 
 impl RouterSettings {

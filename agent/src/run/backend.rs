@@ -73,12 +73,11 @@ impl Agent {
     }
 
     fn names(&self) -> Names {
-        Names(
-            self.table()
-                .into_values()
-                .map(|peer| (peer.id, peer.intent))
-                .collect(),
-        )
+        let peers = self.table().into_values();
+        Names {
+            peers: peers.map(|peer| (peer.id, peer.intent)).collect(),
+            next_hops: self.rib.own_next_hops().all(),
+        }
     }
 
     fn find(&self, name: &str) -> Result<PeerView, ControlError> {
@@ -230,7 +229,7 @@ fn advertised(rib: &Rib, peer: PeerId, prefix: IpNet, names: &Names) -> Option<R
             let mut route = show::route::path(&best, path, As::Used, names);
             route.peer = Some(names.peer(peer));
             route.state = RouteState::NotAdvertised;
-            route.reason = Some(show::route::suppressed(reason, peer, names));
+            route.reason = Some(show::route::suppressed(reason, peer, prefix, names));
             Some(route)
         }
         Err(_) => None,
@@ -266,7 +265,7 @@ fn told(rib: &Rib, peer: PeerId, prefix: IpNet, names: &Names) -> Told {
             route: Some(sent_route(peer, prefix, sent, names)),
         },
         Some(Err(suppressed)) => Told {
-            reason: show::route::suppressed(suppressed, peer, names),
+            reason: show::route::suppressed(suppressed, peer, prefix, names),
             peer: name,
             advertised: false,
             route: None,
@@ -310,6 +309,7 @@ impl Backend for Agent {
                         Family::ALL.map(|family| RibCounts {
                             counts: rib.counts(peer, family),
                             end_of_rib: rib.end_of_rib(peer, family),
+                            own_next_hop: rib.own_next_hop(peer, family),
                         })
                     })
                     .collect::<Vec<_>>()
@@ -319,7 +319,10 @@ impl Backend for Agent {
         Ok(table
             .iter()
             .zip(counts)
-            .map(|(peer, counts)| show::peer::peer(peer, &intent, counts))
+            .map(|(peer, counts)| {
+                let own = self.rib.own_next_hops().get(peer.id);
+                show::peer::peer(peer, &intent, counts, own.as_ref())
+            })
             .collect())
     }
 

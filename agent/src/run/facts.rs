@@ -3,10 +3,14 @@
 use ipnet::IpNet;
 
 use crate::fib::KernelView;
-use crate::intent::{Gateway, Interface, LocalFacts};
+use crate::intent::{Gateway, Identity, Interface, LocalFacts};
 
-/// Interfaces with their addresses, by name, and the default gateway of each family.
-pub(crate) fn local_facts(view: &KernelView, connects_pods: bool) -> LocalFacts {
+/// Interfaces with their addresses, by name, and the default gateway of each family; besides, who the node was so far.
+pub(crate) fn local_facts(
+    view: &KernelView,
+    connects_pods: bool,
+    identity: Identity,
+) -> LocalFacts {
     let mut interfaces: Vec<Interface> = view
         .links()
         .map(|link| Interface {
@@ -15,6 +19,7 @@ pub(crate) fn local_facts(view: &KernelView, connects_pods: bool) -> LocalFacts 
                 .addresses(link.ifindex)
                 .filter_map(|address| IpNet::new(address.address, address.prefix_len).ok())
                 .collect(),
+            up: link.up,
         })
         .collect();
     interfaces.sort_by(|a, b| a.name.cmp(&b.name));
@@ -32,5 +37,6 @@ pub(crate) fn local_facts(view: &KernelView, connects_pods: bool) -> LocalFacts 
         interfaces,
         gateways,
         connects_pods,
+        identity,
     }
 }

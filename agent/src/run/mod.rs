@@ -24,6 +24,7 @@ mod rib_thread;
 mod shared;
 mod show;
 mod source;
+mod surroundings;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -54,7 +55,7 @@ use fib_sink::FibSink;
 use front::Front;
 use gates::Gates;
 use peers::Peers;
-use rib_thread::{Command, NodeAddresses, RibHandle};
+use rib_thread::{Command, RibHandle};
 use shared::Shared;
 use source::Source;
 
@@ -93,7 +94,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         None => None,
     };
     let gates = Arc::new(Gates::default());
-    let mut source = Source::start(&options.source).await?;
+    let mut source = Source::start(&options.source, &options.node).await?;
     let described = source::describe(&options.source);
     let front = Front::new(
         options.node.clone(),
@@ -134,6 +135,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let (guess, _) = planner.plan(&first.state, &LocalFacts::default(), Phase::default());
     let wanted = guess.router.fib.clone();
     let refusing_table = guess.router.refusing_table;
+    let identity = guess.router.identity;
     drop(guess);
     let space = wanted
         .as_ref()
@@ -153,7 +155,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let sink = FibSink::new(fib.clone());
     let (notices, mut rib_events) = mpsc::unbounded_channel();
     let (events, received) = mpsc::channel(EVENTS);
-    let facts = local_facts(&fib.view(), connects_pods);
+    let facts = local_facts(&fib.view(), connects_pods, identity);
     let (intent, _) = planner.plan(&first.state, &facts, presence.phase(started));
     let (rib, thread) =
         rib_thread::spawn(rib_config(&intent.router), received, sink.clone(), notices)
@@ -280,7 +282,8 @@ struct Runtime {
 impl Runtime {
     /// Brings the intent up to date and acts on what is new in it.
     async fn recompute(&mut self) -> anyhow::Result<()> {
-        let facts = local_facts(&self.fib.view(), self.connects_pods);
+        let identity = self.intent.router.identity;
+        let facts = local_facts(&self.fib.view(), self.connects_pods, identity);
         let now = Instant::now();
         let phase = self.presence.phase(now);
         let (intent, change) = self.planner.plan(&self.state, &facts, phase);
@@ -335,7 +338,11 @@ impl Runtime {
 
     /// Whether there was a Node object of this node, and there is none any more.
     fn is_deleted(&self) -> bool {
-        self.knew_node && !self.state.nodes.contains_key(&self.intent.node)
+        match self.state.nodes.get(&self.intent.node) {
+            // It is held on to while the agent runs.
+            Some(node) => node.departed,
+            None => self.knew_node,
+        }
     }
 
     /// Has End-of-RIB wait while Services wait: peers that kept them over a restart would take them for withdrawn.
@@ -414,10 +421,7 @@ impl Runtime {
                 .await?;
         }
         self.rib
-            .send(Command::NodeAddresses(NodeAddresses {
-                ipv4: router.node_ipv4,
-                ipv6: router.node_ipv6,
-            }))
+            .send(Command::NodeAddresses(router.internal_ips.clone()))
             .await?;
         if before.is_none_or(|before| before.fib != router.fib) {
             self.apply_fib(router).await?;

@@ -12,11 +12,16 @@ pub(crate) struct Resolver(pub(crate) Arc<KernelView>);
 
 impl NextHopResolver for Resolver {
     /// The link-local address where the session's interface is known, as packets go there (RFC 2545 section 2); else the
-    /// global one.
+    /// global one. An IPv4 one (169.254.0.0/16) is on the session's link where that has its network, else wherever the
+    /// node's routes say: the kernel knows no scope of it.
     fn resolve(&self, next_hop: &NextHop, interface: Option<u32>) -> Option<Resolution> {
-        let scoped = interface
-            .zip(next_hop.link_local())
-            .and_then(|(ifindex, address)| self.0.resolve(address.into(), Some(ifindex)));
+        let scoped = interface.and_then(|ifindex| match *next_hop {
+            NextHop::Ipv4(address) if address.is_link_local() => {
+                let on_link = self.0.resolve(address.into(), Some(ifindex));
+                on_link.filter(|resolved| resolved.connected)
+            }
+            _ => self.0.resolve(next_hop.link_local()?.into(), Some(ifindex)),
+        });
         let resolved = match scoped {
             Some(resolved) => resolved,
             None => self.0.resolve(next_hop.address(), None)?,
@@ -27,5 +32,90 @@ impl NextHopResolver for Resolver {
             metric: resolved.metric,
             connected: resolved.connected,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use ipnet::IpNet;
+
+    use super::*;
+    use crate::fib::kernel::event::{Event, Hop, Link, Presence, Route, RouteKind};
+    use crate::fib::types::MAIN_TABLE;
+
+    fn link(ifindex: u32) -> Event {
+        Event::Link(
+            Presence::Present,
+            Link {
+                ifindex,
+                name: format!("eth{ifindex}"),
+                admin_up: true,
+                up: true,
+                loopback: false,
+            },
+        )
+    }
+
+    fn route(prefix: &str, gateway: Option<&str>, ifindex: u32, metric: u32) -> Event {
+        let prefix: IpNet = prefix.parse().unwrap();
+        Event::Route(
+            Presence::Present,
+            Route {
+                prefix,
+                table: MAIN_TABLE,
+                protocol: 2,
+                metric,
+                kind: RouteKind::Unicast,
+                replaces: false,
+                special: false,
+                nexthop_id: None,
+                hops: smallvec::smallvec![Hop {
+                    gateway: gateway.map(|text| text.parse().unwrap()),
+                    ifindex,
+                }],
+            },
+        )
+    }
+
+    /// The same network of 169.254.0.0/16 on eth2 and eth3, and another one behind eth4's gateway.
+    fn resolver() -> Resolver {
+        let mut view = KernelView::new(MAIN_TABLE, 1);
+        for event in [
+            link(2),
+            link(3),
+            link(4),
+            route("169.254.10.0/30", None, 2, 0),
+            route("169.254.10.0/30", None, 3, 10),
+            route("0.0.0.0/0", Some("192.0.2.1"), 4, 100),
+        ] {
+            view.apply(event);
+        }
+        Resolver(Arc::new(view))
+    }
+
+    #[test]
+    fn an_ipv4_link_local_next_hop_is_on_the_sessions_link_or_where_the_routes_say() {
+        let resolver = resolver();
+        for (next_hop, interface, expected) in [
+            ("169.254.10.1", None, ("169.254.10.1", 2, true)),
+            ("169.254.10.1", Some(2), ("169.254.10.1", 2, true)),
+            ("169.254.10.1", Some(3), ("169.254.10.1", 3, true)),
+            // Its network is on another link than the session's.
+            ("169.254.10.1", Some(4), ("169.254.10.1", 2, true)),
+            ("169.254.99.1", Some(4), ("192.0.2.1", 4, false)),
+            ("169.254.99.1", None, ("192.0.2.1", 4, false)),
+            // All others are resolved without the interface.
+            ("198.51.100.1", Some(2), ("192.0.2.1", 4, false)),
+        ] {
+            let address: std::net::IpAddr = next_hop.parse().unwrap();
+            let found = resolver.resolve(&address.into(), interface).unwrap();
+            let (gateway, ifindex, connected) = expected;
+            assert_eq!(
+                (found.gateway.to_string(), found.ifindex, found.connected),
+                (gateway.to_owned(), ifindex, connected),
+                "{next_hop} on {interface:?}"
+            );
+        }
     }
 }

@@ -7,23 +7,22 @@
 //! The thread runs a current-thread tokio runtime only to wait for two channels and a deadline at once.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::IpAddr;
 use std::num::NonZeroU8;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use bgp::fsm::Negotiated;
 use bgp::session::{Event, Outbox, PeerKey, SessionId};
 use bytes::Bytes;
-use ipnet::IpNet;
 use rib::export::{Full, Transport};
-use rib::{Originated, PeerConfig, PeerId, Rib, RibConfig, RibEvent, SessionInfo};
+use rib::{Originated, PeerConfig, PeerId, Rib, RibConfig, RibEvent};
 use tokio::sync::{mpsc, oneshot};
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 
 use super::fib_sink::FibSink;
 use super::next_hops::Resolver;
+use super::surroundings::{NextHopTable, Surroundings};
 use crate::fib::{FibChange, FibNexthop, FibRoute, KernelView};
 use crate::intent::RouteChange;
 
@@ -60,8 +59,8 @@ pub(crate) enum Command {
     Originate(Vec<Originated>),
     /// What it originates otherwise from now on.
     ChangeOriginated(Vec<RouteChange>),
-    /// The node's own addresses for next hops of a family that a session's address is not of.
-    NodeAddresses(NodeAddresses),
+    /// The Node's InternalIPs, for next hops of a family that a session's address is not of.
+    NodeAddresses(Box<[IpAddr]>),
     /// The kernel's surroundings changed.
     View(Arc<KernelView>),
     /// Everything is synced: start to tell.
@@ -76,19 +75,11 @@ pub(crate) enum Command {
     Look(Look),
 }
 
-/// The node's addresses: one of each family.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct NodeAddresses {
-    /// IPv4 InternalIP.
-    pub(crate) ipv4: Option<Ipv4Addr>,
-    /// IPv6 InternalIP.
-    pub(crate) ipv6: Option<Ipv6Addr>,
-}
-
 /// The grip on the RIB's thread.
 #[derive(Clone)]
 pub(crate) struct RibHandle {
     commands: mpsc::Sender<Command>,
+    next_hops: NextHopTable,
 }
 
 /// The RIB's thread is gone: the agent is stopping.
@@ -100,6 +91,11 @@ impl RibHandle {
     /// Gives a command, in order with all others.
     pub(crate) async fn send(&self, command: Command) -> Result<(), Stopped> {
         self.commands.send(command).await.map_err(|_| Stopped)
+    }
+
+    /// Our own next hops on the sessions that are up.
+    pub(crate) fn own_next_hops(&self) -> &NextHopTable {
+        &self.next_hops
     }
 
     /// Looks at the tables. Keep it short: the RIB does nothing else meanwhile.
@@ -135,11 +131,11 @@ pub(crate) fn spawn(
         .build()?;
     let mut rib = Rib::new(config);
     rib.set_fib(fib.is_enabled());
+    let next_hops = NextHopTable::default();
     let owner = Owner {
         rib,
         sessions: Sessions::default(),
-        view: Arc::new(KernelView::default()),
-        addresses: NodeAddresses::default(),
+        surroundings: Surroundings::new(next_hops.clone()),
         fib,
         changes: Vec::new(),
         notices,
@@ -147,14 +143,17 @@ pub(crate) fn spawn(
     let thread = std::thread::Builder::new()
         .name("rib".to_owned())
         .spawn(move || runtime.block_on(owner.run(commands, events)))?;
-    Ok((RibHandle { commands: sender }, thread))
+    let handle = RibHandle {
+        commands: sender,
+        next_hops,
+    };
+    Ok((handle, thread))
 }
 
 struct Owner {
     rib: Rib,
     sessions: Sessions,
-    view: Arc<KernelView>,
-    addresses: NodeAddresses,
+    surroundings: Surroundings,
     fib: FibSink,
     changes: Vec<FibChange>,
     notices: Notices,
@@ -302,6 +301,7 @@ impl Owner {
             }
             Command::RemovePeer(peer) => {
                 self.sessions.known.remove(&peer);
+                self.surroundings.end(peer);
                 self.rib.remove_peer(peer);
                 self.pass_on_events();
             }
@@ -311,10 +311,13 @@ impl Owner {
                 let changes = changes.map(|change| (change.prefix, change.route));
                 self.rib.change_originated(changes.collect());
             }
-            Command::NodeAddresses(addresses) => self.addresses = addresses,
+            Command::NodeAddresses(addresses) => {
+                self.surroundings.set_internal_ips(addresses, &mut self.rib);
+            }
             Command::View(view) => {
-                self.view = view.clone();
-                self.rib.next_hops_changed(Arc::new(Resolver(view)));
+                let resolver = Arc::new(Resolver(view.clone()));
+                self.rib.next_hops_changed(resolver);
+                self.surroundings.set_view(view, &mut self.rib);
             }
             Command::OpenGate => {
                 info!("start gate open: everything is synced, routes are advertised from now on");
@@ -346,7 +349,7 @@ impl Owner {
                     id: session,
                     outbox,
                 });
-                let info = session_info(&self.view, self.addresses, negotiated, local, remote);
+                let info = self.surroundings.begin(peer, negotiated, local, remote);
                 self.rib.session_up(peer, info, now());
             }
             Event::Updates { updates, .. } if self.sessions.is_current(peer, session) => {
@@ -362,6 +365,7 @@ impl Owner {
                 if let Some(slot) = self.sessions.known.get_mut(&peer) {
                     *slot = None;
                 }
+                self.surroundings.end(peer);
                 self.rib.session_down(peer, &reason, now());
                 // The FIB hears of a lost router before any work is begun.
                 self.pass_on_events();
@@ -373,91 +377,6 @@ impl Owner {
             | Event::Down { .. } => {}
         }
     }
-}
-
-/// What the kernel's view adds to an Established session: our next hops on it, and whether the peer is on the link.
-fn session_info(
-    view: &KernelView,
-    node: NodeAddresses,
-    negotiated: Arc<Negotiated>,
-    local: SocketAddr,
-    remote: SocketAddr,
-) -> SessionInfo {
-    let local_address = canonical(local.ip());
-    let remote_address = canonical(remote.ip());
-    let interface = view.interface_of(local_address, scope(local));
-    let single_hop = match interface {
-        Some(ifindex) => view
-            .resolve(remote_address, Some(ifindex))
-            .is_some_and(|resolved| resolved.connected),
-        None => false,
-    };
-    // The other family's next hop is this node's address on the session's interface, else its InternalIP.
-    let on_link = |wanted: fn(&IpAddr) -> bool| {
-        let ifindex = interface.filter(|_| single_hop)?;
-        view.addresses(ifindex)
-            .map(|address| address.address)
-            .find(wanted)
-    };
-    let local_ipv4 = match local_address {
-        IpAddr::V4(address) => Some(address),
-        IpAddr::V6(_) => match on_link(IpAddr::is_ipv4) {
-            Some(IpAddr::V4(address)) => Some(address),
-            _ => node.ipv4,
-        },
-    };
-    let global = |address: &IpAddr| matches!(address, IpAddr::V6(a) if !a.is_unicast_link_local());
-    let local_ipv6 = match local_address {
-        IpAddr::V6(address) if !address.is_unicast_link_local() => Some(address),
-        _ => match on_link(global) {
-            Some(IpAddr::V6(address)) => Some(address),
-            _ => node.ipv6,
-        },
-    };
-    let link_local =
-        |address: &IpAddr| matches!(address, IpAddr::V6(a) if a.is_unicast_link_local());
-    let local_link_local = match on_link(link_local) {
-        Some(IpAddr::V6(address)) => Some(address),
-        _ => None,
-    };
-    if local_ipv4.is_none() || local_ipv6.is_none() {
-        warn!(
-            local = %local_address,
-            remote = %remote_address,
-            missing = if local_ipv4.is_none() { "ipv4" } else { "ipv6" },
-            "no own address of this family for the session's next hops: routes of the family are advertised only where \
-             RFC 8950 is negotiated; give the interface or the Node's InternalIPs one"
-        );
-    }
-    // The networks of the session's link: a third party's next hop in one of them may be passed on.
-    let subnets = interface
-        .filter(|_| single_hop)
-        .into_iter()
-        .flat_map(|ifindex| view.addresses(ifindex))
-        .filter_map(|address| IpNet::new(address.address, address.prefix_len).ok())
-        .map(|net| net.trunc())
-        .collect();
-    SessionInfo {
-        subnets,
-        negotiated,
-        remote_address,
-        local_ipv4,
-        local_ipv6,
-        local_link_local,
-        interface: interface.filter(|_| single_hop),
-        single_hop,
-    }
-}
-
-fn scope(address: SocketAddr) -> Option<u32> {
-    match address {
-        SocketAddr::V6(address) if address.scope_id() != 0 => Some(address.scope_id()),
-        _ => None,
-    }
-}
-
-fn canonical(address: IpAddr) -> IpAddr {
-    address.to_canonical()
 }
 
 /// The RIB's choice in the FIB's words.

@@ -1,6 +1,7 @@
 //! The source of cluster state that the agent runs on, whichever it is.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::Context;
 use kube::Client;
@@ -9,14 +10,22 @@ use tracing::info;
 
 use super::gates::{self, Gates};
 use super::options::SourceOptions;
-use crate::cluster::{ApiServer, Manifests, Snapshot, api};
+use crate::cluster::{ApiServer, DepartedNodes, Manifests, OwnNode, Snapshot, api};
 
 /// A source, and its latest snapshot.
 pub(super) struct Source {
     snapshots: watch::Receiver<Snapshot>,
     client: Option<Client>,
+    /// What an API server may lack for a moment. A directory of manifests is as somebody wrote it.
+    gaps: Option<Gaps>,
     // Dropping it ends the source.
     _owner: Owner,
+}
+
+/// What is held on to while the API server does not have it.
+struct Gaps {
+    own: OwnNode,
+    departed: DepartedNodes,
 }
 
 enum Owner {
@@ -40,13 +49,14 @@ impl Source {
     ///
     /// # Errors
     /// The directory cannot be read, or no API server is configured. One that does not answer is no error: it is waited for.
-    pub(super) async fn start(options: &SourceOptions) -> anyhow::Result<Self> {
+    pub(super) async fn start(options: &SourceOptions, node: &str) -> anyhow::Result<Self> {
         Ok(match options {
             SourceOptions::Manifests(directory) => {
                 let source = Manifests::start(directory)?;
                 Self {
                     snapshots: source.watch(),
                     client: None,
+                    gaps: None,
                     _owner: Owner::Manifests { _source: source },
                 }
             }
@@ -56,6 +66,10 @@ impl Source {
                 Self {
                     snapshots: source.watch(),
                     client: Some(client),
+                    gaps: Some(Gaps {
+                        own: OwnNode::new(node),
+                        departed: DepartedNodes::default(),
+                    }),
                     _owner: Owner::ApiServer { _source: source },
                 }
             }
@@ -79,7 +93,7 @@ impl Source {
             if snapshot.source.synced {
                 info!("the state of the cluster is known");
                 gates.set(gates::SOURCE, true, "every object was read once");
-                return Ok(snapshot);
+                return Ok(self.bridged(snapshot));
             }
             gates.set(gates::SOURCE, false, snapshot.source.waiting_for.join("; "));
             self.snapshots.changed().await.context(ENDED)?;
@@ -88,8 +102,32 @@ impl Source {
 
     /// Waits for another state than the last one. Cancel-safe.
     pub(super) async fn changed(&mut self) -> anyhow::Result<Snapshot> {
-        self.snapshots.changed().await.context(ENDED)?;
-        Ok(self.snapshots.borrow_and_update().clone())
+        let deadline = self.gaps.as_ref().and_then(|gaps| gaps.departed.deadline());
+        tokio::select! {
+            changed = self.snapshots.changed() => changed.context(ENDED)?,
+            () = until(deadline) => {}
+        }
+        let snapshot = self.snapshots.borrow_and_update().clone();
+        Ok(self.bridged(snapshot))
+    }
+
+    /// The snapshot without gaps that are no decisions.
+    fn bridged(&mut self, snapshot: Snapshot) -> Snapshot {
+        match &mut self.gaps {
+            // The own Node first: it does not depart while the agent runs on it.
+            Some(gaps) => gaps
+                .departed
+                .follow(gaps.own.hold(snapshot), Instant::now()),
+            None => snapshot,
+        }
+    }
+}
+
+/// Until `deadline`, or for ever.
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -43,6 +43,15 @@ impl NextHop {
             Self::Ipv6WithLinkLocal { link_local, .. } => Some(link_local),
         }
     }
+
+    /// Whether two links may both have such a next hop: it has a link-local address, of IPv4 (169.254.0.0/16, RFC 3927) or
+    /// of IPv6.
+    pub fn is_of_a_link(&self) -> bool {
+        match self {
+            Self::Ipv4(address) => address.is_link_local(),
+            Self::Ipv6(_) | Self::Ipv6WithLinkLocal { .. } => self.link_local().is_some(),
+        }
+    }
 }
 
 impl From<IpAddr> for NextHop {

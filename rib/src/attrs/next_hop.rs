@@ -1,7 +1,8 @@
 //! The distinct next hops of all interned sets, and where each leads.
 //!
-//! Many routes share few next hops, so resolving is done once per next hop and not per route. A link-local next hop
-//! means something only on the interface of its session: it is resolved once per interface.
+//! Many routes share few next hops, so resolving is done once per next hop and not per route. A link-local next hop, of
+//! IPv6 or IPv4, is resolved once per interface: that of IPv6 means something only on the interface of its session, that of
+//! IPv4 may be on two links.
 //!
 //! Of each next hop it is known which peer brings it, if it is one alone. When all that the peer brought goes at once, so do
 //! the ways out that only its next hops lead over, and the FIB can be told of those few before a single prefix is looked at
@@ -198,7 +199,7 @@ impl NextHops {
             let next_hop = slot.next_hop;
             self.slots.remove(index.0);
             self.index.remove(&next_hop);
-            if next_hop.link_local().is_some() {
+            if next_hop.is_of_a_link() {
                 self.scoped.retain(|(of, _), _| *of != index.0);
             }
         }
@@ -213,8 +214,8 @@ impl NextHops {
     ) -> Option<Resolution> {
         let slot = self.slots.get_mut(index.0)?;
         let (next_hop, resolver) = (&slot.next_hop, &self.resolver);
-        let resolution = match (next_hop.link_local(), interface) {
-            (Some(_), Some(interface)) => {
+        let resolution = match (next_hop.is_of_a_link(), interface) {
+            (true, Some(interface)) => {
                 let scoped = self.scoped.entry((index.0, interface));
                 let scoped = scoped.or_insert_with(|| Scoped {
                     resolution: resolver.resolve(next_hop, Some(interface)),
@@ -303,8 +304,8 @@ impl NextHops {
         interface: Option<u32>,
     ) -> Option<Resolution> {
         let slot = self.slots.get(index.0)?;
-        match (slot.next_hop.link_local(), interface) {
-            (Some(_), Some(interface)) => self.scoped.get(&(index.0, interface))?.resolution,
+        match (slot.next_hop.is_of_a_link(), interface) {
+            (true, Some(interface)) => self.scoped.get(&(index.0, interface))?.resolution,
             _ => match slot.state {
                 State::Unasked => None,
                 State::Asked(resolution) => resolution,

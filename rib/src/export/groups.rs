@@ -116,6 +116,15 @@ impl UpdateGroups {
         }
     }
 
+    /// The surroundings of a session changed: our own addresses, its interface. Only differences go out. Ignored if it is not
+    /// up.
+    pub fn session_changed(&mut self, peer: PeerId, session: &SessionInfo) {
+        if let Some(up) = self.peers.get_mut(&peer) {
+            up.session = session.clone();
+            self.regroup(peer);
+        }
+    }
+
     /// A session went down: whatever was on its way to the peer is forgotten. Ignored if it is not up.
     pub fn peer_down(&mut self, peer: PeerId) {
         let Some(down) = self.peers.remove(&peer) else {

@@ -42,6 +42,19 @@ impl UpdateGroups {
         Some(self.told(loc_rib, group, peer, family, slot))
     }
 
+    /// The next hop of what this node originates, as a peer is told it; `None` if the peer's session is not up.
+    ///
+    /// # Errors
+    /// We have no address for it: [`Suppressed::NoNextHop`].
+    pub fn own_next_hop(
+        &self,
+        peer: PeerId,
+        family: Family,
+    ) -> Option<Result<NextHop, Suppressed>> {
+        let ours = self.group_of(peer)?.key.next_hop_self(family);
+        Some(ours.map(|outgoing| outgoing.next_hop))
+    }
+
     /// The prefixes that a peer is told, from a slot on and in slot order: at most `limit` of them, and where to go on.
     /// Looks at no more than `steps` slots. `None` as the place to go on: there are no more.
     pub fn advertised<L: LocRib>(

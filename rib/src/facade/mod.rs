@@ -280,6 +280,24 @@ impl Rib {
         self.note_changes();
     }
 
+    /// The surroundings of an Established session are other ones than at [`Rib::session_up`]: our own next hops, its interface.
+    /// What was negotiated is not. Routes are advertised anew where that makes a difference, and none is withdrawn for it
+    /// that still has a next hop. Ignored if the session is not up.
+    pub fn session_changed(&mut self, peer: PeerId, session: &SessionInfo) {
+        let Some(known) = self.peers.get(&peer).filter(|p| p.session.is_some()) else {
+            return;
+        };
+        each_table!(self.tables, |table| {
+            if let Some((id, _)) = table.source_of(peer) {
+                let chain = Arc::clone(&known.chain);
+                let origin = Origin::new(peer, &known.config, chain, session);
+                table.change_origin(id, origin);
+            }
+        });
+        self.groups.session_changed(peer, session);
+        self.note_changes();
+    }
+
     /// A session fell. Whether what it brought is kept for a restart follows from the reason and what was negotiated
     /// (RFC 4724, RFC 8538, RFC 9494).
     pub fn session_down(&mut self, peer: PeerId, down: &Down, now: Instant) {

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use bgp::types::{Family, RoutePrefix};
+use bgp::types::{Family, NextHop, RoutePrefix};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::poll::TableOf;
@@ -122,6 +122,18 @@ impl Rib {
         prefix: IpNet,
     ) -> Option<Result<Advertised, Suppressed>> {
         self.groups.explain(&self.view(), peer, prefix.trunc())
+    }
+
+    /// The next hop of what this node originates, as a peer is told it; `None` if its session is not up.
+    ///
+    /// # Errors
+    /// We have no address for it: [`Suppressed::NoNextHop`].
+    pub fn own_next_hop(
+        &self,
+        peer: PeerId,
+        family: Family,
+    ) -> Option<Result<NextHop, Suppressed>> {
+        self.groups.own_next_hop(peer, family)
     }
 
     /// Lists what a peer is told, beginning at `cursor`, until `steps` table places were looked at or `limit` routes found.

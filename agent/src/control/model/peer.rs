@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use bgp::types::{Asn, BgpIdentifier, PeerText};
+use bgp::types::{Asn, BgpIdentifier, NextHop, PeerText};
 use serde::{Deserialize, Serialize};
 
 use super::FamilyName;
@@ -273,7 +273,7 @@ pub struct CapabilityState {
 }
 
 /// A peer's routes of one family.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PeerFamily {
     /// The family.
@@ -307,6 +307,12 @@ pub struct PeerFamily {
     /// Our End-of-RIB is sent.
     #[serde(default)]
     pub end_of_rib_sent: bool,
+    /// The next hop of what this node originates; absent while there is no session, or no such address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_next_hop: Option<NextHop>,
+    /// Why this node has no address to be the next hop, so that its routes of the family are not advertised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_next_hop: Option<String>,
 }
 
 /// Messages by type.

@@ -55,8 +55,13 @@ pub struct Address {
     pub address: IpAddr,
     /// The length of its network's prefix.
     pub prefix_len: u8,
-    /// Not usable yet, or found to be a duplicate (RFC 4862).
+    /// Duplicate address detection has not finished, or has found a duplicate (RFC 4862 section 5.4); also while the kernel
+    /// uses the address optimistically (RFC 4429).
     pub tentative: bool,
+    /// Its preferred lifetime is over (RFC 4862 section 5.5.4).
+    pub deprecated: bool,
+    /// One bit of the kernel's: an IPv6 address is temporary (RFC 8981), an IPv4 address is a secondary one of its network.
+    pub secondary: bool,
 }
 
 /// What a route does with a packet.

@@ -417,9 +417,12 @@ fn address(body: &[u8]) -> Option<Address> {
     const IFA_ADDRESS: u16 = 1;
     const IFA_LOCAL: u16 = 2;
     const IFA_FLAGS: u16 = 8;
-    const IFA_F_DADFAILED: u32 = 0x08;
+    const IFA_F_SECONDARY: u32 = 0x01;
     const IFA_F_OPTIMISTIC: u32 = 0x04;
+    const IFA_F_DADFAILED: u32 = 0x08;
+    const IFA_F_DEPRECATED: u32 = 0x20;
     const IFA_F_TENTATIVE: u32 = 0x40;
+    const IFA_F_UNPROVEN: u32 = IFA_F_TENTATIVE | IFA_F_DADFAILED | IFA_F_OPTIMISTIC;
     // ifaddrmsg: family, prefix length, flags, scope, index (4).
     let mut flags = u32::from(*body.get(2)?);
     let (mut peer, mut local) = (None, None);
@@ -436,8 +439,9 @@ fn address(body: &[u8]) -> Option<Address> {
         // On a point-to-point link IFA_ADDRESS is the other end.
         address: local.or(peer)?,
         prefix_len: *body.get(1)?,
-        tentative: flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED) != 0
-            && flags & IFA_F_OPTIMISTIC == 0,
+        tentative: flags & IFA_F_UNPROVEN != 0,
+        deprecated: flags & IFA_F_DEPRECATED != 0,
+        secondary: flags & IFA_F_SECONDARY != 0,
     })
 }
 
@@ -602,6 +606,43 @@ pub(super) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    /// `struct ifaddrmsg` and its attributes.
+    fn address_body(flags: u32) -> Vec<u8> {
+        let address: Ipv6Addr = "2001:db8::5".parse().unwrap();
+        let mut body = vec![AF_INET6, 64, (flags & 0xff) as u8, 0];
+        body.extend(3u32.to_ne_bytes());
+        for (kind, value) in [
+            (1u16, address.octets().to_vec()),
+            (8, flags.to_ne_bytes().to_vec()),
+        ] {
+            body.extend(((value.len() + 4) as u16).to_ne_bytes());
+            body.extend(kind.to_ne_bytes());
+            body.extend(value);
+        }
+        body
+    }
+
+    #[test]
+    fn the_flags_of_an_address_say_what_it_is_good_for() {
+        // As in linux/if_addr.h: what is found of it (tentative, deprecated, temporary).
+        for (flags, expected) in [
+            (0x80, (false, false, false)),
+            (0x200, (false, false, false)),
+            (0x01, (false, false, true)),
+            (0x20, (false, true, false)),
+            (0x21, (false, true, true)),
+            (0x40, (true, false, false)),
+            (0x08, (true, false, false)),
+            (0x48, (true, false, false)),
+            // Optimistic: in use before it has passed.
+            (0x44, (true, false, false)),
+        ] {
+            let found = address(&address_body(flags)).unwrap();
+            let found = (found.tentative, found.deprecated, found.secondary);
+            assert_eq!(found, expected, "{flags:#x}");
+        }
+    }
 
     #[test]
     fn a_copied_route_message_is_what_would_have_been_written_anew() {

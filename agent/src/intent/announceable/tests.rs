@@ -87,6 +87,7 @@ fn cluster() -> (ClusterState, LocalFacts) {
     let interface = |name: &str, addresses: &[&str]| Interface {
         name: name.to_owned(),
         addresses: addresses.iter().map(|a| a.parse().unwrap()).collect(),
+        up: true,
     };
     let facts = LocalFacts {
         interfaces: vec![
@@ -101,6 +102,7 @@ fn cluster() -> (ClusterState, LocalFacts) {
             address: [10, 7, 0, 1].into(),
             interface: "eth1".to_owned(),
         }],
+        ..LocalFacts::default()
     };
     (state, facts)
 }

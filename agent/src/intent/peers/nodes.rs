@@ -40,7 +40,7 @@ impl<'a> Member<'a> {
         let used = spec.unwrap_or(&defaults);
         Self {
             node,
-            asn: router::asn(spec, node).unwrap_or(Asn(crate::crd::router::DEFAULT_ASN)),
+            asn: router::asn(spec, node),
             mesh: used.mesh.enabled,
             transport: used.mesh.transport.unwrap_or(IpFamily::Ipv4),
             port: used.listen.enabled.then_some(used.listen.port),
@@ -63,6 +63,9 @@ pub(in crate::intent) struct Seen<'a> {
 /// What other nodes see of a node; `None`: nobody has a session with it. Two states with the same Routers and Peers give a
 /// node the same sessions if each of the other nodes, and it itself, is seen alike in both.
 pub(in crate::intent) fn seen<'a>(state: &ClusterState, node: &'a Node) -> Option<Seen<'a>> {
+    if node.departed {
+        return None;
+    }
     let member = Member::new(node, router::candidates(state, node).first().copied());
     let objects = state.peers.values().map(|object| &object.spec);
     let selected: Vec<[bool; 2]> = objects
@@ -86,11 +89,19 @@ pub(in crate::intent) fn seen<'a>(state: &ClusterState, node: &'a Node) -> Optio
 /// The sessions with other nodes.
 pub(super) fn peers(context: &Context<'_>, warnings: &mut Vec<Warning>) -> Vec<PeerIntent> {
     let state = context.state;
-    let members: Vec<Member<'_>> = state
+    let mut members: Vec<Member<'_>> = state
         .nodes
         .values()
+        .filter(|node| !node.departed || node.name == context.node.name)
         .map(|node| Member::new(node, router::candidates(state, node).first().copied()))
         .collect();
+    for own in members
+        .iter_mut()
+        .filter(|m| m.node.name == context.node.name)
+    {
+        // It may know more of itself than its Node says now.
+        own.asn = context.settings.asn;
+    }
     let Some(own) = members.iter().find(|m| m.node.name == context.node.name) else {
         return Vec::new();
     };

@@ -277,9 +277,10 @@ fn addresses_of_interfaces_are_told_without_link_local_ones_and_a_missing_one_is
             ]
             .map(|a| a.parse().unwrap())
             .to_vec(),
+            up: true,
         }],
         gateways: Vec::new(),
-        connects_pods: false,
+        ..LocalFacts::default()
     };
     let intent = intend(&state(&text), "n1", &facts);
     assert_eq!(prefixes(&intent), ["192.0.2.77/32", "2001:db8::77/128"]);
@@ -287,6 +288,49 @@ fn addresses_of_interfaces_are_told_without_link_local_ones_and_a_missing_one_is
         warnings(&intent),
         ["Advertisement x: interface eth9 does not exist on this node or has no global address"]
     );
+}
+
+#[test]
+fn addresses_of_an_interface_that_is_down_are_not_told_and_say_why() {
+    let text =
+        node("n1", "", "", &[], "") + &ours("Advertisement", "x", "", "{interfaces: [eth1]}");
+    let state = state(&text);
+    let facts = |up| LocalFacts {
+        interfaces: vec![Interface {
+            name: "eth1".into(),
+            addresses: vec!["192.0.2.77/24".parse().unwrap()],
+            up,
+        }],
+        ..LocalFacts::default()
+    };
+    let mut planner = Planner::new("n1");
+    let (intent, _) = planner.plan(&state, &facts(true), Phase::default());
+    assert_eq!(prefixes(&intent), ["192.0.2.77/32"]);
+    // As a link event brings it.
+    let (intent, _) = planner.plan(&state, &facts(false), Phase::default());
+    assert_eq!(prefixes(&intent), [""; 0]);
+    let suppressed: Vec<String> = intent
+        .suppressed
+        .keys()
+        .map(|one| {
+            format!(
+                "{} {:?} {} {}",
+                one.object,
+                one.prefix,
+                one.rule.code(),
+                one.rule
+            )
+        })
+        .collect();
+    assert_eq!(
+        suppressed,
+        [
+            "Advertisement x Some(192.0.2.77/32) interfaceDown interface eth1 is down (not set up, or without a carrier)"
+        ]
+    );
+    assert_eq!(warnings(&intent), [""; 0]);
+    let (intent, _) = planner.plan(&state, &facts(true), Phase::default());
+    assert_eq!(prefixes(&intent), ["192.0.2.77/32"]);
 }
 
 #[test]
@@ -418,9 +462,11 @@ fn what_attracts_traffic_that_nothing_here_may_answer_is_refused_and_leaves_to_o
         interfaces: vec![Interface {
             name: "eth1".into(),
             addresses: vec!["192.0.2.77/24".parse().unwrap()],
+            up: true,
         }],
         gateways: Vec::new(),
         connects_pods,
+        ..LocalFacts::default()
     };
     let spec = "{podCIDRs: {}, services: {}, aggregate: {ipv4: 24, ipv6: 64}, mode: Both, interfaces: [eth1], \
                 allowDefaultRoute: true, prefixes: [198.51.100.0/24, 0.0.0.0/0, 192.0.2.77/32, 203.0.113.2/32]}";

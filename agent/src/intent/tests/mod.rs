@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod advertise;
+mod identity;
 mod peers;
 mod phase;
 mod planner;

@@ -375,7 +375,7 @@ fn targets_of_all_kinds_are_found_and_a_missing_gateway_is_waited_for() {
             address: "fe80::99".parse().unwrap(),
             interface: "eth0".into(),
         }],
-        connects_pods: false,
+        ..LocalFacts::default()
     };
     let intent = intend(&state(&text), "n1", &facts);
     let shown: Vec<String> = intent

@@ -36,6 +36,7 @@ fn lo() -> LocalFacts {
         interfaces: vec![Interface {
             name: "lo".to_owned(),
             addresses: vec!["198.18.0.1/32".parse().unwrap()],
+            up: true,
         }],
         ..LocalFacts::default()
     }

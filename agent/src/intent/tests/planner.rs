@@ -73,7 +73,8 @@ proptest! {
         clusters in prop::collection::vec(documents(), 2..5),
         what in prop::collection::vec(0..STEPS.len(), 4),
         phases in prop::collection::vec(phase(), 4),
-        views in prop::collection::vec(facts(), 5),
+        mut views in prop::collection::vec(facts(), 5),
+        known in prop::collection::vec(any::<bool>(), 4),
     ) {
         let mut index = state(&clusters[0].concat());
         let mut planner = Planner::new("n0");
@@ -86,6 +87,10 @@ proptest! {
             let before = index.clone();
             follow_all(&mut index, &wanted);
             // Now and then something else changes at the same time.
+            // As the agent does, which hands in what the last plan found.
+            if known[step - 1] {
+                views[step].identity = intent.router.identity;
+            }
             let phase = if what[step - 1] == 1 { phases[step - 1] } else { at };
             let (next, change) = planner.plan(&index, &views[step], phase);
             let (from_nothing, _) = Planner::new("n0").plan(&wanted, &views[step], phase);
@@ -141,11 +146,13 @@ fn phase() -> impl Strategy<Value = Phase> {
 
 /// An interface that Advertisements name, one that none does, and a gateway.
 fn facts() -> impl Strategy<Value = LocalFacts> {
-    (0..2u8, 0..3u8, 0..2u8, any::<bool>()).prop_map(|(own, pod, gateway, cni)| LocalFacts {
+    let numbers = (0..2u8, 0..3u8, 0..2u8, any::<bool>(), any::<bool>());
+    numbers.prop_map(|(own, pod, gateway, cni, up)| LocalFacts {
         interfaces: [("eth1", own), ("veth1", pod)]
             .map(|(name, last)| Interface {
                 name: name.to_owned(),
                 addresses: vec![format!("198.18.{last}.1/24").parse().unwrap()],
+                up,
             })
             .into(),
         gateways: vec![Gateway {
@@ -153,6 +160,7 @@ fn facts() -> impl Strategy<Value = LocalFacts> {
             interface: "eth1".to_owned(),
         }],
         connects_pods: cni,
+        ..LocalFacts::default()
     })
 }
 
@@ -279,6 +287,7 @@ fn what_nothing_on_the_node_hangs_on_changes_nothing() {
         let interface = |name: String, address: &str| Interface {
             name,
             addresses: vec![address.parse().unwrap()],
+            up: true,
         };
         let mut interfaces = vec![interface("eth1".to_owned(), eth1)];
         interfaces.extend((0..pods).map(|at| interface(format!("veth{at}"), "10.0.0.1/24")));
@@ -288,7 +297,7 @@ fn what_nothing_on_the_node_hangs_on_changes_nothing() {
                 address: [192, 0, 2, gateway].into(),
                 interface: "eth1".to_owned(),
             }],
-            connects_pods: false,
+            ..LocalFacts::default()
         }
     };
     let mut index = state(&(base.clone() + &own("role: edge")));
@@ -433,12 +442,14 @@ fn an_address_that_gets_an_owner_is_withdrawn_and_comes_back_without_one() {
         interfaces: vec![Interface {
             name: "eth1".to_owned(),
             addresses: addresses.iter().map(|a| a.parse().unwrap()).collect(),
+            up: true,
         }],
         connects_pods: false,
         gateways: vec![Gateway {
             address: gateway.into(),
             interface: "eth1".to_owned(),
         }],
+        ..LocalFacts::default()
     };
     let nowhere = [192, 0, 2, 254];
     let quiet = facts(&["192.0.2.1/24"], nowhere);

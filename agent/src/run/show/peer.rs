@@ -4,16 +4,19 @@ use std::time::Instant;
 
 use bgp::fsm::{Config, Down, Negotiated, State};
 use bgp::session::{Counters, PeerStatus};
-use bgp::types::Family;
+use bgp::types::{Family, NextHop};
 use bgp::wire::{MessageKind, Notification};
 use rib::PeerCounts;
+use rib::export::Suppressed;
 
 use super::seconds_since;
 use crate::control::model::{
     CapabilityState, Direction, DownClass, DownCount, IdleHold, MessageCounts, Peer, PeerFamily,
     PeerKind, PeerRole, RestartState, SessionError, SessionState,
 };
+use crate::crd::IpFamily;
 use crate::intent::{Intent, PeerTarget};
+use crate::own_next_hops::OwnNextHops;
 use crate::run::peers::{PeerView, RunState};
 
 /// What the RIB counts of a peer, for each family of [`Family::ALL`].
@@ -23,10 +26,17 @@ pub(crate) struct RibCounts {
     pub(crate) counts: PeerCounts,
     /// End-of-RIB received and sent.
     pub(crate) end_of_rib: (bool, bool),
+    /// Our own next hop; `None`: the session is not up.
+    pub(crate) own_next_hop: Option<Result<NextHop, Suppressed>>,
 }
 
-/// The model of a peer.
-pub(crate) fn peer(view: &PeerView, intent: &Intent, rib: [RibCounts; 2]) -> Peer {
+/// The model of a peer. `own`: our own next hops on its session, or why there is none.
+pub(crate) fn peer(
+    view: &PeerView,
+    intent: &Intent,
+    rib: [RibCounts; 2],
+    own: Option<&OwnNextHops>,
+) -> Peer {
     let (status, counters) = match &view.run {
         RunState::Running(handle) => (Some(handle.status()), handle.counters()),
         RunState::Blocked(_) | RunState::Range => (None, Counters::default()),
@@ -95,10 +105,14 @@ pub(crate) fn peer(view: &PeerView, intent: &Intent, rib: [RibCounts; 2]) -> Pee
         families: Family::ALL
             .into_iter()
             .zip(rib)
-            .filter(|(family, _)| protocol.families.contains(family))
-            .map(|(family, rib)| PeerFamily {
+            .zip(IpFamily::ALL)
+            .map(|((family, rib), of)| (family, rib, of))
+            .filter(|(family, ..)| protocol.families.contains(family))
+            .map(|(family, rib, of)| PeerFamily {
                 family: family.into(),
                 negotiated: negotiated.is_some_and(|n| n.families.contains(&family)),
+                own_next_hop: rib.own_next_hop.and_then(Result::ok),
+                no_next_hop: no_next_hop(rib.own_next_hop, own, of),
                 received: rib.counts.received.into(),
                 accepted: rib.counts.accepted.into(),
                 best: rib.counts.selected.into(),
@@ -145,6 +159,17 @@ pub(crate) fn peer(view: &PeerView, intent: &Intent, rib: [RibCounts; 2]) -> Pee
             .filter_map(|id| intent.advertisements.get(id).cloned())
             .collect(),
     }
+}
+
+/// Why nothing of a negotiated family is advertised for want of a next hop.
+fn no_next_hop(
+    own: Option<Result<NextHop, Suppressed>>,
+    found: Option<&OwnNextHops>,
+    family: IpFamily,
+) -> Option<String> {
+    let reason = own?.err()?;
+    let why = found.and_then(|found| found.missing(family));
+    Some(why.map_or_else(|| reason.to_string(), ToString::to_string))
 }
 
 fn kind(view: &PeerView) -> PeerKind {

@@ -1,6 +1,6 @@
 //! Routes of the three RIBs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use bgp::wire::PathAttributes;
@@ -13,24 +13,30 @@ use rib::policy::RuleRef;
 use rib::table::{PathView, Rejection, RouteView, Rule, Standing};
 
 use crate::control::model::{Reason, Route, RouteOrigin, RouteState};
-use crate::crd::AttributeName;
+use crate::crd::{AttributeName, IpFamily};
 use crate::intent::PeerIntent;
+use crate::own_next_hops::OwnNextHops;
 
-/// Names of peers and of their policies, as they were when the question was asked.
+/// What questions about routes need to know of peers, as it was when they were asked.
 #[derive(Clone, Default)]
-pub(crate) struct Names(pub(crate) BTreeMap<PeerId, Arc<PeerIntent>>);
+pub(crate) struct Names {
+    /// Names, and those of their policies.
+    pub(crate) peers: BTreeMap<PeerId, Arc<PeerIntent>>,
+    /// Our own next hops on their sessions.
+    pub(crate) next_hops: HashMap<PeerId, OwnNextHops>,
+}
 
 impl Names {
     /// A peer's name, or its number if it has just gone.
     pub(crate) fn peer(&self, id: PeerId) -> String {
-        self.0
+        self.peers
             .get(&id)
             .map_or_else(|| format!("#{}", id.0), |peer| peer.name.clone())
     }
 
     /// A rule of one of the peer's policies, in words.
     pub(crate) fn rule(&self, peer: Option<PeerId>, rule: RuleRef, import: bool) -> String {
-        let policies = peer.and_then(|peer| self.0.get(&peer)).map(|peer| {
+        let policies = peer.and_then(|peer| self.peers.get(&peer)).map(|peer| {
             if import {
                 &peer.config.import
             } else {
@@ -204,9 +210,17 @@ const fn rejected(rejection: Rejection) -> &'static str {
     }
 }
 
-/// Why a peer is not told of a route.
-pub(crate) fn suppressed(reason: Suppressed, peer: PeerId, names: &Names) -> Reason {
+/// Why a peer is not told of the route to a prefix.
+pub(crate) fn suppressed(reason: Suppressed, peer: PeerId, prefix: IpNet, names: &Names) -> Reason {
     let text = match reason {
+        Suppressed::NoNextHop => {
+            let family = IpFamily::of(prefix.addr());
+            let next_hops = names.next_hops.get(&peer);
+            match next_hops.and_then(|next_hops| next_hops.missing(family)) {
+                Some(why) => format!("{reason}: {why}"),
+                None => reason.to_string(),
+            }
+        }
         Suppressed::Policy(rule) => format!("rejected by {}", names.rule(Some(peer), rule, false)),
         other => other.to_string(),
     };

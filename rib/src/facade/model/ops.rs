@@ -2,10 +2,10 @@
 
 use super::{
     Action, Arc, AsPath, Asn, AttributeCode, AttributeFilter, BgpIdentifier, Capability, Community,
-    Config, Family, GracefulRestart, IpAddr, IpNet, Ipv4Addr, LongLivedFamily, Matches, Negotiated,
-    NextHop, NextHopResolver, Open, Origin, PathAttributes, PeerConfig, PeerKind, Policy,
-    PolicyRule, PrefixRange, Reachable, RemoteAsn, Resolution, SessionInfo, Set, UnknownAttribute,
-    negotiate,
+    Config, Family, GracefulRestart, IpAddr, IpNet, Ipv4Addr, Ipv6Addr, LongLivedFamily, Matches,
+    Negotiated, NextHop, NextHopResolver, Open, Origin, PathAttributes, PeerConfig, PeerKind,
+    Policy, PolicyRule, PrefixRange, Reachable, RemoteAsn, Resolution, SessionInfo, Set,
+    UnknownAttribute, negotiate,
 };
 
 pub(crate) const OWN: Asn = Asn(64512);
@@ -90,6 +90,24 @@ pub(crate) fn session(number: usize, kind: SessionKind) -> SessionInfo {
         interface: Some(3),
         subnets: Vec::new(),
         single_hop: PEERS[number].2,
+    }
+}
+
+/// The surroundings of a session by number; 0: those that it comes up with.
+pub(crate) fn moved(number: usize, negotiated: Arc<Negotiated>, way: u8) -> SessionInfo {
+    let before = session(number, PLAIN);
+    let ipv6 = |last: u16| Some(Ipv6Addr::new(0x2001, 0xdb8, 0, 9, 0, 0, 0, last));
+    let (local_ipv4, local_ipv6) = match way {
+        0 => (before.local_ipv4, before.local_ipv6),
+        1 => (Some(Ipv4Addr::new(10, 9, 0, 253)), ipv6(1)),
+        2 => (before.local_ipv4, ipv6(2)),
+        _ => (None, None),
+    };
+    SessionInfo {
+        negotiated,
+        local_ipv4,
+        local_ipv6,
+        ..before
     }
 }
 
@@ -182,6 +200,8 @@ pub(crate) fn prefixes() -> Vec<IpNet> {
 pub(crate) enum Op {
     Up(usize, SessionKind),
     Down(usize, bool),
+    /// Our own addresses on a session are other ones.
+    Moved(usize, u8),
     Announce(usize, Vec<(usize, u32)>, Attributes),
     /// What the peer said last, again.
     Repeat(usize),

@@ -5,7 +5,7 @@ use super::{
     Duration, Family, FibRoute, Heard, Instant, IpAddr, IpNet, Ipv4Net, Ipv6Net, Multipath, Nlri,
     OWN, Offer, Op, Oracle, Originated, PEERS, PathId, PeerConfig, PeerId, ROUTER_ID, Reach,
     Resolution, Resolver, Rib, RibConfig, RibEvent, RoutePrefix, RouteRefresh, RouteRefreshSubtype,
-    Standing, Update, family_of, filter, peer_config, policies, prefixes, session,
+    Standing, Update, family_of, filter, moved, peer_config, policies, prefixes, session,
 };
 
 /// Both sides, and what the FIB was told.
@@ -122,6 +122,14 @@ impl World {
                     };
                     rib.session_down(peer, &down, now);
                     oracle.session_down(peer, *retained, now);
+                }
+            }
+            Op::Moved(number, way) => {
+                let peer = PeerId(*number as u32);
+                let up = rib.peers.get(&peer).and_then(|peer| peer.session.as_ref());
+                if let Some(up) = up {
+                    let session = moved(*number, Arc::clone(&up.negotiated), *way);
+                    rib.session_changed(peer, &session);
                 }
             }
             Op::Announce(number, nlri, attributes) => {

@@ -36,6 +36,44 @@ fn prefixes_that_changed_are_a_backlog_until_their_peers_are_told() {
 }
 
 #[test]
+fn other_own_addresses_are_told_in_the_same_session_and_none_withdraws() {
+    let mut world = World::new();
+    let told = |world: &World, prefix: &str| {
+        let told = world.rib.explain_export(PeerId(1), prefix.parse().unwrap());
+        told.unwrap().map(|told| told.next_hop.to_string())
+    };
+    world.apply(&Op::Originate(vec![(1, 0), (5, 0)]));
+    let mut config = peer_config(1);
+    config.advertisements = [crate::AdvertisementId(0)].into();
+    world.set_peer(1, config);
+    world.apply(&Op::Up(1, PLAIN));
+    world.drain();
+    let none = Err(crate::export::Suppressed::NoNextHop);
+    for (way, ipv4, ipv6) in [
+        (0, Ok("10.9.0.254"), none),
+        (2, Ok("10.9.0.254"), Ok("2001:db8:0:9::2")),
+        (1, Ok("10.9.0.253"), Ok("2001:db8:0:9::1")),
+        (3, none, none),
+        (1, Ok("10.9.0.253"), Ok("2001:db8:0:9::1")),
+    ] {
+        world.apply(&Op::Moved(1, way));
+        world.drain();
+        // What the peer has heard is what is said to be told.
+        world.check();
+        assert_eq!(
+            told(&world, "10.1.0.0/16"),
+            ipv4.map(str::to_owned),
+            "{way}"
+        );
+        assert_eq!(
+            told(&world, "2001:db8:1::/48"),
+            ipv6.map(str::to_owned),
+            "{way}"
+        );
+    }
+}
+
+#[test]
 fn a_message_may_bring_two_paths_of_one_prefix() {
     let kind = SessionKind {
         graceful: false,

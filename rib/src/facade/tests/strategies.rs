@@ -79,7 +79,8 @@ pub(super) fn update_op(peers: usize) -> impl Strategy<Value = Op> {
     prop_oneof![
         4 => (peer.clone(), nlri, attributes()).prop_map(|(p, n, a)| Op::Announce(p, n, a)),
         1 => peer.clone().prop_map(Op::Repeat),
-        1 => (peer, 0..6usize, 0u32..3).prop_map(|(p, n, i)| Op::Withdraw(p, n, i)),
+        1 => (peer.clone(), 0..6usize, 0u32..3).prop_map(|(p, n, i)| Op::Withdraw(p, n, i)),
+        1 => (peer, 0u8..4).prop_map(|(p, way)| Op::Moved(p, way)),
     ]
 }
 

@@ -1,0 +1,163 @@
+//! Other Nodes whose objects were deleted a short while ago: their addresses stay theirs.
+//!
+//! A Node object goes before its machine does, or by mistake, while the node goes on answering to its addresses. If these were
+//! nobody's at once, any Service that names one could be announced with it. A deleted Node takes part in nothing else: it has no
+//! sessions, no pod CIDRs (which Kubernetes gives to other nodes soon), and ends after [`STAYS`].
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::snapshot::Snapshot;
+use super::state::{ClusterState, Map, Node};
+
+/// How long a deleted Node keeps its addresses: longer than it takes to shut a machine down, or to register it again.
+pub(crate) const STAYS: Duration = Duration::from_secs(300);
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct DepartedNodes {
+    /// As the source had them last.
+    known: Map<String, Arc<Node>>,
+    /// At most those that were there within [`STAYS`], each as it was last, and until when it counts.
+    departed: BTreeMap<String, (Arc<Node>, Instant)>,
+}
+
+impl DepartedNodes {
+    /// The snapshot with the Nodes that have departed. One that is back, and has no addresses yet, has those from before.
+    pub(crate) fn follow(&mut self, snapshot: Snapshot, now: Instant) -> Snapshot {
+        let nodes = &snapshot.state.nodes;
+        for item in self.known.diff(nodes) {
+            if let imbl::ordmap::DiffItem::Remove(name, node) = item {
+                let until = now + STAYS;
+                self.departed.insert(name.clone(), (node.clone(), until));
+            }
+        }
+        self.known = nodes.clone();
+        self.departed.retain(|_, (_, until)| now < *until);
+        if self.departed.is_empty() {
+            return snapshot;
+        }
+        let mut state = ClusterState::clone(&snapshot.state);
+        self.departed.retain(|name, (last, _)| {
+            let Some(back) = state.nodes.get_mut(name) else {
+                state.nodes.insert(name.clone(), Arc::new(departed(last)));
+                return true;
+            };
+            let mut whole = Node::clone(back);
+            whole.bridge(last);
+            let is_incomplete = whole != **back;
+            *back = Arc::new(whole);
+            is_incomplete
+        });
+        Snapshot {
+            state: Arc::new(state),
+            ..snapshot
+        }
+    }
+
+    /// When one of them has to be forgotten.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.departed.values().map(|(_, until)| *until).min()
+    }
+}
+
+/// What is left of a Node: its addresses, and what Peers take from its labels.
+fn departed(node: &Node) -> Node {
+    Node {
+        departed: true,
+        pod_cidrs: Box::default(),
+        ..node.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn node(address: &str, pods: &str) -> Node {
+        let parsed = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        Node {
+            name: "n2".to_owned(),
+            internal_ips: parsed(address).iter().map(|a| a.parse().unwrap()).collect(),
+            pod_cidrs: parsed(pods).iter().map(|a| a.parse().unwrap()).collect(),
+            ..Node::default()
+        }
+    }
+
+    struct World {
+        nodes: DepartedNodes,
+        now: Instant,
+    }
+
+    impl World {
+        /// Whether the Node counts as departed, its address, and its pod CIDR.
+        fn see(&mut self, there: Option<Node>) -> Option<(bool, String, String)> {
+            let mut state = ClusterState::default();
+            if let Some(node) = there {
+                state.nodes.insert("n2".to_owned(), Arc::new(node));
+            }
+            let snapshot = Snapshot {
+                state: Arc::new(state),
+                ..Snapshot::default()
+            };
+            let seen = self.nodes.follow(snapshot, self.now);
+            let node = seen.state.nodes.get("n2")?;
+            let first = |list: &mut dyn Iterator<Item = String>| list.next().unwrap_or_default();
+            Some((
+                node.departed,
+                first(&mut node.internal_ips.iter().map(ToString::to_string)),
+                first(&mut node.pod_cidrs.iter().map(ToString::to_string)),
+            ))
+        }
+    }
+
+    fn seen(departed: bool, address: &str, pods: &str) -> Option<(bool, String, String)> {
+        Some((departed, address.to_owned(), pods.to_owned()))
+    }
+
+    #[test]
+    fn a_deleted_node_keeps_its_addresses_for_a_while_and_nothing_else() {
+        let mut world = World {
+            nodes: DepartedNodes::default(),
+            now: Instant::now(),
+        };
+        assert_eq!(world.see(None), None);
+        let there = node("192.0.2.2", "10.2.0.0/24");
+        let alive = seen(false, "192.0.2.2", "10.2.0.0/24");
+        assert_eq!(world.see(Some(there.clone())), alive);
+        assert_eq!(world.nodes.deadline(), None);
+        let left = seen(true, "192.0.2.2", "");
+        assert_eq!(world.see(None), left);
+        let until = world.nodes.deadline().unwrap();
+        world.now = until - Duration::from_millis(1);
+        assert_eq!(world.see(None), left, "whatever else happens");
+        world.now = until;
+        assert_eq!(world.see(None), None);
+        assert_eq!(world.nodes.deadline(), None);
+        // Back, it is as it was; gone again, it counts anew.
+        assert_eq!(world.see(Some(there)), alive);
+        assert_eq!(world.see(None), left);
+        assert_eq!(world.nodes.deadline(), Some(until + STAYS));
+    }
+
+    #[test]
+    fn a_node_that_is_back_has_its_addresses_from_before_until_it_has_some() {
+        let mut world = World {
+            nodes: DepartedNodes::default(),
+            now: Instant::now(),
+        };
+        world.see(Some(node("192.0.2.2", "10.2.0.0/24")));
+        world.see(None);
+        let bare = world.see(Some(node("", "10.9.0.0/24")));
+        assert_eq!(bare, seen(false, "192.0.2.2", "10.9.0.0/24"));
+        let moved = world.see(Some(node("192.0.2.22", "10.9.0.0/24")));
+        assert_eq!(moved, seen(false, "192.0.2.22", "10.9.0.0/24"));
+        assert_eq!(
+            world.nodes.deadline(),
+            None,
+            "nothing is left of what it was"
+        );
+    }
+}

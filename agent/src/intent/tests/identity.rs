@@ -1,0 +1,215 @@
+//! Who a node is to its peers stays while its agent runs: what of the Node may have a gap, and what is a decision.
+
+use super::*;
+use crate::intent::{Change, Identity};
+
+/// Plans one state after the other, as the agent does: what was found of the node is handed in again.
+struct Agent {
+    planner: Planner,
+    identity: Identity,
+}
+
+impl Agent {
+    fn new() -> Self {
+        Self {
+            planner: Planner::new("n1"),
+            identity: Identity::default(),
+        }
+    }
+
+    fn plan(&mut self, text: &str) -> (Arc<Intent>, Change) {
+        let facts = LocalFacts {
+            identity: self.identity,
+            ..LocalFacts::default()
+        };
+        let (intent, change) = self.planner.plan(&state(text), &facts, Phase::default());
+        self.identity = intent.router.identity;
+        (intent, change)
+    }
+
+    /// AS and BGP identifier in each of these states, one after the other.
+    fn known_by(&mut self, states: &[(&str, &str, &str)]) {
+        for (what, text, expected) in states {
+            let (intent, _) = self.plan(text);
+            let found = format!("{} {}", intent.router.asn.0, intent.router.router_id);
+            assert_eq!(found, *expected, "{what}");
+            let cluster_id = intent.router.cluster_id.to_string();
+            assert!(expected.ends_with(&cluster_id), "{what}: {cluster_id}");
+        }
+    }
+}
+
+fn own(labels: &str, addresses: &[&str]) -> String {
+    node("n1", labels, "10.1.0.0/24", addresses, "")
+}
+
+#[test]
+fn a_derived_identifier_stays_whatever_becomes_of_the_address_and_a_configured_one_counts() {
+    let explicit = ours("Router", "r", "", "{routerID: 192.0.2.99}");
+    let first = own("", &["192.0.2.1"]);
+    let other = own("", &["192.0.2.2", "2001:db8::1"]);
+    Agent::new().known_by(&[
+        ("at first", &first, "64512 192.0.2.1"),
+        ("without addresses", &own("", &[]), "64512 192.0.2.1"),
+        ("with another one", &other, "64512 192.0.2.1"),
+        (
+            "without a Node",
+            &ours("Router", "r", "", "{}"),
+            "64512 192.0.2.1",
+        ),
+        (
+            "configured",
+            &(other.clone() + &explicit),
+            "64512 192.0.2.99",
+        ),
+        ("not configured any more", &other, "64512 192.0.2.1"),
+    ]);
+    // Another process derives it anew.
+    Agent::new().known_by(&[("of its own", &other, "64512 192.0.2.2")]);
+    // What was a hash at first stays one.
+    let mut late = Agent::new();
+    let (intent, _) = late.plan(&own("", &[]));
+    let hash = format!("64512 {}", intent.router.router_id);
+    late.known_by(&[("with an address later", &first, &hash)]);
+}
+
+#[test]
+fn an_internal_ip_that_is_no_hosts_becomes_no_identifier() {
+    for address in ["127.0.0.1", "0.0.0.1", "224.0.0.1", "255.0.0.1"] {
+        let intent = intent(&own("", &[address]), "n1");
+        let id = std::net::Ipv4Addr::from(intent.router.router_id.0);
+        assert_ne!(id.to_string(), address);
+        assert!(!matches!(id.octets()[0], 0 | 127 | 224..), "{id}");
+    }
+}
+
+#[test]
+fn an_as_and_an_identifier_out_of_labels_stay_while_the_labels_are_missing() {
+    let router = ours(
+        "Router",
+        "r",
+        "",
+        "{asnFrom: {nodeLabel: asn}, routerIDFrom: {nodeLabel: id}}",
+    );
+    let with = |labels: &str| own(labels, &["192.0.2.1"]) + &router;
+    let fixed = ours("Router", "r", "", "{asn: 64700}");
+    let mut agent = Agent::new();
+    agent.known_by(&[
+        ("never there", &with(""), "64512 192.0.2.1"),
+        (
+            "there",
+            &with("asn: '64600', id: 192.0.2.50"),
+            "64600 192.0.2.50",
+        ),
+        ("gone", &with("rack: a"), "64600 192.0.2.50"),
+        ("unusable", &with("asn: x, id: x"), "64600 192.0.2.50"),
+        (
+            "others",
+            &with("asn: '64601', id: 192.0.2.51"),
+            "64601 192.0.2.51",
+        ),
+        ("gone again", &with(""), "64601 192.0.2.51"),
+    ]);
+    let (intent, _) = agent.plan(&with(""));
+    assert_eq!(
+        warnings(&intent),
+        [
+            "Router r: spec.asnFrom asks for label asn of node n1, which has none; the AS in use stays",
+            "Router r: spec.routerIDFrom asks for label id of node n1, which has none; the identifier in use stays",
+        ]
+    );
+    agent.known_by(&[(
+        "configured otherwise",
+        &(own("", &["192.0.2.1"]) + &fixed),
+        "64700 192.0.2.1",
+    )]);
+}
+
+/// The sessions of a node, each with its settings.
+fn sessions(intent: &Intent) -> Vec<(String, String)> {
+    let peers = intent.peers.iter();
+    peers
+        .map(|peer| {
+            let ends = format!(
+                "{} {:?} {:?}",
+                peer.target, peer.local_address, peer.protocol
+            );
+            (peer.name.clone(), ends)
+        })
+        .collect()
+}
+
+#[test]
+fn another_address_of_the_node_changes_no_session_but_those_with_nodes() {
+    let tor = ours("Peer", "tor", "", "{address: 192.0.2.200, asn: 64500}");
+    let other = node("n2", "", "10.2.0.0/24", &["192.0.2.12", "2001:db8::12"], "");
+    let with = |addresses: &[&str]| own("", addresses) + &other + &tor;
+    let mut agent = Agent::new();
+    let (before, _) = agent.plan(&with(&["192.0.2.1"]));
+    assert_eq!(peer_names(&before), ["mesh/n2", "tor"]);
+    let (after, _) = agent.plan(&with(&["192.0.2.3"]));
+    let [before, after] = [before, after].map(|intent| sessions(&intent));
+    assert_eq!(before[1], after[1], "the router's");
+    assert_ne!(before[0], after[0], "the mesh: its end is another address");
+}
+
+#[test]
+fn labels_and_pod_cidrs_that_are_others_are_decisions() {
+    let peer = ours(
+        "Peer",
+        "tor",
+        "",
+        "{nodeSelector: {matchLabels: {rack: a}}, address: 192.0.2.200, asn: 64500}",
+    );
+    let mut agent = Agent::new();
+    let (intent, _) = agent.plan(&(own("rack: a", &["192.0.2.1"]) + &peer));
+    assert_eq!(peer_names(&intent), ["tor"]);
+    let (intent, _) = agent.plan(&(own("rack: b", &["192.0.2.1"]) + &peer));
+    assert_eq!(peer_names(&intent), [""; 0]);
+    let moved = own("rack: a", &["192.0.2.1"]).replace("10.1.0.0/24", "10.9.0.0/24");
+    let (intent, _) = agent.plan(&(moved + &peer));
+    assert_eq!(prefixes(&intent), ["10.9.0.0/24"]);
+}
+
+#[test]
+fn handing_in_what_was_found_changes_nothing() {
+    let text = own("", &["192.0.2.1"]);
+    let mut agent = Agent::new();
+    agent.plan(&text);
+    assert_ne!(agent.identity, Identity::default());
+    let (_, change) = agent.plan(&text);
+    assert_eq!(change, Change::Nothing);
+}
+
+#[test]
+fn a_node_that_was_deleted_a_moment_ago_keeps_its_address_from_services_and_has_no_session() {
+    let text = own("", &["192.0.2.1"])
+        + &node("n2", "", "10.2.0.0/24", &["192.0.2.12"], "")
+        + &service("s", "type: LoadBalancer", "{ip: 192.0.2.12}")
+        + &slice("e", "s", "IPv4", &[("n1", "ready: true")]);
+    let there = state(&text);
+    let mut departed = there.clone();
+    let n2 = Node {
+        departed: true,
+        pod_cidrs: Box::default(),
+        ..Node::clone(&there.nodes["n2"])
+    };
+    departed.nodes.insert("n2".to_owned(), Arc::new(n2));
+    let mut gone = there.clone();
+    gone.nodes.remove("n2");
+    let refused = ["192.0.2.12/32 Service d/s: an address of Node n2"];
+    let mut planner = Planner::new("n1");
+    for (state, peers, routes, refused) in [
+        (&there, &["mesh/n2"][..], &["10.1.0.0/24"][..], &refused[..]),
+        (&departed, &[], &["10.1.0.0/24"], &refused),
+        (&there, &["mesh/n2"], &["10.1.0.0/24"], &refused),
+        (&departed, &[], &["10.1.0.0/24"], &refused),
+        (&gone, &[], &["10.1.0.0/24", "192.0.2.12/32"], &[]),
+    ] {
+        let (intent, _) = planner.plan(state, &LocalFacts::default(), Phase::default());
+        assert_eq!(peer_names(&intent), peers);
+        assert_eq!(prefixes(&intent), routes);
+        assert_eq!(suppressed(&intent), refused);
+        assert_eq!(intent, intend(state, "n1", &LocalFacts::default()));
+    }
+}
