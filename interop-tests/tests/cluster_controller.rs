@@ -283,10 +283,10 @@ fn conditions_and_events_say_how_objects_are() {
         tor.launch()?;
         wait_condition(&cluster, peer, "Established", ("True", "Established"))?;
         // What the API server cannot see and the controller can; of two pools the older keeps what both claim.
-        cluster.peer_with_tor(&json!({"asn": 65535}))?;
+        cluster.peer_with_tor(&json!({"attributeFilter": {"discard": ["Origin"]}}))?;
         let text = wait_condition(&cluster, peer, "Accepted", ("False", "Invalid"))?;
         ensure!(
-            text.contains("spec.asn") && text.contains("last good version"),
+            text.contains("spec.attributeFilter") && text.contains("last good version"),
             "{text}"
         );
         cluster.api.put(&pool("older", &["203.0.113.0/24"]))?;

@@ -363,7 +363,7 @@ pub fn peer(spec: &PeerSpec) -> Vec<Finding> {
     attribute_filter(spec, f);
     f.range("spec.allowOwnAS", spec.allow_own_as, 0, 10);
     f.check(!spec.families.is_empty(), "spec.families", || {
-        "empty: expected ipv4, ipv6 or both".to_owned()
+        "empty: expected IPv4, IPv6 or both".to_owned()
     });
     f.check(spec.max_prefixes != Some(0), "spec.maxPrefixes", || {
         "0 would end the session at the first prefix: leave it out for no limit".to_owned()

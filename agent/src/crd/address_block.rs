@@ -6,11 +6,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use ipnet::IpNet;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::IpFamily;
 use super::text::{ParseTextError, as_text, not, prefix};
+use super::text_schema;
 
 /// A run of addresses of one family. Never empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -108,12 +109,7 @@ impl FromStr for AddressBlock {
     }
 }
 
-as_text!(
-    AddressBlock,
-    "AddressBlock",
-    "A prefix, a range of addresses or a single address.",
-    "^[0-9a-fA-F.:]+(/[0-9]{1,3}| *- *[0-9a-fA-F.:]+)?$"
-);
+as_text!(AddressBlock, "AddressBlock", text_schema::address_block());
 
 #[cfg(test)]
 mod tests {

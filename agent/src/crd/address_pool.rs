@@ -53,10 +53,11 @@ use super::status::Condition;
     )
 )]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = super::rules::address_pool()))]
 pub struct AddressPoolSpec {
     /// Prefixes (`203.0.113.0/24`), ranges (`198.51.100.10-198.51.100.20`) and single addresses, of either family. Pools
     /// must not overlap: of two that do, the older one keeps what both claim.
-    #[schemars(length(min = 1))]
+    #[schemars(length(min = 1, max = 256))]
     pub addresses: Vec<AddressBlock>,
     /// Whether Services that ask for no pool get addresses from this one. `false`: only Services that name it.
     #[serde(default = "yes")]

@@ -36,10 +36,7 @@ pub const LOAD_BALANCER_CLASS: &str = "routelet.dev/bgp";
     )
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(
-    validation = Rule::new("!has(self.mode) || self.mode == 'Exact' || has(self.aggregate)")
-        .message("mode Aggregated and mode Both need aggregate"),
-)]
+#[schemars(extend("x-kubernetes-validations" = super::rules::advertisement()))]
 pub struct AdvertisementSpec {
     /// The nodes that say it; absent: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -56,6 +53,7 @@ pub struct AdvertisementSpec {
     pub services: Option<Services>,
     /// Prefixes as they are.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1024))]
     pub prefixes: Vec<Cidr>,
     /// Whether `prefixes` may have a default route, 0.0.0.0/0 or ::/0. Without it one is refused: all traffic that no other
     /// route takes would go to this node.
@@ -94,10 +92,12 @@ pub struct Services {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace_selector: Option<LabelSelector>,
     /// Which of their addresses. Default: LoadBalancer.
+    #[schemars(length(min = 1, max = 3))]
     pub addresses: Vec<AddressKind>,
     /// The prefixes inside which external IPs of Services may be told. Anyone who may edit a Service may write any
     /// address there (CVE-2020-8554), so that nothing is told without a list.
     #[serde(rename = "externalIPs", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1024))]
     pub external_ips: Vec<Cidr>,
     /// Values of `loadBalancerClass` that are ours, beside none. Default: `routelet.dev/bgp`.
     pub load_balancer_classes: Vec<String>,
@@ -170,6 +170,7 @@ pub enum Mode {
 pub struct Attributes {
     /// Communities of all kinds in one list: `64512:100`, `64512:1:2` (large), `rt:64512:100` (extended), `no-export`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
     pub communities: Vec<CommunityText>,
     /// LOCAL_PREF towards internal peers. Default 100.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -161,6 +161,8 @@ impl JsonSchema for AttributeName {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "x-kubernetes-int-or-string": true,
+            "minimum": 1,
+            "maximum": 255,
             "description": "A path attribute: its type code from 1 to 255, or its name, such as PrefixSID.",
         })
     }

@@ -21,11 +21,13 @@ pub mod peer;
 pub mod policy;
 pub mod router;
 pub mod router_state;
+mod rules;
 pub mod selector;
 pub mod status;
 #[cfg(test)]
 mod tests;
 pub mod text;
+mod text_schema;
 
 pub use address_block::AddressBlock;
 pub use address_pool::{AddressPool, AddressPoolSpec, AddressPoolStatus};
@@ -51,6 +53,7 @@ pub const API_VERSION: &str = "routelet.dev/v1alpha1";
 /// A value that each node brings with it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = rules::value_from()))]
 pub struct ValueFrom {
     /// The value is that of this label of the Node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -60,16 +63,16 @@ pub struct ValueFrom {
     pub node_annotation: Option<String>,
 }
 
-/// One of the two address families.
+/// One of the two address families, as Kubernetes writes them. Small letters, as earlier versions wanted them, are read too.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
 pub enum IpFamily {
     /// IPv4.
-    #[serde(rename = "ipv4")]
+    #[serde(rename = "IPv4", alias = "ipv4")]
     Ipv4,
     /// IPv6.
-    #[serde(rename = "ipv6")]
+    #[serde(rename = "IPv6", alias = "ipv6")]
     Ipv6,
 }
 

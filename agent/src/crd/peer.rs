@@ -49,16 +49,7 @@ pub const MESH_LABEL: &str = "routelet.dev/mesh";
     )
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(
-    validation = Rule::new(
-        "[has(self.address), has(self.addressFrom), has(self.interface), has(self.gateway), has(self.nodes), \
-         has(self.range)].filter(x, x).size() == 1"
-    ).message("give exactly one of address, addressFrom, interface, gateway, nodes and range"),
-    validation = Rule::new("has(self.nodes) ? !has(self.asnFrom) : has(self.asn) != has(self.asnFrom)")
-        .message("give asn or asnFrom; beside nodes, asn or nothing"),
-    validation = Rule::new("!(has(self.ebgpMultihop) && has(self.ttlSecurity))")
-        .message("give ebgpMultihop or ttlSecurity, not both"),
-)]
+#[schemars(extend("x-kubernetes-validations" = super::rules::peer()))]
 pub struct PeerSpec {
     /// The nodes that have this peer; absent: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -72,6 +63,7 @@ pub struct PeerSpec {
     /// The interface whose only neighbour is the peer (unnumbered). Not yet: the peer is reported as blocked. Give its
     /// link-local address and `sourceInterface` instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 15))]
     pub interface: Option<String>,
     /// The peer is the node's default gateway of this family.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -104,6 +96,7 @@ pub struct PeerSpec {
     pub local_address_from: Option<ValueFrom>,
     /// The interface that the session is bound to; connections that come in by another one are refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 15))]
     pub source_interface: Option<String>,
     /// Timers.
     #[serde(default)]
@@ -126,6 +119,7 @@ pub struct PeerSpec {
     pub bfd: Option<BfdSpec>,
     /// The families to exchange. Default: both, over either transport.
     #[serde(default = "both_families")]
+    #[schemars(length(min = 1, max = 2))]
     pub families: Vec<IpFamily>,
     /// Ask the peer for several paths to one prefix (RFC 7911).
     #[serde(default)]
@@ -143,6 +137,7 @@ pub struct PeerSpec {
     /// The most prefixes per family that the peer may send; beyond that the session ends, and the peer is held Idle for
     /// `maxPrefixesRestart`. Absent: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub max_prefixes: Option<u32>,
     /// How long a peer that exceeded `maxPrefixes` is held Idle, 1s to 24h, or `never` to wait for `routelet peer reset`. A
     /// change of the Peer ends it, too.
@@ -226,7 +221,7 @@ pub struct NodesTarget {
     /// These nodes are route reflectors (RFC 4456) and the others their clients. Nodes served by a reflector leave the
     /// full mesh among each other.
     pub reflectors: bool,
-    /// The family of addresses that sessions use where two nodes have both. Default: ipv4.
+    /// The family of addresses that sessions use where two nodes have both. Default: IPv4.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transport: Option<IpFamily>,
 }
@@ -234,6 +229,7 @@ pub struct NodesTarget {
 /// Timers of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = super::rules::timers()))]
 pub struct Timers {
     /// The hold time to propose: 0s (none), or 3s to 65535s in whole seconds.
     pub hold: Lapse,
@@ -261,6 +257,7 @@ impl Default for Timers {
 /// Where a session's password stands. Give one of both.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = super::rules::password()))]
 pub struct PasswordSpec {
     /// A key of a Secret in the agent's namespace.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -297,6 +294,7 @@ pub struct TtlSecurity {
 /// Bidirectional forwarding detection (RFC 5880).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = super::rules::bfd()))]
 pub struct BfdSpec {
     /// How often to send and to expect packets, 10ms to 60s.
     pub interval: Lapse,

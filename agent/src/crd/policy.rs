@@ -34,6 +34,7 @@ use super::text::{Cidr, CommunityText};
 pub struct RoutePolicySpec {
     /// The rules, in order.
     #[serde(default)]
+    #[schemars(length(max = 128))]
     pub rules: Vec<RuleSpec>,
 }
 
@@ -71,9 +72,11 @@ pub enum ActionSpec {
 pub struct MatchSpec {
     /// Prefixes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 512))]
     pub prefixes: Vec<PrefixMatch>,
     /// Communities of all kinds. Within one kind, one match suffices; of two kinds, both must match.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "super::text_schema::listed_communities")]
     pub communities: Vec<CommunityText>,
     /// AS numbers of which one stands anywhere in the AS_PATH.
     #[serde(rename = "asPathContains", skip_serializing_if = "Vec::is_empty")]
@@ -92,6 +95,7 @@ pub struct MatchSpec {
     pub as_path_length: Option<LengthRange>,
     /// Prefixes of which one holds the next hop.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "super::text_schema::listed_prefixes")]
     pub next_hops: Vec<Cidr>,
     /// Values of ORIGIN.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -101,8 +105,10 @@ pub struct MatchSpec {
 /// A prefix, and which more specific ones match with it. Default: exactly this one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = super::rules::prefix_match()))]
 pub struct PrefixMatch {
     /// The prefix.
+    #[schemars(schema_with = "super::text_schema::listed_prefix")]
     pub cidr: Cidr,
     /// Whether all more specific ones match too.
     #[serde(default)]
@@ -118,6 +124,7 @@ pub struct PrefixMatch {
 /// Bounds, inclusive.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = super::rules::length_range()))]
 pub struct LengthRange {
     /// The lower bound. Default 0.
     pub min: u32,
@@ -142,6 +149,7 @@ pub enum OriginSpec {
 /// Changes to a route.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = super::rules::set()))]
 pub struct SetSpec {
     /// LOCAL_PREF.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -153,9 +161,14 @@ pub struct SetSpec {
     pub med: Option<u32>,
     /// Communities of all kinds to add.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "super::text_schema::listed_communities")]
     pub add_communities: Vec<CommunityText>,
     /// Standard and large communities to remove.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        schema_with = "super::text_schema::listed_communities",
+        length(max = 128)
+    )]
     pub remove_communities: Vec<CommunityText>,
     /// Remove every standard and large community before adding.
     pub clear_communities: bool,

@@ -39,11 +39,7 @@ pub const DEFAULT_ASN: u32 = 64512;
     )
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(
-    validation = Rule::new("!(has(self.asn) && has(self.asnFrom))").message("give asn or asnFrom, not both"),
-    validation = Rule::new("!(has(self.routerID) && has(self.routerIDFrom))")
-        .message("give routerID or routerIDFrom, not both"),
-)]
+#[schemars(extend("x-kubernetes-validations" = super::rules::router()))]
 pub struct RouterSpec {
     /// The nodes that this Router is for; absent: all. Where several Routers select a node, the one with the most
     /// conditions is used, among equals the first by name.
@@ -60,7 +56,7 @@ pub struct RouterSpec {
     /// name; a running agent keeps it when the address changes. A fixed one is only right for a Router that selects a single
     /// node.
     #[serde(default, rename = "routerID", skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
+    #[schemars(schema_with = "super::text_schema::optional_identifier")]
     pub router_id: Option<Ipv4Addr>,
     /// Takes the BGP identifier from a label or annotation of the Node. If that goes missing, a running agent keeps the
     /// identifier that it has.
@@ -72,7 +68,7 @@ pub struct RouterSpec {
     pub router_id_from: Option<ValueFrom>,
     /// The cluster ID of these nodes as route reflectors (RFC 4456). Default: the BGP identifier.
     #[serde(default, rename = "clusterID", skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
+    #[schemars(schema_with = "super::text_schema::optional_identifier")]
     pub cluster_id: Option<Ipv4Addr>,
     /// Whether and where to listen for connections.
     #[serde(default)]
@@ -108,9 +104,11 @@ pub struct RouterSpec {
 /// sessions. An update of the agent does none of this.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = super::rules::leave()))]
 pub struct Leave {
     /// Keys of taints that say that a node goes away. A node that has one is drained, and leaves when its agent is stopped.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(inner(regex(pattern = "^[^=:]+$")))]
     pub taints: Vec<String>,
     /// How long routers are given to move the traffic before Services are withdrawn, 0s to 30s.
     pub wait: Lapse,
@@ -151,6 +149,7 @@ pub struct Listen {
     pub port: u16,
     /// The addresses to listen on; empty: all of the node.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
     pub addresses: Vec<Address>,
 }
 
@@ -174,7 +173,7 @@ pub struct Mesh {
     /// serves both.
     pub enabled: bool,
     /// The family of addresses that sessions use where two nodes have both. Both families' routes go over either.
-    /// Default: ipv4.
+    /// Default: IPv4.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transport: Option<IpFamily>,
     /// Password of the sessions (TCP MD5, RFC 2385).
@@ -223,6 +222,7 @@ impl Default for Multipath {
 /// Graceful restart (RFC 4724, RFC 8538) and its long-lived form (RFC 9494).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = super::rules::graceful_restart()))]
 pub struct GracefulRestart {
     /// Whether to offer it.
     pub enabled: bool,
@@ -246,6 +246,7 @@ impl Default for GracefulRestart {
 /// The kernel's forwarding table, and what may not enter it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = super::rules::fib()))]
 pub struct Fib {
     /// Whether learned routes are installed at all.
     pub enabled: bool,

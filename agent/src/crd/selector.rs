@@ -29,12 +29,14 @@ pub struct LabelSelector {
     pub match_labels: Labels,
     /// Conditions on labels.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
     pub match_expressions: Vec<Requirement>,
 }
 
 /// One condition on a label.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = super::rules::requirement()))]
 pub struct Requirement {
     /// The label's key.
     pub key: String,

@@ -89,19 +89,64 @@ fn formats_are_those_that_an_api_server_knows() {
     }
 }
 
+/// Calls `visit` with each rule of a schema.
+fn rules(value: &Value, visit: &mut dyn FnMut(&Value)) {
+    match value {
+        Value::Object(fields) => {
+            let own = fields.get("x-kubernetes-validations");
+            own.and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+                .for_each(&mut *visit);
+            fields.values().for_each(|value| rules(value, visit));
+        }
+        Value::Array(items) => items.iter().for_each(|value| rules(value, visit)),
+        _ => {}
+    }
+}
+
 #[test]
-fn contradictions_are_refused_by_rules_with_messages() {
-    let [router, peer, advertisement, ..] = <[Value; 6]>::try_from(crds()).unwrap();
-    for (crd, rules) in [(router, 2), (peer, 3), (advertisement, 1)] {
-        let list = schema(&crd)["x-kubernetes-validations"].as_array().unwrap();
-        assert_eq!(list.len(), rules);
-        for rule in list {
+fn rules_have_messages_and_no_function_that_kubernetes_1_25_lacks() {
+    const NEWER: [&str; 8] = [
+        "isIP",
+        "ip(",
+        "isCIDR",
+        "cidr(",
+        "quantity(",
+        "format(",
+        "optional",
+        "sets.",
+    ];
+    for crd in crds() {
+        let mut count = 0;
+        rules(&crd, &mut |rule| {
+            count += 1;
             assert!(
                 rule["message"].as_str().is_some_and(|m| m.len() > 10),
                 "{rule}"
             );
-        }
+            let text = rule["rule"].as_str().unwrap();
+            assert!(!NEWER.iter().any(|name| text.contains(name)), "{text}");
+        });
+        let is_written_by_people = crd["spec"]["names"]["kind"] != "RouterState";
+        assert_eq!(count > 0, is_written_by_people, "{count} rules");
     }
+}
+
+/// What is stored in every object can never change for it again.
+#[test]
+fn no_definition_has_the_server_store_a_default_in_a_spec_or_keep_a_null() {
+    for crd in crds() {
+        properties("spec", schema(&crd), &mut |path, property| {
+            assert_eq!(property["default"], Value::Null, "{path}");
+            assert_eq!(property["nullable"], Value::Null, "{path}");
+            assert_eq!(property["items"]["nullable"], Value::Null, "{path}");
+        });
+    }
+    // People read it in the description instead.
+    let [_, peer, ..] = <[Value; 6]>::try_from(crds()).unwrap();
+    let hold = &schema(&peer)["properties"]["timers"]["properties"]["hold"]["description"];
+    assert!(hold.as_str().unwrap().ends_with("Default: 90s."), "{hold}");
 }
 
 #[test]

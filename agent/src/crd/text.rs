@@ -11,9 +11,11 @@ use ipnet::{IpNet, Ipv4Net};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// Serde as text by `Display` and `FromStr`, and a schema that says so.
+use super::{rules, text_schema};
+
+/// Serde as text by `Display` and `FromStr`, and a schema of `text_schema`.
 macro_rules! as_text {
-    ($type:ident, $schema:literal, $description:literal, $pattern:expr) => {
+    ($type:ident, $name:literal, $schema:expr) => {
         impl Serialize for $type {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.collect_str(self)
@@ -34,11 +36,11 @@ macro_rules! as_text {
             }
 
             fn schema_name() -> Cow<'static, str> {
-                $schema.into()
+                $name.into()
             }
 
             fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                json_schema!({"type": "string", "description": $description, "pattern": $pattern})
+                $schema
             }
         }
     };
@@ -87,12 +89,7 @@ impl FromStr for Address {
     }
 }
 
-as_text!(
-    Address,
-    "Address",
-    "An IPv4 or IPv6 address.",
-    "^[0-9a-fA-F.:]+$"
-);
+as_text!(Address, "Address", text_schema::address());
 
 /// A prefix as typed; host bits may be set, which the validation reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -147,12 +144,7 @@ impl FromStr for Cidr {
     }
 }
 
-as_text!(
-    Cidr,
-    "Cidr",
-    "An IPv4 or IPv6 prefix.",
-    "^[0-9a-fA-F.:]+/[0-9]{1,3}$"
-);
+as_text!(Cidr, "Cidr", text_schema::prefix());
 
 /// A span of time, written with units: `90s`, `300ms`, `1m30s`, `2h`; a bare `0` is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -217,12 +209,7 @@ impl FromStr for Lapse {
     }
 }
 
-as_text!(
-    Lapse,
-    "Duration",
-    "A duration such as 90s, 300ms, 1m30s.",
-    "^(0|([0-9]+(ms|s|m|h))+)$"
-);
+as_text!(Lapse, "Duration", text_schema::duration());
 
 /// When to meet a peer again: after a time, or not before somebody intervenes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -265,12 +252,7 @@ impl FromStr for RestartAfter {
     }
 }
 
-as_text!(
-    RestartAfter,
-    "RestartAfter",
-    "A duration such as 90s or 5m, or `never`.",
-    "^(never|0|([0-9]+(ms|s|m|h))+)$"
-);
+as_text!(RestartAfter, "RestartAfter", text_schema::restart_after());
 
 /// A community of any kind, told apart by its form: `64512:100` or a well-known name (RFC 1997), `64512:1:2` (large,
 /// RFC 8092), `rt:64512:100` or `ro:192.0.2.1:7` (extended, RFC 4360: route target and route origin).
@@ -361,12 +343,7 @@ impl FromStr for CommunityText {
     }
 }
 
-as_text!(
-    CommunityText,
-    "Community",
-    "A community: 64512:100, 64512:1:2 (large), rt:64512:100 (extended) or a well-known name such as no-export.",
-    "^[0-9a-zA-Z.:-]+$"
-);
+as_text!(CommunityText, "Community", text_schema::community());
 
 /// What a peer's AS must be: a number, or how it relates to ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -460,6 +437,10 @@ impl JsonSchema for PeerAs {
         json_schema!({
             "x-kubernetes-int-or-string": true,
             "description": "An AS number from 1 to 4294967295, internal (our own AS) or external (any other).",
+            "minimum": 1,
+            "maximum": 4_294_967_295_u32,
+            "pattern": "^(internal|external|(AS|as)?[0-9]{1,10}(\\.[0-9]{1,5})?)$",
+            "x-kubernetes-validations": rules::peer_as(),
         })
     }
 }
@@ -475,7 +456,8 @@ pub(crate) fn asns_schema(_: &mut SchemaGenerator) -> Schema {
 /// The schema of an optional AS number: 64 bits wide, because half of them do not fit the int32 that is assumed else.
 pub(crate) fn optional_asn_schema(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
-        "type": "integer", "format": "int64", "minimum": 1, "maximum": 4_294_967_295_u32, "nullable": true
+        "type": "integer", "format": "int64", "minimum": 1, "maximum": 4_294_967_295_u32, "nullable": true,
+        "x-kubernetes-validations": rules::asn()
     })
 }
 

@@ -285,9 +285,13 @@ fn rules(schema: &Value, object: &Value, old: Option<&Value>) -> Vec<Cause> {
     let Err(errors) = validator.validate(schema, object, old) else {
         return Vec::new();
     };
-    let causes = errors.into_vec().into_iter().map(|error| {
-        let at = error.field_path.split('.').filter(|name| !name.is_empty());
-        let value = at.clone().try_fold(object, |value, name| value.get(name));
+    // What was already so is let through, but for rules that compare with it: they are evaluated only if something changed.
+    let changed = errors.into_vec().into_iter().filter(|error| {
+        let before = old.and_then(|old| at_path(old, &error.field_path));
+        before.is_none() || before != at_path(object, &error.field_path)
+    });
+    let causes = changed.map(|error| {
+        let value = at_path(object, &error.field_path);
         let kind = match value {
             Some(Value::Object(_)) => "object",
             Some(Value::Array(_)) => "array",
@@ -307,6 +311,15 @@ fn rules(schema: &Value, object: &Value, old: Option<&Value>) -> Vec<Cause> {
         )
     });
     causes.collect()
+}
+
+/// The value at a path such as `spec.rules[0].match`.
+fn at_path<'a>(object: &'a Value, path: &str) -> Option<&'a Value> {
+    let mut names = path.split(['.', '[', ']']).filter(|name| !name.is_empty());
+    names.try_fold(object, |value, name| match value {
+        Value::Array(items) => items.get(name.parse::<usize>().ok()?),
+        other => other.get(name),
+    })
 }
 
 fn join(path: &str, name: &str) -> String {

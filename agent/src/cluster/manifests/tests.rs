@@ -144,7 +144,7 @@ fn every_fault_is_told_with_file_line_path_and_reason() {
         ),
         (
             "  address: 192.0.2.1\n  asn: 1\n  families: [ipv4, ipv5]\n",
-            "p.yaml:8: Peer x: spec.families[1]: unknown variant `ipv5`, expected `ipv4` or `ipv6`",
+            "p.yaml:8: Peer x: spec.families[1]: unknown variant `ipv5`, expected one of `IPv4`, `ipv4`, `IPv6`, `ipv6`",
         ),
         (
             "  address: 192.0.2.1\n  asn: 1\n  import: [none]\n",
