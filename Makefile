@@ -63,7 +63,7 @@ BENCH_FLAGS ?=
 
 bench: setup ## Measure Routelet and other speakers on the same work (root; all of it takes hours)
 	@# What is shipped is what is measured; the bench looks for the binary routelet beside its own.
-	$(CARGO) build --profile dist --locked -p agent -p interop-tests --bins
+	$(CARGO) build --profile dist --locked -p agent -p interop-tests --bins --example storms
 	$(CARGO) run --profile dist --locked -p interop-tests --bin bench -- $(if $(WORKS),--work $(WORKS)) \
 		$(if $(SPEAKERS),--speakers $(SPEAKERS)) --runs $(RUNS) --json $(RESULTS) --update \
 		--markdown docs/benchmarks.md $(BENCH_FLAGS)

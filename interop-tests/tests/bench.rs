@@ -74,6 +74,19 @@ fn kernel_routes_and_idle_memory_are_measured_on_bird() {
     completes(Kind::Bird2, INSTALLED_AND_IDLE);
 }
 
+#[test]
+fn router_states_and_pages_of_simulated_agents_are_measured() {
+    let simulation = interop_tests::routelet_binary().map(|b| b.with_file_name("examples/storms"));
+    if !simulation.is_ok_and(|program| program.exists()) {
+        println!("skip: cargo build -p agent --example storms has not been run");
+        return;
+    }
+    completes(
+        Kind::Routelet,
+        &[("M1000", &["M1000"]), ("N1000", &["N1000"])],
+    );
+}
+
 /// Every receiver is told to expect another attribute than the speaker rightly sends, and the kernel's table one route less.
 #[test]
 fn a_wrong_table_at_a_receiver_or_in_the_kernel_fails_the_run() {

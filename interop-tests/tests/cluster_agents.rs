@@ -453,7 +453,7 @@ fn a_router_state_reads_like_a_status_page() {
                 .cloned()
                 .unwrap_or_default();
             ensure!(
-                all.len() == 5 && all.iter().all(|c| c["status"] == "True"),
+                all.len() == 6 && all.iter().all(|c| c["status"] == "True"),
                 "{state}"
             );
             // Without any peer it was ready, too.

@@ -9,6 +9,7 @@ use super::cluster_args::ClusterArgs;
 use super::cni_args::CniArgs;
 use super::http_arg::HttpArg;
 use super::log_args::LogArgs;
+use crate::metrics::{DEFAULT_PEERS, PeerSeries};
 use crate::run::{KubeProxy, Options, SourceOptions};
 
 /// Run the agent on this node
@@ -48,6 +49,19 @@ pub(super) struct Run {
         default_value = "127.0.0.1:7179"
     )]
     http: HttpArg,
+
+    /// How many peers have metrics of their own at most; the others are summed by the object that asks for them
+    #[arg(
+        long,
+        value_name = "COUNT",
+        env = "ROUTELET_METRICS_PEERS",
+        default_value_t = DEFAULT_PEERS
+    )]
+    metrics_peers: usize,
+
+    /// Nodes of the mesh may have metrics of their own, too: some 40 series each
+    #[arg(long, env = "ROUTELET_METRICS_MESH")]
+    metrics_mesh: bool,
 
     #[command(flatten)]
     cni: CniArgs,
@@ -109,6 +123,10 @@ impl Run {
             node,
             control: control.to_owned(),
             http: self.http.0,
+            series: PeerSeries {
+                most: self.metrics_peers,
+                mesh: self.metrics_mesh,
+            },
             cni: self.cni.options(),
             withdraw: self.withdraw,
         })
@@ -150,6 +168,7 @@ mod tests {
             node: "n1".into(),
             control: crate::control::DEFAULT_SOCKET.into(),
             http: Some("127.0.0.1:7179".parse().unwrap()),
+            series: PeerSeries::default(),
             cni: None,
             withdraw: false,
         };
@@ -180,8 +199,13 @@ mod tests {
     #[test]
     fn options_are_taken_from_the_command_line() {
         let found = options(
-            "routelet run --manifests m --node n1 --http off --withdraw --control /tmp/c.sock",
+            "routelet run --manifests m --node n1 --http off --withdraw --control /tmp/c.sock --metrics-peers 7 --metrics-mesh",
         );
+        let series = PeerSeries {
+            most: 7,
+            mesh: true,
+        };
+        assert_eq!(found.series, series);
         assert_eq!(found.http, None);
         assert!(found.withdraw);
         assert_eq!(found.control, Path::new("/tmp/c.sock"));

@@ -151,10 +151,12 @@ fn kernel(fib: &FibSummary) -> String {
     if let Some(why) = &fib.unavailable {
         return format!("no routes can be installed: {why}");
     }
+    let Some(table) = fib.table else {
+        return "table not known yet".to_owned();
+    };
     let mut text = format!(
-        "{} in table {}: {} IPv4, {} IPv6",
+        "{} in table {table}: {} IPv4, {} IPv6",
         count(fib.installed_ipv4 + fib.installed_ipv6, "route"),
-        fib.table,
         group(fib.installed_ipv4),
         group(fib.installed_ipv6),
     );

@@ -96,6 +96,25 @@ fn status_says_what_it_waits_for() {
 }
 
 #[test]
+fn what_is_not_known_yet_is_not_zero() {
+    let served = served();
+    served.fake.edit(|s| {
+        s.status.asn = None;
+        s.status.fib = Default::default();
+    });
+    let page = at(&served, None, "status").out;
+    assert!(page.contains("node-1, AS not known yet, "), "{page}");
+    assert!(
+        page.contains("Kernel         table not known yet"),
+        "{page}"
+    );
+    let data = at(&served, None, "status --output json").out;
+    for field in ["\"asn\"", "\"table\"", "\"metric\"", "\"protocol\""] {
+        assert!(!data.contains(field), "{field}: {data}");
+    }
+}
+
+#[test]
 fn peers_are_a_table_and_one_peer_is_a_page() {
     insta::assert_snapshot!("peers", piped("peers"));
     insta::assert_snapshot!("peer_established", piped("peers tor-a"));

@@ -1,5 +1,5 @@
 //! RouterStates whose node is gone. Those that belong to their Node go with it by themselves; what is left was made before
-//! there was one.
+//! there was one. One whose agent runs stays: the agent would write it anew.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -8,8 +8,9 @@ use tokio::time::Instant;
 
 use super::world::World;
 
-/// How long a RouterState stays without its Node: an agent may be there before it.
-const STAYS: Duration = Duration::from_secs(300);
+/// How long a RouterState stays without its Node, and without a word of its agent: an agent may be there before its Node, and
+/// one that runs writes every five minutes.
+const STAYS: Duration = Duration::from_secs(360);
 
 /// RouterStates without a Node, and since when.
 #[derive(Debug, Default)]
@@ -25,7 +26,7 @@ impl Orphans {
                 continue;
             }
             let since = before.get(name).copied().unwrap_or(now);
-            if now >= since + STAYS {
+            if now >= since + STAYS && state.age(now.into_std()) >= STAYS {
                 due.push((name.clone(), state.uid.clone()));
             }
             self.0.insert(name.clone(), since);

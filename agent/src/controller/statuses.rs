@@ -7,9 +7,10 @@ use std::time::Instant;
 use k8s_openapi::jiff::Timestamp;
 
 use super::store::Store;
-use super::world::{Kind, Ours, Session, World};
+use super::world::{Kind, Ours, World};
 use crate::cluster::ObjectRef;
 use crate::cluster::validate;
+use crate::crd::router_state::SessionCounts;
 use crate::crd::status::ACCEPTED;
 use crate::crd::{
     AddressPool, AddressPoolStatus, Advertisement, Condition, ObjectStatus, Peer, PeerStatus,
@@ -48,11 +49,11 @@ pub(super) fn statuses(
         }),
         peers: differing(&world.peers, |name, peer: &Ours<Peer>| {
             let sessions = sessions.get(name).map_or(&[][..], Vec::as_slice);
-            let established = sessions.iter().filter(|s| s.1.established).count();
+            let (all, established) = totals(sessions);
             let findings = [accepted.of(name, peer), established_of(sessions)];
             PeerStatus {
-                sessions: count(sessions.len()),
-                established: count(established),
+                sessions: all,
+                established,
                 conditions: peer.conditions(findings, &peer.status.conditions, now),
             }
         }),
@@ -162,41 +163,61 @@ fn by_object(findings: Vec<(ObjectRef, validate::Finding)>) -> HashMap<(String, 
     texts
 }
 
+/// The sessions of a Peer on each node that has any.
+type OfPeer<'a> = Vec<(&'a str, Cow<'a, SessionCounts>)>;
+
 /// The sessions of every Peer, with their nodes.
-fn sessions(world: &World, now: Instant) -> BTreeMap<String, Vec<(&str, Cow<'_, Session>)>> {
+fn sessions(world: &World, now: Instant) -> BTreeMap<String, OfPeer<'_>> {
     let mut all: BTreeMap<String, Vec<_>> = BTreeMap::new();
     for ((_, node), state) in world.states.iter() {
-        for session in state.at(now) {
-            if let Some(name) = session.object.strip_prefix("Peer ") {
+        for counts in state.counts(now) {
+            if let Some(name) = counts.object.strip_prefix("Peer ") {
                 let of_peer = all.entry(name.to_owned()).or_default();
-                of_peer.push((node.as_str(), session));
+                of_peer.push((node.as_str(), counts));
             }
         }
     }
     all
 }
 
-fn established_of(sessions: &[(&str, Cow<'_, Session>)]) -> Finding {
+/// How many sessions there are, and how many of them are Established.
+fn totals(sessions: &[(&str, Cow<'_, SessionCounts>)]) -> (i64, i64) {
+    let counts = sessions.iter().map(|(_, counts)| counts);
+    counts.fold((0, 0), |(all, established), counts| {
+        (all + counts.sessions, established + counts.established)
+    })
+}
+
+fn established_of(sessions: &[(&str, Cow<'_, SessionCounts>)]) -> Finding {
     const ESTABLISHED: &str = "Established";
-    let down: Vec<String> = sessions
+    let (all, established) = totals(sessions);
+    let named: Vec<String> = sessions
         .iter()
-        .filter(|(_, session)| !session.established)
-        .map(|(node, session)| format!("{node}: {}", session.text))
+        .flat_map(|(node, counts)| {
+            counts
+                .down
+                .iter()
+                .map(move |text| format!("{node}: {text}"))
+        })
+        .take(NAMED)
         .collect();
-    match (sessions.len(), down.len()) {
-        (0, _) => Finding {
+    match all - established {
+        _ if all == 0 => Finding {
             kind: ESTABLISHED,
             holds: None,
             reason: "NoSessions",
             message: "no node has a session for it: none is selected, or no agent has written its RouterState"
                 .to_owned(),
         },
-        (_, 0) => Finding::good(ESTABLISHED, "Established", ""),
-        (all, _) => Finding::bad(
-            ESTABLISHED,
-            "SessionsDown",
-            format!("{} of {all}: {}", down.len(), some_of(&down)),
-        ),
+        ..=0 => Finding::good(ESTABLISHED, "Established", ""),
+        down => {
+            let more = match down - i64::try_from(named.len()).unwrap_or(down) {
+                ..=0 => String::new(),
+                more => format!("; and {more} more"),
+            };
+            let text = format!("{down} of {all}: {}{more}", named.join("; "));
+            Finding::bad(ESTABLISHED, "SessionsDown", text)
+        }
     }
 }
 
@@ -249,8 +270,4 @@ fn some_of(all: &[String]) -> String {
         0 => named.join("; "),
         more => format!("{}; and {more} more", named.join("; ")),
     }
-}
-
-fn count(n: usize) -> i64 {
-    i64::try_from(n).unwrap_or(i64::MAX)
 }

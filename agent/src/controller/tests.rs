@@ -597,13 +597,57 @@ fn a_router_state_goes_when_its_node_has_been_gone_for_a_while() {
     apply(&mut world.states, state("n1", 1, &[]));
     apply(&mut world.states, state("n2", 1, &[]));
     assert!(orphans.due(&world, start).is_empty());
-    assert!(orphans.due(&world, after(299)).is_empty());
+    assert!(orphans.due(&world, after(359)).is_empty());
     // Its node comes after all, and goes again: the time begins anew.
     apply(&mut world.nodes, node("n2"));
-    assert!(orphans.due(&world, after(300)).is_empty());
+    assert!(orphans.due(&world, after(360)).is_empty());
     world.nodes.event(Event::Delete(guard(node("n2"))));
-    assert!(orphans.due(&world, after(301)).is_empty());
-    assert!(orphans.due(&world, after(600)).is_empty());
-    let due = orphans.due(&world, after(601));
+    assert!(orphans.due(&world, after(361)).is_empty());
+    assert!(orphans.due(&world, after(720)).is_empty());
+    let due = orphans.due(&world, after(721));
     assert_eq!(due, [("n2".to_owned(), Some("n2".to_owned()))]);
+}
+
+#[test]
+fn a_router_state_whose_agent_runs_stays_without_its_node() {
+    let (mut world, mut orphans) = (World::default(), Orphans::default());
+    apply(&mut world.states, state("n1", 1, &[]));
+    assert!(orphans.due(&world, tokio::time::Instant::now()).is_empty());
+    let long = tokio::time::Instant::now() + Duration::from_secs(3600);
+    assert_eq!(orphans.due(&world, long).len(), 1);
+    // Its agent writes at this moment.
+    world
+        .states
+        .named_mut("n1")
+        .unwrap()
+        .set_seen(long.into_std());
+    assert!(orphans.due(&world, long).is_empty());
+}
+
+#[test]
+fn a_peer_counts_what_router_states_count_and_names_a_few() {
+    let mut world = World::default();
+    apply(&mut world.peers, peer("clients"));
+    for node in ["n1", "n2"] {
+        let mut object = state(node, 1, &[("clients/a", "Active")]);
+        object["status"]["sessionCounts"] = json!([{
+            "object": "Peer clients", "sessions": 300, "established": 290,
+            "down": ["192.0.2.1 is Active: refused", "192.0.2.2 is Active", "192.0.2.3 is Active"],
+        }]);
+        object["status"]["mesh"] =
+            json!({"object": "Router default (mesh)", "sessions": 2, "established": 0});
+        apply(&mut world.states, object);
+    }
+    let status = statuses(&world, &Allocation::default(), now());
+    let status = status.peers[0].1.clone();
+    assert_eq!((status.sessions, status.established), (600, 580));
+    let established = status.conditions.iter().find(|c| c.type_ == "Established");
+    assert_eq!(
+        established.unwrap().message,
+        "20 of 600: n1: 192.0.2.1 is Active: refused; n1: 192.0.2.2 is Active; n1: 192.0.2.3 is Active; \
+         n2: 192.0.2.1 is Active: refused; n2: 192.0.2.2 is Active; and 15 more"
+    );
+    let later = (now().0, Instant::now() + Duration::from_secs(901));
+    let status = statuses(&world, &Allocation::default(), later);
+    assert_eq!(status.peers[0].1.established, 0, "no agent reports");
 }

@@ -26,6 +26,7 @@ use super::status::Condition;
         type_ = "string",
         json_path = ".status.summary.sessions"
     ),
+    printcolumn(name = "Mesh", type_ = "string", json_path = ".status.summary.mesh"),
     printcolumn(
         name = "Advertised",
         type_ = "integer",
@@ -40,6 +41,11 @@ use super::status::Condition;
         name = "Ready",
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
+    printcolumn(
+        name = "Problems",
+        type_ = "integer",
+        json_path = ".status.summary.problems"
     ),
     printcolumn(
         name = "Message",
@@ -69,34 +75,45 @@ pub struct RouterStateSpec {
     pub node: String,
 }
 
-/// What the agent found at its last look.
+/// What the agent found at its last look. Its size is bounded whatever the node has to do with: lists are cut, counts are
+/// not. What is left out here, `routelet peers` and `routelet status` show on the node.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct RouterStateStatus {
     /// The agent's version.
     pub version: String,
-    /// The node's AS.
-    pub asn: i64,
+    /// The node's AS; absent until it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asn: Option<i64>,
     /// The node's BGP identifier.
     #[serde(rename = "routerID", skip_serializing_if = "Option::is_none")]
     pub router_id: Option<String>,
-    /// The sessions, in the order of their names.
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["peer"]))]
+    /// The sessions outside the node mesh, in the order of their names. Of more than 20, 20 are listed: as many as there are of
+    /// those that are down, then others.
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub sessions: Vec<SessionStatus>,
+    /// The sessions of each object but the Router (its mesh), counted: at most 100 objects.
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub session_counts: Vec<SessionCounts>,
+    /// The sessions of the node mesh, counted; absent where the node has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mesh: Option<SessionCounts>,
     /// What a table of nodes shows.
     pub summary: Summary,
     /// The kernel's forwarding table.
     pub fib: FibStatus,
     /// What must be open before routes are told, of Services or all.
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub gates: Vec<GateStatus>,
     /// When the agent wrote last: every five minutes at least. One that is older is the word of an agent that does not run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_heartbeat_time: Option<Time>,
     /// What is wrong with the configuration as this node uses it, worst first, at most 20.
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub problems: Vec<ProblemStatus>,
-    /// `Ready`: the node should get traffic. `SessionsEstablished`: every session is. `RoutesInstalled`: the kernel has every
-    /// route that it should. `ConfigurationAccepted`: no object that the node uses has an error.
+    /// `Ready`: the node should get traffic. `SessionsEstablished`: every session outside the mesh is. `MeshEstablished`: every
+    /// session of the mesh is. `RoutesInstalled`: the kernel has every route that it should. `ConfigurationAccepted`: no
+    /// object that the node uses has an error. `AnnouncementsAllowed`: everything that objects ask for may be announced.
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
 }
@@ -105,10 +122,31 @@ pub struct RouterStateStatus {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Summary {
-    /// Established sessions of all sessions, such as `2/3`.
+    /// Established sessions of all sessions outside the node mesh, such as `2/3`.
     pub sessions: String,
+    /// Established sessions of all sessions of the node mesh, such as `298/299`; absent where the node has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mesh: Option<String>,
     /// Prefixes that this node originates.
     pub advertised: i64,
+    /// Errors and warnings of the configuration as this node uses it, all of them.
+    pub problems: i64,
+}
+
+/// Sessions of one object, counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct SessionCounts {
+    /// The object that asks for them, such as `Peer tor-a`.
+    pub object: String,
+    /// How many there are.
+    pub sessions: i64,
+    /// How many of them are Established.
+    pub established: i64,
+    /// Those that are not, and why, as far as that is known: at most 3.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub down: Vec<String>,
 }
 
 /// One session.
@@ -142,7 +180,7 @@ pub struct SessionStatus {
     /// How often it has become Established since the agent started.
     pub established_count: i64,
     /// Prefixes, by family.
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["family"]))]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub families: Vec<SessionFamilyStatus>,
 }
 

@@ -1,10 +1,11 @@
-//! The HTTP port: `/healthz`, `/readyz` and `/metrics`. Plain text, no state of its own, nothing that changes anything.
+//! The HTTP port: `/healthz`, `/readyz` and `/metrics`. Plain text, nothing that changes anything; no state but what sums of
+//! counters need ([`Totals`]).
 
 mod limited;
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -15,7 +16,7 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 
 use crate::control::{Backend, ControlError, Health};
-use crate::metrics::{self, Process, Snapshot};
+use crate::metrics::{self, PeerSeries, Process, Snapshot, Totals};
 use crate::printable;
 
 pub(crate) use limited::Limited;
@@ -71,18 +72,20 @@ fn is_without_ipv6(error: &io::Error) -> bool {
         .is_some_and(|code| without.contains(&code))
 }
 
-/// Serves until the future is dropped.
-pub async fn serve<B: Backend>(listener: TcpListener, health: Arc<Health<B>>) {
+/// Serves until the future is dropped. `series`: which peers have metrics of their own.
+pub async fn serve<B: Backend>(listener: TcpListener, health: Arc<Health<B>>, series: PeerSeries) {
     // axum's accept loop retries by itself and has no error to return.
-    let _ = axum::serve(Limited::new(listener), router(health)).await;
+    let _ = axum::serve(Limited::new(listener), router(health, series)).await;
 }
 
-fn router<B: Backend>(health: Arc<Health<B>>) -> Router {
+fn router<B: Backend>(health: Arc<Health<B>>, series: PeerSeries) -> Router {
+    let totals = Arc::new(Mutex::new(Totals::default()));
+    let metrics = move |health| metrics_page::<B>(health, totals.clone(), series);
     Router::new()
         .route("/", get(index))
         .route("/healthz", get(healthz::<B>))
         .route("/readyz", get(readyz::<B>))
-        .route("/metrics", get(metrics_page::<B>))
+        .route("/metrics", get(metrics))
         .with_state(health)
 }
 
@@ -113,14 +116,17 @@ async fn readyz<B: Backend>(State(health): State<Arc<Health<B>>>) -> Response {
     plain(StatusCode::SERVICE_UNAVAILABLE, text)
 }
 
-async fn metrics_page<B: Backend>(State(health): State<Arc<Health<B>>>) -> Response {
+async fn metrics_page<B: Backend>(
+    State(health): State<Arc<Health<B>>>,
+    totals: Arc<Mutex<Totals>>,
+    series: PeerSeries,
+) -> Response {
     let gather = async { Ok((health.status().await?, health.backend().peers().await?)) };
     match within(gather).await {
         Ok((status, peers)) => {
-            let snapshot = Snapshot {
-                status,
-                peers,
-                process: Process::this(),
+            let snapshot = {
+                let mut totals = totals.lock().unwrap_or_else(PoisonError::into_inner);
+                Snapshot::new(status, peers, Process::this(), &mut totals, series)
             };
             let text = metrics::render(metrics::METRICS, snapshot);
             ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response()
@@ -169,7 +175,8 @@ mod tests {
         let fake = Arc::new(Fake::new());
         let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(serve(listener, Health::new(Arc::clone(&fake))));
+        let health = Health::new(Arc::clone(&fake));
+        tokio::spawn(serve(listener, health, PeerSeries::default()));
         Served { fake, address }
     }
 

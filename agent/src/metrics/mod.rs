@@ -5,6 +5,7 @@
 //! A metric is one row of [`METRICS`]: name, kind, help, labels, and how its samples are taken from a snapshot. The page in
 //! `docs/operations.md` is made of the same rows, and a test compares the two.
 
+mod groups;
 mod process;
 mod table;
 
@@ -18,6 +19,7 @@ use prometheus_client::registry::{Registry, Unit};
 use crate::control::model::{Peer, Status};
 use crate::printable;
 
+pub use groups::{DEFAULT_PEERS, Group, PeerSeries, Totals};
 pub use process::Process;
 pub use table::METRICS;
 
@@ -29,10 +31,31 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 pub struct Snapshot {
     /// The agent as a whole, with its readiness.
     pub status: Status,
-    /// Every peer.
+    /// The peers with series of their own.
     pub peers: Vec<Peer>,
+    /// The others.
+    pub groups: Vec<Group>,
     /// What the kernel says about this process; `None` if it does not (no `/proc`).
     pub process: Option<Process>,
+}
+
+impl Snapshot {
+    /// A scrape of all peers, of which some have series of their own.
+    pub fn new(
+        status: Status,
+        peers: Vec<Peer>,
+        process: Option<Process>,
+        totals: &mut Totals,
+        series: PeerSeries,
+    ) -> Self {
+        let (peers, groups) = totals.split(peers, series);
+        Self {
+            status,
+            peers,
+            groups,
+            process,
+        }
+    }
 }
 
 /// A metric: one row of a table.
@@ -260,6 +283,7 @@ mod tests {
 
     use super::*;
     use crate::control::fake;
+    use crate::control::model::{DownClass, DownCount, PeerKind};
 
     #[test]
     fn labels_hold_no_control_characters() {
@@ -271,18 +295,23 @@ mod tests {
     fn snapshot() -> Snapshot {
         let mut status = fake::status();
         status.readiness = Some(Default::default());
-        Snapshot {
-            status,
-            peers: fake::peers(),
-            process: Some(Process {
-                cpu_seconds: 1.25,
-                resident_bytes: 12_345_678,
-                open_fds: 17,
-                max_fds: 1024,
-                start_time_seconds: 1_700_000_000.5,
-                threads: 6,
-            }),
-        }
+        let mut peers = fake::peers();
+        let node = peers.iter_mut().find(|p| p.kind == PeerKind::Mesh).unwrap();
+        node.downs = vec![DownCount {
+            class: DownClass::HoldTimerExpired,
+            count: 2,
+        }];
+        let process = Process {
+            cpu_seconds: 1.25,
+            resident_bytes: 12_345_678,
+            open_fds: 17,
+            max_fds: 1024,
+            start_time_seconds: 1_700_000_000.5,
+            threads: 6,
+        };
+        let mut totals = Totals::default();
+        let series = PeerSeries::default();
+        Snapshot::new(status, peers, Some(process), &mut totals, series)
     }
 
     #[test]

@@ -1,11 +1,16 @@
 //! Every metric, in the order in which scrapes and the documentation show them.
 
+use super::groups::{Group, GroupFamily};
 use super::{Metric, Samples, Snapshot, counter, gauge};
-use crate::control::model::{FamilyCounts, Peer, PeerFamily, SessionState, Severity};
+use crate::control::model::{
+    DownClass, FamilyCounts, MessageCounts, Peer, PeerFamily, SessionState, Severity,
+};
 
 const NONE: &[&str] = &[];
 const PEER: &[&str] = &["peer"];
 const FAMILY: &[&str] = &["family"];
+const OBJECT: &[&str] = &["object"];
+const OBJECT_FAMILY: &[&str] = &["object", "family"];
 const PEER_FAMILY: &[&str] = &["peer", "family"];
 
 /// Every metric.
@@ -55,7 +60,7 @@ pub const METRICS: &[Metric] = &[
         |s, out| for range in &s.status.ranges { out.add([&range.name], range.peers) }),
     gauge("routelet_range_peers_limit", &["range"], "How many peers a listen range may have",
         |s, out| for range in &s.status.ranges { out.add([&range.name], range.max_peers) }),
-    // Each peer.
+    // Each peer, of those that have series of their own.
     gauge("routelet_peer_info", &["peer", "object", "address", "asn", "role"],
         "Always 1; the labels describe the peer",
         |s, out| for p in &s.peers {
@@ -117,6 +122,42 @@ pub const METRICS: &[Metric] = &[
         |s, out| for p in &s.peers {
             if let Some(bfd) = &p.bfd { out.add([&p.name], bfd.state == "Up") }
         }),
+    // Peers without series of their own.
+    gauge("routelet_peer_group_peers", OBJECT,
+        "Peers of an object that have no series of their own: nodes of the mesh, and those beyond --metrics-peers",
+        |s, out| per_group(s, out, |g| g.peers)),
+    gauge("routelet_peer_group_peers_established", OBJECT, "Of these, peers whose session is Established",
+        |s, out| per_group(s, out, |g| g.established)),
+    counter("routelet_peer_group_established", OBJECT, "How often their sessions have become Established",
+        |s, out| per_group(s, out, |g| g.counted.established)),
+    counter("routelet_peer_group_downs", &["object", "reason"],
+        "How often their sessions fell, by reason; reasons that have not occurred are left out",
+        |s, out| for g in &s.groups {
+            for (class, count) in DownClass::ALL.iter().zip(g.counted.downs).filter(|(_, count)| *count > 0) {
+                out.add([&g.object, class.as_label()], count);
+            }
+        }),
+    counter("routelet_peer_group_messages", &["object", "direction", "type"], "BGP messages sent to and received from them",
+        |s, out| for g in &s.groups {
+            let types = MessageCounts::default().by_type().map(|(kind, _)| kind);
+            for (direction, counts) in ["sent", "received"].into_iter().zip(g.counted.messages) {
+                for (kind, count) in types.into_iter().zip(counts) { out.add([&g.object, direction, kind], count) }
+            }
+        }),
+    counter("routelet_peer_group_malformed_updates", OBJECT,
+        "UPDATE messages of theirs with faults that were handled without a reset (RFC 7606)",
+        |s, out| per_group(s, out, |g| g.counted.malformed)),
+    counter("routelet_peer_group_filtered_attributes", OBJECT,
+        "Path attributes of theirs that were discarded, or whose routes were treated as withdrawn",
+        |s, out| per_group(s, out, |g| g.counted.filtered)),
+    gauge("routelet_peer_group_output_queue_bytes", OBJECT, "Bytes that wait for them to be read",
+        |s, out| per_group(s, out, |g| g.output_queue_bytes)),
+    gauge("routelet_peer_group_prefixes_received", OBJECT_FAMILY, "Paths received from them, accepted or not",
+        |s, out| per_group_family(s, out, |f| f.received)),
+    gauge("routelet_peer_group_prefixes_accepted", OBJECT_FAMILY, "Paths of theirs that may be used",
+        |s, out| per_group_family(s, out, |f| f.accepted)),
+    gauge("routelet_peer_group_prefixes_advertised", OBJECT_FAMILY, "Prefixes advertised to them, each counted for each of them",
+        |s, out| per_group_family(s, out, |f| f.advertised)),
     // Routes.
     gauge("routelet_prefixes", FAMILY, "Prefixes with at least one usable path, learned or originated",
         |s, out| per_family(s, out, |f| f.prefixes)),
@@ -134,8 +175,8 @@ pub const METRICS: &[Metric] = &[
     gauge("routelet_attribute_sets", NONE, "Distinct sets of path attributes that the paths share",
         |s, out| out.add([], s.status.attribute_sets)),
     // The kernel's forwarding table.
-    gauge("routelet_fib_available", NONE, "Whether routes can be written to the kernel",
-        |s, out| out.add([], s.status.fib.unavailable.is_none())),
+    gauge("routelet_fib_available", NONE, "Whether routes can be written to the kernel; left out until the configuration is known",
+        |s, out| if s.status.fib.table.is_some() { out.add([], s.status.fib.unavailable.is_none()) }),
     gauge("routelet_fib_routes", FAMILY, "Routes of ours in the kernel",
         |s, out| {
             out.add(["ipv4-unicast"], s.status.fib.installed_ipv4);
@@ -186,6 +227,20 @@ pub const METRICS: &[Metric] = &[
 fn per_peer<V: super::Value>(s: &Snapshot, out: &mut Samples, value: impl Fn(&Peer) -> V) {
     for peer in &s.peers {
         out.add([&peer.name], value(peer));
+    }
+}
+
+fn per_group(s: &Snapshot, out: &mut Samples, value: impl Fn(&Group) -> u64) {
+    for group in &s.groups {
+        out.add([&group.object], value(group));
+    }
+}
+
+fn per_group_family(s: &Snapshot, out: &mut Samples, value: impl Fn(&GroupFamily) -> u64) {
+    for group in &s.groups {
+        for family in &group.families {
+            out.add([&group.object, &family.family.to_string()], value(family));
+        }
     }
 }
 

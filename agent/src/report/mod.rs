@@ -3,11 +3,14 @@
 //! | room | |
 //! |---|---|
 //! | `conditions` | findings as conditions, with the time of their last change |
-//! | `router_state` | the agent's model of itself as the status of a `RouterState`: pure |
+//! | `router_state`, `sessions` | the agent's model of itself as the status of a `RouterState`: pure |
+//! | `schedule` | how soon what has changed is written: pure |
 //! | `writer` | the task that writes it |
 
 pub mod conditions;
 pub mod router_state;
+pub mod schedule;
+pub mod sessions;
 #[cfg(test)]
 mod tests;
 pub mod writer;

@@ -1,14 +1,16 @@
 //! From the agent's model of itself to the status of its `RouterState`. Pure.
+//!
+//! What a status holds is bounded: lists are cut, and so are texts. At most [`MOST`] octets of JSON, whatever the node has to do
+//! with; some 2,000 on an ordinary node, in a mesh of any size.
 
 use bgp::types::Asn;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use k8s_openapi::jiff::Timestamp;
 
 use super::conditions::{Finding, conditions, whole_seconds};
-use crate::control::model::{Peer, RefusedAnnouncement, SessionError, Severity, Status};
+use super::sessions;
+use crate::control::model::{Peer, PeerCounts, RefusedAnnouncement, Severity, Status};
 use crate::crd::router_state::{
-    FibStatus, GateStatus, ProblemStatus, RouterStateStatus, SessionErrorStatus,
-    SessionFamilyStatus, SessionStatus, Summary,
+    FibStatus, GateStatus, ProblemStatus, RouterStateStatus, SessionCounts, Summary,
 };
 use crate::printable;
 
@@ -18,8 +20,15 @@ const PROBLEMS: usize = 20;
 /// How many sessions a message names.
 const NAMED: usize = 5;
 
-/// How far two computations of one moment may lie apart: it is told in whole seconds before now.
-const SAME_MOMENT: SignedDuration = SignedDuration::from_secs(5);
+/// The longest text of a list, and the longest message of a condition, in octets.
+const TEXT: usize = 256;
+const MESSAGE: usize = 1024;
+
+/// The most octets of JSON that a status can have. An object of etcd ends at 1.5 MB.
+pub const MOST: usize = 256 * 1024;
+
+/// The type of the condition that says how the sessions of the mesh are.
+pub(super) const MESH_ESTABLISHED: &str = "MeshEstablished";
 
 /// The status that says what the model does. `before` is the last one: moments that have not changed keep their text.
 pub fn router_state(
@@ -30,22 +39,32 @@ pub fn router_state(
     now: Timestamp,
 ) -> RouterStateStatus {
     let now = whole_seconds(now);
-    let sessions: Vec<SessionStatus> = peers
-        .iter()
-        .map(|peer| {
-            let known = before.sessions.iter().find(|known| known.peer == peer.name);
-            session(peer, known, now)
-        })
-        .collect();
+    let mesh = sessions::mesh(peers);
+    let PeerCounts {
+        configured,
+        established,
+        mesh: in_mesh,
+        mesh_established,
+        ..
+    } = status.peers;
     RouterStateStatus {
         version: status.version.clone(),
-        asn: status.asn.map_or(0, number_of),
+        asn: status.asn.map(number_of),
         router_id: status.router_id.map(|id| id.to_string()),
-        sessions,
+        sessions: sessions::listed(peers, before, now),
+        session_counts: sessions::counted(peers),
         last_heartbeat_time: before.last_heartbeat_time.clone(),
         summary: Summary {
-            sessions: format!("{}/{}", status.peers.established, status.peers.configured),
+            sessions: format!(
+                "{}/{}",
+                established.saturating_sub(mesh_established),
+                configured.saturating_sub(in_mesh)
+            ),
+            mesh: mesh
+                .as_ref()
+                .map(|mesh| format!("{}/{}", mesh.established, mesh.sessions)),
             advertised: count(status.families.iter().map(|family| family.originated).sum()),
+            problems: count(status.problems.len() as u64),
         },
         fib: FibStatus {
             installed: count(status.fib.installed_ipv4 + status.fib.installed_ipv6),
@@ -78,101 +97,22 @@ pub fn router_state(
                 }),
             })
             .collect(),
-        conditions: conditions(findings(status, peers), &before.conditions, generation, now),
+        conditions: conditions(
+            findings(status, peers, mesh.as_ref()),
+            &before.conditions,
+            generation,
+            now,
+        ),
+        mesh,
     }
 }
 
-/// Whether two statuses differ in what somebody may act on, and not in counts alone.
-pub fn differs_in_kind(a: &RouterStateStatus, b: &RouterStateStatus) -> bool {
-    let without_counts = |status: &RouterStateStatus| {
-        let mut status = status.clone();
-        status.summary.advertised = 0;
-        status.fib.installed = 0;
-        status.fib.refused = 0;
-        for session in &mut status.sessions {
-            session.families.clear();
-        }
-        status
-    };
-    without_counts(a) != without_counts(b)
+/// A text as `kubectl` may print it, and not longer than [`TEXT`].
+pub(super) fn shown(text: &str) -> String {
+    printable::short_line(text, TEXT)
 }
 
-/// A text as `kubectl` may print it.
-fn shown(text: &str) -> String {
-    printable::line(text).into_owned()
-}
-
-fn session(peer: &Peer, known: Option<&SessionStatus>, now: Timestamp) -> SessionStatus {
-    let established = peer.is_established();
-    let before = |seconds: u64| {
-        let ago = SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
-        now.checked_sub(ago).unwrap_or(Timestamp::MIN)
-    };
-    let error = |error: &Option<SessionError>, known: Option<&SessionErrorStatus>| {
-        error.as_ref().map(|error| {
-            let text = match &error.communication {
-                Some(more) => format!("{}: {more:?}", error.text),
-                None => error.text.clone(),
-            };
-            let time = before(error.ago_seconds);
-            let same = known.filter(|k| k.text == text && is_about(k.time.0, time));
-            SessionErrorStatus {
-                time: same.map_or(Time(time), |known| known.time.clone()),
-                text,
-            }
-        })
-    };
-    let state = peer.state.to_string();
-    let since = if established {
-        let since = before(peer.state_seconds);
-        let same = known.and_then(|k| k.since.as_ref());
-        let same = same.filter(|known| is_about(known.0, since));
-        same.cloned().unwrap_or(Time(since))
-    } else {
-        // The states of an attempt follow each other every second; what matters is since when there is no session.
-        let down = known.filter(|known| known.state != "Established");
-        let since = down.and_then(|known| known.since.clone());
-        since.unwrap_or_else(|| {
-            let fell = peer.last_down.as_ref().map(|down| before(down.ago_seconds));
-            Time(fell.unwrap_or(now))
-        })
-    };
-    SessionStatus {
-        peer: peer.name.clone(),
-        object: peer.object.clone(),
-        address: peer.address.map(|address| address.to_string()),
-        asn: peer.asn.map(number_of),
-        // Attempts follow each other: the states between would be rewritten every second and tell nobody anything.
-        state: if established || peer.blocked.is_some() {
-            state
-        } else {
-            "Active".to_owned()
-        },
-        since: Some(since),
-        trouble: peer.trouble().as_deref().map(shown),
-        last_error_sent: error(
-            &peer.last_error_sent,
-            known.and_then(|k| k.last_error_sent.as_ref()),
-        ),
-        last_error_received: error(
-            &peer.last_error_received,
-            known.and_then(|k| k.last_error_received.as_ref()),
-        ),
-        established_count: count(peer.established_count),
-        families: peer
-            .families
-            .iter()
-            .map(|family| SessionFamilyStatus {
-                family: family.family.to_string(),
-                received: count(family.received),
-                accepted: count(family.accepted),
-                advertised: count(family.advertised),
-            })
-            .collect(),
-    }
-}
-
-fn findings(status: &Status, peers: &[Peer]) -> Vec<Finding> {
+fn findings(status: &Status, peers: &[Peer], mesh: Option<&SessionCounts>) -> Vec<Finding> {
     let ready = match &status.readiness {
         Some(readiness) if readiness.ready => Finding::good("Ready", "Ready", ""),
         Some(readiness) => Finding::bad("Ready", "NotReady", readiness.reasons.join("; ")),
@@ -183,13 +123,15 @@ fn findings(status: &Status, peers: &[Peer]) -> Vec<Finding> {
             message: String::new(),
         },
     };
-    let down: Vec<&str> = peers
-        .iter()
+    let routers = || peers.iter().filter(|peer| !sessions::is_mesh(peer));
+    let down: Vec<&str> = routers()
         .filter(|peer| !peer.is_established())
         .map(|peer| peer.name.as_str())
         .collect();
-    let sessions = match down.as_slice() {
-        [] if peers.is_empty() => Finding::good("SessionsEstablished", "NoPeers", "no peers"),
+    let established = match down.as_slice() {
+        [] if routers().next().is_none() => {
+            Finding::good("SessionsEstablished", "NoPeers", "no peers")
+        }
         [] => Finding::good("SessionsEstablished", "AllEstablished", ""),
         down => {
             let named = down[..down.len().min(NAMED)].join(", ");
@@ -227,13 +169,36 @@ fn findings(status: &Status, peers: &[Peer]) -> Vec<Finding> {
             Finding::bad("ConfigurationAccepted", "Invalid", message)
         }
     };
-    vec![
+    let mut all = vec![
         ready,
-        sessions,
+        established,
+        mesh_finding(mesh),
         routes,
         configuration,
         announcements(status),
-    ]
+    ];
+    for finding in &mut all {
+        finding.message = printable::short_line(&finding.message, MESSAGE);
+    }
+    all
+}
+
+fn mesh_finding(mesh: Option<&SessionCounts>) -> Finding {
+    let Some(mesh) = mesh else {
+        let message = "no other node is in the node mesh";
+        return Finding::good(MESH_ESTABLISHED, "NoMesh", message);
+    };
+    let down = mesh.sessions - mesh.established;
+    if down == 0 {
+        return Finding::good(MESH_ESTABLISHED, "AllEstablished", "");
+    }
+    let named = mesh.down.join("; ");
+    let more = match down - count(mesh.down.len() as u64) {
+        0 => String::new(),
+        more => format!("; and {more} more"),
+    };
+    let message = format!("{down} of {}: {named}{more}", mesh.sessions);
+    Finding::bad(MESH_ESTABLISHED, "SessionsDown", message)
 }
 
 /// Whether everything that objects ask for may be announced.
@@ -260,14 +225,10 @@ fn announcements(status: &Status) -> Finding {
     }
 }
 
-fn is_about(a: Timestamp, b: Timestamp) -> bool {
-    a.duration_since(b).abs() <= SAME_MOMENT
-}
-
-fn number_of(asn: Asn) -> i64 {
+pub(super) fn number_of(asn: Asn) -> i64 {
     i64::from(asn.0)
 }
 
-fn count(number: u64) -> i64 {
+pub(super) fn count(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

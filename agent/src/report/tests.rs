@@ -3,13 +3,24 @@
 
 use k8s_openapi::jiff::Timestamp;
 
-use super::router_state::{differs_in_kind, router_state};
+use super::router_state::{MOST, router_state};
+use super::schedule::Change;
 use crate::control::fake;
-use crate::control::model::{Readiness, Reason, RefusedAnnouncement, Severity};
+use crate::control::model::{
+    Gate, Peer, PeerKind, Problem, Readiness, Reason, RefusedAnnouncement, SessionState, Severity,
+    Status,
+};
 use crate::crd::{Condition, RouterStateStatus};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
+}
+
+/// The fixture, whose mesh is one node.
+fn node() -> (Status, Vec<Peer>) {
+    let mut status = fake::status();
+    (status.peers.mesh, status.peers.mesh_established) = (1, 1);
+    (status, fake::peers())
 }
 
 fn condition<'a>(status: &'a RouterStateStatus, kind: &str) -> &'a Condition {
@@ -18,7 +29,7 @@ fn condition<'a>(status: &'a RouterStateStatus, kind: &str) -> &'a Condition {
 
 #[test]
 fn a_state_says_what_the_agent_says_of_itself() {
-    let (status, peers) = (fake::status(), fake::peers());
+    let (status, peers) = node();
     let state = router_state(
         &status,
         &peers,
@@ -31,7 +42,7 @@ fn a_state_says_what_the_agent_says_of_itself() {
 
 #[test]
 fn a_look_later_says_the_same_of_what_has_not_changed() {
-    let (mut status, mut peers) = (fake::status(), fake::peers());
+    let (mut status, mut peers) = node();
     let first = router_state(
         &status,
         &peers,
@@ -58,15 +69,21 @@ fn a_look_later_says_the_same_of_what_has_not_changed() {
     peers[0].families[0].received += 1;
     status.families[0].originated += 1;
     let counts = router_state(&status, &peers, &later, Some(1), at(1_800_000_011));
-    assert!(
-        counts != later && !differs_in_kind(&counts, &later),
-        "counts alone"
-    );
+    assert_eq!(Change::between(&counts, &later), Change::Counts);
 
-    peers[0].established_count += 1;
+    let in_mesh = peers.iter_mut().find(|p| p.name == "mesh/node-2").unwrap();
+    in_mesh.state = SessionState::Active;
+    status.peers.established -= 1;
+    status.peers.mesh_established -= 1;
+    let lost = router_state(&status, &peers, &later, Some(1), at(1_800_000_012));
+    assert_eq!(Change::between(&lost, &later), Change::Mesh);
+    assert_eq!(condition(&lost, "MeshEstablished").status, "False");
+
+    peers[1].established_count += 1;
     let flapped = router_state(&status, &peers, &later, Some(1), at(1_800_000_012));
-    assert!(
-        differs_in_kind(&flapped, &later),
+    assert_eq!(
+        Change::between(&flapped, &later),
+        Change::Matters,
         "a session that was made anew"
     );
 }
@@ -140,4 +157,163 @@ fn what_must_not_be_announced_is_a_condition_that_names_the_rule() {
         many.starts_with(first) && many.ends_with("Node n4 (rule nodeAddress) and 42 more"),
         "{many}"
     );
+}
+
+/// A node of a mesh of so many.
+fn in_mesh(nodes: usize) -> (Status, Vec<Peer>) {
+    let (mut status, all) = (fake::status(), fake::peers());
+    let node = all.iter().find(|p| p.kind == PeerKind::Mesh).unwrap();
+    let mut peers: Vec<Peer> = (1..nodes)
+        .map(|n| Peer {
+            name: format!("mesh/node-{n}"),
+            ..node.clone()
+        })
+        .collect();
+    peers.extend(all.into_iter().filter(|p| p.kind != PeerKind::Mesh));
+    status.peers.mesh = u32::try_from(nodes - 1).unwrap();
+    (status, peers)
+}
+
+fn size(status: &RouterStateStatus) -> usize {
+    serde_json::to_string(status).unwrap().len()
+}
+
+#[test]
+fn a_mesh_of_any_size_is_counted_and_those_that_are_down_are_named() {
+    let said = |nodes: usize, down: usize| {
+        let (status, mut peers) = in_mesh(nodes);
+        for peer in &mut peers[..down] {
+            peer.state = SessionState::Connect;
+        }
+        router_state(
+            &status,
+            &peers,
+            &RouterStateStatus::default(),
+            Some(1),
+            at(0),
+        )
+    };
+    let many = said(1000, 7);
+    assert!(many.sessions.iter().all(|s| !s.peer.starts_with("mesh/")));
+    assert_eq!(many.summary.mesh.as_deref(), Some("992/999"));
+    assert_eq!(
+        condition(&many, "MeshEstablished").message,
+        "7 of 999: mesh/node-1 is Active; mesh/node-2 is Active; mesh/node-3 is Active; and 4 more"
+    );
+    assert!(size(&many).abs_diff(size(&said(11, 7))) < 20);
+    assert!(size(&said(300, 0)) < 4096, "{}", size(&said(300, 0)));
+}
+
+#[test]
+fn of_many_sessions_those_that_are_down_are_listed_and_all_are_counted() {
+    let (status, all) = in_mesh(2);
+    let tor = all.iter().find(|p| p.name == "tor-a").unwrap();
+    let peers: Vec<Peer> = (100..400)
+        .map(|n| Peer {
+            name: format!("clients/n{n}"),
+            object: "Peer clients".to_owned(),
+            state: match n {
+                390.. => SessionState::OpenSent,
+                _ => SessionState::Established,
+            },
+            ..tor.clone()
+        })
+        .collect();
+    let state = router_state(
+        &status,
+        &peers,
+        &RouterStateStatus::default(),
+        Some(1),
+        at(0),
+    );
+    let listed: Vec<&str> = state.sessions.iter().map(|s| s.peer.as_str()).collect();
+    assert_eq!(listed.len(), 20);
+    assert_eq!((listed[0], listed[9]), ("clients/n100", "clients/n109"));
+    assert_eq!((listed[10], listed[19]), ("clients/n390", "clients/n399"));
+    let counts = &state.session_counts[0];
+    assert_eq!((counts.sessions, counts.established), (300, 290));
+    assert_eq!(
+        (counts.object.as_str(), counts.down.len()),
+        ("Peer clients", 3)
+    );
+}
+
+/// Whatever a node has to do with, and however long the names and texts of others are.
+#[test]
+fn a_status_is_never_larger_than_its_bound() {
+    let (mut status, all) = in_mesh(2);
+    let long = || "\"\u{1}".repeat(2000);
+    let tor = all.iter().find(|p| p.name == "tor-a").unwrap();
+    let mut peers: Vec<Peer> = (0..3000)
+        .map(|n| Peer {
+            name: format!("{n}{}", long()),
+            object: format!("Peer {}{}", n / 3, long()),
+            state: SessionState::Active,
+            blocked: Some(long()),
+            kind: if n % 5 == 0 { PeerKind::Mesh } else { tor.kind },
+            ..tor.clone()
+        })
+        .collect();
+    for peer in &mut peers {
+        let errors = [&mut peer.last_error_sent, &mut peer.last_error_received];
+        for error in errors.into_iter().flatten() {
+            error.text = long();
+        }
+    }
+    let problem = |n: usize| Problem {
+        severity: Severity::Error,
+        object: Some(format!("{n}{}", long())),
+        file: None,
+        line: None,
+        field: Some(long()),
+        message: long(),
+    };
+    status.problems = (0..1000).map(problem).collect();
+    status.gates = vec![
+        Gate {
+            name: "source".to_owned(),
+            open: false,
+            message: long()
+        };
+        9
+    ];
+    status.fib.unavailable = Some(long());
+    status.refused_announcements = 1000;
+    status.refused = vec![
+        RefusedAnnouncement {
+            prefix: long(),
+            object: long(),
+            reason: Reason::new("nodeAddress", long()),
+        };
+        20
+    ];
+    status.readiness = Some(Readiness {
+        ready: false,
+        reasons: vec![long(); 100],
+    });
+    let before = RouterStateStatus::default();
+    let state = router_state(&status, &peers, &before, Some(1), at(0));
+    assert_eq!(state.summary.problems, 1000);
+    assert!(size(&state) <= MOST, "{}", size(&state));
+    assert!(
+        size(&state) * 2 > MOST,
+        "the bound says something: {}",
+        size(&state)
+    );
+    // The names are cut, and known again.
+    let later = router_state(&status, &peers, &state, Some(1), at(1));
+    assert_eq!(Change::between(&later, &state), Change::Nothing);
+}
+
+#[test]
+fn a_waiting_agent_says_no_as_number() {
+    let (mut status, _) = in_mesh(2);
+    status.asn = None;
+    let state = router_state(&status, &[], &RouterStateStatus::default(), Some(1), at(0));
+    let said = serde_json::to_value(&state).unwrap();
+    assert!(
+        said.get("asn").is_none() && said.get("mesh").is_none(),
+        "{said}"
+    );
+    assert_eq!(condition(&state, "MeshEstablished").reason, "NoMesh");
 }

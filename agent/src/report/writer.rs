@@ -1,32 +1,33 @@
 //! The task that writes this node's `RouterState`.
 //!
-//! It looks at the agent once a second and writes what has changed: at once if somebody may act on it, counts alone only
-//! now and then, and every few minutes in any case. What cannot be written is tried again with growing pauses; the agent itself never waits for it.
+//! It looks at the agent once a second and writes what has changed, as soon as [`Schedule`] says. What cannot be written is tried
+//! again with growing pauses; the agent itself never waits for it. Once a minute it looks whether the object is still there:
+//! one that somebody deleted is written anew, and one that was made before its Node becomes the Node's.
 
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{Patch, PatchParams};
+use kube::api::{GetParams, Patch, PatchParams};
 use kube::core::{ObjectMeta, PartialObjectMeta};
 use kube::{Api, Client};
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::conditions::whole_seconds;
-use super::router_state::{differs_in_kind, router_state};
+use super::router_state::router_state;
+use super::schedule::Schedule;
+use crate::control::model::{Peer, Status};
 use crate::control::{Backend, Health};
 use crate::crd::{API_VERSION, RouterState, RouterStateSpec, RouterStateStatus};
 
-/// How often the agent is looked at: the least time between two writings.
+/// How often the agent is looked at: the least time between two writes.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// The least time between two writings that differ in counts alone. With a thousand nodes, 33 a second for the API server.
-const COUNTS: Duration = Duration::from_secs(30);
-
-/// The longest time between two writings: whoever reads knows by it that the agent runs.
-const HEARTBEAT: Duration = Duration::from_secs(300);
+/// How often it is looked whether the object is there and is its Node's. The API server answers from its cache.
+const PRESENCE: Duration = Duration::from_secs(60);
 
 /// The longest pause after a failure.
 const LONGEST: Duration = Duration::from_secs(60);
@@ -36,14 +37,7 @@ const MANAGER: &str = "routelet-agent";
 
 /// Writes the status of the agent on `node` until the future is dropped.
 pub async fn run<B: Backend>(client: Client, node: String, health: Arc<Health<B>>) {
-    let mut writer = Writer {
-        api: Api::all(client.clone()),
-        nodes: Api::all(client),
-        node,
-        object: None,
-        written: RouterStateStatus::default(),
-        at: None,
-    };
+    let mut writer = Writer::new(client, node, Instant::now());
     let mut tick = tokio::time::interval(LOOK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut pause = LOOK;
@@ -53,17 +47,7 @@ pub async fn run<B: Backend>(client: Client, node: String, health: Arc<Health<B>
         else {
             continue;
         };
-        let found = router_state(
-            &status,
-            &peers,
-            &writer.written,
-            writer.object,
-            Timestamp::now(),
-        );
-        if !writer.is_due(&found) {
-            continue;
-        }
-        match writer.write(found).await {
+        match writer.look(&status, &peers, Instant::now()).await {
             Ok(()) => pause = LOOK,
             Err(error) => {
                 if pause == LOOK {
@@ -71,54 +55,125 @@ pub async fn run<B: Backend>(client: Client, node: String, health: Arc<Health<B>
                 } else {
                     debug!(%error, "the RouterState of this node still cannot be written");
                 }
-                // Gone, or never made: it is made anew.
-                writer.object = None;
                 pause = (pause * 2).min(LONGEST);
-                tokio::time::sleep(pause).await;
+                // Nodes whose server comes back do not all write at once.
+                let share = writer.chance.share();
+                tokio::time::sleep(pause / 2 + pause.mul_f64(share) / 2).await;
             }
         }
     }
 }
 
+/// Random numbers from 0 to 1 that spread the writes of many nodes: nothing that must not be guessed.
+#[derive(Debug, Default)]
+struct Chance {
+    /// Keyed by the system's random numbers.
+    random: RandomState,
+    count: u64,
+}
+
+impl Chance {
+    fn share(&mut self) -> f64 {
+        self.count += 1;
+        (self.random.hash_one(self.count) % 1024) as f64 / 1024.0
+    }
+}
+
 struct Writer {
-    api: Api<PartialObjectMeta<RouterState>>,
-    nodes: Api<PartialObjectMeta<Node>>,
+    api: Api<RouterState>,
+    /// The same, for answers of which nothing but the metadata is read.
+    status: Api<PartialObjectMeta<RouterState>>,
+    nodes: Api<Node>,
     node: String,
     /// The generation of the object, once it exists.
     object: Option<i64>,
     written: RouterStateStatus,
-    at: Option<Instant>,
+    schedule: Schedule,
+    /// When it is looked next whether the object is there.
+    presence: Instant,
+    chance: Chance,
 }
 
 impl Writer {
-    fn is_due(&self, found: &RouterStateStatus) -> bool {
-        let since = self
-            .at
-            .filter(|_| self.object.is_some())
-            .map(|at| at.elapsed());
-        is_due(found, &self.written, since)
+    fn new(client: Client, node: String, now: Instant) -> Self {
+        Self {
+            api: Api::all(client.clone()),
+            status: Api::all(client.clone()),
+            nodes: Api::all(client),
+            node,
+            object: None,
+            written: RouterStateStatus::default(),
+            schedule: Schedule::new(now),
+            presence: now + PRESENCE,
+            chance: Chance::default(),
+        }
+    }
+
+    /// Writes what was found, if its time has come.
+    async fn look(&mut self, status: &Status, peers: &[Peer], now: Instant) -> kube::Result<()> {
+        if self.object.is_some() && now >= self.presence {
+            self.presence = now + PRESENCE.mul_f64(0.75 + self.chance.share() / 2.0);
+            self.check().await;
+        }
+        let time = Timestamp::now();
+        let found = router_state(status, peers, &self.written, self.object, time);
+        let share = self.chance.share();
+        if !self.schedule.is_due(&found, &self.written, now, share) {
+            return Ok(());
+        }
+        let is_new = self.object.is_none();
+        if let Err(error) = self.write(found).await {
+            // Gone, or never made: it is made anew.
+            self.lose();
+            return Err(error);
+        }
+        if is_new {
+            // A cache that is behind does not know it at once.
+            self.presence = now + PRESENCE;
+        }
+        let share = self.chance.share();
+        self.schedule.written(now, share);
+        Ok(())
+    }
+
+    fn lose(&mut self) {
+        self.object = None;
+        self.schedule.lost();
+    }
+
+    /// Notices that somebody has deleted the object, and that its Node is there now. What cannot be asked, the next write
+    /// will show.
+    async fn check(&mut self) {
+        let cached = GetParams::any();
+        match self
+            .api
+            .get_metadata_opt_with(&self.node, &cached)
+            .await
+            .map(|found| found.map(|found| found.metadata))
+        {
+            Ok(None) => {
+                info!("the RouterState of this node was deleted; it is written anew");
+                self.lose();
+            }
+            Ok(Some(metadata)) if !has_owner(&metadata) => match self.owner().await {
+                Ok(Some(owner)) => {
+                    if let Err(error) = self.make(Some(owner)).await {
+                        debug!(%error, "the RouterState of this node cannot be given to its Node");
+                    }
+                }
+                Ok(None) => {}
+                Err(error) => debug!(%error, "the Node of the RouterState cannot be read"),
+            },
+            Ok(Some(_)) => {}
+            Err(error) => debug!(%error, "the RouterState of this node cannot be read"),
+        }
     }
 
     async fn write(&mut self, mut status: RouterStateStatus) -> kube::Result<()> {
-        let params = PatchParams::apply(MANAGER).force();
         status.last_heartbeat_time = Some(Time(whole_seconds(Timestamp::now())));
         if self.object.is_none() {
-            let made = RouterState {
-                metadata: ObjectMeta {
-                    name: Some(self.node.clone()),
-                    owner_references: self.owner().await?.map(|owner| vec![owner]),
-                    ..ObjectMeta::default()
-                },
-                spec: RouterStateSpec {
-                    node: self.node.clone(),
-                },
-                status: None,
-            };
-            let found = self
-                .api
-                .patch(&self.node, &params, &Patch::Apply(&made))
-                .await?;
-            self.object = Some(found.metadata.generation.unwrap_or_default());
+            let owner = self.owner().await?;
+            self.make(owner).await?;
             for condition in &mut status.conditions {
                 condition.observed_generation = self.object;
             }
@@ -129,17 +184,42 @@ impl Writer {
             "metadata": {"name": self.node},
             "status": &status,
         });
-        self.api
+        let params = PatchParams::apply(MANAGER).force();
+        self.status
             .patch_status(&self.node, &params, &Patch::Apply(patch))
             .await?;
         self.written = status;
-        self.at = Some(Instant::now());
+        Ok(())
+    }
+
+    /// Makes the object, or gives it to its owner.
+    async fn make(&mut self, owner: Option<OwnerReference>) -> kube::Result<()> {
+        let made = RouterState {
+            metadata: ObjectMeta {
+                name: Some(self.node.clone()),
+                owner_references: owner.map(|owner| vec![owner]),
+                ..ObjectMeta::default()
+            },
+            spec: RouterStateSpec {
+                node: self.node.clone(),
+            },
+            status: None,
+        };
+        let params = PatchParams::apply(MANAGER).force();
+        let found = self
+            .api
+            .patch_metadata(&self.node, &params, &Patch::Apply(&made))
+            .await?;
+        self.object = Some(found.metadata.generation.unwrap_or_default());
         Ok(())
     }
 
     /// The Node, so that the object goes with it; `None` if there is none (yet).
     async fn owner(&self) -> kube::Result<Option<OwnerReference>> {
-        let node = self.nodes.get_opt(&self.node).await?;
+        let node = self
+            .nodes
+            .get_metadata_opt_with(&self.node, &GetParams::any())
+            .await?;
         Ok(node.and_then(|node| {
             Some(OwnerReference {
                 api_version: "v1".to_owned(),
@@ -152,37 +232,13 @@ impl Writer {
     }
 }
 
-/// Whether a status has to be written, so long after the last one; `None`: there is none.
-fn is_due(found: &RouterStateStatus, written: &RouterStateStatus, since: Option<Duration>) -> bool {
-    since.is_none_or(|since| {
-        since >= HEARTBEAT || differs_in_kind(found, written) || since >= COUNTS && found != written
-    })
+fn has_owner(metadata: &ObjectMeta) -> bool {
+    metadata
+        .owner_references
+        .iter()
+        .flatten()
+        .any(|owner| owner.kind == "Node")
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_somebody_may_act_on_is_written_at_once_counts_now_and_then_and_a_heartbeat_in_any_case()
-    {
-        let written = RouterStateStatus::default();
-        let mut counted = written.clone();
-        counted.fib.installed = 7;
-        let mut changed = written.clone();
-        changed.summary.sessions = "1/2".to_owned();
-        assert!(is_due(&written, &written, None));
-        for (found, due) in [
-            (&written, HEARTBEAT),
-            (&counted, COUNTS),
-            (&changed, Duration::ZERO),
-        ] {
-            assert!(is_due(found, &written, Some(due)), "{due:?}");
-            let before = due.checked_sub(LOOK);
-            assert!(
-                before.is_none_or(|before| !is_due(found, &written, Some(before))),
-                "{due:?}"
-            );
-        }
-    }
-}
+mod tests;

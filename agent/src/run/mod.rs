@@ -106,7 +106,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     tokio::spawn(health.clone().watch());
     tokio::spawn(crate::control::serve(socket, health.clone()));
     if let Some(listener) = http {
-        tokio::spawn(crate::http::serve(listener, health.clone()));
+        tokio::spawn(crate::http::serve(listener, health.clone(), options.series));
     }
     if let Some(client) = source.client() {
         let node = options.node.clone();

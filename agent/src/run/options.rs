@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::gates::KubeProxy;
 use crate::cluster::api::ApiServerOptions;
 use crate::cni::CniOptions;
+use crate::metrics::PeerSeries;
 
 /// Where the state of the cluster comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub struct Options {
     pub control: PathBuf,
     /// Where health and metrics are served; `None`: nowhere.
     pub http: Option<SocketAddr>,
+    /// Which peers have metrics of their own.
+    pub series: PeerSeries,
     /// The CNI configuration that is written; `None`: none.
     pub cni: Option<CniOptions>,
     /// On SIGTERM, withdraw everything and clean the kernel, instead of leaving both to the next start.

@@ -13,6 +13,7 @@
 //! | `kinds` | the kinds that are watched, and what of each is kept |
 //! | `cache` | events into the index: pure |
 //! | `json` | an object as it came, in which `null` counts as absent |
+//! | `follow` | one watch of one kind, out of the server's cache |
 //! | `pace` | how soon a watch that ended may begin again |
 //! | `pauses` | how long a watch that fails waits |
 //! | `watches` | watches of several kinds that feed one cache |
@@ -22,6 +23,7 @@
 
 mod cache;
 mod client;
+mod follow;
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) mod fuzz;
 mod json;

@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 use futures::future::FutureExt;
 use futures::stream::{BoxStream, SelectAll, StreamExt};
 use kube::runtime::WatchStreamExt;
-use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::watcher::{self, Event};
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 use tokio::time::{Interval, interval};
 use tracing::{debug, info, warn};
 
+use super::follow::follow;
 use super::pauses::pauses;
 use super::received::Received;
 
@@ -74,7 +75,7 @@ impl<C: Fed> Watches<C> {
     ) where
         K: Resource<DynamicType = ()> + DeserializeOwned + Clone + Debug + Send + 'static,
     {
-        let steps = watcher(api, config)
+        let steps = follow(api, config)
             .backoff(pauses())
             .map(move |event| Box::new(move |cache: &mut C| step(cache, kind, event, take)) as _);
         self.streams.push(steps.boxed());

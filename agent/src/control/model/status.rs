@@ -223,12 +223,15 @@ pub struct FamilyCounts {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FibSummary {
-    /// The kernel's table number.
-    pub table: u32,
-    /// The metric of our routes.
-    pub metric: u32,
-    /// The route protocol number of our routes.
-    pub protocol: u8,
+    /// The kernel's table number; absent until the configuration is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<u32>,
+    /// The metric of our routes; absent until the configuration is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metric: Option<u32>,
+    /// The route protocol number of our routes; absent until the configuration is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<u8>,
     /// Why nothing can be written to the kernel, such as a missing CAP_NET_ADMIN; absent when it can.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unavailable: Option<String>,

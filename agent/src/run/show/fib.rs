@@ -101,9 +101,9 @@ pub(crate) fn asks_for(query: &FibQuery, prefix: &IpNet) -> bool {
 pub(crate) fn summary(status: &FibStatus) -> FibSummary {
     let counters = &status.counters;
     FibSummary {
-        table: status.table,
-        metric: status.metric,
-        protocol: ROUTE_PROTOCOL,
+        table: Some(status.table),
+        metric: Some(status.metric),
+        protocol: Some(ROUTE_PROTOCOL),
         unavailable: status.channel_error.clone(),
         installed_ipv4: counters.installed_ipv4,
         installed_ipv6: counters.installed_ipv6,

@@ -8,6 +8,7 @@ mod idle;
 mod kernel;
 mod latency;
 mod relay;
+mod storms;
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -128,6 +129,30 @@ pub const WORKS: &[Work] = &[
         what: "on the API server of 5,000 Services, 10,000 EndpointSlices and 1,000 Nodes: 100 endpoints turn ready, until each is told",
         suits: idle::reads_manifests,
         run: cluster::watched,
+    },
+    Work {
+        name: "M100",
+        what: "RouterStates of a mesh of 100 nodes (simulated): a node goes and comes back, and all are updated",
+        suits: idle::reads_manifests,
+        run: |inputs, _| storms::router_states(inputs, "M100", 100),
+    },
+    Work {
+        name: "M300",
+        what: "RouterStates of a mesh of 300 nodes, likewise",
+        suits: idle::reads_manifests,
+        run: |inputs, _| storms::router_states(inputs, "M300", 300),
+    },
+    Work {
+        name: "M1000",
+        what: "RouterStates of a mesh of 1,000 nodes, likewise",
+        suits: idle::reads_manifests,
+        run: |inputs, _| storms::router_states(inputs, "M1000", 1000),
+    },
+    Work {
+        name: "N1000",
+        what: "a page of metrics of 1,000 peers",
+        suits: idle::reads_manifests,
+        run: |inputs, _| storms::page(inputs, "N1000", 1000),
     },
 ];
 

@@ -1,0 +1,334 @@
+//! One watch of one kind: what there is, then what changes, for ever.
+//!
+//! What there is comes out of the API server's cache, never as a quorum read of etcd, as long as the cache will do: a thousand
+//! agents that start, or whose watches are too old after an API server was away, would otherwise read everything out of etcd
+//! at once. In this order:
+//!
+//! | asked for | when |
+//! |---|---|
+//! | a stream of what there is (`sendInitialEvents`), then of changes | first: neither side holds the list as a whole (Kubernetes 1.32, with the gate `WatchList`) |
+//! | a list, at once, then a watch | once a server has refused that, or said nothing of its end |
+//! | either with `resourceVersion=0`: whatever the cache holds | nothing is known yet |
+//! | not older than what was seen last | a watch was too old (410): another server's cache must not take us back in time |
+//! | the newest, in pages, out of etcd | the cache could not serve that (410 or 504) |
+//!
+//! Of kube's own watcher this is what it does besides: its cached lists have no pages only if asked for, it does not fall back
+//! for older servers, and after a 410 it takes any version. Its events and errors are used.
+
+use std::collections::VecDeque;
+use std::fmt::Debug;
+use std::time::Duration;
+
+use futures::stream::{self, BoxStream, Stream, StreamExt};
+use kube::api::{ListParams, VersionMatch, WatchEvent, WatchParams};
+use kube::runtime::watcher::{Config, Error, Event, Result};
+use kube::{Api, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+use tokio::time::timeout;
+use tracing::debug;
+
+/// Objects in a page of a list out of etcd, as client-go has it.
+const PAGE: u32 = 500;
+
+/// How long a watch lasts at most, as the server is asked, and how much longer its end is waited for.
+const LASTS: u32 = 290;
+const MARGIN: Duration = Duration::from_secs(5);
+
+/// How long a stream of what there is may pause. Servers before 1.27 refuse `resourceVersionMatch` with a watch; what is between us
+/// and the server might take parameters away, and then nothing says where what there is ends.
+const INITIAL: Duration = Duration::from_secs(30);
+
+/// The annotation of the bookmark behind what there is.
+const END: &str = "k8s.io/initial-events-end";
+
+type Changes<K> = BoxStream<'static, kube::Result<WatchEvent<K>>>;
+
+/// Follows a kind. After an error nothing is asked until the stream is polled again.
+pub(super) fn follow<K>(api: Api<K>, config: Config) -> impl Stream<Item = Result<Event<K>>> + Send
+where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    let follower = Follower {
+        api,
+        config,
+        way: Way::Stream,
+        from: From::Cache,
+        last: None,
+        state: State::Empty,
+    };
+    stream::unfold(follower, |mut follower| async {
+        loop {
+            if let Some(event) = follower.step().await {
+                return Some((event, follower));
+            }
+        }
+    })
+}
+
+/// How what there is comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Stream,
+    List,
+}
+
+/// Out of what it comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum From {
+    /// The server's cache.
+    Cache,
+    /// Etcd.
+    Etcd,
+}
+
+enum State<K> {
+    /// It has to be asked for.
+    Empty,
+    /// A page of a list, and what continues it.
+    Page(VecDeque<K>, Option<String>),
+    /// A stream of what there is.
+    Initial(Changes<K>),
+    /// What there is was seen to its end.
+    Known,
+    /// Changes since.
+    Watching(Changes<K>),
+}
+
+struct Follower<K> {
+    api: Api<K>,
+    config: Config,
+    way: Way,
+    from: From,
+    /// The version that was seen last.
+    last: Option<String>,
+    state: State<K>,
+}
+
+impl<K> Follower<K>
+where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    async fn step(&mut self) -> Option<Result<Event<K>>> {
+        match std::mem::replace(&mut self.state, State::Empty) {
+            State::Empty => match self.way {
+                Way::Stream => self.begin_stream().await,
+                Way::List => {
+                    self.state = State::Page(VecDeque::new(), Some(String::new()));
+                    Some(Ok(Event::Init))
+                }
+            },
+            State::Page(mut objects, next) => {
+                if let Some(object) = objects.pop_front() {
+                    self.state = State::Page(objects, next);
+                    return Some(Ok(Event::InitApply(object)));
+                }
+                match next {
+                    Some(next) => self.page(next).await,
+                    None => Some(Ok(self.known())),
+                }
+            }
+            State::Initial(stream) => self.initial(stream).await,
+            State::Known => {
+                let params = self.watch_params(false);
+                let version = self.last.clone().unwrap_or_default();
+                match self.api.watch(&params, &version).await {
+                    Ok(stream) => {
+                        self.state = State::Watching(stream.boxed());
+                        None
+                    }
+                    Err(error) => {
+                        // Too old is told in the stream, or here.
+                        if code(&error) != Some(410) {
+                            self.state = State::Known;
+                        }
+                        Some(Err(Error::WatchStartFailed(error)))
+                    }
+                }
+            }
+            State::Watching(stream) => self.change(stream).await,
+        }
+    }
+
+    /// What there is was seen to its end.
+    fn known(&mut self) -> Event<K> {
+        self.from = From::Cache;
+        self.state = State::Known;
+        Event::InitDone
+    }
+
+    async fn begin_stream(&mut self) -> Option<Result<Event<K>>> {
+        let version = match self.from {
+            From::Cache => self.last.clone().unwrap_or_else(|| "0".to_owned()),
+            // None: the newest.
+            From::Etcd => String::new(),
+        };
+        match self.api.watch(&self.watch_params(true), &version).await {
+            Ok(stream) => {
+                self.state = State::Initial(stream.boxed());
+                Some(Ok(Event::Init))
+            }
+            Err(error) if matches!(code(&error), Some(400 | 422)) => {
+                debug!(%error, "the API server offers no streams of what there is");
+                self.way = Way::List;
+                None
+            }
+            Err(error) => {
+                self.failed(&error);
+                Some(Err(Error::WatchStartFailed(error)))
+            }
+        }
+    }
+
+    /// The cache could not serve it: etcd can.
+    fn failed(&mut self, error: &kube::Error) {
+        self.from = match code(error) {
+            Some(410 | 504) => From::Etcd,
+            _ => self.from,
+        };
+    }
+
+    async fn initial(&mut self, mut stream: Changes<K>) -> Option<Result<Event<K>>> {
+        let Ok(event) = timeout(INITIAL, stream.next()).await else {
+            debug!("the API server sends no end of what there is: it is asked for a list");
+            self.way = Way::List;
+            return None;
+        };
+        match event? {
+            Ok(WatchEvent::Added(object) | WatchEvent::Modified(object)) => {
+                self.state = State::Initial(stream);
+                Some(Ok(Event::InitApply(object)))
+            }
+            // There are none before the end.
+            Ok(WatchEvent::Deleted(_)) => {
+                self.state = State::Initial(stream);
+                None
+            }
+            Ok(WatchEvent::Bookmark(mark)) if mark.metadata.annotations.contains_key(END) => {
+                self.last = Some(mark.metadata.resource_version);
+                let event = self.known();
+                self.state = State::Watching(stream);
+                Some(Ok(event))
+            }
+            Ok(WatchEvent::Bookmark(_)) => {
+                self.state = State::Initial(stream);
+                None
+            }
+            Ok(WatchEvent::Error(status)) => {
+                if matches!(status.code, 410 | 504) {
+                    self.from = From::Etcd;
+                }
+                Some(Err(Error::WatchError(status)))
+            }
+            Err(error) => {
+                self.failed(&error);
+                Some(Err(Error::WatchFailed(error)))
+            }
+        }
+    }
+
+    async fn page(&mut self, next: String) -> Option<Result<Event<K>>> {
+        let params = match self.from {
+            // In one page: with a limit, older servers read etcd.
+            From::Cache => ListParams {
+                resource_version: Some(self.last.clone().unwrap_or_else(|| "0".to_owned())),
+                version_match: Some(VersionMatch::NotOlderThan),
+                ..self.list_params()
+            },
+            From::Etcd => ListParams {
+                limit: Some(PAGE),
+                ..self.list_params()
+            },
+        };
+        let params = ListParams {
+            continue_token: Some(next).filter(|next| !next.is_empty()),
+            ..params
+        };
+        match self.api.list(&params).await {
+            Ok(list) => {
+                let next = list.metadata.continue_.filter(|next| !next.is_empty());
+                let version = list.metadata.resource_version;
+                match version.filter(|version| !version.is_empty()) {
+                    Some(version) => self.last = Some(version),
+                    None if next.is_none() => return Some(Err(Error::NoResourceVersion)),
+                    None => {}
+                }
+                self.state = State::Page(list.items.into(), next);
+                None
+            }
+            Err(error) => {
+                self.failed(&error);
+                Some(Err(Error::InitialListFailed(error)))
+            }
+        }
+    }
+
+    async fn change(&mut self, mut stream: Changes<K>) -> Option<Result<Event<K>>> {
+        let lasts = Duration::from_secs(LASTS.into()) + MARGIN;
+        let Ok(Some(event)) = timeout(lasts, stream.next()).await else {
+            self.state = State::Known;
+            return None;
+        };
+        let event = match event {
+            Ok(WatchEvent::Added(object) | WatchEvent::Modified(object)) => Event::Apply(object),
+            Ok(WatchEvent::Deleted(object)) => Event::Delete(object),
+            Ok(WatchEvent::Bookmark(mark)) => {
+                self.last = Some(mark.metadata.resource_version);
+                self.state = State::Watching(stream);
+                return None;
+            }
+            Ok(WatchEvent::Error(status)) => {
+                if status.code != 410 {
+                    self.state = State::Watching(stream);
+                }
+                return Some(Err(Error::WatchError(status)));
+            }
+            Err(error) => {
+                self.state = State::Watching(stream);
+                return Some(Err(Error::WatchFailed(error)));
+            }
+        };
+        let (Event::Apply(object) | Event::Delete(object)) = &event else {
+            return Some(Ok(event));
+        };
+        match object
+            .resource_version()
+            .filter(|version| !version.is_empty())
+        {
+            Some(version) => {
+                self.last = Some(version);
+                self.state = State::Watching(stream);
+                Some(Ok(event))
+            }
+            None => Some(Err(Error::NoResourceVersion)),
+        }
+    }
+
+    fn watch_params(&self, initial: bool) -> WatchParams {
+        WatchParams {
+            label_selector: self.config.label_selector.clone(),
+            field_selector: self.config.field_selector.clone(),
+            timeout: Some(LASTS),
+            bookmarks: true,
+            send_initial_events: initial,
+        }
+    }
+
+    fn list_params(&self) -> ListParams {
+        ListParams {
+            label_selector: self.config.label_selector.clone(),
+            field_selector: self.config.field_selector.clone(),
+            ..ListParams::default()
+        }
+    }
+}
+
+/// The HTTP status of an API server's answer.
+fn code(error: &kube::Error) -> Option<u16> {
+    match error {
+        kube::Error::Api(status) => Some(status.code),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,274 @@
+//! What is asked of servers of several kinds, and what comes of it. A server is a list of answers.
+#![allow(clippy::unwrap_used)]
+
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State as Shared};
+use axum::http::{Response, StatusCode};
+use futures::FutureExt;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Client;
+use serde_json::{Value, json};
+
+use super::*;
+
+/// An answer: its code, its lines, and whether the connection stays open behind them.
+type Answer = (u16, Vec<Value>, bool);
+
+#[derive(Default)]
+struct Server {
+    answers: VecDeque<Answer>,
+    asked: Vec<String>,
+}
+
+async fn serve(Shared(server): Shared<Arc<Mutex<Server>>>, request: Request) -> Response<Body> {
+    let mut server = server.lock().unwrap();
+    let query = request.uri().query().unwrap_or_default();
+    let pairs = form_urlencoded_pairs(query);
+    let said = pairs.into_iter().filter(|(name, _)| {
+        [
+            "watch",
+            "sendInitialEvents",
+            "resourceVersion",
+            "resourceVersionMatch",
+            "limit",
+            "continue",
+        ]
+        .contains(&name.as_str())
+    });
+    let said: Vec<String> = said
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    server.asked.push(said.join(" "));
+    let Some((code, lines, open)) = server.answers.pop_front() else {
+        // Nothing happens any more.
+        let silence = stream::pending::<std::result::Result<String, Infallible>>();
+        return Response::new(Body::from_stream(silence));
+    };
+    let lines: Vec<_> = lines
+        .iter()
+        .map(|line| Ok::<_, Infallible>(format!("{line}\n")))
+        .collect();
+    let lines = stream::iter(lines);
+    let body = match open {
+        true => Body::from_stream(lines.chain(stream::pending())),
+        false => Body::from_stream(lines),
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = StatusCode::from_u16(code).unwrap();
+    response
+}
+
+fn form_urlencoded_pairs(query: &str) -> Vec<(String, String)> {
+    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    pairs
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}
+
+fn object(name: &str, version: u32) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Namespace",
+        "metadata": {"name": name, "resourceVersion": version.to_string()},
+    })
+}
+
+fn event(kind: &str, object: Value) -> Value {
+    json!({"type": kind, "object": object})
+}
+
+fn end(version: u32) -> Value {
+    let mut mark = object("", version);
+    mark["metadata"]["annotations"] = json!({END: "true"});
+    event("BOOKMARK", mark)
+}
+
+fn failure(code: u16) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Status", "status": "Failure", "code": code, "reason": "", "message": "no",
+    })
+}
+
+fn list(names: &[&str], version: u32, next: &str) -> Value {
+    let items: Vec<Value> = names.iter().map(|name| object(name, 1)).collect();
+    json!({
+        "apiVersion": "v1", "kind": "NamespaceList", "items": items,
+        "metadata": {"resourceVersion": version.to_string(), "continue": next},
+    })
+}
+
+/// What comes of a server that answers so, until it says nothing any more; and what it was asked.
+async fn followed(answers: Vec<Answer>) -> (Vec<String>, Vec<String>) {
+    let server = Arc::new(Mutex::new(Server {
+        answers: answers.into(),
+        asked: Vec::new(),
+    }));
+    let router = Router::new().fallback(serve).with_state(server.clone());
+    let client = Client::new(router, "default");
+    let mut events = pin!(follow(Api::<Namespace>::all(client), Config::default()));
+    let mut seen = Vec::new();
+    while let Ok(Some(event)) = timeout(Duration::from_secs(60), events.next()).await {
+        seen.push(match event {
+            Ok(event) => event.to_string(),
+            Err(Error::WatchError(status)) => format!("error {}", status.code),
+            Err(
+                Error::InitialListFailed(error)
+                | Error::WatchStartFailed(error)
+                | Error::WatchFailed(error),
+            ) => format!("error {:?}", code(&error)),
+            Err(error) => error.to_string(),
+        });
+    }
+    assert!(events.next().now_or_never().is_none());
+    let asked = server.lock().unwrap().asked.clone();
+    (seen, asked)
+}
+
+const STREAM: &str =
+    "watch=true sendInitialEvents=true resourceVersionMatch=NotOlderThan resourceVersion";
+
+fn stream_of(version: &str) -> String {
+    format!("{STREAM}={version}")
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_there_is_streams_out_of_the_cache() {
+    let first = vec![
+        event("ADDED", object("a", 1)),
+        event("ADDED", object("b", 2)),
+        end(5),
+        event("MODIFIED", object("a", 6)),
+    ];
+    let (seen, asked) = followed(vec![(200, first, false)]).await;
+    assert_eq!(
+        seen,
+        [
+            "Init",
+            "InitApply(a)",
+            "InitApply(b)",
+            "InitDone",
+            "Apply(a)"
+        ]
+    );
+    // And goes on where it ended.
+    assert_eq!(
+        asked[..2],
+        [stream_of("0"), "watch=true resourceVersion=6".to_owned()]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_without_streams_is_asked_for_a_list_out_of_its_cache() {
+    for code in [400, 422] {
+        let answers = vec![
+            (code, vec![failure(code)], false),
+            (200, vec![list(&["a"], 7, "")], false),
+        ];
+        let (seen, asked) = followed(answers).await;
+        assert_eq!(seen, ["Init", "InitApply(a)", "InitDone"]);
+        let expected = [
+            &stream_of("0"),
+            "resourceVersion=0 resourceVersionMatch=NotOlderThan",
+            "watch=true resourceVersion=7",
+        ];
+        assert_eq!(asked[..3], expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_sends_no_end_of_what_there_is_is_asked_for_a_list() {
+    let answers = vec![
+        (200, vec![event("ADDED", object("a", 1))], true),
+        (200, vec![list(&["a"], 7, "")], false),
+    ];
+    let (seen, _) = followed(answers).await;
+    assert_eq!(
+        seen,
+        ["Init", "InitApply(a)", "Init", "InitApply(a)", "InitDone"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_is_too_old_begins_anew_with_nothing_older_than_what_was_seen() {
+    let answers = vec![
+        (200, vec![end(5), event("ADDED", object("a", 8))], false),
+        (200, vec![event("ERROR", failure(410))], false),
+        (200, vec![event("ADDED", object("a", 8)), end(9)], true),
+    ];
+    let (seen, asked) = followed(answers).await;
+    assert_eq!(
+        seen,
+        [
+            "Init",
+            "InitDone",
+            "Apply(a)",
+            "error 410",
+            "Init",
+            "InitApply(a)",
+            "InitDone"
+        ]
+    );
+    assert_eq!(
+        asked[1..3],
+        ["watch=true resourceVersion=8".to_owned(), stream_of("8")]
+    );
+}
+
+/// Such as one whose etcd was restored from a backup: it will never be as new as what was seen.
+#[tokio::test(start_paused = true)]
+async fn what_the_cache_cannot_serve_is_read_out_of_etcd() {
+    for code in [410, 504] {
+        let answers = vec![
+            (200, vec![end(500)], false),
+            (410, vec![failure(410)], false),
+            (code, vec![failure(code)], false),
+            (200, vec![event("ADDED", object("a", 8)), end(9)], true),
+        ];
+        let (seen, asked) = followed(answers).await;
+        assert_eq!(seen.last().unwrap(), "InitDone", "{seen:?}");
+        assert_eq!(asked[2..], [stream_of("500"), stream_of("")]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_out_of_etcd_comes_in_pages() {
+    let answers = vec![
+        (422, vec![failure(422)], false),
+        (504, vec![failure(504)], false),
+        (200, vec![list(&["a"], 7, "more")], false),
+        (200, vec![list(&["b"], 7, "")], false),
+    ];
+    let (seen, asked) = followed(answers).await;
+    let expected = [
+        "Init",
+        "error Some(504)",
+        "Init",
+        "InitApply(a)",
+        "InitApply(b)",
+        "InitDone",
+    ];
+    assert_eq!(seen, expected);
+    assert_eq!(asked[2..4], ["limit=500", "limit=500 continue=more"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_is_told_and_asked_again() {
+    let answers = vec![(403, vec![failure(403)], false), (200, vec![end(5)], true)];
+    let (seen, asked) = followed(answers).await;
+    assert_eq!(seen, ["error Some(403)", "Init", "InitDone"]);
+    assert_eq!(asked, [stream_of("0"), stream_of("0")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_breaks_off_before_its_end_begins_anew() {
+    let answers = vec![
+        (200, vec![event("ADDED", object("a", 1))], false),
+        (200, vec![end(5)], true),
+    ];
+    let (seen, _) = followed(answers).await;
+    assert_eq!(seen, ["Init", "InitApply(a)", "Init", "InitDone"]);
+}
