@@ -24,7 +24,7 @@ use super::validate::Finding;
 use crate::crd::IpFamily;
 use crate::crd::selector::Labels;
 use crate::crd::text::{Address, Cidr};
-use crate::pools::Created;
+use crate::pools::{self, Created};
 
 /// What the kubelet says in the message of `Ready` while it shuts its node down.
 const SHUTTING_DOWN: &str = "node is shutting down";
@@ -319,6 +319,24 @@ pub(crate) enum RawTrafficPolicy {
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct RawServiceStatus {
     load_balancer: RawLoadBalancer,
+    conditions: Each<RawSaid>,
+}
+
+/// A condition; one that is incomplete says nothing to us.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawSaid {
+    #[serde(rename = "type")]
+    kind: String,
+    status: String,
+    #[serde(default)]
+    reason: String,
+    #[serde(default)]
+    message: String,
+    #[serde(default)]
+    observed_generation: Option<i64>,
+    #[serde(default)]
+    last_transition_time: Option<Time>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -373,6 +391,19 @@ impl RawServiceStatus {
         entries
             .filter(|entry| entry.ip.is_none())
             .filter_map(|entry| entry.hostname.as_deref())
+    }
+
+    /// What our controller has said of the addresses.
+    pub(crate) fn condition(&self) -> Option<pools::Condition> {
+        let mut conditions = self.conditions.good();
+        let ours = conditions.find(|condition| condition.kind == pools::ADDRESS_ASSIGNED)?;
+        Some(pools::Condition {
+            holds: ours.status == "True",
+            reason: ours.reason.as_str().into(),
+            message: ours.message.as_str().into(),
+            generation: ours.observed_generation,
+            since: ours.last_transition_time.as_ref().map(|time| time.0),
+        })
     }
 
     /// The entries with an address; those that cannot be used are named.

@@ -129,6 +129,7 @@ impl<M: Metadata> RawPoolService<M> {
             cluster_ips.extend(ip.parse::<IpAddr>().ok());
         }
         cluster_ips.dedup();
+        let condition = status.condition().map(Box::new);
         let host_names = status.host_names().map(|name| atoms.atom(name)).collect();
         Request {
             key: metadata.key(atoms),
@@ -154,6 +155,7 @@ impl<M: Metadata> RawPoolService<M> {
             selector: atoms.map(&spec.selector),
             ingress: status.into_ingress(&mut Vec::new()),
             host_names,
+            condition,
         }
     }
 }

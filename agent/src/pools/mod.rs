@@ -13,12 +13,14 @@
 //! - No Service gets an address that is [somebody's](reserved): a Node's, a peer's, a pod's, a cluster IP. One that has such an
 //!   address keeps it.
 //! - A Service that asks for certain addresses gets those or none.
+//! - A Service whose AddressPool was deleted keeps its addresses, as long as its [condition](condition) names the pool.
 //! - Equal states lead to equal allocations, and an allocation that is written to the statuses leads to itself.
 //!
 //! Pools are never listed address by address: see [`space`].
 
 pub mod annotations;
 mod books;
+pub mod condition;
 mod kubernetes;
 mod plan;
 mod refusal;
@@ -44,6 +46,7 @@ use crate::crd::address_pool::{AddressPoolSpec, PoolUsage};
 use crate::crd::selector::Labels;
 
 pub use annotations::{Asked, AskedAddresses, AskedPool, Namespaces, Sharing};
+pub use condition::{ADDRESS_ASSIGNED, Condition, Statement};
 pub(crate) use kubernetes::RawPoolService;
 pub use refusal::{Refusal, Unfit};
 pub use request::{Created, IpFamilyPolicy, NotOurs, Port, Request};
@@ -118,6 +121,8 @@ pub struct Assignment {
     pub address: IpAddr,
     /// The AddressPool.
     pub pool: Atom,
+    /// The AddressPool was deleted, and the Service keeps the address.
+    pub pool_is_gone: bool,
 }
 
 /// What there is to say of a pool.
@@ -162,12 +167,12 @@ impl Decision {
         ours.chain(others.copied()).collect()
     }
 
-    /// Why the Service has not all that it wants, if it is ours.
+    /// Why the Service has no address, if it is ours. One that has an address of a single family and prefers two has what it
+    /// needs.
     pub fn refusal(&self) -> Option<&Refusal> {
         match &self.outcome {
-            Outcome::Assigned { missing, .. } => missing.as_ref(),
             Outcome::Refused(refusal) => Some(refusal),
-            Outcome::NotOurs(_) => None,
+            Outcome::Assigned { .. } | Outcome::NotOurs(_) => None,
         }
     }
 
@@ -325,15 +330,24 @@ fn decision(space: &Space<'_>, plan: &Plan<'_>, given: &Given) -> Decision {
         let family = IpFamily::of(address);
         !addresses.is_empty() && (has(family) || !families.contains(&family))
     };
-    let held = plan.request.held().into_iter();
-    let release = held.filter(|address| {
-        !addresses.contains(address) && (space.pool_of(*address).is_some() || replaced(*address))
+    let held = plan.request.held();
+    // Who needs several and cannot have all of them has none.
+    let is_loser = addresses.is_empty() && plan.needs_several();
+    let loses_all = is_loser && held.iter().any(|a| space.pool_of(*a).is_some());
+    let release = held.into_iter().filter(|address| {
+        let is_ours = space.pool_of(*address).is_some() || replaced(*address) || loses_all;
+        !addresses.contains(address) && is_ours
     });
     let release = release.collect();
     let assignments = addresses.iter().filter_map(|address| {
+        let (pool, pool_is_gone) = match space.pool_of(*address) {
+            Some(pool) => (space.name(pool), false),
+            None => (plan.deleted_pool_of(*address, space)?, true),
+        };
         Some(Assignment {
             address: *address,
-            pool: space.name(space.pool_of(*address)?).into(),
+            pool: pool.into(),
+            pool_is_gone,
         })
     });
     let outcome = match &given.refusal {

@@ -19,6 +19,8 @@ pub(super) struct Plan<'a> {
     pub(super) asked: Result<Box<[IpAddr]>, Refusal>,
     /// The pool that it names.
     named: Option<usize>,
+    /// The pool that it names was deleted: it keeps what it has of it, and gets nothing else.
+    unknown: Option<Refusal>,
     /// For each pool, why it is closed to the Service altogether.
     closed: Box<[Option<Unfit>]>,
 }
@@ -40,6 +42,7 @@ impl<'a> Plan<'a> {
             families: request.families(),
             asked: Ok(Box::default()),
             named: None,
+            unknown: None,
             closed: closed.collect(),
         };
         plan.asked = plan.read(space);
@@ -49,11 +52,17 @@ impl<'a> Plan<'a> {
     fn read(&mut self, space: &Space<'_>) -> Result<Box<[IpAddr]>, Refusal> {
         if let Some(asked) = &self.request.asked.pool {
             self.named = space.named(&asked.pool);
+            let unknown = || Refusal::UnknownPool {
+                source: asked.source,
+                pool: asked.pool.clone(),
+            };
             if self.named.is_none() {
-                return Err(Refusal::UnknownPool {
-                    source: asked.source,
-                    pool: asked.pool.clone(),
-                });
+                let held = self.request.held();
+                let mut kept = held.iter().filter_map(|a| self.deleted_pool_of(*a, space));
+                if !kept.any(|pool| *pool == *asked.pool) {
+                    return Err(unknown());
+                }
+                self.unknown = Some(unknown());
             }
         }
         let Some(asked) = &self.request.asked.addresses else {
@@ -80,6 +89,10 @@ impl<'a> Plan<'a> {
         let source = asked.source;
         if !self.families.wanted.contains(&IpFamily::of(address)) {
             return Err(Refusal::OtherFamily { source, address });
+        }
+        let deleted = self.deleted_pool_of(address, space);
+        if deleted.is_some_and(|pool| self.may_keep_deleted(pool)) {
+            return Ok(());
         }
         let Some(pool) = space.pool_of(address) else {
             return Err(match space.left_out_by(address) {
@@ -112,10 +125,36 @@ impl<'a> Plan<'a> {
         }
     }
 
+    /// The deleted AddressPool that an address of its status is of. Deleting a pool, by mistake or to make it anew, is no
+    /// decision about the Services that use it: their clients go on using these addresses.
+    pub(super) fn deleted_pool_of(&self, address: IpAddr, space: &Space<'_>) -> Option<&'a str> {
+        if space.pool_of(address).is_some() || !self.request.held().contains(&address) {
+            return None;
+        }
+        let pool = self.request.condition.as_ref()?.pool_of(address)?;
+        space.named(pool).is_none().then_some(pool)
+    }
+
+    /// Whether it may go on having an address of a pool that was deleted: unless it names another.
+    pub(super) fn may_keep_deleted(&self, pool: &str) -> bool {
+        let named = self.request.asked.pool.as_ref();
+        named.is_none_or(|named| *named.pool == *pool)
+    }
+
+    /// Whether it needs more than one address, and has none if it cannot have all of them.
+    pub(super) fn needs_several(&self) -> bool {
+        let families = self.families.needed == Needed::All && self.families.wanted.len() > 1;
+        let asked = self.request.asked.addresses.as_ref();
+        let asked = asked.and_then(|asked| asked.addresses.as_ref().ok());
+        families || asked.is_some_and(|asked| asked.len() > 1)
+    }
+
     /// Whether it may go on having an address of a pool. That pools are not to give out any more without being asked, or are
     /// asked in another order, is no reason to take away what they gave.
     pub(super) fn may_keep(&self, pool: usize) -> bool {
-        self.closed[pool].is_none() && self.named.is_none_or(|named| named == pool)
+        self.closed[pool].is_none()
+            && self.unknown.is_none()
+            && self.named.is_none_or(|named| named == pool)
     }
 
     /// Why it gets no address of a pool that it has none of yet, unless it is that it names another.
@@ -136,6 +175,9 @@ impl<'a> Plan<'a> {
 
     /// Why there is no address of a family for it, once none was found.
     pub(super) fn none_found(&self, family: IpFamily, space: &Space<'_>) -> Refusal {
+        if let Some(unknown) = &self.unknown {
+            return unknown.clone();
+        }
         let has = |pool: usize| !space.pools[pool].runs.of(family).is_empty();
         let name = |pool: usize| Atom::from(space.name(pool));
         let exhausted: Box<[Atom]> = self.open(space).filter(|p| has(*p)).map(name).collect();

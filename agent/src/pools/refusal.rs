@@ -133,6 +133,24 @@ impl Refusal {
             Self::Exhausted { .. } => "exhausted",
         }
     }
+
+    /// The same as the reason of a condition.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Deleting => "Deleting",
+            Self::NotAnAddress { .. } => "NotAnAddress",
+            Self::OtherFamily { .. } => "OtherFamily",
+            Self::OutsidePools { .. } => "OutsidePools",
+            Self::LeftOut { .. } => "LeftOut",
+            Self::Reserved { .. } => "Reserved",
+            Self::OtherPool { .. } => "OtherPool",
+            Self::NotForIt { .. } => "NotForIt",
+            Self::Owned { .. } => "Owned",
+            Self::UnknownPool { .. } => "UnknownPool",
+            Self::NoPool { .. } => "NoPool",
+            Self::Exhausted { .. } => "Exhausted",
+        }
+    }
 }
 
 impl fmt::Display for Unfit {

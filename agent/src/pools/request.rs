@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use smallvec::SmallVec;
 
 use super::annotations::Asked;
+use super::condition::Condition;
 use crate::cluster::{Atom, AtomMap, LoadBalancerIngress, ObjectKey, ServiceType, TrafficPolicy};
 use crate::crd::IpFamily;
 use crate::crd::advertisement::LOAD_BALANCER_CLASS;
@@ -44,6 +45,8 @@ pub struct Request {
     pub ingress: Box<[LoadBalancerIngress]>,
     /// Its entries with nothing but a host name, which are another's as well.
     pub host_names: Box<[Atom]>,
+    /// What the controller has said of its addresses.
+    pub condition: Option<Box<Condition>>,
 }
 
 /// When an object was created, in seconds since 1970. Ordered by age: the oldest first, and last those that do not say.

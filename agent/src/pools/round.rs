@@ -62,11 +62,18 @@ impl<'a> Round<'a> {
                 if enough || plan.asks_for(family) {
                     continue;
                 }
-                let mut of_family = held.iter().filter(|a| IpFamily::of(**a) == family);
-                of_family.any(|address| {
+                let of_family = || held.iter().filter(|a| IpFamily::of(**a) == family);
+                let is_kept = of_family().any(|address| {
                     let pool = self.space.pool_of(*address);
                     pool.is_some_and(|pool| plan.may_keep(pool)) && self.keep_one(at, *address)
                 });
+                if !is_kept {
+                    of_family().any(|address| {
+                        let deleted = plan.deleted_pool_of(*address, self.space);
+                        deleted.is_some_and(|pool| plan.may_keep_deleted(pool))
+                            && self.keep_one(at, *address)
+                    });
+                }
             }
         }
     }
