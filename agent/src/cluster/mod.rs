@@ -7,7 +7,7 @@
 
 pub mod api;
 mod atom;
-mod each;
+pub(crate) mod each;
 pub(crate) mod kubernetes;
 pub mod manifests;
 mod secret;

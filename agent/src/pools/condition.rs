@@ -8,7 +8,11 @@ use std::net::IpAddr;
 use k8s_openapi::jiff::Timestamp;
 
 use super::request::Request;
-use super::{Decision, Outcome};
+use super::{Decision, NotOurs, Outcome};
+use crate::printable;
+
+/// The longest message, in bytes: an etcd object ends at 1.5 MB, and every agent reads every Service.
+const LONGEST: usize = 1024;
 
 /// `type` of the condition.
 pub const ADDRESS_ASSIGNED: &str = "routelet.dev/AddressAssigned";
@@ -81,6 +85,12 @@ impl Decision {
 
     /// What the condition has to say of a Service once its status is as decided; nothing of one that is not ours.
     pub fn statement(&self, request: &Request) -> Option<Statement> {
+        let mut statement = self.full_statement(request)?;
+        statement.message = printable::short_line(&statement.message, LONGEST);
+        Some(statement)
+    }
+
+    fn full_statement(&self, request: &Request) -> Option<Statement> {
         match &self.outcome {
             Outcome::NotOurs(_) => None,
             Outcome::Assigned { addresses, missing } => {
@@ -127,6 +137,11 @@ impl Decision {
                 })
             }
         }
+    }
+
+    /// Whether the condition stays as it is: where a class is required, Services without one are not touched.
+    pub fn says_nothing(&self) -> bool {
+        self.outcome == Outcome::NotOurs(NotOurs::NoClass)
     }
 
     /// The pool that it keeps an address of although the pool was deleted.

@@ -32,6 +32,7 @@ mod space;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -40,7 +41,7 @@ use self::books::Books;
 use self::plan::Plan;
 use self::round::{Given, Round};
 use self::space::Space;
-use crate::cluster::{Atom, LoadBalancerIngress, ObjectKey};
+use crate::cluster::{Atom, ClusterState, LoadBalancerIngress, ObjectKey};
 use crate::crd::IpFamily;
 use crate::crd::address_pool::{AddressPoolSpec, PoolUsage};
 use crate::crd::selector::Labels;
@@ -50,7 +51,7 @@ pub use condition::{ADDRESS_ASSIGNED, Condition, Statement};
 pub(crate) use kubernetes::RawPoolService;
 pub use refusal::{Refusal, Unfit};
 pub use request::{Created, IpFamilyPolicy, NotOurs, Port, Request};
-pub use reserved::{Holder, Reserved};
+pub use reserved::{ExternalIps, Holder, Reserved};
 pub use sharing::Unshared;
 pub use space::Overlap;
 
@@ -75,8 +76,25 @@ pub struct State {
     pub services: BTreeMap<ObjectKey, Arc<Request>>,
     /// Labels of namespaces, by name. One that is missing has no labels but its name's.
     pub namespaces: BTreeMap<String, Arc<Labels>>,
-    /// What Nodes and Peers have, in any order. Cluster IPs are those of `services`.
+    /// What Nodes and Peers have, in any order. Cluster IPs and external IPs are those of `services`.
     pub reserved: Vec<Reserved>,
+    /// Which external IPs Advertisements allow, in any order.
+    pub external_ips: Vec<ExternalIps>,
+}
+
+impl State {
+    /// Whether no pool has addresses for Services without a class.
+    fn is_class_required(&self) -> bool {
+        !self.pools.is_empty() && self.pools.values().all(|pool| pool.spec.require_class)
+    }
+
+    /// The labels of a namespace.
+    fn labels_of(&self, namespace: &str) -> Cow<'_, Labels> {
+        match self.namespaces.get(namespace) {
+            Some(labels) => Cow::Borrowed(labels.as_ref()),
+            None => Cow::Owned(ClusterState::labels_of_any_namespace(namespace)),
+        }
+    }
 }
 
 /// What comes out: for every Service of the state, and every pool.
@@ -138,6 +156,8 @@ pub struct PoolReport {
     pub reserved: Vec<Reserved>,
     /// The Services that have such an address all the same.
     pub holding_reserved: Vec<(ObjectKey, IpAddr)>,
+    /// The Services that ask for the pool, or an address of it, and get nothing, with the reason.
+    pub refused: Vec<(ObjectKey, Refusal)>,
     /// The Services that miss an address because none is free, here or in another pool that they may have one of. The pool
     /// is exhausted if there are any.
     pub waiting: Vec<ObjectKey>,
@@ -188,9 +208,11 @@ pub fn allocate(state: &State) -> Allocation {
     let cluster_ips = state.services.iter();
     let cluster_ips =
         cluster_ips.flat_map(|(key, r)| r.cluster_ips.iter().map(move |ip| (key, *ip)));
+    let mut reserved = reserved::external_ips(state);
+    reserved.extend_from_slice(&state.reserved);
     let space = Space::new(
         state.pools.values().map(Arc::as_ref),
-        &state.reserved,
+        &reserved,
         cluster_ips,
     );
     let foreign = foreign(state);
@@ -223,10 +245,12 @@ pub fn allocate(state: &State) -> Allocation {
 
 /// The addresses that other load balancers gave out: in the status of Services of another class, and those in `Proxy` mode.
 fn foreign(state: &State) -> HashMap<IpAddr, &ObjectKey> {
+    let is_class_required = state.is_class_required();
     let mut foreign = HashMap::new();
     // Backwards, so that of two Services the first by name stays.
     for (key, request) in state.services.iter().rev() {
-        let all = matches!(request.ownership(), Err(NotOurs::Class(_)));
+        let ownership = request.ownership(is_class_required);
+        let all = matches!(ownership, Err(NotOurs::Class(_) | NotOurs::NoClass));
         let ingress = request.ingress.iter().filter(|i| all || i.proxy);
         foreign.extend(ingress.map(|i| (i.ip, key)));
     }
@@ -235,16 +259,14 @@ fn foreign(state: &State) -> HashMap<IpAddr, &ObjectKey> {
 
 /// The plans of all Services that are ours, in the order of the state.
 fn plans<'a>(state: &'a State, space: &Space<'a>) -> Vec<Plan<'a>> {
-    let mut namespaces: HashMap<&str, Labels> = HashMap::new();
-    let ours = state.services.iter().filter(|(_, r)| r.ownership().is_ok());
+    let is_class_required = state.is_class_required();
+    let mut namespaces: HashMap<&str, Cow<'_, Labels>> = HashMap::new();
+    let ours = state.services.iter();
+    let ours = ours.filter(|(_, r)| r.ownership(is_class_required).is_ok());
     ours.map(|(key, request)| {
         let name: &str = &key.namespace;
-        let labels = namespaces.entry(name).or_insert_with(|| {
-            state.namespaces.get(name).map_or_else(
-                || Labels::from([("kubernetes.io/metadata.name".to_owned(), name.to_owned())]),
-                |labels| labels.as_ref().clone(),
-            )
-        });
+        let labels = namespaces.entry(name);
+        let labels = labels.or_insert_with(|| state.labels_of(name));
         Plan::new(request, labels, space)
     })
     .collect()
@@ -269,6 +291,7 @@ fn report(state: &State, space: &Space<'_>, plans: &[Plan<'_>], round: &Round<'_
             overlaps: territory.overlaps.clone(),
             reserved: territory.reserved.clone(),
             holding_reserved: Vec::new(),
+            refused: Vec::new(),
             waiting: Vec::new(),
         };
         allocation.pools.insert(territory.pool.name.clone(), report);
@@ -282,6 +305,13 @@ fn report(state: &State, space: &Space<'_>, plans: &[Plan<'_>], round: &Round<'_
             }
         }
         let decision = decision(space, plan, given);
+        if let Some(refusal) = decision.refusal()
+            && let Some(pool) = plan.pool_asked_for(space)
+            && let Some(report) = allocation.pools.get_mut(pool)
+        {
+            let refused = (plan.request.key.clone(), refusal.clone());
+            report.refused.push(refused);
+        }
         for address in decision.addresses().filter(|a| space.is_reserved(*a)) {
             let pool = space.pool_of(address).map(|pool| space.name(pool));
             if let Some(report) = pool.and_then(|pool| allocation.pools.get_mut(pool)) {
@@ -294,12 +324,13 @@ fn report(state: &State, space: &Space<'_>, plans: &[Plan<'_>], round: &Round<'_
             .services
             .insert(plan.request.key.clone(), decision);
     }
+    let is_class_required = state.is_class_required();
     for (key, request) in &state.services {
-        if let Err(why) = request.ownership() {
+        if let Err(why) = request.ownership(is_class_required) {
             let release = match why {
                 NotOurs::Type(_) => inside(space, request).collect(),
                 // What another load balancer gave out is not ours, even if it is of a pool.
-                NotOurs::Class(_) => Box::default(),
+                NotOurs::Class(_) | NotOurs::NoClass => Box::default(),
             };
             let outcome = Outcome::NotOurs(why);
             allocation

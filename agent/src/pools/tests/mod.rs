@@ -10,6 +10,7 @@ mod requests;
 mod reserved;
 mod sharing;
 mod stability;
+mod tenancy;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -190,7 +191,7 @@ fn write(state: &mut State, allocation: &Allocation) {
         }
         assert_eq!(written, *ingress == *request.ingress, "{key}");
         request.ingress = ingress.into();
-        if !request.deleting {
+        if !request.deleting && !decision.says_nothing() {
             let statement = decision.statement(request);
             request.condition = statement.map(|statement| {
                 Box::new(Condition {
