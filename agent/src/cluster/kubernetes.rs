@@ -17,8 +17,8 @@ use serde::{Deserialize, Deserializer, de};
 use super::atom::Atoms;
 use super::each::Each;
 use super::state::{
-    Endpoint, EndpointSlice, LoadBalancerIngress, Node, ObjectKey, Service, ServiceType,
-    TrafficPolicy,
+    Assignment, Endpoint, EndpointSlice, LoadBalancerIngress, Node, ObjectKey, Service,
+    ServiceType, TrafficPolicy,
 };
 use super::validate::Finding;
 use crate::crd::IpFamily;
@@ -450,6 +450,10 @@ impl<M: Metadata> RawService<M> {
         }
         let external_ips = spec.external_ips.take("spec.externalIPs", left_out);
         let external_ips = external_ips.map(|(_, ip)| ip.0).collect();
+        let assignment = status.condition().map(|condition| Assignment {
+            holds: condition.holds,
+            text: atoms.atom(&condition.summary()),
+        });
         Service {
             key: metadata.key(atoms),
             created: Created(metadata.created()),
@@ -458,6 +462,7 @@ impl<M: Metadata> RawService<M> {
             cluster_ips: cluster_ips.into(),
             headless,
             external_ips,
+            assignment,
             ingress: status.into_ingress(left_out),
             load_balancer_class: spec.load_balancer_class.map(|class| atoms.atom(&class)),
             external_traffic_policy: spec.external_traffic_policy.into(),

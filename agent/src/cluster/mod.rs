@@ -26,7 +26,7 @@ pub use manifests::Manifests;
 pub use secret::{Secret, SecretText};
 pub use snapshot::{Problem, Severity, Snapshot, SourceState};
 pub use state::{
-    ClusterState, Endpoint, EndpointSlice, LoadBalancerIngress, Map, Node, Object, ObjectKey,
-    ObjectRef, Service, ServiceType, TrafficPolicy,
+    Assignment, ClusterState, Endpoint, EndpointSlice, LoadBalancerIngress, Map, Node, Object,
+    ObjectKey, ObjectRef, Service, ServiceType, TrafficPolicy,
 };
 pub use unreadable::Meanwhile;

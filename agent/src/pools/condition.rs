@@ -63,6 +63,31 @@ impl Condition {
         })
     }
 
+    /// The same without the addresses, which stand in the status: the pools, or why there is no address.
+    pub fn summary(&self) -> String {
+        let (listed, more) = match self.message.split_once(MORE) {
+            Some((listed, more)) => (listed, Some(more)),
+            None => (&*self.message, None),
+        };
+        if !self.holds || !listed.contains(OF_POOL) {
+            return format!("{} ({})", self.message, self.reason);
+        }
+        let mut pools: Vec<&str> = Vec::new();
+        for (_, pool) in listed
+            .split(BETWEEN)
+            .filter_map(|one| one.split_once(OF_POOL))
+        {
+            if !pools.contains(&pool) {
+                pools.push(pool);
+            }
+        }
+        let pools = pools.join(BETWEEN);
+        match more {
+            Some(more) => format!("AddressPool {pools}{MORE}{more}"),
+            None => format!("AddressPool {pools}"),
+        }
+    }
+
     /// Whether it says the same, with regard to a generation.
     pub fn says(&self, statement: &Statement, generation: Option<i64>) -> bool {
         self.holds == statement.holds
