@@ -171,10 +171,16 @@ fn what_the_condition_lists_is_read_back() {
     assert_eq!(condition(false, text).pool_of(v4), None);
     // Without the addresses, equal texts of all Services of a pool are one.
     let summary = |holds, text| condition(holds, text).summary();
-    assert_eq!(summary(true, "203.0.113.0 of AddressPool a"), "AddressPool a");
+    assert_eq!(
+        summary(true, "203.0.113.0 of AddressPool a"),
+        "AddressPool a"
+    );
     let twice = "203.0.113.0 of AddressPool a, 203.0.113.1 of AddressPool a; requested by x";
     assert_eq!(summary(true, twice), "AddressPool a; requested by x");
-    assert_eq!(summary(true, text), "AddressPool a.b, c; 203.0.113.1 of AddressPool d");
+    assert_eq!(
+        summary(true, text),
+        "AddressPool a.b, c; 203.0.113.1 of AddressPool d"
+    );
     let refused = Condition {
         reason: "NoPool".into(),
         ..condition(false, "there is none")
