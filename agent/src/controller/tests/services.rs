@@ -171,7 +171,7 @@ fn another_controller_that_writes_the_same_status_is_not_fought() {
         let moves = written.iter().filter(|(moves, _)| *moves).count();
         let all = written.iter().filter(|(_, condition)| condition.is_some());
         assert_eq!((moves, all.clone().count()), (2, 3), "{written:?}");
-        let said = all.last().unwrap().1.clone().unwrap();
+        let said = all.clone().next_back().unwrap().1.clone().unwrap();
         assert_eq!(
             (&said["status"], &said["reason"]),
             (&json!("False"), &json!("WrittenByAnother"))
