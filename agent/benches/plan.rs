@@ -110,6 +110,7 @@ fn allocation_from_nothing(bencher: Bencher<'_, '_>) {
             .values()
             .flat_map(|node| Reserved::of_node(node))
             .collect(),
+        external_ips: Vec::new(),
     };
     bencher.bench_local(|| allocate(&state));
 }

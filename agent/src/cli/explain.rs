@@ -265,6 +265,13 @@ fn service_tree(answer: &ExplainService) -> Tree {
     if let Some(reason) = &answer.excluded {
         tree.add(format!("none of its addresses is considered: {reason}"));
     }
+    if let Some(assignment) = &answer.assignment {
+        let verdict = match assignment.assigned {
+            true => "addresses assigned",
+            false => "waits for an address",
+        };
+        tree.add(format!("{verdict}: {}", assignment.text));
+    }
     if answer.addresses.is_empty() && answer.excluded.is_none() {
         tree.add("it has no addresses");
     }

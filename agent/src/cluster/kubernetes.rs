@@ -17,14 +17,14 @@ use serde::{Deserialize, Deserializer, de};
 use super::atom::Atoms;
 use super::each::Each;
 use super::state::{
-    Endpoint, EndpointSlice, LoadBalancerIngress, Node, ObjectKey, Service, ServiceType,
-    TrafficPolicy,
+    Assignment, Endpoint, EndpointSlice, LoadBalancerIngress, Node, ObjectKey, Service,
+    ServiceType, TrafficPolicy,
 };
 use super::validate::Finding;
 use crate::crd::IpFamily;
 use crate::crd::selector::Labels;
 use crate::crd::text::{Address, Cidr};
-use crate::pools::Created;
+use crate::pools::{self, Created};
 
 /// What the kubelet says in the message of `Ready` while it shuts its node down.
 const SHUTTING_DOWN: &str = "node is shutting down";
@@ -320,6 +320,24 @@ pub(crate) enum RawTrafficPolicy {
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct RawServiceStatus {
     load_balancer: RawLoadBalancer,
+    conditions: Each<RawSaid>,
+}
+
+/// A condition; one that is incomplete says nothing to us.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawSaid {
+    #[serde(rename = "type")]
+    kind: String,
+    status: String,
+    #[serde(default)]
+    reason: String,
+    #[serde(default)]
+    message: String,
+    #[serde(default)]
+    observed_generation: Option<i64>,
+    #[serde(default)]
+    last_transition_time: Option<Time>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -376,6 +394,19 @@ impl RawServiceStatus {
             .filter_map(|entry| entry.hostname.as_deref())
     }
 
+    /// What our controller has said of the addresses.
+    pub(crate) fn condition(&self) -> Option<pools::Condition> {
+        let mut conditions = self.conditions.good();
+        let ours = conditions.find(|condition| condition.kind == pools::ADDRESS_ASSIGNED)?;
+        Some(pools::Condition {
+            holds: ours.status == "True",
+            reason: ours.reason.as_str().into(),
+            message: ours.message.as_str().into(),
+            generation: ours.observed_generation,
+            since: ours.last_transition_time.as_ref().map(|time| time.0),
+        })
+    }
+
     /// The entries with an address; those that cannot be used are named.
     pub(crate) fn into_ingress(self, left_out: &mut Vec<Finding>) -> Box<[LoadBalancerIngress]> {
         let entries = self.load_balancer.ingress;
@@ -420,6 +451,10 @@ impl<M: Metadata> RawService<M> {
         }
         let external_ips = spec.external_ips.take("spec.externalIPs", left_out);
         let external_ips = external_ips.map(|(_, ip)| ip.0).collect();
+        let assignment = status.condition().map(|condition| Assignment {
+            holds: condition.holds,
+            text: atoms.atom(&condition.summary()),
+        });
         Service {
             key: metadata.key(atoms),
             created: Created(metadata.created()),
@@ -428,6 +463,7 @@ impl<M: Metadata> RawService<M> {
             cluster_ips: cluster_ips.into(),
             headless,
             external_ips,
+            assignment,
             ingress: status.into_ingress(left_out),
             load_balancer_class: spec.load_balancer_class.map(|class| atoms.atom(&class)),
             external_traffic_policy: spec.external_traffic_policy.into(),

@@ -8,7 +8,7 @@
 pub mod api;
 mod atom;
 mod departed;
-mod each;
+pub(crate) mod each;
 pub(crate) mod kubernetes;
 pub mod manifests;
 mod own_node;
@@ -30,7 +30,7 @@ pub(crate) use own_node::OwnNode;
 pub use secret::{Secret, SecretText};
 pub use snapshot::{Problem, Severity, Snapshot, SourceState};
 pub use state::{
-    ClusterState, Endpoint, EndpointSlice, LoadBalancerIngress, Map, Node, Object, ObjectKey,
-    ObjectRef, Service, ServiceType, TrafficPolicy,
+    Assignment, ClusterState, Endpoint, EndpointSlice, LoadBalancerIngress, Map, Node, Object,
+    ObjectKey, ObjectRef, Service, ServiceType, TrafficPolicy,
 };
 pub use unreadable::Meanwhile;

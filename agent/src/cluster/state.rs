@@ -202,12 +202,23 @@ pub struct Service {
     pub external_ips: Box<[IpAddr]>,
     /// `status.loadBalancer.ingress` with an address.
     pub ingress: Box<[LoadBalancerIngress]>,
+    /// What the controller says of these addresses.
+    pub assignment: Option<Assignment>,
     /// `spec.loadBalancerClass`.
     pub load_balancer_class: Option<Atom>,
     /// `spec.externalTrafficPolicy`, default `Cluster`.
     pub external_traffic_policy: TrafficPolicy,
     /// `spec.internalTrafficPolicy`, default `Cluster`.
     pub internal_traffic_policy: TrafficPolicy,
+}
+
+/// What the condition `routelet.dev/AddressAssigned` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Assignment {
+    /// The Service has the addresses that it needs.
+    pub holds: bool,
+    /// Which pools they are of; or why it has none. Equal for all Services of a pool.
+    pub text: Atom,
 }
 
 /// `spec.type` of a Service.

@@ -575,6 +575,17 @@ pub fn address_pool(spec: &AddressPoolSpec) -> Vec<Finding> {
     f.check(!spec.addresses.is_empty(), "spec.addresses", || {
         "empty: expected at least one prefix, range or address".to_owned()
     });
+    f.check(spec.auto_assign || spec.allow_requests, "spec.allowRequests", || {
+        "false beside autoAssign: false: no Service could get an address; set one of them to true".to_owned()
+    });
+    for (name, limit) in [
+        ("spec.maxPerService", spec.max_per_service),
+        ("spec.maxPerNamespace", spec.max_per_namespace),
+    ] {
+        f.check(limit != Some(0), name, || {
+            "0: expected at least 1; leave it out for no limit".to_owned()
+        });
+    }
     for (at, block) in spec.addresses.iter().enumerate() {
         let path = format!("spec.addresses[{at}]");
         if let AddressBlock::Prefix(net) = block {

@@ -354,6 +354,7 @@ fn explain_prefix() -> ExplainPrefix {
 fn explain_service() -> ExplainService {
     read(json!({
         "namespace": "shop", "name": "web", "type": "LoadBalancer",
+        "assignment": {"assigned": true, "text": "AddressPool public"},
         "addresses": [
             {"address": "203.0.113.10", "kind": "LoadBalancer", "advertised": true,
              "reason": {"code": "readyEndpointHere", "text": "a ready endpoint is on this node"},

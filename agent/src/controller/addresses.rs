@@ -1,40 +1,93 @@
 //! From an allocation to what has to be written into the statuses of Services. Pure.
 
+use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::store::Key;
 use super::world::{Served, World};
-use crate::pools::{Allocation, Decision};
+use crate::pools::{ADDRESS_ASSIGNED, Allocation, Decision, Statement};
 
 /// What a Service's status has to become.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Write {
     /// Namespace and name.
     pub(super) key: Key,
-    /// A merge patch of the status. It holds the version that was decided upon: if there is a newer one, it is refused.
+    /// Whether addresses are written, not the condition alone.
+    pub(super) moves: bool,
+    /// A strategic merge patch of the status. It holds the version that was decided upon: if there is a newer one, it is
+    /// refused. Conditions of others stay.
     pub(super) patch: Value,
 }
 
-/// The Services whose status is not as the allocation says. While a pool is not known, no Service loses an address: it may be
-/// of that pool.
-pub(super) fn writes(world: &World, allocation: &Allocation) -> Vec<Write> {
-    let unsure = world.has_unknown_pools();
-    world
+/// The Services whose status is not as the allocation says, those first whose addresses are not. While a pool is not known, no
+/// Service loses an address: it may be of that pool.
+pub(super) fn writes(world: &World, allocation: &Allocation, now: Timestamp) -> Vec<Write> {
+    let is_unsure = world.has_unknown_pools();
+    let mut writes: Vec<Write> = world
         .services
         .iter()
         .filter_map(|(key, served)| {
             let decision = allocation.services.get(&served.request.key)?;
-            let moves = !decision.release.is_empty();
-            let is_right = decision.is_written(&served.request) || unsure && moves;
-            (!is_right).then(|| Write {
+            if is_unsure && !decision.release.is_empty() {
+                return None;
+            }
+            let ingress =
+                (!decision.is_written(&served.request)).then(|| ingress(served, decision));
+            // Of one that is on its way out, or cannot be read, nothing new is said.
+            let condition = match served.request.deleting || decision.says_nothing() {
+                true => None,
+                false => condition(served, decision.statement(&served.request).as_ref(), now),
+            };
+            (ingress.is_some() || condition.is_some()).then(|| Write {
                 key: key.clone(),
-                patch: json!({
-                    "metadata": {"resourceVersion": served.version},
-                    "status": {"loadBalancer": {"ingress": ingress(served, decision)}},
-                }),
+                moves: ingress.is_some(),
+                patch: patch(served, ingress, condition),
             })
         })
-        .collect()
+        .collect();
+    writes.sort_by_key(|write| !write.moves);
+    writes
+}
+
+/// A patch that changes nothing but what is said; `None` if that is said already.
+pub(super) fn say(served: &Served, statement: &Statement, now: Timestamp) -> Option<Value> {
+    let condition = condition(served, Some(statement), now)?;
+    Some(patch(served, None, Some(condition)))
+}
+
+fn patch(served: &Served, ingress: Option<Vec<Value>>, condition: Option<Value>) -> Value {
+    let mut status = json!({});
+    if let Some(ingress) = ingress {
+        status["loadBalancer"] = json!({"ingress": ingress});
+    }
+    if let Some(condition) = condition {
+        status["conditions"] = json!([condition]);
+    }
+    json!({"metadata": {"resourceVersion": served.version}, "status": status})
+}
+
+/// The condition as an item of a strategic merge patch, if it is not there as it should be.
+fn condition(served: &Served, wanted: Option<&Statement>, now: Timestamp) -> Option<Value> {
+    let known = served.request.condition.as_deref();
+    let Some(wanted) = wanted else {
+        return known.map(|_| json!({"type": ADDRESS_ASSIGNED, "$patch": "delete"}));
+    };
+    if known.is_some_and(|known| known.says(wanted, served.generation)) {
+        return None;
+    }
+    let same = known.filter(|known| known.holds == wanted.holds);
+    let since = same.and_then(|known| known.since).unwrap_or(now);
+    let mut condition = json!({
+        "type": ADDRESS_ASSIGNED,
+        "status": if wanted.holds { "True" } else { "False" },
+        "reason": wanted.reason,
+        "message": wanted.message,
+        "lastTransitionTime": since,
+    });
+    if let Some(generation) = served.generation {
+        condition["observedGeneration"] = generation.into();
+    }
+    Some(condition)
 }
 
 /// All entries: those of other load balancers that have nothing but a host name stay.

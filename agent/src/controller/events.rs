@@ -20,7 +20,7 @@ use tracing::debug;
 use super::store::{Key, Store};
 use super::world::{Kind, Ours, Served, World};
 use crate::crd::API_VERSION;
-use crate::pools::{Allocation, Decision, Outcome};
+use crate::pools::{Allocation, Decision, Statement};
 use crate::printable;
 
 /// Events that may be told at once.
@@ -69,13 +69,7 @@ pub(super) struct Known {
 
 /// The addresses of a Service were written.
 pub(super) fn given(served: &Served, decision: &Decision) -> News {
-    let addresses: Vec<String> = match &decision.outcome {
-        Outcome::Assigned { addresses, .. } => addresses
-            .iter()
-            .map(|a| format!("{} of AddressPool {}", a.address, a.pool))
-            .collect(),
-        Outcome::Refused(_) | Outcome::NotOurs(_) => Vec::new(),
-    };
+    let addresses = decision.listed();
     let released = addresses.is_empty();
     News {
         regarding: served.reference(),
@@ -88,8 +82,20 @@ pub(super) fn given(served: &Served, decision: &Decision) -> News {
         action: "AssignAddress",
         note: match released {
             true => "its addresses were taken back".to_owned(),
-            false => addresses.join(", "),
+            false => addresses,
         },
+    }
+}
+
+/// Another controller writes the addresses of a Service.
+pub(super) fn contested(served: &Served, statement: &Statement) -> News {
+    News {
+        regarding: served.reference(),
+        related: None,
+        warning: true,
+        reason: "AddressWrittenByAnother",
+        action: "AssignAddress",
+        note: statement.message.clone(),
     }
 }
 
@@ -113,18 +119,26 @@ impl Known {
         let mut news = Vec::new();
         let mut refusals = BTreeMap::new();
         for (key, served) in world.services.iter() {
-            let decision = allocation.services.get(&served.request.key);
-            let Some(refusal) = decision.and_then(Decision::refusal) else {
+            let Some(decision) = allocation.services.get(&served.request.key) else {
                 continue;
             };
-            let note = refusal.to_string();
+            let (reason, action, note) = match (decision.refusal(), decision.kept_of_deleted_pool())
+            {
+                (Some(refusal), _) => ("AddressNotAssigned", refusal.code(), refusal.to_string()),
+                (None, Some(pool)) => (
+                    "AddressPoolDeleted",
+                    "KeepAddress",
+                    format!("it keeps its address although AddressPool {pool} does not exist"),
+                ),
+                (None, None) => continue,
+            };
             if self.refusals.get(key) != Some(&note) {
                 news.push(News {
                     regarding: served.reference(),
                     related: None,
                     warning: true,
-                    reason: "AddressNotAssigned",
-                    action: refusal.code(),
+                    reason,
+                    action,
                     note: note.clone(),
                 });
             }

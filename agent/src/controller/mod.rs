@@ -17,6 +17,7 @@
 //! | `statuses` | counts and conditions of our own objects: pure |
 //! | `events` | what changed that somebody may want to know |
 //! | `orphans` | RouterStates whose node is gone |
+//! | `rivals` | another controller that writes the same statuses is not fought: pure |
 //! | `pauses` | what could not be written is left alone for a while |
 //! | `work` | the loop that does it |
 //! | `page` | health, readiness and metrics |
@@ -27,6 +28,7 @@ mod lease;
 mod orphans;
 mod page;
 mod pauses;
+mod rivals;
 mod statuses;
 mod store;
 #[cfg(test)]

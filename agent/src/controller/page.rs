@@ -33,6 +33,7 @@ pub struct Snapshot {
     pools: BTreeMap<String, [PoolUsage; 2]>,
     assigned: u64,
     waiting: u64,
+    contested: u64,
     written: BTreeMap<(&'static str, &'static str), u64>,
     process: Option<Process>,
 }
@@ -55,10 +56,11 @@ pub const METRICS: &[Metric<Snapshot>] = &[
             }
         }),
     gauge("routelet_controller_services", &["state"],
-        "Services of type LoadBalancer that are ours: assigned (they have all that they want) or waiting",
+        "Services of type LoadBalancer that are ours: assigned (they have all that they need) or waiting; contested are those of them that are left to another controller, which replaces what this one writes",
         |s, out| if s.active {
             out.add(["assigned"], s.assigned);
             out.add(["waiting"], s.waiting);
+            out.add(["contested"], s.contested);
         }),
     counter("routelet_controller_writes", &["what", "result"],
         "Statuses written: of services or of our objects, by result: ok, outdated (tried again with the newer object) or failed",
@@ -111,6 +113,11 @@ impl Page {
         let mut page = self.lock();
         page.pools = pools.collect();
         (page.assigned, page.waiting) = (assigned, waiting);
+    }
+
+    /// How many Services are left to another controller.
+    pub(super) fn set_contested(&self, contested: usize) {
+        self.lock().contested = contested as u64;
     }
 
     /// Counts something that was written, or not.

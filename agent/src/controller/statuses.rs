@@ -76,6 +76,7 @@ pub(super) fn statuses(
                     findings[0] = taken;
                 }
                 findings.push(exhausted(report));
+                findings.push(refused(report));
             }
             let usage = report.map(|report| (report.ipv4, report.ipv6));
             let (ipv4, ipv6) = usage.unwrap_or_default();
@@ -261,6 +262,18 @@ fn exhausted(report: &PoolReport) -> Finding {
         "NoAddressFree",
         format!("Services without an address: {}", some_of(&waiting)),
     )
+}
+
+fn refused(report: &PoolReport) -> Finding {
+    const REQUESTS_REFUSED: &str = "RequestsRefused";
+    let refused = report.refused.iter();
+    let refused: Vec<String> = refused
+        .map(|(service, why)| format!("{service}: {why}"))
+        .collect();
+    match refused.is_empty() {
+        true => Finding::bad(REQUESTS_REFUSED, "NoneRefused", ""),
+        false => Finding::good(REQUESTS_REFUSED, "Refused", some_of(&refused)),
+    }
 }
 
 /// The first few of a list, and how many more there are.

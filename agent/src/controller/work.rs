@@ -18,6 +18,7 @@ use super::events::{self, Known, Teller};
 use super::orphans::Orphans;
 use super::page::Page;
 use super::pauses::Pauses;
+use super::rivals::{Rivals, Verdict};
 use super::statuses::{Statuses, statuses};
 use super::store::{Key, Store};
 use super::world::{self, Kind, Ours, WatchedPoolService, World};
@@ -52,6 +53,7 @@ pub(super) async fn work(client: &Client, me: &str, page: &Page) {
         known: Known::default(),
         allocation: Allocation::default(),
         services: Pauses::default(),
+        rivals: Rivals::default(),
         objects: Pauses::default(),
         orphans: Orphans::default(),
     };
@@ -97,6 +99,7 @@ struct Worker<'a> {
     known: Known,
     allocation: Allocation,
     services: Pauses<Key>,
+    rivals: Rivals,
     /// By kind and name.
     objects: Pauses<(&'static str, String)>,
     orphans: Orphans,
@@ -111,32 +114,39 @@ impl Worker<'_> {
             self.teller.tell(news);
         }
         self.page.set_allocation(&self.allocation);
-        let mut writes = addresses::writes(world, &self.allocation);
+        let mut writes = addresses::writes(world, &self.allocation, Timestamp::now());
         self.services
             .keep(|key| writes.iter().any(|write| write.key == *key));
         let now = Instant::now();
         writes.retain(|write| !self.services.holds(&write.key, now));
+        let mut writes = self.without_rivals(world, writes, now);
         // The rest follows in the next round, when what was just written counts.
         world.addresses_changed = writes.len() > ROUND;
         writes.truncate(ROUND);
         let client = &self.client;
         let mut answers = stream::iter(writes)
-            .map(|write| async move { (write.key.clone(), give(client, write).await) })
+            .map(|write| async move { (write.key.clone(), write.moves, give(client, write).await) })
             .buffer_unordered(AT_ONCE);
-        while let Some((key, answer)) = answers.next().await {
+        while let Some((key, moves, answer)) = answers.next().await {
             self.page.count("services", &answer);
             match answer {
                 Ok(service) => {
                     self.services.done(&key);
                     world.services.written(service);
-                    let served = world.services.get(&key);
+                    let served = world.services.get(&key).filter(|_| moves);
+                    match served {
+                        Some(served) => self.rivals.wrote(&key, served, Instant::now()),
+                        None => self.rivals.said(&key),
+                    }
                     let decided = served.and_then(|s| self.allocation.services.get(&s.request.key));
                     if let (Some(served), Some(decision)) = (served, decided) {
                         self.teller.tell(events::given(served, decision));
                     }
                 }
                 // The watch brings the version that was in the way, or the end of the Service.
-                Err(Failure::Outdated) => {}
+                Err(Failure::Outdated) => {
+                    world.outdated.insert(key);
+                }
                 Err(failure @ Failure::Other(_)) => {
                     let service = format!("{}/{}", key.0, key.1);
                     warn!(service, %failure, "the addresses of a Service cannot be written; it is tried again");
@@ -144,6 +154,30 @@ impl Worker<'_> {
                 }
             }
         }
+    }
+
+    /// The writes that no other controller undoes; of a Service where one does, that this is so.
+    fn without_rivals(&mut self, world: &World, writes: Vec<Write>, now: Instant) -> Vec<Write> {
+        let there = |key: &Key| world.services.get(key).is_some();
+        self.rivals.keep(now, there);
+        let judge = |mut write: Write| {
+            let served = world.services.get(&write.key)?;
+            match self.rivals.judge(&write.key, served, now) {
+                Verdict::Write => Some(write),
+                Verdict::Leave => None,
+                Verdict::Say(statement, is_first) => {
+                    if is_first {
+                        self.teller.tell(events::contested(served, &statement));
+                    }
+                    write.patch = addresses::say(served, &statement, Timestamp::now())?;
+                    write.moves = false;
+                    Some(write)
+                }
+            }
+        };
+        let left = writes.into_iter().filter_map(judge).collect();
+        self.page.set_contested(self.rivals.count());
+        left
     }
 
     /// Writes conditions and counts of our own objects, and tells what has happened to them.
@@ -251,7 +285,7 @@ async fn give(client: &Client, write: Write) -> Result<Received<WatchedPoolServi
         field_manager: Some(MANAGER.to_owned()),
         ..PatchParams::default()
     };
-    answered(api.patch_status(&write.key.1, &params, &Patch::Merge(&write.patch))).await
+    answered(api.patch_status(&write.key.1, &params, &Patch::Strategic(&write.patch))).await
 }
 
 async fn apply<K: Kind>(

@@ -1,7 +1,7 @@
 //! What the controller knows of the cluster, and the watches that tell it.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use kube::{Api, Client, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::store::{Kept, Store};
+use super::store::{Kept, Key, Store, key};
 use crate::cluster::DEPARTED_STAYS as STAYS;
 use crate::cluster::api::{WatchedNamespace, WatchedNode, resource};
 use crate::cluster::validate::{self, Finding};
@@ -27,7 +27,7 @@ use crate::crd::{
     AddressPool, Advertisement, AdvertisementSpec, ObjectStatus, Peer, PeerSpec, PeerStatus,
     RoutePolicy, RoutePolicySpec, Router, RouterSpec, RouterState,
 };
-use crate::pools::{Created, Pool, RawPoolService, Request, Reserved, State};
+use crate::pools::{Created, ExternalIps, Pool, RawPoolService, Request, Reserved, State};
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -45,6 +45,8 @@ pub(super) struct World {
     pub(super) states: Store<Sessions>,
     /// What addresses hang on has changed since this was set to `false`.
     pub(super) addresses_changed: bool,
+    /// Services that have changed while they were written: what is to be written follows with the newer version.
+    pub(super) outdated: HashSet<Key>,
     /// Why a kind's watch does not get on at the moment.
     errors: BTreeMap<&'static str, String>,
 }
@@ -108,7 +110,15 @@ impl World {
                 .map(|((_, name), labels)| (name.clone(), Arc::clone(&labels.0)))
                 .collect(),
             reserved: self.reserved(),
+            external_ips: self.external_ips(),
         }
+    }
+
+    /// What Advertisements allow of external IPs.
+    fn external_ips(&self) -> Vec<ExternalIps> {
+        let all = self.advertisements.values();
+        all.filter_map(|object| ExternalIps::of_advertisement(&object.good.as_ref()?.spec))
+            .collect()
     }
 
     /// What is no Service's.
@@ -157,6 +167,40 @@ impl World {
             Some([spec.address, spec.local_address])
         };
         self.addresses_changed |= self.peers.event_changing(event, ends);
+    }
+
+    /// Takes in what happened to an Advertisement.
+    pub(super) fn advertisement_event(&mut self, event: Event<Received<Advertisement>>) {
+        let allowed = |object: &Ours<Advertisement>| {
+            ExternalIps::of_advertisement(&object.good.as_ref()?.spec)
+        };
+        self.addresses_changed |= self.advertisements.event_changing(event, allowed);
+    }
+
+    /// Takes in what happened to an AddressPool. That its status was written, by us, changes nothing.
+    pub(super) fn pool_event(&mut self, event: Event<Received<AddressPool>>) {
+        let known = |pool: &Ours<AddressPool>| (pool.created, pool.good.clone());
+        self.addresses_changed |= self.pools.event_changing(event, known);
+    }
+
+    /// Takes in what happened to a namespace.
+    pub(super) fn namespace_event(&mut self, event: Event<Received<WatchedNamespace>>) {
+        let labels = |namespace: &Namespace| Arc::clone(&namespace.0);
+        self.addresses_changed |= self.namespaces.event_changing(event, labels);
+    }
+
+    /// Takes in what happened to a Service. What was written here is known already when it comes back.
+    pub(super) fn service_event(&mut self, event: Event<Received<WatchedPoolService>>) {
+        let object = match &event {
+            Event::Apply(object) | Event::InitApply(object) | Event::Delete(object) => Some(object),
+            Event::Init | Event::InitDone => None,
+        };
+        let object = object.map(|object| key(object.metadata()));
+        // It is the version that a write was refused for.
+        let is_awaited = object.is_some_and(|object| self.outdated.remove(&object));
+        let request = |served: &Served| (Arc::clone(&served.request), served.generation);
+        let is_other = self.services.event_changing(event, request);
+        self.addresses_changed |= is_awaited || is_other;
     }
 
     /// Whether a pool is not known as it is or was: what is in no pool may be in that one.
@@ -214,26 +258,23 @@ pub(super) fn watches(client: &Client) -> Watches<World> {
         all(client),
         everything(),
         |world, event| {
-            world.advertisements.event(event);
+            world.advertisement_event(event);
         },
     );
     watches.add("RoutePolicy", all(client), everything(), |world, event| {
         world.policies.event(event);
     });
     watches.add("AddressPool", all(client), everything(), |world, event| {
-        world.pools.event(event);
-        world.addresses_changed = true;
+        world.pool_event(event);
     });
     watches.add("Node", all(client), everything(), |world, event| {
         world.node_event(event, Instant::now());
     });
     watches.add("Namespace", all(client), everything(), |world, event| {
-        world.namespaces.event(event);
-        world.addresses_changed = true;
+        world.namespace_event(event);
     });
     watches.add("Service", all(client), everything(), |world, event| {
-        world.services.event(event);
-        world.addresses_changed = true;
+        world.service_event(event);
     });
     watches.add("RouterState", all(client), everything(), |world, event| {
         world.states.event(event);
@@ -421,6 +462,8 @@ pub(super) struct Served {
     pub(super) uid: Option<String>,
     /// `metadata.resourceVersion`.
     pub(super) version: Option<String>,
+    /// `metadata.generation`.
+    pub(super) generation: Option<i64>,
 }
 
 impl Kept for Served {
@@ -435,6 +478,7 @@ impl Kept for Served {
         let found = Self {
             uid: object.metadata.uid.clone(),
             version: object.metadata.resource_version.clone(),
+            generation: object.metadata.generation,
             request: Arc::new(object.into_request(&mut Atoms::default())),
         };
         match before {

@@ -52,6 +52,11 @@ use super::status::Condition;
         json_path = ".metadata.creationTimestamp"
     )
 )]
+#[x_kube(
+    validation = Rule::new(
+        "!(has(self.autoAssign) && !self.autoAssign && has(self.allowRequests) && !self.allowRequests)"
+    ).message("autoAssign: false and allowRequests: false: no Service could get an address; set one of them to true")
+)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = super::rules::address_pool()))]
 pub struct AddressPoolSpec {
@@ -66,6 +71,24 @@ pub struct AddressPoolSpec {
     /// name.
     #[serde(default)]
     pub priority: i32,
+    /// Whether Services may ask for certain addresses of this pool, or for the pool, with an annotation or
+    /// `spec.loadBalancerIP`. `false`: the controller chooses, and a Service that asks gets nothing of it. What a Service has
+    /// it keeps.
+    #[serde(default = "yes")]
+    pub allow_requests: bool,
+    /// Whether only Services with `loadBalancerClass: routelet.dev/bgp` get addresses of this pool, so that those without a
+    /// class are left to another load balancer. If all pools say so, the controller does not touch Services without a class.
+    #[serde(default)]
+    pub require_class: bool,
+    /// The most addresses of this pool, per family, that one Service gets. Absent: as many as it asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub max_per_service: Option<u32>,
+    /// The most addresses of this pool, per family, that the Services of one namespace get together; an address that several
+    /// share counts once. Absent: no limit. Nothing is taken away when it is lowered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub max_per_namespace: Option<u32>,
     /// Leave out the first and the last address of every prefix, which some equipment takes for the network and broadcast
     /// addresses. Ranges and single addresses are used as they are.
     #[serde(default)]
@@ -84,6 +107,10 @@ impl Default for AddressPoolSpec {
             addresses: Vec::new(),
             auto_assign: true,
             priority: 0,
+            allow_requests: true,
+            require_class: false,
+            max_per_service: None,
+            max_per_namespace: None,
             exclude_first_and_last: false,
             service_selector: None,
             namespace_selector: None,
@@ -104,6 +131,7 @@ pub struct AddressPoolStatus {
     /// IPv6 addresses, counted.
     pub ipv6: PoolUsage,
     /// `Accepted`: the pool is valid and used. `Exhausted`: a Service got no address because none is free.
+    /// `RequestsRefused`: a Service asks for the pool or an address of it and gets none.
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
 }

@@ -5,10 +5,11 @@ use std::net::IpAddr;
 
 use smallvec::SmallVec;
 
+use super::refusal::Unfit;
 use super::request::{Port, Request};
 use super::sharing::{self, Unshared};
 use super::space::{PerFamily, Space, Territory};
-use crate::cluster::ObjectKey;
+use crate::cluster::{Atom, ObjectKey};
 use crate::crd::IpFamily;
 use crate::crd::address_block;
 
@@ -28,6 +29,8 @@ pub(super) struct Books<'a> {
     /// What other load balancers gave out, and to whom.
     foreign: &'a HashMap<IpAddr, &'a ObjectKey>,
     used: Vec<PerFamily<Used>>,
+    /// By pool, family and namespace: how many addresses its Services have, of pools with `maxPerNamespace`.
+    by_namespace: HashMap<(usize, IpFamily, Atom), u32>,
     /// By sharing key.
     shared: HashMap<&'a str, PerFamily<Shared<'a>>>,
 }
@@ -56,6 +59,7 @@ impl<'a> Books<'a> {
             owners: HashMap::new(),
             foreign,
             used: space.pools.iter().map(|_| PerFamily::default()).collect(),
+            by_namespace: HashMap::new(),
             shared: HashMap::new(),
         };
         for address in foreign.keys() {
@@ -101,7 +105,7 @@ impl<'a> Books<'a> {
         &self,
         family: IpFamily,
         request: &Request,
-        open: impl Fn(usize) -> bool,
+        open: impl Fn(usize, IpAddr) -> bool,
     ) -> Option<IpAddr> {
         let key = &*request.asked.sharing.as_ref()?.key;
         let shared = self.shared.get(key)?.of(family);
@@ -109,10 +113,13 @@ impl<'a> Books<'a> {
             return None;
         }
         let candidates = shared.addresses.iter().filter_map(|address| {
-            let pool = self.space.pool_of(*address).filter(|pool| open(*pool))?;
-            let free =
-                self.obstacle(*address, request).is_none() && !self.space.is_reserved(*address);
-            free.then_some((pool, *address))
+            let pool = self
+                .space
+                .pool_of(*address)
+                .filter(|pool| open(*pool, *address))?;
+            let is_free = self.obstacle(*address, request).is_none()
+                && self.space.reserved_from(*address, request).is_none();
+            is_free.then_some((pool, *address))
         });
         candidates.min().map(|(_, address)| address)
     }
@@ -126,7 +133,47 @@ impl<'a> Books<'a> {
         found.map(|number| address_block::address(family, number))
     }
 
+    /// Whether a Service may get one more address of a pool: one that others have, or any.
+    pub(super) fn room(
+        &self,
+        pool: usize,
+        (family, address): (IpFamily, Option<IpAddr>),
+        request: &Request,
+    ) -> Result<(), Unfit> {
+        let Some(most) = self.space.pools[pool].pool.spec.max_per_namespace else {
+            return Ok(());
+        };
+        let namespace = &request.key.namespace;
+        if address.is_some_and(|address| self.is_of_namespace(address, namespace)) {
+            return Ok(());
+        }
+        let count = self.by_namespace.get(&(pool, family, namespace.clone()));
+        match count.is_some_and(|count| *count >= most) {
+            true => Err(Unfit::PerNamespace(most)),
+            false => Ok(()),
+        }
+    }
+
+    fn is_of_namespace(&self, address: IpAddr, namespace: &Atom) -> bool {
+        let mut owners = self.owners.get(&address).into_iter().flatten();
+        owners.any(|owner| owner.key.namespace == *namespace)
+    }
+
+    /// The count of a namespace, if an address counts and no Service of the namespace has it.
+    fn counted(&mut self, address: IpAddr, namespace: &Atom) -> Option<&mut u32> {
+        let pool = self.space.pool_of(address)?;
+        let is_limited = self.space.pools[pool].pool.spec.max_per_namespace.is_some();
+        if !is_limited || self.is_of_namespace(address, namespace) {
+            return None;
+        }
+        let key = (pool, IpFamily::of(address), namespace.clone());
+        Some(self.by_namespace.entry(key).or_default())
+    }
+
     pub(super) fn take(&mut self, address: IpAddr, request: &'a Request) {
+        if let Some(count) = self.counted(address, &request.key.namespace) {
+            *count += 1;
+        }
         self.owners.entry(address).or_default().push(request);
         self.used(address, |used, number| used.numbers.insert(number));
         if let Some(sharing) = &request.asked.sharing {
@@ -145,6 +192,9 @@ impl<'a> Books<'a> {
         };
         owners.retain(|owner| owner.key != request.key);
         let last = owners.is_empty();
+        if let Some(count) = self.counted(address, &request.key.namespace) {
+            *count = count.saturating_sub(1);
+        }
         if let Some(sharing) = &request.asked.sharing
             && let Some(shared) = self.shared.get_mut(&*sharing.key)
         {

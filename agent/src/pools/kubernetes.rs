@@ -10,10 +10,12 @@ use serde::{Deserialize, Deserializer};
 
 use super::annotations::Asked;
 use super::request::{Created, IpFamilyPolicy, Port, Request};
+use crate::cluster::each::Each;
 use crate::cluster::kubernetes::{RawServiceStatus, RawServiceType, RawTrafficPolicy};
 use crate::cluster::{Atoms, Metadata};
 use crate::crd::IpFamily;
 use crate::crd::selector::Labels;
+use crate::crd::text::Address;
 
 /// A Service, of which the fields are read that its addresses hang on.
 #[derive(Clone, Debug, Deserialize)]
@@ -55,6 +57,8 @@ struct RawSpec {
     cluster_ip: Option<String>,
     #[serde(rename = "clusterIPs")]
     cluster_ips: Vec<String>,
+    #[serde(rename = "externalIPs")]
+    external_ips: Each<Address>,
     ip_families: Vec<RawFamily>,
     ip_family_policy: RawFamilyPolicy,
     ports: Vec<RawPort>,
@@ -129,6 +133,7 @@ impl<M: Metadata> RawPoolService<M> {
             cluster_ips.extend(ip.parse::<IpAddr>().ok());
         }
         cluster_ips.dedup();
+        let condition = status.condition().map(Box::new);
         let host_names = status.host_names().map(|name| atoms.atom(name)).collect();
         Request {
             key: metadata.key(atoms),
@@ -143,6 +148,7 @@ impl<M: Metadata> RawPoolService<M> {
             service_type: spec.kind.into(),
             load_balancer_class: spec.load_balancer_class.map(|class| atoms.atom(&class)),
             cluster_ips: cluster_ips.into(),
+            external_ips: spec.external_ips.good().map(|ip| ip.0).collect(),
             ip_families: families.collect(),
             ip_family_policy: match spec.ip_family_policy {
                 RawFamilyPolicy::Single => IpFamilyPolicy::SingleStack,
@@ -154,6 +160,7 @@ impl<M: Metadata> RawPoolService<M> {
             selector: atoms.map(&spec.selector),
             ingress: status.into_ingress(&mut Vec::new()),
             host_names,
+            condition,
         }
     }
 }

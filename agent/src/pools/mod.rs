@@ -13,12 +13,14 @@
 //! - No Service gets an address that is [somebody's](reserved): a Node's, a peer's, a pod's, a cluster IP. One that has such an
 //!   address keeps it.
 //! - A Service that asks for certain addresses gets those or none.
+//! - A Service whose AddressPool was deleted keeps its addresses, as long as its [condition](condition) names the pool.
 //! - Equal states lead to equal allocations, and an allocation that is written to the statuses leads to itself.
 //!
 //! Pools are never listed address by address: see [`space`].
 
 pub mod annotations;
 mod books;
+pub mod condition;
 mod kubernetes;
 mod plan;
 mod refusal;
@@ -30,6 +32,7 @@ mod space;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -38,16 +41,17 @@ use self::books::Books;
 use self::plan::Plan;
 use self::round::{Given, Round};
 use self::space::Space;
-use crate::cluster::{Atom, LoadBalancerIngress, ObjectKey};
+use crate::cluster::{Atom, ClusterState, LoadBalancerIngress, ObjectKey};
 use crate::crd::IpFamily;
 use crate::crd::address_pool::{AddressPoolSpec, PoolUsage};
 use crate::crd::selector::Labels;
 
 pub use annotations::{Asked, AskedAddresses, AskedPool, Namespaces, Sharing};
+pub use condition::{ADDRESS_ASSIGNED, Condition, Statement};
 pub(crate) use kubernetes::RawPoolService;
 pub use refusal::{Refusal, Unfit};
 pub use request::{Created, IpFamilyPolicy, NotOurs, Port, Request};
-pub use reserved::{Holder, Reserved};
+pub use reserved::{ExternalIps, Holder, Reserved};
 pub use sharing::Unshared;
 pub use space::Overlap;
 
@@ -72,8 +76,25 @@ pub struct State {
     pub services: BTreeMap<ObjectKey, Arc<Request>>,
     /// Labels of namespaces, by name. One that is missing has no labels but its name's.
     pub namespaces: BTreeMap<String, Arc<Labels>>,
-    /// What Nodes and Peers have, in any order. Cluster IPs are those of `services`.
+    /// What Nodes and Peers have, in any order. Cluster IPs and external IPs are those of `services`.
     pub reserved: Vec<Reserved>,
+    /// Which external IPs Advertisements allow, in any order.
+    pub external_ips: Vec<ExternalIps>,
+}
+
+impl State {
+    /// Whether no pool has addresses for Services without a class.
+    fn is_class_required(&self) -> bool {
+        !self.pools.is_empty() && self.pools.values().all(|pool| pool.spec.require_class)
+    }
+
+    /// The labels of a namespace.
+    fn labels_of(&self, namespace: &str) -> Cow<'_, Labels> {
+        match self.namespaces.get(namespace) {
+            Some(labels) => Cow::Borrowed(labels.as_ref()),
+            None => Cow::Owned(ClusterState::labels_of_any_namespace(namespace)),
+        }
+    }
 }
 
 /// What comes out: for every Service of the state, and every pool.
@@ -118,6 +139,8 @@ pub struct Assignment {
     pub address: IpAddr,
     /// The AddressPool.
     pub pool: Atom,
+    /// The AddressPool was deleted, and the Service keeps the address.
+    pub pool_is_gone: bool,
 }
 
 /// What there is to say of a pool.
@@ -133,6 +156,8 @@ pub struct PoolReport {
     pub reserved: Vec<Reserved>,
     /// The Services that have such an address all the same.
     pub holding_reserved: Vec<(ObjectKey, IpAddr)>,
+    /// The Services that ask for the pool, or an address of it, and get nothing, with the reason.
+    pub refused: Vec<(ObjectKey, Refusal)>,
     /// The Services that miss an address because none is free, here or in another pool that they may have one of. The pool
     /// is exhausted if there are any.
     pub waiting: Vec<ObjectKey>,
@@ -162,12 +187,12 @@ impl Decision {
         ours.chain(others.copied()).collect()
     }
 
-    /// Why the Service has not all that it wants, if it is ours.
+    /// Why the Service has no address, if it is ours. One that has an address of a single family and prefers two has what it
+    /// needs.
     pub fn refusal(&self) -> Option<&Refusal> {
         match &self.outcome {
-            Outcome::Assigned { missing, .. } => missing.as_ref(),
             Outcome::Refused(refusal) => Some(refusal),
-            Outcome::NotOurs(_) => None,
+            Outcome::Assigned { .. } | Outcome::NotOurs(_) => None,
         }
     }
 
@@ -183,9 +208,11 @@ pub fn allocate(state: &State) -> Allocation {
     let cluster_ips = state.services.iter();
     let cluster_ips =
         cluster_ips.flat_map(|(key, r)| r.cluster_ips.iter().map(move |ip| (key, *ip)));
+    let mut reserved = reserved::external_ips(state);
+    reserved.extend_from_slice(&state.reserved);
     let space = Space::new(
         state.pools.values().map(Arc::as_ref),
-        &state.reserved,
+        &reserved,
         cluster_ips,
     );
     let foreign = foreign(state);
@@ -218,10 +245,12 @@ pub fn allocate(state: &State) -> Allocation {
 
 /// The addresses that other load balancers gave out: in the status of Services of another class, and those in `Proxy` mode.
 fn foreign(state: &State) -> HashMap<IpAddr, &ObjectKey> {
+    let is_class_required = state.is_class_required();
     let mut foreign = HashMap::new();
     // Backwards, so that of two Services the first by name stays.
     for (key, request) in state.services.iter().rev() {
-        let all = matches!(request.ownership(), Err(NotOurs::Class(_)));
+        let ownership = request.ownership(is_class_required);
+        let all = matches!(ownership, Err(NotOurs::Class(_) | NotOurs::NoClass));
         let ingress = request.ingress.iter().filter(|i| all || i.proxy);
         foreign.extend(ingress.map(|i| (i.ip, key)));
     }
@@ -230,16 +259,14 @@ fn foreign(state: &State) -> HashMap<IpAddr, &ObjectKey> {
 
 /// The plans of all Services that are ours, in the order of the state.
 fn plans<'a>(state: &'a State, space: &Space<'a>) -> Vec<Plan<'a>> {
-    let mut namespaces: HashMap<&str, Labels> = HashMap::new();
-    let ours = state.services.iter().filter(|(_, r)| r.ownership().is_ok());
+    let is_class_required = state.is_class_required();
+    let mut namespaces: HashMap<&str, Cow<'_, Labels>> = HashMap::new();
+    let ours = state.services.iter();
+    let ours = ours.filter(|(_, r)| r.ownership(is_class_required).is_ok());
     ours.map(|(key, request)| {
         let name: &str = &key.namespace;
-        let labels = namespaces.entry(name).or_insert_with(|| {
-            state.namespaces.get(name).map_or_else(
-                || Labels::from([("kubernetes.io/metadata.name".to_owned(), name.to_owned())]),
-                |labels| labels.as_ref().clone(),
-            )
-        });
+        let labels = namespaces.entry(name);
+        let labels = labels.or_insert_with(|| state.labels_of(name));
         Plan::new(request, labels, space)
     })
     .collect()
@@ -264,6 +291,7 @@ fn report(state: &State, space: &Space<'_>, plans: &[Plan<'_>], round: &Round<'_
             overlaps: territory.overlaps.clone(),
             reserved: territory.reserved.clone(),
             holding_reserved: Vec::new(),
+            refused: Vec::new(),
             waiting: Vec::new(),
         };
         allocation.pools.insert(territory.pool.name.clone(), report);
@@ -277,6 +305,13 @@ fn report(state: &State, space: &Space<'_>, plans: &[Plan<'_>], round: &Round<'_
             }
         }
         let decision = decision(space, plan, given);
+        if let Some(refusal) = decision.refusal()
+            && let Some(pool) = plan.pool_asked_for(space)
+            && let Some(report) = allocation.pools.get_mut(pool)
+        {
+            let refused = (plan.request.key.clone(), refusal.clone());
+            report.refused.push(refused);
+        }
         for address in decision.addresses().filter(|a| space.is_reserved(*a)) {
             let pool = space.pool_of(address).map(|pool| space.name(pool));
             if let Some(report) = pool.and_then(|pool| allocation.pools.get_mut(pool)) {
@@ -289,12 +324,13 @@ fn report(state: &State, space: &Space<'_>, plans: &[Plan<'_>], round: &Round<'_
             .services
             .insert(plan.request.key.clone(), decision);
     }
+    let is_class_required = state.is_class_required();
     for (key, request) in &state.services {
-        if let Err(why) = request.ownership() {
+        if let Err(why) = request.ownership(is_class_required) {
             let release = match why {
                 NotOurs::Type(_) => inside(space, request).collect(),
                 // What another load balancer gave out is not ours, even if it is of a pool.
-                NotOurs::Class(_) => Box::default(),
+                NotOurs::Class(_) | NotOurs::NoClass => Box::default(),
             };
             let outcome = Outcome::NotOurs(why);
             allocation
@@ -325,15 +361,24 @@ fn decision(space: &Space<'_>, plan: &Plan<'_>, given: &Given) -> Decision {
         let family = IpFamily::of(address);
         !addresses.is_empty() && (has(family) || !families.contains(&family))
     };
-    let held = plan.request.held().into_iter();
-    let release = held.filter(|address| {
-        !addresses.contains(address) && (space.pool_of(*address).is_some() || replaced(*address))
+    let held = plan.request.held();
+    // Who needs several and cannot have all of them has none.
+    let is_loser = addresses.is_empty() && plan.needs_several();
+    let loses_all = is_loser && held.iter().any(|a| space.pool_of(*a).is_some());
+    let release = held.into_iter().filter(|address| {
+        let is_ours = space.pool_of(*address).is_some() || replaced(*address) || loses_all;
+        !addresses.contains(address) && is_ours
     });
     let release = release.collect();
     let assignments = addresses.iter().filter_map(|address| {
+        let (pool, pool_is_gone) = match space.pool_of(*address) {
+            Some(pool) => (space.name(pool), false),
+            None => (plan.deleted_pool_of(*address, space)?, true),
+        };
         Some(Assignment {
             address: *address,
-            pool: space.name(space.pool_of(*address)?).into(),
+            pool: pool.into(),
+            pool_is_gone,
         })
     });
     let outcome = match &given.refusal {

@@ -19,6 +19,8 @@ pub(super) struct Plan<'a> {
     pub(super) asked: Result<Box<[IpAddr]>, Refusal>,
     /// The pool that it names.
     named: Option<usize>,
+    /// The pool that it names was deleted: it keeps what it has of it, and gets nothing else.
+    unknown: Option<Refusal>,
     /// For each pool, why it is closed to the Service altogether.
     closed: Box<[Option<Unfit>]>,
 }
@@ -40,6 +42,7 @@ impl<'a> Plan<'a> {
             families: request.families(),
             asked: Ok(Box::default()),
             named: None,
+            unknown: None,
             closed: closed.collect(),
         };
         plan.asked = plan.read(space);
@@ -49,11 +52,17 @@ impl<'a> Plan<'a> {
     fn read(&mut self, space: &Space<'_>) -> Result<Box<[IpAddr]>, Refusal> {
         if let Some(asked) = &self.request.asked.pool {
             self.named = space.named(&asked.pool);
+            let unknown = || Refusal::UnknownPool {
+                source: asked.source,
+                pool: asked.pool.clone(),
+            };
             if self.named.is_none() {
-                return Err(Refusal::UnknownPool {
-                    source: asked.source,
-                    pool: asked.pool.clone(),
-                });
+                let held = self.request.held();
+                let mut kept = held.iter().filter_map(|a| self.deleted_pool_of(*a, space));
+                if !kept.any(|pool| *pool == *asked.pool) {
+                    return Err(unknown());
+                }
+                self.unknown = Some(unknown());
             }
         }
         let Some(asked) = &self.request.asked.addresses else {
@@ -81,6 +90,10 @@ impl<'a> Plan<'a> {
         if !self.families.wanted.contains(&IpFamily::of(address)) {
             return Err(Refusal::OtherFamily { source, address });
         }
+        let deleted = self.deleted_pool_of(address, space);
+        if deleted.is_some_and(|pool| self.may_keep_deleted(pool)) {
+            return Ok(());
+        }
         let Some(pool) = space.pool_of(address) else {
             return Err(match space.left_out_by(address) {
                 Some(pool) => Refusal::LeftOut {
@@ -91,9 +104,13 @@ impl<'a> Plan<'a> {
             });
         };
         // Who has it keeps it.
-        if space.is_reserved(address) && !self.request.held().contains(&address) {
-            let holder = space.holder(address).cloned();
-            return holder.map_or(Ok(()), |holder| Err(Refusal::Reserved { address, holder }));
+        let is_held = self.request.held().contains(&address);
+        if let Some(holder) = space
+            .reserved_from(address, self.request)
+            .filter(|_| !is_held)
+        {
+            let holder = holder.clone();
+            return Err(Refusal::Reserved { address, holder });
         }
         if let Some(named) = self.named.filter(|named| *named != pool) {
             return Err(Refusal::OtherPool {
@@ -102,7 +119,8 @@ impl<'a> Plan<'a> {
                 named: space.name(named).into(),
             });
         }
-        match self.closed[pool] {
+        let to_new = self.closed_to_new(pool, space).filter(|_| !is_held);
+        match self.closed[pool].or(to_new) {
             Some(why) => Err(Refusal::NotForIt {
                 address,
                 pool: space.name(pool).into(),
@@ -112,16 +130,56 @@ impl<'a> Plan<'a> {
         }
     }
 
+    /// The deleted AddressPool that an address of its status is of. Deleting a pool, by mistake or to make it anew, is no
+    /// decision about the Services that use it: their clients go on using these addresses.
+    pub(super) fn deleted_pool_of(&self, address: IpAddr, space: &Space<'_>) -> Option<&'a str> {
+        if space.pool_of(address).is_some() || !self.request.held().contains(&address) {
+            return None;
+        }
+        let pool = self.request.condition.as_ref()?.pool_of(address)?;
+        space.named(pool).is_none().then_some(pool)
+    }
+
+    /// Whether it may go on having an address of a pool that was deleted: unless it names another.
+    pub(super) fn may_keep_deleted(&self, pool: &str) -> bool {
+        let named = self.request.asked.pool.as_ref();
+        named.is_none_or(|named| *named.pool == *pool)
+    }
+
+    /// Whether it needs more than one address, and has none if it cannot have all of them.
+    pub(super) fn needs_several(&self) -> bool {
+        let families = self.families.needed == Needed::All && self.families.wanted.len() > 1;
+        let asked = self.request.asked.addresses.as_ref();
+        let asked = asked.and_then(|asked| asked.addresses.as_ref().ok());
+        families || asked.is_some_and(|asked| asked.len() > 1)
+    }
+
     /// Whether it may go on having an address of a pool. That pools are not to give out any more without being asked, or are
     /// asked in another order, is no reason to take away what they gave.
     pub(super) fn may_keep(&self, pool: usize) -> bool {
-        self.closed[pool].is_none() && self.named.is_none_or(|named| named == pool)
+        self.closed[pool].is_none()
+            && self.unknown.is_none()
+            && self.named.is_none_or(|named| named == pool)
     }
 
     /// Why it gets no address of a pool that it has none of yet, unless it is that it names another.
     fn unfit(&self, pool: usize, space: &Space<'_>) -> Option<Unfit> {
-        let on_request = self.named.is_none() && !space.pools[pool].pool.spec.auto_assign;
-        self.closed[pool].or(on_request.then_some(Unfit::OnRequest))
+        let spec = &space.pools[pool].pool.spec;
+        let named = self.named.is_some();
+        let requested = (named && !spec.allow_requests).then_some(Unfit::NoRequests);
+        let on_request = (!named && !spec.auto_assign).then_some(Unfit::OnRequest);
+        let is_classless = self.request.load_balancer_class.is_none();
+        let class = (is_classless && spec.require_class).then_some(Unfit::NoClass);
+        self.closed[pool].or(class).or(requested).or(on_request)
+    }
+
+    /// Why it gets no address of a pool that it asks for.
+    fn closed_to_new(&self, pool: usize, space: &Space<'_>) -> Option<Unfit> {
+        let spec = &space.pools[pool].pool.spec;
+        if spec.require_class && self.request.load_balancer_class.is_none() {
+            return Some(Unfit::NoClass);
+        }
+        (!spec.allow_requests).then_some(Unfit::NoRequests)
     }
 
     /// Whether it may get an address of a pool that it has none of yet.
@@ -135,10 +193,19 @@ impl<'a> Plan<'a> {
     }
 
     /// Why there is no address of a family for it, once none was found.
-    pub(super) fn none_found(&self, family: IpFamily, space: &Space<'_>) -> Refusal {
+    pub(super) fn none_found(
+        &self,
+        family: IpFamily,
+        space: &Space<'_>,
+        room: impl Fn(usize) -> Result<(), Unfit>,
+    ) -> Refusal {
+        if let Some(unknown) = &self.unknown {
+            return unknown.clone();
+        }
         let has = |pool: usize| !space.pools[pool].runs.of(family).is_empty();
         let name = |pool: usize| Atom::from(space.name(pool));
-        let exhausted: Box<[Atom]> = self.open(space).filter(|p| has(*p)).map(name).collect();
+        let exhausted = self.open(space).filter(|p| has(*p) && room(*p).is_ok());
+        let exhausted: Box<[Atom]> = exhausted.map(name).collect();
         if !exhausted.is_empty() {
             return Refusal::Exhausted {
                 family,
@@ -147,7 +214,11 @@ impl<'a> Plan<'a> {
         }
         let all = 0..space.pools.len();
         let considered = all.filter(|pool| self.named.is_none_or(|named| named == *pool));
-        let why = |pool| self.unfit(pool, space).unwrap_or(Unfit::Family);
+        let why = |pool| {
+            let family = (!has(pool)).then_some(Unfit::Family);
+            let unfit = self.unfit(pool, space).or(family);
+            unfit.or(room(pool).err()).unwrap_or(Unfit::Family)
+        };
         Refusal::NoPool {
             family,
             pools: considered.map(|pool| (name(pool), why(pool))).collect(),
@@ -158,6 +229,14 @@ impl<'a> Plan<'a> {
     pub(super) fn asks_for(&self, family: IpFamily) -> bool {
         let mut asked = self.asked.iter().flatten();
         asked.any(|address| IpFamily::of(*address) == family)
+    }
+
+    /// The pool that it names, or else that has the first address that it asks for.
+    pub(super) fn pool_asked_for<'s>(&self, space: &Space<'s>) -> Option<&'s str> {
+        let asked = self.request.asked.addresses.as_ref();
+        let first = asked.and_then(|asked| asked.addresses.as_ref().ok()?.first());
+        let of_address = first.and_then(|address| space.pool_of(*address));
+        Some(space.name(self.named.or(of_address)?))
     }
 
     /// Its turn among those that have not all they want: who asks for certain addresses comes before those whose addresses

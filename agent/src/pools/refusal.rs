@@ -113,6 +113,14 @@ pub enum Unfit {
     OnRequest,
     /// It has no addresses of the family.
     Family,
+    /// It has `requireClass: true`, and the Service has no class.
+    NoClass,
+    /// It has `allowRequests: false`, and the Service asks.
+    NoRequests,
+    /// The Service has as many addresses of a family as `maxPerService` says.
+    PerService(u32),
+    /// The Services of the namespace have as many addresses of a family as `maxPerNamespace` says.
+    PerNamespace(u32),
 }
 
 impl Refusal {
@@ -133,11 +141,44 @@ impl Refusal {
             Self::Exhausted { .. } => "exhausted",
         }
     }
+
+    /// The same as the reason of a condition.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Deleting => "Deleting",
+            Self::NotAnAddress { .. } => "NotAnAddress",
+            Self::OtherFamily { .. } => "OtherFamily",
+            Self::OutsidePools { .. } => "OutsidePools",
+            Self::LeftOut { .. } => "LeftOut",
+            Self::Reserved { .. } => "Reserved",
+            Self::OtherPool { .. } => "OtherPool",
+            Self::NotForIt { .. } => "NotForIt",
+            Self::Owned { .. } => "Owned",
+            Self::UnknownPool { .. } => "UnknownPool",
+            Self::NoPool { .. } => "NoPool",
+            Self::Exhausted { .. } => "Exhausted",
+        }
+    }
 }
 
 impl fmt::Display for Unfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::PerService(most) => {
+                return write!(f, "a Service gets {most} of each family at most (maxPerService)");
+            }
+            Self::PerNamespace(most) => {
+                return write!(
+                    f,
+                    "the Services of the namespace have {most} of that family, which is all that they get (maxPerNamespace)"
+                );
+            }
+            Self::NoClass => {
+                "only for Services with loadBalancerClass: routelet.dev/bgp (requireClass)"
+            }
+            Self::NoRequests => {
+                "it does not allow requests (allowRequests: false); remove the request from the Service"
+            }
             Self::Namespace => "its namespaceSelector does not select the namespace",
             Self::Labels => "its serviceSelector does not select the Service",
             Self::OnRequest => "only for Services that name it with routelet.dev/address-pool",

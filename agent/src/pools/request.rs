@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use smallvec::SmallVec;
 
 use super::annotations::Asked;
+use super::condition::Condition;
 use crate::cluster::{Atom, AtomMap, LoadBalancerIngress, ObjectKey, ServiceType, TrafficPolicy};
 use crate::crd::IpFamily;
 use crate::crd::advertisement::LOAD_BALANCER_CLASS;
@@ -30,6 +31,8 @@ pub struct Request {
     pub load_balancer_class: Option<Atom>,
     /// `spec.clusterIPs` (and `clusterIP`) without `None`: nobody else may have them.
     pub cluster_ips: Box<[IpAddr]>,
+    /// `spec.externalIPs`.
+    pub external_ips: Box<[IpAddr]>,
     /// `spec.ipFamilies`, in their order.
     pub ip_families: Box<[IpFamily]>,
     /// `spec.ipFamilyPolicy`, default `SingleStack`.
@@ -44,10 +47,12 @@ pub struct Request {
     pub ingress: Box<[LoadBalancerIngress]>,
     /// Its entries with nothing but a host name, which are another's as well.
     pub host_names: Box<[Atom]>,
+    /// What the controller has said of its addresses.
+    pub condition: Option<Box<Condition>>,
 }
 
 /// When an object was created, in seconds since 1970. Ordered by age: the oldest first, and last those that do not say.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Created(pub Option<i64>);
 
 impl Ord for Created {
@@ -97,12 +102,18 @@ pub enum NotOurs {
     Type(ServiceType),
     /// Its `loadBalancerClass` is another's.
     Class(Atom),
+    /// It has no `loadBalancerClass`, and every AddressPool requires one.
+    NoClass,
 }
 
 impl fmt::Display for NotOurs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Type(kind) => write!(f, "is of type {kind}, not LoadBalancer"),
+            Self::NoClass => write!(
+                f,
+                "has no loadBalancerClass, and every AddressPool requires {LOAD_BALANCER_CLASS} (requireClass)"
+            ),
             Self::Class(class) => write!(
                 f,
                 "loadBalancerClass {class} is another's; ours is {LOAD_BALANCER_CLASS}, or none"
@@ -130,13 +141,15 @@ pub(super) enum Needed {
 }
 
 impl Request {
-    /// Whose Service it is: ours, if it is of type LoadBalancer and of no class or ours.
-    pub(super) fn ownership(&self) -> Result<(), NotOurs> {
+    /// Whose Service it is: ours, if it is of type LoadBalancer and of no class or ours. Where a class is required, one
+    /// without is not.
+    pub(super) fn ownership(&self, is_class_required: bool) -> Result<(), NotOurs> {
         if self.service_type != ServiceType::LoadBalancer {
             return Err(NotOurs::Type(self.service_type));
         }
         match &self.load_balancer_class {
             Some(class) if **class != *LOAD_BALANCER_CLASS => Err(NotOurs::Class(class.clone())),
+            None if is_class_required => Err(NotOurs::NoClass),
             _ => Ok(()),
         }
     }
@@ -169,7 +182,7 @@ impl Request {
     }
 
     /// The addresses in its status that a load balancer of our kind may have put there, each once.
-    pub(super) fn held(&self) -> SmallVec<[IpAddr; 2]> {
+    pub fn held(&self) -> SmallVec<[IpAddr; 2]> {
         let mut held = SmallVec::new();
         for ingress in self.ingress.iter().filter(|i| !i.proxy) {
             if !held.contains(&ingress.ip) {

@@ -9,8 +9,12 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use super::State;
+use super::request::{Created, Request};
 use crate::cluster::{Atom, Node, ObjectKey};
-use crate::crd::PeerSpec;
+use crate::crd::advertisement::{AddressKind, Services};
+use crate::crd::selector::{self, Labels};
+use crate::crd::{AdvertisementSpec, PeerSpec};
 
 /// Whose an address, or a network, is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,6 +27,27 @@ pub enum Holder {
     PodCidr(Atom),
     /// A cluster IP of a Service.
     ClusterIp(ObjectKey),
+    /// An external IP of a Service, which an Advertisement allows.
+    ExternalIp {
+        /// The Service.
+        service: ObjectKey,
+        /// Its age.
+        created: Created,
+    },
+}
+
+impl Holder {
+    /// Whether a Service may have the address all the same. Agents advertise an address for the older of two Services of
+    /// different namespaces; within a namespace, for both.
+    pub(super) fn admits(&self, request: &Request) -> bool {
+        match self {
+            Self::Node(_) | Self::Peer(_) | Self::PodCidr(_) | Self::ClusterIp(_) => false,
+            Self::ExternalIp { service, created } => {
+                service.namespace == request.key.namespace
+                    || (request.created, &request.key) < (*created, service)
+            }
+        }
+    }
 }
 
 impl fmt::Display for Holder {
@@ -32,6 +57,7 @@ impl fmt::Display for Holder {
             Self::Peer(name) => write!(f, "an address of Peer {name}"),
             Self::PodCidr(name) => write!(f, "a pod CIDR of Node {name}"),
             Self::ClusterIp(service) => write!(f, "a cluster IP of Service {service}"),
+            Self::ExternalIp { service, .. } => write!(f, "an external IP of Service {service}"),
         }
     }
 }
@@ -83,4 +109,52 @@ impl Reserved {
         let addresses = addresses.into_iter().flatten();
         addresses.map(move |address| Self::address(address.0, Holder::Peer(name.clone())))
     }
+}
+
+/// The Services whose external IPs an Advertisement advertises, and where.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ExternalIps(Services);
+
+impl ExternalIps {
+    /// What an Advertisement allows. Of one that advertises no external IPs, nothing: an external IP is whatever somebody
+    /// wrote there (CVE-2020-8554), and no claim by itself.
+    pub fn of_advertisement(spec: &AdvertisementSpec) -> Option<Self> {
+        let services = spec.services.as_ref()?;
+        let is_external = services.addresses.contains(&AddressKind::External);
+        (is_external && !services.external_ips.is_empty()).then(|| Self(services.clone()))
+    }
+
+    fn allow(&self, request: &Request, namespace: &Labels, address: IpAddr) -> bool {
+        let Self(services) = self;
+        let mut nets = services.external_ips.iter();
+        nets.any(|cidr| cidr.net().contains(&address))
+            && selector::selects(services.selector.as_ref(), &request.labels)
+            && selector::selects(services.namespace_selector.as_ref(), namespace)
+    }
+}
+
+/// The external IPs that Services have by leave of an Advertisement.
+pub(super) fn external_ips(state: &State) -> Vec<Reserved> {
+    let mut claims = Vec::new();
+    for (key, request) in state
+        .services
+        .iter()
+        .filter(|_| !state.external_ips.is_empty())
+    {
+        if request.external_ips.is_empty() {
+            continue;
+        }
+        let namespace = state.labels_of(&key.namespace);
+        for &address in &request.external_ips {
+            let mut all = state.external_ips.iter();
+            if all.any(|allowed| allowed.allow(request, &namespace, address)) {
+                let holder = Holder::ExternalIp {
+                    service: key.clone(),
+                    created: request.created,
+                };
+                claims.push(Reserved::address(address, holder));
+            }
+        }
+    }
+    claims
 }

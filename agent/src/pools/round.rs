@@ -15,7 +15,7 @@ use smallvec::SmallVec;
 
 use super::books::Books;
 use super::plan::Plan;
-use super::refusal::Refusal;
+use super::refusal::{Refusal, Unfit};
 use super::request::Needed;
 use super::space::Space;
 use crate::crd::IpFamily;
@@ -62,11 +62,18 @@ impl<'a> Round<'a> {
                 if enough || plan.asks_for(family) {
                     continue;
                 }
-                let mut of_family = held.iter().filter(|a| IpFamily::of(**a) == family);
-                of_family.any(|address| {
+                let of_family = || held.iter().filter(|a| IpFamily::of(**a) == family);
+                let is_kept = of_family().any(|address| {
                     let pool = self.space.pool_of(*address);
                     pool.is_some_and(|pool| plan.may_keep(pool)) && self.keep_one(at, *address)
                 });
+                if !is_kept {
+                    of_family().any(|address| {
+                        let deleted = plan.deleted_pool_of(*address, self.space);
+                        deleted.is_some_and(|pool| plan.may_keep_deleted(pool))
+                            && self.keep_one(at, *address)
+                    });
+                }
             }
         }
     }
@@ -123,6 +130,12 @@ impl<'a> Round<'a> {
                     why,
                 });
             }
+            let pool = self.space.pool_of(address);
+            let room = |pool| self.room(at, pool, (IpFamily::of(address), Some(address)));
+            if let Some((pool, Err(why))) = pool.map(|pool| (pool, room(pool))) {
+                let pool = self.space.name(pool).into();
+                return Err(Refusal::NotForIt { address, pool, why });
+            }
             self.take(at, address);
         }
         let missing = self.missing(at);
@@ -142,7 +155,8 @@ impl<'a> Round<'a> {
         let Some(family) = self.missing(at).first().copied() else {
             return Ok(());
         };
-        let refusal = plan.none_found(family, self.space);
+        let room = |pool| self.room(at, pool, (family, None));
+        let refusal = plan.none_found(family, self.space, room);
         if plan.families.needed == Needed::Any && !self.empty(at) {
             self.given[at].refusal = Some(refusal);
             return Ok(());
@@ -171,7 +185,7 @@ impl<'a> Round<'a> {
         if left.len() > 1 {
             let plan = &self.plans[at];
             let both = plan.open(self.space).find_map(|pool| {
-                let addresses = left.iter().map(|family| self.books.free(pool, *family));
+                let addresses = left.iter().map(|family| self.free(at, pool, *family));
                 addresses.collect::<Option<SmallVec<[IpAddr; 2]>>>()
             });
             for address in both.unwrap_or_default() {
@@ -188,8 +202,35 @@ impl<'a> Round<'a> {
     /// An address that others have and share.
     fn share(&self, at: usize, family: IpFamily) -> Option<IpAddr> {
         let plan = &self.plans[at];
-        let open = |pool| plan.is_open(pool, self.space);
+        let open = |pool, address| {
+            plan.is_open(pool, self.space) && self.room(at, pool, (family, Some(address))).is_ok()
+        };
         self.books.to_share(family, plan.request, open)
+    }
+
+    /// Whether a Service may get one more address of a pool: a certain one, or any.
+    fn room(
+        &self,
+        at: usize,
+        pool: usize,
+        (family, address): (IpFamily, Option<IpAddr>),
+    ) -> Result<(), Unfit> {
+        if let Some(most) = self.space.pools[pool].pool.spec.max_per_service {
+            let has = self.given[at].addresses.iter();
+            let has = has
+                .filter(|a| IpFamily::of(**a) == family && self.space.pool_of(**a) == Some(pool));
+            if has.count() as u64 >= u64::from(most) {
+                return Err(Unfit::PerService(most));
+            }
+        }
+        let request = self.plans[at].request;
+        self.books.room(pool, (family, address), request)
+    }
+
+    /// The lowest address of a pool that nobody has, if the Service may get one more.
+    fn free(&mut self, at: usize, pool: usize, family: IpFamily) -> Option<IpAddr> {
+        self.room(at, pool, (family, None)).ok()?;
+        self.books.free(pool, family)
     }
 
     /// An address that nobody has, if possible of a pool that the Service has one of.
@@ -199,6 +240,6 @@ impl<'a> Round<'a> {
         let near: SmallVec<[usize; 2]> = addresses.filter_map(|a| space.pool_of(*a)).collect();
         let near = near.into_iter().filter(|pool| plan.is_open(*pool, space));
         near.chain(plan.open(space))
-            .find_map(|pool| self.books.free(pool, family))
+            .find_map(|pool| self.free(at, pool, family))
     }
 }

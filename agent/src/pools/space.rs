@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use super::Pool;
+use super::request::Request;
 use super::reserved::{Holder, Reserved};
 use crate::cluster::ObjectKey;
 use crate::crd::address_block::{self, AddressBlock};
@@ -195,6 +196,18 @@ impl<'a> Space<'a> {
         (number <= run.last).then_some(*pool)
     }
 
+    /// Who keeps a Service from getting an address of a pool that it does not have.
+    pub(super) fn reserved_from(&self, address: IpAddr, request: &Request) -> Option<&Holder> {
+        if !self.is_reserved(address) {
+            return None;
+        }
+        let territory = &self.pools[self.pool_of(address)?];
+        let reserved = territory.reserved.iter();
+        let mut holders = reserved.filter(|one| one.net.contains(&address));
+        let found = holders.find(|one| !one.holder.admits(request))?;
+        Some(&found.holder)
+    }
+
     /// Whether an address of a pool is somebody's.
     pub(super) fn is_reserved(&self, address: IpAddr) -> bool {
         let Some(pool) = self.pool_of(address) else {
@@ -204,14 +217,6 @@ impl<'a> Space<'a> {
         let closed = self.pools[pool].closed.of(IpFamily::of(address));
         let at = closed.partition_point(|run| run.last < number);
         closed.get(at).is_some_and(|run| run.first <= number)
-    }
-
-    /// Whose an address of a pool is.
-    pub(super) fn holder(&self, address: IpAddr) -> Option<&Holder> {
-        let territory = &self.pools[self.pool_of(address)?];
-        let mut reserved = territory.reserved.iter();
-        let found = reserved.find(|one| one.net.contains(&address))?;
-        Some(&found.holder)
     }
 
     /// The pool that has an address in one of its prefixes, but leaves it out as the first or the last.

@@ -456,7 +456,10 @@ impl Backend for Agent {
                 name: key.name.to_string(),
             });
         };
-        let mut explained = show::service::service(&key, decision, &intent);
+        let loaded = self.shared.loaded();
+        let service = loaded.state.services.get(&key);
+        let assignment = service.and_then(|service| service.assignment.as_ref());
+        let mut explained = show::service::service(&key, decision, assignment, &intent);
         for address in &mut explained.addresses {
             if let Some(prefix) = address.prefixes.first() {
                 address.told = self.told(*prefix).await?;

@@ -19,8 +19,8 @@ use crate::cluster::{
 use crate::crd::API_VERSION;
 use crate::crd::address_pool::PoolUsage;
 use crate::pools::{
-    self, Allocation, Created, Decision, NotOurs, Outcome, Pool, PoolReport, RawPoolService,
-    Request, Reserved, State,
+    self, Allocation, Created, Decision, ExternalIps, NotOurs, Outcome, Pool, PoolReport,
+    RawPoolService, Request, Reserved, State,
 };
 
 /// How many things of a kind a note names.
@@ -70,6 +70,9 @@ struct PoolRow {
     /// Services that have such an address all the same.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     holding_reserved: Vec<String>,
+    /// Services that ask for it, or an address of it, and get nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    refused: Vec<String>,
     /// Services that wait for an address of it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     waiting: Vec<String>,
@@ -135,7 +138,14 @@ fn read(files: &Files, state: &ClusterState) -> State {
             })
             .collect(),
         reserved: reserved(state),
+        external_ips: external_ips(state),
     }
+}
+
+fn external_ips(state: &ClusterState) -> Vec<ExternalIps> {
+    let all = state.advertisements.values();
+    all.filter_map(|object| ExternalIps::of_advertisement(&object.spec))
+        .collect()
 }
 
 fn reserved(state: &ClusterState) -> Vec<Reserved> {
@@ -173,7 +183,10 @@ fn service_report(
         Outcome::NotOurs(NotOurs::Type(_)) if decision.release.is_empty() => return None,
         Outcome::NotOurs(why) => Some(why.to_string()),
         Outcome::Refused(why) => Some(why.to_string()),
-        Outcome::Assigned { missing, .. } => missing.as_ref().map(ToString::to_string),
+        Outcome::Assigned { missing, .. } => match decision.kept_of_deleted_pool() {
+            Some(pool) => Some(format!("kept, although AddressPool {pool} does not exist")),
+            None => missing.as_ref().map(ToString::to_string),
+        },
     };
     let addresses = match &decision.outcome {
         Outcome::Assigned { addresses, .. } => &**addresses,
@@ -207,6 +220,11 @@ fn pool_row(name: &str, report: &PoolReport) -> PoolRow {
             .holding_reserved
             .iter()
             .map(|(service, address)| format!("{service} ({address})"))
+            .collect(),
+        refused: report
+            .refused
+            .iter()
+            .map(|(service, _)| service.to_string())
             .collect(),
         waiting: report.waiting.iter().map(ToString::to_string).collect(),
     }
@@ -263,6 +281,9 @@ impl Addresses {
                     "Services that keep such an address: {}",
                     some(&pool.holding_reserved)
                 ));
+            }
+            if !pool.refused.is_empty() {
+                notes.push(format!("requests refused: {}", some(&pool.refused)));
             }
             if !pool.waiting.is_empty() {
                 notes.push(format!("waiting for an address: {}", commas(&pool.waiting)));

@@ -89,9 +89,22 @@ pub struct ExplainService {
     /// What keeps all of its addresses from being considered, such as another `loadBalancerClass`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub excluded: Option<Reason>,
+    /// What the controller says of its addresses: the condition `routelet.dev/AddressAssigned`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assignment: Option<Assignment>,
     /// Its addresses and the decision on each.
     #[serde(default)]
     pub addresses: Vec<ServiceAddress>,
+}
+
+/// Whether the controller has assigned addresses to a Service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Assignment {
+    /// It has the addresses that it needs.
+    pub assigned: bool,
+    /// The AddressPools that they are of, and what was requested; or why there is none.
+    pub text: String,
 }
 
 /// One address of a Service and the decision on it.

@@ -10,8 +10,8 @@ mod status;
 mod words;
 
 pub use explain::{
-    Endpoints, ExplainPrefix, ExplainService, KernelLookup, OriginatedFact, ServiceAddress,
-    ServiceAddressKind, Told, TrafficPolicy,
+    Assignment, Endpoints, ExplainPrefix, ExplainService, KernelLookup, OriginatedFact,
+    ServiceAddress, ServiceAddressKind, Told, TrafficPolicy,
 };
 pub use fib::{FibEntry, FibNexthopEntry, FibRefusal, FibState};
 pub use peer::{

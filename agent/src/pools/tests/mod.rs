@@ -1,6 +1,7 @@
 //! Claims about the allocation. Services and specs are written as YAML, since that is what people write.
 #![allow(clippy::unwrap_used)]
 
+mod deleted;
 mod families;
 mod ownership;
 mod pools;
@@ -9,6 +10,7 @@ mod requests;
 mod reserved;
 mod sharing;
 mod stability;
+mod tenancy;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -189,5 +191,16 @@ fn write(state: &mut State, allocation: &Allocation) {
         }
         assert_eq!(written, *ingress == *request.ingress, "{key}");
         request.ingress = ingress.into();
+        if !request.deleting && !decision.says_nothing() {
+            let statement = decision.statement(request);
+            request.condition = statement.map(|statement| {
+                Box::new(Condition {
+                    holds: statement.holds,
+                    reason: statement.reason.into(),
+                    message: statement.message.into(),
+                    ..Condition::default()
+                })
+            });
+        }
     }
 }

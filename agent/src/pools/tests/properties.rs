@@ -6,11 +6,15 @@ use ipnet::IpNet;
 use proptest::prelude::*;
 
 use super::super::request::Needed;
+use super::tenancy::allowed;
 use super::*;
 use crate::cluster::{ServiceType, TrafficPolicy};
 
 /// What a test draws of a Service; all numbers choose from a few, so that Services clash.
 type Drawn = ((u8, u8, u8, u8), (u8, u8, u8, u8), Vec<u8>);
+
+/// Where an Advertisement may allow external IPs.
+const EXTERNAL: &str = "203.0.113.0/30";
 
 /// A few addresses, inside and outside of the pools.
 fn place(at: u8) -> String {
@@ -32,17 +36,23 @@ fn request(name: usize, drawn: &Drawn) -> Request {
         6 | 7 => PREFER,
         8 => "type: LoadBalancer",
         9 => "type: ClusterIP",
+        10 => "type: LoadBalancer, loadBalancerClass: routelet.dev/bgp",
         _ => "type: LoadBalancer, loadBalancerClass: example.com/other",
     };
     let local = if *port > 3 { "Local" } else { "Cluster" };
     let spec = format!(
-        "{families}, ports: [{{port: {}}}], externalTrafficPolicy: {local}, selector: {{app: a{}}}, clusterIP: {}",
+        "{families}, ports: [{{port: {}}}], externalTrafficPolicy: {local}, selector: {{app: a{}}}, clusterIP: {}, externalIPs: [{}]",
         port % 4 + 1,
         label % 2,
         if *asks == 29 {
             place(*port)
         } else {
             "10.96.0.1".to_owned()
+        },
+        if *asks > 26 {
+            place(*port)
+        } else {
+            String::new()
         }
     );
     let mut annotations = Vec::new();
@@ -79,7 +89,7 @@ fn request(name: usize, drawn: &Drawn) -> Request {
 
 fn service() -> impl Strategy<Value = Drawn> {
     (
-        (0..11u8, 0..4u8, 0..8u8, 0..5u8),
+        (0..12u8, 0..4u8, 0..8u8, 0..5u8),
         (0..30u8, 0..12u8, 0..2u8, 0..3u8),
         prop::collection::vec(0..=LAST_PLACE, 0..3),
     )
@@ -87,15 +97,19 @@ fn service() -> impl Strategy<Value = Drawn> {
 
 /// Pools, as what they say beside their addresses, and the first and last of those.
 fn pool() -> impl Strategy<Value = (u8, u8, u8, u8, u8)> {
-    (0..8u8, 0..4u8, 0..3u8, 0..4u8, 0..3u8)
+    (0..8u8, 0..4u8, 0..3u8, 0..8u8, 0..3u8)
 }
 
 fn drawn_state() -> impl Strategy<Value = State> {
     let pools = prop::collection::vec(pool(), 0..4);
     let services = prop::collection::vec(service(), 0..12);
     let reserved = prop::collection::vec((0..=LAST_PLACE, any::<bool>()), 0..3);
-    (pools, services, reserved).prop_map(|(pools, services, reserved)| {
+    let external = any::<bool>();
+    (pools, services, reserved, external).prop_map(|(pools, services, reserved, external)| {
         let mut cluster = Cluster::default();
+        if external {
+            cluster.state.external_ips = vec![allowed(EXTERNAL)];
+        }
         cluster.namespace("a", &[("team", "a")]);
         for (at, (first, size, selector, more, age)) in pools.into_iter().enumerate() {
             let selector = [
@@ -108,6 +122,10 @@ fn drawn_state() -> impl Strategy<Value = State> {
                 ", autoAssign: false",
                 ", priority: 1",
                 ", excludeFirstAndLast: true",
+                ", maxPerNamespace: 1",
+                ", maxPerService: 1",
+                ", allowRequests: false",
+                ", requireClass: true",
             ][usize::from(more)];
             let name = format!("p{at}");
             let last = first + size;
@@ -160,6 +178,46 @@ fn claims(pool: &Pool, address: IpAddr) -> bool {
     })
 }
 
+/// Whether an external IP is one by leave of an Advertisement.
+fn is_allowed(state: &State, address: IpAddr) -> bool {
+    let net: IpNet = EXTERNAL.parse().unwrap();
+    !state.external_ips.is_empty() && net.contains(&address)
+}
+
+/// Whether an older Service of another namespace has an address as an external IP.
+fn is_anothers(state: &State, request: &Request, address: IpAddr) -> bool {
+    let mut others = state.services.values();
+    is_allowed(state, address)
+        && others.any(|other| {
+            other.external_ips.contains(&address)
+                && other.key.namespace != request.key.namespace
+                && (other.created, &other.key) < (request.created, &request.key)
+        })
+}
+
+/// That no namespace was given more of a pool than it may have.
+fn check_limits(state: &State, owners: &BTreeMap<IpAddr, Vec<&Request>>) {
+    let mut all: BTreeMap<_, (u32, u32)> = BTreeMap::new();
+    for (address, owners) in owners {
+        let Some(pool) = owner_pool(state, *address) else {
+            continue;
+        };
+        let namespaces: BTreeSet<_> = owners.iter().map(|o| &o.key.namespace).collect();
+        for namespace in namespaces {
+            let mut theirs = owners.iter().filter(|o| o.key.namespace == *namespace);
+            let is_held = theirs.any(|o| o.held().contains(address));
+            let key = (&pool.name, IpFamily::of(*address), namespace);
+            let (count, held) = all.entry(key).or_default();
+            *count += 1;
+            *held += u32::from(is_held);
+        }
+    }
+    for ((pool, ..), (count, held)) in all {
+        let most = state.pools[pool].spec.max_per_namespace;
+        assert!(most.is_none_or(|most| count <= most.max(held)), "{pool}");
+    }
+}
+
 fn may_share(a: &Request, b: &Request) -> bool {
     let (Some(one), Some(two)) = (&a.asked.sharing, &b.asked.sharing) else {
         return false;
@@ -188,7 +246,8 @@ fn check(state: &State, allocation: &Allocation) {
             }
             Outcome::NotOurs(_) => {
                 let ours = request.service_type == ServiceType::LoadBalancer
-                    && request.load_balancer_class.is_none();
+                    && request.load_balancer_class.is_none()
+                    && !state.is_class_required();
                 assert!(!ours);
             }
             Outcome::Refused(_) => {}
@@ -197,6 +256,7 @@ fn check(state: &State, allocation: &Allocation) {
             assert!(!decision.addresses().any(|a| a == *address));
         }
     }
+    check_limits(state, &owners);
     for (address, owners) in &owners {
         for (at, a) in owners.iter().enumerate() {
             for b in &owners[..at] {
@@ -218,7 +278,7 @@ fn check(state: &State, allocation: &Allocation) {
                     .any(|r| r.ingress.iter().any(|i| i.ip == *a));
                 owner_pool(state, *a).is_some_and(|p| p.name == pool.name)
                     && (!is_reserved(state, *a)
-                        || is_had && owners.contains_key(a)
+                        || (is_had || is_allowed(state, *a)) && owners.contains_key(a)
                         || is_foreign(state, *a))
             });
             assert_eq!(
@@ -234,13 +294,17 @@ fn check(state: &State, allocation: &Allocation) {
 fn is_reserved(state: &State, address: IpAddr) -> bool {
     let mut services = state.services.values();
     state.reserved.iter().any(|one| one.net.contains(&address))
-        || services.any(|request| request.cluster_ips.contains(&address))
+        || services.any(|request| {
+            request.cluster_ips.contains(&address)
+                || is_allowed(state, address) && request.external_ips.contains(&address)
+        })
 }
 
 /// Whether another load balancer gave it out.
 fn is_foreign(state: &State, address: IpAddr) -> bool {
     state.services.values().any(|request| {
-        let is_others = matches!(request.ownership(), Err(NotOurs::Class(_)));
+        let ownership = request.ownership(state.is_class_required());
+        let is_others = matches!(ownership, Err(NotOurs::Class(_) | NotOurs::NoClass));
         let mut ingress = request.ingress.iter();
         ingress.any(|entry| entry.ip == address && (is_others || entry.proxy))
     })
@@ -268,7 +332,16 @@ fn check_assigned(
             .as_ref()
             .expect("who asks for what is no address gets none")
     });
-    for Assignment { address, pool } in addresses {
+    for Assignment {
+        address,
+        pool,
+        pool_is_gone,
+    } in addresses
+    {
+        if *pool_is_gone {
+            assert!(!state.pools.contains_key(&**pool) && request.held().contains(address));
+            continue;
+        }
         let owner = owner_pool(state, *address).expect("in no pool");
         assert_eq!(owner.name, **pool);
         let team_a = request.key.namespace == *"a";
@@ -279,11 +352,19 @@ fn check_assigned(
         }
         let ours = asked.is_some_and(|asked| asked.contains(address));
         let held = request.held().contains(address);
-        assert!(
-            held || !is_reserved(state, *address),
-            "{address} is reserved"
-        );
-        assert!(owner.spec.auto_assign || ours || held || request.asked.pool.is_some());
+        let is_somebodys = match is_allowed(state, *address) {
+            true => is_anothers(state, request, *address),
+            false => is_reserved(state, *address),
+        };
+        assert!(held || !is_somebodys, "{address} is reserved");
+        let asks = ours || request.asked.pool.is_some();
+        assert!(owner.spec.auto_assign || held || asks);
+        assert!(owner.spec.allow_requests || held || !asks);
+        assert!(!owner.spec.require_class || held || request.load_balancer_class.is_some());
+        let most = owner.spec.max_per_service.unwrap_or(u32::MAX);
+        let beside = addresses.iter().filter(|other| other.pool == *pool);
+        let beside = beside.filter(|other| IpFamily::of(other.address) == IpFamily::of(*address));
+        assert!(held || beside.count() as u64 <= u64::from(most));
     }
     if let Some(asked) = asked {
         assert!(
@@ -369,10 +450,50 @@ proptest! {
     }
 
     #[test]
+    fn nobody_moves_because_a_pool_is_deleted_nor_because_another_is_made(mut state in drawn_state(), gone in any::<prop::sample::Index>()) {
+        let first = allocate(&state);
+        write(&mut state, &first);
+        // What it is written with is judged by the version that was decided upon; by now nothing else is to be said.
+        let again = allocate(&state);
+        write(&mut state, &again);
+        let before = addresses(&first);
+        if state.pools.is_empty() {
+            return Ok(());
+        }
+        let gone = gone.get(&state.pools.keys().collect::<Vec<_>>()).to_owned().clone();
+        let deleted = state.pools.remove(&gone).unwrap();
+        // Of pools that overlap, the younger takes over what the older had.
+        let all = (0..32).flat_map(|at| [IpAddr::from([203, 0, 113, at]), place(9 + at).parse().unwrap()]);
+        let mut claimed = all.filter(|address| claims(&deleted, *address));
+        let alone = !claimed.any(|address| state.pools.values().any(|pool| claims(pool, address)));
+        if !alone {
+            return Ok(());
+        }
+        for more in ["", "addresses: [198.51.100.0/24, \"2001:db8:1::/112\"], priority: 9"] {
+            if !more.is_empty() {
+                let mut cluster = Cluster::default();
+                cluster.pool("more", more);
+                state.pools.extend(cluster.state.pools);
+            }
+            let after = allocate(&state);
+            let has = addresses(&after);
+            for (key, had) in &before {
+                // Left to another load balancer, it keeps them as well.
+                let is_left = after.services[key].outcome == Outcome::NotOurs(NotOurs::NoClass);
+                let is_kept = is_left || has.get(key).is_some_and(|has| has.is_superset(had));
+                prop_assert!(is_kept, "{} had {:?}: {:?}", key, had, after.services[key]);
+                prop_assert!(!after.services[key].release.iter().any(|a| had.contains(a)));
+            }
+            write(&mut state, &after);
+        }
+    }
+
+    #[test]
     fn the_order_in_which_things_came_is_of_no_account(state in drawn_state(), seed in any::<u64>()) {
         let mut again = State {
             namespaces: state.namespaces.clone(),
             reserved: state.reserved.clone(),
+            external_ips: state.external_ips.clone(),
             ..State::default()
         };
         let mut services: Vec<_> = state.services.iter().collect();

@@ -4,9 +4,10 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use crate::cluster::{ObjectKey, TrafficPolicy};
+use crate::cluster::{self, ObjectKey, TrafficPolicy};
 use crate::control::model::{
-    Endpoints, ExplainService, Reason, ServiceAddress, ServiceAddressKind, TrafficPolicy as Policy,
+    Assignment, Endpoints, ExplainService, Reason, ServiceAddress, ServiceAddressKind,
+    TrafficPolicy as Policy,
 };
 use crate::crd::advertisement::AddressKind;
 use crate::intent::{AddressDecision, Decision, Intent, Rule, ServiceDecision, Source};
@@ -20,6 +21,7 @@ pub(crate) fn reason(rule: &Rule) -> Reason {
 pub(crate) fn service(
     key: &ObjectKey,
     decision: &ServiceDecision,
+    assignment: Option<&cluster::Assignment>,
     intent: &Intent,
 ) -> ExplainService {
     ExplainService {
@@ -27,6 +29,10 @@ pub(crate) fn service(
         name: key.name.to_string(),
         service_type: decision.service_type.to_string(),
         excluded: decision.excluded.as_ref().map(reason),
+        assignment: assignment.map(|found| Assignment {
+            assigned: found.holds,
+            text: found.text.to_string(),
+        }),
         addresses: decision
             .addresses
             .iter()

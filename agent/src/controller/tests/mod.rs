@@ -2,6 +2,8 @@
 //! place of a newer one, and what is told is told once.
 #![allow(clippy::unwrap_used)]
 
+mod services;
+
 use std::time::{Duration, Instant};
 
 use k8s_openapi::jiff::Timestamp;
@@ -83,8 +85,9 @@ fn held(world: &World, name: &str) -> Vec<String> {
 
 /// The addresses that are to be written, by Service.
 fn written(world: &World) -> Vec<(String, Value)> {
-    addresses::writes(world, &allocate(&world.address_state()))
+    addresses::writes(world, &allocate(&world.address_state()), now().0)
         .into_iter()
+        .filter(|write| write.moves)
         .map(|write| {
             let ingress = write.patch["status"]["loadBalancer"]["ingress"].clone();
             (write.key.1, ingress)
@@ -157,12 +160,15 @@ fn a_patch_holds_the_version_that_was_decided_upon_and_leaves_others_entries() {
     one["status"]["loadBalancer"]["ingress"] =
         json!([{"ip": "198.51.100.1", "ipMode": "Proxy"}, {"hostname": "lb.example.com"}]);
     apply(&mut world.services, one);
-    let writes = addresses::writes(&world, &allocate(&world.address_state()));
+    let writes = addresses::writes(&world, &allocate(&world.address_state()), now().0);
     let expected = json!({
         "metadata": {"resourceVersion": "7"},
         "status": {"loadBalancer": {"ingress": [
             {"ip": "203.0.113.0"}, {"ip": "198.51.100.1", "ipMode": "Proxy"}, {"hostname": "lb.example.com"},
-        ]}},
+        ]}, "conditions": [{
+            "type": "routelet.dev/AddressAssigned", "status": "True", "reason": "Assigned",
+            "message": "203.0.113.0 of AddressPool public", "lastTransitionTime": "2027-01-15T08:00:00Z",
+        }]},
     });
     assert_eq!(writes.len(), 1);
     assert_eq!(writes[0].patch, expected);

@@ -1,0 +1,155 @@
+//! Another controller that writes the addresses of the same Services: it is noticed, and not fought.
+//!
+//! Two controllers that each write what they want, as soon as the other has, would write for ever: every node looks at every
+//! version. So what is written here and replaced by somebody else is written once more, and not a third time before the Service
+//! itself changes. Pure: the time is given.
+
+use std::collections::{BTreeSet, HashMap};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::store::Key;
+use super::world::Served;
+use crate::pools::{Request, Statement};
+
+/// How many times what was written is replaced until the Service is left alone.
+const PATIENCE: u8 = 2;
+
+/// After this time without another's write, one that was replaced once is forgotten: somebody tried something by hand.
+const FORGOTTEN: Duration = Duration::from_secs(600);
+
+/// `reason` of the condition of a Service that is left alone.
+const CONTESTED: &str = "WrittenByAnother";
+
+/// Services whose addresses were written, and what became of it.
+#[derive(Debug, Default)]
+pub(super) struct Rivals(HashMap<Key, Written>);
+
+#[derive(Debug)]
+struct Written {
+    uid: Option<String>,
+    /// The Service without its status.
+    asks: Request,
+    addresses: BTreeSet<IpAddr>,
+    at: Instant,
+    /// Whether somebody replaced these addresses, as far as was seen.
+    is_replaced: bool,
+    times: u8,
+    /// That it is left alone stood in its condition: this is not repeated either, if somebody takes it away.
+    is_said: bool,
+    is_told: bool,
+}
+
+/// What to do about a Service whose status is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Write it.
+    Write,
+    /// Say so in the condition, and in an Event the first time.
+    Say(Statement, bool),
+    /// Leave it alone.
+    Leave,
+}
+
+impl Rivals {
+    /// What to do about a Service to which something is to be written.
+    pub(super) fn judge(&mut self, key: &Key, served: &Served, now: Instant) -> Verdict {
+        let Some(known) = self.0.get_mut(key) else {
+            return Verdict::Write;
+        };
+        let is_same = known.uid == served.uid && known.asks == without_status(&served.request);
+        let is_old = now.duration_since(known.at) >= FORGOTTEN && known.times < PATIENCE;
+        if !is_same || is_old {
+            self.0.remove(key);
+            return Verdict::Write;
+        }
+        let found = addresses(served);
+        if found != known.addresses && !known.is_replaced {
+            known.is_replaced = true;
+            known.times += 1;
+        }
+        if known.times < PATIENCE {
+            return Verdict::Write;
+        }
+        if known.is_said {
+            return Verdict::Leave;
+        }
+        let is_first = !std::mem::replace(&mut known.is_told, true);
+        Verdict::Say(statement(&known.addresses, &found), is_first)
+    }
+
+    /// The condition of a Service was written, without addresses.
+    pub(super) fn said(&mut self, key: &Key) {
+        if let Some(known) = self.0.get_mut(key) {
+            known.is_said = known.times >= PATIENCE;
+        }
+    }
+
+    /// Addresses of a Service were written, and this is what the API server answered.
+    pub(super) fn wrote(&mut self, key: &Key, served: &Served, now: Instant) {
+        let asks = without_status(&served.request);
+        let before = self.0.get(key);
+        let before = before.filter(|known| known.uid == served.uid && known.asks == asks);
+        let written = Written {
+            uid: served.uid.clone(),
+            asks,
+            addresses: addresses(served),
+            at: now,
+            is_replaced: false,
+            times: before.map_or(0, |known| known.times),
+            is_said: false,
+            is_told: false,
+        };
+        self.0.insert(key.clone(), written);
+    }
+
+    /// Forgets what is over, and Services that are gone.
+    pub(super) fn keep(&mut self, now: Instant, is_there: impl Fn(&Key) -> bool) {
+        self.0.retain(|key, known| {
+            let is_recent = now.duration_since(known.at) < FORGOTTEN;
+            is_there(key) && (known.times >= PATIENCE || is_recent)
+        });
+    }
+
+    /// How many Services are left alone.
+    pub(super) fn count(&self) -> usize {
+        let all = self.0.values();
+        all.filter(|known| known.times >= PATIENCE).count()
+    }
+}
+
+/// The Service, without what is written into its status.
+fn without_status(request: &Request) -> Request {
+    Request {
+        ingress: Box::default(),
+        host_names: Box::default(),
+        condition: None,
+        ..request.clone()
+    }
+}
+
+fn addresses(served: &Served) -> BTreeSet<IpAddr> {
+    served.request.held().into_iter().collect()
+}
+
+fn statement(ours: &BTreeSet<IpAddr>, theirs: &BTreeSet<IpAddr>) -> Statement {
+    let list = |all: &BTreeSet<IpAddr>| match all.is_empty() {
+        true => "no address".to_owned(),
+        false => {
+            let all: Vec<String> = all.iter().map(ToString::to_string).collect();
+            all.join(", ")
+        }
+    };
+    Statement {
+        holds: false,
+        reason: CONTESTED,
+        message: format!(
+            "another controller replaced {} in the status by {}, {PATIENCE} times: the Service is left to it until it changes. \
+             Set loadBalancerClass (routelet.dev/bgp, or the other's) so that only one controller serves it",
+            list(ours),
+            list(theirs)
+        ),
+    }
+}

@@ -1,0 +1,189 @@
+//! Claims about what is written into the statuses of Services, and when.
+
+use super::super::rivals::{Rivals, Verdict};
+use super::super::world::Served;
+use super::*;
+
+/// The condition that is to be written, if any.
+fn condition(world: &World, name: &str) -> Option<Value> {
+    let writes = addresses::writes(world, &allocate(&world.address_state()), now().0);
+    let write = writes.into_iter().find(|write| write.key.1 == name)?;
+    Some(write.patch["status"]["conditions"][0].clone())
+}
+
+#[test]
+fn a_service_says_where_its_address_is_from_or_why_it_has_none() {
+    let mut world = World::default();
+    apply(&mut world.pools, pool("public", &["203.0.113.0/32"]));
+    apply(&mut world.services, service("a", 1, &[]));
+    let mut late = service("b", 1, &[]);
+    late["metadata"]["generation"] = json!(7);
+    apply(&mut world.services, late);
+    let found = condition(&world, "b").unwrap();
+    assert_eq!(found["type"], "routelet.dev/AddressAssigned");
+    assert_eq!(
+        (&found["status"], &found["reason"]),
+        (&json!("False"), &json!("Exhausted"))
+    );
+    assert_eq!(
+        found["message"],
+        "no IPv4 address is free in AddressPool public: add addresses, or delete Services that have some"
+    );
+    assert_eq!(found["observedGeneration"], 7);
+    // What is said already is not said again, and nothing of one that is on its way out.
+    let with = |version, ips: &[&str], condition: Value| {
+        let mut with = service("a", version, ips);
+        with["status"]["conditions"] = json!([{"type": "Other", "status": "True"}, condition]);
+        with
+    };
+    let first = condition(&world, "a").unwrap();
+    apply(
+        &mut world.services,
+        with(2, &["203.0.113.0"], first.clone()),
+    );
+    assert_eq!(condition(&world, "a"), None);
+    let mut leaving = service("a", 3, &["203.0.113.0"]);
+    leaving["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+    apply(&mut world.services, leaving);
+    assert_eq!(condition(&world, "a"), None);
+    // The time is that of the last change of the status.
+    let mut older = first.clone();
+    older["lastTransitionTime"] = json!("2026-01-01T00:00:00Z");
+    older["message"] = json!("203.0.113.0 of AddressPool former");
+    apply(
+        &mut world.services,
+        with(4, &["203.0.113.0"], older.clone()),
+    );
+    let found = condition(&world, "a").unwrap();
+    assert_eq!(found["lastTransitionTime"], "2026-01-01T00:00:00Z");
+    // Of a Service that is another's, nothing is said, and what was said is removed.
+    let mut other = with(5, &[], first);
+    other["spec"]["loadBalancerClass"] = json!("example.com/other");
+    apply(&mut world.services, other);
+    let removed = json!({"type": "routelet.dev/AddressAssigned", "$patch": "delete"});
+    assert_eq!(condition(&world, "a"), Some(removed));
+    let mut never = service("c", 1, &[]);
+    never["spec"]["loadBalancerClass"] = json!("example.com/other");
+    apply(&mut world.services, never);
+    assert_eq!(condition(&world, "c"), None);
+}
+
+#[test]
+fn what_is_of_no_account_to_addresses_is_no_reason_to_allocate() {
+    let mut world = World::default();
+    let mut changes = |event: &mut dyn FnMut(&mut World)| {
+        world.addresses_changed = false;
+        event(&mut world);
+        world.addresses_changed
+    };
+    let service_is = |version, annotation: &str| {
+        let mut one = service("a", version, &["203.0.113.1"]);
+        one["metadata"]["annotations"] = json!({"somebodys": annotation});
+        one
+    };
+    let mut comes = |object: Value| {
+        changes(&mut |world| world.service_event(Event::Apply(guard(object.clone()))))
+    };
+    assert!(comes(service_is(1, "a")));
+    assert!(!comes(service_is(2, "b")));
+    assert!(comes(service("a", 3, &[])));
+    // The version because of which a write was refused.
+    let awaited = changes(&mut |world| {
+        world.outdated.insert(("shop".to_owned(), "a".to_owned()));
+        world.service_event(Event::Apply(guard(service("a", 4, &[]))));
+    });
+    assert!(awaited);
+    // Our own word on a pool.
+    let mut pool_is =
+        |object: Value| changes(&mut |world| world.pool_event(Event::Apply(guard(object.clone()))));
+    let mut said = pool("public", &["203.0.113.0/24"]);
+    assert!(pool_is(said.clone()));
+    said["status"] = json!({"ipv4": {"total": 256}});
+    assert!(!pool_is(said));
+    assert!(pool_is(pool("public", &["203.0.113.0/25"])));
+}
+
+/// Another controller writes its own address whenever it sees ours.
+#[test]
+fn another_controller_that_writes_the_same_status_is_not_fought() {
+    let mut world = World::default();
+    let mut rivals = Rivals::default();
+    let mut time = tokio::time::Instant::now();
+    apply(&mut world.pools, pool("public", &["203.0.113.0/30"]));
+    let mut version = 0;
+    let key = ("shop".to_owned(), "a".to_owned());
+    // One pass of the controller, and then what the other does about it. Returns whether addresses and a condition were written.
+    let mut pass = |world: &mut World, label: &str, fights: bool, spares_conditions: bool| {
+        let mut comes = |world: &mut World, ip: &[&str], condition: Option<&Value>| {
+            version += 1;
+            let mut object = service("a", version, ip);
+            object["metadata"]["labels"] = json!({"l": label});
+            object["status"]["conditions"] = condition.map_or(json!([]), |c| json!([c]));
+            apply(&mut world.services, object);
+        };
+        let labels = |served: &Served| served.request.labels.get("l") == Some(label);
+        if !world.services.get(&key).is_some_and(labels) {
+            comes(world, &["198.51.100.7"], None);
+        }
+        time += Duration::from_secs(1);
+        let writes = addresses::writes(world, &allocate(&world.address_state()), now().0);
+        let Some(write) = writes.into_iter().next() else {
+            return (false, None);
+        };
+        let served = world.services.get(&key).unwrap();
+        match rivals.judge(&key, served, time) {
+            Verdict::Write => {
+                let condition = write.patch["status"]["conditions"][0].clone();
+                comes(world, &["203.0.113.0"], Some(&condition));
+                rivals.wrote(&key, world.services.get(&key).unwrap(), time);
+                if fights {
+                    comes(
+                        world,
+                        &["198.51.100.7"],
+                        Some(&condition).filter(|_| spares_conditions),
+                    );
+                }
+                (true, Some(condition))
+            }
+            Verdict::Say(statement, _) => {
+                let patch = addresses::say(served, &statement, now().0).unwrap();
+                let condition = patch["status"]["conditions"][0].clone();
+                assert!(patch["status"].get("loadBalancer").is_none());
+                comes(
+                    world,
+                    &["198.51.100.7"],
+                    Some(&condition).filter(|_| spares_conditions),
+                );
+                rivals.said(&key);
+                (false, Some(condition))
+            }
+            Verdict::Leave => (false, None),
+        }
+    };
+    for spares_conditions in [true, false] {
+        let label = if spares_conditions {
+            "first"
+        } else {
+            "changed"
+        };
+        let mut written = vec![pass(&mut world, label, true, spares_conditions)];
+        written.extend((0..20).map(|_| pass(&mut world, label, true, spares_conditions)));
+        let moves = written.iter().filter(|(moves, _)| *moves).count();
+        let all = written.iter().filter(|(_, condition)| condition.is_some());
+        assert_eq!((moves, all.clone().count()), (2, 3), "{written:?}");
+        let said = all.clone().next_back().unwrap().1.clone().unwrap();
+        assert_eq!(
+            (&said["status"], &said["reason"]),
+            (&json!("False"), &json!("WrittenByAnother"))
+        );
+        let text = said["message"].as_str().unwrap();
+        assert!(
+            text.contains("203.0.113.0 in the status by 198.51.100.7"),
+            "{text}"
+        );
+    }
+    // The Service changes, and the other is gone: it is written, and stays.
+    assert!(pass(&mut world, "again", false, true).0);
+    assert_eq!(held(&world, "a"), ["203.0.113.0"]);
+    assert_eq!(rivals.count(), 0);
+}

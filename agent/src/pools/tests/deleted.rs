@@ -1,0 +1,190 @@
+//! Pools that are deleted while Services use them, and pools that shrink.
+
+use super::*;
+
+const PUBLIC: &str = "addresses: [203.0.113.0/24]";
+const SPARE: &str = "addresses: [198.51.100.0/24, \"2001:db8:5::/112\"]";
+
+fn said(cluster: &Cluster, name: &str) -> (bool, String, String) {
+    let request = &cluster.state.services[&key(name)];
+    let statement = cluster.decision(name).statement(request).unwrap();
+    (
+        statement.holds,
+        statement.reason.to_owned(),
+        statement.message,
+    )
+}
+
+fn in_status(cluster: &Cluster, name: &str) -> Vec<String> {
+    let held = cluster.state.services[&key(name)].held();
+    held.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_service_keeps_the_address_of_a_deleted_pool_whatever_other_pools_there_are() {
+    let mut cluster = Cluster::new(&[("public", PUBLIC)]);
+    cluster.service("s", V4);
+    cluster.settle();
+    cluster.state.pools.clear();
+    for more in [false, true] {
+        if more {
+            cluster.pool("spare", SPARE);
+        }
+        assert_eq!(cluster.shown("s"), "203.0.113.0 public");
+        let (holds, reason, message) = said(&cluster, "s");
+        assert!(holds);
+        assert_eq!(reason, "AddressPoolDeleted");
+        assert!(
+            message.starts_with(
+                "203.0.113.0 of AddressPool public; AddressPool public does not exist: "
+            ),
+            "{message}"
+        );
+        cluster.settle();
+        assert_eq!(in_status(&cluster, "s"), ["203.0.113.0"]);
+    }
+    // The pool comes back, with that address or without it.
+    let mut same = cluster.clone();
+    same.pool("public", PUBLIC);
+    assert_eq!(same.shown("s"), "203.0.113.0 public");
+    assert_eq!(said(&same, "s").1, "Assigned");
+    cluster.pool("public", "addresses: [192.0.2.0/24]");
+    assert_eq!(cluster.shown("s"), "192.0.2.0 public");
+}
+
+#[test]
+fn who_asks_for_something_else_moves_from_a_deleted_pool_and_who_asked_for_it_stays() {
+    let mut cluster = Cluster::new(&[("public", PUBLIC), ("spare", SPARE)]);
+    cluster.annotated("named", V4, "routelet.dev/address-pool: public");
+    cluster.annotated("asked", V4, "routelet.dev/addresses: 203.0.113.9");
+    cluster.settle();
+    cluster.state.pools.remove("public");
+    assert_eq!(cluster.shown("named"), "203.0.113.0 public");
+    assert_eq!(cluster.shown("asked"), "203.0.113.9 public");
+    cluster.settle();
+    for name in ["named", "asked"] {
+        cluster.change(name, |s| {
+            s.asked.addresses = None;
+            s.asked.pool = Some(AskedPool {
+                source: "routelet.dev/address-pool",
+                pool: "spare".into(),
+            });
+        });
+    }
+    cluster.settle();
+    assert_eq!(in_status(&cluster, "named"), ["198.51.100.0"]);
+    assert_eq!(in_status(&cluster, "asked"), ["198.51.100.1"]);
+}
+
+#[test]
+fn a_deleted_pools_address_has_one_owner_and_is_taken_over_by_a_pool_that_has_it() {
+    let mut cluster = Cluster::new(&[("public", PUBLIC)]);
+    cluster.service("s", V4);
+    cluster.settle();
+    cluster.state.pools.clear();
+    cluster.pool("larger", "addresses: [203.0.0.0/16]");
+    assert_eq!(cluster.shown("s"), "203.0.113.0 larger");
+    // A younger one that says the same of itself gets another.
+    let theirs = cluster.state.services[&key("s")].clone();
+    cluster.service("t", V4);
+    cluster.change("t", |t| {
+        (t.ingress, t.condition) = (theirs.ingress.clone(), theirs.condition.clone());
+    });
+    cluster.state.pools.clear();
+    cluster.pool("spare", SPARE);
+    assert_eq!(cluster.shown("s"), "203.0.113.0 public");
+    assert_eq!(cluster.shown("t"), "198.51.100.0 spare");
+}
+
+#[test]
+fn who_needs_two_addresses_loses_both_or_none() {
+    let both = "addresses: [203.0.113.0/24, \"2001:db8::/112\"]";
+    let mut cluster = Cluster::new(&[("p", both)]);
+    cluster.service("families", REQUIRE);
+    cluster.annotated(
+        "asked",
+        V4,
+        "routelet.dev/addresses: \"203.0.113.9,203.0.113.129\"",
+    );
+    cluster.settle();
+    assert_eq!(
+        in_status(&cluster, "families"),
+        ["203.0.113.0", "2001:db8::"]
+    );
+    assert_eq!(in_status(&cluster, "asked").len(), 2);
+    cluster.pool("p", "addresses: [203.0.113.0/25]");
+    cluster.settle();
+    assert!(in_status(&cluster, "families").is_empty());
+    assert!(in_status(&cluster, "asked").is_empty());
+    assert_eq!(said(&cluster, "families").1, "NoPool");
+    assert_eq!(said(&cluster, "asked").1, "OutsidePools");
+    // It has the whole of it again once there is one.
+    cluster.pool("p", both);
+    cluster.settle();
+    assert_eq!(in_status(&cluster, "families").len(), 2);
+}
+
+#[test]
+fn an_address_that_waits_for_a_replacement_is_named() {
+    let mut cluster = Cluster::new(&[("p", PUBLIC)]);
+    cluster.service("s", V4);
+    cluster.settle();
+    cluster.pool("p", "addresses: [\"2001:db8::/112\"]");
+    cluster.settle();
+    assert_eq!(in_status(&cluster, "s"), ["203.0.113.0"]);
+    let (holds, reason, message) = said(&cluster, "s");
+    assert!(!holds && reason == "NoPool");
+    assert!(
+        message.ends_with("; until then its status keeps 203.0.113.0, which no AddressPool has"),
+        "{message}"
+    );
+}
+
+#[test]
+fn who_prefers_two_families_and_has_one_waits_for_nothing() {
+    let mut cluster = Cluster::new(&[("p", PUBLIC)]);
+    cluster.service("s", PREFER);
+    let decision = cluster.decision("s");
+    assert_eq!(decision.refusal(), None);
+    let (holds, reason, message) = said(&cluster, "s");
+    assert!(holds && reason == "OneFamily");
+    assert_eq!(
+        message,
+        "203.0.113.0 of AddressPool p; no AddressPool gives it an IPv6 address: p: it has no addresses of that family"
+    );
+}
+
+#[test]
+fn what_the_condition_lists_is_read_back() {
+    let condition = |holds, message: &str| Condition {
+        holds,
+        message: message.into(),
+        ..Condition::default()
+    };
+    let [v4, v6, other] = ["203.0.113.0", "2001:db8::", "203.0.113.1"].map(|a| a.parse().unwrap());
+    let text =
+        "203.0.113.0 of AddressPool a.b, 2001:db8:: of AddressPool c; 203.0.113.1 of AddressPool d";
+    let both = condition(true, text);
+    assert_eq!(both.pool_of(v4), Some("a.b"));
+    assert_eq!(both.pool_of(v6), Some("c"));
+    assert_eq!(both.pool_of(other), None);
+    assert_eq!(condition(false, text).pool_of(v4), None);
+    // Without the addresses, equal texts of all Services of a pool are one.
+    let summary = |holds, text| condition(holds, text).summary();
+    assert_eq!(
+        summary(true, "203.0.113.0 of AddressPool a"),
+        "AddressPool a"
+    );
+    let twice = "203.0.113.0 of AddressPool a, 203.0.113.1 of AddressPool a; requested by x";
+    assert_eq!(summary(true, twice), "AddressPool a; requested by x");
+    assert_eq!(
+        summary(true, text),
+        "AddressPool a.b, c; 203.0.113.1 of AddressPool d"
+    );
+    let refused = Condition {
+        reason: "NoPool".into(),
+        ..condition(false, "there is none")
+    };
+    assert_eq!(refused.summary(), "there is none (NoPool)");
+    assert_eq!(condition(true, "").pool_of(v4), None);
+}
