@@ -221,7 +221,10 @@ impl<'a> Ground<'a> {
         warnings: &mut Vec<Warning>,
     ) {
         for cidr in &self.node.pod_cidrs {
-            if let Some(other) = self.claims.pods.get(cidr) {
+            // Who advertises none shares none.
+            if self.leaving < Leaving::WithoutPods
+                && let Some(other) = self.claims.pods.get(cidr)
+            {
                 warnings.push(Warning {
                     object: ObjectRef::cluster("Node", &self.node.name),
                     kind: WarningKind::PodCidrShared {
