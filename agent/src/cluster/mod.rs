@@ -10,6 +10,7 @@ mod atom;
 mod each;
 pub(crate) mod kubernetes;
 pub mod manifests;
+mod reading;
 mod secret;
 mod snapshot;
 pub mod state;

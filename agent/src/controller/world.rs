@@ -255,29 +255,28 @@ impl<K: Kind> Kept for Ours<K> {
     fn keep(object: K, before: Option<Self>) -> Option<Self> {
         let (metadata, spec, status) = object.into_parts();
         let findings = K::validate(&spec);
-        let texts: Vec<String> = findings
-            .iter()
-            .map(|f| format!("{}: {}", f.path, f.reason))
-            .collect();
-        let spec = match texts.is_empty() {
+        let spec = match findings.is_empty() {
             true => Ok(spec),
-            false => Err(texts.join("; ")),
+            false => Err(together(&findings)),
         };
         let status = status.unwrap_or_default();
         Some(Self::new(metadata, spec, status, before))
     }
 
     /// Its status cannot be read either: it is as it was written last.
-    fn unreadable(object: Unreadable, before: Option<Self>) -> Option<Self> {
-        let Finding { path, reason } = object.finding;
-        let reason = match path.is_empty() {
-            true => reason,
-            false => format!("{path}: {reason}"),
-        };
+    fn unreadable(object: Unreadable<K>, before: Option<Self>) -> Option<Self> {
+        let metadata = object.metadata.clone();
+        let reason = together(&object.findings(|rest| K::validate(&rest.into_parts().1)));
         let status = before.as_ref().map(|before| before.status.clone());
         let status = status.unwrap_or_default();
-        Some(Self::new(object.metadata, Err(reason), status, before))
+        Some(Self::new(metadata, Err(reason), status, before))
     }
+}
+
+/// All that is wrong with an object, in one text.
+fn together(findings: &[Finding]) -> String {
+    let texts: Vec<String> = findings.iter().map(Finding::to_string).collect();
+    texts.join("; ")
 }
 
 impl<K: Kind> Ours<K> {
@@ -358,7 +357,7 @@ impl Kept for NodeAddresses {
     }
 
     /// It is there, and what is known of it stays known.
-    fn unreadable(_: Unreadable, before: Option<Self>) -> Option<Self> {
+    fn unreadable(_: Unreadable<WatchedNode>, before: Option<Self>) -> Option<Self> {
         Some(before.unwrap_or_default())
     }
 }

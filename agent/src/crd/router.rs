@@ -7,7 +7,7 @@ use std::net::Ipv4Addr;
 
 use super::peer::{BfdSpec, PasswordSpec, Timers};
 use super::status::ObjectStatus;
-use super::text::{Address, Lapse, optional_asn_schema};
+use super::text::{Address, Lapse, identifier, optional_asn_schema};
 use super::{IpFamily, LabelSelector, ValueFrom};
 
 /// The AS of nodes whose configuration names none: the first private one (RFC 6996).
@@ -58,7 +58,12 @@ pub struct RouterSpec {
     pub asn_from: Option<ValueFrom>,
     /// The BGP identifier, written like an IPv4 address. Default: the node's IPv4 InternalIP, else a stable hash of its
     /// name. A fixed one is only right for a Router that selects a single node.
-    #[serde(default, rename = "routerID", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        rename = "routerID",
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "identifier"
+    )]
     #[schemars(with = "Option<String>")]
     pub router_id: Option<Ipv4Addr>,
     /// Takes the BGP identifier from a label or annotation of the Node.
@@ -69,7 +74,12 @@ pub struct RouterSpec {
     )]
     pub router_id_from: Option<ValueFrom>,
     /// The cluster ID of these nodes as route reflectors (RFC 4456). Default: the BGP identifier.
-    #[serde(default, rename = "clusterID", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        rename = "clusterID",
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "identifier"
+    )]
     #[schemars(with = "Option<String>")]
     pub cluster_id: Option<Ipv4Addr>,
     /// Whether and where to listen for connections.

@@ -167,12 +167,21 @@ impl Cache {
         let mut left_out = Vec::new();
         let value = match object.0 {
             Ok(object) => object.value(&mut self.atoms, &mut left_out),
-            Err(unreadable) if K::HIDDEN => Err(Finding {
-                reason: "cannot be read: expected text in base64; what was found is not shown"
-                    .to_owned(),
-                ..unreadable.finding
-            }),
-            Err(unreadable) => Err(unreadable.finding),
+            Err(unreadable) if K::HIDDEN => {
+                let findings = unreadable.findings.into_iter();
+                let hidden = findings.map(|finding| Finding {
+                    reason: "cannot be read: expected text in base64; what was found is not shown"
+                        .to_owned(),
+                    ..finding
+                });
+                Err(hidden.collect())
+            }
+            Err(unreadable) => Err(unreadable.findings(|rest| {
+                let mut left_out = Vec::new();
+                rest.value(&mut self.atoms, &mut left_out)
+                    .err()
+                    .unwrap_or_default()
+            })),
         };
         let problem = |(finding, meanwhile)| problem(reference.clone(), finding, meanwhile);
         let found = match value {
@@ -187,7 +196,7 @@ impl Cache {
                     .map(|f| problem((f, Some(Meanwhile::LeftOut))))
                     .collect()
             }
-            Err(finding) => {
+            Err(findings) => {
                 let meanwhile = match Instead::of(K::KIND) {
                     Instead::LastGood => K::look(&self.state)
                         .contains_key(&K::key(&key))
@@ -197,7 +206,8 @@ impl Cache {
                         Some(meanwhile)
                     }
                 };
-                vec![problem((finding, meanwhile))]
+                let findings = findings.into_iter();
+                findings.map(|f| problem((f, meanwhile))).collect()
             }
         };
         self.say(reference, found);

@@ -8,7 +8,8 @@
 //!
 //! | room | |
 //! |---|---|
-//! | `tree` | a document with the line of every node |
+//! | `tree`, `read` | a document with the line of every node, and types out of it |
+//! | `yaml` | a text as a tree, as `kubectl` reads it |
 //! | `split` | a file as a stream of documents |
 //! | `document` | a document: kind, identity, types, validation |
 //! | `directory` | which files there are |
@@ -21,12 +22,14 @@ mod document;
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) mod fuzz;
 mod once;
+mod read;
 mod split;
 mod store;
 #[cfg(test)]
 mod tests;
 mod tree;
 mod watch;
+mod yaml;
 
 use std::fs::File;
 use std::io::BufReader;

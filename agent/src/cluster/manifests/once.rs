@@ -101,7 +101,7 @@ impl Files {
             let Ok(reader) = text.open() else { continue };
             let mut documents = Documents::new(reader);
             while let Ok(Some(document)) = documents.next() {
-                let Ok(tree) = Tree::parse(&document.text) else {
+                let Ok(tree) = Tree::parse(&document.text, document.line) else {
                     continue;
                 };
                 document::each(tree, &mut |object| {

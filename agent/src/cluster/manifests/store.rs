@@ -188,7 +188,7 @@ struct Reading<'a> {
     by_source: HashMap<u64, &'a (ObjectRef, Entry)>,
     entries: Vec<(ObjectRef, Entry)>,
     problems: Vec<Problem>,
-    broken: Vec<(Option<ObjectRef>, Fault)>,
+    broken: Vec<(Option<ObjectRef>, Vec<Fault>)>,
 }
 
 impl<'a> Reading<'a> {
@@ -234,7 +234,7 @@ impl<'a> Reading<'a> {
                     };
                     self.good(object, entry);
                 }
-                Parsed::Bad(object, fault) => self.broken.push((object, fault)),
+                Parsed::Bad(object, faults) => self.broken.push((object, faults)),
                 Parsed::LeftOut(object, fault) => {
                     let meanwhile = Some(Meanwhile::LeftOut);
                     let found = (Severity::Error, Some(object), fault, meanwhile);
@@ -258,16 +258,22 @@ impl<'a> Reading<'a> {
     fn finish(mut self, content: u64) -> File {
         // A broken document without a name may be any of those that are missing now.
         let nameless = self.broken.iter().any(|(object, _)| object.is_none());
-        for (object, fault) in std::mem::take(&mut self.broken) {
+        for (object, faults) in std::mem::take(&mut self.broken) {
             let meanwhile = match &object {
-                Some(object) => self.instead(object, fault.line),
+                Some(object) => {
+                    let line = faults.first().map_or(1, |fault| fault.line);
+                    self.instead(object, line)
+                }
                 None => {
                     let is_kept = self.old.keys().any(|object| is_last_good(object));
                     is_kept.then_some(Meanwhile::LastGood)
                 }
             };
-            let found = (Severity::Error, object, fault, meanwhile);
-            self.problems.push(problem(self.path, found));
+            let path = self.path;
+            self.problems.extend(faults.into_iter().map(|fault| {
+                let found = (Severity::Error, object.clone(), fault, meanwhile);
+                problem(path, found)
+            }));
         }
         if nameless {
             let old = self.old.drain().filter(|(object, _)| is_last_good(object));
