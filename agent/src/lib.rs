@@ -16,5 +16,6 @@ pub mod memory;
 pub mod metrics;
 pub mod pools;
 mod printable;
+mod reasons;
 pub mod report;
 pub mod run;

@@ -26,6 +26,7 @@ use crate::crd::{
     RoutePolicy, RoutePolicySpec, Router, RouterSpec, RouterState,
 };
 use crate::pools::{Created, Pool, RawPoolService, Request, Reserved, State};
+use crate::reasons;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -67,14 +68,13 @@ impl World {
 
     /// What is not known, or not kept up to date at the moment, in words.
     pub(super) fn waiting_for(&self) -> Vec<String> {
-        self.kinds()
-            .iter()
-            .filter_map(|(kind, synced)| match (self.errors.get(kind), synced) {
-                (Some(error), _) => Some(format!("{kind} objects cannot be watched: {error}")),
-                (None, false) => Some(format!("{kind} objects are not listed yet")),
-                (None, true) => None,
-            })
-            .collect()
+        let kinds = self.kinds();
+        let error = |kind| self.errors.get(kind).map(String::as_str);
+        reasons::of_watches(
+            kinds
+                .iter()
+                .map(|(kind, synced)| (*kind, error(*kind), *synced)),
+        )
     }
 
     /// What addresses are handed out by.

@@ -18,6 +18,7 @@ use super::conditions::whole_seconds;
 use super::router_state::{differs_in_kind, router_state};
 use crate::control::{Backend, Health};
 use crate::crd::{API_VERSION, RouterState, RouterStateSpec, RouterStateStatus};
+use crate::reasons;
 
 /// How often the agent is looked at: the least time between two writings.
 const LOOK: Duration = Duration::from_secs(1);
@@ -66,10 +67,17 @@ pub async fn run<B: Backend>(client: Client, node: String, health: Arc<Health<B>
         match writer.write(found).await {
             Ok(()) => pause = LOOK,
             Err(error) => {
+                let error = reasons::of_request(&error);
                 if pause == LOOK {
-                    warn!(%error, "the RouterState of this node cannot be written; it is tried again");
+                    warn!(
+                        error,
+                        "the RouterState of this node cannot be written; it is tried again"
+                    );
                 } else {
-                    debug!(%error, "the RouterState of this node still cannot be written");
+                    debug!(
+                        error,
+                        "the RouterState of this node still cannot be written"
+                    );
                 }
                 // Gone, or never made: it is made anew.
                 writer.object = None;

@@ -1,7 +1,6 @@
 //! Watches of several kinds that feed one cache.
 
 use std::collections::HashMap;
-use std::error::Error as _;
 use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
@@ -16,6 +15,7 @@ use tracing::{debug, info, warn};
 
 use super::pauses::pauses;
 use super::received::Received;
+use crate::reasons;
 
 /// How many events are taken in at once, if they come without a pause.
 const BURST: usize = 1024;
@@ -145,7 +145,7 @@ fn step<C: Fed, K>(
             Done::Well(kind)
         }
         Err(error) => {
-            let text = words(&error);
+            let text = reasons::of_watch(&error);
             if cache.failed(kind, text.clone()) {
                 warn!(
                     kind,
@@ -166,18 +166,4 @@ fn is_expired(error: &watcher::Error) -> bool {
         | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status.code == 410,
         _ => false,
     }
-}
-
-/// An error and its causes, each once.
-fn words(error: &watcher::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        let more = next.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = next.source();
-    }
-    text
 }

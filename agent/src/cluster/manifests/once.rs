@@ -43,7 +43,7 @@ impl Files {
             let add = found.add(path, paths.len() == 1);
             add.map_err(|source| ManifestsError::Path {
                 path: path.clone(),
-                source,
+                source: source.into(),
             })?;
         }
         Ok(found)

@@ -15,6 +15,7 @@ use crate::cluster::snapshot::{Problem, Severity, Snapshot, SourceState};
 use crate::cluster::state::{ClusterState, ObjectKey, ObjectRef};
 use crate::cluster::unreadable::{Instead, Meanwhile};
 use crate::cluster::validate;
+use bgp::session::OsError;
 
 /// A version of a document that is in force.
 #[derive(Clone, Debug)]
@@ -88,7 +89,7 @@ impl Store {
             line: None,
             object: None,
             path: String::new(),
-            reason: format!("cannot be read: {error}"),
+            reason: format!("cannot be read: {}", OsError::words(error)),
             meanwhile: (!file.entries.is_empty()).then_some(Meanwhile::LastGood),
         };
         file.content = None;

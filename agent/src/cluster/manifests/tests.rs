@@ -206,7 +206,7 @@ fn files_are_read_whatever_they_are_called_and_directories_beside_them() {
     let alone = load(&[&below]).unwrap();
     assert_eq!(alone.problems[0].file, Some("b.yml".into()));
     let error = load(&[&single, &directory.path().join("none")]).unwrap_err();
-    let expected = "none: No such file or directory (os error 2); give files, directories of *.yaml, *.yml or *.json files, or - \
+    let expected = "none: No such file or directory; give files, directories of *.yaml, *.yml or *.json files, or - \
          for standard input";
     assert!(error.to_string().ends_with(expected), "{error}");
 }
@@ -519,7 +519,7 @@ fn a_directory_that_does_not_exist_is_an_error_that_says_what_to_do() {
     let error = started.err().unwrap();
     assert_eq!(
         error.to_string(),
-        "cannot read the manifests in /nonexistent/manifests: No such file or directory (os error 2); give a \
+        "cannot read the manifests in /nonexistent/manifests: No such file or directory; give a \
          directory of *.yaml, *.yml or *.json files"
     );
 }
