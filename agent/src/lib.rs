@@ -17,5 +17,6 @@ pub mod metrics;
 mod own_next_hops;
 pub mod pools;
 mod printable;
+mod reasons;
 pub mod report;
 pub mod run;

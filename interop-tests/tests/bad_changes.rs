@@ -313,7 +313,10 @@ fn a_port_in_use_leaves_the_listening_and_the_sessions_as_they_were() {
         let before = eventually(SOON, "up again", up)?;
         // An address that the node has not, and one where our own sockets are in the way: nothing is given up for it.
         listen(json!({"port": 1790, "addresses": ["10.0.0.1", "10.0.0.77"]}))?;
-        let words = ["10.0.0.77:1790", "no interface has this address"];
+        let words = [
+            "10.0.0.77:1790",
+            "no interface of this host has the address",
+        ];
         eventually(SOON, "a problem", || {
             let status = rig.node.ask(&["status"])?;
             let text = status["problems"].to_string();

@@ -402,7 +402,7 @@ fn a_password_comes_from_a_secret_and_follows_it() {
         eventually(SOON, "the peer waits for its Secret", || {
             let state = state_of(&cluster, 1)?;
             let trouble = state["status"]["sessions"][0]["trouble"].to_string();
-            ensure!(trouble.contains("Secret tor"), "{state}");
+            ensure!(trouble.contains("Secret routelet-system/tor"), "{state}");
             Ok(())
         })?;
         cluster.api.put(&secret("tor", "one"))?;
@@ -428,7 +428,9 @@ fn a_password_comes_from_a_secret_and_follows_it() {
         eventually(SOON, "no session without the Secret", || {
             let peers = node.ask(&["peers"])?;
             ensure!(
-                peers[0]["blocked"].to_string().contains("Secret tor"),
+                peers[0]["blocked"]
+                    .to_string()
+                    .contains("Secret routelet-system/tor"),
                 "{peers}"
             );
             Ok(())

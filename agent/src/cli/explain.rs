@@ -110,6 +110,14 @@ fn prefix_tree(answer: &ExplainPrefix) -> Tree {
     tree
 }
 
+/// An Advertisement, or what is advertised without one: no object has a name with a space.
+fn asked_by(name: &str) -> String {
+    match name.contains(' ') {
+        true => format!("the {name}"),
+        false => format!("Advertisement {name}"),
+    }
+}
+
 fn origin(facts: &[OriginatedFact]) -> Tree {
     let active = facts.iter().any(|fact| fact.active);
     let mut tree = Tree::new(if active {
@@ -121,10 +129,10 @@ fn origin(facts: &[OriginatedFact]) -> Tree {
         // What is suppressed names the object, and belongs to no Advertisement.
         let mut text = match fact.advertisement.as_str() {
             "" => commas(&fact.objects),
-            advertisement if fact.objects.is_empty() => format!("Advertisement {advertisement}"),
+            advertisement if fact.objects.is_empty() => asked_by(advertisement),
             advertisement => {
                 let objects = commas(&fact.objects);
-                format!("Advertisement {advertisement}, for {objects}")
+                format!("{}, for {objects}", asked_by(advertisement))
             }
         };
         if let Some(reason) = &fact.reason {
@@ -315,10 +323,9 @@ fn address_tree(address: &ServiceAddress) -> Tree {
     }
     tree.add(endpoints);
     if !address.advertisements.is_empty() {
-        tree.add(format!(
-            "asked for by Advertisement {}",
-            commas(&address.advertisements)
-        ));
+        let names = address.advertisements.iter();
+        let names: Vec<String> = names.map(|name| asked_by(name)).collect();
+        tree.add(format!("asked for by {}", commas(&names)));
     }
     if !address.prefixes.is_empty() {
         tree.add(format!("as {}", commas(&address.prefixes)));

@@ -38,6 +38,7 @@ use clap::{Parser, Subcommand};
 
 use crate::control::{Client, DEFAULT_SOCKET};
 use crate::printable;
+use crate::reasons;
 use screen::{Format, Screen};
 
 /// Routelet tells routers and other nodes where this node's pods and services are, and installs the routes that it learns.
@@ -96,7 +97,7 @@ pub fn main() -> ExitCode {
         // Nobody reads on (`| head`): that is no failure.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("routelet: {}", printable::line(&told_once(&error)));
+            eprintln!("routelet: {}", printable::line(&reasons::chain(&*error)));
             ExitCode::FAILURE
         }
     }
@@ -122,45 +123,9 @@ impl Cli {
     }
 }
 
-/// The error and its causes, without those whose words are part of the text already.
-fn told_once(error: &anyhow::Error) -> String {
-    error.chain().fold(String::new(), |text, cause| {
-        let words = cause.to_string();
-        match text.as_str() {
-            "" => words,
-            said if said.contains(&words) => text,
-            said => format!("{said}: {words}"),
-        }
-    })
-}
-
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error
         .chain()
         .filter_map(|cause| cause.downcast_ref::<io::Error>())
         .any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
-}
-
-#[cfg(test)]
-mod told_once_tests {
-    use super::told_once;
-
-    #[test]
-    fn a_cause_that_the_error_names_itself_is_not_said_twice() {
-        let cause = std::io::Error::other("no such peer");
-        let error = anyhow::Error::new(cause).context("asking the agent: no such peer; try again");
-        assert_eq!(
-            told_once(&error),
-            "asking the agent: no such peer; try again"
-        );
-    }
-
-    #[test]
-    fn a_cause_that_says_more_follows_its_error() {
-        let error = anyhow::anyhow!("connection refused").context("cannot ask the agent");
-        assert_eq!(
-            told_once(&error),
-            "cannot ask the agent: connection refused"
-        );
-    }
 }

@@ -12,6 +12,7 @@ pub(crate) mod each;
 pub(crate) mod kubernetes;
 pub mod manifests;
 mod own_node;
+mod reading;
 mod secret;
 mod snapshot;
 pub mod state;

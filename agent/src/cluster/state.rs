@@ -42,6 +42,8 @@ pub struct ClusterState {
     pub endpoint_slices: Map<ObjectKey, Arc<EndpointSlice>>,
     /// Secrets of the agent's namespace, by name. Manifests have none.
     pub secrets: Map<String, Arc<Secret>>,
+    /// The agent's namespace. Manifests have none.
+    pub secrets_namespace: Option<Arc<str>>,
 }
 
 impl ClusterState {

@@ -4,6 +4,7 @@
 //! unusable: its last good version stays in force. References to objects that do not exist are errors of the state, not
 //! of the object: it is used, and what misses is made up for safely (see the intent).
 
+use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -35,6 +36,16 @@ pub struct Finding {
     pub reason: String,
 }
 
+impl fmt::Display for Finding {
+    /// `spec.asn: ...`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.path.as_str() {
+            "" => f.write_str(&self.reason),
+            path => write!(f, "{path}: {}", self.reason),
+        }
+    }
+}
+
 /// Collects findings under a path.
 struct Findings {
     list: Vec<Finding>,
@@ -54,7 +65,7 @@ impl Findings {
         }
     }
 
-    fn range<T: PartialOrd + std::fmt::Display>(&mut self, path: &str, value: T, low: T, high: T) {
+    fn range<T: PartialOrd + fmt::Display>(&mut self, path: &str, value: T, low: T, high: T) {
         if value < low || value > high {
             self.add(
                 path,

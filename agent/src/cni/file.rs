@@ -6,6 +6,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use bgp::session::OsError;
+
 /// The name of the file. Runtimes take the first of a directory's files by name, and usually no other.
 pub(super) const NAME: &str = "10-routelet.conflist";
 
@@ -23,14 +25,14 @@ const ENDINGS: [&str; 3] = ["conf", "conflist", "json"];
 #[error("{}: {source}", .path.display())]
 pub(super) struct FileError {
     path: PathBuf,
-    source: io::Error,
+    source: OsError,
 }
 
 /// Names the path of an error of the kernel.
 fn at(path: &Path) -> impl FnOnce(io::Error) -> FileError {
     move |source| FileError {
         path: path.to_owned(),
-        source,
+        source: source.into(),
     }
 }
 

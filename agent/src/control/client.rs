@@ -9,6 +9,7 @@ use super::model::{
     ExplainPrefix, ExplainService, FibEntry, FibQuery, Peer, Route, RouteQuery, Status,
 };
 use super::protocol::{Command, ControlError, Reply, Request, VERSION};
+use bgp::session::OsError;
 
 /// Why a command has no answer. The text says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +44,7 @@ pub enum ClientError {
         /// The socket.
         path: PathBuf,
         /// The kernel's answer.
-        source: io::Error,
+        source: OsError,
     },
     /// The answer ended before its end.
     #[error(
@@ -252,7 +253,10 @@ impl Client {
             io::ErrorKind::NotFound => ClientError::NotRunning { path },
             io::ErrorKind::ConnectionRefused => ClientError::Stale { path },
             io::ErrorKind::PermissionDenied => ClientError::Permission { path },
-            _ => ClientError::Io { path, source },
+            _ => ClientError::Io {
+                path,
+                source: source.into(),
+            },
         }
     }
 
@@ -266,7 +270,10 @@ impl Client {
             io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
                 ClientError::CutShort { path }
             }
-            _ => ClientError::Io { path, source },
+            _ => ClientError::Io {
+                path,
+                source: source.into(),
+            },
         }
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bgp::session::OsError;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, BufWriter};
 use tokio::net::UnixStream;
 use tokio::sync::Semaphore;
@@ -35,6 +36,7 @@ pub async fn serve<B: Backend>(socket: ControlSocket, health: Arc<Health<B>>) {
         let stream = match socket.listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
+                let error = OsError::from(error);
                 warn!(%error, "the control socket cannot accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;

@@ -7,6 +7,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
+use bgp::session::OsError;
 use tokio::net::UnixListener;
 
 /// Owner and group may read and write.
@@ -45,7 +46,7 @@ pub enum SocketError {
         /// The directory.
         path: PathBuf,
         /// The kernel's answer.
-        source: io::Error,
+        source: OsError,
     },
     /// The socket could not be made.
     #[error("the control socket {path} cannot be made: {source}")]
@@ -53,7 +54,7 @@ pub enum SocketError {
         /// The path.
         path: PathBuf,
         /// The kernel's answer.
-        source: io::Error,
+        source: OsError,
     },
 }
 
@@ -77,14 +78,14 @@ impl ControlSocket {
     /// # Errors
     /// See [`SocketError`]; the agent should not start, because nobody could ask it anything.
     pub fn bind(path: &Path) -> Result<Self, SocketError> {
-        let bind_error = |source| SocketError::Bind {
+        let bind_error = |source: io::Error| SocketError::Bind {
             path: path.to_owned(),
-            source,
+            source: source.into(),
         };
         if let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
             fs::create_dir_all(parent).map_err(|source| SocketError::Directory {
                 path: parent.to_owned(),
-                source,
+                source: source.into(),
             })?;
         }
         check_free(path)?;

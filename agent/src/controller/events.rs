@@ -22,6 +22,7 @@ use super::world::{Kind, Ours, Served, World};
 use crate::crd::API_VERSION;
 use crate::pools::{Allocation, Decision, Statement};
 use crate::printable;
+use crate::reasons;
 
 /// Events that may be told at once.
 const BURST: f64 = 50.0;
@@ -282,7 +283,10 @@ async fn tell(client: Client, me: String, mut waiting: mpsc::Receiver<News>) {
         let event = news.into_event(&me);
         match timeout(PATIENCE, api.create(&PostParams::default(), &event)).await {
             Ok(Ok(_)) => {}
-            Ok(Err(error)) => debug!(%error, "an Event cannot be told"),
+            Ok(Err(error)) => {
+                let error = reasons::of_request(&error);
+                debug!(error, "an Event cannot be written");
+            }
             Err(_) => debug!("an Event cannot be told: no answer in time"),
         }
     }

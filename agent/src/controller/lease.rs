@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, info, warn};
 
 use super::page::Page;
+use crate::reasons;
 
 /// Its name.
 pub(super) const NAME: &str = "routelet-controller";
@@ -88,7 +89,7 @@ impl Lease {
         let mut said = None;
         loop {
             let step = match timeout(PATIENCE, self.step()).await {
-                Ok(step) => step.map_err(|error| error.to_string()),
+                Ok(step) => step.map_err(|error| reasons::of_request(&error)),
                 Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
             };
             if step.is_ok() {
@@ -150,7 +151,10 @@ impl Lease {
                     );
                     return;
                 }
-                Ok(Err(error)) => debug!(%error, "the Lease cannot be renewed; it is tried again"),
+                Ok(Err(error)) => {
+                    let error = reasons::of_request(&error);
+                    debug!(error, "the Lease cannot be renewed; it is tried again");
+                }
                 Err(_) => {
                     warn!("the Lease could not be renewed in time: this replica stops working");
                     return;
@@ -176,7 +180,8 @@ impl Lease {
         let params = PostParams::default();
         let released = self.api.replace(NAME, &params, &object);
         if let Ok(Err(error)) = timeout(LOOK, released).await {
-            debug!(%error, "the Lease cannot be given up; it ends by itself");
+            let error = reasons::of_request(&error);
+            debug!(error, "the Lease cannot be given up; it ends by itself");
         }
     }
 

@@ -29,7 +29,7 @@ pub(super) trait Kept: Sized {
 
     /// What is kept of an object that cannot be read: what was kept before. Nothing that somebody has, an address or a
     /// session, is taken to be gone because a field cannot be read.
-    fn unreadable(_: Unreadable, before: Option<Self>) -> Option<Self> {
+    fn unreadable(_: Unreadable<Self::Object>, before: Option<Self>) -> Option<Self> {
         before
     }
 }
@@ -103,7 +103,7 @@ impl<V: Kept> Store<V> {
         let before = self.objects.remove(&key);
         let kept = match object.0 {
             Ok(object) => V::keep(object, before),
-            Err(unreadable) => V::unreadable(unreadable, before),
+            Err(unreadable) => V::unreadable(*unreadable, before),
         };
         if let Some(kept) = kept {
             self.objects.insert(key.clone(), kept);

@@ -26,6 +26,7 @@ use crate::cluster::Received;
 use crate::crd::{API_VERSION, RouterState};
 use crate::memory;
 use crate::pools::{Allocation, allocate};
+use crate::reasons;
 
 /// How often statuses of our own objects are looked at: the least time between two writings of one.
 const LOOK: Duration = Duration::from_secs(1);
@@ -271,7 +272,7 @@ async fn answered<T>(request: impl Future<Output = kube::Result<T>>) -> Result<T
         Ok(Err(kube::Error::Api(status))) if matches!(status.code, 404 | 409) => {
             Err(Failure::Outdated)
         }
-        Ok(Err(error)) => Err(Failure::Other(error.to_string())),
+        Ok(Err(error)) => Err(Failure::Other(reasons::of_request(&error))),
         Err(_) => Err(Failure::Other(format!(
             "no answer within {} s",
             PATIENCE.as_secs()

@@ -28,6 +28,7 @@ use crate::crd::{
     RoutePolicy, RoutePolicySpec, Router, RouterSpec, RouterState,
 };
 use crate::pools::{Created, ExternalIps, Pool, RawPoolService, Request, Reserved, State};
+use crate::reasons;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -73,14 +74,13 @@ impl World {
 
     /// What is not known, or not kept up to date at the moment, in words.
     pub(super) fn waiting_for(&self) -> Vec<String> {
-        self.kinds()
-            .iter()
-            .filter_map(|(kind, synced)| match (self.errors.get(kind), synced) {
-                (Some(error), _) => Some(format!("{kind} objects cannot be watched: {error}")),
-                (None, false) => Some(format!("{kind} objects are not listed yet")),
-                (None, true) => None,
-            })
-            .collect()
+        let kinds = self.kinds();
+        let error = |kind| self.errors.get(kind).map(String::as_str);
+        reasons::of_watches(
+            kinds
+                .iter()
+                .map(|(kind, synced)| (*kind, error(*kind), *synced)),
+        )
     }
 
     /// What addresses are handed out by.
@@ -323,29 +323,28 @@ impl<K: Kind> Kept for Ours<K> {
     fn keep(object: K, before: Option<Self>) -> Option<Self> {
         let (metadata, spec, status) = object.into_parts();
         let findings = K::validate(&spec);
-        let texts: Vec<String> = findings
-            .iter()
-            .map(|f| format!("{}: {}", f.path, f.reason))
-            .collect();
-        let spec = match texts.is_empty() {
+        let spec = match findings.is_empty() {
             true => Ok(spec),
-            false => Err(texts.join("; ")),
+            false => Err(together(&findings)),
         };
         let status = status.unwrap_or_default();
         Some(Self::new(metadata, spec, status, before))
     }
 
     /// Its status cannot be read either: it is as it was written last.
-    fn unreadable(object: Unreadable, before: Option<Self>) -> Option<Self> {
-        let Finding { path, reason } = object.finding;
-        let reason = match path.is_empty() {
-            true => reason,
-            false => format!("{path}: {reason}"),
-        };
+    fn unreadable(object: Unreadable<K>, before: Option<Self>) -> Option<Self> {
+        let metadata = object.metadata.clone();
+        let reason = together(&object.findings(|rest| K::validate(&rest.into_parts().1)));
         let status = before.as_ref().map(|before| before.status.clone());
         let status = status.unwrap_or_default();
-        Some(Self::new(object.metadata, Err(reason), status, before))
+        Some(Self::new(metadata, Err(reason), status, before))
     }
+}
+
+/// All that is wrong with an object, in one text.
+fn together(findings: &[Finding]) -> String {
+    let texts: Vec<String> = findings.iter().map(Finding::to_string).collect();
+    texts.join("; ")
 }
 
 impl<K: Kind> Ours<K> {
@@ -426,7 +425,7 @@ impl Kept for NodeAddresses {
     }
 
     /// It is there, and what is known of it stays known.
-    fn unreadable(_: Unreadable, before: Option<Self>) -> Option<Self> {
+    fn unreadable(_: Unreadable<WatchedNode>, before: Option<Self>) -> Option<Self> {
         Some(before.unwrap_or_default())
     }
 }

@@ -7,9 +7,10 @@ use std::str::FromStr;
 
 use ipnet::IpNet;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::IpFamily;
+use super::meant;
 use super::text::{ParseTextError, as_text, not, prefix};
 use super::text_schema;
 
@@ -82,10 +83,8 @@ impl FromStr for AddressBlock {
         let parsed = if let Some((first, last)) = text.split_once('-') {
             let ends = (first.trim().parse(), last.trim().parse());
             let (Ok(first), Ok(last)) = ends else {
-                return Err(not(
-                    text,
-                    "a range of addresses: expected one such as 198.51.100.10-198.51.100.20",
-                ));
+                let both = "a range of addresses: expected both ends whole, such as 198.51.100.10-198.51.100.20";
+                return Err(not(text, both));
             };
             if IpFamily::of(first) != IpFamily::of(last) {
                 return Err(not(text, "a range: its ends are of different families"));
@@ -105,6 +104,7 @@ impl FromStr for AddressBlock {
                 "a prefix, a range or an address: expected one such as 203.0.113.0/24, 198.51.100.10-198.51.100.20 or \
                  2001:db8::1",
             )
+            .meant(meant::cidr(text))
         })
     }
 }
@@ -146,7 +146,7 @@ mod tests {
             ("", "expected one such as"),
             ("198.51.100.20-198.51.100.10", "before its first"),
             ("198.51.100.20-2001:db8::1", "different families"),
-            ("198.51.100.20-30", "expected one such as"),
+            ("198.51.100.20-30", "expected both ends whole"),
         ] {
             let error = text.parse::<AddressBlock>().unwrap_err().to_string();
             assert!(error.contains(reason), "{text}: {error}");

@@ -17,6 +17,8 @@ pub mod address_pool;
 pub mod advertisement;
 pub mod attribute;
 pub mod definitions;
+mod meant;
+mod of_text;
 pub mod peer;
 pub mod policy;
 pub mod router;

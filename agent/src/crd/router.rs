@@ -7,7 +7,7 @@ use std::net::Ipv4Addr;
 
 use super::peer::{BfdSpec, PasswordSpec, Timers};
 use super::status::ObjectStatus;
-use super::text::{Address, Lapse, optional_asn_schema};
+use super::text::{Address, Lapse, identifier, optional_asn_schema};
 use super::{IpFamily, LabelSelector, ValueFrom};
 
 /// The AS of nodes whose configuration names none: the first private one (RFC 6996).
@@ -55,7 +55,12 @@ pub struct RouterSpec {
     /// The BGP identifier, written like an IPv4 address. Default: the node's IPv4 InternalIP, else a stable hash of its
     /// name; a running agent keeps it when the address changes. A fixed one is only right for a Router that selects a single
     /// node.
-    #[serde(default, rename = "routerID", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        rename = "routerID",
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "identifier"
+    )]
     #[schemars(schema_with = "super::text_schema::optional_identifier")]
     pub router_id: Option<Ipv4Addr>,
     /// Takes the BGP identifier from a label or annotation of the Node. If that goes missing, a running agent keeps the
@@ -67,7 +72,12 @@ pub struct RouterSpec {
     )]
     pub router_id_from: Option<ValueFrom>,
     /// The cluster ID of these nodes as route reflectors (RFC 4456). Default: the BGP identifier.
-    #[serde(default, rename = "clusterID", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        rename = "clusterID",
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "identifier"
+    )]
     #[schemars(schema_with = "super::text_schema::optional_identifier")]
     pub cluster_id: Option<Ipv4Addr>,
     /// Whether and where to listen for connections.

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use ipnet::{IpNet, Ipv4Net};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::{rules, text_schema};
+use super::{meant, rules, text_schema};
 
 /// Serde as text by `Display` and `FromStr`, and a schema of `text_schema`.
 macro_rules! as_text {
@@ -24,9 +24,7 @@ macro_rules! as_text {
 
         impl<'de> Deserialize<'de> for $type {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                Cow::<'de, str>::deserialize(deserializer)?
-                    .parse()
-                    .map_err(de::Error::custom)
+                deserializer.deserialize_any(crate::crd::of_text::OfText::new(|| $schema))
             }
         }
 
@@ -50,16 +48,27 @@ pub(super) use as_text;
 
 /// Text that is not what a field wants.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("\"{text}\" is not {expected}")]
+#[error("\"{text}\" is not {expected}{meant}")]
 pub struct ParseTextError {
     text: String,
     expected: &'static str,
+    /// Empty, or a sentence with what divides it from the one before.
+    meant: String,
+}
+
+impl ParseTextError {
+    /// With what may have been meant.
+    pub(super) fn meant(self, meant: Option<String>) -> Self {
+        let meant = meant.map_or_else(String::new, |meant| format!(". {meant}"));
+        Self { meant, ..self }
+    }
 }
 
 pub(super) fn not(text: &str, expected: &'static str) -> ParseTextError {
     ParseTextError {
         text: text.to_owned(),
         expected,
+        meant: String::new(),
     }
 }
 
@@ -85,6 +94,7 @@ impl FromStr for Address {
                     text,
                     "an address: expected one such as 192.0.2.1 or 2001:db8::1",
                 )
+                .meant(meant::address(text))
             })
     }
 }
@@ -140,6 +150,7 @@ impl FromStr for Cidr {
                 text,
                 "a prefix: expected one such as 198.51.100.0/24 or 2001:db8::/32",
             )
+            .meant(meant::cidr(text))
         })
     }
 }
@@ -179,6 +190,7 @@ impl FromStr for Lapse {
                 text,
                 "a duration: expected a number with a unit (ms, s, m or h), such as 90s, 300ms or 1m30s",
             )
+            .meant(meant::duration(text))
         };
         if text == "0" {
             return Ok(Self(Duration::ZERO));
@@ -247,12 +259,27 @@ impl FromStr for RestartAfter {
                     text,
                     "a time to restart after: expected a duration such as 5m or 90s, or never",
                 )
+                .meant(meant::duration(text))
             }),
         }
     }
 }
 
 as_text!(RestartAfter, "RestartAfter", text_schema::restart_after());
+
+/// Reads a number that is written like an IPv4 address.
+pub(super) fn identifier<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Ipv4Addr>, D::Error> {
+    const EXPECTED: &str =
+        "an identifier: expected one written like an IPv4 address, such as 192.0.2.1";
+    let text = Option::<Cow<'de, str>>::deserialize(deserializer)?;
+    let parsed = text.map(|text| {
+        let wrong = |_| not(&text, EXPECTED).meant(meant::address(&text));
+        text.parse().map_err(wrong)
+    });
+    parsed.transpose().map_err(de::Error::custom)
+}
 
 /// A community of any kind, told apart by its form: `64512:100` or a well-known name (RFC 1997), `64512:1:2` (large,
 /// RFC 8092), `rt:64512:100` or `ro:192.0.2.1:7` (extended, RFC 4360: route target and route origin).
@@ -302,7 +329,7 @@ impl fmt::Display for CommunityText {
 fn extended(subtype: u8, value: &str) -> Option<ExtendedCommunity> {
     let (administrator, number) = value.split_once(':')?;
     let mut bytes = [0, subtype, 0, 0, 0, 0, 0, 0];
-    if let Ok(address) = administrator.parse::<std::net::Ipv4Addr>() {
+    if let Ok(address) = administrator.parse::<Ipv4Addr>() {
         bytes[0] = 1;
         bytes[2..6].copy_from_slice(&address.octets());
         bytes[6..].copy_from_slice(&number.parse::<u16>().ok()?.to_be_bytes());
@@ -328,6 +355,7 @@ impl FromStr for CommunityText {
                 "a community: expected 64512:100, 64512:1:2 (large), rt:64512:100 (extended) or a well-known name such \
                  as no-export",
             )
+            .meant(meant::community(text))
         };
         if let Some((name, value)) = text.split_once(':')
             && let Some((_, subtype)) = EXTENDED_NAMES.iter().find(|(n, _)| *n == name)
@@ -378,6 +406,7 @@ impl FromStr for PeerAs {
                     text,
                     "an AS: expected a number from 1 to 4294967295, internal or external",
                 )
+                .meant(meant::asn(text))
             }),
         }
     }
@@ -413,6 +442,13 @@ impl<'de> Deserialize<'de> for PeerAs {
                 u64::try_from(number)
                     .map_err(|_| E::invalid_value(de::Unexpected::Signed(number), &self))
                     .and_then(|number| self.visit_u64(number))
+            }
+
+            /// The form of RFC 5396 for numbers of four octets, without quotes: 1.10 is 1.1 for YAML.
+            fn visit_f64<E: de::Error>(self, _: f64) -> Result<PeerAs, E> {
+                Err(E::custom(
+                    "found a number with a point, which is read as a fraction: write the AS as one number, or put it in quotes",
+                ))
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<PeerAs, E> {

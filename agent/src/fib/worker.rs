@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use bgp::session::OsError;
 use ipnet::IpNet;
 
 use super::handle::{FibConfig, FibHandle, Shared, Stop, ViewCallback, lock};
@@ -36,7 +37,12 @@ const REOPEN_WAIT: Duration = Duration::from_secs(1);
 /// # Errors
 /// The process may not change routes, the kernel is too old, or it cannot be listed. What to do is in the text.
 pub fn spawn(config: FibConfig) -> Result<FibHandle, ChannelError> {
-    let io = |call| move |source| ChannelError::Io { call, source };
+    let io = |call| {
+        move |source: std::io::Error| ChannelError::Io {
+            call,
+            source: source.into(),
+        }
+    };
     let (wake, woken) = UnixStream::pair().map_err(io("socketpair"))?;
     wake.set_nonblocking(true).map_err(io("fcntl"))?;
     woken.set_nonblocking(true).map_err(io("fcntl"))?;
@@ -310,7 +316,10 @@ impl Worker {
                 self.shared.woken.store(false, Ordering::SeqCst);
             }
             Ok(_) => {}
-            Err(error) => tracing::error!(%error, "poll"),
+            Err(error) => {
+                let error = OsError::from(error);
+                tracing::error!(%error, "cannot wait for changes of routes");
+            }
         }
     }
 

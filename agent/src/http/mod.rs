@@ -13,6 +13,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use bgp::session::OsError;
 use tokio::net::TcpListener;
 
 use crate::control::{Backend, ControlError, Health};
@@ -43,7 +44,7 @@ pub enum HttpError {
         /// The address.
         address: SocketAddr,
         /// The kernel's answer.
-        source: io::Error,
+        source: OsError,
     },
 }
 
@@ -61,7 +62,10 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, HttpError> {
     };
     bound.map_err(|source| match source.kind() {
         io::ErrorKind::AddrInUse => HttpError::InUse { address },
-        _ => HttpError::Bind { address, source },
+        _ => HttpError::Bind {
+            address,
+            source: source.into(),
+        },
     })
 }
 

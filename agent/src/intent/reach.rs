@@ -59,6 +59,8 @@ impl Last {
             services,
             endpoint_slices,
             secrets,
+            // It is the same as long as the agent runs.
+            secrets_namespace: _,
         } = &before;
         let mut named = state
             .advertisements

@@ -223,7 +223,7 @@ impl fmt::Display for PeerTarget {
 pub enum PasswordSource {
     /// A key of a Secret in the agent's namespace.
     Secret {
-        /// The Secret's name.
+        /// The Secret's namespace and name; of a source without Secrets, the name alone.
         name: String,
         /// The key in its data.
         key: String,

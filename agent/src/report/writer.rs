@@ -22,6 +22,7 @@ use super::schedule::Schedule;
 use crate::control::model::{Peer, Status};
 use crate::control::{Backend, Health};
 use crate::crd::{API_VERSION, RouterState, RouterStateSpec, RouterStateStatus};
+use crate::reasons;
 
 /// How often the agent is looked at: the least time between two writes.
 const LOOK: Duration = Duration::from_secs(1);
@@ -50,10 +51,17 @@ pub async fn run<B: Backend>(client: Client, node: String, health: Arc<Health<B>
         match writer.look(&status, &peers, Instant::now()).await {
             Ok(()) => pause = LOOK,
             Err(error) => {
+                let error = reasons::of_request(&error);
                 if pause == LOOK {
-                    warn!(%error, "the RouterState of this node cannot be written; it is tried again");
+                    warn!(
+                        error,
+                        "the RouterState of this node cannot be written; it is tried again"
+                    );
                 } else {
-                    debug!(%error, "the RouterState of this node still cannot be written");
+                    debug!(
+                        error,
+                        "the RouterState of this node still cannot be written"
+                    );
                 }
                 pause = (pause * 2).min(LONGEST);
                 // Nodes whose server comes back do not all write at once.

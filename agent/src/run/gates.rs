@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use bgp::session::OsError;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tracing::{info, warn};
@@ -90,7 +91,10 @@ pub(crate) async fn kube_proxy(wanted: KubeProxy, gates: Arc<Gates>) {
                 answered = true;
                 format!("http://{address}{path} answers {status}")
             }
-            Err(error) => format!("http://{address} does not answer: {error}"),
+            Err(error) => {
+                let error = OsError::from(error);
+                format!("http://{address} does not answer: {error}")
+            }
         };
         if wanted == KubeProxy::Auto && !answered && since.elapsed() > ABSENT {
             let absent = format!("no kube-proxy: nobody has listened on {address}");

@@ -1,7 +1,6 @@
 //! The owner's grip on a peer: commands in, status and counters out. Nothing here blocks or waits.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +10,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 
 use super::admission::Accepted;
 use super::listener::Place;
-use super::{Candidate, KeyError, Outbox, PeerKey, PeerSettings, Refusal, SessionId};
+use super::{Candidate, KeyError, OsError, Outbox, PeerKey, PeerSettings, Refusal, SessionId};
 use crate::fsm::{Cease, Down, DownClass, IdleHold, Negotiated, State, Stop};
 use crate::wire::{HEADER, MessageKind, Notification};
 
@@ -142,7 +141,7 @@ pub struct PeerStatus {
     /// The latest end of a session, or failure of an attempt, and when.
     pub last_down: Option<(Instant, Down)>,
     /// Why the latest attempt to dial failed, and when.
-    pub last_connect_error: Option<(Instant, Arc<io::Error>)>,
+    pub last_connect_error: Option<(Instant, Arc<OsError>)>,
     /// The latest NOTIFICATION we sent, and when.
     pub last_sent: Option<(Instant, Notification)>,
     /// The latest NOTIFICATION we received, and when.

@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
+use super::os_error::OsError;
 use super::{Password, options};
 
 /// A TCP MD5 key that cannot be set. Whoever needs it must not be let in, nor be dialled.
@@ -47,7 +48,7 @@ pub enum KeyError {
         /// Whose key.
         net: IpNet,
         /// Why.
-        source: Arc<io::Error>,
+        source: Arc<OsError>,
     },
 }
 
@@ -58,7 +59,7 @@ impl KeyError {
             Some(libc::ENOMEM) => Self::TableFull { net, held },
             _ => Self::Kernel {
                 net,
-                source: Arc::new(error),
+                source: Arc::new(error.into()),
             },
         }
     }

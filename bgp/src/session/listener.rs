@@ -32,6 +32,7 @@ use super::admission::{Accepted, Admissions, Checks, Refusal, check_signature, s
 use super::expected::{Expected, Holding, Incoming, Verdict, open_ranges};
 use super::handle::Control;
 use super::keys::{KeyError, Keys};
+use super::os_error::OsError;
 use super::pace::Pace;
 use super::{ListenRange, Password, PeerSettings, options};
 
@@ -122,7 +123,7 @@ pub struct BindError {
     /// Where.
     pub address: SocketAddr,
     /// Why.
-    pub source: io::Error,
+    pub source: OsError,
 }
 
 /// What to do about it.
@@ -135,9 +136,7 @@ fn advice(error: &io::Error) -> &'static str {
         io::ErrorKind::PermissionDenied => {
             "; ports below 1024 need root or CAP_NET_BIND_SERVICE: grant it, or listen on another port"
         }
-        io::ErrorKind::AddrNotAvailable => {
-            "; no interface has this address: configure it there first, or listen on another"
-        }
+        io::ErrorKind::AddrNotAvailable => "; configure it on one first, or listen on another",
         _ => "",
     }
 }
@@ -169,7 +168,10 @@ impl Bound {
                 socket.listen(BACKLOG)?;
                 TcpListener::from_std(socket.into())
             })
-            .map_err(|(address, source)| BindError { address, source })?;
+            .map_err(|(address, source)| BindError {
+                address,
+                source: source.into(),
+            })?;
         let pace = Pace::new(intake.admissions.clone());
         let expected = Expected {
             keys,
@@ -223,7 +225,10 @@ impl Listener {
     /// The first address that cannot be had, and what to do about it. None is bound then.
     pub fn bind(addresses: &[SocketAddr]) -> Result<Bound, BindError> {
         let bound = addresses.iter().map(|&address| {
-            let refused = |source| BindError { address, source };
+            let refused = |source: io::Error| BindError {
+                address,
+                source: source.into(),
+            };
             let socket = bind(address).map_err(refused)?;
             let local = socket.local_addr().map_err(refused)?.as_socket();
             Ok((socket, local.unwrap_or(address)))
@@ -371,6 +376,7 @@ impl Shared {
         let (local, syn) = match known {
             Ok(known) => known,
             Err(error) => {
+                let error = OsError::from(error);
                 debug!(%remote, %error, "closed a connection of which the kernel says too little");
                 return None;
             }
@@ -456,6 +462,7 @@ async fn accept(at: usize, shared: Weak<Shared>, mut started: watch::Receiver<bo
             Ok(accepted) => accepted,
             Err(error) => {
                 drop(shared);
+                let error = OsError::from(error);
                 warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;

@@ -18,6 +18,7 @@ use super::admission::{Accepted, Refusal, check_signature};
 use super::faults::FaultLog;
 use super::handle::{Commands, Control};
 use super::handshake::{Handshake, readable};
+use super::os_error::OsError;
 use super::outbox::Closing;
 use super::reader::{Alarm, Reader, Report};
 use super::stamp::{self, Stamps};
@@ -284,8 +285,8 @@ impl Task {
                 self.step(Input::Connected(id));
             }
             Err(error) => {
+                let error = Arc::new(OsError::from(error));
                 debug!(remote = %self.settings.remote_socket(), %error, "cannot connect");
-                let error = Arc::new(error);
                 self.status.send_modify(|status| {
                     status.last_connect_error = Some((stamp::now(), error));
                 });
@@ -482,6 +483,7 @@ impl Task {
                 self.handshakes.push(handshake);
             }
             Err(error) => {
+                let error = OsError::from(error);
                 info!(%error, "the accepted connection cannot be used");
                 self.broken.push(id);
             }
@@ -494,6 +496,7 @@ impl Task {
         } else if let Some(handshake) = self.handshakes.iter().find(|one| one.id == id)
             && let Err(error) = handshake.send(&message, &self.control)
         {
+            let error = OsError::from(error);
             debug!(%error, "cannot send");
             self.broken.push(id);
         }
@@ -549,6 +552,7 @@ impl Task {
         let socket = match handshake.stream.as_fd().try_clone_to_owned() {
             Ok(socket) => socket,
             Err(error) => {
+                let error = OsError::from(error);
                 info!(%error, "out of file descriptors; the session cannot begin");
                 self.handshakes.push(handshake);
                 return self.broken.push(id);

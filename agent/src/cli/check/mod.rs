@@ -5,6 +5,8 @@
 
 mod addresses;
 mod nodes;
+#[cfg(test)]
+mod texts;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

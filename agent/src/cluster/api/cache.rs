@@ -19,6 +19,7 @@ use crate::cluster::snapshot::{Problem, Severity, Snapshot, SourceState};
 use crate::cluster::state::{ClusterState, ObjectKey, ObjectRef};
 use crate::cluster::unreadable::{Instead, Meanwhile};
 use crate::cluster::validate::{self, Finding};
+use crate::reasons;
 
 /// After so many objects have gone, texts that nobody has any more are looked for.
 const SWEEP: usize = 4096;
@@ -62,6 +63,12 @@ impl Cache {
         }
     }
 
+    /// The namespace that its Secrets are of.
+    pub(crate) fn of_namespace(mut self, namespace: &str) -> Self {
+        Arc::make_mut(&mut self.state).secrets_namespace = Some(namespace.into());
+        self
+    }
+
     /// Takes an event of a kind's watch in.
     pub(crate) fn event<K: Watched>(&mut self, event: Event<Received<K>>) {
         match event {
@@ -100,25 +107,14 @@ impl Cache {
         );
         problems.extend(self.selections.1.iter().cloned());
         problems.sort_by(|a, b| (&a.object, &a.path).cmp(&(&b.object, &b.path)));
-        let waiting_for =
-            self.kinds
-                .iter()
-                .filter_map(|(name, kind)| match (&kind.error, kind.synced) {
-                    (Some(error), false) => {
-                        Some(format!("{name} objects cannot be listed: {error}"))
-                    }
-                    (Some(error), true) => {
-                        Some(format!("{name} objects cannot be watched: {error}"))
-                    }
-                    (None, false) => Some(format!("{name} objects are not listed yet")),
-                    (None, true) => None,
-                });
+        let kinds = self.kinds.iter();
+        let kinds = kinds.map(|(name, kind)| (*name, kind.error.as_deref(), kind.synced));
         Snapshot {
             state: Arc::clone(&self.state),
             problems: Arc::new(problems),
             source: Arc::new(SourceState {
                 synced: self.kinds.values().all(|kind| kind.synced),
-                waiting_for: waiting_for.collect(),
+                waiting_for: reasons::of_watches(kinds),
             }),
         }
     }
@@ -167,12 +163,21 @@ impl Cache {
         let mut left_out = Vec::new();
         let value = match object.0 {
             Ok(object) => object.value(&mut self.atoms, &mut left_out),
-            Err(unreadable) if K::HIDDEN => Err(Finding {
-                reason: "cannot be read: expected text in base64; what was found is not shown"
-                    .to_owned(),
-                ..unreadable.finding
-            }),
-            Err(unreadable) => Err(unreadable.finding),
+            Err(unreadable) if K::HIDDEN => {
+                let findings = unreadable.findings.into_iter();
+                let hidden = findings.map(|finding| Finding {
+                    reason: "cannot be read: expected text in base64; what was found is not shown"
+                        .to_owned(),
+                    ..finding
+                });
+                Err(hidden.collect())
+            }
+            Err(unreadable) => Err(unreadable.findings(|rest| {
+                let mut left_out = Vec::new();
+                rest.value(&mut self.atoms, &mut left_out)
+                    .err()
+                    .unwrap_or_default()
+            })),
         };
         let problem = |(finding, meanwhile)| problem(reference.clone(), finding, meanwhile);
         let found = match value {
@@ -187,7 +192,7 @@ impl Cache {
                     .map(|f| problem((f, Some(Meanwhile::LeftOut))))
                     .collect()
             }
-            Err(finding) => {
+            Err(findings) => {
                 let meanwhile = match Instead::of(K::KIND) {
                     Instead::LastGood => K::look(&self.state)
                         .contains_key(&K::key(&key))
@@ -197,7 +202,8 @@ impl Cache {
                         Some(meanwhile)
                     }
                 };
-                vec![problem((finding, meanwhile))]
+                let findings = findings.into_iter();
+                findings.map(|f| problem((f, meanwhile))).collect()
             }
         };
         self.say(reference, found);

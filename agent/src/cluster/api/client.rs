@@ -22,6 +22,7 @@ use tower::util::BoxService;
 use tower::{BoxError, ServiceBuilder, ServiceExt};
 
 use super::pace::Pace;
+use crate::reasons;
 
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -48,7 +49,7 @@ pub struct ApiServerOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum ApiServerError {
     /// The file cannot be read, or is no kubeconfig.
-    #[error("kubeconfig {}: {source}", path.display())]
+    #[error("kubeconfig {}: {}", path.display(), reasons::chain(source))]
     Kubeconfig {
         /// The file.
         path: PathBuf,
@@ -57,15 +58,18 @@ pub enum ApiServerError {
     },
     /// Neither a kubeconfig nor a pod's account.
     #[error(
-        "no API server is configured: {source}; run in a pod, name a kubeconfig with --kubeconfig, or give a directory of \
-         manifests with --manifests"
+        "no API server is configured: {}; run in a pod, name a kubeconfig with --kubeconfig, or give a directory of \
+         manifests with --manifests", reasons::chain(&**source)
     )]
     Nowhere {
         /// What was looked for in vain.
         source: Box<kube::config::InferConfigError>,
     },
     /// The client cannot be made, such as for a certificate that is none.
-    #[error("the API server cannot be asked as configured: {source}")]
+    #[error(
+        "the API server cannot be asked as configured: {}",
+        reasons::of_request(source)
+    )]
     Client {
         /// Why.
         source: Box<kube::Error>,

@@ -15,10 +15,14 @@ use serde::de::{
 };
 use serde::forward_to_deserialize_any;
 
+use crate::cluster::reading::{Branch, Step, Unfit};
+
 /// A JSON value. Texts are borrowed from the answer wherever they can be.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Json<'a> {
     Null,
+    /// It was cut out, and counts as absent.
+    Cut,
     Bool(bool),
     Integer(i64),
     /// Above [`i64::MAX`].
@@ -178,33 +182,26 @@ impl<'de> Deserialize<'de> for Key<'de> {
     }
 }
 
-/// A value that is not what its type wants: where, and why.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{reason}")]
-pub(super) struct Unfit {
-    /// The path, such as `spec.rules[2].action`; empty for the object itself.
-    pub(super) path: String,
-    /// Why.
-    pub(super) reason: String,
-}
-
-impl Unfit {
-    fn under(mut self, segment: &str) -> Self {
-        self.path = match self.path.as_str() {
-            "" => segment.to_owned(),
-            rest if rest.starts_with('[') => format!("{segment}{rest}"),
-            rest => format!("{segment}.{rest}"),
-        };
-        self
-    }
-}
-
-impl de::Error for Unfit {
-    fn custom<T: fmt::Display>(message: T) -> Self {
-        Self {
-            path: String::new(),
-            reason: message.to_string(),
+impl Branch for Json<'_> {
+    fn child(&mut self, key: &str) -> Option<&mut Self> {
+        match self {
+            Self::Map(fields) => {
+                let mut fields = fields.iter_mut();
+                fields.find(|(k, _)| k == key).map(|(_, value)| value)
+            }
+            _ => None,
         }
+    }
+
+    fn item(&mut self, index: usize) -> Option<&mut Self> {
+        match self {
+            Self::List(list) => list.get_mut(index),
+            _ => None,
+        }
+    }
+
+    fn cut(&mut self) {
+        *self = Self::Cut;
     }
 }
 
@@ -213,7 +210,7 @@ impl<'de> Deserializer<'de> for &'de Json<'_> {
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unfit> {
         match self {
-            Json::Null => visitor.visit_unit(),
+            Json::Null | Json::Cut => visitor.visit_unit(),
             Json::Bool(value) => visitor.visit_bool(*value),
             Json::Integer(value) => visitor.visit_i64(*value),
             Json::Large(value) => visitor.visit_u64(*value),
@@ -229,7 +226,7 @@ impl<'de> Deserializer<'de> for &'de Json<'_> {
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unfit> {
         match self {
-            Json::Null => visitor.visit_none(),
+            Json::Null | Json::Cut => visitor.visit_none(),
             _ => visitor.visit_some(self),
         }
     }
@@ -240,6 +237,19 @@ impl<'de> Deserializer<'de> for &'de Json<'_> {
         visitor: V,
     ) -> Result<V::Value, Unfit> {
         visitor.visit_newtype_struct(self)
+    }
+
+    /// A list is none, although it could be read by the order of the fields.
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Unfit> {
+        match self {
+            Json::Map(_) => self.deserialize_any(visitor),
+            other => Err(de::Error::invalid_type(other.unexpected(), &"a map")),
+        }
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -253,7 +263,7 @@ impl<'de> Deserializer<'de> for &'de Json<'_> {
                 let name: StrDeserializer<'_, Unfit> = text.as_ref().into_deserializer();
                 visitor.visit_enum(name)
             }
-            other => Err(de::Error::invalid_type(other.unexpected(), &"text")),
+            other => Err(de::Error::invalid_type(other.unexpected(), &"a string")),
         }
     }
 
@@ -263,14 +273,14 @@ impl<'de> Deserializer<'de> for &'de Json<'_> {
 
     forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
-        tuple_struct map struct identifier
+        tuple_struct map identifier
     }
 }
 
 impl Json<'_> {
     fn unexpected(&self) -> Unexpected<'_> {
         match self {
-            Json::Null => Unexpected::Unit,
+            Json::Null | Json::Cut => Unexpected::Unit,
             Json::Bool(value) => Unexpected::Bool(*value),
             Json::Integer(value) => Unexpected::Signed(*value),
             Json::Large(value) => Unexpected::Unsigned(*value),
@@ -291,11 +301,11 @@ impl<'de> SeqAccess<'de> for Items<'de, '_> {
         &mut self,
         seed: T,
     ) -> Result<Option<T::Value>, Unfit> {
-        let Some((index, item)) = self.0.next() else {
+        let Some((index, item)) = self.0.find(|(_, item)| **item != Json::Cut) else {
             return Ok(None);
         };
         let read = seed.deserialize(item);
-        read.map(Some).map_err(|e| e.under(&format!("[{index}]")))
+        read.map(Some).map_err(|e| e.under(Step::Index(index)))
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -315,18 +325,19 @@ impl<'de> MapAccess<'de> for Fields<'de, '_> {
         &mut self,
         seed: K,
     ) -> Result<Option<K::Value>, Unfit> {
-        self.value = self.map.next();
+        self.value = self.map.find(|(_, value)| *value != Json::Cut);
         let Some((key, _)) = self.value else {
             return Ok(None);
         };
-        let read = seed.deserialize(BorrowedStrDeserializer::new(key));
-        read.map(Some).map_err(|e: Unfit| e.under(key))
+        seed.deserialize(BorrowedStrDeserializer::new(key))
+            .map(Some)
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Unfit> {
         let Some((key, value)) = self.value.take() else {
-            return Err(de::Error::custom("a value was asked for before its key"));
+            return Err(Unfit::said("a value was asked for before its key"));
         };
-        seed.deserialize(value).map_err(|e| e.under(key))
+        let read = seed.deserialize(value);
+        read.map_err(|e| e.under(Step::Key(key.clone().into_owned())))
     }
 }

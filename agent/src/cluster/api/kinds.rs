@@ -53,12 +53,12 @@ pub(crate) trait Watched:
     /// What the index holds of an object; `None`: nothing, it is of no use. Entries that are left out are added to `left_out`.
     ///
     /// # Errors
-    /// What makes the object unusable.
+    /// All that makes the object unusable.
     fn value(
         self,
         atoms: &mut Atoms,
         left_out: &mut Vec<Finding>,
-    ) -> Result<Option<Self::Value>, Finding>;
+    ) -> Result<Option<Self::Value>, Vec<Finding>>;
 
     /// Takes over from the known version what cannot have gone, and is missing in the new one for a moment: a gap is no
     /// decision.
@@ -121,15 +121,16 @@ macro_rules! ours {
                 self,
                 _: &mut Atoms,
                 _: &mut Vec<Finding>,
-            ) -> Result<Option<Object<$spec>>, Finding> {
-                match $validate(&self.spec).into_iter().next() {
-                    Some(finding) => Err(finding),
-                    None => Ok(Some(Object {
-                        name: self.metadata.name.unwrap_or_default(),
-                        labels: self.metadata.labels.unwrap_or_default(),
-                        spec: self.spec,
-                    })),
+            ) -> Result<Option<Object<$spec>>, Vec<Finding>> {
+                let findings = $validate(&self.spec);
+                if !findings.is_empty() {
+                    return Err(findings);
                 }
+                Ok(Some(Object {
+                    name: self.metadata.name.unwrap_or_default(),
+                    labels: self.metadata.labels.unwrap_or_default(),
+                    spec: self.spec,
+                }))
             }
         }
     };
@@ -202,7 +203,7 @@ impl Watched for WatchedNode {
         self,
         atoms: &mut Atoms,
         left_out: &mut Vec<Finding>,
-    ) -> Result<Option<Node>, Finding> {
+    ) -> Result<Option<Node>, Vec<Finding>> {
         Ok(Some(self.into_node(atoms, left_out)))
     }
 
@@ -233,7 +234,11 @@ impl Watched for WatchedNamespace {
         &mut state.namespaces
     }
 
-    fn value(self, _: &mut Atoms, _: &mut Vec<Finding>) -> Result<Option<Option<Labels>>, Finding> {
+    fn value(
+        self,
+        _: &mut Atoms,
+        _: &mut Vec<Finding>,
+    ) -> Result<Option<Option<Labels>>, Vec<Finding>> {
         Ok(Some(Some(self.into_namespace())))
     }
 
@@ -268,7 +273,7 @@ impl Watched for WatchedService {
         self,
         atoms: &mut Atoms,
         left_out: &mut Vec<Finding>,
-    ) -> Result<Option<Service>, Finding> {
+    ) -> Result<Option<Service>, Vec<Finding>> {
         Ok(Some(self.into_service(atoms, left_out)))
     }
 }
@@ -299,7 +304,7 @@ impl Watched for WatchedSlice {
         self,
         atoms: &mut Atoms,
         left_out: &mut Vec<Finding>,
-    ) -> Result<Option<EndpointSlice>, Finding> {
+    ) -> Result<Option<EndpointSlice>, Vec<Finding>> {
         Ok(self.into_slice(atoms, left_out))
     }
 }
@@ -343,7 +348,7 @@ impl Watched for WatchedSecret {
         &mut state.secrets
     }
 
-    fn value(self, _: &mut Atoms, _: &mut Vec<Finding>) -> Result<Option<Secret>, Finding> {
+    fn value(self, _: &mut Atoms, _: &mut Vec<Finding>) -> Result<Option<Secret>, Vec<Finding>> {
         let data = self.data.into_iter();
         Ok(Some(data.map(|(key, value)| (key, value.0)).collect()))
     }

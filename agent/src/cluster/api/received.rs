@@ -8,42 +8,73 @@ use kube::Resource;
 use serde::de::{self, Deserialize, DeserializeOwned, Deserializer};
 
 use super::json::Json;
+use crate::cluster::reading::{self, Cuts, Reading};
 use crate::cluster::validate::Finding;
 
 /// An object, or what is known of one that is not as its kind says.
 #[derive(Clone, Debug)]
-pub(crate) struct Received<K>(pub(crate) Result<K, Unreadable>);
+pub(crate) struct Received<K>(pub(crate) Result<K, Box<Unreadable<K>>>);
 
 /// An object that is not as its kind says.
 #[derive(Clone, Debug)]
-pub(crate) struct Unreadable {
+pub(crate) struct Unreadable<K> {
     /// Its metadata, as far as it can be read: name, namespace and version at least.
     pub(crate) metadata: ObjectMeta,
-    /// Where it is not, and why.
-    pub(crate) finding: Finding,
+    /// Where it is not, and why: all of it.
+    pub(crate) findings: Vec<Finding>,
+    /// What remains of it without that, and where that was.
+    pub(crate) rest: Option<(K, Cuts)>,
+}
+
+impl<K> Unreadable<K> {
+    /// All that is wrong with it: also what the validation finds in that which could be read.
+    pub(crate) fn findings(self, validate: impl FnOnce(K) -> Vec<Finding>) -> Vec<Finding> {
+        let mut all = self.findings;
+        if let Some((rest, cuts)) = self.rest {
+            all.extend(cuts.findings(validate(rest)));
+        }
+        all
+    }
 }
 
 /// Fails only if an object cannot even be told from others: without a name, its watch cannot go on.
-impl<'de, K: DeserializeOwned + Resource> Deserialize<'de> for Received<K> {
+impl<'de, K> Deserialize<'de> for Received<K>
+where
+    K: DeserializeOwned + Resource<DynamicType: Default>,
+{
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let json = Json::deserialize(deserializer)?;
-        let unfit = match json.read::<K>() {
-            Ok(object) if object.meta().name.is_some() => return Ok(Self(Ok(object))),
-            Ok(_) => return Err(de::Error::missing_field("metadata.name")),
-            Err(unfit) => unfit,
-        };
-        let metadata = metadata(&json);
-        if metadata.name.is_none() {
-            return Err(de::Error::missing_field("metadata.name"));
+        let mut json = Json::deserialize(deserializer)?;
+        let Reading {
+            value,
+            faults,
+            cuts,
+        } = reading::all(&mut json, &K::kind(&K::DynamicType::default()), |json| {
+            json.read::<K>()
+        });
+        match value {
+            Some(object) if object.meta().name.is_none() => {
+                Err(de::Error::missing_field("metadata.name"))
+            }
+            Some(object) if faults.is_empty() => Ok(Self(Ok(object))),
+            rest => {
+                let metadata = metadata(&json);
+                if metadata.name.is_none() {
+                    return Err(de::Error::missing_field("metadata.name"));
+                }
+                let findings = faults.into_iter().map(|fault| Finding {
+                    reason: match fault.path.is_empty() {
+                        true => format!("cannot be read: {}", fault.reason),
+                        false => fault.reason,
+                    },
+                    path: fault.path,
+                });
+                Ok(Self(Err(Box::new(Unreadable {
+                    metadata,
+                    findings: findings.collect(),
+                    rest: rest.map(|rest| (rest, cuts)),
+                }))))
+            }
         }
-        let finding = Finding {
-            reason: match unfit.path.is_empty() {
-                true => format!("cannot be read: {}", unfit.reason),
-                false => unfit.reason,
-            },
-            path: unfit.path,
-        };
-        Ok(Self(Err(Unreadable { metadata, finding })))
     }
 }
 

@@ -34,7 +34,7 @@ impl ApiServer {
     pub fn start(client: &Client, namespace: Option<&str>) -> Self {
         let namespace = namespace.unwrap_or(client.default_namespace());
         let watches = watches(client, namespace);
-        let cache = Cache::new(watches.kinds());
+        let cache = Cache::new(watches.kinds()).of_namespace(namespace);
         let (publish, snapshots) = watch::channel(Snapshot::default());
         let task = tokio::spawn(run(watches, cache, publish));
         Self { snapshots, task }

@@ -65,10 +65,7 @@ fn a_state_is_whole_when_every_kind_has_been_listed_to_its_end() {
     let mut cache = Cache::new(&KINDS);
     assert_eq!(
         cache.take().unwrap().source.waiting_for,
-        [
-            "Peer objects are not listed yet",
-            "Service objects are not listed yet"
-        ]
+        ["Peer and Service objects are not listed yet"]
     );
     cache.event(Event::<Received<WatchedService>>::Init);
     cache.event(Event::InitApply(service("web", "10.0.0.1")));

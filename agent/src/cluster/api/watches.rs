@@ -1,7 +1,6 @@
 //! Watches of several kinds that feed one cache.
 
 use std::collections::HashMap;
-use std::error::Error as _;
 use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
@@ -17,6 +16,7 @@ use tracing::{debug, info, warn};
 use super::follow::follow;
 use super::pauses::pauses;
 use super::received::Received;
+use crate::reasons;
 
 /// How many events are taken in at once, if they come without a pause.
 const BURST: usize = 1024;
@@ -146,7 +146,7 @@ fn step<C: Fed, K>(
             Done::Well(kind)
         }
         Err(error) => {
-            let text = words(&error);
+            let text = reasons::of_watch(&error);
             if cache.failed(kind, text.clone()) {
                 warn!(
                     kind,
@@ -167,18 +167,4 @@ fn is_expired(error: &watcher::Error) -> bool {
         | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status.code == 410,
         _ => false,
     }
-}
-
-/// An error and its causes, each once.
-fn words(error: &watcher::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        let more = next.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = next.source();
-    }
-    text
 }

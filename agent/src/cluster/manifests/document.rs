@@ -10,7 +10,8 @@ use super::super::kubernetes::{MetaOnly, RawEndpointSlice, RawNode, RawService};
 use super::super::state::{EndpointSlice, Node, Object, ObjectRef, Service};
 use super::super::validate::{self, Finding};
 use super::split::Document;
-use super::tree::{ReadError, Tree, Value};
+use super::tree::{Tree, Value};
+use crate::cluster::reading::{self, Cuts, Reading};
 use crate::crd::selector::Labels;
 use crate::crd::{
     API_VERSION, AddressPoolSpec, AdvertisementSpec, GROUP, PeerSpec, RoutePolicySpec, RouterSpec,
@@ -36,8 +37,8 @@ pub(super) enum Item {
 pub(super) enum Parsed {
     /// An object, its first line, and for our own kinds the tree to look up lines in.
     Good(ObjectRef, Item, u32, Option<Arc<Tree>>),
-    /// Not usable. The reference is there if kind and name could be read.
-    Bad(Option<ObjectRef>, Fault),
+    /// Not usable, for all that is wrong with it. The reference is there if kind and name could be read.
+    Bad(Option<ObjectRef>, Vec<Fault>),
     /// An entry of a usable object that is left out.
     LeftOut(ObjectRef, Fault),
     /// A kind that is not ours, or nothing.
@@ -57,38 +58,18 @@ pub(super) struct Fault {
 /// Reads one document.
 pub(super) fn parse(document: &Document, atoms: &mut Atoms) -> Vec<Parsed> {
     let mut parsed = Vec::new();
-    match Tree::parse(&document.text) {
-        Ok(mut tree) => {
-            tree.shift(document.line);
-            each(tree, &mut |tree| object(tree, atoms, &mut parsed));
-        }
+    match Tree::parse(&document.text, document.line) {
+        Ok(tree) => each(tree, &mut |tree| object(tree, atoms, &mut parsed)),
         Err(error) => {
-            let line = error.location().map_or(1, |l| l.line());
-            parsed.push(Parsed::Bad(
-                guess(&document.text, atoms),
-                Fault {
-                    line: document.line + u32::try_from(line).unwrap_or(1),
-                    path: String::new(),
-                    reason: format!("not valid YAML: {}", syntax_reason(&error)),
-                },
-            ));
+            let fault = Fault {
+                line: error.line,
+                path: String::new(),
+                reason: format!("not valid YAML: {error}"),
+            };
+            parsed.push(Parsed::Bad(guess(&document.text, atoms), vec![fault]));
         }
     }
     parsed
-}
-
-/// The parser's words without the place, which stands before them already.
-fn syntax_reason(error: &serde_saphyr::Error) -> String {
-    let text = error.without_snippet().to_string();
-    let first = text.lines().next().unwrap_or_default();
-    let first = first
-        .split(", set DuplicateKeyPolicy")
-        .next()
-        .unwrap_or(first);
-    match first.rfind(" at line ") {
-        Some(at) => first[..at].to_owned(),
-        None => first.to_owned(),
-    }
 }
 
 /// Kind and name of a document that is no YAML, from its lines: enough to know which object it is about.
@@ -168,78 +149,71 @@ pub(super) fn each(mut tree: Tree, take: &mut impl FnMut(Tree)) {
 }
 
 /// Reads one object.
-fn object(tree: Tree, atoms: &mut Atoms, parsed: &mut Vec<Parsed>) {
+fn object(mut tree: Tree, atoms: &mut Atoms, parsed: &mut Vec<Parsed>) {
     let line = tree.line;
-    let fault = |path: &str, reason: String| Fault {
-        line: tree.line_of(path),
-        path: path.to_owned(),
-        reason,
+    let identity = match identity(&tree) {
+        Ok(identity) => identity,
+        Err(fault) => return parsed.push(Parsed::Bad(None, vec![fault])),
     };
-    if !matches!(tree.value, Value::Map(_)) {
-        let reason = "no object: expected a map with apiVersion, kind and metadata".to_owned();
-        parsed.push(Parsed::Bad(None, fault("", reason)));
-        return;
-    }
-    let text = |key: &str| tree.field(key).and_then(Tree::text);
-    let (Some(api_version), Some(kind)) = (text("apiVersion"), text("kind")) else {
-        let path = if text("apiVersion").is_none() {
-            "apiVersion"
-        } else {
-            "kind"
-        };
-        let reason = "missing: every object says apiVersion and kind".to_owned();
-        parsed.push(Parsed::Bad(None, fault(path, reason)));
-        return;
-    };
+    let Identity { api_version, kind } = &identity;
     let is_ours = api_version == GROUP || api_version.starts_with(&format!("{GROUP}/"));
     let known = matches!(
-        (api_version, kind),
+        (api_version.as_str(), kind.as_str()),
         ("v1", "Node" | "Namespace" | "Service") | ("discovery.k8s.io/v1", "EndpointSlice")
     );
     if !is_ours && !known {
         tracing::debug!(api_version, kind, line, "a kind that is not used");
-        parsed.push(Parsed::Other);
-        return;
+        return parsed.push(Parsed::Other);
     }
-    let metadata = tree.field("metadata");
-    let meta = |key: &str| metadata.and_then(|m| m.field(key)).and_then(Tree::text);
-    let Some(name) = meta("name").filter(|name| !name.is_empty()) else {
-        let reason = "missing: every object has a name".to_owned();
-        parsed.push(Parsed::Bad(None, fault("metadata.name", reason)));
-        return;
+    let metadata = |key: &str| tree.field("metadata").and_then(|m| m.field(key));
+    // A name that is read as a number or a boolean still says which object it is about.
+    let written = |key: &str| metadata(key).and_then(Tree::written);
+    let Some(name) = written("name").filter(|name| !name.is_empty()) else {
+        let reason = match metadata("name").map(|name| &name.value) {
+            Some(Value::Bad(reason)) => reason.clone(),
+            Some(Value::List(_) | Value::Map(_)) => {
+                "is no text: every object has a name".to_owned()
+            }
+            _ => "missing: every object has a name".to_owned(),
+        };
+        return parsed.push(Parsed::Bad(
+            None,
+            vec![fault(&tree, "metadata.name", reason)],
+        ));
     };
-    let reference = reference(kind, meta("namespace"), name, atoms);
+    let reference = reference(kind, written("namespace"), name, atoms);
     let mut left_out = Vec::new();
-    let found = match (is_ours, kind) {
-        (false, _) => kubernetes(kind, &tree, atoms, &mut left_out),
+    let found = match (is_ours, kind.as_str()) {
+        (false, _) => kubernetes(kind, &mut tree, atoms, &mut left_out),
         (true, "Router" | "Peer" | "Advertisement" | "RoutePolicy" | "AddressPool")
             if api_version != API_VERSION =>
         {
-            Err(fault(
-                "apiVersion",
-                format!("\"{api_version}\" is not known: expected {API_VERSION}"),
-            ))
+            let reason = format!("\"{api_version}\" is not known: expected {API_VERSION}");
+            Err(vec![fault(&tree, "apiVersion", reason)])
         }
-        (true, "Router") => ours(&tree, validate::router).map(|o| Some(Item::Router(o))),
-        (true, "Peer") => ours(&tree, validate::peer).map(|o| Some(Item::Peer(o))),
-        (true, "Advertisement") => {
-            ours(&tree, validate::advertisement).map(|o| Some(Item::Advertisement(o)))
-        }
-        (true, "RoutePolicy") => ours(&tree, validate::policy).map(|o| Some(Item::Policy(o))),
-        (true, "AddressPool") => ours(&tree, validate::address_pool).map(|o| Some(Item::Pool(o))),
+        (true, "Router") => ours(&mut tree, kind, validate::router, Item::Router),
+        (true, "Peer") => ours(&mut tree, kind, validate::peer, Item::Peer),
+        (true, "Advertisement") => ours(
+            &mut tree,
+            kind,
+            validate::advertisement,
+            Item::Advertisement,
+        ),
+        (true, "RoutePolicy") => ours(&mut tree, kind, validate::policy, Item::Policy),
+        (true, "AddressPool") => ours(&mut tree, kind, validate::address_pool, Item::Pool),
         // What agents write of themselves, in a dump of a cluster.
         (true, "RouterState") => Ok(None),
         (true, _) => {
             let reason = format!(
                 "kind {kind} of {GROUP} is not read from manifests: expected Router, Peer, Advertisement, RoutePolicy or AddressPool"
             );
-            parsed.push(Parsed::Odd(Some(reference), fault("kind", reason)));
-            return;
+            let fault = fault(&tree, "kind", reason);
+            return parsed.push(Parsed::Odd(Some(reference), fault));
         }
     };
     if found.is_ok() {
         parsed.extend(left_out.into_iter().map(|finding| {
-            let fault = fault(&finding.path, finding.reason);
+            let fault = fault(&tree, &finding.path, finding.reason);
             Parsed::LeftOut(reference.clone(), fault)
         }));
     }
@@ -249,17 +223,44 @@ fn object(tree: Tree, atoms: &mut Atoms, parsed: &mut Vec<Parsed>) {
             Parsed::Good(reference, item, line, tree)
         }
         Ok(None) => Parsed::Other,
-        Err(fault) => Parsed::Bad(Some(reference), fault),
+        Err(faults) => Parsed::Bad(Some(reference), faults),
     });
 }
 
-impl From<ReadError> for Fault {
-    fn from(error: ReadError) -> Self {
-        Self {
-            line: error.line,
-            path: error.path,
-            reason: error.reason,
+/// What every object says of itself.
+struct Identity {
+    api_version: String,
+    kind: String,
+}
+
+fn identity(tree: &Tree) -> Result<Identity, Fault> {
+    if !matches!(tree.value, Value::Map(_)) {
+        let reason = "no object: expected a map with apiVersion, kind and metadata";
+        return Err(fault(tree, "", reason.to_owned()));
+    }
+    let text = |key: &str| match tree.field(key).map(|field| (field, &field.value)) {
+        Some((_, Value::Text(text))) => Ok(text.clone()),
+        Some((field, value)) if *value != Value::Null => {
+            let unfit = field.read::<String>(true).err();
+            let reason = unfit.map_or_else(String::new, |unfit| unfit.reason(""));
+            Err(fault(tree, key, reason))
         }
+        _ => {
+            let reason = "missing: every object says apiVersion and kind";
+            Err(fault(tree, key, reason.to_owned()))
+        }
+    };
+    Ok(Identity {
+        api_version: text("apiVersion")?,
+        kind: text("kind")?,
+    })
+}
+
+fn fault(tree: &Tree, path: &str, reason: String) -> Fault {
+    Fault {
+        line: tree.line_of(path),
+        path: path.to_owned(),
+        reason,
     }
 }
 
@@ -272,50 +273,94 @@ struct Ours<S> {
     _kind: String,
     #[serde(default)]
     metadata: k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta,
-    #[serde(default)]
     spec: S,
     #[serde(default, rename = "status")]
     _status: serde::de::IgnoredAny,
 }
 
-fn ours<S: DeserializeOwned + Default>(
-    tree: &Tree,
+type Found = Result<Option<Item>, Vec<Fault>>;
+
+/// Reads an object of this kind; all that is wrong with it is in the error.
+fn read<T: DeserializeOwned>(
+    tree: &mut Tree,
+    kind: &str,
+    strict: bool,
+) -> (Option<T>, Cuts, Vec<Fault>) {
+    let Reading {
+        value,
+        faults,
+        cuts,
+    } = reading::all(tree, kind, |tree| tree.read(strict));
+    let line = tree.line;
+    let faults = faults.into_iter().map(|fault| Fault {
+        line: fault.line.unwrap_or(line),
+        path: fault.path,
+        reason: fault.reason,
+    });
+    (value, cuts, faults.collect())
+}
+
+fn ours<S: DeserializeOwned>(
+    tree: &mut Tree,
+    kind: &str,
     validate: fn(&S) -> Vec<Finding>,
-) -> Result<Arc<Object<S>>, Fault> {
-    let read: Ours<S> = tree.read(true)?;
-    if let Some(finding) = validate(&read.spec).into_iter().next() {
-        return Err(Fault {
-            line: tree.line_of(&finding.path),
-            path: finding.path,
-            reason: finding.reason,
-        });
+    item: fn(Arc<Object<S>>) -> Item,
+) -> Found {
+    // Without a spec every field has its default, not the type.
+    if tree
+        .field("spec")
+        .is_none_or(|spec| spec.value == Value::Null)
+        && let Value::Map(fields) = &mut tree.value
+    {
+        let line = tree.line;
+        let value = Value::Map(Vec::new());
+        fields.retain(|(key, ..)| key != "spec");
+        fields.push(("spec".to_owned(), line, Tree { line, value }));
     }
-    Ok(Arc::new(Object {
-        name: read.metadata.name.unwrap_or_default(),
-        labels: read.metadata.labels.unwrap_or_default(),
-        spec: read.spec,
-    }))
+    let (value, cuts, mut faults) = read::<Ours<S>>(tree, kind, true);
+    let findings = value
+        .as_ref()
+        .map_or_else(Vec::new, |read| validate(&read.spec));
+    let findings = cuts.findings(findings).into_iter();
+    faults.extend(findings.map(|finding| fault(tree, &finding.path, finding.reason)));
+    match value {
+        Some(read) if faults.is_empty() => Ok(Some(item(Arc::new(Object {
+            name: read.metadata.name.unwrap_or_default(),
+            labels: read.metadata.labels.unwrap_or_default(),
+            spec: read.spec,
+        })))),
+        _ => Err(faults),
+    }
+}
+
+/// The same for a kind that needs no validation.
+fn whole<T: DeserializeOwned>(tree: &mut Tree, kind: &str) -> Result<T, Vec<Fault>> {
+    match read(tree, kind, false) {
+        (Some(value), _, faults) if faults.is_empty() => Ok(value),
+        (.., faults) => Err(faults),
+    }
 }
 
 fn kubernetes(
     kind: &str,
-    tree: &Tree,
+    tree: &mut Tree,
     atoms: &mut Atoms,
     left_out: &mut Vec<Finding>,
-) -> Result<Option<Item>, Fault> {
+) -> Found {
     Ok(match kind {
-        "Node" => Some(Item::Node(Arc::new(
-            tree.read::<RawNode>(false)?.into_node(atoms, left_out),
-        ))),
-        "Namespace" => Some(Item::Namespace(Arc::new(Some(
-            tree.read::<MetaOnly>(false)?.into_namespace(),
-        )))),
-        "Service" => Some(Item::Service(Arc::new(
-            tree.read::<RawService>(false)?
-                .into_service(atoms, left_out),
-        ))),
-        _ => tree
-            .read::<RawEndpointSlice>(false)?
+        "Node" => {
+            let node = whole::<RawNode>(tree, kind)?.into_node(atoms, left_out);
+            Some(Item::Node(Arc::new(node)))
+        }
+        "Namespace" => {
+            let labels = whole::<MetaOnly>(tree, kind)?.into_namespace();
+            Some(Item::Namespace(Arc::new(Some(labels))))
+        }
+        "Service" => {
+            let service = whole::<RawService>(tree, kind)?.into_service(atoms, left_out);
+            Some(Item::Service(Arc::new(service)))
+        }
+        _ => whole::<RawEndpointSlice>(tree, kind)?
             .into_slice(atoms, left_out)
             .map(|slice| Item::EndpointSlice(Arc::new(slice))),
     })

@@ -8,7 +8,8 @@
 //!
 //! | room | |
 //! |---|---|
-//! | `tree` | a document with the line of every node |
+//! | `tree`, `read` | a document with the line of every node, and types out of it |
+//! | `yaml` | a text as a tree, as `kubectl` reads it |
 //! | `split` | a file as a stream of documents |
 //! | `document` | a document: kind, identity, types, validation |
 //! | `directory` | which files there are |
@@ -21,12 +22,14 @@ mod document;
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) mod fuzz;
 mod once;
+mod read;
 mod split;
 mod store;
 #[cfg(test)]
 mod tests;
 mod tree;
 mod watch;
+mod yaml;
 
 use std::fs::File;
 use std::io::BufReader;
@@ -37,6 +40,7 @@ pub use watch::Manifests;
 
 use super::snapshot::{Problem, Severity, Snapshot};
 use super::unreadable::Meanwhile;
+use bgp::session::OsError;
 #[cfg(test)]
 pub(crate) use store::Store;
 #[cfg(not(test))]
@@ -51,7 +55,7 @@ pub enum ManifestsError {
         /// The directory.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        source: OsError,
     },
     /// Something that is to be read once cannot be.
     #[error("cannot read {}: {source}; give files, directories of *.yaml, *.yml or *.json files, or - for standard input", path.display())]
@@ -59,11 +63,11 @@ pub enum ManifestsError {
         /// What was given.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        source: OsError,
     },
     /// The thread that follows changes could not be started.
     #[error("cannot start a thread to follow the manifests: {0}")]
-    Thread(std::io::Error),
+    Thread(OsError),
 }
 
 /// Reads a directory once.
@@ -120,7 +124,7 @@ fn directory_problem(path: &Path, error: &std::io::Error) -> Problem {
         line: None,
         object: None,
         path: String::new(),
-        reason: format!("the directory cannot be read: {error}"),
+        reason: format!("the directory cannot be read: {}", OsError::words(error)),
         meanwhile: Some(Meanwhile::LastGood),
     }
 }

@@ -43,7 +43,7 @@ impl Files {
             let add = found.add(path, paths.len() == 1);
             add.map_err(|source| ManifestsError::Path {
                 path: path.clone(),
-                source,
+                source: source.into(),
             })?;
         }
         Ok(found)
@@ -101,7 +101,7 @@ impl Files {
             let Ok(reader) = text.open() else { continue };
             let mut documents = Documents::new(reader);
             while let Ok(Some(document)) = documents.next() {
-                let Ok(tree) = Tree::parse(&document.text) else {
+                let Ok(tree) = Tree::parse(&document.text, document.line) else {
                     continue;
                 };
                 document::each(tree, &mut |object| {

@@ -59,8 +59,13 @@ impl<R: BufRead> Documents<R> {
     fn document(&mut self, end: usize) -> io::Result<Document> {
         let next = self.pending.split_off(end);
         let bytes = std::mem::replace(&mut self.pending, next);
-        let text = String::from_utf8(bytes)
-            .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text"))?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let reason = match error.as_bytes() {
+                [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "it is UTF-16 text: save it as UTF-8",
+                _ => "it is not UTF-8 text",
+            };
+            io::Error::new(io::ErrorKind::InvalidData, reason)
+        })?;
         let line = self.before;
         let begun = u32::from(!self.pending.is_empty());
         self.before += self.lines - begun;
@@ -75,9 +80,9 @@ impl<R: BufRead> Documents<R> {
     }
 }
 
+/// `kubectl` looks at no more; what stands behind it makes the document unreadable there as here.
 fn is_marker(line: &[u8]) -> bool {
-    line.strip_prefix(b"---")
-        .is_some_and(|rest| matches!(rest, [] | [b' ' | b'\t' | b'\r' | b'\n', ..]))
+    line.starts_with(b"---")
 }
 
 #[cfg(test)]
@@ -106,7 +111,10 @@ mod tests {
                 "a\n--- # b\nc\n\n---\nd",
                 &[(0, "a\n"), (1, "--- # b\nc\n\n"), (4, "---\nd")],
             ),
-            ("a\n----\n ---\n---b\n", &[(0, "a\n----\n ---\n---b\n")]),
+            (
+                "a\n----\n ---\n---b\n",
+                &[(0, "a\n"), (1, "----\n ---\n"), (3, "---b\n")],
+            ),
         ];
         for (text, expected) in table {
             let found = documents(text.as_bytes()).unwrap();
@@ -119,5 +127,7 @@ mod tests {
     fn what_is_not_utf8_is_an_error() {
         let error = documents(b"a\n---\n\xff\n").unwrap_err();
         assert_eq!(error.to_string(), "it is not UTF-8 text");
+        let error = documents(b"\xff\xfea\0").unwrap_err();
+        assert_eq!(error.to_string(), "it is UTF-16 text: save it as UTF-8");
     }
 }

@@ -15,6 +15,7 @@ use crate::cluster::snapshot::{Problem, Severity, Snapshot, SourceState};
 use crate::cluster::state::{ClusterState, ObjectKey, ObjectRef};
 use crate::cluster::unreadable::{Instead, Meanwhile};
 use crate::cluster::validate;
+use bgp::session::OsError;
 
 /// A version of a document that is in force.
 #[derive(Clone, Debug)]
@@ -88,7 +89,7 @@ impl Store {
             line: None,
             object: None,
             path: String::new(),
-            reason: format!("cannot be read: {error}"),
+            reason: format!("cannot be read: {}", OsError::words(error)),
             meanwhile: (!file.entries.is_empty()).then_some(Meanwhile::LastGood),
         };
         file.content = None;
@@ -188,7 +189,7 @@ struct Reading<'a> {
     by_source: HashMap<u64, &'a (ObjectRef, Entry)>,
     entries: Vec<(ObjectRef, Entry)>,
     problems: Vec<Problem>,
-    broken: Vec<(Option<ObjectRef>, Fault)>,
+    broken: Vec<(Option<ObjectRef>, Vec<Fault>)>,
 }
 
 impl<'a> Reading<'a> {
@@ -234,7 +235,7 @@ impl<'a> Reading<'a> {
                     };
                     self.good(object, entry);
                 }
-                Parsed::Bad(object, fault) => self.broken.push((object, fault)),
+                Parsed::Bad(object, faults) => self.broken.push((object, faults)),
                 Parsed::LeftOut(object, fault) => {
                     let meanwhile = Some(Meanwhile::LeftOut);
                     let found = (Severity::Error, Some(object), fault, meanwhile);
@@ -258,16 +259,22 @@ impl<'a> Reading<'a> {
     fn finish(mut self, content: u64) -> File {
         // A broken document without a name may be any of those that are missing now.
         let nameless = self.broken.iter().any(|(object, _)| object.is_none());
-        for (object, fault) in std::mem::take(&mut self.broken) {
+        for (object, faults) in std::mem::take(&mut self.broken) {
             let meanwhile = match &object {
-                Some(object) => self.instead(object, fault.line),
+                Some(object) => {
+                    let line = faults.first().map_or(1, |fault| fault.line);
+                    self.instead(object, line)
+                }
                 None => {
                     let is_kept = self.old.keys().any(|object| is_last_good(object));
                     is_kept.then_some(Meanwhile::LastGood)
                 }
             };
-            let found = (Severity::Error, object, fault, meanwhile);
-            self.problems.push(problem(self.path, found));
+            let path = self.path;
+            self.problems.extend(faults.into_iter().map(|fault| {
+                let found = (Severity::Error, object.clone(), fault, meanwhile);
+                problem(path, found)
+            }));
         }
         if nameless {
             let old = self.old.drain().filter(|(object, _)| is_last_good(object));

@@ -82,7 +82,7 @@ fn every_fault_is_told_with_file_line_path_and_reason() {
         ),
         (
             "  address: 192.0.2.1\n  asn: 4294967296\n",
-            "p.yaml:7: Peer x: spec.asn: invalid value: integer `4294967296`, expected an AS number from 1 to \
+            "p.yaml:7: Peer x: spec.asn: 4294967296 is out of range: expected an AS number from 1 to \
              4294967295, internal or external",
         ),
         (
@@ -110,12 +110,13 @@ fn every_fault_is_told_with_file_line_path_and_reason() {
         ),
         (
             "  address: 192.0.2.1\n  asn: 1\n  timers:\n    hold: 90\n",
-            "p.yaml:9: Peer x: spec.timers.hold: found integer `90` where text is expected: put it in quotes",
+            "p.yaml:9: Peer x: spec.timers.hold: \"90\" is not a duration: expected a number with a unit (ms, s, m or h), such as \
+             90s, 300ms or 1m30s. Write 90s for seconds",
         ),
         (
             "  address: 192.0.2.1\n  asn: 1\n  timers: {hold: 90sec}\n",
             "p.yaml:8: Peer x: spec.timers.hold: \"90sec\" is not a duration: expected a number with a unit (ms, s, m \
-             or h), such as 90s, 300ms or 1m30s",
+             or h), such as 90s, 300ms or 1m30s. Write 90s",
         ),
         (
             "  address: 192.0.2.1\n  asn: 1\n  timers: {hold: 2s}\n",
@@ -144,7 +145,7 @@ fn every_fault_is_told_with_file_line_path_and_reason() {
         ),
         (
             "  address: 192.0.2.1\n  asn: 1\n  families: [ipv4, ipv5]\n",
-            "p.yaml:8: Peer x: spec.families[1]: unknown variant `ipv5`, expected one of `IPv4`, `ipv4`, `IPv6`, `ipv6`",
+            "p.yaml:8: Peer x: spec.families[1]: \"ipv5\" is not known (did you mean ipv4?): expected IPv4, ipv4, IPv6 or ipv6",
         ),
         (
             "  address: 192.0.2.1\n  asn: 1\n  import: [none]\n",
@@ -205,7 +206,7 @@ fn files_are_read_whatever_they_are_called_and_directories_beside_them() {
     let alone = load(&[&below]).unwrap();
     assert_eq!(alone.problems[0].file, Some("b.yml".into()));
     let error = load(&[&single, &directory.path().join("none")]).unwrap_err();
-    let expected = "none: No such file or directory (os error 2); give files, directories of *.yaml, *.yml or *.json files, or - \
+    let expected = "none: No such file or directory; give files, directories of *.yaml, *.yml or *.json files, or - \
          for standard input";
     assert!(error.to_string().ends_with(expected), "{error}");
 }
@@ -518,7 +519,7 @@ fn a_directory_that_does_not_exist_is_an_error_that_says_what_to_do() {
     let error = started.err().unwrap();
     assert_eq!(
         error.to_string(),
-        "cannot read the manifests in /nonexistent/manifests: No such file or directory (os error 2); give a \
+        "cannot read the manifests in /nonexistent/manifests: No such file or directory; give a \
          directory of *.yaml, *.yml or *.json files"
     );
 }

@@ -44,9 +44,9 @@ impl Manifests {
     /// # Errors
     /// If the directory cannot be listed now. Later, that is a problem of the snapshot, and the last state stays.
     pub fn start(directory: &Path) -> Result<Self, ManifestsError> {
-        let listing = |source| ManifestsError::Directory {
+        let listing = |source: std::io::Error| ManifestsError::Directory {
             path: directory.to_owned(),
-            source,
+            source: source.into(),
         };
         // Relative paths would change their meaning with the working directory.
         let root = std::path::absolute(directory).map_err(listing)?;
@@ -68,7 +68,7 @@ impl Manifests {
         let thread = std::thread::Builder::new()
             .name("manifests".to_owned())
             .spawn(move || follower.run(&woken, &publish))
-            .map_err(ManifestsError::Thread)?;
+            .map_err(|error| ManifestsError::Thread(error.into()))?;
         Ok(Self {
             snapshots,
             wake,

@@ -27,7 +27,9 @@ where
     store.event(Event::Apply(guard(object)));
 }
 
-fn guard<K: serde::de::DeserializeOwned + kube::Resource>(object: Value) -> Received<K> {
+fn guard<K: serde::de::DeserializeOwned + kube::Resource<DynamicType = ()>>(
+    object: Value,
+) -> Received<K> {
     serde_json::from_value(object).unwrap()
 }
 

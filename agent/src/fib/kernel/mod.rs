@@ -11,6 +11,7 @@ mod wire;
 
 use super::plan::Op;
 use super::types::KernelError;
+use bgp::session::OsError;
 pub use event::Event;
 
 /// What to list.
@@ -56,7 +57,7 @@ pub enum ChannelError {
         /// Which one.
         call: &'static str,
         /// Why.
-        source: std::io::Error,
+        source: OsError,
     },
     /// The kernel did not answer in time.
     #[error("netlink: the kernel has not answered a {what} for {seconds} s")]

@@ -130,7 +130,7 @@ impl Netlink {
             }),
             Err(e) => Err(ChannelError::Io {
                 call: "receive",
-                source: e.into(),
+                source: std::io::Error::from(e).into(),
             }),
         }
     }
@@ -268,7 +268,7 @@ impl Monitor {
                 Err(e) => {
                     return Err(ChannelError::Io {
                         call: "receive",
-                        source: e.into(),
+                        source: std::io::Error::from(e).into(),
                     });
                 }
             }

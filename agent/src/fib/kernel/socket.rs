@@ -23,7 +23,7 @@ pub(super) struct Socket {
 fn broken(call: &'static str) -> impl Fn(nix::errno::Errno) -> ChannelError {
     move |e| ChannelError::Io {
         call,
-        source: e.into(),
+        source: io::Error::from(e).into(),
     }
 }
 
@@ -184,6 +184,6 @@ fn ok(rc: libc::c_int, call: &'static str) -> Result<(), ChannelError> {
     }
     Err(ChannelError::Io {
         call,
-        source: io::Error::last_os_error(),
+        source: io::Error::last_os_error().into(),
     })
 }

@@ -434,7 +434,10 @@ fn ttl(spec: &PeerSpec, external: bool) -> Ttl {
 fn password(state: &ClusterState, spec: &PasswordSpec) -> Option<PasswordSource> {
     match (&spec.secret_ref, &spec.file) {
         (Some(secret), _) => Some(PasswordSource::Secret {
-            name: secret.name.clone(),
+            name: match &state.secrets_namespace {
+                Some(namespace) => format!("{namespace}/{}", secret.name),
+                None => secret.name.clone(),
+            },
             key: secret.key.clone(),
             found: secret_text(state, &secret.name, &secret.key),
         }),

@@ -1,6 +1,6 @@
 //! What the session driver needs of a peer, or why it cannot be had.
 
-use bgp::session::{Password, PeerSettings, Scope};
+use bgp::session::{OsError, Password, PeerSettings, Scope};
 
 use crate::fib::KernelView;
 use crate::intent::{MissingSecret, PasswordSource, PeerIntent, PeerTarget};
@@ -36,15 +36,25 @@ pub(super) fn settings(wanted: &PeerIntent, view: &KernelView) -> Result<PeerSet
 pub(super) fn password(source: Option<&PasswordSource>) -> Result<Option<Password>, String> {
     let text = match source {
         None => return Ok(None),
-        Some(PasswordSource::File(path)) => std::fs::read_to_string(path)
-            .map_err(|error| format!("password file {}: {error}", path.display()))?,
+        Some(PasswordSource::File(path)) => std::fs::read_to_string(path).map_err(|error| {
+            format!(
+                "password file {}: {}",
+                path.display(),
+                OsError::words(&error)
+            )
+        })?,
         Some(PasswordSource::Secret { name, key, found }) => match found {
             Ok(text) => text.expose().to_owned(),
             Err(MissingSecret::NoSecret) => {
-                return Err(format!(
-                    "the password is in Secret {name}, which does not exist in the agent's namespace: make it there (an agent \
-                     that reads manifests has no Secrets: use password.file)"
-                ));
+                return Err(match name.split_once('/') {
+                    Some((namespace, of)) => format!(
+                        "Secret {name}, which the password is in, does not exist: kubectl create secret generic {of} \
+                         --namespace {namespace} --from-literal={key}=PASSWORD"
+                    ),
+                    None => format!(
+                        "the password is in Secret {name}, and an agent that reads manifests has no Secrets: use password.file"
+                    ),
+                });
             }
             Err(MissingSecret::NoKey) => {
                 return Err(format!(

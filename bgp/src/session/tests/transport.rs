@@ -94,7 +94,9 @@ async fn an_address_in_use_is_named_with_what_to_do() {
     assert!(text.contains("another program listens there"), "{text}");
     let error = Listener::bind(&["192.0.2.77:0".parse().unwrap()]).unwrap_err();
     assert!(
-        error.to_string().contains("no interface has this address"),
+        error
+            .to_string()
+            .contains("no interface of this host has the address"),
         "{error}"
     );
 }
