@@ -21,6 +21,8 @@ pub struct Settings {
     pub accounts: Vec<Account>,
     /// Where cluster IPs come from: one prefix per family, the first one the default.
     pub service_cidrs: Vec<IpNet>,
+    /// Whether it speaks TLS, and HTTP/2, as the real one; else plain HTTP/1.1.
+    pub tls: bool,
     /// How often watches that allow it get a bookmark. The real one takes about a minute.
     pub bookmark_interval: Duration,
     /// After which time definitions are established, and what nobody owns any more is collected.
@@ -33,6 +35,7 @@ impl Default for Settings {
         Self {
             accounts: Vec::new(),
             service_cidrs: vec![v4],
+            tls: true,
             bookmark_interval: Duration::from_secs(60),
             controller_delay: Duration::from_millis(20),
         }

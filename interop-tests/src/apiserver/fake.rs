@@ -16,6 +16,7 @@ use super::faults::Fault;
 use super::request::{Call, Query, Verb};
 use super::resources::Resource;
 use super::serve::{self, Shared};
+use super::tls::Identity;
 use crate::Namespace;
 
 /// How the listener is made: again in the same place when the server comes back.
@@ -26,6 +27,8 @@ pub struct FakeApiServer {
     core: Arc<Mutex<Core>>,
     bind: Bind,
     address: SocketAddr,
+    /// `None`: plain HTTP.
+    identity: Option<Identity>,
     cut: watch::Sender<u64>,
     serving: Mutex<Option<Runtime>>,
 }
@@ -75,7 +78,9 @@ impl FakeApiServer {
 
     fn with(bind: Bind, address: SocketAddr, settings: Settings) -> Result<Self> {
         let listener = bind(address).with_context(|| format!("address {address}"))?;
+        let identity = settings.tls.then(Identity::new).transpose()?;
         let server = Self {
+            identity,
             core: Arc::new(Mutex::new(Core::new(settings))),
             bind,
             address: listener.local_addr()?,
@@ -91,9 +96,10 @@ impl FakeApiServer {
         self.address
     }
 
-    /// `http://127.0.0.1:12345`
+    /// `https://127.0.0.1:12345`; the certificate is the server's own.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        let scheme = self.identity.as_ref().map_or("http", |_| "https");
+        format!("{scheme}://{}", self.address)
     }
 
     fn serve(&self, listener: TcpListener) -> Result<()> {
@@ -108,11 +114,15 @@ impl FakeApiServer {
             cut: self.cut.subscribe(),
         };
         let controlled = shared.core.clone();
+        let identity = self.identity.clone();
         runtime.spawn(async move {
-            let Ok(listener) = tokio::net::TcpListener::from_std(listener) else {
-                return;
-            };
-            let _ = axum::serve(listener, serve::router(shared)).await;
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            let router = serve::router(shared);
+            match identity {
+                Some(identity) => axum::serve(identity.listen(listener)?, router).await?,
+                None => axum::serve(listener, router).await?,
+            }
+            anyhow::Ok(())
         });
         runtime.spawn(control(controlled));
         *self.serving.lock().unwrap_or_else(PoisonError::into_inner) = Some(runtime);

@@ -41,6 +41,7 @@ mod services;
 mod shape;
 mod store;
 mod table;
+mod tls;
 mod watch;
 mod write;
 

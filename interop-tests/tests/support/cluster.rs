@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use interop_tests::apiserver::{Account, FakeApiServer, Server};
+use interop_tests::probe::Relay;
 use interop_tests::{Family, Kind, Lab, Namespace, Neighbour, Process, Speaker, Subject};
 use serde_json::{Value, json};
 
@@ -30,6 +31,8 @@ pub struct Cluster<'lab> {
     lab: &'lab Lab,
     pub segment: Segment<'lab>,
     pub api: Server,
+    /// Where agents and controllers ask.
+    url: String,
 }
 
 impl<'lab> Cluster<'lab> {
@@ -56,7 +59,13 @@ impl<'lab> Cluster<'lab> {
         api.install(NAMESPACE)?;
         let shop = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}});
         api.put(&shop)?;
-        Ok(Self { lab, segment, api })
+        let url = api.url();
+        Ok(Self {
+            lab,
+            segment,
+            api,
+            url,
+        })
     }
 
     /// The fake API server, to break it and to count what it is asked.
@@ -64,11 +73,21 @@ impl<'lab> Cluster<'lab> {
         self.api.fake()
     }
 
+    /// Puts a load balancer before the API server, for whoever is started from now on.
+    pub fn relay(&mut self) -> Result<Relay> {
+        let number = CONTROL - 1;
+        let host = self.segment.host("balancer", number)?;
+        let server: SocketAddr = format!("{}:6443", v4(CONTROL)).parse()?;
+        let at: SocketAddr = format!("{}:6443", v4(number)).parse()?;
+        self.url = format!("https://{at}");
+        Relay::start(&host, at, server)
+    }
+
     /// A kubeconfig with the account of a part (`agent`, `controller`), for use in a namespace.
     pub fn kubeconfig(&self, at: &Namespace, part: &str) -> Result<PathBuf> {
         let config = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "lab",
-            "clusters": [{"name": "lab", "cluster": {"server": self.api.url(), "insecure-skip-tls-verify": true}}],
+            "clusters": [{"name": "lab", "cluster": {"server": self.url, "insecure-skip-tls-verify": true}}],
             "users": [{"name": part, "user": {"token": part}}],
             "contexts": [{"name": "lab", "context": {"cluster": "lab", "user": part, "namespace": NAMESPACE}}],
         });

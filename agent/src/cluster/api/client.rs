@@ -3,17 +3,22 @@
 //! A connection can die without a word: the server's host has crashed, a firewall has forgotten it. A watch sends nothing, and
 //! would wait for an answer for minutes. So the kernel asks in its stead, and what it sends must be acknowledged: after
 //! [`KEEPALIVE_IDLE`] and [`KEEPALIVE_PROBES`] probes, 25 s in all, the connection is closed, and the watch is started again.
+//!
+//! Over TLS all watches share one connection (HTTP/2), whose server is asked by PINGs, too: a load balancer in between answers the
+//! kernel, but not those.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{Request, Response};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use hyper_rustls::HttpsConnector;
 use hyper_timeout::TimeoutConnector;
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use kube::client::retry::RetryPolicy;
 use kube::client::{Body, ClientBuilder, ConfigExt, DynBody};
 use kube::{Client, Config};
@@ -35,6 +40,14 @@ const KEEPALIVE_PROBES: u32 = 3;
 /// How long what was sent may be without an acknowledgement (TCP_USER_TIMEOUT); retransmissions else go on for a quarter of an
 /// hour.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(20);
+
+/// After so long without a frame the server is asked by a PING (RFC 9113 section 6.7), which it answers in this time.
+const PING_IDLE: Duration = Duration::from_secs(10);
+const PING_ANSWER: Duration = Duration::from_secs(15);
+
+/// What a stream, and all of them together, may send ahead of us, in octets: a list of a large cluster is some megabytes.
+const STREAM_WINDOW: u32 = 1 << 20;
+const CONNECTION_WINDOW: u32 = 4 << 20;
 
 /// Where the API server is, and who asks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -122,11 +135,20 @@ fn over_watched_connections(config: Config) -> Result<ClientBuilder<GenericServi
     http.set_keepalive_interval(Some(KEEPALIVE_INTERVAL));
     http.set_keepalive_retries(Some(KEEPALIVE_PROBES));
     http.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
-    let mut connector = TimeoutConnector::new(config.rustls_https_connector_with_connector(http)?);
+    let mut tls = config.rustls_client_config()?;
+    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let mut connector = TimeoutConnector::new(HttpsConnector::from((http, Arc::new(tls))));
     connector.set_read_timeout(config.read_timeout);
     connector.set_write_timeout(config.write_timeout);
     connector.set_reset_reader_on_write(config.reset_reader_on_write);
-    let client = legacy::Client::builder(TokioExecutor::new()).build(connector);
+    let client = legacy::Client::builder(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .http2_keep_alive_interval(PING_IDLE)
+        .http2_keep_alive_timeout(PING_ANSWER)
+        .http2_keep_alive_while_idle(true)
+        .http2_initial_stream_window_size(STREAM_WINDOW)
+        .http2_initial_connection_window_size(CONNECTION_WINDOW)
+        .build(connector);
     let retry = RetryLayer::new(RetryPolicy::server_retry());
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
