@@ -143,7 +143,7 @@ fn all_that_is_wrong_is_said_and_nothing_that_follows_from_it() {
                 "Peer x: spec.address: \"fe80::1%eth0\" is not an address: expected one such as 192.0.2.1 or 2001:db8::1. Write \
                  fe80::1; the link eth0 has a field of its own, in a Peer sourceInterface",
                 "Peer x: spec.asn: found a list, expected an AS number from 1 to 4294967295, internal or external",
-                "Peer x: spec.families: empty: expected ipv4, ipv6 or both",
+                "Peer x: spec.families: empty: expected IPv4, IPv6 or both",
                 "Peer x: spec.port: 0 is no port: expected 1 to 65535",
             ][..],
         ),
