@@ -27,6 +27,9 @@ pub(super) trait Kept: Sized {
     /// What is kept of an object, once it replaces what was kept of it `before`. `None`: nothing.
     fn keep(object: Self::Object, before: Option<Self>) -> Option<Self>;
 
+    /// It is what a write of ours has answered.
+    fn was_written(&mut self) {}
+
     /// What is kept of an object that cannot be read: what was kept before. Nothing that somebody has, an address or a
     /// session, is taken to be gone because a field cannot be read.
     fn unreadable(_: Unreadable<Self::Object>, before: Option<Self>) -> Option<Self> {
@@ -113,7 +116,10 @@ impl<V: Kept> Store<V> {
 
     /// Takes in what a write has answered.
     pub(super) fn written(&mut self, object: Received<V::Object>) {
-        self.put(object);
+        let key = self.put(object);
+        if let Some(kept) = self.objects.get_mut(&key) {
+            kept.was_written();
+        }
     }
 }
 

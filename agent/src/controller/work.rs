@@ -54,6 +54,7 @@ pub(super) async fn work(client: &Client, me: &str, page: &Page) {
         known: Known::default(),
         allocation: Allocation::default(),
         services: Pauses::default(),
+        awaited: Pauses::default(),
         rivals: Rivals::default(),
         objects: Pauses::default(),
         orphans: Orphans::default(),
@@ -82,7 +83,8 @@ pub(super) async fn work(client: &Client, me: &str, page: &Page) {
         if look {
             world.forget_departed(Instant::now().into_std());
         }
-        let again = look && worker.services.is_any_over(Instant::now());
+        let over = |pauses: &Pauses<Key>| pauses.is_any_over(Instant::now());
+        let again = look && (over(&worker.services) || over(&worker.awaited));
         if world.addresses_changed || again {
             worker.hand_out(&mut world).await;
         }
@@ -100,6 +102,8 @@ struct Worker<'a> {
     known: Known,
     allocation: Allocation,
     services: Pauses<Key>,
+    /// Services of which a write was refused as outdated, until their newer version comes.
+    awaited: Pauses<Key>,
     rivals: Rivals,
     /// By kind and name.
     objects: Pauses<(&'static str, String)>,
@@ -116,10 +120,14 @@ impl Worker<'_> {
         }
         self.page.set_allocation(&self.allocation);
         let mut writes = addresses::writes(world, &self.allocation, Timestamp::now());
-        self.services
-            .keep(|key| writes.iter().any(|write| write.key == *key));
+        for pauses in [&mut self.services, &mut self.awaited] {
+            pauses.keep(|key| writes.iter().any(|write| write.key == *key));
+        }
         let now = Instant::now();
         writes.retain(|write| !self.services.holds(&write.key, now));
+        // The version that was in the way of a write comes by the watch; should it not, it is tried again after a pause.
+        let is_awaited = |key: &Key| world.outdated.contains(key) && self.awaited.holds(key, now);
+        writes.retain(|write| !is_awaited(&write.key));
         let mut writes = self.without_rivals(world, writes, now);
         // The rest follows in the next round, when what was just written counts.
         world.addresses_changed = writes.len() > ROUND;
@@ -133,6 +141,7 @@ impl Worker<'_> {
             match answer {
                 Ok(service) => {
                     self.services.done(&key);
+                    self.awaited.done(&key);
                     world.services.written(service);
                     let served = world.services.get(&key).filter(|_| moves);
                     match served {
@@ -146,6 +155,7 @@ impl Worker<'_> {
                 }
                 // The watch brings the version that was in the way, or the end of the Service.
                 Err(Failure::Outdated) => {
+                    self.awaited.failed(key.clone(), Instant::now());
                     world.outdated.insert(key);
                 }
                 Err(failure @ Failure::Other(_)) => {

@@ -122,7 +122,7 @@ impl World {
     }
 
     /// What is no Service's.
-    fn reserved(&self) -> Vec<Reserved> {
+    pub(super) fn reserved(&self) -> Vec<Reserved> {
         let departed = self.departed.values().map(|(node, _)| node);
         let nodes = self.nodes.values().chain(departed);
         let nodes = nodes.flat_map(|node| node.0.iter().cloned());
@@ -246,6 +246,8 @@ pub(super) fn watches(client: &Client) -> Watches<World> {
         Api::all_with(client.clone(), &())
     }
     let mut watches = Watches::<World>::new();
+    // The newest there is, once for each time that this replica becomes the one that works: what an older list does not have,
+    // an address that another replica just gave, would be given again.
     let everything = watcher::Config::default;
     watches.add("Router", all(client), everything(), |world, event| {
         world.routers.event(event);
@@ -276,7 +278,9 @@ pub(super) fn watches(client: &Client) -> Watches<World> {
     watches.add("Service", all(client), everything(), |world, event| {
         world.service_event(event);
     });
-    watches.add("RouterState", all(client), everything(), |world, event| {
+    // Many, and nothing is decided by them.
+    let states = everything().any_semantic();
+    watches.add("RouterState", all(client), states, |world, event| {
         world.states.event(event);
     });
     watches
@@ -416,12 +420,18 @@ impl Kept for NodeAddresses {
 
     fn keep(object: WatchedNode, before: Option<Self>) -> Option<Self> {
         let node = object.into_node(&mut Atoms::default(), &mut Vec::new());
-        let reserved = Reserved::of_node(&node);
-        match before {
-            // A gap is no decision: what is freed for a moment is assigned for good.
-            Some(before) if reserved.is_empty() => Some(before),
-            _ => Some(Self(Arc::new(reserved))),
+        let mut reserved = Reserved::of_node(&node);
+        // A gap is no decision: what is freed for a moment is assigned for good. Addresses and pod CIDRs each for itself, as
+        // in `Node::bridge`.
+        for is_kind in [Reserved::is_node_address, Reserved::is_pod_cidr] {
+            if let Some(before) = &before
+                && !reserved.iter().any(is_kind)
+            {
+                let known = before.0.iter().filter(|one| is_kind(one));
+                reserved.extend(known.cloned());
+            }
         }
+        Some(Self(Arc::new(reserved)))
     }
 
     /// It is there, and what is known of it stays known.
@@ -452,6 +462,9 @@ resource!(
     NamespaceResourceScope
 );
 
+/// How long a watch may take to bring what was written.
+const ON_ITS_WAY: Duration = Duration::from_secs(60);
+
 /// A Service, as far as its addresses are concerned.
 #[derive(Debug)]
 pub(super) struct Served {
@@ -463,6 +476,8 @@ pub(super) struct Served {
     pub(super) version: Option<String>,
     /// `metadata.generation`.
     pub(super) generation: Option<i64>,
+    /// When a write of ours has answered this version.
+    written: Option<Instant>,
 }
 
 impl Kept for Served {
@@ -478,6 +493,7 @@ impl Kept for Served {
             uid: object.metadata.uid.clone(),
             version: object.metadata.resource_version.clone(),
             generation: object.metadata.generation,
+            written: None,
             request: Arc::new(object.into_request(&mut Atoms::default())),
         };
         match before {
@@ -485,13 +501,20 @@ impl Kept for Served {
             _ => Some(found),
         }
     }
+
+    fn was_written(&mut self) {
+        self.written = Some(Instant::now());
+    }
 }
 
 impl Served {
-    /// Versions of one object can be compared as numbers (KEP-5504); those that are none are taken as they come.
+    /// Whether it is what a write of ours has answered a moment ago, and newer. Versions of one object can be compared as numbers
+    /// (KEP-5504); those that are none are taken as they come, and so are all after a while: a server that was restored from a
+    /// backup goes on with lower ones.
     fn is_newer_than(&self, other: &Self) -> bool {
         let number = |served: &Self| served.version.as_ref()?.parse::<u128>().ok();
-        self.uid == other.uid
+        self.written.is_some_and(|at| at.elapsed() < ON_ITS_WAY)
+            && self.uid == other.uid
             && number(self)
                 .zip(number(other))
                 .is_some_and(|(own, others)| own > others)

@@ -174,8 +174,8 @@ impl Default for Listen {
 }
 
 /// iBGP between all nodes of one AS, so that each knows the pod CIDRs of the others. Mesh sessions always carry the pod
-/// CIDRs, and beyond them static prefixes and interface addresses of Advertisements that select them; never Services, which each
-/// node knows from the cluster.
+/// CIDRs, and beyond them static prefixes and interface addresses of Advertisements that select them; Services only to nodes that
+/// pass on what they learn (reflectors, transit): the others know them from the cluster.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Mesh {

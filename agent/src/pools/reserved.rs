@@ -102,6 +102,16 @@ impl Reserved {
         addresses.chain(cidrs).collect()
     }
 
+    /// Whether it is an address of a Node.
+    pub fn is_node_address(&self) -> bool {
+        matches!(self.holder, Holder::Node(_))
+    }
+
+    /// Whether it is a pod CIDR.
+    pub fn is_pod_cidr(&self) -> bool {
+        matches!(self.holder, Holder::PodCidr(_))
+    }
+
     /// What a Peer has by its own words. What nodes' labels and annotations say of it is not looked at here; agents do.
     pub fn of_peer(name: &str, spec: &PeerSpec) -> impl Iterator<Item = Self> {
         let addresses = [spec.address, spec.local_address];

@@ -8,7 +8,8 @@
 //! |---|---|
 //! | a stream of what there is (`sendInitialEvents`), then of changes | first: neither side holds the list as a whole (Kubernetes 1.32, with the gate `WatchList`) |
 //! | a list, at once, then a watch | once a server has refused that, or said nothing of its end |
-//! | either with `resourceVersion=0`: whatever the cache holds | nothing is known yet |
+//! | either with `resourceVersion=0`: whatever the cache holds | nothing is known yet, and any will do (`ListSemantic::Any`) |
+//! | either with what is newest now | nothing is known yet, and only that will do |
 //! | not older than what was seen last | a watch was too old (410): another server's cache must not take us back in time |
 //! | the newest, in pages, out of etcd | the cache could not serve that (410 or 504) |
 //!
@@ -21,7 +22,7 @@ use std::time::Duration;
 
 use futures::stream::{self, BoxStream, Stream, StreamExt};
 use kube::api::{ListParams, VersionMatch, WatchEvent, WatchParams};
-use kube::runtime::watcher::{Config, Error, Event, Result};
+use kube::runtime::watcher::{Config, Error, Event, ListSemantic, Result};
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
@@ -48,11 +49,15 @@ pub(super) fn follow<K>(api: Api<K>, config: Config) -> impl Stream<Item = Resul
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
+    let from = match config.list_semantic {
+        ListSemantic::Any => From::Cache,
+        ListSemantic::MostRecent => From::Etcd,
+    };
     let follower = Follower {
         api,
         config,
         way: Way::Stream,
-        from: From::Cache,
+        from,
         last: None,
         state: State::Empty,
     };

@@ -55,7 +55,8 @@ impl Drop for ApiServer {
 /// The watches of an agent.
 fn watches(client: &Client, namespace: &str) -> Watches<Cache> {
     let mut all = Watches::new();
-    let everything = watcher::Config::default;
+    // Out of the server's cache: there is an agent on every node.
+    let everything = || watcher::Config::default().any_semantic();
     add::<Router>(&mut all, Api::all(client.clone()), everything());
     add::<Peer>(&mut all, Api::all(client.clone()), everything());
     add::<Advertisement>(&mut all, Api::all(client.clone()), everything());

@@ -68,6 +68,47 @@ fn a_service_says_where_its_address_is_from_or_why_it_has_none() {
     assert_eq!(condition(&world, "c"), None);
 }
 
+/// As after a restore of etcd: versions begin lower again. What a write has answered is newer only for a while.
+#[test]
+fn a_service_of_a_lower_version_counts_unless_it_was_just_written() {
+    let mut world = World::default();
+    let key = ("shop".to_owned(), "a".to_owned());
+    let version = |world: &World| world.services.get(&key).unwrap().version.clone().unwrap();
+    apply(&mut world.services, service("a", 500, &["203.0.113.1"]));
+    apply(&mut world.services, service("a", 7, &[]));
+    assert_eq!(version(&world), "7");
+    world
+        .services
+        .written(guard(service("a", 9, &["203.0.113.1"])));
+    apply(&mut world.services, service("a", 8, &[]));
+    assert_eq!(version(&world), "9");
+}
+
+#[test]
+fn a_node_without_addresses_for_a_moment_keeps_them_though_it_has_pod_cidrs() {
+    let mut world = World::default();
+    let node = |addresses: Value, cidrs: Value| {
+        json!({
+            "metadata": {"name": "n1"}, "spec": {"podCIDRs": cidrs}, "status": {"addresses": addresses},
+        })
+    };
+    let mut comes = |addresses: Value, cidrs: Value| {
+        world.node_event(Event::Apply(guard(node(addresses, cidrs))), Instant::now());
+        let mut nets: Vec<String> = world.reserved().iter().map(|r| r.net.to_string()).collect();
+        nets.sort();
+        nets.join(" ")
+    };
+    let of = |address: &str| json!([{"type": "InternalIP", "address": address}]);
+    let both = "10.244.1.0/24 192.0.2.1/32";
+    assert_eq!(comes(of("192.0.2.1"), json!(["10.244.1.0/24"])), both);
+    assert_eq!(comes(json!([]), json!(["10.244.1.0/24"])), both);
+    assert_eq!(comes(of("192.0.2.1"), json!([])), both);
+    assert_eq!(
+        comes(of("192.0.2.2"), json!(["10.244.2.0/24"])),
+        "10.244.2.0/24 192.0.2.2/32"
+    );
+}
+
 #[test]
 fn what_is_of_no_account_to_addresses_is_no_reason_to_allocate() {
     let mut world = World::default();

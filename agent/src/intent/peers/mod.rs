@@ -98,6 +98,8 @@ struct Session {
     client: bool,
     /// The peer is another node of our AS.
     same_as_node: bool,
+    /// It is another node of the cluster, and passes nothing on to anybody who is none: see [`PeerConfig::knows_services`].
+    knows_services: bool,
 }
 
 impl Context<'_> {
@@ -150,6 +152,7 @@ impl Context<'_> {
             remote_asn: self.remote_asn(spec)?,
             client: spec.route_reflector_client,
             same_as_node: false,
+            knows_services: false,
         })
     }
 
@@ -252,7 +255,7 @@ impl Context<'_> {
             import: policies::named(self.policies, object, "import", &spec.import, warnings),
             export: policies::named(self.policies, object, "export", &spec.export, warnings),
             advertisements,
-            knows_services: session.labels.contains_key(MESH_LABEL),
+            knows_services: session.knows_services,
             transit: self.settings.transit,
             allow_own_as: spec.allow_own_as,
             next_hop_self: spec.next_hop_self && !external,

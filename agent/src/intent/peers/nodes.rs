@@ -31,10 +31,13 @@ struct Member<'a> {
     transport: IpFamily,
     /// The port that it listens on; `None`: it does not.
     port: Option<u16>,
+    /// Whether it passes on to others what it learns from nodes.
+    passes_on: bool,
 }
 
 impl<'a> Member<'a> {
-    fn new(node: &'a Node, router: Option<&Object<RouterSpec>>) -> Self {
+    fn new(state: &ClusterState, node: &'a Node) -> Self {
+        let router = router::candidates(state, node).first().copied();
         let spec = router.map(|r| &r.spec);
         let defaults = RouterSpec::default();
         let used = spec.unwrap_or(&defaults);
@@ -44,8 +47,22 @@ impl<'a> Member<'a> {
             mesh: used.mesh.enabled,
             transport: used.mesh.transport.unwrap_or(IpFamily::Ipv4),
             port: used.listen.enabled.then_some(used.listen.port),
+            passes_on: used.transit || is_reflector(state, node),
         }
     }
+}
+
+/// Whether a node is a route reflector of somebody: of other nodes, or of a router.
+fn is_reflector(state: &ClusterState, node: &Node) -> bool {
+    state.peers.values().any(|object| {
+        let spec = &object.spec;
+        let is_by_nodes = spec.nodes.as_ref().is_some_and(|target| {
+            target.reflectors && selector::selects(target.selector.as_ref(), &node.labels)
+        });
+        let is_by_client = spec.route_reflector_client
+            && selector::selects(spec.node_selector.as_ref(), &node.labels);
+        is_by_nodes || is_by_client
+    })
 }
 
 /// What the sessions of other nodes hang on, of one node.
@@ -55,6 +72,7 @@ pub(in crate::intent) struct Seen<'a> {
     mesh: bool,
     transport: IpFamily,
     port: Option<u16>,
+    passes_on: bool,
     addresses: &'a [IpAddr],
     /// For each Peer object with `nodes`: whether it is one that has sessions, and one that they are with.
     selected: Vec<[bool; 2]>,
@@ -66,7 +84,7 @@ pub(in crate::intent) fn seen<'a>(state: &ClusterState, node: &'a Node) -> Optio
     if node.departed {
         return None;
     }
-    let member = Member::new(node, router::candidates(state, node).first().copied());
+    let member = Member::new(state, node);
     let objects = state.peers.values().map(|object| &object.spec);
     let selected: Vec<[bool; 2]> = objects
         .filter_map(|spec| spec.nodes.as_ref().map(|target| (spec, target)))
@@ -81,6 +99,7 @@ pub(in crate::intent) fn seen<'a>(state: &ClusterState, node: &'a Node) -> Optio
         mesh: member.mesh,
         transport: member.transport,
         port: member.port,
+        passes_on: member.passes_on,
         addresses: &node.internal_ips,
         selected,
     })
@@ -93,7 +112,7 @@ pub(super) fn peers(context: &Context<'_>, warnings: &mut Vec<Warning>) -> Vec<P
         .nodes
         .values()
         .filter(|node| !node.departed || node.name == context.node.name)
-        .map(|node| Member::new(node, router::candidates(state, node).first().copied()))
+        .map(|node| Member::new(state, node))
         .collect();
     for own in members
         .iter_mut()
@@ -217,7 +236,8 @@ fn by_mesh(
         ObjectRef::cluster("Router", router),
         labels,
     );
-    let session = session(own, other, preferred, false, identity, warnings)?;
+    let mut session = session(own, other, preferred, false, identity, warnings)?;
+    session.knows_services = !other.passes_on;
     let mesh = &context.router.mesh;
     let spec = mesh_spec(mesh.password.clone(), mesh.timers);
     Some(context.peer(&spec, session, warnings))
@@ -257,5 +277,6 @@ fn session(
         passive: other.port.is_none(),
         client,
         same_as_node: own.asn == other.asn,
+        knows_services: false,
     })
 }

@@ -200,12 +200,32 @@ fn nodes_of_the_mesh_know_services_and_reflectors_are_told_of_them() {
         "",
         "{asn: internal, nodes: {selector: {matchLabels: {role: rr}}, reflectors: true}}",
     );
-    for (text, knows) in [(three(), true), (three() + &reflectors, false)] {
-        let intent = intent(&text, "n1");
-        assert!(!intent.peers.is_empty());
-        for peer in intent.peers.iter() {
-            assert_eq!(peer.config.knows_services, knows, "{}", peer.name);
-        }
+    let knowing = |more: &str| {
+        let intent = intent(&(three() + more), "n1");
+        let peers = intent.peers.iter();
+        let knowing = peers.filter(|peer| peer.config.knows_services);
+        let names: Vec<&str> = knowing.map(|peer| peer.name.as_str()).collect();
+        names.join(" ")
+    };
+    assert_eq!(knowing(""), "mesh/n2 mesh/n3");
+    assert_eq!(knowing(&reflectors), "");
+    // Who passes on is told: a node in front of a router that is its client, one that gives transit, the reflector of others.
+    for (kind, spec) in [
+        (
+            "Peer",
+            "{address: 192.0.2.99, asn: internal, routeReflectorClient: true, nodeSelector: {matchLabels: {role: rr}}}",
+        ),
+        (
+            "Router",
+            "{transit: true, nodeSelector: {matchLabels: {role: rr}}}",
+        ),
+        (
+            "Peer",
+            "{asn: internal, nodeSelector: {matchLabels: {no: one}}, nodes: {selector: {matchLabels: {role: rr}}, \
+             reflectors: true}}",
+        ),
+    ] {
+        assert_eq!(knowing(&ours(kind, "x", "", spec)), "mesh/n2", "{spec}");
     }
 }
 

@@ -103,13 +103,17 @@ fn list(names: &[&str], version: u32, next: &str) -> Value {
 
 /// What comes of a server that answers so, until it says nothing any more; and what it was asked.
 async fn followed(answers: Vec<Answer>) -> (Vec<String>, Vec<String>) {
+    followed_as(answers, Config::default().any_semantic()).await
+}
+
+async fn followed_as(answers: Vec<Answer>, config: Config) -> (Vec<String>, Vec<String>) {
     let server = Arc::new(Mutex::new(Server {
         answers: answers.into(),
         asked: Vec::new(),
     }));
     let router = Router::new().fallback(serve).with_state(server.clone());
     let client = Client::new(router, "default");
-    let mut events = pin!(follow(Api::<Namespace>::all(client), Config::default()));
+    let mut events = pin!(follow(Api::<Namespace>::all(client), config));
     let mut seen = Vec::new();
     while let Ok(Some(event)) = timeout(Duration::from_secs(60), events.next()).await {
         seen.push(match event {
@@ -159,6 +163,20 @@ async fn what_there_is_streams_out_of_the_cache() {
         asked[..2],
         [stream_of("0"), "watch=true resourceVersion=6".to_owned()]
     );
+}
+
+/// Who gives away what nobody else has must not begin with an old list.
+#[tokio::test(start_paused = true)]
+async fn who_needs_the_newest_is_not_served_out_of_an_old_cache() {
+    let stream = vec![(200, vec![end(5)], false)];
+    let (_, asked) = followed_as(stream, Config::default()).await;
+    assert_eq!(asked[0], stream_of(""));
+    let lists = vec![
+        (422, vec![failure(422)], false),
+        (200, vec![list(&["a"], 7, "")], false),
+    ];
+    let (_, asked) = followed_as(lists, Config::default()).await;
+    assert!(!asked[1].contains("resourceVersion"), "{asked:?}");
 }
 
 #[tokio::test(start_paused = true)]
