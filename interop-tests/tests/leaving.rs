@@ -186,8 +186,54 @@ fn a_taint_drains_a_node_and_makes_its_end_a_departure() {
                 drained(router, tainted)?;
             }
         }
+        // What it forwards by stays: its pods may still run, and its successor adopts it.
+        rack.wait_ways(&["eth2", "eth3"])?;
         rack.node.end(Signal::SIGTERM)?;
-        gone(&rack)
+        gone(&rack)?;
+        rack.wait_ways(&["eth2", "eth3"])
+    });
+}
+
+#[test]
+fn whoever_asks_twice_or_wants_the_node_to_stay_is_heard() {
+    run(&NEEDS, |lab| {
+        // Longer than the lab waits for the end of an agent.
+        let leave = json!({"leave": {"taints": [TAINT], "wait": "30s"}});
+        let mut rack = start(lab, &leave, &[])?;
+        taint(&rack, true)?;
+        for router in &rack.routers {
+            drained(router, true)?;
+        }
+        rack.node.signal(Signal::SIGTERM)?;
+        eventually(SOON, "it leaves", || {
+            let log = rack.node.log();
+            ensure!(log.contains("leaves step by step"), "{log}");
+            Ok(())
+        })?;
+        rack.node.end(Signal::SIGTERM)?;
+        gone(&rack)?;
+
+        // Told to stay, it ends as for an update.
+        rack.node.launch()?;
+        for router in &rack.routers {
+            drained(router, true)?;
+        }
+        rack.node.signal(Signal::SIGTERM)?;
+        eventually(SOON, "it leaves", || {
+            let log = rack.node.log();
+            ensure!(log.contains("leaves step by step"), "{log}");
+            Ok(())
+        })?;
+        rack.node.ask_text(&["drain", "--undo"])?;
+        rack.node.wait_end()?;
+        always(Duration::from_secs(2), "the routes are kept", || {
+            for router in &rack.routers {
+                for prefix in ALL {
+                    router.route(prefix)?;
+                }
+            }
+            Ok(())
+        })
     });
 }
 

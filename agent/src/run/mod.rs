@@ -202,7 +202,8 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     memory::give_back();
     let mut tick = tokio::time::interval(TICK);
     let mut stopping = false;
-    loop {
+    // Told to stop, it goes on until the node has left, or is to stay after all.
+    while !(stopping && runtime.presence.has_left_or_stays(Instant::now())) {
         let step = runtime.presence.deadline(Instant::now());
         tokio::select! {
             () = stop.received() => {
@@ -224,9 +225,8 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
                 runtime.holds_end_of_rib = false;
             }
             () = until(step) => {
-                runtime.follow_presence().await?;
-                if stopping && runtime.intent.router.leaving == Leaving::Gone {
-                    break;
+                if !(stopping && runtime.presence.has_left_or_stays(Instant::now())) {
+                    runtime.follow_presence().await?;
                 }
             }
             changed = source.changed() => {
@@ -578,19 +578,18 @@ impl Runtime {
 
     /// Ends sessions and the FIB: as if nothing had happened, or cleanly away.
     async fn end(&mut self, withdraw: bool) {
-        if withdraw {
+        let leaves = self.presence.phase(Instant::now()).leaving > Leaving::Drained
+            || self.presence.deadline(Instant::now()).is_some();
+        // A machine that is no node any more keeps nothing of ours.
+        let is_deletion = self.intent.router.drain == Some(DrainReason::NodeDeletion);
+        if withdraw || leaves && (is_deletion || self.is_deleted()) {
             info!("stopping: routes are withdrawn from peers and the kernel");
             self.sessions.stop(shutdown(), GOOD_BYE).await;
             self.end_fib(fib::Stop::Withdraw(WITHDRAW)).await;
-        } else if self.intent.router.leaving == Leaving::Gone {
-            // A machine that is no node any more keeps nothing of ours; one that comes back is best off with what it had.
-            let is_deletion = self.intent.router.drain == Some(DrainReason::NodeDeletion);
-            let how = match is_deletion || self.is_deleted() {
-                true => fib::Stop::Withdraw(WITHDRAW),
-                false => fib::Stop::KeepRoutes,
-            };
-            info!("stopping: this node has left");
-            self.end_fib(how).await;
+        } else if leaves {
+            info!("stopping: this node leaves, and its routes stay in the kernel");
+            self.end_fib(fib::Stop::KeepRoutes).await;
+            self.sessions.stop(shutdown(), GOOD_BYE).await;
         } else {
             info!(
                 "stopping: routes stay in the kernel, and sessions close so that graceful restart holds them"

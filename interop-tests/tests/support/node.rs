@@ -175,6 +175,18 @@ impl Node {
             .unwrap_or_default()
     }
 
+    /// Sends the agent a signal.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        let process = self.process.as_ref().context("the agent does not run")?;
+        process.signal(signal)
+    }
+
+    /// Waits for the end of an agent that was told to stop.
+    pub fn wait_end(&mut self) -> Result<()> {
+        let process = self.process.take().context("the agent does not run")?;
+        process.wait(PATIENCE).map(drop)
+    }
+
     /// Ends the agent by a signal and waits for its end.
     pub fn end(&mut self, signal: Signal) -> Result<()> {
         let Some(process) = self.process.take() else {

@@ -8,21 +8,18 @@
 //! kernel, but not those.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{Request, Response};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use hyper_rustls::HttpsConnector;
+use hyper_rustls::{FixedServerNameResolver, HttpsConnectorBuilder};
 use hyper_timeout::TimeoutConnector;
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use kube::client::retry::RetryPolicy;
 use kube::client::{Body, ClientBuilder, ConfigExt, DynBody};
 use kube::{Client, Config};
-use tower::retry::RetryLayer;
 use tower::util::BoxService;
 use tower::{BoxError, ServiceBuilder, ServiceExt};
 
@@ -94,7 +91,7 @@ pub enum ApiServerError {
 /// # Errors
 /// See [`ApiServerError`].
 pub async fn client(options: &ApiServerOptions) -> Result<Client, ApiServerError> {
-    let config = match &options.kubeconfig {
+    let mut config = match &options.kubeconfig {
         Some(path) => {
             let failed = |source| ApiServerError::Kubeconfig {
                 path: path.clone(),
@@ -111,6 +108,7 @@ pub async fn client(options: &ApiServerOptions) -> Result<Client, ApiServerError
                 source: Box::new(source),
             })?,
     };
+    config.default_retry = false;
     let proxied = config.proxy_url.is_some();
     let builder = if proxied {
         // The proxy is whom the connection is to, and whose keepalives it has.
@@ -126,7 +124,8 @@ pub async fn client(options: &ApiServerOptions) -> Result<Client, ApiServerError
 
 type GenericService = BoxService<Request<Body>, Response<Box<DynBody>>, BoxError>;
 
-/// What kube builds by default, over connections whose death is noticed.
+/// What kube builds by default, over connections whose death is noticed. Without its retries: whoever asks tries again by
+/// himself, and says so; kube would wait for minutes without a word.
 fn over_watched_connections(config: Config) -> Result<ClientBuilder<GenericService>, kube::Error> {
     let mut http = HttpConnector::new();
     http.enforce_http(false);
@@ -135,9 +134,16 @@ fn over_watched_connections(config: Config) -> Result<ClientBuilder<GenericServi
     http.set_keepalive_interval(Some(KEEPALIVE_INTERVAL));
     http.set_keepalive_retries(Some(KEEPALIVE_PROBES));
     http.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
-    let mut tls = config.rustls_client_config()?;
-    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    let mut connector = TimeoutConnector::new(HttpsConnector::from((http, Arc::new(tls))));
+    let mut https = HttpsConnectorBuilder::new()
+        .with_tls_config(config.rustls_client_config()?)
+        .https_or_http();
+    if let Some(name) = &config.tls_server_name {
+        let name = name.clone().try_into();
+        let name = name.map_err(|error| kube::Error::Service(Box::new(error)))?;
+        https = https.with_server_name_resolver(FixedServerNameResolver::new(name));
+    }
+    let https = https.enable_http1().enable_http2();
+    let mut connector = TimeoutConnector::new(https.wrap_connector(http));
     connector.set_read_timeout(config.read_timeout);
     connector.set_write_timeout(config.write_timeout);
     connector.set_reset_reader_on_write(config.reset_reader_on_write);
@@ -149,10 +155,8 @@ fn over_watched_connections(config: Config) -> Result<ClientBuilder<GenericServi
         .http2_initial_stream_window_size(STREAM_WINDOW)
         .http2_initial_connection_window_size(CONNECTION_WINDOW)
         .build(connector);
-    let retry = RetryLayer::new(RetryPolicy::server_retry());
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
-        .option_layer(config.default_retry.then_some(retry))
         .option_layer(config.auth_layer()?)
         .layer(config.extra_headers_layer()?)
         .map_err(BoxError::from)

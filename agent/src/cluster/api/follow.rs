@@ -11,7 +11,7 @@
 //! | either with `resourceVersion=0`: whatever the cache holds | nothing is known yet, and any will do (`ListSemantic::Any`) |
 //! | either with what is newest now | nothing is known yet, and only that will do |
 //! | not older than what was seen last | a watch was too old (410): another server's cache must not take us back in time |
-//! | the newest, in pages, out of etcd | the cache could not serve that (410 or 504) |
+//! | the newest, in pages, out of etcd | the cache could not serve that (410 or 504), or a watch heard nothing for its whole time |
 //!
 //! Of kube's own watcher this is what it does besides: its cached lists have no pages only if asked for, it does not fall back
 //! for older servers, and after a 410 it takes any version. Its events and errors are used.
@@ -25,7 +25,7 @@ use kube::api::{ListParams, VersionMatch, WatchEvent, WatchParams};
 use kube::runtime::watcher::{Config, Error, Event, ListSemantic, Result};
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::debug;
 
 /// Objects in a page of a list out of etcd, as client-go has it.
@@ -34,6 +34,10 @@ const PAGE: u32 = 500;
 /// How long a watch lasts at most, as the server is asked, and how much longer its end is waited for.
 const LASTS: u32 = 290;
 const MARGIN: Duration = Duration::from_secs(5);
+
+/// A watch that lasted so long without an event or a bookmark, of which there is one a minute, is deaf: etcd was restored from a
+/// backup and is behind the version that is watched from. A server accepts that, and says nothing until it gets there.
+const DEAF: Duration = Duration::from_secs(150);
 
 /// How long a stream of what there is may pause. Servers before 1.27 refuse `resourceVersionMatch` with a watch; what is between us
 /// and the server might take parameters away, and then nothing says where what there is ends.
@@ -59,6 +63,7 @@ where
         way: Way::Stream,
         from,
         last: None,
+        heard: Instant::now(),
         state: State::Empty,
     };
     stream::unfold(follower, |mut follower| async {
@@ -106,6 +111,8 @@ struct Follower<K> {
     from: From,
     /// The version that was seen last.
     last: Option<String>,
+    /// When the watch began, or was heard last.
+    heard: Instant,
     state: State<K>,
 }
 
@@ -138,6 +145,7 @@ where
                 let version = self.last.clone().unwrap_or_default();
                 match self.api.watch(&params, &version).await {
                     Ok(stream) => {
+                        self.heard = Instant::now();
                         self.state = State::Watching(stream.boxed());
                         None
                     }
@@ -211,6 +219,7 @@ where
             Ok(WatchEvent::Bookmark(mark)) if mark.metadata.annotations.contains_key(END) => {
                 self.last = Some(mark.metadata.resource_version);
                 let event = self.known();
+                self.heard = Instant::now();
                 self.state = State::Watching(stream);
                 Some(Ok(event))
             }
@@ -270,9 +279,17 @@ where
     async fn change(&mut self, mut stream: Changes<K>) -> Option<Result<Event<K>>> {
         let lasts = Duration::from_secs(LASTS.into()) + MARGIN;
         let Ok(Some(event)) = timeout(lasts, stream.next()).await else {
-            self.state = State::Known;
+            if self.heard.elapsed() < DEAF {
+                self.state = State::Known;
+            } else {
+                debug!("the watch was deaf: what there is is read out of etcd");
+                self.from = From::Etcd;
+            }
             return None;
         };
+        if event.is_ok() {
+            self.heard = Instant::now();
+        }
         let event = match event {
             Ok(WatchEvent::Added(object) | WatchEvent::Modified(object)) => Event::Apply(object),
             Ok(WatchEvent::Deleted(object)) => Event::Delete(object),

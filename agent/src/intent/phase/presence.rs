@@ -86,6 +86,11 @@ impl Presence {
         }
     }
 
+    /// Whether it has left, or was told to stay after it began to.
+    pub fn has_left_or_stays(&self, now: Instant) -> bool {
+        self.departure.is_none() || self.phase(now).leaving == Leaving::Gone
+    }
+
     /// When the phase changes by itself.
     pub fn deadline(&self, now: Instant) -> Option<Instant> {
         self.departure.as_ref()?.deadline(now)
@@ -134,8 +139,10 @@ mod tests {
         assert_eq!(presence.phase(later).leaving, Leaving::Gone);
         assert!(!presence.stop(later, WAIT, None, false));
         assert_eq!(presence.deadline(later), None);
+        assert!(presence.has_left_or_stays(later) && !presence.has_left_or_stays(start));
         presence.stay();
         assert_eq!(presence.phase(later).leaving, Leaving::No);
+        assert!(presence.has_left_or_stays(start));
     }
 
     #[test]

@@ -252,6 +252,36 @@ async fn what_the_cache_cannot_serve_is_read_out_of_etcd() {
     }
 }
 
+/// Such a server accepts a watch from a version that it has not reached, and says nothing.
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_hears_nothing_for_its_whole_time_begins_anew_out_of_etcd() {
+    let server = Arc::new(Mutex::new(Server {
+        answers: vec![
+            (200, vec![end(500)], false),
+            (200, vec![], true),
+            (200, vec![event("ADDED", object("a", 8)), end(9)], true),
+        ]
+        .into(),
+        asked: Vec::new(),
+    }));
+    let router = Router::new().fallback(serve).with_state(server.clone());
+    let client = Client::new(router, "default");
+    let config = Config::default().any_semantic();
+    let mut events = pin!(follow(Api::<Namespace>::all(client), config));
+    let mut seen = Vec::new();
+    while seen.len() < 5 {
+        let event = timeout(Duration::from_secs(900), events.next()).await;
+        seen.push(event.unwrap().unwrap().unwrap().to_string());
+    }
+    assert_eq!(
+        seen,
+        ["Init", "InitDone", "Init", "InitApply(a)", "InitDone"]
+    );
+    let asked = server.lock().unwrap().asked.clone();
+    assert_eq!(asked[1], "watch=true resourceVersion=500");
+    assert_eq!(asked[2], stream_of(""));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_list_out_of_etcd_comes_in_pages() {
     let answers = vec![
