@@ -13,7 +13,7 @@
 //! - No Service gets an address that is [somebody's](reserved): a Node's, a peer's, a pod's, a cluster IP. One that has such an
 //!   address keeps it.
 //! - A Service that asks for certain addresses gets those or none.
-//! - A Service whose AddressPool was deleted keeps its addresses, as long as its [condition](condition) names the pool.
+//! - A Service whose AddressPool was deleted keeps its addresses, as long as its [`condition`] names the pool.
 //! - Equal states lead to equal allocations, and an allocation that is written to the statuses leads to itself.
 //!
 //! Pools are never listed address by address: see [`space`].
