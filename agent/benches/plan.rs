@@ -3,7 +3,6 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, LazyLock};
 
@@ -104,7 +103,9 @@ fn allocation_from_nothing(bencher: Bencher<'_, '_>) {
     let state = State {
         pools: [(pool.name.clone(), Arc::new(pool))].into(),
         services: services.collect(),
-        namespaces: BTreeMap::new(),
+        namespaces: (STATE.services.keys())
+            .map(|key| (key.namespace.to_string(), Arc::default()))
+            .collect(),
         reserved: STATE
             .nodes
             .values()

@@ -11,6 +11,15 @@ use std::process::{Command, Stdio};
 use kube_cel::cel;
 use serde_json::{Value, json};
 
+/// The versions of API groups that every server has from Kubernetes 1.25 on.
+const OF_1_25: [&str; 5] = [
+    "v1",
+    "apps/v1",
+    "apiextensions.k8s.io/v1",
+    "networking.k8s.io/v1",
+    "rbac.authorization.k8s.io/v1",
+];
+
 /// What the HTTP port of agent and controller serves.
 const PATHS: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
@@ -404,4 +413,23 @@ fn kustomize_adds_the_component() {
             .iter()
             .any(|mount| mount["mountPath"] == "/etc/cni/net.d")
     );
+}
+
+/// The overlay of the page, as it stands there.
+#[test]
+fn the_page_says_how_to_leave_out_what_older_api_servers_do_not_have() {
+    let page = std::fs::read_to_string(deploy().join("README.md")).unwrap();
+    let (_, overlay) = page.split_once("```yaml\n").unwrap();
+    let (overlay, _) = overlay.split_once("```").unwrap();
+    let root = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(deploy().canonicalize().unwrap(), root.path().join("deploy"))
+        .unwrap();
+    std::fs::write(root.path().join("kustomization.yaml"), overlay).unwrap();
+    let (Some(all), Some(left)) = (kustomize(&deploy()), kustomize(root.path())) else {
+        return;
+    };
+    let is_old = |object: &&Value| OF_1_25.contains(&text_at(object, "apiVersion"));
+    assert_eq!(left.iter().filter(|object| !is_old(object)).count(), 0);
+    // And nothing else.
+    assert_eq!(left.len(), all.iter().filter(is_old).count());
 }

@@ -32,6 +32,6 @@ pub use secret::{Secret, SecretText};
 pub use snapshot::{Problem, Severity, Snapshot, SourceState};
 pub use state::{
     Assignment, ClusterState, Endpoint, EndpointSlice, LoadBalancerIngress, Map, Node, Object,
-    ObjectKey, ObjectRef, Service, ServiceType, TrafficPolicy,
+    ObjectKey, ObjectRef, ObjectSource, Service, ServiceType, TrafficPolicy,
 };
 pub use unreadable::Meanwhile;

@@ -34,7 +34,7 @@ pub struct ClusterState {
     pub pools: Map<String, Arc<Object<AddressPoolSpec>>>,
     /// By name.
     pub nodes: Map<String, Arc<Node>>,
-    /// Labels of namespaces, by name. One that is missing has no labels but its name's. `None`: they cannot be read.
+    /// Labels of namespaces, by name; [`Self::labels_of`] for one that may be missing. `None`: they cannot be read.
     pub namespaces: Map<String, Arc<Option<Labels>>>,
     /// By namespace and name.
     pub services: Map<ObjectKey, Arc<Service>>,
@@ -44,12 +44,35 @@ pub struct ClusterState {
     pub secrets: Map<String, Arc<Secret>>,
     /// The agent's namespace. Manifests have none.
     pub secrets_namespace: Option<Arc<str>>,
+    /// Where the objects are from.
+    pub source: ObjectSource,
+}
+
+/// Where the objects of a state are from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ObjectSource {
+    /// Files. People leave out what does not matter to them, such as Namespaces.
+    #[default]
+    Manifests,
+    /// An API server, by a watch for each kind: of two objects that belong together, one may be known before the other.
+    ApiServer,
 }
 
 impl ClusterState {
-    /// The one label that the API server gives to each namespace.
-    pub fn labels_of_any_namespace(name: &str) -> Labels {
-        Labels::from([("kubernetes.io/metadata.name".to_owned(), name.to_owned())])
+    /// The labels of a namespace; `None`: they are not known, and fit no condition ([`selects_known`]). Of an API server, one
+    /// without an object is not known yet, or was deleted. Manifests may leave it out: it has the label of all namespaces.
+    ///
+    /// [`selects_known`]: crate::crd::selector::selects_known
+    pub fn labels_of(&self, namespace: &str) -> Option<Cow<'_, Labels>> {
+        match (self.namespaces.get(namespace), self.source) {
+            (Some(labels), _) => labels.as_ref().as_ref().map(Cow::Borrowed),
+            (None, ObjectSource::ApiServer) => None,
+            (None, ObjectSource::Manifests) => {
+                // The one label that the API server gives to each.
+                let name = "kubernetes.io/metadata.name".to_owned();
+                Some(Cow::Owned(Labels::from([(name, namespace.to_owned())])))
+            }
+        }
     }
 }
 

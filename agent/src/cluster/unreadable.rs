@@ -12,6 +12,9 @@
 //! Whoever writes objects of Kubernetes' own kinds writes the truth about what is served now, and the last good version of
 //! such an object may be long over: it must not justify an announcement. The controller, which announces nothing, keeps the last
 //! good version of every kind, so that no address is given away that somebody has.
+//!
+//! A manifest file whose content is not text may hold any of its objects: each counts as one that cannot be read. A file that
+//! cannot be opened or read says nothing at all, like an API server that is unreachable: everything of it stays in force.
 
 use std::fmt;
 
@@ -32,6 +35,8 @@ pub(crate) enum Instead {
 pub enum Meanwhile {
     /// The last good version is used.
     LastGood,
+    /// Of a file: the last good versions are used, except of Services, EndpointSlices and Namespaces.
+    LastGoodOfSome,
     /// A Service is not advertised.
     NotAdvertised,
     /// The endpoints of an EndpointSlice do not count.
@@ -60,6 +65,9 @@ impl fmt::Display for Meanwhile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::LastGood => "the last good version stays in force",
+            Self::LastGoodOfSome => {
+                "the last good version stays in force, except of Services, EndpointSlices and Namespaces"
+            }
             Self::NotAdvertised => "until it can be read, it is not advertised",
             Self::NoEndpoints => "until it can be read, its endpoints do not count",
             Self::NotSelected => "until it can be read, no namespaceSelector matches it",

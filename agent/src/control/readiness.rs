@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::backend::Backend;
-use super::model::{Peer, PeerCounts, Readiness, Status};
+use super::model::{Peer, PeerCounts, PeerKind, Readiness, Status};
 use super::protocol::ControlError;
 
 /// How often the first condition is looked at while it does not hold: a moment in which it held must not depend on
@@ -138,7 +138,15 @@ pub fn judge(status: &Status, stage: Stage) -> Readiness {
         // Other nodes may all be down, and this one serves its routers, or has none.
         Stage::Started => {
             if peers > 0 && established == 0 {
-                reasons.push(format!("no session is established (of {configured} peers)"));
+                // How many nodes the mesh has is no part of it: the text must not change as nodes come and go.
+                let nodes = if mesh > 0 {
+                    ", nor in the node mesh"
+                } else {
+                    ""
+                };
+                reasons.push(format!(
+                    "no session is established (of {peers} peers{nodes})"
+                ));
             }
         }
         Stage::Starting => {
@@ -167,14 +175,18 @@ pub fn judge(status: &Status, stage: Stage) -> Readiness {
     }
 }
 
-/// Which peers are not up, and the last that is known of each.
+/// Which peers are not up, and the last that is known of each. Nodes of the mesh make no node unready. The text goes into the
+/// RouterState: it is the same as long as the outage is.
 fn absent(peers: &[Peer]) -> Option<String> {
     let down: Vec<String> = peers
         .iter()
-        .filter(|peer| !peer.is_established())
-        .map(|peer| match peer.trouble() {
-            Some(why) => format!("{} is {} ({why})", peer.name, peer.state),
-            None => format!("{} is {}", peer.name, peer.state),
+        .filter(|peer| !peer.is_established() && peer.kind != PeerKind::Mesh)
+        .map(|peer| {
+            let (name, state) = (&peer.name, peer.steady_state());
+            match peer.trouble() {
+                Some(why) => format!("{name} is {state} ({why})"),
+                None => format!("{name} is {state}"),
+            }
         })
         .collect();
     (!down.is_empty()).then(|| shorten(&down))

@@ -59,8 +59,9 @@ impl Last {
             services,
             endpoint_slices,
             secrets,
-            // It is the same as long as the agent runs.
+            // They are the same as long as the agent runs.
             secrets_namespace: _,
+            source: _,
         } = &before;
         let mut named = state
             .advertisements

@@ -10,6 +10,7 @@
 //!
 //! `externalTrafficPolicy` decides for LoadBalancer and external IPs, `internalTrafficPolicy` for cluster IPs.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::IpAddr;
 
@@ -98,8 +99,8 @@ pub(super) struct Deciding<'a> {
     node: &'a Node,
     by_node: Option<Rule>,
     active: &'a [Active<'a>],
-    /// Their labels; `None`: they cannot be read.
-    namespaces: HashMap<&'a str, Option<Labels>>,
+    /// Their labels; `None`: they are not known.
+    namespaces: HashMap<&'a str, Option<Cow<'a, Labels>>>,
 }
 
 impl<'a> Deciding<'a> {
@@ -143,10 +144,10 @@ impl<'a> Deciding<'a> {
         let namespace = self
             .namespaces
             .entry(name)
-            .or_insert_with(|| namespace_labels(self.state, name));
+            .or_insert_with(|| self.state.labels_of(name));
         Considered {
             service,
-            namespace: namespace.as_ref(),
+            namespace: namespace.as_deref(),
             counts: Default::default(),
             by_node: None,
             owned_by_others: Vec::new(),
@@ -199,14 +200,6 @@ pub(super) fn node_rule(node: &Node, phase: Phase) -> Option<Rule> {
     } else {
         None
     }
-}
-
-/// A namespace that no object describes has the label of all.
-fn namespace_labels(state: &ClusterState, name: &str) -> Option<Labels> {
-    state.namespaces.get(name).map_or_else(
-        || Some(ClusterState::labels_of_any_namespace(name)),
-        |labels| labels.as_ref().clone(),
-    )
 }
 
 /// Endpoints per family.

@@ -164,9 +164,13 @@ impl Decision {
         }
     }
 
-    /// Whether the condition stays as it is: where a class is required, Services without one are not touched.
+    /// Whether the condition stays as it is: where a class is required, Services without one are not touched, nor is one of
+    /// which it is not known yet what it may have.
     pub fn says_nothing(&self) -> bool {
-        self.outcome == Outcome::NotOurs(NotOurs::NoClass)
+        let Outcome::NotOurs(why) = &self.outcome else {
+            return false;
+        };
+        matches!(why, NotOurs::NoClass | NotOurs::UnknownNamespace)
     }
 
     /// The pool that it keeps an address of although the pool was deleted.

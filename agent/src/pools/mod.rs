@@ -32,7 +32,6 @@ mod space;
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -41,7 +40,7 @@ use self::books::Books;
 use self::plan::Plan;
 use self::round::{Given, Round};
 use self::space::Space;
-use crate::cluster::{Atom, ClusterState, LoadBalancerIngress, ObjectKey};
+use crate::cluster::{Atom, LoadBalancerIngress, ObjectKey};
 use crate::crd::IpFamily;
 use crate::crd::address_pool::{AddressPoolSpec, PoolUsage};
 use crate::crd::selector::Labels;
@@ -74,7 +73,7 @@ pub struct State {
     pub pools: BTreeMap<String, Arc<Pool>>,
     /// All Services, of whatever type and class.
     pub services: BTreeMap<ObjectKey, Arc<Request>>,
-    /// Labels of namespaces, by name. One that is missing has no labels but its name's.
+    /// Labels of namespaces, by name. One that is missing is not known, or not yet.
     pub namespaces: BTreeMap<String, Arc<Labels>>,
     /// What Nodes and Peers have, in any order. Cluster IPs and external IPs are those of `services`.
     pub reserved: Vec<Reserved>,
@@ -88,12 +87,15 @@ impl State {
         !self.pools.is_empty() && self.pools.values().all(|pool| pool.spec.require_class)
     }
 
-    /// The labels of a namespace.
-    fn labels_of(&self, namespace: &str) -> Cow<'_, Labels> {
-        match self.namespaces.get(namespace) {
-            Some(labels) => Cow::Borrowed(labels.as_ref()),
-            None => Cow::Owned(ClusterState::labels_of_any_namespace(namespace)),
-        }
+    /// The labels of the namespace of a Service that gets addresses from us; or why it is none.
+    fn ownership(
+        &self,
+        request: &Request,
+        is_class_required: bool,
+    ) -> Result<&Arc<Labels>, NotOurs> {
+        request.ownership(is_class_required)?;
+        let labels = self.namespaces.get(&*request.key.namespace);
+        labels.ok_or(NotOurs::UnknownNamespace)
     }
 }
 
@@ -243,14 +245,17 @@ pub fn allocate(state: &State) -> Allocation {
     report(state, &space, &plans, &round)
 }
 
-/// The addresses that other load balancers gave out: in the status of Services of another class, and those in `Proxy` mode.
+/// The addresses that are not ours to give: in the status of Services of another class, those in `Proxy` mode, and what Services
+/// of unknown namespaces have.
 fn foreign(state: &State) -> HashMap<IpAddr, &ObjectKey> {
     let is_class_required = state.is_class_required();
     let mut foreign = HashMap::new();
     // Backwards, so that of two Services the first by name stays.
     for (key, request) in state.services.iter().rev() {
-        let ownership = request.ownership(is_class_required);
-        let all = matches!(ownership, Err(NotOurs::Class(_) | NotOurs::NoClass));
+        let all = match state.ownership(request, is_class_required) {
+            Err(NotOurs::Class(_) | NotOurs::NoClass | NotOurs::UnknownNamespace) => true,
+            Err(NotOurs::Type(_)) | Ok(_) => false,
+        };
         let ingress = request.ingress.iter().filter(|i| all || i.proxy);
         foreign.extend(ingress.map(|i| (i.ip, key)));
     }
@@ -260,16 +265,12 @@ fn foreign(state: &State) -> HashMap<IpAddr, &ObjectKey> {
 /// The plans of all Services that are ours, in the order of the state.
 fn plans<'a>(state: &'a State, space: &Space<'a>) -> Vec<Plan<'a>> {
     let is_class_required = state.is_class_required();
-    let mut namespaces: HashMap<&str, Cow<'_, Labels>> = HashMap::new();
-    let ours = state.services.iter();
-    let ours = ours.filter(|(_, r)| r.ownership(is_class_required).is_ok());
-    ours.map(|(key, request)| {
-        let name: &str = &key.namespace;
-        let labels = namespaces.entry(name);
-        let labels = labels.or_insert_with(|| state.labels_of(name));
-        Plan::new(request, labels, space)
-    })
-    .collect()
+    let services = state.services.values();
+    let ours = services.filter_map(|request| {
+        let namespace = state.ownership(request, is_class_required).ok()?;
+        Some(Plan::new(request, namespace, space))
+    });
+    ours.collect()
 }
 
 fn report(state: &State, space: &Space<'_>, plans: &[Plan<'_>], round: &Round<'_>) -> Allocation {
@@ -326,11 +327,11 @@ fn report(state: &State, space: &Space<'_>, plans: &[Plan<'_>], round: &Round<'_
     }
     let is_class_required = state.is_class_required();
     for (key, request) in &state.services {
-        if let Err(why) = request.ownership(is_class_required) {
+        if let Err(why) = state.ownership(request, is_class_required) {
             let release = match why {
                 NotOurs::Type(_) => inside(space, request).collect(),
                 // What another load balancer gave out is not ours, even if it is of a pool.
-                NotOurs::Class(_) | NotOurs::NoClass => Box::default(),
+                NotOurs::Class(_) | NotOurs::NoClass | NotOurs::UnknownNamespace => Box::default(),
             };
             let outcome = Outcome::NotOurs(why);
             allocation

@@ -104,6 +104,9 @@ pub enum NotOurs {
     Class(Atom),
     /// It has no `loadBalancerClass`, and every AddressPool requires one.
     NoClass,
+    /// The labels of its namespace are not known, or not yet: which pools are for it cannot be said. It gets nothing, and loses
+    /// nothing.
+    UnknownNamespace,
 }
 
 impl fmt::Display for NotOurs {
@@ -114,6 +117,7 @@ impl fmt::Display for NotOurs {
                 f,
                 "has no loadBalancerClass, and every AddressPool requires {LOAD_BALANCER_CLASS} (requireClass)"
             ),
+            Self::UnknownNamespace => f.write_str("the labels of its namespace are not known"),
             Self::Class(class) => write!(
                 f,
                 "loadBalancerClass {class} is another's; ours is {LOAD_BALANCER_CLASS}, or none"

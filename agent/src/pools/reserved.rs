@@ -134,12 +134,15 @@ impl ExternalIps {
         (is_external && !services.external_ips.is_empty()).then(|| Self(services.clone()))
     }
 
-    fn allow(&self, request: &Request, namespace: &Labels, address: IpAddr) -> bool {
+    /// Where the labels of the namespace are not known, an Advertisement may allow it: nobody else gets the address meanwhile.
+    fn may_allow(&self, request: &Request, namespace: Option<&Labels>, address: IpAddr) -> bool {
         let Self(services) = self;
         let mut nets = services.external_ips.iter();
         nets.any(|cidr| cidr.net().contains(&address))
             && selector::selects(services.selector.as_ref(), &request.labels)
-            && selector::selects(services.namespace_selector.as_ref(), namespace)
+            && namespace.is_none_or(|labels| {
+                selector::selects(services.namespace_selector.as_ref(), labels)
+            })
     }
 }
 
@@ -154,10 +157,11 @@ pub(super) fn external_ips(state: &State) -> Vec<Reserved> {
         if request.external_ips.is_empty() {
             continue;
         }
-        let namespace = state.labels_of(&key.namespace);
+        let namespace = state.namespaces.get(&*key.namespace);
+        let namespace = namespace.map(AsRef::as_ref);
         for &address in &request.external_ips {
             let mut all = state.external_ips.iter();
-            if all.any(|allowed| allowed.allow(request, &namespace, address)) {
+            if all.any(|allowed| allowed.may_allow(request, namespace, address)) {
                 let holder = Holder::ExternalIp {
                     service: key.clone(),
                     created: request.created,

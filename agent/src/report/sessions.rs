@@ -77,7 +77,7 @@ pub(super) fn mesh(peers: &[Peer]) -> Option<SessionCounts> {
 fn counts(peers: &[&Peer], name: impl Fn(&Peer) -> String) -> SessionCounts {
     let down = peers.iter().filter(|peer| !peer.is_established());
     let named = down.clone().take(NAMED).map(|peer| {
-        let (name, state) = (name(peer), state(peer));
+        let (name, state) = (name(peer), peer.steady_state());
         shown(&match peer.trouble() {
             Some(trouble) => format!("{name} is {state}: {trouble}"),
             None => format!("{name} is {state}"),
@@ -97,14 +97,6 @@ fn counts(peers: &[&Peer], name: impl Fn(&Peer) -> String) -> SessionCounts {
 fn whom(peer: &Peer) -> String {
     peer.address
         .map_or_else(|| peer.name.clone(), |address| address.to_string())
-}
-
-/// Attempts follow each other: the states between would be rewritten every second and tell nobody anything.
-fn state(peer: &Peer) -> String {
-    match peer.is_established() || peer.blocked.is_some() {
-        true => peer.state.to_string(),
-        false => "Active".to_owned(),
-    }
 }
 
 fn session(peer: &Peer, known: Option<&SessionStatus>, now: Timestamp) -> SessionStatus {
@@ -145,7 +137,7 @@ fn session(peer: &Peer, known: Option<&SessionStatus>, now: Timestamp) -> Sessio
         object: shown(&peer.object),
         address: peer.address.map(|address| address.to_string()),
         asn: peer.asn.map(number_of),
-        state: state(peer),
+        state: peer.steady_state().to_string(),
         since: Some(since),
         trouble: peer.trouble().as_deref().map(shown),
         last_error_sent: error(

@@ -1,10 +1,14 @@
 //! Claims about what a RouterState says.
 #![allow(clippy::unwrap_used)]
 
+use std::sync::Arc;
+
 use k8s_openapi::jiff::Timestamp;
 
 use super::router_state::{MOST, router_state};
 use super::schedule::Change;
+use crate::control::Health;
+use crate::control::backend::Backend;
 use crate::control::fake;
 use crate::control::model::{
     Gate, Peer, PeerKind, Problem, Readiness, Reason, RefusedAnnouncement, SessionState, Severity,
@@ -86,6 +90,78 @@ fn a_look_later_says_the_same_of_what_has_not_changed() {
         Change::Matters,
         "a session that was made anew"
     );
+}
+
+/// The attempts of an outage follow each other every second; what is written to the API server does not follow them.
+#[tokio::test]
+async fn an_outage_that_goes_on_changes_nothing() {
+    const CLOCK: i64 = 1_800_000_000;
+    let fake = Arc::new(fake::Fake::new());
+    let health = Health::new(Arc::clone(&fake));
+    let state = async |before: &RouterStateStatus| {
+        let status = health.status().await.unwrap();
+        let peers = health.backend().peers().await.unwrap();
+        router_state(&status, &peers, before, Some(1), at(CLOCK))
+    };
+    let attempt = |word: SessionState| {
+        fake.edit(|all| {
+            (all.status.peers.established, all.status.peers.mesh) = (1, 1);
+            all.status.peers.mesh_established = 1;
+            for peer in &mut all.peers {
+                let is_mesh = peer.kind == PeerKind::Mesh;
+                if !is_mesh && peer.blocked.is_none() {
+                    peer.state = word;
+                }
+            }
+        });
+    };
+    attempt(SessionState::Connect);
+    let first = state(&RouterStateStatus::default()).await;
+    let ready = condition(&first, "Ready");
+    assert_eq!(ready.status, "False");
+    assert!(ready.message.contains("tor-b is Active"), "{ready:?}");
+    for word in [
+        SessionState::Active,
+        SessionState::Idle,
+        SessionState::OpenSent,
+        SessionState::OpenConfirm,
+    ] {
+        attempt(word);
+        assert_eq!(state(&first).await, first, "{word}");
+    }
+
+    // Other nodes have a condition and a pace of their own.
+    fake.edit(|all| {
+        all.status.peers.established = 0;
+        all.status.peers.mesh_established = 0;
+        let mut peers = all.peers.iter_mut();
+        let node = peers.find(|peer| peer.kind == PeerKind::Mesh).unwrap();
+        node.state = SessionState::Idle;
+    });
+    let lost = state(&first).await;
+    assert_eq!(Change::between(&lost, &first), Change::Mesh);
+}
+
+/// How many nodes there are is no part of the reason why a node with routers is not ready.
+#[tokio::test]
+async fn a_node_that_is_added_to_the_mesh_does_not_matter_to_an_outage() {
+    let fake = Arc::new(fake::Fake::new());
+    let health = Health::new(Arc::clone(&fake));
+    fake.edit(|all| all.status.peers.established = all.status.peers.configured);
+    assert!(health.status().await.unwrap().readiness.unwrap().ready);
+    let reasons = async |mesh: u32| {
+        fake.edit(|all| {
+            all.status.peers.established = 0;
+            (all.status.peers.configured, all.status.peers.mesh) = (3 + mesh, mesh);
+        });
+        health.status().await.unwrap().readiness.unwrap().reasons
+    };
+    let few = reasons(1).await;
+    assert_eq!(
+        few[0],
+        "no session is established (of 3 peers, nor in the node mesh)"
+    );
+    assert_eq!(reasons(2).await, few);
 }
 
 #[test]

@@ -126,17 +126,16 @@ fn read(files: &Files, state: &ClusterState) -> State {
                 .or_insert_with(|| Arc::new(request));
         }
     }
+    let namespaces = services.keys().filter_map(|key| {
+        let name = key.namespace.to_string();
+        let labels = state.labels_of(&name)?.into_owned();
+        Some((name, Arc::new(labels)))
+    });
+    let namespaces = namespaces.collect();
     State {
         pools: pools.collect(),
         services,
-        namespaces: state
-            .namespaces
-            .iter()
-            .filter_map(|(name, labels)| {
-                let labels = Option::clone(labels)?;
-                Some((name.clone(), Arc::new(labels)))
-            })
-            .collect(),
+        namespaces,
         reserved: reserved(state),
         external_ips: external_ips(state),
     }

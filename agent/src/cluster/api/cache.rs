@@ -16,7 +16,7 @@ use super::watches::Fed;
 use crate::cluster::atom::Atoms;
 use crate::cluster::kubernetes::Metadata;
 use crate::cluster::snapshot::{Problem, Severity, Snapshot, SourceState};
-use crate::cluster::state::{ClusterState, ObjectKey, ObjectRef};
+use crate::cluster::state::{ClusterState, ObjectKey, ObjectRef, ObjectSource};
 use crate::cluster::unreadable::{Instead, Meanwhile};
 use crate::cluster::validate::{self, Finding};
 use crate::reasons;
@@ -53,7 +53,10 @@ impl Cache {
     /// An empty index of these kinds.
     pub(crate) fn new(kinds: &[&'static str]) -> Self {
         Self {
-            state: Arc::default(),
+            state: Arc::new(ClusterState {
+                source: ObjectSource::ApiServer,
+                ..ClusterState::default()
+            }),
             atoms: Atoms::default(),
             kinds: kinds.iter().map(|kind| (*kind, Kind::default())).collect(),
             problems: HashMap::new(),

@@ -15,8 +15,12 @@ pub fn manifests(data: &[u8]) {
     let mut versions: Vec<ClusterState> = Vec::new();
     for text in data.split(|octet| *octet == 0) {
         let mut fresh = Store::default();
-        if store.read(path, text).is_err() {
+        if let Err(error) = store.read(path, text) {
             assert!(std::str::from_utf8(text).is_err());
+            store.unreadable(path, &error);
+            assert!(!store.unreadable(path, &error));
+            let state = store.snapshot().state;
+            assert!(state.services.is_empty() && state.endpoint_slices.is_empty());
             continue;
         }
         assert_eq!(store.read(path, text).ok(), Some(false));
@@ -33,7 +37,12 @@ pub fn manifests(data: &[u8]) {
         justified(&state.policies, &versions, |state| &state.policies);
         justified(&state.pools, &versions, |state| &state.pools);
         justified(&state.nodes, &versions, |state| &state.nodes);
-        justified(&state.namespaces, &versions, |state| &state.namespaces);
+        let known = state
+            .namespaces
+            .iter()
+            .filter(|(_, labels)| labels.is_some());
+        let known = known.map(|(name, labels)| (name.clone(), labels.clone()));
+        justified(&known.collect(), &versions, |state| &state.namespaces);
         justified(&state.services, &versions, |state| &state.services);
         justified(&state.endpoint_slices, &versions, |state| {
             &state.endpoint_slices

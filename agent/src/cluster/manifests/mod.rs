@@ -2,7 +2,7 @@
 //!
 //! [`load`] reads it once; [`Manifests::start`] reads it and follows its changes. Every document stands for itself: a
 //! broken one is reported with file, line, path and reason, what the rule of its kind says counts meanwhile (see
-//! [`super::unreadable`]), and all others stay in force. A file or directory that cannot be read at all changes nothing.
+//! [`super::unreadable`]), and all others stay in force. A file or directory that cannot be opened or read changes nothing.
 //! Changes are seen by inotify and, because a notification can be lost and some file systems send none, by looking at the
 //! files again from time to time. What is handed out is always a whole [`Snapshot`].
 //!

@@ -80,9 +80,28 @@ impl Store {
         self.atoms.sweep();
     }
 
-    /// A file that is there but cannot be read: everything of it stays in force.
+    /// A file that is there but cannot be opened or read: everything of it stays in force, as of an API server that is
+    /// unreachable. Of one that is read and is not text, what may stay of unreadable objects ([`Instead`]) stays: it may be any
+    /// of them.
     pub(super) fn unreadable(&mut self, path: &Path, error: &io::Error) -> bool {
         let file = self.files.entry(path.to_owned()).or_default();
+        let mut is_of_some = false;
+        // The reader of documents says so of what is not UTF-8.
+        if error.kind() == io::ErrorKind::InvalidData {
+            let before = std::mem::take(&mut file.entries);
+            // Those that went when it was looked at before have gone for the same reason.
+            is_of_some = file
+                .problems
+                .iter()
+                .any(|known| known.meanwhile == Some(Meanwhile::LastGoodOfSome))
+                || !before.iter().all(|(object, _)| is_last_good(object));
+            let left = before.iter().filter_map(|(o, e)| without_content(o, e));
+            file.entries = left.collect();
+        }
+        let meanwhile = match is_of_some {
+            true => Some(Meanwhile::LastGoodOfSome),
+            false => (!file.entries.is_empty()).then_some(Meanwhile::LastGood),
+        };
         let problem = Problem {
             severity: Severity::Error,
             file: Some(path.to_owned()),
@@ -90,7 +109,7 @@ impl Store {
             object: None,
             path: String::new(),
             reason: format!("cannot be read: {}", OsError::words(error)),
-            meanwhile: (!file.entries.is_empty()).then_some(Meanwhile::LastGood),
+            meanwhile,
         };
         file.content = None;
         let problems = vec![problem];
@@ -277,8 +296,8 @@ impl<'a> Reading<'a> {
             }));
         }
         if nameless {
-            let old = self.old.drain().filter(|(object, _)| is_last_good(object));
-            let mut rest: Vec<_> = old.map(keep).collect();
+            let old = self.old.drain();
+            let mut rest: Vec<_> = old.filter_map(|(o, e)| without_content(o, e)).collect();
             rest.sort_unstable_by(|a, b| a.0.cmp(&b.0));
             self.entries.append(&mut rest);
         }
@@ -306,14 +325,7 @@ impl<'a> Reading<'a> {
                 self.old.remove(object);
                 let is_good = self.entries.iter().any(|(known, _)| known == object);
                 if object.kind == "Namespace" && !is_good {
-                    let entry = Entry {
-                        item: Item::Namespace(Arc::new(None)),
-                        line,
-                        tree: None,
-                        source: None,
-                        kept: false,
-                    };
-                    self.entries.push((object.clone(), entry));
+                    self.entries.push(unknown_labels(object, line));
                 }
                 Some(meanwhile)
             }
@@ -324,6 +336,27 @@ impl<'a> Reading<'a> {
 /// Whether the last good version of an object counts while it cannot be read.
 fn is_last_good(object: &ObjectRef) -> bool {
     Instead::of(&object.kind) == Instead::LastGood
+}
+
+/// What counts of an object that may be one that cannot be read.
+fn without_content(object: &ObjectRef, entry: &Entry) -> Option<(ObjectRef, Entry)> {
+    match Instead::of(&object.kind) {
+        Instead::LastGood => Some(keep((object, entry))),
+        Instead::Nothing(Meanwhile::NotSelected) => Some(unknown_labels(object, entry.line)),
+        Instead::Nothing(_) => None,
+    }
+}
+
+/// A Namespace whose labels cannot be read: without an entry, it would count as one that has none.
+fn unknown_labels(object: &ObjectRef, line: u32) -> (ObjectRef, Entry) {
+    let entry = Entry {
+        item: Item::Namespace(Arc::new(None)),
+        line,
+        tree: None,
+        source: None,
+        kept: false,
+    };
+    (object.clone(), entry)
 }
 
 fn keep((object, entry): (&ObjectRef, &Entry)) -> (ObjectRef, Entry) {

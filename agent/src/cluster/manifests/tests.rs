@@ -394,6 +394,81 @@ fn a_file_that_cannot_be_read_keeps_all_its_documents() {
     assert_eq!(*store.snapshot().problems, []);
 }
 
+const SHOP: &str = "\
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop}
+spec: {type: NodePort}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: web-1, namespace: shop, labels: {kubernetes.io/service-name: web}}
+addressType: IPv4
+endpoints: [{addresses: [10.0.0.1]}]
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop, labels: {team: a}}
+---
+apiVersion: v1
+kind: Node
+metadata: {name: a}
+spec: {podCIDRs: [10.0.0.0/24]}
+---
+";
+
+/// An I/O error says nothing about the file; text that is not UTF-8 is a document that cannot be read, which may be any.
+#[test]
+fn a_file_that_is_not_utf8_keeps_what_has_a_last_good_version_and_nothing_else() {
+    let good = format!("{SHOP}{ROUTER}");
+    let path = Path::new("p.yaml");
+    let mut store = store(&[("p.yaml", &good)]);
+    let all = store.snapshot().state;
+
+    let error = std::io::Error::other("input/output error");
+    assert!(store.unreadable(path, &error));
+    assert_eq!(store.snapshot().state, all, "it is read again later");
+
+    let mut broken = good.clone().into_bytes();
+    let octet = broken.iter_mut().find(|octet| **octet == b'w').unwrap();
+    *octet = 0xff;
+    for times in 0..2 {
+        let error = store.read(path, &*broken).unwrap_err();
+        assert_eq!(store.unreadable(path, &error), times == 0);
+        let snapshot = store.snapshot();
+        let state = &snapshot.state;
+        assert!(state.routers.contains_key("default"));
+        assert!(state.nodes.contains_key("a"));
+        assert_eq!(state.services.len(), 0);
+        assert_eq!(state.endpoint_slices.len(), 0);
+        assert_eq!(*state.namespaces["shop"], None, "its labels are unknown");
+        assert_eq!(
+            snapshot.problems[0].to_string(),
+            "p.yaml: cannot be read: it is not UTF-8 text; the last good version stays in force, except of Services, \
+             EndpointSlices and Namespaces"
+        );
+    }
+    // What went does not come back with an I/O error.
+    assert!(store.unreadable(path, &std::io::Error::other("input/output error")));
+    assert_eq!(store.snapshot().state.services.len(), 0);
+    read(&mut store, &good);
+    assert_eq!(store.snapshot().state, all);
+    assert_eq!(*store.snapshot().problems, []);
+}
+
+/// The same where the document is text: it may be that of the Namespace.
+#[test]
+fn a_namespace_that_may_be_a_nameless_document_has_unknown_labels() {
+    let namespace = "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop, labels: {team: a}}\n";
+    let mut store = store(&[("p.yaml", namespace)]);
+    read(&mut store, "}{");
+    assert_eq!(*store.snapshot().state.namespaces["shop"], None);
+    read(&mut store, ROUTER);
+    assert_eq!(store.snapshot().state.namespaces.get("shop"), None);
+    read(&mut store, namespace);
+    assert!(store.snapshot().state.namespaces["shop"].is_some());
+}
+
 #[test]
 fn kubernetes_objects_are_reduced_to_what_is_used_and_absent_conditions_have_the_api_s_meaning() {
     let text = r#"

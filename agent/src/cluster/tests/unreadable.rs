@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{KINDS, Source, good};
 use crate::cluster::ClusterState;
-use crate::intent::{LocalFacts, intend};
+use crate::intent::{LocalFacts, Phase, Planner, intend};
 
 /// What makes an object of a kind unreadable.
 fn broken(kind: &str) -> Value {
@@ -180,6 +180,29 @@ fn an_object_of_kubernetes_that_cannot_be_read_justifies_no_announcement() {
         source.put(&broken("Node"));
         assert!(is_advertised(&mut source));
         assert_eq!(source.snapshot().state.nodes["x"].internal_ips.len(), 1);
+    }
+}
+
+/// The watches of Services and Namespaces are two. Whoever writes manifests may leave the Namespaces out.
+#[test]
+fn a_namespace_that_is_not_known_has_unknown_labels_unless_manifests_leave_it_out() {
+    let prefix: ipnet::IpNet = "203.0.113.7/32".parse().unwrap();
+    let namespace = cluster()[1].clone();
+    for mut source in Source::both() {
+        for object in cluster().iter().filter(|object| **object != namespace) {
+            source.put(object);
+        }
+        let mut planner = Planner::new("x");
+        let mut is_advertised = |source: &mut Source| {
+            let state = source.snapshot().state;
+            let facts = LocalFacts::default();
+            let (intent, _) = planner.plan(&state, &facts, Phase::default());
+            intent.originated.contains_key(&prefix)
+        };
+        let is_manifests = matches!(source, Source::Manifests(_));
+        assert_eq!(is_advertised(&mut source), is_manifests);
+        source.put(&namespace);
+        assert!(is_advertised(&mut source));
     }
 }
 

@@ -121,9 +121,5 @@ fn selects_no_peer(state: &ClusterState, selector: Option<&LabelSelector>) -> bo
 }
 
 fn is_selected(selector: Option<&LabelSelector>, state: &ClusterState, namespace: &str) -> bool {
-    selector.is_none()
-        || match state.namespaces.get(namespace) {
-            Some(labels) => selector::selects_known(selector, labels.as_ref().as_ref()),
-            None => selector::selects(selector, &ClusterState::labels_of_any_namespace(namespace)),
-        }
+    selector.is_none() || selector::selects_known(selector, state.labels_of(namespace).as_deref())
 }

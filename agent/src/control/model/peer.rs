@@ -128,6 +128,15 @@ impl Peer {
         self.state == SessionState::Established
     }
 
+    /// The state as it is written to the API server. Attempts follow each other: the states of them all are `Active`, since they
+    /// would be rewritten every second and tell nobody anything.
+    pub fn steady_state(&self) -> SessionState {
+        match self.is_established() || self.blocked.is_some() {
+            true => self.state,
+            false => SessionState::Active,
+        }
+    }
+
     /// Why there is no session, as far as that is known: what blocks it, else why the last attempt failed or the last
     /// session fell.
     pub fn trouble(&self) -> Option<String> {

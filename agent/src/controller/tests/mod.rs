@@ -33,6 +33,17 @@ fn guard<K: serde::de::DeserializeOwned + kube::Resource<DynamicType = ()>>(
     serde_json::from_value(object).unwrap()
 }
 
+/// A cluster with the namespace of the Services, and nothing else.
+fn known_world() -> World {
+    let mut world = World::default();
+    apply(&mut world.namespaces, namespace("shop", json!({})));
+    world
+}
+
+fn namespace(name: &str, labels: Value) -> Value {
+    json!({"metadata": {"name": name, "labels": labels}})
+}
+
 fn pool(name: &str, addresses: &[&str]) -> Value {
     json!({
         "metadata": {"name": name, "uid": name, "generation": 1, "creationTimestamp": "2026-01-01T00:00:00Z"},
@@ -99,7 +110,7 @@ fn written(world: &World) -> Vec<(String, Value)> {
 
 #[test]
 fn only_what_was_seen_to_go_goes() {
-    let mut world = World::default();
+    let mut world = known_world();
     let names = |world: &World| -> Vec<String> {
         world
             .services
@@ -137,7 +148,7 @@ fn only_what_was_seen_to_go_goes() {
 
 #[test]
 fn what_was_just_written_is_not_taken_back_by_an_older_event() {
-    let mut world = World::default();
+    let mut world = known_world();
     apply(&mut world.services, service("a", 9, &[]));
     world
         .services
@@ -156,7 +167,7 @@ fn what_was_just_written_is_not_taken_back_by_an_older_event() {
 
 #[test]
 fn a_patch_holds_the_version_that_was_decided_upon_and_leaves_others_entries() {
-    let mut world = World::default();
+    let mut world = known_world();
     apply(&mut world.pools, pool("public", &["203.0.113.0/30"]));
     let mut one = service("a", 7, &[]);
     one["status"]["loadBalancer"]["ingress"] =
@@ -183,7 +194,7 @@ fn an_invalid_pool_is_the_last_good_one_or_else_nobody_loses_an_address() {
         invalid["spec"]["addresses"] = json!(["203.0.113.5/24"]);
         invalid
     };
-    let mut world = World::default();
+    let mut world = known_world();
     apply(&mut world.pools, pool("public", &["203.0.113.0/30"]));
     apply(&mut world.pools, pool("spare", &["198.51.100.0/30"]));
     apply(&mut world.services, service("a", 1, &["203.0.113.1"]));
@@ -209,7 +220,7 @@ fn an_invalid_pool_is_the_last_good_one_or_else_nobody_loses_an_address() {
     );
 
     // A controller that starts then knows no good version.
-    let mut fresh = World::default();
+    let mut fresh = known_world();
     apply(&mut fresh.pools, invalid());
     apply(&mut fresh.pools, self::pool("spare", &["198.51.100.0/30"]));
     apply(&mut fresh.services, service("a", 1, &["203.0.113.1"]));
@@ -243,7 +254,7 @@ fn a_service_that_cannot_be_read_keeps_its_addresses_and_nobody_else_gets_them()
     };
     // Known before or not, a spec that cannot be read holds what its status says.
     for was_known in [true, false] {
-        let mut world = World::default();
+        let mut world = known_world();
         // It does not get an address of another family either, whatever it may ask for.
         let blocks = ["203.0.113.0/31", "2001:db8:f::/126"];
         apply(&mut world.pools, pool("public", &blocks));
@@ -263,7 +274,7 @@ fn a_service_that_cannot_be_read_keeps_its_addresses_and_nobody_else_gets_them()
         assert_eq!(written(&world).len(), 1);
     }
     // One that shares an address goes on sharing it: by what is known of its ports and its policy.
-    let mut world = World::default();
+    let mut world = known_world();
     apply(&mut world.pools, pool("public", &["203.0.113.0/31"]));
     let dns = |name: &str, protocol: &str, policy: &str| {
         let mut dns = service(name, 1, &["203.0.113.0"]);
@@ -280,7 +291,7 @@ fn a_service_that_cannot_be_read_keeps_its_addresses_and_nobody_else_gets_them()
     apply(&mut world.services, dns("a", "TCP", "Nearby"));
     assert_eq!(written(&world), []);
     // Of one whose status cannot be read either, what is known counts.
-    let mut world = World::default();
+    let mut world = known_world();
     apply(&mut world.pools, pool("public", &["203.0.113.0/31"]));
     apply(&mut world.services, service("a", 1, &["203.0.113.0"]));
     apply(
@@ -292,7 +303,7 @@ fn a_service_that_cannot_be_read_keeps_its_addresses_and_nobody_else_gets_them()
 
 #[test]
 fn nulls_are_absences_and_unreadable_objects_are_still_there() {
-    let mut world = World::default();
+    let mut world = known_world();
     let mut one = service("a", 1, &[]);
     one["status"]["loadBalancer"]["ingress"] = Value::Null;
     (one["spec"]["selector"], one["spec"]["ipFamilies"]) = (Value::Null, Value::Null);
@@ -336,7 +347,7 @@ fn node(name: &str, address: &str, heartbeat: u32) -> Value {
 /// A Node is written every few minutes; addresses are allocated anew only when one differs.
 #[test]
 fn what_nodes_and_peers_have_is_not_handed_out_and_looked_at_again_only_when_it_differs() {
-    let mut world = World::default();
+    let mut world = known_world();
     let mut after = |event: &mut dyn FnMut(&mut World)| {
         world.addresses_changed = false;
         event(&mut world);
@@ -380,7 +391,7 @@ fn what_nodes_and_peers_have_is_not_handed_out_and_looked_at_again_only_when_it_
 
 #[test]
 fn a_pool_with_what_is_somebodys_says_so_and_names_who_keeps_it() {
-    let mut world = World::default();
+    let mut world = known_world();
     apply(&mut world.pools, pool("public", &["203.0.113.0/30"]));
     apply(&mut world.services, service("a", 1, &["203.0.113.1"]));
     apply(&mut world.services, service("b", 1, &[]));
@@ -423,7 +434,7 @@ fn reason<'a>(conditions: &'a [Condition], kind: &str) -> (&'a str, &'a str) {
 
 #[test]
 fn a_peer_counts_the_sessions_of_all_nodes_and_those_of_silent_agents_are_down() {
-    let mut world = World::default();
+    let mut world = known_world();
     apply(&mut world.peers, peer("tor"));
     let look = |world: &World, at: Instant| -> Statuses {
         statuses(world, &Allocation::default(), (now().0, at))
@@ -478,7 +489,7 @@ fn a_peer_counts_the_sessions_of_all_nodes_and_those_of_silent_agents_are_down()
 
 #[test]
 fn an_advertisement_that_selects_no_peer_is_accepted_and_says_so() {
-    let mut world = World::default();
+    let mut world = known_world();
     apply(&mut world.peers, peer("tor"));
     let mut accepted = |selector: Value| {
         let object = json!({
@@ -518,7 +529,7 @@ fn told(news: &[News]) -> Vec<String> {
 
 #[test]
 fn changes_of_sessions_are_told_once_and_none_because_a_controller_starts() {
-    let mut world = World::default();
+    let mut world = known_world();
     let mut known = Known::default();
     apply(&mut world.peers, peer("tor"));
     apply(
@@ -555,7 +566,7 @@ fn changes_of_sessions_are_told_once_and_none_because_a_controller_starts() {
 
 #[test]
 fn what_a_service_misses_is_told_once_and_what_it_was_given_when_it_is_written() {
-    let mut world = World::default();
+    let mut world = known_world();
     let mut known = Known::default();
     let look = |world: &World, known: &mut Known| {
         told(&known.refusals(world, &allocate(&world.address_state())))
@@ -596,7 +607,7 @@ fn what_a_service_misses_is_told_once_and_what_it_was_given_when_it_is_written()
 
 #[test]
 fn a_router_state_goes_when_its_node_has_been_gone_for_a_while() {
-    let mut world = World::default();
+    let mut world = known_world();
     let mut orphans = Orphans::default();
     let start = tokio::time::Instant::now();
     let after = |seconds| start + Duration::from_secs(seconds);
@@ -618,7 +629,7 @@ fn a_router_state_goes_when_its_node_has_been_gone_for_a_while() {
 
 #[test]
 fn a_router_state_whose_agent_runs_stays_without_its_node() {
-    let (mut world, mut orphans) = (World::default(), Orphans::default());
+    let (mut world, mut orphans) = (known_world(), Orphans::default());
     apply(&mut world.states, state("n1", 1, &[]));
     assert!(orphans.due(&world, tokio::time::Instant::now()).is_empty());
     let long = tokio::time::Instant::now() + Duration::from_secs(3600);
@@ -634,7 +645,7 @@ fn a_router_state_whose_agent_runs_stays_without_its_node() {
 
 #[test]
 fn a_peer_counts_what_router_states_count_and_names_a_few() {
-    let mut world = World::default();
+    let mut world = known_world();
     apply(&mut world.peers, peer("clients"));
     for node in ["n1", "n2"] {
         let mut object = state(node, 1, &[("clients/a", "Active")]);

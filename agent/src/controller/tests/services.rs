@@ -13,7 +13,7 @@ fn condition(world: &World, name: &str) -> Option<Value> {
 
 #[test]
 fn a_service_says_where_its_address_is_from_or_why_it_has_none() {
-    let mut world = World::default();
+    let mut world = known_world();
     apply(&mut world.pools, pool("public", &["203.0.113.0/32"]));
     apply(&mut world.services, service("a", 1, &[]));
     let mut late = service("b", 1, &[]);
@@ -111,7 +111,7 @@ fn a_node_without_addresses_for_a_moment_keeps_them_though_it_has_pod_cidrs() {
 
 #[test]
 fn what_is_of_no_account_to_addresses_is_no_reason_to_allocate() {
-    let mut world = World::default();
+    let mut world = known_world();
     let mut changes = |event: &mut dyn FnMut(&mut World)| {
         world.addresses_changed = false;
         event(&mut world);
@@ -147,7 +147,7 @@ fn what_is_of_no_account_to_addresses_is_no_reason_to_allocate() {
 /// Another controller writes its own address whenever it sees ours.
 #[test]
 fn another_controller_that_writes_the_same_status_is_not_fought() {
-    let mut world = World::default();
+    let mut world = known_world();
     let mut rivals = Rivals::default();
     let mut time = tokio::time::Instant::now();
     apply(&mut world.pools, pool("public", &["203.0.113.0/30"]));
@@ -227,4 +227,41 @@ fn another_controller_that_writes_the_same_status_is_not_fought() {
     assert!(pass(&mut world, "again", false, true).0);
     assert_eq!(held(&world, "a"), ["203.0.113.0"]);
     assert_eq!(rivals.count(), 0);
+}
+
+/// The watches of Services and Namespaces are two: what is known of a Service may be ahead of its namespace.
+#[test]
+fn while_a_namespace_is_not_known_its_services_get_nothing_and_lose_nothing() {
+    let mut world = World::default();
+    let mut open = pool("open", &["203.0.113.0/31"]);
+    open["spec"]["namespaceSelector"] =
+        json!({"matchExpressions": [{"key": "team", "operator": "DoesNotExist"}]});
+    apply(&mut world.pools, open);
+    let mut of_team = pool("team", &["203.0.113.8/31"]);
+    of_team["spec"]["namespaceSelector"] = json!({"matchLabels": {"team": "a"}});
+    apply(&mut world.pools, of_team);
+    apply(&mut world.services, service("a", 1, &[]));
+    let held = ["203.0.113.0", "203.0.113.8"];
+    apply(&mut world.services, service("b", 1, &held));
+    let mut moved = service("c", 1, &["203.0.113.9"]);
+    moved["metadata"]["annotations"] = json!({"routelet.dev/address-pool": "open"});
+    apply(&mut world.services, moved);
+    let writes =
+        |world: &World| addresses::writes(world, &allocate(&world.address_state()), now().0);
+    assert_eq!(writes(&world), []);
+
+    // What they have is not given to others meanwhile.
+    apply(&mut world.namespaces, namespace("other", json!({})));
+    let mut other = service("d", 1, &[]);
+    other["metadata"]["namespace"] = json!("other");
+    apply(&mut world.services, other);
+    let expected = json!([{"ip": "203.0.113.1"}]);
+    assert_eq!(written(&world), [("d".to_owned(), expected)]);
+
+    apply(
+        &mut world.namespaces,
+        namespace("shop", json!({"team": "a"})),
+    );
+    let after: Vec<String> = written(&world).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(after, ["d", "a", "b", "c"]);
 }

@@ -110,6 +110,13 @@ impl Cluster {
         if let Some(before) = self.state.services.get(&key) {
             request.created = before.created;
         }
+        let namespaces = &mut self.state.namespaces;
+        namespaces
+            .entry(key.namespace.to_string())
+            .or_insert_with(|| {
+                let name = "kubernetes.io/metadata.name".to_owned();
+                Arc::new([(name, key.namespace.to_string())].into())
+            });
         self.state.services.insert(key, Arc::new(request));
     }
 

@@ -129,14 +129,32 @@ fn selectors_of_services_and_namespaces_must_both_admit() {
     }
 }
 
+/// Which pools are for it is not known.
 #[test]
-fn a_namespace_that_nobody_described_has_the_label_of_its_name() {
-    let mut cluster = Cluster::new(&[(
-        "p",
-        "addresses: [203.0.113.0/24], namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: d}}",
-    )]);
-    cluster.service("s", V4);
-    assert_eq!(cluster.shown("s"), "203.0.113.0 p");
+fn a_service_of_an_unknown_namespace_gets_nothing_and_loses_nothing() {
+    let mut cluster = Cluster::new(&[("p", "addresses: [203.0.113.0/31], serviceSelector: {}")]);
+    cluster.service("u/new", V4);
+    cluster.holding("u/old", V4, &["203.0.113.0", "192.0.2.1"]);
+    cluster.service("k/one", V4);
+    cluster.service("k/two", V4);
+    cluster.state.namespaces.remove("u");
+    let allocation = allocate(&cluster.state);
+    for name in ["u/new", "u/old"] {
+        let decision = &allocation.services[&key(name)];
+        let outcome = Outcome::NotOurs(NotOurs::UnknownNamespace);
+        assert_eq!((&decision.outcome, &*decision.release), (&outcome, &[][..]));
+        assert!(decision.is_written(&cluster.state.services[&key(name)]));
+        assert!(decision.says_nothing());
+    }
+    // What it has is nobody else's meanwhile.
+    assert_eq!(cluster.shown("k/one"), "203.0.113.1 p");
+    let decision = &allocation.services[&key("k/two")];
+    assert!(matches!(
+        decision.refusal(),
+        Some(Refusal::Exhausted { .. })
+    ));
+    cluster.namespace("u", &[]);
+    assert_eq!(cluster.shown("u/old"), "203.0.113.0 p");
 }
 
 #[test]
@@ -247,6 +265,7 @@ fn the_last_address_of_all_is_given_out_too() {
 #[test]
 fn five_thousand_services_of_a_slash_64_get_the_first_five_thousand_addresses() {
     let mut cluster = Cluster::new(&[("p", "addresses: [\"2001:db8::/64\"]")]);
+    cluster.namespace("d", &[]);
     let request = Yaml {
         spec: V6,
         ..Yaml::default()

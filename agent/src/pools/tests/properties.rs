@@ -104,13 +104,17 @@ fn drawn_state() -> impl Strategy<Value = State> {
     let pools = prop::collection::vec(pool(), 0..4);
     let services = prop::collection::vec(service(), 0..12);
     let reserved = prop::collection::vec((0..=LAST_PLACE, any::<bool>()), 0..3);
-    let external = any::<bool>();
-    (pools, services, reserved, external).prop_map(|(pools, services, reserved, external)| {
+    let (external, known) = (any::<bool>(), any::<bool>());
+    let drawn = (pools, services, reserved, (external, known));
+    drawn.prop_map(|(pools, services, reserved, (external, known))| {
         let mut cluster = Cluster::default();
         if external {
             cluster.state.external_ips = vec![allowed(EXTERNAL)];
         }
         cluster.namespace("a", &[("team", "a")]);
+        if known {
+            cluster.namespace("b", &[]);
+        }
         for (at, (first, size, selector, more, age)) in pools.into_iter().enumerate() {
             let selector = [
                 "",
@@ -244,11 +248,14 @@ fn check(state: &State, allocation: &Allocation) {
             Outcome::Assigned { addresses, missing } => {
                 check_assigned(state, request, addresses, missing.as_ref());
             }
-            Outcome::NotOurs(_) => {
+            Outcome::NotOurs(why) => {
                 let ours = request.service_type == ServiceType::LoadBalancer
                     && request.load_balancer_class.is_none()
                     && !state.is_class_required();
-                assert!(!ours);
+                let unknown = *why == NotOurs::UnknownNamespace;
+                assert!(!ours || unknown);
+                assert!(!unknown || !state.namespaces.contains_key(&*key.namespace));
+                assert!(!unknown || decision.release.is_empty());
             }
             Outcome::Refused(_) => {}
         }
@@ -300,11 +307,11 @@ fn is_reserved(state: &State, address: IpAddr) -> bool {
         })
 }
 
-/// Whether another load balancer gave it out.
+/// Whether another load balancer gave it out, or a Service has it of which nothing is decided yet.
 fn is_foreign(state: &State, address: IpAddr) -> bool {
     state.services.values().any(|request| {
-        let ownership = request.ownership(state.is_class_required());
-        let is_others = matches!(ownership, Err(NotOurs::Class(_) | NotOurs::NoClass));
+        let ownership = state.ownership(request, state.is_class_required());
+        let is_others = !matches!(ownership, Ok(_) | Err(NotOurs::Type(_)));
         let mut ingress = request.ingress.iter();
         ingress.any(|entry| entry.ip == address && (is_others || entry.proxy))
     })
