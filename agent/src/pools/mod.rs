@@ -371,9 +371,9 @@ fn decision(space: &Space<'_>, plan: &Plan<'_>, given: &Given) -> Decision {
     });
     let release = release.collect();
     let assignments = addresses.iter().filter_map(|address| {
-        let (pool, pool_is_gone) = match space.pool_of(*address) {
-            Some(pool) => (space.name(pool), false),
-            None => (plan.deleted_pool_of(*address, space)?, true),
+        let (pool, pool_is_gone) = match plan.deleted_pool_of(*address, space) {
+            Some(deleted) => (deleted, true),
+            None => (space.name(space.pool_of(*address)?), false),
         };
         Some(Assignment {
             address: *address,

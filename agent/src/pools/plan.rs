@@ -94,6 +94,10 @@ impl<'a> Plan<'a> {
         if deleted.is_some_and(|pool| self.may_keep_deleted(pool)) {
             return Ok(());
         }
+        // Of no other pool than the one that it names.
+        if let Some(unknown) = &self.unknown {
+            return Err(unknown.clone());
+        }
         let Some(pool) = space.pool_of(address) else {
             return Err(match space.left_out_by(address) {
                 Some(pool) => Refusal::LeftOut {
@@ -131,13 +135,20 @@ impl<'a> Plan<'a> {
     }
 
     /// The deleted AddressPool that an address of its status is of. Deleting a pool, by mistake or to make it anew, is no
-    /// decision about the Services that use it: their clients go on using these addresses.
+    /// decision about the Services that use it: their clients go on using these addresses. A pool that has the address now
+    /// takes it over, unless the Service names the deleted one: such a Service keeps it if that pool is not closed to it.
     pub(super) fn deleted_pool_of(&self, address: IpAddr, space: &Space<'_>) -> Option<&'a str> {
-        if space.pool_of(address).is_some() || !self.request.held().contains(&address) {
+        if !self.request.held().contains(&address) {
             return None;
         }
         let pool = self.request.condition.as_ref()?.pool_of(address)?;
-        space.named(pool).is_none().then_some(pool)
+        let asked = self.request.asked.pool.as_ref();
+        let is_named = asked.is_some_and(|asked| *asked.pool == *pool);
+        let is_kept = match space.pool_of(address) {
+            None => true,
+            Some(now) => is_named && self.closed[now].is_none(),
+        };
+        (is_kept && space.named(pool).is_none()).then_some(pool)
     }
 
     /// Whether it may go on having an address of a pool that was deleted: unless it names another.

@@ -20,6 +20,11 @@ fn in_status(cluster: &Cluster, name: &str) -> Vec<String> {
     held.iter().map(ToString::to_string).collect()
 }
 
+fn released(cluster: &Cluster, name: &str) -> Vec<String> {
+    let decision = cluster.decision(name);
+    decision.release.iter().map(ToString::to_string).collect()
+}
+
 #[test]
 fn a_service_keeps_the_address_of_a_deleted_pool_whatever_other_pools_there_are() {
     let mut cluster = Cluster::new(&[("public", PUBLIC)]);
@@ -74,6 +79,78 @@ fn who_asks_for_something_else_moves_from_a_deleted_pool_and_who_asked_for_it_st
     cluster.settle();
     assert_eq!(in_status(&cluster, "named"), ["198.51.100.0"]);
     assert_eq!(in_status(&cluster, "asked"), ["198.51.100.1"]);
+}
+
+/// A pool is replaced by one of another name: before it is deleted, or after.
+#[test]
+fn a_pool_that_is_replaced_by_one_of_another_name_costs_nobody_an_address() {
+    for new_first in [false, true] {
+        let mut cluster = Cluster::new(&[("old", PUBLIC)]);
+        cluster.annotated("named", V4, "metallb.io/address-pool: old");
+        cluster.service("free", V4);
+        let both = "metallb.io/address-pool: old, routelet.dev/addresses: 203.0.113.9";
+        cluster.annotated("asked", V4, both);
+        cluster.settle();
+        let steps: [&dyn Fn(&mut Cluster); 2] = [
+            &|cluster| drop(cluster.state.pools.remove("old")),
+            &|cluster| cluster.pool("new", "addresses: [203.0.113.0/24], priority: 9"),
+        ];
+        let order = if new_first { [1, 0] } else { [0, 1] };
+        for step in order {
+            steps[step](&mut cluster);
+            cluster.settle();
+        }
+        cluster.service("waiting", V4);
+        cluster.annotated("asks", V4, "routelet.dev/addresses: 203.0.113.0");
+        // A restart finds the same.
+        for _ in 0..2 {
+            let allocation = cluster.settle();
+            assert_eq!(cluster.shown("named"), "203.0.113.0 old");
+            assert_eq!(cluster.shown("free"), "203.0.113.1 new");
+            assert_eq!(cluster.shown("asked"), "203.0.113.9 old");
+            assert_eq!(said(&cluster, "named").1, "AddressPoolDeleted");
+            assert_eq!(said(&cluster, "free").1, "Assigned");
+            assert_eq!(cluster.shown("waiting"), "203.0.113.2 new");
+            assert!(
+                cluster
+                    .shown("asks")
+                    .starts_with("Service d/named has 203.0.113.0")
+            );
+            assert_eq!(allocation.pools["new"].ipv4.assigned, 4);
+        }
+        // Renamed in the Service too, it stays, and all is as it was.
+        cluster.change("named", |s| {
+            s.asked.pool.as_mut().unwrap().pool = "new".into();
+        });
+        assert_eq!(cluster.shown("named"), "203.0.113.0 new");
+        assert_eq!(said(&cluster, "named").1, "Assigned");
+    }
+}
+
+#[test]
+fn who_names_a_deleted_pool_keeps_nothing_that_the_next_pool_is_closed_to_and_gets_nothing_more() {
+    let mut cluster = Cluster::new(&[("old", PUBLIC)]);
+    cluster.annotated("s", V4, "routelet.dev/address-pool: old");
+    cluster.settle();
+    cluster.state.pools.clear();
+    let mut closed = cluster.clone();
+    closed.pool(
+        "new",
+        &format!("{PUBLIC}, namespaceSelector: {{matchLabels: {{team: a}}}}"),
+    );
+    assert_eq!(released(&closed, "s"), ["203.0.113.0"]);
+    // It may not take the chance to ask for an address of a pool that it does not name.
+    cluster.pool("new", PUBLIC);
+    cluster.change("s", |s| {
+        s.asked.addresses = Some(AskedAddresses {
+            source: "routelet.dev/addresses",
+            addresses: Ok(["203.0.113.7".parse().unwrap()].into()),
+        });
+    });
+    assert_eq!(
+        cluster.shown("s"),
+        "routelet.dev/address-pool names AddressPool old, which does not exist"
+    );
 }
 
 #[test]

@@ -489,6 +489,46 @@ proptest! {
     }
 
     #[test]
+    fn nobody_moves_because_a_pool_is_replaced_by_one_of_another_name(mut state in drawn_state(), old in any::<prop::sample::Index>(), new_first in any::<bool>()) {
+        for _ in 0..2 {
+            let allocation = allocate(&state);
+            write(&mut state, &allocation);
+        }
+        let before = addresses(&allocate(&state));
+        if state.pools.is_empty() {
+            return Ok(());
+        }
+        let old = old.get(&state.pools.keys().collect::<Vec<_>>()).to_owned().clone();
+        let mut new = Pool::clone(&state.pools[&old]);
+        new.name = "renamed".to_owned();
+        // Of pools that overlap, the older has the address: that of the same age as all others goes on being that.
+        let overlaps = state.pools.values().filter(|pool| pool.name != old).any(|pool| {
+            let mut all = (0..32).flat_map(|at| [IpAddr::from([203, 0, 113, at]), place(9 + at).parse().unwrap()]);
+            all.any(|address| claims(pool, address) && claims(&new, address))
+        });
+        if overlaps {
+            return Ok(());
+        }
+        new.created = Created(Some(100));
+        for step in [new_first, !new_first] {
+            if step {
+                state.pools.insert(new.name.clone(), Arc::new(new.clone()));
+            } else {
+                state.pools.remove(&old);
+            }
+            let allocation = allocate(&state);
+            check(&state, &allocation);
+            write(&mut state, &allocation);
+        }
+        let after = allocate(&state);
+        check(&state, &after);
+        let has = addresses(&after);
+        for (key, had) in &before {
+            prop_assert!(has.get(key).is_some_and(|has| has.is_superset(had)), "{} had {:?}: {:?}", key, had, after.services[key]);
+        }
+    }
+
+    #[test]
     fn the_order_in_which_things_came_is_of_no_account(state in drawn_state(), seed in any::<u64>()) {
         let mut again = State {
             namespaces: state.namespaces.clone(),
