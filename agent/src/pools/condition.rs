@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use k8s_openapi::jiff::Timestamp;
 
 use super::request::Request;
-use super::{Decision, NotOurs, Outcome};
+use super::{Decision, NotOurs, Outcome, PoolIs};
 use crate::printable;
 
 /// The longest message, in bytes: an etcd object ends at 1.5 MB, and every agent reads every Service.
@@ -130,7 +130,7 @@ impl Decision {
                     reason = "OneFamily";
                     message.push_str(&format!("{MORE}{missing}"));
                 }
-                if let Some(gone) = addresses.iter().find(|a| a.pool_is_gone) {
+                if let Some(gone) = addresses.iter().find(|a| a.pool_is == PoolIs::Deleted) {
                     reason = "AddressPoolDeleted";
                     message.push_str(&format!(
                         "{MORE}AddressPool {} does not exist: the Service keeps its address until it asks for another; to move \
@@ -169,13 +169,22 @@ impl Decision {
         self.outcome == Outcome::NotOurs(NotOurs::NoClass)
     }
 
+    /// Whether it has an address of a pool of which no valid version is known.
+    pub fn is_of_unknown_pool(&self) -> bool {
+        let Outcome::Assigned { addresses, .. } = &self.outcome else {
+            return false;
+        };
+        let mut addresses = addresses.iter();
+        addresses.any(|assignment| assignment.pool_is == PoolIs::Unknown)
+    }
+
     /// The pool that it keeps an address of although the pool was deleted.
     pub fn kept_of_deleted_pool(&self) -> Option<&str> {
         let Outcome::Assigned { addresses, .. } = &self.outcome else {
             return None;
         };
         let mut addresses = addresses.iter();
-        let gone = addresses.find(|assignment| assignment.pool_is_gone)?;
+        let gone = addresses.find(|assignment| assignment.pool_is == PoolIs::Deleted)?;
         Some(&gone.pool)
     }
 }

@@ -13,7 +13,8 @@
 //! - No Service gets an address that is [somebody's](reserved): a Node's, a peer's, a pod's, a cluster IP. One that has such an
 //!   address keeps it.
 //! - A Service that asks for certain addresses gets those or none.
-//! - A Service whose AddressPool was deleted keeps its addresses, as long as its [condition](condition) names the pool.
+//! - A Service whose AddressPool was deleted, or is not known, keeps its addresses, as long as its [condition](condition) names
+//!   the pool.
 //! - Equal states lead to equal allocations, and an allocation that is written to the statuses leads to itself.
 //!
 //! Pools are never listed address by address: see [`space`].
@@ -33,7 +34,7 @@ mod space;
 mod tests;
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -72,6 +73,8 @@ pub struct Pool {
 pub struct State {
     /// By name.
     pub pools: BTreeMap<String, Arc<Pool>>,
+    /// The names of AddressPools that exist and of which no valid version is known, so that nobody knows their addresses.
+    pub unknown_pools: BTreeSet<String>,
     /// All Services, of whatever type and class.
     pub services: BTreeMap<ObjectKey, Arc<Request>>,
     /// Labels of namespaces, by name. One that is missing has no labels but its name's.
@@ -83,9 +86,10 @@ pub struct State {
 }
 
 impl State {
-    /// Whether no pool has addresses for Services without a class.
+    /// Whether there are pools, and none is known to have addresses for Services without a class.
     fn is_class_required(&self) -> bool {
-        !self.pools.is_empty() && self.pools.values().all(|pool| pool.spec.require_class)
+        let is_any = !self.pools.is_empty() || !self.unknown_pools.is_empty();
+        is_any && self.pools.values().all(|pool| pool.spec.require_class)
     }
 
     /// The labels of a namespace.
@@ -139,8 +143,19 @@ pub struct Assignment {
     pub address: IpAddr,
     /// The AddressPool.
     pub pool: Atom,
-    /// The AddressPool was deleted, and the Service keeps the address.
-    pub pool_is_gone: bool,
+    /// What is known of the AddressPool.
+    pub pool_is: PoolIs,
+}
+
+/// What is known of the AddressPool of an address that a Service has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PoolIs {
+    /// Its valid version.
+    Known,
+    /// That it exists, but no valid version: the Service keeps the address, as nothing says that it may not.
+    Unknown,
+    /// That it was deleted: the Service keeps the address.
+    Deleted,
 }
 
 /// What there is to say of a pool.
@@ -212,6 +227,7 @@ pub fn allocate(state: &State) -> Allocation {
     reserved.extend_from_slice(&state.reserved);
     let space = Space::new(
         state.pools.values().map(Arc::as_ref),
+        &state.unknown_pools,
         &reserved,
         cluster_ips,
     );
@@ -371,14 +387,14 @@ fn decision(space: &Space<'_>, plan: &Plan<'_>, given: &Given) -> Decision {
     });
     let release = release.collect();
     let assignments = addresses.iter().filter_map(|address| {
-        let (pool, pool_is_gone) = match plan.deleted_pool_of(*address, space) {
-            Some(deleted) => (deleted, true),
-            None => (space.name(space.pool_of(*address)?), false),
+        let (pool, pool_is) = match plan.lost_pool_of(*address, space) {
+            Some(lost) => lost,
+            None => (space.name(space.pool_of(*address)?), PoolIs::Known),
         };
         Some(Assignment {
             address: *address,
             pool: pool.into(),
-            pool_is_gone,
+            pool_is,
         })
     });
     let outcome = match &given.refusal {

@@ -126,8 +126,12 @@ fn read(files: &Files, state: &ClusterState) -> State {
                 .or_insert_with(|| Arc::new(request));
         }
     }
+    let unknown = created
+        .keys()
+        .filter(|name| !state.pools.contains_key(*name));
     State {
         pools: pools.collect(),
+        unknown_pools: unknown.cloned().collect(),
         services,
         namespaces: state
             .namespaces

@@ -144,6 +144,57 @@ fn what_is_of_no_account_to_addresses_is_no_reason_to_allocate() {
     assert!(pool_is(pool("public", &["203.0.113.0/25"])));
 }
 
+/// The controller is started while a pool is not valid.
+#[test]
+fn a_pool_that_was_never_seen_valid_changes_nothing_for_services_that_have_its_addresses() {
+    let mut world = World::default();
+    let named = |name: &str, version, ip: &[&str], condition: Option<&Value>| {
+        let mut named = service(name, version, ip);
+        named["metadata"]["annotations"] = json!({"routelet.dev/address-pool": "public"});
+        named["status"]["conditions"] = condition.map_or(json!([]), |c| json!([c]));
+        named
+    };
+    apply(&mut world.pools, pool("public", &["203.0.113.0/24"]));
+    apply(&mut world.services, named("a", 1, &[], None));
+    let said = condition(&world, "a").unwrap();
+
+    let mut fresh = World::default();
+    let mut invalid = pool("public", &["203.0.113.5/24"]);
+    invalid["metadata"]["creationTimestamp"] = json!("2025-01-01T00:00:00Z");
+    apply(&mut fresh.pools, invalid);
+    let a = named("a", 2, &["203.0.113.0"], Some(&said));
+    apply(&mut fresh.services, a);
+    // Nothing was said yet of this one; it is not known whether it may have its address.
+    apply(&mut fresh.services, named("b", 2, &["203.0.113.1"], None));
+    let writes = |world: &World| {
+        let writes = addresses::writes(world, &allocate(&world.address_state()), now().0);
+        let names = writes.into_iter().map(|write| (write.key.1, write.moves));
+        names.collect::<Vec<_>>()
+    };
+    let events = |world: &World, name: &str| {
+        let news = Known::default().refusals(world, &allocate(&world.address_state()));
+        let mut news = news.into_iter();
+        news.any(|news| news.regarding.name.as_deref() == Some(name))
+    };
+    assert!(!writes(&fresh).iter().any(|(name, _)| name == "a"));
+    assert!(!events(&fresh, "a"));
+    // Nor does another pool give these addresses to somebody else.
+    apply(&mut fresh.pools, pool("younger", &["203.0.113.0/31"]));
+    let mut wants = service("wants", 1, &[]);
+    wants["metadata"]["annotations"] = json!({"routelet.dev/addresses": "203.0.113.1"});
+    apply(&mut fresh.services, wants);
+    apply(&mut fresh.services, service("new", 1, &[]));
+    assert!(
+        !writes(&fresh)
+            .iter()
+            .any(|(name, moves)| name == "a" || *moves)
+    );
+    // Valid again, all is as it was.
+    apply(&mut fresh.pools, pool("public", &["203.0.113.0/24"]));
+    assert!(!writes(&fresh).iter().any(|(name, _)| name == "a"));
+    assert_eq!(held(&fresh, "a"), ["203.0.113.0"]);
+}
+
 /// Another controller writes its own address whenever it sees ours.
 #[test]
 fn another_controller_that_writes_the_same_status_is_not_fought() {

@@ -173,6 +173,64 @@ fn a_deleted_pools_address_has_one_owner_and_is_taken_over_by_a_pool_that_has_it
     assert_eq!(cluster.shown("t"), "198.51.100.0 spare");
 }
 
+/// A pool that exists, but that the controller has never seen valid, as after a restart.
+#[test]
+fn a_pool_that_is_not_known_is_not_called_deleted_and_costs_nobody_an_address() {
+    let mut cluster = Cluster::new(&[("p", PUBLIC)]);
+    cluster.annotated("named", V4, "routelet.dev/address-pool: p");
+    cluster.service("free", V4);
+    cluster.annotated("asked", V4, "routelet.dev/addresses: 203.0.113.9");
+    cluster.settle();
+    let conditions = |cluster: &Cluster| {
+        let all = cluster.state.services.values();
+        all.map(|s| s.condition.clone()).collect::<Vec<_>>()
+    };
+    let before = conditions(&cluster);
+    cluster.state.pools.clear();
+    cluster.state.unknown_pools.insert("p".to_owned());
+    for other in ["", SPARE, PUBLIC] {
+        if !other.is_empty() {
+            cluster.pool("other", other);
+        }
+        cluster.settle();
+        for (name, has) in [
+            ("named", "203.0.113.0 p"),
+            ("free", "203.0.113.1 p"),
+            ("asked", "203.0.113.9 p"),
+        ] {
+            let decision = cluster.decision(name);
+            assert!(decision.release.is_empty());
+            // Where no pool is known, none is known to be for Services without a class: they are left as they are.
+            match other.is_empty() {
+                true => assert_eq!(decision.outcome, Outcome::NotOurs(NotOurs::NoClass)),
+                false => assert!(shown(&decision) == has && decision.is_of_unknown_pool()),
+            }
+        }
+        assert_eq!(conditions(&cluster), before, "{other}");
+    }
+    // A younger pool that overlaps it gives nothing of it away.
+    cluster.annotated("other", V4, "routelet.dev/addresses: 203.0.113.0");
+    assert!(
+        cluster
+            .shown("other")
+            .starts_with("Service d/named has 203.0.113.0")
+    );
+    cluster.service("waiting", V4);
+    assert_eq!(cluster.shown("waiting"), "203.0.113.2 other");
+    cluster.annotated("new", V4, "routelet.dev/address-pool: p");
+    assert_eq!(
+        cluster.shown("new"),
+        "routelet.dev/address-pool names AddressPool p: it is not valid, see its condition Accepted"
+    );
+    cluster.pool("other", "addresses: [\"2001:db8:5::/112\"]");
+    cluster.service("v4", V4);
+    assert_eq!(
+        cluster.shown("v4"),
+        "no AddressPool gives it an IPv4 address: other: it has no addresses of that family; p: it is not valid, see its \
+         condition Accepted"
+    );
+}
+
 #[test]
 fn who_needs_two_addresses_loses_both_or_none() {
     let both = "addresses: [203.0.113.0/24, \"2001:db8::/112\"]";

@@ -223,7 +223,12 @@ fn huge_pools_are_counted_as_the_most_that_a_status_can_say() {
 #[test]
 fn what_is_given_back_is_free_again_though_a_higher_one_was_looked_at() {
     let cluster = Cluster::new(&[("p", "addresses: [203.0.113.1-203.0.113.3]")]);
-    let space = Space::new(cluster.state.pools.values().map(Arc::as_ref), &[], []);
+    let space = Space::new(
+        cluster.state.pools.values().map(Arc::as_ref),
+        &cluster.state.unknown_pools,
+        &[],
+        [],
+    );
     let (foreign, request) = (HashMap::new(), Request::default());
     let mut books = Books::new(&space, &foreign);
     let [one, two] = [1, 2].map(|last| IpAddr::from([203, 0, 113, last]));

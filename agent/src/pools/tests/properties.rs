@@ -335,11 +335,13 @@ fn check_assigned(
     for Assignment {
         address,
         pool,
-        pool_is_gone,
+        pool_is,
     } in addresses
     {
-        if *pool_is_gone {
+        if *pool_is != PoolIs::Known {
             assert!(!state.pools.contains_key(&**pool) && request.held().contains(address));
+            let is_unknown = state.unknown_pools.contains(&**pool);
+            assert_eq!(is_unknown, *pool_is == PoolIs::Unknown);
             continue;
         }
         let owner = owner_pool(state, *address).expect("in no pool");
@@ -534,6 +536,7 @@ proptest! {
             namespaces: state.namespaces.clone(),
             reserved: state.reserved.clone(),
             external_ips: state.external_ips.clone(),
+            unknown_pools: state.unknown_pools.clone(),
             ..State::default()
         };
         let mut services: Vec<_> = state.services.iter().collect();
