@@ -45,7 +45,10 @@ pub(super) fn writes(world: &World, allocation: &Allocation, now: Timestamp) -> 
             let ingress =
                 (!decision.is_written(&served.request)).then(|| ingress(served, decision));
             // Of one that is on its way out, or cannot be read, nothing new is said.
-            let condition = match served.request.deleting || decision.says_nothing() {
+            let stays = served.request.deleting
+                || is_unsure && decision.is_classless()
+                || allocation.keeps_condition(&served.request, decision);
+            let condition = match stays {
                 true => None,
                 false => condition(served, decision.statement(&served.request).as_ref(), now),
             };

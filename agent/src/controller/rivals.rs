@@ -105,6 +105,11 @@ impl Rivals {
         self.0.insert(key.clone(), written);
     }
 
+    /// Forgets a Service, which is not to have addresses of us any more.
+    pub(super) fn forget(&mut self, key: &Key) {
+        self.0.remove(key);
+    }
+
     /// Forgets what is over, and Services that are gone.
     pub(super) fn keep(&mut self, now: Instant, is_there: impl Fn(&Key) -> bool) {
         self.0.retain(|key, known| {

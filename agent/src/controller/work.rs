@@ -25,7 +25,7 @@ use super::world::{self, Kind, Ours, WatchedPoolService, World};
 use crate::cluster::Received;
 use crate::crd::{API_VERSION, RouterState};
 use crate::memory;
-use crate::pools::{Allocation, allocate};
+use crate::pools::{Allocation, Decision, allocate};
 use crate::reasons;
 
 /// How often statuses of our own objects are looked at: the least time between two writings of one.
@@ -173,6 +173,12 @@ impl Worker<'_> {
         self.rivals.keep(now, there);
         let judge = |mut write: Write| {
             let served = world.services.get(&write.key)?;
+            let decision = self.allocation.services.get(&served.request.key);
+            if decision.is_some_and(Decision::is_classless) {
+                // It is left to the other, and what was said of it is removed.
+                self.rivals.forget(&write.key);
+                return Some(write);
+            }
             match self.rivals.judge(&write.key, served, now) {
                 Verdict::Write => Some(write),
                 Verdict::Leave => None,

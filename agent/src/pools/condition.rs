@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use k8s_openapi::jiff::Timestamp;
 
 use super::request::Request;
-use super::{Decision, NotOurs, Outcome, PoolIs};
+use super::{Allocation, Decision, NotOurs, Outcome, PoolIs};
 use crate::printable;
 
 /// The longest message, in bytes: an etcd object ends at 1.5 MB, and every agent reads every Service.
@@ -164,9 +164,12 @@ impl Decision {
         }
     }
 
-    /// Whether the condition stays as it is: where a class is required, Services without one are not touched.
-    pub fn says_nothing(&self) -> bool {
-        self.outcome == Outcome::NotOurs(NotOurs::NoClass)
+    /// Whether the Service is left to others because it has no class.
+    pub fn is_classless(&self) -> bool {
+        matches!(
+            self.outcome,
+            Outcome::NotOurs(NotOurs::NoClass | NotOurs::NoPools)
+        )
     }
 
     /// Whether it has an address of a pool of which no valid version is known.
@@ -186,5 +189,20 @@ impl Decision {
         let mut addresses = addresses.iter();
         let gone = addresses.find(|assignment| assignment.pool_is == PoolIs::Deleted)?;
         Some(&gone.pool)
+    }
+}
+
+impl Allocation {
+    /// Whether the condition of a Service stays as it is. That of a Service which is left to others is removed, but not while it
+    /// has an address of a pool that was deleted or is not known: nothing else says of which pool that is, should the Service be
+    /// ours again.
+    pub fn keeps_condition(&self, request: &Request, decision: &Decision) -> bool {
+        let Some(condition) = request.condition.as_ref() else {
+            return false;
+        };
+        let is_known = |pool: &str| self.pools.contains_key(pool);
+        let held = request.held();
+        let mut pools = held.iter().filter_map(|a| condition.pool_of(*a));
+        decision.is_classless() && pools.any(|pool| !is_known(pool))
     }
 }

@@ -40,6 +40,7 @@ use std::sync::Arc;
 
 use self::books::Books;
 use self::plan::Plan;
+use self::request::Classless;
 use self::round::{Given, Round};
 use self::space::Space;
 use crate::cluster::{Atom, ClusterState, LoadBalancerIngress, ObjectKey};
@@ -86,10 +87,14 @@ pub struct State {
 }
 
 impl State {
-    /// Whether there are pools, and none is known to have addresses for Services without a class.
-    fn is_class_required(&self) -> bool {
+    /// What becomes of Services without a class.
+    fn classless(&self) -> Classless {
         let is_any = !self.pools.is_empty() || !self.unknown_pools.is_empty();
-        is_any && self.pools.values().all(|pool| pool.spec.require_class)
+        match self.pools.values().all(|pool| pool.spec.require_class) {
+            _ if !is_any => Classless::Unserved,
+            true => Classless::Others,
+            false => Classless::Ours,
+        }
     }
 
     /// The labels of a namespace.
@@ -261,12 +266,15 @@ pub fn allocate(state: &State) -> Allocation {
 
 /// The addresses that other load balancers gave out: in the status of Services of another class, and those in `Proxy` mode.
 fn foreign(state: &State) -> HashMap<IpAddr, &ObjectKey> {
-    let is_class_required = state.is_class_required();
+    let classless = state.classless();
     let mut foreign = HashMap::new();
     // Backwards, so that of two Services the first by name stays.
     for (key, request) in state.services.iter().rev() {
-        let ownership = request.ownership(is_class_required);
-        let all = matches!(ownership, Err(NotOurs::Class(_) | NotOurs::NoClass));
+        let ownership = request.ownership(classless);
+        let all = matches!(
+            ownership,
+            Err(NotOurs::Class(_) | NotOurs::NoClass | NotOurs::NoPools)
+        );
         let ingress = request.ingress.iter().filter(|i| all || i.proxy);
         foreign.extend(ingress.map(|i| (i.ip, key)));
     }
@@ -275,10 +283,10 @@ fn foreign(state: &State) -> HashMap<IpAddr, &ObjectKey> {
 
 /// The plans of all Services that are ours, in the order of the state.
 fn plans<'a>(state: &'a State, space: &Space<'a>) -> Vec<Plan<'a>> {
-    let is_class_required = state.is_class_required();
+    let classless = state.classless();
     let mut namespaces: HashMap<&str, Cow<'_, Labels>> = HashMap::new();
     let ours = state.services.iter();
-    let ours = ours.filter(|(_, r)| r.ownership(is_class_required).is_ok());
+    let ours = ours.filter(|(_, r)| r.ownership(classless).is_ok());
     ours.map(|(key, request)| {
         let name: &str = &key.namespace;
         let labels = namespaces.entry(name);
@@ -340,13 +348,13 @@ fn report(state: &State, space: &Space<'_>, plans: &[Plan<'_>], round: &Round<'_
             .services
             .insert(plan.request.key.clone(), decision);
     }
-    let is_class_required = state.is_class_required();
+    let classless = state.classless();
     for (key, request) in &state.services {
-        if let Err(why) = request.ownership(is_class_required) {
+        if let Err(why) = request.ownership(classless) {
             let release = match why {
                 NotOurs::Type(_) => inside(space, request).collect(),
                 // What another load balancer gave out is not ours, even if it is of a pool.
-                NotOurs::Class(_) | NotOurs::NoClass => Box::default(),
+                NotOurs::Class(_) | NotOurs::NoClass | NotOurs::NoPools => Box::default(),
             };
             let outcome = Outcome::NotOurs(why);
             allocation

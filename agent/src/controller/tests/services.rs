@@ -144,6 +144,64 @@ fn what_is_of_no_account_to_addresses_is_no_reason_to_allocate() {
     assert!(pool_is(pool("public", &["203.0.113.0/25"])));
 }
 
+#[test]
+fn nothing_is_said_of_services_without_a_class_where_no_pool_is_for_them() {
+    let mut world = World::default();
+    let events = |world: &World| {
+        let allocation = allocate(&world.address_state());
+        Known::default().refusals(world, &allocation).len()
+    };
+    let writes = |world: &World| {
+        let allocation = allocate(&world.address_state());
+        addresses::writes(world, &allocation, now().0)
+    };
+    // Another load balancer serves them, or nobody.
+    apply(&mut world.services, service("a", 1, &["198.51.100.1"]));
+    apply(&mut world.services, service("b", 1, &[]));
+    assert_eq!((writes(&world), events(&world)), (vec![], 0));
+    let mut ours = service("ours", 1, &[]);
+    ours["spec"]["loadBalancerClass"] = json!("routelet.dev/bgp");
+    apply(&mut world.services, ours);
+    assert_eq!(condition(&world, "ours").unwrap()["reason"], "NoPool");
+    assert_eq!((writes(&world).len(), events(&world)), (1, 1));
+
+    // Where every pool requires a class, what was said before is removed once, and nothing is said.
+    let mut required = pool("public", &["203.0.113.0/24"]);
+    required["spec"]["requireClass"] = json!(true);
+    apply(&mut world.pools, required);
+    assert!(!writes(&world).iter().any(|write| write.key.1 != "ours"));
+    let said = |version, ip: &[&str], message: &str| {
+        let mut said = service("a", version, ip);
+        said["status"]["conditions"] = json!([{
+            "type": "routelet.dev/AddressAssigned", "message": message, "reason": "Assigned",
+            "status": if ip.is_empty() { "False" } else { "True" },
+        }]);
+        said
+    };
+    let removed = json!({"type": "routelet.dev/AddressAssigned", "$patch": "delete"});
+    let public = "203.0.113.7 of AddressPool public";
+    for object in [
+        said(2, &[], "none is free"),
+        said(3, &["203.0.113.7"], public),
+    ] {
+        apply(&mut world.services, object);
+        assert_eq!(condition(&world, "a"), Some(removed.clone()));
+        assert!(
+            !writes(&world)
+                .iter()
+                .any(|write| write.key.1 == "a" && write.moves)
+        );
+    }
+    // Unless nothing else says of which pool an address is.
+    let deleted = said(4, &["203.0.113.7"], "203.0.113.7 of AddressPool former");
+    apply(&mut world.services, deleted);
+    assert_eq!(condition(&world, "a"), None);
+    // And not while it is not known what pools there are for it.
+    apply(&mut world.services, said(5, &[], "none is free"));
+    apply(&mut world.pools, pool("invalid", &["203.0.113.5/24"]));
+    assert_eq!(condition(&world, "a"), None);
+}
+
 /// The controller is started while a pool is not valid.
 #[test]
 fn a_pool_that_was_never_seen_valid_changes_nothing_for_services_that_have_its_addresses() {

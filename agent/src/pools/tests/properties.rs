@@ -247,7 +247,7 @@ fn check(state: &State, allocation: &Allocation) {
             Outcome::NotOurs(_) => {
                 let ours = request.service_type == ServiceType::LoadBalancer
                     && request.load_balancer_class.is_none()
-                    && !state.is_class_required();
+                    && state.classless() == Classless::Ours;
                 assert!(!ours);
             }
             Outcome::Refused(_) => {}
@@ -303,8 +303,11 @@ fn is_reserved(state: &State, address: IpAddr) -> bool {
 /// Whether another load balancer gave it out.
 fn is_foreign(state: &State, address: IpAddr) -> bool {
     state.services.values().any(|request| {
-        let ownership = request.ownership(state.is_class_required());
-        let is_others = matches!(ownership, Err(NotOurs::Class(_) | NotOurs::NoClass));
+        let ownership = request.ownership(state.classless());
+        let is_others = matches!(
+            ownership,
+            Err(NotOurs::Class(_) | NotOurs::NoClass | NotOurs::NoPools)
+        );
         let mut ingress = request.ingress.iter();
         ingress.any(|entry| entry.ip == address && (is_others || entry.proxy))
     })
