@@ -253,6 +253,78 @@ fn a_pool_that_was_never_seen_valid_changes_nothing_for_services_that_have_its_a
     assert_eq!(held(&fresh, "a"), ["203.0.113.0"]);
 }
 
+/// What the last active replica found out stands in the condition.
+#[test]
+fn a_service_that_is_left_to_another_controller_is_left_to_it_by_the_next_replica() {
+    let key = ("shop".to_owned(), "a".to_owned());
+    let time = tokio::time::Instant::now();
+    let world = |ip: &str, condition: Option<&Value>, change: &dyn Fn(&mut Value)| {
+        let mut world = World::default();
+        let mut object = service("a", 1, &[ip]);
+        object["metadata"]["generation"] = json!(4);
+        object["status"]["conditions"] = condition.map_or(json!([]), |c| json!([c]));
+        change(&mut object);
+        apply(&mut world.services, object);
+        world
+    };
+    let as_it_is = |_: &mut Value| {};
+    let mut rivals = Rivals::default();
+    let (ours, theirs) = (
+        world("203.0.113.0", None, &as_it_is),
+        world("198.51.100.7", None, &as_it_is),
+    );
+    let (ours, theirs) = (
+        &ours.services.get(&key).unwrap(),
+        theirs.services.get(&key).unwrap(),
+    );
+    rivals.wrote(&key, ours, time);
+    assert_eq!(rivals.judge(&key, theirs, time), Verdict::Write);
+    rivals.wrote(&key, ours, time);
+    let Verdict::Say(statement, true) = rivals.judge(&key, theirs, time) else {
+        panic!("it is written a third time");
+    };
+    let patch = addresses::say(theirs, &statement, now().0).unwrap();
+    let said = patch["status"]["conditions"][0].clone();
+
+    let asks = |ip: &'static str| {
+        move |object: &mut Value| {
+            object["metadata"]["annotations"] = json!({"routelet.dev/addresses": ip});
+        }
+    };
+    let of_before = |object: &mut Value| object["metadata"]["generation"] = json!(5);
+    let other = |object: &mut Value| object["status"]["conditions"][0]["reason"] = json!("NoPool");
+    let (same, another) = (asks("203.0.113.0"), asks("203.0.113.9"));
+    for (change, expected) in [
+        (&as_it_is as &dyn Fn(&mut Value), Verdict::Leave),
+        (&same, Verdict::Leave),
+        (&another, Verdict::Write),
+        (&of_before, Verdict::Write),
+        (&other, Verdict::Write),
+    ] {
+        let mut next = Rivals::default();
+        let world = world("198.51.100.7", Some(&said), change);
+        let served = world.services.get(&key).unwrap();
+        next.adopt([(&key, served)], time);
+        for _ in 0..3 {
+            assert_eq!(next.judge(&key, served, time), expected);
+        }
+        assert_eq!(next.count(), usize::from(expected == Verdict::Leave));
+    }
+    // A change that this replica sees counts, whatever the condition can say of it.
+    let mut next = Rivals::default();
+    let before = world("198.51.100.7", Some(&said), &as_it_is);
+    let after = world("198.51.100.7", Some(&said), &|object| {
+        object["metadata"]["labels"] = json!({"l": "changed"});
+    });
+    next.adopt([(&key, before.services.get(&key).unwrap())], time);
+    // The write may have to be tried again.
+    let judged = [&before, &after, &after].map(|world| {
+        let served = world.services.get(&key).unwrap();
+        next.judge(&key, served, time)
+    });
+    assert_eq!(judged, [Verdict::Leave, Verdict::Write, Verdict::Write]);
+}
+
 /// Another controller writes its own address whenever it sees ours.
 #[test]
 fn another_controller_that_writes_the_same_status_is_not_fought() {
