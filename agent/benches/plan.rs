@@ -112,6 +112,7 @@ fn allocation_from_nothing(bencher: Bencher<'_, '_>) {
             .flat_map(|node| Reserved::of_node(node))
             .collect(),
         external_ips: Vec::new(),
+        ..State::default()
     };
     bencher.bench_local(|| allocate(&state));
 }

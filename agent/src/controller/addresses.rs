@@ -1,5 +1,8 @@
 //! From an allocation to what has to be written into the statuses of Services. Pure.
 
+use std::collections::HashSet;
+use std::net::IpAddr;
+
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -19,22 +22,33 @@ pub(super) struct Write {
     pub(super) patch: Value,
 }
 
-/// The Services whose status is not as the allocation says, those first whose addresses are not. While a pool is not known, no
-/// Service loses an address: it may be of that pool.
+/// The Services whose status is not as the allocation says, those first whose addresses are not.
+///
+/// While a pool is not known, no Service loses an address: it may be of that pool. So nobody gets what another would lose, and of a
+/// Service that has an address of such a pool nothing is said.
 pub(super) fn writes(world: &World, allocation: &Allocation, now: Timestamp) -> Vec<Write> {
-    let is_unsure = world.has_unknown_pools();
+    let is_unsure = !world.unknown_pools().is_empty();
+    let decisions = allocation.services.values().filter(|_| is_unsure);
+    let unreleased: HashSet<IpAddr> = decisions.flat_map(|d| d.release.iter().copied()).collect();
     let mut writes: Vec<Write> = world
         .services
         .iter()
         .filter_map(|(key, served)| {
             let decision = allocation.services.get(&served.request.key)?;
-            if is_unsure && !decision.release.is_empty() {
+            let mut addresses = decision.addresses();
+            let is_open = !decision.release.is_empty()
+                || decision.is_of_unknown_pool()
+                || addresses.any(|address| unreleased.contains(&address));
+            if is_unsure && is_open {
                 return None;
             }
             let ingress =
                 (!decision.is_written(&served.request)).then(|| ingress(served, decision));
             // Of one that is on its way out, or cannot be read, nothing new is said.
-            let condition = match served.request.deleting || decision.says_nothing() {
+            let stays = served.request.deleting
+                || is_unsure && decision.is_classless()
+                || allocation.keeps_condition(&served.request, decision);
+            let condition = match stays {
                 true => None,
                 false => condition(served, decision.statement(&served.request).as_ref(), now),
             };

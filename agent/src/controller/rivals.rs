@@ -3,6 +3,10 @@
 //! Two controllers that each write what they want, as soon as the other has, would write for ever: every node looks at every
 //! version. So what is written here and replaced by somebody else is written once more, and not a third time before the Service
 //! itself changes. Pure: the time is given.
+//!
+//! That a Service is left alone stands in its condition, so the next replica that becomes active goes on leaving it alone. The
+//! condition carries the generation and the addresses that were replaced, and no labels and annotations: of what changed while no
+//! replica was active, a new generation and a request for other addresses are noticed, other changes are not.
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -22,6 +26,15 @@ const FORGOTTEN: Duration = Duration::from_secs(600);
 
 /// `reason` of the condition of a Service that is left alone.
 const CONTESTED: &str = "WrittenByAnother";
+
+/// How the condition of such a Service begins; the addresses that were replaced follow.
+const REPLACED: &str = "another controller replaced ";
+
+/// After the addresses that were replaced.
+const BY: &str = " in the status by ";
+
+/// Between two addresses.
+const BETWEEN: &str = ", ";
 
 /// Services whose addresses were written, and what became of it.
 #[derive(Debug, Default)]
@@ -54,6 +67,29 @@ pub(super) enum Verdict {
 }
 
 impl Rivals {
+    /// Takes over, when a replica becomes active, what the last one said of the Services that are ours.
+    pub(super) fn adopt<'a>(
+        &mut self,
+        services: impl IntoIterator<Item = (&'a Key, &'a Served)>,
+        now: Instant,
+    ) {
+        let left = services.into_iter();
+        let left = left.filter_map(|(key, served)| {
+            let written = Written {
+                uid: served.uid.clone(),
+                asks: without_status(&served.request),
+                addresses: replaced(served)?,
+                at: now,
+                is_replaced: true,
+                times: PATIENCE,
+                is_said: true,
+                is_told: true,
+            };
+            Some((key.clone(), written))
+        });
+        self.0.extend(left);
+    }
+
     /// What to do about a Service to which something is to be written.
     pub(super) fn judge(&mut self, key: &Key, served: &Served, now: Instant) -> Verdict {
         let Some(known) = self.0.get_mut(key) else {
@@ -105,6 +141,11 @@ impl Rivals {
         self.0.insert(key.clone(), written);
     }
 
+    /// Forgets a Service, which is not to have addresses of us any more.
+    pub(super) fn forget(&mut self, key: &Key) {
+        self.0.remove(key);
+    }
+
     /// Forgets what is over, and Services that are gone.
     pub(super) fn keep(&mut self, now: Instant, is_there: impl Fn(&Key) -> bool) {
         self.0.retain(|key, known| {
@@ -134,19 +175,36 @@ fn addresses(served: &Served) -> BTreeSet<IpAddr> {
     served.request.held().into_iter().collect()
 }
 
+/// The addresses that another controller replaced, as the condition says of a Service that is left alone and, as far as the
+/// condition can say it, has not changed since.
+fn replaced(served: &Served) -> Option<BTreeSet<IpAddr>> {
+    let condition = served.request.condition.as_deref()?;
+    if *condition.reason != *CONTESTED || condition.generation != served.generation {
+        return None;
+    }
+    let listed = condition.message.strip_prefix(REPLACED)?;
+    let (listed, _) = listed.split_once(BY)?;
+    let listed = listed.split(BETWEEN).filter_map(|text| text.parse().ok());
+    let ours: BTreeSet<IpAddr> = listed.collect();
+    let asked = served.request.asked.addresses.as_ref();
+    let asked = asked.and_then(|asked| asked.addresses.as_ref().ok());
+    let is_same = asked.is_none_or(|asked| asked.iter().all(|ip| ours.contains(ip)));
+    is_same.then_some(ours)
+}
+
 fn statement(ours: &BTreeSet<IpAddr>, theirs: &BTreeSet<IpAddr>) -> Statement {
     let list = |all: &BTreeSet<IpAddr>| match all.is_empty() {
         true => "no address".to_owned(),
         false => {
             let all: Vec<String> = all.iter().map(ToString::to_string).collect();
-            all.join(", ")
+            all.join(BETWEEN)
         }
     };
     Statement {
         holds: false,
         reason: CONTESTED,
         message: format!(
-            "another controller replaced {} in the status by {}, {PATIENCE} times: the Service is left to it until it changes. \
+            "{REPLACED}{}{BY}{}, {PATIENCE} times: the Service is left to it until it changes. \
              Set loadBalancerClass (routelet.dev/bgp, or the other's) so that only one controller serves it",
             list(ours),
             list(theirs)

@@ -21,11 +21,11 @@ use super::pauses::Pauses;
 use super::rivals::{Rivals, Verdict};
 use super::statuses::{Statuses, statuses};
 use super::store::{Key, Store};
-use super::world::{self, Kind, Ours, WatchedPoolService, World};
+use super::world::{self, Kind, Ours, Served, WatchedPoolService, World};
 use crate::cluster::Received;
 use crate::crd::{API_VERSION, RouterState};
 use crate::memory;
-use crate::pools::{Allocation, allocate};
+use crate::pools::{Allocation, Decision, Outcome, allocate};
 use crate::reasons;
 
 /// How often statuses of our own objects are looked at: the least time between two writings of one.
@@ -56,6 +56,7 @@ pub(super) async fn work(client: &Client, me: &str, page: &Page) {
         services: Pauses::default(),
         awaited: Pauses::default(),
         rivals: Rivals::default(),
+        has_adopted: false,
         objects: Pauses::default(),
         orphans: Orphans::default(),
     };
@@ -105,6 +106,8 @@ struct Worker<'a> {
     /// Services of which a write was refused as outdated, until their newer version comes.
     awaited: Pauses<Key>,
     rivals: Rivals,
+    /// Whether `rivals` knows what the last active replica said.
+    has_adopted: bool,
     /// By kind and name.
     objects: Pauses<(&'static str, String)>,
     orphans: Orphans,
@@ -169,10 +172,26 @@ impl Worker<'_> {
 
     /// The writes that no other controller undoes; of a Service where one does, that this is so.
     fn without_rivals(&mut self, world: &World, writes: Vec<Write>, now: Instant) -> Vec<Write> {
+        if !std::mem::replace(&mut self.has_adopted, true) {
+            let decisions = &self.allocation.services;
+            let is_ours = |served: &Served| {
+                let decision = decisions.get(&served.request.key);
+                decision.is_some_and(|decision| !matches!(decision.outcome, Outcome::NotOurs(_)))
+            };
+            let services = world.services.iter();
+            self.rivals
+                .adopt(services.filter(|(_, served)| is_ours(served)), now);
+        }
         let there = |key: &Key| world.services.get(key).is_some();
         self.rivals.keep(now, there);
         let judge = |mut write: Write| {
             let served = world.services.get(&write.key)?;
+            let decision = self.allocation.services.get(&served.request.key);
+            if decision.is_some_and(Decision::is_classless) {
+                // It is left to the other, and what was said of it is removed.
+                self.rivals.forget(&write.key);
+                return Some(write);
+            }
             match self.rivals.judge(&write.key, served, now) {
                 Verdict::Write => Some(write),
                 Verdict::Leave => None,

@@ -1,7 +1,7 @@
 //! What the controller knows of the cluster, and the watches that tell it.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -99,6 +99,7 @@ impl World {
                     Some((name.clone(), Arc::new(pool)))
                 })
                 .collect(),
+            unknown_pools: self.unknown_pools(),
             services: self
                 .services
                 .values()
@@ -203,9 +204,10 @@ impl World {
         self.addresses_changed |= is_awaited || is_other;
     }
 
-    /// Whether a pool is not known as it is or was: what is in no pool may be in that one.
-    pub(super) fn has_unknown_pools(&self) -> bool {
-        self.pools.values().any(|pool| pool.good.is_none())
+    /// The pools that are not known as they are or were: what is in no pool may be in one of those.
+    pub(super) fn unknown_pools(&self) -> BTreeSet<String> {
+        let unknown = self.pools.iter().filter(|(_, pool)| pool.good.is_none());
+        unknown.map(|((_, name), _)| name.clone()).collect()
     }
 
     /// Our objects as nodes use them, for a look at the references between them.

@@ -106,6 +106,8 @@ pub struct AskedPool {
 /// How a Service is ready to share its addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sharing {
+    /// The annotation with the key.
+    pub source: &'static str,
     /// What all that share an address have in common; never empty.
     pub key: Atom,
     /// With which other namespaces.
@@ -132,6 +134,20 @@ impl Namespaces {
 }
 
 impl Asked {
+    /// Whether an annotation of ours asks for something, not one of other load balancers.
+    pub(super) fn is_of_us(&self) -> bool {
+        let addresses = self.addresses.as_ref().map(|asked| asked.source);
+        let pool = self.pool.as_ref().map(|asked| asked.source);
+        let sharing = self.sharing.as_ref().map(|sharing| sharing.source);
+        [
+            (addresses, ADDRESSES),
+            (pool, ADDRESS_POOL),
+            (sharing, SHARING_KEY),
+        ]
+        .iter()
+        .any(|(source, ours)| *source == Some(*ours))
+    }
+
     /// What annotations and `spec.loadBalancerIP` ask for.
     pub fn read(
         annotations: Option<&Labels>,
@@ -156,8 +172,9 @@ impl Asked {
         });
         let key = SHARING_NAMES
             .iter()
-            .find_map(|(name, reach)| Some((value(name)?.1, reach)));
-        let sharing = key.map(|(key, reach)| Sharing {
+            .find_map(|(name, reach)| Some((value(name)?, reach)));
+        let sharing = key.map(|((source, key), reach)| Sharing {
+            source,
             key: atoms.atom(key),
             namespaces: match reach {
                 Reach::Everywhere => Namespaces::All,

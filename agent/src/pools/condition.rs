@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use k8s_openapi::jiff::Timestamp;
 
 use super::request::Request;
-use super::{Decision, NotOurs, Outcome};
+use super::{Allocation, Decision, NotOurs, Outcome, PoolIs};
 use crate::printable;
 
 /// The longest message, in bytes: an etcd object ends at 1.5 MB, and every agent reads every Service.
@@ -130,7 +130,7 @@ impl Decision {
                     reason = "OneFamily";
                     message.push_str(&format!("{MORE}{missing}"));
                 }
-                if let Some(gone) = addresses.iter().find(|a| a.pool_is_gone) {
+                if let Some(gone) = addresses.iter().find(|a| a.pool_is == PoolIs::Deleted) {
                     reason = "AddressPoolDeleted";
                     message.push_str(&format!(
                         "{MORE}AddressPool {} does not exist: the Service keeps its address until it asks for another; to move \
@@ -164,13 +164,26 @@ impl Decision {
         }
     }
 
-    /// Whether the condition stays as it is: where a class is required, Services without one are not touched, nor is one of
-    /// which it is not known yet what it may have.
-    pub fn says_nothing(&self) -> bool {
-        let Outcome::NotOurs(why) = &self.outcome else {
+    /// Whether the Service is left to others because it has no class.
+    pub fn is_classless(&self) -> bool {
+        matches!(
+            self.outcome,
+            Outcome::NotOurs(NotOurs::NoClass | NotOurs::NoPools)
+        )
+    }
+
+    /// Whether the condition stays as it is, since it is not known yet what the Service may have.
+    pub fn is_of_unknown_namespace(&self) -> bool {
+        matches!(self.outcome, Outcome::NotOurs(NotOurs::UnknownNamespace))
+    }
+
+    /// Whether it has an address of a pool of which no valid version is known.
+    pub fn is_of_unknown_pool(&self) -> bool {
+        let Outcome::Assigned { addresses, .. } = &self.outcome else {
             return false;
         };
-        matches!(why, NotOurs::NoClass | NotOurs::UnknownNamespace)
+        let mut addresses = addresses.iter();
+        addresses.any(|assignment| assignment.pool_is == PoolIs::Unknown)
     }
 
     /// The pool that it keeps an address of although the pool was deleted.
@@ -179,7 +192,25 @@ impl Decision {
             return None;
         };
         let mut addresses = addresses.iter();
-        let gone = addresses.find(|assignment| assignment.pool_is_gone)?;
+        let gone = addresses.find(|assignment| assignment.pool_is == PoolIs::Deleted)?;
         Some(&gone.pool)
+    }
+}
+
+impl Allocation {
+    /// Whether the condition of a Service stays as it is. That of a Service which is left to others is removed, but not while it
+    /// has an address of a pool that was deleted or is not known: nothing else says of which pool that is, should the Service be
+    /// ours again. Nor does it change while the labels of its namespace are not known.
+    pub fn keeps_condition(&self, request: &Request, decision: &Decision) -> bool {
+        if decision.is_of_unknown_namespace() {
+            return true;
+        }
+        let Some(condition) = request.condition.as_ref() else {
+            return false;
+        };
+        let is_known = |pool: &str| self.pools.contains_key(pool);
+        let held = request.held();
+        let mut pools = held.iter().filter_map(|a| condition.pool_of(*a));
+        decision.is_classless() && pools.any(|pool| !is_known(pool))
     }
 }

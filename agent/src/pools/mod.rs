@@ -13,7 +13,7 @@
 //! - No Service gets an address that is [somebody's](reserved): a Node's, a peer's, a pod's, a cluster IP. One that has such an
 //!   address keeps it.
 //! - A Service that asks for certain addresses gets those or none.
-//! - A Service whose AddressPool was deleted keeps its addresses, as long as its [`condition`] names the pool.
+//! - A Service whose AddressPool was deleted, or is not known, keeps its addresses, as long as its [`condition`] names the pool.
 //! - Equal states lead to equal allocations, and an allocation that is written to the statuses leads to itself.
 //!
 //! Pools are never listed address by address: see [`space`].
@@ -32,12 +32,13 @@ mod space;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use self::books::Books;
 use self::plan::Plan;
+use self::request::Classless;
 use self::round::{Given, Round};
 use self::space::Space;
 use crate::cluster::{Atom, LoadBalancerIngress, ObjectKey};
@@ -71,6 +72,8 @@ pub struct Pool {
 pub struct State {
     /// By name.
     pub pools: BTreeMap<String, Arc<Pool>>,
+    /// The names of AddressPools that exist and of which no valid version is known, so that nobody knows their addresses.
+    pub unknown_pools: BTreeSet<String>,
     /// All Services, of whatever type and class.
     pub services: BTreeMap<ObjectKey, Arc<Request>>,
     /// Labels of namespaces, by name. One that is missing is not known, or not yet.
@@ -82,18 +85,19 @@ pub struct State {
 }
 
 impl State {
-    /// Whether no pool has addresses for Services without a class.
-    fn is_class_required(&self) -> bool {
-        !self.pools.is_empty() && self.pools.values().all(|pool| pool.spec.require_class)
+    /// What becomes of Services without a class.
+    fn classless(&self) -> Classless {
+        let is_any = !self.pools.is_empty() || !self.unknown_pools.is_empty();
+        match self.pools.values().all(|pool| pool.spec.require_class) {
+            _ if !is_any => Classless::Unserved,
+            true => Classless::Others,
+            false => Classless::Ours,
+        }
     }
 
     /// The labels of the namespace of a Service that gets addresses from us; or why it is none.
-    fn ownership(
-        &self,
-        request: &Request,
-        is_class_required: bool,
-    ) -> Result<&Arc<Labels>, NotOurs> {
-        request.ownership(is_class_required)?;
+    fn ownership(&self, request: &Request, classless: Classless) -> Result<&Arc<Labels>, NotOurs> {
+        request.ownership(classless)?;
         let labels = self.namespaces.get(&*request.key.namespace);
         labels.ok_or(NotOurs::UnknownNamespace)
     }
@@ -141,8 +145,19 @@ pub struct Assignment {
     pub address: IpAddr,
     /// The AddressPool.
     pub pool: Atom,
-    /// The AddressPool was deleted, and the Service keeps the address.
-    pub pool_is_gone: bool,
+    /// What is known of the AddressPool.
+    pub pool_is: PoolIs,
+}
+
+/// What is known of the AddressPool of an address that a Service has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PoolIs {
+    /// Its valid version.
+    Known,
+    /// That it exists, but no valid version: the Service keeps the address, as nothing says that it may not.
+    Unknown,
+    /// That it was deleted: the Service keeps the address.
+    Deleted,
 }
 
 /// What there is to say of a pool.
@@ -214,6 +229,7 @@ pub fn allocate(state: &State) -> Allocation {
     reserved.extend_from_slice(&state.reserved);
     let space = Space::new(
         state.pools.values().map(Arc::as_ref),
+        &state.unknown_pools,
         &reserved,
         cluster_ips,
     );
@@ -248,12 +264,14 @@ pub fn allocate(state: &State) -> Allocation {
 /// The addresses that are not ours to give: in the status of Services of another class, those in `Proxy` mode, and what Services
 /// of unknown namespaces have.
 fn foreign(state: &State) -> HashMap<IpAddr, &ObjectKey> {
-    let is_class_required = state.is_class_required();
+    let classless = state.classless();
     let mut foreign = HashMap::new();
     // Backwards, so that of two Services the first by name stays.
     for (key, request) in state.services.iter().rev() {
-        let all = match state.ownership(request, is_class_required) {
-            Err(NotOurs::Class(_) | NotOurs::NoClass | NotOurs::UnknownNamespace) => true,
+        let all = match state.ownership(request, classless) {
+            Err(
+                NotOurs::Class(_) | NotOurs::NoClass | NotOurs::NoPools | NotOurs::UnknownNamespace,
+            ) => true,
             Err(NotOurs::Type(_)) | Ok(_) => false,
         };
         let ingress = request.ingress.iter().filter(|i| all || i.proxy);
@@ -264,10 +282,10 @@ fn foreign(state: &State) -> HashMap<IpAddr, &ObjectKey> {
 
 /// The plans of all Services that are ours, in the order of the state.
 fn plans<'a>(state: &'a State, space: &Space<'a>) -> Vec<Plan<'a>> {
-    let is_class_required = state.is_class_required();
+    let classless = state.classless();
     let services = state.services.values();
     let ours = services.filter_map(|request| {
-        let namespace = state.ownership(request, is_class_required).ok()?;
+        let namespace = state.ownership(request, classless).ok()?;
         Some(Plan::new(request, namespace, space))
     });
     ours.collect()
@@ -325,13 +343,16 @@ fn report(state: &State, space: &Space<'_>, plans: &[Plan<'_>], round: &Round<'_
             .services
             .insert(plan.request.key.clone(), decision);
     }
-    let is_class_required = state.is_class_required();
+    let classless = state.classless();
     for (key, request) in &state.services {
-        if let Err(why) = state.ownership(request, is_class_required) {
+        if let Err(why) = state.ownership(request, classless) {
             let release = match why {
                 NotOurs::Type(_) => inside(space, request).collect(),
                 // What another load balancer gave out is not ours, even if it is of a pool.
-                NotOurs::Class(_) | NotOurs::NoClass | NotOurs::UnknownNamespace => Box::default(),
+                NotOurs::Class(_)
+                | NotOurs::NoClass
+                | NotOurs::NoPools
+                | NotOurs::UnknownNamespace => Box::default(),
             };
             let outcome = Outcome::NotOurs(why);
             allocation
@@ -372,14 +393,14 @@ fn decision(space: &Space<'_>, plan: &Plan<'_>, given: &Given) -> Decision {
     });
     let release = release.collect();
     let assignments = addresses.iter().filter_map(|address| {
-        let (pool, pool_is_gone) = match space.pool_of(*address) {
-            Some(pool) => (space.name(pool), false),
-            None => (plan.deleted_pool_of(*address, space)?, true),
+        let (pool, pool_is) = match plan.lost_pool_of(*address, space) {
+            Some(lost) => lost,
+            None => (space.name(space.pool_of(*address)?), PoolIs::Known),
         };
         Some(Assignment {
             address: *address,
             pool: pool.into(),
-            pool_is_gone,
+            pool_is,
         })
     });
     let outcome = match &given.refusal {

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::PoolIs;
 use super::annotations::AskedAddresses;
 use super::refusal::{Refusal, Unfit};
 use super::request::{Families, Needed, Request};
@@ -19,7 +20,7 @@ pub(super) struct Plan<'a> {
     pub(super) asked: Result<Box<[IpAddr]>, Refusal>,
     /// The pool that it names.
     named: Option<usize>,
-    /// The pool that it names was deleted: it keeps what it has of it, and gets nothing else.
+    /// The pool that it names was deleted or is not known: it keeps what it has of it, and gets nothing else.
     unknown: Option<Refusal>,
     /// For each pool, why it is closed to the Service altogether.
     closed: Box<[Option<Unfit>]>,
@@ -52,14 +53,17 @@ impl<'a> Plan<'a> {
     fn read(&mut self, space: &Space<'_>) -> Result<Box<[IpAddr]>, Refusal> {
         if let Some(asked) = &self.request.asked.pool {
             self.named = space.named(&asked.pool);
-            let unknown = || Refusal::UnknownPool {
-                source: asked.source,
-                pool: asked.pool.clone(),
+            let unknown = || {
+                let (source, pool) = (asked.source, asked.pool.clone());
+                match space.unknown.contains(&*asked.pool) {
+                    true => Refusal::InvalidPool { source, pool },
+                    false => Refusal::UnknownPool { source, pool },
+                }
             };
             if self.named.is_none() {
                 let held = self.request.held();
-                let mut kept = held.iter().filter_map(|a| self.deleted_pool_of(*a, space));
-                if !kept.any(|pool| *pool == *asked.pool) {
+                let mut kept = held.iter().filter_map(|a| self.lost_pool_of(*a, space));
+                if !kept.any(|(pool, _)| *pool == *asked.pool) {
                     return Err(unknown());
                 }
                 self.unknown = Some(unknown());
@@ -90,9 +94,13 @@ impl<'a> Plan<'a> {
         if !self.families.wanted.contains(&IpFamily::of(address)) {
             return Err(Refusal::OtherFamily { source, address });
         }
-        let deleted = self.deleted_pool_of(address, space);
-        if deleted.is_some_and(|pool| self.may_keep_deleted(pool)) {
+        let lost = self.lost_pool_of(address, space);
+        if lost.is_some_and(|(pool, _)| self.may_keep_lost(pool)) {
             return Ok(());
+        }
+        // Of no other pool than the one that it names.
+        if let Some(unknown) = &self.unknown {
+            return Err(unknown.clone());
         }
         let Some(pool) = space.pool_of(address) else {
             return Err(match space.left_out_by(address) {
@@ -130,18 +138,32 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// The deleted AddressPool that an address of its status is of. Deleting a pool, by mistake or to make it anew, is no
-    /// decision about the Services that use it: their clients go on using these addresses.
-    pub(super) fn deleted_pool_of(&self, address: IpAddr, space: &Space<'_>) -> Option<&'a str> {
-        if space.pool_of(address).is_some() || !self.request.held().contains(&address) {
+    /// The AddressPool that an address of its status is of, if it was deleted or is not known. Deleting a pool, by mistake or
+    /// to make it anew, is no decision about the Services that use it: their clients go on using these addresses. A pool that
+    /// has the address now takes it over from a deleted one, unless the Service names that: such a Service keeps it if the pool
+    /// that has it now is not closed to it.
+    pub(super) fn lost_pool_of(
+        &self,
+        address: IpAddr,
+        space: &Space<'_>,
+    ) -> Option<(&'a str, PoolIs)> {
+        if !self.request.held().contains(&address) {
             return None;
         }
         let pool = self.request.condition.as_ref()?.pool_of(address)?;
-        space.named(pool).is_none().then_some(pool)
+        let asked = self.request.asked.pool.as_ref();
+        let is_named = asked.is_some_and(|asked| *asked.pool == *pool);
+        let pool_is = space.knows(pool);
+        let is_lost = match (pool_is, space.pool_of(address)) {
+            (PoolIs::Known, _) => false,
+            (PoolIs::Unknown, _) | (PoolIs::Deleted, None) => true,
+            (PoolIs::Deleted, Some(now)) => is_named && self.closed[now].is_none(),
+        };
+        is_lost.then_some((pool, pool_is))
     }
 
-    /// Whether it may go on having an address of a pool that was deleted: unless it names another.
-    pub(super) fn may_keep_deleted(&self, pool: &str) -> bool {
+    /// Whether it may go on having an address of a pool that was deleted or is not known: unless it names another.
+    pub(super) fn may_keep_lost(&self, pool: &str) -> bool {
         let named = self.request.asked.pool.as_ref();
         named.is_none_or(|named| *named.pool == *pool)
     }
@@ -219,9 +241,12 @@ impl<'a> Plan<'a> {
             let unfit = self.unfit(pool, space).or(family);
             unfit.or(room(pool).err()).unwrap_or(Unfit::Family)
         };
+        let considered = considered.map(|pool| (name(pool), why(pool)));
+        let unknown = space.unknown.iter().filter(|_| self.named.is_none());
+        let unknown = unknown.map(|name| (Atom::from(name.as_str()), Unfit::Invalid));
         Refusal::NoPool {
             family,
-            pools: considered.map(|pool| (name(pool), why(pool))).collect(),
+            pools: considered.chain(unknown).collect(),
         }
     }
 

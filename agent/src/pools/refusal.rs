@@ -11,7 +11,7 @@ use crate::crd::IpFamily;
 /// The most pools that a text names.
 const NAMED: usize = 4;
 
-/// Why a Service does not get an address. All but the last two are for the Service's owner to mend, those for whoever makes
+/// Why a Service does not get an address. All but the last three are for the Service's owner to mend, those for whoever makes
 /// the pools.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
@@ -86,6 +86,13 @@ pub enum Refusal {
         /// The pool.
         pool: Atom,
     },
+    /// It names a pool that exists, but of which no valid version is known.
+    InvalidPool {
+        /// The annotation.
+        source: &'static str,
+        /// The pool.
+        pool: Atom,
+    },
     /// No pool would give it an address of a family.
     NoPool {
         /// The family.
@@ -117,6 +124,8 @@ pub enum Unfit {
     NoClass,
     /// It has `allowRequests: false`, and the Service asks.
     NoRequests,
+    /// It exists, but no valid version of it is known.
+    Invalid,
     /// The Service has as many addresses of a family as `maxPerService` says.
     PerService(u32),
     /// The Services of the namespace have as many addresses of a family as `maxPerNamespace` says.
@@ -137,6 +146,7 @@ impl Refusal {
             Self::NotForIt { .. } => "notForIt",
             Self::Owned { .. } => "owned",
             Self::UnknownPool { .. } => "unknownPool",
+            Self::InvalidPool { .. } => "invalidPool",
             Self::NoPool { .. } => "noPool",
             Self::Exhausted { .. } => "exhausted",
         }
@@ -155,6 +165,7 @@ impl Refusal {
             Self::NotForIt { .. } => "NotForIt",
             Self::Owned { .. } => "Owned",
             Self::UnknownPool { .. } => "UnknownPool",
+            Self::InvalidPool { .. } => "InvalidPool",
             Self::NoPool { .. } => "NoPool",
             Self::Exhausted { .. } => "Exhausted",
         }
@@ -183,6 +194,7 @@ impl fmt::Display for Unfit {
             Self::Labels => "its serviceSelector does not select the Service",
             Self::OnRequest => "only for Services that name it with routelet.dev/address-pool",
             Self::Family => "it has no addresses of that family",
+            Self::Invalid => "it is not valid, see its condition Accepted",
         })
     }
 }
@@ -232,6 +244,9 @@ impl fmt::Display for Refusal {
             } => write!(f, "Service {owner} has {address}: {why}"),
             Self::UnknownPool { source, pool } => {
                 write!(f, "{source} names AddressPool {pool}, which does not exist")
+            }
+            Self::InvalidPool { source, pool } => {
+                write!(f, "{source} names AddressPool {pool}: {}", Unfit::Invalid)
             }
             Self::NoPool { family, pools } if pools.is_empty() => {
                 write!(

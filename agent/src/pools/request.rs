@@ -107,6 +107,19 @@ pub enum NotOurs {
     /// The labels of its namespace are not known, or not yet: which pools are for it cannot be said. It gets nothing, and loses
     /// nothing.
     UnknownNamespace,
+    /// It has no `loadBalancerClass` and nothing else of ours, and there is no AddressPool.
+    NoPools,
+}
+
+/// What becomes of Services without a `loadBalancerClass`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Classless {
+    /// They are ours.
+    Ours,
+    /// They are others': there are pools, and none is known to have addresses for them.
+    Others,
+    /// There are no pools: others' are those that have nothing to do with us.
+    Unserved,
 }
 
 impl fmt::Display for NotOurs {
@@ -118,6 +131,7 @@ impl fmt::Display for NotOurs {
                 "has no loadBalancerClass, and every AddressPool requires {LOAD_BALANCER_CLASS} (requireClass)"
             ),
             Self::UnknownNamespace => f.write_str("the labels of its namespace are not known"),
+            Self::NoPools => write!(f, "has no loadBalancerClass, and there is no AddressPool"),
             Self::Class(class) => write!(
                 f,
                 "loadBalancerClass {class} is another's; ours is {LOAD_BALANCER_CLASS}, or none"
@@ -146,15 +160,20 @@ pub(super) enum Needed {
 
 impl Request {
     /// Whose Service it is: ours, if it is of type LoadBalancer and of no class or ours. Where a class is required, one
-    /// without is not.
-    pub(super) fn ownership(&self, is_class_required: bool) -> Result<(), NotOurs> {
+    /// without is not; nor, where there are no pools, one without that has no condition and asks for nothing of ours.
+    pub(super) fn ownership(&self, classless: Classless) -> Result<(), NotOurs> {
         if self.service_type != ServiceType::LoadBalancer {
             return Err(NotOurs::Type(self.service_type));
         }
         match &self.load_balancer_class {
             Some(class) if **class != *LOAD_BALANCER_CLASS => Err(NotOurs::Class(class.clone())),
-            None if is_class_required => Err(NotOurs::NoClass),
-            _ => Ok(()),
+            Some(_) => Ok(()),
+            None => match classless {
+                Classless::Ours => Ok(()),
+                Classless::Others => Err(NotOurs::NoClass),
+                Classless::Unserved if self.condition.is_some() || self.asked.is_of_us() => Ok(()),
+                Classless::Unserved => Err(NotOurs::NoPools),
+            },
         }
     }
 

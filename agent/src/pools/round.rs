@@ -69,8 +69,8 @@ impl<'a> Round<'a> {
                 });
                 if !is_kept {
                     of_family().any(|address| {
-                        let deleted = plan.deleted_pool_of(*address, self.space);
-                        deleted.is_some_and(|pool| plan.may_keep_deleted(pool))
+                        let lost = plan.lost_pool_of(*address, self.space);
+                        lost.is_some_and(|(pool, _)| plan.may_keep_lost(pool))
                             && self.keep_one(at, *address)
                     });
                 }

@@ -1,12 +1,13 @@
 //! Which addresses each pool can hand out, as runs of numbers: nothing here counts or lists single addresses, so a /64 costs
 //! what a /32 does.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 
-use super::Pool;
 use super::request::Request;
 use super::reserved::{Holder, Reserved};
+use super::{Pool, PoolIs};
 use crate::cluster::ObjectKey;
 use crate::crd::address_block::{self, AddressBlock};
 use crate::crd::{AddressPoolSpec, IpFamily};
@@ -90,15 +91,18 @@ pub(super) struct Space<'a> {
     pub(super) pools: Vec<Territory<'a>>,
     /// Every run with its pool, ascending.
     by_address: PerFamily<Vec<(Run, usize)>>,
+    /// Pools that exist and whose addresses are not known.
+    pub(super) unknown: &'a BTreeSet<String>,
 }
 
 impl<'a> Space<'a> {
     pub(super) fn new<'r>(
         pools: impl IntoIterator<Item = &'a Pool>,
+        unknown: &'a BTreeSet<String>,
         reserved: &[Reserved],
         cluster_ips: impl IntoIterator<Item = (&'r ObjectKey, IpAddr)>,
     ) -> Self {
-        let mut space = Self::of_pools(pools);
+        let mut space = Self::of_pools(pools, unknown);
         for one in reserved {
             let family = IpFamily::of(one.net.addr());
             let wanted = Run {
@@ -148,7 +152,7 @@ impl<'a> Space<'a> {
         }
     }
 
-    fn of_pools(pools: impl IntoIterator<Item = &'a Pool>) -> Self {
+    fn of_pools(pools: impl IntoIterator<Item = &'a Pool>, unknown: &'a BTreeSet<String>) -> Self {
         let mut by_age: Vec<&Pool> = pools.into_iter().collect();
         by_age.sort_by(|a, b| (a.created, &a.name).cmp(&(b.created, &b.name)));
         let mut taken: PerFamily<Vec<Run>> = PerFamily::default();
@@ -184,6 +188,7 @@ impl<'a> Space<'a> {
         Self {
             pools: territories,
             by_address,
+            unknown,
         }
     }
 
@@ -233,6 +238,15 @@ impl<'a> Space<'a> {
 
     pub(super) fn named(&self, name: &str) -> Option<usize> {
         self.pools.iter().position(|t| t.pool.name == name)
+    }
+
+    /// What is known of a pool.
+    pub(super) fn knows(&self, name: &str) -> PoolIs {
+        match (self.named(name), self.unknown.contains(name)) {
+            (Some(_), _) => PoolIs::Known,
+            (None, true) => PoolIs::Unknown,
+            (None, false) => PoolIs::Deleted,
+        }
     }
 
     pub(super) fn name(&self, pool: usize) -> &'a str {

@@ -132,8 +132,12 @@ fn read(files: &Files, state: &ClusterState) -> State {
         Some((name, Arc::new(labels)))
     });
     let namespaces = namespaces.collect();
+    let unknown = created
+        .keys()
+        .filter(|name| !state.pools.contains_key(*name));
     State {
         pools: pools.collect(),
+        unknown_pools: unknown.cloned().collect(),
         services,
         namespaces,
         reserved: reserved(state),

@@ -144,6 +144,187 @@ fn what_is_of_no_account_to_addresses_is_no_reason_to_allocate() {
     assert!(pool_is(pool("public", &["203.0.113.0/25"])));
 }
 
+#[test]
+fn nothing_is_said_of_services_without_a_class_where_no_pool_is_for_them() {
+    let mut world = known_world();
+    let events = |world: &World| {
+        let allocation = allocate(&world.address_state());
+        Known::default().refusals(world, &allocation).len()
+    };
+    let writes = |world: &World| {
+        let allocation = allocate(&world.address_state());
+        addresses::writes(world, &allocation, now().0)
+    };
+    // Another load balancer serves them, or nobody.
+    apply(&mut world.services, service("a", 1, &["198.51.100.1"]));
+    apply(&mut world.services, service("b", 1, &[]));
+    assert_eq!((writes(&world), events(&world)), (vec![], 0));
+    let mut ours = service("ours", 1, &[]);
+    ours["spec"]["loadBalancerClass"] = json!("routelet.dev/bgp");
+    apply(&mut world.services, ours);
+    assert_eq!(condition(&world, "ours").unwrap()["reason"], "NoPool");
+    assert_eq!((writes(&world).len(), events(&world)), (1, 1));
+
+    // Where every pool requires a class, what was said before is removed once, and nothing is said.
+    let mut required = pool("public", &["203.0.113.0/24"]);
+    required["spec"]["requireClass"] = json!(true);
+    apply(&mut world.pools, required);
+    assert!(!writes(&world).iter().any(|write| write.key.1 != "ours"));
+    let said = |version, ip: &[&str], message: &str| {
+        let mut said = service("a", version, ip);
+        said["status"]["conditions"] = json!([{
+            "type": "routelet.dev/AddressAssigned", "message": message, "reason": "Assigned",
+            "status": if ip.is_empty() { "False" } else { "True" },
+        }]);
+        said
+    };
+    let removed = json!({"type": "routelet.dev/AddressAssigned", "$patch": "delete"});
+    let public = "203.0.113.7 of AddressPool public";
+    for object in [
+        said(2, &[], "none is free"),
+        said(3, &["203.0.113.7"], public),
+    ] {
+        apply(&mut world.services, object);
+        assert_eq!(condition(&world, "a"), Some(removed.clone()));
+        assert!(
+            !writes(&world)
+                .iter()
+                .any(|write| write.key.1 == "a" && write.moves)
+        );
+    }
+    // Unless nothing else says of which pool an address is.
+    let deleted = said(4, &["203.0.113.7"], "203.0.113.7 of AddressPool former");
+    apply(&mut world.services, deleted);
+    assert_eq!(condition(&world, "a"), None);
+    // And not while it is not known what pools there are for it.
+    apply(&mut world.services, said(5, &[], "none is free"));
+    apply(&mut world.pools, pool("invalid", &["203.0.113.5/24"]));
+    assert_eq!(condition(&world, "a"), None);
+}
+
+/// The controller is started while a pool is not valid.
+#[test]
+fn a_pool_that_was_never_seen_valid_changes_nothing_for_services_that_have_its_addresses() {
+    let mut world = known_world();
+    let named = |name: &str, version, ip: &[&str], condition: Option<&Value>| {
+        let mut named = service(name, version, ip);
+        named["metadata"]["annotations"] = json!({"routelet.dev/address-pool": "public"});
+        named["status"]["conditions"] = condition.map_or(json!([]), |c| json!([c]));
+        named
+    };
+    apply(&mut world.pools, pool("public", &["203.0.113.0/24"]));
+    apply(&mut world.services, named("a", 1, &[], None));
+    let said = condition(&world, "a").unwrap();
+
+    let mut fresh = known_world();
+    let mut invalid = pool("public", &["203.0.113.5/24"]);
+    invalid["metadata"]["creationTimestamp"] = json!("2025-01-01T00:00:00Z");
+    apply(&mut fresh.pools, invalid);
+    let a = named("a", 2, &["203.0.113.0"], Some(&said));
+    apply(&mut fresh.services, a);
+    // Nothing was said yet of this one; it is not known whether it may have its address.
+    apply(&mut fresh.services, named("b", 2, &["203.0.113.1"], None));
+    let writes = |world: &World| {
+        let writes = addresses::writes(world, &allocate(&world.address_state()), now().0);
+        let names = writes.into_iter().map(|write| (write.key.1, write.moves));
+        names.collect::<Vec<_>>()
+    };
+    let events = |world: &World, name: &str| {
+        let news = Known::default().refusals(world, &allocate(&world.address_state()));
+        let mut news = news.into_iter();
+        news.any(|news| news.regarding.name.as_deref() == Some(name))
+    };
+    assert!(!writes(&fresh).iter().any(|(name, _)| name == "a"));
+    assert!(!events(&fresh, "a"));
+    // Nor does another pool give these addresses to somebody else.
+    apply(&mut fresh.pools, pool("younger", &["203.0.113.0/31"]));
+    let mut wants = service("wants", 1, &[]);
+    wants["metadata"]["annotations"] = json!({"routelet.dev/addresses": "203.0.113.1"});
+    apply(&mut fresh.services, wants);
+    apply(&mut fresh.services, service("new", 1, &[]));
+    assert!(
+        !writes(&fresh)
+            .iter()
+            .any(|(name, moves)| name == "a" || *moves)
+    );
+    // Valid again, all is as it was.
+    apply(&mut fresh.pools, pool("public", &["203.0.113.0/24"]));
+    assert!(!writes(&fresh).iter().any(|(name, _)| name == "a"));
+    assert_eq!(held(&fresh, "a"), ["203.0.113.0"]);
+}
+
+/// What the last active replica found out stands in the condition.
+#[test]
+fn a_service_that_is_left_to_another_controller_is_left_to_it_by_the_next_replica() {
+    let key = ("shop".to_owned(), "a".to_owned());
+    let time = tokio::time::Instant::now();
+    let world = |ip: &str, condition: Option<&Value>, change: &dyn Fn(&mut Value)| {
+        let mut world = World::default();
+        let mut object = service("a", 1, &[ip]);
+        object["metadata"]["generation"] = json!(4);
+        object["status"]["conditions"] = condition.map_or(json!([]), |c| json!([c]));
+        change(&mut object);
+        apply(&mut world.services, object);
+        world
+    };
+    let as_it_is = |_: &mut Value| {};
+    let mut rivals = Rivals::default();
+    let (ours, theirs) = (
+        world("203.0.113.0", None, &as_it_is),
+        world("198.51.100.7", None, &as_it_is),
+    );
+    let (ours, theirs) = (
+        &ours.services.get(&key).unwrap(),
+        theirs.services.get(&key).unwrap(),
+    );
+    rivals.wrote(&key, ours, time);
+    assert_eq!(rivals.judge(&key, theirs, time), Verdict::Write);
+    rivals.wrote(&key, ours, time);
+    let Verdict::Say(statement, true) = rivals.judge(&key, theirs, time) else {
+        panic!("it is written a third time");
+    };
+    let patch = addresses::say(theirs, &statement, now().0).unwrap();
+    let said = patch["status"]["conditions"][0].clone();
+
+    let asks = |ip: &'static str| {
+        move |object: &mut Value| {
+            object["metadata"]["annotations"] = json!({"routelet.dev/addresses": ip});
+        }
+    };
+    let of_before = |object: &mut Value| object["metadata"]["generation"] = json!(5);
+    let other = |object: &mut Value| object["status"]["conditions"][0]["reason"] = json!("NoPool");
+    let (same, another) = (asks("203.0.113.0"), asks("203.0.113.9"));
+    for (change, expected) in [
+        (&as_it_is as &dyn Fn(&mut Value), Verdict::Leave),
+        (&same, Verdict::Leave),
+        (&another, Verdict::Write),
+        (&of_before, Verdict::Write),
+        (&other, Verdict::Write),
+    ] {
+        let mut next = Rivals::default();
+        let world = world("198.51.100.7", Some(&said), change);
+        let served = world.services.get(&key).unwrap();
+        next.adopt([(&key, served)], time);
+        for _ in 0..3 {
+            assert_eq!(next.judge(&key, served, time), expected);
+        }
+        assert_eq!(next.count(), usize::from(expected == Verdict::Leave));
+    }
+    // A change that this replica sees counts, whatever the condition can say of it.
+    let mut next = Rivals::default();
+    let before = world("198.51.100.7", Some(&said), &as_it_is);
+    let after = world("198.51.100.7", Some(&said), &|object| {
+        object["metadata"]["labels"] = json!({"l": "changed"});
+    });
+    next.adopt([(&key, before.services.get(&key).unwrap())], time);
+    // The write may have to be tried again.
+    let judged = [&before, &after, &after].map(|world| {
+        let served = world.services.get(&key).unwrap();
+        next.judge(&key, served, time)
+    });
+    assert_eq!(judged, [Verdict::Leave, Verdict::Write, Verdict::Write]);
+}
+
 /// Another controller writes its own address whenever it sees ours.
 #[test]
 fn another_controller_that_writes_the_same_status_is_not_fought() {

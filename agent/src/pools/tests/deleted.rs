@@ -20,6 +20,11 @@ fn in_status(cluster: &Cluster, name: &str) -> Vec<String> {
     held.iter().map(ToString::to_string).collect()
 }
 
+fn released(cluster: &Cluster, name: &str) -> Vec<String> {
+    let decision = cluster.decision(name);
+    decision.release.iter().map(ToString::to_string).collect()
+}
+
 #[test]
 fn a_service_keeps_the_address_of_a_deleted_pool_whatever_other_pools_there_are() {
     let mut cluster = Cluster::new(&[("public", PUBLIC)]);
@@ -76,6 +81,78 @@ fn who_asks_for_something_else_moves_from_a_deleted_pool_and_who_asked_for_it_st
     assert_eq!(in_status(&cluster, "asked"), ["198.51.100.1"]);
 }
 
+/// A pool is replaced by one of another name: before it is deleted, or after.
+#[test]
+fn a_pool_that_is_replaced_by_one_of_another_name_costs_nobody_an_address() {
+    for new_first in [false, true] {
+        let mut cluster = Cluster::new(&[("old", PUBLIC)]);
+        cluster.annotated("named", V4, "metallb.io/address-pool: old");
+        cluster.service("free", V4);
+        let both = "metallb.io/address-pool: old, routelet.dev/addresses: 203.0.113.9";
+        cluster.annotated("asked", V4, both);
+        cluster.settle();
+        let steps: [&dyn Fn(&mut Cluster); 2] = [
+            &|cluster| drop(cluster.state.pools.remove("old")),
+            &|cluster| cluster.pool("new", "addresses: [203.0.113.0/24], priority: 9"),
+        ];
+        let order = if new_first { [1, 0] } else { [0, 1] };
+        for step in order {
+            steps[step](&mut cluster);
+            cluster.settle();
+        }
+        cluster.service("waiting", V4);
+        cluster.annotated("asks", V4, "routelet.dev/addresses: 203.0.113.0");
+        // A restart finds the same.
+        for _ in 0..2 {
+            let allocation = cluster.settle();
+            assert_eq!(cluster.shown("named"), "203.0.113.0 old");
+            assert_eq!(cluster.shown("free"), "203.0.113.1 new");
+            assert_eq!(cluster.shown("asked"), "203.0.113.9 old");
+            assert_eq!(said(&cluster, "named").1, "AddressPoolDeleted");
+            assert_eq!(said(&cluster, "free").1, "Assigned");
+            assert_eq!(cluster.shown("waiting"), "203.0.113.2 new");
+            assert!(
+                cluster
+                    .shown("asks")
+                    .starts_with("Service d/named has 203.0.113.0")
+            );
+            assert_eq!(allocation.pools["new"].ipv4.assigned, 4);
+        }
+        // Renamed in the Service too, it stays, and all is as it was.
+        cluster.change("named", |s| {
+            s.asked.pool.as_mut().unwrap().pool = "new".into();
+        });
+        assert_eq!(cluster.shown("named"), "203.0.113.0 new");
+        assert_eq!(said(&cluster, "named").1, "Assigned");
+    }
+}
+
+#[test]
+fn who_names_a_deleted_pool_keeps_nothing_that_the_next_pool_is_closed_to_and_gets_nothing_more() {
+    let mut cluster = Cluster::new(&[("old", PUBLIC)]);
+    cluster.annotated("s", V4, "routelet.dev/address-pool: old");
+    cluster.settle();
+    cluster.state.pools.clear();
+    let mut closed = cluster.clone();
+    closed.pool(
+        "new",
+        &format!("{PUBLIC}, namespaceSelector: {{matchLabels: {{team: a}}}}"),
+    );
+    assert_eq!(released(&closed, "s"), ["203.0.113.0"]);
+    // It may not take the chance to ask for an address of a pool that it does not name.
+    cluster.pool("new", PUBLIC);
+    cluster.change("s", |s| {
+        s.asked.addresses = Some(AskedAddresses {
+            source: "routelet.dev/addresses",
+            addresses: Ok(["203.0.113.7".parse().unwrap()].into()),
+        });
+    });
+    assert_eq!(
+        cluster.shown("s"),
+        "routelet.dev/address-pool names AddressPool old, which does not exist"
+    );
+}
+
 #[test]
 fn a_deleted_pools_address_has_one_owner_and_is_taken_over_by_a_pool_that_has_it() {
     let mut cluster = Cluster::new(&[("public", PUBLIC)]);
@@ -94,6 +171,64 @@ fn a_deleted_pools_address_has_one_owner_and_is_taken_over_by_a_pool_that_has_it
     cluster.pool("spare", SPARE);
     assert_eq!(cluster.shown("s"), "203.0.113.0 public");
     assert_eq!(cluster.shown("t"), "198.51.100.0 spare");
+}
+
+/// A pool that exists, but that the controller has never seen valid, as after a restart.
+#[test]
+fn a_pool_that_is_not_known_is_not_called_deleted_and_costs_nobody_an_address() {
+    let mut cluster = Cluster::new(&[("p", PUBLIC)]);
+    cluster.annotated("named", V4, "routelet.dev/address-pool: p");
+    cluster.service("free", V4);
+    cluster.annotated("asked", V4, "routelet.dev/addresses: 203.0.113.9");
+    cluster.settle();
+    let conditions = |cluster: &Cluster| {
+        let all = cluster.state.services.values();
+        all.map(|s| s.condition.clone()).collect::<Vec<_>>()
+    };
+    let before = conditions(&cluster);
+    cluster.state.pools.clear();
+    cluster.state.unknown_pools.insert("p".to_owned());
+    for other in ["", SPARE, PUBLIC] {
+        if !other.is_empty() {
+            cluster.pool("other", other);
+        }
+        cluster.settle();
+        for (name, has) in [
+            ("named", "203.0.113.0 p"),
+            ("free", "203.0.113.1 p"),
+            ("asked", "203.0.113.9 p"),
+        ] {
+            let decision = cluster.decision(name);
+            assert!(decision.release.is_empty());
+            // Where no pool is known, none is known to be for Services without a class: they are left as they are.
+            match other.is_empty() {
+                true => assert_eq!(decision.outcome, Outcome::NotOurs(NotOurs::NoClass)),
+                false => assert!(shown(&decision) == has && decision.is_of_unknown_pool()),
+            }
+        }
+        assert_eq!(conditions(&cluster), before, "{other}");
+    }
+    // A younger pool that overlaps it gives nothing of it away.
+    cluster.annotated("other", V4, "routelet.dev/addresses: 203.0.113.0");
+    assert!(
+        cluster
+            .shown("other")
+            .starts_with("Service d/named has 203.0.113.0")
+    );
+    cluster.service("waiting", V4);
+    assert_eq!(cluster.shown("waiting"), "203.0.113.2 other");
+    cluster.annotated("new", V4, "routelet.dev/address-pool: p");
+    assert_eq!(
+        cluster.shown("new"),
+        "routelet.dev/address-pool names AddressPool p: it is not valid, see its condition Accepted"
+    );
+    cluster.pool("other", "addresses: [\"2001:db8:5::/112\"]");
+    cluster.service("v4", V4);
+    assert_eq!(
+        cluster.shown("v4"),
+        "no AddressPool gives it an IPv4 address: other: it has no addresses of that family; p: it is not valid, see its \
+         condition Accepted"
+    );
 }
 
 #[test]

@@ -198,7 +198,7 @@ fn write(state: &mut State, allocation: &Allocation) {
         }
         assert_eq!(written, *ingress == *request.ingress, "{key}");
         request.ingress = ingress.into();
-        if !request.deleting && !decision.says_nothing() {
+        if !request.deleting && !allocation.keeps_condition(request, decision) {
             let statement = decision.statement(request);
             request.condition = statement.map(|statement| {
                 Box::new(Condition {

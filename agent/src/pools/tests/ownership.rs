@@ -78,12 +78,59 @@ fn what_another_load_balancer_gave_out_is_left_alone_and_given_to_nobody() {
 }
 
 #[test]
+fn without_any_pool_only_services_that_have_something_of_ours_are_ours() {
+    let theirs = "has no loadBalancerClass, and there is no AddressPool";
+    let none = "there is no AddressPool to take an IPv4 address from";
+    let class = format!("{V4}, loadBalancerClass: routelet.dev/bgp");
+    for (spec, annotations, expected) in [
+        (V4, "", theirs),
+        (
+            V4,
+            "metallb.io/address-pool: p, metallb.io/allow-shared-ip: k",
+            theirs,
+        ),
+        (V4, "lbipam.cilium.io/ips: 203.0.113.1", theirs),
+        (&format!("{V4}, loadBalancerIP: 203.0.113.1"), "", theirs),
+        (&class, "", none),
+        (V4, "routelet.dev/sharing-key: k", none),
+        (
+            V4,
+            "routelet.dev/address-pool: p",
+            "routelet.dev/address-pool names AddressPool p, which does not exist",
+        ),
+        (
+            V4,
+            "routelet.dev/addresses: 203.0.113.1",
+            "routelet.dev/addresses asks for 203.0.113.1, which no AddressPool has: ask for another, or add it to a pool",
+        ),
+    ] {
+        let mut cluster = Cluster::default();
+        cluster.annotated("s", spec, annotations);
+        assert_eq!(cluster.shown("s"), expected, "{spec} {annotations}");
+        assert_eq!(
+            cluster.decision("s").refusal().is_none(),
+            expected == theirs
+        );
+        // A pool that exists, valid or not, is one.
+        cluster.state.unknown_pools.insert("q".to_owned());
+        assert_ne!(cluster.shown("s"), theirs);
+    }
+    // What was said goes on being said.
+    let mut cluster = Cluster::new(&[POOL]);
+    cluster.service("s", V4);
+    cluster.settle();
+    cluster.state.pools.clear();
+    cluster.settle();
+    assert_eq!(cluster.shown("s"), "203.0.113.0 p");
+}
+
+#[test]
 fn an_address_of_no_pool_is_replaced_and_not_taken_without_a_replacement() {
     let mut cluster = Cluster::default();
     cluster.holding("s", PREFER, &["198.51.100.1", "2001:db8::1"]);
     assert_eq!(
         cluster.shown("s"),
-        "there is no AddressPool to take an IPv4 address from"
+        "has no loadBalancerClass, and there is no AddressPool"
     );
     assert_eq!(released(&cluster, "s"), [""; 0]);
     cluster.pool(

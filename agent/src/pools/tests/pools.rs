@@ -144,7 +144,7 @@ fn a_service_of_an_unknown_namespace_gets_nothing_and_loses_nothing() {
         let outcome = Outcome::NotOurs(NotOurs::UnknownNamespace);
         assert_eq!((&decision.outcome, &*decision.release), (&outcome, &[][..]));
         assert!(decision.is_written(&cluster.state.services[&key(name)]));
-        assert!(decision.says_nothing());
+        assert!(decision.is_of_unknown_namespace());
     }
     // What it has is nobody else's meanwhile.
     assert_eq!(cluster.shown("k/one"), "203.0.113.1 p");
@@ -241,7 +241,12 @@ fn huge_pools_are_counted_as_the_most_that_a_status_can_say() {
 #[test]
 fn what_is_given_back_is_free_again_though_a_higher_one_was_looked_at() {
     let cluster = Cluster::new(&[("p", "addresses: [203.0.113.1-203.0.113.3]")]);
-    let space = Space::new(cluster.state.pools.values().map(Arc::as_ref), &[], []);
+    let space = Space::new(
+        cluster.state.pools.values().map(Arc::as_ref),
+        &cluster.state.unknown_pools,
+        &[],
+        [],
+    );
     let (foreign, request) = (HashMap::new(), Request::default());
     let mut books = Books::new(&space, &foreign);
     let [one, two] = [1, 2].map(|last| IpAddr::from([203, 0, 113, last]));

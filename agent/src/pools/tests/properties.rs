@@ -251,7 +251,7 @@ fn check(state: &State, allocation: &Allocation) {
             Outcome::NotOurs(why) => {
                 let ours = request.service_type == ServiceType::LoadBalancer
                     && request.load_balancer_class.is_none()
-                    && !state.is_class_required();
+                    && state.classless() == Classless::Ours;
                 let unknown = *why == NotOurs::UnknownNamespace;
                 assert!(!ours || unknown);
                 assert!(!unknown || !state.namespaces.contains_key(&*key.namespace));
@@ -310,7 +310,7 @@ fn is_reserved(state: &State, address: IpAddr) -> bool {
 /// Whether another load balancer gave it out, or a Service has it of which nothing is decided yet.
 fn is_foreign(state: &State, address: IpAddr) -> bool {
     state.services.values().any(|request| {
-        let ownership = state.ownership(request, state.is_class_required());
+        let ownership = state.ownership(request, state.classless());
         let is_others = !matches!(ownership, Ok(_) | Err(NotOurs::Type(_)));
         let mut ingress = request.ingress.iter();
         ingress.any(|entry| entry.ip == address && (is_others || entry.proxy))
@@ -342,11 +342,13 @@ fn check_assigned(
     for Assignment {
         address,
         pool,
-        pool_is_gone,
+        pool_is,
     } in addresses
     {
-        if *pool_is_gone {
+        if *pool_is != PoolIs::Known {
             assert!(!state.pools.contains_key(&**pool) && request.held().contains(address));
+            let is_unknown = state.unknown_pools.contains(&**pool);
+            assert_eq!(is_unknown, *pool_is == PoolIs::Unknown);
             continue;
         }
         let owner = owner_pool(state, *address).expect("in no pool");
@@ -496,11 +498,52 @@ proptest! {
     }
 
     #[test]
+    fn nobody_moves_because_a_pool_is_replaced_by_one_of_another_name(mut state in drawn_state(), old in any::<prop::sample::Index>(), new_first in any::<bool>()) {
+        for _ in 0..2 {
+            let allocation = allocate(&state);
+            write(&mut state, &allocation);
+        }
+        let before = addresses(&allocate(&state));
+        if state.pools.is_empty() {
+            return Ok(());
+        }
+        let old = old.get(&state.pools.keys().collect::<Vec<_>>()).to_owned().clone();
+        let mut new = Pool::clone(&state.pools[&old]);
+        new.name = "renamed".to_owned();
+        // Of pools that overlap, the older has the address: that of the same age as all others goes on being that.
+        let overlaps = state.pools.values().filter(|pool| pool.name != old).any(|pool| {
+            let mut all = (0..32).flat_map(|at| [IpAddr::from([203, 0, 113, at]), place(9 + at).parse().unwrap()]);
+            all.any(|address| claims(pool, address) && claims(&new, address))
+        });
+        if overlaps {
+            return Ok(());
+        }
+        new.created = Created(Some(100));
+        for step in [new_first, !new_first] {
+            if step {
+                state.pools.insert(new.name.clone(), Arc::new(new.clone()));
+            } else {
+                state.pools.remove(&old);
+            }
+            let allocation = allocate(&state);
+            check(&state, &allocation);
+            write(&mut state, &allocation);
+        }
+        let after = allocate(&state);
+        check(&state, &after);
+        let has = addresses(&after);
+        for (key, had) in &before {
+            prop_assert!(has.get(key).is_some_and(|has| has.is_superset(had)), "{} had {:?}: {:?}", key, had, after.services[key]);
+        }
+    }
+
+    #[test]
     fn the_order_in_which_things_came_is_of_no_account(state in drawn_state(), seed in any::<u64>()) {
         let mut again = State {
             namespaces: state.namespaces.clone(),
             reserved: state.reserved.clone(),
             external_ips: state.external_ips.clone(),
+            unknown_pools: state.unknown_pools.clone(),
             ..State::default()
         };
         let mut services: Vec<_> = state.services.iter().collect();
