@@ -204,6 +204,11 @@ impl Node {
         }
     }
 
+    /// Whether its object itself says which pod CIDRs it has: it is there, and they are not from before.
+    pub fn says_pod_cidrs(&self) -> bool {
+        !self.departed && !self.pod_cidrs_bridged
+    }
+
     /// The first InternalIP of a family.
     pub fn internal_ip(&self, family: IpFamily) -> Option<IpAddr> {
         self.internal_ips
