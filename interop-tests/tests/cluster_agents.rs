@@ -214,7 +214,10 @@ fn a_gap_in_a_node_object_costs_no_session() {
         let cluster = Cluster::start(lab)?;
         let nodes = [cluster.node(1)?, cluster.node(2)?];
         let tor = cluster.tor(2)?;
-        cluster.peer_with_tor(&json!({}))?;
+        for n in [1, 2] {
+            cluster.api.put(&in_rack(cluster_node(n)))?;
+        }
+        cluster.peer_with_tor(&json!({"nodeSelector": {"matchLabels": {"rack": "a"}}}))?;
         let whole = || -> Result<()> {
             for n in [1, 2] {
                 for prefix in pod_cidrs(n) {
@@ -246,34 +249,32 @@ fn a_gap_in_a_node_object_costs_no_session() {
             node["status"]["addresses"] = json!([]);
         })?;
         still("without addresses")?;
-        cluster.api.put(&cluster_node(1))?;
+        cluster.api.put(&in_rack(cluster_node(1)))?;
         still("with its addresses again")?;
         cluster.api.delete("Node", "", "node-1")?;
-        let problem = |there: bool| {
+        let problem = |text: &str, there: bool| {
             eventually(SOON, "what its status says of the Node", || {
                 let problems = nodes[0].ask(&["status"])?["problems"].to_string();
-                ensure!(
-                    problems.contains("object was removed") == there,
-                    "{problems}"
-                );
+                ensure!(problems.contains(text) == there, "{problems}");
                 Ok(())
             })
         };
-        problem(true)?;
+        problem("object was removed", true)?;
         still("without its object")?;
         // Made again as the kubelet does, before anybody has given it anything.
-        cluster
-            .api
-            .put(&node_object("node-1", &[&v4(1), &v6(1)], &[]))?;
-        problem(false)?;
-        still("made again without pod CIDRs")?;
-        cluster.api.put(&cluster_node(1))?;
+        let bare = node_object("node-1", &[&v4(1), &v6(1)], &[]);
+        cluster.api.put(&registered(bare))?;
+        problem("object was removed", false)?;
+        problem("made again without rack;", true)?;
+        still("made again without pod CIDRs and its rack")?;
+        cluster.api.put(&in_rack(cluster_node(1)))?;
+        problem("made again", false)?;
         still("made again")?;
         // Another address is another mesh session; the router's is not touched, and the identifier stays.
         nodes[0].namespace.address("eth0", "10.0.0.11/24")?;
         let other = node_object("node-1", &["10.0.0.11", &v6(1)], &[]);
         let router = tcp::connections(tor.namespace(), &[179])?;
-        cluster.api.put(&other)?;
+        cluster.api.put(&in_rack(other))?;
         eventually(SOON, "the mesh with the new address", || {
             let peer = nodes[1].ask(&["peers", "mesh/node-1"])?;
             let there = peer["address"] == "10.0.0.11" && peer["state"] == "Established";
@@ -284,6 +285,22 @@ fn a_gap_in_a_node_object_costs_no_session() {
         ensure!(seen()?.1 == before.1, "{:?} was {:?}", seen()?.1, before.1);
         Ok(())
     });
+}
+
+/// A Node with the labels that a kubelet gives it when it registers.
+fn registered(mut node: Value) -> Value {
+    node["metadata"]["labels"] = json!({
+        "beta.kubernetes.io/arch": "amd64", "beta.kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64",
+        "kubernetes.io/hostname": node["metadata"]["name"], "kubernetes.io/os": "linux",
+    });
+    node
+}
+
+/// The same, and the label that somebody gives it.
+fn in_rack(node: Value) -> Value {
+    let mut node = registered(node);
+    node["metadata"]["labels"]["rack"] = json!("a");
+    node
 }
 
 #[test]

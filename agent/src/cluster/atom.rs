@@ -86,6 +86,23 @@ impl AtomMap {
         let at = self.0.binary_search_by(|(k, _)| k.as_str().cmp(key)).ok()?;
         Some(&self.0[at].1)
     }
+
+    /// Its keys, ascending.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &Atom> {
+        self.0.iter().map(|(key, _)| key)
+    }
+
+    /// What has no key of another one's.
+    pub(crate) fn without(&self, other: &Self) -> Self {
+        let pairs = self.0.iter();
+        let pairs = pairs.filter(|(key, _)| other.get(key).is_none());
+        Self(pairs.cloned().collect())
+    }
+
+    /// Both, of which no key is in both.
+    pub(crate) fn with(&self, other: &Self) -> Self {
+        self.0.iter().chain(&other.0).cloned().collect()
+    }
 }
 
 impl FromIterator<(Atom, Atom)> for AtomMap {

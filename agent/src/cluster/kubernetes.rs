@@ -45,6 +45,11 @@ pub trait Metadata {
         None
     }
 
+    /// `uid`. Only an API server gives one.
+    fn uid(&self) -> Option<&str> {
+        None
+    }
+
     /// Whether there is a `deletionTimestamp`. Only an API server gives one.
     fn deleting(&self) -> bool {
         false
@@ -80,6 +85,10 @@ impl Metadata for ObjectMeta {
     fn created(&self) -> Option<i64> {
         let created = self.creation_timestamp.as_ref()?;
         Some(created.0.as_second())
+    }
+
+    fn uid(&self) -> Option<&str> {
+        self.uid.as_deref()
     }
 
     fn deleting(&self) -> bool {
@@ -245,7 +254,9 @@ impl<M: Metadata> RawNode<M> {
             labels: atoms.map(metadata.labels().into_iter().flatten()),
             annotations: atoms.map(metadata.annotations().into_iter().flatten()),
             name: metadata.name().to_owned(),
+            uid: metadata.uid().unwrap_or_default().into(),
             pod_cidrs: pod_cidrs.into(),
+            pod_cidrs_bridged: false,
             internal_ips,
             other_ips,
             network_unavailable,

@@ -1,22 +1,37 @@
 //! The Node object of the node that the agent runs on, held on to while the agent runs.
 //!
-//! It is deleted by mistake, or made again when the kubelet registers anew, and has neither labels nor pod CIDRs then for
-//! moments. The node is there all that time, with its pods and its sessions: that its object is not is no reason to end them.
-//! Whoever means it stops the agent.
+//! It is deleted by mistake, or made again when the kubelet registers anew, and then has no labels but the kubelet's, and no pod
+//! CIDRs for moments. The node is there all that time, with its pods and its sessions: that its object is not is no reason to
+//! end them. Whoever means it stops the agent.
 
 use std::sync::Arc;
+use std::time::Instant;
 
+use super::atom::{Atom, AtomMap};
+use super::departed::STAYS as DEPARTED_STAYS;
 use super::snapshot::{Problem, Severity, Snapshot};
 use super::state::{ClusterState, Node, ObjectRef};
+
+/// So many keys are named at most.
+const NAMED: usize = 8;
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct OwnNode {
     name: String,
-    /// As it was last known.
+    /// As it was last held.
     last: Option<Arc<Node>>,
-    /// It was gone, and has not got back all that it had.
-    is_incomplete: bool,
+    /// It was made again, and has not got back all that it had.
+    before: Option<Before>,
+}
+
+/// What a Node was before it was made again.
+#[derive(Debug)]
+struct Before {
+    /// Of labels and annotations those whose keys the new object has never had.
+    node: Node,
+    /// Until when these count.
+    until: Instant,
 }
 
 impl OwnNode {
@@ -25,46 +40,42 @@ impl OwnNode {
         Self {
             name: name.to_owned(),
             last: None,
-            is_incomplete: false,
+            before: None,
         }
     }
 
-    /// The snapshot with the Node as it is, or as it was last known if it has gone, which is a problem then. Of one that was
-    /// made again, what it lacks altogether (labels, addresses, pod CIDRs) is as it was.
-    pub(crate) fn hold(&mut self, snapshot: Snapshot) -> Snapshot {
-        let now = snapshot.state.nodes.get(&self.name).cloned();
-        let (held, problem) = match (now, &self.last) {
+    /// The snapshot with the Node as it is, or as it was last known if it has gone. Of one that was made again, what it lacks is
+    /// as it was: addresses and pod CIDRs if it has none, and for [`DEPARTED_STAYS`] each label and annotation. Both are problems.
+    pub(crate) fn hold(&mut self, snapshot: Snapshot, now: Instant) -> Snapshot {
+        let there = snapshot.state.nodes.get(&self.name).cloned();
+        let (held, more) = match (there, &self.last) {
             (None, None) => return snapshot,
             (None, Some(last)) => {
-                self.is_incomplete = true;
                 let last = Node {
                     departed: true,
                     ..Node::clone(last)
                 };
-                (Arc::new(last), Some(self.gone()))
+                (Arc::new(last), vec![self.gone()])
             }
-            (Some(now), Some(last)) if self.is_incomplete => {
-                let mut whole = Node::clone(&now);
-                whole.bridge(last);
-                // The kubelet gives every Node some.
-                if whole.labels.is_empty() {
-                    whole.labels.clone_from(&last.labels);
+            (Some(there), last) => {
+                if let Some(last) = last
+                    && (last.departed || last.uid != there.uid)
+                {
+                    self.before = Some(Before {
+                        node: Node::clone(last),
+                        until: now + DEPARTED_STAYS,
+                    });
                 }
-                self.is_incomplete = whole != *now;
-                (Arc::new(whole), None)
-            }
-            (Some(now), _) => {
-                self.last = Some(now);
-                return snapshot;
+                self.made_again(there, now)
             }
         };
         self.last = Some(held.clone());
         let mut state = ClusterState::clone(&snapshot.state);
         state.nodes.insert(self.name.clone(), held);
         let mut problems = snapshot.problems;
-        if let Some(problem) = problem {
+        if !more.is_empty() {
             let problems = Arc::make_mut(&mut problems);
-            problems.push(problem);
+            problems.extend(more);
             problems.sort_by(|a, b| (&a.object, &a.path).cmp(&(&b.object, &b.path)));
         }
         Snapshot {
@@ -74,37 +85,130 @@ impl OwnNode {
         }
     }
 
+    /// When labels or annotations from before end to count.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let before = self.before.as_ref()?;
+        before.has_keys().then_some(before.until)
+    }
+
+    /// The Node with what it lacks from before, and what is said of that.
+    fn made_again(&mut self, there: Arc<Node>, now: Instant) -> (Arc<Node>, Vec<Problem>) {
+        let Some(mut before) = self.before.take() else {
+            return (there, Vec::new());
+        };
+        let mut whole = Node::clone(&there);
+        whole.bridge(&before.node);
+        if now >= before.until {
+            before.node.labels = AtomMap::default();
+            before.node.annotations = AtomMap::default();
+        }
+        before.node.labels = before.node.labels.without(&there.labels);
+        before.node.annotations = before.node.annotations.without(&there.annotations);
+        whole.labels = whole.labels.with(&before.node.labels);
+        whole.annotations = whole.annotations.with(&before.node.annotations);
+        if whole == *there {
+            return (there, Vec::new());
+        }
+        let problems = [
+            ("metadata.annotations", &before.node.annotations),
+            ("metadata.labels", &before.node.labels),
+        ];
+        let problems = problems.into_iter().filter(|(_, map)| !map.is_empty());
+        let problems = problems.map(|(path, map)| self.lacks(path, map)).collect();
+        self.before = Some(before);
+        (Arc::new(whole), problems)
+    }
+
     fn gone(&self) -> Problem {
+        self.problem(
+            "",
+            "the object was removed while the agent runs on the node; the agent keeps using its last known labels, addresses and pod \
+             CIDRs. Restart the kubelet to register the node again, or stop the agent to remove the node's routes"
+                .to_owned(),
+        )
+    }
+
+    fn lacks(&self, path: &str, map: &AtomMap) -> Problem {
+        let count = map.keys().count();
+        let names: Vec<&str> = map.keys().take(NAMED).map(Atom::as_str).collect();
+        let mut names = names.join(", ");
+        if count > NAMED {
+            names += &format!(" and {} more", count - NAMED);
+        }
+        let (value, it) = if count == 1 {
+            ("value", "it")
+        } else {
+            ("values", "them")
+        };
+        let minutes = DEPARTED_STAYS.as_secs() / 60;
+        self.problem(
+            path,
+            format!(
+                "the object was made again without {names}; the agent keeps using the last known {value} for {minutes} minutes. Set \
+                 {it} again, unless the node is to be without {it}"
+            ),
+        )
+    }
+
+    fn problem(&self, path: &str, reason: String) -> Problem {
         Problem {
             severity: Severity::Warning,
             file: None,
             line: None,
             object: Some(ObjectRef::cluster("Node", &self.name)),
-            path: String::new(),
-            reason: "the object was removed while the agent runs on the node; the agent keeps using its last known labels, \
-                     addresses and pod CIDRs. Restart the kubelet to register the node again, or stop the agent to remove the \
-                     node's routes"
-                .to_owned(),
+            path: path.to_owned(),
+            reason,
             meanwhile: None,
         }
+    }
+}
+
+impl Before {
+    fn has_keys(&self) -> bool {
+        !self.node.labels.is_empty() || !self.node.annotations.is_empty()
     }
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::time::Duration;
+
     use super::*;
 
+    /// What a kubelet gives a Node that it registers, and nothing more.
+    const KUBELET: [(&str, &str); 5] = [
+        ("beta.kubernetes.io/arch", "amd64"),
+        ("beta.kubernetes.io/os", "linux"),
+        ("kubernetes.io/arch", "amd64"),
+        ("kubernetes.io/hostname", "n1"),
+        ("kubernetes.io/os", "linux"),
+    ];
+
+    /// With the kubelet's labels and more of them.
     fn node(labels: &[(&str, &str)], address: Option<&str>, pods: Option<&str>) -> Node {
         Node {
             name: "n1".to_owned(),
-            labels: labels
-                .iter()
-                .map(|(k, v)| ((*k).into(), (*v).into()))
-                .collect(),
+            uid: "first".into(),
+            labels: map(&[&KUBELET[..], labels].concat()),
             pod_cidrs: pods.into_iter().map(|p| p.parse().unwrap()).collect(),
             internal_ips: address.into_iter().map(|a| a.parse().unwrap()).collect(),
             ..Node::default()
+        }
+    }
+
+    fn map(pairs: &[(&str, &str)]) -> AtomMap {
+        pairs
+            .iter()
+            .map(|(k, v)| ((*k).into(), (*v).into()))
+            .collect()
+    }
+
+    /// The same in another object.
+    fn anew(node: Node) -> Node {
+        Node {
+            uid: "second".into(),
+            ..node
         }
     }
 
@@ -119,59 +223,159 @@ mod tests {
         }
     }
 
-    /// What is held of the Node, and how many problems there are.
-    fn held(own: &mut OwnNode, node: Option<&Node>) -> (Option<Node>, usize) {
-        let held = own.hold(snapshot(node));
-        let node = held.state.nodes.get("n1").map(|node| Node::clone(node));
-        (node, held.problems.len())
+    /// An agent, and the time.
+    struct World {
+        own: OwnNode,
+        now: Instant,
+    }
+
+    impl World {
+        fn new() -> Self {
+            Self {
+                own: OwnNode::new("n1"),
+                now: Instant::now(),
+            }
+        }
+
+        /// What is held of the Node, and the problems.
+        fn see(&mut self, node: Option<&Node>) -> (Option<Node>, Vec<String>) {
+            let held = self.own.hold(snapshot(node), self.now);
+            let node = held.state.nodes.get("n1").map(|node| Node::clone(node));
+            let problems = held.problems.iter().map(ToString::to_string);
+            (node, problems.collect())
+        }
+    }
+
+    /// Of a Node that is as its object says.
+    fn plain(node: &Node) -> (Option<Node>, Vec<String>) {
+        (Some(node.clone()), Vec::new())
     }
 
     #[test]
     fn a_node_that_is_gone_stays_as_it_was_and_that_is_a_problem() {
-        let mut own = OwnNode::new("n1");
-        assert_eq!(held(&mut own, None), (None, 0), "it never was there");
+        let mut world = World::new();
+        assert_eq!(world.see(None), (None, vec![]), "it never was there");
         let known = node(&[("rack", "a")], Some("192.0.2.1"), Some("10.1.0.0/24"));
-        assert_eq!(held(&mut own, Some(&known)), (Some(known.clone()), 0));
+        assert_eq!(world.see(Some(&known)), plain(&known));
         let departed = Node {
             departed: true,
             ..known.clone()
         };
         for _ in 0..2 {
-            assert_eq!(held(&mut own, None), (Some(departed.clone()), 1));
+            let (held, problems) = world.see(None);
+            assert_eq!(held, Some(departed.clone()));
+            assert_eq!(problems.len(), 1);
+            let text = &problems[0];
+            assert!(
+                text.starts_with("Node n1: the object was removed"),
+                "{text}"
+            );
+            world.now += DEPARTED_STAYS;
         }
-        let text = own.hold(snapshot(None)).problems[0].to_string();
-        assert!(
-            text.starts_with("Node n1: the object was removed"),
-            "{text}"
-        );
-        assert_eq!(held(&mut own, Some(&known)), (Some(known), 0));
+        assert_eq!(world.see(Some(&known)), plain(&known));
+        assert_eq!(world.own.deadline(), None);
     }
 
     #[test]
     fn a_node_made_again_has_what_it_lacks_from_before_until_it_has_it_itself() {
-        let mut own = OwnNode::new("n1");
+        let mut world = World::new();
         let known = node(&[("rack", "a")], Some("192.0.2.1"), Some("10.1.0.0/24"));
-        held(&mut own, Some(&known));
-        held(&mut own, None);
+        world.see(Some(&known));
+        world.see(None);
+        let (held, problems) = world.see(Some(&anew(node(&[], None, None))));
+        let bridged = Node {
+            pod_cidrs_bridged: true,
+            ..anew(known)
+        };
+        assert_eq!(held, Some(bridged));
         assert_eq!(
-            held(&mut own, Some(&node(&[], None, None))),
-            (Some(known.clone()), 0)
+            problems,
+            [
+                "Node n1: metadata.labels: the object was made again without rack; the agent keeps using the last known value for \
+                 5 minutes. Set it again, unless the node is to be without it"
+            ]
         );
         let labelled = node(&[("rack", "b")], Some("192.0.2.1"), None);
-        let expected = node(&[("rack", "b")], Some("192.0.2.1"), Some("10.1.0.0/24"));
-        assert_eq!(held(&mut own, Some(&labelled)), (Some(expected), 0));
-        let whole = node(&[("rack", "b")], Some("192.0.2.1"), Some("10.9.0.0/24"));
-        assert_eq!(held(&mut own, Some(&whole)), (Some(whole), 0));
+        let expected = Node {
+            pod_cidrs_bridged: true,
+            ..anew(node(
+                &[("rack", "b")],
+                Some("192.0.2.1"),
+                Some("10.1.0.0/24"),
+            ))
+        };
+        let held = world.see(Some(&anew(labelled)));
+        assert_eq!(held, plain(&expected));
+        let whole = anew(node(
+            &[("rack", "b")],
+            Some("192.0.2.1"),
+            Some("10.9.0.0/24"),
+        ));
+        assert_eq!(world.see(Some(&whole)), plain(&whole));
+        assert_eq!(world.own.deadline(), None);
+    }
+
+    #[test]
+    fn labels_of_a_node_made_again_are_those_from_before_for_five_minutes() {
+        let labels = &[("rack", "a"), ("zone", "z")];
+        let known = node(labels, Some("192.0.2.1"), Some("10.1.0.0/24"));
+        let known = Node {
+            annotations: map(&[("router", "192.0.2.250")]),
+            ..known
+        };
+        // Deleted and made between two looks at it, too.
+        for is_seen in [true, false] {
+            let mut world = World::new();
+            world.see(Some(&known));
+            if is_seen {
+                world.see(None);
+                world.now += Duration::from_secs(3600);
+            }
+            let bare = anew(node(&[], Some("192.0.2.1"), Some("10.1.0.0/24")));
+            let (held, problems) = world.see(Some(&bare));
+            assert_eq!(held, Some(anew(known.clone())));
+            let [annotations, labels] = &problems[..] else {
+                panic!("{problems:?}");
+            };
+            assert!(
+                annotations
+                    .contains("metadata.annotations: the object was made again without router;"),
+                "{annotations}"
+            );
+            assert!(labels.contains("without rack, zone; "), "{labels}");
+            let until = world.now + DEPARTED_STAYS;
+            assert_eq!(world.own.deadline(), Some(until));
+            // What it has had counts, also that it has it no more.
+            let labelled = anew(node(
+                &[("rack", "b")],
+                Some("192.0.2.1"),
+                Some("10.1.0.0/24"),
+            ));
+            let (held, problems) = world.see(Some(&labelled));
+            assert_eq!(held.unwrap().labels.get("rack"), Some("b"));
+            assert!(problems[1].contains("without zone;"), "{problems:?}");
+            world.now = until - Duration::from_millis(1);
+            let held = world.see(Some(&bare)).0.unwrap();
+            assert_eq!(held.labels, map(&[&KUBELET[..], &[("zone", "z")]].concat()));
+            assert_eq!(world.own.deadline(), Some(until));
+            world.now = until;
+            assert_eq!(world.see(Some(&bare)), plain(&bare));
+            assert_eq!(world.own.deadline(), None);
+        }
     }
 
     #[test]
     fn a_node_that_was_never_gone_is_as_its_object_says() {
-        let mut own = OwnNode::new("n1");
-        held(
-            &mut own,
-            Some(&node(&[("rack", "a")], Some("192.0.2.1"), None)),
-        );
-        let bare = node(&[], None, None);
-        assert_eq!(held(&mut own, Some(&bare)), (Some(bare), 0));
+        let mut world = World::new();
+        world.see(Some(&node(&[("rack", "a")], Some("192.0.2.1"), None)));
+        for labels in [&[("rack", "b")][..], &[]] {
+            let other = node(labels, None, None);
+            assert_eq!(world.see(Some(&other)), plain(&other));
+        }
+        let bare = Node {
+            labels: AtomMap::default(),
+            ..node(&[], None, None)
+        };
+        assert_eq!(world.see(Some(&bare)), plain(&bare));
     }
 }

@@ -163,12 +163,16 @@ impl fmt::Display for ObjectRef {
 pub struct Node {
     /// `metadata.name`.
     pub name: String,
+    /// `metadata.uid`: which object of that name it is. Only an API server gives one.
+    pub uid: Atom,
     /// `metadata.labels`.
     pub labels: AtomMap,
     /// `metadata.annotations`.
     pub annotations: AtomMap,
     /// `spec.podCIDRs` and `spec.podCIDR`, each once, host bits zero, in their order.
     pub pod_cidrs: Box<[IpNet]>,
+    /// They are from before: the object has none itself.
+    pub pod_cidrs_bridged: bool,
     /// `status.addresses` of type InternalIP, in their order.
     pub internal_ips: Box<[IpAddr]>,
     /// Its other `status.addresses` that are addresses, such as those of type ExternalIP.
@@ -196,7 +200,13 @@ impl Node {
         }
         if self.pod_cidrs.is_empty() {
             self.pod_cidrs.clone_from(&known.pod_cidrs);
+            self.pod_cidrs_bridged = !self.pod_cidrs.is_empty();
         }
+    }
+
+    /// Whether its object itself says which pod CIDRs it has: it is there, and they are not from before.
+    pub fn says_pod_cidrs(&self) -> bool {
+        !self.departed && !self.pod_cidrs_bridged
     }
 
     /// The first InternalIP of a family.

@@ -221,18 +221,6 @@ impl<'a> Ground<'a> {
         warnings: &mut Vec<Warning>,
     ) {
         for cidr in &self.node.pod_cidrs {
-            // Who advertises none shares none.
-            if self.leaving < Leaving::WithoutPods
-                && let Some(other) = self.claims.pods.get(cidr)
-            {
-                warnings.push(Warning {
-                    object: ObjectRef::cluster("Node", &self.node.name),
-                    kind: WarningKind::PodCidrShared {
-                        cidr: *cidr,
-                        node: other.to_string(),
-                    },
-                });
-            }
             let judged = match self.judge(Origin::PodCidr, *cidr) {
                 Ok(judged) => judged,
                 Err(rule) => {
@@ -244,6 +232,16 @@ impl<'a> Ground<'a> {
                     continue;
                 }
             };
+            // Who advertises none shares none.
+            if let Some(other) = self.claims.pods.get(cidr) {
+                warnings.push(Warning {
+                    object: ObjectRef::cluster("Node", &self.node.name),
+                    kind: WarningKind::PodCidrShared {
+                        cidr: *cidr,
+                        node: other.to_string(),
+                    },
+                });
+            }
             for advertisement in self.active.iter().filter(|a| a.pod_cidrs()) {
                 let source = Source::PodCidr {
                     node: self.node.name.clone(),

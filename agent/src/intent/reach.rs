@@ -223,13 +223,14 @@ fn is_same_ground(
         let active = advertise::active(state, node);
         let active: Vec<AdvertisementId> = active.iter().map(|a| a.id).collect();
         let rule = services::node_rule(node, phase);
-        (settings, warnings, active, rule, &node.pod_cidrs)
+        let pods = (&node.pod_cidrs, node.says_pod_cidrs());
+        (settings, warnings, active, rule, pods)
     });
     old == new
 }
 
 /// Whether a decision might be another one if some other node had, or had not, this pod CIDR. Our own pod CIDRs are always among
-/// what we originate, to the mesh at least.
+/// what we originate, to the mesh at least, or refused.
 fn matters(intent: &Intent, cidr: IpNet) -> bool {
     let routes = &intent.originated;
     let first = IpNet::new(cidr.network(), 0).unwrap_or(cidr);

@@ -28,6 +28,14 @@ struct Gaps {
     departed: DepartedNodes,
 }
 
+impl Gaps {
+    /// When something that is held on to has to be let go.
+    fn deadline(&self) -> Option<Instant> {
+        let deadlines = [self.own.deadline(), self.departed.deadline()];
+        deadlines.into_iter().flatten().min()
+    }
+}
+
 enum Owner {
     Manifests { _source: Manifests },
     ApiServer { _source: ApiServer },
@@ -102,7 +110,7 @@ impl Source {
 
     /// Waits for another state than the last one. Cancel-safe.
     pub(super) async fn changed(&mut self) -> anyhow::Result<Snapshot> {
-        let deadline = self.gaps.as_ref().and_then(|gaps| gaps.departed.deadline());
+        let deadline = self.gaps.as_ref().and_then(Gaps::deadline);
         tokio::select! {
             changed = self.snapshots.changed() => changed.context(ENDED)?,
             () = until(deadline) => {}
@@ -115,9 +123,10 @@ impl Source {
     fn bridged(&mut self, snapshot: Snapshot) -> Snapshot {
         match &mut self.gaps {
             // The own Node first: it does not depart while the agent runs on it.
-            Some(gaps) => gaps
-                .departed
-                .follow(gaps.own.hold(snapshot), Instant::now()),
+            Some(gaps) => {
+                let now = Instant::now();
+                gaps.departed.follow(gaps.own.hold(snapshot, now), now)
+            }
             None => snapshot,
         }
     }

@@ -12,7 +12,7 @@
 //! | an address of this node | - | - | - | refused | if it covers one |
 //! | an address of another Node | - | refused | refused | refused | if it covers one |
 //! | the address of a peer or a default gateway | - | refused | - | refused | if it covers one |
-//! | inside another node's pod CIDR | - | refused | refused | refused | refused |
+//! | inside another node's pod CIDR | if known from before only | refused | refused | refused | refused |
 //! | covers a pod CIDR | - | - | - | - | refused |
 //! | a part of a network that this node is connected to, with an address of somebody's in it | refused | refused | - | - | if it covers one |
 //!
@@ -121,7 +121,9 @@ impl Claims {
     fn somebodys(&self, node: &Node, origin: Origin, prefix: IpNet) -> Option<Rule> {
         let is_host = prefix.prefix_len() == prefix.max_prefix_len();
         match origin {
-            Origin::PodCidr => self.part_of_network(node, prefix, true),
+            Origin::PodCidr => self
+                .taken_by_another(node, prefix)
+                .or_else(|| self.part_of_network(node, prefix, true)),
             Origin::Service => {
                 let owner = self.owners(prefix.addr()).next().cloned();
                 owner.map(Rule::Owned)
@@ -170,9 +172,20 @@ impl Claims {
         })
     }
 
+    /// A pod CIDR that this node has from before only, and another one's object says to be its: Kubernetes has given it away
+    /// meanwhile. Of two that say so themselves neither is known to be wrong.
+    fn taken_by_another(&self, node: &Node, cidr: IpNet) -> Option<Rule> {
+        if node.says_pod_cidrs() {
+            return None;
+        }
+        let other = self.pods.get(&cidr)?.clone();
+        Some(Rule::OtherNodesPodCidr { node: other, cidr })
+    }
+
     fn pods_of_another(&self, node: &Node, prefix: IpNet) -> Option<Rule> {
         // Inside our own as well, such as with nested CIDRs: ours to announce.
-        if node.pod_cidrs.iter().any(|own| own.contains(&prefix)) {
+        let mut own = node.pod_cidrs.iter();
+        if own.any(|own| own.contains(&prefix) && self.taken_by_another(node, *own).is_none()) {
             return None;
         }
         let (node, cidr) = self.pods.holding(prefix)?;

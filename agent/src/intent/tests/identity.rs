@@ -181,6 +181,64 @@ fn handing_in_what_was_found_changes_nothing() {
     assert_eq!(change, Change::Nothing);
 }
 
+/// While a node is held on to, Kubernetes gives its pod CIDR away. Which of both has it is not asked of who was there first.
+#[test]
+fn a_pod_cidr_that_is_known_from_before_and_has_become_anothers_is_not_announced() {
+    let base = own("", &["192.0.2.1"])
+        + &ours(
+            "Advertisement",
+            "a",
+            "",
+            "{podCIDRs: {}, prefixes: [10.1.0.128/25]}",
+        );
+    let alone = state(&base);
+    let other = |cidr: &str| base.clone() + &node("n2", "", cidr, &["192.0.2.2"], "");
+    let held = |text: &str, change: fn(&mut Node)| {
+        let mut state = state(text);
+        let mut own = Node::clone(&state.nodes["n1"]);
+        change(&mut own);
+        state.nodes.insert("n1".to_owned(), own.into());
+        state
+    };
+    let ours = &["10.1.0.0/24", "10.1.0.128/25"][..];
+    let refused = &[
+        "10.1.0.128/25 Advertisement a: inside 10.1.0.0/24, a pod CIDR of node n2",
+        "10.1.0.0/24 Node n1: inside 10.1.0.0/24, a pod CIDR of node n2",
+    ][..];
+    let shared = &["Node n1: pod CIDR 10.1.0.0/24 is also that of node n2"][..];
+    let departed: fn(&mut Node) = |node| node.departed = true;
+    let bridged: fn(&mut Node) = |node| node.pod_cidrs_bridged = true;
+    let (taken, beside) = (other("10.1.0.0/24"), other("10.2.0.0/24"));
+    let mut planner = Planner::new("n1");
+    for (what, state, expected) in [
+        ("alone", alone, (ours, &[][..], &[][..])),
+        ("gone", held(&base, departed), (ours, &[], &[])),
+        ("taken", held(&taken, departed), (&[], refused, &[])),
+        ("back", held(&taken, bridged), (&[], refused, &[])),
+        // Its object says it, so that nobody knows better.
+        ("said", state(&taken), (ours, &[], shared)),
+        ("lacks it", held(&taken, bridged), (&[], refused, &[])),
+        ("given back", held(&beside, bridged), (ours, &[], &[])),
+        ("taken again", held(&taken, bridged), (&[], refused, &[])),
+        ("said otherwise", state(&beside), (ours, &[], &[])),
+    ] {
+        let (intent, _) = planner.plan(&state, &LocalFacts::default(), Phase::default());
+        let found = (prefixes(&intent), suppressed(&intent), warnings(&intent));
+        let owned = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>();
+        let (routes, refused, warned) = expected;
+        assert_eq!(
+            found,
+            (owned(routes), owned(refused), owned(warned)),
+            "{what}"
+        );
+        assert_eq!(
+            intent,
+            intend(&state, "n1", &LocalFacts::default()),
+            "{what}"
+        );
+    }
+}
+
 #[test]
 fn a_node_that_was_deleted_a_moment_ago_keeps_its_address_from_services_and_has_no_session() {
     let text = own("", &["192.0.2.1"])

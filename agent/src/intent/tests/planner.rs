@@ -53,8 +53,11 @@ fn mixed(one: &[String], other: &[String], kinds: &[&str]) -> ClusterState {
     state(&all.concat())
 }
 
+/// No kind of document: what the API lacks of Nodes.
+const GAPS: &str = "gaps";
+
 /// What may differ from one state to the next, by kind of document; the last step of a plan begins anew if it must.
-const STEPS: [&[&str]; 8] = [
+const STEPS: [&[&str]; 9] = [
     &["EndpointSlice"],
     &["Service"],
     &["Service", "EndpointSlice"],
@@ -63,6 +66,7 @@ const STEPS: [&[&str]; 8] = [
     &["Peer"],
     &["Namespace"],
     &["Node", "Peer", "Service", "Namespace"],
+    &[GAPS],
 ];
 
 proptest! {
@@ -75,15 +79,18 @@ proptest! {
         phases in prop::collection::vec(phase(), 4),
         mut views in prop::collection::vec(facts(), 5),
         known in prop::collection::vec(any::<bool>(), 4),
+        gaps in prop::collection::vec(prop::collection::vec(gap(), 4), 5),
     ) {
-        let mut index = state(&clusters[0].concat());
+        let mut index = with_gaps(state(&clusters[0].concat()), &gaps[0]);
         let mut planner = Planner::new("n0");
         let (mut intent, change) = planner.plan(&index, &views[0], Phase::default());
         prop_assert_eq!(change, Change::Everything);
         let (mut routes, mut refusals) = (originated(&intent), refused(&intent));
         let mut at = Phase::default();
         for (step, cluster) in clusters.iter().enumerate().skip(1) {
-            let wanted = mixed(&clusters[0], cluster, STEPS[what[step - 1]]);
+            let kinds = STEPS[what[step - 1]];
+            let at_nodes = if kinds.contains(&"Node") || kinds == [GAPS] { step } else { 0 };
+            let wanted = with_gaps(mixed(&clusters[0], cluster, kinds), &gaps[at_nodes]);
             let before = index.clone();
             follow_all(&mut index, &wanted);
             // Now and then something else changes at the same time.
@@ -128,6 +135,33 @@ proptest! {
             (intent, at) = (next, phase);
         }
     }
+}
+
+/// What the API lacks of a Node: nothing, its object, or pod CIDRs, which are from before then.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Gap {
+    None,
+    Object,
+    PodCidrs,
+}
+
+fn gap() -> impl Strategy<Value = Gap> {
+    prop_oneof![3 => Just(Gap::None), 2 => Just(Gap::Object), 1 => Just(Gap::PodCidrs)]
+}
+
+/// The state as an agent on `n0` holds it.
+fn with_gaps(mut state: ClusterState, gaps: &[Gap]) -> ClusterState {
+    let names = state.nodes.keys().cloned().collect::<Vec<_>>();
+    for (name, gap) in names.iter().zip(gaps) {
+        let mut node = Node::clone(&state.nodes[name]);
+        node.departed = *gap == Gap::Object;
+        node.pod_cidrs_bridged = *gap == Gap::PodCidrs;
+        if node.departed && name != "n0" {
+            node.pod_cidrs = Box::default();
+        }
+        state.nodes.insert(name.clone(), node.into());
+    }
+    state
 }
 
 fn phase() -> impl Strategy<Value = Phase> {
