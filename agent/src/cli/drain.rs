@@ -14,7 +14,7 @@ const ASK: Duration = Duration::from_millis(200);
 
 /// Move traffic away from this node, without ending a session
 ///
-/// Every route is told again with the community graceful-shutdown (RFC 8326) and, to internal peers, local preference 0.
+/// Every route is advertised again with the community graceful-shutdown (RFC 8326) and, to internal peers, local preference 0.
 /// Routers that honour it move traffic to other nodes before the node goes. A restart of the agent ends the drain.
 #[derive(Debug, clap::Args)]
 pub(super) struct Drain {
@@ -37,11 +37,11 @@ impl Drain {
         client.perform(Command::Drain { order })?;
         match order {
             DrainOrder::Drain => screen.note(
-                "Draining: peers are told to take their traffic elsewhere. `routelet drain --undo` brings it back.",
+                "Draining: peers are asked to send traffic elsewhere. `routelet drain --undo` brings it back.",
             )?,
             DrainOrder::Leave => follow(client, screen)?,
             DrainOrder::Undo => {
-                screen.note("The drain is over: routes are told as before.")?;
+                screen.note("The drain is over: routes are advertised as before.")?;
             }
         }
         Ok(())
@@ -53,12 +53,14 @@ fn follow(client: &Client, screen: &mut Screen) -> anyhow::Result<()> {
     let mut said = None;
     loop {
         let Some(drain) = client.status()?.drain else {
-            bail!("the agent does not leave any more: it was told to stay, or started again");
+            bail!(
+                "the agent does not leave any more: somebody ended the drain, or restarted the agent"
+            );
         };
         if said != Some(drain.stage) {
             said = Some(drain.stage);
             screen.note(match drain.stage {
-                DrainStage::Drained => "Peers are told to take their traffic elsewhere.",
+                DrainStage::Drained => "Peers are asked to send traffic elsewhere.",
                 DrainStage::WithoutServices => "Services are withdrawn.",
                 DrainStage::WithoutPods => "Pod CIDRs are withdrawn.",
                 DrainStage::Gone => {

@@ -96,7 +96,7 @@ fn page(status: &Model) -> Vec<String> {
 /// How far traffic is led away, in words.
 fn drained(stage: DrainStage) -> &'static str {
     match stage {
-        DrainStage::Drained => "peers are told to take their traffic elsewhere",
+        DrainStage::Drained => "peers are asked to send traffic elsewhere",
         DrainStage::WithoutServices => "Services are withdrawn, pod CIDRs follow",
         DrainStage::WithoutPods => "everything is withdrawn",
         DrainStage::Gone => "the node has left, all sessions are closed",

@@ -55,7 +55,7 @@ pub trait Backend: Send + Sync + 'static {
         name: String,
     ) -> impl Future<Output = Result<ExplainService, ControlError>> + Send;
 
-    /// Drains the node (peers are told to take their traffic elsewhere, RFC 8326), has it leave, or ends that. Does not outlive the
+    /// Drains the node (peers are asked to send traffic elsewhere, RFC 8326), has it leave, or ends that. Does not outlive the
     /// process.
     fn drain(&self, order: DrainOrder) -> impl Future<Output = Result<(), ControlError>> + Send;
 

@@ -102,7 +102,7 @@ pub struct RouterStateStatus {
     pub summary: Summary,
     /// The kernel's forwarding table.
     pub fib: FibStatus,
-    /// What must be open before routes are told, of Services or all.
+    /// What must be open before routes are advertised: those of Services, or all.
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub gates: Vec<GateStatus>,
     /// When the agent wrote last: every five minutes at least. One that is older is the word of an agent that does not run.
@@ -223,7 +223,7 @@ pub struct FibStatus {
     pub unavailable: Option<String>,
 }
 
-/// What must be open before routes are told, of Services or all.
+/// What must be open before routes are advertised: those of Services, or all.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct GateStatus {

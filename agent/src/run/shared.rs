@@ -19,7 +19,7 @@ use crate::intent::Intent;
 pub(crate) struct Shared {
     /// Where the cluster's state comes from, in words.
     pub(crate) source: String,
-    /// What must be open before routes are told, of Services or all.
+    /// What must be open before routes are advertised: those of Services, or all.
     pub(crate) gates: Arc<Gates>,
     /// When the process started.
     pub(crate) started: Instant,

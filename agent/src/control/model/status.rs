@@ -87,7 +87,7 @@ pub struct Drain {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum DrainStage {
-    /// Every peer was told to take its traffic elsewhere.
+    /// Every peer was asked to send traffic elsewhere.
     Drained,
     /// Services, static prefixes and interface addresses are withdrawn.
     WithoutServices,

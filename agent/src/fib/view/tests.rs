@@ -1,0 +1,279 @@
+//! Claims about what the kernel's view answers.
+#![allow(clippy::unwrap_used)]
+use super::*;
+
+const STATIC: u8 = 4;
+const KERNEL: u8 = 2;
+
+fn link(ifindex: u32, name: &str, up: bool) -> Event {
+    Event::Link(
+        Presence::Present,
+        Link {
+            ifindex,
+            name: name.to_owned(),
+            admin_up: up,
+            up,
+            loopback: name == "lo",
+        },
+    )
+}
+
+fn route(prefix: &str, gateway: Option<&str>, ifindex: u32, metric: u32, protocol: u8) -> Route {
+    Route {
+        prefix: prefix.parse().unwrap(),
+        table: MAIN_TABLE,
+        protocol,
+        metric,
+        kind: RouteKind::Unicast,
+        replaces: false,
+        special: false,
+        nexthop_id: None,
+        hops: smallvec::smallvec![Hop {
+            gateway: gateway.map(|g| g.parse().unwrap()),
+            ifindex
+        }],
+    }
+}
+
+fn present(route: Route) -> Event {
+    Event::Route(Presence::Present, route)
+}
+
+fn address(ifindex: u32, address: &str) -> Event {
+    let net: IpNet = address.parse().unwrap();
+    Event::Address(
+        Presence::Present,
+        Address {
+            ifindex,
+            address: net.addr(),
+            prefix_len: net.prefix_len(),
+            tentative: false,
+            deprecated: false,
+            secondary: false,
+        },
+    )
+}
+
+/// eth0 with 192.0.2.17/24, eth1 with 2001:db8:1::5/64 and a link-local address, and a default route over eth0.
+fn node() -> KernelView {
+    let mut view = KernelView::new(MAIN_TABLE, 1);
+    for event in [
+        link(1, "lo", true),
+        link(2, "eth0", true),
+        link(3, "eth1", true),
+        address(1, "127.0.0.1/8"),
+        address(2, "192.0.2.17/24"),
+        address(3, "2001:db8:1::5/64"),
+        address(3, "fe80::5/64"),
+        present(route("192.0.2.0/24", None, 2, 0, KERNEL)),
+        present(route("2001:db8:1::/64", None, 3, 256, KERNEL)),
+        present(route("0.0.0.0/0", Some("192.0.2.1"), 2, 100, STATIC)),
+    ] {
+        assert!(view.apply(event));
+    }
+    view
+}
+
+fn resolve(
+    view: &KernelView,
+    next_hop: &str,
+    scope: Option<u32>,
+) -> Option<(String, u32, u32, bool)> {
+    view.resolve(next_hop.parse().unwrap(), scope)
+        .map(|r| (r.gateway.to_string(), r.ifindex, r.metric, r.connected))
+}
+
+#[test]
+fn a_connected_next_hop_is_its_own_gateway_at_no_cost() {
+    let view = node();
+    assert_eq!(
+        resolve(&view, "192.0.2.9", None),
+        Some(("192.0.2.9".into(), 2, 0, true))
+    );
+    assert_eq!(
+        resolve(&view, "2001:db8:1::9", None),
+        Some(("2001:db8:1::9".into(), 3, 0, true))
+    );
+}
+
+#[test]
+fn a_distant_next_hop_takes_the_gateway_and_metric_of_the_longest_match() {
+    let mut view = node();
+    assert_eq!(
+        resolve(&view, "198.51.100.1", None),
+        Some(("192.0.2.1".into(), 2, 100, false))
+    );
+    view.apply(present(route(
+        "198.51.100.0/24",
+        Some("192.0.2.2"),
+        2,
+        50,
+        STATIC,
+    )));
+    view.apply(present(route(
+        "198.51.100.0/24",
+        Some("192.0.2.3"),
+        2,
+        20,
+        STATIC,
+    )));
+    assert_eq!(
+        resolve(&view, "198.51.100.1", None),
+        Some(("192.0.2.3".into(), 2, 20, false))
+    );
+}
+
+#[test]
+fn routes_of_our_own_protocol_never_resolve_anything() {
+    let mut view = node();
+    assert!(!view.apply(present(route(
+        "198.51.100.0/24",
+        Some("192.0.2.2"),
+        2,
+        1024,
+        ROUTE_PROTOCOL
+    ))));
+    assert_eq!(
+        resolve(&view, "198.51.100.1", None),
+        Some(("192.0.2.1".into(), 2, 100, false))
+    );
+}
+
+#[test]
+fn a_link_local_next_hop_needs_a_scope_that_is_up() {
+    let mut view = node();
+    assert_eq!(resolve(&view, "fe80::1", None), None);
+    assert_eq!(
+        resolve(&view, "fe80::1", Some(3)),
+        Some(("fe80::1".into(), 3, 0, true))
+    );
+    view.apply(link(3, "eth1", false));
+    assert_eq!(resolve(&view, "fe80::1", Some(3)), None);
+}
+
+#[test]
+fn an_ipv4_link_local_next_hop_is_like_any_other() {
+    let mut view = node();
+    assert_eq!(
+        resolve(&view, "169.254.10.1", None),
+        Some(("192.0.2.1".into(), 2, 100, false)),
+        "by the default route"
+    );
+    for event in [
+        address(3, "169.254.10.2/30"),
+        present(route("169.254.10.0/30", None, 3, 0, KERNEL)),
+    ] {
+        view.apply(event);
+    }
+    for scope in [None, Some(3)] {
+        assert_eq!(
+            resolve(&view, "169.254.10.1", scope),
+            Some(("169.254.10.1".into(), 3, 0, true))
+        );
+    }
+}
+
+#[test]
+fn a_scope_restricts_to_its_interface() {
+    let view = node();
+    assert_eq!(resolve(&view, "192.0.2.9", Some(3)), None);
+    assert_eq!(
+        resolve(&view, "192.0.2.9", Some(2)),
+        Some(("192.0.2.9".into(), 2, 0, true))
+    );
+}
+
+#[test]
+fn own_addresses_and_blackholes_resolve_to_nothing() {
+    let mut view = node();
+    assert_eq!(resolve(&view, "192.0.2.17", None), None);
+    let mut hole = route("198.51.100.0/24", None, 1, 0, STATIC);
+    hole.kind = RouteKind::Blackhole;
+    view.apply(present(hole));
+    assert_eq!(resolve(&view, "198.51.100.1", None), None);
+    assert_eq!(
+        resolve(&view, "198.51.101.1", None),
+        Some(("192.0.2.1".into(), 2, 100, false))
+    );
+}
+
+#[test]
+fn a_link_set_down_takes_its_routes_along_and_a_lost_carrier_only_suspends_them() {
+    let mut view = node();
+    let Event::Link(_, mut eth0) = link(2, "eth0", true) else {
+        unreachable!()
+    };
+    eth0.up = false;
+    view.apply(Event::Link(Presence::Present, eth0.clone()));
+    assert_eq!(resolve(&view, "192.0.2.9", None), None);
+    eth0.up = true;
+    view.apply(Event::Link(Presence::Present, eth0));
+    assert_eq!(
+        resolve(&view, "192.0.2.9", None),
+        Some(("192.0.2.9".into(), 2, 0, true))
+    );
+
+    view.apply(link(2, "eth0", false));
+    view.apply(link(2, "eth0", true));
+    assert_eq!(
+        resolve(&view, "192.0.2.9", None),
+        None,
+        "the kernel dropped the connected route"
+    );
+}
+
+#[test]
+fn a_route_over_a_nexthop_object_of_another_daemon_resolves_through_it() {
+    let mut view = node();
+    let mut over = route("198.51.100.0/24", None, 0, 20, 196);
+    over.hops.clear();
+    over.nexthop_id = Some(12);
+    view.apply(present(over));
+    assert_eq!(
+        resolve(&view, "198.51.100.1", None),
+        Some(("192.0.2.1".into(), 2, 100, false))
+    );
+    for (id, kind) in [
+        (
+            11,
+            NexthopKind::Single {
+                family: 2,
+                hop: Hop {
+                    gateway: Some("192.0.2.7".parse().unwrap()),
+                    ifindex: 2,
+                },
+                onlink: false,
+            },
+        ),
+        (12, NexthopKind::Group(vec![(11, 1)])),
+    ] {
+        let protocol = 11;
+        view.apply(Event::Nexthop(
+            Presence::Present,
+            Nexthop { id, protocol, kind },
+        ));
+    }
+    assert_eq!(
+        resolve(&view, "198.51.100.1", None),
+        Some(("192.0.2.7".into(), 2, 20, false))
+    );
+}
+
+#[test]
+fn connected_networks_are_those_of_addresses_and_of_routes_straight_onto_a_link() {
+    let mut view = node();
+    view.apply(present(route("10.244.3.7/32", None, 3, 0, STATIC)));
+    let want: BTreeSet<IpNet> = ["192.0.2.0/24", "2001:db8:1::/64", "10.244.3.7/32"]
+        .iter()
+        .map(|s| s.parse().unwrap())
+        .collect();
+    assert_eq!(view.connected(), want);
+}
+
+#[test]
+fn a_repeated_event_changes_nothing() {
+    let mut view = node();
+    assert!(!view.apply(link(2, "eth0", true)));
+    assert!(!view.apply(address(2, "192.0.2.17/24")));
+    assert!(!view.apply(present(route("192.0.2.0/24", None, 2, 0, KERNEL))));
+}
