@@ -518,14 +518,21 @@ fn accounts_may_do_what_they_need_and_no_more() -> Result<()> {
             )?
             .0 == 403
         );
-        // Secrets of its own namespace, and of no other.
+        // The Secret of its own namespace that its Role names, and no other.
         let kind = resource("v1", "Secret", "secrets");
         let secrets = |namespace| -> Api<DynamicObject> {
             Api::namespaced_with(clients.agent.clone(), namespace, &kind)
         };
-        secrets(NAMESPACE).list(&ListParams::default()).await?;
-        let other = secrets("default").list(&ListParams::default()).await;
-        ensure!(refused(other)?.0 == 403);
+        let named = |name| ListParams::default().fields(&format!("metadata.name={name}"));
+        secrets(NAMESPACE).list(&named("bgp-passwords")).await?;
+        for (namespace, params) in [
+            (NAMESPACE, ListParams::default()),
+            (NAMESPACE, named("other")),
+            ("default", named("bgp-passwords")),
+        ] {
+            let other = secrets(namespace).list(&params).await;
+            ensure!(refused(other)?.0 == 403);
+        }
         // An Event at an object without a namespace, as the controller tells it.
         if !is_recent(&clients.admin, "Events at objects without a namespace").await? {
             return Ok(());

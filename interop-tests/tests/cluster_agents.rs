@@ -15,7 +15,7 @@ use interop_tests::{
 use serde_json::{Value, json};
 use support::SOON;
 use support::cluster::{
-    Cluster, NAMESPACE, TOR, cluster_node, pod_cidrs, secret, service, slice, told_by,
+    Cluster, NAMESPACE, PASSWORDS, TOR, cluster_node, pod_cidrs, secret, service, slice, told_by,
 };
 use support::node::{node_object, object};
 use support::segment::{v4, v6};
@@ -439,18 +439,38 @@ fn a_password_comes_from_a_secret_and_follows_it() {
                 .neighbour(Neighbour::new(&v4(1), 64512).passive().password(password))
         };
         let mut tor = Subject::start(lab, Kind::Bird2, &tor_host, speaker("one"))?;
-        cluster.peer_with_tor(&json!({"password": {"secretRef": {"name": "tor"}}}))?;
-        eventually(SOON, "the peer waits for its Secret", || {
-            let state = state_of(&cluster, 1)?;
-            let trouble = state["status"]["sessions"][0]["trouble"].to_string();
-            ensure!(trouble.contains("Secret routelet-system/tor"), "{state}");
-            Ok(())
-        })?;
+        let trouble = |what: &[&str]| {
+            eventually(SOON, "the peer says what it waits for", || {
+                let state = state_of(&cluster, 1)?;
+                let trouble = state["status"]["sessions"][0]["trouble"].to_string();
+                ensure!(what.iter().all(|words| trouble.contains(words)), "{state}");
+                Ok(())
+            })
+        };
+        let peer =
+            |name: &str| cluster.peer_with_tor(&json!({"password": {"secretRef": {"name": name}}}));
+        // The Role names one Secret: another is refused, which stops this peer and nothing else.
         cluster.api.put(&secret("tor", "one"))?;
+        peer("tor")?;
+        trouble(&[
+            "routelet-system/tor",
+            "resourceNames of Role routelet-agent",
+        ])?;
+        let failing = || -> Result<Value> {
+            let status = node.ask(&["status"])?;
+            let watches = status["watches"].as_array().cloned();
+            let watches = watches.unwrap_or_default().into_iter();
+            Ok(watches.filter(|watch| watch["failing"] == true).collect())
+        };
+        ensure!(failing()? == json!([{"kind": "Secret", "failing": true}]));
+        peer(PASSWORDS)?;
+        trouble(&["Secret routelet-system/bgp-passwords", "does not exist"])?;
+        cluster.api.put(&secret(PASSWORDS, "one"))?;
         tor.wait_established(&v4(1))?;
+        ensure!(failing()? == json!([]));
         // Both sides change it.
         tor.reconfigure(speaker("two"))?;
-        cluster.api.put(&secret("tor", "two"))?;
+        cluster.api.put(&secret(PASSWORDS, "two"))?;
         let is_up = || {
             let sessions = node.ask(&["peers"])?;
             ensure!(sessions[0]["state"] == "Established", "{sessions}");
@@ -464,14 +484,28 @@ fn a_password_comes_from_a_secret_and_follows_it() {
                 Ok(())
             },
         )?;
+        // A Peer that names another Secret with the same password costs no session.
+        cluster
+            .api
+            .change("Role", NAMESPACE, "routelet-agent", |role| {
+                role["rules"][0]["resourceNames"] = json!([PASSWORDS, "other"]);
+            })?;
+        cluster.api.put(&secret("other", "two"))?;
+        for name in ["other", PASSWORDS] {
+            peer(name)?;
+            always(Duration::from_secs(2), "the session goes on", || {
+                ensure!(is_up()? == json!(2));
+                Ok(())
+            })?;
+        }
         // Without it the session is ended: it must not go on with one that nobody configures any more.
-        cluster.api.delete("Secret", NAMESPACE, "tor")?;
+        cluster.api.delete("Secret", NAMESPACE, PASSWORDS)?;
         eventually(SOON, "no session without the Secret", || {
             let peers = node.ask(&["peers"])?;
             ensure!(
                 peers[0]["blocked"]
                     .to_string()
-                    .contains("Secret routelet-system/tor"),
+                    .contains("Secret routelet-system/bgp-passwords"),
                 "{peers}"
             );
             Ok(())

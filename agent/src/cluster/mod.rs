@@ -22,7 +22,7 @@ mod unreadable;
 pub mod validate;
 
 pub use api::ApiServer;
-pub(crate) use api::{Fed, Received, Unreadable, Watches};
+pub(crate) use api::{Fed, Received, Scope, Unreadable, Watches};
 pub use atom::{Atom, AtomMap, Atoms};
 pub(crate) use departed::{DepartedNodes, STAYS as DEPARTED_STAYS};
 pub use kubernetes::Metadata;

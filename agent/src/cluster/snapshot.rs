@@ -28,6 +28,8 @@ pub struct SourceState {
     pub synced: bool,
     /// What is missing before it is, or what keeps it from being up to date: one sentence each.
     pub waiting_for: Vec<String>,
+    /// Each kind that is watched, and whether its watch fails at the moment: then what is known of it may be old.
+    pub watches: Vec<(&'static str, bool)>,
 }
 
 /// Something that is wrong with an object, or with where it comes from.

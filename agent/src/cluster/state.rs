@@ -40,8 +40,10 @@ pub struct ClusterState {
     pub services: Map<ObjectKey, Arc<Service>>,
     /// By namespace and name.
     pub endpoint_slices: Map<ObjectKey, Arc<EndpointSlice>>,
-    /// Secrets of the agent's namespace, by name. Manifests have none.
+    /// Secrets of the agent's namespace that its sessions need, by name. Manifests have none.
     pub secrets: Map<String, Arc<Secret>>,
+    /// Those of them that may be there and are not known, and why.
+    pub unread_secrets: Map<String, Arc<str>>,
     /// The agent's namespace. Manifests have none.
     pub secrets_namespace: Option<Arc<str>>,
     /// Where the objects are from.

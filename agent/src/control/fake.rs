@@ -173,6 +173,7 @@ pub(crate) fn status() -> Status {
     read(json!({
         "version": "0.1.0", "pid": 4711, "node": "node-1", "asn": 64512, "routerId": "10.0.0.11",
         "uptimeSeconds": 7384, "source": "manifests in /etc/routelet/manifests",
+        "watches": [{"kind": "Service", "failing": false}, {"kind": "Secret", "failing": true}],
         "listening": ["0.0.0.0:179", "[::]:179"],
         "gates": [{"name": "manifests", "open": true, "message": "12 objects of 4 files read"}],
         "convergence": {"converged": true},

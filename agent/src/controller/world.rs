@@ -18,7 +18,7 @@ use crate::cluster::DEPARTED_STAYS as STAYS;
 use crate::cluster::api::{WatchedNamespace, WatchedNode, resource};
 use crate::cluster::validate::{self, Finding};
 use crate::cluster::{
-    Atoms, ClusterState, Fed, Map, Metadata, Object, Received, Unreadable, Watches,
+    Atoms, ClusterState, Fed, Map, Metadata, Object, Received, Scope, Unreadable, Watches,
 };
 use crate::crd::address_pool::{AddressPoolSpec, AddressPoolStatus};
 use crate::crd::router_state::{SessionCounts, SessionStatus};
@@ -232,13 +232,13 @@ impl World {
 }
 
 impl Fed for World {
-    fn failed(&mut self, kind: &'static str, error: String) -> bool {
-        let before = self.errors.insert(kind, error.clone());
+    fn failed(&mut self, scope: &Scope, error: String) -> bool {
+        let before = self.errors.insert(scope.kind, error.clone());
         before.as_ref() != Some(&error)
     }
 
-    fn recovered(&mut self, kind: &'static str) {
-        self.errors.remove(kind);
+    fn recovered(&mut self, scope: &Scope) {
+        self.errors.remove(scope.kind);
     }
 }
 
@@ -251,38 +251,47 @@ pub(super) fn watches(client: &Client) -> Watches<World> {
     // The newest there is, once for each time that this replica becomes the one that works: what an older list does not have,
     // an address that another replica just gave, would be given again.
     let everything = watcher::Config::default;
-    watches.add("Router", all(client), everything(), |world, event| {
+    let of = Scope::all;
+    watches.add(of("Router"), all(client), everything(), |world, event| {
         world.routers.event(event);
     });
-    watches.add("Peer", all(client), everything(), |world, event| {
-        world.peer_event(event);
-    });
+    watches.add(of("Peer"), all(client), everything(), World::peer_event);
     watches.add(
-        "Advertisement",
+        of("Advertisement"),
         all(client),
         everything(),
-        |world, event| {
-            world.advertisement_event(event);
-        },
+        World::advertisement_event,
     );
-    watches.add("RoutePolicy", all(client), everything(), |world, event| {
-        world.policies.event(event);
-    });
-    watches.add("AddressPool", all(client), everything(), |world, event| {
-        world.pool_event(event);
-    });
-    watches.add("Node", all(client), everything(), |world, event| {
+    watches.add(
+        of("RoutePolicy"),
+        all(client),
+        everything(),
+        |world, event| world.policies.event(event),
+    );
+    watches.add(
+        of("AddressPool"),
+        all(client),
+        everything(),
+        World::pool_event,
+    );
+    watches.add(of("Node"), all(client), everything(), |world, event| {
         world.node_event(event, Instant::now());
     });
-    watches.add("Namespace", all(client), everything(), |world, event| {
-        world.namespace_event(event);
-    });
-    watches.add("Service", all(client), everything(), |world, event| {
-        world.service_event(event);
-    });
+    watches.add(
+        of("Namespace"),
+        all(client),
+        everything(),
+        World::namespace_event,
+    );
+    watches.add(
+        of("Service"),
+        all(client),
+        everything(),
+        World::service_event,
+    );
     // Many, and nothing is decided by them.
     let states = everything().any_semantic();
-    watches.add("RouterState", all(client), states, |world, event| {
+    watches.add(of("RouterState"), all(client), states, |world, event| {
         world.states.event(event);
     });
     watches

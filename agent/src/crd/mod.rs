@@ -35,7 +35,7 @@ pub use address_block::AddressBlock;
 pub use address_pool::{AddressPool, AddressPoolSpec, AddressPoolStatus};
 pub use advertisement::{Advertisement, AdvertisementSpec};
 pub use attribute::AttributeName;
-pub use peer::{Peer, PeerSpec};
+pub use peer::{PasswordSpec, Peer, PeerSpec};
 pub use policy::{RoutePolicy, RoutePolicySpec};
 pub use router::{Router, RouterSpec};
 pub use router_state::{RouterState, RouterStateSpec, RouterStateStatus};

@@ -59,6 +59,7 @@ impl Last {
             services,
             endpoint_slices,
             secrets,
+            unread_secrets,
             // They are the same as long as the agent runs.
             secrets_namespace: _,
             source: _,
@@ -81,6 +82,7 @@ impl Last {
             peers: !is_same(peers, &state.peers)
                 || !is_same(policies, &state.policies)
                 || !is_same(secrets, &state.secrets)
+                || !is_same(unread_secrets, &state.unread_secrets)
                 || self.facts.gateways != facts.gateways,
         };
         let peers_are_same = is_same(peers, &state.peers);

@@ -244,10 +244,12 @@ impl fmt::Display for PasswordSource {
 }
 
 /// Why a Secret has no password. A peer that needs it is not started: one without the password would be open to anybody.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum MissingSecret {
     /// There is no such Secret.
     NoSecret,
+    /// It cannot be read, for this reason.
+    Unread(Arc<str>),
     /// It does not have the key.
     NoKey,
     /// What stands there is no text.

@@ -39,6 +39,9 @@ pub const METRICS: &[Metric] = &[
             let count = s.status.problems.iter().filter(|p| p.severity == severity).count();
             out.add([label], count as u64);
         }),
+    gauge("routelet_watch_failing", &["kind"],
+        "Whether the watch of a kind of object at the API server fails: then what is known of it may be old",
+        |s, out| for watch in &s.status.watches { out.add([&watch.kind], watch.failing) }),
     counter("routelet_intent_runs", NONE, "How often the wanted peers and routes were worked out anew",
         |s, out| out.add([], s.status.intent_runs)),
     // Peers.

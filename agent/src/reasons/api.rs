@@ -98,6 +98,10 @@ fn of_refusal(said: &str) -> String {
         .split("in the namespace \"")
         .nth(1)
         .and_then(|rest| rest.split('"').next());
+    let name = said
+        .split_once("\" is forbidden")
+        .and_then(|(before, _)| before.split_once('"'))
+        .map_or_else(String::new, |(_, name)| format!(" {name}"));
     let place = place.map_or_else(String::new, |namespace| {
         format!(" in namespace {namespace}")
     });
@@ -105,10 +109,14 @@ fn of_refusal(said: &str) -> String {
         .strip_prefix("system:serviceaccount:")
         .and_then(|name| name.split_once(':'));
     let remedy = match account {
+        Some((_, "routelet-agent")) if resource == "secrets" => {
+            "add its name to resourceNames of Role routelet-agent (deploy/agent/rbac.yaml), or name a Secret that is in there"
+                .to_owned()
+        }
         Some((_, name @ ("routelet-agent" | "routelet-controller"))) => {
             // What is of one namespace is granted there.
             let role = match resource {
-                "secrets" | "leases" => "Role",
+                "leases" => "Role",
                 _ => "ClusterRole",
             };
             let folder = name.trim_start_matches("routelet-");
@@ -119,7 +127,7 @@ fn of_refusal(said: &str) -> String {
         ),
         None => format!("grant it to user {user}; the roles in deploy/ have all that is needed"),
     };
-    format!("not allowed to {verb} {resource}{of_group}{place} (403 Forbidden): {remedy}")
+    format!("not allowed to {verb} {resource}{of_group}{name}{place} (403 Forbidden): {remedy}")
 }
 
 /// An object that is not there, or a kind: of the latter the server says nothing but "404 page not found".

@@ -93,12 +93,17 @@ async fn an_answer_of_the_server_says_what_to_do() {
         ),
         (
             403,
-            forbidden(
-                agent,
-                "watch resource \"secrets\" in API group \"\" in the namespace \"routelet-system\"",
+            status(
+                403,
+                "Forbidden",
+                &format!(
+                    "secrets \"tor\" is forbidden: User \"{agent}\" cannot watch resource \"secrets\" in API group \"\" in the \
+                     namespace \"routelet-system\""
+                ),
+                &json!({}),
             ),
-            "not allowed to watch secrets in namespace routelet-system (403 Forbidden): Role routelet-agent grants it: apply \
-             deploy/agent/rbac.yaml of this version",
+            "not allowed to watch secrets tor in namespace routelet-system (403 Forbidden): add its name to resourceNames of Role \
+             routelet-agent (deploy/agent/rbac.yaml), or name a Secret that is in there",
         ),
         (
             403,

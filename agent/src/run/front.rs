@@ -68,6 +68,7 @@ impl Backend for Front {
             router_id: None,
             uptime_seconds: seconds_since(self.started),
             source: self.source.clone(),
+            watches: Vec::new(),
             listening: Vec::new(),
             drain: None,
             gates: self.gates.list(),

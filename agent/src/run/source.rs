@@ -70,7 +70,7 @@ impl Source {
             }
             SourceOptions::ApiServer(options) => {
                 let client = api::client(options).await?;
-                let source = ApiServer::start(&client, options.namespace.as_deref());
+                let source = ApiServer::start(&client, options.namespace.as_deref(), node);
                 Self {
                     snapshots: source.watch(),
                     client: Some(client),

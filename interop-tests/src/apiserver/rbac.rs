@@ -109,12 +109,12 @@ impl Core {
             name => name,
         };
         // What is to be created has no name yet.
-        let name = if verb == "create" { "" } else { name };
+        let of_rule = if verb == "create" { "" } else { name };
         let rules = self.rules_of(subject, call.namespace.as_deref());
         let group = &call.resource.group;
         if rules
             .iter()
-            .any(|rule| allows(rule, verb, group, &resource, name))
+            .any(|rule| allows(rule, verb, group, &resource, of_rule))
         {
             return Ok(());
         }
@@ -126,12 +126,7 @@ impl Core {
             "User \"{}\" cannot {verb} resource \"{resource}\" in API group \"{group}\" {place}",
             subject.user
         );
-        Err(Failure::forbidden(
-            group,
-            &call.resource.plural,
-            &call.name,
-            &why,
-        ))
+        Err(Failure::forbidden(group, &call.resource.plural, name, &why))
     }
 
     /// The rules that hold for a subject in a namespace: those bound in the cluster, and those bound there.

@@ -19,6 +19,8 @@ use super::segment::{Segment, v4, v6};
 
 /// Where the agents and their Secrets are.
 pub const NAMESPACE: &str = "routelet-system";
+/// The Secret that agents may read.
+pub const PASSWORDS: &str = "bgp-passwords";
 /// The number of the API server on the segment.
 const CONTROL: u8 = 100;
 /// The number of the router on the segment.

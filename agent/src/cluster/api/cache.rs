@@ -12,7 +12,8 @@ use kube::runtime::watcher::Event;
 
 use super::kinds::Watched;
 use super::received::Received;
-use super::watches::Fed;
+use super::secrets::AskedSecrets;
+use super::watches::{Fed, Scope};
 use crate::cluster::atom::Atoms;
 use crate::cluster::kubernetes::Metadata;
 use crate::cluster::snapshot::{Problem, Severity, Snapshot, SourceState};
@@ -38,27 +39,32 @@ struct Kind {
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Cache {
-    state: Arc<ClusterState>,
-    atoms: Atoms,
+    pub(super) state: Arc<ClusterState>,
+    pub(super) atoms: Atoms,
     kinds: BTreeMap<&'static str, Kind>,
+    pub(super) secrets: AskedSecrets,
     /// Objects without any are not in it.
     problems: HashMap<ObjectRef, Vec<Problem>>,
     gone: usize,
-    changed: bool,
+    pub(super) changed: bool,
     /// What is said of selectors, and of which state: they look at many objects, and most events change none of those.
     selections: (ClusterState, Vec<Problem>),
 }
 
 impl Cache {
     /// An empty index of these kinds.
-    pub(crate) fn new(kinds: &[&'static str]) -> Self {
+    pub(crate) fn new(kinds: impl IntoIterator<Item = &'static str>) -> Self {
         Self {
             state: Arc::new(ClusterState {
                 source: ObjectSource::ApiServer,
                 ..ClusterState::default()
             }),
             atoms: Atoms::default(),
-            kinds: kinds.iter().map(|kind| (*kind, Kind::default())).collect(),
+            kinds: kinds
+                .into_iter()
+                .map(|kind| (kind, Kind::default()))
+                .collect(),
+            secrets: AskedSecrets::default(),
             problems: HashMap::new(),
             gone: 0,
             changed: true,
@@ -70,6 +76,16 @@ impl Cache {
     pub(crate) fn of_namespace(mut self, namespace: &str) -> Self {
         Arc::make_mut(&mut self.state).secrets_namespace = Some(namespace.into());
         self
+    }
+
+    /// What is known now.
+    pub(super) fn state(&self) -> &ClusterState {
+        &self.state
+    }
+
+    /// Whether each kind of which all objects are watched was listed to its end.
+    pub(super) fn is_listed(&self) -> bool {
+        self.kinds.values().all(|kind| kind.synced)
     }
 
     /// Takes an event of a kind's watch in.
@@ -112,12 +128,21 @@ impl Cache {
         problems.sort_by(|a, b| (&a.object, &a.path).cmp(&(&b.object, &b.path)));
         let kinds = self.kinds.iter();
         let kinds = kinds.map(|(name, kind)| (*name, kind.error.as_deref(), kind.synced));
+        let secrets = (!self.secrets.is_empty()).then(|| {
+            let is_answered = self.secrets.are_answered();
+            ("Secret", self.secrets.error(), is_answered)
+        });
+        let watches: Vec<(&'static str, Option<&str>, bool)> = kinds.chain(secrets).collect();
         Snapshot {
             state: Arc::clone(&self.state),
             problems: Arc::new(problems),
             source: Arc::new(SourceState {
-                synced: self.kinds.values().all(|kind| kind.synced),
-                waiting_for: reasons::of_watches(kinds),
+                synced: self.is_listed() && self.secrets.are_answered(),
+                waiting_for: reasons::of_watches(watches.iter().copied()),
+                watches: watches
+                    .into_iter()
+                    .map(|(kind, error, _)| (kind, error.is_some()))
+                    .collect(),
             }),
         }
     }
@@ -160,7 +185,7 @@ impl Cache {
     }
 
     /// Puts an object in the place of its last version, if it is any good.
-    fn store<K: Watched>(&mut self, object: Received<K>) -> ObjectKey {
+    pub(super) fn store<K: Watched>(&mut self, object: Received<K>) -> ObjectKey {
         let key = self.key::<K>(object.metadata());
         let reference = Self::reference::<K>(&key);
         let mut left_out = Vec::new();
@@ -247,7 +272,7 @@ impl Cache {
         }
     }
 
-    fn remove<K: Watched>(&mut self, key: &ObjectKey) {
+    pub(super) fn remove<K: Watched>(&mut self, key: &ObjectKey) {
         self.say(Self::reference::<K>(key), Vec::new());
         self.hold::<K>(key, None);
         if self.gone >= SWEEP {
@@ -289,16 +314,23 @@ impl Cache {
 }
 
 impl Fed for Cache {
-    fn failed(&mut self, kind: &'static str, error: String) -> bool {
-        let kind = self.kinds.entry(kind).or_default();
+    fn failed(&mut self, scope: &Scope, error: String) -> bool {
+        if let Some(name) = &scope.name {
+            return self.secret_fails(name, Some(error));
+        }
+        let kind = self.kinds.entry(scope.kind).or_default();
         let news = kind.error.as_ref() != Some(&error);
         kind.error = Some(error);
         self.changed |= news;
         news
     }
 
-    fn recovered(&mut self, kind: &'static str) {
-        let kind = self.kinds.entry(kind).or_default();
+    fn recovered(&mut self, scope: &Scope) {
+        if let Some(name) = &scope.name {
+            self.secret_fails(name, None);
+            return;
+        }
+        let kind = self.kinds.entry(scope.kind).or_default();
         self.changed |= kind.error.take().is_some();
     }
 }

@@ -21,7 +21,7 @@ use crate::fuzz::Checks;
 /// that can be used is in force as it came last, one that cannot leaves in force what the rule of its kind says.
 pub fn objects(data: &[u8]) {
     let mut watched = Watch {
-        cache: Cache::new(&[]),
+        cache: Cache::new([]),
         latest: Snapshot::default(),
     };
     let mut checks = Checks::new();

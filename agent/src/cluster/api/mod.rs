@@ -6,7 +6,7 @@
 //! snapshot says so, and nothing is announced.
 //!
 //! Of large kinds only the fields in use are kept (see `kinds`), and slices that no route can come from are not even asked
-//! for. Secrets are read in the agent's own namespace alone.
+//! for. Of Secrets those are read that the node's sessions need, each by its name, in the agent's own namespace.
 //!
 //! | room | |
 //! |---|---|
@@ -17,6 +17,7 @@
 //! | `pace` | how soon a watch that ended may begin again |
 //! | `pauses` | how long a watch that fails waits |
 //! | `watches` | watches of several kinds that feed one cache |
+//! | `secrets` | which Secrets are needed, and what is known of each: pure |
 //! | `received` | an object that was read, or what is known of one that cannot be |
 //! | `client` | which server, who asks it, and over which connections |
 //! | `source` | what an agent watches there |
@@ -31,6 +32,7 @@ mod kinds;
 mod pace;
 mod pauses;
 mod received;
+mod secrets;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -44,4 +46,4 @@ pub(crate) use kinds::{Watched, WatchedSecret, WatchedService, WatchedSlice};
 pub(crate) use kinds::{WatchedNamespace, WatchedNode, resource};
 pub(crate) use received::{Received, Unreadable};
 pub use source::ApiServer;
-pub(crate) use watches::{Fed, Watches};
+pub(crate) use watches::{Fed, Scope, Watches};

@@ -1,16 +1,21 @@
 //! The API server as a source: what is watched.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use kube::runtime::watcher;
 use kube::{Api, Client};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
 
 use super::cache::Cache;
 use super::kinds::{
     Watched, WatchedNamespace, WatchedNode, WatchedSecret, WatchedService, WatchedSlice,
 };
 use super::received::Received;
-use super::watches::Watches;
+use super::secrets::{Differing, NeededSecrets};
+use super::watches::{Scope, Watches};
 use crate::cluster::snapshot::Snapshot;
 use crate::crd::{Advertisement, Peer, RoutePolicy, Router};
 use crate::memory;
@@ -18,9 +23,8 @@ use crate::memory;
 /// Slices that a Service with an address has: kube-proxy looks at no others either.
 const SLICES: &str = "kubernetes.io/service-name,!service.kubernetes.io/headless";
 
-/// Secrets that cannot be passwords of ours, and that can be large.
-const SECRETS: &str = "type!=helm.sh/release.v1,type!=kubernetes.io/service-account-token,\
-                       type!=kubernetes.io/dockerconfigjson,type!=kubernetes.io/tls";
+/// How long a state waits for the answer about a Secret that it needs, so that a changed name costs no session.
+const HELD: Duration = Duration::from_secs(2);
 
 /// An API server that is watched. Dropping it ends the watches.
 #[derive(Debug)]
@@ -30,13 +34,17 @@ pub struct ApiServer {
 }
 
 impl ApiServer {
-    /// Begins to watch. The first snapshots are not [`synced`](crate::cluster::SourceState::synced).
-    pub fn start(client: &Client, namespace: Option<&str>) -> Self {
+    /// Begins to watch, for a node. The first snapshots are not [`synced`](crate::cluster::SourceState::synced).
+    pub fn start(client: &Client, namespace: Option<&str>, node: &str) -> Self {
         let namespace = namespace.unwrap_or(client.default_namespace());
-        let watches = watches(client, namespace);
+        let watches = watches(client);
         let cache = Cache::new(watches.kinds()).of_namespace(namespace);
+        let secrets = Secrets {
+            api: Api::namespaced(client.clone(), namespace),
+            needed: NeededSecrets::of(node),
+        };
         let (publish, snapshots) = watch::channel(Snapshot::default());
-        let task = tokio::spawn(run(watches, cache, publish));
+        let task = tokio::spawn(run(watches, cache, secrets, publish));
         Self { snapshots, task }
     }
 
@@ -52,32 +60,83 @@ impl Drop for ApiServer {
     }
 }
 
-/// The watches of an agent.
-fn watches(client: &Client, namespace: &str) -> Watches<Cache> {
+/// The watches of an agent, but for those of Secrets.
+fn watches(client: &Client) -> Watches<Cache> {
     let mut all = Watches::new();
-    // Out of the server's cache: there is an agent on every node.
-    let everything = || watcher::Config::default().any_semantic();
-    add::<Router>(&mut all, Api::all(client.clone()), everything());
-    add::<Peer>(&mut all, Api::all(client.clone()), everything());
-    add::<Advertisement>(&mut all, Api::all(client.clone()), everything());
-    add::<RoutePolicy>(&mut all, Api::all(client.clone()), everything());
-    add::<WatchedNode>(&mut all, Api::all(client.clone()), everything());
-    add::<WatchedNamespace>(&mut all, Api::all(client.clone()), everything());
-    add::<WatchedService>(&mut all, Api::all(client.clone()), everything());
-    let slices = everything().labels(SLICES);
-    add::<WatchedSlice>(&mut all, Api::all(client.clone()), slices);
-    let secrets = Api::namespaced(client.clone(), namespace);
-    add::<WatchedSecret>(&mut all, secrets, everything().fields(SECRETS));
+    add::<Router>(&mut all, client, cached());
+    add::<Peer>(&mut all, client, cached());
+    add::<Advertisement>(&mut all, client, cached());
+    add::<RoutePolicy>(&mut all, client, cached());
+    add::<WatchedNode>(&mut all, client, cached());
+    add::<WatchedNamespace>(&mut all, client, cached());
+    add::<WatchedService>(&mut all, client, cached());
+    add::<WatchedSlice>(&mut all, client, cached().labels(SLICES));
     all
 }
 
-fn add<K: Watched>(watches: &mut Watches<Cache>, api: Api<Received<K>>, config: watcher::Config) {
-    watches.add(K::KIND, api, config, Cache::event::<K>);
+/// Out of the server's cache: there is an agent on every node.
+fn cached() -> watcher::Config {
+    watcher::Config::default().any_semantic()
 }
 
-async fn run(mut watches: Watches<Cache>, mut cache: Cache, publish: watch::Sender<Snapshot>) {
+fn add<K: Watched>(watches: &mut Watches<Cache>, client: &Client, config: watcher::Config) {
+    let api = Api::all_with(client.clone(), &());
+    watches.add(Scope::all(K::KIND), api, config, Cache::event::<K>);
+}
+
+/// The Secrets that the node needs, each watched by its name.
+struct Secrets {
+    api: Api<Received<WatchedSecret>>,
+    needed: NeededSecrets,
+}
+
+impl Secrets {
+    /// Begins and ends watches, as what is needed has changed.
+    fn follow(&mut self, watches: &mut Watches<Cache>, cache: &mut Cache) {
+        let Some(Differing { begin, end }) = self.needed.follow(cache.state()) else {
+            return;
+        };
+        for name in begin {
+            cache.begin_secret(&name);
+            let scope = Scope {
+                kind: WatchedSecret::KIND,
+                name: Some(Arc::clone(&name)),
+            };
+            let take = move |cache: &mut Cache, event| cache.secret_event(&name, event);
+            watches.add(scope, self.api.clone(), cached(), take);
+        }
+        for name in end {
+            cache.end_secret(&name);
+            watches.end(&Scope {
+                kind: WatchedSecret::KIND,
+                name: Some(name),
+            });
+        }
+    }
+}
+
+async fn run(
+    mut watches: Watches<Cache>,
+    mut cache: Cache,
+    mut secrets: Secrets,
+    publish: watch::Sender<Snapshot>,
+) {
+    let mut held_until = None;
     loop {
-        watches.feed(&mut cache).await;
+        match held_until.filter(|until| Instant::now() < *until) {
+            None => watches.feed(&mut cache).await,
+            Some(until) => {
+                // A state that is held is let go when the time is over: nothing else has to come.
+                let _is_over = timeout_at(until, watches.feed(&mut cache)).await;
+            }
+        }
+        secrets.follow(&mut watches, &mut cache);
+        held_until = cache
+            .awaits_secrets()
+            .then(|| held_until.unwrap_or_else(|| Instant::now() + HELD));
+        if held_until.is_some_and(|until| Instant::now() < until) {
+            continue;
+        }
         if let Some(snapshot) = cache.take() {
             let first = snapshot.source.synced && !publish.borrow().source.synced;
             publish.send_replace(snapshot);

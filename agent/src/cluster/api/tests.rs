@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::cache::Cache;
 use super::kinds::{Watched, WatchedNode, WatchedSecret, WatchedService, WatchedSlice};
 use super::received::Received;
-use super::watches::Fed;
+use super::watches::{Fed, Scope};
 use crate::cluster::state::{ClusterState, ObjectKey};
 use crate::cluster::{Problem, Snapshot};
 use crate::crd::{Peer, Router};
@@ -41,7 +41,7 @@ fn service(name: &str, ip: &str) -> Received<WatchedService> {
 
 /// A cache whose lists are done.
 fn synced() -> Cache {
-    let mut cache = Cache::new(&KINDS);
+    let mut cache = Cache::new(KINDS);
     cache.event(Event::<Received<Peer>>::Init);
     cache.event(Event::InitApply(good("a", 64500)));
     cache.event(Event::<Received<Peer>>::InitDone);
@@ -62,7 +62,7 @@ fn problems(snapshot: &Snapshot) -> Vec<String> {
 
 #[test]
 fn a_state_is_whole_when_every_kind_has_been_listed_to_its_end() {
-    let mut cache = Cache::new(&KINDS);
+    let mut cache = Cache::new(KINDS);
     assert_eq!(
         cache.take().unwrap().source.waiting_for,
         ["Peer and Service objects are not listed yet"]
@@ -177,7 +177,7 @@ fn references_into_nothing_are_problems_until_the_object_comes() {
 #[test]
 fn a_failing_watch_says_so_and_forgets_nothing() {
     let mut cache = synced();
-    assert!(cache.failed("Service", "connection refused".to_owned()));
+    assert!(cache.failed(&Scope::all("Service"), "connection refused".to_owned()));
     let snapshot = cache.take().unwrap();
     assert!(snapshot.source.synced, "what was whole stays in use");
     assert_eq!(
@@ -185,9 +185,9 @@ fn a_failing_watch_says_so_and_forgets_nothing() {
         ["Service objects cannot be watched: connection refused"]
     );
     assert_eq!(snapshot.state.services.len(), 1);
-    assert!(!cache.failed("Service", "connection refused".to_owned()));
+    assert!(!cache.failed(&Scope::all("Service"), "connection refused".to_owned()));
     assert!(cache.take().is_none(), "said already");
-    cache.recovered("Service");
+    cache.recovered(&Scope::all("Service"));
     assert_eq!(
         cache.take().unwrap().source.waiting_for,
         Vec::<String>::new()
@@ -196,7 +196,7 @@ fn a_failing_watch_says_so_and_forgets_nothing() {
 
 #[test]
 fn secrets_are_kept_and_never_shown() {
-    let mut cache = Cache::new(&["Secret"]);
+    let mut cache = Cache::new(["Secret"]);
     let secret = json!({"metadata": {"name": "tor", "namespace": "routelet-system"}, "data": {"password": "aHVudGVyMg=="}});
     let read: Received<WatchedSecret> = guard(secret);
     assert!(!format!("{read:?}").contains("hunter2"));
@@ -225,7 +225,7 @@ fn a_slice_that_loses_its_service_goes() {
             "addressType": "IPv4", "endpoints": [{"addresses": ["10.1.0.1"]}],
         }))
     };
-    let mut cache = Cache::new(&["EndpointSlice"]);
+    let mut cache = Cache::new(["EndpointSlice"]);
     cache.event(Event::Apply(slice(Some("web"))));
     assert_eq!(cache.take().unwrap().state.endpoint_slices.len(), 1);
     cache.event(Event::Apply(slice(None)));
@@ -294,7 +294,7 @@ proptest! {
     fn the_index_ends_up_as_the_server_is(moves in moves()) {
         let ip = |n: u8| format!("10.0.0.{n}");
         let name = |at: usize| format!("s{at}");
-        let mut cache = Cache::new(&["Service"]);
+        let mut cache = Cache::new(["Service"]);
         cache.event(Event::<Received<WatchedService>>::Init);
         cache.event(Event::<Received<WatchedService>>::InitDone);
         let mut server: BTreeMap<usize, u8> = BTreeMap::new();
@@ -330,7 +330,7 @@ proptest! {
             }
             last = Some(step);
         }
-        cache.failed("Service", "to get a snapshot".to_owned());
+        cache.failed(&Scope::all("Service"), "to get a snapshot".to_owned());
         let state = cache.take().unwrap().state;
         let found: BTreeMap<String, String> = state
             .services
@@ -346,7 +346,7 @@ proptest! {
 #[test]
 fn what_says_that_a_node_goes_away_is_kept() {
     let seen = |metadata: Value, spec: Value, status: Value| {
-        let mut cache = Cache::new(&["Node"]);
+        let mut cache = Cache::new(["Node"]);
         let node: Received<WatchedNode> =
             guard(json!({"metadata": metadata, "spec": spec, "status": status}));
         cache.event(Event::Apply(node));
@@ -398,7 +398,7 @@ fn a_node_without_addresses_for_a_moment_has_not_lost_them() {
             {"type": "InternalIP", "address": address}, {"type": "ExternalIP", "address": "203.0.113.9"},
         ]})
     };
-    let mut cache = Cache::new(&["Node"]);
+    let mut cache = Cache::new(["Node"]);
     let pods = json!({"podCIDRs": ["10.244.1.0/24"]});
     cache.event(node(json!({}), pods, addresses("192.0.2.1")));
     cache.event(node(json!({"zone": "a"}), json!({}), json!({})));

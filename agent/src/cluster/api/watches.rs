@@ -1,7 +1,8 @@
 //! Watches of several kinds that feed one cache.
 
 use std::collections::HashMap;
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::future::FutureExt;
@@ -10,6 +11,7 @@ use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
+use tokio::sync::oneshot;
 use tokio::time::{Interval, interval};
 use tracing::{debug, info, warn};
 
@@ -24,13 +26,38 @@ const BURST: usize = 1024;
 /// How long a failed watch counts as failed unless it fails again: longer than any pause.
 const FAILED: Duration = Duration::from_secs(60);
 
+/// What a watch is of: all objects of a kind, or the one with a name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Scope {
+    /// `kind`.
+    pub(crate) kind: &'static str,
+    /// `metadata.name`; `None`: all.
+    pub(crate) name: Option<Arc<str>>,
+}
+
+impl Scope {
+    /// All objects of a kind.
+    pub(crate) fn all(kind: &'static str) -> Self {
+        Self { kind, name: None }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Some(name) => write!(f, "{} {name}", self.kind),
+            None => f.write_str(self.kind),
+        }
+    }
+}
+
 /// What watches feed, besides their events.
 pub(crate) trait Fed: 'static {
-    /// A kind's watch has failed, and is tried again. Nothing may be forgotten. Returns whether that is news.
-    fn failed(&mut self, kind: &'static str, error: String) -> bool;
+    /// A watch has failed, and is tried again. Nothing may be forgotten. Returns whether that is news.
+    fn failed(&mut self, scope: &Scope, error: String) -> bool;
 
-    /// A kind's watch gets on again.
-    fn recovered(&mut self, kind: &'static str);
+    /// A watch gets on again.
+    fn recovered(&mut self, scope: &Scope);
 }
 
 /// What an event of a watch does with the cache.
@@ -40,17 +67,18 @@ type Step<C> = Box<dyn FnOnce(&mut C) -> Done + Send>;
 enum Done {
     /// A list is about to be asked for: that says nothing.
     Begun,
-    /// The watch of a kind gets on.
-    Well(&'static str),
+    /// The watch gets on.
+    Well(Scope),
     /// It does not.
-    Badly(&'static str),
+    Badly(Scope),
 }
 
 /// The watches. Dropping them ends them.
 pub(crate) struct Watches<C> {
     streams: SelectAll<BoxStream<'static, Step<C>>>,
-    kinds: Vec<&'static str>,
-    failed: HashMap<&'static str, Instant>,
+    /// Dropping what stands here ends the watch.
+    watched: HashMap<Scope, oneshot::Sender<()>>,
+    failed: HashMap<Scope, Instant>,
     tick: Interval,
 }
 
@@ -59,32 +87,49 @@ impl<C: Fed> Watches<C> {
     pub(crate) fn new() -> Self {
         Self {
             streams: SelectAll::new(),
-            kinds: Vec::new(),
+            watched: HashMap::new(),
             failed: HashMap::new(),
             tick: interval(FAILED / 4),
         }
     }
 
-    /// Watches a kind from now on: a list, then changes. `take` takes an event in.
-    pub(crate) fn add<K>(
+    /// Watches from now on: a list, then changes. `take` takes an event in.
+    pub(crate) fn add<K, F>(
         &mut self,
-        kind: &'static str,
+        scope: Scope,
         api: Api<Received<K>>,
         config: watcher::Config,
-        take: fn(&mut C, Event<Received<K>>),
+        take: F,
     ) where
         K: Resource<DynamicType = ()> + DeserializeOwned + Clone + Debug + Send + 'static,
+        F: Fn(&mut C, Event<Received<K>>) + Clone + Send + 'static,
     {
+        let (end, ended) = oneshot::channel();
+        self.watched.insert(scope.clone(), end);
+        let config = match &scope.name {
+            Some(name) => config.fields(&format!("metadata.name={name}")),
+            None => config,
+        };
         let steps = follow(api, config)
             .backoff(pauses())
-            .map(move |event| Box::new(move |cache: &mut C| step(cache, kind, event, take)) as _);
+            .take_until(ended)
+            .map(move |event| {
+                let (scope, take) = (scope.clone(), take.clone());
+                Box::new(move |cache: &mut C| step(cache, scope, event, take)) as _
+            });
         self.streams.push(steps.boxed());
-        self.kinds.push(kind);
     }
 
-    /// The kinds.
-    pub(crate) fn kinds(&self) -> &[&'static str] {
-        &self.kinds
+    /// Ends a watch. What it has brought stays as it is.
+    pub(crate) fn end(&mut self, scope: &Scope) {
+        self.watched.remove(scope);
+        self.failed.remove(scope);
+    }
+
+    /// The kinds of which all objects are watched.
+    pub(crate) fn kinds(&self) -> impl Iterator<Item = &'static str> {
+        let scopes = self.watched.keys();
+        scopes.filter(|scope| scope.name.is_none()).map(|s| s.kind)
     }
 
     /// Waits for events, and takes in what has come. Cancel-safe.
@@ -99,11 +144,11 @@ impl<C: Fed> Watches<C> {
                     }
                 }
             }
-            _ = self.tick.tick() => self.failed.retain(|kind, at| {
+            _ = self.tick.tick() => self.failed.retain(|scope, at| {
                 let stays = at.elapsed() < FAILED;
                 if !stays {
-                    info!(kind, "watches the API server again");
-                    cache.recovered(kind);
+                    info!(watch = %scope, "watches the API server again");
+                    cache.recovered(scope);
                 }
                 stays
             }),
@@ -113,14 +158,14 @@ impl<C: Fed> Watches<C> {
     fn note(&mut self, done: Done, cache: &mut C) {
         match done {
             Done::Begun => {}
-            Done::Well(kind) => {
-                if self.failed.remove(kind).is_some() {
-                    info!(kind, "watches the API server again");
-                    cache.recovered(kind);
+            Done::Well(scope) => {
+                if self.failed.remove(&scope).is_some() {
+                    info!(watch = %scope, "watches the API server again");
+                    cache.recovered(&scope);
                 }
             }
-            Done::Badly(kind) => {
-                self.failed.insert(kind, Instant::now());
+            Done::Badly(scope) => {
+                self.failed.insert(scope, Instant::now());
             }
         }
     }
@@ -128,33 +173,33 @@ impl<C: Fed> Watches<C> {
 
 fn step<C: Fed, K>(
     cache: &mut C,
-    kind: &'static str,
+    scope: Scope,
     event: watcher::Result<Event<Received<K>>>,
-    take: fn(&mut C, Event<Received<K>>),
+    take: impl Fn(&mut C, Event<Received<K>>),
 ) -> Done {
     match event {
         Ok(event) => {
             let done = match event {
                 Event::Init => Done::Begun,
-                _ => Done::Well(kind),
+                _ => Done::Well(scope),
             };
             take(cache, event);
             done
         }
         Err(error) if is_expired(&error) => {
-            debug!(kind, "the watch has fallen behind: listing again");
-            Done::Well(kind)
+            debug!(watch = %scope, "the watch has fallen behind: listing again");
+            Done::Well(scope)
         }
         Err(error) => {
             let text = reasons::of_watch(&error);
-            if cache.failed(kind, text.clone()) {
+            if cache.failed(&scope, text.clone()) {
                 warn!(
-                    kind,
+                    watch = %scope,
                     error = text,
                     "cannot watch the API server; what is known stays in force, and it is tried again"
                 );
             }
-            Done::Badly(kind)
+            Done::Badly(scope)
         }
     }
 }

@@ -194,6 +194,7 @@ impl Store {
             source: Arc::new(SourceState {
                 synced: true,
                 waiting_for: Vec::new(),
+                watches: Vec::new(),
             }),
         }
     }

@@ -42,7 +42,7 @@ enum Source {
 impl Source {
     fn both() -> [Self; 2] {
         [
-            Self::Api(Box::new(Cache::new(&KINDS))),
+            Self::Api(Box::new(Cache::new(KINDS))),
             Self::Manifests(Store::default()),
         ]
     }

@@ -27,6 +27,9 @@ pub struct Status {
     pub uptime_seconds: u64,
     /// Where the configuration comes from, such as `manifests in /etc/routelet`.
     pub source: String,
+    /// What is watched at an API server; empty: the configuration comes from manifests.
+    #[serde(default)]
+    pub watches: Vec<Watch>,
     /// Addresses that accept BGP connections. Empty: only our own connections.
     #[serde(default)]
     pub listening: Vec<SocketAddr>,
@@ -119,6 +122,16 @@ pub struct Gate {
     pub open: bool,
     /// What was found, or what is waited for.
     pub message: String,
+}
+
+/// The watch of a kind at the API server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Watch {
+    /// The kind of object, such as `Service`.
+    pub kind: String,
+    /// Whether it fails at the moment: then what is known of the kind may be old.
+    pub failing: bool,
 }
 
 /// Whether the first exchange of routes after the start is over: until then, routes of a predecessor stay in the kernel.

@@ -450,7 +450,12 @@ fn password(state: &ClusterState, spec: &PasswordSpec) -> Option<PasswordSource>
 }
 
 fn secret_text(state: &ClusterState, name: &str, key: &str) -> Result<SecretText, MissingSecret> {
-    let secret = state.secrets.get(name).ok_or(MissingSecret::NoSecret)?;
+    let secret = state.secrets.get(name).ok_or_else(|| {
+        let unread = state.unread_secrets.get(name);
+        unread.map_or(MissingSecret::NoSecret, |why| {
+            MissingSecret::Unread(Arc::clone(why))
+        })
+    })?;
     let octets = secret.value(key).ok_or(MissingSecret::NoKey)?;
     std::str::from_utf8(octets)
         .map(SecretText::new)

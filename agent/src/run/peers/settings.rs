@@ -56,6 +56,11 @@ pub(super) fn password(source: Option<&PasswordSource>) -> Result<Option<Passwor
                     ),
                 });
             }
+            Err(MissingSecret::Unread(why)) => {
+                return Err(format!(
+                    "Secret {name}, which the password is in, cannot be read: {why}"
+                ));
+            }
             Err(MissingSecret::NoKey) => {
                 return Err(format!(
                     "Secret {name} has no key \"{key}\": add it, or name another with secretRef.key"

@@ -10,7 +10,7 @@ use super::seconds_since;
 use crate::cluster;
 use crate::control::model::{
     ConnectionCounts, Convergence, Drain, DrainStage, FamilyCounts, FibSummary, PeerCounts,
-    Problem, RangeCounts, Reason, RefusedAnnouncement, RefusedCount, Severity, Status,
+    Problem, RangeCounts, Reason, RefusedAnnouncement, RefusedCount, Severity, Status, Watch,
 };
 use crate::crd::peer::MESH_LABEL;
 use crate::intent::{Intent, Leaving, PeerTarget};
@@ -79,6 +79,7 @@ pub(crate) fn status(
         router_id: Some(intent.router.router_id),
         uptime_seconds: seconds_since(shared.started),
         source: shared.source.clone(),
+        watches: watches(shared),
         listening: shared.listening().as_ref().clone(),
         drain: drain(&intent),
         gates: shared.gates.list(),
@@ -121,6 +122,17 @@ pub(crate) fn status(
         intent_runs: runs,
         intent_changed_seconds: changed.map(seconds_since),
     }
+}
+
+fn watches(shared: &Shared) -> Vec<Watch> {
+    let loaded = shared.loaded();
+    let watches = loaded.source.watches.iter();
+    watches
+        .map(|(kind, failing)| Watch {
+            kind: (*kind).to_owned(),
+            failing: *failing,
+        })
+        .collect()
 }
 
 /// How far the node has left, and why.

@@ -1,0 +1,216 @@
+//! Claims about Secrets that are asked for by name.
+#![allow(clippy::unwrap_used)]
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::cluster::api::watches::{Fed, Scope};
+use crate::cluster::api::{Watched, WatchedNode};
+use crate::crd::{Peer, Router};
+
+const NODE: &str = "node-1";
+
+fn received<K: Watched>(object: Value) -> Received<K> {
+    serde_json::from_value(object).unwrap()
+}
+
+fn put<K: Watched>(cache: &mut Cache, object: Value) {
+    cache.event(Event::Apply(received::<K>(object)));
+}
+
+fn node(cache: &mut Cache, labels: &Value) {
+    put::<WatchedNode>(cache, json!({"metadata": {"name": NODE, "labels": labels}}));
+}
+
+fn peer(cache: &mut Cache, name: &str, secret: &str, rack: Option<&str>) {
+    let mut spec =
+        json!({"address": "192.0.2.1", "asn": 64500, "password": {"secretRef": {"name": secret}}});
+    if let Some(rack) = rack {
+        spec["nodeSelector"] = json!({"matchLabels": {"rack": rack}});
+    }
+    put::<Peer>(cache, json!({"metadata": {"name": name}, "spec": spec}));
+}
+
+fn secret(name: &str) -> Received<WatchedSecret> {
+    received(json!({"metadata": {"name": name}, "data": {"password": "aHVudGVyMg=="}}))
+}
+
+/// A cache whose kinds are listed, and that asks for Secrets as a node does.
+struct Agent {
+    cache: Cache,
+    needed: NeededSecrets,
+}
+
+impl Agent {
+    fn start() -> Self {
+        let mut cache = Cache::new(["Peer"]);
+        cache.event(Event::<Received<Peer>>::Init);
+        cache.event(Event::<Received<Peer>>::InitDone);
+        Self {
+            cache,
+            needed: NeededSecrets::of(NODE),
+        }
+    }
+
+    /// What begins and what ends.
+    fn follow(&mut self) -> [Vec<String>; 2] {
+        let Differing { begin, end } = self.needed.follow(self.cache.state()).unwrap_or_default();
+        for name in &begin {
+            self.cache.begin_secret(name);
+        }
+        for name in &end {
+            self.cache.end_secret(name);
+        }
+        [begin, end].map(|names| names.iter().map(ToString::to_string).collect())
+    }
+
+    fn listed(&mut self, name: &str, object: Option<Received<WatchedSecret>>) {
+        let name = Arc::from(name);
+        self.cache.secret_event(&name, Event::Init);
+        if let Some(object) = object {
+            self.cache.secret_event(&name, Event::InitApply(object));
+        }
+        self.cache.secret_event(&name, Event::InitDone);
+    }
+
+    fn refused(&mut self, name: &str, why: &str) -> bool {
+        self.cache.failed(&scope(name), why.to_owned())
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.cache.state().secrets.contains_key(name)
+    }
+
+    fn unread(&self, name: &str) -> Option<&str> {
+        let unread = &self.cache.state().unread_secrets;
+        unread.get(name).map(AsRef::as_ref)
+    }
+}
+
+fn scope(name: &str) -> Scope {
+    Scope {
+        kind: "Secret",
+        name: Some(name.into()),
+    }
+}
+
+fn none() -> [Vec<String>; 2] {
+    [Vec::new(), Vec::new()]
+}
+
+#[test]
+fn only_what_selects_the_node_asks_for_a_secret() {
+    let mut agent = Agent::start();
+    peer(&mut agent.cache, "here", "a", Some("1"));
+    peer(&mut agent.cache, "there", "b", Some("2"));
+    assert_eq!(agent.follow(), none(), "the node is not known");
+    node(&mut agent.cache, &json!({"rack": "1"}));
+    assert_eq!(agent.follow(), [vec!["a".to_owned()], vec![]]);
+    assert_eq!(agent.follow(), none());
+    let mesh = json!({"enabled": true, "password": {"secretRef": {"name": "mesh"}}});
+    let router = json!({"metadata": {"name": "r"}, "spec": {"asn": 64512, "mesh": mesh}});
+    put::<Router>(&mut agent.cache, router);
+    assert_eq!(agent.follow(), [vec!["mesh".to_owned()], vec![]]);
+}
+
+#[test]
+fn a_gap_of_the_node_ends_no_watch_and_the_last_name_does() {
+    let mut agent = Agent::start();
+    node(&mut agent.cache, &json!({"rack": "1"}));
+    peer(&mut agent.cache, "tor", "a", Some("1"));
+    agent.follow();
+    agent.listed("a", Some(secret("a")));
+    node(&mut agent.cache, &json!({}));
+    assert_eq!(agent.follow(), none());
+    let gone = json!({"metadata": {"name": NODE}});
+    agent
+        .cache
+        .event(Event::Delete(received::<WatchedNode>(gone)));
+    assert_eq!(agent.follow(), none());
+    assert!(agent.has("a"));
+    peer(&mut agent.cache, "tor", "b", None);
+    // The node is not there to ask for the new one.
+    assert_eq!(agent.follow(), [vec![], vec!["a".to_owned()]]);
+    assert!(!agent.has("a") && agent.unread("a").is_none());
+    node(&mut agent.cache, &json!({}));
+    assert_eq!(agent.follow(), [vec!["b".to_owned()], vec![]]);
+}
+
+#[test]
+fn the_state_is_whole_once_each_secret_was_answered_for() {
+    let mut agent = Agent::start();
+    node(&mut agent.cache, &json!({}));
+    peer(&mut agent.cache, "a", "a", None);
+    peer(&mut agent.cache, "b", "b", None);
+    peer(&mut agent.cache, "c", "c", None);
+    agent.follow();
+    assert!(agent.cache.awaits_secrets());
+    assert!(agent.unread("a").is_some());
+    agent.listed("a", Some(secret("a")));
+    agent.listed("b", None);
+    let snapshot = agent.cache.take().unwrap();
+    assert!(!snapshot.source.synced);
+    assert_eq!(
+        snapshot.source.waiting_for,
+        ["Secret objects are not listed yet"]
+    );
+    // A right that is missing concerns one peer, and not the whole node.
+    assert!(agent.refused("c", "not allowed"));
+    assert!(!agent.refused("c", "not allowed"), "it is no news");
+    assert!(!agent.cache.awaits_secrets());
+    let snapshot = agent.cache.take().unwrap();
+    assert!(snapshot.source.synced);
+    assert_eq!(
+        snapshot.source.waiting_for,
+        ["Secret objects cannot be watched: not allowed"]
+    );
+    assert!(snapshot.source.watches.contains(&("Secret", true)));
+    assert_eq!(agent.unread("a"), None);
+    assert_eq!(agent.unread("b"), None, "it is known not to be there");
+    assert_eq!(agent.unread("c"), Some("not allowed"));
+    // And is granted.
+    agent.listed("c", Some(secret("c")));
+    agent.cache.recovered(&scope("c"));
+    let snapshot = agent.cache.take().unwrap();
+    assert!(agent.has("c") && agent.unread("c").is_none());
+    assert!(snapshot.source.waiting_for.is_empty());
+    assert!(agent.cache.take().is_none());
+}
+
+#[test]
+fn what_is_known_of_a_secret_stays_while_its_watch_fails() {
+    let mut agent = Agent::start();
+    node(&mut agent.cache, &json!({}));
+    peer(&mut agent.cache, "a", "a", None);
+    peer(&mut agent.cache, "b", "b", None);
+    agent.follow();
+    agent.listed("a", Some(secret("a")));
+    agent.listed("b", None);
+    agent.refused("a", "not allowed");
+    agent.refused("b", "not allowed");
+    assert!(agent.has("a"));
+    assert_eq!(agent.unread("b"), None);
+    // A list that breaks off removes nothing; one that ends without it does.
+    agent.cache.secret_event(&Arc::from("a"), Event::Init);
+    assert!(agent.has("a"));
+    agent.listed("a", None);
+    assert!(!agent.has("a"));
+}
+
+#[test]
+fn an_answer_about_another_secret_is_none() {
+    let mut agent = Agent::start();
+    node(&mut agent.cache, &json!({}));
+    peer(&mut agent.cache, "a", "a", None);
+    agent.follow();
+    agent.listed("a", Some(secret("other")));
+    let other = Arc::from("a");
+    agent
+        .cache
+        .secret_event(&other, Event::Apply(secret("other")));
+    assert!(!agent.has("a") && !agent.has("other"));
+    // Nor is one that comes after it was given up.
+    agent.cache.end_secret(&other);
+    agent.cache.secret_event(&other, Event::Apply(secret("a")));
+    assert!(!agent.has("a"));
+}
