@@ -6,7 +6,7 @@ use anyhow::bail;
 
 use super::screen::Screen;
 use crate::control::Client;
-use crate::control::model::{DrainOrder, DrainStage};
+use crate::control::model::{Drain as Drained, DrainOrder, DrainStage};
 use crate::control::protocol::Command;
 
 /// How often the agent is asked how far it has left.
@@ -35,16 +35,27 @@ impl Drain {
             (false, false) => DrainOrder::Drain,
         };
         client.perform(Command::Drain { order })?;
-        match order {
-            DrainOrder::Drain => screen.note(
-                "Draining: peers are asked to send traffic elsewhere. `routelet drain --undo` brings it back.",
-            )?,
-            DrainOrder::Leave => follow(client, screen)?,
-            DrainOrder::Undo => {
-                screen.note("The drain is over: routes are advertised as before.")?;
-            }
+        if order == DrainOrder::Leave {
+            return follow(client, screen);
         }
+        let drain = client.status()?.drain;
+        screen.note(&after(order, drain.as_ref()))?;
         Ok(())
+    }
+}
+
+/// What is the case after an order.
+fn after(order: DrainOrder, drain: Option<&Drained>) -> String {
+    match (order, drain) {
+        (DrainOrder::Undo, None) => "The drain is over: routes are advertised as before.".to_owned(),
+        (DrainOrder::Undo, Some(drain)) => format!(
+            "What was ordered here is undone, and the node is drained all the same: {}.",
+            drain.reason.text
+        ),
+        (_, Some(drain)) if drain.stage != DrainStage::Drained => {
+            "The node is leaving, or has left: `routelet drain --undo` brings it back.".to_owned()
+        }
+        _ => "Draining: peers are asked to send traffic elsewhere. `routelet drain --undo` brings it back.".to_owned(),
     }
 }
 
@@ -73,5 +84,34 @@ fn follow(client: &Client, screen: &mut Screen) -> anyhow::Result<()> {
             return Ok(());
         }
         std::thread::sleep(ASK);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::model::Reason;
+
+    #[test]
+    fn an_order_is_answered_by_what_is_the_case() {
+        let drained = |stage| Drained {
+            stage,
+            reason: Reason {
+                code: "router".to_owned(),
+                text: "drain: true of the Router".to_owned(),
+            },
+        };
+        let by_router = drained(DrainStage::Drained);
+        let said = after(DrainOrder::Undo, Some(&by_router));
+        assert!(
+            said.ends_with("all the same: drain: true of the Router."),
+            "{said}"
+        );
+        assert!(after(DrainOrder::Undo, None).contains("is over"));
+        assert!(after(DrainOrder::Drain, Some(&by_router)).starts_with("Draining"));
+        for stage in [DrainStage::WithoutServices, DrainStage::Gone] {
+            let said = after(DrainOrder::Drain, Some(&drained(stage)));
+            assert!(said.starts_with("The node is leaving"), "{said}");
+        }
     }
 }

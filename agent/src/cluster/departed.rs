@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use imbl::ordmap::DiffItem;
+
 use super::snapshot::Snapshot;
 use super::state::{ClusterState, Map, Node};
 
@@ -28,10 +30,23 @@ impl DepartedNodes {
     pub(crate) fn follow(&mut self, snapshot: Snapshot, now: Instant) -> Snapshot {
         let nodes = &snapshot.state.nodes;
         for item in self.known.diff(nodes) {
-            if let imbl::ordmap::DiffItem::Remove(name, node) = item {
-                let until = now + STAYS;
-                self.departed.insert(name.clone(), (node.clone(), until));
+            let (name, node) = match item {
+                DiffItem::Remove(name, node) => (name, node),
+                // Deleted and made again since.
+                DiffItem::Update {
+                    old: (name, old),
+                    new: (_, new),
+                } if old.uid != new.uid => (name, old),
+                DiffItem::Add(..) | DiffItem::Update { .. } => continue,
+            };
+            let mut last = Node::clone(node);
+            if let Some((before, until)) = self.departed.get(name)
+                && now < *until
+            {
+                last.bridge(before);
             }
+            self.departed
+                .insert(name.clone(), (Arc::new(last), now + STAYS));
         }
         self.known = nodes.clone();
         self.departed.retain(|_, (_, until)| now < *until);
@@ -80,6 +95,7 @@ mod tests {
         let parsed = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         Node {
             name: "n2".to_owned(),
+            uid: "first".into(),
             internal_ips: parsed(address).iter().map(|a| a.parse().unwrap()).collect(),
             pod_cidrs: parsed(pods).iter().map(|a| a.parse().unwrap()).collect(),
             ..Node::default()
@@ -159,5 +175,38 @@ mod tests {
             None,
             "nothing is left of what it was"
         );
+    }
+
+    #[test]
+    fn a_node_that_is_deleted_again_before_it_was_whole_keeps_what_it_had() {
+        let mut world = World {
+            nodes: DepartedNodes::default(),
+            now: Instant::now(),
+        };
+        world.see(Some(node("192.0.2.2", "10.2.0.0/24")));
+        world.see(None);
+        world.see(Some(node("", "")));
+        assert_eq!(world.see(None), seen(true, "192.0.2.2", ""));
+        // But not what it had long ago.
+        world.now += STAYS;
+        assert_eq!(world.see(Some(node("", ""))), seen(false, "", ""));
+        assert_eq!(world.see(None), seen(true, "", ""));
+    }
+
+    #[test]
+    fn a_node_that_was_made_again_unseen_is_bridged_as_well() {
+        let mut world = World {
+            nodes: DepartedNodes::default(),
+            now: Instant::now(),
+        };
+        world.see(Some(node("192.0.2.2", "10.2.0.0/24")));
+        let again = Node {
+            uid: "second".into(),
+            ..node("", "")
+        };
+        let whole = seen(false, "192.0.2.2", "10.2.0.0/24");
+        assert_eq!(world.see(Some(again)), whole);
+        // The same object that loses its addresses is bridged where it is read.
+        assert!(world.nodes.deadline().is_some());
     }
 }

@@ -51,6 +51,8 @@ impl OwnNode {
         let (held, more) = match (there, &self.last) {
             (None, None) => return snapshot,
             (None, Some(last)) => {
+                // What it lacked is in the last one, and counts from when it is made again.
+                self.before = None;
                 let last = Node {
                     departed: true,
                     ..Node::clone(last)
@@ -313,6 +315,26 @@ mod tests {
         ));
         assert_eq!(world.see(Some(&whole)), plain(&whole));
         assert_eq!(world.own.deadline(), None);
+    }
+
+    #[test]
+    fn a_node_that_is_gone_again_has_nobody_wait_for_a_time_that_is_over() {
+        let mut world = World::new();
+        world.see(Some(&node(&[("rack", "a")], Some("192.0.2.1"), None)));
+        world.see(Some(&anew(node(&[], Some("192.0.2.1"), None))));
+        assert!(world.own.deadline().is_some());
+        world.see(None);
+        assert_eq!(world.own.deadline(), None);
+        world.now += DEPARTED_STAYS;
+        let (held, _) = world.see(None);
+        assert_eq!(held.unwrap().labels.get("rack"), Some("a"));
+        // And counts its five minutes when it is there.
+        let third = Node {
+            uid: "third".into(),
+            ..node(&[], Some("192.0.2.1"), None)
+        };
+        world.see(Some(&third));
+        assert_eq!(world.own.deadline(), Some(world.now + DEPARTED_STAYS));
     }
 
     #[test]

@@ -179,7 +179,8 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         planner,
         state: first.state.clone(),
         presence,
-        knew_node: false,
+        knew_node: first.state.nodes.contains_key(&intent.node),
+        is_stopping: false,
         holds_end_of_rib: false,
         connects_pods,
         intent,
@@ -191,6 +192,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         space,
         shared,
     };
+    runtime.presence_is_planned(Instant::now());
     runtime.sessions.listen(&runtime.intent).await?;
     runtime.view().await?;
     runtime.hold_end_of_rib().await?;
@@ -201,18 +203,16 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     drop(first);
     memory::give_back();
     let mut tick = tokio::time::interval(TICK);
-    let mut stopping = false;
-    // Told to stop, it goes on until the node has left, or is to stay after all.
-    while !(stopping && runtime.presence.has_left_or_stays(Instant::now())) {
+    while !runtime.is_over(Instant::now()) {
         let step = runtime.presence.deadline(Instant::now());
         tokio::select! {
             () = stop.received() => {
                 // Who asks twice does not want to wait.
-                if stopping || options.withdraw || !runtime.leaves_when_stopped() {
+                if runtime.is_stopping || options.withdraw || !runtime.leaves_when_stopped() {
                     break;
                 }
-                stopping = true;
-                runtime.follow_presence().await?;
+                runtime.is_stopping = true;
+                runtime.recompute().await?;
             }
             () = &mut kube_proxy, if runtime.presence.waits_for_kube_proxy() => {
                 runtime.presence.kube_proxy_is_healthy();
@@ -224,11 +224,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
                 runtime.rib.send(Command::HoldEndOfRib(false)).await?;
                 runtime.holds_end_of_rib = false;
             }
-            () = until(step) => {
-                if !(stopping && runtime.presence.has_left_or_stays(Instant::now())) {
-                    runtime.follow_presence().await?;
-                }
-            }
+            () = until(step) => runtime.recompute().await?,
             changed = source.changed() => {
                 let loaded = changed?;
                 report(&problems, &loaded.problems);
@@ -264,6 +260,8 @@ struct Runtime {
     presence: Presence,
     /// Whether there has been a Node object of this node.
     knew_node: bool,
+    /// Whether the agent was told to stop, and the node leaves before.
+    is_stopping: bool,
     /// Whether End-of-RIB is kept back since Services are still to come.
     holds_end_of_rib: bool,
     /// Whether pods of this node are connected by what the agent configures.
@@ -280,17 +278,27 @@ struct Runtime {
 }
 
 impl Runtime {
-    /// Brings the intent up to date and acts on what is new in it.
+    /// Whether the agent was told to stop, and the node has left, or is to stay after all.
+    fn is_over(&self, now: Instant) -> bool {
+        self.is_stopping && self.presence.has_left_or_stays(now)
+    }
+
+    /// Brings the intent up to date and acts on what is new in it, at the end of a step of leaving as well.
     async fn recompute(&mut self) -> anyhow::Result<()> {
-        let identity = self.intent.router.identity;
-        let facts = local_facts(&self.fib.view(), self.connects_pods, identity);
+        // One time for all of it: a step that ends meanwhile is the next turn's.
         let now = Instant::now();
         let phase = self.presence.phase(now);
+        if self.is_stopping && phase.leaving == Leaving::Gone {
+            // Without peers nothing is learned, and what has been learned is to stay in the kernel.
+            return Ok(());
+        }
+        let identity = self.intent.router.identity;
+        let facts = local_facts(&self.fib.view(), self.connects_pods, identity);
+        self.follow_leaving(phase.leaving).await;
         let (intent, change) = self.planner.plan(&self.state, &facts, phase);
-        self.knew_node |= self.state.nodes.contains_key(&intent.node);
-        self.presence.planned(now, intent.router.drain.is_some());
         self.shared.computed();
         self.intent = intent;
+        self.presence_is_planned(now);
         match change {
             Change::Nothing => {}
             Change::Parts(parts) => self.apply_parts(parts).await?,
@@ -303,23 +311,28 @@ impl Runtime {
         Ok(())
     }
 
-    /// Acts on a phase that may be another one.
-    async fn follow_presence(&mut self) -> anyhow::Result<()> {
-        let before = self.intent.router.leaving;
-        let now = self.presence.phase(Instant::now()).leaving;
-        if now != before {
-            match now {
-                Leaving::No => info!("the node is advertised as before"),
-                Leaving::Drained => info!("peers are asked to move traffic elsewhere"),
-                Leaving::WithoutServices => info!("leaving: Services are withdrawn"),
-                Leaving::WithoutPods => info!("leaving: pod CIDRs are withdrawn"),
-                Leaving::Gone => {
-                    info!("leaving: sessions are closed");
-                    self.sessions.stop(shutdown(), GOOD_BYE).await;
-                }
+    /// What follows from the plan for the node's presence.
+    fn presence_is_planned(&mut self, now: Instant) {
+        self.knew_node |= self.state.nodes.contains_key(&self.intent.node);
+        let is_drained = self.intent.router.drain.is_some();
+        self.presence.planned(now, is_drained);
+    }
+
+    /// Says how far the node has left, where that is new, and closes its sessions at the end.
+    async fn follow_leaving(&mut self, now: Leaving) {
+        if now == self.intent.router.leaving {
+            return;
+        }
+        match now {
+            Leaving::No => info!("the node is advertised as before"),
+            Leaving::Drained => info!("peers are asked to move traffic elsewhere"),
+            Leaving::WithoutServices => info!("leaving: Services are withdrawn"),
+            Leaving::WithoutPods => info!("leaving: pod CIDRs are withdrawn"),
+            Leaving::Gone => {
+                info!("leaving: sessions are closed");
+                self.sessions.stop(shutdown(), GOOD_BYE).await;
             }
         }
-        self.recompute().await
     }
 
     /// The agent is told to stop: whether it has to leave before, which begins now.
@@ -555,7 +568,7 @@ impl Runtime {
                     }
                     DrainOrder::Undo => self.presence.stay(),
                 }
-                self.follow_presence().await?;
+                self.recompute().await?;
                 // Nobody waits for it any more.
                 let _ = done.send(());
                 Ok(())

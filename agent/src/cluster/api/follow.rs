@@ -46,10 +46,25 @@ const INITIAL: Duration = Duration::from_secs(30);
 /// The annotation of the bookmark behind what there is.
 const END: &str = "k8s.io/initial-events-end";
 
+/// A watch that is open so long without an error gets on, if nothing has happened yet either.
+const HOLDS: Duration = Duration::from_secs(2);
+
+/// What comes of following a kind.
+#[derive(Debug)]
+pub(super) enum Followed<K> {
+    /// An event.
+    Event(Event<K>),
+    /// The server has taken the watch, and it has not failed since.
+    Holds,
+}
+
 type Changes<K> = BoxStream<'static, kube::Result<WatchEvent<K>>>;
 
 /// Follows a kind. After an error nothing is asked until the stream is polled again.
-pub(super) fn follow<K>(api: Api<K>, config: Config) -> impl Stream<Item = Result<Event<K>>> + Send
+pub(super) fn follow<K>(
+    api: Api<K>,
+    config: Config,
+) -> impl Stream<Item = Result<Followed<K>>> + Send
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
@@ -64,6 +79,7 @@ where
         from,
         last: None,
         heard: Instant::now(),
+        holds: false,
         state: State::Empty,
     };
     stream::unfold(follower, |mut follower| async {
@@ -113,6 +129,8 @@ struct Follower<K> {
     last: Option<String>,
     /// When the watch began, or was heard last.
     heard: Instant,
+    /// Whether the watch was said to hold.
+    holds: bool,
     state: State<K>,
 }
 
@@ -120,8 +138,8 @@ impl<K> Follower<K>
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
-    async fn step(&mut self) -> Option<Result<Event<K>>> {
-        match std::mem::replace(&mut self.state, State::Empty) {
+    async fn step(&mut self) -> Option<Result<Followed<K>>> {
+        let event = match std::mem::replace(&mut self.state, State::Empty) {
             State::Empty => match self.way {
                 Way::Stream => self.begin_stream().await,
                 Way::List => {
@@ -129,36 +147,38 @@ where
                     Some(Ok(Event::Init))
                 }
             },
-            State::Page(mut objects, next) => {
-                if let Some(object) = objects.pop_front() {
+            State::Page(mut objects, next) => match (objects.pop_front(), next) {
+                (Some(object), next) => {
                     self.state = State::Page(objects, next);
-                    return Some(Ok(Event::InitApply(object)));
+                    Some(Ok(Event::InitApply(object)))
                 }
-                match next {
-                    Some(next) => self.page(next).await,
-                    None => Some(Ok(self.known())),
-                }
-            }
+                (None, Some(next)) => self.page(next).await,
+                (None, None) => Some(Ok(self.known())),
+            },
             State::Initial(stream) => self.initial(stream).await,
-            State::Known => {
-                let params = self.watch_params(false);
-                let version = self.last.clone().unwrap_or_default();
-                match self.api.watch(&params, &version).await {
-                    Ok(stream) => {
-                        self.heard = Instant::now();
-                        self.state = State::Watching(stream.boxed());
-                        None
-                    }
-                    Err(error) => {
-                        // Too old is told in the stream, or here.
-                        if code(&error) != Some(410) {
-                            self.state = State::Known;
-                        }
-                        Some(Err(Error::WatchStartFailed(error)))
-                    }
-                }
+            State::Known => self.begin_watch().await,
+            State::Watching(stream) => return self.change(stream).await,
+        };
+        event.map(|event| event.map(Followed::Event))
+    }
+
+    async fn begin_watch(&mut self) -> Option<Result<Event<K>>> {
+        let params = self.watch_params(false);
+        let version = self.last.clone().unwrap_or_default();
+        match self.api.watch(&params, &version).await {
+            Ok(stream) => {
+                self.heard = Instant::now();
+                self.holds = false;
+                self.state = State::Watching(stream.boxed());
+                None
             }
-            State::Watching(stream) => self.change(stream).await,
+            Err(error) => {
+                // Too old is told in the stream, or here.
+                if code(&error) != Some(410) {
+                    self.state = State::Known;
+                }
+                Some(Err(Error::WatchStartFailed(error)))
+            }
         }
     }
 
@@ -211,15 +231,16 @@ where
                 self.state = State::Initial(stream);
                 Some(Ok(Event::InitApply(object)))
             }
-            // There are none before the end.
-            Ok(WatchEvent::Deleted(_)) => {
+            // Changes may come before the end, which some servers send a while later.
+            Ok(WatchEvent::Deleted(object)) => {
                 self.state = State::Initial(stream);
-                None
+                Some(Ok(Event::Delete(object)))
             }
             Ok(WatchEvent::Bookmark(mark)) if mark.metadata.annotations.contains_key(END) => {
                 self.last = Some(mark.metadata.resource_version);
                 let event = self.known();
                 self.heard = Instant::now();
+                self.holds = true;
                 self.state = State::Watching(stream);
                 Some(Ok(event))
             }
@@ -276,16 +297,21 @@ where
         }
     }
 
-    async fn change(&mut self, mut stream: Changes<K>) -> Option<Result<Event<K>>> {
+    async fn change(&mut self, mut stream: Changes<K>) -> Option<Result<Followed<K>>> {
         let lasts = Duration::from_secs(LASTS.into()) + MARGIN;
-        let Ok(Some(event)) = timeout(lasts, stream.next()).await else {
-            if self.heard.elapsed() < DEAF {
-                self.state = State::Known;
-            } else {
-                debug!("the watch was deaf: what there is is read out of etcd");
-                self.from = From::Etcd;
+        let wait = if self.holds { lasts } else { HOLDS };
+        let event = match timeout(wait, stream.next()).await {
+            Ok(Some(event)) => event,
+            Err(_) if !self.holds => return self.hold(stream),
+            Ok(None) | Err(_) => {
+                if self.heard.elapsed() < DEAF {
+                    self.state = State::Known;
+                } else {
+                    debug!("the watch was deaf: what there is is read out of etcd");
+                    self.from = From::Etcd;
+                }
+                return None;
             }
-            return None;
         };
         if event.is_ok() {
             self.heard = Instant::now();
@@ -295,8 +321,7 @@ where
             Ok(WatchEvent::Deleted(object)) => Event::Delete(object),
             Ok(WatchEvent::Bookmark(mark)) => {
                 self.last = Some(mark.metadata.resource_version);
-                self.state = State::Watching(stream);
-                return None;
+                return self.hold(stream);
             }
             Ok(WatchEvent::Error(status)) => {
                 if status.code != 410 {
@@ -310,19 +335,22 @@ where
             }
         };
         let (Event::Apply(object) | Event::Delete(object)) = &event else {
-            return Some(Ok(event));
+            return None;
         };
-        match object
-            .resource_version()
-            .filter(|version| !version.is_empty())
-        {
-            Some(version) => {
-                self.last = Some(version);
-                self.state = State::Watching(stream);
-                Some(Ok(event))
-            }
-            None => Some(Err(Error::NoResourceVersion)),
-        }
+        let version = object.resource_version();
+        let Some(version) = version.filter(|version| !version.is_empty()) else {
+            return Some(Err(Error::NoResourceVersion));
+        };
+        self.last = Some(version);
+        self.state = State::Watching(stream);
+        Some(Ok(Followed::Event(event)))
+    }
+
+    /// Goes on with a watch that gets on, which is said once.
+    fn hold(&mut self, stream: Changes<K>) -> Option<Result<Followed<K>>> {
+        self.state = State::Watching(stream);
+        let is_new = !std::mem::replace(&mut self.holds, true);
+        is_new.then_some(Ok(Followed::Holds))
     }
 
     fn watch_params(&self, initial: bool) -> WatchParams {

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::http::Request;
+use axum::http::{Request, Uri};
 use tokio::time::{Instant, sleep_until};
 use tower::{Layer, Service};
 
@@ -21,7 +21,7 @@ const GAP: Duration = Duration::from_secs(2);
 /// See the module. Clones share what they know.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Pace {
-    /// By path: when the next watch, and the one after it, may begin.
+    /// By path and selectors: when the next watch, and the one after it, may begin.
     due: Arc<Mutex<HashMap<String, Due>>>,
 }
 
@@ -34,12 +34,12 @@ struct Due {
 }
 
 impl Pace {
-    /// When a watch of this path that is asked for now may begin.
-    fn admit(&self, path: &str, now: Instant) -> Instant {
+    /// When a watch of these objects that is asked for now may begin.
+    fn admit(&self, objects: String, now: Instant) -> Instant {
         let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(due) = due.get_mut(path) else {
+        let Some(due) = due.get_mut(&objects) else {
             due.insert(
-                path.to_owned(),
+                objects,
                 Due {
                     last: now,
                     early: 0,
@@ -93,11 +93,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let uri = request.uri();
-        let is_watch = uri
-            .query()
-            .is_some_and(|query| query.split('&').any(|part| part == "watch=true"));
-        let at = is_watch.then(|| self.pace.admit(uri.path(), Instant::now()));
+        let at = watched(request.uri()).map(|objects| self.pace.admit(objects, Instant::now()));
         // Made now, for a service that is ready now; nothing is sent before it is polled.
         let answer = self.inner.call(request);
         Box::pin(async move {
@@ -109,27 +105,56 @@ where
     }
 }
 
+/// Which objects a request watches: its path, and its selectors; `None`: it is no watch.
+fn watched(uri: &Uri) -> Option<String> {
+    let parts = || uri.query().unwrap_or_default().split('&');
+    let selector =
+        |part: &&str| part.starts_with("fieldSelector=") || part.starts_with("labelSelector=");
+    parts().any(|part| part == "watch=true").then(|| {
+        let mut objects = uri.path().to_owned();
+        for selector in parts().filter(selector) {
+            objects.push('&');
+            objects.push_str(selector);
+        }
+        objects
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const ROUTERS: &str = "/apis/routelet.dev/v1alpha1/routers";
+    const SECRETS: &str = "/api/v1/namespaces/routelet-system/secrets";
 
     #[tokio::test]
     async fn watches_that_end_at_once_are_held_back_and_others_are_not() {
         let pace = Pace::default();
         let begin = Instant::now();
-        assert_eq!(pace.admit(ROUTERS, begin), begin);
+        let admit = |uri: &str, at| {
+            let objects = watched(&uri.parse().expect("a URI")).expect("a watch");
+            pace.admit(objects, at)
+        };
+        let routers = |version: u32| format!("{ROUTERS}?&watch=true&resourceVersion={version}");
+        assert_eq!(admit(&routers(1), begin), begin);
         assert_eq!(
-            pace.admit(ROUTERS, begin),
+            admit(&routers(2), begin),
             begin,
             "one early end is forgiven"
         );
-        assert_eq!(pace.admit(ROUTERS, begin), begin + GAP);
-        assert_eq!(pace.admit(ROUTERS, begin + GAP), begin + 2 * GAP);
-        assert_eq!(pace.admit("/api/v1/nodes", begin), begin);
+        assert_eq!(admit(&routers(3), begin), begin + GAP);
+        assert_eq!(admit(&routers(4), begin + GAP), begin + 2 * GAP);
+        assert_eq!(admit("/api/v1/nodes?watch=true", begin), begin);
         let later = begin + 10 * GAP;
-        assert_eq!(pace.admit(ROUTERS, later), later);
-        assert_eq!(pace.admit(ROUTERS, later), later);
+        assert_eq!(admit(&routers(5), later), later);
+        assert_eq!(admit(&routers(6), later), later);
+        // Each Secret has a watch of its own, and many begin at once.
+        for n in 0..100 {
+            let secret = format!(
+                "{SECRETS}?watch=true&fieldSelector=metadata.name%3Ds{n}&resourceVersion=0"
+            );
+            assert_eq!(admit(&secret, begin), begin);
+        }
+        assert!(watched(&ROUTERS.parse().expect("a URI")).is_none());
     }
 }

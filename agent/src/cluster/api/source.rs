@@ -91,11 +91,12 @@ struct Secrets {
 }
 
 impl Secrets {
-    /// Begins and ends watches, as what is needed has changed.
-    fn follow(&mut self, watches: &mut Watches<Cache>, cache: &mut Cache) {
+    /// Begins and ends watches, as what is needed has changed. Returns whether any began.
+    fn follow(&mut self, watches: &mut Watches<Cache>, cache: &mut Cache) -> bool {
         let Some(Differing { begin, end }) = self.needed.follow(cache.state()) else {
-            return;
+            return false;
         };
+        let any = !begin.is_empty();
         for name in begin {
             cache.begin_secret(&name);
             let scope = Scope {
@@ -112,6 +113,7 @@ impl Secrets {
                 name: Some(name),
             });
         }
+        any
     }
 }
 
@@ -121,20 +123,20 @@ async fn run(
     mut secrets: Secrets,
     publish: watch::Sender<Snapshot>,
 ) {
-    let mut held_until = None;
+    let mut held_until: Option<Instant> = None;
     loop {
-        match held_until.filter(|until| Instant::now() < *until) {
+        match held_until {
             None => watches.feed(&mut cache).await,
             Some(until) => {
                 // A state that is held is let go when the time is over: nothing else has to come.
                 let _is_over = timeout_at(until, watches.feed(&mut cache)).await;
             }
         }
-        secrets.follow(&mut watches, &mut cache);
-        held_until = cache
-            .awaits_secrets()
-            .then(|| held_until.unwrap_or_else(|| Instant::now() + HELD));
-        if held_until.is_some_and(|until| Instant::now() < until) {
+        if secrets.follow(&mut watches, &mut cache) {
+            held_until = Some(Instant::now() + HELD);
+        }
+        held_until = held_until.filter(|until| cache.awaits_secrets() && Instant::now() < *until);
+        if held_until.is_some() {
             continue;
         }
         if let Some(snapshot) = cache.take() {

@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Interval, interval};
 use tracing::{debug, info, warn};
 
-use super::follow::follow;
+use super::follow::{Followed, follow};
 use super::pauses::pauses;
 use super::received::Received;
 use crate::reasons;
@@ -174,11 +174,12 @@ impl<C: Fed> Watches<C> {
 fn step<C: Fed, K>(
     cache: &mut C,
     scope: Scope,
-    event: watcher::Result<Event<Received<K>>>,
+    event: watcher::Result<Followed<Received<K>>>,
     take: impl Fn(&mut C, Event<Received<K>>),
 ) -> Done {
     match event {
-        Ok(event) => {
+        Ok(Followed::Holds) => Done::Well(scope),
+        Ok(Followed::Event(event)) => {
             let done = match event {
                 Event::Init => Done::Begun,
                 _ => Done::Well(scope),

@@ -101,9 +101,11 @@ fn list(names: &[&str], version: u32, next: &str) -> Value {
     })
 }
 
-/// What comes of a server that answers so, until it says nothing any more; and what it was asked.
+/// What comes of a server that answers so, until it says nothing any more, but for watches that hold; and what it was asked.
 async fn followed(answers: Vec<Answer>) -> (Vec<String>, Vec<String>) {
-    followed_as(answers, Config::default().any_semantic()).await
+    let (mut seen, asked) = followed_as(answers, Config::default().any_semantic()).await;
+    seen.retain(|event| event != "Holds");
+    (seen, asked)
 }
 
 async fn followed_as(answers: Vec<Answer>, config: Config) -> (Vec<String>, Vec<String>) {
@@ -117,7 +119,8 @@ async fn followed_as(answers: Vec<Answer>, config: Config) -> (Vec<String>, Vec<
     let mut seen = Vec::new();
     while let Ok(Some(event)) = timeout(Duration::from_secs(60), events.next()).await {
         seen.push(match event {
-            Ok(event) => event.to_string(),
+            Ok(Followed::Event(event)) => event.to_string(),
+            Ok(Followed::Holds) => "Holds".to_owned(),
             Err(Error::WatchError(status)) => format!("error {}", status.code),
             Err(
                 Error::InitialListFailed(error)
@@ -271,7 +274,9 @@ async fn a_watch_that_hears_nothing_for_its_whole_time_begins_anew_out_of_etcd()
     let mut seen = Vec::new();
     while seen.len() < 5 {
         let event = timeout(Duration::from_secs(900), events.next()).await;
-        seen.push(event.unwrap().unwrap().unwrap().to_string());
+        if let Followed::Event(event) = event.unwrap().unwrap().unwrap() {
+            seen.push(event.to_string());
+        }
     }
     assert_eq!(
         seen,
@@ -319,4 +324,38 @@ async fn a_stream_that_breaks_off_before_its_end_begins_anew() {
     ];
     let (seen, _) = followed(answers).await;
     assert_eq!(seen, ["Init", "InitApply(a)", "Init", "InitDone"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_is_taken_after_a_failure_is_said_to_hold_before_anything_happens() {
+    let mark = event("BOOKMARK", object("", 6));
+    let answers = vec![
+        (200, vec![end(5)], false),
+        (503, vec![failure(503)], false),
+        // It is taken, and fails at once.
+        (200, vec![event("ERROR", failure(500))], false),
+        (200, vec![], true),
+    ];
+    let config = || Config::default().any_semantic();
+    let (seen, _) = followed_as(answers, config()).await;
+    let expected = ["Init", "InitDone", "error Some(503)", "error 500", "Holds"];
+    assert_eq!(seen, expected);
+    // A bookmark says so, too, and it is said once.
+    let marked = vec![
+        (200, vec![end(5)], false),
+        (200, vec![mark.clone(), mark], true),
+    ];
+    let (seen, _) = followed_as(marked, config()).await;
+    assert_eq!(seen, ["Init", "InitDone", "Holds"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_deleted_before_the_end_of_what_there_is_is_gone() {
+    let first = vec![
+        event("ADDED", object("a", 1)),
+        event("DELETED", object("a", 2)),
+        end(5),
+    ];
+    let (seen, _) = followed(vec![(200, first, true)]).await;
+    assert_eq!(seen, ["Init", "InitApply(a)", "Delete(a)", "InitDone"]);
 }
