@@ -2,6 +2,7 @@
 //! place of a newer one, and what is told is told once.
 #![allow(clippy::unwrap_used)]
 
+mod reported;
 mod services;
 
 use std::time::{Duration, Instant};
