@@ -4,6 +4,7 @@
 
 mod reported;
 mod services;
+mod work;
 
 use std::time::{Duration, Instant};
 
