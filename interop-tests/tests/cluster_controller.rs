@@ -10,8 +10,11 @@ use anyhow::{Context, Result, ensure};
 use interop_tests::{Kind, Need, Signal, always, eventually, run};
 use serde_json::{Value, json};
 use support::SOON;
-use support::cluster::{Cluster, NAMESPACE, pod_cidrs, request, service, slice, told_by};
+use support::cluster::{
+    Cluster, NAMESPACE, TOR, TOR_ASN, pod_cidrs, request, service, slice, told_by,
+};
 use support::node::object;
+use support::segment::v4;
 
 const NEEDS: [Need; 1] = [Need::Speaker(Kind::Routelet)];
 const WITH_ROUTER: [Need; 2] = [Need::Speaker(Kind::Routelet), Need::Speaker(Kind::Bird2)];
@@ -309,5 +312,64 @@ fn conditions_and_events_say_how_objects_are() {
             .context("no pool")?;
         ensure!(found["status"]["ipv4"]["total"] == 4, "{found}");
         Ok(())
+    });
+}
+
+#[test]
+fn a_peer_that_duplicates_another_says_so_until_it_does_not() {
+    run(&WITH_ROUTER, |lab| {
+        let cluster = Cluster::start(lab)?;
+        let _controller = cluster.controller(1)?;
+        let nodes = [cluster.node(1)?, cluster.node(2)?];
+        let tor = cluster.tor(2)?;
+        cluster.peer_with_tor(&json!({}))?;
+        let twin = |address: &str, node: u8| {
+            let name = json!({"kubernetes.io/hostname": format!("node-{node}")});
+            let spec = json!({
+                "address": address, "asn": TOR_ASN, "nodeSelector": {"matchLabels": name},
+            });
+            object("Peer", "twin", &spec)
+        };
+        // An address is the same however it is written.
+        let written = format!("::ffff:{}", v4(TOR));
+        cluster.api.change("Node", "", "node-2", |node| {
+            node["metadata"]["labels"] = json!({"kubernetes.io/hostname": "node-2"});
+        })?;
+        cluster.api.put(&twin(&written, 2))?;
+        let duplicate = ("False", "Duplicate");
+        let text = wait_condition(&cluster, ("Peer", "twin"), "Accepted", duplicate)?;
+        let expected = format!(
+            "not used on node node-2: duplicates Peer tor, which is used for address {}",
+            v4(TOR)
+        );
+        ensure!(text.starts_with(&expected), "{text}");
+        let instead = ("True", "HasDuplicates");
+        let text = wait_condition(&cluster, ("Peer", "tor"), "Accepted", instead)?;
+        ensure!(text == "used instead of Peer twin on node node-2", "{text}");
+        // The session is that of the other.
+        tor.wait_route(&pod_cidrs(2)[0], SOON)?;
+        let peers = nodes[1].ask(&["peers"])?.to_string();
+        ensure!(
+            peers.contains("Peer tor") && !peers.contains("Peer twin"),
+            "{peers}"
+        );
+
+        // Another address ends it at both.
+        cluster.api.put(&twin(&v4(TOR + 1), 2))?;
+        for name in ["twin", "tor"] {
+            wait_condition(&cluster, ("Peer", name), "Accepted", ("True", "Valid"))?;
+        }
+        // So does the end of the one that was used: the other takes over.
+        cluster.api.put(&twin(&written, 2))?;
+        wait_condition(&cluster, ("Peer", "twin"), "Accepted", duplicate)?;
+        cluster.api.delete("Peer", "", "tor")?;
+        wait_condition(&cluster, ("Peer", "twin"), "Accepted", ("True", "Valid"))?;
+        wait_condition(
+            &cluster,
+            ("Peer", "twin"),
+            "Established",
+            ("True", "Established"),
+        )?;
+        tor.wait_no_route(&pod_cidrs(1)[0], SOON)
     });
 }

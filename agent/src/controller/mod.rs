@@ -28,6 +28,7 @@ mod lease;
 mod orphans;
 mod page;
 mod pauses;
+mod reported;
 mod rivals;
 mod statuses;
 mod store;

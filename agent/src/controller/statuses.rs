@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use k8s_openapi::jiff::Timestamp;
 
+use super::reported::Reported;
 use super::store::Store;
 use super::world::{Kind, Ours, World};
 use crate::cluster::ObjectRef;
@@ -39,7 +40,7 @@ pub(super) fn statuses(
     (now, instant): (Timestamp, Instant),
 ) -> Statuses {
     let now = whole_seconds(now);
-    let accepted = Accepted::new(world);
+    let accepted = Accepted::new(world, instant);
     let plain = |conditions| ObjectStatus { conditions };
     let sessions = sessions(world, instant);
     Statuses {
@@ -50,7 +51,10 @@ pub(super) fn statuses(
         peers: differing(&world.peers, |name, peer: &Ours<Peer>| {
             let sessions = sessions.get(name).map_or(&[][..], Vec::as_slice);
             let (all, established) = totals(sessions);
-            let findings = [accepted.of(name, peer), established_of(sessions)];
+            let is_used = |(_, counts): &&(_, Cow<'_, SessionCounts>)| counts.sessions > 0;
+            let used_on = sessions.iter().filter(is_used).count();
+            let accepted = accepted.used(name, peer, used_on);
+            let findings = [accepted, established_of(sessions)];
             PeerStatus {
                 sessions: all,
                 established,
@@ -114,24 +118,32 @@ impl<K: Kind> Ours<K> {
 }
 
 /// What is found of objects that are valid, by kind and name.
-struct Accepted {
+struct Accepted<'a> {
     /// They refer to something that does not exist.
     dangling: HashMap<(String, String), String>,
     /// Their selectors select nothing, or they advertise nothing.
     idle: HashMap<(String, String), String>,
+    /// What nodes report of them.
+    reported: Reported<'a>,
 }
 
-impl Accepted {
-    fn new(world: &World) -> Self {
+impl<'a> Accepted<'a> {
+    fn new(world: &'a World, now: Instant) -> Self {
         let state = world.valid();
         Self {
             dangling: by_object(validate::references(&state)),
             idle: by_object(validate::selections(&state)),
+            reported: Reported::new(world, now),
         }
     }
 
-    /// Whether an object is valid, and what it refers to exists.
+    /// Whether an object is valid, what it refers to exists, and nodes use it.
     fn of<K: Kind>(&self, name: &str, ours: &Ours<K>) -> Finding {
+        self.used(name, ours, 0)
+    }
+
+    /// The same of an object that has sessions on so many nodes.
+    fn used<K: Kind>(&self, name: &str, ours: &Ours<K>, used_on: usize) -> Finding {
         if let Some(reason) = &ours.invalid {
             let meanwhile = match &ours.good {
                 Some(_) => "Its last good version stays in force where it is known",
@@ -142,12 +154,27 @@ impl Accepted {
             return Finding::bad(ACCEPTED, "Invalid", format!("{reason}. {meanwhile}"));
         }
         let key = (K::KIND.to_owned(), name.to_owned());
-        match (self.dangling.get(&key), self.idle.get(&key)) {
-            (Some(reason), _) => Finding::bad(ACCEPTED, "ReferenceNotFound", reason.clone()),
-            (None, Some(reason)) => Finding::good(ACCEPTED, "WithoutEffect", reason.clone()),
-            (None, None) => Finding::good(ACCEPTED, "Valid", ""),
-        }
+        let dangling = self.dangling.get(&key);
+        let dangling =
+            dangling.map(|text| Finding::bad(ACCEPTED, "ReferenceNotFound", text.clone()));
+        let idle = self.idle.get(&key);
+        let idle = idle.map(|text| Finding::good(ACCEPTED, "WithoutEffect", text.clone()));
+        let reported = self.reported.of(&format!("{} {name}", K::KIND), used_on);
+        together([dangling, reported, idle].into_iter().flatten())
     }
+}
+
+/// The worst of what was found of an object, the first of equals, with the texts of all.
+fn together(found: impl Iterator<Item = Finding>) -> Finding {
+    found
+        .reduce(|mut first, mut other| {
+            if other.holds != Some(true) && first.holds == Some(true) {
+                std::mem::swap(&mut first, &mut other);
+            }
+            first.message = format!("{}; {}", first.message, other.message);
+            first
+        })
+        .unwrap_or_else(|| Finding::good(ACCEPTED, "Valid", ""))
 }
 
 fn by_object(findings: Vec<(ObjectRef, validate::Finding)>) -> HashMap<(String, String), String> {
@@ -207,7 +234,7 @@ fn established_of(sessions: &[(&str, Cow<'_, SessionCounts>)]) -> Finding {
             kind: ESTABLISHED,
             holds: None,
             reason: "NoSessions",
-            message: "no node has a session for it: none is selected, or no agent has written its RouterState"
+            message: "no node has a session for it: none is selected or uses it (see the condition Accepted), or no agent has written its RouterState"
                 .to_owned(),
         },
         ..=0 => Finding::good(ESTABLISHED, "Established", ""),

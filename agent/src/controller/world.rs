@@ -13,6 +13,7 @@ use kube::{Api, Client, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::reported::Report;
 use super::store::{Kept, Key, Store, key};
 use crate::cluster::DEPARTED_STAYS as STAYS;
 use crate::cluster::api::{WatchedNamespace, WatchedNode, resource};
@@ -545,6 +546,8 @@ pub(super) struct Sessions {
     sessions: Vec<Session>,
     /// All of them, by the object that asks for them.
     counts: Vec<SessionCounts>,
+    /// What it says of objects that are valid.
+    reports: Box<[Report]>,
 }
 
 /// How long an agent may write nothing until it is taken not to run: three times as long as one that runs.
@@ -578,6 +581,14 @@ impl Sessions {
                 ..counts.clone()
             }),
         })
+    }
+
+    /// What the agent, if it runs, says of objects that are valid.
+    pub(super) fn reports(&self, now: Instant) -> &[Report] {
+        match self.is_silent(now) {
+            true => &[],
+            false => &self.reports,
+        }
     }
 
     fn is_silent(&self, now: Instant) -> bool {
@@ -622,7 +633,9 @@ impl Kept for Sessions {
             // An agent that does not count them lists them all.
             counts = counted(&sessions);
         }
+        let reports = status.problems.into_iter().filter_map(Report::new);
         Some(Self {
+            reports: reports.collect(),
             uid: object.metadata.uid,
             version,
             seen: known.map_or_else(Instant::now, |known| known.seen),

@@ -245,4 +245,13 @@ pub struct ProblemStatus {
     pub object: String,
     /// What was found, what was expected, and what is done meanwhile.
     pub message: String,
+    /// One word for what this node makes of an object that is valid; the object's condition `Accepted` repeats it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// This node does not use the object at all, such as a Peer that duplicates another.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub unused: bool,
+    /// The object that is used instead, such as `Peer tor-a`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub used_instead: Option<String>,
 }

@@ -12,7 +12,7 @@ pub const ACCEPTED: &str = "Accepted";
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct ObjectStatus {
-    /// `Accepted`: the object is valid, and what it refers to exists.
+    /// `Accepted`: the object is valid, what it refers to exists, and nodes use it.
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
 }
@@ -25,7 +25,7 @@ pub struct PeerStatus {
     pub sessions: i64,
     /// Sessions that are Established.
     pub established: i64,
-    /// `Accepted`: the object is valid, and what it refers to exists. `Established`: all its sessions are.
+    /// `Accepted`: the object is valid, what it refers to exists, and nodes use it. `Established`: all its sessions are.
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
 }

@@ -16,6 +16,7 @@
 //! | `planner` | keeps it up to date at the cost of what changed |
 //! | `reach` | how far what changed reaches |
 //! | `rule` | the rules by which something is not originated, in words |
+//! | `warning` | what is not as the operator may think, and whether the object is used all the same |
 //! | `policies` | RoutePolicy objects as the RIB runs them |
 //!
 //! What always holds: every originated prefix names the objects that justify it, every address of a Service that is not
@@ -37,6 +38,7 @@ mod services;
 #[cfg(test)]
 mod tests;
 mod types;
+mod warning;
 
 pub use announceable::{Announceable, Owner};
 pub use facts::{Gateway, Identity, Interface, LocalFacts};
@@ -46,8 +48,9 @@ pub use rule::Rule;
 pub use types::{
     AddressDecision, AdvertisementIds, BfdIntent, Decision, EndpointCounts, FibIntent, Intent,
     Justification, ListenIntent, MissingSecret, OriginatedRoute, PasswordSource, PeerIntent,
-    PeerTarget, RouterSettings, ServiceDecision, Source, Suppressed, Warning, WarningKind,
+    PeerTarget, RouterSettings, ServiceDecision, Source, Suppressed,
 };
+pub use warning::{Consequence, Precedence, Warning, WarningKind};
 
 use std::sync::Arc;
 

@@ -123,7 +123,7 @@ impl Last {
 
         let routers = router::candidates(state, node);
         let chosen = routers.first().copied();
-        warnings.extend(router::not_used(&routers, node));
+        warnings.extend(router::not_used(&routers));
         let mut settings = router::settings(chosen, node, facts.identity, &mut warnings);
         settings.follow(phase);
         let active = advertise::active(state, node);

@@ -215,7 +215,7 @@ fn is_same_ground(
 ) -> bool {
     let [old, new] = versions.map(|node| {
         let routers = router::candidates(state, node);
-        let mut warnings = router::not_used(&routers, node);
+        let mut warnings = router::not_used(&routers);
         let settings = router::settings(
             routers.first().copied(),
             node,

@@ -5,7 +5,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use bgp::types::{Asn, BgpIdentifier};
 
 use super::{
-    DrainReason, FibIntent, Identity, Leaving, ListenIntent, RouterSettings, Warning, WarningKind,
+    Consequence, DrainReason, FibIntent, Identity, Leaving, ListenIntent, RouterSettings, Warning,
+    WarningKind,
 };
 use crate::cluster::{ClusterState, Node, Object, ObjectRef};
 use crate::crd::router::DEFAULT_ASN;
@@ -48,7 +49,7 @@ impl NoValue {
         field: &'static str,
         node: &Node,
         expected: &'static str,
-        consequence: &'static str,
+        consequence: Consequence,
     ) -> WarningKind {
         let node = node.name.clone();
         match self {
@@ -122,8 +123,8 @@ pub(super) fn settings(
         (Ok(asn), _) => asn,
         (Err(missing), found_before) => {
             let consequence = match found_before {
-                Some(_) => "the AS in use stays",
-                None => "the default AS 64512 is used",
+                Some(_) => Consequence::SameAs,
+                None => Consequence::DefaultAs,
             };
             warn(missing.warning("spec.asnFrom", node, "an AS number", consequence));
             found_before.unwrap_or(Asn(DEFAULT_ASN))
@@ -188,8 +189,8 @@ fn router_id(
             Err(missing) => missing,
         };
         let consequence = match identity.router_id_from {
-            Some(_) => "the identifier in use stays",
-            None => "the default is used",
+            Some(_) => Consequence::SameIdentifier,
+            None => Consequence::DefaultIdentifier,
         };
         let expected = "an identifier like 192.0.2.1, other than 0.0.0.0";
         warn(missing.warning("spec.routerIDFrom", node, expected, consequence));
@@ -224,8 +225,8 @@ fn is_plain(id: &Ipv4Addr) -> bool {
     !matches!(id.octets()[0], 0 | 127 | 224..)
 }
 
-/// A word on each Router that selects the node in vain.
-pub(super) fn not_used(routers: &[&Object<RouterSpec>], node: &Node) -> Vec<Warning> {
+/// A warning for each Router that selects the node and is not used.
+pub(super) fn not_used(routers: &[&Object<RouterSpec>]) -> Vec<Warning> {
     let Some((chosen, rest)) = routers.split_first() else {
         return Vec::new();
     };
@@ -233,7 +234,6 @@ pub(super) fn not_used(routers: &[&Object<RouterSpec>], node: &Node) -> Vec<Warn
         .map(|other| Warning {
             object: ObjectRef::cluster("Router", &other.name),
             kind: WarningKind::RouterNotUsed {
-                node: node.name.clone(),
                 chosen: chosen.name.clone(),
                 more_specific: conditions(chosen) > conditions(other),
             },

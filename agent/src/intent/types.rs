@@ -17,7 +17,7 @@ use rib::{AdvertisementId, Originated, PeerConfig};
 use serde::Serialize;
 use smallvec::SmallVec;
 
-use super::{Announceable, DrainReason, Identity, Leaving, Phase, Rule};
+use super::{Announceable, DrainReason, Identity, Leaving, Phase, Rule, Warning};
 use crate::cluster::{Map, ObjectKey, ObjectRef, SecretText, ServiceType, TrafficPolicy};
 use crate::crd::advertisement::AddressKind;
 use crate::crd::selector::Labels;
@@ -179,7 +179,7 @@ impl PeerIntent {
 }
 
 /// Where a peer is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum PeerTarget {
     /// At this address.
     Address {
@@ -434,123 +434,6 @@ pub struct EndpointCounts {
     pub terminating_here: u32,
     /// Neither, anywhere.
     pub not_ready: u32,
-}
-
-/// Something that is not as the operator may think.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Warning {
-    /// The object that it is about.
-    pub object: ObjectRef,
-    /// What it is.
-    pub kind: WarningKind,
-}
-
-impl fmt::Display for Warning {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.object, self.kind)
-    }
-}
-
-/// What is not as the operator may think.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
-pub enum WarningKind {
-    /// There is no Node object of the name that we run under.
-    #[error("there is no such Node object; it has no pod CIDRs, labels or addresses")]
-    NoNode,
-    /// Several Routers select the node.
-    #[error("also selects node {node}, but Router {chosen} is used: it {}", if *.more_specific { "is more specific" } else { "comes first by name" })]
-    RouterNotUsed {
-        /// The node.
-        node: String,
-        /// The Router in use.
-        chosen: String,
-        /// Whether it has more conditions, or only the lesser name.
-        more_specific: bool,
-    },
-    /// A label or annotation that a value is to be taken from is missing.
-    #[error("{field} asks for {what} of node {node}, which has none; {consequence}")]
-    ValueMissing {
-        /// The field.
-        field: &'static str,
-        /// `label KEY` or `annotation KEY`.
-        what: String,
-        /// The node.
-        node: String,
-        /// What follows.
-        consequence: &'static str,
-    },
-    /// A label or annotation has a value that cannot be used.
-    #[error(
-        "{field} takes \"{value}\" from {what} of node {node}, which is not {expected}; {consequence}"
-    )]
-    ValueUnusable {
-        /// The field.
-        field: &'static str,
-        /// `label KEY` or `annotation KEY`.
-        what: String,
-        /// The value found.
-        value: String,
-        /// The node.
-        node: String,
-        /// What would be right.
-        expected: &'static str,
-        /// What follows.
-        consequence: &'static str,
-    },
-    /// The node has no default gateway of a family.
-    #[error("the node has no default gateway of {0}; the peer waits for one")]
-    NoGateway(crate::crd::IpFamily),
-    /// Two nodes that should peer have no addresses in common.
-    #[error("node {0} and this node have no InternalIPs of one family; they cannot peer")]
-    NoCommonFamily(String),
-    /// Two nodes that should peer both do not listen.
-    #[error("neither this node nor node {0} listens; they cannot peer")]
-    NobodyListens(String),
-    /// A policy is missing.
-    #[error(
-        "{field} names RoutePolicy {name}, which does not exist; every route is rejected until it does"
-    )]
-    PolicyMissing {
-        /// `import` or `export`.
-        field: &'static str,
-        /// Its name.
-        name: String,
-    },
-    /// Two Peer objects mean the same peer.
-    #[error(
-        "means the same peer as {0}, which is used: give one of them another address or nodeSelector"
-    )]
-    PeerTwice(ObjectRef),
-    /// No Advertisement selects a peer, and the default one is disabled.
-    #[error(
-        "nothing is advertised to it: no Advertisement of this node selects it, and the Router disables defaultAdvertisement"
-    )]
-    NothingAdvertised,
-    /// A feature that is accepted but does nothing yet.
-    #[error("{0} is accepted but has no effect yet")]
-    NotYet(&'static str),
-    /// A field that has no effect in the combination given.
-    #[error("{field} has no effect: {why}")]
-    NoEffect {
-        /// The field.
-        field: &'static str,
-        /// Why.
-        why: &'static str,
-    },
-    /// The object cannot be used at all.
-    #[error("cannot be used: {0}")]
-    Unusable(String),
-    /// An interface that an Advertisement names is not there.
-    #[error("interface {0} does not exist on this node or has no global address")]
-    NoInterfaceAddress(String),
-    /// Two nodes have the same pod CIDR.
-    #[error("pod CIDR {cidr} is also that of node {node}")]
-    PodCidrShared {
-        /// The pod CIDR.
-        cidr: IpNet,
-        /// The other node.
-        node: String,
-    },
 }
 
 /// Graceful restart as the sessions offer it; here so that the types above stay about intent.

@@ -95,6 +95,9 @@ pub fn router_state(
                     Some(field) => format!("{field}: {}", problem.message),
                     None => problem.message.clone(),
                 }),
+                reason: problem.reason.as_deref().map(shown),
+                unused: problem.unused,
+                used_instead: problem.used_instead.as_deref().map(shown),
             })
             .collect(),
         conditions: conditions(

@@ -343,6 +343,9 @@ fn a_status_is_never_larger_than_its_bound() {
         line: None,
         field: Some(long()),
         message: long(),
+        reason: Some(long()),
+        unused: true,
+        used_instead: Some(long()),
     };
     status.problems = (0..1000).map(problem).collect();
     status.gates = vec![

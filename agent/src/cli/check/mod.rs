@@ -17,7 +17,7 @@ use super::screen::Screen;
 use super::words::count;
 use crate::cluster::{Problem, Severity, Snapshot, manifests};
 use addresses::Addresses;
-use nodes::{NodeReport, node_report, refusals, show_node};
+use nodes::{NodeReport, node_report, refusals, show_node, unused};
 
 /// Validate manifests and show which addresses Services would get and what each node would do, without a cluster
 #[derive(Debug, clap::Args)]
@@ -67,6 +67,7 @@ impl Check {
         let mut problems = snapshot.problems.to_vec();
         problems.extend(addresses.iter().flat_map(Addresses::problems));
         problems.extend(refusals(&nodes));
+        problems.extend(unused(&nodes));
         let report = Report {
             valid: errors == 0,
             problems: &problems,
@@ -220,6 +221,15 @@ endpoints: [{addresses: [10.244.2.7], nodeName: node-2}]
 "#;
 
     fn check(manifests: &str, nodes: &[&str], format: Format) -> (String, Result<(), String>) {
+        check_with(manifests, nodes, format, false)
+    }
+
+    fn check_with(
+        manifests: &str,
+        nodes: &[&str],
+        format: Format,
+        problems: bool,
+    ) -> (String, Result<(), String>) {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("all.yaml"), manifests).unwrap();
         let out = Shared::default();
@@ -232,7 +242,7 @@ endpoints: [{addresses: [10.244.2.7], nodeName: node-2}]
         let command = Check {
             paths: vec![directory.path().to_owned()],
             node: nodes.iter().map(|n| (*n).to_owned()).collect(),
-            problems: false,
+            problems,
         };
         let result = command.run(&mut screen).map_err(|e| e.to_string());
         let text = String::from_utf8(out.0.lock().unwrap().clone()).unwrap();
@@ -339,6 +349,49 @@ endpoints: [{addresses: [10.244.2.7], nodeName: node-2}]
         let (text, result) = check(&manifests, &[], Format::Table);
         assert_eq!(result, Ok(()));
         insta::assert_snapshot!("check_harmful", text);
+    }
+
+    /// Two Peers with one address, written differently; two with sessions between the same nodes; two Routers of which neither is
+    /// more specific.
+    const TWINS: &str = r#"
+---
+apiVersion: routelet.dev/v1alpha1
+kind: Peer
+metadata: {name: spine-b}
+spec: {address: "2001:DB8:0::1", asn: 64500}
+---
+apiVersion: routelet.dev/v1alpha1
+kind: Peer
+metadata: {name: spine-a}
+spec: {nodeSelector: {matchLabels: {rack: a}}, address: "2001:db8::1", asn: 64501}
+---
+apiVersion: routelet.dev/v1alpha1
+kind: Peer
+metadata: {name: fast}
+spec: {nodes: {}, timers: {hold: 9s}}
+---
+apiVersion: routelet.dev/v1alpha1
+kind: Peer
+metadata: {name: slow}
+spec: {nodes: {}}
+---
+apiVersion: routelet.dev/v1alpha1
+kind: Router
+metadata: {name: one}
+spec: {asn: 64512}
+---
+apiVersion: routelet.dev/v1alpha1
+kind: Router
+metadata: {name: two}
+spec: {asn: 64513}
+"#;
+
+    #[test]
+    fn check_says_which_of_two_objects_that_ask_for_the_same_is_not_used_and_where() {
+        let manifests = [CLUSTER, TWINS].concat();
+        let (text, result) = check_with(&manifests, &[], Format::Table, true);
+        assert_eq!(result, Ok(()));
+        insta::assert_snapshot!("check_twins", text);
     }
 
     #[test]

@@ -13,6 +13,9 @@ use crate::intent::{
     Intent, LocalFacts, OriginatedRoute, PeerIntent, Warning, WarningKind, intend,
 };
 
+/// How many nodes a problem names.
+const NAMED: usize = 5;
+
 /// What a node would do.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -27,6 +30,9 @@ pub(super) struct NodeReport {
     originated: Vec<RouteReport>,
     suppressed: Vec<SuppressedReport>,
     warnings: Vec<String>,
+    /// Objects that select the node and that it does not use.
+    #[serde(skip)]
+    unused: Vec<Warning>,
     /// What hangs on the node itself and is not known here.
     unknown: Vec<String>,
 }
@@ -98,6 +104,44 @@ pub(super) fn refusals(nodes: &[NodeReport]) -> Vec<Problem> {
     all.into_iter().map(problem).collect()
 }
 
+/// Objects that nodes do not use, such as a Peer that duplicates another, as problems: each text once, however many nodes have
+/// it.
+pub(super) fn unused(nodes: &[NodeReport]) -> Vec<Problem> {
+    let mut all: BTreeMap<&Warning, Vec<&str>> = BTreeMap::new();
+    for node in nodes {
+        for warning in &node.unused {
+            all.entry(warning).or_default().push(&node.node);
+        }
+    }
+    let problem = |(warning, on): (&Warning, Vec<&str>)| Problem {
+        severity: Severity::Warning,
+        file: None,
+        line: None,
+        object: Some(warning.object.clone()),
+        path: String::new(),
+        reason: match (on.as_slice(), nodes.len()) {
+            (on, all) if on.len() == all => format!("is not used: {}", warning.kind),
+            ([one], _) => format!("is not used on node {one}: {}", warning.kind),
+            (on, all) => {
+                let named = on
+                    .iter()
+                    .take(NAMED)
+                    .copied()
+                    .collect::<Vec<_>>()
+                    .join(", ");
+                let more = if on.len() > NAMED { "..." } else { "" };
+                let on = on.len();
+                format!(
+                    "is not used on {on} of {all} nodes ({named}{more}): {}",
+                    warning.kind
+                )
+            }
+        },
+        meanwhile: None,
+    };
+    all.into_iter().map(problem).collect()
+}
+
 /// What the node of this name would do in a state.
 pub(super) fn node_report(state: &ClusterState, name: &str) -> NodeReport {
     let intent = intend(state, name, &LocalFacts::default());
@@ -134,6 +178,11 @@ pub(super) fn node_report(state: &ClusterState, name: &str) -> NodeReport {
             })
             .collect(),
         warnings: warnings.iter().map(ToString::to_string).collect(),
+        unused: warnings
+            .into_iter()
+            .filter(|warning| warning.kind.is_unused())
+            .cloned()
+            .collect(),
         unknown: unknown.iter().map(|w| on_the_node(w)).collect(),
         node: intent.node.clone(),
     }

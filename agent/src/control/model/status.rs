@@ -312,4 +312,13 @@ pub struct Problem {
     pub field: Option<String>,
     /// What was found, what was expected, and what is done meanwhile.
     pub message: String,
+    /// One word for what this node makes of an object that is valid; absent for faults of the object itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// This node does not use the object, such as `true` for a Peer that duplicates another.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unused: bool,
+    /// The object that is used instead, such as `Peer tor-a`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used_instead: Option<String>,
 }

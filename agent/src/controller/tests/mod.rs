@@ -2,7 +2,9 @@
 //! place of a newer one, and what is told is told once.
 #![allow(clippy::unwrap_used)]
 
+mod reported;
 mod services;
+mod work;
 
 use std::time::{Duration, Instant};
 

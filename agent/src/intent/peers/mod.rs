@@ -3,11 +3,12 @@
 //! A pair of nodes has at most one session of its own. Both ends compute it from the same state and come to the same
 //! answer: which family carries it ([`nodes`]), who dials, and which AS each expects.
 
+mod duplicates;
 mod nodes;
 
 pub(super) use nodes::seen;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -19,14 +20,15 @@ use ipnet::IpNet;
 use rib::policy::Policy;
 use rib::{AdvertisementId, PeerConfig, PeerKind};
 
+use self::duplicates::Duplicates;
 use super::advertise::Active;
 use super::router::value_from;
 use super::{
-    BfdIntent, LocalFacts, MissingSecret, PasswordSource, PeerIntent, PeerTarget, RouterSettings,
-    Warning, WarningKind, policies, types,
+    BfdIntent, Consequence, LocalFacts, MissingSecret, PasswordSource, PeerIntent, PeerTarget,
+    RouterSettings, Warning, WarningKind, policies, types,
 };
 use crate::cluster::{ClusterState, Node, Object, ObjectRef, SecretText};
-use crate::crd::peer::{MESH_LABEL, PasswordSpec, RoleSpec, Timers};
+use crate::crd::peer::{PasswordSpec, RoleSpec, Timers};
 use crate::crd::selector::{self, Labels};
 use crate::crd::{IpFamily, PeerAs, PeerSpec, RestartAfter, RouterSpec};
 
@@ -58,31 +60,12 @@ pub(super) fn peers(context: &Context<'_>, warnings: &mut Vec<Warning>) -> Vec<P
             list.extend(context.explicit(object, warnings));
         }
     }
-    list.extend(nodes::peers(context, warnings));
-    let mut peers = unique(list, warnings);
+    let mut duplicates = Duplicates::default();
+    list.extend(nodes::peers(context, &mut duplicates, warnings));
+    let mut peers = duplicates.without(list);
+    warnings.extend(duplicates.warnings());
     peers.sort_by(|a, b| a.name.cmp(&b.name));
     peers
-}
-
-/// Where two mean the same peer, the earlier one stays: objects by name before the mesh.
-fn unique(list: Vec<PeerIntent>, warnings: &mut Vec<Warning>) -> Vec<PeerIntent> {
-    let mut seen: HashMap<String, ObjectRef> = HashMap::new();
-    let mut kept = Vec::with_capacity(list.len());
-    for peer in list {
-        match seen.get(&peer.target.to_string()) {
-            None => {
-                seen.insert(peer.target.to_string(), peer.object.clone());
-                kept.push(peer);
-            }
-            // The mesh stands back for explicit peers without a word.
-            Some(_) if peer.labels.contains_key(MESH_LABEL) => {}
-            Some(used) => warnings.push(Warning {
-                object: peer.object,
-                kind: WarningKind::PeerTwice(used.clone()),
-            }),
-        }
-    }
-    kept
 }
 
 /// What is particular to one session of a Peer object or of the mesh.
@@ -136,7 +119,7 @@ impl Context<'_> {
                     "spec.localAddressFrom",
                     self.node,
                     "an address",
-                    "the peer is left out",
+                    Consequence::PeerLeftOut,
                 )
             })?),
             (None, None) => None,
@@ -174,7 +157,7 @@ impl Context<'_> {
                         "spec.addressFrom",
                         self.node,
                         "an address",
-                        "the peer is left out",
+                        Consequence::PeerLeftOut,
                     )
                 })
         } else if let Some(name) = &spec.interface {
@@ -202,7 +185,7 @@ impl Context<'_> {
                     "spec.asnFrom",
                     self.node,
                     "an AS number, internal or external",
-                    "the peer is left out",
+                    Consequence::PeerLeftOut,
                 )
             })?,
             (None, None) => {

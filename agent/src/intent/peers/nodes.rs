@@ -15,6 +15,7 @@ use std::net::IpAddr;
 use bgp::fsm::RemoteAsn;
 use bgp::types::Asn;
 
+use super::duplicates::Duplicates;
 use super::{Context, PeerIntent, Session, at, common_addresses, fits, mesh_spec};
 use crate::cluster::{ClusterState, Node, Object, ObjectRef};
 use crate::crd::peer::{MESH_LABEL, NodesTarget};
@@ -106,7 +107,11 @@ pub(in crate::intent) fn seen<'a>(state: &ClusterState, node: &'a Node) -> Optio
 }
 
 /// The sessions with other nodes.
-pub(super) fn peers(context: &Context<'_>, warnings: &mut Vec<Warning>) -> Vec<PeerIntent> {
+pub(super) fn peers(
+    context: &Context<'_>,
+    duplicates: &mut Duplicates,
+    warnings: &mut Vec<Warning>,
+) -> Vec<PeerIntent> {
     let state = context.state;
     let mut members: Vec<Member<'_>> = state
         .nodes
@@ -128,8 +133,15 @@ pub(super) fn peers(context: &Context<'_>, warnings: &mut Vec<Warning>) -> Vec<P
     for object in state.peers.values() {
         if let Some(target) = &object.spec.nodes {
             for other in members.iter().filter(|m| m.node.name != own.node.name) {
-                if !sessions.contains_key(&other.node.name)
-                    && let Some(peer) = by_object(context, (object, target), own, other, warnings)
+                let used = sessions.get(&other.node.name);
+                let used = used.map(|peer: &PeerIntent| &peer.object);
+                if let Some(used) = used {
+                    if is_lost(state, (object, target), used, own, other) {
+                        let object = ObjectRef::cluster("Peer", &object.name);
+                        duplicates.add_node(&object, used, &other.node.name);
+                    }
+                } else if let Some(peer) =
+                    by_object(context, (object, target), own, other, warnings)
                 {
                     sessions.insert(other.node.name.clone(), peer);
                 }
@@ -185,6 +197,38 @@ fn served<'a>(context: &Context<'_>, members: &[Member<'a>]) -> BTreeSet<&'a str
     served
 }
 
+/// Whether a Peer asks for a session that another one has, and asks for something else of it: two that say the same of one
+/// pair of nodes, such as two route reflectors with a Peer for each, lose nothing.
+fn is_lost(
+    state: &ClusterState,
+    (object, target): (&Object<PeerSpec>, &NodesTarget),
+    used: &ObjectRef,
+    own: &Member<'_>,
+    other: &Member<'_>,
+) -> bool {
+    let spec = &object.spec;
+    let [forward, backward] = asks(spec, target, own, other);
+    let of_pair = |spec: &PeerSpec| PeerSpec {
+        node_selector: None,
+        nodes: spec.nodes.as_ref().map(|target| NodesTarget {
+            selector: None,
+            ..target.clone()
+        }),
+        ..spec.clone()
+    };
+    let used = state.peers.get(&*used.name);
+    (forward || backward) && used.is_some_and(|used| of_pair(&used.spec) != of_pair(spec))
+}
+
+/// Whether a Peer asks for a session from us to the other node, and from that to us.
+fn asks(spec: &PeerSpec, target: &NodesTarget, own: &Member<'_>, other: &Member<'_>) -> [bool; 2] {
+    let from = |node: &Node| selector::selects(spec.node_selector.as_ref(), &node.labels);
+    let to = |node: &Node| selector::selects(target.selector.as_ref(), &node.labels);
+    let one =
+        |a: &Member<'_>, b: &Member<'_>| from(a.node) && to(b.node) && fits(spec.asn, a.asn, b.asn);
+    [one(own, other), one(other, own)]
+}
+
 /// The session that a Peer object with `nodes` makes between us and another node, if it does.
 fn by_object(
     context: &Context<'_>,
@@ -194,13 +238,11 @@ fn by_object(
     warnings: &mut Vec<Warning>,
 ) -> Option<PeerIntent> {
     let spec = &object.spec;
-    let from = |node: &Node| selector::selects(spec.node_selector.as_ref(), &node.labels);
-    let to = |node: &Node| selector::selects(target.selector.as_ref(), &node.labels);
-    let forward = from(own.node) && to(other.node) && fits(spec.asn, own.asn, other.asn);
-    let backward = from(other.node) && to(own.node) && fits(spec.asn, other.asn, own.asn);
+    let [forward, backward] = asks(spec, target, own, other);
     if !forward && !backward {
         return None;
     }
+    let to = |node: &Node| selector::selects(target.selector.as_ref(), &node.labels);
     let reflects = |node: &Node| target.reflectors && to(node);
     let client = (reflects(own.node) && !reflects(other.node))
         || (forward && spec.route_reflector_client && !reflects(other.node));

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod advertise;
+mod duplicates;
 mod identity;
 mod peers;
 mod phase;

@@ -10,7 +10,7 @@ use rib::PeerKind;
 
 use super::*;
 
-fn three() -> String {
+pub(super) fn three() -> String {
     node(
         "n1",
         "rack: a",
@@ -281,8 +281,8 @@ fn the_most_specific_router_is_used_and_the_others_are_warned_of() {
     assert_eq!(
         warnings(&intent),
         [
-            "Router all: also selects node n1, but Router a-rack is used: it is more specific",
-            "Router b-rack: also selects node n1, but Router a-rack is used: it comes first by name",
+            "Router all: Router a-rack selects the same node and is used: it is more specific",
+            "Router b-rack: Router a-rack selects the same node and is used: it comes first by name",
         ]
     );
 }
@@ -440,7 +440,8 @@ fn the_same_peer_twice_is_used_once_and_stands_before_the_mesh() {
     assert_eq!(
         warnings(&intent),
         [
-            "Peer b: means the same peer as Peer a, which is used: give one of them another address or nodeSelector"
+            "Peer b: duplicates Peer a, which is used for address 192.0.2.1 because it comes first by name. Give one of them another \
+             address or nodeSelector, or delete it"
         ]
     );
 }

@@ -208,6 +208,9 @@ fn problems(shared: &Shared) -> Vec<Problem> {
         line: None,
         field: None,
         message,
+        reason: None,
+        unused: false,
+        used_instead: None,
     };
     let loaded = shared.loaded();
     let mut all: Vec<Problem> = loaded.problems.iter().map(object).collect();
@@ -220,13 +223,20 @@ fn problems(shared: &Shared) -> Vec<Problem> {
         plain(Severity::Warning, None, text)
     }));
     all.extend(shared.intent().warnings.iter().map(|warning| {
-        plain(
-            Severity::Warning,
-            Some(warning.object.to_string()),
-            warning.kind.to_string(),
-        )
+        let kind = &warning.kind;
+        Problem {
+            reason: Some(kind.code().to_owned()),
+            unused: kind.is_unused(),
+            used_instead: kind.used_instead().map(|object| object.to_string()),
+            ..plain(
+                Severity::Warning,
+                Some(warning.object.to_string()),
+                kind.to_string(),
+            )
+        }
     }));
-    all.sort_by_key(|problem| problem.severity);
+    // Stable: lists of the first few have what is worst.
+    all.sort_by_key(|problem| (problem.severity, !problem.unused));
     all
 }
 
@@ -241,5 +251,8 @@ fn object(problem: &cluster::Problem) -> Problem {
         line: problem.line.map(u64::from),
         field: (!problem.path.is_empty()).then(|| problem.path.clone()),
         message: problem.message(),
+        reason: None,
+        unused: false,
+        used_instead: None,
     }
 }
