@@ -24,26 +24,39 @@ pub(super) struct Write {
 
 /// The Services whose status is not as the allocation says, those first whose addresses are not.
 ///
+/// Nobody gets an address that another Service still has to lose: writes may fail, and come in any order. It follows when that is
+/// written.
+///
 /// While a pool is not known, no Service loses an address: it may be of that pool. So nobody gets what another would lose, and of a
 /// Service that has an address of such a pool nothing is said.
 pub(super) fn writes(world: &World, allocation: &Allocation, now: Timestamp) -> Vec<Write> {
     let is_unsure = !world.unknown_pools().is_empty();
-    let decisions = allocation.services.values().filter(|_| is_unsure);
+    let decisions = allocation.services.values();
     let unreleased: HashSet<IpAddr> = decisions.flat_map(|d| d.release.iter().copied()).collect();
     let mut writes: Vec<Write> = world
         .services
         .iter()
         .filter_map(|(key, served)| {
             let decision = allocation.services.get(&served.request.key)?;
-            let mut addresses = decision.addresses();
-            let is_open = !decision.release.is_empty()
-                || decision.is_of_unknown_pool()
-                || addresses.any(|address| unreleased.contains(&address));
-            if is_unsure && is_open {
+            let held = served.request.held();
+            let is_early = |ip: &IpAddr| unreleased.contains(ip) && !held.contains(ip);
+            let waits = decision.addresses().any(|ip| is_early(&ip));
+            let releases = !decision.release.is_empty();
+            if is_unsure && (releases || waits || decision.is_of_unknown_pool())
+                || waits && !releases
+            {
                 return None;
             }
-            let ingress =
-                (!decision.is_written(&served.request)).then(|| ingress(served, decision));
+            let ingress = (!decision.is_written(&served.request))
+                .then(|| ingress(served, decision, is_early));
+            if waits {
+                // What others wait for goes first, without a word: the rest follows.
+                return Some(Write {
+                    key: key.clone(),
+                    moves: true,
+                    patch: patch(served, ingress, None),
+                });
+            }
             // Of one that is on its way out, or cannot be read, nothing new is said.
             let stays = served.request.deleting
                 || is_unsure && decision.is_classless()
@@ -104,12 +117,13 @@ fn condition(served: &Served, wanted: Option<&Statement>, now: Timestamp) -> Opt
     Some(condition)
 }
 
-/// All entries: those of other load balancers that have nothing but a host name stay.
-fn ingress(served: &Served, decision: &Decision) -> Vec<Value> {
+/// All entries but those that it is too early for: those of other load balancers that have nothing but a host name stay.
+fn ingress(served: &Served, decision: &Decision, is_early: impl Fn(&IpAddr) -> bool) -> Vec<Value> {
     let addresses = decision.ingress(&served.request);
     let names = served.request.host_names.iter();
     addresses
         .iter()
+        .filter(|entry| !is_early(&entry.ip))
         .map(|entry| match entry.proxy {
             true => json!({"ip": entry.ip, "ipMode": "Proxy"}),
             false => json!({"ip": entry.ip}),

@@ -61,6 +61,7 @@ pub(super) struct News {
 pub(super) struct Known {
     /// Why a Service misses an address.
     refusals: BTreeMap<Key, String>,
+    knows_refusals: bool,
     /// Whether a session is Established, by node and peer.
     sessions: HashMap<(String, String), bool>,
     /// Why an object of ours cannot be used, by kind and name.
@@ -146,7 +147,11 @@ impl Known {
             refusals.insert(key.clone(), note);
         }
         self.refusals = refusals;
-        news
+        // The first look finds what another replica has told already.
+        match std::mem::replace(&mut self.knows_refusals, true) {
+            true => news,
+            false => Vec::new(),
+        }
     }
 
     /// Compares sessions and our own objects with the last look.

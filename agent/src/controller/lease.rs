@@ -35,6 +35,9 @@ pub(super) struct Lease {
     api: Api<Object>,
     me: String,
     seen: Option<Seen>,
+    /// When it was last asked to be ours from then on, with success. The others count from when that was written, which may be long
+    /// before it was answered.
+    renewed: Instant,
 }
 
 /// A Lease as it was seen last.
@@ -81,6 +84,7 @@ impl Lease {
             api: Api::namespaced(client, namespace),
             me,
             seen: None,
+            renewed: Instant::now(),
         }
     }
 
@@ -128,10 +132,9 @@ impl Lease {
     }
 
     async fn hold_for(&mut self, page: &Page, look: Duration, patience: Duration) {
-        let mut renewed = Instant::now();
         loop {
             sleep(look).await;
-            let left = (renewed + patience).saturating_duration_since(Instant::now());
+            let left = (self.renewed + patience).saturating_duration_since(Instant::now());
             // Where the server refuses at once, the answer would be faster than the shortest timeout for ever.
             let step = async {
                 match left.is_zero() {
@@ -140,10 +143,7 @@ impl Lease {
                 }
             };
             match timeout(left, step).await {
-                Ok(Ok(true)) => {
-                    renewed = Instant::now();
-                    page.lease_seen();
-                }
+                Ok(Ok(true)) => page.lease_seen(),
                 Ok(Ok(false)) => {
                     warn!(
                         holder = self.holder(),
@@ -235,6 +235,7 @@ impl Lease {
         match written {
             Ok(object) => {
                 self.seen = Some(Seen { object, at: now });
+                self.renewed = now;
                 Ok(true)
             }
             // Somebody else was faster.
@@ -265,6 +266,10 @@ impl Lease {
 
 #[cfg(test)]
 mod tests {
+    use axum::body::Body;
+    use axum::extract::{Request, State};
+    use axum::http::{Method, Response};
+
     use super::*;
 
     fn seen(holder: &str, at: Instant) -> Seen {
@@ -291,6 +296,36 @@ mod tests {
         let page = Page::default();
         let held = lease.hold_for(&page, look, patience);
         assert!(timeout(PATIENCE, held).await.is_ok(), "it works on");
+    }
+
+    /// An API server that takes each renewal at once, and answers late.
+    async fn late(State(late): State<Duration>, request: Request) -> Response<Body> {
+        let version = ObjectMeta {
+            resource_version: Some("1".to_owned()),
+            ..ObjectMeta::default()
+        };
+        let mut object = seen("a", Instant::now()).object;
+        object.metadata = version;
+        if request.method() != Method::GET {
+            sleep(late).await;
+        }
+        Response::new(Body::from(
+            serde_json::to_string(&object).unwrap_or_default(),
+        ))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_renewal_counts_from_when_it_was_asked_for() {
+        let answers_late = Duration::from_secs(8);
+        let router = axum::Router::new().fallback(late).with_state(answers_late);
+        let mut lease = Lease::new(Client::new(router, "default"), "default", "a".to_owned());
+        let page = Page::default();
+        let begin = Instant::now();
+        lease.acquire(&page).await;
+        assert_eq!(lease.renewed, begin);
+        // The next one is asked for after `LOOK`, and is not answered in time.
+        lease.hold(&page).await;
+        assert_eq!(Instant::now(), begin + PATIENCE.max(answers_late + LOOK));
     }
 
     #[tokio::test]

@@ -2,7 +2,8 @@
 //!
 //! Two controllers that each write what they want, as soon as the other has, would write for ever: every node looks at every
 //! version. So what is written here and replaced by somebody else is written once more, and not a third time before the Service
-//! itself changes. Pure: the time is given.
+//! itself changes. The same goes for the condition alone, which somebody may remove who replaces the list of conditions. Pure: the
+//! time is given.
 //!
 //! That a Service is left alone stands in its condition, so the next replica that becomes active goes on leaving it alone. The
 //! condition carries the generation and the addresses that were replaced, and no labels and annotations: of what changed while no
@@ -16,7 +17,7 @@ use tokio::time::Instant;
 
 use super::store::Key;
 use super::world::Served;
-use crate::pools::{Request, Statement};
+use crate::pools::{Condition, Request, Statement};
 
 /// How many times what was written is replaced until the Service is left alone.
 const PATIENCE: u8 = 2;
@@ -50,6 +51,10 @@ struct Written {
     /// Whether somebody replaced these addresses, as far as was seen.
     is_replaced: bool,
     times: u8,
+    /// The condition as it was after the last write, whether somebody changed it since, and how many times somebody did.
+    condition: Option<Condition>,
+    is_condition_replaced: bool,
+    condition_times: u8,
     /// That it is left alone stood in its condition: this is not repeated either, if somebody takes it away.
     is_said: bool,
     is_told: bool,
@@ -82,6 +87,9 @@ impl Rivals {
                 at: now,
                 is_replaced: true,
                 times: PATIENCE,
+                condition: served.request.condition.as_deref().cloned(),
+                is_condition_replaced: false,
+                condition_times: 0,
                 is_said: true,
                 is_told: true,
             };
@@ -90,13 +98,19 @@ impl Rivals {
         self.0.extend(left);
     }
 
-    /// What to do about a Service to which something is to be written.
-    pub(super) fn judge(&mut self, key: &Key, served: &Served, now: Instant) -> Verdict {
+    /// What to do about a Service to which something is to be written: addresses, or the condition alone.
+    pub(super) fn judge(
+        &mut self,
+        key: &Key,
+        served: &Served,
+        moves: bool,
+        now: Instant,
+    ) -> Verdict {
         let Some(known) = self.0.get_mut(key) else {
             return Verdict::Write;
         };
         let is_same = known.uid == served.uid && known.asks == without_status(&served.request);
-        let is_old = now.duration_since(known.at) >= FORGOTTEN && known.times < PATIENCE;
+        let is_old = now.duration_since(known.at) >= FORGOTTEN && !known.is_left_alone();
         if !is_same || is_old {
             self.0.remove(key);
             return Verdict::Write;
@@ -106,8 +120,16 @@ impl Rivals {
             known.is_replaced = true;
             known.times += 1;
         }
+        let is_condition = known.condition.as_ref() == served.request.condition.as_deref();
+        if found == known.addresses && !is_condition && !known.is_condition_replaced {
+            known.is_condition_replaced = true;
+            known.condition_times += 1;
+        }
         if known.times < PATIENCE {
-            return Verdict::Write;
+            return match known.condition_times < PATIENCE || moves {
+                true => Verdict::Write,
+                false => Verdict::Leave,
+            };
         }
         if known.is_said {
             return Verdict::Leave;
@@ -116,28 +138,18 @@ impl Rivals {
         Verdict::Say(statement(&known.addresses, &found), is_first)
     }
 
-    /// The condition of a Service was written, without addresses.
-    pub(super) fn said(&mut self, key: &Key) {
-        if let Some(known) = self.0.get_mut(key) {
-            known.is_said = known.times >= PATIENCE;
-        }
+    /// The condition of a Service was written, without addresses, and this is what the API server answered.
+    pub(super) fn said(&mut self, key: &Key, served: &Served, now: Instant) {
+        let known = self.0.entry(key.clone());
+        let known = known.or_insert_with(|| Written::new(served, None, now));
+        known.condition = served.request.condition.as_deref().cloned();
+        known.is_condition_replaced = false;
+        known.is_said = known.times >= PATIENCE;
     }
 
     /// Addresses of a Service were written, and this is what the API server answered.
     pub(super) fn wrote(&mut self, key: &Key, served: &Served, now: Instant) {
-        let asks = without_status(&served.request);
-        let before = self.0.get(key);
-        let before = before.filter(|known| known.uid == served.uid && known.asks == asks);
-        let written = Written {
-            uid: served.uid.clone(),
-            asks,
-            addresses: addresses(served),
-            at: now,
-            is_replaced: false,
-            times: before.map_or(0, |known| known.times),
-            is_said: false,
-            is_told: false,
-        };
+        let written = Written::new(served, self.0.get(key), now);
         self.0.insert(key.clone(), written);
     }
 
@@ -150,7 +162,7 @@ impl Rivals {
     pub(super) fn keep(&mut self, now: Instant, is_there: impl Fn(&Key) -> bool) {
         self.0.retain(|key, known| {
             let is_recent = now.duration_since(known.at) < FORGOTTEN;
-            is_there(key) && (known.times >= PATIENCE || is_recent)
+            is_there(key) && (known.is_left_alone() || is_recent)
         });
     }
 
@@ -158,6 +170,32 @@ impl Rivals {
     pub(super) fn count(&self) -> usize {
         let all = self.0.values();
         all.filter(|known| known.times >= PATIENCE).count()
+    }
+}
+
+impl Written {
+    /// A Service to which something was just written, and what is known of the writes before.
+    fn new(served: &Served, before: Option<&Self>, now: Instant) -> Self {
+        let asks = without_status(&served.request);
+        let before = before.filter(|known| known.uid == served.uid && known.asks == asks);
+        Self {
+            uid: served.uid.clone(),
+            asks,
+            addresses: addresses(served),
+            at: now,
+            is_replaced: false,
+            times: before.map_or(0, |known| known.times),
+            condition: served.request.condition.as_deref().cloned(),
+            is_condition_replaced: false,
+            condition_times: before.map_or(0, |known| known.condition_times),
+            is_said: false,
+            is_told: false,
+        }
+    }
+
+    /// Whether its addresses or its condition are left to somebody else.
+    fn is_left_alone(&self) -> bool {
+        self.times >= PATIENCE || self.condition_times >= PATIENCE
     }
 }
 

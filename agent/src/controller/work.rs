@@ -146,14 +146,20 @@ impl Worker<'_> {
                     self.services.done(&key);
                     self.awaited.done(&key);
                     world.services.written(service);
-                    let served = world.services.get(&key).filter(|_| moves);
-                    match served {
-                        Some(served) => self.rivals.wrote(&key, served, Instant::now()),
-                        None => self.rivals.said(&key),
+                    let Some(served) = world.services.get(&key) else {
+                        continue;
+                    };
+                    if !moves {
+                        self.rivals.said(&key, served, Instant::now());
+                        continue;
                     }
-                    let decided = served.and_then(|s| self.allocation.services.get(&s.request.key));
-                    if let (Some(served), Some(decision)) = (served, decided) {
-                        self.teller.tell(events::given(served, decision));
+                    self.rivals.wrote(&key, served, Instant::now());
+                    if let Some(decision) = self.allocation.services.get(&served.request.key) {
+                        // What it lost may be what another waits for.
+                        world.addresses_changed |= !decision.release.is_empty();
+                        if decision.is_written(&served.request) {
+                            self.teller.tell(events::given(served, decision));
+                        }
                     }
                 }
                 // The watch brings the version that was in the way, or the end of the Service.
@@ -192,15 +198,21 @@ impl Worker<'_> {
                 self.rivals.forget(&write.key);
                 return Some(write);
             }
-            match self.rivals.judge(&write.key, served, now) {
+            match self.rivals.judge(&write.key, served, write.moves, now) {
                 Verdict::Write => Some(write),
                 Verdict::Leave => None,
                 Verdict::Say(statement, is_first) => {
                     if is_first {
                         self.teller.tell(events::contested(served, &statement));
                     }
-                    write.patch = addresses::say(served, &statement, Timestamp::now())?;
                     write.moves = false;
+                    let Some(patch) = addresses::say(served, &statement, Timestamp::now()) else {
+                        // It is there: the write's answer was lost.
+                        self.rivals.said(&write.key, served, now);
+                        self.services.done(&write.key);
+                        return None;
+                    };
+                    write.patch = patch;
                     Some(write)
                 }
             }

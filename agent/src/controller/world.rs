@@ -148,8 +148,14 @@ impl World {
         };
         let addresses = |node: &NodeAddresses| Arc::clone(&node.0);
         self.addresses_changed |= self.nodes.event_changing(event, addresses);
-        for (name, addresses) in before {
+        for (name, mut addresses) in before {
             if self.nodes.named(&name).is_none() {
+                // It may have been made again, and have gone before it had all of it.
+                if let Some((earlier, until)) = self.departed.get(&name)
+                    && now < *until
+                {
+                    addresses.bridge(earlier);
+                }
                 self.departed.insert(name, (addresses, now + STAYS));
             }
         }
@@ -427,23 +433,29 @@ kind!(
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct NodeAddresses(Arc<Vec<Reserved>>);
 
+impl NodeAddresses {
+    /// Takes over what is missing. A gap is no decision: what is freed for a moment is assigned for good. Addresses and pod CIDRs
+    /// each for itself, as in `Node::bridge`.
+    fn bridge(&mut self, before: &Self) {
+        for is_kind in [Reserved::is_node_address, Reserved::is_pod_cidr] {
+            if !self.0.iter().any(is_kind) {
+                let known = before.0.iter().filter(|one| is_kind(one));
+                Arc::make_mut(&mut self.0).extend(known.cloned());
+            }
+        }
+    }
+}
+
 impl Kept for NodeAddresses {
     type Object = WatchedNode;
 
     fn keep(object: WatchedNode, before: Option<Self>) -> Option<Self> {
         let node = object.into_node(&mut Atoms::default(), &mut Vec::new());
-        let mut reserved = Reserved::of_node(&node);
-        // A gap is no decision: what is freed for a moment is assigned for good. Addresses and pod CIDRs each for itself, as
-        // in `Node::bridge`.
-        for is_kind in [Reserved::is_node_address, Reserved::is_pod_cidr] {
-            if let Some(before) = &before
-                && !reserved.iter().any(is_kind)
-            {
-                let known = before.0.iter().filter(|one| is_kind(one));
-                reserved.extend(known.cloned());
-            }
+        let mut now = Self(Arc::new(Reserved::of_node(&node)));
+        if let Some(before) = &before {
+            now.bridge(before);
         }
-        Some(Self(Arc::new(reserved)))
+        Some(now)
     }
 
     /// It is there, and what is known of it stays known.

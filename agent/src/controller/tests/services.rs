@@ -4,6 +4,16 @@ use super::super::rivals::{Rivals, Verdict};
 use super::super::world::Served;
 use super::*;
 
+/// What is told of Services by a replica that has seen a cluster without any.
+fn first_events(world: &World, allocation: &Allocation) -> Vec<News> {
+    let mut known = Known::default();
+    known.refusals(
+        &World::default(),
+        &allocate(&World::default().address_state()),
+    );
+    known.refusals(world, allocation)
+}
+
 /// The condition that is to be written, if any.
 fn condition(world: &World, name: &str) -> Option<Value> {
     let writes = addresses::writes(world, &allocate(&world.address_state()), now().0);
@@ -149,7 +159,7 @@ fn nothing_is_said_of_services_without_a_class_where_no_pool_is_for_them() {
     let mut world = known_world();
     let events = |world: &World| {
         let allocation = allocate(&world.address_state());
-        Known::default().refusals(world, &allocation).len()
+        first_events(world, &allocation).len()
     };
     let writes = |world: &World| {
         let allocation = allocate(&world.address_state());
@@ -230,7 +240,7 @@ fn a_pool_that_was_never_seen_valid_changes_nothing_for_services_that_have_its_a
         names.collect::<Vec<_>>()
     };
     let events = |world: &World, name: &str| {
-        let news = Known::default().refusals(world, &allocate(&world.address_state()));
+        let news = first_events(world, &allocate(&world.address_state()));
         let mut news = news.into_iter();
         news.any(|news| news.regarding.name.as_deref() == Some(name))
     };
@@ -278,9 +288,9 @@ fn a_service_that_is_left_to_another_controller_is_left_to_it_by_the_next_replic
         theirs.services.get(&key).unwrap(),
     );
     rivals.wrote(&key, ours, time);
-    assert_eq!(rivals.judge(&key, theirs, time), Verdict::Write);
+    assert_eq!(rivals.judge(&key, theirs, true, time), Verdict::Write);
     rivals.wrote(&key, ours, time);
-    let Verdict::Say(statement, true) = rivals.judge(&key, theirs, time) else {
+    let Verdict::Say(statement, true) = rivals.judge(&key, theirs, true, time) else {
         panic!("it is written a third time");
     };
     let patch = addresses::say(theirs, &statement, now().0).unwrap();
@@ -306,7 +316,7 @@ fn a_service_that_is_left_to_another_controller_is_left_to_it_by_the_next_replic
         let served = world.services.get(&key).unwrap();
         next.adopt([(&key, served)], time);
         for _ in 0..3 {
-            assert_eq!(next.judge(&key, served, time), expected);
+            assert_eq!(next.judge(&key, served, true, time), expected);
         }
         assert_eq!(next.count(), usize::from(expected == Verdict::Leave));
     }
@@ -320,7 +330,7 @@ fn a_service_that_is_left_to_another_controller_is_left_to_it_by_the_next_replic
     // The write may have to be tried again.
     let judged = [&before, &after, &after].map(|world| {
         let served = world.services.get(&key).unwrap();
-        next.judge(&key, served, time)
+        next.judge(&key, served, true, time)
     });
     assert_eq!(judged, [Verdict::Leave, Verdict::Write, Verdict::Write]);
 }
@@ -353,7 +363,7 @@ fn another_controller_that_writes_the_same_status_is_not_fought() {
             return (false, None);
         };
         let served = world.services.get(&key).unwrap();
-        match rivals.judge(&key, served, time) {
+        match rivals.judge(&key, served, true, time) {
             Verdict::Write => {
                 let condition = write.patch["status"]["conditions"][0].clone();
                 comes(world, &["203.0.113.0"], Some(&condition));
@@ -376,7 +386,7 @@ fn another_controller_that_writes_the_same_status_is_not_fought() {
                     &["198.51.100.7"],
                     Some(&condition).filter(|_| spares_conditions),
                 );
-                rivals.said(&key);
+                rivals.said(&key, world.services.get(&key).unwrap(), time);
                 (false, Some(condition))
             }
             Verdict::Leave => (false, None),
@@ -443,6 +453,122 @@ fn while_a_namespace_is_not_known_its_services_get_nothing_and_lose_nothing() {
         &mut world.namespaces,
         namespace("shop", json!({"team": "a"})),
     );
+    // Those that get what these lose come after them.
     let after: Vec<String> = written(&world).into_iter().map(|(name, _)| name).collect();
-    assert_eq!(after, ["d", "a", "b", "c"]);
+    assert_eq!(after, ["b", "c"]);
+}
+
+/// Somebody replaces the list of conditions, and leaves the addresses as they are.
+#[test]
+fn a_condition_that_is_removed_again_and_again_is_not_fought_for() {
+    let mut world = known_world();
+    let mut rivals = Rivals::default();
+    let time = tokio::time::Instant::now();
+    apply(&mut world.pools, pool("public", &["203.0.113.0/30"]));
+    let key = ("shop".to_owned(), "a".to_owned());
+    let mut version = 1;
+    apply(&mut world.services, service("a", version, &[]));
+    let mut comes = |world: &mut World, condition: Option<&Value>, labels: &Value| {
+        version += 1;
+        let mut object = service("a", version, &["203.0.113.0"]);
+        object["metadata"]["labels"] = labels.clone();
+        object["status"]["conditions"] = condition.map_or(json!([]), |c| json!([c]));
+        apply(&mut world.services, object);
+    };
+    for labels in [json!({}), json!({"l": "changed"})] {
+        let mut written = Vec::new();
+        for _ in 0..20 {
+            let writes = addresses::writes(&world, &allocate(&world.address_state()), now().0);
+            let write = writes.into_iter().next().unwrap();
+            let served = world.services.get(&key).unwrap();
+            if rivals.judge(&key, served, write.moves, time) == Verdict::Leave {
+                continue;
+            }
+            written.push(write.moves);
+            comes(
+                &mut world,
+                Some(&write.patch["status"]["conditions"][0]),
+                &labels,
+            );
+            let served = world.services.get(&key).unwrap();
+            match write.moves {
+                true => rivals.wrote(&key, served, time),
+                false => rivals.said(&key, served, time),
+            }
+            comes(&mut world, None, &labels);
+        }
+        assert!((2..=3).contains(&written.len()), "{written:?}");
+        comes(&mut world, None, &json!({"l": "changed"}));
+    }
+}
+
+#[test]
+fn an_address_is_given_on_when_its_last_owner_has_lost_it() {
+    let mut world = known_world();
+    let labelled = |name: &str, version, ip: &[&str], label: &str, asks: &str| {
+        let mut object = service(name, version, ip);
+        object["metadata"]["labels"] = json!({"l": label});
+        if !asks.is_empty() {
+            object["metadata"]["annotations"] = json!({"routelet.dev/addresses": asks});
+        }
+        object
+    };
+    let mut public = pool("public", &["203.0.113.0/31"]);
+    public["spec"]["serviceSelector"] = json!({"matchLabels": {"l": "in"}});
+    apply(&mut world.pools, public);
+    let a = |version, ip: &[&str], label| labelled("a", version, ip, label, "");
+    apply(&mut world.services, a(1, &["203.0.113.0"], "out"));
+    apply(
+        &mut world.services,
+        labelled("b", 1, &[], "in", "203.0.113.0"),
+    );
+    assert_eq!(written(&world), [("a".to_owned(), json!([]))]);
+    // As long as that cannot be written, too.
+    assert_eq!(written(&world), [("a".to_owned(), json!([]))]);
+    apply(&mut world.services, a(2, &[], "out"));
+    let given = [("b".to_owned(), json!([{"ip": "203.0.113.0"}]))];
+    assert_eq!(written(&world), given);
+    // Two that change places: both let go first.
+    for (name, has, wants) in [
+        ("a", "203.0.113.0", "203.0.113.1"),
+        ("b", "203.0.113.1", "203.0.113.0"),
+    ] {
+        apply(&mut world.services, labelled(name, 3, &[has], "in", wants));
+    }
+    let let_go = written(&world);
+    assert!(
+        let_go.iter().all(|(_, ingress)| *ingress == json!([])),
+        "{let_go:?}"
+    );
+    for (name, _) in let_go {
+        let wants = if name == "a" {
+            "203.0.113.1"
+        } else {
+            "203.0.113.0"
+        };
+        apply(&mut world.services, labelled(&name, 4, &[], "in", wants));
+    }
+}
+
+#[test]
+fn a_node_deleted_again_before_it_was_whole_keeps_what_it_had() {
+    let mut world = World::default();
+    let node = |address: &str| {
+        let addresses = match address {
+            "" => json!([]),
+            _ => json!([{"type": "InternalIP", "address": address}]),
+        };
+        guard(json!({"metadata": {"name": "n1"}, "spec": {}, "status": {"addresses": addresses}}))
+    };
+    let now = Instant::now();
+    for event in [
+        Event::Apply(node("192.0.2.1")),
+        Event::Delete(node("192.0.2.1")),
+        Event::Apply(node("")),
+        Event::Delete(node("")),
+    ] {
+        world.node_event(event, now);
+    }
+    let nets: Vec<String> = world.reserved().iter().map(|r| r.net.to_string()).collect();
+    assert_eq!(nets, ["192.0.2.1/32"]);
 }
