@@ -20,3 +20,4 @@ mod printable;
 mod reasons;
 pub mod report;
 pub mod run;
+mod vital;

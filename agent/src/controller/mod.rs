@@ -47,6 +47,7 @@ use tracing::info;
 use self::lease::Lease;
 use self::page::Page;
 use crate::cluster::api::{self, ApiServerOptions};
+use crate::vital;
 
 pub use page::METRICS;
 
@@ -66,6 +67,7 @@ pub struct Options {
 /// # Errors
 /// The address is in use, or no API server is configured. One that does not answer is no error: it is waited for.
 pub async fn run(options: Options) -> anyhow::Result<()> {
+    vital::end_on_panic();
     let mut interrupt = signal(SignalKind::interrupt()).context(SIGNALS)?;
     let mut terminate = signal(SignalKind::terminate()).context(SIGNALS)?;
     let http = match options.http {

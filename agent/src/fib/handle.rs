@@ -18,6 +18,7 @@ use super::plan::{FibNexthopStatus, Plan, RefusalStatus, RouteSpace};
 use super::refusal::{self, Refusal, RefusalChange};
 use super::types::{FibChange, FibCounters, FibRouteStatus};
 use super::view::KernelView;
+use crate::vital::{Pulse, Vital};
 
 /// Called on the FIB thread with every new view. It must not block: send it on, or set a flag.
 pub type ViewCallback = Box<dyn Fn(&Arc<KernelView>) + Send>;
@@ -89,6 +90,8 @@ pub(super) struct Shared {
     /// since there is one already. `woken` keeps it to one.
     wake: UnixStream,
     pub(super) woken: AtomicBool,
+    /// How the thread is.
+    pub(super) pulse: Arc<Pulse>,
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -114,6 +117,7 @@ impl Shared {
             done_changed: Condvar::new(),
             wake,
             woken: AtomicBool::new(false),
+            pulse: Arc::default(),
         }
     }
 
@@ -272,6 +276,24 @@ impl FibHandle {
                 .0;
         }
         true
+    }
+
+    /// The thread, to be looked after. It may hang for a while where others hold the kernel's lock of networks.
+    pub(crate) fn vital(&self) -> Vital {
+        let thread = Arc::clone(&self.thread);
+        let pulse = Arc::clone(&self.shared.pulse);
+        let vital = Vital::thread(
+            "thread fib, the writer of kernel routes,",
+            pulse,
+            move || {
+                let thread = lock(&thread);
+                thread.as_ref().is_none_or(JoinHandle::is_finished)
+            },
+        );
+        let shared = Arc::clone(&self.shared);
+        vital.poked(move || {
+            shared.wake();
+        })
     }
 
     /// Ends the thread and waits for it. Later calls find it ended.

@@ -121,6 +121,7 @@ impl Worker {
     fn run(mut self) {
         let mut withdraw_until = None;
         loop {
+            self.shared.pulse.step();
             let now = Instant::now();
             let stop = *lock(&self.shared.stop);
             match (stop, withdraw_until) {
@@ -308,6 +309,7 @@ impl Worker {
         let resync = (self.doubt != Resync::None).then_some(self.resync_not_before);
         let next = [retry, view, resync, until].into_iter().flatten().min();
         let timeout = next.map(|at| at.saturating_duration_since(now));
+        self.shared.pulse.rest();
         match wait([self.woken.as_fd(), self.channel.monitor.as_fd()], timeout) {
             Ok([true, _]) => {
                 let mut bytes = [0; 64];

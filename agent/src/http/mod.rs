@@ -97,10 +97,14 @@ async fn index() -> &'static str {
     "routelet\n\n/healthz  whether the agent answers\n/readyz   whether the node should get traffic, and why not\n/metrics  for Prometheus\n"
 }
 
-/// Alive: the whole chain down to the owner of the routes answers. What is down around the agent is no reason to restart it.
+/// Alive: the owner of the routes answers, and neither it, the writer of the kernel's routes nor the source hangs. What is down around the agent is no reason to restart it.
 async fn healthz<B: Backend>(State(health): State<Arc<Health<B>>>) -> Response {
     match within(health.backend().status()).await {
-        Ok(_) => plain(StatusCode::OK, "ok\n"),
+        Ok(status) if status.hanging.is_empty() => plain(StatusCode::OK, "ok\n"),
+        Ok(status) => {
+            let text = status.hanging.join("\n") + "\n";
+            plain(StatusCode::SERVICE_UNAVAILABLE, text)
+        }
         Err(unanswered) => unanswered,
     }
 }

@@ -81,6 +81,7 @@ impl Backend for Front {
             attribute_sets: 0,
             fib: FibSummary::default(),
             problems: Vec::new(),
+            hanging: Vec::new(),
             refused_announcements: 0,
             refused: Vec::new(),
             intent_runs: 0,

@@ -35,6 +35,7 @@ use bgp::session::Candidate;
 use rib::{Multipath, RibConfig, RibEvent};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
+use tokio::task::AbortHandle;
 use tracing::{debug, error, info, warn};
 
 pub use gates::KubeProxy;
@@ -49,6 +50,7 @@ use crate::intent::{
     RouterSettings,
 };
 use crate::memory;
+use crate::vital::{self, Pulse, Vital, Watchdog};
 use backend::{Agent, Order};
 use facts::local_facts;
 use fib_sink::FibSink;
@@ -85,6 +87,7 @@ const WITHDRAW: Duration = Duration::from_secs(30);
 /// says what to do.
 pub async fn run(options: Options) -> anyhow::Result<()> {
     let started = Instant::now();
+    vital::end_on_panic();
     open_files::raise_limit();
     let mut stop = Signals::new()?;
     // First what may refuse, so that nothing has happened yet if it does.
@@ -104,18 +107,30 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     );
     let health = Health::new(Arc::new(front));
     tokio::spawn(health.clone().watch());
-    tokio::spawn(crate::control::serve(socket, health.clone()));
+    let mut vitals = vec![source.vital()];
+    let mut vital = |name, task: AbortHandle| vitals.push(Vital::task(name, task));
+    let served = crate::control::serve(socket, health.clone());
+    vital(
+        "the task that serves commands",
+        tokio::spawn(served).abort_handle(),
+    );
     if let Some(listener) = http {
-        tokio::spawn(crate::http::serve(listener, health.clone(), options.series));
+        let served = crate::http::serve(listener, health.clone(), options.series);
+        vital(
+            "the task that serves HTTP",
+            tokio::spawn(served).abort_handle(),
+        );
     }
     if let Some(client) = source.client() {
-        let node = options.node.clone();
-        tokio::spawn(crate::report::writer::run(client, node, health.clone()));
+        let written = crate::report::writer::run(client, options.node.clone(), health.clone());
+        let task = tokio::spawn(written).abort_handle();
+        vital("the task that writes the RouterState", task);
     }
     let connects_pods = options.cni.is_some();
     if let Some(cni) = options.cni {
-        let node = options.node.clone();
-        tokio::spawn(crate::cni::run(cni, node, source.watch()));
+        let written = crate::cni::run(cni, options.node.clone(), source.watch());
+        let task = tokio::spawn(written).abort_handle();
+        vital("the task that writes the CNI configuration", task);
     }
     // Both at once: usually kube-proxy is healthy before the state of the cluster is known.
     gates.set(gates::SOURCE, false, "nothing was read yet");
@@ -157,7 +172,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let (events, received) = mpsc::channel(EVENTS);
     let facts = local_facts(&fib.view(), connects_pods, identity);
     let (intent, _) = planner.plan(&first.state, &facts, presence.phase(started));
-    let (rib, thread) =
+    let (rib, rib_vital) =
         rib_thread::spawn(rib_config(&intent.router), received, sink.clone(), notices)
             .context("the RIB's thread cannot be started")?;
     let (candidates, mut connecting) = mpsc::channel(peers::CANDIDATES);
@@ -173,6 +188,11 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     );
     let (orders, mut ordered) = mpsc::channel(ORDERS);
     let agent = Agent::new(shared.clone(), rib.clone(), fib.clone(), orders);
+    let turns = Arc::new(Pulse::default());
+    let own = Vital::thread("the loop of the agent", turns.clone(), || false);
+    vitals.extend([rib_vital, fib.vital(), own.holding_sessions()]);
+    let watchdog = Watchdog::start(vitals, shared.hanging.clone())
+        .context("the watchdog's thread cannot be started")?;
     health.backend().set(agent);
 
     let mut runtime = Runtime {
@@ -204,6 +224,8 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     memory::give_back();
     let mut tick = tokio::time::interval(TICK);
     while !runtime.is_over(Instant::now()) {
+        // One at least in each [`TICK`]: it never rests for longer.
+        turns.step();
         let step = runtime.presence.deadline(Instant::now());
         tokio::select! {
             () = stop.received() => {
@@ -245,11 +267,9 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
             _ = tick.tick() => runtime.tick().await?,
         }
     }
+    // From here on threads are to end.
+    drop(watchdog);
     runtime.end(options.withdraw).await;
-    drop(runtime);
-    // The control server holds the last handles of the RIB's thread, and goes with the tokio runtime: the thread is not
-    // waited for. What it still holds is memory.
-    drop(thread);
     Ok(())
 }
 

@@ -10,7 +10,6 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::num::NonZeroU8;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bgp::session::{Event, Outbox, PeerKey, SessionId};
@@ -25,6 +24,7 @@ use super::next_hops::Resolver;
 use super::surroundings::{NextHopTable, Surroundings};
 use crate::fib::{FibChange, FibNexthop, FibRoute, KernelView};
 use crate::intent::RouteChange;
+use crate::vital::{Pulse, Vital};
 
 /// Commands that may wait. They are few (a change of manifests, a look at a table); when full, the sender waits.
 const COMMANDS: usize = 64;
@@ -116,7 +116,7 @@ impl RibHandle {
 /// What the runtime hears of the RIB besides answers.
 pub(crate) type Notices = mpsc::UnboundedSender<RibEvent>;
 
-/// Starts the thread. It ends when every [`RibHandle`] is gone.
+/// Starts the thread. It ends when every [`RibHandle`] is gone; nobody has to wait for that, since what it still holds is memory.
 ///
 /// `notices` is unbounded: at most a few per session and family.
 pub(crate) fn spawn(
@@ -124,7 +124,7 @@ pub(crate) fn spawn(
     events: mpsc::Receiver<Event>,
     fib: FibSink,
     notices: Notices,
-) -> std::io::Result<(RibHandle, JoinHandle<()>)> {
+) -> std::io::Result<(RibHandle, Vital)> {
     let (sender, commands) = mpsc::channel(COMMANDS);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -132,6 +132,7 @@ pub(crate) fn spawn(
     let mut rib = Rib::new(config);
     rib.set_fib(fib.is_enabled());
     let next_hops = NextHopTable::default();
+    let pulse = Arc::new(Pulse::default());
     let owner = Owner {
         rib,
         sessions: Sessions::default(),
@@ -139,6 +140,7 @@ pub(crate) fn spawn(
         fib,
         changes: Vec::new(),
         notices,
+        pulse: Arc::clone(&pulse),
     };
     let thread = std::thread::Builder::new()
         .name("rib".to_owned())
@@ -147,7 +149,18 @@ pub(crate) fn spawn(
         commands: sender,
         next_hops,
     };
-    Ok((handle, thread))
+    let vital = Vital::thread("thread rib, the owner of the routes,", pulse, move || {
+        thread.is_finished()
+    });
+    // Weak: it must not keep the thread from ending.
+    let poke = handle.commands.downgrade();
+    let vital = vital.poked(move || {
+        if let Some(commands) = poke.upgrade() {
+            // Where there is no room, there is enough to do.
+            let _ = commands.try_send(Command::Look(Box::new(|_| {})));
+        }
+    });
+    Ok((handle, vital.holding_sessions()))
 }
 
 struct Owner {
@@ -157,6 +170,7 @@ struct Owner {
     fib: FibSink,
     changes: Vec<FibChange>,
     notices: Notices,
+    pulse: Arc<Pulse>,
 }
 
 /// The outboxes of Established sessions of known peers.
@@ -201,6 +215,7 @@ impl Owner {
         mut events: mpsc::Receiver<Event>,
     ) {
         loop {
+            self.pulse.step();
             if !self.obey(&mut commands) {
                 return;
             }
@@ -209,13 +224,20 @@ impl Owner {
                 continue;
             }
             let deadline = self.rib.deadline();
+            self.pulse.rest();
             tokio::select! {
                 biased;
                 command = commands.recv() => match command {
-                    Some(command) => self.command(command),
+                    Some(command) => {
+                        self.pulse.step();
+                        self.command(command);
+                    }
                     None => return,
                 },
-                Some(event) = events.recv() => self.take(event, &mut commands),
+                Some(event) = events.recv() => {
+                    self.pulse.step();
+                    self.take(event, &mut commands);
+                }
                 () = until(deadline) => {}
             }
         }

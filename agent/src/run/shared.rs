@@ -14,6 +14,7 @@ use super::gates::Gates;
 use super::peers::{PeerTable, PeerView, Peers, RunState};
 use crate::cluster::Snapshot;
 use crate::intent::Intent;
+use crate::vital::Hanging;
 
 /// See the module.
 pub(crate) struct Shared {
@@ -21,6 +22,8 @@ pub(crate) struct Shared {
     pub(crate) source: String,
     /// What must be open before routes are advertised: those of Services, or all.
     pub(crate) gates: Arc<Gates>,
+    /// What does not get on, and should.
+    pub(crate) hanging: Hanging,
     /// When the process started.
     pub(crate) started: Instant,
     /// The peers of the moment.
@@ -48,6 +51,7 @@ impl Shared {
         Arc::new(Self {
             source,
             gates,
+            hanging: Hanging::default(),
             started,
             peers: sessions.table(),
             admissions: sessions.admissions(),

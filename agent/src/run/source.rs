@@ -11,6 +11,7 @@ use tracing::info;
 use super::gates::{self, Gates};
 use super::options::SourceOptions;
 use crate::cluster::{ApiServer, DepartedNodes, Manifests, OwnNode, Snapshot, api};
+use crate::vital::Vital;
 
 /// A source, and its latest snapshot.
 pub(super) struct Source {
@@ -19,7 +20,7 @@ pub(super) struct Source {
     /// What an API server may lack for a moment. A directory of manifests is as somebody wrote it.
     gaps: Option<Gaps>,
     // Dropping it ends the source.
-    _owner: Owner,
+    owner: Owner,
 }
 
 /// What is held on to while the API server does not have it.
@@ -37,8 +38,8 @@ impl Gaps {
 }
 
 enum Owner {
-    Manifests { _source: Manifests },
-    ApiServer { _source: ApiServer },
+    Manifests { source: Manifests },
+    ApiServer { source: ApiServer },
 }
 
 /// The source in words, for people.
@@ -65,7 +66,7 @@ impl Source {
                     snapshots: source.watch(),
                     client: None,
                     gaps: None,
-                    _owner: Owner::Manifests { _source: source },
+                    owner: Owner::Manifests { source },
                 }
             }
             SourceOptions::ApiServer(options) => {
@@ -78,7 +79,7 @@ impl Source {
                         own: OwnNode::new(node),
                         departed: DepartedNodes::default(),
                     }),
-                    _owner: Owner::ApiServer { _source: source },
+                    owner: Owner::ApiServer { source },
                 }
             }
         })
@@ -87,6 +88,14 @@ impl Source {
     /// The API server, if that is the source: to tell it how the node is.
     pub(super) fn client(&self) -> Option<Client> {
         self.client.clone()
+    }
+
+    /// Who feeds it, to be looked after.
+    pub(super) fn vital(&self) -> Vital {
+        match &self.owner {
+            Owner::Manifests { source } => source.vital(),
+            Owner::ApiServer { source } => source.vital(),
+        }
     }
 
     /// Follows the state beside the loop, from before it is whole.

@@ -1,6 +1,7 @@
 //! A node: `routelet run` in a namespace, on a directory of manifests that the test writes, or on an API server.
 
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -183,8 +184,13 @@ impl Node {
 
     /// Waits for the end of an agent that was told to stop.
     pub fn wait_end(&mut self) -> Result<()> {
+        self.wait_end_for(PATIENCE).map(drop)
+    }
+
+    /// Waits for an end that may take so long.
+    pub fn wait_end_for(&mut self, patience: Duration) -> Result<ExitStatus> {
         let process = self.process.take().context("the agent does not run")?;
-        process.wait(PATIENCE).map(drop)
+        process.wait(patience)
     }
 
     /// Ends the agent by a signal and waits for its end.

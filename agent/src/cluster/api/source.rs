@@ -19,6 +19,7 @@ use super::watches::{Scope, Watches};
 use crate::cluster::snapshot::Snapshot;
 use crate::crd::{Advertisement, Peer, RoutePolicy, Router};
 use crate::memory;
+use crate::vital::Vital;
 
 /// Slices that a Service with an address has: kube-proxy looks at no others either.
 const SLICES: &str = "kubernetes.io/service-name,!service.kubernetes.io/headless";
@@ -46,6 +47,14 @@ impl ApiServer {
         let (publish, snapshots) = watch::channel(Snapshot::default());
         let task = tokio::spawn(run(watches, cache, secrets, publish));
         Self { snapshots, task }
+    }
+
+    /// The task that feeds the state, to be looked after.
+    pub(crate) fn vital(&self) -> Vital {
+        Vital::task(
+            "the task that watches the API server",
+            self.task.abort_handle(),
+        )
     }
 
     /// Follows the state: the latest snapshot, overtaken ones are skipped.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ use super::store::Store;
 use super::{ManifestsError, directory_problem, refresh};
 use crate::cluster::snapshot::Snapshot;
 use crate::memory;
+use crate::vital::{Pulse, Vital};
 
 /// How long the directory must be quiet before it is read: an editor's steps are milliseconds apart.
 const QUIET: Duration = Duration::from_millis(50);
@@ -30,6 +32,7 @@ pub struct Manifests {
     snapshots: watch::Receiver<Snapshot>,
     wake: SyncSender<Wake>,
     thread: Option<JoinHandle<()>>,
+    pulse: Arc<Pulse>,
 }
 
 /// Why the thread wakes up.
@@ -59,7 +62,9 @@ impl Manifests {
             store: Store::default(),
             fingerprints: BTreeMap::new(),
             root,
+            pulse: Arc::default(),
         };
+        let pulse = Arc::clone(&follower.pulse);
         // Watching begins before reading, so that nothing falls between.
         follower.rewatch();
         follower.look(true).map_err(listing)?;
@@ -73,7 +78,19 @@ impl Manifests {
             snapshots,
             wake,
             thread: Some(thread),
+            pulse,
         })
+    }
+
+    /// The thread, to be looked after. It hangs with the file system.
+    pub(crate) fn vital(&self) -> Vital {
+        let pulse = Arc::clone(&self.pulse);
+        let publisher = self.snapshots.clone();
+        Vital::thread(
+            "thread manifests, which reads the configuration,",
+            pulse,
+            move || publisher.has_changed().is_err(),
+        )
     }
 
     /// The state now.
@@ -105,6 +122,7 @@ struct Follower {
     /// Device and inode of the directory that is watched; another one may take its place under the same name.
     watched: Option<(u64, u64)>,
     wake: SyncSender<Wake>,
+    pulse: Arc<Pulse>,
 }
 
 impl Follower {
@@ -118,6 +136,7 @@ impl Follower {
                 },
                 Err(RecvTimeoutError::Timeout) => false,
             };
+            self.pulse.step();
             self.rewatch();
             let different = self.look(changed).unwrap_or_else(|error| {
                 // The whole directory is away: everything stays as it was.
@@ -129,6 +148,7 @@ impl Follower {
                 publish.send_replace(self.store.snapshot());
                 memory::give_back();
             }
+            self.pulse.rest();
         }
     }
 

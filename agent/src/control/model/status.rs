@@ -62,6 +62,9 @@ pub struct Status {
     /// What is wrong with the configuration, worst first.
     #[serde(default)]
     pub problems: Vec<Problem>,
+    /// Parts of the agent that have been in one step for seconds: a bug, or a kernel that does not answer.
+    #[serde(default)]
+    pub hanging: Vec<String>,
     /// What is not announced because it must not be, counted.
     #[serde(default)]
     pub refused_announcements: u64,

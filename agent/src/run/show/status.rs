@@ -117,6 +117,7 @@ pub(crate) fn status(
         attribute_sets: rib.attribute_sets,
         fib,
         problems: problems(shared),
+        hanging: shared.hanging.load().to_vec(),
         refused_announcements: refused(&intent).count() as u64,
         refused: refused(&intent).take(REFUSED).collect(),
         intent_runs: runs,
@@ -214,6 +215,9 @@ fn problems(shared: &Shared) -> Vec<Problem> {
     };
     let loaded = shared.loaded();
     let mut all: Vec<Problem> = loaded.problems.iter().map(object).collect();
+    for what in shared.hanging.load().iter() {
+        all.push(plain(Severity::Error, None, what.clone()));
+    }
     if let Some(error) = shared.listen_error() {
         all.push(plain(Severity::Error, None, error.to_string()));
     }
