@@ -126,12 +126,7 @@ fn proxies_of_the_kubeconfig_and_of_the_environment_are_used() {
             (1, Some("CONNECT"), vec![], by("http")),
             (2, Some("SOCKS5"), vec![], by("socks5")),
             (3, Some("CONNECT"), vec![variable.as_str()], named.clone()),
-            (
-                4,
-                None,
-                vec![variable.as_str(), direct.as_str()],
-                named.clone(),
-            ),
+            (4, None, vec![variable.as_str(), direct.as_str()], named),
         ] {
             let before = proxy.connections().len();
             let mut agent = node(&cluster, n, &variables, &more, kind.is_some())?;
