@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use support::SOON;
 use support::node::object;
 use support::rack::{NEEDS, PROTOCOL, Rack};
+use support::service::Service;
 
 /// The aggregates of the addresses that [`service`] has.
 const AGGREGATES: [&str; 2] = ["203.0.113.0/24", "2001:db8:f::/64"];
@@ -135,25 +136,7 @@ fn aggregating(mode: &str) -> Value {
 
 /// A dual-stack Service that every node serves, with an endpoint elsewhere that is ready or not.
 fn service(ready: bool) -> Value {
-    let slice = |family: &str, address: &str| {
-        json!({
-            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
-            "metadata": {
-                "name": format!("web-{}", family.to_lowercase()), "namespace": "shop",
-                "labels": {"kubernetes.io/service-name": "web"},
-            },
-            "addressType": family,
-            "endpoints": [{"addresses": [address], "nodeName": "elsewhere", "conditions": {"ready": ready}}],
-        })
-    };
-    json!([
-        {
-            "apiVersion": "v1", "kind": "Service",
-            "metadata": {"name": "web", "namespace": "shop"},
-            "spec": {"type": "LoadBalancer", "ports": [{"port": 80}]},
-            "status": {"loadBalancer": {"ingress": [{"ip": "203.0.113.10"}, {"ip": "2001:db8:f::10"}]}},
-        },
-        slice("IPv4", "10.244.9.1"),
-        slice("IPv6", "fd00:244:9::1"),
-    ])
+    let service = Service::new("web", &["203.0.113.10", "2001:db8:f::10"]).ready(ready);
+    let service = service.endpoint("elsewhere", &["10.244.9.1", "fd00:244:9::1"]);
+    json!(service.objects())
 }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use support::SOON;
 use support::node::object;
 use support::rack::{NEEDS, POD_CIDRS, Rack};
+use support::service::Service;
 
 /// The address of [`service`].
 const ADDRESS: &str = "203.0.113.10/32";
@@ -85,18 +86,7 @@ fn problem(rack: &Rack, text: &str) -> Result<()> {
 }
 
 fn service() -> Value {
-    json!([
-        {
-            "apiVersion": "v1", "kind": "Service",
-            "metadata": {"name": "web", "namespace": "shop"},
-            "spec": {"type": "LoadBalancer", "clusterIP": "10.96.0.10"},
-            "status": {"loadBalancer": {"ingress": [{"ip": "203.0.113.10"}]}},
-        },
-        {
-            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
-            "metadata": {"name": "web-1", "namespace": "shop", "labels": {"kubernetes.io/service-name": "web"}},
-            "addressType": "IPv4",
-            "endpoints": [{"addresses": ["10.244.1.7"], "nodeName": "node-1", "conditions": {"ready": true}}],
-        },
-    ])
+    let service = Service::new("web", &["203.0.113.10"]);
+    let service = service.endpoint("node-1", &["10.244.1.7"]);
+    json!(service.objects())
 }

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use support::SOON;
 use support::node::{Node, binary, node_object, object};
 use support::rack::{NEEDS, POD_CIDRS, Rack};
+use support::service::Service;
 
 /// The address of the Service.
 const ADDRESS: &str = "203.0.113.10/32";
@@ -398,21 +399,7 @@ fn taint(rack: &Rack, tainted: bool) -> Result<()> {
 
 /// A Service with an endpoint on the first node.
 fn service(name: &str, address: &str, policy: &str) -> Vec<Value> {
-    vec![
-        json!({
-            "apiVersion": "v1", "kind": "Service",
-            "metadata": {"name": name, "namespace": "shop"},
-            "spec": {"type": "LoadBalancer", "clusterIP": "10.96.0.10", "externalTrafficPolicy": policy},
-            "status": {"loadBalancer": {"ingress": [{"ip": address}]}},
-        }),
-        json!({
-            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
-            "metadata": {
-                "name": format!("{name}-1"), "namespace": "shop",
-                "labels": {"kubernetes.io/service-name": name},
-            },
-            "addressType": "IPv4",
-            "endpoints": [{"addresses": ["10.244.1.7"], "nodeName": "node-1", "conditions": {"ready": true}}],
-        }),
-    ]
+    let spec = json!({"clusterIP": "10.96.0.10", "externalTrafficPolicy": policy});
+    let service = Service::new(name, &[address]).spec(&spec);
+    service.endpoint("node-1", &["10.244.1.7"]).objects()
 }

@@ -21,6 +21,7 @@ use interop_tests::{
 use serde_json::{Value, json};
 use support::SOON;
 use support::node::{Node, node_object, object};
+use support::service::Service;
 
 const NEEDS: [Need; 2] = [Need::Speaker(Kind::Routelet), Need::Speaker(Kind::Bird2)];
 
@@ -228,29 +229,14 @@ fn service(name: &str, field: &str, address: &str) -> Value {
 }
 
 fn objects(name: &str, field: &str, address: &str) -> Vec<Value> {
-    let mut spec =
-        json!({"type": "LoadBalancer", "clusterIP": "10.96.0.10", "ports": [{"port": 80}]});
-    let mut status = json!({});
-    match field {
-        "ingress" => status = json!({"loadBalancer": {"ingress": [{"ip": address}]}}),
+    let with = |addresses: &[&str], spec: Value| Service::new(name, addresses).spec(&spec);
+    let service = match field {
+        "ingress" => with(&[address], json!({"clusterIP": "10.96.0.10"})),
         "headless" => {
-            spec = json!({"clusterIP": "None", "externalIPs": [address], "ports": [{"port": 80}]});
+            let spec = json!({"type": null, "clusterIP": "None", "externalIPs": [address]});
+            with(&[], spec)
         }
-        _ => spec[field] = json!([address]),
-    }
-    vec![
-        json!({
-            "apiVersion": "v1", "kind": "Service",
-            "metadata": {"name": name, "namespace": "shop"}, "spec": spec, "status": status,
-        }),
-        json!({
-            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
-            "metadata": {
-                "name": format!("{name}-1"), "namespace": "shop",
-                "labels": {"kubernetes.io/service-name": name},
-            },
-            "addressType": "IPv4",
-            "endpoints": [{"addresses": ["10.244.9.1"], "nodeName": "elsewhere", "conditions": {"ready": true}}],
-        }),
-    ]
+        _ => with(&[], json!({"clusterIP": "10.96.0.10", field: [address]})),
+    };
+    service.objects()
 }

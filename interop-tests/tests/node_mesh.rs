@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use support::SOON;
 use support::node::{Node, node_object, object};
+use support::service::Service;
 
 #[test]
 fn nodes_of_a_mesh_reach_each_others_pods_and_nodes_come_and_go() {
@@ -306,20 +307,9 @@ fn node(number: usize) -> Value {
 
 /// A Service that every node announces.
 fn service() -> Value {
-    json!([
-        {
-            "apiVersion": "v1", "kind": "Service",
-            "metadata": {"name": "web", "namespace": "shop"},
-            "spec": {"type": "LoadBalancer", "clusterIP": "10.96.0.10"},
-            "status": {"loadBalancer": {"ingress": [{"ip": "203.0.113.10"}]}},
-        },
-        {
-            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
-            "metadata": {"name": "web-1", "namespace": "shop", "labels": {"kubernetes.io/service-name": "web"}},
-            "addressType": "IPv4",
-            "endpoints": [{"addresses": ["10.244.1.7"], "nodeName": "node-1", "conditions": {"ready": true}}],
-        },
-    ])
+    let service = Service::new("web", &["203.0.113.10"]);
+    let service = service.endpoint("node-1", &["10.244.1.7"]);
+    json!(service.objects())
 }
 
 fn mesh() -> Value {

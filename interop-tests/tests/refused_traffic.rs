@@ -16,6 +16,7 @@ use interop_tests::{Kind, Lab, Namespace, Need, Signal, eventually, run};
 use serde_json::{Value, json};
 use support::SOON;
 use support::node::{Node, node_object, object};
+use support::service::Service;
 
 /// Where the pod serves.
 const TARGET: u16 = 8080;
@@ -435,28 +436,10 @@ fn nftables(family: usize) -> String {
 
 /// A dual-stack Service with one endpoint, and its slices.
 fn service() -> Value {
-    let slice = |family: usize| {
-        let (name, kind) = [("web-4", "IPv4"), ("web-6", "IPv6")][family];
-        let pod = POD[family];
-        json!({
-            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
-            "metadata": {"name": name, "namespace": "shop", "labels": {"kubernetes.io/service-name": "web"}},
-            "addressType": kind,
-            "endpoints": [{"addresses": [pod], "nodeName": "node-1", "conditions": {"ready": true}}],
-        })
-    };
-    let ([v4, v6], first) = (LOAD_BALANCER, CLUSTER[0]);
-    json!([
-        {
-            "apiVersion": "v1", "kind": "Service",
-            "metadata": {"name": "web", "namespace": "shop"},
-            "spec": {
-                "type": "LoadBalancer", "clusterIP": first, "clusterIPs": CLUSTER,
-                "ports": [{"port": PORT, "targetPort": TARGET}],
-            },
-            "status": {"loadBalancer": {"ingress": [{"ip": v4}, {"ip": v6}]}},
-        },
-        slice(0),
-        slice(1),
-    ])
+    let spec = json!({
+        "clusterIP": CLUSTER[0], "clusterIPs": CLUSTER,
+        "ports": [{"port": PORT, "targetPort": TARGET}],
+    });
+    let service = Service::new("web", &LOAD_BALANCER).spec(&spec);
+    json!(service.endpoint("node-1", &POD).objects())
 }

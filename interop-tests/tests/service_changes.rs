@@ -13,6 +13,7 @@ use interop_tests::{
 use serde_json::{Value, json};
 use support::SOON;
 use support::node::{Node, node_object, object};
+use support::service::Service;
 
 /// How many Services there are in the end, and how many of them each step touches.
 const SERVICES: usize = 100;
@@ -187,25 +188,10 @@ fn addresses(numbers: std::ops::Range<usize>, version: &str) -> BTreeSet<(String
 
 /// A Service and its slices, one per family.
 fn service(number: usize, version: &str) -> Vec<Value> {
-    let [v4, v6] = ip(number);
+    let addresses = ip(number);
     let name = format!("service-{number}");
-    let mut objects = vec![json!({
-        "apiVersion": "v1", "kind": "Service",
-        "metadata": {"name": name, "namespace": "shop", "labels": {"version": version}},
-        "spec": {"type": "LoadBalancer", "ports": [{"port": 80}]},
-        "status": {"loadBalancer": {"ingress": [{"ip": v4}, {"ip": v6}]}},
-    })];
-    for (family, address) in [("IPv4", "10.244.9.1"), ("IPv6", "fd00:244:9::1")] {
-        objects.push(json!({
-            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
-            "metadata": {
-                "name": format!("{name}-{}", family.to_lowercase()), "namespace": "shop",
-                "labels": {"kubernetes.io/service-name": name},
-            },
-            "addressType": family,
-            "ports": [{"port": 8080}],
-            "endpoints": [{"addresses": [address], "nodeName": "elsewhere", "conditions": {"ready": true}}],
-        }));
-    }
-    objects
+    Service::new(&name, &addresses.each_ref().map(String::as_str))
+        .labels(json!({"version": version}))
+        .endpoint("elsewhere", &["10.244.9.1", "fd00:244:9::1"])
+        .objects()
 }

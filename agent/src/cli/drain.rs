@@ -39,7 +39,7 @@ impl Drain {
             return follow(client, screen);
         }
         let drain = client.status()?.drain;
-        screen.note(&after(order, drain.as_ref()))?;
+        screen.note(after(order, drain.as_ref()))?;
         Ok(())
     }
 }

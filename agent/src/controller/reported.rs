@@ -10,6 +10,7 @@ use std::time::Instant;
 use super::world::World;
 use crate::crd::router_state::ProblemStatus;
 use crate::crd::status::ACCEPTED;
+use crate::printable;
 use crate::report::conditions::Finding;
 
 /// How many different texts a condition repeats.
@@ -36,10 +37,21 @@ pub(super) struct Report {
     used_instead: Option<Box<str>>,
 }
 
+/// How much of a RouterState is taken: what an agent writes. A node that somebody else has taken over may write more.
+const MOST: usize = 20;
+const LONGEST: usize = 256;
+
 impl Report {
-    /// What a RouterState says of an object; `None`: it is a fault of the object itself, which is known here.
-    pub(super) fn new(problem: ProblemStatus) -> Option<Self> {
+    /// What a RouterState says of objects.
+    pub(super) fn all(problems: Vec<ProblemStatus>) -> Box<[Self]> {
+        let all = problems.into_iter().filter_map(Self::new);
+        all.take(MOST).collect()
+    }
+
+    /// `None`: it is a fault of the object itself, which is known here.
+    fn new(problem: ProblemStatus) -> Option<Self> {
         let reason = problem.reason?;
+        let text = |text: &str| printable::short_line(text, LONGEST).into();
         // Conditions have reasons that are known: those of other versions of the agent are one.
         let known = [
             "Duplicate",
@@ -50,11 +62,11 @@ impl Report {
         ];
         let known = known.into_iter().find(|known| *known == reason);
         Some(Self {
-            object: problem.object.into(),
+            object: text(&problem.object),
             reason: known.unwrap_or(REPORTED),
-            message: problem.message.into(),
+            message: text(&problem.message),
             unused: problem.unused,
-            used_instead: problem.used_instead.map(Box::from),
+            used_instead: problem.used_instead.as_deref().map(text),
         })
     }
 }

@@ -645,9 +645,8 @@ impl Kept for Sessions {
             // An agent that does not count them lists them all.
             counts = counted(&sessions);
         }
-        let reports = status.problems.into_iter().filter_map(Report::new);
         Some(Self {
-            reports: reports.collect(),
+            reports: Report::all(status.problems),
             uid: object.metadata.uid,
             version,
             seen: known.map_or_else(Instant::now, |known| known.seen),

@@ -1,6 +1,7 @@
 //! What is not as the operator may think, as an intent says it of objects.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 
@@ -65,6 +66,9 @@ pub enum WarningKind {
         /// What follows.
         consequence: Consequence,
     },
+    /// A Peer has the address of the node that it selects.
+    #[error("{0} is an address of the node itself, which has no session with itself")]
+    OwnAddress(IpAddr),
     /// The node has no default gateway of a family.
     #[error("the node has no default gateway of {0}; the peer waits for one")]
     NoGateway(crate::crd::IpFamily),
@@ -172,6 +176,7 @@ impl WarningKind {
             Self::RouterNotUsed { .. } | Self::PeerTwice { .. } => "Duplicate",
             Self::ValueMissing { .. } => "ValueMissing",
             Self::ValueUnusable { .. } => "ValueUnusable",
+            Self::OwnAddress(_) => "OwnAddress",
             Self::NoGateway(_) => "NoGateway",
             Self::NoCommonFamily(_) => "NoCommonFamily",
             Self::NobodyListens(_) => "NobodyListens",
@@ -194,6 +199,7 @@ impl WarningKind {
                 matches!(consequence, Consequence::PeerLeftOut)
             }
             Self::NoNode
+            | Self::OwnAddress(_)
             | Self::NoGateway(_)
             | Self::NoCommonFamily(_)
             | Self::NobodyListens(_)

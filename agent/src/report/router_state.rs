@@ -8,7 +8,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::conditions::{Finding, conditions, whole_seconds};
 use super::sessions;
-use crate::control::model::{Peer, PeerCounts, RefusedAnnouncement, Severity, Status};
+use crate::control::model::{Peer, PeerCounts, Problem, RefusedAnnouncement, Severity, Status};
 use crate::crd::router_state::{
     FibStatus, GateStatus, ProblemStatus, RouterStateStatus, SessionCounts, Summary,
 };
@@ -81,10 +81,8 @@ pub fn router_state(
                 message: shown(&gate.message),
             })
             .collect(),
-        problems: status
-            .problems
-            .iter()
-            .take(PROBLEMS)
+        problems: worst(&status.problems)
+            .into_iter()
             .map(|problem| ProblemStatus {
                 severity: match problem.severity {
                     Severity::Error => "Error".to_owned(),
@@ -108,6 +106,14 @@ pub fn router_state(
         ),
         mesh,
     }
+}
+
+/// The problems that are listed: errors, then objects that are not used, whose conditions repeat it, then the rest.
+fn worst(problems: &[Problem]) -> Vec<&Problem> {
+    let mut worst: Vec<&Problem> = problems.iter().collect();
+    worst.sort_by_key(|problem| (problem.severity, !problem.unused));
+    worst.truncate(PROBLEMS);
+    worst
 }
 
 /// A text as `kubectl` may print it, and not longer than [`TEXT`].

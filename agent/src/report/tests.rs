@@ -314,6 +314,39 @@ fn of_many_sessions_those_that_are_down_are_listed_and_all_are_counted() {
     );
 }
 
+/// Their own conditions repeat what is listed of objects that a node does not use.
+#[test]
+fn objects_that_are_not_used_are_listed_before_other_warnings_and_after_errors() {
+    let (mut status, peers) = node();
+    let problem = |severity, object: String, unused| Problem {
+        severity,
+        object: Some(object),
+        file: None,
+        line: None,
+        field: None,
+        message: String::new(),
+        reason: Some("Duplicate".to_owned()),
+        unused,
+        used_instead: unused.then(|| "Peer a".to_owned()),
+    };
+    let warnings = (0..40).map(|n| problem(Severity::Warning, format!("Peer {n}"), n == 39));
+    status.problems = warnings.collect();
+    let invalid = problem(Severity::Error, "Peer b".to_owned(), false);
+    status.problems.push(invalid);
+    let state = router_state(
+        &status,
+        &peers,
+        &RouterStateStatus::default(),
+        Some(1),
+        at(0),
+    );
+    let objects: Vec<&str> = state.problems.iter().map(|p| p.object.as_str()).collect();
+    assert_eq!(objects.len(), 20);
+    assert_eq!(objects[..3], ["Peer b", "Peer 39", "Peer 0"]);
+    assert_eq!(state.problems[1].used_instead.as_deref(), Some("Peer a"));
+    assert!(state.problems[1].unused && !state.problems[2].unused);
+}
+
 /// Whatever a node has to do with, and however long the names and texts of others are.
 #[test]
 fn a_status_is_never_larger_than_its_bound() {

@@ -102,6 +102,11 @@ impl FakeApiServer {
         format!("{scheme}://{}", self.address)
     }
 
+    /// The certificate of the server, which signs itself, as PEM: it is for `localhost`. `None`: plain HTTP.
+    pub fn certificate(&self) -> Option<&str> {
+        self.identity.as_ref().map(Identity::certificate)
+    }
+
     fn serve(&self, listener: TcpListener) -> Result<()> {
         listener.set_nonblocking(true)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use axum::serve::Listener;
+use k8s_openapi::ByteString;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
@@ -18,7 +19,11 @@ const WAITING: usize = 64;
 
 /// Who serves: a certificate of its own, for the life of the server.
 #[derive(Clone)]
-pub(super) struct Identity(TlsAcceptor);
+pub(super) struct Identity {
+    acceptor: TlsAcceptor,
+    /// PEM.
+    certificate: String,
+}
 
 impl Identity {
     /// A new one.
@@ -31,14 +36,22 @@ impl Identity {
             .with_no_client_auth()
             .with_single_cert(vec![own.cert.der().clone()], key)?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(Self(TlsAcceptor::from(Arc::new(config))))
+        Ok(Self {
+            acceptor: TlsAcceptor::from(Arc::new(config)),
+            certificate: pem(own.cert.der())?,
+        })
+    }
+
+    /// The certificate, which signs itself, as PEM.
+    pub(super) fn certificate(&self) -> &str {
+        &self.certificate
     }
 
     /// Accepts connections. Handshakes wait for nobody but their client.
     pub(super) fn listen(&self, listener: TcpListener) -> Result<TlsListener> {
         let address = listener.local_addr()?;
         let (ready, connections) = mpsc::channel(WAITING);
-        let acceptor = self.0.clone();
+        let acceptor = self.acceptor.clone();
         tokio::spawn(async move {
             while let Ok((stream, from)) = listener.accept().await {
                 let (acceptor, ready) = (acceptor.clone(), ready.clone());
@@ -55,6 +68,17 @@ impl Identity {
             connections,
         })
     }
+}
+
+/// A certificate as text (RFC 7468).
+fn pem(der: &[u8]) -> Result<String> {
+    let base64 = serde_json::to_value(ByteString(der.to_vec()))?;
+    let base64 = base64.as_str().unwrap_or_default().as_bytes();
+    let lines: Result<Vec<&str>, _> = base64.chunks(64).map(std::str::from_utf8).collect();
+    Ok(format!(
+        "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
+        lines?.join("\n")
+    ))
 }
 
 /// Connections after their handshake.

@@ -14,6 +14,7 @@ pub mod octets;
 pub mod parts;
 pub mod rack;
 pub mod segment;
+pub mod service;
 pub mod updates;
 
 use std::collections::BTreeSet;

@@ -57,11 +57,21 @@ impl Node {
         kubeconfig: &Path,
         extra: &[&str],
     ) -> Result<Self> {
+        Self::start_in_cluster_under(namespace, &[], kubeconfig, extra)
+    }
+
+    /// The same, run by `wrapper`: see [`Node::start_under`].
+    pub fn start_in_cluster_under(
+        namespace: &Namespace,
+        wrapper: &[&str],
+        kubeconfig: &Path,
+        extra: &[&str],
+    ) -> Result<Self> {
         let source = [
             "--kubeconfig".to_owned(),
             kubeconfig.to_string_lossy().into_owned(),
         ];
-        let mut node = Self::new(namespace, &[], source, extra);
+        let mut node = Self::new(namespace, wrapper, source, extra);
         node.launch()?;
         Ok(node)
     }

@@ -7,7 +7,7 @@
 //! Over TLS all watches share one connection (HTTP/2), whose server is asked by PINGs, too: a load balancer in between answers the
 //! kernel, but not those.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use axum::http::{Request, Response};
@@ -19,11 +19,13 @@ use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use kube::client::{Body, ClientBuilder, ConfigExt, DynBody};
+use kube::config::{Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 use tower::util::BoxService;
 use tower::{BoxError, ServiceBuilder, ServiceExt};
 
 use super::pace::Pace;
+use super::proxy;
 use crate::reasons;
 
 /// How long a connection may take to be made.
@@ -64,7 +66,7 @@ pub enum ApiServerError {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: kube::config::KubeconfigError,
+        source: KubeconfigError,
     },
     /// Neither a kubeconfig nor a pod's account.
     #[error(
@@ -75,6 +77,11 @@ pub enum ApiServerError {
         /// What was looked for in vain.
         source: Box<kube::config::InferConfigError>,
     },
+    /// The environment names a proxy by something that is no URL.
+    #[error(
+        "the proxy of the API server, as HTTPS_PROXY, HTTP_PROXY or proxy-url of the kubeconfig name it: {0}; expected a URL such as http://192.0.2.1:3128"
+    )]
+    Proxy(axum::http::uri::InvalidUri),
     /// The client cannot be made, such as for a certificate that is none.
     #[error(
         "the API server cannot be asked as configured: {}",
@@ -86,28 +93,53 @@ pub enum ApiServerError {
     },
 }
 
+impl ApiServerError {
+    fn kubeconfig(path: &Path, source: KubeconfigError) -> Self {
+        Self::Kubeconfig {
+            path: path.to_owned(),
+            source,
+        }
+    }
+}
+
 /// Makes a client for an API server.
 ///
 /// # Errors
 /// See [`ApiServerError`].
 pub async fn client(options: &ApiServerOptions) -> Result<Client, ApiServerError> {
-    let mut config = match &options.kubeconfig {
+    let file = match &options.kubeconfig {
         Some(path) => {
-            let failed = |source| ApiServerError::Kubeconfig {
-                path: path.clone(),
-                source,
-            };
-            let file = kube::config::Kubeconfig::read_from(path).map_err(failed)?;
-            Config::from_custom_kubeconfig(file, &Default::default())
-                .await
-                .map_err(failed)?
+            let read = Kubeconfig::read_from(path);
+            Some(read.map_err(|source| ApiServerError::kubeconfig(path, source))?)
         }
-        None => Config::infer()
+        None => Kubeconfig::read().ok(),
+    };
+    let named = file.as_ref().and_then(proxy::of_kubeconfig);
+    let named = named.map(str::to_owned);
+    let has_file = file.is_some();
+    let mut config = match (&options.kubeconfig, file) {
+        (Some(path), Some(file)) => Config::from_custom_kubeconfig(file, &Default::default())
+            .await
+            .map_err(|source| ApiServerError::kubeconfig(path, source))?,
+        _ => Config::infer()
             .await
             .map_err(|source| ApiServerError::Nowhere {
                 source: Box::new(source),
             })?,
     };
+    // A pod's own account is used directly.
+    if has_file {
+        let environment = proxy::Environment::new(|name| std::env::var(name).ok());
+        let proxy = match named {
+            Some(named) => named.parse().map(Some),
+            None => environment.proxy(&config.cluster_url),
+        };
+        config.proxy_url = proxy.map_err(ApiServerError::Proxy)?;
+    }
+    build(config)
+}
+
+fn build(mut config: Config) -> Result<Client, ApiServerError> {
     config.default_retry = false;
     let proxied = config.proxy_url.is_some();
     let builder = if proxied {
@@ -169,3 +201,6 @@ fn over_watched_connections(config: Config) -> Result<ClientBuilder<GenericServi
         config.default_namespace,
     ))
 }
+
+#[cfg(test)]
+mod tests;

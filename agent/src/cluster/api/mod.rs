@@ -20,6 +20,7 @@
 //! | `secrets` | which Secrets are needed, and what is known of each: pure |
 //! | `received` | an object that was read, or what is known of one that cannot be |
 //! | `client` | which server, who asks it, and over which connections |
+//! | `proxy` | by which proxy a server is asked: pure |
 //! | `source` | what an agent watches there |
 
 mod cache;
@@ -31,6 +32,7 @@ mod json;
 mod kinds;
 mod pace;
 mod pauses;
+mod proxy;
 mod received;
 mod secrets;
 mod source;

@@ -183,3 +183,27 @@ fn what_a_condition_repeats_is_cut_whatever_the_number_of_nodes() {
     let kept: &Sessions = world.states.named("n1").unwrap();
     assert_eq!(kept.reports(Instant::now()).len(), 1);
 }
+
+/// Each agent may write its own RouterState alone, but whatever it likes.
+#[test]
+fn a_node_that_writes_more_than_an_agent_does_costs_a_bounded_piece_of_memory() {
+    let long = "\u{1b}[2J".repeat(10_000);
+    let many: Vec<(String, String)> = (0..1000)
+        .map(|n| (format!("Peer {n}"), format!("{n}{long}")))
+        .collect();
+    let problems: Vec<_> = many
+        .iter()
+        .map(|(object, text)| (object.as_str(), "Duplicate", text.as_str(), long.as_str()))
+        .collect();
+    let mut world = known_world();
+    apply(&mut world.states, reporting("n1", &[], &problems));
+    let kept = format!(
+        "{:?}",
+        world.states.named("n1").unwrap().reports(Instant::now())
+    );
+    assert!(
+        kept.len() < 20 * 3 * 512 && kept.contains("Peer 19"),
+        "{kept}"
+    );
+    assert!(!kept.contains("Peer 20") && !kept.contains('\u{1b}'));
+}

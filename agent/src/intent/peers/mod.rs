@@ -112,6 +112,11 @@ impl Context<'_> {
     ) -> Result<Session, WarningKind> {
         let spec = &object.spec;
         let target = self.target(spec)?;
+        if let PeerTarget::Address { address, .. } = target
+            && (self.node.internal_ips.contains(&address) || self.node.other_ips.contains(&address))
+        {
+            return Err(WarningKind::OwnAddress(address));
+        }
         let local_address = match (&spec.local_address, &spec.local_address_from) {
             (Some(address), _) => Some(address.0),
             (None, Some(from)) => Some(value_from(from, self.node).map_err(|e| {

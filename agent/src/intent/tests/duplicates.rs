@@ -128,3 +128,20 @@ fn of_two_peers_with_the_same_nodes_the_loser_is_named_if_it_says_something_else
     let by_hand = three() + &peer("a", "{address: 192.0.2.12, asn: internal}");
     assert!(duplicates(&by_hand).values().all(Vec::is_empty));
 }
+
+/// A route reflector by its address, as a Peer that selects all nodes, itself among them.
+#[test]
+fn a_node_has_no_session_with_itself() {
+    let text = three() + &ours("Peer", "rr", "", "{address: 192.0.2.13, asn: internal}");
+    assert_eq!(peer_names(&intent(&text, "n1")), ["mesh/n2", "rr"]);
+    let own = intent(&text, "n3");
+    assert_eq!(peer_names(&own), ["mesh/n1", "mesh/n2"]);
+    assert_eq!(
+        warnings(&own),
+        ["Peer rr: 192.0.2.13 is an address of the node itself, which has no session with itself"]
+    );
+    assert!(
+        !own.warnings[0].kind.is_unused(),
+        "nothing is wrong with it"
+    );
+}

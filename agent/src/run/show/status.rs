@@ -239,8 +239,7 @@ fn problems(shared: &Shared) -> Vec<Problem> {
             )
         }
     }));
-    // Stable: lists of the first few have what is worst.
-    all.sort_by_key(|problem| (problem.severity, !problem.unused));
+    all.sort_by_key(|problem| problem.severity);
     all
 }
 
