@@ -2,9 +2,10 @@
 
 mod support;
 
+use std::net::IpAddr;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use interop_tests::probe::kernel::{self, Monitor};
 use interop_tests::probe::ping::Ping;
 use interop_tests::{Family, eventually, run};
@@ -199,5 +200,60 @@ fn a_route_or_nexthop_that_somebody_deletes_is_put_back() {
             "route replace 198.51.100.0/24 via 10.0.2.2 metric {METRIC} proto {PROTOCOL}"
         ))?;
         rack.wait_ways(&["eth2", "eth3"])
+    });
+}
+
+/// By hand, or by another program that takes the same ids: under its own protocol number, or under ours.
+#[test]
+fn a_nexthop_object_that_somebody_replaces_is_put_right() {
+    run(&NEEDS, |lab| {
+        let rack = Rack::start(lab)?;
+        rack.wait_ways(&["eth2", "eth3"])?;
+        let paths = || -> Result<Vec<_>> {
+            let routes = NETWORKS.iter().map(|prefix| rack.own_route(prefix));
+            routes.map(|route| Ok(route?.paths)).collect()
+        };
+        let wanted = paths()?;
+        let right = || -> Result<()> {
+            let found = paths()?;
+            ensure!(found == wanted, "{found:?}");
+            Ok(())
+        };
+        right()?;
+        for protocol in ["static", PROTOCOL] {
+            let objects = kernel::nexthops(rack.kernel())?;
+            let singles = objects.iter().filter(|object| {
+                object.group.is_empty() && object.protocol.as_deref() == Some(PROTOCOL)
+            });
+            for object in singles.clone() {
+                let (gateway, device) = match object.gateway.context("no gateway")? {
+                    IpAddr::V4(_) => ("10.0.2.77", "eth2"),
+                    IpAddr::V6(_) => ("fd00:2::77", "eth2"),
+                };
+                rack.kernel().ip(&format!(
+                    "nexthop replace id {} via {gateway} dev {device} proto {protocol}",
+                    object.id
+                ))?;
+            }
+            eventually(SOON, "the ways are right again", right)?;
+            // And a group, by one of its members.
+            let objects = kernel::nexthops(rack.kernel())?;
+            let groups = objects.iter().filter(|object| object.group.len() > 1);
+            for group in groups.clone() {
+                rack.kernel().ip(&format!(
+                    "nexthop replace id {} group {} proto {protocol}",
+                    group.id, group.group[0].id
+                ))?;
+            }
+            eventually(SOON, "the groups are right again", right)?;
+        }
+        eventually(SOON, "it is reported", || {
+            let log = rack.node.log();
+            ensure!(
+                log.contains("nexthop objects of ours were replaced"),
+                "{log}"
+            );
+            Ok(())
+        })
     });
 }

@@ -4,7 +4,7 @@ mod support;
 
 use anyhow::{Context, Result, ensure};
 use interop_tests::probe::kernel;
-use interop_tests::{Kind, Lab, Need, Origination, Speaker, Subject, eventually, run};
+use interop_tests::{Kind, Lab, Namespace, Need, Origination, Speaker, Subject, eventually, run};
 use serde_json::json;
 use support::SOON;
 use support::node::{Node, node_object, object};
@@ -118,5 +118,82 @@ fn scenario(lab: &Lab, kind: Kind, speaker: impl Fn() -> Speaker) -> Result<()> 
             );
         }
     }
+    Ok(())
+}
+
+/// Such as a VLAN or a tunnel that a network manager makes anew: another index under the same name.
+#[test]
+fn a_peer_follows_its_interface_when_that_is_made_again() {
+    let needs = [Need::Speaker(Kind::Routelet), Need::Speaker(Kind::Bird2)];
+    run(&needs, |lab| {
+        let namespace = lab.namespace("node-1")?;
+        namespace.without_link_local()?;
+        // Of both kinds: a link-local address, and one that is bound to its interface for another reason.
+        let links = [
+            ("eth0", NODE, 64, ROUTER),
+            ("eth1", "10.0.1.1", 24, "10.0.1.2"),
+        ];
+        let mut routers = Vec::new();
+        let mut config = vec![
+            node_object("node-1", &[], &["10.244.1.0/24", "fd00:244:1::/64"]),
+            object("Router", "default", &json!({"routerID": "192.0.2.1"})),
+        ];
+        let mut places = Vec::new();
+        for (interface, node, length, router) in links {
+            let at = lab.namespace(&format!("router-{interface}"))?;
+            at.without_link_local()?;
+            places.push(at.clone());
+            connect(lab, &namespace, &at, interface, [node, router], length)?;
+            let bird = format!(
+                "protocol bgp node {{ local {router} as 64502; neighbor {node}{} as 64512; direct; passive on;
+                 ipv6 {{ import all; export none; }}; ipv4 {{ import all; export none; extended next hop on; }}; }}",
+                if length == 64 { "%eth0" } else { "" }
+            );
+            let speaker = Speaker::new(64502, "192.0.2.2").extra(&bird);
+            routers.push(Subject::start(lab, Kind::Bird2, &at, speaker)?);
+            let spec = json!({
+                "address": router, "sourceInterface": interface, "asn": 64502,
+                "timers": {"connectRetry": "1s"},
+            });
+            config.push(object("Peer", interface, &spec));
+        }
+        let config = serde_json::Value::from(config);
+        let node = Node::start(&namespace, &[("config", config)], &["--http", "off"])?;
+        // Each session by the address and port of its connection.
+        let established = |before: &[serde_json::Value]| {
+            let sessions = links.iter().zip(0..).map(|((interface, ..), n)| {
+                let mut address = json!(null);
+                eventually(SOON, &format!("a new session on {interface}"), || {
+                    let peer = node.ask(&["peers", interface])?;
+                    ensure!(peer["state"] == json!("Established"), "{peer}");
+                    ensure!(before.get(n) != Some(&peer["localAddress"]), "{peer}");
+                    address = peer["localAddress"].clone();
+                    Ok(())
+                })?;
+                Ok(address)
+            });
+            sessions.collect::<Result<Vec<_>>>()
+        };
+        let before = established(&[])?;
+        for ((interface, node, length, router), at) in links.into_iter().zip(&places) {
+            namespace.ip(&format!("link delete {interface}"))?;
+            connect(lab, &namespace, at, interface, [node, router], length)?;
+        }
+        established(&before)?;
+        Ok(())
+    });
+}
+
+fn connect(
+    lab: &Lab,
+    namespace: &Namespace,
+    at: &Namespace,
+    interface: &str,
+    [node, router]: [&str; 2],
+    length: u8,
+) -> Result<()> {
+    lab.link((namespace, interface), (at, "eth0"))?;
+    namespace.address(interface, &format!("{node}/{length}"))?;
+    at.address("eth0", &format!("{router}/{length}"))?;
     Ok(())
 }

@@ -256,6 +256,8 @@ pub struct FibCounters {
     pub resyncs: u64,
     /// Routes and nexthops of ours that somebody else removed or changed, and that were repaired.
     pub repairs: u64,
+    /// Of those, nexthop objects that somebody else replaced by another.
+    pub replaced_nexthops: u64,
 }
 
 fn seconds<S: serde::Serializer>(d: &Duration, s: S) -> Result<S::Ok, S::Error> {

@@ -21,7 +21,7 @@ use super::kernel::socket::wait;
 use super::kernel::{ChannelError, DumpKind, Kernel, Listed, Refusal};
 use super::plan::Resync;
 use super::refusal::Rule;
-use super::types::FibCounters;
+use super::types::{FibCounters, NEXTHOP_ID_FIRST};
 use super::view::KernelView;
 
 /// Operations in one go, between two looks at what the kernel says. 16 sends of 256 messages take some 10 ms.
@@ -373,6 +373,12 @@ impl Worker {
             } else {
                 tracing::info!("learned routes are within maxRoutes again");
             }
+        }
+        if now.replaced_nexthops > self.reported.replaced_nexthops {
+            tracing::warn!(
+                count = now.replaced_nexthops - self.reported.replaced_nexthops,
+                "nexthop objects of ours were replaced by somebody else, and are put right: which program writes nexthops with ids from {NEXTHOP_ID_FIRST} on?"
+            );
         }
         let stranger = plan.stranger();
         if stranger != self.reported_stranger {

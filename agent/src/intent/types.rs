@@ -170,6 +170,7 @@ impl PeerIntent {
             scope,
             local: self.local_address,
             device: self.device.clone(),
+            device_index: None,
             ttl: self.ttl,
             password,
             attribute_filter: self.config.attribute_filter,

@@ -20,6 +20,9 @@ pub struct PeerSettings {
     pub local: Option<IpAddr>,
     /// The interface to bind to (SO_BINDTODEVICE), by name; `None` lets routes decide.
     pub device: Option<String>,
+    /// The kernel index of `device` now. One that was deleted and made again has another: a connection that was bound to it
+    /// before never says or hears anything any more.
+    pub device_index: Option<u32>,
     /// Which TTL or hop limit to send and to accept.
     pub ttl: Ttl,
     /// TCP MD5 signature (RFC 2385).
@@ -40,6 +43,7 @@ impl PeerSettings {
             scope: None,
             local: None,
             device: None,
+            device_index: None,
             ttl: Ttl::System,
             password: None,
             attribute_filter: AttributeFilter::DEFAULT,
@@ -55,7 +59,7 @@ impl PeerSettings {
                 settings.port,
                 settings.scope,
                 settings.local,
-                settings.device.clone(),
+                (settings.device.clone(), settings.device_index),
                 settings.ttl,
                 settings.password.clone(),
             )
@@ -153,6 +157,7 @@ mod tests {
                 new.local = Some([192, 0, 2, 3].into());
             }),
             ("device", true, |new| new.device = Some("eth0".to_owned())),
+            ("device made again", true, |new| new.device_index = Some(7)),
             ("ttl", true, |new| new.ttl = Ttl::Security { hops: 1 }),
             ("password", true, |new| {
                 new.password = Some("secret".parse().unwrap());

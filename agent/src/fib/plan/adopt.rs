@@ -53,6 +53,7 @@ impl Plan {
                 _ => self.nexthops.garbage.push(nexthop.id),
             }
         }
+        self.count_replaced(&objects, &groups);
         let ids = self.take_objects(objects, &groups);
         let lost = self.take_groups(&groups, &ids);
         if !lost.is_empty() {
@@ -61,6 +62,30 @@ impl Plan {
         }
         self.nexthops.dirty = true;
         self.nexthops.untidy = true;
+    }
+
+    /// Counts the objects of ours in whose place there is another now. Those that are missing went with their interface, or were
+    /// deleted; a group that has lost members may have lost them so, too.
+    fn count_replaced(
+        &mut self,
+        objects: &HashMap<u32, Object>,
+        groups: &HashMap<u32, Vec<(u32, u16)>>,
+    ) {
+        let taken = &self.nexthops.taken;
+        let singles = self.nexthops.objects.iter().flat_map(|state| {
+            let ids = Role::ALL.into_iter().filter_map(|role| state.id(role));
+            ids.map(|id| (id, state.object))
+        });
+        let is_replaced = |(id, object): &(u32, Object)| {
+            let is_other = objects.get(id).is_some_and(|listed| listed != object);
+            is_other || groups.contains_key(id) || taken.contains(id)
+        };
+        let singles = singles.filter(is_replaced).count();
+        let known = self.nexthops.groups.keys();
+        let is_other = |id: &&u32| objects.contains_key(*id) || taken.contains(*id);
+        let replaced = (singles + known.filter(is_other).count()) as u64;
+        self.counters.replaced_nexthops += replaced;
+        self.counters.repairs += replaced;
     }
 
     /// Objects as listed. Which object each id is, and for which groups.
@@ -323,7 +348,9 @@ impl Plan {
 
     /// Somebody else changed a nexthop object, or the kernel did.
     pub fn nexthop_event(&mut self, nexthop: &Nexthop) {
-        if nexthop.protocol == ROUTE_PROTOCOL {
+        // Also an object of another protocol that has taken the place of one of ours.
+        let in_range = (NEXTHOP_ID_FIRST..=NEXTHOP_ID_LAST).contains(&nexthop.id);
+        if nexthop.protocol == ROUTE_PROTOCOL || in_range {
             self.resync = self.resync.max(Resync::Nexthops);
         }
     }

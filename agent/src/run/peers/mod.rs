@@ -326,8 +326,17 @@ impl Peers {
         self.rib.send(Command::RemovePeer(peer.id)).await
     }
 
-    /// Tries blocked peers again, reads password files again (they change without an event), and forgets dynamic peers
-    /// that have been down for long.
+    /// Whether an interface that a peer names is another than the one of its session: it has gone, or was made again.
+    fn has_another_interface(&self, name: &str, intent: &PeerIntent, view: &KernelView) -> bool {
+        let is_named = intent.device.is_some()
+            || matches!(&intent.target, PeerTarget::Address { interface, .. } if interface.is_some());
+        let indices = |settings: &PeerSettings| (settings.scope, settings.device_index);
+        let known = self.settings.get(name).map(indices);
+        is_named && settings(intent, view).ok().as_ref().map(indices) != known
+    }
+
+    /// Tries blocked peers again, reads password files again and looks for interfaces that were made again (both without an
+    /// event of their own), and forgets dynamic peers that have been down for long.
     pub(crate) async fn tick(&mut self, intent: &Intent, view: &KernelView) -> Result<(), Stopped> {
         if let Some(listening) = &mut self.listening {
             let ranges = ranges(intent);
@@ -358,7 +367,8 @@ impl Peers {
                 self.remove(&name, &peer, Cease::Deconfigured).await?;
                 continue;
             }
-            let has_file = matches!(peer.intent.password, Some(PasswordSource::File(_)));
+            let may_differ = matches!(peer.intent.password, Some(PasswordSource::File(_)))
+                || self.has_another_interface(&name, &peer.intent, view);
             match &peer.run {
                 RunState::Running(handle) if !handle.is_running() => {
                     error!(peer = %name, "the task of the peer failed and is started again");
@@ -377,11 +387,11 @@ impl Peers {
                     if !dynamic::has_place(&status) {
                         info!(peer = %name, "dynamic peer is gone and is forgotten");
                         self.remove(&name, &peer, Cease::Deconfigured).await?;
-                    } else if has_file {
+                    } else if may_differ {
                         self.run(peer.intent.as_ref().clone(), view, None).await?;
                     }
                 }
-                RunState::Running(_) if has_file => {
+                RunState::Running(_) if may_differ => {
                     let wanted = peer.intent.as_ref().clone();
                     self.run(wanted, view, Some(peer.id)).await?;
                 }

@@ -13,18 +13,14 @@ pub(super) fn settings(wanted: &PeerIntent, view: &KernelView) -> Result<PeerSet
             format!("interface {name} does not exist on this node: check its name, or wait for it")
         })
     };
-    if let Some(device) = &wanted.device {
-        ifindex(device)?;
-    }
+    let device_index = wanted.device.as_deref().map(ifindex).transpose()?;
     match &wanted.target {
-        PeerTarget::Address {
-            address,
-            interface: None,
-        } => Ok(wanted.settings(*address, None, password)),
-        PeerTarget::Address {
-            address,
-            interface: Some(name),
-        } => Ok(wanted.settings(*address, Some(Scope(ifindex(name)?)), password)),
+        PeerTarget::Address { address, interface } => {
+            let scope = interface.as_deref().map(ifindex).transpose()?;
+            let mut settings = wanted.settings(*address, scope.map(Scope), password);
+            settings.device_index = device_index;
+            Ok(settings)
+        }
         PeerTarget::Interface { name } => Err(format!(
             "the neighbour on interface {name} cannot be found by itself yet: give the peer an address (a link-local one \
              with sourceInterface will do)"
