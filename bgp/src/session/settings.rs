@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn what_a_session_was_made_with_needs_a_reset_and_nothing_else_does() {
         type Change = fn(&mut PeerSettings);
-        let cases: [(&str, bool, Change); 12] = [
+        let cases: [(&str, bool, Change); 13] = [
             ("nothing", false, |_| {}),
             ("address", true, |new| new.remote = [192, 0, 2, 2].into()),
             ("port", true, |new| new.port = 1179),
