@@ -7,10 +7,10 @@ use std::net::Ipv4Addr;
 use std::sync::{Arc, LazyLock};
 
 use agent::cluster::{
-    ClusterState, EndpointSlice, LoadBalancerIngress, Node, ServiceType, manifests,
+    ClusterState, EndpointSlice, LoadBalancerIngress, Node, ObjectKey, ServiceType, manifests,
 };
 use agent::intent::{LocalFacts, Phase, Planner, intend};
-use agent::pools::{Pool, Request, Reserved, State, allocate};
+use agent::pools::{Allocator, Pool, Request, Reserved, State, allocate};
 use divan::Bencher;
 use large_cluster::{Cluster, Layout};
 use serde_json::json;
@@ -81,9 +81,27 @@ fn to_and_fro(bencher: Bencher<'_, '_>, other: &ClusterState) {
     bencher.bench_local(|| planner.plan(states.next().unwrap(), &facts, Phase::default()));
 }
 
-/// All addresses of 5,000 Services that have theirs: what the controller does when one of them changes.
+/// All addresses of 5,000 Services that have theirs.
 #[divan::bench]
 fn allocation_from_nothing(bencher: Bencher<'_, '_>) {
+    let state = addresses();
+    bencher.bench_local(|| allocate(&state));
+}
+
+/// What the controller does when one of them changes.
+#[divan::bench]
+fn a_service_gets_an_address_or_goes(bencher: Bencher<'_, '_>) {
+    let state = addresses();
+    let mut request = Request::clone(state.services.values().next().unwrap());
+    request.key = ObjectKey::new(request.key.namespace, "another");
+    request.ingress = Box::default();
+    let (key, request) = (request.key.clone(), Arc::new(request));
+    let mut allocator = Allocator::new(state);
+    let mut versions = [Some(request), None].into_iter().cycle();
+    bencher.bench_local(|| allocator.update([(key.clone(), versions.next().unwrap())]));
+}
+
+fn addresses() -> State {
     let pool = Pool {
         name: "public".to_owned(),
         spec: serde_json::from_value(json!({"addresses": ["100.64.0.0/16"]})).unwrap(),
@@ -100,7 +118,7 @@ fn allocation_from_nothing(bencher: Bencher<'_, '_>) {
         };
         (service.key.clone(), Arc::new(request))
     });
-    let state = State {
+    State {
         pools: [(pool.name.clone(), Arc::new(pool))].into(),
         services: services.collect(),
         namespaces: (STATE.services.keys())
@@ -113,6 +131,5 @@ fn allocation_from_nothing(bencher: Bencher<'_, '_>) {
             .collect(),
         external_ips: Vec::new(),
         ..State::default()
-    };
-    bencher.bench_local(|| allocate(&state));
+    }
 }

@@ -87,6 +87,11 @@ fn router_states_and_pages_of_simulated_agents_are_measured() {
     );
 }
 
+#[test]
+fn controllers_and_agents_of_large_clusters_are_measured() {
+    completes(Kind::Routelet, &[("P10000", &["P10000"]), ("Q", &["Q"])]);
+}
+
 /// Every receiver is told to expect another attribute than the speaker rightly sends, and the kernel's table one route less.
 #[test]
 fn a_wrong_table_at_a_receiver_or_in_the_kernel_fails_the_run() {

@@ -1,6 +1,6 @@
 //! From an allocation to what has to be written into the statuses of Services. Pure.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::net::IpAddr;
 
 use k8s_openapi::jiff::Timestamp;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::store::Key;
 use super::world::{Served, World};
-use crate::pools::{ADDRESS_ASSIGNED, Allocation, Decision, Statement};
+use crate::pools::{ADDRESS_ASSIGNED, Allocation, Decision, Request, Statement};
 
 /// What a Service's status has to become.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,58 +22,158 @@ pub(super) struct Write {
     pub(super) patch: Value,
 }
 
-/// The Services whose status is not as the allocation says, those first whose addresses are not.
-///
-/// Nobody gets an address that another Service still has to lose: writes may fail, and come in any order. It follows when that is
-/// written.
-///
-/// While a pool is not known, no Service loses an address: it may be of that pool. So nobody gets what another would lose, and of a
-/// Service that has an address of such a pool nothing is said.
-pub(super) fn writes(world: &World, allocation: &Allocation, now: Timestamp) -> Vec<Write> {
-    let is_unsure = !world.unknown_pools().is_empty();
-    let decisions = allocation.services.values();
-    let unreleased: HashSet<IpAddr> = decisions.flat_map(|d| d.release.iter().copied()).collect();
-    let mut writes: Vec<Write> = world
-        .services
-        .iter()
-        .filter_map(|(key, served)| {
-            let decision = allocation.services.get(&served.request.key)?;
-            let held = served.request.held();
-            let is_early = |ip: &IpAddr| unreleased.contains(ip) && !held.contains(ip);
-            let waits = decision.addresses().any(|ip| is_early(&ip));
-            let releases = !decision.release.is_empty();
-            if is_unsure && (releases || waits || decision.is_of_unknown_pool())
-                || waits && !releases
-            {
-                return None;
+/// The Services whose status is perhaps not as the allocation says.
+#[derive(Debug, Default)]
+pub(super) struct Due(BTreeSet<Key>);
+
+impl Due {
+    /// These too.
+    pub(super) fn extend(&mut self, keys: impl IntoIterator<Item = Key>) {
+        self.0.extend(keys);
+    }
+
+    /// Whether a Service is among them.
+    pub(super) fn contains(&self, key: &Key) -> bool {
+        self.0.contains(key)
+    }
+
+    /// What has to be written, `most` of it, addresses first. What `admit` leaves out stays due, and so does what is written, until
+    /// the status is found to be as it should be.
+    pub(super) fn writes(
+        &mut self,
+        (world, allocation): (&World, &Allocation),
+        now: Timestamp,
+        most: usize,
+        mut admit: impl FnMut(Write) -> Option<Write>,
+    ) -> Vec<Write> {
+        let statuses = Unwritten::new((world, allocation), now, &self.0);
+        let (mut writes, mut done) = (Vec::new(), Vec::new());
+        for moves in [true, false] {
+            for key in &self.0 {
+                if writes.len() >= most {
+                    break;
+                }
+                let Some((served, decision)) = statuses.of(key) else {
+                    done.push(key.clone());
+                    continue;
+                };
+                if moves == decision.is_written(&served.request) {
+                    continue;
+                }
+                match statuses.step(key, served, decision) {
+                    Step::Write(write) => writes.extend(admit(write)),
+                    Step::Later => {}
+                    Step::Done => done.push(key.clone()),
+                }
             }
-            let ingress = (!decision.is_written(&served.request))
-                .then(|| ingress(served, decision, is_early));
-            if waits {
-                // What others wait for goes first, without a word: the rest follows.
-                return Some(Write {
-                    key: key.clone(),
-                    moves: true,
-                    patch: patch(served, ingress, None),
-                });
+        }
+        for key in done {
+            self.0.remove(&key);
+        }
+        writes
+    }
+}
+
+/// What has to be done about a Service.
+enum Step {
+    /// This is to be written.
+    Write(Write),
+    /// Nothing yet.
+    Later,
+    /// Nothing.
+    Done,
+}
+
+/// What is compared.
+struct Unwritten<'a> {
+    world: &'a World,
+    allocation: &'a Allocation,
+    now: Timestamp,
+    /// While a pool is not known, no Service loses an address: it may be of that pool. So nobody gets what another would lose, and
+    /// of a Service that has an address of such a pool nothing is said.
+    is_unsure: bool,
+    /// What Services have and are to lose. Nobody else gets it before that is written: writes may fail, and come in any order.
+    unreleased: HashSet<IpAddr>,
+}
+
+impl<'a> Unwritten<'a> {
+    /// Who has something to lose is due.
+    fn new(
+        (world, allocation): (&'a World, &'a Allocation),
+        now: Timestamp,
+        due: &BTreeSet<Key>,
+    ) -> Self {
+        let statuses = Self {
+            world,
+            allocation,
+            now,
+            is_unsure: !world.unknown_pools().is_empty(),
+            unreleased: HashSet::new(),
+        };
+        let known = due.iter().filter_map(|key| statuses.of(key));
+        let unreleased = known.flat_map(|(served, decision)| {
+            let held = served.request.held().into_iter();
+            held.filter(|address| decision.release.contains(address))
+        });
+        Self {
+            unreleased: unreleased.collect(),
+            ..statuses
+        }
+    }
+
+    fn of(&self, key: &Key) -> Option<(&'a Served, &'a Decision)> {
+        let served = self.world.services.get(key)?;
+        let decision = self.allocation.services.get(&served.request.key)?;
+        Some((served, decision))
+    }
+
+    fn step(&self, key: &Key, served: &Served, decision: &Decision) -> Step {
+        let held = served.request.held();
+        let is_early = |ip: &IpAddr| self.unreleased.contains(ip) && !held.contains(ip);
+        let waits = decision.addresses().any(|ip| is_early(&ip));
+        let releases = !decision.has_released(&served.request);
+        if self.is_unsure && (releases || waits || decision.is_of_unknown_pool())
+            || waits && !releases
+        {
+            return Step::Later;
+        }
+        let ingress =
+            (!decision.is_written(&served.request)).then(|| ingress(served, decision, is_early));
+        if waits {
+            // What others wait for goes first, without a word: the rest follows.
+            return Step::Write(Write {
+                key: key.clone(),
+                moves: true,
+                patch: patch(served, ingress, None),
+            });
+        }
+        // Of one that is on its way out, or cannot be read, nothing new is said.
+        let stays = served.request.deleting
+            || self.is_unsure && decision.is_classless()
+            || self.allocation.keeps_condition(&served.request, decision);
+        let condition = match stays {
+            true => None,
+            false => {
+                let wanted = decision.statement(&served.request);
+                condition(served, wanted.as_ref(), self.now)
             }
-            // Of one that is on its way out, or cannot be read, nothing new is said.
-            let stays = served.request.deleting
-                || is_unsure && decision.is_classless()
-                || allocation.keeps_condition(&served.request, decision);
-            let condition = match stays {
-                true => None,
-                false => condition(served, decision.statement(&served.request).as_ref(), now),
-            };
-            (ingress.is_some() || condition.is_some()).then(|| Write {
+        };
+        match ingress.is_some() || condition.is_some() {
+            true => Step::Write(Write {
                 key: key.clone(),
                 moves: ingress.is_some(),
                 patch: patch(served, ingress, condition),
-            })
-        })
-        .collect();
-    writes.sort_by_key(|write| !write.moves);
-    writes
+            }),
+            false => Step::Done,
+        }
+    }
+}
+
+/// Whether what a write has answered has other addresses than before, and not those that were to be written, if any were: then
+/// decisions that count on these do not hold.
+pub(super) fn is_otherwise(before: &Request, after: &Request, decided: Option<&Decision>) -> bool {
+    let wanted = decided.map(|decision| decision.ingress(before));
+    after.ingress != before.ingress && wanted.is_none_or(|wanted| *wanted != *after.ingress)
 }
 
 /// A patch that changes nothing but what is said; `None` if that is said already.

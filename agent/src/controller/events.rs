@@ -116,11 +116,19 @@ impl Served {
 }
 
 impl Known {
-    /// Compares with the last look what Services miss.
-    pub(super) fn refusals(&mut self, world: &World, allocation: &Allocation) -> Vec<News> {
+    /// Compares with the last look what Services miss, those of `keys`; the others are as they were, or gone.
+    pub(super) fn refusals<'a>(
+        &mut self,
+        world: &World,
+        allocation: &Allocation,
+        keys: impl IntoIterator<Item = &'a Key>,
+    ) -> Vec<News> {
         let mut news = Vec::new();
-        let mut refusals = BTreeMap::new();
-        for (key, served) in world.services.iter() {
+        for key in keys {
+            let before = self.refusals.remove(key);
+            let Some(served) = world.services.get(key) else {
+                continue;
+            };
             let Some(decision) = allocation.services.get(&served.request.key) else {
                 continue;
             };
@@ -134,7 +142,7 @@ impl Known {
                 ),
                 (None, None) => continue,
             };
-            if self.refusals.get(key) != Some(&note) {
+            if before.as_ref() != Some(&note) {
                 news.push(News {
                     regarding: served.reference(),
                     related: None,
@@ -144,9 +152,10 @@ impl Known {
                     note: note.clone(),
                 });
             }
-            refusals.insert(key.clone(), note);
+            self.refusals.insert(key.clone(), note);
         }
-        self.refusals = refusals;
+        self.refusals
+            .retain(|key, _| world.services.get(key).is_some());
         // The first look finds what another replica has told already.
         match std::mem::replace(&mut self.knows_refusals, true) {
             true => news,

@@ -134,6 +134,11 @@ impl<V> Store<V> {
         self.objects.iter()
     }
 
+    /// Which objects there are.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &Key> {
+        self.objects.keys()
+    }
+
     /// What is kept of the objects.
     pub(super) fn values(&self) -> impl Iterator<Item = &V> {
         self.objects.values()

@@ -1,5 +1,7 @@
 //! The loop of the active replica.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -13,7 +15,7 @@ use serde_json::json;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tracing::{debug, info, warn};
 
-use super::addresses::{self, Write};
+use super::addresses::{self, Due, Write};
 use super::events::{self, Known, Teller};
 use super::orphans::Orphans;
 use super::page::Page;
@@ -22,10 +24,10 @@ use super::rivals::{Rivals, Verdict};
 use super::statuses::{Statuses, statuses};
 use super::store::{Key, Store};
 use super::world::{self, Kind, Ours, Served, WatchedPoolService, World};
-use crate::cluster::Received;
+use crate::cluster::{ObjectKey, Received};
 use crate::crd::{API_VERSION, RouterState};
 use crate::memory;
-use crate::pools::{Allocation, Decision, Outcome, allocate};
+use crate::pools::{self, Allocator, Decision, Outcome, State};
 use crate::reasons;
 
 /// How often statuses of our own objects are looked at: the least time between two writings of one.
@@ -52,7 +54,11 @@ pub(super) async fn work(client: &Client, me: &str, page: &Page) {
         page,
         teller: Teller::start(client.clone(), me),
         known: Known::default(),
-        allocation: Allocation::default(),
+        allocator: Allocator::new(State::default()),
+        due: Due::default(),
+        written: BTreeSet::new(),
+        is_stale: false,
+        is_more_due: false,
         services: Pauses::default(),
         awaited: Pauses::default(),
         rivals: Rivals::default(),
@@ -64,7 +70,7 @@ pub(super) async fn work(client: &Client, me: &str, page: &Page) {
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut began = false;
     loop {
-        let open = world.addresses_changed && began;
+        let open = (world.changes.is_any() || worker.is_more_due) && began;
         let look = tokio::select! {
             biased;
             // First, or events without a pause would keep it waiting.
@@ -79,6 +85,7 @@ pub(super) async fn work(client: &Client, me: &str, page: &Page) {
         }
         if !std::mem::replace(&mut began, true) {
             info!("the state of the cluster is known");
+            world.changes.of_all = true;
             memory::give_back();
         }
         if look {
@@ -86,7 +93,7 @@ pub(super) async fn work(client: &Client, me: &str, page: &Page) {
         }
         let over = |pauses: &Pauses<Key>| pauses.is_any_over(Instant::now());
         let again = look && (over(&worker.services) || over(&worker.awaited));
-        if world.addresses_changed || again {
+        if world.changes.is_any() || worker.is_more_due || again {
             worker.hand_out(&mut world).await;
         }
         if look {
@@ -101,7 +108,16 @@ struct Worker<'a> {
     page: &'a Page,
     teller: Teller,
     known: Known,
-    allocation: Allocation,
+    allocator: Allocator,
+    /// Services of which something has perhaps to be written.
+    due: Due,
+    /// Services of which something was written since addresses were allocated last: as was decided, so that this is no reason to
+    /// decide anew.
+    written: BTreeSet<Key>,
+    /// Something else was: it counts before more is written.
+    is_stale: bool,
+    /// More has to be written than was in the last round.
+    is_more_due: bool,
     services: Pauses<Key>,
     /// Services of which a write was refused as outdated, until their newer version comes.
     awaited: Pauses<Key>,
@@ -114,28 +130,15 @@ struct Worker<'a> {
 }
 
 impl Worker<'_> {
-    /// Allocates, and writes what has changed into the statuses of Services.
+    /// Allocates if something has changed, and writes what is due into the statuses of Services.
     async fn hand_out(&mut self, world: &mut World) {
-        world.addresses_changed = false;
-        self.allocation = allocate(&world.address_state());
-        for news in self.known.refusals(world, &self.allocation) {
-            self.teller.tell(news);
+        if world.changes.is_any() || self.is_stale {
+            self.allocate(world);
         }
-        self.page.set_allocation(&self.allocation);
-        let mut writes = addresses::writes(world, &self.allocation, Timestamp::now());
-        for pauses in [&mut self.services, &mut self.awaited] {
-            pauses.keep(|key| writes.iter().any(|write| write.key == *key));
-        }
-        let now = Instant::now();
-        writes.retain(|write| !self.services.holds(&write.key, now));
-        // The version that was in the way of a write comes by the watch; should it not, it is tried again after a pause.
-        let is_awaited = |key: &Key| world.outdated.contains(key) && self.awaited.holds(key, now);
-        writes.retain(|write| !is_awaited(&write.key));
-        let mut writes = self.without_rivals(world, writes, now);
-        // The rest follows in the next round, when what was just written counts.
-        world.addresses_changed = writes.len() > ROUND;
-        writes.truncate(ROUND);
-        let client = &self.client;
+        let writes = self.next_writes(world, Instant::now());
+        // The rest follows in the next round, when what has come meanwhile counts.
+        self.is_more_due = writes.len() == ROUND;
+        let client = &self.client.clone();
         let mut answers = stream::iter(writes)
             .map(|write| async move { (write.key.clone(), write.moves, give(client, write).await) })
             .buffer_unordered(AT_ONCE);
@@ -145,7 +148,7 @@ impl Worker<'_> {
                 Ok(service) => {
                     self.services.done(&key);
                     self.awaited.done(&key);
-                    world.services.written(service);
+                    self.take_answer(world, service, (&key, moves));
                     let Some(served) = world.services.get(&key) else {
                         continue;
                     };
@@ -154,9 +157,11 @@ impl Worker<'_> {
                         continue;
                     }
                     self.rivals.wrote(&key, served, Instant::now());
-                    if let Some(decision) = self.allocation.services.get(&served.request.key) {
+                    let decisions = &self.allocator.allocation().services;
+                    if let Some(decision) = decisions.get(&served.request.key) {
                         // What it lost may be what another waits for.
-                        world.addresses_changed |= !decision.release.is_empty();
+                        self.is_more_due |=
+                            !decision.release.is_empty() && decision.has_released(&served.request);
                         if decision.is_written(&served.request) {
                             self.teller.tell(events::given(served, decision));
                         }
@@ -176,12 +181,63 @@ impl Worker<'_> {
         }
     }
 
-    /// The writes that no other controller undoes; of a Service where one does, that this is so.
-    fn without_rivals(&mut self, world: &World, writes: Vec<Write>, now: Instant) -> Vec<Write> {
+    /// Takes in what a write has answered.
+    fn take_answer(
+        &mut self,
+        world: &mut World,
+        service: Received<WatchedPoolService>,
+        (key, moves): (&Key, bool),
+    ) {
+        let request = |world: &World| Some(Arc::clone(&world.services.get(key)?.request));
+        let before = request(world);
+        world.services.written(service);
+        if let (Some(before), Some(after)) = (before, request(world)) {
+            let decision = self.allocator.allocation().services.get(&before.key);
+            let decision = decision.filter(|_| moves);
+            self.is_stale |= addresses::is_otherwise(&before, &after, decision);
+        }
+        self.written.insert(key.clone());
+    }
+
+    /// Takes in what has changed.
+    fn allocate(&mut self, world: &mut World) {
+        self.is_stale = false;
+        let changes = std::mem::take(&mut world.changes);
+        let mut looked = std::mem::take(&mut self.written);
+        if changes.of_all {
+            self.allocator = Allocator::new(world.address_state());
+            looked.extend(world.services.keys().cloned());
+        } else {
+            looked.extend(changes.services);
+            let now = looked.iter().map(|key| {
+                let served = world.services.get(key);
+                let request = served.map(|served| Arc::clone(&served.request));
+                (ObjectKey::new(key.0.as_str(), key.1.as_str()), request)
+            });
+            let differing = self.allocator.update(now).into_iter();
+            let differing = differing.map(|key| (key.namespace.to_string(), key.name.to_string()));
+            looked.extend(differing.collect::<Vec<_>>());
+        }
+        let allocation = self.allocator.allocation();
+        debug_assert_eq!(*allocation, pools::allocate(&world.address_state()));
+        for news in self.known.refusals(world, allocation, &looked) {
+            self.teller.tell(news);
+        }
+        self.page.set_allocation(allocation);
+        // Which of them may be written while a pool is not known depends on all.
+        if !world.unknown_pools().is_empty() {
+            looked.extend(world.services.keys().cloned());
+        }
+        self.due.extend(looked);
+    }
+
+    /// What is to be written now: what is not left alone for a while, and what no other controller undoes; of a Service where one
+    /// does, that this is so.
+    fn next_writes(&mut self, world: &World, now: Instant) -> Vec<Write> {
+        let allocation = self.allocator.allocation();
         if !std::mem::replace(&mut self.has_adopted, true) {
-            let decisions = &self.allocation.services;
             let is_ours = |served: &Served| {
-                let decision = decisions.get(&served.request.key);
+                let decision = allocation.services.get(&served.request.key);
                 decision.is_some_and(|decision| !matches!(decision.outcome, Outcome::NotOurs(_)))
             };
             let services = world.services.iter();
@@ -190,26 +246,38 @@ impl Worker<'_> {
         }
         let there = |key: &Key| world.services.get(key).is_some();
         self.rivals.keep(now, there);
-        let judge = |mut write: Write| {
+        let Self {
+            services,
+            awaited,
+            rivals,
+            teller,
+            ..
+        } = self;
+        let admit = |mut write: Write| {
+            // The version that was in the way of a write comes by the watch; should it not, it is tried again after a pause.
+            let is_awaited = world.outdated.contains(&write.key) && awaited.holds(&write.key, now);
+            if is_awaited || services.holds(&write.key, now) {
+                return None;
+            }
             let served = world.services.get(&write.key)?;
-            let decision = self.allocation.services.get(&served.request.key);
+            let decision = allocation.services.get(&served.request.key);
             if decision.is_some_and(Decision::is_classless) {
                 // It is left to the other, and what was said of it is removed.
-                self.rivals.forget(&write.key);
+                rivals.forget(&write.key);
                 return Some(write);
             }
-            match self.rivals.judge(&write.key, served, write.moves, now) {
+            match rivals.judge(&write.key, served, write.moves, now) {
                 Verdict::Write => Some(write),
                 Verdict::Leave => None,
                 Verdict::Say(statement, is_first) => {
                     if is_first {
-                        self.teller.tell(events::contested(served, &statement));
+                        teller.tell(events::contested(served, &statement));
                     }
                     write.moves = false;
                     let Some(patch) = addresses::say(served, &statement, Timestamp::now()) else {
                         // It is there: the write's answer was lost.
-                        self.rivals.said(&write.key, served, now);
-                        self.services.done(&write.key);
+                        rivals.said(&write.key, served, now);
+                        services.done(&write.key);
                         return None;
                     };
                     write.patch = patch;
@@ -217,9 +285,13 @@ impl Worker<'_> {
                 }
             }
         };
-        let left = writes.into_iter().filter_map(judge).collect();
+        let known = (world, allocation);
+        let writes = self.due.writes(known, Timestamp::now(), ROUND, admit);
+        for pauses in [&mut self.services, &mut self.awaited] {
+            pauses.keep(|key| self.due.contains(key));
+        }
         self.page.set_contested(self.rivals.count());
-        left
+        writes
     }
 
     /// Writes conditions and counts of our own objects, and tells what has happened to them.
@@ -234,7 +306,7 @@ impl Worker<'_> {
             advertisements,
             policies,
             pools,
-        } = statuses(world, &self.allocation, now);
+        } = statuses(world, self.allocator.allocation(), now);
         self.write(routers, &mut world.routers).await;
         self.write(peers, &mut world.peers).await;
         self.write(advertisements, &mut world.advertisements).await;

@@ -45,12 +45,28 @@ pub(super) struct World {
     pub(super) namespaces: Store<Namespace>,
     pub(super) services: Store<Served>,
     pub(super) states: Store<Sessions>,
-    /// What addresses hang on has changed since this was set to `false`.
-    pub(super) addresses_changed: bool,
+    /// What addresses depend on and has changed since this was taken.
+    pub(super) changes: Changes,
     /// Services that have changed while they were written: what is to be written follows with the newer version.
     pub(super) outdated: HashSet<Key>,
     /// Why a kind's watch does not get on at the moment.
     errors: BTreeMap<&'static str, String>,
+}
+
+/// What addresses depend on and has changed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Changes {
+    /// Something that decides about all Services, or nobody knows what.
+    pub(super) of_all: bool,
+    /// These Services.
+    pub(super) services: BTreeSet<Key>,
+}
+
+impl Changes {
+    /// Whether there are any.
+    pub(super) fn is_any(&self) -> bool {
+        self.of_all || !self.services.is_empty()
+    }
 }
 
 impl World {
@@ -147,7 +163,7 @@ impl World {
             false => Vec::new(),
         };
         let addresses = |node: &NodeAddresses| Arc::clone(&node.0);
-        self.addresses_changed |= self.nodes.event_changing(event, addresses);
+        self.changes.of_all |= self.nodes.event_changing(event, addresses);
         for (name, mut addresses) in before {
             if self.nodes.named(&name).is_none() {
                 // It may have been made again, and have gone before it had all of it.
@@ -165,7 +181,7 @@ impl World {
     pub(super) fn forget_departed(&mut self, now: Instant) {
         let before = self.departed.len();
         self.departed.retain(|_, (_, until)| now < *until);
-        self.addresses_changed |= self.departed.len() != before;
+        self.changes.of_all |= self.departed.len() != before;
     }
 
     /// Takes in what happened to a Peer.
@@ -174,7 +190,7 @@ impl World {
             let spec = &peer.good.as_ref()?.spec;
             Some([spec.address, spec.local_address])
         };
-        self.addresses_changed |= self.peers.event_changing(event, ends);
+        self.changes.of_all |= self.peers.event_changing(event, ends);
     }
 
     /// Takes in what happened to an Advertisement.
@@ -182,19 +198,19 @@ impl World {
         let allowed = |object: &Ours<Advertisement>| {
             ExternalIps::of_advertisement(&object.good.as_ref()?.spec)
         };
-        self.addresses_changed |= self.advertisements.event_changing(event, allowed);
+        self.changes.of_all |= self.advertisements.event_changing(event, allowed);
     }
 
     /// Takes in what happened to an AddressPool. That its status was written, by us, changes nothing.
     pub(super) fn pool_event(&mut self, event: Event<Received<AddressPool>>) {
         let known = |pool: &Ours<AddressPool>| (pool.created, pool.good.clone());
-        self.addresses_changed |= self.pools.event_changing(event, known);
+        self.changes.of_all |= self.pools.event_changing(event, known);
     }
 
     /// Takes in what happened to a namespace.
     pub(super) fn namespace_event(&mut self, event: Event<Received<WatchedNamespace>>) {
         let labels = |namespace: &Namespace| Arc::clone(&namespace.0);
-        self.addresses_changed |= self.namespaces.event_changing(event, labels);
+        self.changes.of_all |= self.namespaces.event_changing(event, labels);
     }
 
     /// Takes in what happened to a Service. What was written here is known already when it comes back.
@@ -205,10 +221,19 @@ impl World {
         };
         let object = object.map(|object| key(object.metadata()));
         // It is the version that a write was refused for.
-        let is_awaited = object.is_some_and(|object| self.outdated.remove(&object));
+        let is_awaited = object
+            .as_ref()
+            .is_some_and(|object| self.outdated.remove(object));
         let request = |served: &Served| (Arc::clone(&served.request), served.generation);
         let is_other = self.services.event_changing(event, request);
-        self.addresses_changed |= is_awaited || is_other;
+        match object {
+            _ if !(is_awaited || is_other) => {}
+            Some(object) => {
+                self.changes.services.insert(object);
+            }
+            // A list in which some are not.
+            None => self.changes.of_all = true,
+        }
     }
 
     /// The pools that are not known as they are or were: what is in no pool may be in one of those.

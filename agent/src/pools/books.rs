@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use smallvec::SmallVec;
 
@@ -23,27 +24,27 @@ struct Used {
 
 /// Owners of addresses. Owners of one address may all share it with each other.
 #[derive(Debug)]
-pub(super) struct Books<'a> {
-    space: &'a Space<'a>,
-    owners: HashMap<IpAddr, SmallVec<[&'a Request; 1]>>,
+pub(super) struct Books {
+    space: Arc<Space>,
+    owners: HashMap<IpAddr, SmallVec<[Arc<Request>; 1]>>,
     /// What other load balancers gave out, and to whom.
-    foreign: &'a HashMap<IpAddr, &'a ObjectKey>,
+    foreign: HashMap<IpAddr, ObjectKey>,
     used: Vec<PerFamily<Used>>,
     /// By pool, family and namespace: how many addresses its Services have, of pools with `maxPerNamespace`.
     by_namespace: HashMap<(usize, IpFamily, Atom), u32>,
     /// By sharing key.
-    shared: HashMap<&'a str, PerFamily<Shared<'a>>>,
+    shared: HashMap<Atom, PerFamily<Shared>>,
 }
 
 /// The addresses of one sharing key and family.
 #[derive(Debug, Default)]
-struct Shared<'a> {
+struct Shared {
     addresses: BTreeSet<IpAddr>,
     /// How many of them have an owner with a port.
-    ports: HashMap<&'a Port, usize>,
+    ports: HashMap<Port, usize>,
 }
 
-impl Shared<'_> {
+impl Shared {
     /// Whether a port that a Service has is taken on every address. Where thousands have one key and one port, which a chart
     /// brings about without anybody's asking, each is not to look at the addresses of all the others.
     fn is_full_for(&self, request: &Request) -> bool {
@@ -52,19 +53,20 @@ impl Shared<'_> {
     }
 }
 
-impl<'a> Books<'a> {
-    pub(super) fn new(space: &'a Space<'a>, foreign: &'a HashMap<IpAddr, &'a ObjectKey>) -> Self {
+impl Books {
+    pub(super) fn new(space: Arc<Space>, foreign: HashMap<IpAddr, ObjectKey>) -> Self {
         let mut books = Self {
+            used: space.pools.iter().map(|_| PerFamily::default()).collect(),
             space,
             owners: HashMap::new(),
-            foreign,
-            used: space.pools.iter().map(|_| PerFamily::default()).collect(),
+            foreign: HashMap::new(),
             by_namespace: HashMap::new(),
             shared: HashMap::new(),
         };
         for address in foreign.keys() {
             books.used(*address, |used, number| used.numbers.insert(number));
         }
+        books.foreign = foreign;
         books
     }
 
@@ -80,7 +82,7 @@ impl<'a> Books<'a> {
         &self,
         address: IpAddr,
         request: &Request,
-    ) -> Option<(&'a ObjectKey, Unshared)> {
+    ) -> Option<(&ObjectKey, Unshared)> {
         let owners = self.owners.get(&address)?;
         owners.iter().find_map(|owner| {
             let why = sharing::check(request, owner).err()?;
@@ -88,15 +90,27 @@ impl<'a> Books<'a> {
         })
     }
 
+    /// The owners of an address that a Service cannot have it beside, and that are younger.
+    pub(super) fn younger_in_the_way(
+        &self,
+        address: IpAddr,
+        request: &Request,
+    ) -> impl Iterator<Item = ObjectKey> {
+        let owners = self.owners.get(&address).into_iter().flatten();
+        let younger = owners.filter(|owner| owner.age() > request.age());
+        let in_the_way = younger.filter(|owner| sharing::check(request, owner).is_err());
+        in_the_way.map(|owner| owner.key.clone())
+    }
+
     /// What keeps a Service that does not have an address from getting it, if anything.
     pub(super) fn obstacle(
         &self,
         address: IpAddr,
         request: &Request,
-    ) -> Option<(&'a ObjectKey, Unshared)> {
+    ) -> Option<(&ObjectKey, Unshared)> {
         let foreign = self.foreign.get(&address);
         foreign
-            .map(|owner| (*owner, Unshared::Foreign))
+            .map(|owner| (owner, Unshared::Foreign))
             .or_else(|| self.conflict(address, request))
     }
 
@@ -107,7 +121,7 @@ impl<'a> Books<'a> {
         request: &Request,
         open: impl Fn(usize, IpAddr) -> bool,
     ) -> Option<IpAddr> {
-        let key = &*request.asked.sharing.as_ref()?.key;
+        let key = &request.asked.sharing.as_ref()?.key;
         let shared = self.shared.get(key)?.of(family);
         if shared.is_full_for(request) {
             return None;
@@ -170,33 +184,39 @@ impl<'a> Books<'a> {
         Some(self.by_namespace.entry(key).or_default())
     }
 
-    pub(super) fn take(&mut self, address: IpAddr, request: &'a Request) {
+    pub(super) fn take(&mut self, address: IpAddr, request: &Arc<Request>) {
         if let Some(count) = self.counted(address, &request.key.namespace) {
             *count += 1;
         }
-        self.owners.entry(address).or_default().push(request);
+        self.owners
+            .entry(address)
+            .or_default()
+            .push(Arc::clone(request));
         self.used(address, |used, number| used.numbers.insert(number));
         if let Some(sharing) = &request.asked.sharing {
-            let shared = self.shared.entry(&sharing.key).or_default();
+            let shared = self.shared.entry(sharing.key.clone()).or_default();
             let shared = shared.of_mut(IpFamily::of(address));
             shared.addresses.insert(address);
             for port in &request.ports {
-                *shared.ports.entry(port).or_default() += 1;
+                *shared.ports.entry(port.clone()).or_default() += 1;
             }
         }
     }
 
-    pub(super) fn give_back(&mut self, address: IpAddr, request: &Request) {
+    pub(super) fn give_back(&mut self, address: IpAddr, key: &ObjectKey) {
         let Some(owners) = self.owners.get_mut(&address) else {
             return;
         };
-        owners.retain(|owner| owner.key != request.key);
+        let Some(at) = owners.iter().position(|owner| owner.key == *key) else {
+            return;
+        };
+        let request = owners.remove(at);
         let last = owners.is_empty();
-        if let Some(count) = self.counted(address, &request.key.namespace) {
+        if let Some(count) = self.counted(address, &key.namespace) {
             *count = count.saturating_sub(1);
         }
         if let Some(sharing) = &request.asked.sharing
-            && let Some(shared) = self.shared.get_mut(&*sharing.key)
+            && let Some(shared) = self.shared.get_mut(&sharing.key)
         {
             let shared = shared.of_mut(IpFamily::of(address));
             for port in &request.ports {
@@ -204,6 +224,7 @@ impl<'a> Books<'a> {
                     *taken -= 1;
                 }
             }
+            shared.ports.retain(|_, taken| *taken > 0);
             if last {
                 shared.addresses.remove(&address);
             }
@@ -236,7 +257,7 @@ impl<'a> Books<'a> {
 }
 
 /// Walks the runs and the used numbers side by side, from where the last walk ended.
-fn free(territory: &Territory<'_>, family: IpFamily, used: &Used) -> Option<u128> {
+fn free(territory: &Territory, family: IpFamily, used: &Used) -> Option<u128> {
     let runs = territory.open.of(family);
     let from = runs.partition_point(|run| run.last < used.free_from);
     runs[from..].iter().find_map(|run| {

@@ -2,8 +2,9 @@
 //!
 //! [`allocate`] is a function of the [`State`] alone: all AddressPools, all Services with the addresses that their status has
 //! now, the labels of namespaces. It gives every Service's addresses or the reason why it has none, and what is left in every
-//! pool. The controller calls it whenever the state changed and writes what differs into statuses; it remembers nothing, and
-//! after a restart takes over what is there.
+//! pool. The controller writes what differs into statuses; it remembers nothing, and after a restart takes over what is there.
+//! So that a Service costs the controller the decision on that Service, an [`Allocator`] keeps the allocation up to date: what
+//! it says is what the function says of the same state.
 //!
 //! What always holds:
 //!
@@ -18,12 +19,14 @@
 //!
 //! Pools are never listed address by address: see [`space`].
 
+mod allocator;
 pub mod annotations;
 mod books;
 pub mod condition;
 mod kubernetes;
 mod plan;
 mod refusal;
+mod report;
 mod request;
 pub mod reserved;
 mod round;
@@ -32,20 +35,16 @@ mod space;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use self::books::Books;
-use self::plan::Plan;
 use self::request::Classless;
-use self::round::{Given, Round};
-use self::space::Space;
 use crate::cluster::{Atom, LoadBalancerIngress, ObjectKey};
-use crate::crd::IpFamily;
 use crate::crd::address_pool::{AddressPoolSpec, PoolUsage};
 use crate::crd::selector::Labels;
 
+pub use allocator::Allocator;
 pub use annotations::{Asked, AskedAddresses, AskedPool, Namespaces, Sharing};
 pub use condition::{ADDRESS_ASSIGNED, Condition, Statement};
 pub(crate) use kubernetes::RawPoolService;
@@ -213,207 +212,20 @@ impl Decision {
         }
     }
 
-    /// Whether the status of the Service that was decided upon says the same already.
+    /// Whether the status of the Service says the same already: as it was decided upon, or since then.
     pub fn is_written(&self, request: &Request) -> bool {
         let held = request.held();
-        self.release.is_empty() && self.addresses().all(|address| held.contains(&address))
+        self.has_released(request) && self.addresses().all(|address| held.contains(&address))
+    }
+
+    /// Whether the status of the Service has lost all that it is to lose.
+    pub fn has_released(&self, request: &Request) -> bool {
+        let held = request.held();
+        !held.iter().any(|address| self.release.contains(address))
     }
 }
 
 /// Decides about all addresses of all Services.
 pub fn allocate(state: &State) -> Allocation {
-    let cluster_ips = state.services.iter();
-    let cluster_ips =
-        cluster_ips.flat_map(|(key, r)| r.cluster_ips.iter().map(move |ip| (key, *ip)));
-    let mut reserved = reserved::external_ips(state);
-    reserved.extend_from_slice(&state.reserved);
-    let space = Space::new(
-        state.pools.values().map(Arc::as_ref),
-        &state.unknown_pools,
-        &reserved,
-        cluster_ips,
-    );
-    let foreign = foreign(state);
-    let plans = plans(state, &space);
-    let mut by_age: Vec<usize> = (0..plans.len()).collect();
-    by_age.sort_by(|a, b| {
-        let age = |at: usize| (plans[at].request.created, &plans[at].request.key);
-        age(*a).cmp(&age(*b))
-    });
-    let mut by_turn = by_age.clone();
-    by_turn.sort_by_key(|at| plans[*at].turn());
-    // Services that a round took something from, because they cannot have all they need.
-    let mut keeps = vec![true; plans.len()];
-    let round = loop {
-        let mut round = Round::new(&plans, &space, Books::new(&space, &foreign));
-        round.keep(by_age.iter().copied().filter(|at| keeps[*at]));
-        let mut last = true;
-        for at in &by_turn {
-            if round.serve(*at) {
-                keeps[*at] = false;
-                last = false;
-            }
-        }
-        if last {
-            break round;
-        }
-    };
-    report(state, &space, &plans, &round)
-}
-
-/// The addresses that are not ours to give: in the status of Services of another class, those in `Proxy` mode, and what Services
-/// of unknown namespaces have.
-fn foreign(state: &State) -> HashMap<IpAddr, &ObjectKey> {
-    let classless = state.classless();
-    let mut foreign = HashMap::new();
-    // Backwards, so that of two Services the first by name stays.
-    for (key, request) in state.services.iter().rev() {
-        let all = match state.ownership(request, classless) {
-            Err(
-                NotOurs::Class(_) | NotOurs::NoClass | NotOurs::NoPools | NotOurs::UnknownNamespace,
-            ) => true,
-            Err(NotOurs::Type(_)) | Ok(_) => false,
-        };
-        let ingress = request.ingress.iter().filter(|i| all || i.proxy);
-        foreign.extend(ingress.map(|i| (i.ip, key)));
-    }
-    foreign
-}
-
-/// The plans of all Services that are ours, in the order of the state.
-fn plans<'a>(state: &'a State, space: &Space<'a>) -> Vec<Plan<'a>> {
-    let classless = state.classless();
-    let services = state.services.values();
-    let ours = services.filter_map(|request| {
-        let namespace = state.ownership(request, classless).ok()?;
-        Some(Plan::new(request, namespace, space))
-    });
-    ours.collect()
-}
-
-fn report(state: &State, space: &Space<'_>, plans: &[Plan<'_>], round: &Round<'_>) -> Allocation {
-    let mut allocation = Allocation::default();
-    for (at, territory) in space.pools.iter().enumerate() {
-        let usage = |family| {
-            let assigned = round.books.assigned(at, family) as u128;
-            let open = assigned - round.books.assigned_of_reserved(at, family) as u128;
-            let available = territory.open(family).saturating_sub(open);
-            PoolUsage {
-                total: saturating(assigned.saturating_add(available)),
-                assigned: saturating(assigned),
-                available: saturating(available),
-            }
-        };
-        let report = PoolReport {
-            ipv4: usage(IpFamily::Ipv4),
-            ipv6: usage(IpFamily::Ipv6),
-            overlaps: territory.overlaps.clone(),
-            reserved: territory.reserved.clone(),
-            holding_reserved: Vec::new(),
-            refused: Vec::new(),
-            waiting: Vec::new(),
-        };
-        allocation.pools.insert(territory.pool.name.clone(), report);
-    }
-    for (plan, given) in plans.iter().zip(&round.given) {
-        if let Some(Refusal::Exhausted { pools, .. }) = &given.refusal {
-            for pool in pools {
-                if let Some(report) = allocation.pools.get_mut(&**pool) {
-                    report.waiting.push(plan.request.key.clone());
-                }
-            }
-        }
-        let decision = decision(space, plan, given);
-        if let Some(refusal) = decision.refusal()
-            && let Some(pool) = plan.pool_asked_for(space)
-            && let Some(report) = allocation.pools.get_mut(pool)
-        {
-            let refused = (plan.request.key.clone(), refusal.clone());
-            report.refused.push(refused);
-        }
-        for address in decision.addresses().filter(|a| space.is_reserved(*a)) {
-            let pool = space.pool_of(address).map(|pool| space.name(pool));
-            if let Some(report) = pool.and_then(|pool| allocation.pools.get_mut(pool)) {
-                report
-                    .holding_reserved
-                    .push((plan.request.key.clone(), address));
-            }
-        }
-        allocation
-            .services
-            .insert(plan.request.key.clone(), decision);
-    }
-    let classless = state.classless();
-    for (key, request) in &state.services {
-        if let Err(why) = state.ownership(request, classless) {
-            let release = match why {
-                NotOurs::Type(_) => inside(space, request).collect(),
-                // What another load balancer gave out is not ours, even if it is of a pool.
-                NotOurs::Class(_)
-                | NotOurs::NoClass
-                | NotOurs::NoPools
-                | NotOurs::UnknownNamespace => Box::default(),
-            };
-            let outcome = Outcome::NotOurs(why);
-            allocation
-                .services
-                .insert(key.clone(), Decision { outcome, release });
-        }
-    }
-    allocation
-}
-
-/// The addresses in the status of a Service that are of a pool.
-fn inside(space: &Space<'_>, request: &Request) -> impl Iterator<Item = IpAddr> {
-    let held = request.held().into_iter();
-    held.filter(|address| space.pool_of(*address).is_some())
-}
-
-/// What a round came to for a Service of ours.
-fn decision(space: &Space<'_>, plan: &Plan<'_>, given: &Given) -> Decision {
-    let families = &plan.families.wanted;
-    let place = |address: &IpAddr| families.iter().position(|f| *f == IpFamily::of(*address));
-    let mut addresses = given.addresses.clone();
-    let asked = plan.asked.as_deref().unwrap_or_default();
-    addresses.sort_by_key(|a| (place(a), asked.iter().position(|x| x == a), *a));
-    let has = |family| addresses.iter().any(|a| IpFamily::of(*a) == family);
-    // An address of no pool may be one that a pool had once, or that another load balancer gave out: it is replaced, and not
-    // taken away before there is a replacement.
-    let replaced = |address: IpAddr| {
-        let family = IpFamily::of(address);
-        !addresses.is_empty() && (has(family) || !families.contains(&family))
-    };
-    let held = plan.request.held();
-    // Who needs several and cannot have all of them has none.
-    let is_loser = addresses.is_empty() && plan.needs_several();
-    let loses_all = is_loser && held.iter().any(|a| space.pool_of(*a).is_some());
-    let release = held.into_iter().filter(|address| {
-        let is_ours = space.pool_of(*address).is_some() || replaced(*address) || loses_all;
-        !addresses.contains(address) && is_ours
-    });
-    let release = release.collect();
-    let assignments = addresses.iter().filter_map(|address| {
-        let (pool, pool_is) = match plan.lost_pool_of(*address, space) {
-            Some(lost) => lost,
-            None => (space.name(space.pool_of(*address)?), PoolIs::Known),
-        };
-        Some(Assignment {
-            address: *address,
-            pool: pool.into(),
-            pool_is,
-        })
-    });
-    let outcome = match &given.refusal {
-        Some(refusal) if addresses.is_empty() => Outcome::Refused(refusal.clone()),
-        missing => Outcome::Assigned {
-            addresses: assignments.collect(),
-            missing: missing.clone(),
-        },
-    };
-    Decision { outcome, release }
-}
-
-/// A count for a status, whose numbers are of 64 bits.
-fn saturating(count: u128) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
+    Allocator::new(state.clone()).into_allocation()
 }

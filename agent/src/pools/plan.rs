@@ -1,6 +1,7 @@
 //! What one Service may have, whatever the others have: decided once, before anything is given out.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::PoolIs;
 use super::annotations::AskedAddresses;
@@ -13,8 +14,8 @@ use crate::crd::selector::{self, Labels};
 
 /// A Service of ours, and what it may have.
 #[derive(Debug)]
-pub(super) struct Plan<'a> {
-    pub(super) request: &'a Request,
+pub(super) struct Plan {
+    pub(super) request: Arc<Request>,
     pub(super) families: Families,
     /// The addresses that it asks for; or why it can have nothing, whatever the others have.
     pub(super) asked: Result<Box<[IpAddr]>, Refusal>,
@@ -26,8 +27,8 @@ pub(super) struct Plan<'a> {
     closed: Box<[Option<Unfit>]>,
 }
 
-impl<'a> Plan<'a> {
-    pub(super) fn new(request: &'a Request, namespace: &Labels, space: &Space<'_>) -> Self {
+impl Plan {
+    pub(super) fn new(request: Arc<Request>, namespace: &Labels, space: &Space) -> Self {
         let closed = space.pools.iter().map(|territory| {
             let spec = &territory.pool.spec;
             if !selector::selects(spec.namespace_selector.as_ref(), namespace) {
@@ -39,18 +40,18 @@ impl<'a> Plan<'a> {
             }
         });
         let mut plan = Self {
-            request,
+            closed: closed.collect(),
             families: request.families(),
+            request,
             asked: Ok(Box::default()),
             named: None,
             unknown: None,
-            closed: closed.collect(),
         };
         plan.asked = plan.read(space);
         plan
     }
 
-    fn read(&mut self, space: &Space<'_>) -> Result<Box<[IpAddr]>, Refusal> {
+    fn read(&mut self, space: &Space) -> Result<Box<[IpAddr]>, Refusal> {
         if let Some(asked) = &self.request.asked.pool {
             self.named = space.named(&asked.pool);
             let unknown = || {
@@ -84,12 +85,7 @@ impl<'a> Plan<'a> {
     }
 
     /// What speaks against an address that it asks for.
-    fn check(
-        &self,
-        asked: &AskedAddresses,
-        address: IpAddr,
-        space: &Space<'_>,
-    ) -> Result<(), Refusal> {
+    fn check(&self, asked: &AskedAddresses, address: IpAddr, space: &Space) -> Result<(), Refusal> {
         let source = asked.source;
         if !self.families.wanted.contains(&IpFamily::of(address)) {
             return Err(Refusal::OtherFamily { source, address });
@@ -114,7 +110,7 @@ impl<'a> Plan<'a> {
         // Who has it keeps it.
         let is_held = self.request.held().contains(&address);
         if let Some(holder) = space
-            .reserved_from(address, self.request)
+            .reserved_from(address, &self.request)
             .filter(|_| !is_held)
         {
             let holder = holder.clone();
@@ -142,11 +138,7 @@ impl<'a> Plan<'a> {
     /// to make it anew, is no decision about the Services that use it: their clients go on using these addresses. A pool that
     /// has the address now takes it over from a deleted one, unless the Service names that: such a Service keeps it if the pool
     /// that has it now is not closed to it.
-    pub(super) fn lost_pool_of(
-        &self,
-        address: IpAddr,
-        space: &Space<'_>,
-    ) -> Option<(&'a str, PoolIs)> {
+    pub(super) fn lost_pool_of(&self, address: IpAddr, space: &Space) -> Option<(&str, PoolIs)> {
         if !self.request.held().contains(&address) {
             return None;
         }
@@ -185,7 +177,7 @@ impl<'a> Plan<'a> {
     }
 
     /// Why it gets no address of a pool that it has none of yet, unless it is that it names another.
-    fn unfit(&self, pool: usize, space: &Space<'_>) -> Option<Unfit> {
+    fn unfit(&self, pool: usize, space: &Space) -> Option<Unfit> {
         let spec = &space.pools[pool].pool.spec;
         let named = self.named.is_some();
         let requested = (named && !spec.allow_requests).then_some(Unfit::NoRequests);
@@ -196,7 +188,7 @@ impl<'a> Plan<'a> {
     }
 
     /// Why it gets no address of a pool that it asks for.
-    fn closed_to_new(&self, pool: usize, space: &Space<'_>) -> Option<Unfit> {
+    fn closed_to_new(&self, pool: usize, space: &Space) -> Option<Unfit> {
         let spec = &space.pools[pool].pool.spec;
         if spec.require_class && self.request.load_balancer_class.is_none() {
             return Some(Unfit::NoClass);
@@ -205,12 +197,12 @@ impl<'a> Plan<'a> {
     }
 
     /// Whether it may get an address of a pool that it has none of yet.
-    pub(super) fn is_open(&self, pool: usize, space: &Space<'_>) -> bool {
+    pub(super) fn is_open(&self, pool: usize, space: &Space) -> bool {
         self.may_keep(pool) && self.unfit(pool, space).is_none()
     }
 
     /// The pools that it may get an address of, in the order in which they are asked.
-    pub(super) fn open<'s>(&'s self, space: &'s Space<'_>) -> impl Iterator<Item = usize> + 's {
+    pub(super) fn open<'s>(&'s self, space: &'s Space) -> impl Iterator<Item = usize> + 's {
         (0..space.pools.len()).filter(|pool| self.is_open(*pool, space))
     }
 
@@ -218,7 +210,7 @@ impl<'a> Plan<'a> {
     pub(super) fn none_found(
         &self,
         family: IpFamily,
-        space: &Space<'_>,
+        space: &Space,
         room: impl Fn(usize) -> Result<(), Unfit>,
     ) -> Refusal {
         if let Some(unknown) = &self.unknown {
@@ -257,7 +249,7 @@ impl<'a> Plan<'a> {
     }
 
     /// The pool that it names, or else that has the first address that it asks for.
-    pub(super) fn pool_asked_for<'s>(&self, space: &Space<'s>) -> Option<&'s str> {
+    pub(super) fn pool_asked_for<'s>(&self, space: &'s Space) -> Option<&'s str> {
         let asked = self.request.asked.addresses.as_ref();
         let first = asked.and_then(|asked| asked.addresses.as_ref().ok()?.first());
         let of_address = first.and_then(|address| space.pool_of(*address));

@@ -177,6 +177,11 @@ impl Request {
         }
     }
 
+    /// Of two Services that claim one address, the lesser has it: the older, of one age the first by namespace and name.
+    pub(super) fn age(&self) -> (Created, &ObjectKey) {
+        (self.created, &self.key)
+    }
+
     /// Its families. The API server fills in `ipFamilies` of every Service with cluster IPs, and with one only where the
     /// cluster has no more; a dual-stack policy on one family adds the other only if it requires it.
     pub(super) fn families(&self) -> Families {

@@ -146,29 +146,24 @@ impl ExternalIps {
     }
 }
 
-/// The external IPs that Services have by leave of an Advertisement.
-pub(super) fn external_ips(state: &State) -> Vec<Reserved> {
-    let mut claims = Vec::new();
-    for (key, request) in state
-        .services
-        .iter()
-        .filter(|_| !state.external_ips.is_empty())
-    {
-        if request.external_ips.is_empty() {
-            continue;
-        }
-        let namespace = state.namespaces.get(&*key.namespace);
-        let namespace = namespace.map(AsRef::as_ref);
-        for &address in &request.external_ips {
-            let mut all = state.external_ips.iter();
-            if all.any(|allowed| allowed.may_allow(request, namespace, address)) {
-                let holder = Holder::ExternalIp {
-                    service: key.clone(),
-                    created: request.created,
-                };
-                claims.push(Reserved::address(address, holder));
-            }
-        }
+/// The external IPs that a Service has by leave of an Advertisement.
+pub(super) fn external_ips(state: &State, request: &Request) -> Vec<Reserved> {
+    if state.external_ips.is_empty() || request.external_ips.is_empty() {
+        return Vec::new();
     }
-    claims
+    let namespace = state.namespaces.get(&*request.key.namespace);
+    let namespace = namespace.map(AsRef::as_ref);
+    let addresses = request.external_ips.iter().copied();
+    let allowed = addresses.filter(|address| {
+        let mut all = state.external_ips.iter();
+        all.any(|allowed| allowed.may_allow(request, namespace, *address))
+    });
+    let claims = allowed.map(|address| {
+        let holder = Holder::ExternalIp {
+            service: request.key.clone(),
+            created: request.created,
+        };
+        Reserved::address(address, holder)
+    });
+    claims.collect()
 }

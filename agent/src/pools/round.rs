@@ -5,6 +5,10 @@
 //! If it had something until then, others may have been refused it, so there has to be another round, in which it has
 //! nothing to keep. A round without such a Service is final.
 //!
+//! A Service that kept everything it wants, and that nobody was in the way of, keeps it whatever others get later: it is looked at
+//! again only if it changes, or if an older one turns up that has one of its addresses. So a round can begin with such Services
+//! in the books, and give out addresses to the others alone.
+//!
 //! Doing it all again with what a final round gave changes nothing: all of it is kept, since those that share an address may
 //! share it whoever comes first, and who was refused is refused again, since in its turn there was no less to be had than is
 //! now.
@@ -18,6 +22,7 @@ use super::plan::Plan;
 use super::refusal::{Refusal, Unfit};
 use super::request::Needed;
 use super::space::Space;
+use crate::cluster::ObjectKey;
 use crate::crd::IpFamily;
 
 /// What one Service got.
@@ -27,28 +32,80 @@ pub(super) struct Given {
     pub(super) addresses: SmallVec<[IpAddr; 2]>,
     /// Why it has not more.
     pub(super) refusal: Option<Refusal>,
+    /// Whether it would perhaps have something else if others had.
+    pub(super) depends_on_others: bool,
+}
+
+/// Services that are not among those served, and cannot keep what they have: an older one has it too.
+#[derive(Debug)]
+pub(super) struct Displaced(pub(super) Vec<ObjectKey>);
+
+/// Gives addresses to the Services of these plans, beside those that have theirs in the books. What they get is in the books
+/// afterwards, unless some of the others are displaced: then nothing is.
+pub(super) fn give_out(
+    plans: &[Plan],
+    space: &Space,
+    books: &mut Books,
+) -> Result<Vec<Given>, Displaced> {
+    let mut by_age: Vec<usize> = (0..plans.len()).collect();
+    by_age.sort_by(|a, b| plans[*a].request.age().cmp(&plans[*b].request.age()));
+    let mut by_turn = by_age.clone();
+    by_turn.sort_by_key(|at| plans[*at].turn());
+    // Services that a round took something from, because they cannot have all they need.
+    let mut keeps = vec![true; plans.len()];
+    loop {
+        let mut round = Round::new(plans, space, books);
+        round.keep(by_age.iter().copied().filter(|at| keeps[*at]));
+        if !round.displaced.is_empty() {
+            let displaced = Displaced(std::mem::take(&mut round.displaced));
+            round.undo();
+            return Err(displaced);
+        }
+        let mut last = true;
+        for at in &by_turn {
+            if round.serve(*at) {
+                keeps[*at] = false;
+                last = false;
+            }
+        }
+        if last {
+            return Ok(round.given);
+        }
+        round.undo();
+    }
 }
 
 /// A round, and what each plan's Service got until now.
-pub(super) struct Round<'a> {
-    plans: &'a [Plan<'a>],
-    space: &'a Space<'a>,
-    pub(super) books: Books<'a>,
-    pub(super) given: Vec<Given>,
+struct Round<'a> {
+    plans: &'a [Plan],
+    space: &'a Space,
+    books: &'a mut Books,
+    given: Vec<Given>,
+    displaced: Vec<ObjectKey>,
 }
 
 impl<'a> Round<'a> {
-    pub(super) fn new(plans: &'a [Plan<'a>], space: &'a Space<'a>, books: Books<'a>) -> Self {
+    fn new(plans: &'a [Plan], space: &'a Space, books: &'a mut Books) -> Self {
         Self {
             plans,
             space,
             books,
             given: vec![Given::default(); plans.len()],
+            displaced: Vec::new(),
+        }
+    }
+
+    /// Takes everything back.
+    fn undo(self) {
+        for (plan, given) in self.plans.iter().zip(&self.given) {
+            for address in &given.addresses {
+                self.books.give_back(*address, &plan.request.key);
+            }
         }
     }
 
     /// Lets every Service of `by_age` keep what it has and may have.
-    pub(super) fn keep(&mut self, by_age: impl IntoIterator<Item = usize>) {
+    fn keep(&mut self, by_age: impl IntoIterator<Item = usize>) {
         for at in by_age {
             let plan = &self.plans[at];
             let Ok(asked) = &plan.asked else { continue };
@@ -79,14 +136,15 @@ impl<'a> Round<'a> {
     }
 
     fn keep_one(&mut self, at: usize, address: IpAddr) -> bool {
-        let free = self
-            .books
-            .conflict(address, self.plans[at].request)
-            .is_none();
-        if free {
+        let request = &self.plans[at].request;
+        if self.books.conflict(address, request).is_none() {
             self.take(at, address);
+            return true;
         }
-        free
+        self.given[at].depends_on_others = true;
+        let younger = self.books.younger_in_the_way(address, request);
+        self.displaced.extend(younger);
+        false
     }
 
     fn empty(&self, at: usize) -> bool {
@@ -94,12 +152,12 @@ impl<'a> Round<'a> {
     }
 
     fn take(&mut self, at: usize, address: IpAddr) {
-        self.books.take(address, self.plans[at].request);
+        self.books.take(address, &self.plans[at].request);
         self.given[at].addresses.push(address);
     }
 
     /// Gives a Service what it has not yet. Returns whether it lost something that it kept until then.
-    pub(super) fn serve(&mut self, at: usize) -> bool {
+    fn serve(&mut self, at: usize) -> bool {
         let plan = &self.plans[at];
         if plan.request.deleting {
             let complete = self.missing(at).is_empty();
@@ -111,7 +169,7 @@ impl<'a> Round<'a> {
             return false;
         };
         for address in std::mem::take(&mut self.given[at].addresses) {
-            self.books.give_back(address, plan.request);
+            self.books.give_back(address, &plan.request.key);
         }
         self.given[at].refusal = Some(refusal);
         kept
@@ -123,7 +181,8 @@ impl<'a> Round<'a> {
             if self.given[at].addresses.contains(&address) {
                 continue;
             }
-            if let Some((owner, why)) = self.books.obstacle(address, plan.request) {
+            self.given[at].depends_on_others = true;
+            if let Some((owner, why)) = self.books.obstacle(address, &plan.request) {
                 return Err(Refusal::Owned {
                     address,
                     owner: owner.clone(),
@@ -139,8 +198,12 @@ impl<'a> Round<'a> {
             self.take(at, address);
         }
         let missing = self.missing(at);
+        let is_enough = plan.families.needed == Needed::One && !self.empty(at);
+        if is_enough || missing.is_empty() {
+            return Ok(());
+        }
+        self.given[at].depends_on_others = true;
         match plan.families.needed {
-            Needed::One if !self.empty(at) => return Ok(()),
             Needed::One => {
                 let found = missing
                     .iter()
@@ -205,7 +268,7 @@ impl<'a> Round<'a> {
         let open = |pool, address| {
             plan.is_open(pool, self.space) && self.room(at, pool, (family, Some(address))).is_ok()
         };
-        self.books.to_share(family, plan.request, open)
+        self.books.to_share(family, &plan.request, open)
     }
 
     /// Whether a Service may get one more address of a pool: a certain one, or any.
@@ -223,7 +286,7 @@ impl<'a> Round<'a> {
                 return Err(Unfit::PerService(most));
             }
         }
-        let request = self.plans[at].request;
+        let request = &self.plans[at].request;
         self.books.room(pool, (family, address), request)
     }
 

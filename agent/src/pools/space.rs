@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::request::Request;
 use super::reserved::{Holder, Reserved};
@@ -72,8 +73,8 @@ impl fmt::Display for Overlap {
 
 /// One pool, and what of its addresses is left to it.
 #[derive(Debug)]
-pub(super) struct Territory<'a> {
-    pub(super) pool: &'a Pool,
+pub(super) struct Territory {
+    pub(super) pool: Arc<Pool>,
     /// Ascending, apart from each other.
     pub(super) runs: PerFamily<Vec<Run>>,
     /// What of the runs is somebody's; ascending, apart from each other.
@@ -87,18 +88,18 @@ pub(super) struct Territory<'a> {
 
 /// All pools, in the order in which they are asked. No address is in two of them.
 #[derive(Debug)]
-pub(super) struct Space<'a> {
-    pub(super) pools: Vec<Territory<'a>>,
+pub(super) struct Space {
+    pub(super) pools: Vec<Territory>,
     /// Every run with its pool, ascending.
     by_address: PerFamily<Vec<(Run, usize)>>,
     /// Pools that exist and whose addresses are not known.
-    pub(super) unknown: &'a BTreeSet<String>,
+    pub(super) unknown: BTreeSet<String>,
 }
 
-impl<'a> Space<'a> {
+impl Space {
     pub(super) fn new<'r>(
-        pools: impl IntoIterator<Item = &'a Pool>,
-        unknown: &'a BTreeSet<String>,
+        pools: impl IntoIterator<Item = Arc<Pool>>,
+        unknown: BTreeSet<String>,
         reserved: &[Reserved],
         cluster_ips: impl IntoIterator<Item = (&'r ObjectKey, IpAddr)>,
     ) -> Self {
@@ -152,12 +153,12 @@ impl<'a> Space<'a> {
         }
     }
 
-    fn of_pools(pools: impl IntoIterator<Item = &'a Pool>, unknown: &'a BTreeSet<String>) -> Self {
-        let mut by_age: Vec<&Pool> = pools.into_iter().collect();
+    fn of_pools(pools: impl IntoIterator<Item = Arc<Pool>>, unknown: BTreeSet<String>) -> Self {
+        let mut by_age: Vec<Arc<Pool>> = pools.into_iter().collect();
         by_age.sort_by(|a, b| (a.created, &a.name).cmp(&(b.created, &b.name)));
         let mut taken: PerFamily<Vec<Run>> = PerFamily::default();
         let mut territories = Vec::with_capacity(by_age.len());
-        for (at, &pool) in by_age.iter().enumerate() {
+        for (at, pool) in by_age.iter().enumerate() {
             let mut runs = PerFamily::default();
             for family in IpFamily::ALL {
                 let taken = taken.of_mut(family);
@@ -167,7 +168,7 @@ impl<'a> Space<'a> {
                 *runs.of_mut(family) = left;
             }
             territories.push(Territory {
-                pool,
+                pool: Arc::clone(pool),
                 runs,
                 closed: PerFamily::default(),
                 open: PerFamily::default(),
@@ -175,8 +176,10 @@ impl<'a> Space<'a> {
                 overlaps: overlaps(pool, &by_age[..at]),
             });
         }
-        let rank = |pool: &'a Pool| (-i64::from(pool.spec.priority), &pool.name);
-        territories.sort_by_key(|t| rank(t.pool));
+        territories.sort_by(|a, b| {
+            let rank = |t: &Territory| -i64::from(t.pool.spec.priority);
+            (rank(a), &a.pool.name).cmp(&(rank(b), &b.pool.name))
+        });
         let mut by_address: PerFamily<Vec<(Run, usize)>> = PerFamily::default();
         for family in IpFamily::ALL {
             let all = by_address.of_mut(family);
@@ -249,12 +252,12 @@ impl<'a> Space<'a> {
         }
     }
 
-    pub(super) fn name(&self, pool: usize) -> &'a str {
+    pub(super) fn name(&self, pool: usize) -> &str {
         &self.pools[pool].pool.name
     }
 }
 
-impl Territory<'_> {
+impl Territory {
     /// How many addresses of a family it can hand out.
     pub(super) fn open(&self, family: IpFamily) -> u128 {
         let sizes = self.open.of(family).iter();
@@ -329,7 +332,7 @@ fn without(runs: &[Run], others: &[Run]) -> Vec<Run> {
 }
 
 /// The blocks of a pool that older ones have addresses of, each with the first block that has.
-fn overlaps(pool: &Pool, older: &[&Pool]) -> Vec<Overlap> {
+fn overlaps(pool: &Pool, older: &[Arc<Pool>]) -> Vec<Overlap> {
     let used = |pool: &Pool, block: AddressBlock| run(block, pool.spec.exclude_first_and_last);
     let mut found = Vec::new();
     for &block in &pool.spec.addresses {

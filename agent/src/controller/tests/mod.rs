@@ -12,12 +12,13 @@ use k8s_openapi::jiff::Timestamp;
 use kube::runtime::watcher::Event;
 use serde_json::{Value, json};
 
+use super::addresses::{Due, Write};
 use super::events::{self, Known, News};
 use super::orphans::Orphans;
 use super::statuses::{Statuses, statuses};
+use super::store;
 use super::store::{Kept, Store};
-use super::world::World;
-use super::{addresses, store};
+use super::world::{Changes, World};
 use crate::cluster::Received;
 use crate::crd::Condition;
 use crate::pools::{Allocation, allocate};
@@ -98,9 +99,17 @@ fn held(world: &World, name: &str) -> Vec<String> {
         .collect()
 }
 
+/// All that has to be written.
+fn writes(world: &World) -> Vec<Write> {
+    let mut due = Due::default();
+    due.extend(world.services.keys().cloned());
+    let allocation = allocate(&world.address_state());
+    due.writes((world, &allocation), now().0, usize::MAX, Some)
+}
+
 /// The addresses that are to be written, by Service.
 fn written(world: &World) -> Vec<(String, Value)> {
-    addresses::writes(world, &allocate(&world.address_state()), now().0)
+    writes(world)
         .into_iter()
         .filter(|write| write.moves)
         .map(|write| {
@@ -175,7 +184,7 @@ fn a_patch_holds_the_version_that_was_decided_upon_and_leaves_others_entries() {
     one["status"]["loadBalancer"]["ingress"] =
         json!([{"ip": "198.51.100.1", "ipMode": "Proxy"}, {"hostname": "lb.example.com"}]);
     apply(&mut world.services, one);
-    let writes = addresses::writes(&world, &allocate(&world.address_state()), now().0);
+    let writes = writes(&world);
     let expected = json!({
         "metadata": {"resourceVersion": "7"},
         "status": {"loadBalancer": {"ingress": [
@@ -351,12 +360,9 @@ fn node(name: &str, address: &str, heartbeat: u32) -> Value {
 fn what_nodes_and_peers_have_is_not_handed_out_and_looked_at_again_only_when_it_differs() {
     let mut world = known_world();
     let mut after = |event: &mut dyn FnMut(&mut World)| {
-        world.addresses_changed = false;
+        world.changes = Changes::default();
         event(&mut world);
-        (
-            world.addresses_changed,
-            world.address_state().reserved.len(),
-        )
+        (world.changes.is_any(), world.address_state().reserved.len())
     };
     let mut node_is = |address: &'static str, heartbeat| {
         after(&mut |world| {
@@ -417,6 +423,12 @@ fn a_pool_with_what_is_somebodys_says_so_and_names_who_keeps_it() {
         "not assigned: 203.0.113.0 is an address of Node n2; 203.0.113.1 is an address of Node n1; Services that keep such \
          an address, which is not advertised: shop/a (203.0.113.1)"
     );
+}
+
+/// What is new of what Services miss.
+fn refusals(known: &mut Known, world: &World) -> Vec<News> {
+    let allocation = allocate(&world.address_state());
+    known.refusals(world, &allocation, world.services.keys())
 }
 
 fn now() -> (Timestamp, Instant) {
@@ -570,9 +582,7 @@ fn changes_of_sessions_are_told_once_and_none_because_a_controller_starts() {
 fn what_a_service_misses_is_told_once_and_what_it_was_given_when_it_is_written() {
     let mut world = known_world();
     let mut known = Known::default();
-    let look = |world: &World, known: &mut Known| {
-        told(&known.refusals(world, &allocate(&world.address_state())))
-    };
+    let look = |world: &World, known: &mut Known| told(&refusals(known, world));
     apply(&mut world.pools, pool("public", &["203.0.113.1/32"]));
     apply(&mut world.services, service("a", 1, &["203.0.113.1"]));
     assert!(look(&world, &mut known).is_empty());

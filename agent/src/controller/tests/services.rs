@@ -1,23 +1,24 @@
 //! Claims about what is written into the statuses of Services, and when.
 
+use std::sync::Arc;
+
+use super::super::addresses;
 use super::super::rivals::{Rivals, Verdict};
 use super::super::world::Served;
 use super::*;
 
 /// What is told of Services by a replica that has seen a cluster without any.
-fn first_events(world: &World, allocation: &Allocation) -> Vec<News> {
+fn first_events(world: &World) -> Vec<News> {
     let mut known = Known::default();
-    known.refusals(
-        &World::default(),
-        &allocate(&World::default().address_state()),
-    );
-    known.refusals(world, allocation)
+    refusals(&mut known, &World::default());
+    refusals(&mut known, world)
 }
 
 /// The condition that is to be written, if any.
 fn condition(world: &World, name: &str) -> Option<Value> {
-    let writes = addresses::writes(world, &allocate(&world.address_state()), now().0);
-    let write = writes.into_iter().find(|write| write.key.1 == name)?;
+    let write = writes(world)
+        .into_iter()
+        .find(|write| write.key.1 == name)?;
     Some(write.patch["status"]["conditions"][0].clone())
 }
 
@@ -123,9 +124,9 @@ fn a_node_without_addresses_for_a_moment_keeps_them_though_it_has_pod_cidrs() {
 fn what_is_of_no_account_to_addresses_is_no_reason_to_allocate() {
     let mut world = known_world();
     let mut changes = |event: &mut dyn FnMut(&mut World)| {
-        world.addresses_changed = false;
+        world.changes = Changes::default();
         event(&mut world);
-        world.addresses_changed
+        world.changes.is_any()
     };
     let service_is = |version, annotation: &str| {
         let mut one = service("a", version, &["203.0.113.1"]);
@@ -154,17 +155,82 @@ fn what_is_of_no_account_to_addresses_is_no_reason_to_allocate() {
     assert!(pool_is(pool("public", &["203.0.113.0/25"])));
 }
 
+/// The decisions on other Services count on what is written. A webhook, say, may make something else of it.
+#[test]
+fn an_answer_with_other_addresses_than_were_written_is_noticed() {
+    let mut world = known_world();
+    apply(&mut world.pools, pool("public", &["203.0.113.0/24"]));
+    apply(&mut world.services, service("a", 1, &["198.51.100.1"]));
+    let allocation = allocate(&world.address_state());
+    let key = ("shop".to_owned(), "a".to_owned());
+    let before = Arc::clone(&world.services.get(&key).unwrap().request);
+    let decision = &allocation.services[&before.key];
+    let mut differs = |addresses: &[&str], decided| {
+        apply(&mut world.services, service("a", 2, addresses));
+        addresses::is_otherwise(&before, &world.services.get(&key).unwrap().request, decided)
+    };
+    assert!(!differs(&["203.0.113.0"], Some(decision)));
+    assert!(differs(&["203.0.113.0", "203.0.113.1"], Some(decision)));
+    assert!(differs(&["203.0.113.1"], Some(decision)));
+    assert!(differs(&["203.0.113.0"], None));
+    // That it is not written at all is no news.
+    assert!(!differs(&["198.51.100.1"], Some(decision)));
+    assert!(!differs(&["198.51.100.1"], None));
+}
+
+/// What is due is written in parts, addresses first, by one allocation, and is not forgotten while it has to wait.
+#[test]
+fn what_is_due_is_written_in_parts_and_stays_due_until_it_is_written() {
+    let mut world = known_world();
+    apply(&mut world.pools, pool("public", &["203.0.113.0/24"]));
+    // Two are renumbered: what they have is of a pool no more.
+    for (name, address) in [
+        ("a", "203.0.113.0"),
+        ("b", "198.51.100.2"),
+        ("c", "198.51.100.3"),
+    ] {
+        apply(&mut world.services, service(name, 1, &[address]));
+    }
+    apply(&mut world.services, service("d", 1, &[]));
+    let allocation = allocate(&world.address_state());
+    let mut due = Due::default();
+    due.extend(world.services.keys().cloned());
+    let mut next = |world: &World, most: usize, held: &str| {
+        let admit = |write: Write| (write.key.1 != held).then_some(write);
+        due.writes((world, &allocation), now().0, most, admit)
+    };
+    let names = |writes: &[Write]| -> Vec<(String, bool)> {
+        let names = writes
+            .iter()
+            .map(|write| (write.key.1.clone(), write.moves));
+        names.collect()
+    };
+    let moves = |names: &[&str]| -> Vec<(String, bool)> {
+        names
+            .iter()
+            .map(|name| ((*name).to_owned(), true))
+            .collect()
+    };
+    assert_eq!(names(&next(&world, 2, "")), moves(&["b", "c"]));
+    // One whose write failed is left alone for a while, and the others are not kept waiting.
+    let written = next(&world, 2, "b");
+    assert_eq!(names(&written), moves(&["c", "d"]));
+    for (write, address) in written.iter().zip(["203.0.113.2", "203.0.113.3"]) {
+        let mut object = service(&write.key.1, 2, &[address]);
+        object["status"]["conditions"] = write.patch["status"]["conditions"].clone();
+        apply(&mut world.services, object);
+    }
+    let mut left = moves(&["b"]);
+    left.push(("a".to_owned(), false));
+    assert_eq!(names(&next(&world, 9, "")), left);
+    let is_due = |name: &str| due.contains(&("shop".to_owned(), name.to_owned()));
+    assert_eq!(["a", "b", "c", "d"].map(is_due), [true, true, false, false]);
+}
+
 #[test]
 fn nothing_is_said_of_services_without_a_class_where_no_pool_is_for_them() {
     let mut world = known_world();
-    let events = |world: &World| {
-        let allocation = allocate(&world.address_state());
-        first_events(world, &allocation).len()
-    };
-    let writes = |world: &World| {
-        let allocation = allocate(&world.address_state());
-        addresses::writes(world, &allocation, now().0)
-    };
+    let events = |world: &World| first_events(world).len();
     // Another load balancer serves them, or nobody.
     apply(&mut world.services, service("a", 1, &["198.51.100.1"]));
     apply(&mut world.services, service("b", 1, &[]));
@@ -234,17 +300,17 @@ fn a_pool_that_was_never_seen_valid_changes_nothing_for_services_that_have_its_a
     apply(&mut fresh.services, a);
     // Nothing was said yet of this one; it is not known whether it may have its address.
     apply(&mut fresh.services, named("b", 2, &["203.0.113.1"], None));
-    let writes = |world: &World| {
-        let writes = addresses::writes(world, &allocate(&world.address_state()), now().0);
-        let names = writes.into_iter().map(|write| (write.key.1, write.moves));
+    let named_writes = |world: &World| {
+        let names = writes(world)
+            .into_iter()
+            .map(|write| (write.key.1, write.moves));
         names.collect::<Vec<_>>()
     };
     let events = |world: &World, name: &str| {
-        let news = first_events(world, &allocate(&world.address_state()));
-        let mut news = news.into_iter();
+        let mut news = first_events(world).into_iter();
         news.any(|news| news.regarding.name.as_deref() == Some(name))
     };
-    assert!(!writes(&fresh).iter().any(|(name, _)| name == "a"));
+    assert!(!named_writes(&fresh).iter().any(|(name, _)| name == "a"));
     assert!(!events(&fresh, "a"));
     // Nor does another pool give these addresses to somebody else.
     apply(&mut fresh.pools, pool("younger", &["203.0.113.0/31"]));
@@ -253,13 +319,13 @@ fn a_pool_that_was_never_seen_valid_changes_nothing_for_services_that_have_its_a
     apply(&mut fresh.services, wants);
     apply(&mut fresh.services, service("new", 1, &[]));
     assert!(
-        !writes(&fresh)
+        !named_writes(&fresh)
             .iter()
             .any(|(name, moves)| name == "a" || *moves)
     );
     // Valid again, all is as it was.
     apply(&mut fresh.pools, pool("public", &["203.0.113.0/24"]));
-    assert!(!writes(&fresh).iter().any(|(name, _)| name == "a"));
+    assert!(!named_writes(&fresh).iter().any(|(name, _)| name == "a"));
     assert_eq!(held(&fresh, "a"), ["203.0.113.0"]);
 }
 
@@ -358,8 +424,7 @@ fn another_controller_that_writes_the_same_status_is_not_fought() {
             comes(world, &["198.51.100.7"], None);
         }
         time += Duration::from_secs(1);
-        let writes = addresses::writes(world, &allocate(&world.address_state()), now().0);
-        let Some(write) = writes.into_iter().next() else {
+        let Some(write) = writes(world).into_iter().next() else {
             return (false, None);
         };
         let served = world.services.get(&key).unwrap();
@@ -437,8 +502,6 @@ fn while_a_namespace_is_not_known_its_services_get_nothing_and_lose_nothing() {
     let mut moved = service("c", 1, &["203.0.113.9"]);
     moved["metadata"]["annotations"] = json!({"routelet.dev/address-pool": "open"});
     apply(&mut world.services, moved);
-    let writes =
-        |world: &World| addresses::writes(world, &allocate(&world.address_state()), now().0);
     assert_eq!(writes(&world), []);
 
     // What they have is not given to others meanwhile.
@@ -478,8 +541,7 @@ fn a_condition_that_is_removed_again_and_again_is_not_fought_for() {
     for labels in [json!({}), json!({"l": "changed"})] {
         let mut written = Vec::new();
         for _ in 0..20 {
-            let writes = addresses::writes(&world, &allocate(&world.address_state()), now().0);
-            let write = writes.into_iter().next().unwrap();
+            let write = writes(&world).into_iter().next().unwrap();
             let served = world.services.get(&key).unwrap();
             if rivals.judge(&key, served, write.moves, time) == Verdict::Leave {
                 continue;

@@ -1,6 +1,7 @@
 //! Claims about the allocation. Services and specs are written as YAML, since that is what people write.
 #![allow(clippy::unwrap_used)]
 
+mod allocator;
 mod deleted;
 mod families;
 mod ownership;
@@ -12,10 +13,15 @@ mod sharing;
 mod stability;
 mod tenancy;
 
+use std::collections::HashMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use super::books::Books;
+use super::space::Space;
 use super::*;
 use crate::cluster::{Atoms, LoadBalancerIngress};
+use crate::crd::IpFamily;
 
 /// A cluster that is built up. What is added later is younger.
 #[derive(Clone, Default)]

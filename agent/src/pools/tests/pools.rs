@@ -242,18 +242,18 @@ fn huge_pools_are_counted_as_the_most_that_a_status_can_say() {
 fn what_is_given_back_is_free_again_though_a_higher_one_was_looked_at() {
     let cluster = Cluster::new(&[("p", "addresses: [203.0.113.1-203.0.113.3]")]);
     let space = Space::new(
-        cluster.state.pools.values().map(Arc::as_ref),
-        &cluster.state.unknown_pools,
+        cluster.state.pools.values().cloned(),
+        cluster.state.unknown_pools.clone(),
         &[],
         [],
     );
-    let (foreign, request) = (HashMap::new(), Request::default());
-    let mut books = Books::new(&space, &foreign);
+    let request = Arc::new(Request::default());
+    let mut books = Books::new(Arc::new(space), HashMap::new());
     let [one, two] = [1, 2].map(|last| IpAddr::from([203, 0, 113, last]));
     assert_eq!(books.free(0, IpFamily::Ipv4), Some(one));
     books.take(one, &request);
     assert_eq!(books.free(0, IpFamily::Ipv4), Some(two));
-    books.give_back(one, &request);
+    books.give_back(one, &request.key);
     assert_eq!(books.free(0, IpFamily::Ipv4), Some(one));
 }
 

@@ -11,7 +11,7 @@ use super::*;
 use crate::cluster::{ServiceType, TrafficPolicy};
 
 /// What a test draws of a Service; all numbers choose from a few, so that Services clash.
-type Drawn = ((u8, u8, u8, u8), (u8, u8, u8, u8), Vec<u8>);
+pub(super) type Drawn = ((u8, u8, u8, u8), (u8, u8, u8, u8), Vec<u8>);
 
 /// Where an Advertisement may allow external IPs.
 const EXTERNAL: &str = "203.0.113.0/30";
@@ -27,7 +27,7 @@ fn place(at: u8) -> String {
 
 const LAST_PLACE: u8 = 13;
 
-fn request(name: usize, drawn: &Drawn) -> Request {
+pub(super) fn request(name: usize, drawn: &Drawn) -> Request {
     let ((kind, age, port, sharing), (asks, pool, namespace, label), held) = drawn;
     let families = match kind {
         0..=2 => V4,
@@ -87,7 +87,7 @@ fn request(name: usize, drawn: &Drawn) -> Request {
     yaml.read(&format!("s{name}"), i64::from(*age))
 }
 
-fn service() -> impl Strategy<Value = Drawn> {
+pub(super) fn service() -> impl Strategy<Value = Drawn> {
     (
         (0..12u8, 0..4u8, 0..8u8, 0..5u8),
         (0..30u8, 0..12u8, 0..2u8, 0..3u8),
@@ -100,7 +100,7 @@ fn pool() -> impl Strategy<Value = (u8, u8, u8, u8, u8)> {
     (0..8u8, 0..4u8, 0..3u8, 0..8u8, 0..3u8)
 }
 
-fn drawn_state() -> impl Strategy<Value = State> {
+pub(super) fn drawn_state() -> impl Strategy<Value = State> {
     let pools = prop::collection::vec(pool(), 0..4);
     let services = prop::collection::vec(service(), 0..12);
     let reserved = prop::collection::vec((0..=LAST_PLACE, any::<bool>()), 0..3);

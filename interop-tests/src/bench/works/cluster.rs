@@ -15,6 +15,7 @@ use crate::bench::{CPU, Measured, PEAK, Quantity, Usage, quantile};
 use crate::feed::{Caller, Ear, PlayerId, Players};
 use crate::lab::Lab;
 use crate::netns::Namespace;
+use crate::process::Process;
 use crate::speaker::Family;
 use crate::subject::Kind;
 
@@ -43,29 +44,16 @@ pub(super) fn watched(inputs: &Inputs, _kind: Kind) -> Result<Option<Vec<Measure
     let lab = Lab::new()?;
     let run = || {
         let (node, outside) = (lab.namespace("node")?, lab.namespace("outside")?);
-        lab.link((&node, "eth0"), (&outside, "eth0"))?;
-        for (namespace, address) in [(&node, NODE), (&outside, ROUTER)] {
-            let address = format!("{address}/24");
-            namespace.run(&["ip", "address", "add", &address, "dev", "eth0"])?;
+        // What TLS costs is not what is compared.
+        let api = api_server((&lab, &node, &outside), false)?;
+        let [services, nodes] = [SERVICES, NODES].map(|count| inputs.scaled(count));
+        fill(inputs, &api, Cluster { services, nodes })?;
+        for number in 0..=PROBES {
+            api.put(&service(number)?)?;
+            api.put(&slice(number, number == PROBES))?;
         }
-        let api = serve(inputs, &outside)?;
-        let config = json!({
-            "apiVersion": "v1", "kind": "Config", "current-context": "lab",
-            "clusters": [{"name": "lab", "cluster": {"server": api.url()}}],
-            "users": [{"name": "agent", "user": {}}],
-            "contexts": [{"name": "lab", "context": {"cluster": "lab", "user": "agent", "namespace": "routelet-system"}}],
-        });
-        let kubeconfig = node.dir().join("kubeconfig");
-        std::fs::write(&kubeconfig, config.to_string())?;
-        let binary = crate::routelet_binary()?;
-        let (binary, kubeconfig) = (binary.to_string_lossy(), kubeconfig.to_string_lossy());
-        let socket = node.dir().join("control.sock");
-        let socket = socket.to_string_lossy();
-        let mut argv = vec![&*binary, "run", "--kubeconfig", &kubeconfig];
-        argv.extend(["--node", "node-0", "--control", &socket]);
-        argv.extend(["--kube-proxy", "off", "--http", "off"]);
         let started = Instant::now();
-        let agent = node.spawn("routelet", &argv)?;
+        let agent = agent(&node, &api)?;
 
         let mut players = Players::new()?;
         players.sleepless();
@@ -119,23 +107,59 @@ pub(super) fn watched(inputs: &Inputs, _kind: Kind) -> Result<Option<Vec<Measure
     with_logs(&lab, run())
 }
 
-/// The API server with the whole cluster, and the Services whose endpoints turn ready.
-fn serve(inputs: &Inputs, outside: &Namespace) -> Result<FakeApiServer> {
+/// The API server outside of a node, with a router beside it, and no cluster yet. It speaks plain HTTP or, as a real one, TLS and
+/// HTTP/2.
+pub(super) fn api_server(
+    (lab, node, outside): (&Lab, &Namespace, &Namespace),
+    tls: bool,
+) -> Result<FakeApiServer> {
+    lab.link((node, "eth0"), (outside, "eth0"))?;
+    for (namespace, address) in [(node, NODE), (outside, ROUTER)] {
+        let address = format!("{address}/24");
+        namespace.run(&["ip", "address", "add", &address, "dev", "eth0"])?;
+    }
     let address = format!("{ROUTER}:6443").parse()?;
     let settings = Settings {
-        // What TLS costs is not what is compared.
-        tls: false,
+        tls,
         service_cidrs: vec!["10.0.0.0/8".parse()?, "fd00::/16".parse()?],
         ..Settings::default()
     };
     let api = FakeApiServer::start_in(outside, address, settings)?;
     api.install_definitions()?;
-    for team in 0..TEAMS {
-        let name = format!("team-{team}");
+    let teams = (0..TEAMS).map(|team| format!("team-{team}"));
+    for name in teams.chain(["probe".to_owned()]) {
         api.put(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}))?;
     }
-    let [services, nodes] = [SERVICES, NODES].map(|count| inputs.scaled(count));
-    for (name, texts) in (Cluster { services, nodes }).objects() {
+    api.put(&json!({
+        "apiVersion": "routelet.dev/v1alpha1", "kind": "Peer", "metadata": {"name": "router"},
+        "spec": {"address": ROUTER, "asn": ROUTER_ASN, "passive": true},
+    }))?;
+    Ok(api)
+}
+
+/// The agent of `node-0`.
+pub(super) fn agent(node: &Namespace, api: &FakeApiServer) -> Result<Process> {
+    let config = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "lab",
+        "clusters": [{"name": "lab", "cluster": {"server": api.url(), "insecure-skip-tls-verify": true}}],
+        "users": [{"name": "agent", "user": {}}],
+        "contexts": [{"name": "lab", "context": {"cluster": "lab", "user": "agent", "namespace": "routelet-system"}}],
+    });
+    let kubeconfig = node.dir().join("kubeconfig");
+    std::fs::write(&kubeconfig, config.to_string())?;
+    let binary = crate::routelet_binary()?;
+    let (binary, kubeconfig) = (binary.to_string_lossy(), kubeconfig.to_string_lossy());
+    let socket = node.dir().join("control.sock");
+    let socket = socket.to_string_lossy();
+    let mut argv = vec![&*binary, "run", "--kubeconfig", &kubeconfig];
+    argv.extend(["--node", "node-0", "--control", &socket]);
+    argv.extend(["--kube-proxy", "off", "--http", "off"]);
+    node.spawn("routelet", &argv)
+}
+
+/// Puts a whole cluster into the API server.
+pub(super) fn fill(inputs: &Inputs, api: &FakeApiServer, cluster: Cluster) -> Result<()> {
+    for (name, texts) in cluster.objects() {
         (inputs.tell)(&format!("    the API server takes in {name}"));
         let texts: String = texts.collect();
         for object in texts
@@ -151,20 +175,7 @@ fn serve(inputs: &Inputs, outside: &Namespace) -> Result<FakeApiServer> {
             api.put(&object).with_context(|| name.to_owned())?;
         }
     }
-    for object in [
-        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "probe"}}),
-        json!({
-            "apiVersion": "routelet.dev/v1alpha1", "kind": "Peer", "metadata": {"name": "router"},
-            "spec": {"address": ROUTER, "asn": ROUTER_ASN, "passive": true},
-        }),
-    ] {
-        api.put(&object)?;
-    }
-    for number in 0..=PROBES {
-        api.put(&service(number)?)?;
-        api.put(&slice(number, number == PROBES))?;
-    }
-    Ok(api)
+    Ok(())
 }
 
 /// Serves the players until an address is heard of; `false` if it is not in time.

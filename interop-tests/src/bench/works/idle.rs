@@ -92,7 +92,7 @@ pub(super) fn cluster(inputs: &Inputs, _kind: Kind) -> Result<Option<Vec<Measure
 }
 
 /// What the namespace's processes have used once they do nothing for 2 s, and since when. `None` if that does not come.
-fn until_idle(
+pub(super) fn until_idle(
     node: &Namespace,
     started: Instant,
     limit: Duration,

@@ -1,5 +1,6 @@
 //! The works, a row for each, and what they work on.
 
+mod addresses;
 mod churn;
 mod clock;
 mod cluster;
@@ -8,6 +9,7 @@ mod idle;
 mod kernel;
 mod latency;
 mod relay;
+mod restart;
 mod storms;
 
 use std::path::{Path, PathBuf};
@@ -153,6 +155,24 @@ pub const WORKS: &[Work] = &[
         what: "a page of metrics of 1,000 peers",
         suits: idle::reads_manifests,
         run: |inputs, _| storms::page(inputs, "N1000", 1000),
+    },
+    Work {
+        name: "P2500",
+        what: "the controller on 2,500 Services: 40 more appear, one after the other; then their pool gets another range",
+        suits: idle::reads_manifests,
+        run: |inputs, _| addresses::assigned(inputs, "P2500", 2_500),
+    },
+    Work {
+        name: "P10000",
+        what: "the controller on 10,000 Services, likewise",
+        suits: idle::reads_manifests,
+        run: |inputs, _| addresses::assigned(inputs, "P10000", 10_000),
+    },
+    Work {
+        name: "Q",
+        what: "the agent on the API server of 2,500 Services, 5,000 EndpointSlices and 300 Nodes: that grew, and started again",
+        suits: idle::reads_manifests,
+        run: restart::restarted,
     },
 ];
 
