@@ -17,8 +17,9 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 use tracing::debug;
 
+use super::ours::{Kind, Ours};
 use super::store::{Key, Store};
-use super::world::{Kind, Ours, Served, World};
+use super::world::{Served, World};
 use crate::crd::API_VERSION;
 use crate::pools::{Allocation, Decision, Statement};
 use crate::printable;

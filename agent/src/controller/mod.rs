@@ -13,6 +13,7 @@
 //! |---|---|
 //! | `lease` | which replica works |
 //! | `store`, `world` | what is known of the cluster, and the watches that tell it |
+//! | `ours`, `sessions` | our own objects, and what nodes tell of themselves |
 //! | `addresses` | from an allocation to what has to be written: pure |
 //! | `statuses` | counts and conditions of our own objects: pure |
 //! | `events` | what changed that somebody may want to know |
@@ -26,10 +27,12 @@ mod addresses;
 mod events;
 mod lease;
 mod orphans;
+mod ours;
 mod page;
 mod pauses;
 mod reported;
 mod rivals;
+mod sessions;
 mod statuses;
 mod store;
 #[cfg(test)]

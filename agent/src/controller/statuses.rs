@@ -6,9 +6,10 @@ use std::time::Instant;
 
 use k8s_openapi::jiff::Timestamp;
 
+use super::ours::{Kind, Ours};
 use super::reported::Reported;
 use super::store::Store;
-use super::world::{Kind, Ours, World};
+use super::world::World;
 use crate::cluster::ObjectRef;
 use crate::cluster::validate;
 use crate::crd::router_state::SessionCounts;

@@ -1,7 +1,7 @@
 //! Claims about what the conditions of objects repeat of what nodes report.
 
 use super::*;
-use crate::controller::world::Sessions;
+use crate::controller::sessions::Sessions;
 
 /// A RouterState with problems, each an object, a reason, the text and what is used instead.
 fn reporting(
