@@ -44,6 +44,9 @@ pub struct Resolved {
     pub connected: bool,
 }
 
+/// No link has a network of more addresses: one with a shorter prefix length is on its own, and its network not guarded.
+const SHORTEST_NETWORK: u8 = 8;
+
 type Routes<P> = PrefixMap<P, SmallVec<[ViewRoute; 1]>>;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,17 +147,26 @@ impl KernelView {
             .and_then(|h| Some((h.gateway?, h.ifindex)))
     }
 
-    /// The networks on the node's interfaces, whether up or not: those of its addresses, and routes of others that lead
-    /// straight onto a link. Not the loopback's, not link-local ones, not the routes that are ours.
+    /// The networks of the addresses on the node's interfaces, whether up or not. Not those of the loopback interface, nor
+    /// link-local ones. Of an address whose network is too large to be that of a link: the address alone.
     pub fn connected(&self) -> BTreeSet<IpNet> {
-        let loopback = |ifindex| self.links.get(&ifindex).is_some_and(|l| l.loopback);
-        let mut out: BTreeSet<IpNet> = self
-            .addresses
-            .iter()
-            .filter(|a| !loopback(a.ifindex) && !is_link_local(a.address))
-            .filter_map(|a| IpNet::new(a.address, a.prefix_len).ok())
-            .map(|net| net.trunc())
-            .collect();
+        let addresses = self.addresses.iter();
+        let networks = addresses
+            .filter(|a| !self.is_loopback(a.ifindex))
+            .flat_map(|a| {
+                let network = a.network().filter(|n| n.prefix_len() >= SHORTEST_NETWORK);
+                let alone = [Some(a.address), a.peer].into_iter().flatten();
+                let alone = alone.filter(move |end| network.is_none_or(|net| !net.contains(end)));
+                alone.map(IpNet::from).chain(network)
+            });
+        networks.filter(|net| !is_link_local(net.addr())).collect()
+    }
+
+    /// The destinations that routes of others lead onto a link, but for `connected`, those of the addresses there: what a VPN
+    /// sends into its tunnel, pods that another network has on this node, prefixes of router advertisements. Not default
+    /// routes, not the loopback's, not link-local ones, not the routes that are ours.
+    pub fn on_link(&self, connected: &BTreeSet<IpNet>) -> BTreeSet<IpNet> {
+        let mut out = BTreeSet::new();
         let v4 = self.v4.iter().map(|(net, routes)| (IpNet::V4(net), routes));
         let v6 = self.v6.iter().map(|(net, routes)| (IpNet::V6(net), routes));
         for (net, routes) in v4.chain(v6) {
@@ -162,9 +174,10 @@ impl KernelView {
                 r.kind == RouteKind::Unicast
                     && self
                         .hops(r)
-                        .any(|h| h.gateway.is_none() && !loopback(h.ifindex))
+                        .any(|h| h.gateway.is_none() && !self.is_loopback(h.ifindex))
             };
-            if net.prefix_len() > 0 && !is_link_local(net.addr()) && routes.iter().any(on_link) {
+            let is_fit = net.prefix_len() > 0 && !is_link_local(net.addr());
+            if is_fit && !connected.contains(&net) && routes.iter().any(on_link) {
                 out.insert(net);
             }
         }
@@ -233,6 +246,10 @@ impl KernelView {
         found.flatten()
     }
 
+    fn is_loopback(&self, ifindex: u32) -> bool {
+        self.links.get(&ifindex).is_some_and(|l| l.loopback)
+    }
+
     fn is_up(&self, ifindex: u32) -> bool {
         self.links.get(&ifindex).is_some_and(|l| l.up)
     }
@@ -277,8 +294,13 @@ impl KernelView {
 
     fn apply_address(&mut self, presence: Presence, address: Address) -> bool {
         let same = |a: &Address| {
-            (a.ifindex, a.address, a.prefix_len)
-                == (address.ifindex, address.address, address.prefix_len)
+            (a.ifindex, a.address, a.prefix_len, a.peer)
+                == (
+                    address.ifindex,
+                    address.address,
+                    address.prefix_len,
+                    address.peer,
+                )
         };
         let before = self.addresses.iter().position(same);
         match (presence, before) {

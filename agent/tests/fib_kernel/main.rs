@@ -2,6 +2,7 @@
 //! them every test skips and says so.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod foreign;
 mod lost;
 mod namespace;
 mod refusing;

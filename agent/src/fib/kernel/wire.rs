@@ -439,6 +439,7 @@ fn address(body: &[u8]) -> Option<Address> {
         // On a point-to-point link IFA_ADDRESS is the other end.
         address: local.or(peer)?,
         prefix_len: *body.get(1)?,
+        peer: peer.filter(|_| local.is_some_and(|local| Some(local) != peer)),
         tentative: flags & IFA_F_UNPROVEN != 0,
         deprecated: flags & IFA_F_DEPRECATED != 0,
         secondary: flags & IFA_F_SECONDARY != 0,
