@@ -9,6 +9,7 @@ use super::peer::{BfdSpec, PasswordSpec, Timers};
 use super::status::ObjectStatus;
 use super::text::{Address, Lapse, identifier, optional_asn_schema};
 use super::{IpFamily, LabelSelector, ValueFrom};
+use crate::fib::types::DEFAULT_METRIC;
 
 /// The AS of nodes whose configuration names none: the first private one (RFC 6996).
 pub const DEFAULT_ASN: u32 = 64512;
@@ -269,7 +270,7 @@ pub struct Fib {
     /// The routing table; 254 is the main table.
     #[schemars(range(min = 1))]
     pub table: u32,
-    /// The metric of every route that is installed.
+    /// The metric of every route that is installed. With a prefix and a table it has one owner, so take none that others use.
     #[schemars(range(min = 1))]
     pub metric: u32,
     /// Whether learned default routes may be installed.
@@ -285,7 +286,7 @@ impl Default for Fib {
         Self {
             enabled: true,
             table: 254,
-            metric: 1024,
+            metric: DEFAULT_METRIC,
             accept_default_route: false,
             max_routes: 100_000,
             refuse: Refuse::default(),

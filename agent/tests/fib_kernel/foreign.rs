@@ -1,8 +1,10 @@
 //! Routes, addresses and metrics of other software beside ours, on the real kernel.
 
-use agent::fib::kernel::event::Event;
+use agent::fib::kernel::event::{Event, Presence};
 use agent::fib::kernel::netlink::Monitor;
-use agent::fib::{FibHandle, FibRouteState, Rejection, Stop};
+use agent::fib::{
+    FibChange, FibConfig, FibHandle, FibRouteState, Rejection, RouteSpace, Stop, spawn,
+};
 
 use crate::namespace::*;
 
@@ -123,5 +125,118 @@ fn networks_of_addresses_are_guarded_also_those_of_the_other_end() {
         });
         assert_eq!(ours().len(), inside.len() - 1);
         fib.stop(Stop::Withdraw(PATIENCE));
+    });
+}
+
+#[test]
+fn routes_without_a_metric_and_those_of_calico_stand_beside_ours_whoever_was_first() {
+    /// Adding and removing routes of others, as they do it themselves: the kernel makes 1024 of no metric for IPv6.
+    const OTHERS: [(&str, &str, &str); 5] = [
+        ("-6", "add", "2001:db8:f::/48 via 2001:db8:1::9"),
+        ("-6", "append", "2001:db8:f::/48 via 2001:db8:1::9 proto 80"),
+        (
+            "-6",
+            "replace",
+            "2001:db8:f::/48 via 2001:db8:1::9 proto 80",
+        ),
+        (
+            "-4",
+            "replace",
+            "203.0.113.0/24 via 192.0.2.9 metric 1024 proto 80",
+        ),
+        (
+            "-6",
+            "replace",
+            "2001:db8:f::/48 via 2001:db8:1::9 metric 1024 proto ra",
+        ),
+    ];
+    in_namespace(|| {
+        let fib = start();
+        fib.converged();
+        fib.submit(dual());
+        settle(&fib);
+        assert_eq!(ours(), DUAL);
+        let mut monitor = Monitor::open(u32::MAX).unwrap();
+        let is_ours = |event: &Event| match event {
+            Event::Route(_, route) => route.protocol == agent::fib::types::ROUTE_PROTOCOL,
+            Event::Nexthop(..) => true,
+            _ => false,
+        };
+        for (family, verb, route) in OTHERS {
+            ip(&format!("{family} route {verb} {route}"));
+            settle(&fib);
+            assert_eq!(ours(), DUAL, "{verb} {route}");
+            ip(&format!("{family} route del {route}"));
+            settle(&fib);
+            assert_eq!(ours(), DUAL, "{verb} {route}");
+        }
+        let events = heard(&mut monitor);
+        assert_eq!(events.len(), 2 * OTHERS.len(), "{events:?}");
+        assert!(!events.iter().any(is_ours), "{events:?}");
+
+        // Theirs first.
+        fib.submit(dual().map(|change| FibChange::remove(change.prefix)));
+        settle(&fib);
+        for (family, verb, route) in OTHERS {
+            ip(&format!("{family} route {verb} {route}"));
+            let prefix = route.split(' ').next().unwrap();
+            let theirs = || ip(&format!("{family} route show {prefix} metric 1024"));
+            let before = theirs();
+            fib.submit(dual());
+            settle(&fib);
+            assert_eq!(ours(), DUAL, "{verb} {route}");
+            assert_eq!(theirs(), before);
+            assert_eq!(before.lines().count(), 1, "{before}");
+            fib.submit(dual().map(|change| FibChange::remove(change.prefix)));
+            settle(&fib);
+            assert_eq!(theirs(), before);
+            ip(&format!("{family} route del {route}"));
+        }
+        assert_eq!(fib.counters().errors, 0);
+        fib.stop(Stop::Withdraw(PATIENCE));
+    });
+}
+
+#[test]
+fn routes_of_an_earlier_version_are_moved_to_the_metric_of_this_one_without_a_gap() {
+    in_namespace(|| {
+        let earlier = RouteSpace {
+            metric: 1024,
+            ..RouteSpace::default()
+        };
+        let fib = spawn(FibConfig {
+            space: earlier,
+            ..FibConfig::default()
+        });
+        let fib = fib.unwrap();
+        fib.submit(dual());
+        settle(&fib);
+        fib.stop(Stop::KeepRoutes);
+
+        let mut monitor = Monitor::open(u32::MAX).unwrap();
+        let fib = start();
+        assert_eq!(fib.counters().stale, 5);
+        // Before convergence, as soon as the routes are known; of one nobody says anything.
+        let said = || dual().into_iter().skip(1);
+        fib.submit(said());
+        settle(&fib);
+        assert_eq!(ours(), DUAL);
+        let mut metrics = std::collections::HashMap::new();
+        for event in heard(&mut monitor) {
+            let Event::Route(presence, route) = event else {
+                continue;
+            };
+            let all: &mut Vec<(Presence, u32)> = metrics.entry(route.prefix).or_default();
+            all.push((presence, route.metric));
+        }
+        let moved = [(Presence::Present, 1790), (Presence::Gone, 1024)];
+        let want = said().map(|change| (change.prefix, moved.to_vec()));
+        assert_eq!(metrics, want.collect());
+        fib.converged();
+        settle(&fib);
+        assert_eq!(ours(), [DUAL[0], DUAL[2], DUAL[3], DUAL[4]]);
+        assert_eq!(fib.counters().stale, 0);
+        fib.stop(Stop::Withdraw(PATIENCE));
+        assert_eq!((ours().len(), our_nexthops()), (0, 0));
     });
 }

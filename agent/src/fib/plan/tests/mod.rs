@@ -9,13 +9,14 @@ use proptest::prelude::*;
 mod guard;
 mod kernel;
 mod lost;
+mod moved;
 mod refusing;
 mod restart;
 mod world;
 
 use super::super::kernel::event::{Hop, Nexthop, NexthopKind, Presence, Route, RouteKind};
 use super::super::refusal::{self, Rule};
-use super::super::types::{FibRouteState, NEXTHOP_ID_FIRST, ROUTE_PROTOCOL};
+use super::super::types::{DEFAULT_METRIC, FibRouteState, NEXTHOP_ID_FIRST, ROUTE_PROTOCOL};
 use super::*;
 use kernel::{FakeKernel, FakeRoute};
 use world::*;
@@ -213,7 +214,7 @@ fn a_refused_route_is_shown_with_the_kernels_words_and_tried_again_later_and_lat
     assert_eq!(*waits.last().unwrap(), Duration::from_secs(60));
     assert!(waits.is_sorted());
 
-    world.kernel.routes.remove(&(taken, 254, 1024));
+    world.kernel.routes.remove(&(taken, 254, DEFAULT_METRIC));
     world.now += Duration::from_secs(60);
     world.step(Step::Drive);
     assert_eq!(

@@ -156,9 +156,10 @@ impl World {
         kernel
             .routes
             .insert((net(PREFIXES[0]), 254, 20), foreign(Target::Unreachable));
-        kernel
-            .routes
-            .insert((net(PREFIXES[3]), 254, 1024), foreign(Target::Unreachable));
+        kernel.routes.insert(
+            (net(PREFIXES[3]), 254, DEFAULT_METRIC),
+            foreign(Target::Unreachable),
+        );
         // And an object in the middle of our ids.
         let object = Object {
             ipv6: false,
