@@ -275,6 +275,9 @@ pub struct Fib {
     pub metric: u32,
     /// Whether learned default routes may be installed.
     pub accept_default_route: bool,
+    /// Whether a next hop may be resolved by the default route, where no other route of the node leads to it. `false`: its routes
+    /// are not used.
+    pub resolve_via_default_route: bool,
     /// The most learned routes of both families together; 0: no limit.
     pub max_routes: u64,
     /// What this node announces and nothing on it answers: packets to it are refused, so that they do not go back to the router.
@@ -288,6 +291,7 @@ impl Default for Fib {
             table: 254,
             metric: DEFAULT_METRIC,
             accept_default_route: false,
+            resolve_via_default_route: true,
             max_routes: 100_000,
             refuse: Refuse::default(),
         }

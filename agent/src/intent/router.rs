@@ -162,6 +162,7 @@ pub(super) fn settings(
                 max_routes: (spec.fib.max_routes != 0).then_some(spec.fib.max_routes),
             },
         }),
+        resolve_via_default: spec.fib.resolve_via_default_route,
         refusing_table: spec.fib.refuse.enabled.then_some(spec.fib.refuse.table),
         transit: spec.transit,
         drain: DrainReason::of(node, &spec),

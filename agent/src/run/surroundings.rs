@@ -65,6 +65,11 @@ impl Surroundings {
         }
     }
 
+    /// The kernel's surroundings as last seen.
+    pub(super) fn view(&self) -> &Arc<KernelView> {
+        &self.view
+    }
+
     /// The kernel's surroundings changed.
     pub(super) fn set_view(&mut self, view: Arc<KernelView>, rib: &mut Rib) {
         self.view = view;

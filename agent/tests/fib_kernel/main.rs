@@ -5,6 +5,7 @@
 mod foreign;
 mod lost;
 mod namespace;
+mod onlink;
 mod refusing;
 
 use std::net::IpAddr;
@@ -321,7 +322,7 @@ fn the_view_resolves_next_hops_and_follows_links_addresses_and_foreign_routes() 
             (connected.ifindex, connected.connected),
             (index("va"), true)
         );
-        assert!(view.is_local("2001:db8:2::1".parse().unwrap()));
+        assert!(view.is_local("2001:db8:2::1".parse().unwrap(), None));
         assert_eq!(resolve(&fib, "203.0.113.1"), None);
 
         ip("route add 203.0.113.0/24 via 198.18.0.9 metric 20");
@@ -349,7 +350,7 @@ fn the_view_resolves_next_hops_and_follows_links_addresses_and_foreign_routes() 
         });
         ip("addr add 192.0.2.77/32 dev va");
         until(&fib, "a new address is known", || {
-            fib.view().is_local("192.0.2.77".parse().unwrap())
+            fib.view().is_local("192.0.2.77".parse().unwrap(), None)
         });
         fib.stop(Stop::KeepRoutes);
     });

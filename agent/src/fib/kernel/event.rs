@@ -94,6 +94,8 @@ pub struct Hop {
     pub gateway: Option<IpAddr>,
     /// The interface.
     pub ifindex: u32,
+    /// The router is used on this interface even if no connected network covers it (`RTNH_F_ONLINK`).
+    pub onlink: bool,
 }
 
 /// A route.
@@ -139,8 +141,6 @@ pub enum NexthopKind {
         family: u8,
         /// The router and the interface.
         hop: Hop,
-        /// `RTNH_F_ONLINK`.
-        onlink: bool,
     },
     /// Several, by id, with their weights (1 to 256).
     Group(Vec<(u32, u16)>),

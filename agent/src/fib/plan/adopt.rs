@@ -34,16 +34,12 @@ impl Plan {
                         self.nexthops.taken.insert(nexthop.id);
                     }
                 }
-                NexthopKind::Single {
-                    family,
-                    hop,
-                    onlink,
-                } if in_range => {
+                NexthopKind::Single { family, hop } if in_range => {
                     let object = Object {
                         ipv6: i32::from(family) == libc::AF_INET6,
                         gateway: hop.gateway,
                         ifindex: hop.ifindex,
-                        onlink,
+                        onlink: hop.onlink,
                     };
                     objects.insert(nexthop.id, object);
                 }

@@ -30,7 +30,8 @@ fn route(prefix: &str, gateway: Option<&str>, ifindex: u32, metric: u32, protoco
         nexthop_id: None,
         hops: smallvec::smallvec![Hop {
             gateway: gateway.map(|g| g.parse().unwrap()),
-            ifindex
+            ifindex,
+            onlink: false,
         }],
     }
 }
@@ -242,8 +243,8 @@ fn a_route_over_a_nexthop_object_of_another_daemon_resolves_through_it() {
                 hop: Hop {
                     gateway: Some("192.0.2.7".parse().unwrap()),
                     ifindex: 2,
+                    onlink: false,
                 },
-                onlink: false,
             },
         ),
         (12, NexthopKind::Group(vec![(11, 1)])),
@@ -258,6 +259,67 @@ fn a_route_over_a_nexthop_object_of_another_daemon_resolves_through_it() {
         resolve(&view, "198.51.100.1", None),
         Some(("192.0.2.7".into(), 2, 20, false))
     );
+}
+
+#[test]
+fn a_link_local_address_is_ours_on_its_own_interface_alone() {
+    let mut view = node();
+    view.apply(address(2, "fe80::1/64"));
+    let router = ("fe80::1".to_owned(), 3, 0, true);
+    assert_eq!(resolve(&view, "fe80::1", Some(3)), Some(router.clone()));
+    assert_eq!(resolve(&view, "fe80::1", Some(2)), None);
+    // On both, and on one again.
+    view.apply(address(3, "fe80::1/64"));
+    assert_eq!(resolve(&view, "fe80::1", Some(3)), None);
+    let Event::Address(_, on_eth1) = address(3, "fe80::1/64") else {
+        unreachable!()
+    };
+    view.apply(Event::Address(Presence::Gone, on_eth1));
+    assert_eq!(resolve(&view, "fe80::1", Some(3)), Some(router));
+    assert_eq!(resolve(&view, "fe80::1", Some(2)), None);
+    // One of IPv4 is the node's wherever it is, for the kernel knows no scope of it.
+    view.apply(address(2, "169.254.1.1/32"));
+    assert_eq!(resolve(&view, "169.254.1.1", Some(3)), None);
+}
+
+#[test]
+fn a_gateway_of_an_onlink_route_stays_onlink_and_is_connected_itself() {
+    for (prefix, gateway, beyond, ifindex) in [
+        ("0.0.0.0/0", "172.31.1.1", "198.51.100.1", 2),
+        ("10.244.2.0/24", "10.244.2.0", "10.244.2.7", 3),
+        ("::/0", "2001:db8:ffff::1", "2001:db8:8::1", 3),
+        ("fd00:244:2::/64", "fd00:244:2::", "fd00:244:2::7", 3),
+    ] {
+        let mut view = KernelView::new(MAIN_TABLE, 1);
+        for ifindex in [2, 3] {
+            view.apply(link(ifindex, &format!("eth{ifindex}"), true));
+        }
+        let mut onlink = route(prefix, Some(gateway), ifindex, 50, STATIC);
+        onlink.hops[0].onlink = true;
+        view.apply(present(onlink));
+        let by_default = prefix.ends_with("/0");
+        for (next_hop, connected) in [(beyond, false), (gateway, true)] {
+            let want = Resolved {
+                gateway: gateway.parse().unwrap(),
+                ifindex,
+                metric: if connected { 0 } else { 50 },
+                connected,
+                onlink: true,
+                by_default: by_default && !connected,
+            };
+            let found = view.resolve(next_hop.parse().unwrap(), None);
+            assert_eq!(found, Some(want), "{next_hop} by {prefix}");
+        }
+    }
+}
+
+#[test]
+fn a_next_hop_by_the_default_route_alone_is_marked() {
+    let view = node();
+    for (next_hop, by_default) in [("198.51.100.1", true), ("192.0.2.9", false)] {
+        let found = view.resolve(next_hop.parse().unwrap(), None).unwrap();
+        assert_eq!((found.by_default, found.onlink), (by_default, false));
+    }
 }
 
 #[test]
