@@ -54,15 +54,19 @@ proptest! {
         prop_assert_eq!(world.kernel.messages, sent);
     }
 
-    /// Killed after any message, a new agent that is told the same comes to the same end.
+    /// Killed after any message, a new agent that is told the same comes to the same end, also one with another metric.
     #[test]
     fn killed_at_any_point_a_successor_comes_to_the_same_end(
         before in prop::collection::vec(a_step(), 0..30),
         changes in prop::collection::vec(a_change(), 1..12),
         budget in 0..40usize,
         after in prop::collection::vec(a_step(), 0..12),
+        is_update in any::<bool>(),
     ) {
         let mut world = World::new();
+        if is_update {
+            world.begin_with_metric(1024);
+        }
         let foreign = world.kernel.foreign();
         for step in before {
             world.step(step);

@@ -10,12 +10,7 @@ const EARLIER: u32 = 1024;
 /// A kernel with a hundred routes of an earlier version over these ways, and a plan that has just found them.
 fn updated(ways: &[(usize, u8)]) -> World {
     let mut world = World::new();
-    let space = RouteSpace {
-        metric: EARLIER,
-        ..RouteSpace::default()
-    };
-    world.plan = Plan::new(space, refusal::DEFAULT_TABLE, GuardRails::default());
-    adopt(&mut world.plan, &world.kernel);
+    world.begin_with_metric(EARLIER);
     want(&mut world, ways);
     world.step(Step::Drive);
     world.plan = new_plan();

@@ -179,6 +179,16 @@ impl World {
         }
     }
 
+    /// Begins with an agent of another metric; the next one has the default.
+    pub(super) fn begin_with_metric(&mut self, metric: u32) {
+        let space = RouteSpace {
+            metric,
+            ..RouteSpace::default()
+        };
+        self.plan = Plan::new(space, refusal::DEFAULT_TABLE, GuardRails::default());
+        adopt(&mut self.plan, &self.kernel);
+    }
+
     pub(super) fn step(&mut self, step: Step) {
         match step {
             Step::Submit(change) => {
