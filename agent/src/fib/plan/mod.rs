@@ -453,6 +453,12 @@ impl Plan {
     fn route_refused<K: Family>(&mut self, now: Instant, k: K, op: &RouteOp, error: KernelError) {
         let gone = matches!(error.errno, libc::ESRCH | libc::ENOENT);
         if (op.table, op.metric) != (self.space.table, self.space.metric) {
+            // A leftover that is still there: a listing finds it again.
+            self.resync = if gone {
+                self.resync
+            } else {
+                Resync::Everything
+            };
             return;
         }
         let before = *K::table(self).entry(k);

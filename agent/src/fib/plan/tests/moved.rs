@@ -96,6 +96,18 @@ fn nobody_changes_the_nexthops_of_a_route_that_waits_to_be_moved() {
 }
 
 #[test]
+fn a_route_that_the_kernel_did_not_remove_is_removed_by_another_try() {
+    let mut world = updated(&BOTH);
+    world.plan.converged();
+    for refused in [1, 7, 100] {
+        world.step(Step::Refuse(refused));
+    }
+    world.step(Step::Drive);
+    assert_eq!(metrics(&world), [0; 0]);
+    assert_eq!(world.plan.counters().stale, 0);
+}
+
+#[test]
 fn no_prefix_is_without_a_route_at_any_message_of_an_update_and_what_nobody_wants_goes() {
     for converged in [false, true] {
         let mut world = updated(&BOTH);
