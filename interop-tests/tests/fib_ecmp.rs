@@ -128,8 +128,8 @@ fn routes_of_others_with_the_same_prefix_stay_untouched() {
             "route add 198.51.100.0/24 via 10.0.2.2 metric 50 proto static",
             "route add 198.51.100.0/24 via 10.0.2.2 metric 5000 proto static",
             "-6 route add 2001:db8:100::/48 via fd00:2::2 metric 50 proto static",
-            "route add 198.51.101.0/24 via 10.0.3.2 metric 1024 proto static",
-            "-6 route add 2001:db8:101::/48 via fd00:3::2 metric 1024 proto static",
+            "route add 198.51.101.0/24 via 10.0.3.2 metric 1790 proto static",
+            "-6 route add 2001:db8:101::/48 via fd00:3::2 metric 1790 proto static",
         ];
         for route in foreign {
             rack.kernel().ip(route)?;

@@ -68,6 +68,10 @@ fn scenario(lab: &Lab, kind: Kind, speaker: impl Fn() -> Speaker) -> Result<()> 
         routers.push(Subject::start(lab, kind, &at, speaker())?);
     }
     namespace.address("lo", "10.244.1.1/32")?;
+    // On a third link, as on a bridge, the routers' address is the node's own.
+    let spare = lab.namespace("spare")?;
+    lab.link((&namespace, "eth2"), (&spare, "eth0"))?;
+    namespace.address("eth2", &format!("{ROUTER}/64"))?;
     let peer = |interface: &str| {
         let spec = json!({
             "address": ROUTER, "sourceInterface": interface, "asn": 64502,
@@ -108,6 +112,14 @@ fn scenario(lab: &Lab, kind: Kind, speaker: impl Fn() -> Speaker) -> Result<()> 
             Ok(())
         })?;
     }
+    // That the address is given up there and taken again changes nothing.
+    let changes = kernel::Monitor::start(&namespace)?;
+    for verb in ["del", "add"] {
+        namespace.ip(&format!("addr {verb} {ROUTER}/64 dev eth2"))?;
+    }
+    let lines = changes.lines()?;
+    let of_ours = lines.iter().find(|line| line.contains("proto 179"));
+    ensure!(of_ours.is_none(), "{lines:#?}");
     // What the node tells, at the routers.
     for router in &routers {
         for prefix in ["10.244.1.0/24", "fd00:244:1::/64"] {

@@ -361,7 +361,8 @@ impl Oracle {
     ) -> Option<Runner> {
         let kind = self.peers[&peer].kind;
         let resolution = self.reachable.get(&next_hop.address())?;
-        if kind == PeerKind::External && rib.session.single_hop && !resolution.connected {
+        let must_be_on_link = rib.session.single_hop && !self.peers[&peer].multihop;
+        if kind == PeerKind::External && must_be_on_link && !resolution.connected {
             return None;
         }
         Some(Runner {
@@ -379,6 +380,7 @@ impl Oracle {
                 gateway: resolution.gateway,
                 ifindex: resolution.ifindex,
                 weight: 1,
+                onlink: resolution.onlink,
             }),
             attributes,
         })

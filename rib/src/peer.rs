@@ -55,6 +55,9 @@ pub struct PeerConfig {
     /// Routes of this external peer must have its AS first in their AS_PATH (RFC 4271 6.3). On by default; off for route
     /// servers.
     pub enforce_first_as: bool,
+    /// This external peer may be several hops away, and so may the next hops of its routes, wherever it is: they are resolved
+    /// by the node's routes (RFC 4271 5.1.3). Otherwise those of a directly connected one must be on a link.
+    pub multihop: bool,
     /// Replaces the next hop of routes passed on to an internal peer by our own address.
     pub next_hop_self: bool,
     /// Removes private AS numbers from the AS_PATH sent to this external peer.
@@ -101,6 +104,7 @@ impl PeerConfig {
             transit: false,
             allow_own_as: 0,
             enforce_first_as: true,
+            multihop: false,
             next_hop_self: false,
             remove_private_as: false,
             attribute_filter: AttributeFilter::DEFAULT,

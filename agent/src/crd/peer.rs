@@ -110,7 +110,8 @@ pub struct PeerSpec {
     /// Password of the session (TCP MD5, RFC 2385).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<PasswordSpec>,
-    /// How many hops away an external peer may be, 2 to 255. Absent: it is directly connected (TTL 1).
+    /// How many hops away an external peer may be, 2 to 255. Absent: it is directly connected (TTL 1). With it the next hops of
+    /// its routes may be anywhere, too; without, those of a peer on the link must be on a link.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 2, max = 255))]
     pub ebgp_multihop: Option<u8>,
@@ -292,7 +293,7 @@ fn password_key() -> String {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TtlSecurity {
-    /// The most hops, 1 to 254; 1 is a direct neighbour.
+    /// The most hops, 1 to 254; 1 is a direct neighbour. More have the effect of `ebgpMultihop` on next hops.
     #[schemars(range(min = 1, max = 254))]
     pub hops: u8,
 }

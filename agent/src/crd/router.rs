@@ -9,6 +9,7 @@ use super::peer::{BfdSpec, PasswordSpec, Timers};
 use super::status::ObjectStatus;
 use super::text::{Address, Lapse, identifier, optional_asn_schema};
 use super::{IpFamily, LabelSelector, ValueFrom};
+use crate::fib::types::DEFAULT_METRIC;
 
 /// The AS of nodes whose configuration names none: the first private one (RFC 6996).
 pub const DEFAULT_ASN: u32 = 64512;
@@ -269,11 +270,14 @@ pub struct Fib {
     /// The routing table; 254 is the main table.
     #[schemars(range(min = 1))]
     pub table: u32,
-    /// The metric of every route that is installed.
+    /// The metric of every route that is installed. With a prefix and a table it has one owner, so take none that others use.
     #[schemars(range(min = 1))]
     pub metric: u32,
     /// Whether learned default routes may be installed.
     pub accept_default_route: bool,
+    /// Whether a next hop may be resolved by the default route, where no other route of the node leads to it. `false`: its routes
+    /// are not used.
+    pub resolve_via_default_route: bool,
     /// The most learned routes of both families together; 0: no limit.
     pub max_routes: u64,
     /// What this node announces and nothing on it answers: packets to it are refused, so that they do not go back to the router.
@@ -285,8 +289,9 @@ impl Default for Fib {
         Self {
             enabled: true,
             table: 254,
-            metric: 1024,
+            metric: DEFAULT_METRIC,
             accept_default_route: false,
+            resolve_via_default_route: true,
             max_routes: 100_000,
             refuse: Refuse::default(),
         }

@@ -8,22 +8,30 @@
 //! | martian | `0.0.0.0/8` `127.0.0.0/8` `169.254.0.0/16` `224.0.0.0/3`; `::/16`, `fe80::/10`, `ff00::/8`, IPv4-mapped; equal or more specific |
 //! | default route | `0.0.0.0/0` and `::/0`, unless accepted |
 //! | own pod CIDR | equal to or more specific than one of this node's pod CIDRs |
-//! | connected network | equal to or more specific than a network on one of the node's interfaces |
+//! | connected network | equal to or more specific than the network of an address on one of the node's interfaces |
+//! | foreign route | equal to the destination of an on-link route of other software (a VPN, pods of another network) |
 //! | service | equal to or more specific than a service address or the cluster's service CIDR |
 //! | limit | everything beyond the limit on the number of routes; what is in stays in |
 //!
 //! A *less* specific route is let through: the kernel prefers the more specific one, so it can do no harm. A host route
 //! inside a connected network is refused like any other: it would divert traffic from a neighbour, and possibly from
-//! the very router that announces it.
+//! the very router that announces it. Within an on-link route of other software more specific routes are the point of
+//! learning them: a VPN that takes `10.0.0.0/8` or `0.0.0.0/1` is what the kernel uses for the rest.
 //!
-//! [`GuardRails::check`] is the first five; the limit needs a count and is the plan's.
+//! Routes of other software over a gateway, and those that drop packets, refuse nothing: they stand beside ours, and the
+//! kernel takes the one with the lower metric.
+//!
+//! [`GuardRails::check`] is all but the limit, which needs a count and is the plan's.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use imbl::ordmap::DiffItem;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::Serialize;
+
+use super::HashSet;
 
 /// Addresses of Services, each with how many Services have it. What a change leaves alone is shared with the map before.
 pub type ServiceAddresses = imbl::OrdMap<IpNet, u32>;
@@ -35,8 +43,10 @@ pub struct GuardRails {
     pub pod_cidrs: Vec<IpNet>,
     /// What learned routes must not take away from Services.
     pub service_addresses: ServiceAddresses,
-    /// The networks on this node's interfaces. The FIB thread fills these in from the kernel.
+    /// The networks of the addresses on this node's interfaces. The FIB thread fills these in from the kernel.
     pub connected: Vec<IpNet>,
+    /// The destinations of other software's on-link routes, without host bits. The FIB thread fills these in, too.
+    pub foreign: BTreeSet<IpNet>,
     /// Let `0.0.0.0/0` and `::/0` in.
     pub accept_default_route: bool,
     /// The most learned routes of both families together; `None` for no limit.
@@ -57,6 +67,8 @@ pub enum Rejection {
     Connected(IpNet),
     /// Inside this service address or service CIDR.
     Service(IpNet),
+    /// Equal to the destination of an on-link route of other software.
+    ForeignRoute(IpNet),
     /// The limit on the number of routes is reached.
     OverLimit(u64),
 }
@@ -73,6 +85,10 @@ impl fmt::Display for Rejection {
                 write!(f, "inside {net}, a network on an interface of the node")
             }
             Self::Service(net) => write!(f, "inside {net}, a service address"),
+            Self::ForeignRoute(net) => write!(
+                f,
+                "other software on the node has an on-link route for exactly {net}"
+            ),
             Self::OverLimit(max) => write!(f, "the limit maxRoutes of {max} is reached"),
         }
     }
@@ -82,6 +98,8 @@ impl fmt::Display for Rejection {
 #[derive(Debug, Default)]
 pub struct CompiledGuardRails {
     source: GuardRails,
+    /// [`GuardRails::foreign`], looked up for every route.
+    foreign: HashSet<IpNet>,
     v4: prefix_trie::PrefixMap<Ipv4Net, Rejection>,
     v6: prefix_trie::PrefixMap<Ipv6Net, Rejection>,
 }
@@ -110,6 +128,7 @@ impl GuardRails {
         for &net in &self.pod_cidrs {
             out.insert(net.trunc(), Rejection::OwnPodCidr(net.trunc()));
         }
+        out.foreign = self.foreign.iter().copied().collect();
         out.source = self;
         out
     }
@@ -120,8 +139,13 @@ impl GuardRails {
 pub enum Replaced {
     /// Nothing.
     Nothing,
-    /// Service addresses: these networks came or went.
-    Services(Vec<IpNet>),
+    /// Some networks were added or removed.
+    Networks {
+        /// Those of Services, which concern what is equal or inside.
+        services: Vec<IpNet>,
+        /// Those of foreign routes, which concern what is equal.
+        foreign: Vec<IpNet>,
+    },
     /// Anything.
     Everything,
 }
@@ -132,12 +156,14 @@ impl CompiledGuardRails {
         &self.source
     }
 
-    /// Puts others in place. Service addresses, which come and go all the time, cost as much as differs between them.
+    /// Puts others in place. Service addresses and foreign routes (those of pods, with some networks), which come and go all
+    /// the time, cost as much as differs between them.
     pub fn replace(&mut self, guard: GuardRails) -> Replaced {
         let GuardRails {
             pod_cidrs,
             service_addresses,
             connected,
+            foreign,
             accept_default_route,
             max_routes,
         } = &guard;
@@ -156,6 +182,12 @@ impl CompiledGuardRails {
                 DiffItem::Update { .. } => None,
             })
             .collect();
+        let other_routes: Vec<IpNet> = self
+            .source
+            .foreign
+            .symmetric_difference(foreign)
+            .copied()
+            .collect();
         self.source = guard;
         for net in &differ {
             match self.exact(*net) {
@@ -163,10 +195,19 @@ impl CompiledGuardRails {
                 None => self.remove(*net),
             }
         }
-        if differ.is_empty() {
+        for net in &other_routes {
+            match self.source.foreign.contains(net) {
+                true => self.foreign.insert(*net),
+                false => self.foreign.remove(net),
+            };
+        }
+        if differ.is_empty() && other_routes.is_empty() {
             return Replaced::Nothing;
         }
-        Replaced::Services(differ)
+        Replaced::Networks {
+            services: differ,
+            foreign: other_routes,
+        }
     }
 
     /// The rule of exactly this network, as [`GuardRails::compile`] finds it.
@@ -202,14 +243,16 @@ impl CompiledGuardRails {
         if prefix.prefix_len() == 0 {
             return (!self.source.accept_default_route).then_some(Rejection::DefaultRoute);
         }
-        match prefix {
+        let inside = match prefix {
             IpNet::V4(net) => self.v4.get_lpm(&net).map(|(_, &why)| why),
             IpNet::V6(net) => self.v6.get_lpm(&net).map(|(_, &why)| why),
-        }
+        };
+        let is_foreign = || !self.foreign.is_empty() && self.foreign.contains(&prefix.trunc());
+        inside.or_else(|| is_foreign().then(|| Rejection::ForeignRoute(prefix.trunc())))
     }
 
     fn insert(&mut self, net: IpNet, why: Rejection) {
-        // A zero-length entry (a tunnel with a default route on the link) would refuse the whole world.
+        // A zero-length entry would refuse everything.
         match net {
             _ if net.prefix_len() == 0 => {}
             IpNet::V4(net) => {
@@ -265,6 +308,9 @@ mod tests {
             pod_cidrs: vec![net("10.244.3.0/24"), net("fd00:3::/64")],
             service_addresses: services(&["10.96.0.0/12", "203.0.113.7/32"]),
             connected: vec![net("192.0.2.17/24"), net("2001:db8:1::5/64")],
+            foreign: ["198.51.96.0/19", "203.0.113.8/32", "fd00:9::/32"]
+                .map(net)
+                .into(),
             accept_default_route: false,
             max_routes: None,
         }
@@ -306,6 +352,18 @@ mod tests {
                 Some(Rejection::Service(net("203.0.113.7/32"))),
             ),
             ("203.0.113.0/24", None),
+            // Exactly this, and nothing inside or around it.
+            (
+                "198.51.96.0/19",
+                Some(Rejection::ForeignRoute(net("198.51.96.0/19"))),
+            ),
+            ("198.51.100.0/24", None),
+            ("198.51.0.0/16", None),
+            (
+                "fd00:9::/32",
+                Some(Rejection::ForeignRoute(net("fd00:9::/32"))),
+            ),
+            ("fd00:9::/64", None),
             ("127.0.0.1/32", Some(Rejection::Martian(net("127.0.0.0/8")))),
             (
                 "169.254.1.0/24",
@@ -345,6 +403,7 @@ mod tests {
     fn a_default_route_on_a_tunnel_does_not_refuse_everything() {
         let rails = GuardRails {
             connected: vec![net("0.0.0.0/0")],
+            foreign: ["0.0.0.0/1", "128.0.0.0/1"].map(net).into(),
             ..GuardRails::default()
         };
         assert_eq!(rails.check(net("198.51.100.0/24")), None);
@@ -355,6 +414,7 @@ mod tests {
         #[test]
         fn rails_that_were_replaced_are_those_that_were_made_anew(
             steps in prop::collection::vec(prop::collection::btree_set(0..NETS.len(), 0..5), 1..8),
+            strangers in prop::collection::vec(prop::collection::btree_set(0..NETS.len(), 0..3), 8),
             limits in prop::collection::vec(prop::option::weighted(0.2, 1..3u64), 8),
         ) {
             let mut compiled = rails().compile();
@@ -362,6 +422,7 @@ mod tests {
                 let chosen: Vec<&str> = chosen.iter().map(|n| NETS[*n]).collect();
                 let wanted = GuardRails {
                     service_addresses: services(&chosen),
+                    foreign: strangers[step].iter().map(|n| net(NETS[*n])).collect(),
                     max_routes: limits[step],
                     ..rails()
                 };
@@ -374,10 +435,12 @@ mod tests {
                 }
                 match replaced {
                     Replaced::Nothing => prop_assert_eq!(&before, &wanted),
-                    Replaced::Services(nets) => {
-                        let [old, new] = [before, wanted].map(|rails| rails.service_addresses);
-                        prop_assert!(nets.iter().all(|net| old.contains_key(net) != new.contains_key(net)));
-                        prop_assert!(!nets.is_empty());
+                    Replaced::Networks { services, foreign } => {
+                        let differ = |net: &IpNet| before.service_addresses.contains_key(net) != wanted.service_addresses.contains_key(net);
+                        prop_assert!(services.iter().all(differ));
+                        let differ = |net: &IpNet| before.foreign.contains(net) != wanted.foreign.contains(net);
+                        prop_assert!(foreign.iter().all(differ));
+                        prop_assert!(services.len() + foreign.len() > 0);
                     }
                     Replaced::Everything => prop_assert_ne!(before.max_routes, wanted.max_routes),
                 }

@@ -1,6 +1,5 @@
 //! How the rest of the agent talks to the FIB thread.
 
-use std::collections::BTreeSet;
 use std::io::Write;
 use std::net::IpAddr;
 use std::os::unix::net::UnixStream;
@@ -27,7 +26,7 @@ pub type ViewCallback = Box<dyn Fn(&Arc<KernelView>) + Send>;
 pub struct FibConfig {
     /// Table and metric of our routes.
     pub space: RouteSpace,
-    /// What may not be learned. [`GuardRails::connected`] is added from the kernel.
+    /// What may not be learned. [`GuardRails::connected`] and [`GuardRails::foreign`] are added from the kernel.
     pub guard: GuardRails,
     /// The table that refuses, until [`FibHandle::set_refused`] names another.
     pub refusing_table: u32,
@@ -121,10 +120,13 @@ impl Shared {
         }
     }
 
-    /// The guard rails of the configuration together with the networks that the node is connected to.
+    /// The guard rails of the configuration together with the networks that the node is connected to, and the destinations
+    /// that others lead onto its links.
     pub(super) fn apply_guard_rails(&self) {
         let mut guard = lock(&self.guard).clone();
-        let connected: BTreeSet<IpNet> = self.view.load().connected();
+        let view = self.view.load();
+        let connected = view.connected();
+        guard.foreign.append(&mut view.on_link(&connected));
         guard.connected.extend(connected);
         lock(&self.plan).set_guard_rails(guard);
     }

@@ -31,9 +31,15 @@ pub const NEXTHOP_ID_LAST: u32 = NEXTHOP_ID_FIRST | 0x00ff_ffff;
 /// The kernel's main table (`RT_TABLE_MAIN`).
 pub const MAIN_TABLE: u32 = 254;
 
-/// The metric of our routes unless configured: worse than what an operator sets by hand, equal to the kernel's own
-/// default for IPv6, and never derived from MED, because a metric is part of a route's identity.
-pub const DEFAULT_METRIC: u32 = 1024;
+/// The metric of our routes unless configured, never derived from MED, because a metric is part of a route's identity: prefix,
+/// table and metric have one owner.
+///
+/// Nobody else's default: 1024 is that of the kernel for IPv6 routes without a metric, of Calico's Felix, router
+/// advertisements and systemd-networkd (which has 512 and 2048 for other preferences of a router), FRR has 20, BIRD 32,
+/// NetworkManager 50 to 950 by the kind of interface, dhcpcd 1000 or 3000 and the interface's index. And higher than all
+/// but the last, so that what others and operators configured is preferred to what was learned. Like
+/// [`refusal::DEFAULT_TABLE`](super::refusal::DEFAULT_TABLE) it is [`ROUTE_PROTOCOL`] with zeros behind it.
+pub const DEFAULT_METRIC: u32 = 1790;
 
 /// The most members that a multipath route keeps; the rest are dropped. The kernel takes more, routers rarely do.
 pub const MAX_NEXTHOPS: usize = 128;

@@ -13,10 +13,13 @@
 //! 4. A connected network gives the next hop itself as the gateway, at metric 0 ([`Resolved::connected`]); a route with a
 //!    gateway gives that gateway. Only one step is needed, because the kernel accepts only gateways that are on a link.
 //!    Of a multipath route the first usable way out is taken.
-//! 5. A blackhole or unreachable route that matches longest, or an own address, resolves to nothing.
+//! 5. A gateway of an `onlink` route is on the link although no connected network has it: it stays `onlink`, and as a next
+//!    hop it counts as connected.
+//! 6. A blackhole or unreachable route that matches longest, or an own address, resolves to nothing. A link-local address is
+//!    an own one on the interface that has it, and somebody else's on all others.
 //!
-//! A default route counts like any other. A caller for whom the next hop has to be on the link (single-hop eBGP, RFC 4271
-//! 5.1.3) looks at [`Resolved::connected`].
+//! A default route counts like any other here. A caller for whom the next hop has to be on the link (single-hop eBGP, RFC
+//! 4271 5.1.3) looks at [`Resolved::connected`], and one who wants no default route at [`Resolved::by_default`].
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -42,7 +45,14 @@ pub struct Resolved {
     pub metric: u32,
     /// The next hop is on the link.
     pub connected: bool,
+    /// The gateway is to be used on the interface although no connected network has it.
+    pub onlink: bool,
+    /// By the default route alone.
+    pub by_default: bool,
 }
+
+/// No link has a network of more addresses: one with a shorter prefix length is on its own, and its network not guarded.
+const SHORTEST_NETWORK: u8 = 8;
 
 type Routes<P> = PrefixMap<P, SmallVec<[ViewRoute; 1]>>;
 
@@ -56,6 +66,14 @@ struct ViewRoute {
     hops: SmallVec<[Hop; 1]>,
 }
 
+/// An own address: of an IPv6 link-local one, on which interface. An IPv4 one is the node's on every interface.
+type Own = (IpAddr, Option<u32>);
+
+fn own(address: IpAddr, ifindex: Option<u32>) -> Own {
+    let is_scoped = matches!(address, IpAddr::V6(a) if a.is_unicast_link_local());
+    (address, ifindex.filter(|_| is_scoped))
+}
+
 /// Everything of the kernel that next hops and guard rails depend on, at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct KernelView {
@@ -63,7 +81,7 @@ pub struct KernelView {
     tables: [u32; 2],
     links: HashMap<u32, Link>,
     addresses: Vec<Address>,
-    local: HashSet<IpAddr>,
+    local: HashSet<Own>,
     v4: Routes<Ipv4Net>,
     v6: Routes<Ipv6Net>,
     nexthops: HashMap<u32, NexthopKind>,
@@ -115,9 +133,9 @@ impl KernelView {
         })
     }
 
-    /// Whether the address is one of this node's.
-    pub fn is_local(&self, address: IpAddr) -> bool {
-        self.local.contains(&address)
+    /// Whether the address is one of this node's; an IPv6 link-local one: on this interface.
+    pub fn is_local(&self, address: IpAddr, interface: Option<u32>) -> bool {
+        self.local.contains(&own(address, interface))
     }
 
     /// The interface that has this address. `scope` decides where a link-local one is meant.
@@ -144,17 +162,26 @@ impl KernelView {
             .and_then(|h| Some((h.gateway?, h.ifindex)))
     }
 
-    /// The networks on the node's interfaces, whether up or not: those of its addresses, and routes of others that lead
-    /// straight onto a link. Not the loopback's, not link-local ones, not the routes that are ours.
+    /// The networks of the addresses on the node's interfaces, whether up or not. Not those of the loopback interface, nor
+    /// link-local ones. Of an address whose network is too large to be that of a link: the address alone.
     pub fn connected(&self) -> BTreeSet<IpNet> {
-        let loopback = |ifindex| self.links.get(&ifindex).is_some_and(|l| l.loopback);
-        let mut out: BTreeSet<IpNet> = self
-            .addresses
-            .iter()
-            .filter(|a| !loopback(a.ifindex) && !is_link_local(a.address))
-            .filter_map(|a| IpNet::new(a.address, a.prefix_len).ok())
-            .map(|net| net.trunc())
-            .collect();
+        let addresses = self.addresses.iter();
+        let networks = addresses
+            .filter(|a| !self.is_loopback(a.ifindex))
+            .flat_map(|a| {
+                let network = a.network().filter(|n| n.prefix_len() >= SHORTEST_NETWORK);
+                let alone = [Some(a.address), a.peer].into_iter().flatten();
+                let alone = alone.filter(move |end| network.is_none_or(|net| !net.contains(end)));
+                alone.map(IpNet::from).chain(network)
+            });
+        networks.filter(|net| !is_link_local(net.addr())).collect()
+    }
+
+    /// The destinations that routes of others lead onto a link, but for `connected`, those of the addresses there: what a VPN
+    /// sends into its tunnel, pods that another network has on this node, prefixes of router advertisements. Not default
+    /// routes, not the loopback's, not link-local ones, not the routes that are ours.
+    pub fn on_link(&self, connected: &BTreeSet<IpNet>) -> BTreeSet<IpNet> {
+        let mut out = BTreeSet::new();
         let v4 = self.v4.iter().map(|(net, routes)| (IpNet::V4(net), routes));
         let v6 = self.v6.iter().map(|(net, routes)| (IpNet::V6(net), routes));
         for (net, routes) in v4.chain(v6) {
@@ -162,9 +189,10 @@ impl KernelView {
                 r.kind == RouteKind::Unicast
                     && self
                         .hops(r)
-                        .any(|h| h.gateway.is_none() && !loopback(h.ifindex))
+                        .any(|h| h.gateway.is_none() && !self.is_loopback(h.ifindex))
             };
-            if net.prefix_len() > 0 && !is_link_local(net.addr()) && routes.iter().any(on_link) {
+            let is_fit = net.prefix_len() > 0 && !is_link_local(net.addr());
+            if is_fit && !connected.contains(&net) && routes.iter().any(on_link) {
                 out.insert(net);
             }
         }
@@ -174,7 +202,7 @@ impl KernelView {
     /// Where `next_hop` leads, by the rules at the head of this module. `scope` restricts it to one interface: the
     /// session's, for link-local next hops and for peers bound to an interface.
     pub fn resolve(&self, next_hop: IpAddr, scope: Option<u32>) -> Option<Resolved> {
-        if next_hop.is_unspecified() || next_hop.is_multicast() || self.is_local(next_hop) {
+        if next_hop.is_unspecified() || next_hop.is_multicast() || self.is_local(next_hop, scope) {
             return None;
         }
         if matches!(next_hop, IpAddr::V6(a) if a.is_unicast_link_local()) {
@@ -184,16 +212,26 @@ impl KernelView {
                 ifindex,
                 metric: 0,
                 connected: true,
+                onlink: false,
+                by_default: false,
             });
         }
         match next_hop {
             IpAddr::V4(a) => {
                 let host = Ipv4Net::new(a, 32).ok()?;
-                self.pick(self.v4.cover(&host).map(|(_, r)| r), next_hop, scope)
+                self.pick(
+                    self.v4.cover(&host).map(|(n, r)| (n.prefix_len(), r)),
+                    next_hop,
+                    scope,
+                )
             }
             IpAddr::V6(a) => {
                 let host = Ipv6Net::new(a, 128).ok()?;
-                self.pick(self.v6.cover(&host).map(|(_, r)| r), next_hop, scope)
+                self.pick(
+                    self.v6.cover(&host).map(|(n, r)| (n.prefix_len(), r)),
+                    next_hop,
+                    scope,
+                )
             }
         }
     }
@@ -201,12 +239,12 @@ impl KernelView {
     /// Covering routes come shortest first; the last that has something usable decides.
     fn pick<'a>(
         &'a self,
-        covering: impl Iterator<Item = &'a SmallVec<[ViewRoute; 1]>>,
+        covering: impl Iterator<Item = (u8, &'a SmallVec<[ViewRoute; 1]>)>,
         next_hop: IpAddr,
         scope: Option<u32>,
     ) -> Option<Resolved> {
         let mut found = None;
-        for routes in covering {
+        for (prefix_len, routes) in covering {
             // Sorted by metric: the first usable one wins within a prefix.
             for route in routes {
                 if route.kind != RouteKind::Unicast {
@@ -216,21 +254,25 @@ impl KernelView {
                 let usable =
                     |h: &&Hop| self.is_up(h.ifindex) && scope.is_none_or(|s| s == h.ifindex);
                 if let Some(hop) = self.hops(route).find(usable) {
+                    let gateway = hop.gateway.unwrap_or(next_hop);
+                    let connected = hop.gateway.is_none() || hop.onlink && gateway == next_hop;
                     found = Some(Some(Resolved {
-                        gateway: hop.gateway.unwrap_or(next_hop),
+                        gateway,
                         ifindex: hop.ifindex,
-                        metric: if hop.gateway.is_none() {
-                            0
-                        } else {
-                            route.metric
-                        },
-                        connected: hop.gateway.is_none(),
+                        metric: if connected { 0 } else { route.metric },
+                        connected,
+                        onlink: hop.onlink,
+                        by_default: prefix_len == 0 && !connected,
                     }));
                     break;
                 }
             }
         }
         found.flatten()
+    }
+
+    fn is_loopback(&self, ifindex: u32) -> bool {
+        self.links.get(&ifindex).is_some_and(|l| l.loopback)
     }
 
     fn is_up(&self, ifindex: u32) -> bool {
@@ -277,8 +319,13 @@ impl KernelView {
 
     fn apply_address(&mut self, presence: Presence, address: Address) -> bool {
         let same = |a: &Address| {
-            (a.ifindex, a.address, a.prefix_len)
-                == (address.ifindex, address.address, address.prefix_len)
+            (a.ifindex, a.address, a.prefix_len, a.peer)
+                == (
+                    address.ifindex,
+                    address.address,
+                    address.prefix_len,
+                    address.peer,
+                )
         };
         let before = self.addresses.iter().position(same);
         match (presence, before) {
@@ -287,13 +334,16 @@ impl KernelView {
             }
             (Presence::Present, None) => {
                 self.addresses.push(address);
-                self.local.insert(address.address);
+                self.local
+                    .insert(own(address.address, Some(address.ifindex)));
                 true
             }
             (Presence::Gone, Some(i)) => {
                 self.addresses.remove(i);
-                if !self.addresses.iter().any(|a| a.address == address.address) {
-                    self.local.remove(&address.address);
+                let gone = own(address.address, Some(address.ifindex));
+                let is_same = |a: &Address| own(a.address, Some(a.ifindex)) == gone;
+                if !self.addresses.iter().any(is_same) {
+                    self.local.remove(&gone);
                 }
                 true
             }

@@ -1,5 +1,6 @@
 //! Which Router is a node's, and what it says.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 
 use bgp::types::{Asn, BgpIdentifier};
@@ -156,10 +157,12 @@ pub(super) fn settings(
                 pod_cidrs: node.pod_cidrs.to_vec(),
                 service_addresses: ServiceAddresses::new(),
                 connected: Vec::new(),
+                foreign: BTreeSet::new(),
                 accept_default_route: spec.fib.accept_default_route,
                 max_routes: (spec.fib.max_routes != 0).then_some(spec.fib.max_routes),
             },
         }),
+        resolve_via_default: spec.fib.resolve_via_default_route,
         refusing_table: spec.fib.refuse.enabled.then_some(spec.fib.refuse.table),
         transit: spec.transit,
         drain: DrainReason::of(node, &spec),

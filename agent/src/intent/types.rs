@@ -77,6 +77,8 @@ pub struct RouterSettings {
     pub restart_time: Option<Duration>,
     /// The forwarding table; `None`: nothing learned is installed.
     pub fib: Option<FibIntent>,
+    /// Whether next hops may be resolved by the default route, whether learned routes are installed or not.
+    pub resolve_via_default: bool,
     /// The table that refuses what is announced and not answered; `None`: nothing is refused.
     pub refusing_table: Option<u32>,
     /// Whether learned routes are passed on between external peers.

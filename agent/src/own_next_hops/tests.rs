@@ -32,6 +32,7 @@ fn address(ifindex: u32, text: &str) -> Event {
         ifindex,
         address: net.addr(),
         prefix_len: net.prefix_len(),
+        peer: None,
         tentative: false,
         deprecated: false,
         secondary: false,

@@ -456,6 +456,8 @@ impl Runtime {
         self.rib
             .send(Command::NodeAddresses(router.internal_ips.clone()))
             .await?;
+        let via_default = Command::ResolveViaDefault(router.resolve_via_default);
+        self.rib.send(via_default).await?;
         if before.is_none_or(|before| before.fib != router.fib) {
             self.apply_fib(router).await?;
         }

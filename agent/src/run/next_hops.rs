@@ -8,7 +8,11 @@ use rib::attrs::{NextHopResolver, Resolution};
 use crate::fib::KernelView;
 
 /// Answers out of one snapshot of the kernel's routes.
-pub(crate) struct Resolver(pub(crate) Arc<KernelView>);
+pub(crate) struct Resolver {
+    pub(crate) view: Arc<KernelView>,
+    /// Whether the default route counts (`fib.resolveViaDefaultRoute`).
+    pub(crate) via_default: bool,
+}
 
 impl NextHopResolver for Resolver {
     /// The link-local address where the session's interface is known, as packets go there (RFC 2545 section 2); else the
@@ -17,20 +21,26 @@ impl NextHopResolver for Resolver {
     fn resolve(&self, next_hop: &NextHop, interface: Option<u32>) -> Option<Resolution> {
         let scoped = interface.and_then(|ifindex| match *next_hop {
             NextHop::Ipv4(address) if address.is_link_local() => {
-                let on_link = self.0.resolve(address.into(), Some(ifindex));
+                let on_link = self.view.resolve(address.into(), Some(ifindex));
                 on_link.filter(|resolved| resolved.connected)
             }
-            _ => self.0.resolve(next_hop.link_local()?.into(), Some(ifindex)),
+            _ => self
+                .view
+                .resolve(next_hop.link_local()?.into(), Some(ifindex)),
         });
         let resolved = match scoped {
             Some(resolved) => resolved,
-            None => self.0.resolve(next_hop.address(), None)?,
+            None => self.view.resolve(next_hop.address(), None)?,
         };
+        if resolved.by_default && !self.via_default {
+            return None;
+        }
         Some(Resolution {
             gateway: resolved.gateway,
             ifindex: resolved.ifindex,
             metric: resolved.metric,
             connected: resolved.connected,
+            onlink: resolved.onlink,
         })
     }
 }
@@ -73,6 +83,7 @@ mod tests {
                 hops: smallvec::smallvec![Hop {
                     gateway: gateway.map(|text| text.parse().unwrap()),
                     ifindex,
+                    onlink: false,
                 }],
             },
         )
@@ -91,7 +102,24 @@ mod tests {
         ] {
             view.apply(event);
         }
-        Resolver(Arc::new(view))
+        Resolver {
+            view: Arc::new(view),
+            via_default: true,
+        }
+    }
+
+    #[test]
+    fn without_the_default_route_what_it_alone_leads_to_is_unreachable() {
+        let mut resolver = resolver();
+        let asked = ["198.51.100.1", "169.254.99.1", "169.254.10.1"];
+        for (via_default, want) in [(true, [true, true, true]), (false, [false, false, true])] {
+            resolver.via_default = via_default;
+            let found = asked.map(|next_hop| {
+                let address: std::net::IpAddr = next_hop.parse().unwrap();
+                resolver.resolve(&address.into(), None).is_some()
+            });
+            assert_eq!(found, want, "{via_default}");
+        }
     }
 
     #[test]

@@ -63,6 +63,8 @@ pub(crate) enum Command {
     NodeAddresses(Box<[IpAddr]>),
     /// The kernel's surroundings changed.
     View(Arc<KernelView>),
+    /// Whether next hops may be resolved by the default route.
+    ResolveViaDefault(bool),
     /// Everything is synced: start to tell.
     OpenGate,
     /// Whether End-of-RIB is kept back.
@@ -141,6 +143,7 @@ pub(crate) fn spawn(
         changes: Vec::new(),
         notices,
         pulse: Arc::clone(&pulse),
+        via_default: true,
     };
     let thread = std::thread::Builder::new()
         .name("rib".to_owned())
@@ -171,6 +174,8 @@ struct Owner {
     changes: Vec<FibChange>,
     notices: Notices,
     pulse: Arc<Pulse>,
+    /// Whether next hops may be resolved by the default route.
+    via_default: bool,
 }
 
 /// The outboxes of Established sessions of known peers.
@@ -314,6 +319,15 @@ impl Owner {
         }
     }
 
+    /// Asks again where every next hop leads.
+    fn resolve_anew(&mut self, view: Arc<KernelView>) {
+        let resolver = Resolver {
+            view,
+            via_default: self.via_default,
+        };
+        self.rib.next_hops_changed(Arc::new(resolver));
+    }
+
     fn command(&mut self, command: Command) {
         match command {
             Command::Configure(config) => self.rib.set_config(config),
@@ -337,9 +351,14 @@ impl Owner {
                 self.surroundings.set_internal_ips(addresses, &mut self.rib);
             }
             Command::View(view) => {
-                let resolver = Arc::new(Resolver(view.clone()));
-                self.rib.next_hops_changed(resolver);
+                self.resolve_anew(Arc::clone(&view));
                 self.surroundings.set_view(view, &mut self.rib);
+            }
+            Command::ResolveViaDefault(allowed) => {
+                if self.via_default != allowed {
+                    self.via_default = allowed;
+                    self.resolve_anew(Arc::clone(self.surroundings.view()));
+                }
             }
             Command::OpenGate => {
                 info!("start gate open: everything is synced, routes are advertised from now on");
@@ -411,7 +430,7 @@ fn fib_route(route: &rib::FibRoute) -> FibRoute {
             .ok()
             .and_then(NonZeroU8::new)
             .unwrap_or(NonZeroU8::MAX),
-        onlink: false,
+        onlink: next_hop.onlink,
     });
     FibRoute {
         nexthops: nexthops.collect(),

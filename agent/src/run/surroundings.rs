@@ -16,6 +16,7 @@ use tracing::{info, warn};
 
 use crate::crd::IpFamily;
 use crate::fib::KernelView;
+use crate::fib::kernel::event::Address;
 use crate::own_next_hops::{self, OwnNextHops, Place};
 
 /// Our own next hops on each session that is up, for those who ask. Written by the RIB's thread.
@@ -62,6 +63,11 @@ impl Surroundings {
             sessions: HashMap::new(),
             table,
         }
+    }
+
+    /// The kernel's surroundings as last seen.
+    pub(super) fn view(&self) -> &Arc<KernelView> {
+        &self.view
     }
 
     /// The kernel's surroundings changed.
@@ -162,8 +168,7 @@ impl Surroundings {
         let subnets = link
             .into_iter()
             .flat_map(|on| view.addresses(on))
-            .filter_map(|address| IpNet::new(address.address, address.prefix_len).ok())
-            .map(|net| net.trunc());
+            .filter_map(Address::network);
         let info = SessionInfo {
             subnets: sorted(subnets.collect()),
             negotiated,

@@ -2,8 +2,10 @@
 //! them every test skips and says so.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod foreign;
 mod lost;
 mod namespace;
+mod onlink;
 mod refusing;
 
 use std::net::IpAddr;
@@ -144,8 +146,8 @@ fn foreign_routes_with_the_same_prefix_survive_and_one_with_our_metric_makes_a_v
         let foreign = [
             "203.0.113.0/24 via 192.0.2.9 dev va proto bird metric 32",
             "203.0.113.0/24 via 198.18.0.9 dev wa",
-            "203.0.114.0/24 via 192.0.2.9 dev va proto static metric 1024",
-            "2001:db8:f::/48 via 2001:db8:1::9 dev va proto static metric 1024 pref medium",
+            "203.0.114.0/24 via 192.0.2.9 dev va proto static metric 1790",
+            "2001:db8:f::/48 via 2001:db8:1::9 dev va proto static metric 1790 pref medium",
         ];
         for route in foreign {
             ip(&format!(
@@ -173,7 +175,7 @@ fn foreign_routes_with_the_same_prefix_survive_and_one_with_our_metric_makes_a_v
         assert_eq!(fib.counters().failed, 2);
 
         // It goes in when the other one goes.
-        ip("route del 203.0.114.0/24 proto static metric 1024");
+        ip("route del 203.0.114.0/24 proto static metric 1790");
         until(&fib, "installed by a retry", || {
             ours().contains(&DUAL[2].to_owned())
         });
@@ -240,7 +242,7 @@ fn routes_and_nexthops_that_somebody_else_deletes_or_changes_are_repaired() {
         for vandalism in [
             "route del 203.0.113.0/24 proto 179",
             "-6 route del 2001:db8:f::/48 proto 179",
-            "route replace 203.0.116.0/24 via 192.0.2.9 metric 1024 proto 179",
+            "route replace 203.0.116.0/24 via 192.0.2.9 metric 1790 proto 179",
             "nexthop flush proto 179",
         ] {
             ip(vandalism);
@@ -262,7 +264,7 @@ fn routes_and_nexthops_that_somebody_else_deletes_or_changes_are_repaired() {
             }
         }
         // A route in our name that we know nothing of.
-        ip("route add 203.0.119.0/24 via 192.0.2.9 metric 1024 proto 179");
+        ip("route add 203.0.119.0/24 via 192.0.2.9 metric 1790 proto 179");
         until(&fib, "an unknown route of our protocol", || ours() == DUAL);
         assert!(fib.counters().repairs >= 6);
         fib.stop(Stop::KeepRoutes);
@@ -320,7 +322,7 @@ fn the_view_resolves_next_hops_and_follows_links_addresses_and_foreign_routes() 
             (connected.ifindex, connected.connected),
             (index("va"), true)
         );
-        assert!(view.is_local("2001:db8:2::1".parse().unwrap()));
+        assert!(view.is_local("2001:db8:2::1".parse().unwrap(), None));
         assert_eq!(resolve(&fib, "203.0.113.1"), None);
 
         ip("route add 203.0.113.0/24 via 198.18.0.9 metric 20");
@@ -348,7 +350,7 @@ fn the_view_resolves_next_hops_and_follows_links_addresses_and_foreign_routes() 
         });
         ip("addr add 192.0.2.77/32 dev va");
         until(&fib, "a new address is known", || {
-            fib.view().is_local("192.0.2.77".parse().unwrap())
+            fib.view().is_local("192.0.2.77".parse().unwrap(), None)
         });
         fib.stop(Stop::KeepRoutes);
     });

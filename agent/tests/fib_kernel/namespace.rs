@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
-use agent::fib::kernel::event::Event;
+use agent::fib::kernel::event::{Event, RouteKind};
 use agent::fib::kernel::netlink::Monitor;
 use agent::fib::{FibChange, FibConfig, FibHandle, FibNexthop, FibRoute, spawn};
 use ipnet::IpNet;
@@ -188,12 +188,15 @@ pub(crate) fn until(fib: &FibHandle, what: &str, mut holds: impl FnMut() -> bool
     }
 }
 
-/// Everything that happened to routes and nexthops since the monitor was opened or asked last.
+/// Everything that happened to routes and nexthops since the monitor was opened or asked last. Not the kernel's local routes,
+/// which it makes of new addresses whenever it likes.
 pub(crate) fn heard(monitor: &mut Monitor) -> Vec<Event> {
     let mut events = Vec::new();
     monitor
         .hear(&mut |event| {
-            if matches!(event, Event::Route(..) | Event::Nexthop(..)) {
+            let is_local =
+                matches!(&event, Event::Route(_, route) if route.kind == RouteKind::Other);
+            if matches!(event, Event::Route(..) | Event::Nexthop(..)) && !is_local {
                 events.push(event);
             }
         })

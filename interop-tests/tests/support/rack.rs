@@ -31,7 +31,7 @@ pub const POD_CIDRS: [&str; 2] = ["10.244.1.0/24", "fd00:244:1::/64"];
 /// The protocol number of the agent's routes, as `ip` shows it.
 pub const PROTOCOL: &str = "179";
 /// The metric of the agent's routes unless a Router says otherwise.
-pub const METRIC: u32 = 1024;
+pub const METRIC: u32 = 1790;
 
 /// What [`Rack::start`] needs.
 pub const NEEDS: [Need; 3] = [

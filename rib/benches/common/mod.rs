@@ -200,6 +200,7 @@ impl NextHopResolver for Connected {
             ifindex: 1,
             metric: 0,
             connected: true,
+            onlink: false,
         })
     }
 }

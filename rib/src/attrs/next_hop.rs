@@ -31,6 +31,8 @@ pub struct Resolution {
     pub metric: u32,
     /// Whether the next hop is on a connected network.
     pub connected: bool,
+    /// The gateway is used on this interface although no connected network has it.
+    pub onlink: bool,
 }
 
 /// Answers where a next hop leads. Given to the RIB by its owner, who knows the kernel's routes.

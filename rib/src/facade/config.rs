@@ -131,6 +131,8 @@ pub struct FibNextHop {
     pub ifindex: u32,
     /// Its share among the others, 1 to 256.
     pub weight: u16,
+    /// To be used on this interface although no connected network has it.
+    pub onlink: bool,
 }
 
 /// Counts of a peer's routes in one family, kept without a walk.

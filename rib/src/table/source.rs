@@ -29,8 +29,10 @@ pub(crate) struct Origin {
     pub(crate) address: IpAddr,
     /// Scope of link-local next hops.
     pub(crate) interface: Option<u32>,
-    /// The peer is on the link, so that an external one's next hops must be too (RFC 4271 5.1.3).
+    /// The peer is on the link, so that an external one's next hops must be too (RFC 4271 5.1.3), but for `multihop`.
     pub(crate) single_hop: bool,
+    /// The peer's next hops may be anywhere.
+    pub(crate) multihop: bool,
     pub(crate) role: Option<Role>,
     pub(crate) chain: Arc<Chain>,
     pub(crate) allow_own_as: u8,
@@ -57,6 +59,7 @@ impl Origin {
             address: session.remote_address,
             interface: session.interface,
             single_hop: session.single_hop,
+            multihop: config.multihop,
             role: negotiated.peer_role,
             chain,
             allow_own_as: config.allow_own_as,
@@ -71,6 +74,7 @@ impl Origin {
     pub(crate) fn with_config(&self, config: &PeerConfig, chain: Arc<Chain>) -> Self {
         Self {
             kind: config.kind,
+            multihop: config.multihop,
             chain,
             allow_own_as: config.allow_own_as,
             enforce_first_as: config.enforce_first_as,
@@ -93,7 +97,7 @@ impl Origin {
 
     /// Next hops must be on the link.
     pub(crate) fn next_hop_on_link(&self) -> bool {
-        self.is_external() && self.single_hop
+        self.is_external() && self.single_hop && !self.multihop
     }
 
     /// Whether paths whose next hop leads there can be used.
@@ -273,6 +277,7 @@ mod tests {
         for (config, limit_only) in [
             (changed(|_| {}), true),
             (changed(|c| c.kind = PeerKind::ReflectorClient), false),
+            (changed(|c| c.multihop = true), false),
             (changed(|c| c.allow_own_as = 3), false),
             (changed(|c| c.enforce_first_as = !c.enforce_first_as), false),
             (changed(|c| c.attribute_filter = filter(2)), false),

@@ -125,6 +125,7 @@ impl NextHopResolver for OnInterface {
             ifindex: interface?,
             metric: 0,
             connected: true,
+            onlink: false,
         })
     }
 }
@@ -148,6 +149,7 @@ fn the_fib_receives_a_link_local_next_hop_that_moves_to_the_interface_of_another
         gateway: next_hop.address(),
         ifindex,
         weight: 1,
+        onlink: false,
     };
     assert_eq!(in_fib(&mut world, prefix.into()), [on(11)]);
     world.update(0, &withdrawing(prefix));

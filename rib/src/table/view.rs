@@ -149,12 +149,16 @@ impl<P: RoutePrefix> Table<P> {
                 gateway: resolution.gateway,
                 ifindex: resolution.ifindex,
                 weight: path.weight(),
+                onlink: resolution.onlink,
             };
             match ways
                 .iter_mut()
                 .find(|w| (w.gateway, w.ifindex) == (way.gateway, way.ifindex))
             {
-                Some(same) => same.weight = same.weight.max(way.weight),
+                Some(same) => {
+                    same.weight = same.weight.max(way.weight);
+                    same.onlink |= way.onlink;
+                }
                 None => ways.push(way),
             }
         }

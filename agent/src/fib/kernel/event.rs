@@ -53,8 +53,10 @@ pub struct Address {
     pub ifindex: u32,
     /// The address itself.
     pub address: IpAddr,
-    /// The length of its network's prefix.
+    /// The length of the prefix of [`Self::network`].
     pub prefix_len: u8,
+    /// The address of the other end, where it is configured (`ip addr add ... peer ...`).
+    pub peer: Option<IpAddr>,
     /// Duplicate address detection has not finished, or has found a duplicate (RFC 4862 section 5.4); also while the kernel
     /// uses the address optimistically (RFC 4429).
     pub tentative: bool,
@@ -62,6 +64,14 @@ pub struct Address {
     pub deprecated: bool,
     /// One bit of the kernel's: an IPv6 address is temporary (RFC 8981), an IPv4 address is a secondary one of its network.
     pub secondary: bool,
+}
+
+impl Address {
+    /// The network on the link: that of the other end where one is configured, to which the address itself need not belong.
+    pub fn network(&self) -> Option<IpNet> {
+        let of = self.peer.unwrap_or(self.address);
+        IpNet::new(of, self.prefix_len).ok().map(|net| net.trunc())
+    }
 }
 
 /// What a route does with a packet.
@@ -84,6 +94,8 @@ pub struct Hop {
     pub gateway: Option<IpAddr>,
     /// The interface.
     pub ifindex: u32,
+    /// The router is used on this interface even if no connected network covers it (`RTNH_F_ONLINK`).
+    pub onlink: bool,
 }
 
 /// A route.
@@ -129,8 +141,6 @@ pub enum NexthopKind {
         family: u8,
         /// The router and the interface.
         hop: Hop,
-        /// `RTNH_F_ONLINK`.
-        onlink: bool,
     },
     /// Several, by id, with their weights (1 to 256).
     Group(Vec<(u32, u16)>),

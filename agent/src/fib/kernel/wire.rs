@@ -439,6 +439,7 @@ fn address(body: &[u8]) -> Option<Address> {
         // On a point-to-point link IFA_ADDRESS is the other end.
         address: local.or(peer)?,
         prefix_len: *body.get(1)?,
+        peer: peer.filter(|_| local.is_some_and(|local| Some(local) != peer)),
         tentative: flags & IFA_F_UNPROVEN != 0,
         deprecated: flags & IFA_F_DEPRECATED != 0,
         secondary: flags & IFA_F_SECONDARY != 0,
@@ -475,6 +476,7 @@ fn route(body: &[u8], replaces: bool) -> Option<Route> {
     let mut single = Hop {
         gateway: None,
         ifindex: 0,
+        onlink: u32_at(body, 8)? & RTNH_F_ONLINK != 0,
     };
     for (kind, value) in attributes_of(body.get(12..)?) {
         match kind {
@@ -508,7 +510,9 @@ fn hop_attribute(hop: &mut Hop, kind: u16, value: &[u8]) {
 
 fn multipath(mut value: &[u8], hops: &mut SmallVec<[Hop; 1]>) {
     // struct rtnexthop: length (2), flags, hops, ifindex (4); then attributes.
-    while let (Some(length), Some(ifindex)) = (u16_at(value, 0), u32_at(value, 4)) {
+    while let (Some(length), Some(&flags), Some(ifindex)) =
+        (u16_at(value, 0), value.get(2), u32_at(value, 4))
+    {
         let length = usize::from(length);
         let Some(attributes) = value.get(8..length) else {
             return;
@@ -516,6 +520,7 @@ fn multipath(mut value: &[u8], hops: &mut SmallVec<[Hop; 1]>) {
         let mut hop = Hop {
             gateway: None,
             ifindex,
+            onlink: u32::from(flags) & RTNH_F_ONLINK != 0,
         };
         for (kind, value) in attributes_of(attributes) {
             if kind == RTA_GATEWAY || kind == RTA_VIA {
@@ -530,11 +535,11 @@ fn multipath(mut value: &[u8], hops: &mut SmallVec<[Hop; 1]>) {
 fn nexthop(body: &[u8]) -> Option<Nexthop> {
     // nhmsg: family, scope, protocol, reserved, flags (4).
     let &[family, _, protocol, _] = body.first_chunk::<4>()?;
-    let onlink = u32_at(body, 4)? & RTNH_F_ONLINK != 0;
     let mut id = None;
     let mut hop = Hop {
         gateway: None,
         ifindex: 0,
+        onlink: u32_at(body, 4)? & RTNH_F_ONLINK != 0,
     };
     let (mut group, mut other) = (None, false);
     for (kind, value) in attributes_of(body.get(8..)?) {
@@ -556,11 +561,7 @@ fn nexthop(body: &[u8]) -> Option<Nexthop> {
     let kind = match group {
         _ if other => NexthopKind::Other,
         Some(members) => NexthopKind::Group(members),
-        None => NexthopKind::Single {
-            family,
-            hop,
-            onlink,
-        },
+        None => NexthopKind::Single { family, hop },
     };
     Some(Nexthop {
         id: id?,

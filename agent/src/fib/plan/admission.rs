@@ -11,15 +11,15 @@ impl Plan {
     pub fn set_guard_rails(&mut self, guard: GuardRails) {
         match self.guard.replace(guard) {
             Replaced::Nothing => {}
-            Replaced::Services(nets) if nets.iter().all(is_host) => {
-                for net in nets {
+            Replaced::Networks { services, foreign } if services.iter().all(is_host) => {
+                for net in services.into_iter().chain(foreign) {
                     match key(net) {
                         AnyKey::V4(k) => self.readmit(k),
                         AnyKey::V6(k) => self.readmit(k),
                     }
                 }
             }
-            Replaced::Services(_) | Replaced::Everything => self.rescan = true,
+            Replaced::Networks { .. } | Replaced::Everything => self.rescan = true,
         }
     }
 

@@ -34,16 +34,12 @@ impl Plan {
                         self.nexthops.taken.insert(nexthop.id);
                     }
                 }
-                NexthopKind::Single {
-                    family,
-                    hop,
-                    onlink,
-                } if in_range => {
+                NexthopKind::Single { family, hop } if in_range => {
                     let object = Object {
                         ipv6: i32::from(family) == libc::AF_INET6,
                         gateway: hop.gateway,
                         ifindex: hop.ifindex,
-                        onlink,
+                        onlink: hop.onlink,
                     };
                     objects.insert(nexthop.id, object);
                 }
@@ -203,7 +199,7 @@ impl Plan {
         }
         clear::<V4>(self);
         clear::<V6>(self);
-        self.leftovers.clear();
+        self.forget_leftovers();
         self.holes.clear();
         self.refusing.begin_listing();
     }
@@ -229,13 +225,7 @@ impl Plan {
             return;
         }
         if (route.table, route.metric) != (self.space.table, self.space.metric) {
-            self.leftovers.push(RouteOp {
-                prefix: route.prefix,
-                table: route.table,
-                metric: route.metric,
-                action: RouteAction::Delete,
-                previous: Slot::OTHER,
-            });
+            self.found_leftover(route);
             return;
         }
         let slot = self.slot(route);
@@ -271,7 +261,7 @@ impl Plan {
         }
     }
 
-    fn slot(&self, route: &Route) -> Slot {
+    pub(super) fn slot(&self, route: &Route) -> Slot {
         match (route.kind, route.nexthop_id) {
             (RouteKind::Unicast, Some(id)) if self.nexthops.groups.contains_key(&id) => {
                 Slot::group(id)

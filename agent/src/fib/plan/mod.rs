@@ -23,6 +23,7 @@
 
 mod admission;
 mod adopt;
+mod leftovers;
 mod nexthops;
 mod op;
 mod refusing;
@@ -45,6 +46,7 @@ use super::refusal::{Refusal, RefusalChange};
 use super::types::{
     FibAction, FibChange, FibCounters, FibNexthop, FibRoute, KernelError, MAX_NEXTHOPS,
 };
+use leftovers::Leftovers;
 use nexthops::{Failure, Members, Nexthops};
 pub use op::{Object, Op, RouteAction, RouteOp, RuleAction, Target};
 pub use refusing::RefusalStatus;
@@ -75,8 +77,7 @@ pub struct Plan {
     nexthops: Nexthops,
     failures: HashMap<IpNet, Failure>,
     retries: BTreeMap<Instant, Vec<IpNet>>,
-    /// Routes of our protocol in another table or with another metric: a predecessor was configured otherwise.
-    leftovers: Vec<RouteOp>,
+    leftovers: Leftovers,
     /// Blackholes of our protocol: earlier versions put them into the main table, where they cut the host off. They go at once.
     holes: Vec<RouteOp>,
     refusing: Refusing,
@@ -133,7 +134,7 @@ impl Plan {
             nexthops: Nexthops::default(),
             failures: HashMap::default(),
             retries: BTreeMap::new(),
-            leftovers: Vec::new(),
+            leftovers: Leftovers::default(),
             holes: Vec::new(),
             refusing: Refusing::new(space, refusing_table),
             converged: false,
@@ -255,6 +256,7 @@ impl Plan {
             if let Some(id) = before.installed.as_group() {
                 self.nexthops.use_group(id, was, -1);
             }
+            self.leftovers.touch(|| after.key.prefix());
         }
         let right = self.is_right(&after);
         if right && after.has(flag::FAILED) {
@@ -328,12 +330,11 @@ impl Plan {
         }
         self.plan_routes::<V4>(max, &mut out);
         self.plan_routes::<V6>(max, &mut out);
-        if out.is_empty() && self.converged {
-            let rest = self.leftovers.len().saturating_sub(max);
-            out.extend(self.leftovers.drain(rest..).map(Op::Route));
-            if out.is_empty() && self.nexthops.untidy {
-                self.nexthops.tidy(&mut out);
-            }
+        if out.is_empty() {
+            self.plan_leftovers(max, &mut out);
+        }
+        if out.is_empty() && self.converged && self.nexthops.untidy {
+            self.nexthops.tidy(&mut out);
         }
         self.count(out)
     }
@@ -452,6 +453,12 @@ impl Plan {
     fn route_refused<K: Family>(&mut self, now: Instant, k: K, op: &RouteOp, error: KernelError) {
         let gone = matches!(error.errno, libc::ESRCH | libc::ENOENT);
         if (op.table, op.metric) != (self.space.table, self.space.metric) {
+            // A leftover that is still there: a listing finds it again.
+            self.resync = if gone {
+                self.resync
+            } else {
+                Resync::Everything
+            };
             return;
         }
         let before = *K::table(self).entry(k);

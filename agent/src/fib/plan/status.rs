@@ -44,7 +44,7 @@ impl Plan {
             refusing_ipv6,
             refused: self.refused,
             over_limit: self.limited,
-            stale: self.stale + (self.leftovers.len() + self.holes.len()) as u64,
+            stale: self.stale + (self.leftovers.count() + self.holes.len()) as u64,
             nexthops: (objects + self.nexthops.groups.len()) as u64,
             ..self.counters
         }

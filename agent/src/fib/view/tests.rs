@@ -30,7 +30,8 @@ fn route(prefix: &str, gateway: Option<&str>, ifindex: u32, metric: u32, protoco
         nexthop_id: None,
         hops: smallvec::smallvec![Hop {
             gateway: gateway.map(|g| g.parse().unwrap()),
-            ifindex
+            ifindex,
+            onlink: false,
         }],
     }
 }
@@ -47,6 +48,7 @@ fn address(ifindex: u32, address: &str) -> Event {
             ifindex,
             address: net.addr(),
             prefix_len: net.prefix_len(),
+            peer: None,
             tentative: false,
             deprecated: false,
             secondary: false,
@@ -241,8 +243,8 @@ fn a_route_over_a_nexthop_object_of_another_daemon_resolves_through_it() {
                 hop: Hop {
                     gateway: Some("192.0.2.7".parse().unwrap()),
                     ifindex: 2,
+                    onlink: false,
                 },
-                onlink: false,
             },
         ),
         (12, NexthopKind::Group(vec![(11, 1)])),
@@ -260,14 +262,140 @@ fn a_route_over_a_nexthop_object_of_another_daemon_resolves_through_it() {
 }
 
 #[test]
-fn connected_networks_are_those_of_addresses_and_of_routes_straight_onto_a_link() {
+fn a_link_local_address_is_ours_on_its_own_interface_alone() {
     let mut view = node();
-    view.apply(present(route("10.244.3.7/32", None, 3, 0, STATIC)));
-    let want: BTreeSet<IpNet> = ["192.0.2.0/24", "2001:db8:1::/64", "10.244.3.7/32"]
-        .iter()
-        .map(|s| s.parse().unwrap())
-        .collect();
-    assert_eq!(view.connected(), want);
+    view.apply(address(2, "fe80::1/64"));
+    let router = ("fe80::1".to_owned(), 3, 0, true);
+    assert_eq!(resolve(&view, "fe80::1", Some(3)), Some(router.clone()));
+    assert_eq!(resolve(&view, "fe80::1", Some(2)), None);
+    // On both, and on one again.
+    view.apply(address(3, "fe80::1/64"));
+    assert_eq!(resolve(&view, "fe80::1", Some(3)), None);
+    let Event::Address(_, on_eth1) = address(3, "fe80::1/64") else {
+        unreachable!()
+    };
+    view.apply(Event::Address(Presence::Gone, on_eth1));
+    assert_eq!(resolve(&view, "fe80::1", Some(3)), Some(router));
+    assert_eq!(resolve(&view, "fe80::1", Some(2)), None);
+    // One of IPv4 is the node's wherever it is, for the kernel knows no scope of it.
+    view.apply(address(2, "169.254.1.1/32"));
+    assert_eq!(resolve(&view, "169.254.1.1", Some(3)), None);
+}
+
+#[test]
+fn a_gateway_of_an_onlink_route_stays_onlink_and_is_connected_itself() {
+    for (prefix, gateway, beyond, ifindex) in [
+        ("0.0.0.0/0", "172.31.1.1", "198.51.100.1", 2),
+        ("10.244.2.0/24", "10.244.2.0", "10.244.2.7", 3),
+        ("::/0", "2001:db8:ffff::1", "2001:db8:8::1", 3),
+        ("fd00:244:2::/64", "fd00:244:2::", "fd00:244:2::7", 3),
+    ] {
+        let mut view = KernelView::new(MAIN_TABLE, 1);
+        for ifindex in [2, 3] {
+            view.apply(link(ifindex, &format!("eth{ifindex}"), true));
+        }
+        let mut onlink = route(prefix, Some(gateway), ifindex, 50, STATIC);
+        onlink.hops[0].onlink = true;
+        view.apply(present(onlink));
+        let by_default = prefix.ends_with("/0");
+        for (next_hop, connected) in [(beyond, false), (gateway, true)] {
+            let want = Resolved {
+                gateway: gateway.parse().unwrap(),
+                ifindex,
+                metric: if connected { 0 } else { 50 },
+                connected,
+                onlink: true,
+                by_default: by_default && !connected,
+            };
+            let found = view.resolve(next_hop.parse().unwrap(), None);
+            assert_eq!(found, Some(want), "{next_hop} by {prefix}");
+        }
+    }
+}
+
+#[test]
+fn a_next_hop_by_the_default_route_alone_is_marked() {
+    let view = node();
+    for (next_hop, by_default) in [("198.51.100.1", true), ("192.0.2.9", false)] {
+        let found = view.resolve(next_hop.parse().unwrap(), None).unwrap();
+        assert_eq!((found.by_default, found.onlink), (by_default, false));
+    }
+}
+
+#[test]
+fn connected_networks_are_those_of_addresses_and_on_link_routes_of_others_are_not() {
+    let nets =
+        |all: &[&str]| -> BTreeSet<IpNet> { all.iter().map(|s| s.parse().unwrap()).collect() };
+    let mut view = node();
+    let connected = nets(&["192.0.2.0/24", "2001:db8:1::/64"]);
+    assert_eq!(view.connected(), connected);
+    assert_eq!(
+        view.on_link(&connected),
+        nets(&[]),
+        "the kernel's own of these"
+    );
+    let calico = 80;
+    for (prefix, gateway, ifindex, protocol) in [
+        ("10.244.3.7/32", None, 3, calico),
+        ("0.0.0.0/1", None, 3, STATIC),
+        // By a router advertisement, without an address.
+        ("2001:db8:2::/64", None, 3, KERNEL),
+        // None of these: by a gateway, everything, the loopback's, link-local, ours.
+        ("10.244.4.0/26", Some("192.0.2.4"), 2, calico),
+        ("0.0.0.0/0", None, 3, STATIC),
+        ("10.96.0.0/12", None, 1, STATIC),
+        ("fe80::/64", None, 3, KERNEL),
+        ("203.0.113.0/24", None, 3, ROUTE_PROTOCOL),
+    ] {
+        view.apply(present(route(prefix, gateway, ifindex, 512, protocol)));
+    }
+    let mut hole = route("10.244.5.0/26", None, 1, 0, calico);
+    hole.kind = RouteKind::Blackhole;
+    view.apply(present(hole));
+    assert_eq!(view.connected(), connected);
+    let want = nets(&["10.244.3.7/32", "0.0.0.0/1", "2001:db8:2::/64"]);
+    assert_eq!(view.on_link(&connected), want);
+}
+
+#[test]
+fn an_address_guards_its_network_or_that_of_its_other_end_or_itself_alone() {
+    for (own, peer, want) in [
+        ("10.9.0.1/24", None, &["10.9.0.0/24"] as &[&str]),
+        ("10.9.0.1/8", None, &["10.0.0.0/8"]),
+        ("10.9.0.1/7", None, &["10.9.0.1/32"]),
+        ("10.9.0.1/0", None, &["10.9.0.1/32"]),
+        (
+            "10.9.0.1/32",
+            Some("10.9.0.2"),
+            &["10.9.0.1/32", "10.9.0.2/32"],
+        ),
+        (
+            "10.9.0.1/24",
+            Some("10.8.0.2"),
+            &["10.9.0.1/32", "10.8.0.0/24"],
+        ),
+        ("10.9.0.1/24", Some("10.9.0.2"), &["10.9.0.0/24"]),
+        ("169.254.0.1/32", Some("10.9.0.2"), &["10.9.0.2/32"]),
+        (
+            "fd00:9::1/128",
+            Some("fd00:9::2"),
+            &["fd00:9::1/128", "fd00:9::2/128"],
+        ),
+        ("fd00:9::1/7", None, &["fd00:9::1/128"]),
+        ("fe80::1/64", None, &[]),
+    ] {
+        let mut view = KernelView::new(MAIN_TABLE, 1);
+        view.apply(link(2, "eth0", true));
+        let Event::Address(_, mut address) = address(2, own) else {
+            unreachable!()
+        };
+        address.peer = peer.map(|peer| peer.parse().unwrap());
+        view.apply(Event::Address(Presence::Present, address));
+        let want: BTreeSet<IpNet> = want.iter().map(|s| s.parse().unwrap()).collect();
+        assert_eq!(view.connected(), want, "{own} {peer:?}");
+        assert!(view.apply(Event::Address(Presence::Gone, address)));
+        assert_eq!(view.connected(), BTreeSet::new());
+    }
 }
 
 #[test]

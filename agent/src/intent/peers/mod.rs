@@ -248,6 +248,7 @@ impl Context<'_> {
             allow_own_as: spec.allow_own_as,
             next_hop_self: spec.next_hop_self && !external,
             remove_private_as: spec.remove_private_as && external,
+            multihop: external && may_be_distant(spec),
             enforce_first_as: spec.role != Some(RoleSpec::RouteServerClient),
             attribute_filter: spec.attribute_filter.filter(),
             max_prefixes: spec.max_prefixes,
@@ -408,6 +409,11 @@ fn role(role: RoleSpec) -> Role {
         RoleSpec::Customer => Role::Customer,
         RoleSpec::Peer => Role::Peer,
     }
+}
+
+/// Whether an external peer may be several hops away: then its next hops need not be on a link either.
+fn may_be_distant(spec: &PeerSpec) -> bool {
+    spec.ebgp_multihop.is_some() || spec.ttl_security.is_some_and(|security| security.hops > 1)
 }
 
 /// An external peer is directly connected unless said otherwise; an internal one may be anywhere.

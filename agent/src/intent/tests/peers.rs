@@ -349,31 +349,47 @@ fn values_come_from_labels_and_annotations_of_the_node() {
 }
 
 #[test]
-fn kinds_of_peers_and_their_ttl_follow_the_as() {
+fn kinds_of_peers_their_ttl_and_whether_they_may_be_distant_follow_the_as() {
     let table = [
-        ("asn: 64512", PeerKind::Internal, Ttl::System),
+        ("asn: 64512", PeerKind::Internal, Ttl::System, false),
+        (
+            "asn: 64512, ebgpMultihop: 4",
+            PeerKind::Internal,
+            Ttl::System,
+            false,
+        ),
         (
             "asn: internal, routeReflectorClient: true",
             PeerKind::ReflectorClient,
             Ttl::System,
+            false,
         ),
-        ("asn: 64500", PeerKind::External, Ttl::Hops(1)),
+        ("asn: 64500", PeerKind::External, Ttl::Hops(1), false),
         (
             "asn: external, ebgpMultihop: 4",
             PeerKind::External,
             Ttl::Hops(4),
+            true,
         ),
         (
             "asn: external, ttlSecurity: {hops: 1}",
             PeerKind::External,
             Ttl::Security { hops: 1 },
+            false,
+        ),
+        (
+            "asn: external, ttlSecurity: {hops: 2}",
+            PeerKind::External,
+            Ttl::Security { hops: 2 },
+            true,
         ),
     ];
-    for (spec, kind, ttl) in table {
+    for (spec, kind, ttl, multihop) in table {
         let text = three() + &ours("Peer", "p", "", &format!("{{address: 192.0.2.1, {spec}}}"));
         let intent = intent(&text, "n1");
         let peer = intent.peers.iter().find(|p| p.name == "p").unwrap();
-        assert_eq!((peer.config.kind, peer.ttl), (kind, ttl), "{spec}");
+        let found = (peer.config.kind, peer.ttl, peer.config.multihop);
+        assert_eq!(found, (kind, ttl, multihop), "{spec}");
     }
 }
 

@@ -31,6 +31,7 @@ fn knobs() -> Vec<Knob> {
         transit: _,
         allow_own_as: _,
         enforce_first_as: _,
+        multihop: _,
         next_hop_self: _,
         remove_private_as: _,
         attribute_filter: _,
@@ -69,6 +70,7 @@ fn knobs() -> Vec<Knob> {
         ("transit", |c, _, _| c.transit = !c.transit),
         ("allow_own_as", |c, _, _| c.allow_own_as += 1),
         ("enforce_first_as", |c, _, _| c.enforce_first_as ^= true),
+        ("multihop", |c, _, _| c.multihop ^= true),
         ("next_hop_self", |c, _, _| c.next_hop_self ^= true),
         ("remove_private_as", |c, _, _| c.remove_private_as ^= true),
         ("attributes filtered", |c, _, _| {

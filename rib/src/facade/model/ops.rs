@@ -29,10 +29,11 @@ pub(crate) const PEERS: [(u32, PeerKind, bool, bool); 6] = [
     (65002, PeerKind::External, true, false),
 ];
 
-/// Every other peer is told what external peers say.
+/// Every other peer is told what external peers say. Of those on the link, the last may have next hops that are not.
 pub(crate) fn peer_config(number: usize) -> PeerConfig {
     PeerConfig {
         transit: number.is_multiple_of(2),
+        multihop: number == PEERS.len() - 1,
         ..PeerConfig::new(PEERS[number].1)
     }
 }

@@ -240,6 +240,8 @@ impl World {
                         ifindex: 3,
                         metric: *metric,
                         connected: *connected,
+                        // Some of the distant ones.
+                        onlink: !*connected && *metric == 0,
                     };
                     (address, resolution)
                 });

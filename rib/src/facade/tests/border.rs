@@ -67,6 +67,7 @@ impl Border {
                 ifindex: 3,
                 metric: 0,
                 connected: true,
+                onlink: false,
             };
             (gateway, resolution)
         });

@@ -192,8 +192,8 @@ impl FakeKernel {
                 hop: Hop {
                     gateway: o.gateway,
                     ifindex: o.ifindex,
+                    onlink: o.onlink,
                 },
-                onlink: o.onlink,
             },
         });
         let groups = self.groups.iter().map(|(&id, members)| Nexthop {

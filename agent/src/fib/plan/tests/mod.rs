@@ -9,13 +9,14 @@ use proptest::prelude::*;
 mod guard;
 mod kernel;
 mod lost;
+mod moved;
 mod refusing;
 mod restart;
 mod world;
 
 use super::super::kernel::event::{Hop, Nexthop, NexthopKind, Presence, Route, RouteKind};
 use super::super::refusal::{self, Rule};
-use super::super::types::{FibRouteState, NEXTHOP_ID_FIRST, ROUTE_PROTOCOL};
+use super::super::types::{DEFAULT_METRIC, FibRouteState, NEXTHOP_ID_FIRST, ROUTE_PROTOCOL};
 use super::*;
 use kernel::{FakeKernel, FakeRoute};
 use world::*;
@@ -53,15 +54,19 @@ proptest! {
         prop_assert_eq!(world.kernel.messages, sent);
     }
 
-    /// Killed after any message, a new agent that is told the same comes to the same end.
+    /// Killed after any message, a new agent that is told the same comes to the same end, also one with another metric.
     #[test]
     fn killed_at_any_point_a_successor_comes_to_the_same_end(
         before in prop::collection::vec(a_step(), 0..30),
         changes in prop::collection::vec(a_change(), 1..12),
         budget in 0..40usize,
         after in prop::collection::vec(a_step(), 0..12),
+        is_update in any::<bool>(),
     ) {
         let mut world = World::new();
+        if is_update {
+            world.begin_with_metric(1024);
+        }
         let foreign = world.kernel.foreign();
         for step in before {
             world.step(step);
@@ -213,7 +218,7 @@ fn a_refused_route_is_shown_with_the_kernels_words_and_tried_again_later_and_lat
     assert_eq!(*waits.last().unwrap(), Duration::from_secs(60));
     assert!(waits.is_sorted());
 
-    world.kernel.routes.remove(&(taken, 254, 1024));
+    world.kernel.routes.remove(&(taken, 254, DEFAULT_METRIC));
     world.now += Duration::from_secs(60);
     world.step(Step::Drive);
     assert_eq!(

@@ -156,9 +156,10 @@ impl World {
         kernel
             .routes
             .insert((net(PREFIXES[0]), 254, 20), foreign(Target::Unreachable));
-        kernel
-            .routes
-            .insert((net(PREFIXES[3]), 254, 1024), foreign(Target::Unreachable));
+        kernel.routes.insert(
+            (net(PREFIXES[3]), 254, DEFAULT_METRIC),
+            foreign(Target::Unreachable),
+        );
         // And an object in the middle of our ids.
         let object = Object {
             ipv6: false,
@@ -176,6 +177,16 @@ impl World {
             down: [false; 4],
             now: Instant::now(),
         }
+    }
+
+    /// Begins with an agent of another metric; the next one has the default.
+    pub(super) fn begin_with_metric(&mut self, metric: u32) {
+        let space = RouteSpace {
+            metric,
+            ..RouteSpace::default()
+        };
+        self.plan = Plan::new(space, refusal::DEFAULT_TABLE, GuardRails::default());
+        adopt(&mut self.plan, &self.kernel);
     }
 
     pub(super) fn step(&mut self, step: Step) {

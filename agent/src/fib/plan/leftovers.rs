@@ -1,0 +1,113 @@
+//! Routes of ours in another table or with another metric: a predecessor was configured otherwise, or had another default.
+//!
+//! One with another metric is removed when the route in the right place forwards the same (it is moved), all others once the
+//! RIB has converged. Until then it may be the one that the kernel prefers, so nobody changes the group that it uses.
+
+use ipnet::IpNet;
+use smallvec::SmallVec;
+
+use super::super::HashMap;
+use super::super::kernel::event::Route;
+use super::op::{Op, RouteAction, RouteOp};
+use super::table::{AnyKey, Key, Slot, Want, key};
+use super::{Family, Plan};
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Leftovers {
+    /// By prefix: the operations that remove them. `previous` is what each uses.
+    routes: HashMap<IpNet, SmallVec<[RouteOp; 1]>>,
+    /// How many these are.
+    waiting: usize,
+    /// Prefixes of which a route was found or changed since somebody looked.
+    touched: Vec<IpNet>,
+    /// Those that can go.
+    moved: Vec<RouteOp>,
+}
+
+impl Leftovers {
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.waiting + self.moved.len()
+    }
+
+    /// The route in the right place was changed.
+    pub(super) fn touch(&mut self, prefix: impl FnOnce() -> IpNet) {
+        if !self.routes.is_empty() {
+            self.touched.push(prefix());
+        }
+    }
+}
+
+impl Plan {
+    /// A listing of all routes begins.
+    pub(super) fn forget_leftovers(&mut self) {
+        let Leftovers { routes, moved, .. } = std::mem::take(&mut self.leftovers);
+        for op in routes.into_values().flatten().chain(moved) {
+            self.use_as_leftover(&op, -1);
+        }
+    }
+
+    /// The listing holds this one.
+    pub(super) fn found_leftover(&mut self, route: &Route) {
+        let op = RouteOp {
+            prefix: route.prefix,
+            table: route.table,
+            metric: route.metric,
+            action: RouteAction::Delete,
+            previous: self.slot(route),
+        };
+        self.use_as_leftover(&op, 1);
+        let leftovers = &mut self.leftovers;
+        leftovers.routes.entry(op.prefix).or_default().push(op);
+        leftovers.touched.push(op.prefix);
+        leftovers.waiting += 1;
+    }
+
+    /// Counted as a route that wants nothing, so that its group neither changes nor is removed.
+    fn use_as_leftover(&mut self, op: &RouteOp, by: i32) {
+        if let Some(id) = op.previous.as_group() {
+            self.nexthops.use_group(id, Want::NONE, by);
+        }
+    }
+
+    /// Appends what removes those that can go, at most `max`. To be asked when everything before it is carried out.
+    pub(super) fn plan_leftovers(&mut self, max: usize, out: &mut Vec<Op>) {
+        let touched = std::mem::take(&mut self.leftovers.touched);
+        if self.converged {
+            let all = self.leftovers.routes.drain().flat_map(|(_, ops)| ops);
+            self.leftovers.moved.extend(all);
+            self.leftovers.waiting = 0;
+        }
+        for prefix in touched {
+            let Some(ops) = self.leftovers.routes.get(&prefix) else {
+                continue;
+            };
+            let is_moved = match key(prefix) {
+                AnyKey::V4(k) => self.forwards_as(k, ops),
+                AnyKey::V6(k) => self.forwards_as(k, ops),
+            };
+            if is_moved {
+                let ops = self.leftovers.routes.remove(&prefix).unwrap_or_default();
+                self.leftovers.waiting -= ops.len();
+                self.leftovers.moved.extend(ops);
+            }
+        }
+        let rest = self.leftovers.moved.len().saturating_sub(max);
+        let going: Vec<RouteOp> = self.leftovers.moved.drain(rest..).collect();
+        for op in going {
+            self.use_as_leftover(&op, -1);
+            out.push(Op::Route(op));
+        }
+    }
+
+    /// Whether the route in the right place forwards over the same members as all of these. Not if one is in another table:
+    /// the kernel's rules say which of the two is used.
+    fn forwards_as<K: Family + Key>(&self, k: K, leftovers: &[RouteOp]) -> bool {
+        let content = |slot: Slot| Some(&self.nexthops.groups.get(&slot.as_group()?)?.content);
+        let entry = K::table_ref(self).get(k);
+        let own = entry.and_then(|entry| content(entry.installed));
+        let same = |op: &RouteOp| op.table == self.space.table && content(op.previous) == own;
+        own.is_some_and(|own| !own.is_empty()) && leftovers.iter().all(same)
+    }
+}
