@@ -26,6 +26,7 @@ struct Used {
 #[derive(Debug)]
 pub(super) struct Books {
     space: Arc<Space>,
+    /// The oldest first: who is named as being in the way must not depend on who came to have the address first.
     owners: HashMap<IpAddr, SmallVec<[Arc<Request>; 1]>>,
     /// What other load balancers gave out, and to whom.
     foreign: HashMap<IpAddr, ObjectKey>,
@@ -188,10 +189,9 @@ impl Books {
         if let Some(count) = self.counted(address, &request.key.namespace) {
             *count += 1;
         }
-        self.owners
-            .entry(address)
-            .or_default()
-            .push(Arc::clone(request));
+        let owners = self.owners.entry(address).or_default();
+        let at = owners.partition_point(|owner| owner.age() < request.age());
+        owners.insert(at, Arc::clone(request));
         self.used(address, |used, number| used.numbers.insert(number));
         if let Some(sharing) = &request.asked.sharing {
             let shared = self.shared.entry(sharing.key.clone()).or_default();
