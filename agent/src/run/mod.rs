@@ -23,6 +23,7 @@ mod peers;
 mod rib_thread;
 mod shared;
 mod show;
+mod signals;
 mod source;
 mod surroundings;
 
@@ -33,7 +34,6 @@ use anyhow::Context;
 use bgp::fsm::{Cease, Stop};
 use bgp::session::Candidate;
 use rib::{Multipath, RibConfig, RibEvent};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 use tracing::{debug, error, info, warn};
@@ -41,7 +41,7 @@ use tracing::{debug, error, info, warn};
 pub use gates::KubeProxy;
 pub use options::{Options, SourceOptions};
 
-use crate::cluster::{ClusterState, Problem, Severity};
+use crate::cluster::ClusterState;
 use crate::control::model::DrainOrder;
 use crate::control::{ControlSocket, Health};
 use crate::fib::{self, FibConfig, FibHandle, KernelView, RefusalChange, RouteSpace};
@@ -59,7 +59,8 @@ use gates::Gates;
 use peers::Peers;
 use rib_thread::{Command, RibHandle};
 use shared::Shared;
-use source::Source;
+use signals::Signals;
+use source::{Source, report};
 
 /// Session events that may wait for the RIB, each up to 32 KiB of the stream. When full, sockets are not read. Few: what
 /// waits here is what news of another peer waits for, and a reader has the next batch ready while one is taken.
@@ -668,39 +669,4 @@ fn rib_config(router: &RouterSettings) -> RibConfig {
         relax_as_path: router.relax_as_path,
     };
     config
-}
-
-/// Logs the problems of objects that were not there before.
-fn report(before: &[Problem], now: &[Problem]) {
-    for problem in now.iter().filter(|problem| !before.contains(problem)) {
-        match problem.severity {
-            Severity::Error => error!("{problem}"),
-            Severity::Warning => warn!("{problem}"),
-        }
-    }
-    if now.is_empty() && !before.is_empty() {
-        info!("every object is good again");
-    }
-}
-
-/// SIGTERM and SIGINT.
-struct Signals {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    fn new() -> anyhow::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn received(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
 }

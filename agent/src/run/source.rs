@@ -6,11 +6,13 @@ use std::time::Instant;
 use anyhow::Context;
 use kube::Client;
 use tokio::sync::watch;
-use tracing::info;
+use tracing::{error, info, warn};
 
 use super::gates::{self, Gates};
 use super::options::SourceOptions;
-use crate::cluster::{ApiServer, DepartedNodes, Manifests, OwnNode, Snapshot, api};
+use crate::cluster::{
+    ApiServer, DepartedNodes, Manifests, OwnNode, Problem, Severity, Snapshot, api,
+};
 use crate::vital::Vital;
 
 /// A source, and its latest snapshot.
@@ -150,3 +152,16 @@ async fn until(deadline: Option<Instant>) {
 }
 
 const ENDED: &str = "the watch on the state of the cluster has ended";
+
+/// Logs the problems of objects that were not there before.
+pub(super) fn report(before: &[Problem], now: &[Problem]) {
+    for problem in now.iter().filter(|problem| !before.contains(problem)) {
+        match problem.severity {
+            Severity::Error => error!("{problem}"),
+            Severity::Warning => warn!("{problem}"),
+        }
+    }
+    if now.is_empty() && !before.is_empty() {
+        info!("every object is good again");
+    }
+}
