@@ -3,6 +3,7 @@
 use bgp::fuzz::Octets;
 use bgp::types::Community;
 
+use crate::facade::Expected;
 use crate::facade::model::{Attributes, OWN, Op, ROUTER_ID, SessionKind, run};
 
 /// Operations of one run: past this nothing new is found.
@@ -65,7 +66,12 @@ fn operation(octets: &mut Octets<'_>) -> Op {
         },
         28 | 29 => Op::Pass(*octets.one_of(&[1, 29, 31, 40, 101, 130])),
         30 => Op::Poll(octets.below(6)),
-        _ => Op::Fib(octets.flag()),
+        _ => match octets.below(8) {
+            5 => Op::Expect(Expected::Nobody, false),
+            6 => Op::Expect(Expected::Perhaps, false),
+            7 => Op::Expect(Expected::Returning, true),
+            other => Op::Fib(other % 2 == 1),
+        },
     }
 }
 
@@ -76,6 +82,7 @@ fn session(octets: &mut Octets<'_>) -> SessionKind {
         forwarding: bits & 2 != 0,
         long_lived: bits & 4 != 0,
         ipv6: bits & 8 != 0,
+        restarting: bits & 16 != 0,
     }
 }
 

@@ -25,7 +25,7 @@ pub mod table;
 
 pub use export::{Full, Transport};
 pub use facade::{
-    FibNextHop, FibRoute, Multipath, PeerCounts, Rib, RibConfig, RibEvent, RouteFilter,
+    Expected, FibNextHop, FibRoute, Multipath, PeerCounts, Rib, RibConfig, RibEvent, RouteFilter,
     RoutesCursor, Totals,
 };
 pub use originate::{AdvertisementId, Offer, Originated};

@@ -1,6 +1,8 @@
 //! A RIB that anyone can check by reading: ordered maps of whole values, everything computed anew from all of it when it
 //! is asked. Tests hold [`crate::Rib`] against it.
 
+mod start;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -17,6 +19,7 @@ use crate::originate::Originated;
 use crate::peer::{PeerConfig, PeerId, PeerKind, SessionInfo};
 use crate::policy::{Chain, Verdict};
 use crate::table::{Rejection, Rule, Standing};
+pub(crate) use start::OracleStart;
 
 /// Where next hops lead. The same for every interface.
 pub(crate) type Reachable = BTreeMap<IpAddr, Resolution>;
@@ -53,6 +56,7 @@ pub(crate) struct Oracle {
     ins: BTreeMap<(PeerId, Family), AdjRibIn>,
     pub(crate) originated: BTreeMap<IpNet, Originated>,
     pub(crate) reachable: Arc<Reachable>,
+    pub(crate) start: OracleStart,
 }
 
 /// A path as it stands: who it is from, and what became of it.
@@ -109,9 +113,11 @@ fn local_pref(attributes: &PathAttributes) -> u32 {
 }
 
 impl Oracle {
-    pub(crate) fn new(config: RibConfig) -> Self {
+    /// An empty one whose gate opens at `now`.
+    pub(crate) fn new(config: RibConfig, now: Instant) -> Self {
         Self {
             config,
+            start: OracleStart::new(now),
             peers: BTreeMap::new(),
             ins: BTreeMap::new(),
             originated: BTreeMap::new(),
@@ -121,10 +127,12 @@ impl Oracle {
 
     pub(crate) fn remove_peer(&mut self, peer: PeerId) {
         self.peers.remove(&peer);
+        self.start.down(peer);
         self.ins.retain(|(of, _), _| *of != peer);
     }
 
     pub(crate) fn session_up(&mut self, peer: PeerId, session: &SessionInfo, now: Instant) {
+        self.start.up(peer, session, now);
         let deadline = now + self.config.end_of_rib_wait;
         for family in Family::ALL {
             let old = self.ins.remove(&(peer, family));
@@ -154,6 +162,7 @@ impl Oracle {
 
     /// `retained`: the session fell for a reason that retains routes, if both sides agreed on that.
     pub(crate) fn session_down(&mut self, peer: PeerId, retained: bool, now: Instant) {
+        self.start.down(peer);
         for family in Family::ALL {
             let Some(rib) = self.ins.get_mut(&(peer, family)) else {
                 continue;
@@ -222,6 +231,7 @@ impl Oracle {
         }
     }
 
+    /// The end of the first routes, or of a refresh.
     pub(crate) fn end_of_rib(&mut self, peer: PeerId, family: Family) {
         if let Some(rib) = self.ins.get_mut(&(peer, family))
             && matches!(rib.retention, Retention::AwaitingEnd(_))

@@ -248,6 +248,11 @@ impl FibHandle {
         }
     }
 
+    /// How many routes of a predecessor nobody has asked for so far as they are; none after [`FibHandle::converged`].
+    pub fn adopted(&self) -> u64 {
+        lock(&self.shared.plan).adopted()
+    }
+
     /// One prefix; `None` if it is neither wanted nor installed.
     pub fn route(&self, prefix: IpNet) -> Option<FibRouteStatus> {
         lock(&self.shared.plan).route(prefix, Instant::now())

@@ -12,6 +12,7 @@
 //! those; else each part is handed to its owner, who does the difference.
 
 mod backend;
+mod expected;
 mod facts;
 mod fib_sink;
 mod front;
@@ -52,6 +53,7 @@ use crate::intent::{
 use crate::memory;
 use crate::vital::{self, Pulse, Vital, Watchdog};
 use backend::{Agent, Order};
+use expected::Awaited;
 use facts::local_facts;
 use fib_sink::FibSink;
 use front::Front;
@@ -203,6 +205,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         knew_node: first.state.nodes.contains_key(&intent.node),
         is_stopping: false,
         holds_end_of_rib: false,
+        expected: Awaited::new(started),
         connects_pods,
         intent,
         applied: None,
@@ -218,6 +221,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     runtime.view().await?;
     runtime.hold_end_of_rib().await?;
     runtime.apply().await?;
+    runtime.expect().await?;
     runtime.rib.send(Command::OpenGate).await?;
     let mut problems = first.problems.clone();
     // The first generation of the state must not stay beside those that follow.
@@ -228,6 +232,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         // One at least in each [`TICK`]: it never rests for longer.
         turns.step();
         let step = runtime.presence.deadline(Instant::now());
+        let count = runtime.count_again();
         tokio::select! {
             () = stop.received() => {
                 // Who asks twice does not want to wait.
@@ -243,11 +248,9 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
                 runtime.hold_end_of_rib().await?;
             }
             // Beyond that, peers do not wait for us any more.
-            () = until(restarting), if runtime.holds_end_of_rib => {
-                runtime.rib.send(Command::HoldEndOfRib(false)).await?;
-                runtime.holds_end_of_rib = false;
-            }
+            () = until(restarting), if runtime.holds_end_of_rib => runtime.release_end_of_rib().await?,
             () = until(step) => runtime.recompute().await?,
+            () = until(count) => runtime.expect().await?,
             changed = source.changed() => {
                 let loaded = changed?;
                 report(&problems, &loaded.problems);
@@ -285,6 +288,8 @@ struct Runtime {
     is_stopping: bool,
     /// Whether End-of-RIB is kept back since Services are still to come.
     holds_end_of_rib: bool,
+    /// Which peers the RIB waits for although they are not configured.
+    expected: Awaited,
     /// Whether pods of this node are connected by what the agent configures.
     connects_pods: bool,
     intent: Arc<Intent>,
@@ -321,7 +326,7 @@ impl Runtime {
         self.intent = intent;
         self.presence_is_planned(now);
         match change {
-            Change::Nothing => {}
+            Change::Nothing => return Ok(()),
             Change::Parts(parts) => self.apply_parts(parts).await?,
             Change::Everything => {
                 self.listen().await;
@@ -329,7 +334,7 @@ impl Runtime {
                 memory::give_back();
             }
         }
-        Ok(())
+        self.expect().await
     }
 
     /// What follows from the plan for the node's presence.
@@ -377,16 +382,6 @@ impl Runtime {
             Some(node) => node.departed,
             None => self.knew_node,
         }
-    }
-
-    /// Has End-of-RIB wait while Services wait: peers that kept them over a restart would take them for withdrawn.
-    async fn hold_end_of_rib(&mut self) -> anyhow::Result<()> {
-        let hold = self.presence.waits_for_kube_proxy();
-        if hold != self.holds_end_of_rib {
-            self.rib.send(Command::HoldEndOfRib(hold)).await?;
-            self.holds_end_of_rib = hold;
-        }
-        Ok(())
     }
 
     /// Listens as the intent says; where that cannot be, it is said, and tried again at every tick.

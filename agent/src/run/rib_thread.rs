@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use bgp::session::{Event, Outbox, PeerKey, SessionId};
 use bytes::Bytes;
 use rib::export::{Full, Transport};
-use rib::{Originated, PeerConfig, PeerId, Rib, RibConfig, RibEvent};
+use rib::{Expected, Originated, PeerConfig, PeerId, Rib, RibConfig, RibEvent};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, info};
 
@@ -69,6 +69,8 @@ pub(crate) enum Command {
     OpenGate,
     /// Whether End-of-RIB is kept back.
     HoldEndOfRib(bool),
+    /// Which peers may come that are not configured, and whether some would be clients of ours.
+    Expect(Expected, bool),
     /// Whether the FIB is open. Once it is, it is told everything.
     Fib(bool),
     /// Run policies again for a peer and tell it everything again.
@@ -365,6 +367,7 @@ impl Owner {
                 self.rib.open_gate(now());
             }
             Command::HoldEndOfRib(hold) => self.rib.hold_end_of_rib(hold),
+            Command::Expect(expected, clients) => self.rib.expect(expected, clients),
             Command::Fib(open) => self.rib.set_fib(open),
             Command::SoftReset(peer) => self.rib.soft_reset(peer),
             Command::Look(look) => look(&self.rib),

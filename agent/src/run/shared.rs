@@ -35,6 +35,7 @@ pub(crate) struct Shared {
     listening: ArcSwap<Vec<SocketAddr>>,
     listen_error: ArcSwapOption<String>,
     converged: AtomicBool,
+    returning: AtomicBool,
     runs: AtomicU64,
     changed: Mutex<Option<Instant>>,
 }
@@ -60,6 +61,7 @@ impl Shared {
             listening: ArcSwap::default(),
             listen_error: ArcSwapOption::empty(),
             converged: AtomicBool::new(false),
+            returning: AtomicBool::new(false),
             runs: AtomicU64::new(1),
             changed: Mutex::new(None),
         })
@@ -88,6 +90,11 @@ impl Shared {
     /// Whether the first exchange is over.
     pub(crate) fn has_converged(&self) -> bool {
         self.converged.load(Ordering::Relaxed)
+    }
+
+    /// Whether convergence waits for peers that are not configured and had announced what a predecessor left in the kernel.
+    pub(crate) fn awaits_returning(&self) -> bool {
+        self.returning.load(Ordering::Relaxed)
     }
 
     /// How often an intent was computed, and when one differed last.
@@ -134,6 +141,10 @@ impl Shared {
 
     pub(super) fn set_listen_error(&self, error: Option<String>) {
         self.listen_error.store(error.map(Arc::new));
+    }
+
+    pub(super) fn set_returning(&self, returning: bool) {
+        self.returning.store(returning, Ordering::Relaxed);
     }
 
     pub(super) fn converged(&self) {

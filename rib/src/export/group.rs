@@ -23,6 +23,7 @@ use hashbrown::{HashMap, HashSet};
 use smallvec::SmallVec;
 
 use super::exclusion::{Excluded, Exclusions};
+use super::hold::Hold;
 use super::key::GroupKey;
 use super::member::{Behind, Member, MemberFamily, Refresh};
 use super::pack::{Audience, Buckets};
@@ -555,20 +556,27 @@ impl Group {
     }
 
     /// Sends what stands between routes: End-of-RIB, the borders of refreshes; lets members that caught up join the
-    /// stream. `settled`: whether nothing of the first routes is to come any more, per family. Returns how much was done.
-    pub(super) fn settle<T: Transport>(&mut self, transport: &mut T, settled: [bool; 2]) -> usize {
+    /// stream. `settled`: whether nothing of what is known is to come any more, per family; `hold`: whose End-of-RIB waits
+    /// for more. Returns how much was done.
+    pub(super) fn settle<T: Transport>(
+        &mut self,
+        transport: &mut T,
+        settled: [bool; 2],
+        hold: &Hold,
+    ) -> usize {
         let mut done = 0;
         for (peer, member) in &mut self.members {
             if member.blocked {
                 continue;
             }
+            let kept = hold.keeps(&self.key, *peer);
             for (index, family) in Family::ALL.into_iter().enumerate() {
                 let out = &self.families[index];
                 let sent = settle_family(
                     member,
                     (index, family),
                     &out.told,
-                    settled[index] && out.walk.is_none(),
+                    settled[index] && out.walk.is_none() && !kept,
                     &mut |message| transport.send(*peer, &message),
                     &mut self.encoder,
                 );

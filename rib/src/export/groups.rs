@@ -7,6 +7,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use super::group::Group;
+use super::hold::{Hold, Pending};
 use super::key::GroupKey;
 use super::marks::{Dirty, Marks};
 use super::rules::DigestSeed;
@@ -29,8 +30,8 @@ pub struct UpdateGroups {
     cluster_id: Option<BgpIdentifier>,
     seed: DigestSeed,
     gate_open: bool,
-    /// Whether End-of-RIB is kept back although the gate is open.
-    hold_end_of_rib: bool,
+    /// Whose End-of-RIB is kept back although the gate is open.
+    hold: Hold,
     /// Slots whose best route changed since they were last staged, one set per family. Bounded by the tables.
     dirty: [Dirty; 2],
     /// Slots found empty that a member which is behind must still hear of.
@@ -68,7 +69,7 @@ impl UpdateGroups {
             cluster_id: None,
             seed: DigestSeed::default(),
             gate_open: false,
-            hold_end_of_rib: false,
+            hold: Hold::default(),
             dirty: Default::default(),
             held: Default::default(),
             retired: Vec::new(),
@@ -151,10 +152,17 @@ impl UpdateGroups {
         self.gate_open
     }
 
-    /// Whether End-of-RIB is kept back: more of the first routes is still to come, and a peer that keeps those from before a
-    /// restart must not take them for withdrawn (RFC 4724 section 4.1). Routes go out all the same.
+    /// Whether End-of-RIB is kept back from all peers: more of what this node originates is still to come, and a peer that
+    /// keeps routes from before a restart must not take them for withdrawn (RFC 4724 section 4.1). Routes go out all the same.
     pub const fn hold_end_of_rib(&mut self, hold: bool) {
-        self.hold_end_of_rib = hold;
+        self.hold.originated = hold;
+    }
+
+    /// Keeps End-of-RIB back from peers to which learned routes may be sent, as long as more of those is to come: of
+    /// `pending`. `reflects`: whether some peer is a client of ours (RFC 4456), known or to come.
+    pub const fn hold_for_learned(&mut self, pending: Pending, reflects: bool) {
+        self.hold.pending = pending;
+        self.hold.reflects = reflects;
     }
 
     /// What there is to tell of a slot changed: its best route, that route's attributes, or that there is one at all.
@@ -202,10 +210,9 @@ impl UpdateGroups {
             if self.gate_open {
                 done += self.walk(loc_rib, transport, round);
                 done += self.catch_up(loc_rib, transport, round);
-                let hold = self.hold_end_of_rib;
-                let settled = self.dirty.each_ref().map(|all| all.is_empty() && !hold);
+                let settled = self.dirty.each_ref().map(Dirty::is_empty);
                 for group in self.groups.values_mut() {
-                    done += group.settle(transport, settled);
+                    done += group.settle(transport, settled, &self.hold);
                 }
             }
             if done == 0 {

@@ -5,7 +5,7 @@
 //! or went, then calls `flush`, which reads the newest state of [`LocRib`] and hands bytes to [`Transport`].
 //!
 //! The rooms: `rules`, `passing` and `next_hop` say what a peer of a group is told of a route, purely; `told`, `exclusion` and `marks`
-//! are the memory of what was said; `group` stages, encodes through `pack` and delivers; `query` answers questions.
+//! are the memory of what was said; `hold` says whose End-of-RIB waits; `group` stages, encodes through `pack` and delivers; `query` answers questions.
 //!
 //! Nothing is queued. A change is a mark on a slot; what is sent is read from Loc-RIB when it is sent. So a prefix that
 //! comes and goes between two flushes costs nothing, and a peer that does not read costs a bit per slot.
@@ -13,6 +13,7 @@
 mod exclusion;
 mod group;
 mod groups;
+mod hold;
 mod key;
 mod marks;
 mod member;
@@ -28,6 +29,7 @@ mod told;
 mod view;
 
 pub use groups::UpdateGroups;
+pub use hold::Pending;
 pub use key::GroupKey;
 pub use query::Advertised;
 pub use suppressed::Suppressed;

@@ -23,8 +23,14 @@ pub struct RibConfig {
     /// How long a peer may take from Established to its End-of-RIB before its stale paths go and convergence no longer
     /// waits for it.
     pub end_of_rib_wait: Duration,
-    /// How long after the gate opened convergence waits for peers that are not Established.
+    /// How long after the gate opened convergence waits for peers that are not Established, and End-of-RIB for what is learned.
     pub convergence_wait: Duration,
+    /// How long a peer that restarts itself may keep back others' End-of-RIB.
+    pub restarting_wait: Duration,
+    /// How long a peer without graceful restart must have sent no UPDATE to be taken for one that has sent everything.
+    pub quiet_wait: Duration,
+    /// How long after the gate opened End-of-RIB waits for peers of which nothing says that they will come.
+    pub unknown_wait: Duration,
 }
 
 /// Multipath selection.
@@ -50,6 +56,9 @@ impl RibConfig {
             always_compare_med: false,
             end_of_rib_wait: Duration::from_secs(120),
             convergence_wait: Duration::from_secs(120),
+            restarting_wait: Duration::from_secs(5),
+            quiet_wait: Duration::from_secs(5),
+            unknown_wait: Duration::from_secs(30),
         }
     }
 
@@ -111,7 +120,7 @@ pub enum RibEvent {
     /// Ways out that were lost are used again, or no change that [`Rib::take_fib_changes`](crate::Rib::take_fib_changes)
     /// has handed out or will, but for new paths, leads over them.
     NextHopsRegained(Vec<(std::net::IpAddr, u32)>),
-    /// Every peer's End-of-RIB arrived or was waited for long enough, and all that they said was handed out: the FIB may be swept.
+    /// All that convergence waits for has been received or was waited for long enough, and was handed out: the FIB may be swept.
     Converged,
 }
 

@@ -5,6 +5,7 @@
 //! peer is ready is told once.
 
 mod config;
+mod convergence;
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) mod model;
 mod poll;
@@ -13,6 +14,7 @@ mod query;
 mod tests;
 
 pub use config::{FibNextHop, FibRoute, Multipath, PeerCounts, RibConfig, RibEvent, Totals};
+pub use convergence::Expected;
 pub use query::{RouteFilter, RoutesCursor};
 
 use std::sync::Arc;
@@ -25,7 +27,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use ipnet::{Ipv4Net, Ipv6Net};
 
-use self::poll::Convergence;
+use self::convergence::{Awaited, Start};
 use crate::attrs::{AttrInterner, NextHopResolver};
 use crate::export::{SourcePeer, UpdateGroups};
 use crate::originate::Originated;
@@ -81,8 +83,7 @@ struct Peer {
 /// An Established session.
 struct Up {
     negotiated: Arc<Negotiated>,
-    /// Families whose End-of-RIB has not come, and until when it is waited for.
-    awaited: Vec<(Family, Instant)>,
+    awaited: Awaited,
 }
 
 /// The routing information bases of one speaker.
@@ -94,8 +95,7 @@ pub struct Rib {
     /// Who paths in the tables are from, gone peers included until their paths are removed.
     known: HashMap<PeerId, SourcePeer, RandomState>,
     groups: UpdateGroups,
-    gate_opened: Option<Instant>,
-    convergence: Convergence,
+    start: Start,
     events: Vec<RibEvent>,
 }
 
@@ -132,8 +132,7 @@ impl Rib {
             peers: HashMap::default(),
             known: HashMap::default(),
             groups,
-            gate_opened: None,
-            convergence: Convergence::Awaited,
+            start: Start::default(),
             events: Vec::new(),
         }
     }
@@ -235,14 +234,14 @@ impl Rib {
 
     /// Opens the start gate: from now on routes are sent, and End-of-RIB unless [`Rib::hold_end_of_rib`] says otherwise.
     pub fn open_gate(&mut self, now: Instant) {
-        if self.gate_opened.is_none() {
-            self.gate_opened = Some(now);
+        if self.start.opened.is_none() {
+            self.start.opened = Some(now);
             self.groups.open_gate();
         }
     }
 
-    /// Whether End-of-RIB is kept back since more of the first routes is still to come (RFC 4724 section 4.1). At first it is
-    /// not.
+    /// Whether End-of-RIB is kept back since more of what this node originates is still to come (RFC 4724 section 4.1). At
+    /// first it is not. That it waits for learned routes, the RIB sees by itself: see `convergence`.
     pub const fn hold_end_of_rib(&mut self, hold: bool) {
         self.groups.hold_end_of_rib(hold);
     }
@@ -264,12 +263,9 @@ impl Rib {
                 table.session_down(peer, None, None);
             }
         });
-        let routed = Family::ALL
-            .into_iter()
-            .filter(|f| negotiated.families.contains(f));
         known.session = Some(Up {
             negotiated: Arc::clone(negotiated),
-            awaited: routed.map(|family| (family, deadline)).collect(),
+            awaited: Awaited::new(negotiated, now),
         });
         let source = SourcePeer {
             kind: known.config.kind,
@@ -352,6 +348,10 @@ impl Rib {
 
     /// UPDATEs arrived on an Established session.
     pub fn updates(&mut self, peer: PeerId, batch: &UpdateBatch) {
+        let known = self.peers.get_mut(&peer);
+        if let Some(up) = known.and_then(|known| known.session.as_mut()) {
+            up.awaited.note_updates();
+        }
         let Tables { v4, v6 } = &self.tables;
         let (from4, from6) = (v4.intake(peer), v6.intake(peer));
         let ipv4 = v4.look_up(batch.ipv4(), &self.attrs);
@@ -406,8 +406,9 @@ impl Rib {
         else {
             return;
         };
-        if up.awaited.iter().any(|(of, _)| *of == family) {
-            up.awaited.retain(|(of, _)| *of != family);
+        let awaited = &mut up.awaited.families;
+        if awaited.contains(&family) {
+            awaited.retain(|of| *of != family);
             self.events.push(RibEvent::EndOfRib { peer, family });
         }
         table_of!(self.tables, family, |table| table.end_of_rib(peer));

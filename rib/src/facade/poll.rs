@@ -5,7 +5,7 @@ use std::time::Instant;
 use bgp::types::{Family, RoutePrefix};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use super::{FibRoute, Peer, Rib, RibEvent, Tables};
+use super::{FibRoute, Rib, RibEvent, Tables};
 use crate::attrs::{AttrId, AttrInterner, RouteAttributesRef};
 use crate::export::{Best, LocRib, Progress, Slot, SourcePeer, Transport};
 use crate::peer::{PeerId, PeerKind};
@@ -82,16 +82,8 @@ impl Rib {
     /// When [`Rib::poll`] must be called at the latest, even if nothing happens.
     pub fn deadline(&self) -> Option<Instant> {
         let tables = [self.tables.v4.deadline(), self.tables.v6.deadline()];
-        let convergence = self.convergence_deadline();
-        let convergence = convergence.filter(|_| self.convergence == Convergence::Awaited);
-        tables.into_iter().flatten().chain(convergence).min()
-    }
-
-    /// When convergence may be waited for no longer: the earliest time at which the answer may change by itself.
-    fn convergence_deadline(&self) -> Option<Instant> {
-        let gate = self.gate_opened? + self.config.convergence_wait;
-        let waits = self.peers.values().flat_map(|peer| awaited(peer, gate));
-        waits.min()
+        let start = self.start_deadline();
+        tables.into_iter().flatten().chain(start).min()
     }
 
     /// Does what is to be done: timers, long walks, bytes for peers. Looks at no more than about `steps` table places and
@@ -106,6 +98,7 @@ impl Rib {
             self.forget_gone_peers();
         }
         self.note_changes();
+        self.begin_start(now);
         // A quarter at least, so that a long walk cannot keep news from the peers.
         let left = (steps - walked).max(steps / 4).max(1);
         let view = View {
@@ -152,35 +145,6 @@ impl Rib {
         self.known.retain(|peer, _| peers.contains_key(peer));
     }
 
-    fn check_convergence(&mut self, now: Instant) {
-        let is_awaited = self.convergence == Convergence::Awaited;
-        let Some(opened) = self.gate_opened.filter(|_| is_awaited) else {
-            return self.tell_convergence();
-        };
-        let gate = opened + self.config.convergence_wait;
-        let waiting = self
-            .peers
-            .values()
-            .flat_map(|peer| awaited(peer, gate))
-            .any(|at| now < at);
-        // Paths that a walk or the removal of stale ones still has to look at may be in the FIB.
-        let walking = self.tables.v4.has_work() || self.tables.v6.has_work();
-        if !waiting && !walking {
-            self.convergence = Convergence::Heard;
-            self.tell_convergence();
-        }
-    }
-
-    /// Convergence is told after the last route that belongs to it: who sweeps out what a predecessor left must not do so
-    /// between a peer's routes.
-    fn tell_convergence(&mut self) {
-        let taken = self.tables.v4.fib_has_all() && self.tables.v6.fib_has_all();
-        if self.convergence == Convergence::Heard && taken {
-            self.convergence = Convergence::Told;
-            self.events.push(RibEvent::Converged);
-        }
-    }
-
     /// Hands out at most `max` changes for the FIB; the latest state of each prefix only. `None`: not wanted any more.
     /// Returns how many there were; less than `max` means that there are no more now.
     pub fn take_fib_changes(
@@ -215,33 +179,6 @@ impl Rib {
     pub fn take_events(&mut self) -> Vec<RibEvent> {
         std::mem::take(&mut self.events)
     }
-
-    /// Whether the gate is open and every configured peer is up and sent its End-of-RIB of all families, or was waited for
-    /// long enough, and the FIB has taken what they said. Once true it stays true.
-    pub fn converged(&self) -> bool {
-        self.convergence == Convergence::Told
-    }
-}
-
-/// Where the start's convergence stands (RFC 4724 section 4.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Convergence {
-    /// Some peer has not said everything.
-    Awaited,
-    /// All have; the FIB has not taken all of it.
-    Heard,
-    /// The owner knows.
-    Told,
-}
-
-/// The times until which convergence waits for a peer; `gate` is that of peers without a session.
-fn awaited(peer: &Peer, gate: Instant) -> impl Iterator<Item = Instant> {
-    let down = peer.session.is_none().then_some(gate);
-    let up = peer
-        .session
-        .iter()
-        .flat_map(|up| up.awaited.iter().map(|(_, at)| *at));
-    down.into_iter().chain(up)
 }
 
 fn note_changes_of<P: RoutePrefix>(

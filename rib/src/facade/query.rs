@@ -184,25 +184,12 @@ impl Rib {
         self.attrs.len() as u64
     }
 
-    /// Whose End-of-RIB convergence still waits for. A peer without a session stands here with every family.
-    pub fn waiting_for(&self) -> Vec<(PeerId, Family)> {
-        let mut waiting = Vec::new();
-        for (id, peer) in &self.peers {
-            match &peer.session {
-                Some(up) => waiting.extend(up.awaited.iter().map(|(family, _)| (*id, *family))),
-                None => waiting.extend(Family::ALL.map(|family| (*id, family))),
-            }
-        }
-        waiting.sort();
-        waiting
-    }
-
     /// Whether a peer's End-of-RIB of a family arrived, and whether ours was sent. Both are false without a session or
     /// without the family.
     pub fn end_of_rib(&self, peer: PeerId, family: Family) -> (bool, bool) {
         let session = self.peers.get(&peer).and_then(|peer| peer.session.as_ref());
         let session = session.filter(|up| up.negotiated.families.contains(&family));
-        let received = session.is_some_and(|up| up.awaited.iter().all(|(of, _)| *of != family));
+        let received = session.is_some_and(|up| !up.awaited.families.contains(&family));
         (received, self.groups.end_of_rib_sent(peer, family))
     }
 

@@ -162,6 +162,7 @@ fn the_fib_receives_the_interface_of_a_resumed_session_that_moved_to_another_one
     let next_hop = NextHop::Ipv6("fe80::1".parse().unwrap());
     let graceful = SessionKind {
         graceful: true,
+        restarting: false,
         forwarding: true,
         ..PLAIN
     };

@@ -31,6 +31,11 @@ impl Leftovers {
         self.waiting + self.moved.len()
     }
 
+    /// How many of them wait: nothing in the right place forwards the same so far.
+    pub(super) const fn waiting(&self) -> usize {
+        self.waiting
+    }
+
     /// The route in the right place was changed.
     pub(super) fn touch(&mut self, prefix: impl FnOnce() -> IpNet) {
         if !self.routes.is_empty() {

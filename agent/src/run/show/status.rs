@@ -92,10 +92,13 @@ pub(crate) fn status(
             waiting_for: if shared.has_converged() {
                 Vec::new()
             } else {
-                let waiting = waiting.iter();
-                waiting
-                    .map(|(peer, family)| format!("{peer} {family}"))
-                    .collect()
+                let known = waiting.iter();
+                let known = known.map(|(peer, family)| format!("{peer} {family}"));
+                let adopted = fib.stale;
+                let unknown = shared.awaits_returning().then(|| {
+                    format!("peers of {adopted} routes that a predecessor left in the kernel")
+                });
+                known.chain(unknown).collect()
             },
             deadline_seconds: None,
         },

@@ -22,12 +22,14 @@ use bgp::wire::{
 };
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use heard::Heard;
+pub(crate) use heard::Heard;
 pub(crate) use ops::*;
 pub(crate) use world::World;
 pub(crate) use world::run;
 
-use super::{FibRoute, Multipath, PeerConfig, PeerId, Rib, RibConfig, RibEvent, SessionInfo};
+use super::{
+    Expected, FibRoute, Multipath, PeerConfig, PeerId, Rib, RibConfig, RibEvent, SessionInfo,
+};
 use crate::attrs::{NextHopResolver, Resolution};
 use crate::oracle::{Oracle, Reachable, family_of};
 use crate::originate::{AdvertisementId, Offer, Originated};

@@ -2,9 +2,9 @@
 
 use super::{
     Action, Arc, AsPath, Asn, AttributeCode, AttributeFilter, BgpIdentifier, Capability, Community,
-    Config, Family, GracefulRestart, IpAddr, IpNet, Ipv4Addr, Ipv6Addr, LongLivedFamily, Matches,
-    Negotiated, NextHop, NextHopResolver, Open, Origin, PathAttributes, PeerConfig, PeerKind,
-    Policy, PolicyRule, PrefixRange, Reachable, RemoteAsn, Resolution, SessionInfo, Set,
+    Config, Expected, Family, GracefulRestart, IpAddr, IpNet, Ipv4Addr, Ipv6Addr, LongLivedFamily,
+    Matches, Negotiated, NextHop, NextHopResolver, Open, Origin, PathAttributes, PeerConfig,
+    PeerKind, Policy, PolicyRule, PrefixRange, Reachable, RemoteAsn, Resolution, SessionInfo, Set,
     UnknownAttribute, negotiate,
 };
 
@@ -42,6 +42,8 @@ pub(crate) fn peer_config(number: usize) -> PeerConfig {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SessionKind {
     pub(crate) graceful: bool,
+    /// The peer restarts itself.
+    pub(crate) restarting: bool,
     pub(crate) forwarding: bool,
     pub(crate) long_lived: bool,
     pub(crate) ipv6: bool,
@@ -63,7 +65,7 @@ pub(crate) fn negotiated(number: usize, kind: SessionKind) -> Negotiated {
     }
     if kind.graceful {
         negotiated.graceful_restart = Some(GracefulRestart {
-            restarting: false,
+            restarting: kind.restarting,
             notification: false,
             restart_time: 30,
             families: Family::ALL.map(|family| (family, kind.forwarding)).to_vec(),
@@ -224,6 +226,8 @@ pub(crate) enum Op {
     },
     Pass(u64),
     Poll(usize),
+    /// Peers that may come though they are not configured, and whether some are clients.
+    Expect(Expected, bool),
     /// The FIB opens, or closes and forgets.
     Fib(bool),
 }
@@ -275,6 +279,7 @@ pub(crate) fn policies(number: u8) -> Vec<Arc<Policy>> {
 /// A session without graceful restart.
 pub(crate) const PLAIN: SessionKind = SessionKind {
     graceful: false,
+    restarting: false,
     forwarding: false,
     long_lived: false,
     ipv6: true,

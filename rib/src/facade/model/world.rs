@@ -26,12 +26,13 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new() -> Self {
         let config = RibConfig::new(OWN, ROUTER_ID);
+        let now = Instant::now();
         let mut world = Self {
             rib: Rib::new(config.clone()),
-            oracle: Oracle::new(config),
+            oracle: Oracle::new(config, now),
             fib: Some(BTreeMap::new()),
             lost: BTreeSet::new(),
-            now: Instant::now(),
+            now,
             said: BTreeMap::new(),
             heard: Heard::default(),
         };
@@ -53,6 +54,7 @@ impl World {
     }
 
     pub(crate) fn update(&mut self, number: usize, update: &Update) {
+        self.oracle.start.update(PeerId(number as u32));
         self.rib.updates(PeerId(number as u32), &update.into());
     }
 
@@ -180,6 +182,7 @@ impl World {
                     .is_some_and(|peer| peer.session.is_some())
                 {
                     oracle.end_of_rib(peer, family);
+                    oracle.start.end(peer, family);
                     let update = Update {
                         end_of_rib: Some(family),
                         ..Update::default()
@@ -288,6 +291,11 @@ impl World {
                 oracle.expire(self.now);
                 self.poll(0);
             }
+            Op::Expect(expected, clients) => {
+                oracle.start.expected = *expected;
+                oracle.start.clients = *clients;
+                rib.expect(*expected, *clients);
+            }
             Op::Poll(steps) => {
                 self.poll(*steps);
             }
@@ -303,7 +311,10 @@ impl World {
     }
 
     pub(crate) fn poll(&mut self, steps: usize) -> bool {
-        self.rib.poll(self.now, steps, &mut self.heard)
+        self.oracle.polled(self.now, true);
+        let more = self.rib.poll(self.now, steps, &mut self.heard);
+        self.oracle.polled(self.now, false);
+        more
     }
 
     pub(crate) fn drain(&mut self) {
@@ -358,11 +369,28 @@ impl World {
         }
     }
 
+    /// Convergence and End-of-RIB have come where nobody is waited for, and not where somebody was all the time.
+    fn check_start(&self) {
+        let (converged, oracle) = (self.rib.converged(), &self.oracle);
+        assert!(converged || oracle.awaits_routes(self.now), "converged");
+        assert!(!converged || oracle.start.may_have_converged, "too early");
+        for (peer, known) in &self.rib.peers {
+            let Some(up) = &known.session else { continue };
+            let (must, may) = oracle.end_of_rib_sent(*peer, self.now);
+            for family in &up.negotiated.families {
+                let sent = self.rib.end_of_rib(*peer, *family).1;
+                assert!(sent || !must, "{peer:?} {family}: End-of-RIB is missing");
+                assert!(!sent || may, "{peer:?} {family}: End-of-RIB is too early");
+            }
+        }
+    }
+
     /// Both sides hold the same.
     pub(crate) fn check(&mut self) {
         self.drain();
         assert_eq!(self.rib.backlog(), 0);
         self.heard.check(&self.rib);
+        self.check_start();
         let mut fib = BTreeMap::new();
         let mut selected = BTreeMap::new();
         let mut usable = 0;

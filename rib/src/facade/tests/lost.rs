@@ -71,6 +71,7 @@ fn a_way_out_that_another_peer_brings_too_or_that_is_kept_for_a_restart_is_not_l
 
     let graceful = SessionKind {
         graceful: true,
+        restarting: false,
         forwarding: true,
         ..PLAIN
     };

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod border;
+mod convergence;
 mod lost;
 mod strategies;
 mod too_long;
@@ -23,6 +24,7 @@ fn prefixes_that_changed_are_a_backlog_until_their_peers_are_told() {
     let mut world = World::new();
     let kind = SessionKind {
         graceful: false,
+        restarting: false,
         forwarding: false,
         long_lived: false,
         ipv6: false,
@@ -77,6 +79,7 @@ fn other_own_addresses_are_told_in_the_same_session_and_none_withdraws() {
 fn a_message_may_bring_two_paths_of_one_prefix() {
     let kind = SessionKind {
         graceful: false,
+        restarting: false,
         forwarding: false,
         long_lived: false,
         ipv6: false,

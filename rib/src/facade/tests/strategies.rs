@@ -1,6 +1,9 @@
 //! Sequences of operations, at random.
 
 use super::*;
+use crate::facade::Expected;
+
+const EXPECTED: [Expected; 3] = [Expected::Nobody, Expected::Perhaps, Expected::Returning];
 
 pub(super) fn attributes() -> impl Strategy<Value = Attributes> {
     (
@@ -54,13 +57,17 @@ pub(super) fn session_op(peers: usize, graceful: f64) -> impl Strategy<Value = O
         prop::bool::weighted(0.8),
         any::<bool>(),
         prop::bool::weighted(0.8),
+        prop::bool::weighted(0.2),
     )
-        .prop_map(|(graceful, forwarding, long_lived, ipv6)| SessionKind {
-            graceful,
-            forwarding,
-            long_lived,
-            ipv6,
-        });
+        .prop_map(
+            |(graceful, forwarding, long_lived, ipv6, restarting)| SessionKind {
+                graceful,
+                restarting,
+                forwarding,
+                long_lived,
+                ipv6,
+            },
+        );
     prop_oneof![
         6 => (peer.clone(), kind).prop_map(|(p, k)| Op::Up(p, k)),
         3 => (peer.clone(), prop::bool::weighted(0.5 + graceful / 2.0))
@@ -68,7 +75,7 @@ pub(super) fn session_op(peers: usize, graceful: f64) -> impl Strategy<Value = O
         3 => (peer.clone(), any::<bool>()).prop_map(|(p, six)| Op::EndOfRib(p, six)),
         1 => peer.clone().prop_map(Op::RefreshBegins),
         1 => peer.prop_map(Op::RefreshEnds),
-        3 => prop::sample::select(vec![1u64, 29, 31, 40, 101, 130]).prop_map(Op::Pass),
+        3 => prop::sample::select(vec![1u64, 4, 5, 29, 31, 40, 101, 130]).prop_map(Op::Pass),
     ]
 }
 
@@ -107,6 +114,7 @@ pub(super) fn intent_op() -> impl Strategy<Value = Op> {
         3 => prop::collection::vec((1u8..5, 0u32..3, any::<bool>()), 0..5).prop_map(Op::NextHops),
         2 => prop::collection::vec((0..6usize, 0u8..2), 0..3).prop_map(Op::Originate),
         1 => configure,
+        1 => (0..3usize, any::<bool>()).prop_map(|(n, clients)| Op::Expect(EXPECTED[n], clients)),
     ]
 }
 

@@ -35,6 +35,7 @@ fn announced(import: Vec<Arc<Policy>>, communities: u32) -> World {
     world.set_peer(1, config);
     let kind = SessionKind {
         graceful: true,
+        restarting: false,
         forwarding: true,
         long_lived: true,
         ipv6: false,

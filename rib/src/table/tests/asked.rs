@@ -344,6 +344,7 @@ fn rfc_9494_4_2_a_path_that_is_repeated_is_stale_no_more_while_the_others_are() 
     let mut world = World::new();
     let kind = SessionKind {
         graceful: true,
+        restarting: false,
         forwarding: true,
         long_lived: true,
         ..PLAIN

@@ -58,12 +58,14 @@ fn a_route_is_moved_to_another_metric_once_its_new_one_forwards_the_same() {
     let both = expected(first, &route_to(&BOTH));
     assert_eq!(members(&world, first, EARLIER), both);
     assert_eq!(world.plan.counters().stale, 100);
+    assert_eq!(world.plan.adopted(), 100, "their peers are waited for");
     // The other one, too.
     want(&mut world, &BOTH);
     world.step(Step::Drive);
     assert_eq!(metrics(&world), [DEFAULT_METRIC; 100]);
     assert_eq!(members(&world, first, DEFAULT_METRIC), both);
     assert_eq!(world.plan.counters().stale, 0);
+    assert_eq!(world.plan.adopted(), 0);
     // From here on it is a route like any other, long before convergence.
     want(&mut world, &BOTH[1..]);
     world.step(Step::Drive);

@@ -1,0 +1,158 @@
+//! What End-of-RIB and convergence wait for at the start, beyond what the RIB sees by itself: Services that wait for kube-proxy,
+//! and peers that are not configured one by one. The rule is the RIB's (`rib::facade::convergence`).
+
+use std::time::{Duration, Instant};
+
+use rib::{Expected, PeerKind};
+
+use super::Runtime;
+use super::rib_thread::Command;
+use crate::intent::{Intent, PeerTarget};
+
+/// How often the kernel's routes of a predecessor are counted while peers are awaited that had announced them.
+const COUNT: Duration = Duration::from_millis(250);
+
+/// Which peers may come that are not configured one by one, and whether some of them would be clients of ours. `adopted`: how many
+/// routes of a predecessor nobody has announced again; `None` where no routes are installed, so that there never were any.
+fn expected(intent: &Intent, adopted: Option<u64>) -> (Expected, bool) {
+    let is_range = |target: &PeerTarget| matches!(target, PeerTarget::Range { .. });
+    let ranges = intent.peers.iter().filter(|peer| is_range(&peer.target));
+    let clients = ranges
+        .clone()
+        .any(|range| range.config.kind == PeerKind::ReflectorClient);
+    let has_ranges = ranges.count() > 0;
+    let who = match adopted {
+        _ if !has_ranges && !intent.peers.is_empty() => Expected::Nobody,
+        Some(0) => Expected::Nobody,
+        Some(_) => Expected::Returning,
+        None if has_ranges => Expected::Perhaps,
+        None => Expected::Nobody,
+    };
+    (who, clients)
+}
+
+/// What the RIB was told of such peers last.
+pub(super) struct Awaited {
+    who: Expected,
+    clients: bool,
+    /// When the kernel's routes were counted for it.
+    counted: Instant,
+}
+
+impl Awaited {
+    /// As the RIB has it at first.
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            who: Expected::Nobody,
+            clients: false,
+            counted: now,
+        }
+    }
+}
+
+impl Runtime {
+    /// Has the RIB wait for peers that are not configured one by one, as long as some may have been there before.
+    pub(super) async fn expect(&mut self) -> anyhow::Result<()> {
+        if self.shared.has_converged() && self.expected.who == Expected::Nobody {
+            return Ok(());
+        }
+        let is_installed = self.intent.router.fib.is_some();
+        let adopted = is_installed.then(|| self.fib.adopted());
+        let (who, clients) = expected(&self.intent, adopted);
+        if (who, clients) != (self.expected.who, self.expected.clients) {
+            self.rib.send(Command::Expect(who, clients)).await?;
+        }
+        self.expected = Awaited {
+            who,
+            clients,
+            counted: Instant::now(),
+        };
+        self.shared.set_returning(who == Expected::Returning);
+        Ok(())
+    }
+
+    /// When the kernel's routes are to be counted again.
+    pub(super) fn count_again(&self) -> Option<Instant> {
+        let waits = self.expected.who == Expected::Returning && !self.shared.has_converged();
+        waits.then(|| self.expected.counted + COUNT)
+    }
+
+    /// Has End-of-RIB wait while Services wait: peers that kept them over a restart would take them for withdrawn.
+    pub(super) async fn hold_end_of_rib(&mut self) -> anyhow::Result<()> {
+        let hold = self.presence.waits_for_kube_proxy();
+        if hold != self.holds_end_of_rib {
+            self.rib.send(Command::HoldEndOfRib(hold)).await?;
+            self.holds_end_of_rib = hold;
+        }
+        Ok(())
+    }
+
+    /// Has it wait for Services no longer.
+    pub(super) async fn release_end_of_rib(&mut self) -> anyhow::Result<()> {
+        self.rib.send(Command::HoldEndOfRib(false)).await?;
+        self.holds_end_of_rib = false;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::cluster::manifests;
+    use crate::intent::{LocalFacts, Phase, Planner};
+
+    const ONE: &str = "tor, spec: {address: 192.0.2.1, asn: 64501}";
+    const RANGE: &str = "racks, spec: {range: 10.0.0.0/24, asn: external}";
+    const CLIENTS: &str =
+        "nodes, spec: {range: 10.1.0.0/24, asn: internal, routeReflectorClient: true}";
+
+    fn intent(peers: &[&str]) -> Arc<Intent> {
+        let directory = tempfile::tempdir().unwrap();
+        let mut text = String::from(
+            "apiVersion: routelet.dev/v1alpha1\nkind: Router\nmetadata: {name: default}\n\
+             spec: {asn: 64512, routerID: 10.0.0.9}\n",
+        );
+        for peer in peers {
+            let (name, spec) = peer.split_once(", spec: ").unwrap();
+            text += &format!(
+                "---\napiVersion: routelet.dev/v1alpha1\nkind: Peer\nmetadata: {{name: {name}}}\nspec: {spec}\n"
+            );
+        }
+        std::fs::write(directory.path().join("all.yaml"), text).unwrap();
+        let snapshot = manifests::load(directory.path()).unwrap();
+        assert_eq!(snapshot.problems.len(), 0, "{:?}", snapshot.problems);
+        let mut planner = Planner::new("node-1");
+        let facts = LocalFacts::default();
+        let (intent, _) = planner.plan(&snapshot.state, &facts, Phase::default());
+        assert_eq!(intent.peers.len(), peers.len(), "{:?}", intent.warnings);
+        intent
+    }
+
+    #[test]
+    fn adopted_routes_are_waited_for_where_their_peers_may_not_be_configured() {
+        use Expected::{Nobody, Perhaps, Returning};
+        for (peers, adopted, who) in [
+            (&[][..], Some(0), Nobody),
+            (&[], Some(7), Returning),
+            (&[], None, Nobody),
+            (&[ONE], Some(0), Nobody),
+            // Whoever is configured is waited for by name, and nobody else has announced them.
+            (&[ONE], Some(7), Nobody),
+            (&[ONE], None, Nobody),
+            (&[RANGE], Some(0), Nobody),
+            (&[RANGE], Some(7), Returning),
+            (&[RANGE], None, Perhaps),
+            (&[ONE, RANGE], Some(7), Returning),
+            (&[ONE, RANGE], None, Perhaps),
+        ] {
+            let found = expected(&intent(peers), adopted);
+            assert_eq!(found, (who, false), "{peers:?} {adopted:?}");
+        }
+        let found = expected(&intent(&[RANGE, CLIENTS]), Some(7));
+        assert_eq!(found, (Returning, true));
+    }
+}
