@@ -26,7 +26,8 @@ pub(crate) struct DepartedNodes {
 }
 
 impl DepartedNodes {
-    /// The snapshot with the Nodes that have departed. One that is back, and has no addresses yet, has those from before.
+    /// The snapshot with the Nodes that have departed. One that is back has what it lacks from before, as the own Node has:
+    /// addresses, pod CIDRs, and for [`STAYS`] each label and annotation, since a kubelet registers a Node with its own alone.
     pub(crate) fn follow(&mut self, snapshot: Snapshot, now: Instant) -> Snapshot {
         let nodes = &snapshot.state.nodes;
         for item in self.known.diff(nodes) {
@@ -44,6 +45,10 @@ impl DepartedNodes {
                 && now < *until
             {
                 last.bridge(before);
+                last.labels = last.labels.with(&before.labels.without(&last.labels));
+                last.annotations = last
+                    .annotations
+                    .with(&before.annotations.without(&last.annotations));
             }
             self.departed
                 .insert(name.clone(), (Arc::new(last), now + STAYS));
@@ -61,6 +66,12 @@ impl DepartedNodes {
             };
             let mut whole = Node::clone(back);
             whole.bridge(last);
+            // A label that it has had since it is back is its own to remove.
+            let before = Arc::make_mut(last);
+            before.labels = before.labels.without(&back.labels);
+            before.annotations = before.annotations.without(&back.annotations);
+            whole.labels = whole.labels.with(&before.labels);
+            whole.annotations = whole.annotations.with(&before.annotations);
             let is_incomplete = whole != **back;
             *back = Arc::new(whole);
             is_incomplete
@@ -191,6 +202,44 @@ mod tests {
         world.now += STAYS;
         assert_eq!(world.see(Some(node("", ""))), seen(false, "", ""));
         assert_eq!(world.see(None), seen(true, "", ""));
+    }
+
+    /// Its AS may be in one: without it, all others would end their sessions with it.
+    #[test]
+    fn labels_of_a_node_that_is_back_are_those_from_before_until_it_has_had_them() {
+        let mut nodes = DepartedNodes::default();
+        let mut now = Instant::now();
+        let labelled = |uid: &str, labels: &[(&str, &str)]| Node {
+            uid: uid.into(),
+            labels: labels
+                .iter()
+                .map(|(k, v)| ((*k).into(), (*v).into()))
+                .collect(),
+            ..node("192.0.2.2", "10.2.0.0/24")
+        };
+        let mut see = |node: Option<Node>, now| {
+            let mut state = ClusterState::default();
+            if let Some(node) = node {
+                state.nodes.insert("n2".to_owned(), Arc::new(node));
+            }
+            let snapshot = Snapshot {
+                state: Arc::new(state),
+                ..Snapshot::default()
+            };
+            let seen = nodes.follow(snapshot, now);
+            let labels = &seen.state.nodes["n2"].labels;
+            ["asn", "rack"].map(|key| labels.get(key).unwrap_or("-").to_owned())
+        };
+        let before = labelled("first", &[("asn", "64513"), ("rack", "a")]);
+        assert_eq!(see(Some(before), now), ["64513", "a"]);
+        see(None, now);
+        assert_eq!(see(Some(labelled("second", &[])), now), ["64513", "a"]);
+        let moved = || Some(labelled("second", &[("rack", "b")]));
+        assert_eq!(see(moved(), now), ["64513", "b"]);
+        // Removed from the new one, it is removed; what it never had counts for a while.
+        assert_eq!(see(Some(labelled("second", &[])), now), ["64513", "-"]);
+        now += STAYS;
+        assert_eq!(see(Some(labelled("second", &[])), now), ["-", "-"]);
     }
 
     #[test]
