@@ -187,12 +187,14 @@ impl Watchdog {
                         }
                         found.push(what);
                     }
-                    if hanging.load().is_empty() {
-                        for what in &found {
-                            error!("{what}: it should have taken milliseconds");
-                        }
+                    let is_new = hanging.load().is_empty();
+                    hanging.store(Arc::new(found.clone()));
+                    if is_new && !found.is_empty() {
+                        say(format!(
+                            "{}: it should have taken milliseconds",
+                            found.join("; ")
+                        ));
                     }
-                    hanging.store(Arc::new(found));
                 }
             })?;
         Ok(Self {
@@ -230,11 +232,24 @@ pub(crate) fn end_on_panic() {
 }
 
 fn end(why: &str) -> ! {
-    error!(
+    say(format!(
         "{why}. The process ends, and should be started again: its routes stay in the kernel, and peers that support graceful \
          restart keep what it advertised"
-    );
+    ));
     std::process::exit(EXIT)
+}
+
+/// Writes to the log, unless that takes longer than a moment: what hangs may hang there.
+fn say(text: String) {
+    let (done, said) = mpsc::channel();
+    let write = move || {
+        error!("{text}");
+        // Nobody may wait for it any more.
+        let _ = done.send(());
+    };
+    if std::thread::Builder::new().spawn(write).is_ok() {
+        let _ = said.recv_timeout(LOOK);
+    }
 }
 
 #[cfg(test)]

@@ -38,7 +38,15 @@ impl DepartedNodes {
                     old: (name, old),
                     new: (_, new),
                 } if old.uid != new.uid => (name, old),
-                DiffItem::Add(..) | DiffItem::Update { .. } => continue,
+                DiffItem::Add(name, _) => {
+                    // What it lacks counts from when it is back, as the own Node's.
+                    if let Some((_, until)) = self.departed.get_mut(name).filter(|(_, u)| now < *u)
+                    {
+                        *until = now + STAYS;
+                    }
+                    continue;
+                }
+                DiffItem::Update { .. } => continue,
             };
             let mut last = Node::clone(node);
             if let Some((before, until)) = self.departed.get(name)

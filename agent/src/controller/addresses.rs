@@ -94,6 +94,8 @@ struct Unwritten<'a> {
     is_unsure: bool,
     /// What Services have and are to lose. Nobody else gets it before that is written: writes may fail, and come in any order.
     unreleased: HashSet<IpAddr>,
+    /// Those of them that somebody waits for.
+    wanted: HashSet<IpAddr>,
 }
 
 impl<'a> Unwritten<'a> {
@@ -109,14 +111,23 @@ impl<'a> Unwritten<'a> {
             now,
             is_unsure: !world.unknown_pools().is_empty(),
             unreleased: HashSet::new(),
+            wanted: HashSet::new(),
         };
         let known = due.iter().filter_map(|key| statuses.of(key));
         let unreleased = known.flat_map(|(served, decision)| {
             let held = served.request.held().into_iter();
             held.filter(|address| decision.release.contains(address))
         });
+        let unreleased: HashSet<IpAddr> = unreleased.collect();
+        let known = due.iter().filter_map(|key| statuses.of(key));
+        let wanted = known.flat_map(|(served, decision)| {
+            let held = served.request.held();
+            let addresses = decision.addresses().filter(|ip| unreleased.contains(ip));
+            addresses.filter(move |ip| !held.contains(ip))
+        });
         Self {
-            unreleased: unreleased.collect(),
+            wanted: wanted.collect(),
+            unreleased,
             ..statuses
         }
     }
@@ -132,15 +143,18 @@ impl<'a> Unwritten<'a> {
         let is_early = |ip: &IpAddr| self.unreleased.contains(ip) && !held.contains(ip);
         let waits = decision.addresses().any(|ip| is_early(&ip));
         let releases = !decision.has_released(&served.request);
+        let is_wanted = |ip: &IpAddr| decision.release.contains(ip) && self.wanted.contains(ip);
+        let is_waited_for = held.iter().any(is_wanted);
         if self.is_unsure && (releases || waits || decision.is_of_unknown_pool())
-            || waits && !releases
+            || waits && !is_waited_for
         {
             return Step::Later;
         }
         let ingress =
             (!decision.is_written(&served.request)).then(|| ingress(served, decision, is_early));
         if waits {
-            // What others wait for goes first, without a word: the rest follows.
+            // What another waits for goes first, without a word: the rest follows. Without that, nothing is taken away before
+            // there is something else.
             return Step::Write(Write {
                 key: key.clone(),
                 moves: true,

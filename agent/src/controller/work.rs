@@ -71,7 +71,7 @@ pub(super) async fn work(client: &Client, me: &str, page: &Page) {
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut began = false;
     loop {
-        let open = (world.changes.is_any() || worker.is_more_due) && began;
+        let open = (world.changes.is_any() || worker.is_any_due()) && began;
         let look = tokio::select! {
             biased;
             // First, or events without a pause would keep it waiting.
@@ -94,7 +94,7 @@ pub(super) async fn work(client: &Client, me: &str, page: &Page) {
         }
         let over = |pauses: &Pauses<Key>| pauses.is_any_over(Instant::now());
         let again = look && (over(&worker.services) || over(&worker.awaited));
-        if world.changes.is_any() || worker.is_more_due || again {
+        if world.changes.is_any() || worker.is_any_due() || again {
             worker.hand_out(&mut world).await;
         }
         if look {
@@ -131,6 +131,11 @@ struct Worker<'a> {
 }
 
 impl Worker<'_> {
+    /// Whether there is something to do that nothing outside is the reason for.
+    fn is_any_due(&self) -> bool {
+        self.is_more_due || self.is_stale
+    }
+
     /// Allocates if something has changed, and writes what is due into the statuses of Services.
     async fn hand_out(&mut self, world: &mut World) {
         if world.changes.is_any() || self.is_stale {

@@ -123,7 +123,9 @@ impl Shared {
     /// The guard rails of the configuration together with the networks that the node is connected to, and the destinations
     /// that others lead onto its links.
     pub(super) fn apply_guard_rails(&self) {
-        let mut guard = lock(&self.guard).clone();
+        // Held until the plan has them: an older one must not come after a newer.
+        let configured = lock(&self.guard);
+        let mut guard = configured.clone();
         let view = self.view.load();
         let connected = view.connected();
         guard.foreign.append(&mut view.on_link(&connected));

@@ -262,7 +262,9 @@ impl KernelView {
                         metric: if connected { 0 } else { route.metric },
                         connected,
                         onlink: hop.onlink,
-                        by_default: prefix_len == 0 && !connected,
+                        // Also where a default route leads straight onto a tunnel, but not to its own gateway.
+                        by_default: prefix_len == 0
+                            && !(hop.onlink && hop.gateway == Some(next_hop)),
                     }));
                     break;
                 }

@@ -100,6 +100,8 @@ pub enum WarningKind {
         used: ObjectRef,
         /// Why that one.
         precedence: Precedence,
+        /// Whether the object has other sessions on the node.
+        has_others: bool,
     },
     /// No Advertisement selects a peer, and the default one is disabled.
     #[error(
@@ -194,7 +196,8 @@ impl WarningKind {
     pub const fn is_unused(&self) -> bool {
         match self {
             Self::RouterNotUsed { more_specific, .. } => !*more_specific,
-            Self::PeerTwice { .. } | Self::Unusable(_) => true,
+            Self::PeerTwice { has_others, .. } => !*has_others,
+            Self::Unusable(_) => true,
             Self::ValueMissing { consequence, .. } | Self::ValueUnusable { consequence, .. } => {
                 matches!(consequence, Consequence::PeerLeftOut)
             }

@@ -23,10 +23,10 @@ fn expected(intent: &Intent, adopted: Option<u64>) -> (Expected, bool) {
     let has_ranges = ranges.count() > 0;
     let who = match adopted {
         _ if !has_ranges && !intent.peers.is_empty() => Expected::Nobody,
-        Some(0) => Expected::Nobody,
-        Some(_) => Expected::Returning,
-        None if has_ranges => Expected::Perhaps,
-        None => Expected::Nobody,
+        Some(1..) => Expected::Returning,
+        // None of their routes is in the kernel: of a node that was switched off, or guard rails kept them out.
+        Some(0) | None if has_ranges => Expected::Perhaps,
+        Some(0) | None => Expected::Nobody,
     };
     (who, clients)
 }
@@ -143,7 +143,7 @@ mod tests {
             // Whoever is configured is waited for by name, and nobody else has announced them.
             (&[ONE], Some(7), Nobody),
             (&[ONE], None, Nobody),
-            (&[RANGE], Some(0), Nobody),
+            (&[RANGE], Some(0), Perhaps),
             (&[RANGE], Some(7), Returning),
             (&[RANGE], None, Perhaps),
             (&[ONE, RANGE], Some(7), Returning),

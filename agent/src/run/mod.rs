@@ -231,7 +231,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     while !runtime.is_over(Instant::now()) {
         // One at least in each [`TICK`]: it never rests for longer.
         turns.step();
-        let step = runtime.presence.deadline(Instant::now());
+        let step = runtime.next_step(Instant::now());
         let count = runtime.count_again();
         tokio::select! {
             () = stop.received() => {
@@ -307,6 +307,14 @@ impl Runtime {
     /// Whether the agent was told to stop, and the node has left, or is to stay after all.
     fn is_over(&self, now: Instant) -> bool {
         self.is_stopping && self.presence.has_left_or_stays(now)
+    }
+
+    /// When the next step of leaving is to be acted on: at once, if its time came while something else was done.
+    fn next_step(&self, now: Instant) -> Option<Instant> {
+        match self.presence.phase(now).leaving == self.intent.router.leaving {
+            true => self.presence.deadline(now),
+            false => Some(now),
+        }
     }
 
     /// Brings the intent up to date and acts on what is new in it, at the end of a step of leaving as well.

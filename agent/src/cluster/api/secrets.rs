@@ -12,6 +12,7 @@ use kube::runtime::watcher::Event;
 use super::cache::Cache;
 use super::kinds::WatchedSecret;
 use super::received::Received;
+use crate::cluster::atom::AtomMap;
 use crate::cluster::state::{ClusterState, Map, Node, Object, ObjectKey};
 use crate::crd::{PasswordSpec, PeerSpec, RouterSpec, selector};
 
@@ -26,6 +27,8 @@ const UNANSWERED: &str = "the API server has not answered yet";
 pub(super) struct NeededSecrets {
     node: String,
     followed: BTreeSet<Arc<str>>,
+    /// The node's labels, those from before included: what is missing may come back, and counts meanwhile.
+    labels: AtomMap,
     /// What decided last.
     seen: Option<Seen>,
 }
@@ -53,6 +56,7 @@ impl NeededSecrets {
         Self {
             node: node.to_owned(),
             followed: BTreeSet::new(),
+            labels: AtomMap::default(),
             seen: None,
         }
     }
@@ -68,13 +72,20 @@ impl NeededSecrets {
         if is_same {
             return None;
         }
+        let none = AtomMap::default();
+        let labels = node.map_or(&none, |node| &node.labels);
+        self.labels = labels.with(&self.labels.without(labels));
         let routers = state.routers.values().map(|router| {
             let spec = &router.spec;
-            (spec.mesh.password.as_ref(), spec.node_selector.as_ref())
+            let nodes = [Some(spec.node_selector.as_ref()), None];
+            (spec.mesh.password.as_ref(), nodes)
         });
         let peers = state.peers.values().map(|peer| {
             let spec = &peer.spec;
-            (spec.password.as_ref(), spec.node_selector.as_ref())
+            // The sessions with nodes exist at both ends.
+            let others = spec.nodes.as_ref().map(|target| target.selector.as_ref());
+            let nodes = [Some(spec.node_selector.as_ref()), others];
+            (spec.password.as_ref(), nodes)
         });
         let mut named = BTreeSet::new();
         let mut begin = BTreeSet::new();
@@ -83,7 +94,10 @@ impl NeededSecrets {
                 continue;
             };
             named.insert(name);
-            let selects = node.is_some_and(|node| selector::selects(nodes, &node.labels));
+            let mut nodes = nodes.into_iter().flatten();
+            let selects = nodes.any(|nodes| {
+                selector::selects(nodes, labels) || selector::selects(nodes, &self.labels)
+            });
             if selects && !self.followed.contains(name) {
                 begin.insert(name);
             }

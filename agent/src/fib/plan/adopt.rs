@@ -237,6 +237,7 @@ impl Plan {
 
     /// The listing of all routes is complete: what it did not mention is not there.
     pub fn resync_routes_end(&mut self) {
+        self.leftovers_are_listed();
         self.lose_unseen::<V4>();
         self.lose_unseen::<V6>();
         self.counters.repairs += self.refusing.end_listing();

@@ -23,6 +23,8 @@ pub(super) struct Leftovers {
     touched: Vec<IpNet>,
     /// Those that can go.
     moved: Vec<RouteOp>,
+    /// How many routes were adopted when the listing began that comes in now: until its end nobody knows.
+    adopted_before: Option<u64>,
 }
 
 impl Leftovers {
@@ -45,9 +47,22 @@ impl Leftovers {
 }
 
 impl Plan {
+    /// How many routes of a predecessor are neither confirmed, nor moved, nor swept.
+    pub fn adopted(&self) -> u64 {
+        let now = self.stale + self.leftovers.waiting() as u64;
+        self.leftovers.adopted_before.unwrap_or(now)
+    }
+
+    /// A listing of all routes has ended.
+    pub(super) fn leftovers_are_listed(&mut self) {
+        self.leftovers.adopted_before = None;
+    }
+
     /// A listing of all routes begins.
     pub(super) fn forget_leftovers(&mut self) {
+        let adopted = self.adopted();
         let Leftovers { routes, moved, .. } = std::mem::take(&mut self.leftovers);
+        self.leftovers.adopted_before = Some(adopted);
         for op in routes.into_values().flatten().chain(moved) {
             self.use_as_leftover(&op, -1);
         }
@@ -79,8 +94,9 @@ impl Plan {
     /// Appends what removes those that can go, at most `max`. To be asked when everything before it is carried out.
     pub(super) fn plan_leftovers(&mut self, max: usize, out: &mut Vec<Op>) {
         let touched = std::mem::take(&mut self.leftovers.touched);
-        if self.converged {
-            let all = self.leftovers.routes.drain().flat_map(|(_, ops)| ops);
+        if self.converged && !self.leftovers.routes.is_empty() {
+            let all = std::mem::take(&mut self.leftovers.routes);
+            let all = all.into_values().flatten();
             self.leftovers.moved.extend(all);
             self.leftovers.waiting = 0;
         }
@@ -100,6 +116,10 @@ impl Plan {
         }
         let rest = self.leftovers.moved.len().saturating_sub(max);
         let going: Vec<RouteOp> = self.leftovers.moved.drain(rest..).collect();
+        if self.leftovers.moved.is_empty() {
+            // There may have been a million, and there will be none any more.
+            self.leftovers.moved = Vec::new();
+        }
         for op in going {
             self.use_as_leftover(&op, -1);
             out.push(Op::Route(op));

@@ -50,11 +50,6 @@ impl Plan {
         }
     }
 
-    /// How many routes of a predecessor are neither confirmed, nor moved, nor swept.
-    pub const fn adopted(&self) -> u64 {
-        self.stale + self.leftovers.waiting() as u64
-    }
-
     /// Whether nothing of ours is in the kernel, as far as is known.
     pub fn is_gone(&self) -> bool {
         let c = self.counters();

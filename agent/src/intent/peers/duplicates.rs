@@ -73,16 +73,17 @@ impl Duplicates {
         kept
     }
 
-    /// One warning for each pair of objects.
-    pub(super) fn warnings(self) -> impl Iterator<Item = Warning> {
+    /// One warning for each pair of objects, beside the peers that are left.
+    pub(super) fn warnings(self, peers: &[PeerIntent]) -> impl Iterator<Item = Warning> {
         let all = self.0.into_iter();
         all.map(|((object, used, precedence), lost)| Warning {
-            object,
             kind: WarningKind::PeerTwice {
                 what: lost.in_words(),
                 used,
                 precedence,
+                has_others: peers.iter().any(|peer| peer.object == object),
             },
+            object,
         })
     }
 }
@@ -94,7 +95,8 @@ impl Lost {
         match self.nodes.as_slice() {
             [] => {}
             [node] => parts.push(format!("the session with node {node}")),
-            nodes => parts.push(format!("the sessions with {} nodes", nodes.len())),
+            // Not how many: every node would say it anew whenever a node comes or goes.
+            _ => parts.push("sessions with other nodes".to_owned()),
         }
         let more = parts.len().saturating_sub(NAMED);
         parts.truncate(NAMED);

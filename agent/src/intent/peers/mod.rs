@@ -63,7 +63,7 @@ pub(super) fn peers(context: &Context<'_>, warnings: &mut Vec<Warning>) -> Vec<P
     let mut duplicates = Duplicates::default();
     list.extend(nodes::peers(context, &mut duplicates, warnings));
     let mut peers = duplicates.without(list);
-    warnings.extend(duplicates.warnings());
+    warnings.extend(duplicates.warnings(&peers));
     peers.sort_by(|a, b| a.name.cmp(&b.name));
     peers
 }

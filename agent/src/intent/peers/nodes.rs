@@ -217,7 +217,11 @@ fn is_lost(
         ..spec.clone()
     };
     let used = state.peers.get(&*used.name);
-    (forward || backward) && used.is_some_and(|used| of_pair(&used.spec) != of_pair(spec))
+    // Advertisements choose by labels.
+    let differs = |used: &Object<PeerSpec>| {
+        used.labels != object.labels || of_pair(&used.spec) != of_pair(spec)
+    };
+    (forward || backward) && used.is_some_and(|used| differs(used))
 }
 
 /// Whether a Peer asks for a session from us to the other node, and from that to us.

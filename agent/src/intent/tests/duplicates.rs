@@ -17,6 +17,7 @@ fn duplicates(text: &str) -> BTreeMap<String, Vec<String>> {
                     what,
                     used,
                     precedence,
+                    ..
                 } = &warning.kind
                 else {
                     panic!("{warning}");
@@ -94,15 +95,33 @@ fn of_two_peers_with_the_same_nodes_the_loser_is_named_if_it_says_something_else
     let pairs = three() + &peer("a", "{nodes: {}}") + &peer("b", "{nodes: {}, timers: {hold: 9s}}");
     assert_eq!(
         duplicates(&pairs)["n1"],
-        ["Peer b: Peer a, the sessions with 2 nodes, Name"]
+        ["Peer b: Peer a, sessions with other nodes, Name"]
     );
     let many: String = (4..9)
         .map(|n| node(&format!("n{n}"), "", "", &[&format!("192.0.2.1{n}")], ""))
         .collect();
     assert_eq!(
         duplicates(&(pairs + &many))["n1"],
-        ["Peer b: Peer a, the sessions with 7 nodes, Name"]
+        ["Peer b: Peer a, sessions with other nodes, Name"]
     );
+    // What Advertisements choose by differs as well.
+    let labelled =
+        three() + &peer("a", "{nodes: {}}") + &ours("Peer", "b", "role: rr", "{nodes: {}}");
+    assert_eq!(
+        duplicates(&labelled)["n1"],
+        ["Peer b: Peer a, sessions with other nodes, Name"]
+    );
+    // One that loses some of its sessions is used.
+    let partly = three()
+        + &node("n4", "role: rr", "", &["192.0.2.14"], "")
+        + &peer(
+            "a",
+            "{nodes: {selector: {matchLabels: {role: rr}}}, timers: {hold: 9s}}",
+        )
+        + &peer("b", "{nodes: {}}");
+    assert!(duplicates(&partly)["n1"].is_empty());
+    let said = warnings(&intent(&partly, "n1"));
+    assert!(said[0].starts_with("Peer b: "), "{said:?}");
     // A node by its address and by its name: the address comes first, though not by name.
     let mixed = three()
         + &peer("a", "{nodes: {selector: {matchLabels: {role: rr}}}}")

@@ -380,6 +380,10 @@ impl Peers {
                 RunState::Blocked(_) | RunState::Range => {
                     if let Some(wanted) = intent.peer(&name) {
                         self.put(wanted.clone(), view).await?;
+                    } else if peer.dynamic {
+                        // Its interface is gone, or its password; who comes again is known anew.
+                        info!(peer = %name, "dynamic peer cannot go on and is forgotten");
+                        self.remove(&name, &peer, Cease::Deconfigured).await?;
                     }
                 }
                 RunState::Running(handle) if peer.dynamic => {

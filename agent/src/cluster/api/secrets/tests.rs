@@ -103,7 +103,9 @@ fn only_what_selects_the_node_asks_for_a_secret() {
     let mut agent = Agent::start();
     peer(&mut agent.cache, "here", "a", Some("1"));
     peer(&mut agent.cache, "there", "b", Some("2"));
-    assert_eq!(agent.follow(), none(), "the node is not known");
+    peer(&mut agent.cache, "all", "all", None);
+    // The node is not known, and is as one without labels.
+    assert_eq!(agent.follow()[0], ["all"]);
     node(&mut agent.cache, &json!({"rack": "1"}));
     assert_eq!(agent.follow(), [vec!["a".to_owned()], vec![]]);
     assert_eq!(agent.follow(), none());
@@ -129,11 +131,38 @@ fn a_gap_of_the_node_ends_no_watch_and_the_last_name_does() {
     assert_eq!(agent.follow(), none());
     assert!(agent.has("a"));
     peer(&mut agent.cache, "tor", "b", None);
-    // The node is not there to ask for the new one.
-    assert_eq!(agent.follow(), [vec![], vec!["a".to_owned()]]);
+    let (begun, ended) = (vec!["b".to_owned()], vec!["a".to_owned()]);
+    assert_eq!(agent.follow(), [begun, ended]);
     assert!(!agent.has("a") && agent.unread("a").is_none());
-    node(&mut agent.cache, &json!({}));
-    assert_eq!(agent.follow(), [vec!["b".to_owned()], vec![]]);
+    // Also by a label that is missing for the moment.
+    peer(&mut agent.cache, "tor", "c", Some("1"));
+    assert_eq!(agent.follow()[0], ["c"]);
+}
+
+/// Their sessions exist at both ends.
+#[test]
+fn a_peer_with_nodes_asks_for_its_secret_at_both_ends() {
+    for (selector, target) in [
+        (
+            json!({"matchLabels": {"rack": "1"}}),
+            json!({"matchLabels": {"rack": "2"}}),
+        ),
+        (
+            json!({"matchLabels": {"rack": "2"}}),
+            json!({"matchLabels": {"rack": "1"}}),
+        ),
+    ] {
+        let mut agent = Agent::start();
+        node(&mut agent.cache, &json!({"rack": "1"}));
+        let spec = json!({
+            "nodeSelector": selector, "nodes": {"selector": target}, "password": {"secretRef": {"name": "a"}},
+        });
+        put::<Peer>(
+            &mut agent.cache,
+            json!({"metadata": {"name": "p"}, "spec": spec}),
+        );
+        assert_eq!(agent.follow()[0], ["a"]);
+    }
 }
 
 #[test]
