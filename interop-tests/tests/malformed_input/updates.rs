@@ -169,19 +169,23 @@ fn reset(case: &Case, peer: &mut RawPeer) -> Result<()> {
 fn passed_on(rig: &Rig, listener: usize, rows: &[Row]) -> Result<()> {
     let restart = parameter(64, &[0, 0, 0, 1, 1, 0]);
     let mut peer = session(rig, listener, Session::Usual, &restart)?;
-    let heard = dump_ipv4(&mut peer, SOON)?;
-    for code in [20, 21, 28, 255] {
+    let prefix = |code: u8| -> Result<[u8; 3]> {
         let wanted = format!("attribute {code}");
         let n = rows.iter().position(|row| row.name == wanted);
         let n = n.context("no such row")? + 1;
-        let route = heard.get(&[198, 18, u8::try_from(n)?]);
+        Ok([198, 18, u8::try_from(n)?])
+    };
+    let codes = [20, 21, 28, 255];
+    let wanted: Vec<[u8; 3]> = codes.into_iter().map(prefix).collect::<Result<_>>()?;
+    let heard = dump_ipv4(&mut peer, &wanted, SOON)?;
+    for (code, prefix) in codes.into_iter().zip(wanted) {
+        let route = &heard[&prefix];
         let (flags, _) = route
-            .with_context(|| format!("row {n} was not passed on"))?
             .get(&code)
-            .with_context(|| format!("{wanted} was not passed on: {route:?}"))?;
+            .with_context(|| format!("attribute {code} was not passed on: {route:?}"))?;
         ensure!(
             *flags == OPTIONAL | TRANSITIVE | PARTIAL,
-            "{wanted}: flags {flags:#x}"
+            "attribute {code}: flags {flags:#x}"
         );
     }
     Ok(())

@@ -68,19 +68,25 @@ pub fn await_ipv4(peer: &mut RawPeer, prefix: [u8; 3], deadline: Duration) -> Re
     }
 }
 
-/// The attributes of IPv4 /24s in all UPDATEs up to the End-of-RIB of IPv4 (RFC 4724 section 2), by prefix.
-pub fn dump_ipv4(peer: &mut RawPeer, deadline: Duration) -> Result<BTreeMap<[u8; 3], Attributes>> {
+/// The attributes of IPv4 /24s in all UPDATEs until each of `wanted` has come, by prefix. Not until End-of-RIB, which may wait for
+/// peers that are down.
+pub fn dump_ipv4(
+    peer: &mut RawPeer,
+    wanted: &[[u8; 3]],
+    deadline: Duration,
+) -> Result<BTreeMap<[u8; 3], Attributes>> {
     let until = Instant::now() + deadline;
     let mut found = BTreeMap::new();
     loop {
+        let missing = wanted.iter().find(|prefix| !found.contains_key(*prefix));
+        let Some(missing) = missing else {
+            return Ok(found);
+        };
         let message = match peer.receive(until.saturating_duration_since(Instant::now()))? {
             Received::Message(message) if message.kind == raw::UPDATE => message,
             Received::Message(_) => continue,
-            other => bail!("no End-of-RIB within {deadline:?}: {other:?}"),
+            other => bail!("no UPDATE for {missing:?} within {deadline:?}: {other:?}"),
         };
-        if message.body == [0; 4] {
-            return Ok(found);
-        }
         let (attributes, mut nlri) = parts(&message.body).context("lengths of an UPDATE")?;
         let attributes = read(attributes).context("attributes of an UPDATE")?;
         while let Some((&length, rest)) = nlri.split_first() {
