@@ -157,7 +157,7 @@ impl Known {
         }
         self.refusals
             .retain(|key, _| world.services.get(key).is_some());
-        // The first look finds what another replica has told already.
+        // The first look finds what another replica has reported already.
         match std::mem::replace(&mut self.knows_refusals, true) {
             true => news,
             false => Vec::new(),

@@ -9,7 +9,7 @@ use super::store::Kept;
 use crate::crd::RouterState;
 use crate::crd::router_state::{SessionCounts, SessionStatus};
 
-/// The sessions of a node, as its RouterState tells them.
+/// The sessions of a node, as its RouterState reports them.
 #[derive(Debug)]
 pub(super) struct Sessions {
     /// `metadata.uid`.

@@ -31,7 +31,7 @@ fn expected(intent: &Intent, adopted: Option<u64>) -> (Expected, bool) {
     (who, clients)
 }
 
-/// What the RIB was told of such peers last.
+/// What the RIB was last given about such peers.
 pub(super) struct Awaited {
     who: Expected,
     clients: bool,

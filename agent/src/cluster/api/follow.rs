@@ -173,7 +173,7 @@ where
                 None
             }
             Err(error) => {
-                // Too old is told in the stream, or here.
+                // 410 Gone comes in the stream, or as the answer.
                 if code(&error) != Some(410) {
                     self.state = State::Known;
                 }

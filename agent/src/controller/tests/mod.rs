@@ -587,7 +587,7 @@ fn what_a_service_misses_is_told_once_and_what_it_was_given_when_it_is_written()
     apply(&mut world.services, service("a", 1, &["203.0.113.1"]));
     assert!(look(&world, &mut known).is_empty());
     apply(&mut world.services, service("b", 1, &[]));
-    // A replica that starts finds what another one has told.
+    // A replica that starts finds what another one has reported.
     assert!(look(&world, &mut Known::default()).is_empty());
     let first = look(&world, &mut known);
     assert_eq!(first.len(), 1, "{first:?}");

@@ -95,7 +95,7 @@ fn a_peer_that_duplicates_another_says_so_and_so_does_the_other() {
             "tor-b: False Duplicate: not used on node n1: duplicates Peer tor-a; it has sessions on 6 nodes",
         ]
     );
-    // An agent that does not run says nothing of what its node uses.
+    // An agent that does not run does not report what its node uses.
     let later = (now().0, Instant::now() + Duration::from_secs(901));
     let found = accepted(&world, later);
     assert!(

@@ -7,7 +7,7 @@ use super::super::rivals::{Rivals, Verdict};
 use super::super::world::Served;
 use super::*;
 
-/// What is told of Services by a replica that has seen a cluster without any.
+/// The Events about Services from a replica that has seen a cluster without any.
 fn first_events(world: &World) -> Vec<News> {
     let mut known = Known::default();
     refusals(&mut known, &World::default());

@@ -101,7 +101,7 @@ fn list(names: &[&str], version: u32, next: &str) -> Value {
     })
 }
 
-/// What comes of a server that answers so, until it says nothing any more, but for watches that hold; and what it was asked.
+/// The events from a server with these answers, until it is silent, without those of watches that hold; and the requests.
 async fn followed(answers: Vec<Answer>) -> (Vec<String>, Vec<String>) {
     let (mut seen, asked) = followed_as(answers, Config::default().any_semantic()).await;
     seen.retain(|event| event != "Holds");
