@@ -1,11 +1,13 @@
 //! From an allocation to what has to be written into the statuses of Services. Pure.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
+use smallvec::SmallVec;
 
+use super::hindered::{self, Hindered};
 use super::store::Key;
 use super::world::{Served, World};
 use crate::pools::{ADDRESS_ASSIGNED, Allocation, Decision, Request, Statement};
@@ -20,6 +22,17 @@ pub(super) struct Write {
     /// A strategic merge patch of the status. It holds the version that was decided upon: if there is a newer one, it is
     /// refused. Conditions of others stay.
     pub(super) patch: Value,
+    /// What it says if the Service waits for another to lose an address, and that cannot be written.
+    pub(super) waits: Option<Statement>,
+}
+
+/// What is to be written in one round.
+#[derive(Debug)]
+pub(super) struct Round {
+    /// Addresses first.
+    pub(super) writes: Vec<Write>,
+    /// How many Services wait for others to lose an address.
+    pub(super) waiting: usize,
 }
 
 /// The Services whose status is perhaps not as the allocation says.
@@ -41,12 +54,12 @@ impl Due {
     /// the status is found to be as it should be.
     pub(super) fn writes(
         &mut self,
-        (world, allocation): (&World, &Allocation),
+        (world, allocation, hindered): (&World, &Allocation, &Hindered),
         now: Timestamp,
         most: usize,
         mut admit: impl FnMut(Write) -> Option<Write>,
-    ) -> Vec<Write> {
-        let statuses = Unwritten::new((world, allocation), now, &self.0);
+    ) -> Round {
+        let statuses = Unwritten::new((world, allocation, hindered), now, &self.0);
         let (mut writes, mut done) = (Vec::new(), Vec::new());
         for moves in [true, false] {
             for key in &self.0 {
@@ -67,10 +80,12 @@ impl Due {
                 }
             }
         }
+        let waiting = statuses.waiting;
+        drop(statuses);
         for key in done {
             self.0.remove(&key);
         }
-        writes
+        Round { writes, waiting }
     }
 }
 
@@ -88,48 +103,82 @@ enum Step {
 struct Unwritten<'a> {
     world: &'a World,
     allocation: &'a Allocation,
+    hindered: &'a Hindered,
     now: Timestamp,
     /// While a pool is not known, no Service loses an address: it may be of that pool. So nobody gets what another would lose, and
     /// of a Service that has an address of such a pool nothing is said.
-    is_unsure: bool,
-    /// What Services have and are to lose. Nobody else gets it before that is written: writes may fail, and come in any order.
-    unreleased: HashSet<IpAddr>,
+    unknown_pools: BTreeSet<String>,
+    /// What Services have and are to lose, and which. Nobody else gets it before that is written: writes may fail, and come in
+    /// any order.
+    unreleased: HashMap<IpAddr, SmallVec<[&'a Key; 1]>>,
     /// Those of them that somebody waits for.
     wanted: HashSet<IpAddr>,
+    /// How many Services do.
+    waiting: usize,
 }
 
 impl<'a> Unwritten<'a> {
     /// Who has something to lose is due.
     fn new(
-        (world, allocation): (&'a World, &'a Allocation),
+        (world, allocation, hindered): (&'a World, &'a Allocation, &'a Hindered),
         now: Timestamp,
-        due: &BTreeSet<Key>,
+        due: &'a BTreeSet<Key>,
     ) -> Self {
-        let statuses = Self {
+        let mut statuses = Self {
             world,
             allocation,
+            hindered,
             now,
-            is_unsure: !world.unknown_pools().is_empty(),
-            unreleased: HashSet::new(),
+            unknown_pools: world.unknown_pools(),
+            unreleased: HashMap::new(),
             wanted: HashSet::new(),
+            waiting: 0,
         };
-        let known = due.iter().filter_map(|key| statuses.of(key));
-        let unreleased = known.flat_map(|(served, decision)| {
-            let held = served.request.held().into_iter();
-            held.filter(|address| decision.release.contains(address))
-        });
-        let unreleased: HashSet<IpAddr> = unreleased.collect();
-        let known = due.iter().filter_map(|key| statuses.of(key));
-        let wanted = known.flat_map(|(served, decision)| {
-            let held = served.request.held();
-            let addresses = decision.addresses().filter(|ip| unreleased.contains(ip));
-            addresses.filter(move |ip| !held.contains(ip))
-        });
-        Self {
-            wanted: wanted.collect(),
-            unreleased,
-            ..statuses
+        for key in due {
+            let Some((served, decision)) = statuses.of(key) else {
+                continue;
+            };
+            for address in served.request.held() {
+                if decision.release.contains(&address) {
+                    statuses.unreleased.entry(address).or_default().push(key);
+                }
+            }
         }
+        for key in due {
+            let Some((served, decision)) = statuses.of(key) else {
+                continue;
+            };
+            let before = statuses.waiting;
+            for address in decision.addresses() {
+                if statuses.is_early(served, address) {
+                    statuses.wanted.insert(address);
+                    statuses.waiting = before + 1;
+                }
+            }
+        }
+        statuses
+    }
+
+    /// Whether others have to lose an address before a Service can get it.
+    fn is_early(&self, served: &Served, address: IpAddr) -> bool {
+        self.unreleased.contains_key(&address) && !served.request.held().contains(&address)
+    }
+
+    /// What there is to say of a Service that waits for others to lose an address: nothing where that is a matter of a moment.
+    fn waits_for(&self, served: &Served, decision: &Decision) -> Option<Statement> {
+        let early = |address: &IpAddr| self.is_early(served, *address);
+        let address = decision.addresses().find(early)?;
+        if !self.unknown_pools.is_empty() {
+            return Some(hindered::by_unknown_pools(address, &self.unknown_pools));
+        }
+        decision.addresses().filter(early).find_map(|address| {
+            let holders = self.unreleased.get(&address)?;
+            let mut hindered = holders
+                .iter()
+                .filter_map(|key| self.hindered.get_key_value(*key));
+            let (holder, why) = hindered.next()?;
+            Some(hindered::by_hindered(address, holder, *why))
+        })
     }
 
     fn of(&self, key: &Key) -> Option<(&'a Served, &'a Decision)> {
@@ -140,15 +189,16 @@ impl<'a> Unwritten<'a> {
 
     fn step(&self, key: &Key, served: &Served, decision: &Decision) -> Step {
         let held = served.request.held();
-        let is_early = |ip: &IpAddr| self.unreleased.contains(ip) && !held.contains(ip);
+        let is_early = |ip: &IpAddr| self.is_early(served, *ip);
         let waits = decision.addresses().any(|ip| is_early(&ip));
         let releases = !decision.has_released(&served.request);
         let is_wanted = |ip: &IpAddr| decision.release.contains(ip) && self.wanted.contains(ip);
         let is_waited_for = held.iter().any(is_wanted);
-        if self.is_unsure && (releases || waits || decision.is_of_unknown_pool())
+        let is_unsure = !self.unknown_pools.is_empty();
+        if is_unsure && (releases || waits || decision.is_of_unknown_pool())
             || waits && !is_waited_for
         {
-            return Step::Later;
+            return self.wait(key, served, decision);
         }
         let ingress =
             (!decision.is_written(&served.request)).then(|| ingress(served, decision, is_early));
@@ -159,11 +209,12 @@ impl<'a> Unwritten<'a> {
                 key: key.clone(),
                 moves: true,
                 patch: patch(served, ingress, None),
+                waits: None,
             });
         }
         // Of one that is on its way out, or cannot be read, nothing new is said.
         let stays = served.request.deleting
-            || self.is_unsure && decision.is_classless()
+            || is_unsure && decision.is_classless()
             || self.allocation.keeps_condition(&served.request, decision);
         let condition = match stays {
             true => None,
@@ -177,8 +228,31 @@ impl<'a> Unwritten<'a> {
                 key: key.clone(),
                 moves: ingress.is_some(),
                 patch: patch(served, ingress, condition),
+                waits: None,
             }),
             false => Step::Done,
+        }
+    }
+
+    /// Nothing is written now but, of a Service that has no address and waits for one that nobody can say when it is free, that this is
+    /// so.
+    fn wait(&self, key: &Key, served: &Served, decision: &Decision) -> Step {
+        let is_silent = served.request.deleting || !served.request.held().is_empty();
+        let statement = (!is_silent)
+            .then(|| self.waits_for(served, decision))
+            .flatten();
+        let said = statement.and_then(|statement| {
+            let patch = say(served, &statement, self.now)?;
+            Some((patch, statement))
+        });
+        match said {
+            Some((patch, statement)) => Step::Write(Write {
+                key: key.clone(),
+                moves: false,
+                patch,
+                waits: Some(statement),
+            }),
+            None => Step::Later,
         }
     }
 }
@@ -190,7 +264,7 @@ pub(super) fn is_otherwise(before: &Request, after: &Request, decided: Option<&D
     after.ingress != before.ingress && wanted.is_none_or(|wanted| *wanted != *after.ingress)
 }
 
-/// A patch that changes nothing but what is said; `None` if that is said already.
+/// A patch that changes nothing but the condition; `None` if that stands there already.
 pub(super) fn say(served: &Served, statement: &Statement, now: Timestamp) -> Option<Value> {
     let condition = condition(served, Some(statement), now)?;
     Some(patch(served, None, Some(condition)))

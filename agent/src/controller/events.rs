@@ -102,6 +102,18 @@ pub(super) fn contested(served: &Served, statement: &Statement) -> News {
     }
 }
 
+/// A Service waits for another to lose an address, and that cannot be written.
+pub(super) fn waits(served: &Served, statement: &Statement) -> News {
+    News {
+        regarding: served.reference(),
+        related: None,
+        warning: true,
+        reason: "AddressNotAssigned",
+        action: "AssignAddress",
+        note: statement.message.clone(),
+    }
+}
+
 impl Served {
     /// The Service, as Events name it.
     fn reference(&self) -> ObjectReference {

@@ -25,6 +25,7 @@
 
 mod addresses;
 mod events;
+mod hindered;
 mod lease;
 mod orphans;
 mod ours;

@@ -33,6 +33,8 @@ pub struct Snapshot {
     pools: BTreeMap<String, [PoolUsage; 2]>,
     assigned: u64,
     waiting: u64,
+    /// Of `assigned`: those that get their address once others have lost it.
+    promised: u64,
     contested: u64,
     written: BTreeMap<(&'static str, &'static str), u64>,
     process: Option<Process>,
@@ -58,8 +60,8 @@ pub const METRICS: &[Metric<Snapshot>] = &[
     gauge("routelet_controller_services", &["state"],
         "Services of type LoadBalancer that are ours: assigned (they have all that they need) or waiting; contested are those of them that are left to another controller, which replaces what this one writes",
         |s, out| if s.active {
-            out.add(["assigned"], s.assigned);
-            out.add(["waiting"], s.waiting);
+            out.add(["assigned"], s.assigned.saturating_sub(s.promised));
+            out.add(["waiting"], s.waiting + s.promised.min(s.assigned));
             out.add(["contested"], s.contested);
         }),
     counter("routelet_controller_writes", &["what", "result"],
@@ -115,9 +117,10 @@ impl Page {
         (page.assigned, page.waiting) = (assigned, waiting);
     }
 
-    /// How many Services are left to another controller.
-    pub(super) fn set_contested(&self, contested: usize) {
-        self.lock().contested = contested as u64;
+    /// How many Services wait for others to lose an address, and how many are left to another controller.
+    pub(super) fn set_held_up(&self, promised: usize, contested: usize) {
+        let mut page = self.lock();
+        (page.promised, page.contested) = (promised as u64, contested as u64);
     }
 
     /// Counts something that was written, or not.

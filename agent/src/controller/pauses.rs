@@ -41,6 +41,12 @@ impl<K: Eq + Hash> Pauses<K> {
         self.0.insert(object, (now + pause, pause));
     }
 
+    /// The objects that could not be written more than once in a row.
+    pub(super) fn failing(&self) -> impl Iterator<Item = &K> {
+        let repeated = self.0.iter().filter(|(_, (_, pause))| *pause > SHORTEST);
+        repeated.map(|(object, _)| object)
+    }
+
     /// An object was written, or has nothing to be written any more.
     pub(super) fn done(&mut self, object: &K) {
         self.0.remove(object);
@@ -65,6 +71,7 @@ mod tests {
             pauses.failed("a", now);
             assert!(pauses.holds(&"a", now) && !pauses.holds(&"b", now));
             assert!(!pauses.is_any_over(now));
+            assert_eq!(pauses.failing().count(), usize::from(!lengths.is_empty()));
             let begin = now;
             while pauses.holds(&"a", now) {
                 now += Duration::from_secs(1);

@@ -166,10 +166,10 @@ impl Rivals {
         });
     }
 
-    /// How many Services are left alone.
-    pub(super) fn count(&self) -> usize {
-        let all = self.0.values();
-        all.filter(|known| known.times >= PATIENCE).count()
+    /// The Services whose addresses are left alone.
+    pub(super) fn left_alone(&self) -> impl Iterator<Item = &Key> {
+        let left = self.0.iter().filter(|(_, known)| known.times >= PATIENCE);
+        left.map(|(key, _)| key)
     }
 }
 

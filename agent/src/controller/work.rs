@@ -17,6 +17,7 @@ use tracing::{debug, info, warn};
 
 use super::addresses::{self, Due, Write};
 use super::events::{self, Known, Teller};
+use super::hindered::{Hindered, Hindrance};
 use super::orphans::Orphans;
 use super::ours::{Kind, Ours};
 use super::page::Page;
@@ -146,9 +147,12 @@ impl Worker<'_> {
         self.is_more_due = writes.len() == ROUND;
         let client = &self.client.clone();
         let mut answers = stream::iter(writes)
-            .map(|write| async move { (write.key.clone(), write.moves, give(client, write).await) })
+            .map(|mut write| async move {
+                let (key, moves, waits) = (write.key.clone(), write.moves, write.waits.take());
+                (key, moves, waits, give(client, write).await)
+            })
             .buffer_unordered(AT_ONCE);
-        while let Some((key, moves, answer)) = answers.next().await {
+        while let Some((key, moves, waits, answer)) = answers.next().await {
             self.page.count("services", &answer);
             match answer {
                 Ok(service) => {
@@ -158,8 +162,13 @@ impl Worker<'_> {
                     let Some(served) = world.services.get(&key) else {
                         continue;
                     };
+                    if let Some(statement) = waits {
+                        self.teller.tell(events::waits(served, &statement));
+                    }
                     if !moves {
                         self.rivals.said(&key, served, Instant::now());
+                        // Who waits for an address of it says so from now on.
+                        self.is_more_due |= self.rivals.left_alone().any(|left| *left == key);
                         continue;
                     }
                     self.rivals.wrote(&key, served, Instant::now());
@@ -252,6 +261,7 @@ impl Worker<'_> {
         }
         let there = |key: &Key| world.services.get(key).is_some();
         self.rivals.keep(now, there);
+        let hindered = self.hindered();
         let Self {
             services,
             awaited,
@@ -291,13 +301,23 @@ impl Worker<'_> {
                 }
             }
         };
-        let known = (world, allocation);
-        let writes = self.due.writes(known, Timestamp::now(), ROUND, admit);
+        let known = (world, allocation, &hindered);
+        let round = self.due.writes(known, Timestamp::now(), ROUND, admit);
         for pauses in [&mut self.services, &mut self.awaited] {
             pauses.keep(|key| self.due.contains(key));
         }
-        self.page.set_contested(self.rivals.count());
-        writes
+        let contested = self.rivals.left_alone().count();
+        self.page.set_held_up(round.waiting, contested);
+        round.writes
+    }
+
+    /// The Services whose addresses are not written for now.
+    fn hindered(&self) -> Hindered {
+        let left = self.rivals.left_alone();
+        let left = left.map(|key| (key.clone(), Hindrance::LeftToAnother));
+        let failing = self.services.failing().chain(self.awaited.failing());
+        let failing = failing.map(|key| (key.clone(), Hindrance::Refused));
+        failing.chain(left).collect()
     }
 
     /// Writes conditions and counts of our own objects, and tells what has happened to them.

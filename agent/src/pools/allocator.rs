@@ -86,6 +86,10 @@ impl Allocator {
             allocation: Allocation::default(),
             state,
         };
+        for request in allocator.state.services.values() {
+            let held = held_of(&allocator.state, request, classless);
+            allocator.books.hold(&request.key, &held);
+        }
         allocator.decide(all);
         allocator
     }
@@ -116,6 +120,10 @@ impl Allocator {
         for (key, request) in services {
             let before = self.state.services.get(&key);
             is_of_account_to_all |= self.claims(before) != self.claims(request.as_ref());
+            let held = |request: &Arc<Request>| held_of(&self.state, request, self.classless);
+            let (held, holds) = (before.map(held), request.as_ref().map(held));
+            self.books.lose(&key, &held.unwrap_or_default());
+            self.books.hold(&key, &holds.unwrap_or_default());
             match request {
                 Some(request) => self.state.services.insert(key.clone(), request),
                 None => self.state.services.remove(&key),
@@ -242,6 +250,24 @@ impl Allocator {
     }
 }
 
+/// The addresses in the status of a Service that nobody else can get while they stand there, but may get afterwards.
+fn held_of(state: &State, request: &Request, classless: Classless) -> Addresses {
+    match is_foreign(state, request, classless) {
+        true => Addresses::new(),
+        false => request.held(),
+    }
+}
+
+/// Whether whatever stands in the status of a Service is not ours to give.
+fn is_foreign(state: &State, request: &Request, classless: Classless) -> bool {
+    match state.ownership(request, classless) {
+        Err(
+            NotOurs::Class(_) | NotOurs::NoClass | NotOurs::NoPools | NotOurs::UnknownNamespace,
+        ) => true,
+        Err(NotOurs::Type(_)) | Ok(_) => false,
+    }
+}
+
 /// The addresses in the status of a Service that are not ours to give: of Services of another class, those in `Proxy` mode, and
 /// what Services of unknown namespaces have.
 fn foreign_of(
@@ -249,12 +275,7 @@ fn foreign_of(
     request: &Request,
     classless: Classless,
 ) -> impl Iterator<Item = IpAddr> {
-    let all = match state.ownership(request, classless) {
-        Err(
-            NotOurs::Class(_) | NotOurs::NoClass | NotOurs::NoPools | NotOurs::UnknownNamespace,
-        ) => true,
-        Err(NotOurs::Type(_)) | Ok(_) => false,
-    };
+    let all = is_foreign(state, request, classless);
     let ingress = request.ingress.iter().filter(move |i| all || i.proxy);
     ingress.map(|i| i.ip)
 }

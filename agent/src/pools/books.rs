@@ -14,12 +14,55 @@ use crate::cluster::{Atom, ObjectKey};
 use crate::crd::IpFamily;
 use crate::crd::address_block;
 
+/// Which addresses of a pool a Service may find.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Choice {
+    /// Those that can be assigned at once.
+    AtOnce,
+    /// Also those that are assigned once other Services have lost them. Until then, which may be for ever where a status cannot be
+    /// written, the Service waits.
+    Later,
+}
+
+impl Choice {
+    /// The better one first.
+    pub(super) const ALL: [Self; 2] = [Self::AtOnce, Self::Later];
+}
+
 /// The addresses of one pool and family that nobody may get alone.
 #[derive(Debug, Default)]
 struct Used {
+    /// Those that somebody is to have.
+    owned: Numbers,
+    /// Those too that stand in the status of a Service, whether or not it is to keep them.
+    held: Numbers,
+}
+
+impl Used {
+    fn of_mut(&mut self, choice: Choice) -> &mut Numbers {
+        match choice {
+            Choice::AtOnce => &mut self.held,
+            Choice::Later => &mut self.owned,
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Numbers {
     numbers: BTreeSet<u128>,
     /// No number below is free.
     free_from: u128,
+}
+
+impl Numbers {
+    fn insert(&mut self, number: u128) {
+        self.numbers.insert(number);
+    }
+
+    fn remove(&mut self, number: u128) {
+        self.numbers.remove(&number);
+        self.free_from = self.free_from.min(number);
+    }
 }
 
 /// Owners of addresses. Owners of one address may all share it with each other.
@@ -30,6 +73,8 @@ pub(super) struct Books {
     owners: HashMap<IpAddr, SmallVec<[Arc<Request>; 1]>>,
     /// What other load balancers gave out, and to whom.
     foreign: HashMap<IpAddr, ObjectKey>,
+    /// Services that have an address of a pool in their status, whether or not they are to keep it.
+    holders: HashMap<IpAddr, SmallVec<[ObjectKey; 1]>>,
     used: Vec<PerFamily<Used>>,
     /// By pool, family and namespace: how many addresses its Services have, of pools with `maxPerNamespace`.
     by_namespace: HashMap<(usize, IpFamily, Atom), u32>,
@@ -61,11 +106,15 @@ impl Books {
             space,
             owners: HashMap::new(),
             foreign: HashMap::new(),
+            holders: HashMap::new(),
             by_namespace: HashMap::new(),
             shared: HashMap::new(),
         };
         for address in foreign.keys() {
-            books.used(*address, |used, number| used.numbers.insert(number));
+            books.used(*address, |used, number| {
+                used.owned.insert(number);
+                used.held.insert(number);
+            });
         }
         books.foreign = foreign;
         books
@@ -76,6 +125,42 @@ impl Books {
             let used = self.used[pool].of_mut(IpFamily::of(address));
             change(used, address_block::number(address));
         }
+    }
+
+    /// A Service has addresses in its status.
+    pub(super) fn hold(&mut self, key: &ObjectKey, addresses: &[IpAddr]) {
+        for address in addresses {
+            if self.space.pool_of(*address).is_none() {
+                continue;
+            }
+            let holders = self.holders.entry(*address).or_default();
+            holders.push(key.clone());
+            self.used(*address, |used, number| used.held.insert(number));
+        }
+    }
+
+    /// It has them no more.
+    pub(super) fn lose(&mut self, key: &ObjectKey, addresses: &[IpAddr]) {
+        for address in addresses {
+            let Some(holders) = self.holders.get_mut(address) else {
+                continue;
+            };
+            holders.retain(|holder| holder != key);
+            if !holders.is_empty() {
+                continue;
+            }
+            self.holders.remove(address);
+            if !self.owners.contains_key(address) && !self.foreign.contains_key(address) {
+                self.used(*address, |used, number| used.held.remove(number));
+            }
+        }
+    }
+
+    /// Whether another Service has to lose an address before this one can get it.
+    fn is_to_be_lost(&self, address: IpAddr, key: &ObjectKey) -> bool {
+        let owners = self.owners.get(&address).into_iter().flatten();
+        let mut holders = self.holders.get(&address).into_iter().flatten();
+        holders.any(|holder| holder != key && !owners.clone().any(|owner| owner.key == *holder))
     }
 
     /// What keeps a Service from having an address that others of ours have, if anything.
@@ -118,7 +203,7 @@ impl Books {
     /// The owned address that a Service could share, in the first pool that has one and is open to it.
     pub(super) fn to_share(
         &self,
-        family: IpFamily,
+        (family, choice): (IpFamily, Choice),
         request: &Request,
         open: impl Fn(usize, IpAddr) -> bool,
     ) -> Option<IpAddr> {
@@ -134,14 +219,19 @@ impl Books {
                 .filter(|pool| open(*pool, *address))?;
             let is_free = self.obstacle(*address, request).is_none()
                 && self.space.reserved_from(*address, request).is_none();
-            is_free.then_some((pool, *address))
+            let is_chosen = choice == Choice::Later || !self.is_to_be_lost(*address, &request.key);
+            (is_free && is_chosen).then_some((pool, *address))
         });
         candidates.min().map(|(_, address)| address)
     }
 
     /// The lowest address of a pool that nobody has.
-    pub(super) fn free(&mut self, pool: usize, family: IpFamily) -> Option<IpAddr> {
-        let used = self.used[pool].of_mut(family);
+    pub(super) fn free(
+        &mut self,
+        pool: usize,
+        (family, choice): (IpFamily, Choice),
+    ) -> Option<IpAddr> {
+        let used = self.used[pool].of_mut(family).of_mut(choice);
         let found = free(&self.space.pools[pool], family, used);
         // Everything below what was found is used, and if nothing was found, everything is.
         used.free_from = found.unwrap_or(u128::MAX);
@@ -192,7 +282,10 @@ impl Books {
         let owners = self.owners.entry(address).or_default();
         let at = owners.partition_point(|owner| owner.age() < request.age());
         owners.insert(at, Arc::clone(request));
-        self.used(address, |used, number| used.numbers.insert(number));
+        self.used(address, |used, number| {
+            used.owned.insert(number);
+            used.held.insert(number);
+        });
         if let Some(sharing) = &request.asked.sharing {
             let shared = self.shared.entry(sharing.key.clone()).or_default();
             let shared = shared.of_mut(IpFamily::of(address));
@@ -233,22 +326,26 @@ impl Books {
             return;
         }
         self.owners.remove(&address);
-        if !self.foreign.contains_key(&address) {
-            self.used(address, |used, number| {
-                used.numbers.remove(&number);
-                used.free_from = used.free_from.min(number);
-            });
+        if self.foreign.contains_key(&address) {
+            return;
         }
+        let is_held = self.holders.contains_key(&address);
+        self.used(address, |used, number| {
+            used.owned.remove(number);
+            if !is_held {
+                used.held.remove(number);
+            }
+        });
     }
 
     /// How many addresses of a pool somebody has.
     pub(super) fn assigned(&self, pool: usize, family: IpFamily) -> usize {
-        self.used[pool].of(family).numbers.len()
+        self.used[pool].of(family).owned.numbers.len()
     }
 
     /// How many of them are reserved.
     pub(super) fn assigned_of_reserved(&self, pool: usize, family: IpFamily) -> usize {
-        let numbers = &self.used[pool].of(family).numbers;
+        let numbers = &self.used[pool].of(family).owned.numbers;
         let closed = self.space.pools[pool].closed.of(family).iter();
         closed
             .map(|run| numbers.range(run.first..=run.last).count())
@@ -257,7 +354,7 @@ impl Books {
 }
 
 /// Walks the runs and the used numbers side by side, from where the last walk ended.
-fn free(territory: &Territory, family: IpFamily, used: &Used) -> Option<u128> {
+fn free(territory: &Territory, family: IpFamily, used: &Numbers) -> Option<u128> {
     let runs = territory.open.of(family);
     let from = runs.partition_point(|run| run.last < used.free_from);
     runs[from..].iter().find_map(|run| {

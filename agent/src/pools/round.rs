@@ -17,7 +17,7 @@ use std::net::IpAddr;
 
 use smallvec::SmallVec;
 
-use super::books::Books;
+use super::books::{Books, Choice};
 use super::plan::Plan;
 use super::refusal::{Refusal, Unfit};
 use super::request::Needed;
@@ -205,15 +205,22 @@ impl<'a> Round<'a> {
         self.given[at].depends_on_others = true;
         match plan.families.needed {
             Needed::One => {
-                let found = missing
-                    .iter()
-                    .find_map(|family| self.share(at, *family).or_else(|| self.find(at, *family)));
+                let found = Choice::ALL.into_iter().find_map(|choice| {
+                    missing.iter().find_map(|family| {
+                        let wanted = (*family, choice);
+                        self.share(at, wanted).or_else(|| self.find(at, wanted))
+                    })
+                });
                 if let Some(address) = found {
                     self.take(at, address);
                     return Ok(());
                 }
             }
-            Needed::All | Needed::Any => self.fill(at, &missing),
+            Needed::All | Needed::Any => {
+                for choice in Choice::ALL {
+                    self.fill(at, choice);
+                }
+            }
         }
         let Some(family) = self.missing(at).first().copied() else {
             return Ok(());
@@ -237,10 +244,10 @@ impl<'a> Round<'a> {
         wanted.filter(|family| !has(*family)).collect()
     }
 
-    /// Finds addresses of these families: shared ones, then of one pool, then of any.
-    fn fill(&mut self, at: usize, families: &[IpFamily]) {
-        for family in families {
-            if let Some(address) = self.share(at, *family) {
+    /// Finds addresses of the families that are missing: shared ones, then of one pool, then of any.
+    fn fill(&mut self, at: usize, choice: Choice) {
+        for family in self.missing(at) {
+            if let Some(address) = self.share(at, (family, choice)) {
                 self.take(at, address);
             }
         }
@@ -248,7 +255,8 @@ impl<'a> Round<'a> {
         if left.len() > 1 {
             let plan = &self.plans[at];
             let both = plan.open(self.space).find_map(|pool| {
-                let addresses = left.iter().map(|family| self.free(at, pool, *family));
+                let addresses = left.iter();
+                let addresses = addresses.map(|family| self.free(at, pool, (*family, choice)));
                 addresses.collect::<Option<SmallVec<[IpAddr; 2]>>>()
             });
             for address in both.unwrap_or_default() {
@@ -256,19 +264,19 @@ impl<'a> Round<'a> {
             }
         }
         for family in self.missing(at) {
-            if let Some(address) = self.find(at, family) {
+            if let Some(address) = self.find(at, (family, choice)) {
                 self.take(at, address);
             }
         }
     }
 
     /// An address that others have and share.
-    fn share(&self, at: usize, family: IpFamily) -> Option<IpAddr> {
+    fn share(&self, at: usize, wanted: (IpFamily, Choice)) -> Option<IpAddr> {
         let plan = &self.plans[at];
         let open = |pool, address| {
-            plan.is_open(pool, self.space) && self.room(at, pool, (family, Some(address))).is_ok()
+            plan.is_open(pool, self.space) && self.room(at, pool, (wanted.0, Some(address))).is_ok()
         };
-        self.books.to_share(family, &plan.request, open)
+        self.books.to_share(wanted, &plan.request, open)
     }
 
     /// Whether a Service may get one more address of a pool: a certain one, or any.
@@ -291,18 +299,18 @@ impl<'a> Round<'a> {
     }
 
     /// The lowest address of a pool that nobody has, if the Service may get one more.
-    fn free(&mut self, at: usize, pool: usize, family: IpFamily) -> Option<IpAddr> {
-        self.room(at, pool, (family, None)).ok()?;
-        self.books.free(pool, family)
+    fn free(&mut self, at: usize, pool: usize, wanted: (IpFamily, Choice)) -> Option<IpAddr> {
+        self.room(at, pool, (wanted.0, None)).ok()?;
+        self.books.free(pool, wanted)
     }
 
     /// An address that nobody has, if possible of a pool that the Service has one of.
-    fn find(&mut self, at: usize, family: IpFamily) -> Option<IpAddr> {
+    fn find(&mut self, at: usize, wanted: (IpFamily, Choice)) -> Option<IpAddr> {
         let (plan, space) = (&self.plans[at], self.space);
         let addresses = self.given[at].addresses.iter();
         let near: SmallVec<[usize; 2]> = addresses.filter_map(|a| space.pool_of(*a)).collect();
         let near = near.into_iter().filter(|pool| plan.is_open(*pool, space));
         near.chain(plan.open(space))
-            .find_map(|pool| self.free(at, pool, family))
+            .find_map(|pool| self.free(at, pool, wanted))
     }
 }

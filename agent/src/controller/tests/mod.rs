@@ -4,6 +4,7 @@
 
 mod reported;
 mod services;
+mod waiting;
 mod work;
 
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::addresses::{Due, Write};
 use super::events::{self, Known, News};
+use super::hindered::{Hindered, Hindrance};
 use super::orphans::Orphans;
 use super::statuses::{Statuses, statuses};
 use super::store;
@@ -104,7 +106,8 @@ fn writes(world: &World) -> Vec<Write> {
     let mut due = Due::default();
     due.extend(world.services.keys().cloned());
     let allocation = allocate(&world.address_state());
-    due.writes((world, &allocation), now().0, usize::MAX, Some)
+    let known = (world, &allocation, &Hindered::new());
+    due.writes(known, now().0, usize::MAX, Some).writes
 }
 
 /// The addresses that are to be written, by Service.

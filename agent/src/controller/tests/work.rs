@@ -233,3 +233,36 @@ async fn a_service_that_was_left_to_another_controller_is_so_by_a_replica_that_s
         assert!(page.contains(contested), "{page}");
     }
 }
+
+/// The address is another's who is to lose it, and whose status is left to another controller or cannot be written.
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_an_address_that_is_not_released_says_so_once() {
+    let asks = |name: &str, address: &str, held: &[&str]| {
+        let mut object = watched(name, 1, held, "");
+        object["metadata"]["annotations"] = json!({"routelet.dev/addresses": address});
+        object
+    };
+    let mut left = asks("a", "203.0.113.0", &["203.0.113.1"]);
+    left["status"]["conditions"] = json!([{
+        "type": "routelet.dev/AddressAssigned", "status": "False", "reason": "WrittenByAnother",
+        "message": "another controller replaced 203.0.113.0 in the status by 203.0.113.1, 2 times: the Service is left to it",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }]);
+    let mut refused = watched("a", 1, &["203.0.113.1"], "");
+    refused["spec"]["type"] = json!("ClusterIP");
+    for (holder, refuses, text) in [
+        (left, &[][..], "another controller writes"),
+        (refused, &["a"][..], "refuses to change its status"),
+    ] {
+        let server = server(vec![holder, asks("b", "203.0.113.1", &[])], refuses);
+        let page = work_for(&server, 900, std::future::pending()).await;
+        let server = server.lock().unwrap();
+        let of_b = server.writes.iter().filter(|(_, name, _)| name == "b");
+        let of_b: Vec<&Value> = of_b.map(|(.., body)| &body["status"]).collect();
+        assert_eq!(of_b.len(), 1, "{of_b:?}");
+        assert!(of_b[0]["loadBalancer"].is_null(), "{of_b:?}");
+        let message = of_b[0]["conditions"][0]["message"].as_str().unwrap();
+        assert!(message.contains(text), "{message}");
+        assert!(page.contains("promised: 1"), "{page}");
+    }
+}

@@ -7,6 +7,7 @@ mod families;
 mod ownership;
 mod pools;
 mod properties;
+mod release;
 mod requests;
 mod reserved;
 mod sharing;
@@ -17,7 +18,7 @@ use std::collections::HashMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::books::Books;
+use super::books::{Books, Choice};
 use super::space::Space;
 use super::*;
 use crate::cluster::{Atoms, LoadBalancerIngress};

@@ -250,11 +250,11 @@ fn what_is_given_back_is_free_again_though_a_higher_one_was_looked_at() {
     let request = Arc::new(Request::default());
     let mut books = Books::new(Arc::new(space), HashMap::new());
     let [one, two] = [1, 2].map(|last| IpAddr::from([203, 0, 113, last]));
-    assert_eq!(books.free(0, IpFamily::Ipv4), Some(one));
+    assert_eq!(books.free(0, (IpFamily::Ipv4, Choice::AtOnce)), Some(one));
     books.take(one, &request);
-    assert_eq!(books.free(0, IpFamily::Ipv4), Some(two));
+    assert_eq!(books.free(0, (IpFamily::Ipv4, Choice::AtOnce)), Some(two));
     books.give_back(one, &request.key);
-    assert_eq!(books.free(0, IpFamily::Ipv4), Some(one));
+    assert_eq!(books.free(0, (IpFamily::Ipv4, Choice::AtOnce)), Some(one));
 }
 
 #[test]

@@ -1,0 +1,97 @@
+//! Claims about a Service whose address another has to lose first: it gets it afterwards, and says what it waits for where that is
+//! no matter of a moment.
+
+use super::*;
+
+/// A Service that is no load balancer any more and has an address, and one that asks for it.
+fn world() -> World {
+    let mut world = known_world();
+    apply(&mut world.pools, pool("public", &["203.0.113.0/24"]));
+    let mut loses = service("loses", 1, &["203.0.113.0"]);
+    loses["spec"]["type"] = json!("ClusterIP");
+    apply(&mut world.services, loses);
+    let mut asks = service("asks", 1, &[]);
+    asks["metadata"]["annotations"] = json!({"routelet.dev/addresses": "203.0.113.0"});
+    apply(&mut world.services, asks);
+    world
+}
+
+fn round(world: &World, hindered: &Hindered) -> (Vec<Write>, usize) {
+    let mut due = Due::default();
+    due.extend(world.services.keys().cloned());
+    let allocation = allocate(&world.address_state());
+    let known = (world, &allocation, hindered);
+    let round = due.writes(known, now().0, usize::MAX, Some);
+    (round.writes, round.waiting)
+}
+
+fn names(writes: &[Write]) -> Vec<&str> {
+    writes.iter().map(|write| &*write.key.1).collect()
+}
+
+#[test]
+fn who_waits_for_an_address_says_whom_for_if_it_cannot_be_released() {
+    let mut world = world();
+    let (writes, waiting) = round(&world, &Hindered::new());
+    assert_eq!((names(&writes), waiting), (vec!["loses"], 1));
+    assert!(writes[0].moves && writes[0].waits.is_none());
+
+    for (why, text) in [
+        (
+            Hindrance::LeftToAnother,
+            "another controller writes its addresses",
+        ),
+        (
+            Hindrance::Refused,
+            "the API server refuses to change its status",
+        ),
+    ] {
+        let key = ("shop".to_owned(), "loses".to_owned());
+        let hindered = Hindered::from([(key, why)]);
+        let (writes, waiting) = round(&world, &hindered);
+        assert_eq!((names(&writes), waiting), (vec!["asks", "loses"], 1));
+        let (write, status) = (&writes[0], &writes[0].patch["status"]);
+        assert!(!write.moves && status["loadBalancer"].is_null());
+        let condition = &status["conditions"][0];
+        assert_eq!(condition["status"], "False");
+        assert_eq!(condition["reason"], "WaitingForRelease");
+        let message = condition["message"].as_str().unwrap();
+        let begin = "203.0.113.0 is assigned once Service shop/loses has lost it, but ";
+        assert!(
+            message.starts_with(begin) && message.contains(text),
+            "{message}"
+        );
+        assert_eq!(write.waits.as_ref().unwrap().message, message);
+        // Once.
+        let mut said = service("asks", 2, &[]);
+        said["metadata"]["annotations"] = json!({"routelet.dev/addresses": "203.0.113.0"});
+        said["status"]["conditions"] = status["conditions"].clone();
+        let mut later = self::world();
+        apply(&mut later.services, said);
+        let (writes, _) = round(&later, &hindered);
+        assert_eq!(names(&writes), ["loses"]);
+    }
+    // It is lost: who waited has it.
+    apply(&mut world.services, service("loses", 2, &[]));
+    let mut lost = service("loses", 3, &[]);
+    lost["spec"]["type"] = json!("ClusterIP");
+    apply(&mut world.services, lost);
+    let (writes, waiting) = round(&world, &Hindered::new());
+    assert_eq!((names(&writes), waiting), (vec!["asks"], 0));
+    assert!(writes[0].moves);
+}
+
+#[test]
+fn while_a_pool_is_not_valid_who_waits_says_which() {
+    let mut world = world();
+    apply(&mut world.pools, pool("typo", &["203.0.113.5/24"]));
+    let (writes, waiting) = round(&world, &Hindered::new());
+    assert_eq!((names(&writes), waiting), (vec!["asks"], 1));
+    let condition = &writes[0].patch["status"]["conditions"][0];
+    assert_eq!(condition["reason"], "WaitingForRelease");
+    let message = condition["message"].as_str().unwrap();
+    assert!(
+        message.contains("while an AddressPool is not valid: typo"),
+        "{message}"
+    );
+}
