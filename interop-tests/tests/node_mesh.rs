@@ -126,6 +126,47 @@ fn a_mesh_becomes_reflectors_and_a_mesh_again_without_a_lost_packet() {
     });
 }
 
+/// The one that knows of the other first is refused until the other knows of it too, and waits longer each time. The other dials at
+/// once, and is heard.
+#[test]
+fn a_node_that_hears_of_another_late_has_its_session_at_once() {
+    run(&[Need::Speaker(Kind::Routelet)], |lab| {
+        let mut rack = Rack::new(lab, 2)?;
+        let config = object("Router", "default", &json!({"mesh": {"enabled": true}}));
+        rack.start_node(0, 2, &config)?;
+        rack.start_node(1, 2, &config)?;
+        rack.nodes[1].remove("node-1")?;
+        eventually(SOON, "node 2 knows nobody", || {
+            let names = rack.peer_names(2)?;
+            ensure!(names.is_empty(), "{names:?}");
+            Ok(())
+        })?;
+        let refused = || std::fs::read_to_string(rack.namespaces[1].dir().join("routelet.log"));
+        eventually(Duration::from_secs(60), "node 1 is refused", || {
+            let line = "refused a connection: no peer or listen range has its address";
+            ensure!(refused()?.contains(line), "node 1 does not dial");
+            Ok(())
+        })?;
+        rack.nodes[1].write("node-1", &node(1))?;
+        eventually(SOON, "the session", || {
+            let peers = rack.nodes[1].ask(&["peers"])?;
+            ensure!(peers[0]["state"] == "Established", "{peers}");
+            Ok(())
+        })?;
+        rack.wait_pods(&[1, 2])?;
+        let log = std::fs::read_to_string(rack.namespaces[0].dir().join("routelet.log"))?;
+        let sessions = log
+            .lines()
+            .filter(|line| line.contains("session established"));
+        let last = sessions.last().context("no session")?;
+        ensure!(
+            last.contains("dialled=false"),
+            "node 1 was not heard, but dialled: {last}"
+        );
+        Ok(())
+    });
+}
+
 struct Rack {
     switch: Switch,
     namespaces: Vec<Namespace>,
