@@ -4,6 +4,7 @@ use super::screen::Screen;
 use super::words::{commas, count, group, time};
 use crate::control::Client;
 use crate::control::model::{DrainStage, FibSummary, Problem, Severity, Status as Model};
+use crate::control::readiness::shorten;
 
 /// Show the agent on one page: sessions, routes, kernel, and what is wrong
 #[derive(Debug, clap::Args)]
@@ -124,7 +125,7 @@ fn readiness(status: &Model, page: &mut Page) {
         if !convergence.waiting_for.is_empty() {
             text.push_str(&format!(
                 ": End-of-RIB awaited from {}",
-                commas(&convergence.waiting_for)
+                shorten(&convergence.waiting_for)
             ));
         }
         if let Some(seconds) = convergence.deadline_seconds {

@@ -81,7 +81,9 @@ fn status_says_what_it_waits_for() {
         status.gates[0].message =
             "/etc/routelet/manifests cannot be read: No such file or directory".into();
         status.convergence.converged = false;
-        status.convergence.waiting_for = vec!["tor-a ipv6-unicast".into()];
+        let nodes = 1..1000;
+        let waiting = nodes.map(|node| format!("mesh/node-{node} ipv6-unicast"));
+        status.convergence.waiting_for = waiting.collect();
         status.convergence.deadline_seconds = Some(58);
         status.drain = Some(Drain {
             stage: DrainStage::Drained,

@@ -192,7 +192,8 @@ fn absent(peers: &[Peer]) -> Option<String> {
     (!down.is_empty()).then(|| shorten(&down))
 }
 
-fn shorten(names: &[String]) -> String {
+/// The first few of a list, and how many more there are: a large mesh must not fill the screen.
+pub(crate) fn shorten(names: &[String]) -> String {
     let more = names.len().saturating_sub(NAMED);
     let shown = names[..names.len() - more].join(", ");
     if more == 0 {

@@ -537,8 +537,8 @@ impl Runtime {
             } => {
                 warn!(peer = %name(peer), %family, accepted, limit, "peer sends nearly as many prefixes as its limit allows");
             }
-            RibEvent::EndOfRib { peer, family } => {
-                info!(peer = %name(peer), %family, "End-of-RIB received");
+            RibEvent::EndOfRib { peer } => {
+                info!(peer = %name(peer), "the peer has sent all its routes (End-of-RIB)");
             }
             RibEvent::RestartTimeExpired {
                 peer,

@@ -96,12 +96,10 @@ pub enum RibEvent {
         /// The limit, if there is one.
         limit: Option<u32>,
     },
-    /// The peer's End-of-RIB of a family arrived.
+    /// The peer's End-of-RIB of the last family of its session arrived.
     EndOfRib {
         /// The peer.
         peer: PeerId,
-        /// The family.
-        family: Family,
     },
     /// A peer did not come back in time: its retained paths of a family are being removed, or are stale for long
     /// (RFC 9494) from now on.

@@ -409,7 +409,9 @@ impl Rib {
         let awaited = &mut up.awaited.families;
         if awaited.contains(&family) {
             awaited.retain(|of| *of != family);
-            self.events.push(RibEvent::EndOfRib { peer, family });
+            if awaited.is_empty() {
+                self.events.push(RibEvent::EndOfRib { peer });
+            }
         }
         table_of!(self.tables, family, |table| table.end_of_rib(peer));
     }

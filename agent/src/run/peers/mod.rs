@@ -23,7 +23,7 @@ use bgp::session::{
 };
 use rib::{PeerId, PeerKind};
 use tokio::sync::mpsc;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::rib_thread::{Command, RibHandle, Stopped};
 use crate::fib::KernelView;
@@ -284,7 +284,7 @@ impl Peers {
             self.events.clone(),
             self.restarting,
         )?;
-        info!(peer = %wanted.name, address = %wanted.target, object = %wanted.object, "peer starts");
+        debug!(peer = %wanted.name, address = %wanted.target, object = %wanted.object, "peer starts");
         Ok(Arc::new(handle))
     }
 
