@@ -4,6 +4,7 @@
 //! temporary files as well as `..data` of mounted ConfigMaps; the links beside that are followed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -19,48 +20,106 @@ pub(super) struct Listing {
     pub(super) failed: Vec<(PathBuf, io::Error)>,
 }
 
+/// The names in directories, as they were listed last.
+///
+/// Agents on one directory would wake each other by listing it: opening a directory is a notification to all that watch it. While a
+/// directory is as it was, the names in it are known, and it is not opened.
+#[derive(Debug, Default)]
+pub(super) struct Names(BTreeMap<PathBuf, Listed>);
+
+#[derive(Debug)]
+struct Listed {
+    names: Vec<OsString>,
+    /// Of the directory, before it was listed.
+    fingerprint: Fingerprint,
+    /// It was the same at the look before, which was long ago compared with what clocks of file systems can tell apart: whatever
+    /// changes after this listing makes another one of it.
+    is_settled: bool,
+}
+
+/// How a directory is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    /// Something has changed.
+    Notified,
+    /// Nothing is known to have changed since the last look, a while ago.
+    Routine,
+}
+
 /// Lists a directory.
 ///
 /// # Errors
 /// If the directory itself cannot be listed. Failures below it are in the listing.
-pub(super) fn list(root: &Path) -> io::Result<Listing> {
-    let mut listing = Listing::default();
-    let mut visited = BTreeSet::new();
-    walk(root, Path::new(""), &mut visited, &mut listing)?;
-    Ok(listing)
+pub(super) fn list(root: &Path, look: Look, names: &mut Names) -> io::Result<Listing> {
+    let mut walk = Walk {
+        root,
+        look,
+        before: std::mem::take(&mut names.0),
+        names,
+        visited: BTreeSet::new(),
+        listing: Listing::default(),
+    };
+    walk.directory(Path::new(""))?;
+    Ok(walk.listing)
 }
 
-fn walk(
-    root: &Path,
-    below: &Path,
-    visited: &mut BTreeSet<(u64, u64)>,
-    listing: &mut Listing,
-) -> io::Result<()> {
-    let directory = root.join(below);
-    let identity = fs::metadata(&directory)?;
-    // Links can make loops.
-    if !visited.insert((identity.dev(), identity.ino())) {
-        return Ok(());
-    }
-    for entry in fs::read_dir(&directory)? {
-        let name = entry?.file_name();
-        if name.as_encoded_bytes().starts_with(b".") {
-            continue;
+struct Walk<'a> {
+    root: &'a Path,
+    look: Look,
+    before: BTreeMap<PathBuf, Listed>,
+    names: &'a mut Names,
+    visited: BTreeSet<(u64, u64)>,
+    listing: Listing,
+}
+
+impl Walk<'_> {
+    fn directory(&mut self, below: &Path) -> io::Result<()> {
+        let metadata = fs::metadata(self.root.join(below))?;
+        // Links can make loops.
+        if !self.visited.insert((metadata.dev(), metadata.ino())) {
+            return Ok(());
         }
-        let relative = below.join(&name);
-        // Follows links. What vanished meanwhile is not there.
-        let Ok(metadata) = fs::metadata(root.join(&relative)) else {
-            continue;
-        };
-        if metadata.is_dir() {
-            if let Err(error) = walk(root, &relative, visited, listing) {
-                listing.failed.push((relative, error));
+        let listed = self.names(below, fingerprint(&metadata))?;
+        for name in &listed.names {
+            let relative = below.join(name);
+            // Follows links. What vanished meanwhile is not there.
+            let Ok(metadata) = fs::metadata(self.root.join(&relative)) else {
+                continue;
+            };
+            if metadata.is_dir() {
+                if let Err(error) = self.directory(&relative) {
+                    self.listing.failed.push((relative, error));
+                }
+            } else if metadata.is_file() && is_manifest(&relative) {
+                let fingerprint = fingerprint(&metadata);
+                self.listing.files.insert(relative, fingerprint);
             }
-        } else if metadata.is_file() && is_manifest(&relative) {
-            listing.files.insert(relative, fingerprint(&metadata));
         }
+        self.names.0.insert(below.to_owned(), listed);
+        Ok(())
     }
-    Ok(())
+
+    fn names(&mut self, below: &Path, fingerprint: Fingerprint) -> io::Result<Listed> {
+        let before = self.before.remove(below);
+        let before = before.filter(|before| before.fingerprint == fingerprint);
+        if let Some(before) = before.as_ref().filter(|before| before.is_settled)
+            && self.look == Look::Routine
+        {
+            return Ok(Listed {
+                names: before.names.clone(),
+                ..*before
+            });
+        }
+        let entries = fs::read_dir(self.root.join(below))?;
+        let names = entries.map(|entry| Ok(entry?.file_name()));
+        let is_hidden = |name: &OsString| name.as_encoded_bytes().starts_with(b".");
+        let names = names.filter(|name: &io::Result<_>| !name.as_ref().is_ok_and(is_hidden));
+        Ok(Listed {
+            names: names.collect::<io::Result<_>>()?,
+            fingerprint,
+            is_settled: before.is_some() && self.look == Look::Routine,
+        })
+    }
 }
 
 fn is_manifest(path: &Path) -> bool {
@@ -77,4 +136,71 @@ fn fingerprint(metadata: &Metadata) -> Fingerprint {
         metadata.ctime(),
         metadata.ctime_nsec(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use notify::event::{AccessKind, EventKind};
+    use notify::{RecursiveMode, Watcher};
+
+    use super::*;
+
+    /// Every agent on a directory would be woken by each look of every other.
+    #[test]
+    fn a_look_at_a_directory_that_is_as_it_was_notifies_nobody_and_sees_every_change() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        fs::create_dir(root.join("below")).unwrap();
+        let write = |name: &str| fs::write(root.join(name), "a: b").unwrap();
+        write("below/a.yaml");
+        let mut names = Names::default();
+        let mut files = |look| -> Vec<String> {
+            let listing = list(root, look, &mut names).unwrap();
+            let files = listing.files.into_keys();
+            files.map(|path| path.display().to_string()).collect()
+        };
+        for look in [Look::Notified, Look::Routine, Look::Routine] {
+            assert_eq!(files(look), ["below/a.yaml"]);
+        }
+
+        let (events, seen) = mpsc::channel();
+        let mut watcher = notify::recommended_watcher(events).unwrap();
+        watcher.watch(root, RecursiveMode::Recursive).unwrap();
+        // Its events come after those of what was done before.
+        let marker = tempfile::tempdir().unwrap();
+        let alone = RecursiveMode::NonRecursive;
+        watcher.watch(marker.path(), alone).unwrap();
+        let opened = |name: &str| {
+            let marker = marker.path().join(name);
+            fs::write(&marker, "").unwrap();
+            let mut opened = 0;
+            loop {
+                let event = seen.recv_timeout(Duration::from_secs(20)).unwrap().unwrap();
+                let path = &event.paths[0];
+                match event.kind {
+                    EventKind::Create(_) if *path == marker => return opened,
+                    EventKind::Access(AccessKind::Open(_)) if path.starts_with(root) => opened += 1,
+                    _ => {}
+                }
+            }
+        };
+        // The watcher itself opens them.
+        opened("watched");
+        for _ in 0..3 {
+            assert_eq!(files(Look::Routine), ["below/a.yaml"]);
+        }
+        assert_eq!(opened("routine"), 0);
+        files(Look::Notified);
+        assert!(opened("notified") > 0);
+        write("below/c.yaml");
+        assert_eq!(files(Look::Routine), ["below/a.yaml", "below/c.yaml"]);
+        fs::remove_file(root.join("below/a.yaml")).unwrap();
+        assert_eq!(files(Look::Routine), ["below/c.yaml"]);
+        fs::remove_dir_all(root.join("below")).unwrap();
+        assert!(files(Look::Routine).is_empty());
+    }
 }

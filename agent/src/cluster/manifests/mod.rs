@@ -35,6 +35,7 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
+use directory::{Fingerprint, Look, Names};
 pub use once::Files;
 pub use watch::Manifests;
 
@@ -78,14 +79,15 @@ pub fn load(directory: &Path) -> Result<Snapshot, ManifestsError> {
     Ok(Files::find(&[directory.to_owned()])?.load())
 }
 
-/// Brings the store up to date with the directory; `look` says whether a file is to be read. Returns whether anything
+/// Brings the store up to date with the directory; `is_read` says whether a file is to be read. Returns whether anything
 /// changed.
 fn refresh(
     store: &mut Store,
     root: &Path,
-    mut look: impl FnMut(&Path, directory::Fingerprint) -> bool,
+    (look, names): (Look, &mut Names),
+    mut is_read: impl FnMut(&Path, Fingerprint) -> bool,
 ) -> std::io::Result<bool> {
-    let listing = directory::list(root)?;
+    let listing = directory::list(root, look, names)?;
     let mut changed = store.directory(
         listing
             .failed
@@ -94,7 +96,7 @@ fn refresh(
             .collect(),
     );
     for (path, fingerprint) in &listing.files {
-        if !look(path, *fingerprint) {
+        if !is_read(path, *fingerprint) {
             continue;
         }
         let read =

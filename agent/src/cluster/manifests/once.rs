@@ -56,7 +56,11 @@ impl Files {
             io::stdin().lock().read_to_end(&mut text)?;
             self.files.insert(name.into(), Text::Of(text));
         } else if fs::metadata(path)?.is_dir() {
-            let listing = directory::list(path)?;
+            let listing = directory::list(
+                path,
+                directory::Look::Notified,
+                &mut directory::Names::default(),
+            )?;
             let name = |below: PathBuf| match is_only {
                 true => below,
                 false => path.join(below),

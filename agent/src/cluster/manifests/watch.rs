@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::watch;
 
-use super::directory::Fingerprint;
+use super::directory::{Fingerprint, Look, Names};
 use super::store::Store;
 use super::{ManifestsError, directory_problem, refresh};
 use crate::cluster::snapshot::Snapshot;
@@ -61,13 +61,14 @@ impl Manifests {
             wake: wake.clone(),
             store: Store::default(),
             fingerprints: BTreeMap::new(),
+            names: Names::default(),
             root,
             pulse: Arc::default(),
         };
         let pulse = Arc::clone(&follower.pulse);
         // Watching begins before reading, so that nothing falls between.
         follower.rewatch();
-        follower.look(true).map_err(listing)?;
+        follower.look(Look::Notified).map_err(listing)?;
         let (publish, snapshots) = watch::channel(follower.store.snapshot());
         memory::give_back();
         let thread = std::thread::Builder::new()
@@ -118,6 +119,7 @@ struct Follower {
     root: PathBuf,
     store: Store,
     fingerprints: BTreeMap<PathBuf, Fingerprint>,
+    names: Names,
     watcher: Option<RecommendedWatcher>,
     /// Device and inode of the directory that is watched; another one may take its place under the same name.
     watched: Option<(u64, u64)>,
@@ -128,17 +130,17 @@ struct Follower {
 impl Follower {
     fn run(mut self, woken: &Receiver<Wake>, publish: &watch::Sender<Snapshot>) {
         loop {
-            let changed = match woken.recv_timeout(RESCAN) {
+            let look = match woken.recv_timeout(RESCAN) {
                 Ok(Wake::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                 Ok(Wake::Changed) => match settle(woken) {
                     Wake::Stop => return,
-                    Wake::Changed => true,
+                    Wake::Changed => Look::Notified,
                 },
-                Err(RecvTimeoutError::Timeout) => false,
+                Err(RecvTimeoutError::Timeout) => Look::Routine,
             };
             self.pulse.step();
             self.rewatch();
-            let different = self.look(changed).unwrap_or_else(|error| {
+            let different = self.look(look).unwrap_or_else(|error| {
                 // The whole directory is away: everything stays as it was.
                 let mut problem = directory_problem(Path::new(""), &error);
                 problem.file = Some(self.root.clone());
@@ -153,10 +155,12 @@ impl Follower {
     }
 
     /// Reads all files after a notification, else those that look different.
-    fn look(&mut self, all: bool) -> std::io::Result<bool> {
+    fn look(&mut self, look: Look) -> std::io::Result<bool> {
         let fingerprints = &mut self.fingerprints;
-        let changed = refresh(&mut self.store, &self.root, |path, fingerprint| {
-            fingerprints.insert(path.to_owned(), fingerprint) != Some(fingerprint) || all
+        let how = (look, &mut self.names);
+        let changed = refresh(&mut self.store, &self.root, how, |path, fingerprint| {
+            fingerprints.insert(path.to_owned(), fingerprint) != Some(fingerprint)
+                || look == Look::Notified
         })?;
         Ok(changed)
     }
