@@ -320,6 +320,12 @@ fn a_next_hop_by_the_default_route_alone_is_marked() {
         let found = view.resolve(next_hop.parse().unwrap(), None).unwrap();
         assert_eq!((found.by_default, found.onlink), (by_default, false));
     }
+    // Also where the default route leads onto a link, as a tunnel's does.
+    let mut view = KernelView::new(MAIN_TABLE, 1);
+    view.apply(link(2, "tun0", true));
+    view.apply(present(route("0.0.0.0/0", None, 2, 50, STATIC)));
+    let found = view.resolve("198.51.100.1".parse().unwrap(), None).unwrap();
+    assert!(found.by_default && found.connected, "{found:?}");
 }
 
 #[test]

@@ -76,6 +76,23 @@ fn a_route_is_moved_to_another_metric_once_its_new_one_forwards_the_same() {
     );
 }
 
+/// Convergence waits for peers as long as their routes are adopted.
+#[test]
+fn while_the_kernels_routes_are_listed_again_those_that_were_adopted_still_count() {
+    let mut world = updated(&BOTH);
+    assert_eq!(world.plan.adopted(), 100);
+    world.plan.resync_routes_begin();
+    assert_eq!(world.plan.adopted(), 100);
+    // A listing that breaks off and begins anew.
+    world.plan.resync_routes_begin();
+    assert_eq!(world.plan.adopted(), 100);
+    adopt(&mut world.plan, &world.kernel);
+    assert_eq!(world.plan.adopted(), 100);
+    world.kernel.routes.clear();
+    adopt(&mut world.plan, &world.kernel);
+    assert_eq!(world.plan.adopted(), 0);
+}
+
 #[test]
 fn nobody_changes_the_nexthops_of_a_route_that_waits_to_be_moved() {
     let mut world = updated(&BOTH[..1]);
