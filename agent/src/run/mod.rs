@@ -64,8 +64,8 @@ use shared::Shared;
 use signals::Signals;
 use source::{Source, report};
 
-/// Session events that may wait for the RIB, each up to 32 KiB of the stream. When full, sockets are not read. Few: what
-/// waits here is what news of another peer waits for, and a reader has the next batch ready while one is taken.
+/// Session events that may wait for the RIB, each up to 16 KiB of the stream; of one session two at most. When full, sockets are
+/// not read. Few: what waits here is what news of another peer waits for, and a reader has the next batch ready while one is taken.
 const EVENTS: usize = 8;
 
 /// Orders of the control socket that may wait; when full, the command waits.

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::Outbox;
+use super::{Outbox, Turn};
 use crate::fsm::{Down, Negotiated};
 use crate::wire::{RouteRefresh, UpdateBatch};
 
@@ -41,7 +41,7 @@ pub enum Event {
         /// The peer's end; of a link-local peer with its scope.
         remote: SocketAddr,
     },
-    /// What UPDATEs said, in the order of the wire. Never empty; about 32 KiB of the stream at most.
+    /// What UPDATEs said, in the order of the wire. Never empty; about 16 KiB of the stream at most.
     Updates {
         /// Whose.
         peer: PeerKey,
@@ -49,6 +49,8 @@ pub enum Event {
         session: SessionId,
         /// Their faults (RFC 7606) have been applied; none of them asks for a reset.
         updates: UpdateBatch,
+        /// Until it is dropped, the session sends only one batch more.
+        turn: Turn,
     },
     /// The peer asks for its routes again, or marks the begin or end of a refresh.
     RouteRefresh {

@@ -35,6 +35,7 @@ mod reader;
 mod settings;
 mod stamp;
 mod syn;
+mod turn;
 mod writer;
 
 pub use admission::{Admissions, Checks, Refusal};
@@ -47,6 +48,7 @@ pub use os_error::{OsError, without_code};
 pub use outbox::{Full, Outbox};
 pub use peer::spawn;
 pub use settings::{Password, PasswordError, PeerSettings, Scope, Ttl};
+pub use turn::Turn;
 
 #[cfg(test)]
 mod tests;

@@ -22,6 +22,7 @@ use super::os_error::OsError;
 use super::outbox::Closing;
 use super::reader::{Alarm, Reader, Report};
 use super::stamp::{self, Stamps};
+use super::turn::Turns;
 use super::writer::Writer;
 use super::{
     Event, KeyError, Listener, Outbox, PeerHandle, PeerKey, PeerSettings, PeerStatus, SessionId,
@@ -597,6 +598,7 @@ impl Task {
             peer: self.control.key,
             session,
             events: self.events.clone(),
+            turns: Turns::new(),
             outbox: outbox.clone(),
             stamps: stamps.clone(),
             control: self.control.clone(),

@@ -19,6 +19,7 @@ use tracing::error;
 use super::faults::FaultLog;
 use super::handle::Control;
 use super::stamp::Stamps;
+use super::turn::{Turn, Turns};
 use super::{Event, Outbox, PeerKey, SessionId};
 use crate::fsm::Down;
 use crate::wire::attribute::AttributeFilter;
@@ -28,8 +29,8 @@ use crate::wire::{
 };
 
 /// Octets of UPDATEs in one event: enough to make the channel's cost vanish, little enough that the routes of other peers
-/// wait for no more than a millisecond or two.
-const BATCH: usize = 32 * 1024;
+/// wait for no more than a millisecond.
+const BATCH: usize = 16 * 1024;
 
 /// The room that a read finds at least and at most. A thousand idle sessions hold the least each.
 const MIN_READ: usize = 4 * 1024;
@@ -67,6 +68,7 @@ pub(super) struct Reader<R> {
     pub(super) peer: PeerKey,
     pub(super) session: SessionId,
     pub(super) events: mpsc::Sender<Event>,
+    pub(super) turns: Turns,
     pub(super) outbox: Outbox,
     pub(super) stamps: Arc<Stamps>,
     pub(super) control: Arc<Control>,
@@ -221,11 +223,16 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         if updates.is_empty() {
             return Ok(());
         }
+        let turn = match self.turns.try_take() {
+            Some(turn) => turn,
+            None => self.take_turn().await?,
+        };
         let (peer, session) = (self.peer, self.session);
         let event = Event::Updates {
             peer,
             session,
             updates,
+            turn,
         };
         self.deliver(event).await
     }
@@ -242,6 +249,21 @@ impl<R: AsyncRead + Unpin> Reader<R> {
             refresh,
         };
         self.deliver(event).await
+    }
+
+    /// Waits until the owner has dealt with a batch, or for the session's end.
+    async fn take_turn(&mut self) -> Result<Turn, Ended> {
+        let turn = self.turns.clone().take();
+        self.stamps.set_waiting(true);
+        let result = tokio::select! {
+            biased;
+            reason = &mut self.down => Err(Ended(reason.unwrap_or(Down::TransportFailed))),
+            turn = turn => Ok(turn),
+        };
+        // What the peer sent meanwhile is only now looked at: it has a whole hold time from here.
+        self.stamps.set_heard();
+        self.stamps.set_waiting(false);
+        result
     }
 
     /// Waits for room in the owner's channel, or for the session's end.

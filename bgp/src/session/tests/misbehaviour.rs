@@ -17,6 +17,7 @@ use crate::session::faults::FaultLog;
 use crate::session::handle::Control;
 use crate::session::reader::{Alarm, Reader, Report};
 use crate::session::stamp::Stamps;
+use crate::session::turn::Turns;
 use crate::session::writer::Writer;
 use crate::session::{Event, Outbox, PeerHandle, PeerKey, Refusal, SessionId};
 use crate::types::{Asn, BgpIdentifier};
@@ -276,6 +277,7 @@ fn bench<R>(socket: R, room: usize) -> Bench<R> {
         peer: PEER,
         session,
         events: sender,
+        turns: Turns::new(),
         outbox,
         stamps: Arc::new(Stamps::new()),
         control: Arc::new(Control::new(PEER)),
@@ -427,4 +429,44 @@ async fn a_writer_that_panics_is_reported_and_one_that_ends_is_not() {
         let report = soon("a report or the end", reports.recv()).await;
         assert_eq!(report.is_some(), fails);
     }
+}
+
+/// The channel is that of all sessions.
+#[tokio::test]
+async fn a_peer_that_sends_a_table_leaves_room_for_news_of_others() {
+    const ROOM: usize = 64;
+    let mut message = BytesMut::new();
+    message.put_bytes(0xff, 16);
+    message.put_slice(&[0, 28, 2, 0, 5, 32, 192, 0, 2, 1, 0, 0]);
+    let table = message.repeat(100_000);
+    let Bench {
+        reader,
+        established,
+        mut events,
+        down: _down,
+        ..
+    } = bench(std::io::Cursor::new(table), ROOM);
+    let (delivered_in, _delivered) = oneshot::channel();
+    let task = tokio::spawn(reader.run(established, None, delivered_in));
+    let all_are_idle = || async {
+        for _ in 0..1000 {
+            tokio::task::yield_now().await;
+        }
+    };
+    all_are_idle().await;
+    assert_eq!(events.len(), 3, "Established and two batches");
+    events.recv().await.unwrap();
+    let mut batches = 0;
+    while batches < 20 {
+        // Taken off the channel is not dealt with.
+        let batch = events.recv().await.unwrap();
+        assert!(matches!(batch, Event::Updates { .. }));
+        all_are_idle().await;
+        assert_eq!(events.len(), 1);
+        drop(batch);
+        all_are_idle().await;
+        assert_eq!(events.len(), 2);
+        batches += 1;
+    }
+    task.abort();
 }

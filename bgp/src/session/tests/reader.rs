@@ -16,6 +16,7 @@ use crate::session::faults::FaultLog;
 use crate::session::handle::Control;
 use crate::session::reader::{Reader, Report};
 use crate::session::stamp::Stamps;
+use crate::session::turn::Turns;
 use crate::session::{Event, Outbox, PeerKey, SessionId};
 use crate::types::{Asn, BgpIdentifier, Family};
 use crate::wire::attribute::AttributeFilter;
@@ -116,6 +117,7 @@ async fn read_from<R: AsyncRead + Unpin>(socket: R, before: &[u8]) -> Heard {
         peer,
         session,
         events: events_in,
+        turns: Turns::new(),
         outbox: outbox.clone(),
         stamps: Arc::new(Stamps::new()),
         control: control.clone(),
