@@ -187,6 +187,9 @@ fn filled(peers: u32, routes: u32) -> Speaker {
     let mut speaker = Speaker::new(peers);
     speaker.take_in(2, &full(routes));
     speaker.tell();
+    // Convergence, and with it End-of-RIB, waits for peers that have sent nothing.
+    speaker.now += Duration::from_secs(600);
+    speaker.tell();
     speaker
 }
 

@@ -19,14 +19,14 @@ impl Group {
     /// marked for. Returns how many slots were looked at.
     ///
     /// A slot of which something else is to be told now than the stream has told is about to be staged: it is put among
-    /// the dirty ones to be sure, and its mark stays.
+    /// the dirty ones to be sure, and its mark stays. `withdrawn`: gets the slots of which members heard that nothing is there.
     pub(in crate::export) fn catch_up<L: LocRib, T: Transport>(
         &mut self,
         loc_rib: &L,
         family: (usize, Family),
         transport: &mut T,
         budget: usize,
-        dirty: &mut Dirty,
+        (dirty, withdrawn): (&mut Dirty, &mut Vec<Slot>),
         seed: &DigestSeed,
     ) -> usize {
         let (index, _) = family;
@@ -52,7 +52,7 @@ impl Group {
                 };
                 cursor = Slot(last.0 + 1);
                 looked_at += round.len();
-                self.stage_round(loc_rib, family, &round, dirty, seed);
+                self.stage_round(loc_rib, family, &round, (dirty, withdrawn), seed);
                 self.deliver(loc_rib, family, transport);
             }
         }
@@ -96,15 +96,17 @@ impl Group {
         loc_rib: &L,
         (index, family): (usize, Family),
         round: &[Slot],
-        dirty: &mut Dirty,
+        (dirty, withdrawn): (&mut Dirty, &mut Vec<Slot>),
         seed: &DigestSeed,
     ) {
+        let mut heard = Vec::with_capacity(round.len());
         for slot in round {
             let slot = *slot;
             match self.families[index].told.get(slot) {
                 None => {
                     let everyone = Audience::AllBut(Excluded::default());
                     self.scratch.buckets.withdraw(everyone, slot);
+                    withdrawn.push(slot);
                 }
                 Some(told) => {
                     let excluded = self.exclusions.resolve(told.exclusion);
@@ -128,10 +130,11 @@ impl Group {
                     }
                 }
             }
-            for member in self.members.values_mut().filter(|m| m.receiving) {
-                if let Some(behind) = &mut member.behind {
-                    behind.marks[index].remove(slot);
-                }
+            heard.push(slot);
+        }
+        for member in self.members.values_mut().filter(|m| m.receiving) {
+            if let Some(behind) = &mut member.behind {
+                heard.iter().for_each(|slot| behind.hear(index, *slot));
             }
         }
     }
