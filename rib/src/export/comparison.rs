@@ -2,8 +2,8 @@
 //! differs from what its group has told. A table has a million slots, so they are compared some at a time.
 //!
 //! What always holds of a member with a comparison: of slots before the cursor it has been told what the stream has, but for
-//! those with a mark; of others, what one of `heard` says, but for those with a mark and those that were `met`: it has been told
-//! of them since.
+//! those with a mark; of others too, or what one of those that it heard says which still counts there. What a stream had told
+//! counts no more where the member was compared with a later one, or was told of the slot since.
 
 use smallvec::SmallVec;
 
@@ -21,10 +21,14 @@ const PAGES_PER_STEP: usize = 16;
 const MOST_HEARD: usize = 4;
 
 /// What a stream has told of one family. Copies share their memory as long as neither changes.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Heard {
     told: ToldSlots,
     exclusions: Exclusions,
+    /// It counts from this slot on,
+    from: u32,
+    /// but not for these.
+    met: Marks,
 }
 
 impl Heard {
@@ -32,14 +36,18 @@ impl Heard {
         Self {
             told: told.clone(),
             exclusions: exclusions.clone(),
+            ..Self::default()
         }
     }
 
-    fn stream(&self) -> Stream<'_> {
-        Stream {
+    /// What a peer was told of a slot; `None`: that counts no more.
+    fn told_to(&self, peer: PeerId, slot: Slot) -> Option<Option<Digest>> {
+        let stream = Stream {
             told: &self.told,
             exclusions: &self.exclusions,
-        }
+        };
+        let counts = slot.0 >= self.from && !self.met.contains(slot);
+        counts.then(|| stream.told_to(peer, slot))
     }
 }
 
@@ -65,7 +73,6 @@ pub(super) struct Comparison {
     peer: PeerId,
     heard: SmallVec<[Heard; 1]>,
     cursor: u32,
-    met: Marks,
 }
 
 impl Comparison {
@@ -74,7 +81,6 @@ impl Comparison {
             peer,
             heard: SmallVec::new(),
             cursor: 0,
-            met: Marks::default(),
         }
     }
 
@@ -84,18 +90,27 @@ impl Comparison {
             self.step(stream, marks, usize::MAX);
             self.heard.clear();
         }
-        let is_known = |one: &Heard| heard.told.is_empty() && one.told.is_empty();
-        if !self.heard.iter().any(is_known) {
-            self.heard.push(heard);
+        // Refreshes can be asked for again and again.
+        self.heard
+            .retain(|one| !heard.told.is_empty() || !one.told.is_empty());
+        for before in &mut self.heard {
+            before.from = before.from.max(self.cursor);
         }
+        self.heard.push(heard);
         self.cursor = 0;
-        self.met = Marks::default();
+    }
+
+    /// Where it is.
+    pub(super) const fn cursor(&self) -> Slot {
+        Slot(self.cursor)
     }
 
     /// The member is told of a slot what the stream has.
     pub(super) fn meet(&mut self, slot: Slot) {
         if slot.0 >= self.cursor {
-            self.met.insert(slot);
+            for heard in &mut self.heard {
+                heard.met.insert(slot);
+            }
         }
     }
 
@@ -103,8 +118,7 @@ impl Comparison {
     pub(super) fn holds(&self, slot: Slot) -> bool {
         let mut heard = self.heard.iter();
         slot.0 >= self.cursor
-            && !self.met.contains(slot)
-            && heard.any(|heard| heard.stream().told_to(self.peer, slot).is_some())
+            && heard.any(|heard| heard.told_to(self.peer, slot).flatten().is_some())
     }
 
     /// Compares some slots more with what the stream has told, and marks those that differ. Returns how much was done, and
@@ -133,9 +147,8 @@ impl Comparison {
             }
             let now = stream.told_to(self.peer, slot);
             let mut heard = self.heard.iter();
-            if heard.any(|heard| heard.stream().told_to(self.peer, slot) != now)
-                && !self.met.contains(slot)
-            {
+            let differs = |heard: &Heard| heard.told_to(self.peer, slot).is_some_and(|b| b != now);
+            if heard.any(differs) {
                 marks.insert(slot);
             }
             self.cursor += 1;

@@ -40,13 +40,14 @@ impl Group {
             .filter(|(_, member)| waits(member))
             .map(|(peer, _)| *peer)
             .collect();
+        let end = self.compared_up_to(index).unwrap_or(Slot(u32::MAX));
         let mut looked_at = 0;
         let mut round = Vec::new();
         for leader in leaders {
             let mut cursor = Slot(0);
             while looked_at < budget {
                 let limit = (budget - looked_at).min(CATCH_UP_ROUND);
-                self.choose_round(leader, index, cursor, limit, &mut round);
+                self.choose_round(leader, index, (cursor, end), limit, &mut round);
                 let Some(last) = round.last() else {
                     break;
                 };
@@ -59,12 +60,12 @@ impl Group {
         looked_at
     }
 
-    /// Picks the next marked slots of a member, and makes those members `receiving` that are marked for all of them.
+    /// Picks the next marked slots of a member before `end`, and makes those members `receiving` that are marked for all of them.
     fn choose_round(
         &mut self,
         leader: PeerId,
         family: usize,
-        cursor: Slot,
+        (cursor, end): (Slot, Slot),
         limit: usize,
         round: &mut Vec<Slot>,
     ) {
@@ -76,7 +77,8 @@ impl Group {
             return;
         };
         let mut at = cursor;
-        while let Some(slot) = marks.next_from(at).filter(|_| round.len() < limit) {
+        let next = |at| marks.next_from(at).filter(|slot| *slot < end);
+        while let Some(slot) = next(at).filter(|_| round.len() < limit) {
             round.push(slot);
             at = Slot(slot.0 + 1);
         }

@@ -1,9 +1,16 @@
 //! Members that come from elsewhere: what they were told is compared with what the stream has told.
+//!
+//! They are compared together, the one that is furthest behind first, and nobody catches up past it: what is to be said to
+//! several of them is encoded once.
 
+use super::super::Slot;
 use super::super::comparison::{Heard, Stream};
 use super::super::member::Member;
 use super::Group;
 use crate::peer::PeerId;
+
+/// Slots that one of them is compared for before the next one is.
+const TURN: usize = 4096;
 
 impl Group {
     /// A member was told what another group's stream has told, and has to hear what this one's has.
@@ -26,28 +33,49 @@ impl Group {
 
     /// Whether a member is still to be compared: changes that concern all wait for that, so that it hears them with the others.
     pub(super) fn is_comparing(&self) -> bool {
-        let mut behind = self.members.values().filter_map(|m| m.behind.as_ref());
-        behind.any(|behind| behind.comparisons.iter().any(Option::is_some))
+        self.compared_up_to(0).is_some() || self.compared_up_to(1).is_some()
+    }
+
+    /// Before which slot every member has been compared; `None`: there is none that has to be.
+    pub(super) fn compared_up_to(&self, family: usize) -> Option<Slot> {
+        let behind = self.members.values().filter_map(|m| m.behind.as_ref());
+        let comparisons = behind.filter_map(|behind| behind.comparisons[family].as_ref());
+        comparisons.map(|comparison| comparison.cursor()).min()
     }
 
     /// Goes on with comparisons. Returns how much was done.
     pub(in crate::export) fn compare(&mut self, budget: usize) -> usize {
         let mut used = 0;
+        for index in 0..self.families.len() {
+            while used < budget
+                && let Some(least) = self.compared_up_to(index)
+            {
+                used += self.compare_from(least, index, budget - used);
+            }
+        }
+        used
+    }
+
+    /// Compares those members further that are compared up to this slot.
+    fn compare_from(&mut self, from: Slot, family: usize, budget: usize) -> usize {
+        let stream = Stream {
+            told: &self.families[family].told,
+            exclusions: &self.exclusions,
+        };
+        let mut used = 0;
         for member in self.members.values_mut() {
-            let Some(behind) = &mut member.behind else {
+            let Some(behind) = member.behind.as_mut().filter(|behind| {
+                let comparison = behind.comparisons[family].as_ref();
+                comparison.is_some_and(|comparison| comparison.cursor() == from)
+            }) else {
                 continue;
             };
-            for (index, family) in self.families.iter().enumerate() {
-                let stream = Stream {
-                    told: &family.told,
-                    exclusions: &self.exclusions,
-                };
-                if used < budget {
-                    used += behind.compare(index, stream, budget - used);
-                }
-            }
+            used += behind.compare(family, stream, (budget - used).min(TURN));
             if behind.is_caught_up() && !member.blocked {
                 member.behind = None;
+            }
+            if used >= budget {
+                break;
             }
         }
         used
