@@ -31,23 +31,27 @@ struct Steps {
     count: usize,
     all: Duration,
     longest: Duration,
+    /// Which one that was.
+    which: (&'static str, usize),
 }
 
 impl Steps {
-    fn step<T>(&mut self, work: impl FnOnce() -> T) -> T {
+    fn step<T>(&mut self, what: &'static str, work: impl FnOnce() -> T) -> T {
         let started = cpu_time();
         let done = work();
         let took = cpu_time() - started;
         self.count += 1;
         self.all += took;
-        self.longest = self.longest.max(took);
+        if took > self.longest {
+            (self.longest, self.which) = (took, (what, self.count));
+        }
         done
     }
 
     fn poll(&mut self, speaker: &mut Speaker) {
         let Speaker { rib, sink, now } = speaker;
-        while self.step(|| rib.poll(*now, STEPS, sink)) {}
-        while self.step(|| rib.take_fib_changes(STEPS, |_, _| {})) == STEPS {}
+        while self.step("poll", || rib.poll(*now, STEPS, sink)) {}
+        while self.step("fib", || rib.take_fib_changes(STEPS, |_, _| {})) == STEPS {}
     }
 }
 
@@ -61,7 +65,7 @@ const CASES: &[Case] = &[
     ("a table of one peer", |routes, steps| {
         let mut speaker = Speaker::new(3);
         for batch in full(routes) {
-            steps.step(|| speaker.rib.updates(PeerId(2), &batch));
+            steps.step("updates", || speaker.rib.updates(PeerId(2), &batch));
             steps.poll(&mut speaker);
         }
     }),
@@ -69,7 +73,7 @@ const CASES: &[Case] = &[
         let mut speaker = filled(3, routes);
         speaker.sink.full = Some(PeerId(3));
         for batch in withdrawals(routes) {
-            steps.step(|| speaker.rib.updates(PeerId(2), &batch));
+            steps.step("updates", || speaker.rib.updates(PeerId(2), &batch));
             steps.poll(&mut speaker);
         }
         // And told at last.
@@ -85,7 +89,7 @@ const CASES: &[Case] = &[
             let mut speaker = filled(1_002, routes / 100);
             speaker.sink.full = Some(PeerId(3));
             for batch in decode(&stream(&prefixes(1_000), 2, 0.1, 7)) {
-                steps.step(|| speaker.rib.updates(PeerId(2), &batch));
+                steps.step("updates", || speaker.rib.updates(PeerId(2), &batch));
                 steps.poll(&mut speaker);
             }
         },
@@ -93,7 +97,7 @@ const CASES: &[Case] = &[
     ("peer down beside 1,000 idle peers", |routes, steps| {
         let mut speaker = filled(1_002, routes);
         let (now, down) = (speaker.now, Down::TransportFailed);
-        steps.step(|| speaker.rib.session_down(PeerId(2), &down, now));
+        steps.step("command", || speaker.rib.session_down(PeerId(2), &down, now));
         steps.poll(&mut speaker);
     }),
     (
@@ -102,7 +106,7 @@ const CASES: &[Case] = &[
             let mut speaker = filled(102, routes);
             for number in 3..103 {
                 let config = with_export(policy(1));
-                steps.step(|| speaker.rib.set_peer(PeerId(number), config));
+                steps.step("command", || speaker.rib.set_peer(PeerId(number), config));
             }
             steps.poll(&mut speaker);
         },
@@ -113,16 +117,16 @@ const CASES: &[Case] = &[
             let mut speaker = filled(102, routes);
             for number in 3..103 {
                 let config = with_export(policy(1));
-                steps.step(|| speaker.rib.set_peer(PeerId(number), config));
+                steps.step("command", || speaker.rib.set_peer(PeerId(number), config));
                 let Speaker { rib, sink, now } = &mut speaker;
-                steps.step(|| rib.poll(*now, STEPS, sink));
+                steps.step("poll", || rib.poll(*now, STEPS, sink));
             }
             steps.poll(&mut speaker);
             // And back to the first policy, with which the monitor still is.
             for number in 3..103 {
-                steps.step(|| speaker.rib.set_peer(PeerId(number), config()));
+                steps.step("command", || speaker.rib.set_peer(PeerId(number), config()));
                 let Speaker { rib, sink, now } = &mut speaker;
-                steps.step(|| rib.poll(*now, STEPS, sink));
+                steps.step("poll", || rib.poll(*now, STEPS, sink));
             }
             steps.poll(&mut speaker);
         },
@@ -131,8 +135,8 @@ const CASES: &[Case] = &[
         let mut speaker = filled(3, routes);
         let now = speaker.now;
         let down = Down::TransportFailed;
-        steps.step(|| speaker.rib.session_down(PeerId(3), &down, now));
-        steps.step(|| speaker.rib.session_up(PeerId(3), session(3), now));
+        steps.step("command", || speaker.rib.session_down(PeerId(3), &down, now));
+        steps.step("command", || speaker.rib.session_up(PeerId(3), session(3), now));
         steps.poll(&mut speaker);
     }),
     ("route refresh", |routes, steps| {
@@ -142,7 +146,7 @@ const CASES: &[Case] = &[
             subtype: RouteRefreshSubtype::Request,
         };
         let now = speaker.now;
-        steps.step(|| speaker.rib.route_refresh(PeerId(3), request, now));
+        steps.step("command", || speaker.rib.route_refresh(PeerId(3), request, now));
         steps.poll(&mut speaker);
     }),
     (
@@ -151,9 +155,9 @@ const CASES: &[Case] = &[
             let mut speaker = Speaker::new(2);
             let import = vec![list(20_000)];
             let listed = PeerConfig { import, ..config() };
-            steps.step(|| speaker.rib.set_peer(PeerId(2), listed));
+            steps.step("command", || speaker.rib.set_peer(PeerId(2), listed));
             for batch in full(routes) {
-                steps.step(|| speaker.rib.updates(PeerId(2), &batch));
+                steps.step("updates", || speaker.rib.updates(PeerId(2), &batch));
                 steps.poll(&mut speaker);
             }
         },
@@ -170,15 +174,15 @@ const CASES: &[Case] = &[
                     offers: Vec::new(),
                 }),
             )];
-            steps.step(|| speaker.rib.change_originated(change));
+            steps.step("command", || speaker.rib.change_originated(change));
             steps.poll(&mut speaker);
         }
     }),
     ("the FIB is enabled", |routes, steps| {
         let mut speaker = filled(3, routes);
-        steps.step(|| speaker.rib.set_fib(true));
+        steps.step("command", || speaker.rib.set_fib(true));
         steps.poll(&mut speaker);
-        steps.step(|| speaker.rib.set_fib(false));
+        steps.step("command", || speaker.rib.set_fib(false));
         steps.poll(&mut speaker);
     }),
 ];
@@ -285,7 +289,8 @@ fn main() {
             count,
             all,
             longest,
+            which,
         } = steps;
-        println!("{name:55} {longest:>12.3?} {all:>12.3?} {count:>9}");
+        println!("{name:55} {longest:>12.3?} {all:>12.3?} {count:>9} {which:?}");
     }
 }

@@ -282,13 +282,24 @@ impl FibHandle {
             .route(prefix, Instant::now())
     }
 
-    /// Every prefix that `filter` lets through, IPv4 first, ascending. Blocks the FIB while it collects: some 100 ms for
-    /// a million routes, so ask for what is needed.
-    pub fn snapshot(&self, filter: impl FnMut(IpNet) -> bool) -> Vec<FibRouteStatus> {
-        self.shared
-            .plan
-            .hold(Holder::Query)
-            .routes(Instant::now(), filter)
+    /// Every prefix that `filter` lets through, IPv4 first, ascending. Collected some at a time, so that the FIB goes on
+    /// meanwhile: each is as it was at some moment of the call.
+    pub fn snapshot(&self, mut filter: impl FnMut(IpNet) -> bool) -> Vec<FibRouteStatus> {
+        const PORTION: usize = 512;
+        let plan = &self.shared.plan;
+        let mut prefixes = Vec::new();
+        for part in 0..Plan::PARTS {
+            plan.hold(Holder::Query)
+                .prefixes(part, &mut filter, &mut prefixes);
+        }
+        prefixes.sort_unstable();
+        let mut out = Vec::with_capacity(prefixes.len());
+        for portion in prefixes.chunks(PORTION) {
+            let plan = plan.hold(Holder::Query);
+            let now = Instant::now();
+            out.extend(portion.iter().filter_map(|prefix| plan.route(*prefix, now)));
+        }
+        out
     }
 
     /// Waits until the kernel has been told all that was asked before, and all that it had said by then was heard.

@@ -189,15 +189,14 @@ impl Worker {
         Ok(Turn::Busy)
     }
 
-    /// Carries out one batch. Whether there was one.
+    /// Carries out one batch. Whether there was one, or there is more to look at for the next.
     fn batch(&mut self) -> Result<bool, ChannelError> {
-        let ops = self
-            .shared
-            .plan
-            .hold(Holder::Fib)
-            .next_batch(Instant::now(), BATCH);
+        let mut plan = self.shared.plan.hold(Holder::Fib);
+        let ops = plan.next_batch(Instant::now(), BATCH);
+        let is_walking = plan.is_walking();
+        drop(plan);
         if ops.is_empty() {
-            return Ok(false);
+            return Ok(is_walking);
         }
         let mut refusals: Vec<Refusal> = Vec::new();
         let outcome = self.channel.kernel.execute(&ops, &mut refusals);
