@@ -20,4 +20,5 @@ mod printable;
 mod reasons;
 pub mod report;
 pub mod run;
+pub mod timing;
 mod vital;

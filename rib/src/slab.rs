@@ -142,6 +142,7 @@ impl<T> Slab<T> {
     }
 
     /// All values with their indices, ascending.
+    #[cfg(test)]
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
         self.chunks.iter().enumerate().flat_map(|(number, chunk)| {
             chunk

@@ -8,6 +8,7 @@ use agent::crd::RouterStateStatus;
 use agent::metrics::{METRICS, PeerSeries, Snapshot, Totals, render};
 use agent::report::router_state::router_state;
 use agent::report::schedule::{Change, Schedule};
+use agent::timing::Timings;
 use anyhow::{Context, Result};
 use k8s_openapi::jiff::Timestamp;
 use serde_json::json;
@@ -230,7 +231,7 @@ pub(crate) fn page(peers: usize, series: PeerSeries) -> Result<(String, Duration
     let begin = Instant::now();
     let page = render(
         METRICS,
-        Snapshot::new(status, peers, None, &mut totals, series),
+        Snapshot::new(status, peers, Timings::default(), None, &mut totals, series),
     );
     Ok((page, begin.elapsed()))
 }

@@ -10,6 +10,7 @@ use super::model::{
     RouteQuery, Status,
 };
 use super::protocol::ControlError;
+use crate::timing::Timings;
 
 /// The running agent, as seen from outside. Implementations write `async fn`s.
 ///
@@ -17,6 +18,9 @@ use super::protocol::ControlError;
 pub trait Backend: Send + Sync + 'static {
     /// The agent as a whole. Cheap: it is asked for by every probe and scrape.
     fn status(&self) -> impl Future<Output = Result<Status, ControlError>> + Send;
+
+    /// How long steps took that others wait for.
+    fn timings(&self) -> Timings;
 
     /// Every peer, in the order of their names.
     fn peers(&self) -> impl Future<Output = Result<Vec<Peer>, ControlError>> + Send;

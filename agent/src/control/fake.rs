@@ -1,6 +1,7 @@
 //! An agent made of fixed answers, for tests: a node of the lab, in a moment in which much goes on at once.
 
 use std::sync::Mutex;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use serde_json::json;
@@ -11,6 +12,7 @@ use super::model::{
     ResetKind, Route, RouteQuery, RouteState, RouteView, Status,
 };
 use super::protocol::ControlError;
+use crate::timing::{Holder, LockTimes, Step, StepTimes, Timings};
 
 /// What the fake answers, and what it was told to do.
 #[derive(Debug)]
@@ -70,6 +72,10 @@ impl Fake {
 impl Backend for Fake {
     async fn status(&self) -> Result<Status, ControlError> {
         self.answer(|s| s.status.clone())
+    }
+
+    fn timings(&self) -> Timings {
+        timings()
     }
 
     async fn peers(&self) -> Result<Vec<Peer>, ControlError> {
@@ -374,4 +380,18 @@ fn explain_service() -> ExplainService {
                            "notReady": 0}}
         ]
     }))
+}
+
+/// Steps and holds of the lock, one of each a little below and one above what they should take.
+pub(crate) fn timings() -> Timings {
+    let (steps, locks) = (StepTimes::default(), LockTimes::default());
+    for micros in [1_500, 2_500] {
+        let took = Duration::from_micros(micros);
+        steps.of(Step::Poll).record(took);
+        locks.of(Holder::Rib).record(took);
+    }
+    Timings {
+        steps: steps.read(),
+        locks: locks.read(),
+    }
 }

@@ -14,9 +14,11 @@ use serde::Serialize;
 
 use super::guard::GuardRails;
 use super::plan::{FibNexthopStatus, Plan, RefusalStatus, RouteSpace};
+use super::plan_lock::PlanLock;
 use super::refusal::{self, Refusal, RefusalChange};
 use super::types::{FibChange, FibCounters, FibRouteStatus};
 use super::view::KernelView;
+use crate::timing::{Holder, Recorded};
 use crate::vital::{Pulse, Vital};
 
 /// Called on the FIB thread with every new view. It must not block: send it on, or set a flag.
@@ -75,7 +77,7 @@ pub(super) struct Shared {
     /// The queue between RIB and FIB *is* the plan: a change is stored as the wish for its prefix. Its capacity is the number
     /// of prefixes; it is never full, because a new wish replaces the one before it. The thread holds the lock for one
     /// batch of a few hundred routes at a time (tens of microseconds), and never while it talks to the kernel.
-    pub(super) plan: Mutex<Plan>,
+    pub(super) plan: PlanLock,
     pub(super) space: RouteSpace,
     pub(super) guard: Mutex<GuardRails>,
     pub(super) view: ArcSwap<KernelView>,
@@ -101,7 +103,7 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Shared {
     pub(super) fn new(config: &FibConfig, wake: UnixStream) -> Self {
         Self {
-            plan: Mutex::new(Plan::new(
+            plan: PlanLock::new(Plan::new(
                 config.space,
                 config.refusing_table,
                 config.guard.clone(),
@@ -130,7 +132,7 @@ impl Shared {
         let connected = view.connected();
         guard.foreign.append(&mut view.on_link(&connected));
         guard.connected.extend(connected);
-        lock(&self.plan).set_guard_rails(guard);
+        self.plan.hold(Holder::Configuration).set_guard_rails(guard);
     }
 
     pub(super) fn done(&self, up_to: u64) {
@@ -169,7 +171,7 @@ impl FibHandle {
             if portion.is_empty() {
                 return;
             }
-            lock(&self.shared.plan).submit_all(portion);
+            self.shared.plan.hold(Holder::Rib).submit_all(portion);
             self.shared.wake();
         }
     }
@@ -177,7 +179,7 @@ impl FibHandle {
     /// The RIB has heard what there is to hear (End-of-RIB of every peer, or a deadline): routes that a predecessor left
     /// and that nobody has asked for are removed. Until then they stay.
     pub fn converged(&self) {
-        lock(&self.shared.plan).converged();
+        self.shared.plan.hold(Holder::Configuration).converged();
         self.shared.wake();
     }
 
@@ -186,7 +188,7 @@ impl FibHandle {
     /// in the kernel, and ahead of the RIB's changes prefix by prefix, which then find the kernel as they want it. A batch
     /// that is under way is finished first: some milliseconds at most.
     pub fn set_nexthops_down(&self, routers: &[(IpAddr, u32)], down: bool) {
-        let mut plan = lock(&self.shared.plan);
+        let mut plan = self.shared.plan.hold(Holder::Rib);
         for &(gateway, ifindex) in routers {
             plan.set_nexthop_down(gateway, ifindex, down);
         }
@@ -208,24 +210,36 @@ impl FibHandle {
         table: Option<u32>,
         wanted: impl IntoIterator<Item = (IpNet, Refusal)>,
     ) {
-        lock(&self.shared.plan).set_refused(table, wanted);
+        self.shared
+            .plan
+            .hold(Holder::Configuration)
+            .set_refused(table, wanted);
         self.shared.wake();
     }
 
     /// Refuses destinations, or no more.
     pub fn change_refused(&self, changes: impl IntoIterator<Item = RefusalChange>) {
-        lock(&self.shared.plan).change_refused(changes);
+        self.shared
+            .plan
+            .hold(Holder::Configuration)
+            .change_refused(changes);
         self.shared.wake();
     }
 
     /// What is refused of one prefix; `None`: nothing.
     pub fn refusal(&self, prefix: IpNet) -> Option<RefusalStatus> {
-        lock(&self.shared.plan).refusal(prefix, Instant::now())
+        self.shared
+            .plan
+            .hold(Holder::Query)
+            .refusal(prefix, Instant::now())
     }
 
     /// What is refused of the prefixes that `filter` lets through, IPv4 first, ascending.
     pub fn refusals(&self, filter: impl FnMut(IpNet) -> bool) -> Vec<RefusalStatus> {
-        lock(&self.shared.plan).refusals(Instant::now(), filter)
+        self.shared
+            .plan
+            .hold(Holder::Query)
+            .refusals(Instant::now(), filter)
     }
 
     /// The kernel's surroundings as last seen.
@@ -235,12 +249,12 @@ impl FibHandle {
 
     /// Counters and gauges.
     pub fn counters(&self) -> FibCounters {
-        lock(&self.shared.plan).counters()
+        self.shared.plan.hold(Holder::Query).counters()
     }
 
     /// Counters, nexthops and the state of the thread.
     pub fn status(&self) -> FibStatus {
-        let plan = lock(&self.shared.plan);
+        let plan = self.shared.plan.hold(Holder::Query);
         FibStatus {
             table: self.shared.space.table,
             metric: self.shared.space.metric,
@@ -250,20 +264,42 @@ impl FibHandle {
         }
     }
 
+    /// How long the lock of the plan was held, by who held it.
+    pub fn lock_times(&self) -> Vec<(&'static str, Recorded)> {
+        self.shared.plan.times()
+    }
+
     /// How many routes of a predecessor nobody has asked for so far as they are; none after [`FibHandle::converged`].
     pub fn adopted(&self) -> u64 {
-        lock(&self.shared.plan).adopted()
+        self.shared.plan.hold(Holder::Configuration).adopted()
     }
 
     /// One prefix; `None` if it is neither wanted nor installed.
     pub fn route(&self, prefix: IpNet) -> Option<FibRouteStatus> {
-        lock(&self.shared.plan).route(prefix, Instant::now())
+        self.shared
+            .plan
+            .hold(Holder::Query)
+            .route(prefix, Instant::now())
     }
 
-    /// Every prefix that `filter` lets through, IPv4 first, ascending. Blocks the FIB while it collects: some 100 ms for
-    /// a million routes, so ask for what is needed.
-    pub fn snapshot(&self, filter: impl FnMut(IpNet) -> bool) -> Vec<FibRouteStatus> {
-        lock(&self.shared.plan).routes(Instant::now(), filter)
+    /// Every prefix that `filter` lets through, IPv4 first, ascending. Collected some at a time, so that the FIB goes on
+    /// meanwhile: each is as it was at some moment of the call.
+    pub fn snapshot(&self, mut filter: impl FnMut(IpNet) -> bool) -> Vec<FibRouteStatus> {
+        const PORTION: usize = 512;
+        let plan = &self.shared.plan;
+        let mut prefixes = Vec::new();
+        for part in 0..Plan::PARTS {
+            plan.hold(Holder::Query)
+                .prefixes(part, &mut filter, &mut prefixes);
+        }
+        prefixes.sort_unstable();
+        let mut out = Vec::with_capacity(prefixes.len());
+        for portion in prefixes.chunks(PORTION) {
+            let plan = plan.hold(Holder::Query);
+            let now = Instant::now();
+            out.extend(portion.iter().filter_map(|prefix| plan.route(*prefix, now)));
+        }
+        out
     }
 
     /// Waits until the kernel has been told all that was asked before, and all that it had said by then was heard.

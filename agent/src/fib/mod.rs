@@ -15,6 +15,7 @@ pub mod guard;
 mod handle;
 pub mod kernel;
 pub mod plan;
+mod plan_lock;
 pub mod refusal;
 pub mod types;
 pub mod view;

@@ -15,14 +15,16 @@ use bgp::session::OsError;
 use ipnet::IpNet;
 
 use super::handle::{FibConfig, FibHandle, Shared, Stop, ViewCallback, lock};
-use super::kernel::event::{Event, Presence};
+use super::kernel::event::{Event, Presence, Route};
 use super::kernel::netlink::{Heard, Monitor, Netlink};
 use super::kernel::socket::wait;
 use super::kernel::{ChannelError, DumpKind, Kernel, Listed, Refusal};
 use super::plan::Resync;
+use super::plan_lock::Held;
 use super::refusal::Rule;
 use super::types::{FibCounters, NEXTHOP_ID_FIRST};
 use super::view::KernelView;
+use crate::timing::Holder;
 
 /// Operations in one go, between two looks at what the kernel says. 16 sends of 256 messages take some 10 ms.
 const BATCHES_PER_TURN: usize = 16;
@@ -62,7 +64,7 @@ pub fn spawn(config: FibConfig) -> Result<FibHandle, ChannelError> {
     };
     worker.resync(Resync::Everything)?;
     worker.publish_view(Instant::now());
-    let counters = lock(&shared.plan).counters();
+    let counters = shared.plan.hold(Holder::Fib).counters();
     tracing::info!(
         routes_ipv4 = counters.installed_ipv4,
         routes_ipv6 = counters.installed_ipv6,
@@ -128,10 +130,10 @@ impl Worker {
                 (Some(Stop::KeepRoutes), _) => break,
                 (Some(Stop::Withdraw(patience)), None) => {
                     withdraw_until = Some(now + patience);
-                    lock(&self.shared.plan).withdraw();
+                    self.shared.plan.hold(Holder::Fib).withdraw();
                 }
                 (Some(Stop::Withdraw(_)), Some(until)) => {
-                    let plan = lock(&self.shared.plan);
+                    let plan = self.shared.plan.hold(Holder::Fib);
                     if plan.is_gone() {
                         break;
                     }
@@ -154,13 +156,13 @@ impl Worker {
             self.report();
             if turn == Turn::Idle {
                 self.shared.done(asked);
-                if withdraw_until.is_some() && lock(&self.shared.plan).is_gone() {
+                if withdraw_until.is_some() && self.shared.plan.hold(Holder::Fib).is_gone() {
                     continue;
                 }
                 self.rest(withdraw_until);
             }
         }
-        let counters = lock(&self.shared.plan).counters();
+        let counters = self.shared.plan.hold(Holder::Fib).counters();
         tracing::info!(
             routes_ipv4 = counters.installed_ipv4,
             routes_ipv6 = counters.installed_ipv6,
@@ -171,7 +173,9 @@ impl Worker {
 
     fn turn(&mut self, now: Instant) -> Result<Turn, ChannelError> {
         self.hear(now)?;
-        self.doubt = self.doubt.max(lock(&self.shared.plan).take_resync());
+        self.doubt = self
+            .doubt
+            .max(self.shared.plan.hold(Holder::Fib).take_resync());
         if self.doubt != Resync::None && now >= self.resync_not_before {
             let doubt = std::mem::take(&mut self.doubt);
             self.resync(doubt)?;
@@ -185,16 +189,19 @@ impl Worker {
         Ok(Turn::Busy)
     }
 
-    /// Carries out one batch. Whether there was one.
+    /// Carries out one batch. Whether there was one, or there is more to look at for the next.
     fn batch(&mut self) -> Result<bool, ChannelError> {
-        let ops = lock(&self.shared.plan).next_batch(Instant::now(), BATCH);
+        let mut plan = self.shared.plan.hold(Holder::Fib);
+        let ops = plan.next_batch(Instant::now(), BATCH);
+        let is_walking = plan.is_walking();
+        drop(plan);
         if ops.is_empty() {
-            return Ok(false);
+            return Ok(is_walking);
         }
         let mut refusals: Vec<Refusal> = Vec::new();
         let outcome = self.channel.kernel.execute(&ops, &mut refusals);
         let now = Instant::now();
-        let mut plan = lock(&self.shared.plan);
+        let mut plan = self.shared.plan.hold(Holder::Fib);
         for Refusal { index, error } in refusals {
             tracing::debug!(op = ?ops[index], %error, "refused");
             plan.refused(now, &ops[index], error);
@@ -205,12 +212,18 @@ impl Worker {
     }
 
     fn hear(&mut self, now: Instant) -> Result<(), ChannelError> {
-        let mut plan = None;
+        let mut plan: Option<Held<'_>> = None;
+        let mut heard_so_far = 0;
         let master = &mut self.master;
         let view_changed = &mut self.view_changed;
         let shared = &self.shared;
         let heard = self.channel.monitor.hear(&mut |event| {
-            let plan = plan.get_or_insert_with(|| lock(&shared.plan));
+            heard_so_far += 1;
+            if heard_so_far % BATCH == 0 {
+                // The RIB's thread may be waiting.
+                plan = None;
+            }
+            let plan = plan.get_or_insert_with(|| shared.plan.hold(Holder::Fib));
             match &event {
                 Event::Link(_, link) => plan.link_event(link.ifindex, now),
                 Event::Route(presence, route) => plan.route_event(*presence, route),
@@ -240,13 +253,13 @@ impl Worker {
             Listed::Item(_) => {}
         })?;
         if what == Resync::Nexthops {
-            lock(&self.shared.plan).resync_nexthops(nexthops);
+            self.shared.plan.hold(Holder::Fib).resync_nexthops(nexthops);
         } else {
             let mut view = KernelView::new(self.shared.space.table, self.master.generation());
             for nexthop in &nexthops {
                 view.apply(Event::Nexthop(Presence::Present, nexthop.clone()));
             }
-            lock(&self.shared.plan).resync_nexthops(nexthops);
+            self.shared.plan.hold(Holder::Fib).resync_nexthops(nexthops);
             for kind in [DumpKind::Links, DumpKind::Addresses] {
                 kernel.dump(kind, &mut |listed| {
                     if let Listed::Item(event) = listed {
@@ -255,20 +268,33 @@ impl Worker {
                 })?;
             }
             let shared = &self.shared;
+            // Handed over some at a time.
+            let mut routes: Vec<Route> = Vec::with_capacity(BATCH);
+            let hand_over = |routes: &mut Vec<Route>| {
+                let mut plan = shared.plan.hold(Holder::Fib);
+                routes.iter().for_each(|route| plan.resync_route(route));
+                drop(plan);
+                routes.clear();
+            };
             kernel.dump(DumpKind::Routes, &mut |listed| match listed {
                 Listed::Begin => {
                     view.forget_routes();
-                    lock(&shared.plan).resync_routes_begin();
+                    routes.clear();
+                    shared.plan.hold(Holder::Fib).resync_routes_begin();
                 }
                 Listed::Item(event) => {
                     if let Event::Route(_, route) = &event {
-                        lock(&shared.plan).resync_route(route);
+                        routes.push(route.clone());
+                        if routes.len() == BATCH {
+                            hand_over(&mut routes);
+                        }
                     }
                     view.apply(event);
                 }
             })?;
+            hand_over(&mut routes);
             let rules = list_rules(kernel)?;
-            let mut plan = lock(&self.shared.plan);
+            let mut plan = self.shared.plan.hold(Holder::Fib);
             plan.resync_routes_end();
             plan.resync_rules(rules);
             drop(plan);
@@ -304,7 +330,7 @@ impl Worker {
     /// Waits for a reason to go on.
     fn rest(&mut self, until: Option<Instant>) {
         let now = Instant::now();
-        let retry = lock(&self.shared.plan).next_retry();
+        let retry = self.shared.plan.hold(Holder::Fib).next_retry();
         let view = self.view_changed.then_some(self.view_not_before);
         let resync = (self.doubt != Resync::None).then_some(self.resync_not_before);
         let next = [retry, view, resync, until].into_iter().flatten().min();
@@ -348,7 +374,7 @@ impl Worker {
 
     /// Says when trouble begins and ends, once each.
     fn report(&mut self) {
-        let plan = lock(&self.shared.plan);
+        let plan = self.shared.plan.hold(Holder::Fib);
         let now = plan.counters();
         if (self.reported.failed == 0) != (now.failed == 0) {
             if now.failed > 0 {

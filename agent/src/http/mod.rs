@@ -132,9 +132,10 @@ async fn metrics_page<B: Backend>(
     let gather = async { Ok((health.status().await?, health.backend().peers().await?)) };
     match within(gather).await {
         Ok((status, peers)) => {
+            let timings = health.backend().timings();
             let snapshot = {
                 let mut totals = totals.lock().unwrap_or_else(PoisonError::into_inner);
-                Snapshot::new(status, peers, Process::this(), &mut totals, series)
+                Snapshot::new(status, peers, timings, Process::this(), &mut totals, series)
             };
             let text = metrics::render(metrics::METRICS, snapshot);
             ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response()

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bgp::types::{Asn, Community, ExtendedCommunity, LargeCommunity};
 use bgp::wire::attribute::Origin;
-use rib::policy::{Action, Matches, Policy, PrefixRange, Rule, Set};
+use rib::policy::{Action, Matches, OneOf, Policy, PrefixRange, Rule, Set};
 
 use super::{Warning, WarningKind};
 use crate::cluster::{ClusterState, ObjectRef};
@@ -105,17 +105,18 @@ fn rule(at: usize, spec: &RuleSpec) -> Rule {
     }
 }
 
-fn asns(numbers: &[u32]) -> Vec<Asn> {
-    numbers.iter().copied().map(Asn).collect()
+fn asns(numbers: &[u32]) -> OneOf<Asn> {
+    let numbers = numbers.iter().copied().map(Asn);
+    numbers.collect::<Vec<Asn>>().into()
 }
 
 fn matches(spec: &MatchSpec) -> Matches {
     let communities = ByKind::of(&spec.communities);
     Matches {
         prefixes: spec.prefixes.iter().map(prefix_range).collect(),
-        communities: communities.standard,
-        large_communities: communities.large,
-        extended_communities: communities.extended,
+        communities: communities.standard.into(),
+        large_communities: communities.large.into(),
+        extended_communities: communities.extended.into(),
         as_path_contains: asns(&spec.as_path_contains),
         origin_asns: asns(&spec.origin_asns),
         neighbour_asns: asns(&spec.neighbour_asns),

@@ -216,7 +216,14 @@ mod tests {
 
     fn series(peers: Vec<Peer>, which: PeerSeries) -> usize {
         let mut totals = Totals::default();
-        let snapshot = Snapshot::new(fake::status(), peers, None, &mut totals, which);
+        let snapshot = Snapshot::new(
+            fake::status(),
+            peers,
+            fake::timings(),
+            None,
+            &mut totals,
+            which,
+        );
         let page = render(METRICS, snapshot);
         page.lines().filter(|line| !line.starts_with('#')).count()
     }

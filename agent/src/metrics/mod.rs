@@ -12,12 +12,13 @@ mod table;
 use std::fmt;
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::DescriptorEncoder;
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::control::model::{Peer, Status};
 use crate::printable;
+use crate::timing::{Recorded, Timings};
 
 pub use groups::{DEFAULT_PEERS, Group, PeerSeries, Totals};
 pub use process::Process;
@@ -35,6 +36,8 @@ pub struct Snapshot {
     pub peers: Vec<Peer>,
     /// The others.
     pub groups: Vec<Group>,
+    /// How long steps took that others wait for.
+    pub timings: Timings,
     /// What the kernel says about this process; `None` if it does not (no `/proc`).
     pub process: Option<Process>,
 }
@@ -44,6 +47,7 @@ impl Snapshot {
     pub fn new(
         status: Status,
         peers: Vec<Peer>,
+        timings: Timings,
         process: Option<Process>,
         totals: &mut Totals,
         series: PeerSeries,
@@ -53,6 +57,7 @@ impl Snapshot {
             status,
             peers,
             groups,
+            timings,
             process,
         }
     }
@@ -63,7 +68,7 @@ impl Snapshot {
 pub struct Metric<S = Snapshot> {
     /// Its name, with its unit, without the `_total` that counters get.
     pub name: &'static str,
-    /// Counter or gauge.
+    /// Counter, gauge or histogram.
     pub kind: Kind,
     /// What it counts or measures, in a sentence without a full stop.
     pub help: &'static str,
@@ -78,7 +83,7 @@ impl<S> Metric<S> {
     pub fn sample_name(&self) -> String {
         match self.kind {
             Kind::Counter => format!("{}_total", self.name),
-            Kind::Gauge => self.name.to_owned(),
+            Kind::Gauge | Kind::Histogram => self.name.to_owned(),
         }
     }
 }
@@ -90,6 +95,8 @@ pub enum Kind {
     Counter,
     /// They go up and down.
     Gauge,
+    /// Counts of how many were at most so large, which only grow.
+    Histogram,
 }
 
 impl fmt::Display for Kind {
@@ -97,23 +104,40 @@ impl fmt::Display for Kind {
         f.write_str(match self {
             Self::Counter => "counter",
             Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
         })
     }
 }
 
 /// The samples of one metric: label values, in the order of the label names, and the value.
 #[derive(Debug, Default)]
-pub struct Samples(Vec<(Vec<String>, f64)>);
+pub struct Samples(Vec<(Vec<String>, Sample)>);
+
+/// The value of a sample.
+#[derive(Clone, Debug)]
+enum Sample {
+    Number(f64),
+    Histogram(Recorded),
+}
 
 impl Samples {
     /// Adds one. Labels are names of peers, interfaces and the like: control characters in them are escaped, line
     /// breaks by the encoder.
     pub(crate) fn add<const N: usize>(&mut self, labels: [&str; N], value: impl Value) {
+        self.push(labels, Sample::Number(value.to_sample()));
+    }
+
+    /// Adds one of a histogram.
+    pub(crate) fn add_histogram<const N: usize>(&mut self, labels: [&str; N], value: &Recorded) {
+        self.push(labels, Sample::Histogram(value.clone()));
+    }
+
+    fn push<const N: usize>(&mut self, labels: [&str; N], value: Sample) {
         let labels = labels
             .iter()
             .map(|&label| printable::lines(label).into_owned())
             .collect();
-        self.0.push((labels, value.to_sample()));
+        self.0.push((labels, value));
     }
 }
 
@@ -184,6 +208,22 @@ pub(crate) const fn counter<S>(
     }
 }
 
+/// A histogram's row.
+pub(crate) const fn histogram<S>(
+    name: &'static str,
+    labels: &'static [&'static str],
+    help: &'static str,
+    sample: fn(&S, &mut Samples),
+) -> Metric<S> {
+    Metric {
+        name,
+        kind: Kind::Histogram,
+        help,
+        labels,
+        sample,
+    }
+}
+
 /// The text of a scrape: the metrics of a table, as they are in a snapshot.
 pub fn render<S>(metrics: &'static [Metric<S>], snapshot: S) -> String
 where
@@ -215,6 +255,7 @@ impl<S: fmt::Debug + Send + Sync + 'static> Collector for Scrape<S> {
             let kind = match metric.kind {
                 Kind::Counter => MetricType::Counter,
                 Kind::Gauge => MetricType::Gauge,
+                Kind::Histogram => MetricType::Histogram,
             };
             let mut family = encoder.encode_descriptor(name, metric.help, unit.as_ref(), kind)?;
             for (values, value) in &samples.0 {
@@ -226,10 +267,10 @@ impl<S: fmt::Debug + Send + Sync + 'static> Collector for Scrape<S> {
                     .zip(values.iter().map(String::as_str))
                     .collect();
                 if labels.is_empty() {
-                    encode(metric.kind, *value, &mut family)?;
+                    encode(metric.kind, value, &mut family)?;
                 } else {
                     let mut one = family.encode_family(&labels)?;
-                    encode(metric.kind, *value, &mut one)?;
+                    encode(metric.kind, value, &mut one)?;
                 }
             }
         }
@@ -237,15 +278,18 @@ impl<S: fmt::Debug + Send + Sync + 'static> Collector for Scrape<S> {
     }
 }
 
-fn encode(
-    kind: Kind,
-    value: f64,
-    encoder: &mut prometheus_client::encoding::MetricEncoder<'_>,
-) -> Result<(), fmt::Error> {
-    match kind {
-        Kind::Counter => encoder
-            .encode_counter::<prometheus_client::encoding::NoLabelSet, f64, f64>(&value, None),
-        Kind::Gauge => encoder.encode_gauge(&value),
+fn encode(kind: Kind, value: &Sample, encoder: &mut MetricEncoder<'_>) -> Result<(), fmt::Error> {
+    match (kind, value) {
+        (Kind::Counter, Sample::Number(value)) => {
+            encoder.encode_counter::<NoLabelSet, f64, f64>(value, None)
+        }
+        (Kind::Gauge, Sample::Number(value)) => encoder.encode_gauge(value),
+        (Kind::Histogram, Sample::Histogram(Recorded { buckets, sum, .. })) => {
+            let count = buckets.iter().map(|(_, count)| count).sum();
+            encoder.encode_histogram::<NoLabelSet>(*sum, count, buckets, None)
+        }
+        // A row whose values are of another kind: left out, and the test of all rows sees it.
+        _ => Ok(()),
     }
 }
 
@@ -311,7 +355,8 @@ mod tests {
         };
         let mut totals = Totals::default();
         let series = PeerSeries::default();
-        Snapshot::new(status, peers, Some(process), &mut totals, series)
+        let timings = fake::timings();
+        Snapshot::new(status, peers, timings, Some(process), &mut totals, series)
     }
 
     #[test]

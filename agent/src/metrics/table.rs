@@ -1,7 +1,7 @@
 //! Every metric, in the order in which scrapes and the documentation show them.
 
 use super::groups::{Group, GroupFamily};
-use super::{Metric, Samples, Snapshot, counter, gauge};
+use super::{Metric, Samples, Snapshot, counter, gauge, histogram};
 use crate::control::model::{
     DownClass, FamilyCounts, MessageCounts, Peer, PeerFamily, SessionState, Severity,
 };
@@ -212,6 +212,17 @@ pub const METRICS: &[Metric] = &[
         |s, out| out.add([], s.status.fib.resyncs)),
     counter("routelet_fib_repairs", NONE, "Routes and nexthops that somebody else changed and that were repaired",
         |s, out| out.add([], s.status.fib.repairs)),
+    // What others wait for.
+    histogram("routelet_rib_step_seconds", &["step"],
+        "How long steps of the thread that owns the routes took: command (configuration, kernel), query, event (of a session), poll (walks, messages for peers), fib (changes handed over)",
+        |s, out| for (step, times) in &s.timings.steps { out.add_histogram([step], times) }),
+    gauge("routelet_rib_longest_step_seconds", &["step"], "The longest of these since the agent started",
+        |s, out| for (step, times) in &s.timings.steps { out.add([step], times.longest) }),
+    histogram("routelet_fib_lock_seconds", &["holder"],
+        "How long the lock between the owner of the routes and the writer of kernel routes was held: by rib, fib, configuration or query",
+        |s, out| for (holder, times) in &s.timings.locks { out.add_histogram([holder], times) }),
+    gauge("routelet_fib_longest_lock_seconds", &["holder"], "The longest of these since the agent started",
+        |s, out| for (holder, times) in &s.timings.locks { out.add([holder], times.longest) }),
     // The process.
     counter("process_cpu_seconds", NONE, "CPU time used, user and system",
         |s, out| if let Some(p) = s.process { out.add([], p.cpu_seconds) }),

@@ -29,6 +29,7 @@ use crate::control::model::{
 };
 use crate::control::{Backend, Batches, Closed, ControlError};
 use crate::fib::FibHandle;
+use crate::timing::Timings;
 
 /// Table places looked at in one go: about a millisecond of the RIB's time.
 const LOOK: usize = 5_000;
@@ -292,6 +293,13 @@ impl Backend for Agent {
             .await?;
         let fib = show::fib::summary(&self.fib.status());
         Ok(show::status::status(&self.shared, rib, waiting, fib))
+    }
+
+    fn timings(&self) -> Timings {
+        Timings {
+            steps: self.rib.step_times(),
+            locks: self.fib.lock_times(),
+        }
     }
 
     async fn peers(&self) -> Result<Vec<Peer>, ControlError> {

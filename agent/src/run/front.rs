@@ -14,6 +14,7 @@ use crate::control::model::{
     FibSummary, Peer, PeerCounts, ResetKind, Route, RouteQuery, Status,
 };
 use crate::control::{Backend, Batches, ControlError};
+use crate::timing::Timings;
 
 /// See the module.
 pub(crate) struct Front {
@@ -87,6 +88,10 @@ impl Backend for Front {
             intent_runs: 0,
             intent_changed_seconds: None,
         })
+    }
+
+    fn timings(&self) -> Timings {
+        self.agent.get().map(Agent::timings).unwrap_or_default()
     }
 
     async fn peers(&self) -> Result<Vec<Peer>, ControlError> {

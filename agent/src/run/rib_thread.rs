@@ -24,13 +24,23 @@ use super::next_hops::Resolver;
 use super::surroundings::{NextHopTable, Surroundings};
 use crate::fib::{FibChange, FibNexthop, FibRoute, KernelView};
 use crate::intent::RouteChange;
+use crate::timing::{Recorded, Step, StepTimes};
 use crate::vital::{Pulse, Vital};
 
 /// Commands that may wait. They are few (a change of manifests, a look at a table); when full, the sender waits.
 const COMMANDS: usize = 64;
 
-/// Work of one step between two looks at the channels: some milliseconds at most.
+/// The most work of one poll between two looks at the channels. It is made less where that takes longer than [`LONG`].
 const STEPS: usize = 10_000;
+
+/// The least.
+const FEW_STEPS: usize = 250;
+
+/// A step that takes longer is made smaller the next time: a single one takes no longer than 2 ms.
+const LONG: Duration = Duration::from_micros(1_200);
+
+/// Commands are obeyed for so long before the RIB works.
+const OBEYING: Duration = Duration::from_millis(1);
 
 /// Changed prefixes that may wait to be told before no more events are taken in: some milliseconds of work, which is what
 /// news of one peer can wait for that of another.
@@ -41,8 +51,9 @@ const BACKLOG: usize = STEPS / 2;
 /// Only what waits already is taken: a single piece of news is told at once.
 const INTAKE: Duration = Duration::from_millis(5);
 
-/// FIB changes handed over at once.
+/// FIB changes handed over at once, at most and at least.
 const FIB_BATCH: usize = 4096;
+const SMALL_FIB_BATCH: usize = 256;
 
 /// A look at the RIB, carried out on its thread. It must be short: walks go in pieces.
 type Look = Box<dyn FnOnce(&Rib) + Send>;
@@ -84,6 +95,7 @@ pub(crate) enum Command {
 pub(crate) struct RibHandle {
     commands: mpsc::Sender<Command>,
     next_hops: NextHopTable,
+    steps: Arc<StepTimes>,
 }
 
 /// The RIB's thread is gone: the agent is stopping.
@@ -100,6 +112,11 @@ impl RibHandle {
     /// Our own next hops on the sessions that are up.
     pub(crate) fn own_next_hops(&self) -> &NextHopTable {
         &self.next_hops
+    }
+
+    /// How long the steps of the thread took, by kind.
+    pub(crate) fn step_times(&self) -> Vec<(&'static str, Recorded)> {
+        self.steps.read()
     }
 
     /// Looks at the tables. Keep it short: the RIB does nothing else meanwhile.
@@ -137,6 +154,7 @@ pub(crate) fn spawn(
     rib.set_fib(fib.is_enabled());
     let next_hops = NextHopTable::default();
     let pulse = Arc::new(Pulse::default());
+    let steps = Arc::new(StepTimes::default());
     let owner = Owner {
         rib,
         sessions: Sessions::default(),
@@ -146,6 +164,10 @@ pub(crate) fn spawn(
         notices,
         pulse: Arc::clone(&pulse),
         via_default: true,
+        held_back: None,
+        poll_steps: STEPS,
+        fib_batch: FIB_BATCH,
+        times: Arc::clone(&steps),
     };
     let thread = std::thread::Builder::new()
         .name("rib".to_owned())
@@ -153,6 +175,7 @@ pub(crate) fn spawn(
     let handle = RibHandle {
         commands: sender,
         next_hops,
+        steps,
     };
     let vital = Vital::thread("thread rib, the owner of the routes,", pulse, move || {
         thread.is_finished()
@@ -178,6 +201,23 @@ struct Owner {
     pulse: Arc<Pulse>,
     /// Whether next hops may be resolved by the default route.
     via_default: bool,
+    /// A session that came up while there were more commands than could be obeyed at once.
+    held_back: Option<Event>,
+    /// Work of the next poll, and changes of the next hand-over to the FIB.
+    poll_steps: usize,
+    fib_batch: usize,
+    times: Arc<StepTimes>,
+}
+
+/// Whether commands wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Commands {
+    /// None does.
+    Obeyed,
+    /// Some do.
+    Waiting,
+    /// None will ever come.
+    Ended,
 }
 
 /// The outboxes of Established sessions of known peers.
@@ -223,11 +263,15 @@ impl Owner {
     ) {
         loop {
             self.pulse.step();
-            if !self.obey(&mut commands) {
-                return;
+            match self.obey(&mut commands) {
+                Commands::Ended => return,
+                Commands::Obeyed => self.take_in(&mut events, &mut commands),
+                Commands::Waiting => {
+                    self.work();
+                    continue;
+                }
             }
-            self.take_in(&mut events, &mut commands);
-            if self.work() {
+            if self.work() || self.held_back.is_some() {
                 continue;
             }
             let deadline = self.rib.deadline();
@@ -250,26 +294,35 @@ impl Owner {
         }
     }
 
-    /// Carries out all commands that wait. Whether more may come.
-    fn obey(&mut self, commands: &mut mpsc::Receiver<Command>) -> bool {
+    /// Carries out the commands that wait, for a moment at most.
+    fn obey(&mut self, commands: &mut mpsc::Receiver<Command>) -> Commands {
+        let end = now() + OBEYING;
         loop {
             match commands.try_recv() {
                 Ok(command) => self.command(command),
-                Err(mpsc::error::TryRecvError::Empty) => return true,
-                Err(mpsc::error::TryRecvError::Disconnected) => return false,
+                Err(mpsc::error::TryRecvError::Empty) => return Commands::Obeyed,
+                Err(mpsc::error::TryRecvError::Disconnected) => return Commands::Ended,
+            }
+            if now() >= end {
+                return Commands::Waiting;
             }
         }
     }
 
     /// Handles an event after every command that was sent before it. Commands and events have a channel each: a session's
     /// `Established` may be read here before the command that makes its peer known, which was sent first. Dropped as of an
-    /// unknown peer, it would leave a session that is up and carries no route, in neither direction.
-    fn take(&mut self, event: Event, commands: &mut mpsc::Receiver<Command>) {
-        if matches!(event, Event::Established { .. }) {
-            // That no more commands may come is seen at the next round.
-            self.obey(commands);
+    /// unknown peer, it would leave a session that is up and carries no route, in neither direction. Whether events may go on:
+    /// not while this one is held back.
+    fn take(&mut self, event: Event, commands: &mut mpsc::Receiver<Command>) -> bool {
+        if matches!(event, Event::Established { .. }) && self.obey(commands) == Commands::Waiting {
+            self.held_back = Some(event);
+            return false;
         }
+        // That no more commands may come is seen at the next round.
+        let started = now();
         self.event(event);
+        self.record(Step::Event, started);
+        true
     }
 
     /// Takes events that wait, for a moment at most, and none while many prefixes wait to be advertised.
@@ -280,10 +333,9 @@ impl Owner {
     ) {
         let end = now() + INTAKE;
         while self.rib.backlog() < BACKLOG
-            && let Ok(event) = events.try_recv()
+            && let Some(event) = self.held_back.take().or_else(|| events.try_recv().ok())
         {
-            self.take(event, commands);
-            if now() >= end {
+            if !self.take(event, commands) || now() >= end {
                 break;
             }
         }
@@ -291,22 +343,37 @@ impl Owner {
 
     /// Lets the RIB work for a step and passes on what comes of it. Whether there is more to do now.
     fn work(&mut self) -> bool {
-        let mut more = self.rib.poll(now(), STEPS, &mut self.sessions);
+        let started = now();
+        let mut more = self.rib.poll(started, self.poll_steps, &mut self.sessions);
         self.pass_on_events();
+        let took = self.record(Step::Poll, started);
+        self.poll_steps = fitted(self.poll_steps, took, FEW_STEPS, STEPS);
+        let (started, batch) = (now(), self.fib_batch);
         let changes = &mut self.changes;
-        let taken = self.rib.take_fib_changes(FIB_BATCH, |prefix, route| {
+        let taken = self.rib.take_fib_changes(batch, |prefix, route| {
             changes.push(match route {
                 Some(route) => FibChange::install(prefix, fib_route(&route)),
                 None => FibChange::remove(prefix),
             });
         });
-        more |= taken == FIB_BATCH;
+        more |= taken == batch;
         if !self.changes.is_empty() {
             self.fib.submit(std::mem::take(&mut self.changes));
         }
         // Those that the changes brought up are told after them.
         self.pass_on_events();
+        if taken > 0 {
+            let took = self.record(Step::Fib, started);
+            self.fib_batch = fitted(batch, took, SMALL_FIB_BATCH, FIB_BATCH);
+        }
         more
+    }
+
+    /// Records how long a step took that ends now.
+    fn record(&self, step: Step, started: Instant) -> Duration {
+        let took = started.elapsed();
+        self.times.of(step).record(took);
+        took
     }
 
     fn pass_on_events(&mut self) {
@@ -331,6 +398,16 @@ impl Owner {
     }
 
     fn command(&mut self, command: Command) {
+        let started = now();
+        let step = match command {
+            Command::Look(_) => Step::Query,
+            _ => Step::Command,
+        };
+        self.obey_one(command);
+        self.record(step, started);
+    }
+
+    fn obey_one(&mut self, command: Command) {
         match command {
             Command::Configure(config) => self.rib.set_config(config),
             Command::SetPeer(peer, config) => {
@@ -440,6 +517,18 @@ fn fib_route(route: &rib::FibRoute) -> FibRoute {
     }
 }
 
+/// How much to do in the next step, after one with so much took so long. Where it took less because there was less to do, more
+/// is tried again, up to `most`.
+fn fitted(now: usize, took: Duration, least: usize, most: usize) -> usize {
+    if took > LONG {
+        (now / 2).max(least)
+    } else if took < LONG / 3 {
+        (now + now / 4).min(most)
+    } else {
+        now
+    }
+}
+
 fn now() -> Instant {
     Instant::now()
 }
@@ -449,5 +538,20 @@ async fn until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_that_took_long_is_made_smaller_and_grows_again() {
+        let next = |now, micros| fitted(now, Duration::from_micros(micros), FEW_STEPS, STEPS);
+        assert_eq!(next(STEPS, 3_000), STEPS / 2);
+        assert_eq!(next(300, 3_000), FEW_STEPS);
+        assert_eq!(next(4_000, 800), 4_000);
+        assert_eq!(next(4_000, 100), 5_000);
+        assert_eq!(next(9_000, 100), STEPS);
     }
 }

@@ -39,11 +39,7 @@ impl Speaker {
         rib.set_fib(false);
         rib.next_hops_changed(Arc::new(Connected));
         for number in 1..=peers {
-            let config = PeerConfig {
-                transit: true,
-                ..PeerConfig::new(PeerKind::External)
-            };
-            rib.set_peer(PeerId(number), config);
+            rib.set_peer(PeerId(number), config());
             rib.session_up(PeerId(number), session(number), now);
         }
         rib.open_gate(now);
@@ -66,6 +62,14 @@ impl Speaker {
     /// Does all that there is to do: decisions that wait, and what peers are told.
     pub fn tell(&mut self) {
         while self.rib.poll(self.now, STEPS, &mut self.sink) {}
+    }
+}
+
+/// How every peer is configured.
+pub fn config() -> PeerConfig {
+    PeerConfig {
+        transit: true,
+        ..PeerConfig::new(PeerKind::External)
     }
 }
 
@@ -177,7 +181,7 @@ fn negotiated(peer: u32) -> Negotiated {
     negotiate(&config, &open).unwrap()
 }
 
-fn session(peer: u32) -> SessionInfo {
+pub fn session(peer: u32) -> SessionInfo {
     SessionInfo {
         negotiated: Arc::new(negotiated(peer)),
         remote_address: IpAddr::V4(address(peer)),
@@ -210,10 +214,15 @@ impl NextHopResolver for Connected {
 pub struct Sink {
     pub messages: usize,
     pub octets: usize,
+    /// A peer whose queue is full.
+    pub full: Option<PeerId>,
 }
 
 impl Transport for Sink {
     fn send(&mut self, peer: PeerId, messages: &Bytes) -> Result<(), Full> {
+        if self.full == Some(peer) {
+            return Err(Full);
+        }
         if peer == MONITOR {
             self.octets += messages.len();
             let mut rest = &messages[..];

@@ -12,6 +12,7 @@
 //! nothing for the table that comes from there. When it is alone no longer, all slots are looked at once more.
 
 mod catch_up;
+mod compare;
 
 use std::net::IpAddr;
 
@@ -22,12 +23,13 @@ use foldhash::fast::RandomState;
 use hashbrown::{HashMap, HashSet};
 use smallvec::SmallVec;
 
+use super::comparison::{Heard, Stream};
 use super::exclusion::{Excluded, Exclusions};
 use super::hold::Hold;
 use super::key::GroupKey;
 use super::member::{Behind, Member, MemberFamily, Refresh};
 use super::pack::{Audience, Buckets};
-use super::rules::{Digest, DigestSeed, Exported};
+use super::rules::{DigestSeed, Exported};
 use super::told::{Told, ToldSlots};
 use super::{Best, Full, LocRib, Slot, Suppressed, Transport};
 use crate::attrs::AttrId;
@@ -90,6 +92,8 @@ struct Scratch {
     /// The latest verdict that no prefix plays a part in. Routes of one attribute set come in runs.
     latest: Option<Latest>,
     buckets: Buckets,
+    /// Slots of which something else was told than before, for members that are behind.
+    touched: Vec<Slot>,
 }
 
 /// What the members are told of routes of a peer with these attributes.
@@ -174,9 +178,8 @@ impl Group {
         };
         for (index, family) in Family::ALL.into_iter().enumerate() {
             member.families[index].end_of_rib = self.key.codec.family(family).is_some();
-            let told = &self.families[index].told;
-            if !told.is_empty() {
-                member.fall_behind(index, told.iter().map(|(slot, _)| slot));
+            if !self.families[index].told.is_empty() {
+                member.compare(peer, index, Heard::default(), self.stream(index));
             }
         }
         self.insert(peer, member);
@@ -192,21 +195,6 @@ impl Group {
         };
         self.let_hear_difference(peer, &mut member, from);
         self.insert(peer, member);
-    }
-
-    /// A member was told what another group's stream has told, and has to hear what this one's has.
-    fn let_hear_difference(&self, peer: PeerId, member: &mut Member, from: &Self) {
-        for index in 0..member.families.len() {
-            let ends = [self, from].map(|group| group.families[index].told.end());
-            let end = ends.into_iter().max().unwrap_or_default();
-            let differs = (0..end).map(Slot).filter(|slot| {
-                from.told_to(peer, index, *slot) != self.told_to(peer, index, *slot)
-            });
-            let mut differs = differs.peekable();
-            if differs.peek().is_some() {
-                member.fall_behind(index, differs);
-            }
-        }
     }
 
     /// What the stream has told becomes what another's has, which may be more than this group's only member was told: that
@@ -246,13 +234,6 @@ impl Group {
         Some(member)
     }
 
-    /// What the stream has told a peer of a slot.
-    fn told_to(&self, peer: PeerId, family: usize, slot: Slot) -> Option<Digest> {
-        let told = self.families[family].told.get(slot)?;
-        let excluded = self.exclusions.resolve(told.exclusion);
-        (!excluded.contains(peer)).then_some(told.digest)
-    }
-
     /// How many prefixes of a family the stream has told a peer.
     pub(super) fn count(&self, peer: PeerId, family: usize) -> usize {
         self.families[family].told.len() - self.exclusions.slots_without(peer, family)
@@ -290,8 +271,11 @@ impl Group {
             Refresh::Wanted => {}
             // Everything once more; the refresh that runs ends after it.
             Refresh::Running => {
-                let told = &self.families[family].told;
-                member.fall_behind(family, told.iter().map(|(slot, _)| slot));
+                let stream = Stream {
+                    told: &self.families[family].told,
+                    exclusions: &self.exclusions,
+                };
+                member.compare(peer, family, Heard::default(), stream);
             }
         }
     }
@@ -408,6 +392,16 @@ impl Group {
             }
         }
         self.families[family.0].passed_by |= passed_by;
+        if behind {
+            // Member by member: most are not behind, and none of those is to be looked at for each slot.
+            let touched = std::mem::take(&mut self.scratch.touched);
+            let members = self.members.values_mut();
+            for behind in members.filter_map(|member| member.behind.as_mut()) {
+                for slot in &touched {
+                    behind.marks[family.0].insert(*slot);
+                }
+            }
+        }
     }
 
     /// `behind`: whether any member is.
@@ -451,9 +445,7 @@ impl Group {
         }
         self.families[index].told.set(slot, told);
         if behind {
-            for member in self.members.values_mut() {
-                member.mark_if_behind(index, slot);
-            }
+            self.scratch.touched.push(slot);
         }
 
         let members = &self.members;
@@ -494,7 +486,7 @@ impl Group {
         seed: &DigestSeed,
     ) -> usize {
         let out = &self.families[family.0];
-        let Some(from) = out.walk else {
+        let Some(from) = out.walk.filter(|_| !self.is_comparing()) else {
             return 0;
         };
         let end = loc_rib.slots(family.1).max(out.told.end());
@@ -574,8 +566,11 @@ impl Group {
                 let out = &self.families[index];
                 let sent = settle_family(
                     member,
-                    (index, family),
-                    &out.told,
+                    (*peer, index, family),
+                    Stream {
+                        told: &out.told,
+                        exclusions: &self.exclusions,
+                    },
                     settled[index] && out.walk.is_none() && !kept,
                     &mut |message| transport.send(*peer, &message),
                     &mut self.encoder,
@@ -615,15 +610,15 @@ impl Group {
     /// Whether a member that is behind must still hear of a slot.
     pub(super) fn holds(&self, family: usize, slot: Slot) -> bool {
         let mut behind = self.members.values().filter_map(|m| m.behind.as_ref());
-        behind.any(|behind| behind.marks[family].contains(slot))
+        behind.any(|behind| behind.holds(family, slot))
     }
 }
 
 /// The part of [`Group::settle`] that concerns one family of a member. Returns how many steps were done.
 fn settle_family(
     member: &mut Member,
-    (index, family): (usize, Family),
-    told: &ToldSlots,
+    (peer, index, family): (PeerId, usize, Family),
+    stream: Stream<'_>,
     settled: bool,
     send: &mut dyn FnMut(Bytes) -> Result<(), Full>,
     encoder: &mut UpdateEncoder,
@@ -632,7 +627,7 @@ fn settle_family(
     let caught_up = member
         .behind
         .as_ref()
-        .is_none_or(|behind| behind.marks[index].is_empty());
+        .is_none_or(|behind| behind.has_heard(index));
     let border = |subtype| RouteRefresh { family, subtype }.encode();
     let mut done = 0;
     if owed.refresh == Refresh::Running && caught_up {
@@ -653,7 +648,7 @@ fn settle_family(
             send(border(RouteRefreshSubtype::Begin))?;
         }
         member.families[index].refresh = Refresh::Running;
-        member.fall_behind(index, told.iter().map(|(slot, _)| slot));
+        member.compare(peer, index, Heard::default(), stream);
         done += 1;
     }
     Ok(done)

@@ -36,6 +36,10 @@ pub struct UpdateGroups {
     dirty: [Dirty; 2],
     /// Slots found empty that a member which is behind must still hear of.
     held: [Marks; 2],
+    /// Slots found empty, or told as such to a member that was behind: they may be free.
+    emptied: [Vec<Slot>; 2],
+    /// All held slots from here on are to be looked at, since a member that was behind is gone. `None`: none need be.
+    look_again: [Option<Slot>; 2],
     /// Slots found empty that nobody has to be told of any more.
     retired: Vec<(Family, Slot)>,
     /// [`MIN_ROUND`], less in tests that look for trouble between rounds.
@@ -72,6 +76,8 @@ impl UpdateGroups {
             hold: Hold::default(),
             dirty: Default::default(),
             held: Default::default(),
+            emptied: Default::default(),
+            look_again: [None; 2],
             retired: Vec::new(),
             min_round,
         }
@@ -132,7 +138,10 @@ impl UpdateGroups {
             return;
         };
         if let Some(group) = self.groups.get_mut(&down.group) {
-            group.leave(peer);
+            let left = group.leave(peer);
+            if left.is_some_and(|member| member.behind.is_some()) {
+                self.look_again = [Some(Slot(0)); 2];
+            }
             if group.members.is_empty() {
                 self.groups.remove(&down.group);
             }
@@ -208,6 +217,7 @@ impl UpdateGroups {
             let round = (left / 2).max(self.min_round);
             let mut done = self.stage_dirty(loc_rib, transport, round);
             if self.gate_open {
+                done += self.compare(round);
                 done += self.walk(loc_rib, transport, round);
                 done += self.catch_up(loc_rib, transport, round);
                 let settled = self.dirty.each_ref().map(Dirty::is_empty);
@@ -227,7 +237,9 @@ impl UpdateGroups {
         for group in self.groups.values_mut() {
             group.end_flush(another);
         }
-        self.retire();
+        if self.retire(budget) {
+            return Progress::More;
+        }
         progress
     }
 
@@ -267,8 +279,20 @@ impl UpdateGroups {
             }
             for slot in &slots {
                 if loc_rib.best(family, *slot).is_none() {
-                    self.held[index].insert(*slot);
+                    self.emptied[index].push(*slot);
+                } else {
+                    self.held[index].remove(*slot);
                 }
+            }
+        }
+        done
+    }
+
+    fn compare(&mut self, budget: usize) -> usize {
+        let mut done = 0;
+        for group in self.groups.values_mut() {
+            if done < budget {
+                done += group.compare(budget - done);
             }
         }
         done
@@ -307,7 +331,7 @@ impl UpdateGroups {
                         (index, family),
                         transport,
                         budget - done,
-                        &mut self.dirty[index],
+                        (&mut self.dirty[index], &mut self.emptied[index]),
                         &self.seed,
                     );
                 }
@@ -316,24 +340,37 @@ impl UpdateGroups {
         done
     }
 
-    /// Lets those empty slots go that no member which is behind must hear of.
-    fn retire(&mut self) {
-        let waiting = self.groups.values().filter(|group| group.has_behind());
-        let waiting: Vec<&Group> = waiting.collect();
+    /// Lets those empty slots go that no member which is behind must hear of: of those that became empty or were told as such,
+    /// and of up to `budget` others where a member that was behind is gone. Whether there are more of these.
+    fn retire(&mut self, budget: usize) -> bool {
         for (index, family) in Family::ALL.into_iter().enumerate() {
-            let mut at = Slot(0);
-            while let Some(slot) = self.held[index].next_from(at) {
-                at = Slot(slot.0 + 1);
-                let waited_for = waiting.iter().any(|group| group.holds(index, slot));
-                // What is dirty again is looked at, and held or let go, once more.
-                if self.dirty[index].contains(slot) || !waited_for {
+            let mut slots = std::mem::take(&mut self.emptied[index]);
+            for _ in 0..budget {
+                let Some(from) = self.look_again[index] else {
+                    break;
+                };
+                let next = self.held[index].next_from(from);
+                self.look_again[index] = next.map(|slot| Slot(slot.0 + 1));
+                slots.extend(next);
+            }
+            if slots.is_empty() {
+                continue;
+            }
+            let waiting = self.groups.values().filter(|group| group.has_behind());
+            let waiting: Vec<&Group> = waiting.collect();
+            for slot in slots {
+                // What is dirty again is looked at, and held or let go, once more. What was told as empty may be in use again.
+                if self.dirty[index].contains(slot) {
                     self.held[index].remove(slot);
-                    if !waited_for && !self.dirty[index].contains(slot) {
-                        self.retired.push((family, slot));
-                    }
+                } else if waiting.iter().any(|group| group.holds(index, slot)) {
+                    self.held[index].insert(slot);
+                } else {
+                    self.held[index].remove(slot);
+                    self.retired.push((family, slot));
                 }
             }
         }
+        self.look_again.iter().any(Option::is_some)
     }
 
     fn find(&self, key: &GroupKey) -> Option<u32> {

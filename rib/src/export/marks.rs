@@ -4,11 +4,21 @@ use std::collections::VecDeque;
 
 use super::Slot;
 
-/// A set of slots with its size, walked in slot order.
+/// Words per chunk: 4,096 slots.
+const CHUNK: usize = 64;
+
+/// A set of slots with its size, walked in slot order. It takes memory where there are marks, so that a mark on the last slot
+/// of a large table costs as much as one on the first.
 #[derive(Debug, Default)]
 pub(super) struct Marks {
-    words: Vec<u64>,
+    chunks: Vec<Chunk>,
     len: usize,
+}
+
+#[derive(Debug, Default)]
+struct Chunk {
+    words: Option<Box<[u64; CHUNK]>>,
+    len: u16,
 }
 
 impl Marks {
@@ -22,34 +32,48 @@ impl Marks {
     }
 
     pub(super) fn contains(&self, slot: Slot) -> bool {
-        let (word, bit) = place(slot);
-        self.words.get(word).is_some_and(|word| word & bit != 0)
+        let (chunk, word, bit) = place(slot);
+        let words = self
+            .chunks
+            .get(chunk)
+            .and_then(|chunk| chunk.words.as_ref());
+        words.is_some_and(|words| words[word] & bit != 0)
     }
 
     /// Marks a slot. Returns whether it was not marked before.
     pub(super) fn insert(&mut self, slot: Slot) -> bool {
-        let (word, bit) = place(slot);
-        if self.words.len() <= word {
-            self.words.resize(word + 1, 0);
+        let (number, word, bit) = place(slot);
+        if self.chunks.len() <= number {
+            self.chunks.resize_with(number + 1, Chunk::default);
         }
-        let new = self.words[word] & bit == 0;
-        self.words[word] |= bit;
+        let chunk = &mut self.chunks[number];
+        let words = chunk.words.get_or_insert_with(|| Box::new([0; CHUNK]));
+        let new = words[word] & bit == 0;
+        words[word] |= bit;
+        chunk.len += u16::from(new);
         self.len += usize::from(new);
         new
     }
 
     /// Takes a mark away. Returns whether there was one.
     pub(super) fn remove(&mut self, slot: Slot) -> bool {
-        let (word, bit) = place(slot);
-        let had = self.contains(slot);
-        if had {
-            self.words[word] &= !bit;
-            self.len -= 1;
-            if self.len == 0 {
-                self.words = Vec::new();
-            }
+        let (number, word, bit) = place(slot);
+        let Some(chunk) = self.chunks.get_mut(number) else {
+            return false;
+        };
+        let Some(words) = chunk.words.as_mut().filter(|words| words[word] & bit != 0) else {
+            return false;
+        };
+        words[word] &= !bit;
+        chunk.len -= 1;
+        self.len -= 1;
+        if chunk.len == 0 {
+            chunk.words = None;
         }
-        had
+        if self.len == 0 {
+            self.chunks = Vec::new();
+        }
+        true
     }
 
     /// The first marked slot at or after this one.
@@ -57,21 +81,30 @@ impl Marks {
         if self.is_empty() {
             return None;
         }
-        let (first, bit) = place(slot);
+        let (first, mut from, bit) = place(slot);
         let mut mask = !(bit - 1);
-        for (number, word) in self.words.iter().enumerate().skip(first) {
-            let rest = word & mask;
-            if rest != 0 {
-                return Some(Slot(number as u32 * 64 + rest.trailing_zeros()));
+        for (number, chunk) in self.chunks.iter().enumerate().skip(first) {
+            for (at, word) in chunk
+                .words
+                .iter()
+                .flat_map(|words| words.iter().enumerate().skip(from))
+            {
+                let rest = word & mask;
+                if rest != 0 {
+                    let base = (number * CHUNK + at) as u32 * 64;
+                    return Some(Slot(base + rest.trailing_zeros()));
+                }
+                mask = !0;
             }
-            mask = !0;
+            (from, mask) = (0, !0);
         }
         None
     }
 }
 
-const fn place(slot: Slot) -> (usize, u64) {
-    (slot.0 as usize / 64, 1 << (slot.0 % 64))
+const fn place(slot: Slot) -> (usize, usize, u64) {
+    let word = slot.0 as usize / 64;
+    (word / CHUNK, word % CHUNK, 1 << (slot.0 % 64))
 }
 
 /// Places that an empty queue keeps.
@@ -129,7 +162,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn marks_are_a_set_of_slots(ops in prop::collection::vec((any::<bool>(), 0u32..200), 0..200)) {
+        fn marks_are_a_set_of_slots(ops in prop::collection::vec((any::<bool>(), prop_oneof![0u32..200, 4_000u32..4_200, 90_000u32..90_200]), 0..200)) {
             let mut marks = Marks::default();
             let mut model = BTreeSet::new();
             for (insert, slot) in ops {

@@ -3,7 +3,9 @@
 use std::net::IpAddr;
 
 use super::Slot;
+use super::comparison::{Comparison, Heard, Stream};
 use super::marks::Marks;
+use crate::peer::PeerId;
 
 /// A peer of a group.
 #[derive(Debug)]
@@ -23,15 +25,47 @@ pub(super) struct Member {
 
 /// What a member that left the stream, or is not yet in it, has to hear: a bit per slot, never a queue.
 ///
-/// What it knows of a slot without a mark is what the group was told of it.
+/// What it knows of a slot without a mark is what the group was told of it, once it has been compared.
 #[derive(Debug, Default)]
 pub(super) struct Behind {
     pub(super) marks: [Marks; 2],
+    pub(super) comparisons: [Option<Box<Comparison>>; 2],
 }
 
 impl Behind {
-    pub(super) fn is_caught_up(&self) -> bool {
-        self.marks.iter().all(Marks::is_empty)
+    /// Whether the member has heard all of a family.
+    pub(super) const fn has_heard(&self, family: usize) -> bool {
+        self.marks[family].is_empty() && self.comparisons[family].is_none()
+    }
+
+    pub(super) const fn is_caught_up(&self) -> bool {
+        self.has_heard(0) && self.has_heard(1)
+    }
+
+    /// The member is told of a slot what the stream has.
+    pub(super) fn hear(&mut self, family: usize, slot: Slot) {
+        self.marks[family].remove(slot);
+        if let Some(comparison) = &mut self.comparisons[family] {
+            comparison.meet(slot);
+        }
+    }
+
+    /// Whether the member may have to hear that there is nothing at a slot any more.
+    pub(super) fn holds(&self, family: usize, slot: Slot) -> bool {
+        let comparison = self.comparisons[family].as_ref();
+        self.marks[family].contains(slot) || comparison.is_some_and(|of| of.holds(slot))
+    }
+
+    /// Goes on with the comparison of a family. Returns how much was done.
+    pub(super) fn compare(&mut self, family: usize, stream: Stream<'_>, budget: usize) -> usize {
+        let Some(comparison) = &mut self.comparisons[family] else {
+            return 0;
+        };
+        let (used, is_over) = comparison.step(stream, &mut self.marks[family], budget);
+        if is_over {
+            self.comparisons[family] = None;
+        }
+        used
     }
 }
 
@@ -60,19 +94,26 @@ impl Member {
         self.behind.is_none()
     }
 
-    /// Marks a slot if the member is behind.
-    pub(super) fn mark_if_behind(&mut self, family: usize, slot: Slot) {
-        if let Some(behind) = &mut self.behind {
-            behind.marks[family].insert(slot);
-        }
-    }
-
     /// Leaves the stream, if it is in it, and has to hear of these slots.
     pub(super) fn fall_behind(&mut self, family: usize, slots: impl Iterator<Item = Slot>) {
         let behind = self.behind.get_or_insert_default();
         for slot in slots {
             behind.marks[family].insert(slot);
         }
+    }
+
+    /// Leaves the stream, if it is in it: it may have been told something else, and is to be compared. `stream`: that which it was
+    /// in so far.
+    pub(super) fn compare(
+        &mut self,
+        peer: PeerId,
+        family: usize,
+        heard: Heard,
+        stream: Stream<'_>,
+    ) {
+        let Behind { marks, comparisons } = &mut **self.behind.get_or_insert_default();
+        let comparison = comparisons[family].get_or_insert_with(|| Box::new(Comparison::new(peer)));
+        comparison.add(heard, stream, &mut marks[family]);
     }
 
     /// The member's queue is full.

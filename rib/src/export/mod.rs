@@ -5,11 +5,12 @@
 //! or went, then calls `flush`, which reads the newest state of [`LocRib`] and hands bytes to [`Transport`].
 //!
 //! The rooms: `rules`, `passing` and `next_hop` say what a peer of a group is told of a route, purely; `told`, `exclusion` and `marks`
-//! are the memory of what was said; `hold` says whose End-of-RIB waits; `group` stages, encodes through `pack` and delivers; `query` answers questions.
+//! are the memory of what was said, and `comparison` what a peer that changes its group has to hear; `hold` says whose End-of-RIB waits; `group` stages, encodes through `pack` and delivers; `query` answers questions.
 //!
 //! Nothing is queued. A change is a mark on a slot; what is sent is read from Loc-RIB when it is sent. So a prefix that
 //! comes and goes between two flushes costs nothing, and a peer that does not read costs a bit per slot.
 
+mod comparison;
 mod exclusion;
 mod group;
 mod groups;

@@ -1,14 +1,16 @@
 //! What the stream of a group has told, per slot: twelve bytes, in pages that exist only where something is told.
 //!
 //! A group that hears a few originated routes beside a full table of learned ones thus needs a few pages, and memory goes
-//! back when a page empties.
+//! back when a page empties. Copies share their pages until one of them changes.
+
+use std::sync::Arc;
 
 use super::Slot;
 use super::exclusion::ExclusionId;
 use super::rules::Digest;
 
-/// Slots per page: 6 KiB.
-const PAGE: usize = 512;
+/// Slots per page: 6 KiB with the counts of who shares it.
+const PAGE: usize = 510;
 
 /// What was told of a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +50,7 @@ impl Packed {
 /// for, with nothing left over.
 #[derive(Clone, Debug, Default)]
 struct Page {
-    slots: Option<Box<[Packed; PAGE]>>,
+    slots: Option<Arc<[Packed; PAGE]>>,
     used: u16,
 }
 
@@ -86,8 +88,8 @@ impl ToldSlots {
         if page.slots.is_none() && told.is_none() {
             return;
         }
-        let fresh = || Box::new([Packed::default(); PAGE]);
-        let packed = &mut page.slots.get_or_insert_with(fresh)[place];
+        let fresh = || Arc::new([Packed::default(); PAGE]);
+        let packed = &mut Arc::make_mut(page.slots.get_or_insert_with(fresh))[place];
         let had = packed.unpack().is_some();
         let has = told.is_some();
         *packed = Packed::pack(told);
@@ -101,21 +103,33 @@ impl ToldSlots {
         }
     }
 
+    /// Whether a slot lies in a page that is one with that of another: of all its slots the same was told.
+    pub(super) fn shares_page(&self, other: &Self, slot: Slot) -> bool {
+        let (number, _) = split(slot);
+        let page = |of: &'_ Self| {
+            of.pages
+                .get(number)
+                .and_then(|page| page.slots.as_ref().map(Arc::as_ptr))
+        };
+        match (page(self), page(other)) {
+            (Some(one), Some(another)) => std::ptr::eq(one, another),
+            (None, None) => true,
+            _ => false,
+        }
+    }
+
+    /// The first slot of the next page, if this is the first one of a page.
+    pub(super) const fn page_after(slot: Slot) -> Option<Slot> {
+        if slot.0.is_multiple_of(PAGE as u32) {
+            Some(Slot(slot.0 + PAGE as u32))
+        } else {
+            None
+        }
+    }
+
     /// One past the highest slot that something may be told of.
     pub(super) fn end(&self) -> u32 {
         (self.pages.len() * PAGE) as u32
-    }
-
-    /// All told slots, ascending.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (Slot, Told)> {
-        let pages = self.pages.iter().enumerate();
-        pages
-            .filter_map(|(number, page)| Some((number, page.slots.as_ref()?)))
-            .flat_map(|(number, slots)| {
-                slots.iter().enumerate().filter_map(move |(place, packed)| {
-                    Some((Slot((number * PAGE + place) as u32), packed.unpack()?))
-                })
-            })
     }
 }
 
@@ -167,7 +181,32 @@ mod tests {
                 prop_assert_eq!(told.get(Slot(slot)), value);
                 prop_assert_eq!(told.len(), model.len());
             }
-            prop_assert_eq!(told.iter().collect::<BTreeMap<_, _>>(), model);
+            let all = (0..told.end()).map(Slot);
+            let all = all.filter_map(|slot| Some((slot, told.get(slot)?)));
+            prop_assert_eq!(all.collect::<BTreeMap<_, _>>(), model);
         }
+    }
+
+    #[test]
+    fn copies_share_pages_until_one_changes_and_only_the_page_that_does() {
+        assert!(size_of::<[Packed; PAGE]>() + 2 * size_of::<usize>() <= 6 * 1024);
+        let mut told = ToldSlots::default();
+        let one = Told {
+            digest: Digest::MIN,
+            exclusion: 0,
+        };
+        let (first, second) = (Slot(3), Slot(PAGE as u32));
+        told.set(first, Some(one));
+        told.set(second, Some(one));
+        let copy = told.clone();
+        assert!(
+            [first, second]
+                .iter()
+                .all(|slot| copy.shares_page(&told, *slot))
+        );
+        told.set(Slot(4), Some(one));
+        assert!(!copy.shares_page(&told, first) && copy.shares_page(&told, second));
+        assert_eq!((copy.get(Slot(4)), copy.len()), (None, 2));
+        assert_eq!((told.get(Slot(4)), told.len()), (Some(one), 3));
     }
 }

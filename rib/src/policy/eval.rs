@@ -5,8 +5,8 @@
 //! prefix fulfils) together with the attribute set determines the verdict: callers cache verdicts by that pair, and a
 //! chain without prefix conditions has one signature for every prefix.
 
+use std::borrow::Borrow;
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use bgp::types::{Asn, NextHop};
@@ -14,7 +14,7 @@ use bgp::wire::PathAttributes;
 use ipnet::IpNet;
 use smallvec::SmallVec;
 
-use super::{Action, Matches, Policy, PrefixRange, Rule, Set};
+use super::{Action, Matches, OneOf, Policy, PrefixRange, Rule, Set};
 
 /// A rule of a chain by its numbers, both from 0: the reason value kept with a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -116,7 +116,7 @@ impl Chain {
             .map(|rule| &rule.matches.prefixes)
             .filter(|prefixes| !prefixes.is_empty());
         for (number, ranges) in conditions.enumerate() {
-            if ranges.iter().any(|range| range.contains(prefix)) {
+            if ranges.contains(prefix) {
                 words[number / 64] |= 1 << (number % 64);
             }
         }
@@ -171,35 +171,32 @@ impl Matches {
     /// Whether every given condition holds.
     pub fn holds(&self, prefix: IpNet, attributes: &PathAttributes, next_hop: &NextHop) -> bool {
         let path = &attributes.as_path;
-        any(&self.prefixes, |range| range.contains(prefix))
-            && any(&self.communities, |c| attributes.communities.contains(c))
-            && any(&self.large_communities, |c| {
-                attributes.large_communities.contains(c)
-            })
-            && any(&self.extended_communities, |c| {
-                attributes.extended_communities.contains(c)
-            })
-            && any(&self.as_path_contains, |asn| {
-                path.segments.iter().any(|s| s.asns.contains(asn))
-            })
+        (self.prefixes.is_empty() || self.prefixes.contains(prefix))
+            && met(&self.communities, || &attributes.communities)
+            && met(&self.large_communities, || &attributes.large_communities)
+            && met(&self.extended_communities, || &attributes.extended_communities)
+            && met(&self.as_path_contains, || path.segments.iter().flat_map(|s| &s.asns))
             // RFC 6811 section 2: a path that ends in an AS_SET has no single origin, so no number matches it.
-            && any(&self.origin_asns, |asn| path.origin_as() == Some(*asn))
-            && any(&self.neighbour_asns, |asn| path.first_as() == Some(*asn))
+            && met(&self.origin_asns, || path.origin_as())
+            && met(&self.neighbour_asns, || path.first_as())
             && self
                 .as_path_length
                 .is_none_or(|(min, max)| (min..=max).contains(&path.length()))
-            && any(&self.next_hops, |net| within(net, next_hop.address()))
-            && any(&self.origins, |origin| attributes.origin == Some(*origin))
+            && (self.next_hops.is_empty() || self.next_hops.contains(next_hop.address().into()))
+            && (self.origins.is_empty()
+                || attributes.origin.is_some_and(|origin| self.origins.contains(&origin)))
     }
 }
 
-/// An empty list is no condition; otherwise one match suffices.
-fn any<T>(conditions: &[T], holds: impl Fn(&T) -> bool) -> bool {
-    conditions.is_empty() || conditions.iter().any(holds)
-}
-
-fn within(net: &IpNet, address: IpAddr) -> bool {
-    net.contains(&address)
+/// An empty list is no condition; otherwise one of the values has to be in it.
+fn met<T: Ord + Copy, I: IntoIterator<Item: Borrow<T>>>(
+    conditions: &OneOf<T>,
+    values: impl FnOnce() -> I,
+) -> bool {
+    conditions.is_empty()
+        || values()
+            .into_iter()
+            .any(|value| conditions.contains(value.borrow()))
 }
 
 impl Rule {

@@ -24,11 +24,13 @@ use bgp::wire::attribute::Origin;
 use ipnet::IpNet;
 
 mod eval;
+mod sets;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use eval::unite;
 pub use eval::{Accepted, Chain, RuleRef, Signature, Verdict};
+pub use sets::{OneOf, PrefixSet};
 
 /// A named list of rules.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -67,23 +69,23 @@ pub enum Action {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Matches {
     /// Prefix ranges.
-    pub prefixes: Vec<PrefixRange>,
+    pub prefixes: PrefixSet,
     /// Communities of which one is present.
-    pub communities: Vec<Community>,
+    pub communities: OneOf<Community>,
     /// Large communities of which one is present.
-    pub large_communities: Vec<LargeCommunity>,
+    pub large_communities: OneOf<LargeCommunity>,
     /// Extended communities of which one is present.
-    pub extended_communities: Vec<ExtendedCommunity>,
+    pub extended_communities: OneOf<ExtendedCommunity>,
     /// AS numbers of which one stands anywhere in the AS_PATH.
-    pub as_path_contains: Vec<Asn>,
+    pub as_path_contains: OneOf<Asn>,
     /// AS numbers of which one originated the route (last in the AS_PATH).
-    pub origin_asns: Vec<Asn>,
+    pub origin_asns: OneOf<Asn>,
     /// AS numbers of which one is the neighbouring AS (first in the AS_PATH).
-    pub neighbour_asns: Vec<Asn>,
+    pub neighbour_asns: OneOf<Asn>,
     /// Bounds of the AS_PATH length, inclusive.
     pub as_path_length: Option<(u32, u32)>,
     /// Next hops within one of these.
-    pub next_hops: Vec<IpNet>,
+    pub next_hops: PrefixSet,
     /// Values of ORIGIN.
     pub origins: Vec<Origin>,
 }

@@ -87,7 +87,7 @@ fn without_a_rule_that_decides_a_route_is_accepted_as_it_is() {
         accepted
     );
     let other = Matches {
-        neighbour_asns: vec![Asn(1)],
+        neighbour_asns: vec![Asn(1)].into(),
         ..Matches::default()
     };
     let unmatched = chain(vec![vec![rule("x", other, Set::default(), Action::Reject)]]);
@@ -130,15 +130,16 @@ fn each_condition_matches_what_it_names_and_nothing_else() {
             prefixes: vec![
                 range("192.0.2.0/24", 24, 24),
                 range("10.0.0.0/8", 16, if hit { 24 } else { 23 }),
-            ],
+            ]
+            .into(),
             ..Matches::default()
         }),
         ("prefix of the other family", |hit| Matches {
-            prefixes: vec![range(if hit { "0.0.0.0/0" } else { "::/0" }, 0, 128)],
+            prefixes: vec![range(if hit { "0.0.0.0/0" } else { "::/0" }, 0, 128)].into(),
             ..Matches::default()
         }),
         ("community", |hit| Matches {
-            communities: vec![Community(9), Community(if hit { 5 } else { 6 })],
+            communities: vec![Community(9), Community(if hit { 5 } else { 6 })].into(),
             ..Matches::default()
         }),
         ("large community", |hit| Matches {
@@ -146,23 +147,24 @@ fn each_condition_matches_what_it_names_and_nothing_else() {
                 global: 1,
                 local1: 2,
                 local2: if hit { 3 } else { 4 },
-            }],
+            }]
+            .into(),
             ..Matches::default()
         }),
         ("extended community", |hit| Matches {
-            extended_communities: vec![ExtendedCommunity([u8::from(hit); 8])],
+            extended_communities: vec![ExtendedCommunity([u8::from(hit); 8])].into(),
             ..Matches::default()
         }),
         ("AS in path", |hit| Matches {
-            as_path_contains: vec![Asn(if hit { 64501 } else { 64503 })],
+            as_path_contains: vec![Asn(if hit { 64501 } else { 64503 })].into(),
             ..Matches::default()
         }),
         ("origin AS", |hit| Matches {
-            origin_asns: vec![Asn(if hit { 64502 } else { 64500 })],
+            origin_asns: vec![Asn(if hit { 64502 } else { 64500 })].into(),
             ..Matches::default()
         }),
         ("neighbour AS", |hit| Matches {
-            neighbour_asns: vec![Asn(if hit { 64500 } else { 64502 })],
+            neighbour_asns: vec![Asn(if hit { 64500 } else { 64502 })].into(),
             ..Matches::default()
         }),
         ("path length", |hit| Matches {
@@ -170,7 +172,9 @@ fn each_condition_matches_what_it_names_and_nothing_else() {
             ..Matches::default()
         }),
         ("next hop", |hit| Matches {
-            next_hops: vec![net(if hit { "192.0.2.0/31" } else { "192.0.2.2/31" })],
+            next_hops: [net(if hit { "192.0.2.0/31" } else { "192.0.2.2/31" })]
+                .into_iter()
+                .collect(),
             ..Matches::default()
         }),
         ("origin", |hit| Matches {
@@ -198,8 +202,8 @@ fn each_condition_matches_what_it_names_and_nothing_else() {
 #[test]
 fn all_conditions_of_a_rule_must_hold() {
     let both = Matches {
-        prefixes: vec![range("10.0.0.0/8", 8, 32)],
-        communities: vec![Community(99)],
+        prefixes: vec![range("10.0.0.0/8", 8, 32)].into(),
+        communities: vec![Community(99)].into(),
         ..Matches::default()
     };
     let chain = chain(vec![vec![rule("r", both, Set::default(), Action::Reject)]]);
@@ -217,7 +221,7 @@ fn rfc6811_2_a_path_that_ends_in_a_set_has_no_origin_as() {
         (AsPathSegmentKind::Set, &[3, 4]),
     ]);
     let matches = Matches {
-        origin_asns: vec![Asn(2), Asn(3), Asn(4)],
+        origin_asns: vec![Asn(2), Asn(3), Asn(4)].into(),
         ..Matches::default()
     };
     assert!(!matches.holds(
@@ -262,8 +266,8 @@ fn changes_add_up_and_later_rules_see_them() {
         clear_communities: false,
     };
     let saw_tag = Matches {
-        communities: vec![Community(3)],
-        neighbour_asns: vec![OWN],
+        communities: vec![Community(3)].into(),
+        neighbour_asns: vec![OWN].into(),
         ..Matches::default()
     };
     let heavier = Set {
@@ -335,7 +339,7 @@ fn a_weight_alone_leaves_the_attributes_shared() {
 #[test]
 fn prefixes_with_one_signature_get_one_verdict() {
     let in_range = |text: &str, min, max| Matches {
-        prefixes: vec![range(text, min, max)],
+        prefixes: vec![range(text, min, max)].into(),
         ..Matches::default()
     };
     // More conditions than one word has bits.

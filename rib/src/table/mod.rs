@@ -70,6 +70,10 @@ pub(crate) struct Table<P> {
     changed: Vec<u32>,
     /// Walking: see [`Table::walk`].
     cursor: u32,
+    /// The sources with a round under way, each once: there may be thousands without.
+    walking: Vec<SourceId>,
+    /// The FIB is to hear of everything from this slot on.
+    refill: Option<u32>,
     everything: Option<Round>,
     changed_next_hops: Option<(ChangedNextHops, Round)>,
     /// Prefixes with a best path.
@@ -109,6 +113,8 @@ impl<P: RoutePrefix> Table<P> {
             fib_queue: VecDeque::new(),
             changed: Vec::new(),
             cursor: 0,
+            walking: Vec::new(),
+            refill: None,
             everything: None,
             changed_next_hops: None,
             usable: 0,

@@ -111,7 +111,7 @@ impl<P: RoutePrefix> Table<P> {
         })
     }
 
-    /// Takes at most `max` changes for the FIB.
+    /// Takes at most `max` changes for the FIB. Without a FIB they are taken for nobody.
     pub(crate) fn take_fib_changes(
         &mut self,
         max: usize,
@@ -126,7 +126,9 @@ impl<P: RoutePrefix> Table<P> {
             if let Some(entry) = self.entries.get_mut(slot) {
                 entry.marks &= !FIB_QUEUED;
                 let prefix = entry.prefix.into();
-                each(prefix, self.fib_route(slot, attrs));
+                if self.fib {
+                    each(prefix, self.fib_route(slot, attrs));
+                }
                 self.free_if_empty(slot);
             }
         }
@@ -182,24 +184,8 @@ impl<P: RoutePrefix> Table<P> {
             return;
         }
         self.fib = wanted;
-        if !wanted {
-            for slot in std::mem::take(&mut self.fib_queue) {
-                if let Some(entry) = self.entries.get_mut(slot) {
-                    entry.marks &= !FIB_QUEUED;
-                    self.free_if_empty(slot);
-                }
-            }
-            return;
-        }
-        let slots: Vec<u32> = self
-            .entries
-            .iter()
-            .filter(|(_, entry)| entry.selected > 0)
-            .map(|(slot, _)| slot)
-            .collect();
-        for slot in slots {
-            self.changed_for_fib(slot);
-        }
+        // What is queued of what is not wanted is forgotten as it is taken.
+        self.refill = wanted.then_some(0);
     }
 
     /// The most specific prefix with a best path that covers an address.

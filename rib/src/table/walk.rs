@@ -15,17 +15,23 @@ impl<P: RoutePrefix> Table<P> {
     pub(super) fn start_round(&mut self, id: SourceId) {
         let start = self.cursor;
         if let Some(source) = self.source_mut(id) {
-            source.round = Some(Round {
+            let round = Round {
                 start,
                 wrapped: false,
-            });
-            if source.received == 0 {
+            };
+            let is_first = source.round.replace(round).is_none();
+            let is_over = source.received == 0;
+            if is_first {
+                self.walking.push(id);
+            }
+            if is_over {
                 self.finish_round(id);
             }
         }
     }
 
     fn finish_round(&mut self, id: SourceId) {
+        self.walking.retain(|walking| *walking != id);
         let Some(source) = self.source_mut(id) else {
             return;
         };
@@ -83,29 +89,60 @@ impl<P: RoutePrefix> Table<P> {
         }
     }
 
-    fn rounds(&mut self) -> impl Iterator<Item = &mut Round> {
-        let sources = self.sources.iter_mut().flatten();
+    fn rounds(&self) -> impl Iterator<Item = Round> {
+        let sources = self.walking.iter().filter_map(|id| self.source(*id)?.round);
+        let next_hops = self.changed_next_hops.iter().map(|(_, round)| *round);
+        sources.chain(self.everything).chain(next_hops)
+    }
+
+    /// The cursor is at the end of the table.
+    fn wrap_rounds(&mut self) {
+        for at in 0..self.walking.len() {
+            let source = self.source_mut(self.walking[at]);
+            if let Some(round) = source.and_then(|source| source.round.as_mut()) {
+                round.wrapped = true;
+            }
+        }
         let next_hops = self.changed_next_hops.iter_mut().map(|(_, round)| round);
-        sources
-            .filter_map(|source| source.round.as_mut())
-            .chain(self.everything.iter_mut())
-            .chain(next_hops)
+        for round in self.everything.iter_mut().chain(next_hops) {
+            round.wrapped = true;
+        }
     }
 
     /// Whether a walk has anything to do.
     pub(crate) fn has_work(&self) -> bool {
-        self.everything.is_some()
-            || self.changed_next_hops.is_some()
-            || self.sources.iter().flatten().any(|s| s.round.is_some())
+        self.has_rounds() || self.refill.is_some()
+    }
+
+    /// Asked for each entry that a walk visits.
+    fn has_rounds(&self) -> bool {
+        self.everything.is_some() || self.changed_next_hops.is_some() || !self.walking.is_empty()
+    }
+
+    /// The FIB hears of everything from some slot on, of up to `steps` entries now. Returns how many were looked at.
+    fn refill_fib(&mut self, steps: usize) -> usize {
+        for used in 0..steps {
+            let Some(from) = self.refill else {
+                return used;
+            };
+            let next = self.entries.next_from(from);
+            let next = next.map(|(slot, entry)| (slot, entry.selected > 0));
+            self.refill = next.map(|(slot, _)| slot + 1);
+            if let Some((slot, true)) = next {
+                self.changed_for_fib(slot);
+            }
+        }
+        steps
     }
 
     /// Visits up to `steps` entries. Returns how many steps were used: less than `steps` means that nothing is left to do.
     pub(crate) fn walk(&mut self, steps: usize, attrs: &mut AttrInterner) -> usize {
-        if !self.has_work() {
-            return 0;
+        let refilled = self.refill_fib(steps);
+        if !self.has_rounds() {
+            return refilled;
         }
         let mut stop = self.next_stop();
-        for used in 0..steps {
+        for used in refilled..steps {
             match self.entries.next_from(self.cursor).map(|(slot, _)| slot) {
                 Some(slot) => {
                     self.cursor = slot + 1;
@@ -114,7 +151,7 @@ impl<P: RoutePrefix> Table<P> {
                 None => {
                     self.cursor = 0;
                     self.end_rounds(|round| round.wrapped);
-                    self.rounds().for_each(|round| round.wrapped = true);
+                    self.wrap_rounds();
                     stop = self.next_stop();
                 }
             }
@@ -123,7 +160,7 @@ impl<P: RoutePrefix> Table<P> {
                 self.end_rounds(|round| round.wrapped && cursor >= round.start);
                 stop = self.next_stop();
             }
-            if !self.has_work() {
+            if !self.has_rounds() {
                 return used + 1;
             }
         }
@@ -131,13 +168,12 @@ impl<P: RoutePrefix> Table<P> {
     }
 
     /// The first place where a round ends before the cursor comes to the end of the table.
-    fn next_stop(&mut self) -> Option<u32> {
+    fn next_stop(&self) -> Option<u32> {
         self.rounds().filter(|r| r.wrapped).map(|r| r.start).min()
     }
 
     fn end_rounds(&mut self, is_over: impl Fn(&Round) -> bool) {
-        for number in 1..self.sources.len() {
-            let id = SourceId(number as u16);
+        for id in self.walking.clone() {
             let round = self.source(id).and_then(|source| source.round);
             if round.as_ref().is_some_and(&is_over) {
                 self.finish_round(id);
@@ -262,6 +298,7 @@ mod tests {
         ] {
             let (id, _) = table.source_of(PeerId(1)).unwrap();
             table.source_mut(id).unwrap().round = source;
+            table.walking = source.map(|_| id).into_iter().collect();
             table.everything = everything;
             table.changed_next_hops = next_hops.map(|round| (ChangedNextHops::default(), round));
             assert!(table.has_work());

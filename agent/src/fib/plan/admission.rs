@@ -1,10 +1,34 @@
 //! Which wanted routes may enter the kernel: guard rails and the limit, and what happens when they change.
+//!
+//! What concerns all prefixes is a walk over them, some at a time: whoever has the plan keeps the RIB's thread waiting. A
+//! walk that is asked for while one is under way goes on to where that one is now, once around.
 
 use ipnet::IpNet;
 
 use super::super::guard::{GuardRails, Replaced};
-use super::table::{AnyKey, Entry, V4, V6, flag, key};
+use super::table::{AnyKey, Entry, SHARDS, V4, V6, flag, key};
 use super::{Family, Plan};
+
+/// Prefixes that are looked at in one go, and some more: shards are not left half way. Less than a millisecond.
+///
+/// Tests have few, and a walk has to be interrupted.
+const SLICE: usize = if cfg!(test) { 2 } else { 4096 };
+
+/// A walk over the shards of both tables.
+#[derive(Debug, Default)]
+pub(super) struct Walk {
+    at: usize,
+    left: usize,
+}
+
+impl Walk {
+    fn next(&mut self) -> Option<usize> {
+        self.left = self.left.checked_sub(1)?;
+        let at = self.at;
+        self.at = (at + 1) % (2 * SHARDS);
+        Some(at)
+    }
+}
 
 impl Plan {
     /// Replaces the guard rails and applies them to everything that is wanted and that they are about.
@@ -23,10 +47,11 @@ impl Plan {
         }
     }
 
-    /// Applies the guard rails to a prefix once more.
+    /// Applies the guard rails to a prefix once more, and convergence.
     fn readmit<K: Family>(&mut self, k: K) {
         if let Some(before) = K::table_ref(self).get(k).copied() {
             let mut after = before;
+            after.put(flag::STALE, before.has(flag::STALE) && !self.converged);
             self.admit(&mut after);
             if after.flags != before.flags || !self.is_right(&after) {
                 self.change(before, after);
@@ -39,17 +64,52 @@ impl Plan {
         self.guard.source()
     }
 
-    /// Looks at every prefix again.
-    pub(super) fn rescan_all(&mut self) {
-        self.rescan_family::<V4>();
-        self.rescan_family::<V6>();
+    /// Whether [`Plan::next_batch`] has more to look at, whatever it returned.
+    pub fn is_walking(&self) -> bool {
+        self.rescan || self.walk.left > 0 || self.has_room()
     }
 
-    fn rescan_family<K: Family>(&mut self) {
-        let keys: Vec<K> = K::table_ref(self).iter().map(|e| e.key).collect();
-        for k in keys {
+    /// Whether a route that only the limit keeps out could come in.
+    fn has_room(&self) -> bool {
+        let max = self.guard.source().max_routes;
+        !self.limited.is_empty() && max.is_none_or(|max| self.counted < max)
+    }
+
+    /// Looks at some prefixes again: all of them by and by after a rescan was asked for, and those for which there is room.
+    pub(super) fn walk(&mut self) {
+        if std::mem::take(&mut self.rescan) {
+            self.walk.left = 2 * SHARDS;
+        }
+        let mut seen = 0;
+        while seen < SLICE
+            && let Some(shard) = self.walk.next()
+        {
+            seen += match shard.checked_sub(SHARDS) {
+                None => self.walk_shard::<V4>(shard),
+                Some(shard) => self.walk_shard::<V6>(shard),
+            };
+        }
+        for _ in seen..SLICE {
+            let next = if self.has_room() {
+                self.limited.pop_first()
+            } else {
+                None
+            };
+            match next.map(key) {
+                Some(AnyKey::V4(k)) => self.readmit(k),
+                Some(AnyKey::V6(k)) => self.readmit(k),
+                None => break,
+            }
+        }
+    }
+
+    fn walk_shard<K: Family>(&mut self, shard: usize) -> usize {
+        let entries = K::table_ref(self).shard(shard);
+        let keys: Vec<K> = entries.map(|e| e.key).collect();
+        for &k in &keys {
             self.readmit(k);
         }
+        keys.len()
     }
 
     /// Applies the guard rails to an entry.
@@ -71,15 +131,17 @@ impl Plan {
             (false, true) => {
                 self.counted -= 1;
                 e.put(flag::COUNTED, false);
-                // Somebody else may come in.
-                self.rescan |= self.limited > 0;
             }
             _ => {}
         }
         let limited = counts && !e.has(flag::COUNTED);
         match (limited, e.has(flag::LIMITED)) {
-            (true, false) => self.limited += 1,
-            (false, true) => self.limited -= 1,
+            (true, false) => {
+                self.limited.insert(e.key.prefix());
+            }
+            (false, true) => {
+                self.limited.remove(&e.key.prefix());
+            }
             _ => {}
         }
         e.put(flag::LIMITED, limited);

@@ -33,7 +33,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hint::black_box;
 use std::net::IpAddr;
 use std::time::Instant;
@@ -46,6 +46,7 @@ use super::refusal::{Refusal, RefusalChange};
 use super::types::{
     FibAction, FibChange, FibCounters, FibNexthop, FibRoute, KernelError, MAX_NEXTHOPS,
 };
+use admission::Walk;
 use leftovers::Leftovers;
 use nexthops::{Failure, Members, Nexthops};
 pub use op::{Object, Op, RouteAction, RouteOp, RuleAction, Target};
@@ -84,10 +85,11 @@ pub struct Plan {
     converged: bool,
     /// Prefixes that guard rails keep out; of those by the limit alone; learned ones that are in; stale ones.
     refused: u64,
-    limited: u64,
+    limited: BTreeSet<IpNet>,
     counted: u64,
     stale: u64,
     rescan: bool,
+    walk: Walk,
     resync: Resync,
     counters: FibCounters,
 }
@@ -139,10 +141,11 @@ impl Plan {
             refusing: Refusing::new(space, refusing_table),
             converged: false,
             refused: 0,
-            limited: 0,
+            limited: BTreeSet::new(),
             counted: 0,
             stale: 0,
             rescan: false,
+            walk: Walk::default(),
             resync: Resync::None,
             counters: FibCounters::default(),
         }
@@ -303,7 +306,7 @@ impl Plan {
     }
 
     /// The next operations, at most `max` where there can be many, to be carried out before asking again. Empty: the
-    /// kernel is as wanted, except for what waits for [`Plan::next_retry`].
+    /// kernel is as wanted, except for what waits for [`Plan::next_retry`] and, if [`Plan::is_walking`], for being looked at.
     pub fn next_batch(&mut self, now: Instant, max: usize) -> Vec<Op> {
         let mut out = Vec::new();
         let rest = self.holes.len().saturating_sub(max);
@@ -321,8 +324,8 @@ impl Plan {
         if !out.is_empty() {
             return self.count(out);
         }
-        if std::mem::take(&mut self.rescan) {
-            self.rescan_all();
+        if self.is_walking() {
+            self.walk();
             // Admitting routes may have brought up sets that have no group yet.
             if self.nexthops.dirty {
                 return self.next_batch(now, max);
@@ -330,6 +333,9 @@ impl Plan {
         }
         self.plan_routes::<V4>(max, &mut out);
         self.plan_routes::<V6>(max, &mut out);
+        if self.is_walking() {
+            return self.count(out);
+        }
         if out.is_empty() {
             self.plan_leftovers(max, &mut out);
         }
@@ -583,18 +589,7 @@ impl Plan {
     pub fn converged(&mut self) {
         if !std::mem::replace(&mut self.converged, true) {
             self.nexthops.untidy = true;
-            self.sweep::<V4>();
-            self.sweep::<V6>();
-        }
-    }
-
-    fn sweep<K: Family>(&mut self) {
-        let stale = |e: &&Entry<K>| e.has(flag::STALE);
-        let entries: Vec<Entry<K>> = K::table_ref(self).iter().filter(stale).copied().collect();
-        for before in entries {
-            let mut after = before;
-            after.put(flag::STALE, false);
-            self.change(before, after);
+            self.rescan = true;
         }
     }
 

@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 use ipnet::IpNet;
 use serde::Serialize;
 
+use super::super::HashMap;
 use super::super::guard::Rejection;
 use super::super::types::{
     FailedObject, FibCounters, FibNexthop, FibRoute, FibRouteState, FibRouteStatus, InstalledRoute,
     KernelError,
 };
-use super::nexthops::{Group, Members, Role};
-use super::table::{AnyKey, Entry, Slot, V4, V6, Want, flag, key};
+use super::nexthops::{Members, Role};
+use super::table::{AnyKey, Entry, Key, SHARDS, Slot, V4, V6, Want, flag, key};
 use super::{Family, Plan, RefusalStatus, as_nexthop};
 
 /// A nexthop object of ours. There can be two of one way out: one for groups of several, one for groups of its own.
@@ -31,6 +32,9 @@ pub struct FibNexthopStatus {
 }
 
 impl Plan {
+    /// Parts of the tables of both families.
+    pub const PARTS: usize = 2 * SHARDS;
+
     /// Counters and gauges.
     pub fn counters(&self) -> FibCounters {
         let objects = self.nexthops.objects.iter().flat_map(|o| o.ids()).count();
@@ -43,7 +47,7 @@ impl Plan {
             refusing_ipv4,
             refusing_ipv6,
             refused: self.refused,
-            over_limit: self.limited,
+            over_limit: self.limited.len() as u64,
             stale: self.stale + (self.leftovers.count() + self.holes.len()) as u64,
             nexthops: (objects + self.nexthops.groups.len()) as u64,
             ..self.counters
@@ -81,28 +85,29 @@ impl Plan {
         }
     }
 
-    /// Every prefix that `filter` lets through, IPv4 first, ascending.
-    pub fn routes(
+    /// Appends the prefixes of a part of the table that `filter` lets through, in no order. [`Plan::PARTS`] parts are all.
+    pub fn prefixes(
         &self,
-        now: Instant,
-        mut filter: impl FnMut(IpNet) -> bool,
-    ) -> Vec<FibRouteStatus> {
-        let mut out = Vec::new();
-        self.collect::<V4>(now, &mut filter, &mut out);
-        self.collect::<V6>(now, &mut filter, &mut out);
-        out
-    }
-
-    fn collect<K: Family>(
-        &self,
-        now: Instant,
+        part: usize,
         filter: &mut impl FnMut(IpNet) -> bool,
-        out: &mut Vec<FibRouteStatus>,
+        out: &mut Vec<IpNet>,
     ) {
-        let passes = |e: &&Entry<K>| filter(e.key.prefix());
-        let mut entries: Vec<&Entry<K>> = K::table_ref(self).iter().filter(passes).collect();
-        entries.sort_unstable_by_key(|e| e.key);
-        out.extend(entries.into_iter().map(|e| self.status(e, now)));
+        match part.checked_sub(SHARDS) {
+            None => out.extend(
+                self.v4
+                    .shard(part)
+                    .map(|e| e.key.prefix())
+                    .filter(|p| filter(*p)),
+            ),
+            Some(part) => {
+                out.extend(
+                    self.v6
+                        .shard(part)
+                        .map(|e| e.key.prefix())
+                        .filter(|p| filter(*p)),
+                );
+            }
+        }
     }
 
     /// What is refused of the prefixes that `filter` lets through, IPv4 first, ascending.
@@ -127,12 +132,18 @@ impl Plan {
     /// Every nexthop object, and ways out whose object the kernel refuses.
     pub fn nexthops(&self) -> Vec<FibNexthopStatus> {
         let n = &self.nexthops;
-        let status = |(i, o): (usize, &super::nexthops::ObjectState), role: Option<Role>| {
-            let holds =
-                |g: &Group| Some(g.role()) == role && g.content.iter().any(|m| m.0 as usize == i);
-            let groups = n.groups.iter().filter(|(_, g)| holds(g));
-            let mut groups: Vec<u32> = groups.map(|(&id, _)| id).collect();
+        let mut memberships: HashMap<(u32, Role), Vec<u32>> = HashMap::default();
+        for (&id, group) in &n.groups {
+            for member in &group.content {
+                let of = memberships.entry((member.0, group.role()));
+                of.or_default().push(id);
+            }
+        }
+        let mut status = |(i, o): (usize, &super::nexthops::ObjectState), role: Option<Role>| {
+            let groups = role.and_then(|role| memberships.remove(&(i as u32, role)));
+            let mut groups = groups.unwrap_or_default();
             groups.sort_unstable();
+            groups.dedup();
             FibNexthopStatus {
                 nexthop: as_nexthop(&o.object, 1),
                 id: role.and_then(|role| o.id(role)),

@@ -169,10 +169,14 @@ impl<K> Entry<K> {
     }
 }
 
+/// Parts of a table, each of which grows and is walked over on its own: growing one of a million prefixes moves 4,000, and whoever
+/// waits for the plan waits for no more.
+pub(super) const SHARDS: usize = 256;
+
 /// The prefixes of one family.
 #[derive(Debug)]
 pub(super) struct Table<K> {
-    entries: HashTable<Entry<K>>,
+    shards: Box<[HashTable<Entry<K>>]>,
     hasher: RandomState,
     /// Prefixes to look at, in the order that they came. At most one mention of each ([`flag::QUEUED`]).
     pub(super) incoming: Vec<K>,
@@ -184,7 +188,7 @@ pub(super) struct Table<K> {
 impl<K: Key> Default for Table<K> {
     fn default() -> Self {
         Self {
-            entries: HashTable::new(),
+            shards: (0..SHARDS).map(|_| HashTable::new()).collect(),
             hasher: RandomState::default(),
             incoming: Vec::new(),
             current: Vec::new(),
@@ -199,14 +203,20 @@ fn hash<K: Key>(hasher: &RandomState, key: K) -> u64 {
     h.finish()
 }
 
+/// Other bits than those by which a hash table finds its places.
+const fn shard_of(hash: u64) -> usize {
+    (hash >> 40) as usize % SHARDS
+}
+
 impl<K: Key> Table<K> {
     pub(super) fn get(&self, key: K) -> Option<&Entry<K>> {
-        self.entries.find(hash(&self.hasher, key), |e| e.key == key)
+        let hash = hash(&self.hasher, key);
+        self.shards[shard_of(hash)].find(hash, |e| e.key == key)
     }
 
     pub(super) fn get_mut(&mut self, key: K) -> Option<&mut Entry<K>> {
-        self.entries
-            .find_mut(hash(&self.hasher, key), |e| e.key == key)
+        let hash = hash(&self.hasher, key);
+        self.shards[shard_of(hash)].find_mut(hash, |e| e.key == key)
     }
 
     /// Looks at an entry, so that it is in the cache soon: of many looks that do not depend on each other the processor waits
@@ -219,8 +229,9 @@ impl<K: Key> Table<K> {
     pub(super) fn entry(&mut self, key: K) -> &mut Entry<K> {
         let hasher = &self.hasher;
         let rehash = |e: &Entry<K>| hash(hasher, e.key);
-        self.entries
-            .entry(hash(hasher, key), |e| e.key == key, rehash)
+        let hash = hash(hasher, key);
+        self.shards[shard_of(hash)]
+            .entry(hash, |e| e.key == key, rehash)
             .or_insert_with(|| Entry {
                 key,
                 flags: 0,
@@ -231,26 +242,32 @@ impl<K: Key> Table<K> {
     }
 
     pub(super) fn remove(&mut self, key: K) {
-        if let Ok(entry) = self
-            .entries
-            .find_entry(hash(&self.hasher, key), |e| e.key == key)
-        {
+        let hasher = &self.hasher;
+        let place = hash(hasher, key);
+        let shard = &mut self.shards[shard_of(place)];
+        if let Ok(entry) = shard.find_entry(place, |e| e.key == key) {
             entry.remove();
         }
         // A table that a full feed has left gives its memory back; the factor keeps it from oscillating.
-        if self.entries.capacity() > 1024 && self.entries.len() < self.entries.capacity() / 8 {
-            let hasher = &self.hasher;
-            self.entries
-                .shrink_to(self.entries.len() * 2, |e| hash(hasher, e.key));
+        if shard.capacity() > 64 && shard.len() < shard.capacity() / 8 {
+            shard.shrink_to(shard.len() * 2, |e| hash(hasher, e.key));
         }
     }
 
+    /// The entries of one of the [`SHARDS`].
+    pub(super) fn shard(&self, number: usize) -> impl Iterator<Item = &Entry<K>> {
+        self.shards
+            .get(number)
+            .into_iter()
+            .flat_map(HashTable::iter)
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &Entry<K>> {
-        self.entries.iter()
+        self.shards.iter().flat_map(HashTable::iter)
     }
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Entry<K>> {
-        self.entries.iter_mut()
+        self.shards.iter_mut().flat_map(HashTable::iter_mut)
     }
 
     pub(super) fn queued(&self) -> usize {

@@ -495,6 +495,7 @@ fn policies_become_what_the_rib_runs() {
     let ranges: Vec<(u8, u8)> = policy.rules[0]
         .matches
         .prefixes
+        .ranges()
         .iter()
         .map(|r| (r.min_length, r.max_length))
         .collect();

@@ -19,14 +19,14 @@ impl Group {
     /// marked for. Returns how many slots were looked at.
     ///
     /// A slot of which something else is to be told now than the stream has told is about to be staged: it is put among
-    /// the dirty ones to be sure, and its mark stays.
+    /// the dirty ones to be sure, and its mark stays. `withdrawn`: gets the slots of which members heard that nothing is there.
     pub(in crate::export) fn catch_up<L: LocRib, T: Transport>(
         &mut self,
         loc_rib: &L,
         family: (usize, Family),
         transport: &mut T,
         budget: usize,
-        dirty: &mut Dirty,
+        (dirty, withdrawn): (&mut Dirty, &mut Vec<Slot>),
         seed: &DigestSeed,
     ) -> usize {
         let (index, _) = family;
@@ -40,31 +40,32 @@ impl Group {
             .filter(|(_, member)| waits(member))
             .map(|(peer, _)| *peer)
             .collect();
+        let end = self.compared_up_to(index).unwrap_or(Slot(u32::MAX));
         let mut looked_at = 0;
         let mut round = Vec::new();
         for leader in leaders {
             let mut cursor = Slot(0);
             while looked_at < budget {
                 let limit = (budget - looked_at).min(CATCH_UP_ROUND);
-                self.choose_round(leader, index, cursor, limit, &mut round);
+                self.choose_round(leader, index, (cursor, end), limit, &mut round);
                 let Some(last) = round.last() else {
                     break;
                 };
                 cursor = Slot(last.0 + 1);
                 looked_at += round.len();
-                self.stage_round(loc_rib, family, &round, dirty, seed);
+                self.stage_round(loc_rib, family, &round, (dirty, withdrawn), seed);
                 self.deliver(loc_rib, family, transport);
             }
         }
         looked_at
     }
 
-    /// Picks the next marked slots of a member, and makes those members `receiving` that are marked for all of them.
+    /// Picks the next marked slots of a member before `end`, and makes those members `receiving` that are marked for all of them.
     fn choose_round(
         &mut self,
         leader: PeerId,
         family: usize,
-        cursor: Slot,
+        (cursor, end): (Slot, Slot),
         limit: usize,
         round: &mut Vec<Slot>,
     ) {
@@ -76,7 +77,8 @@ impl Group {
             return;
         };
         let mut at = cursor;
-        while let Some(slot) = marks.next_from(at).filter(|_| round.len() < limit) {
+        let next = |at| marks.next_from(at).filter(|slot| *slot < end);
+        while let Some(slot) = next(at).filter(|_| round.len() < limit) {
             round.push(slot);
             at = Slot(slot.0 + 1);
         }
@@ -96,15 +98,17 @@ impl Group {
         loc_rib: &L,
         (index, family): (usize, Family),
         round: &[Slot],
-        dirty: &mut Dirty,
+        (dirty, withdrawn): (&mut Dirty, &mut Vec<Slot>),
         seed: &DigestSeed,
     ) {
+        let mut heard = Vec::with_capacity(round.len());
         for slot in round {
             let slot = *slot;
             match self.families[index].told.get(slot) {
                 None => {
                     let everyone = Audience::AllBut(Excluded::default());
                     self.scratch.buckets.withdraw(everyone, slot);
+                    withdrawn.push(slot);
                 }
                 Some(told) => {
                     let excluded = self.exclusions.resolve(told.exclusion);
@@ -128,10 +132,11 @@ impl Group {
                     }
                 }
             }
-            for member in self.members.values_mut().filter(|m| m.receiving) {
-                if let Some(behind) = &mut member.behind {
-                    behind.marks[index].remove(slot);
-                }
+            heard.push(slot);
+        }
+        for member in self.members.values_mut().filter(|m| m.receiving) {
+            if let Some(behind) = &mut member.behind {
+                heard.iter().for_each(|slot| behind.hear(index, *slot));
             }
         }
     }

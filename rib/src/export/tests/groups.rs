@@ -229,7 +229,8 @@ fn rejecting(prefix: &str) -> PeerConfig {
             net: net(prefix),
             min_length: 8,
             max_length: 32,
-        }],
+        }]
+        .into(),
         ..Matches::default()
     };
     let rule = Rule {

@@ -130,7 +130,8 @@ fn variant(number: usize) -> PeerConfig {
                         min_length: 8,
                         max_length: 128,
                     },
-                ],
+                ]
+                .into(),
                 ..Matches::default()
             };
             config.export = vec![Arc::new(rule(some, Set::default(), Action::Reject))];

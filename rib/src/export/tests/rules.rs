@@ -565,7 +565,7 @@ fn export_policies_reject_with_their_rule_and_a_med_that_they_set_is_sent() {
     let (mut attributes, next_hop) = learned();
     attributes.med = Some(1);
     let only = Matches {
-        neighbour_asns: vec![Asn(65100)],
+        neighbour_asns: vec![Asn(65100)].into(),
         ..Matches::default()
     };
     let reject = with_policy(External, only.clone(), Set::default(), Action::Reject);

@@ -245,7 +245,8 @@ pub(crate) fn policies(number: u8) -> Vec<Arc<Policy>> {
             net: "10.1.0.0/16".parse().unwrap(),
             min_length: 16,
             max_length: 32,
-        }],
+        }]
+        .into(),
         ..Matches::default()
     };
     let prefer = Set {
@@ -258,7 +259,7 @@ pub(crate) fn policies(number: u8) -> Vec<Arc<Policy>> {
         2 => vec![rule(inside, prefer, Action::Accept)],
         3 => vec![rule(
             Matches {
-                communities: vec![Community(7)],
+                communities: vec![Community(7)].into(),
                 ..Matches::default()
             },
             Set {

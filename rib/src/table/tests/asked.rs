@@ -157,7 +157,39 @@ fn a_fib_that_begins_again_is_handed_the_prefixes_that_it_should_hold_and_no_oth
     assert_eq!(handed_out(&mut world), BTreeSet::new());
     world.apply(&Op::Withdraw(1, OTHER, 0));
     world.rib.set_fib(true);
+    while world.poll(10) {}
     assert_eq!(handed_out(&mut world), held);
+}
+
+#[test]
+fn a_fib_that_begins_again_or_ends_is_handed_or_spared_some_entries_at_a_time() {
+    let mut world = World::new();
+    world.apply(&Op::Up(1, PLAIN));
+    let all = [(0, 0), (1, 0), (2, 0), (3, 0)];
+    world.announce(1, &all, &plain_attributes(1));
+    settled(&mut world);
+    world.rib.set_fib(false);
+    world.rib.set_fib(true);
+    let mut handed = BTreeSet::new();
+    for _ in 0..all.len() {
+        assert_eq!(handed_out(&mut world), BTreeSet::new(), "nobody looked yet");
+        world.poll(1);
+        let one = handed_out(&mut world);
+        assert_eq!(one.len(), 1);
+        handed.extend(one);
+    }
+    assert_eq!(handed.len(), all.len());
+    while world.poll(10) {}
+    assert_eq!(handed_out(&mut world), BTreeSet::new());
+    // What was queued when it ended is forgotten, without being told.
+    world.announce(1, &all, &plain_attributes(2));
+    world.rib.set_fib(false);
+    let mut take = || {
+        world
+            .rib
+            .take_fib_changes(3, |prefix, _| panic!("{prefix} was told"))
+    };
+    assert_eq!([take(), take(), take()], [3, 1, 0]);
 }
 
 #[test]

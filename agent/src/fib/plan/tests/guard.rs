@@ -62,3 +62,61 @@ fn an_address_that_a_service_has_is_taken_from_no_router_and_comes_back_when_it_
     world.step(Step::Drive);
     assert_eq!(installed(&world), [true; 3]);
 }
+
+/// With so many prefixes, of which `max` may be in.
+fn limited(count: u32, max: u64) -> World {
+    let mut world = World::new();
+    world.plan.set_guard_rails(GuardRails {
+        max_routes: Some(max),
+        ..GuardRails::default()
+    });
+    for prefix in many(count) {
+        let route = route_to(&[(2, 1)]);
+        world.plan.submit(FibChange::install(prefix, route));
+    }
+    world.step(Step::Drive);
+    world
+}
+
+#[test]
+fn a_route_that_leaves_a_table_at_its_limit_lets_one_in_without_a_look_at_the_others() {
+    for count in [100, 200] {
+        let mut world = limited(count, 50);
+        assert_eq!(world.plan.counters().over_limit, u64::from(count) - 50);
+        let inside = *world.kernel.ours().keys().next().unwrap();
+        world.plan.submit(FibChange::remove(inside));
+        // One batch has both: the route that leaves, and the one that comes in its place. No walk is begun.
+        let ops = world.plan.next_batch(world.now, 8);
+        assert_eq!(ops.len(), 2, "{ops:?}");
+        assert!(!world.plan.is_walking());
+        ops.iter().for_each(|op| world.kernel.apply(op).unwrap());
+        world.plan.carried_out(&ops);
+        assert_eq!(world.kernel.ours().len(), 50);
+        assert!(!world.kernel.ours().contains_key(&inside));
+        assert_eq!(world.plan.counters().over_limit, u64::from(count) - 51);
+    }
+}
+
+#[test]
+fn guard_rails_are_applied_to_a_large_table_some_prefixes_at_a_time() {
+    let mut world = limited(300, 300);
+    world.plan.set_guard_rails(GuardRails {
+        connected: vec![net("11.0.0.0/18")],
+        max_routes: Some(200),
+        ..GuardRails::default()
+    });
+    let mut batches = 0;
+    while world.plan.is_walking() {
+        batches += 1;
+            let ops = world.plan.next_batch(world.now, 256);
+        assert!(ops.len() < 50, "{}", ops.len());
+        ops.iter().for_each(|op| world.kernel.apply(op).unwrap());
+        world.plan.carried_out(&ops);
+    }
+    assert!(batches > 50, "{batches}");
+    world.step(Step::Drive);
+    // What is in stays in, whatever the limit.
+    let counters = world.plan.counters();
+    assert_eq!((counters.refused, counters.over_limit), (64, 0));
+    assert_eq!(world.kernel.ours().len(), 300 - 64);
+}

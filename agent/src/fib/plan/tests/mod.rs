@@ -38,7 +38,7 @@ proptest! {
         world.rest();
         prop_assert_eq!(world.kernel.ours(), world.expected());
         prop_assert_eq!(world.kernel.foreign(), foreign);
-        for status in world.plan.routes(world.now, |p| p != net(PREFIXES[3])) {
+        for status in statuses(&world.plan, world.now, |p| p != net(PREFIXES[3])) {
             prop_assert_eq!(&status.state, &FibRouteState::Installed, "{:?}", status);
         }
         // What the refused route of the taken prefix wants is there as well.

@@ -18,7 +18,7 @@ pub(super) fn drive(
         }
         let ops = plan.next_batch(now, 3);
         if ops.is_empty() {
-            if plan.resync == Resync::None {
+            if plan.resync == Resync::None && !plan.is_walking() {
                 return true;
             }
             continue;
@@ -334,4 +334,20 @@ pub(super) fn messages(world: &mut World) -> usize {
     let before = world.kernel.messages;
     world.step(Step::Drive);
     world.kernel.messages - before
+}
+
+/// The prefixes that `filter` lets through, as they are shown.
+pub(super) fn statuses(
+    plan: &Plan,
+    now: Instant,
+    mut filter: impl FnMut(IpNet) -> bool,
+) -> Vec<crate::fib::FibRouteStatus> {
+    let mut prefixes = Vec::new();
+    for part in 0..Plan::PARTS {
+        plan.prefixes(part, &mut filter, &mut prefixes);
+    }
+    let statuses = prefixes.into_iter();
+    statuses
+        .filter_map(|prefix| plan.route(prefix, now))
+        .collect()
 }

@@ -1,0 +1,159 @@
+//! What a member still has to be compared with: it was told what another stream had told, or nothing, and has to hear where that
+//! differs from what its group has told. A table has a million slots, so they are compared some at a time.
+//!
+//! What always holds of a member with a comparison: of slots before the cursor it has been told what the stream has, but for
+//! those with a mark; of others too, or what one of those that it heard says which still counts there. What a stream had told
+//! counts no more where the member was compared with a later one, or was told of the slot since.
+
+use smallvec::SmallVec;
+
+use super::Slot;
+use super::exclusion::Exclusions;
+use super::marks::Marks;
+use super::rules::Digest;
+use super::told::ToldSlots;
+use crate::peer::PeerId;
+
+/// So many pages that are alike cost as much as a slot that is looked at.
+const PAGES_PER_STEP: usize = 16;
+
+/// How many streams a member may have left before it was compared with the first: beyond that, all at once.
+const MOST_HEARD: usize = 4;
+
+/// What a stream has told of one family. Copies share their memory as long as neither changes.
+#[derive(Debug, Default)]
+pub(super) struct Heard {
+    told: ToldSlots,
+    exclusions: Exclusions,
+    /// It counts from this slot on,
+    from: u32,
+    /// but not for these.
+    met: Marks,
+}
+
+impl Heard {
+    pub(super) fn of(told: &ToldSlots, exclusions: &Exclusions) -> Self {
+        Self {
+            told: told.clone(),
+            exclusions: exclusions.clone(),
+            ..Self::default()
+        }
+    }
+
+    /// What a peer was told of a slot; `None`: that counts no more.
+    fn told_to(&self, peer: PeerId, slot: Slot) -> Option<Option<Digest>> {
+        let stream = Stream {
+            told: &self.told,
+            exclusions: &self.exclusions,
+        };
+        let counts = slot.0 >= self.from && !self.met.contains(slot);
+        counts.then(|| stream.told_to(peer, slot))
+    }
+}
+
+/// What a stream has told of one family, as it stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stream<'a> {
+    pub(super) told: &'a ToldSlots,
+    pub(super) exclusions: &'a Exclusions,
+}
+
+impl Stream<'_> {
+    /// What it has told a peer of a slot.
+    pub(super) fn told_to(&self, peer: PeerId, slot: Slot) -> Option<Digest> {
+        let told = self.told.get(slot)?;
+        let excluded = self.exclusions.resolve(told.exclusion);
+        (!excluded.contains(peer)).then_some(told.digest)
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Comparison {
+    peer: PeerId,
+    heard: SmallVec<[Heard; 1]>,
+    cursor: u32,
+}
+
+impl Comparison {
+    pub(super) fn new(peer: PeerId) -> Self {
+        Self {
+            peer,
+            heard: SmallVec::new(),
+            cursor: 0,
+        }
+    }
+
+    /// The member may have been told this too. `stream`: what the stream has told that it was in so far.
+    pub(super) fn add(&mut self, heard: Heard, stream: Stream<'_>, marks: &mut Marks) {
+        if self.heard.len() >= MOST_HEARD {
+            self.step(stream, marks, usize::MAX);
+            self.heard.clear();
+        }
+        // Refreshes can be asked for again and again.
+        self.heard
+            .retain(|one| !heard.told.is_empty() || !one.told.is_empty());
+        for before in &mut self.heard {
+            before.from = before.from.max(self.cursor);
+        }
+        self.heard.push(heard);
+        self.cursor = 0;
+    }
+
+    /// Where it is.
+    pub(super) const fn cursor(&self) -> Slot {
+        Slot(self.cursor)
+    }
+
+    /// The member is told of a slot what the stream has.
+    pub(super) fn meet(&mut self, slot: Slot) {
+        if slot.0 >= self.cursor {
+            for heard in &mut self.heard {
+                heard.met.insert(slot);
+            }
+        }
+    }
+
+    /// Whether the member may have to hear that there is nothing at a slot any more.
+    pub(super) fn holds(&self, slot: Slot) -> bool {
+        let mut heard = self.heard.iter();
+        slot.0 >= self.cursor
+            && heard.any(|heard| heard.told_to(self.peer, slot).flatten().is_some())
+    }
+
+    /// Compares some slots more with what the stream has told, and marks those that differ. Returns how much was done, and
+    /// whether it is over.
+    pub(super) fn step(
+        &mut self,
+        stream: Stream<'_>,
+        marks: &mut Marks,
+        budget: usize,
+    ) -> (usize, bool) {
+        let ends = self.heard.iter().map(|heard| heard.told.end());
+        let end = ends.fold(stream.told.end(), u32::max);
+        let (mut used, mut alike) = (0, 0);
+        while self.cursor < end {
+            if used + alike / PAGES_PER_STEP >= budget {
+                return (used + alike / PAGES_PER_STEP, false);
+            }
+            let slot = Slot(self.cursor);
+            let mut heard = self.heard.iter();
+            if let Some(next) = ToldSlots::page_after(slot)
+                && heard.all(|heard| heard.told.shares_page(stream.told, slot))
+            {
+                self.cursor = next.0;
+                alike += 1;
+                continue;
+            }
+            let now = stream.told_to(self.peer, slot);
+            let mut heard = self.heard.iter();
+            let differs = |heard: &Heard| heard.told_to(self.peer, slot).is_some_and(|b| b != now);
+            if heard.any(differs) {
+                marks.insert(slot);
+            }
+            self.cursor += 1;
+            used += 1;
+        }
+        (used + alike / PAGES_PER_STEP + 1, true)
+    }
+}

@@ -1,0 +1,83 @@
+//! Members that come from elsewhere: what they were told is compared with what the stream has told.
+//!
+//! They are compared together, the one that is furthest behind first, and nobody catches up past it: what is to be said to
+//! several of them is encoded once.
+
+use super::super::Slot;
+use super::super::comparison::{Heard, Stream};
+use super::super::member::Member;
+use super::Group;
+use crate::peer::PeerId;
+
+/// Slots that one of them is compared for before the next one is.
+const TURN: usize = 4096;
+
+impl Group {
+    /// A member was told what another group's stream has told, and has to hear what this one's has.
+    pub(super) fn let_hear_difference(&self, peer: PeerId, member: &mut Member, from: &Self) {
+        for index in 0..member.families.len() {
+            let (before, now) = (from.stream(index), self.stream(index));
+            if !before.told.is_empty() || !now.told.is_empty() {
+                let heard = Heard::of(before.told, before.exclusions);
+                member.compare(peer, index, heard, before);
+            }
+        }
+    }
+
+    pub(super) fn stream(&self, family: usize) -> Stream<'_> {
+        Stream {
+            told: &self.families[family].told,
+            exclusions: &self.exclusions,
+        }
+    }
+
+    /// Whether a member is still to be compared: changes that concern all wait for that, so that it hears them with the others.
+    pub(super) fn is_comparing(&self) -> bool {
+        self.compared_up_to(0).is_some() || self.compared_up_to(1).is_some()
+    }
+
+    /// Before which slot every member has been compared; `None`: there is none that has to be.
+    pub(super) fn compared_up_to(&self, family: usize) -> Option<Slot> {
+        let behind = self.members.values().filter_map(|m| m.behind.as_ref());
+        let comparisons = behind.filter_map(|behind| behind.comparisons[family].as_ref());
+        comparisons.map(|comparison| comparison.cursor()).min()
+    }
+
+    /// Goes on with comparisons. Returns how much was done.
+    pub(in crate::export) fn compare(&mut self, budget: usize) -> usize {
+        let mut used = 0;
+        for index in 0..self.families.len() {
+            while used < budget
+                && let Some(least) = self.compared_up_to(index)
+            {
+                used += self.compare_from(least, index, budget - used);
+            }
+        }
+        used
+    }
+
+    /// Compares those members further that are compared up to this slot.
+    fn compare_from(&mut self, from: Slot, family: usize, budget: usize) -> usize {
+        let stream = Stream {
+            told: &self.families[family].told,
+            exclusions: &self.exclusions,
+        };
+        let mut used = 0;
+        for member in self.members.values_mut() {
+            let Some(behind) = member.behind.as_mut().filter(|behind| {
+                let comparison = behind.comparisons[family].as_ref();
+                comparison.is_some_and(|comparison| comparison.cursor() == from)
+            }) else {
+                continue;
+            };
+            used += behind.compare(family, stream, (budget - used).min(TURN));
+            if behind.is_caught_up() && !member.blocked {
+                member.behind = None;
+            }
+            if used >= budget {
+                break;
+            }
+        }
+        used
+    }
+}
