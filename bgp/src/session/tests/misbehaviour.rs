@@ -445,7 +445,7 @@ async fn a_peer_that_sends_a_table_leaves_room_for_news_of_others() {
         mut events,
         down: _down,
         ..
-    } = bench(std::io::Cursor::new(table), ROOM);
+    } = bench(io::Cursor::new(table), ROOM);
     let (delivered_in, _delivered) = oneshot::channel();
     let task = tokio::spawn(reader.run(established, None, delivered_in));
     let all_are_idle = || async {
