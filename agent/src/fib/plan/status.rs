@@ -10,7 +10,7 @@ use super::super::types::{
     FailedObject, FibCounters, FibNexthop, FibRoute, FibRouteState, FibRouteStatus, InstalledRoute,
     KernelError,
 };
-use super::nexthops::{Group, Members, Role};
+use super::nexthops::{Members, Role};
 use super::table::{AnyKey, Entry, Slot, V4, V6, Want, flag, key};
 use super::{Family, Plan, RefusalStatus, as_nexthop};
 
@@ -33,7 +33,6 @@ pub struct FibNexthopStatus {
 impl Plan {
     /// Counters and gauges.
     pub fn counters(&self) -> FibCounters {
-        let objects = self.nexthops.objects.iter().flat_map(|o| o.ids()).count();
         let [refusing_ipv4, refusing_ipv6] = self.refusing.installed();
         FibCounters {
             installed_ipv4: self.v4.installed,
@@ -45,7 +44,7 @@ impl Plan {
             refused: self.refused,
             over_limit: self.limited,
             stale: self.stale + (self.leftovers.count() + self.holes.len()) as u64,
-            nexthops: (objects + self.nexthops.groups.len()) as u64,
+            nexthops: self.nexthops.count() as u64,
             ..self.counters
         }
     }
@@ -127,28 +126,21 @@ impl Plan {
     /// Every nexthop object, and ways out whose object the kernel refuses.
     pub fn nexthops(&self) -> Vec<FibNexthopStatus> {
         let n = &self.nexthops;
-        let status = |(i, o): (usize, &super::nexthops::ObjectState), role: Option<Role>| {
-            let holds =
-                |g: &Group| Some(g.role()) == role && g.content.iter().any(|m| m.0 as usize == i);
-            let groups = n.groups.iter().filter(|(_, g)| holds(g));
-            let mut groups: Vec<u32> = groups.map(|(&id, _)| id).collect();
-            groups.sort_unstable();
-            FibNexthopStatus {
-                nexthop: as_nexthop(&o.object, 1),
-                id: role.and_then(|role| o.id(role)),
-                down: o.down,
-                error: o.failure.as_ref().map(|f| f.error.clone()),
-                groups,
-            }
+        let status = |o: &super::nexthops::ObjectState, role: Option<Role>| FibNexthopStatus {
+            nexthop: as_nexthop(&o.object, 1),
+            id: role.and_then(|role| o.id(role)),
+            down: o.down,
+            error: o.failure.as_ref().map(|f| f.error.clone()),
+            groups: role.map_or(Vec::new(), |role| n.groups_with(o, role)),
         };
         let mut out = Vec::new();
-        for object in n.objects.iter().enumerate() {
+        for object in &n.objects {
             let there = Role::ALL
                 .into_iter()
-                .filter(|&role| object.1.id(role).is_some());
+                .filter(|&role| object.id(role).is_some());
             let before = out.len();
             out.extend(there.map(|role| status(object, Some(role))));
-            if out.len() == before && object.1.failure.is_some() {
+            if out.len() == before && object.failure.is_some() {
                 out.push(status(object, None));
             }
         }
