@@ -12,7 +12,7 @@ use super::super::kernel::event::{Nexthop, NexthopKind, Presence, Route, RouteKi
 use super::super::refusal::Rule;
 use super::super::types::{NEXTHOP_ID_FIRST, NEXTHOP_ID_LAST, ROUTE_PROTOCOL};
 use super::super::{HashMap, HashSet};
-use super::nexthops::{Group, Members, Role, normalize};
+use super::nexthops::{Members, Role, normalize};
 use super::op::{Object, RouteAction, RouteOp};
 use super::refusing::News;
 use super::table::{AnyKey, Entry, Slot, V4, V6, Want, flag, key};
@@ -91,34 +91,37 @@ impl Plan {
         groups: &HashMap<u32, Vec<(u32, u16)>>,
     ) -> HashMap<u32, (u32, Role)> {
         let mut ids = HashMap::default();
-        for (i, state) in self.nexthops.objects.iter_mut().enumerate() {
+        for i in 0..self.nexthops.objects.len() as u32 {
             for role in Role::ALL {
+                let state = &self.nexthops.objects[i as usize];
                 let Some(id) = state.id(role) else { continue };
                 if listed.get(&id) == Some(&state.object) {
                     listed.remove(&id);
-                    ids.insert(id, (i as u32, role));
+                    ids.insert(id, (i, role));
                 } else {
-                    state.set_id(role, None);
+                    self.nexthops.set_id(i, role, None);
                 }
             }
         }
-        let (shared, alone): (Vec<_>, Vec<_>) = groups.values().partition(|g| g.len() > 1);
-        let in_any =
-            |groups: &[&Vec<(u32, u16)>], id| groups.iter().any(|g| g.iter().any(|m| m.0 == id));
+        let (mut shared, mut alone) = (HashSet::default(), HashSet::default());
+        for group in groups.values() {
+            let of = if group.len() > 1 { &mut shared } else { &mut alone };
+            of.extend(group.iter().map(|m| m.0));
+        }
         let mut listed: Vec<(u32, Object)> = listed.into_iter().collect();
         // Those in use have the first choice.
-        listed.sort_unstable_by_key(|&(id, _)| (!in_any(&shared, id), !in_any(&alone, id), id));
+        listed.sort_unstable_by_key(|&(id, _)| (!shared.contains(&id), !alone.contains(&id), id));
         for (id, object) in listed {
             let i = self.nexthops.object(object);
             let state = &mut self.nexthops.objects[i as usize];
-            let roles: &[Role] = match in_any(&shared, id) {
+            let roles: &[Role] = match shared.contains(&id) {
                 true => &[Role::Shared],
                 false => &[Role::Alone, Role::Shared],
             };
             let free = roles.iter().find(|role| state.id(**role).is_none());
             if let Some(&role) = free {
-                state.set_id(role, Some(id));
                 state.failure = None;
+                self.nexthops.set_id(i, role, Some(id));
                 ids.insert(id, (i, role));
             } else {
                 // There can be so many of one kind only if somebody meddled.
@@ -160,16 +163,10 @@ impl Plan {
             }
             content.sort_unstable();
             normalize(&mut content);
-            let group = self
-                .nexthops
-                .groups
-                .entry(id)
-                .or_insert_with(Group::default);
-            group.was_shared = was_shared && content.len() == 1;
-            if group.content != content {
-                group.content = content;
-                self.rescan = true;
-            }
+            let before = self.nexthops.groups.get(&id);
+            self.rescan |= before.map_or(!content.is_empty(), |group| group.content != content);
+            let was_shared = was_shared && content.len() == 1;
+            self.nexthops.set_content(id, content, was_shared);
         }
         lost
     }
@@ -186,7 +183,7 @@ impl Plan {
             self.change(before, after);
         }
         for id in lost {
-            self.nexthops.groups.remove(id);
+            self.nexthops.remove_group(*id);
         }
     }
 

@@ -316,7 +316,7 @@ impl Plan {
         }
         self.due_retries(now);
         // A lost router is cut from its groups before anything that there can be thousands of.
-        self.rescan |= self.nexthops.plan(now, &mut out);
+        self.rescan |= self.nexthops.plan(now, max, &mut out);
         if !out.is_empty() {
             return self.count(out);
         }
@@ -327,7 +327,7 @@ impl Plan {
         if self.is_walking() {
             self.walk();
             // Admitting routes may have brought up sets that have no group yet.
-            if self.nexthops.dirty {
+            if self.nexthops.is_dirty() {
                 return self.next_batch(now, max);
             }
         }
@@ -339,8 +339,8 @@ impl Plan {
         if out.is_empty() {
             self.plan_leftovers(max, &mut out);
         }
-        if out.is_empty() && self.converged && self.nexthops.untidy {
-            self.nexthops.tidy(&mut out);
+        if out.is_empty() && self.converged && self.nexthops.is_untidy() {
+            self.nexthops.tidy(max, &mut out);
         }
         self.count(out)
     }
@@ -388,7 +388,7 @@ impl Plan {
         let Some(action) = self.route_action(&before) else {
             // No group for it at the moment: whoever makes one asks for a rescan.
             if let Some(set) = before.wanted().as_set() {
-                self.nexthops.sets[set].starved = true;
+                self.nexthops.starve(set, true);
             }
             if let Some(entry) = K::table(self).get_mut(k) {
                 *entry = after;
@@ -444,11 +444,11 @@ impl Plan {
                 let doubt = self.refusing.refused_rule(now, *action, rule, error);
                 self.resync = self.resync.max(doubt);
             }
-            Op::AddObject { id, .. } => self.object_refused(now, *id, error),
-            Op::AddGroup { id, .. } => self.group_refused(now, *id, error),
+            Op::AddObject { id, .. } => self.nexthops.object_refused(now, *id, error),
+            Op::AddGroup { id, .. } => self.group_refused(now, *id, &error),
             // The group is not what it was thought to be, or not there at all. Its routes are moved one by one.
             Op::ReplaceGroup { id, .. } => {
-                self.nexthops.groups.entry(*id).or_default().stuck = true;
+                self.nexthops.is_stuck(*id);
                 self.resync = self.resync.max(Resync::Nexthops);
             }
             Op::DeleteNexthop { .. } if error.errno == libc::ENOENT => {}
@@ -499,44 +499,12 @@ impl Plan {
         self.change(before, after);
     }
 
-    fn object_refused(&mut self, now: Instant, id: u32, error: KernelError) {
-        self.nexthops.dirty = true;
-        if error.errno == libc::EEXIST {
-            self.nexthops.taken.insert(id);
-        }
-        let taken = error.errno == libc::EEXIST;
-        for state in &mut self.nexthops.objects {
-            let Some(role) = state.role_of(id) else {
-                continue;
-            };
-            state.set_id(role, None);
-            if !taken {
-                state.failure = Some(Failure::record(state.failure.take(), error.clone(), now));
-            }
-        }
-    }
-
-    fn group_refused(&mut self, now: Instant, id: u32, error: KernelError) {
-        self.nexthops.dirty = true;
-        self.nexthops.groups.remove(&id);
-        let taken = error.errno == libc::EEXIST;
-        if taken {
-            self.nexthops.taken.insert(id);
-        } else {
+    fn group_refused(&mut self, now: Instant, id: u32, error: &KernelError) {
+        if error.errno != libc::EEXIST {
             // Most likely one of its members is gone.
             self.resync = self.resync.max(Resync::Nexthops);
         }
-        for set in self
-            .nexthops
-            .sets
-            .iter_mut()
-            .filter(|s| s.binding == Some(id))
-        {
-            set.binding = None;
-            if !taken {
-                set.failure = Some(Failure::record(set.failure.take(), error.clone(), now));
-            }
-        }
+        self.nexthops.group_refused(now, id, error);
     }
 
     /// The last batch went through, but for what was [`refused`](Self::refused): failures of what now exists are over.
@@ -549,26 +517,7 @@ impl Plan {
                     AnyKey::V4(k) => self.route_carried_out(k),
                     AnyKey::V6(k) => self.route_carried_out(k),
                 },
-                Op::AddObject { id, .. } => {
-                    for o in self
-                        .nexthops
-                        .objects
-                        .iter_mut()
-                        .filter(|o| o.role_of(*id).is_some())
-                    {
-                        o.failure = None;
-                    }
-                }
-                Op::AddGroup { id, .. } => {
-                    for s in self
-                        .nexthops
-                        .sets
-                        .iter_mut()
-                        .filter(|s| s.binding == Some(*id))
-                    {
-                        s.failure = None;
-                    }
-                }
+                Op::AddObject { id, .. } | Op::AddGroup { id, .. } => self.nexthops.was_made(*id),
                 Op::Refuse(_) | Op::Rule(..) => self.refusing.carried_out(op),
                 Op::ReplaceGroup { .. } | Op::DeleteNexthop { .. } => {}
             }
@@ -645,9 +594,7 @@ impl Plan {
                 }
             }
         }
-        if self.nexthops.next_retry().is_some_and(|at| at <= now) {
-            self.nexthops.dirty = true;
-        }
+        self.nexthops.due_retries(now);
     }
 
     fn retry<K: Family>(&mut self, k: K) {

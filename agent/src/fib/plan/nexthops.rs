@@ -13,16 +13,25 @@
 //! A way that is told to be down is *cut*: its object for groups of several is deleted, and the kernel takes it out of all
 //! of them, in a tenth of a millisecond however many routes use them. Replacing the groups would do the same, but in the
 //! kernel's default mode (`nexthop_compat_mode`) it notifies of every route of a replaced group: 0.4 s for 500,000.
+//!
+//! A peer can send as many next hops as it likes, so nothing here costs in proportion to all of them, but for a listing: what
+//! a change concerns is found by [`index`], and [`pending`] holds what has to be looked at.
+
+mod index;
+mod pending;
+mod tidy;
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 
-use super::super::HashMap;
+use super::super::{HashMap, HashSet};
 use super::super::types::{KernelError, NEXTHOP_ID_FIRST, NEXTHOP_ID_LAST};
 use super::op::{Object, Op};
 use super::table::Want;
+use index::{Index, Users};
+use pending::{Pending, Waiting};
 
 /// Objects by index, ascending, with weights.
 pub(super) type Members = SmallVec<[(u32, u8); 4]>;
@@ -83,7 +92,12 @@ pub(super) struct ObjectState {
     /// Ids in the kernel by role, of those that are there.
     ids: [Option<u32>; 2],
     /// Sets that mention it.
-    refs: u32,
+    sets: HashSet<u32>,
+    /// Groups that it is a member of.
+    groups: HashSet<u32>,
+    /// It is in the list of those that may be cut, or of those that may be of no use.
+    to_cut: bool,
+    loose: bool,
     /// Told to be unreachable: routes avoid it while they have another way.
     pub(super) down: bool,
     pub(super) failure: Option<Failure>,
@@ -95,10 +109,6 @@ impl ObjectState {
         self.ids[role as usize]
     }
 
-    pub(super) fn set_id(&mut self, role: Role, id: Option<u32>) {
-        self.ids[role as usize] = id;
-    }
-
     /// The id to be put into a group, with the role that it has: alone, an object may also be the one for groups of several.
     fn id_for(&self, role: Role) -> Option<(u32, Role)> {
         let of = |role| self.id(role).map(|id| (id, role));
@@ -106,13 +116,6 @@ impl ObjectState {
             Role::Shared => of(Role::Shared),
             Role::Alone => of(Role::Alone).or_else(|| of(Role::Shared)),
         }
-    }
-
-    /// The role of an id.
-    pub(super) fn role_of(&self, id: u32) -> Option<Role> {
-        Role::ALL
-            .into_iter()
-            .find(|&role| self.id(role) == Some(id))
     }
 
     /// Its ids in the kernel.
@@ -131,8 +134,13 @@ pub(super) struct Set {
     refs: u32,
     /// Prefixes that want it.
     wanted: u32,
-    /// What it effectively is has just changed.
-    changed: bool,
+    /// Groups with routes that want it.
+    on: HashSet<u32>,
+    /// Its places in the queues and lists of [`pending`].
+    to_equip: bool,
+    to_settle: bool,
+    loose: bool,
+    waits: bool,
     /// A prefix had to be left alone because there was no binding.
     pub(super) starved: bool,
     /// Its group could not be made.
@@ -144,8 +152,12 @@ pub(super) struct Group {
     pub(super) content: Members,
     /// Its only member is the object for groups of several: others were cut, or its own could not be made.
     pub(super) was_shared: bool,
-    /// Who uses it: what those routes want now, and how many they are.
-    users: Vec<(Want, u32)>,
+    /// Who uses it.
+    users: Users,
+    /// Sets that are bound to it.
+    bound: HashSet<u32>,
+    /// It is in the list of those that may be of no use.
+    loose: bool,
     /// The kernel refused to change it in place.
     pub(super) stuck: bool,
 }
@@ -170,16 +182,18 @@ pub(super) struct Nexthops {
     set_index: HashMap<Members, usize>,
     free_sets: Vec<usize>,
     pub(super) groups: HashMap<u32, Group>,
+    index: Index,
+    pending: Pending,
     /// Ids in our range that are taken by something that is not tracked here.
-    pub(super) taken: super::super::HashSet<u32>,
+    pub(super) taken: HashSet<u32>,
     /// Objects and groups of ours that are of no use and can go: duplicates and odd shapes.
     pub(super) garbage: Vec<u32>,
     /// Routers told to be down, whether an object leads to them or not.
-    down: super::super::HashSet<(IpAddr, u32)>,
+    down: HashSet<(IpAddr, u32)>,
     cursor: u32,
-    /// Something changed that [`Self::plan`] has to look at.
+    /// [`Self::plan`] has to look at everything.
     pub(super) dirty: bool,
-    /// Something may have become unused.
+    /// Everything may have become unused.
     pub(super) untidy: bool,
 }
 
@@ -192,7 +206,10 @@ impl Nexthops {
         let state = ObjectState {
             object,
             ids: [None; 2],
-            refs: 0,
+            sets: HashSet::default(),
+            groups: HashSet::default(),
+            to_cut: false,
+            loose: false,
             down: object
                 .gateway
                 .is_some_and(|gateway| self.down.contains(&(gateway, object.ifindex))),
@@ -216,12 +233,18 @@ impl Nexthops {
         } else {
             self.down.remove(&(gateway, ifindex));
         }
-        for state in &mut self.objects {
-            let leads_there =
-                (state.object.gateway, state.object.ifindex) == (Some(gateway), ifindex);
-            if leads_there && state.down != down {
-                state.down = down;
-                self.dirty = true;
+        let ipv6 = gateway.is_ipv6();
+        for onlink in [false, true] {
+            let object = Object {
+                ipv6,
+                gateway: Some(gateway),
+                ifindex,
+                onlink,
+            };
+            if let Some(&i) = self.object_index.get(&object)
+                && std::mem::replace(&mut self.objects[i as usize].down, down) != down
+            {
+                self.object_changed(i);
             }
         }
     }
@@ -241,16 +264,17 @@ impl Nexthops {
         if let Some(&i) = self.set_index.get(&merged) {
             return i;
         }
-        for &(object, _) in &merged {
-            self.objects[object as usize].refs += 1;
-        }
         let set = Set {
             members: merged.clone(),
             effective: Members::new(),
             binding: None,
             refs: 0,
             wanted: 0,
-            changed: false,
+            on: HashSet::default(),
+            to_equip: false,
+            to_settle: false,
+            loose: false,
+            waits: false,
             starved: false,
             failure: None,
         };
@@ -261,8 +285,10 @@ impl Nexthops {
             self.sets.push(set);
             self.sets.len() - 1
         };
+        for &(object, _) in &merged {
+            self.objects[object as usize].sets.insert(i as u32);
+        }
         self.set_index.insert(merged, i);
-        self.dirty = true;
         i
     }
 
@@ -271,7 +297,7 @@ impl Nexthops {
         let set = &mut self.sets[i];
         set.refs = set.refs.saturating_add_signed(by);
         if set.refs == 0 {
-            self.untidy = true;
+            self.set_is_loose(i);
         }
     }
 
@@ -281,35 +307,11 @@ impl Nexthops {
         let before = set.wanted;
         set.wanted = before.saturating_add_signed(by);
         if before == 0 {
-            self.dirty = true;
-        } else if set.wanted == 0 {
-            self.untidy = true;
-        }
-    }
-
-    /// A route that uses `id` and wants `want` came or went.
-    pub(super) fn use_group(&mut self, id: u32, want: Want, by: i32) {
-        let Some(group) = self.groups.get_mut(&id) else {
-            return;
-        };
-        match group.users.iter().position(|u| u.0 == want) {
-            Some(i) => {
-                let count = &mut group.users[i].1;
-                *count = count.saturating_add_signed(by);
-                if *count == 0 {
-                    group.users.swap_remove(i);
-                    if group.users.is_empty() {
-                        self.untidy = true;
-                    } else {
-                        // The others may all want the same now, and then the group can change under them.
-                        self.dirty = true;
-                    }
-                }
-            }
-            None if by > 0 => {
-                group.users.push((want, by.unsigned_abs()));
-            }
-            None => {}
+            self.pending.equip(&mut self.sets, i);
+        } else if set.wanted == 0
+            && let Some(id) = set.binding
+        {
+            self.group_is_loose(id);
         }
     }
 
@@ -331,90 +333,103 @@ impl Nexthops {
             .is_some_and(|group| group.content == self.sets[set].members)
     }
 
-    /// What has to be done to objects and groups before routes can be looked at: objects that are missing first, then
-    /// groups. Empty: nothing. Returns whether routes may have to be looked at that are not queued.
-    pub(super) fn plan(&mut self, now: Instant, out: &mut Vec<Op>) -> bool {
-        if !self.dirty {
+    /// What has to be done to objects and groups before routes can be looked at, about `max` of it: objects that are missing
+    /// first, then groups. Empty: nothing. Returns whether routes may have to be looked at that are not queued.
+    pub(super) fn plan(&mut self, now: Instant, max: usize, out: &mut Vec<Op>) -> bool {
+        if std::mem::take(&mut self.dirty) {
+            self.look_at_all();
+        }
+        if !self.is_dirty() {
             return false;
         }
-        self.cut(out);
+        self.cut(max, out);
+        if out.is_empty() {
+            self.plan_objects(now, max, out);
+        }
         if !out.is_empty() {
             return false;
         }
-        self.plan_objects(now, out);
-        if !out.is_empty() {
-            return false;
-        }
-        self.dirty = false;
         self.set_effective();
-        self.morph(out);
-        self.bind(now, out)
+        if !self.morph(max, out) || !self.bind(now, max, out) {
+            return false;
+        }
+        // A route can be right on a group that is not its set's, for as long as both are the same. Not any more?
+        let changed = std::mem::take(&mut self.pending.changed);
+        let rescan = changed.into_iter().any(|i| {
+            let set = &self.sets[i];
+            let mut on = set.on.iter().filter_map(|id| self.groups.get(id));
+            on.any(|group| group.content != set.effective)
+        });
+        std::mem::take(&mut self.pending.rescan) | rescan
     }
 
     /// Takes ways that are down out of all groups that have another member.
-    fn cut(&mut self, out: &mut Vec<Op>) {
-        for i in 0..self.objects.len() {
-            let state = &self.objects[i];
+    fn cut(&mut self, max: usize, out: &mut Vec<Op>) {
+        while out.len() < max
+            && let Some(i) = self.next_to_cut()
+        {
+            let state = &self.objects[i as usize];
             let Some(id) = state.id(Role::Shared).filter(|_| state.down) else {
                 continue;
             };
-            let member = |m: &(u32, u8)| m.0 as usize == i;
-            let holds = |g: &Group| g.content.iter().any(member);
+            let groups = || {
+                let ids = state.groups.iter();
+                ids.filter_map(|id| Some((*id, self.groups.get(id)?)))
+            };
             // A group without members vanishes, and its routes with it. Its routes are changed one by one.
-            let alone = |g: &Group| g.content.len() == 1 && g.was_shared && holds(g);
-            let several = |g: &Group| g.content.len() > 1 && holds(g);
-            if self.groups.values().any(alone) || !self.groups.values().any(several) {
+            let alone = |(_, g): (u32, &Group)| g.content.len() == 1 && g.was_shared;
+            let several = groups().filter(|(_, g)| g.content.len() > 1);
+            let several: Vec<u32> = several.map(|(id, _)| id).collect();
+            if several.is_empty() || groups().any(alone) {
                 continue;
             }
-            for group in self.groups.values_mut() {
-                if several(group) {
-                    group.content.retain(|m| !member(m));
-                    group.was_shared = group.content.len() == 1;
-                    normalize(&mut group.content);
-                }
+            for group in several {
+                self.leave(i, group);
             }
-            self.objects[i].set_id(Role::Shared, None);
-            self.untidy = true;
+            self.set_id(i, Role::Shared, None);
             out.push(Op::DeleteNexthop { id });
         }
     }
 
-    fn plan_objects(&mut self, now: Instant, out: &mut Vec<Op>) {
-        let mut needed: Vec<(u32, Role)> = Vec::new();
-        for set in self.sets.iter().filter(|s| s.wanted > 0) {
-            let role = Role::among(&set.members);
-            if role == Role::Alone && self.is_served_alone(&set.members) {
+    fn plan_objects(&mut self, now: Instant, max: usize, out: &mut Vec<Op>) {
+        while out.len() < max
+            && let Some(i) = self.pending.next_to_equip(&mut self.sets)
+        {
+            let set = &self.sets[i];
+            if set.wanted == 0 {
+                continue;
+            }
+            self.pending.settle(&mut self.sets, i);
+            let members = self.sets[i].members.clone();
+            let role = Role::among(&members);
+            if role == Role::Alone && self.index.group_of(&members).is_some() {
                 continue;
             }
             let object = |m: &(u32, u8)| &self.objects[m.0 as usize];
             let there = |m: &(u32, u8)| object(m).id_for(role).is_some();
             // What was cut is not made again, but if nothing else is there.
-            let any = set.members.iter().all(|m| object(m).down && !there(m));
-            let members = set.members.iter().filter(|m| any || !object(m).down);
-            needed.extend(members.map(|m| (m.0, role)));
-        }
-        needed.sort_unstable_by_key(|&(i, role)| (i, role as u8));
-        needed.dedup();
-        for (i, role) in needed {
-            let state = &self.objects[i as usize];
-            let waiting = state.failure.as_ref().is_some_and(|f| f.retry_at > now);
-            if state.id(role).is_some() || waiting {
-                continue;
+            let any = members.iter().all(|m| object(m).down && !there(m));
+            let is_missing = |m: &&(u32, u8)| {
+                let state = object(m);
+                let waiting = state.failure.as_ref().is_some_and(|f| f.retry_at > now);
+                (any || !state.down) && state.id(role).is_none() && !waiting
+            };
+            let missing: Members = members.iter().filter(is_missing).copied().collect();
+            for (i, _) in missing {
+                let object = self.objects[i as usize].object;
+                let Some(id) = self.allocate() else { return };
+                self.set_id(i, role, Some(id));
+                out.push(Op::AddObject { id, object });
             }
-            let object = state.object;
-            let Some(id) = self.allocate() else { return };
-            self.objects[i as usize].set_id(role, Some(id));
-            out.push(Op::AddObject { id, object });
         }
-    }
-
-    /// Whether there is a group with this one member, over whichever of its objects.
-    fn is_served_alone(&self, member: &Members) -> bool {
-        self.groups.values().any(|g| g.content == *member)
     }
 
     fn set_effective(&mut self) {
-        for set in self.sets.iter_mut().filter(|s| s.wanted > 0) {
+        while let Some(i) = self.pending.next_to_settle(&mut self.sets) {
+            let set = &self.sets[i];
+            if set.wanted == 0 {
+                continue;
+            }
             let role = Role::among(&set.members);
             let there = |m: &&(u32, u8)| self.objects[m.0 as usize].id_for(role).is_some();
             let up = |m: &&(u32, u8)| there(m) && !self.objects[m.0 as usize].down;
@@ -423,185 +438,146 @@ impl Nexthops {
                 effective = set.members.iter().filter(there).copied().collect();
             }
             normalize(&mut effective);
-            set.changed = set.effective != effective;
-            set.effective = effective;
+            self.pending.bind.push_back(i);
+            if set.effective != effective {
+                self.pending.changed.push(i);
+                self.pending.morph.extend(&set.on);
+                self.wait(i, false);
+                self.sets[i].effective = effective;
+            }
         }
     }
 
-    /// A group whose routes all want the same other thing is changed in place: one message, however many routes.
-    fn morph(&mut self, out: &mut Vec<Op>) {
-        for (&id, group) in &mut self.groups {
-            let mut wishes = group
-                .users
-                .iter()
-                .map(|(want, _)| want.as_set().map(|i| &self.sets[i].effective));
-            let Some(Some(first)) = wishes.next() else {
+    /// A group whose routes all want the same other thing is changed in place: one message, however many routes. Whether that
+    /// is all.
+    fn morph(&mut self, max: usize, out: &mut Vec<Op>) -> bool {
+        while out.len() < max {
+            let Some(id) = self.pending.morph.pop() else {
+                return true;
+            };
+            let Some(content) = self.other_wish(id) else {
                 continue;
             };
-            let unanimous = wishes.all(|w| w == Some(first));
-            if group.stuck || !unanimous || first.is_empty() || *first == group.content {
-                continue;
-            }
-            let (members, was_shared) = ids(&self.objects, first);
+            let (members, was_shared) = ids(&self.objects, &content);
             out.push(Op::ReplaceGroup { id, members });
-            group.content = first.clone();
-            group.was_shared = was_shared;
+            self.set_content(id, content, was_shared);
         }
+        false
     }
 
-    /// Finds or makes a group for every set that is wanted.
-    fn bind(&mut self, now: Instant, out: &mut Vec<Op>) -> bool {
-        let mut by_content: HashMap<Members, u32> = HashMap::default();
-        for (&id, group) in &self.groups {
-            let best = by_content.entry(group.content.clone()).or_insert(id);
-            *best = (*best).min(id);
-        }
-        let mut rescan = false;
-        for i in 0..self.sets.len() {
-            let set = &self.sets[i];
-            if set.wanted == 0 {
-                continue;
-            }
-            let content_of = |id: u32| self.groups.get(&id).map(|g| &g.content);
-            if let Some(id) = set.binding
-                && content_of(id) == Some(&set.effective)
-            {
-                continue;
-            }
-            let waiting = set.failure.as_ref().is_some_and(|f| f.retry_at > now);
-            let existing = by_content.contains_key(&set.effective);
-            let binding = match by_content.get(&set.effective) {
-                _ if set.effective.is_empty() => None,
-                Some(&id) => Some(id),
-                None if waiting => None,
-                None => {
-                    let effective = set.effective.clone();
-                    let id = self.allocate();
-                    if let Some(id) = id {
-                        let (members, was_shared) = ids(&self.objects, &effective);
-                        out.push(Op::AddGroup { id, members });
-                        by_content.insert(effective.clone(), id);
-                        let content = effective;
-                        let group = Group {
-                            content,
-                            was_shared,
-                            ..Group::default()
-                        };
-                        self.groups.insert(id, group);
-                    }
-                    id
-                }
+    /// What all routes of a group want, if that is something else than it is.
+    fn other_wish(&self, id: u32) -> Option<Members> {
+        let group = self.groups.get(&id).filter(|group| !group.stuck)?;
+        let wishes = group.users.wants();
+        let mut wishes = wishes.map(|want| want.as_set().map(|i| &self.sets[i].effective));
+        let first = wishes.next()??;
+        let is_other = !first.is_empty() && *first != group.content;
+        (is_other && wishes.all(|wish| wish == Some(first))).then(|| first.clone())
+    }
+
+    /// Finds or makes a group for every set that is wanted and settled. Whether that is all.
+    fn bind(&mut self, now: Instant, max: usize, out: &mut Vec<Op>) -> bool {
+        // Contents that were changed in place concern sets that are bound to them.
+        self.set_effective();
+        while out.len() < max {
+            let Some(i) = self.pending.bind.pop_front() else {
+                return true;
             };
-            let set = &mut self.sets[i];
-            if existing || set.effective.is_empty() {
-                set.failure = None;
+            if self.sets[i].wanted > 0 {
+                self.bind_set(i, now, out);
             }
-            if binding.is_none() {
-                set.starved |= set.binding.is_some();
-            } else {
-                // Routes of this set that sit on another group have to follow, and those that were left alone can go on.
-                rescan |= set.starved || (set.binding.is_some() && set.binding != binding);
-                set.starved = false;
-            }
-            set.binding = binding;
         }
-        // A route can be right on a group that is not its set's, for as long as both are the same. Not any more?
-        rescan |= self.groups.values().any(|group| {
-            let wrong = |set: &Set| set.changed && set.effective != group.content;
-            let mut sets = group.users.iter().filter_map(|u| u.0.as_set());
-            sets.any(|i| wrong(&self.sets[i]))
-        });
-        rescan
+        false
     }
 
-    /// Removes what nothing uses: groups first, then (in a later batch) objects.
-    pub(super) fn tidy(&mut self, out: &mut Vec<Op>) {
-        for i in 0..self.sets.len() {
-            if self.sets[i].refs == 0 && self.set_index.get(&self.sets[i].members) == Some(&i) {
-                self.set_index.remove(&self.sets[i].members);
-                for (object, _) in std::mem::take(&mut self.sets[i].members) {
-                    self.objects[object as usize].refs -= 1;
-                }
-                self.sets[i].binding = None;
-                self.free_sets.push(i);
-            }
-        }
-        for id in self.garbage.drain(..) {
-            out.push(Op::DeleteNexthop { id });
-        }
-        let bound: super::super::HashSet<u32> = self
-            .sets
-            .iter()
-            .filter(|s| s.wanted > 0)
-            .filter_map(|s| s.binding)
-            .collect();
-        let unused: Vec<u32> = self
-            .groups
-            .iter()
-            .filter(|(id, g)| g.users.is_empty() && !bound.contains(*id))
-            .map(|(&id, _)| id)
-            .collect();
-        for id in unused {
-            self.groups.remove(&id);
-            self.unbind(id);
-            out.push(Op::DeleteNexthop { id });
-        }
-        if !out.is_empty() {
+    fn bind_set(&mut self, i: usize, now: Instant, out: &mut Vec<Op>) {
+        let set = &self.sets[i];
+        let content_of = |id: u32| self.groups.get(&id).map(|g| &g.content);
+        if let Some(id) = set.binding
+            && content_of(id) == Some(&set.effective)
+        {
             return;
         }
-        let used = self.used_objects();
-        for (i, state) in self.objects.iter_mut().enumerate() {
-            for role in Role::ALL {
-                if !used.contains(&(i as u32, role))
-                    && let Some(id) = state.id(role)
-                {
-                    state.set_id(role, None);
-                    out.push(Op::DeleteNexthop { id });
+        let waiting = set.failure.as_ref().is_some_and(|f| f.retry_at > now);
+        let existing = self.index.group_of(&set.effective);
+        let binding = match existing {
+            _ if set.effective.is_empty() => None,
+            Some(id) => Some(id),
+            None if waiting => None,
+            None => {
+                let effective = set.effective.clone();
+                let id = self.allocate();
+                if let Some(id) = id {
+                    let (members, was_shared) = ids(&self.objects, &effective);
+                    out.push(Op::AddGroup { id, members });
+                    self.set_content(id, effective, was_shared);
                 }
+                id
             }
-            if state.refs > 0 || state.ids().next().is_some() {
-                continue;
-            }
-            if self.object_index.get(&state.object) == Some(&(i as u32)) {
-                self.object_index.remove(&state.object);
-                self.free_objects.push(i);
-                state.failure = None;
-            }
+        };
+        let set = &mut self.sets[i];
+        if existing.is_some() || set.effective.is_empty() {
+            set.failure = None;
         }
-        self.untidy = !out.is_empty();
+        let before = set.binding;
+        if binding.is_none() {
+            let starved = set.starved || before.is_some();
+            self.starve(i, starved);
+        } else {
+            // Routes of this set that sit on another group have to follow, and those that were left alone can go on.
+            self.pending.rescan |= set.starved || (before.is_some() && before != binding);
+            self.starve(i, false);
+        }
+        let waits = binding.is_none() && !self.sets[i].effective.is_empty();
+        self.wait(i, waits);
+        self.bind_to(i, binding);
     }
 
-    /// Objects that are in a group, or that a set needs.
-    fn used_objects(&self) -> super::super::HashSet<(u32, Role)> {
-        let groups = self.groups.values();
-        let mut used: super::super::HashSet<(u32, Role)> = groups
-            .flat_map(|g| g.content.iter().map(move |m| (m.0, g.role())))
-            .collect();
-        // Sets that are no more have no members.
-        for set in &self.sets {
-            let role = Role::among(&set.members);
-            if role == Role::Shared || !self.is_served_alone(&set.members) {
-                used.extend(set.members.iter().map(|m| (m.0, role)));
+    /// The kernel refused to make an object.
+    pub(super) fn object_refused(&mut self, now: Instant, id: u32, error: KernelError) {
+        let taken = error.errno == libc::EEXIST;
+        if taken {
+            self.taken.insert(id);
+        }
+        let Some((object, role)) = self.owner(id) else {
+            return;
+        };
+        self.set_id(object, role, None);
+        if !taken {
+            let state = &mut self.objects[object as usize];
+            let failure = Failure::record(state.failure.take(), error, now);
+            let waiting = Waiting::Object(object);
+            self.pending.retry_at(failure.retry_at, waiting);
+            state.failure = Some(failure);
+        }
+    }
+
+    /// The kernel refused to make a group.
+    pub(super) fn group_refused(&mut self, now: Instant, id: u32, error: &KernelError) {
+        let bound = self.groups.get(&id).map(|group| group.bound.clone());
+        self.remove_group(id);
+        if error.errno == libc::EEXIST {
+            self.taken.insert(id);
+            return;
+        }
+        for set in bound.unwrap_or_default() {
+            let state = &mut self.sets[set as usize];
+            let failure = Failure::record(state.failure.take(), error.clone(), now);
+            let waiting = Waiting::Set(set as usize);
+            self.pending.retry_at(failure.retry_at, waiting);
+            state.failure = Some(failure);
+        }
+    }
+
+    /// An object, or a group, was made: failures of it are over.
+    pub(super) fn was_made(&mut self, id: u32) {
+        if let Some((object, _)) = self.owner(id) {
+            self.objects[object as usize].failure = None;
+        } else if let Some(group) = self.groups.get(&id) {
+            for &set in &group.bound {
+                self.sets[set as usize].failure = None;
             }
         }
-        used
-    }
-
-    /// Sets lose their binding to a group that is no more.
-    pub(super) fn unbind(&mut self, id: u32) {
-        for set in self.sets.iter_mut().filter(|s| s.binding == Some(id)) {
-            set.binding = None;
-        }
-    }
-
-    /// How many prefixes want sets that have no group.
-    pub(super) fn unserved(&self) -> u64 {
-        let unserved = |s: &&Set| s.wanted > 0 && s.binding.is_none() && s.starved;
-        self.sets
-            .iter()
-            .filter(unserved)
-            .map(|s| u64::from(s.wanted))
-            .sum()
     }
 
     /// The failure that keeps a set from being used: its group's, or that of an object of it.
@@ -613,30 +589,12 @@ impl Nexthops {
             .or_else(|| set.members.iter().find_map(of_object))
     }
 
-    /// When the next object or group is worth another try.
-    pub(super) fn next_retry(&self) -> Option<Instant> {
-        let wanted = || self.sets.iter().filter(|s| s.wanted > 0);
-        let objects = wanted()
-            .flat_map(|s| s.members.iter().map(|m| (m.0, Role::among(&s.members))))
-            .map(|(object, role)| (&self.objects[object as usize], role))
-            .filter(|(o, role)| o.id_for(*role).is_none() && !o.down)
-            .filter_map(|(o, _)| o.failure.as_ref());
-        let groups = wanted().filter(|s| s.binding.is_none());
-        objects
-            .chain(groups.filter_map(|s| s.failure.as_ref()))
-            .map(|f| f.retry_at)
-            .min()
-    }
-
     fn allocate(&mut self) -> Option<u32> {
         const SPAN: u32 = NEXTHOP_ID_LAST - NEXTHOP_ID_FIRST;
         for _ in 0..SPAN {
             self.cursor = self.cursor % SPAN + 1;
             let id = NEXTHOP_ID_FIRST + self.cursor;
-            let used = self.groups.contains_key(&id)
-                || self.taken.contains(&id)
-                || self.objects.iter().any(|o| o.role_of(id).is_some());
-            if !used {
+            if !self.is_used(id) {
                 return Some(id);
             }
         }

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use ipnet::IpNet;
 use serde::Serialize;
 
-use super::super::HashMap;
 use super::super::guard::Rejection;
 use super::super::types::{
     FailedObject, FibCounters, FibNexthop, FibRoute, FibRouteState, FibRouteStatus, InstalledRoute,
@@ -37,7 +36,6 @@ impl Plan {
 
     /// Counters and gauges.
     pub fn counters(&self) -> FibCounters {
-        let objects = self.nexthops.objects.iter().flat_map(|o| o.ids()).count();
         let [refusing_ipv4, refusing_ipv6] = self.refusing.installed();
         FibCounters {
             installed_ipv4: self.v4.installed,
@@ -49,7 +47,7 @@ impl Plan {
             refused: self.refused,
             over_limit: self.limited.len() as u64,
             stale: self.stale + (self.leftovers.count() + self.holes.len()) as u64,
-            nexthops: (objects + self.nexthops.groups.len()) as u64,
+            nexthops: self.nexthops.count() as u64,
             ..self.counters
         }
     }
@@ -132,34 +130,21 @@ impl Plan {
     /// Every nexthop object, and ways out whose object the kernel refuses.
     pub fn nexthops(&self) -> Vec<FibNexthopStatus> {
         let n = &self.nexthops;
-        let mut memberships: HashMap<(u32, Role), Vec<u32>> = HashMap::default();
-        for (&id, group) in &n.groups {
-            for member in &group.content {
-                let of = memberships.entry((member.0, group.role()));
-                of.or_default().push(id);
-            }
-        }
-        let mut status = |(i, o): (usize, &super::nexthops::ObjectState), role: Option<Role>| {
-            let groups = role.and_then(|role| memberships.remove(&(i as u32, role)));
-            let mut groups = groups.unwrap_or_default();
-            groups.sort_unstable();
-            groups.dedup();
-            FibNexthopStatus {
-                nexthop: as_nexthop(&o.object, 1),
-                id: role.and_then(|role| o.id(role)),
-                down: o.down,
-                error: o.failure.as_ref().map(|f| f.error.clone()),
-                groups,
-            }
+        let status = |o: &super::nexthops::ObjectState, role: Option<Role>| FibNexthopStatus {
+            nexthop: as_nexthop(&o.object, 1),
+            id: role.and_then(|role| o.id(role)),
+            down: o.down,
+            error: o.failure.as_ref().map(|f| f.error.clone()),
+            groups: role.map_or(Vec::new(), |role| n.groups_with(o, role)),
         };
         let mut out = Vec::new();
-        for object in n.objects.iter().enumerate() {
+        for object in &n.objects {
             let there = Role::ALL
                 .into_iter()
-                .filter(|&role| object.1.id(role).is_some());
+                .filter(|&role| object.id(role).is_some());
             let before = out.len();
             out.extend(there.map(|role| status(object, Some(role))));
-            if out.len() == before && object.1.failure.is_some() {
+            if out.len() == before && object.failure.is_some() {
                 out.push(status(object, None));
             }
         }

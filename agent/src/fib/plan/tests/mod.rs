@@ -12,6 +12,7 @@ mod lost;
 mod moved;
 mod refusing;
 mod restart;
+mod scaling;
 mod world;
 
 use super::super::kernel::event::{Hop, Nexthop, NexthopKind, Presence, Route, RouteKind};

@@ -200,6 +200,7 @@ impl World {
             }
             Step::Drive => {
                 drive(&mut self.plan, &mut self.kernel, self.now, usize::MAX);
+                self.nothing_was_overlooked();
             }
             Step::Link(ifindex, up) => {
                 self.kernel.set_link(ifindex, up);
@@ -241,6 +242,14 @@ impl World {
             Step::Converged => self.plan.converged(),
             Step::Wait => self.now += Duration::from_secs(61),
         }
+    }
+
+    /// The plan looks only at what changed: a look at everything finds nothing more to do.
+    fn nothing_was_overlooked(&mut self) {
+        self.plan.nexthops.dirty = true;
+        self.plan.nexthops.untidy = true;
+        let ops = self.plan.next_batch(self.now, usize::MAX);
+        assert_eq!(ops, [], "a change was overlooked");
     }
 
     /// The agent dies, and another one starts, is told the same, and converges.

@@ -1,0 +1,85 @@
+//! What nothing uses goes.
+
+use super::super::op::Op;
+use super::{Nexthops, Role};
+
+impl Nexthops {
+    /// Removes what nothing uses, at most `max` of it: groups first, then (in a later batch) objects.
+    pub(in super::super) fn tidy(&mut self, max: usize, out: &mut Vec<Op>) {
+        if std::mem::take(&mut self.untidy) {
+            self.all_are_loose();
+        }
+        while let Some(i) = self.next_loose_set() {
+            self.free_set(i);
+        }
+        let garbage = self.garbage.len().saturating_sub(max);
+        let garbage = self.garbage.drain(garbage..);
+        out.extend(garbage.map(|id| Op::DeleteNexthop { id }));
+        while out.len() < max
+            && let Some(id) = self.next_loose_group()
+        {
+            let Some(group) = self.groups.get(&id) else {
+                continue;
+            };
+            let wanted = |set: &u32| self.sets[*set as usize].wanted > 0;
+            if group.users.is_empty() && !group.bound.iter().any(wanted) {
+                self.remove_group(id);
+                out.push(Op::DeleteNexthop { id });
+            }
+        }
+        if !out.is_empty() {
+            return;
+        }
+        while out.len() < max
+            && let Some(i) = self.next_loose_object()
+        {
+            self.tidy_object(i, out);
+        }
+    }
+
+    fn free_set(&mut self, i: usize) {
+        let set = &self.sets[i];
+        if set.refs > 0 || self.set_index.get(&set.members) != Some(&i) {
+            return;
+        }
+        self.set_index.remove(&set.members);
+        for (object, _) in std::mem::take(&mut self.sets[i].members) {
+            self.objects[object as usize].sets.remove(&(i as u32));
+            self.object_is_loose(object);
+        }
+        self.bind_to(i, None);
+        self.starve(i, false);
+        self.wait(i, false);
+        self.free_sets.push(i);
+    }
+
+    fn tidy_object(&mut self, i: u32, out: &mut Vec<Op>) {
+        for role in Role::ALL {
+            if let Some(id) = self.objects[i as usize].id(role)
+                && !self.is_needed(i, role)
+            {
+                self.set_id(i, role, None);
+                out.push(Op::DeleteNexthop { id });
+            }
+        }
+        let state = &mut self.objects[i as usize];
+        let used = !state.sets.is_empty() || !state.groups.is_empty() || state.ids().next().is_some();
+        if !used && self.object_index.get(&state.object) == Some(&i) {
+            self.object_index.remove(&state.object);
+            self.free_objects.push(i as usize);
+            state.failure = None;
+        }
+    }
+
+    /// Whether an object is in a group in that role, or a set needs it so.
+    fn is_needed(&self, i: u32, role: Role) -> bool {
+        let state = &self.objects[i as usize];
+        let mut groups = state.groups.iter().filter_map(|id| self.groups.get(id));
+        let mut sets = state.sets.iter().map(|set| &self.sets[*set as usize].members);
+        groups.any(|group| group.role() == role)
+            || sets.any(|members| {
+                Role::among(members) == role
+                    && (role == Role::Shared || self.index.group_of(members).is_none())
+            })
+    }
+}
