@@ -29,7 +29,7 @@ use crate::wire::{
 
 /// Octets of UPDATEs in one event: enough to make the channel's cost vanish, little enough that the routes of other peers
 /// wait for no more than a millisecond or two.
-const BATCH: usize = 32 * 1024;
+const BATCH: usize = 16 * 1024;
 
 /// The room that a read finds at least and at most. A thousand idle sessions hold the least each.
 const MIN_READ: usize = 4 * 1024;

@@ -213,8 +213,9 @@ impl UpdateGroups {
     ) -> Progress {
         let mut left = budget.max(1);
         let progress = loop {
-            // Half of what is left to each kind of work: none can starve another.
-            let round = (left / 2).max(self.min_round);
+            // An equal share of what is left to each kind of work: none can starve another, and what goes out at once is not cut
+            // into many pieces where there is only one.
+            let round = (left / self.kinds_of_work()).max(self.min_round);
             let mut done = self.stage_dirty(loc_rib, transport, round);
             if self.gate_open {
                 done += self.compare(round);
@@ -253,6 +254,18 @@ impl UpdateGroups {
     /// they have a path again.
     pub fn take_retired(&mut self) -> Vec<(Family, Slot)> {
         std::mem::take(&mut self.retired)
+    }
+
+    /// How many kinds of work there are for a flush, at least one: changed slots, walks, and members that are behind.
+    fn kinds_of_work(&self) -> usize {
+        let dirty = self.dirty.iter().any(|dirty| !dirty.is_empty());
+        let walks = self.groups.values().any(Group::is_walking);
+        let behind = self.groups.values().any(Group::has_behind);
+        [dirty, walks, behind]
+            .into_iter()
+            .map(usize::from)
+            .sum::<usize>()
+            .max(1)
     }
 
     fn stage_dirty<L: LocRib, T: Transport>(

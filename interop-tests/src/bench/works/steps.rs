@@ -349,7 +349,9 @@ pub(super) fn limited(inputs: &Inputs, kind: Kind) -> Done {
             speaker.max_routes = most;
             speaker
         })?;
-        if !scene.install(most)? {
+        let limited = &["routelet_fib_over_limit"];
+        let rest = (all - most) as f64;
+        if !scene.install(most)? || scene.until(limited, "", rest)?.is_none() {
             return Ok(None);
         }
         let clock = Clock::start(&mut scene.rig)?;
@@ -362,8 +364,7 @@ pub(super) fn limited(inputs: &Inputs, kind: Kind) -> Done {
             .map(|prefix| encode::withdraw(&[**prefix]));
         let octets: Vec<u8> = octets.flatten().collect();
         scene.rig.players.send(scene.feed, octets)?;
-        let left = (all - gone - most) as f64;
-        let Some(end) = scene.until(&["routelet_fib_over_limit"], "", left)? else {
+        let Some(end) = scene.until(limited, "", rest - gone as f64)? else {
             return Ok(None);
         };
         ensure!(
