@@ -44,6 +44,9 @@ pub struct UpdateGroups {
     retired: Vec<(Family, Slot)>,
     /// [`MIN_ROUND`], less in tests that look for trouble between rounds.
     min_round: usize,
+    /// How many slots [`UpdateGroups::retire`] has looked at.
+    #[cfg(test)]
+    checked: usize,
 }
 
 impl Default for UpdateGroups {
@@ -80,6 +83,8 @@ impl UpdateGroups {
             look_again: [None; 2],
             retired: Vec::new(),
             min_round,
+            #[cfg(test)]
+            checked: 0,
         }
     }
 
@@ -369,6 +374,10 @@ impl UpdateGroups {
             if slots.is_empty() {
                 continue;
             }
+            #[cfg(test)]
+            {
+                self.checked += slots.len();
+            }
             let waiting = self.groups.values().filter(|group| group.has_behind());
             let waiting: Vec<&Group> = waiting.collect();
             for slot in slots {
@@ -453,6 +462,11 @@ impl UpdateGroups {
     /// What the digests of what was told are made with.
     pub(super) const fn seed(&self) -> &DigestSeed {
         &self.seed
+    }
+
+    #[cfg(test)]
+    pub(super) const fn slots_checked(&self) -> usize {
+        self.checked
     }
 
     /// How many groups there are.
