@@ -104,6 +104,9 @@ fn a_peer_that_moves_to_a_group_told_something_else_is_compared_some_slots_at_a_
     let mut flushes = 0;
     loop {
         flushes += 1;
+        let group = world.groups.group_of(PeerId(0)).unwrap();
+        let compared = group.compared_up_to(0).map_or(2000, |slot| slot.0);
+        assert!(compared <= 100 * flushes, "{compared} after {flushes}");
         if world.flush(100) == Progress::Done {
             break;
         }
@@ -134,12 +137,12 @@ fn peers_that_move_to_a_group_one_after_the_other_are_told_together() {
             .configure(PeerId(peer), &config(PeerKind::External));
         let _ = world.flush(10);
     }
-    world.flush_all();
+    while world.flush(50) == Progress::More {}
     // Pieces that several get are one and the same.
     let pieces = world.transport.sent.iter().map(|(_, bytes)| bytes.as_ptr());
     let (sent, pieces) = (world.transport.sent.len(), pieces.collect::<BTreeSet<_>>());
     assert!(
-        pieces.len() * 2 <= sent,
+        pieces.len() * 3 <= sent,
         "{} pieces, sent {sent} times",
         pieces.len()
     );
