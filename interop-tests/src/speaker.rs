@@ -307,6 +307,8 @@ pub struct Speaker {
     pub originate: Vec<Origination>,
     /// Whether it installs what it learns into the kernel, with ECMP. GoBGP cannot.
     pub install: bool,
+    /// How many learned routes it installs at most. Routelet only.
+    pub max_routes: usize,
     /// Text for the end of the daemon's own configuration.
     pub extra: String,
 }
@@ -328,6 +330,8 @@ impl Speaker {
             neighbours: Vec::new(),
             originate: Vec::new(),
             install: false,
+            // A lab may bring a full table in.
+            max_routes: 2_000_000,
             extra: String::new(),
         }
     }

@@ -97,7 +97,9 @@ const CASES: &[Case] = &[
     ("peer down beside 1,000 idle peers", |routes, steps| {
         let mut speaker = filled(1_002, routes);
         let (now, down) = (speaker.now, Down::TransportFailed);
-        steps.step("command", || speaker.rib.session_down(PeerId(2), &down, now));
+        steps.step("command", || {
+            speaker.rib.session_down(PeerId(2), &down, now)
+        });
         steps.poll(&mut speaker);
     }),
     (
@@ -135,8 +137,12 @@ const CASES: &[Case] = &[
         let mut speaker = filled(3, routes);
         let now = speaker.now;
         let down = Down::TransportFailed;
-        steps.step("command", || speaker.rib.session_down(PeerId(3), &down, now));
-        steps.step("command", || speaker.rib.session_up(PeerId(3), session(3), now));
+        steps.step("command", || {
+            speaker.rib.session_down(PeerId(3), &down, now)
+        });
+        steps.step("command", || {
+            speaker.rib.session_up(PeerId(3), session(3), now)
+        });
         steps.poll(&mut speaker);
     }),
     ("route refresh", |routes, steps| {
@@ -146,7 +152,9 @@ const CASES: &[Case] = &[
             subtype: RouteRefreshSubtype::Request,
         };
         let now = speaker.now;
-        steps.step("command", || speaker.rib.route_refresh(PeerId(3), request, now));
+        steps.step("command", || {
+            speaker.rib.route_refresh(PeerId(3), request, now)
+        });
         steps.poll(&mut speaker);
     }),
     (

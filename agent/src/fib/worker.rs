@@ -30,6 +30,9 @@ use crate::timing::Holder;
 const BATCHES_PER_TURN: usize = 16;
 const BATCH: usize = 256;
 
+/// Between two looks at whether a view that is no longer the newest is still in use.
+const FREEING: Duration = Duration::from_secs(1);
+
 /// After the kernel could not be reached.
 const REOPEN_WAIT: Duration = Duration::from_secs(1);
 
@@ -55,6 +58,7 @@ pub fn spawn(config: FibConfig) -> Result<FibHandle, ChannelError> {
         on_view: config.on_view,
         view_changed: true,
         view_not_before: Instant::now(),
+        handed_out: Vec::new(),
         resync_not_before: Instant::now(),
         doubt: Resync::None,
         reported: FibCounters::default(),
@@ -105,6 +109,9 @@ struct Worker {
     on_view: Option<ViewCallback>,
     view_changed: bool,
     view_not_before: Instant,
+    /// Views that were handed out. They end here, once nobody else has them: freeing one of a million routes takes tens of
+    /// milliseconds, and the RIB's thread must not be the one that does so.
+    handed_out: Vec<Arc<KernelView>>,
     resync_not_before: Instant,
     doubt: Resync,
     reported: FibCounters,
@@ -309,6 +316,7 @@ impl Worker {
     }
 
     fn publish_view(&mut self, now: Instant) {
+        self.handed_out.retain(|view| Arc::strong_count(view) > 1);
         if !self.view_changed || now < self.view_not_before {
             return;
         }
@@ -317,6 +325,7 @@ impl Worker {
         self.master.set_generation(self.master.generation() + 1);
         let view = Arc::new(self.master.clone());
         self.shared.view.store(Arc::clone(&view));
+        self.handed_out.push(Arc::clone(&view));
         self.shared.apply_guard_rails();
         // Copying costs time in proportion to the foreign routes: about a twentieth of the time may go into it, and more
         // rather than next hops being a second old.
@@ -333,7 +342,10 @@ impl Worker {
         let retry = self.shared.plan.hold(Holder::Fib).next_retry();
         let view = self.view_changed.then_some(self.view_not_before);
         let resync = (self.doubt != Resync::None).then_some(self.resync_not_before);
-        let next = [retry, view, resync, until].into_iter().flatten().min();
+        // The newest is in use.
+        let views = (self.handed_out.len() > 1).then(|| now + FREEING);
+        let times = [retry, view, resync, until, views];
+        let next = times.into_iter().flatten().min();
         let timeout = next.map(|at| at.saturating_duration_since(now));
         self.shared.pulse.rest();
         match wait([self.woken.as_fd(), self.channel.monitor.as_fd()], timeout) {

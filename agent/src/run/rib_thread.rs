@@ -30,13 +30,11 @@ use crate::vital::{Pulse, Vital};
 /// Commands that may wait. They are few (a change of manifests, a look at a table); when full, the sender waits.
 const COMMANDS: usize = 64;
 
-/// The most work of one poll between two looks at the channels. It is made less where that takes longer than [`LONG`].
+/// The most work of one poll between two looks at the channels, and the least. It is fitted to what takes [`LONG`].
 const STEPS: usize = 10_000;
+const FEW_STEPS: usize = 500;
 
-/// The least.
-const FEW_STEPS: usize = 250;
-
-/// A step that takes longer is made smaller the next time: a single one takes no longer than 2 ms.
+/// A step that takes longer is made smaller the next time: a single one is to take no longer than 2 ms.
 const LONG: Duration = Duration::from_micros(1_200);
 
 /// Commands are obeyed for so long before the RIB works.
@@ -44,7 +42,7 @@ const OBEYING: Duration = Duration::from_millis(1);
 
 /// Changed prefixes that may wait to be told before no more events are taken in: some milliseconds of work, which is what
 /// news of one peer can wait for that of another.
-const BACKLOG: usize = STEPS / 2;
+const BACKLOG: usize = 5_000;
 
 /// How long events are taken in before the RIB works on their result: long enough that the prefixes of one attribute set
 /// come together and that states which the next event overtakes are told to nobody, short enough that nobody notices.
@@ -165,8 +163,8 @@ pub(crate) fn spawn(
         pulse: Arc::clone(&pulse),
         via_default: true,
         held_back: None,
-        poll_steps: STEPS,
-        fib_batch: FIB_BATCH,
+        poll_steps: Fitted::new(FEW_STEPS, STEPS),
+        fib_batch: Fitted::new(SMALL_FIB_BATCH, FIB_BATCH),
         times: Arc::clone(&steps),
     };
     let thread = std::thread::Builder::new()
@@ -204,8 +202,8 @@ struct Owner {
     /// A session that came up while there were more commands than could be obeyed at once.
     held_back: Option<Event>,
     /// Work of the next poll, and changes of the next hand-over to the FIB.
-    poll_steps: usize,
-    fib_batch: usize,
+    poll_steps: Fitted,
+    fib_batch: Fitted,
     times: Arc<StepTimes>,
 }
 
@@ -344,11 +342,13 @@ impl Owner {
     /// Lets the RIB work for a step and passes on what comes of it. Whether there is more to do now.
     fn work(&mut self) -> bool {
         let started = now();
-        let mut more = self.rib.poll(started, self.poll_steps, &mut self.sessions);
+        let mut more = self
+            .rib
+            .poll(started, self.poll_steps.now, &mut self.sessions);
         self.pass_on_events();
         let took = self.record(Step::Poll, started);
-        self.poll_steps = fitted(self.poll_steps, took, FEW_STEPS, STEPS);
-        let (started, batch) = (now(), self.fib_batch);
+        self.poll_steps.took(took);
+        let (started, batch) = (now(), self.fib_batch.now);
         let changes = &mut self.changes;
         let taken = self.rib.take_fib_changes(batch, |prefix, route| {
             changes.push(match route {
@@ -364,7 +364,7 @@ impl Owner {
         self.pass_on_events();
         if taken > 0 {
             let took = self.record(Step::Fib, started);
-            self.fib_batch = fitted(batch, took, SMALL_FIB_BATCH, FIB_BATCH);
+            self.fib_batch.took(took);
         }
         more
     }
@@ -517,15 +517,40 @@ fn fib_route(route: &rib::FibRoute) -> FibRoute {
     }
 }
 
-/// How much to do in the next step, after one with so much took so long. Where it took less because there was less to do, more
-/// is tried again, up to `most`.
-fn fitted(now: usize, took: Duration, least: usize, most: usize) -> usize {
-    if took > LONG {
-        (now / 2).max(least)
-    } else if took < LONG / 3 {
-        (now + now / 4).min(most)
-    } else {
-        now
+/// How much to do in one step, fitted to how long steps take.
+#[derive(Clone, Copy, Debug)]
+struct Fitted {
+    now: usize,
+    least: usize,
+    most: usize,
+    /// How long the step took because of which this one was made smaller.
+    longer: Option<Duration>,
+}
+
+impl Fitted {
+    const fn new(least: usize, most: usize) -> Self {
+        Self {
+            now: 2 * least,
+            least,
+            most,
+            longer: None,
+        }
+    }
+
+    /// A step took so long. Where it took less because there was less to do, more is tried again. Where one of half the size
+    /// takes as long, it is not the size that takes the time (there may be a thousand peers to send each message to), and
+    /// smaller ones would do less and take as long.
+    fn took(&mut self, took: Duration) {
+        let longer = self.longer.take();
+        let in_vain = longer.is_some_and(|longer| took * 4 > longer * 3);
+        if took > LONG && in_vain {
+            self.now = (self.now * 2).min(self.most);
+        } else if took > LONG && self.now > self.least {
+            self.now = (self.now / 2).max(self.least);
+            self.longer = Some(took);
+        } else if took < LONG / 3 {
+            self.now = (self.now + self.now / 4).min(self.most);
+        }
     }
 }
 
@@ -545,13 +570,33 @@ async fn until(deadline: Option<Instant>) {
 mod tests {
     use super::*;
 
+    fn after(start: usize, micros: &[u64]) -> usize {
+        let mut fitted = Fitted::new(500, 10_000);
+        fitted.now = start;
+        for took in micros {
+            fitted.took(Duration::from_micros(*took));
+        }
+        fitted.now
+    }
+
     #[test]
     fn a_step_that_took_long_is_made_smaller_and_grows_again() {
-        let next = |now, micros| fitted(now, Duration::from_micros(micros), FEW_STEPS, STEPS);
-        assert_eq!(next(STEPS, 3_000), STEPS / 2);
-        assert_eq!(next(300, 3_000), FEW_STEPS);
-        assert_eq!(next(4_000, 800), 4_000);
-        assert_eq!(next(4_000, 100), 5_000);
-        assert_eq!(next(9_000, 100), STEPS);
+        for (start, took, next) in [
+            (4_000, &[3_000][..], 2_000),
+            (4_000, &[3_000, 1_500], 1_000),
+            (600, &[3_000], 500),
+            (500, &[3_000], 500),
+            (4_000, &[800], 4_000),
+            (4_000, &[100], 5_000),
+            (9_000, &[100], 10_000),
+        ] {
+            assert_eq!(after(start, took), next, "{start} {took:?}");
+        }
+    }
+
+    #[test]
+    fn a_step_is_not_made_smaller_where_that_does_not_make_it_shorter() {
+        assert_eq!(after(4_000, &[3_000, 2_900]), 4_000);
+        assert_eq!(after(4_000, &[3_000, 2_900, 3_000]), 2_000, "tried again");
     }
 }

@@ -34,6 +34,18 @@ pub enum Ear {
     Keeps,
     /// Reads it and forgets it: a feed that must not block the subject.
     Forgets,
+    /// Reads nothing: a receiver that blocks the subject, once what is between them is full.
+    Deaf,
+}
+
+impl Ear {
+    /// What it waits for.
+    const fn events(self) -> EpollFlags {
+        match self {
+            Self::Keeps | Self::Forgets => EpollFlags::EPOLLIN,
+            Self::Deaf => EpollFlags::empty(),
+        }
+    }
 }
 
 /// The number of a player.
@@ -48,6 +60,7 @@ struct Player {
     /// Octets of the first of `outgoing` that are written.
     written: usize,
     recording: Option<Recording>,
+    ear: Ear,
     next_keepalive: Instant,
 }
 
@@ -104,7 +117,7 @@ impl Players {
             for (caller, stream) in some.iter().zip(streams) {
                 let id = self.players.len();
                 self.epoll
-                    .add(&stream, EpollEvent::new(EpollFlags::EPOLLIN, id as u64))?;
+                    .add(&stream, EpollEvent::new(ear.events(), id as u64))?;
                 self.players.push(Player {
                     next_keepalive: Instant::now() + caller.hold_time / 3,
                     caller: caller.clone(),
@@ -112,6 +125,7 @@ impl Players {
                     outgoing: VecDeque::new(),
                     written: 0,
                     recording: (ear == Ear::Keeps).then(Recording::default),
+                    ear,
                 });
                 ids.push(PlayerId(id));
             }
@@ -242,7 +256,7 @@ impl Players {
                 player.written = 0;
             }
         }
-        let mut flags = EpollFlags::EPOLLIN;
+        let mut flags = player.ear.events();
         if !player.outgoing.is_empty() {
             flags |= EpollFlags::EPOLLOUT;
         }

@@ -189,8 +189,7 @@ fn router(speaker: &Speaker) -> Value {
             "listen": listen,
             "mesh": {"enabled": false},
             "gracefulRestart": restart,
-            // A lab may bring a full table in.
-            "fib": {"enabled": speaker.install, "maxRoutes": 2_000_000},
+            "fib": {"enabled": speaker.install, "maxRoutes": speaker.max_routes},
             "transit": true,
         }),
     )

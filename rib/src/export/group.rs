@@ -477,6 +477,11 @@ impl Group {
         }
     }
 
+    /// Whether slots are to be staged again by a walk.
+    pub(super) fn is_walking(&self) -> bool {
+        self.families.iter().any(|family| family.walk.is_some())
+    }
+
     /// Goes on with the walk of a family. Returns how many slots it looked at.
     pub(super) fn walk<L: LocRib>(
         &mut self,

@@ -44,6 +44,9 @@ pub struct UpdateGroups {
     retired: Vec<(Family, Slot)>,
     /// [`MIN_ROUND`], less in tests that look for trouble between rounds.
     min_round: usize,
+    /// How many slots [`UpdateGroups::retire`] has looked at.
+    #[cfg(test)]
+    checked: usize,
 }
 
 impl Default for UpdateGroups {
@@ -80,6 +83,8 @@ impl UpdateGroups {
             look_again: [None; 2],
             retired: Vec::new(),
             min_round,
+            #[cfg(test)]
+            checked: 0,
         }
     }
 
@@ -213,8 +218,9 @@ impl UpdateGroups {
     ) -> Progress {
         let mut left = budget.max(1);
         let progress = loop {
-            // Half of what is left to each kind of work: none can starve another.
-            let round = (left / 2).max(self.min_round);
+            // An equal share of what is left to each kind of work: none can starve another, and what goes out at once is not cut
+            // into many pieces where there is only one.
+            let round = (left / self.kinds_of_work()).max(self.min_round);
             let mut done = self.stage_dirty(loc_rib, transport, round);
             if self.gate_open {
                 done += self.compare(round);
@@ -253,6 +259,18 @@ impl UpdateGroups {
     /// they have a path again.
     pub fn take_retired(&mut self) -> Vec<(Family, Slot)> {
         std::mem::take(&mut self.retired)
+    }
+
+    /// How many kinds of work there are for a flush, at least one: changed slots, walks, and members that are behind.
+    fn kinds_of_work(&self) -> usize {
+        let dirty = self.dirty.iter().any(|dirty| !dirty.is_empty());
+        let walks = self.groups.values().any(Group::is_walking);
+        let behind = self.groups.values().any(Group::has_behind);
+        [dirty, walks, behind]
+            .into_iter()
+            .map(usize::from)
+            .sum::<usize>()
+            .max(1)
     }
 
     fn stage_dirty<L: LocRib, T: Transport>(
@@ -356,6 +374,10 @@ impl UpdateGroups {
             if slots.is_empty() {
                 continue;
             }
+            #[cfg(test)]
+            {
+                self.checked += slots.len();
+            }
             let waiting = self.groups.values().filter(|group| group.has_behind());
             let waiting: Vec<&Group> = waiting.collect();
             for slot in slots {
@@ -440,6 +462,11 @@ impl UpdateGroups {
     /// What the digests of what was told are made with.
     pub(super) const fn seed(&self) -> &DigestSeed {
         &self.seed
+    }
+
+    #[cfg(test)]
+    pub(super) const fn slots_checked(&self) -> usize {
+        self.checked
     }
 
     /// How many groups there are.

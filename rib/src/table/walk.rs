@@ -329,6 +329,25 @@ mod tests {
     }
 
     #[test]
+    fn a_walk_looks_at_the_sources_that_it_is_for_however_many_others_there_are() {
+        let mut table = table();
+        for peer in 1..=100 {
+            let peer = PeerId(peer);
+            table.session_up(Origin { peer, ..origin(1) }, None);
+        }
+        for peer in [7, 8, 7] {
+            let (id, _) = table.source_of(PeerId(peer)).unwrap();
+            table.source_mut(id).unwrap().received = 1;
+            table.import_all(PeerId(peer));
+        }
+        let walking: Vec<u16> = table.walking.iter().map(|id| id.0).collect();
+        assert_eq!(walking, [7, 8], "each once");
+        assert_eq!(table.rounds().count(), 2);
+        table.end_rounds(|_| true);
+        assert!(!table.has_work() && table.walking.is_empty());
+    }
+
+    #[test]
     fn import_that_is_to_run_again_is_work_where_there_are_paths() {
         let mut table = table();
         table.session_up(origin(1), None);

@@ -10,6 +10,7 @@ mod kernel;
 mod latency;
 mod relay;
 mod restart;
+mod steps;
 mod storms;
 
 use std::path::{Path, PathBuf};
@@ -173,6 +174,48 @@ pub const WORKS: &[Work] = &[
         what: "the agent on the API server of 2,500 Services, 5,000 EndpointSlices and 300 Nodes: that grew, and started again",
         suits: idle::reads_manifests,
         run: restart::restarted,
+    },
+    Work {
+        name: "S1",
+        what: "longest step: a full table is withdrawn beside a receiver that reads nothing",
+        suits: idle::reads_manifests,
+        run: steps::blocked,
+    },
+    Work {
+        name: "S2",
+        what: "longest step: a feed with a full table is lost beside 1,000 peers that are sent nothing",
+        suits: idle::reads_manifests,
+        run: steps::idle_peers,
+    },
+    Work {
+        name: "S3",
+        what: "longest step: the export policy of 100 receivers of 100,000 prefixes changes",
+        suits: idle::reads_manifests,
+        run: steps::policies,
+    },
+    Work {
+        name: "S4",
+        what: "longest step: a full table comes in through a list of 20,000 prefixes",
+        suits: idle::reads_manifests,
+        run: steps::listed,
+    },
+    Work {
+        name: "S5",
+        what: "longest step: 1,000 withdrawals, one by one, from a table of which maxRoutes lets half into the kernel",
+        suits: idle::reads_manifests,
+        run: steps::limited,
+    },
+    Work {
+        name: "S6",
+        what: "longest step: `routelet fib` with a full table in the kernel",
+        suits: idle::reads_manifests,
+        run: steps::shown,
+    },
+    Work {
+        name: "S7",
+        what: "longest step: another program adds 100 routes of pods beside a full table in the kernel, one by one",
+        suits: idle::reads_manifests,
+        run: steps::beside,
     },
 ];
 
@@ -344,6 +387,7 @@ mod tests {
         assert_eq!(names("a"), ["A"]);
         assert_eq!(names("E"), ["E250", "E500", "E1000"]);
         assert_eq!(names("F"), ["B", "D"]);
+        assert_eq!(names("S").len(), 7);
         assert!(named("Z").is_err() && named("").is_err());
     }
 

@@ -37,7 +37,7 @@ impl Group {
     }
 
     /// Before which slot every member has been compared; `None`: there is none that has to be.
-    pub(super) fn compared_up_to(&self, family: usize) -> Option<Slot> {
+    pub(in crate::export) fn compared_up_to(&self, family: usize) -> Option<Slot> {
         let behind = self.members.values().filter_map(|m| m.behind.as_ref());
         let comparisons = behind.filter_map(|behind| behind.comparisons[family].as_ref());
         comparisons.map(|comparison| comparison.cursor()).min()

@@ -6,6 +6,7 @@ mod key;
 mod property;
 mod rules;
 mod sizes;
+mod steps;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;

@@ -1,0 +1,152 @@
+//! What a flush looks at, counted: it depends on what changed and on its budget, not on the table nor on who is slow.
+
+use super::*;
+use crate::policy::{Action, Matches, Policy, Rule, Set};
+
+/// Peers from 0 on in one group, told of so many prefixes.
+fn told(peers: u32, routes: u32) -> World {
+    let mut world = World::open();
+    for peer in (0..peers).chain([100]) {
+        world
+            .rib
+            .sources
+            .insert(PeerId(peer), from(PeerKind::External));
+    }
+    for peer in 0..peers {
+        let session = session(PeerKind::External, peer as u8 + 1);
+        world.up(peer, &config(PeerKind::External), &session);
+    }
+    let (attributes, next_hop) = learned();
+    for number in 0..routes {
+        let best = TestBest::Learned(PeerId(100), route(&attributes, next_hop));
+        world.set(prefix(number), Some(best));
+    }
+    world.flush_all();
+    world
+}
+
+fn prefix(number: u32) -> IpNet {
+    net(&format!("10.{}.{}.0/24", number / 256, number % 256))
+}
+
+/// A policy that sends every route with this MED.
+fn with_med(med: u32) -> PeerConfig {
+    let rule = Rule {
+        name: "all".to_owned(),
+        matches: Matches::default(),
+        set: Set {
+            med: Some(med),
+            ..Set::default()
+        },
+        action: Action::Accept,
+    };
+    PeerConfig {
+        export: vec![Arc::new(Policy {
+            name: "med".to_owned(),
+            rules: vec![rule],
+        })],
+        ..config(PeerKind::External)
+    }
+}
+
+#[test]
+fn a_withdrawal_beside_a_blocked_peer_costs_the_same_however_many_wait_for_it() {
+    for routes in [500, 1000] {
+        let mut world = told(2, routes + 1);
+        world.receiver(1).mark = 0;
+        for number in 0..routes {
+            world.set(prefix(number), None);
+        }
+        world.flush_all();
+        assert_eq!(world.rib.empty_entries(), routes as usize, "they are held");
+        let before = world.groups.slots_checked();
+        world.set(prefix(routes), None);
+        world.flush_all();
+        assert_eq!(world.groups.slots_checked() - before, 1);
+        // All of them are let go as they are told.
+        world.receiver(1).mark = usize::MAX;
+        assert!(world.receiver(1).drain());
+        world.groups.writable(PeerId(1));
+        world.flush_all();
+        assert_eq!(world.rib.empty_entries(), 0);
+        assert_eq!(world.table(1).len(), 0);
+    }
+}
+
+#[test]
+fn what_waits_for_a_peer_that_is_gone_is_let_go_some_slots_at_a_time() {
+    let mut world = told(2, 1000);
+    world.receiver(1).mark = 0;
+    for number in 0..1000 {
+        world.set(prefix(number), None);
+    }
+    world.flush_all();
+    world.down(1);
+    let mut flushes = 0;
+    while world.rib.empty_entries() > 0 {
+        let left = world.rib.empty_entries();
+        let _ = world.flush(100);
+        assert!(left - world.rib.empty_entries() <= 100);
+        flushes += 1;
+    }
+    assert!((10..=12).contains(&flushes), "{flushes}");
+}
+
+#[test]
+fn a_peer_that_moves_to_a_group_told_something_else_is_compared_some_slots_at_a_time() {
+    let mut world = told(3, 2000);
+    world.groups.configure(PeerId(1), &with_med(7));
+    world.flush_all();
+    assert_eq!(world.groups.group_count(), 2);
+    world.transport.sent.clear();
+    // Nothing is looked at by the move itself, and no more than the budget by a flush.
+    world.groups.configure(PeerId(0), &with_med(7));
+    let mut flushes = 0;
+    loop {
+        flushes += 1;
+        let group = world.groups.group_of(PeerId(0)).unwrap();
+        let compared = group.compared_up_to(0).map_or(2000, |slot| slot.0);
+        assert!(compared <= 100 * flushes, "{compared} after {flushes}");
+        if world.flush(100) == Progress::Done {
+            break;
+        }
+    }
+    // Each slot is compared, told, and walked by again.
+    assert!((20..=70).contains(&flushes), "{flushes}");
+    assert_eq!(world.table(0), world.table(1));
+    assert!(
+        world
+            .transport
+            .sent
+            .iter()
+            .all(|(peer, _)| *peer == PeerId(0))
+    );
+}
+
+#[test]
+fn peers_that_move_to_a_group_one_after_the_other_are_told_together() {
+    let mut world = told(5, 2000);
+    for peer in 1..5 {
+        world.groups.configure(PeerId(peer), &with_med(7));
+    }
+    world.flush_all();
+    world.transport.sent.clear();
+    for peer in 1..5 {
+        world
+            .groups
+            .configure(PeerId(peer), &config(PeerKind::External));
+        let _ = world.flush(10);
+    }
+    while world.flush(50) == Progress::More {}
+    // Pieces that several get are one and the same.
+    let pieces = world.transport.sent.iter().map(|(_, bytes)| bytes.as_ptr());
+    let (sent, pieces) = (world.transport.sent.len(), pieces.collect::<BTreeSet<_>>());
+    assert!(
+        pieces.len() * 3 <= sent,
+        "{} pieces, sent {sent} times",
+        pieces.len()
+    );
+    let table = world.table(0);
+    assert!((1..5).all(|peer| world.table(peer) == table));
+    assert_eq!(world.groups.group_count(), 1);
+}
