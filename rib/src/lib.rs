@@ -21,6 +21,8 @@ pub mod originate;
 pub mod peer;
 pub mod policy;
 mod slab;
+#[cfg(test)]
+mod soak;
 pub mod table;
 
 pub use export::{Full, Transport};

@@ -36,6 +36,7 @@ pub(crate) struct OraclePath {
 enum Retention {
     Up,
     AwaitingEnd(Instant),
+    Refreshing(Instant),
     Restarting(Instant),
     LongLived(Instant),
 }
@@ -141,8 +142,13 @@ impl Oracle {
             }
             let restart = session.negotiated.graceful_restart.as_ref();
             let kept = restart.is_some_and(|restart| restart.families.contains(&(family, true)));
-            let resumed = old.filter(|old| kept && old.retention != Retention::Up);
-            let resumed = resumed.filter(|old| !matches!(old.retention, Retention::AwaitingEnd(_)));
+            let resumed = old.filter(|_| kept);
+            let resumed = resumed.filter(|old| {
+                matches!(
+                    old.retention,
+                    Retention::Restarting(_) | Retention::LongLived(_)
+                )
+            });
             let new = match resumed {
                 Some(old) => AdjRibIn {
                     session: session.clone(),
@@ -173,7 +179,10 @@ impl Oracle {
                 self.ins.remove(&(peer, family));
                 continue;
             };
-            rib.paths.retain(|_, path| !path.stale);
+            // RFC 4724 4.2: what an earlier restart left goes. What a refresh had not repeated was of this session.
+            if !matches!(rib.retention, Retention::Refreshing(_)) {
+                rib.paths.retain(|_, path| !path.stale);
+            }
             rib.paths.values_mut().for_each(|path| path.stale = true);
             rib.long_lived = false;
             let time = Duration::from_secs(u64::from(restart.restart_time));
@@ -200,7 +209,9 @@ impl Oracle {
                 (Retention::Restarting(at) | Retention::LongLived(at), _) if at <= now => {
                     gone.push(*key);
                 }
-                (Retention::AwaitingEnd(at), _) if at <= now => end(rib),
+                (Retention::AwaitingEnd(at) | Retention::Refreshing(at), _) if at <= now => {
+                    end(rib)
+                }
                 _ => {}
             }
         }
@@ -234,7 +245,10 @@ impl Oracle {
     /// The end of the first routes, or of a refresh.
     pub(crate) fn end_of_rib(&mut self, peer: PeerId, family: Family) {
         if let Some(rib) = self.ins.get_mut(&(peer, family))
-            && matches!(rib.retention, Retention::AwaitingEnd(_))
+            && matches!(
+                rib.retention,
+                Retention::AwaitingEnd(_) | Retention::Refreshing(_)
+            )
         {
             end(rib);
         }
@@ -246,7 +260,7 @@ impl Oracle {
             && rib.retention == Retention::Up
         {
             rib.paths.values_mut().for_each(|path| path.stale = true);
-            rib.retention = Retention::AwaitingEnd(deadline);
+            rib.retention = Retention::Refreshing(deadline);
         }
     }
 
