@@ -104,12 +104,6 @@ fn neighbour(attributes: &PathAttributes) -> u32 {
 }
 
 fn local_pref(attributes: &PathAttributes) -> u32 {
-    if attributes
-        .communities
-        .contains(&Community::GRACEFUL_SHUTDOWN)
-    {
-        return 0;
-    }
     attributes.local_pref.unwrap_or(100)
 }
 
@@ -336,6 +330,9 @@ impl Oracle {
                 None => attributes,
             },
         };
+        if after.communities.contains(&Community::GRACEFUL_SHUTDOWN) {
+            after.local_pref = Some(0);
+        }
         if path.stale && rib.long_lived && !after.communities.contains(&Community::LLGR_STALE) {
             after.communities.push(Community::LLGR_STALE);
             after.communities.sort();
