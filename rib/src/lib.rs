@@ -31,4 +31,4 @@ pub use facade::{
     RoutesCursor, Totals,
 };
 pub use originate::{AdvertisementId, Offer, Originated};
-pub use peer::{PeerConfig, PeerId, PeerKind, SessionInfo};
+pub use peer::{LONG_LIVED_MAX, PeerConfig, PeerId, PeerKind, SessionInfo};

@@ -38,6 +38,7 @@ enum Retention {
     AwaitingEnd(Instant),
     Refreshing(Instant),
     Restarting(Instant),
+    /// Since then.
     LongLived(Instant),
 }
 
@@ -191,16 +192,19 @@ impl Oracle {
             let long = long
                 .filter(|long| long.family == key.1)
                 .map(|long| long.stale_time);
+            let most = self.peers.get(&key.0).map(|peer| peer.long_lived_max);
             let long = long.map(|time| Duration::from_secs(u64::from(time))).next();
+            let long = long.zip(most).map(|(time, most)| time.min(most));
             match (rib.retention, long) {
-                (Retention::Restarting(at), Some(long)) if at <= now => {
-                    rib.retention = Retention::LongLived(now + long);
+                (Retention::Restarting(at), Some(_)) if at <= now => {
+                    rib.retention = Retention::LongLived(now);
                     rib.long_lived = true;
                     rib.paths.retain(|_, path| {
                         !path.attributes.communities.contains(&Community::NO_LLGR)
                     });
                 }
-                (Retention::Restarting(at) | Retention::LongLived(at), _) if at <= now => {
+                (Retention::Restarting(at), None) if at <= now => gone.push(*key),
+                (Retention::LongLived(since), Some(long)) if since + long <= now => {
                     gone.push(*key);
                 }
                 (Retention::AwaitingEnd(at) | Retention::Refreshing(at), _) if at <= now => {

@@ -82,7 +82,7 @@ impl<P: RoutePrefix> Table<P> {
         if *source.origin == origin {
             return;
         }
-        let limit_only = source.origin.differs_in_limit_only(&origin);
+        let limits_only = source.origin.differs_in_limits_only(&origin);
         if source.origin.max_prefixes != origin.max_prefixes
             || source.origin.prefix_warning != origin.prefix_warning
         {
@@ -90,8 +90,15 @@ impl<P: RoutePrefix> Table<P> {
         }
         source.actions.tell |= (source.origin.kind, source.origin.id) != (origin.kind, origin.id);
         source.actions.forward |= source.origin.interface != origin.interface;
+        let kept = source.long_lived_time();
         source.origin = Arc::new(origin);
-        if !limit_only {
+        // As if it had been that long from the beginning.
+        if let (Stale::LongLived(until), Some(before), Some(now)) =
+            (source.stale, kept, source.long_lived_time())
+        {
+            source.stale = Stale::LongLived(until + now - before);
+        }
+        if !limits_only {
             source.actions.import = true;
             self.start_round(id);
         }
@@ -196,7 +203,7 @@ impl<P: RoutePrefix> Table<P> {
                 continue;
             }
             let peer = source.origin.peer;
-            match (source.stale, source.long_lived_time) {
+            match (source.stale, source.long_lived_time()) {
                 (Stale::Restarting(_), Some(time)) => {
                     source.stale = Stale::LongLived(now + time);
                     source.long_lived = true;

@@ -42,6 +42,8 @@ pub(crate) struct Origin {
     pub(crate) filter: ImportFilter,
     pub(crate) max_prefixes: Option<u32>,
     pub(crate) prefix_warning: Option<u32>,
+    /// Long-lived stale paths are kept no longer.
+    pub(crate) long_lived_max: Duration,
 }
 
 impl Origin {
@@ -69,6 +71,7 @@ impl Origin {
             filter: ImportFilter::new(&config.attribute_filter, config.kind),
             max_prefixes: config.max_prefixes,
             prefix_warning: config.prefix_warning,
+            long_lived_max: config.long_lived_max,
         }
     }
 
@@ -83,15 +86,17 @@ impl Origin {
             filter: ImportFilter::new(&config.attribute_filter, config.kind),
             max_prefixes: config.max_prefixes,
             prefix_warning: config.prefix_warning,
+            long_lived_max: config.long_lived_max,
             ..self.clone()
         }
     }
 
     /// Whether `other` treats every path the same.
-    pub(crate) fn differs_in_limit_only(&self, other: &Self) -> bool {
+    pub(crate) fn differs_in_limits_only(&self, other: &Self) -> bool {
         let limit = Self {
             max_prefixes: other.max_prefixes,
             prefix_warning: other.prefix_warning,
+            long_lived_max: other.long_lived_max,
             ..self.clone()
         };
         limit == *other
@@ -171,7 +176,7 @@ pub(crate) struct Round {
 pub(crate) struct Source {
     pub(crate) origin: Arc<Origin>,
     pub(crate) stale: Stale,
-    /// How long stale paths are kept once the restart time is over, if at all.
+    /// How long the peer wants stale paths to be kept once the restart time is over, if at all.
     pub(crate) long_lived_time: Option<Duration>,
     /// The paths are the last resort and carry LLGR_STALE.
     pub(crate) long_lived: bool,
@@ -234,6 +239,11 @@ impl Source {
         }
     }
 
+    /// How long stale paths are kept once the restart time is over, if at all.
+    pub(crate) fn long_lived_time(&self) -> Option<Duration> {
+        Some(self.long_lived_time?.min(self.origin.long_lived_max))
+    }
+
     /// The paths are kept though the peer has not repeated them.
     pub(crate) fn is_stale(&self) -> bool {
         self.stale != Stale::No
@@ -272,13 +282,18 @@ mod tests {
             (changed(|c| c.attribute_filter = filter(2)), false),
             (changed(|c| c.max_prefixes = Some(7)), true),
             (changed(|c| c.prefix_warning = Some(5)), true),
+            (changed(|c| c.long_lived_max = Duration::ZERO), true),
         ] {
             for policy in [0, 1] {
                 let new = origin.with_config(&config, chain(policy));
                 let anew = Origin::new(PeerId(1), &config, chain(policy), &session);
                 assert_eq!(new, anew);
                 let limit_only = limit_only && policy == 0;
-                assert_eq!(origin.differs_in_limit_only(&new), limit_only, "{config:?}");
+                assert_eq!(
+                    origin.differs_in_limits_only(&new),
+                    limit_only,
+                    "{config:?}"
+                );
             }
         }
     }

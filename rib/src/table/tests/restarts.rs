@@ -95,3 +95,34 @@ fn however_often_a_peer_restarts_before_a_walk_ends_its_last_paths_are_kept() {
         assert_eq!(held(&world, place), [(1, true)]);
     }
 }
+
+#[test]
+fn rfc_9494_long_lived_stale_paths_are_kept_no_longer_than_the_operator_allows() {
+    // The peer asks for 100 s. Before, while and after the restart time of 30 s the limit is this; the paths go then.
+    for (before, restarting, stale, gone_after) in [
+        (86_400, None, None, 130),
+        (20, None, None, 50),
+        (86_400, Some(20), None, 50),
+        (86_400, None, Some(20), 50),
+        (20, None, Some(60), 90),
+        (20, None, Some(86_400), 130),
+    ] {
+        let mut world = World::new();
+        world.apply(&Op::LongLivedMax(1, before));
+        world.apply(&Op::Up(1, GRACEFUL));
+        world.announce(1, &[(A, 0)], &plain_attributes(1));
+        world.apply(&Op::Down(1, true));
+        for second in 1..=gone_after {
+            match second {
+                10 => restarting.map(|most| world.apply(&Op::LongLivedMax(1, most))),
+                40 => stale.map(|most| world.apply(&Op::LongLivedMax(1, most))),
+                _ => None,
+            };
+            assert_eq!(held(&world, A), [(1, true)], "{second} of {gone_after} s");
+            world.apply(&Op::Pass(1));
+            world.drain();
+        }
+        world.check();
+        assert_eq!(held(&world, A), [], "{gone_after} s");
+    }
+}
