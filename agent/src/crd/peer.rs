@@ -80,7 +80,7 @@ pub struct PeerSpec {
     /// Any address of this prefix may connect and becomes a peer of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub range: Option<Cidr>,
-    /// How many peers `range` may have at once, 1 to 10000. Further ones are refused. Default: 100.
+    /// How many peers `range` may have at once, 1 to 10000. Further ones are refused; a lower number ends no session. Default: 100.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10000))]
     pub max_peers: Option<u32>,
