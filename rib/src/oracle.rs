@@ -208,7 +208,7 @@ impl Oracle {
                     gone.push(*key);
                 }
                 (Retention::AwaitingEnd(at) | Retention::Refreshing(at), _) if at <= now => {
-                    end(rib)
+                    end(rib);
                 }
                 _ => {}
             }

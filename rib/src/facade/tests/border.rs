@@ -405,13 +405,13 @@ fn rfc_8326_4_2_a_route_with_graceful_shutdown_has_local_pref_0_here_and_goes_on
             (&gshut, prefer.clone(), None, Some(0)),
             (&gshut, clear.clone(), None, announced),
             (&[], add.clone(), None, Some(0)),
-            (&gshut, none(), Some(discards.clone()), announced),
+            (&gshut, none(), Some(discards), announced),
         ] {
             let mut border = Border::new((from, None), (to, None));
             let mut config = border.rib.peers[&FROM].config.clone();
             config.import = policy(set.clone());
             border.rib.set_peer(FROM, config);
-            border.filter(filter.clone().unwrap_or(AttributeFilter::DEFAULT));
+            border.filter(filter.unwrap_or(AttributeFilter::DEFAULT));
             border.announce(&PathAttributes {
                 communities: communities.to_vec(),
                 local_pref: announced,
