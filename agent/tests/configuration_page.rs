@@ -1,10 +1,12 @@
 //! The page of the configuration is true: its tables of fields are those of the schemas, and every example in it and beside
 //! the router snippets fits them.
 //!
-//! `UPDATE_DOCS=1 cargo test -p agent --test configuration_page` writes the tables anew.
+//! `UPDATE_DOCS=1 cargo test -p agent --test configuration_page` writes the tables anew. What a change of a field does is in
+//! `changes/fields.yaml`, which must have a row for each; `agent/src/intent/tests/changes.rs` makes every change.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use agent::crd::{AddressPool, Advertisement, Peer, RoutePolicy, Router};
@@ -74,8 +76,47 @@ fn type_of(schema: &Value) -> String {
     }
 }
 
+/// What a change of a field does to an agent that runs, in the words of the page.
+fn words(change: &str) -> &'static str {
+    match change {
+        "now" => "at once",
+        "session" => "resets the session",
+        "sessions" => "resets all sessions",
+        "next" => "from the next session on",
+        "not yet" => "not yet",
+        "start" => "after a restart",
+        other => panic!("{other} is no change"),
+    }
+}
+
+/// What a change of each field of a kind does. A field is taken out when it was found in the schema.
+type Changes = BTreeMap<String, &'static str>;
+
+fn changes(kind: &str) -> Changes {
+    let text = include_str!("changes/fields.yaml");
+    let all: Vec<Value> = serde_saphyr::from_str(text).unwrap();
+    let mut changes = Changes::new();
+    for row in all.iter().filter(|row| row["kind"] == kind) {
+        let field = row["field"].as_str().unwrap().to_owned();
+        let change = words(row["change"].as_str().unwrap());
+        let twice = changes.insert(field, change);
+        assert!(twice.is_none(), "{row} is there twice");
+    }
+    changes
+}
+
+/// Whether a field has no fields of its own that are described on the page.
+fn is_leaf(field: &Value) -> bool {
+    let of = match field["type"].as_str() {
+        Some("array") => &field["items"],
+        _ => field,
+    };
+    let properties = of["properties"].as_object();
+    properties.is_none_or(|properties| shared(properties).is_some())
+}
+
 /// One row for each field below a schema.
-fn rows(schema: &Value, path: &str, required: bool, out: &mut Vec<String>) {
+fn rows(schema: &Value, path: &str, required: bool, changes: &mut Changes, out: &mut Vec<String>) {
     let Some(properties) = schema["properties"].as_object() else {
         return;
     };
@@ -106,21 +147,30 @@ fn rows(schema: &Value, path: &str, required: bool, out: &mut Vec<String>) {
         let text = field["description"].as_str().unwrap_or_default();
         assert!(!text.is_empty(), "{path} has no description");
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let change = match is_leaf(field) {
+            true => changes.remove(&path).unwrap_or_else(|| {
+                panic!("agent/tests/changes/fields.yaml does not say what a change of {path} does")
+            }),
+            false => "",
+        };
         out.push(format!(
-            "| `{path}` | {} | {default} | {} |\n",
+            "| `{path}` | {} | {default} | {} | {change} |\n",
             type_of(field),
             text.replace('|', "\\|")
         ));
         match field["type"].as_str() {
-            Some("array") => rows(&field["items"], &format!("{path}[]"), true, out),
-            _ => rows(field, &path, true, out),
+            Some("array") => rows(&field["items"], &format!("{path}[]"), true, changes, out),
+            _ => rows(field, &path, true, changes, out),
         }
     }
 }
 
 fn table(kind: &str) -> String {
-    let mut lines = vec!["| field | type | default | what |\n|---|---|---|---|\n".to_owned()];
-    rows(&schema(kind), "", true, &mut lines);
+    let head = "| field | type | default | what | a change |\n|---|---|---|---|---|\n";
+    let mut lines = vec![head.to_owned()];
+    let mut changes = changes(kind);
+    rows(&schema(kind), "", true, &mut changes, &mut lines);
+    assert!(changes.is_empty(), "no fields of {kind}: {changes:?}");
     lines.concat()
 }
 

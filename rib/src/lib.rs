@@ -21,6 +21,8 @@ pub mod originate;
 pub mod peer;
 pub mod policy;
 mod slab;
+#[cfg(test)]
+mod soak;
 pub mod table;
 
 pub use export::{Full, Transport};
@@ -29,4 +31,4 @@ pub use facade::{
     RoutesCursor, Totals,
 };
 pub use originate::{AdvertisementId, Offer, Originated};
-pub use peer::{PeerConfig, PeerId, PeerKind, SessionInfo};
+pub use peer::{LONG_LIVED_MAX, PeerConfig, PeerId, PeerKind, SessionInfo};

@@ -36,7 +36,9 @@ pub(crate) struct OraclePath {
 enum Retention {
     Up,
     AwaitingEnd(Instant),
+    Refreshing(Instant),
     Restarting(Instant),
+    /// Since then.
     LongLived(Instant),
 }
 
@@ -103,12 +105,6 @@ fn neighbour(attributes: &PathAttributes) -> u32 {
 }
 
 fn local_pref(attributes: &PathAttributes) -> u32 {
-    if attributes
-        .communities
-        .contains(&Community::GRACEFUL_SHUTDOWN)
-    {
-        return 0;
-    }
     attributes.local_pref.unwrap_or(100)
 }
 
@@ -141,8 +137,13 @@ impl Oracle {
             }
             let restart = session.negotiated.graceful_restart.as_ref();
             let kept = restart.is_some_and(|restart| restart.families.contains(&(family, true)));
-            let resumed = old.filter(|old| kept && old.retention != Retention::Up);
-            let resumed = resumed.filter(|old| !matches!(old.retention, Retention::AwaitingEnd(_)));
+            let resumed = old.filter(|_| kept);
+            let resumed = resumed.filter(|old| {
+                matches!(
+                    old.retention,
+                    Retention::Restarting(_) | Retention::LongLived(_)
+                )
+            });
             let new = match resumed {
                 Some(old) => AdjRibIn {
                     session: session.clone(),
@@ -173,7 +174,10 @@ impl Oracle {
                 self.ins.remove(&(peer, family));
                 continue;
             };
-            rib.paths.retain(|_, path| !path.stale);
+            // RFC 4724 4.2: what an earlier restart left goes. What a refresh had not repeated was of this session.
+            if !matches!(rib.retention, Retention::Refreshing(_)) {
+                rib.paths.retain(|_, path| !path.stale);
+            }
             rib.paths.values_mut().for_each(|path| path.stale = true);
             rib.long_lived = false;
             let time = Duration::from_secs(u64::from(restart.restart_time));
@@ -188,19 +192,24 @@ impl Oracle {
             let long = long
                 .filter(|long| long.family == key.1)
                 .map(|long| long.stale_time);
+            let most = self.peers.get(&key.0).map(|peer| peer.long_lived_max);
             let long = long.map(|time| Duration::from_secs(u64::from(time))).next();
+            let long = long.zip(most).map(|(time, most)| time.min(most));
             match (rib.retention, long) {
-                (Retention::Restarting(at), Some(long)) if at <= now => {
-                    rib.retention = Retention::LongLived(now + long);
+                (Retention::Restarting(at), Some(_)) if at <= now => {
+                    rib.retention = Retention::LongLived(now);
                     rib.long_lived = true;
                     rib.paths.retain(|_, path| {
                         !path.attributes.communities.contains(&Community::NO_LLGR)
                     });
                 }
-                (Retention::Restarting(at) | Retention::LongLived(at), _) if at <= now => {
+                (Retention::Restarting(at), None) if at <= now => gone.push(*key),
+                (Retention::LongLived(since), Some(long)) if since + long <= now => {
                     gone.push(*key);
                 }
-                (Retention::AwaitingEnd(at), _) if at <= now => end(rib),
+                (Retention::AwaitingEnd(at) | Retention::Refreshing(at), _) if at <= now => {
+                    end(rib);
+                }
                 _ => {}
             }
         }
@@ -234,7 +243,10 @@ impl Oracle {
     /// The end of the first routes, or of a refresh.
     pub(crate) fn end_of_rib(&mut self, peer: PeerId, family: Family) {
         if let Some(rib) = self.ins.get_mut(&(peer, family))
-            && matches!(rib.retention, Retention::AwaitingEnd(_))
+            && matches!(
+                rib.retention,
+                Retention::AwaitingEnd(_) | Retention::Refreshing(_)
+            )
         {
             end(rib);
         }
@@ -246,7 +258,7 @@ impl Oracle {
             && rib.retention == Retention::Up
         {
             rib.paths.values_mut().for_each(|path| path.stale = true);
-            rib.retention = Retention::AwaitingEnd(deadline);
+            rib.retention = Retention::Refreshing(deadline);
         }
     }
 
@@ -322,6 +334,9 @@ impl Oracle {
                 None => attributes,
             },
         };
+        if after.communities.contains(&Community::GRACEFUL_SHUTDOWN) {
+            after.local_pref = Some(0);
+        }
         if path.stale && rib.long_lived && !after.communities.contains(&Community::LLGR_STALE) {
             after.communities.push(Community::LLGR_STALE);
             after.communities.sort();

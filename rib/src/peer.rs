@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bgp::fsm::Negotiated;
 use bgp::wire::attribute::AttributeFilter;
@@ -68,7 +69,12 @@ pub struct PeerConfig {
     pub max_prefixes: Option<u32>,
     /// Accepted prefixes per family beyond which `PrefixWarning` is reported; `None`: never.
     pub prefix_warning: Option<u32>,
+    /// How long long-lived stale paths are kept at most, whatever the peer asks for (RFC 9494: up to 194 days).
+    pub long_lived_max: Duration,
 }
+
+/// See [`PeerConfig::long_lived_max`]: long enough for people to come, short enough for a router that never comes back.
+pub const LONG_LIVED_MAX: Duration = Duration::from_hours(24);
 
 /// What an Established session adds to the configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -110,6 +116,7 @@ impl PeerConfig {
             attribute_filter: AttributeFilter::DEFAULT,
             max_prefixes: None,
             prefix_warning: None,
+            long_lived_max: LONG_LIVED_MAX,
         }
     }
 }

@@ -4,7 +4,7 @@ use super::screen::Screen;
 use super::table::{Pages, number, prose, text};
 use super::words::{commas, count, group, or_dash, time};
 use crate::control::Client;
-use crate::control::model::{Peer, PeerFamily, SessionError};
+use crate::control::model::{Peer, PeerFamily, RestartState, SessionError};
 
 /// Show the peers and their sessions; with a NAME, everything about one
 #[derive(Debug, clap::Args)]
@@ -180,17 +180,7 @@ fn session(peer: &Peer, rows: &mut Rows<'_>) -> anyhow::Result<()> {
         )?,
     }
     if let Some(restart) = &peer.graceful_restart {
-        let mut text = format!("{}s asked by the peer", restart.restart_time_seconds);
-        if restart.notification {
-            text.push_str(", also after NOTIFICATIONs");
-        }
-        if let Some(seconds) = restart.long_lived_seconds {
-            text.push_str(&format!(", long-lived {}", time(seconds)));
-        }
-        if let Some(seconds) = restart.stale_for_seconds {
-            text.push_str(&format!("; its routes are dropped in {}", time(seconds)));
-        }
-        rows.row("Restart", text)?;
+        rows.row("Restart", restarting(restart))?;
     }
     if let Some(bfd) = &peer.bfd {
         rows.row(
@@ -204,6 +194,25 @@ fn session(peer: &Peer, rows: &mut Rows<'_>) -> anyhow::Result<()> {
         )?;
     }
     Ok(())
+}
+
+/// What was agreed on about restarts, and what of it is done here.
+fn restarting(restart: &RestartState) -> String {
+    let mut text = format!("{}s asked by the peer", restart.restart_time_seconds);
+    if restart.notification {
+        text.push_str(", also after NOTIFICATIONs");
+    }
+    if let Some(asked) = restart.long_lived_seconds {
+        text.push_str(&format!(", long-lived {}", time(asked)));
+        if let Some(kept) = restart.long_lived_kept_seconds.filter(|kept| *kept < asked) {
+            let kept = time(kept);
+            text.push_str(&format!(" (kept for {kept}: maxLongLivedStaleTime)"));
+        }
+    }
+    if let Some(seconds) = restart.stale_for_seconds {
+        text.push_str(&format!("; its routes are dropped in {}", time(seconds)));
+    }
+    text
 }
 
 fn errors(peer: &Peer, rows: &mut Rows<'_>) -> anyhow::Result<()> {
@@ -395,5 +404,21 @@ mod tests {
             held.idle_hold = Some(IdleHold { seconds, reason });
             assert_eq!(held.trouble(), Some(expected));
         }
+    }
+
+    #[test]
+    fn a_restart_is_shown_as_the_peer_asks_for_it_and_as_it_is_done() {
+        let mut restart = RestartState {
+            restart_time_seconds: 120,
+            ..RestartState::default()
+        };
+        assert_eq!(restarting(&restart), "120s asked by the peer");
+        restart.long_lived_seconds = Some(3600);
+        restart.long_lived_kept_seconds = Some(3600);
+        let text = "120s asked by the peer, long-lived 1h0m";
+        assert_eq!(restarting(&restart), text);
+        restart.long_lived_kept_seconds = Some(60);
+        let text = "120s asked by the peer, long-lived 1h0m (kept for 1m0s: maxLongLivedStaleTime)";
+        assert_eq!(restarting(&restart), text);
     }
 }

@@ -270,6 +270,12 @@ pub fn router(spec: &RouterSpec) -> Vec<Finding> {
             format!("{key:?} is no key of a taint: expected it without value and effect, such as example.com/maintenance")
         });
     }
+    f.lapse(
+        "spec.gracefulRestart.maxLongLivedStaleTime",
+        spec.graceful_restart.max_long_lived_stale_time.0,
+        seconds(1),
+        seconds(0x00ff_ffff),
+    );
     if let Some(stale) = spec.graceful_restart.long_lived_stale_time {
         let path = "spec.gracefulRestart.longLivedStaleTime";
         f.lapse(path, stale.0, seconds(1), seconds(0x00ff_ffff));
@@ -382,6 +388,10 @@ pub fn peer(spec: &PeerSpec) -> Vec<Finding> {
     if let RestartAfter::After(time) = spec.max_prefixes_restart {
         let path = "spec.maxPrefixesRestart";
         f.lapse(path, time.0, seconds(1), seconds(86_400));
+    }
+    if let Some(most) = spec.max_long_lived_stale_time {
+        let path = "spec.maxLongLivedStaleTime";
+        f.lapse(path, most.0, seconds(1), seconds(0x00ff_ffff));
     }
     if let Some(percent) = spec.max_prefixes_warning_percent {
         f.range("spec.maxPrefixesWarningPercent", percent, 1, 100);

@@ -80,7 +80,7 @@ pub struct PeerSpec {
     /// Any address of this prefix may connect and becomes a peer of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub range: Option<Cidr>,
-    /// How many peers `range` may have at once, 1 to 10000. Further ones are refused. Default: 100.
+    /// How many peers `range` may have at once, 1 to 10000. Further ones are refused; a lower number ends no session. Default: 100.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10000))]
     pub max_peers: Option<u32>,
@@ -166,6 +166,10 @@ pub struct PeerSpec {
     /// Graceful restart with this peer. Default: as the Router says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub graceful_restart: Option<bool>,
+    /// How long long-lived stale routes of the peer are kept at most, whatever it asks for, 1s to 4660h. Default: as the
+    /// Router says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_long_lived_stale_time: Option<Lapse>,
     /// IPv4 routes with IPv6 next hops (RFC 8950). Default: on sessions over IPv6.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extended_next_hop: Option<bool>,

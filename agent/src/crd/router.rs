@@ -248,6 +248,9 @@ pub struct GracefulRestart {
     /// How long stale routes may be kept beyond that, least preferred (RFC 9494). Absent: not offered. At most 4660h.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub long_lived_stale_time: Option<Lapse>,
+    /// How long long-lived stale routes of a peer are kept here at most, whatever the peer asks for (it may ask for 194 days),
+    /// 1s to 4660h. A Peer may say otherwise. A change counts for routes that are stale already, too.
+    pub max_long_lived_stale_time: Lapse,
 }
 
 impl Default for GracefulRestart {
@@ -256,6 +259,7 @@ impl Default for GracefulRestart {
             enabled: true,
             restart_time: Lapse::seconds(120),
             long_lived_stale_time: None,
+            max_long_lived_stale_time: Lapse(rib::LONG_LIVED_MAX),
         }
     }
 }

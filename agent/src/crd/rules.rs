@@ -124,6 +124,7 @@ pub(super) fn graceful_restart() -> Value {
     list(&[
         span("restartTime", "1s", "4095s"),
         span("longLivedStaleTime", "1s", "16777215s"),
+        span("maxLongLivedStaleTime", "1s", "16777215s"),
         rule(
             "!has(self.longLivedStaleTime) || !has(self.enabled) || self.enabled",
             "longLivedStaleTime needs enabled: true (RFC 9494)",
@@ -248,6 +249,7 @@ pub(super) fn peer() -> Value {
              (duration(self.maxPrefixesRestart) >= duration('1s') && duration(self.maxPrefixesRestart) <= duration('24h'))",
             "maxPrefixesRestart is out of range: expected 1s to 24h, or never",
         ),
+        span("maxLongLivedStaleTime", "1s", "16777215s"),
     ])
 }
 

@@ -97,7 +97,7 @@ pub const DEFAULT_LOCAL_PREF: u32 = 100;
 /// What the decision process compares, in 32 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Summary {
-    /// LOCAL_PREF, [`DEFAULT_LOCAL_PREF`] if absent, and 0 with GRACEFUL_SHUTDOWN (RFC 8326 section 4.2).
+    /// LOCAL_PREF, [`DEFAULT_LOCAL_PREF`] if absent.
     pub local_pref: u32,
     /// MULTI_EXIT_DISC; absent is 0, the lowest (RFC 4271 9.1.2.2 c).
     pub med: u32,
@@ -180,9 +180,6 @@ impl Summary {
         };
         for (code, value) in Attributes::of(&set) {
             summary.read(code, value, me);
-        }
-        if summary.flags.contains(Flags::GRACEFUL_SHUTDOWN) {
-            summary.local_pref = 0;
         }
         summary
     }

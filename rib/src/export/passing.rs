@@ -2,7 +2,7 @@
 //!
 //! Most routes need two or three attributes changed: they are edited where they lie, and the others copied.
 
-use bgp::types::BgpIdentifier;
+use bgp::types::{BgpIdentifier, Community};
 use bgp::wire::AttributeSetRef;
 use bgp::wire::attribute::{AttributeCode, Edit};
 use bgp::wire::capability::Role;
@@ -64,10 +64,14 @@ impl GroupKey {
         edits: &mut Edits<'_>,
     ) {
         if !self.is_external() {
-            // RFC 4271 5.1.5: always present towards internal peers.
+            // RFC 4271 5.1.5: always present towards internal peers. RFC 8326 section 4.2 if the community was added here.
             if set.local_pref().is_none() {
-                let default = DEFAULT_LOCAL_PREF.to_be_bytes().to_vec();
-                edits.push(Edit::put(AttributeCode::LOCAL_PREF, default));
+                let default = match set.has_community(Community::GRACEFUL_SHUTDOWN) {
+                    true => 0,
+                    false => DEFAULT_LOCAL_PREF,
+                };
+                let value = default.to_be_bytes().to_vec();
+                edits.push(Edit::put(AttributeCode::LOCAL_PREF, value));
             }
             return;
         }

@@ -185,14 +185,9 @@ impl Rib {
             source.kind = known.config.kind;
         }
         each_table!(self.tables, |table| {
-            let source = table.source_of(peer);
-            let changed = source.map(|(id, source)| {
-                let chain = Arc::clone(&known.chain);
-                (id, source.origin.with_config(&known.config, chain))
+            table.change_origins(peer, |origin| {
+                origin.with_config(&known.config, Arc::clone(&known.chain))
             });
-            if let Some((id, origin)) = changed {
-                table.change_origin(id, origin);
-            }
         });
         self.groups.configure(peer, &known.config);
         self.note_changes();
@@ -284,11 +279,9 @@ impl Rib {
             return;
         };
         each_table!(self.tables, |table| {
-            if let Some((id, _)) = table.source_of(peer) {
-                let chain = Arc::clone(&known.chain);
-                let origin = Origin::new(peer, &known.config, chain, session);
-                table.change_origin(id, origin);
-            }
+            table.change_origins(peer, |_| {
+                Origin::new(peer, &known.config, Arc::clone(&known.chain), session)
+            });
         });
         self.groups.session_changed(peer, session);
         self.note_changes();

@@ -210,15 +210,14 @@ impl Rib {
 }
 
 fn counts<P: RoutePrefix>(table: &Table<P>, peer: PeerId) -> PeerCounts {
-    let source = table.source_of(peer);
-    source.map_or_else(PeerCounts::default, |(_, source)| PeerCounts {
-        received: source.received,
-        accepted: source.accepted,
-        selected: source.selected,
-        stale: source.stale_paths,
-        advertised: 0,
-        too_large: 0,
-    })
+    let mut counts = PeerCounts::default();
+    for (_, source) in table.sources_of(peer) {
+        counts.received += source.received;
+        counts.accepted += source.accepted;
+        counts.selected += source.selected;
+        counts.stale += source.stale_paths();
+    }
+    counts
 }
 
 fn list<P: RoutePrefix>(

@@ -1,5 +1,5 @@
-//! From an announced attribute set to what a path carries: the built-in checks, the import policies, and the marks of
-//! RFC 9234 and RFC 9494.
+//! From an announced attribute set to what a path carries: the built-in checks, the import policies, LOCAL_PREF of routes
+//! whose sender is about to shut down (RFC 8326), and the marks of RFC 9234 and RFC 9494.
 
 use bgp::types::{Community, RoutePrefix};
 use bgp::wire::attribute::AttributeTooLong;
@@ -22,6 +22,8 @@ pub(crate) struct Importer<'a> {
     original: AttrId,
     /// The paths are long-lived stale: they get LLGR_STALE (RFC 9494 section 4.3).
     long_lived: bool,
+    /// They were announced with GRACEFUL_SHUTDOWN.
+    graceful_shutdown: bool,
     /// What the peer's filter of attributes says.
     filtering: Filtering,
     /// Verdict of the checks that no prefix plays a part in.
@@ -48,6 +50,7 @@ impl<'a> Importer<'a> {
             origin,
             original,
             long_lived,
+            graceful_shutdown: flags.contains(Flags::GRACEFUL_SHUTDOWN),
             cache: SmallVec::new(),
         }
     }
@@ -69,7 +72,8 @@ impl<'a> Importer<'a> {
         }
         let chain = &self.origin.chain;
         let untouched = self.filtering == Filtering::Untouched;
-        if chain.is_empty() && !self.long_lived && self.origin.role.is_none() && untouched {
+        let marks = self.long_lived || self.graceful_shutdown || self.origin.role.is_some();
+        if chain.is_empty() && !marks && untouched {
             return (unchanged, None);
         }
         let signature = chain.signature(prefix.into());
@@ -111,8 +115,12 @@ impl<'a> Importer<'a> {
             };
         imported.weight = accepted.weight.unwrap_or(1);
         let mut changed = accepted.changed.map(|changed| *changed).or(marked);
-        if changed.is_none() && (self.long_lived || self.filtering == Filtering::Discards) {
+        let discards = self.filtering == Filtering::Discards;
+        if changed.is_none() && (self.long_lived || self.graceful_shutdown || discards) {
             changed = Some(announced);
+        }
+        if let Some(attributes) = &mut changed {
+            graceful_shutdown(attributes);
         }
         if let Some(attributes) = changed.as_mut().filter(|_| self.long_lived)
             && !attributes.communities.contains(&Community::LLGR_STALE)
@@ -154,6 +162,17 @@ impl<'a> Importer<'a> {
                 attrs.release(imported.attr);
             }
         }
+    }
+}
+
+/// RFC 8326 section 4.2: the last resort, here and wherever the route goes on to, whatever value a policy gave it. What is
+/// compared is what is passed on. A policy that wants otherwise takes the community away.
+fn graceful_shutdown(attributes: &mut PathAttributes) {
+    if attributes
+        .communities
+        .contains(&Community::GRACEFUL_SHUTDOWN)
+    {
+        attributes.local_pref = Some(0);
     }
 }
 

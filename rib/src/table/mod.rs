@@ -13,6 +13,7 @@
 
 mod decision;
 mod filter;
+mod generations;
 mod import;
 mod index;
 mod path;
@@ -38,6 +39,7 @@ use hashbrown::HashMap;
 use smallvec::SmallVec;
 
 use self::decision::{Contender, Contenders, Decision};
+use self::generations::Generations;
 use self::index::{Index, LookedUp};
 pub(crate) use self::path::SourceId;
 use self::path::{EXPORT_HOLDS, Entry, FIB_QUEUED, Lists, Path};
@@ -59,7 +61,8 @@ pub(crate) struct Table<P> {
     originals: HashMap<PathKey, AttrId, RandomState>,
     /// The place of [`SourceId::LOCAL`] is always empty.
     sources: Vec<Option<Source>>,
-    by_peer: HashMap<PeerId, SourceId, RandomState>,
+    /// The sources of a peer that are not gone, the newest last. Never empty.
+    by_peer: HashMap<PeerId, Generations, RandomState>,
     originated: HashMap<P, Originated, RandomState>,
     options: Options,
     /// Whether anyone takes changes for the FIB.
@@ -130,10 +133,16 @@ impl<P: RoutePrefix> Table<P> {
         self.sources.get_mut(usize::from(id.0))?.as_mut()
     }
 
-    /// The source of a peer that its session, or the retention of the last one, uses.
+    /// The newest source of a peer: that of its session, or of the last one while it is retained.
     pub(crate) fn source_of(&self, peer: PeerId) -> Option<(SourceId, &Source)> {
-        let id = *self.by_peer.get(&peer)?;
+        let id = *self.by_peer.get(&peer)?.last()?;
         Some((id, self.source(id)?))
+    }
+
+    /// All generations of what a peer sent, but those that are gone.
+    pub(crate) fn sources_of(&self, peer: PeerId) -> impl Iterator<Item = (SourceId, &Source)> {
+        let generations = self.by_peer.get(&peer).into_iter().flatten();
+        generations.filter_map(|id| Some((*id, self.source(*id)?)))
     }
 
     /// Looks for prefixes that are to be announced or withdrawn.

@@ -39,18 +39,16 @@ const REJECTION: u8 = 0x0f;
 const ALTERED: u8 = 0x10;
 /// The path is selected, and counted as such at its source.
 const SELECTED: u8 = 0x20;
-/// Shift of the two bits that say in which epoch of its source the path was last announced.
-const EPOCH: u8 = 6;
 
 impl Path {
-    pub(crate) fn new(source: SourceId, path_id: PathId, epoch: u8, imported: &Imported) -> Self {
+    pub(crate) fn new(source: SourceId, path_id: PathId, imported: &Imported) -> Self {
         let rejection = imported.rejection.map_or(0, |rejection| rejection as u8);
         let altered = if imported.altered { ALTERED } else { 0 };
         Self {
             attr: imported.attr,
             path_id,
             source,
-            flags: rejection | altered | (epoch & 3) << EPOCH,
+            flags: rejection | altered,
             weight: (imported.weight.clamp(1, 256) - 1) as u8,
         }
     }
@@ -69,14 +67,6 @@ impl Path {
 
     pub(crate) fn set_selected(&mut self, selected: bool) {
         self.flags = self.flags & !SELECTED | if selected { SELECTED } else { 0 };
-    }
-
-    pub(crate) fn epoch(&self) -> u8 {
-        self.flags >> EPOCH
-    }
-
-    pub(crate) fn set_epoch(&mut self, epoch: u8) {
-        self.flags = self.flags & !(3 << EPOCH) | (epoch & 3) << EPOCH;
     }
 
     pub(crate) fn weight(&self) -> u16 {
@@ -236,17 +226,14 @@ mod tests {
                 rejection: n.is_multiple_of(3).then_some(Rejection::Policy),
                 weight: 256,
             };
-            Path::new(SourceId(n), PathId(u32::from(n)), n as u8, &imported)
+            Path::new(SourceId(n), PathId(u32::from(n)), &imported)
         };
         for n in 1..20 {
             entry.push(path(n), &mut lists);
             assert_eq!(entry.paths(&lists).len(), usize::from(n));
         }
         assert_eq!(entry.paths(&lists)[5], path(6));
-        assert_eq!(
-            (path(6).epoch(), path(6).weight(), path(6).is_altered()),
-            (2, 256, true)
-        );
+        assert_eq!((path(6).weight(), path(6).is_altered()), (256, true));
         for n in 1..20 {
             assert_eq!(entry.remove(0, &mut lists), Some(path(n)));
         }
@@ -272,27 +259,21 @@ mod tests {
     }
 
     #[test]
-    fn a_path_keeps_its_rejection_selection_and_epoch_apart() {
+    fn a_path_keeps_its_rejection_and_selection_apart() {
         let rejections = (0..=8).map(Rejection::from_code);
         for (rejection, altered) in rejections.flat_map(|r| [(r, false), (r, true)]) {
-            for epoch in 0..4 {
-                let imported = Imported {
-                    attr: AttrId(7),
-                    altered,
-                    rejection,
-                    weight: 1,
-                };
-                let mut path = Path::new(SourceId(1), PathId(2), epoch, &imported);
-                assert!(!path.is_selected());
-                for (selected, next) in [(true, 3), (true, 0), (false, 2), (false, 5)] {
-                    path.set_selected(selected);
-                    path.set_epoch(next);
-                    let flags = (path.rejection(), path.is_altered(), path.is_selected());
-                    assert_eq!(flags, (rejection, altered, selected));
-                    assert_eq!(path.epoch(), next & 3);
-                }
-                let again = Path::new(SourceId(1), PathId(2), epoch + 4, &imported);
-                assert_eq!(again.epoch(), epoch, "modulo 4");
+            let imported = Imported {
+                attr: AttrId(7),
+                altered,
+                rejection,
+                weight: 1,
+            };
+            let mut path = Path::new(SourceId(1), PathId(2), &imported);
+            assert!(!path.is_selected());
+            for selected in [true, true, false] {
+                path.set_selected(selected);
+                let flags = (path.rejection(), path.is_altered(), path.is_selected());
+                assert_eq!(flags, (rejection, altered, selected));
             }
         }
         // A weight of the kernel is 1 to 256.
@@ -303,7 +284,7 @@ mod tests {
                 rejection: None,
                 weight: given,
             };
-            let path = Path::new(SourceId(1), PathId(2), 0, &imported);
+            let path = Path::new(SourceId(1), PathId(2), &imported);
             assert_eq!(path.weight(), kept);
         }
     }

@@ -1,10 +1,12 @@
-//! An Adj-RIB-In: who the paths are from, how they are treated, and what is to be done with all of them.
+//! A generation of an Adj-RIB-In: who the paths are from, how they are treated, and what is to be done with all of them.
 //!
-//! A source outlives a session that is retained for a restart. A session that ends for good leaves its source *gone*: a
-//! walk removes the paths, and meanwhile a new session of the same peer has a source of its own.
+//! Every session has a source of its own, and so has every refresh within one (RFC 7313). The one before stays as a *stale*
+//! generation until the peer has repeated its paths, which moves them to the newest, or until they are to go. A source that
+//! is to go is *gone*: its paths are out of the decision at once and a walk removes them. So a restart or refresh costs no
+//! walk, and how many of them a walk falls behind plays no part.
 //!
-//! Staleness costs no walk: the source has an epoch that a restart or refresh moves on, and a path is stale if it carries
-//! an older one. Two bits are enough, because paths two epochs old are removed before a third can begin.
+//! A peer has at most three generations that are not gone: two that a session left which was lost within a refresh, and
+//! that of its session. See `generations`.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -40,6 +42,8 @@ pub(crate) struct Origin {
     pub(crate) filter: ImportFilter,
     pub(crate) max_prefixes: Option<u32>,
     pub(crate) prefix_warning: Option<u32>,
+    /// Long-lived stale paths are kept no longer.
+    pub(crate) long_lived_max: Duration,
 }
 
 impl Origin {
@@ -67,6 +71,7 @@ impl Origin {
             filter: ImportFilter::new(&config.attribute_filter, config.kind),
             max_prefixes: config.max_prefixes,
             prefix_warning: config.prefix_warning,
+            long_lived_max: config.long_lived_max,
         }
     }
 
@@ -81,15 +86,17 @@ impl Origin {
             filter: ImportFilter::new(&config.attribute_filter, config.kind),
             max_prefixes: config.max_prefixes,
             prefix_warning: config.prefix_warning,
+            long_lived_max: config.long_lived_max,
             ..self.clone()
         }
     }
 
     /// Whether `other` treats every path the same.
-    pub(crate) fn differs_in_limit_only(&self, other: &Self) -> bool {
+    pub(crate) fn differs_in_limits_only(&self, other: &Self) -> bool {
         let limit = Self {
             max_prefixes: other.max_prefixes,
             prefix_warning: other.prefix_warning,
+            long_lived_max: other.long_lived_max,
             ..self.clone()
         };
         limit == *other
@@ -110,24 +117,29 @@ impl Origin {
     }
 }
 
-/// Why paths of an older epoch are kept, and until when.
+/// Why the paths of a generation are kept though the peer has not repeated them, and until when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stale {
-    /// There are none, or they are being removed.
+    /// They are those of the session, or are being removed.
     No,
     /// The session is down; at the deadline the restart time is over (RFC 4724).
     Restarting(Instant),
     /// The session is down and the restart time over: kept as the last resort until the deadline (RFC 9494).
     LongLived(Instant),
-    /// The session is up; End-of-RIB or the deadline ends it. Also between Begin and End of a refresh (RFC 7313).
+    /// They are of an earlier session, and the next is up; End-of-RIB or the deadline ends it.
     AwaitingEnd(Instant),
+    /// They are of this session, between Begin and End of a refresh (RFC 7313), or until the deadline.
+    Refreshing(Instant),
 }
 
 impl Stale {
     pub(crate) fn deadline(self) -> Option<Instant> {
         match self {
             Self::No => None,
-            Self::Restarting(at) | Self::LongLived(at) | Self::AwaitingEnd(at) => Some(at),
+            Self::Restarting(at)
+            | Self::LongLived(at)
+            | Self::AwaitingEnd(at)
+            | Self::Refreshing(at) => Some(at),
         }
     }
 }
@@ -136,8 +148,8 @@ impl Stale {
 /// changes nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Actions {
-    /// Remove paths so many epochs old or older.
-    pub(crate) remove_from_age: Option<u8>,
+    /// Remove the paths: the source is gone.
+    pub(crate) remove: bool,
     /// Run import again.
     pub(crate) import: bool,
     /// Tell export of prefixes with a path of this source: what the peer is to us, or its identifier, changed.
@@ -163,24 +175,18 @@ pub(crate) struct Round {
 #[derive(Debug)]
 pub(crate) struct Source {
     pub(crate) origin: Arc<Origin>,
-    /// Modulo 4.
-    pub(crate) epoch: u8,
-    /// Age of the oldest paths that there can be.
-    pub(crate) oldest: u8,
     pub(crate) stale: Stale,
-    /// How long stale paths are kept once the restart time is over, if at all.
+    /// How long the peer wants stale paths to be kept once the restart time is over, if at all.
     pub(crate) long_lived_time: Option<Duration>,
-    /// Stale paths are the last resort and carry LLGR_STALE.
+    /// The paths are the last resort and carry LLGR_STALE.
     pub(crate) long_lived: bool,
-    /// The session ended for good: the paths are being removed.
+    /// The paths are being removed, and not used any more.
     pub(crate) gone: bool,
     pub(crate) actions: Actions,
     pub(crate) round: Option<Round>,
     pub(crate) received: u32,
     pub(crate) accepted: u32,
     pub(crate) selected: u32,
-    /// Paths older than the epoch.
-    pub(crate) stale_paths: u32,
     /// What the owner knows of the number of prefixes.
     pub(crate) limit_reported: LimitReported,
 }
@@ -220,8 +226,6 @@ impl Source {
     pub(crate) fn new(origin: Origin) -> Self {
         Self {
             origin: Arc::new(origin),
-            epoch: 0,
-            oldest: 0,
             stale: Stale::No,
             long_lived_time: None,
             long_lived: false,
@@ -231,28 +235,23 @@ impl Source {
             received: 0,
             accepted: 0,
             selected: 0,
-            stale_paths: 0,
             limit_reported: LimitReported::Nothing,
         }
     }
 
-    /// How many epochs ago a path was announced last.
-    pub(crate) fn age(&self, epoch: u8) -> u8 {
-        self.epoch.wrapping_sub(epoch) & 3
+    /// How long stale paths are kept once the restart time is over, if at all.
+    pub(crate) fn long_lived_time(&self) -> Option<Duration> {
+        Some(self.long_lived_time?.min(self.origin.long_lived_max))
     }
 
-    /// Moves the epoch on: everything received so far is stale. What was stale already is removed (RFC 4724 4.2).
-    /// `false`: paths of too many epochs wait for removal; nothing was changed.
-    pub(crate) fn begin_epoch(&mut self) -> bool {
-        if self.oldest >= 3 {
-            return false;
-        }
-        self.epoch = (self.epoch + 1) & 3;
-        self.oldest += 1;
-        self.stale_paths = self.received;
-        // A removal of all stale paths that is under way goes on, one epoch further.
-        self.actions.remove_from_age = (self.oldest > 1).then_some(2);
-        true
+    /// The paths are kept though the peer has not repeated them.
+    pub(crate) fn is_stale(&self) -> bool {
+        self.stale != Stale::No
+    }
+
+    /// How many paths are stale: all of a generation or none.
+    pub(crate) fn stale_paths(&self) -> u32 {
+        if self.is_stale() { self.received } else { 0 }
     }
 }
 
@@ -283,13 +282,18 @@ mod tests {
             (changed(|c| c.attribute_filter = filter(2)), false),
             (changed(|c| c.max_prefixes = Some(7)), true),
             (changed(|c| c.prefix_warning = Some(5)), true),
+            (changed(|c| c.long_lived_max = Duration::ZERO), true),
         ] {
             for policy in [0, 1] {
                 let new = origin.with_config(&config, chain(policy));
                 let anew = Origin::new(PeerId(1), &config, chain(policy), &session);
                 assert_eq!(new, anew);
                 let limit_only = limit_only && policy == 0;
-                assert_eq!(origin.differs_in_limit_only(&new), limit_only, "{config:?}");
+                assert_eq!(
+                    origin.differs_in_limits_only(&new),
+                    limit_only,
+                    "{config:?}"
+                );
             }
         }
     }
@@ -300,7 +304,7 @@ mod tests {
         assert!(none.is_none());
         for some in [
             Actions {
-                remove_from_age: Some(0),
+                remove: true,
                 ..none
             },
             Actions {
@@ -315,28 +319,5 @@ mod tests {
         ] {
             assert!(!some.is_none(), "{some:?}");
         }
-    }
-
-    #[test]
-    fn rfc_4724_4_2_what_was_stale_before_an_epoch_begins_is_removed_and_three_are_the_most() {
-        let session = session(1, PLAIN);
-        let origin = Origin::new(PeerId(1), &peer_config(1), chain(0), &session);
-        let mut source = Source::new(origin);
-        for (begins, epoch, oldest, remove, stale) in [
-            (true, 1, 1, None, 10),
-            (true, 2, 2, Some(2), 20),
-            (true, 3, 3, Some(2), 30),
-            (false, 3, 3, Some(2), 30),
-        ] {
-            source.received += 10;
-            assert_eq!(source.begin_epoch(), begins);
-            assert_eq!((source.epoch, source.oldest), (epoch, oldest));
-            assert_eq!(source.actions.remove_from_age, remove);
-            assert_eq!(source.stale_paths, stale);
-        }
-        source.oldest = 0;
-        assert!(source.begin_epoch());
-        assert_eq!((source.epoch, source.oldest), (0, 1), "modulo 4");
-        assert_eq!([0, 3, 2, 1].map(|epoch| source.age(epoch)), [0, 1, 2, 3]);
     }
 }

@@ -1,16 +1,16 @@
-//! What comes in: announcements, withdrawals, what this node originates, and sessions that come and go.
+//! What comes in: announcements, withdrawals, and what this node originates.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use bgp::types::{NextHop, Nlri, PathId, RoutePrefix};
 use bgp::wire::AttributeSetRef;
+use smallvec::SmallVec;
 
 use super::decision::worse_before_med;
 use super::import::Importer;
 use super::index::Place;
 use super::path::{Imported, Path};
-use super::source::{LimitReport, LimitReported, Origin, Source, Stale};
+use super::source::{LimitReport, Origin};
 use super::{Outlook, SourceId, Table};
 use crate::attrs::{AttrId, AttrInterner, Flags};
 use crate::originate::Originated;
@@ -19,15 +19,16 @@ use crate::peer::PeerId;
 /// What all messages of a session have in common: looked up once for many of them. Until the session or its peer changes.
 pub(crate) struct Intake {
     id: SourceId,
+    /// Generations whose paths move to this one when the peer repeats them.
+    older: SmallVec<[SourceId; 4]>,
     origin: Arc<Origin>,
-    epoch: u8,
 }
 
 /// The prefixes of one message that share an attribute set, on their way in. What concerns them all is looked up once, and
 /// what is counted for each is added at the end.
 struct Message<'a> {
     id: SourceId,
-    epoch: u8,
+    older: &'a [SourceId],
     original: AttrId,
     /// Whether the next hop of `original` can be used.
     usable: bool,
@@ -41,11 +42,13 @@ struct Message<'a> {
 impl<P: RoutePrefix> Table<P> {
     /// To take in what a peer sends. `None`: it has no session that negotiated the family.
     pub(crate) fn intake(&self, peer: PeerId) -> Option<Intake> {
-        let (id, source) = self.source_of(peer)?;
+        let (id, older) = self.by_peer.get(&peer)?.split_last()?;
+        // The newest is stale if there was no room for another: see `new_source`.
+        let source = self.source(*id).filter(|source| !source.is_stale())?;
         Some(Intake {
-            id,
+            id: *id,
+            older: older.into(),
             origin: Arc::clone(&source.origin),
-            epoch: source.epoch,
         })
     }
 
@@ -57,13 +60,12 @@ impl<P: RoutePrefix> Table<P> {
         original: AttrId,
         attrs: &mut AttrInterner,
     ) {
-        let Intake { id, origin, epoch } = intake;
-        let (id, epoch) = (*id, *epoch);
+        let Intake { id, older, origin } = intake;
         let next_hop = attrs.summary(original).next_hop;
         let resolution = attrs.next_hops.ask(next_hop, origin.peer, origin.interface);
         let mut message = Message {
-            id,
-            epoch,
+            id: *id,
+            older,
             original,
             usable: origin.reaches(resolution.as_ref()),
             importer: Importer::new(origin, original, false, attrs),
@@ -78,7 +80,7 @@ impl<P: RoutePrefix> Table<P> {
         }
         self.account(&mut message, attrs);
         message.importer.finish(attrs);
-        self.check_limit(id);
+        self.check_limit(*id, older);
     }
 
     /// Counts the first paths of a message that are not counted yet.
@@ -105,13 +107,13 @@ impl<P: RoutePrefix> Table<P> {
         message: &mut Message<'_>,
         attrs: &mut AttrInterner,
     ) {
-        let (id, epoch, original) = (message.id, message.epoch, message.original);
+        let (id, older, original) = (message.id, message.older, message.original);
         let Some(entry) = self.entries.get_mut(slot) else {
             return;
         };
         if entry.has_no_path() {
             let (imported, _) = message.importer.import(nlri.prefix, attrs);
-            let path = Path::new(id, nlri.path_id, epoch, &imported);
+            let path = Path::new(id, nlri.path_id, &imported);
             if imported.altered {
                 self.add(slot, path, original, attrs);
                 self.settle(slot, Outlook::NOTHING, attrs);
@@ -133,50 +135,82 @@ impl<P: RoutePrefix> Table<P> {
         let Some(entry) = self.entries.get_mut(slot) else {
             return;
         };
-        let paths = entry.paths_mut(&mut self.lists);
-        let found = paths
-            .iter()
-            .position(|path| path.source == id && path.path_id == nlri.path_id);
-        let key = (slot, id, nlri.path_id);
-        if let Some(place) = found {
-            let path = &mut paths[place];
-            let stored = if path.is_altered() {
+        let paths = entry.paths(&self.lists);
+        if let Some(place) = position(paths, id, older, nlri.path_id) {
+            let (old, alone) = (paths[place], paths.len() == 1);
+            let stored = if old.is_altered() {
+                let key = (slot, old.source, nlri.path_id);
                 self.originals.get(&key).copied()
             } else {
-                Some(path.attr)
+                Some(old.attr)
             };
-            // Most updates repeat what is stored. A stale path that import changed may carry LLGR_STALE: it goes on.
-            if stored == Some(original) && (path.epoch() == epoch || !path.is_altered()) {
-                if path.epoch() != epoch {
-                    path.set_epoch(epoch);
-                    if let Some(source) = self.source_mut(id) {
-                        source.stale_paths -= 1;
-                    }
+            // Most updates repeat what is stored.
+            if stored == Some(original) && (old.source == id || self.repeats(&old)) {
+                if old.source != id {
+                    self.move_path(slot, place, id);
                 }
                 return;
             }
-            let (old, alone) = (*path, paths.len() == 1);
             let (imported, _) = importer.import(nlri.prefix, attrs);
             let usable = message.usable && imported.rejection.is_none();
             if alone && usable && old.is_selected() && !old.is_altered() && !imported.altered {
-                self.exchange(slot, old, epoch, &imported, attrs);
+                self.exchange(slot, old, id, &imported, attrs);
                 return;
             }
             let before = self.outlook_at(slot, attrs);
-            self.replace(slot, place, epoch, original, &imported, attrs);
+            self.replace(slot, place, id, original, &imported, attrs);
             self.settle(slot, before, attrs);
         } else {
             let (imported, _) = importer.import(nlri.prefix, attrs);
             let before = self.outlook_at(slot, attrs);
             self.add(
                 slot,
-                Path::new(id, nlri.path_id, epoch, &imported),
+                Path::new(id, nlri.path_id, &imported),
                 original,
                 attrs,
             );
             if imported.rejection.is_none() && !self.is_worse(slot, attrs) {
                 self.settle(slot, before, attrs);
             }
+        }
+    }
+
+    /// Whether import makes the same of this stale path when the peer repeats it, and nothing waits to be done with it.
+    fn repeats(&self, stale: &Path) -> bool {
+        let source = self.source(stale.source);
+        // Long-lived stale ones carry LLGR_STALE, or are rejected because they cannot.
+        source.is_some_and(|source| source.actions.is_none() && !source.long_lived)
+            && !stale.is_altered()
+    }
+
+    /// Moves a path as it is to another generation.
+    fn move_path(&mut self, slot: u32, place: usize, id: SourceId) {
+        let Some(entry) = self.entries.get_mut(slot) else {
+            return;
+        };
+        let Some(path) = entry.paths_mut(&mut self.lists).get_mut(place) else {
+            return;
+        };
+        let old = *path;
+        path.source = id;
+        let path = *path;
+        self.uncount(&old);
+        self.count(&path);
+    }
+
+    fn count(&mut self, path: &Path) {
+        if let Some(source) = self.source_mut(path.source) {
+            source.received += 1;
+            source.accepted += u32::from(path.rejection().is_none());
+            source.selected += u32::from(path.is_selected());
+        }
+    }
+
+    fn uncount(&mut self, path: &Path) {
+        if let Some(source) = self.source_mut(path.source) {
+            source.received -= 1;
+            source.accepted -= u32::from(path.rejection().is_none());
+            source.selected -= u32::from(path.is_selected());
         }
     }
 
@@ -219,10 +253,7 @@ impl<P: RoutePrefix> Table<P> {
             self.originals
                 .insert((slot, path.source, path.path_id), original);
         }
-        if let Some(source) = self.source_mut(path.source) {
-            source.received += 1;
-            source.accepted += u32::from(path.rejection().is_none());
-        }
+        self.count(&path);
         if let Some(entry) = self.entries.get_mut(slot) {
             entry.push(path, &mut self.lists);
         }
@@ -234,24 +265,23 @@ impl<P: RoutePrefix> Table<P> {
         &mut self,
         slot: u32,
         old: Path,
-        epoch: u8,
+        id: SourceId,
         imported: &Imported,
         attrs: &mut AttrInterner,
     ) {
         let Some(entry) = self.entries.get_mut(slot) else {
             return;
         };
-        let mut path = Path::new(old.source, old.path_id, epoch, imported);
+        let mut path = Path::new(id, old.path_id, imported);
         path.set_selected(true);
         attrs.retain(path.attr, 1);
         entry.paths_mut(&mut self.lists).fill(path);
         let way = |path: &Path| (attrs.summary(path.attr).next_hop, path.weight());
-        let moved = way(&old) != way(&path);
+        let moved = way(&old) != way(&path) || self.is_to_be_forwarded(old.source);
         attrs.release(old.attr);
-        if old.epoch() != epoch
-            && let Some(source) = self.source_mut(old.source)
-        {
-            source.stale_paths -= 1;
+        if old.source != id {
+            self.uncount(&old);
+            self.count(&path);
         }
         self.changed_for_export(slot);
         if moved {
@@ -259,12 +289,17 @@ impl<P: RoutePrefix> Table<P> {
         }
     }
 
-    /// Gives the path at this place what import made of `original`.
+    /// Whether a walk is to hand the prefixes of a source to the FIB again.
+    fn is_to_be_forwarded(&self, id: SourceId) -> bool {
+        self.source(id).is_some_and(|source| source.actions.forward)
+    }
+
+    /// Gives the path at this place what import made of `original`, in this generation.
     pub(super) fn replace(
         &mut self,
         slot: u32,
         place: usize,
-        epoch: u8,
+        id: SourceId,
         original: AttrId,
         imported: &Imported,
         attrs: &mut AttrInterner,
@@ -277,26 +312,29 @@ impl<P: RoutePrefix> Table<P> {
         };
         // New uses before old ones are given back: a set in both stays, and no index changes its meaning between.
         attrs.retain(imported.attr, 1);
-        let old = std::mem::replace(path, Path::new(path.source, path.path_id, epoch, imported));
+        let old = std::mem::replace(path, Path::new(id, path.path_id, imported));
         path.set_selected(old.is_selected());
-        let key = (slot, old.source, old.path_id);
-        let old_original = if imported.altered {
+        let path = *path;
+        let inserted = if imported.altered {
             attrs.retain(original, 1);
-            self.originals.insert(key, original)
-        } else if old.is_altered() {
-            self.originals.remove(&key)
+            self.originals.insert((slot, id, old.path_id), original)
         } else {
             None
         };
-        if let Some(old_original) = old_original {
+        let replaced = old.source == id && imported.altered;
+        let removed = if old.is_altered() && !replaced {
+            self.originals.remove(&(slot, old.source, old.path_id))
+        } else {
+            None
+        };
+        for old_original in [inserted, removed].into_iter().flatten() {
             attrs.release(old_original);
         }
         attrs.release(old.attr);
-        if let Some(source) = self.source_mut(old.source) {
-            source.accepted += u32::from(imported.rejection.is_none());
-            source.accepted -= u32::from(old.rejection().is_none());
-            let was_stale = source.age(old.epoch()) > 0;
-            source.stale_paths -= u32::from(was_stale && source.age(epoch) == 0);
+        self.uncount(&old);
+        self.count(&path);
+        if old.source != id && self.is_to_be_forwarded(old.source) {
+            self.changed_for_fib(slot);
         }
     }
 
@@ -317,12 +355,7 @@ impl<P: RoutePrefix> Table<P> {
             }
         }
         attrs.release(path.attr);
-        if let Some(source) = self.source_mut(path.source) {
-            source.received -= 1;
-            source.accepted -= u32::from(path.rejection().is_none());
-            source.selected -= u32::from(path.is_selected());
-            source.stale_paths -= u32::from(source.age(path.epoch()) > 0);
-        }
+        self.uncount(&path);
     }
 
     /// Withdrawn prefixes. Unknown ones are ignored.
@@ -332,12 +365,13 @@ impl<P: RoutePrefix> Table<P> {
         prefixes: impl Iterator<Item = (Nlri<P>, Place)>,
         attrs: &mut AttrInterner,
     ) {
-        self.withdraw_from(intake.id, prefixes, attrs);
+        self.withdraw_from(intake.id, &intake.older, prefixes, attrs);
     }
 
     fn withdraw_from(
         &mut self,
         id: SourceId,
+        older: &[SourceId],
         prefixes: impl Iterator<Item = (Nlri<P>, Place)>,
         attrs: &mut AttrInterner,
     ) {
@@ -346,10 +380,8 @@ impl<P: RoutePrefix> Table<P> {
                 continue;
             };
             let found = self.entries.get(slot).and_then(|entry| {
-                entry
-                    .paths(&self.lists)
-                    .iter()
-                    .position(|path| path.source == id && path.path_id == nlri.path_id)
+                let paths = entry.paths(&self.lists);
+                position(paths, id, older, nlri.path_id)
             });
             if let Some(place) = found {
                 let before = self.outlook_at(slot, attrs);
@@ -359,11 +391,15 @@ impl<P: RoutePrefix> Table<P> {
         }
     }
 
-    fn check_limit(&mut self, id: SourceId) {
+    /// Reports that a peer exceeds a limit, with the paths of all its generations, once.
+    pub(super) fn check_limit(&mut self, id: SourceId, older: &[SourceId]) {
+        let older = older.iter().filter_map(|id| self.source(*id));
+        let stale: u32 = older.filter(|s| !s.gone).map(|s| s.accepted).sum();
         let Some(source) = self.source_mut(id) else {
             return;
         };
-        let over = |limit: Option<u32>| limit.filter(|limit| source.accepted > *limit);
+        let accepted = source.accepted + stale;
+        let over = |limit: Option<u32>| limit.filter(|limit| accepted > *limit);
         let report = match (
             over(source.origin.max_prefixes),
             over(source.origin.prefix_warning),
@@ -371,7 +407,7 @@ impl<P: RoutePrefix> Table<P> {
             (None, None) => return,
             (Some(limit), _) => LimitReport::Exceeded { limit },
             (None, Some(_)) => LimitReport::Near {
-                accepted: source.accepted,
+                accepted,
                 limit: source.origin.max_prefixes,
             },
         };
@@ -422,7 +458,7 @@ impl<P: RoutePrefix> Table<P> {
         }
         gone.sort_unstable();
         let places = self.look_up(&gone, attrs);
-        self.withdraw_from(SourceId::LOCAL, places.part(0..gone.len()), attrs);
+        self.withdraw_from(SourceId::LOCAL, &[], places.part(0..gone.len()), attrs);
         let next_hop = NextHop::Ipv4(std::net::Ipv4Addr::UNSPECIFIED);
         let attr = attrs.intern(AttributeSetRef::default(), &next_hop);
         let imported = Imported {
@@ -438,7 +474,7 @@ impl<P: RoutePrefix> Table<P> {
             let slot = self.index.slot_or_insert(prefix, place, &mut self.entries);
             if !known {
                 let outlook = self.outlook_at(slot, attrs);
-                let path = Path::new(SourceId::LOCAL, PathId::NONE, 0, &imported);
+                let path = Path::new(SourceId::LOCAL, PathId::NONE, &imported);
                 self.add(slot, path, attr, attrs);
                 self.settle(slot, outlook, attrs);
             }
@@ -446,201 +482,6 @@ impl<P: RoutePrefix> Table<P> {
             self.changed_for_fib(slot);
         }
         attrs.release(attr);
-    }
-
-    /// A session came up. With `resume`, paths retained from the last one stay until End-of-RIB or that time.
-    pub(crate) fn session_up(&mut self, origin: Origin, resume: Option<Instant>) {
-        let retained = self.source_of(origin.peer).map(|(id, source)| {
-            let down = matches!(source.stale, Stale::Restarting(_) | Stale::LongLived(_));
-            (id, down)
-        });
-        match (retained, resume) {
-            (Some((id, true)), Some(deadline)) => {
-                self.change_origin(id, origin);
-                if let Some(source) = self.source_mut(id) {
-                    source.stale = Stale::AwaitingEnd(deadline);
-                    source.limit_reported = LimitReported::Nothing;
-                }
-            }
-            (retained, _) => {
-                if let Some((id, _)) = retained {
-                    self.let_go(id);
-                }
-                self.new_source(origin);
-            }
-        }
-    }
-
-    /// A source with an unused number. Without one (65,000 peers, most of them just gone) what the peer says is not used.
-    fn new_source(&mut self, origin: Origin) {
-        let peer = origin.peer;
-        let source = Some(Source::new(origin));
-        let unused = self.sources.iter().skip(1).position(Option::is_none);
-        let number = match unused {
-            Some(position) => position + 1,
-            None if self.sources.len() <= usize::from(SourceId::MAX) => {
-                self.sources.push(None);
-                self.sources.len() - 1
-            }
-            None => {
-                tracing::error!(?peer, "no room for another Adj-RIB-In");
-                return;
-            }
-        };
-        self.sources[number] = source;
-        self.by_peer.insert(peer, SourceId(number as u16));
-    }
-
-    /// Changes how a source is treated; a walk applies it to its paths.
-    pub(crate) fn change_origin(&mut self, id: SourceId, origin: Origin) {
-        let Some(source) = self.source_mut(id) else {
-            return;
-        };
-        if *source.origin == origin {
-            return;
-        }
-        let limit_only = source.origin.differs_in_limit_only(&origin);
-        if source.origin.max_prefixes != origin.max_prefixes
-            || source.origin.prefix_warning != origin.prefix_warning
-        {
-            source.limit_reported = LimitReported::Nothing;
-        }
-        source.actions.tell |= (source.origin.kind, source.origin.id) != (origin.kind, origin.id);
-        source.actions.forward |= source.origin.interface != origin.interface;
-        source.origin = Arc::new(origin);
-        if !limit_only {
-            source.actions.import = true;
-            self.start_round(id);
-        }
-        self.check_limit(id);
-    }
-
-    /// Notes that import is to be run again on all paths of a peer.
-    pub(crate) fn import_all(&mut self, peer: PeerId) {
-        if let Some(id) = self.by_peer.get(&peer).copied()
-            && let Some(source) = self.source_mut(id)
-        {
-            source.actions.import = true;
-            self.start_round(id);
-        }
-    }
-
-    /// A session ended. With `retain_until`, its paths stay as stale ones until then, and for `long_lived` after that.
-    pub(crate) fn session_down(
-        &mut self,
-        peer: PeerId,
-        retain_until: Option<Instant>,
-        long_lived: Option<Duration>,
-    ) {
-        let Some(id) = self.by_peer.get(&peer).copied() else {
-            return;
-        };
-        let Some(source) = self.source_mut(id) else {
-            return;
-        };
-        match retain_until {
-            Some(until) if source.begin_epoch() => {
-                source.stale = Stale::Restarting(until);
-                source.long_lived_time = long_lived;
-                // What was stale for long before goes now; the rest has its restart time first.
-                source.long_lived = false;
-                if !source.actions.is_none() {
-                    self.start_round(id);
-                }
-            }
-            _ => self.let_go(id),
-        }
-    }
-
-    /// The peer begins to send everything again (RFC 7313): what it does not repeat goes at the end, or at the deadline.
-    pub(crate) fn refresh_begins(&mut self, peer: PeerId, deadline: Instant) {
-        let Some(id) = self.by_peer.get(&peer).copied() else {
-            return;
-        };
-        let Some(source) = self.source_mut(id) else {
-            return;
-        };
-        // RFC 7313 section 4: no refresh begins before the first End-of-RIB.
-        if source.stale == Stale::No && source.begin_epoch() {
-            source.stale = Stale::AwaitingEnd(deadline);
-            if !source.actions.is_none() {
-                self.start_round(id);
-            }
-        }
-    }
-
-    /// End-of-RIB or the end of a refresh: stale paths go.
-    pub(crate) fn end_of_rib(&mut self, peer: PeerId) {
-        let Some(id) = self.by_peer.get(&peer).copied() else {
-            return;
-        };
-        if let Some(source) = self.source_mut(id)
-            && matches!(source.stale, Stale::AwaitingEnd(_))
-        {
-            self.drop_stale(id);
-        }
-    }
-
-    fn drop_stale(&mut self, id: SourceId) {
-        if let Some(source) = self.source_mut(id) {
-            source.stale = Stale::No;
-            source.long_lived = false;
-            if source.oldest > 0 {
-                source.actions.remove_from_age = Some(1);
-                self.start_round(id);
-            }
-        }
-    }
-
-    /// Lets a source and all its paths go.
-    pub(crate) fn let_go(&mut self, id: SourceId) {
-        let Some(source) = self.source_mut(id) else {
-            return;
-        };
-        let peer = source.origin.peer;
-        source.gone = true;
-        source.stale = Stale::No;
-        source.actions.remove_from_age = Some(0);
-        if self.by_peer.get(&peer) == Some(&id) {
-            self.by_peer.remove(&peer);
-        }
-        self.start_round(id);
-    }
-
-    /// When [`Table::expire`] is to be called.
-    pub(crate) fn deadline(&self) -> Option<Instant> {
-        let sources = self.sources.iter().flatten();
-        sources.filter_map(|source| source.stale.deadline()).min()
-    }
-
-    /// Restart times and waits for End-of-RIB that are over. Tells the peers that did not come back in time, and whether
-    /// their paths are kept for long.
-    pub(crate) fn expire(&mut self, now: Instant, mut each: impl FnMut(PeerId, bool)) {
-        for number in 1..self.sources.len() {
-            let id = SourceId(number as u16);
-            let Some(source) = self.source_mut(id) else {
-                continue;
-            };
-            if source.stale.deadline().is_none_or(|at| at > now) {
-                continue;
-            }
-            let peer = source.origin.peer;
-            match (source.stale, source.long_lived_time) {
-                (Stale::Restarting(_), Some(time)) => {
-                    source.stale = Stale::LongLived(now + time);
-                    source.long_lived = true;
-                    source.actions.import = true;
-                    self.start_round(id);
-                    each(peer, true);
-                }
-                (Stale::Restarting(_) | Stale::LongLived(_), _) => {
-                    self.let_go(id);
-                    each(peer, false);
-                }
-                (Stale::AwaitingEnd(_), _) => self.drop_stale(id),
-                (Stale::No, _) => {}
-            }
-        }
     }
 
     /// Runs import again on the path at this place. `false`: it must go (RFC 9494 section 4.3, NO_LLGR).
@@ -657,7 +498,7 @@ impl<P: RoutePrefix> Table<P> {
         let Some(source) = self.source(path.source) else {
             return true;
         };
-        let long_lived = source.long_lived && source.age(path.epoch()) > 0;
+        let long_lived = source.long_lived;
         let origin = Arc::clone(&source.origin);
         let original = if path.is_altered() {
             self.originals
@@ -674,8 +515,16 @@ impl<P: RoutePrefix> Table<P> {
         attrs.next_hops.ask(next_hop, origin.peer, origin.interface);
         let mut importer = Importer::new(&origin, original, long_lived, attrs);
         let (imported, _) = importer.import(prefix, attrs);
-        self.replace(slot, place, path.epoch(), original, &imported, attrs);
+        self.replace(slot, place, path.source, original, &imported, attrs);
         importer.finish(attrs);
         true
     }
+}
+
+/// The place of the path with this identifier among those of a generation and the ones before it.
+fn position(paths: &[Path], id: SourceId, older: &[SourceId], path_id: PathId) -> Option<usize> {
+    paths.iter().position(|path| {
+        path.path_id == path_id
+            && (path.source == id || !older.is_empty() && older.contains(&path.source))
+    })
 }

@@ -81,7 +81,7 @@ impl<P: RoutePrefix> Table<P> {
         for source in self.sources.iter().flatten() {
             totals.paths += u64::from(source.received);
             totals.rejected += u64::from(source.received - source.accepted);
-            totals.stale += u64::from(source.stale_paths);
+            totals.stale += u64::from(source.stale_paths());
         }
         totals
     }
@@ -253,7 +253,7 @@ impl<P: RoutePrefix> Table<P> {
         let filtering = source.map_or(Filtering::Untouched, |source| {
             source.origin.filter.apply(announced.set, flags)
         });
-        let stale = source.is_some_and(|source| source.age(path.epoch()) > 0);
+        let stale = source.is_some_and(super::Source::is_stale);
         let policy_rule = source.and_then(|source| {
             let origin = &source.origin;
             if origin.chain.is_empty() {

@@ -35,9 +35,6 @@ impl<P: RoutePrefix> Table<P> {
         let Some(source) = self.source_mut(id) else {
             return;
         };
-        if let Some(age) = source.actions.remove_from_age {
-            source.oldest = source.oldest.min(age.saturating_sub(1));
-        }
         source.actions = Actions::default();
         source.round = None;
         if source.gone {
@@ -241,15 +238,13 @@ impl<P: RoutePrefix> Table<P> {
             return;
         };
         let actions = source.actions;
-        let age = source.age(path.epoch());
         if actions.tell {
             self.changed_for_export(slot);
         }
         if actions.forward {
             self.changed_for_fib(slot);
         }
-        let remove = actions.remove_from_age.is_some_and(|from| age >= from);
-        if remove || actions.import && !self.import_again(slot, place, attrs) {
+        if actions.remove || actions.import && !self.import_again(slot, place, attrs) {
             self.take_out(slot, place, attrs);
         }
     }

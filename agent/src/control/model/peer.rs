@@ -476,9 +476,12 @@ pub struct RestartState {
     /// We keep the routes of its previous session: seconds until they are dropped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stale_for_seconds: Option<u64>,
-    /// Long-lived: how long stale routes are kept after that.
+    /// Long-lived: how long after that the peer asked that its routes be kept, as the last resort.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub long_lived_seconds: Option<u64>,
+    /// How long they are: less where `maxLongLivedStaleTime` says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub long_lived_kept_seconds: Option<u64>,
 }
 
 /// A BFD session (RFC 5880).

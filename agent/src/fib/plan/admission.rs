@@ -118,11 +118,13 @@ impl Plan {
         let refused = learned && self.guard.check(e.key.prefix()).is_some();
         e.put(flag::REFUSED, refused);
         let counts = learned && !refused;
-        let room = self
-            .guard
-            .source()
-            .max_routes
-            .is_none_or(|max| self.counted < max);
+        let max = self.guard.source().max_routes;
+        let room = max.is_none_or(|max| self.counted < max);
+        if counts && e.has(flag::COUNTED) && max.is_some_and(|max| self.counted > max) {
+            // The limit was lowered: whoever is looked at first goes, until it holds.
+            self.counted -= 1;
+            e.put(flag::COUNTED, false);
+        }
         match (counts, e.has(flag::COUNTED)) {
             (true, false) if room => {
                 self.counted += 1;

@@ -253,6 +253,10 @@ impl Context<'_> {
             attribute_filter: spec.attribute_filter.filter(),
             max_prefixes: spec.max_prefixes,
             prefix_warning: spec.max_prefixes.map(|max| prefix_warning(spec, max)),
+            long_lived_max: spec
+                .max_long_lived_stale_time
+                .unwrap_or(self.router.graceful_restart.max_long_lived_stale_time)
+                .0,
         };
         PeerIntent {
             protocol: self.protocol(spec, &session, external),
@@ -314,6 +318,12 @@ impl Context<'_> {
                 spec.role_strict && spec.role.is_none(),
                 "spec.roleStrict",
                 "there is no role",
+            ),
+            (
+                spec.max_long_lived_stale_time.is_some()
+                    && self.router.graceful_restart.long_lived_stale_time.is_none(),
+                "spec.maxLongLivedStaleTime",
+                "the Router has no gracefulRestart.longLivedStaleTime",
             ),
         ];
         for (_, field, why) in fields.into_iter().filter(|(applies, ..)| *applies) {

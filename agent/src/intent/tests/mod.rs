@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod advertise;
+mod changes;
 mod duplicates;
 mod identity;
 mod peers;

@@ -73,6 +73,34 @@ fn graceful_restart_is_offered_for_the_peers_families_unless_it_or_the_router_sa
 }
 
 #[test]
+fn long_lived_stale_routes_are_kept_as_long_as_the_peer_or_else_the_router_allows() {
+    let hours = |hours| Duration::from_hours(hours);
+    let offered = "longLivedStaleTime: 1h";
+    for (router, peer, expected, warned) in [
+        ("", "", hours(24), false),
+        ("maxLongLivedStaleTime: 2h", "", hours(2), false),
+        (offered, "maxLongLivedStaleTime: 3h", hours(3), false),
+        (offered, "", hours(24), false),
+        (
+            "maxLongLivedStaleTime: 2h",
+            "maxLongLivedStaleTime: 3h",
+            hours(3),
+            true,
+        ),
+    ] {
+        let router_spec = format!("{{gracefulRestart: {{{router}}}}}");
+        let peer_spec = format!("{{asn: 64500, address: 192.0.2.1, {peer}}}");
+        let text = ours("Router", "r", "", &router_spec) + &ours("Peer", "p", "", &peer_spec);
+        let intent = intent(&text, "n1");
+        assert_eq!(intent.peers[0].config.long_lived_max, expected, "{text}");
+        let without_effect = intent.warnings.iter().any(|warning| {
+            matches!(warning.kind, WarningKind::NoEffect { field, .. } if field == "spec.maxLongLivedStaleTime")
+        });
+        assert_eq!(without_effect, warned, "{text}");
+    }
+}
+
+#[test]
 fn an_interface_belongs_to_link_local_addresses_alone() {
     for (address, expected) in [
         ("\"fe80::1\"", "fe80::1%eth2"),

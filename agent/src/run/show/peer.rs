@@ -148,7 +148,9 @@ pub(crate) fn peer(
             .as_ref()
             .and_then(|s| s.last_connect_error.as_ref())
             .map(|(at, error)| plain(*at, None, error.to_string())),
-        graceful_restart: negotiated.and_then(graceful_restart),
+        graceful_restart: negotiated.and_then(|negotiated| {
+            graceful_restart(negotiated, wanted.config.long_lived_max.as_secs())
+        }),
         bfd: None,
         import: policies(&wanted.config.import),
         export: policies(&wanted.config.export),
@@ -274,17 +276,17 @@ fn down(at: Instant, reason: &Down) -> SessionError {
     }
 }
 
-fn graceful_restart(negotiated: &Negotiated) -> Option<RestartState> {
+/// `most`: for how many seconds long-lived stale routes are kept at most.
+fn graceful_restart(negotiated: &Negotiated, most: u64) -> Option<RestartState> {
     let peer = negotiated.graceful_restart.as_ref()?;
+    let families = negotiated.long_lived.iter();
+    let long_lived = families.map(|family| u64::from(family.stale_time)).max();
     Some(RestartState {
         restart_time_seconds: peer.restart_time.into(),
         notification: negotiated.notification_retains,
         stale_for_seconds: None,
-        long_lived_seconds: negotiated
-            .long_lived
-            .iter()
-            .map(|family| u64::from(family.stale_time))
-            .max(),
+        long_lived_seconds: long_lived,
+        long_lived_kept_seconds: long_lived.map(|asked| asked.min(most)),
     })
 }
 

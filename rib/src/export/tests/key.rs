@@ -37,6 +37,7 @@ fn knobs() -> Vec<Knob> {
         attribute_filter: _,
         max_prefixes: _,
         prefix_warning: _,
+        long_lived_max: _,
     } = config(PeerKind::External);
     let SessionInfo {
         negotiated: _,

@@ -490,7 +490,7 @@ fn groups_number(groups: &UpdateGroups, peer: u32) -> u32 {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
+    #![proptest_config(crate::soak::cases(600))]
 
     #[test]
     fn group_output_equals_single_peer_output(

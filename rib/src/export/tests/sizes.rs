@@ -356,7 +356,7 @@ fn any_attributes() -> impl Strategy<Value = PathAttributes> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(crate::soak::cases(96))]
 
     #[test]
     fn what_the_rules_let_through_fits_and_what_they_hold_back_does_not(attributes in any_attributes()) {

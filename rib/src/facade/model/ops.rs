@@ -215,6 +215,7 @@ pub(crate) enum Op {
     Import(usize, u8),
     AllowOwnAs(usize, u8),
     Filter(usize, u8),
+    LongLivedMax(usize, u64),
     RemovePeer(usize),
     NextHops(Vec<(u8, u32, bool)>),
     Originate(Vec<(usize, u8)>),

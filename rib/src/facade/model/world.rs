@@ -227,6 +227,12 @@ impl World {
                 config.attribute_filter = filter(*filter_number);
                 self.set_peer(*number, config.clone());
             }
+            Op::LongLivedMax(number, seconds) => {
+                let mut config = oracle.peers.get(&PeerId(*number as u32)).cloned();
+                let config = config.get_or_insert_with(|| peer_config(*number));
+                config.long_lived_max = Duration::from_secs(*seconds);
+                self.set_peer(*number, config.clone());
+            }
             Op::RemovePeer(number) => {
                 rib.remove_peer(PeerId(*number as u32));
                 oracle.remove_peer(PeerId(*number as u32));
@@ -312,6 +318,7 @@ impl World {
 
     pub(crate) fn poll(&mut self, steps: usize) -> bool {
         self.oracle.polled(self.now, true);
+        self.oracle.expire(self.now);
         let more = self.rib.poll(self.now, steps, &mut self.heard);
         self.oracle.polled(self.now, false);
         more

@@ -12,6 +12,7 @@ use super::super::RibConfig;
 use super::*;
 use crate::RouteFilter;
 use crate::attrs::Resolution;
+use crate::peer::PeerKind;
 use crate::table::{PathView, Rejection, Standing};
 
 const FROM: PeerId = PeerId(0);
@@ -354,6 +355,77 @@ fn rfc_9234_internal_peers_are_never_marked_and_marks_are_reflected() {
             });
             let told = border.told().map(|told| told.only_to_customer);
             assert_eq!(told, Some(mark), "{ours:?}");
+        }
+    }
+}
+
+/// One import policy of one rule for everything.
+fn policy(set: crate::policy::Set) -> Vec<Arc<crate::policy::Policy>> {
+    vec![Arc::new(crate::policy::Policy {
+        name: "test".into(),
+        rules: vec![crate::policy::Rule {
+            name: "rule".into(),
+            matches: crate::policy::Matches::default(),
+            set,
+            action: crate::policy::Action::Accept,
+        }],
+    })]
+}
+
+#[test]
+fn rfc_8326_4_2_a_route_with_graceful_shutdown_has_local_pref_0_here_and_goes_on_with_it() {
+    use crate::policy::Set;
+    let gshut = vec![Community::GRACEFUL_SHUTDOWN];
+    let none = Set::default;
+    let prefer = Set {
+        local_preference: Some(200),
+        ..none()
+    };
+    let clear = Set {
+        clear_communities: true,
+        ..none()
+    };
+    let add = Set {
+        add_communities: gshut.clone(),
+        ..prefer.clone()
+    };
+    let discards = AttributeFilter {
+        discard: codes(&[8]),
+        ..AttributeFilter::DEFAULT
+    };
+    // From outside, from a client, and from an internal peer to a client.
+    for (from, to) in [(0, 3), (0, 4), (4, 3), (3, 4), (0, 2)] {
+        let external = PEERS[from].1 == PeerKind::External;
+        let outside = PEERS[to].1 == PeerKind::External;
+        let announced = (!external).then_some(150);
+        for (communities, set, filter, expected) in [
+            (&[][..], none(), None, announced),
+            (&gshut, none(), None, Some(0)),
+            // A policy that prefers the peer does not keep it in use; one that takes the community away does.
+            (&gshut, prefer.clone(), None, Some(0)),
+            (&gshut, clear.clone(), None, announced),
+            (&[], add.clone(), None, Some(0)),
+            (&gshut, none(), Some(discards), announced),
+        ] {
+            let mut border = Border::new((from, None), (to, None));
+            let mut config = border.rib.peers[&FROM].config.clone();
+            config.import = policy(set.clone());
+            border.rib.set_peer(FROM, config);
+            border.filter(filter.unwrap_or(AttributeFilter::DEFAULT));
+            border.announce(&PathAttributes {
+                communities: communities.to_vec(),
+                local_pref: announced,
+                ..plain(from)
+            });
+            let case = format!("{from} to {to}: {communities:?} {set:?} {filter:?}");
+            let held = border.held(|path| path.attributes.set.local_pref());
+            assert_eq!(held, expected, "{case}");
+            let told = border.told().unwrap();
+            let passed_on = (!outside).then_some(expected.unwrap_or(100));
+            assert_eq!(told.local_pref, passed_on, "{case}");
+            // The community goes on, wherever it was not taken away.
+            let kept = told.communities.contains(&Community::GRACEFUL_SHUTDOWN);
+            assert_eq!(kept, expected == Some(0), "{case}");
         }
     }
 }

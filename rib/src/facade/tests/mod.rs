@@ -120,7 +120,7 @@ fn convergence_is_told_after_the_last_route_that_belongs_to_it() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(crate::soak::cases(200))]
 
     #[test]
     fn the_rib_equals_the_oracle_after_any_sequence_and_forgets_everything_with_its_peers(

@@ -110,6 +110,8 @@ pub(super) fn intent_op() -> impl Strategy<Value = Op> {
         3 => (peer.clone(), 0u8..5).prop_map(|(p, n)| Op::Import(p, n)),
         1 => (peer.clone(), 0u8..3).prop_map(|(p, n)| Op::AllowOwnAs(p, n)),
         3 => (peer.clone(), 0u8..6).prop_map(|(p, n)| Op::Filter(p, n)),
+        1 => (peer.clone(), prop::sample::select(vec![20u64, 100, 86_400]))
+            .prop_map(|(p, most)| Op::LongLivedMax(p, most)),
         1 => peer.prop_map(Op::RemovePeer),
         3 => prop::collection::vec((1u8..5, 0u32..3, any::<bool>()), 0..5).prop_map(Op::NextHops),
         2 => prop::collection::vec((0..6usize, 0u8..2), 0..3).prop_map(Op::Originate),
@@ -134,6 +136,8 @@ pub(super) fn restart_op() -> impl Strategy<Value = Op> {
         4 => session_op(2, 0.95),
         6 => update_op(2),
         1 => (0..2usize, 0u8..5).prop_map(|(p, n)| Op::Import(p, n)),
+        1 => (0..2usize, prop::sample::select(vec![20u64, 86_400]))
+            .prop_map(|(p, most)| Op::LongLivedMax(p, most)),
         2 => (0..4usize).prop_map(Op::Poll),
     ]
 }

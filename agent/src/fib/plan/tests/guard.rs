@@ -27,6 +27,34 @@ fn the_limit_counts_learned_routes_of_both_families_and_lets_the_next_in_when_on
     assert_eq!(world.plan.counters().over_limit, 0);
 }
 
+#[test]
+fn a_limit_that_is_lowered_counts_for_routes_that_are_in_and_one_that_is_raised_for_those_that_are_not()
+ {
+    let mut world = World::new();
+    let all = [0, 2, 5].map(|place| net(PREFIXES[place]));
+    for prefix in all {
+        let route = route_to(&[(2, 1)]);
+        world.plan.submit(FibChange::install(prefix, route));
+    }
+    for (max, inside) in [
+        (None, 3),
+        (Some(2), 2),
+        (Some(1), 1),
+        (Some(3), 3),
+        (Some(1), 1),
+        (None, 3),
+    ] {
+        world.plan.set_guard_rails(GuardRails {
+            max_routes: max,
+            ..GuardRails::default()
+        });
+        world.step(Step::Drive);
+        assert_eq!(world.kernel.ours().len(), inside, "{max:?}");
+        let outside = (all.len() - inside) as u64;
+        assert_eq!(world.plan.counters().over_limit, outside, "{max:?}");
+    }
+}
+
 /// An address that a Service gets or gives back is looked at alone, however large the table.
 #[test]
 fn an_address_that_a_service_has_is_taken_from_no_router_and_comes_back_when_it_is_free() {

@@ -1,0 +1,227 @@
+//! Sessions that are established and lost, restarts and refreshes: the generations of what a peer sent.
+//!
+//! RFC 4724 section 4.2, RFC 7313 section 4, RFC 9494 section 4.2. What is stale when a session is lost depends on why it
+//! is: what an earlier session left and this one did not repeat goes (RFC 4724 4.2); what a refresh had not repeated is of
+//! this session, and stays like the rest of it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bgp::types::RoutePrefix;
+use smallvec::SmallVec;
+
+use super::source::{LimitReported, Origin, Source, Stale};
+use super::{SourceId, Table};
+use crate::peer::PeerId;
+
+/// The sources of a peer that are not gone, the newest last: three at most.
+pub(super) type Generations = SmallVec<[SourceId; 4]>;
+
+impl<P: RoutePrefix> Table<P> {
+    fn generations(&self, peer: PeerId) -> Generations {
+        self.by_peer.get(&peer).cloned().unwrap_or_default()
+    }
+
+    /// A session was established. With `resume`, paths retained from the last one stay until End-of-RIB or that time.
+    pub(crate) fn session_up(&mut self, origin: Origin, resume: Option<Instant>) {
+        for id in self.generations(origin.peer) {
+            let stale = self.source(id).map(|source| source.stale);
+            match (stale, resume) {
+                (Some(Stale::Restarting(_) | Stale::LongLived(_)), Some(deadline)) => {
+                    self.change_origin(id, origin.clone());
+                    if let Some(source) = self.source_mut(id) {
+                        source.stale = Stale::AwaitingEnd(deadline);
+                    }
+                }
+                _ => self.let_go(id),
+            }
+        }
+        self.new_source(Source::new(origin));
+    }
+
+    /// Adds a generation under an unused number. `false`: there is none left (65,000 peers, most of them just gone), and
+    /// what the peer says is not used.
+    fn new_source(&mut self, source: Source) -> bool {
+        let peer = source.origin.peer;
+        let unused = self.sources.iter().skip(1).position(Option::is_none);
+        let number = match unused {
+            Some(position) => position + 1,
+            None if self.sources.len() <= usize::from(SourceId::MAX) => {
+                self.sources.push(None);
+                self.sources.len() - 1
+            }
+            None => {
+                tracing::error!(?peer, "no room for another Adj-RIB-In");
+                return false;
+            }
+        };
+        self.sources[number] = Some(source);
+        let id = SourceId(number as u16);
+        self.by_peer.entry(peer).or_default().push(id);
+        true
+    }
+
+    /// Changes how everything of a peer is treated; a walk applies it to the paths.
+    pub(crate) fn change_origins(&mut self, peer: PeerId, new: impl Fn(&Origin) -> Origin) {
+        let generations = self.generations(peer);
+        for id in &generations {
+            if let Some(source) = self.source(*id) {
+                let origin = new(&source.origin);
+                self.change_origin(*id, origin);
+            }
+        }
+        if let Some((newest, older)) = generations.split_last() {
+            self.check_limit(*newest, older);
+        }
+    }
+
+    fn change_origin(&mut self, id: SourceId, origin: Origin) {
+        let Some(source) = self.source_mut(id) else {
+            return;
+        };
+        if *source.origin == origin {
+            return;
+        }
+        let limits_only = source.origin.differs_in_limits_only(&origin);
+        if source.origin.max_prefixes != origin.max_prefixes
+            || source.origin.prefix_warning != origin.prefix_warning
+        {
+            source.limit_reported = LimitReported::Nothing;
+        }
+        source.actions.tell |= (source.origin.kind, source.origin.id) != (origin.kind, origin.id);
+        source.actions.forward |= source.origin.interface != origin.interface;
+        let kept = source.long_lived_time();
+        source.origin = Arc::new(origin);
+        // As if it had been that long from the beginning.
+        if let (Stale::LongLived(until), Some(before), Some(now)) =
+            (source.stale, kept, source.long_lived_time())
+        {
+            source.stale = Stale::LongLived(until + now - before);
+        }
+        if !limits_only {
+            source.actions.import = true;
+            self.start_round(id);
+        }
+    }
+
+    /// Notes that import is to be run again on all paths of a peer.
+    pub(crate) fn import_all(&mut self, peer: PeerId) {
+        for id in self.generations(peer) {
+            if let Some(source) = self.source_mut(id) {
+                source.actions.import = true;
+                self.start_round(id);
+            }
+        }
+    }
+
+    /// A session ended. With `retain_until`, its paths stay as stale ones until then, and for `long_lived` after that.
+    pub(crate) fn session_down(
+        &mut self,
+        peer: PeerId,
+        retain_until: Option<Instant>,
+        long_lived: Option<Duration>,
+    ) {
+        for id in self.generations(peer) {
+            let Some(source) = self.source_mut(id) else {
+                continue;
+            };
+            match (retain_until, source.stale) {
+                (Some(until), Stale::No | Stale::Refreshing(_)) => {
+                    source.stale = Stale::Restarting(until);
+                    source.long_lived_time = long_lived;
+                }
+                _ => self.let_go(id),
+            }
+        }
+    }
+
+    /// The peer begins to send everything again (RFC 7313): what it does not repeat goes at the end, or at the deadline.
+    pub(crate) fn refresh_begins(&mut self, peer: PeerId, deadline: Instant) {
+        // RFC 7313 section 4: no refresh begins before the first End-of-RIB.
+        let [id] = self.generations(peer)[..] else {
+            return;
+        };
+        let Some(source) = self.source(id).filter(|source| !source.is_stale()) else {
+            return;
+        };
+        let next = Source {
+            limit_reported: source.limit_reported,
+            ..Source::new(Origin::clone(&source.origin))
+        };
+        if self.new_source(next)
+            && let Some(source) = self.source_mut(id)
+        {
+            source.stale = Stale::Refreshing(deadline);
+        }
+    }
+
+    /// End-of-RIB or the end of a refresh: stale paths go.
+    pub(crate) fn end_of_rib(&mut self, peer: PeerId) {
+        for id in self.generations(peer) {
+            let stale = self.source(id).map(|source| source.stale);
+            if matches!(stale, Some(Stale::AwaitingEnd(_) | Stale::Refreshing(_))) {
+                self.let_go(id);
+            }
+        }
+    }
+
+    /// Lets a source and all its paths go.
+    fn let_go(&mut self, id: SourceId) {
+        let Some(source) = self.source_mut(id) else {
+            return;
+        };
+        let peer = source.origin.peer;
+        source.gone = true;
+        source.stale = Stale::No;
+        source.actions.remove = true;
+        if let Some(generations) = self.by_peer.get_mut(&peer) {
+            generations.retain(|of| *of != id);
+            if generations.is_empty() {
+                self.by_peer.remove(&peer);
+            }
+        }
+        self.start_round(id);
+    }
+
+    /// When [`Table::expire`] is to be called.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let sources = self.sources.iter().flatten();
+        sources.filter_map(|source| source.stale.deadline()).min()
+    }
+
+    /// Restart times and waits for End-of-RIB that are over. Tells the peers that did not come back in time, and whether
+    /// their paths are kept for long.
+    pub(crate) fn expire(&mut self, now: Instant, mut each: impl FnMut(PeerId, bool)) {
+        // Two generations of a session that was lost within a refresh expire together.
+        let mut late: SmallVec<[(PeerId, bool); 4]> = SmallVec::new();
+        for number in 1..self.sources.len() {
+            let id = SourceId(number as u16);
+            let Some(source) = self.source_mut(id) else {
+                continue;
+            };
+            if source.stale.deadline().is_none_or(|at| at > now) {
+                continue;
+            }
+            let peer = source.origin.peer;
+            match (source.stale, source.long_lived_time()) {
+                (Stale::Restarting(_), Some(time)) => {
+                    source.stale = Stale::LongLived(now + time);
+                    source.long_lived = true;
+                    source.actions.import = true;
+                    self.start_round(id);
+                    late.push((peer, true));
+                }
+                (Stale::Restarting(_) | Stale::LongLived(_), _) => {
+                    self.let_go(id);
+                    late.push((peer, false));
+                }
+                (Stale::AwaitingEnd(_) | Stale::Refreshing(_), _) => self.let_go(id),
+                (Stale::No, _) => {}
+            }
+        }
+        late.sort_unstable();
+        late.dedup();
+        late.into_iter()
+            .for_each(|(peer, long_lived)| each(peer, long_lived));
+    }
+}
