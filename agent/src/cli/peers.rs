@@ -172,7 +172,14 @@ fn session(peer: &Peer, rows: &mut Rows<'_>) -> anyhow::Result<()> {
     match (peer.hold_time_seconds, peer.keepalive_seconds) {
         (Some(0), _) => rows.row("Timers", "no hold time, no keepalives")?,
         (Some(hold), Some(keepalive)) => {
-            rows.row("Timers", format!("hold {hold}s, keepalive {keepalive}s"))?;
+            let ours = peer.configured_hold_time_seconds;
+            let theirs = peer.peer_hold_time_seconds;
+            let theirs = theirs.map(|time| format!(" (peer announced {time}s, we {ours}s)"));
+            let text = format!(
+                "hold {hold}s{}, keepalive {keepalive}s",
+                theirs.unwrap_or_default()
+            );
+            rows.row("Timers", text)?;
         }
         _ => rows.row(
             "Timers",
@@ -181,11 +188,24 @@ fn session(peer: &Peer, rows: &mut Rows<'_>) -> anyhow::Result<()> {
     }
     if let Some(restart) = &peer.graceful_restart {
         let mut text = format!("{}s asked by the peer", restart.restart_time_seconds);
+        if !restart.used {
+            text.push_str(" and not used: graceful restart is off here");
+        }
+        if restart.restarting {
+            text.push_str(", it had restarted");
+        }
         if restart.notification {
             text.push_str(", also after NOTIFICATIONs");
         }
         if let Some(seconds) = restart.long_lived_seconds {
             text.push_str(&format!(", long-lived {}", time(seconds)));
+        }
+        if !restart.families.is_empty() {
+            let families = restart.families.iter().map(|one| match one.forwarding {
+                true => format!("{} (forwarding kept)", one.family),
+                false => one.family.clone(),
+            });
+            text.push_str(&format!(": {}", commas(families)));
         }
         if let Some(seconds) = restart.stale_for_seconds {
             text.push_str(&format!("; its routes are dropped in {}", time(seconds)));
@@ -246,6 +266,7 @@ fn families(peer: &Peer, screen: &mut Screen) -> anyhow::Result<()> {
     let mut pages = Pages::new(&columns);
     for f in &peer.families {
         let ends = match (f.negotiated, f.end_of_rib_received, f.end_of_rib_sent) {
+            (false, ..) if f.announced => "not negotiated: not offered here",
             (false, ..) => "not negotiated",
             (true, true, true) => "both ways",
             (true, true, false) => "received, not sent yet",

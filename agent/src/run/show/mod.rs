@@ -1,5 +1,6 @@
 //! From the parts' own words to the model that commands, metrics and probes read. Pure conversions; [`super::backend`] asks.
 
+mod capabilities;
 pub(super) mod fib;
 pub(super) mod peer;
 pub(super) mod route;
