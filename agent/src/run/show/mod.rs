@@ -2,6 +2,7 @@
 
 mod capabilities;
 pub(super) mod fib;
+mod foreign;
 pub(super) mod peer;
 pub(super) mod route;
 pub(super) mod service;

@@ -108,7 +108,7 @@ fn guard_rails_are_applied_to_a_large_table_some_prefixes_at_a_time() {
     let mut batches = 0;
     while world.plan.is_walking() {
         batches += 1;
-            let ops = world.plan.next_batch(world.now, 256);
+        let ops = world.plan.next_batch(world.now, 256);
         assert!(ops.len() < 50, "{}", ops.len());
         ops.iter().for_each(|op| world.kernel.apply(op).unwrap());
         world.plan.carried_out(&ops);
