@@ -231,7 +231,7 @@ impl Runtime {
                     info!(table, metric, "learned routes are installed from now on");
                 }
                 (_, None) => {
-                    info!("learned routes are removed from the kernel: fib.enabled is false")
+                    info!("learned routes are removed from the kernel: fib.enabled is false");
                 }
             }
             self.fib.set_space(space);
