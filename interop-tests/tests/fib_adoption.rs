@@ -6,7 +6,8 @@ mod support;
 use anyhow::{Result, ensure};
 use interop_tests::probe::kernel::{self, Monitor};
 use interop_tests::probe::ping::Ping;
-use interop_tests::{Origination, Signal, run};
+use interop_tests::{Need, Origination, Signal, eventually, run};
+use support::SOON;
 use support::node::object;
 use support::rack::{HOSTS, NEEDS, NETWORKS, Rack, speaker};
 
@@ -38,7 +39,7 @@ fn a_killed_agent_leaves_its_routes_and_the_next_one_touches_only_what_is_stale(
         rack.node.end(Signal::SIGKILL)?;
         rack.routers[0].reconfigure(speaker(2))?;
         for prefix in STALE {
-            rack.routers[0].wait_no_route(prefix, support::SOON)?;
+            rack.routers[0].wait_no_route(prefix, SOON)?;
             ensure!(
                 rack.own_route(prefix).is_ok(),
                 "{prefix} went with the agent"
@@ -148,7 +149,7 @@ fn an_end_with_withdraw_leaves_neither_route_nor_nexthop_nor_announcement() {
         rack.wait_ways(&["eth2", "eth3"])?;
         for router in &rack.routers {
             for prefix in support::rack::POD_CIDRS {
-                router.wait_route(prefix, support::SOON)?;
+                router.wait_route(prefix, SOON)?;
             }
         }
         rack.node.end(Signal::SIGTERM)?;
@@ -158,9 +159,59 @@ fn an_end_with_withdraw_leaves_neither_route_nor_nexthop_nor_announcement() {
         ensure!(nexthops.is_empty(), "nexthops were left: {nexthops:?}");
         for router in &rack.routers {
             for prefix in support::rack::POD_CIDRS {
-                router.wait_no_route(prefix, support::SOON)?;
+                router.wait_no_route(prefix, SOON)?;
             }
         }
         Ok(())
+    });
+}
+
+#[test]
+fn until_convergence_both_commands_say_the_same_of_what_a_predecessor_left() {
+    let needs = [&NEEDS[..], &[Need::Program("nft")]].concat();
+    run(&needs, |lab| {
+        let mut rack = Rack::start(lab)?;
+        rack.wait_ways(&["eth2", "eth3"])?;
+        rack.wait_converged()?;
+        rack.node.end(Signal::SIGKILL)?;
+        let at = rack.kernel().clone();
+        let block = |routers: &str| {
+            let to = format!("ip daddr {{ {routers} }} tcp");
+            let rules = format!(
+                "table inet block\ndelete table inet block\ntable inet block {{\n chain out {{\n\
+                 type filter hook output priority 0\n {to} dport 179 drop\n {to} sport 179 drop\n }}\n }}\n"
+            );
+            at.run_with_input(&["nft", "-f", "-"], &rules)
+        };
+        block("10.0.2.2, 10.0.3.2")?;
+        rack.node.launch()?;
+        // What the kernel holds, and what there are paths for.
+        let both = ["via 10.0.2.2 dev eth2", "via 10.0.3.2 dev eth3"];
+        let says = |asked: &str, why: &str| {
+            eventually(SOON, &format!("{asked}: {why}"), || {
+                for command in [&["fib", "--prefix", NETWORKS[0]][..], &["explain", asked]] {
+                    let text = rack.node.ask_text(command)?;
+                    let flat = text.replace(['│', '├', '└', '─'], " ");
+                    let flat = flat.split_whitespace().collect::<Vec<_>>().join(" ");
+                    for part in ["198.51.100.0/24", "stale", why, both[0], both[1]] {
+                        ensure!(flat.contains(part), "{part}: {text}");
+                    }
+                }
+                Ok(())
+            })
+        };
+        for asked in [NETWORKS[0], "198.51.100.7"] {
+            says(asked, "left by a predecessor, and no usable path so far")?;
+        }
+        block("10.0.3.2")?;
+        says(
+            NETWORKS[0],
+            "left by a predecessor; paths so far: via 10.0.2.2 dev eth2",
+        )?;
+        rack.kernel().run(&["nft", "delete table inet block"])?;
+        rack.wait_converged()?;
+        let text = rack.node.ask_text(&["explain", NETWORKS[0]])?;
+        ensure!(text.contains("Kernel: installed"), "{text}");
+        rack.wait_ways(&["eth2", "eth3"])
     });
 }

@@ -48,6 +48,10 @@ fn a_vpn_takes_no_learned_route_away_but_the_one_with_its_own_prefix() {
                 let reason = fib[0]["reason"].as_str().unwrap_or_default();
                 ensure!(fib[0]["state"] == json!("refused"), "{fib}");
                 ensure!(reason.contains("other software"), "{fib}");
+                ensure!(
+                    reason.contains("dev wg0 table 254 metric 9000, of protocol 3"),
+                    "{fib}"
+                );
                 Ok(())
             })?;
             rack.kernel()
@@ -92,6 +96,57 @@ fn routes_without_a_metric_and_those_of_calico_come_and_go_beside_the_agents() {
         }
         let lines = about_ours(&changes)?;
         ensure!(lines.is_empty(), "{lines:#?}");
+        let fib = rack.node.ask(&["fib", "--problems"])?;
+        ensure!(fib == json!([]), "{fib}");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_route_that_has_the_place_of_ours_is_named_with_its_owner_and_ours_comes_when_it_goes() {
+    run(&NEEDS, |lab| {
+        let mut rack = Rack::start(lab)?;
+        rack.wait_ways(&["eth2", "eth3"])?;
+        rack.node.end(Signal::SIGKILL)?;
+        let foreign = [
+            ("-4", "via 10.0.2.9 dev eth2 proto static", "static"),
+            ("-6", "via fd00:2::9 dev eth2 proto 80", "Calico"),
+        ];
+        for ((family, route, _), prefix) in foreign.iter().zip(NETWORKS) {
+            rack.kernel().ip(&format!(
+                "{family} route replace {prefix} metric {METRIC} {route}"
+            ))?;
+        }
+        rack.node.launch()?;
+        rack.wait_converged()?;
+        for ((_, route, owner), prefix) in foreign.iter().zip(NETWORKS) {
+            eventually(SOON, &format!("{prefix} is somebody else's"), || {
+                let fib = rack.node.ask(&["fib", "--prefix", prefix])?;
+                ensure!(fib[0]["state"] == json!("foreign"), "{fib}");
+                let reason = fib[0]["reason"].as_str().unwrap_or_default();
+                let way = route.split(" proto").next().unwrap_or_default();
+                for part in [way, owner, &format!("table 254 metric {METRIC}")] {
+                    ensure!(reason.contains(part), "{part}: {reason}");
+                }
+                for command in [&["fib", "--problems"][..], &["explain", prefix]] {
+                    let text = rack.node.ask_text(command)?;
+                    let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+                    ensure!(line.contains("foreign"), "{text}");
+                    ensure!(line.contains(owner), "{text}");
+                }
+                Ok(())
+            })?;
+        }
+        // No retry has to be waited for, however long it has failed.
+        let changes = Monitor::start(rack.kernel())?;
+        for ((family, route, _), prefix) in foreign.iter().zip(NETWORKS) {
+            rack.kernel().ip(&format!(
+                "{family} route del {prefix} metric {METRIC} {route}"
+            ))?;
+        }
+        rack.wait_ways(&["eth2", "eth3"])?;
+        let lines = about_ours(&changes)?;
+        ensure!(lines.len() == 2, "{lines:#?}");
         let fib = rack.node.ask(&["fib", "--problems"])?;
         ensure!(fib == json!([]), "{fib}");
         Ok(())

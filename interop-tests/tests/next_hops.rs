@@ -214,18 +214,39 @@ fn whether_the_default_route_resolves_next_hops_is_configured_and_takes_effect_a
             let fib = json!({"resolveViaDefaultRoute": on});
             node.write("config", &manifests(&fib, &peer))
         };
+        // Why, in the words of the setting.
+        let says = |wanted: bool| {
+            eventually(SOON, &format!("the reason is given: {wanted}"), || {
+                let status = node.ask_text(&["status"])?;
+                let named = status
+                    .contains("fib.resolveViaDefaultRoute is false: 192.0.2.9, 2001:db8:99::9");
+                ensure!(named == wanted, "{status}");
+                for prefix in AWAY {
+                    let text = node.ask_text(&["explain", prefix])?;
+                    let why = "unreachable: from router";
+                    let given = text.contains(why)
+                        && text.contains("only the default route leads to the next hop, and fib.resolveViaDefaultRoute is false");
+                    ensure!(given == wanted, "{text}");
+                }
+                Ok(())
+            })
+        };
+        says(false)?;
         switch(false)?;
         wait_none(&at, AWAY)?;
         wait_by(&at, NEAR, ROUTERS)?;
+        says(true)?;
         // Any other route does.
         for (family, route) in TO_AWAY {
             at.ip(&format!("{family} route add {route}"))?;
         }
         wait_by(&at, AWAY, GATEWAYS)?;
+        says(false)?;
         for (family, route) in TO_AWAY {
             at.ip(&format!("{family} route del {route}"))?;
         }
         wait_none(&at, AWAY)?;
+        says(true)?;
         switch(true)?;
         wait_by(&at, AWAY, GATEWAYS)?;
         let peer = node.ask(&["peers", "router"])?;

@@ -172,7 +172,14 @@ fn session(peer: &Peer, rows: &mut Rows<'_>) -> anyhow::Result<()> {
     match (peer.hold_time_seconds, peer.keepalive_seconds) {
         (Some(0), _) => rows.row("Timers", "no hold time, no keepalives")?,
         (Some(hold), Some(keepalive)) => {
-            rows.row("Timers", format!("hold {hold}s, keepalive {keepalive}s"))?;
+            let ours = peer.configured_hold_time_seconds;
+            let theirs = peer.peer_hold_time_seconds;
+            let theirs = theirs.map(|time| format!(" (peer announced {time}s, we {ours}s)"));
+            let text = format!(
+                "hold {hold}s{}, keepalive {keepalive}s",
+                theirs.unwrap_or_default()
+            );
+            rows.row("Timers", text)?;
         }
         _ => rows.row(
             "Timers",
@@ -199,6 +206,12 @@ fn session(peer: &Peer, rows: &mut Rows<'_>) -> anyhow::Result<()> {
 /// What was agreed on about restarts, and what of it is done here.
 fn restarting(restart: &RestartState) -> String {
     let mut text = format!("{}s asked by the peer", restart.restart_time_seconds);
+    if !restart.used {
+        text.push_str(" and not used: graceful restart is off here");
+    }
+    if restart.restarting {
+        text.push_str(", it had restarted");
+    }
     if restart.notification {
         text.push_str(", also after NOTIFICATIONs");
     }
@@ -208,6 +221,13 @@ fn restarting(restart: &RestartState) -> String {
             let kept = time(kept);
             text.push_str(&format!(" (kept for {kept}: maxLongLivedStaleTime)"));
         }
+    }
+    if !restart.families.is_empty() {
+        let families = restart.families.iter().map(|one| match one.forwarding {
+            true => format!("{} (forwarding kept)", one.family),
+            false => one.family.clone(),
+        });
+        text.push_str(&format!(": {}", commas(families)));
     }
     if let Some(seconds) = restart.stale_for_seconds {
         text.push_str(&format!("; its routes are dropped in {}", time(seconds)));
@@ -255,6 +275,7 @@ fn families(peer: &Peer, screen: &mut Screen) -> anyhow::Result<()> {
     let mut pages = Pages::new(&columns);
     for f in &peer.families {
         let ends = match (f.negotiated, f.end_of_rib_received, f.end_of_rib_sent) {
+            (false, ..) if f.announced => "not negotiated: not offered here",
             (false, ..) => "not negotiated",
             (true, true, true) => "both ways",
             (true, true, false) => "received, not sent yet",
@@ -410,6 +431,7 @@ mod tests {
     fn a_restart_is_shown_as_the_peer_asks_for_it_and_as_it_is_done() {
         let mut restart = RestartState {
             restart_time_seconds: 120,
+            used: true,
             ..RestartState::default()
         };
         assert_eq!(restarting(&restart), "120s asked by the peer");

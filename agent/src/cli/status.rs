@@ -152,15 +152,22 @@ fn kernel(fib: &FibSummary) -> String {
     if let Some(why) = &fib.unavailable {
         return format!("no routes can be installed: {why}");
     }
-    let Some(table) = fib.table else {
-        return "table not known yet".to_owned();
+    let routes = count(fib.installed_ipv4 + fib.installed_ipv6, "route");
+    let mut text = match (fib.table, fib.disabled) {
+        (Some(table), _) => format!(
+            "{routes} in table {table}: {} IPv4, {} IPv6",
+            group(fib.installed_ipv4),
+            group(fib.installed_ipv6),
+        ),
+        (None, true) => {
+            let mut text = "no learned routes are installed (fib.enabled: false)".to_owned();
+            if fib.installed_ipv4 + fib.installed_ipv6 > 0 {
+                text.push_str(&format!(", {routes} to be removed"));
+            }
+            text
+        }
+        (None, false) => return "table not known yet".to_owned(),
     };
-    let mut text = format!(
-        "{} in table {table}: {} IPv4, {} IPv6",
-        count(fib.installed_ipv4 + fib.installed_ipv6, "route"),
-        group(fib.installed_ipv4),
-        group(fib.installed_ipv6),
-    );
     let mut trouble = false;
     for (number, what, is_trouble) in [
         (fib.pending, "pending", false),

@@ -98,6 +98,29 @@ fn status_says_what_it_waits_for() {
 }
 
 #[test]
+fn status_says_that_no_learned_routes_are_installed() {
+    let served = served();
+    for (left, shown) in [
+        (0, "no learned routes are installed (fib.enabled: false)"),
+        (
+            2,
+            "no learned routes are installed (fib.enabled: false), 2 routes to be removed",
+        ),
+    ] {
+        served.fake.edit(|s| {
+            let fib = &mut s.status.fib;
+            *fib = Default::default();
+            fib.disabled = true;
+            fib.installed_ipv6 = left;
+            fib.refusing_ipv4 = 1;
+        });
+        let page = at(&served, None, "status").out;
+        let row = format!("Kernel         {shown}; 1 destination refused where nothing answers\n");
+        assert!(page.contains(&row), "{page}");
+    }
+}
+
+#[test]
 fn what_is_not_known_yet_is_not_zero() {
     let served = served();
     served.fake.edit(|s| {
@@ -198,7 +221,7 @@ fn on_a_terminal_no_line_is_wider_than_it_and_nothing_is_lost() {
 #[test]
 fn piped_tables_have_one_line_per_row() {
     assert_eq!(piped("peers").lines().count(), 5);
-    assert_eq!(piped("fib").lines().count(), 5);
+    assert_eq!(piped("fib").lines().count(), 7);
 }
 
 #[test]

@@ -213,7 +213,12 @@ pub(crate) fn status() -> Status {
 pub(crate) fn peers() -> Vec<Peer> {
     let zero =
         json!({"open": 0, "update": 0, "notification": 0, "keepalive": 0, "routeRefresh": 0});
-    read(json!([
+    let restart = json!({
+        "restartTimeSeconds": 120, "notification": true, "used": true,
+        "families": [{"family": "ipv4-unicast", "forwarding": true},
+                     {"family": "ipv6-unicast", "forwarding": false}],
+    });
+    let mut peers: Vec<Peer> = read(json!([
         {
             "name": "mesh/node-2", "object": "Router default (mesh)", "kind": "mesh", "role": "internal",
             "address": "10.0.0.12", "asn": 64512, "localAsn": 64512, "state": "Established", "stateSeconds": 7380,
@@ -230,12 +235,12 @@ pub(crate) fn peers() -> Vec<Peer> {
             "name": "tor-a", "object": "Peer tor-a", "kind": "configured", "role": "external", "address": "192.0.2.1",
             "asn": 64500, "localAsn": 64512, "state": "Established", "stateSeconds": 372, "routerId": "192.0.2.1",
             "host": "tor-a", "localAddress": "192.0.2.11:38222", "remoteAddress": "192.0.2.1:179",
-            "holdTimeSeconds": 90, "keepaliveSeconds": 30, "configuredHoldTimeSeconds": 90,
+            "holdTimeSeconds": 90, "keepaliveSeconds": 30, "peerHoldTimeSeconds": 180, "configuredHoldTimeSeconds": 90,
             "capabilities": [
                 {"name": "multiprotocol ipv4-unicast", "ours": true, "theirs": true},
                 {"name": "multiprotocol ipv6-unicast", "ours": true, "theirs": true},
                 {"name": "graceful restart", "ours": true, "theirs": true,
-                 "detail": "120 s, forwarding kept: ipv4-unicast"},
+                 "detail": "120 s, also after NOTIFICATIONs, ipv4-unicast (forwarding kept), ipv6-unicast"},
                 {"name": "extended message", "ours": true, "theirs": false},
                 {"name": "capability 73", "ours": false, "theirs": true}
             ],
@@ -257,7 +262,7 @@ pub(crate) fn peers() -> Vec<Peer> {
                                   "communication": "firmware update"},
             "lastErrorSent": {"agoSeconds": 5400, "class": "holdTimerExpired", "direction": "sent", "code": 4,
                               "subcode": 0, "text": "Hold Timer Expired"},
-            "gracefulRestart": {"restartTimeSeconds": 120, "notification": true},
+            "gracefulRestart": restart,
             "bfd": {"state": "Up", "stateSeconds": 372, "detectionMilliseconds": 900},
             "import": ["no-bogons"], "advertisements": ["public", "pods"]
         },
@@ -273,7 +278,11 @@ pub(crate) fn peers() -> Vec<Peer> {
             "blocked": "Secret routelet/tor-d has no key \"password\"", "configuredHoldTimeSeconds": 90,
             "messagesSent": zero, "messagesReceived": zero, "establishedCount": 0
         }
-    ]))
+    ]));
+    for family in peers.iter_mut().flat_map(|peer| &mut peer.families) {
+        family.announced = family.negotiated;
+    }
+    peers
 }
 
 fn routes() -> Vec<(RouteView, Route)> {
@@ -325,6 +334,12 @@ fn fib() -> Vec<FibEntry> {
                       {"gateway": "fe80::65", "interface": "eth2", "weight": 2}]},
         {"prefix": "198.51.101.0/24", "state": "failed", "failingSeconds": 42,
          "reason": "EINVAL: Nexthop id does not exist",
+         "nexthops": [{"gateway": "192.0.2.1", "interface": "eth1", "weight": 1}]},
+        {"prefix": "198.51.102.0/24", "state": "foreign", "failingSeconds": 3,
+         "reason": "a route of somebody else has its place: via 192.0.2.9 dev eth1 table 254 metric 1790, of protocol 4 (static: an administrator or a network manager)",
+         "nexthops": [{"gateway": "192.0.2.1", "interface": "eth1", "weight": 1}]},
+        {"prefix": "198.51.103.0/24", "state": "stale", "nexthopId": 3003121666u32,
+         "reason": "left by a predecessor, and no usable path so far; removed when the routes have converged",
          "nexthops": [{"gateway": "192.0.2.1", "interface": "eth1", "weight": 1}]},
         {"prefix": "203.0.113.0/24", "state": "installed",
          "refuses": {"table": 17900, "what": "addresses of the aggregate that no Service has"}}

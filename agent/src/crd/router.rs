@@ -269,9 +269,9 @@ impl Default for GracefulRestart {
 #[serde(default, rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = super::rules::fib()))]
 pub struct Fib {
-    /// Whether learned routes are installed at all.
+    /// Whether learned routes are installed at all. `false` removes those that are.
     pub enabled: bool,
-    /// The routing table; 254 is the main table.
+    /// The routing table; 254 is the main table. A change moves the routes: they are added in the new table, then removed from the old one.
     #[schemars(range(min = 1))]
     pub table: u32,
     /// The metric of every route that is installed. With a prefix and a table it has one owner, so take none that others use.

@@ -28,6 +28,10 @@ pub type ViewCallback = Box<dyn Fn(&Arc<KernelView>) + Send>;
 pub struct FibConfig {
     /// Table and metric of our routes.
     pub space: RouteSpace,
+    /// Whether learned routes are installed.
+    pub installs: bool,
+    /// Whether what is in the kernel with our protocol is another agent's, and nothing is written.
+    pub aside: bool,
     /// What may not be learned. [`GuardRails::connected`] and [`GuardRails::foreign`] are added from the kernel.
     pub guard: GuardRails,
     /// The table that refuses, until [`FibHandle::set_refused`] names another.
@@ -40,6 +44,8 @@ impl Default for FibConfig {
     fn default() -> Self {
         Self {
             space: RouteSpace::default(),
+            installs: true,
+            aside: false,
             guard: GuardRails::default(),
             refusing_table: refusal::DEFAULT_TABLE,
             on_view: None,
@@ -60,10 +66,8 @@ pub enum Stop {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FibStatus {
-    /// The table that our routes are in.
-    pub table: u32,
-    /// Their metric.
-    pub metric: u32,
+    /// Table and metric of learned routes; `None`: none are installed.
+    pub space: Option<RouteSpace>,
     /// Counters and gauges.
     pub counters: FibCounters,
     /// Nexthop objects of ours.
@@ -78,7 +82,6 @@ pub(super) struct Shared {
     /// of prefixes; it is never full, because a new wish replaces the one before it. The thread holds the lock for one
     /// batch of a few hundred routes at a time (tens of microseconds), and never while it talks to the kernel.
     pub(super) plan: PlanLock,
-    pub(super) space: RouteSpace,
     pub(super) guard: Mutex<GuardRails>,
     pub(super) view: ArcSwap<KernelView>,
     pub(super) channel_error: Mutex<Option<String>>,
@@ -102,15 +105,14 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Shared {
     pub(super) fn new(config: &FibConfig, wake: UnixStream) -> Self {
+        let space = config.space;
+        let mut plan = Plan::new(space, config.refusing_table, config.guard.clone());
+        plan.set_aside(config.aside);
+        plan.set_space(config.installs.then_some(space));
         Self {
-            plan: PlanLock::new(Plan::new(
-                config.space,
-                config.refusing_table,
-                config.guard.clone(),
-            )),
-            space: config.space,
+            plan: PlanLock::new(plan),
             guard: Mutex::new(config.guard.clone()),
-            view: ArcSwap::from_pointee(KernelView::new(config.space.table, 0)),
+            view: ArcSwap::from_pointee(KernelView::new(space.table, 0)),
             channel_error: Mutex::new(None),
             stop: Mutex::new(None),
             asked: AtomicU64::new(0),
@@ -196,6 +198,38 @@ impl FibHandle {
         self.shared.wake();
     }
 
+    /// Has learned routes with this table and metric from now on, or none: see [`Plan::set_space`]. After `None` everything has to
+    /// be submitted again.
+    pub fn set_space(&self, space: Option<RouteSpace>) {
+        self.shared
+            .plan
+            .hold(Holder::Configuration)
+            .set_space(space);
+        self.shared.wake();
+    }
+
+    /// Leaves what is in the kernel with our protocol to another agent, or takes it for our own.
+    pub fn set_aside(&self, aside: bool) {
+        if self
+            .shared
+            .plan
+            .hold(Holder::Configuration)
+            .set_aside(aside)
+        {
+            self.shared.wake();
+        }
+    }
+
+    /// Table and metric of learned routes.
+    pub fn space(&self) -> RouteSpace {
+        self.shared.plan.hold(Holder::Query).space()
+    }
+
+    /// Whether nothing of ours is in the kernel, as far as is known.
+    pub fn is_gone(&self) -> bool {
+        self.shared.plan.hold(Holder::Query).is_gone()
+    }
+
     /// Replaces the guard rails; they are applied to everything that is wanted. Connected networks are added to them.
     pub fn set_guard_rails(&self, guard: GuardRails) {
         *lock(&self.shared.guard) = guard;
@@ -256,8 +290,7 @@ impl FibHandle {
     pub fn status(&self) -> FibStatus {
         let plan = self.shared.plan.hold(Holder::Query);
         FibStatus {
-            table: self.shared.space.table,
-            metric: self.shared.space.metric,
+            space: plan.installs().then(|| plan.space()),
             counters: plan.counters(),
             nexthops: plan.nexthops(),
             channel_error: lock(&self.shared.channel_error).clone(),
@@ -282,6 +315,12 @@ impl FibHandle {
             .route(prefix, Instant::now())
     }
 
+    /// The longest prefix that covers this one and is wanted or installed.
+    pub fn longest(&self, prefix: IpNet) -> Option<FibRouteStatus> {
+        let plan = self.shared.plan.hold(Holder::Query);
+        plan.longest(prefix, Instant::now())
+    }
+
     /// Every prefix that `filter` lets through, IPv4 first, ascending. Collected some at a time, so that the FIB goes on
     /// meanwhile: each is as it was at some moment of the call.
     pub fn snapshot(&self, mut filter: impl FnMut(IpNet) -> bool) -> Vec<FibRouteStatus> {
@@ -292,7 +331,10 @@ impl FibHandle {
             plan.hold(Holder::Query)
                 .prefixes(part, &mut filter, &mut prefixes);
         }
+        plan.hold(Holder::Query)
+            .leftover_prefixes(&mut filter, &mut prefixes);
         prefixes.sort_unstable();
+        prefixes.dedup();
         let mut out = Vec::with_capacity(prefixes.len());
         for portion in prefixes.chunks(PORTION) {
             let plan = plan.hold(Holder::Query);

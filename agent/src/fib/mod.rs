@@ -5,6 +5,7 @@
 //! - [`view`]: interfaces, addresses and foreign routes, for next-hop tracking. Pure; fed by the kernel's events.
 //! - [`plan`]: the difference between what is wanted and what is installed, as netlink messages to be sent. Pure.
 //! - [`refusal`]: which of the traffic that the node attracts is refused, and by which rules.
+//! - [`owner`]: which agent of a network namespace writes.
 //! - [`kernel`]: the seam to the machine, and netlink.
 //! - [`FibHandle`] and [`spawn`]: the thread that carries the plan out, and how to talk to it.
 //!
@@ -14,6 +15,7 @@
 pub mod guard;
 mod handle;
 pub mod kernel;
+pub mod owner;
 pub mod plan;
 mod plan_lock;
 pub mod refusal;
@@ -28,7 +30,7 @@ pub use refusal::{Refusal, RefusalChange};
 pub use types::{
     FibAction, FibChange, FibCounters, FibNexthop, FibRoute, FibRouteState, FibRouteStatus,
 };
-pub use view::{KernelView, Resolved};
+pub use view::{ForeignRoute, KernelView, Resolved};
 pub use worker::spawn;
 
 // Keyed by what peers and other daemons choose, so the hash is seeded at random.

@@ -12,6 +12,7 @@ use serde::Serialize;
 use smallvec::SmallVec;
 
 use super::guard::Rejection;
+use super::plan::RouteSpace;
 
 /// The route protocol number (`rtm_protocol`) of every route and nexthop object that is ours.
 ///
@@ -176,6 +177,8 @@ pub struct FibRouteStatus {
     pub installed: Option<InstalledRoute>,
     /// How the two relate.
     pub state: FibRouteState,
+    /// Where the kernel holds it, if that is not where it belongs: a predecessor was configured otherwise.
+    pub elsewhere: Option<RouteSpace>,
 }
 
 /// A route of ours in the kernel.

@@ -66,6 +66,21 @@ struct ViewRoute {
     hops: SmallVec<[Hop; 1]>,
 }
 
+/// A route of somebody else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForeignRoute {
+    /// Its table.
+    pub table: u32,
+    /// Its metric.
+    pub metric: u32,
+    /// Who made it (`rtm_protocol`).
+    pub protocol: u8,
+    /// What it does.
+    pub kind: RouteKind,
+    /// Its ways out.
+    pub hops: SmallVec<[Hop; 1]>,
+}
+
 /// An own address: of an IPv6 link-local one, on which interface. An IPv4 one is the node's on every interface.
 type Own = (IpAddr, Option<u32>);
 
@@ -144,6 +159,23 @@ impl KernelView {
             .iter()
             .find(|a| a.address == address && scope.is_none_or(|ifindex| ifindex == a.ifindex))
             .map(|a| a.ifindex)
+    }
+
+    /// The routes of others for exactly this prefix, in the main table and the FIB's; the lowest metric first. Not those that the
+    /// kernel makes for addresses (local, broadcast).
+    pub fn foreign(&self, prefix: IpNet) -> Vec<ForeignRoute> {
+        let routes = match prefix.trunc() {
+            IpNet::V4(net) => self.v4.get(&net),
+            IpNet::V6(net) => self.v6.get(&net),
+        };
+        let route = |r: &ViewRoute| ForeignRoute {
+            table: r.table,
+            metric: r.metric,
+            protocol: r.protocol,
+            kind: r.kind,
+            hops: self.hops(r).copied().collect(),
+        };
+        routes.into_iter().flatten().map(route).collect()
     }
 
     /// The usable default route of a family with the lowest metric: its gateway and interface.

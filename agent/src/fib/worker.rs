@@ -52,9 +52,10 @@ pub fn spawn(config: FibConfig) -> Result<FibHandle, ChannelError> {
     wake.set_nonblocking(true).map_err(io("fcntl"))?;
     woken.set_nonblocking(true).map_err(io("fcntl"))?;
     let shared = Arc::new(Shared::new(&config, wake));
+    let table = shared.plan.hold(Holder::Fib).space().table;
     let mut worker = Worker {
         channel: Channel::open()?,
-        master: KernelView::new(config.space.table, 0),
+        master: KernelView::new(table, 0),
         on_view: config.on_view,
         view_changed: true,
         view_not_before: Instant::now(),
@@ -69,14 +70,18 @@ pub fn spawn(config: FibConfig) -> Result<FibHandle, ChannelError> {
     worker.resync(Resync::Everything)?;
     worker.publish_view(Instant::now());
     let counters = shared.plan.hold(Holder::Fib).counters();
-    tracing::info!(
-        routes_ipv4 = counters.installed_ipv4,
-        routes_ipv6 = counters.installed_ipv6,
-        refused_ipv4 = counters.refusing_ipv4,
-        refused_ipv6 = counters.refusing_ipv6,
-        nexthops = counters.nexthops,
-        "adopted what a predecessor left in the kernel"
-    );
+    if config.aside {
+        tracing::info!("what is in the kernel with our protocol is left alone");
+    } else {
+        tracing::info!(
+            routes_ipv4 = counters.installed_ipv4,
+            routes_ipv6 = counters.installed_ipv6,
+            refused_ipv4 = counters.refusing_ipv4,
+            refused_ipv6 = counters.refusing_ipv6,
+            nexthops = counters.nexthops,
+            "adopted what a predecessor left in the kernel"
+        );
+    }
     let thread = std::thread::Builder::new()
         .name("fib".to_owned())
         .spawn(move || worker.run())
@@ -180,10 +185,16 @@ impl Worker {
 
     fn turn(&mut self, now: Instant) -> Result<Turn, ChannelError> {
         self.hear(now)?;
-        self.doubt = self
-            .doubt
-            .max(self.shared.plan.hold(Holder::Fib).take_resync());
-        if self.doubt != Resync::None && now >= self.resync_not_before {
+        let mut plan = self.shared.plan.hold(Holder::Fib);
+        self.doubt = self.doubt.max(plan.take_resync());
+        // Nothing is written before it: such a change is not made to wait.
+        let is_waited_for = plan.waits_for_listing();
+        drop(plan);
+        if is_waited_for {
+            self.doubt = Resync::Everything;
+            self.view_not_before = now;
+        }
+        if is_waited_for || self.doubt != Resync::None && now >= self.resync_not_before {
             let doubt = std::mem::take(&mut self.doubt);
             self.resync(doubt)?;
         }
@@ -262,7 +273,8 @@ impl Worker {
         if what == Resync::Nexthops {
             self.shared.plan.hold(Holder::Fib).resync_nexthops(nexthops);
         } else {
-            let mut view = KernelView::new(self.shared.space.table, self.master.generation());
+            let table = self.shared.plan.hold(Holder::Fib).space().table;
+            let mut view = KernelView::new(table, self.master.generation());
             for nexthop in &nexthops {
                 view.apply(Event::Nexthop(Presence::Present, nexthop.clone()));
             }

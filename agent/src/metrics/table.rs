@@ -179,7 +179,7 @@ pub const METRICS: &[Metric] = &[
         |s, out| out.add([], s.status.attribute_sets)),
     // The kernel's forwarding table.
     gauge("routelet_fib_available", NONE, "Whether routes can be written to the kernel; left out until the configuration is known",
-        |s, out| if s.status.fib.table.is_some() { out.add([], s.status.fib.unavailable.is_none()) }),
+        |s, out| if s.status.fib.protocol.is_some() { out.add([], s.status.fib.unavailable.is_none()) }),
     gauge("routelet_fib_routes", FAMILY, "Routes of ours in the kernel",
         |s, out| {
             out.add(["ipv4-unicast"], s.status.fib.installed_ipv4);

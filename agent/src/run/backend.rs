@@ -15,6 +15,7 @@ use rib::export::{Advertised, Suppressed};
 use rib::{PeerId, Rib, RouteFilter, RoutesCursor};
 use tokio::sync::{mpsc, oneshot};
 
+use super::next_hops::{Denied, Resolver};
 use super::peers::{PeerView, RunState};
 use super::rib_thread::{RibHandle, Stopped};
 use super::shared::Shared;
@@ -23,7 +24,7 @@ use super::show::route::{As, Names};
 use super::show::{self, status::rib_status};
 use crate::cluster::ObjectKey;
 use crate::control::model::{
-    DrainOrder, ExplainPrefix, ExplainService, FibEntry, FibQuery, FibState, KernelLookup, Match,
+    DrainOrder, ExplainPrefix, ExplainService, FibEntry, FibQuery, KernelLookup, Match,
     OriginatedFact, Peer, PrefixFilter, Reason, ResetKind, Route, RouteQuery, RouteState,
     RouteView, Status, Told,
 };
@@ -78,6 +79,11 @@ impl Agent {
         Names {
             peers: peers.map(|peer| (peer.id, peer.intent)).collect(),
             next_hops: self.rib.own_next_hops().all(),
+            resolver: Some(Arc::new(Resolver {
+                view: self.fib.view(),
+                via_default: self.shared.intent().router.resolve_via_default,
+                denied: Denied::default(),
+            })),
         }
     }
 
@@ -291,8 +297,15 @@ impl Backend for Agent {
                 (rib_status(rib), waiting.collect())
             })
             .await?;
-        let fib = show::fib::summary(&self.fib.status());
-        Ok(show::status::status(&self.shared, rib, waiting, fib))
+        let mut fib = show::fib::summary(&self.fib.status());
+        let unwritten = self.shared.unwritten().filter(|_| !fib.disabled);
+        fib.unavailable = fib.unavailable.or(unwritten.map(|why| why.to_string()));
+        let denied = self.rib.denied_next_hops();
+        let mut status = show::status::status(&self.shared, rib, waiting, fib);
+        status
+            .problems
+            .extend(show::status::denied_next_hops(&denied));
+        Ok(status)
     }
 
     fn timings(&self) -> Timings {
@@ -373,11 +386,16 @@ impl Backend for Agent {
         // The FIB's lock is held while it collects: not on a thread that serves others.
         let entries = tokio::task::spawn_blocking(move || {
             let view = fib.view();
+            let space = fib.space();
             let asks_for = |prefix| show::fib::asks_for(&asked, &prefix);
             let refused = fib.refusals(asks_for);
-            let refused = refused.iter().map(show::fib::refusal);
+            let refused = refused
+                .iter()
+                .map(|status| show::fib::refusal(status, &view));
             let learned = fib.snapshot(asks_for);
-            let learned = learned.iter().map(|status| show::fib::entry(status, &view));
+            let learned = learned
+                .iter()
+                .map(|status| show::fib::entry(status, space, &view));
             learned.chain(refused).collect::<Vec<_>>()
         })
         .await
@@ -411,6 +429,9 @@ impl Backend for Agent {
                 .suppressed
                 .keys()
                 .any(|suppressed| suppressed.prefix == Some(asked));
+        // The kernel may hold a longer one than there are paths to: a predecessor's, before the routes have converged.
+        let held = self.fib.longest(asked).map(|status| status.prefix);
+        let held = held.filter(|_| !is_known);
         let (prefix, paths) = self
             .rib
             .look(move |rib| {
@@ -418,7 +439,9 @@ impl Backend for Agent {
                 let route = match exact {
                     Some(route) => Some(route),
                     None if is_known => None,
-                    None => longest(rib, asked),
+                    None => longest(rib, asked).filter(|route| {
+                        held.is_none_or(|held| held.prefix_len() <= route.prefix.prefix_len())
+                    }),
                 };
                 match route {
                     Some(route) => {
@@ -429,7 +452,7 @@ impl Backend for Agent {
                             .collect();
                         (Some(route.prefix), paths)
                     }
-                    None => (is_known.then_some(asked), Vec::new()),
+                    None => (is_known.then_some(asked).or(held), Vec::new()),
                 }
             })
             .await?;
@@ -549,21 +572,21 @@ impl Agent {
     /// What the kernel has for a prefix, or why it has nothing.
     fn kernel(&self, prefix: IpNet, paths: &[Route]) -> KernelLookup {
         let view = self.fib.view();
-        let entry = self
-            .fib
-            .route(prefix)
-            .map(|status| show::fib::entry(&status, &view))
-            .or_else(|| Some(show::fib::refusal(&self.fib.refusal(prefix)?)));
+        let learned = self.fib.route(prefix);
+        let learned = learned.map(|status| show::fib::entry(&status, self.fib.space(), &view));
+        let refused = || Some(show::fib::refusal(&self.fib.refusal(prefix)?, &view));
+        let entry = learned.or_else(refused);
         let best = paths.iter().find(|path| path.state == RouteState::Best);
         let reason = match (&entry, best) {
-            (Some(entry), _) if entry.state != FibState::Stale => None,
+            // It says itself why it is as it is, in the words of `routelet fib`.
+            (Some(_), _) => None,
             (_, Some(best)) if best.peer.is_none() => Some(Reason::new(
                 "localRoute",
                 "this node originates it: the kernel reaches it by its own routes",
             )),
             (_, Some(_)) if self.shared.intent().router.fib.is_none() => Some(Reason::new(
                 "fibDisabled",
-                "the Router of this node installs nothing",
+                "the Router of this node installs no learned routes (fib.enabled: false)",
             )),
             (_, Some(_)) => None,
             (_, None) => Some(Reason::new("noUsablePath", "there is no usable path to it")),

@@ -18,6 +18,9 @@ pub(crate) const SOURCE: &str = "source";
 /// The gate of kube-proxy.
 pub(crate) const KUBE_PROXY: &str = "kubeProxy";
 
+/// The gate of another agent that writes the kernel's routes.
+pub(crate) const KERNEL: &str = "kernelRoutes";
+
 /// Where kube-proxy says whether it is healthy, unless configured otherwise (`--healthz-bind-address`).
 const KUBE_PROXY_PORT: u16 = 10256;
 

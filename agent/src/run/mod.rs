@@ -27,6 +27,7 @@ mod show;
 mod signals;
 mod source;
 mod surroundings;
+mod writing;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -63,6 +64,7 @@ use rib_thread::{Command, RibHandle};
 use shared::Shared;
 use signals::Signals;
 use source::{Source, report};
+use writing::Writing;
 
 /// Session events that may wait for the RIB, each up to 16 KiB of the stream; of one session two at most. When full, sockets are
 /// not read. Few: what waits here is what news of another peer waits for, and a reader has the next batch ready while one is taken.
@@ -139,7 +141,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     gates.set(gates::SOURCE, false, "nothing was read yet");
     let mut presence = Presence::new(options.kube_proxy != KubeProxy::Off);
     let mut kube_proxy = std::pin::pin!(gates::kube_proxy(options.kube_proxy, gates.clone()));
-    let first = loop {
+    let mut first = loop {
         tokio::select! {
             () = stop.received() => return Ok(()),
             first = source.synced(&gates) => break first?,
@@ -150,19 +152,31 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
 
     let (views, mut view) = watch::channel(());
     let mut planner = Planner::new(&options.node);
-    let (guess, _) = planner.plan(&first.state, &LocalFacts::default(), Phase::default());
+    let mut writing = Writing::new(&options.node, &options.control);
+    let guess = loop {
+        let (guess, _) = planner.plan(&first.state, &LocalFacts::default(), Phase::default());
+        if writing.can_begin(&first, &guess, &gates).await? {
+            break guess;
+        }
+        tokio::select! {
+            () = stop.received() => return Ok(()),
+            changed = source.changed() => {
+                let changed = changed?;
+                report(&first.problems, &changed.problems);
+                first = changed;
+            }
+            () = writing::look_again() => {}
+        }
+    };
     let wanted = guess.router.fib.clone();
     let refusing_table = guess.router.refusing_table;
     let identity = guess.router.identity;
     drop(guess);
-    let space = wanted
-        .as_ref()
-        .map_or_else(RouteSpace::default, |fib| RouteSpace {
-            table: fib.table,
-            metric: fib.metric,
-        });
+    let space = wanted.as_ref().map(writing::space);
     let fib = fib::spawn(FibConfig {
-        space,
+        space: space.unwrap_or_default(),
+        installs: space.is_some(),
+        aside: writing.is_aside(),
         guard: wanted.map(|fib| fib.guard).unwrap_or_default(),
         refusing_table: refusing_table.unwrap_or(fib::refusal::DEFAULT_TABLE),
         on_view: Some(Box::new(move |_| {
@@ -214,6 +228,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         fib,
         sink,
         space,
+        writing,
         shared,
     };
     runtime.presence_is_planned(Instant::now());
@@ -221,6 +236,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     runtime.view().await?;
     runtime.hold_end_of_rib().await?;
     runtime.apply().await?;
+    runtime.follow_writing().await?;
     runtime.expect().await?;
     runtime.rib.send(Command::OpenGate).await?;
     let mut problems = first.problems.clone();
@@ -299,7 +315,9 @@ struct Runtime {
     rib: RibHandle,
     fib: FibHandle,
     sink: FibSink,
-    space: RouteSpace,
+    /// Where learned routes are; `None`: nowhere.
+    space: Option<RouteSpace>,
+    writing: Writing,
     shared: Arc<Shared>,
 }
 
@@ -334,7 +352,8 @@ impl Runtime {
         self.intent = intent;
         self.presence_is_planned(now);
         match change {
-            Change::Nothing => return Ok(()),
+            // Which Routers cannot be read is no part of it.
+            Change::Nothing => return self.follow_writing().await,
             Change::Parts(parts) => self.apply_parts(parts).await?,
             Change::Everything => {
                 self.listen().await;
@@ -342,6 +361,7 @@ impl Runtime {
                 memory::give_back();
             }
         }
+        self.follow_writing().await?;
         self.expect().await
     }
 
@@ -463,7 +483,7 @@ impl Runtime {
         let via_default = Command::ResolveViaDefault(router.resolve_via_default);
         self.rib.send(via_default).await?;
         if before.is_none_or(|before| before.fib != router.fib) {
-            self.apply_fib(router).await?;
+            self.apply_fib(router.fib.as_ref()).await?;
         }
         // Refused before it is announced.
         let refused = intent.originated.iter();
@@ -480,33 +500,6 @@ impl Runtime {
         self.shared
             .applied(intent.clone(), self.sessions.listening());
         self.applied = Some(intent);
-        Ok(())
-    }
-
-    async fn apply_fib(&mut self, router: &RouterSettings) -> anyhow::Result<()> {
-        let Some(wanted) = &router.fib else {
-            if self.sink.set_enabled(false) {
-                self.rib.send(Command::Fib(false)).await?;
-            }
-            return Ok(());
-        };
-        let space = RouteSpace {
-            table: wanted.table,
-            metric: wanted.metric,
-        };
-        if space != self.space {
-            warn!(
-                table = self.space.table,
-                metric = self.space.metric,
-                wanted_table = space.table,
-                wanted_metric = space.metric,
-                "another table or metric takes effect when the agent is started again"
-            );
-        }
-        self.fib.set_guard_rails(wanted.guard.clone());
-        if self.sink.set_enabled(true) {
-            self.rib.send(Command::Fib(true)).await?;
-        }
         Ok(())
     }
 
@@ -603,6 +596,7 @@ impl Runtime {
     }
 
     async fn tick(&mut self) -> anyhow::Result<()> {
+        self.follow_writing().await?;
         if self.shared.listen_error().is_some() {
             self.listen().await;
             if self.shared.listen_error().is_none() {

@@ -1,17 +1,66 @@
 //! Next-hop tracking: the RIB's questions, answered by the kernel's view.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bgp::types::NextHop;
 use rib::attrs::{NextHopResolver, Resolution};
 
 use crate::fib::KernelView;
 
+/// Next hops that are not used because only the default route leads to them: since the resolver was made that is asked now.
+/// A bounded number.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Denied(Arc<Mutex<BTreeSet<IpAddr>>>);
+
+impl Denied {
+    /// How many are kept. They are shown to people.
+    const MOST: usize = 1000;
+
+    /// All of them, ascending.
+    pub(crate) fn all(&self) -> Vec<IpAddr> {
+        self.with(|all| all.iter().copied().collect())
+    }
+
+    /// Every next hop is asked about again.
+    pub(crate) fn forget(&self) {
+        self.with(BTreeSet::clear);
+    }
+
+    fn note(&self, next_hop: IpAddr) {
+        self.with(|all| {
+            if all.len() < Self::MOST {
+                all.insert(next_hop);
+            }
+        });
+    }
+
+    fn with<T>(&self, f: impl FnOnce(&mut BTreeSet<IpAddr>) -> T) -> T {
+        // Whole between calls, whoever panicked elsewhere.
+        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
 /// Answers out of one snapshot of the kernel's routes.
 pub(crate) struct Resolver {
     pub(crate) view: Arc<KernelView>,
     /// Whether the default route counts (`fib.resolveViaDefaultRoute`).
     pub(crate) via_default: bool,
+    /// Where next hops are noted that the default route alone leads to.
+    pub(crate) denied: Denied,
+}
+
+/// Why a next hop is not used though a route leads to it.
+pub(crate) const BY_DEFAULT_ONLY: &str =
+    "only the default route leads to the next hop, and fib.resolveViaDefaultRoute is false";
+
+impl Resolver {
+    /// Whether it is the default route alone that keeps a next hop from being used.
+    pub(crate) fn is_denied(&self, next_hop: IpAddr) -> bool {
+        let resolved = self.view.resolve(next_hop, None);
+        !self.via_default && resolved.is_some_and(|resolved| resolved.by_default)
+    }
 }
 
 impl NextHopResolver for Resolver {
@@ -33,6 +82,7 @@ impl NextHopResolver for Resolver {
             None => self.view.resolve(next_hop.address(), None)?,
         };
         if resolved.by_default && !self.via_default {
+            self.denied.note(next_hop.address());
             return None;
         }
         Some(Resolution {
@@ -105,6 +155,7 @@ mod tests {
         Resolver {
             view: Arc::new(view),
             via_default: true,
+            denied: Denied::default(),
         }
     }
 
@@ -115,7 +166,7 @@ mod tests {
         for (via_default, want) in [(true, [true, true, true]), (false, [false, false, true])] {
             resolver.via_default = via_default;
             let found = asked.map(|next_hop| {
-                let address: std::net::IpAddr = next_hop.parse().unwrap();
+                let address: IpAddr = next_hop.parse().unwrap();
                 resolver.resolve(&address.into(), None).is_some()
             });
             assert_eq!(found, want, "{via_default}");
@@ -136,7 +187,7 @@ mod tests {
             // All others are resolved without the interface.
             ("198.51.100.1", Some(2), ("192.0.2.1", 4, false)),
         ] {
-            let address: std::net::IpAddr = next_hop.parse().unwrap();
+            let address: IpAddr = next_hop.parse().unwrap();
             let found = resolver.resolve(&address.into(), interface).unwrap();
             let (gateway, ifindex, connected) = expected;
             assert_eq!(

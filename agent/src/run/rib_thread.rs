@@ -20,7 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, info};
 
 use super::fib_sink::FibSink;
-use super::next_hops::Resolver;
+use super::next_hops::{Denied, Resolver};
 use super::surroundings::{NextHopTable, Surroundings};
 use crate::fib::{FibChange, FibNexthop, FibRoute, KernelView};
 use crate::intent::RouteChange;
@@ -94,6 +94,7 @@ pub(crate) struct RibHandle {
     commands: mpsc::Sender<Command>,
     next_hops: NextHopTable,
     steps: Arc<StepTimes>,
+    denied: Denied,
 }
 
 /// The RIB's thread is gone: the agent is stopping.
@@ -115,6 +116,11 @@ impl RibHandle {
     /// How long the steps of the thread took, by kind.
     pub(crate) fn step_times(&self) -> Vec<(&'static str, Recorded)> {
         self.steps.read()
+    }
+
+    /// Next hops that are not used because the default route alone leads to them.
+    pub(crate) fn denied_next_hops(&self) -> Vec<IpAddr> {
+        self.denied.all()
     }
 
     /// Looks at the tables. Keep it short: the RIB does nothing else meanwhile.
@@ -151,6 +157,7 @@ pub(crate) fn spawn(
     let mut rib = Rib::new(config);
     rib.set_fib(fib.is_enabled());
     let next_hops = NextHopTable::default();
+    let denied = Denied::default();
     let pulse = Arc::new(Pulse::default());
     let steps = Arc::new(StepTimes::default());
     let owner = Owner {
@@ -166,6 +173,7 @@ pub(crate) fn spawn(
         poll_steps: Fitted::new(FEW_STEPS, STEPS),
         fib_batch: Fitted::new(SMALL_FIB_BATCH, FIB_BATCH),
         times: Arc::clone(&steps),
+        denied: denied.clone(),
     };
     let thread = std::thread::Builder::new()
         .name("rib".to_owned())
@@ -174,6 +182,7 @@ pub(crate) fn spawn(
         commands: sender,
         next_hops,
         steps,
+        denied,
     };
     let vital = Vital::thread("thread rib, the owner of the routes,", pulse, move || {
         thread.is_finished()
@@ -205,6 +214,8 @@ struct Owner {
     poll_steps: Fitted,
     fib_batch: Fitted,
     times: Arc<StepTimes>,
+    /// Next hops that may not.
+    denied: Denied,
 }
 
 /// Whether commands wait.
@@ -390,9 +401,11 @@ impl Owner {
 
     /// Asks again where every next hop leads.
     fn resolve_anew(&mut self, view: Arc<KernelView>) {
+        self.denied.forget();
         let resolver = Resolver {
             view,
             via_default: self.via_default,
+            denied: self.denied.clone(),
         };
         self.rib.next_hops_changed(Arc::new(resolver));
     }

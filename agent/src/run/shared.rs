@@ -34,6 +34,7 @@ pub(crate) struct Shared {
     intent: ArcSwap<Intent>,
     listening: ArcSwap<Vec<SocketAddr>>,
     listen_error: ArcSwapOption<String>,
+    unwritten: ArcSwapOption<String>,
     converged: AtomicBool,
     returning: AtomicBool,
     runs: AtomicU64,
@@ -60,6 +61,7 @@ impl Shared {
             intent: ArcSwap::new(intent),
             listening: ArcSwap::default(),
             listen_error: ArcSwapOption::empty(),
+            unwritten: ArcSwapOption::empty(),
             converged: AtomicBool::new(false),
             returning: AtomicBool::new(false),
             runs: AtomicU64::new(1),
@@ -85,6 +87,11 @@ impl Shared {
     /// Why they are not accepted as configured.
     pub(crate) fn listen_error(&self) -> Option<Arc<String>> {
         self.listen_error.load_full()
+    }
+
+    /// Why nothing is written to the kernel that should be.
+    pub(crate) fn unwritten(&self) -> Option<Arc<String>> {
+        self.unwritten.load_full()
     }
 
     /// Whether the first exchange is over.
@@ -141,6 +148,16 @@ impl Shared {
 
     pub(super) fn set_listen_error(&self, error: Option<String>) {
         self.listen_error.store(error.map(Arc::new));
+    }
+
+    /// Returns why, if it is a new reason.
+    pub(super) fn set_unwritten(&self, why: Option<String>) -> Option<String> {
+        let before = self.unwritten();
+        if before.as_deref() == why.as_ref() {
+            return None;
+        }
+        self.unwritten.store(why.clone().map(Arc::new));
+        why
     }
 
     pub(super) fn set_returning(&self, returning: bool) {

@@ -1,5 +1,6 @@
 //! Two OPENs into what a session runs on, or the NOTIFICATION that says why not (RFC 4271 section 6.2).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Config, Negotiated};
@@ -158,6 +159,7 @@ pub fn negotiate(local: &Config, remote: &Open) -> Result<Negotiated, Notificati
         peer_role: local.role.filter(|_| external).and_then(Role::counterpart),
         announced_role: their.roles.first().copied().filter(|_| external),
         peer_host: their.host.clone(),
+        peer_open: Arc::new(remote.clone()),
         families,
     })
 }

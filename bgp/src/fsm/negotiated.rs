@@ -1,11 +1,12 @@
 //! What two OPENs agreed on.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::types::{Afi, Asn, BgpIdentifier, Family, PeerText};
 use crate::wire::attribute::AttributeFilter;
 use crate::wire::capability::{GracefulRestart, LongLivedFamily, Role};
-use crate::wire::{FamilyCodec, PeerKind, UpdateCodec};
+use crate::wire::{FamilyCodec, Open, PeerKind, UpdateCodec};
 
 /// What two OPENs agreed on. Immutable for the life of the session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +54,8 @@ pub struct Negotiated {
     pub announced_role: Option<Role>,
     /// The peer's host name, if it sent one.
     pub peer_host: Option<PeerText>,
+    /// The peer's OPEN, as it was sent: what of it came to be used stands in the other fields.
+    pub peer_open: Arc<Open>,
     /// The AS that paths from the peer must begin with (RFC 4271 section 6.3); `None` does not check.
     pub first_as: Option<Asn>,
 }

@@ -71,10 +71,6 @@ impl Rack {
     ) -> Result<Self> {
         let namespace = lab.namespace("node-1")?;
         let mut routers = Vec::new();
-        let mut config = vec![
-            object("Router", "default", router),
-            node_object("node-1", &["10.0.2.1", "fd00:2::1"], &POD_CIDRS),
-        ];
         for (number, kind) in [(2, Kind::Bird2), (3, Kind::Frr8)] {
             let at = lab.namespace(&format!("router-{number}"))?;
             let interface = format!("eth{number}");
@@ -91,18 +87,10 @@ impl Rack {
             at.ip(&format!("route add 10.0.0.0/16 via 10.0.{number}.1"))?;
             at.ip(&format!("-6 route add fd00::/16 via fd00:{number}::1"))?;
             routers.push(Subject::start(lab, kind, &at, speaker(number))?);
-            config.push(object(
-                "Peer",
-                &format!("router-{number}"),
-                &json!({
-                    "address": format!("10.0.{number}.2"), "asn": 64500 + number,
-                    "timers": {"connectRetry": "1s"},
-                }),
-            ));
         }
         let mut words = vec!["--http", "off"];
         words.extend(extra);
-        let node = Node::start(&namespace, &[("config", json!(config))], &words)?;
+        let node = Node::start(&namespace, &[("config", config(Some(router)))], &words)?;
         let rack = Self { node, routers };
         for (router, number) in rack.routers.iter().zip([2, 3]) {
             router.wait_established(&format!("10.0.{number}.1"))?;
@@ -213,6 +201,24 @@ impl Rack {
             Ok(())
         })
     }
+}
+
+/// The objects of the node: the Router with this `spec`, or none.
+pub fn config(router: Option<&Value>) -> Value {
+    let mut objects = vec![node_object(
+        "node-1",
+        &["10.0.2.1", "fd00:2::1"],
+        &POD_CIDRS,
+    )];
+    objects.extend(router.map(|spec| object("Router", "default", spec)));
+    for number in [2, 3] {
+        let spec = json!({
+            "address": format!("10.0.{number}.2"), "asn": 64500 + number,
+            "timers": {"connectRetry": "1s"},
+        });
+        objects.push(object("Peer", &format!("router-{number}"), &spec));
+    }
+    json!(objects)
 }
 
 /// What router `number` is told: the networks, with graceful restart.

@@ -16,7 +16,7 @@ pub use explain::{
 pub use fib::{FibEntry, FibNexthopEntry, FibRefusal, FibState};
 pub use peer::{
     BfdSession, CapabilityState, Direction, DownClass, DownCount, IdleHold, MessageCounts, Peer,
-    PeerFamily, PeerKind, PeerRole, RestartState, SessionError, SessionState,
+    PeerFamily, PeerKind, PeerRole, RestartFamily, RestartState, SessionError, SessionState,
 };
 pub use query::{DrainOrder, FibQuery, Match, PrefixFilter, ResetKind, RouteQuery, RouteView};
 pub use route::{Route, RouteOrigin, RouteState};

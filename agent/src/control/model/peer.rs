@@ -66,6 +66,9 @@ pub struct Peer {
     /// Interval of our KEEPALIVEs; absent while not negotiated, 0 for none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keepalive_seconds: Option<u64>,
+    /// The hold time that the peer announced; absent while not negotiated, 0 for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer_hold_time_seconds: Option<u64>,
     /// The hold time that we propose.
     pub configured_hold_time_seconds: u64,
     /// What each side announced in its OPEN. Empty while not negotiated.
@@ -276,7 +279,7 @@ pub struct CapabilityState {
     pub ours: bool,
     /// The peer announced it.
     pub theirs: bool,
-    /// What came of it, such as `120 s, forwarding kept: ipv4-unicast`.
+    /// What the peer announced with it, such as `120 s, ipv4-unicast (forwarding kept)`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
 }
@@ -287,8 +290,11 @@ pub struct CapabilityState {
 pub struct PeerFamily {
     /// The family.
     pub family: FamilyName,
-    /// Both sides announced it.
+    /// It is exchanged: both sides announced it, or the peer announced no family at all (RFC 4760 section 8).
     pub negotiated: bool,
+    /// The peer announced it.
+    #[serde(default)]
+    pub announced: bool,
     /// Paths that the peer has told us, after withdrawals.
     pub received: u64,
     /// Of those, paths that may be used.
@@ -471,8 +477,17 @@ impl fmt::Display for SessionError {
 pub struct RestartState {
     /// The peer asked that its routes be kept this long.
     pub restart_time_seconds: u64,
-    /// NOTIFICATIONs and an expired hold timer do not end it (RFC 8538).
+    /// The peer announced that NOTIFICATIONs and an expired hold timer do not end it (RFC 8538). They do not if we announced it, too.
     pub notification: bool,
+    /// The peer had restarted when this session began (flag R).
+    #[serde(default)]
+    pub restarting: bool,
+    /// The families that the peer named.
+    #[serde(default)]
+    pub families: Vec<RestartFamily>,
+    /// Both sides announced it.
+    #[serde(default = "yes")]
+    pub used: bool,
     /// We keep the routes of its previous session: seconds until they are dropped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stale_for_seconds: Option<u64>,
@@ -482,6 +497,21 @@ pub struct RestartState {
     /// How long they are: less where `maxLongLivedStaleTime` says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub long_lived_kept_seconds: Option<u64>,
+}
+
+/// Agents of earlier versions showed it only then.
+const fn yes() -> bool {
+    true
+}
+
+/// A family of graceful restart.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RestartFamily {
+    /// Which, such as `ipv4-unicast`, or `afi1/safi128` where Routelet does not know it.
+    pub family: String,
+    /// The peer kept its forwarding state over the last restart (flag F).
+    pub forwarding: bool,
 }
 
 /// A BFD session (RFC 5880).

@@ -239,10 +239,13 @@ pub struct FamilyCounts {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FibSummary {
-    /// The kernel's table number; absent until the configuration is known.
+    /// The configuration says that no learned routes are installed (`fib.enabled: false`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub disabled: bool,
+    /// The kernel's table number; absent until the configuration is known, and if no routes are installed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table: Option<u32>,
-    /// The metric of our routes; absent until the configuration is known.
+    /// The metric of our routes; absent like the table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metric: Option<u32>,
     /// The route protocol number of our routes; absent until the configuration is known.

@@ -6,7 +6,7 @@
 use ipnet::IpNet;
 
 use super::super::guard::{GuardRails, Replaced};
-use super::table::{AnyKey, Entry, SHARDS, V4, V6, flag, key};
+use super::table::{AnyKey, Entry, SHARDS, V4, V6, Want, flag, key};
 use super::{Family, Plan};
 
 /// Prefixes that are looked at in one go, and some more: shards are not left half way. Less than a millisecond.
@@ -66,7 +66,12 @@ impl Plan {
 
     /// Whether [`Plan::next_batch`] has more to look at, whatever it returned.
     pub fn is_walking(&self) -> bool {
-        self.rescan || self.walk.left > 0 || self.has_room()
+        self.mode.may_write() && (self.has_to_walk() || self.has_room())
+    }
+
+    /// Whether not all prefixes were looked at that have to be.
+    pub(super) const fn has_to_walk(&self) -> bool {
+        self.rescan || self.walk.left > 0
     }
 
     /// Whether a route that only the limit keeps out could come in.
@@ -107,7 +112,10 @@ impl Plan {
         let entries = K::table_ref(self).shard(shard);
         let keys: Vec<K> = entries.map(|e| e.key).collect();
         for &k in &keys {
-            self.readmit(k);
+            match self.mode.installs {
+                true => self.readmit(k),
+                false => self.desire(k, Want::NONE),
+            }
         }
         keys.len()
     }

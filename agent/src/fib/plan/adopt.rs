@@ -22,6 +22,10 @@ impl Plan {
     /// Compares with a listing of all nexthop objects of the kernel, whoever made them.
     pub fn resync_nexthops(&mut self, listing: impl IntoIterator<Item = Nexthop>) {
         self.counters.resyncs += 1;
+        self.listing_begins();
+        if self.is_aside() {
+            return;
+        }
         let mut objects: HashMap<u32, Object> = HashMap::default();
         let mut groups: HashMap<u32, Vec<(u32, u16)>> = HashMap::default();
         self.nexthops.taken.clear();
@@ -203,7 +207,7 @@ impl Plan {
 
     /// One route of the listing, whoever made it.
     pub fn resync_route(&mut self, route: &Route) {
-        if route.special {
+        if route.special || self.is_aside() {
             return;
         }
         self.refusing.listed(route);
@@ -235,28 +239,36 @@ impl Plan {
     /// The listing of all routes is complete: what it did not mention is not there.
     pub fn resync_routes_end(&mut self) {
         self.leftovers_are_listed();
-        self.lose_unseen::<V4>();
-        self.lose_unseen::<V6>();
+        let lost = self.lose_unseen::<V4>() + self.lose_unseen::<V6>();
+        if !self.listing_ends() {
+            self.counters.repairs += lost;
+        }
         self.counters.repairs += self.refusing.end_listing();
     }
 
     /// All rules of the kernel, in its order.
     pub fn resync_rules(&mut self, listing: impl IntoIterator<Item = Rule>) {
-        self.counters.repairs += self.refusing.list_rules(listing);
+        if !self.is_aside() {
+            self.counters.repairs += self.refusing.list_rules(listing);
+        }
     }
 
     /// Somebody added or removed a rule.
     pub fn rule_event(&mut self, presence: Presence, rule: &Rule) {
-        self.counters.repairs += u64::from(self.refusing.rule_event(presence, rule));
+        if !self.is_aside() {
+            self.counters.repairs += u64::from(self.refusing.rule_event(presence, rule));
+        }
     }
 
-    fn lose_unseen<K: Family>(&mut self) {
+    /// Returns how many routes are gone.
+    fn lose_unseen<K: Family>(&mut self) -> u64 {
         let unseen = |e: &&Entry<K>| e.installed != Slot::NONE && !e.has(flag::SEEN);
         let entries: Vec<Entry<K>> = K::table_ref(self).iter().filter(unseen).copied().collect();
-        self.counters.repairs += entries.len() as u64;
+        let lost = entries.len() as u64;
         for before in entries {
             self.installed_is(before, Slot::NONE);
         }
+        lost
     }
 
     pub(super) fn slot(&self, route: &Route) -> Slot {
@@ -292,7 +304,7 @@ impl Plan {
 
     /// A route was added, changed or removed, by somebody else or by the kernel itself.
     pub fn route_event(&mut self, presence: Presence, route: &Route) {
-        if route.special {
+        if route.special || self.is_aside() {
             return;
         }
         match self.refusing.route_event(presence, route) {
@@ -311,7 +323,14 @@ impl Plan {
             (Presence::Present, true) => self.slot(route),
             // A foreign route took the place of ours.
             (Presence::Present, false) if route.replaces => Slot::NONE,
-            _ => return,
+            // It may have been in the way.
+            (Presence::Gone, false) => {
+                return match key(route.prefix) {
+                    AnyKey::V4(k) => self.retry(k),
+                    AnyKey::V6(k) => self.retry(k),
+                };
+            }
+            (Presence::Present, false) => return,
         };
         match key(route.prefix) {
             AnyKey::V4(k) => self.route_is(k, slot),
@@ -338,7 +357,7 @@ impl Plan {
     pub fn nexthop_event(&mut self, nexthop: &Nexthop) {
         // Also an object of another protocol that has taken the place of one of ours.
         let in_range = (NEXTHOP_ID_FIRST..=NEXTHOP_ID_LAST).contains(&nexthop.id);
-        if nexthop.protocol == ROUTE_PROTOCOL || in_range {
+        if !self.is_aside() && (nexthop.protocol == ROUTE_PROTOCOL || in_range) {
             self.resync = self.resync.max(Resync::Nexthops);
         }
     }

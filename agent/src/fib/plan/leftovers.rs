@@ -33,6 +33,16 @@ impl Leftovers {
         self.waiting + self.moved.len()
     }
 
+    /// Prefixes of those that wait.
+    pub(super) fn prefixes(&self) -> impl Iterator<Item = IpNet> {
+        self.routes.keys().copied()
+    }
+
+    /// One with this prefix that waits.
+    pub(super) fn of(&self, prefix: IpNet) -> Option<&RouteOp> {
+        self.routes.get(&prefix)?.first()
+    }
+
     /// How many of them wait: nothing in the right place forwards the same so far.
     pub(super) const fn waiting(&self) -> usize {
         self.waiting

@@ -52,6 +52,7 @@ use nexthops::{Failure, Members, Nexthops};
 pub use op::{Object, Op, RouteAction, RouteOp, RuleAction, Target};
 pub use refusing::RefusalStatus;
 use refusing::Refusing;
+use space::Mode;
 pub use space::RouteSpace;
 pub use status::FibNexthopStatus;
 use table::{AnyKey, Entry, Key, Slot, Table, V4, V6, Want, flag, key};
@@ -72,6 +73,7 @@ pub enum Resync {
 #[derive(Debug)]
 pub struct Plan {
     space: RouteSpace,
+    mode: Mode,
     guard: CompiledGuardRails,
     v4: Table<V4>,
     v6: Table<V6>,
@@ -130,6 +132,7 @@ impl Plan {
     pub fn new(space: RouteSpace, refusing_table: u32, guard: GuardRails) -> Self {
         Self {
             space,
+            mode: Mode::default(),
             guard: guard.compile(),
             v4: Table::default(),
             v6: Table::default(),
@@ -154,8 +157,8 @@ impl Plan {
     /// Takes in a wish.
     pub fn submit(&mut self, change: FibChange) {
         let want = match change.action {
-            FibAction::Remove => Want::NONE,
-            FibAction::Install(route) => self.intern(change.prefix, route),
+            FibAction::Install(route) if self.mode.installs => self.intern(change.prefix, route),
+            FibAction::Install(_) | FibAction::Remove => Want::NONE,
         };
         match key(change.prefix) {
             AnyKey::V4(k) => self.desire(k, want),
@@ -309,6 +312,9 @@ impl Plan {
     /// kernel is as wanted, except for what waits for [`Plan::next_retry`] and, if [`Plan::is_walking`], for being looked at.
     pub fn next_batch(&mut self, now: Instant, max: usize) -> Vec<Op> {
         let mut out = Vec::new();
+        if !self.mode.may_write() {
+            return out;
+        }
         let rest = self.holes.len().saturating_sub(max);
         out.extend(self.holes.drain(rest..).map(Op::Route));
         if !out.is_empty() {
@@ -530,30 +536,6 @@ impl Plan {
             .is_none_or(|e| !e.has(flag::FAILED))
         {
             self.failures.remove(&k.prefix());
-        }
-    }
-
-    /// Every peer has said End-of-RIB, or there is no more waiting: what a predecessor left becomes what is wanted now, or
-    /// goes.
-    pub fn converged(&mut self) {
-        if !std::mem::replace(&mut self.converged, true) {
-            self.nexthops.untidy = true;
-            self.rescan = true;
-        }
-    }
-
-    /// Nothing is wanted any more, and nothing of ours shall stay.
-    pub fn withdraw(&mut self) {
-        self.withdraw_family::<V4>();
-        self.withdraw_family::<V6>();
-        self.set_refused(None, []);
-        self.converged();
-    }
-
-    fn withdraw_family<K: Family>(&mut self) {
-        let keys: Vec<K> = K::table_ref(self).iter().map(|e| e.key).collect();
-        for k in keys {
-            self.desire(k, Want::NONE);
         }
     }
 

@@ -11,8 +11,9 @@ use super::super::types::{
     KernelError,
 };
 use super::nexthops::{Members, Role};
+use super::op::RouteOp;
 use super::table::{AnyKey, Entry, Key, SHARDS, Slot, V4, V6, Want, flag, key};
-use super::{Family, Plan, RefusalStatus, as_nexthop};
+use super::{Family, Plan, RefusalStatus, RouteSpace, as_nexthop};
 
 /// A nexthop object of ours. There can be two of one way out: one for groups of several, one for groups of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -55,7 +56,9 @@ impl Plan {
     /// Whether nothing of ours is in the kernel, as far as is known.
     pub fn is_gone(&self) -> bool {
         let c = self.counters();
-        c.installed_ipv4 + c.installed_ipv6 + c.nexthops + c.stale == 0
+        !self.waits_for_listing()
+            && (self.mode.installs || !self.has_to_walk())
+            && c.installed_ipv4 + c.installed_ipv6 + c.nexthops + c.stale == 0
             && self.nexthops.garbage.is_empty()
             && self.refusing.is_gone()
     }
@@ -77,10 +80,31 @@ impl Plan {
 
     /// One prefix; `None` if it is neither wanted nor installed.
     pub fn route(&self, prefix: IpNet, now: Instant) -> Option<FibRouteStatus> {
-        match key(prefix) {
+        let status = match key(prefix) {
             AnyKey::V4(k) => V4::table_ref(self).get(k).map(|e| self.status(e, now)),
             AnyKey::V6(k) => V6::table_ref(self).get(k).map(|e| self.status(e, now)),
-        }
+        };
+        let leftover = || {
+            self.leftovers
+                .of(prefix.trunc())
+                .map(|op| self.leftover_status(op))
+        };
+        status.or_else(leftover)
+    }
+
+    /// The longest prefix of [`Self::route`] that covers this one.
+    pub fn longest(&self, prefix: IpNet, now: Instant) -> Option<FibRouteStatus> {
+        let lengths = (0..=prefix.prefix_len()).rev();
+        let mut nets = lengths.filter_map(|length| IpNet::new(prefix.addr(), length).ok());
+        nets.find_map(|net| self.route(net.trunc(), now))
+    }
+
+    /// Appends prefixes of routes in another place than they belong to that `filter` lets through: a bounded number, since they are
+    /// collected in one go.
+    pub fn leftover_prefixes(&self, filter: &mut impl FnMut(IpNet) -> bool, out: &mut Vec<IpNet>) {
+        const MOST: usize = 5000;
+        let prefixes = self.leftovers.prefixes().take(MOST);
+        out.extend(prefixes.filter(|prefix| filter(*prefix)));
     }
 
     /// Appends the prefixes of a part of the table that `filter` lets through, in no order. [`Plan::PARTS`] parts are all.
@@ -174,6 +198,26 @@ impl Plan {
             desired,
             installed,
             state: self.state(e, now),
+            elsewhere: None,
+        }
+    }
+
+    /// A route in another place than it belongs to.
+    fn leftover_status(&self, op: &RouteOp) -> FibRouteStatus {
+        let nexthop_id = op.previous.as_group();
+        let group = nexthop_id.and_then(|id| self.nexthops.groups.get(&id));
+        FibRouteStatus {
+            prefix: op.prefix,
+            desired: None,
+            installed: Some(InstalledRoute {
+                nexthop_id,
+                route: group.map(|group| self.route_over(&group.content)),
+            }),
+            state: FibRouteState::Stale,
+            elsewhere: Some(RouteSpace {
+                table: op.table,
+                metric: op.metric,
+            }),
         }
     }
 

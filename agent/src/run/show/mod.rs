@@ -1,6 +1,8 @@
 //! From the parts' own words to the model that commands, metrics and probes read. Pure conversions; [`super::backend`] asks.
 
+mod capabilities;
 pub(super) mod fib;
+mod foreign;
 pub(super) mod peer;
 pub(super) mod route;
 pub(super) mod service;

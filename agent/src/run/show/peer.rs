@@ -2,17 +2,18 @@
 
 use std::time::Instant;
 
-use bgp::fsm::{Config, Down, Negotiated, State};
+use bgp::fsm::{Down, State};
 use bgp::session::{Counters, PeerStatus};
 use bgp::types::{Family, NextHop};
 use bgp::wire::{MessageKind, Notification};
 use rib::PeerCounts;
 use rib::export::Suppressed;
 
+use super::capabilities::{capabilities, families, graceful_restart};
 use super::seconds_since;
 use crate::control::model::{
-    CapabilityState, Direction, DownClass, DownCount, IdleHold, MessageCounts, Peer, PeerFamily,
-    PeerKind, PeerRole, RestartState, SessionError, SessionState,
+    Direction, DownClass, DownCount, IdleHold, MessageCounts, Peer, PeerFamily, PeerKind, PeerRole,
+    SessionError, SessionState,
 };
 use crate::crd::IpFamily;
 use crate::intent::{Intent, PeerTarget};
@@ -101,6 +102,7 @@ pub(crate) fn peer(
         hold_time_seconds: negotiated.map(|n| n.hold_time.map_or(0, |time| time.as_secs())),
         keepalive_seconds: negotiated.map(|n| n.keepalive.map_or(0, |time| time.as_secs())),
         configured_hold_time_seconds: protocol.hold_time.map_or(0, |time| time.as_secs()),
+        peer_hold_time_seconds: negotiated.map(|n| n.peer_open.hold_time.into()),
         capabilities: negotiated.map_or_else(Vec::new, |n| capabilities(protocol, n)),
         families: Family::ALL
             .into_iter()
@@ -111,6 +113,8 @@ pub(crate) fn peer(
             .map(|(family, rib, of)| PeerFamily {
                 family: family.into(),
                 negotiated: negotiated.is_some_and(|n| n.families.contains(&family)),
+                announced: negotiated
+                    .is_some_and(|n| families(&n.peer_open.capabilities).contains(&family)),
                 own_next_hop: rib.own_next_hop.and_then(Result::ok),
                 no_next_hop: no_next_hop(rib.own_next_hop, own, of),
                 received: rib.counts.received.into(),
@@ -274,90 +278,4 @@ fn down(at: Instant, reason: &Down) -> SessionError {
             plain(at, Some(class_of(reason.class())), reason.to_string())
         }
     }
-}
-
-/// `most`: for how many seconds long-lived stale routes are kept at most.
-fn graceful_restart(negotiated: &Negotiated, most: u64) -> Option<RestartState> {
-    let peer = negotiated.graceful_restart.as_ref()?;
-    let families = negotiated.long_lived.iter();
-    let long_lived = families.map(|family| u64::from(family.stale_time)).max();
-    Some(RestartState {
-        restart_time_seconds: peer.restart_time.into(),
-        notification: negotiated.notification_retains,
-        stale_for_seconds: None,
-        long_lived_seconds: long_lived,
-        long_lived_kept_seconds: long_lived.map(|asked| asked.min(most)),
-    })
-}
-
-/// What each side announced, as far as it matters for what the session can do.
-fn capabilities(ours: &Config, negotiated: &Negotiated) -> Vec<CapabilityState> {
-    let row = |name: &str, ours: bool, both: bool, detail: Option<String>| CapabilityState {
-        name: name.to_owned(),
-        ours,
-        theirs: both,
-        detail,
-    };
-    let names = |families: &[Family]| {
-        let names: Vec<String> = families.iter().map(ToString::to_string).collect();
-        (!names.is_empty()).then(|| names.join(", "))
-    };
-    let mut rows: Vec<CapabilityState> = ours
-        .families
-        .iter()
-        .map(|family| {
-            let name = format!("multiprotocol {family}");
-            row(&name, true, negotiated.families.contains(family), None)
-        })
-        .collect();
-    rows.push(row("4-octet AS", true, negotiated.four_octet_as, None));
-    rows.push(row("route refresh", true, negotiated.route_refresh, None));
-    rows.push(row(
-        "enhanced route refresh",
-        true,
-        negotiated.enhanced_route_refresh,
-        None,
-    ));
-    rows.push(row(
-        "graceful restart",
-        ours.graceful_restart.is_some(),
-        negotiated.graceful_restart.is_some(),
-        negotiated
-            .graceful_restart
-            .as_ref()
-            .map(|peer| format!("peer asks for {} s", peer.restart_time)),
-    ));
-    rows.push(row(
-        "extended message",
-        ours.extended_message,
-        negotiated.extended_message,
-        None,
-    ));
-    rows.push(row(
-        "add-path",
-        !ours.add_path.is_empty(),
-        !negotiated.add_path_receive.is_empty() || !negotiated.add_path_send.is_empty(),
-        names(&negotiated.add_path_receive).map(|text| format!("receive: {text}")),
-    ));
-    rows.push(row(
-        "extended next hop",
-        !ours.extended_next_hop.is_empty(),
-        !negotiated.extended_next_hop.is_empty(),
-        None,
-    ));
-    let announced = negotiated.announced_role;
-    if let Some(role) = negotiated.peer_role.or(announced) {
-        let detail = match (negotiated.peer_role, announced) {
-            (None, _) => format!("peer sends {role}; not used: no role is configured here"),
-            (Some(_), None) => format!("peer is {role}, as configured here"),
-            (Some(_), Some(_)) => format!("peer is {role}"),
-        };
-        rows.push(row(
-            "role",
-            negotiated.peer_role.is_some(),
-            announced.is_some(),
-            Some(detail),
-        ));
-    }
-    rows
 }

@@ -16,6 +16,7 @@ use crate::control::model::{Reason, Route, RouteOrigin, RouteState};
 use crate::crd::{AttributeName, IpFamily};
 use crate::intent::PeerIntent;
 use crate::own_next_hops::OwnNextHops;
+use crate::run::next_hops::{BY_DEFAULT_ONLY, Resolver};
 
 /// What questions about routes need to know of peers, as it was when they were asked.
 #[derive(Clone, Default)]
@@ -24,6 +25,8 @@ pub(crate) struct Names {
     pub(crate) peers: BTreeMap<PeerId, Arc<PeerIntent>>,
     /// Our own next hops on their sessions.
     pub(crate) next_hops: HashMap<PeerId, OwnNextHops>,
+    /// Where next hops lead.
+    pub(crate) resolver: Option<Arc<Resolver>>,
 }
 
 impl Names {
@@ -145,10 +148,15 @@ fn standing(path: &PathView<'_>, names: &Names) -> (RouteState, Reason) {
             RouteState::Candidate,
             Reason::new(code(rule), format!("the best has {rule}")),
         ),
-        Standing::NextHopUnreachable => (
-            RouteState::Unreachable,
-            Reason::new("nextHopUnreachable", "the next hop cannot be reached"),
-        ),
+        Standing::NextHopUnreachable => {
+            let next_hop = path.attributes.next_hop.address();
+            let resolver = names.resolver.as_ref();
+            let why = match resolver.is_some_and(|resolver| resolver.is_denied(next_hop)) {
+                true => Reason::new("nextHopByDefaultRoute", BY_DEFAULT_ONLY),
+                false => Reason::new("nextHopUnreachable", "the next hop cannot be reached"),
+            };
+            (RouteState::Unreachable, why)
+        }
         Standing::Rejected(rejection) => (
             RouteState::Rejected,
             Reason::new(

@@ -1,6 +1,7 @@
 //! The agent as a whole.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use bgp::session::{Admissions, Refusal};
 use bgp::types::Family;
@@ -203,6 +204,32 @@ fn refused(intent: &Intent) -> impl Iterator<Item = RefusedAnnouncement> + '_ {
     })
 }
 
+/// How many next hops a problem names.
+const NAMED: usize = 5;
+
+/// Says that routes are not used for a setting of the Router.
+pub(crate) fn denied_next_hops(denied: &[IpAddr]) -> Option<Problem> {
+    let named: Vec<String> = denied.iter().take(NAMED).map(ToString::to_string).collect();
+    let rest = denied.len().saturating_sub(NAMED);
+    let more = (rest > 0).then(|| format!(" and {rest} more"));
+    (!denied.is_empty()).then(|| Problem {
+        severity: Severity::Warning,
+        object: None,
+        file: None,
+        line: None,
+        field: None,
+        message: format!(
+            "routes over these next hops are not used, since only the default route leads to them and \
+             fib.resolveViaDefaultRoute is false: {}{}",
+            named.join(", "),
+            more.unwrap_or_default()
+        ),
+        reason: None,
+        unused: false,
+        used_instead: None,
+    })
+}
+
 /// What is wrong with the configuration: errors of objects and of where they come from, then what the intent warns of.
 fn problems(shared: &Shared) -> Vec<Problem> {
     let plain = |severity, object: Option<String>, message: String| Problem {
@@ -220,6 +247,9 @@ fn problems(shared: &Shared) -> Vec<Problem> {
     let mut all: Vec<Problem> = loaded.problems.iter().map(object).collect();
     for what in shared.hanging.load().iter() {
         all.push(plain(Severity::Error, None, what.clone()));
+    }
+    if let Some(why) = shared.unwritten() {
+        all.push(plain(Severity::Error, None, why.to_string()));
     }
     if let Some(error) = shared.listen_error() {
         all.push(plain(Severity::Error, None, error.to_string()));

@@ -4,6 +4,7 @@
 mod rows;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use self::rows::{base, local, long, remote, restart, rows, seconds};
@@ -35,7 +36,7 @@ macro_rules! fields {
 
 fields!(peer_asn peer_id local_asn local_id hold_time keepalive families four_octet_as add_path_receive add_path_send
     extended_next_hop extended_message route_refresh enhanced_route_refresh graceful_restart notification_retains
-    long_lived peer_role announced_role peer_host first_as);
+    long_lived peer_role announced_role peer_host peer_open first_as);
 #[test]
 fn every_field_is_what_both_opens_say() {
     let mut changed = BTreeSet::new();
@@ -46,6 +47,7 @@ fn every_field_is_what_both_opens_say() {
         (row.outcome)(&mut expected);
         let mut open = open(&remote, false);
         (row.open)(&mut open);
+        expected.peer_open = Arc::new(open.clone());
         let found = negotiate(&local, &open).unwrap();
         let wrong = differing(&found, &expected);
         assert!(wrong.is_empty(), "{}: {wrong:?} of {found:?}", row.name);

@@ -66,13 +66,9 @@ pub(super) struct Refusing {
 
 impl Refusing {
     pub(super) fn new(space: RouteSpace, table: u32) -> Self {
-        let mut yields_to = vec![MAIN_TABLE];
-        if space.table != MAIN_TABLE {
-            yields_to.push(space.table);
-        }
         Self {
             table,
-            yields_to,
+            yields_to: winners(space.table),
             services: BTreeSet::new(),
             networks: BTreeMap::new(),
             lengths: BTreeMap::new(),
@@ -86,6 +82,13 @@ impl Refusing {
             rules_pending: false,
             failures: BTreeMap::new(),
         }
+    }
+
+    /// Learned routes are in this table from now on. What others have in it is known after the next listing.
+    pub(super) fn set_learned_table(&mut self, learned: u32) {
+        self.yields_to = winners(learned);
+        self.pending.extend(self.networks.keys());
+        self.rules_pending = true;
     }
 
     /// Refuses exactly this from now on. Whether everything has to be listed: another table may hold anything.
@@ -229,4 +232,13 @@ impl Refusing {
         });
         (any && !stranger && !exposed && !self.unlisted).then(|| Rule::refuses(ipv6, self.table))
     }
+}
+
+/// The tables whose routes win: the main one, and that of learned routes.
+fn winners(learned: u32) -> Vec<u32> {
+    let mut tables = vec![MAIN_TABLE];
+    if learned != MAIN_TABLE {
+        tables.push(learned);
+    }
+    tables
 }

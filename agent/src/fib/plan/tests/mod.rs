@@ -13,6 +13,7 @@ mod moved;
 mod refusing;
 mod restart;
 mod scaling;
+mod space;
 mod world;
 
 use super::super::kernel::event::{Hop, Nexthop, NexthopKind, Presence, Route, RouteKind};
@@ -38,6 +39,8 @@ proptest! {
         }
         world.rest();
         prop_assert_eq!(world.kernel.ours(), world.expected());
+        let here = (254, DEFAULT_METRIC);
+        prop_assert!(space::places(&world).iter().all(|place| *place == here));
         prop_assert_eq!(world.kernel.foreign(), foreign);
         for status in statuses(&world.plan, world.now, |p| p != net(PREFIXES[3])) {
             prop_assert_eq!(&status.state, &FibRouteState::Installed, "{:?}", status);

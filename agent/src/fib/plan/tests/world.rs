@@ -24,6 +24,7 @@ pub(super) fn drive(
             continue;
         }
         for op in &ops {
+            assert_in_place(plan, op);
             if budget == 0 {
                 return false;
             }
@@ -35,6 +36,17 @@ pub(super) fn drive(
         plan.carried_out(&ops);
     }
     panic!("the plan never rests: {:?}", plan.next_batch(now, 3));
+}
+
+/// Learned routes are written where they belong, or nowhere; elsewhere they are removed at most.
+fn assert_in_place(plan: &Plan, op: &Op) {
+    if let Op::Route(op) = op
+        && op.action != RouteAction::Delete
+    {
+        let RouteSpace { table, metric } = plan.space();
+        assert!(plan.installs(), "{op:?}");
+        assert_eq!((op.table, op.metric), (table, metric), "{op:?}");
+    }
 }
 
 pub(super) fn adopt(plan: &mut Plan, kernel: &FakeKernel) {
@@ -104,6 +116,30 @@ pub(super) enum Step {
     Refuse(usize),
     Converged,
     Wait,
+    /// The configuration has this place for routes.
+    Space(Option<RouteSpace>),
+    /// Another agent writes; or does no more.
+    Aside(bool),
+}
+
+/// Other places than the default one.
+pub(super) const ELSEWHERE: [RouteSpace; 2] = [
+    RouteSpace {
+        table: 254,
+        metric: 1024,
+    },
+    RouteSpace {
+        table: 100,
+        metric: DEFAULT_METRIC,
+    },
+];
+
+fn a_space() -> impl Strategy<Value = Option<RouteSpace>> {
+    prop_oneof![
+        Just(None),
+        Just(Some(RouteSpace::default())),
+        prop::sample::select(&ELSEWHERE[..]).prop_map(Some),
+    ]
 }
 
 pub(super) fn a_route(v6: bool) -> impl Strategy<Value = FibRoute> {
@@ -133,6 +169,8 @@ pub(super) fn a_step() -> impl Strategy<Value = Step> {
         2 => (1..12usize).prop_map(Step::Refuse),
         1 => Just(Step::Converged),
         1 => Just(Step::Wait),
+        2 => a_space().prop_map(Step::Space),
+        1 => any::<bool>().prop_map(Step::Aside),
     ]
 }
 
@@ -240,6 +278,17 @@ impl World {
                 self.kernel.refuse.insert(self.kernel.messages + n);
             }
             Step::Converged => self.plan.converged(),
+            Step::Space(space) => {
+                let opens = space.is_some() && !self.plan.installs();
+                self.plan.set_space(space);
+                // The RIB submits everything to a FIB that opens.
+                for (&prefix, route) in self.wanted.iter().filter(|_| opens) {
+                    self.plan.submit(FibChange::install(prefix, route.clone()));
+                }
+            }
+            Step::Aside(aside) => {
+                self.plan.set_aside(aside);
+            }
             Step::Wait => self.now += Duration::from_secs(61),
         }
     }
@@ -268,6 +317,8 @@ impl World {
             self.step(Step::Down(i, false));
         }
         self.kernel.refuse.clear();
+        self.step(Step::Aside(false));
+        self.step(Step::Space(Some(RouteSpace::default())));
         for ifindex in [2, 3] {
             self.step(Step::Link(ifindex, true));
         }

@@ -1,8 +1,10 @@
 //! What two OPENs agree on, row by row: what differs from the defaults, and the outcome.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{V4, V6};
+use crate::fsm::negotiate::open;
 use crate::fsm::tests::config;
 use crate::fsm::{Config, GracefulRestartConfig, Negotiated};
 use crate::types::{Afi, Asn, BgpIdentifier};
@@ -39,6 +41,7 @@ pub(super) fn base() -> Negotiated {
         peer_role: None,
         announced_role: None,
         peer_host: None,
+        peer_open: Arc::new(open(&remote(), false)),
         first_as: Some(Asn(2)),
     }
 }
