@@ -178,6 +178,14 @@ impl FibHandle {
         }
     }
 
+    /// What is found in the kernel from now on stays until [`FibHandle::converged`], as at a start.
+    pub fn converges_again(&self) {
+        self.shared
+            .plan
+            .hold(Holder::Configuration)
+            .converges_again();
+    }
+
     /// The RIB has heard what there is to hear (End-of-RIB of every peer, or a deadline): routes that a predecessor left
     /// and that nobody has asked for are removed. Until then they stay.
     pub fn converged(&self) {

@@ -37,6 +37,8 @@ pub(super) struct Awaited {
     clients: bool,
     /// When the kernel's routes were counted for it.
     counted: Instant,
+    /// Routes of such peers were there, and all of them have been announced again: nobody else is waited for.
+    has_returned: bool,
 }
 
 impl Awaited {
@@ -46,6 +48,7 @@ impl Awaited {
             who: Expected::Nobody,
             clients: false,
             counted: now,
+            has_returned: false,
         }
     }
 }
@@ -58,7 +61,12 @@ impl Runtime {
         }
         let is_installed = self.intent.router.fib.is_some();
         let adopted = is_installed.then(|| self.fib.adopted());
-        let (who, clients) = expected(&self.intent, adopted);
+        let (mut who, clients) = expected(&self.intent, adopted);
+        let mut has_returned = self.expected.has_returned;
+        has_returned |= self.expected.who == Expected::Returning && adopted == Some(0);
+        if has_returned && who == Expected::Perhaps {
+            who = Expected::Nobody;
+        }
         if (who, clients) != (self.expected.who, self.expected.clients) {
             self.rib.send(Command::Expect(who, clients)).await?;
         }
@@ -66,6 +74,7 @@ impl Runtime {
             who,
             clients,
             counted: Instant::now(),
+            has_returned,
         };
         self.shared.set_returning(who == Expected::Returning);
         Ok(())

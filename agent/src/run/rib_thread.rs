@@ -276,6 +276,13 @@ impl Owner {
                 Commands::Ended => return,
                 Commands::Obeyed => self.take_in(&mut events, &mut commands),
                 Commands::Waiting => {
+                    // Questions without a pause must not keep news waiting.
+                    if self.held_back.is_none()
+                        && self.rib.backlog() < BACKLOG
+                        && let Ok(event) = events.try_recv()
+                    {
+                        self.take(event, &mut commands);
+                    }
                     self.work();
                     continue;
                 }

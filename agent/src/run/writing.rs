@@ -34,6 +34,9 @@ const LOOK: Duration = Duration::from_millis(250);
 /// may be about to start again beside it.
 const ABANDONED: Duration = Duration::from_secs(30);
 
+/// How long what a predecessor left stays, once it is known where it belongs: as long as a start waits for peers.
+const RETURN: Duration = Duration::from_secs(120);
+
 /// What an intent needs of the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Needs {
@@ -80,6 +83,8 @@ pub(super) struct Writing {
     looked: bool,
     /// Why the place of learned routes is not known.
     unknown: Option<String>,
+    /// Since when it is known, if it was not: what a predecessor left there stays for a while, until peers have announced it.
+    known_since: Option<Instant>,
 }
 
 impl Writing {
@@ -96,6 +101,7 @@ impl Writing {
             holder: None,
             looked: false,
             unknown: None,
+            known_since: None,
         }
     }
 
@@ -248,7 +254,20 @@ impl Runtime {
     pub(super) async fn follow_writing(&mut self) -> anyhow::Result<()> {
         let needs = Needs::of(&self.intent);
         let writing = &mut self.writing;
-        writing.unknown = unknown(&self.shared.loaded(), &self.intent);
+        let now = Instant::now();
+        let before = std::mem::replace(
+            &mut writing.unknown,
+            unknown(&self.shared.loaded(), &self.intent),
+        );
+        if before.is_some() && writing.unknown.is_none() {
+            writing.known_since = Some(now);
+            self.fib.converges_again();
+        }
+        let is_over = |since: &Instant| now.duration_since(*since) >= RETURN;
+        if writing.known_since.as_ref().is_some_and(is_over) && self.shared.has_converged() {
+            writing.known_since = None;
+            self.fib.converged();
+        }
         let claims = match needs {
             Needs::Routes | Needs::Refusals => true,
             Needs::Nothing => {

@@ -268,15 +268,9 @@ impl Group {
         }
         match member.families[family].refresh {
             Refresh::None => member.families[family].refresh = Refresh::Wanted,
-            Refresh::Wanted => {}
-            // Everything once more; the refresh that runs ends after it.
-            Refresh::Running => {
-                let stream = Stream {
-                    told: &self.families[family].told,
-                    exclusions: &self.exclusions,
-                };
-                member.compare(peer, family, Heard::default(), stream);
-            }
+            Refresh::Wanted | Refresh::RunningAndWanted => {}
+            // Once more after it. Begun anew each time, it would never end, and the group waits for it.
+            Refresh::Running => member.families[family].refresh = Refresh::RunningAndWanted,
         }
     }
 
@@ -635,11 +629,16 @@ fn settle_family(
         .is_none_or(|behind| behind.has_heard(index));
     let border = |subtype| RouteRefresh { family, subtype }.encode();
     let mut done = 0;
-    if owed.refresh == Refresh::Running && caught_up {
+    if let Refresh::Running | Refresh::RunningAndWanted = owed.refresh
+        && caught_up
+    {
         if member.enhanced_refresh {
             send(border(RouteRefreshSubtype::End))?;
         }
-        member.families[index].refresh = Refresh::None;
+        member.families[index].refresh = match owed.refresh {
+            Refresh::RunningAndWanted => Refresh::Wanted,
+            _ => Refresh::None,
+        };
         done += 1;
     }
     if owed.end_of_rib && caught_up && settled {

@@ -87,6 +87,8 @@ pub(super) enum Refresh {
     Wanted,
     /// Begun; ends when all that was told at its begin has been told again.
     Running,
+    /// The same, and asked for once more.
+    RunningAndWanted,
 }
 
 impl Member {

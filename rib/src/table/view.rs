@@ -173,9 +173,9 @@ impl<P: RoutePrefix> Table<P> {
         attrs.next_hops.resolution(next_hop, origin.interface)
     }
 
-    /// Whether no change waits for the FIB.
+    /// Whether no change waits for the FIB, nor a prefix to be queued for it.
     pub(crate) fn fib_has_all(&self) -> bool {
-        self.fib_queue.is_empty()
+        self.fib_queue.is_empty() && self.refill.is_none()
     }
 
     /// Whether changes for the FIB are noted. When it begins, all that the FIB should hold counts as changed.

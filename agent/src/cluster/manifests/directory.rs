@@ -20,6 +20,10 @@ pub(super) struct Listing {
     pub(super) failed: Vec<(PathBuf, io::Error)>,
 }
 
+/// Looks at a directory that is as it was until it is listed all the same: some file systems of networks and in user space say
+/// late or never that it has changed.
+const MOST_LOOKS: u8 = 11;
+
 /// The names in directories, as they were listed last.
 ///
 /// Agents on one directory would wake each other by listing it: opening a directory is a notification to all that watch it. While a
@@ -32,9 +36,9 @@ struct Listed {
     names: Vec<OsString>,
     /// Of the directory, before it was listed.
     fingerprint: Fingerprint,
-    /// It was the same at the look before, which was long ago compared with what clocks of file systems can tell apart: whatever
-    /// changes after this listing makes another one of it.
-    is_settled: bool,
+    /// Looks since it was listed. `None`: it was not the same at the look before that, which was long ago compared with what clocks
+    /// of file systems can tell apart. Otherwise, whatever changes after the listing makes another fingerprint of it.
+    settled: Option<u8>,
 }
 
 /// How a directory is looked at.
@@ -102,11 +106,13 @@ impl Walk<'_> {
     fn names(&mut self, below: &Path, fingerprint: Fingerprint) -> io::Result<Listed> {
         let before = self.before.remove(below);
         let before = before.filter(|before| before.fingerprint == fingerprint);
-        if let Some(before) = before.as_ref().filter(|before| before.is_settled)
+        if let Some(before) = &before
             && self.look == Look::Routine
+            && let Some(looks) = before.settled.filter(|looks| *looks < MOST_LOOKS)
         {
             return Ok(Listed {
                 names: before.names.clone(),
+                settled: Some(looks + 1),
                 ..*before
             });
         }
@@ -117,7 +123,7 @@ impl Walk<'_> {
         Ok(Listed {
             names: names.collect::<io::Result<_>>()?,
             fingerprint,
-            is_settled: before.is_some() && self.look == Look::Routine,
+            settled: (before.is_some() && self.look == Look::Routine).then_some(0),
         })
     }
 }

@@ -600,6 +600,9 @@ impl Plan {
 
     /// When [`Self::next_batch`] is worth asking again although nothing happens.
     pub fn next_retry(&self) -> Option<Instant> {
+        if !self.mode.may_write() {
+            return None;
+        }
         let route = self.retries.keys().next().copied();
         let others = [self.nexthops.next_retry(), self.refusing.next_retry()];
         route.into_iter().chain(others.into_iter().flatten()).min()

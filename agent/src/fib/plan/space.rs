@@ -163,6 +163,11 @@ impl Plan {
         }
     }
 
+    /// What is found in the kernel from now on may be wanted soon, as at a start: until [`Plan::converged`] it stays.
+    pub fn converges_again(&mut self) {
+        self.converged = false;
+    }
+
     /// Nothing is wanted any more, and nothing of ours shall stay.
     pub fn withdraw(&mut self) {
         self.want_nothing();

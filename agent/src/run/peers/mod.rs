@@ -360,7 +360,11 @@ impl Peers {
                 None => drop(self.demoted.remove(&name)),
             }
         }
-        for (name, peer) in self.table.all() {
+        for (name, _) in self.table.all() {
+            // What was done for another before, such as its range, may have changed it.
+            let Some(peer) = self.table.get(&name) else {
+                continue;
+            };
             if self.leaving.get(&name).is_some_and(|until| now >= *until) {
                 self.leaving.remove(&name);
                 info!(peer = %name, "peer ends");
