@@ -77,7 +77,7 @@ impl Plan {
     /// Whether a route that only the limit keeps out could come in.
     fn has_room(&self) -> bool {
         let max = self.guard.source().max_routes;
-        !self.limited.is_empty() && max.is_none_or(|max| self.counted < max)
+        self.mode.installs && !self.limited.is_empty() && max.is_none_or(|max| self.counted < max)
     }
 
     /// Looks at some prefixes again: all of them by and by after a rescan was asked for, and those for which there is room.

@@ -379,6 +379,10 @@ impl Plan {
 
     /// Appends what is to be done about a prefix, if anything.
     fn plan_route<K: Family>(&mut self, k: K, out: &mut Vec<Op>) {
+        if !self.mode.installs {
+            // The walk may not have come to it yet.
+            self.desire(k, Want::NONE);
+        }
         let Some(before) = K::table(self).get(k).copied() else {
             return;
         };

@@ -55,9 +55,12 @@ impl Plan {
 
     /// Whether nothing of ours is in the kernel, as far as is known.
     pub fn is_gone(&self) -> bool {
+        if self.is_aside() {
+            return true;
+        }
         let c = self.counters();
-        !self.waits_for_listing()
-            && (self.mode.installs || !self.has_to_walk())
+        let is_known = !self.waits_for_listing() && (self.mode.installs || !self.has_to_walk());
+        is_known
             && c.installed_ipv4 + c.installed_ipv6 + c.nexthops + c.stale == 0
             && self.nexthops.garbage.is_empty()
             && self.refusing.is_gone()

@@ -153,6 +153,38 @@ fn without_a_place_everything_of_ours_goes_and_late_wishes_change_nothing() {
 }
 
 #[test]
+fn what_was_still_to_be_written_is_not_when_routes_are_not_to_be_installed_any_more() {
+    for limit in [None, Some(50)] {
+        let mut world = World::new();
+        let rails = GuardRails {
+            max_routes: limit,
+            ..GuardRails::default()
+        };
+        world.plan.set_guard_rails(rails);
+        for prefix in many(100) {
+            world.step(Step::Submit(FibChange::install(prefix, route_to(&BOTH))));
+        }
+        world.plan.set_space(None);
+        // Every message is looked at.
+        world.step(Step::Drive);
+        assert!(is_empty(&world), "{:?}", world.kernel);
+        // What is no wish any more when routes are installed again does not come back, however far everything was looked at.
+        world.plan.set_space(Some(RouteSpace::default()));
+        world.plan.set_space(None);
+        world.wanted.clear();
+        world.step(Step::Space(Some(RouteSpace::default())));
+        world.step(Step::Drive);
+        assert_eq!(ids(&world).count(), 0);
+    }
+    let mut world = installed();
+    world.plan.set_space(None);
+    world.wanted.clear();
+    world.step(Step::Space(Some(RouteSpace::default())));
+    world.step(Step::Drive);
+    assert_eq!(ids(&world).count(), 0);
+}
+
+#[test]
 fn a_route_that_found_its_place_taken_is_tried_at_once_in_another() {
     let mut world = installed();
     let taken = net(PREFIXES[3]);
