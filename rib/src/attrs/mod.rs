@@ -10,7 +10,7 @@ mod next_hop;
 mod summary;
 
 pub use interner::AttrInterner;
-pub(crate) use next_hop::{ChangedNextHops, NextHops};
+pub(crate) use next_hop::{ChangedNextHops, NextHops, TooMany};
 pub use next_hop::{NextHopResolver, Resolution};
 pub use summary::{DEFAULT_LOCAL_PREF, Flags, Identity, NextHopIndex, Summary};
 

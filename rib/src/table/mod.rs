@@ -16,6 +16,7 @@ mod filter;
 mod generations;
 mod import;
 mod index;
+mod limits;
 mod path;
 mod source;
 mod standing;
@@ -26,6 +27,7 @@ mod view;
 mod walk;
 
 pub(crate) use decision::Options;
+pub use source::{LimitOf, RefusedFor};
 pub(crate) use source::{Origin, Source};
 pub use standing::{Rejection, Rule, Standing};
 pub use view::{PathView, RouteView};

@@ -109,7 +109,11 @@ impl Plan {
         }
         let (mut shared, mut alone) = (HashSet::default(), HashSet::default());
         for group in groups.values() {
-            let of = if group.len() > 1 { &mut shared } else { &mut alone };
+            let of = if group.len() > 1 {
+                &mut shared
+            } else {
+                &mut alone
+            };
             of.extend(group.iter().map(|m| m.0));
         }
         let mut listed: Vec<(u32, Object)> = listed.into_iter().collect();

@@ -26,8 +26,8 @@ use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 
-use super::super::{HashMap, HashSet};
 use super::super::types::{KernelError, NEXTHOP_ID_FIRST, NEXTHOP_ID_LAST};
+use super::super::{HashMap, HashSet};
 use super::op::{Object, Op};
 use super::table::Want;
 use index::{Index, Users};

@@ -151,7 +151,11 @@ impl Nexthops {
     /// A group has this content from now on, and is made if it is not there.
     pub(in super::super) fn set_content(&mut self, id: u32, content: Members, was_shared: bool) {
         let group = self.groups.entry(id).or_insert_with(|| {
-            self.index.contents.entry(Members::new()).or_default().insert(id);
+            self.index
+                .contents
+                .entry(Members::new())
+                .or_default()
+                .insert(id);
             Group::default()
         });
         group.was_shared = was_shared;
@@ -172,7 +176,11 @@ impl Nexthops {
                 self.pending.settle(&mut self.sets, set);
             }
             let members = before.iter().chain(&content).map(|m| m.0);
-            self.index.contents.entry(content.clone()).or_default().insert(id);
+            self.index
+                .contents
+                .entry(content.clone())
+                .or_default()
+                .insert(id);
             for object in members {
                 self.members_changed(object);
             }

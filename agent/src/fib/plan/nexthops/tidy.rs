@@ -63,7 +63,8 @@ impl Nexthops {
             }
         }
         let state = &mut self.objects[i as usize];
-        let used = !state.sets.is_empty() || !state.groups.is_empty() || state.ids().next().is_some();
+        let used =
+            !state.sets.is_empty() || !state.groups.is_empty() || state.ids().next().is_some();
         if !used && self.object_index.get(&state.object) == Some(&i) {
             self.object_index.remove(&state.object);
             self.free_objects.push(i as usize);
@@ -75,7 +76,10 @@ impl Nexthops {
     fn is_needed(&self, i: u32, role: Role) -> bool {
         let state = &self.objects[i as usize];
         let mut groups = state.groups.iter().filter_map(|id| self.groups.get(id));
-        let mut sets = state.sets.iter().map(|set| &self.sets[*set as usize].members);
+        let mut sets = state
+            .sets
+            .iter()
+            .map(|set| &self.sets[*set as usize].members);
         groups.any(|group| group.role() == role)
             || sets.any(|members| {
                 Role::among(members) == role
