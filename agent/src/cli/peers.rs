@@ -105,6 +105,22 @@ fn note(peer: &Peer) -> String {
             ));
         }
     }
+    for f in peer.families.iter().filter(|f| f.paths_refused > 0) {
+        notes.push(format!(
+            "{} of {} ignored: more than {} of one prefix",
+            count(f.paths_refused, "path"),
+            f.family,
+            group(f.max_paths_per_prefix.into())
+        ));
+    }
+    let refused: u64 = peer.families.iter().map(|f| f.next_hops_refused).sum();
+    if refused > 0 {
+        notes.push(format!(
+            "{} rejected: more than {} distinct next hops",
+            count(refused, "path"),
+            group(peer.max_next_hops.into())
+        ));
+    }
     if peer.updates_malformed > 0 {
         notes.push(count(peer.updates_malformed, "malformed update"));
     }
@@ -303,6 +319,22 @@ fn families(peer: &Peer, screen: &mut Screen) -> anyhow::Result<()> {
             }
             (None, None) => {}
         }
+    }
+    for f in &peer.families {
+        if let Some(limit) = f.max_received_prefixes {
+            let (family, limit) = (f.family, group(limit.into()));
+            screen.line(format!(
+                "{family}: at most {limit} prefixes may be received"
+            ))?;
+        }
+    }
+    if peer.next_hops > 0 {
+        screen.line(format!(
+            "{} of at most {} distinct next hops, about {} bytes of memory",
+            group(peer.next_hops.into()),
+            group(peer.max_next_hops.into()),
+            group(peer.memory_bytes)
+        ))?;
     }
     for f in peer.families.iter().filter(|f| f.too_large > 0) {
         screen.line(format!(

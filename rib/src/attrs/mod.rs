@@ -5,6 +5,7 @@
 //! and next hop in a randomly seeded table (peers choose the bytes). The Adj-RIB-In counts one use per path; with the last
 //! one a set is gone and its index is free again.
 
+mod accounts;
 mod interner;
 mod next_hop;
 mod summary;

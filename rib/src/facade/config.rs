@@ -87,6 +87,16 @@ pub enum RibEvent {
         /// What it counts.
         of: LimitOf,
     },
+    /// What a peer sent takes more memory than [`Rib::set_peer_memory`](crate::Rib::set_peer_memory) allows. The session should
+    /// be closed with Cease, Out of Resources (RFC 4486). Told once per session.
+    PeerMemory {
+        /// The peer.
+        peer: PeerId,
+        /// How much it takes, in octets.
+        octets: u64,
+        /// How much it may take.
+        limit: u64,
+    },
     /// A path of a peer was kept out because of [`PeerConfig::max_paths`](crate::PeerConfig::max_paths) or
     /// [`PeerConfig::max_next_hops`](crate::PeerConfig::max_next_hops). Reported for the first one of a session, family and
     /// limit.
@@ -179,6 +189,8 @@ pub struct PeerCounts {
     pub next_hops_refused: u64,
     /// Distinct next hops that the peer brings, of all families.
     pub next_hops: u32,
+    /// About how much memory the peer takes, in octets, of all families.
+    pub memory: u64,
 }
 
 /// Counts of one family's table, kept without a walk.

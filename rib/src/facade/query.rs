@@ -111,6 +111,7 @@ impl Rib {
         PeerCounts {
             advertised: self.groups.advertised_count(peer, family) as u32,
             next_hops: self.attrs.next_hops.count_of(peer),
+            memory: self.memory(peer),
             too_large: u32::try_from(self.groups.too_large_count(peer, family)).unwrap_or(u32::MAX),
             ..received
         }

@@ -351,7 +351,9 @@ fn bring_forward(paths: &mut [Path], places: &[usize]) {
         return;
     }
     let mut ordered: SmallVec<[Path; 8]> = places.iter().map(|place| paths[*place]).collect();
-    let others = (0..paths.len()).filter(|place| !places.contains(place));
+    let mut taken: SmallVec<[usize; 8]> = places.into();
+    taken.sort_unstable();
+    let others = (0..paths.len()).filter(|place| taken.binary_search(place).is_err());
     ordered.extend(others.map(|place| paths[place]));
     paths.copy_from_slice(&ordered);
 }

@@ -502,7 +502,9 @@ impl<P: RoutePrefix> Table<P> {
         let (interface, limit) = (origin.interface, origin.max_next_hops);
         let asked = attrs.next_hops.ask(next_hop, origin.peer, interface, limit);
         let mut importer = Importer::new(&origin, original, long_lived, asked.err(), attrs);
+        attrs.charge_to(Some(origin.peer));
         let (imported, _) = importer.import(prefix, attrs);
+        attrs.charge_to(None);
         self.replace(slot, place, path.source, original, &imported, attrs);
         importer.finish(attrs);
         // Another policy may accept more.

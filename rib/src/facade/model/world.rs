@@ -69,24 +69,32 @@ impl World {
         attributes: &Attributes,
     ) {
         let structured = attributes.build(number);
-        let add_path = PEERS[number].3;
+        for (prefix, path_id) in nlri {
+            let path_id = PathId(if PEERS[number].3 { *path_id } else { 0 });
+            let (peer, prefix) = (PeerId(number as u32), prefixes()[*prefix]);
+            let next_hop = attributes.next_hop();
+            self.oracle
+                .announce(peer, prefix, path_id, &structured, next_hop);
+        }
+        self.announce_to_rib(number, nlri, attributes);
+    }
+
+    /// Of which the oracle does not hear.
+    pub(crate) fn announce_to_rib(
+        &mut self,
+        number: usize,
+        nlri: &[(usize, u32)],
+        attributes: &Attributes,
+    ) {
+        let structured = attributes.build(number);
         let all = prefixes();
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
         for (prefix, path_id) in nlri {
-            let path_id = PathId(if add_path { *path_id } else { 0 });
-            let prefix = all[*prefix];
-            match prefix {
+            let path_id = PathId(if PEERS[number].3 { *path_id } else { 0 });
+            match all[*prefix] {
                 IpNet::V4(prefix) => v4.push(Nlri { prefix, path_id }),
                 IpNet::V6(prefix) => v6.push(Nlri { prefix, path_id }),
             }
-            let next_hop = attributes.next_hop();
-            self.oracle.announce(
-                PeerId(number as u32),
-                prefix,
-                path_id,
-                &structured,
-                next_hop,
-            );
         }
         let reach = |nlri| Reach {
             next_hop: attributes.next_hop(),
@@ -543,5 +551,6 @@ pub(crate) fn run(ops: &[Op]) {
     let left = world.rib.attrs.len();
     assert!(world.rib.attrs.is_empty(), "{left} sets are left");
     assert!(world.rib.attrs.next_hops.is_empty(), "next hops are left");
+    assert!(world.rib.attrs.accounts.is_empty(), "memory is left");
     assert_eq!(world.rib.sizes(Family::IPV4_UNICAST).0, 0);
 }

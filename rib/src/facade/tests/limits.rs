@@ -4,6 +4,7 @@
 use super::*;
 use crate::policy::{Action, Matches, Policy, Rule as PolicyRule, Set};
 use crate::table::{Rejection, Standing};
+use bgp::fsm::Down;
 
 const FAMILY: Family = Family::IPV4_UNICAST;
 
@@ -164,4 +165,72 @@ fn what_another_policy_accepts_counts_as_what_is_announced() {
     world.set_peer(PEER, config);
     while world.poll(3) {}
     assert_eq!(events(&mut world), [exceeded(2, LimitOf::Accepted)]);
+}
+
+#[test]
+fn memory_is_that_of_paths_and_of_the_sets_that_a_peer_brought_first() {
+    let mut world = limited(|config| config.import = rejecting());
+    world.rib.set_peer_memory(Some(1000));
+    world.apply(&Op::Up(1, PLAIN));
+    let memory = |world: &World, number| world.rib.memory(PeerId(number));
+    let told = |world: &mut World| {
+        let events = world.rib.take_events().into_iter();
+        let of_memory = events.filter(|event| matches!(event, RibEvent::PeerMemory { .. }));
+        of_memory.count()
+    };
+    world.announce(PEER, &[(0, 0)], &plain_attributes(1));
+    let one = memory(&world, 2);
+    assert!(one > 64, "{one}: a path and a set");
+    world.announce(PEER, &[(1, 0), (2, 0)], &plain_attributes(1));
+    assert_eq!(memory(&world, 2), one + 2 * 64, "the set is there once");
+    let mut large = plain_attributes(1);
+    large.path = (1..200).collect();
+    world.announce(1, &[(0, 0)], &large);
+    assert!(memory(&world, 1) > 800 && told(&mut world) == 0);
+    large.path.push(7);
+    world.announce(PEER, &[(3, 0)], &large);
+    assert_eq!(told(&mut world), 1, "rejected or not");
+    world.announce(PEER, &[(1, 0)], &large);
+    assert_eq!(told(&mut world), 0, "once");
+    world.apply(&Op::Down(PEER, false));
+    world.drain();
+    assert_eq!(memory(&world, 2), 0);
+    world.apply(&Op::Up(PEER, PLAIN));
+    world.announce(PEER, &[(0, 0), (1, 0)], &large);
+    assert_eq!(told(&mut world), 1, "of another session");
+}
+
+/// How long it takes to hear, show and forget so many paths of one prefix, each of another neighbouring AS.
+fn life_of_paths(count: u32) -> Duration {
+    let mut world = World::new();
+    // Reflects, and has ADD-PATH.
+    let peer = 4;
+    world.apply(&Op::Up(peer, PLAIN));
+    let begin = Instant::now();
+    for id in 0..count {
+        let mut attributes = plain_attributes(1);
+        attributes.path = vec![100 + id];
+        world.announce_to_rib(peer, &[(0, id)], &attributes);
+    }
+    while world.poll(10_000) {}
+    let view = world.rib.route("10.0.0.0/8".parse().unwrap());
+    let shown = view.map_or(0, |view| view.paths.len());
+    assert_eq!(shown, crate::DEFAULT_MAX_PATHS as usize);
+    world
+        .rib
+        .session_down(PeerId(peer as u32), &Down::TransportFailed, world.now);
+    while world.poll(10_000) {}
+    begin.elapsed()
+}
+
+/// Eight times as many take eight times as long, and 64 times if each is compared with all others. What else runs on the machine
+/// adds to it, so the best of some tries counts.
+#[test]
+fn paths_of_one_prefix_cost_in_proportion_to_their_number() {
+    let ratio = |_| {
+        let (few, many) = (life_of_paths(1_000), life_of_paths(8_000));
+        many.as_secs_f64() / few.as_secs_f64()
+    };
+    let ratios: Vec<f64> = (0..5).map(ratio).collect();
+    assert!(ratios.iter().any(|ratio| *ratio < 24.0), "{ratios:?}");
 }
