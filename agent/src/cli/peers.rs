@@ -431,6 +431,8 @@ mod tests {
     fn a_peer_near_its_prefix_limit_is_noted_and_one_at_the_share_is_not() {
         let mut near = peer("tor-a");
         near.updates_malformed = 0;
+        near.families[0].paths_refused = 0;
+        near.families[0].next_hops_refused = 0;
         for (accepted, noted) in [
             (750, ""),
             (751, "751 of at most 1,000 ipv4-unicast prefixes"),
@@ -438,6 +440,23 @@ mod tests {
             near.families[0].accepted = accepted;
             assert_eq!(note(&near), noted);
         }
+    }
+
+    #[test]
+    fn paths_that_were_kept_out_by_a_limit_are_noted() {
+        let mut peer = peer("tor-a");
+        peer.updates_malformed = 0;
+        assert_eq!(
+            note(&peer),
+            "3 paths of ipv4-unicast ignored: more than 256 of one prefix; \
+             2 paths rejected: more than 32,768 distinct next hops"
+        );
+        peer.families[0].paths_refused = 0;
+        peer.families[0].next_hops_refused = 1;
+        assert_eq!(
+            note(&peer),
+            "1 path rejected: more than 32,768 distinct next hops"
+        );
     }
 
     #[test]
