@@ -161,8 +161,8 @@ pub struct PeerSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000000))]
     pub max_next_hops: Option<u32>,
-    /// How long a peer that exceeded `maxPrefixes`, `maxReceivedPrefixes` or the memory of one peer is held Idle, 1s to 24h, or `never` to wait for `routelet peer reset`. A
-    /// change of the Peer ends it, too.
+    /// How long a peer that exceeded `maxPrefixes`, `maxReceivedPrefixes` or the memory of one peer is held Idle, 1s to 24h, or
+    /// `never` to wait for `routelet peer reset`. A change of the Peer ends it, too.
     #[serde(default)]
     pub max_prefixes_restart: RestartAfter,
     /// The percentage of `maxPrefixes` beyond which the agent warns, 1 to 100. Default 75.
