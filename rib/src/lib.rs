@@ -31,4 +31,7 @@ pub use facade::{
     RoutesCursor, Totals,
 };
 pub use originate::{AdvertisementId, Offer, Originated};
-pub use peer::{LONG_LIVED_MAX, PeerConfig, PeerId, PeerKind, SessionInfo};
+pub use peer::{
+    DEFAULT_MAX_NEXT_HOPS, DEFAULT_MAX_PATHS, LONG_LIVED_MAX, PeerConfig, PeerId, PeerKind,
+    SessionInfo,
+};

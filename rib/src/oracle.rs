@@ -3,7 +3,7 @@
 
 mod start;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -59,6 +59,9 @@ pub(crate) struct Oracle {
     pub(crate) originated: BTreeMap<IpNet, Originated>,
     pub(crate) reachable: Arc<Reachable>,
     pub(crate) start: OracleStart,
+    /// Paths that the RIB rejected because of [`PeerConfig::max_next_hops`]: which they are depends on the order in which it
+    /// comes by them, and is taken from it. That they are no more and no less than there must be is checked beside.
+    pub(crate) limited: BTreeSet<(PeerId, IpNet, PathId)>,
 }
 
 /// A path as it stands: who it is from, and what became of it.
@@ -118,6 +121,7 @@ impl Oracle {
             ins: BTreeMap::new(),
             originated: BTreeMap::new(),
             reachable: Arc::default(),
+            limited: BTreeSet::new(),
         }
     }
 
@@ -225,6 +229,14 @@ impl Oracle {
         next_hop: NextHop,
     ) {
         if let Some(rib) = self.ins.get_mut(&(peer, family_of(prefix))) {
+            let fresh = rib
+                .paths
+                .iter()
+                .filter(|((of, _), path)| *of == prefix && !path.stale);
+            let is_new = !rib.paths.contains_key(&(prefix, path_id));
+            if is_new && fresh.count() >= self.peers[&peer].max_paths as usize {
+                return;
+            }
             let path = OraclePath {
                 attributes: attributes.clone(),
                 next_hop,
@@ -282,6 +294,20 @@ impl Oracle {
         (rib.paths.len() as u32, accepted.count() as u32)
     }
 
+    /// How many distinct next hops a peer's accepted paths have.
+    pub(crate) fn next_hops(&self, peer: PeerId) -> usize {
+        let ins = self.ins.iter().filter(|((of, _), _)| *of == peer);
+        let mut next_hops: BTreeSet<IpAddr> = BTreeSet::new();
+        for (_, rib) in ins {
+            for ((prefix, _), path) in &rib.paths {
+                if self.import(peer, rib, *prefix, path).1.is_none() {
+                    next_hops.insert(path.next_hop.address());
+                }
+            }
+        }
+        next_hops.len()
+    }
+
     /// Every prefix that has a path.
     pub(crate) fn prefixes(&self) -> Vec<IpNet> {
         let received = self.ins.values().flat_map(|rib| rib.paths.keys());
@@ -315,6 +341,12 @@ impl Oracle {
         }
         if let Some(rejection) = self.rejects(config, rib, &announced) {
             return (announced, Some(rejection));
+        }
+        if self.limited.iter().any(|(of, net, id)| {
+            let known = rib.paths.get(&(*net, *id));
+            *of == peer && *net == prefix && known.is_some_and(|known| std::ptr::eq(known, path))
+        }) {
+            return (announced, Some(Rejection::NextHopLimit));
         }
         let mut attributes = announced.clone();
         let discarded = |code| filtered.contains(AttributeCode(code));

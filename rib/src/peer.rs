@@ -36,6 +36,14 @@ impl From<PeerKind> for bgp::wire::PeerKind {
     }
 }
 
+/// The most paths of one prefix that a peer may have unless it is configured: as many as multipath can use (255), and one.
+/// Each of them is compared with all others whenever one changes.
+pub const DEFAULT_MAX_PATHS: u32 = 256;
+
+/// The most distinct next hops that a peer may bring unless it is configured: a reflector of the largest clusters brings two
+/// for each node. The kernel holds two objects for each.
+pub const DEFAULT_MAX_NEXT_HOPS: u32 = 32_768;
+
 /// What the intent says about a peer. A change never needs a session reset: policies are run again.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PeerConfig {
@@ -65,8 +73,14 @@ pub struct PeerConfig {
     pub remove_private_as: bool,
     /// Attributes to discard from the peer's routes, or whose routes are treated as withdrawn; and which it is not sent.
     pub attribute_filter: AttributeFilter,
-    /// Accepted prefixes per family beyond which `PrefixLimit` is reported; `None`: no limit.
+    /// Accepted paths per family beyond which `PrefixLimit` is reported; `None`: no limit.
     pub max_prefixes: Option<u32>,
+    /// Received paths per family, rejected ones included, beyond which `PrefixLimit` is reported; `None`: no limit.
+    pub max_received: Option<u32>,
+    /// Paths of one prefix that the peer may have at a time (RFC 7911); further ones are not taken in. At least 1.
+    pub max_paths: u32,
+    /// Distinct next hops that the peer may bring at a time; paths with further ones are rejected. At least 1.
+    pub max_next_hops: u32,
     /// Accepted prefixes per family beyond which `PrefixWarning` is reported; `None`: never.
     pub prefix_warning: Option<u32>,
     /// How long long-lived stale paths are kept at most, whatever the peer asks for (RFC 9494: up to 194 days).
@@ -115,6 +129,9 @@ impl PeerConfig {
             remove_private_as: false,
             attribute_filter: AttributeFilter::DEFAULT,
             max_prefixes: None,
+            max_received: None,
+            max_paths: DEFAULT_MAX_PATHS,
+            max_next_hops: DEFAULT_MAX_NEXT_HOPS,
             prefix_warning: None,
             long_lived_max: LONG_LIVED_MAX,
         }

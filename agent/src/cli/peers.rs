@@ -105,6 +105,22 @@ fn note(peer: &Peer) -> String {
             ));
         }
     }
+    for f in peer.families.iter().filter(|f| f.paths_refused > 0) {
+        notes.push(format!(
+            "{} of {} ignored: more than {} of one prefix",
+            count(f.paths_refused, "path"),
+            f.family,
+            group(f.max_paths_per_prefix.into())
+        ));
+    }
+    let refused: u64 = peer.families.iter().map(|f| f.next_hops_refused).sum();
+    if refused > 0 {
+        notes.push(format!(
+            "{} rejected: more than {} distinct next hops",
+            count(refused, "path"),
+            group(peer.max_next_hops.into())
+        ));
+    }
     if peer.updates_malformed > 0 {
         notes.push(count(peer.updates_malformed, "malformed update"));
     }
@@ -304,6 +320,22 @@ fn families(peer: &Peer, screen: &mut Screen) -> anyhow::Result<()> {
             (None, None) => {}
         }
     }
+    for f in &peer.families {
+        if let Some(limit) = f.max_received_prefixes {
+            let (family, limit) = (f.family, group(limit.into()));
+            screen.line(format!(
+                "{family}: at most {limit} prefixes may be received"
+            ))?;
+        }
+    }
+    if peer.next_hops > 0 {
+        screen.line(format!(
+            "{} of at most {} distinct next hops, about {} bytes of memory",
+            group(peer.next_hops.into()),
+            group(peer.max_next_hops.into()),
+            group(peer.memory_bytes)
+        ))?;
+    }
     for f in peer.families.iter().filter(|f| f.too_large > 0) {
         screen.line(format!(
             "{}: {} not advertised, because they fit into no message to this peer: routelet routes advertised --peer {}",
@@ -399,6 +431,8 @@ mod tests {
     fn a_peer_near_its_prefix_limit_is_noted_and_one_at_the_share_is_not() {
         let mut near = peer("tor-a");
         near.updates_malformed = 0;
+        near.families[0].paths_refused = 0;
+        near.families[0].next_hops_refused = 0;
         for (accepted, noted) in [
             (750, ""),
             (751, "751 of at most 1,000 ipv4-unicast prefixes"),
@@ -406,6 +440,23 @@ mod tests {
             near.families[0].accepted = accepted;
             assert_eq!(note(&near), noted);
         }
+    }
+
+    #[test]
+    fn paths_that_were_kept_out_by_a_limit_are_noted() {
+        let mut peer = peer("tor-a");
+        peer.updates_malformed = 0;
+        assert_eq!(
+            note(&peer),
+            "3 paths of ipv4-unicast ignored: more than 256 of one prefix; \
+             2 paths rejected: more than 32,768 distinct next hops"
+        );
+        peer.families[0].paths_refused = 0;
+        peer.families[0].next_hops_refused = 1;
+        assert_eq!(
+            note(&peer),
+            "1 path rejected: more than 32,768 distinct next hops"
+        );
     }
 
     #[test]

@@ -385,6 +385,16 @@ pub fn peer(spec: &PeerSpec) -> Vec<Finding> {
     f.check(spec.max_prefixes != Some(0), "spec.maxPrefixes", || {
         "0 would end the session at the first prefix: leave it out for no limit".to_owned()
     });
+    let received = spec.max_received_prefixes != Some(0);
+    f.check(received, "spec.maxReceivedPrefixes", || {
+        "0 would end the session at the first prefix: leave it out for no limit".to_owned()
+    });
+    if let Some(paths) = spec.max_paths_per_prefix {
+        f.range("spec.maxPathsPerPrefix", paths, 1, 1000);
+    }
+    if let Some(next_hops) = spec.max_next_hops {
+        f.range("spec.maxNextHops", next_hops, 1, 1_000_000);
+    }
     if let RestartAfter::After(time) = spec.max_prefixes_restart {
         let path = "spec.maxPrefixesRestart";
         f.lapse(path, time.0, seconds(1), seconds(86_400));

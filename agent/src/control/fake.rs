@@ -246,11 +246,13 @@ pub(crate) fn peers() -> Vec<Peer> {
             ],
             "families": [
                 {"family": "ipv4-unicast", "negotiated": true, "received": 10, "accepted": 8, "best": 8,
-                 "advertised": 3, "tooLarge": 1, "maxPrefixes": 1000, "prefixWarning": 750, "endOfRibReceived": true,
+                 "advertised": 3, "tooLarge": 1, "maxPrefixes": 1000, "prefixWarning": 750,
+                 "maxReceivedPrefixes": 2000, "maxPathsPerPrefix": 256, "pathsRefused": 3, "nextHopsRefused": 2, "endOfRibReceived": true,
                  "endOfRibSent": true},
                 {"family": "ipv6-unicast", "negotiated": true, "received": 6, "accepted": 6, "best": 6,
                  "advertised": 2, "endOfRibReceived": false, "endOfRibSent": true}
             ],
+            "nextHops": 4, "maxNextHops": 32768, "memoryBytes": 2048,
             "messagesSent": {"open": 3, "update": 9, "notification": 1, "keepalive": 260, "routeRefresh": 1},
             "messagesReceived": {"open": 3, "update": 22, "notification": 1, "keepalive": 251, "routeRefresh": 0},
             "updatesMalformed": 1, "attributesFiltered": 12, "outputQueueBytes": 0, "establishedCount": 3,

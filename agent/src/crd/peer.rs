@@ -141,13 +141,28 @@ pub struct PeerSpec {
     #[serde(default, rename = "allowOwnAS")]
     #[schemars(range(min = 0, max = 10))]
     pub allow_own_as: u8,
-    /// The most prefixes per family that the peer may send; beyond that the session ends, and the peer is held Idle for
-    /// `maxPrefixesRestart`. Absent: no limit.
+    /// The most prefixes per family that import policies may accept of the peer; beyond that the session ends, and the peer is
+    /// held Idle for `maxPrefixesRestart`. Absent: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub max_prefixes: Option<u32>,
-    /// How long a peer that exceeded `maxPrefixes` is held Idle, 1s to 24h, or `never` to wait for `routelet peer reset`. A
-    /// change of the Peer ends it, too.
+    /// The most prefixes per family that the peer may send, those that import policies reject included; beyond that the session
+    /// ends, and the peer is held Idle for `maxPrefixesRestart`. Absent: only the memory of one peer is limited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub max_received_prefixes: Option<u32>,
+    /// The most paths of one prefix that are taken in of the peer at a time (ADD-PATH, RFC 7911), 1 to 1000; further ones are
+    /// ignored and counted. Default 256.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub max_paths_per_prefix: Option<u32>,
+    /// The most distinct next hops that the peer's routes may have at a time, 1 to 1000000; routes with further ones are
+    /// rejected and counted. Default 32768.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000000))]
+    pub max_next_hops: Option<u32>,
+    /// How long a peer that exceeded `maxPrefixes`, `maxReceivedPrefixes` or the memory of one peer is held Idle, 1s to 24h, or
+    /// `never` to wait for `routelet peer reset`. A change of the Peer ends it, too.
     #[serde(default)]
     pub max_prefixes_restart: RestartAfter,
     /// The percentage of `maxPrefixes` beyond which the agent warns, 1 to 100. Default 75.

@@ -21,6 +21,7 @@ mod next_hops;
 mod open_files;
 mod options;
 mod peers;
+mod rib_events;
 mod rib_thread;
 mod shared;
 mod show;
@@ -35,10 +36,10 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use bgp::fsm::{Cease, Stop};
 use bgp::session::Candidate;
-use rib::{Multipath, RibConfig, RibEvent};
+use rib::{Multipath, RibConfig};
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
-use tracing::{debug, error, info, warn};
+use tracing::{error, info, warn};
 
 pub use gates::KubeProxy;
 pub use options::{Options, SourceOptions};
@@ -508,64 +509,6 @@ impl Runtime {
         let view: Arc<KernelView> = self.fib.view();
         self.rib.send(Command::View(view)).await?;
         Ok(())
-    }
-
-    fn rib_event(&self, event: RibEvent) {
-        let name = |peer| self.shared.peer_name(peer);
-        match event {
-            RibEvent::PrefixLimit {
-                peer,
-                family,
-                limit,
-            } => {
-                warn!(peer = %name(peer), %family, limit, "peer sent more prefixes than its limit; its session is closed, and it is held Idle");
-                self.shared
-                    .reset(peer, Cease::MaximumPrefixes { family, limit });
-            }
-            RibEvent::PrefixWarning {
-                peer,
-                family,
-                accepted,
-                limit,
-            } => {
-                warn!(peer = %name(peer), %family, accepted, limit, "peer sends nearly as many prefixes as its limit allows");
-            }
-            RibEvent::EndOfRib { peer } => {
-                info!(peer = %name(peer), "the peer has sent all its routes (End-of-RIB)");
-            }
-            RibEvent::RestartTimeExpired {
-                peer,
-                family,
-                long_lived,
-            } => {
-                let what = if long_lived {
-                    "peer has not come back in time: its routes are long-lived stale ones now (RFC 9494)"
-                } else {
-                    "peer has not come back in time: the routes kept for it go"
-                };
-                warn!(peer = %name(peer), %family, "{what}");
-            }
-            // The FIB has heard of it already.
-            RibEvent::NextHopsLost(routers) => {
-                info!(
-                    ?routers,
-                    "routers are lost: they leave all nexthop groups that have another"
-                );
-            }
-            RibEvent::NextHopsRegained(routers) => {
-                debug!(
-                    ?routers,
-                    "lost routers are used again, or no route is left over them"
-                );
-            }
-            RibEvent::Converged => {
-                info!(
-                    "routes have converged: what a predecessor left in the kernel and nobody wants goes now"
-                );
-                self.shared.converged();
-                self.fib.converged();
-            }
-        }
     }
 
     async fn candidate(&mut self, candidate: Candidate) -> anyhow::Result<()> {

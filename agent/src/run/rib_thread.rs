@@ -24,6 +24,7 @@ use super::next_hops::{Denied, Resolver};
 use super::surroundings::{NextHopTable, Surroundings};
 use crate::fib::{FibChange, FibNexthop, FibRoute, KernelView};
 use crate::intent::RouteChange;
+use crate::memory;
 use crate::timing::{Recorded, Step, StepTimes};
 use crate::vital::{Pulse, Vital};
 
@@ -155,6 +156,11 @@ pub(crate) fn spawn(
         .enable_time()
         .build()?;
     let mut rib = Rib::new(config);
+    let peer_memory = memory::of_one_peer();
+    if let Some(bytes) = peer_memory {
+        info!(bytes, "memory that the routes of one peer may take");
+    }
+    rib.set_peer_memory(peer_memory);
     rib.set_fib(fib.is_enabled());
     let next_hops = NextHopTable::default();
     let denied = Denied::default();

@@ -40,12 +40,14 @@ pub enum LimitRestart {
     Never,
 }
 
-/// The most prefixes that a peer may send, as far as its state machine is concerned. The owner counts, and says by
-/// [`Cease::MaximumPrefixes`] that the limit was exceeded.
+/// How much a peer may send, as far as its state machine is concerned. The owner counts, and says by [`Cease::MaximumPrefixes`]
+/// or, of memory, [`Cease::OutOfResources`] that a limit was exceeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PrefixLimit {
-    /// The limit. Here only to see it change, which ends a hold.
-    pub max: u32,
+    /// The limit of accepted prefixes, if there is one. Here only to see it change, which ends a hold.
+    pub max: Option<u32>,
+    /// The limit of received ones, for the same purpose.
+    pub received: Option<u32>,
     /// What exceeding it leads to.
     pub restart: LimitRestart,
 }
@@ -183,12 +185,10 @@ pub(super) fn cause(reason: &Down, connection: &Connection, lasted: bool) -> Cau
 /// What it means that the owner ended it.
 pub(super) fn owner_cause(stop: &Stop, lasted: bool) -> Cause {
     match stop {
-        Stop::Cease(Cease::MaximumPrefixes { .. }) => Cause::PrefixLimit,
-        Stop::Cease(Cease::OutOfResources) if !lasted => Cause::Error,
+        Stop::Cease(Cease::MaximumPrefixes { .. } | Cease::OutOfResources) => Cause::PrefixLimit,
         Stop::Cease(Cease::BfdDown) if !lasted => Cause::Courteous,
         Stop::Cease(
-            Cease::OutOfResources
-            | Cease::BfdDown
+            Cease::BfdDown
             | Cease::Shutdown(_)
             | Cease::Reset(_)
             | Cease::Deconfigured
@@ -279,7 +279,11 @@ mod tests {
         };
         for (cease, brief, lasted) in [
             (limit, Cause::PrefixLimit, Cause::PrefixLimit),
-            (Cease::OutOfResources, Cause::Error, Cause::Ended),
+            (
+                Cease::OutOfResources,
+                Cause::PrefixLimit,
+                Cause::PrefixLimit,
+            ),
             (Cease::BfdDown, Cause::Courteous, Cause::Ended),
             (Cease::Shutdown(String::new()), Cause::Ended, Cause::Ended),
             (Cease::Reset(String::new()), Cause::Ended, Cause::Ended),

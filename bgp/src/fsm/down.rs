@@ -72,7 +72,7 @@ pub enum Cease {
         /// The limit.
         limit: u32,
     },
-    /// Out of resources.
+    /// What the peer sends takes more memory than it may.
     OutOfResources,
     /// BFD found the path down.
     BfdDown,
@@ -121,10 +121,11 @@ impl Cease {
     /// (RFC 8538 section 5 leaves the choice to the sender).
     pub fn is_hard(&self) -> bool {
         match self {
-            Self::Shutdown(_) | Self::Deconfigured | Self::MaximumPrefixes { .. } => true,
-            Self::Reset(_) | Self::ConfigurationChange | Self::OutOfResources | Self::BfdDown => {
-                false
-            }
+            Self::Shutdown(_)
+            | Self::Deconfigured
+            | Self::MaximumPrefixes { .. }
+            | Self::OutOfResources => true,
+            Self::Reset(_) | Self::ConfigurationChange | Self::BfdDown => false,
         }
     }
 

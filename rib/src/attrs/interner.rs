@@ -6,11 +6,13 @@ use bgp::types::NextHop;
 use bgp::wire::AttributeSetRef;
 use foldhash::quality::RandomState;
 
+use super::accounts::Accounts;
 use super::{AttrId, Identity, NextHops, RouteAttributesRef, Summary};
 use crate::index::SlotIndex;
+use crate::peer::PeerId;
 use crate::slab::Slab;
 
-/// A set in 56 bytes and those of its attributes. Its next hop is the summary's.
+/// A set in 64 bytes and those of its attributes. Its next hop is the summary's.
 struct Interned {
     octets: Box<[u8]>,
     /// Under which the index knows it.
@@ -18,7 +20,12 @@ struct Interned {
     summary: Summary,
     /// At least 1.
     users: u32,
+    /// Whose account it is on, a number of a peer; [`NOBODY`]: our own.
+    owner: u32,
 }
+
+/// Not the number of a peer: those are given out in their order.
+const NOBODY: u32 = u32::MAX;
 
 impl Interned {
     fn set(&self) -> AttributeSetRef<'_> {
@@ -41,6 +48,7 @@ pub struct AttrInterner {
     hasher: RandomState,
     identity: Identity,
     pub(crate) next_hops: NextHops,
+    pub(crate) accounts: Accounts,
 }
 
 impl AttrInterner {
@@ -52,6 +60,7 @@ impl AttrInterner {
             hasher: RandomState::default(),
             identity,
             next_hops: NextHops::default(),
+            accounts: Accounts::default(),
         }
     }
 
@@ -138,7 +147,9 @@ impl AttrInterner {
             octets: set.as_bytes().into(),
             hash,
             users: 1,
+            owner: self.accounts.current.map_or(NOBODY, |peer| peer.0),
         });
+        self.accounts.charge(set.as_bytes().len());
         self.index.insert(hash, index);
         AttrId(index)
     }
@@ -171,6 +182,9 @@ impl AttrInterner {
             return;
         };
         let next_hop = slot.summary.next_hop;
+        let owner = Some(slot.owner).filter(|owner| *owner != NOBODY);
+        self.accounts
+            .discharge(owner.map(PeerId), slot.octets.len());
         self.index.remove(slot.hash, id.0);
         self.slots.remove(id.0);
         self.next_hops.release(next_hop);
@@ -208,6 +222,16 @@ impl AttrInterner {
         self.slots.get(id.0).map_or(0, |slot| slot.users)
     }
 
+    /// New sets are this peer's from now on; `None`: our own.
+    pub(crate) fn charge_to(&mut self, peer: Option<PeerId>) {
+        self.accounts.current = peer;
+    }
+
+    /// Octets of the sets that a peer brought first.
+    pub(crate) fn octets_of(&self, peer: PeerId) -> u64 {
+        self.accounts.of(peer)
+    }
+
     /// How many sets there are.
     pub fn len(&self) -> usize {
         self.slots.len()
@@ -224,7 +248,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_interned_set_takes_56_bytes_beside_its_attributes() {
-        assert_eq!(size_of::<Option<Interned>>(), 56);
+    fn an_interned_set_takes_64_bytes_beside_its_attributes() {
+        assert_eq!(size_of::<Option<Interned>>(), 64);
     }
 }

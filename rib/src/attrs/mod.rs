@@ -5,12 +5,13 @@
 //! and next hop in a randomly seeded table (peers choose the bytes). The Adj-RIB-In counts one use per path; with the last
 //! one a set is gone and its index is free again.
 
+mod accounts;
 mod interner;
 mod next_hop;
 mod summary;
 
 pub use interner::AttrInterner;
-pub(crate) use next_hop::{ChangedNextHops, NextHops};
+pub(crate) use next_hop::{ChangedNextHops, NextHops, TooMany};
 pub use next_hop::{NextHopResolver, Resolution};
 pub use summary::{DEFAULT_LOCAL_PREF, Flags, Identity, NextHopIndex, Summary};
 

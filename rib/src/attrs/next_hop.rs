@@ -4,10 +4,13 @@
 //! IPv6 or IPv4, is resolved once per interface: that of IPv6 means something only on the interface of its session, that of
 //! IPv4 may be on two links.
 //!
-//! Of each next hop it is known which peer brings it, if it is one alone. When all that the peer brought goes at once, so do
-//! the ways out that only its next hops lead over, and the FIB can be told of those few before a single prefix is looked at
-//! ([`NextHops::lose`]). They count as lost until a path brings them again, or no route is left that could use them
-//! ([`NextHops::forget_lost`]).
+//! Of each next hop it is known which peers bring it, and of each peer which next hops it brings: that bounds how many one
+//! may bring, and when all that the peer brought goes at once, so do the ways out that only its next hops lead over, of which
+//! the FIB can be told before a single prefix is looked at ([`NextHops::lose`]). They count as lost until a path brings them
+//! again, or no route is left that could use them ([`NextHops::forget_lost`]).
+//!
+//! A peer can bring as many next hops as its limit allows. Nothing here costs in proportion to all next hops, but for another
+//! resolver.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -15,6 +18,7 @@ use std::sync::Arc;
 use bgp::types::NextHop;
 use foldhash::fast::RandomState;
 use hashbrown::{HashMap, HashSet};
+use smallvec::SmallVec;
 
 use super::NextHopIndex;
 use crate::peer::PeerId;
@@ -63,34 +67,48 @@ struct Tracked {
     next_hop: NextHop,
     /// Interned sets with it.
     users: u32,
+    everywhere: Place,
+    /// Of a link-local one, by interface, of which a node has few.
+    scoped: Vec<(u32, Place)>,
+}
+
+/// A next hop, or one that is link-local on one interface.
+struct Place {
     state: State,
-    bringer: Bringer,
+    /// Peers that may have paths with it, ascending. One that has none any more counts until nobody has: that errs on the safe
+    /// side, and counting paths would cost something for each.
+    bringers: SmallVec<[PeerId; 2]>,
 }
 
-/// A link-local next hop on one interface.
-struct Scoped {
-    resolution: Option<Resolution>,
-    bringer: Bringer,
-}
+impl Place {
+    fn unasked() -> Self {
+        Self {
+            state: State::Unasked,
+            bringers: SmallVec::new(),
+        }
+    }
 
-/// Which peers may have paths with a next hop. One of several that has none any more still counts: that errs on the safe
-/// side, and counting paths would cost something for each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Bringer {
-    Nobody,
-    One(PeerId),
-    Several,
-}
-
-impl Bringer {
-    fn add(&mut self, peer: PeerId) {
-        *self = match *self {
-            Self::Nobody => Self::One(peer),
-            Self::One(before) if before == peer => return,
-            Self::One(_) | Self::Several => Self::Several,
-        };
+    /// The way that it leads over, if somebody brings it.
+    fn way(&self) -> Option<Way> {
+        match &self.state {
+            State::Asked(Some(resolution)) if !self.bringers.is_empty() => Some(way(resolution)),
+            State::Asked(_) | State::Unasked => None,
+        }
     }
 }
+
+/// What a peer brings.
+#[derive(Default)]
+struct Brought {
+    /// Next hops, with the interface of those that are link-local.
+    next_hops: HashSet<(u32, Option<u32>), RandomState>,
+    /// The limit when one more was refused; `None`: none was, or there is room again.
+    refused_at: Option<u32>,
+}
+
+/// A peer brings as many next hops as it may, and not this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TooMany;
 
 /// A way out of the node: a router on the link, and the interface.
 type Way = (IpAddr, u32);
@@ -105,8 +123,11 @@ pub(crate) struct NextHops {
     index: HashMap<NextHop, u32, RandomState>,
     /// The one that was found last; it may be gone.
     latest: u32,
-    /// Link-local ones, by interface.
-    scoped: HashMap<(u32, u32), Scoped, RandomState>,
+    brought: HashMap<PeerId, Brought, RandomState>,
+    /// How many next hops that somebody brings lead over each way.
+    ways: HashMap<Way, u32, RandomState>,
+    /// Peers to which a next hop was refused, and that have room again.
+    roomy: Vec<PeerId>,
     resolver: Arc<dyn NextHopResolver>,
     /// Ways that were lost and not regained.
     lost: HashSet<Way, RandomState>,
@@ -120,7 +141,9 @@ impl Default for NextHops {
             slots: Slab::default(),
             index: HashMap::default(),
             latest: 0,
-            scoped: HashMap::default(),
+            brought: HashMap::default(),
+            ways: HashMap::default(),
+            roomy: Vec::new(),
             resolver: Arc::new(Unreachable),
             lost: HashSet::default(),
             regained: Vec::new(),
@@ -185,8 +208,8 @@ impl NextHops {
         let index = self.slots.insert(Tracked {
             next_hop: *next_hop,
             users: 1,
-            state: State::Unasked,
-            bringer: Bringer::Nobody,
+            everywhere: Place::unasked(),
+            scoped: Vec::new(),
         });
         self.index.insert(*next_hop, index);
         NextHopIndex(index)
@@ -197,53 +220,106 @@ impl NextHops {
             return;
         };
         slot.users -= 1;
-        if slot.users == 0 {
-            let next_hop = slot.next_hop;
-            self.slots.remove(index.0);
-            self.index.remove(&next_hop);
-            if next_hop.is_of_a_link() {
-                self.scoped.retain(|(of, _), _| *of != index.0);
+        if slot.users > 0 {
+            return;
+        }
+        let Some(slot) = self.slots.remove(index.0) else {
+            return;
+        };
+        self.index.remove(&slot.next_hop);
+        let scoped = slot.scoped.into_iter();
+        let scoped = scoped.map(|(interface, place)| (Some(interface), place));
+        for (interface, place) in std::iter::once((None, slot.everywhere)).chain(scoped) {
+            if let Some(way) = place.way() {
+                leave(&mut self.ways, way);
+            }
+            for peer in place.bringers {
+                self.no_longer_brings(peer, (index.0, interface));
             }
         }
     }
 
-    /// Where a next hop of a route that `peer` sent leads. To be asked before [`NextHops::resolution`] is.
+    /// A next hop that a peer brought is in no set any more.
+    fn no_longer_brings(&mut self, peer: PeerId, which: (u32, Option<u32>)) {
+        let Some(brought) = self.brought.get_mut(&peer) else {
+            return;
+        };
+        brought.next_hops.remove(&which);
+        let count = brought.next_hops.len();
+        // With some distance to the limit: whoever comes and goes there would have all its paths looked at each time.
+        let is_roomy =
+            |limit: &mut u32| count <= (*limit - *limit / 8) as usize && count < *limit as usize;
+        if brought.refused_at.take_if(is_roomy).is_some() {
+            self.roomy.push(peer);
+        }
+        if count == 0 {
+            self.brought.remove(&peer);
+        }
+    }
+
+    /// Peers to which a next hop was refused and that may bring some now. Asking clears them.
+    pub(crate) fn take_roomy(&mut self) -> Vec<PeerId> {
+        std::mem::take(&mut self.roomy)
+    }
+
+    /// Whether there are such peers.
+    pub(crate) fn has_roomy(&self) -> bool {
+        !self.roomy.is_empty()
+    }
+
+    /// How many distinct next hops a peer brings.
+    pub(crate) fn count_of(&self, peer: PeerId) -> u32 {
+        let brought = self.brought.get(&peer);
+        brought.map_or(0, |brought| brought.next_hops.len() as u32)
+    }
+
+    /// Where a next hop of a route that `peer` sent leads, which may bring `limit` of them. To be asked before
+    /// [`NextHops::resolution`] is.
+    ///
+    /// # Errors
+    /// The peer brings as many already.
     pub(crate) fn ask(
         &mut self,
         index: NextHopIndex,
         peer: PeerId,
         interface: Option<u32>,
-    ) -> Option<Resolution> {
-        let slot = self.slots.get_mut(index.0)?;
-        let (next_hop, resolver) = (&slot.next_hop, &self.resolver);
-        let resolution = match (next_hop.is_of_a_link(), interface) {
-            (true, Some(interface)) => {
-                let scoped = self.scoped.entry((index.0, interface));
-                let scoped = scoped.or_insert_with(|| Scoped {
-                    resolution: resolver.resolve(next_hop, Some(interface)),
-                    bringer: Bringer::Nobody,
-                });
-                scoped.bringer.add(peer);
-                scoped.resolution
+        limit: u32,
+    ) -> Result<Option<Resolution>, TooMany> {
+        let Some(slot) = self.slots.get_mut(index.0) else {
+            return Ok(None);
+        };
+        let interface = interface.filter(|_| slot.next_hop.is_of_a_link());
+        let place = match interface {
+            None => &mut slot.everywhere,
+            Some(interface) => place_on(&mut slot.scoped, interface),
+        };
+        if let Err(at) = place.bringers.binary_search(&peer) {
+            let brought = self.brought.entry(peer).or_default();
+            if brought.next_hops.len() >= limit as usize {
+                brought.refused_at = Some(limit);
+                return Err(TooMany);
             }
-            _ => {
-                slot.bringer.add(peer);
-                match slot.state {
-                    State::Asked(resolution) => resolution,
-                    State::Unasked => {
-                        let resolution = resolver.resolve(next_hop, None);
-                        slot.state = State::Asked(resolution);
-                        resolution
-                    }
-                }
+            brought.next_hops.insert((index.0, interface));
+            place.bringers.insert(at, peer);
+            if place.state == State::Unasked {
+                let resolution = self.resolver.resolve(&slot.next_hop, interface);
+                place.state = State::Asked(resolution);
             }
+            if place.bringers.len() == 1
+                && let Some(way) = place.way()
+            {
+                *self.ways.entry(way).or_default() += 1;
+            }
+        }
+        let State::Asked(resolution) = place.state else {
+            return Ok(None);
         };
         if !self.lost.is_empty()
             && let Some(resolution) = resolution
         {
             self.regain(way(&resolution));
         }
-        resolution
+        Ok(resolution)
     }
 
     fn regain(&mut self, way: Way) {
@@ -252,41 +328,39 @@ impl NextHops {
         }
     }
 
-    /// Every next hop that a peer may have paths with, once for each interface: where it leads, and who brings it.
-    fn brought(&mut self) -> impl Iterator<Item = (Option<Resolution>, &mut Bringer)> {
-        let slots = self.slots.iter_mut().filter_map(|(_, slot)| {
-            let State::Asked(resolution) = slot.state else {
-                return None;
-            };
-            Some((resolution, &mut slot.bringer))
-        });
-        let scoped = self.scoped.values_mut();
-        slots.chain(scoped.map(|scoped| (scoped.resolution, &mut scoped.bringer)))
-    }
-
-    /// All paths of a peer go. Returns the ways that are lost with them: those of next hops that this peer alone brought,
-    /// but for ways that another peer's next hop leads over as well. Costs a look at every next hop.
+    /// All paths of a peer go. Returns the ways that are lost with them: those that no next hop leads over that another peer
+    /// brings. Costs a look at the next hops that it brought.
     pub(crate) fn lose(&mut self, peer: PeerId) -> Vec<(IpAddr, u32)> {
-        let mut lost: HashSet<Way, RandomState> = HashSet::default();
-        for (resolution, bringer) in self.brought() {
-            if *bringer == Bringer::One(peer) {
-                *bringer = Bringer::Nobody;
-                lost.extend(resolution.as_ref().map(way));
+        let brought = self.brought.remove(&peer).unwrap_or_default();
+        let mut lost = Vec::new();
+        for (index, interface) in brought.next_hops {
+            let Some(slot) = self.slots.get_mut(index) else {
+                continue;
+            };
+            let place = match interface {
+                None => &mut slot.everywhere,
+                Some(interface) => place_on(&mut slot.scoped, interface),
+            };
+            let way = place.way();
+            if let Ok(at) = place.bringers.binary_search(&peer) {
+                place.bringers.remove(at);
             }
-        }
-        if lost.is_empty() {
-            return Vec::new();
-        }
-        for (resolution, bringer) in self.brought() {
-            if *bringer != Bringer::Nobody
-                && let Some(resolution) = resolution
+            if place.bringers.is_empty()
+                && let Some(way) = way
+                && leave(&mut self.ways, way)
             {
-                lost.remove(&way(&resolution));
+                lost.push(way);
             }
         }
         // Told as lost already, and not regained since.
         lost.retain(|way| self.lost.insert(*way));
-        lost.into_iter().collect()
+        lost
+    }
+
+    /// Whether nothing is known of any next hop.
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.slots.len() == 0 && self.brought.is_empty() && self.ways.is_empty()
     }
 
     /// Ways that were lost and that paths lead over again. Asking clears them.
@@ -306,12 +380,16 @@ impl NextHops {
         interface: Option<u32>,
     ) -> Option<Resolution> {
         let slot = self.slots.get(index.0)?;
-        match (slot.next_hop.is_of_a_link(), interface) {
-            (true, Some(interface)) => self.scoped.get(&(index.0, interface))?.resolution,
-            _ => match slot.state {
-                State::Unasked => None,
-                State::Asked(resolution) => resolution,
-            },
+        let place = match interface.filter(|_| slot.next_hop.is_of_a_link()) {
+            None => &slot.everywhere,
+            Some(interface) => {
+                let mut scoped = slot.scoped.iter();
+                &scoped.find(|(on, _)| *on == interface)?.1
+            }
+        };
+        match place.state {
+            State::Unasked => None,
+            State::Asked(resolution) => resolution,
         }
     }
 
@@ -320,30 +398,58 @@ impl NextHops {
         self.resolver = resolver;
         let mut changed = ChangedNextHops::default();
         for (index, slot) in self.slots.iter_mut() {
-            if let State::Asked(before) = slot.state {
-                let after = self.resolver.resolve(&slot.next_hop, None);
-                if before != after {
-                    slot.state = State::Asked(after);
-                    changed.insert(index);
+            let scoped = slot.scoped.iter_mut();
+            let scoped = scoped.map(|(interface, place)| (Some(*interface), place));
+            for (interface, place) in std::iter::once((None, &mut slot.everywhere)).chain(scoped) {
+                let State::Asked(before) = place.state else {
+                    continue;
+                };
+                let after = self.resolver.resolve(&slot.next_hop, interface);
+                if before == after {
+                    continue;
+                }
+                changed.insert(index);
+                if let Some(way) = place.way() {
+                    leave(&mut self.ways, way);
+                }
+                place.state = State::Asked(after);
+                if let Some(way) = place.way() {
+                    *self.ways.entry(way).or_default() += 1;
                 }
             }
         }
-        for ((index, interface), scoped) in &mut self.scoped {
-            let Some(slot) = self.slots.get(*index) else {
-                continue;
-            };
-            let after = self.resolver.resolve(&slot.next_hop, Some(*interface));
-            if scoped.resolution != after {
-                scoped.resolution = after;
-                changed.insert(*index);
-            }
-        }
         // A next hop that somebody brings may lead over a lost way now.
-        if !self.lost.is_empty() {
-            let brought = self.brought().filter(|b| *b.1 != Bringer::Nobody);
-            let ways: Vec<Way> = brought.filter_map(|b| Some(way(&b.0?))).collect();
-            ways.into_iter().for_each(|way| self.regain(way));
-        }
+        let regained = self.lost.iter().filter(|way| self.ways.contains_key(*way));
+        let regained: Vec<Way> = regained.copied().collect();
+        regained.into_iter().for_each(|way| self.regain(way));
         changed
     }
 }
+
+/// What is known of a link-local next hop on an interface.
+fn place_on(scoped: &mut Vec<(u32, Place)>, interface: u32) -> &mut Place {
+    let at = match scoped.iter().position(|(on, _)| *on == interface) {
+        Some(at) => at,
+        None => {
+            scoped.push((interface, Place::unasked()));
+            scoped.len() - 1
+        }
+    };
+    &mut scoped[at].1
+}
+
+/// A next hop less leads over a way. Whether it was the last.
+fn leave(ways: &mut HashMap<Way, u32, RandomState>, way: Way) -> bool {
+    let Some(count) = ways.get_mut(&way) else {
+        return false;
+    };
+    *count -= 1;
+    let was_last = *count == 0;
+    if was_last {
+        ways.remove(&way);
+    }
+    was_last
+}
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@ use bgp::types::{Asn, BgpIdentifier, Family};
 
 use crate::attrs::Identity;
 use crate::peer::PeerId;
+use crate::table::{LimitOf, RefusedFor};
 
 /// How this speaker decides. A change is applied to the tables without any session reset.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,8 +75,8 @@ impl RibConfig {
 /// What the owner should know or do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RibEvent {
-    /// A peer's accepted prefixes went over [`PeerConfig::max_prefixes`](crate::PeerConfig::max_prefixes). The session should
-    /// be closed with Cease, Maximum Number of Prefixes Reached (RFC 4486). Told once per session and family.
+    /// A peer's prefixes went over [`PeerConfig::max_prefixes`](crate::PeerConfig::max_prefixes) or
+    /// [`PeerConfig::max_received`](crate::PeerConfig::max_received). The session should be closed with Cease, Maximum Number of Prefixes Reached (RFC 4486). Told once per session and family.
     PrefixLimit {
         /// The peer.
         peer: PeerId,
@@ -83,6 +84,31 @@ pub enum RibEvent {
         family: Family,
         /// The limit.
         limit: u32,
+        /// What it counts.
+        of: LimitOf,
+    },
+    /// What a peer sent takes more memory than [`Rib::set_peer_memory`](crate::Rib::set_peer_memory) allows. The session should
+    /// be closed with Cease, Out of Resources (RFC 4486). Told once per session.
+    PeerMemory {
+        /// The peer.
+        peer: PeerId,
+        /// How much it takes, in octets.
+        octets: u64,
+        /// How much it may take.
+        limit: u64,
+    },
+    /// A path of a peer was kept out because of [`PeerConfig::max_paths`](crate::PeerConfig::max_paths) or
+    /// [`PeerConfig::max_next_hops`](crate::PeerConfig::max_next_hops). Reported for the first one of a session, family and
+    /// limit.
+    PathRefused {
+        /// The peer.
+        peer: PeerId,
+        /// The family.
+        family: Family,
+        /// The limit.
+        limit: u32,
+        /// Which limit.
+        of: RefusedFor,
     },
     /// A peer's accepted prefixes went over [`PeerConfig::prefix_warning`](crate::PeerConfig::prefix_warning). Reported once
     /// per session and family.
@@ -157,6 +183,14 @@ pub struct PeerCounts {
     pub advertised: u32,
     /// Prefixes that are not advertised to the peer because no message to it can hold their routes.
     pub too_large: u32,
+    /// Paths that were not taken in since the session came up because their prefix had as many of the peer as it may.
+    pub paths_refused: u64,
+    /// Paths that were rejected since the session came up because the peer brought as many next hops as it may.
+    pub next_hops_refused: u64,
+    /// Distinct next hops that the peer brings, of all families.
+    pub next_hops: u32,
+    /// About how much memory the peer takes, in octets, of all families.
+    pub memory: u64,
 }
 
 /// Counts of one family's table, kept without a walk.

@@ -6,6 +6,7 @@
 
 mod config;
 mod convergence;
+mod memory;
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) mod model;
 mod poll;
@@ -84,6 +85,8 @@ struct Peer {
 struct Up {
     negotiated: Arc<Negotiated>,
     awaited: Awaited,
+    /// It was told that the peer takes more memory than it may.
+    over_memory: bool,
 }
 
 /// The routing information bases of one speaker.
@@ -97,6 +100,7 @@ pub struct Rib {
     groups: UpdateGroups,
     start: Start,
     events: Vec<RibEvent>,
+    peer_memory: Option<u64>,
 }
 
 fn options(config: &RibConfig) -> Options {
@@ -134,6 +138,7 @@ impl Rib {
             groups,
             start: Start::default(),
             events: Vec::new(),
+            peer_memory: None,
         }
     }
 
@@ -261,6 +266,7 @@ impl Rib {
         known.session = Some(Up {
             negotiated: Arc::clone(negotiated),
             awaited: Awaited::new(negotiated, now),
+            over_memory: false,
         });
         let source = SourcePeer {
             kind: known.config.kind,
@@ -345,6 +351,7 @@ impl Rib {
         if let Some(up) = known.and_then(|known| known.session.as_mut()) {
             up.awaited.note_updates();
         }
+        self.attrs.charge_to(Some(peer));
         let Tables { v4, v6 } = &self.tables;
         let (from4, from6) = (v4.intake(peer), v6.intake(peer));
         let ipv4 = v4.look_up(batch.ipv4(), &self.attrs);
@@ -387,6 +394,8 @@ impl Rib {
                 BatchPart::EndOfRib(family) => self.end_of_rib_arrived(peer, family),
             }
         }
+        self.attrs.charge_to(None);
+        self.check_memory(peer);
         self.note_regained();
         self.note_changes();
     }

@@ -91,6 +91,10 @@ impl Rib {
     /// now.
     pub fn poll(&mut self, now: Instant, steps: usize, transport: &mut impl Transport) -> bool {
         self.expire(now);
+        for peer in self.attrs.next_hops.take_roomy() {
+            self.tables.v4.import_all(peer);
+            self.tables.v6.import_all(peer);
+        }
         let walked = self.tables.v4.walk(steps, &mut self.attrs);
         let walked = walked + self.tables.v6.walk(steps - walked, &mut self.attrs);
         let walking = self.tables.v4.has_work() || self.tables.v6.has_work();
@@ -115,7 +119,7 @@ impl Rib {
             }
         }
         self.check_convergence(now);
-        walking || progress == Progress::More
+        walking || progress == Progress::More || self.attrs.next_hops.has_roomy()
     }
 
     /// How many prefixes changed of which no peer has been told yet. News waits for so many others: who takes in no more while
@@ -196,10 +200,17 @@ fn note_changes_of<P: RoutePrefix>(
                 accepted,
                 limit,
             },
-            LimitReport::Exceeded { limit } => RibEvent::PrefixLimit {
+            LimitReport::Exceeded { limit, of } => RibEvent::PrefixLimit {
                 peer,
                 family,
                 limit,
+                of,
+            },
+            LimitReport::Refused { limit, of } => RibEvent::PathRefused {
+                peer,
+                family,
+                limit,
+                of,
             },
         });
     }

@@ -110,6 +110,8 @@ impl Rib {
         };
         PeerCounts {
             advertised: self.groups.advertised_count(peer, family) as u32,
+            next_hops: self.attrs.next_hops.count_of(peer),
+            memory: self.memory(peer),
             too_large: u32::try_from(self.groups.too_large_count(peer, family)).unwrap_or(u32::MAX),
             ..received
         }
@@ -216,6 +218,9 @@ fn counts<P: RoutePrefix>(table: &Table<P>, peer: PeerId) -> PeerCounts {
         counts.accepted += source.accepted;
         counts.selected += source.selected;
         counts.stale += source.stale_paths();
+        // Of the newest.
+        counts.paths_refused = source.paths_refused;
+        counts.next_hops_refused = source.next_hops_refused;
     }
     counts
 }

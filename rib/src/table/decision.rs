@@ -85,19 +85,14 @@ fn narrow(contenders: &mut [Contender], rule: Rule, key: impl Fn(&Contender) -> 
 /// RFC 4271 9.1.2.2 c: a path falls if another one of the same neighbouring AS has a lower MULTI_EXIT_DISC.
 fn narrow_by_med(contenders: &mut [Contender], always: bool) {
     let group = |c: &Contender| if always { 0 } else { c.summary.neighbour_as.0 };
-    let mut lowest: SmallVec<[(u32, u32); 4]> = SmallVec::new();
-    for contender in contenders.iter().filter(|c| c.lost.is_none()) {
-        match lowest.iter_mut().find(|(asn, _)| *asn == group(contender)) {
-            Some((_, med)) => *med = contender.summary.med.min(*med),
-            None => lowest.push((group(contender), contender.summary.med)),
-        }
-    }
+    let alive = contenders.iter().filter(|c| c.lost.is_none());
+    let mut lowest: SmallVec<[(u32, u32); 4]> = alive.map(|c| (group(c), c.summary.med)).collect();
+    // The first one of each group has the lowest.
+    lowest.sort_unstable();
+    lowest.dedup_by_key(|(asn, _)| *asn);
     for contender in contenders.iter_mut().filter(|c| c.lost.is_none()) {
-        let (asn, med) = (group(contender), contender.summary.med);
-        if lowest
-            .iter()
-            .any(|(of, lowest)| *of == asn && *lowest < med)
-        {
+        let found = lowest.binary_search_by_key(&group(contender), |(asn, _)| *asn);
+        if found.is_ok_and(|at| lowest[at].1 < contender.summary.med) {
             contender.lost = Some(Rule::Med);
         }
     }

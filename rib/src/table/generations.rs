@@ -18,7 +18,7 @@ use crate::peer::PeerId;
 pub(super) type Generations = SmallVec<[SourceId; 4]>;
 
 impl<P: RoutePrefix> Table<P> {
-    fn generations(&self, peer: PeerId) -> Generations {
+    pub(super) fn generations(&self, peer: PeerId) -> Generations {
         self.by_peer.get(&peer).cloned().unwrap_or_default()
     }
 
@@ -84,6 +84,7 @@ impl<P: RoutePrefix> Table<P> {
         }
         let limits_only = source.origin.differs_in_limits_only(&origin);
         if source.origin.max_prefixes != origin.max_prefixes
+            || source.origin.max_received != origin.max_received
             || source.origin.prefix_warning != origin.prefix_warning
         {
             source.limit_reported = LimitReported::Nothing;
@@ -146,6 +147,8 @@ impl<P: RoutePrefix> Table<P> {
         };
         let next = Source {
             limit_reported: source.limit_reported,
+            paths_refused: source.paths_refused,
+            next_hops_refused: source.next_hops_refused,
             ..Source::new(Origin::clone(&source.origin))
         };
         if self.new_source(next)

@@ -11,7 +11,7 @@ use super::filter::Filtering;
 use super::path::Imported;
 use super::source::Origin;
 use super::standing::Rejection;
-use crate::attrs::{AttrId, AttrInterner, Flags};
+use crate::attrs::{AttrId, AttrInterner, Flags, TooMany};
 use crate::policy::{RuleRef, Signature, Verdict};
 
 /// Import of one announced set for any number of prefixes. The verdict is the same for prefixes with the same signature, so
@@ -37,15 +37,17 @@ impl<'a> Importer<'a> {
         origin: &'a Origin,
         original: AttrId,
         long_lived: bool,
+        too_many: Option<TooMany>,
         attrs: &AttrInterner,
     ) -> Self {
         let flags = attrs.summary(original).flags;
         let filtering = origin.filter.apply(attrs.get(original).set, flags);
+        let builtin = match filtering {
+            Filtering::Withdraws(_) => Some(Rejection::AttributeFilter),
+            Filtering::Untouched | Filtering::Discards => builtin(origin, original, attrs),
+        };
         Self {
-            builtin: match filtering {
-                Filtering::Withdraws(_) => Some(Rejection::AttributeFilter),
-                Filtering::Untouched | Filtering::Discards => builtin(origin, original, attrs),
-            },
+            builtin: builtin.or(too_many.map(|_| Rejection::NextHopLimit)),
             filtering,
             origin,
             original,

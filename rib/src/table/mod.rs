@@ -16,6 +16,7 @@ mod filter;
 mod generations;
 mod import;
 mod index;
+mod limits;
 mod path;
 mod source;
 mod standing;
@@ -26,6 +27,7 @@ mod view;
 mod walk;
 
 pub(crate) use decision::Options;
+pub use source::{LimitOf, RefusedFor};
 pub(crate) use source::{Origin, Source};
 pub use standing::{Rejection, Rule, Standing};
 pub use view::{PathView, RouteView};
@@ -349,7 +351,9 @@ fn bring_forward(paths: &mut [Path], places: &[usize]) {
         return;
     }
     let mut ordered: SmallVec<[Path; 8]> = places.iter().map(|place| paths[*place]).collect();
-    let others = (0..paths.len()).filter(|place| !places.contains(place));
+    let mut taken: SmallVec<[usize; 8]> = places.into();
+    taken.sort_unstable();
+    let others = (0..paths.len()).filter(|place| taken.binary_search(place).is_err());
     ordered.extend(others.map(|place| paths[place]));
     paths.copy_from_slice(&ordered);
 }

@@ -260,7 +260,7 @@ mod tests {
 
     #[test]
     fn a_path_keeps_its_rejection_and_selection_apart() {
-        let rejections = (0..=8).map(Rejection::from_code);
+        let rejections = (0..=9).map(Rejection::from_code);
         for (rejection, altered) in rejections.flat_map(|r| [(r, false), (r, true)]) {
             let imported = Imported {
                 attr: AttrId(7),

@@ -41,9 +41,12 @@ pub(crate) struct Origin {
     pub(crate) enforce_first_as: bool,
     pub(crate) filter: ImportFilter,
     pub(crate) max_prefixes: Option<u32>,
+    pub(crate) max_received: Option<u32>,
     pub(crate) prefix_warning: Option<u32>,
     /// Long-lived stale paths are kept no longer.
     pub(crate) long_lived_max: Duration,
+    pub(crate) max_paths: u32,
+    pub(crate) max_next_hops: u32,
 }
 
 impl Origin {
@@ -70,8 +73,11 @@ impl Origin {
             enforce_first_as: config.enforce_first_as,
             filter: ImportFilter::new(&config.attribute_filter, config.kind),
             max_prefixes: config.max_prefixes,
+            max_received: config.max_received,
             prefix_warning: config.prefix_warning,
             long_lived_max: config.long_lived_max,
+            max_paths: config.max_paths,
+            max_next_hops: config.max_next_hops,
         }
     }
 
@@ -85,18 +91,23 @@ impl Origin {
             enforce_first_as: config.enforce_first_as,
             filter: ImportFilter::new(&config.attribute_filter, config.kind),
             max_prefixes: config.max_prefixes,
+            max_received: config.max_received,
             prefix_warning: config.prefix_warning,
             long_lived_max: config.long_lived_max,
+            max_paths: config.max_paths,
+            max_next_hops: config.max_next_hops,
             ..self.clone()
         }
     }
 
-    /// Whether `other` treats every path the same.
+    /// Whether `other` treats every path the same that is in the table.
     pub(crate) fn differs_in_limits_only(&self, other: &Self) -> bool {
         let limit = Self {
             max_prefixes: other.max_prefixes,
+            max_received: other.max_received,
             prefix_warning: other.prefix_warning,
             long_lived_max: other.long_lived_max,
+            max_paths: other.max_paths,
             ..self.clone()
         };
         limit == *other
@@ -189,6 +200,10 @@ pub(crate) struct Source {
     pub(crate) selected: u32,
     /// What the owner knows of the number of prefixes.
     pub(crate) limit_reported: LimitReported,
+    /// Paths that were not taken in because their prefix had as many of the peer as it may.
+    pub(crate) paths_refused: u64,
+    /// Paths that were rejected because the peer brought as many next hops as it may.
+    pub(crate) next_hops_refused: u64,
 }
 
 /// A number of prefixes that the owner wants to know of.
@@ -196,18 +211,28 @@ pub(crate) struct Source {
 pub(crate) enum LimitReport {
     /// More than the share at which it wants to know.
     Near { accepted: u32, limit: Option<u32> },
-    /// More than the limit.
-    Exceeded { limit: u32 },
+    /// More than the limit of those accepted, or of those received.
+    Exceeded { limit: u32, of: LimitOf },
+    /// For the first time a path was refused because of its prefix, which has as many, or its next hop.
+    Refused { limit: u32, of: RefusedFor },
 }
 
-impl LimitReport {
-    /// How far this goes.
-    pub(crate) fn rank(self) -> LimitReported {
-        match self {
-            Self::Near { .. } => LimitReported::Near,
-            Self::Exceeded { .. } => LimitReported::Exceeded,
-        }
-    }
+/// What a limit on a peer's prefixes counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LimitOf {
+    /// Those that import accepted.
+    Accepted,
+    /// All that it sent, rejected ones included.
+    Received,
+}
+
+/// Which limit kept a path out without the session ending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusedFor {
+    /// The peer has as many paths of this prefix as it may (RFC 7911).
+    Paths(ipnet::IpNet),
+    /// It brings as many distinct next hops as it may.
+    NextHops,
 }
 
 /// What was reported last of a peer's number of prefixes. It only rises within a session.
@@ -236,6 +261,8 @@ impl Source {
             accepted: 0,
             selected: 0,
             limit_reported: LimitReported::Nothing,
+            paths_refused: 0,
+            next_hops_refused: 0,
         }
     }
 
@@ -283,6 +310,9 @@ mod tests {
             (changed(|c| c.max_prefixes = Some(7)), true),
             (changed(|c| c.prefix_warning = Some(5)), true),
             (changed(|c| c.long_lived_max = Duration::ZERO), true),
+            (changed(|c| c.max_received = Some(7)), true),
+            (changed(|c| c.max_paths = 7), true),
+            (changed(|c| c.max_next_hops = 7), false),
         ] {
             for policy in [0, 1] {
                 let new = origin.with_config(&config, chain(policy));

@@ -77,10 +77,12 @@ pub enum Rejection {
     TooLong,
     /// It has an attribute whose routes the peer's filter treats as withdrawn.
     AttributeFilter,
+    /// Its peer brings as many distinct next hops as it may, and not this one.
+    NextHopLimit,
 }
 
 impl Rejection {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::OwnAs,
         Self::OwnOriginator,
         Self::OwnCluster,
@@ -89,6 +91,7 @@ impl Rejection {
         Self::Policy,
         Self::TooLong,
         Self::AttributeFilter,
+        Self::NextHopLimit,
     ];
 
     /// The inverse of `as u8`; `None` for 0 and unknown values.
@@ -108,6 +111,7 @@ impl fmt::Display for Rejection {
             Self::Policy => "import policy",
             Self::TooLong => "an attribute would have more than 65535 octets after import",
             Self::AttributeFilter => "treated as withdrawn by the peer's attribute filter",
+            Self::NextHopLimit => "more distinct next hops than the peer may have",
         })
     }
 }
@@ -171,6 +175,7 @@ mod tests {
             "import policy",
             "an attribute would have more than 65535 octets after import",
             "treated as withdrawn by the peer's attribute filter",
+            "more distinct next hops than the peer may have",
         ];
         assert_eq!(Rejection::ALL.map(|rejection| rejection.to_string()), words);
     }

@@ -10,7 +10,7 @@ use super::decision::worse_before_med;
 use super::import::Importer;
 use super::index::Place;
 use super::path::{Imported, Path};
-use super::source::{LimitReport, Origin};
+use super::source::Origin;
 use super::{Outlook, SourceId, Table};
 use crate::attrs::{AttrId, AttrInterner, Flags};
 use crate::originate::Originated;
@@ -32,6 +32,8 @@ struct Message<'a> {
     original: AttrId,
     /// Whether the next hop of `original` can be used.
     usable: bool,
+    /// Paths of one prefix that the peer may have.
+    max_paths: usize,
     importer: Importer<'a>,
     /// Paths with `original` that became the first one of their prefix.
     first: u32,
@@ -62,21 +64,28 @@ impl<P: RoutePrefix> Table<P> {
     ) {
         let Intake { id, older, origin } = intake;
         let next_hop = attrs.summary(original).next_hop;
-        let resolution = attrs.next_hops.ask(next_hop, origin.peer, origin.interface);
+        let (interface, limit) = (origin.interface, origin.max_next_hops);
+        let asked = attrs.next_hops.ask(next_hop, origin.peer, interface, limit);
         let mut message = Message {
             id: *id,
             older,
             original,
-            usable: origin.reaches(resolution.as_ref()),
-            importer: Importer::new(origin, original, false, attrs),
+            usable: origin.reaches(asked.unwrap_or_default().as_ref()),
+            max_paths: origin.max_paths as usize,
+            importer: Importer::new(origin, original, false, asked.err(), attrs),
             first: 0,
             accepted: 0,
         };
+        let mut refused = 0;
         for (nlri, place) in prefixes {
             let slot = self
                 .index
                 .slot_or_insert(nlri.prefix, place, &mut self.entries);
             self.announce_one(slot, nlri, &mut message, attrs);
+            refused += u64::from(asked.is_err());
+        }
+        if refused > 0 {
+            self.next_hops_refused(*id, refused);
         }
         self.account(&mut message, attrs);
         message.importer.finish(attrs);
@@ -160,6 +169,11 @@ impl<P: RoutePrefix> Table<P> {
             let before = self.outlook_at(slot, attrs);
             self.replace(slot, place, id, original, &imported, attrs);
             self.settle(slot, before, attrs);
+        } else if paths.len() >= message.max_paths
+            && paths.iter().filter(|path| path.source == id).count() >= message.max_paths
+        {
+            let limit = message.max_paths as u32;
+            self.path_refused(id, nlri.prefix.into(), limit);
         } else {
             let (imported, _) = importer.import(nlri.prefix, attrs);
             let before = self.outlook_at(slot, attrs);
@@ -391,33 +405,6 @@ impl<P: RoutePrefix> Table<P> {
         }
     }
 
-    /// Reports that a peer exceeds a limit, with the paths of all its generations, once.
-    pub(super) fn check_limit(&mut self, id: SourceId, older: &[SourceId]) {
-        let older = older.iter().filter_map(|id| self.source(*id));
-        let stale: u32 = older.filter(|s| !s.gone).map(|s| s.accepted).sum();
-        let Some(source) = self.source_mut(id) else {
-            return;
-        };
-        let accepted = source.accepted + stale;
-        let over = |limit: Option<u32>| limit.filter(|limit| accepted > *limit);
-        let report = match (
-            over(source.origin.max_prefixes),
-            over(source.origin.prefix_warning),
-        ) {
-            (None, None) => return,
-            (Some(limit), _) => LimitReport::Exceeded { limit },
-            (None, Some(_)) => LimitReport::Near {
-                accepted,
-                limit: source.origin.max_prefixes,
-            },
-        };
-        if report.rank() > source.limit_reported {
-            source.limit_reported = report.rank();
-            let peer = source.origin.peer;
-            self.limit_reports.push((peer, report));
-        }
-    }
-
     /// Replaces everything that this node originates.
     pub(crate) fn set_originated(
         &mut self,
@@ -512,11 +499,18 @@ impl<P: RoutePrefix> Table<P> {
             return false;
         }
         let next_hop = attrs.summary(original).next_hop;
-        attrs.next_hops.ask(next_hop, origin.peer, origin.interface);
-        let mut importer = Importer::new(&origin, original, long_lived, attrs);
+        let (interface, limit) = (origin.interface, origin.max_next_hops);
+        let asked = attrs.next_hops.ask(next_hop, origin.peer, interface, limit);
+        let mut importer = Importer::new(&origin, original, long_lived, asked.err(), attrs);
+        attrs.charge_to(Some(origin.peer));
         let (imported, _) = importer.import(prefix, attrs);
+        attrs.charge_to(None);
         self.replace(slot, place, path.source, original, &imported, attrs);
         importer.finish(attrs);
+        // Another policy may accept more.
+        if path.rejection().is_some() && imported.rejection.is_none() {
+            self.check_limit_of(origin.peer);
+        }
         true
     }
 }

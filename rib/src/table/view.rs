@@ -292,22 +292,20 @@ impl<P: RoutePrefix> Table<P> {
         let mut contenders = self.contenders(entry, attrs);
         self.decide(&mut contenders, attrs);
         let selected = usize::from(entry.selected);
-        let paths = entry.paths(&self.lists).iter().enumerate();
-        paths
-            .map(|(place, path)| {
-                if let Some(rejection) = path.rejection() {
-                    return Standing::Rejected(rejection);
-                }
-                let Some(contender) = contenders.iter().find(|c| c.place == place) else {
-                    return Standing::NextHopUnreachable;
-                };
-                match contender.lost {
-                    None => Standing::Best(entry.rule),
-                    Some(rule) if place < selected => Standing::Multipath(rule),
-                    Some(rule) => Standing::Lost(rule),
-                }
-            })
-            .collect()
+        let paths = entry.paths(&self.lists).iter();
+        let not_usable = |path: &Path| match path.rejection() {
+            Some(rejection) => Standing::Rejected(rejection),
+            None => Standing::NextHopUnreachable,
+        };
+        let mut standings: Vec<Standing> = paths.map(not_usable).collect();
+        for contender in &contenders {
+            standings[contender.place] = match contender.lost {
+                None => Standing::Best(entry.rule),
+                Some(rule) if contender.place < selected => Standing::Multipath(rule),
+                Some(rule) => Standing::Lost(rule),
+            };
+        }
+        standings
     }
 
     /// The rule that decided about a prefix; `None` without a best path.

@@ -65,8 +65,9 @@ fn every_fault_is_told_with_file_line_path_and_reason() {
             "  address: 192.0.2.1\n  asnn: 64500\n",
             "p.yaml:7: Peer x: spec.asnn: unknown field (did you mean asn?): expected one of addPath, address, \
              addressFrom, allowOwnAS, asn, asnFrom, attributeFilter, bfd, ebgpMultihop, export, extendedNextHop, families, gateway, \
-             gracefulRestart, import, interface, localAddress, localAddressFrom, maxLongLivedStaleTime, maxPeers, maxPrefixes, maxPrefixesRestart, \
-             maxPrefixesWarningPercent, nextHopSelf, \
+             gracefulRestart, import, interface, localAddress, localAddressFrom, maxLongLivedStaleTime, maxNextHops, \
+             maxPathsPerPrefix, maxPeers, maxPrefixes, maxPrefixesRestart, \
+             maxPrefixesWarningPercent, maxReceivedPrefixes, nextHopSelf, \
              nodeSelector, nodes, passive, password, port, range, removePrivateAS, role, roleStrict, \
              routeReflectorClient, sourceInterface, timers, ttlSecurity",
         ),

@@ -77,6 +77,15 @@ pub struct Peer {
     /// Routes per family: those configured, and those negotiated.
     #[serde(default)]
     pub families: Vec<PeerFamily>,
+    /// Distinct next hops of its routes.
+    #[serde(default)]
+    pub next_hops: u32,
+    /// Distinct next hops that its routes may have.
+    #[serde(default)]
+    pub max_next_hops: u32,
+    /// About how much memory its routes take, in bytes.
+    #[serde(default)]
+    pub memory_bytes: u64,
     /// Messages sent since the agent started.
     pub messages_sent: MessageCounts,
     /// Messages received since the agent started.
@@ -313,6 +322,18 @@ pub struct PeerFamily {
     /// Accepted prefixes beyond which the limit acts; absent: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_prefixes: Option<u32>,
+    /// Received prefixes beyond which the limit acts; absent: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_received_prefixes: Option<u32>,
+    /// Paths of one prefix that are taken in.
+    #[serde(default)]
+    pub max_paths_per_prefix: u32,
+    /// Paths that were ignored since the session came up because their prefix had as many.
+    #[serde(default)]
+    pub paths_refused: u64,
+    /// Paths that were rejected since the session came up because the peer had as many distinct next hops as it may.
+    #[serde(default)]
+    pub next_hops_refused: u64,
     /// Accepted prefixes beyond which the agent warns; absent: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefix_warning: Option<u32>,

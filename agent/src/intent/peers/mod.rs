@@ -19,6 +19,7 @@ use bgp::wire::capability::{AddPathMode, LongLivedFamily, Role};
 use ipnet::IpNet;
 use rib::policy::Policy;
 use rib::{AdvertisementId, PeerConfig, PeerKind};
+use rib::{DEFAULT_MAX_NEXT_HOPS, DEFAULT_MAX_PATHS};
 
 use self::duplicates::Duplicates;
 use super::advertise::Active;
@@ -252,6 +253,9 @@ impl Context<'_> {
             enforce_first_as: spec.role != Some(RoleSpec::RouteServerClient),
             attribute_filter: spec.attribute_filter.filter(),
             max_prefixes: spec.max_prefixes,
+            max_received: spec.max_received_prefixes,
+            max_paths: spec.max_paths_per_prefix.unwrap_or(DEFAULT_MAX_PATHS),
+            max_next_hops: spec.max_next_hops.unwrap_or(DEFAULT_MAX_NEXT_HOPS),
             prefix_warning: spec.max_prefixes.map(|max| prefix_warning(spec, max)),
             long_lived_max: spec
                 .max_long_lived_stale_time
@@ -368,8 +372,10 @@ impl Context<'_> {
             keepalive: spec.timers.keepalive.map(|keepalive| keepalive.0),
             connect_retry: spec.timers.connect_retry.0,
             idle_hold_max: spec.timers.idle_hold.0,
-            prefix_limit: spec.max_prefixes.map(|max| PrefixLimit {
-                max,
+            // The memory of one peer is limited in any case.
+            prefix_limit: Some(PrefixLimit {
+                max: spec.max_prefixes,
+                received: spec.max_received_prefixes,
                 restart: match spec.max_prefixes_restart {
                     RestartAfter::After(time) => LimitRestart::After(time.0),
                     RestartAfter::Never => LimitRestart::Never,

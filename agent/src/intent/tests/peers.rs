@@ -522,6 +522,23 @@ fn a_node_without_an_object_still_has_the_peers_that_all_nodes_have() {
 }
 
 #[test]
+fn what_a_peer_may_send_is_limited_by_default_and_as_its_object_says() {
+    let limits = |fields: &str| {
+        let text = three()
+            + &format!(
+                "---\napiVersion: routelet.dev/v1alpha1\nkind: Peer\nmetadata: {{name: tor}}\n\
+                 spec: {{address: 192.0.2.1, asn: 64500{fields}}}\n"
+            );
+        let intent = intend(&state(&text), "n1", &LocalFacts::default());
+        let config = &intent.peer("tor").unwrap().config;
+        (config.max_received, config.max_paths, config.max_next_hops)
+    };
+    assert_eq!(limits(""), (None, 256, 32_768));
+    let fields = ", maxReceivedPrefixes: 7, maxPathsPerPrefix: 8, maxNextHops: 9";
+    assert_eq!(limits(fields), (Some(7), 8, 9));
+}
+
+#[test]
 fn a_prefix_limit_comes_with_a_warning_and_what_follows_it() {
     let peer = |fields: &str| {
         let text = three()
@@ -538,9 +555,20 @@ fn a_prefix_limit_comes_with_a_warning_and_what_follows_it() {
             protocol.idle_hold_max.as_secs(),
         )
     };
-    let limit = |max, restart| Some(PrefixLimit { max, restart });
+    let limits = |max, received, restart| {
+        Some(PrefixLimit {
+            max,
+            received,
+            restart,
+        })
+    };
+    let limit = |max, restart| limits(Some(max), None, restart);
     let minutes = |minutes: u64| LimitRestart::After(Duration::from_secs(minutes * 60));
-    assert_eq!(peer(""), (None, None, 60));
+    assert_eq!(peer(""), (None, limits(None, None, minutes(5)), 60));
+    assert_eq!(
+        peer(", maxReceivedPrefixes: 2000, maxPrefixesRestart: 1m"),
+        (None, limits(None, Some(2000), minutes(1)), 60)
+    );
     assert_eq!(
         peer(", maxPrefixes: 1000"),
         (Some(750), limit(1000, minutes(5)), 60)

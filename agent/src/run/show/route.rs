@@ -215,6 +215,7 @@ const fn rejected(rejection: Rejection) -> &'static str {
         Rejection::Policy => "policyRejected",
         Rejection::TooLong => "attributeTooLong",
         Rejection::AttributeFilter => "attributeFilter",
+        Rejection::NextHopLimit => "nextHopLimit",
     }
 }
 

@@ -215,7 +215,8 @@ fn config(asn: u32) -> Config {
     let remote = RemoteAsn::Number(Asn(2));
     let mut config = Config::new(Asn(asn), BgpIdentifier(asn), remote, 1);
     config.prefix_limit = Some(PrefixLimit {
-        max: 10,
+        max: Some(10),
+        received: None,
         restart: LimitRestart::After(LIMIT_RESTART),
     });
     config
@@ -352,7 +353,11 @@ fn a_peer_over_its_limit_stays_away_for_ever_if_asked_until_somebody_resets_it_o
     let never = |max| {
         let mut config = config(1);
         let restart = LimitRestart::Never;
-        config.prefix_limit = Some(PrefixLimit { max, restart });
+        config.prefix_limit = Some(PrefixLimit {
+            max: Some(max),
+            received: None,
+            restart,
+        });
         config
     };
     for way_out in [

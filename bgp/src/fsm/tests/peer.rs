@@ -319,7 +319,7 @@ fn rfc_8538_5_a_hard_cease_is_a_hard_reset_only_between_two_that_know_it() {
             Code::MAXIMUM_PREFIXES,
             true,
         ),
-        (Cease::OutOfResources, Code::OUT_OF_RESOURCES, false),
+        (Cease::OutOfResources, Code::OUT_OF_RESOURCES, true),
         (Cease::BfdDown, Code::BFD_DOWN, false),
     ] {
         for (ours, theirs) in [(true, true), (true, false), (false, true)] {

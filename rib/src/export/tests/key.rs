@@ -36,6 +36,9 @@ fn knobs() -> Vec<Knob> {
         remove_private_as: _,
         attribute_filter: _,
         max_prefixes: _,
+        max_received: _,
+        max_paths: _,
+        max_next_hops: _,
         prefix_warning: _,
         long_lived_max: _,
     } = config(PeerKind::External);
@@ -82,6 +85,9 @@ fn knobs() -> Vec<Knob> {
             c.attribute_filter.accept = AttributeFilter::ACCEPTABLE;
         }),
         ("max_prefixes", |c, _, _| c.max_prefixes = Some(3)),
+        ("max_received", |c, _, _| c.max_received = Some(3)),
+        ("max_paths", |c, _, _| c.max_paths = 3),
+        ("max_next_hops", |c, _, _| c.max_next_hops = 3),
         ("prefix_warning", |c, _, _| c.prefix_warning = Some(2)),
         ("remote_address", |_, s, _| {
             s.remote_address = ip("192.0.2.99");

@@ -35,4 +35,4 @@ use crate::oracle::{Oracle, Reachable, family_of};
 use crate::originate::{AdvertisementId, Offer, Originated};
 use crate::peer::PeerKind;
 use crate::policy::{Action, Matches, Policy, PrefixRange, Rule as PolicyRule, Set};
-use crate::table::Standing;
+use crate::table::{Rejection, Standing};

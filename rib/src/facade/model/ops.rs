@@ -216,6 +216,8 @@ pub(crate) enum Op {
     AllowOwnAs(usize, u8),
     Filter(usize, u8),
     LongLivedMax(usize, u64),
+    /// How many paths of one prefix, and next hops, a peer may have.
+    Limits(usize, u32, u32),
     RemovePeer(usize),
     NextHops(Vec<(u8, u32, bool)>),
     Originate(Vec<(usize, u8)>),

@@ -4,8 +4,9 @@ use super::{
     AdvertisementId, Arc, AttributeSet, Attributes, BTreeMap, BTreeSet, BgpIdentifier, Down,
     Duration, Family, FibRoute, Heard, Instant, IpAddr, IpNet, Ipv4Net, Ipv6Net, Multipath, Nlri,
     OWN, Offer, Op, Oracle, Originated, PEERS, PathId, PeerConfig, PeerId, ROUTER_ID, Reach,
-    Resolution, Resolver, Rib, RibConfig, RibEvent, RoutePrefix, RouteRefresh, RouteRefreshSubtype,
-    Standing, Update, family_of, filter, moved, peer_config, policies, prefixes, session,
+    Rejection, Resolution, Resolver, Rib, RibConfig, RibEvent, RoutePrefix, RouteRefresh,
+    RouteRefreshSubtype, Standing, Update, family_of, filter, moved, peer_config, policies,
+    prefixes, session,
 };
 
 /// Both sides, and what the FIB was told.
@@ -17,6 +18,8 @@ pub(crate) struct World {
     /// Ways out that were told to be lost and not told to be regained.
     pub(crate) lost: BTreeSet<(IpAddr, u32)>,
     pub(crate) now: Instant,
+    /// The most next hops that each peer may bring since that was limited last.
+    pub(crate) most_next_hops: BTreeMap<usize, u32>,
     /// By peer.
     pub(crate) said: BTreeMap<usize, (Vec<(usize, u32)>, Attributes)>,
     /// The other way.
@@ -33,6 +36,7 @@ impl World {
             fib: Some(BTreeMap::new()),
             lost: BTreeSet::new(),
             now,
+            most_next_hops: BTreeMap::new(),
             said: BTreeMap::new(),
             heard: Heard::default(),
         };
@@ -65,24 +69,32 @@ impl World {
         attributes: &Attributes,
     ) {
         let structured = attributes.build(number);
-        let add_path = PEERS[number].3;
+        for (prefix, path_id) in nlri {
+            let path_id = PathId(if PEERS[number].3 { *path_id } else { 0 });
+            let (peer, prefix) = (PeerId(number as u32), prefixes()[*prefix]);
+            let next_hop = attributes.next_hop();
+            self.oracle
+                .announce(peer, prefix, path_id, &structured, next_hop);
+        }
+        self.announce_to_rib(number, nlri, attributes);
+    }
+
+    /// Of which the oracle does not hear.
+    pub(crate) fn announce_to_rib(
+        &mut self,
+        number: usize,
+        nlri: &[(usize, u32)],
+        attributes: &Attributes,
+    ) {
+        let structured = attributes.build(number);
         let all = prefixes();
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
         for (prefix, path_id) in nlri {
-            let path_id = PathId(if add_path { *path_id } else { 0 });
-            let prefix = all[*prefix];
-            match prefix {
+            let path_id = PathId(if PEERS[number].3 { *path_id } else { 0 });
+            match all[*prefix] {
                 IpNet::V4(prefix) => v4.push(Nlri { prefix, path_id }),
                 IpNet::V6(prefix) => v6.push(Nlri { prefix, path_id }),
             }
-            let next_hop = attributes.next_hop();
-            self.oracle.announce(
-                PeerId(number as u32),
-                prefix,
-                path_id,
-                &structured,
-                next_hop,
-            );
         }
         let reach = |nlri| Reach {
             next_hop: attributes.next_hop(),
@@ -221,6 +233,18 @@ impl World {
                 config.allow_own_as = *times;
                 self.set_peer(*number, config.clone());
             }
+            Op::Limits(number, paths, next_hops) => {
+                let mut config = oracle.peers.get(&PeerId(*number as u32)).cloned();
+                let config = config.get_or_insert_with(|| peer_config(*number));
+                config.max_paths = *paths;
+                config.max_next_hops = *next_hops;
+                // What it brings already, it may bring.
+                let peer = PeerId(*number as u32);
+                let brought = rib.counts(peer, Family::IPV4_UNICAST).next_hops;
+                let most = brought.max(*next_hops);
+                self.most_next_hops.insert(*number, most);
+                self.set_peer(*number, config.clone());
+            }
             Op::Filter(number, filter_number) => {
                 let mut config = oracle.peers.get(&PeerId(*number as u32)).cloned();
                 let config = config.get_or_insert_with(|| peer_config(*number));
@@ -352,6 +376,42 @@ impl World {
         assert_eq!(self.lost, BTreeSet::new(), "nothing is left to be done");
     }
 
+    /// Takes over from the RIB which paths have too many next hops beside them.
+    fn see_limited(&mut self) {
+        self.oracle.limited.clear();
+        if self.most_next_hops.is_empty() {
+            return;
+        }
+        for prefix in self.oracle.prefixes() {
+            let view = self.rib.route(prefix);
+            let paths = view.into_iter().flat_map(|view| view.paths);
+            let limited = Standing::Rejected(Rejection::NextHopLimit);
+            let limited = paths.filter(|path| path.standing == limited);
+            let limited = limited.filter_map(|path| Some((path.peer?, prefix, path.path_id)));
+            self.oracle.limited.extend(limited);
+        }
+    }
+
+    /// Peers bring no more next hops than they may, and as many if paths with further ones are rejected.
+    fn check_limited(&self) {
+        for (number, most) in &self.most_next_hops {
+            let peer = PeerId(*number as u32);
+            let config = self.oracle.peers.get(&peer);
+            let Some(config) = config.filter(|c| c.max_next_hops <= *most) else {
+                continue;
+            };
+            let brought = self.oracle.next_hops(peer);
+            assert!(brought <= *most as usize, "{peer:?} brings {brought}");
+            let counted = self.rib.counts(peer, Family::IPV4_UNICAST).next_hops;
+            assert!(counted as usize >= brought, "{peer:?}: {counted} {brought}");
+            let mut limited = self.oracle.limited.iter();
+            assert!(
+                counted >= config.max_next_hops || !limited.any(|(of, ..)| *of == peer),
+                "{peer:?} might bring more than {counted}"
+            );
+        }
+    }
+
     /// Hears of lost ways out. No route that the RIB decides for leads over one.
     pub(crate) fn hear(&mut self) {
         for event in self.rib.take_events() {
@@ -368,6 +428,7 @@ impl World {
         if self.lost.is_empty() {
             return;
         }
+        self.see_limited();
         for prefix in self.oracle.prefixes() {
             if let (_, Some(FibRoute { next_hops: ways })) = self.oracle.route(prefix) {
                 let over = ways.iter().map(|way| (way.gateway, way.ifindex));
@@ -398,6 +459,8 @@ impl World {
     pub(crate) fn check(&mut self) {
         self.drain();
         assert_eq!(self.rib.backlog(), 0);
+        self.see_limited();
+        self.check_limited();
         self.heard.check(&self.rib);
         self.check_start();
         let mut fib = BTreeMap::new();
@@ -487,5 +550,7 @@ pub(crate) fn run(ops: &[Op]) {
     assert!(world.fib.is_none_or(|fib| fib.is_empty()));
     let left = world.rib.attrs.len();
     assert!(world.rib.attrs.is_empty(), "{left} sets are left");
+    assert!(world.rib.attrs.next_hops.is_empty(), "next hops are left");
+    assert!(world.rib.attrs.accounts.is_empty(), "memory is left");
     assert_eq!(world.rib.sizes(Family::IPV4_UNICAST).0, 0);
 }

@@ -3,6 +3,7 @@
 
 mod border;
 mod convergence;
+mod limits;
 mod lost;
 mod strategies;
 mod too_long;
@@ -17,6 +18,7 @@ use proptest::prelude::*;
 use super::model::*;
 use super::{PeerConfig, PeerId, Rib, RibEvent, SessionInfo};
 use crate::attrs::NextHopResolver;
+use crate::table::{LimitOf, RefusedFor};
 use strategies::{any_op, restart_op};
 
 #[test]
@@ -170,6 +172,7 @@ fn a_prefix_limit_and_the_share_before_it_are_reported_once_per_session() {
         peer,
         family,
         limit,
+        of: LimitOf::Accepted,
     };
     for _ in 0..2 {
         world.apply(&Op::Up(1, PLAIN));

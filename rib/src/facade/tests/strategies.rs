@@ -112,6 +112,7 @@ pub(super) fn intent_op() -> impl Strategy<Value = Op> {
         3 => (peer.clone(), 0u8..6).prop_map(|(p, n)| Op::Filter(p, n)),
         1 => (peer.clone(), prop::sample::select(vec![20u64, 100, 86_400]))
             .prop_map(|(p, most)| Op::LongLivedMax(p, most)),
+        1 => (peer.clone(), 1u32..4, 1u32..4).prop_map(|(p, n, h)| Op::Limits(p, n, h)),
         1 => peer.prop_map(Op::RemovePeer),
         3 => prop::collection::vec((1u8..5, 0u32..3, any::<bool>()), 0..5).prop_map(Op::NextHops),
         2 => prop::collection::vec((0..6usize, 0u8..2), 0..3).prop_map(Op::Originate),

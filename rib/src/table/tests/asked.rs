@@ -3,7 +3,7 @@
 use super::*;
 use crate::facade::{RibEvent, RouteFilter, RoutesCursor};
 use crate::peer::PeerKind;
-use crate::table::{Options, Rule, Standing, Table};
+use crate::table::{LimitOf, Options, Rule, Standing, Table};
 use bgp::types::Family;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -475,6 +475,7 @@ fn each_of_the_two_limits_is_reported_again_when_it_is_changed_alone() {
         peer,
         family,
         limit,
+        of: LimitOf::Accepted,
     };
     world.apply(&Op::Up(1, PLAIN));
     world.announce(1, &[(A, 0), (B, 0), (OTHER, 0)], &plain_attributes(1));

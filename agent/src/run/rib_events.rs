@@ -1,0 +1,110 @@
+//! What the RIB tells its owner: what is logged of it, and which sessions end for it.
+
+use std::net::IpAddr;
+
+use bgp::fsm::Cease;
+use rib::RibEvent;
+use rib::table::{LimitOf, RefusedFor};
+use tracing::{debug, info, warn};
+
+use super::Runtime;
+
+/// A peer can have thousands of routers, and a line of the log names so many.
+const NAMED: usize = 8;
+
+impl Runtime {
+    pub(super) fn rib_event(&self, event: RibEvent) {
+        let name = |peer| self.shared.peer_name(peer);
+        match event {
+            RibEvent::PrefixLimit {
+                peer,
+                family,
+                limit,
+                of,
+            } => {
+                let what = match of {
+                    LimitOf::Accepted => "accepted",
+                    LimitOf::Received => "received",
+                };
+                warn!(peer = %name(peer), %family, limit, of = what, "peer sent more prefixes than its limit; its session is closed, and it is held Idle");
+                self.shared
+                    .reset(peer, Cease::MaximumPrefixes { family, limit });
+            }
+            RibEvent::PeerMemory {
+                peer,
+                octets,
+                limit,
+            } => {
+                warn!(
+                    peer = %name(peer), bytes = octets, limit,
+                    "peer's routes take more memory than those of one peer may; its session is closed, and it is held Idle: \
+                     give the agent more memory, or let the peer send less"
+                );
+                self.shared.reset(peer, Cease::OutOfResources);
+            }
+            RibEvent::PathRefused {
+                peer,
+                family,
+                limit,
+                of: RefusedFor::Paths(prefix),
+            } => {
+                warn!(peer = %name(peer), %family, limit, example = %prefix, "peer sends more paths of one prefix than maxPathsPerPrefix: further ones are ignored and counted");
+            }
+            RibEvent::PathRefused {
+                peer,
+                family,
+                limit,
+                of: RefusedFor::NextHops,
+            } => {
+                warn!(peer = %name(peer), %family, limit, "routes of the peer have more distinct next hops than maxNextHops: those with further ones are rejected and counted");
+            }
+            RibEvent::PrefixWarning {
+                peer,
+                family,
+                accepted,
+                limit,
+            } => {
+                warn!(peer = %name(peer), %family, accepted, limit, "peer sends nearly as many prefixes as its limit allows");
+            }
+            RibEvent::EndOfRib { peer } => {
+                info!(peer = %name(peer), "the peer has sent all its routes (End-of-RIB)");
+            }
+            RibEvent::RestartTimeExpired {
+                peer,
+                family,
+                long_lived,
+            } => {
+                let what = if long_lived {
+                    "peer has not come back in time: its routes are long-lived stale ones now (RFC 9494)"
+                } else {
+                    "peer has not come back in time: the routes kept for it go"
+                };
+                warn!(peer = %name(peer), %family, "{what}");
+            }
+            // The FIB has heard of it already.
+            RibEvent::NextHopsLost(routers) => {
+                info!(
+                    count = routers.len(), examples = ?first(&routers),
+                    "routers are lost: they leave all nexthop groups that have another"
+                );
+            }
+            RibEvent::NextHopsRegained(routers) => {
+                debug!(
+                    count = routers.len(), examples = ?first(&routers),
+                    "lost routers are used again, or no route is left over them"
+                );
+            }
+            RibEvent::Converged => {
+                info!(
+                    "routes have converged: what a predecessor left in the kernel and nobody wants goes now"
+                );
+                self.shared.converged();
+                self.fib.converged();
+            }
+        }
+    }
+}
+
+fn first(routers: &[(IpAddr, u32)]) -> &[(IpAddr, u32)] {
+    &routers[..routers.len().min(NAMED)]
+}

@@ -1,0 +1,48 @@
+//! How much memory a peer takes.
+
+use super::{Rib, RibEvent};
+use crate::peer::PeerId;
+
+/// What a path takes beside its attributes, in octets: itself, its share of the prefix's entry, of the index, and of what export
+/// and the FIB know of the prefix.
+const PATH_OCTETS: u64 = 64;
+
+impl Rib {
+    /// The memory that a peer may take, in octets; `None`: any. Beyond it, [`RibEvent::PeerMemory`] is reported.
+    pub const fn set_peer_memory(&mut self, limit: Option<u64>) {
+        self.peer_memory = limit;
+    }
+
+    /// About how much memory a peer takes, in octets: its paths, rejected ones included, and the attribute sets that it was the
+    /// first to bring.
+    pub fn memory(&self, peer: PeerId) -> u64 {
+        let (v4, v6) = (
+            self.tables.v4.source_of(peer),
+            self.tables.v6.source_of(peer),
+        );
+        let sources = [v4, v6].into_iter().flatten();
+        let paths: u64 = sources.map(|(_, source)| u64::from(source.received)).sum();
+        self.attrs.octets_of(peer) + paths * PATH_OCTETS
+    }
+
+    pub(super) fn check_memory(&mut self, peer: PeerId) {
+        let Some(limit) = self.peer_memory else {
+            return;
+        };
+        let octets = self.memory(peer);
+        let session = self
+            .peers
+            .get_mut(&peer)
+            .and_then(|known| known.session.as_mut());
+        if octets > limit
+            && let Some(up) = session.filter(|up| !up.over_memory)
+        {
+            up.over_memory = true;
+            self.events.push(RibEvent::PeerMemory {
+                peer,
+                octets,
+                limit,
+            });
+        }
+    }
+}
