@@ -1,7 +1,7 @@
 # What people and CI run. `make` alone says what there is.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build image crds test lint instructions fuzz mutants demo bench clean
+.PHONY: help setup build image crds test soak lint instructions fuzz mutants demo bench clean
 
 CARGO ?= cargo
 
@@ -22,6 +22,14 @@ crds: ## Write deploy/crds anew from the types
 
 test: setup build ## Run every test, those in network namespaces included (root)
 	@scripts/test
+
+# How many cases, for how many seconds each property at most, of which crates: `make soak CASES=400000 CRATES=rib`.
+CASES ?= 200000
+LIMIT ?= 3600
+CRATES ?=
+
+soak: ## Run every property with CASES= cases (200,000: hours; CI does it every night)
+	@scripts/soak $(CASES) $(LIMIT) $(CRATES)
 
 lint: ## Formatting, clippy, documentation, and the rules of the architecture
 	$(CARGO) fmt --all --check

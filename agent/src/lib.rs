@@ -20,5 +20,7 @@ mod printable;
 mod reasons;
 pub mod report;
 pub mod run;
+#[cfg(test)]
+mod soak;
 pub mod timing;
 mod vital;

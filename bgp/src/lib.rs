@@ -12,5 +12,7 @@ pub mod fsm;
 pub mod fuzz;
 #[cfg(feature = "net")]
 pub mod session;
+#[cfg(test)]
+mod soak;
 pub mod types;
 pub mod wire;

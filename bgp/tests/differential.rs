@@ -199,7 +199,7 @@ fn real_updates_mean_the_same_to_an_independent_decoder() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(common::soak::cases(128))]
 
     #[test]
     fn what_we_encode_means_the_same_to_an_independent_decoder(

@@ -151,7 +151,7 @@ fn filler() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(192))]
+    #![proptest_config(common::soak::cases(192))]
 
     #[test]
     fn long_paths_are_read_whole_or_not_at_all(

@@ -191,7 +191,7 @@ fn capability() -> impl Strategy<Value = Capability> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(192))]
+    #![proptest_config(common::soak::cases(192))]
 
     #[test]
     fn ipv4_routes_are_read_as_they_were_written(
@@ -300,7 +300,7 @@ fn kind() -> impl Strategy<Value = MessageKind> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4096))]
+    #![proptest_config(common::soak::cases(4096))]
 
     #[test]
     fn arbitrary_octets_never_panic(

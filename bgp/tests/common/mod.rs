@@ -12,6 +12,7 @@ use ipnet::IpNet;
 
 pub(crate) mod generate;
 pub(crate) mod malformed;
+pub(crate) mod soak;
 
 /// The bodies of the real UPDATEs in `../shared/data`; `None`, with the reason printed, if the file is not there.
 pub(crate) fn real_updates() -> Option<Vec<Bytes>> {

@@ -70,7 +70,7 @@ const STEPS: [&[&str]; 9] = [
 ];
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(crate::soak::cases(96))]
 
     #[test]
     fn a_plan_that_is_brought_up_to_date_is_one_that_is_made_from_nothing(

@@ -96,7 +96,7 @@ fn intents(documents: &[String]) -> Vec<Arc<Intent>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+    #![proptest_config(crate::soak::cases(32))]
 
     #[test]
     fn the_order_of_documents_does_not_matter(documents in documents(), seed in any::<u64>()) {

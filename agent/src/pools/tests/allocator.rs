@@ -76,7 +76,7 @@ fn update(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(crate::soak::cases(512))]
 
     #[test]
     fn it_equals_the_one_made_from_nothing(first in drawn_state(), steps in prop::collection::vec(step(), 1..12)) {

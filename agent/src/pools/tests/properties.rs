@@ -412,7 +412,7 @@ fn addresses(allocation: &Allocation) -> BTreeMap<ObjectKey, BTreeSet<IpAddr>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 192, ..ProptestConfig::default() })]
+    #![proptest_config(crate::soak::cases(192))]
 
     #[test]
     fn every_address_is_of_a_pool_for_its_service_and_has_no_other_owner_but_by_sharing(state in drawn_state()) {

@@ -262,7 +262,7 @@ fn deeds() -> Vec<(Deed, Duration)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(crate::soak::cases(24))]
 
     #[test]
     fn a_peer_that_misbehaves_for_an_hour_gets_few_opens_and_a_session_soon_after_it_behaves(

@@ -35,7 +35,7 @@ pub(super) fn all_agree(world: &World) -> Result<(), String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(crate::soak::cases(64))]
 
     #[test]
     fn who_can_reach_each_other_has_one_session_again_within_a_bound_and_keeps_it(

@@ -34,7 +34,7 @@ fn fault() -> impl Strategy<Value = Fault> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(crate::soak::cases(48))]
 
     #[test]
     fn a_session_comes_back_after_errors_and_resets_with_passive_nodes_and_restarts(

@@ -24,7 +24,7 @@ use kernel::{FakeKernel, FakeRoute};
 use world::*;
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+    #![proptest_config(crate::soak::cases(512))]
 
     /// Whatever happened, the kernel ends up with exactly what is wanted, nothing of ours is left over, nothing of others
     /// is touched, and there is nothing more to say.

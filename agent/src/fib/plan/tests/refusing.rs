@@ -376,7 +376,7 @@ fn blackholes_that_an_earlier_version_left_in_the_main_table_go_at_once() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+    #![proptest_config(crate::soak::cases(256))]
 
     /// Whatever others remove and the kernel refuses meanwhile, in the end the kernel holds what is wanted, in the right order,
     /// and there is nothing more to say.
