@@ -161,10 +161,9 @@ fn a_node_that_hears_of_another_late_has_its_session_at_once() {
         })?;
         rack.wait_pods(&[1, 2])?;
         let log = std::fs::read_to_string(rack.namespaces[0].dir().join("routelet.log"))?;
-        let sessions = log
-            .lines()
-            .filter(|line| line.contains("session established"));
-        let last = sessions.last().context("no session")?;
+        let mut sessions = log.lines().rev();
+        let last = sessions.find(|line| line.contains("session established"));
+        let last = last.context("no session")?;
         ensure!(
             last.contains("dialled=false"),
             "node 1 was not heard, but dialled: {last}"

@@ -98,7 +98,7 @@ const CASES: &[Case] = &[
         let mut speaker = filled(1_002, routes);
         let (now, down) = (speaker.now, Down::TransportFailed);
         steps.step("command", || {
-            speaker.rib.session_down(PeerId(2), &down, now)
+            speaker.rib.session_down(PeerId(2), &down, now);
         });
         steps.poll(&mut speaker);
     }),
@@ -138,10 +138,10 @@ const CASES: &[Case] = &[
         let now = speaker.now;
         let down = Down::TransportFailed;
         steps.step("command", || {
-            speaker.rib.session_down(PeerId(3), &down, now)
+            speaker.rib.session_down(PeerId(3), &down, now);
         });
         steps.step("command", || {
-            speaker.rib.session_up(PeerId(3), session(3), now)
+            speaker.rib.session_up(PeerId(3), session(3), now);
         });
         steps.poll(&mut speaker);
     }),
@@ -153,7 +153,7 @@ const CASES: &[Case] = &[
         };
         let now = speaker.now;
         steps.step("command", || {
-            speaker.rib.route_refresh(PeerId(3), request, now)
+            speaker.rib.route_refresh(PeerId(3), request, now);
         });
         steps.poll(&mut speaker);
     }),

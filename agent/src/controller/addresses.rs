@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use super::hindered::{self, Hindered};
 use super::store::Key;
 use super::world::{Served, World};
-use crate::pools::{ADDRESS_ASSIGNED, Allocation, Decision, Request, Statement};
+use crate::pools::{ADDRESS_ASSIGNED, Allocation, Decision, IpFamilyPolicy, Request, Statement};
 
 /// What a Service's status has to become.
 #[derive(Clone, Debug, PartialEq)]
@@ -195,6 +195,22 @@ impl<'a> Unwritten<'a> {
         let is_wanted = |ip: &IpAddr| decision.release.contains(ip) && self.wanted.contains(ip);
         let is_waited_for = held.iter().any(is_wanted);
         let is_unsure = !self.unknown_pools.is_empty();
+        let prefers = served.request.ip_family_policy == IpFamilyPolicy::PreferDualStack;
+        if waits && prefers && held.is_empty() && !is_unsure {
+            // With one family it has what it needs.
+            let at_once = decision.without(is_early);
+            if at_once.addresses().next().is_some() {
+                let statement = at_once.statement(&served.request);
+                let condition = condition(served, statement.as_ref(), self.now);
+                let ingress = ingress(served, &at_once, is_early);
+                return Step::Write(Write {
+                    key: key.clone(),
+                    moves: true,
+                    patch: patch(served, Some(ingress), condition),
+                    waits: None,
+                });
+            }
+        }
         if is_unsure && (releases || waits || decision.is_of_unknown_pool())
             || waits && !is_waited_for
         {

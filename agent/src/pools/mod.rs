@@ -189,6 +189,16 @@ impl Decision {
         addresses.iter().map(|assignment| assignment.address)
     }
 
+    /// The same, as long as some of its addresses cannot be assigned yet.
+    pub fn without(&self, is_early: impl Fn(&IpAddr) -> bool) -> Self {
+        let mut decision = self.clone();
+        if let Outcome::Assigned { addresses, .. } = &mut decision.outcome {
+            let now = addresses.iter().filter(|one| !is_early(&one.address));
+            *addresses = now.cloned().collect();
+        }
+        decision
+    }
+
     /// What stands in the status of the Service that was decided upon once this is written: our addresses first, then what
     /// else stands there, entries of other load balancers and addresses that nothing replaces.
     pub fn ingress(&self, request: &Request) -> Vec<LoadBalancerIngress> {

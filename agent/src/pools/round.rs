@@ -217,10 +217,8 @@ impl<'a> Round<'a> {
                 }
             }
             Needed::All | Needed::Any => {
-                self.fill(at, Choice::AtOnce);
-                // Who prefers two families has what it needs with one, and does not wait for the other.
-                if plan.families.needed == Needed::All || self.empty(at) {
-                    self.fill(at, Choice::Later);
+                for choice in Choice::ALL {
+                    self.fill(at, choice);
                 }
             }
         }

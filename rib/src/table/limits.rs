@@ -54,7 +54,9 @@ impl<P: RoutePrefix> Table<P> {
     pub(super) fn check_limit_of(&mut self, peer: PeerId) {
         let generations = self.generations(peer);
         if let Some((newest, older)) = generations.split_last()
-            && self.source(*newest).is_some_and(|source| !source.is_stale())
+            && self
+                .source(*newest)
+                .is_some_and(|source| !source.is_stale())
         {
             self.check_limit(*newest, older);
         }

@@ -95,3 +95,38 @@ fn while_a_pool_is_not_valid_who_waits_says_which() {
         "{message}"
     );
 }
+
+#[test]
+fn who_prefers_two_families_has_the_one_that_is_free_at_once() {
+    let mut world = known_world();
+    let addresses = ["203.0.113.0/32", "2001:db8::1/128"];
+    apply(&mut world.pools, pool("public", &addresses));
+    let mut loses = service("loses", 1, &["203.0.113.0"]);
+    loses["spec"]["type"] = json!("ClusterIP");
+    apply(&mut world.services, loses);
+    let both = |version, addresses: &[&str]| {
+        let mut both = service("both", version, addresses);
+        both["spec"]["ipFamilies"] = json!(["IPv4", "IPv6"]);
+        both["spec"]["ipFamilyPolicy"] = json!("PreferDualStack");
+        both
+    };
+    apply(&mut world.services, both(1, &[]));
+    let key = ("shop".to_owned(), "loses".to_owned());
+    let hindered = Hindered::from([(key, Hindrance::LeftToAnother)]);
+    let (writes, _) = round(&world, &hindered);
+    let status = &writes[0].patch["status"];
+    assert_eq!(writes[0].key.1, "both");
+    assert_eq!(
+        status["loadBalancer"]["ingress"],
+        json!([{"ip": "2001:db8::1"}])
+    );
+    let condition = &status["conditions"][0];
+    assert_eq!(
+        (&condition["status"], &condition["reason"]),
+        (&json!("True"), &json!("Assigned"))
+    );
+    // It has it, and waits for the other.
+    apply(&mut world.services, both(2, &["2001:db8::1"]));
+    let (writes, waiting) = round(&world, &hindered);
+    assert_eq!((names(&writes), waiting), (vec!["loses"], 1));
+}
