@@ -1,7 +1,7 @@
 //! Whether this agent writes to the kernel, and why not.
 //!
 //! Two things have to be so:
-//! - No other agent of the network namespace writes: [`fib::owner`]. One that installs learned routes waits for that at its start,
+//! - No other agent of the network namespace writes: [`crate::fib::owner`]. One that installs learned routes waits for that at its start,
 //!   and ends if it waits in vain. One that installs none (`fib.enabled: false`) runs beside another agent; what it would have the
 //!   kernel refuse is not refused then.
 //! - It is known where learned routes belong. A Router that cannot be read, and of which there is no earlier version, may name

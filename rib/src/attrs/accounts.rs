@@ -43,7 +43,7 @@ impl Accounts {
         self.octets.get(&peer).copied().unwrap_or_default()
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzz"))]
     pub(crate) fn is_empty(&self) -> bool {
         self.octets.is_empty()
     }

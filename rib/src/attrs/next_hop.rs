@@ -358,7 +358,7 @@ impl NextHops {
     }
 
     /// Whether nothing is known of any next hop.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzz"))]
     pub(crate) fn is_empty(&self) -> bool {
         self.slots.len() == 0 && self.brought.is_empty() && self.ways.is_empty()
     }

@@ -123,7 +123,7 @@ fn lives(count: u32, link_local: bool) -> Duration {
     let mut all = next_hops();
     let address = |i: u32| -> IpAddr {
         if link_local {
-            Ipv6Addr::from_bits(0xfe80 << 112 | u128::from(i) + 1).into()
+            Ipv6Addr::from_bits((0xfe80 << 112) | (u128::from(i) + 1)).into()
         } else {
             Ipv4Addr::from_bits(0x0a00_0000 + i).into()
         }

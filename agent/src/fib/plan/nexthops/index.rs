@@ -1,7 +1,7 @@
 //! Who has what: ids, contents, members, users and bindings, each found without looking at all others.
 //!
 //! The only place where an object's ids, a group's content and a set's binding change, so that the ways back
-//! ([`ObjectState::sets`], [`ObjectState::groups`], [`Group::bound`], [`Set::on`]) always agree, and so that whatever depends
+//! ([`ObjectState::sets`], [`ObjectState::groups`], [`Group::bound`], `Set::on`) always agree, and so that whatever depends
 //! on a change is noted in [`Pending`](super::pending::Pending).
 
 use std::collections::BTreeSet;
