@@ -147,7 +147,7 @@ impl AttrInterner {
             octets: set.as_bytes().into(),
             hash,
             users: 1,
-            owner: self.accounts.current.map_or(NOBODY, |peer| peer.0),
+            owner: self.accounts.current().map_or(NOBODY, |peer| peer.0),
         });
         self.accounts.charge(set.as_bytes().len());
         self.index.insert(hash, index);
@@ -224,7 +224,7 @@ impl AttrInterner {
 
     /// New sets are this peer's from now on; `None`: our own.
     pub(crate) fn charge_to(&mut self, peer: Option<PeerId>) {
-        self.accounts.current = peer;
+        self.accounts.set_current(peer);
     }
 
     /// Octets of the sets that a peer brought first.
