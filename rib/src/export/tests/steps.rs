@@ -150,3 +150,25 @@ fn peers_that_move_to_a_group_one_after_the_other_are_told_together() {
     assert!((1..5).all(|peer| world.table(peer) == table));
     assert_eq!(world.groups.group_count(), 1);
 }
+
+/// A peer that asks for its routes before every flush, faster than they can be compared.
+#[test]
+fn a_peer_that_asks_for_its_routes_over_and_over_does_not_keep_others_waiting() {
+    let mut world = told(2, 2000);
+    let session = session(PeerKind::External, 3);
+    world
+        .rib
+        .sources
+        .insert(PeerId(2), from(PeerKind::External));
+    world.up(2, &config(PeerKind::External), &session);
+    let mut flushes = 0;
+    while world.table(2).len() < 2000 || world.receiver(2).end_of_rib.is_empty() {
+        world.groups.refresh(PeerId(1), Family::IPV4_UNICAST);
+        let _ = world.flush(100);
+        flushes += 1;
+        assert!(flushes < 500, "{} told", world.table(2).len());
+    }
+    // Once it is content, it has them too.
+    world.flush_all();
+    assert_eq!(world.table(1), world.table(2));
+}
