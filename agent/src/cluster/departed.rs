@@ -80,6 +80,8 @@ impl DepartedNodes {
             before.annotations = before.annotations.without(&back.annotations);
             whole.labels = whole.labels.with(&before.labels);
             whole.annotations = whole.annotations.with(&before.annotations);
+            whole.labels_bridged =
+                whole.labels != back.labels || whole.annotations != back.annotations;
             let is_incomplete = whole != **back;
             *back = Arc::new(whole);
             is_incomplete
@@ -236,18 +238,21 @@ mod tests {
             };
             let seen = nodes.follow(snapshot, now);
             let labels = &seen.state.nodes["n2"].labels;
-            ["asn", "rack"].map(|key| labels.get(key).unwrap_or("-").to_owned())
+            let [asn, rack] = ["asn", "rack"].map(|key| labels.get(key).unwrap_or("-").to_owned());
+            let bridged = seen.state.nodes["n2"].labels_bridged;
+            [asn, rack, if bridged { "bridged" } else { "" }.to_owned()]
         };
         let before = labelled("first", &[("asn", "64513"), ("rack", "a")]);
-        assert_eq!(see(Some(before), now), ["64513", "a"]);
+        assert_eq!(see(Some(before), now), ["64513", "a", ""]);
         see(None, now);
-        assert_eq!(see(Some(labelled("second", &[])), now), ["64513", "a"]);
+        let bare = || Some(labelled("second", &[]));
+        assert_eq!(see(bare(), now), ["64513", "a", "bridged"]);
         let moved = || Some(labelled("second", &[("rack", "b")]));
-        assert_eq!(see(moved(), now), ["64513", "b"]);
+        assert_eq!(see(moved(), now), ["64513", "b", "bridged"]);
         // Removed from the new one, it is removed; what it never had counts for a while.
-        assert_eq!(see(Some(labelled("second", &[])), now), ["64513", "-"]);
+        assert_eq!(see(bare(), now), ["64513", "-", "bridged"]);
         now += STAYS;
-        assert_eq!(see(Some(labelled("second", &[])), now), ["-", "-"]);
+        assert_eq!(see(bare(), now), ["-", "-", ""]);
     }
 
     #[test]

@@ -171,6 +171,8 @@ pub struct Node {
     pub labels: AtomMap,
     /// `metadata.annotations`.
     pub annotations: AtomMap,
+    /// Some labels or annotations are from before: the object, made again, has not had them. Its own agent may know nothing of them.
+    pub labels_bridged: bool,
     /// `spec.podCIDRs` and `spec.podCIDR`, each once, host bits zero, in their order.
     pub pod_cidrs: Box<[IpNet]>,
     /// They are from before: the object has none itself.

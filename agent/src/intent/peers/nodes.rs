@@ -74,6 +74,7 @@ pub(in crate::intent) struct Seen<'a> {
     transport: IpFamily,
     port: Option<u16>,
     passes_on: bool,
+    bridged: bool,
     addresses: &'a [IpAddr],
     /// For each Peer object with `nodes`: whether it is one that has sessions, and one that they are with.
     selected: Vec<[bool; 2]>,
@@ -101,6 +102,7 @@ pub(in crate::intent) fn seen<'a>(state: &ClusterState, node: &'a Node) -> Optio
         transport: member.transport,
         port: member.port,
         passes_on: member.passes_on,
+        bridged: node.labels_bridged,
         addresses: &node.internal_ips,
         selected,
     })
@@ -180,6 +182,8 @@ fn served<'a>(context: &Context<'_>, members: &[Member<'a>]) -> BTreeSet<&'a str
         let reflectors: Vec<&Member<'_>> = members
             .iter()
             .filter(|m| selector::selects(target.selector.as_ref(), &m.node.labels))
+            // Its own agent, started anew as a rule, does not know of labels from before, and reflects nothing.
+            .filter(|m| !m.node.labels_bridged)
             .collect();
         for member in members {
             let clients = object.spec.node_selector.as_ref();

@@ -184,6 +184,14 @@ fn a_reflector_by_label_replaces_the_mesh_of_those_it_serves() {
         ]
     );
     assert_symmetric(&text);
+    // An object made again, whose labels are those from before: its agent may not know that it is a reflector.
+    let mut state = state(&text);
+    let mut again = Node::clone(&state.nodes["n3"]);
+    again.labels_bridged = true;
+    state.nodes.insert("n3".to_owned(), again.into());
+    let intent = intend(&state, "n1", &LocalFacts::default());
+    let names: Vec<&str> = intent.peers.iter().map(|p| p.name.as_str()).collect();
+    assert_eq!(names, ["mesh/n2", "rr/n3"]);
     // With no reflector left, the mesh is back.
     let none = text.replace("rack: b, role: rr", "rack: b");
     assert_eq!(

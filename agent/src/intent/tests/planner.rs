@@ -143,10 +143,11 @@ enum Gap {
     None,
     Object,
     PodCidrs,
+    Labels,
 }
 
 fn gap() -> impl Strategy<Value = Gap> {
-    prop_oneof![3 => Just(Gap::None), 2 => Just(Gap::Object), 1 => Just(Gap::PodCidrs)]
+    prop_oneof![3 => Just(Gap::None), 2 => Just(Gap::Object), 1 => Just(Gap::PodCidrs), 1 => Just(Gap::Labels)]
 }
 
 /// The state as an agent on `n0` holds it.
@@ -156,6 +157,7 @@ fn with_gaps(mut state: ClusterState, gaps: &[Gap]) -> ClusterState {
         let mut node = Node::clone(&state.nodes[name]);
         node.departed = *gap == Gap::Object;
         node.pod_cidrs_bridged = *gap == Gap::PodCidrs;
+        node.labels_bridged = *gap == Gap::Labels;
         if node.departed && name != "n0" {
             node.pod_cidrs = Box::default();
         }
