@@ -226,6 +226,23 @@ fn what_is_another_agents_is_left_alone_until_it_is_ours() {
     assert_eq!(ours, [net(PREFIXES[0])]);
 }
 
+/// The Router could not be read when the agent started, and the routes have converged without it.
+#[test]
+fn what_a_predecessor_left_stays_for_a_while_once_its_place_is_known() {
+    let mut world = installed();
+    world.plan = new_plan();
+    world.plan.set_aside(true);
+    world.plan.converged();
+    assert_eq!(messages(&mut world), 0);
+    world.plan.converges_again();
+    world.step(Step::Aside(false));
+    world.step(Step::Drive);
+    assert_eq!(ids(&world).count(), 100, "until peers have announced them");
+    world.plan.converged();
+    world.step(Step::Drive);
+    assert_eq!(ids(&world).count(), 0);
+}
+
 #[test]
 fn refused_destinations_follow_the_table_of_learned_routes() {
     let mut world = installed();
