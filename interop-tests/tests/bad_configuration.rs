@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use interop_tests::{Kind, Namespace, Need, Output, eventually, run};
-use serde_json::json;
+use serde_json::{Value, json};
 use support::SOON;
 use support::node::{Node, binary, node_object};
 
@@ -207,7 +207,13 @@ fn manifests_that_are_bad_at_the_start_leave_the_others_in_force() {
             });
             ensure!(found, "{file}:{line} {word}: {problems:#?}");
         }
-        ensure!(problems.len() == 3, "{problems:#?}");
+        // There is no Router, and one of these may be meant to be one.
+        let unwritten = |problem: &Value| {
+            let message = problem["message"].as_str().unwrap_or_default();
+            message.starts_with("nothing is written until the Router can be read")
+        };
+        ensure!(problems.iter().any(unwritten), "{problems:#?}");
+        ensure!(problems.len() == 4, "{problems:#?}");
         ensure!(
             !status["problems"].to_string().contains("last good"),
             "there is no last good version: {problems:#?}"

@@ -7,6 +7,7 @@ use interop_tests::probe::kernel::{self, Monitor};
 use interop_tests::probe::ping::Ping;
 use interop_tests::{Family, Signal, eventually, run};
 use serde_json::{Value, json};
+use std::time::Duration;
 use support::SOON;
 use support::node::object;
 use support::rack::{HOSTS, METRIC, NEEDS, NETWORKS, PROTOCOL, Rack, config};
@@ -39,11 +40,15 @@ fn wait_place(rack: &Rack, place: Option<(&str, u32)>) -> Result<()> {
     let at =
         |prefix: &str| place.map(|(table, metric)| (prefix.to_owned(), table.to_owned(), metric));
     let wanted: Vec<_> = NETWORKS.into_iter().filter_map(at).collect();
-    eventually(SOON, &format!("routes in {place:?}"), || {
-        let found = places(rack)?;
-        ensure!(found == wanted, "{found:?}");
-        Ok(())
-    })
+    eventually(
+        Duration::from_secs(60),
+        &format!("routes in {place:?}"),
+        || {
+            let found = places(rack)?;
+            ensure!(found == wanted, "{found:?}");
+            Ok(())
+        },
+    )
 }
 
 fn nexthops(rack: &Rack) -> Result<usize> {

@@ -569,7 +569,16 @@ fn scenario(lab: &Lab) -> Result<()> {
             problems.as_array().is_none_or(Vec::is_empty),
             "{name}: {problems}"
         );
+        let during = world.session().ok();
         world.node.write("config", &config(None)?)?;
+        if claim == "session" || claim == "sessions" {
+            // The way back resets it as well. The next field must not be taken for the reason.
+            eventually(SOON, &format!("{name} is as before"), || {
+                let now = Some(world.session()?);
+                ensure!(now != during, "the session runs: {now:?}");
+                Ok(())
+            })?;
+        }
     }
     Ok(())
 }

@@ -34,8 +34,9 @@ const LOOK: Duration = Duration::from_millis(250);
 /// may be about to start again beside it.
 const ABANDONED: Duration = Duration::from_secs(30);
 
-/// How long what a predecessor left stays, once it is known where it belongs: as long as a start waits for peers.
-const RETURN: Duration = Duration::from_secs(120);
+/// How long what a predecessor left stays, once it is known where it belongs: sessions that the Router brings about are up by then,
+/// and have announced what they have.
+const RETURN: Duration = Duration::from_secs(30);
 
 /// What an intent needs of the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -308,10 +308,11 @@ impl Nexthops {
         set.wanted = before.saturating_add_signed(by);
         if before == 0 {
             self.pending.equip(&mut self.sets, i);
-        } else if set.wanted == 0
-            && let Some(id) = set.binding
-        {
-            self.group_is_loose(id);
+        } else if set.wanted == 0 {
+            if let Some(id) = set.binding {
+                self.group_is_loose(id);
+            }
+            self.is_unwanted(i);
         }
     }
 
@@ -380,7 +381,7 @@ impl Nexthops {
             let alone = |(_, g): (u32, &Group)| g.content.len() == 1 && g.was_shared;
             let several = groups().filter(|(_, g)| g.content.len() > 1);
             let several: Vec<u32> = several.map(|(id, _)| id).collect();
-            if several.is_empty() || groups().any(alone) {
+            if several.is_empty() || groups().any(alone) || self.is_the_only_way(i) {
                 continue;
             }
             for group in several {
@@ -389,6 +390,18 @@ impl Nexthops {
             self.set_id(i, Role::Shared, None);
             out.push(Op::DeleteNexthop { id });
         }
+    }
+
+    /// Whether a set that is wanted has no other object in the kernel: this one, cut, would be made again for it, join the groups of
+    /// others that are down as well, and be cut again, for ever.
+    fn is_the_only_way(&self, object: u32) -> bool {
+        let is_there = |m: &(u32, u8)| self.objects[m.0 as usize].id(Role::Shared).is_some();
+        let sets = self.objects[object as usize].sets.iter();
+        let mut sets = sets.map(|set| &self.sets[*set as usize]);
+        sets.any(|set| {
+            let mut others = set.members.iter().filter(|m| m.0 != object);
+            set.wanted > 0 && Role::among(&set.members) == Role::Shared && !others.any(is_there)
+        })
     }
 
     fn plan_objects(&mut self, now: Instant, max: usize, out: &mut Vec<Op>) {

@@ -143,8 +143,36 @@ impl Nexthops {
             self.may_be_cut(object);
         }
         self.object_is_loose(object);
+        let mut beside = Members::new();
         for &set in &self.objects[object as usize].sets {
             self.pending.equip(&mut self.sets, set as usize);
+            let members = self.sets[set as usize].members.iter();
+            beside.extend(
+                members
+                    .filter(|m| m.0 != object && self.may_have_to_be_cut(m.0))
+                    .copied(),
+            );
+        }
+        for (object, _) in beside {
+            self.may_be_cut(object);
+        }
+    }
+
+    /// Whether an object is down, and still there for groups of several.
+    fn may_have_to_be_cut(&self, object: u32) -> bool {
+        let state = &self.objects[object as usize];
+        state.down && !state.to_cut && state.id(Role::Shared).is_some()
+    }
+
+    /// A set is not wanted any more: an object that was the only way for it may be cut.
+    pub(super) fn is_unwanted(&mut self, set: usize) {
+        let members = self.sets[set].members.iter();
+        let down: Members = members
+            .filter(|m| self.may_have_to_be_cut(m.0))
+            .copied()
+            .collect();
+        for (object, _) in down {
+            self.may_be_cut(object);
         }
     }
 
