@@ -1,4 +1,4 @@
-//! What the RIB tells its owner: what is logged of it, and which sessions end for it.
+//! What the RIB reports to its owner: what is logged of it, and which sessions end for it.
 
 use std::net::IpAddr;
 

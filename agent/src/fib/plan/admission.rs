@@ -80,7 +80,7 @@ impl Plan {
         self.mode.installs && !self.limited.is_empty() && max.is_none_or(|max| self.counted < max)
     }
 
-    /// Looks at some prefixes again: all of them by and by after a rescan was asked for, and those for which there is room.
+    /// Looks at some prefixes again: all of them step by step after a rescan was asked for, and those for which there is room.
     pub(super) fn walk(&mut self) {
         if std::mem::take(&mut self.rescan) {
             self.walk.left = 2 * SHARDS;

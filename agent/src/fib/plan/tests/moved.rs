@@ -83,7 +83,7 @@ fn while_the_kernels_routes_are_listed_again_those_that_were_adopted_still_count
     assert_eq!(world.plan.adopted(), 100);
     world.plan.resync_routes_begin();
     assert_eq!(world.plan.adopted(), 100);
-    // A listing that breaks off and begins anew.
+    // A listing that is interrupted and starts again.
     world.plan.resync_routes_begin();
     assert_eq!(world.plan.adopted(), 100);
     adopt(&mut world.plan, &world.kernel);
