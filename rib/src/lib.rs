@@ -28,7 +28,7 @@ pub mod table;
 pub use export::{Full, Transport};
 pub use facade::{
     Expected, FibNextHop, FibRoute, Multipath, PeerCounts, Rib, RibConfig, RibEvent, RouteFilter,
-    RoutesCursor, Totals,
+    RoutesCursor, Totals, is_news,
 };
 pub use originate::{AdvertisementId, Offer, Originated};
 pub use peer::{

@@ -17,6 +17,7 @@ mod facts;
 mod fib_sink;
 mod front;
 mod gates;
+mod inbox;
 mod next_hops;
 mod open_files;
 mod options;
@@ -67,8 +68,8 @@ use signals::Signals;
 use source::{Source, report};
 use writing::Writing;
 
-/// Session events that may wait for the RIB, each up to 16 KiB of the stream; of one session two at most. When full, sockets are
-/// not read. Few: what waits here is what news of another peer waits for, and a reader has the next batch ready while one is taken.
+/// Session events that may wait for the RIB, each up to 1,024 prefixes or 64 KiB of the stream; of one session four at most. When
+/// full, sockets are not read.
 const EVENTS: usize = 8;
 
 /// Orders of the control socket that may wait; when full, the command waits.

@@ -20,6 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, info};
 
 use super::fib_sink::FibSink;
+use super::inbox::Inbox;
 use super::next_hops::{Denied, Resolver};
 use super::surroundings::{NextHopTable, Surroundings};
 use crate::fib::{FibChange, FibNexthop, FibRoute, KernelView};
@@ -49,6 +50,9 @@ const BACKLOG: usize = 5_000;
 /// come together and that states which the next event overtakes are told to nobody, short enough that nobody notices.
 /// Only what waits already is taken: a single piece of news is told at once.
 const INTAKE: Duration = Duration::from_millis(5);
+
+/// The same where news was taken in, and more of it waits.
+const NEWS_INTAKE: Duration = Duration::from_millis(1);
 
 /// FIB changes handed over at once, at most and at least.
 const FIB_BATCH: usize = 4096;
@@ -271,11 +275,8 @@ const fn id(key: PeerKey) -> PeerId {
 }
 
 impl Owner {
-    async fn run(
-        mut self,
-        mut commands: mpsc::Receiver<Command>,
-        mut events: mpsc::Receiver<Event>,
-    ) {
+    async fn run(mut self, mut commands: mpsc::Receiver<Command>, events: mpsc::Receiver<Event>) {
+        let mut events = Inbox::new(events);
         loop {
             self.pulse.step();
             match self.obey(&mut commands) {
@@ -285,7 +286,7 @@ impl Owner {
                     // Questions without a pause must not keep news waiting.
                     if self.held_back.is_none()
                         && self.rib.backlog() < BACKLOG
-                        && let Ok(event) = events.try_recv()
+                        && let Some(event) = events.take()
                     {
                         self.take(event, &mut commands);
                     }
@@ -307,7 +308,7 @@ impl Owner {
                     }
                     None => return,
                 },
-                Some(event) = events.recv() => {
+                Some(event) = events.receive() => {
                     self.pulse.step();
                     self.take(event, &mut commands);
                 }
@@ -348,16 +349,18 @@ impl Owner {
     }
 
     /// Takes events that wait, for a moment at most, and none while many prefixes wait to be advertised.
-    fn take_in(
-        &mut self,
-        events: &mut mpsc::Receiver<Event>,
-        commands: &mut mpsc::Receiver<Command>,
-    ) {
-        let end = now() + INTAKE;
+    fn take_in(&mut self, events: &mut Inbox, commands: &mut mpsc::Receiver<Command>) {
+        let begun = now();
         while self.rib.backlog() < BACKLOG
-            && let Some(event) = self.held_back.take().or_else(|| events.try_recv().ok())
+            && let Some(event) = self.held_back.take().or_else(|| events.take())
         {
-            if !self.take(event, commands) || now() >= end {
+            let has_news = self.take(event, commands).then(|| self.rib.has_news());
+            let goes_on = match has_news {
+                None => false,
+                Some(true) => begun.elapsed() < NEWS_INTAKE && events.has_small(),
+                Some(false) => begun.elapsed() < INTAKE,
+            };
+            if !goes_on {
                 break;
             }
         }

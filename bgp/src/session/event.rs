@@ -41,7 +41,7 @@ pub enum Event {
         /// The peer's end; of a link-local peer with its scope.
         remote: SocketAddr,
     },
-    /// What UPDATEs said, in the order of the wire. Never empty; about 16 KiB of the stream at most.
+    /// What UPDATEs said, in the order of the wire. Never empty; about 1,024 prefixes or 64 KiB of the stream at most.
     Updates {
         /// Whose.
         peer: PeerKey,
@@ -49,7 +49,7 @@ pub enum Event {
         session: SessionId,
         /// Their faults (RFC 7606) have been applied; none of them asks for a reset.
         updates: UpdateBatch,
-        /// Until it is dropped, the session sends only one batch more.
+        /// Until it is dropped, the session has a batch less that may wait.
         turn: Turn,
     },
     /// The peer asks for its routes again, or marks the begin or end of a refresh.

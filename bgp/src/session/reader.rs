@@ -28,9 +28,12 @@ use crate::wire::{
     RouteRefresh, RouteRefreshSubtype, UpdateBatch, UpdateCodec, decode_update,
 };
 
-/// Octets of UPDATEs in one event: enough to make the channel's cost vanish, little enough that the routes of other peers
-/// wait for no more than a millisecond.
-const BATCH: usize = 16 * 1024;
+/// Prefixes of one event, which is what it costs the owner: enough to make the channel's cost vanish, little enough that the
+/// routes of other peers wait for no more than a millisecond. A message is not cut.
+const BATCH: usize = 1024;
+
+/// Octets of UPDATEs in one event: this bounds memory where each message has few prefixes.
+const BATCH_OCTETS: usize = 64 * 1024;
 
 /// The room that a read finds at least and at most. A thousand idle sessions hold the least each.
 const MIN_READ: usize = 4 * 1024;
@@ -192,7 +195,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
                     }
                     batch.push(&update);
                     octets += length;
-                    if octets >= BATCH {
+                    if batch.prefixes() >= BATCH || octets >= BATCH_OCTETS {
                         self.deliver_updates(std::mem::take(&mut batch)).await?;
                         octets = 0;
                     }

@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Batches of one session that wait or are dealt with: while the owner deals with one, the next is there, and one more is decoded.
-const TURNS: usize = 2;
+/// Batches of one session that wait or are dealt with. While the owner tells what one said, the others come in, so that states
+/// which the next one overtakes are told to nobody.
+const TURNS: usize = 4;
 
 /// What a session may still give to the owner.
 #[derive(Clone, Debug)]
@@ -19,6 +20,13 @@ pub(super) struct Turns(Arc<Semaphore>);
 #[derive(Debug)]
 pub struct Turn {
     _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Turn {
+    /// Of a session whose batches nobody counts: for tests of owners.
+    pub const fn none() -> Self {
+        Self { _permit: None }
+    }
 }
 
 impl Turns {

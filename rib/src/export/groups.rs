@@ -188,6 +188,18 @@ impl UpdateGroups {
         }
     }
 
+    /// As [`UpdateGroups::changed`], of a message with few prefixes: it is told before what comes in a stream.
+    pub fn changed_by_news(&mut self, family: Family, slot: Slot) {
+        if let Some(index) = family_index(family) {
+            self.dirty[index].insert_news(slot);
+        }
+    }
+
+    /// Whether such a slot waits.
+    pub fn has_news(&self) -> bool {
+        self.dirty.iter().any(Dirty::has_news)
+    }
+
     /// The peer asked to hear a family again (RFC 2918).
     pub fn refresh(&mut self, peer: PeerId, family: Family) {
         let group = self.peers.get(&peer).map(|up| up.group);

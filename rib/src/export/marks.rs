@@ -110,12 +110,16 @@ const fn place(slot: Slot) -> (usize, usize, u64) {
 /// Places that an empty queue keeps.
 const MODEST: usize = 64 * 1024;
 
-/// Slots to look at again, in the order in which they came, each once.
+/// Slots to look at again, in the order in which they came, each once; news before what comes in a stream.
 ///
 /// The order keeps routes together that arrived together, and those share attributes: it is what makes packing good.
 #[derive(Debug, Default)]
 pub(super) struct Dirty {
     queue: VecDeque<Slot>,
+    /// Few slots of one message, which go ahead of the table that another peer sends.
+    news: VecDeque<Slot>,
+    /// News was taken last, and the queue is next: news without end must not starve it.
+    is_queues_turn: bool,
     marks: Marks,
 }
 
@@ -126,27 +130,44 @@ impl Dirty {
         }
     }
 
+    /// As [`Dirty::insert`], ahead of what is no news. What is marked already keeps its place.
+    pub(super) fn insert_news(&mut self, slot: Slot) {
+        if self.marks.insert(slot) {
+            self.news.push_back(slot);
+        }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
-        self.queue.is_empty()
+        self.queue.is_empty() && self.news.is_empty()
     }
 
     pub(super) fn len(&self) -> usize {
-        self.queue.len()
+        self.queue.len() + self.news.len()
+    }
+
+    pub(super) fn has_news(&self) -> bool {
+        !self.news.is_empty()
     }
 
     pub(super) fn contains(&self, slot: Slot) -> bool {
         self.marks.contains(slot)
     }
 
-    /// Takes up to so many slots out, oldest first.
+    /// Takes up to so many slots out, oldest first: all of them news, or none.
     pub(super) fn take(&mut self, limit: usize, into: &mut Vec<Slot>) {
         into.clear();
-        into.extend(self.queue.drain(..limit.min(self.queue.len())));
+        let takes_news = self.has_news() && !(self.is_queues_turn && !self.queue.is_empty());
+        self.is_queues_turn = takes_news;
+        let list = match takes_news {
+            true => &mut self.news,
+            false => &mut self.queue,
+        };
+        into.extend(list.drain(..limit.min(list.len())));
         for slot in into.iter() {
             self.marks.remove(*slot);
         }
-        if self.queue.is_empty() && self.queue.capacity() > MODEST {
-            self.queue = VecDeque::new();
+        if list.is_empty() && list.capacity() > MODEST {
+            *list = VecDeque::new();
         }
     }
 }
@@ -196,6 +217,35 @@ mod tests {
         dirty.insert(Slot(7));
         dirty.take(10, &mut taken);
         assert_eq!(taken, [Slot(9), Slot(7)]);
+        assert!(dirty.is_empty());
+    }
+
+    #[test]
+    fn news_is_taken_first_and_by_turns_with_the_rest() {
+        let mut dirty = Dirty::default();
+        let mut taken = Vec::new();
+        for slot in 0..6 {
+            dirty.insert(Slot(slot));
+        }
+        for slot in [100, 3, 101, 102] {
+            dirty.insert_news(Slot(slot));
+        }
+        assert_eq!(dirty.len(), 9, "what waits already does not wait twice");
+        dirty.take(2, &mut taken);
+        assert_eq!(taken, [Slot(100), Slot(101)]);
+        dirty.take(2, &mut taken);
+        assert_eq!(taken, [Slot(0), Slot(1)], "news does not starve the rest");
+        dirty.take(2, &mut taken);
+        assert_eq!(taken, [Slot(102)], "news alone");
+        assert!(!dirty.has_news());
+        dirty.take(10, &mut taken);
+        assert_eq!(taken, [2, 3, 4, 5].map(Slot));
+        dirty.insert_news(Slot(7));
+        dirty.take(10, &mut taken);
+        assert_eq!(taken, [Slot(7)], "nothing else waits");
+        dirty.insert_news(Slot(8));
+        dirty.take(10, &mut taken);
+        assert_eq!(taken, [Slot(8)], "the same, though news was taken last");
         assert!(dirty.is_empty());
     }
 }

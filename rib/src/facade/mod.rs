@@ -229,7 +229,10 @@ impl Rib {
                 .filter_map(|(prefix, o)| Some((RoutePrefix::from_net(*prefix)?, o.clone())));
             table.change_originated(of_family, attrs);
         });
-        self.note_changes();
+        match changes.len() <= NEWS {
+            true => self.note_news(),
+            false => self.note_changes(),
+        }
     }
 
     /// Opens the start gate: from now on routes are sent, and End-of-RIB unless [`Rib::hold_end_of_rib`] says otherwise.
@@ -397,7 +400,10 @@ impl Rib {
         self.attrs.charge_to(None);
         self.check_memory(peer);
         self.note_regained();
-        self.note_changes();
+        match is_news(batch) {
+            true => self.note_news(),
+            false => self.note_changes(),
+        }
     }
 
     fn end_of_rib_arrived(&mut self, peer: PeerId, family: Family) {
@@ -448,6 +454,15 @@ impl Rib {
     pub fn writable(&mut self, peer: PeerId) {
         self.groups.writable(peer);
     }
+}
+
+/// Prefixes of a message, or a change of what is originated, that is news: see [`is_news`].
+const NEWS: usize = if cfg!(test) { 1 } else { 64 };
+
+/// Whether a batch is of few prefixes, which are then told before what others bring in a stream. A peer that sends its table
+/// has more in each batch, as long as it brings them faster than they are taken in.
+pub const fn is_news(batch: &UpdateBatch) -> bool {
+    batch.prefixes() <= NEWS
 }
 
 /// The family of a table, as a value.

@@ -7,7 +7,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::{FibRoute, Rib, RibEvent, Tables};
 use crate::attrs::{AttrId, AttrInterner, RouteAttributesRef};
-use crate::export::{Best, LocRib, Progress, Slot, SourcePeer, Transport};
+use crate::export::{Best, LocRib, Progress, Slot, SourcePeer, Transport, UpdateGroups};
 use crate::peer::{PeerId, PeerKind};
 use crate::table::{LimitReport, Table};
 
@@ -75,8 +75,26 @@ impl Rib {
 
     /// Passes on to export and to the owner what a change to the tables brought about.
     pub(super) fn note_changes(&mut self) {
-        note_changes_of(&mut self.tables.v4, &mut self.groups, &mut self.events);
-        note_changes_of(&mut self.tables.v6, &mut self.groups, &mut self.events);
+        let (groups, events) = (&mut self.groups, &mut self.events);
+        note_changes_of(&mut self.tables.v4, UpdateGroups::changed, groups, events);
+        note_changes_of(&mut self.tables.v6, UpdateGroups::changed, groups, events);
+    }
+
+    /// The same of few prefixes, which go ahead of the many that others brought.
+    pub(super) fn note_news(&mut self) {
+        let (groups, events) = (&mut self.groups, &mut self.events);
+        note_changes_of(
+            &mut self.tables.v4,
+            UpdateGroups::changed_by_news,
+            groups,
+            events,
+        );
+        note_changes_of(
+            &mut self.tables.v6,
+            UpdateGroups::changed_by_news,
+            groups,
+            events,
+        );
     }
 
     /// When [`Rib::poll`] must be called at the latest, even if nothing happens.
@@ -127,6 +145,11 @@ impl Rib {
     /// hear don't count; [`Rib::poll`] always makes it less.
     pub fn backlog(&self) -> usize {
         self.groups.backlog()
+    }
+
+    /// Whether the next poll tells something first that one message with few prefixes brought: it should come soon.
+    pub fn has_news(&self) -> bool {
+        self.groups.has_news()
     }
 
     fn expire(&mut self, now: Instant) {
@@ -187,10 +210,11 @@ impl Rib {
 
 fn note_changes_of<P: RoutePrefix>(
     table: &mut Table<P>,
-    groups: &mut crate::export::UpdateGroups,
+    changed: impl Fn(&mut UpdateGroups, Family, Slot),
+    groups: &mut UpdateGroups,
     events: &mut Vec<RibEvent>,
 ) {
-    table.take_changed(|slot| groups.changed(P::FAMILY, Slot(slot)));
+    table.take_changed(|slot| changed(groups, P::FAMILY, Slot(slot)));
     for (peer, report) in table.take_limit_reports() {
         let family = P::FAMILY;
         events.push(match report {

@@ -66,6 +66,11 @@ impl UpdateBatch {
         self.parts.is_empty()
     }
 
+    /// How many prefixes there are, announced and withdrawn.
+    pub const fn prefixes(&self) -> usize {
+        self.ipv4.len() + self.ipv6.len()
+    }
+
     /// All IPv4 prefixes, in the order of the wire.
     pub fn ipv4(&self) -> &[Nlri<Ipv4Net>] {
         &self.ipv4
