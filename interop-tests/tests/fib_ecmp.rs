@@ -85,8 +85,20 @@ fn traffic_leaves_a_router_whose_cable_is_pulled_and_comes_back() {
             let loss = ping.stop()?;
             ensure!(loss.longest_gap < OUTAGE, "traffic stopped: {loss:?}");
         }
-        Ok(())
+        no_false_alarm(&rack)
     });
+}
+
+/// Nothing was written that the kernel had to refuse, and nothing of the kind was logged.
+fn no_false_alarm(rack: &Rack) -> Result<()> {
+    let log = rack.node.log();
+    for alarm in ["the kernel refuses routes", "Some("] {
+        let line = log.lines().find(|line| line.contains(alarm));
+        ensure!(line.is_none(), "{line:?}");
+    }
+    let metrics = rack.node.ask(&["status"])?;
+    ensure!(metrics["fib"]["errors"] == 0, "{}", metrics["fib"]);
+    Ok(())
 }
 
 #[test]
@@ -114,7 +126,8 @@ fn an_interface_of_the_node_set_down_and_up_gets_its_routes_back() {
             rack.kernel()
                 .address(interface, &format!("fd00:{number}::1/64"))?;
         }
-        rack.wait_usable_ways(&["eth2", "eth3"])
+        rack.wait_usable_ways(&["eth2", "eth3"])?;
+        no_false_alarm(&rack)
     });
 }
 
@@ -255,5 +268,34 @@ fn a_nexthop_object_that_somebody_replaces_is_put_right() {
             );
             Ok(())
         })
+    });
+}
+
+/// By hand, or by a program that removes what it did not make (systemd-networkd does).
+#[test]
+fn nexthop_objects_that_somebody_flushes_are_back_with_their_routes_and_nothing_is_refused() {
+    run(&NEEDS, |lab| {
+        let rack = Rack::start(lab)?;
+        rack.wait_ways(&["eth2", "eth3"])?;
+        for _ in 0..3 {
+            rack.kernel().ip("nexthop flush")?;
+            rack.wait_ways(&["eth2", "eth3"])?;
+        }
+        no_false_alarm(&rack)?;
+        // What is not ours may go, and ours says nothing.
+        let changes = Monitor::start(rack.kernel())?;
+        rack.kernel()
+            .ip("nexthop add id 101 via 10.0.2.77 dev eth2 proto 4")?;
+        rack.kernel().ip("nexthop flush proto 4")?;
+        rack.kernel().ip("route add 192.0.2.0/24 via 10.0.2.77")?;
+        eventually(SOON, "the route of others is seen", || {
+            let lines = changes.lines()?;
+            ensure!(lines.iter().any(|line| line.contains("192.0.2.0/24")));
+            Ok(())
+        })?;
+        let of_ours = |line: &String| NETWORKS.iter().any(|net| line.contains(net));
+        let lines = changes.lines()?;
+        ensure!(!lines.iter().any(of_ours), "{lines:?}");
+        Ok(())
     });
 }

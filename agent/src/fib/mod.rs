@@ -12,6 +12,7 @@
 //! Our routes are known by their protocol number ([`types::ROUTE_PROTOCOL`]), live in one table and have one metric. What a
 //! predecessor left is adopted: unchanged routes are not touched, and the rest goes once the RIB has converged.
 
+mod doubt;
 pub mod guard;
 mod handle;
 pub mod kernel;

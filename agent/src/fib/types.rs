@@ -243,7 +243,7 @@ pub struct FibCounters {
     pub refusing_ipv4: u64,
     /// IPv6 destinations that the refusing table holds.
     pub refusing_ipv6: u64,
-    /// Prefixes whose kernel state is not what is wanted and that wait for their turn.
+    /// Prefixes whose kernel state is not what is wanted and that wait for their turn, or for nexthop objects to be made.
     pub pending: u64,
     /// Prefixes that the kernel refused, or whose nexthops it refused.
     pub failed: u64,
@@ -259,7 +259,7 @@ pub struct FibCounters {
     pub operations: u64,
     /// Batches that they were sent in.
     pub batches: u64,
-    /// Messages that the kernel refused.
+    /// Messages that the kernel refused; without those that relied on nexthop objects or groups which it had just removed.
     pub errors: u64,
     /// Full comparisons with the kernel (start, lost notifications, link events).
     pub resyncs: u64,

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use bgp::session::OsError;
 use ipnet::IpNet;
 
+use super::doubt::Doubt;
 use super::handle::{FibConfig, FibHandle, Shared, Stop, ViewCallback, lock};
 use super::kernel::event::{Event, Presence, Route};
 use super::kernel::netlink::{Heard, Monitor, Netlink};
@@ -32,6 +33,9 @@ const BATCH: usize = 256;
 
 /// Between two looks at whether a view that is no longer the newest is still in use.
 const FREEING: Duration = Duration::from_secs(1);
+
+/// A refusal that is over sooner was a race with something that changed: an interface, an address.
+const FALSE_ALARM: Duration = Duration::from_secs(1);
 
 /// After the kernel could not be reached.
 const REOPEN_WAIT: Duration = Duration::from_secs(1);
@@ -60,9 +64,9 @@ pub fn spawn(config: FibConfig) -> Result<FibHandle, ChannelError> {
         view_changed: true,
         view_not_before: Instant::now(),
         handed_out: Vec::new(),
-        resync_not_before: Instant::now(),
-        doubt: Resync::None,
+        doubt: Doubt::new(Instant::now()),
         reported: FibCounters::default(),
+        failing: None,
         reported_stranger: None,
         woken,
         shared: Arc::clone(&shared),
@@ -117,9 +121,10 @@ struct Worker {
     /// Views that were handed out. They end here, once nobody else has them: freeing one of a million routes takes tens of
     /// milliseconds, and the RIB's thread must not be the one that does so.
     handed_out: Vec<Arc<KernelView>>,
-    resync_not_before: Instant,
-    doubt: Resync,
+    doubt: Doubt,
     reported: FibCounters,
+    /// Since when the kernel has refused something, and whether that was reported.
+    failing: Option<(Instant, bool)>,
     reported_stranger: Option<(u32, IpNet)>,
     woken: UnixStream,
 }
@@ -128,6 +133,8 @@ struct Worker {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Turn {
     Busy,
+    /// Not before nexthop objects are listed, which is not due.
+    Held,
     Idle,
 }
 
@@ -171,6 +178,8 @@ impl Worker {
                 if withdraw_until.is_some() && self.shared.plan.hold(Holder::Fib).is_gone() {
                     continue;
                 }
+            }
+            if turn != Turn::Busy {
                 self.rest(withdraw_until);
             }
         }
@@ -185,33 +194,47 @@ impl Worker {
 
     fn turn(&mut self, now: Instant) -> Result<Turn, ChannelError> {
         self.hear(now)?;
-        let mut plan = self.shared.plan.hold(Holder::Fib);
-        self.doubt = self.doubt.max(plan.take_resync());
+        self.take_doubts();
         // Nothing is written before it: such a change is not made to wait.
-        let is_waited_for = plan.waits_for_listing();
-        drop(plan);
-        if is_waited_for {
-            self.doubt = Resync::Everything;
+        if self.shared.plan.hold(Holder::Fib).waits_for_listing() {
             self.view_not_before = now;
+            self.resync(Resync::Everything)?;
         }
-        if is_waited_for || self.doubt != Resync::None && now >= self.resync_not_before {
-            let doubt = std::mem::take(&mut self.doubt);
-            self.resync(doubt)?;
+        match self.doubt.due(now) {
+            Resync::None => {}
+            what => self.resync(what)?,
         }
         self.publish_view(now);
         for _ in 0..BATCHES_PER_TURN {
-            if !self.batch()? {
-                return Ok(Turn::Idle);
+            if self.batch()? {
+                continue;
             }
+            // What was refused may have to be looked into.
+            let held = self.take_doubts();
+            return Ok(match (self.doubt.due(Instant::now()), held) {
+                (Resync::None, true) => Turn::Held,
+                (Resync::None, false) => Turn::Idle,
+                _ => Turn::Busy,
+            });
         }
         Ok(Turn::Busy)
+    }
+
+    /// Takes in what the plan wants to be listed. Whether nothing is written before nexthop objects are.
+    fn take_doubts(&mut self) -> bool {
+        let mut plan = self.shared.plan.hold(Holder::Fib);
+        let held = plan.is_in_doubt();
+        let what = plan.take_resync();
+        self.doubt.add(what, held && what != Resync::None);
+        held
     }
 
     /// Carries out one batch. Whether there was one, or there is more to look at for the next.
     fn batch(&mut self) -> Result<bool, ChannelError> {
         let mut plan = self.shared.plan.hold(Holder::Fib);
         let ops = plan.next_batch(Instant::now(), BATCH);
-        let is_walking = plan.is_walking();
+        // What is in doubt is waited for without looking again and again.
+        let is_walking = plan.is_walking() && !plan.is_in_doubt();
         drop(plan);
         if ops.is_empty() {
             return Ok(is_walking);
@@ -243,7 +266,13 @@ impl Worker {
             }
             let plan = plan.get_or_insert_with(|| shared.plan.hold(Holder::Fib));
             match &event {
-                Event::Link(_, link) => plan.link_event(link.ifindex, now),
+                Event::Link(presence, link) => {
+                    match presence {
+                        Presence::Present => plan.link_state(link.ifindex, link.up, now),
+                        Presence::Gone => plan.link_gone(link.ifindex, now),
+                    }
+                    plan.link_event(link.ifindex, now);
+                }
                 Event::Route(presence, route) => plan.route_event(*presence, route),
                 Event::Nexthop(_, nexthop) => plan.nexthop_event(nexthop),
                 Event::Rule(presence, rule) => plan.rule_event(*presence, rule),
@@ -253,9 +282,10 @@ impl Worker {
             }
             *view_changed |= master.apply(event);
         })?;
+        drop(plan);
         if heard == Heard::SomeLost {
             tracing::info!("notifications were lost; comparing everything with the kernel");
-            self.doubt = Resync::Everything;
+            self.shared.plan.hold(Holder::Fib).doubt_everything();
         }
         Ok(())
     }
@@ -286,6 +316,12 @@ impl Worker {
                     }
                 })?;
             }
+            let down = view.links().filter(|link| !link.up);
+            let down: Vec<u32> = down.map(|link| link.ifindex).collect();
+            self.shared
+                .plan
+                .hold(Holder::Fib)
+                .links_listed(down, started);
             let shared = &self.shared;
             // Handed over some at a time.
             let mut routes: Vec<Route> = Vec::with_capacity(BATCH);
@@ -320,9 +356,8 @@ impl Worker {
             self.master = view;
             self.view_changed = true;
         }
-        // About a tenth of the time may go into comparing, and more rather than staying wrong for long.
         let took = started.elapsed();
-        self.resync_not_before = Instant::now() + (took * 10).min(Duration::from_secs(5));
+        self.doubt.listed(what, took, Instant::now());
         tracing::debug!(?what, ?took, "compared with the kernel");
         Ok(())
     }
@@ -353,10 +388,11 @@ impl Worker {
         let now = Instant::now();
         let retry = self.shared.plan.hold(Holder::Fib).next_retry();
         let view = self.view_changed.then_some(self.view_not_before);
-        let resync = (self.doubt != Resync::None).then_some(self.resync_not_before);
+        let alarm = self.failing.filter(|failing| !failing.1);
+        let alarm = alarm.map(|(since, _)| since + FALSE_ALARM);
         // The newest is in use.
         let views = (self.handed_out.len() > 1).then(|| now + FREEING);
-        let times = [retry, view, resync, until, views];
+        let times = [retry, view, self.doubt.next(), alarm, until, views];
         let next = times.into_iter().flatten().min();
         let timeout = next.map(|at| at.saturating_duration_since(now));
         self.shared.pulse.rest();
@@ -379,8 +415,8 @@ impl Worker {
     fn reopen(&mut self, error: &ChannelError) {
         tracing::error!(%error, "the kernel cannot be reached; routes stay as they are, trying again");
         *lock(&self.shared.channel_error) = Some(error.to_string());
-        self.doubt = Resync::Everything;
-        self.resync_not_before = Instant::now();
+        self.shared.plan.hold(Holder::Fib).doubt_everything();
+        self.doubt = Doubt::new(Instant::now());
         match Channel::open() {
             Ok(channel) => {
                 self.channel = channel;
@@ -400,16 +436,21 @@ impl Worker {
     fn report(&mut self) {
         let plan = self.shared.plan.hold(Holder::Fib);
         let now = plan.counters();
-        if (self.reported.failed == 0) != (now.failed == 0) {
-            if now.failed > 0 {
-                let example = plan.example_failure();
-                tracing::warn!(
-                    failed = now.failed,
-                    ?example,
-                    "the kernel refuses routes; trying again"
-                );
-            } else {
-                tracing::info!("the kernel holds every route again");
+        match (&mut self.failing, now.failed) {
+            (None, 0) => {}
+            (None, _) => self.failing = Some((Instant::now(), false)),
+            (Some((_, reported)), 0) => {
+                if *reported {
+                    tracing::info!("the kernel holds every route again");
+                }
+                self.failing = None;
+            }
+            (Some((since, reported)), failed) => {
+                if !*reported && since.elapsed() >= FALSE_ALARM {
+                    *reported = true;
+                    let example = plan.example_failure().unwrap_or_default();
+                    tracing::warn!(failed, example, "the kernel refuses routes; trying again");
+                }
             }
         }
         if (self.reported.over_limit == 0) != (now.over_limit == 0) {

@@ -214,7 +214,7 @@ pub const METRICS: &[Metric] = &[
         |s, out| out.add([], s.status.fib.operations)),
     counter("routelet_fib_batches", NONE, "Batches that these messages were sent in",
         |s, out| out.add([], s.status.fib.batches)),
-    counter("routelet_fib_errors", NONE, "Messages that the kernel refused",
+    counter("routelet_fib_errors", NONE, "Messages that the kernel refused, without those whose nexthop objects were removed at the same moment",
         |s, out| out.add([], s.status.fib.errors)),
     gauge("routelet_fib_refusing_routes", FAMILY, "Announced destinations that the kernel refuses where nothing on the node answers",
         |s, out| {

@@ -2,6 +2,8 @@
 //! them every test skips and says so.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod carrier;
+mod flushed;
 mod foreign;
 mod lost;
 mod namespace;

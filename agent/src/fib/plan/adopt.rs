@@ -24,6 +24,7 @@ impl Plan {
         self.counters.resyncs += 1;
         self.listing_begins();
         if self.is_aside() {
+            self.doubt_is_over();
             return;
         }
         let mut objects: HashMap<u32, Object> = HashMap::default();
@@ -57,11 +58,13 @@ impl Plan {
         let ids = self.take_objects(objects, &groups);
         let lost = self.take_groups(&groups, &ids);
         if !lost.is_empty() {
+            self.lose_leftovers(&lost);
             self.lose::<V4>(&lost);
             self.lose::<V6>(&lost);
         }
         self.nexthops.dirty = true;
         self.nexthops.untidy = true;
+        self.doubt_is_over();
     }
 
     /// Counts the objects of ours in whose place there is another now. Those that are missing went with their interface, or were
@@ -320,9 +323,14 @@ impl Plan {
         if ours && matches!(route.kind, RouteKind::Blackhole | RouteKind::Reject)
             || (route.table, route.metric) != (self.space.table, self.space.metric)
         {
+            if ours && presence == Presence::Gone {
+                self.leftover_is_gone(route);
+            }
             return;
         }
         let slot = match (presence, route.protocol == ROUTE_PROTOCOL) {
+            // One that was put back since is on another group.
+            (Presence::Gone, true) if self.was_put_back(route) => return,
             (Presence::Gone, true) => Slot::NONE,
             (Presence::Present, true) => self.slot(route),
             // A foreign route took the place of ours.
@@ -342,13 +350,24 @@ impl Plan {
         }
     }
 
+    /// Whether a route that is reported to be gone is not the one that there is now, which uses another group. The kernel removes
+    /// routes together with their group, which a listing may have shown before the notifications are read.
+    fn was_put_back(&self, route: &Route) -> bool {
+        let installed = match key(route.prefix) {
+            AnyKey::V4(k) => self.v4.get(k).map(|e| e.installed),
+            AnyKey::V6(k) => self.v6.get(k).map(|e| e.installed),
+        };
+        let installed = installed.and_then(Slot::as_group);
+        route.nexthop_id.is_some() && installed.is_some() && installed != route.nexthop_id
+    }
+
     fn route_is<K: Family>(&mut self, k: K, slot: Slot) {
         match K::table_ref(self).get(k).copied() {
             Some(before) if before.installed != slot => {
                 self.counters.repairs += 1;
                 if slot == Slot::OTHER {
                     // A group that is not known: somebody made one in our name.
-                    self.resync = self.resync.max(Resync::Nexthops);
+                    self.doubt_nexthops();
                 }
                 self.installed_is(before, slot);
             }
@@ -362,8 +381,25 @@ impl Plan {
         // Also an object of another protocol that has taken the place of one of ours.
         let in_range = (NEXTHOP_ID_FIRST..=NEXTHOP_ID_LAST).contains(&nexthop.id);
         if !self.is_aside() && (nexthop.protocol == ROUTE_PROTOCOL || in_range) {
-            self.resync = self.resync.max(Resync::Nexthops);
+            self.doubt_nexthops();
         }
+    }
+
+    /// Whether an interface carries packets: set up, and with a carrier. With the carrier the kernel removes the nexthop objects over
+    /// it, and it takes none without.
+    pub fn link_state(&mut self, ifindex: u32, up: bool, now: Instant) {
+        self.nexthops.set_link(ifindex, !up, now);
+    }
+
+    /// An interface is no more.
+    pub fn link_gone(&mut self, ifindex: u32, now: Instant) {
+        self.nexthops.link_gone(ifindex, now);
+    }
+
+    /// All interfaces have been listed; these carry nothing.
+    pub fn links_listed(&mut self, down: impl IntoIterator<Item = u32>, now: Instant) {
+        let down: HashSet<u32> = down.into_iter().collect();
+        self.nexthops.set_links_down(&down, now);
     }
 
     /// An interface changed: what the kernel dropped has to be found out, and what failed is worth a try at once.
@@ -384,7 +420,7 @@ impl Plan {
             }
         }
         if ours {
-            self.resync = self.resync.max(Resync::Nexthops);
+            self.doubt_nexthops();
             self.nexthops.dirty = true;
         }
     }

@@ -6,8 +6,8 @@
 use ipnet::IpNet;
 use smallvec::SmallVec;
 
-use super::super::HashMap;
 use super::super::kernel::event::Route;
+use super::super::{HashMap, HashSet};
 use super::op::{Op, RouteAction, RouteOp};
 use super::table::{AnyKey, Key, Slot, Want, key};
 use super::{Family, Plan};
@@ -92,6 +92,37 @@ impl Plan {
         leftovers.routes.entry(op.prefix).or_default().push(op);
         leftovers.touched.push(op.prefix);
         leftovers.waiting += 1;
+    }
+
+    /// These groups are gone, and the kernel has removed the routes over them.
+    pub(super) fn lose_leftovers(&mut self, lost: &HashSet<u32>) {
+        let over = |op: &RouteOp| op.previous.as_group().is_some_and(|id| lost.contains(&id));
+        let leftovers = &mut self.leftovers;
+        leftovers.moved.retain(|op| !over(op));
+        leftovers.routes.retain(|_, ops| {
+            let before = ops.len();
+            ops.retain(|op| !over(op));
+            leftovers.waiting -= before - ops.len();
+            !ops.is_empty()
+        });
+    }
+
+    /// Somebody else removed a route of ours in another place.
+    pub(super) fn leftover_is_gone(&mut self, route: &Route) {
+        let leftovers = &mut self.leftovers;
+        let Some(ops) = leftovers.routes.get_mut(&route.prefix) else {
+            return;
+        };
+        let place = (route.table, route.metric);
+        let Some(at) = ops.iter().position(|op| (op.table, op.metric) == place) else {
+            return;
+        };
+        let op = ops.swap_remove(at);
+        if ops.is_empty() {
+            leftovers.routes.remove(&route.prefix);
+        }
+        leftovers.waiting -= 1;
+        self.use_as_leftover(&op, -1);
     }
 
     /// Counted as a route that wants nothing, so that its group neither changes nor is removed.

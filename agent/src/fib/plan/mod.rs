@@ -23,6 +23,7 @@
 
 mod admission;
 mod adopt;
+mod failing;
 mod leftovers;
 mod nexthops;
 mod op;
@@ -33,22 +34,20 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::hint::black_box;
 use std::net::IpAddr;
 use std::time::Instant;
 
 use ipnet::IpNet;
 
-use super::HashMap;
 use super::guard::{CompiledGuardRails, GuardRails};
 use super::refusal::{Refusal, RefusalChange};
-use super::types::{
-    FibAction, FibChange, FibCounters, FibNexthop, FibRoute, KernelError, MAX_NEXTHOPS,
-};
+use super::types::{FibAction, FibChange, FibCounters, FibNexthop, FibRoute, MAX_NEXTHOPS};
 use admission::Walk;
+use failing::Failing;
 use leftovers::Leftovers;
-use nexthops::{Failure, Members, Nexthops};
+use nexthops::{Members, Nexthops};
 pub use op::{Object, Op, RouteAction, RouteOp, RuleAction, Target};
 pub use refusing::RefusalStatus;
 use refusing::Refusing;
@@ -78,8 +77,7 @@ pub struct Plan {
     v4: Table<V4>,
     v6: Table<V6>,
     nexthops: Nexthops,
-    failures: HashMap<IpNet, Failure>,
-    retries: BTreeMap<Instant, Vec<IpNet>>,
+    failing: Failing,
     leftovers: Leftovers,
     /// Blackholes of our protocol: earlier versions put them into the main table, where they cut the host off. They go at once.
     holes: Vec<RouteOp>,
@@ -137,8 +135,7 @@ impl Plan {
             v4: Table::default(),
             v6: Table::default(),
             nexthops: Nexthops::default(),
-            failures: HashMap::default(),
-            retries: BTreeMap::new(),
+            failing: Failing::default(),
             leftovers: Leftovers::default(),
             holes: Vec::new(),
             refusing: Refusing::new(space, refusing_table),
@@ -265,14 +262,18 @@ impl Plan {
             self.leftovers.touch(|| after.key.prefix());
         }
         let right = self.is_right(&after);
-        if right && after.has(flag::FAILED) {
+        // A record outlasts the attempt that is under way: what comes of that is said later.
+        if right && after.has(flag::WAITING) {
             self.forget_failure(&mut after);
         }
-        let queue = !after.has(flag::QUEUED | flag::FAILED) && !right;
+        let queue = !after.has(flag::QUEUED | flag::WAITING) && !right;
         let gone = after.desired == Want::NONE
             && after.installed == Slot::NONE
             && !after.has(flag::QUEUED)
             && !queue;
+        if gone {
+            self.forget_failure(&mut after);
+        }
         after.put(flag::QUEUED, after.has(flag::QUEUED) || queue);
         let table = K::table(self);
         match (
@@ -311,6 +312,22 @@ impl Plan {
     /// The next operations, at most `max` where there can be many, to be carried out before asking again. Empty: the
     /// kernel is as wanted, except for what waits for [`Plan::next_retry`] and, if [`Plan::is_walking`], for being looked at.
     pub fn next_batch(&mut self, now: Instant, max: usize) -> Vec<Op> {
+        let mut out = self.next_changes(now, max);
+        if out.is_empty() && self.is_quiet() && self.nexthops.is_untidy() {
+            self.nexthops.tidy(max, &mut out);
+        }
+        self.counters.batches += u64::from(!out.is_empty());
+        self.counters.operations += out.len() as u64;
+        out
+    }
+
+    /// Whether what nothing uses can go, when nothing else is to do.
+    fn is_quiet(&self) -> bool {
+        let settled = self.converged && self.mode.may_write();
+        settled && !self.is_in_doubt() && !self.is_walking()
+    }
+
+    fn next_changes(&mut self, now: Instant, max: usize) -> Vec<Op> {
         let mut out = Vec::new();
         if !self.mode.may_write() {
             return out;
@@ -318,43 +335,37 @@ impl Plan {
         let rest = self.holes.len().saturating_sub(max);
         out.extend(self.holes.drain(rest..).map(Op::Route));
         if !out.is_empty() {
-            return self.count(out);
+            return out;
         }
         self.due_retries(now);
+        // Nothing is written that relies on nexthop objects while it is not known which there are.
+        if self.is_in_doubt() {
+            self.refusing.plan(now, max, &mut out);
+            return out;
+        }
         // A lost router is cut from its groups before anything that there can be thousands of.
         self.rescan |= self.nexthops.plan(now, max, &mut out);
         if !out.is_empty() {
-            return self.count(out);
+            return out;
         }
         self.refusing.plan(now, max, &mut out);
         if !out.is_empty() {
-            return self.count(out);
+            return out;
         }
         if self.is_walking() {
             self.walk();
             // Admitting routes may have brought up sets that have no group yet.
             if self.nexthops.is_dirty() {
-                return self.next_batch(now, max);
+                return self.next_changes(now, max);
             }
         }
         self.plan_routes::<V4>(max, &mut out);
         self.plan_routes::<V6>(max, &mut out);
         if self.is_walking() {
-            return self.count(out);
+            return out;
         }
         if out.is_empty() {
             self.plan_leftovers(max, &mut out);
-        }
-        if out.is_empty() && self.converged && self.nexthops.is_untidy() {
-            self.nexthops.tidy(max, &mut out);
-        }
-        self.count(out)
-    }
-
-    fn count(&mut self, out: Vec<Op>) -> Vec<Op> {
-        if !out.is_empty() {
-            self.counters.batches += 1;
-            self.counters.operations += out.len() as u64;
         }
         out
     }
@@ -388,9 +399,9 @@ impl Plan {
         };
         let mut after = before;
         after.put(flag::QUEUED, false);
-        if before.has(flag::FAILED) || self.is_right(&before) {
-            if !before.has(flag::FAILED) {
-                self.failures.remove(&k.prefix());
+        if before.has(flag::WAITING) || self.is_right(&before) {
+            if !before.has(flag::WAITING) {
+                self.forget_failure(&mut after);
             }
             self.change(before, after);
             return;
@@ -400,6 +411,7 @@ impl Plan {
             if let Some(set) = before.wanted().as_set() {
                 self.nexthops.starve(set, true);
             }
+            self.forget_failure(&mut after);
             if let Some(entry) = K::table(self).get_mut(k) {
                 *entry = after;
             }
@@ -438,111 +450,6 @@ impl Plan {
         })
     }
 
-    /// The kernel refused `op`, the last or an earlier one of the last batch.
-    pub fn refused(&mut self, now: Instant, op: &Op, error: KernelError) {
-        self.counters.errors += 1;
-        match op {
-            Op::Route(op) => match key(op.prefix) {
-                AnyKey::V4(k) => self.route_refused(now, k, op, error),
-                AnyKey::V6(k) => self.route_refused(now, k, op, error),
-            },
-            Op::Refuse(op) => {
-                let doubt = self.refusing.refused_route(now, op, error);
-                self.resync = self.resync.max(doubt);
-            }
-            Op::Rule(action, rule) => {
-                let doubt = self.refusing.refused_rule(now, *action, rule, error);
-                self.resync = self.resync.max(doubt);
-            }
-            Op::AddObject { id, .. } => self.nexthops.object_refused(now, *id, error),
-            Op::AddGroup { id, .. } => self.group_refused(now, *id, &error),
-            // The group is not what it was thought to be, or not there at all. Its routes are moved one by one.
-            Op::ReplaceGroup { id, .. } => {
-                self.nexthops.is_stuck(*id);
-                self.resync = self.resync.max(Resync::Nexthops);
-            }
-            Op::DeleteNexthop { .. } if error.errno == libc::ENOENT => {}
-            Op::DeleteNexthop { .. } => self.resync = self.resync.max(Resync::Nexthops),
-        }
-    }
-
-    fn route_refused<K: Family>(&mut self, now: Instant, k: K, op: &RouteOp, error: KernelError) {
-        let gone = matches!(error.errno, libc::ESRCH | libc::ENOENT);
-        if (op.table, op.metric) != (self.space.table, self.space.metric) {
-            // A leftover that is still there: a listing finds it again.
-            self.resync = if gone {
-                self.resync
-            } else {
-                Resync::Everything
-            };
-            return;
-        }
-        let before = *K::table(self).entry(k);
-        let mut after = before;
-        match op.action {
-            RouteAction::Delete if gone => return,
-            RouteAction::Add(_) => after.installed = Slot::NONE,
-            // Somebody removed ours: add it.
-            RouteAction::Replace(_) if gone => {
-                after.installed = Slot::NONE;
-                self.counters.repairs += 1;
-                return self.change(before, after);
-            }
-            RouteAction::Replace(_) | RouteAction::Delete => after.installed = op.previous,
-        }
-        let prefix = k.prefix();
-        let failure = Failure::record(self.failures.remove(&prefix), error, now);
-        if failure.attempts == 1 {
-            // What was believed of the kernel may be wrong: the object is gone, or the route is there already.
-            let doubt = match failure.error.errno {
-                libc::EEXIST => Resync::Everything,
-                _ => Resync::Nexthops,
-            };
-            self.resync = self.resync.max(doubt);
-        }
-        self.retries
-            .entry(failure.retry_at)
-            .or_default()
-            .push(prefix);
-        self.failures.insert(prefix, failure);
-        after.put(flag::FAILED, true);
-        self.change(before, after);
-    }
-
-    fn group_refused(&mut self, now: Instant, id: u32, error: &KernelError) {
-        if error.errno != libc::EEXIST {
-            // Most likely one of its members is gone.
-            self.resync = self.resync.max(Resync::Nexthops);
-        }
-        self.nexthops.group_refused(now, id, error);
-    }
-
-    /// The last batch went through, but for what was [`refused`](Self::refused): failures of what now exists are over.
-    pub fn carried_out(&mut self, ops: &[Op]) {
-        for op in ops {
-            match op {
-                // Hardly ever is there a failure to be forgotten.
-                Op::Route(_) if self.failures.is_empty() => return,
-                Op::Route(op) => match key(op.prefix) {
-                    AnyKey::V4(k) => self.route_carried_out(k),
-                    AnyKey::V6(k) => self.route_carried_out(k),
-                },
-                Op::AddObject { id, .. } | Op::AddGroup { id, .. } => self.nexthops.was_made(*id),
-                Op::Refuse(_) | Op::Rule(..) => self.refusing.carried_out(op),
-                Op::ReplaceGroup { .. } | Op::DeleteNexthop { .. } => {}
-            }
-        }
-    }
-
-    fn route_carried_out<K: Family>(&mut self, k: K) {
-        if K::table_ref(self)
-            .get(k)
-            .is_none_or(|e| !e.has(flag::FAILED))
-        {
-            self.failures.remove(&k.prefix());
-        }
-    }
-
     /// Refuses exactly these destinations from now on, by this table (`None`: the one it was).
     pub fn set_refused(
         &mut self,
@@ -568,48 +475,17 @@ impl Plan {
         self.nexthops.set_down(gateway, ifindex, down);
     }
 
-    fn due_retries(&mut self, now: Instant) {
-        while let Some(entry) = self.retries.first_entry() {
-            if *entry.key() > now {
-                break;
-            }
-            for prefix in entry.remove() {
-                match key(prefix) {
-                    AnyKey::V4(k) => self.retry(k),
-                    AnyKey::V6(k) => self.retry(k),
-                }
-            }
-        }
-        self.nexthops.due_retries(now);
-    }
-
-    fn retry<K: Family>(&mut self, k: K) {
-        if let Some(before) = K::table_ref(self).get(k).copied()
-            && before.has(flag::FAILED)
-        {
-            // The record stays until it went well: the next wait depends on it.
-            let mut after = before;
-            after.put(flag::FAILED, false);
-            if self.is_right(&after) {
-                self.failures.remove(&k.prefix());
-            }
-            self.change(before, after);
-        }
-    }
-
-    fn forget_failure<K: Key>(&mut self, e: &mut Entry<K>) {
-        e.put(flag::FAILED, false);
-        self.failures.remove(&e.key.prefix());
-    }
-
     /// When [`Self::next_batch`] is worth asking again although nothing happens.
     pub fn next_retry(&self) -> Option<Instant> {
         if !self.mode.may_write() {
             return None;
         }
-        let route = self.retries.keys().next().copied();
-        let others = [self.nexthops.next_retry(), self.refusing.next_retry()];
-        route.into_iter().chain(others.into_iter().flatten()).min()
+        let all = [
+            self.failing.next_retry(),
+            self.nexthops.next_retry(),
+            self.refusing.next_retry(),
+        ];
+        all.into_iter().flatten().min()
     }
 
     /// What has to be listed and handed to [`Self::resync`]; asking clears it.

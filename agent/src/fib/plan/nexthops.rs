@@ -18,6 +18,7 @@
 //! a change concerns is found by [`index`], and [`pending`] holds what has to be looked at.
 
 mod index;
+mod links;
 mod pending;
 mod tidy;
 
@@ -31,6 +32,7 @@ use super::super::{HashMap, HashSet};
 use super::op::{Object, Op};
 use super::table::Want;
 use index::{Index, Users};
+use links::Links;
 use pending::{Pending, Waiting};
 
 /// Objects by index, ascending, with weights.
@@ -100,10 +102,22 @@ pub(super) struct ObjectState {
     loose: bool,
     /// Told to be unreachable: routes avoid it while they have another way.
     pub(super) down: bool,
+    /// Its interface carries nothing: the kernel has removed it, and does not take it.
+    link_down: bool,
     pub(super) failure: Option<Failure>,
 }
 
 impl ObjectState {
+    /// Whether it is neither told to be down, nor its interface.
+    fn is_usable(&self) -> bool {
+        !self.down && !self.link_down
+    }
+
+    /// Whether its next attempt is not due.
+    fn waits(&self, now: Instant) -> bool {
+        self.failure.as_ref().is_some_and(|f| f.retry_at > now)
+    }
+
     /// The id for a role.
     pub(super) fn id(&self, role: Role) -> Option<u32> {
         self.ids[role as usize]
@@ -190,6 +204,7 @@ pub(super) struct Nexthops {
     pub(super) garbage: Vec<u32>,
     /// Routers told to be down, whether an object leads to them or not.
     down: HashSet<(IpAddr, u32)>,
+    links: Links,
     cursor: u32,
     /// [`Self::plan`] has to look at everything.
     pub(super) dirty: bool,
@@ -213,7 +228,8 @@ impl Nexthops {
             down: object
                 .gateway
                 .is_some_and(|gateway| self.down.contains(&(gateway, object.ifindex))),
-            failure: None,
+            link_down: self.links.is_down(object.ifindex),
+            failure: self.links.failure(object.ifindex),
         };
         let i = if let Some(i) = self.free_objects.pop() {
             self.objects[i] = state;
@@ -370,7 +386,7 @@ impl Nexthops {
             && let Some(i) = self.next_to_cut()
         {
             let state = &self.objects[i as usize];
-            let Some(id) = state.id(Role::Shared).filter(|_| state.down) else {
+            let Some(id) = state.id(Role::Shared).filter(|_| !state.is_usable()) else {
                 continue;
             };
             let groups = || {
@@ -381,7 +397,9 @@ impl Nexthops {
             let alone = |(_, g): (u32, &Group)| g.content.len() == 1 && g.was_shared;
             let several = groups().filter(|(_, g)| g.content.len() > 1);
             let several: Vec<u32> = several.map(|(id, _)| id).collect();
-            if several.is_empty() || groups().any(alone) || self.is_the_only_way(i) {
+            // Without a link it would not be made again.
+            let would_return = !state.link_down && self.is_the_only_way(i);
+            if several.is_empty() || groups().any(alone) || would_return {
                 continue;
             }
             for group in several {
@@ -420,12 +438,12 @@ impl Nexthops {
             }
             let object = |m: &(u32, u8)| &self.objects[m.0 as usize];
             let there = |m: &(u32, u8)| object(m).id_for(role).is_some();
-            // What was cut is not made again, but if nothing else is there.
-            let any = members.iter().all(|m| object(m).down && !there(m));
+            // What was cut is not made again, but if nothing else is there. The kernel takes none without a link.
+            let any = members.iter().all(|m| !object(m).is_usable() && !there(m));
             let is_missing = |m: &&(u32, u8)| {
                 let state = object(m);
-                let waiting = state.failure.as_ref().is_some_and(|f| f.retry_at > now);
-                (any || !state.down) && state.id(role).is_none() && !waiting
+                let may_be = (any || !state.down) && !state.link_down;
+                may_be && state.id(role).is_none() && !state.waits(now)
             };
             let missing: Members = members.iter().filter(is_missing).copied().collect();
             for (i, _) in missing {
@@ -445,7 +463,7 @@ impl Nexthops {
             }
             let role = Role::among(&set.members);
             let there = |m: &&(u32, u8)| self.objects[m.0 as usize].id_for(role).is_some();
-            let up = |m: &&(u32, u8)| there(m) && !self.objects[m.0 as usize].down;
+            let up = |m: &&(u32, u8)| there(m) && self.objects[m.0 as usize].is_usable();
             let mut effective: Members = set.members.iter().filter(up).copied().collect();
             if effective.is_empty() {
                 effective = set.members.iter().filter(there).copied().collect();
@@ -565,15 +583,19 @@ impl Nexthops {
         }
     }
 
-    /// The kernel refused to make a group.
-    pub(super) fn group_refused(&mut self, now: Instant, id: u32, error: &KernelError) {
+    /// The kernel refused to make a group. The sets that were to use it, and whether it has refused one of theirs before.
+    pub(super) fn group_refused(&mut self, id: u32) -> (Vec<u32>, bool) {
         let bound = self.groups.get(&id).map(|group| group.bound.clone());
         self.remove_group(id);
-        if error.errno == libc::EEXIST {
-            self.taken.insert(id);
-            return;
-        }
-        for set in bound.unwrap_or_default() {
+        let bound: Vec<u32> = bound.unwrap_or_default().into_iter().collect();
+        let mut sets = bound.iter().map(|set| &self.sets[*set as usize]);
+        let again = sets.any(|set| set.failure.is_some());
+        (bound, again)
+    }
+
+    /// Records that the kernel refuses the group of these sets. Nobody has given them another one since it did.
+    pub(super) fn group_failed(&mut self, now: Instant, sets: Vec<u32>, error: &KernelError) {
+        for set in sets {
             let state = &mut self.sets[set as usize];
             let failure = Failure::record(state.failure.take(), error.clone(), now);
             let waiting = Waiting::Set(set as usize);

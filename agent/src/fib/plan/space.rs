@@ -5,11 +5,10 @@
 //! what of ours is in another place than the present one is a leftover, which goes once the routes in the right place are there.
 //! Until that listing is complete nothing is written.
 
-use ipnet::IpNet;
 use serde::Serialize;
 
 use super::super::types::{DEFAULT_METRIC, MAIN_TABLE};
-use super::table::{AnyKey, V4, V6, Want, key};
+use super::table::{V4, V6, Want};
 use super::{Family, Plan, Resync};
 
 /// Where our routes live.
@@ -122,19 +121,6 @@ impl Plan {
     /// Whether nothing is written before a listing of everything.
     pub fn waits_for_listing(&self) -> bool {
         self.mode.is_unlisted()
-    }
-
-    /// What failed in another place may do here.
-    fn forget_failures(&mut self) {
-        let failed: Vec<IpNet> = self.failures.keys().copied().collect();
-        for prefix in failed {
-            match key(prefix) {
-                AnyKey::V4(k) => self.retry(k),
-                AnyKey::V6(k) => self.retry(k),
-            }
-        }
-        self.failures.clear();
-        self.retries.clear();
     }
 
     fn list_first(&mut self) {

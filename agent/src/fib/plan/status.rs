@@ -38,11 +38,13 @@ impl Plan {
     /// Counters and gauges.
     pub fn counters(&self) -> FibCounters {
         let [refusing_ipv4, refusing_ipv6] = self.refusing.installed();
+        let queued = self.v4.queued() + self.v6.queued();
+        let (refused, unmade) = self.nexthops.unserved();
         FibCounters {
             installed_ipv4: self.v4.installed,
             installed_ipv6: self.v6.installed,
-            pending: (self.v4.queued() + self.v6.queued()) as u64 + self.refusing.pending(),
-            failed: self.failures.len() as u64 + self.nexthops.unserved() + self.refusing.failed(),
+            pending: queued as u64 + unmade + self.refusing.pending(),
+            failed: self.failing.count() + refused + self.refusing.failed(),
             refusing_ipv4,
             refusing_ipv6,
             refused: self.refused,
@@ -66,19 +68,25 @@ impl Plan {
             && self.refusing.is_gone()
     }
 
-    /// Something that the kernel refuses, for a log line.
-    pub fn example_failure(&self) -> Option<(Option<IpNet>, KernelError)> {
-        let route = self.failures.iter().next();
+    /// Something that the kernel refuses, for a log line: a route with its prefix, or a nexthop object or rule.
+    pub fn example_failure(&self) -> Option<String> {
+        let route = self.failing.example();
+        let mut objects = self.nexthops.objects.iter();
         let object = || {
-            self.nexthops
-                .objects
-                .iter()
-                .find_map(|o| o.failure.as_ref())
+            objects.find_map(|o| {
+                let failure = o.failure.as_ref()?;
+                Some(format!("{}: {}", as_nexthop(&o.object, 1), failure.error))
+            })
         };
         route
-            .map(|(&prefix, f)| (Some(prefix), f.error.clone()))
-            .or_else(|| object().map(|f| (None, f.error.clone())))
-            .or_else(|| Some((None, self.refusing.example_failure()?.clone())))
+            .map(|(prefix, error)| format!("{prefix}: {error}"))
+            .or_else(object)
+            .or_else(|| {
+                let mut sets = self.nexthops.sets.iter();
+                let failure = sets.find_map(|set| set.failure.as_ref())?;
+                Some(format!("a nexthop group: {}", failure.error))
+            })
+            .or_else(|| Some(self.refusing.example_failure()?.to_string()))
     }
 
     /// One prefix; `None` if it is neither wanted nor installed.
@@ -260,7 +268,7 @@ impl Plan {
                 failing_for: Duration::ZERO,
             };
         }
-        if let Some(failure) = self.failures.get(&e.key.prefix()) {
+        if let Some(failure) = self.failing.of(e.key.prefix()) {
             return failed(failure, FailedObject::Route);
         }
         if e.has(flag::STALE) {

@@ -66,12 +66,14 @@ pub(super) mod flag {
     pub(in super::super) const LIMITED: u8 = 4;
     /// Left by a predecessor, and what is wanted so far is nothing or something else; stays as it is until the sweep.
     pub(in super::super) const STALE: u8 = 8;
-    /// There is a record of a failure.
+    /// There is a record of a failure; nobody else has one.
     pub(in super::super) const FAILED: u8 = 16;
     /// It counts towards the limit.
     pub(in super::super) const COUNTED: u8 = 32;
     /// Seen by the listing that is under way.
     pub(in super::super) const SEEN: u8 = 64;
+    /// It failed, and its next attempt is not due.
+    pub(in super::super) const WAITING: u8 = 128;
 }
 
 /// A packed prefix. Aligned to one byte, so that an entry has no holes.

@@ -139,7 +139,7 @@ impl Nexthops {
     /// What depends on an object's state has to be looked at.
     pub(super) fn object_changed(&mut self, object: u32) {
         let state = &self.objects[object as usize];
-        if state.down && state.id(Role::Shared).is_some() {
+        if !state.is_usable() && state.id(Role::Shared).is_some() {
             self.may_be_cut(object);
         }
         self.object_is_loose(object);
@@ -158,10 +158,10 @@ impl Nexthops {
         }
     }
 
-    /// Whether an object is down, and still there for groups of several.
+    /// Whether an object is down, or its interface, and it is still there for groups of several.
     fn may_have_to_be_cut(&self, object: u32) -> bool {
         let state = &self.objects[object as usize];
-        state.down && !state.to_cut && state.id(Role::Shared).is_some()
+        !state.is_usable() && !state.to_cut && state.id(Role::Shared).is_some()
     }
 
     /// A set is not wanted any more: an object that was the only way for it may be cut.
@@ -186,8 +186,13 @@ impl Nexthops {
                 .insert(id);
             Group::default()
         });
-        group.was_shared = was_shared;
-        if group.content != content {
+        let other_object = std::mem::replace(&mut group.was_shared, was_shared) != was_shared;
+        if group.content == content && other_object {
+            // Its member is the other one of the two objects now.
+            for &(object, _) in &content {
+                self.members_changed(object);
+            }
+        } else if group.content != content {
             let before = std::mem::replace(&mut group.content, content.clone());
             self.index.forget_content(&before, id);
             for &(object, _) in &before {
@@ -219,7 +224,7 @@ impl Nexthops {
 
     /// A group that holds an object, or held it, is another one now.
     fn members_changed(&mut self, object: u32) {
-        if self.objects[object as usize].down {
+        if !self.objects[object as usize].is_usable() {
             self.may_be_cut(object);
         }
         self.object_is_loose(object);
@@ -350,11 +355,19 @@ impl Nexthops {
         }
     }
 
-    /// How many prefixes want sets that have no group.
-    pub(in super::super) fn unserved(&self) -> u64 {
-        let starved = self.index.starved.iter().map(|set| &self.sets[*set]);
-        let unserved = starved.filter(|s| s.wanted > 0 && s.binding.is_none());
-        unserved.map(|s| u64::from(s.wanted)).sum()
+    /// How many prefixes want sets that have no group: because the kernel refuses it or all of its members, and because it is not
+    /// made so far.
+    pub(in super::super) fn unserved(&self) -> (u64, u64) {
+        let mut count = (0, 0);
+        for &i in &self.index.starved {
+            let set = &self.sets[i];
+            match self.set_failure(i) {
+                _ if set.binding.is_some() => {}
+                Some(_) => count.0 += u64::from(set.wanted),
+                None => count.1 += u64::from(set.wanted),
+            }
+        }
+        count
     }
 
     /// Whether an id is somebody's.

@@ -27,6 +27,11 @@ pub(super) struct FakeKernel {
     pub(super) refuse: BTreeSet<usize>,
     /// Everywhere that packets for a prefix went, in the course of things.
     pub(super) led: BTreeMap<IpNet, BTreeSet<Vec<(Object, u8)>>>,
+    /// Objects that were refused for no reason of theirs.
+    pub(super) denied: BTreeSet<u32>,
+    /// Messages that it had to refuse, though what they rely on was there to be seen; not those about a place that is taken, and not
+    /// those that rely on what was refused for no reason.
+    pub(super) futile: Vec<Op>,
 }
 
 pub(super) const EEXIST: i32 = libc::EEXIST;
@@ -37,9 +42,20 @@ impl FakeKernel {
     pub(super) fn apply(&mut self, op: &Op) -> Result<(), i32> {
         self.messages += 1;
         if self.refuse.remove(&self.messages) {
+            if let Op::AddObject { id, .. } = op {
+                self.denied.insert(*id);
+            }
             return Err(libc::ENOMEM);
         }
-        self.carry_out(op)?;
+        let done = self.carry_out(op);
+        let is_due_to_that = match op {
+            Op::ReplaceGroup { members, .. } => members.iter().any(|m| self.denied.contains(&m.0)),
+            _ => false,
+        };
+        if done.is_err_and(|errno| errno != EEXIST) && !is_due_to_that {
+            self.futile.push(op.clone());
+        }
+        done?;
         for (prefix, way) in self.ours() {
             self.led.entry(prefix).or_default().insert(way);
         }
@@ -225,21 +241,22 @@ impl FakeKernel {
         self.routes.iter().map(route).collect()
     }
 
+    /// Members of a group in words.
+    pub(super) fn content(&self, members: &[(u32, u8)]) -> Vec<(Object, u8)> {
+        let objects = members.iter().map(|&(o, w)| (self.objects[&o].1, w));
+        let mut out: Vec<(Object, u8)> = objects.collect();
+        out.sort_unstable();
+        if let [(_, weight)] = out.as_mut_slice() {
+            *weight = 1;
+        }
+        out
+    }
+
     /// Our routes in words: prefix and where packets go.
     pub(super) fn ours(&self) -> BTreeMap<IpNet, Vec<(Object, u8)>> {
         let where_to = |r: &FakeRoute| match r.target {
             Target::Unreachable => Vec::new(),
-            Target::Group(id) => {
-                let mut out: Vec<(Object, u8)> = self.groups[&id]
-                    .iter()
-                    .map(|&(o, w)| (self.objects[&o].1, w))
-                    .collect();
-                out.sort_unstable();
-                if let [(_, weight)] = out.as_mut_slice() {
-                    *weight = 1;
-                }
-                out
-            }
+            Target::Group(id) => self.content(&self.groups[&id]),
         };
         self.routes
             .iter()

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use crate::fib::HashMap;
 
 /// A kernel that does everything it is asked for, and remembers the nexthops.
 #[derive(Default)]

@@ -51,6 +51,7 @@ fn assert_in_place(plan: &Plan, op: &Op) {
 
 pub(super) fn adopt(plan: &mut Plan, kernel: &FakeKernel) {
     plan.resync_nexthops(kernel.list_nexthops());
+    plan.links_listed(kernel.links_down.clone(), Instant::now());
     plan.resync_routes_begin();
     for route in kernel.list_routes() {
         plan.resync_route(&route);
@@ -242,6 +243,7 @@ impl World {
             }
             Step::Link(ifindex, up) => {
                 self.kernel.set_link(ifindex, up);
+                self.plan.link_state(ifindex, up, self.now);
                 self.plan.link_event(ifindex, self.now);
             }
             Step::Down(i, down) => {

@@ -1,0 +1,71 @@
+//! Refusals: what is a failure, what was a race, and that no record outlives what it is about.
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+
+fn submit(world: &mut World, prefix: &str, ways: &[(usize, u8)]) {
+    world.step(Step::Submit(FibChange::install(
+        net(prefix),
+        route_to(ways),
+    )));
+}
+
+/// Found by the property with 100,000 cases: the kernel refuses a route, and while it waits for its next attempt the way goes that it
+/// was to lead over.
+#[test]
+fn a_route_that_was_tried_again_without_a_group_leaves_no_record() {
+    let mut world = World::new();
+    submit(&mut world, PREFIXES[3], &[(2, 3), (1, 2)]);
+    submit(&mut world, PREFIXES[2], &[(3, 3)]);
+    world.step(Step::Drive);
+    submit(&mut world, PREFIXES[2], &[(2, 1), (1, 5)]);
+    world.step(Step::Refuse(7));
+    submit(&mut world, PREFIXES[6], &[(2, 4), (3, 1)]);
+    for (interface, up) in [(2, false), (3, true)] {
+        world.step(Step::Link(interface, up));
+    }
+    world.step(Step::Submit(FibChange::remove(net(PREFIXES[3]))));
+    world.step(Step::Drive);
+    world.step(Step::Refuse(9));
+    submit(&mut world, PREFIXES[5], &[(2, 1)]);
+    world.step(Step::Drive);
+    world.step(Step::DeleteRoute(2));
+    world.step(Step::Drive);
+    world.step(Step::Refuse(10));
+    submit(&mut world, PREFIXES[4], &[(0, 1), (3, 1)]);
+    world.step(Step::Drive);
+    submit(&mut world, PREFIXES[1], &[(2, 2)]);
+    submit(&mut world, PREFIXES[0], &[(0, 2), (3, 5)]);
+    submit(&mut world, PREFIXES[7], &[(3, 3)]);
+    world.step(Step::Drive);
+    submit(&mut world, PREFIXES[7], &[(2, 5)]);
+    world.step(Step::DeleteNexthop(6));
+    world.step(Step::Submit(FibChange::remove(net(PREFIXES[0]))));
+    world.step(Step::Link(2, true));
+    submit(&mut world, PREFIXES[1], &[(1, 4), (0, 3)]);
+    world.step(Step::Drive);
+    world.step(Step::Link(3, true));
+    world.rest();
+    assert_eq!(world.kernel.ours(), world.expected());
+    assert_eq!(world.plan.counters().failed, 0);
+    assert!(world.plan.records_are_in_order());
+}
+
+/// Found by the property with 6,000 cases.
+#[test]
+fn what_is_gone_from_another_place_is_not_removed_again() {
+    for what in [Step::Link(2, false), Step::DeleteRoute(1)] {
+        let mut world = World::new();
+        submit(&mut world, PREFIXES[0], &[(0, 1)]);
+        world.step(Step::Drive);
+        world.step(Step::Space(Some(ELSEWHERE[1])));
+        world.step(Step::Drive);
+        assert_eq!(world.plan.adopted(), 1);
+        world.step(what);
+        world.step(Step::Drive);
+        assert_eq!(world.plan.adopted(), 0);
+        world.step(Step::Converged);
+        world.step(Step::Drive);
+        assert_eq!(world.kernel.futile, []);
+    }
+}
