@@ -75,6 +75,22 @@ fn kernel_routes_and_idle_memory_are_measured_on_bird() {
 }
 
 #[test]
+fn a_mesh_of_agents_is_measured_and_a_wrong_kernel_fails_the_run() {
+    completes(Kind::Routelet, &[("T100", &["T100"])]);
+    run(&[Need::Speaker(Kind::Routelet)], |_lab| {
+        let mut inputs = inputs()?;
+        inputs.altered = true;
+        let outcome = once("T100R", Kind::Routelet, &inputs)?;
+        let told = match &outcome {
+            Outcome::Wrong(told) => told.contains("the kernel of node-1"),
+            _ => false,
+        };
+        ensure!(told, "{outcome:?}");
+        Ok(())
+    });
+}
+
+#[test]
 fn router_states_and_pages_of_simulated_agents_are_measured() {
     let simulation = interop_tests::routelet_binary().map(|b| b.with_file_name("examples/storms"));
     if !simulation.is_ok_and(|program| program.exists()) {

@@ -29,12 +29,17 @@ pub(super) fn number(value: f64) -> String {
     }
 }
 
+/// Whether a quantity has columns of ratios: where one speaker alone can do a work, they would be empty.
+fn compares(section: &Section, quantity: &Quantity) -> bool {
+    quantity.tells != Tells::Context && section.speakers.len() > 1
+}
+
 fn cells(section: &Section) -> Cells {
     let quantities = section.quantities();
     let mut heads = vec![String::new()];
     for quantity in &quantities {
         heads.push(quantity.head());
-        if quantity.tells != Tells::Context {
+        if compares(section, quantity) {
             heads.extend(["/bird2".to_owned(), "/best".to_owned()]);
         }
     }
@@ -56,7 +61,7 @@ fn cells_of(section: &Section, quantities: &[Quantity], kind: Kind, row: &Row) -
             (None, _) => String::new(),
         };
         cells.push(shown);
-        if quantity.tells != Tells::Context {
+        if compares(section, quantity) {
             let ratios = section.ratios(kind, quantity);
             cells.extend(ratios.map(|ratio| ratio.map_or_else(String::new, |r| format!("{r:.2}"))));
         }

@@ -120,3 +120,17 @@ fn tables_have_a_column_for_each_ratio() {
     );
     assert!(report().markdown().contains("| routelet | 2.00 | 0.50 |"));
 }
+
+#[test]
+fn who_is_alone_is_compared_with_nobody() {
+    let mut report = report();
+    report.forget(&WORKS[0], Kind::Bird2);
+    assert!(report.markdown().contains("/best"), "two are left");
+    report.forget(&WORKS[0], Kind::Bird3);
+    let page = report.markdown();
+    assert!(
+        page.contains("|  | time s | cpu s | instrument cpu s |"),
+        "{page}"
+    );
+    assert!(page.contains("| routelet | 2.00 | 1.00 | 0.10 |"), "{page}");
+}

@@ -8,6 +8,7 @@ mod fanout;
 mod idle;
 mod kernel;
 mod latency;
+mod mesh;
 mod relay;
 mod restart;
 mod steps;
@@ -216,6 +217,30 @@ pub const WORKS: &[Work] = &[
         what: "longest step: another program adds 100 routes of pods beside a full table in the kernel, one by one",
         suits: idle::reads_manifests,
         run: steps::beside,
+    },
+    Work {
+        name: "T20",
+        what: "a full mesh of 20 agents on this machine: until all kernels are full, and what each costs; then one restarts, then all",
+        suits: idle::reads_manifests,
+        run: |inputs, _| mesh::full(inputs, "T20", mesh::Shape::Mesh, 20),
+    },
+    Work {
+        name: "T50",
+        what: "a full mesh of 50 agents, likewise",
+        suits: idle::reads_manifests,
+        run: |inputs, _| mesh::full(inputs, "T50", mesh::Shape::Mesh, 50),
+    },
+    Work {
+        name: "T100",
+        what: "a full mesh of 100 agents, likewise",
+        suits: idle::reads_manifests,
+        run: |inputs, _| mesh::full(inputs, "T100", mesh::Shape::Mesh, 100),
+    },
+    Work {
+        name: "T100R",
+        what: "the same 100 agents with three of them as route reflectors",
+        suits: idle::reads_manifests,
+        run: |inputs, _| mesh::full(inputs, "T100R", mesh::Shape::Reflectors, 100),
     },
 ];
 
