@@ -44,11 +44,13 @@ fn completes(kind: Kind, works: &[(&str, &[&str])]) {
 const RELAYED: &[(&str, &[&str])] = &[
     ("A", &["A"]),
     ("A6", &["A6"]),
+    ("A100000", &["A100000"]),
     ("B", &["B", "F after B"]),
     ("C", &["C"]),
     ("D", &["D", "F after D"]),
     ("E1000", &["E1000"]),
     ("G", &["G"]),
+    ("R1000", &["R1000"]),
 ];
 
 const INSTALLED_AND_IDLE: &[(&str, &[&str])] = &[("I", &["I"]), ("J", &["J"]), ("K", &["K"])];
@@ -114,7 +116,11 @@ fn a_wrong_table_at_a_receiver_or_in_the_kernel_fails_the_run() {
     run(&[Need::Speaker(Kind::Bird2)], |_lab| {
         let mut inputs = inputs()?;
         inputs.altered = true;
-        for (name, why) in [("A", "should carry"), ("I", "the kernel holds")] {
+        for (name, why) in [
+            ("A", "should carry"),
+            ("I", "the kernel holds"),
+            ("R1000", "should carry"),
+        ] {
             let outcome = once(name, Kind::Bird2, &inputs)?;
             let told = match &outcome {
                 Outcome::Wrong(told) => told.contains(why),

@@ -24,6 +24,7 @@ use super::Measured;
 use crate::feed::Table;
 use crate::speaker::Family;
 use crate::subject::Kind;
+use fanout::Fan;
 
 /// Prefixes of made-up tables: as many as the real ones have.
 const FULL: [(Family, usize); 2] = [(Family::Ipv4, 1_042_325), (Family::Ipv6, 246_175)];
@@ -57,6 +58,12 @@ pub const WORKS: &[Work] = &[
         run: |inputs, kind| relay::full_table(inputs, kind, Family::Ipv6),
     },
     Work {
+        name: "A100000",
+        what: "one feed of 100,000 prefixes, one monitor: what share of them it has after how long",
+        suits: everybody,
+        run: relay::per_prefix,
+    },
+    Work {
         name: "B",
         what: "10 feeds of 100,000 prefixes each, every one hears the others, one monitor; then F: all feeds close",
         suits: everybody,
@@ -78,19 +85,19 @@ pub const WORKS: &[Work] = &[
         name: "E250",
         what: "one feed of 10,000 prefixes, 250 receivers",
         suits: everybody,
-        run: |inputs, kind| fanout::receivers(inputs, kind, "E250", 250),
+        run: |inputs, kind| fanout::receivers(inputs, kind, &Fan::external("E250", 250)),
     },
     Work {
         name: "E500",
         what: "one feed of 10,000 prefixes, 500 receivers",
         suits: everybody,
-        run: |inputs, kind| fanout::receivers(inputs, kind, "E500", 500),
+        run: |inputs, kind| fanout::receivers(inputs, kind, &Fan::external("E500", 500)),
     },
     Work {
         name: "E1000",
         what: "one feed of 10,000 prefixes, 1,000 receivers",
         suits: everybody,
-        run: |inputs, kind| fanout::receivers(inputs, kind, "E1000", 1000),
+        run: |inputs, kind| fanout::receivers(inputs, kind, &Fan::external("E1000", 1000)),
     },
     Work {
         name: "G",
@@ -175,6 +182,12 @@ pub const WORKS: &[Work] = &[
         what: "the agent on the API server of 2,500 Services, 5,000 EndpointSlices and 300 Nodes: that grew, and started again",
         suits: idle::reads_manifests,
         run: restart::restarted,
+    },
+    Work {
+        name: "R1000",
+        what: "a reflector: one client of 100,000 prefixes, 1,000 other clients",
+        suits: everybody,
+        run: |inputs, kind| fanout::receivers(inputs, kind, &Fan::reflected("R1000", 1000)),
     },
     Work {
         name: "S1",
