@@ -16,6 +16,7 @@ mod expect;
 mod heard;
 mod players;
 mod table;
+mod tally;
 mod wait;
 mod wire;
 
@@ -24,4 +25,5 @@ pub use expect::{Expectation, Source};
 pub use heard::{Recording, Replay};
 pub use players::{Ear, PlayerId, Players};
 pub use table::{Attributes, Table};
+pub use tally::{Digest, Tally};
 pub use wait::{Ended, Goal, Wait, WrongTable, processor_time};

@@ -44,11 +44,13 @@ fn completes(kind: Kind, works: &[(&str, &[&str])]) {
 const RELAYED: &[(&str, &[&str])] = &[
     ("A", &["A"]),
     ("A6", &["A6"]),
+    ("A100000", &["A100000"]),
     ("B", &["B", "F after B"]),
     ("C", &["C"]),
     ("D", &["D", "F after D"]),
     ("E1000", &["E1000"]),
     ("G", &["G"]),
+    ("R1000", &["R1000"]),
 ];
 
 const INSTALLED_AND_IDLE: &[(&str, &[&str])] = &[("I", &["I"]), ("J", &["J"]), ("K", &["K"])];
@@ -75,6 +77,22 @@ fn kernel_routes_and_idle_memory_are_measured_on_bird() {
 }
 
 #[test]
+fn a_mesh_of_agents_is_measured_and_a_wrong_kernel_fails_the_run() {
+    completes(Kind::Routelet, &[("T100", &["T100"])]);
+    run(&[Need::Speaker(Kind::Routelet)], |_lab| {
+        let mut inputs = inputs()?;
+        inputs.altered = true;
+        let outcome = once("T100R", Kind::Routelet, &inputs)?;
+        let told = match &outcome {
+            Outcome::Wrong(told) => told.contains("the kernel of node-1"),
+            _ => false,
+        };
+        ensure!(told, "{outcome:?}");
+        Ok(())
+    });
+}
+
+#[test]
 fn router_states_and_pages_of_simulated_agents_are_measured() {
     let simulation = interop_tests::routelet_binary().map(|b| b.with_file_name("examples/storms"));
     if !simulation.is_ok_and(|program| program.exists()) {
@@ -98,7 +116,11 @@ fn a_wrong_table_at_a_receiver_or_in_the_kernel_fails_the_run() {
     run(&[Need::Speaker(Kind::Bird2)], |_lab| {
         let mut inputs = inputs()?;
         inputs.altered = true;
-        for (name, why) in [("A", "should carry"), ("I", "the kernel holds")] {
+        for (name, why) in [
+            ("A", "should carry"),
+            ("I", "the kernel holds"),
+            ("R1000", "should carry"),
+        ] {
             let outcome = once(name, Kind::Bird2, &inputs)?;
             let told = match &outcome {
                 Outcome::Wrong(told) => told.contains(why),

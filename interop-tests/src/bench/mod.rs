@@ -9,6 +9,7 @@ mod machine;
 mod netlink;
 mod report;
 mod rig;
+mod route_events;
 mod stats;
 mod usage;
 mod works;

@@ -8,6 +8,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use nix::time::clock_getcpuclockid;
+use nix::unistd::Pid;
 
 use crate::netns::Namespace;
 
@@ -64,6 +66,39 @@ impl Usage {
     }
 }
 
+/// What one process has of memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Memory {
+    /// What it has resident, in kB.
+    pub(super) resident_kb: u64,
+    /// The same with pages that are shared divided by those who share them, in kB.
+    pub(super) proportional_kb: u64,
+}
+
+/// The memory of a process.
+///
+/// # Errors
+/// It has ended.
+pub(super) fn memory_of(pid: i32) -> Result<Memory> {
+    let path = format!("/proc/{pid}/smaps_rollup");
+    let text = std::fs::read_to_string(&path).with_context(|| path.clone())?;
+    let field = |name| kilobytes(&text, name).with_context(|| format!("no {name} in {path}"));
+    Ok(Memory {
+        resident_kb: field("Rss:")?,
+        proportional_kb: field("Pss:")?,
+    })
+}
+
+/// The processor time of a process since it was started, to the nanosecond.
+///
+/// # Errors
+/// It has ended.
+pub(super) fn cpu_of(pid: i32) -> Result<Duration> {
+    let clock = clock_getcpuclockid(Pid::from_raw(pid));
+    let clock = clock.with_context(|| format!("the processor time of process {pid}"))?;
+    Ok(Duration::from(clock.now()?))
+}
+
 /// Fields 14 and 15 of `/proc/PID/stat`; the second one is the program's name in parentheses, which may hold anything.
 fn processor_time(stat: &str) -> Option<Duration> {
     let (_, fields) = stat.rsplit_once(')')?;
@@ -95,5 +130,23 @@ mod tests {
     fn this_process_has_used_some_memory() {
         let own = Usage::of_process(Path::new("/proc/self")).unwrap();
         assert!(own.peak_kb >= own.resident_kb && own.resident_kb > 0);
+        let pid = std::process::id() as i32;
+        let memory = memory_of(pid).unwrap();
+        assert!(memory.resident_kb >= memory.proportional_kb && memory.proportional_kb > 0);
+    }
+
+    #[test]
+    fn the_processor_time_of_a_process_is_that_of_all_its_threads() {
+        let pid = std::process::id() as i32;
+        let before = cpu_of(pid).unwrap();
+        let burn = move || {
+            let began = cpu_of(pid).unwrap();
+            while cpu_of(pid).unwrap() < began + Duration::from_millis(20) {}
+        };
+        std::thread::spawn(burn).join().unwrap();
+        assert!(cpu_of(pid).unwrap() >= before + Duration::from_millis(20));
+        let mut gone = std::process::Command::new("true").spawn().unwrap();
+        gone.wait().unwrap();
+        assert!(cpu_of(gone.id() as i32).is_err(), "nobody");
     }
 }

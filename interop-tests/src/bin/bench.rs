@@ -69,7 +69,7 @@ fn all_works() -> Vec<String> {
 fn works() -> String {
     let rows = WORKS
         .iter()
-        .map(|work| format!("  {:6}{}\n", work.name, work.what));
+        .map(|work| format!("  {:8}{}\n", work.name, work.what));
     format!("Works:\n{}", rows.collect::<String>())
 }
 

@@ -11,6 +11,7 @@ use hashbrown::HashMap;
 use ipnet::IpNet;
 
 use super::table::Attributes;
+use super::tally::Digest;
 
 /// A prefix as a key that is quick to hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -99,6 +100,24 @@ impl Expectation {
         }
     }
 
+    /// All of it in two numbers, each route with the next hop that was given. What receivers hear that keep no more: see
+    /// [`super::Tally`].
+    pub fn digest(&self) -> Digest {
+        let routes = self.prefixes.iter().zip(&self.wanted);
+        let numbers = routes.map(|(&prefix, wanted)| {
+            let set = &self.sets[wanted.set as usize];
+            let got = Got {
+                digest: set.digest,
+                next_hop: set.attributes.next_hop,
+            };
+            of_route(prefix.into(), got.number())
+        });
+        Digest {
+            prefixes: self.wanted.len() as u64,
+            sum: numbers.fold(0, u64::wrapping_add),
+        }
+    }
+
     fn set(&mut self, mut attributes: Attributes) -> u32 {
         if std::mem::take(&mut self.altered) {
             attributes.as_path.push(64_999);
@@ -150,6 +169,32 @@ impl Got {
             next_hop: attributes.next_hop,
         }
     }
+
+    /// All of it as a number.
+    pub(super) fn number(self) -> u64 {
+        let hop = match self.next_hop {
+            IpAddr::V4(hop) => u128::from(hop.to_bits()),
+            IpAddr::V6(hop) => hop.to_bits(),
+        };
+        mix(self.digest ^ folded(hop))
+    }
+}
+
+/// A number for a route: of its prefix, and of what it carries.
+pub(super) fn of_route(Packed(address, length): Packed, carries: u64) -> u64 {
+    mix(folded(address).wrapping_add(u64::from(length)) ^ carries)
+}
+
+fn folded(bits: u128) -> u64 {
+    mix(bits as u64 ^ mix((bits >> 64) as u64))
+}
+
+/// SplitMix64's finish: each bit of the result depends on each bit that goes in.
+fn mix(mut z: u64) -> u64 {
+    z = z.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
 }
 
 /// A number that differs where anything but the next hop does.

@@ -17,7 +17,7 @@ use super::wire::{Parts, count};
 use crate::raw::{KEEPALIVE, NOTIFICATION, UPDATE};
 
 /// Of a message (RFC 4271 4.1).
-const HEADER: usize = 19;
+pub(super) const HEADER: usize = 19;
 const MAX_MESSAGE: usize = 4096;
 
 /// What came on a session, and when.
@@ -102,9 +102,9 @@ impl Recording {
     }
 }
 
-/// The message that begins at `at`, if all of it is there: its type and body.
-fn message_at(octets: &[u8], at: usize) -> Result<Option<(u8, &[u8])>> {
-    let Some(header) = octets[at..].first_chunk::<HEADER>() else {
+/// How long the message is that `octets` begin with, if its header is there.
+pub(super) fn length_of(octets: &[u8]) -> Result<Option<usize>> {
+    let Some(header) = octets.first_chunk::<HEADER>() else {
         return Ok(None);
     };
     let length = usize::from(u16::from_be_bytes([header[16], header[17]]));
@@ -112,8 +112,17 @@ fn message_at(octets: &[u8], at: usize) -> Result<Option<(u8, &[u8])>> {
         (HEADER..=MAX_MESSAGE).contains(&length),
         "a message of {length} octets"
     );
-    let body = octets.get(at + HEADER..at + length);
-    Ok(body.map(|body| (header[18], body)))
+    Ok(Some(length))
+}
+
+/// The message that begins at `at`, if all of it is there: its type and body.
+pub(super) fn message_at(octets: &[u8], at: usize) -> Result<Option<(u8, &[u8])>> {
+    let octets = &octets[at..];
+    let Some(length) = length_of(octets)? else {
+        return Ok(None);
+    };
+    let body = octets.get(HEADER..length);
+    Ok(body.map(|body| (octets[HEADER - 1], body)))
 }
 
 /// How a prefix stands.

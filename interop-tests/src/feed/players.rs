@@ -15,6 +15,7 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 
 use super::dial::{Caller, dial};
 use super::heard::Recording;
+use super::tally::{Sets, Tally};
 use crate::netns::Namespace;
 use crate::raw::{KEEPALIVE, message};
 
@@ -32,6 +33,8 @@ const EVENTS_AT_ONCE: usize = 256;
 pub enum Ear {
     /// Keeps it.
     Keeps,
+    /// Keeps a few numbers of it: one of a thousand receivers of a large table.
+    Sums,
     /// Reads it and forgets it: a feed that must not block the subject.
     Forgets,
     /// Reads nothing: a receiver that blocks the subject, once what is between them is full.
@@ -42,7 +45,7 @@ impl Ear {
     /// What it waits for.
     const fn events(self) -> EpollFlags {
         match self {
-            Self::Keeps | Self::Forgets => EpollFlags::EPOLLIN,
+            Self::Keeps | Self::Sums | Self::Forgets => EpollFlags::EPOLLIN,
             Self::Deaf => EpollFlags::empty(),
         }
     }
@@ -60,6 +63,7 @@ struct Player {
     /// Octets of the first of `outgoing` that are written.
     written: usize,
     recording: Option<Recording>,
+    tally: Option<Tally>,
     ear: Ear,
     next_keepalive: Instant,
 }
@@ -69,6 +73,7 @@ struct Player {
 pub struct Players {
     epoll: Epoll,
     players: Vec<Player>,
+    sets: Sets,
     scratch: Vec<u8>,
     nap: Duration,
     last_heard: Instant,
@@ -83,6 +88,7 @@ impl Players {
         Ok(Self {
             epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).context("epoll")?,
             players: Vec::new(),
+            sets: Sets::default(),
             scratch: vec![0; READ_AT_ONCE],
             nap: NAP,
             last_heard: Instant::now(),
@@ -125,6 +131,7 @@ impl Players {
                     outgoing: VecDeque::new(),
                     written: 0,
                     recording: (ear == Ear::Keeps).then(Recording::default),
+                    tally: (ear == Ear::Sums).then(Tally::default),
                     ear,
                 });
                 ids.push(PlayerId(id));
@@ -141,6 +148,27 @@ impl Players {
     pub fn heard(&self, id: PlayerId) -> Result<&Recording> {
         let recording = self.players[id.0].recording.as_ref();
         recording.context("a player that forgets what it hears was asked for it")
+    }
+
+    /// The numbers of a player that keeps no more.
+    ///
+    /// # Errors
+    /// It keeps more, or nothing.
+    pub fn tally(&self, id: PlayerId) -> Result<&Tally> {
+        let tally = self.players[id.0].tally.as_ref();
+        tally.context("a player that does not count what it hears was asked for that")
+    }
+
+    /// How many prefixes were announced and withdrawn to a player so far.
+    ///
+    /// # Errors
+    /// It forgets.
+    pub fn counts(&self, id: PlayerId) -> Result<(u64, u64)> {
+        if let Some(tally) = &self.players[id.0].tally {
+            return Ok((tally.announced, tally.withdrawn));
+        }
+        let heard = self.heard(id)?;
+        Ok((heard.announced, heard.withdrawn))
     }
 
     /// Has a player send octets, whole messages, as the loop comes to it.
@@ -226,6 +254,11 @@ impl Players {
         if let Some(recording) = &mut player.recording {
             recording
                 .take_in(octets, now)
+                .with_context(|| format!("on the session of {}", player.caller.source))?;
+        }
+        if let Some(tally) = &mut player.tally {
+            tally
+                .take_in(octets, now, &mut self.sets)
                 .with_context(|| format!("on the session of {}", player.caller.source))?;
         }
         Ok(())

@@ -40,6 +40,12 @@ pub struct Attributes {
     pub next_hop: IpAddr,
     /// MULTI_EXIT_DISC.
     pub med: Option<u32>,
+    /// LOCAL_PREF: among internal neighbours.
+    pub local_pref: Option<u32>,
+    /// ORIGINATOR_ID: what a reflector passes on (RFC 4456).
+    pub originator: Option<Ipv4Addr>,
+    /// CLUSTER_LIST, likewise.
+    pub clusters: Vec<Ipv4Addr>,
     /// Communities, ascending.
     pub communities: Vec<u32>,
     /// Large communities, ascending.
@@ -76,6 +82,9 @@ impl Attributes {
             as_path,
             next_hop,
             med: (random.below(3) == 0).then(|| random.below(1000)),
+            local_pref: None,
+            originator: None,
+            clusters: Vec::new(),
             communities,
             large_communities,
         }
@@ -117,6 +126,24 @@ impl Attributes {
         self.as_path.insert(0, asn);
         self.med = None;
         self
+    }
+
+    /// As an internal neighbour sends it. Always with a MED: FRR passes a missing one on as 0, which is the same (RFC 4271 9.1.2.2).
+    pub fn internal(self) -> Self {
+        Self {
+            local_pref: Some(100),
+            med: Some(self.med.unwrap_or(0)),
+            ..self
+        }
+    }
+
+    /// What a reflector passes on of a client (RFC 4456 section 8): as it was, with the client's identifier and the cluster's.
+    pub fn reflected(self, originator: Ipv4Addr, cluster: Ipv4Addr) -> Self {
+        Self {
+            originator: Some(originator),
+            clusters: vec![cluster],
+            ..self
+        }
     }
 
     /// A number that differs where any attribute does.
@@ -309,6 +336,11 @@ mod tests {
                 as_path: vec![1],
                 ..one.clone()
             },
+            one.clone().internal(),
+            one.clone()
+                .reflected(Ipv4Addr::LOCALHOST, Ipv4Addr::LOCALHOST),
+            one.clone()
+                .reflected(Ipv4Addr::LOCALHOST, Ipv4Addr::BROADCAST),
             Attributes {
                 communities: vec![1],
                 ..one.clone()

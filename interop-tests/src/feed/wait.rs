@@ -10,6 +10,7 @@ use nix::sys::time::{TimeVal, TimeValLike};
 use super::expect::{Expectation, Source};
 use super::heard::Replay;
 use super::players::{PlayerId, Players};
+use super::tally::Digest;
 
 /// So long nothing must have come before tables are looked at: the looking takes the processor away from the subject.
 const QUIET: Duration = Duration::from_millis(300);
@@ -42,10 +43,21 @@ impl std::error::Error for WrongTable {}
 #[derive(Debug)]
 pub struct Goal<'a> {
     player: PlayerId,
-    replay: Replay<'a>,
+    check: Check<'a>,
+    /// Since when its table is right, as far as it was looked at.
+    right_since: Option<Instant>,
     /// Without so many announcements and withdrawals in all, it cannot be there.
     announced: u64,
     withdrawn: u64,
+}
+
+/// How a receiver's table is looked at.
+#[derive(Debug)]
+enum Check<'a> {
+    /// Route by route.
+    Routes(Replay<'a>),
+    /// By its digest.
+    Digest(Digest),
 }
 
 impl<'a> Goal<'a> {
@@ -53,8 +65,20 @@ impl<'a> Goal<'a> {
     pub fn new(player: PlayerId, expected: &'a Expectation, own: Option<Source>) -> Self {
         Self {
             player,
-            replay: Replay::new(expected, own),
+            check: Check::Routes(Replay::new(expected, own)),
+            right_since: None,
             announced: expected.required(own) as u64,
+            withdrawn: 0,
+        }
+    }
+
+    /// That `player`, who only counts what it hears, holds the table of this digest.
+    pub fn digest(player: PlayerId, digest: Digest) -> Self {
+        Self {
+            player,
+            check: Check::Digest(digest),
+            right_since: None,
+            announced: digest.prefixes,
             withdrawn: 0,
         }
     }
@@ -70,14 +94,23 @@ impl<'a> Goal<'a> {
     /// # Errors
     /// A message cannot be read.
     pub fn catch_up(&mut self, players: &Players) -> Result<()> {
-        let heard = players.heard(self.player)?;
-        let read = self.replay.go_on(heard, Replay::unseen);
-        Ok(read.map_err(WrongTable)?)
+        self.right_since = match &mut self.check {
+            Check::Routes(replay) => {
+                let read = replay.go_on(players.heard(self.player)?, Replay::unseen);
+                read.map_err(WrongTable)?;
+                replay.right_since()
+            }
+            Check::Digest(digest) => players.tally(self.player)?.right_since(*digest),
+        };
+        Ok(())
     }
 
-    /// The replay, for more than its verdict.
-    pub fn replay(&self) -> &Replay<'a> {
-        &self.replay
+    /// Succeeds if the table is right.
+    fn verdict(&self, players: &Players) -> Result<()> {
+        match &self.check {
+            Check::Routes(replay) => replay.verdict(players.heard(self.player)?),
+            Check::Digest(digest) => players.tally(self.player)?.verdict(*digest),
+        }
     }
 }
 
@@ -152,7 +185,7 @@ impl<'a> Wait<'a> {
                 goals
                     .iter_mut()
                     .try_for_each(|goal| goal.catch_up(players))?;
-                let since: Option<Vec<_>> = goals.iter().map(|g| g.replay.right_since()).collect();
+                let since: Option<Vec<_>> = goals.iter().map(|goal| goal.right_since).collect();
                 if let Some(since) = since {
                     return Ok(Ended::Complete { since, own_cpu });
                 }
@@ -162,8 +195,7 @@ impl<'a> Wait<'a> {
             }
             if silent && players.is_all_sent() && !(self.is_busy)()? {
                 for goal in goals.iter() {
-                    let verdict = goal.replay.verdict(players.heard(goal.player)?);
-                    verdict.map_err(WrongTable)?;
+                    goal.verdict(players).map_err(WrongTable)?;
                 }
             }
             if silent {
@@ -188,10 +220,10 @@ impl<'a> Wait<'a> {
             let mut possible = true;
             let (mut needed, mut there) = (0, 0);
             for goal in goals {
-                let heard = players.heard(goal.player)?;
-                possible &= heard.announced >= goal.announced && heard.withdrawn >= goal.withdrawn;
+                let (announced, withdrawn) = players.counts(goal.player)?;
+                possible &= announced >= goal.announced && withdrawn >= goal.withdrawn;
                 needed += goal.announced + goal.withdrawn;
-                there += goal.announced.min(heard.announced) + goal.withdrawn.min(heard.withdrawn);
+                there += goal.announced.min(announced) + goal.withdrawn.min(withdrawn);
             }
             if told.elapsed() >= TELL {
                 told = Instant::now();

@@ -1,7 +1,7 @@
 //! The UPDATEs that feeds need, written and read.
 
 use std::hash::{BuildHasher, Hash, Hasher};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use anyhow::{Context, Result, bail, ensure};
 use ipnet::IpNet;
@@ -26,6 +26,9 @@ pub(super) fn announcement(attributes: &Attributes, prefixes: &[IpNet]) -> Vec<u
     if let Some(med) = attributes.med {
         attribute(&mut encoded, FLAG_OPTIONAL, 4, &med.to_be_bytes());
     }
+    if let Some(local_pref) = attributes.local_pref {
+        attribute(&mut encoded, FLAG_TRANSITIVE, 5, &local_pref.to_be_bytes());
+    }
     let octets: Vec<u8> = attributes
         .communities
         .iter()
@@ -33,6 +36,17 @@ pub(super) fn announcement(attributes: &Attributes, prefixes: &[IpNet]) -> Vec<u
         .collect();
     if !octets.is_empty() {
         attribute(&mut encoded, FLAG_OPTIONAL | FLAG_TRANSITIVE, 8, &octets);
+    }
+    if let Some(originator) = attributes.originator {
+        attribute(&mut encoded, FLAG_OPTIONAL, 9, &originator.octets());
+    }
+    let clusters: Vec<u8> = attributes
+        .clusters
+        .iter()
+        .flat_map(Ipv4Addr::octets)
+        .collect();
+    if !clusters.is_empty() {
+        attribute(&mut encoded, FLAG_OPTIONAL, 10, &clusters);
     }
     let mut nlri = Vec::new();
     prefixes
@@ -202,6 +216,9 @@ impl<'a> Parts<'a> {
             as_path: Vec::new(),
             next_hop: self.reach_hop.map_or(IpAddr::from([0; 4]), IpAddr::from),
             med: None,
+            local_pref: None,
+            originator: None,
+            clusters: Vec::new(),
             communities: Vec::new(),
             large_communities: Vec::new(),
         };
@@ -211,7 +228,10 @@ impl<'a> Parts<'a> {
                 2 => read.as_path = as_path(value)?,
                 3 => read.next_hop = IpAddr::from(<[u8; 4]>::try_from(value)?),
                 4 => read.med = Some(u32::from_be_bytes(value.try_into()?)),
+                5 => read.local_pref = Some(u32::from_be_bytes(value.try_into()?)),
                 8 => read.communities = numbers(value),
+                9 => read.originator = Some(<[u8; 4]>::try_from(value)?.into()),
+                10 => read.clusters = numbers(value).into_iter().map(Ipv4Addr::from).collect(),
                 14 | 15 => {}
                 32 => {
                     read.large_communities = numbers(value)
@@ -331,7 +351,11 @@ mod tests {
         ] {
             let prefixes: Vec<IpNet> = prefixes.iter().map(|text| text.parse().unwrap()).collect();
             for number in 0..100 {
-                let attributes = Attributes::of_block(number, 64501, hop.parse().unwrap());
+                let mut attributes = Attributes::of_block(number, 64501, hop.parse().unwrap());
+                if number % 2 == 0 {
+                    attributes = attributes.internal();
+                    attributes = attributes.reflected([10, 0, 0, 1].into(), [10, 0, 0, 2].into());
+                }
                 let body = announcement(&attributes, &prefixes);
                 let parts = Parts::of(&body).unwrap();
                 assert_eq!(parts.read().unwrap(), attributes);

@@ -12,6 +12,9 @@ struct Cells {
     rows: Vec<Vec<String>>,
 }
 
+/// Over the list of what others do better.
+const BEHIND: &str = "Where others are better";
+
 /// A value with its unit.
 pub(super) fn value(metric: &Metric) -> String {
     format!("{} {}", number(metric.value), metric.quantity.unit)
@@ -29,12 +32,17 @@ pub(super) fn number(value: f64) -> String {
     }
 }
 
+/// Whether a quantity has columns of ratios: where one speaker alone can do a work, they would be empty.
+fn compares(section: &Section, quantity: &Quantity) -> bool {
+    quantity.tells != Tells::Context && section.speakers.len() > 1
+}
+
 fn cells(section: &Section) -> Cells {
     let quantities = section.quantities();
     let mut heads = vec![String::new()];
     for quantity in &quantities {
         heads.push(quantity.head());
-        if quantity.tells != Tells::Context {
+        if compares(section, quantity) {
             heads.extend(["/bird2".to_owned(), "/best".to_owned()]);
         }
     }
@@ -56,7 +64,7 @@ fn cells_of(section: &Section, quantities: &[Quantity], kind: Kind, row: &Row) -
             (None, _) => String::new(),
         };
         cells.push(shown);
-        if quantity.tells != Tells::Context {
+        if compares(section, quantity) {
             let ratios = section.ratios(kind, quantity);
             cells.extend(ratios.map(|ratio| ratio.map_or_else(String::new, |r| format!("{r:.2}"))));
         }
@@ -69,6 +77,51 @@ fn cells_of(section: &Section, quantities: &[Quantity], kind: Kind, row: &Row) -
         });
     }
     cells
+}
+
+/// Where Routelet's median is not the best one, with whose is. `None` where nobody else was measured.
+fn behind(report: &Report) -> Option<Cells> {
+    const SUBJECT: Kind = Kind::Routelet;
+    let mut compared = false;
+    let mut rows = Vec::new();
+    for section in &report.works {
+        for quantity in section.quantities() {
+            let own = section.speakers.get(&SUBJECT);
+            let own = own.and_then(|row| row.median(&quantity));
+            let (Some(own), Some(best)) = (own, section.best_other(SUBJECT, &quantity)) else {
+                continue;
+            };
+            compared = true;
+            // As the tables show it: with two digits behind the point.
+            let [_, Some(ratio)] = section.ratios(SUBJECT, &quantity) else {
+                continue;
+            };
+            let is_behind = match quantity.tells {
+                Tells::LessIsBetter => ratio >= 1.005,
+                Tells::MoreIsBetter => ratio < 0.995,
+                Tells::Context => false,
+            };
+            if is_behind {
+                let holds = |row: &Row| row.median(&quantity) == Some(best);
+                let who = section.speakers.iter();
+                let who = who.filter(|(kind, row)| **kind != SUBJECT && holds(row));
+                let who: Vec<String> = who.map(|(kind, _)| kind.to_string()).collect();
+                rows.push(vec![
+                    section.name.clone(),
+                    quantity.head(),
+                    number(own),
+                    number(best),
+                    who.join(", "),
+                    format!("{ratio:.2}"),
+                ]);
+            }
+        }
+    }
+    let heads = ["work", "what", "routelet", "best", "whose", "/best"];
+    compared.then_some(Cells {
+        heads: heads.map(str::to_owned).to_vec(),
+        rows,
+    })
 }
 
 fn preface(report: &Report) -> String {
@@ -93,31 +146,51 @@ fn preface(report: &Report) -> String {
     text
 }
 
+/// A table in columns of equal width.
+fn aligned(Cells { heads, rows }: &Cells) -> String {
+    let mut text = String::new();
+    let columns = heads.len().max(2);
+    let at = |line: &[String], column: usize| line.get(column).cloned().unwrap_or_default();
+    let widths: Vec<usize> = (0..columns)
+        .map(|column| {
+            let all = rows.iter().chain([heads]);
+            let widths = all.map(|line| at(line, column).len());
+            widths.max().unwrap_or(0)
+        })
+        .collect();
+    for line in [heads].into_iter().chain(rows) {
+        let mut shown = format!("  {:<1$}", at(line, 0), widths[0]);
+        for (column, width) in widths.iter().enumerate().skip(1) {
+            let _ = write!(shown, "  {:>1$}", at(line, column), width);
+        }
+        let _ = writeln!(text, "{}", shown.trim_end());
+    }
+    text
+}
+
 /// Plain text.
 pub(super) fn text(report: &Report) -> String {
     let mut text = preface(report);
     for section in &report.works {
         let _ = writeln!(text, "\n{}: {}", section.name, section.what);
-        let Cells { heads, rows } = cells(section);
-        let columns = heads.len().max(2);
-        let at = |line: &[String], column: usize| line.get(column).cloned().unwrap_or_default();
-        let widths: Vec<usize> = (0..columns)
-            .map(|column| {
-                let all = rows.iter().chain([&heads]);
-                let widths = all.map(|line| at(line, column).len());
-                widths.max().unwrap_or(0)
-            })
-            .collect();
-        for line in [&heads].into_iter().chain(&rows) {
-            let mut shown = format!("  {:<1$}", at(line, 0), widths[0]);
-            for (column, width) in widths.iter().enumerate().skip(1) {
-                let _ = write!(shown, "  {:>1$}", at(line, column), width);
-            }
-            let _ = writeln!(text, "{}", shown.trim_end());
-        }
+        text.push_str(&aligned(&cells(section)));
+    }
+    if let Some(behind) = behind(report) {
+        let _ = writeln!(text, "\n{BEHIND}:");
+        text.push_str(&aligned(&behind));
     }
     for problem in &report.problems {
         let _ = writeln!(text, "\nPROBLEM {problem}");
+    }
+    text
+}
+
+/// A table of Markdown.
+fn piped(Cells { heads, rows }: &Cells) -> String {
+    let mut text = format!("| {} |\n", heads.join(" | "));
+    let _ = writeln!(text, "|---|{}", "--:|".repeat(heads.len().max(2) - 1));
+    for row in rows {
+        let _ = writeln!(text, "| {} |", row.join(" | "));
     }
     text
 }
@@ -128,14 +201,13 @@ pub(super) fn markdown(report: &Report) -> String {
     for line in preface(report).lines() {
         let _ = writeln!(text, "- {line}");
     }
+    if let Some(behind) = behind(report) {
+        let _ = writeln!(text, "\n**{BEHIND}**\n");
+        text.push_str(&piped(&behind));
+    }
     for section in &report.works {
-        let Cells { heads, rows } = cells(section);
         let _ = writeln!(text, "\n**{}**: {}\n", section.name, section.what);
-        let _ = writeln!(text, "| {} |", heads.join(" | "));
-        let _ = writeln!(text, "|---|{}", "--:|".repeat(heads.len().max(2) - 1));
-        for row in rows {
-            let _ = writeln!(text, "| {} |", row.join(" | "));
-        }
+        text.push_str(&piped(&cells(section)));
     }
     for problem in &report.problems {
         let _ = writeln!(text, "\nPROBLEM {problem}");

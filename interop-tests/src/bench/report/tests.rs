@@ -120,3 +120,46 @@ fn tables_have_a_column_for_each_ratio() {
     );
     assert!(report().markdown().contains("| routelet | 2.00 | 0.50 |"));
 }
+
+#[test]
+fn who_is_alone_is_compared_with_nobody() {
+    let mut report = report();
+    report.forget(&WORKS[0], Kind::Bird2);
+    assert!(report.markdown().contains("/best"), "two are left");
+    report.forget(&WORKS[0], Kind::Bird3);
+    let page = report.markdown();
+    assert!(
+        page.contains("|  | time s | cpu s | instrument cpu s |"),
+        "{page}"
+    );
+    assert!(page.contains("| routelet | 2.00 | 1.00 | 0.10 |"), "{page}");
+}
+
+#[test]
+fn where_others_are_better_is_listed_with_whose_median_is_best() {
+    let listed = |report: &Report| -> Vec<String> {
+        let page = report.markdown();
+        let (_, rest) = page.split_once("**Where others are better**").unwrap();
+        let (list, _) = rest.split_once("\n**").unwrap();
+        list.lines().skip(4).map(str::to_owned).collect()
+    };
+    let mut report = report();
+    // Bird3's median of 1 s is better than Routelet's of 2 s, and bird2's of 4 s is not.
+    assert_eq!(
+        listed(&report),
+        [
+            "| A | time s | 2.00 | 1.00 | bird3 | 2.00 |",
+            "| A | cpu s | 1.00 | 0.50 | bird3 | 2.00 |",
+        ]
+    );
+    let text = report.text();
+    let (_, list) = text.split_once("Where others are better:\n").unwrap();
+    assert_eq!(list.lines().count(), 3, "{text}");
+    report.forget(&WORKS[0], Kind::Bird3);
+    assert!(listed(&report).is_empty(), "bird2 is slower");
+    report.forget(&WORKS[0], Kind::Bird2);
+    assert!(
+        !report.markdown().contains("others"),
+        "nobody else was measured"
+    );
+}

@@ -8,6 +8,7 @@ mod fanout;
 mod idle;
 mod kernel;
 mod latency;
+mod mesh;
 mod relay;
 mod restart;
 mod steps;
@@ -23,6 +24,7 @@ use super::Measured;
 use crate::feed::Table;
 use crate::speaker::Family;
 use crate::subject::Kind;
+use fanout::Fan;
 
 /// Prefixes of made-up tables: as many as the real ones have.
 const FULL: [(Family, usize); 2] = [(Family::Ipv4, 1_042_325), (Family::Ipv6, 246_175)];
@@ -56,6 +58,12 @@ pub const WORKS: &[Work] = &[
         run: |inputs, kind| relay::full_table(inputs, kind, Family::Ipv6),
     },
     Work {
+        name: "A100000",
+        what: "one feed of 100,000 prefixes, one monitor: what share of them it has after how long",
+        suits: everybody,
+        run: relay::per_prefix,
+    },
+    Work {
         name: "B",
         what: "10 feeds of 100,000 prefixes each, every one hears the others, one monitor; then F: all feeds close",
         suits: everybody,
@@ -77,19 +85,19 @@ pub const WORKS: &[Work] = &[
         name: "E250",
         what: "one feed of 10,000 prefixes, 250 receivers",
         suits: everybody,
-        run: |inputs, kind| fanout::receivers(inputs, kind, "E250", 250),
+        run: |inputs, kind| fanout::receivers(inputs, kind, &Fan::external("E250", 250)),
     },
     Work {
         name: "E500",
         what: "one feed of 10,000 prefixes, 500 receivers",
         suits: everybody,
-        run: |inputs, kind| fanout::receivers(inputs, kind, "E500", 500),
+        run: |inputs, kind| fanout::receivers(inputs, kind, &Fan::external("E500", 500)),
     },
     Work {
         name: "E1000",
         what: "one feed of 10,000 prefixes, 1,000 receivers",
         suits: everybody,
-        run: |inputs, kind| fanout::receivers(inputs, kind, "E1000", 1000),
+        run: |inputs, kind| fanout::receivers(inputs, kind, &Fan::external("E1000", 1000)),
     },
     Work {
         name: "G",
@@ -176,6 +184,12 @@ pub const WORKS: &[Work] = &[
         run: restart::restarted,
     },
     Work {
+        name: "R1000",
+        what: "a reflector: one client of 100,000 prefixes, 1,000 other clients",
+        suits: everybody,
+        run: |inputs, kind| fanout::receivers(inputs, kind, &Fan::reflected("R1000", 1000)),
+    },
+    Work {
         name: "S1",
         what: "longest step: a full table is withdrawn beside a receiver that reads nothing",
         suits: idle::reads_manifests,
@@ -216,6 +230,30 @@ pub const WORKS: &[Work] = &[
         what: "longest step: another program adds 100 routes of pods beside a full table in the kernel, one by one",
         suits: idle::reads_manifests,
         run: steps::beside,
+    },
+    Work {
+        name: "T20",
+        what: "a full mesh of 20 agents on this machine: until all kernels are full, and what each costs; then one restarts, then all",
+        suits: idle::reads_manifests,
+        run: |inputs, _| mesh::full(inputs, "T20", mesh::Shape::Mesh, 20),
+    },
+    Work {
+        name: "T50",
+        what: "a full mesh of 50 agents, likewise",
+        suits: idle::reads_manifests,
+        run: |inputs, _| mesh::full(inputs, "T50", mesh::Shape::Mesh, 50),
+    },
+    Work {
+        name: "T100",
+        what: "a full mesh of 100 agents, likewise",
+        suits: idle::reads_manifests,
+        run: |inputs, _| mesh::full(inputs, "T100", mesh::Shape::Mesh, 100),
+    },
+    Work {
+        name: "T100R",
+        what: "the same 100 agents with three of them as route reflectors",
+        suits: idle::reads_manifests,
+        run: |inputs, _| mesh::full(inputs, "T100R", mesh::Shape::Reflectors, 100),
     },
 ];
 

@@ -1,11 +1,11 @@
 //! Works A to D and F: feeds send tables, a monitor hears what the speaker makes of them.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::clock::Clock;
 use super::{Inputs, block_of, with_logs};
 use crate::bench::rig::SUBJECT_ASN;
-use crate::bench::{Measured, Plan, Quantity, Rig, Side};
+use crate::bench::{Measured, Metric, Plan, Quantity, Rig, Side, quantile};
 use crate::feed::{Attributes, Ear, Ended, Expectation, Goal, PlayerId, Table, encode};
 use crate::lab::Lab;
 use crate::speaker::Family;
@@ -13,6 +13,13 @@ use crate::subject::Kind;
 
 /// Until every feed holds everything, too.
 const ALL_FEEDS: Quantity = Quantity::less("all feeds", "s");
+
+/// What share of all prefixes the monitor has after so long.
+const SHARES: [(f64, Quantity); 3] = [
+    (0.5, Quantity::less("p50", "ms")),
+    (0.95, Quantity::less("p95", "ms")),
+    (0.99, Quantity::less("p99", "ms")),
+];
 
 /// What several feeds exchange.
 pub(super) struct Exchange {
@@ -65,7 +72,47 @@ pub(super) fn full_table(
     kind: Kind,
     family: Family,
 ) -> Result<Option<Vec<Measured>>> {
-    let table = inputs.table(family);
+    let heading = match family {
+        Family::Ipv4 => "A",
+        Family::Ipv6 => "A6",
+    };
+    let nothing_more = |_: &Rig, _: PlayerId, _: &Clock| Ok(Vec::new());
+    one_feed(inputs, kind, heading, inputs.table(family), nothing_more)
+}
+
+/// Work A100000. Each prefix counts from the first octet that the feed sends, whenever its own message follows: a speaker that reads
+/// slowly keeps the feed waiting, and does not gain by that.
+pub(super) fn per_prefix(inputs: &Inputs, kind: Kind) -> Result<Option<Vec<Measured>>> {
+    let table = inputs.slice(0, 100_000)?;
+    one_feed(inputs, kind, "A100000", &table, |rig, monitor, clock| {
+        let arrived = rig
+            .players
+            .heard(monitor)?
+            .first_arrivals(table.prefixes())?;
+        let after = arrived.into_iter().map(|arrived| {
+            let arrived = arrived.context("a prefix that never came, in a table that is right")?;
+            Ok(arrived
+                .saturating_duration_since(clock.started)
+                .as_secs_f64()
+                * 1000.0)
+        });
+        let after = after.collect::<Result<Vec<f64>>>()?;
+        let shares = SHARES.into_iter();
+        let metric =
+            |(share, quantity): (f64, Quantity)| Some(quantity.is(quantile(&after, share)?));
+        Ok(shares.filter_map(metric).collect())
+    })
+}
+
+/// A table from one feed to one monitor. `more` is measured once the monitor's is right.
+fn one_feed(
+    inputs: &Inputs,
+    kind: Kind,
+    heading: &'static str,
+    table: &Table,
+    more: impl Fn(&Rig, PlayerId, &Clock) -> Result<Vec<Metric>>,
+) -> Result<Option<Vec<Measured>>> {
+    let family = table.family();
     let plan = Plan {
         family,
         feeds: 1,
@@ -86,13 +133,10 @@ pub(super) fn full_table(
         let Ended::Complete { since, own_cpu } = rig.wait(inputs, &mut goals)? else {
             return Ok(None);
         };
-        Ok(Some(vec![Measured {
-            heading: match family {
-                Family::Ipv4 => "A",
-                Family::Ipv6 => "A6",
-            },
-            metrics: clock.read(&rig, since[0], own_cpu)?,
-        }]))
+        let mut metrics = clock.read(&rig, since[0], own_cpu)?;
+        let more = more(&rig, monitors[0], &clock)?;
+        metrics.splice(1..1, more);
+        Ok(Some(vec![Measured { heading, metrics }]))
     };
     with_logs(&lab, run())
 }
