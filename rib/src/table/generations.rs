@@ -67,16 +67,13 @@ impl<P: RoutePrefix> Table<P> {
 
     /// Changes how everything of a peer is treated; a walk applies it to the paths.
     pub(crate) fn change_origins(&mut self, peer: PeerId, new: impl Fn(&Origin) -> Origin) {
-        let generations = self.generations(peer);
-        for id in &generations {
-            if let Some(source) = self.source(*id) {
+        for id in self.generations(peer) {
+            if let Some(source) = self.source(id) {
                 let origin = new(&source.origin);
-                self.change_origin(*id, origin);
+                self.change_origin(id, origin);
             }
         }
-        if let Some((newest, older)) = generations.split_last() {
-            self.check_limit(*newest, older);
-        }
+        self.check_limit_of(peer);
     }
 
     fn change_origin(&mut self, id: SourceId, origin: Origin) {

@@ -128,6 +128,33 @@ fn what_an_earlier_session_left_does_not_count_towards_the_limits_of_the_next() 
     }
 }
 
+/// It would be held Idle for it, and not come back within its restart time.
+#[test]
+fn a_lower_limit_is_not_exceeded_by_what_is_kept_of_a_peer_that_is_down() {
+    let kind = SessionKind {
+        graceful: true,
+        forwarding: true,
+        ..PLAIN
+    };
+    let mut world = limited(|_| {});
+    world.apply(&Op::Down(PEER, false));
+    world.drain();
+    world.apply(&Op::Up(PEER, kind));
+    world.announce(PEER, &[(0, 0), (1, 0)], &plain_attributes(1));
+    world.apply(&Op::EndOfRib(PEER, false));
+    world.apply(&Op::Down(PEER, true));
+    let mut config = peer_config(PEER);
+    config.max_prefixes = Some(1);
+    world.set_peer(PEER, config);
+    assert_eq!(events(&mut world), []);
+    world.apply(&Op::Up(PEER, kind));
+    world.announce(PEER, &[(0, 0)], &plain_attributes(1));
+    assert_eq!(events(&mut world), []);
+    world.announce(PEER, &[(1, 0)], &plain_attributes(1));
+    assert_eq!(events(&mut world), [exceeded(1, LimitOf::Accepted)]);
+    world.check();
+}
+
 #[test]
 fn what_a_refresh_has_not_repeated_counts_as_what_the_peer_has_announced() {
     let mut world = limited(|config| config.max_prefixes = Some(2));
