@@ -280,7 +280,8 @@ impl Rib {
         let mut waits = known.map(|(convergence, _)| convergence).chain(unknown);
         // What a walk still has to look at may be in the FIB.
         let last = opened + self.config.convergence_wait + self.config.end_of_rib_wait;
-        if !waits.any(|at| now < at) && !(now < last && self.is_walking()) {
+        let is_waiting = waits.any(|at| now < at) || now < last && self.is_walking();
+        if !is_waiting {
             self.start.convergence = Convergence::Heard;
             self.tell_convergence();
         }
