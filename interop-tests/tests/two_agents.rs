@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use interop_tests::probe::kernel::Monitor;
@@ -218,6 +218,17 @@ fn an_agent_that_installs_nothing_runs_beside_another_and_takes_over_when_it_may
             ensure!(fib["unavailable"].is_null(), "{fib}");
             ensure!(fib["table"] == json!(100), "{fib}");
             Ok(())
-        })
+        })?;
+        // What the first one left stays for a while: what is wanted may only now be handed over.
+        let begun = Instant::now();
+        eventually(PATIENCE, "what the first one left is removed", || {
+            let lines = of_ours(&changes)?;
+            let removed = |line: &String| line.contains("Deleted") && line.contains("metric");
+            ensure!(lines.iter().any(removed), "{lines:#?}");
+            Ok(())
+        })?;
+        let after = begun.elapsed();
+        ensure!(after > Duration::from_secs(20), "after {after:?}");
+        Ok(())
     });
 }

@@ -252,13 +252,18 @@ impl Oracle {
         }
     }
 
-    /// The end of the first routes, or of a refresh.
+    /// The end of the first routes.
     pub(crate) fn end_of_rib(&mut self, peer: PeerId, family: Family) {
         if let Some(rib) = self.ins.get_mut(&(peer, family))
-            && matches!(
-                rib.retention,
-                Retention::AwaitingEnd(_) | Retention::Refreshing(_)
-            )
+            && matches!(rib.retention, Retention::AwaitingEnd(_))
+        {
+            end(rib);
+        }
+    }
+
+    pub(crate) fn refresh_ends(&mut self, peer: PeerId, family: Family) {
+        if let Some(rib) = self.ins.get_mut(&(peer, family))
+            && matches!(rib.retention, Retention::Refreshing(_))
         {
             end(rib);
         }
@@ -266,7 +271,8 @@ impl Oracle {
 
     pub(crate) fn refresh_begins(&mut self, peer: PeerId, family: Family, now: Instant) {
         let deadline = now + self.config.end_of_rib_wait;
-        if let Some(rib) = self.ins.get_mut(&(peer, family))
+        if !self.start.awaits_end(peer, family)
+            && let Some(rib) = self.ins.get_mut(&(peer, family))
             && rib.retention == Retention::Up
         {
             rib.paths.values_mut().for_each(|path| path.stale = true);

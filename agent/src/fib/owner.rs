@@ -7,6 +7,8 @@
 //! Any process of the namespace may bind such a name. One that is neither root's nor of our own user cannot write routes: it does not
 //! count, so that it cannot keep an agent from its work.
 
+mod listing;
+
 use std::fmt;
 use std::io;
 use std::time::Duration;
@@ -86,21 +88,30 @@ pub async fn claim(says: String) -> Result<Claim, OsError> {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
         Err(error) => return Err(error.into()),
     }
-    Ok(match holder(&address).await {
-        Ok((holder, uid)) if counts(uid) => Claim::Theirs(holder),
-        Ok((_, uid)) => uncounted(&format!("user {uid}, who cannot write routes")),
+    let mut found = holder(&address).await;
+    if found.as_ref().is_err_and(is_refused) {
         // Agents listen from the first moment on. This one is ending, or is none.
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            tokio::time::sleep(PATIENCE).await;
-            match holder(&address).await {
-                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                    uncounted("a process that does not listen on it, and so is no agent")
-                }
-                other => Claim::Theirs(other.map_or(UNKNOWN, |(holder, _)| holder)),
-            }
+        tokio::time::sleep(PATIENCE).await;
+        found = holder(&address).await;
+    }
+    let (holder, uid) = match found {
+        Ok((holder, uid)) => (holder, Some(uid)),
+        Err(error) if is_refused(&error) => {
+            return Ok(uncounted(
+                "a process that does not listen on it, and so is no agent",
+            ));
         }
-        Err(_) => Claim::Theirs(UNKNOWN),
+        // Whoever has it can see to it that nobody connects, and anybody can see to that of an agent.
+        Err(_) => (UNKNOWN, listing::user_of(NAME).ok().flatten()),
+    };
+    Ok(match uid {
+        Some(uid) if !counts(uid) => uncounted(&format!("user {uid}, who cannot write routes")),
+        _ => Claim::Theirs(holder),
     })
+}
+
+fn is_refused(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::ConnectionRefused
 }
 
 const UNKNOWN: Holder = Holder {
@@ -206,6 +217,40 @@ mod tests {
             while says(claim("another".to_owned()).await.unwrap()).is_some() {
                 assert!(tokio::time::Instant::now() < deadline);
                 tokio::task::yield_now().await;
+            }
+        });
+    }
+
+    /// A socket of the name, made by this user.
+    fn bound_by(uid: u32) -> std::os::fd::OwnedFd {
+        let before = nix::unistd::setfsuid(nix::unistd::Uid::from_raw(uid));
+        let bound = socket::socket(
+            AddressFamily::Unix,
+            SockType::Stream,
+            SockFlag::SOCK_CLOEXEC,
+            None,
+        );
+        nix::unistd::setfsuid(before);
+        let bound = bound.unwrap();
+        let name = UnixAddr::new_abstract(NAME.as_bytes()).unwrap();
+        socket::bind(bound.as_raw_fd(), &name).unwrap();
+        bound
+    }
+
+    #[test]
+    fn a_user_who_cannot_write_routes_does_not_count_though_nobody_can_connect() {
+        alone(async {
+            for (uid, counts) in [(0, true), (65_534, false)] {
+                let bound = bound_by(uid);
+                socket::listen(&bound, socket::Backlog::new(0).unwrap()).unwrap();
+                let address = format!("\0{NAME}");
+                let mut waiting = Vec::new();
+                while let Ok(stream) = UnixStream::connect(&address).await {
+                    waiting.push(stream);
+                    assert!(waiting.len() < 10, "the queue of the socket is never full");
+                }
+                let theirs = says(claim(String::new()).await.unwrap());
+                assert_eq!(theirs.is_some(), counts, "{uid}: {theirs:?}");
             }
         });
     }

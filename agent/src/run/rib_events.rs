@@ -95,11 +95,18 @@ impl Runtime {
                 );
             }
             RibEvent::Converged => {
-                info!(
-                    "routes have converged: what a predecessor left in the kernel and nobody wants goes now"
-                );
                 self.shared.converged();
-                self.fib.converged();
+                if self.writing.sweeps_when_converged() {
+                    info!(
+                        "routes have converged: what a predecessor left in the kernel and nobody wants goes now"
+                    );
+                    self.fib.converged();
+                } else {
+                    info!(
+                        "routes have converged: what a predecessor left in the kernel stays for a while: this agent has only just \
+                         begun to write"
+                    );
+                }
             }
         }
     }

@@ -72,6 +72,32 @@ pub(super) struct TwoAgents {
     holder: Holder,
 }
 
+/// How long what a predecessor left stays although all has been received: peers that the Router brings about have to announce it, or
+/// the RIB to hand it over.
+#[derive(Debug, Default)]
+struct Return {
+    /// Since when this agent writes, if it did not before.
+    since: Option<Instant>,
+}
+
+impl Return {
+    /// It writes from now on.
+    const fn begins(&mut self, now: Instant) {
+        self.since = Some(now);
+    }
+
+    /// Whether what a predecessor left stays for now, whatever has been received.
+    const fn is_under_way(&self) -> bool {
+        self.since.is_some()
+    }
+
+    /// Whether it ends now. `converged`: whether all has been received. Once.
+    fn ends(&mut self, now: Instant, converged: bool) -> bool {
+        let is_over = |since: &mut Instant| now.duration_since(*since) >= RETURN;
+        converged && self.since.take_if(is_over).is_some()
+    }
+}
+
 /// See the module.
 pub(super) struct Writing {
     says: String,
@@ -84,8 +110,8 @@ pub(super) struct Writing {
     looked: bool,
     /// Why the place of learned routes is not known.
     unknown: Option<String>,
-    /// Since when it is known, if it was not: what a predecessor left there stays for a while, until peers have announced it.
-    known_since: Option<Instant>,
+    /// What a predecessor left stays for a while.
+    returning: Return,
 }
 
 impl Writing {
@@ -102,7 +128,7 @@ impl Writing {
             holder: None,
             looked: false,
             unknown: None,
-            known_since: None,
+            returning: Return::default(),
         }
     }
 
@@ -114,6 +140,11 @@ impl Writing {
     /// Whether nothing may be written.
     pub(super) const fn is_aside(&self) -> bool {
         self.owner.is_none() || self.unknown.is_some()
+    }
+
+    /// Whether what a predecessor left is to go when the routes have converged; if not, it goes later.
+    pub(super) const fn sweeps_when_converged(&self) -> bool {
+        !self.returning.is_under_way()
     }
 
     /// Tries to become the one that writes. Whether this agent is.
@@ -261,12 +292,10 @@ impl Runtime {
             unknown(&self.shared.loaded(), &self.intent),
         );
         if before.is_some() && writing.unknown.is_none() {
-            writing.known_since = Some(now);
+            writing.returning.begins(now);
             self.fib.converges_again();
         }
-        let is_over = |since: &Instant| now.duration_since(*since) >= RETURN;
-        if writing.known_since.as_ref().is_some_and(is_over) && self.shared.has_converged() {
-            writing.known_since = None;
+        if writing.returning.ends(now, self.shared.has_converged()) {
             self.fib.converged();
         }
         let claims = match needs {
@@ -279,7 +308,12 @@ impl Runtime {
         };
         if claims {
             writing.looked = true;
-            writing.claim().await?;
+            let is_new = !writing.is_owner() && writing.claim().await?;
+            if is_new && needs == Needs::Routes {
+                // Another agent may have ended just now, and the RIB begins to hand over what is wanted.
+                writing.returning.begins(now);
+                self.fib.converges_again();
+            }
         } else if needs == Needs::Nothing && writing.is_owner() && self.fib.is_gone() {
             // First nothing more is written.
             self.fib.set_aside(true);
@@ -291,5 +325,29 @@ impl Runtime {
             warn!("{text}");
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_predecessor_left_stays_for_a_while_once_its_place_is_known_and_until_convergence() {
+        let start = Instant::now();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let mut returning = Return::default();
+        assert!(!returning.is_under_way() && !returning.ends(after(100), true));
+        returning.begins(after(100));
+        // The routes converge before, or after.
+        for (now, converged) in [(100, true), (129, true), (131, false)] {
+            assert!(!returning.ends(after(now), converged), "{now}");
+            assert!(returning.is_under_way());
+        }
+        assert!(returning.ends(after(131), true));
+        assert!(
+            !returning.is_under_way() && !returning.ends(after(200), true),
+            "once"
+        );
     }
 }

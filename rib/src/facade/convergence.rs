@@ -15,8 +15,9 @@
 //! | none configured, none expected | not waited for |
 //!
 //! End-of-RIB never waits for longer than `convergence_wait` after the gate opened (the Selection_Deferral_Timer of RFC 4724),
-//! nor for the peer that it is sent to; convergence never for longer than `end_of_rib_wait` beyond that. Both happen once: peers
-//! that are added later are not waited for.
+//! nor for the peer that it is sent to; convergence never for longer than `end_of_rib_wait` beyond that. This holds for walks as
+//! well, which both wait for: a peer can see to it that there always is one. Both happen once: peers that are added later are not
+//! waited for.
 //!
 //! RFC 4724 and BIRD do not wait for peers without the capability, but the kernel may hold their routes. FRR's update delay
 //! takes a KEEPALIVE for the end of their routes, but one may come in the middle of a long dump. So a quiet moment counts.
@@ -124,6 +125,11 @@ impl Awaited {
         if let Sign::Quiet { spoke, .. } = &mut self.sign {
             *spoke = true;
         }
+    }
+
+    /// Whether the peer announces the end of its first routes, and has not done so for this family.
+    pub(super) fn awaits_end_of_rib(&self, family: Family) -> bool {
+        matches!(self.sign, Sign::EndOfRib { .. }) && self.families.contains(&family)
     }
 
     /// Until when the peer is waited for, if it is: by convergence and by others' End-of-RIB.
@@ -249,8 +255,9 @@ impl Rib {
                 }
             }
         }
-        // What a walk still has to look at may be sent.
-        match (found, self.is_walking()) {
+        // What a walk still has to look at may be sent. Some peer may see to it that there always is something.
+        let is_deferred = now < opened + self.config.convergence_wait;
+        match (found, is_deferred && self.is_walking()) {
             (Pending::Nobody, true) => Pending::Several,
             _ => found,
         }
@@ -272,7 +279,9 @@ impl Rib {
         let known = peers.filter_map(|peer| peer_until(peer, opened, &self.config));
         let mut waits = known.map(|(convergence, _)| convergence).chain(unknown);
         // What a walk still has to look at may be in the FIB.
-        if !waits.any(|at| now < at) && !self.is_walking() {
+        let last = opened + self.config.convergence_wait + self.config.end_of_rib_wait;
+        let is_waiting = waits.any(|at| now < at) || now < last && self.is_walking();
+        if !is_waiting {
             self.start.convergence = Convergence::Heard;
             self.tell_convergence();
         }

@@ -16,12 +16,15 @@ impl Rib {
     /// About how much memory a peer takes, in octets: its paths, rejected ones included, and the attribute sets that it was the
     /// first to bring.
     pub fn memory(&self, peer: PeerId) -> u64 {
+        // What an earlier session left, or a refresh has not repeated, is there as well.
         let (v4, v6) = (
-            self.tables.v4.source_of(peer),
-            self.tables.v6.source_of(peer),
+            self.tables.v4.sources_of(peer),
+            self.tables.v6.sources_of(peer),
         );
-        let sources = [v4, v6].into_iter().flatten();
-        let paths: u64 = sources.map(|(_, source)| u64::from(source.received)).sum();
+        let paths: u64 = v4
+            .chain(v6)
+            .map(|(_, source)| u64::from(source.received))
+            .sum();
         self.attrs.octets_of(peer) + paths * PATH_OCTETS
     }
 

@@ -431,11 +431,18 @@ impl Rib {
         match message.subtype {
             RouteRefreshSubtype::Request => self.groups.refresh(peer, family),
             RouteRefreshSubtype::Begin => {
-                table_of!(self.tables, family, |table| table
-                    .refresh_begins(peer, deadline));
+                let up = self
+                    .peers
+                    .get(&peer)
+                    .and_then(|known| known.session.as_ref());
+                // RFC 7313 section 4: ignored before the End-of-RIB of a peer with graceful restart.
+                if up.is_some_and(|up| !up.awaited.awaits_end_of_rib(family)) {
+                    table_of!(self.tables, family, |table| table
+                        .refresh_begins(peer, deadline));
+                }
             }
             RouteRefreshSubtype::End => {
-                table_of!(self.tables, family, |table| table.end_of_rib(peer));
+                table_of!(self.tables, family, |table| table.refresh_ends(peer));
             }
             RouteRefreshSubtype::Unknown(_) => {}
         }
@@ -448,6 +455,12 @@ impl Rib {
             table.import_all(peer);
             self.groups.refresh(peer, family_of(table));
         });
+    }
+
+    /// How many generations of IPv4 routes there are, those included that are being removed.
+    #[cfg(test)]
+    pub(crate) fn generations(&self) -> usize {
+        self.tables.v4.generation_count()
     }
 
     /// The peer's writer has room again.

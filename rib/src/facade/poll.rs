@@ -113,7 +113,12 @@ impl Rib {
             self.tables.v4.import_all(peer);
             self.tables.v6.import_all(peer);
         }
-        let walked = self.tables.v4.walk(steps, &mut self.attrs);
+        // Half for each where both have work: that of one may never end.
+        let share = match self.tables.v6.has_work() {
+            true => steps.div_ceil(2),
+            false => steps,
+        };
+        let walked = self.tables.v4.walk(share, &mut self.attrs);
         let walked = walked + self.tables.v6.walk(steps - walked, &mut self.attrs);
         let walking = self.tables.v4.has_work() || self.tables.v6.has_work();
         if walked > 0 && !walking {

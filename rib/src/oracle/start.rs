@@ -85,6 +85,12 @@ impl OracleStart {
         }
     }
 
+    /// Whether a peer with graceful restart has not said that it has sent all of a family.
+    pub(crate) fn awaits_end(&self, peer: PeerId, family: Family) -> bool {
+        let session = self.sessions.get(&peer);
+        session.is_some_and(|session| session.graceful && session.missing.contains(&family))
+    }
+
     /// Whether convergence, and the End-of-RIB of others, wait for a peer.
     fn waits(&self, peer: PeerId, now: Instant) -> (bool, bool) {
         let deferred = now < self.opened + DEFERRAL;

@@ -17,6 +17,10 @@ use crate::peer::PeerId;
 /// The sources of a peer that are not gone, the newest last: three at most.
 pub(super) type Generations = SmallVec<[SourceId; 4]>;
 
+/// Generations of one peer that walks are removing. A peer that begins and ends refreshes faster than that has further ones
+/// ignored: it would take up all numbers that there are, also those of other peers.
+const MOST_GONE: usize = 16;
+
 impl<P: RoutePrefix> Table<P> {
     pub(super) fn generations(&self, peer: PeerId) -> Generations {
         self.by_peer.get(&peer).cloned().unwrap_or_default()
@@ -63,16 +67,13 @@ impl<P: RoutePrefix> Table<P> {
 
     /// Changes how everything of a peer is treated; a walk applies it to the paths.
     pub(crate) fn change_origins(&mut self, peer: PeerId, new: impl Fn(&Origin) -> Origin) {
-        let generations = self.generations(peer);
-        for id in &generations {
-            if let Some(source) = self.source(*id) {
+        for id in self.generations(peer) {
+            if let Some(source) = self.source(id) {
                 let origin = new(&source.origin);
-                self.change_origin(*id, origin);
+                self.change_origin(id, origin);
             }
         }
-        if let Some((newest, older)) = generations.split_last() {
-            self.check_limit(*newest, older);
-        }
+        self.check_limit_of(peer);
     }
 
     fn change_origin(&mut self, id: SourceId, origin: Origin) {
@@ -136,12 +137,32 @@ impl<P: RoutePrefix> Table<P> {
         }
     }
 
-    /// The peer begins to send everything again (RFC 7313): what it does not repeat goes at the end, or at the deadline.
+    #[cfg(test)]
+    pub(crate) fn generation_count(&self) -> usize {
+        self.sources.iter().flatten().count()
+    }
+
+    /// Whether so many generations of a peer are being removed that it cannot have another one.
+    pub(crate) fn has_too_many_gone(&self, peer: PeerId) -> bool {
+        let walking = self.walking.iter().filter_map(|id| self.source(*id));
+        let gone = walking.filter(|source| source.gone && source.origin.peer == peer);
+        gone.count() >= MOST_GONE
+    }
+
+    /// The peer begins to send everything again (RFC 7313): what it does not repeat goes at the end, or at the deadline. Ignored
+    /// while [`Table::has_too_many_gone`].
     pub(crate) fn refresh_begins(&mut self, peer: PeerId, deadline: Instant) {
         // RFC 7313 section 4: no refresh begins before the first End-of-RIB.
         let [id] = self.generations(peer)[..] else {
             return;
         };
+        if self.has_too_many_gone(peer) {
+            tracing::debug!(
+                ?peer,
+                "refreshes faster than their routes are removed: one is ignored"
+            );
+            return;
+        }
         let Some(source) = self.source(id).filter(|source| !source.is_stale()) else {
             return;
         };
@@ -158,11 +179,20 @@ impl<P: RoutePrefix> Table<P> {
         }
     }
 
-    /// End-of-RIB or the end of a refresh: stale paths go.
+    /// End-of-RIB: what an earlier session left goes. What a refresh has not repeated does not: that has an end of its own.
     pub(crate) fn end_of_rib(&mut self, peer: PeerId) {
+        self.ends(peer, |stale| matches!(stale, Stale::AwaitingEnd(_)));
+    }
+
+    /// The end of a refresh (RFC 7313 section 4): what it has not repeated goes. What an earlier session left does not: the peer
+    /// may not have all its routes before its End-of-RIB.
+    pub(crate) fn refresh_ends(&mut self, peer: PeerId) {
+        self.ends(peer, |stale| matches!(stale, Stale::Refreshing(_)));
+    }
+
+    fn ends(&mut self, peer: PeerId, is_over: impl Fn(Stale) -> bool) {
         for id in self.generations(peer) {
-            let stale = self.source(id).map(|source| source.stale);
-            if matches!(stale, Some(Stale::AwaitingEnd(_) | Stale::Refreshing(_))) {
+            if self.source(id).is_some_and(|source| is_over(source.stale)) {
                 self.let_go(id);
             }
         }

@@ -10,16 +10,18 @@
 use bgp::types::RoutePrefix;
 use ipnet::IpNet;
 
-use super::source::{LimitOf, LimitReport, LimitReported, RefusedFor};
+use super::source::{LimitOf, LimitReport, LimitReported, RefusedFor, Source, Stale};
 use super::{SourceId, Table};
 use crate::peer::PeerId;
 
 impl<P: RoutePrefix> Table<P> {
-    /// Reports that a peer exceeds a limit, with the paths of all its generations, or is near it: once.
+    /// Reports that a peer exceeds a limit, or is near it: once. What an earlier session left does not count: the peer may number
+    /// its paths anew (RFC 7911), or have other ones than before.
     pub(super) fn check_limit(&mut self, id: SourceId, older: &[SourceId]) {
         let older = older.iter().filter_map(|id| self.source(*id));
         let (mut accepted, mut received) = (0, 0);
-        for stale in older.filter(|source| !source.gone) {
+        let is_of_before = |source: &&Source| matches!(source.stale, Stale::AwaitingEnd(_));
+        for stale in older.filter(|source| !source.gone && !is_of_before(source)) {
             accepted += stale.accepted;
             received += stale.received;
         }

@@ -1,13 +1,15 @@
 //! Peers out of listen ranges: each address that connects becomes one, as far as its range has places.
 //!
-//! A place is held by who is connected, and for a while by who was: longer by one that had a session, which graceful restart
-//! may bring back. A peer is known by its address and, if that is link-local, its interface.
+//! A place is held by who is connected, and for a while by who was: longer by one that had a session, and as long as graceful restart
+//! keeps its routes (RFC 4724, RFC 9494), which would go with it. A peer is known by its address and, if that is link-local, its interface.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bgp::fsm::{Cease, State};
 use bgp::session::{Candidate, PeerStatus, Refusal};
+use bgp::types::Family;
+use rib::Rib;
 
 use super::{PeerView, Peers, RunState, Stopped};
 use crate::fib::KernelView;
@@ -70,24 +72,48 @@ impl Peers {
         self.table
             .dynamic(range)
             .iter()
-            .filter(|peer| takes_place(&peer.run))
+            .filter(|peer| takes_place(peer))
             .count()
+    }
+
+    /// Whether a dynamic peer has no place any more. Notes whether it has one for its routes alone.
+    pub(super) async fn is_forgotten(
+        &self,
+        peer: &PeerView,
+        status: &PeerStatus,
+    ) -> Result<bool, Stopped> {
+        let id = peer.id;
+        let is_kept = move |rib: &Rib| {
+            Family::ALL
+                .iter()
+                .any(|family| rib.counts(id, *family).stale > 0)
+        };
+        let keeps_routes = !has_place(status, false) && self.rib.look(is_kept).await?;
+        if keeps_routes != peer.keeps_routes {
+            self.table.put(PeerView {
+                keeps_routes,
+                ..peer.clone()
+            });
+        }
+        Ok(!has_place(status, keeps_routes))
     }
 }
 
 /// Whether a dynamic peer counts for its range.
-pub(crate) fn takes_place(run: &RunState) -> bool {
-    match run {
-        RunState::Running(handle) => has_place(&handle.status()),
+pub(crate) fn takes_place(peer: &PeerView) -> bool {
+    match &peer.run {
+        RunState::Running(handle) => has_place(&handle.status(), peer.keeps_routes),
         RunState::Blocked(_) | RunState::Range => false,
     }
 }
 
-/// Whether a dynamic peer is connected, was not long ago, or is held Idle, which must not be forgotten with it.
-pub(super) fn has_place(status: &PeerStatus) -> bool {
+/// Whether a dynamic peer is connected, was not long ago, has routes that are kept for it, or is held Idle: neither must be forgotten
+/// with it.
+fn has_place(status: &PeerStatus, keeps_routes: bool) -> bool {
     let kept = if status.sessions > 0 { KEPT } else { TRIED };
     status.state == State::Established
         || status.idle_hold.is_some()
+        || keeps_routes
         || status.since.elapsed() <= kept
 }
 
@@ -110,4 +136,47 @@ fn target(remote: SocketAddr, view: &KernelView) -> Option<PeerTarget> {
         _ => None,
     };
     Some(PeerTarget::Address { address, interface })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::collections::BTreeMap;
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn a_place_is_held_for_a_while_after_a_session_and_as_long_as_its_routes_are_kept() {
+        for (state, sessions, seconds, keeps_routes, expected) in [
+            (State::Established, 1, 10_000, false, true),
+            (State::Active, 0, 5, false, true),
+            (State::Active, 0, 11, false, false),
+            (State::Active, 1, 170, false, true),
+            (State::Active, 1, 190, false, false),
+            // Graceful restart, long-lived or not.
+            (State::Active, 1, 190, true, true),
+            (State::Active, 1, 80_000, true, true),
+        ] {
+            let since = Instant::now().checked_sub(Duration::from_secs(seconds));
+            let status = PeerStatus {
+                state,
+                since: since.unwrap(),
+                next_attempt: None,
+                idle_hold: None,
+                session: None,
+                sessions,
+                downs: BTreeMap::new(),
+                last_down: None,
+                last_connect_error: None,
+                last_sent: None,
+                last_received: None,
+            };
+            let found = has_place(&status, keeps_routes);
+            assert_eq!(
+                found, expected,
+                "{state:?} {sessions} {seconds} s {keeps_routes}"
+            );
+        }
+    }
 }

@@ -309,11 +309,13 @@ impl Peers {
     }
 
     fn note(&self, id: PeerId, intent: PeerIntent, run: RunState, dynamic: bool) {
+        let known = self.table.get(&intent.name);
         self.table.put(PeerView {
             id,
             intent: Arc::new(intent),
             run,
             dynamic,
+            keeps_routes: known.is_some_and(|known| known.keeps_routes),
         });
     }
 
@@ -391,8 +393,7 @@ impl Peers {
                     }
                 }
                 RunState::Running(handle) if peer.dynamic => {
-                    let status = handle.status();
-                    if !dynamic::has_place(&status) {
+                    if self.is_forgotten(&peer, &handle.status()).await? {
                         info!(peer = %name, "dynamic peer is gone and is forgotten");
                         self.remove(&name, &peer, Cease::Deconfigured).await?;
                     } else if may_differ {

@@ -19,6 +19,8 @@ pub(crate) struct PeerView {
     pub(crate) run: RunState,
     /// Whether it came out of a listen range.
     pub(crate) dynamic: bool,
+    /// Whether it is not forgotten, and has its place, only because graceful restart keeps its routes. Of dynamic ones.
+    pub(crate) keeps_routes: bool,
 }
 
 /// Whether a peer runs.

@@ -171,7 +171,7 @@ fn ranges(all: &[PeerView]) -> Vec<RangeCounts> {
     let counts = all.iter().filter(is_range).map(|range| {
         let name = &range.intent.name;
         let own = |peer: &&PeerView| peer.dynamic && range_of(&peer.intent.name) == Some(name);
-        let taken = all.iter().filter(own).filter(|peer| takes_place(&peer.run));
+        let taken = all.iter().filter(own).filter(|peer| takes_place(peer));
         RangeCounts {
             name: name.clone(),
             peers: count(taken.count()),

@@ -213,10 +213,13 @@ impl World {
                 }
                 let family = Family::IPV4_UNICAST;
                 let subtype = if matches!(op, Op::RefreshBegins(_)) {
-                    oracle.refresh_begins(peer, family, now);
+                    // How far walks are, the oracle does not know.
+                    if !rib.tables.v4.has_too_many_gone(peer) {
+                        oracle.refresh_begins(peer, family, now);
+                    }
                     RouteRefreshSubtype::Begin
                 } else {
-                    oracle.end_of_rib(peer, family);
+                    oracle.refresh_ends(peer, family);
                     RouteRefreshSubtype::End
                 };
                 rib.route_refresh(peer, RouteRefresh { family, subtype }, now);

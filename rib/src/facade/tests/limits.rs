@@ -99,6 +99,78 @@ fn a_peer_that_comes_back_may_number_its_paths_anew() {
 }
 
 #[test]
+fn what_an_earlier_session_left_does_not_count_towards_the_limits_of_the_next() {
+    let kind = SessionKind {
+        graceful: true,
+        forwarding: true,
+        ..PLAIN
+    };
+    for of in [LimitOf::Accepted, LimitOf::Received] {
+        let mut world = limited(|config| match of {
+            LimitOf::Accepted => config.max_prefixes = Some(2),
+            LimitOf::Received => config.max_received = Some(2),
+        });
+        world.apply(&Op::Down(PEER, false));
+        world.drain();
+        world.apply(&Op::Up(PEER, kind));
+        world.announce(PEER, &[(0, 1), (1, 1)], &plain_attributes(1));
+        world.apply(&Op::EndOfRib(PEER, false));
+        // It numbers its paths anew.
+        for id in 2..4 {
+            world.apply(&Op::Down(PEER, true));
+            world.apply(&Op::Up(PEER, kind));
+            world.announce(PEER, &[(0, id), (1, id)], &plain_attributes(1));
+            assert_eq!(events(&mut world), [], "{id}");
+        }
+        world.announce(PEER, &[(2, 0)], &plain_attributes(1));
+        assert_eq!(events(&mut world), [exceeded(2, of)]);
+        world.check();
+    }
+}
+
+/// It would be held Idle for it, and not come back within its restart time.
+#[test]
+fn a_lower_limit_is_not_exceeded_by_what_is_kept_of_a_peer_that_is_down() {
+    let kind = SessionKind {
+        graceful: true,
+        forwarding: true,
+        ..PLAIN
+    };
+    let mut world = limited(|_| {});
+    world.apply(&Op::Down(PEER, false));
+    world.drain();
+    world.apply(&Op::Up(PEER, kind));
+    world.announce(PEER, &[(0, 0), (1, 0)], &plain_attributes(1));
+    world.apply(&Op::EndOfRib(PEER, false));
+    world.apply(&Op::Down(PEER, true));
+    let mut config = peer_config(PEER);
+    config.max_prefixes = Some(1);
+    world.set_peer(PEER, config);
+    assert_eq!(events(&mut world), []);
+    world.apply(&Op::Up(PEER, kind));
+    world.announce(PEER, &[(0, 0)], &plain_attributes(1));
+    assert_eq!(events(&mut world), []);
+    world.announce(PEER, &[(1, 0)], &plain_attributes(1));
+    assert_eq!(events(&mut world), [exceeded(1, LimitOf::Accepted)]);
+    world.check();
+}
+
+#[test]
+fn what_a_refresh_has_not_repeated_counts_as_what_the_peer_has_announced() {
+    let mut world = limited(|config| config.max_prefixes = Some(2));
+    world.announce(PEER, &[(0, 0), (1, 0)], &plain_attributes(1));
+    let memory = |world: &World| world.rib.memory(PeerId(PEER as u32));
+    let before = memory(&world);
+    world.apply(&Op::RefreshBegins(PEER));
+    world.announce(PEER, &[(0, 0)], &plain_attributes(1));
+    assert_eq!((events(&mut world), memory(&world)), (vec![], before));
+    world.announce(PEER, &[(2, 0)], &plain_attributes(1));
+    assert_eq!(events(&mut world), [exceeded(2, LimitOf::Accepted)]);
+    assert_eq!(memory(&world), before + 64, "and takes memory");
+    world.check();
+}
+
+#[test]
 fn a_path_whose_next_hop_is_one_too_many_is_rejected_with_that_reason_until_there_is_room() {
     let mut world = limited(|config| config.max_next_hops = 1);
     let standing = |world: &World| {

@@ -121,6 +121,83 @@ fn convergence_is_told_after_the_last_route_that_belongs_to_it() {
     assert!(!told(&mut world), "once");
 }
 
+/// A refresh whose routes a walk has to remove, so that there always is one under way.
+fn keep_walking(world: &mut World, prefix: usize) {
+    world.apply(&Op::RefreshBegins(1));
+    world.announce(1, &[(prefix, 0)], &plain_attributes(1));
+    world.apply(&Op::RefreshEnds(1));
+}
+
+#[test]
+fn a_peer_whose_routes_are_always_walked_over_keeps_back_neither_convergence_nor_end_of_rib_for_ever()
+ {
+    let mut world = World::new();
+    for number in [1, 2] {
+        world.apply(&Op::Up(number, PLAIN));
+    }
+    let (mut fib_changes, mut polls) = (0, 0);
+    while !world.rib.converged() {
+        keep_walking(&mut world, polls % 4);
+        world.now += Duration::from_secs(1);
+        assert!(world.rib.poll(world.now, 1, &mut world.heard));
+        fib_changes += world.rib.take_fib_changes(10, |_, _| {});
+        polls += 1;
+        let (_, sent) = world.rib.end_of_rib(PeerId(2), Family::IPV4_UNICAST);
+        assert!(sent || polls <= 121, "End-of-RIB");
+        assert!(polls <= 241, "convergence");
+    }
+    assert!(fib_changes > 0 && polls > 120);
+}
+
+#[test]
+fn a_walk_over_one_family_does_not_keep_back_that_over_the_other() {
+    let mut world = World::new();
+    for number in [0, 1] {
+        world.apply(&Op::Up(number, PLAIN));
+    }
+    let ipv6 = prefixes()[4];
+    world.announce(0, &[(4, 0)], &plain_attributes(1));
+    let nlri: Vec<(usize, u32)> = (0..4).map(|prefix| (prefix, 0)).collect();
+    world.announce(1, &nlri, &plain_attributes(1));
+    world.drain();
+    keep_walking(&mut world, 0);
+    world.rib.remove_peer(PeerId(0));
+    let mut polls = 0;
+    while world
+        .rib
+        .route(ipv6)
+        .is_some_and(|route| !route.paths.is_empty())
+    {
+        keep_walking(&mut world, polls % 4);
+        world.rib.poll(world.now, 2, &mut world.heard);
+        polls += 1;
+        assert!(polls < 20, "the lost route is still there");
+    }
+}
+
+/// Those that were queued while the FIB was closed are forgotten as they are taken.
+#[test]
+fn convergence_is_not_told_between_the_routes_for_a_fib_that_opens_again() {
+    let mut world = World::new();
+    world.apply(&Op::Up(1, PLAIN));
+    let nlri: Vec<(usize, u32)> = (0..4).map(|prefix| (prefix, 0)).collect();
+    world.announce(1, &nlri, &plain_attributes(1));
+    world.now += Duration::from_secs(3600);
+    while world.poll(3) {}
+    world.rib.set_fib(false);
+    world.rib.take_fib_changes(3, |_, _| {});
+    world.rib.set_fib(true);
+    let mut handed_out = 0;
+    while handed_out < 4 {
+        assert!(!world.rib.converged(), "{handed_out} of 4");
+        handed_out += world.rib.take_fib_changes(1, |_, _| {});
+        world.rib.poll(world.now, 1, &mut world.heard);
+    }
+    while world.poll(3) {}
+    world.rib.take_fib_changes(3, |_, _| {});
+    assert!(world.rib.converged());
+}
+
 proptest! {
     #![proptest_config(crate::soak::cases(200))]
 

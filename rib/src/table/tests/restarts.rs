@@ -68,6 +68,74 @@ fn rfc_4724_4_2_what_a_restart_left_stale_goes_when_the_next_session_is_lost_a_r
 }
 
 #[test]
+fn rfc_7313_4_a_refresh_within_the_first_routes_ends_nothing_of_a_restart() {
+    let mut world = World::new();
+    world.apply(&Op::Up(1, GRACEFUL));
+    world.announce(1, &[(A, 0), (B, 0)], &plain_attributes(1));
+    world.apply(&Op::Down(1, true));
+    world.apply(&Op::Up(1, GRACEFUL));
+    // It has not got all its routes back, and repeats those that it has.
+    for op in [Op::RefreshBegins(1), Op::RefreshEnds(1)] {
+        world.announce(1, &[(A, 0)], &plain_attributes(1));
+        world.apply(&op);
+        world.check();
+        assert_eq!(held(&world, B), [(1, true)], "{op:?}");
+    }
+    end_of_rib(&mut world, 1);
+    world.check();
+    assert_eq!(
+        (held(&world, A), held(&world, B)),
+        (vec![(1, false)], vec![])
+    );
+}
+
+#[test]
+fn rfc_7313_4_no_refresh_begins_before_the_first_end_of_rib_of_a_peer_that_sends_one() {
+    for (kind, is_stale) in [(GRACEFUL, false), (PLAIN, true)] {
+        let mut world = World::new();
+        world.apply(&Op::Up(1, kind));
+        world.announce(1, &[(A, 0), (B, 0)], &plain_attributes(1));
+        world.apply(&Op::RefreshBegins(1));
+        world.announce(1, &[(A, 0)], &plain_attributes(1));
+        // It is not the end of a refresh, whatever it is of a peer without graceful restart.
+        end_of_rib(&mut world, 1);
+        world.check();
+        assert_eq!(held(&world, A), [(1, false)]);
+        assert_eq!(held(&world, B), [(1, is_stale)]);
+        world.apply(&Op::RefreshEnds(1));
+        world.check();
+        assert_eq!(held(&world, B).len(), usize::from(!is_stale));
+    }
+}
+
+/// Of a table that is large, so that walks take long.
+#[test]
+fn a_peer_that_begins_and_ends_refreshes_faster_than_walks_takes_up_a_bounded_number_of_generations()
+ {
+    let mut world = World::new();
+    world.apply(&Op::Up(1, PLAIN));
+    for refresh in 0..1000 {
+        world.apply(&Op::RefreshBegins(1));
+        let place = if refresh % 2 == 0 { A } else { B };
+        world.announce(1, &[(place, 0)], &plain_attributes(1));
+        world.apply(&Op::RefreshEnds(1));
+    }
+    let generations = world.rib.generations();
+    assert!(generations < 24, "{generations}");
+    world.check();
+    // Once they are removed, refreshes begin and end as always.
+    world.announce(1, &[(A, 0), (B, 0)], &plain_attributes(1));
+    world.apply(&Op::RefreshBegins(1));
+    world.announce(1, &[(A, 0)], &plain_attributes(1));
+    world.apply(&Op::RefreshEnds(1));
+    world.check();
+    assert_eq!(
+        (held(&world, A), held(&world, B)),
+        (vec![(1, false)], vec![])
+    );
+}
+
+#[test]
 fn however_often_a_peer_restarts_before_a_walk_ends_its_last_paths_are_kept() {
     let mut world = World::new();
     for restarts in 1..=20 {

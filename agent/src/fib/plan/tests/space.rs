@@ -184,6 +184,18 @@ fn what_was_still_to_be_written_is_not_when_routes_are_not_to_be_installed_any_m
     assert_eq!(ids(&world).count(), 0);
 }
 
+/// Its thread would be woken for it without a pause.
+#[test]
+fn nothing_is_tried_again_by_an_agent_that_does_not_write() {
+    let mut world = installed();
+    let taken = net(PREFIXES[3]);
+    world.step(Step::Submit(FibChange::install(taken, route_to(&BOTH))));
+    world.step(Step::Drive);
+    assert!(world.plan.next_retry().is_some());
+    world.plan.set_aside(true);
+    assert_eq!(world.plan.next_retry(), None);
+}
+
 #[test]
 fn a_route_that_found_its_place_taken_is_tried_at_once_in_another() {
     let mut world = installed();
