@@ -27,6 +27,8 @@ const GROUPS: u32 = 1 << 6 | 1 << 10;
 const RECEIVE_BUFFER: usize = 4 << 20;
 /// Between two turns that had work to do: the instrument leaves the processors to the agents. Times are as exact as that.
 const NAP: Duration = Duration::from_millis(1);
+/// So many changes are kept for whoever asks which they were.
+const REMEMBERED: usize = 10;
 /// Between two words about how far it is.
 const TELL: Duration = Duration::from_secs(1);
 
@@ -57,6 +59,8 @@ pub(super) struct Kernels {
     epoll: Epoll,
     protocol: u8,
     watched: Vec<Watched>,
+    /// The first changes since somebody asked.
+    first: Vec<String>,
     scratch: Vec<u8>,
 }
 
@@ -96,6 +100,7 @@ impl Kernels {
             epoll,
             protocol,
             watched,
+            first: Vec::new(),
             scratch: vec![0; 1 << 16],
         })
     }
@@ -103,6 +108,11 @@ impl Kernels {
     /// How many changes each kernel has announced so far.
     pub(super) fn events(&self) -> Vec<u64> {
         self.watched.iter().map(|one| one.events).collect()
+    }
+
+    /// The first changes since the last time that this was asked, in words.
+    pub(super) fn first_changes(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.first)
     }
 
     /// Waits until each kernel holds `count` routes of the protocol, and returns since when; `None` if that takes longer than `limit`.
@@ -183,7 +193,16 @@ impl Kernels {
                 Err(error) => return Err(error).with_context(|| watched.label.clone()),
             };
             for change in changes(octets)? {
-                watched.events += u64::from(change.protocol != KERNEL);
+                if change.protocol == KERNEL {
+                    continue;
+                }
+                watched.events += 1;
+                if self.first.len() < REMEMBERED {
+                    let verb = if change.added { "has" } else { "lost" };
+                    let (label, prefix, table) = (&watched.label, change.prefix, change.table);
+                    self.first
+                        .push(format!("{label} {verb} {prefix} in table {table}"));
+                }
                 if change.table != TABLE_MAIN || change.protocol != self.protocol {
                     continue;
                 }
@@ -327,6 +346,10 @@ mod tests {
             one.ip("route del 10.9.0.0/24")?;
             kernels.listen_for(Duration::from_millis(100))?;
             assert_eq!(kernels.events(), [2, 2]);
+            let first = kernels.first_changes();
+            assert_eq!(first.len(), 4, "{first:?}");
+            assert_eq!(first[3], "one lost 10.9.0.0/24 in table 254");
+            assert!(kernels.first_changes().is_empty(), "told");
             let full = kernels.until_full(1, Duration::from_millis(300), |_| Ok(()))?;
             assert_eq!(full, None, "one has lost its route");
             Ok(())

@@ -194,12 +194,16 @@ impl<'a> Mesh<'a> {
     fn restart(&mut self, which: &[usize]) -> Result<Option<(Duration, u64)>> {
         (self.inputs.tell)(&format!("    {} restart", which.len()));
         let before: u64 = self.kernels.events().iter().sum();
+        self.kernels.first_changes();
         self.fleet.stop(which)?;
         let (_, last) = self.fleet.start(which)?;
         let Some(back) = self.converge(which)? else {
             return Ok(None);
         };
         let after: u64 = self.kernels.events().iter().sum();
+        for change in self.kernels.first_changes() {
+            (self.inputs.tell)(&format!("    {change}"));
+        }
         self.check()?;
         Ok(Some((back - last, after - before)))
     }
