@@ -548,6 +548,12 @@ impl Oracle {
         // What the node originates, its own routes lead to.
         best.peer?;
         let relax = self.config.multipath.relax_as_path;
+        // RFC 4456: the same route, by way of more reflectors, is no other way.
+        let all = equal.clone();
+        equal.retain(|r| {
+            let mut others = all.iter();
+            !others.any(|other| other.id == r.id && clusters(other) < clusters(r))
+        });
         equal.retain(|r| relax || r.attributes.as_path == best.attributes.as_path);
         equal.sort_by_key(|r| (r.id, clusters(r), r.address, r.path_id));
         equal.truncate(usize::from(self.config.multipath.max_paths));

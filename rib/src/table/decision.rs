@@ -108,6 +108,24 @@ fn address_key(address: IpAddr) -> u128 {
     }
 }
 
+/// The BGP identifier of who brought a route into the AS (RFC 4456 section 9).
+fn originator(contender: &Contender) -> u32 {
+    match contender.summary.flags.contains(Flags::HAS_ORIGINATOR) {
+        true => contender.summary.originator_id.0,
+        false => contender.peer_id,
+    }
+}
+
+/// Whether a path is the copy of another one that went through more reflectors: no way of its own, though its next hop may be
+/// written otherwise (a reflector passes on the global address of two), and gone as soon as the other is.
+fn is_detour(contender: &Contender, among: &[Contender]) -> bool {
+    let length = contender.summary.cluster_list_length;
+    length > 0
+        && among.iter().any(|other| {
+            other.summary.cluster_list_length < length && originator(other) == originator(contender)
+        })
+}
+
 /// The steps before MULTI_EXIT_DISC: they compare any two paths on their own, so a path that is worse by one of them than
 /// the best one changes nothing for the others.
 type Step = (Rule, fn(&Contender) -> u128);
@@ -128,13 +146,7 @@ const BEFORE_TIE: [Step; 2] = [
 ];
 
 const TIE_BREAKS: [Step; 4] = [
-    (Rule::BgpIdentifier, |c| {
-        u128::from(if c.summary.flags.contains(Flags::HAS_ORIGINATOR) {
-            c.summary.originator_id.0
-        } else {
-            c.peer_id
-        })
-    }),
+    (Rule::BgpIdentifier, |c| u128::from(originator(c))),
     (Rule::ClusterListLength, |c| {
         u128::from(c.summary.cluster_list_length)
     }),
@@ -186,6 +198,10 @@ pub(crate) fn decide(
     selected.push(best_place);
     // A local route has no equal: there is one for a prefix at most.
     if let room @ 1.. = usize::from(options.max_paths).saturating_sub(1) {
+        if equal.iter().any(|c| c.summary.cluster_list_length > 0) {
+            let all = equal.clone();
+            equal.retain(|c| !is_detour(c, &all));
+        }
         equal.retain(|c| {
             c.place != best_place && (options.relax_as_path || same_as_path(c.attr, best_attr))
         });

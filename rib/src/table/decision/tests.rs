@@ -202,6 +202,49 @@ fn multipath_selects_as_many_equal_paths_as_are_allowed_the_best_one_first() {
 }
 
 #[test]
+fn rfc_4456_a_route_that_went_through_more_reflectors_is_no_way_beside_the_route_itself() {
+    let path = |place: usize, originator: Option<u32>, reflectors: u8| {
+        let mut path = contender(place);
+        path.external = false;
+        path.peer_id = 30 + place as u32;
+        path.summary.cluster_list_length = reflectors;
+        if let Some(originator) = originator {
+            path.summary.flags = Flags::HAS_ORIGINATOR;
+            path.summary.originator_id = BgpIdentifier(originator);
+        }
+        path
+    };
+    let selected = |paths: &[Contender]| {
+        let mut paths = paths.to_vec();
+        let options = Options {
+            relax_as_path: true,
+            ..options(8)
+        };
+        decide(&mut paths, &options, |_, _| true).unwrap().selected
+    };
+    // From router 30 itself, and by two reflectors, one of them behind another.
+    let (direct, reflected, twice) = (path(0, None, 0), path(1, Some(30), 1), path(2, Some(30), 2));
+    assert_eq!(selected(&[direct, reflected, twice])[..], [0]);
+    assert_eq!(selected(&[reflected, twice])[..], [1]);
+    // Not the best one, and heard twice all the same.
+    let best = path(3, Some(20), 1);
+    assert_eq!(selected(&[direct, reflected, best])[..], [3, 0]);
+    // Two links to one router, two reflectors that are side by side, two routers: ways of their own.
+    let link = Contender {
+        address: IpAddr::from([192, 0, 2, 2]),
+        place: 4,
+        ..direct
+    };
+    assert_eq!(selected(&[direct, link])[..], [0, 4]);
+    let beside = Contender {
+        place: 5,
+        ..reflected
+    };
+    assert_eq!(selected(&[reflected, beside]).len(), 2);
+    assert_eq!(selected(&[path(6, Some(40), 1), reflected]).len(), 2);
+}
+
+#[test]
 fn rfc_4271_9_1_2_2_g_the_lower_address_wins_and_ipv4_is_below_ipv6() {
     let addresses = [
         "0.0.0.1",
