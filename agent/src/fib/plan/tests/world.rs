@@ -116,6 +116,8 @@ pub(super) enum Step {
     /// The kernel refuses the nth message from now.
     Refuse(usize),
     Converged,
+    /// This agent begins to write.
+    ConvergesAgain,
     Wait,
     /// The configuration has this place for routes.
     Space(Option<RouteSpace>),
@@ -169,6 +171,7 @@ pub(super) fn a_step() -> impl Strategy<Value = Step> {
         1 => (0..8usize).prop_map(Step::DeleteRoute),
         2 => (1..12usize).prop_map(Step::Refuse),
         1 => Just(Step::Converged),
+        1 => Just(Step::ConvergesAgain),
         1 => Just(Step::Wait),
         2 => a_space().prop_map(Step::Space),
         1 => any::<bool>().prop_map(Step::Aside),
@@ -280,6 +283,7 @@ impl World {
                 self.kernel.refuse.insert(self.kernel.messages + n);
             }
             Step::Converged => self.plan.converged(),
+            Step::ConvergesAgain => self.plan.converges_again(),
             Step::Space(space) => {
                 let opens = space.is_some() && !self.plan.installs();
                 self.plan.set_space(space);
@@ -295,8 +299,14 @@ impl World {
         }
     }
 
-    /// The plan looks only at what changed: a look at everything finds nothing more to do.
+    /// The plan looks only at what changed: a look at everything finds nothing more to do. Nor is there anything that its thread would
+    /// be woken for at once, and again and again.
     fn nothing_was_overlooked(&mut self) {
+        let retry = self.plan.next_retry();
+        assert!(
+            retry.is_none_or(|at| at > self.now),
+            "nothing is waited for"
+        );
         self.plan.nexthops.dirty = true;
         self.plan.nexthops.untidy = true;
         let ops = self.plan.next_batch(self.now, usize::MAX);
