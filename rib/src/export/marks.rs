@@ -156,7 +156,8 @@ impl Dirty {
     /// Takes up to so many slots out, oldest first: all of them news, or none.
     pub(super) fn take(&mut self, limit: usize, into: &mut Vec<Slot>) {
         into.clear();
-        let takes_news = self.has_news() && !(self.is_queues_turn && !self.queue.is_empty());
+        let is_free = !self.is_queues_turn || self.queue.is_empty();
+        let takes_news = is_free && self.has_news();
         self.is_queues_turn = takes_news;
         let list = match takes_news {
             true => &mut self.news,
