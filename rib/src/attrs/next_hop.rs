@@ -9,6 +9,9 @@
 //! the FIB can be told before a single prefix is looked at ([`NextHops::lose`]). They count as lost until a path brings them
 //! again, or no route is left that could use them ([`NextHops::forget_lost`]).
 //!
+//! A next hop that a peer has no path with any more counts for it until nobody has one, or until its next hops are counted again
+//! ([`NextHops::count_again`]), which is done now and then for peers to which one was refused.
+//!
 //! A peer can bring as many next hops as its limit allows. Nothing here costs in proportion to all next hops, but for another
 //! resolver.
 
@@ -97,11 +100,13 @@ impl Place {
     }
 }
 
+/// Next hops, with the interface of those that are link-local.
+type Brings = HashSet<(u32, Option<u32>), RandomState>;
+
 /// What a peer brings.
 #[derive(Default)]
 struct Brought {
-    /// Next hops, with the interface of those that are link-local.
-    next_hops: HashSet<(u32, Option<u32>), RandomState>,
+    next_hops: Brings,
     /// The limit when one more was refused; `None`: none was, or there is room again.
     refused_at: Option<u32>,
 }
@@ -126,6 +131,10 @@ pub(crate) struct NextHops {
     brought: HashMap<PeerId, Brought, RandomState>,
     /// How many next hops that somebody brings lead over each way.
     ways: HashMap<Way, u32, RandomState>,
+    /// Peers to which a next hop was refused, and that have no room again.
+    refusing: HashSet<PeerId, RandomState>,
+    /// Those whose next hops are counted again, and what they have been found to bring since that began.
+    counting: HashMap<PeerId, Brings, RandomState>,
     /// Peers to which a next hop was refused, and that have room again.
     roomy: Vec<PeerId>,
     resolver: Arc<dyn NextHopResolver>,
@@ -143,6 +152,8 @@ impl Default for NextHops {
             latest: 0,
             brought: HashMap::default(),
             ways: HashMap::default(),
+            refusing: HashSet::default(),
+            counting: HashMap::default(),
             roomy: Vec::new(),
             resolver: Arc::new(Unreachable),
             lost: HashSet::default(),
@@ -250,11 +261,59 @@ impl NextHops {
         let is_roomy =
             |limit: &mut u32| count <= (*limit - *limit / 8) as usize && count < *limit as usize;
         if brought.refused_at.take_if(is_roomy).is_some() {
+            self.refusing.remove(&peer);
             self.roomy.push(peer);
         }
         if count == 0 {
             self.brought.remove(&peer);
+            self.refusing.remove(&peer);
         }
+    }
+
+    /// Whether a next hop was refused to some peer that has no room again.
+    pub(crate) fn has_refused(&self) -> bool {
+        !self.refusing.is_empty()
+    }
+
+    /// Counts the next hops of these peers again: returns them, and all their paths are to be looked at before
+    /// [`NextHops::has_counted`].
+    pub(crate) fn count_again(&mut self) -> Vec<PeerId> {
+        let peers: Vec<PeerId> = self.refusing.iter().copied().collect();
+        self.counting = peers
+            .iter()
+            .map(|peer| (*peer, HashSet::default()))
+            .collect();
+        peers
+    }
+
+    /// All paths of those whose next hops are counted again have been looked at: what they have none with does not count any more.
+    pub(crate) fn has_counted(&mut self) {
+        for (peer, found) in std::mem::take(&mut self.counting) {
+            let Some(brought) = self.brought.get(&peer) else {
+                continue;
+            };
+            let others = brought.next_hops.iter().filter(|one| !found.contains(*one));
+            let others: Vec<(u32, Option<u32>)> = others.copied().collect();
+            for (index, interface) in others {
+                self.forget(peer, index, interface);
+                self.no_longer_brings(peer, (index, interface));
+            }
+        }
+    }
+
+    /// A peer brings a next hop no more. The way that is lost with it, if one is.
+    fn forget(&mut self, peer: PeerId, index: u32, interface: Option<u32>) -> Option<Way> {
+        let slot = self.slots.get_mut(index)?;
+        let place = match interface {
+            None => &mut slot.everywhere,
+            Some(interface) => place_on(&mut slot.scoped, interface),
+        };
+        let way = place.way();
+        if let Ok(at) = place.bringers.binary_search(&peer) {
+            place.bringers.remove(at);
+        }
+        let way = way.filter(|_| place.bringers.is_empty())?;
+        leave(&mut self.ways, way).then_some(way)
     }
 
     /// Peers to which a next hop was refused and that may bring some now. Asking clears them.
@@ -297,6 +356,7 @@ impl NextHops {
             let brought = self.brought.entry(peer).or_default();
             if brought.next_hops.len() >= limit as usize {
                 brought.refused_at = Some(limit);
+                self.refusing.insert(peer);
                 return Err(TooMany);
             }
             brought.next_hops.insert((index.0, interface));
@@ -310,6 +370,11 @@ impl NextHops {
             {
                 *self.ways.entry(way).or_default() += 1;
             }
+        }
+        if !self.counting.is_empty()
+            && let Some(found) = self.counting.get_mut(&peer)
+        {
+            found.insert((index.0, interface));
         }
         let State::Asked(resolution) = place.state else {
             return Ok(None);
@@ -332,25 +397,11 @@ impl NextHops {
     /// brings. Costs a look at the next hops that it brought.
     pub(crate) fn lose(&mut self, peer: PeerId) -> Vec<(IpAddr, u32)> {
         let brought = self.brought.remove(&peer).unwrap_or_default();
+        self.refusing.remove(&peer);
+        self.counting.remove(&peer);
         let mut lost = Vec::new();
         for (index, interface) in brought.next_hops {
-            let Some(slot) = self.slots.get_mut(index) else {
-                continue;
-            };
-            let place = match interface {
-                None => &mut slot.everywhere,
-                Some(interface) => place_on(&mut slot.scoped, interface),
-            };
-            let way = place.way();
-            if let Ok(at) = place.bringers.binary_search(&peer) {
-                place.bringers.remove(at);
-            }
-            if place.bringers.is_empty()
-                && let Some(way) = way
-                && leave(&mut self.ways, way)
-            {
-                lost.push(way);
-            }
+            lost.extend(self.forget(peer, index, interface));
         }
         // Told as lost already, and not regained since.
         lost.retain(|way| self.lost.insert(*way));
@@ -360,7 +411,8 @@ impl NextHops {
     /// Whether nothing is known of any next hop.
     #[cfg(any(test, feature = "fuzz"))]
     pub(crate) fn is_empty(&self) -> bool {
-        self.slots.len() == 0 && self.brought.is_empty() && self.ways.is_empty()
+        let peers = self.brought.is_empty() && self.refusing.is_empty() && self.counting.is_empty();
+        self.slots.len() == 0 && peers && self.ways.is_empty()
     }
 
     /// Ways that were lost and that paths lead over again. Asking clears them.

@@ -101,6 +101,19 @@ pub struct Rib {
     start: Start,
     events: Vec<RibEvent>,
     peer_memory: Option<u64>,
+    recount: Recount,
+}
+
+/// When the next hops of peers are counted again to which one was refused.
+#[derive(Clone, Copy, Debug, Default)]
+enum Recount {
+    /// None was.
+    #[default]
+    Never,
+    /// Then.
+    At(Instant),
+    /// Their paths are being looked at.
+    UnderWay,
 }
 
 fn options(config: &RibConfig) -> Options {
@@ -139,6 +152,7 @@ impl Rib {
             start: Start::default(),
             events: Vec::new(),
             peer_memory: None,
+            recount: Recount::default(),
         }
     }
 

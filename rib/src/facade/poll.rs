@@ -1,15 +1,18 @@
 //! What the RIB does when it is polled, and what it hands out.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bgp::types::{Family, RoutePrefix};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use super::{FibRoute, Rib, RibEvent, Tables};
+use super::{FibRoute, Recount, Rib, RibEvent, Tables};
 use crate::attrs::{AttrId, AttrInterner, RouteAttributesRef};
 use crate::export::{Best, LocRib, Progress, Slot, SourcePeer, Transport, UpdateGroups};
 use crate::peer::{PeerId, PeerKind};
 use crate::table::{LimitReport, Table};
+
+/// Next hops are counted again after so long, as long as one is refused to some peer: all its paths are looked at for that.
+const RECOUNT: Duration = Duration::from_secs(60);
 
 /// The Loc-RIB as export sees it.
 pub(super) struct View<'a> {
@@ -100,8 +103,12 @@ impl Rib {
     /// When [`Rib::poll`] must be called at the latest, even if nothing happens.
     pub fn deadline(&self) -> Option<Instant> {
         let tables = [self.tables.v4.deadline(), self.tables.v6.deadline()];
-        let start = self.start_deadline();
-        tables.into_iter().flatten().chain(start).min()
+        let recount = match self.recount {
+            Recount::At(at) => Some(at),
+            Recount::Never | Recount::UnderWay => None,
+        };
+        let others = [self.start_deadline(), recount];
+        tables.into_iter().chain(others).flatten().min()
     }
 
     /// Does what is to be done: timers, long walks, bytes for peers. Looks at no more than about `steps` table places and
@@ -109,6 +116,7 @@ impl Rib {
     /// now.
     pub fn poll(&mut self, now: Instant, steps: usize, transport: &mut impl Transport) -> bool {
         self.expire(now);
+        self.count_next_hops(now);
         for peer in self.attrs.next_hops.take_roomy() {
             self.tables.v4.import_all(peer);
             self.tables.v6.import_all(peer);
@@ -142,7 +150,33 @@ impl Rib {
             }
         }
         self.check_convergence(now);
-        walking || progress == Progress::More || self.attrs.next_hops.has_roomy()
+        let is_counting = matches!(self.recount, Recount::UnderWay);
+        walking || progress == Progress::More || is_counting || self.attrs.next_hops.has_roomy()
+    }
+
+    /// Counts next hops again, of peers to which one was refused: what they brought before may have counted because others bring it.
+    fn count_next_hops(&mut self, now: Instant) {
+        let next_hops = &mut self.attrs.next_hops;
+        self.recount = match self.recount {
+            Recount::UnderWay if self.tables.v4.has_work() || self.tables.v6.has_work() => return,
+            Recount::UnderWay => {
+                next_hops.has_counted();
+                Recount::Never
+            }
+            other => other,
+        };
+        self.recount = match (next_hops.has_refused(), self.recount) {
+            (false, _) => Recount::Never,
+            (true, Recount::Never) => Recount::At(now + RECOUNT),
+            (true, Recount::At(at)) if at <= now => {
+                for peer in next_hops.count_again() {
+                    self.tables.v4.import_all(peer);
+                    self.tables.v6.import_all(peer);
+                }
+                Recount::UnderWay
+            }
+            (true, other) => other,
+        };
     }
 
     /// How many prefixes changed of which no peer has been told yet. News waits for so many others: who takes in no more while

@@ -198,6 +198,38 @@ fn a_path_whose_next_hop_is_one_too_many_is_rejected_with_that_reason_until_ther
     assert_eq!(world.rib.counts(PeerId(PEER as u32), FAMILY).accepted, 2);
 }
 
+/// Whether a peer has a path with a next hop left is not counted, as long as another peer has one.
+#[test]
+fn a_next_hop_that_only_others_bring_counts_for_a_peer_for_a_minute_at_most() {
+    let mut world = limited(|_| {});
+    world.apply(&Op::Limits(PEER, 256, 1));
+    world.apply(&Op::Up(1, PLAIN));
+    for number in [1, PEER] {
+        world.announce(number, &[(0, 0)], &plain_attributes(1));
+    }
+    world.apply(&Op::Withdraw(PEER, 0, 0));
+    world.announce(PEER, &[(1, 0)], &plain_attributes(2));
+    world.drain();
+    let counts = |world: &World| world.rib.counts(PeerId(PEER as u32), FAMILY);
+    assert_eq!((counts(&world).accepted, counts(&world).next_hops), (0, 1));
+    let begun = world.now;
+    while counts(&world).accepted == 0 {
+        world.now = world.rib.deadline().unwrap();
+        assert!(world.now.duration_since(begun) <= Duration::from_secs(61));
+        world.drain();
+    }
+    world.check();
+    // The one that it has stays, whatever is refused beside it.
+    world.announce(PEER, &[(0, 0), (2, 0)], &plain_attributes(3));
+    for _ in 0..3 {
+        world.apply(&Op::Pass(130));
+        world.check();
+        assert_eq!((counts(&world).accepted, counts(&world).received), (1, 3));
+        let route = world.rib.route("10.1.0.0/16".parse().unwrap()).unwrap();
+        assert!(matches!(route.paths[0].standing, Standing::Best(_)));
+    }
+}
+
 fn exceeded(limit: u32, of: LimitOf) -> RibEvent {
     RibEvent::PrefixLimit {
         peer: PeerId(PEER as u32),
