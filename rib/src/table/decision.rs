@@ -7,6 +7,8 @@
 use std::net::IpAddr;
 
 use bgp::types::PathId;
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
 use smallvec::SmallVec;
 
 use super::standing::Rule;
@@ -116,14 +118,24 @@ fn originator(contender: &Contender) -> u32 {
     }
 }
 
-/// Whether a path is the copy of another one that went through more reflectors: no way of its own, though its next hop may be
-/// written otherwise (a reflector passes on the global address of two), and gone as soon as the other is.
-fn is_detour(contender: &Contender, among: &[Contender]) -> bool {
-    let length = contender.summary.cluster_list_length;
-    length > 0
-        && among.iter().any(|other| {
-            other.summary.cluster_list_length < length && originator(other) == originator(contender)
-        })
+/// Leaves out paths that are copies of others and went through more reflectors: no ways of their own, though their next hops may be
+/// written otherwise (a reflector passes on the global address of two), and gone as soon as the others are.
+fn leave_out_detours(equal: &mut SmallVec<[Contender; 4]>) {
+    if equal.iter().all(|c| c.summary.cluster_list_length == 0) {
+        return;
+    }
+    let length = |c: &Contender| c.summary.cluster_list_length;
+    // A peer may send hundreds: each is not compared with all others.
+    let mut shortest: HashMap<u32, u8, RandomState> = HashMap::default();
+    for contender in &*equal {
+        let least = shortest.entry(originator(contender)).or_insert(u8::MAX);
+        *least = length(contender).min(*least);
+    }
+    equal.retain(|c| {
+        shortest
+            .get(&originator(c))
+            .is_none_or(|least| length(c) <= *least)
+    });
 }
 
 /// The steps before MULTI_EXIT_DISC: they compare any two paths on their own, so a path that is worse by one of them than
@@ -198,10 +210,7 @@ pub(crate) fn decide(
     selected.push(best_place);
     // A local route has no equal: there is one for a prefix at most.
     if let room @ 1.. = usize::from(options.max_paths).saturating_sub(1) {
-        if equal.iter().any(|c| c.summary.cluster_list_length > 0) {
-            let all = equal.clone();
-            equal.retain(|c| !is_detour(c, &all));
-        }
+        leave_out_detours(&mut equal);
         equal.retain(|c| {
             c.place != best_place && (options.relax_as_path || same_as_path(c.attr, best_attr))
         });
