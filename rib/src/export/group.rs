@@ -14,6 +14,7 @@
 mod catch_up;
 mod compare;
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use bgp::types::Family;
@@ -553,16 +554,18 @@ impl Group {
 
     /// Sends what stands between routes: End-of-RIB, the borders of refreshes; lets members that caught up join the
     /// stream. `settled`: whether nothing of what is known is to come any more, per family; `hold`: whose End-of-RIB waits
-    /// for more. Returns how much was done.
+    /// for more; `postponed`: who is about to move to another group. Returns how much was done.
     pub(super) fn settle<T: Transport>(
         &mut self,
         transport: &mut T,
         settled: [bool; 2],
         hold: &Hold,
+        postponed: &BTreeSet<PeerId>,
     ) -> usize {
         let mut done = 0;
         for (peer, member) in &mut self.members {
-            if member.blocked {
+            // Whoever is about to move has not heard all that it is to hear.
+            if member.blocked || postponed.contains(peer) {
                 continue;
             }
             let kept = hold.keeps(&self.key, *peer);

@@ -251,7 +251,7 @@ impl UpdateGroups {
                 done += self.catch_up(loc_rib, transport, round);
                 let settled = self.dirty.each_ref().map(Dirty::is_empty);
                 for group in self.groups.values_mut() {
-                    done += group.settle(transport, settled, &self.hold);
+                    done += group.settle(transport, settled, &self.hold, &self.postponed);
                 }
             }
             if done == 0 {
