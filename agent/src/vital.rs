@@ -5,7 +5,8 @@
 //!
 //! | what happens | what follows |
 //! |---|---|
-//! | a panic, in whichever thread or task | the process ends at once ([`end_on_panic`]) |
+//! | a panic, in whichever thread or task | the process ends at once ([`end_on_panic`]), though its log may hang |
+//! | an agent that is stopped does not end | the process ends all the same ([`end_within`]) |
 //! | a vital one ends though nobody stops it | the process ends within a second |
 //! | a vital one is in one step for [`SLOW`] | `/healthz` answers 503, and `routelet status` names it |
 //! | it is for [`HANGS`], and sessions are kept alive meanwhile | the process ends: peers must not rely on routes that nobody looks after |
@@ -36,6 +37,9 @@ const SLOW: u32 = 10;
 
 /// And until it counts as hanging: shorter than the hold time of 90 s, and longer than any step should be by far.
 const HANGS: u32 = 60;
+
+/// How long a process that panics may take to say so: its log may be a pipe that nobody reads.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// The exit status of a process that ends so (`EX_SOFTWARE` of `sysexits.h`).
 const EXIT: i32 = 70;
@@ -218,7 +222,10 @@ impl Drop for Watchdog {
 pub(crate) fn end_on_panic() {
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic: &PanicHookInfo<'_>| {
-        report(panic);
+        // Who can't be sure to get past the report does not begin it.
+        if end_in(LAST_WORDS, || {}) {
+            report(panic);
+        }
         let thread = std::thread::current();
         let message = panic.payload_as_str().unwrap_or("(no message)");
         let place = panic.location().map(ToString::to_string);
@@ -229,6 +236,28 @@ pub(crate) fn end_on_panic() {
             printable::line(message)
         ));
     }));
+}
+
+/// The process ends after so long, whatever hangs, if it has not by then. For one that is stopping: what it waits for is bounded
+/// by less.
+pub(crate) fn end_within(bound: Duration) {
+    end_in(bound, move || {
+        say(format!(
+            "the agent has not stopped within {} s, and is ended: its routes stay in the kernel",
+            bound.as_secs()
+        ));
+    });
+}
+
+/// Ends the process after so long, from a thread of its own. Whether there is such a thread.
+fn end_in(bound: Duration, last: impl FnOnce() + Send + 'static) -> bool {
+    let thread = std::thread::Builder::new().name("end".to_owned());
+    let end = move || {
+        std::thread::sleep(bound);
+        last();
+        std::process::exit(EXIT)
+    };
+    thread.spawn(end).is_ok()
 }
 
 fn end(why: &str) -> ! {
@@ -351,9 +380,14 @@ mod tests {
         let Ok(fault) = std::env::var(FAULT) else {
             return;
         };
-        tracing_subscriber::fmt()
-            .with_writer(std::io::stdout)
-            .init();
+        match fault.as_str() {
+            "mute" | "stopping" => tracing_subscriber::fmt()
+                .with_writer(std::io::stderr)
+                .init(),
+            _ => tracing_subscriber::fmt()
+                .with_writer(std::io::stdout)
+                .init(),
+        }
         let runtime = tokio::runtime::Runtime::new().unwrap();
         match fault.as_str() {
             "thread" => {
@@ -361,6 +395,14 @@ mod tests {
                 let thread = std::thread::Builder::new().name("rib".to_owned());
                 let thread = thread.spawn(|| panic!("a \x1b[31mmessage")).unwrap();
                 let _ = thread.join();
+            }
+            "mute" => {
+                end_on_panic();
+                panic!("a message");
+            }
+            "stopping" => {
+                end_within(Duration::from_millis(10));
+                error!("this hangs");
             }
             "task" => {
                 end_on_panic();
@@ -400,6 +442,50 @@ mod tests {
             assert_eq!(child.status.code(), Some(EXIT), "{fault}: {text}");
             assert!(text.contains(said), "{fault}: {text}");
             assert!(!text.contains("\x1b[31mmessage"), "{text}");
+        }
+    }
+
+    /// A pipe that is full, with the end that nobody reads.
+    fn full_pipe() -> (std::io::PipeReader, std::io::PipeWriter) {
+        use std::io::Write;
+
+        use nix::fcntl::{FcntlArg, OFlag, fcntl};
+
+        let (read, mut write) = std::io::pipe().unwrap();
+        fcntl(&write, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
+        while write.write(&[b'.'; 512]).is_ok() {}
+        fcntl(&write, FcntlArg::F_SETFL(OFlag::empty())).unwrap();
+        (read, write)
+    }
+
+    #[test]
+    fn a_process_whose_log_hangs_ends_all_the_same() {
+        for fault in ["mute", "stopping"] {
+            let program = std::env::current_exe().unwrap();
+            let (unread, log) = full_pipe();
+            let mut child = Command::new(program)
+                .args(["--exact", "vital::tests::fault", "--nocapture"])
+                .env(FAULT, fault)
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(log)
+                .spawn()
+                .unwrap();
+            let deadline = std::time::Instant::now() + Duration::from_secs(20);
+            let status = loop {
+                match child.try_wait().unwrap() {
+                    Some(status) => break Some(status),
+                    None if std::time::Instant::now() >= deadline => break None,
+                    None => std::thread::sleep(Duration::from_millis(20)),
+                }
+            };
+            if status.is_none() {
+                child.kill().unwrap();
+                child.wait().unwrap();
+            }
+            let code = status.map(|status| status.code());
+            assert_eq!(code, Some(Some(EXIT)), "{fault}");
+            drop(unread);
         }
     }
 }

@@ -257,6 +257,7 @@ impl<M: Metadata> RawNode<M> {
             uid: metadata.uid().unwrap_or_default().into(),
             pod_cidrs: pod_cidrs.into(),
             labels_bridged: false,
+            asn_before: None,
             pod_cidrs_bridged: false,
             internal_ips,
             other_ips,

@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use bgp::types::Asn;
 use ipnet::IpNet;
 use serde::Serialize;
 
@@ -173,6 +174,8 @@ pub struct Node {
     pub annotations: AtomMap,
     /// Some labels or annotations are from before: the object, made again, has not had them. Its own agent may know nothing of them.
     pub labels_bridged: bool,
+    /// The AS that its Router's `asnFrom` found last, where it finds none now ([`LastAsNumbers`](crate::intent::LastAsNumbers)).
+    pub asn_before: Option<Asn>,
     /// `spec.podCIDRs` and `spec.podCIDR`, each once, host bits zero, in their order.
     pub pod_cidrs: Box<[IpNet]>,
     /// They are from before: the object has none itself.

@@ -153,6 +153,9 @@ pub fn judge(status: &Status, stage: Stage) -> Readiness {
             for gate in status.gates.iter().filter(|gate| !gate.open) {
                 reasons.push(format!("waiting for {}: {}", gate.name, gate.message));
             }
+            if let Some(why) = &status.fib.unavailable {
+                reasons.push(format!("no routes can be installed: {why}"));
+            }
             if !is_exchanged(status) {
                 let what = match status.convergence.waiting_for.as_slice() {
                     [] => String::new(),
@@ -210,6 +213,18 @@ mod tests {
     use super::*;
     use crate::control::fake;
     use crate::control::model::Gate;
+
+    #[test]
+    fn at_the_start_routes_must_be_writable() {
+        let mut status = fake::status();
+        status.convergence.converged = true;
+        status.peers.established = status.peers.configured;
+        assert_eq!(judge(&status, Stage::Starting).reasons, [""; 0]);
+        status.fib.unavailable = Some("the Router cannot be read".to_owned());
+        let expected = "no routes can be installed: the Router cannot be read";
+        assert_eq!(judge(&status, Stage::Starting).reasons, [expected]);
+        assert!(judge(&status, Stage::Started).ready);
+    }
 
     #[test]
     fn at_the_start_every_peer_must_be_up() {

@@ -21,6 +21,9 @@ use super::view::KernelView;
 use crate::timing::{Holder, Recorded};
 use crate::vital::{Pulse, Vital};
 
+/// How long the thread may take to end beyond the time that it is given: a listing that is under way takes seconds at most.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Called on the FIB thread with every new view. It must not block: send it on, or set a flag.
 pub type ViewCallback = Box<dyn Fn(&Arc<KernelView>) + Send>;
 
@@ -310,8 +313,9 @@ impl FibHandle {
         self.shared.plan.times()
     }
 
-    /// How many routes of a predecessor nobody has asked for so far as they are; none after [`FibHandle::converged`].
-    pub fn adopted(&self) -> u64 {
+    /// How many routes of a predecessor nobody has asked for so far as they are; none after [`FibHandle::converged`]. `None`: that is
+    /// not known.
+    pub fn adopted(&self) -> Option<u64> {
         self.shared.plan.hold(Holder::Configuration).adopted()
     }
 
@@ -356,6 +360,10 @@ impl FibHandle {
     /// Whether that happened within `timeout`. What the kernel refused is done, too.
     pub fn flush(&self, timeout: Duration) -> bool {
         let number = self.shared.wake();
+        self.wait_until_done(number, timeout)
+    }
+
+    fn wait_until_done(&self, number: u64, timeout: Duration) -> bool {
         let deadline = Instant::now() + timeout;
         let mut done = lock(&self.shared.done);
         while *done < number {
@@ -391,14 +399,60 @@ impl FibHandle {
         })
     }
 
-    /// Ends the thread and waits for it. Later calls find it ended.
-    pub fn stop(&self, how: Stop) {
+    /// Ends the thread and waits for it, some seconds longer than it may take at most. Later calls find it ended. Returns whether
+    /// it has: one that hangs in the kernel is left, and the routes stay as they are.
+    pub fn stop(&self, how: Stop) -> bool {
+        self.stop_within(how, PATIENCE)
+    }
+
+    fn stop_within(&self, how: Stop, patience: Duration) -> bool {
+        let patience = match how {
+            Stop::KeepRoutes => patience,
+            Stop::Withdraw(time) => time + patience,
+        };
         lock(&self.shared.stop).get_or_insert(how);
         self.shared.wake();
-        if let Some(thread) = lock(&self.thread).take()
+        // Its last act. One that panics takes the process with it.
+        let has_ended = self.wait_until_done(u64::MAX, patience);
+        if let Some(thread) = lock(&self.thread).take_if(|_| has_ended)
             && thread.join().is_err()
         {
             tracing::error!("the FIB thread panicked; routes stay as they are");
         }
+        has_ended
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn a_thread_that_hangs_is_not_waited_for_without_end() {
+        let (wake, _woken) = UnixStream::pair().unwrap();
+        let shared = Arc::new(Shared::new(&FibConfig::default(), wake));
+        let (let_go, hangs) = mpsc::channel::<()>();
+        let of_thread = Arc::clone(&shared);
+        let thread = std::thread::spawn(move || {
+            let _ = hangs.recv();
+            of_thread.done(u64::MAX);
+        });
+        let fib = FibHandle {
+            shared,
+            thread: Arc::new(Mutex::new(Some(thread))),
+        };
+        let (ended, end) = mpsc::channel();
+        let stopping = fib.clone();
+        std::thread::spawn(move || {
+            let has_ended = stopping.stop_within(Stop::KeepRoutes, Duration::from_millis(1));
+            let _ = ended.send(has_ended);
+        });
+        assert_eq!(end.recv_timeout(Duration::from_secs(20)), Ok(false));
+        drop(let_go);
+        assert!(fib.stop(Stop::KeepRoutes));
+        assert!(lock(&fib.thread).is_none());
     }
 }

@@ -13,6 +13,7 @@
 //! | `contested` | which of two Services of different namespaces keeps an address |
 //! | `guarded` | the Service addresses that learned routes must not take away |
 //! | `phase` | what is advertised between the start of the agent, kube-proxy's, and the end of the node |
+//! | `last_as` | which AS a node is in while the label that says so is missing |
 //! | `planner` | keeps it up to date at the cost of what changed |
 //! | `reach` | how far what changed reaches |
 //! | `rule` | the rules by which something is not originated, in words |
@@ -27,6 +28,7 @@ mod announceable;
 mod contested;
 mod facts;
 mod guarded;
+mod last_as;
 mod peers;
 mod phase;
 mod planner;
@@ -42,6 +44,7 @@ mod warning;
 
 pub use announceable::{Announceable, Owner};
 pub use facts::{Gateway, Identity, Interface, LocalFacts};
+pub use last_as::LastAsNumbers;
 pub use phase::{DrainReason, Leaving, Phase, Presence};
 pub use planner::{Change, Parts, Planner, RouteChange};
 pub use rule::Rule;

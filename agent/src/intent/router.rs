@@ -91,10 +91,12 @@ pub(super) fn value_from<T: std::str::FromStr>(
         .map_err(|_| NoValue::Unusable(what, value.to_owned()))
 }
 
-/// The AS of a node under its Router, as other nodes know it.
-pub(super) fn asn(router: Option<&RouterSpec>, node: &Node) -> Asn {
+/// The AS of a node under its Router, as other nodes know it: the last one that was found while none is, as its own agent goes on with
+/// that. `None`: none was found so far.
+pub(super) fn asn(router: Option<&RouterSpec>, node: &Node) -> Option<Asn> {
     let default = RouterSpec::default();
-    own_asn(router.unwrap_or(&default), node).unwrap_or(Asn(DEFAULT_ASN))
+    let found = own_asn(router.unwrap_or(&default), node).ok();
+    found.or(node.asn_before)
 }
 
 fn own_asn(router: &RouterSpec, node: &Node) -> Result<Asn, NoValue> {

@@ -12,9 +12,19 @@ use crate::intent::{Intent, PeerTarget};
 /// How often the kernel's routes of a predecessor are counted while peers are awaited that had announced them.
 const COUNT: Duration = Duration::from_millis(250);
 
-/// Which peers may come that are not configured one by one, and whether some of them would be clients of ours. `adopted`: how many
-/// routes of a predecessor nobody has announced again; `None` where no routes are installed, so that there never were any.
-fn expected(intent: &Intent, adopted: Option<u64>) -> (Expected, bool) {
+/// The routes of a predecessor in the kernel that nobody has announced again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Adopted {
+    /// No routes are installed, so that there never were any.
+    Never,
+    /// So many.
+    Count(u64),
+    /// There may be some: nothing is written so far, and nobody has looked.
+    Unknown,
+}
+
+/// Which peers may come that are not configured one by one, and whether some of them would be clients of ours.
+fn expected(intent: &Intent, adopted: Adopted) -> (Expected, bool) {
     let is_range = |target: &PeerTarget| matches!(target, PeerTarget::Range { .. });
     let ranges = intent.peers.iter().filter(|peer| is_range(&peer.target));
     let clients = ranges
@@ -23,10 +33,10 @@ fn expected(intent: &Intent, adopted: Option<u64>) -> (Expected, bool) {
     let has_ranges = ranges.count() > 0;
     let who = match adopted {
         _ if !has_ranges && !intent.peers.is_empty() => Expected::Nobody,
-        Some(1..) => Expected::Returning,
+        Adopted::Count(1..) | Adopted::Unknown => Expected::Returning,
         // None of their routes is in the kernel: of a node that was switched off, or guard rails kept them out.
-        Some(0) | None if has_ranges => Expected::Perhaps,
-        Some(0) | None => Expected::Nobody,
+        Adopted::Count(0) | Adopted::Never if has_ranges => Expected::Perhaps,
+        Adopted::Count(0) | Adopted::Never => Expected::Nobody,
     };
     (who, clients)
 }
@@ -35,7 +45,8 @@ fn expected(intent: &Intent, adopted: Option<u64>) -> (Expected, bool) {
 pub(super) struct Awaited {
     who: Expected,
     clients: bool,
-    /// When the kernel's routes were counted for it.
+    /// How many routes there were then, and when they were counted.
+    adopted: Adopted,
     counted: Instant,
     /// Routes of such peers were there, and all of them have been announced again: nobody else is waited for.
     has_returned: bool,
@@ -47,6 +58,7 @@ impl Awaited {
         Self {
             who: Expected::Nobody,
             clients: false,
+            adopted: Adopted::Never,
             counted: now,
             has_returned: false,
         }
@@ -59,11 +71,14 @@ impl Runtime {
         if self.shared.has_converged() && self.expected.who == Expected::Nobody {
             return Ok(());
         }
-        let is_installed = self.intent.router.fib.is_some();
-        let adopted = is_installed.then(|| self.fib.adopted());
+        let adopted = match self.intent.router.fib {
+            None => Adopted::Never,
+            Some(_) => self.fib.adopted().map_or(Adopted::Unknown, Adopted::Count),
+        };
         let (mut who, clients) = expected(&self.intent, adopted);
         let mut has_returned = self.expected.has_returned;
-        has_returned |= self.expected.who == Expected::Returning && adopted == Some(0);
+        has_returned |=
+            matches!(self.expected.adopted, Adopted::Count(1..)) && adopted == Adopted::Count(0);
         if has_returned && who == Expected::Perhaps {
             who = Expected::Nobody;
         }
@@ -73,6 +88,7 @@ impl Runtime {
         self.expected = Awaited {
             who,
             clients,
+            adopted,
             counted: Instant::now(),
             has_returned,
         };
@@ -143,25 +159,29 @@ mod tests {
 
     #[test]
     fn adopted_routes_are_waited_for_where_their_peers_may_not_be_configured() {
+        use Adopted::{Count, Never, Unknown};
         use Expected::{Nobody, Perhaps, Returning};
         for (peers, adopted, who) in [
-            (&[][..], Some(0), Nobody),
-            (&[], Some(7), Returning),
-            (&[], None, Nobody),
-            (&[ONE], Some(0), Nobody),
+            (&[][..], Count(0), Nobody),
+            (&[], Count(7), Returning),
+            (&[], Never, Nobody),
+            (&[ONE], Count(0), Nobody),
             // Whoever is configured is waited for by name, and nobody else has announced them.
-            (&[ONE], Some(7), Nobody),
-            (&[ONE], None, Nobody),
-            (&[RANGE], Some(0), Perhaps),
-            (&[RANGE], Some(7), Returning),
-            (&[RANGE], None, Perhaps),
-            (&[ONE, RANGE], Some(7), Returning),
-            (&[ONE, RANGE], None, Perhaps),
+            (&[ONE], Count(7), Nobody),
+            (&[ONE], Never, Nobody),
+            (&[RANGE], Count(0), Perhaps),
+            (&[RANGE], Count(7), Returning),
+            (&[RANGE], Never, Perhaps),
+            (&[ONE, RANGE], Count(7), Returning),
+            (&[ONE, RANGE], Never, Perhaps),
+            (&[], Unknown, Returning),
+            (&[ONE], Unknown, Nobody),
+            (&[RANGE], Unknown, Returning),
         ] {
             let found = expected(&intent(peers), adopted);
             assert_eq!(found, (who, false), "{peers:?} {adopted:?}");
         }
-        let found = expected(&intent(&[RANGE, CLIENTS]), Some(7));
+        let found = expected(&intent(&[RANGE, CLIENTS]), Count(7));
         assert_eq!(found, (Returning, true));
     }
 }

@@ -87,6 +87,9 @@ const GOOD_BYE: Duration = Duration::from_secs(3);
 /// How long the kernel may take to forget our routes at `--withdraw`.
 const WITHDRAW: Duration = Duration::from_secs(30);
 
+/// How long all of stopping may take, with `--withdraw` as well: longer than each part of it is waited for, all in all.
+const STOPPING: Duration = Duration::from_secs(50);
+
 /// Runs the agent until a signal ends it.
 ///
 /// # Errors
@@ -190,7 +193,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let (notices, mut rib_events) = mpsc::unbounded_channel();
     let (events, received) = mpsc::channel(EVENTS);
     let facts = local_facts(&fib.view(), connects_pods, identity);
-    let (intent, _) = planner.plan(&first.state, &facts, presence.phase(started));
+    let (intent, _) = planner.plan(&first.state, &facts, presence.phase());
     let (rib, rib_vital) =
         rib_thread::spawn(rib_config(&intent.router), received, sink.clone(), notices)
             .context("the RIB's thread cannot be started")?;
@@ -249,7 +252,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     while !runtime.is_over(Instant::now()) {
         // One at least in each [`TICK`]: it never rests for longer.
         turns.step();
-        let step = runtime.next_step(Instant::now());
+        let step = runtime.presence.deadline();
         let count = runtime.count_again();
         tokio::select! {
             () = stop.received() => {
@@ -291,6 +294,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     }
     // From here on threads are to end.
     drop(watchdog);
+    vital::end_within(STOPPING);
     runtime.end(options.withdraw).await;
     Ok(())
 }
@@ -329,30 +333,28 @@ impl Runtime {
         self.is_stopping && self.presence.has_left_or_stays(now)
     }
 
-    /// When the next step of leaving is to be acted on: at once, if its time came while something else was done.
-    fn next_step(&self, now: Instant) -> Option<Instant> {
-        match self.presence.phase(now).leaving == self.intent.router.leaving {
-            true => self.presence.deadline(now),
-            false => Some(now),
-        }
-    }
-
     /// Brings the intent up to date and acts on what is new in it, at the end of a step of leaving as well.
     async fn recompute(&mut self) -> anyhow::Result<()> {
-        // One time for all of it: a step that ends meanwhile is the next turn's.
-        let now = Instant::now();
-        let phase = self.presence.phase(now);
+        self.presence.advance(Instant::now());
+        let phase = self.presence.phase();
         if self.is_stopping && phase.leaving == Leaving::Gone {
             // Without peers nothing is learned, and what has been learned is to stay in the kernel.
             return Ok(());
         }
+        self.follow_leaving(phase.leaving).await;
+        self.follow_plan(phase).await?;
+        // What comes next waits from now on, however long this took.
+        self.presence.carried_out(Instant::now());
+        Ok(())
+    }
+
+    async fn follow_plan(&mut self, phase: Phase) -> anyhow::Result<()> {
         let identity = self.intent.router.identity;
         let facts = local_facts(&self.fib.view(), self.connects_pods, identity);
-        self.follow_leaving(phase.leaving).await;
         let (intent, change) = self.planner.plan(&self.state, &facts, phase);
         self.shared.computed();
         self.intent = intent;
-        self.presence_is_planned(now);
+        self.presence_is_planned(Instant::now());
         match change {
             // Which Routers cannot be read is no part of it.
             Change::Nothing => return self.follow_writing().await,
@@ -555,8 +557,7 @@ impl Runtime {
 
     /// Ends sessions and the FIB: as if nothing had happened, or cleanly away.
     async fn end(&mut self, withdraw: bool) {
-        let leaves = self.presence.phase(Instant::now()).leaving > Leaving::Drained
-            || self.presence.deadline(Instant::now()).is_some();
+        let leaves = self.presence.is_leaving();
         // A machine that is no node any more keeps nothing of ours.
         let is_deletion = self.intent.router.drain == Some(DrainReason::NodeDeletion);
         if withdraw || leaves && (is_deletion || self.is_deleted()) {
@@ -579,11 +580,12 @@ impl Runtime {
 
     async fn end_fib(&self, how: fib::Stop) {
         let fib = self.fib.clone();
-        if tokio::task::spawn_blocking(move || fib.stop(how))
-            .await
-            .is_err()
-        {
-            error!("stopping the FIB failed");
+        match tokio::task::spawn_blocking(move || fib.stop(how)).await {
+            Ok(true) => {}
+            Ok(false) => {
+                error!("the FIB thread hangs and is left; the kernel's routes stay as they are");
+            }
+            Err(error) => error!(%error, "stopping the FIB failed"),
         }
     }
 }

@@ -67,6 +67,8 @@ pub(crate) enum Command {
     Configure(RibConfig),
     /// A peer as the intent wants it.
     SetPeer(PeerId, Box<PeerConfig>),
+    /// This peer came by itself, out of a listen range.
+    SetUnexpected(PeerId),
     /// A peer that is no longer wanted.
     RemovePeer(PeerId),
     /// All that this node originates.
@@ -443,6 +445,7 @@ impl Owner {
                 self.sessions.known.entry(peer).or_default();
                 self.rib.set_peer(peer, *config);
             }
+            Command::SetUnexpected(peer) => self.rib.set_unexpected(peer),
             Command::RemovePeer(peer) => {
                 self.sessions.known.remove(&peer);
                 self.surroundings.end(peer);

@@ -13,6 +13,7 @@ use super::options::SourceOptions;
 use crate::cluster::{
     ApiServer, DepartedNodes, Manifests, OwnNode, Problem, Severity, Snapshot, api,
 };
+use crate::intent::LastAsNumbers;
 use crate::vital::Vital;
 
 /// A source, and its latest snapshot.
@@ -21,6 +22,7 @@ pub(super) struct Source {
     client: Option<Client>,
     /// What an API server may lack for a moment. A directory of manifests is as somebody wrote it.
     gaps: Option<Gaps>,
+    asns: LastAsNumbers,
     // Dropping it ends the source.
     owner: Owner,
 }
@@ -68,6 +70,7 @@ impl Source {
                     snapshots: source.watch(),
                     client: None,
                     gaps: None,
+                    asns: LastAsNumbers::default(),
                     owner: Owner::Manifests { source },
                 }
             }
@@ -81,6 +84,7 @@ impl Source {
                         own: OwnNode::new(node),
                         departed: DepartedNodes::default(),
                     }),
+                    asns: LastAsNumbers::default(),
                     owner: Owner::ApiServer { source },
                 }
             }
@@ -132,13 +136,17 @@ impl Source {
 
     /// The snapshot without gaps that are no decisions.
     fn bridged(&mut self, snapshot: Snapshot) -> Snapshot {
-        match &mut self.gaps {
+        let snapshot = match &mut self.gaps {
             // The own Node first: it does not depart while the agent runs on it.
             Some(gaps) => {
                 let now = Instant::now();
                 gaps.departed.follow(gaps.own.hold(snapshot, now), now)
             }
             None => snapshot,
+        };
+        Snapshot {
+            state: self.asns.follow(snapshot.state),
+            ..snapshot
         }
     }
 }

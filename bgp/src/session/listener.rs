@@ -64,6 +64,9 @@ pub struct Intake {
     pub admissions: Arc<Admissions>,
 }
 
+/// How long the clones of peers that have ended may stay: their tasks drop them in moments.
+const CLOSING: Duration = Duration::from_secs(1);
+
 /// Listening sockets and the peers that are expected on them. Cheap to clone; the sockets close with the last clone.
 #[derive(Clone, Debug)]
 pub struct Listener {
@@ -80,6 +83,8 @@ struct Shared {
     admissions: Arc<Admissions>,
     /// One task per socket. They hold no `Shared`, and end with it.
     tasks: Vec<JoinHandle<()>>,
+    /// Goes last, when the sockets are closed: [`Listener::close`] waits for that.
+    open: watch::Sender<()>,
 }
 
 impl Drop for Shared {
@@ -191,6 +196,7 @@ impl Bound {
                 expected: Mutex::new(expected),
                 candidates: Some(intake.candidates),
                 admissions: intake.admissions,
+                open: watch::channel(()).0,
             }),
         })
     }
@@ -214,6 +220,7 @@ impl Listener {
                 candidates: None,
                 admissions,
                 tasks: Vec::new(),
+                open: watch::channel(()).0,
             }),
         }
     }
@@ -238,16 +245,13 @@ impl Listener {
         })
     }
 
-    /// Closes the sockets, and returns when their addresses are free. Other clones, which every running peer has one of, keep
-    /// them open.
+    /// Closes the sockets, and returns when their addresses are free. Every running peer has a clone, which keeps them open: one that
+    /// has just ended is waited for, a second at most.
     pub async fn close(self) {
-        if let Ok(mut shared) = Arc::try_unwrap(self.shared) {
-            for task in std::mem::take(&mut shared.tasks) {
-                task.abort();
-                // Aborted, or ended before.
-                drop(task.await);
-            }
-        }
+        let mut open = self.shared.open.subscribe();
+        drop(self);
+        // An error: the sender is gone, and with it everything that goes before.
+        let _ = tokio::time::timeout(CLOSING, open.changed()).await;
     }
 
     /// Accepts connections from now on, those that wait first. The keys of [`Intake::passwords`] stay only where a peer has

@@ -8,7 +8,7 @@
 use smallvec::SmallVec;
 
 use super::Slot;
-use super::exclusion::Exclusions;
+use super::exclusion::Pairs;
 use super::marks::Marks;
 use super::rules::Digest;
 use super::told::ToldSlots;
@@ -17,14 +17,14 @@ use crate::peer::PeerId;
 /// So many pages that are alike cost as much as a slot that is looked at.
 const PAGES_PER_STEP: usize = 16;
 
-/// How many streams a member may have left before it was compared with the first: beyond that, all at once.
+/// How many streams a member may have left before it was compared with the first. Then it is compared before it leaves another.
 const MOST_HEARD: usize = 4;
 
 /// What a stream has told of one family. Copies share their memory as long as neither changes.
 #[derive(Debug, Default)]
 pub(super) struct Heard {
     told: ToldSlots,
-    exclusions: Exclusions,
+    pairs: Pairs,
     /// It counts from this slot on,
     from: u32,
     /// but not for these.
@@ -32,10 +32,10 @@ pub(super) struct Heard {
 }
 
 impl Heard {
-    pub(super) fn of(told: &ToldSlots, exclusions: &Exclusions) -> Self {
+    pub(super) fn of(stream: Stream<'_>) -> Self {
         Self {
-            told: told.clone(),
-            exclusions: exclusions.clone(),
+            told: stream.told.clone(),
+            pairs: stream.pairs.clone(),
             ..Self::default()
         }
     }
@@ -44,7 +44,7 @@ impl Heard {
     fn told_to(&self, peer: PeerId, slot: Slot) -> Option<Option<Digest>> {
         let stream = Stream {
             told: &self.told,
-            exclusions: &self.exclusions,
+            pairs: &self.pairs,
         };
         let counts = slot.0 >= self.from && !self.met.contains(slot);
         counts.then(|| stream.told_to(peer, slot))
@@ -55,14 +55,14 @@ impl Heard {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stream<'a> {
     pub(super) told: &'a ToldSlots,
-    pub(super) exclusions: &'a Exclusions,
+    pub(super) pairs: &'a Pairs,
 }
 
 impl Stream<'_> {
     /// What it has told a peer of a slot.
     pub(super) fn told_to(&self, peer: PeerId, slot: Slot) -> Option<Digest> {
         let told = self.told.get(slot)?;
-        let excluded = self.exclusions.resolve(told.exclusion);
+        let excluded = self.pairs.resolve(told.exclusion);
         (!excluded.contains(peer)).then_some(told.digest)
     }
 }
@@ -84,12 +84,13 @@ impl Comparison {
         }
     }
 
-    /// The member may have been told this too. `stream`: what the stream has told that it was in so far.
-    pub(super) fn add(&mut self, heard: Heard, stream: Stream<'_>, marks: &mut Marks) {
-        if self.heard.len() >= MOST_HEARD {
-            self.step(stream, marks, usize::MAX);
-            self.heard.clear();
-        }
+    /// Whether the member should be compared before more is added.
+    pub(super) fn is_full(&self) -> bool {
+        self.heard.len() >= MOST_HEARD
+    }
+
+    /// The member may have been told this too.
+    pub(super) fn add(&mut self, heard: Heard) {
         // Refreshes can be asked for again and again.
         self.heard
             .retain(|one| !heard.told.is_empty() || !one.told.is_empty());

@@ -4,6 +4,8 @@
 //! peers. A group has few such pairs, so a told slot holds the pair's number, and each pair counts its slots: that is how
 //! a peer's count is known without a walk, and when a number is free again.
 
+use std::sync::Arc;
+
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
@@ -42,17 +44,32 @@ impl Excluded {
 /// The number of a pair in its group; 0 is nobody.
 pub(super) type ExclusionId = u32;
 
-#[derive(Clone, Debug, Default)]
-struct Pair {
-    excluded: Excluded,
-    /// Told slots with this pair, per family.
-    slots: [u32; 2],
+/// Which pair each number is. Copies share their memory until a number becomes another pair's.
+#[derive(Clone, Debug)]
+pub(super) struct Pairs(Arc<Vec<Excluded>>);
+
+impl Default for Pairs {
+    fn default() -> Self {
+        Self(Arc::new(vec![Excluded::default()]))
+    }
+}
+
+impl Pairs {
+    /// The peers of a number that is in use.
+    pub(super) fn resolve(&self, id: ExclusionId) -> Excluded {
+        if id == 0 {
+            return Excluded::default();
+        }
+        self.0[id as usize]
+    }
 }
 
 /// The pairs of one group.
 #[derive(Clone, Debug)]
 pub(super) struct Exclusions {
-    pairs: Vec<Pair>,
+    pairs: Pairs,
+    /// Told slots with each pair, per family.
+    slots: Vec<[u32; 2]>,
     numbers: HashMap<Excluded, ExclusionId, RandomState>,
     free: Vec<ExclusionId>,
     /// The number taken last, which is in use: routes of one peer come in runs.
@@ -62,7 +79,8 @@ pub(super) struct Exclusions {
 impl Default for Exclusions {
     fn default() -> Self {
         Self {
-            pairs: vec![Pair::default()],
+            pairs: Pairs::default(),
+            slots: vec![[0; 2]],
             numbers: HashMap::default(),
             free: Vec::new(),
             latest: 0,
@@ -76,29 +94,26 @@ impl Exclusions {
         if excluded == Excluded::default() {
             return 0;
         }
-        let latest = &mut self.pairs[self.latest as usize];
-        if latest.excluded == excluded {
-            latest.slots[family] += 1;
+        if self.pairs.0[self.latest as usize] == excluded {
+            self.slots[self.latest as usize][family] += 1;
             return self.latest;
         }
-        let (pairs, free) = (&mut self.pairs, &mut self.free);
+        let (pairs, slots, free) = (&mut self.pairs, &mut self.slots, &mut self.free);
         let id = *self.numbers.entry(excluded).or_insert_with(|| {
-            let pair = Pair {
-                excluded,
-                slots: [0; 2],
-            };
+            let pairs = Arc::make_mut(&mut pairs.0);
             match free.pop() {
                 Some(id) => {
-                    pairs[id as usize] = pair;
+                    pairs[id as usize] = excluded;
                     id
                 }
                 None => {
-                    pairs.push(pair);
+                    pairs.push(excluded);
+                    slots.push([0; 2]);
                     pairs.len() as u32 - 1
                 }
             }
         });
-        self.pairs[id as usize].slots[family] += 1;
+        self.slots[id as usize][family] += 1;
         self.latest = id;
         id
     }
@@ -108,10 +123,10 @@ impl Exclusions {
         if id == 0 {
             return;
         }
-        let pair = &mut self.pairs[id as usize];
-        pair.slots[family] -= 1;
-        if pair.slots == [0; 2] {
-            self.numbers.remove(&pair.excluded);
+        let slots = &mut self.slots[id as usize];
+        slots[family] -= 1;
+        if *slots == [0; 2] {
+            self.numbers.remove(&self.pairs.0[id as usize]);
             self.free.push(id);
             if self.latest == id {
                 self.latest = 0;
@@ -121,10 +136,12 @@ impl Exclusions {
 
     /// The peers of a number that is in use.
     pub(super) fn resolve(&self, id: ExclusionId) -> Excluded {
-        if id == 0 {
-            return Excluded::default();
-        }
-        self.pairs[id as usize].excluded
+        self.pairs.resolve(id)
+    }
+
+    /// Which pair each number is.
+    pub(super) const fn pairs(&self) -> &Pairs {
+        &self.pairs
     }
 
     /// How many told slots of a family a peer is excluded from.
@@ -132,7 +149,7 @@ impl Exclusions {
         self.numbers
             .iter()
             .filter(|(excluded, _)| excluded.contains(peer))
-            .map(|(_, id)| self.pairs[*id as usize].slots[family] as usize)
+            .map(|(_, id)| self.slots[*id as usize][family] as usize)
             .sum()
     }
 }
@@ -160,5 +177,22 @@ mod tests {
         exclusions.release(ab, 1);
         assert_eq!(exclusions.slots_without(PeerId(1), 0), 0);
         assert_eq!(exclusions.acquire(Excluded::new(a, None), 0), ab);
+    }
+
+    #[test]
+    fn copies_of_pairs_share_memory_and_keep_their_meaning() {
+        let mut exclusions = Exclusions::default();
+        let [a, b] = [1, 2].map(|peer| Excluded::new(Some(PeerId(peer)), None));
+        let id = exclusions.acquire(a, 0);
+        let copies = [exclusions.pairs().clone(), exclusions.pairs().clone()];
+        // What is told and withdrawn with pairs that are known copies nothing.
+        exclusions.acquire(a, 1);
+        exclusions.release(id, 1);
+        let is_one = |copy: &Pairs| Arc::ptr_eq(&copy.0, &exclusions.pairs().0);
+        assert!(copies.iter().all(is_one));
+        exclusions.release(id, 0);
+        assert_eq!(exclusions.acquire(b, 0), id);
+        assert_eq!(exclusions.resolve(id), b);
+        assert!(copies.iter().all(|copy| copy.resolve(id) == a));
     }
 }

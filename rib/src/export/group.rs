@@ -14,6 +14,7 @@
 mod catch_up;
 mod compare;
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use bgp::types::Family;
@@ -23,7 +24,7 @@ use foldhash::fast::RandomState;
 use hashbrown::{HashMap, HashSet};
 use smallvec::SmallVec;
 
-use super::comparison::{Heard, Stream};
+use super::comparison::Heard;
 use super::exclusion::{Excluded, Exclusions};
 use super::hold::Hold;
 use super::key::GroupKey;
@@ -179,7 +180,7 @@ impl Group {
         for (index, family) in Family::ALL.into_iter().enumerate() {
             member.families[index].end_of_rib = self.key.codec.family(family).is_some();
             if !self.families[index].told.is_empty() {
-                member.compare(peer, index, Heard::default(), self.stream(index));
+                member.compare(peer, index, Heard::default());
             }
         }
         self.insert(peer, member);
@@ -187,7 +188,7 @@ impl Group {
 
     /// A peer moves here from a group: it has to hear the difference.
     pub(super) fn take_over(&mut self, peer: PeerId, from: &mut Self) {
-        if self.families.iter().any(|family| family.passed_by) {
+        if self.passes_by() {
             self.adopt(from);
         }
         let Some(mut member) = from.leave(peer) else {
@@ -195,6 +196,11 @@ impl Group {
         };
         self.let_hear_difference(peer, &mut member, from);
         self.insert(peer, member);
+    }
+
+    /// Whether the stream has passed by what its only member told us.
+    fn passes_by(&self) -> bool {
+        self.families.iter().any(|family| family.passed_by)
     }
 
     /// What the stream has told becomes what another's has, which may be more than this group's only member was told: that
@@ -548,16 +554,18 @@ impl Group {
 
     /// Sends what stands between routes: End-of-RIB, the borders of refreshes; lets members that caught up join the
     /// stream. `settled`: whether nothing of what is known is to come any more, per family; `hold`: whose End-of-RIB waits
-    /// for more. Returns how much was done.
+    /// for more; `postponed`: who is about to move to another group. Returns how much was done.
     pub(super) fn settle<T: Transport>(
         &mut self,
         transport: &mut T,
         settled: [bool; 2],
         hold: &Hold,
+        postponed: &BTreeSet<PeerId>,
     ) -> usize {
         let mut done = 0;
         for (peer, member) in &mut self.members {
-            if member.blocked {
+            // Whoever is about to move has not heard all that it is to hear.
+            if member.blocked || postponed.contains(peer) {
                 continue;
             }
             let kept = hold.keeps(&self.key, *peer);
@@ -566,10 +574,6 @@ impl Group {
                 let sent = settle_family(
                     member,
                     (*peer, index, family),
-                    Stream {
-                        told: &out.told,
-                        exclusions: &self.exclusions,
-                    },
                     settled[index] && out.walk.is_none() && !kept,
                     &mut |message| transport.send(*peer, &message),
                     &mut self.encoder,
@@ -603,13 +607,13 @@ impl Group {
 
     /// Whether a member is behind.
     pub(super) fn has_behind(&self) -> bool {
-        self.members.values().any(|member| member.behind.is_some())
+        self.behind().next().is_some()
     }
 
-    /// Whether a member that is behind must still hear of a slot.
-    pub(super) fn holds(&self, family: usize, slot: Slot) -> bool {
-        let mut behind = self.members.values().filter_map(|m| m.behind.as_ref());
-        behind.any(|behind| behind.holds(family, slot))
+    /// The members that are behind.
+    pub(super) fn behind(&self) -> impl Iterator<Item = &Behind> {
+        let members = self.members.values();
+        members.filter_map(|member| member.behind.as_deref())
     }
 }
 
@@ -617,7 +621,6 @@ impl Group {
 fn settle_family(
     member: &mut Member,
     (peer, index, family): (PeerId, usize, Family),
-    stream: Stream<'_>,
     settled: bool,
     send: &mut dyn FnMut(Bytes) -> Result<(), Full>,
     encoder: &mut UpdateEncoder,
@@ -647,12 +650,13 @@ fn settle_family(
         done += 1;
     }
     // RFC 7313 section 4: no refresh begins before the End-of-RIB of the initial dump.
-    if owed.refresh == Refresh::Wanted && !member.families[index].end_of_rib {
+    let has_begun = member.families[index].end_of_rib || member.has_to_be_compared();
+    if owed.refresh == Refresh::Wanted && !has_begun {
         if member.enhanced_refresh {
             send(border(RouteRefreshSubtype::Begin))?;
         }
         member.families[index].refresh = Refresh::Running;
-        member.compare(peer, index, Heard::default(), stream);
+        member.compare(peer, index, Heard::default());
         done += 1;
     }
     Ok(done)

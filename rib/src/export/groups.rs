@@ -1,6 +1,6 @@
 //! The update groups of all peers, and what drives them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bgp::types::{BgpIdentifier, Family};
 use foldhash::fast::RandomState;
@@ -10,6 +10,7 @@ use super::group::Group;
 use super::hold::{Hold, Pending};
 use super::key::GroupKey;
 use super::marks::{Dirty, Marks};
+use super::member::Behind;
 use super::rules::DigestSeed;
 use super::view::family_index;
 use super::{LocRib, Progress, Slot, Transport};
@@ -20,8 +21,8 @@ const MIN_ROUND: usize = 64;
 
 /// Adj-RIB-Out of all peers whose sessions are up.
 ///
-/// What always holds: every peer is a member of exactly one group, whose key is the peer's, and no group is without
-/// members. A slot is named by [`UpdateGroups::take_retired`] only when no group has told anybody of it any more.
+/// What always holds: every peer is a member of exactly one group, whose key is the peer's (but for those that are postponed), and no
+/// group is without members. A slot is named by [`UpdateGroups::take_retired`] only when no group has told anybody of it any more.
 #[derive(Debug)]
 pub struct UpdateGroups {
     peers: HashMap<PeerId, Peer, RandomState>,
@@ -37,16 +38,21 @@ pub struct UpdateGroups {
     /// Slots found empty that a member which is behind must still hear of.
     held: [Marks; 2],
     /// Slots found empty, or told as such to a member that was behind: they may be free.
-    emptied: [Vec<Slot>; 2],
+    emptied: [Marks; 2],
     /// All held slots from here on are to be looked at, since a member that was behind is gone. `None`: none need be.
     look_again: [Option<Slot>; 2],
     /// Slots found empty that nobody has to be told of any more.
     retired: Vec<(Family, Slot)>,
+    /// Peers that are still in the group of their last key: they moved so often that they have to be compared first.
+    postponed: BTreeSet<PeerId>,
     /// [`MIN_ROUND`], less in tests that look for trouble between rounds.
     min_round: usize,
     /// How many slots [`UpdateGroups::retire`] has looked at.
     #[cfg(test)]
     checked: usize,
+    /// And in how many members for those.
+    #[cfg(test)]
+    looks: usize,
 }
 
 impl Default for UpdateGroups {
@@ -82,9 +88,12 @@ impl UpdateGroups {
             emptied: Default::default(),
             look_again: [None; 2],
             retired: Vec::new(),
+            postponed: BTreeSet::new(),
             min_round,
             #[cfg(test)]
             checked: 0,
+            #[cfg(test)]
+            looks: 0,
         }
     }
 
@@ -142,6 +151,7 @@ impl UpdateGroups {
         let Some(down) = self.peers.remove(&peer) else {
             return;
         };
+        self.postponed.remove(&peer);
         if let Some(group) = self.groups.get_mut(&down.group) {
             let left = group.leave(peer);
             if left.is_some_and(|member| member.behind.is_some()) {
@@ -233,14 +243,15 @@ impl UpdateGroups {
             // An equal share of what is left to each kind of work: none can starve another, and what goes out at once is not cut
             // into many pieces where there is only one.
             let round = (left / self.kinds_of_work()).max(self.min_round);
-            let mut done = self.stage_dirty(loc_rib, transport, round);
+            let mut done = self.move_postponed();
+            done += self.stage_dirty(loc_rib, transport, round);
             if self.gate_open {
                 done += self.compare(round);
                 done += self.walk(loc_rib, transport, round);
                 done += self.catch_up(loc_rib, transport, round);
                 let settled = self.dirty.each_ref().map(Dirty::is_empty);
                 for group in self.groups.values_mut() {
-                    done += group.settle(transport, settled, &self.hold);
+                    done += group.settle(transport, settled, &self.hold, &self.postponed);
                 }
             }
             if done == 0 {
@@ -309,7 +320,7 @@ impl UpdateGroups {
             }
             for slot in &slots {
                 if loc_rib.best(family, *slot).is_none() {
-                    self.emptied[index].push(*slot);
+                    self.emptied[index].insert(*slot);
                 } else {
                     self.held[index].remove(*slot);
                 }
@@ -371,32 +382,39 @@ impl UpdateGroups {
     }
 
     /// Lets those empty slots go that no member which is behind must hear of: of those that became empty or were told as such,
-    /// and of up to `budget` others where a member that was behind is gone. Whether there are more of these.
+    /// and of those where a member that was behind is gone. Each member that is looked at for a slot counts. Whether there are more.
     fn retire(&mut self, budget: usize) -> bool {
         for (index, family) in Family::ALL.into_iter().enumerate() {
-            let mut slots = std::mem::take(&mut self.emptied[index]);
-            for _ in 0..budget {
-                let Some(from) = self.look_again[index] else {
-                    break;
-                };
-                let next = self.held[index].next_from(from);
-                self.look_again[index] = next.map(|slot| Slot(slot.0 + 1));
-                slots.extend(next);
-            }
-            if slots.is_empty() {
+            if self.emptied[index].is_empty() && self.look_again[index].is_none() {
                 continue;
             }
-            #[cfg(test)]
-            {
-                self.checked += slots.len();
-            }
-            let waiting = self.groups.values().filter(|group| group.has_behind());
-            let waiting: Vec<&Group> = waiting.collect();
-            for slot in slots {
+            // Few of many: the others are not looked at for each slot.
+            let behind: Vec<&Behind> = self.groups.values().flat_map(Group::behind).collect();
+            let mut left = budget.max(1);
+            let mut cursor = Slot(0);
+            while left > 0 {
+                let slot = if let Some(slot) = self.emptied[index].next_from(cursor) {
+                    self.emptied[index].remove(slot);
+                    cursor = slot;
+                    slot
+                } else if let Some(from) = self.look_again[index] {
+                    let next = self.held[index].next_from(from);
+                    self.look_again[index] = next.map(|slot| Slot(slot.0 + 1));
+                    let Some(slot) = next else { break };
+                    slot
+                } else {
+                    break;
+                };
+                left = left.saturating_sub(1 + behind.len());
+                #[cfg(test)]
+                {
+                    self.checked += 1;
+                    self.looks += 1 + behind.len();
+                }
                 // What is dirty again is looked at, and held or let go, once more. What was told as empty may be in use again.
                 if self.dirty[index].contains(slot) {
                     self.held[index].remove(slot);
-                } else if waiting.iter().any(|group| group.holds(index, slot)) {
+                } else if behind.iter().any(|behind| behind.holds(index, slot)) {
                     self.held[index].insert(slot);
                 } else {
                     self.held[index].remove(slot);
@@ -404,7 +422,9 @@ impl UpdateGroups {
                 }
             }
         }
-        self.look_again.iter().any(Option::is_some)
+        let more =
+            |index: usize| !self.emptied[index].is_empty() || self.look_again[index].is_some();
+        more(0) || more(1)
     }
 
     fn find(&self, key: &GroupKey) -> Option<u32> {
@@ -426,14 +446,21 @@ impl UpdateGroups {
         };
         let from = up.group;
         let key = GroupKey::new(&up.config, &up.session, self.cluster_id);
+        self.postponed.remove(&peer);
+        let Some(group) = self.groups.get(&from).filter(|group| group.key != key) else {
+            return;
+        };
+        let to = self.find(&key);
+        let target = to.and_then(|to| self.groups.get(&to));
+        let moves = target.is_some() || group.members.len() > 1;
+        if moves && (group.has_to_be_compared(peer) || target.is_some_and(Group::must_not_adopt)) {
+            self.postponed.insert(peer);
+            return;
+        }
         let Some(mut old) = self.groups.remove(&from) else {
             return;
         };
-        if old.key == key {
-            self.groups.insert(from, old);
-            return;
-        }
-        let to = match self.find(&key) {
+        let to = match to {
             Some(to) => to,
             None if old.members.len() == 1 => {
                 old.rekey(key);
@@ -462,6 +489,21 @@ impl UpdateGroups {
         }
     }
 
+    /// Moves peers that have been compared meanwhile. Returns how many.
+    fn move_postponed(&mut self) -> usize {
+        let has_to_wait = |peer: &PeerId| {
+            let group = self.group_of(*peer);
+            group.is_some_and(|group| group.has_to_be_compared(*peer))
+        };
+        let peers = self.postponed.iter().copied();
+        let ready: Vec<PeerId> = peers.filter(|peer| !has_to_wait(peer)).collect();
+        let before = self.postponed.len();
+        for peer in ready {
+            self.regroup(peer);
+        }
+        before - self.postponed.len()
+    }
+
     /// The group of a peer whose session is up, for questions.
     pub(super) fn group_of(&self, peer: PeerId) -> Option<&Group> {
         self.groups.get(&self.peers.get(&peer)?.group)
@@ -479,6 +521,11 @@ impl UpdateGroups {
     #[cfg(test)]
     pub(super) const fn slots_checked(&self) -> usize {
         self.checked
+    }
+
+    #[cfg(test)]
+    pub(super) const fn members_looked_at(&self) -> usize {
+        self.looks
     }
 
     /// How many groups there are.

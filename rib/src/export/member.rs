@@ -104,18 +104,17 @@ impl Member {
         }
     }
 
-    /// Leaves the stream, if it is in it: it may have been told something else, and is to be compared. `stream`: that which it was
-    /// in so far.
-    pub(super) fn compare(
-        &mut self,
-        peer: PeerId,
-        family: usize,
-        heard: Heard,
-        stream: Stream<'_>,
-    ) {
-        let Behind { marks, comparisons } = &mut **self.behind.get_or_insert_default();
+    /// Leaves the stream, if it is in it: it may have been told something else, and is to be compared.
+    pub(super) fn compare(&mut self, peer: PeerId, family: usize, heard: Heard) {
+        let comparisons = &mut self.behind.get_or_insert_default().comparisons;
         let comparison = comparisons[family].get_or_insert_with(|| Box::new(Comparison::new(peer)));
-        comparison.add(heard, stream, &mut marks[family]);
+        comparison.add(heard);
+    }
+
+    /// Whether it has to be compared before it can leave another stream.
+    pub(super) fn has_to_be_compared(&self) -> bool {
+        let comparisons = self.behind.iter().flat_map(|behind| &behind.comparisons);
+        comparisons.flatten().any(|comparison| comparison.is_full())
     }
 
     /// The member's queue is full.

@@ -10,6 +10,7 @@
 //! | the same, and it restarts itself (R bit) | as above; End-of-RIB to others waits `restarting_wait` (5 s) at most, so that two which restart at once do not wait for each other |
 //! | Established, without graceful restart | `quiet_wait` (5 s) without an UPDATE after Established, or End-of-RIB |
 //! | configured and not Established, whatever the reason: down, blocked | `convergence_wait` (120 s) after the gate opened |
+//! | of a listen range, and without a session since the start | not waited for: anybody may connect |
 //! | not configured, and the FIB holds routes that a predecessor learned from such peers ([`Expected::Returning`]) | the same, or until none of those routes is left unconfirmed |
 //! | not configured, and nothing shows whether there was one ([`Expected::Perhaps`]) | not waited for; End-of-RIB to others waits `unknown_wait` (30 s) after the gate opened |
 //! | none configured, none expected | not waited for |
@@ -169,6 +170,7 @@ fn peer_until(peer: &Peer, opened: Instant, config: &RibConfig) -> Option<(Insta
     let gate = opened + config.convergence_wait;
     let (convergence, end_of_rib) = match &peer.session {
         Some(up) => up.awaited.until(config)?,
+        None if !peer.is_awaited => return None,
         None => (gate, gate),
     };
     let last = gate + config.end_of_rib_wait;
@@ -311,8 +313,8 @@ impl Rib {
                 Some(up) if up.awaited.until(&self.config).is_some() => {
                     waiting.extend(up.awaited.families.iter().map(|family| (*id, *family)));
                 }
-                Some(_) => {}
-                None => waiting.extend(Family::ALL.map(|family| (*id, family))),
+                None if peer.is_awaited => waiting.extend(Family::ALL.map(|family| (*id, family))),
+                Some(_) | None => {}
             }
         }
         waiting.sort();

@@ -79,6 +79,8 @@ struct Peer {
     /// Its import policies.
     chain: Arc<Chain>,
     session: Option<Up>,
+    /// Whether the start waits for it while it has no session.
+    is_awaited: bool,
 }
 
 /// An Established session.
@@ -191,6 +193,7 @@ impl Rib {
                     config,
                     chain,
                     session: None,
+                    is_awaited: true,
                 },
             );
             return;
@@ -210,6 +213,13 @@ impl Rib {
         });
         self.groups.configure(peer, &known.config);
         self.note_changes();
+    }
+
+    /// Nobody configured this peer: it came by itself, and may be anybody. Before it has had a session nothing waits for it.
+    pub fn set_unexpected(&mut self, peer: PeerId) {
+        if let Some(known) = self.peers.get_mut(&peer) {
+            known.is_awaited = known.session.is_some();
+        }
     }
 
     /// Removes a peer and all that it sent. The number may be used again at once.
@@ -285,6 +295,7 @@ impl Rib {
             awaited: Awaited::new(negotiated, now),
             over_memory: false,
         });
+        known.is_awaited = true;
         let source = SourcePeer {
             kind: known.config.kind,
             identifier: negotiated.peer_id,

@@ -88,6 +88,12 @@ impl Cache {
         self.kinds.values().all(|kind| kind.synced)
     }
 
+    /// The same of those of these kinds that are watched.
+    pub(super) fn has_listed(&self, kinds: &[&str]) -> bool {
+        let mut watched = self.kinds.iter().filter(|(kind, _)| kinds.contains(kind));
+        watched.all(|(_, kind)| kind.synced)
+    }
+
     /// Takes an event of a kind's watch in.
     pub(crate) fn event<K: Watched>(&mut self, event: Event<Received<K>>) {
         match event {

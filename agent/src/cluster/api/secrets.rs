@@ -10,17 +10,24 @@ use std::sync::Arc;
 use kube::runtime::watcher::Event;
 
 use super::cache::Cache;
-use super::kinds::WatchedSecret;
+use super::kinds::{Watched, WatchedNode, WatchedSecret};
 use super::received::Received;
 use crate::cluster::atom::AtomMap;
-use crate::cluster::state::{ClusterState, Map, Node, Object, ObjectKey};
-use crate::crd::{PasswordSpec, PeerSpec, RouterSpec, selector};
+use crate::cluster::state::{Map, Node, Object, ObjectKey};
+use crate::crd::{PasswordSpec, Peer, PeerSpec, Router, RouterSpec, selector};
 
 #[cfg(test)]
 mod tests;
 
 /// Why a Secret is not known between the question and the answer.
 const UNANSWERED: &str = "the API server has not answered yet";
+
+/// What decides which Secrets a node needs.
+const DECIDE: [&str; 3] = [
+    WatchedNode::KIND,
+    <Router as Watched>::KIND,
+    <Peer as Watched>::KIND,
+];
 
 /// Which Secrets a node needs.
 #[derive(Debug)]
@@ -61,8 +68,13 @@ impl NeededSecrets {
         }
     }
 
-    /// Follows to another state; `None`: the same are needed.
-    pub(super) fn follow(&mut self, state: &ClusterState) -> Option<Differing> {
+    /// Follows to what is known now; `None`: the same are needed. Before the [kinds that decide](DECIDE) were listed, none are: without
+    /// its labels a node would be selected by what asks for nodes without a label, and ask for Secrets that it does not need.
+    pub(super) fn follow(&mut self, cache: &Cache) -> Option<Differing> {
+        if !cache.has_listed(&DECIDE) {
+            return None;
+        }
+        let state = cache.state();
         let node = state.nodes.get(&self.node);
         let is_same = self.seen.as_ref().is_some_and(|seen| {
             seen.routers.ptr_eq(&state.routers)

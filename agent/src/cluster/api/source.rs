@@ -102,7 +102,7 @@ struct Secrets {
 impl Secrets {
     /// Begins and ends watches, as what is needed has changed. Returns whether any began.
     fn follow(&mut self, watches: &mut Watches<Cache>, cache: &mut Cache) -> bool {
-        let Some(Differing { begin, end }) = self.needed.follow(cache.state()) else {
+        let Some(Differing { begin, end }) = self.needed.follow(cache) else {
             return false;
         };
         let any = !begin.is_empty();

@@ -57,8 +57,14 @@ impl Leftovers {
 }
 
 impl Plan {
-    /// How many routes of a predecessor are neither confirmed, nor moved, nor swept.
-    pub fn adopted(&self) -> u64 {
+    /// How many routes of a predecessor are neither confirmed, nor moved, nor swept. `None`: nobody knows, since what is in the kernel
+    /// is another agent's so far, or has not been listed since.
+    pub fn adopted(&self) -> Option<u64> {
+        let is_known = !self.is_aside() && !self.waits_for_listing();
+        is_known.then(|| self.count_adopted())
+    }
+
+    fn count_adopted(&self) -> u64 {
         let now = self.stale + self.leftovers.waiting() as u64;
         self.leftovers.adopted_before.unwrap_or(now)
     }
@@ -70,7 +76,7 @@ impl Plan {
 
     /// A listing of all routes begins.
     pub(super) fn forget_leftovers(&mut self) {
-        let adopted = self.adopted();
+        let adopted = self.count_adopted();
         let Leftovers { routes, moved, .. } = std::mem::take(&mut self.leftovers);
         self.leftovers.adopted_before = Some(adopted);
         for op in routes.into_values().flatten().chain(moved) {
@@ -132,10 +138,11 @@ impl Plan {
         }
     }
 
-    /// Appends what removes those that can go, at most `max`. To be asked when everything before it is carried out.
-    pub(super) fn plan_leftovers(&mut self, max: usize, out: &mut Vec<Op>) {
+    /// Appends what removes those that can go, at most `max`. To be asked when everything before it is carried out. `all_is_known`:
+    /// whether each prefix has been looked at, so that nothing is still to be installed.
+    pub(super) fn plan_leftovers(&mut self, max: usize, all_is_known: bool, out: &mut Vec<Op>) {
         let touched = std::mem::take(&mut self.leftovers.touched);
-        if self.converged && !self.leftovers.routes.is_empty() {
+        if self.converged && all_is_known && !self.leftovers.routes.is_empty() {
             let all = std::mem::take(&mut self.leftovers.routes);
             let all = all.into_values().flatten();
             self.leftovers.moved.extend(all);

@@ -324,7 +324,7 @@ impl Plan {
     /// Whether what nothing uses can go, when nothing else is to do.
     fn is_quiet(&self) -> bool {
         let settled = self.converged && self.mode.may_write();
-        settled && !self.is_in_doubt() && !self.is_walking()
+        settled && !self.is_in_doubt()
     }
 
     fn next_changes(&mut self, now: Instant, max: usize) -> Vec<Op> {
@@ -361,11 +361,10 @@ impl Plan {
         }
         self.plan_routes::<V4>(max, &mut out);
         self.plan_routes::<V6>(max, &mut out);
-        if self.is_walking() {
-            return out;
-        }
+        // What a walk is for may happen again and again, so that it never ends: only what has to, waits for it.
         if out.is_empty() {
-            self.plan_leftovers(max, &mut out);
+            let is_walking = self.is_walking();
+            self.plan_leftovers(max, !is_walking, &mut out);
         }
         out
     }

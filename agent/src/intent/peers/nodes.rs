@@ -7,6 +7,7 @@
 //! | transport | IPv4 where both nodes have an IPv4 InternalIP, else IPv6; the other way round if asked for: by the Peer object, or in the mesh by the Routers of both |
 //! | source | our own InternalIP of that family, so that the other end knows us |
 //! | who dials | both, but nobody dials a node that does not listen |
+//! | AS | of the other node by its Router; while `asnFrom` finds none, the last one that it found, else our own |
 //! | mesh | both Routers have it enabled and the ASes are the same, unless both nodes are served by a reflector |
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,14 +38,15 @@ struct Member<'a> {
 }
 
 impl<'a> Member<'a> {
-    fn new(state: &ClusterState, node: &'a Node) -> Self {
+    /// `unknown`: the AS that it is taken to be in if its Router takes it from the Node, which has never had it.
+    fn new(state: &ClusterState, node: &'a Node, unknown: Asn) -> Self {
         let router = router::candidates(state, node).first().copied();
         let spec = router.map(|r| &r.spec);
         let defaults = RouterSpec::default();
         let used = spec.unwrap_or(&defaults);
         Self {
             node,
-            asn: router::asn(spec, node),
+            asn: router::asn(spec, node).unwrap_or(unknown),
             mesh: used.mesh.enabled,
             transport: used.mesh.transport.unwrap_or(IpFamily::Ipv4),
             port: used.listen.enabled.then_some(used.listen.port),
@@ -86,7 +88,8 @@ pub(in crate::intent) fn seen<'a>(state: &ClusterState, node: &'a Node) -> Optio
     if node.departed {
         return None;
     }
-    let member = Member::new(state, node);
+    // Nobody has this one.
+    let member = Member::new(state, node, Asn(0));
     let objects = state.peers.values().map(|object| &object.spec);
     let selected: Vec<[bool; 2]> = objects
         .filter_map(|spec| spec.nodes.as_ref().map(|target| (spec, target)))
@@ -119,7 +122,8 @@ pub(super) fn peers(
         .nodes
         .values()
         .filter(|node| !node.departed || node.name == context.node.name)
-        .map(|node| Member::new(state, node))
+        // Whose AS is not known is tried as one of ours: if it is another one, its OPEN is refused.
+        .map(|node| Member::new(state, node, context.settings.asn))
         .collect();
     for own in members
         .iter_mut()

@@ -1,4 +1,4 @@
-//! The steps in which a node leaves, as a function of time.
+//! The steps in which a node leaves.
 
 use std::time::{Duration, Instant};
 
@@ -9,47 +9,53 @@ const STEP: Duration = Duration::from_secs(1);
 
 /// A node on its way out: it asks for its traffic to be moved, waits for that, withdraws its Services, then its pod CIDRs, then
 /// closes its sessions.
+///
+/// One step after the other, each carried out before the time until the next begins: who comes late goes on late, and leaves none
+/// out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Departure {
-    drained: Instant,
-    wait: Duration,
-    began: Instant,
+    at: Leaving,
+    /// How long the present step is given.
+    pause: Duration,
+    /// Since when it has been carried out; `None`: it has not been.
+    since: Option<Instant>,
 }
 
 impl Departure {
-    /// A departure that begins now. `wait`: how long routers are given to move the traffic; `drained`: since when they have
-    /// been asked to, if they have.
-    pub(super) fn new(now: Instant, wait: Duration, drained: Option<Instant>) -> Self {
+    /// A departure that begins. `wait`: how long routers are given to move the traffic; `drained`: since when they have been asked
+    /// to, if they have.
+    pub(super) const fn new(wait: Duration, drained: Option<Instant>) -> Self {
         Self {
-            drained: drained.unwrap_or(now).min(now),
-            wait,
-            began: now,
+            at: Leaving::Drained,
+            pause: wait,
+            since: drained,
         }
     }
 
     /// How far the node has left.
-    pub(super) fn step(&self, now: Instant) -> Leaving {
-        let [services, pods, gone] = self.times();
-        if now >= gone {
-            Leaving::Gone
-        } else if now >= pods {
-            Leaving::WithoutPods
-        } else if now >= services {
-            Leaving::WithoutServices
-        } else {
-            Leaving::Drained
+    pub(super) const fn step(&self) -> Leaving {
+        self.at
+    }
+
+    /// Goes to the next step if it is time for that, and no further. Whether it did.
+    pub(super) fn advance(&mut self, now: Instant) -> bool {
+        let is_due = self.deadline().is_some_and(|at| at <= now);
+        if is_due {
+            self.at = self.at.next();
+            (self.pause, self.since) = (STEP, None);
         }
+        is_due
     }
 
-    /// When the next step begins; `None`: there is none.
-    pub(super) fn deadline(&self, now: Instant) -> Option<Instant> {
-        self.times().into_iter().find(|at| now < *at)
+    /// The present step was carried out by now.
+    pub(super) fn carried_out(&mut self, now: Instant) {
+        self.since.get_or_insert(now);
     }
 
-    /// When Services are withdrawn, when pod CIDRs, and when the sessions are closed.
-    fn times(&self) -> [Instant; 3] {
-        let services = (self.drained + self.wait).max(self.began);
-        [services, services + STEP, services + STEP * 2]
+    /// When the next step begins; `None`: there is none, or the present one was not carried out.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let is_over = self.at == Leaving::Gone;
+        self.since.filter(|_| !is_over).map(|at| at + self.pause)
     }
 }
 
@@ -59,19 +65,31 @@ mod tests {
 
     const WAIT: Duration = Duration::from_secs(5);
 
-    #[test]
-    fn each_step_has_its_time_and_deadlines_lead_from_one_to_the_next() {
-        let start = Instant::now();
-        let departure = Departure::new(start, WAIT, None);
-        let mut at = start;
-        let mut steps = vec![(0, departure.step(at))];
-        while let Some(next) = departure.deadline(at) {
-            assert!(next > at);
-            at = next;
-            steps.push(((at - start).as_secs(), departure.step(at)));
+    /// The steps of a departure, and when each was carried out, if that takes so long and every turn begins so late.
+    fn steps(takes: Duration, late: Duration, drained: Option<Duration>) -> Vec<(u64, Leaving)> {
+        let start = Instant::now() + Duration::from_secs(3600);
+        let mut departure = Departure::new(WAIT, drained.map(|ago| start - ago));
+        let mut now = start;
+        departure.advance(now);
+        let mut steps = Vec::new();
+        loop {
+            // Whatever else happens meanwhile leads no further.
+            assert!(!departure.advance(now), "{steps:?}");
+            now += takes;
+            departure.carried_out(now);
+            steps.push(((now - start).as_secs(), departure.step()));
+            let Some(next) = departure.deadline() else {
+                return steps;
+            };
+            now = now.max(next) + late;
+            assert!(departure.advance(now));
         }
+    }
+
+    #[test]
+    fn each_step_has_its_time() {
         assert_eq!(
-            steps,
+            steps(Duration::ZERO, Duration::ZERO, None),
             [
                 (0, Leaving::Drained),
                 (5, Leaving::WithoutServices),
@@ -82,14 +100,37 @@ mod tests {
     }
 
     #[test]
+    fn no_step_is_left_out_and_none_is_shorter_when_turns_are_late_or_take_long() {
+        let (long, late) = (Duration::from_secs(60), Duration::from_secs(3));
+        assert_eq!(
+            steps(Duration::ZERO, late, None),
+            [
+                (0, Leaving::Drained),
+                (8, Leaving::WithoutServices),
+                (12, Leaving::WithoutPods),
+                (16, Leaving::Gone)
+            ]
+        );
+        assert_eq!(
+            steps(long, Duration::ZERO, None),
+            [
+                (60, Leaving::Drained),
+                (125, Leaving::WithoutServices),
+                (186, Leaving::WithoutPods),
+                (247, Leaving::Gone)
+            ]
+        );
+    }
+
+    #[test]
     fn a_node_that_was_drained_before_does_not_wait_again() {
-        let start = Instant::now();
-        let now = start + Duration::from_secs(3600);
-        let departure = Departure::new(now, WAIT, Some(start));
-        assert_eq!(departure.step(now), Leaving::WithoutServices);
+        let ago = Duration::from_secs;
+        let first = |drained| steps(Duration::ZERO, Duration::ZERO, Some(drained));
+        assert_eq!(first(ago(3600))[0], (0, Leaving::WithoutServices));
         // Drained a moment ago: for the rest of the time.
-        let departure = Departure::new(now, WAIT, Some(now - Duration::from_secs(2)));
-        assert_eq!(departure.step(now), Leaving::Drained);
-        assert_eq!(departure.deadline(now), Some(now + Duration::from_secs(3)));
+        assert_eq!(
+            first(ago(2))[..2],
+            [(0, Leaving::Drained), (3, Leaving::WithoutServices)]
+        );
     }
 }

@@ -45,3 +45,15 @@ pub enum Leaving {
     /// Its sessions are closed.
     Gone,
 }
+
+impl Leaving {
+    /// The step after this one.
+    const fn next(self) -> Self {
+        match self {
+            Self::No => Self::Drained,
+            Self::Drained => Self::WithoutServices,
+            Self::WithoutServices => Self::WithoutPods,
+            Self::WithoutPods | Self::Gone => Self::Gone,
+        }
+    }
+}

@@ -49,8 +49,12 @@ impl Presence {
     /// Begins to leave, if it has not begun yet.
     pub fn leave(&mut self, now: Instant, wait: Duration) {
         self.ordered = true;
-        let begun = || Departure::new(now, wait, self.drained);
-        self.departure.get_or_insert_with(begun);
+        if self.departure.is_none() {
+            let mut departure = Departure::new(wait, self.drained);
+            // Who has been drained for long enough has nothing more to wait for.
+            departure.advance(now);
+            self.departure = Some(departure);
+        }
     }
 
     /// The agent is told to stop. Returns whether it has to leave before, which begins now: the node goes away.
@@ -65,7 +69,7 @@ impl Presence {
         if leaves {
             self.leave(now, wait);
         }
-        leaves && self.phase(now).leaving < Leaving::Gone
+        leaves && self.phase().leaving < Leaving::Gone
     }
 
     /// Follows the plan: whether it has traffic led away now.
@@ -73,10 +77,25 @@ impl Presence {
         self.drained = is_drained.then(|| self.drained.unwrap_or(now));
     }
 
+    /// Goes to the next step of leaving if it is time for that. One at a time, each to be [carried out](Self::carried_out) before
+    /// the time until the next begins.
+    pub fn advance(&mut self, now: Instant) {
+        if let Some(departure) = &mut self.departure {
+            departure.advance(now);
+        }
+    }
+
+    /// The phase was acted on.
+    pub fn carried_out(&mut self, now: Instant) {
+        if let Some(departure) = &mut self.departure {
+            departure.carried_out(now);
+        }
+    }
+
     /// The phase.
-    pub fn phase(&self, now: Instant) -> Phase {
+    pub fn phase(&self) -> Phase {
         let leaving = match &self.departure {
-            Some(departure) => departure.step(now),
+            Some(departure) => departure.step(),
             None if self.ordered => Leaving::Drained,
             None => Leaving::No,
         };
@@ -86,14 +105,23 @@ impl Presence {
         }
     }
 
-    /// Whether it has left, or was told to stay after it began to.
+    /// Whether it has left, or was told to stay after it began to. A node whose next step is to be gone has done all that comes
+    /// before.
     pub fn has_left_or_stays(&self, now: Instant) -> bool {
-        self.departure.is_none() || self.phase(now).leaving == Leaving::Gone
+        self.departure.is_none_or(|mut departure| {
+            departure.advance(now);
+            departure.step() == Leaving::Gone
+        })
+    }
+
+    /// Whether it has begun to leave.
+    pub const fn is_leaving(&self) -> bool {
+        self.departure.is_some()
     }
 
     /// When the phase changes by itself.
-    pub fn deadline(&self, now: Instant) -> Option<Instant> {
-        self.departure.as_ref()?.deadline(now)
+    pub fn deadline(&self) -> Option<Instant> {
+        self.departure.as_ref()?.deadline()
     }
 }
 
@@ -124,8 +152,20 @@ mod tests {
             let mut presence = Presence::new(false);
             let found = presence.stop(now, WAIT, reason.as_ref(), is_deleted);
             assert_eq!(found, leaves, "{reason:?} {is_deleted}");
-            let leaving = presence.phase(now).leaving;
+            let leaving = presence.phase().leaving;
             assert_eq!(leaving > Leaving::No, leaves, "{reason:?} {is_deleted}");
+        }
+    }
+
+    /// Carries out what is due, until nothing is.
+    fn go_on(presence: &mut Presence, now: Instant) {
+        loop {
+            presence.carried_out(now);
+            let before = presence.phase();
+            presence.advance(now);
+            if presence.phase() == before {
+                return;
+            }
         }
     }
 
@@ -135,14 +175,36 @@ mod tests {
         let mut presence = Presence::new(false);
         presence.leave(start, WAIT);
         assert!(presence.stop(start, WAIT, None, false));
-        let later = after(start, 60);
-        assert_eq!(presence.phase(later).leaving, Leaving::Gone);
+        assert_eq!(presence.phase().leaving, Leaving::Drained);
+        for seconds in [0, 60, 120, 180] {
+            assert!(!presence.has_left_or_stays(start));
+            go_on(&mut presence, after(start, seconds));
+        }
+        let later = after(start, 180);
+        assert_eq!(presence.phase().leaving, Leaving::Gone);
         assert!(!presence.stop(later, WAIT, None, false));
-        assert_eq!(presence.deadline(later), None);
-        assert!(presence.has_left_or_stays(later) && !presence.has_left_or_stays(start));
+        assert_eq!(presence.deadline(), None);
+        assert!(presence.has_left_or_stays(later));
         presence.stay();
-        assert_eq!(presence.phase(later).leaving, Leaving::No);
+        assert_eq!(presence.phase().leaving, Leaving::No);
         assert!(presence.has_left_or_stays(start));
+    }
+
+    #[test]
+    fn one_that_stops_is_over_when_the_last_withdrawal_has_had_its_time() {
+        let start = Instant::now();
+        let mut presence = Presence::new(false);
+        presence.leave(start, WAIT);
+        for seconds in [0, 60, 120] {
+            let now = after(start, seconds);
+            presence.advance(now);
+            // Its time begins when it was carried out, however late that is.
+            assert!(!presence.has_left_or_stays(after(now, 3600)));
+            presence.carried_out(now);
+        }
+        assert_eq!(presence.phase().leaving, Leaving::WithoutPods);
+        assert!(!presence.has_left_or_stays(after(start, 120)));
+        assert!(presence.has_left_or_stays(after(start, 121)));
     }
 
     #[test]
@@ -153,15 +215,12 @@ mod tests {
         presence.planned(start, true);
         presence.planned(after(start, 60), true);
         presence.leave(after(start, 60), WAIT);
-        assert_eq!(
-            presence.phase(after(start, 60)).leaving,
-            Leaving::WithoutServices
-        );
+        assert_eq!(presence.phase().leaving, Leaving::WithoutServices);
         let mut presence = Presence::new(false);
         presence.planned(start, true);
         presence.planned(after(start, 1), false);
         presence.planned(after(start, 60), true);
         presence.leave(after(start, 60), WAIT);
-        assert_eq!(presence.phase(after(start, 60)).leaving, Leaving::Drained);
+        assert_eq!(presence.phase().leaving, Leaving::Drained);
     }
 }

@@ -1,5 +1,8 @@
 //! Who a node is to its peers stays while its agent runs: what of the Node may have a gap, and what is a decision.
 
+use bgp::fsm::RemoteAsn;
+use bgp::types::Asn;
+
 use super::*;
 use crate::intent::{Change, Identity};
 
@@ -123,6 +126,60 @@ fn an_as_and_an_identifier_out_of_labels_stay_while_the_labels_are_missing() {
         &(own("", &["192.0.2.1"]) + &fixed),
         "64700 192.0.2.1",
     )]);
+}
+
+/// Other nodes go on with the AS that the node itself goes on with: otherwise each of them would end its session.
+#[test]
+fn others_expect_the_last_as_of_a_node_while_its_label_is_missing() {
+    let with = |labels: &str| {
+        own("asn: '64600'", &["192.0.2.1"])
+            + &node("n2", labels, "10.2.0.0/24", &["192.0.2.12"], "")
+            + &ours("Router", "r", "", "{asnFrom: {nodeLabel: asn}}")
+            + &ours("Peer", "other-as", "", "{nodes: {}, asn: external}")
+    };
+    let mut last = LastAsNumbers::default();
+    let mut planner = Planner::new("n1");
+    let mut peers = |text: &str| {
+        let state = last.follow(Arc::new(state(text)));
+        let (intent, _) = planner.plan(&state, &LocalFacts::default(), Phase::default());
+        let anew = intend(&state, "n1", &LocalFacts::default());
+        assert_eq!(intent, anew, "as if it had been planned from nothing");
+        let peers = intent.peers.iter();
+        let peers = peers.map(|peer| format!("{} {:?}", peer.name, peer.protocol.remote_asn));
+        peers.collect::<Vec<_>>()
+    };
+    for (what, labels, expected) in [
+        (
+            "ours, as it says",
+            "asn: '64600'",
+            "mesh/n2 Number(Asn(64600))",
+        ),
+        ("missing", "rack: a", "mesh/n2 Number(Asn(64600))"),
+        (
+            "another one",
+            "asn: '64601'",
+            "other-as/n2 Number(Asn(64601))",
+        ),
+        ("missing again", "", "other-as/n2 Number(Asn(64601))"),
+        ("unusable", "asn: x", "other-as/n2 Number(Asn(64601))"),
+        ("ours again", "asn: '64600'", "mesh/n2 Number(Asn(64600))"),
+    ] {
+        assert_eq!(peers(&with(labels)), [expected], "{what}");
+    }
+    // Gone for good, and another one of its name.
+    assert_eq!(peers(&own("asn: '64601'", &["192.0.2.1"])), [""; 0]);
+}
+
+/// After a restart nobody knows the last one. In a mesh of one AS it is ours; what else it is its OPEN says.
+#[test]
+fn a_node_whose_as_was_never_known_is_tried_as_one_of_ours() {
+    let text = own("asn: '64600'", &["192.0.2.1"])
+        + &node("n2", "", "10.2.0.0/24", &["192.0.2.12"], "")
+        + &ours("Router", "r", "", "{asnFrom: {nodeLabel: asn}}");
+    let intent = intent(&text, "n1");
+    assert_eq!(peer_names(&intent), ["mesh/n2"]);
+    let expected = RemoteAsn::Number(Asn(64600));
+    assert_eq!(intent.peers[0].protocol.remote_asn, expected);
 }
 
 /// The sessions of a node, each with its settings.

@@ -10,7 +10,7 @@ use bgp::fsm::Cease;
 use bgp::session::{Admit, BindError, Checks, Intake, ListenRange, Listener, Password};
 use tracing::{info, warn};
 
-use super::settings::password;
+use super::passwords::Passwords;
 use super::{Peers, RELEASE, RunState, Stopped};
 use crate::intent::{Intent, ListenIntent, PeerIntent, PeerTarget};
 
@@ -29,9 +29,10 @@ impl Peers {
     /// # Errors
     /// An address that cannot be had; what was listened on before still is, as far as it still can be had itself.
     pub(crate) async fn listen(&mut self, intent: &Intent) -> Result<(), ListenError> {
+        self.read_passwords(intent).await;
         let wanted = Listening {
             listen: intent.router.listen.clone(),
-            ranges: ranges(intent),
+            ranges: ranges(intent, &self.passwords),
         };
         if self.listening.as_ref() == Some(&wanted) {
             return Ok(());
@@ -47,7 +48,7 @@ impl Peers {
             return Ok(());
         }
         // The new sockets first: where they cannot be had, the old ones stay, and the sessions with them.
-        let keys = passwords(intent);
+        let keys = keys(intent, &self.passwords);
         self.listener = match self.bind(&addresses, &wanted, &keys) {
             Ok(listener) => {
                 self.reset_all().await?;
@@ -193,15 +194,16 @@ fn addresses(listen: Option<&ListenIntent>) -> Vec<SocketAddr> {
 
 /// The listen ranges. One whose password cannot be had lets nobody in: it fails closed, no wider range opens it, and
 /// [`Peers::put`] says so.
-pub(super) fn ranges(intent: &Intent) -> Vec<ListenRange> {
-    intent.peers.iter().filter_map(range).collect()
+pub(super) fn ranges(intent: &Intent, passwords: &Passwords) -> Vec<ListenRange> {
+    let peers = intent.peers.iter();
+    peers.filter_map(|peer| range(peer, passwords)).collect()
 }
 
-fn range(peer: &PeerIntent) -> Option<ListenRange> {
+fn range(peer: &PeerIntent, passwords: &Passwords) -> Option<ListenRange> {
     let PeerTarget::Range { net } = peer.target else {
         return None;
     };
-    let admit = match password(peer.password.as_ref()) {
+    let admit = match passwords.find(peer.password.as_ref()) {
         Ok(None) => Admit::Anybody,
         Ok(Some(password)) => Admit::Signed(password),
         Err(_) => Admit::Nobody,
@@ -215,12 +217,12 @@ fn range(peer: &PeerIntent) -> Option<ListenRange> {
 }
 
 /// The passwords of peers that have an address: their keys are set before anybody is heard.
-fn passwords(intent: &Intent) -> Vec<(IpAddr, Password)> {
+fn keys(intent: &Intent, passwords: &Passwords) -> Vec<(IpAddr, Password)> {
     let key = |peer: &PeerIntent| {
         let PeerTarget::Address { address, .. } = peer.target else {
             return None;
         };
-        let password = password(peer.password.as_ref()).ok()??;
+        let password = passwords.find(peer.password.as_ref()).ok()??;
         Some((address, password))
     };
     intent.peers.iter().filter_map(key).collect()

@@ -8,6 +8,7 @@
 
 mod dynamic;
 mod listening;
+mod passwords;
 mod settings;
 mod table;
 
@@ -30,7 +31,8 @@ use crate::fib::KernelView;
 use crate::intent::{Intent, PasswordSource, PeerIntent, PeerTarget};
 use dynamic::of_range;
 use listening::{Listening, ranges};
-use settings::{password, settings};
+use passwords::Passwords;
+use settings::settings;
 
 pub(crate) use dynamic::takes_place;
 pub(crate) use table::{PeerTable, PeerView, RunState, range_of};
@@ -57,6 +59,7 @@ pub(crate) struct Peers {
     listening: Option<Listening>,
     /// What the sockets and the sessions were given up for without success. Not again, until something else is wanted.
     in_vain: Option<(Listening, Arc<bgp::session::BindError>)>,
+    passwords: Passwords,
     next: u32,
     /// While graceful restart is possible: until when our OPENs say that we restarted.
     restarting: Option<Instant>,
@@ -84,6 +87,7 @@ impl Peers {
             listener: Listener::none(),
             listening: None,
             in_vain: None,
+            passwords: Passwords::default(),
             next: 0,
             restarting,
             settings: BTreeMap::new(),
@@ -107,6 +111,15 @@ impl Peers {
         self.listener.local_addresses().to_vec()
     }
 
+    /// Reads the password files of all peers, those that end included.
+    async fn read_passwords(&self, intent: &Intent) {
+        let known = self.table.all();
+        let known = known.values().map(|peer| peer.intent.as_ref());
+        let all = intent.peers.iter().chain(known);
+        let sources = all.filter_map(|peer| peer.password.as_ref());
+        self.passwords.read(sources).await;
+    }
+
     /// Makes the peers those of the intent. Sessions that need no reset are left alone.
     ///
     /// # Errors
@@ -116,6 +129,7 @@ impl Peers {
         intent: &Intent,
         view: &KernelView,
     ) -> Result<(), Stopped> {
+        self.read_passwords(intent).await;
         let gone: Vec<(String, PeerView)> = self
             .table
             .all()
@@ -183,7 +197,7 @@ impl Peers {
                 let own = of_range(&wanted, &peer.intent.name, peer.intent.target.clone());
                 self.run(own, view, None).await?;
             }
-            let failed = match password(wanted.password.as_ref()) {
+            let failed = match self.passwords.find(wanted.password.as_ref()) {
                 Ok(_) => self
                     .listener
                     .range_error(net)
@@ -233,9 +247,12 @@ impl Peers {
             // Before its session: the RIB must know a peer to take its routes.
             let config = Box::new(wanted.config.clone());
             self.rib.send(Command::SetPeer(id, config)).await?;
+            if dynamic && known.is_none() {
+                self.rib.send(Command::SetUnexpected(id)).await?;
+            }
         }
         let before = known.as_ref().map(|peer| &peer.run);
-        let started = settings(&wanted, view).and_then(|settings| {
+        let started = settings(&wanted, view, &self.passwords).and_then(|settings| {
             let handle = self.start(id, &wanted, &settings, before);
             let handle = handle.map_err(|error| error.to_string())?;
             Ok((settings, handle))
@@ -334,14 +351,20 @@ impl Peers {
             || matches!(&intent.target, PeerTarget::Address { interface, .. } if interface.is_some());
         let indices = |settings: &PeerSettings| (settings.scope, settings.device_index);
         let known = self.settings.get(name).map(indices);
-        is_named && settings(intent, view).ok().as_ref().map(indices) != known
+        is_named
+            && settings(intent, view, &self.passwords)
+                .ok()
+                .as_ref()
+                .map(indices)
+                != known
     }
 
     /// Tries blocked peers again, reads password files again and looks for interfaces that were made again (both without an
     /// event of their own), and forgets dynamic peers that have been down for long.
     pub(crate) async fn tick(&mut self, intent: &Intent, view: &KernelView) -> Result<(), Stopped> {
+        self.read_passwords(intent).await;
         if let Some(listening) = &mut self.listening {
-            let ranges = ranges(intent);
+            let ranges = ranges(intent, &self.passwords);
             // Also where a key could not be set: the table may have a free place now.
             let failed = |range: &ListenRange| self.listener.range_error(range.net).is_some();
             if listening.ranges != ranges || ranges.iter().any(failed) {

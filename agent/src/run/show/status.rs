@@ -96,8 +96,10 @@ pub(crate) fn status(
                 let known = waiting.iter();
                 let known = known.map(|(peer, family)| format!("{peer} {family}"));
                 let adopted = fib.stale;
-                let unknown = shared.awaits_returning().then(|| {
-                    format!("peers of {adopted} routes that a predecessor left in the kernel")
+                let unknown = shared.awaits_returning().then(|| match adopted {
+                    0 => "peers of what a predecessor left in the kernel, which is not known yet"
+                        .to_owned(),
+                    _ => format!("peers of {adopted} routes that a predecessor left in the kernel"),
                 });
                 known.chain(unknown).collect()
             },

@@ -140,6 +140,23 @@ async fn a_closed_listener_has_given_its_address_back() {
     assert_eq!(clone.local_addresses(), [address]);
 }
 
+/// A peer that has said that it ended drops its clone a moment later.
+#[tokio::test]
+async fn a_listener_that_closes_waits_for_clones_that_are_about_to_go() {
+    let (candidates, _connecting) = tokio::sync::mpsc::channel(1);
+    let listener = listen("127.0.0.61:0", candidates);
+    let address = listener.local_addresses()[0];
+    let clone = listener.clone();
+    let mut closing = std::pin::pin!(listener.close());
+    let is_closed = std::future::poll_fn(|context| {
+        std::task::Poll::Ready(closing.as_mut().poll(context).is_ready())
+    });
+    assert!(!is_closed.await, "the socket is open");
+    drop(clone);
+    soon("the end", closing).await;
+    Listener::bind(&[address]).unwrap();
+}
+
 #[tokio::test]
 async fn a_connection_that_comes_before_its_peer_waits_for_it() {
     let mut a = Speaker::new(91, 64);

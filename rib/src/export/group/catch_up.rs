@@ -3,7 +3,7 @@
 use bgp::types::Family;
 
 use super::super::exclusion::Excluded;
-use super::super::marks::Dirty;
+use super::super::marks::{Dirty, Marks};
 use super::super::member::Member;
 use super::super::pack::Audience;
 use super::super::rules::DigestSeed;
@@ -26,7 +26,7 @@ impl Group {
         family: (usize, Family),
         transport: &mut T,
         budget: usize,
-        (dirty, withdrawn): (&mut Dirty, &mut Vec<Slot>),
+        (dirty, withdrawn): (&mut Dirty, &mut Marks),
         seed: &DigestSeed,
     ) -> usize {
         let (index, _) = family;
@@ -98,7 +98,7 @@ impl Group {
         loc_rib: &L,
         (index, family): (usize, Family),
         round: &[Slot],
-        (dirty, withdrawn): (&mut Dirty, &mut Vec<Slot>),
+        (dirty, withdrawn): (&mut Dirty, &mut Marks),
         seed: &DigestSeed,
     ) {
         let mut heard = Vec::with_capacity(round.len());
@@ -108,7 +108,7 @@ impl Group {
                 None => {
                     let everyone = Audience::AllBut(Excluded::default());
                     self.scratch.buckets.withdraw(everyone, slot);
-                    withdrawn.push(slot);
+                    withdrawn.insert(slot);
                 }
                 Some(told) => {
                     let excluded = self.exclusions.resolve(told.exclusion);

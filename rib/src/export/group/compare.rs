@@ -18,8 +18,7 @@ impl Group {
         for index in 0..member.families.len() {
             let (before, now) = (from.stream(index), self.stream(index));
             if !before.told.is_empty() || !now.told.is_empty() {
-                let heard = Heard::of(before.told, before.exclusions);
-                member.compare(peer, index, heard, before);
+                member.compare(peer, index, Heard::of(before));
             }
         }
     }
@@ -27,8 +26,20 @@ impl Group {
     pub(super) fn stream(&self, family: usize) -> Stream<'_> {
         Stream {
             told: &self.families[family].told,
-            exclusions: &self.exclusions,
+            pairs: self.exclusions.pairs(),
         }
+    }
+
+    /// Whether a member has to be compared before it can move to another group.
+    pub(in crate::export) fn has_to_be_compared(&self, peer: PeerId) -> bool {
+        let member = self.members.get(&peer);
+        member.is_some_and(Member::has_to_be_compared)
+    }
+
+    /// Whether somebody has to be compared before a member can move here: what the stream has told is to become another's then.
+    pub(in crate::export) fn must_not_adopt(&self) -> bool {
+        let mut members = self.members.values();
+        self.passes_by() && members.any(Member::has_to_be_compared)
     }
 
     /// Whether a member is still to be compared: changes that concern all wait for that, so that it hears them with the others.
@@ -60,7 +71,7 @@ impl Group {
     fn compare_from(&mut self, from: Slot, family: usize, budget: usize) -> usize {
         let stream = Stream {
             told: &self.families[family].told,
-            exclusions: &self.exclusions,
+            pairs: self.exclusions.pairs(),
         };
         let mut used = 0;
         for member in self.members.values_mut() {

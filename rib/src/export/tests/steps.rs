@@ -172,3 +172,62 @@ fn a_peer_that_asks_for_its_routes_over_and_over_does_not_keep_others_waiting() 
     world.flush_all();
     assert_eq!(world.table(1), world.table(2));
 }
+
+#[test]
+fn a_member_that_is_looked_at_for_an_empty_slot_counts() {
+    let mut world = told(8, 1000);
+    for peer in 1..4 {
+        world.receiver(peer).mark = 0;
+    }
+    for number in 0..1000 {
+        world.set(prefix(number), None);
+    }
+    let mut more = true;
+    let mut flushes = 0;
+    while more {
+        let before = world.groups.members_looked_at();
+        more = world.flush(100) == Progress::More;
+        let looks = world.groups.members_looked_at() - before;
+        // Three are behind, and the five others are not looked at.
+        assert!(looks <= 100 + 4, "{looks} in one flush");
+        flushes += 1;
+        assert!(flushes < 500, "it never ends");
+    }
+    assert_eq!(world.groups.slots_checked(), 1000);
+    assert_eq!(world.rib.empty_entries(), 1000, "they are held");
+    for peer in 1..4 {
+        world.receiver(peer).mark = usize::MAX;
+        assert!(world.receiver(peer).drain());
+        world.groups.writable(PeerId(peer));
+    }
+    world.flush_all();
+    assert_eq!(world.rib.empty_entries(), 0);
+}
+
+#[test]
+fn a_peer_that_moves_on_and_on_is_not_compared_by_the_moves() {
+    const LAST: u32 = 7;
+    let mut world = told(LAST + 2, 2000);
+    for peer in 1..=LAST {
+        world.groups.configure(PeerId(peer), &with_med(peer));
+    }
+    world.flush_all();
+    for med in 1..=LAST {
+        world.groups.configure(PeerId(0), &with_med(med));
+        let group = world.groups.group_of(PeerId(0)).unwrap();
+        let behind = group.behind().next().unwrap();
+        assert!(behind.marks[0].is_empty(), "compared by move {med}");
+    }
+    // Nor does a refresh have it compared at once, nor is it the next one's turn for ever.
+    world.groups.refresh(PeerId(0), Family::IPV4_UNICAST);
+    let mut flushes = 0;
+    while world.flush(100) == Progress::More {
+        flushes += 1;
+        assert!(flushes < 1000, "it never ends");
+    }
+    assert_eq!(world.table(0), world.table(LAST));
+    assert_eq!(
+        world.groups.number_of(PeerId(0)),
+        world.groups.number_of(PeerId(LAST))
+    );
+}

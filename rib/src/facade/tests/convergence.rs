@@ -8,6 +8,8 @@ use crate::facade::Expected;
 
 /// Who is waited for: an external peer.
 const OTHER: usize = 0;
+/// Whoever connects out of a listen range.
+const STRANGER: usize = 2;
 /// A client, to which learned routes are sent. It comes up at once and says that it has nothing.
 const CLIENT: usize = 4;
 /// An external peer that hears of this node's own routes alone.
@@ -30,6 +32,10 @@ enum Step {
     Update,
     End,
     Expect(Expected),
+    /// Somebody connects, and has no session.
+    Stranger,
+    StrangerUp,
+    StrangerDown,
 }
 
 struct Case {
@@ -90,6 +96,17 @@ impl Started {
             }
             Step::End => self.end(OTHER),
             Step::Expect(expected) => self.rib.expect(expected, true),
+            Step::Stranger => {
+                let stranger = PeerId(STRANGER as u32);
+                self.rib.set_peer(stranger, peer_config(STRANGER));
+                self.rib.set_unexpected(stranger);
+            }
+            Step::StrangerUp => self.up(STRANGER, GRACEFUL),
+            Step::StrangerDown => {
+                let down = Down::TransportFailed;
+                self.rib
+                    .session_down(PeerId(STRANGER as u32), &down, self.now);
+            }
         }
     }
 
@@ -126,7 +143,7 @@ fn alone(name: &'static str, steps: &[(u64, Step)], converges: u64) -> Case {
 
 fn cases() -> Vec<Case> {
     use Expected::{Nobody, Perhaps, Returning};
-    use Step::{Down, End, Expect, Up, Update};
+    use Step::{Down, End, Expect, Stranger, StrangerDown, StrangerUp, Up, Update};
     let chatty: Vec<(u64, Step)> = (2..300).map(|second| (second, Update)).collect();
     let chatty = [vec![(1, Up(PLAIN))], chatty].concat();
     vec![
@@ -187,6 +204,29 @@ fn cases() -> Vec<Case> {
             ],
             4,
             4,
+        ),
+        case(
+            "a stranger connects",
+            &[(0, Stranger), (1, Up(GRACEFUL)), (3, End)],
+            3,
+            3,
+        ),
+        alone(
+            "a stranger, and others that were there",
+            &[(0, Expect(Returning)), (1, Stranger), (2, Expect(Nobody))],
+            2,
+        ),
+        // Once it had a session, it is a peer like any other.
+        alone(
+            "one of a range comes up, and goes",
+            &[
+                (0, Expect(Returning)),
+                (0, Stranger),
+                (1, StrangerUp),
+                (2, Expect(Nobody)),
+                (3, StrangerDown),
+            ],
+            120,
         ),
         alone("nobody", &[], 0),
         alone("maybe others", &[(0, Expect(Perhaps))], 0),

@@ -54,7 +54,7 @@ impl Agent {
 
     /// What begins and what ends.
     fn follow(&mut self) -> [Vec<String>; 2] {
-        let Differing { begin, end } = self.needed.follow(self.cache.state()).unwrap_or_default();
+        let Differing { begin, end } = self.needed.follow(&self.cache).unwrap_or_default();
         for name in &begin {
             self.cache.begin_secret(name);
         }
@@ -113,6 +113,42 @@ fn only_what_selects_the_node_asks_for_a_secret() {
     let router = json!({"metadata": {"name": "r"}, "spec": {"asn": 64512, "mesh": mesh}});
     put::<Router>(&mut agent.cache, router);
     assert_eq!(agent.follow(), [vec!["mesh".to_owned()], vec![]]);
+}
+
+/// Before its labels are known, a node would be selected by what asks for nodes without one.
+#[test]
+fn no_secret_is_asked_for_before_what_decides_was_listed_and_the_state_waits_for_those_that_are() {
+    let mut agent = Agent {
+        cache: Cache::new(["Node", "Peer", "Router"]),
+        needed: NeededSecrets::of(NODE),
+    };
+    let cache = &mut agent.cache;
+    cache.event(Event::<Received<Router>>::Init);
+    cache.event(Event::<Received<Router>>::InitDone);
+    cache.event(Event::<Received<Peer>>::Init);
+    for (name, operator, values) in [("a", "In", json!(["1"])), ("b", "DoesNotExist", json!([]))] {
+        let selector =
+            json!({"matchExpressions": [{"key": "rack", "operator": operator, "values": values}]});
+        let spec = json!({
+            "nodeSelector": selector, "address": "192.0.2.1", "asn": 64500, "password": {"secretRef": {"name": name}},
+        });
+        let object = json!({"metadata": {"name": name}, "spec": spec});
+        cache.event(Event::InitApply(received::<Peer>(object)));
+    }
+    assert_eq!(agent.follow(), none(), "not all Peers are known");
+    agent.cache.event(Event::<Received<Peer>>::InitDone);
+    assert_eq!(agent.follow(), none(), "nor is the node");
+    agent.cache.event(Event::<Received<WatchedNode>>::Init);
+    let own = json!({"metadata": {"name": NODE, "labels": {"rack": "1"}}});
+    let own = Event::InitApply(received::<WatchedNode>(own));
+    agent.cache.event(own);
+    assert_eq!(agent.follow(), none(), "nor are all");
+    agent.cache.event(Event::<Received<WatchedNode>>::InitDone);
+    assert_eq!(agent.follow()[0], ["a"]);
+    // It was asked for in the same step that made the rest whole, so nobody has had a state without it.
+    assert!(!agent.cache.take().unwrap().source.synced);
+    agent.listed("a", Some(secret("a")));
+    assert!(agent.cache.take().unwrap().source.synced);
 }
 
 #[test]

@@ -58,14 +58,18 @@ fn a_route_is_moved_to_another_metric_once_its_new_one_forwards_the_same() {
     let both = expected(first, &route_to(&BOTH));
     assert_eq!(members(&world, first, EARLIER), both);
     assert_eq!(world.plan.counters().stale, 100);
-    assert_eq!(world.plan.adopted(), 100, "their peers are waited for");
+    assert_eq!(
+        world.plan.adopted(),
+        Some(100),
+        "their peers are waited for"
+    );
     // The other one, too.
     want(&mut world, &BOTH);
     world.step(Step::Drive);
     assert_eq!(metrics(&world), [DEFAULT_METRIC; 100]);
     assert_eq!(members(&world, first, DEFAULT_METRIC), both);
     assert_eq!(world.plan.counters().stale, 0);
-    assert_eq!(world.plan.adopted(), 0);
+    assert_eq!(world.plan.adopted(), Some(0));
     // From here on it is a route like any other, long before convergence.
     want(&mut world, &BOTH[1..]);
     world.step(Step::Drive);
@@ -80,17 +84,17 @@ fn a_route_is_moved_to_another_metric_once_its_new_one_forwards_the_same() {
 #[test]
 fn while_the_kernels_routes_are_listed_again_those_that_were_adopted_still_count() {
     let mut world = updated(&BOTH);
-    assert_eq!(world.plan.adopted(), 100);
+    assert_eq!(world.plan.adopted(), Some(100));
     world.plan.resync_routes_begin();
-    assert_eq!(world.plan.adopted(), 100);
+    assert_eq!(world.plan.adopted(), Some(100));
     // A listing that is interrupted and starts again.
     world.plan.resync_routes_begin();
-    assert_eq!(world.plan.adopted(), 100);
+    assert_eq!(world.plan.adopted(), Some(100));
     adopt(&mut world.plan, &world.kernel);
-    assert_eq!(world.plan.adopted(), 100);
+    assert_eq!(world.plan.adopted(), Some(100));
     world.kernel.routes.clear();
     adopt(&mut world.plan, &world.kernel);
-    assert_eq!(world.plan.adopted(), 0);
+    assert_eq!(world.plan.adopted(), Some(0));
 }
 
 #[test]
@@ -167,4 +171,69 @@ fn no_prefix_is_without_a_route_at_any_message_of_an_update_and_what_nobody_want
         let want = if converged { kept as usize } else { 160 };
         assert_eq!(metrics(&world).len(), want);
     }
+}
+
+/// The kernel removes routes with the group that they use, and says nothing. Who counts them all the same waits for peers that have
+/// nothing more to announce, and takes the next group with that id for theirs.
+#[test]
+fn what_an_earlier_version_left_is_gone_with_its_group() {
+    let mut world = updated(&BOTH);
+    assert_eq!(world.plan.adopted(), Some(100));
+    let groups: Vec<u32> = world.kernel.groups.keys().copied().collect();
+    for group in groups {
+        world.kernel.delete_nexthop(group);
+    }
+    assert_eq!(metrics(&world), [0; 0]);
+    world.plan.resync_nexthops(world.kernel.list_nexthops());
+    assert_eq!(world.plan.adopted(), Some(0));
+    assert_eq!(world.plan.counters().stale, 0);
+    assert!(many(100).all(|prefix| world.plan.route(prefix, world.now).is_none()));
+    // Nor is the kernel asked to remove them.
+    world.plan.converged();
+    let sent = world.kernel.messages;
+    world.step(Step::Drive);
+    let nexthops = world.kernel.messages - sent;
+    assert!(nexthops <= 2, "{nexthops}: the two objects go");
+    want(&mut world, &BOTH);
+    world.step(Step::Drive);
+    assert_eq!(metrics(&world), [DEFAULT_METRIC; 100]);
+}
+
+/// Guard rails that change before every batch: the walk over all prefixes begins again each time.
+fn batches_while_walking(world: &mut World, most: usize, mut is_over: impl FnMut(&World) -> bool) {
+    for round in 0..most {
+        world.plan.set_guard_rails(GuardRails {
+            max_routes: Some(1000 + round as u64 % 2),
+            ..GuardRails::default()
+        });
+        let ops = world.plan.next_batch(world.now, 3);
+        for op in &ops {
+            world.kernel.apply(op).unwrap();
+        }
+        world.plan.carried_out(&ops);
+        assert!(world.plan.is_walking());
+        if is_over(world) {
+            return;
+        }
+    }
+    panic!("not over after {most} batches");
+}
+
+#[test]
+fn what_is_moved_or_of_no_use_goes_although_a_walk_never_ends() {
+    let mut world = updated(&BOTH);
+    want(&mut world, &BOTH);
+    batches_while_walking(&mut world, 500, |world| {
+        metrics(world) == [DEFAULT_METRIC; 100]
+    });
+    world.plan.converged();
+    want(&mut world, &BOTH[..1]);
+    let ours = |world: &World| {
+        let objects = world.kernel.objects.values();
+        objects.filter(|o| o.0 == ROUTE_PROTOCOL).count()
+    };
+    batches_while_walking(&mut world, 500, |world| {
+        ours(world) == 1 && world.kernel.groups.len() == 1
+    });
+    assert_eq!(world.kernel.ours().len(), 100);
 }

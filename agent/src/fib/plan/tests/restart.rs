@@ -50,7 +50,7 @@ fn a_router_that_is_not_back_at_convergence_is_left_then() {
     }
     assert_eq!(messages(&mut world), 0);
     assert_eq!(world.plan.counters().stale, 100);
-    assert_eq!(world.plan.adopted(), 100);
+    assert_eq!(world.plan.adopted(), Some(100));
     world.plan.converged();
     messages(&mut world);
     assert!(all_lead(&world, &BOTH[..1]));

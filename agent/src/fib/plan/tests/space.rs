@@ -284,3 +284,19 @@ fn refused_destinations_follow_the_table_of_learned_routes() {
     world.step(Step::Drive);
     assert_eq!(yields(&world), [254].into());
 }
+
+#[test]
+fn what_was_left_in_the_kernel_is_not_known_while_it_is_anothers_nor_before_it_was_listed() {
+    let mut world = installed();
+    world.plan = new_plan();
+    assert!(world.plan.set_aside(true));
+    adopt(&mut world.plan, &world.kernel);
+    assert_eq!(world.plan.adopted(), None);
+    assert!(world.plan.set_aside(false));
+    assert_eq!(world.plan.adopted(), None);
+    world.plan.resync_nexthops(world.kernel.list_nexthops());
+    world.plan.resync_routes_begin();
+    assert_eq!(world.plan.adopted(), None);
+    adopt(&mut world.plan, &world.kernel);
+    assert_eq!(world.plan.adopted(), Some(100));
+}
