@@ -24,6 +24,7 @@ mod slab;
 #[cfg(test)]
 mod soak;
 pub mod table;
+mod universal;
 
 pub use export::{Full, Transport};
 pub use facade::{

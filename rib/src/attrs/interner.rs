@@ -1,16 +1,14 @@
 //! The interner: see the module above.
 
-use std::hash::{BuildHasher, Hash, Hasher};
-
 use bgp::types::NextHop;
 use bgp::wire::AttributeSetRef;
-use foldhash::quality::RandomState;
 
 use super::accounts::Accounts;
 use super::{AttrId, Identity, NextHops, RouteAttributesRef, Summary};
 use crate::index::SlotIndex;
 use crate::peer::PeerId;
 use crate::slab::Slab;
+use crate::universal::OctetKey;
 
 /// A set in 64 bytes and those of its attributes. Its next hop is the summary's.
 struct Interned {
@@ -45,7 +43,7 @@ pub(crate) struct SetPlace {
 pub struct AttrInterner {
     slots: Slab<Interned>,
     index: SlotIndex,
-    hasher: RandomState,
+    key: OctetKey,
     identity: Identity,
     pub(crate) next_hops: NextHops,
     pub(crate) accounts: Accounts,
@@ -57,7 +55,7 @@ impl AttrInterner {
         Self {
             slots: Slab::default(),
             index: SlotIndex::default(),
-            hasher: RandomState::default(),
+            key: OctetKey::default(),
             identity,
             next_hops: NextHops::default(),
             accounts: Accounts::default(),
@@ -81,10 +79,7 @@ impl AttrInterner {
     }
 
     fn hash(&self, set: AttributeSetRef<'_>, next_hop: &NextHop) -> u64 {
-        let mut hasher = self.hasher.build_hasher();
-        hasher.write(set.as_bytes());
-        next_hop.hash(&mut hasher);
-        hasher.finish()
+        self.key.hash(set.as_bytes(), next_hop)
     }
 
     /// Looks for many sets at once, so that the processor waits for memory once and not for each: their places, in order.

@@ -4,7 +4,6 @@
 //! go to such a peer are taken away; export policies run; our AS, next hop and the attributes of reflection are put in.
 //! Split horizon is not decided here but per member of a group: see [`super::exclusion`].
 
-use std::hash::BuildHasher;
 use std::num::NonZeroU64;
 
 use bgp::types::{Community, Family, NextHop, Nlri};
@@ -21,6 +20,7 @@ use crate::attrs::RouteAttributesRef;
 use crate::originate::{Offer, Originated};
 use crate::peer::PeerKind;
 use crate::policy::{Verdict, unite};
+use crate::universal::OctetKey;
 
 use super::SourcePeer;
 
@@ -35,12 +35,11 @@ pub(super) struct Exported {
 }
 
 /// Stands for attributes and next hop in the memory of what was told: eight bytes instead of a set that would have to be
-/// kept and counted. The hash is seeded at random and never leaves the process, so a peer cannot search for two sets with
-/// one digest; by accident it happens once in 2^64 changes.
+/// kept and counted. A peer cannot search for two sets with one digest: see [`universal`](crate::universal).
 pub(super) type Digest = NonZeroU64;
 
 /// The seed of digests: one for all groups, so that a peer can move from one to another.
-pub(super) type DigestSeed = foldhash::quality::RandomState;
+pub(super) type DigestSeed = OctetKey;
 
 /// A route on its way out, before the export policies.
 struct Leaving<'a> {
@@ -214,7 +213,7 @@ impl GroupKey {
             third_party,
         } = outgoing;
         self.check_size(family_of(prefix), &set, next_hop)?;
-        let hash = seed.hash_one((&set, &next_hop));
+        let hash = seed.hash(set.as_bytes(), &next_hop);
         Ok(Exported {
             digest: Digest::new(hash).unwrap_or(Digest::MIN),
             set,

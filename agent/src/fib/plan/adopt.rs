@@ -64,6 +64,7 @@ impl Plan {
         }
         self.nexthops.dirty = true;
         self.nexthops.untidy = true;
+        self.merges_begin_again();
         self.doubt_is_over();
     }
 

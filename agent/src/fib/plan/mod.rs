@@ -25,6 +25,7 @@ mod admission;
 mod adopt;
 mod failing;
 mod leftovers;
+mod merge;
 mod nexthops;
 mod op;
 mod refusing;
@@ -47,6 +48,7 @@ use super::types::{FibAction, FibChange, FibCounters, FibNexthop, FibRoute, MAX_
 use admission::Walk;
 use failing::Failing;
 use leftovers::Leftovers;
+use merge::Merging;
 use nexthops::{Members, Nexthops};
 pub use op::{Object, Op, RouteAction, RouteOp, RuleAction, Target};
 pub use refusing::RefusalStatus;
@@ -78,6 +80,7 @@ pub struct Plan {
     v6: Table<V6>,
     nexthops: Nexthops,
     failing: Failing,
+    merging: Merging,
     leftovers: Leftovers,
     /// Blackholes of our protocol: earlier versions put them into the main table, where they cut the host off. They go at once.
     holes: Vec<RouteOp>,
@@ -136,6 +139,7 @@ impl Plan {
             v6: Table::default(),
             nexthops: Nexthops::default(),
             failing: Failing::default(),
+            merging: Merging::default(),
             leftovers: Leftovers::default(),
             holes: Vec::new(),
             refusing: Refusing::new(space, refusing_table),
@@ -313,8 +317,19 @@ impl Plan {
     /// kernel is as wanted, except for what waits for [`Plan::next_retry`] and, if [`Plan::is_walking`], for being looked at.
     pub fn next_batch(&mut self, now: Instant, max: usize) -> Vec<Op> {
         let mut out = self.next_changes(now, max);
-        if out.is_empty() && self.is_quiet() && self.nexthops.is_untidy() {
-            self.nexthops.tidy(max, &mut out);
+        let settled = std::mem::take(&mut self.nexthops.settled);
+        self.merging.disturb(now, &out, settled);
+        if out.is_empty() && self.is_quiet() {
+            if self.nexthops.is_untidy() {
+                self.nexthops.tidy(max, &mut out);
+            }
+            if out.is_empty() {
+                self.plan_merges(now, max, &mut out);
+                // Of those that were merged, some may have had no routes.
+                if out.is_empty() && self.nexthops.is_untidy() {
+                    self.nexthops.tidy(max, &mut out);
+                }
+            }
         }
         self.counters.batches += u64::from(!out.is_empty());
         self.counters.operations += out.len() as u64;
@@ -483,6 +498,9 @@ impl Plan {
             self.failing.next_retry(),
             self.nexthops.next_retry(),
             self.refusing.next_retry(),
+            self.merging
+                .next()
+                .filter(|_| self.converged && !self.is_in_doubt()),
         ];
         all.into_iter().flatten().min()
     }

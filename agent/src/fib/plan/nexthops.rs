@@ -21,6 +21,7 @@ mod index;
 mod links;
 mod pending;
 mod tidy;
+mod twins;
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -210,6 +211,8 @@ pub(super) struct Nexthops {
     pub(super) dirty: bool,
     /// Everything may have become unused.
     pub(super) untidy: bool,
+    /// Routes of a group may want the same now.
+    pub(super) settled: bool,
 }
 
 impl Nexthops {

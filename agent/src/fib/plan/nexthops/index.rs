@@ -36,6 +36,16 @@ impl Users {
         self.few.is_empty() && self.many.is_empty()
     }
 
+    /// How many routes.
+    pub(super) fn routes(&self) -> u64 {
+        let counts = self
+            .few
+            .iter()
+            .map(|user| &user.1)
+            .chain(self.many.values());
+        counts.map(|count| u64::from(*count)).sum()
+    }
+
     pub(super) fn wants(&self) -> impl Iterator<Item = Want> {
         let few = self.few.iter().map(|(want, _)| *want);
         few.chain(self.many.keys().copied())
@@ -339,6 +349,7 @@ impl Nexthops {
                 } else {
                     // The others may all want the same now, and then the group can change under them.
                     self.pending.morph.push(id);
+                    self.settled = true;
                 }
             }
         }
@@ -368,6 +379,12 @@ impl Nexthops {
             }
         }
         count
+    }
+
+    /// Groups of the same content, where there are several.
+    pub(in super::super) fn equal_groups(&self) -> impl Iterator<Item = (&Members, Vec<u32>)> {
+        let several = self.index.contents.iter().filter(|(_, ids)| ids.len() > 1);
+        several.map(|(content, ids)| (content, ids.iter().copied().collect()))
     }
 
     /// Whether an id is somebody's.

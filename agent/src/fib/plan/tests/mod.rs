@@ -10,6 +10,7 @@ mod failing;
 mod guard;
 mod kernel;
 mod lost;
+mod merging;
 mod moved;
 mod refusing;
 mod restart;
@@ -58,6 +59,8 @@ proptest! {
         for (id, (_, object)) in world.kernel.objects.iter().filter(|(_, o)| o.0 == ROUTE_PROTOCOL) {
             prop_assert!(used.contains(object) && of_groups.contains(id), "{} {:?} is of no use", id, object);
         }
+        let contents: BTreeSet<_> = world.kernel.groups.values().map(|members| world.kernel.content(members)).collect();
+        prop_assert_eq!(contents.len(), world.kernel.groups.len(), "equal groups: {:?}", world.kernel.groups);
         let sent = world.kernel.messages;
         world.step(Step::Wait);
         world.step(Step::Drive);

@@ -335,8 +335,10 @@ impl World {
             self.step(Step::Link(ifindex, true));
         }
         self.plan.converged();
-        self.step(Step::Drive);
-        self.step(Step::Wait);
+        for _ in 0..3 {
+            self.step(Step::Drive);
+            self.step(Step::Wait);
+        }
         self.step(Step::Drive);
     }
 
