@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Batches of one session that wait or are dealt with. While the owner tells what one said, the others come in, so that states
-/// which the next one overtakes are told to nobody.
+/// Batches of one session that wait or are dealt with. While the owner advertises what one said, the others come in, so that
+/// states which the next one overtakes are advertised to nobody.
 const TURNS: usize = 4;
 
 /// What a session may still give to the owner.

@@ -2,7 +2,7 @@
 //!
 //! Wishes change prefix by prefix, so that during a change some routes of a group want one thing and some another. Groups then
 //! divide, and at its end several of them have the same members. The routes of each are right, but whatever happens to these members
-//! has to be told to each of the groups. So the routes of the smaller ones are moved into the largest, each by one message that
+//! has to be done to each of the groups. So the routes of the smaller ones are moved into the largest, each by one message that
 //! replaces the route, and groups without routes are removed as all others are.
 //!
 //! Not while things change: a router that is lost and returns within [`QUIET`] finds the groups that it left.

@@ -109,7 +109,7 @@ pub(super) struct ObjectState {
 }
 
 impl ObjectState {
-    /// Whether it is neither told to be down, nor its interface.
+    /// Whether neither it nor its interface is down.
     fn is_usable(&self) -> bool {
         !self.down && !self.link_down
     }
