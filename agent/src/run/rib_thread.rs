@@ -42,8 +42,8 @@ const LONG: Duration = Duration::from_micros(1_200);
 /// Commands are obeyed for so long before the RIB works.
 const OBEYING: Duration = Duration::from_millis(1);
 
-/// Changed prefixes that may wait to be told before no more events are taken in: some milliseconds of work, which is what
-/// news of one peer can wait for that of another.
+/// Changed prefixes that may wait to be advertised before no more events are taken in: some milliseconds of work, which is what
+/// a part of one peer's table can wait for those of others.
 const BACKLOG: usize = 5_000;
 
 /// How long events are taken in before the RIB works on their result: long enough that the prefixes of one attribute set

@@ -179,8 +179,8 @@ impl Rib {
         };
     }
 
-    /// How many prefixes changed of which no peer has been told yet. News waits for so many others: who takes in no more while
-    /// this is large bounds how late it is, and TCP slows down those who bring more than can be told. Peers that are slow to
+    /// How many prefixes changed and were not advertised since. What is no news waits for so many others: who takes in no more while
+    /// this is large bounds how late it is, and TCP slows down those who bring more than can be advertised. Peers that are slow to
     /// hear don't count; [`Rib::poll`] always makes it less.
     pub fn backlog(&self) -> usize {
         self.groups.backlog()

@@ -338,3 +338,20 @@ fn paths_of_one_prefix_cost_in_proportion_to_their_number() {
     let ratios: Vec<f64> = (0..5).map(ratio).collect();
     assert!(ratios.iter().any(|ratio| *ratio < 24.0), "{ratios:?}");
 }
+
+#[test]
+fn few_prefixes_are_news_and_a_part_of_a_table_is_not() {
+    let mut world = limited(|_| {});
+    for (nlri, is_news) in [
+        (&[(0, 1)][..], true),
+        (&[(1, 1), (2, 1)], false),
+        (&[(3, 1)], true),
+    ] {
+        world.drain();
+        assert!(!world.rib.has_news(), "everything was advertised");
+        world.announce(PEER, nlri, &plain_attributes(1));
+        assert_eq!(world.rib.has_news(), is_news, "{nlri:?}");
+        assert_eq!(world.rib.backlog(), nlri.len());
+    }
+    world.check();
+}
