@@ -11,9 +11,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bgp::fsm::Down;
-use bgp::types::Family;
-use bgp::wire::{RouteRefresh, RouteRefreshSubtype, UpdateBatch, UpdateCodec, UpdateEncoder};
-use common::{Messages, Speaker, config, decode, prefixes, session, stream};
+use bgp::types::{Family, NextHop, Nlri, PathId, RoutePrefix};
+use bgp::wire::{
+    AttributeSet, Reach, RouteRefresh, RouteRefreshSubtype, Update, UpdateBatch, UpdateCodec,
+    UpdateEncoder,
+};
+use common::{
+    Connected, Messages, Random, Speaker, attributes, config, decode, prefixes, session, stream,
+};
+use ipnet::Ipv4Net;
 use nix::time::ClockId;
 use rib::policy::{Action, Matches, Policy, PrefixRange, Rule, Set};
 use rib::{Originated, PeerConfig, PeerId};
@@ -173,8 +179,7 @@ const CASES: &[Case] = &[
     ("one route of this node beside a table", |routes, steps| {
         let mut speaker = filled(3, routes);
         for number in 0..100_u8 {
-            let prefix =
-                ipnet::IpNet::V4(ipnet::Ipv4Net::new_assert([10, number, 0, 0].into(), 16));
+            let prefix = ipnet::IpNet::V4(Ipv4Net::new_assert([10, number, 0, 0].into(), 16));
             let change = vec![(
                 prefix,
                 Some(Originated {
@@ -185,6 +190,30 @@ const CASES: &[Case] = &[
             steps.step("command", || speaker.rib.change_originated(change));
             steps.poll(&mut speaker);
         }
+    }),
+    ("20,000 next hops of a peer", |_, steps| {
+        next_hops(20_000, steps);
+    }),
+    ("60,000 next hops of a peer", |_, steps| {
+        next_hops(60_000, steps);
+    }),
+    ("120,000 next hops of a peer", |_, steps| {
+        next_hops(120_000, steps);
+    }),
+    (
+        "20,000 paths of a prefix, 256 of them taken in",
+        |_, steps| {
+            paths(20_000, rib::DEFAULT_MAX_PATHS, steps);
+        },
+    ),
+    (
+        "120,000 paths of a prefix, 256 of them taken in",
+        |_, steps| {
+            paths(120_000, rib::DEFAULT_MAX_PATHS, steps);
+        },
+    ),
+    ("2,000 paths of a prefix, without a limit", |_, steps| {
+        paths(2_000, u32::MAX, steps);
     }),
     ("the FIB is enabled", |routes, steps| {
         let mut speaker = filled(3, routes);
@@ -209,13 +238,87 @@ fn filled(peers: u32, routes: u32) -> Speaker {
     speaker
 }
 
+/// A peer brings so many next hops, each with a route of its own; where they lead is asked again; then the session ends.
+fn next_hops(count: u32, steps: &mut Steps) {
+    let mut speaker = Speaker::new(3);
+    let max_next_hops = u32::MAX;
+    let limits = PeerConfig {
+        max_next_hops,
+        ..config()
+    };
+    speaker.rib.set_peer(PeerId(2), limits);
+    speaker.rib.set_fib(true);
+    let attributes = AttributeSet::from_attributes(&attributes(&mut Random(1), 1, 2)).unwrap();
+    let mut encoder = UpdateEncoder::new(UpdateCodec::plain(bgp::wire::PeerKind::External));
+    let mut messages = Messages::default();
+    for (number, prefix) in (0..).zip(prefixes(count)) {
+        let next_hop = NextHop::Ipv4((0x0a10_0000 + number).into());
+        let nlri = std::iter::once(Nlri::new(prefix));
+        encoder
+            .reach(&attributes, next_hop, nlri, |message| {
+                messages.0.push(message.to_vec());
+            })
+            .unwrap();
+    }
+    for batch in decode(&messages) {
+        steps.step("updates", || speaker.rib.updates(PeerId(2), &batch));
+        steps.poll(&mut speaker);
+    }
+    let (taken_in, _) = speaker.rib.sizes(Family::IPV4_UNICAST);
+    assert_eq!(taken_in, count as usize);
+    steps.step("another resolver", || {
+        speaker.rib.next_hops_changed(Arc::new(Connected));
+    });
+    steps.poll(&mut speaker);
+    let (now, down) = (speaker.now, Down::TransportFailed);
+    steps.step("session down", || {
+        speaker.rib.session_down(PeerId(2), &down, now);
+    });
+    steps.poll(&mut speaker);
+}
+
+/// A peer sends so many paths of one prefix (RFC 7911), a message each.
+fn paths(count: u32, max_paths: u32, steps: &mut Steps) {
+    let mut speaker = Speaker::new(3);
+    let limits = PeerConfig {
+        max_paths,
+        ..config()
+    };
+    speaker.rib.set_peer(PeerId(2), limits);
+    speaker.rib.set_fib(true);
+    let prefix = prefixes(1)[0];
+    let attributes = AttributeSet::from_attributes(&attributes(&mut Random(1), 1, 2)).unwrap();
+    let path = |number| {
+        let nlri = Nlri {
+            prefix,
+            path_id: PathId(number),
+        };
+        let reach = Reach {
+            next_hop: NextHop::Ipv4([10, 0, 0, 2].into()),
+            nlri: Ipv4Net::list(vec![nlri]),
+        };
+        Update {
+            attributes: attributes.clone(),
+            reach: [reach].into_iter().collect(),
+            ..Update::default()
+        }
+    };
+    let numbers: Vec<u32> = (0..count).collect();
+    for some in numbers.chunks(1024) {
+        let mut batch = UpdateBatch::default();
+        some.iter().for_each(|number| batch.push(&path(*number)));
+        steps.step("updates", || speaker.rib.updates(PeerId(2), &batch));
+        steps.poll(&mut speaker);
+    }
+}
+
 fn withdrawals(routes: u32) -> Vec<UpdateBatch> {
     let mut encoder = UpdateEncoder::new(UpdateCodec::plain(bgp::wire::PeerKind::External));
     let mut parts = Messages::default();
     let prefixes = prefixes(routes);
     // As they come while a peer walks its table: some prefixes a message.
     for some in prefixes.chunks(100) {
-        let nlri = some.iter().map(|prefix| bgp::types::Nlri::new(*prefix));
+        let nlri = some.iter().map(|prefix| Nlri::new(*prefix));
         encoder
             .unreach(nlri, |message| parts.0.push(message.to_vec()))
             .unwrap();
@@ -241,7 +344,7 @@ fn policy(med: u32) -> Arc<Policy> {
 
 /// Accepts every second of so many prefixes.
 fn list(count: u32) -> Arc<Policy> {
-    let range = |net: ipnet::Ipv4Net| PrefixRange {
+    let range = |net: Ipv4Net| PrefixRange {
         net: net.into(),
         min_length: 24,
         max_length: 32,

@@ -35,6 +35,10 @@ const BATCH: usize = 1024;
 /// Octets of UPDATEs in one event: this bounds memory where each message has few prefixes.
 const BATCH_OCTETS: usize = 64 * 1024;
 
+/// What was read behind a batch goes with it if it has no more octets: a short rest would look like news, and news ends the
+/// time in which states that the next message overtakes are advertised to nobody.
+const REST: usize = 8 * 1024;
+
 /// The room that a read finds at least and at most. A thousand idle sessions hold the least each.
 const MIN_READ: usize = 4 * 1024;
 const MAX_READ: usize = 64 * 1024;
@@ -195,7 +199,8 @@ impl<R: AsyncRead + Unpin> Reader<R> {
                     }
                     batch.push(&update);
                     octets += length;
-                    if batch.prefixes() >= BATCH || octets >= BATCH_OCTETS {
+                    let is_full = batch.prefixes() >= BATCH || octets >= BATCH_OCTETS;
+                    if is_full && self.buffer.len() > REST {
                         self.deliver_updates(std::mem::take(&mut batch)).await?;
                         octets = 0;
                     }

@@ -195,7 +195,7 @@ pub fn session(peer: u32) -> SessionInfo {
 }
 
 /// Every next hop is on the link.
-struct Connected;
+pub struct Connected;
 
 impl NextHopResolver for Connected {
     fn resolve(&self, next_hop: &NextHop, _: Option<u32>) -> Option<Resolution> {

@@ -85,6 +85,8 @@ struct Heard {
     report: String,
     counted: Vec<(MessageKind, u64)>,
     octets: u64,
+    /// How many prefixes each batch of UPDATEs has.
+    batches: Vec<usize>,
 }
 
 /// Reads a stream of which the first octets came with the handshake.
@@ -133,12 +135,15 @@ async fn read_from<R: AsyncRead + Unpin>(socket: R, before: &[u8]) -> Heard {
         remote: address,
     };
     let owner = async {
-        let mut heard = Vec::new();
+        let (mut heard, mut batches) = (Vec::new(), Vec::new());
         while let Some(event) = events.recv().await {
             assert_eq!(event.source(), (peer, session));
             heard.extend(words(&event));
+            if let Event::Updates { updates, .. } = event {
+                batches.push(updates.prefixes());
+            }
         }
-        heard
+        (heard, batches)
     };
     let task = async {
         let report = reports.recv().await.unwrap();
@@ -148,7 +153,7 @@ async fn read_from<R: AsyncRead + Unpin>(socket: R, before: &[u8]) -> Heard {
         format!("{report:?}")
     };
     let all = async { tokio::join!(reader.run(established, None, delivered_in), owner, task) };
-    let ((), events, report) = soon("the end of the session", all).await;
+    let ((), (events, batches), report) = soon("the end of the session", all).await;
     let counters = control.counters.snapshot();
     Heard {
         events,
@@ -158,6 +163,7 @@ async fn read_from<R: AsyncRead + Unpin>(socket: R, before: &[u8]) -> Heard {
             .map(|(kind, received, _)| (kind, received))
             .collect(),
         octets: counters.octets_received,
+        batches,
     }
 }
 
@@ -287,6 +293,21 @@ async fn long_streams_come_in_batches_and_lose_nothing() {
         }
         assert_eq!(heard.octets, u64::from(MESSAGES) * 28);
         assert_eq!(heard.counted[1], (MessageKind::Update, u64::from(MESSAGES)));
+    }
+}
+
+#[tokio::test]
+async fn a_batch_has_about_a_thousand_prefixes_and_a_short_rest_goes_with_it() {
+    // A message has 28 octets: 292 of them are the longest rest that goes with a batch.
+    for (messages, batches) in [
+        (10, vec![10]),
+        (1_024 + 292, vec![1_316]),
+        (1_024 + 293, vec![1_024, 293]),
+        (2 * 1_024 + 10, vec![1_024, 1_034]),
+    ] {
+        let stream: Vec<u8> = (0..messages).flat_map(withdraw).collect();
+        let heard = read(&stream, stream.len(), 1).await;
+        assert_eq!(heard.batches, batches);
     }
 }
 
