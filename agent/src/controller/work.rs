@@ -89,6 +89,7 @@ pub(super) async fn work(client: &Client, me: &str, page: &Page) {
             info!("the state of the cluster is known");
             world.changes.of_all = true;
             memory::give_back();
+            memory::forget_start();
         }
         if look {
             world.forget_departed(Instant::now().into_std());

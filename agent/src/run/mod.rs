@@ -248,6 +248,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     // The first generation of the state must not stay beside those that follow.
     drop(first);
     memory::give_back();
+    memory::forget_start();
     let mut tick = tokio::time::interval(TICK);
     while !runtime.is_over(Instant::now()) {
         // One at least in each [`TICK`]: it never rests for longer.

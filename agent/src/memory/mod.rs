@@ -5,12 +5,17 @@
 //! | no transparent huge pages | every thread's few small allocations then make 2 MiB resident: 15 MB in an agent that has nothing to do |
 //! | freed pages go back after [`PURGE_DELAY_MS`] | a table that comes in frees as much as it keeps; after the allocator's second, that adds a third to the peak |
 //! | [`of_one_peer`] | a peer that sends more than fits ends its session, not the agent |
+//! | [`forget_start`] when it is over | code that ran once stays mapped: two thirds of what an agent without routes holds |
 //! | [`give_back`] after a load | the allocator looks after free pages only when it is called again: an agent that has settled down does not call |
+
+mod mapped;
 
 use std::ffi::c_long;
 use std::path::Path;
 
 use libmimalloc_sys::mi_option_t;
+
+pub use mapped::forget_start;
 
 /// How long freed pages are kept for the next allocation, in milliseconds: long enough for those that are about to be used
 /// again, which cost a page fault each if they were given back.
