@@ -97,14 +97,11 @@ impl Runtime {
             RibEvent::Converged => {
                 self.shared.converged();
                 if self.writing.sweeps_when_converged() {
-                    info!(
-                        "routes have converged: what a predecessor left in the kernel and nobody wants goes now"
-                    );
+                    info!("initial convergence complete; removing stale routes from the kernel");
                     self.fib.converged();
                 } else {
                     info!(
-                        "routes have converged: what a predecessor left in the kernel stays for a while: this agent has only just \
-                         begun to write"
+                        "initial convergence complete; stale routes are removed from the kernel later, since this agent has just begun to write"
                     );
                 }
             }

@@ -276,9 +276,14 @@ impl NextHops {
     }
 
     /// Counts the next hops of these peers again: returns them, and all their paths are to be looked at before
-    /// [`NextHops::has_counted`].
+    /// [`NextHops::has_counted`]. Whether one is refused to them still shows at that.
     pub(crate) fn count_again(&mut self) -> Vec<PeerId> {
-        let peers: Vec<PeerId> = self.refusing.iter().copied().collect();
+        let peers: Vec<PeerId> = self.refusing.drain().collect();
+        for peer in &peers {
+            if let Some(brought) = self.brought.get_mut(peer) {
+                brought.refused_at = None;
+            }
+        }
         self.counting = peers
             .iter()
             .map(|peer| (*peer, HashSet::default()))
@@ -286,7 +291,8 @@ impl NextHops {
         peers
     }
 
-    /// All paths of those whose next hops are counted again have been looked at: what they have none with does not count any more.
+    /// All paths of those whose next hops are counted again have been looked at: what they have none with does not count any more. For
+    /// whoever was refused one, any room is enough: it is not found more often than next hops are counted.
     pub(crate) fn has_counted(&mut self) {
         for (peer, found) in std::mem::take(&mut self.counting) {
             let Some(brought) = self.brought.get(&peer) else {
@@ -297,6 +303,14 @@ impl NextHops {
             for (index, interface) in others {
                 self.forget(peer, index, interface);
                 self.no_longer_brings(peer, (index, interface));
+            }
+            if let Some(brought) = self.brought.get_mut(&peer) {
+                let count = brought.next_hops.len();
+                let has_room = |limit: &mut u32| count < *limit as usize;
+                if brought.refused_at.take_if(has_room).is_some() {
+                    self.refusing.remove(&peer);
+                    self.roomy.push(peer);
+                }
             }
         }
     }

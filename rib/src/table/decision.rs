@@ -121,10 +121,12 @@ fn originator(contender: &Contender) -> u32 {
 /// Leaves out paths that are copies of others and went through more reflectors: no ways of their own, though their next hops may be
 /// written otherwise (a reflector passes on the global address of two), and gone as soon as the others are.
 fn leave_out_detours(equal: &mut SmallVec<[Contender; 4]>) {
-    if equal.iter().all(|c| c.summary.cluster_list_length == 0) {
+    let length = |c: &Contender| c.summary.cluster_list_length;
+    // As a rule none went through a reflector, or all through one.
+    let first = equal.first().map(length);
+    if equal.iter().all(|c| Some(length(c)) == first) {
         return;
     }
-    let length = |c: &Contender| c.summary.cluster_list_length;
     // A peer may send hundreds: each is not compared with all others.
     let mut shortest: HashMap<u32, u8, RandomState> = HashMap::default();
     for contender in &*equal {

@@ -3,13 +3,14 @@
 //! A place is held by who is connected, and for a while by who was: longer by one that had a session, and as long as graceful restart
 //! keeps its routes (RFC 4724, RFC 9494), which would go with it. A peer is known by its address and, if that is link-local, its interface.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bgp::fsm::{Cease, State};
 use bgp::session::{Candidate, PeerStatus, Refusal};
 use bgp::types::Family;
-use rib::Rib;
+use rib::{PeerId, Rib};
 
 use super::{PeerView, Peers, RunState, Stopped};
 use crate::fib::KernelView;
@@ -76,26 +77,54 @@ impl Peers {
             .count()
     }
 
+    /// Of dynamic peers that have no place otherwise: whether graceful restart keeps routes of each. The RIB may be busy, and there can
+    /// be thousands of them, so it is asked once for all.
+    pub(super) async fn kept_routes(&self) -> Result<KeptRoutes, Stopped> {
+        let without_place = |peer: &PeerView| match &peer.run {
+            RunState::Running(handle) => peer.dynamic && !has_place(&handle.status(), false),
+            RunState::Blocked(_) | RunState::Range => false,
+        };
+        let all = self.table.all().into_values();
+        let asked: Vec<PeerId> = all.filter(without_place).map(|peer| peer.id).collect();
+        if asked.is_empty() {
+            return Ok(KeptRoutes::new());
+        }
+        let look = move |rib: &Rib| {
+            let has_stale = |id, family: &Family| rib.counts(id, *family).stale > 0;
+            let is_kept = |id| Family::ALL.iter().any(|family| has_stale(id, family));
+            asked.into_iter().map(|id| (id, is_kept(id))).collect()
+        };
+        self.rib.look(look).await
+    }
+
     /// Whether a dynamic peer has no place any more. Notes whether it has one for its routes alone.
-    pub(super) async fn is_forgotten(
+    pub(super) fn is_forgotten(
         &self,
         peer: &PeerView,
         status: &PeerStatus,
-    ) -> Result<bool, Stopped> {
-        let id = peer.id;
-        let is_kept = move |rib: &Rib| {
-            Family::ALL
-                .iter()
-                .any(|family| rib.counts(id, *family).stale > 0)
-        };
-        let keeps_routes = !has_place(status, false) && self.rib.look(is_kept).await?;
+        kept: &KeptRoutes,
+    ) -> bool {
+        let (keeps_routes, is_forgotten) = verdict(status, kept.get(&peer.id).copied());
         if keeps_routes != peer.keeps_routes {
             self.table.put(PeerView {
                 keeps_routes,
                 ..peer.clone()
             });
         }
-        Ok(!has_place(status, keeps_routes))
+        is_forgotten
+    }
+}
+
+/// Whether routes are kept of peers that have no place otherwise.
+pub(super) type KeptRoutes = BTreeMap<PeerId, bool>;
+
+/// Whether a dynamic peer has its place only because its routes are kept, and whether it is to be forgotten. `kept`: whether they
+/// are; `None`: nobody asked, because it had another place a moment ago. The next time somebody does.
+fn verdict(status: &PeerStatus, kept: Option<bool>) -> (bool, bool) {
+    match kept {
+        _ if has_place(status, false) => (false, false),
+        None => (false, false),
+        Some(keeps_routes) => (keeps_routes, !keeps_routes),
     }
 }
 
@@ -141,10 +170,26 @@ fn target(remote: SocketAddr, view: &KernelView) -> Option<PeerTarget> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use std::collections::BTreeMap;
     use std::time::Instant;
 
     use super::*;
+
+    fn status(state: State, sessions: u64, seconds: u64) -> PeerStatus {
+        let since = Instant::now().checked_sub(Duration::from_secs(seconds));
+        PeerStatus {
+            state,
+            since: since.unwrap(),
+            next_attempt: None,
+            idle_hold: None,
+            session: None,
+            sessions,
+            downs: BTreeMap::new(),
+            last_down: None,
+            last_connect_error: None,
+            last_sent: None,
+            last_received: None,
+        }
+    }
 
     #[test]
     fn a_place_is_held_for_a_while_after_a_session_and_as_long_as_its_routes_are_kept() {
@@ -158,25 +203,28 @@ mod tests {
             (State::Active, 1, 190, true, true),
             (State::Active, 1, 80_000, true, true),
         ] {
-            let since = Instant::now().checked_sub(Duration::from_secs(seconds));
-            let status = PeerStatus {
-                state,
-                since: since.unwrap(),
-                next_attempt: None,
-                idle_hold: None,
-                session: None,
-                sessions,
-                downs: BTreeMap::new(),
-                last_down: None,
-                last_connect_error: None,
-                last_sent: None,
-                last_received: None,
-            };
-            let found = has_place(&status, keeps_routes);
+            let found = has_place(&status(state, sessions, seconds), keeps_routes);
             assert_eq!(
                 found, expected,
                 "{state:?} {sessions} {seconds} s {keeps_routes}"
             );
         }
+    }
+
+    /// Between the question and the verdict a peer may come back, or its time may end.
+    #[test]
+    fn only_a_peer_of_which_nothing_is_known_to_be_kept_is_forgotten() {
+        let (up, recent) = (
+            status(State::Established, 2, 1),
+            status(State::Active, 1, 170),
+        );
+        let gone = status(State::Active, 1, 190);
+        for kept in [None, Some(false), Some(true)] {
+            assert_eq!(verdict(&up, kept), (false, false), "{kept:?}");
+            assert_eq!(verdict(&recent, kept), (false, false), "{kept:?}");
+        }
+        assert_eq!(verdict(&gone, None), (false, false), "nobody asked");
+        assert_eq!(verdict(&gone, Some(true)), (true, false));
+        assert_eq!(verdict(&gone, Some(false)), (false, true));
     }
 }

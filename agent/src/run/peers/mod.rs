@@ -385,6 +385,7 @@ impl Peers {
                 None => drop(self.demoted.remove(&name)),
             }
         }
+        let kept = self.kept_routes().await?;
         for (name, _) in self.table.all() {
             // What was done for another before, such as its range, may have changed it.
             let Some(peer) = self.table.get(&name) else {
@@ -416,7 +417,7 @@ impl Peers {
                     }
                 }
                 RunState::Running(handle) if peer.dynamic => {
-                    if self.is_forgotten(&peer, &handle.status()).await? {
+                    if self.is_forgotten(&peer, &handle.status(), &kept) {
                         info!(peer = %name, "dynamic peer is gone and is forgotten");
                         self.remove(&name, &peer, Cease::Deconfigured).await?;
                     } else if may_differ {

@@ -101,6 +101,56 @@ fn a_next_hop_more_than_a_peer_may_bring_is_refused_until_an_eighth_is_free() {
     assert!(all.is_empty());
 }
 
+/// Of sixteen next hops two are other peers' by now: less than an eighth is free when they have been counted again, which is enough.
+#[test]
+fn whoever_was_refused_one_may_bring_it_as_soon_as_a_count_has_found_room() {
+    const LIMIT: u32 = 16;
+    for free in 1..=2 {
+        let mut all = next_hops();
+        let peer = PeerId(1);
+        let indices: Vec<NextHopIndex> =
+            (0..=LIMIT as u8).map(|i| all.retain(&ipv4(0, i))).collect();
+        let (more, known) = indices.split_last().unwrap();
+        for index in known {
+            assert!(all.ask(*index, peer, None, LIMIT).is_ok());
+        }
+        assert_eq!(all.ask(*more, peer, None, LIMIT), Err(TooMany));
+        assert_eq!(all.count_again(), [peer]);
+        for index in &known[free..] {
+            assert!(all.ask(*index, peer, None, LIMIT).is_ok());
+        }
+        assert_eq!(all.ask(*more, peer, None, LIMIT), Err(TooMany));
+        all.has_counted();
+        assert_eq!(all.count_of(peer), LIMIT - free as u32);
+        assert_eq!(all.take_roomy(), [peer], "{free} free");
+        assert!(!all.has_refused());
+        assert!(all.ask(*more, peer, None, LIMIT).is_ok());
+    }
+}
+
+/// As many as it may, and no more: nothing is to be gained by counting them every minute.
+#[test]
+fn a_peer_that_is_refused_none_any_more_is_not_counted_again() {
+    let mut all = next_hops();
+    let peer = PeerId(1);
+    let [one, other] = [1, 2].map(|i| all.retain(&ipv4(0, i)));
+    assert!(all.ask(one, peer, None, 1).is_ok());
+    for is_there in [true, true, false] {
+        assert_eq!(all.ask(other, peer, None, 1), Err(TooMany));
+        assert_eq!(all.count_again(), [peer]);
+        assert!(all.ask(one, peer, None, 1).is_ok());
+        if is_there {
+            assert_eq!(all.ask(other, peer, None, 1), Err(TooMany));
+        }
+        all.has_counted();
+        assert_eq!(all.has_refused(), is_there);
+    }
+    assert_eq!((all.count_of(peer), all.has_roomy()), (1, false));
+    // One that is refused later is another matter.
+    assert_eq!(all.ask(other, peer, None, 1), Err(TooMany));
+    assert!(all.has_refused());
+}
+
 #[test]
 fn a_link_local_next_hop_is_one_for_each_interface() {
     let mut all = next_hops();

@@ -228,6 +228,15 @@ fn a_next_hop_that_only_others_bring_counts_for_a_peer_for_a_minute_at_most() {
         let route = world.rib.route("10.1.0.0/16".parse().unwrap()).unwrap();
         assert!(matches!(route.paths[0].standing, Standing::Best(_)));
     }
+    // With what was refused goes the reason to look at all paths every minute.
+    assert!(world.rib.deadline().is_some());
+    for prefix in [0, 2] {
+        world.apply(&Op::Withdraw(PEER, prefix, 0));
+    }
+    world.apply(&Op::Pass(130));
+    world.drain();
+    assert_eq!(world.rib.deadline(), None);
+    assert_eq!((counts(&world).accepted, counts(&world).next_hops), (1, 1));
 }
 
 fn exceeded(limit: u32, of: LimitOf) -> RibEvent {
