@@ -6,14 +6,16 @@
 //!
 //! Of each next hop it is known which peers bring it, and of each peer which next hops it brings: that bounds how many one
 //! may bring, and when all that the peer brought goes at once, so do the ways out that only its next hops lead over, of which
-//! the FIB can be told before a single prefix is looked at ([`NextHops::lose`]). They count as lost until a path brings them
+//! the FIB can be told before their prefixes are looked at ([`NextHops::lose`]). They count as lost until a path brings them
 //! again, or no route is left that could use them ([`NextHops::forget_lost`]).
 //!
 //! A next hop that a peer has no path with any more counts for it until nobody has one, or until its next hops are counted again
 //! ([`NextHops::count_again`]), which is done now and then for peers to which one was refused.
 //!
-//! A peer can bring as many next hops as its limit allows. Nothing here costs in proportion to all next hops, but for another
-//! resolver.
+//! A peer can bring as many next hops as its limit allows. Nothing here costs in proportion to all next hops: what concerns many of
+//! them is done some at a time ([`NextHops::walk`]).
+
+mod walk;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -22,6 +24,7 @@ use bgp::types::NextHop;
 use foldhash::fast::RandomState;
 use hashbrown::{HashMap, HashSet};
 use smallvec::SmallVec;
+use walk::Walks;
 
 use super::NextHopIndex;
 use crate::peer::PeerId;
@@ -142,6 +145,7 @@ pub(crate) struct NextHops {
     lost: HashSet<Way, RandomState>,
     /// Of those, what was regained and not told yet.
     regained: Vec<Way>,
+    walks: Walks,
 }
 
 impl Default for NextHops {
@@ -158,6 +162,7 @@ impl Default for NextHops {
             resolver: Arc::new(Unreachable),
             lost: HashSet::default(),
             regained: Vec::new(),
+            walks: Walks::default(),
         }
     }
 }
@@ -358,6 +363,9 @@ impl NextHops {
         interface: Option<u32>,
         limit: u32,
     ) -> Result<Option<Resolution>, TooMany> {
+        if self.is_losing() {
+            self.end_losing(peer);
+        }
         let Some(slot) = self.slots.get_mut(index.0) else {
             return Ok(None);
         };
@@ -407,26 +415,11 @@ impl NextHops {
         }
     }
 
-    /// All paths of a peer go. Returns the ways that are lost with them: those that no next hop leads over that another peer
-    /// brings. Costs a look at the next hops that it brought.
-    pub(crate) fn lose(&mut self, peer: PeerId) -> Vec<(IpAddr, u32)> {
-        let brought = self.brought.remove(&peer).unwrap_or_default();
-        self.refusing.remove(&peer);
-        self.counting.remove(&peer);
-        let mut lost = Vec::new();
-        for (index, interface) in brought.next_hops {
-            lost.extend(self.forget(peer, index, interface));
-        }
-        // Told as lost already, and not regained since.
-        lost.retain(|way| self.lost.insert(*way));
-        lost
-    }
-
     /// Whether nothing is known of any next hop.
     #[cfg(any(test, feature = "fuzz"))]
     pub(crate) fn is_empty(&self) -> bool {
         let peers = self.brought.is_empty() && self.refusing.is_empty() && self.counting.is_empty();
-        self.slots.len() == 0 && peers && self.ways.is_empty()
+        self.slots.len() == 0 && peers && self.ways.is_empty() && !self.has_walk()
     }
 
     /// Ways that were lost and that paths lead over again. Asking clears them.
@@ -457,38 +450,6 @@ impl NextHops {
             State::Unasked => None,
             State::Asked(resolution) => resolution,
         }
-    }
-
-    /// Asks a new resolver about every next hop in use and tells which answers changed.
-    pub(crate) fn set_resolver(&mut self, resolver: Arc<dyn NextHopResolver>) -> ChangedNextHops {
-        self.resolver = resolver;
-        let mut changed = ChangedNextHops::default();
-        for (index, slot) in self.slots.iter_mut() {
-            let scoped = slot.scoped.iter_mut();
-            let scoped = scoped.map(|(interface, place)| (Some(*interface), place));
-            for (interface, place) in std::iter::once((None, &mut slot.everywhere)).chain(scoped) {
-                let State::Asked(before) = place.state else {
-                    continue;
-                };
-                let after = self.resolver.resolve(&slot.next_hop, interface);
-                if before == after {
-                    continue;
-                }
-                changed.insert(index);
-                if let Some(way) = place.way() {
-                    leave(&mut self.ways, way);
-                }
-                place.state = State::Asked(after);
-                if let Some(way) = place.way() {
-                    *self.ways.entry(way).or_default() += 1;
-                }
-            }
-        }
-        // A next hop that somebody brings may lead over a lost way now.
-        let regained = self.lost.iter().filter(|way| self.ways.contains_key(*way));
-        let regained: Vec<Way> = regained.copied().collect();
-        regained.into_iter().for_each(|way| self.regain(way));
-        changed
     }
 }
 

@@ -175,12 +175,11 @@ impl Rib {
     }
 
     /// Gives the answers of the node's routing table about next hops. Called whenever that table changed: only routes whose
-    /// next hops are answered differently are looked at again, in later polls. The resolver is kept for next hops that
-    /// come later, so it is best a snapshot.
+    /// next hops are answered differently are looked at again, in later polls, in which the resolver is asked about more than
+    /// some next hops, too. It is kept for those that come later, so it is best a snapshot.
     pub fn next_hops_changed(&mut self, resolver: Arc<dyn NextHopResolver>) {
-        let changed = self.attrs.next_hops.set_resolver(resolver);
-        each_table!(self.tables, |table| table.next_hops_changed(&changed));
-        self.note_regained();
+        self.attrs.next_hops.set_resolver(resolver);
+        self.walk_next_hops(AT_ONCE);
     }
 
     /// Adds or changes a peer. Changed policies are run again on what was received and what was sent, in later polls.
@@ -359,14 +358,27 @@ impl Rib {
         if kept {
             return;
         }
-        let lost = self.attrs.next_hops.lose(peer);
+        self.attrs.next_hops.lose(peer);
+        self.walk_next_hops(AT_ONCE);
+    }
+
+    /// Looks at up to so many next hops of those that are to be looked at. Returns how many it were.
+    fn walk_next_hops(&mut self, looks: usize) -> usize {
+        let next_hops = &mut self.attrs.next_hops;
+        let looked_at = next_hops.walk(looks);
+        if let Some(changed) = next_hops.take_changed() {
+            each_table!(self.tables, |table| table.next_hops_changed(&changed));
+        }
+        self.note_ways();
+        looked_at
+    }
+
+    /// Tells which ways out are lost, and then which of the lost ones are used again.
+    fn note_ways(&mut self) {
+        let lost = self.attrs.next_hops.take_lost();
         if !lost.is_empty() {
             self.events.push(RibEvent::NextHopsLost(lost));
         }
-    }
-
-    /// Tells which lost ways out are used again.
-    fn note_regained(&mut self) {
         let regained = self.attrs.next_hops.take_regained();
         if !regained.is_empty() {
             self.events.push(RibEvent::NextHopsRegained(regained));
@@ -424,7 +436,7 @@ impl Rib {
         }
         self.attrs.charge_to(None);
         self.check_memory(peer);
-        self.note_regained();
+        self.note_ways();
         match is_news(batch) {
             true => self.note_news(),
             false => self.note_changes(),
@@ -496,6 +508,9 @@ impl Rib {
 
 /// Prefixes of a message, or a change of what is originated, that is news: see [`is_news`].
 const NEWS: usize = if cfg!(test) { 1 } else { 64 };
+
+/// Next hops that are looked at when something concerns many of them, before polls go on with the rest.
+const AT_ONCE: usize = if cfg!(test) { 2 } else { 2_000 };
 
 /// Whether a batch is of few prefixes, which are then told before what others bring in a stream. A peer that sends its table
 /// has more in each batch, as long as it brings them faster than they are taken in.

@@ -121,6 +121,11 @@ impl Rib {
             self.tables.v4.import_all(peer);
             self.tables.v6.import_all(peer);
         }
+        // Before the tables are walked: the FIB is to hear of ways that are lost first.
+        let steps = match self.attrs.next_hops.has_walk() {
+            true => steps - self.walk_next_hops(steps.div_ceil(2)),
+            false => steps,
+        };
         // Half for each where both have work: that of one may never end.
         let share = match self.tables.v6.has_work() {
             true => steps.div_ceil(2),
@@ -151,7 +156,9 @@ impl Rib {
         }
         self.check_convergence(now);
         let is_counting = matches!(self.recount, Recount::UnderWay);
-        walking || progress == Progress::More || is_counting || self.attrs.next_hops.has_roomy()
+        let next_hops = &self.attrs.next_hops;
+        let more = is_counting || next_hops.has_roomy() || next_hops.has_walk();
+        walking || progress == Progress::More || more
     }
 
     /// Counts next hops again, of peers to which one was refused: what they brought before may have counted because others bring it.
@@ -225,10 +232,11 @@ impl Rib {
                 .tables
                 .v6
                 .take_fib_changes(rest, &self.attrs, &mut each);
-        if taken < max && !self.tables.v4.has_work() && !self.tables.v6.has_work() {
+        let walking = self.tables.v4.has_work() || self.tables.v6.has_work();
+        if taken < max && !walking && !self.attrs.next_hops.is_losing() {
             // What led over a lost way has been told to lead elsewhere.
             self.attrs.next_hops.forget_lost();
-            self.note_regained();
+            self.note_ways();
         }
         self.tell_convergence();
         taken

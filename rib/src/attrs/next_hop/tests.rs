@@ -2,6 +2,8 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
+use proptest::prelude::*;
+
 use super::*;
 
 /// Every next hop is a router on interface 2, or on that of the session, but those of 10.255.0.0/16, which one leads to.
@@ -31,7 +33,21 @@ const ANY: u32 = u32::MAX;
 fn next_hops() -> NextHops {
     let mut next_hops = NextHops::default();
     next_hops.set_resolver(Arc::new(OnLink));
+    assert!(!next_hops.has_walk(), "there are none yet");
     next_hops
+}
+
+/// Looks at every next hop that is to be looked at, one at a time.
+fn walk(all: &mut NextHops) {
+    while all.walk(1) > 0 {}
+    assert!(!all.has_walk());
+}
+
+/// The ways that are lost with a peer.
+fn lose(all: &mut NextHops, peer: PeerId) -> Vec<Way> {
+    all.lose(peer);
+    walk(all);
+    all.take_lost()
 }
 
 fn ipv4(third: u8, last: u8) -> NextHop {
@@ -57,14 +73,14 @@ fn a_way_is_lost_with_the_last_peer_that_brings_a_next_hop_over_it() {
         assert!(all.ask(index, peer, None, ANY).unwrap().is_some());
     }
     assert_eq!(
-        all.lose(one),
+        lose(&mut all, one),
         [],
         "the other peer brings what leads over both"
     );
-    let mut lost = all.lose(two);
+    let mut lost = lose(&mut all, two);
     lost.sort();
     assert_eq!(lost, [way_of(ipv4(0, 1)), way_of(ipv4(255, 1))]);
-    assert_eq!(all.lose(two), [], "once");
+    assert_eq!(lose(&mut all, two), [], "once");
     assert_eq!(
         all.ask(also_behind, one, None, ANY).map(|r| r.is_some()),
         Ok(true)
@@ -162,7 +178,7 @@ fn a_link_local_next_hop_is_one_for_each_interface() {
         assert_eq!(all.count_of(PeerId(1)), count);
     }
     assert_eq!(all.resolution(index, Some(5)), None, "nobody asked");
-    assert_eq!(all.lose(PeerId(1)).len(), 2);
+    assert_eq!(lose(&mut all, PeerId(1)).len(), 2);
     all.release(index);
     all.forget_lost();
     assert!(all.is_empty());
@@ -187,7 +203,7 @@ fn lives(count: u32, link_local: bool) -> Duration {
                 index
             })
             .collect();
-        assert_eq!(all.lose(peer).len(), count as usize);
+        assert_eq!(lose(&mut all, peer).len(), count as usize);
         indices.into_iter().for_each(|index| all.release(index));
         all.forget_lost();
     }
@@ -206,4 +222,179 @@ fn next_hops_cost_in_proportion_to_their_number() {
         let ratios: Vec<f64> = (0..5).map(ratio).collect();
         assert!(ratios.iter().any(|ratio| *ratio < 24.0), "{ratios:?}");
     }
+}
+
+/// Every next hop leads over one of four routers, another one by each resolver, and some nowhere.
+struct Moved(u8);
+
+impl NextHopResolver for Moved {
+    fn resolve(&self, next_hop: &NextHop, interface: Option<u32>) -> Option<Resolution> {
+        let IpAddr::V4(address) = next_hop.address() else {
+            return OnLink.resolve(next_hop, interface);
+        };
+        let last = address.octets()[3].wrapping_mul(self.0 | 1) >> 1;
+        (last % 8 != 7).then(|| Resolution {
+            gateway: Ipv4Addr::new(192, 0, 2, last % 4).into(),
+            ifindex: 2,
+            metric: 0,
+            connected: true,
+            onlink: false,
+        })
+    }
+}
+
+impl NextHops {
+    /// What must hold whenever nothing is left to be looked at.
+    fn check(&mut self) {
+        let mut ways: HashMap<Way, u32, RandomState> = HashMap::default();
+        for (_, slot) in self.slots.iter() {
+            let scoped = slot.scoped.iter().map(|(on, place)| (Some(*on), place));
+            for (interface, place) in std::iter::once((None, &slot.everywhere)).chain(scoped) {
+                if let State::Asked(answer) = place.state {
+                    let asked = self.resolver.resolve(&slot.next_hop, interface);
+                    assert_eq!(answer, asked, "{:?}", slot.next_hop);
+                }
+                if let Some(way) = place.way() {
+                    *ways.entry(way).or_default() += 1;
+                }
+            }
+        }
+        assert_eq!(self.ways, ways);
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Op {
+    Bring(u8, u32),
+    Release(u8),
+    Lose(u32),
+    Resolve(u8),
+    Walk(usize),
+}
+
+fn ops() -> impl Strategy<Value = Vec<Op>> {
+    let op = prop_oneof![
+        4 => (0..24_u8, 1..4_u32).prop_map(|(last, peer)| Op::Bring(last, peer)),
+        2 => (0..24_u8).prop_map(Op::Release),
+        1 => (1..4_u32).prop_map(Op::Lose),
+        1 => any::<u8>().prop_map(Op::Resolve),
+        3 => (1..6_usize).prop_map(Op::Walk),
+    ];
+    prop::collection::vec(op, 0..120)
+}
+
+proptest! {
+    /// Whatever happens between two parts of a walk: the answers are those of the last resolver, a change is handed out, a way
+    /// counts as lost exactly if that was told, and the last peer that brought something over it is gone.
+    #[test]
+    fn whatever_happens_while_next_hops_are_looked_at_the_end_is_the_same(ops in ops()) {
+        let mut all = NextHops::default();
+        all.set_resolver(Arc::new(Moved(0)));
+        let mut known: HashMap<u8, NextHopIndex, RandomState> = HashMap::default();
+        let mut told: HashSet<Way, RandomState> = HashSet::default();
+        // By index: the answer that tables have.
+        let mut answers: HashMap<u32, Option<Resolution>, RandomState> = HashMap::default();
+        let mut brought: HashSet<(u32, u32), RandomState> = HashSet::default();
+        for op in ops {
+            match op {
+                Op::Bring(last, peer) => {
+                    let index = *known.entry(last).or_insert_with(|| all.retain(&ipv4(0, last)));
+                    let answer = all.ask(index, PeerId(peer), None, ANY).unwrap();
+                    answers.entry(index.0).or_insert(answer);
+                    brought.insert((peer, index.0));
+                }
+                Op::Release(last) => if let Some(index) = known.remove(&last) {
+                    all.release(index);
+                    answers.remove(&index.0);
+                    brought.retain(|(_, brought)| *brought != index.0);
+                }
+                Op::Lose(peer) => {
+                    all.lose(PeerId(peer));
+                    brought.retain(|(of, _)| *of != peer);
+                }
+                Op::Resolve(number) => all.set_resolver(Arc::new(Moved(number))),
+                Op::Walk(looks) => prop_assert!(all.walk(looks) <= looks),
+            }
+            if let Some(changed) = all.take_changed() {
+                for (index, answer) in &mut answers {
+                    if changed.contains(NextHopIndex(*index)) {
+                        *answer = all.resolution(NextHopIndex(*index), None);
+                    }
+                }
+            }
+            for way in all.take_lost() {
+                prop_assert!(told.insert(way), "told twice");
+            }
+            for way in all.take_regained() {
+                prop_assert!(told.remove(&way), "regained, and was not lost");
+            }
+            prop_assert_eq!(&told, &all.lost);
+            for way in &told {
+                prop_assert!(!all.ways.contains_key(way), "lost, and something leads over it");
+            }
+        }
+        walk(&mut all);
+        all.check();
+        for (peer, index) in &brought {
+            let place = &all.slots.get(*index).unwrap().everywhere;
+            prop_assert!(place.bringers.contains(&PeerId(*peer)), "{peer} brings it");
+        }
+        for peer in 1..4 {
+            let count = brought.iter().filter(|(of, _)| *of == peer).count();
+            prop_assert_eq!(all.count_of(PeerId(peer)) as usize, count);
+        }
+        if let Some(changed) = all.take_changed() {
+            for (index, answer) in &mut answers {
+                if changed.contains(NextHopIndex(*index)) {
+                    *answer = all.resolution(NextHopIndex(*index), None);
+                }
+            }
+        }
+        for (index, answer) in answers {
+            prop_assert_eq!(answer, all.resolution(NextHopIndex(index), None));
+        }
+    }
+}
+
+#[test]
+fn a_peer_that_is_back_before_its_next_hops_were_looked_at_keeps_what_it_brings_now() {
+    let mut all = next_hops();
+    let peer = PeerId(1);
+    let indices: Vec<NextHopIndex> = (0..10).map(|last| all.retain(&ipv4(0, last))).collect();
+    for index in &indices {
+        assert!(all.ask(*index, peer, None, ANY).is_ok());
+    }
+    all.lose(peer);
+    assert_eq!(all.walk(3), 3);
+    let is_left = |index: &&NextHopIndex| {
+        !all.slots
+            .get(index.0)
+            .unwrap()
+            .everywhere
+            .bringers
+            .is_empty()
+    };
+    let kept = *indices.iter().find(is_left).unwrap();
+    assert!(all.ask(kept, peer, None, ANY).is_ok());
+    walk(&mut all);
+    assert_eq!(all.count_of(peer), 1);
+    let lost = all.take_lost();
+    let regained = all.take_regained();
+    assert_eq!(lost.len() - regained.len(), 9);
+    assert!(regained.iter().all(|way| !all.lost.contains(way)));
+}
+
+#[test]
+fn a_round_of_questions_ends_though_all_next_hops_go_before() {
+    let mut all = next_hops();
+    let indices: Vec<NextHopIndex> = (0..10).map(|last| all.retain(&ipv4(0, last))).collect();
+    all.set_resolver(Arc::new(Moved(3)));
+    assert_eq!(all.walk(5), 5);
+    // From here on once around.
+    all.set_resolver(Arc::new(Moved(5)));
+    for index in indices {
+        all.release(index);
+    }
+    walk(&mut all);
+    assert!(all.is_empty());
 }

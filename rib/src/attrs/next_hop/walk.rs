@@ -1,0 +1,185 @@
+//! What concerns many next hops at once, some of them at a time: a peer whose paths all go, and another resolver.
+//!
+//! A peer that comes back while its next hops are still being looked at has them looked at to the end first, so that what it
+//! brings now is not taken for what it brought. Another resolver while the answers of the one before are being asked for has every
+//! next hop asked about once more from there; what was found to have changed is handed out at least once a round.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::{Brings, ChangedNextHops, NextHopResolver, NextHops, State, Way, leave};
+use crate::peer::PeerId;
+
+/// What is left to do.
+#[derive(Default)]
+pub(super) struct Walks {
+    /// Peers whose paths are gone, with those of their next hops that were not looked at since.
+    losing: VecDeque<(PeerId, <Brings as IntoIterator>::IntoIter)>,
+    /// Ways that were lost and not told yet.
+    lost: Vec<Way>,
+    asking: Option<Round>,
+    changed: ChangedNextHops,
+    /// A round has ended or was at the end of the slots: otherwise each part of it would have the tables walked.
+    is_due: bool,
+}
+
+/// A round over all next hops, as those of tables are.
+struct Round {
+    at: u32,
+    start: u32,
+    wrapped: bool,
+}
+
+impl NextHops {
+    /// All paths of a peer go, and so do the ways that no next hop leads over that another peer brings: see
+    /// [`NextHops::take_lost`]. Looks at nothing yet.
+    pub(crate) fn lose(&mut self, peer: PeerId) {
+        self.refusing.remove(&peer);
+        self.counting.remove(&peer);
+        if let Some(brought) = self.brought.remove(&peer) {
+            let next_hops = brought.next_hops.into_iter();
+            self.walks.losing.push_back((peer, next_hops));
+        }
+    }
+
+    /// Another resolver is to be asked about every next hop in use: see [`NextHops::take_changed`]. Asks nothing yet.
+    pub(crate) fn set_resolver(&mut self, resolver: Arc<dyn NextHopResolver>) {
+        self.resolver = resolver;
+        if self.slots.len() == 0 {
+            return;
+        }
+        let at = self.walks.asking.as_ref().map_or(0, |round| round.at);
+        self.walks.asking = Some(Round {
+            at,
+            start: at,
+            wrapped: false,
+        });
+    }
+
+    /// Looks at up to `looks` next hops. Returns how many it were: less than `looks` means that nothing is left to do.
+    pub(crate) fn walk(&mut self, looks: usize) -> usize {
+        for used in 0..looks {
+            if !self.lose_next() && !self.ask_next() {
+                return used;
+            }
+        }
+        looks
+    }
+
+    /// Whether [`NextHops::walk`] has anything to do.
+    pub(crate) fn has_walk(&self) -> bool {
+        self.is_losing() || self.walks.asking.is_some()
+    }
+
+    /// Whether ways may still be found to be lost.
+    pub(crate) fn is_losing(&self) -> bool {
+        !self.walks.losing.is_empty()
+    }
+
+    /// Ways that were lost: routers on the link with their interfaces. Asking clears them.
+    pub(crate) fn take_lost(&mut self) -> Vec<(IpAddr, u32)> {
+        std::mem::take(&mut self.walks.lost)
+    }
+
+    /// Next hops that lead elsewhere than before. Asking clears them.
+    pub(crate) fn take_changed(&mut self) -> Option<ChangedNextHops> {
+        let is_due = std::mem::take(&mut self.walks.is_due);
+        let changed = &mut self.walks.changed;
+        (is_due && !changed.is_empty()).then(|| std::mem::take(changed))
+    }
+
+    /// Looks at what is left of a peer that brings next hops again.
+    pub(super) fn end_losing(&mut self, peer: PeerId) {
+        let mut losing = self.walks.losing.iter();
+        let Some(place) = losing.position(|(losing, _)| *losing == peer) else {
+            return;
+        };
+        let Some((peer, next_hops)) = self.walks.losing.remove(place) else {
+            return;
+        };
+        for (index, interface) in next_hops {
+            self.lose_one(peer, index, interface);
+        }
+    }
+
+    /// Looks at one next hop of a peer whose paths are gone. Whether there was one.
+    fn lose_next(&mut self) -> bool {
+        let Some((peer, next_hops)) = self.walks.losing.front_mut() else {
+            return false;
+        };
+        let peer = *peer;
+        match next_hops.next() {
+            Some((index, interface)) => self.lose_one(peer, index, interface),
+            None => {
+                self.walks.losing.pop_front();
+            }
+        }
+        true
+    }
+
+    fn lose_one(&mut self, peer: PeerId, index: u32, interface: Option<u32>) {
+        let way = self.forget(peer, index, interface);
+        // One that was told as lost already, and not regained since, is not told again.
+        if let Some(way) = way.filter(|way| self.lost.insert(*way)) {
+            self.walks.lost.push(way);
+        }
+    }
+
+    /// Asks about one next hop. Whether there was one.
+    fn ask_next(&mut self) -> bool {
+        let Some(round) = &mut self.walks.asking else {
+            return false;
+        };
+        let next = self.slots.next_from(round.at).map(|(index, _)| index);
+        let is_over = match next {
+            // The second time, none is left before the start.
+            None => round.wrapped || round.start == 0,
+            Some(index) => round.wrapped && index + 1 >= round.start,
+        };
+        match next {
+            Some(index) => {
+                round.at = index + 1;
+                self.ask_about(index);
+            }
+            None => {
+                (round.at, round.wrapped) = (0, true);
+                self.walks.is_due = true;
+            }
+        }
+        if is_over {
+            self.walks.asking = None;
+            self.walks.is_due = true;
+        }
+        true
+    }
+
+    fn ask_about(&mut self, index: u32) {
+        let Some(slot) = self.slots.get_mut(index) else {
+            return;
+        };
+        let scoped = slot.scoped.iter_mut();
+        let scoped = scoped.map(|(interface, place)| (Some(*interface), place));
+        for (interface, place) in std::iter::once((None, &mut slot.everywhere)).chain(scoped) {
+            let State::Asked(before) = place.state else {
+                continue;
+            };
+            let after = self.resolver.resolve(&slot.next_hop, interface);
+            if before == after {
+                continue;
+            }
+            self.walks.changed.insert(index);
+            if let Some(way) = place.way() {
+                leave(&mut self.ways, way);
+            }
+            place.state = State::Asked(after);
+            if let Some(way) = place.way() {
+                *self.ways.entry(way).or_default() += 1;
+                // A next hop that somebody brings leads over a lost way now.
+                if self.lost.remove(&way) {
+                    self.regained.push(way);
+                }
+            }
+        }
+    }
+}
