@@ -198,11 +198,11 @@ impl Worker {
         // Nothing is written before it: such a change is not made to wait.
         if self.shared.plan.hold(Holder::Fib).waits_for_listing() {
             self.view_not_before = now;
-            self.resync(Resync::Everything)?;
+            self.list(Resync::Everything, now)?;
         }
         match self.doubt.due(now) {
             Resync::None => {}
-            what => self.resync(what)?,
+            what => self.list(what, now)?,
         }
         self.publish_view(now);
         for _ in 0..BATCHES_PER_TURN {
@@ -218,6 +218,13 @@ impl Worker {
             });
         }
         Ok(Turn::Busy)
+    }
+
+    /// Lists what is in doubt, and hears what was said of it meanwhile before anything is written: a route that was found missing and is
+    /// put back would be taken for gone once more.
+    fn list(&mut self, what: Resync, now: Instant) -> Result<(), ChannelError> {
+        self.resync(what)?;
+        self.hear(now)
     }
 
     /// Takes in what the plan wants to be listed. Whether nothing is written before nexthop objects are.

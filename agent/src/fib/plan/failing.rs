@@ -208,8 +208,10 @@ impl Plan {
         let Some(before) = K::table_ref(self).get(k).copied() else {
             return;
         };
-        let failure = Failure::record(self.failing.records.remove(&prefix), error, now);
-        if failure.attempts == 1 && failure.error.errno == libc::EEXIST {
+        let last = self.failing.records.remove(&prefix);
+        let was_taken = last.as_ref().is_some_and(|f| f.error.errno == libc::EEXIST);
+        let failure = Failure::record(last, error, now);
+        if failure.error.errno == libc::EEXIST && !was_taken {
             // What was believed of the kernel is wrong: there is a route already.
             self.resync = Resync::Everything;
         }

@@ -69,3 +69,41 @@ fn what_is_gone_from_another_place_is_not_removed_again() {
         assert_eq!(world.kernel.futile, []);
     }
 }
+
+/// Somebody removes it, and what the kernel says of that is heard after it was put back: the plan takes it for gone.
+#[test]
+fn a_route_that_is_there_after_all_is_found_whatever_the_kernel_refused_before() {
+    let mut world = World::new();
+    submit(&mut world, PREFIXES[0], &[(0, 1)]);
+    world.step(Step::Drive);
+    let routes = world.kernel.list_routes();
+    let ours = routes.iter().find(|r| r.protocol == ROUTE_PROTOCOL);
+    world.plan.route_event(Presence::Gone, ours.unwrap());
+    // Its first attempt fails for another reason than that the place is taken.
+    world.step(Step::Refuse(1));
+    for _ in 0..2 {
+        world.step(Step::Drive);
+        world.step(Step::Wait);
+    }
+    let status = world.plan.route(net(PREFIXES[0]), world.now).unwrap();
+    assert_eq!(status.state, FibRouteState::Installed);
+    // From here on it follows what is wanted.
+    submit(&mut world, PREFIXES[0], &[(1, 1)]);
+    world.step(Step::Drive);
+    assert_eq!(world.kernel.ours(), world.expected());
+}
+
+/// Listing a million routes at each attempt would be too much.
+#[test]
+fn a_place_that_is_somebody_elses_is_looked_for_once() {
+    let mut world = World::new();
+    submit(&mut world, PREFIXES[3], &[(0, 1)]);
+    world.step(Step::Drive);
+    let listings = world.plan.counters().resyncs;
+    for _ in 0..3 {
+        world.step(Step::Wait);
+        let sent = messages(&mut world);
+        assert_eq!(sent, 1, "it is tried again");
+    }
+    assert_eq!(world.plan.counters().resyncs, listings);
+}

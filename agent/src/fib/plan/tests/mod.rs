@@ -9,6 +9,7 @@ use proptest::prelude::*;
 mod failing;
 mod guard;
 mod kernel;
+mod late;
 mod lost;
 mod merging;
 mod moved;
