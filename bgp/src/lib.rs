@@ -7,10 +7,14 @@
 //! - [`fsm`]: RFC 4271 section 8 as a pure machine: inputs and a `now` in, outputs and a deadline out.
 //! - [`session`] (feature `net`): the only sockets and the only clock of the crate.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 pub mod fsm;
 #[cfg(any(test, feature = "fuzz"))]
+#[allow(clippy::disallowed_methods)]
 pub mod fuzz;
 #[cfg(feature = "net")]
+#[allow(clippy::disallowed_methods)] // The clock is here.
 pub mod session;
 #[cfg(test)]
 mod soak;

@@ -9,10 +9,13 @@
 //! - [`table`]: Adj-RIB-In and Loc-RIB, the decision process, multipath, next-hop tracking, stale paths.
 //! - [`export`]: Adj-RIB-Out as update groups.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 pub mod attrs;
 pub mod export;
 mod facade;
 #[cfg(any(test, feature = "fuzz"))]
+#[allow(clippy::disallowed_methods)]
 pub mod fuzz;
 mod index;
 #[cfg(any(test, feature = "fuzz"))]

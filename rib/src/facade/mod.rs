@@ -8,6 +8,7 @@ mod config;
 mod convergence;
 mod memory;
 #[cfg(any(test, feature = "fuzz"))]
+#[allow(clippy::disallowed_methods)]
 pub(crate) mod model;
 mod poll;
 mod query;
