@@ -32,6 +32,8 @@ pub(super) struct FakeKernel {
     /// Messages that it had to refuse, though what they rely on was there to be seen; not those about a place that is taken, and not
     /// those that rely on what was refused for no reason.
     pub(super) futile: Vec<Op>,
+    /// Somebody else may have put a route into the place of ours a moment ago: replacing that is nobody's fault.
+    pub(super) tells_late: bool,
 }
 
 pub(super) const EEXIST: i32 = libc::EEXIST;
@@ -119,7 +121,9 @@ impl FakeKernel {
             RouteAction::Delete if present.is_none_or(|r| r.protocol != ROUTE_PROTOCOL) => {
                 return Err(libc::ESRCH);
             }
-            RouteAction::Replace(_) if present.is_some_and(|r| r.protocol != ROUTE_PROTOCOL) => {
+            RouteAction::Replace(_)
+                if !self.tells_late && present.is_some_and(|r| r.protocol != ROUTE_PROTOCOL) =>
+            {
                 panic!("{op:?} takes the place of a foreign route");
             }
             RouteAction::Delete => {

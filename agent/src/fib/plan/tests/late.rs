@@ -9,14 +9,19 @@ enum Change {
     Link(u32, bool),
     DeleteNexthop(usize),
     DeleteRoute(usize),
+    /// The interface goes.
+    RemoveLink(u32),
+    /// A route of somebody else takes the place of the nth prefix, or leaves it.
+    Foreign(usize, bool),
 }
 
 /// What the kernel says of it.
 #[derive(Debug)]
 enum Event {
     Link(u32, bool),
+    LinkGone(u32),
     Nexthop(Nexthop),
-    RouteGone(Route),
+    Route(Presence, Route),
 }
 
 #[derive(Clone, Debug)]
@@ -38,6 +43,8 @@ fn a_change_of_others() -> impl Strategy<Value = Change> {
         2 => (2..4u32, any::<bool>()).prop_map(|(i, up)| Change::Link(i, up)),
         2 => (0..8usize).prop_map(Change::DeleteNexthop),
         2 => (0..8usize).prop_map(Change::DeleteRoute),
+        1 => (2..4u32).prop_map(Change::RemoveLink),
+        1 => (0..PREFIXES.len(), any::<bool>()).prop_map(|(i, there)| Change::Foreign(i, there)),
     ]
 }
 
@@ -47,7 +54,10 @@ fn a_late_step() -> impl Strategy<Value = Late> {
         2 => (0..4usize, any::<bool>()).prop_map(|(i, d)| Step::Down(i, d)),
         1 => (1..12usize).prop_map(Step::Refuse),
         1 => Just(Step::Converged),
+        1 => Just(Step::ConvergesAgain),
         1 => Just(Step::Wait),
+        1 => a_space().prop_map(Step::Space),
+        1 => any::<bool>().prop_map(Step::Aside),
     ];
     let rare = || prop::option::weighted(0.3, a_change_of_others());
     let in_batch = prop::option::weighted(0.4, (0..3usize, a_change_of_others()));
@@ -61,6 +71,7 @@ fn a_late_step() -> impl Strategy<Value = Late> {
 struct LateWorld {
     world: World,
     unheard: Vec<Event>,
+    links_gone: BTreeSet<u32>,
 }
 
 impl LateWorld {
@@ -69,7 +80,48 @@ impl LateWorld {
         let before = kernel.list_routes();
         let ours = |r: &&Route| r.protocol == ROUTE_PROTOCOL;
         match change {
-            Change::Link(ifindex, up) => kernel.set_link(ifindex, up),
+            Change::Link(ifindex, up) => {
+                self.links_gone.remove(&ifindex);
+                kernel.set_link(ifindex, up);
+            }
+            Change::RemoveLink(ifindex) => {
+                self.links_gone.insert(ifindex);
+                kernel.set_link(ifindex, false);
+            }
+            Change::Foreign(number, there) => {
+                let (prefix, place) = (net(PREFIXES[number]), (254, DEFAULT_METRIC));
+                // One has its place for good.
+                if number == 3 {
+                    return;
+                }
+                let id = (prefix, place.0, place.1);
+                let is_foreign = kernel.routes.get(&id).is_some_and(|r| r.protocol == 4);
+                let find = |routes: Vec<Route>| {
+                    let mut routes = routes.into_iter();
+                    routes.find(|r| (r.prefix, r.table, r.metric) == id)
+                };
+                match (is_foreign, there) {
+                    (false, true) => {
+                        let target = Target::Unreachable;
+                        let route = FakeRoute {
+                            protocol: 4,
+                            target,
+                        };
+                        kernel.routes.insert(id, route);
+                        let replaces = find(before).is_some();
+                        let new = find(kernel.list_routes()).unwrap();
+                        let new = Route { replaces, ..new };
+                        self.unheard.push(Event::Route(Presence::Present, new));
+                    }
+                    (true, false) => {
+                        let old = find(before).unwrap();
+                        kernel.routes.remove(&id);
+                        self.unheard.push(Event::Route(Presence::Gone, old));
+                    }
+                    _ => {}
+                }
+                return;
+            }
             Change::DeleteNexthop(n) => {
                 let nexthops = kernel.list_nexthops();
                 let mut of_ours = nexthops.iter().filter(|n| n.protocol == ROUTE_PROTOCOL);
@@ -86,7 +138,8 @@ impl LateWorld {
                 kernel
                     .routes
                     .remove(&(route.prefix, route.table, route.metric));
-                self.unheard.push(Event::RouteGone(route.clone()));
+                self.unheard
+                    .push(Event::Route(Presence::Gone, route.clone()));
                 return;
             }
         }
@@ -95,11 +148,13 @@ impl LateWorld {
         for route in before {
             let is_gone = !kernel.routes.contains_key(&place(&route));
             if is_gone && matches!(route.prefix, IpNet::V6(_)) {
-                self.unheard.push(Event::RouteGone(route));
+                self.unheard.push(Event::Route(Presence::Gone, route));
             }
         }
-        if let Change::Link(ifindex, up) = change {
-            self.unheard.push(Event::Link(ifindex, up));
+        match change {
+            Change::Link(ifindex, up) => self.unheard.push(Event::Link(ifindex, up)),
+            Change::RemoveLink(ifindex) => self.unheard.push(Event::LinkGone(ifindex)),
+            _ => {}
         }
     }
 
@@ -112,7 +167,11 @@ impl LateWorld {
                     plan.link_event(ifindex, now);
                 }
                 Event::Nexthop(nexthop) => plan.nexthop_event(&nexthop),
-                Event::RouteGone(route) => plan.route_event(Presence::Gone, &route),
+                Event::LinkGone(ifindex) => {
+                    plan.link_gone(ifindex, now);
+                    plan.link_event(ifindex, now);
+                }
+                Event::Route(presence, route) => plan.route_event(presence, &route),
             }
         }
     }
@@ -130,7 +189,8 @@ impl LateWorld {
             let World {
                 plan, kernel, now, ..
             } = &mut self.world;
-            plan.links_listed(kernel.links_down.clone(), *now);
+            let down = kernel.links_down.difference(&self.links_gone);
+            plan.links_listed(down.copied(), *now);
             plan.resync_routes_begin();
             for route in kernel.list_routes() {
                 plan.resync_route(&route);
@@ -170,7 +230,8 @@ proptest! {
     fn whatever_is_heard_late_the_kernel_ends_up_with_what_is_wanted(
         steps in prop::collection::vec(a_late_step(), 0..80),
     ) {
-        let mut late = LateWorld { world: World::new(), unheard: Vec::new() };
+        let mut late = LateWorld { world: World::new(), unheard: Vec::new(), links_gone: BTreeSet::new() };
+        late.world.kernel.tells_late = true;
         let foreign = late.world.kernel.foreign();
         for step in steps {
             match step {
@@ -179,6 +240,9 @@ proptest! {
                 Late::Turn { hears, listing, batch } => late.turn(hears, listing, batch),
             }
             prop_assert!(late.world.plan.records_are_in_order());
+        }
+        for number in 0..PREFIXES.len() {
+            late.change(Change::Foreign(number, false));
         }
         late.hear();
         let mut world = late.world;

@@ -137,7 +137,7 @@ pub(super) const ELSEWHERE: [RouteSpace; 2] = [
     },
 ];
 
-fn a_space() -> impl Strategy<Value = Option<RouteSpace>> {
+pub(super) fn a_space() -> impl Strategy<Value = Option<RouteSpace>> {
     prop_oneof![
         Just(None),
         Just(Some(RouteSpace::default())),
