@@ -121,6 +121,27 @@ pub(crate) struct TooMany;
 /// A way out of the node: a router on the link, and the interface.
 type Way = (IpAddr, u32);
 
+/// Ways that are another thing than was told last: what is lost and regained between two tellings is neither.
+#[derive(Default)]
+struct Untold {
+    lost: HashSet<Way, RandomState>,
+    regained: HashSet<Way, RandomState>,
+}
+
+impl Untold {
+    fn is_lost(&mut self, way: Way) {
+        if !self.regained.remove(&way) {
+            self.lost.insert(way);
+        }
+    }
+
+    fn is_regained(&mut self, way: Way) {
+        if !self.lost.remove(&way) {
+            self.regained.insert(way);
+        }
+    }
+}
+
 fn way(resolution: &Resolution) -> Way {
     (resolution.gateway, resolution.ifindex)
 }
@@ -143,8 +164,8 @@ pub(crate) struct NextHops {
     resolver: Arc<dyn NextHopResolver>,
     /// Ways that were lost and not regained.
     lost: HashSet<Way, RandomState>,
-    /// Of those, what was regained and not told yet.
-    regained: Vec<Way>,
+    /// What was not told yet of ways that were lost or regained.
+    untold: Untold,
     walks: Walks,
 }
 
@@ -161,7 +182,7 @@ impl Default for NextHops {
             roomy: Vec::new(),
             resolver: Arc::new(Unreachable),
             lost: HashSet::default(),
-            regained: Vec::new(),
+            untold: Untold::default(),
             walks: Walks::default(),
         }
     }
@@ -411,7 +432,7 @@ impl NextHops {
 
     fn regain(&mut self, way: Way) {
         if self.lost.remove(&way) {
-            self.regained.push(way);
+            self.untold.is_regained(way);
         }
     }
 
@@ -424,12 +445,14 @@ impl NextHops {
 
     /// Ways that were lost and that paths lead over again. Asking clears them.
     pub(crate) fn take_regained(&mut self) -> Vec<(IpAddr, u32)> {
-        std::mem::take(&mut self.regained)
+        self.untold.regained.drain().collect()
     }
 
     /// No route is left that could use a lost way: whatever uses one from now on is new.
     pub(crate) fn forget_lost(&mut self) {
-        self.regained.extend(self.lost.drain());
+        for way in self.lost.drain() {
+            self.untold.is_regained(way);
+        }
     }
 
     /// Where a next hop leads, for routes of a session on `interface`.

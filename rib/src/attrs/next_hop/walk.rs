@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::{Brings, ChangedNextHops, NextHopResolver, NextHops, State, Way, leave};
+use super::{Brings, ChangedNextHops, NextHopResolver, NextHops, State, leave};
 use crate::peer::PeerId;
 
 /// What is left to do.
@@ -16,8 +16,6 @@ use crate::peer::PeerId;
 pub(super) struct Walks {
     /// Peers whose paths are gone, with those of their next hops that were not looked at since.
     losing: VecDeque<(PeerId, <Brings as IntoIterator>::IntoIter)>,
-    /// Ways that were lost and not told yet.
-    lost: Vec<Way>,
     asking: Option<Round>,
     changed: ChangedNextHops,
     /// A round has ended or was at the end of the slots: otherwise each part of it would have the tables walked.
@@ -79,7 +77,7 @@ impl NextHops {
 
     /// Ways that were lost: routers on the link with their interfaces. Asking clears them.
     pub(crate) fn take_lost(&mut self) -> Vec<(IpAddr, u32)> {
-        std::mem::take(&mut self.walks.lost)
+        self.untold.lost.drain().collect()
     }
 
     /// Next hops that lead elsewhere than before. Asking clears them.
@@ -122,7 +120,7 @@ impl NextHops {
         let way = self.forget(peer, index, interface);
         // One that was told as lost already, and not regained since, is not told again.
         if let Some(way) = way.filter(|way| self.lost.insert(*way)) {
-            self.walks.lost.push(way);
+            self.untold.is_lost(way);
         }
     }
 
@@ -177,7 +175,7 @@ impl NextHops {
                 *self.ways.entry(way).or_default() += 1;
                 // A next hop that somebody brings leads over a lost way now.
                 if self.lost.remove(&way) {
-                    self.regained.push(way);
+                    self.untold.is_regained(way);
                 }
             }
         }
