@@ -172,8 +172,9 @@ pub struct Node {
     pub labels: AtomMap,
     /// `metadata.annotations`.
     pub annotations: AtomMap,
-    /// Some labels or annotations are from before: the object, made again, has not had them. Its own agent may know nothing of them.
-    pub labels_bridged: bool,
+    /// The object as it is, where some labels or annotations are from before: made again, it has not had them. Its own agent, if that
+    /// was started since, knows nothing of them. Of other nodes only.
+    pub as_object: Option<Arc<Node>>,
     /// The AS that its Router's `asnFrom` found last, where it finds none now ([`LastAsNumbers`](crate::intent::LastAsNumbers)).
     pub asn_before: Option<Asn>,
     /// `spec.podCIDRs` and `spec.podCIDR`, each once, host bits zero, in their order.

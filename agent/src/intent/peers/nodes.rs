@@ -12,6 +12,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use bgp::fsm::RemoteAsn;
 use bgp::types::Asn;
@@ -21,7 +22,7 @@ use super::{Context, PeerIntent, Session, at, common_addresses, fits, mesh_spec}
 use crate::cluster::{ClusterState, Node, Object, ObjectRef};
 use crate::crd::peer::{MESH_LABEL, NodesTarget};
 use crate::crd::selector::{self, Labels};
-use crate::crd::{IpFamily, PeerSpec, RouterSpec};
+use crate::crd::{IpFamily, LabelSelector, PeerSpec, RouterSpec};
 use crate::intent::router;
 use crate::intent::{Warning, WarningKind};
 
@@ -53,6 +54,16 @@ impl<'a> Member<'a> {
             passes_on: used.transit || is_reflector(state, node),
         }
     }
+
+    /// Whether a selector selects the node, in the same AS, also by what its object says itself.
+    fn is_selected(&self, state: &ClusterState, selector: Option<&LabelSelector>) -> bool {
+        let is_as_object = |object: &Arc<Node>| {
+            selector::selects(selector, &object.labels)
+                && Member::new(state, object, self.asn).asn == self.asn
+        };
+        selector::selects(selector, &self.node.labels)
+            && self.node.as_object.as_ref().is_none_or(is_as_object)
+    }
 }
 
 /// Whether a node is a route reflector of somebody: of other nodes, or of a router.
@@ -76,10 +87,11 @@ pub(in crate::intent) struct Seen<'a> {
     transport: IpFamily,
     port: Option<u16>,
     passes_on: bool,
-    bridged: bool,
     addresses: &'a [IpAddr],
     /// For each Peer object with `nodes`: whether it is one that has sessions, and one that they are with.
     selected: Vec<[bool; 2]>,
+    /// The same, and the AS, of the object without what is known from before.
+    as_object: Option<(Asn, Vec<[bool; 2]>)>,
 }
 
 /// What other nodes see of a node; `None`: nobody has a session with it. Two states with the same Routers and Peers give a
@@ -90,14 +102,7 @@ pub(in crate::intent) fn seen<'a>(state: &ClusterState, node: &'a Node) -> Optio
     }
     // Nobody has this one.
     let member = Member::new(state, node, Asn(0));
-    let objects = state.peers.values().map(|object| &object.spec);
-    let selected: Vec<[bool; 2]> = objects
-        .filter_map(|spec| spec.nodes.as_ref().map(|target| (spec, target)))
-        .map(|(spec, target)| {
-            [&spec.node_selector, &target.selector]
-                .map(|selector| selector::selects(selector.as_ref(), &node.labels))
-        })
-        .collect();
+    let selected = selected(state, node);
     let has_sessions = member.mesh || selected.iter().any(|one| *one != [false; 2]);
     has_sessions.then_some(Seen {
         asn: member.asn,
@@ -105,10 +110,25 @@ pub(in crate::intent) fn seen<'a>(state: &ClusterState, node: &'a Node) -> Optio
         transport: member.transport,
         port: member.port,
         passes_on: member.passes_on,
-        bridged: node.labels_bridged,
         addresses: &node.internal_ips,
         selected,
+        as_object: node.as_object.as_deref().map(|object| {
+            let member = Member::new(state, object, Asn(0));
+            (member.asn, self::selected(state, object))
+        }),
     })
+}
+
+/// For each Peer object with `nodes`: whether it selects the node as one that has sessions, and as one that they are with.
+fn selected(state: &ClusterState, node: &Node) -> Vec<[bool; 2]> {
+    let objects = state.peers.values().map(|object| &object.spec);
+    objects
+        .filter_map(|spec| spec.nodes.as_ref().map(|target| (spec, target)))
+        .map(|(spec, target)| {
+            [&spec.node_selector, &target.selector]
+                .map(|selector| selector::selects(selector.as_ref(), &node.labels))
+        })
+        .collect()
 }
 
 /// The sessions with other nodes.
@@ -176,7 +196,9 @@ pub(super) fn peers(
     sessions.into_values().collect()
 }
 
-/// The nodes that have a reflector of their AS to talk to.
+/// The nodes that have a reflector of their AS to talk to. Both ends have to know: of a node that was made again, the agent, started
+/// since as a rule, does not know of labels from before. What it is only by those, it is not: a reflector reflects nothing then, and a
+/// client has no session with one.
 fn served<'a>(context: &Context<'_>, members: &[Member<'a>]) -> BTreeSet<&'a str> {
     let mut served = BTreeSet::new();
     for object in context.state.peers.values() {
@@ -185,13 +207,11 @@ fn served<'a>(context: &Context<'_>, members: &[Member<'a>]) -> BTreeSet<&'a str
         };
         let reflectors: Vec<&Member<'_>> = members
             .iter()
-            .filter(|m| selector::selects(target.selector.as_ref(), &m.node.labels))
-            // Its own agent, started anew as a rule, does not know of labels from before, and reflects nothing.
-            .filter(|m| !m.node.labels_bridged)
+            .filter(|m| m.is_selected(context.state, target.selector.as_ref()))
             .collect();
+        let clients = object.spec.node_selector.as_ref();
         for member in members {
-            let clients = object.spec.node_selector.as_ref();
-            if selector::selects(clients, &member.node.labels)
+            if member.is_selected(context.state, clients)
                 && reflectors.iter().any(|r| {
                     r.node.name != member.node.name
                         && r.asn == member.asn
