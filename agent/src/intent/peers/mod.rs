@@ -278,6 +278,7 @@ impl Context<'_> {
                 multiplier: bfd.multiplier,
             }),
             max_peers: spec.max_peers.unwrap_or(MAX_PEERS),
+            is_doubtful: false,
             config,
         }
     }

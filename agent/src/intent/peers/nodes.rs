@@ -7,7 +7,7 @@
 //! | transport | IPv4 where both nodes have an IPv4 InternalIP, else IPv6; the other way round if asked for: by the Peer object, or in the mesh by the Routers of both |
 //! | source | our own InternalIP of that family, so that the other end knows us |
 //! | who dials | both, but nobody dials a node that does not listen |
-//! | AS | of the other node by its Router; while `asnFrom` finds none, the last one that it found, else our own |
+//! | AS | of the other node by its Router; while `asnFrom` finds none, the last one that it found, else our own, which is doubtful where nodes are in several |
 //! | mesh | both Routers have it enabled and the ASes are the same, unless both nodes are served by a reflector |
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,6 +30,8 @@ use crate::intent::{Warning, WarningKind};
 struct Member<'a> {
     node: &'a Node,
     asn: Asn,
+    /// Whether the AS is its own, not one that it is taken to be in.
+    knows_asn: bool,
     mesh: bool,
     transport: IpFamily,
     /// The port that it listens on; `None`: it does not.
@@ -45,9 +47,11 @@ impl<'a> Member<'a> {
         let spec = router.map(|r| &r.spec);
         let defaults = RouterSpec::default();
         let used = spec.unwrap_or(&defaults);
+        let asn = router::asn(spec, node);
         Self {
             node,
-            asn: router::asn(spec, node).unwrap_or(unknown),
+            asn: asn.unwrap_or(unknown),
+            knows_asn: asn.is_some(),
             mesh: used.mesh.enabled,
             transport: used.mesh.transport.unwrap_or(IpFamily::Ipv4),
             port: used.listen.enabled.then_some(used.listen.port),
@@ -87,6 +91,7 @@ pub(in crate::intent) struct Seen<'a> {
     transport: IpFamily,
     port: Option<u16>,
     passes_on: bool,
+    knows_asn: bool,
     addresses: &'a [IpAddr],
     /// For each Peer object with `nodes`: whether it is one that has sessions, and one that they are with.
     selected: Vec<[bool; 2]>,
@@ -110,6 +115,7 @@ pub(in crate::intent) fn seen<'a>(state: &ClusterState, node: &'a Node) -> Optio
         transport: member.transport,
         port: member.port,
         passes_on: member.passes_on,
+        knows_asn: member.knows_asn,
         addresses: &node.internal_ips,
         selected,
         as_object: node.as_object.as_deref().map(|object| {
@@ -151,6 +157,7 @@ pub(super) fn peers(
     {
         // It may know more of itself than its Node says now.
         own.asn = context.settings.asn;
+        own.knows_asn = true;
     }
     let Some(own) = members.iter().find(|m| m.node.name == context.node.name) else {
         return Vec::new();
@@ -190,6 +197,14 @@ pub(super) fn peers(
             }
             if let Some(peer) = by_mesh(context, own, other, warnings) {
                 sessions.insert(name.clone(), peer);
+            }
+        }
+    }
+    let mut known = members.iter().filter(|m| m.knows_asn);
+    if known.any(|other| other.asn != own.asn) {
+        for other in members.iter().filter(|m| !m.knows_asn) {
+            if let Some(peer) = sessions.get_mut(&other.node.name) {
+                peer.is_doubtful = true;
             }
         }
     }

@@ -247,7 +247,8 @@ impl Peers {
             // Before its session: the RIB must know a peer to take its routes.
             let config = Box::new(wanted.config.clone());
             self.rib.send(Command::SetPeer(id, config)).await?;
-            if dynamic && known.is_none() {
+            // Once, at the first: from its first session on it is waited for as others are.
+            if (dynamic || wanted.is_doubtful) && known.is_none() {
                 self.rib.send(Command::SetUnexpected(id)).await?;
             }
         }
