@@ -23,7 +23,7 @@ mod unreadable;
 pub mod validate;
 
 pub use api::ApiServer;
-pub(crate) use api::{Fed, Received, Scope, Unreadable, Watches};
+pub(crate) use api::{Failure, Fed, Received, Scope, Unreadable, Watches};
 pub use atom::{Atom, AtomMap, Atoms};
 pub(crate) use departed::{DepartedNodes, STAYS as DEPARTED_STAYS};
 pub use kubernetes::Metadata;
@@ -34,6 +34,6 @@ pub use secret::{Secret, SecretText};
 pub use snapshot::{Problem, Severity, Snapshot, SourceState};
 pub use state::{
     Assignment, ClusterState, Endpoint, EndpointSlice, LoadBalancerIngress, Map, Node, Object,
-    ObjectKey, ObjectRef, ObjectSource, Service, ServiceType, TrafficPolicy,
+    ObjectKey, ObjectRef, ObjectSource, Service, ServiceType, TrafficPolicy, UnreadSecret,
 };
 pub use unreadable::Meanwhile;

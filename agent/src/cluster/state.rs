@@ -44,11 +44,20 @@ pub struct ClusterState {
     /// Secrets of the agent's namespace that its sessions need, by name. Manifests have none.
     pub secrets: Map<String, Arc<Secret>>,
     /// Those of them that may be there and are not known, and why.
-    pub unread_secrets: Map<String, Arc<str>>,
+    pub unread_secrets: Map<String, UnreadSecret>,
     /// The agent's namespace. Manifests have none.
     pub secrets_namespace: Option<Arc<str>>,
     /// Where the objects are from.
     pub source: ObjectSource,
+}
+
+/// Why a Secret is not known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnreadSecret {
+    /// In words.
+    pub why: Arc<str>,
+    /// Whether the API server has refused it. If not, the answer comes later: it has been asked, is overloaded or away.
+    pub is_refused: bool,
 }
 
 /// Where the objects of a state are from.

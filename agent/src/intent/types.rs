@@ -258,8 +258,10 @@ impl fmt::Display for PasswordSource {
 pub enum MissingSecret {
     /// There is no such Secret.
     NoSecret,
-    /// It cannot be read, for this reason.
-    Unread(Arc<str>),
+    /// It must not be read, for this reason.
+    Refused(Arc<str>),
+    /// Whether there is one is not known so far, for this reason. The password of before stays in force.
+    Later(Arc<str>),
     /// It does not have the key.
     NoKey,
     /// What stands there is no text.

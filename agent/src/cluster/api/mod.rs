@@ -48,4 +48,4 @@ pub(crate) use kinds::{Watched, WatchedSecret, WatchedService, WatchedSlice};
 pub(crate) use kinds::{WatchedNamespace, WatchedNode, resource};
 pub(crate) use received::{Received, Unreadable};
 pub use source::ApiServer;
-pub(crate) use watches::{Fed, Scope, Watches};
+pub(crate) use watches::{Failure, Fed, Scope, Watches};

@@ -130,6 +130,7 @@ impl Peers {
         view: &KernelView,
     ) -> Result<(), Stopped> {
         self.read_passwords(intent).await;
+        self.passwords.keep(intent);
         let gone: Vec<(String, PeerView)> = self
             .table
             .all()
@@ -197,7 +198,7 @@ impl Peers {
                 let own = of_range(&wanted, &peer.intent.name, peer.intent.target.clone());
                 self.run(own, view, None).await?;
             }
-            let failed = match self.passwords.find(wanted.password.as_ref()) {
+            let failed = match self.passwords.find(&wanted) {
                 Ok(_) => self
                     .listener
                     .range_error(net)
