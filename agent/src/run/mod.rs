@@ -22,6 +22,7 @@ mod next_hops;
 mod open_files;
 mod options;
 mod peers;
+mod refreshes;
 mod remembered;
 mod rib_events;
 mod rib_thread;
