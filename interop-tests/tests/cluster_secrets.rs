@@ -1,4 +1,4 @@
-//! Secrets of an API server that says "later".
+//! Secrets of an API server that says "later", and more of them than one connection carries.
 
 mod support;
 
@@ -10,8 +10,11 @@ use interop_tests::{Kind, Need, Neighbour, Speaker, Subject, always, eventually,
 use serde_json::{Value, json};
 use support::SOON;
 use support::cluster::{Cluster, NAMESPACE, PASSWORDS, TOR, secret};
-use support::node::Node;
+use support::node::{Node, object};
 use support::segment::v4;
+
+/// So many Secrets: the fake API server carries 200 requests at once on a connection, a real one 100.
+const MANY: usize = 230;
 
 /// A Secret that no Role of `deploy` names.
 const OTHER: &str = "other";
@@ -95,6 +98,45 @@ fn an_overloaded_api_server_costs_no_session_whose_secret_has_another_name() {
         eventually(Duration::from_secs(60), "the new password", || {
             let sessions = sessions(&node)?;
             ensure!(sessions == 2, "{sessions}");
+            Ok(())
+        })
+    });
+}
+
+/// Each Secret has a watch of its own, and each watch takes a stream of an HTTP/2 connection for as long as it lasts.
+#[test]
+fn more_secrets_than_a_connection_has_streams_are_all_followed() {
+    run(&[Need::Speaker(Kind::Routelet)], |lab| {
+        let cluster = Cluster::on_fake(lab)?;
+        let names: Vec<String> = (0..MANY).map(|n| format!("password-{n}")).collect();
+        grant(&cluster, &names)?;
+        for (n, name) in names.iter().enumerate() {
+            cluster.api.put(&secret(name, "one"))?;
+            let spec = json!({
+                "address": format!("198.18.0.{n}"), "asn": 64500, "passive": true,
+                "password": {"secretRef": {"name": name}},
+            });
+            cluster
+                .api
+                .put(&object("Peer", &format!("peer-{n}"), &spec))?;
+        }
+        let node = cluster.node(1)?;
+        eventually(Duration::from_secs(60), "every Secret was read", || {
+            let status = node.ask(&["status"])?;
+            let configured = status["peers"]["configured"].as_u64();
+            ensure!(configured == Some(MANY as u64), "{}", status["gates"]);
+            let peers = node.ask(&["peers"])?.to_string();
+            ensure!(!peers.contains("cannot be read"), "{peers}");
+            let failing = failing(&node)?;
+            ensure!(failing.is_empty(), "{failing:?}");
+            Ok(())
+        })?;
+        // Nor do they keep all other requests waiting.
+        eventually(SOON, "the RouterState is written", || {
+            let state = cluster.api.get("RouterState", "", "node-1");
+            let state = state.context("no RouterState")?;
+            let counts = state["status"]["sessionCounts"].to_string();
+            ensure!(counts.contains("peer-0"), "{counts}");
             Ok(())
         })
     });

@@ -20,11 +20,13 @@
 //! | `secrets` | which Secrets are needed, and what is known of each: pure |
 //! | `received` | an object that was read, or what is known of one that cannot be |
 //! | `client` | which server, who asks it, and over which connections |
+//! | `clients` | how many of these, and which Secret is followed over which |
 //! | `proxy` | by which proxy a server is asked: pure |
 //! | `source` | what an agent watches there |
 
 mod cache;
 mod client;
+mod clients;
 mod follow;
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) mod fuzz;
@@ -42,7 +44,8 @@ mod watches;
 
 #[cfg(test)]
 pub(crate) use cache::Cache;
-pub use client::{ApiServerError, ApiServerOptions, client};
+pub use client::{ApiServerError, ApiServerOptions, client, clients};
+pub use clients::Clients;
 #[cfg(test)]
 pub(crate) use kinds::{Watched, WatchedSecret, WatchedService, WatchedSlice};
 pub(crate) use kinds::{WatchedNamespace, WatchedNode, resource};
