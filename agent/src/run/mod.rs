@@ -168,7 +168,8 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     };
     let guess = loop {
         let (guess, _) = planner.plan(&first.state, &known, Phase::default());
-        if remembered.can_begin(&guess, &gates) && writing.can_begin(&first, &guess, &gates).await?
+        if remembered.can_begin(&first, &guess, &gates)
+            && writing.can_begin(&first, &guess, &gates).await?
         {
             break guess;
         }

@@ -16,6 +16,8 @@ use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
 use super::gates::{self, Gates};
+use super::writing::unread_router;
+use crate::cluster::Snapshot;
 use crate::intent::{Identity, Intent};
 
 /// The longest file that is read, in octets. What is written has less than half of that.
@@ -75,27 +77,39 @@ impl Remembered {
     }
 
     /// Whether the node's AS is known, so that the agent can begin. If not, the gate says what is missing.
-    pub(super) fn can_begin(&mut self, intent: &Intent, gates: &Gates) -> bool {
-        if intent.router.knows_asn() {
+    pub(super) fn can_begin(&mut self, loaded: &Snapshot, intent: &Intent, gates: &Gates) -> bool {
+        let Some(text) = self.missing(loaded, intent) else {
             if std::mem::take(&mut self.waits) {
                 info!(asn = %intent.router.asn, "the node's AS is known");
                 gates.set(gates::ASN, true, "the node's AS is known");
             }
             return true;
-        }
-        let router = intent.router.object.as_deref();
-        let about = |warning: &&crate::intent::Warning| {
-            &*warning.object.kind == "Router" && Some(&*warning.object.name) == router
-        };
-        let text = match intent.warnings.iter().find(about) {
-            Some(warning) => warning.to_string(),
-            None => "the node's AS is not known".to_owned(),
         };
         if !std::mem::replace(&mut self.waits, true) {
             warn!("waiting for the node's AS before anything is advertised: {text}");
         }
         gates.set(gates::ASN, false, text);
         false
+    }
+
+    /// Why the AS is not known, or not that of the node.
+    fn missing(&self, loaded: &Snapshot, intent: &Intent) -> Option<String> {
+        let asn = intent.router.asn;
+        if intent.router.knows_asn() {
+            let problem = unread_router(loaded, intent)?;
+            let before = self.identity.asn.filter(|before| *before != asn)?;
+            return Some(format!(
+                "the Router cannot be read; without it the node would be in AS {asn} and not {before}, as before: {problem}"
+            ));
+        }
+        let router = intent.router.object.as_deref();
+        let about = |warning: &&crate::intent::Warning| {
+            &*warning.object.kind == "Router" && Some(&*warning.object.name) == router
+        };
+        Some(match intent.warnings.iter().find(about) {
+            Some(warning) => warning.to_string(),
+            None => "the node's AS is not known".to_owned(),
+        })
     }
 
     /// Leaves for the next agent who the node is, where that is new. One that cannot be left is warned of once.
@@ -149,7 +163,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::cluster::{ClusterState, Node, Object};
+    use crate::cluster::{ClusterState, Node, Object, ObjectRef, Problem, Severity};
     use crate::crd::{RouterSpec, ValueFrom};
     use crate::intent::{LocalFacts, intend};
 
@@ -223,7 +237,8 @@ mod tests {
                 identity,
                 ..LocalFacts::default()
             };
-            remembered.can_begin(&intend(state, "n1", &facts), &gates)
+            let loaded = Snapshot::default();
+            remembered.can_begin(&loaded, &intend(state, "n1", &facts), &gates)
         };
         assert!(can_begin(&state, identity(64_600)));
         assert_eq!(gates.list().len(), 0, "most nodes never wait for it");
@@ -238,5 +253,38 @@ mod tests {
         state.nodes.insert("n1".to_owned(), node.into());
         assert!(can_begin(&state, Identity::default()));
         assert!(gates.list()[0].open);
+    }
+
+    /// Without it the built-in defaults would count, with an AS that is not the node's.
+    #[test]
+    fn a_router_that_cannot_be_read_does_not_give_the_node_another_as() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("socket");
+        let gates = Gates::default();
+        let intent = intend(&ClusterState::default(), "n1", &LocalFacts::default());
+        assert_eq!(intent.router.asn, Asn(64_512));
+        let unreadable = Snapshot {
+            problems: Arc::new(vec![Problem {
+                severity: Severity::Error,
+                file: None,
+                line: None,
+                object: Some(ObjectRef::cluster("Router", "r")),
+                path: "spec.asn".to_owned(),
+                reason: "cannot be read".to_owned(),
+                meanwhile: None,
+            }]),
+            ..Snapshot::default()
+        };
+        for (before, expected) in [(None, true), (Some(64_512), true), (Some(64_600), false)] {
+            if let Some(asn) = before {
+                Remembered::read(&socket, "n1").keep(identity(asn));
+            }
+            let mut remembered = Remembered::read(&socket, "n1");
+            let can_begin = remembered.can_begin(&unreadable, &intent, &gates);
+            assert_eq!(can_begin, expected, "{before:?}");
+            assert!(remembered.can_begin(&Snapshot::default(), &intent, &gates));
+        }
+        let message = &gates.list()[0].message;
+        assert_eq!(message, "the node's AS is known");
     }
 }

@@ -237,14 +237,8 @@ impl Follower {
             }
             Err(error) => Some(reason(&error)),
         };
-        if why != self.unnotified {
-            let directory = self.root.display();
-            match &why {
-                Some(why) => tracing::warn!(%directory, "{}", without_notifications(why)),
-                None => tracing::info!(%directory, "notifications of changed manifests come again"),
-            }
-            self.unnotified = why;
-        }
+        // It is logged as the problem that it becomes.
+        self.unnotified = why;
     }
 }
 
