@@ -3,7 +3,7 @@
 
 mod support;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use interop_tests::probe::kernel::{self, Monitor};
 use interop_tests::{
     Family, Kind, Need, Neighbour, Origination, Signal, Speaker, Subject, eventually, run,
@@ -102,5 +102,40 @@ fn an_agent_started_without_its_label_has_the_as_from_before_or_waits() {
             .find(|line| line.contains("Deleted") && line.contains(NETWORK));
         ensure!(gone.is_none(), "the kernel forwards all the time: {gone:?}");
         Ok(())
+    });
+}
+
+/// Where nodes are in several ASes, one whose AS was never known is probably of another one: its session would never come.
+#[test]
+fn a_node_whose_as_is_not_known_does_not_keep_others_waiting_at_their_start() {
+    let needs = [Need::Speaker(Kind::Routelet), Need::Speaker(Kind::Bird2)];
+    run(&needs, |lab| {
+        let (at, other) = lab.pair(("node-1", &["10.0.0.1/24"]), ("router", &["10.0.0.2/24"]))?;
+        let neighbour = Neighbour::new("10.0.0.1", ASN)
+            .passive()
+            .graceful_restart(Duration::from_secs(120));
+        let speaker = Speaker::new(64502, "10.0.0.2")
+            .neighbour(neighbour)
+            .originate(Origination::new(NETWORK));
+        let router = Subject::start(lab, Kind::Bird2, &other, speaker)?;
+        let mut objects = config(&json!({"asn": ASN.to_string()}));
+        let all = objects.as_array_mut().context("a list")?;
+        // Nobody is at these addresses.
+        for (n, labels) in [(8, json!({})), (9, json!({"asn": "64601"}))] {
+            let mut node = node_object(&format!("node-{n}"), &[&format!("10.0.0.{n}")], &[]);
+            node["metadata"]["labels"] = labels;
+            all.push(node);
+        }
+        let node = Node::start(&at, &[("config", objects)], &["--http", "off"])?;
+        router.wait_established("10.0.0.1")?;
+        let peers = node.ask(&["peers"])?.to_string();
+        ensure!(peers.contains("mesh/node-8"), "it is tried: {peers}");
+        ensure!(!peers.contains("mesh/node-9"), "of another AS: {peers}");
+        eventually(Duration::from_secs(30), "convergence", || {
+            let status = node.ask(&["status"])?;
+            let convergence = &status["convergence"];
+            ensure!(convergence["converged"] == json!(true), "{convergence}");
+            Ok(())
+        })
     });
 }

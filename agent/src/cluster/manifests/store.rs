@@ -47,7 +47,7 @@ pub(crate) struct Store {
     /// What is wrong with the directory itself.
     directory: Vec<Problem>,
     /// Why nobody says that it has changed.
-    notifications: Option<Problem>,
+    notifications: Option<Box<Problem>>,
 }
 
 impl Store {
@@ -136,6 +136,7 @@ impl Store {
 
     /// Why nobody says that the directory has changed, if so.
     pub(super) fn notifications(&mut self, problem: Option<Problem>) -> bool {
+        let problem = problem.map(Box::new);
         let changed = self.notifications != problem;
         self.notifications = problem;
         changed
@@ -145,7 +146,7 @@ impl Store {
     pub(crate) fn snapshot(&self) -> Snapshot {
         let mut state = ClusterState::default();
         let mut problems = self.directory.clone();
-        problems.extend(self.notifications.clone());
+        problems.extend(self.notifications.as_deref().cloned());
         let count = self.files.values().map(|file| file.entries.len()).sum();
         let mut seen: HashMap<&ObjectRef, (&Path, &Entry)> = HashMap::with_capacity(count);
         // Maps built from lists are dense; those that grow are half empty.
