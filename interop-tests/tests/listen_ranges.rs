@@ -13,6 +13,9 @@ use std::time::Duration;
 use support::SOON;
 use support::node::{Node, node_object, object};
 
+/// Where agents serve metrics, each in a namespace of its own.
+const HTTP: &str = "127.0.0.1:7179";
+
 #[test]
 fn whoever_dials_from_a_range_becomes_a_peer_until_the_range_goes() {
     run(&needs(), |lab| {
@@ -81,8 +84,79 @@ fn a_range_with_a_password_lets_in_only_who_has_it() {
     });
 }
 
-fn needs() -> [Need; 2] {
-    [Need::Speaker(Kind::Routelet), Need::Speaker(Kind::Bird2)]
+/// Those that a range let in are forgotten with it: their routes, what is kept of them, their metrics; and the next one starts anew.
+#[test]
+fn what_a_range_let_in_is_forgotten_with_it() {
+    run(&needs(), |lab| {
+        let rack = Rack::start(lab, &json!([range("10.0.0.0/29", None)]))?;
+        let numbers = [2, 3, 4];
+        let before = rack.held()?;
+        let routers: Vec<Subject> = numbers
+            .iter()
+            .map(|number| rack.router(lab, *number, None))
+            .collect::<Result<_>>()?;
+        for round in 1..=2 {
+            for number in numbers {
+                // Its first session, also where it was there before.
+                rack.wait_peer(&format!("range/10.0.0.{number}"))?;
+                rack.wait_kernel(&format!("198.51.{number}.0/24"), true)?;
+            }
+            let there = rack.held()?;
+            ensure!(
+                there.paths == before.paths + 3 && there.peers == 3,
+                "{there:?}"
+            );
+            ensure!(there.places == Some(3) && there.series > 0, "{there:?}");
+            ensure!(there.attribute_sets > before.attribute_sets, "{there:?}");
+            rack.node.write("ranges", &json!([]))?;
+            for number in numbers {
+                rack.wait_kernel(&format!("198.51.{number}.0/24"), false)?;
+            }
+            eventually(SOON, &format!("nothing is left, round {round}"), || {
+                let left = rack.held()?;
+                ensure!(left.is_nothing_but(&before), "{left:?}, before {before:?}");
+                Ok(())
+            })?;
+            for router in &routers {
+                let session = router.session("10.0.0.1")?;
+                ensure!(session.state != State::Established, "{session:?}");
+            }
+            rack.node
+                .write("ranges", &json!([range("10.0.0.0/29", None)]))?;
+        }
+        rack.wait_peer("range/10.0.0.2")
+    });
+}
+
+/// What an agent holds of the peers of its range.
+#[derive(Debug)]
+struct Held {
+    peers: usize,
+    /// Places of the range that are taken; `None`: there is no range.
+    places: Option<u64>,
+    paths: u64,
+    attribute_sets: u64,
+    /// Lines of a scrape that name the range or what came out of it.
+    series: usize,
+}
+
+impl Held {
+    /// Whether there is neither a range nor anything out of it, beside what there was before.
+    fn is_nothing_but(&self, before: &Self) -> bool {
+        self.peers == 0
+            && self.places.is_none()
+            && self.series == 0
+            && self.paths == before.paths
+            && self.attribute_sets <= before.attribute_sets
+    }
+}
+
+fn needs() -> [Need; 3] {
+    [
+        Need::Speaker(Kind::Routelet),
+        Need::Speaker(Kind::Bird2),
+        Need::Program("curl"),
+    ]
 }
 
 fn rack_file(lab: &Lab, password: &str) -> Result<String> {
@@ -114,7 +188,7 @@ impl Rack {
         namespace.address("eth0", "10.0.0.1/24")?;
         let node = node_object("node-1", &["10.0.0.1"], &["10.244.1.0/24"]);
         let files = [("node", node), ("ranges", ranges.clone())];
-        let node = Node::start(&namespace, &files, &["--http", "off"])?;
+        let node = Node::start(&namespace, &files, &["--http", HTTP])?;
         Ok(Self {
             switch,
             namespace,
@@ -146,6 +220,31 @@ impl Rack {
                 "{peer}"
             );
             Ok(())
+        })
+    }
+
+    /// What the agent holds of peers now.
+    fn held(&self) -> Result<Held> {
+        let status = self.node.ask(&["status"])?;
+        let families = status["families"].as_array().cloned().unwrap_or_default();
+        let paths = families
+            .iter()
+            .filter_map(|family| family["paths"].as_u64());
+        let url = format!("http://{HTTP}/metrics");
+        let metrics = self.namespace.run(&["curl", "-sS", &url])?;
+        let names = ["\"range\"", "\"range/", "\"Peer range\""];
+        let series = metrics
+            .lines()
+            .filter(|line| names.iter().any(|name| line.contains(name)));
+        Ok(Held {
+            peers: self.node.ask(&["peers"])?.as_array().map_or(0, |peers| {
+                let dynamic = peers.iter().filter(|peer| peer["kind"] == json!("dynamic"));
+                dynamic.count()
+            }),
+            places: status["ranges"][0]["peers"].as_u64(),
+            paths: paths.sum(),
+            attribute_sets: status["attributeSets"].as_u64().unwrap_or(0),
+            series: series.count(),
         })
     }
 

@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
 use interop_tests::probe::kernel;
 use interop_tests::{
@@ -64,6 +66,45 @@ fn rfc2918_a_router_that_asks_is_told_everything_again() {
             ensure!(now > before, "{now} UPDATEs sent, {before} before");
             Ok(())
         })?;
+        rig.router.route("10.244.1.0/24")?;
+        rig.check_same_session()
+    });
+}
+
+/// Each request has a whole table sent: four in a row are followed at once, and all that come after them by one, half a minute later.
+#[test]
+fn rfc2918_a_router_that_asks_without_end_is_told_everything_a_few_times() {
+    const REQUESTS: u64 = 30;
+    run(&needs(Kind::Frr8), |lab| {
+        let rig = Rig::start(lab, Kind::Frr8)?;
+        rig.router.wait_route("10.244.1.0/24", SOON)?;
+        let before = rig.sent_updates()?;
+        for _ in 0..REQUESTS {
+            rig.vtysh(&format!("clear bgp ipv4 unicast {} soft in", SUBJECT[0]))?;
+        }
+        let limited = || -> Result<u64> {
+            let status = rig.node.ask(&["status"])?;
+            Ok(status["refreshesLimited"]["delayed"].as_u64().unwrap_or(0))
+        };
+        let sent = eventually(SOON, "all requests have come", || {
+            let limited = limited()?;
+            ensure!(limited >= REQUESTS - 6, "{limited} were delayed");
+            Ok(rig.sent_updates()? - before)
+        })?;
+        // The pod CIDR is in one UPDATE. The loop above may have lasted until one more was due.
+        ensure!(
+            (1..=6).contains(&sent),
+            "{sent} UPDATEs for {REQUESTS} requests"
+        );
+        eventually(
+            Duration::from_secs(50),
+            "the one that waits is followed",
+            || {
+                let now = rig.sent_updates()? - before;
+                ensure!(now > sent, "{now} UPDATEs, {sent} before");
+                Ok(())
+            },
+        )?;
         rig.router.route("10.244.1.0/24")?;
         rig.check_same_session()
     });

@@ -7,7 +7,7 @@
 //! Two atoms are equal if their texts are, whoever made them.
 
 use std::borrow::Borrow;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -96,6 +96,13 @@ impl AtomMap {
     pub(crate) fn without(&self, other: &Self) -> Self {
         let pairs = self.0.iter();
         let pairs = pairs.filter(|(key, _)| other.get(key).is_none());
+        Self(pairs.cloned().collect())
+    }
+
+    /// What has one of these keys.
+    pub(crate) fn only(&self, keys: &BTreeSet<&str>) -> Self {
+        let pairs = self.0.iter();
+        let pairs = pairs.filter(|(key, _)| keys.contains(key.as_str()));
         Self(pairs.cloned().collect())
     }
 

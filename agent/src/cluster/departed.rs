@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use imbl::ordmap::DiffItem;
 
+use super::node_keys::NodeKeys;
 use super::snapshot::Snapshot;
 use super::state::{ClusterState, Map, Node};
 
@@ -27,7 +28,8 @@ pub(crate) struct DepartedNodes {
 
 impl DepartedNodes {
     /// The snapshot with the Nodes that have departed. One that is back has what it lacks from before, as the own Node has:
-    /// addresses, pod CIDRs, and for [`STAYS`] each label and annotation, since a kubelet registers a Node with its own alone.
+    /// addresses, pod CIDRs, and for [`STAYS`] each label and annotation that something is decided by ([`NodeKeys`]), since a kubelet
+    /// registers a Node with its own alone.
     pub(crate) fn follow(&mut self, snapshot: Snapshot, now: Instant) -> Snapshot {
         let nodes = &snapshot.state.nodes;
         for item in self.known.diff(nodes) {
@@ -66,6 +68,7 @@ impl DepartedNodes {
         if self.departed.is_empty() {
             return snapshot;
         }
+        let keys = NodeKeys::of(&snapshot.state);
         let mut state = ClusterState::clone(&snapshot.state);
         self.departed.retain(|name, (last, _)| {
             let Some(back) = state.nodes.get_mut(name) else {
@@ -78,11 +81,16 @@ impl DepartedNodes {
             let before = Arc::make_mut(last);
             before.labels = before.labels.without(&back.labels);
             before.annotations = before.annotations.without(&back.annotations);
-            whole.labels = whole.labels.with(&before.labels);
-            whole.annotations = whole.annotations.with(&before.annotations);
-            whole.labels_bridged =
-                whole.labels != back.labels || whole.annotations != back.annotations;
-            let is_incomplete = whole != **back;
+            // Objects may come to use the others as well.
+            let lacks_keys = !before.labels.is_empty() || !before.annotations.is_empty();
+            let labels = before.labels.only(&keys.labels);
+            let annotations = before.annotations.only(&keys.annotations);
+            if !labels.is_empty() || !annotations.is_empty() {
+                whole.labels = whole.labels.with(&labels);
+                whole.annotations = whole.annotations.with(&annotations);
+                whole.as_object = Some(Arc::clone(back));
+            }
+            let is_incomplete = lacks_keys || whole != **back;
             *back = Arc::new(whole);
             is_incomplete
         });
@@ -111,6 +119,9 @@ fn departed(node: &Node) -> Node {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::cluster::{AtomMap, Object};
+    use crate::crd::selector::Labels;
+    use crate::crd::{LabelSelector, PeerSpec, RouterSpec, ValueFrom};
 
     fn node(address: &str, pods: &str) -> Node {
         let parsed = |text: &str| (!text.is_empty()).then(|| text.to_owned());
@@ -120,6 +131,14 @@ mod tests {
             internal_ips: parsed(address).iter().map(|a| a.parse().unwrap()).collect(),
             pod_cidrs: parsed(pods).iter().map(|a| a.parse().unwrap()).collect(),
             ..Node::default()
+        }
+    }
+
+    fn object<S>(name: &str, spec: S) -> Object<S> {
+        Object {
+            name: name.to_owned(),
+            labels: Labels::default(),
+            spec,
         }
     }
 
@@ -227,8 +246,27 @@ mod tests {
                 .collect(),
             ..node("192.0.2.2", "10.2.0.0/24")
         };
+        // Its AS is that of a label, and a Peer chooses by its rack. Nothing is decided by its role.
+        let from_label = RouterSpec {
+            asn_from: Some(ValueFrom {
+                node_label: Some("asn".to_owned()),
+                ..ValueFrom::default()
+            }),
+            ..RouterSpec::default()
+        };
+        let by_rack = PeerSpec {
+            node_selector: Some(LabelSelector {
+                match_labels: [("rack".to_owned(), "a".to_owned())].into(),
+                ..LabelSelector::default()
+            }),
+            ..PeerSpec::default()
+        };
         let mut see = |node: Option<Node>, now| {
             let mut state = ClusterState::default();
+            let router = object("r", from_label.clone());
+            state.routers.insert("r".to_owned(), router.into());
+            let peer = object("p", by_rack.clone());
+            state.peers.insert("p".to_owned(), peer.into());
             if let Some(node) = node {
                 state.nodes.insert("n2".to_owned(), Arc::new(node));
             }
@@ -237,22 +275,30 @@ mod tests {
                 ..Snapshot::default()
             };
             let seen = nodes.follow(snapshot, now);
-            let labels = &seen.state.nodes["n2"].labels;
-            let [asn, rack] = ["asn", "rack"].map(|key| labels.get(key).unwrap_or("-").to_owned());
-            let bridged = seen.state.nodes["n2"].labels_bridged;
-            [asn, rack, if bridged { "bridged" } else { "" }.to_owned()]
+            let node = &seen.state.nodes["n2"];
+            let of = |labels: &AtomMap| {
+                let values = ["asn", "rack", "role"].map(|key| labels.get(key).unwrap_or("-"));
+                values.join(" ")
+            };
+            let object = node.as_object.as_ref().map(|object| of(&object.labels));
+            (of(&node.labels), object.unwrap_or_default())
         };
-        let before = labelled("first", &[("asn", "64513"), ("rack", "a")]);
-        assert_eq!(see(Some(before), now), ["64513", "a", ""]);
+        let expect = |labels: &str, object: &str| (labels.to_owned(), object.to_owned());
+        let all = [("asn", "64513"), ("rack", "a"), ("role", "worker")];
+        let before = labelled("first", &all);
+        assert_eq!(see(Some(before), now), expect("64513 a worker", ""));
         see(None, now);
         let bare = || Some(labelled("second", &[]));
-        assert_eq!(see(bare(), now), ["64513", "a", "bridged"]);
+        assert_eq!(see(bare(), now), expect("64513 a -", "- - -"));
         let moved = || Some(labelled("second", &[("rack", "b")]));
-        assert_eq!(see(moved(), now), ["64513", "b", "bridged"]);
+        assert_eq!(see(moved(), now), expect("64513 b -", "- b -"));
         // Removed from the new one, it is removed; what it never had counts for a while.
-        assert_eq!(see(bare(), now), ["64513", "-", "bridged"]);
+        assert_eq!(see(bare(), now), expect("64513 - -", "- - -"));
+        // With all that matters it is as its object says.
+        let whole = || Some(labelled("second", &all[..2]));
+        assert_eq!(see(whole(), now), expect("64513 a -", ""));
         now += STAYS;
-        assert_eq!(see(bare(), now), ["-", "-", ""]);
+        assert_eq!(see(bare(), now), expect("- - -", ""));
     }
 
     #[test]

@@ -256,7 +256,7 @@ impl<M: Metadata> RawNode<M> {
             name: metadata.name().to_owned(),
             uid: metadata.uid().unwrap_or_default().into(),
             pod_cidrs: pod_cidrs.into(),
-            labels_bridged: false,
+            as_object: None,
             asn_before: None,
             pod_cidrs_bridged: false,
             internal_ips,

@@ -11,6 +11,7 @@ mod departed;
 pub(crate) mod each;
 pub(crate) mod kubernetes;
 pub mod manifests;
+mod node_keys;
 mod own_node;
 mod reading;
 mod secret;
@@ -22,16 +23,17 @@ mod unreadable;
 pub mod validate;
 
 pub use api::ApiServer;
-pub(crate) use api::{Fed, Received, Scope, Unreadable, Watches};
+pub(crate) use api::{Failure, Fed, Received, Scope, Unreadable, Watches};
 pub use atom::{Atom, AtomMap, Atoms};
 pub(crate) use departed::{DepartedNodes, STAYS as DEPARTED_STAYS};
 pub use kubernetes::Metadata;
 pub use manifests::Manifests;
+pub(crate) use node_keys::EXCLUDE_LABEL;
 pub(crate) use own_node::OwnNode;
 pub use secret::{Secret, SecretText};
 pub use snapshot::{Problem, Severity, Snapshot, SourceState};
 pub use state::{
     Assignment, ClusterState, Endpoint, EndpointSlice, LoadBalancerIngress, Map, Node, Object,
-    ObjectKey, ObjectRef, ObjectSource, Service, ServiceType, TrafficPolicy,
+    ObjectKey, ObjectRef, ObjectSource, Service, ServiceType, TrafficPolicy, UnreadSecret,
 };
 pub use unreadable::Meanwhile;

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use super::atom::{Atom, AtomMap};
 use super::departed::STAYS as DEPARTED_STAYS;
+use super::node_keys::NodeKeys;
 use super::snapshot::{Problem, Severity, Snapshot};
 use super::state::{ClusterState, Node, ObjectRef};
 
@@ -45,18 +46,23 @@ impl OwnNode {
     }
 
     /// The snapshot with the Node as it is, or as it was last known if it has gone. Of one that was made again, what it lacks is
-    /// as it was: addresses and pod CIDRs if it has none, and for [`DEPARTED_STAYS`] each label and annotation. Both are problems.
+    /// as it was: addresses and pod CIDRs if it has none, and for [`DEPARTED_STAYS`] each label and annotation that something is
+    /// decided by ([`NodeKeys`]). Both are problems.
     pub(crate) fn hold(&mut self, snapshot: Snapshot, now: Instant) -> Snapshot {
         let there = snapshot.state.nodes.get(&self.name).cloned();
         let (held, more) = match (there, &self.last) {
             (None, None) => return snapshot,
             (None, Some(last)) => {
-                // What it lacked is in the last one, and counts from when it is made again.
-                self.before = None;
-                let last = Node {
+                let mut last = Node {
                     departed: true,
                     ..Node::clone(last)
                 };
+                // What it lacked counts from when it is made again.
+                if let Some(before) = self.before.take() {
+                    last.labels = last.labels.with(&before.node.labels.without(&last.labels));
+                    let annotations = before.node.annotations.without(&last.annotations);
+                    last.annotations = last.annotations.with(&annotations);
+                }
                 (Arc::new(last), vec![self.gone()])
             }
             (Some(there), last) => {
@@ -68,7 +74,7 @@ impl OwnNode {
                         until: now + DEPARTED_STAYS,
                     });
                 }
-                self.made_again(there, now)
+                self.made_again(there, &NodeKeys::of(&snapshot.state), now)
             }
         };
         self.last = Some(held.clone());
@@ -94,7 +100,12 @@ impl OwnNode {
     }
 
     /// The Node with what it lacks from before, and what is said of that.
-    fn made_again(&mut self, there: Arc<Node>, now: Instant) -> (Arc<Node>, Vec<Problem>) {
+    fn made_again(
+        &mut self,
+        there: Arc<Node>,
+        keys: &NodeKeys<'_>,
+        now: Instant,
+    ) -> (Arc<Node>, Vec<Problem>) {
         let Some(mut before) = self.before.take() else {
             return (there, Vec::new());
         };
@@ -106,18 +117,20 @@ impl OwnNode {
         }
         before.node.labels = before.node.labels.without(&there.labels);
         before.node.annotations = before.node.annotations.without(&there.annotations);
-        whole.labels = whole.labels.with(&before.node.labels);
-        whole.annotations = whole.annotations.with(&before.node.annotations);
-        if whole == *there {
-            return (there, Vec::new());
-        }
+        // Objects may come to use the others as well.
+        let labels = before.node.labels.only(&keys.labels);
+        let annotations = before.node.annotations.only(&keys.annotations);
+        whole.labels = whole.labels.with(&labels);
+        whole.annotations = whole.annotations.with(&annotations);
         let problems = [
-            ("metadata.annotations", &before.node.annotations),
-            ("metadata.labels", &before.node.labels),
+            ("metadata.annotations", &annotations),
+            ("metadata.labels", &labels),
         ];
         let problems = problems.into_iter().filter(|(_, map)| !map.is_empty());
         let problems = problems.map(|(path, map)| self.lacks(path, map)).collect();
-        self.before = Some(before);
+        if before.has_keys() || whole != *there {
+            self.before = Some(before);
+        }
         (Arc::new(whole), problems)
     }
 
@@ -177,6 +190,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::cluster::{EXCLUDE_LABEL, Object};
+    use crate::crd::selector::{Labels, Operator, Requirement};
+    use crate::crd::{LabelSelector, PeerSpec, ValueFrom};
 
     /// What a kubelet gives a Node that it registers, and nothing more.
     const KUBELET: [(&str, &str); 5] = [
@@ -214,8 +230,29 @@ mod tests {
         }
     }
 
+    /// Of a cluster in which Peers choose by the labels rack and zone, and one takes the address from the annotation router.
     fn snapshot(node: Option<&Node>) -> Snapshot {
         let mut state = ClusterState::default();
+        let mut spec = PeerSpec::default();
+        let zone = Requirement {
+            key: "zone".to_owned(),
+            operator: Operator::Exists,
+            values: Vec::new(),
+        };
+        spec.node_selector = Some(LabelSelector {
+            match_labels: [("rack".to_owned(), "a".to_owned())].into(),
+            match_expressions: vec![zone],
+        });
+        spec.address_from = Some(ValueFrom {
+            node_annotation: Some("router".to_owned()),
+            ..ValueFrom::default()
+        });
+        let peer = Object {
+            name: "tor".to_owned(),
+            labels: Labels::default(),
+            spec,
+        };
+        state.peers.insert("tor".to_owned(), Arc::new(peer));
         if let Some(node) = node {
             state.nodes.insert("n1".to_owned(), Arc::new(node.clone()));
         }
@@ -384,6 +421,31 @@ mod tests {
             assert_eq!(world.see(Some(&bare)), plain(&bare));
             assert_eq!(world.own.deadline(), None);
         }
+    }
+
+    /// Roles, features, drivers: what nothing is decided by is neither held on to nor spoken of.
+    #[test]
+    fn labels_and_annotations_that_no_object_names_are_none_of_its_business() {
+        let mut world = World::new();
+        let role = ("node-role.kubernetes.io/worker", "");
+        let known = Node {
+            annotations: map(&[("csi.volume.kubernetes.io/nodeid", "{}")]),
+            ..node(&[role], Some("192.0.2.1"), Some("10.1.0.0/24"))
+        };
+        world.see(Some(&known));
+        world.see(None);
+        let bare = anew(node(&[], Some("192.0.2.1"), Some("10.1.0.0/24")));
+        assert_eq!(world.see(Some(&bare)), plain(&bare));
+        // The one with a meaning of its own counts.
+        let excluded = (EXCLUDE_LABEL, "");
+        let third = Node {
+            uid: "third".into(),
+            ..node(&[excluded], Some("192.0.2.1"), Some("10.1.0.0/24"))
+        };
+        world.see(Some(&third));
+        let (held, problems) = world.see(Some(&bare));
+        assert_eq!(held.unwrap().labels.get(EXCLUDE_LABEL), Some(""));
+        assert!(problems[0].contains(EXCLUDE_LABEL), "{problems:?}");
     }
 
     #[test]

@@ -44,11 +44,20 @@ pub struct ClusterState {
     /// Secrets of the agent's namespace that its sessions need, by name. Manifests have none.
     pub secrets: Map<String, Arc<Secret>>,
     /// Those of them that may be there and are not known, and why.
-    pub unread_secrets: Map<String, Arc<str>>,
+    pub unread_secrets: Map<String, UnreadSecret>,
     /// The agent's namespace. Manifests have none.
     pub secrets_namespace: Option<Arc<str>>,
     /// Where the objects are from.
     pub source: ObjectSource,
+}
+
+/// Why a Secret is not known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnreadSecret {
+    /// In words.
+    pub why: Arc<str>,
+    /// Whether the API server has refused it. If not, the answer comes later: it has been asked, is overloaded or away.
+    pub is_refused: bool,
 }
 
 /// Where the objects of a state are from.
@@ -172,8 +181,9 @@ pub struct Node {
     pub labels: AtomMap,
     /// `metadata.annotations`.
     pub annotations: AtomMap,
-    /// Some labels or annotations are from before: the object, made again, has not had them. Its own agent may know nothing of them.
-    pub labels_bridged: bool,
+    /// The object as it is, where some labels or annotations are from before: made again, it has not had them. Its own agent, if that
+    /// was started since, knows nothing of them. Of other nodes only.
+    pub as_object: Option<Arc<Node>>,
     /// The AS that its Router's `asnFrom` found last, where it finds none now ([`LastAsNumbers`](crate::intent::LastAsNumbers)).
     pub asn_before: Option<Asn>,
     /// `spec.podCIDRs` and `spec.podCIDR`, each once, host bits zero, in their order.

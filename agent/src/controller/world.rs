@@ -16,7 +16,9 @@ use super::sessions::Sessions;
 use super::store::{Kept, Key, Store, key};
 use crate::cluster::DEPARTED_STAYS as STAYS;
 use crate::cluster::api::{WatchedNamespace, WatchedNode, resource};
-use crate::cluster::{Atoms, ClusterState, Fed, Map, Object, Received, Scope, Unreadable, Watches};
+use crate::cluster::{
+    Atoms, ClusterState, Failure, Fed, Map, Object, Received, Scope, Unreadable, Watches,
+};
 use crate::crd::selector::Labels;
 use crate::crd::{AddressPool, Advertisement, Peer, RoutePolicy, Router};
 use crate::pools::{ExternalIps, Pool, RawPoolService, Request, Reserved, State};
@@ -255,7 +257,8 @@ impl World {
 }
 
 impl Fed for World {
-    fn failed(&mut self, scope: &Scope, error: String) -> bool {
+    fn failed(&mut self, scope: &Scope, failure: Failure) -> bool {
+        let error = failure.why;
         let before = self.errors.insert(scope.kind, error.clone());
         before.as_ref() != Some(&error)
     }

@@ -56,8 +56,8 @@ pub struct RouterSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "optional_asn_schema")]
     pub asn: Option<u32>,
-    /// Takes the AS from a label or annotation of the Node. If that goes missing, a running agent keeps the AS that it has,
-    /// and those of other nodes go on to expect it.
+    /// Takes the AS from a label or annotation of the Node. If that goes missing, the agent keeps the AS that it has, after a
+    /// restart as well, and those of other nodes go on to expect it. A node that has had none waits for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asn_from: Option<ValueFrom>,
     /// The BGP identifier, written like an IPv4 address. Default: the node's IPv4 InternalIP, else a stable hash of its

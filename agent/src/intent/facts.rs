@@ -20,17 +20,17 @@ pub struct LocalFacts {
     pub identity: Identity,
 }
 
-/// What this process has found of its own Node and that its peers know it by. It stays while the process lives, unless
-/// something else is configured: another AS or BGP identifier resets every session, and that a label or an address is missing
-/// in the Node, or the Node itself, is no decision to do so.
+/// What the agent has found of its own Node and that its peers know it by. It stays unless something else is configured: another AS
+/// or BGP identifier resets every session, and that a label or an address is missing in the Node, or the Node itself, is no decision
+/// to do so. Another process has AS and `router_id_from` from the one before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Identity {
     /// The BGP identifier that was derived, since none is configured.
     pub derived_router_id: Option<BgpIdentifier>,
     /// The last one that `routerIDFrom` found.
     pub router_id_from: Option<BgpIdentifier>,
-    /// The last AS that `asnFrom` found.
-    pub asn_from: Option<Asn>,
+    /// The AS in use last. `None`: `asnFrom` has found none so far.
+    pub asn: Option<Asn>,
 }
 
 /// An interface and its addresses.

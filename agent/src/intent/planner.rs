@@ -326,6 +326,8 @@ impl PeersPart {
         };
         let peers = match phase.leaving {
             Leaving::Gone => Vec::new(),
+            // Sessions with another AS than the node's would be refused by its peers, or taken for those of another one.
+            _ if !settings.knows_asn() => Vec::new(),
             _ => peers::peers(&context, &mut warnings),
         };
         Self {

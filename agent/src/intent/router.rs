@@ -121,25 +121,23 @@ pub(super) fn settings(
             warnings.push(Warning { object, kind });
         }
     };
-    let asn = match (own_asn(&spec, node), known.asn_from) {
-        (Ok(asn), _) if spec.asn_from.is_some() => *identity.asn_from.insert(asn),
-        (Ok(asn), _) => asn,
-        (Err(missing), found_before) => {
-            let consequence = match found_before {
+    match own_asn(&spec, node) {
+        Ok(asn) => identity.asn = Some(asn),
+        Err(missing) => {
+            let consequence = match known.asn {
                 Some(_) => Consequence::SameAs,
-                None => Consequence::DefaultAs,
+                None => Consequence::NoAs,
             };
             warn(missing.warning("spec.asnFrom", node, "an AS number", consequence));
-            found_before.unwrap_or(Asn(DEFAULT_ASN))
         }
-    };
+    }
     let router_id = router_id(&spec, node, &mut identity, &mut warn);
     if spec.mesh.bfd.is_some() {
         warn(WarningKind::NotYet("spec.mesh.bfd"));
     }
     RouterSettings {
         object: router.map(|r| r.name.clone()),
-        asn,
+        asn: identity.asn.unwrap_or(Asn(DEFAULT_ASN)),
         router_id,
         cluster_id: spec.cluster_id.map_or(router_id, BgpIdentifier::from),
         listen: spec.listen.enabled.then(|| ListenIntent {

@@ -24,7 +24,8 @@ use super::{
     ServiceDecision,
 };
 use crate::cluster::{
-    ClusterState, EndpointSlice, Node, ObjectKey, Service, ServiceType, TrafficPolicy,
+    ClusterState, EXCLUDE_LABEL, EndpointSlice, Node, ObjectKey, Service, ServiceType,
+    TrafficPolicy,
 };
 use crate::crd::advertisement::AddressKind;
 use crate::crd::selector::{self, Labels};
@@ -35,9 +36,6 @@ const SERVICE_PROXY_LABEL: &str = "service.kubernetes.io/service-proxy-name";
 
 /// Services with this label are skipped by kube-proxy, as headless ones.
 const HEADLESS_LABEL: &str = "service.kubernetes.io/headless";
-
-/// Nodes with this label take no traffic from load balancers (KEP-1143).
-pub(super) const EXCLUDE_LABEL: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
 
 const fn index(family: IpFamily) -> usize {
     match family {

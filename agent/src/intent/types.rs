@@ -61,7 +61,7 @@ impl Intent {
 pub struct RouterSettings {
     /// The Router object; `None`: built-in defaults.
     pub object: Option<String>,
-    /// Our AS.
+    /// Our AS; a default that nothing uses unless [`RouterSettings::knows_asn`].
     pub asn: Asn,
     /// Our BGP identifier.
     pub router_id: BgpIdentifier,
@@ -97,6 +97,11 @@ pub struct RouterSettings {
 }
 
 impl RouterSettings {
+    /// Whether the AS is that of the node. If not, `asnFrom` has found none so far, and there are no peers.
+    pub const fn knows_asn(&self) -> bool {
+        self.identity.asn.is_some()
+    }
+
     /// Takes over what the phase says.
     pub(super) fn follow(&mut self, phase: Phase) {
         self.leaving = phase.leaving;
@@ -153,6 +158,8 @@ pub struct PeerIntent {
     pub bfd: Option<BfdIntent>,
     /// Of a range: how many peers it may have at once.
     pub max_peers: u32,
+    /// Its AS is a guess that is probably wrong. Until it has had a session nothing waits for it.
+    pub is_doubtful: bool,
     /// How the RIB treats it.
     pub config: PeerConfig,
 }
@@ -251,8 +258,10 @@ impl fmt::Display for PasswordSource {
 pub enum MissingSecret {
     /// There is no such Secret.
     NoSecret,
-    /// It cannot be read, for this reason.
-    Unread(Arc<str>),
+    /// It must not be read, for this reason.
+    Refused(Arc<str>),
+    /// Whether there is one is not known so far, for this reason. The password of before stays in force.
+    Later(Arc<str>),
     /// It does not have the key.
     NoKey,
     /// What stands there is no text.

@@ -155,9 +155,9 @@ pub enum Consequence {
     /// The AS of before.
     #[error("the AS in use stays")]
     SameAs,
-    /// The default AS.
-    #[error("the default AS 64512 is used")]
-    DefaultAs,
+    /// No AS is known, and with none there are no sessions.
+    #[error("the node has no sessions until it has one")]
+    NoAs,
     /// The BGP identifier of before.
     #[error("the identifier in use stays")]
     SameIdentifier,

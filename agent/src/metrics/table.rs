@@ -188,6 +188,13 @@ pub const METRICS: &[Metric] = &[
     gauge("routelet_announcements_refused", NONE,
         "Prefixes that some object asks for and that are not announced because they must not be, such as addresses of Nodes and peers",
         |s, out| out.add([], s.status.refused_announcements)),
+    counter("routelet_route_refreshes_limited", &["action"],
+        "ROUTE-REFRESH messages of peers beyond four in a row and one in 30 s: requests that were delayed, beginnings of refreshes (RFC 7313) that were ignored",
+        |s, out| {
+            let limited = s.status.refreshes_limited;
+            out.add(["delayed"], limited.delayed);
+            out.add(["ignored"], limited.ignored);
+        }),
     gauge("routelet_attribute_sets", NONE, "Distinct sets of path attributes that the paths share",
         |s, out| out.add([], s.status.attribute_sets)),
     // The kernel's forwarding table.

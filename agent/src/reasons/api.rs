@@ -46,6 +46,20 @@ pub(crate) fn of_watch(error: &watcher::Error) -> String {
     }
 }
 
+/// Whether the API server has refused a watch, and will until somebody changes something. Credentials that have expired are renewed,
+/// and all else is of the moment: overload (429), a server or what it depends on that does not answer (5xx), a conflict, a version
+/// that is too old, the connection.
+pub(crate) fn is_refusal(error: &watcher::Error) -> bool {
+    let code = match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchFailed(kube::Error::Api(status))
+        | watcher::Error::WatchError(status) => status.code,
+        _ => return false,
+    };
+    (400..500).contains(&code) && !matches!(code, 401 | 408 | 409 | 410 | 425 | 429)
+}
+
 fn of_status(status: &Status) -> String {
     let said = shown(status.message.trim());
     match status.code {

@@ -13,7 +13,7 @@ use std::io;
 
 use bgp::session::{OsError, without_code};
 
-pub(crate) use api::{of_request, of_watch};
+pub(crate) use api::{is_refusal, of_request, of_watch};
 
 /// An error and its causes, each said once.
 pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {

@@ -358,3 +358,35 @@ fn no_error_type_holds_an_error_of_the_system_as_it_is() {
     }
     assert!(seen > 10_000, "{seen}");
 }
+
+#[test]
+fn a_refusal_is_what_lasts_and_anything_else_comes_later() {
+    use kube::core::Status;
+    use kube::runtime::watcher::Error;
+    let status = |code| Status {
+        code,
+        ..Status::default()
+    };
+    for (codes, expected) in [
+        (&[400, 403, 404, 405, 422][..], true),
+        (
+            &[401, 408, 409, 410, 425, 429, 500, 502, 503, 504, 0],
+            false,
+        ),
+    ] {
+        for code in codes {
+            let answers = [
+                Error::WatchError(Box::new(status(*code))),
+                Error::WatchStartFailed(kube::Error::Api(Box::new(status(*code)))),
+                Error::InitialListFailed(kube::Error::Api(Box::new(status(*code)))),
+                Error::WatchFailed(kube::Error::Api(Box::new(status(*code)))),
+            ];
+            for answer in answers {
+                assert_eq!(is_refusal(&answer), expected, "{answer:?}");
+            }
+        }
+    }
+    let broken = kube::Error::ReadEvents(io::ErrorKind::TimedOut.into());
+    assert!(!is_refusal(&Error::WatchFailed(broken)));
+    assert!(!is_refusal(&Error::NoResourceVersion));
+}

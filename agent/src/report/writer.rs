@@ -131,8 +131,10 @@ impl Writer {
         }
         let is_new = self.object.is_none();
         if let Err(error) = self.write(found).await {
-            // Gone, or never made: it is made anew.
-            self.lose();
+            // It is made anew. Any other answer says nothing of the object, and to make it anew costs an overloaded server three requests.
+            if matches!(&error, kube::Error::Api(status) if status.code == 404) {
+                self.lose();
+            }
             return Err(error);
         }
         if is_new {

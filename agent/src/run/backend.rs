@@ -25,8 +25,8 @@ use super::show::{self, status::rib_status};
 use crate::cluster::ObjectKey;
 use crate::control::model::{
     DrainOrder, ExplainPrefix, ExplainService, FibEntry, FibQuery, KernelLookup, Match,
-    OriginatedFact, Peer, PrefixFilter, Reason, ResetKind, Route, RouteQuery, RouteState,
-    RouteView, Status, Told,
+    OriginatedFact, Peer, PrefixFilter, Reason, RefreshesLimited, ResetKind, Route, RouteQuery,
+    RouteState, RouteView, Status, Told,
 };
 use crate::control::{Backend, Batches, Closed, ControlError};
 use crate::fib::FibHandle;
@@ -302,6 +302,8 @@ impl Backend for Agent {
         fib.unavailable = fib.unavailable.or(unwritten.map(|why| why.to_string()));
         let denied = self.rib.denied_next_hops();
         let mut status = show::status::status(&self.shared, rib, waiting, fib);
+        let (delayed, ignored) = self.rib.limited_refreshes();
+        status.refreshes_limited = RefreshesLimited { delayed, ignored };
         status
             .problems
             .extend(show::status::denied_next_hops(&denied));

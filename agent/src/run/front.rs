@@ -11,7 +11,7 @@ use super::gates::Gates;
 use super::show::seconds_since;
 use crate::control::model::{
     ConnectionCounts, Convergence, DrainOrder, ExplainPrefix, ExplainService, FibEntry, FibQuery,
-    FibSummary, Peer, PeerCounts, ResetKind, Route, RouteQuery, Status,
+    FibSummary, Peer, PeerCounts, RefreshesLimited, ResetKind, Route, RouteQuery, Status,
 };
 use crate::control::{Backend, Batches, ControlError};
 use crate::timing::Timings;
@@ -85,6 +85,7 @@ impl Backend for Front {
             hanging: Vec::new(),
             refused_announcements: 0,
             refused: Vec::new(),
+            refreshes_limited: RefreshesLimited::default(),
             intent_runs: 0,
             intent_changed_seconds: None,
         })

@@ -18,6 +18,9 @@ pub(crate) const SOURCE: &str = "source";
 /// The gate of kube-proxy.
 pub(crate) const KUBE_PROXY: &str = "kubeProxy";
 
+/// The gate of the node's AS, where its Router takes it from the Node.
+pub(crate) const ASN: &str = "asNumber";
+
 /// The gate of another agent that writes the kernel's routes.
 pub(crate) const KERNEL: &str = "kernelRoutes";
 

@@ -22,6 +22,8 @@ mod next_hops;
 mod open_files;
 mod options;
 mod peers;
+mod refreshes;
+mod remembered;
 mod rib_events;
 mod rib_thread;
 mod shared;
@@ -62,6 +64,7 @@ use fib_sink::FibSink;
 use front::Front;
 use gates::Gates;
 use peers::Peers;
+use remembered::Remembered;
 use rib_thread::{Command, RibHandle};
 use shared::Shared;
 use signals::Signals;
@@ -158,9 +161,16 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let (views, mut view) = watch::channel(());
     let mut planner = Planner::new(&options.node);
     let mut writing = Writing::new(&options.node, &options.control);
+    let mut remembered = Remembered::read(&options.control, &options.node);
+    let known = LocalFacts {
+        identity: remembered.identity(),
+        ..LocalFacts::default()
+    };
     let guess = loop {
-        let (guess, _) = planner.plan(&first.state, &LocalFacts::default(), Phase::default());
-        if writing.can_begin(&first, &guess, &gates).await? {
+        let (guess, _) = planner.plan(&first.state, &known, Phase::default());
+        if remembered.can_begin(&first, &guess, &gates)
+            && writing.can_begin(&first, &guess, &gates).await?
+        {
             break guess;
         }
         tokio::select! {
@@ -194,6 +204,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let (events, received) = mpsc::channel(EVENTS);
     let facts = local_facts(&fib.view(), connects_pods, identity);
     let (intent, _) = planner.plan(&first.state, &facts, presence.phase());
+    remembered.keep(intent.router.identity);
     let (rib, rib_vital) =
         rib_thread::spawn(rib_config(&intent.router), received, sink.clone(), notices)
             .context("the RIB's thread cannot be started")?;
@@ -234,6 +245,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         sink,
         space,
         writing,
+        remembered,
         shared,
     };
     runtime.presence_is_planned(Instant::now());
@@ -325,6 +337,7 @@ struct Runtime {
     /// Where learned routes are; `None`: nowhere.
     space: Option<RouteSpace>,
     writing: Writing,
+    remembered: Remembered,
     shared: Arc<Shared>,
 }
 
@@ -355,6 +368,7 @@ impl Runtime {
         let (intent, change) = self.planner.plan(&self.state, &facts, phase);
         self.shared.computed();
         self.intent = intent;
+        self.remembered.keep(self.intent.router.identity);
         self.presence_is_planned(Instant::now());
         match change {
             // Which Routers cannot be read is no part of it.

@@ -22,6 +22,7 @@ use tracing::{debug, info};
 use super::fib_sink::FibSink;
 use super::inbox::Inbox;
 use super::next_hops::{Denied, Resolver};
+use super::refreshes::{Limited, Refreshes};
 use super::surroundings::{NextHopTable, Surroundings};
 use crate::fib::{FibChange, FibNexthop, FibRoute, KernelView};
 use crate::intent::RouteChange;
@@ -102,6 +103,7 @@ pub(crate) struct RibHandle {
     next_hops: NextHopTable,
     steps: Arc<StepTimes>,
     denied: Denied,
+    refreshes: Arc<Limited>,
 }
 
 /// The RIB's thread is gone: the agent is stopping.
@@ -123,6 +125,11 @@ impl RibHandle {
     /// How long the steps of the thread took, by kind.
     pub(crate) fn step_times(&self) -> Vec<(&'static str, Recorded)> {
         self.steps.read()
+    }
+
+    /// Requests for all routes that had to wait, and refreshes of peers that were ignored.
+    pub(crate) fn limited_refreshes(&self) -> (u64, u64) {
+        self.refreshes.read()
     }
 
     /// Next hops that are not used because the default route alone leads to them.
@@ -172,6 +179,8 @@ pub(crate) fn spawn(
     let denied = Denied::default();
     let pulse = Arc::new(Pulse::default());
     let steps = Arc::new(StepTimes::default());
+    let refreshes = Refreshes::default();
+    let limited = refreshes.limited();
     let owner = Owner {
         rib,
         sessions: Sessions::default(),
@@ -186,6 +195,7 @@ pub(crate) fn spawn(
         fib_batch: Fitted::new(SMALL_FIB_BATCH, FIB_BATCH),
         times: Arc::clone(&steps),
         denied: denied.clone(),
+        refreshes,
     };
     let thread = std::thread::Builder::new()
         .name("rib".to_owned())
@@ -195,6 +205,7 @@ pub(crate) fn spawn(
         next_hops,
         steps,
         denied,
+        refreshes: limited,
     };
     let vital = Vital::thread("thread rib, the owner of the routes,", pulse, move || {
         thread.is_finished()
@@ -228,6 +239,7 @@ struct Owner {
     times: Arc<StepTimes>,
     /// Next hops that may not.
     denied: Denied,
+    refreshes: Refreshes,
 }
 
 /// Whether commands wait.
@@ -299,7 +311,8 @@ impl Owner {
             if self.work() || self.held_back.is_some() {
                 continue;
             }
-            let deadline = self.rib.deadline();
+            let deadlines = [self.rib.deadline(), self.refreshes.deadline()];
+            let deadline = deadlines.into_iter().flatten().min();
             self.pulse.rest();
             tokio::select! {
                 biased;
@@ -371,6 +384,9 @@ impl Owner {
     /// Lets the RIB work for a step and passes on what comes of it. Whether there is more to do now.
     fn work(&mut self) -> bool {
         let started = now();
+        for (peer, request) in self.refreshes.due(started) {
+            self.rib.route_refresh(peer, request, started);
+        }
         let mut more = self
             .rib
             .poll(started, self.poll_steps.now, &mut self.sessions);
@@ -449,6 +465,7 @@ impl Owner {
             Command::RemovePeer(peer) => {
                 self.sessions.known.remove(&peer);
                 self.surroundings.end(peer);
+                self.refreshes.forget(peer);
                 self.rib.remove_peer(peer);
                 self.pass_on_events();
             }
@@ -509,7 +526,10 @@ impl Owner {
                 self.rib.updates(peer, &updates);
             }
             Event::RouteRefresh { refresh, .. } if self.sessions.is_current(peer, session) => {
-                self.rib.route_refresh(peer, refresh, now());
+                let now = now();
+                if self.refreshes.admit(peer, refresh, now) {
+                    self.rib.route_refresh(peer, refresh, now);
+                }
             }
             Event::Writable { .. } if self.sessions.is_current(peer, session) => {
                 self.rib.writable(peer);
@@ -519,6 +539,7 @@ impl Owner {
                     *slot = None;
                 }
                 self.surroundings.end(peer);
+                self.refreshes.session_down(peer);
                 self.rib.session_down(peer, &reason, now());
                 // The FIB hears of a lost router before any work is begun.
                 self.pass_on_events();

@@ -75,11 +75,11 @@ impl Source {
                 }
             }
             SourceOptions::ApiServer(options) => {
-                let client = api::client(options).await?;
-                let source = ApiServer::start(&client, options.namespace.as_deref(), node);
+                let clients = api::clients(options).await?;
+                let source = ApiServer::start(&clients, options.namespace.as_deref(), node);
                 Self {
                     snapshots: source.watch(),
-                    client: Some(client),
+                    client: Some(clients.first().clone()),
                     gaps: Some(Gaps {
                         own: OwnNode::new(node),
                         departed: DepartedNodes::default(),

@@ -18,7 +18,7 @@ use tracing::{info, warn};
 use super::Runtime;
 use super::gates::{self, Gates};
 use super::rib_thread::Command;
-use crate::cluster::{Severity, Snapshot};
+use crate::cluster::{Problem, Severity, Snapshot};
 use crate::fib::RouteSpace;
 use crate::fib::owner::{self, Claim, Holder, KernelOwner};
 use crate::intent::{FibIntent, Intent};
@@ -227,6 +227,14 @@ pub(super) async fn look_again() {
 
 /// Why it is not known where learned routes belong: which Router cannot be read, if no other one is the node's.
 fn unknown(loaded: &Snapshot, intent: &Intent) -> Option<String> {
+    let problem = unread_router(loaded, intent)?;
+    Some(format!(
+        "nothing is written until the Router can be read, since it may name another table: {problem}"
+    ))
+}
+
+/// What is wrong with a Router that may be the node's, if no other one is.
+pub(super) fn unread_router<'a>(loaded: &'a Snapshot, intent: &Intent) -> Option<&'a Problem> {
     if intent.router.object.is_some() {
         return None;
     }
@@ -236,9 +244,7 @@ fn unknown(loaded: &Snapshot, intent: &Intent) -> Option<String> {
             && problem.meanwhile.is_none()
             && matches!(of, None | Some("Router"))
     });
-    unusable.next().map(|problem| {
-        format!("nothing is written until the Router can be read, since it may name another table: {problem}")
-    })
+    unusable.next()
 }
 
 /// Where an intent has learned routes.

@@ -61,6 +61,10 @@ pub(super) enum Cause {
     Unanswered,
     /// The peer's side wanted it, and said so by Cease: it is dialled again within `connect_retry`, for it may be passive.
     Courteous,
+    /// One of two connections of the peer lost against the other (RFC 4271 section 6.8), which goes on. Nothing went wrong.
+    Crowded,
+    /// The peer's lost, as it said, against one that there is not, or that is not far enough.
+    Collision,
     /// It ended without an error before a session had lasted.
     Brief,
     /// One side refused the other, or the session broke down with an error.
@@ -87,6 +91,8 @@ pub(super) struct Penalty {
     pub(super) wait: Duration,
     /// Whether its own connections are refused meanwhile.
     pub(super) hold: Option<HoldTime>,
+    /// The same while another connection of the peer goes on: no hold, since the peer is not left alone.
+    pub(super) is_crowded: bool,
 }
 
 /// How often things went wrong since a session last lasted.
@@ -95,6 +101,9 @@ pub(super) struct Damping {
     unanswered: u32,
     brief: u32,
     errors: u32,
+    /// Of [`Cause::Collision`] and [`Cause::Crowded`], since a session was established last: that shows what they were.
+    collisions: u32,
+    crowded: u32,
 }
 
 impl Damping {
@@ -103,14 +112,21 @@ impl Damping {
         let retry = config.connect_retry;
         let patient = config.idle_hold_max.max(retry);
         let may_hold = (!config.idle_hold_max.is_zero()).then_some(HoldTime::AsTheWait);
+        let unheld = |wait| Penalty {
+            wait,
+            hold: None,
+            is_crowded: false,
+        };
         match cause {
-            Cause::Ended => Penalty {
-                wait: FIRST_RETRY.min(retry),
-                hold: None,
+            Cause::Ended => unheld(FIRST_RETRY.min(retry)),
+            Cause::Unanswered => unheld(doubled(FIRST_RETRY, &mut self.unanswered, retry)),
+            Cause::Crowded => Penalty {
+                is_crowded: self.crowded >= FREE && may_hold.is_some(),
+                ..unheld(doubled(FIRST_RETRY, &mut self.crowded, retry))
             },
-            Cause::Unanswered => Penalty {
-                wait: doubled(FIRST_RETRY, &mut self.unanswered, retry),
-                hold: None,
+            Cause::Collision => Penalty {
+                hold: may_hold.filter(|_| self.collisions >= FREE),
+                ..unheld(doubled(FIRST_RETRY, &mut self.collisions, retry))
             },
             Cause::Courteous | Cause::Brief => {
                 let hold = may_hold.filter(|_| self.brief >= FREE);
@@ -120,27 +136,35 @@ impl Damping {
                     _ => retry,
                 };
                 Penalty {
-                    wait: doubled(FIRST_RETRY, &mut self.brief, most),
                     hold,
+                    ..unheld(doubled(FIRST_RETRY, &mut self.brief, most))
                 }
             }
             Cause::Error => Penalty {
-                wait: doubled(retry, &mut self.errors, patient),
                 hold: may_hold,
+                ..unheld(doubled(retry, &mut self.errors, patient))
             },
             Cause::PrefixLimit => match config.prefix_limit.map(|limit| limit.restart) {
                 Some(LimitRestart::After(wait)) => Penalty {
-                    wait,
                     hold: Some(HoldTime::Exactly(wait)),
+                    ..unheld(wait)
                 },
                 Some(LimitRestart::Never) => Penalty {
-                    wait: patient,
                     hold: Some(HoldTime::Unbounded),
+                    ..unheld(patient)
                 },
                 // The owner counts by rules of its own.
                 None => self.note(config, Cause::Error),
             },
         }
+    }
+}
+
+impl Damping {
+    /// A session is established: collisions before it were what led to it.
+    pub(super) const fn established(&mut self) {
+        self.collisions = 0;
+        self.crowded = 0;
     }
 }
 
@@ -150,8 +174,9 @@ fn doubled(first: Duration, times: &mut u32, most: Duration) -> Duration {
     first.checked_mul(factor).unwrap_or(most).min(most)
 }
 
-/// What the end of a connection means. `lasted`: it was Established for so long that what was before is forgotten.
-pub(super) fn cause(reason: &Down, connection: &Connection, lasted: bool) -> Cause {
+/// What the end of a connection means. `lasted`: it was Established for so long that what was before is forgotten. `goes_on`: another
+/// connection of the peer is confirmed, or Established.
+pub(super) fn cause(reason: &Down, connection: &Connection, lasted: bool, goes_on: bool) -> Cause {
     let answered = !matches!(connection.phase, Phase::OpenSent { .. });
     let unanswered = connection.origin == Origin::Ours && !answered;
     match reason {
@@ -165,7 +190,8 @@ pub(super) fn cause(reason: &Down, connection: &Connection, lasted: bool) -> Cau
             // Ours that loses is nobody's fault; who dials in again and again only to lose is left alone for a while.
             match connection.origin {
                 Origin::Ours => Cause::Unanswered,
-                Origin::Theirs => Cause::Courteous,
+                Origin::Theirs if goes_on => Cause::Crowded,
+                Origin::Theirs => Cause::Collision,
             }
         }
         Down::NotificationReceived(message) if is_courteous(message) => {
@@ -246,7 +272,7 @@ mod tests {
             (
                 Code::CONNECTION_COLLISION,
                 Cause::Unanswered,
-                Cause::Courteous,
+                Cause::Collision,
             ),
             (Code::MAXIMUM_PREFIXES, Cause::Error, Cause::Error),
             (Code::OUT_OF_RESOURCES, Cause::Error, Cause::Error),
@@ -256,19 +282,22 @@ mod tests {
             let received = Down::NotificationReceived(Notification::new(code));
             for (origin, expected) in [(Origin::Ours, ours), (Origin::Theirs, theirs)] {
                 let connection = without_an_open(origin);
-                let found = cause(&received, &connection, false);
+                let found = cause(&received, &connection, false, false);
                 assert_eq!(found, expected, "{code:?} on {origin:?}");
                 assert_eq!(
-                    cause(&received, &connection, true),
+                    cause(&received, &connection, true, false),
                     Cause::Ended,
                     "{code:?}"
                 );
             }
         }
         let lost = Down::NotificationSent(Notification::new(Code::CONNECTION_COLLISION));
-        let found = |origin| cause(&lost, &without_an_open(origin), false);
-        assert_eq!(found(Origin::Ours), Cause::Unanswered);
-        assert_eq!(found(Origin::Theirs), Cause::Courteous);
+        let found = |origin, goes_on| cause(&lost, &without_an_open(origin), false, goes_on);
+        for goes_on in [false, true] {
+            assert_eq!(found(Origin::Ours, goes_on), Cause::Unanswered);
+        }
+        assert_eq!(found(Origin::Theirs, false), Cause::Collision);
+        assert_eq!(found(Origin::Theirs, true), Cause::Crowded);
     }
 
     #[test]
@@ -295,7 +324,8 @@ mod tests {
             assert_eq!(owner_cause(&stop, true), lasted, "{stop:?}");
             let reason = Down::AdministrativeStop(stop);
             let connection = without_an_open(Origin::Ours);
-            assert_eq!(cause(&reason, &connection, false), brief, "{reason:?}");
+            let found = cause(&reason, &connection, false, false);
+            assert_eq!(found, brief, "{reason:?}");
         }
         assert_eq!(owner_cause(&Stop::Silent, false), Cause::Ended);
     }

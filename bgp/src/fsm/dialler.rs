@@ -23,6 +23,8 @@ pub(super) enum Dialling {
 pub(super) struct Dialler {
     pub(super) now: Dialling,
     hold: Option<IdleHold>,
+    /// Until when connections of the peer are refused, since another one goes on.
+    crowded: Option<Instant>,
     damping: Damping,
     random: Random,
 }
@@ -32,6 +34,7 @@ impl Dialler {
         Self {
             now: Dialling::No,
             hold: None,
+            crowded: None,
             damping: Damping::default(),
             random: Random(seed),
         }
@@ -75,6 +78,11 @@ impl Dialler {
             .is_some_and(|hold| hold.until.is_none_or(|until| now < until))
     }
 
+    /// Whether a connection that comes now is one too many: the last ones lost against one that goes on.
+    pub(super) fn is_crowded(&self, now: Instant) -> bool {
+        self.crowded.is_some_and(|until| now < until)
+    }
+
     /// A connection or an attempt ended. How long to wait before dialling; the peer is held if it has earned that.
     pub(super) fn note(
         &mut self,
@@ -85,6 +93,9 @@ impl Dialler {
     ) -> Duration {
         let penalty = self.damping.note(config, cause);
         let wait = self.jittered(penalty.wait);
+        if penalty.is_crowded {
+            self.crowded = Some(now + wait);
+        }
         let until = match penalty.hold {
             None => return wait,
             Some(HoldTime::AsTheWait) => Some(now + wait.min(config.idle_hold_max)),
@@ -122,9 +133,23 @@ impl Dialler {
         self.hold = None;
     }
 
+    /// A session is established: the peer is held no more, and collisions before it were none of its faults. Other faults are
+    /// forgotten when it has lasted.
+    pub(super) fn established(&mut self) {
+        self.hold = None;
+        self.crowded = None;
+        self.damping.established();
+    }
+
+    /// A session is over: no connection is one too many.
+    pub(super) const fn is_alone(&mut self) {
+        self.crowded = None;
+    }
+
     /// A session lasted, or the owner wants a new beginning: everything of before is forgotten.
     pub(super) fn forgive(&mut self) {
         self.hold = None;
+        self.crowded = None;
         self.damping = Damping::default();
     }
 
@@ -171,6 +196,8 @@ mod tests {
         for (cause, expected) in [
             (Cause::Unanswered, [1, 2, 4, 5, 5, 5, 5]),
             (Cause::Courteous, [1, 2, 4, 5, 5, 5, 5]),
+            (Cause::Collision, [1, 2, 4, 5, 5, 5, 5]),
+            (Cause::Crowded, [1, 2, 4, 5, 5, 5, 5]),
             (Cause::Brief, [1, 2, 4, 8, 16, 32, 60]),
             (Cause::Error, [5, 10, 20, 40, 60, 60, 60]),
             (Cause::Ended, [1; 7]),

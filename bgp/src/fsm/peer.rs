@@ -241,7 +241,7 @@ impl Peer {
             out.push(Output::Refuse(Some(rejected)));
             return;
         }
-        if self.dialler.is_held(now) {
+        if self.dialler.is_held(now) || self.dialler.is_crowded(now) {
             // RFC 4271 8.2.2, Idle. Silently: a NOTIFICATION could end the peer's graceful restart, and damp its retries too.
             out.push(Output::Refuse(None));
             return;
@@ -429,8 +429,7 @@ impl Peer {
             self.tear_down(now, other, collision(), out);
         }
         self.stop_dialling(out);
-        // What went wrong before is forgotten only when this has lasted.
-        self.dialler.release();
+        self.dialler.established();
         self.restarting = None;
         let Some(connection) = self.connections.iter_mut().find(|c| c.id == id) else {
             return;
@@ -531,8 +530,16 @@ impl Peer {
         if lasted {
             self.dialler.forgive();
         }
+        let goes_on = self
+            .connections
+            .iter()
+            .any(|other| other.state() >= State::OpenConfirm);
+        if !goes_on {
+            self.dialler.is_alone();
+        }
         if self.running {
-            self.ended(now, cause(&reason, &connection, lasted), &reason);
+            let cause = cause(&reason, &connection, lasted, goes_on);
+            self.ended(now, cause, &reason);
         }
         out.push(match established {
             Some(_) => Output::Down(id, reason),

@@ -94,6 +94,13 @@ impl Node {
 
     /// Starts the agent again.
     pub fn launch(&mut self) -> Result<()> {
+        // It answers before it has done anything. What manifests say is done soon; an API server may be away.
+        let waits_for_server = !self.source.iter().any(|word| word == "--manifests");
+        self.launch_until(|status| !status["intentChangedSeconds"].is_null() || waits_for_server)
+    }
+
+    /// The same; it waits until the answer to `status` is as it should be, whether the agent works then or waits for something.
+    pub fn launch_until(&mut self, is_good: impl Fn(&Value) -> bool) -> Result<()> {
         let binary = binary()?;
         let mut argv: Vec<&str> = self.wrapper.iter().map(String::as_str).collect();
         argv.extend([binary.as_str(), "run"]);
@@ -101,13 +108,10 @@ impl Node {
         argv.extend(["--node", self.namespace.label(), "--control", &self.socket]);
         argv.extend(self.extra.iter().map(String::as_str));
         let process = self.namespace.spawn("routelet", &argv)?;
-        // It answers before it has done anything. What manifests say is done soon; an API server may be away.
-        let waits_for_server = !self.source.iter().any(|word| word == "--manifests");
         eventually(PATIENCE, "routelet works", || {
             process.check_alive()?;
             let status = self.ask(&["status"])?;
-            let works = !status["intentChangedSeconds"].is_null();
-            ensure!(works || waits_for_server, "{status}");
+            ensure!(is_good(&status), "{status}");
             Ok(())
         })?;
         self.process = Some(process);

@@ -24,7 +24,9 @@ pub(super) struct NodeReport {
     /// The Router object; absent: built-in defaults.
     #[serde(skip_serializing_if = "Option::is_none")]
     router: Option<String>,
-    asn: u32,
+    /// Absent: it is to come from the Node, and does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    asn: Option<u32>,
     router_id: String,
     peers: Vec<PeerReport>,
     originated: Vec<RouteReport>,
@@ -151,7 +153,7 @@ pub(super) fn node_report(state: &ClusterState, name: &str) -> NodeReport {
         .partition(|warning| hangs_on_the_node(&warning.kind));
     NodeReport {
         router: intent.router.object.clone(),
-        asn: intent.router.asn.0,
+        asn: intent.router.identity.asn.map(|asn| asn.0),
         router_id: intent.router.router_id.to_string(),
         peers: intent
             .peers
@@ -263,7 +265,8 @@ pub(super) fn show_node(screen: &mut Screen, node: &NodeReport) -> anyhow::Resul
     screen.line(format!(
         "Node {}: AS {}, router ID {}, {}",
         node.node,
-        node.asn,
+        node.asn
+            .map_or_else(|| "unknown".to_owned(), |asn| asn.to_string()),
         node.router_id,
         match &node.router {
             Some(router) => format!("Router {router}"),

@@ -13,7 +13,7 @@ use kube::runtime::watcher::Event;
 use super::kinds::Watched;
 use super::received::Received;
 use super::secrets::AskedSecrets;
-use super::watches::{Fed, Scope};
+use super::watches::{Failure, Fed, Scope};
 use crate::cluster::atom::Atoms;
 use crate::cluster::kubernetes::Metadata;
 use crate::cluster::snapshot::{Problem, Severity, Snapshot, SourceState};
@@ -320,10 +320,11 @@ impl Cache {
 }
 
 impl Fed for Cache {
-    fn failed(&mut self, scope: &Scope, error: String) -> bool {
+    fn failed(&mut self, scope: &Scope, failure: Failure) -> bool {
         if let Some(name) = &scope.name {
-            return self.secret_fails(name, Some(error));
+            return self.secret_fails(name, Some(failure));
         }
+        let error = failure.why;
         let kind = self.kinds.entry(scope.kind).or_default();
         let news = kind.error.as_ref() != Some(&error);
         kind.error = Some(error);

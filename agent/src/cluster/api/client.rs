@@ -24,6 +24,7 @@ use kube::{Client, Config};
 use tower::util::BoxService;
 use tower::{BoxError, ServiceBuilder, ServiceExt};
 
+use super::clients::Clients;
 use super::pace::Pace;
 use super::proxy;
 use crate::reasons;
@@ -107,6 +108,18 @@ impl ApiServerError {
 /// # Errors
 /// See [`ApiServerError`].
 pub async fn client(options: &ApiServerOptions) -> Result<Client, ApiServerError> {
+    build(config(options).await?)
+}
+
+/// The same, of which more can be made.
+///
+/// # Errors
+/// See [`ApiServerError`].
+pub async fn clients(options: &ApiServerOptions) -> Result<Clients, ApiServerError> {
+    Clients::new(config(options).await?)
+}
+
+async fn config(options: &ApiServerOptions) -> Result<Config, ApiServerError> {
     let file = match &options.kubeconfig {
         Some(path) => {
             let read = Kubeconfig::read_from(path);
@@ -136,10 +149,10 @@ pub async fn client(options: &ApiServerOptions) -> Result<Client, ApiServerError
         };
         config.proxy_url = proxy.map_err(ApiServerError::Proxy)?;
     }
-    build(config)
+    Ok(config)
 }
 
-fn build(mut config: Config) -> Result<Client, ApiServerError> {
+pub(super) fn build(mut config: Config) -> Result<Client, ApiServerError> {
     config.default_retry = false;
     let proxied = config.proxy_url.is_some();
     let builder = if proxied {

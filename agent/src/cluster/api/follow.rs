@@ -11,7 +11,7 @@
 //! | either with `resourceVersion=0`: whatever the cache holds | nothing is known yet, and any will do (`ListSemantic::Any`) |
 //! | either with what is newest now | nothing is known yet, and only that will do |
 //! | not older than what was seen last | a watch was too old (410): another server's cache must not take us back in time |
-//! | the newest, in pages, out of etcd | the cache could not serve that (410 or 504), or a watch heard nothing for its whole time |
+//! | the newest, in pages, out of etcd | the cache could not serve that (410, or 504 with its reason), or a watch heard nothing for its whole time |
 //!
 //! Of kube's own watcher this is what it does besides: its cached lists have no pages only if asked for, it does not fall back
 //! for older servers, and after a 410 it takes any version. Its events and errors are used.
@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use futures::stream::{self, BoxStream, Stream, StreamExt};
 use kube::api::{ListParams, VersionMatch, WatchEvent, WatchParams};
+use kube::core::Status;
 use kube::runtime::watcher::{Config, Error, Event, ListSemantic, Result};
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
@@ -214,10 +215,11 @@ where
 
     /// The cache could not serve it: etcd can.
     fn failed(&mut self, error: &kube::Error) {
-        self.from = match code(error) {
-            Some(410 | 504) => From::Etcd,
-            _ => self.from,
-        };
+        if let kube::Error::Api(status) = error
+            && is_beyond_cache(status)
+        {
+            self.from = From::Etcd;
+        }
     }
 
     async fn initial(&mut self, mut stream: Changes<K>) -> Option<Result<Event<K>>> {
@@ -249,7 +251,7 @@ where
                 None
             }
             Ok(WatchEvent::Error(status)) => {
-                if matches!(status.code, 410 | 504) {
+                if is_beyond_cache(&status) {
                     self.from = From::Etcd;
                 }
                 Some(Err(Error::WatchError(status)))
@@ -371,6 +373,19 @@ where
         }
     }
 }
+
+/// Whether a server's cache does not have the version that was asked for, and will not soon: it is too old, or newer than the cache.
+/// Any other 504 is of a server, or of what is before it, that does not get to it: to read etcd then, from every node, makes it worse.
+fn is_beyond_cache(status: &Status) -> bool {
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    let mut words = causes.flat_map(|cause| [&cause.reason, &cause.message]);
+    let is_ahead = |text: &String| text == "ResourceVersionTooLarge" || text.contains(AHEAD);
+    status.code == 410
+        || status.code == 504 && (words.any(is_ahead) || status.message.contains(AHEAD))
+}
+
+/// What servers before 1.21 say instead of a cause.
+const AHEAD: &str = "Too large resource version";
 
 /// The HTTP status of an API server's answer.
 fn code(error: &kube::Error) -> Option<u16> {

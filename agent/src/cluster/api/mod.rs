@@ -20,11 +20,13 @@
 //! | `secrets` | which Secrets are needed, and what is known of each: pure |
 //! | `received` | an object that was read, or what is known of one that cannot be |
 //! | `client` | which server, who asks it, and over which connections |
+//! | `clients` | how many of these, and which Secret is followed over which |
 //! | `proxy` | by which proxy a server is asked: pure |
 //! | `source` | what an agent watches there |
 
 mod cache;
 mod client;
+mod clients;
 mod follow;
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) mod fuzz;
@@ -42,10 +44,11 @@ mod watches;
 
 #[cfg(test)]
 pub(crate) use cache::Cache;
-pub use client::{ApiServerError, ApiServerOptions, client};
+pub use client::{ApiServerError, ApiServerOptions, client, clients};
+pub use clients::Clients;
 #[cfg(test)]
 pub(crate) use kinds::{Watched, WatchedSecret, WatchedService, WatchedSlice};
 pub(crate) use kinds::{WatchedNamespace, WatchedNode, resource};
 pub(crate) use received::{Received, Unreadable};
 pub use source::ApiServer;
-pub(crate) use watches::{Fed, Scope, Watches};
+pub(crate) use watches::{Failure, Fed, Scope, Watches};

@@ -12,8 +12,9 @@ use kube::runtime::watcher::Event;
 use super::cache::Cache;
 use super::kinds::{Watched, WatchedNode, WatchedSecret};
 use super::received::Received;
+use super::watches::Failure;
 use crate::cluster::atom::AtomMap;
-use crate::cluster::state::{Map, Node, Object, ObjectKey};
+use crate::cluster::state::{Map, Node, Object, ObjectKey, UnreadSecret};
 use crate::crd::{PasswordSpec, Peer, PeerSpec, Router, RouterSpec, selector};
 
 #[cfg(test)]
@@ -173,7 +174,7 @@ impl Cache {
     /// A Secret is asked for from now on.
     pub(super) fn begin_secret(&mut self, name: &Arc<str>) {
         self.secrets.0.insert(Arc::clone(name), Asked::default());
-        self.unread(name, Some(UNANSWERED));
+        self.unread(name, Some((UNANSWERED, false)));
     }
 
     /// A Secret is not followed any more: what was known of it is forgotten.
@@ -224,18 +225,19 @@ impl Cache {
     }
 
     /// The watch of a Secret does not get on, or does again. Returns whether that is news.
-    pub(super) fn secret_fails(&mut self, name: &Arc<str>, error: Option<String>) -> bool {
+    pub(super) fn secret_fails(&mut self, name: &Arc<str>, failure: Option<Failure>) -> bool {
         let Some(asked) = self.secrets.0.get_mut(name) else {
             return false;
         };
+        let error = failure.as_ref().map(|failure| failure.why.clone());
         let is_news = asked.error != error;
         self.changed |= is_news || !asked.is_answered;
         asked.error = error;
-        if let Some(error) = asked.error.clone() {
+        if let Some(Failure { why, is_refusal }) = failure {
             asked.is_answered = true;
             // What is known stays in force.
             if !asked.is_known {
-                self.unread(name, Some(&error));
+                self.unread(name, Some((&why, is_refusal)));
             }
         }
         is_news
@@ -248,14 +250,18 @@ impl Cache {
         }
     }
 
-    fn unread(&mut self, name: &str, why: Option<&str>) {
-        let known = self.state.unread_secrets.get(name).map(AsRef::as_ref);
-        if known == why {
+    /// Why it is not known, and whether that is a refusal.
+    fn unread(&mut self, name: &str, why: Option<(&str, bool)>) {
+        let known = self.state.unread_secrets.get(name);
+        if known.map(|known| (&*known.why, known.is_refused)) == why {
             return;
         }
         let unread = &mut Arc::make_mut(&mut self.state).unread_secrets;
         match why {
-            Some(why) => unread.insert(name.to_owned(), why.into()),
+            Some((why, is_refused)) => {
+                let why = why.into();
+                unread.insert(name.to_owned(), UnreadSecret { why, is_refused })
+            }
             None => unread.remove(name),
         };
         self.changed = true;

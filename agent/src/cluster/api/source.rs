@@ -10,10 +10,10 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
 use super::cache::Cache;
+use super::clients::{Clients, Spread};
 use super::kinds::{
     Watched, WatchedNamespace, WatchedNode, WatchedSecret, WatchedService, WatchedSlice,
 };
-use super::received::Received;
 use super::secrets::{Differing, NeededSecrets};
 use super::watches::{Scope, Watches};
 use crate::cluster::snapshot::Snapshot;
@@ -36,12 +36,14 @@ pub struct ApiServer {
 
 impl ApiServer {
     /// Begins to watch, for a node. The first snapshots are not [`synced`](crate::cluster::SourceState::synced).
-    pub fn start(client: &Client, namespace: Option<&str>, node: &str) -> Self {
+    pub fn start(clients: &Clients, namespace: Option<&str>, node: &str) -> Self {
+        let client = clients.first();
         let namespace = namespace.unwrap_or(client.default_namespace());
         let watches = watches(client);
         let cache = Cache::new(watches.kinds()).of_namespace(namespace);
         let secrets = Secrets {
-            api: Api::namespaced(client.clone(), namespace),
+            namespace: namespace.to_owned(),
+            clients: Spread::new(clients.clone()),
             needed: NeededSecrets::of(node),
         };
         let (publish, snapshots) = watch::channel(Snapshot::default());
@@ -93,9 +95,10 @@ fn add<K: Watched>(watches: &mut Watches<Cache>, client: &Client, config: watche
     watches.add(Scope::all(K::KIND), api, config, Cache::event::<K>);
 }
 
-/// The Secrets that the node needs, each watched by its name.
+/// The Secrets that the node needs, each watched by its name, over connections of their own.
 struct Secrets {
-    api: Api<Received<WatchedSecret>>,
+    namespace: String,
+    clients: Spread,
     needed: NeededSecrets,
 }
 
@@ -112,11 +115,13 @@ impl Secrets {
                 kind: WatchedSecret::KIND,
                 name: Some(Arc::clone(&name)),
             };
+            let api = Api::namespaced(self.clients.begin(&name), &self.namespace);
             let take = move |cache: &mut Cache, event| cache.secret_event(&name, event);
-            watches.add(scope, self.api.clone(), cached(), take);
+            watches.add(scope, api, cached(), take);
         }
         for name in end {
             cache.end_secret(&name);
+            self.clients.end(&name);
             watches.end(&Scope {
                 kind: WatchedSecret::KIND,
                 name: Some(name),

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::cache::Cache;
 use super::kinds::{Watched, WatchedNode, WatchedSecret, WatchedService, WatchedSlice};
 use super::received::Received;
-use super::watches::{Fed, Scope};
+use super::watches::{Failure, Fed, Scope};
 use crate::cluster::state::{ClusterState, ObjectKey};
 use crate::cluster::{Problem, Snapshot};
 use crate::crd::{Peer, Router};
@@ -174,10 +174,17 @@ fn references_into_nothing_are_problems_until_the_object_comes() {
     assert!(text.contains("RoutePolicy none does not exist"), "{text}");
 }
 
+fn failure(why: &str) -> Failure {
+    Failure {
+        why: why.to_owned(),
+        is_refusal: false,
+    }
+}
+
 #[test]
 fn a_failing_watch_says_so_and_forgets_nothing() {
     let mut cache = synced();
-    assert!(cache.failed(&Scope::all("Service"), "connection refused".to_owned()));
+    assert!(cache.failed(&Scope::all("Service"), failure("connection refused")));
     let snapshot = cache.take().unwrap();
     assert!(snapshot.source.synced, "what was whole stays in use");
     assert_eq!(
@@ -185,7 +192,7 @@ fn a_failing_watch_says_so_and_forgets_nothing() {
         ["Service objects cannot be watched: connection refused"]
     );
     assert_eq!(snapshot.state.services.len(), 1);
-    assert!(!cache.failed(&Scope::all("Service"), "connection refused".to_owned()));
+    assert!(!cache.failed(&Scope::all("Service"), failure("connection refused")));
     assert!(cache.take().is_none(), "said already");
     cache.recovered(&Scope::all("Service"));
     assert_eq!(
@@ -330,7 +337,7 @@ proptest! {
             }
             last = Some(step);
         }
-        cache.failed(&Scope::all("Service"), "to get a snapshot".to_owned());
+        cache.failed(&Scope::all("Service"), failure("to get a snapshot"));
         let state = cache.take().unwrap().state;
         let found: BTreeMap<String, String> = state
             .services

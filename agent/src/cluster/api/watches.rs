@@ -51,10 +51,20 @@ impl fmt::Display for Scope {
     }
 }
 
+/// Why a watch does not get on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    /// In words.
+    pub(crate) why: String,
+    /// Whether the API server has refused it, and will until somebody changes something. Any other failure says nothing of what is
+    /// watched: the answer comes later.
+    pub(crate) is_refusal: bool,
+}
+
 /// What watches feed, besides their events.
 pub(crate) trait Fed: 'static {
     /// A watch has failed, and is tried again. Nothing may be forgotten. Returns whether that is news.
-    fn failed(&mut self, scope: &Scope, error: String) -> bool;
+    fn failed(&mut self, scope: &Scope, failure: Failure) -> bool;
 
     /// A watch gets on again.
     fn recovered(&mut self, scope: &Scope);
@@ -192,11 +202,14 @@ fn step<C: Fed, K>(
             Done::Well(scope)
         }
         Err(error) => {
-            let text = reasons::of_watch(&error);
-            if cache.failed(&scope, text.clone()) {
+            let failure = Failure {
+                why: reasons::of_watch(&error),
+                is_refusal: reasons::is_refusal(&error),
+            };
+            if cache.failed(&scope, failure.clone()) {
                 warn!(
                     watch = %scope,
-                    error = text,
+                    error = failure.why,
                     "cannot watch the API server; what is known stays in force, and it is tried again"
                 );
             }

@@ -46,6 +46,8 @@ pub(crate) struct Store {
     atoms: Atoms,
     /// What is wrong with the directory itself.
     directory: Vec<Problem>,
+    /// Why nobody says that it has changed.
+    notifications: Option<Box<Problem>>,
 }
 
 impl Store {
@@ -132,10 +134,19 @@ impl Store {
         changed
     }
 
+    /// Why nobody says that the directory has changed, if so.
+    pub(super) fn notifications(&mut self, problem: Option<Problem>) -> bool {
+        let problem = problem.map(Box::new);
+        let changed = self.notifications != problem;
+        self.notifications = problem;
+        changed
+    }
+
     /// The state that all files make together, and all problems.
     pub(crate) fn snapshot(&self) -> Snapshot {
         let mut state = ClusterState::default();
         let mut problems = self.directory.clone();
+        problems.extend(self.notifications.as_deref().cloned());
         let count = self.files.values().map(|file| file.entries.len()).sum();
         let mut seen: HashMap<&ObjectRef, (&Path, &Entry)> = HashMap::with_capacity(count);
         // Maps built from lists are dense; those that grow are half empty.

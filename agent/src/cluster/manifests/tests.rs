@@ -551,6 +551,38 @@ fn changes_of_files_are_followed() {
     });
 }
 
+/// With more than 128 agents on one machine, inotify has no instance left for another: it looks at its files all the same, and says so.
+#[test]
+fn without_notifications_changes_are_followed_and_it_is_said_what_to_do() {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static LEFT: AtomicU32 = AtomicU32::new(0);
+    let directory = directory(&[("a.yaml", &peer("a", TOR))]);
+    let manifests = Manifests::start_with(directory.path(), |handler| {
+        if LEFT.load(Ordering::Relaxed) > 0 {
+            return notify::recommended_watcher(handler);
+        }
+        let none_left = std::io::Error::from_raw_os_error(libc::EMFILE);
+        Err(notify::Error::io(none_left))
+    });
+    let manifests = manifests.unwrap();
+    let problems = |snapshot: &Snapshot| {
+        let texts = snapshot.problems.iter().map(ToString::to_string);
+        texts.collect::<Vec<_>>()
+    };
+    let [problem] = &problems(&manifests.snapshot())[..] else {
+        panic!("one problem");
+    };
+    for words in ["every 5 s", "fs.inotify.max_user_instances=1024"] {
+        assert!(problem.contains(words), "{problem}");
+    }
+    fs::write(directory.path().join("b.yaml"), peer("b", TOR)).unwrap();
+    let snapshot = wait(&manifests, "a new file", |s| peers(s) == ["a", "b"]);
+    assert_eq!(problems(&snapshot).len(), 1);
+    // When another agent has ended, it gets one.
+    LEFT.store(1, Ordering::Relaxed);
+    wait(&manifests, "notifications", |s| s.problems.is_empty());
+}
+
 #[test]
 fn a_mounted_config_map_that_switches_versions_is_followed() {
     let directory = directory(&[

@@ -7,13 +7,14 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use bgp::session::OsError;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::watch;
 
 use super::directory::{Fingerprint, Look, Names};
 use super::store::Store;
 use super::{ManifestsError, directory_problem, refresh};
-use crate::cluster::snapshot::Snapshot;
+use crate::cluster::snapshot::{Problem, Severity, Snapshot};
 use crate::memory;
 use crate::vital::{Pulse, Vital};
 
@@ -41,12 +42,22 @@ enum Wake {
     Stop,
 }
 
+/// What notifications are handed to.
+type Handler = Box<dyn FnMut(notify::Result<notify::Event>) + Send>;
+
+/// Makes what sends notifications, of nothing so far.
+type Notifier = fn(Handler) -> notify::Result<RecommendedWatcher>;
+
 impl Manifests {
     /// Reads the directory, and follows it from then on.
     ///
     /// # Errors
     /// If the directory cannot be listed now. Later, that is a problem of the snapshot, and the last state stays.
     pub fn start(directory: &Path) -> Result<Self, ManifestsError> {
+        Self::start_with(directory, notify::recommended_watcher)
+    }
+
+    pub(super) fn start_with(directory: &Path, notifier: Notifier) -> Result<Self, ManifestsError> {
         let listing = |source: std::io::Error| ManifestsError::Directory {
             path: directory.to_owned(),
             source: source.into(),
@@ -56,7 +67,9 @@ impl Manifests {
         // One is enough: each says "look again", and looking finds everything. A full channel drops what it repeats.
         let (wake, woken) = mpsc::sync_channel(1);
         let mut follower = Follower {
+            notifier,
             watcher: None,
+            unnotified: None,
             watched: None,
             wake: wake.clone(),
             store: Store::default(),
@@ -120,7 +133,10 @@ struct Follower {
     store: Store,
     fingerprints: BTreeMap<PathBuf, Fingerprint>,
     names: Names,
+    notifier: Notifier,
     watcher: Option<RecommendedWatcher>,
+    /// Why there are no notifications, or not of everything.
+    unnotified: Option<String>,
     /// Device and inode of the directory that is watched; another one may take its place under the same name.
     watched: Option<(u64, u64)>,
     wake: SyncSender<Wake>,
@@ -156,22 +172,33 @@ impl Follower {
 
     /// Reads all files after a notification, else those that look different.
     fn look(&mut self, look: Look) -> std::io::Result<bool> {
+        let problem = self.unnotified.as_ref().map(|why| Problem {
+            severity: Severity::Warning,
+            file: Some(self.root.clone()),
+            line: None,
+            object: None,
+            path: String::new(),
+            reason: without_notifications(why),
+            meanwhile: None,
+        });
+        let is_news = self.store.notifications(problem);
         let fingerprints = &mut self.fingerprints;
         let how = (look, &mut self.names);
         let changed = refresh(&mut self.store, &self.root, how, |path, fingerprint| {
             fingerprints.insert(path.to_owned(), fingerprint) != Some(fingerprint)
                 || look == Look::Notified
         })?;
-        Ok(changed)
+        Ok(changed || is_news)
     }
 
-    /// Watches the directory that has the name now, and its parent for the moment when another takes its place.
+    /// Watches the directory that has the name now, and its parent for the moment when another takes its place. What cannot be watched
+    /// is looked at every [`RESCAN`] all the same, and is tried again then.
     fn rewatch(&mut self) {
         use std::os::unix::fs::MetadataExt;
         let now = std::fs::metadata(&self.root)
             .map(|m| (m.dev(), m.ino()))
             .ok();
-        if self.watcher.is_some() && self.watched == now {
+        if self.watcher.is_some() && self.watched == now && self.unnotified.is_none() {
             return;
         }
         self.watcher = None;
@@ -185,33 +212,58 @@ impl Follower {
             }
             Err(_) => true,
         };
-        let watcher = notify::recommended_watcher(move |event| {
+        let watcher = (self.notifier)(Box::new(move |event| {
             if relevant(event) {
                 match wake.try_send(Wake::Changed) {
                     // Full: it says the same already. Disconnected: the end.
                     Ok(()) | Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {}
                 }
             }
-        });
-        match watcher {
-            Ok(mut watcher) => {
-                if let Some(parent) = self.root.parent() {
-                    let _ = watcher.watch(parent, RecursiveMode::NonRecursive);
-                }
-                if now.is_some()
-                    && let Err(error) = watcher.watch(&self.root, RecursiveMode::Recursive)
-                {
-                    tracing::warn!(
-                        directory = %self.root.display(), %error,
-                        "no notifications of changed manifests; they are looked at every {} s", RESCAN.as_secs()
-                    );
-                }
-                self.watcher = Some(watcher);
+        }));
+        let watched = watcher.and_then(|mut watcher| {
+            if let Some(parent) = self.root.parent() {
+                // Where that must not be read, another directory is noticed a little later.
+                let _ = watcher.watch(parent, RecursiveMode::NonRecursive);
             }
-            Err(error) => tracing::warn!(
-                %error, "no notifications of changed manifests; they are looked at every {} s", RESCAN.as_secs()
-            ),
+            if now.is_some() {
+                watcher.watch(&self.root, RecursiveMode::Recursive)?;
+            }
+            Ok(watcher)
+        });
+        let why = match watched {
+            Ok(watcher) => {
+                self.watcher = Some(watcher);
+                None
+            }
+            Err(error) => Some(reason(&error)),
+        };
+        // It is logged as the problem that it becomes.
+        self.unnotified = why;
+    }
+}
+
+fn without_notifications(why: &str) -> String {
+    let seconds = RESCAN.as_secs();
+    format!(
+        "no notifications of changed manifests, which are looked at every {seconds} s instead: {why}"
+    )
+}
+
+/// Why nothing can be watched, and what to do. inotify has few instances and watches for each user, whose names its errors do not say.
+fn reason(error: &notify::Error) -> String {
+    use nix::errno::Errno;
+    let code = |error: &std::io::Error| error.raw_os_error().map(Errno::from_raw);
+    match &error.kind {
+        notify::ErrorKind::MaxFilesWatch => {
+            "the user of the agent has no inotify watches left: raise them, sysctl -w fs.inotify.max_user_watches=524288".to_owned()
         }
+        notify::ErrorKind::Io(error) if code(error) == Some(Errno::EMFILE) => {
+            "the user of the agent has no inotify instances left (128 by default, one for each agent on manifests): raise them, sysctl -w \
+             fs.inotify.max_user_instances=1024"
+                .to_owned()
+        }
+        notify::ErrorKind::Io(error) => OsError::words(error),
+        _ => error.to_string(),
     }
 }
 

@@ -22,6 +22,7 @@ pub use query::{DrainOrder, FibQuery, Match, PrefixFilter, ResetKind, RouteQuery
 pub use route::{Route, RouteOrigin, RouteState};
 pub use status::{
     ConnectionCounts, Convergence, Drain, DrainStage, FamilyCounts, FibSummary, Gate, PeerCounts,
-    Problem, RangeCounts, Readiness, RefusedAnnouncement, RefusedCount, Severity, Status, Watch,
+    Problem, RangeCounts, Readiness, RefreshesLimited, RefusedAnnouncement, RefusedCount, Severity,
+    Status, Watch,
 };
 pub use words::{FamilyName, ParseFamilyError, Reason};

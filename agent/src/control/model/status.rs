@@ -71,12 +71,25 @@ pub struct Status {
     /// The first of them.
     #[serde(default)]
     pub refused: Vec<RefusedAnnouncement>,
+    /// What peers asked for too often.
+    #[serde(default)]
+    pub refreshes_limited: RefreshesLimited,
     /// How often the intent was recomputed since the start.
     #[serde(default)]
     pub intent_runs: u64,
     /// Seconds since the configuration last changed what is done; absent before the first time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intent_changed_seconds: Option<u64>,
+}
+
+/// ROUTE-REFRESH messages that were not followed at once, since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RefreshesLimited {
+    /// Requests for all routes that had to wait. All that wait are followed by one.
+    pub delayed: u64,
+    /// Beginnings of refreshes (RFC 7313) that were ignored: routes that these do not repeat stay until they are withdrawn.
+    pub ignored: u64,
 }
 
 /// Traffic is led away from a node.

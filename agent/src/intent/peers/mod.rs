@@ -278,6 +278,7 @@ impl Context<'_> {
                 multiplier: bfd.multiplier,
             }),
             max_peers: spec.max_peers.unwrap_or(MAX_PEERS),
+            is_doubtful: false,
             config,
         }
     }
@@ -462,8 +463,12 @@ fn password(state: &ClusterState, spec: &PasswordSpec) -> Option<PasswordSource>
 fn secret_text(state: &ClusterState, name: &str, key: &str) -> Result<SecretText, MissingSecret> {
     let secret = state.secrets.get(name).ok_or_else(|| {
         let unread = state.unread_secrets.get(name);
-        unread.map_or(MissingSecret::NoSecret, |why| {
-            MissingSecret::Unread(Arc::clone(why))
+        unread.map_or(MissingSecret::NoSecret, |unread| {
+            let why = Arc::clone(&unread.why);
+            match unread.is_refused {
+                true => MissingSecret::Refused(why),
+                false => MissingSecret::Later(why),
+            }
         })
     })?;
     let octets = secret.value(key).ok_or(MissingSecret::NoKey)?;

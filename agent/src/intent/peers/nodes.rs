@@ -7,11 +7,12 @@
 //! | transport | IPv4 where both nodes have an IPv4 InternalIP, else IPv6; the other way round if asked for: by the Peer object, or in the mesh by the Routers of both |
 //! | source | our own InternalIP of that family, so that the other end knows us |
 //! | who dials | both, but nobody dials a node that does not listen |
-//! | AS | of the other node by its Router; while `asnFrom` finds none, the last one that it found, else our own |
+//! | AS | of the other node by its Router; while `asnFrom` finds none, the last one that it found, else our own, which is doubtful where nodes are in several |
 //! | mesh | both Routers have it enabled and the ASes are the same, unless both nodes are served by a reflector |
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use bgp::fsm::RemoteAsn;
 use bgp::types::Asn;
@@ -21,7 +22,7 @@ use super::{Context, PeerIntent, Session, at, common_addresses, fits, mesh_spec}
 use crate::cluster::{ClusterState, Node, Object, ObjectRef};
 use crate::crd::peer::{MESH_LABEL, NodesTarget};
 use crate::crd::selector::{self, Labels};
-use crate::crd::{IpFamily, PeerSpec, RouterSpec};
+use crate::crd::{IpFamily, LabelSelector, PeerSpec, RouterSpec};
 use crate::intent::router;
 use crate::intent::{Warning, WarningKind};
 
@@ -29,6 +30,8 @@ use crate::intent::{Warning, WarningKind};
 struct Member<'a> {
     node: &'a Node,
     asn: Asn,
+    /// Whether the AS is its own, not one that it is taken to be in.
+    knows_asn: bool,
     mesh: bool,
     transport: IpFamily,
     /// The port that it listens on; `None`: it does not.
@@ -44,14 +47,26 @@ impl<'a> Member<'a> {
         let spec = router.map(|r| &r.spec);
         let defaults = RouterSpec::default();
         let used = spec.unwrap_or(&defaults);
+        let asn = router::asn(spec, node);
         Self {
             node,
-            asn: router::asn(spec, node).unwrap_or(unknown),
+            asn: asn.unwrap_or(unknown),
+            knows_asn: asn.is_some(),
             mesh: used.mesh.enabled,
             transport: used.mesh.transport.unwrap_or(IpFamily::Ipv4),
             port: used.listen.enabled.then_some(used.listen.port),
             passes_on: used.transit || is_reflector(state, node),
         }
+    }
+
+    /// Whether a selector selects the node, in the same AS, also by what its object says itself.
+    fn is_selected(&self, state: &ClusterState, selector: Option<&LabelSelector>) -> bool {
+        let is_as_object = |object: &Arc<Node>| {
+            selector::selects(selector, &object.labels)
+                && Member::new(state, object, self.asn).asn == self.asn
+        };
+        selector::selects(selector, &self.node.labels)
+            && self.node.as_object.as_ref().is_none_or(is_as_object)
     }
 }
 
@@ -76,10 +91,12 @@ pub(in crate::intent) struct Seen<'a> {
     transport: IpFamily,
     port: Option<u16>,
     passes_on: bool,
-    bridged: bool,
+    knows_asn: bool,
     addresses: &'a [IpAddr],
     /// For each Peer object with `nodes`: whether it is one that has sessions, and one that they are with.
     selected: Vec<[bool; 2]>,
+    /// The same, and the AS, of the object without what is known from before.
+    as_object: Option<(Asn, Vec<[bool; 2]>)>,
 }
 
 /// What other nodes see of a node; `None`: nobody has a session with it. Two states with the same Routers and Peers give a
@@ -90,14 +107,7 @@ pub(in crate::intent) fn seen<'a>(state: &ClusterState, node: &'a Node) -> Optio
     }
     // Nobody has this one.
     let member = Member::new(state, node, Asn(0));
-    let objects = state.peers.values().map(|object| &object.spec);
-    let selected: Vec<[bool; 2]> = objects
-        .filter_map(|spec| spec.nodes.as_ref().map(|target| (spec, target)))
-        .map(|(spec, target)| {
-            [&spec.node_selector, &target.selector]
-                .map(|selector| selector::selects(selector.as_ref(), &node.labels))
-        })
-        .collect();
+    let selected = selected(state, node);
     let has_sessions = member.mesh || selected.iter().any(|one| *one != [false; 2]);
     has_sessions.then_some(Seen {
         asn: member.asn,
@@ -105,10 +115,26 @@ pub(in crate::intent) fn seen<'a>(state: &ClusterState, node: &'a Node) -> Optio
         transport: member.transport,
         port: member.port,
         passes_on: member.passes_on,
-        bridged: node.labels_bridged,
+        knows_asn: member.knows_asn,
         addresses: &node.internal_ips,
         selected,
+        as_object: node.as_object.as_deref().map(|object| {
+            let member = Member::new(state, object, Asn(0));
+            (member.asn, self::selected(state, object))
+        }),
     })
+}
+
+/// For each Peer object with `nodes`: whether it selects the node as one that has sessions, and as one that they are with.
+fn selected(state: &ClusterState, node: &Node) -> Vec<[bool; 2]> {
+    let objects = state.peers.values().map(|object| &object.spec);
+    objects
+        .filter_map(|spec| spec.nodes.as_ref().map(|target| (spec, target)))
+        .map(|(spec, target)| {
+            [&spec.node_selector, &target.selector]
+                .map(|selector| selector::selects(selector.as_ref(), &node.labels))
+        })
+        .collect()
 }
 
 /// The sessions with other nodes.
@@ -131,6 +157,7 @@ pub(super) fn peers(
     {
         // It may know more of itself than its Node says now.
         own.asn = context.settings.asn;
+        own.knows_asn = true;
     }
     let Some(own) = members.iter().find(|m| m.node.name == context.node.name) else {
         return Vec::new();
@@ -173,10 +200,20 @@ pub(super) fn peers(
             }
         }
     }
+    let mut known = members.iter().filter(|m| m.knows_asn);
+    if known.any(|other| other.asn != own.asn) {
+        for other in members.iter().filter(|m| !m.knows_asn) {
+            if let Some(peer) = sessions.get_mut(&other.node.name) {
+                peer.is_doubtful = true;
+            }
+        }
+    }
     sessions.into_values().collect()
 }
 
-/// The nodes that have a reflector of their AS to talk to.
+/// The nodes that have a reflector of their AS to talk to. Both ends have to know: of a node that was made again, the agent, started
+/// since as a rule, does not know of labels from before. What it is only by those, it is not: a reflector reflects nothing then, and a
+/// client has no session with one.
 fn served<'a>(context: &Context<'_>, members: &[Member<'a>]) -> BTreeSet<&'a str> {
     let mut served = BTreeSet::new();
     for object in context.state.peers.values() {
@@ -185,13 +222,11 @@ fn served<'a>(context: &Context<'_>, members: &[Member<'a>]) -> BTreeSet<&'a str
         };
         let reflectors: Vec<&Member<'_>> = members
             .iter()
-            .filter(|m| selector::selects(target.selector.as_ref(), &m.node.labels))
-            // Its own agent, started anew as a rule, does not know of labels from before, and reflects nothing.
-            .filter(|m| !m.node.labels_bridged)
+            .filter(|m| m.is_selected(context.state, target.selector.as_ref()))
             .collect();
+        let clients = object.spec.node_selector.as_ref();
         for member in members {
-            let clients = object.spec.node_selector.as_ref();
-            if selector::selects(clients, &member.node.labels)
+            if member.is_selected(context.state, clients)
                 && reflectors.iter().any(|r| {
                     r.node.name != member.node.name
                         && r.asn == member.asn

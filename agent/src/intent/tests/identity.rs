@@ -97,8 +97,19 @@ fn an_as_and_an_identifier_out_of_labels_stay_while_the_labels_are_missing() {
     let with = |labels: &str| own(labels, &["192.0.2.1"]) + &router;
     let fixed = ours("Router", "r", "", "{asn: 64700}");
     let mut agent = Agent::new();
+    let (unknown, _) =
+        agent.plan(&(with("") + &ours("Peer", "p", "", "{address: 192.0.2.9, asn: external}")));
+    assert!(!unknown.router.knows_asn());
+    assert_eq!(
+        peer_names(&unknown),
+        [""; 0],
+        "a wrong AS is worse than none"
+    );
+    assert_eq!(
+        warnings(&unknown)[0],
+        "Router r: spec.asnFrom asks for label asn of node n1, which has none; the node has no sessions until it has one"
+    );
     agent.known_by(&[
-        ("never there", &with(""), "64512 192.0.2.1"),
         (
             "there",
             &with("asn: '64600', id: 192.0.2.50"),
@@ -126,6 +137,34 @@ fn an_as_and_an_identifier_out_of_labels_stay_while_the_labels_are_missing() {
         &(own("", &["192.0.2.1"]) + &fixed),
         "64700 192.0.2.1",
     )]);
+}
+
+/// A label that is missing does not bring back an AS that nobody configured, however the AS in use came about.
+#[test]
+fn an_as_that_was_configured_stays_where_the_one_that_is_to_follow_is_missing() {
+    let router = |spec: &str| own("", &["192.0.2.1"]) + &ours("Router", "r", "", spec);
+    let from_label = router("{asnFrom: {nodeLabel: asn}}");
+    for (spec, expected) in [
+        ("{asn: 64700}", "64700 192.0.2.1"),
+        ("{}", "64512 192.0.2.1"),
+    ] {
+        Agent::new().known_by(&[
+            ("configured", &router(spec), expected),
+            ("to be that of a label", &from_label, expected),
+        ]);
+    }
+    // Another process has it from the one before.
+    let mut again = Agent::new();
+    again.identity.asn = Some(Asn(64600));
+    again.known_by(&[
+        ("after a restart", &from_label, "64600 192.0.2.1"),
+        (
+            "without a Node",
+            &ours("Router", "r", "", "{asnFrom: {nodeLabel: asn}}"),
+            "64600 192.0.2.1",
+        ),
+        ("configured", &router("{asn: 64700}"), "64700 192.0.2.1"),
+    ]);
 }
 
 /// Other nodes go on with the AS that the node itself goes on with: otherwise each of them would end its session.
@@ -180,6 +219,30 @@ fn a_node_whose_as_was_never_known_is_tried_as_one_of_ours() {
     assert_eq!(peer_names(&intent), ["mesh/n2"]);
     let expected = RemoteAsn::Number(Asn(64600));
     assert_eq!(intent.peers[0].protocol.remote_asn, expected);
+}
+
+/// It may be of another AS then, and would never have the session that others wait for: 120 s at each of their starts.
+#[test]
+fn a_node_whose_as_was_never_known_is_not_waited_for_where_nodes_are_in_several() {
+    let text = |asn: &str| {
+        own("asn: '64600'", &["192.0.2.1"])
+            + &node("n2", "", "10.2.0.0/24", &["192.0.2.12"], "")
+            + &node("n3", asn, "10.3.0.0/24", &["192.0.2.13"], "")
+            + &node("n4", "asn: '64600'", "10.4.0.0/24", &["192.0.2.14"], "")
+            + &ours("Router", "r", "", "{asnFrom: {nodeLabel: asn}}")
+    };
+    let doubtful = |asn: &str| {
+        let intent = intent(&text(asn), "n1");
+        let peers = intent.peers.iter();
+        let all = peers.map(|peer| format!("{} {}", peer.name, peer.is_doubtful));
+        all.collect::<Vec<_>>().join(", ")
+    };
+    assert_eq!(
+        doubtful("asn: '64600'"),
+        "mesh/n2 false, mesh/n3 false, mesh/n4 false"
+    );
+    assert_eq!(doubtful("asn: '64601'"), "mesh/n2 true, mesh/n4 false");
+    assert_eq!(doubtful(""), "mesh/n2 false, mesh/n3 false, mesh/n4 false");
 }
 
 /// The sessions of a node, each with its settings.

@@ -184,20 +184,62 @@ fn a_reflector_by_label_replaces_the_mesh_of_those_it_serves() {
         ]
     );
     assert_symmetric(&text);
-    // An object made again, whose labels are those from before: its agent may not know that it is a reflector.
-    let mut state = state(&text);
-    let mut again = Node::clone(&state.nodes["n3"]);
-    again.labels_bridged = true;
-    state.nodes.insert("n3".to_owned(), again.into());
-    let intent = intend(&state, "n1", &LocalFacts::default());
-    let names: Vec<&str> = intent.peers.iter().map(|p| p.name.as_str()).collect();
-    assert_eq!(names, ["mesh/n2", "rr/n3"]);
     // With no reflector left, the mesh is back.
     let none = text.replace("rack: b, role: rr", "rack: b");
     assert_eq!(
         sessions(&none)["n1"],
         ["mesh/n2 192.0.2.12 Internal", "mesh/n3 192.0.2.13 Internal"]
     );
+}
+
+/// Of a node that was made again, the agent, started since, may know only what its object says.
+#[test]
+fn what_a_node_is_only_by_labels_from_before_does_not_replace_the_mesh() {
+    let text = three()
+        + &ours(
+            "Peer",
+            "rr",
+            "",
+            "{asn: internal, nodeSelector: {matchExpressions: [{key: rack, operator: Exists}]}, nodes: {selector: {matchLabels: \
+             {role: rr}}, reflectors: true}}",
+        )
+        + &ours("Router", "by-label", "", "{asnFrom: {nodeLabel: asn}}");
+    let text = text.replace("rack: a", "rack: a, asn: \"64600\"");
+    let text = text.replace("rack: b, ", "rack: b, asn: \"64600\", zone: z, ");
+    // Whether n1 has a session of the mesh, with n2 if `of` is n3, which is the reflector.
+    let peers = |of: &str, lacks: &[&str]| {
+        let mut state = state(&text);
+        let whole = Node::clone(&state.nodes[of]);
+        let labels = whole.labels.keys();
+        let has = labels.filter(|key| !lacks.contains(&key.as_str()));
+        let pairs = has.map(|key| (key.clone(), whole.labels.get(key).unwrap().into()));
+        let object = Node {
+            labels: pairs.collect(),
+            ..whole.clone()
+        };
+        let again = Node {
+            as_object: Some(object.into()),
+            ..whole
+        };
+        state.nodes.insert(of.to_owned(), again.into());
+        let intent = intend(&state, "n1", &LocalFacts::default());
+        intent
+            .peers
+            .iter()
+            .map(|p| p.name.clone())
+            .collect::<Vec<_>>()
+    };
+    for (of, lacks, expected) in [
+        ("n3", &[][..], &["rr/n3"][..]),
+        ("n3", &["zone"], &["rr/n3"]),
+        // It is in an AS all the same: agents go on with the last one.
+        ("n3", &["asn"], &["rr/n3"]),
+        ("n3", &["role"], &["mesh/n2", "rr/n3"]),
+        ("n2", &["asn"], &["rr/n3"]),
+        ("n2", &["rack"], &["mesh/n2", "rr/n3"]),
+    ] {
+        assert_eq!(peers(of, lacks), expected, "{of} without {lacks:?}");
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::properties::documents;
 use super::*;
-use crate::cluster::Map;
+use crate::cluster::{AtomMap, Map};
 use crate::fib::Refusal;
 
 /// Makes a map another one as an index does: what differs is put in or taken out, the rest is shared.
@@ -157,7 +157,13 @@ fn with_gaps(mut state: ClusterState, gaps: &[Gap]) -> ClusterState {
         let mut node = Node::clone(&state.nodes[name]);
         node.departed = *gap == Gap::Object;
         node.pod_cidrs_bridged = *gap == Gap::PodCidrs;
-        node.labels_bridged = *gap == Gap::Labels;
+        if *gap == Gap::Labels {
+            let bare = Node {
+                labels: AtomMap::default(),
+                ..node.clone()
+            };
+            node.as_object = Some(bare.into());
+        }
         if node.departed && name != "n0" {
             node.pod_cidrs = Box::default();
         }

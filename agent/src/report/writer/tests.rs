@@ -18,6 +18,9 @@ struct Server {
     node: Option<&'static str>,
     state: Option<Value>,
     statuses: usize,
+    /// Answers every request so.
+    fails: Option<StatusCode>,
+    requests: usize,
 }
 
 type Shared = Arc<Mutex<Server>>;
@@ -27,6 +30,12 @@ async fn serve(State(server): State<Shared>, request: Request) -> Response<Body>
     let path = parts.uri.path().to_owned();
     let sent = axum::body::to_bytes(body, 1 << 20).await.unwrap();
     let mut server = server.lock().unwrap();
+    server.requests += 1;
+    if let Some(code) = server.fails {
+        let status = json!({"kind": "Status", "status": "Failure", "code": code.as_u16(), "reason": "", "message": "later"});
+        let response = Response::builder().status(code);
+        return response.body(Body::from(status.to_string())).unwrap();
+    }
     let found = match (parts.method, path.as_str()) {
         (Method::GET, "/api/v1/nodes/node-1") => server
             .node
@@ -112,6 +121,32 @@ async fn one_that_somebody_deletes_comes_back() {
         (owner(&server), statuses(&server)),
         (Some("n1".to_owned()), 2)
     );
+}
+
+/// To find out anew whether the object is there, and whose, would be three requests instead of one.
+#[tokio::test]
+async fn a_server_that_says_later_is_asked_for_no_more_than_before() {
+    for code in [429, 500, 503, 504] {
+        let (server, mut writer, now) = start(Some("n1"));
+        let (status, peers) = (fake::status(), fake::peers());
+        writer.look(&status, &peers, now).await.unwrap();
+        let later = now + Duration::from_secs(301);
+        server.lock().unwrap().fails = Some(StatusCode::from_u16(code).unwrap());
+        server.lock().unwrap().requests = 0;
+        // It is looked whether the object is there, and the heartbeat is due.
+        writer.look(&status, &peers, later).await.unwrap_err();
+        let asked = server.lock().unwrap().requests;
+        for second in 1..4 {
+            let at = later + Duration::from_secs(second);
+            writer.look(&status, &peers, at).await.unwrap_err();
+        }
+        assert_eq!(server.lock().unwrap().requests, asked + 3, "{code}");
+        server.lock().unwrap().fails = None;
+        let at = later + Duration::from_secs(5);
+        writer.look(&status, &peers, at).await.unwrap();
+        assert_eq!(server.lock().unwrap().requests, asked + 4, "{code}");
+        assert_eq!(statuses(&server), 2);
+    }
 }
 
 #[tokio::test]

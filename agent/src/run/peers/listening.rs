@@ -203,7 +203,7 @@ fn range(peer: &PeerIntent, passwords: &Passwords) -> Option<ListenRange> {
     let PeerTarget::Range { net } = peer.target else {
         return None;
     };
-    let admit = match passwords.find(peer.password.as_ref()) {
+    let admit = match passwords.find(peer) {
         Ok(None) => Admit::Anybody,
         Ok(Some(password)) => Admit::Signed(password),
         Err(_) => Admit::Nobody,
@@ -222,7 +222,7 @@ fn keys(intent: &Intent, passwords: &Passwords) -> Vec<(IpAddr, Password)> {
         let PeerTarget::Address { address, .. } = peer.target else {
             return None;
         };
-        let password = passwords.find(peer.password.as_ref()).ok()??;
+        let password = passwords.find(peer).ok()??;
         Some((address, password))
     };
     intent.peers.iter().filter_map(key).collect()

@@ -130,6 +130,7 @@ impl Peers {
         view: &KernelView,
     ) -> Result<(), Stopped> {
         self.read_passwords(intent).await;
+        self.passwords.keep(intent);
         let gone: Vec<(String, PeerView)> = self
             .table
             .all()
@@ -197,7 +198,7 @@ impl Peers {
                 let own = of_range(&wanted, &peer.intent.name, peer.intent.target.clone());
                 self.run(own, view, None).await?;
             }
-            let failed = match self.passwords.find(wanted.password.as_ref()) {
+            let failed = match self.passwords.find(&wanted) {
                 Ok(_) => self
                     .listener
                     .range_error(net)
@@ -247,7 +248,8 @@ impl Peers {
             // Before its session: the RIB must know a peer to take its routes.
             let config = Box::new(wanted.config.clone());
             self.rib.send(Command::SetPeer(id, config)).await?;
-            if dynamic && known.is_none() {
+            // Once, at the first: from its first session on it is waited for as others are.
+            if (dynamic || wanted.is_doubtful) && known.is_none() {
                 self.rib.send(Command::SetUnexpected(id)).await?;
             }
         }

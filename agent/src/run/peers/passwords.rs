@@ -1,16 +1,23 @@
 //! Passwords of peers, and the files that some are in. These are read by threads of their own: a file system that hangs keeps nobody
-//! else waiting, and what was read last counts until there is an answer.
+//! else waiting.
+//!
+//! What was known last counts until there is an answer. One that says "later" is none: an API server that is overloaded or away, a file
+//! system that does not answer, a read that failed by no fault of the file. An object whose password has another source then goes on
+//! with the password that it had. One that had none stays closed, and so does one whose password is known to be missing.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bgp::session::{OsError, Password};
 use tokio::sync::oneshot;
+use tracing::warn;
 
+use crate::cluster::ObjectRef;
 use crate::cluster::SecretText;
-use crate::intent::{MissingSecret, PasswordSource};
+use crate::intent::{Intent, MissingSecret, PasswordSource, PeerIntent};
 
 /// How long files are waited for that begin to be read.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -26,14 +33,46 @@ struct File {
 
 type Files = HashMap<PathBuf, File>;
 
+/// The password that an object's peers have.
+struct InForce {
+    password: Password,
+    /// Its source has changed, and what the new one has is not known.
+    is_held: bool,
+}
+
 /// See the module.
 #[derive(Clone, Default)]
-pub(super) struct Passwords(Arc<Mutex<Files>>);
+pub(super) struct Passwords {
+    files: Arc<Mutex<Files>>,
+    in_force: Arc<Mutex<HashMap<ObjectRef, InForce>>>,
+}
+
+/// Why a source has no password.
+enum NoPassword {
+    /// There is none that could be used.
+    Missing(String),
+    /// It is not known so far.
+    Later(String),
+}
 
 impl Passwords {
     fn files(&self) -> MutexGuard<'_, Files> {
         // Each entry is whole at any time.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn in_force(&self) -> MutexGuard<'_, HashMap<ObjectRef, InForce>> {
+        // So is each of these.
+        self.in_force.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets the passwords of objects that no peer of the intent is of.
+    pub(super) fn keep(&self, intent: &Intent) {
+        let mut in_force = self.in_force();
+        if !in_force.is_empty() {
+            let objects: HashSet<&ObjectRef> = intent.peers.iter().map(|p| &p.object).collect();
+            in_force.retain(|object, _| objects.contains(object));
+        }
     }
 
     /// Reads the files among these sources again, and forgets all others. One that a thread is at already is not waited for.
@@ -63,7 +102,7 @@ impl Passwords {
             let _ = done.send(());
         });
         if let Err(error) = reader {
-            tracing::warn!(%error, "password files cannot be read again: no thread can be started");
+            warn!(%error, "password files cannot be read again: no thread can be started");
             return;
         }
         // Who hangs is found out about by what it does not leave.
@@ -78,44 +117,96 @@ impl Passwords {
                 return;
             }
         }
-        let found = std::fs::read_to_string(&path)
-            .map(SecretText::new)
-            .map_err(|error| OsError::words(&error));
-        let file = File {
-            is_being_read: false,
-            found: Some(found),
-        };
-        self.files().insert(path, file);
+        let found = std::fs::read_to_string(&path);
+        let mut files = self.files();
+        let file = files.entry(path).or_default();
+        file.is_being_read = false;
+        match found {
+            Ok(text) => file.found = Some(Ok(SecretText::new(text))),
+            // It is there, and could not be read now: too many open files, a file system on its way.
+            Err(error) if !is_final(&error) && matches!(file.found, Some(Ok(_))) => {}
+            Err(error) => file.found = Some(Err(OsError::words(&error))),
+        }
     }
 
-    /// The password of a source, or why it cannot be had.
-    pub(super) fn find(&self, source: Option<&PasswordSource>) -> Result<Option<Password>, String> {
-        let text = match source {
-            None => return Ok(None),
-            Some(PasswordSource::File(path)) => {
-                let found = self.files().get(path).and_then(|file| file.found.clone());
-                let found = found.unwrap_or_else(|| {
-                    Err(
-                        "it could not be read so far, since its file system does not answer"
-                            .to_owned(),
-                    )
-                });
-                found.map_err(|why| format!("password file {}: {why}", path.display()))?
+    /// The password of a peer, or why it cannot be had.
+    pub(super) fn find(&self, peer: &PeerIntent) -> Result<Option<Password>, String> {
+        match &peer.password {
+            None => {
+                self.in_force().remove(&peer.object);
+                Ok(None)
             }
-            Some(PasswordSource::Secret { name, key, found }) => match found {
+            Some(source) => self.find_of(&peer.object, source).map(Some),
+        }
+    }
+
+    fn find_of(&self, object: &ObjectRef, source: &PasswordSource) -> Result<Password, String> {
+        let found = self.found(source);
+        let mut in_force = self.in_force();
+        match found {
+            Ok(password) => {
+                let known = InForce {
+                    password: password.clone(),
+                    is_held: false,
+                };
+                in_force.insert(object.clone(), known);
+                Ok(password)
+            }
+            Err(NoPassword::Missing(why)) => {
+                in_force.remove(object);
+                Err(why)
+            }
+            Err(NoPassword::Later(why)) => {
+                let Some(known) = in_force.get_mut(object) else {
+                    return Err(why);
+                };
+                if !std::mem::replace(&mut known.is_held, true) {
+                    warn!(%object, reason = %why, "the password that was in force stays");
+                }
+                Ok(known.password.clone())
+            }
+        }
+    }
+
+    fn found(&self, source: &PasswordSource) -> Result<Password, NoPassword> {
+        let text = match source {
+            PasswordSource::File(path) => {
+                let found = self.files().get(path).and_then(|file| file.found.clone());
+                let of_file = |why| format!("password file {}: {why}", path.display());
+                match found {
+                    Some(Ok(text)) => text,
+                    Some(Err(why)) => return Err(NoPassword::Missing(of_file(why))),
+                    None => {
+                        let why =
+                            "it could not be read so far, since its file system does not answer";
+                        return Err(NoPassword::Later(of_file(why.to_owned())));
+                    }
+                }
+            }
+            PasswordSource::Secret { name, key, found } => match found {
                 Ok(text) => text.clone(),
                 Err(missing) => return Err(no_secret(name, key, missing)),
             },
         };
         let password = text.expose().trim_end().parse();
-        password
-            .map(Some)
-            .map_err(|error| format!("password: {error}"))
+        password.map_err(|error| NoPassword::Missing(format!("password: {error}")))
     }
 }
 
-fn no_secret(name: &str, key: &str, missing: &MissingSecret) -> String {
-    match missing {
+/// Whether an error says something of the file, and not of the moment.
+fn is_final(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound
+            | io::ErrorKind::PermissionDenied
+            | io::ErrorKind::NotADirectory
+            | io::ErrorKind::IsADirectory
+            | io::ErrorKind::InvalidData
+    )
+}
+
+fn no_secret(name: &str, key: &str, missing: &MissingSecret) -> NoPassword {
+    let text = match missing {
         MissingSecret::NoSecret => match name.split_once('/') {
             Some((namespace, of)) => format!(
                 "Secret {name}, which the password is in, does not exist: kubectl create secret generic {of} \
@@ -125,7 +216,7 @@ fn no_secret(name: &str, key: &str, missing: &MissingSecret) -> String {
                 "the password is in Secret {name}, and an agent that reads manifests has no Secrets: use password.file"
             ),
         },
-        MissingSecret::Unread(why) => {
+        MissingSecret::Refused(why) | MissingSecret::Later(why) => {
             format!("Secret {name}, which the password is in, cannot be read: {why}")
         }
         MissingSecret::NoKey => {
@@ -136,6 +227,10 @@ fn no_secret(name: &str, key: &str, missing: &MissingSecret) -> String {
         MissingSecret::NotText => {
             format!("key \"{key}\" of Secret {name} is not text: a password is ASCII text")
         }
+    };
+    match missing {
+        MissingSecret::Later(_) => NoPassword::Later(text),
+        _ => NoPassword::Missing(text),
     }
 }
 
@@ -158,9 +253,77 @@ mod tests {
         tokio::time::timeout(DEADLINE, reading).await.unwrap();
     }
 
-    fn found(passwords: &Passwords, source: &PasswordSource) -> Result<String, String> {
-        let found = passwords.find(Some(source));
-        found.map(|password| format!("{:?}", password.map(|p| p == "right".parse().unwrap())))
+    /// Whether the Peer `name` has the right password by this source.
+    fn found_of(
+        passwords: &Passwords,
+        name: &str,
+        source: &PasswordSource,
+    ) -> Result<bool, String> {
+        let object = ObjectRef::cluster("Peer", name);
+        let found = passwords.find_of(&object, source);
+        found.map(|password| password == "right".parse().unwrap())
+    }
+
+    /// The same of one that never had one before.
+    fn found(passwords: &Passwords, source: &PasswordSource) -> Result<bool, String> {
+        passwords.in_force().clear();
+        found_of(passwords, "p", source)
+    }
+
+    fn secret(found: Result<&str, MissingSecret>) -> PasswordSource {
+        PasswordSource::Secret {
+            name: "ns/other".to_owned(),
+            key: "key".to_owned(),
+            found: found.map(SecretText::new),
+        }
+    }
+
+    /// A Secret under another name, of which an overloaded API server says "later".
+    #[test]
+    fn the_password_in_force_stays_until_there_is_an_answer_and_not_a_moment_longer() {
+        let overloaded = || secret(Err(MissingSecret::Later("429 Too Many Requests".into())));
+        let hanging = PasswordSource::File("/never/read".into());
+        let passwords = Passwords::default();
+        let closed = found_of(&passwords, "a", &overloaded());
+        assert!(closed.unwrap_err().contains("429"), "it never had one");
+        for source in [overloaded(), hanging] {
+            assert_eq!(found_of(&passwords, "a", &secret(Ok("right"))), Ok(true));
+            for _ in 0..2 {
+                assert_eq!(found_of(&passwords, "a", &source), Ok(true));
+            }
+            assert!(found_of(&passwords, "b", &source).is_err(), "another one's");
+            assert_eq!(found_of(&passwords, "a", &secret(Ok("wrong"))), Ok(false));
+            assert_eq!(found_of(&passwords, "a", &source), Ok(false), "the last");
+        }
+        // What is known to be missing is in force no more, nor is it after that.
+        for missing in [
+            MissingSecret::NoSecret,
+            MissingSecret::Refused("403 Forbidden".into()),
+            MissingSecret::NoKey,
+            MissingSecret::NotText,
+        ] {
+            assert_eq!(found_of(&passwords, "a", &secret(Ok("right"))), Ok(true));
+            assert!(found_of(&passwords, "a", &secret(Err(missing))).is_err());
+            assert!(found_of(&passwords, "a", &overloaded()).is_err());
+        }
+    }
+
+    #[test]
+    fn what_fails_a_read_by_no_fault_of_the_file_is_not_final() {
+        use nix::libc;
+        for (code, expected) in [
+            (libc::ENOENT, true),
+            (libc::EACCES, true),
+            (libc::EISDIR, true),
+            (libc::EMFILE, false),
+            (libc::ENFILE, false),
+            (libc::EIO, false),
+            (libc::ESTALE, false),
+            (libc::ETIMEDOUT, false),
+        ] {
+            let error = io::Error::from_raw_os_error(code);
+            assert_eq!(is_final(&error), expected, "{error}");
+        }
     }
 
     /// A named pipe that nobody writes to hangs whoever opens it.
@@ -173,7 +336,7 @@ mod tests {
         fs::write(&paths[0], "right\n").unwrap();
         fs::write(&paths[1], "wrong").unwrap();
         read(&passwords, &sources[..2]).await;
-        let right = Ok("Some(true)".to_owned());
+        let right = Ok(true);
         assert_eq!(found(&passwords, &sources[0]), right);
         for path in [&paths[0], &paths[2]] {
             let pipe = directory.path().join("pipe");
@@ -211,7 +374,7 @@ mod tests {
         let passwords = Passwords::default();
         fs::write(&path, "right").unwrap();
         read(&passwords, &source).await;
-        assert_eq!(found(&passwords, &source[0]), Ok("Some(true)".to_owned()));
+        assert_eq!(found(&passwords, &source[0]), Ok(true));
         fs::remove_file(&path).unwrap();
         read(&passwords, &source).await;
         let gone = found(&passwords, &source[0]).unwrap_err();

@@ -12,7 +12,7 @@ pub(super) fn settings(
     view: &KernelView,
     passwords: &Passwords,
 ) -> Result<PeerSettings, String> {
-    let password = passwords.find(wanted.password.as_ref())?;
+    let password = passwords.find(wanted)?;
     let ifindex = |name: &str| {
         view.ifindex(name).ok_or_else(|| {
             format!("interface {name} does not exist on this node: check its name, or wait for it")

@@ -11,7 +11,8 @@ use super::seconds_since;
 use crate::cluster;
 use crate::control::model::{
     ConnectionCounts, Convergence, Drain, DrainStage, FamilyCounts, FibSummary, PeerCounts,
-    Problem, RangeCounts, Reason, RefusedAnnouncement, RefusedCount, Severity, Status, Watch,
+    Problem, RangeCounts, Reason, RefreshesLimited, RefusedAnnouncement, RefusedCount, Severity,
+    Status, Watch,
 };
 use crate::crd::peer::MESH_LABEL;
 use crate::intent::{Intent, Leaving, PeerTarget};
@@ -126,6 +127,7 @@ pub(crate) fn status(
         hanging: shared.hanging.load().to_vec(),
         refused_announcements: refused(&intent).count() as u64,
         refused: refused(&intent).take(REFUSED).collect(),
+        refreshes_limited: RefreshesLimited::default(),
         intent_runs: runs,
         intent_changed_seconds: changed.map(seconds_since),
     }

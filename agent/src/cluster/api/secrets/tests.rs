@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::cluster::api::watches::{Fed, Scope};
+use crate::cluster::api::watches::{Failure, Fed, Scope};
 use crate::cluster::api::{Watched, WatchedNode};
 use crate::crd::{Peer, Router};
 
@@ -74,7 +74,12 @@ impl Agent {
     }
 
     fn refused(&mut self, name: &str, why: &str) -> bool {
-        self.cache.failed(&scope(name), why.to_owned())
+        self.fails(name, why, true)
+    }
+
+    fn fails(&mut self, name: &str, why: &str, is_refusal: bool) -> bool {
+        let why = why.to_owned();
+        self.cache.failed(&scope(name), Failure { why, is_refusal })
     }
 
     fn has(&self, name: &str) -> bool {
@@ -83,7 +88,7 @@ impl Agent {
 
     fn unread(&self, name: &str) -> Option<&str> {
         let unread = &self.cache.state().unread_secrets;
-        unread.get(name).map(AsRef::as_ref)
+        unread.get(name).map(|unread| &*unread.why)
     }
 }
 
@@ -240,6 +245,29 @@ fn the_state_is_whole_once_each_secret_was_answered_for() {
     assert!(agent.has("c") && agent.unread("c").is_none());
     assert!(snapshot.source.waiting_for.is_empty());
     assert!(agent.cache.take().is_none());
+}
+
+/// Until then nobody takes it for missing.
+#[test]
+fn a_secret_is_refused_or_its_answer_comes_later() {
+    let mut agent = Agent::start();
+    node(&mut agent.cache, &json!({}));
+    peer(&mut agent.cache, "a", "a", None);
+    agent.follow();
+    let is_refused = |agent: &Agent| {
+        let unread = agent.cache.state().unread_secrets.get("a");
+        unread.map(|unread| unread.is_refused)
+    };
+    assert_eq!(is_refused(&agent), Some(false), "it was just asked for");
+    agent.fails("a", "overloaded", false);
+    assert_eq!(is_refused(&agent), Some(false));
+    assert!(agent.cache.take().unwrap().source.synced);
+    agent.refused("a", "not allowed");
+    assert_eq!(is_refused(&agent), Some(true));
+    agent.fails("a", "overloaded", false);
+    assert_eq!(is_refused(&agent), Some(false));
+    agent.listed("a", None);
+    assert_eq!(is_refused(&agent), None, "it is not there");
 }
 
 #[test]

@@ -1,0 +1,221 @@
+//! How often a peer may have all routes sent again (RFC 2918), and begin to send all of its own again (RFC 7313): pure.
+//!
+//! A ROUTE-REFRESH of 23 octets has a whole table sent, and the beginning and end of a refresh have a whole table walked. [`BURST`] of
+//! each in a row are followed at once, for each peer and family, and then one in [`EVERY`]. A request beyond that waits for its time,
+//! and all that wait are one: what the peer gets is newer than it asked for. A beginning cannot wait, since routes follow it: it is
+//! ignored, and routes that are not repeated then stay until they are withdrawn, or until a refresh that is not ignored ends.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use bgp::types::Family;
+use bgp::wire::{RouteRefresh, RouteRefreshSubtype};
+use rib::PeerId;
+
+/// So many in a row are followed at once: those of an operator who tries policies, and of a router that asks twice.
+const BURST: u32 = 4;
+
+/// And one in so long after that. A full table takes some seconds to send.
+const EVERY: Duration = Duration::from_secs(30);
+
+/// What was not followed at once, since the start. Shared with who shows it.
+#[derive(Debug, Default)]
+pub(crate) struct Limited {
+    delayed: AtomicU64,
+    ignored: AtomicU64,
+}
+
+impl Limited {
+    /// Requests that had to wait, and beginnings that were ignored.
+    pub(crate) fn read(&self) -> (u64, u64) {
+        let [delayed, ignored] = [&self.delayed, &self.ignored];
+        (
+            delayed.load(Ordering::Relaxed),
+            ignored.load(Ordering::Relaxed),
+        )
+    }
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Refreshes {
+    /// Of each peer and family, requests and beginnings.
+    paces: HashMap<(PeerId, Family), [Pace; 2]>,
+    /// Requests that wait, and until when; each peer and family once.
+    waiting: BTreeSet<(Instant, PeerId, Family)>,
+    limited: Arc<Limited>,
+}
+
+/// When the next one would be due if they came evenly; `None`: none came so far.
+#[derive(Clone, Copy, Debug, Default)]
+struct Pace(Option<Instant>);
+
+impl Pace {
+    /// Takes one in, if it may be followed now. If not: when it may.
+    fn admit(&mut self, now: Instant) -> Result<(), Instant> {
+        let even = self.0.unwrap_or(now).max(now);
+        let ahead = EVERY * (BURST - 1);
+        if even > now + ahead {
+            return Err(even - ahead);
+        }
+        self.0 = Some(even + EVERY);
+        Ok(())
+    }
+}
+
+impl Refreshes {
+    /// What was not followed at once.
+    pub(super) fn limited(&self) -> Arc<Limited> {
+        Arc::clone(&self.limited)
+    }
+
+    /// Whether a message of a peer is to be followed now.
+    pub(super) fn admit(&mut self, peer: PeerId, message: RouteRefresh, now: Instant) -> bool {
+        let which = match message.subtype {
+            RouteRefreshSubtype::Request => 0,
+            RouteRefreshSubtype::Begin => 1,
+            RouteRefreshSubtype::End | RouteRefreshSubtype::Unknown(_) => return true,
+        };
+        let of = (peer, message.family);
+        let paces = self.paces.entry(of).or_default();
+        let Err(at) = paces[which].admit(now) else {
+            return true;
+        };
+        if which == 0 {
+            self.limited.delayed.fetch_add(1, Ordering::Relaxed);
+            // It stays at this time: nothing else of it is followed before.
+            self.waiting.insert((at, peer, message.family));
+        } else {
+            self.limited.ignored.fetch_add(1, Ordering::Relaxed);
+        }
+        false
+    }
+
+    /// The requests whose time has come.
+    pub(super) fn due(&mut self, now: Instant) -> Vec<(PeerId, RouteRefresh)> {
+        let mut due = Vec::new();
+        while let Some((_, peer, family)) = self.waiting.first().filter(|(at, ..)| *at <= now) {
+            let (peer, family) = (*peer, *family);
+            self.waiting.pop_first();
+            let [requests, _] = self.paces.entry((peer, family)).or_default();
+            // Admitted: its time was when that would be.
+            let _ = requests.admit(now);
+            let subtype = RouteRefreshSubtype::Request;
+            due.push((peer, RouteRefresh { family, subtype }));
+        }
+        due
+    }
+
+    /// When the next one is due.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.waiting.first().map(|(at, ..)| *at)
+    }
+
+    /// A session is over: what waits is of no use, since the next one begins with all routes. A peer that comes back has not more to
+    /// ask for because of that.
+    pub(super) fn session_down(&mut self, peer: PeerId) {
+        self.waiting.retain(|(_, of, _)| *of != peer);
+    }
+
+    /// A peer is removed: its number may be another one's.
+    pub(super) fn forget(&mut self, peer: PeerId) {
+        self.session_down(peer);
+        self.paces.retain(|(of, _), _| *of != peer);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    const PEER: PeerId = PeerId(1);
+
+    fn message(family: Family, subtype: RouteRefreshSubtype) -> RouteRefresh {
+        RouteRefresh { family, subtype }
+    }
+
+    fn request(family: Family) -> RouteRefresh {
+        message(family, RouteRefreshSubtype::Request)
+    }
+
+    /// Which seconds of `seconds` a table is sent in, at a hundred requests each.
+    fn sent(refreshes: &mut Refreshes, peer: PeerId, begin: Instant, seconds: u64) -> Vec<u64> {
+        let family = Family::IPV4_UNICAST;
+        let mut sent = Vec::new();
+        for second in 0..seconds {
+            let now = begin + Duration::from_secs(second);
+            let due = refreshes.due(now);
+            assert!(due.iter().all(|one| *one == (peer, request(family))));
+            sent.extend(due.iter().map(|_| second));
+            for _ in 0..100 {
+                if refreshes.admit(peer, request(family), now) {
+                    sent.push(second);
+                }
+            }
+        }
+        sent
+    }
+
+    #[test]
+    fn requests_without_end_have_the_table_sent_a_few_times_and_then_every_half_minute() {
+        let begin = Instant::now();
+        let mut refreshes = Refreshes::default();
+        let found = sent(&mut refreshes, PEER, begin, 125);
+        assert_eq!(found, [0, 0, 0, 0, 30, 60, 90, 120]);
+        let (delayed, ignored) = refreshes.limited().read();
+        assert_eq!((delayed, ignored), (12_500 - 4, 0));
+        // One that waits is one, and is followed though nobody asks again.
+        assert_eq!(refreshes.waiting.len(), 1);
+        let at = refreshes.deadline().unwrap();
+        assert_eq!(at, begin + Duration::from_secs(150));
+        assert_eq!(refreshes.due(at).len(), 1);
+        assert_eq!((refreshes.deadline(), refreshes.due(at).len()), (None, 0));
+        // After a quiet time all are free again.
+        let later = at + EVERY * BURST;
+        let found = sent(&mut refreshes, PEER, later, 1);
+        assert_eq!(found, [0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn another_peer_family_or_kind_has_its_own() {
+        let (now, mut refreshes) = (Instant::now(), Refreshes::default());
+        for _ in 0..BURST {
+            assert!(refreshes.admit(PEER, request(Family::IPV4_UNICAST), now));
+        }
+        assert!(!refreshes.admit(PEER, request(Family::IPV4_UNICAST), now));
+        assert!(refreshes.admit(PEER, request(Family::IPV6_UNICAST), now));
+        assert!(refreshes.admit(PeerId(2), request(Family::IPV4_UNICAST), now));
+        let begin = message(Family::IPV4_UNICAST, RouteRefreshSubtype::Begin);
+        for _ in 0..BURST {
+            assert!(refreshes.admit(PEER, begin, now));
+        }
+        // What comes between would be taken for what it repeats.
+        assert!(!refreshes.admit(PEER, begin, now));
+        assert_eq!(refreshes.limited().read(), (1, 1));
+        // An end costs nothing without a beginning.
+        let end = message(Family::IPV4_UNICAST, RouteRefreshSubtype::End);
+        assert!((0..100).all(|_| refreshes.admit(PEER, end, now)));
+        assert!(refreshes.admit(PEER, begin, now + EVERY));
+        assert!(!refreshes.admit(PEER, begin, now + EVERY));
+    }
+
+    #[test]
+    fn a_session_that_ends_takes_what_waits_along_and_no_more() {
+        let (now, mut refreshes) = (Instant::now(), Refreshes::default());
+        let ipv4 = request(Family::IPV4_UNICAST);
+        for _ in 0..=BURST {
+            refreshes.admit(PEER, ipv4, now);
+        }
+        refreshes.session_down(PEER);
+        assert_eq!(refreshes.deadline(), None);
+        assert!(!refreshes.admit(PEER, ipv4, now), "as if it had not ended");
+        refreshes.forget(PEER);
+        assert_eq!(refreshes.deadline(), None);
+        assert!(refreshes.paces.is_empty());
+        assert!(refreshes.admit(PEER, ipv4, now), "the number is another's");
+    }
+}
