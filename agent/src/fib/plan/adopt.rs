@@ -29,6 +29,7 @@ impl Plan {
         }
         let mut objects: HashMap<u32, Object> = HashMap::default();
         let mut groups: HashMap<u32, Vec<(u32, u16)>> = HashMap::default();
+        self.nexthops.groups_are_listed();
         self.nexthops.taken.clear();
         self.nexthops.garbage.clear();
         for nexthop in listing {

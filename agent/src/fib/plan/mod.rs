@@ -34,6 +34,7 @@ mod status;
 mod table;
 #[cfg(test)]
 mod tests;
+mod work;
 
 use std::collections::BTreeSet;
 use std::hint::black_box;
@@ -57,6 +58,7 @@ use space::Mode;
 pub use space::RouteSpace;
 pub use status::FibNexthopStatus;
 use table::{AnyKey, Entry, Key, Slot, Table, V4, V6, Want, flag, key};
+use work::Work;
 
 /// What the kernel has to be compared with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -93,6 +95,8 @@ pub struct Plan {
     stale: u64,
     rescan: bool,
     walk: Walk,
+    /// The last step ended before everything was looked at.
+    unfinished: bool,
     resync: Resync,
     counters: FibCounters,
 }
@@ -150,6 +154,7 @@ impl Plan {
             stale: 0,
             rescan: false,
             walk: Walk::default(),
+            unfinished: false,
             resync: Resync::None,
             counters: FibCounters::default(),
         }
@@ -316,24 +321,33 @@ impl Plan {
     /// The next operations, at most `max` where there can be many, to be carried out before asking again. Empty: the
     /// kernel is as wanted, except for what waits for [`Plan::next_retry`] and, if [`Plan::is_walking`], for being looked at.
     pub fn next_batch(&mut self, now: Instant, max: usize) -> Vec<Op> {
-        let mut out = self.next_changes(now, max);
+        let mut work = Work::step();
+        self.unfinished = false;
+        let mut out = self.next_changes(now, max, &mut work);
+        self.unfinished |= work.is_over();
         let settled = std::mem::take(&mut self.nexthops.settled);
         self.merging.disturb(now, &out, settled);
-        if out.is_empty() && self.is_quiet() {
-            if self.nexthops.is_untidy() {
-                self.nexthops.tidy(max, &mut out);
-            }
-            if out.is_empty() {
-                self.plan_merges(now, max, &mut out);
-                // Of those that were merged, some may have had no routes.
-                if out.is_empty() && self.nexthops.is_untidy() {
-                    self.nexthops.tidy(max, &mut out);
-                }
-            }
+        if out.is_empty() && !self.unfinished && self.is_quiet() {
+            self.plan_rest(now, max, &mut work, &mut out);
+            self.unfinished |= work.is_over();
         }
         self.counters.batches += u64::from(!out.is_empty());
         self.counters.operations += out.len() as u64;
         out
+    }
+
+    /// Appends what is to be done when nothing else is.
+    fn plan_rest(&mut self, now: Instant, max: usize, work: &mut Work, out: &mut Vec<Op>) {
+        if self.nexthops.is_untidy() {
+            self.nexthops.tidy(max, work, out);
+        }
+        if out.is_empty() && !work.is_over() {
+            self.plan_merges(now, max, work, out);
+            // Of those that were merged, some may have had no routes.
+            if out.is_empty() && !work.is_over() && self.nexthops.is_untidy() {
+                self.nexthops.tidy(max, work, out);
+            }
+        }
     }
 
     /// Whether what nothing uses can go, when nothing else is to do.
@@ -342,7 +356,7 @@ impl Plan {
         settled && !self.is_in_doubt()
     }
 
-    fn next_changes(&mut self, now: Instant, max: usize) -> Vec<Op> {
+    fn next_changes(&mut self, now: Instant, max: usize, work: &mut Work) -> Vec<Op> {
         let mut out = Vec::new();
         if !self.mode.may_write() {
             return out;
@@ -352,15 +366,15 @@ impl Plan {
         if !out.is_empty() {
             return out;
         }
-        self.due_retries(now);
+        self.due_retries(now, work);
         // Nothing is written that relies on nexthop objects while it is not known which there are.
         if self.is_in_doubt() {
             self.refusing.plan(now, max, &mut out);
             return out;
         }
         // A lost router is cut from its groups before anything that there can be thousands of.
-        self.rescan |= self.nexthops.plan(now, max, &mut out);
-        if !out.is_empty() {
+        self.rescan |= self.nexthops.plan(now, max, work, &mut out);
+        if !out.is_empty() || work.is_over() {
             return out;
         }
         self.refusing.plan(now, max, &mut out);
@@ -371,7 +385,8 @@ impl Plan {
             self.walk();
             // Admitting routes may have brought up sets that have no group yet.
             if self.nexthops.is_dirty() {
-                return self.next_changes(now, max);
+                self.unfinished = true;
+                return out;
             }
         }
         self.plan_routes::<V4>(max, &mut out);

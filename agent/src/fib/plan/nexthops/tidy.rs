@@ -1,26 +1,29 @@
 //! What nothing uses goes.
 
 use super::super::op::Op;
+use super::super::work::Work;
 use super::{Nexthops, Role};
 
 impl Nexthops {
     /// Removes what nothing uses, at most `max` of it: groups first, then (in a later batch) objects.
-    pub(in super::super) fn tidy(&mut self, max: usize, out: &mut Vec<Op>) {
+    pub(in super::super) fn tidy(&mut self, max: usize, work: &mut Work, out: &mut Vec<Op>) {
         if std::mem::take(&mut self.untidy) {
             self.all_are_loose();
         }
-        while let Some(i) = self.next_loose_set() {
-            self.free_set(i);
-        }
+        self.all_are_loose_some(work);
+        self.free_sets(work);
         let garbage = self.garbage.len().saturating_sub(max);
         let garbage = self.garbage.drain(garbage..);
         out.extend(garbage.map(|id| Op::DeleteNexthop { id }));
         while out.len() < max
+            && !work.is_over()
             && let Some(id) = self.next_loose_group()
         {
+            work.done(1);
             let Some(group) = self.groups.get(&id) else {
                 continue;
             };
+            work.done(group.bound.len());
             let wanted = |set: &u32| self.sets[*set as usize].wanted > 0;
             if group.users.is_empty() && !group.bound.iter().any(wanted) {
                 self.remove_group(id);
@@ -31,9 +34,19 @@ impl Nexthops {
             return;
         }
         while out.len() < max
+            && !work.is_over()
             && let Some(i) = self.next_loose_object()
         {
-            self.tidy_object(i, out);
+            self.tidy_object(i, work, out);
+        }
+    }
+
+    fn free_sets(&mut self, work: &mut Work) {
+        while !work.is_over()
+            && let Some(i) = self.next_loose_set()
+        {
+            work.done(1 + self.sets[i].members.len());
+            self.free_set(i);
         }
     }
 
@@ -53,7 +66,9 @@ impl Nexthops {
         self.free_sets.push(i);
     }
 
-    fn tidy_object(&mut self, i: u32, out: &mut Vec<Op>) {
+    fn tidy_object(&mut self, i: u32, work: &mut Work, out: &mut Vec<Op>) {
+        let state = &self.objects[i as usize];
+        work.done(1 + (state.groups.len() + state.sets.len()) / 4);
         for role in Role::ALL {
             if let Some(id) = self.objects[i as usize].id(role)
                 && !self.is_needed(i, role)

@@ -22,7 +22,7 @@ impl Willing {
     fn drive(&mut self, plan: &mut Plan, now: Instant) {
         loop {
             let ops = plan.next_batch(now, 256);
-            if ops.is_empty() {
+            if ops.is_empty() && !plan.is_walking() {
                 return;
             }
             let of_nexthops = ops.iter().filter(|op| !matches!(op, Op::Route(_)));
