@@ -53,7 +53,7 @@ fn the_loss_of_a_router_overtakes_routes_that_wait() {
         settle(&fib);
 
         let held = brake.hold();
-        let mut monitor = Monitor::open(0).unwrap();
+        let mut monitor = Monitor::open(&[]).unwrap();
         let prefix = |i: u32| IpAddr::from((0x0b00_0000 + (i << 8)).to_be_bytes());
         fib.submit((0..10_000).map(|i| {
             FibChange::install(

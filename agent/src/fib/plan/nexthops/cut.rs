@@ -28,7 +28,7 @@ impl Nexthops {
     }
 
     /// Takes ways that are down out of all groups that have another member, and notes what depends on objects that changed.
-    pub(super) fn cut_lost(&mut self, max: usize, work: &mut Work, out: &mut Vec<Op>) {
+    pub(in super::super) fn cut_lost(&mut self, max: usize, work: &mut Work, out: &mut Vec<Op>) {
         loop {
             self.look_at_all_some(work);
             self.cut(max, work, out);

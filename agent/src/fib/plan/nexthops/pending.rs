@@ -238,6 +238,11 @@ impl Nexthops {
         }
     }
 
+    /// How many sets may be of no use any more.
+    pub(super) fn loose_sets(&self) -> usize {
+        self.pending.loose_sets.len()
+    }
+
     pub(super) fn next_loose_set(&mut self) -> Option<usize> {
         let set = self.pending.loose_sets.pop()?;
         self.sets[set].loose = false;

@@ -4,7 +4,26 @@ use super::super::op::Op;
 use super::super::work::Work;
 use super::{Nexthops, Role};
 
+/// So many sets that no route wants may be kept, or half of all, while nothing is removed from the kernel.
+const KEPT: usize = if cfg!(test) { 8 } else { 4096 };
+
 impl Nexthops {
+    /// Forgets sets and objects that no route wants and the kernel does not have, should they be many. For as long as nothing may be
+    /// removed: when it may, everything is looked at.
+    pub(in super::super) fn forget_unwanted(&mut self) {
+        let kept = KEPT.max(self.set_index.len() / 2);
+        if self.loose_sets() > kept {
+            self.free_sets(&mut Work::step());
+            let mut work = Work::step();
+            while !work.is_over()
+                && let Some(i) = self.next_loose_object()
+            {
+                work.done(1);
+                self.free_object(i);
+            }
+        }
+    }
+
     /// Removes what nothing uses, at most `max` of it: groups first, then (in a later batch) objects.
     pub(in super::super) fn tidy(&mut self, max: usize, work: &mut Work, out: &mut Vec<Op>) {
         if std::mem::take(&mut self.untidy) {
@@ -77,6 +96,10 @@ impl Nexthops {
                 out.push(Op::DeleteNexthop { id });
             }
         }
+        self.free_object(i);
+    }
+
+    fn free_object(&mut self, i: u32) {
         let state = &mut self.objects[i as usize];
         let used =
             !state.sets.is_empty() || !state.groups.is_empty() || state.ids().next().is_some();

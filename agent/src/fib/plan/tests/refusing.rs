@@ -273,9 +273,9 @@ fn another_table_is_not_consulted_before_it_is_known_who_uses_it() {
     settle(&mut world);
     assert!(!consults(&world, 4711) && !consults(&world, DEFAULT_TABLE));
     // A listing that began when another table was ours says nothing about this one.
-    world.plan.resync_routes_begin();
+    begin_routes(&mut world.plan);
     world.plan.set_refused(Some(4712), wanted());
-    world.plan.resync_routes_end();
+    end_routes(&mut world.plan);
     settle(&mut world);
     assert!(!consults(&world, 4711) && !consults(&world, 4712));
     world.step(Step::Drive);
@@ -359,10 +359,10 @@ fn blackholes_that_an_earlier_version_left_in_the_main_table_go_at_once() {
         nexthop_id: None,
         hops: smallvec::SmallVec::new(),
     };
-    world.plan.resync_routes_begin();
+    begin_routes(&mut world.plan);
     world.plan.resync_route(&hole(AGGREGATE, ROUTE_PROTOCOL));
     world.plan.resync_route(&hole(OTHER, 4));
-    world.plan.resync_routes_end();
+    end_routes(&mut world.plan);
     // Before anything is known of the cluster: its API server may be behind one.
     let ops = world.plan.next_batch(world.now, 256);
     let [Op::Route(op)] = ops.as_slice() else {

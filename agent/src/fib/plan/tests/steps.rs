@@ -153,3 +153,109 @@ fn groups_that_became_equal_are_compared_in_steps() {
     }
     assert_eq!(alone.plan.nexthops.groups.len(), 1);
 }
+
+/// Between the parts of a listing the RIB goes on.
+#[test]
+fn routes_whose_group_is_gone_are_lost_in_parts_between_which_wishes_change() {
+    let mut world = World::new();
+    let both = route_to(&[(0, 1), (1, 1)]);
+    for prefix in many(200) {
+        world.step(Step::Submit(FibChange::install(prefix, both.clone())));
+    }
+    world.step(Step::Drive);
+    for group in world.kernel.groups.keys().copied().collect::<Vec<_>>() {
+        world.kernel.delete_nexthop(group);
+    }
+    let nexthops = world.kernel.list_nexthops();
+    assert!(!world.plan.take_nexthops(nexthops), "routes are lost");
+    let mut prefixes = many(300);
+    let mut parts = 1;
+    loop {
+        for (i, prefix) in prefixes.by_ref().take(2).enumerate() {
+            let change = match i {
+                0 => FibChange::remove(prefix),
+                _ => FibChange::install(prefix, route_to(&[(1, 1)])),
+            };
+            world.step(Step::Submit(change));
+        }
+        if world.plan.lose_some() {
+            break;
+        }
+        parts += 1;
+    }
+    assert_eq!(parts, Plan::PARTS);
+    world.step(Step::Drive);
+    assert_eq!(world.kernel.futile, []);
+    assert_eq!(world.kernel.ours(), world.expected());
+}
+
+#[test]
+fn a_listing_of_routes_ends_in_parts_between_which_wishes_change() {
+    let mut world = World::new();
+    let both = route_to(&[(0, 1), (1, 1)]);
+    for prefix in many(200) {
+        world.step(Step::Submit(FibChange::install(prefix, both.clone())));
+    }
+    world.step(Step::Drive);
+    // Somebody removes every other route, and the notifications are lost.
+    for prefix in many(200).step_by(2) {
+        world.kernel.routes.remove(&(prefix, 254, DEFAULT_METRIC));
+    }
+    let mut prefixes = many(300);
+    let mut change_some = |world: &mut World| {
+        for (i, prefix) in prefixes.by_ref().take(1).enumerate() {
+            let change = match i % 2 {
+                0 => FibChange::remove(prefix),
+                _ => FibChange::install(prefix, route_to(&[(1, 1)])),
+            };
+            world.step(Step::Submit(change));
+        }
+    };
+    world.plan.resync_nexthops(world.kernel.list_nexthops());
+    world.plan.resync_routes_begin();
+    for part in 0..Plan::PARTS {
+        change_some(&mut world);
+        world.plan.resync_part_begins(part);
+    }
+    for route in world.kernel.list_routes() {
+        world.plan.resync_route(&route);
+    }
+    for part in 0..Plan::PARTS {
+        change_some(&mut world);
+        world.plan.resync_part_ends(part);
+    }
+    world.plan.resync_routes_end();
+    assert_eq!(world.plan.counters().repairs, 100);
+    world.step(Step::Drive);
+    assert_eq!(world.kernel.ours(), world.expected());
+}
+
+/// Whether its removal was heard of or not.
+#[test]
+fn nothing_is_made_over_an_interface_that_a_listing_does_not_hold() {
+    for is_known in [true, false] {
+        let mut world = World::new();
+        let prefix = net(PREFIXES[0]);
+        let both = route_to(&[(0, 1), (1, 1)]);
+        world.step(Step::Submit(FibChange::install(prefix, both)));
+        world.step(Step::Drive);
+        world.kernel.set_link(3, false);
+        if is_known {
+            world.plan.link_gone(3, world.now);
+        }
+        world.plan.doubt_everything();
+        world.plan.take_resync();
+        world.plan.resync_nexthops(world.kernel.list_nexthops());
+        world.plan.links_listed([2].into(), [], world.now);
+        world.step(Step::Drive);
+        assert_eq!(world.kernel.futile, []);
+        let one = expected(prefix, &route_to(&[(0, 1)]));
+        assert_eq!(world.kernel.ours()[&prefix], one);
+        // It is made again.
+        world.kernel.set_link(3, true);
+        world.plan.link_state(3, true, world.now);
+        world.plan.link_event(3, world.now);
+        world.step(Step::Drive);
+        assert_eq!(world.kernel.ours(), world.expected());
+    }
+}
