@@ -86,7 +86,12 @@ fn addresses_have_a_route_and_networks_a_rule_before_it_that_lets_the_main_table
         refused(&world),
         [PODS, OTHER, AGGREGATE, SERVICE, SERVICE_6]
     );
-    let shown = world.plan.refusals(world.now, |_| true);
+    let all = world.plan.refused_after(None, 2);
+    let rest = world.plan.refused_after(all.last().copied(), 100);
+    let all = all.into_iter().chain(rest);
+    let shown: Vec<RefusalStatus> = all
+        .filter_map(|prefix| world.plan.refusal(prefix, world.now))
+        .collect();
     assert_eq!(shown.len(), 5);
     for one in shown {
         assert_eq!(one.state, Some(FibRouteState::Installed), "{one:?}");
