@@ -7,6 +7,7 @@
 mod broken;
 mod resync;
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -23,8 +24,7 @@ use super::kernel::event::{Event, Presence};
 use super::kernel::netlink::{Heard, Monitor, Netlink};
 use super::kernel::socket::wait;
 use super::kernel::{ChannelError, Kernel, Refusal};
-use super::plan::{Op, Resync};
-use super::plan_lock::Held;
+use super::plan::{Op, Plan, Resync};
 use super::types::{FibCounters, NEXTHOP_ID_FIRST};
 use super::view::KernelView;
 use crate::timing::Holder;
@@ -266,39 +266,36 @@ impl Worker {
     }
 
     fn hear(&mut self, now: Instant) -> Result<(), ChannelError> {
-        let mut plan: Option<Held<'_>> = None;
-        let mut heard_so_far = 0;
-        let master = &mut self.master;
-        let view_changed = &mut self.view_changed;
-        let shared = &self.shared;
+        let (master, view_changed) = (&mut self.master, &mut self.view_changed);
+        let plan = &self.shared.plan;
+        let mut links = BTreeSet::new();
+        // The RIB's thread may be waiting for the plan: not while it is read, nor while the view changes.
+        let mut take = |events: &mut Vec<Event>| {
+            let mut plan = plan.hold(Holder::Fib);
+            events
+                .iter()
+                .for_each(|event| tell(&mut plan, event, &mut links, now));
+            drop(plan);
+            for event in events.drain(..) {
+                *view_changed |= master.apply(event);
+            }
+        };
+        let mut events = Vec::new();
         let heard = self.channel.monitor.hear(&mut |event| {
-            heard_so_far += 1;
-            if heard_so_far % BATCH == 0 {
-                // The RIB's thread may be waiting.
-                plan = None;
+            events.push(event);
+            if events.len() == BATCH {
+                take(&mut events);
             }
-            let plan = plan.get_or_insert_with(|| shared.plan.hold(Holder::Fib));
-            match &event {
-                Event::Link(presence, link) => {
-                    match presence {
-                        Presence::Present => plan.link_state(link.ifindex, link.up, now),
-                        Presence::Gone => plan.link_gone(link.ifindex, now),
-                    }
-                    plan.link_event(link.ifindex, now);
-                }
-                Event::Route(presence, route) => plan.route_event(*presence, route),
-                Event::Nexthop(_, nexthop) => plan.nexthop_event(nexthop),
-                Event::Rule(presence, rule) => plan.rule_event(*presence, rule),
-                // An address can make a gateway reachable.
-                Event::Address(Presence::Present, address) => plan.link_event(address.ifindex, now),
-                Event::Address(Presence::Gone, _) => {}
-            }
-            *view_changed |= master.apply(event);
-        })?;
-        drop(plan);
-        if heard == Heard::SomeLost {
+        });
+        if !events.is_empty() {
+            take(&mut events);
+        }
+        for ifindex in links {
+            plan.hold(Holder::Fib).link_event(ifindex, now);
+        }
+        if heard? == Heard::SomeLost {
             tracing::info!("notifications were lost; comparing everything with the kernel");
-            self.shared.plan.hold(Holder::Fib).doubt_everything();
+            plan.hold(Holder::Fib).doubt_everything();
         }
         Ok(())
     }
@@ -443,6 +440,27 @@ impl Worker {
             self.reported_stranger = stranger;
         }
         self.reported = now;
+    }
+}
+
+/// Tells the plan what happened, and notes the interfaces that it happened to: each is looked at once.
+fn tell(plan: &mut Plan, event: &Event, links: &mut BTreeSet<u32>, now: Instant) {
+    match event {
+        Event::Link(presence, link) => {
+            match presence {
+                Presence::Present => plan.link_state(link.ifindex, link.up, now),
+                Presence::Gone => plan.link_gone(link.ifindex, now),
+            }
+            links.insert(link.ifindex);
+        }
+        Event::Route(presence, route) => plan.route_event(*presence, route),
+        Event::Nexthop(_, nexthop) => plan.nexthop_event(nexthop),
+        Event::Rule(presence, rule) => plan.rule_event(*presence, rule),
+        Event::Address(Presence::Present, address) => {
+            // It can make a gateway reachable.
+            links.insert(address.ifindex);
+        }
+        Event::Address(Presence::Gone, _) => {}
     }
 }
 
