@@ -24,6 +24,9 @@ use crate::vital::{Pulse, Vital};
 /// How long the thread may take to end beyond the time that it is given: a listing that is under way takes seconds at most.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How many entries are collected while the plan is held: 100 us.
+const SHOWN: usize = 512;
+
 /// Called on the FIB thread with every new view. It must not block: send it on, or set a flag.
 pub type ViewCallback = Box<dyn Fn(&Arc<KernelView>) + Send>;
 
@@ -279,12 +282,21 @@ impl FibHandle {
             .refusal(prefix, Instant::now())
     }
 
-    /// What is refused of the prefixes that `filter` lets through, IPv4 first, ascending.
-    pub fn refusals(&self, filter: impl FnMut(IpNet) -> bool) -> Vec<RefusalStatus> {
-        self.shared
-            .plan
-            .hold(Holder::Query)
-            .refusals(Instant::now(), filter)
+    /// What is refused of the prefixes that `filter` lets through, IPv4 first, ascending. Collected some at a time.
+    pub fn refusals(&self, mut filter: impl FnMut(IpNet) -> bool) -> Vec<RefusalStatus> {
+        let mut out = Vec::new();
+        let mut after = None;
+        loop {
+            let plan = self.shared.plan.hold(Holder::Query);
+            let now = Instant::now();
+            let some = plan.refused_after(after, SHOWN);
+            let Some(last) = some.last() else {
+                return out;
+            };
+            after = Some(*last);
+            let some = some.into_iter().filter(|prefix| filter(*prefix));
+            out.extend(some.filter_map(|prefix| plan.refusal(prefix, now)));
+        }
     }
 
     /// The kernel's surroundings as last seen.
@@ -299,11 +311,17 @@ impl FibHandle {
 
     /// Counters, nexthops and the state of the thread.
     pub fn status(&self) -> FibStatus {
+        let mut nexthops = Vec::new();
+        let mut next = Some(0);
+        while let Some(from) = next {
+            let plan = self.shared.plan.hold(Holder::Query);
+            next = plan.nexthops(from, SHOWN, &mut nexthops);
+        }
         let plan = self.shared.plan.hold(Holder::Query);
         FibStatus {
             space: plan.installs().then(|| plan.space()),
             counters: plan.counters(),
-            nexthops: plan.nexthops(),
+            nexthops,
             channel_error: lock(&self.shared.channel_error).clone(),
         }
     }
@@ -336,7 +354,6 @@ impl FibHandle {
     /// Every prefix that `filter` lets through, IPv4 first, ascending. Collected some at a time, so that the FIB goes on
     /// meanwhile: each is as it was at some moment of the call.
     pub fn snapshot(&self, mut filter: impl FnMut(IpNet) -> bool) -> Vec<FibRouteStatus> {
-        const PORTION: usize = 512;
         let plan = &self.shared.plan;
         let mut prefixes = Vec::new();
         for part in 0..Plan::PARTS {
@@ -348,7 +365,7 @@ impl FibHandle {
         prefixes.sort_unstable();
         prefixes.dedup();
         let mut out = Vec::with_capacity(prefixes.len());
-        for portion in prefixes.chunks(PORTION) {
+        for portion in prefixes.chunks(SHOWN) {
             let plan = plan.hold(Holder::Query);
             let now = Instant::now();
             out.extend(portion.iter().filter_map(|prefix| plan.route(*prefix, now)));

@@ -21,11 +21,12 @@
 //! A default route counts like any other here. A caller for whom the next hop has to be on the link (single-hop eBGP, RFC
 //! 4271 5.1.3) looks at [`Resolved::connected`], and one who wants no default route at [`Resolved::by_default`].
 
+mod routes;
+
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use prefix_trie::PrefixMap;
 use smallvec::SmallVec;
 
 use super::kernel::event::{
@@ -33,6 +34,7 @@ use super::kernel::event::{
 };
 use super::types::{MAIN_TABLE, ROUTE_PROTOCOL};
 use super::{HashMap, HashSet};
+use routes::{OfPrefix, Routes};
 
 /// Where a next hop leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,8 +56,6 @@ pub struct Resolved {
 /// No link has a network of more addresses: one with a shorter prefix length is on its own, and its network not guarded.
 const SHORTEST_NETWORK: u8 = 8;
 
-type Routes<P> = PrefixMap<P, SmallVec<[ViewRoute; 1]>>;
-
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct ViewRoute {
     table: u32,
@@ -64,6 +64,15 @@ struct ViewRoute {
     kind: RouteKind,
     nexthop_id: Option<u32>,
     hops: SmallVec<[Hop; 1]>,
+}
+
+impl ViewRoute {
+    /// Whether it leads onto a link, or uses an object that may.
+    fn may_be_on_link(&self) -> bool {
+        let is_on_link = |hop: &Hop| hop.gateway.is_none();
+        self.kind == RouteKind::Unicast
+            && (self.hops.is_empty() || self.hops.iter().any(is_on_link))
+    }
 }
 
 /// A route of somebody else.
@@ -165,8 +174,8 @@ impl KernelView {
     /// kernel makes for addresses (local, broadcast).
     pub fn foreign(&self, prefix: IpNet) -> Vec<ForeignRoute> {
         let routes = match prefix.trunc() {
-            IpNet::V4(net) => self.v4.get(&net),
-            IpNet::V6(net) => self.v6.get(&net),
+            IpNet::V4(net) => self.v4.get(net),
+            IpNet::V6(net) => self.v6.get(net),
         };
         let route = |r: &ViewRoute| ForeignRoute {
             table: r.table,
@@ -181,9 +190,9 @@ impl KernelView {
     /// The usable default route of a family with the lowest metric: its gateway and interface.
     pub fn default_gateway(&self, ipv6: bool) -> Option<(IpAddr, u32)> {
         let routes = if ipv6 {
-            self.v6.get(&Ipv6Net::default())
+            self.v6.get(Ipv6Net::default())
         } else {
-            self.v4.get(&Ipv4Net::default())
+            self.v4.get(Ipv4Net::default())
         };
         // Sorted by metric.
         routes?
@@ -214,8 +223,10 @@ impl KernelView {
     /// routes, not the loopback's, not link-local ones, not the routes that are ours.
     pub fn on_link(&self, connected: &BTreeSet<IpNet>) -> BTreeSet<IpNet> {
         let mut out = BTreeSet::new();
-        let v4 = self.v4.iter().map(|(net, routes)| (IpNet::V4(net), routes));
-        let v6 = self.v6.iter().map(|(net, routes)| (IpNet::V6(net), routes));
+        let v4 = self.v4.direct();
+        let v4 = v4.map(|(net, routes)| (IpNet::V4(net), routes));
+        let v6 = self.v6.direct();
+        let v6 = v6.map(|(net, routes)| (IpNet::V6(net), routes));
         for (net, routes) in v4.chain(v6) {
             let on_link = |r: &ViewRoute| {
                 r.kind == RouteKind::Unicast
@@ -251,19 +262,11 @@ impl KernelView {
         match next_hop {
             IpAddr::V4(a) => {
                 let host = Ipv4Net::new(a, 32).ok()?;
-                self.pick(
-                    self.v4.cover(&host).map(|(n, r)| (n.prefix_len(), r)),
-                    next_hop,
-                    scope,
-                )
+                self.pick(self.v4.cover(host), next_hop, scope)
             }
             IpAddr::V6(a) => {
                 let host = Ipv6Net::new(a, 128).ok()?;
-                self.pick(
-                    self.v6.cover(&host).map(|(n, r)| (n.prefix_len(), r)),
-                    next_hop,
-                    scope,
-                )
+                self.pick(self.v6.cover(host), next_hop, scope)
             }
         }
     }
@@ -271,7 +274,7 @@ impl KernelView {
     /// Covering routes come shortest first; the last that has something usable decides.
     fn pick<'a>(
         &'a self,
-        covering: impl Iterator<Item = (u8, &'a SmallVec<[ViewRoute; 1]>)>,
+        covering: impl Iterator<Item = (u8, &'a OfPrefix)>,
         next_hop: IpAddr,
         scope: Option<u32>,
     ) -> Option<Resolved> {
@@ -335,7 +338,9 @@ impl KernelView {
     pub fn apply(&mut self, event: Event) -> bool {
         match event {
             Event::Link(Presence::Present, link) => {
-                if !link.admin_up {
+                // Of one that was down there are none.
+                let was_up = |before: &Link| before.admin_up;
+                if !link.admin_up && self.links.get(&link.ifindex).is_none_or(was_up) {
                     self.forget_routes_over(link.ifindex);
                 }
                 self.links.insert(link.ifindex, link.clone()).as_ref() != Some(&link)
@@ -436,26 +441,10 @@ impl KernelView {
         }
     }
 
-    fn with_routes(
-        &mut self,
-        prefix: IpNet,
-        f: impl FnOnce(&mut SmallVec<[ViewRoute; 1]>) -> bool,
-    ) -> bool {
-        fn go<P: prefix_trie::Prefix>(
-            map: &mut Routes<P>,
-            net: P,
-            f: impl FnOnce(&mut SmallVec<[ViewRoute; 1]>) -> bool,
-        ) -> bool {
-            let mut routes = map.remove(&net).unwrap_or_default();
-            let changed = f(&mut routes);
-            if !routes.is_empty() {
-                map.insert(net, routes);
-            }
-            changed
-        }
+    fn with_routes(&mut self, prefix: IpNet, f: impl FnOnce(&mut OfPrefix) -> bool) -> bool {
         match prefix {
-            IpNet::V4(net) => go(&mut self.v4, net, f),
-            IpNet::V6(net) => go(&mut self.v6, net, f),
+            IpNet::V4(net) => self.v4.change(net, f),
+            IpNet::V6(net) => self.v6.change(net, f),
         }
     }
 
@@ -475,16 +464,16 @@ impl KernelView {
     /// What the kernel drops without a word when an interface goes: nexthop objects over it, and the IPv4 routes that have
     /// no other way out. For IPv6 routes it only anticipates the notification.
     fn forget_routes_over(&mut self, ifindex: u32) {
-        fn go<P: prefix_trie::Prefix + Clone>(map: &mut Routes<P>, ifindex: u32) {
-            let lost =
-                |r: &ViewRoute| !r.hops.is_empty() && r.hops.iter().all(|h| h.ifindex == ifindex);
-            for routes in map.values_mut() {
+        let lost =
+            |r: &ViewRoute| !r.hops.is_empty() && r.hops.iter().all(|h| h.ifindex == ifindex);
+        let v4 = self.v4.with(lost).into_iter().map(IpNet::from);
+        let v6 = self.v6.with(lost).into_iter().map(IpNet::from);
+        for net in v4.chain(v6) {
+            self.with_routes(net, |routes| {
                 routes.retain(|r| !lost(r));
-            }
-            map.retain(|_, routes| !routes.is_empty());
+                true
+            });
         }
-        go(&mut self.v4, ifindex);
-        go(&mut self.v6, ifindex);
         self.nexthops
             .retain(|_, n| !matches!(n, NexthopKind::Single { hop, .. } if hop.ifindex == ifindex));
     }

@@ -4,6 +4,10 @@
 //! out a new view if there is one, wait for the next reason. A broken socket is replaced and everything compared; the
 //! kernel goes on forwarding meanwhile.
 
+mod broken;
+mod resync;
+
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -16,16 +20,15 @@ use ipnet::IpNet;
 
 use super::doubt::Doubt;
 use super::handle::{FibConfig, FibHandle, Shared, Stop, ViewCallback, lock};
-use super::kernel::event::{Event, Presence, Route};
+use super::kernel::event::{Event, Presence};
 use super::kernel::netlink::{Heard, Monitor, Netlink};
 use super::kernel::socket::wait;
-use super::kernel::{ChannelError, DumpKind, Kernel, Listed, Refusal};
-use super::plan::Resync;
-use super::plan_lock::Held;
-use super::refusal::Rule;
+use super::kernel::{ChannelError, Kernel, Refusal};
+use super::plan::{Op, Plan, Resync};
 use super::types::{FibCounters, NEXTHOP_ID_FIRST};
 use super::view::KernelView;
 use crate::timing::Holder;
+use broken::Broken;
 
 /// Operations in one go, between two looks at what the kernel says. 16 sends of 256 messages take some 10 ms.
 const BATCHES_PER_TURN: usize = 16;
@@ -36,9 +39,6 @@ const FREEING: Duration = Duration::from_secs(1);
 
 /// A refusal that is over sooner was a race with something that changed: an interface, an address.
 const FALSE_ALARM: Duration = Duration::from_secs(1);
-
-/// After the kernel could not be reached.
-const REOPEN_WAIT: Duration = Duration::from_secs(1);
 
 /// Opens the way to the kernel, adopts what a predecessor left, and starts the thread. The network namespace is that of
 /// the calling thread.
@@ -65,6 +65,7 @@ pub fn spawn(config: FibConfig) -> Result<FibHandle, ChannelError> {
         view_not_before: Instant::now(),
         handed_out: Vec::new(),
         doubt: Doubt::new(Instant::now()),
+        broken: None,
         reported: FibCounters::default(),
         failing: None,
         reported_stranger: None,
@@ -96,17 +97,24 @@ pub fn spawn(config: FibConfig) -> Result<FibHandle, ChannelError> {
     })
 }
 
-/// The two sockets belong together: the one ignores what the other causes.
+/// The sockets belong together: the last ignores what the others cause.
 struct Channel {
     kernel: Netlink,
+    /// For what cannot wait for a listing on the other.
+    urgent: Netlink,
     monitor: Monitor,
 }
 
 impl Channel {
     fn open() -> Result<Self, ChannelError> {
         let kernel = Netlink::open()?;
-        let monitor = Monitor::open(kernel.port())?;
-        Ok(Self { kernel, monitor })
+        let urgent = Netlink::open()?;
+        let monitor = Monitor::open(&[kernel.port(), urgent.port()])?;
+        Ok(Self {
+            kernel,
+            urgent,
+            monitor,
+        })
     }
 }
 
@@ -122,6 +130,8 @@ struct Worker {
     /// milliseconds, and the RIB's thread must not be the one that does so.
     handed_out: Vec<Arc<KernelView>>,
     doubt: Doubt,
+    /// The way to the kernel is, so far.
+    broken: Option<Broken>,
     reported: FibCounters,
     /// Since when the kernel has refused something, and whether that was reported.
     failing: Option<(Instant, bool)>,
@@ -153,7 +163,8 @@ impl Worker {
                 }
                 (Some(Stop::Withdraw(_)), Some(until)) => {
                     let plan = self.shared.plan.hold(Holder::Fib);
-                    if plan.is_gone() {
+                    // What is another agent's stays.
+                    if plan.is_gone() || plan.is_aside() {
                         break;
                     }
                     if now >= until {
@@ -163,15 +174,20 @@ impl Worker {
                 }
                 (None, _) => {}
             }
+            if let Some(broken) = self.broken.filter(|broken| now < broken.retry_at) {
+                self.wait_for_others(broken.retry_at);
+                continue;
+            }
             // Read before the work: what is asked during it counts for the next turn.
             let asked = self.shared.asked.load(Ordering::SeqCst);
-            let turn = match self.turn(now) {
+            let turn = match self.reopen(now).and_then(|()| self.turn(now)) {
                 Ok(turn) => turn,
                 Err(error) => {
-                    self.reopen(&error);
+                    self.is_broken(&error);
                     continue;
                 }
             };
+            self.is_whole();
             self.report();
             if turn == Turn::Idle {
                 self.shared.done(asked);
@@ -246,126 +262,41 @@ impl Worker {
         if ops.is_empty() {
             return Ok(is_walking);
         }
-        let mut refusals: Vec<Refusal> = Vec::new();
-        let outcome = self.channel.kernel.execute(&ops, &mut refusals);
-        let now = Instant::now();
-        let mut plan = self.shared.plan.hold(Holder::Fib);
-        for Refusal { index, error } in refusals {
-            tracing::debug!(op = ?ops[index], %error, "refused");
-            plan.refused(now, &ops[index], error);
-        }
-        plan.carried_out(&ops);
-        drop(plan);
-        outcome.map(|()| true)
+        carry_out(&self.shared, &mut self.channel.kernel, &ops).map(|()| true)
     }
 
     fn hear(&mut self, now: Instant) -> Result<(), ChannelError> {
-        let mut plan: Option<Held<'_>> = None;
-        let mut heard_so_far = 0;
-        let master = &mut self.master;
-        let view_changed = &mut self.view_changed;
-        let shared = &self.shared;
-        let heard = self.channel.monitor.hear(&mut |event| {
-            heard_so_far += 1;
-            if heard_so_far % BATCH == 0 {
-                // The RIB's thread may be waiting.
-                plan = None;
-            }
-            let plan = plan.get_or_insert_with(|| shared.plan.hold(Holder::Fib));
-            match &event {
-                Event::Link(presence, link) => {
-                    match presence {
-                        Presence::Present => plan.link_state(link.ifindex, link.up, now),
-                        Presence::Gone => plan.link_gone(link.ifindex, now),
-                    }
-                    plan.link_event(link.ifindex, now);
-                }
-                Event::Route(presence, route) => plan.route_event(*presence, route),
-                Event::Nexthop(_, nexthop) => plan.nexthop_event(nexthop),
-                Event::Rule(presence, rule) => plan.rule_event(*presence, rule),
-                // An address can make a gateway reachable.
-                Event::Address(Presence::Present, address) => plan.link_event(address.ifindex, now),
-                Event::Address(Presence::Gone, _) => {}
-            }
-            *view_changed |= master.apply(event);
-        })?;
-        drop(plan);
-        if heard == Heard::SomeLost {
-            tracing::info!("notifications were lost; comparing everything with the kernel");
-            self.shared.plan.hold(Holder::Fib).doubt_everything();
-        }
-        Ok(())
-    }
-
-    /// Lists what is in doubt and corrects the plan and the view.
-    fn resync(&mut self, what: Resync) -> Result<(), ChannelError> {
-        let started = Instant::now();
-        let kernel = &mut self.channel.kernel;
-        let mut nexthops = Vec::new();
-        kernel.dump(DumpKind::Nexthops, &mut |listed| match listed {
-            Listed::Begin => nexthops.clear(),
-            Listed::Item(Event::Nexthop(_, nexthop)) => nexthops.push(nexthop),
-            Listed::Item(_) => {}
-        })?;
-        if what == Resync::Nexthops {
-            self.shared.plan.hold(Holder::Fib).resync_nexthops(nexthops);
-        } else {
-            let table = self.shared.plan.hold(Holder::Fib).space().table;
-            let mut view = KernelView::new(table, self.master.generation());
-            for nexthop in &nexthops {
-                view.apply(Event::Nexthop(Presence::Present, nexthop.clone()));
-            }
-            self.shared.plan.hold(Holder::Fib).resync_nexthops(nexthops);
-            for kind in [DumpKind::Links, DumpKind::Addresses] {
-                kernel.dump(kind, &mut |listed| {
-                    if let Listed::Item(event) = listed {
-                        view.apply(event);
-                    }
-                })?;
-            }
-            let down = view.links().filter(|link| !link.up);
-            let down: Vec<u32> = down.map(|link| link.ifindex).collect();
-            self.shared
-                .plan
-                .hold(Holder::Fib)
-                .links_listed(down, started);
-            let shared = &self.shared;
-            // Handed over some at a time.
-            let mut routes: Vec<Route> = Vec::with_capacity(BATCH);
-            let hand_over = |routes: &mut Vec<Route>| {
-                let mut plan = shared.plan.hold(Holder::Fib);
-                routes.iter().for_each(|route| plan.resync_route(route));
-                drop(plan);
-                routes.clear();
-            };
-            kernel.dump(DumpKind::Routes, &mut |listed| match listed {
-                Listed::Begin => {
-                    view.forget_routes();
-                    routes.clear();
-                    shared.plan.hold(Holder::Fib).resync_routes_begin();
-                }
-                Listed::Item(event) => {
-                    if let Event::Route(_, route) = &event {
-                        routes.push(route.clone());
-                        if routes.len() == BATCH {
-                            hand_over(&mut routes);
-                        }
-                    }
-                    view.apply(event);
-                }
-            })?;
-            hand_over(&mut routes);
-            let rules = list_rules(kernel)?;
-            let mut plan = self.shared.plan.hold(Holder::Fib);
-            plan.resync_routes_end();
-            plan.resync_rules(rules);
+        let (master, view_changed) = (&mut self.master, &mut self.view_changed);
+        let plan = &self.shared.plan;
+        let mut links = BTreeSet::new();
+        // The RIB's thread may be waiting for the plan: not while it is read, nor while the view changes.
+        let mut take = |events: &mut Vec<Event>| {
+            let mut plan = plan.hold(Holder::Fib);
+            events
+                .iter()
+                .for_each(|event| tell(&mut plan, event, &mut links, now));
             drop(plan);
-            self.master = view;
-            self.view_changed = true;
+            for event in events.drain(..) {
+                *view_changed |= master.apply(event);
+            }
+        };
+        let mut events = Vec::new();
+        let heard = self.channel.monitor.hear(&mut |event| {
+            events.push(event);
+            if events.len() == BATCH {
+                take(&mut events);
+            }
+        });
+        if !events.is_empty() {
+            take(&mut events);
         }
-        let took = started.elapsed();
-        self.doubt.listed(what, took, Instant::now());
-        tracing::debug!(?what, ?took, "compared with the kernel");
+        for ifindex in links {
+            plan.hold(Holder::Fib).link_event(ifindex, now);
+        }
+        if heard? == Heard::SomeLost {
+            tracing::info!("notifications were lost; comparing everything with the kernel");
+            plan.hold(Holder::Fib).doubt_everything();
+        }
         Ok(())
     }
 
@@ -404,12 +335,7 @@ impl Worker {
         let timeout = next.map(|at| at.saturating_duration_since(now));
         self.shared.pulse.rest();
         match wait([self.woken.as_fd(), self.channel.monitor.as_fd()], timeout) {
-            Ok([true, _]) => {
-                let mut bytes = [0; 64];
-                // First the bytes, then the flag: a wake-up in between is seen by the turn that follows.
-                while matches!(self.woken.read(&mut bytes), Ok(n) if n > 0) {}
-                self.shared.woken.store(false, Ordering::SeqCst);
-            }
+            Ok([true, _]) => self.forget_wake(),
             Ok(_) => {}
             Err(error) => {
                 let error = OsError::from(error);
@@ -418,25 +344,48 @@ impl Worker {
         }
     }
 
-    /// The way to the kernel broke: open another one and trust nothing.
-    fn reopen(&mut self, error: &ChannelError) {
-        tracing::error!(%error, "the kernel cannot be reached; routes stay as they are, trying again");
+    /// The way to the kernel broke: another one is opened, and nothing trusted.
+    fn is_broken(&mut self, error: &ChannelError) {
+        let now = Instant::now();
+        let broken = Broken::again(self.broken, now);
+        let again_in = broken.retry_at.saturating_duration_since(now);
+        tracing::error!(%error, ?again_in, "the kernel cannot be reached; routes stay as they are, trying again");
         *lock(&self.shared.channel_error) = Some(error.to_string());
         self.shared.plan.hold(Holder::Fib).doubt_everything();
-        self.doubt = Doubt::new(Instant::now());
-        match Channel::open() {
-            Ok(channel) => {
-                self.channel = channel;
-                *lock(&self.shared.channel_error) = None;
-            }
-            Err(error) => {
-                *lock(&self.shared.channel_error) = Some(error.to_string());
-                let _ = wait([self.woken.as_fd()], Some(REOPEN_WAIT));
-                let mut bytes = [0; 64];
-                while matches!(self.woken.read(&mut bytes), Ok(n) if n > 0) {}
-                self.shared.woken.store(false, Ordering::SeqCst);
-            }
+        self.doubt = Doubt::new(now);
+        self.broken = Some(broken);
+    }
+
+    /// Opens another way to the kernel if the one before is broken.
+    fn reopen(&mut self, now: Instant) -> Result<(), ChannelError> {
+        if self.broken.is_some() {
+            self.channel = Channel::open()?;
+            self.doubt = Doubt::new(now);
         }
+        Ok(())
+    }
+
+    /// A turn went well, and began with a listing of everything if the way to the kernel was broken.
+    fn is_whole(&mut self) {
+        if self.broken.take().is_some() {
+            *lock(&self.shared.channel_error) = None;
+            tracing::info!("the kernel can be reached again");
+        }
+    }
+
+    /// Waits until then, or until somebody wants something, be it the end.
+    fn wait_for_others(&mut self, until: Instant) {
+        self.shared.pulse.rest();
+        let timeout = until.saturating_duration_since(Instant::now());
+        let _ = wait([self.woken.as_fd()], Some(timeout));
+        self.forget_wake();
+    }
+
+    fn forget_wake(&mut self) {
+        let mut bytes = [0; 64];
+        // First the bytes, then the flag: a wake-up in between is seen by the turn that follows.
+        while matches!(self.woken.read(&mut bytes), Ok(n) if n > 0) {}
+        self.shared.woken.store(false, Ordering::SeqCst);
     }
 
     /// Says when trouble begins and ends, once each.
@@ -494,16 +443,37 @@ impl Worker {
     }
 }
 
-/// All rules in shapes that we make. A kernel without them (`CONFIG_IP_MULTIPLE_TABLES`) has none, and refuses those that are added.
-fn list_rules(kernel: &mut Netlink) -> Result<Vec<Rule>, ChannelError> {
-    let mut rules = Vec::new();
-    let listed = kernel.dump(DumpKind::Rules, &mut |listed| match listed {
-        Listed::Begin => rules.clear(),
-        Listed::Item(Event::Rule(_, rule)) => rules.push(rule),
-        Listed::Item(_) => {}
-    });
-    match listed {
-        Err(ChannelError::Dump { error, .. }) if error.errno == libc::EOPNOTSUPP => Ok(Vec::new()),
-        other => other.map(|()| rules),
+/// Tells the plan what happened, and notes the interfaces that it happened to: each is looked at once.
+fn tell(plan: &mut Plan, event: &Event, links: &mut BTreeSet<u32>, now: Instant) {
+    match event {
+        Event::Link(presence, link) => {
+            match presence {
+                Presence::Present => plan.link_state(link.ifindex, link.up, now),
+                Presence::Gone => plan.link_gone(link.ifindex, now),
+            }
+            links.insert(link.ifindex);
+        }
+        Event::Route(presence, route) => plan.route_event(*presence, route),
+        Event::Nexthop(_, nexthop) => plan.nexthop_event(nexthop),
+        Event::Rule(presence, rule) => plan.rule_event(*presence, rule),
+        Event::Address(Presence::Present, address) => {
+            // It can make a gateway reachable.
+            links.insert(address.ifindex);
+        }
+        Event::Address(Presence::Gone, _) => {}
     }
+}
+
+/// Carries out operations of the plan, and tells it what came of them.
+fn carry_out(shared: &Shared, kernel: &mut impl Kernel, ops: &[Op]) -> Result<(), ChannelError> {
+    let mut refusals: Vec<Refusal> = Vec::new();
+    let outcome = kernel.execute(ops, &mut refusals);
+    let now = Instant::now();
+    let mut plan = shared.plan.hold(Holder::Fib);
+    for Refusal { index, error } in refusals {
+        tracing::debug!(op = ?ops[index], %error, "refused");
+        plan.refused(now, &ops[index], error);
+    }
+    plan.carried_out(ops);
+    outcome
 }

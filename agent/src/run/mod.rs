@@ -578,6 +578,10 @@ impl Runtime {
         if withdraw || leaves && (is_deletion || self.is_deleted()) {
             info!("stopping: routes are withdrawn from peers and the kernel");
             self.sessions.stop(shutdown(), GOOD_BYE).await;
+            if self.writing.is_owner() {
+                // Whatever table the Router names: none of ours stays.
+                self.fib.set_aside(false);
+            }
             self.end_fib(fib::Stop::Withdraw(WITHDRAW)).await;
         } else if leaves {
             info!("stopping: this node leaves, and its routes stay in the kernel");

@@ -22,7 +22,7 @@ fn the_kernel_takes_an_interface_without_a_carrier_out_of_groups_before_it_repor
         ] {
             ip(command);
         }
-        let mut monitor = Monitor::open(u32::MAX).unwrap();
+        let mut monitor = Monitor::open(&[]).unwrap();
         ip("link set vb down");
         let started = std::time::Instant::now();
         let mut is_reported = false;
@@ -126,7 +126,7 @@ fn an_interface_that_no_route_uses_may_come_lose_its_carrier_and_go_without_a_me
         fib.submit(dual());
         settle(&fib);
         let before = fib.counters();
-        let mut monitor = Monitor::open(u32::MAX).unwrap();
+        let mut monitor = Monitor::open(&[]).unwrap();
         let is_up = |fib: &agent::fib::FibHandle| {
             let view = fib.view();
             let mut links = view.links();

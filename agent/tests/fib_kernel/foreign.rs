@@ -24,7 +24,7 @@ fn an_on_link_route_of_others_refuses_the_equal_prefix_and_nothing_inside_it() {
         fib.submit(dual());
         settle(&fib);
         assert_eq!(ours(), DUAL);
-        let mut monitor = Monitor::open(u32::MAX).unwrap();
+        let mut monitor = Monitor::open(&[]).unwrap();
 
         // What VPNs add: all addresses in two halves, private ones, and their like of IPv6.
         let tunnel = [
@@ -156,7 +156,7 @@ fn routes_without_a_metric_and_those_of_calico_stand_beside_ours_whoever_was_fir
         fib.submit(dual());
         settle(&fib);
         assert_eq!(ours(), DUAL);
-        let mut monitor = Monitor::open(u32::MAX).unwrap();
+        let mut monitor = Monitor::open(&[]).unwrap();
         let is_ours = |event: &Event| match event {
             Event::Route(_, route) => route.protocol == agent::fib::types::ROUTE_PROTOCOL,
             Event::Nexthop(..) => true,
@@ -213,7 +213,7 @@ fn routes_of_an_earlier_version_are_moved_to_the_metric_of_this_one_without_a_ga
         settle(&fib);
         fib.stop(Stop::KeepRoutes);
 
-        let mut monitor = Monitor::open(u32::MAX).unwrap();
+        let mut monitor = Monitor::open(&[]).unwrap();
         let fib = start();
         assert_eq!(fib.counters().stale, 5);
         // Before convergence, as soon as the routes are known; of one nobody says anything.

@@ -1,6 +1,7 @@
 //! Routers that are lost: one message, however many routes use them.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Instant;
 
 use agent::fib::kernel::event::{Event, Presence};
 use agent::fib::kernel::netlink::Monitor;
@@ -53,7 +54,7 @@ fn the_loss_of_a_router_overtakes_routes_that_wait() {
         settle(&fib);
 
         let held = brake.hold();
-        let mut monitor = Monitor::open(0).unwrap();
+        let mut monitor = Monitor::open(&[]).unwrap();
         let prefix = |i: u32| IpAddr::from((0x0b00_0000 + (i << 8)).to_be_bytes());
         fib.submit((0..10_000).map(|i| {
             FibChange::install(
@@ -74,6 +75,61 @@ fn the_loss_of_a_router_overtakes_routes_that_wait() {
         let routes = events.iter().filter(|e| matches!(e, Event::Route(..)));
         assert_eq!(routes.count(), 10_000);
         assert!(ours().contains(&"203.0.113.0/24 198.18.0.2@wa".to_owned()));
+        fib.stop(Stop::Withdraw(PATIENCE));
+    });
+}
+
+/// Looks without waiting for the FIB thread.
+fn soon(mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline);
+        std::thread::yield_now();
+    }
+}
+
+/// A listing of a large kernel takes a second or more, for which traffic does not wait.
+#[test]
+fn a_router_that_is_lost_while_everything_is_listed_is_cut_before_that_ends() {
+    in_namespace(|| {
+        let fib = start();
+        fib.converged();
+        let both = || hops(&[("192.0.2.2", "va", 1), ("198.18.0.2", "wa", 1)]);
+        fib.submit([install("203.0.113.0/24", both())]);
+        let lines: String = (0..60_000u32)
+            .map(|i| {
+                let net = Ipv4Addr::from(0x0c00_0000 + (i << 8));
+                format!("route add {net}/24 via 192.0.2.9\n")
+            })
+            .collect();
+        let batch = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(batch.path(), lines).unwrap();
+        ip(&format!("-batch {}", batch.path().display()));
+        settle(&fib);
+        let router = [("192.0.2.2".parse().unwrap(), index("va"))];
+        let is_cut_while_listing = |n: u8| {
+            let mut monitor = Monitor::open(&[]).unwrap();
+            // Somebody has the place of a route.
+            let taken = format!("198.51.{n}.0/24");
+            ip(&format!("route add {taken} via 192.0.2.9 metric 1790"));
+            settle(&fib);
+            let before = fib.counters().resyncs;
+            fib.submit([install(&taken, both())]);
+            soon(|| fib.counters().resyncs > before);
+            let view = fib.view().generation();
+            fib.set_nexthops_down(&router, true);
+            soon(|| {
+                let gone = |event: &Event| matches!(event, Event::Nexthop(Presence::Gone, _));
+                heard(&mut monitor).iter().any(gone)
+            });
+            let was_listing = fib.view().generation() == view;
+            fib.set_nexthops_down(&router, false);
+            fib.submit([FibChange::remove(net(&taken))]);
+            settle(&fib);
+            was_listing
+        };
+        // It may have ended before the router was lost.
+        assert!((0..10).any(is_cut_while_listing));
         fib.stop(Stop::Withdraw(PATIENCE));
     });
 }

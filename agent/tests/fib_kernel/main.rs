@@ -42,7 +42,7 @@ fn both_families_multipath_with_weights_and_ipv4_over_ipv6_are_installed_replace
         );
 
         // Each kind becomes another kind, without a moment in which there is none.
-        let mut monitor = Monitor::open(u32::MAX).unwrap();
+        let mut monitor = Monitor::open(&[]).unwrap();
         fib.submit([
             install("203.0.113.0/24", hops(&[("2001:db8:1::2", "va", 1)])),
             install(
@@ -85,7 +85,7 @@ fn a_new_agent_adopts_what_is_wanted_in_silence_and_sweeps_the_rest_after_conver
         // A predecessor of another configuration left this.
         ip("route add 203.0.120.0/24 via 192.0.2.9 metric 77 proto 179");
 
-        let mut monitor = Monitor::open(u32::MAX).unwrap();
+        let mut monitor = Monitor::open(&[]).unwrap();
         let fib = start();
         assert_eq!(fib.counters().stale, 6);
         let wanted = dual().into_iter().skip(1);

@@ -110,7 +110,7 @@ fn a_next_hop_through_an_onlink_route_is_installed_onlink_and_adopted_as_it_is()
         fib.stop(Stop::KeepRoutes);
 
         let before = ip("nexthop show proto 179");
-        let mut monitor = agent::fib::kernel::netlink::Monitor::open(u32::MAX).unwrap();
+        let mut monitor = agent::fib::kernel::netlink::Monitor::open(&[]).unwrap();
         let fib = start();
         fib.submit(wanted);
         fib.converged();

@@ -224,11 +224,11 @@ pub enum Heard {
 }
 
 impl Monitor {
-    /// Listens to interfaces, addresses, routes, rules and nexthop objects, except for what requests from `ignore` cause.
+    /// Listens to interfaces, addresses, routes, rules and nexthop objects, except for what requests from these ports cause.
     ///
     /// # Errors
     /// The socket cannot be had.
-    pub fn open(ignore: u32) -> Result<Self, ChannelError> {
+    pub fn open(ignore: &[u32]) -> Result<Self, ChannelError> {
         const RTNLGRP_IPV4_RULE: u32 = 8;
         const RTNLGRP_IPV6_RULE: u32 = 19;
         const RTNLGRP_NEXTHOP: u32 = 32;

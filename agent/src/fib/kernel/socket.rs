@@ -85,28 +85,27 @@ impl Socket {
         setsockopt(&self.fd, sockopt::ReceiveTimeout, &timeout).map_err(broken("setsockopt"))
     }
 
-    /// Drops, inside the kernel, notifications that requests from `port` caused: one for each route that we install.
-    pub(super) fn ignore_changes_of(&self, port: u32) -> Result<(), ChannelError> {
+    /// Drops, inside the kernel, notifications that requests from these ports caused: one for each route that we install.
+    pub(super) fn ignore_changes_of(&self, ports: &[u32]) -> Result<(), ChannelError> {
         const OFFSET_OF_PORT: u32 = 12; // in struct nlmsghdr
-        let op = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
-        // A filter loads words in network order, the header has them in the host's.
-        let port = u32::from_be_bytes(port.to_ne_bytes());
-        let mut program = [
-            op(
-                (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16,
-                0,
-                0,
-                OFFSET_OF_PORT,
-            ),
-            op(
-                (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16,
-                0,
-                1,
-                port,
-            ),
-            op((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, 0),
-            op((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, u32::MAX),
-        ];
+        const LOAD: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
+        const EQUAL: u32 = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+        const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
+        let op = |code: u32, jt, k| libc::sock_filter {
+            code: code as u16,
+            jt,
+            jf: 0,
+            k,
+        };
+        let mut program = vec![op(LOAD, 0, OFFSET_OF_PORT)];
+        for (i, port) in ports.iter().enumerate() {
+            // Past those that are left and the end for what is heard. A filter loads words in network order, the header has them in
+            // the host's.
+            let past = (ports.len() - i) as u8;
+            program.push(op(EQUAL, past, u32::from_be_bytes(port.to_ne_bytes())));
+        }
+        program.push(op(RETURN, 0, u32::MAX));
+        program.push(op(RETURN, 0, 0));
         let filter = libc::sock_fprog {
             len: program.len() as u16,
             filter: program.as_mut_ptr(),

@@ -6,6 +6,7 @@
 //! without a notification. But a route is there exactly as long as its group, so a listing of the nexthop objects, which
 //! are few, tells all of it.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use super::super::kernel::event::{Nexthop, NexthopKind, Presence, Route, RouteKind};
@@ -15,20 +16,37 @@ use super::super::{HashMap, HashSet};
 use super::nexthops::{Members, Role, normalize};
 use super::op::{Object, RouteAction, RouteOp};
 use super::refusing::News;
-use super::table::{AnyKey, Entry, Slot, V4, V6, Want, flag, key};
+use super::table::{AnyKey, Entry, SHARDS, Slot, V4, V6, Want, flag, key};
 use super::{Family, Plan, Resync};
+
+/// Groups that are gone, and the part of the tables that is looked at next for routes over them.
+#[derive(Debug, Default)]
+pub(super) struct Losing {
+    groups: HashSet<u32>,
+    part: usize,
+}
 
 impl Plan {
     /// Compares with a listing of all nexthop objects of the kernel, whoever made them.
     pub fn resync_nexthops(&mut self, listing: impl IntoIterator<Item = Nexthop>) {
+        let mut is_over = self.take_nexthops(listing);
+        while !is_over {
+            is_over = self.lose_some();
+        }
+    }
+
+    /// Begins to compare with such a listing. Returns whether that is all: otherwise [`Self::lose_some`] goes on with it, and until it
+    /// is over nothing else may come from the kernel nor be asked for, but wishes may change.
+    pub fn take_nexthops(&mut self, listing: impl IntoIterator<Item = Nexthop>) -> bool {
         self.counters.resyncs += 1;
         self.listing_begins();
         if self.is_aside() {
             self.doubt_is_over();
-            return;
+            return true;
         }
         let mut objects: HashMap<u32, Object> = HashMap::default();
         let mut groups: HashMap<u32, Vec<(u32, u16)>> = HashMap::default();
+        self.nexthops.groups_are_listed();
         self.nexthops.taken.clear();
         self.nexthops.garbage.clear();
         for nexthop in listing {
@@ -56,12 +74,36 @@ impl Plan {
         }
         self.count_replaced(&objects, &groups);
         let ids = self.take_objects(objects, &groups);
-        let lost = self.take_groups(&groups, &ids);
-        if !lost.is_empty() {
-            self.lose_leftovers(&lost);
-            self.lose::<V4>(&lost);
-            self.lose::<V6>(&lost);
+        let groups = self.take_groups(&groups, &ids);
+        if groups.is_empty() {
+            self.nexthops_are_listed();
+            return true;
         }
+        self.lose_leftovers(&groups);
+        self.losing = Losing { groups, part: 0 };
+        false
+    }
+
+    /// Goes on with what follows from groups that are gone, in one of [`Plan::PARTS`]. Returns whether that was the last.
+    pub fn lose_some(&mut self) -> bool {
+        let Losing { groups, part } = std::mem::take(&mut self.losing);
+        match part.checked_sub(SHARDS) {
+            None => self.lose::<V4>(part, &groups),
+            Some(part) => self.lose::<V6>(part, &groups),
+        }
+        let part = part + 1;
+        if part < Self::PARTS {
+            self.losing = Losing { groups, part };
+            return false;
+        }
+        for id in groups {
+            self.nexthops.remove_group(id);
+        }
+        self.nexthops_are_listed();
+        true
+    }
+
+    fn nexthops_are_listed(&mut self) {
         self.nexthops.dirty = true;
         self.nexthops.untidy = true;
         self.merges_begin_again();
@@ -184,9 +226,10 @@ impl Plan {
     }
 
     /// Routes over groups that are gone are gone.
-    fn lose<K: Family>(&mut self, lost: &HashSet<u32>) {
+    fn lose<K: Family>(&mut self, shard: usize, lost: &HashSet<u32>) {
         let over = |e: &&Entry<K>| e.installed.as_group().is_some_and(|id| lost.contains(&id));
-        let entries: Vec<Entry<K>> = K::table_ref(self).iter().filter(over).copied().collect();
+        let entries = K::table_ref(self).shard(shard).filter(over);
+        let entries: Vec<Entry<K>> = entries.copied().collect();
         self.counters.repairs += entries.len() as u64;
         for before in entries {
             let mut after = before;
@@ -194,23 +237,24 @@ impl Plan {
             after.put(flag::STALE, false);
             self.change(before, after);
         }
-        for id in lost {
-            self.nexthops.remove_group(*id);
-        }
     }
 
-    /// A listing of all routes begins; [`Self::resync_nexthops`] came before.
+    /// A listing of all routes begins; [`Self::resync_nexthops`] came before. [`Self::resync_part_begins`] follows.
     pub fn resync_routes_begin(&mut self) {
-        fn clear<K: Family>(plan: &mut Plan) {
-            for entry in K::table(plan).iter_mut() {
-                entry.put(flag::SEEN, false);
-            }
-        }
-        clear::<V4>(self);
-        clear::<V6>(self);
+        self.unseen = 0;
         self.forget_leftovers();
         self.holes.clear();
         self.refusing.begin_listing();
+    }
+
+    /// A listing of all routes begins, as far as one of [`Plan::PARTS`] is concerned.
+    pub fn resync_part_begins(&mut self, part: usize) {
+        let unsee_v4 = |e: &mut Entry<V4>| e.put(flag::SEEN, false);
+        let unsee_v6 = |e: &mut Entry<V6>| e.put(flag::SEEN, false);
+        match part.checked_sub(SHARDS) {
+            None => self.v4.shard_mut(part).for_each(unsee_v4),
+            Some(part) => self.v6.shard_mut(part).for_each(unsee_v6),
+        }
     }
 
     /// One route of the listing, whoever made it.
@@ -244,10 +288,18 @@ impl Plan {
         }
     }
 
-    /// The listing of all routes is complete: what it did not mention is not there.
+    /// The listing of all routes is complete: what it did not mention of one of [`Plan::PARTS`] is not there.
+    pub fn resync_part_ends(&mut self, part: usize) {
+        self.unseen += match part.checked_sub(SHARDS) {
+            None => self.lose_unseen::<V4>(part),
+            Some(part) => self.lose_unseen::<V6>(part),
+        };
+    }
+
+    /// The listing of all routes is complete, [`Self::resync_part_ends`] having been said of all parts.
     pub fn resync_routes_end(&mut self) {
         self.leftovers_are_listed();
-        let lost = self.lose_unseen::<V4>() + self.lose_unseen::<V6>();
+        let lost = std::mem::take(&mut self.unseen);
         if !self.listing_ends() {
             self.counters.repairs += lost;
         }
@@ -269,9 +321,10 @@ impl Plan {
     }
 
     /// Returns how many routes are gone.
-    fn lose_unseen<K: Family>(&mut self) -> u64 {
+    fn lose_unseen<K: Family>(&mut self, shard: usize) -> u64 {
         let unseen = |e: &&Entry<K>| e.installed != Slot::NONE && !e.has(flag::SEEN);
-        let entries: Vec<Entry<K>> = K::table_ref(self).iter().filter(unseen).copied().collect();
+        let entries = K::table_ref(self).shard(shard).filter(unseen);
+        let entries: Vec<Entry<K>> = entries.copied().collect();
         let lost = entries.len() as u64;
         for before in entries {
             self.installed_is(before, Slot::NONE);
@@ -397,10 +450,15 @@ impl Plan {
         self.nexthops.link_gone(ifindex, now);
     }
 
-    /// All interfaces have been listed; these carry nothing.
-    pub fn links_listed(&mut self, down: impl IntoIterator<Item = u32>, now: Instant) {
+    /// All interfaces have been listed: what there is, and which of them carry nothing.
+    pub fn links_listed(
+        &mut self,
+        there: BTreeSet<u32>,
+        down: impl IntoIterator<Item = u32>,
+        now: Instant,
+    ) {
         let down: HashSet<u32> = down.into_iter().collect();
-        self.nexthops.set_links_down(&down, now);
+        self.nexthops.set_links_down(&there, &down, now);
     }
 
     /// An interface changed: what the kernel dropped has to be found out, and what failed is worth a try at once.

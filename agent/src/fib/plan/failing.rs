@@ -16,6 +16,7 @@ use super::super::types::KernelError;
 use super::nexthops::Failure;
 use super::op::{Op, RouteAction, RouteOp, Target};
 use super::table::{AnyKey, Entry, Key, Slot, flag, key};
+use super::work::Work;
 use super::{Family, Plan, Resync};
 
 /// See the module.
@@ -269,12 +270,15 @@ impl Plan {
     }
 
     /// Lets those try again whose time has come.
-    pub(super) fn due_retries(&mut self, now: Instant) {
-        while let Some(entry) = self.failing.retries.first_entry() {
+    pub(super) fn due_retries(&mut self, now: Instant, work: &mut Work) {
+        while !work.is_over()
+            && let Some(entry) = self.failing.retries.first_entry()
+        {
             if *entry.key() > now {
                 break;
             }
             for prefix in entry.remove() {
+                work.done(1);
                 let record = self.failing.records.get(&prefix);
                 // It may have failed anew since it was put down for this moment.
                 if record.is_none_or(|failure| failure.retry_at > now) {
@@ -286,7 +290,7 @@ impl Plan {
                 }
             }
         }
-        self.nexthops.due_retries(now);
+        self.nexthops.due_retries(now, work);
     }
 
     /// Tries again now what waits for its next attempt.

@@ -10,18 +10,47 @@ use super::super::kernel::event::Route;
 use super::super::{HashMap, HashSet};
 use super::op::{Op, RouteAction, RouteOp};
 use super::table::{AnyKey, Key, Slot, Want, key};
+use super::work::{LOOKS, Work};
 use super::{Family, Plan};
+
+/// A route but for its prefix.
+#[derive(Clone, Copy, Debug)]
+struct Leftover {
+    table: u32,
+    metric: u32,
+    /// What it uses.
+    slot: Slot,
+}
+
+impl Leftover {
+    const fn removal(self, prefix: IpNet) -> RouteOp {
+        RouteOp {
+            prefix,
+            table: self.table,
+            metric: self.metric,
+            action: RouteAction::Delete,
+            previous: self.slot,
+        }
+    }
+}
+
+/// Routes of one prefix that wait.
+#[derive(Debug, Default)]
+struct Waiting {
+    routes: SmallVec<[Leftover; 1]>,
+    /// It is in [`Leftovers::touched`].
+    touched: bool,
+}
 
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Leftovers {
-    /// By prefix: the operations that remove them. `previous` is what each uses.
-    routes: HashMap<IpNet, SmallVec<[RouteOp; 1]>>,
+    routes: HashMap<IpNet, Waiting>,
     /// How many these are.
     waiting: usize,
     /// Prefixes of which a route was found or changed since somebody looked.
     touched: Vec<IpNet>,
-    /// Those that can go.
+    /// The operations that remove those that can go.
     moved: Vec<RouteOp>,
     /// How many routes were adopted when the listing began that comes in now: until its end nobody knows.
     adopted_before: Option<u64>,
@@ -38,9 +67,10 @@ impl Leftovers {
         self.routes.keys().copied()
     }
 
-    /// One with this prefix that waits.
-    pub(super) fn of(&self, prefix: IpNet) -> Option<&RouteOp> {
-        self.routes.get(&prefix)?.first()
+    /// What removes one with this prefix that waits.
+    pub(super) fn of(&self, prefix: IpNet) -> Option<RouteOp> {
+        let first = self.routes.get(&prefix)?.routes.first()?;
+        Some(first.removal(prefix))
     }
 
     /// How many of them wait: nothing in the right place forwards the same so far.
@@ -50,9 +80,34 @@ impl Leftovers {
 
     /// The route in the right place was changed.
     pub(super) fn touch(&mut self, prefix: impl FnOnce() -> IpNet) {
-        if !self.routes.is_empty() {
-            self.touched.push(prefix());
+        if self.routes.is_empty() {
+            return;
         }
+        let prefix = prefix();
+        if let Some(waiting) = self.routes.get_mut(&prefix)
+            && !std::mem::replace(&mut waiting.touched, true)
+        {
+            self.touched.push(prefix);
+        }
+    }
+
+    /// Those of a prefix can go.
+    fn can_go(&mut self, prefix: IpNet) {
+        let waiting = self.routes.remove(&prefix).unwrap_or_default();
+        self.waiting -= waiting.routes.len();
+        let removals = waiting.routes.into_iter().map(|one| one.removal(prefix));
+        self.moved.extend(removals);
+        if self.routes.is_empty() {
+            // There may have been a million, and there will be none any more.
+            self.routes = HashMap::default();
+            self.touched = Vec::new();
+        }
+    }
+
+    /// How many prefixes are to be looked at.
+    #[cfg(test)]
+    pub(super) fn touched(&self) -> usize {
+        self.touched.len()
     }
 }
 
@@ -79,108 +134,121 @@ impl Plan {
         let adopted = self.count_adopted();
         let Leftovers { routes, moved, .. } = std::mem::take(&mut self.leftovers);
         self.leftovers.adopted_before = Some(adopted);
-        for op in routes.into_values().flatten().chain(moved) {
-            self.use_as_leftover(&op, -1);
+        let routes = routes.into_values().flat_map(|waiting| waiting.routes);
+        let slots = routes.map(|one| one.slot);
+        for slot in slots.chain(moved.into_iter().map(|op| op.previous)) {
+            self.use_as_leftover(slot, -1);
         }
     }
 
     /// The listing holds this one.
     pub(super) fn found_leftover(&mut self, route: &Route) {
-        let op = RouteOp {
-            prefix: route.prefix,
+        let one = Leftover {
             table: route.table,
             metric: route.metric,
-            action: RouteAction::Delete,
-            previous: self.slot(route),
+            slot: self.slot(route),
         };
-        self.use_as_leftover(&op, 1);
+        self.use_as_leftover(one.slot, 1);
         let leftovers = &mut self.leftovers;
-        leftovers.routes.entry(op.prefix).or_default().push(op);
-        leftovers.touched.push(op.prefix);
+        leftovers
+            .routes
+            .entry(route.prefix)
+            .or_default()
+            .routes
+            .push(one);
         leftovers.waiting += 1;
+        leftovers.touch(|| route.prefix);
     }
 
     /// These groups are gone, and the kernel has removed the routes over them.
     pub(super) fn lose_leftovers(&mut self, lost: &HashSet<u32>) {
-        let over = |op: &RouteOp| op.previous.as_group().is_some_and(|id| lost.contains(&id));
+        let over = |slot: Slot| slot.as_group().is_some_and(|id| lost.contains(&id));
         let leftovers = &mut self.leftovers;
-        leftovers.moved.retain(|op| !over(op));
-        leftovers.routes.retain(|_, ops| {
-            let before = ops.len();
-            ops.retain(|op| !over(op));
-            leftovers.waiting -= before - ops.len();
-            !ops.is_empty()
+        leftovers.moved.retain(|op| !over(op.previous));
+        leftovers.routes.retain(|_, waiting| {
+            let before = waiting.routes.len();
+            waiting.routes.retain(|one| !over(one.slot));
+            leftovers.waiting -= before - waiting.routes.len();
+            !waiting.routes.is_empty()
         });
     }
 
     /// Somebody else removed a route of ours in another place.
     pub(super) fn leftover_is_gone(&mut self, route: &Route) {
         let leftovers = &mut self.leftovers;
-        let Some(ops) = leftovers.routes.get_mut(&route.prefix) else {
+        let Some(waiting) = leftovers.routes.get_mut(&route.prefix) else {
             return;
         };
         let place = (route.table, route.metric);
-        let Some(at) = ops.iter().position(|op| (op.table, op.metric) == place) else {
+        let mut all = waiting.routes.iter();
+        let Some(at) = all.position(|one| (one.table, one.metric) == place) else {
             return;
         };
-        let op = ops.swap_remove(at);
-        if ops.is_empty() {
+        let one = waiting.routes.swap_remove(at);
+        if waiting.routes.is_empty() {
             leftovers.routes.remove(&route.prefix);
         }
         leftovers.waiting -= 1;
-        self.use_as_leftover(&op, -1);
+        self.use_as_leftover(one.slot, -1);
     }
 
     /// Counted as a route that wants nothing, so that its group neither changes nor is removed.
-    fn use_as_leftover(&mut self, op: &RouteOp, by: i32) {
-        if let Some(id) = op.previous.as_group() {
+    fn use_as_leftover(&mut self, slot: Slot, by: i32) {
+        if let Some(id) = slot.as_group() {
             self.nexthops.use_group(id, Want::NONE, by);
         }
     }
 
     /// Appends what removes those that can go, at most `max`. To be asked when everything before it is carried out. `all_is_known`:
     /// whether each prefix has been looked at, so that nothing is still to be installed.
-    pub(super) fn plan_leftovers(&mut self, max: usize, all_is_known: bool, out: &mut Vec<Op>) {
-        let touched = std::mem::take(&mut self.leftovers.touched);
-        if self.converged && all_is_known && !self.leftovers.routes.is_empty() {
-            let all = std::mem::take(&mut self.leftovers.routes);
-            let all = all.into_values().flatten();
-            self.leftovers.moved.extend(all);
-            self.leftovers.waiting = 0;
+    pub(super) fn plan_leftovers(
+        &mut self,
+        max: usize,
+        all_is_known: bool,
+        work: &mut Work,
+        out: &mut Vec<Op>,
+    ) {
+        if self.converged && all_is_known && self.leftovers.moved.is_empty() {
+            let some = self.leftovers.prefixes().take(LOOKS);
+            let some: Vec<IpNet> = some.collect();
+            some.into_iter()
+                .for_each(|prefix| self.leftovers.can_go(prefix));
         }
-        for prefix in touched {
-            let Some(ops) = self.leftovers.routes.get(&prefix) else {
+        while !work.is_over()
+            && let Some(prefix) = self.leftovers.touched.pop()
+        {
+            work.done(1);
+            let Some(waiting) = self.leftovers.routes.get_mut(&prefix) else {
                 continue;
             };
+            waiting.touched = false;
+            let routes = waiting.routes.clone();
             let is_moved = match key(prefix) {
-                AnyKey::V4(k) => self.forwards_as(k, ops),
-                AnyKey::V6(k) => self.forwards_as(k, ops),
+                AnyKey::V4(k) => self.forwards_as(k, &routes),
+                AnyKey::V6(k) => self.forwards_as(k, &routes),
             };
             if is_moved {
-                let ops = self.leftovers.routes.remove(&prefix).unwrap_or_default();
-                self.leftovers.waiting -= ops.len();
-                self.leftovers.moved.extend(ops);
+                self.leftovers.can_go(prefix);
             }
         }
         let rest = self.leftovers.moved.len().saturating_sub(max);
         let going: Vec<RouteOp> = self.leftovers.moved.drain(rest..).collect();
         if self.leftovers.moved.is_empty() {
-            // There may have been a million, and there will be none any more.
             self.leftovers.moved = Vec::new();
         }
         for op in going {
-            self.use_as_leftover(&op, -1);
+            self.use_as_leftover(op.previous, -1);
             out.push(Op::Route(op));
         }
     }
 
     /// Whether the route in the right place forwards over the same members as all of these. Not if one is in another table:
     /// the kernel's rules say which of the two is used.
-    fn forwards_as<K: Family + Key>(&self, k: K, leftovers: &[RouteOp]) -> bool {
+    fn forwards_as<K: Family + Key>(&self, k: K, leftovers: &[Leftover]) -> bool {
         let content = |slot: Slot| Some(&self.nexthops.groups.get(&slot.as_group()?)?.content);
         let entry = K::table_ref(self).get(k);
         let own = entry.and_then(|entry| content(entry.installed));
-        let same = |op: &RouteOp| op.table == self.space.table && content(op.previous) == own;
+        let same = |one: &Leftover| one.table == self.space.table && content(one.slot) == own;
         own.is_some_and(|own| !own.is_empty()) && leftovers.iter().all(same)
     }
 }

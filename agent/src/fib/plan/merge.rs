@@ -13,8 +13,10 @@
 use std::time::{Duration, Instant};
 
 use super::super::HashMap;
+use super::nexthops::Members;
 use super::op::{Op, RouteAction, RouteOp, Target};
 use super::table::{Entry, SHARDS, Slot, V4, V6, flag};
+use super::work::Work;
 use super::{Family, Plan};
 
 /// For how long no group must have changed. Links that flap and sessions that are reset are over by then.
@@ -28,6 +30,10 @@ const LOOK: usize = 8192;
 pub(super) struct Merging {
     /// When groups are compared; `None`: they have been since one was changed.
     due: Option<Instant>,
+    /// Groups of one member below this id have been looked at.
+    apart: u32,
+    /// Contents of several groups that have not been compared; `None`: that has not begun.
+    contents: Option<Vec<Members>>,
     /// Under way: which group's routes go into which.
     into: HashMap<u32, u32>,
     /// Shards of both tables that were looked at.
@@ -63,25 +69,44 @@ impl Merging {
 impl Plan {
     /// Nexthop objects have been listed: groups may be others than they were.
     pub(super) fn merges_begin_again(&mut self) {
-        self.merging.into.clear();
-        self.merging.at = [0; 2];
+        self.merging = Merging {
+            due: self.merging.due,
+            ..Merging::default()
+        };
         // A predecessor may have left some.
-        let are_several = self.nexthops.equal_groups().next().is_some();
-        self.nexthops.settled |= are_several;
+        self.nexthops.settled |= self.nexthops.has_equal_contents();
     }
 
     /// Appends what makes one group of several equal ones, at most `max` operations. To be asked when nothing else is to do.
-    pub(super) fn plan_merges(&mut self, now: Instant, max: usize, out: &mut Vec<Op>) {
+    pub(super) fn plan_merges(
+        &mut self,
+        now: Instant,
+        max: usize,
+        work: &mut Work,
+        out: &mut Vec<Op>,
+    ) {
         let is_due = self.merging.due.is_some_and(|due| due <= now);
         if !is_due || !self.converged || self.is_in_doubt() {
             return;
         }
-        if self.merging.into.is_empty() {
-            self.nexthops.set_apart(now, max, out);
-            if !out.is_empty() {
+        let Merging {
+            apart,
+            contents,
+            into,
+            ..
+        } = &mut self.merging;
+        if contents.is_none() {
+            self.nexthops.set_apart(now, max, apart, work, out);
+            if !out.is_empty() || work.is_over() {
                 return;
             }
-            self.merging.into = self.nexthops.twins();
+        }
+        let contents = contents.get_or_insert_with(|| self.nexthops.equal_contents());
+        while let Some(content) = contents.pop() {
+            self.nexthops.twins(&content, into, work);
+            if work.is_over() {
+                return;
+            }
         }
         if !self.merging.into.is_empty() {
             self.move_routes::<V4>(0, max, out);

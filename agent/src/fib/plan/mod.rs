@@ -28,12 +28,14 @@ mod leftovers;
 mod merge;
 mod nexthops;
 mod op;
+mod queue;
 mod refusing;
 mod space;
 mod status;
 mod table;
 #[cfg(test)]
 mod tests;
+mod work;
 
 use std::collections::BTreeSet;
 use std::hint::black_box;
@@ -46,6 +48,7 @@ use super::guard::{CompiledGuardRails, GuardRails};
 use super::refusal::{Refusal, RefusalChange};
 use super::types::{FibAction, FibChange, FibCounters, FibNexthop, FibRoute, MAX_NEXTHOPS};
 use admission::Walk;
+use adopt::Losing;
 use failing::Failing;
 use leftovers::Leftovers;
 use merge::Merging;
@@ -57,6 +60,7 @@ use space::Mode;
 pub use space::RouteSpace;
 pub use status::FibNexthopStatus;
 use table::{AnyKey, Entry, Key, Slot, Table, V4, V6, Want, flag, key};
+use work::Work;
 
 /// What the kernel has to be compared with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -93,6 +97,11 @@ pub struct Plan {
     stale: u64,
     rescan: bool,
     walk: Walk,
+    losing: Losing,
+    /// How many routes a listing that ends has not mentioned.
+    unseen: u64,
+    /// The last step ended before everything was looked at.
+    unfinished: bool,
     resync: Resync,
     counters: FibCounters,
 }
@@ -101,7 +110,6 @@ pub struct Plan {
 trait Family: Key {
     fn table(plan: &mut Plan) -> &mut Table<Self>;
     fn table_ref(plan: &Plan) -> &Table<Self>;
-    fn arrange(table: &mut Table<Self>);
 }
 
 impl Family for V4 {
@@ -111,9 +119,6 @@ impl Family for V4 {
     fn table_ref(plan: &Plan) -> &Table<Self> {
         &plan.v4
     }
-    fn arrange(table: &mut Table<Self>) {
-        table.arrange_spread();
-    }
 }
 
 impl Family for V6 {
@@ -122,9 +127,6 @@ impl Family for V6 {
     }
     fn table_ref(plan: &Plan) -> &Table<Self> {
         &plan.v6
-    }
-    fn arrange(table: &mut Table<Self>) {
-        table.arrange_ascending();
     }
 }
 
@@ -150,6 +152,9 @@ impl Plan {
             stale: 0,
             rescan: false,
             walk: Walk::default(),
+            losing: Losing::default(),
+            unseen: 0,
+            unfinished: false,
             resync: Resync::None,
             counters: FibCounters::default(),
         }
@@ -294,7 +299,7 @@ impl Plan {
         }
         *table.entry(after.key) = after;
         if queue {
-            table.incoming.push(after.key);
+            table.queue.push(after.key);
         }
     }
 
@@ -316,24 +321,50 @@ impl Plan {
     /// The next operations, at most `max` where there can be many, to be carried out before asking again. Empty: the
     /// kernel is as wanted, except for what waits for [`Plan::next_retry`] and, if [`Plan::is_walking`], for being looked at.
     pub fn next_batch(&mut self, now: Instant, max: usize) -> Vec<Op> {
-        let mut out = self.next_changes(now, max);
+        let mut work = Work::step();
+        self.unfinished = false;
+        if !self.is_quiet() {
+            self.nexthops.forget_unwanted();
+        }
+        let mut out = self.next_changes(now, max, &mut work);
+        self.unfinished |= work.is_over();
         let settled = std::mem::take(&mut self.nexthops.settled);
         self.merging.disturb(now, &out, settled);
-        if out.is_empty() && self.is_quiet() {
-            if self.nexthops.is_untidy() {
-                self.nexthops.tidy(max, &mut out);
-            }
-            if out.is_empty() {
-                self.plan_merges(now, max, &mut out);
-                // Of those that were merged, some may have had no routes.
-                if out.is_empty() && self.nexthops.is_untidy() {
-                    self.nexthops.tidy(max, &mut out);
-                }
-            }
+        if out.is_empty() && !self.unfinished && self.is_quiet() {
+            self.plan_rest(now, max, &mut work, &mut out);
+            self.unfinished |= work.is_over();
         }
         self.counters.batches += u64::from(!out.is_empty());
         self.counters.operations += out.len() as u64;
         out
+    }
+
+    /// Those of the next operations, at most `max`, that move traffic off routers that are lost. To be carried out at once, also while
+    /// routes are being listed.
+    pub fn next_cuts(&mut self, now: Instant, max: usize) -> Vec<Op> {
+        let mut out = Vec::new();
+        if self.mode.may_write() && !self.is_in_doubt() {
+            let mut work = Work::step();
+            self.nexthops.cut_lost(max, &mut work, &mut out);
+            self.merging.disturb(now, &out, false);
+            self.counters.batches += u64::from(!out.is_empty());
+            self.counters.operations += out.len() as u64;
+        }
+        out
+    }
+
+    /// Appends what is to be done when nothing else is.
+    fn plan_rest(&mut self, now: Instant, max: usize, work: &mut Work, out: &mut Vec<Op>) {
+        if self.nexthops.is_untidy() {
+            self.nexthops.tidy(max, work, out);
+        }
+        if out.is_empty() && !work.is_over() {
+            self.plan_merges(now, max, work, out);
+            // Of those that were merged, some may have had no routes.
+            if out.is_empty() && !work.is_over() && self.nexthops.is_untidy() {
+                self.nexthops.tidy(max, work, out);
+            }
+        }
     }
 
     /// Whether what nothing uses can go, when nothing else is to do.
@@ -342,7 +373,7 @@ impl Plan {
         settled && !self.is_in_doubt()
     }
 
-    fn next_changes(&mut self, now: Instant, max: usize) -> Vec<Op> {
+    fn next_changes(&mut self, now: Instant, max: usize, work: &mut Work) -> Vec<Op> {
         let mut out = Vec::new();
         if !self.mode.may_write() {
             return out;
@@ -352,15 +383,15 @@ impl Plan {
         if !out.is_empty() {
             return out;
         }
-        self.due_retries(now);
+        self.due_retries(now, work);
         // Nothing is written that relies on nexthop objects while it is not known which there are.
         if self.is_in_doubt() {
             self.refusing.plan(now, max, &mut out);
             return out;
         }
         // A lost router is cut from its groups before anything that there can be thousands of.
-        self.rescan |= self.nexthops.plan(now, max, &mut out);
-        if !out.is_empty() {
+        self.rescan |= self.nexthops.plan(now, max, work, &mut out);
+        if !out.is_empty() || work.is_over() {
             return out;
         }
         self.refusing.plan(now, max, &mut out);
@@ -371,7 +402,8 @@ impl Plan {
             self.walk();
             // Admitting routes may have brought up sets that have no group yet.
             if self.nexthops.is_dirty() {
-                return self.next_changes(now, max);
+                self.unfinished = true;
+                return out;
             }
         }
         self.plan_routes::<V4>(max, &mut out);
@@ -379,7 +411,7 @@ impl Plan {
         // What a walk is for may happen again and again, so that it never ends: only what has to, waits for it.
         if out.is_empty() {
             let is_walking = self.is_walking();
-            self.plan_leftovers(max, !is_walking, &mut out);
+            self.plan_leftovers(max, !is_walking, work, &mut out);
         }
         out
     }
@@ -390,8 +422,7 @@ impl Plan {
             // Each makes one operation at most.
             let room = max - out.len();
             let table = K::table(self);
-            let next = std::iter::from_fn(|| table.pop(K::arrange));
-            let keys: Vec<K> = next.take(room).collect();
+            let keys = table.queue.take(room);
             if keys.is_empty() {
                 return;
             }

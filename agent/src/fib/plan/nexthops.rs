@@ -17,6 +17,7 @@
 //! A peer can send as many next hops as it likes, so nothing here costs in proportion to all of them, but for a listing: what
 //! a change concerns is found by [`index`], and [`pending`] holds what has to be looked at.
 
+mod cut;
 mod index;
 mod links;
 mod pending;
@@ -32,6 +33,8 @@ use super::super::types::{KernelError, NEXTHOP_ID_FIRST, NEXTHOP_ID_LAST};
 use super::super::{HashMap, HashSet};
 use super::op::{Object, Op};
 use super::table::Want;
+use super::work::Work;
+use cut::Following;
 use index::{Index, Users};
 use links::Links;
 use pending::{Pending, Waiting};
@@ -98,8 +101,9 @@ pub(super) struct ObjectState {
     sets: HashSet<u32>,
     /// Groups that it is a member of.
     groups: HashSet<u32>,
-    /// It is in the list of those that may be cut, or of those that may be of no use.
+    /// It is in the list of those that may be cut, of those whose sets have to be looked at, or of those that may be of no use.
     to_cut: bool,
+    to_spread: bool,
     loose: bool,
     /// Told to be unreachable: routes avoid it while they have another way.
     pub(super) down: bool,
@@ -199,6 +203,7 @@ pub(super) struct Nexthops {
     pub(super) groups: HashMap<u32, Group>,
     index: Index,
     pending: Pending,
+    following: Following,
     /// Ids in our range that are taken by something that is not tracked here.
     pub(super) taken: HashSet<u32>,
     /// Objects and groups of ours that are of no use and can go: duplicates and odd shapes.
@@ -227,6 +232,7 @@ impl Nexthops {
             sets: HashSet::default(),
             groups: HashSet::default(),
             to_cut: false,
+            to_spread: false,
             loose: false,
             down: object
                 .gateway
@@ -331,7 +337,7 @@ impl Nexthops {
             if let Some(id) = set.binding {
                 self.group_is_loose(id);
             }
-            self.is_unwanted(i);
+            self.may_be_cut_for(i);
         }
     }
 
@@ -354,82 +360,51 @@ impl Nexthops {
     }
 
     /// What has to be done to objects and groups before routes can be looked at, about `max` of it: objects that are missing
-    /// first, then groups. Empty: nothing. Returns whether routes may have to be looked at that are not queued.
-    pub(super) fn plan(&mut self, now: Instant, max: usize, out: &mut Vec<Op>) -> bool {
+    /// first, then groups. Empty, and the step is not over: nothing. Returns whether routes may have to be looked at that are not
+    /// queued.
+    pub(super) fn plan(
+        &mut self,
+        now: Instant,
+        max: usize,
+        work: &mut Work,
+        out: &mut Vec<Op>,
+    ) -> bool {
         if std::mem::take(&mut self.dirty) {
             self.look_at_all();
         }
         if !self.is_dirty() {
             return false;
         }
-        self.cut(max, out);
-        if out.is_empty() {
-            self.plan_objects(now, max, out);
+        self.cut_lost(max, work, out);
+        if out.is_empty() && !work.is_over() {
+            self.plan_objects(now, max, work, out);
         }
-        if !out.is_empty() {
+        if !out.is_empty() || work.is_over() {
             return false;
         }
-        self.set_effective();
-        if !self.morph(max, out) || !self.bind(now, max, out) {
+        self.set_effective(work);
+        if !self.morph(max, work, out) || !self.bind(now, max, work, out) {
             return false;
         }
         // A route can be right on a group that is not its set's, for as long as both are the same. Not any more?
-        let changed = std::mem::take(&mut self.pending.changed);
-        let rescan = changed.into_iter().any(|i| {
-            let set = &self.sets[i];
-            let mut on = set.on.iter().filter_map(|id| self.groups.get(id));
-            on.any(|group| group.content != set.effective)
-        });
-        std::mem::take(&mut self.pending.rescan) | rescan
-    }
-
-    /// Takes ways that are down out of all groups that have another member.
-    fn cut(&mut self, max: usize, out: &mut Vec<Op>) {
-        while out.len() < max
-            && let Some(i) = self.next_to_cut()
+        while !work.is_over()
+            && let Some(i) = self.pending.changed.pop()
         {
-            let state = &self.objects[i as usize];
-            let Some(id) = state.id(Role::Shared).filter(|_| !state.is_usable()) else {
-                continue;
-            };
-            let groups = || {
-                let ids = state.groups.iter();
-                ids.filter_map(|id| Some((*id, self.groups.get(id)?)))
-            };
-            // A group without members vanishes, and its routes with it. Its routes are changed one by one.
-            let alone = |(_, g): (u32, &Group)| g.content.len() == 1 && g.was_shared;
-            let several = groups().filter(|(_, g)| g.content.len() > 1);
-            let several: Vec<u32> = several.map(|(id, _)| id).collect();
-            // Without a link it would not be made again.
-            let would_return = !state.link_down && self.is_the_only_way(i);
-            if several.is_empty() || groups().any(alone) || would_return {
-                continue;
-            }
-            for group in several {
-                self.leave(i, group);
-            }
-            self.set_id(i, Role::Shared, None);
-            out.push(Op::DeleteNexthop { id });
+            let set = &self.sets[i];
+            work.done(1 + set.on.len());
+            let mut on = set.on.iter().filter_map(|id| self.groups.get(id));
+            self.pending.rescan |= on.any(|group| group.content != set.effective);
         }
+        std::mem::take(&mut self.pending.rescan)
     }
 
-    /// Whether a set that is wanted has no other object in the kernel: this one, cut, would be made again for it, join the groups of
-    /// others that are down as well, and be cut again, for ever.
-    fn is_the_only_way(&self, object: u32) -> bool {
-        let is_there = |m: &(u32, u8)| self.objects[m.0 as usize].id(Role::Shared).is_some();
-        let sets = self.objects[object as usize].sets.iter();
-        let mut sets = sets.map(|set| &self.sets[*set as usize]);
-        sets.any(|set| {
-            let mut others = set.members.iter().filter(|m| m.0 != object);
-            set.wanted > 0 && Role::among(&set.members) == Role::Shared && !others.any(is_there)
-        })
-    }
-
-    fn plan_objects(&mut self, now: Instant, max: usize, out: &mut Vec<Op>) {
+    fn plan_objects(&mut self, now: Instant, max: usize, work: &mut Work, out: &mut Vec<Op>) {
         while out.len() < max
+            && !work.is_over()
             && let Some(i) = self.pending.next_to_equip(&mut self.sets)
         {
             let set = &self.sets[i];
+            work.done(1 + set.members.len());
             if set.wanted == 0 {
                 continue;
             }
@@ -458,9 +433,12 @@ impl Nexthops {
         }
     }
 
-    fn set_effective(&mut self) {
-        while let Some(i) = self.pending.next_to_settle(&mut self.sets) {
+    fn set_effective(&mut self, work: &mut Work) {
+        while !work.is_over()
+            && let Some(i) = self.pending.next_to_settle(&mut self.sets)
+        {
             let set = &self.sets[i];
+            work.done(1 + set.members.len() + set.on.len());
             if set.wanted == 0 {
                 continue;
             }
@@ -484,12 +462,12 @@ impl Nexthops {
 
     /// A group whose routes all want the same other thing is changed in place: one message, however many routes. Whether that
     /// is all.
-    fn morph(&mut self, max: usize, out: &mut Vec<Op>) -> bool {
-        while out.len() < max {
+    fn morph(&mut self, max: usize, work: &mut Work, out: &mut Vec<Op>) -> bool {
+        while out.len() < max && !work.is_over() {
             let Some(id) = self.pending.morph.pop() else {
                 return true;
             };
-            let Some(content) = self.other_wish(id) else {
+            let Some(content) = self.other_wish(id, work) else {
                 continue;
             };
             let (members, was_shared) = ids(&self.objects, &content);
@@ -500,9 +478,10 @@ impl Nexthops {
     }
 
     /// What all routes of a group want, if that is something else than it is.
-    fn other_wish(&self, id: u32) -> Option<Members> {
+    fn other_wish(&self, id: u32, work: &mut Work) -> Option<Members> {
+        work.done(1);
         let group = self.groups.get(&id).filter(|group| !group.stuck)?;
-        let wishes = group.users.wants();
+        let wishes = group.users.wants().inspect(|_| work.done(1));
         let mut wishes = wishes.map(|want| want.as_set().map(|i| &self.sets[i].effective));
         let first = wishes.next()??;
         let is_other = !first.is_empty() && *first != group.content;
@@ -510,13 +489,14 @@ impl Nexthops {
     }
 
     /// Finds or makes a group for every set that is wanted and settled. Whether that is all.
-    fn bind(&mut self, now: Instant, max: usize, out: &mut Vec<Op>) -> bool {
+    fn bind(&mut self, now: Instant, max: usize, work: &mut Work, out: &mut Vec<Op>) -> bool {
         // Contents that were changed in place concern sets that are bound to them.
-        self.set_effective();
-        while out.len() < max {
+        self.set_effective(work);
+        while out.len() < max && !work.is_over() {
             let Some(i) = self.pending.bind.pop_front() else {
                 return true;
             };
+            work.done(1 + self.sets[i].effective.len());
             if self.sets[i].wanted > 0 {
                 self.bind_set(i, now, out);
             }
@@ -625,6 +605,12 @@ impl Nexthops {
         set.failure
             .as_ref()
             .or_else(|| set.members.iter().find_map(of_object))
+    }
+
+    /// How many sets there are.
+    #[cfg(test)]
+    pub(super) fn sets_in_use(&self) -> usize {
+        self.set_index.len()
     }
 
     fn allocate(&mut self) -> Option<u32> {

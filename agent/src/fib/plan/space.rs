@@ -114,7 +114,7 @@ impl Plan {
     }
 
     /// Whether everything of our protocol is another agent's.
-    pub(super) const fn is_aside(&self) -> bool {
+    pub const fn is_aside(&self) -> bool {
         self.mode.aside
     }
 
@@ -155,10 +155,11 @@ impl Plan {
     }
 
     /// Nothing is wanted any more, and nothing of ours shall stay.
+    ///
+    /// What is submitted afterwards changes nothing.
     pub fn withdraw(&mut self) {
-        self.want_nothing();
+        self.set_space(None);
         self.set_refused(None, []);
-        self.converged();
     }
 
     fn want_nothing(&mut self) {

@@ -38,7 +38,7 @@ impl Plan {
     /// Counters and gauges.
     pub fn counters(&self) -> FibCounters {
         let [refusing_ipv4, refusing_ipv6] = self.refusing.installed();
-        let queued = self.v4.queued() + self.v6.queued();
+        let queued = self.v4.queue.len() + self.v6.queue.len();
         let (refused, unmade) = self.nexthops.unserved();
         FibCounters {
             installed_ipv4: self.v4.installed,
@@ -58,7 +58,8 @@ impl Plan {
     /// Whether nothing of ours is in the kernel, as far as is known.
     pub fn is_gone(&self) -> bool {
         if self.is_aside() {
-            return true;
+            // Nobody looks.
+            return false;
         }
         let c = self.counters();
         let is_known = !self.waits_for_listing() && (self.mode.installs || !self.has_to_walk());
@@ -98,7 +99,7 @@ impl Plan {
         let leftover = || {
             self.leftovers
                 .of(prefix.trunc())
-                .map(|op| self.leftover_status(op))
+                .map(|op| self.leftover_status(&op))
         };
         status.or_else(leftover)
     }
@@ -143,13 +144,9 @@ impl Plan {
         }
     }
 
-    /// What is refused of the prefixes that `filter` lets through, IPv4 first, ascending.
-    pub fn refusals(
-        &self,
-        now: Instant,
-        mut filter: impl FnMut(IpNet) -> bool,
-    ) -> Vec<RefusalStatus> {
-        self.refusing.statuses(now, &mut filter)
+    /// The first prefixes behind this one that are refused, at most `most`, IPv4 first, ascending.
+    pub fn refused_after(&self, after: Option<IpNet>, most: usize) -> Vec<IpNet> {
+        self.refusing.prefixes_after(after, most)
     }
 
     /// What is refused of one prefix.
@@ -162,8 +159,13 @@ impl Plan {
         self.refusing.stranger()
     }
 
-    /// Every nexthop object, and ways out whose object the kernel refuses.
-    pub fn nexthops(&self) -> Vec<FibNexthopStatus> {
+    /// Appends the nexthop objects, and ways out whose object the kernel refuses, of so many from one on. Returns the one to go on from.
+    pub fn nexthops(
+        &self,
+        from: usize,
+        most: usize,
+        out: &mut Vec<FibNexthopStatus>,
+    ) -> Option<usize> {
         let n = &self.nexthops;
         let status = |o: &super::nexthops::ObjectState, role: Option<Role>| FibNexthopStatus {
             nexthop: as_nexthop(&o.object, 1),
@@ -172,8 +174,7 @@ impl Plan {
             error: o.failure.as_ref().map(|f| f.error.clone()),
             groups: role.map_or(Vec::new(), |role| n.groups_with(o, role)),
         };
-        let mut out = Vec::new();
-        for object in &n.objects {
+        for object in n.objects.iter().skip(from).take(most) {
             let there = Role::ALL
                 .into_iter()
                 .filter(|&role| object.id(role).is_some());
@@ -183,7 +184,8 @@ impl Plan {
                 out.push(status(object, None));
             }
         }
-        out
+        let next = from + most;
+        (next < n.objects.len()).then_some(next)
     }
 
     fn status<K: Family>(&self, e: &Entry<K>, now: Instant) -> FibRouteStatus {

@@ -11,6 +11,7 @@ use hashbrown::HashTable;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::super::types::NEXTHOP_ID_FIRST;
+use super::queue::{BUCKETS, Queue};
 
 /// What is wanted for a prefix, packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -80,6 +81,8 @@ pub(super) mod flag {
 pub(super) trait Key: Copy + Eq + Ord + std::fmt::Debug {
     fn prefix(self) -> IpNet;
     fn hash_into(self, hasher: &mut impl Hasher);
+    /// In which bucket of a [`Queue`] it waits: they are emptied in ascending order, and each from the lowest key on.
+    fn bucket(self) -> usize;
 }
 
 /// Address and length.
@@ -97,6 +100,20 @@ impl Key for V4 {
         let [a, b, c, d, len] = self;
         hasher.write_u64(u64::from_be_bytes([0, 0, 0, len, a, b, c, d]));
     }
+
+    /// So that at every moment prefixes come from all over the address space: in rounds through all of it, each of the prefixes that
+    /// agree in the 12 bits before the last 12, with these counted up in reverse. That is the kernel's fastest order for IPv4 of
+    /// those tried: the upper levels of its trie are there after the first rounds and hardly have to be made anew because
+    /// those above grew, and within a round it goes through them front to back. A full table by a writer that does nothing
+    /// else, in seconds to install and to remove, each a run or two: 3.5 and 2.8, in the order of a hash 4.5 to 5.4 and 3.7 to
+    /// 4.0, ascending 7.0 and 12.9. From the wire, where more than the kernel takes time, it gains 5 to 13 % against the
+    /// order of a hash in the same minute.
+    fn bucket(self) -> usize {
+        const BITS: u32 = BUCKETS.ilog2();
+        // The second octet and the upper half of the third.
+        let round = u16::from_be_bytes([self[1], self[2]]) >> (16 - BITS);
+        usize::from(round.reverse_bits() >> (16 - BITS))
+    }
 }
 
 impl Key for V6 {
@@ -108,6 +125,12 @@ impl Key for V6 {
     fn hash_into(self, hasher: &mut impl Hasher) {
         let (address, len) = split(self);
         (u128::from_be_bytes(address), len).hash(hasher);
+    }
+
+    /// Ascending: for IPv6 that is the kernel's fastest order. The buckets part what is routed (2000::/3), by 15 bits.
+    fn bucket(self) -> usize {
+        let first = u16::from_be_bytes([self[0], self[1]]);
+        usize::from(first.saturating_sub(0x2000) / 2).min(BUCKETS - 1)
     }
 }
 
@@ -180,10 +203,8 @@ pub(super) const SHARDS: usize = 256;
 pub(super) struct Table<K> {
     shards: Box<[HashTable<Entry<K>>]>,
     hasher: RandomState,
-    /// Prefixes to look at, in the order that they came. At most one mention of each ([`flag::QUEUED`]).
-    pub(super) incoming: Vec<K>,
-    /// A large batch of them being worked off, in the order that is fastest for the kernel.
-    pub(super) current: Vec<K>,
+    /// Prefixes to look at.
+    pub(super) queue: Queue<K>,
     pub(super) installed: u64,
 }
 
@@ -192,8 +213,7 @@ impl<K: Key> Default for Table<K> {
         Self {
             shards: (0..SHARDS).map(|_| HashTable::new()).collect(),
             hasher: RandomState::default(),
-            incoming: Vec::new(),
-            current: Vec::new(),
+            queue: Queue::default(),
             installed: 0,
         }
     }
@@ -264,89 +284,16 @@ impl<K: Key> Table<K> {
             .flat_map(HashTable::iter)
     }
 
+    /// The entries of one of the [`SHARDS`].
+    pub(super) fn shard_mut(&mut self, number: usize) -> impl Iterator<Item = &mut Entry<K>> {
+        let shard = self.shards.get_mut(number);
+        shard.into_iter().flat_map(HashTable::iter_mut)
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &Entry<K>> {
         self.shards.iter().flat_map(HashTable::iter)
     }
-
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Entry<K>> {
-        self.shards.iter_mut().flat_map(HashTable::iter_mut)
-    }
-
-    pub(super) fn queued(&self) -> usize {
-        self.incoming.len() + self.current.len()
-    }
-
-    /// The next prefix to look at. A few new ones go first, so that a small change does not wait for a full table; many
-    /// are put in order by `arrange` and worked off.
-    pub(super) fn pop(&mut self, arrange: impl FnOnce(&mut Self)) -> Option<K> {
-        if self.incoming.len() > BULK && self.current.is_empty() {
-            std::mem::swap(&mut self.incoming, &mut self.current);
-            arrange(self);
-        }
-        let key = if self.incoming.len() > BULK {
-            self.current.pop()
-        } else {
-            self.incoming.pop().or_else(|| self.current.pop())
-        };
-        if self.incoming.is_empty() && self.incoming.capacity() > BULK {
-            self.incoming = Vec::new();
-        }
-        if self.current.is_empty() && self.current.capacity() > 0 {
-            self.current = Vec::new();
-        }
-        key
-    }
-
-    /// Orders `current` so that popping gives ascending prefixes: for IPv6 that is the kernel's fastest order.
-    pub(super) fn arrange_ascending(&mut self) {
-        self.current.sort_unstable_by(|a, b| b.cmp(a));
-    }
 }
-
-impl Table<V4> {
-    /// Orders `current` so that at every moment prefixes come from all over the address space: in rounds through all of it,
-    /// each of the prefixes that agree in the 12 bits before the last 12, with these counted up in reverse. That is
-    /// the kernel's fastest order for IPv4 of those tried: the upper levels of its trie are there after the first rounds and
-    /// hardly have to be made anew because those above grew, and within a round it goes through them front to back. A full
-    /// table by a writer that does nothing else, in seconds to install and to remove, each a run or two: 3.5 and 2.8, in the
-    /// order of a hash 4.5 to 5.4 and 3.7 to 4.0, ascending 7.0 and 12.9. From the wire, where more than the kernel takes
-    /// time, it gains 5 to 13 % against the order of a hash in the same minute.
-    pub(super) fn arrange_spread(&mut self) {
-        const ROUND_BITS: u32 = 12;
-        const ROUNDS: usize = 1 << ROUND_BITS;
-        let ascending = |&[a, b, c, d, len]: &V4| {
-            u64::from(u32::from_be_bytes([a, b, c, d])) << 8 | u64::from(len)
-        };
-        // They are popped from the end.
-        let bucket = |&[_, b, c, _, _]: &V4| {
-            // The second octet and the upper half of the third.
-            let round = u16::from_be_bytes([b, c]) >> 4;
-            ROUNDS - 1 - usize::from(round.reverse_bits() >> (16 - ROUND_BITS))
-        };
-        // Into buckets first, which is linear and leaves little to sort.
-        let mut starts = [0usize; ROUNDS + 1];
-        for k in &self.current {
-            starts[bucket(k) + 1] += 1;
-        }
-        for i in 0..ROUNDS {
-            starts[i + 1] += starts[i];
-        }
-        let mut out = self.current.clone();
-        let mut next = starts;
-        for &k in &self.current {
-            let at = &mut next[bucket(&k)];
-            out[*at] = k;
-            *at += 1;
-        }
-        for ends in starts.windows(2) {
-            out[ends[0]..ends[1]].sort_unstable_by_key(|k| !ascending(k));
-        }
-        self.current = out;
-    }
-}
-
-/// From this many queued prefixes on, their order matters more than that the latest goes first.
-const BULK: usize = 4096;
 
 #[cfg(test)]
 mod tests {
@@ -356,37 +303,5 @@ mod tests {
     fn an_entry_takes_16_bytes_for_ipv4_and_28_for_ipv6() {
         assert_eq!(size_of::<Entry<V4>>(), 16);
         assert_eq!(size_of::<Entry<V6>>(), 28);
-    }
-
-    #[test]
-    fn arranging_keeps_every_prefix_and_ipv4_comes_out_in_rounds_ipv6_ascending() {
-        let mut v4 = Table::<V4>::default();
-        let mut v6 = Table::<V6>::default();
-        for i in 0..10_000u32 {
-            let [a, b, c, d] = i.wrapping_mul(2_654_435_761).to_be_bytes();
-            v4.entry([a, b, c, d, 32]);
-            v4.incoming.push([a, b, c, d, 32]);
-            let mut k = [0; 17];
-            k[..4].copy_from_slice(&[a, b, c, d]);
-            v6.entry(k);
-            v6.incoming.push(k);
-        }
-        let mut seen: Vec<V4> = Vec::new();
-        while let Some(k) = v4.pop(Table::arrange_spread) {
-            seen.push(k);
-        }
-        let place = |&[a, b, c, d, len]: &V4| {
-            let address = u32::from_be_bytes([a, b, c, d]);
-            ((address >> 12 & 0xfff).reverse_bits(), address, len)
-        };
-        assert!(seen.is_sorted_by_key(place), "in rounds");
-        seen.sort_unstable();
-        seen.dedup();
-        assert_eq!(seen.len(), 10_000);
-        let mut last = None;
-        while let Some(k) = v6.pop(Table::arrange_ascending) {
-            assert!(last < Some(k));
-            last = Some(k);
-        }
     }
 }

@@ -411,3 +411,58 @@ fn a_repeated_event_changes_nothing() {
     assert!(!view.apply(address(2, "192.0.2.17/24")));
     assert!(!view.apply(present(route("192.0.2.0/24", None, 2, 0, KERNEL))));
 }
+
+/// A million routes of another speaker, say. A snapshot is made each time that something changes.
+#[test]
+fn a_snapshot_shares_the_routes_of_others_and_does_not_change_with_them() {
+    let mut view = node();
+    let mut nets = (0..50_000_u32)
+        .map(|i| Ipv4Net::new_assert(Ipv4Addr::from_bits(0x0b00_0000 + (i << 8)), 24));
+    for net in nets.clone() {
+        let there = route(&net.to_string(), Some("192.0.2.1"), 2, 20, STATIC);
+        assert!(view.apply(present(there)));
+    }
+    let nanoseconds = || {
+        let clock = nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID;
+        let time = nix::time::clock_gettime(clock).unwrap();
+        time.tv_sec() * 1_000_000_000 + time.tv_nsec()
+    };
+    let before = nanoseconds();
+    let snapshots: Vec<KernelView> = (0..20).map(|_| view.clone()).collect();
+    let guarded = view.on_link(&view.connected());
+    let took = nanoseconds() - before;
+    // One copy of 50,000 takes longer than that.
+    assert!(took < 20_000_000, "{took} ns for 20 snapshots");
+    assert!(guarded.is_empty());
+
+    let first = nets.next().unwrap();
+    let gone = route(&first.to_string(), Some("192.0.2.1"), 2, 20, STATIC);
+    assert!(view.apply(Event::Route(Presence::Gone, gone)));
+    assert!(view.foreign(first.into()).is_empty());
+    for snapshot in snapshots {
+        assert_eq!(snapshot.foreign(first.into()).len(), 1);
+    }
+}
+
+#[test]
+fn of_the_routes_of_others_only_those_that_may_be_on_a_link_are_looked_at_for_guard_rails() {
+    let mut view = node();
+    let none = BTreeSet::new();
+    let before = view.on_link(&none);
+    let tunnel = |gateway| route("10.8.0.0/16", gateway, 3, 20, STATIC);
+    let net: IpNet = "10.8.0.0/16".parse().unwrap();
+    for (gateway, is_guarded) in [(None, true), (Some("192.0.2.1"), false), (None, true)] {
+        let replaced = Route {
+            replaces: true,
+            ..tunnel(gateway)
+        };
+        view.apply(present(replaced));
+        assert_eq!(
+            view.on_link(&none).contains(&net),
+            is_guarded,
+            "{gateway:?}"
+        );
+    }
+    view.apply(Event::Route(Presence::Gone, tunnel(None)));
+    assert_eq!(view.on_link(&none), before);
+}

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use super::super::super::{HashMap, HashSet};
 use super::super::table::Want;
-use super::{Group, Members, Nexthops, ObjectState, Role, normalize};
+use super::{Group, Members, Nexthops, ObjectState, Role};
 
 /// From so many different wishes on, the users of a group are found by a hash.
 const MANY_USERS: usize = 8;
@@ -34,6 +34,11 @@ pub(super) enum UsersAre {
 impl Users {
     pub(in super::super) fn is_empty(&self) -> bool {
         self.few.is_empty() && self.many.is_empty()
+    }
+
+    /// How many different wishes.
+    pub(super) fn len(&self) -> usize {
+        self.few.len() + self.many.len()
     }
 
     /// How many routes.
@@ -97,6 +102,10 @@ pub(super) struct Index {
     ids: HashMap<u32, (u32, Role)>,
     /// The groups of a content, the lowest id first.
     contents: HashMap<Members, BTreeSet<u32>>,
+    /// Contents of several groups.
+    several: HashSet<Members>,
+    /// Groups of one member, which is the object for groups of several.
+    pub(super) shared_alone: BTreeSet<u32>,
     /// Sets that have no group, by what they are effectively: a group of another one may become that.
     waiting: HashMap<Members, HashSet<usize>>,
     /// Sets with routes that were left alone because there was no binding.
@@ -112,9 +121,23 @@ impl Index {
     fn forget_content(&mut self, content: &Members, id: u32) {
         if let Some(groups) = self.contents.get_mut(content) {
             groups.remove(&id);
-            if groups.is_empty() {
-                self.contents.remove(content);
+            match groups.len() {
+                0 => {
+                    self.contents.remove(content);
+                }
+                1 => {
+                    self.several.remove(content);
+                }
+                _ => {}
             }
+        }
+    }
+
+    fn note_content(&mut self, content: Members, id: u32) {
+        let groups = self.contents.entry(content.clone()).or_default();
+        groups.insert(id);
+        if groups.len() == 2 {
+            self.several.insert(content);
         }
     }
 }
@@ -146,56 +169,17 @@ impl Nexthops {
         self.index.ids.len() + self.groups.len()
     }
 
-    /// What depends on an object's state has to be looked at.
-    pub(super) fn object_changed(&mut self, object: u32) {
-        let state = &self.objects[object as usize];
-        if !state.is_usable() && state.id(Role::Shared).is_some() {
-            self.may_be_cut(object);
-        }
-        self.object_is_loose(object);
-        let mut beside = Members::new();
-        for &set in &self.objects[object as usize].sets {
-            self.pending.equip(&mut self.sets, set as usize);
-            let members = self.sets[set as usize].members.iter();
-            beside.extend(
-                members
-                    .filter(|m| m.0 != object && self.may_have_to_be_cut(m.0))
-                    .copied(),
-            );
-        }
-        for (object, _) in beside {
-            self.may_be_cut(object);
-        }
-    }
-
-    /// Whether an object is down, or its interface, and it is still there for groups of several.
-    fn may_have_to_be_cut(&self, object: u32) -> bool {
-        let state = &self.objects[object as usize];
-        !state.is_usable() && !state.to_cut && state.id(Role::Shared).is_some()
-    }
-
-    /// A set is not wanted any more: an object that was the only way for it may be cut.
-    pub(super) fn is_unwanted(&mut self, set: usize) {
-        let members = self.sets[set].members.iter();
-        let down: Members = members
-            .filter(|m| self.may_have_to_be_cut(m.0))
-            .copied()
-            .collect();
-        for (object, _) in down {
-            self.may_be_cut(object);
-        }
-    }
-
     /// A group has this content from now on, and is made if it is not there.
     pub(in super::super) fn set_content(&mut self, id: u32, content: Members, was_shared: bool) {
         let group = self.groups.entry(id).or_insert_with(|| {
-            self.index
-                .contents
-                .entry(Members::new())
-                .or_default()
-                .insert(id);
+            self.index.note_content(Members::new(), id);
             Group::default()
         });
+        if was_shared && content.len() == 1 {
+            self.index.shared_alone.insert(id);
+        } else {
+            self.index.shared_alone.remove(&id);
+        }
         let other_object = std::mem::replace(&mut group.was_shared, was_shared) != was_shared;
         if group.content == content && other_object {
             // Its member is the other one of the two objects now.
@@ -219,11 +203,7 @@ impl Nexthops {
                 self.pending.settle(&mut self.sets, set);
             }
             let members = before.iter().chain(&content).map(|m| m.0);
-            self.index
-                .contents
-                .entry(content.clone())
-                .or_default()
-                .insert(id);
+            self.index.note_content(content.clone(), id);
             for object in members {
                 self.members_changed(object);
             }
@@ -250,24 +230,13 @@ impl Nexthops {
         }
     }
 
-    /// Takes an object out of a group's content.
-    pub(super) fn leave(&mut self, object: u32, id: u32) {
-        let Some(group) = self.groups.get(&id) else {
-            return;
-        };
-        let mut content = group.content.clone();
-        content.retain(|member| member.0 != object);
-        let was_shared = content.len() == 1;
-        normalize(&mut content);
-        self.set_content(id, content, was_shared);
-    }
-
     /// A group is no more.
     pub(in super::super) fn remove_group(&mut self, id: u32) {
         let Some(group) = self.groups.remove(&id) else {
             return;
         };
         self.index.forget_content(&group.content, id);
+        self.index.shared_alone.remove(&id);
         for &(object, _) in &group.content {
             self.objects[object as usize].groups.remove(&id);
             self.members_changed(object);
@@ -381,10 +350,24 @@ impl Nexthops {
         count
     }
 
-    /// Groups of the same content, where there are several.
-    pub(in super::super) fn equal_groups(&self) -> impl Iterator<Item = (&Members, Vec<u32>)> {
-        let several = self.index.contents.iter().filter(|(_, ids)| ids.len() > 1);
-        several.map(|(content, ids)| (content, ids.iter().copied().collect()))
+    /// Contents of which there are several groups.
+    pub(in super::super) fn equal_contents(&self) -> Vec<Members> {
+        let several = self.index.several.iter();
+        several
+            .filter(|content| !content.is_empty())
+            .cloned()
+            .collect()
+    }
+
+    /// Whether there are several groups of one content.
+    pub(in super::super) fn has_equal_contents(&self) -> bool {
+        !self.index.several.is_empty()
+    }
+
+    /// The groups of this content, the lowest id first.
+    pub(super) fn groups_of(&self, content: &Members) -> Vec<u32> {
+        let groups = self.index.contents.get(content);
+        groups.map_or(Vec::new(), |ids| ids.iter().copied().collect())
     }
 
     /// Whether an id is somebody's.

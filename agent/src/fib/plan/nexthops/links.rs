@@ -5,6 +5,7 @@
 //! RIB is asked, should the kernel not have removed it, and is not made again before the interface is back. What is wanted
 //! then is the RIB's to say.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use super::super::super::types::KernelError;
@@ -74,12 +75,25 @@ impl Nexthops {
         });
     }
 
-    /// These interfaces, and no others, carry nothing.
-    pub(in super::super) fn set_links_down(&mut self, down: &HashSet<u32>, now: Instant) {
+    /// These interfaces are there, and of them, these carry nothing. One that was removed carries nothing either.
+    pub(in super::super) fn set_links_down(
+        &mut self,
+        there: &BTreeSet<u32>,
+        down: &HashSet<u32>,
+        now: Instant,
+    ) {
         let known = self.links.down.keys();
-        let up: Vec<u32> = known.filter(|i| !down.contains(*i)).copied().collect();
+        let up: Vec<u32> = known
+            .filter(|i| there.contains(*i) && !down.contains(*i))
+            .copied()
+            .collect();
         for ifindex in up {
             self.set_link(ifindex, false, now);
+        }
+        let used = self.object_index.keys().map(|object| object.ifindex);
+        let gone: BTreeSet<u32> = used.filter(|ifindex| !there.contains(ifindex)).collect();
+        for ifindex in gone {
+            self.link_gone(ifindex, now);
         }
         for &ifindex in down {
             self.set_link(ifindex, true, now);

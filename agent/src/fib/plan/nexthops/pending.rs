@@ -1,11 +1,12 @@
 //! What has to be looked at because something changed: the plan costs in proportion to that, not to what there is.
 //!
-//! Sets go through two queues: *equip* (are the objects there that it needs?), then *settle* (what is it effectively, and which
+//! An object that changed waits for its sets to be looked at (*spread*). Sets go through two queues: *equip* (are the objects there that it needs?), then *settle* (what is it effectively, and which
 //! group has that?). Each is in a queue or list once, but for groups to be looked at by the very next plan.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
+use super::super::work::Work;
 use super::{Nexthops, Set};
 
 /// What waits for its next try.
@@ -15,11 +16,30 @@ pub(super) enum Waiting {
     Set(usize),
 }
 
+/// What there is, as far as it has not been looked at.
+#[derive(Debug, Default)]
+struct All {
+    objects: usize,
+    sets: usize,
+    groups: Vec<u32>,
+}
+
+impl All {
+    fn is_empty(&self) -> bool {
+        self.objects == 0 && self.sets == 0 && self.groups.is_empty()
+    }
+}
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     /// Objects that are down and may be cut.
     cut: Vec<u32>,
+    /// Objects whose sets have to be looked at.
+    spread: VecDeque<u32>,
+    /// What is left of a look at everything; and at whether everything is of use.
+    all: All,
+    all_loose: All,
     equip: VecDeque<usize>,
     settle: VecDeque<usize>,
     /// Groups whose routes may all want the same other thing.
@@ -68,6 +88,8 @@ impl Pending {
     fn is_something(&self) -> bool {
         self.rescan
             || !(self.cut.is_empty()
+                && self.spread.is_empty()
+                && self.all.is_empty()
                 && self.equip.is_empty()
                 && self.settle.is_empty()
                 && self.morph.is_empty()
@@ -76,9 +98,15 @@ impl Pending {
     }
 
     fn is_loose(&self) -> bool {
-        !(self.loose_sets.is_empty()
+        !(self.all_loose.is_empty()
+            && self.loose_sets.is_empty()
             && self.loose_groups.is_empty()
             && self.loose_objects.is_empty())
+    }
+
+    /// Whether there is an object that may be cut.
+    pub(super) fn has_to_cut(&self) -> bool {
+        !self.cut.is_empty()
     }
 
     /// Something failed, and is worth another try then.
@@ -90,7 +118,7 @@ impl Pending {
 impl Nexthops {
     /// Whether something changed that [`Nexthops::plan`] has to look at.
     pub(in super::super) fn is_dirty(&self) -> bool {
-        self.dirty || self.pending.is_something()
+        self.dirty || self.pending.is_something() || self.following.is_something()
     }
 
     /// Whether something may have become unused.
@@ -100,27 +128,64 @@ impl Nexthops {
 
     /// Everything has to be looked at.
     pub(super) fn look_at_all(&mut self) {
-        for set in 0..self.sets.len() {
-            self.pending.equip(&mut self.sets, set);
-        }
         self.pending.morph = self.groups.keys().copied().collect();
-        for object in 0..self.objects.len() {
-            self.may_be_cut(object as u32);
+        self.pending.all = All {
+            objects: self.objects.len(),
+            sets: self.sets.len(),
+            groups: Vec::new(),
+        };
+    }
+
+    /// Goes on with a look at everything.
+    pub(super) fn look_at_all_some(&mut self, work: &mut Work) {
+        while !work.is_over() && !self.pending.all.is_empty() {
+            work.done(1);
+            if let Some(object) = self.pending.all.objects.checked_sub(1) {
+                self.pending.all.objects = object;
+                self.may_be_cut(object as u32);
+            } else if let Some(set) = self.pending.all.sets.checked_sub(1) {
+                self.pending.all.sets = set;
+                self.pending.equip(&mut self.sets, set);
+            }
         }
     }
 
     /// Everything may be of no use.
     pub(super) fn all_are_loose(&mut self) {
-        for set in 0..self.sets.len() {
-            self.set_is_loose(set);
+        self.pending.all_loose = All {
+            objects: self.objects.len(),
+            sets: self.sets.len(),
+            groups: self.groups.keys().copied().collect(),
+        };
+    }
+
+    /// Goes on with a look at whether everything is of use.
+    pub(super) fn all_are_loose_some(&mut self, work: &mut Work) {
+        while !work.is_over() && !self.pending.all_loose.is_empty() {
+            work.done(1);
+            if let Some(group) = self.pending.all_loose.groups.pop() {
+                self.group_is_loose(group);
+            } else if let Some(object) = self.pending.all_loose.objects.checked_sub(1) {
+                self.pending.all_loose.objects = object;
+                self.object_is_loose(object as u32);
+            } else if let Some(set) = self.pending.all_loose.sets.checked_sub(1) {
+                self.pending.all_loose.sets = set;
+                self.set_is_loose(set);
+            }
         }
-        let groups: Vec<u32> = self.groups.keys().copied().collect();
-        for group in groups {
-            self.group_is_loose(group);
+    }
+
+    /// The sets of an object have to be looked at.
+    pub(super) fn has_to_spread(&mut self, object: u32) {
+        if !std::mem::replace(&mut self.objects[object as usize].to_spread, true) {
+            self.pending.spread.push_back(object);
         }
-        for object in 0..self.objects.len() {
-            self.object_is_loose(object as u32);
-        }
+    }
+
+    pub(super) fn next_to_spread(&mut self) -> Option<u32> {
+        let object = self.pending.spread.pop_front()?;
+        self.objects[object as usize].to_spread = false;
+        Some(object)
     }
 
     /// An object is down, and what has it changed.
@@ -173,6 +238,11 @@ impl Nexthops {
         }
     }
 
+    /// How many sets may be of no use any more.
+    pub(super) fn loose_sets(&self) -> usize {
+        self.pending.loose_sets.len()
+    }
+
     pub(super) fn next_loose_set(&mut self) -> Option<usize> {
         let set = self.pending.loose_sets.pop()?;
         self.sets[set].loose = false;
@@ -185,18 +255,17 @@ impl Nexthops {
     }
 
     /// Looks again at what has waited for long enough.
-    pub(in super::super) fn due_retries(&mut self, now: Instant) {
-        while let Some(entry) = self.pending.retries.first_entry() {
+    pub(in super::super) fn due_retries(&mut self, now: Instant, work: &mut Work) {
+        while !work.is_over()
+            && let Some(entry) = self.pending.retries.first_entry()
+        {
             if *entry.key() > now {
                 return;
             }
             for waiting in entry.remove() {
+                work.done(1);
                 match waiting {
-                    Waiting::Object(object) => {
-                        for &set in &self.objects[object as usize].sets {
-                            self.pending.equip(&mut self.sets, set as usize);
-                        }
-                    }
+                    Waiting::Object(object) => self.has_to_spread(object),
                     Waiting::Set(set) => self.pending.equip(&mut self.sets, set),
                 }
             }

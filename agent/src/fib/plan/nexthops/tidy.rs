@@ -1,26 +1,48 @@
 //! What nothing uses goes.
 
 use super::super::op::Op;
+use super::super::work::Work;
 use super::{Nexthops, Role};
 
+/// So many sets that no route wants may be kept, or half of all, while nothing is removed from the kernel.
+const KEPT: usize = if cfg!(test) { 8 } else { 4096 };
+
 impl Nexthops {
+    /// Forgets sets and objects that no route wants and the kernel does not have, should they be many. For as long as nothing may be
+    /// removed: when it may, everything is looked at.
+    pub(in super::super) fn forget_unwanted(&mut self) {
+        let kept = KEPT.max(self.set_index.len() / 2);
+        if self.loose_sets() > kept {
+            self.free_sets(&mut Work::step());
+            let mut work = Work::step();
+            while !work.is_over()
+                && let Some(i) = self.next_loose_object()
+            {
+                work.done(1);
+                self.free_object(i);
+            }
+        }
+    }
+
     /// Removes what nothing uses, at most `max` of it: groups first, then (in a later batch) objects.
-    pub(in super::super) fn tidy(&mut self, max: usize, out: &mut Vec<Op>) {
+    pub(in super::super) fn tidy(&mut self, max: usize, work: &mut Work, out: &mut Vec<Op>) {
         if std::mem::take(&mut self.untidy) {
             self.all_are_loose();
         }
-        while let Some(i) = self.next_loose_set() {
-            self.free_set(i);
-        }
+        self.all_are_loose_some(work);
+        self.free_sets(work);
         let garbage = self.garbage.len().saturating_sub(max);
         let garbage = self.garbage.drain(garbage..);
         out.extend(garbage.map(|id| Op::DeleteNexthop { id }));
         while out.len() < max
+            && !work.is_over()
             && let Some(id) = self.next_loose_group()
         {
+            work.done(1);
             let Some(group) = self.groups.get(&id) else {
                 continue;
             };
+            work.done(group.bound.len());
             let wanted = |set: &u32| self.sets[*set as usize].wanted > 0;
             if group.users.is_empty() && !group.bound.iter().any(wanted) {
                 self.remove_group(id);
@@ -31,9 +53,19 @@ impl Nexthops {
             return;
         }
         while out.len() < max
+            && !work.is_over()
             && let Some(i) = self.next_loose_object()
         {
-            self.tidy_object(i, out);
+            self.tidy_object(i, work, out);
+        }
+    }
+
+    fn free_sets(&mut self, work: &mut Work) {
+        while !work.is_over()
+            && let Some(i) = self.next_loose_set()
+        {
+            work.done(1 + self.sets[i].members.len());
+            self.free_set(i);
         }
     }
 
@@ -53,7 +85,9 @@ impl Nexthops {
         self.free_sets.push(i);
     }
 
-    fn tidy_object(&mut self, i: u32, out: &mut Vec<Op>) {
+    fn tidy_object(&mut self, i: u32, work: &mut Work, out: &mut Vec<Op>) {
+        let state = &self.objects[i as usize];
+        work.done(1 + (state.groups.len() + state.sets.len()) / 4);
         for role in Role::ALL {
             if let Some(id) = self.objects[i as usize].id(role)
                 && !self.is_needed(i, role)
@@ -62,6 +96,10 @@ impl Nexthops {
                 out.push(Op::DeleteNexthop { id });
             }
         }
+        self.free_object(i);
+    }
+
+    fn free_object(&mut self, i: u32) {
         let state = &mut self.objects[i as usize];
         let used =
             !state.sets.is_empty() || !state.groups.is_empty() || state.ids().next().is_some();

@@ -5,31 +5,36 @@ use std::time::Instant;
 
 use super::super::super::HashMap;
 use super::super::op::Op;
+use super::super::work::Work;
 use super::{Group, Members, Nexthops, Role};
 
 impl Nexthops {
-    /// Groups of which there is a larger one with the same members, which takes their place for all sets; and that one.
-    pub(in super::super) fn twins(&mut self) -> HashMap<u32, u32> {
-        let mut into = HashMap::default();
-        for (content, mut ids) in self.equal_groups() {
-            ids.retain(|id| !content.is_empty() && self.is_settled(&self.groups[id]));
-            let rank = |id: &u32| (self.groups[id].users.routes(), Reverse(*id));
-            if let Some(best) = ids.iter().copied().max_by_key(rank) {
-                let others = ids.into_iter().filter(|id| *id != best);
-                into.extend(others.map(|id| (id, best)));
+    /// Of the groups of a content, the largest takes the place of the others for all sets: `into` says so of each.
+    pub(in super::super) fn twins(
+        &mut self,
+        content: &Members,
+        into: &mut HashMap<u32, u32>,
+        work: &mut Work,
+    ) {
+        let mut ids = self.groups_of(content);
+        ids.retain(|id| self.is_settled(&self.groups[id], work));
+        let rank = |id: &u32| (self.groups[id].users.routes(), Reverse(*id));
+        let Some(best) = ids.iter().copied().max_by_key(rank) else {
+            return;
+        };
+        for id in ids.into_iter().filter(|id| *id != best) {
+            into.insert(id, best);
+            for set in self.groups[&id].bound.clone() {
+                work.done(1);
+                self.bind_to(set as usize, Some(best));
             }
+            self.group_is_loose(id);
         }
-        for (id, best) in &into {
-            for set in self.groups[id].bound.clone() {
-                self.bind_to(set as usize, Some(*best));
-            }
-            self.group_is_loose(*id);
-        }
-        into
     }
 
     /// Whether all routes of a group want just what it is: others will change.
-    fn is_settled(&self, group: &Group) -> bool {
+    fn is_settled(&self, group: &Group, work: &mut Work) -> bool {
+        work.done(1 + group.users.len());
         let mut wants = group.users.wants();
         wants.all(|want| {
             let set = want.as_set().map(|i| &self.sets[i]);
@@ -37,20 +42,24 @@ impl Nexthops {
         })
     }
 
-    /// Gives groups of one member, which are to stay so, the object for such groups: about `max` operations.
-    pub(in super::super) fn set_apart(&mut self, now: Instant, max: usize, out: &mut Vec<Op>) {
-        let groups = self.groups.iter().filter(|(_, group)| group.was_shared);
-        let groups = groups.filter_map(|(&id, group)| {
-            let &[(object, _)] = group.content.as_slice() else {
-                return None;
+    /// Gives groups of one member, which are to stay so, the object for such groups: about `max` operations. Those with lower ids than
+    /// `from` have been looked at, and it goes on with them.
+    pub(in super::super) fn set_apart(
+        &mut self,
+        now: Instant,
+        max: usize,
+        from: &mut u32,
+        work: &mut Work,
+        out: &mut Vec<Op>,
+    ) {
+        while out.len() < max && !work.is_over() {
+            let Some(&group) = self.index.shared_alone.range(*from..).next() else {
+                return;
             };
-            let state = &self.objects[object as usize];
-            let can_be = state.id(Role::Alone).is_some() || state.is_usable() && !state.waits(now);
-            (can_be && self.is_settled(group)).then_some((id, object))
-        });
-        let mut groups: Vec<(u32, u32)> = groups.collect();
-        groups.sort_unstable();
-        for (group, i) in groups.into_iter().take(max) {
+            *from = group.saturating_add(1);
+            let Some(i) = self.to_set_apart(group, now, work) else {
+                continue;
+            };
             let state = &self.objects[i as usize];
             let (object, there) = (state.object, state.id(Role::Alone));
             let Some(id) = there.or_else(|| self.allocate()) else {
@@ -66,5 +75,17 @@ impl Nexthops {
             let members = vec![(id, 1)];
             out.push(Op::ReplaceGroup { id: group, members });
         }
+    }
+
+    /// The member of a group of one, if that is to stay so and can have its own object.
+    fn to_set_apart(&self, group: u32, now: Instant, work: &mut Work) -> Option<u32> {
+        work.done(1);
+        let group = self.groups.get(&group)?;
+        let &[(object, _)] = group.content.as_slice() else {
+            return None;
+        };
+        let state = &self.objects[object as usize];
+        let can_be = state.id(Role::Alone).is_some() || state.is_usable() && !state.waits(now);
+        (can_be && self.is_settled(group, work)).then_some(object)
     }
 }

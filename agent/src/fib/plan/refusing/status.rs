@@ -1,5 +1,6 @@
 //! What is refused, shown to people and programs.
 
+use std::ops::Bound::{Excluded, Unbounded};
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
@@ -46,19 +47,16 @@ impl Refusing {
         self.failures.values().map(|f| &f.error).next()
     }
 
-    /// What is refused of the prefixes that `filter` lets through, ascending.
-    pub(in super::super) fn statuses(
-        &self,
-        now: Instant,
-        filter: &mut dyn FnMut(IpNet) -> bool,
-    ) -> Vec<RefusalStatus> {
-        let mut wanted: Vec<(IpNet, Refusal)> = self
-            .wanted()
-            .filter(|(prefix, _)| filter(*prefix))
-            .collect();
-        wanted.sort_unstable();
-        let status = |(prefix, refusal)| self.status(prefix, refusal, now);
-        wanted.into_iter().map(status).collect()
+    /// The first prefixes behind this one that are refused, at most `most`, ascending.
+    pub(in super::super) fn prefixes_after(&self, after: Option<IpNet>, most: usize) -> Vec<IpNet> {
+        let behind = (after.map_or(Unbounded, Excluded), Unbounded);
+        let services = self.services.range(behind).take(most).copied();
+        let networks = self.networks.range(behind).take(most);
+        let networks = networks.map(|(prefix, _)| *prefix);
+        let mut all: Vec<IpNet> = services.chain(networks).collect();
+        all.sort_unstable();
+        all.truncate(most);
+        all
     }
 
     /// What is refused of a prefix.

@@ -189,13 +189,15 @@ impl LateWorld {
             let World {
                 plan, kernel, now, ..
             } = &mut self.world;
+            let there = [2, 3].into_iter();
+            let there = there.filter(|ifindex| !self.links_gone.contains(ifindex));
             let down = kernel.links_down.difference(&self.links_gone);
-            plan.links_listed(down.copied(), *now);
-            plan.resync_routes_begin();
+            plan.links_listed(there.collect(), down.copied(), *now);
+            begin_routes(plan);
             for route in kernel.list_routes() {
                 plan.resync_route(&route);
             }
-            plan.resync_routes_end();
+            end_routes(plan);
             plan.resync_rules(kernel.rules.clone());
         }
         self.hear();

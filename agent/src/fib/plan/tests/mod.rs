@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
@@ -17,6 +18,7 @@ mod refusing;
 mod restart;
 mod scaling;
 mod space;
+mod steps;
 mod world;
 
 use super::super::kernel::event::{Hop, Nexthop, NexthopKind, Presence, Route, RouteKind};

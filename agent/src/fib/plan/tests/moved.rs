@@ -85,10 +85,10 @@ fn a_route_is_moved_to_another_metric_once_its_new_one_forwards_the_same() {
 fn while_the_kernels_routes_are_listed_again_those_that_were_adopted_still_count() {
     let mut world = updated(&BOTH);
     assert_eq!(world.plan.adopted(), Some(100));
-    world.plan.resync_routes_begin();
+    begin_routes(&mut world.plan);
     assert_eq!(world.plan.adopted(), Some(100));
     // A listing that is interrupted and starts again.
-    world.plan.resync_routes_begin();
+    begin_routes(&mut world.plan);
     assert_eq!(world.plan.adopted(), Some(100));
     adopt(&mut world.plan, &world.kernel);
     assert_eq!(world.plan.adopted(), Some(100));

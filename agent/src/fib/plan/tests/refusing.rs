@@ -86,7 +86,12 @@ fn addresses_have_a_route_and_networks_a_rule_before_it_that_lets_the_main_table
         refused(&world),
         [PODS, OTHER, AGGREGATE, SERVICE, SERVICE_6]
     );
-    let shown = world.plan.refusals(world.now, |_| true);
+    let all = world.plan.refused_after(None, 2);
+    let rest = world.plan.refused_after(all.last().copied(), 100);
+    let all = all.into_iter().chain(rest);
+    let shown: Vec<RefusalStatus> = all
+        .filter_map(|prefix| world.plan.refusal(prefix, world.now))
+        .collect();
     assert_eq!(shown.len(), 5);
     for one in shown {
         assert_eq!(one.state, Some(FibRouteState::Installed), "{one:?}");
@@ -273,9 +278,9 @@ fn another_table_is_not_consulted_before_it_is_known_who_uses_it() {
     settle(&mut world);
     assert!(!consults(&world, 4711) && !consults(&world, DEFAULT_TABLE));
     // A listing that began when another table was ours says nothing about this one.
-    world.plan.resync_routes_begin();
+    begin_routes(&mut world.plan);
     world.plan.set_refused(Some(4712), wanted());
-    world.plan.resync_routes_end();
+    end_routes(&mut world.plan);
     settle(&mut world);
     assert!(!consults(&world, 4711) && !consults(&world, 4712));
     world.step(Step::Drive);
@@ -359,10 +364,10 @@ fn blackholes_that_an_earlier_version_left_in_the_main_table_go_at_once() {
         nexthop_id: None,
         hops: smallvec::SmallVec::new(),
     };
-    world.plan.resync_routes_begin();
+    begin_routes(&mut world.plan);
     world.plan.resync_route(&hole(AGGREGATE, ROUTE_PROTOCOL));
     world.plan.resync_route(&hole(OTHER, 4));
-    world.plan.resync_routes_end();
+    end_routes(&mut world.plan);
     // Before anything is known of the cluster: its API server may be behind one.
     let ops = world.plan.next_batch(world.now, 256);
     let [Op::Route(op)] = ops.as_slice() else {

@@ -119,9 +119,9 @@ fn before_the_listing_nothing_is_written() {
     // One that began before the change does not do.
     let mut world = installed();
     world.plan.resync_nexthops(world.kernel.list_nexthops());
-    world.plan.resync_routes_begin();
+    begin_routes(&mut world.plan);
     world.plan.set_space(Some(ELSEWHERE[0]));
-    world.plan.resync_routes_end();
+    end_routes(&mut world.plan);
     assert_eq!(world.plan.next_batch(world.now, 100), []);
     world.step(Step::Drive);
     assert_eq!(places(&world), [(254, 1024)].into());
@@ -295,8 +295,85 @@ fn what_was_left_in_the_kernel_is_not_known_while_it_is_anothers_nor_before_it_w
     assert!(world.plan.set_aside(false));
     assert_eq!(world.plan.adopted(), None);
     world.plan.resync_nexthops(world.kernel.list_nexthops());
-    world.plan.resync_routes_begin();
+    begin_routes(&mut world.plan);
     assert_eq!(world.plan.adopted(), None);
     adopt(&mut world.plan, &world.kernel);
     assert_eq!(world.plan.adopted(), Some(100));
+}
+
+/// An agent that is aside for long hears of many next hops, and keeps what the routes have now.
+#[test]
+fn an_agent_that_does_not_write_forgets_what_nobody_wants_any_more() {
+    let mut world = installed();
+    world.plan.set_aside(true);
+    for n in 0..200_u8 {
+        let way = |last| FibNexthop::via(Ipv4Addr::new(192, 0, 2, last).into(), 2);
+        for prefix in many(10) {
+            let nexthops = [way(n), way(n.wrapping_add(1))].into_iter().collect();
+            world
+                .plan
+                .submit(FibChange::install(prefix, FibRoute { nexthops }));
+        }
+        assert_eq!(world.plan.next_batch(world.now, 100), []);
+    }
+    let sets = world.plan.nexthops.sets_in_use();
+    assert!(sets < 40, "{sets} sets of ten routes");
+    let objects = world.plan.nexthops.objects.len();
+    assert!(objects < 60, "{objects} objects of ten routes");
+}
+
+/// As is one that has not converged.
+#[test]
+fn a_route_that_changes_while_its_leftover_waits_is_to_be_looked_at_once() {
+    let mut world = World::new();
+    world.begin_with_metric(1024);
+    for prefix in many(10) {
+        world.step(Step::Submit(FibChange::install(prefix, route_to(&BOTH))));
+    }
+    world.step(Step::Drive);
+    world.plan = new_plan();
+    adopt(&mut world.plan, &world.kernel);
+    world.plan.set_aside(true);
+    for round in 0..100 {
+        for prefix in many(10) {
+            let change = FibChange::install(prefix, route_to(&BOTH[..1 + round % 2]));
+            world.step(Step::Submit(change));
+        }
+        let _ = world.plan.next_batch(world.now, 100);
+    }
+    assert!(world.plan.leftovers.touched() <= 10);
+    world.rest();
+    assert_eq!(world.kernel.ours(), world.expected());
+    assert_eq!(places(&world), [HERE].into());
+}
+
+#[test]
+fn what_is_in_the_kernel_of_an_agent_that_does_not_write_is_not_gone() {
+    let mut world = installed();
+    world.plan.set_aside(true);
+    assert!(!world.plan.is_gone());
+    // It writes again, to remove all of it.
+    world.plan.set_aside(false);
+    world.plan.withdraw();
+    assert!(!world.plan.is_gone(), "nothing was listed");
+    world.step(Step::Drive);
+    assert!(world.plan.is_gone());
+    assert!(is_empty(&world));
+}
+
+/// Nobody waits for all of it in one step.
+#[test]
+fn everything_is_withdrawn_in_steps() {
+    let mut world = installed();
+    world.plan.withdraw();
+    let wanted = |plan: &Plan| {
+        let entries = plan.v4.iter();
+        entries.filter(|e| e.desired != Want::NONE).count()
+    };
+    assert!(
+        wanted(&world.plan) > 90,
+        "it is begun by whoever asks for it"
+    );
+    world.step(Step::Drive);
+    assert!(is_empty(&world) && world.plan.is_gone());
 }

@@ -49,14 +49,24 @@ fn assert_in_place(plan: &Plan, op: &Op) {
     }
 }
 
+pub(super) fn begin_routes(plan: &mut Plan) {
+    plan.resync_routes_begin();
+    (0..Plan::PARTS).for_each(|part| plan.resync_part_begins(part));
+}
+
+pub(super) fn end_routes(plan: &mut Plan) {
+    (0..Plan::PARTS).for_each(|part| plan.resync_part_ends(part));
+    plan.resync_routes_end();
+}
+
 pub(super) fn adopt(plan: &mut Plan, kernel: &FakeKernel) {
     plan.resync_nexthops(kernel.list_nexthops());
-    plan.links_listed(kernel.links_down.clone(), Instant::now());
-    plan.resync_routes_begin();
+    plan.links_listed([2, 3].into(), kernel.links_down.clone(), Instant::now());
+    begin_routes(plan);
     for route in kernel.list_routes() {
         plan.resync_route(&route);
     }
-    plan.resync_routes_end();
+    end_routes(plan);
     plan.resync_rules(kernel.rules.clone());
 }
 

@@ -1,0 +1,125 @@
+//! Routes of others by prefix, of one family. What a change leaves alone is shared with the map before, so that a snapshot of a million
+//! costs no more than one of a few.
+
+use std::collections::BTreeMap;
+
+use imbl::OrdMap;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use smallvec::SmallVec;
+
+use super::ViewRoute;
+
+/// Those of one prefix, the lowest metric first.
+pub(super) type OfPrefix = SmallVec<[ViewRoute; 1]>;
+
+/// A prefix of a family.
+pub(super) trait Net: Copy + Ord + Into<IpNet> {
+    /// The network of this length that it is in. `length`: not more than its own.
+    fn shortened(self, length: u8) -> Option<Self>;
+    /// How long it is.
+    fn length(self) -> u8;
+}
+
+impl Net for Ipv4Net {
+    fn shortened(self, length: u8) -> Option<Self> {
+        Self::new(self.addr(), length).ok().map(|net| net.trunc())
+    }
+
+    fn length(self) -> u8 {
+        self.prefix_len()
+    }
+}
+
+impl Net for Ipv6Net {
+    fn shortened(self, length: u8) -> Option<Self> {
+        Self::new(self.addr(), length).ok().map(|net| net.trunc())
+    }
+
+    fn length(self) -> u8 {
+        self.prefix_len()
+    }
+}
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub(super) struct Routes<P: Net> {
+    routes: OrdMap<P, OfPrefix>,
+    /// How many prefixes there are of each length: those that cover one are looked up, length by length.
+    lengths: BTreeMap<u8, usize>,
+    /// Prefixes with a route that may lead onto a link.
+    direct: OrdMap<P, ()>,
+}
+
+impl<P: Net> Default for Routes<P> {
+    fn default() -> Self {
+        Self {
+            routes: OrdMap::new(),
+            lengths: BTreeMap::new(),
+            direct: OrdMap::new(),
+        }
+    }
+}
+
+impl<P: Net> Routes<P> {
+    /// Those of exactly this prefix.
+    pub(super) fn get(&self, net: P) -> Option<&OfPrefix> {
+        self.routes.get(&net.shortened(net.length())?)
+    }
+
+    /// Those of the prefixes that `net` is in, the shortest first, each with its length.
+    pub(super) fn cover(&self, net: P) -> impl Iterator<Item = (u8, &OfPrefix)> {
+        let lengths = self.lengths.range(..=net.length());
+        lengths.filter_map(move |(&length, _)| {
+            let routes = self.routes.get(&net.shortened(length)?)?;
+            Some((length, routes))
+        })
+    }
+
+    /// Those that may lead onto a link: not all that there are.
+    pub(super) fn direct(&self) -> impl Iterator<Item = (P, &OfPrefix)> {
+        let direct = self.direct.keys();
+        direct.filter_map(|net| Some((*net, self.routes.get(net)?)))
+    }
+
+    /// The prefixes with a route of which this is true.
+    pub(super) fn with(&self, is: impl Fn(&ViewRoute) -> bool) -> Vec<P> {
+        let with = self.routes.iter().filter(|(_, of)| of.iter().any(&is));
+        with.map(|(net, _)| *net).collect()
+    }
+
+    /// Changes those of a prefix, of which there may be none, before and after. Returns what `change` does.
+    pub(super) fn change(&mut self, net: P, change: impl FnOnce(&mut OfPrefix) -> bool) -> bool {
+        let Some(net) = net.shortened(net.length()) else {
+            return false;
+        };
+        let mut made = OfPrefix::new();
+        let there = self.routes.get_mut(&net);
+        let is_new = there.is_none();
+        let routes = there.unwrap_or(&mut made);
+        let changed = change(routes);
+        let is_direct = routes.iter().any(ViewRoute::may_be_on_link);
+        let is_empty = routes.is_empty();
+        match (is_new, is_empty) {
+            (true, false) => {
+                self.routes.insert(net, made);
+                *self.lengths.entry(net.length()).or_default() += 1;
+            }
+            (false, true) => {
+                self.routes.remove(&net);
+                if let Some(count) = self.lengths.get_mut(&net.length()) {
+                    *count -= 1;
+                    if *count == 0 {
+                        self.lengths.remove(&net.length());
+                    }
+                }
+            }
+            _ => {}
+        }
+        if is_direct {
+            self.direct.insert(net, ());
+        } else if !is_new {
+            self.direct.remove(&net);
+        }
+        changed
+    }
+}
