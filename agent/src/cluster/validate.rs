@@ -76,7 +76,7 @@ impl Findings {
 
     fn asn(&mut self, path: &str, asn: u32) {
         let asn = Asn(asn);
-        if asn.is_zero() || asn == Asn::TRANS || asn == Asn(65535) || asn == Asn(u32::MAX) {
+        if asn.is_reserved() {
             self.add(
                 path,
                 format!("AS {asn} is reserved: expected the number of an AS, for private use 64512 to 65534"),

@@ -30,6 +30,9 @@ use super::view::KernelView;
 use crate::timing::Holder;
 use broken::Broken;
 
+/// How long a broken way to the kernel is left alone while routes are to be withdrawn.
+const IMPATIENCE: Duration = Duration::from_secs(1);
+
 /// Operations in one go, between two looks at what the kernel says. 16 sends of 256 messages take some 10 ms.
 const BATCHES_PER_TURN: usize = 16;
 const BATCH: usize = 256;
@@ -175,7 +178,16 @@ impl Worker {
                 (None, _) => {}
             }
             if let Some(broken) = self.broken.filter(|broken| now < broken.retry_at) {
-                self.wait_for_others(broken.retry_at);
+                // Whoever ends does not have the patience.
+                let soon = withdraw_until.map(|until| until.min(now + IMPATIENCE));
+                self.wait_for_others(
+                    soon.map_or(broken.retry_at, |soon| soon.min(broken.retry_at)),
+                );
+                if withdraw_until.is_some()
+                    && let Some(broken) = &mut self.broken
+                {
+                    broken.retry_at = broken.retry_at.min(Instant::now());
+                }
                 continue;
             }
             // Read before the work: what is asked during it counts for the next turn.
@@ -191,8 +203,12 @@ impl Worker {
             self.report();
             if turn == Turn::Idle {
                 self.shared.done(asked);
-                if withdraw_until.is_some() && self.shared.plan.hold(Holder::Fib).is_gone() {
-                    continue;
+                if withdraw_until.is_some() {
+                    let plan = self.shared.plan.hold(Holder::Fib);
+                    // Looked at again above, where it ends.
+                    if plan.is_gone() || plan.is_aside() {
+                        continue;
+                    }
                 }
             }
             if turn != Turn::Busy {
@@ -312,8 +328,8 @@ impl Worker {
         self.shared.view.store(Arc::clone(&view));
         self.handed_out.push(Arc::clone(&view));
         self.shared.apply_guard_rails();
-        // Copying costs time in proportion to the foreign routes: about a twentieth of the time may go into it, and more
-        // rather than next hops being a second old.
+        // Guard rails look at all routes that may be on a link: about a twentieth of the time may go into it, and more rather than
+        // next hops being a second old.
         self.view_not_before =
             Instant::now() + (started.elapsed() * 20).min(Duration::from_secs(1));
         if let Some(callback) = &self.on_view {

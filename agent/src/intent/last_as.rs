@@ -69,7 +69,7 @@ impl LastAsNumbers {
         let Some(from) = router.and_then(|router| router.spec.asn_from.as_ref()) else {
             return;
         };
-        if let Ok(asn) = router::value_from(from, node) {
+        if let Ok(asn) = router::asn_from(from, node) {
             self.found.insert(name.to_owned(), asn);
         } else if let Some(asn) = self.found.get(name) {
             let whole = Node {

@@ -77,18 +77,22 @@ pub(super) fn value_from<T: std::str::FromStr>(
     from: &ValueFrom,
     node: &Node,
 ) -> Result<T, NoValue> {
+    let (what, value) = text_from(from, node)?;
+    let parsed = value.trim().parse();
+    parsed.map_err(|_| NoValue::Unusable(what, value.to_owned()))
+}
+
+/// What a label or annotation says, after its name.
+fn text_from<'a>(from: &ValueFrom, node: &'a Node) -> Result<(String, &'a str), NoValue> {
     let (what, value) = match (&from.node_label, &from.node_annotation) {
         (Some(key), _) => (format!("label {key}"), node.labels.get(key)),
         (None, Some(key)) => (format!("annotation {key}"), node.annotations.get(key)),
         (None, None) => ("label (no key is given)".to_owned(), None),
     };
-    let Some(value) = value else {
-        return Err(NoValue::Missing(what));
-    };
-    value
-        .trim()
-        .parse()
-        .map_err(|_| NoValue::Unusable(what, value.to_owned()))
+    match value {
+        Some(value) => Ok((what, value)),
+        None => Err(NoValue::Missing(what)),
+    }
 }
 
 /// The AS of a node under its Router, as other nodes know it: the last one that was found while none is, as its own agent goes on with
@@ -99,9 +103,17 @@ pub(super) fn asn(router: Option<&RouterSpec>, node: &Node) -> Option<Asn> {
     found.or(node.asn_before)
 }
 
+/// An AS out of a label or annotation.
+pub(super) fn asn_from(from: &ValueFrom, node: &Node) -> Result<Asn, NoValue> {
+    let (what, value) = text_from(from, node)?;
+    let asn = value.trim().parse().ok();
+    let asn = asn.filter(|asn: &Asn| !asn.is_reserved());
+    asn.ok_or_else(|| NoValue::Unusable(what, value.to_owned()))
+}
+
 fn own_asn(router: &RouterSpec, node: &Node) -> Result<Asn, NoValue> {
     match &router.asn_from {
-        Some(from) => value_from(from, node),
+        Some(from) => asn_from(from, node),
         None => Ok(Asn(router.asn.unwrap_or(DEFAULT_ASN))),
     }
 }

@@ -1,4 +1,4 @@
-//! What of the files of the program is mapped.
+//! What of the program's file is mapped.
 //!
 //! A page of code that ran once stays mapped, and with it those around it that the kernel maps along: of an agent that has
 //! started, two thirds are code that will hardly run again (options, certificates, definitions, the first look at the cluster).
@@ -7,20 +7,17 @@
 
 use std::ffi::c_void;
 use std::ops::Range;
+use std::path::Path;
 use std::ptr::NonNull;
 
 use nix::sys::mman::{MmapAdvise, madvise};
 use tracing::debug;
 
-/// Unmaps what the start left mapped of the program and its libraries: called once, when the start is over. What runs from now
-/// on comes back at once, 64 KiB a fault.
+/// Unmaps what the start left mapped of the program: called once, when the start is over. What runs from now on comes back at once,
+/// 64 KiB a fault.
 pub fn forget_start() {
-    // Without /proc nothing is unmapped, and nothing else is lost.
-    let Ok(text) = std::fs::read_to_string("/proc/self/smaps") else {
-        return;
-    };
     let (mut parts, mut octets) = (0, 0);
-    for range in unchanged_files(&text) {
+    for range in of_program() {
         let length = range.len();
         if unmap(&range) {
             parts += 1;
@@ -33,39 +30,48 @@ pub fn forget_start() {
     );
 }
 
+/// Where the program's file is mapped and nothing differs from it. Without /proc: nowhere, and nothing but memory is lost.
+fn of_program() -> Vec<Range<usize>> {
+    let program = std::fs::read_link("/proc/self/exe").ok();
+    let smaps = std::fs::read_to_string("/proc/self/smaps").ok();
+    match (program.as_deref().and_then(Path::to_str), smaps) {
+        (Some(program), Some(smaps)) => unchanged(&smaps, program),
+        _ => Vec::new(),
+    }
+}
+
 /// Whether the kernel did.
 #[allow(unsafe_code)] // What is known of the range is known here alone.
 fn unmap(range: &Range<usize>) -> bool {
     let Some(start) = NonNull::new(range.start as *mut c_void) else {
         return false;
     };
-    // SAFETY: The range is a whole mapping of this process, of a file, private, and not writable, without a page that differs from
-    // the file: what is read there afterwards is what was there before. It stays mapped, since nothing unloads a library.
+    // SAFETY: The range is a whole mapping of the program's own file, private, and not writable, without a page that differs from the
+    // file: what is read there afterwards is what was there before. It stays mapped as long as the process lives.
     unsafe { madvise(start, range.len(), MmapAdvise::MADV_DONTNEED) }.is_ok()
 }
 
-/// The mappings of `/proc/self/smaps` that hold a file's content and nothing else: private ones that nobody may write, without an
+/// The mappings of `/proc/self/smaps` that hold this file's content and nothing else: private ones that nobody may write, without an
 /// anonymous page. What the loader relocated has some.
-fn unchanged_files(smaps: &str) -> Vec<Range<usize>> {
+fn unchanged(smaps: &str, path: &str) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut current = None;
     for line in smaps.lines() {
         if let Some(anonymous) = line.strip_prefix("Anonymous:") {
             found.extend(current.take().filter(|_| anonymous.trim() == "0 kB"));
         } else if !line.starts_with(|first: char| first.is_ascii_uppercase()) {
-            current = file(line);
+            current = of_file(line, path);
         }
     }
     found
 }
 
 /// Where a file is mapped, by the first line of a mapping: private, and not writable.
-fn file(line: &str) -> Option<Range<usize>> {
-    let mut fields = line.split_ascii_whitespace();
+fn of_file(line: &str, path: &str) -> Option<Range<usize>> {
+    let (rest, inode) = line.strip_suffix(path)?.trim_end().rsplit_once(' ')?;
+    let mut fields = rest.split_ascii_whitespace();
     let (range, permissions) = (fields.next()?, fields.next()?);
-    // Offset, device, inode.
-    let path = fields.nth(3)?;
-    let is_meant = matches!(permissions, "r-xp" | "r--p") && path.starts_with('/');
+    let is_meant = matches!(permissions, "r-xp" | "r--p") && inode != "0";
     let (start, end) = range.split_once('-').filter(|_| is_meant)?;
     let number = |digits| usize::from_str_radix(digits, 16).ok();
     let (start, end) = (number(start)?, number(end)?);
@@ -77,8 +83,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    /// One mapping each: code, what the loader relocated, data, code of a library that a debugger has changed, shared memory,
-    /// memory, a file whose name begins like a field, and what is no file.
+    /// One mapping each: code, what the loader relocated, data, code that a debugger has changed, a file of another name, constants, one
+    /// that is shared, memory, and what is no file.
     const SMAPS: &str = "\
 55c09e54b000-55c09f647000 r-xp 0037b000 fe:00 4711                       /usr/bin/routelet
 Size:              17392 kB
@@ -90,13 +96,15 @@ Rss:                 404 kB
 Anonymous:           404 kB
 55c09f6ae000-55c09f6b5000 rw-p 014dc000 fe:00 4711                       /usr/bin/routelet
 Anonymous:             0 kB
-7f0000000000-7f0000100000 r-xp 00000000 fe:00 4712                       /usr/lib/libc.so.6
+7f0000000000-7f0000100000 r-xp 00000000 fe:00 4711                       /usr/bin/routelet
 Anonymous:             4 kB
-7f0000200000-7f0000300000 r--s 00000000 fe:00 4713                       /dev/shm/x
+7f0000180000-7f0000190000 r-xp 00000000 fe:00 4712                       /usr/lib/libc.so.6
+Anonymous:             0 kB
+7f0000200000-7f0000300000 r--s 00000000 fe:00 4711                       /usr/bin/routelet
 Anonymous:             0 kB
 7f0000400000-7f0000500000 r--p 00000000 00:00 0
 Anonymous:             0 kB
-7f0000600000-7f0000700000 r--p 00000000 fe:00 4714                       /usr/lib/a b (deleted)
+7f0000600000-7f0000700000 r--p 00000000 fe:00 4714                       /usr/bin/routelet
 Anonymous:             0 kB
 7ffc00000000-7ffc00002000 r-xp 00000000 00:00 0                          [vdso]
 Anonymous:             0 kB
@@ -108,9 +116,17 @@ Anonymous:             0 kB
             0x55c0_9e54_b000..0x55c0_9f64_7000,
             0x7f00_0060_0000..0x7f00_0070_0000,
         ];
-        assert_eq!(unchanged_files(SMAPS), expected);
-        assert!(unchanged_files("").is_empty());
-        assert!(unchanged_files("Anonymous: 0 kB\nnonsense\n").is_empty());
+        assert_eq!(unchanged(SMAPS, "/usr/bin/routelet"), expected);
+        for strange in [
+            "",
+            "Anonymous: 0 kB\nnonsense\n",
+            "/usr/bin/routelet\nAnonymous: 0 kB\n",
+        ] {
+            assert!(
+                unchanged(strange, "/usr/bin/routelet").is_empty(),
+                "{strange}"
+            );
+        }
     }
 
     #[test]
@@ -124,9 +140,8 @@ Anonymous:             0 kB
             kilobytes.trim().parse::<u64>().unwrap()
         };
         // All of it is mapped, as after a start that used all.
-        let smaps = std::fs::read_to_string("/proc/self/smaps").unwrap();
         let mut read = 0_u64;
-        for range in unchanged_files(&smaps) {
+        for range in of_program() {
             for page in range.step_by(4096) {
                 #[allow(unsafe_code)]
                 // SAFETY: The page is mapped for reading.

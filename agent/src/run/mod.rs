@@ -204,7 +204,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let (events, received) = mpsc::channel(EVENTS);
     let facts = local_facts(&fib.view(), connects_pods, identity);
     let (intent, _) = planner.plan(&first.state, &facts, presence.phase());
-    remembered.keep(intent.router.identity);
+    remembered.keep(&intent.router);
     let (rib, rib_vital) =
         rib_thread::spawn(rib_config(&intent.router), received, sink.clone(), notices)
             .context("the RIB's thread cannot be started")?;
@@ -368,7 +368,7 @@ impl Runtime {
         let (intent, change) = self.planner.plan(&self.state, &facts, phase);
         self.shared.computed();
         self.intent = intent;
-        self.remembered.keep(self.intent.router.identity);
+        self.remembered.keep(&self.intent.router);
         self.presence_is_planned(Instant::now());
         match change {
             // Which Routers cannot be read is no part of it.
@@ -578,8 +578,10 @@ impl Runtime {
         if withdraw || leaves && (is_deletion || self.is_deleted()) {
             info!("stopping: routes are withdrawn from peers and the kernel");
             self.sessions.stop(shutdown(), GOOD_BYE).await;
+            self.remembered.forget();
             if self.writing.is_owner() {
-                // Whatever table the Router names: none of ours stays.
+                // Whatever table the Router names: none of ours stays, and none comes before that.
+                self.fib.set_space(None);
                 self.fib.set_aside(false);
             }
             self.end_fib(fib::Stop::Withdraw(WITHDRAW)).await;

@@ -73,6 +73,10 @@ impl Refreshes {
 
     /// Whether a message of a peer is to be followed now.
     pub(super) fn admit(&mut self, peer: PeerId, message: RouteRefresh, now: Instant) -> bool {
+        // Of other families there are no routes, so nothing follows; and a peer can name 16 million of them.
+        if !Family::ALL.contains(&message.family) {
+            return true;
+        }
         let which = match message.subtype {
             RouteRefreshSubtype::Request => 0,
             RouteRefreshSubtype::Begin => 1,
@@ -85,7 +89,7 @@ impl Refreshes {
         };
         if which == 0 {
             self.limited.delayed.fetch_add(1, Ordering::Relaxed);
-            // It stays at this time: nothing else of it is followed before.
+            // It stays at this time.
             self.waiting.insert((at, peer, message.family));
         } else {
             self.limited.ignored.fetch_add(1, Ordering::Relaxed);
@@ -217,5 +221,21 @@ mod tests {
         assert_eq!(refreshes.deadline(), None);
         assert!(refreshes.paces.is_empty());
         assert!(refreshes.admit(PEER, ipv4, now), "the number is another's");
+    }
+
+    #[test]
+    fn a_peer_that_asks_for_families_that_there_are_not_takes_no_memory() {
+        let mut refreshes = Refreshes::default();
+        let now = Instant::now();
+        for number in 0..1000_u16 {
+            let family = Family {
+                afi: bgp::types::Afi(number + 100),
+                ..Family::IPV4_UNICAST
+            };
+            for subtype in [RouteRefreshSubtype::Request, RouteRefreshSubtype::Begin] {
+                assert!(refreshes.admit(PEER, message(family, subtype), now));
+            }
+        }
+        assert!(refreshes.paces.is_empty() && refreshes.waiting.is_empty());
     }
 }

@@ -18,7 +18,7 @@ use tracing::{info, warn};
 use super::gates::{self, Gates};
 use super::writing::unread_router;
 use crate::cluster::Snapshot;
-use crate::intent::{Identity, Intent};
+use crate::intent::{Identity, Intent, RouterSettings};
 
 /// The longest file that is read, in octets. What is written has less than half of that.
 const MOST: u64 = 1024;
@@ -50,7 +50,7 @@ impl Remembered {
         let path = PathBuf::from(path);
         let identity = match read(&path) {
             Ok(content) if content.node == node => Identity {
-                asn: content.asn.map(Asn),
+                asn: content.asn.map(Asn).filter(|asn| !asn.is_reserved()),
                 router_id_from: content.router_id.map(BgpIdentifier::from),
                 ..Identity::default()
             },
@@ -96,10 +96,21 @@ impl Remembered {
     fn missing(&self, loaded: &Snapshot, intent: &Intent) -> Option<String> {
         let asn = intent.router.asn;
         if intent.router.knows_asn() {
-            let problem = unread_router(loaded, intent)?;
             let before = self.identity.asn.filter(|before| *before != asn)?;
+            let mut routers = loaded.state.routers.values();
+            if !loaded.state.nodes.contains_key(&*self.node)
+                && routers.any(|router| router.spec.node_selector.is_some())
+            {
+                return Some(format!(
+                    "there is no Node {}, by whose labels its Router is chosen; without it the node would be in AS {asn} and not \
+                     {before}, as before",
+                    self.node
+                ));
+            }
+            // It may be the node's, also where a less specific one is used without it.
+            let problem = unread_router(loaded)?;
             return Some(format!(
-                "the Router cannot be read; without it the node would be in AS {asn} and not {before}, as before: {problem}"
+                "a Router cannot be read; without it the node would be in AS {asn} and not {before}, as before: {problem}"
             ));
         }
         let router = intent.router.object.as_deref();
@@ -113,7 +124,14 @@ impl Remembered {
     }
 
     /// Leaves for the next agent who the node is, where that is new. One that cannot be left is warned of once.
-    pub(super) fn keep(&mut self, identity: Identity) {
+    pub(super) fn keep(&mut self, router: &RouterSettings) {
+        // The default without a Router is nobody's decision: the next agent is not to take it for the node's.
+        if router.object.is_some() {
+            self.leave(router.identity);
+        }
+    }
+
+    fn leave(&mut self, identity: Identity) {
         let before = (self.identity.asn, self.identity.router_id_from);
         if before == (identity.asn, identity.router_id_from) {
             return;
@@ -127,7 +145,15 @@ impl Remembered {
         if let Err(error) = write(&self.path, &content) {
             let error = OsError::from(error);
             warn!(path = %self.path.display(), %error, "the node's AS cannot be left for the next agent");
+            // Without the file that one waits, which is better than another AS.
+            self.forget();
         }
+    }
+
+    /// Leaves nothing: the node is no longer what it was.
+    pub(super) fn forget(&self) {
+        // That it is not there is what is wanted.
+        let _ = fs::remove_file(&self.path);
     }
 }
 
@@ -182,7 +208,7 @@ mod tests {
         let mut first = Remembered::read(&socket, "n1");
         assert_eq!(first.identity(), Identity::default());
         for asn in [64_600, 4_200_000_000] {
-            first.keep(identity(asn));
+            first.leave(identity(asn));
             let next = Remembered::read(&socket, "n1");
             assert_eq!(next.identity(), identity(asn));
         }
@@ -208,7 +234,7 @@ mod tests {
             fs::write(&path, text).unwrap();
             let mut found = Remembered::read(&socket, "n1");
             assert_eq!(found.identity(), Identity::default(), "{text}");
-            found.keep(identity(64_600));
+            found.leave(identity(64_600));
             assert_eq!(Remembered::read(&socket, "n1").identity(), identity(64_600));
         }
     }
@@ -277,7 +303,7 @@ mod tests {
         };
         for (before, expected) in [(None, true), (Some(64_512), true), (Some(64_600), false)] {
             if let Some(asn) = before {
-                Remembered::read(&socket, "n1").keep(identity(asn));
+                Remembered::read(&socket, "n1").leave(identity(asn));
             }
             let mut remembered = Remembered::read(&socket, "n1");
             let can_begin = remembered.can_begin(&unreadable, &intent, &gates);
@@ -286,5 +312,112 @@ mod tests {
         }
         let message = &gates.list()[0].message;
         assert_eq!(message, "the node's AS is known");
+    }
+
+    fn state(routers: &[(&str, u32, Option<&str>)]) -> ClusterState {
+        let mut state = ClusterState::default();
+        for (name, asn, rack) in routers {
+            let selector = rack.map(|rack| {
+                serde_json::from_value(serde_json::json!({"matchLabels": {"rack": rack}})).unwrap()
+            });
+            let router = Object {
+                name: (*name).to_owned(),
+                labels: crate::crd::selector::Labels::default(),
+                spec: RouterSpec {
+                    asn: Some(*asn),
+                    node_selector: selector,
+                    ..RouterSpec::default()
+                },
+            };
+            state.routers.insert((*name).to_owned(), Arc::new(router));
+        }
+        state
+    }
+
+    /// Of a Node that is not there nobody knows which Router selects it.
+    #[test]
+    fn an_agent_without_its_node_takes_no_other_as_than_the_last_one_where_routers_select_nodes() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("socket");
+        Remembered::read(&socket, "n1").leave(identity(65_101));
+        for (routers, expected) in [
+            (vec![("rack-a", 65_101, Some("a"))], false),
+            (
+                vec![("all", 64_700, None), ("rack-a", 65_101, Some("a"))],
+                false,
+            ),
+            (
+                vec![("all", 65_101, None), ("rack-b", 65_102, Some("b"))],
+                true,
+            ),
+            // Changed while no agent ran.
+            (vec![("all", 64_700, None)], true),
+        ] {
+            let loaded = Snapshot {
+                state: Arc::new(state(&routers)),
+                ..Snapshot::default()
+            };
+            let intent = intend(&loaded.state, "n1", &LocalFacts::default());
+            let mut remembered = Remembered::read(&socket, "n1");
+            let can_begin = remembered.can_begin(&loaded, &intent, &Gates::default());
+            assert_eq!(can_begin, expected, "{routers:?}");
+        }
+    }
+
+    #[test]
+    fn a_router_that_is_less_specific_does_not_stand_for_one_that_cannot_be_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("socket");
+        Remembered::read(&socket, "n1").leave(identity(65_101));
+        let mut all = state(&[("all", 64_700, None)]);
+        let node = Node {
+            name: "n1".to_owned(),
+            ..Node::default()
+        };
+        all.nodes.insert("n1".to_owned(), node.into());
+        let intent = intend(&all, "n1", &LocalFacts::default());
+        let problem = Problem {
+            severity: Severity::Error,
+            file: None,
+            line: None,
+            object: Some(ObjectRef::cluster("Router", "rack-a")),
+            path: "spec.asn".to_owned(),
+            reason: "cannot be read".to_owned(),
+            meanwhile: None,
+        };
+        let state = Arc::new(all);
+        for (problems, expected) in [(vec![problem], false), (vec![], true)] {
+            let loaded = Snapshot {
+                state: Arc::clone(&state),
+                problems: Arc::new(problems),
+                ..Snapshot::default()
+            };
+            let mut remembered = Remembered::read(&socket, "n1");
+            let can_begin = remembered.can_begin(&loaded, &intent, &Gates::default());
+            assert_eq!(can_begin, expected);
+        }
+    }
+
+    #[test]
+    fn nothing_is_left_for_the_next_agent_that_nobody_decided() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("socket");
+        let mut remembered = Remembered::read(&socket, "n1");
+        let router = |routers| {
+            let state = state(routers);
+            intend(&state, "n1", &LocalFacts::default()).router.clone()
+        };
+        remembered.keep(&router(&[]));
+        assert_eq!(Remembered::read(&socket, "n1").identity().asn, None);
+        remembered.keep(&router(&[("all", 64_700, None)]));
+        let asn = || Remembered::read(&socket, "n1").identity().asn;
+        assert_eq!(asn(), Some(Asn(64_700)));
+        remembered.keep(&router(&[]));
+        assert_eq!(asn(), Some(Asn(64_700)));
+        // A number that no AS has says nothing.
+        remembered.leave(identity(0));
+        assert_eq!(asn(), None);
+        remembered.forget();
+        assert!(!folder.path().join("socket.identity").exists());
     }
 }

@@ -227,17 +227,17 @@ pub(super) async fn look_again() {
 
 /// Why it is not known where learned routes belong: which Router cannot be read, if no other one is the node's.
 fn unknown(loaded: &Snapshot, intent: &Intent) -> Option<String> {
-    let problem = unread_router(loaded, intent)?;
+    if intent.router.object.is_some() {
+        return None;
+    }
+    let problem = unread_router(loaded)?;
     Some(format!(
         "nothing is written until the Router can be read, since it may name another table: {problem}"
     ))
 }
 
-/// What is wrong with a Router that may be the node's, if no other one is.
-pub(super) fn unread_router<'a>(loaded: &'a Snapshot, intent: &Intent) -> Option<&'a Problem> {
-    if intent.router.object.is_some() {
-        return None;
-    }
+/// What is wrong with a Router that may be the node's.
+pub(super) fn unread_router(loaded: &Snapshot) -> Option<&Problem> {
     let mut unusable = loaded.problems.iter().filter(|problem| {
         let of = problem.object.as_ref().map(|object| &*object.kind);
         problem.severity == Severity::Error

@@ -30,6 +30,11 @@ impl Asn {
         self.0 == 0
     }
 
+    /// The number of no AS: 0, AS_TRANS (RFC 6793), and the last of two and of four octets (RFC 7300).
+    pub const fn is_reserved(self) -> bool {
+        matches!(self.0, 0 | 65535 | u32::MAX) || self.0 == Self::TRANS.0
+    }
+
     /// Private use: 64512-65534 and 4200000000-4294967294 (RFC 6996).
     pub const fn is_private(self) -> bool {
         matches!(self.0, 64512..=65534 | 4_200_000_000..=4_294_967_294)

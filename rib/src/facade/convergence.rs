@@ -265,9 +265,10 @@ impl Rib {
         }
     }
 
-    /// Paths that a walk or the removal of stale ones still has to look at.
+    /// Paths that a walk or the removal of stale ones still has to look at, and next hops that may lead elsewhere.
     fn is_walking(&self) -> bool {
-        self.tables.v4.has_work() || self.tables.v6.has_work()
+        let tables = self.tables.v4.has_work() || self.tables.v6.has_work();
+        tables || self.attrs.next_hops.has_walk()
     }
 
     /// At the end of a poll.

@@ -121,7 +121,7 @@ impl Rib {
             self.tables.v4.import_all(peer);
             self.tables.v6.import_all(peer);
         }
-        // Before the tables are walked: the FIB is to hear of ways that are lost first.
+        // Beside the tables, and before them: the FIB is to hear of ways that are lost first, where there are not too many.
         let steps = match self.attrs.next_hops.has_walk() {
             true => steps - self.walk_next_hops(steps.div_ceil(2)),
             false => steps,

@@ -103,8 +103,13 @@ struct Secrets {
 }
 
 impl Secrets {
-    /// Begins and ends watches, as what is needed has changed. Returns whether any began.
-    fn follow(&mut self, watches: &mut Watches<Cache>, cache: &mut Cache) -> bool {
+    /// Begins and ends watches, as what is needed has changed. `is_running`: sessions may be up. Returns whether any began.
+    fn follow(
+        &mut self,
+        watches: &mut Watches<Cache>,
+        cache: &mut Cache,
+        is_running: bool,
+    ) -> bool {
         let Some(Differing { begin, end }) = self.needed.follow(cache) else {
             return false;
         };
@@ -117,7 +122,13 @@ impl Secrets {
             };
             let api = Api::namespaced(self.clients.begin(&name), &self.namespace);
             let take = move |cache: &mut Cache, event| cache.secret_event(&name, event);
-            watches.add(scope, api, cached(), take);
+            let config = match is_running {
+                // That one is missing would end a session, and is believed of what is newest alone: the cache of another server than
+                // that of the Peer may be behind.
+                true => watcher::Config::default(),
+                false => cached(),
+            };
+            watches.add(scope, api, config, take);
         }
         for name in end {
             cache.end_secret(&name);
@@ -146,7 +157,8 @@ async fn run(
                 let _is_over = timeout_at(until, watches.feed(&mut cache)).await;
             }
         }
-        if secrets.follow(&mut watches, &mut cache) {
+        let is_running = publish.borrow().source.synced;
+        if secrets.follow(&mut watches, &mut cache, is_running) {
             held_until = Some(Instant::now() + HELD);
         }
         held_until = held_until.filter(|until| cache.awaits_secrets() && Instant::now() < *until);

@@ -323,7 +323,8 @@ impl Plan {
     pub fn next_batch(&mut self, now: Instant, max: usize) -> Vec<Op> {
         let mut work = Work::step();
         self.unfinished = false;
-        if !self.is_quiet() {
+        // What is suspected in doubt is named by set numbers.
+        if !self.is_quiet() && !self.is_in_doubt() {
             self.nexthops.forget_unwanted();
         }
         let mut out = self.next_changes(now, max, &mut work);
@@ -406,19 +407,20 @@ impl Plan {
                 return out;
             }
         }
-        self.plan_routes::<V4>(max, &mut out);
-        self.plan_routes::<V6>(max, &mut out);
+        self.plan_routes::<V4>(max, work, &mut out);
+        self.plan_routes::<V6>(max, work, &mut out);
         // What a walk is for may happen again and again, so that it never ends: only what has to, waits for it.
-        if out.is_empty() {
+        if out.is_empty() && !work.is_over() {
             let is_walking = self.is_walking();
             self.plan_leftovers(max, !is_walking, work, &mut out);
         }
         out
     }
 
-    /// Appends operations about queued prefixes until there are `max`, or none are left to look at.
-    fn plan_routes<K: Family>(&mut self, max: usize, out: &mut Vec<Op>) {
-        while out.len() < max {
+    /// Appends operations about queued prefixes until there are `max`, or none are left to look at in this step: many may be as they
+    /// are wanted.
+    fn plan_routes<K: Family>(&mut self, max: usize, work: &mut Work, out: &mut Vec<Op>) {
+        while out.len() < max && !work.is_over() {
             // Each makes one operation at most.
             let room = max - out.len();
             let table = K::table(self);
@@ -427,6 +429,7 @@ impl Plan {
                 return;
             }
             black_box(keys.iter().fold(0, |all, &k| all ^ table.touch(k)));
+            work.done(keys.len());
             for k in keys {
                 self.plan_route(k, out);
             }

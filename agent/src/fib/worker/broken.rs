@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 /// After a second failure in a row. The first is tried again at once: a socket can break.
 const FIRST: Duration = Duration::from_millis(100);
 
-/// Whoever reads the log of a kernel that always fails reads a line at a time.
-const LONGEST: Duration = Duration::from_secs(30);
+/// Nothing is written meanwhile, withdrawn routes included; and whoever reads the log of a kernel that always fails reads a line at a
+/// time.
+const LONGEST: Duration = Duration::from_secs(5);
 
 /// The way to the kernel is broken.
 #[derive(Clone, Copy, Debug)]

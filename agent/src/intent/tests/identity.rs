@@ -117,6 +117,7 @@ fn an_as_and_an_identifier_out_of_labels_stay_while_the_labels_are_missing() {
         ),
         ("gone", &with("rack: a"), "64600 192.0.2.50"),
         ("unusable", &with("asn: x, id: x"), "64600 192.0.2.50"),
+        ("of no AS", &with("asn: '0', id: x"), "64600 192.0.2.50"),
         (
             "others",
             &with("asn: '64601', id: 192.0.2.51"),

@@ -29,6 +29,8 @@ struct File {
     is_being_read: bool,
     /// What was found last, if there was an answer.
     found: Option<Result<SecretText, String>>,
+    /// Why it could not be read since, which says nothing of the file.
+    later: Option<String>,
 }
 
 type Files = HashMap<PathBuf, File>;
@@ -122,10 +124,10 @@ impl Passwords {
         let file = files.entry(path).or_default();
         file.is_being_read = false;
         match found {
-            Ok(text) => file.found = Some(Ok(SecretText::new(text))),
-            // It is there, and could not be read now: too many open files, a file system on its way.
-            Err(error) if !is_final(&error) && matches!(file.found, Some(Ok(_))) => {}
-            Err(error) => file.found = Some(Err(OsError::words(&error))),
+            Ok(text) => (file.found, file.later) = (Some(Ok(SecretText::new(text))), None),
+            // It may be there, and could not be read now: too many open files, a file system on its way.
+            Err(error) if !is_final(&error) => file.later = Some(OsError::words(&error)),
+            Err(error) => (file.found, file.later) = (Some(Err(OsError::words(&error))), None),
         }
     }
 
@@ -171,15 +173,19 @@ impl Passwords {
     fn found(&self, source: &PasswordSource) -> Result<Password, NoPassword> {
         let text = match source {
             PasswordSource::File(path) => {
-                let found = self.files().get(path).and_then(|file| file.found.clone());
+                let (found, later) = match self.files().get(path) {
+                    Some(file) => (file.found.clone(), file.later.clone()),
+                    None => (None, None),
+                };
                 let of_file = |why| format!("password file {}: {why}", path.display());
                 match found {
                     Some(Ok(text)) => text,
                     Some(Err(why)) => return Err(NoPassword::Missing(of_file(why))),
                     None => {
-                        let why =
-                            "it could not be read so far, since its file system does not answer";
-                        return Err(NoPassword::Later(of_file(why.to_owned())));
+                        let why = later.as_deref();
+                        let why = why.unwrap_or("its file system does not answer");
+                        let why = format!("it could not be read so far: {why}");
+                        return Err(NoPassword::Later(of_file(why)));
                     }
                 }
             }
