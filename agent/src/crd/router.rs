@@ -71,8 +71,8 @@ pub struct RouterSpec {
     )]
     #[schemars(schema_with = "super::text_schema::optional_identifier")]
     pub router_id: Option<Ipv4Addr>,
-    /// Takes the BGP identifier from a label or annotation of the Node. If that goes missing, a running agent keeps the
-    /// identifier that it has.
+    /// Takes the BGP identifier from a label or annotation of the Node. If that goes missing, the agent keeps the
+    /// identifier that it has, over a restart as well.
     #[serde(
         default,
         rename = "routerIDFrom",
