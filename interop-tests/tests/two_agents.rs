@@ -28,6 +28,10 @@ struct Second {
 impl Second {
     /// Starts it with the objects of the first and this `spec` of the Router. It dials nobody in the way of the first.
     fn start(rack: &Rack, router: &Value) -> Result<Self> {
+        Self::start_with(rack, router, &[])
+    }
+
+    fn start_with(rack: &Rack, router: &Value, options: &[&str]) -> Result<Self> {
         let manifests = rack.kernel().dir().join("second");
         std::fs::create_dir_all(&manifests)?;
         std::fs::write(manifests.join("all.yaml"), manifest(router)?)?;
@@ -46,6 +50,7 @@ impl Second {
             "--http",
             HTTP,
         ];
+        let argv = [&argv, options].concat();
         let process = rack.kernel().spawn("second", &argv)?;
         Ok(Self {
             namespace: rack.kernel().clone(),
@@ -170,6 +175,35 @@ fn an_agent_waits_for_the_one_before_it_and_adopts_its_routes() {
         let lines = of_ours(&changes)?;
         ensure!(lines.is_empty(), "{lines:#?}");
         Ok(())
+    });
+}
+
+/// What the other agent has in the kernel is not its to remove, so there is nothing to wait for.
+#[test]
+fn an_agent_that_installs_nothing_and_withdraws_ends_at_once_and_leaves_the_routes_of_the_other() {
+    run(&NEEDS, |lab| {
+        let rack = Rack::start(lab)?;
+        rack.wait_ways(&["eth2", "eth3"])?;
+        rack.wait_converged()?;
+        let changes = Monitor::start(rack.kernel())?;
+        let nothing = json!({"enabled": false, "refuse": {"enabled": false}});
+        let beside = json!({"fib": nothing, "listen": {"enabled": false}});
+        let second = Second::start_with(&rack, &beside, &["--withdraw"])?;
+        eventually(SOON, "it runs", || {
+            let text = second.ask_text(&["status"])?;
+            ensure!(
+                text.contains("no learned routes are installed (fib.enabled: false)"),
+                "{text}"
+            );
+            Ok(())
+        })?;
+        second.process.signal(Signal::SIGTERM)?;
+        // Withdrawing has 30 s.
+        let status = second.process.wait(Duration::from_secs(20))?;
+        ensure!(status.success(), "{status}");
+        let lines = of_ours(&changes)?;
+        ensure!(lines.is_empty(), "{lines:#?}");
+        rack.wait_ways(&["eth2", "eth3"])
     });
 }
 

@@ -480,7 +480,7 @@ fn tell(plan: &mut Plan, event: &Event, links: &mut BTreeSet<u32>, now: Instant)
     }
 }
 
-/// Carries out operations of the plan, and tells it what came of them.
+/// Carries out operations of the plan, and reports their results to it.
 fn carry_out(shared: &Shared, kernel: &mut impl Kernel, ops: &[Op]) -> Result<(), ChannelError> {
     let mut refusals: Vec<Refusal> = Vec::new();
     let outcome = kernel.execute(ops, &mut refusals);

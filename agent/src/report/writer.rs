@@ -131,7 +131,7 @@ impl Writer {
         }
         let is_new = self.object.is_none();
         if let Err(error) = self.write(found).await {
-            // It is made anew. Any other answer says nothing of the object, and to make it anew costs an overloaded server three requests.
+            // It is created again. No other answer is about the object, and creating it again costs an overloaded server three requests.
             if matches!(&error, kube::Error::Api(status) if status.code == 404) {
                 self.lose();
             }

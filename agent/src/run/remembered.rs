@@ -414,7 +414,7 @@ mod tests {
         assert_eq!(asn(), Some(Asn(64_700)));
         remembered.keep(&router(&[]));
         assert_eq!(asn(), Some(Asn(64_700)));
-        // A number that no AS has says nothing.
+        // The number of no AS is not used.
         remembered.leave(identity(0));
         assert_eq!(asn(), None);
         remembered.forget();

@@ -56,7 +56,7 @@ impl fmt::Display for Scope {
 pub(crate) struct Failure {
     /// In words.
     pub(crate) why: String,
-    /// Whether the API server has refused it, and will until somebody changes something. Any other failure says nothing of what is
+    /// Whether the API server has refused it, and will until somebody changes something. Any other failure does not show what is
     /// watched: the answer comes later.
     pub(crate) is_refusal: bool,
 }

@@ -243,7 +243,7 @@ mod tests {
             .hold(Holder::Rib)
             .set_nexthop_down(gateways[0], 2, true);
         (1000..2000).for_each(|n| listing.take(route(n)));
-        // It has not ended, and is told of no route of ours: nothing else is done before that.
+        // The listing has not ended and holds no route of ours: nothing else is done before that.
         assert!(
             matches!(kernel.0.as_slice(), [Op::DeleteNexthop { .. }]),
             "{:?}",

@@ -29,7 +29,7 @@ struct File {
     is_being_read: bool,
     /// What was found last, if there was an answer.
     found: Option<Result<SecretText, String>>,
-    /// Why it could not be read since, which says nothing of the file.
+    /// Why it could not be read since: an error of the moment, not of the file.
     later: Option<String>,
 }
 
