@@ -1,4 +1,4 @@
-//! What of the program's file is mapped.
+//! What of the program's file and of its libraries is mapped.
 //!
 //! A page of code that ran once stays mapped, and with it those around it that the kernel maps along: of an agent that has
 //! started, two thirds are code that will hardly run again (options, certificates, definitions, the first look at the cluster).
@@ -7,7 +7,6 @@
 
 use std::ffi::c_void;
 use std::ops::Range;
-use std::path::Path;
 use std::ptr::NonNull;
 
 use nix::sys::mman::{MmapAdvise, madvise};
@@ -30,14 +29,10 @@ pub fn forget_start() {
     );
 }
 
-/// Where the program's file is mapped and nothing differs from it. Without /proc: nowhere, and nothing but memory is lost.
+/// Where the files of the program are mapped and nothing differs from them. Without /proc: nowhere, and nothing but memory is lost.
 fn of_program() -> Vec<Range<usize>> {
-    let program = std::fs::read_link("/proc/self/exe").ok();
-    let smaps = std::fs::read_to_string("/proc/self/smaps").ok();
-    match (program.as_deref().and_then(Path::to_str), smaps) {
-        (Some(program), Some(smaps)) => unchanged(&smaps, program),
-        _ => Vec::new(),
-    }
+    std::fs::read_to_string("/proc/self/smaps")
+        .map_or_else(|_| Vec::new(), |smaps| unchanged(&smaps))
 }
 
 /// Whether the kernel did.
@@ -46,36 +41,58 @@ fn unmap(range: &Range<usize>) -> bool {
     let Some(start) = NonNull::new(range.start as *mut c_void) else {
         return false;
     };
-    // SAFETY: The range is a whole mapping of the program's own file, private, and not writable, without a page that differs from the
-    // file: what is read there afterwards is what was there before. It stays mapped as long as the process lives.
+    // SAFETY: The range is a whole mapping of the program's file or of a library's, private, and not writable, without a page that
+    // differs from the file: what is read there afterwards is what was there before. It stays mapped as long as the process lives.
     unsafe { madvise(start, range.len(), MmapAdvise::MADV_DONTNEED) }.is_ok()
 }
 
-/// The mappings of `/proc/self/smaps` that hold this file's content and nothing else: private ones that nobody may write, without an
-/// anonymous page. What the loader relocated has some.
-fn unchanged(smaps: &str, path: &str) -> Vec<Range<usize>> {
+/// The mappings of `/proc/self/smaps` that hold the content of a file with code and nothing else: private ones that nobody may write,
+/// without an anonymous page. What the loader relocated has some.
+fn unchanged(smaps: &str) -> Vec<Range<usize>> {
+    let code: Vec<Mapping<'_>> = smaps.lines().filter_map(Mapping::read).collect();
+    let has_code = |found: &Mapping<'_>| {
+        let mut of_file = code.iter().filter(|other| other.file == found.file);
+        of_file.any(|other| other.is_code)
+    };
     let mut found = Vec::new();
     let mut current = None;
     for line in smaps.lines() {
         if let Some(anonymous) = line.strip_prefix("Anonymous:") {
             found.extend(current.take().filter(|_| anonymous.trim() == "0 kB"));
         } else if !line.starts_with(|first: char| first.is_ascii_uppercase()) {
-            current = of_file(line, path);
+            current = Mapping::read(line)
+                .filter(has_code)
+                .map(|mapping| mapping.range);
         }
     }
     found
 }
 
-/// Where a file is mapped, by the first line of a mapping: private, and not writable.
-fn of_file(line: &str, path: &str) -> Option<Range<usize>> {
-    let (rest, inode) = line.strip_suffix(path)?.trim_end().rsplit_once(' ')?;
-    let mut fields = rest.split_ascii_whitespace();
-    let (range, permissions) = (fields.next()?, fields.next()?);
-    let is_meant = matches!(permissions, "r-xp" | "r--p") && inode != "0";
-    let (start, end) = range.split_once('-').filter(|_| is_meant)?;
-    let number = |digits| usize::from_str_radix(digits, 16).ok();
-    let (start, end) = (number(start)?, number(end)?);
-    (start < end).then_some(start..end)
+/// A private mapping of a file that nobody may write.
+struct Mapping<'a> {
+    range: Range<usize>,
+    is_code: bool,
+    /// Device, inode and path.
+    file: (&'a str, &'a str, &'a str),
+}
+
+impl<'a> Mapping<'a> {
+    /// Reads the first line of a mapping: range, permissions, offset, device, inode, path.
+    fn read(line: &'a str) -> Option<Self> {
+        let (head, path) = line.split_at_checked(line.find('/')?)?;
+        let mut fields = head.split_ascii_whitespace();
+        let (range, permissions) = (fields.next()?, fields.next()?);
+        let is_meant = matches!(permissions, "r-xp" | "r--p");
+        let (device, inode) = (fields.nth(1)?, fields.next()?);
+        let (start, end) = range.split_once('-').filter(|_| is_meant)?;
+        let number = |digits| usize::from_str_radix(digits, 16).ok();
+        let (start, end) = (number(start)?, number(end)?);
+        (start < end).then_some(Self {
+            range: start..end,
+            is_code: permissions == "r-xp",
+            file: (device, inode, path),
+        })
+    }
 }
 
 #[cfg(test)]
@@ -83,8 +100,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    /// One mapping each: code, what the loader relocated, data, code that a debugger has changed, a file of another name, constants, one
-    /// that is shared, memory, and what is no file.
+    /// One mapping each: code, what the loader relocated, data, code that a debugger has changed, a library, a file without code, one
+    /// that is shared, memory, constants, and what is no file.
     const SMAPS: &str = "\
 55c09e54b000-55c09f647000 r-xp 0037b000 fe:00 4711                       /usr/bin/routelet
 Size:              17392 kB
@@ -100,11 +117,13 @@ Anonymous:             0 kB
 Anonymous:             4 kB
 7f0000180000-7f0000190000 r-xp 00000000 fe:00 4712                       /usr/lib/libc.so.6
 Anonymous:             0 kB
+7f0000190000-7f00001a0000 r--p 00000000 fe:00 4713                       /usr/lib/locale/C.utf8/LC_CTYPE
+Anonymous:             0 kB
 7f0000200000-7f0000300000 r--s 00000000 fe:00 4711                       /usr/bin/routelet
 Anonymous:             0 kB
 7f0000400000-7f0000500000 r--p 00000000 00:00 0
 Anonymous:             0 kB
-7f0000600000-7f0000700000 r--p 00000000 fe:00 4714                       /usr/bin/routelet
+7f0000600000-7f0000700000 r--p 00000000 fe:00 4711                       /usr/bin/routelet
 Anonymous:             0 kB
 7ffc00000000-7ffc00002000 r-xp 00000000 00:00 0                          [vdso]
 Anonymous:             0 kB
@@ -114,18 +133,16 @@ Anonymous:             0 kB
     fn only_what_equals_its_file_is_unmapped() {
         let expected = [
             0x55c0_9e54_b000..0x55c0_9f64_7000,
+            0x7f00_0018_0000..0x7f00_0019_0000,
             0x7f00_0060_0000..0x7f00_0070_0000,
         ];
-        assert_eq!(unchanged(SMAPS, "/usr/bin/routelet"), expected);
+        assert_eq!(unchanged(SMAPS), expected);
         for strange in [
             "",
             "Anonymous: 0 kB\nnonsense\n",
             "/usr/bin/routelet\nAnonymous: 0 kB\n",
         ] {
-            assert!(
-                unchanged(strange, "/usr/bin/routelet").is_empty(),
-                "{strange}"
-            );
+            assert!(unchanged(strange).is_empty(), "{strange}");
         }
     }
 

@@ -33,11 +33,12 @@ use crate::vital::{Pulse, Vital};
 /// Commands that may wait. They are few (a change of manifests, a look at a table); when full, the sender waits.
 const COMMANDS: usize = 64;
 
-/// The most work of one poll between two looks at the channels, and the least. It is fitted to what takes [`LONG`].
-const STEPS: usize = 10_000;
+/// The most work of one poll, and the least. So little that the first poll of dear work after cheap work does not take long.
+const STEPS: usize = 2_500;
 const FEW_STEPS: usize = 500;
 
-/// A step that takes longer is made smaller the next time: a single one is to take no longer than 2 ms.
+/// The RIB is polled for so long between two looks at the channels, and a single poll that takes longer is made smaller the next
+/// time: no step is to take longer than 2 ms.
 const LONG: Duration = Duration::from_micros(1_200);
 
 /// Commands are obeyed for so long before the RIB works.
@@ -387,12 +388,8 @@ impl Owner {
         for (peer, request) in self.refreshes.due(started) {
             self.rib.route_refresh(peer, request, started);
         }
-        let mut more = self
-            .rib
-            .poll(started, self.poll_steps.now, &mut self.sessions);
-        self.pass_on_events();
-        let took = self.record(Step::Poll, started);
-        self.poll_steps.took(took);
+        let mut more = self.poll(started);
+        self.record(Step::Poll, started);
         let (started, batch) = (now(), self.fib_batch.now);
         let changes = &mut self.changes;
         let taken = self.rib.take_fib_changes(batch, |prefix, route| {
@@ -412,6 +409,24 @@ impl Owner {
             self.fib_batch.took(took);
         }
         more
+    }
+
+    /// Polls the RIB, as often as another poll like the last one still fits in a step. Whether there is more to do now.
+    fn poll(&mut self, started: Instant) -> bool {
+        let mut begun = started;
+        loop {
+            let more = self
+                .rib
+                .poll(begun, self.poll_steps.now, &mut self.sessions);
+            self.pass_on_events();
+            let ended = now();
+            let took = ended - begun;
+            self.poll_steps.took(took);
+            if !more || ended - started + took > LONG {
+                return more;
+            }
+            begun = ended;
+        }
     }
 
     /// Records how long a step took that ends now.
