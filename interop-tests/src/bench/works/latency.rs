@@ -44,6 +44,11 @@ struct Loaded {
     tables: usize,
 }
 
+/// Who can do it at all: the feeds are to hear nothing, and a policy for that is not written for GoBGP.
+pub(super) fn sends_nothing_to_some(kind: Kind) -> bool {
+    kind != Kind::GoBgp
+}
+
 /// Work H.
 pub(super) fn under_load(inputs: &Inputs, kind: Kind) -> Result<Option<Vec<Measured>>> {
     let family = Family::Ipv4;

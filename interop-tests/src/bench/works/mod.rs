@@ -108,7 +108,7 @@ pub const WORKS: &[Work] = &[
     Work {
         name: "H",
         what: "while full tables stream in, a prefix of another peer every 20 ms: until the monitor has it; hold time 3 s",
-        suits: everybody,
+        suits: latency::sends_nothing_to_some,
         run: latency::under_load,
     },
     Work {
