@@ -272,22 +272,17 @@ impl Plan {
     /// Lets those try again whose time has come.
     pub(super) fn due_retries(&mut self, now: Instant, work: &mut Work) {
         while !work.is_over()
-            && let Some(entry) = self.failing.retries.first_entry()
+            && let Some(prefix) = next_due(&mut self.failing.retries, now)
         {
-            if *entry.key() > now {
-                break;
+            work.done(1);
+            let record = self.failing.records.get(&prefix);
+            // It may have failed anew since it was put down for this moment.
+            if record.is_none_or(|failure| failure.retry_at > now) {
+                continue;
             }
-            for prefix in entry.remove() {
-                work.done(1);
-                let record = self.failing.records.get(&prefix);
-                // It may have failed anew since it was put down for this moment.
-                if record.is_none_or(|failure| failure.retry_at > now) {
-                    continue;
-                }
-                match key(prefix) {
-                    AnyKey::V4(k) => self.retry(k),
-                    AnyKey::V6(k) => self.retry(k),
-                }
+            match key(prefix) {
+                AnyKey::V4(k) => self.retry(k),
+                AnyKey::V6(k) => self.retry(k),
             }
         }
         self.nexthops.due_retries(now, work);
@@ -348,6 +343,16 @@ impl Plan {
         let recorded = |prefix: &IpNet| self.failing.records.contains_key(prefix);
         flagged.len() == self.failing.records.len() && flagged.iter().all(recorded)
     }
+}
+
+/// Takes one whose time has come.
+pub(super) fn next_due<T>(retries: &mut BTreeMap<Instant, Vec<T>>, now: Instant) -> Option<T> {
+    let mut first = retries.first_entry().filter(|at| *at.key() <= now)?;
+    let due = first.get_mut().pop();
+    if first.get().is_empty() {
+        first.remove();
+    }
+    due
 }
 
 /// The group that an operation leads a route to.

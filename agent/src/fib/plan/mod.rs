@@ -323,12 +323,12 @@ impl Plan {
     pub fn next_batch(&mut self, now: Instant, max: usize) -> Vec<Op> {
         let mut work = Work::step();
         self.unfinished = false;
+        let mut out = self.next_changes(now, max, &mut work);
+        self.unfinished |= work.is_over();
         // What is suspected in doubt is named by set numbers.
         if !self.is_quiet() && !self.is_in_doubt() {
             self.nexthops.forget_unwanted();
         }
-        let mut out = self.next_changes(now, max, &mut work);
-        self.unfinished |= work.is_over();
         let settled = std::mem::take(&mut self.nexthops.settled);
         self.merging.disturb(now, &out, settled);
         if out.is_empty() && !self.unfinished && self.is_quiet() {
@@ -345,8 +345,7 @@ impl Plan {
     pub fn next_cuts(&mut self, now: Instant, max: usize) -> Vec<Op> {
         let mut out = Vec::new();
         if self.mode.may_write() && !self.is_in_doubt() {
-            let mut work = Work::step();
-            self.nexthops.cut_lost(max, &mut work, &mut out);
+            self.nexthops.cut_lost(max, &mut Work::step(), &mut out);
             self.merging.disturb(now, &out, false);
             self.counters.batches += u64::from(!out.is_empty());
             self.counters.operations += out.len() as u64;
@@ -379,18 +378,27 @@ impl Plan {
         if !self.mode.may_write() {
             return out;
         }
+        // A lost router is cut from its groups before anything that there can be thousands of, looks included. But nothing is written
+        // that relies on nexthop objects while it is not known which there are.
+        let is_in_doubt = self.is_in_doubt();
+        if !is_in_doubt {
+            self.nexthops.cut_lost(max, work, &mut out);
+            if !out.is_empty() || work.is_over() {
+                return out;
+            }
+        }
         let rest = self.holes.len().saturating_sub(max);
         out.extend(self.holes.drain(rest..).map(Op::Route));
         if !out.is_empty() {
             return out;
         }
-        self.due_retries(now, work);
-        // Nothing is written that relies on nexthop objects while it is not known which there are.
-        if self.is_in_doubt() {
+        let mut tries = Work::part();
+        self.due_retries(now, &mut tries);
+        self.unfinished |= tries.is_over();
+        if is_in_doubt {
             self.refusing.plan(now, max, &mut out);
             return out;
         }
-        // A lost router is cut from its groups before anything that there can be thousands of.
         self.rescan |= self.nexthops.plan(now, max, work, &mut out);
         if !out.is_empty() || work.is_over() {
             return out;

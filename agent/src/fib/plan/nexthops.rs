@@ -375,10 +375,16 @@ impl Nexthops {
         if !self.is_dirty() {
             return false;
         }
-        self.cut_lost(max, work, out);
-        if out.is_empty() && !work.is_over() {
-            self.plan_objects(now, max, work, out);
+        loop {
+            self.cut_lost(max, work, out);
+            if !out.is_empty() || work.is_over() {
+                return false;
+            }
+            if !self.look_at_all_some(work) {
+                break;
+            }
         }
+        self.plan_objects(now, max, work, out);
         if !out.is_empty() || work.is_over() {
             return false;
         }

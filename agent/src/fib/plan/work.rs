@@ -17,6 +17,11 @@ impl Work {
         Self { left: LOOKS }
     }
 
+    /// A smaller one, for what a step does besides and that must not take what the rest of it needs.
+    pub(super) const fn part() -> Self {
+        Self { left: LOOKS / 4 }
+    }
+
     /// So much was looked at.
     pub(super) const fn done(&mut self, looks: usize) {
         self.left = self.left.saturating_sub(looks);

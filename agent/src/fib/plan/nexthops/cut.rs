@@ -30,7 +30,6 @@ impl Nexthops {
     /// Takes ways that are down out of all groups that have another member, and notes what depends on objects that changed.
     pub(in super::super) fn cut_lost(&mut self, max: usize, work: &mut Work, out: &mut Vec<Op>) {
         loop {
-            self.look_at_all_some(work);
             self.cut(max, work, out);
             self.spread(work);
             // Of a set with an object that changed, others may be the only way no more.
@@ -145,7 +144,7 @@ impl Nexthops {
     }
 
     /// Whether an object is down, or its interface, and it is still there for groups of several.
-    fn may_have_to_be_cut(&self, object: u32) -> bool {
+    pub(super) fn may_have_to_be_cut(&self, object: u32) -> bool {
         let state = &self.objects[object as usize];
         !state.is_usable() && !state.to_cut && state.id(Role::Shared).is_some()
     }

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
+use super::super::failing::next_due;
 use super::super::work::Work;
 use super::{Nexthops, Set};
 
@@ -136,18 +137,22 @@ impl Nexthops {
         };
     }
 
-    /// Goes on with a look at everything.
-    pub(super) fn look_at_all_some(&mut self, work: &mut Work) {
+    /// Goes on with a look at everything. Whether there was anything left of it.
+    pub(super) fn look_at_all_some(&mut self, work: &mut Work) -> bool {
+        let is_under_way = !self.pending.all.is_empty();
         while !work.is_over() && !self.pending.all.is_empty() {
             work.done(1);
             if let Some(object) = self.pending.all.objects.checked_sub(1) {
                 self.pending.all.objects = object;
-                self.may_be_cut(object as u32);
+                if self.may_have_to_be_cut(object as u32) {
+                    self.may_be_cut(object as u32);
+                }
             } else if let Some(set) = self.pending.all.sets.checked_sub(1) {
                 self.pending.all.sets = set;
                 self.pending.equip(&mut self.sets, set);
             }
         }
+        is_under_way
     }
 
     /// Everything may be of no use.
@@ -232,7 +237,7 @@ impl Nexthops {
     }
 
     /// A set may be of no use any more.
-    pub(super) fn set_is_loose(&mut self, set: usize) {
+    pub(in super::super) fn set_is_loose(&mut self, set: usize) {
         if !std::mem::replace(&mut self.sets[set].loose, true) {
             self.pending.loose_sets.push(set);
         }
@@ -257,17 +262,12 @@ impl Nexthops {
     /// Looks again at what has waited for long enough.
     pub(in super::super) fn due_retries(&mut self, now: Instant, work: &mut Work) {
         while !work.is_over()
-            && let Some(entry) = self.pending.retries.first_entry()
+            && let Some(waiting) = next_due(&mut self.pending.retries, now)
         {
-            if *entry.key() > now {
-                return;
-            }
-            for waiting in entry.remove() {
-                work.done(1);
-                match waiting {
-                    Waiting::Object(object) => self.has_to_spread(object),
-                    Waiting::Set(set) => self.pending.equip(&mut self.sets, set),
-                }
+            work.done(1);
+            match waiting {
+                Waiting::Object(object) => self.has_to_spread(object),
+                Waiting::Set(set) => self.pending.equip(&mut self.sets, set),
             }
         }
     }

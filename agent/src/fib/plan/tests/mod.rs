@@ -14,6 +14,7 @@ mod late;
 mod lost;
 mod merging;
 mod moved;
+mod order;
 mod refusing;
 mod restart;
 mod scaling;

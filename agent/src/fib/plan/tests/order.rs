@@ -1,0 +1,141 @@
+//! A router that is lost is cut before anything else is looked at that there can be thousands of.
+#![allow(clippy::unwrap_used)]
+
+use super::super::work::LOOKS;
+use super::steps::{Alone, with_sets};
+use super::*;
+
+/// The router that all sets have beside others, and one of these.
+const LOST: u32 = 1;
+
+/// Loses a router. The next step cuts it: none of those that come before it looks at something else.
+#[track_caller]
+fn is_cut_at_once(alone: &mut Alone) {
+    alone.set_down(LOST, true);
+    let mut looked_at = 0;
+    let first = loop {
+        let ops = alone.step().expect("it is cut");
+        if !ops.is_empty() {
+            break ops;
+        }
+        looked_at += LOOKS;
+    };
+    assert!(
+        matches!(first.as_slice(), [Op::DeleteNexthop { .. }]),
+        "{first:?}"
+    );
+    assert_eq!(looked_at, 0, "looks before it was cut");
+}
+
+#[test]
+fn a_lost_router_is_cut_before_everything_is_looked_at_again() {
+    let mut alone = with_sets(1000);
+    // After each listing of nexthop objects.
+    alone.plan.nexthops.dirty = true;
+    is_cut_at_once(&mut alone);
+    // It is under way.
+    alone.set_down(LOST, false);
+    alone.most(|_| 0);
+    alone.plan.nexthops.dirty = true;
+    for _ in 0..3 {
+        assert_eq!(alone.step().unwrap(), []);
+    }
+    is_cut_at_once(&mut alone);
+}
+
+/// Those that are looked at, too, may have to be cut: not those that are there already, and not before the one that was lost.
+#[test]
+fn a_lost_router_is_cut_before_thousands_of_others_are_looked_at() {
+    let mut alone = with_sets(10);
+    for (prefix, router) in many(1010).skip(10).zip(100..) {
+        alone.install(prefix, [router]);
+    }
+    alone.most(|_| 0);
+    for router in 100..1100 {
+        alone.set_down(router, true);
+    }
+    alone.most(|_| 0);
+    alone.plan.nexthops.dirty = true;
+    for _ in 0..30 {
+        assert_eq!(alone.step().unwrap(), []);
+    }
+    is_cut_at_once(&mut alone);
+}
+
+#[test]
+fn a_lost_router_is_cut_before_thousands_of_routes_are_tried_again() {
+    let mut alone = with_sets(10);
+    for prefix in many(1010).skip(10) {
+        alone.install(prefix, [0, LOST]);
+    }
+    loop {
+        let ops = alone.plan.next_batch(alone.now, 256);
+        if ops.is_empty() && !alone.plan.is_walking() {
+            break;
+        }
+        for op in ops.iter().filter(|op| matches!(op, Op::Route(_))) {
+            let taken = KernelError::from_errno(libc::EEXIST);
+            alone.plan.refused(alone.now, op, taken);
+        }
+        alone.plan.carried_out(&ops);
+    }
+    assert_eq!(alone.plan.counters().failed, 1000);
+    alone.now += Duration::from_secs(61);
+    is_cut_at_once(&mut alone);
+    // Those come after it.
+    let tried = alone.most(|plan| plan.v4.queue.len());
+    assert!(tried > 0);
+}
+
+#[test]
+fn a_lost_router_is_cut_before_thousands_of_nexthops_are_tried_again() {
+    let mut alone = with_sets(10);
+    for (prefix, router) in many(1010).skip(10).zip(100..) {
+        alone.install(prefix, [router]);
+    }
+    loop {
+        let ops = alone.plan.next_batch(alone.now, 256);
+        if ops.is_empty() && !alone.plan.is_walking() {
+            break;
+        }
+        for op in ops.iter().filter(|op| matches!(op, Op::AddObject { .. })) {
+            let refused = KernelError::from_errno(libc::EINVAL);
+            alone.plan.refused(alone.now, op, refused);
+        }
+        alone.plan.carried_out(&ops);
+    }
+    alone.now += Duration::from_secs(61);
+    is_cut_at_once(&mut alone);
+}
+
+/// What an earlier version left in the main table.
+#[test]
+fn a_lost_router_is_cut_before_thousands_of_blackholes_are_removed() {
+    let mut alone = with_sets(10);
+    let hole = |prefix| RouteOp {
+        prefix,
+        table: 254,
+        metric: DEFAULT_METRIC,
+        action: RouteAction::Delete,
+        previous: Slot::NONE,
+    };
+    alone.plan.holes.extend(many(1000).map(hole));
+    is_cut_at_once(&mut alone);
+}
+
+/// An agent that keeps what a predecessor left has sets that nobody wants any more: they are forgotten, but not first.
+#[test]
+fn a_lost_router_is_cut_before_thousands_of_sets_are_forgotten() {
+    let mut alone = with_sets(1000);
+    alone.plan.converges_again();
+    for prefix in many(1000) {
+        alone.install(prefix, [LOST, 0]);
+    }
+    // Wishes come while a step is taken.
+    for set in 0..100 {
+        alone.plan.nexthops.set_is_loose(set);
+    }
+    is_cut_at_once(&mut alone);
+    alone.most(|_| 0);
+    assert!(alone.plan.nexthops.sets_in_use() < 100);
+}
