@@ -66,7 +66,8 @@ impl Plan {
 
     /// Whether [`Plan::next_batch`] has more to look at, whatever it returned.
     pub fn is_walking(&self) -> bool {
-        self.mode.may_write() && (self.has_to_walk() || self.has_room() || self.unfinished)
+        let looks = self.has_to_walk() || self.has_room() || self.unfinished;
+        self.forgets || self.mode.may_write() && looks
     }
 
     /// Whether not all prefixes were looked at that have to be.

@@ -102,6 +102,8 @@ pub struct Plan {
     unseen: u64,
     /// The last step ended before everything was looked at.
     unfinished: bool,
+    /// There are many sets or objects that nobody wants.
+    forgets: bool,
     resync: Resync,
     counters: FibCounters,
 }
@@ -155,6 +157,7 @@ impl Plan {
             losing: Losing::default(),
             unseen: 0,
             unfinished: false,
+            forgets: false,
             resync: Resync::None,
             counters: FibCounters::default(),
         }
@@ -275,7 +278,8 @@ impl Plan {
         if right && after.has(flag::WAITING) {
             self.forget_failure(&mut after);
         }
-        let queue = !after.has(flag::QUEUED | flag::WAITING) && !right;
+        // Who is aside looks at everything when it is no more.
+        let queue = !after.has(flag::QUEUED | flag::WAITING) && !right && !self.is_aside();
         let gone = after.desired == Want::NONE
             && after.installed == Slot::NONE
             && !after.has(flag::QUEUED)
@@ -322,12 +326,12 @@ impl Plan {
     /// kernel is as wanted, except for what waits for [`Plan::next_retry`] and, if [`Plan::is_walking`], for being looked at.
     pub fn next_batch(&mut self, now: Instant, max: usize) -> Vec<Op> {
         let mut work = Work::step();
-        self.unfinished = false;
+        (self.unfinished, self.forgets) = (false, false);
         let mut out = self.next_changes(now, max, &mut work);
         self.unfinished |= work.is_over();
         // What is suspected in doubt is named by set numbers.
         if !self.is_quiet() && !self.is_in_doubt() {
-            self.nexthops.forget_unwanted();
+            self.forgets = self.nexthops.forget_unwanted(&mut Work::part());
         }
         let settled = std::mem::take(&mut self.nexthops.settled);
         self.merging.disturb(now, &out, settled);

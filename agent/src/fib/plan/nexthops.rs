@@ -20,6 +20,7 @@
 mod cut;
 mod index;
 mod links;
+mod once;
 mod pending;
 mod tidy;
 mod twins;
@@ -101,10 +102,6 @@ pub(super) struct ObjectState {
     sets: HashSet<u32>,
     /// Groups that it is a member of.
     groups: HashSet<u32>,
-    /// It is in the list of those that may be cut, of those whose sets have to be looked at, or of those that may be of no use.
-    to_cut: bool,
-    to_spread: bool,
-    loose: bool,
     /// Told to be unreachable: routes avoid it while they have another way.
     pub(super) down: bool,
     /// Its interface carries nothing: the kernel has removed it, and does not take it.
@@ -155,10 +152,7 @@ pub(super) struct Set {
     wanted: u32,
     /// Groups with routes that want it.
     on: HashSet<u32>,
-    /// Its places in the queues and lists of [`pending`].
-    to_equip: bool,
-    to_settle: bool,
-    loose: bool,
+    /// It is among those in [`Index`] that wait for a group.
     waits: bool,
     /// A prefix had to be left alone because there was no binding.
     pub(super) starved: bool,
@@ -175,8 +169,6 @@ pub(super) struct Group {
     users: Users,
     /// Sets that are bound to it.
     bound: HashSet<u32>,
-    /// It is in the list of those that may be of no use.
-    loose: bool,
     /// The kernel refused to change it in place.
     pub(super) stuck: bool,
 }
@@ -231,9 +223,6 @@ impl Nexthops {
             ids: [None; 2],
             sets: HashSet::default(),
             groups: HashSet::default(),
-            to_cut: false,
-            to_spread: false,
-            loose: false,
             down: object
                 .gateway
                 .is_some_and(|gateway| self.down.contains(&(gateway, object.ifindex))),
@@ -296,9 +285,6 @@ impl Nexthops {
             refs: 0,
             wanted: 0,
             on: HashSet::default(),
-            to_equip: false,
-            to_settle: false,
-            loose: false,
             waits: false,
             starved: false,
             failure: None,
@@ -332,7 +318,7 @@ impl Nexthops {
         let before = set.wanted;
         set.wanted = before.saturating_add_signed(by);
         if before == 0 {
-            self.pending.equip(&mut self.sets, i);
+            self.pending.equip(i);
         } else if set.wanted == 0 {
             if let Some(id) = set.binding {
                 self.group_is_loose(id);
@@ -394,7 +380,7 @@ impl Nexthops {
         }
         // A route can be right on a group that is not its set's, for as long as both are the same. Not any more?
         while !work.is_over()
-            && let Some(i) = self.pending.changed.pop()
+            && let Some(i) = self.pending.next_changed()
         {
             let set = &self.sets[i];
             work.done(1 + set.on.len());
@@ -407,14 +393,14 @@ impl Nexthops {
     fn plan_objects(&mut self, now: Instant, max: usize, work: &mut Work, out: &mut Vec<Op>) {
         while out.len() < max
             && !work.is_over()
-            && let Some(i) = self.pending.next_to_equip(&mut self.sets)
+            && let Some(i) = self.pending.next_to_equip()
         {
             let set = &self.sets[i];
             work.done(1 + set.members.len());
             if set.wanted == 0 {
                 continue;
             }
-            self.pending.settle(&mut self.sets, i);
+            self.pending.settle(i);
             let members = self.sets[i].members.clone();
             let role = Role::among(&members);
             if role == Role::Alone && self.index.group_of(&members).is_some() {
@@ -441,7 +427,7 @@ impl Nexthops {
 
     fn set_effective(&mut self, work: &mut Work) {
         while !work.is_over()
-            && let Some(i) = self.pending.next_to_settle(&mut self.sets)
+            && let Some(i) = self.pending.next_to_settle()
         {
             let set = &self.sets[i];
             work.done(1 + set.members.len() + set.on.len());
@@ -456,10 +442,10 @@ impl Nexthops {
                 effective = set.members.iter().filter(there).copied().collect();
             }
             normalize(&mut effective);
-            self.pending.bind.push_back(i);
+            self.pending.bind(i);
             if set.effective != effective {
-                self.pending.changed.push(i);
-                self.pending.morph.extend(&set.on);
+                self.pending.changed(i);
+                set.on.iter().for_each(|&id| self.pending.morph(id));
                 self.wait(i, false);
                 self.sets[i].effective = effective;
             }
@@ -470,7 +456,7 @@ impl Nexthops {
     /// is all.
     fn morph(&mut self, max: usize, work: &mut Work, out: &mut Vec<Op>) -> bool {
         while out.len() < max && !work.is_over() {
-            let Some(id) = self.pending.morph.pop() else {
+            let Some(id) = self.pending.next_to_morph() else {
                 return true;
             };
             let Some(content) = self.other_wish(id, work) else {
@@ -499,7 +485,7 @@ impl Nexthops {
         // Contents that were changed in place concern sets that are bound to them.
         self.set_effective(work);
         while out.len() < max && !work.is_over() {
-            let Some(i) = self.pending.bind.pop_front() else {
+            let Some(i) = self.pending.next_to_bind() else {
                 return true;
             };
             work.done(1 + self.sets[i].effective.len());

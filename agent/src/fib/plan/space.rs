@@ -108,6 +108,7 @@ impl Plan {
     pub fn set_aside(&mut self, aside: bool) -> bool {
         let changed = std::mem::replace(&mut self.mode.aside, aside) != aside;
         if changed && !aside {
+            self.rescan = true;
             self.list_first();
         }
         changed

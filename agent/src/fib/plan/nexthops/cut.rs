@@ -128,7 +128,7 @@ impl Nexthops {
                 continue;
             };
             let set = set as usize;
-            self.pending.equip(&mut self.sets, set);
+            self.pending.equip(set);
             work.done(1 + self.sets[set].members.len());
             self.may_be_cut_for(set);
         }
@@ -146,7 +146,7 @@ impl Nexthops {
     /// Whether an object is down, or its interface, and it is still there for groups of several.
     pub(super) fn may_have_to_be_cut(&self, object: u32) -> bool {
         let state = &self.objects[object as usize];
-        !state.is_usable() && !state.to_cut && state.id(Role::Shared).is_some()
+        !state.is_usable() && state.id(Role::Shared).is_some()
     }
 
     /// A set is not wanted any more, or one of its members changed: an object that was the only way for it may be cut.

@@ -196,11 +196,11 @@ impl Nexthops {
                 self.objects[object as usize].groups.insert(id);
             }
             for &set in &group.bound {
-                self.pending.settle(&mut self.sets, set as usize);
+                self.pending.settle(set as usize);
             }
             for set in self.index.waiting.remove(&content).unwrap_or_default() {
                 self.sets[set].waits = false;
-                self.pending.settle(&mut self.sets, set);
+                self.pending.settle(set);
             }
             let members = before.iter().chain(&content).map(|m| m.0);
             self.index.note_content(content.clone(), id);
@@ -208,7 +208,7 @@ impl Nexthops {
                 self.members_changed(object);
             }
         }
-        self.pending.morph.push(id);
+        self.pending.morph(id);
         self.group_is_loose(id);
     }
 
@@ -243,7 +243,7 @@ impl Nexthops {
         }
         for set in group.bound {
             self.sets[set as usize].binding = None;
-            self.pending.equip(&mut self.sets, set as usize);
+            self.pending.equip(set as usize);
         }
         for want in group.users.wants() {
             if let Some(set) = want.as_set() {
@@ -293,7 +293,7 @@ impl Nexthops {
         };
         for set in std::mem::take(&mut group.bound) {
             self.sets[set as usize].binding = None;
-            self.pending.equip(&mut self.sets, set as usize);
+            self.pending.equip(set as usize);
         }
     }
 
@@ -317,7 +317,7 @@ impl Nexthops {
                     self.group_is_loose(id);
                 } else {
                     // The others may all want the same now, and then the group can change under them.
-                    self.pending.morph.push(id);
+                    self.pending.morph(id);
                     self.settled = true;
                 }
             }

@@ -1,14 +1,16 @@
 //! What has to be looked at because something changed: the plan costs in proportion to that, not to what there is.
 //!
 //! An object that changed waits for its sets to be looked at (*spread*). Sets go through two queues: *equip* (are the objects there that it needs?), then *settle* (what is it effectively, and which
-//! group has that?). Each is in a queue or list once, but for groups to be looked at by the very next plan.
+//! group has that?). Each is in a queue [once](super::once).
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::Instant;
 
+use super::super::super::HashSet;
 use super::super::failing::next_due;
 use super::super::work::Work;
-use super::{Nexthops, Set};
+use super::Nexthops;
+use super::once::Once;
 
 /// What waits for its next try.
 #[derive(Clone, Copy, Debug)]
@@ -35,54 +37,73 @@ impl All {
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     /// Objects that are down and may be cut.
-    cut: Vec<u32>,
+    cut: Once,
     /// Objects whose sets have to be looked at.
-    spread: VecDeque<u32>,
+    spread: Once,
     /// What is left of a look at everything; and at whether everything is of use.
     all: All,
     all_loose: All,
-    equip: VecDeque<usize>,
-    settle: VecDeque<usize>,
+    equip: Once,
+    settle: Once,
     /// Groups whose routes may all want the same other thing.
-    pub(super) morph: Vec<u32>,
+    morph: Once<HashSet<u32>>,
     /// Sets that are settled, and for which a group is to be found.
-    pub(super) bind: VecDeque<usize>,
+    bind: Once,
     /// Sets that have become something else effectively.
-    pub(super) changed: Vec<usize>,
+    changed: Once,
     /// Routes may have to be looked at that are not queued.
     pub(super) rescan: bool,
     /// Sets, groups and objects that may be of no use any more.
-    loose_sets: Vec<usize>,
-    loose_groups: Vec<u32>,
-    loose_objects: Vec<u32>,
+    loose_sets: Once,
+    loose_groups: Once<HashSet<u32>>,
+    loose_objects: Once,
     retries: BTreeMap<Instant, Vec<Waiting>>,
 }
 
 impl Pending {
     /// A set whose objects, or whose being wanted, changed.
-    pub(super) fn equip(&mut self, sets: &mut [Set], set: usize) {
-        if !std::mem::replace(&mut sets[set].to_equip, true) {
-            self.equip.push_back(set);
-        }
+    pub(super) fn equip(&mut self, set: usize) {
+        self.equip.push(set as u32);
     }
 
     /// A set whose group changed.
-    pub(super) fn settle(&mut self, sets: &mut [Set], set: usize) {
-        if !std::mem::replace(&mut sets[set].to_settle, true) {
-            self.settle.push_back(set);
-        }
+    pub(super) fn settle(&mut self, set: usize) {
+        self.settle.push(set as u32);
     }
 
-    pub(super) fn next_to_equip(&mut self, sets: &mut [Set]) -> Option<usize> {
-        let set = self.equip.pop_front()?;
-        sets[set].to_equip = false;
-        Some(set)
+    /// A set that is settled.
+    pub(super) fn bind(&mut self, set: usize) {
+        self.bind.push(set as u32);
     }
 
-    pub(super) fn next_to_settle(&mut self, sets: &mut [Set]) -> Option<usize> {
-        let set = self.settle.pop_front()?;
-        sets[set].to_settle = false;
-        Some(set)
+    /// A set that is something else effectively.
+    pub(super) fn changed(&mut self, set: usize) {
+        self.changed.push(set as u32);
+    }
+
+    /// A group whose routes, or what they want, changed.
+    pub(super) fn morph(&mut self, group: u32) {
+        self.morph.push(group);
+    }
+
+    pub(super) fn next_to_equip(&mut self) -> Option<usize> {
+        self.equip.pop_first().map(|set| set as usize)
+    }
+
+    pub(super) fn next_to_settle(&mut self) -> Option<usize> {
+        self.settle.pop_first().map(|set| set as usize)
+    }
+
+    pub(super) fn next_to_bind(&mut self) -> Option<usize> {
+        self.bind.pop_first().map(|set| set as usize)
+    }
+
+    pub(super) fn next_changed(&mut self) -> Option<usize> {
+        self.changed.pop_last().map(|set| set as usize)
+    }
+
+    pub(super) fn next_to_morph(&mut self) -> Option<u32> {
+        self.morph.pop_last()
     }
 
     /// Whether there is something for [`Nexthops::plan`].
@@ -129,12 +150,7 @@ impl Nexthops {
 
     /// Everything has to be looked at.
     pub(super) fn look_at_all(&mut self) {
-        self.pending.morph = self.groups.keys().copied().collect();
-        self.pending.all = All {
-            objects: self.objects.len(),
-            sets: self.sets.len(),
-            groups: Vec::new(),
-        };
+        self.pending.all = self.all();
     }
 
     /// Goes on with a look at everything. Whether there was anything left of it.
@@ -149,7 +165,9 @@ impl Nexthops {
                 }
             } else if let Some(set) = self.pending.all.sets.checked_sub(1) {
                 self.pending.all.sets = set;
-                self.pending.equip(&mut self.sets, set);
+                self.pending.equip(set);
+            } else if let Some(group) = self.pending.all.groups.pop() {
+                self.pending.morph(group);
             }
         }
         is_under_way
@@ -157,11 +175,15 @@ impl Nexthops {
 
     /// Everything may be of no use.
     pub(super) fn all_are_loose(&mut self) {
-        self.pending.all_loose = All {
+        self.pending.all_loose = self.all();
+    }
+
+    fn all(&self) -> All {
+        All {
             objects: self.objects.len(),
             sets: self.sets.len(),
             groups: self.groups.keys().copied().collect(),
-        };
+        }
     }
 
     /// Goes on with a look at whether everything is of use.
@@ -182,65 +204,43 @@ impl Nexthops {
 
     /// The sets of an object have to be looked at.
     pub(super) fn has_to_spread(&mut self, object: u32) {
-        if !std::mem::replace(&mut self.objects[object as usize].to_spread, true) {
-            self.pending.spread.push_back(object);
-        }
+        self.pending.spread.push(object);
     }
 
     pub(super) fn next_to_spread(&mut self) -> Option<u32> {
-        let object = self.pending.spread.pop_front()?;
-        self.objects[object as usize].to_spread = false;
-        Some(object)
+        self.pending.spread.pop_first()
     }
 
     /// An object is down, and what has it changed.
     pub(super) fn may_be_cut(&mut self, object: u32) {
-        if !std::mem::replace(&mut self.objects[object as usize].to_cut, true) {
-            self.pending.cut.push(object);
-        }
+        self.pending.cut.push(object);
     }
 
     pub(super) fn next_to_cut(&mut self) -> Option<u32> {
-        let object = self.pending.cut.pop()?;
-        self.objects[object as usize].to_cut = false;
-        Some(object)
+        self.pending.cut.pop_last()
     }
 
     /// An object may be of no use any more.
     pub(super) fn object_is_loose(&mut self, object: u32) {
-        if !std::mem::replace(&mut self.objects[object as usize].loose, true) {
-            self.pending.loose_objects.push(object);
-        }
+        self.pending.loose_objects.push(object);
     }
 
     pub(super) fn next_loose_object(&mut self) -> Option<u32> {
-        let object = self.pending.loose_objects.pop()?;
-        self.objects[object as usize].loose = false;
-        Some(object)
+        self.pending.loose_objects.pop_last()
     }
 
     /// A group may be of no use any more.
     pub(super) fn group_is_loose(&mut self, id: u32) {
-        if let Some(group) = self.groups.get_mut(&id)
-            && !std::mem::replace(&mut group.loose, true)
-        {
-            self.pending.loose_groups.push(id);
-        }
+        self.pending.loose_groups.push(id);
     }
 
     pub(super) fn next_loose_group(&mut self) -> Option<u32> {
-        let id = self.pending.loose_groups.pop()?;
-        if let Some(group) = self.groups.get_mut(&id) {
-            group.loose = false;
-        }
-        Some(id)
+        self.pending.loose_groups.pop_last()
     }
 
     /// A set may be of no use any more.
     pub(in super::super) fn set_is_loose(&mut self, set: usize) {
-        if !std::mem::replace(&mut self.sets[set].loose, true) {
-            self.pending.loose_sets.push(set);
-        }
+        self.pending.loose_sets.push(set as u32);
     }
 
     /// How many sets may be of no use any more.
@@ -248,10 +248,24 @@ impl Nexthops {
         self.pending.loose_sets.len()
     }
 
+    /// How many objects may be of no use any more.
+    pub(super) fn loose_objects(&self) -> usize {
+        self.pending.loose_objects.len()
+    }
+
     pub(super) fn next_loose_set(&mut self) -> Option<usize> {
-        let set = self.pending.loose_sets.pop()?;
-        self.sets[set].loose = false;
-        Some(set)
+        self.pending.loose_sets.pop_last().map(|set| set as usize)
+    }
+
+    /// What waits in all queues.
+    #[cfg(test)]
+    pub(in super::super) fn queued(&self) -> usize {
+        let p = &self.pending;
+        let sets = [&p.equip, &p.settle, &p.bind, &p.changed, &p.loose_sets];
+        let objects = [&p.cut, &p.spread, &p.loose_objects];
+        let groups = p.morph.len() + p.loose_groups.len();
+        let others = sets.into_iter().chain(objects).map(Once::len);
+        others.sum::<usize>() + groups
     }
 
     /// When the next object or group is worth another try.
@@ -267,7 +281,7 @@ impl Nexthops {
             work.done(1);
             match waiting {
                 Waiting::Object(object) => self.has_to_spread(object),
-                Waiting::Set(set) => self.pending.equip(&mut self.sets, set),
+                Waiting::Set(set) => self.pending.equip(set),
             }
         }
     }

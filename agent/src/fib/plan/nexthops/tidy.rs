@@ -8,13 +8,16 @@ use super::{Nexthops, Role};
 const KEPT: usize = if cfg!(test) { 8 } else { 4096 };
 
 impl Nexthops {
-    /// Forgets sets and objects that no route wants and the kernel does not have, should they be many. For as long as nothing may be
-    /// removed: when it may, everything is looked at.
-    pub(in super::super) fn forget_unwanted(&mut self) {
-        let kept = KEPT.max(self.set_index.len() / 2);
-        if self.loose_sets() > kept {
-            self.free_sets(&mut Work::step());
-            let mut work = Work::step();
+    /// Forgets some sets and objects that no route wants and the kernel does not have, should they be many. For as long as nothing
+    /// may be removed: when it may, everything is looked at. Returns whether there are still many.
+    pub(in super::super) fn forget_unwanted(&mut self, work: &mut Work) -> bool {
+        let kept = |all: usize| KEPT.max(all / 2);
+        let sets = kept(self.set_index.len());
+        if self.loose_sets() > sets {
+            self.free_sets(work);
+        }
+        let objects = kept(self.object_index.len());
+        if self.loose_objects() > objects {
             while !work.is_over()
                 && let Some(i) = self.next_loose_object()
             {
@@ -22,6 +25,7 @@ impl Nexthops {
                 self.free_object(i);
             }
         }
+        self.loose_sets() > sets || self.loose_objects() > objects
     }
 
     /// Removes what nothing uses, at most `max` of it: groups first, then (in a later batch) objects.

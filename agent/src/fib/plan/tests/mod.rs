@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
+mod aside;
 mod failing;
 mod guard;
 mod kernel;
