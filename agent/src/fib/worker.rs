@@ -6,6 +6,7 @@
 
 mod broken;
 mod resync;
+mod urgent;
 
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -21,14 +22,15 @@ use ipnet::IpNet;
 use super::doubt::Doubt;
 use super::handle::{FibConfig, FibHandle, Shared, Stop, ViewCallback, lock};
 use super::kernel::event::{Event, Presence};
-use super::kernel::netlink::{Heard, Monitor, Netlink};
+use super::kernel::netlink::{Monitor, Netlink};
 use super::kernel::socket::wait;
-use super::kernel::{ChannelError, Kernel, Refusal};
+use super::kernel::{ChannelError, Ears, Heard, Kernel, Refusal};
 use super::plan::{Op, Plan, Resync};
 use super::types::{FibCounters, NEXTHOP_ID_FIRST};
 use super::view::KernelView;
 use crate::timing::Holder;
 use broken::Broken;
+use urgent::Early;
 
 /// How long a broken way to the kernel is left alone while routes are to be withdrawn.
 const IMPATIENCE: Duration = Duration::from_secs(1);
@@ -62,6 +64,7 @@ pub fn spawn(config: FibConfig) -> Result<FibHandle, ChannelError> {
     let table = shared.plan.hold(Holder::Fib).space().table;
     let mut worker = Worker {
         channel: Channel::open()?,
+        early: Early::default(),
         master: KernelView::new(table, 0),
         on_view: config.on_view,
         view_changed: true,
@@ -124,6 +127,8 @@ impl Channel {
 struct Worker {
     shared: Arc<Shared>,
     channel: Channel,
+    /// What was heard within a listing, and is looked at after it.
+    early: Early,
     /// The view that events are applied to; readers get copies.
     master: KernelView,
     on_view: Option<ViewCallback>,
@@ -270,6 +275,11 @@ impl Worker {
 
     /// Carries out one batch. Whether there was one, or there is more to look at for the next.
     fn batch(&mut self) -> Result<bool, ChannelError> {
+        // A cut relies on which other members a group has.
+        let may_cut = self.shared.plan.hold(Holder::Fib).may_cut();
+        if may_cut {
+            self.hear(Instant::now())?;
+        }
         let mut plan = self.shared.plan.hold(Holder::Fib);
         let ops = plan.next_batch(Instant::now(), BATCH);
         // What is in doubt is waited for without looking again and again.
@@ -297,19 +307,21 @@ impl Worker {
             }
         };
         let mut events = Vec::new();
-        let heard = self.channel.monitor.hear(&mut |event| {
+        let mut hear = |event| {
             events.push(event);
             if events.len() == BATCH {
                 take(&mut events);
             }
-        });
+        };
+        let early = self.early.take(&mut hear);
+        let heard = self.channel.monitor.hear(&mut hear);
         if !events.is_empty() {
             take(&mut events);
         }
         for ifindex in links {
             plan.hold(Holder::Fib).link_event(ifindex, now);
         }
-        if heard? == Heard::SomeLost {
+        if early == Heard::SomeLost || heard? == Heard::SomeLost {
             tracing::info!("notifications were lost; comparing everything with the kernel");
             plan.hold(Holder::Fib).doubt_everything();
         }
@@ -376,6 +388,8 @@ impl Worker {
     fn reopen(&mut self, now: Instant) -> Result<(), ChannelError> {
         if self.broken.is_some() {
             self.channel = Channel::open()?;
+            // Everything is listed.
+            self.early = Early::default();
             self.doubt = Doubt::new(now);
         }
         Ok(())

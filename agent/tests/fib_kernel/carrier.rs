@@ -1,5 +1,6 @@
 //! Interfaces that lose their carrier: their routers leave all groups before the RIB says a word.
 
+use agent::fib::kernel::Ears;
 use agent::fib::kernel::event::Event;
 use agent::fib::kernel::netlink::Monitor;
 use agent::fib::types::ROUTE_PROTOCOL;

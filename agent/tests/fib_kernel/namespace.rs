@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
+use agent::fib::kernel::Ears;
 use agent::fib::kernel::event::{Event, RouteKind};
 use agent::fib::kernel::netlink::Monitor;
 use agent::fib::{FibChange, FibConfig, FibHandle, FibNexthop, FibRoute, spawn};

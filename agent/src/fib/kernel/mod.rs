@@ -95,6 +95,24 @@ pub enum ChannelError {
     },
 }
 
+/// What others do to the kernel, as it says.
+pub trait Ears {
+    /// Everything that is there to be heard, without waiting.
+    ///
+    /// # Errors
+    /// The channel is broken.
+    fn hear(&mut self, each: &mut dyn FnMut(Event)) -> Result<Heard, ChannelError>;
+}
+
+/// Whether what was heard is complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// Everything since the last time.
+    Everything,
+    /// Some were lost because the buffer was full: everything has to be listed.
+    SomeLost,
+}
+
 /// A way to the kernel's routes.
 pub trait Kernel {
     /// Carries out `ops` in order and adds the refused ones to `refusals`. A refused one does not stop the others.

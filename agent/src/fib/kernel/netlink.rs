@@ -1,4 +1,5 @@
-//! The real kernel: a blocking socket for requests, and one that listens to what others do.
+//! The real kernel: blocking sockets for requests, of which each carries out one after the other, and one that listens to what others
+//! do.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
@@ -7,7 +8,7 @@ use nix::errno::Errno;
 
 use super::event::Event;
 use super::socket::Socket;
-use super::{ChannelError, DumpKind, Kernel, Listed, Refusal, wire};
+use super::{ChannelError, DumpKind, Ears, Heard, Kernel, Listed, Refusal, wire};
 use crate::fib::plan::Op;
 use crate::fib::types::KernelError;
 
@@ -214,15 +215,6 @@ pub struct Monitor {
     datagram: Vec<u8>,
 }
 
-/// Whether notifications are complete.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Heard {
-    /// Everything since the last time.
-    Everything,
-    /// Some were lost because the buffer was full: everything has to be listed.
-    SomeLost,
-}
-
 impl Monitor {
     /// Listens to interfaces, addresses, routes, rules and nexthop objects, except for what requests from these ports cause.
     ///
@@ -247,12 +239,10 @@ impl Monitor {
             datagram: vec![0; DATAGRAM],
         })
     }
+}
 
-    /// Everything that is there to be heard, without waiting.
-    ///
-    /// # Errors
-    /// The socket is broken.
-    pub fn hear(&mut self, each: &mut dyn FnMut(Event)) -> Result<Heard, ChannelError> {
+impl Ears for Monitor {
+    fn hear(&mut self, each: &mut dyn FnMut(Event)) -> Result<Heard, ChannelError> {
         let mut heard = Heard::Everything;
         loop {
             match self.socket.receive(&mut self.datagram) {

@@ -70,7 +70,7 @@ impl Plan {
     }
 
     /// Nexthop objects may be other than they are thought to be.
-    pub(super) fn doubt_nexthops(&mut self) {
+    pub fn doubt_nexthops(&mut self) {
         self.failing.in_doubt = true;
         self.resync = self.resync.max(Resync::Nexthops);
     }

@@ -54,12 +54,19 @@ pub(super) struct Leftovers {
     moved: Vec<RouteOp>,
     /// How many routes were adopted when the listing began that comes in now: until its end nobody knows.
     adopted_before: Option<u64>,
+    /// How many there were then, blackholes included.
+    all_before: u64,
 }
 
 impl Leftovers {
     /// How many there are.
     pub(super) fn count(&self) -> usize {
         self.waiting + self.moved.len()
+    }
+
+    /// How many there were when the listing of routes began that comes in now. `None`: none does.
+    pub(super) fn before_listing(&self) -> Option<u64> {
+        self.adopted_before.map(|_| self.all_before)
     }
 
     /// Prefixes of those that wait.
@@ -124,6 +131,12 @@ impl Plan {
         self.leftovers.adopted_before.unwrap_or(now)
     }
 
+    /// Routes in another place than they belong to. While they are listed, as many as there were before.
+    pub(super) fn count_elsewhere(&self) -> u64 {
+        let now = self.leftovers.count() + self.holes.len();
+        self.leftovers.before_listing().unwrap_or(now as u64)
+    }
+
     /// A listing of all routes has ended.
     pub(super) fn leftovers_are_listed(&mut self) {
         self.leftovers.adopted_before = None;
@@ -132,7 +145,9 @@ impl Plan {
     /// A listing of all routes begins.
     pub(super) fn forget_leftovers(&mut self) {
         let adopted = self.count_adopted();
+        let all = self.count_elsewhere();
         let Leftovers { routes, moved, .. } = std::mem::take(&mut self.leftovers);
+        self.leftovers.all_before = all;
         self.leftovers.adopted_before = Some(adopted);
         let routes = routes.into_values().flat_map(|waiting| waiting.routes);
         let slots = routes.map(|one| one.slot);

@@ -357,6 +357,12 @@ impl Plan {
         out
     }
 
+    /// Whether there may be something for [`Self::next_cuts`]. What it relies on has to be known as of now: somebody may have removed
+    /// the object of the router that would be left alone in a group, which vanishes then, with its routes.
+    pub fn may_cut(&self) -> bool {
+        self.mode.may_write() && self.nexthops.may_cut()
+    }
+
     /// Appends what is to be done when nothing else is.
     fn plan_rest(&mut self, now: Instant, max: usize, work: &mut Work, out: &mut Vec<Op>) {
         if self.nexthops.is_untidy() {

@@ -49,7 +49,7 @@ impl Plan {
             refusing_ipv6,
             refused: self.refused,
             over_limit: self.limited.len() as u64,
-            stale: self.stale + (self.leftovers.count() + self.holes.len()) as u64,
+            stale: self.stale + self.count_elsewhere(),
             nexthops: self.nexthops.count() as u64,
             ..self.counters
         }
@@ -62,7 +62,9 @@ impl Plan {
             return false;
         }
         let c = self.counters();
-        let is_known = !self.waits_for_listing() && (self.mode.installs || !self.has_to_walk());
+        // What a listing will find is not known before its end.
+        let is_listed = !self.waits_for_listing() && self.leftovers.before_listing().is_none();
+        let is_known = is_listed && (self.mode.installs || !self.has_to_walk());
         is_known
             && c.installed_ipv4 + c.installed_ipv6 + c.nexthops + c.stale == 0
             && self.nexthops.garbage.is_empty()

@@ -143,6 +143,13 @@ impl Nexthops {
         self.dirty || self.pending.is_something() || self.following.is_something()
     }
 
+    /// Whether there is something for [`Nexthops::cut_lost`].
+    pub(in super::super) fn may_cut(&self) -> bool {
+        self.pending.has_to_cut()
+            || !self.pending.spread.is_empty()
+            || self.following.is_something()
+    }
+
     /// Whether something may have become unused.
     pub(in super::super) fn is_untidy(&self) -> bool {
         self.untidy || !self.garbage.is_empty() || self.pending.is_loose()

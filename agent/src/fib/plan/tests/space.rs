@@ -377,3 +377,38 @@ fn everything_is_withdrawn_in_steps() {
     world.step(Step::Drive);
     assert!(is_empty(&world) && world.plan.is_gone());
 }
+
+/// Who asks may let another agent write.
+#[test]
+fn what_is_listed_again_is_not_gone_meanwhile() {
+    let mut world = World::new();
+    world.plan.withdraw();
+    world.step(Step::Drive);
+    assert!(world.plan.is_gone());
+    // An earlier version left it in the main table.
+    let hole = Route {
+        prefix: net("198.51.100.0/24"),
+        table: 254,
+        protocol: ROUTE_PROTOCOL,
+        metric: DEFAULT_METRIC,
+        kind: RouteKind::Blackhole,
+        replaces: false,
+        special: false,
+        nexthop_id: None,
+        hops: smallvec::SmallVec::new(),
+    };
+    begin_routes(&mut world.plan);
+    world.plan.resync_route(&hole);
+    end_routes(&mut world.plan);
+    assert!(!world.plan.is_gone());
+    assert_eq!(world.plan.counters().stale, 1);
+    // It begins anew because something changed meanwhile.
+    for _ in 0..2 {
+        begin_routes(&mut world.plan);
+        assert!(!world.plan.is_gone(), "it is still there");
+        assert_eq!(world.plan.counters().stale, 1);
+    }
+    end_routes(&mut world.plan);
+    assert!(world.plan.is_gone(), "somebody else removed it");
+    assert_eq!(world.plan.counters().stale, 0);
+}
