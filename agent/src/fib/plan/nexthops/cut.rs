@@ -8,8 +8,9 @@ use super::{Group, Members, Nexthops, Role, normalize};
 /// What follows from a change of an object, as far as it was not looked at yet.
 #[derive(Debug, Default)]
 pub(super) struct Following {
-    /// An object that was cut, and groups that it is no longer in in the kernel, but still is by what is noted here.
-    left: Option<(u32, Vec<u32>)>,
+    /// Objects that were cut, and groups that they are no longer in in the kernel, but still are by what is noted here. No object is made
+    /// before that is put right, so that of a group of several, those that have no id were cut.
+    left: Vec<(u32, Vec<u32>)>,
     /// Sets that have an object that changed.
     sets: Vec<u32>,
 }
@@ -17,14 +18,14 @@ pub(super) struct Following {
 impl Following {
     /// Whether there is something left to look at.
     pub(super) fn is_something(&self) -> bool {
-        self.left.is_some() || !self.sets.is_empty()
+        !self.left.is_empty() || !self.sets.is_empty()
     }
 }
 
 impl Nexthops {
     /// What the kernel has in its groups is listed.
     pub(in super::super) fn groups_are_listed(&mut self) {
-        self.following.left = None;
+        self.following.left.clear();
     }
 
     /// Takes ways that are down out of all groups that have another member, and notes what depends on objects that changed.
@@ -40,20 +41,19 @@ impl Nexthops {
     }
 
     fn cut(&mut self, max: usize, work: &mut Work, out: &mut Vec<Op>) {
-        loop {
-            self.finish_leaving(work);
-            // Whether the next can be cut depends on which groups this one has left.
-            if out.len() >= max || work.is_over() {
-                return;
-            }
-            let Some(i) = self.next_to_cut() else { return };
+        // What that makes of groups comes after all of them.
+        while out.len() < max
+            && !work.is_over()
+            && let Some(i) = self.next_to_cut()
+        {
             let Some((id, groups)) = self.cut_of(i, work) else {
                 continue;
             };
-            self.following.left = Some((i, groups));
+            self.following.left.push((i, groups));
             self.set_id(i, Role::Shared, None);
             out.push(Op::DeleteNexthop { id });
         }
+        self.finish_leaving(work);
     }
 
     /// The id of an object that is to be cut, and the groups that it is in with others. `None`: it stays.
@@ -64,11 +64,14 @@ impl Nexthops {
         work.done((state.groups.len() + state.sets.len()) / 4);
         let mut several = Vec::new();
         for &id in &state.groups {
-            match self.groups.get(&id) {
+            let Some(group) = self.groups.get(&id) else {
+                continue;
+            };
+            match group.role() {
+                Role::Alone => {}
                 // A group without members vanishes, and its routes with it. Its routes are changed one by one.
-                Some(group) if group.content.len() == 1 && group.was_shared => return None,
-                Some(group) if group.content.len() > 1 => several.push(id),
-                _ => {}
+                Role::Shared if self.members_left(group, work) <= 1 => return None,
+                Role::Shared => several.push(id),
             }
         }
         // Without a link it would not be made again.
@@ -76,15 +79,27 @@ impl Nexthops {
         (!several.is_empty() && !would_return).then_some((id, several))
     }
 
-    /// Takes the object that was cut out of what is noted of its groups.
+    /// How many members a group of several has in the kernel.
+    fn members_left(&self, group: &Group, work: &mut Work) -> usize {
+        if self.following.left.is_empty() {
+            return group.content.len();
+        }
+        work.done(group.content.len() / 16);
+        let there = |m: &&(u32, u8)| self.objects[m.0 as usize].id(Role::Shared).is_some();
+        group.content.iter().filter(there).count()
+    }
+
+    /// Takes objects that were cut out of what is noted of their groups.
     fn finish_leaving(&mut self, work: &mut Work) {
         while !work.is_over()
-            && let Some((object, groups)) = &mut self.following.left
+            && let Some((object, groups)) = self.following.left.last_mut()
         {
             let object = *object;
             match groups.pop() {
                 Some(id) => self.leave(object, id, work),
-                None => self.following.left = None,
+                None => {
+                    self.following.left.pop();
+                }
             }
         }
     }

@@ -139,3 +139,29 @@ fn a_lost_router_is_cut_before_thousands_of_sets_are_forgotten() {
     alone.most(|_| 0);
     assert!(alone.plan.nexthops.sets_in_use() < 100);
 }
+
+/// What the first makes of its groups does not come before the others.
+#[test]
+fn routers_that_are_lost_at_once_are_cut_before_anything_follows_from_that() {
+    let mut alone = with_sets(1000);
+    let lost = 1..9;
+    for router in lost.clone() {
+        alone.set_down(router, true);
+    }
+    for _ in lost {
+        let ops = alone.step().unwrap();
+        assert!(
+            matches!(ops.as_slice(), [Op::DeleteNexthop { .. }, ..]),
+            "{ops:?}"
+        );
+    }
+    // The first router is in all groups, and alone in some of them now: nothing goes.
+    alone.set_down(0, true);
+    while let Some(ops) = alone.step() {
+        let is_change = |op: &Op| matches!(op, Op::ReplaceGroup { .. });
+        assert!(ops.iter().all(is_change), "{ops:?}");
+    }
+    let groups = alone.plan.nexthops.groups.values();
+    assert!(groups.clone().all(|group| !group.content.is_empty()));
+    assert!(groups.clone().any(|group| group.content.len() == 1));
+}
