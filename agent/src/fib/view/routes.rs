@@ -48,6 +48,8 @@ pub(super) struct Routes<P: Net> {
     lengths: BTreeMap<u8, usize>,
     /// Prefixes with a route that may lead onto a link.
     direct: OrdMap<P, ()>,
+    /// How many prefixes have a route over an interface: those of pods come and go, and hardly ever have any.
+    over: BTreeMap<u32, usize>,
 }
 
 impl<P: Net> Default for Routes<P> {
@@ -56,6 +58,7 @@ impl<P: Net> Default for Routes<P> {
             routes: OrdMap::new(),
             lengths: BTreeMap::new(),
             direct: OrdMap::new(),
+            over: BTreeMap::new(),
         }
     }
 }
@@ -81,10 +84,19 @@ impl<P: Net> Routes<P> {
         direct.filter_map(|net| Some((*net, self.routes.get(net)?)))
     }
 
-    /// The prefixes with a route of which this is true.
-    pub(super) fn with(&self, is: impl Fn(&ViewRoute) -> bool) -> Vec<P> {
+    /// The prefixes with a route over an interface of which this is true.
+    pub(super) fn over(&self, ifindex: u32, is: impl Fn(&ViewRoute) -> bool) -> Vec<P> {
+        if !self.over.contains_key(&ifindex) {
+            return Vec::new();
+        }
         let with = self.routes.iter().filter(|(_, of)| of.iter().any(&is));
         with.map(|(net, _)| *net).collect()
+    }
+
+    /// How many prefixes have a route over each interface.
+    #[cfg(test)]
+    pub(super) fn counted(&self) -> BTreeMap<u32, usize> {
+        self.over.clone()
     }
 
     /// Changes those of a prefix, of which there may be none, before and after. Returns what `change` does.
@@ -96,7 +108,9 @@ impl<P: Net> Routes<P> {
         let there = self.routes.get_mut(&net);
         let is_new = there.is_none();
         let routes = there.unwrap_or(&mut made);
+        let before = interfaces(routes);
         let changed = change(routes);
+        let after = interfaces(routes);
         let is_direct = routes.iter().any(ViewRoute::may_be_on_link);
         let is_empty = routes.is_empty();
         match (is_new, is_empty) {
@@ -115,6 +129,18 @@ impl<P: Net> Routes<P> {
             }
             _ => {}
         }
+        if before != after {
+            for ifindex in after {
+                *self.over.entry(ifindex).or_default() += 1;
+            }
+            for ifindex in before {
+                let count = self.over.entry(ifindex).or_default();
+                *count -= 1;
+                if *count == 0 {
+                    self.over.remove(&ifindex);
+                }
+            }
+        }
         if is_direct {
             self.direct.insert(net, ());
         } else if !is_new {
@@ -122,4 +148,13 @@ impl<P: Net> Routes<P> {
         }
         changed
     }
+}
+
+/// Over which interfaces routes lead, each once.
+fn interfaces(routes: &OfPrefix) -> SmallVec<[u32; 4]> {
+    let hops = routes.iter().flat_map(|route| &route.hops);
+    let mut all: SmallVec<[u32; 4]> = hops.map(|hop| hop.ifindex).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
 }

@@ -466,3 +466,48 @@ fn of_the_routes_of_others_only_those_that_may_be_on_a_link_are_looked_at_for_gu
     view.apply(Event::Route(Presence::Gone, tunnel(None)));
     assert_eq!(view.on_link(&none), before);
 }
+
+/// Those of pods come and go, beside a million routes that lead elsewhere.
+#[test]
+fn of_an_interface_that_goes_the_routes_are_found_and_no_others_are_looked_at() {
+    let mut view = KernelView::new(MAIN_TABLE, 0);
+    for ifindex in [2, 3] {
+        view.apply(link(ifindex, "eth", true));
+    }
+    let over = |ifindex| {
+        route(
+            "198.51.100.0/24",
+            Some("192.0.2.1"),
+            ifindex,
+            ifindex,
+            STATIC,
+        )
+    };
+    let mut both = route("203.0.113.0/24", Some("192.0.2.1"), 2, 20, STATIC);
+    let other = Hop {
+        ifindex: 3,
+        ..both.hops[0]
+    };
+    both.hops.push(other);
+    for route in [over(2), over(3), both.clone()] {
+        view.apply(present(route));
+    }
+    let metrics = |view: &KernelView, prefix: &str| -> Vec<u32> {
+        let routes = view.foreign(prefix.parse().unwrap());
+        routes.iter().map(|route| route.metric).collect()
+    };
+    assert_eq!(view.v4.counted(), [(2, 2), (3, 2)].into());
+    view.apply(link(3, "eth", false));
+    assert_eq!(metrics(&view, "198.51.100.0/24"), [2]);
+    assert_eq!(metrics(&view, "203.0.113.0/24"), [20], "one way is left");
+    assert_eq!(view.v4.counted(), [(2, 2), (3, 1)].into());
+    // It is back, and its route, and goes once more.
+    view.apply(link(3, "eth", true));
+    view.apply(present(over(3)));
+    view.apply(link(3, "eth", false));
+    assert_eq!(metrics(&view, "198.51.100.0/24"), [2]);
+    view.apply(Event::Route(Presence::Gone, both));
+    view.apply(link(2, "eth", false));
+    assert_eq!(metrics(&view, "198.51.100.0/24"), [0; 0]);
+    assert_eq!(view.v4.counted(), [].into());
+}
