@@ -261,7 +261,8 @@ pub struct FibCounters {
     pub batches: u64,
     /// Messages that the kernel refused; without those that relied on nexthop objects or groups which it had just removed.
     pub errors: u64,
-    /// Full comparisons with the kernel (start, lost notifications, link events).
+    /// Comparisons with what the kernel holds: of nexthop objects (after link events, and where one of ours was changed or refused), or of
+    /// everything (at the start, and after lost notifications).
     pub resyncs: u64,
     /// Routes and nexthops of ours that somebody else removed or changed, and that were repaired.
     pub repairs: u64,

@@ -228,7 +228,7 @@ pub const METRICS: &[Metric] = &[
             out.add(["ipv4-unicast"], s.status.fib.refusing_ipv4);
             out.add(["ipv6-unicast"], s.status.fib.refusing_ipv6);
         }),
-    counter("routelet_fib_resyncs", NONE, "Full comparisons with the kernel's table",
+    counter("routelet_fib_resyncs", NONE, "Comparisons with the kernel: of nexthop objects alone, or of everything",
         |s, out| out.add([], s.status.fib.resyncs)),
     counter("routelet_fib_repairs", NONE, "Routes and nexthops that somebody else changed and that were repaired",
         |s, out| out.add([], s.status.fib.repairs)),

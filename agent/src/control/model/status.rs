@@ -289,7 +289,7 @@ pub struct FibSummary {
     pub batches: u64,
     /// Messages that the kernel refused, since the start.
     pub errors: u64,
-    /// Full comparisons with the kernel, since the start.
+    /// Comparisons with the kernel, of nexthop objects alone or of everything, since the start.
     pub resyncs: u64,
     /// Routes and nexthops that somebody else changed and that were repaired, since the start.
     pub repairs: u64,
