@@ -24,7 +24,7 @@ use crate::vital::{Pulse, Vital};
 /// How long the thread may take to end beyond the time that it is given: a listing that is under way takes seconds at most.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How many entries are collected while the plan is held: 100 us.
+/// How many entries are collected, or changed, while the plan is held: 100 us.
 const SHOWN: usize = 512;
 
 /// Called on the FIB thread with every new view. It must not block: send it on, or set a flag.
@@ -201,8 +201,9 @@ impl FibHandle {
 
     /// Routers, each with the interface to it, are unreachable (`down`) or reachable again. See
     /// [`Plan::set_nexthop_down`]: this moves their traffic at once, ahead of everything that was submitted and is not yet
-    /// in the kernel, and ahead of the RIB's changes prefix by prefix, which then find the kernel as they want it. A batch
-    /// that is under way is finished first: some milliseconds at most.
+    /// in the kernel, and ahead of the RIB's changes prefix by prefix, which then find the kernel as they want it. A batch that is under way
+    /// is finished first: a millisecond, and longer only while others hold the kernel's lock of networks. Within a listing of routes
+    /// it comes between two messages of the kernel, and waits for one that lists nexthop objects.
     pub fn set_nexthops_down(&self, routers: &[(IpAddr, u32)], down: bool) {
         let mut plan = self.shared.plan.hold(Holder::Rib);
         for &(gateway, ifindex) in routers {
@@ -215,6 +216,8 @@ impl FibHandle {
     /// Has learned routes with this table and metric from now on, or none: see [`Plan::set_space`]. After `None` everything has to
     /// be submitted again.
     pub fn set_space(&self, space: Option<RouteSpace>) {
+        let plan = &self.shared.plan;
+        while space.is_some() && !plan.hold(Holder::Configuration).finish_walk() {}
         self.shared
             .plan
             .hold(Holder::Configuration)
@@ -258,19 +261,21 @@ impl FibHandle {
         table: Option<u32>,
         wanted: impl IntoIterator<Item = (IpNet, Refusal)>,
     ) {
-        self.shared
-            .plan
-            .hold(Holder::Configuration)
-            .set_refused(table, wanted);
+        let wanted = wanted.into_iter().collect();
+        let plan = &self.shared.plan;
+        plan.hold(Holder::Configuration)
+            .replace_refused(table, wanted);
         self.shared.wake();
     }
 
     /// Refuses destinations, or no more.
     pub fn change_refused(&self, changes: impl IntoIterator<Item = RefusalChange>) {
-        self.shared
-            .plan
-            .hold(Holder::Configuration)
-            .change_refused(changes);
+        let mut changes = changes.into_iter().peekable();
+        while changes.peek().is_some() {
+            let some = changes.by_ref().take(SHOWN);
+            let mut plan = self.shared.plan.hold(Holder::Configuration);
+            plan.change_refused(some);
+        }
         self.shared.wake();
     }
 

@@ -75,6 +75,15 @@ impl Plan {
         self.rescan || self.walk.left > 0
     }
 
+    /// Looks at some more of the prefixes of which nothing is wanted since routes are not installed any more. Whether that was all. To
+    /// be asked until it is before they are installed again: [`Plan::set_space`] would look at all of them at once.
+    pub fn finish_walk(&mut self) -> bool {
+        if !self.mode.installs && self.has_to_walk() {
+            self.walk();
+        }
+        self.mode.installs || !self.has_to_walk()
+    }
+
     /// Whether a route that only the limit keeps out could come in.
     fn has_room(&self) -> bool {
         let max = self.guard.source().max_routes;

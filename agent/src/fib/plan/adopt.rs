@@ -9,236 +9,16 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use super::super::kernel::event::{Nexthop, NexthopKind, Presence, Route, RouteKind};
+use super::super::HashSet;
+use super::super::kernel::event::{Nexthop, Presence, Route, RouteKind};
 use super::super::refusal::Rule;
 use super::super::types::{NEXTHOP_ID_FIRST, NEXTHOP_ID_LAST, ROUTE_PROTOCOL};
-use super::super::{HashMap, HashSet};
-use super::nexthops::{Members, Role, normalize};
-use super::op::{Object, RouteAction, RouteOp};
+use super::op::{RouteAction, RouteOp};
 use super::refusing::News;
 use super::table::{AnyKey, Entry, SHARDS, Slot, V4, V6, Want, flag, key};
 use super::{Family, Plan, Resync};
 
-/// Groups that are gone, and the part of the tables that is looked at next for routes over them.
-#[derive(Debug, Default)]
-pub(super) struct Losing {
-    groups: HashSet<u32>,
-    part: usize,
-}
-
 impl Plan {
-    /// Compares with a listing of all nexthop objects of the kernel, whoever made them.
-    pub fn resync_nexthops(&mut self, listing: impl IntoIterator<Item = Nexthop>) {
-        let mut is_over = self.take_nexthops(listing);
-        while !is_over {
-            is_over = self.lose_some();
-        }
-    }
-
-    /// Begins to compare with such a listing. Returns whether that is all: otherwise [`Self::lose_some`] goes on with it, and until it
-    /// is over nothing else may come from the kernel nor be asked for, but wishes may change.
-    pub fn take_nexthops(&mut self, listing: impl IntoIterator<Item = Nexthop>) -> bool {
-        self.counters.resyncs += 1;
-        self.listing_begins();
-        if self.is_aside() {
-            self.doubt_is_over();
-            return true;
-        }
-        let mut objects: HashMap<u32, Object> = HashMap::default();
-        let mut groups: HashMap<u32, Vec<(u32, u16)>> = HashMap::default();
-        self.nexthops.groups_are_listed();
-        self.nexthops.taken.clear();
-        self.nexthops.garbage.clear();
-        for nexthop in listing {
-            let in_range = (NEXTHOP_ID_FIRST..=NEXTHOP_ID_LAST).contains(&nexthop.id);
-            match nexthop.kind {
-                _ if nexthop.protocol != ROUTE_PROTOCOL => {
-                    if in_range {
-                        self.nexthops.taken.insert(nexthop.id);
-                    }
-                }
-                NexthopKind::Single { family, hop } if in_range => {
-                    let object = Object {
-                        ipv6: i32::from(family) == libc::AF_INET6,
-                        gateway: hop.gateway,
-                        ifindex: hop.ifindex,
-                        onlink: hop.onlink,
-                    };
-                    objects.insert(nexthop.id, object);
-                }
-                NexthopKind::Group(members) if in_range => {
-                    groups.insert(nexthop.id, members);
-                }
-                _ => self.nexthops.garbage.push(nexthop.id),
-            }
-        }
-        self.count_replaced(&objects, &groups);
-        let ids = self.take_objects(objects, &groups);
-        let groups = self.take_groups(&groups, &ids);
-        if groups.is_empty() {
-            self.nexthops_are_listed();
-            return true;
-        }
-        self.lose_leftovers(&groups);
-        self.losing = Losing { groups, part: 0 };
-        false
-    }
-
-    /// Goes on with what follows from groups that are gone, in one of [`Plan::PARTS`]. Returns whether that was the last.
-    pub fn lose_some(&mut self) -> bool {
-        let Losing { groups, part } = std::mem::take(&mut self.losing);
-        match part.checked_sub(SHARDS) {
-            None => self.lose::<V4>(part, &groups),
-            Some(part) => self.lose::<V6>(part, &groups),
-        }
-        let part = part + 1;
-        if part < Self::PARTS {
-            self.losing = Losing { groups, part };
-            return false;
-        }
-        for id in groups {
-            self.nexthops.remove_group(id);
-        }
-        self.nexthops_are_listed();
-        true
-    }
-
-    fn nexthops_are_listed(&mut self) {
-        self.nexthops.dirty = true;
-        self.nexthops.untidy = true;
-        self.merges_begin_again();
-        self.doubt_is_over();
-    }
-
-    /// Counts the objects of ours in whose place there is another now. Those that are missing went with their interface, or were
-    /// deleted; a group that has lost members may have lost them so, too.
-    fn count_replaced(
-        &mut self,
-        objects: &HashMap<u32, Object>,
-        groups: &HashMap<u32, Vec<(u32, u16)>>,
-    ) {
-        let taken = &self.nexthops.taken;
-        let singles = self.nexthops.objects.iter().flat_map(|state| {
-            let ids = Role::ALL.into_iter().filter_map(|role| state.id(role));
-            ids.map(|id| (id, state.object))
-        });
-        let is_replaced = |(id, object): &(u32, Object)| {
-            let is_other = objects.get(id).is_some_and(|listed| listed != object);
-            is_other || groups.contains_key(id) || taken.contains(id)
-        };
-        let singles = singles.filter(is_replaced).count();
-        let known = self.nexthops.groups.keys();
-        let is_other = |id: &&u32| objects.contains_key(*id) || taken.contains(*id);
-        let replaced = (singles + known.filter(is_other).count()) as u64;
-        self.counters.replaced_nexthops += replaced;
-        self.counters.repairs += replaced;
-    }
-
-    /// Objects as listed. Which object each id is, and for which groups.
-    fn take_objects(
-        &mut self,
-        mut listed: HashMap<u32, Object>,
-        groups: &HashMap<u32, Vec<(u32, u16)>>,
-    ) -> HashMap<u32, (u32, Role)> {
-        let mut ids = HashMap::default();
-        for i in 0..self.nexthops.objects.len() as u32 {
-            for role in Role::ALL {
-                let state = &self.nexthops.objects[i as usize];
-                let Some(id) = state.id(role) else { continue };
-                if listed.get(&id) == Some(&state.object) {
-                    listed.remove(&id);
-                    ids.insert(id, (i, role));
-                } else {
-                    self.nexthops.set_id(i, role, None);
-                }
-            }
-        }
-        let (mut shared, mut alone) = (HashSet::default(), HashSet::default());
-        for group in groups.values() {
-            let of = if group.len() > 1 {
-                &mut shared
-            } else {
-                &mut alone
-            };
-            of.extend(group.iter().map(|m| m.0));
-        }
-        let mut listed: Vec<(u32, Object)> = listed.into_iter().collect();
-        // Those in use have the first choice.
-        listed.sort_unstable_by_key(|&(id, _)| (!shared.contains(&id), !alone.contains(&id), id));
-        for (id, object) in listed {
-            let i = self.nexthops.object(object);
-            let state = &mut self.nexthops.objects[i as usize];
-            let roles: &[Role] = match shared.contains(&id) {
-                true => &[Role::Shared],
-                false => &[Role::Alone, Role::Shared],
-            };
-            let free = roles.iter().find(|role| state.id(**role).is_none());
-            if let Some(&role) = free {
-                state.failure = None;
-                self.nexthops.set_id(i, role, Some(id));
-                ids.insert(id, (i, role));
-            } else {
-                // There can be so many of one kind only if somebody meddled.
-                self.nexthops.garbage.push(id);
-            }
-        }
-        ids
-    }
-
-    /// Groups as listed. Which known ones are gone.
-    fn take_groups(
-        &mut self,
-        listed: &HashMap<u32, Vec<(u32, u16)>>,
-        ids: &HashMap<u32, (u32, Role)>,
-    ) -> HashSet<u32> {
-        let known: Vec<u32> = self.nexthops.groups.keys().copied().collect();
-        let lost: HashSet<u32> = known
-            .into_iter()
-            .filter(|id| !listed.contains_key(id))
-            .collect();
-        for &id in &lost {
-            self.nexthops.unbind(id);
-        }
-        for (&id, members) in listed {
-            let mut was_shared = false;
-            let mut content: Members = members
-                .iter()
-                .filter_map(|&(member, weight)| {
-                    let &(object, role) = ids.get(&member)?;
-                    was_shared = role == Role::Shared;
-                    // An object for groups without other members is not to be deleted from this one.
-                    let fits = was_shared || members.len() == 1;
-                    fits.then_some((object, weight.min(255) as u8))
-                })
-                .collect();
-            if content.len() != members.len() {
-                // It leads over something that is not ours: nothing is content with that.
-                content.clear();
-            }
-            content.sort_unstable();
-            normalize(&mut content);
-            let before = self.nexthops.groups.get(&id);
-            self.rescan |= before.map_or(!content.is_empty(), |group| group.content != content);
-            let was_shared = was_shared && content.len() == 1;
-            self.nexthops.set_content(id, content, was_shared);
-        }
-        lost
-    }
-
-    /// Routes over groups that are gone are gone.
-    fn lose<K: Family>(&mut self, shard: usize, lost: &HashSet<u32>) {
-        let over = |e: &&Entry<K>| e.installed.as_group().is_some_and(|id| lost.contains(&id));
-        let entries = K::table_ref(self).shard(shard).filter(over);
-        let entries: Vec<Entry<K>> = entries.copied().collect();
-        self.counters.repairs += entries.len() as u64;
-        for before in entries {
-            let mut after = before;
-            after.installed = Slot::NONE;
-            after.put(flag::STALE, false);
-            self.change(before, after);
-        }
-    }
-
     /// A listing of all routes begins; [`Self::resync_nexthops`] came before. [`Self::resync_part_begins`] follows.
     pub fn resync_routes_begin(&mut self) {
         self.unseen = 0;
@@ -249,6 +29,7 @@ impl Plan {
 
     /// A listing of all routes begins, as far as one of [`Plan::PARTS`] is concerned.
     pub fn resync_part_begins(&mut self, part: usize) {
+        self.forget_some_leftovers(part);
         let unsee_v4 = |e: &mut Entry<V4>| e.put(flag::SEEN, false);
         let unsee_v6 = |e: &mut Entry<V6>| e.put(flag::SEEN, false);
         match part.checked_sub(SHARDS) {

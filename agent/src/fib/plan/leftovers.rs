@@ -3,13 +3,16 @@
 //! One with another metric is removed when the route in the right place forwards the same (it is moved), all others once the
 //! RIB has converged. Until then it may be the one that the kernel prefers, so nobody changes the group that it uses.
 
+use std::hash::BuildHasher;
+
+use foldhash::fast::RandomState;
 use ipnet::IpNet;
 use smallvec::SmallVec;
 
 use super::super::kernel::event::Route;
 use super::super::{HashMap, HashSet};
 use super::op::{Op, RouteAction, RouteOp};
-use super::table::{AnyKey, Key, Slot, Want, key};
+use super::table::{AnyKey, Key, SHARDS, Slot, Want, key};
 use super::work::{LOOKS, Work};
 use super::{Family, Plan};
 
@@ -42,10 +45,19 @@ struct Waiting {
     touched: bool,
 }
 
+/// By prefix, in parts: growing one of a million prefixes, or looking at all of it, would be too much at a time.
+type Routes = Box<[HashMap<IpNet, Waiting>]>;
+
+fn no_routes() -> Routes {
+    (0..SHARDS).map(|_| HashMap::default()).collect()
+}
+
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Leftovers {
-    routes: HashMap<IpNet, Waiting>,
+    routes: Routes,
+    /// By which they are in one of the parts.
+    hasher: RandomState,
     /// How many these are.
     waiting: usize,
     /// Prefixes of which a route was found or changed since somebody looked.
@@ -56,6 +68,36 @@ pub(super) struct Leftovers {
     adopted_before: Option<u64>,
     /// How many there were then, blackholes included.
     all_before: u64,
+    /// What there was when it began, as far as it is not forgotten.
+    old: Old,
+}
+
+impl Default for Leftovers {
+    fn default() -> Self {
+        Self {
+            routes: no_routes(),
+            hasher: RandomState::default(),
+            waiting: 0,
+            touched: Vec::new(),
+            moved: Vec::new(),
+            adopted_before: None,
+            all_before: 0,
+            old: Old::default(),
+        }
+    }
+}
+
+/// Routes that will be listed again.
+#[derive(Debug, Default)]
+struct Old {
+    routes: Routes,
+    moved: Vec<RouteOp>,
+}
+
+/// A share of those from the end, so that after so many parts none are left.
+fn share<T>(all: &mut Vec<T>, parts_left: usize) -> std::vec::Drain<'_, T> {
+    let rest = all.len() - all.len().div_ceil(parts_left.max(1));
+    all.drain(rest..)
 }
 
 impl Leftovers {
@@ -71,12 +113,31 @@ impl Leftovers {
 
     /// Prefixes of those that wait.
     pub(super) fn prefixes(&self) -> impl Iterator<Item = IpNet> {
-        self.routes.keys().copied()
+        self.routes.iter().flat_map(HashMap::keys).copied()
+    }
+
+    /// Those of a prefix are in this part.
+    fn shard(&self, prefix: &IpNet) -> usize {
+        self.hasher.hash_one(prefix) as usize % SHARDS
+    }
+
+    fn get(&self, prefix: &IpNet) -> Option<&Waiting> {
+        self.routes[self.shard(prefix)].get(prefix)
+    }
+
+    fn get_mut(&mut self, prefix: &IpNet) -> Option<&mut Waiting> {
+        let shard = self.shard(prefix);
+        self.routes[shard].get_mut(prefix)
+    }
+
+    fn remove(&mut self, prefix: &IpNet) -> Option<Waiting> {
+        let shard = self.shard(prefix);
+        self.routes[shard].remove(prefix)
     }
 
     /// What removes one with this prefix that waits.
     pub(super) fn of(&self, prefix: IpNet) -> Option<RouteOp> {
-        let first = self.routes.get(&prefix)?.routes.first()?;
+        let first = self.get(&prefix)?.routes.first()?;
         Some(first.removal(prefix))
     }
 
@@ -87,11 +148,11 @@ impl Leftovers {
 
     /// The route in the right place was changed.
     pub(super) fn touch(&mut self, prefix: impl FnOnce() -> IpNet) {
-        if self.routes.is_empty() {
+        if self.waiting == 0 {
             return;
         }
         let prefix = prefix();
-        if let Some(waiting) = self.routes.get_mut(&prefix)
+        if let Some(waiting) = self.get_mut(&prefix)
             && !std::mem::replace(&mut waiting.touched, true)
         {
             self.touched.push(prefix);
@@ -100,15 +161,22 @@ impl Leftovers {
 
     /// Those of a prefix can go.
     fn can_go(&mut self, prefix: IpNet) {
-        let waiting = self.routes.remove(&prefix).unwrap_or_default();
+        let waiting = self.remove(&prefix).unwrap_or_default();
         self.waiting -= waiting.routes.len();
         let removals = waiting.routes.into_iter().map(|one| one.removal(prefix));
         self.moved.extend(removals);
-        if self.routes.is_empty() {
+        if self.waiting == 0 {
             // There may have been a million, and there will be none any more.
-            self.routes = HashMap::default();
+            self.routes = no_routes();
             self.touched = Vec::new();
         }
+    }
+
+    /// How many prefixes and removals are to be forgotten.
+    #[cfg(test)]
+    pub(super) fn to_forget(&self) -> usize {
+        let old = &self.old;
+        old.routes.iter().map(HashMap::len).sum::<usize>() + old.moved.len()
     }
 
     /// How many prefixes are to be looked at.
@@ -142,16 +210,29 @@ impl Plan {
         self.leftovers.adopted_before = None;
     }
 
-    /// A listing of all routes begins.
+    /// A listing of all routes begins. [`Self::forget_some_leftovers`] is to be asked for each part, before a route comes.
     pub(super) fn forget_leftovers(&mut self) {
-        let adopted = self.count_adopted();
-        let all = self.count_elsewhere();
+        let (adopted, all) = (self.count_adopted(), self.count_elsewhere());
+        // One that began before, and was not gone on with.
+        for part in 0..Self::PARTS {
+            self.forget_some_leftovers(part);
+        }
         let Leftovers { routes, moved, .. } = std::mem::take(&mut self.leftovers);
         self.leftovers.all_before = all;
         self.leftovers.adopted_before = Some(adopted);
-        let routes = routes.into_values().flat_map(|waiting| waiting.routes);
-        let slots = routes.map(|one| one.slot);
-        for slot in slots.chain(moved.into_iter().map(|op| op.previous)) {
+        self.leftovers.old = Old { routes, moved };
+    }
+
+    /// Their groups are not used by what will be listed again, or is gone.
+    pub(super) fn forget_some_leftovers(&mut self, part: usize) {
+        let old = &mut self.leftovers.old;
+        let routes = old.routes.get_mut(part).map(std::mem::take);
+        let routes = routes.into_iter().flat_map(HashMap::into_values);
+        let routes = routes.flat_map(|waiting| waiting.routes);
+        let moved = share(&mut old.moved, Self::PARTS - part);
+        let moved = moved.map(|op| op.previous);
+        let slots: Vec<Slot> = routes.map(|one| one.slot).chain(moved).collect();
+        for slot in slots {
             self.use_as_leftover(slot, -1);
         }
     }
@@ -165,8 +246,8 @@ impl Plan {
         };
         self.use_as_leftover(one.slot, 1);
         let leftovers = &mut self.leftovers;
-        leftovers
-            .routes
+        let shard = leftovers.shard(&route.prefix);
+        leftovers.routes[shard]
             .entry(route.prefix)
             .or_default()
             .routes
@@ -175,12 +256,19 @@ impl Plan {
         leftovers.touch(|| route.prefix);
     }
 
-    /// These groups are gone, and the kernel has removed the routes over them.
-    pub(super) fn lose_leftovers(&mut self, lost: &HashSet<u32>) {
+    /// These groups are gone, and the kernel has removed the routes over them: those in one of [`Plan::PARTS`].
+    pub(super) fn lose_leftovers(&mut self, part: usize, lost: &HashSet<u32>) {
         let over = |slot: Slot| slot.as_group().is_some_and(|id| lost.contains(&id));
         let leftovers = &mut self.leftovers;
-        leftovers.moved.retain(|op| !over(op.previous));
-        leftovers.routes.retain(|_, waiting| {
+        if part == 0 {
+            leftovers.old.moved = std::mem::take(&mut leftovers.moved);
+        }
+        let some = share(&mut leftovers.old.moved, Self::PARTS - part);
+        leftovers.moved.extend(some.filter(|op| !over(op.previous)));
+        let Some(shard) = leftovers.routes.get_mut(part) else {
+            return;
+        };
+        shard.retain(|_, waiting| {
             let before = waiting.routes.len();
             waiting.routes.retain(|one| !over(one.slot));
             leftovers.waiting -= before - waiting.routes.len();
@@ -191,7 +279,7 @@ impl Plan {
     /// Somebody else removed a route of ours in another place.
     pub(super) fn leftover_is_gone(&mut self, route: &Route) {
         let leftovers = &mut self.leftovers;
-        let Some(waiting) = leftovers.routes.get_mut(&route.prefix) else {
+        let Some(waiting) = leftovers.get_mut(&route.prefix) else {
             return;
         };
         let place = (route.table, route.metric);
@@ -201,7 +289,7 @@ impl Plan {
         };
         let one = waiting.routes.swap_remove(at);
         if waiting.routes.is_empty() {
-            leftovers.routes.remove(&route.prefix);
+            leftovers.remove(&route.prefix);
         }
         leftovers.waiting -= 1;
         self.use_as_leftover(one.slot, -1);
@@ -233,7 +321,7 @@ impl Plan {
             && let Some(prefix) = self.leftovers.touched.pop()
         {
             work.done(1);
-            let Some(waiting) = self.leftovers.routes.get_mut(&prefix) else {
+            let Some(waiting) = self.leftovers.get_mut(&prefix) else {
                 continue;
             };
             waiting.touched = false;

@@ -25,6 +25,7 @@ mod admission;
 mod adopt;
 mod failing;
 mod leftovers;
+mod listing;
 mod merge;
 mod nexthops;
 mod op;
@@ -48,14 +49,15 @@ use super::guard::{CompiledGuardRails, GuardRails};
 use super::refusal::{Refusal, RefusalChange};
 use super::types::{FibAction, FibChange, FibCounters, FibNexthop, FibRoute, MAX_NEXTHOPS};
 use admission::Walk;
-use adopt::Losing;
 use failing::Failing;
 use leftovers::Leftovers;
+pub use listing::ListedNexthops;
+use listing::Listing;
 use merge::Merging;
 use nexthops::{Members, Nexthops};
 pub use op::{Object, Op, RouteAction, RouteOp, RuleAction, Target};
-pub use refusing::RefusalStatus;
 use refusing::Refusing;
+pub use refusing::{RefusalStatus, RefusedSet};
 use space::Mode;
 pub use space::RouteSpace;
 pub use status::FibNexthopStatus;
@@ -83,6 +85,7 @@ pub struct Plan {
     v4: Table<V4>,
     v6: Table<V6>,
     nexthops: Nexthops,
+    last: Option<Interned>,
     failing: Failing,
     merging: Merging,
     leftovers: Leftovers,
@@ -97,7 +100,7 @@ pub struct Plan {
     stale: u64,
     rescan: bool,
     walk: Walk,
-    losing: Losing,
+    listing: Listing,
     /// How many routes a listing that ends has not mentioned.
     unseen: u64,
     /// The last step ended before everything was looked at.
@@ -106,6 +109,16 @@ pub struct Plan {
     forgets: bool,
     resync: Resync,
     counters: FibCounters,
+}
+
+/// The route that came last, and what that is.
+#[derive(Debug)]
+struct Interned {
+    v6: bool,
+    route: FibRoute,
+    /// Of sets, so many had been forgotten: one of them may have been this.
+    forgotten: u64,
+    want: Want,
 }
 
 /// A key that knows its table.
@@ -142,6 +155,7 @@ impl Plan {
             v4: Table::default(),
             v6: Table::default(),
             nexthops: Nexthops::default(),
+            last: None,
             failing: Failing::default(),
             merging: Merging::default(),
             leftovers: Leftovers::default(),
@@ -154,7 +168,7 @@ impl Plan {
             stale: 0,
             rescan: false,
             walk: Walk::default(),
-            losing: Losing::default(),
+            listing: Listing::default(),
             unseen: 0,
             unfinished: false,
             forgets: false,
@@ -192,13 +206,31 @@ impl Plan {
     }
 
     fn intern(&mut self, prefix: IpNet, route: FibRoute) -> Want {
-        let FibRoute { nexthops } = route;
-        if nexthops.is_empty() {
+        let v6 = matches!(prefix, IpNet::V6(_));
+        let forgotten = self.nexthops.forgotten;
+        // Most routes come behind one with the same next hops.
+        if let Some(last) = &self.last
+            && (last.forgotten, last.v6) == (forgotten, v6)
+            && last.route == route
+        {
+            return last.want;
+        }
+        let want = self.want(v6, &route);
+        self.last = Some(Interned {
+            v6,
+            route,
+            forgotten,
+            want,
+        });
+        want
+    }
+
+    fn want(&mut self, v6: bool, route: &FibRoute) -> Want {
+        if route.nexthops.is_empty() {
             return Want::NONE;
         }
-        let v6 = matches!(prefix, IpNet::V6(_));
         let mut members = Members::new();
-        for nexthop in nexthops.into_iter().take(MAX_NEXTHOPS) {
+        for nexthop in route.nexthops.iter().take(MAX_NEXTHOPS) {
             // The kernel routes IPv4 over an IPv6 gateway, not the other way round.
             if v6 && matches!(nexthop.gateway, Some(IpAddr::V4(_))) {
                 continue;
@@ -406,15 +438,15 @@ impl Plan {
         self.due_retries(now, &mut tries);
         self.unfinished |= tries.is_over();
         if is_in_doubt {
-            self.refusing.plan(now, max, &mut out);
+            self.refusing.plan(now, max, work, &mut out);
             return out;
         }
         self.rescan |= self.nexthops.plan(now, max, work, &mut out);
         if !out.is_empty() || work.is_over() {
             return out;
         }
-        self.refusing.plan(now, max, &mut out);
-        if !out.is_empty() {
+        self.refusing.plan(now, max, work, &mut out);
+        if !out.is_empty() || work.is_over() {
             return out;
         }
         if self.is_walking() {
@@ -522,6 +554,11 @@ impl Plan {
         table: Option<u32>,
         wanted: impl IntoIterator<Item = (IpNet, Refusal)>,
     ) {
+        self.replace_refused(table, wanted.into_iter().collect());
+    }
+
+    /// The same.
+    pub fn replace_refused(&mut self, table: Option<u32>, wanted: RefusedSet) {
         if self.refusing.replace(table, wanted) {
             self.resync = Resync::Everything;
         }

@@ -192,6 +192,8 @@ pub(super) struct Nexthops {
     pub(super) sets: Vec<Set>,
     set_index: HashMap<Members, usize>,
     free_sets: Vec<usize>,
+    /// How many sets were forgotten so far, the numbers of which are used again.
+    pub(super) forgotten: u64,
     pub(super) groups: HashMap<u32, Group>,
     index: Index,
     pending: Pending,
@@ -597,6 +599,12 @@ impl Nexthops {
         set.failure
             .as_ref()
             .or_else(|| set.members.iter().find_map(of_object))
+    }
+
+    /// What there is to be looked at when a group goes.
+    pub(super) fn cost_of(&self, id: u32) -> usize {
+        let group = self.groups.get(&id);
+        group.map_or(0, |g| g.content.len() + g.bound.len() + g.users.len())
     }
 
     /// How many sets there are.

@@ -76,11 +76,8 @@ impl Worker {
             }
         })?;
         listing.hand_over();
-        listing.urgent.end()?;
         let rules = list_rules(kernel)?;
-        for part in 0..Plan::PARTS {
-            shared.plan.hold(Holder::Fib).resync_part_ends(part);
-        }
+        listing.end()?;
         let mut plan = shared.plan.hold(Holder::Fib);
         plan.resync_routes_end();
         plan.resync_rules(rules);
@@ -111,6 +108,20 @@ impl<'a, K: Kernel, E: Ears> Listing<'a, K, E> {
         }
     }
 
+    /// All routes have been listed.
+    fn end(mut self) -> Result<(), ChannelError> {
+        for part in 0..Plan::PARTS {
+            let mut plan = self.urgent.shared.plan.hold(Holder::Fib);
+            plan.resync_part_ends(part);
+            let may_cut = plan.may_cut();
+            drop(plan);
+            if may_cut {
+                self.urgent.cut();
+            }
+        }
+        self.urgent.end()
+    }
+
     fn take(&mut self, route: Route) {
         self.routes.push(route);
         if self.routes.len() == BATCH {
@@ -132,10 +143,11 @@ impl<'a, K: Kernel, E: Ears> Listing<'a, K, E> {
     }
 }
 
-pub(super) fn take_nexthops(shared: &Shared, nexthops: Vec<Nexthop>) {
-    let mut is_over = shared.plan.hold(Holder::Fib).take_nexthops(nexthops);
+fn take_nexthops(shared: &Shared, nexthops: Vec<Nexthop>) {
+    let listed = nexthops.into_iter().collect();
+    let mut is_over = shared.plan.hold(Holder::Fib).take_nexthops(listed);
     while !is_over {
-        is_over = shared.plan.hold(Holder::Fib).lose_some();
+        is_over = shared.plan.hold(Holder::Fib).take_more_nexthops();
     }
 }
 

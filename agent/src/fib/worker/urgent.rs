@@ -11,7 +11,7 @@ use super::super::handle::Shared;
 use super::super::kernel::event::{Event, Presence};
 use super::super::kernel::{ChannelError, Ears, Heard, Kernel};
 use super::super::plan::Resync;
-use super::resync::{list_nexthops, take_nexthops};
+use super::resync::list_nexthops;
 use super::{BATCH, carry_out};
 use crate::timing::Holder;
 
@@ -97,8 +97,12 @@ impl<'a, K: Kernel, E: Ears> Urgent<'a, K, E> {
         if self.doubt.due(started) == Resync::None {
             return Ok(false);
         }
-        let nexthops = list_nexthops(self.kernel)?;
-        take_nexthops(self.shared, nexthops);
+        let listed = list_nexthops(self.kernel)?.into_iter().collect();
+        let plan = &self.shared.plan;
+        let mut is_over = plan.hold(Holder::Fib).take_nexthops_within(listed);
+        while !is_over {
+            is_over = plan.hold(Holder::Fib).take_more_nexthops();
+        }
         let now = Instant::now();
         self.doubt.listed(Resync::Nexthops, now - started, now);
         Ok(true)

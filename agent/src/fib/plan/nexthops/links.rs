@@ -62,9 +62,14 @@ impl Nexthops {
     /// An interface was removed.
     pub(in super::super) fn link_gone(&mut self, ifindex: u32, now: Instant) {
         self.set_link(ifindex, true, now);
+        self.links.gone.insert(ifindex);
+        self.forget_gone_links();
+    }
+
+    /// Forgets interfaces that were removed and have no object any more.
+    fn forget_gone_links(&mut self) {
         let used: HashSet<u32> = self.object_index.keys().map(|o| o.ifindex).collect();
         let links = &mut self.links;
-        links.gone.insert(ifindex);
         let (down, gone) = (&mut links.down, &mut links.gone);
         gone.retain(|ifindex| {
             let is_used = used.contains(ifindex);
@@ -93,8 +98,10 @@ impl Nexthops {
         let used = self.object_index.keys().map(|object| object.ifindex);
         let gone: BTreeSet<u32> = used.filter(|ifindex| !there.contains(ifindex)).collect();
         for ifindex in gone {
-            self.link_gone(ifindex, now);
+            self.set_link(ifindex, true, now);
+            self.links.gone.insert(ifindex);
         }
+        self.forget_gone_links();
         for &ifindex in down {
             self.set_link(ifindex, true, now);
         }

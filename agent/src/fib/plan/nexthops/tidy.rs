@@ -78,6 +78,7 @@ impl Nexthops {
         if set.refs > 0 || self.set_index.get(&set.members) != Some(&i) {
             return;
         }
+        self.forgotten += 1;
         self.set_index.remove(&set.members);
         for (object, _) in std::mem::take(&mut self.sets[i].members) {
             self.objects[object as usize].sets.remove(&(i as u32));

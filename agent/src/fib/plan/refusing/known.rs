@@ -1,6 +1,7 @@
 //! What is believed of the kernel: our routes that refuse and our rules, and those routes of others that matter to them.
 
 use std::collections::BTreeSet;
+use std::ops::Bound::{Excluded, Unbounded};
 
 use ipnet::IpNet;
 
@@ -8,7 +9,7 @@ use super::super::super::HashSet;
 use super::super::super::kernel::event::{Presence, Route, RouteKind};
 use super::super::super::refusal::Rule;
 use super::super::super::types::ROUTE_PROTOCOL;
-use super::Refusing;
+use super::{Look, Refusing};
 
 /// A route of ours that refuses: destination, table, metric.
 pub(super) type Installed = (IpNet, u32, u32);
@@ -39,9 +40,16 @@ pub(in super::super) enum News {
 }
 
 impl Known {
-    /// The routes of ours.
-    pub(super) fn routes(&self) -> impl Iterator<Item = Installed> {
-        self.routes.iter().copied()
+    /// Whether there are routes of ours.
+    pub(super) fn has_routes(&self) -> bool {
+        !self.routes.is_empty()
+    }
+
+    /// The routes of ours behind those of this prefix.
+    pub(super) fn routes_behind(&self, prefix: Option<IpNet>) -> impl Iterator<Item = Installed> {
+        let last = prefix.map(|prefix| (prefix, u32::MAX, u32::MAX));
+        let behind = (last.map_or(Unbounded, Excluded), Unbounded);
+        self.routes.range(behind).copied()
     }
 
     /// The routes of ours that refuse a prefix.
@@ -149,11 +157,8 @@ impl Refusing {
     /// The listing is complete. Returns how many routes of ours are gone.
     pub(in super::super) fn end_listing(&mut self) -> u64 {
         let before = std::mem::replace(&mut self.known, std::mem::take(&mut self.listing));
-        let lost = before.routes().filter(|one| !self.known.holds(one)).count();
-        let wanted: Vec<IpNet> = self.wanted().map(|(prefix, _)| prefix).collect();
-        self.pending.extend(wanted);
-        let installed = self.known.routes().map(|(prefix, ..)| prefix);
-        self.pending.extend(installed);
+        let lost = before.routes.difference(&self.known.routes).count();
+        self.look = Some(Look::START);
         self.rules_pending = true;
         self.unlisted &= self.listing_table != self.table;
         lost as u64
@@ -179,7 +184,7 @@ impl Refusing {
         match news {
             News::Nothing => {}
             // Of no Service, and forgotten: most are of pods.
-            News::Doubt if !self.services.contains(&route.prefix) => {
+            News::Doubt if !self.wanted.services.contains(&route.prefix) => {
                 self.known.answered.remove(&route.prefix);
                 return News::Nothing;
             }
@@ -209,12 +214,16 @@ impl Refusing {
 
     /// Whether something is not refused because a route of somebody else answers.
     pub(in super::super) fn relies_on_others(&self) -> bool {
-        let mut answered = self.known.answered.iter();
-        answered.any(|net| self.services.contains(net))
+        // There can be a million of either, hardly ever of both.
+        let (answered, services) = (&self.known.answered, &self.wanted.services);
+        match answered.len() < services.len() {
+            true => answered.iter().any(|net| services.contains(net)),
+            false => services.iter().any(|net| answered.contains(net)),
+        }
     }
 
     /// Whether nothing of this is in the kernel.
     pub(in super::super) fn is_gone(&self) -> bool {
-        self.known.routes().next().is_none() && self.rules.is_empty()
+        !self.known.has_routes() && self.rules.is_empty()
     }
 }

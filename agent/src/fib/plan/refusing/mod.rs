@@ -18,16 +18,77 @@ mod status;
 mod steps;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound::{Excluded, Unbounded};
 
 use ipnet::IpNet;
 
-use super::super::refusal::{MAX_SCOPED, Refusal, RefusalChange, Rule};
+use super::super::refusal::{MAX_SCOPED, METRIC, Refusal, RefusalChange, Rule};
 use super::super::types::MAIN_TABLE;
 use super::RouteSpace;
 use super::nexthops::Failure;
+use super::work::{LOOKS, Work};
 pub(super) use known::News;
 use known::{Installed, Known};
 pub use status::RefusalStatus;
+
+/// What is wanted.
+#[derive(Clone, Debug, Default)]
+pub struct RefusedSet {
+    services: BTreeSet<IpNet>,
+    /// Everything else that is wanted: few.
+    networks: BTreeMap<IpNet, Refusal>,
+    /// How many of these have each family and length, static prefixes left out.
+    lengths: BTreeMap<(bool, u8), usize>,
+}
+
+impl FromIterator<(IpNet, Refusal)> for RefusedSet {
+    fn from_iter<I: IntoIterator<Item = (IpNet, Refusal)>>(wanted: I) -> Self {
+        let mut set = Self::default();
+        for (prefix, refusal) in wanted {
+            set.put(prefix.trunc(), Some(refusal));
+        }
+        set
+    }
+}
+
+impl RefusedSet {
+    fn put(&mut self, prefix: IpNet, refusal: Option<Refusal>) {
+        self.services.remove(&prefix);
+        let before = self.networks.remove(&prefix);
+        match refusal {
+            Some(Refusal::Service) => {
+                self.services.insert(prefix);
+            }
+            Some(refusal) => {
+                self.networks.insert(prefix, refusal);
+            }
+            None => {}
+        }
+        let length = (prefix.addr().is_ipv6(), prefix.prefix_len());
+        let counts = |refusal: Option<Refusal>| refusal.is_some_and(|r| r != Refusal::Service);
+        let count = self.lengths.entry(length).or_default();
+        *count = *count + usize::from(counts(refusal)) - usize::from(counts(before));
+    }
+
+    fn get(&self, prefix: IpNet) -> Option<Refusal> {
+        match self.networks.get(&prefix) {
+            Some(refusal) => Some(*refusal),
+            None => self.services.contains(&prefix).then_some(Refusal::Service),
+        }
+    }
+}
+
+/// What has been looked at, in this order, up to and with a prefix.
+#[derive(Clone, Copy, Debug)]
+enum Look {
+    Services(Option<IpNet>),
+    Networks(Option<IpNet>),
+    Installed(Option<IpNet>),
+}
+
+impl Look {
+    const START: Self = Self::Services(None);
+}
 
 /// What an operation is about, for the record of failures.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,11 +103,7 @@ pub(super) struct Refusing {
     table: u32,
     /// The main table, and that of learned routes: what they answer is not refused.
     yields_to: Vec<u32>,
-    services: BTreeSet<IpNet>,
-    /// Everything else that is wanted: few.
-    networks: BTreeMap<IpNet, Refusal>,
-    /// How many of these have each family and length, static prefixes left out.
-    lengths: BTreeMap<(bool, u8), usize>,
+    wanted: RefusedSet,
     /// Whether anything was asked for yet, be it nothing.
     decided: bool,
     /// Whether the table is another one since the last listing: it may be in use by somebody.
@@ -60,6 +117,8 @@ pub(super) struct Refusing {
     rules: Vec<Rule>,
     /// Prefixes to look at.
     pending: BTreeSet<IpNet>,
+    /// A look at everything, as far as it has come.
+    look: Option<Look>,
     rules_pending: bool,
     failures: BTreeMap<Thing, Failure>,
 }
@@ -69,9 +128,7 @@ impl Refusing {
         Self {
             table,
             yields_to: winners(space.table),
-            services: BTreeSet::new(),
-            networks: BTreeMap::new(),
-            lengths: BTreeMap::new(),
+            wanted: RefusedSet::default(),
             decided: false,
             unlisted: false,
             known: Known::default(),
@@ -79,6 +136,7 @@ impl Refusing {
             listing_table: table,
             rules: Vec::new(),
             pending: BTreeSet::new(),
+            look: None,
             rules_pending: false,
             failures: BTreeMap::new(),
         }
@@ -87,30 +145,15 @@ impl Refusing {
     /// Learned routes are in this table from now on. What others have in it is known after the next listing.
     pub(super) fn set_learned_table(&mut self, learned: u32) {
         self.yields_to = winners(learned);
-        self.pending.extend(self.networks.keys());
+        self.pending.extend(self.wanted.networks.keys());
         self.rules_pending = true;
     }
 
     /// Refuses exactly this from now on. Whether everything has to be listed: another table may hold anything.
-    pub(super) fn replace(
-        &mut self,
-        table: Option<u32>,
-        wanted: impl IntoIterator<Item = (IpNet, Refusal)>,
-    ) -> bool {
+    pub(super) fn replace(&mut self, table: Option<u32>, wanted: RefusedSet) -> bool {
         let table = table.unwrap_or(self.table);
-        let before: Vec<IpNet> = self.wanted().map(|(prefix, _)| prefix).collect();
-        self.pending.extend(before);
-        self.services.clear();
-        self.networks.clear();
-        self.lengths.clear();
-        for (prefix, refusal) in wanted {
-            self.change(RefusalChange {
-                prefix,
-                refusal: Some(refusal),
-            });
-        }
-        let installed = self.known.routes().map(|(prefix, ..)| prefix);
-        self.pending.extend(installed);
+        self.wanted = wanted;
+        self.look = Some(Look::START);
         self.decided = true;
         self.rules_pending = true;
         let moved = std::mem::replace(&mut self.table, table) != table;
@@ -124,40 +167,67 @@ impl Refusing {
     /// Refuses a destination, or no more.
     pub(super) fn change(&mut self, change: RefusalChange) {
         let prefix = change.prefix.trunc();
-        self.services.remove(&prefix);
-        let before = self.networks.remove(&prefix);
-        match change.refusal {
-            Some(Refusal::Service) => {
-                self.services.insert(prefix);
-            }
-            Some(refusal) => {
-                self.networks.insert(prefix, refusal);
-            }
-            None => {}
-        }
-        let length = (prefix.addr().is_ipv6(), prefix.prefix_len());
-        let counts = |refusal: Option<Refusal>| refusal.is_some_and(|r| r != Refusal::Service);
-        let count = self.lengths.entry(length).or_default();
-        *count = *count + usize::from(counts(change.refusal)) - usize::from(counts(before));
+        self.wanted.put(prefix, change.refusal);
         self.pending.insert(prefix);
         self.rules_pending = true;
     }
 
-    fn wanted(&self) -> impl Iterator<Item = (IpNet, Refusal)> {
-        let services = self.services.iter().map(|net| (*net, Refusal::Service));
-        services.chain(self.networks.iter().map(|(net, refusal)| (*net, *refusal)))
+    /// Looks at everything that is wanted or installed, some at a time: what is not right is to be looked at.
+    fn look_at_some(&mut self, work: &mut Work) {
+        const SOME: usize = if LOOKS < 256 { LOOKS } else { 256 };
+        while let Some(look) = self.look
+            && !work.is_over()
+        {
+            let (Look::Services(after) | Look::Networks(after) | Look::Installed(after)) = look;
+            let behind = (after.map_or(Unbounded, Excluded), Unbounded);
+            let some: Vec<IpNet> = match look {
+                Look::Services(_) => self
+                    .wanted
+                    .services
+                    .range(behind)
+                    .take(SOME)
+                    .copied()
+                    .collect(),
+                Look::Networks(_) => {
+                    let networks = self.wanted.networks.range(behind).take(SOME);
+                    networks.map(|(prefix, _)| *prefix).collect()
+                }
+                Look::Installed(after) => {
+                    let installed = self.known.routes_behind(after).take(SOME);
+                    installed.map(|(prefix, ..)| prefix).collect()
+                }
+            };
+            work.done(1 + some.len());
+            self.look = match (look, some.last().copied()) {
+                (Look::Services(_), None) => Some(Look::Networks(None)),
+                (Look::Networks(_), None) => Some(Look::Installed(None)),
+                (Look::Installed(_), None) => None,
+                (Look::Services(_), last) => Some(Look::Services(last)),
+                (Look::Networks(_), last) => Some(Look::Networks(last)),
+                (Look::Installed(_), last) => Some(Look::Installed(last)),
+            };
+            for prefix in some {
+                if !self.is_right(prefix) {
+                    self.pending.insert(prefix);
+                }
+            }
+        }
     }
 
-    fn refusal(&self, prefix: IpNet) -> Option<Refusal> {
-        match self.networks.get(&prefix) {
-            Some(refusal) => Some(*refusal),
-            None => self.services.contains(&prefix).then_some(Refusal::Service),
-        }
+    /// The route that is to be in the kernel now.
+    fn wanted_route(&self, prefix: IpNet) -> Option<Installed> {
+        let wants = self.wants_route(prefix);
+        wants.then_some((prefix, self.table, METRIC))
+    }
+
+    /// Whether the kernel holds what is wanted.
+    fn is_right(&self, prefix: IpNet) -> bool {
+        self.known.routes_of(prefix).eq(self.wanted_route(prefix))
     }
 
     /// Whether it is to be in the kernel now.
     fn wants_route(&self, prefix: IpNet) -> bool {
-        match self.refusal(prefix) {
+        match self.wanted.get(prefix) {
             None => false,
             Some(Refusal::Service) => !self.known.is_answered(prefix),
             Some(_) => {
@@ -170,7 +240,10 @@ impl Refusing {
     /// Whether networks of this length share a rule.
     fn is_crowded(&self, prefix: IpNet) -> bool {
         let length = (prefix.addr().is_ipv6(), prefix.prefix_len());
-        self.lengths.get(&length).is_some_and(|n| *n > MAX_SCOPED)
+        self.wanted
+            .lengths
+            .get(&length)
+            .is_some_and(|n| *n > MAX_SCOPED)
     }
 
     /// The rules that have to be there before a network may be refused.
@@ -188,7 +261,7 @@ impl Refusing {
 
     /// All rules that yield.
     fn all_yielding(&self) -> BTreeSet<Rule> {
-        let networks = self.networks.keys();
+        let networks = self.wanted.networks.keys();
         networks.flat_map(|net| self.yielding(*net)).collect()
     }
 
@@ -213,7 +286,7 @@ impl Refusing {
                     .suppress
                     .is_some_and(|length| length < prefix.prefix_len())
         };
-        is_there && !self.services.contains(&prefix) && !self.rules.iter().any(yields)
+        is_there && !self.wanted.services.contains(&prefix) && !self.rules.iter().any(yields)
     }
 
     /// The rule that refuses, if there is anything to refuse in a family.
@@ -224,7 +297,8 @@ impl Refusing {
             false => set.first().copied(),
             true => set.last().copied(),
         };
-        let any = edge(&self.services).as_ref().is_some_and(is) || self.networks.keys().any(is);
+        let any = edge(&self.wanted.services).as_ref().is_some_and(is)
+            || self.wanted.networks.keys().any(is);
         let stranger = self.known.strangers().any(|net| is(&net));
         let exposed = self.failures.keys().any(|thing| match thing {
             Thing::Route(net) => is(net) && self.is_exposed(*net),

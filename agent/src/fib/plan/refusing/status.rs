@@ -50,8 +50,8 @@ impl Refusing {
     /// The first prefixes behind this one that are refused, at most `most`, ascending.
     pub(in super::super) fn prefixes_after(&self, after: Option<IpNet>, most: usize) -> Vec<IpNet> {
         let behind = (after.map_or(Unbounded, Excluded), Unbounded);
-        let services = self.services.range(behind).take(most).copied();
-        let networks = self.networks.range(behind).take(most);
+        let services = self.wanted.services.range(behind).take(most).copied();
+        let networks = self.wanted.networks.range(behind).take(most);
         let networks = networks.map(|(prefix, _)| *prefix);
         let mut all: Vec<IpNet> = services.chain(networks).collect();
         all.sort_unstable();
@@ -61,7 +61,7 @@ impl Refusing {
 
     /// What is refused of a prefix.
     pub(in super::super) fn status_of(&self, prefix: IpNet, now: Instant) -> Option<RefusalStatus> {
-        let refusal = self.refusal(prefix)?;
+        let refusal = self.wanted.get(prefix)?;
         Some(self.status(prefix, refusal, now))
     }
 

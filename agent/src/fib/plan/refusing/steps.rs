@@ -2,20 +2,32 @@
 
 use std::time::Instant;
 
-use super::super::super::refusal::{METRIC, Rule};
+use super::super::super::refusal::Rule;
 use super::super::super::types::KernelError;
 use super::super::nexthops::Failure;
 use super::super::op::{Op, RouteAction, RouteOp, RuleAction, Target};
+use super::super::work::Work;
 use super::super::{Resync, RouteSpace};
 use super::{Installed, Refusing, Thing};
 
 impl Refusing {
     /// Appends what is to be done next, each step only after the one before it was carried out.
-    pub(in super::super) fn plan(&mut self, now: Instant, max: usize, out: &mut Vec<Op>) {
+    pub(in super::super) fn plan(
+        &mut self,
+        now: Instant,
+        max: usize,
+        work: &mut Work,
+        out: &mut Vec<Op>,
+    ) {
         if !self.failures.is_empty() {
             self.due_retries(now);
         }
-        if !self.decided || (self.pending.is_empty() && !self.rules_pending) {
+        if !self.decided || (self.look.is_none() && self.pending.is_empty() && !self.rules_pending)
+        {
+            return;
+        }
+        self.look_at_some(work);
+        if work.is_over() {
             return;
         }
         if self.rules_pending {
@@ -40,8 +52,8 @@ impl Refusing {
                 return;
             }
         }
-        self.plan_routes(now, max, out);
-        if !out.is_empty() || !self.rules_pending {
+        self.plan_routes(now, max, work, out);
+        if !out.is_empty() || work.is_over() || !self.rules_pending {
             return;
         }
         for ipv6 in [false, true] {
@@ -61,16 +73,16 @@ impl Refusing {
         }
     }
 
-    fn plan_routes(&mut self, now: Instant, max: usize, out: &mut Vec<Op>) {
+    fn plan_routes(&mut self, now: Instant, max: usize, work: &mut Work, out: &mut Vec<Op>) {
         while out.len() < max
+            && !work.is_over()
             && let Some(prefix) = self.pending.pop_first()
         {
+            work.done(1);
             if self.is_blocked(&Thing::Route(prefix), now) {
                 continue;
             }
-            let wanted = self
-                .wants_route(prefix)
-                .then_some((prefix, self.table, METRIC));
+            let wanted = self.wanted_route(prefix);
             // In other places only if another table was configured before.
             let others = self
                 .known
@@ -120,7 +132,7 @@ impl Refusing {
             RuleAction::Add => {
                 self.rules.push(rule.clone());
                 // Networks may have waited for it.
-                self.pending.extend(self.networks.keys());
+                self.pending.extend(self.wanted.networks.keys());
             }
             RuleAction::Delete => self.rules.retain(|one| one != rule),
         }
@@ -213,6 +225,7 @@ impl Refusing {
                 self.rules.retain(|one| one != rule);
                 // Networks that it was to yield are not to be refused without it.
                 let family = self
+                    .wanted
                     .networks
                     .keys()
                     .filter(|net| net.addr().is_ipv6() == rule.ipv6);

@@ -100,3 +100,33 @@ fn large_sets_are_forgotten_as_fast_as_they_come() {
     let objects = alone.plan.nexthops.objects.len();
     assert!(objects < 6000, "{objects} objects of 50 routes");
 }
+
+/// The number of a set that was forgotten is another set's.
+#[test]
+fn a_route_that_comes_again_is_not_taken_for_what_has_its_number_now() {
+    let mut alone = aside();
+    let prefixes: Vec<IpNet> = many(30).collect();
+    for (prefix, router) in prefixes.iter().zip(100..) {
+        alone.install(*prefix, [router]);
+    }
+    for prefix in &prefixes {
+        alone.plan.submit(FibChange::remove(*prefix));
+    }
+    look(&mut alone);
+    assert!(alone.plan.nexthops.sets_in_use() < 30, "some are forgotten");
+    for round in 0..30 {
+        // The last one of before, and one of which nobody has heard.
+        alone.install(prefixes[0], [129]);
+        alone.install(prefixes[1], [200 + round]);
+        let gateway = |prefix| {
+            let status = alone.plan.route(prefix, alone.now).unwrap();
+            status.desired.unwrap().nexthops[0].gateway.unwrap()
+        };
+        assert_eq!(gateway(prefixes[0]), IpAddr::from([10, 0, 0, 129]));
+        let other = IpAddr::from([10, 0, 0, 200 + round as u8]);
+        assert_eq!(gateway(prefixes[1]), other);
+        alone.plan.submit(FibChange::remove(prefixes[0]));
+        alone.plan.submit(FibChange::remove(prefixes[1]));
+        look(&mut alone);
+    }
+}

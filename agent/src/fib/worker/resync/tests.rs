@@ -178,6 +178,7 @@ impl World {
         drop(plan);
         monitor.replace(said);
         (1000..2000).for_each(|n| listing.take(route(n)));
+        // It has not ended and holds no route of ours: nothing else is done before that.
         listing.urgent.end().unwrap();
     }
 
@@ -245,6 +246,27 @@ fn a_lost_router_is_cut_within_a_listing_although_another_one_was_removed() {
         world.early.take(&mut |_| later += 1);
         assert_eq!(later, 1);
     }
+}
+
+/// The routes that a listing did not hold are looked for in parts, of which each can take long.
+#[test]
+fn a_lost_router_is_cut_while_a_listing_ends() {
+    let mut world = World::over(2);
+    let monitor = RefCell::new(Vec::new());
+    let mut ears = &monitor;
+    let urgent = Urgent::new(
+        &world.shared,
+        &mut world.kernel,
+        &mut ears,
+        &mut world.early,
+    );
+    let mut listing = Listing::new(urgent);
+    listing.begin();
+    let mut plan = world.shared.plan.hold(Holder::Rib);
+    plan.set_nexthop_down(world.routers[0], 2, true);
+    drop(plan);
+    listing.end().unwrap();
+    assert_eq!(world.kernel.removed.len(), 1);
 }
 
 #[test]
