@@ -466,14 +466,8 @@ impl KernelView {
     fn forget_routes_over(&mut self, ifindex: u32) {
         let lost =
             |r: &ViewRoute| !r.hops.is_empty() && r.hops.iter().all(|h| h.ifindex == ifindex);
-        let v4 = self.v4.over(ifindex, lost).into_iter().map(IpNet::from);
-        let v6 = self.v6.over(ifindex, lost).into_iter().map(IpNet::from);
-        for net in v4.chain(v6) {
-            self.with_routes(net, |routes| {
-                routes.retain(|r| !lost(r));
-                true
-            });
-        }
+        self.v4.forget_over(ifindex, lost);
+        self.v6.forget_over(ifindex, lost);
         self.nexthops
             .retain(|_, n| !matches!(n, NexthopKind::Single { hop, .. } if hop.ifindex == ifindex));
     }

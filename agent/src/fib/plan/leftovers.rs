@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 use super::super::kernel::event::Route;
 use super::super::{HashMap, HashSet};
 use super::op::{Op, RouteAction, RouteOp};
-use super::table::{AnyKey, Key, SHARDS, Slot, Want, key};
+use super::table::{AnyKey, Key, SHARDS, Slot, Want, is_to_grow, key};
 use super::work::{LOOKS, Work};
 use super::{Family, Plan};
 
@@ -246,12 +246,12 @@ impl Plan {
         };
         self.use_as_leftover(one.slot, 1);
         let leftovers = &mut self.leftovers;
-        let shard = leftovers.shard(&route.prefix);
-        leftovers.routes[shard]
-            .entry(route.prefix)
-            .or_default()
-            .routes
-            .push(one);
+        let number = leftovers.shard(&route.prefix);
+        let shard = &mut leftovers.routes[number];
+        if is_to_grow(number, shard.len(), shard.capacity()) {
+            shard.reserve(shard.capacity() - shard.len() + 1);
+        }
+        shard.entry(route.prefix).or_default().routes.push(one);
         leftovers.waiting += 1;
         leftovers.touch(|| route.prefix);
     }

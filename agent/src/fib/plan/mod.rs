@@ -479,7 +479,7 @@ impl Plan {
                 return;
             }
             black_box(keys.iter().fold(0, |all, &k| all ^ table.touch(k)));
-            work.done(keys.len());
+            work.done(keys.len() + table.queue.cost());
             for k in keys {
                 self.plan_route(k, out);
             }

@@ -37,6 +37,8 @@ pub(super) struct Queue<K> {
     at: usize,
     /// A bucket that is being emptied, or a part of it, from its end.
     current: Vec<K>,
+    /// How many were put into buckets when some were taken last.
+    arranged: usize,
 }
 
 impl<K> Default for Queue<K> {
@@ -48,6 +50,7 @@ impl<K> Default for Queue<K> {
             waiting: 0,
             at: 0,
             current: Vec::new(),
+            arranged: 0,
         }
     }
 }
@@ -77,6 +80,11 @@ impl<K: Key> Queue<K> {
         keys
     }
 
+    /// What putting some into buckets has cost beside taking some, in looks at a prefix.
+    pub(super) const fn cost(&self) -> usize {
+        self.arranged / 8
+    }
+
     /// Those in buckets, and in what was one.
     const fn many(&self) -> usize {
         self.waiting + self.current.len()
@@ -84,6 +92,7 @@ impl<K: Key> Queue<K> {
 
     /// Puts some into buckets if they are many.
     fn arrange(&mut self) {
+        self.arranged = 0;
         let few = if self.many() > 0 { FEW } else { BULK };
         if self.incoming.len() <= few {
             return;
@@ -92,6 +101,7 @@ impl<K: Key> Queue<K> {
             self.buckets = (0..BUCKETS).map(|_| Vec::new()).collect();
         }
         let from = self.incoming.len().saturating_sub(PORTION);
+        self.arranged = self.incoming.len() - from;
         for key in self.incoming.drain(from..) {
             let bucket = key.bucket();
             self.buckets[bucket].push(key);
@@ -222,7 +232,10 @@ mod tests {
         (0..1 << 20).for_each(|n: u32| queue.push([10, 0, 0, 0, (n % 33) as u8]));
         while queue.len() > 0 {
             let (waiting, all) = (queue.waiting, queue.len());
+            let incoming = queue.incoming.len();
             let taken = queue.take(256).len();
+            let is_arranged = queue.incoming.len() < incoming;
+            assert_eq!(queue.cost() > 0, is_arranged, "it is counted");
             assert_eq!(queue.len(), all - taken);
             assert!(queue.waiting <= waiting + PORTION);
             assert!(queue.current.len() <= SORTED);

@@ -198,6 +198,12 @@ impl<K> Entry<K> {
 /// waits for the plan waits for no more.
 pub(super) const SHARDS: usize = 256;
 
+/// Whether a part is to grow now that so many of its places are filled. Prefixes that are alike fill all parts alike: each grows at
+/// another fill, from three quarters on, so that not all of them do at once.
+pub(super) const fn is_to_grow(shard: usize, len: usize, capacity: usize) -> bool {
+    capacity >= 64 && (capacity - len) * SHARDS < capacity / 4 * (SHARDS - shard % SHARDS)
+}
+
 /// The prefixes of one family.
 #[derive(Debug)]
 pub(super) struct Table<K> {
@@ -252,7 +258,12 @@ impl<K: Key> Table<K> {
         let hasher = &self.hasher;
         let rehash = |e: &Entry<K>| hash(hasher, e.key);
         let hash = hash(hasher, key);
-        self.shards[shard_of(hash)]
+        let number = shard_of(hash);
+        let shard = &mut self.shards[number];
+        if is_to_grow(number, shard.len(), shard.capacity()) {
+            shard.reserve(shard.capacity() - shard.len() + 1, rehash);
+        }
+        shard
             .entry(hash, |e| e.key == key, rehash)
             .or_insert_with(|| Entry {
                 key,
@@ -266,12 +277,14 @@ impl<K: Key> Table<K> {
     pub(super) fn remove(&mut self, key: K) {
         let hasher = &self.hasher;
         let place = hash(hasher, key);
-        let shard = &mut self.shards[shard_of(place)];
+        let number = shard_of(place);
+        let shard = &mut self.shards[number];
         if let Ok(entry) = shard.find_entry(place, |e| e.key == key) {
             entry.remove();
         }
-        // A table that a full feed has left gives its memory back; the factor keeps it from oscillating.
-        if shard.capacity() > 64 && shard.len() < shard.capacity() / 8 {
+        // A table that a full feed has left gives its memory back; the factor keeps it from oscillating. Not all parts at once.
+        let few = shard.capacity() / 16 * (SHARDS + number) / SHARDS;
+        if shard.capacity() > 64 && shard.len() < few {
             shard.shrink_to(shard.len() * 2, |e| hash(hasher, e.key));
         }
     }

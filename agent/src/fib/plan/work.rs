@@ -2,8 +2,8 @@
 //! hops or routes there are. What is left is looked at in the next step, which comes at once ([`Plan::is_walking`](super::Plan::is_walking)).
 
 /// Sets, groups, members and prefixes that are looked at in one step, and some more: one of them is not left half way. Each takes
-/// 50 to 300 ns. Tests have few, and have to be interrupted.
-pub(super) const LOOKS: usize = if cfg!(test) { 16 } else { 4096 };
+/// 50 to 500 ns. Tests have few, and have to be interrupted.
+pub(super) const LOOKS: usize = if cfg!(test) { 16 } else { 3072 };
 
 /// What is left of a step.
 #[derive(Debug)]

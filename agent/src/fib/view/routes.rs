@@ -84,13 +84,33 @@ impl<P: Net> Routes<P> {
         direct.filter_map(|net| Some((*net, self.routes.get(net)?)))
     }
 
-    /// The prefixes with a route over an interface of which this is true.
-    pub(super) fn over(&self, ifindex: u32, is: impl Fn(&ViewRoute) -> bool) -> Vec<P> {
+    /// Forgets the routes over an interface of which this is true. Without looking at any if none leads over it.
+    pub(super) fn forget_over(&mut self, ifindex: u32, is: impl Fn(&ViewRoute) -> bool) {
         if !self.over.contains_key(&ifindex) {
-            return Vec::new();
+            return;
         }
         let with = self.routes.iter().filter(|(_, of)| of.iter().any(&is));
-        with.map(|(net, _)| *net).collect()
+        let with: Vec<P> = with.map(|(net, _)| *net).collect();
+        let forget = |of: &mut OfPrefix| {
+            of.retain(|route| !is(route));
+            true
+        };
+        // One by one, a million take half a second.
+        if with.len() > self.routes.len() / 2 {
+            let all = std::mem::take(self);
+            for (net, of) in &all.routes {
+                if of.iter().any(|route| !is(route)) {
+                    self.change(*net, |kept| {
+                        kept.clone_from(of);
+                        forget(kept)
+                    });
+                }
+            }
+        } else {
+            for net in with {
+                self.change(net, forget);
+            }
+        }
     }
 
     /// How many prefixes have a route over each interface.

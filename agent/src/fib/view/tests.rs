@@ -510,4 +510,16 @@ fn of_an_interface_that_goes_the_routes_are_found_and_no_others_are_looked_at() 
     view.apply(link(2, "eth", false));
     assert_eq!(metrics(&view, "198.51.100.0/24"), [0; 0]);
     assert_eq!(view.v4.counted(), [].into());
+    // All but one of many.
+    for n in 0..10 {
+        let prefix = format!("100.64.{n}.0/24");
+        view.apply(present(route(&prefix, None, 2, 20, STATIC)));
+    }
+    view.apply(present(route("100.64.9.0/24", None, 3, 21, STATIC)));
+    view.apply(link(2, "eth", true));
+    view.apply(link(2, "eth", false));
+    assert_eq!(view.v4.counted(), [(3, 1)].into());
+    assert_eq!(view.v4.direct().count(), 1);
+    assert_eq!(metrics(&view, "100.64.9.0/24"), [21]);
+    assert_eq!(metrics(&view, "100.64.8.0/24"), [0; 0]);
 }

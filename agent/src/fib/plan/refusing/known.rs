@@ -1,14 +1,17 @@
 //! What is believed of the kernel: our routes that refuse and our rules, and those routes of others that matter to them.
 
 use std::collections::BTreeSet;
+use std::hash::BuildHasher;
 use std::ops::Bound::{Excluded, Unbounded};
 
+use foldhash::fast::RandomState;
 use ipnet::IpNet;
 
 use super::super::super::HashSet;
 use super::super::super::kernel::event::{Presence, Route, RouteKind};
 use super::super::super::refusal::Rule;
 use super::super::super::types::ROUTE_PROTOCOL;
+use super::super::table::{SHARDS, is_to_grow};
 use super::{Look, Refusing};
 
 /// A route of ours that refuses: destination, table, metric.
@@ -21,9 +24,58 @@ pub(super) struct Known {
     /// How many of them are IPv4, and IPv6.
     counts: [u64; 2],
     /// Addresses that others have a route to, in the tables that win.
-    answered: HashSet<IpNet>,
+    answered: Answered,
     /// Routes of others in our table.
     strangers: BTreeSet<(IpNet, u32)>,
+}
+
+/// Addresses, in parts: growing a set of a million would be too much at a time.
+#[derive(Clone, Debug)]
+struct Answered {
+    parts: Box<[HashSet<IpNet>]>,
+    /// By which they are in one of the parts.
+    hasher: RandomState,
+    len: usize,
+}
+
+impl Default for Answered {
+    fn default() -> Self {
+        Self {
+            parts: (0..SHARDS).map(|_| HashSet::default()).collect(),
+            hasher: RandomState::default(),
+            len: 0,
+        }
+    }
+}
+
+impl Answered {
+    fn part(&self, prefix: &IpNet) -> usize {
+        self.hasher.hash_one(prefix) as usize % SHARDS
+    }
+
+    fn contains(&self, prefix: &IpNet) -> bool {
+        self.len > 0 && self.parts[self.part(prefix)].contains(prefix)
+    }
+
+    fn insert(&mut self, prefix: IpNet) -> bool {
+        let number = self.part(&prefix);
+        let part = &mut self.parts[number];
+        if is_to_grow(number, part.len(), part.capacity()) {
+            part.reserve(part.capacity() - part.len() + 1);
+        }
+        let is_new = part.insert(prefix);
+        self.len += usize::from(is_new);
+        is_new
+    }
+
+    fn remove(&mut self, prefix: &IpNet) {
+        let part = self.part(prefix);
+        self.len -= usize::from(self.parts[part].remove(prefix));
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &IpNet> {
+        self.parts.iter().flatten()
+    }
 }
 
 /// What a notification about a route means.
@@ -216,7 +268,7 @@ impl Refusing {
     pub(in super::super) fn relies_on_others(&self) -> bool {
         // There can be a million of either, hardly ever of both.
         let (answered, services) = (&self.known.answered, &self.wanted.services);
-        match answered.len() < services.len() {
+        match answered.len < services.len() {
             true => answered.iter().any(|net| services.contains(net)),
             false => services.iter().any(|net| answered.contains(net)),
         }
