@@ -67,7 +67,7 @@ use fib_sink::FibSink;
 use front::Front;
 use gates::Gates;
 use peers::Peers;
-use remembered::Remembered;
+use remembered::{LastNodes, Remembered};
 use rib_thread::{Command, RibHandle};
 use shared::Shared;
 use signals::Signals;
@@ -104,7 +104,8 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         None => None,
     };
     let gates = Arc::new(Gates::default());
-    let mut source = Source::start(&options.source, &options.node).await?;
+    let last = LastNodes::read(&options.control, &options.node);
+    let mut source = Source::start(&options.source, &options.node, last).await?;
     let described = source::describe(&options.source);
     let front = Front::new(
         options.node.clone(),
