@@ -323,6 +323,28 @@ fn the_unit_of_systemd_uses_options_that_there_are() {
     help(&command).unwrap();
 }
 
+/// What stops the agent kills it if it takes longer.
+#[test]
+fn an_agent_is_given_as_long_as_stopping_may_take_and_hardly_longer() {
+    let documents = documents();
+    let agent = of_kind(&documents, "DaemonSet").next().unwrap();
+    let pod = &agent["spec"]["template"]["spec"];
+    let given = pod["terminationGracePeriodSeconds"].as_u64().unwrap();
+    let unit = std::fs::read_to_string(deploy().join("systemd/routelet.service")).unwrap();
+    let of_unit = unit.lines().find_map(|line| {
+        line.strip_prefix("TimeoutStopSec=")
+            .and_then(|rest| rest.strip_suffix('s'))
+    });
+    let of_unit = of_unit.unwrap().parse::<u64>().unwrap();
+    let longest = agent::run::LONGEST_STOP.as_secs();
+    for (what, given) in [("the DaemonSet", given), ("the unit", of_unit)] {
+        assert!(
+            (longest + 1..=longest + 10).contains(&given),
+            "{what}: {given} s for {longest} s"
+        );
+    }
+}
+
 /// What kustomize makes of a folder; `None` if there is no kubectl here.
 fn kustomize(folder: &Path) -> Option<Vec<Value>> {
     let output = Command::new("kubectl")

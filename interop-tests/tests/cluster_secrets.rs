@@ -1,4 +1,4 @@
-//! Secrets of an API server that says "later", and more of them than one connection carries.
+//! Secrets of an API server that says "later" or has just started, and more of them than one connection carries.
 
 mod support;
 
@@ -68,6 +68,7 @@ fn an_overloaded_api_server_costs_no_session_whose_secret_has_another_name() {
             Fault::TooManyRequests(1),
             Fault::Unavailable,
             Fault::InternalError,
+            Fault::NoRolesYet,
         ] {
             cluster.fake()?.answer_next("secrets", 1000, fault);
             peer(name)?;

@@ -1,5 +1,5 @@
 //! A node whose AS comes from a label (`asnFrom`) and whose agent is started again while the label is missing: it speaks with the AS that
-//! it had, or with nobody.
+//! it had, or with nobody. The same where the label chooses the Router.
 
 mod support;
 
@@ -11,7 +11,9 @@ use interop_tests::{
 use serde_json::{Value, json};
 use std::time::Duration;
 use support::SOON;
+use support::cluster::{Cluster, TOR, cluster_node};
 use support::node::{Node, node_object, object};
+use support::segment::v4;
 
 const ASN: u32 = 64600;
 const NETWORK: &str = "198.51.100.0/24";
@@ -102,6 +104,51 @@ fn an_agent_started_without_its_label_has_the_as_from_before_or_waits() {
             .find(|line| line.contains("Deleted") && line.contains(NETWORK));
         ensure!(gone.is_none(), "the kernel forwards all the time: {gone:?}");
         Ok(())
+    });
+}
+
+/// As the kubelet does, with its own labels alone. The label by which the Router selects the node is missing until somebody sets it.
+#[test]
+fn a_node_that_is_made_again_while_no_agent_runs_stays_in_its_as() {
+    let needs = [Need::Speaker(Kind::Routelet), Need::Speaker(Kind::Bird2)];
+    run(&needs, |lab| {
+        let cluster = Cluster::start(lab)?;
+        let spec = json!({"asn": ASN, "nodeSelector": {"matchLabels": {"rack": "a"}}});
+        cluster.api.put(&object("Router", "rack-a", &spec))?;
+        let mut node = cluster.node(1)?;
+        let mut labelled = cluster_node(1);
+        labelled["metadata"]["labels"] = json!({"rack": "a", "example.com/role": "x"});
+        cluster.api.put(&labelled)?;
+        let host = cluster.segment.host("tor", TOR)?;
+        let neighbour = Neighbour::new(&v4(1), ASN).passive();
+        let neighbour = neighbour.graceful_restart(Duration::from_secs(120));
+        let speaker = Speaker::new(64500, &v4(TOR)).neighbour(neighbour);
+        let tor = Subject::start(lab, Kind::Bird2, &host, speaker)?;
+        cluster.peer_with_tor(&json!({}))?;
+        let says = |node: &Node, problem: bool| {
+            tor.wait_established(&v4(1))?;
+            eventually(SOON, "the AS of the node", || {
+                let status = node.ask(&["status"])?;
+                ensure!(status["asn"] == json!(ASN), "{status}");
+                let problems = status["problems"].to_string();
+                let found = problems.contains("made again without rack;");
+                ensure!(found == problem, "{problems}");
+                Ok(())
+            })
+        };
+        says(&node, false)?;
+        node.end(Signal::SIGKILL)?;
+        cluster.api.delete("Node", "", "node-1")?;
+        cluster.api.put(&cluster_node(1))?;
+        // Again, shortly after.
+        for _ in 0..2 {
+            node.launch()?;
+            says(&node, true)?;
+            node.end(Signal::SIGKILL)?;
+        }
+        cluster.api.put(&labelled)?;
+        node.launch()?;
+        says(&node, false)
     });
 }
 

@@ -87,6 +87,13 @@ impl AtomMap {
         Some(&self.0[at].1)
     }
 
+    /// Its keys and their values, ascending.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0
+            .iter()
+            .map(|(key, value)| (key.as_str(), value.as_str()))
+    }
+
     /// Its keys, ascending.
     pub(crate) fn keys(&self) -> impl Iterator<Item = &Atom> {
         self.0.iter().map(|(key, _)| key)

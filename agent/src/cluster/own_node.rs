@@ -24,6 +24,10 @@ pub(crate) struct OwnNode {
     last: Option<Arc<Node>>,
     /// It was made again, and has not got back all that it had.
     before: Option<Before>,
+    /// What the agent before left of it, until it is there.
+    left: Option<Node>,
+    /// See [`OwnNode::deciding`].
+    deciding: Option<Node>,
 }
 
 /// What a Node was before it was made again.
@@ -36,13 +40,21 @@ struct Before {
 }
 
 impl OwnNode {
-    /// That of the node with this name; nothing is known of it yet.
-    pub(crate) fn new(name: &str) -> Self {
+    /// That of the node with this name, of which the agent before left so much.
+    pub(crate) fn new(name: &str, left: Option<Node>) -> Self {
         Self {
             name: name.to_owned(),
             last: None,
             before: None,
+            left,
+            deciding: None,
         }
+    }
+
+    /// What of it is to be left for the next agent: which object it is, or was as long as labels or annotations of that one count, and
+    /// those by which something is decided. `None`: it was not there yet.
+    pub(crate) fn deciding(&self) -> Option<&Node> {
+        self.deciding.as_ref()
     }
 
     /// The snapshot with the Node as it is, or as it was last known if it has gone. Of one that was made again, what it lacks is
@@ -66,6 +78,7 @@ impl OwnNode {
                 (Arc::new(last), vec![self.gone()])
             }
             (Some(there), last) => {
+                let last = last.as_deref().or(self.left.as_ref());
                 if let Some(last) = last
                     && (last.departed || last.uid != there.uid)
                 {
@@ -74,7 +87,11 @@ impl OwnNode {
                         until: now + DEPARTED_STAYS,
                     });
                 }
-                self.made_again(there, &NodeKeys::of(&snapshot.state), now)
+                self.left = None;
+                let keys = NodeKeys::of(&snapshot.state);
+                let (held, problems) = self.made_again(there, &keys, now);
+                self.decide(&held, &keys);
+                (held, problems)
             }
         };
         self.last = Some(held.clone());
@@ -91,6 +108,18 @@ impl OwnNode {
             problems,
             source: snapshot.source,
         }
+    }
+
+    /// Notes what is decided by.
+    fn decide(&mut self, held: &Node, keys: &NodeKeys<'_>) {
+        let before = self.before.as_ref().filter(|before| before.has_keys());
+        self.deciding = Some(Node {
+            name: self.name.clone(),
+            uid: before.map_or(&held.uid, |before| &before.node.uid).clone(),
+            labels: held.labels.only(&keys.labels),
+            annotations: held.annotations.only(&keys.annotations),
+            ..Node::default()
+        });
     }
 
     /// When labels or annotations from before end to count.
@@ -271,9 +300,14 @@ mod tests {
     impl World {
         fn new() -> Self {
             Self {
-                own: OwnNode::new("n1"),
+                own: OwnNode::new("n1", None),
                 now: Instant::now(),
             }
+        }
+
+        /// The agent is started again.
+        fn restart(&mut self) {
+            self.own = OwnNode::new("n1", self.own.deciding().cloned());
         }
 
         /// What is held of the Node, and the problems.
@@ -372,6 +406,55 @@ mod tests {
         };
         world.see(Some(&third));
         assert_eq!(world.own.deadline(), Some(world.now + DEPARTED_STAYS));
+    }
+
+    #[test]
+    fn a_node_made_again_while_no_agent_ran_or_shortly_before_has_its_labels_too() {
+        let known = node(&[("rack", "a"), ("role", "x")], Some("192.0.2.1"), None);
+        let bare = anew(node(&[], Some("192.0.2.1"), None));
+        for is_seen in [false, true] {
+            let mut world = World::new();
+            assert_eq!(world.own.deciding(), None);
+            world.see(Some(&known));
+            if is_seen {
+                world.see(Some(&bare));
+                world.now += DEPARTED_STAYS / 2;
+            }
+            // Over any number of restarts, also where it is not there for a while.
+            for _ in 0..2 {
+                world.restart();
+                assert_eq!(world.see(None), (None, vec![]));
+                let (held, problems) = world.see(Some(&bare));
+                assert_eq!(
+                    held,
+                    Some(anew(node(&[("rack", "a")], Some("192.0.2.1"), None)))
+                );
+                assert!(
+                    problems[0].contains("made again without rack;"),
+                    "{problems:?}"
+                );
+            }
+            // What nothing is decided by is not left.
+            let left = world.own.deciding().unwrap();
+            assert_eq!(
+                (left.uid.as_str(), &left.labels),
+                ("first", &map(&[("rack", "a")]))
+            );
+            world.now = world.own.deadline().unwrap();
+            assert_eq!(world.see(Some(&bare)), plain(&bare));
+            assert_eq!(world.own.deciding().unwrap().uid.as_str(), "second");
+            world.restart();
+            assert_eq!(world.see(Some(&bare)), plain(&bare));
+        }
+    }
+
+    #[test]
+    fn a_label_that_somebody_removed_while_no_agent_ran_counts_at_once() {
+        let mut world = World::new();
+        world.see(Some(&node(&[("rack", "a")], None, None)));
+        world.restart();
+        let bare = node(&[], None, None);
+        assert_eq!(world.see(Some(&bare)), plain(&bare));
     }
 
     #[test]

@@ -56,7 +56,8 @@ pub struct ClusterState {
 pub struct UnreadSecret {
     /// In words.
     pub why: Arc<str>,
-    /// Whether the API server has refused it. If not, the answer comes later: it has been asked, is overloaded or away.
+    /// Whether the API server has refused it for a while. If not, the answer comes later: it has been asked, is overloaded or away, or
+    /// has just started.
     pub is_refused: bool,
 }
 

@@ -15,6 +15,7 @@ use super::state::{ClusterState, ObjectRef};
 use crate::crd::advertisement::Mode;
 use crate::crd::peer::{AttributeFilterSpec, BfdSpec, PasswordSpec, Timers};
 use crate::crd::policy::PrefixMatch;
+use crate::crd::router::LONGEST_LEAVE_WAIT;
 use crate::crd::selector::Operator;
 use crate::crd::{
     AddressBlock, AddressPoolSpec, AdvertisementSpec, AttributeName, Cidr, CommunityText,
@@ -262,7 +263,7 @@ pub fn router(spec: &RouterSpec) -> Vec<Finding> {
         "spec.leave.wait",
         spec.leave.wait.0,
         seconds(0),
-        seconds(30),
+        LONGEST_LEAVE_WAIT,
     );
     for (index, key) in spec.leave.taints.iter().enumerate() {
         let path = format!("spec.leave.taints[{index}]");

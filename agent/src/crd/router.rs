@@ -4,6 +4,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use super::peer::{BfdSpec, PasswordSpec, Timers};
 use super::status::ObjectStatus;
@@ -131,6 +132,9 @@ pub struct Leave {
     /// How long routers are given to move the traffic before Services are withdrawn, 0s to 30s.
     pub wait: Lapse,
 }
+
+/// The longest `leave.wait`.
+pub const LONGEST_LEAVE_WAIT: Duration = Duration::from_secs(30);
 
 impl Default for Leave {
     fn default() -> Self {

@@ -22,7 +22,7 @@ use crate::timing::{Holder, Recorded};
 use crate::vital::{Pulse, Vital};
 
 /// How long the thread may take to end beyond the time that it is given: a listing that is under way takes seconds at most.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How many entries are collected, or changed, while the plan is held: 100 us.
 const SHOWN: usize = 512;

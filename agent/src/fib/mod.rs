@@ -25,6 +25,7 @@ pub mod view;
 mod worker;
 
 pub use guard::{GuardRails, Rejection};
+pub(crate) use handle::PATIENCE;
 pub use handle::{FibConfig, FibHandle, FibStatus, Stop, ViewCallback};
 pub use plan::{FibNexthopStatus, RefusalStatus, RouteSpace};
 pub use refusal::{Refusal, RefusalChange};

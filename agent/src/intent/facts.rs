@@ -29,7 +29,7 @@ pub struct Identity {
     pub derived_router_id: Option<BgpIdentifier>,
     /// The last one that `routerIDFrom` found.
     pub router_id_from: Option<BgpIdentifier>,
-    /// The AS in use last. `None`: `asnFrom` has found none so far.
+    /// The AS of a Router that was in use last. `None`: there was no Router so far, or its `asnFrom` has found none.
     pub asn: Option<Asn>,
 }
 

@@ -45,6 +45,7 @@ mod warning;
 pub use announceable::{Announceable, Owner};
 pub use facts::{Gateway, Identity, Interface, LocalFacts};
 pub use last_as::LastAsNumbers;
+pub(crate) use phase::LEAVE_STEP;
 pub use phase::{DrainReason, Leaving, Phase, Presence};
 pub use planner::{Change, Parts, Planner, RouteChange};
 pub use rule::Rule;

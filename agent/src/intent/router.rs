@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use bgp::types::{Asn, BgpIdentifier};
 
@@ -9,15 +10,23 @@ use super::{
     Consequence, DrainReason, FibIntent, Identity, Leaving, ListenIntent, RouterSettings, Warning,
     WarningKind,
 };
-use crate::cluster::{ClusterState, Node, Object, ObjectRef};
+use crate::cluster::{ClusterState, Map, Node, Object, ObjectRef};
 use crate::crd::router::DEFAULT_ASN;
+use crate::crd::text::Address;
 use crate::crd::{IpFamily, RouterSpec, ValueFrom, selector};
 use crate::fib::guard::{GuardRails, ServiceAddresses};
 
+/// Routers by name.
+pub(super) type Routers = Map<String, Arc<Object<RouterSpec>>>;
+
 /// The Routers that select a node, the one in use first: most conditions, then least name.
 pub(super) fn candidates<'a>(state: &'a ClusterState, node: &Node) -> Vec<&'a Object<RouterSpec>> {
-    let mut routers: Vec<&Object<RouterSpec>> = state
-        .routers
+    candidates_of(&state.routers, node)
+}
+
+/// The same of a state with these Routers.
+pub(super) fn candidates_of<'a>(routers: &'a Routers, node: &Node) -> Vec<&'a Object<RouterSpec>> {
+    let mut routers: Vec<&Object<RouterSpec>> = routers
         .values()
         .filter(|r| selector::selects(r.spec.node_selector.as_ref(), &node.labels))
         .map(AsRef::as_ref)
@@ -72,27 +81,28 @@ impl NoValue {
     }
 }
 
-/// A value that a node brings with it.
+/// A value that a node brings with it, if it is one that an object could have: a label is checked by nobody before.
 pub(super) fn value_from<T: std::str::FromStr>(
     from: &ValueFrom,
     node: &Node,
+    is_usable: impl FnOnce(&T) -> bool,
 ) -> Result<T, NoValue> {
-    let (what, value) = text_from(from, node)?;
-    let parsed = value.trim().parse();
-    parsed.map_err(|_| NoValue::Unusable(what, value.to_owned()))
-}
-
-/// What a label or annotation says, after its name.
-fn text_from<'a>(from: &ValueFrom, node: &'a Node) -> Result<(String, &'a str), NoValue> {
     let (what, value) = match (&from.node_label, &from.node_annotation) {
         (Some(key), _) => (format!("label {key}"), node.labels.get(key)),
         (None, Some(key)) => (format!("annotation {key}"), node.annotations.get(key)),
         (None, None) => ("label (no key is given)".to_owned(), None),
     };
-    match value {
-        Some(value) => Ok((what, value)),
-        None => Err(NoValue::Missing(what)),
-    }
+    let Some(value) = value else {
+        return Err(NoValue::Missing(what));
+    };
+    let parsed = value.trim().parse().ok().filter(is_usable);
+    parsed.ok_or_else(|| NoValue::Unusable(what, value.to_owned()))
+}
+
+/// An address of a host out of a label or annotation.
+pub(super) fn address_from(from: &ValueFrom, node: &Node) -> Result<IpAddr, NoValue> {
+    let is_host = |found: &Address| !found.0.is_unspecified() && !found.0.is_multicast();
+    value_from(from, node, is_host).map(|found| found.0)
 }
 
 /// The AS of a node under its Router, as other nodes know it: the last one that was found while none is, as its own agent goes on with
@@ -105,13 +115,11 @@ pub(super) fn asn(router: Option<&RouterSpec>, node: &Node) -> Option<Asn> {
 
 /// An AS out of a label or annotation.
 pub(super) fn asn_from(from: &ValueFrom, node: &Node) -> Result<Asn, NoValue> {
-    let (what, value) = text_from(from, node)?;
-    let asn = value.trim().parse().ok();
-    let asn = asn.filter(|asn: &Asn| !asn.is_reserved());
-    asn.ok_or_else(|| NoValue::Unusable(what, value.to_owned()))
+    value_from(from, node, |asn: &Asn| !asn.is_reserved())
 }
 
-fn own_asn(router: &RouterSpec, node: &Node) -> Result<Asn, NoValue> {
+/// The AS that a Router says a node is in.
+pub(super) fn own_asn(router: &RouterSpec, node: &Node) -> Result<Asn, NoValue> {
     match &router.asn_from {
         Some(from) => asn_from(from, node),
         None => Ok(Asn(router.asn.unwrap_or(DEFAULT_ASN))),
@@ -133,23 +141,30 @@ pub(super) fn settings(
             warnings.push(Warning { object, kind });
         }
     };
-    match own_asn(&spec, node) {
-        Ok(asn) => identity.asn = Some(asn),
+    let asn = match own_asn(&spec, node) {
+        Ok(asn) => {
+            // The default without a Router is nobody's decision: a Router that comes later does not go on with it.
+            if router.is_some() {
+                identity.asn = Some(asn);
+            }
+            Some(asn)
+        }
         Err(missing) => {
             let consequence = match known.asn {
                 Some(_) => Consequence::SameAs,
                 None => Consequence::NoAs,
             };
             warn(missing.warning("spec.asnFrom", node, "an AS number", consequence));
+            known.asn
         }
-    }
+    };
     let router_id = router_id(&spec, node, &mut identity, &mut warn);
     if spec.mesh.bfd.is_some() {
         warn(WarningKind::NotYet("spec.mesh.bfd"));
     }
     RouterSettings {
         object: router.map(|r| r.name.clone()),
-        asn: identity.asn.unwrap_or(Asn(DEFAULT_ASN)),
+        asn: asn.unwrap_or(Asn(DEFAULT_ASN)),
         router_id,
         cluster_id: spec.cluster_id.map_or(router_id, BgpIdentifier::from),
         listen: spec.listen.enabled.then(|| ListenIntent {
@@ -194,13 +209,12 @@ fn router_id(
     warn: &mut impl FnMut(WarningKind),
 ) -> BgpIdentifier {
     if let Some(from) = &spec.router_id_from {
-        let missing = match value_from::<Ipv4Addr>(from, node) {
-            Ok(id) if !id.is_unspecified() => {
+        let missing = match value_from(from, node, |id: &Ipv4Addr| !id.is_unspecified()) {
+            Ok(id) => {
                 let id = id.into();
                 identity.router_id_from = Some(id);
                 return id;
             }
-            Ok(id) => NoValue::Unusable("a label or annotation".to_owned(), id.to_string()),
             Err(missing) => missing,
         };
         let consequence = match identity.router_id_from {

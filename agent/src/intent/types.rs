@@ -99,7 +99,7 @@ pub struct RouterSettings {
 impl RouterSettings {
     /// Whether the AS is that of the node. If not, `asnFrom` has found none so far, and there are no peers.
     pub const fn knows_asn(&self) -> bool {
-        self.identity.asn.is_some()
+        self.object.is_none() || self.identity.asn.is_some()
     }
 
     /// Takes over what the phase says.

@@ -12,6 +12,7 @@
 //! those; else each part is handed to its owner, who does the difference.
 
 mod backend;
+mod ending;
 mod expected;
 mod facts;
 mod fib_sink;
@@ -44,6 +45,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 use tracing::{error, info, warn};
 
+pub use ending::LONGEST as LONGEST_STOP;
 pub use gates::KubeProxy;
 pub use options::{Options, SourceOptions};
 
@@ -58,13 +60,14 @@ use crate::intent::{
 use crate::memory;
 use crate::vital::{self, Pulse, Vital, Watchdog};
 use backend::{Agent, Order};
+use ending::{GOOD_BYE, STOPPING, WITHDRAW};
 use expected::Awaited;
 use facts::local_facts;
 use fib_sink::FibSink;
 use front::Front;
 use gates::Gates;
 use peers::Peers;
-use remembered::Remembered;
+use remembered::{LastNodes, Remembered};
 use rib_thread::{Command, RibHandle};
 use shared::Shared;
 use signals::Signals;
@@ -84,15 +87,6 @@ const TICK: Duration = Duration::from_secs(5);
 /// How long our OPENs say that we restarted (RFC 4724): as long as peers may wait for us.
 const RESTARTING: Duration = Duration::from_secs(120);
 
-/// How long sessions may take to say good-bye.
-const GOOD_BYE: Duration = Duration::from_secs(3);
-
-/// How long the kernel may take to forget our routes at `--withdraw`.
-const WITHDRAW: Duration = Duration::from_secs(30);
-
-/// How long all of stopping may take, with `--withdraw` as well: longer than each part of it is waited for, all in all.
-const STOPPING: Duration = Duration::from_secs(50);
-
 /// Runs the agent until a signal ends it.
 ///
 /// # Errors
@@ -110,7 +104,8 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         None => None,
     };
     let gates = Arc::new(Gates::default());
-    let mut source = Source::start(&options.source, &options.node).await?;
+    let last = LastNodes::read(&options.control, &options.node);
+    let mut source = Source::start(&options.source, &options.node, last).await?;
     let described = source::describe(&options.source);
     let front = Front::new(
         options.node.clone(),

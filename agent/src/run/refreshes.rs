@@ -41,11 +41,19 @@ impl Limited {
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Refreshes {
-    /// Of each peer and family, requests and beginnings.
-    paces: HashMap<(PeerId, Family), [Pace; 2]>,
-    /// Requests that wait, and until when; each peer and family once.
+    paces: HashMap<(PeerId, Family), Paces>,
+    /// Requests that wait, and until when: what [`Paces::waits_until`] says.
     waiting: BTreeSet<(Instant, PeerId, Family)>,
     limited: Arc<Limited>,
+}
+
+/// Of a peer and family.
+#[derive(Clone, Copy, Debug, Default)]
+struct Paces {
+    requests: Pace,
+    beginnings: Pace,
+    /// Until when a request waits, if one does.
+    waits_until: Option<Instant>,
 }
 
 /// When the next one would be due if they came evenly; `None`: none came so far.
@@ -77,24 +85,36 @@ impl Refreshes {
         if !Family::ALL.contains(&message.family) {
             return true;
         }
-        let which = match message.subtype {
-            RouteRefreshSubtype::Request => 0,
-            RouteRefreshSubtype::Begin => 1,
-            RouteRefreshSubtype::End | RouteRefreshSubtype::Unknown(_) => return true,
-        };
         let of = (peer, message.family);
-        let paces = self.paces.entry(of).or_default();
-        let Err(at) = paces[which].admit(now) else {
-            return true;
-        };
-        if which == 0 {
-            self.limited.delayed.fetch_add(1, Ordering::Relaxed);
-            // It stays at this time.
-            self.waiting.insert((at, peer, message.family));
-        } else {
-            self.limited.ignored.fetch_add(1, Ordering::Relaxed);
+        match message.subtype {
+            RouteRefreshSubtype::Request => {
+                let paces = self.paces.entry(of).or_default();
+                // All that wait are one: this one is followed when that is, and in its place if that is now.
+                let waits_until = paces.waits_until.take();
+                if let Some(until) = waits_until {
+                    self.waiting.remove(&(until, peer, message.family));
+                }
+                let is_admitted = match waits_until.filter(|until| now < *until) {
+                    Some(until) => Err(until),
+                    None => paces.requests.admit(now),
+                };
+                let Err(until) = is_admitted else {
+                    return true;
+                };
+                self.limited.delayed.fetch_add(1, Ordering::Relaxed);
+                paces.waits_until = Some(until);
+                self.waiting.insert((until, peer, message.family));
+                false
+            }
+            RouteRefreshSubtype::Begin => {
+                let is_admitted = self.paces.entry(of).or_default().beginnings.admit(now);
+                if is_admitted.is_err() {
+                    self.limited.ignored.fetch_add(1, Ordering::Relaxed);
+                }
+                is_admitted.is_ok()
+            }
+            RouteRefreshSubtype::End | RouteRefreshSubtype::Unknown(_) => true,
         }
-        false
     }
 
     /// The requests whose time has come.
@@ -103,9 +123,10 @@ impl Refreshes {
         while let Some((_, peer, family)) = self.waiting.first().filter(|(at, ..)| *at <= now) {
             let (peer, family) = (*peer, *family);
             self.waiting.pop_first();
-            let [requests, _] = self.paces.entry((peer, family)).or_default();
-            // Admitted: its time was when that would be.
-            let _ = requests.admit(now);
+            let paces = self.paces.entry((peer, family)).or_default();
+            paces.waits_until = None;
+            // Admitted: its time was when that would be, and none was followed since.
+            let _ = paces.requests.admit(now);
             let subtype = RouteRefreshSubtype::Request;
             due.push((peer, RouteRefresh { family, subtype }));
         }
@@ -120,13 +141,20 @@ impl Refreshes {
     /// A session is over: what waits is of no use, since the next one begins with all routes. A peer that comes back has not more to
     /// ask for because of that.
     pub(super) fn session_down(&mut self, peer: PeerId) {
-        self.waiting.retain(|(_, of, _)| *of != peer);
+        for family in Family::ALL {
+            let paces = self.paces.get_mut(&(peer, family));
+            if let Some(until) = paces.and_then(|paces| paces.waits_until.take()) {
+                self.waiting.remove(&(until, peer, family));
+            }
+        }
     }
 
     /// A peer is removed: its number may be another one's.
     pub(super) fn forget(&mut self, peer: PeerId) {
         self.session_down(peer);
-        self.paces.retain(|(of, _), _| *of != peer);
+        for family in Family::ALL {
+            self.paces.remove(&(peer, family));
+        }
     }
 }
 
@@ -182,6 +210,23 @@ mod tests {
         let later = at + EVERY * BURST;
         let found = sent(&mut refreshes, PEER, later, 1);
         assert_eq!(found, [0, 0, 0, 0]);
+    }
+
+    /// It comes in the moment in which the one that waits is due, before that is looked at.
+    #[test]
+    fn a_request_that_comes_when_one_is_due_is_followed_in_its_place() {
+        let (begin, mut refreshes) = (Instant::now(), Refreshes::default());
+        let mut ask =
+            |after: Duration| refreshes.admit(PEER, request(Family::IPV4_UNICAST), begin + after);
+        assert!((0..BURST).all(|_| ask(Duration::ZERO)));
+        assert!(!ask(Duration::ZERO));
+        assert!(!ask(EVERY - Duration::from_millis(1)));
+        assert!(ask(EVERY));
+        assert!(!ask(EVERY));
+        assert_eq!(refreshes.due(begin + EVERY), []);
+        assert_eq!(refreshes.deadline(), Some(begin + 2 * EVERY));
+        assert_eq!(refreshes.due(begin + 2 * EVERY).len(), 1);
+        assert_eq!(refreshes.deadline(), None);
     }
 
     #[test]

@@ -5,6 +5,8 @@
 //! kernel's routes do: until the machine is started again. An agent that finds none waits for the label: sessions with another AS
 //! would be refused by its peers, and routes of a predecessor would go since nobody announces them.
 
+mod nodes;
+
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -12,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use bgp::session::OsError;
 use bgp::types::{Asn, BgpIdentifier};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
@@ -20,12 +23,16 @@ use super::writing::unread_router;
 use crate::cluster::Snapshot;
 use crate::intent::{Identity, Intent, RouterSettings};
 
+pub(super) use nodes::LastNodes;
+
 /// The longest file that is read, in octets. What is written has less than half of that.
 const MOST: u64 = 1024;
 
 /// See the module.
 pub(super) struct Remembered {
     path: PathBuf,
+    /// Where what is known of Nodes lies.
+    of_nodes: PathBuf,
     node: String,
     /// What the file holds.
     identity: Identity,
@@ -45,26 +52,16 @@ impl Remembered {
     /// Reads what the last agent of this node with this control socket left. A file that there is not, or that cannot be read, says
     /// nothing.
     pub(super) fn read(control: &Path, node: &str) -> Self {
-        let mut path = control.as_os_str().to_owned();
-        path.push(".identity");
-        let path = PathBuf::from(path);
-        let identity = match read(&path) {
-            Ok(content) if content.node == node => Identity {
-                asn: content.asn.map(Asn).filter(|asn| !asn.is_reserved()),
-                router_id_from: content.router_id.map(BgpIdentifier::from),
-                ..Identity::default()
-            },
-            Ok(_) => Identity::default(),
-            Err(error) => {
-                if error.kind() != io::ErrorKind::NotFound {
-                    let error = OsError::from(error);
-                    warn!(path = %path.display(), %error, "the AS that the node had cannot be read");
-                }
-                Identity::default()
-            }
-        };
+        let path = beside(control, ".identity");
+        let content = read(&path, MOST).filter(|content: &Content| content.node == node);
+        let identity = content.map_or_else(Identity::default, |content| Identity {
+            asn: content.asn.map(Asn).filter(|asn| !asn.is_reserved()),
+            router_id_from: content.router_id.map(BgpIdentifier::from),
+            ..Identity::default()
+        });
         Self {
             path,
+            of_nodes: LastNodes::path(control),
             node: node.to_owned(),
             identity,
             waits: false,
@@ -142,30 +139,53 @@ impl Remembered {
             asn: identity.asn.map(|asn| asn.0),
             router_id: identity.router_id_from.map(|id| id.0.into()),
         };
-        if let Err(error) = write(&self.path, &content) {
+        if let Err(error) = write(&self.path, &content, MOST) {
             let error = OsError::from(error);
             warn!(path = %self.path.display(), %error, "the node's AS cannot be left for the next agent");
             // Without the file that one waits, which is better than another AS.
-            self.forget();
+            let _ = fs::remove_file(&self.path);
         }
     }
 
     /// Leaves nothing: the node is no longer what it was.
     pub(super) fn forget(&self) {
-        // That it is not there is what is wanted.
-        let _ = fs::remove_file(&self.path);
+        for path in [&self.path, &self.of_nodes] {
+            // That it is not there is what is wanted.
+            let _ = fs::remove_file(path);
+        }
     }
 }
 
-fn read(path: &Path) -> io::Result<Content> {
-    let mut text = Vec::new();
-    fs::File::open(path)?.take(MOST).read_to_end(&mut text)?;
-    Ok(serde_json::from_slice(&text)?)
+/// A file beside the control socket, by the end of its name.
+fn beside(control: &Path, end: &str) -> PathBuf {
+    let mut path = control.as_os_str().to_owned();
+    path.push(end);
+    PathBuf::from(path)
 }
 
-/// Whole or not at all.
-fn write(path: &Path, content: &Content) -> io::Result<()> {
+/// What a file of at most so many octets holds, if there is one that can be read.
+fn read<T: DeserializeOwned>(path: &Path, most: u64) -> Option<T> {
+    let read = || -> io::Result<T> {
+        let mut text = Vec::new();
+        fs::File::open(path)?.take(most).read_to_end(&mut text)?;
+        Ok(serde_json::from_slice(&text)?)
+    };
+    let found = read();
+    if let Err(error) = &found
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        let error = OsError::words(error);
+        warn!(path = %path.display(), %error, "what the agent before left cannot be read");
+    }
+    found.ok()
+}
+
+/// Whole or not at all, and nothing longer than is read.
+fn write<T: Serialize>(path: &Path, content: &T, most: u64) -> io::Result<()> {
     let text = serde_json::to_vec(content)?;
+    if u64::try_from(text.len()).is_ok_and(|length| length > most) {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(format!(".{}", std::process::id()));
     let temporary = PathBuf::from(temporary);
@@ -186,6 +206,7 @@ fn write(path: &Path, content: &Content) -> io::Result<()> {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use std::collections::BTreeMap;
     use std::sync::Arc;
 
     use super::*;
@@ -417,7 +438,8 @@ mod tests {
         // The number of no AS is not used.
         remembered.leave(identity(0));
         assert_eq!(asn(), None);
+        LastNodes::read(&socket, "n1").leave(Some(&Node::default()), BTreeMap::new());
         remembered.forget();
-        assert!(!folder.path().join("socket.identity").exists());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

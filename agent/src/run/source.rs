@@ -10,6 +10,7 @@ use tracing::{error, info, warn};
 
 use super::gates::{self, Gates};
 use super::options::SourceOptions;
+use super::remembered::LastNodes;
 use crate::cluster::{
     ApiServer, DepartedNodes, Manifests, OwnNode, Problem, Severity, Snapshot, api,
 };
@@ -23,6 +24,8 @@ pub(super) struct Source {
     /// What an API server may lack for a moment. A directory of manifests is as somebody wrote it.
     gaps: Option<Gaps>,
     asns: LastAsNumbers,
+    /// What the next agent has of Nodes.
+    left: LastNodes,
     // Dropping it ends the source.
     owner: Owner,
 }
@@ -58,11 +61,16 @@ pub(super) fn describe(options: &SourceOptions) -> String {
 }
 
 impl Source {
-    /// Begins to read.
+    /// Begins to read. `left`: what the agent before has left of Nodes.
     ///
     /// # Errors
     /// The directory cannot be read, or no API server is configured. One that does not answer is no error: it is waited for.
-    pub(super) async fn start(options: &SourceOptions, node: &str) -> anyhow::Result<Self> {
+    pub(super) async fn start(
+        options: &SourceOptions,
+        node: &str,
+        left: LastNodes,
+    ) -> anyhow::Result<Self> {
+        let asns = LastAsNumbers::following(left.others());
         Ok(match options {
             SourceOptions::Manifests(directory) => {
                 let source = Manifests::start(directory)?;
@@ -70,21 +78,26 @@ impl Source {
                     snapshots: source.watch(),
                     client: None,
                     gaps: None,
-                    asns: LastAsNumbers::default(),
+                    asns,
+                    left,
                     owner: Owner::Manifests { source },
                 }
             }
             SourceOptions::ApiServer(options) => {
                 let clients = api::clients(options).await?;
-                let source = ApiServer::start(&clients, options.namespace.as_deref(), node);
+                let last = left.own();
+                let labels = last.as_ref().map(|last| last.labels.clone());
+                let node = (node, labels.unwrap_or_default());
+                let source = ApiServer::start(&clients, options.namespace.as_deref(), node.clone());
                 Self {
                     snapshots: source.watch(),
                     client: Some(clients.first().clone()),
                     gaps: Some(Gaps {
-                        own: OwnNode::new(node),
+                        own: OwnNode::new(node.0, last),
                         departed: DepartedNodes::default(),
                     }),
-                    asns: LastAsNumbers::default(),
+                    asns,
+                    left,
                     owner: Owner::ApiServer { source },
                 }
             }
@@ -144,10 +157,10 @@ impl Source {
             }
             None => snapshot,
         };
-        Snapshot {
-            state: self.asns.follow(snapshot.state),
-            ..snapshot
-        }
+        let state = self.asns.follow(snapshot.state);
+        let own = self.gaps.as_ref().and_then(|gaps| gaps.own.deciding());
+        self.left.leave(own, self.asns.lacking());
+        Snapshot { state, ..snapshot }
     }
 }
 

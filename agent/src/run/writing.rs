@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
 use super::Runtime;
+use super::ending;
 use super::gates::{self, Gates};
 use super::rib_thread::Command;
 use crate::cluster::{Problem, Severity, Snapshot};
@@ -23,9 +24,9 @@ use crate::fib::RouteSpace;
 use crate::fib::owner::{self, Claim, Holder, KernelOwner};
 use crate::intent::{FibIntent, Intent};
 
-/// How long an agent that ends may take, before another one that waits for it gives up: longer than Kubernetes lets a pod end
-/// (`terminationGracePeriodSeconds` of the DaemonSet), shorter than it waits for the first answer of a pod that starts.
-const PATIENCE: Duration = Duration::from_secs(50);
+/// How long an agent that ends may take, before another one that waits for it gives up. Of a node that leaves, none waits: the next
+/// agent of a DaemonSet starts when the last one has ended.
+const PATIENCE: Duration = ending::STOPPING;
 
 /// How often it is looked whether it has ended.
 const LOOK: Duration = Duration::from_millis(250);

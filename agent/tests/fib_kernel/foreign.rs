@@ -226,6 +226,10 @@ fn routes_of_an_earlier_version_are_moved_to_the_metric_of_this_one_without_a_ga
             let Event::Route(presence, route) = event else {
                 continue;
             };
+            // The kernel's own, which comes when the link has found its address to be nobody else's.
+            if matches!(route.prefix, ipnet::IpNet::V6(net) if net.addr().is_unicast_link_local()) {
+                continue;
+            }
             let all: &mut Vec<(Presence, u32)> = metrics.entry(route.prefix).or_default();
             all.push((presence, route.metric));
         }

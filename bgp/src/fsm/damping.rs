@@ -161,6 +161,11 @@ impl Damping {
 }
 
 impl Damping {
+    /// No connection has lost against another one for a long time.
+    pub(super) const fn forget_crowded(&mut self) {
+        self.crowded = 0;
+    }
+
     /// A session is established: collisions before it were what led to it.
     pub(super) const fn established(&mut self) {
         self.collisions = 0;

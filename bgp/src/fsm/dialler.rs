@@ -25,6 +25,8 @@ pub(super) struct Dialler {
     hold: Option<IdleHold>,
     /// Until when connections of the peer are refused, since another one goes on.
     crowded: Option<Instant>,
+    /// When one lost last against another one that goes on.
+    lost: Option<Instant>,
     damping: Damping,
     random: Random,
 }
@@ -35,6 +37,7 @@ impl Dialler {
             now: Dialling::No,
             hold: None,
             crowded: None,
+            lost: None,
             damping: Damping::default(),
             random: Random(seed),
         }
@@ -91,6 +94,14 @@ impl Dialler {
         cause: Cause,
         reason: &Down,
     ) -> Duration {
+        if cause == Cause::Crowded {
+            let lost = self.lost.replace(now);
+            // A session can go on for months: what happens once in a while is not what happens again and again.
+            let rest = config.lasting() * 2;
+            if lost.is_some_and(|lost| now.duration_since(lost) >= rest) {
+                self.damping.forget_crowded();
+            }
+        }
         let penalty = self.damping.note(config, cause);
         let wait = self.jittered(penalty.wait);
         if penalty.is_crowded {
@@ -207,6 +218,21 @@ mod tests {
                 assert!(wait <= whole, "{cause:?}: {wait:?} for {whole:?}");
                 assert!(wait >= whole * 11 / 16, "{cause:?}: {wait:?} for {whole:?}");
             }
+        }
+    }
+
+    #[test]
+    fn connections_that_lose_once_in_a_while_are_taken_and_those_that_lose_again_and_again_are_not()
+    {
+        let config = Config::new(Asn(1), BgpIdentifier(1), RemoteAsn::Any, 7);
+        let rest = config.lasting() * 2;
+        for (gap, expected) in [(rest, false), (rest - Duration::from_secs(1), true)] {
+            let (mut dialler, mut now) = (Dialler::new(7), Instant::now());
+            for _ in 0..20 {
+                now += gap;
+                dialler.note(now, &config, Cause::Crowded, &Down::TransportFailed);
+            }
+            assert_eq!(dialler.is_crowded(now), expected, "{gap:?}");
         }
     }
 

@@ -14,6 +14,8 @@ pub enum Fault {
     InternalError,
     /// 503.
     Unavailable,
+    /// 403 of a server that has just started and knows no roles yet.
+    NoRolesYet,
 }
 
 impl Fault {
@@ -36,6 +38,13 @@ impl Fault {
                 503,
                 "ServiceUnavailable",
                 "the server is currently unable to handle the request",
+            ),
+            Self::NoRolesYet => Failure::new(
+                403,
+                "Forbidden",
+                "secrets \"other\" is forbidden: User \"system:serviceaccount:routelet-system:routelet-agent\" cannot list resource \
+                 \"secrets\" in API group \"\" in the namespace \"routelet-system\": RBAC: role.rbac.authorization.k8s.io \
+                 \"routelet-agent\" not found",
             ),
         }
     }

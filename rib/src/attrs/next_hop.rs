@@ -267,13 +267,29 @@ impl NextHops {
         let scoped = slot.scoped.into_iter();
         let scoped = scoped.map(|(interface, place)| (Some(interface), place));
         for (interface, place) in std::iter::once((None, slot.everywhere)).chain(scoped) {
-            if let Some(way) = place.way() {
-                leave(&mut self.ways, way);
+            if let Some(way) = place.way()
+                && leave(&mut self.ways, way)
+                && self.is_lost_with_peer(&place, (index.0, interface))
+                && self.lost.insert(way)
+            {
+                self.untold.is_lost(way);
             }
             for peer in place.bringers {
                 self.no_longer_brings(peer, (index.0, interface));
             }
         }
+    }
+
+    /// Whether a next hop that is in no set any more was lost with a peer, and not looked at since: the tables let go of it first.
+    fn is_lost_with_peer(&self, place: &Place, which: (u32, Option<u32>)) -> bool {
+        let mut bringers = place.bringers.iter();
+        self.is_losing() && bringers.any(|peer| !self.brings(*peer, which))
+    }
+
+    /// Whether a peer brings a next hop. One whose paths are gone, and that is still to be looked at, it does not.
+    fn brings(&self, peer: PeerId, which: (u32, Option<u32>)) -> bool {
+        let brought = self.brought.get(&peer);
+        brought.is_some_and(|brought| brought.next_hops.contains(&which))
     }
 
     /// A next hop that a peer brought is in no set any more.
@@ -384,9 +400,7 @@ impl NextHops {
         interface: Option<u32>,
         limit: u32,
     ) -> Result<Option<Resolution>, TooMany> {
-        if self.is_losing() {
-            self.end_losing(peer);
-        }
+        let is_losing = self.is_losing();
         let Some(slot) = self.slots.get_mut(index.0) else {
             return Ok(None);
         };
@@ -395,7 +409,13 @@ impl NextHops {
             None => &mut slot.everywhere,
             Some(interface) => place_on(&mut slot.scoped, interface),
         };
-        if let Err(at) = place.bringers.binary_search(&peer) {
+        let known = place.bringers.binary_search(&peer);
+        // What a lost peer brings again before it was looked at is in its place.
+        let is_back = known.is_ok() && is_losing && {
+            let brought = self.brought.get(&peer);
+            !brought.is_some_and(|brought| brought.next_hops.contains(&(index.0, interface)))
+        };
+        if known.is_err() || is_back {
             let brought = self.brought.entry(peer).or_default();
             if brought.next_hops.len() >= limit as usize {
                 brought.refused_at = Some(limit);
@@ -403,6 +423,8 @@ impl NextHops {
                 return Err(TooMany);
             }
             brought.next_hops.insert((index.0, interface));
+        }
+        if let Err(at) = known {
             place.bringers.insert(at, peer);
             if place.state == State::Unasked {
                 let resolution = self.resolver.resolve(&slot.next_hop, interface);

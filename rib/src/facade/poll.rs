@@ -133,6 +133,8 @@ impl Rib {
         };
         let walked = self.tables.v4.walk(share, &mut self.attrs);
         let walked = walked + self.tables.v6.walk(steps - walked, &mut self.attrs);
+        // Those of next hops that were released before they were looked at.
+        self.note_ways();
         let walking = self.tables.v4.has_work() || self.tables.v6.has_work();
         if walked > 0 && !walking {
             self.forget_gone_peers();

@@ -153,7 +153,7 @@ pub(super) fn node_report(state: &ClusterState, name: &str) -> NodeReport {
         .partition(|warning| hangs_on_the_node(&warning.kind));
     NodeReport {
         router: intent.router.object.clone(),
-        asn: intent.router.identity.asn.map(|asn| asn.0),
+        asn: intent.router.knows_asn().then_some(intent.router.asn.0),
         router_id: intent.router.router_id.to_string(),
         peers: intent
             .peers

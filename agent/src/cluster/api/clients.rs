@@ -30,6 +30,15 @@ impl Clients {
         })
     }
 
+    /// This one, and no other.
+    #[cfg(test)]
+    pub(super) fn of(first: Client) -> Self {
+        Self {
+            first,
+            config: None,
+        }
+    }
+
     /// The one for everything but Secrets.
     pub fn first(&self) -> &Client {
         &self.first
@@ -100,10 +109,7 @@ mod tests {
 
     #[tokio::test]
     async fn no_client_follows_more_secrets_than_its_connection_carries() {
-        let mut spread = Spread::new(Clients {
-            first: Client::new(Router::new(), "default"),
-            config: None,
-        });
+        let mut spread = Spread::new(Clients::of(Client::new(Router::new(), "default")));
         let names: Vec<Arc<str>> = (0..200).map(|n| format!("s{n}").into()).collect();
         let used = |spread: &Spread| {
             let used = spread.made.iter().map(|(_, used)| *used);

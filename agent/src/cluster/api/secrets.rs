@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use kube::runtime::watcher::Event;
 
@@ -22,6 +23,10 @@ mod tests;
 
 /// Why a Secret is not known between the question and the answer.
 const UNANSWERED: &str = "the API server has not answered yet";
+
+/// How long the API server refuses before that is its answer. One that has just started knows no roles for some seconds and refuses
+/// everything (403), and one behind a load balancer may do so before the others have told it.
+const REFUSES: Duration = Duration::from_secs(60);
 
 /// What decides which Secrets a node needs.
 const DECIDE: [&str; 3] = [
@@ -59,12 +64,12 @@ pub(super) struct Differing {
 }
 
 impl NeededSecrets {
-    /// Those of a node; none yet.
-    pub(super) fn of(node: &str) -> Self {
+    /// Those of a node with these labels from before; none yet.
+    pub(super) fn of(node: &str, labels: AtomMap) -> Self {
         Self {
             node: node.to_owned(),
             followed: BTreeSet::new(),
-            labels: AtomMap::default(),
+            labels,
             seen: None,
         }
     }
@@ -152,6 +157,8 @@ struct Asked {
     is_listed: bool,
     /// Why its watch does not get on.
     error: Option<String>,
+    /// Since when the API server has refused it, and said nothing else.
+    refused_since: Option<Instant>,
 }
 
 impl AskedSecrets {
@@ -233,12 +240,25 @@ impl Cache {
         let is_news = asked.error != error;
         self.changed |= is_news || !asked.is_answered;
         asked.error = error;
-        if let Some(Failure { why, is_refusal }) = failure {
-            asked.is_answered = true;
-            // What is known stays in force.
-            if !asked.is_known {
-                self.unread(name, Some((&why, is_refusal)));
-            }
+        let Some(Failure {
+            why,
+            is_refusal,
+            at,
+        }) = failure
+        else {
+            asked.refused_since = None;
+            return is_news;
+        };
+        asked.is_answered = true;
+        asked.refused_since = match is_refusal {
+            true => asked.refused_since.or(Some(at)),
+            false => None,
+        };
+        let since = asked.refused_since;
+        let is_refused = since.is_some_and(|since| at.duration_since(since) >= REFUSES);
+        // What is known stays in force.
+        if !asked.is_known {
+            self.unread(name, Some((&why, is_refused)));
         }
         is_news
     }
@@ -250,7 +270,7 @@ impl Cache {
         }
     }
 
-    /// Why it is not known, and whether that is a refusal.
+    /// Why it is not known, and whether it is refused for good.
     fn unread(&mut self, name: &str, why: Option<(&str, bool)>) {
         let known = self.state.unread_secrets.get(name);
         if known.map(|known| (&*known.why, known.is_refused)) == why {

@@ -16,6 +16,7 @@ use super::kinds::{
 };
 use super::secrets::{Differing, NeededSecrets};
 use super::watches::{Scope, Watches};
+use crate::cluster::atom::AtomMap;
 use crate::cluster::snapshot::Snapshot;
 use crate::crd::{Advertisement, Peer, RoutePolicy, Router};
 use crate::memory;
@@ -35,8 +36,13 @@ pub struct ApiServer {
 }
 
 impl ApiServer {
-    /// Begins to watch, for a node. The first snapshots are not [`synced`](crate::cluster::SourceState::synced).
-    pub fn start(clients: &Clients, namespace: Option<&str>, node: &str) -> Self {
+    /// Begins to watch, for a node with these labels from before. The first snapshots are not
+    /// [`synced`](crate::cluster::SourceState::synced).
+    pub fn start(
+        clients: &Clients,
+        namespace: Option<&str>,
+        (node, labels): (&str, AtomMap),
+    ) -> Self {
         let client = clients.first();
         let namespace = namespace.unwrap_or(client.default_namespace());
         let watches = watches(client);
@@ -44,7 +50,7 @@ impl ApiServer {
         let secrets = Secrets {
             namespace: namespace.to_owned(),
             clients: Spread::new(clients.clone()),
-            needed: NeededSecrets::of(node),
+            needed: NeededSecrets::of(node, labels),
         };
         let (publish, snapshots) = watch::channel(Snapshot::default());
         let task = tokio::spawn(run(watches, cache, secrets, publish));
@@ -174,3 +180,6 @@ async fn run(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use kube::Resource;
 use kube::runtime::watcher::Event;
@@ -178,6 +179,7 @@ fn failure(why: &str) -> Failure {
     Failure {
         why: why.to_owned(),
         is_refusal: false,
+        at: Instant::now(),
     }
 }
 

@@ -56,9 +56,11 @@ impl fmt::Display for Scope {
 pub(crate) struct Failure {
     /// In words.
     pub(crate) why: String,
-    /// Whether the API server has refused it, and will until somebody changes something. Any other failure does not show what is
-    /// watched: the answer comes later.
+    /// Whether the API server has refused it, and will until somebody changes something, unless it has just started. Any other
+    /// failure does not show what is watched: the answer comes later.
     pub(crate) is_refusal: bool,
+    /// When.
+    pub(crate) at: Instant,
 }
 
 /// What watches feed, besides their events.
@@ -205,6 +207,7 @@ fn step<C: Fed, K>(
             let failure = Failure {
                 why: reasons::of_watch(&error),
                 is_refusal: reasons::is_refusal(&error),
+                at: Instant::now(),
             };
             if cache.failed(&scope, failure.clone()) {
                 warn!(

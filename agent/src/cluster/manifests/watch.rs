@@ -66,21 +66,11 @@ impl Manifests {
         let root = std::path::absolute(directory).map_err(listing)?;
         // One is enough: each says "look again", and looking finds everything. A full channel drops what it repeats.
         let (wake, woken) = mpsc::sync_channel(1);
-        let mut follower = Follower {
-            notifier,
-            watcher: None,
-            unnotified: None,
-            watched: None,
-            wake: wake.clone(),
-            store: Store::default(),
-            fingerprints: BTreeMap::new(),
-            names: Names::default(),
-            root,
-            pulse: Arc::default(),
-        };
+        let mut follower = Follower::new(root, notifier, wake.clone());
         let pulse = Arc::clone(&follower.pulse);
         // Watching begins before reading, so that nothing falls between.
         follower.rewatch();
+        follower.says_notified();
         follower.look(Look::Notified).map_err(listing)?;
         let (publish, snapshots) = watch::channel(follower.store.snapshot());
         memory::give_back();
@@ -144,6 +134,22 @@ struct Follower {
 }
 
 impl Follower {
+    /// One that has not read anything.
+    fn new(root: PathBuf, notifier: Notifier, wake: SyncSender<Wake>) -> Self {
+        Self {
+            root,
+            store: Store::default(),
+            fingerprints: BTreeMap::new(),
+            names: Names::default(),
+            notifier,
+            watcher: None,
+            unnotified: None,
+            watched: None,
+            wake,
+            pulse: Arc::default(),
+        }
+    }
+
     fn run(mut self, woken: &Receiver<Wake>, publish: &watch::Sender<Snapshot>) {
         loop {
             let look = match woken.recv_timeout(RESCAN) {
@@ -156,13 +162,7 @@ impl Follower {
             };
             self.pulse.step();
             self.rewatch();
-            let different = self.look(look).unwrap_or_else(|error| {
-                // The whole directory is away: everything stays as it was.
-                let mut problem = directory_problem(Path::new(""), &error);
-                problem.file = Some(self.root.clone());
-                self.store.directory(vec![problem])
-            });
-            if different {
+            if self.look_again(look) {
                 publish.send_replace(self.store.snapshot());
                 memory::give_back();
             }
@@ -170,8 +170,19 @@ impl Follower {
         }
     }
 
-    /// Reads all files after a notification, else those that look different.
-    fn look(&mut self, look: Look) -> std::io::Result<bool> {
+    /// Looks, and keeps everything as it was if the whole directory is away. Whether anything is different, problems included.
+    fn look_again(&mut self, look: Look) -> bool {
+        let differs = self.says_notified();
+        let changed = self.look(look).unwrap_or_else(|error| {
+            let mut problem = directory_problem(Path::new(""), &error);
+            problem.file = Some(self.root.clone());
+            self.store.directory(vec![problem])
+        });
+        changed || differs
+    }
+
+    /// Says whether changes are notified of. Returns whether that is another answer than before.
+    fn says_notified(&mut self) -> bool {
         let problem = self.unnotified.as_ref().map(|why| Problem {
             severity: Severity::Warning,
             file: Some(self.root.clone()),
@@ -181,14 +192,17 @@ impl Follower {
             reason: without_notifications(why),
             meanwhile: None,
         });
-        let is_news = self.store.notifications(problem);
+        self.store.notifications(problem)
+    }
+
+    /// Reads all files after a notification, else those that look different.
+    fn look(&mut self, look: Look) -> std::io::Result<bool> {
         let fingerprints = &mut self.fingerprints;
         let how = (look, &mut self.names);
-        let changed = refresh(&mut self.store, &self.root, how, |path, fingerprint| {
+        refresh(&mut self.store, &self.root, how, |path, fingerprint| {
             fingerprints.insert(path.to_owned(), fingerprint) != Some(fingerprint)
                 || look == Look::Notified
-        })?;
-        Ok(changed || is_news)
+        })
     }
 
     /// Watches the directory that has the name now, and its parent for the moment when another takes its place. What cannot be watched
@@ -278,4 +292,30 @@ fn settle(woken: &Receiver<Wake>) -> Wake {
         }
     }
     Wake::Changed
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn that_notifications_end_while_the_directory_is_away_is_said() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().join("manifests");
+        std::fs::create_dir(&root).unwrap();
+        let (wake, _woken) = mpsc::sync_channel(1);
+        let mut follower = Follower::new(root.clone(), notify::recommended_watcher, wake);
+        follower.look_again(Look::Notified);
+        std::fs::remove_dir(&root).unwrap();
+        assert!(follower.look_again(Look::Routine), "it is away");
+        assert!(!follower.look_again(Look::Routine));
+        follower.unnotified = Some("no inotify instances left".to_owned());
+        assert!(follower.look_again(Look::Routine));
+        let problems = follower.store.snapshot().problems;
+        assert_eq!(problems.len(), 2, "{problems:?}");
+        assert!(!follower.look_again(Look::Routine));
+        follower.unnotified = None;
+        assert!(follower.look_again(Look::Routine));
+    }
 }

@@ -14,7 +14,7 @@ use super::is_routable;
 use crate::cluster::{Atom, ClusterState, Node};
 use crate::crd::selector;
 use crate::intent::LocalFacts;
-use crate::intent::router::value_from;
+use crate::intent::router::address_from;
 
 /// The loopback interface. What is bound to it is bound there to be announced, or to be served.
 const LOOPBACK: &str = "lo";
@@ -229,7 +229,7 @@ fn of_node(state: &ClusterState, node: &Node) -> BTreeSet<(IpAddr, Owner)> {
         }
         let [remote, local] = froms.map(|from| {
             let from = from.as_ref()?;
-            value_from::<IpAddr>(from, node).ok()
+            address_from(from, node).ok()
         });
         all.extend(remote.map(|address| (address, Owner::Peer(peer.name.as_str().into()))));
         all.extend(local.map(|address| (address, Owner::Node(name.clone()))));

@@ -23,7 +23,7 @@ use rib::{DEFAULT_MAX_NEXT_HOPS, DEFAULT_MAX_PATHS};
 
 use self::duplicates::Duplicates;
 use super::advertise::Active;
-use super::router::value_from;
+use super::router::{address_from, value_from};
 use super::{
     BfdIntent, Consequence, LocalFacts, MissingSecret, PasswordSource, PeerIntent, PeerTarget,
     RouterSettings, Warning, WarningKind, policies, types,
@@ -120,7 +120,7 @@ impl Context<'_> {
         }
         let local_address = match (&spec.local_address, &spec.local_address_from) {
             (Some(address), _) => Some(address.0),
-            (None, Some(from)) => Some(value_from(from, self.node).map_err(|e| {
+            (None, Some(from)) => Some(address_from(from, self.node).map_err(|e| {
                 e.warning(
                     "spec.localAddressFrom",
                     self.node,
@@ -156,7 +156,7 @@ impl Context<'_> {
         if let Some(address) = spec.address {
             Ok(at(address.0, spec.source_interface.as_ref()))
         } else if let Some(from) = &spec.address_from {
-            value_from(from, self.node)
+            address_from(from, self.node)
                 .map(|address| at(address, spec.source_interface.as_ref()))
                 .map_err(|e| {
                     e.warning(
@@ -186,7 +186,7 @@ impl Context<'_> {
     fn remote_asn(&self, spec: &PeerSpec) -> Result<RemoteAsn, WarningKind> {
         let asn = match (&spec.asn, &spec.asn_from) {
             (Some(asn), _) => *asn,
-            (None, Some(from)) => value_from(from, self.node).map_err(|e| {
+            (None, Some(from)) => value_from(from, self.node, is_peer_as).map_err(|e| {
                 e.warning(
                     "spec.asnFrom",
                     self.node,
@@ -458,6 +458,11 @@ fn password(state: &ClusterState, spec: &PasswordSpec) -> Option<PasswordSource>
         (None, Some(file)) => Some(PasswordSource::File(file.into())),
         (None, None) => None,
     }
+}
+
+/// Whether this can be the AS of a peer.
+fn is_peer_as(asn: &PeerAs) -> bool {
+    !matches!(asn, PeerAs::Number(asn) if asn.is_reserved())
 }
 
 fn secret_text(state: &ClusterState, name: &str, key: &str) -> Result<SecretText, MissingSecret> {

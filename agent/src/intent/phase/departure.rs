@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::Leaving;
 
 /// How long peers may take to act on each withdrawal before the next step.
-const STEP: Duration = Duration::from_secs(1);
+pub(crate) const STEP: Duration = Duration::from_secs(1);
 
 /// A node on its way out: it asks for its traffic to be moved, waits for that, withdraws its Services, then its pod CIDRs, then
 /// closes its sessions.

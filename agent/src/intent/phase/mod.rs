@@ -17,6 +17,7 @@ mod presence;
 mod reason;
 
 use departure::Departure;
+pub(crate) use departure::STEP as LEAVE_STEP;
 pub use presence::Presence;
 pub use reason::DrainReason;
 use reason::leaves_when_stopped;

@@ -154,6 +154,32 @@ fn an_as_that_was_configured_stays_where_the_one_that_is_to_follow_is_missing() 
             ("to be that of a label", &from_label, expected),
         ]);
     }
+    // Without a Router nobody has configured the AS.
+    let none = own("", &["192.0.2.1"]);
+    let known = own("asn: '64600'", &["192.0.2.1"])
+        + &ours("Router", "r", "", "{asnFrom: {nodeLabel: asn}}");
+    let peer = ours("Peer", "p", "", "{address: 192.0.2.9, asn: 64500}");
+    let mut late = Agent::new();
+    late.known_by(&[("without a Router", &none, "64512 192.0.2.1")]);
+    let (alone, _) = late.plan(&(none.clone() + &peer));
+    assert!(alone.router.knows_asn());
+    assert_eq!(peer_names(&alone), ["p"]);
+    let (unknown, _) = late.plan(&(from_label.clone() + &peer));
+    assert!(!unknown.router.knows_asn());
+    assert_eq!(
+        peer_names(&unknown),
+        [""; 0],
+        "a wrong AS is worse than none"
+    );
+    late.known_by(&[
+        ("there", &known, "64600 192.0.2.1"),
+        ("without a Router again", &none, "64512 192.0.2.1"),
+        (
+            "the last that was configured",
+            &from_label,
+            "64600 192.0.2.1",
+        ),
+    ]);
     // Another process has it from the one before.
     let mut again = Agent::new();
     again.identity.asn = Some(Asn(64600));
@@ -171,12 +197,13 @@ fn an_as_that_was_configured_stays_where_the_one_that_is_to_follow_is_missing() 
 /// Other nodes go on with the AS that the node itself goes on with: otherwise each of them would end its session.
 #[test]
 fn others_expect_the_last_as_of_a_node_while_its_label_is_missing() {
-    let with = |labels: &str| {
+    let without = |labels: &str| {
         own("asn: '64600'", &["192.0.2.1"])
             + &node("n2", labels, "10.2.0.0/24", &["192.0.2.12"], "")
-            + &ours("Router", "r", "", "{asnFrom: {nodeLabel: asn}}")
             + &ours("Peer", "other-as", "", "{nodes: {}, asn: external}")
     };
+    let with =
+        |labels: &str| without(labels) + &ours("Router", "r", "", "{asnFrom: {nodeLabel: asn}}");
     let mut last = LastAsNumbers::default();
     let mut planner = Planner::new("n1");
     let mut peers = |text: &str| {
@@ -206,11 +233,60 @@ fn others_expect_the_last_as_of_a_node_while_its_label_is_missing() {
     ] {
         assert_eq!(peers(&with(labels)), [expected], "{what}");
     }
+    // The Router says it itself, and is to take it from the label then; also if there is none in between, which decides nothing.
+    let fixed = |asn: u32| without("") + &ours("Router", "r", "", &format!("{{asn: {asn}}}"));
+    for (what, text, expected) in [
+        ("said", fixed(64700), "mesh/n2 Number(Asn(64700))"),
+        (
+            "to be that of the label",
+            with(""),
+            "other-as/n2 Number(Asn(64700))",
+        ),
+        ("said again", fixed(64701), "mesh/n2 Number(Asn(64701))"),
+        ("by nobody", without(""), "mesh/n2 Number(Asn(64512))"),
+        (
+            "of the label again",
+            with(""),
+            "other-as/n2 Number(Asn(64701))",
+        ),
+    ] {
+        assert_eq!(peers(&text), [expected], "{what}");
+    }
     // Gone for good, and another one of its name.
     assert_eq!(peers(&own("asn: '64601'", &["192.0.2.1"])), [""; 0]);
 }
 
-/// After a restart nobody knows the last one. In a mesh of one AS it is ours; what else it is its OPEN says.
+#[test]
+fn an_agent_that_is_started_expects_what_the_one_before_did_of_nodes_whose_label_is_missing() {
+    let with = |labels: &str| {
+        let nodes = own("asn: '64600'", &["192.0.2.1"])
+            + &node("n2", labels, "10.2.0.0/24", &["192.0.2.12"], "")
+            + &node("n3", "asn: '64603'", "10.3.0.0/24", &["192.0.2.13"], "");
+        let router = ours("Router", "r", "", "{asnFrom: {nodeLabel: asn}}");
+        let peer = ours("Peer", "other-as", "", "{nodes: {}, asn: external}");
+        Arc::new(state(&(nodes + &router + &peer)))
+    };
+    let mut last = LastAsNumbers::default();
+    last.follow(with("asn: '64601'"));
+    assert!(last.lacking().is_empty());
+    last.follow(with(""));
+    // Over any number of restarts.
+    for _ in 0..2 {
+        let left = last.lacking();
+        assert_eq!(left, [("n2".to_owned(), Asn(64601))].into());
+        last = LastAsNumbers::following(left);
+        let state = last.follow(with(""));
+        let intent = intend(&state, "n1", &LocalFacts::default());
+        let peer = intent.peers.iter().find(|peer| peer.name == "other-as/n2");
+        let peer = peer.unwrap();
+        assert_eq!(peer.protocol.remote_asn, RemoteAsn::Number(Asn(64601)));
+        assert!(!peer.is_doubtful, "it is waited for");
+    }
+    last.follow(with("asn: '64602'"));
+    assert!(last.lacking().is_empty());
+}
+
+/// Where no agent was there before, nobody knows the last one. In a mesh of one AS it is ours; what else it is its OPEN says.
 #[test]
 fn a_node_whose_as_was_never_known_is_tried_as_one_of_ours() {
     let text = own("asn: '64600'", &["192.0.2.1"])

@@ -360,6 +360,41 @@ fn an_identifier_out_of_a_name_looks_like_an_address_of_a_host_and_is_the_nodes_
     }
 }
 
+/// What the validation of an object refuses.
+#[test]
+fn a_label_has_no_value_that_an_object_could_not_have() {
+    let peers = |annotation: &str, spec: &str| {
+        let own = node("n1", "", "", &["192.0.2.11"], "").replace(
+            "metadata: {name: n1",
+            &format!("metadata: {{annotations: {{key: '{annotation}'}}, name: n1"),
+        );
+        let intent = intent(&(own + &ours("Peer", "p", "", spec)), "n1");
+        let peers = intent.peers.iter();
+        peers
+            .map(|peer| format!("{} {:?}", peer.target, peer.local_address))
+            .collect::<Vec<_>>()
+    };
+    let asn = "{address: 192.0.2.9, asnFrom: {nodeAnnotation: key}}";
+    let address = "{asn: 64500, addressFrom: {nodeAnnotation: key}}";
+    let local = "{asn: 64500, address: 192.0.2.9, localAddressFrom: {nodeAnnotation: key}}";
+    for (value, spec) in [
+        ("0", asn),
+        ("23456", asn),
+        ("65535", asn),
+        ("4294967295", asn),
+        ("0.0.0.0", address),
+        ("ff02::1", address),
+        ("::", local),
+        ("224.0.0.1", local),
+    ] {
+        assert_eq!(peers(value, spec), [""; 0], "{value} {spec}");
+    }
+    assert_eq!(peers("64500", asn), ["192.0.2.9 None"]);
+    let mapped = "::ffff:192.0.2.8";
+    assert_eq!(peers(mapped, address), ["192.0.2.8 None"]);
+    assert_eq!(peers(mapped, local), ["192.0.2.9 Some(192.0.2.8)"]);
+}
+
 #[test]
 fn values_come_from_labels_and_annotations_of_the_node() {
     let text = node("n1", "asn: \"64600\"", "", &["192.0.2.11"], "").replace(

@@ -1,7 +1,7 @@
 //! Peers out of listen ranges: each address that connects becomes one, as far as its range has places.
 //!
 //! A place is held by who is connected, and for a while by who was: longer by one that had a session, and as long as graceful restart
-//! keeps its routes (RFC 4724, RFC 9494), which would go with it. A peer is known by its address and, if that is link-local, its interface.
+//! keeps its routes (RFC 4724, RFC 9494), which would go with it, unless all places are taken and another peer comes. A peer is known by its address and, if that is link-local, its interface.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -11,6 +11,7 @@ use bgp::fsm::{Cease, State};
 use bgp::session::{Candidate, PeerStatus, Refusal};
 use bgp::types::Family;
 use rib::{PeerId, Rib};
+use tracing::info;
 
 use super::{PeerView, Peers, RunState, Stopped};
 use crate::fib::KernelView;
@@ -47,7 +48,9 @@ impl Peers {
         }
         let name = format!("{}/{target}", range.name);
         if self.table.get(&name).is_none() {
-            if self.places(&range.name) >= range.max_peers as usize {
+            if self.places(&range.name) >= range.max_peers as usize
+                && !self.make_room(&range.name).await?
+            {
                 candidate.refuse(Refusal::RangeFull);
                 return Ok(());
             }
@@ -66,6 +69,26 @@ impl Peers {
             None => {}
         }
         Ok(())
+    }
+
+    /// Forgets, with its routes, the peer of a range that has been gone for longest of those that have their places for their routes
+    /// alone: it is the peer that says for how long these are kept, up to more than an hour. Whether there was one.
+    async fn make_room(&mut self, range: &str) -> Result<bool, Stopped> {
+        let peers = self.table.dynamic(range);
+        let gone = peers.iter().filter_map(|peer| match &peer.run {
+            RunState::Running(handle) => {
+                let status = handle.status();
+                has_routes_alone(&status, peer.keeps_routes).then_some((status.since, peer))
+            }
+            RunState::Blocked(_) | RunState::Range => None,
+        });
+        let Some((_, longest)) = gone.min_by_key(|(since, _)| *since) else {
+            return Ok(false);
+        };
+        let name = &longest.intent.name;
+        info!(peer = %name, "range is full: a peer that is gone gives its place to another, and its routes go");
+        self.remove(name, longest, Cease::Deconfigured).await?;
+        Ok(true)
     }
 
     /// How many places of a range are taken.
@@ -146,6 +169,11 @@ fn has_place(status: &PeerStatus, keeps_routes: bool) -> bool {
         || status.since.elapsed() <= kept
 }
 
+/// Whether a dynamic peer has its place only because routes are kept for it.
+fn has_routes_alone(status: &PeerStatus, keeps_routes: bool) -> bool {
+    keeps_routes && !has_place(status, false)
+}
+
 /// The intent of a peer out of a range: that of the range, under its own name and address, never dialled.
 pub(super) fn of_range(range: &PeerIntent, name: &str, target: PeerTarget) -> PeerIntent {
     let mut own = range.clone();
@@ -171,6 +199,8 @@ fn target(remote: SocketAddr, view: &KernelView) -> Option<PeerTarget> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use std::time::Instant;
+
+    use bgp::fsm::{Down, IdleHold};
 
     use super::*;
 
@@ -209,6 +239,25 @@ mod tests {
                 "{state:?} {sessions} {seconds} s {keeps_routes}"
             );
         }
+    }
+
+    #[test]
+    fn a_place_for_routes_alone_is_given_to_another_and_no_other_one_is() {
+        for (state, seconds, keeps_routes, expected) in [
+            (State::Established, 10_000, true, false),
+            (State::Active, 170, true, false),
+            (State::Active, 190, true, true),
+            (State::Active, 190, false, false),
+        ] {
+            let found = has_routes_alone(&status(state, 1, seconds), keeps_routes);
+            assert_eq!(found, expected, "{state:?} {seconds} s {keeps_routes}");
+        }
+        let mut held = status(State::Idle, 1, 190);
+        held.idle_hold = Some(IdleHold {
+            until: None,
+            reason: Down::TransportFailed,
+        });
+        assert!(!has_routes_alone(&held, true));
     }
 
     /// Between the question and the verdict a peer may come back, or its time may end.

@@ -372,6 +372,41 @@ mod tests {
         }
     }
 
+    /// A socket is no file that can be opened, and says nothing of the one that is to be there.
+    #[tokio::test]
+    async fn an_error_of_the_moment_is_no_answer_also_of_a_file_that_was_never_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("password");
+        let file = [PasswordSource::File(path.clone())];
+        let passwords = Passwords::default();
+        let bind = || std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let _socket = bind();
+        assert_eq!(found_of(&passwords, "a", &secret(Ok("right"))), Ok(true));
+        // It was never read, was read, and is known to be gone.
+        read(&passwords, &file).await;
+        assert_eq!(found_of(&passwords, "a", &file[0]), Ok(true));
+        let closed = found_of(&passwords, "b", &file[0]).unwrap_err();
+        assert!(
+            closed.contains("so far: No such device or address"),
+            "{closed}"
+        );
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "wrong").unwrap();
+        read(&passwords, &file).await;
+        assert_eq!(found_of(&passwords, "a", &file[0]), Ok(false));
+        fs::remove_file(&path).unwrap();
+        let _socket = bind();
+        read(&passwords, &file).await;
+        assert_eq!(found_of(&passwords, "a", &file[0]), Ok(false), "the last");
+        fs::remove_file(&path).unwrap();
+        read(&passwords, &file).await;
+        assert!(found_of(&passwords, "a", &file[0]).is_err());
+        let _socket = bind();
+        read(&passwords, &file).await;
+        let gone = found_of(&passwords, "a", &file[0]).unwrap_err();
+        assert!(gone.contains("No such file"), "{gone}");
+    }
+
     #[tokio::test]
     async fn a_file_that_is_gone_has_no_password() {
         let directory = tempfile::tempdir().unwrap();

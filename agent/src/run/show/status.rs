@@ -77,7 +77,7 @@ pub(crate) fn status(
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),
         node: intent.node.clone(),
-        asn: Some(intent.router.asn),
+        asn: intent.router.knows_asn().then_some(intent.router.asn),
         router_id: Some(intent.router.router_id),
         uptime_seconds: seconds_since(shared.started),
         source: shared.source.clone(),

@@ -392,6 +392,64 @@ fn a_peer_that_is_back_before_its_next_hops_were_looked_at_keeps_what_it_brings_
     assert!(regained.iter().all(|way| !all.lost.contains(way)));
 }
 
+/// It may have brought as many as there are addresses, and nobody waits for them to be looked at.
+#[test]
+fn a_peer_that_is_back_has_no_more_looked_at_than_it_brings() {
+    let mut all = next_hops();
+    let peer = PeerId(1);
+    let hops = || (0..4000_u32).map(|n| ipv4((n / 250) as u8, (n % 250) as u8));
+    let indices: Vec<NextHopIndex> = hops().map(|hop| all.retain(&hop)).collect();
+    for index in &indices {
+        assert!(all.ask(*index, peer, None, ANY).is_ok());
+    }
+    all.lose(peer);
+    assert!(all.ask(indices[7], peer, None, 1).is_ok());
+    assert!(
+        all.ask(indices[8], peer, None, 1).is_err(),
+        "what was lost does not count"
+    );
+    let looked_at = indices.len() - 1;
+    assert_eq!(all.walk(looked_at), looked_at, "all others are left");
+    walk(&mut all);
+    assert_eq!((all.count_of(peer), all.take_lost().len()), (1, 3999));
+    assert_eq!(all.take_regained(), []);
+    assert_eq!(lose(&mut all, peer), [way_of(hops().nth(7).unwrap())]);
+}
+
+/// The tables let go of next hops in an order of their own, and faster than they are looked at.
+#[test]
+fn what_is_released_before_it_was_looked_at_is_lost_with_its_peer_and_what_is_withdrawn_is_not() {
+    let mut all = next_hops();
+    let bring = |all: &mut NextHops, peer, hop| {
+        let index = all.retain(&hop);
+        all.ask(index, PeerId(peer), None, ANY).unwrap();
+        index
+    };
+    let [a, b, c] = [1, 2, 3].map(|last| bring(&mut all, 1, ipv4(0, last)));
+    // One way, of next hops of two peers.
+    let behind = NextHop::Ipv4(Ipv4Addr::new(10, 255, 0, 1));
+    let shared = bring(&mut all, 1, behind);
+    let of_other = bring(&mut all, 2, NextHop::Ipv4(Ipv4Addr::new(10, 255, 0, 2)));
+    let other = bring(&mut all, 2, ipv4(0, 9));
+    all.release(c);
+    assert_eq!(all.take_lost(), [], "withdrawn");
+    all.lose(PeerId(1));
+    for index in [a, other, shared] {
+        all.release(index);
+    }
+    assert_eq!(all.take_lost(), [way_of(ipv4(0, 1))]);
+    // Brought again, and withdrawn.
+    let index = bring(&mut all, 1, ipv4(0, 2));
+    assert_eq!(index, b);
+    all.release(b);
+    all.release(b);
+    assert_eq!(all.take_lost(), []);
+    all.release(of_other);
+    walk(&mut all);
+    assert_eq!((all.take_lost(), all.take_regained()), (vec![], vec![]));
+    assert!(all.is_empty());
+}
+
 #[test]
 fn a_round_of_questions_ends_though_all_next_hops_go_before() {
     let mut all = next_hops();

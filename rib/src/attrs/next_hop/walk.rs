@@ -1,7 +1,7 @@
 //! What concerns many next hops at once, some of them at a time: a peer whose paths all go, and another resolver.
 //!
-//! A peer that comes back while its next hops are still being looked at has them looked at to the end first, so that what it
-//! brings now is not taken for what it brought. Another resolver while the answers of the one before are being asked for has every
+//! A peer may come back while its next hops are still being looked at: what it brings again by then is left out. What the tables let go
+//! of before it was looked at is lost with its peer, too ([`NextHops::release`]). Another resolver while the answers of the one before are being asked for has every
 //! next hop asked about once more from there; what was found to have changed is handed out at least once a round.
 
 use std::collections::VecDeque;
@@ -87,20 +87,6 @@ impl NextHops {
         (is_due && !changed.is_empty()).then(|| std::mem::take(changed))
     }
 
-    /// Looks at what is left of a peer that brings next hops again.
-    pub(super) fn end_losing(&mut self, peer: PeerId) {
-        let mut losing = self.walks.losing.iter();
-        let Some(place) = losing.position(|(losing, _)| *losing == peer) else {
-            return;
-        };
-        let Some((peer, next_hops)) = self.walks.losing.remove(place) else {
-            return;
-        };
-        for (index, interface) in next_hops {
-            self.lose_one(peer, index, interface);
-        }
-    }
-
     /// Looks at one next hop of a peer whose paths are gone. Whether there was one.
     fn lose_next(&mut self) -> bool {
         let Some((peer, next_hops)) = self.walks.losing.front_mut() else {
@@ -117,6 +103,9 @@ impl NextHops {
     }
 
     fn lose_one(&mut self, peer: PeerId, index: u32, interface: Option<u32>) {
+        if self.brings(peer, (index, interface)) {
+            return;
+        }
         let way = self.forget(peer, index, interface);
         // One that was told as lost already, and not regained since, is not told again.
         if let Some(way) = way.filter(|way| self.lost.insert(*way)) {

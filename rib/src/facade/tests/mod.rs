@@ -5,6 +5,7 @@ mod border;
 mod convergence;
 mod limits;
 mod lost;
+mod next_hops;
 mod strategies;
 mod too_long;
 

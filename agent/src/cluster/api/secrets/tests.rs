@@ -39,6 +39,7 @@ fn secret(name: &str) -> Received<WatchedSecret> {
 struct Agent {
     cache: Cache,
     needed: NeededSecrets,
+    now: Instant,
 }
 
 impl Agent {
@@ -48,7 +49,8 @@ impl Agent {
         cache.event(Event::<Received<Peer>>::InitDone);
         Self {
             cache,
-            needed: NeededSecrets::of(NODE),
+            needed: NeededSecrets::of(NODE, AtomMap::default()),
+            now: Instant::now(),
         }
     }
 
@@ -79,7 +81,12 @@ impl Agent {
 
     fn fails(&mut self, name: &str, why: &str, is_refusal: bool) -> bool {
         let why = why.to_owned();
-        self.cache.failed(&scope(name), Failure { why, is_refusal })
+        let failure = Failure {
+            why,
+            is_refusal,
+            at: self.now,
+        };
+        self.cache.failed(&scope(name), failure)
     }
 
     fn has(&self, name: &str) -> bool {
@@ -125,7 +132,8 @@ fn only_what_selects_the_node_asks_for_a_secret() {
 fn no_secret_is_asked_for_before_what_decides_was_listed_and_the_state_waits_for_those_that_are() {
     let mut agent = Agent {
         cache: Cache::new(["Node", "Peer", "Router"]),
-        needed: NeededSecrets::of(NODE),
+        needed: NeededSecrets::of(NODE, AtomMap::default()),
+        now: Instant::now(),
     };
     let cache = &mut agent.cache;
     cache.event(Event::<Received<Router>>::Init);
@@ -178,6 +186,18 @@ fn a_gap_of_the_node_ends_no_watch_and_the_last_name_does() {
     // Also by a label that is missing for the moment.
     peer(&mut agent.cache, "tor", "c", Some("1"));
     assert_eq!(agent.follow()[0], ["c"]);
+}
+
+/// Those of a Node that was made again while no agent ran.
+#[test]
+fn labels_from_before_ask_for_secrets_too() {
+    let mut agent = Agent::start();
+    let rack = [("rack".into(), "1".into())];
+    agent.needed = NeededSecrets::of(NODE, rack.into_iter().collect());
+    node(&mut agent.cache, &json!({}));
+    peer(&mut agent.cache, "tor", "a", Some("1"));
+    peer(&mut agent.cache, "other", "b", Some("2"));
+    assert_eq!(agent.follow()[0], ["a"]);
 }
 
 /// Their sessions exist at both ends.
@@ -262,9 +282,28 @@ fn a_secret_is_refused_or_its_answer_comes_later() {
     agent.fails("a", "overloaded", false);
     assert_eq!(is_refused(&agent), Some(false));
     assert!(agent.cache.take().unwrap().source.synced);
+    // A server that has just started refuses everything for a moment, again and again if several do.
+    for said in ["overloaded", "refuses connections"] {
+        agent.refused("a", "not allowed");
+        assert_eq!(is_refused(&agent), Some(false));
+        agent.now += REFUSES - Duration::from_millis(1);
+        agent.refused("a", "not allowed");
+        assert_eq!(is_refused(&agent), Some(false));
+        agent.fails("a", said, false);
+        agent.now += REFUSES;
+    }
+    agent.refused("a", "not allowed");
+    agent.now += REFUSES;
+    assert!(agent.cache.take().is_some());
     agent.refused("a", "not allowed");
     assert_eq!(is_refused(&agent), Some(true));
+    assert!(agent.cache.take().is_some(), "peers have to know");
     agent.fails("a", "overloaded", false);
+    assert_eq!(is_refused(&agent), Some(false));
+    agent.refused("a", "not allowed");
+    agent.cache.recovered(&scope("a"));
+    agent.now += REFUSES;
+    agent.refused("a", "not allowed");
     assert_eq!(is_refused(&agent), Some(false));
     agent.listed("a", None);
     assert_eq!(is_refused(&agent), None, "it is not there");
