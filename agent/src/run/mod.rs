@@ -28,7 +28,7 @@ mod remembered;
 mod rib_events;
 mod rib_thread;
 mod shared;
-mod show;
+pub(crate) mod show;
 mod signals;
 mod source;
 mod surroundings;
@@ -216,7 +216,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         described,
         gates.clone(),
         started,
-        &sessions,
+        (sessions.table(), sessions.admissions()),
         first.clone(),
         intent.clone(),
     );

@@ -564,7 +564,7 @@ impl Owner {
 }
 
 /// The RIB's choice in the FIB's words.
-fn fib_route(route: &rib::FibRoute) -> FibRoute {
+pub(super) fn fib_route(route: &rib::FibRoute) -> FibRoute {
     let next_hops = route.next_hops.iter();
     let nexthops = next_hops.map(|next_hop| FibNexthop {
         gateway: Some(next_hop.gateway),
