@@ -32,7 +32,7 @@ fn refused(rack: &Rack, prefix: &str, word: &str) -> Result<()> {
     eventually(SOON, &format!("{prefix} is refused"), || {
         let fib = rack.node.ask(&["fib", "--prefix", prefix])?;
         ensure!(fib[0]["state"] == json!("refused"), "{fib}");
-        let reason = fib[0]["reason"].as_str().unwrap_or_default();
+        let reason = fib[0]["reason"]["text"].as_str().unwrap_or_default();
         ensure!(reason.contains(word), "\"{word}\" is not in: {reason}");
         Ok(())
     })

@@ -45,7 +45,7 @@ fn a_vpn_takes_no_learned_route_away_but_the_one_with_its_own_prefix() {
                 .ip(&format!("{family} route add {prefix} dev wg0 metric 9000"))?;
             eventually(SOON, &format!("{prefix} is refused"), || {
                 let fib = rack.node.ask(&["fib", "--prefix", prefix])?;
-                let reason = fib[0]["reason"].as_str().unwrap_or_default();
+                let reason = fib[0]["reason"]["text"].as_str().unwrap_or_default();
                 ensure!(fib[0]["state"] == json!("refused"), "{fib}");
                 ensure!(reason.contains("other software"), "{fib}");
                 ensure!(
@@ -123,7 +123,7 @@ fn a_route_that_has_the_place_of_ours_is_named_with_its_owner_and_ours_comes_whe
             eventually(SOON, &format!("{prefix} is somebody else's"), || {
                 let fib = rack.node.ask(&["fib", "--prefix", prefix])?;
                 ensure!(fib[0]["state"] == json!("foreign"), "{fib}");
-                let reason = fib[0]["reason"].as_str().unwrap_or_default();
+                let reason = fib[0]["reason"]["text"].as_str().unwrap_or_default();
                 let way = route.split(" proto").next().unwrap_or_default();
                 for part in [way, owner, &format!("table 254 metric {METRIC}")] {
                     ensure!(reason.contains(part), "{part}: {reason}");

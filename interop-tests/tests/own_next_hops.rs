@@ -74,7 +74,7 @@ impl Pair {
             let peer = self.node.ask(&["peers", "router"])?;
             let said = peer["families"][1]["noNextHop"].to_string();
             ensure!(said.contains(why), "{peer}");
-            let told = self.node.ask(&["explain", "prefix", PODS6])?["told"][0].clone();
+            let told = self.node.ask(&["explain", "prefix", PODS6])?["peers"][0].clone();
             let reason = told["reason"].to_string();
             ensure!(
                 reason.contains("noNextHop") && reason.contains(why),

@@ -90,14 +90,14 @@ fn follow(client: &Client, screen: &mut Screen) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::model::Reason;
+    use crate::control::model::{Reason, ReasonCode};
 
     #[test]
     fn an_order_is_answered_by_what_is_the_case() {
         let drained = |stage| Drained {
             stage,
             reason: Reason {
-                code: "router".to_owned(),
+                code: ReasonCode::RouterDrain,
                 text: "drain: true of the Router".to_owned(),
             },
         };

@@ -7,11 +7,11 @@ use super::prefix::PrefixArg;
 use super::routes;
 use super::screen::Screen;
 use super::tree::Tree;
-use super::words::{commas, count, time};
+use super::words::{commas, count};
 use crate::control::Client;
 use crate::control::model::{
-    ExplainPrefix, ExplainService, KernelLookup, OriginatedFact, Reason, Route, ServiceAddress,
-    ServiceAddressKind, Told, TrafficPolicy,
+    ExplainPrefix, ExplainService, KernelLookup, OriginatedFact, PeerAdvertisement, Reason, Route,
+    ServiceAddress, ServiceAddressKind, TrafficPolicy,
 };
 
 /// Explain why a prefix or a Service is treated as it is
@@ -27,12 +27,12 @@ pub(super) struct Explain {
 
 #[derive(Debug, clap::Subcommand)]
 enum What {
-    /// Who is told of it and why, which paths there are and why the best is best, what the kernel has
+    /// To whom it is advertised and why, which paths there are and why the best is best, what the kernel has
     Prefix {
         /// The prefix, or an address
         prefix: PrefixArg,
     },
-    /// Each address of a Service: advertised or not, by which rule, and who is told
+    /// Each address of a Service: advertised or not, by which rule, and to whom
     Service {
         /// The Service
         #[arg(value_name = "NAMESPACE/NAME")]
@@ -104,7 +104,7 @@ fn prefix_tree(answer: &ExplainPrefix) -> Tree {
     if answer.prefix.is_some() {
         tree.add(origin(&answer.originated));
         tree.add(paths(&answer.paths));
-        tree.add(told(&answer.told));
+        tree.add(peers(&answer.peers));
     }
     tree.add(kernel(&answer.kernel));
     tree
@@ -212,19 +212,20 @@ fn attributes(route: &Route) -> String {
     );
     part("IGP cost", route.igp_cost.map(|v| v.to_string()));
     part("weight", route.weight.map(|v| v.to_string()));
-    part("age", route.age_seconds.map(time));
     parts.join(", ")
 }
 
-fn told(peers: &[Told]) -> Tree {
+fn peers(peers: &[PeerAdvertisement]) -> Tree {
     let advertised = peers.iter().filter(|peer| peer.advertised).count();
     let mut tree = Tree::new(format!(
         "Advertised to {advertised} of {}",
         count(peers.len() as u64, "peer")
     ));
     for peer in peers {
-        let verdict = if peer.advertised { "told" } else { "not told" };
-        let mut node = Tree::new(format!("{}: {verdict}: {}", peer.peer, peer.reason));
+        let mut node = Tree::new(match peer.advertised {
+            true => format!("{}: {}", peer.peer, peer.reason),
+            false => format!("{}: not advertised: {}", peer.peer, peer.reason),
+        });
         if let Some(route) = &peer.route {
             let next_hop = route.next_hop.map(|n| format!("next hop {n}, "));
             node.add(format!(
@@ -330,8 +331,8 @@ fn address_tree(address: &ServiceAddress) -> Tree {
     if !address.prefixes.is_empty() {
         tree.add(format!("as {}", commas(&address.prefixes)));
     }
-    if !address.told.is_empty() {
-        tree.add(told(&address.told));
+    if !address.peers.is_empty() {
+        tree.add(peers(&address.peers));
     }
     tree
 }

@@ -109,6 +109,6 @@ pub(super) fn why(entry: &FibEntry) -> Option<String> {
     };
     Some(match entry.failing_seconds {
         Some(seconds) => format!("{reason} (for {}; tried again)", time(seconds)),
-        None => reason.clone(),
+        None => reason.to_string(),
     })
 }

@@ -205,17 +205,6 @@ fn session(peer: &Peer, rows: &mut Rows<'_>) -> anyhow::Result<()> {
     if let Some(restart) = &peer.graceful_restart {
         rows.row("Restart", restarting(restart))?;
     }
-    if let Some(bfd) = &peer.bfd {
-        rows.row(
-            "BFD",
-            format!(
-                "{} for {}, detects in {} ms",
-                bfd.state,
-                time(bfd.state_seconds),
-                bfd.detection_milliseconds
-            ),
-        )?;
-    }
     Ok(())
 }
 
@@ -244,9 +233,6 @@ fn restarting(restart: &RestartState) -> String {
             false => one.family.clone(),
         });
         text.push_str(&format!(": {}", commas(families)));
-    }
-    if let Some(seconds) = restart.stale_for_seconds {
-        text.push_str(&format!("; its routes are dropped in {}", time(seconds)));
     }
     text
 }
@@ -384,7 +370,7 @@ fn capabilities(peer: &Peer, screen: &mut Screen) -> anyhow::Result<()> {
     screen.line("")?;
     let columns = [text("CAPABILITY"), text("WE"), text("PEER"), prose("")];
     let mut pages = Pages::new(&columns);
-    let yes = |told| if told { "yes" } else { "-" }.to_owned();
+    let yes = |holds| if holds { "yes" } else { "-" }.to_owned();
     for capability in &peer.capabilities {
         let row = vec![
             capability.name.clone(),
@@ -446,6 +432,10 @@ mod tests {
     fn paths_that_were_kept_out_by_a_limit_are_noted() {
         let mut peer = peer("tor-a");
         peer.updates_malformed = 0;
+        (
+            peer.families[0].paths_refused,
+            peer.families[0].next_hops_refused,
+        ) = (3, 2);
         assert_eq!(
             note(&peer),
             "3 paths of ipv4-unicast ignored: more than 256 of one prefix; \

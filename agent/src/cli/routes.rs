@@ -14,7 +14,7 @@ pub(super) struct Routes {
     #[arg(value_enum)]
     view: View,
 
-    /// Only routes of (or told to) this peer
+    /// Only routes of (or advertised to) this peer
     #[arg(long, value_name = "NAME")]
     peer: Option<String>,
 
@@ -58,7 +58,7 @@ impl FilterArgs {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum View {
-    /// Every path that a peer has told, also rejected ones, as received (Adj-RIB-In)
+    /// Every path that a peer has sent, also rejected ones, as received (Adj-RIB-In)
     Received,
     /// What is used: the best path of each prefix and its multipath companions (Loc-RIB)
     Best,

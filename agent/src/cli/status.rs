@@ -3,7 +3,7 @@
 use super::screen::Screen;
 use super::words::{commas, count, group, time};
 use crate::control::Client;
-use crate::control::model::{DrainStage, FibSummary, Problem, Severity, Status as Model};
+use crate::control::model::{DrainStage, FibSummary, GateName, Problem, Severity, Status as Model};
 use crate::control::readiness::shorten;
 
 /// Show the agent on one page: sessions, routes, kernel, and what is wrong
@@ -112,9 +112,9 @@ fn readiness(status: &Model, page: &mut Page) {
                 "for {}: {}; {} is advertised before",
                 gate.name,
                 gate.message,
-                match gate.name.as_str() {
-                    "kubeProxy" => "no Service",
-                    _ => "nothing",
+                match gate.name {
+                    GateName::KubeProxy => "no Service",
+                    GateName::Source | GateName::AsNumber | GateName::KernelRoutes => "nothing",
                 }
             ),
         );
@@ -127,9 +127,6 @@ fn readiness(status: &Model, page: &mut Page) {
                 ": End-of-RIB awaited from {}",
                 shorten(&convergence.waiting_for)
             ));
-        }
-        if let Some(seconds) = convergence.deadline_seconds {
-            text.push_str(&format!("; over in {} anyway", time(seconds)));
         }
         page.row("Converging", text);
     }

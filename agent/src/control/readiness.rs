@@ -212,7 +212,7 @@ mod tests {
 
     use super::*;
     use crate::control::fake;
-    use crate::control::model::Gate;
+    use crate::control::model::{Gate, GateName};
 
     #[test]
     fn at_the_start_routes_must_be_writable() {
@@ -229,8 +229,11 @@ mod tests {
     #[test]
     fn at_the_start_every_peer_must_be_up() {
         let mut status = fake::status();
-        status.peers.configured = 3;
-        status.peers.established = 2;
+        status.peers = PeerCounts {
+            configured: 3,
+            established: 2,
+            ..PeerCounts::default()
+        };
         let readiness = judge(&status, Stage::Starting);
         assert!(!readiness.ready);
         assert_eq!(
@@ -297,7 +300,7 @@ mod tests {
         status.convergence.converged = false;
         status.convergence.waiting_for = vec!["tor-a ipv4-unicast".to_owned()];
         status.gates = vec![Gate {
-            name: "kubeProxy".to_owned(),
+            name: GateName::KubeProxy,
             open: false,
             message: "http://127.0.0.1:10256/healthz answers 503".to_owned(),
         }];

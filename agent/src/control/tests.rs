@@ -147,7 +147,7 @@ fn filters_reach_the_backend() {
     );
     assert_eq!(
         prefixes(filter("10.0.0.0/8", Match::Longer)),
-        ["10.244.1.0/24"]
+        ["10.244.1.0/24", "10.244.2.0/24"]
     );
     assert_eq!(
         prefixes(filter("10.244.1.9/32", Match::Longest)),

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Instant;
 
 use super::world::World;
+use crate::control::model::ProblemReason;
 use crate::crd::router_state::ProblemStatus;
 use crate::crd::status::ACCEPTED;
 use crate::printable;
@@ -54,16 +55,16 @@ impl Report {
         let text = |text: &str| printable::short_line(text, LONGEST).into();
         // Conditions have reasons that are known: those of other versions of the agent are one.
         let known = [
-            "Duplicate",
-            "Overridden",
-            "ValueMissing",
-            "ValueUnusable",
-            "Unusable",
+            ProblemReason::Duplicate,
+            ProblemReason::Overridden,
+            ProblemReason::ValueMissing,
+            ProblemReason::ValueUnusable,
+            ProblemReason::Unusable,
         ];
-        let known = known.into_iter().find(|known| *known == reason);
+        let known = known.into_iter().find(|known| known.as_str() == reason);
         Some(Self {
             object: text(&problem.object),
-            reason: known.unwrap_or(REPORTED),
+            reason: known.map_or(REPORTED, ProblemReason::as_str),
             message: text(&problem.message),
             unused: problem.unused,
             used_instead: problem.used_instead.as_deref().map(text),

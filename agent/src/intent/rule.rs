@@ -1,18 +1,16 @@
-//! Why something is not originated: the rules, with a word for programs and a sentence for people.
+//! Why something is not originated: the rules, with a sentence for people. Their codes are made in `run/show/reason`.
 
 use std::fmt;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use serde::Serialize;
 
 use super::Owner;
 use crate::cluster::{Atom, ObjectKey, ServiceType};
 use crate::crd::advertisement::AddressKind;
 
 /// Why something is not originated.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "camelCase", tag = "code", content = "with")]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Rule {
     /// No Advertisement that this node has selects it.
     NotSelected,
@@ -116,37 +114,6 @@ impl Rule {
             | Self::NoReadyEndpoint
             | Self::NoReadyEndpointHere(_)
             | Self::OnlyTerminatingHere(_) => false,
-        }
-    }
-
-    /// A stable word for programs.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::NotSelected => "notSelected",
-            Self::ForeignLoadBalancerClass(_) => "foreignLoadBalancerClass",
-            Self::NoAllowList => "noAllowList",
-            Self::OutsideAllowList => "outsideAllowList",
-            Self::ProxyMode => "proxyMode",
-            Self::NotLoadBalancer(_) => "notLoadBalancer",
-            Self::ExternalName => "externalName",
-            Self::Headless => "headless",
-            Self::OtherServiceProxy(_) => "otherServiceProxy",
-            Self::NotRoutable => "notRoutable",
-            Self::DefaultRoute => "defaultRoute",
-            Self::Owned(owner) => owner.code(),
-            Self::CoversAddress { .. } => "coversAddress",
-            Self::OtherServicesAddress(_) => "otherServicesAddress",
-            Self::InterfaceDown(_) => "interfaceDown",
-            Self::NodeExcluded => "nodeExcluded",
-            Self::NodeNetworkUnavailable => "nodeNetworkUnavailable",
-            Self::KubeProxyNotHealthy => "kubeProxyNotHealthy",
-            Self::NodeLeaves => "nodeLeaves",
-            Self::NoReadyEndpoint => "noReadyEndpoint",
-            Self::NoReadyEndpointHere(_) => "noReadyEndpointHere",
-            Self::OnlyTerminatingHere(_) => "onlyTerminatingHere",
-            Self::OtherNodesPodCidr { .. } => "otherNodesPodCidr",
-            Self::AggregateCoversPodCidr { .. } => "aggregateCoversPodCidr",
-            Self::AggregateCoversAddress { .. } => "aggregateCoversAddress",
         }
     }
 }

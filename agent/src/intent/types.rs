@@ -14,7 +14,6 @@ use bgp::types::{Asn, BgpIdentifier};
 use ipnet::IpNet;
 use rib::policy::Policy;
 use rib::{AdvertisementId, Originated, PeerConfig};
-use serde::Serialize;
 use smallvec::SmallVec;
 
 use super::{Announceable, DrainReason, Identity, Leaving, Phase, Rule, Warning};
@@ -337,8 +336,7 @@ impl Source {
 }
 
 /// The object behind an originated prefix.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Source {
     /// A pod CIDR of this node.
     PodCidr {
@@ -381,8 +379,7 @@ impl fmt::Display for Source {
 }
 
 /// Something that is not originated, and the rule that decided so.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Suppressed {
     /// The object that would have justified it.
     pub object: ObjectRef,
@@ -431,8 +428,7 @@ pub enum Decision {
 }
 
 /// Endpoints of one family over all EndpointSlices of a Service together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EndpointCounts {
     /// The slices.
     pub slices: u32,

@@ -167,31 +167,6 @@ pub enum Consequence {
 }
 
 impl WarningKind {
-    /// One word for programs: the `reason` of conditions.
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::NoNode => "NoNode",
-            Self::RouterNotUsed {
-                more_specific: true,
-                ..
-            } => "Overridden",
-            Self::RouterNotUsed { .. } | Self::PeerTwice { .. } => "Duplicate",
-            Self::ValueMissing { .. } => "ValueMissing",
-            Self::ValueUnusable { .. } => "ValueUnusable",
-            Self::OwnAddress(_) => "OwnAddress",
-            Self::NoGateway(_) => "NoGateway",
-            Self::NoCommonFamily(_) => "NoCommonFamily",
-            Self::NobodyListens(_) => "NobodyListens",
-            Self::PolicyMissing { .. } => "PolicyMissing",
-            Self::NothingAdvertised => "NothingAdvertised",
-            Self::NotYet(_) => "NotSupported",
-            Self::NoEffect { .. } => "NoEffect",
-            Self::Unusable(_) => "Unusable",
-            Self::NoInterfaceAddress(_) => "NoInterfaceAddress",
-            Self::PodCidrShared { .. } => "PodCIDRShared",
-        }
-    }
-
     /// Whether the node does not do what the object asks for because of a mistake in objects: such a warning comes first.
     pub const fn is_unused(&self) -> bool {
         match self {

@@ -327,7 +327,7 @@ mod tests {
 
     use super::*;
     use crate::control::fake;
-    use crate::control::model::{DownClass, DownCount, PeerKind};
+    use crate::control::model::{DownClass, DownCount, PeerKind, Watch};
 
     #[test]
     fn labels_hold_no_control_characters() {
@@ -339,6 +339,11 @@ mod tests {
     fn snapshot() -> Snapshot {
         let mut status = fake::status();
         status.readiness = Some(Default::default());
+        // Of an API server, which the fixture does without.
+        status.watches = vec![Watch {
+            kind: "Service".to_owned(),
+            failing: false,
+        }];
         let mut peers = fake::peers();
         let node = peers.iter_mut().find(|p| p.kind == PeerKind::Mesh).unwrap();
         node.downs = vec![DownCount {

@@ -32,7 +32,7 @@ pub const METRICS: &[Metric] = &[
         |s, out| out.add([], s.status.drain.is_some())),
     gauge("routelet_gate_open", &["gate"],
         "Whether a condition for advertising the first route holds",
-        |s, out| for gate in &s.status.gates { out.add([&gate.name], gate.open) }),
+        |s, out| for gate in &s.status.gates { out.add([gate.name.as_str()], gate.open) }),
     gauge("routelet_configuration_problems", &["severity"],
         "Objects or documents of the configuration with something wrong",
         |s, out| for (severity, label) in [(Severity::Error, "error"), (Severity::Warning, "warning")] {
@@ -56,7 +56,7 @@ pub const METRICS: &[Metric] = &[
     counter("routelet_connections_accepted", NONE, "Connections that peers made and that were taken",
         |s, out| out.add([], s.status.connections.accepted)),
     counter("routelet_connections_refused", &["reason"], "Connections of others that were refused, by reason",
-        |s, out| for refused in &s.status.connections.refused { out.add([&refused.reason], refused.count) }),
+        |s, out| for refused in &s.status.connections.refused { out.add([refused.reason.0.label()], refused.count) }),
     gauge("routelet_connections_without_open", NONE, "Accepted connections that have not sent an OPEN yet",
         |s, out| out.add([], s.status.connections.without_open)),
     gauge("routelet_range_peers", &["range"], "Peers of a listen range that are connected, or were not long ago",
@@ -134,10 +134,6 @@ pub const METRICS: &[Metric] = &[
         |s, out| per_peer(s, out, |p| u64::from(p.next_hops))),
     gauge("routelet_peer_memory_bytes", PEER, "About how much memory the peer's routes take",
         |s, out| per_peer(s, out, |p| p.memory_bytes)),
-    gauge("routelet_peer_bfd_up", PEER, "Whether BFD sees the peer; left out for peers without BFD",
-        |s, out| for p in &s.peers {
-            if let Some(bfd) = &p.bfd { out.add([&p.name], bfd.state == "Up") }
-        }),
     // Peers without series of their own.
     gauge("routelet_peer_group_peers", OBJECT,
         "Peers of an object that have no series of their own: nodes of the mesh, and those beyond --metrics-peers",

@@ -76,7 +76,7 @@ pub fn router_state(
             .gates
             .iter()
             .map(|gate| GateStatus {
-                name: gate.name.clone(),
+                name: gate.name.to_string(),
                 open: gate.open,
                 message: shown(&gate.message),
             })
@@ -93,7 +93,7 @@ pub fn router_state(
                     Some(field) => format!("{field}: {}", problem.message),
                     None => problem.message.clone(),
                 }),
-                reason: problem.reason.as_deref().map(shown),
+                reason: problem.reason.map(|reason| reason.to_string()),
                 unused: problem.unused,
                 used_instead: problem.used_instead.as_deref().map(shown),
             })

@@ -11,8 +11,8 @@ use crate::control::Health;
 use crate::control::backend::Backend;
 use crate::control::fake;
 use crate::control::model::{
-    Gate, Peer, PeerKind, Problem, Readiness, Reason, RefusedAnnouncement, SessionState, Severity,
-    Status,
+    Gate, GateName, Peer, PeerKind, Problem, ProblemReason, Readiness, Reason, ReasonCode,
+    RefusedAnnouncement, SessionState, Severity, Status,
 };
 use crate::crd::{Condition, RouterStateStatus};
 
@@ -22,8 +22,8 @@ fn at(second: i64) -> Timestamp {
 
 /// The fixture, whose mesh is one node.
 fn node() -> (Status, Vec<Peer>) {
-    let mut status = fake::status();
-    (status.peers.mesh, status.peers.mesh_established) = (1, 1);
+    let status = fake::status();
+    assert_eq!((status.peers.mesh, status.peers.mesh_established), (1, 1));
     (status, fake::peers())
 }
 
@@ -206,7 +206,7 @@ fn what_must_not_be_announced_is_a_condition_that_names_the_rule() {
     let refused = |at: usize| RefusedAnnouncement {
         prefix: format!("192.0.2.{at}/32"),
         object: format!("Service shop/s{at}"),
-        reason: Reason::new("nodeAddress", format!("an address of Node n{at}")),
+        reason: Reason::new(ReasonCode::NodeAddress, format!("an address of Node n{at}")),
     };
     let mut said = |count: u64| {
         status.refused_announcements = count;
@@ -325,7 +325,7 @@ fn objects_that_are_not_used_are_listed_before_other_warnings_and_after_errors()
         line: None,
         field: None,
         message: String::new(),
-        reason: Some("Duplicate".to_owned()),
+        reason: Some(ProblemReason::Duplicate),
         unused,
         used_instead: unused.then(|| "Peer a".to_owned()),
     };
@@ -376,14 +376,14 @@ fn a_status_is_never_larger_than_its_bound() {
         line: None,
         field: Some(long()),
         message: long(),
-        reason: Some(long()),
+        reason: Some(ProblemReason::NothingAdvertised),
         unused: true,
         used_instead: Some(long()),
     };
     status.problems = (0..1000).map(problem).collect();
     status.gates = vec![
         Gate {
-            name: "source".to_owned(),
+            name: GateName::Source,
             open: false,
             message: long()
         };
@@ -395,7 +395,7 @@ fn a_status_is_never_larger_than_its_bound() {
         RefusedAnnouncement {
             prefix: long(),
             object: long(),
-            reason: Reason::new("nodeAddress", long()),
+            reason: Reason::new(ReasonCode::NodeAddress, long()),
         };
         20
     ];

@@ -4,29 +4,26 @@
 //! RIB does its work, and a second one fetches the routes of each batch in their order.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bgp::fsm::Cease;
 use bgp::types::Family;
 use ipnet::IpNet;
-use rib::attrs::RouteAttributes;
-use rib::export::{Advertised, Suppressed};
-use rib::{PeerId, Rib, RouteFilter, RoutesCursor};
+use rib::{PeerId, RouteFilter, RoutesCursor};
 use tokio::sync::{mpsc, oneshot};
 
 use super::next_hops::{Denied, Resolver};
 use super::peers::{PeerView, RunState};
 use super::rib_thread::{RibHandle, Stopped};
 use super::shared::Shared;
-use super::show::peer::RibCounts;
-use super::show::route::{As, Names};
-use super::show::{self, status::rib_status};
+use super::show::peer::{RibCounts, Shown};
+use super::show::route::Names;
+use super::show::{self, explain, status::rib_status};
 use crate::cluster::ObjectKey;
 use crate::control::model::{
-    DrainOrder, ExplainPrefix, ExplainService, FibEntry, FibQuery, KernelLookup, Match,
-    OriginatedFact, Peer, PrefixFilter, Reason, RefreshesLimited, ResetKind, Route, RouteQuery,
-    RouteState, RouteView, Status, Told,
+    DrainOrder, ExplainPrefix, ExplainService, FibEntry, FibQuery, Match, Peer, PeerAdvertisement,
+    PrefixFilter, RefreshesLimited, ResetKind, Route, RouteQuery, RouteView, Status,
 };
 use crate::control::{Backend, Batches, Closed, ControlError};
 use crate::fib::FibHandle;
@@ -171,118 +168,22 @@ impl Agent {
         }
     }
 
-    /// What each peer is told of a prefix, by name.
-    async fn told(&self, prefix: IpNet) -> Result<Vec<Told>, Stopped> {
+    /// What is advertised of a prefix to each peer, by name.
+    async fn to_peers(&self, prefix: IpNet) -> Result<Vec<PeerAdvertisement>, Stopped> {
         let names = self.names();
-        let audience = self.audience(None);
-        let mut told = self
-            .rib
-            .look(move |rib| {
-                audience
-                    .into_iter()
-                    .map(|peer| told(rib, peer, prefix, &names))
-                    .collect::<Vec<_>>()
-            })
-            .await?;
-        told.sort_by(|a, b| a.peer.cmp(&b.peer));
-        Ok(told)
+        let peers = self.audience(None);
+        self.rib
+            .look(move |rib| explain::to_peers(rib, prefix, &peers, &names))
+            .await
     }
-}
 
-/// The routes of one prefix for a query.
-fn routes_of(
-    rib: &Rib,
-    prefix: IpNet,
-    view: RouteView,
-    peer: Option<PeerId>,
-    audience: &[PeerId],
-    names: &Names,
-) -> Vec<Route> {
-    if view == RouteView::Advertised {
-        return audience
-            .iter()
-            .filter_map(|peer| advertised(rib, *peer, prefix, names))
-            .collect();
-    }
-    let Some(route) = rib.route(prefix) else {
-        return Vec::new();
-    };
-    let shown = match view {
-        RouteView::Received => As::Received,
-        RouteView::Best | RouteView::Advertised => As::Used,
-    };
-    route
-        .paths
-        .iter()
-        .filter(|path| peer.is_none_or(|peer| path.peer == Some(peer)))
-        .map(|path| show::route::path(&route, path, shown, names))
-        .filter(|model| match view {
-            RouteView::Received => model.peer.is_some(),
-            RouteView::Best | RouteView::Advertised => {
-                matches!(model.state, RouteState::Best | RouteState::Multipath)
-            }
-        })
-        .collect()
-}
-
-/// A route of the Adj-RIB-Out of one peer: what is advertised to it, or the best route where no message to the peer can hold
-/// it (RFC 8654 section 4). Nobody asked for the latter to be kept back, so it is shown among what is advertised.
-fn advertised(rib: &Rib, peer: PeerId, prefix: IpNet, names: &Names) -> Option<Route> {
-    match rib.explain_export(peer, prefix)? {
-        Ok(sent) => Some(sent_route(peer, prefix, sent, names)),
-        Err(reason @ Suppressed::TooLarge(_)) => {
-            let best = rib.route(prefix)?;
-            let path = best.paths.first()?;
-            let mut route = show::route::path(&best, path, As::Used, names);
-            route.peer = Some(names.peer(peer));
-            route.state = RouteState::NotAdvertised;
-            route.reason = Some(show::route::suppressed(reason, peer, prefix, names));
-            Some(route)
-        }
-        Err(_) => None,
-    }
-}
-
-/// A route as it was sent.
-fn sent_route(peer: PeerId, prefix: IpNet, sent: Advertised, names: &Names) -> Route {
-    let attributes = RouteAttributes {
-        set: sent.attributes,
-        next_hop: sent.next_hop,
-    };
-    let mut route = show::route::attributes_of(prefix, attributes.borrowed());
-    route.peer = Some(names.peer(peer));
-    route.state = RouteState::Advertised;
-    route.reason = Some(best_path());
-    route
-}
-
-/// Why a route is advertised.
-fn best_path() -> Reason {
-    Reason::new("bestPath", "the best path, and no rule keeps it back")
-}
-
-/// What one peer is told of a prefix, and why or why not.
-fn told(rib: &Rib, peer: PeerId, prefix: IpNet, names: &Names) -> Told {
-    let name = names.peer(peer);
-    match rib.explain_export(peer, prefix) {
-        Some(Ok(sent)) => Told {
-            peer: name,
-            advertised: true,
-            reason: best_path(),
-            route: Some(sent_route(peer, prefix, sent, names)),
-        },
-        Some(Err(suppressed)) => Told {
-            reason: show::route::suppressed(suppressed, peer, prefix, names),
-            peer: name,
-            advertised: false,
-            route: None,
-        },
-        None => Told {
-            reason: Reason::new("notEstablished", "the session is not Established"),
-            peer: name,
-            advertised: false,
-            route: None,
-        },
+    /// What the FIB says of a prefix.
+    fn entry(&self, prefix: IpNet) -> Option<FibEntry> {
+        let view = self.fib.view();
+        let learned = self.fib.route(prefix);
+        let learned = learned.map(|status| show::fib::entry(&status, self.fib.space(), &view));
+        let refused = || Some(show::fib::refusal(&self.fib.refusal(prefix)?, &view));
+        learned.or_else(refused)
     }
 }
 
@@ -301,7 +202,10 @@ impl Backend for Agent {
         let unwritten = self.shared.unwritten().filter(|_| !fib.disabled);
         fib.unavailable = fib.unavailable.or(unwritten.map(|why| why.to_string()));
         let denied = self.rib.denied_next_hops();
-        let mut status = show::status::status(&self.shared, rib, waiting, fib);
+        let peers = self.table();
+        let peers: Vec<Shown> = peers.values().map(Shown::of).collect();
+        let now = Instant::now();
+        let mut status = show::status::status(&self.shared, &peers, rib, waiting, fib, now);
         let (delayed, ignored) = self.rib.limited_refreshes();
         status.refreshes_limited = RefreshesLimited { delayed, ignored };
         status
@@ -328,23 +232,18 @@ impl Backend for Agent {
             .rib
             .look(move |rib| {
                 ids.into_iter()
-                    .map(|peer| {
-                        Family::ALL.map(|family| RibCounts {
-                            counts: rib.counts(peer, family),
-                            end_of_rib: rib.end_of_rib(peer, family),
-                            own_next_hop: rib.own_next_hop(peer, family),
-                        })
-                    })
+                    .map(|peer| RibCounts::of(rib, peer))
                     .collect::<Vec<_>>()
             })
             .await?;
         let intent = self.shared.intent();
+        let now = Instant::now();
         Ok(table
             .iter()
             .zip(counts)
             .map(|(peer, counts)| {
                 let own = self.rib.own_next_hops().get(peer.id);
-                show::peer::peer(peer, &intent, counts, own.as_ref())
+                show::peer::peer(&Shown::of(peer), &intent, counts, own.as_ref(), now)
             })
             .collect())
     }
@@ -371,7 +270,9 @@ impl Backend for Agent {
                 .look(move |rib| {
                     prefixes
                         .into_iter()
-                        .flat_map(|prefix| routes_of(rib, prefix, view, peer, &audience, &names))
+                        .flat_map(|prefix| {
+                            explain::routes_of(rib, prefix, view, peer, &audience, &names)
+                        })
                         .collect::<Vec<_>>()
                 })
                 .await?;
@@ -426,53 +327,18 @@ impl Backend for Agent {
     async fn explain_prefix(&self, asked: IpNet) -> Result<ExplainPrefix, ControlError> {
         let names = self.names();
         let intent = self.shared.intent();
-        let is_known = intent.originated.contains_key(&asked)
-            || intent
-                .suppressed
-                .keys()
-                .any(|suppressed| suppressed.prefix == Some(asked));
-        // The kernel may hold a longer one than there are paths to: a predecessor's, before the routes have converged.
+        let known = intent.clone();
         let held = self.fib.longest(asked).map(|status| status.prefix);
-        let held = held.filter(|_| !is_known);
-        let (prefix, paths) = self
+        let found = self
             .rib
-            .look(move |rib| {
-                let exact = rib.route(asked).filter(|route| !route.paths.is_empty());
-                let route = match exact {
-                    Some(route) => Some(route),
-                    None if is_known => None,
-                    None => longest(rib, asked).filter(|route| {
-                        held.is_none_or(|held| held.prefix_len() <= route.prefix.prefix_len())
-                    }),
-                };
-                match route {
-                    Some(route) => {
-                        let paths = route
-                            .paths
-                            .iter()
-                            .map(|path| show::route::path(&route, path, As::Used, &names))
-                            .collect();
-                        (Some(route.prefix), paths)
-                    }
-                    None => (is_known.then_some(asked).or(held), Vec::new()),
-                }
-            })
+            .look(move |rib| explain::find(rib, &known, asked, held, &names))
             .await?;
-        let told = match prefix {
-            Some(prefix) => self.told(prefix).await?,
+        let peers = match found.prefix {
+            Some(prefix) => self.to_peers(prefix).await?,
             None => Vec::new(),
         };
-        let originated = prefix.map_or_else(Vec::new, |prefix| self.facts(prefix));
-        let kernel =
-            prefix.map_or_else(KernelLookup::default, |prefix| self.kernel(prefix, &paths));
-        Ok(ExplainPrefix {
-            asked,
-            prefix,
-            originated,
-            paths,
-            told,
-            kernel,
-        })
+        let entry = found.prefix.and_then(|prefix| self.entry(prefix));
+        Ok(explain::prefix(asked, found, peers, entry, &intent))
     }
 
     async fn explain_service(
@@ -495,7 +361,7 @@ impl Backend for Agent {
         let mut explained = show::service::service(&key, decision, assignment, &intent);
         for address in &mut explained.addresses {
             if let Some(prefix) = address.prefixes.first() {
-                address.told = self.told(*prefix).await?;
+                address.peers = self.to_peers(*prefix).await?;
             }
         }
         Ok(explained)
@@ -528,71 +394,5 @@ impl Backend for Agent {
                 Ok(())
             }
         }
-    }
-}
-
-/// The most specific route that covers a whole prefix.
-fn longest(rib: &Rib, prefix: IpNet) -> Option<rib::table::RouteView<'_>> {
-    let address: IpAddr = prefix.network();
-    rib.longest_match(address)
-        .filter(|route| route.prefix.contains(&prefix))
-}
-
-impl Agent {
-    /// Which objects ask for a prefix, and which rules suppress it.
-    fn facts(&self, prefix: IpNet) -> Vec<OriginatedFact> {
-        let intent = self.shared.intent();
-        let mut facts = Vec::new();
-        if let Some(originated) = intent.originated.get(&prefix) {
-            let mut objects: BTreeMap<_, Vec<String>> = BTreeMap::new();
-            for why in &originated.justifications {
-                objects
-                    .entry(why.advertisement)
-                    .or_default()
-                    .push(why.source.to_string());
-            }
-            facts.extend(objects.into_iter().map(|(id, objects)| OriginatedFact {
-                active: true,
-                advertisement: intent.advertisements.get(&id).cloned().unwrap_or_default(),
-                objects,
-                reason: None,
-            }));
-        }
-        let suppressed = intent
-            .suppressed
-            .keys()
-            .filter(|suppressed| suppressed.prefix == Some(prefix));
-        facts.extend(suppressed.map(|suppressed| OriginatedFact {
-            active: false,
-            advertisement: String::new(),
-            objects: vec![suppressed.object.to_string()],
-            reason: Some(show::service::reason(&suppressed.rule)),
-        }));
-        facts
-    }
-
-    /// What the kernel has for a prefix, or why it has nothing.
-    fn kernel(&self, prefix: IpNet, paths: &[Route]) -> KernelLookup {
-        let view = self.fib.view();
-        let learned = self.fib.route(prefix);
-        let learned = learned.map(|status| show::fib::entry(&status, self.fib.space(), &view));
-        let refused = || Some(show::fib::refusal(&self.fib.refusal(prefix)?, &view));
-        let entry = learned.or_else(refused);
-        let best = paths.iter().find(|path| path.state == RouteState::Best);
-        let reason = match (&entry, best) {
-            // It says itself why it is as it is, in the words of `routelet fib`.
-            (Some(_), _) => None,
-            (_, Some(best)) if best.peer.is_none() => Some(Reason::new(
-                "localRoute",
-                "this node originates it: the kernel reaches it by its own routes",
-            )),
-            (_, Some(_)) if self.shared.intent().router.fib.is_none() => Some(Reason::new(
-                "fibDisabled",
-                "the Router of this node installs no learned routes (fib.enabled: false)",
-            )),
-            (_, Some(_)) => None,
-            (_, None) => Some(Reason::new("noUsablePath", "there is no usable path to it")),
-        };
-        KernelLookup { entry, reason }
     }
 }

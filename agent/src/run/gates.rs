@@ -10,19 +10,19 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tracing::{info, warn};
 
-use crate::control::model::Gate;
+use crate::control::model::{Gate, GateName};
 
 /// The gate of the source of cluster state.
-pub(crate) const SOURCE: &str = "source";
+pub(crate) const SOURCE: GateName = GateName::Source;
 
 /// The gate of kube-proxy.
-pub(crate) const KUBE_PROXY: &str = "kubeProxy";
+pub(crate) const KUBE_PROXY: GateName = GateName::KubeProxy;
 
 /// The gate of the node's AS, where its Router takes it from the Node.
-pub(crate) const ASN: &str = "asNumber";
+pub(crate) const ASN: GateName = GateName::AsNumber;
 
 /// The gate of another agent that writes the kernel's routes.
-pub(crate) const KERNEL: &str = "kernelRoutes";
+pub(crate) const KERNEL: GateName = GateName::KernelRoutes;
 
 /// Where kube-proxy says whether it is healthy, unless configured otherwise (`--healthz-bind-address`).
 const KUBE_PROXY_PORT: u16 = 10256;
@@ -54,9 +54,9 @@ pub(crate) struct Gates(ArcSwap<Vec<Gate>>);
 
 impl Gates {
     /// Puts a gate behind those that there are, or in the place of the one of its name.
-    pub(crate) fn set(&self, name: &str, open: bool, message: impl Into<String>) {
+    pub(crate) fn set(&self, name: GateName, open: bool, message: impl Into<String>) {
         let gate = Gate {
-            name: name.to_owned(),
+            name,
             open,
             message: message.into(),
         };

@@ -20,6 +20,7 @@ mod front;
 mod gates;
 mod inbox;
 mod next_hops;
+mod notices;
 mod open_files;
 mod options;
 mod peers;
@@ -28,7 +29,7 @@ mod remembered;
 mod rib_events;
 mod rib_thread;
 mod shared;
-mod show;
+pub(crate) mod show;
 mod signals;
 mod source;
 mod surroundings;
@@ -195,7 +196,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         })),
     })?;
     let sink = FibSink::new(fib.clone());
-    let (notices, mut rib_events) = mpsc::unbounded_channel();
+    let (notices, mut rib_events) = notices::channel();
     let (events, received) = mpsc::channel(EVENTS);
     let facts = local_facts(&fib.view(), connects_pods, identity);
     let (intent, _) = planner.plan(&first.state, &facts, presence.phase());
@@ -210,7 +211,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         described,
         gates.clone(),
         started,
-        &sessions,
+        (sessions.table(), sessions.admissions()),
         first.clone(),
         intent.clone(),
     );
@@ -294,7 +295,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
                 // A peer may have waited for this interface.
                 runtime.tick().await?;
             }
-            Some(event) = rib_events.recv() => runtime.rib_event(event),
+            event = rib_events.recv() => runtime.rib_event(event),
             Some(candidate) = connecting.recv() => runtime.candidate(candidate).await?,
             Some(order) = ordered.recv() => runtime.order(order).await?,
             _ = tick.tick() => runtime.tick().await?,

@@ -22,6 +22,7 @@ use tracing::{debug, info};
 use super::fib_sink::FibSink;
 use super::inbox::Inbox;
 use super::next_hops::{Denied, Resolver};
+use super::notices::Notices;
 use super::refreshes::{Limited, Refreshes};
 use super::surroundings::{NextHopTable, Surroundings};
 use crate::fib::{FibChange, FibNexthop, FibRoute, KernelView};
@@ -153,12 +154,7 @@ impl RibHandle {
     }
 }
 
-/// What the runtime hears of the RIB besides answers.
-pub(crate) type Notices = mpsc::UnboundedSender<RibEvent>;
-
 /// Starts the thread. It ends when every [`RibHandle`] is gone; nobody has to wait for that, since what it still holds is memory.
-///
-/// `notices` is unbounded: at most a few per session and family.
 pub(crate) fn spawn(
     config: RibConfig,
     events: mpsc::Receiver<Event>,
@@ -443,8 +439,7 @@ impl Owner {
                 RibEvent::NextHopsRegained(routers) => self.fib.set_nexthops_down(routers, false),
                 _ => {}
             }
-            // The runtime is stopping if nobody listens.
-            let _ = self.notices.send(event);
+            self.notices.send(event);
         }
     }
 
@@ -569,7 +564,7 @@ impl Owner {
 }
 
 /// The RIB's choice in the FIB's words.
-fn fib_route(route: &rib::FibRoute) -> FibRoute {
+pub(super) fn fib_route(route: &rib::FibRoute) -> FibRoute {
     let next_hops = route.next_hops.iter();
     let nexthops = next_hops.map(|next_hop| FibNexthop {
         gateway: Some(next_hop.gateway),

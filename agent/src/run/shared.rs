@@ -11,7 +11,7 @@ use bgp::session::Admissions;
 use rib::PeerId;
 
 use super::gates::Gates;
-use super::peers::{PeerTable, PeerView, Peers, RunState};
+use super::peers::{PeerTable, PeerView, RunState};
 use crate::cluster::Snapshot;
 use crate::intent::Intent;
 use crate::vital::Hanging;
@@ -46,7 +46,7 @@ impl Shared {
         source: String,
         gates: Arc<Gates>,
         started: Instant,
-        sessions: &Peers,
+        (peers, admissions): (PeerTable, Arc<Admissions>),
         loaded: Snapshot,
         intent: Arc<Intent>,
     ) -> Arc<Self> {
@@ -55,8 +55,8 @@ impl Shared {
             gates,
             hanging: Hanging::default(),
             started,
-            peers: sessions.table(),
-            admissions: sessions.admissions(),
+            peers,
+            admissions,
             loaded: ArcSwap::from_pointee(loaded),
             intent: ArcSwap::new(intent),
             listening: ArcSwap::default(),

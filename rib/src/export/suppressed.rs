@@ -46,32 +46,6 @@ pub enum Suppressed {
     TooLarge(usize),
 }
 
-impl Suppressed {
-    /// The reason as one word for programs: the variant's name in camel case. It never changes.
-    pub const fn code(self) -> &'static str {
-        match self {
-            Self::GateClosed => "gateClosed",
-            Self::NoRoute => "noRoute",
-            Self::FamilyNotNegotiated => "familyNotNegotiated",
-            Self::NotOffered => "notOffered",
-            Self::KnownToNode => "knownToNode",
-            Self::NoTransit => "noTransit",
-            Self::NotReflected => "notReflected",
-            Self::SourcePeer => "sourcePeer",
-            Self::PeerIsNextHop => "peerIsNextHop",
-            Self::NoAdvertise => "noAdvertise",
-            Self::NoExport => "noExport",
-            Self::NoExportSubconfed => "noExportSubconfed",
-            Self::OnlyToCustomer => "onlyToCustomer",
-            Self::LongLivedStale => "longLivedStale",
-            Self::NoNextHop => "noNextHop",
-            Self::NextHopOfOtherFamily => "nextHopOfOtherFamily",
-            Self::Policy(_) => "policy",
-            Self::TooLarge(_) => "tooLarge",
-        }
-    }
-}
-
 impl fmt::Display for Suppressed {
     /// A clause that goes after "not advertised: ". [`Suppressed::Policy`] names its rule by number; whoever knows the
     /// peer's policies prints the names.

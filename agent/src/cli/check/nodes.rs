@@ -9,9 +9,11 @@ use crate::cli::screen::Screen;
 use crate::cli::table::{Pages, prose, text};
 use crate::cli::words::commas;
 use crate::cluster::{ClusterState, ObjectRef, Problem, Severity};
+use crate::control::model::ReasonCode;
 use crate::intent::{
     Intent, LocalFacts, OriginatedRoute, PeerIntent, Warning, WarningKind, intend,
 };
+use crate::run::show::reason;
 
 /// How many nodes a problem names.
 const NAMED: usize = 5;
@@ -71,7 +73,7 @@ struct SuppressedReport {
     #[serde(skip_serializing_if = "Option::is_none")]
     prefix: Option<String>,
     object: String,
-    code: &'static str,
+    code: ReasonCode,
     reason: String,
     /// Whether it must not be announced at all.
     #[serde(skip)]
@@ -171,7 +173,7 @@ pub(super) fn node_report(state: &ClusterState, name: &str) -> NodeReport {
             .map(|suppressed| SuppressedReport {
                 prefix: suppressed.prefix.map(|prefix| prefix.to_string()),
                 object: suppressed.object.to_string(),
-                code: suppressed.rule.code(),
+                code: reason::of_rule(&suppressed.rule).code,
                 refused: suppressed
                     .rule
                     .is_refusal()

@@ -25,9 +25,9 @@ pub struct ExplainPrefix {
     /// All paths, the best one first, each with the reason for its place.
     #[serde(default)]
     pub paths: Vec<Route>,
-    /// What each peer is told of it, in the order of the peers' names.
+    /// What is advertised of it to each peer, in the order of the peers' names.
     #[serde(default)]
-    pub told: Vec<Told>,
+    pub peers: Vec<PeerAdvertisement>,
     /// What the kernel has.
     pub kernel: KernelLookup,
 }
@@ -48,13 +48,13 @@ pub struct OriginatedFact {
     pub reason: Option<Reason>,
 }
 
-/// What one peer is told of a prefix.
+/// Whether a prefix is advertised to a peer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Told {
+pub struct PeerAdvertisement {
     /// The peer's name.
     pub peer: String,
-    /// Whether it is told.
+    /// Whether it is.
     pub advertised: bool,
     /// Why, or why not.
     pub reason: Reason,
@@ -70,7 +70,7 @@ pub struct KernelLookup {
     /// Our entry for it; absent: we want none there and have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entry: Option<FibEntry>,
-    /// Why there is none, where that is known (`noLearnedPath`, `ownPodCidr`...).
+    /// Why there is none, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
 }
@@ -129,9 +129,9 @@ pub struct ServiceAddress {
     /// The Advertisements that ask for it, by name.
     #[serde(default)]
     pub advertisements: Vec<String>,
-    /// What each peer is told.
+    /// What is advertised to each peer.
     #[serde(default)]
-    pub told: Vec<Told>,
+    pub peers: Vec<PeerAdvertisement>,
 }
 
 /// Where an address stands in a Service.

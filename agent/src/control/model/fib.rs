@@ -6,6 +6,8 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use super::Reason;
+
 /// One prefix: what is wanted of the kernel, and what the kernel holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -16,7 +18,7 @@ pub struct FibEntry {
     pub state: FibState,
     /// What the kernel said or which guard rail refuses it; absent when all is well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
+    pub reason: Option<Reason>,
     /// For how long the kernel has refused it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failing_seconds: Option<u64>,

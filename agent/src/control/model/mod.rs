@@ -5,24 +5,26 @@ mod explain;
 mod fib;
 mod peer;
 mod query;
+mod reason;
 mod route;
 mod status;
 mod words;
 
 pub use explain::{
     Assignment, Endpoints, ExplainPrefix, ExplainService, KernelLookup, OriginatedFact,
-    ServiceAddress, ServiceAddressKind, Told, TrafficPolicy,
+    PeerAdvertisement, ServiceAddress, ServiceAddressKind, TrafficPolicy,
 };
 pub use fib::{FibEntry, FibNexthopEntry, FibRefusal, FibState};
 pub use peer::{
-    BfdSession, CapabilityState, Direction, DownClass, DownCount, IdleHold, MessageCounts, Peer,
-    PeerFamily, PeerKind, PeerRole, RestartFamily, RestartState, SessionError, SessionState,
+    CapabilityState, Direction, DownClass, DownCount, IdleHold, MessageCounts, Peer, PeerFamily,
+    PeerKind, PeerRole, RestartFamily, RestartState, SessionError, SessionState,
 };
 pub use query::{DrainOrder, FibQuery, Match, PrefixFilter, ResetKind, RouteQuery, RouteView};
+pub use reason::{ProblemReason, Reason, ReasonCode};
 pub use route::{Route, RouteOrigin, RouteState};
 pub use status::{
-    ConnectionCounts, Convergence, Drain, DrainStage, FamilyCounts, FibSummary, Gate, PeerCounts,
-    Problem, RangeCounts, Readiness, RefreshesLimited, RefusedAnnouncement, RefusedCount, Severity,
-    Status, Watch,
+    ConnectionCounts, ConnectionRefusal, Convergence, Drain, DrainStage, FamilyCounts, FibSummary,
+    Gate, GateName, PeerCounts, Problem, RangeCounts, Readiness, RefreshesLimited,
+    RefusedAnnouncement, RefusedCount, Severity, Status, Watch,
 };
-pub use words::{FamilyName, ParseFamilyError, Reason};
+pub use words::{FamilyName, ParseFamilyError};

@@ -12,10 +12,10 @@ use super::FamilyName;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Peer {
-    /// Unique among this node's peers: the Peer object's name where it makes one peer, else the name and what tells its
-    /// peers apart (`mesh/node-2`, `rack/192.0.2.17`).
+    /// Unique among this node's peers: the Peer object's name where it makes one peer, else the name and what distinguishes its
+    /// peers (`mesh/node-2`, `rack/192.0.2.17`).
     pub name: String,
-    /// The object that asks for this peer, such as `Peer tor-a` or `Router default (mesh)`.
+    /// The object that asks for this peer, such as `Peer tor-a` or `Router default` (a node of its mesh).
     pub object: String,
     /// How the peer came to be.
     pub kind: PeerKind,
@@ -27,10 +27,10 @@ pub struct Peer {
     /// The interface, where the configuration or a link-local address names one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interface: Option<String>,
-    /// The peer's AS as configured or, once known, as it told us; absent before that for `external` peers.
+    /// The peer's AS as configured or, once known, as in its OPEN; absent before that for `external` peers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asn: Option<Asn>,
-    /// Our AS as told to this peer.
+    /// Our AS in OPENs to this peer.
     pub local_asn: Asn,
     /// The state of RFC 4271 section 8.2.2.
     pub state: SessionState,
@@ -120,16 +120,13 @@ pub struct Peer {
     /// Graceful restart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub graceful_restart: Option<RestartState>,
-    /// Bidirectional forwarding detection, where configured.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bfd: Option<BfdSession>,
     /// Import policies by name, in order.
     #[serde(default)]
     pub import: Vec<String>,
     /// Export policies by name, in order.
     #[serde(default)]
     pub export: Vec<String>,
-    /// Advertisements whose routes the peer is told, by name.
+    /// Advertisements whose routes are advertised to the peer, by name.
     #[serde(default)]
     pub advertisements: Vec<String>,
 }
@@ -304,14 +301,14 @@ pub struct PeerFamily {
     /// The peer announced it.
     #[serde(default)]
     pub announced: bool,
-    /// Paths that the peer has told us, after withdrawals.
+    /// Paths that the peer has sent, less those that it has withdrawn.
     pub received: u64,
     /// Of those, paths that may be used.
     pub accepted: u64,
     /// Of those, paths that are used (best or multipath).
     #[serde(default)]
     pub best: u64,
-    /// Prefixes that we have told the peer.
+    /// Prefixes that are advertised to the peer.
     pub advertised: u64,
     /// Prefixes that are not advertised to the peer because no message to it can hold their routes.
     #[serde(default)]
@@ -409,21 +406,18 @@ pub enum DownClass {
     SendHoldTimerExpired,
     /// The TCP connection failed or was closed without a NOTIFICATION.
     TransportFailed,
-    /// BFD reported the path down.
-    BfdDown,
     /// The operator, or a change of the configuration, ended it.
     Administrative,
 }
 
 impl DownClass {
     /// All classes.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 6] = [
         Self::NotificationSent,
         Self::NotificationReceived,
         Self::HoldTimerExpired,
         Self::SendHoldTimerExpired,
         Self::TransportFailed,
-        Self::BfdDown,
         Self::Administrative,
     ];
 
@@ -435,7 +429,6 @@ impl DownClass {
             Self::HoldTimerExpired => "hold_timer_expired",
             Self::SendHoldTimerExpired => "send_hold_timer_expired",
             Self::TransportFailed => "transport_failed",
-            Self::BfdDown => "bfd_down",
             Self::Administrative => "administrative",
         }
     }
@@ -507,22 +500,13 @@ pub struct RestartState {
     #[serde(default)]
     pub families: Vec<RestartFamily>,
     /// Both sides announced it.
-    #[serde(default = "yes")]
     pub used: bool,
-    /// We keep the routes of its previous session: seconds until they are dropped.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stale_for_seconds: Option<u64>,
     /// Long-lived: how long after that the peer asked that its routes be kept, as the last resort.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub long_lived_seconds: Option<u64>,
     /// How long they are: less where `maxLongLivedStaleTime` says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub long_lived_kept_seconds: Option<u64>,
-}
-
-/// Agents of earlier versions showed it only then.
-const fn yes() -> bool {
-    true
 }
 
 /// A family of graceful restart.
@@ -533,16 +517,4 @@ pub struct RestartFamily {
     pub family: String,
     /// The peer kept its forwarding state over the last restart (flag F).
     pub forwarding: bool,
-}
-
-/// A BFD session (RFC 5880).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct BfdSession {
-    /// `AdminDown`, `Down`, `Init` or `Up`.
-    pub state: String,
-    /// Seconds in this state.
-    pub state_seconds: u64,
-    /// Silence after which the path is down.
-    pub detection_milliseconds: u64,
 }

@@ -30,7 +30,7 @@ pub enum RouteView {
     Received,
     /// Loc-RIB: the best path and its multipath companions of each prefix, learned or our own.
     Best,
-    /// Adj-RIB-Out: what each peer has been told. Attributes as sent.
+    /// Adj-RIB-Out: what is advertised to each peer. Attributes as sent.
     Advertised,
 }
 
@@ -46,7 +46,7 @@ pub struct PrefixFilter {
 }
 
 impl PrefixFilter {
-    /// Whether a prefix passes, where that can be told from it alone. [`Match::Longest`] needs the table: here every
+    /// Whether a prefix passes, where it alone decides. [`Match::Longest`] needs the table: here every
     /// covering prefix passes, and the caller keeps the longest.
     pub fn passes(&self, prefix: &IpNet) -> bool {
         match self.matching {
@@ -91,7 +91,7 @@ pub struct FibQuery {
 pub enum ResetKind {
     /// Ends the session with Cease/Administrative Reset; it comes back by itself.
     Hard,
-    /// Keeps it: policies are run again, the peer is asked for its routes (ROUTE-REFRESH) and told ours again.
+    /// Keeps it: policies are run again, the peer is asked for its routes (ROUTE-REFRESH) and sent ours again.
     Soft,
 }
 

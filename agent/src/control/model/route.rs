@@ -82,9 +82,6 @@ pub struct Route {
     /// Cost of reaching the next hop by the kernel's other routes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub igp_cost: Option<u32>,
-    /// Seconds since it came or last changed, where that is kept.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub age_seconds: Option<u64>,
 }
 
 #[expect(

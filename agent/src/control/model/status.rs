@@ -1,11 +1,13 @@
 //! The agent as a whole: `routelet status`.
 
+use std::fmt;
 use std::net::SocketAddr;
 
+use bgp::session::Refusal;
 use bgp::types::{Asn, BgpIdentifier};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{FamilyName, Reason};
+use super::{FamilyName, ProblemReason, Reason};
 
 /// The agent as a whole.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -132,12 +134,44 @@ pub struct RefusedAnnouncement {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Gate {
-    /// A stable word: `source` or `kubeProxy`.
-    pub name: String,
+    /// What it waits for.
+    pub name: GateName,
     /// Whether it holds.
     pub open: bool,
     /// What was found, or what is waited for.
     pub message: String,
+}
+
+/// What a gate waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum GateName {
+    /// The source of cluster state.
+    Source,
+    /// kube-proxy, before Services are advertised.
+    KubeProxy,
+    /// The AS of the node, where its Router takes it from the Node.
+    AsNumber,
+    /// Another agent that writes the kernel's routes.
+    KernelRoutes,
+}
+
+impl GateName {
+    /// The word in answers and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Source => "source",
+            Self::KubeProxy => "kubeProxy",
+            Self::AsNumber => "asNumber",
+            Self::KernelRoutes => "kernelRoutes",
+        }
+    }
+}
+
+impl fmt::Display for GateName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
 }
 
 /// The watch of a kind at the API server.
@@ -162,9 +196,6 @@ pub struct Convergence {
     /// Whether nobody is waited for but nodes of the mesh that have no session.
     #[serde(default)]
     pub only_mesh_is_down: bool,
-    /// Seconds until it is over anyway; absent when it is over.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub deadline_seconds: Option<u64>,
 }
 
 /// The answer of `/readyz`.
@@ -212,10 +243,32 @@ pub struct ConnectionCounts {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RefusedCount {
-    /// One word.
-    pub reason: String,
+    /// The reason.
+    pub reason: ConnectionRefusal,
     /// How many.
     pub count: u64,
+}
+
+/// Why a connection was refused, as the word of [`Refusal::label`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectionRefusal(pub Refusal);
+
+impl Serialize for ConnectionRefusal {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0.label())
+    }
+}
+
+impl<'de> Deserialize<'de> for ConnectionRefusal {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let found = Refusal::ALL.into_iter().find(|one| one.label() == text);
+        found.map(Self).ok_or_else(|| {
+            serde::de::Error::custom(format!(
+                "\"{text}\" is no reason to refuse a connection that this version knows"
+            ))
+        })
+    }
 }
 
 /// The peers of one listen range, counted.
@@ -333,7 +386,7 @@ pub struct Problem {
     pub message: String,
     /// One word for what this node makes of an object that is valid; absent for faults of the object itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
+    pub reason: Option<ProblemReason>,
     /// This node does not use the object, such as `true` for a Peer that duplicates another.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unused: bool,

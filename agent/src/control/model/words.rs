@@ -64,29 +64,3 @@ impl<'de> Deserialize<'de> for FamilyName {
         text.parse().map_err(serde::de::Error::custom)
     }
 }
-
-/// Why something is as it is: a word for programs and a sentence for people.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Reason {
-    /// A stable camelCase word, such as `shorterAsPath`, `policyRejected` or `noReadyEndpoint`.
-    pub code: String,
-    /// The same with its particulars, such as `rule martians of RoutePolicy no-bogons`. No full stop at the end.
-    pub text: String,
-}
-
-impl Reason {
-    /// A reason of a code and its text.
-    pub fn new(code: impl Into<String>, text: impl Into<String>) -> Self {
-        Self {
-            code: code.into(),
-            text: text.into(),
-        }
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}

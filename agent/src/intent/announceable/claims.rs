@@ -7,7 +7,6 @@ use std::fmt;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use serde::Serialize;
 use smallvec::SmallVec;
 
 use super::is_routable;
@@ -20,8 +19,7 @@ use crate::intent::router::address_from;
 const LOOPBACK: &str = "lo";
 
 /// Whose an address is.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Owner {
     /// A Node: one of its `status.addresses`, or its end of a session (`localAddressFrom` of a Peer).
     Node(Atom),
@@ -33,18 +31,6 @@ pub enum Owner {
     Gateway(Atom),
     /// An interface of this node, with a network around the address.
     Interface(Atom),
-}
-
-impl Owner {
-    /// A stable word for programs: the rule that it makes.
-    pub(in crate::intent) const fn code(&self) -> &'static str {
-        match self {
-            Self::Node(_) => "nodeAddress",
-            Self::Peer(_) | Self::LocalEnd(_) => "peerAddress",
-            Self::Gateway(_) => "gatewayAddress",
-            Self::Interface(_) => "interfaceAddress",
-        }
-    }
 }
 
 impl fmt::Display for Owner {

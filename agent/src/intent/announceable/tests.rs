@@ -6,6 +6,7 @@ use crate::cluster::{ClusterState, Object};
 use crate::crd::text::Address;
 use crate::crd::{PeerSpec, ValueFrom};
 use crate::intent::{Gateway, Interface, LocalFacts};
+use crate::run::show::reason;
 
 const STATIC: Origin = Origin::Static {
     default_route: false,
@@ -119,7 +120,7 @@ fn judged(origin: Origin, prefix: &str) -> String {
         }
         Err(rule) => {
             assert!(rule.is_refusal());
-            rule.code().to_owned()
+            reason::of_rule(&rule).code.to_string()
         }
     }
 }

@@ -2,14 +2,11 @@
 
 use std::fmt;
 
-use serde::Serialize;
-
 use crate::cluster::{Atom, Node};
 use crate::crd::RouterSpec;
 
 /// Why traffic is led away from a node; of several reasons the last of these that holds.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DrainReason {
     /// `drain` of its Router.
     Router,
@@ -35,17 +32,6 @@ impl DrainReason {
             Some(Self::Taint(taint.clone()))
         } else {
             router.drain.then_some(Self::Router)
-        }
-    }
-
-    /// A stable word for programs.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Router => "router",
-            Self::Command => "command",
-            Self::Taint(_) => "taint",
-            Self::NodeShutdown => "nodeShutdown",
-            Self::NodeDeletion => "nodeDeletion",
         }
     }
 }

@@ -317,7 +317,7 @@ fn addresses_of_an_interface_that_is_down_are_not_told_and_say_why() {
                 "{} {:?} {} {}",
                 one.object,
                 one.prefix,
-                one.rule.code(),
+                code(&one.rule),
                 one.rule
             )
         })

@@ -87,6 +87,11 @@ fn without_default() -> String {
     )
 }
 
+/// A rule as answers show it.
+fn code(rule: &Rule) -> &'static str {
+    crate::run::show::reason::of_rule(rule).code.as_str()
+}
+
 fn prefixes(intent: &Intent) -> Vec<String> {
     let routes = intent.originated.values();
     routes.map(|r| r.route.prefix.to_string()).collect()

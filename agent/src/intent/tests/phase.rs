@@ -115,7 +115,7 @@ fn each_phase_has_its_routes_and_its_rule_for_the_others() {
         let rules: Vec<&str> = intent
             .suppressed
             .keys()
-            .map(|one| one.rule.code())
+            .map(|one| code(&one.rule))
             .collect();
         assert!(rules.iter().all(|code| Some(*code) == rule), "{rules:?}");
         assert_eq!(rules.is_empty(), rule.is_none(), "{phase:?}");

@@ -37,6 +37,12 @@ use settings::settings;
 pub(crate) use dynamic::takes_place;
 pub(crate) use table::{PeerTable, PeerView, RunState, range_of};
 
+/// Why a peer cannot be started; `None`: it can.
+#[cfg(test)]
+pub(crate) fn blocked(wanted: &PeerIntent, view: &KernelView) -> Option<String> {
+    settings(wanted, view, &Passwords::default()).err()
+}
+
 /// Connections out of listen ranges that wait to be looked at; when full, the listener accepts no more for a moment.
 pub(crate) const CANDIDATES: usize = 64;
 

@@ -248,7 +248,6 @@ pub(super) fn graceful_restart(negotiated: &Negotiated, most: u64) -> Option<Res
             })
             .collect(),
         used: negotiated.graceful_restart.is_some(),
-        stale_for_seconds: None,
         long_lived_seconds: long,
         long_lived_kept_seconds: long.map(|asked| asked.min(most)),
     })
@@ -388,7 +387,6 @@ mod tests {
                 restarting: true,
                 families: vec![family(V4, true), family(VPN, false)],
                 used: on,
-                stale_for_seconds: None,
                 long_lived_seconds: Some(3600),
                 long_lived_kept_seconds: Some(60),
             };

@@ -3,9 +3,9 @@
 use bgp::types::Family;
 use ipnet::IpNet;
 
-use super::foreign;
+use super::{foreign, reason};
 use crate::control::model::{
-    FibEntry, FibNexthopEntry, FibQuery, FibRefusal, FibState, FibSummary,
+    FibEntry, FibNexthopEntry, FibQuery, FibRefusal, FibState, FibSummary, Reason, ReasonCode,
 };
 use crate::fib::types::{FailedObject, ROUTE_PROTOCOL};
 use crate::fib::{
@@ -21,20 +21,25 @@ pub(crate) fn entry(status: &FibRouteStatus, space: RouteSpace, view: &KernelVie
             about: FailedObject::Route,
             failing_for,
         } if error.errno == libc::EEXIST => {
-            let reason = Some(place_taken(status.prefix, space, view));
-            (FibState::Foreign, reason, Some(failing_for.as_secs()))
+            let text = place_taken(status.prefix, space, view);
+            let reason = Reason::new(ReasonCode::ForeignRouteInPlace, text);
+            (FibState::Foreign, Some(reason), Some(failing_for.as_secs()))
         }
         FibRouteState::Refused {
-            reason: reason @ Rejection::ForeignRoute(net),
+            reason: guard @ Rejection::ForeignRoute(net),
         } => {
             let on_link = |route: &ForeignRoute| route.hops.iter().any(|hop| hop.gateway.is_none());
             let mut found = view.foreign(*net);
             found.retain(on_link);
             let owner = foreign::routes(&found, view);
             let owner = owner.map(|text| format!(": {text}")).unwrap_or_default();
-            (FibState::Refused, Some(format!("{reason}{owner}")), None)
+            let reason = Reason::new(reason::code_of_guard(guard), format!("{guard}{owner}"));
+            (FibState::Refused, Some(reason), None)
         }
-        FibRouteState::Stale => (FibState::Stale, Some(stale(status, view)), None),
+        FibRouteState::Stale => {
+            let reason = Reason::new(ReasonCode::Leftover, stale(status, view));
+            (FibState::Stale, Some(reason), None)
+        }
         other => state(other),
     };
     let installed = status.installed.as_ref();
@@ -100,7 +105,8 @@ pub(crate) fn refusal(status: &RefusalStatus, view: &KernelView) -> FibEntry {
             let owner = foreign::routes(&view.foreign(status.prefix), view);
             let owner = owner.map(|text| format!(": {text}")).unwrap_or_default();
             let text = format!("a route of somebody else to exactly this address answers{owner}");
-            (FibState::Foreign, Some(text), None)
+            let reason = Reason::new(ReasonCode::ForeignRouteAnswers, text);
+            (FibState::Foreign, Some(reason), None)
         }
     };
     FibEntry {
@@ -117,12 +123,15 @@ pub(crate) fn refusal(status: &RefusalStatus, view: &KernelView) -> FibEntry {
     }
 }
 
-fn state(state: &FibRouteState) -> (FibState, Option<String>, Option<u64>) {
+fn state(state: &FibRouteState) -> (FibState, Option<Reason>, Option<u64>) {
     match state {
         FibRouteState::Installed => (FibState::Installed, None, None),
         FibRouteState::Degraded => (
             FibState::Degraded,
-            Some("some of its nexthops cannot be used now".to_owned()),
+            Some(Reason::new(
+                ReasonCode::NexthopsUnusable,
+                "some of its nexthops cannot be used now",
+            )),
             None,
         ),
         FibRouteState::Pending => (FibState::Pending, None, None),
@@ -130,10 +139,13 @@ fn state(state: &FibRouteState) -> (FibState, Option<String>, Option<u64>) {
             error, failing_for, ..
         } => (
             FibState::Failed,
-            Some(error.to_string()),
+            Some(Reason::new(ReasonCode::KernelRejected, error)),
             Some(failing_for.as_secs()),
         ),
-        FibRouteState::Refused { reason } => (FibState::Refused, Some(reason.to_string()), None),
+        FibRouteState::Refused { reason: guard } => {
+            let reason = Reason::new(reason::code_of_guard(guard), guard);
+            (FibState::Refused, Some(reason), None)
+        }
         FibRouteState::Stale => (FibState::Stale, None, None),
     }
 }
@@ -264,14 +276,14 @@ mod tests {
         let shown = entry(&failed(libc::EEXIST), space, &of_others);
         assert_eq!((shown.state, shown.failing_seconds), (Foreign, Some(7)));
         assert_eq!(
-            shown.reason.unwrap(),
+            shown.reason.unwrap().text,
             "a route of somebody else has its place: via 192.0.2.9 dev eth1 table 254 metric 1790, of protocol 4 \
              (static: an administrator or a network manager)"
         );
         let nobody = entry(&failed(libc::EEXIST), space, &view(&[]));
         assert_eq!(nobody.state, Foreign);
         assert_eq!(
-            nobody.reason.unwrap(),
+            nobody.reason.unwrap().text,
             "a route of somebody else has its place, table 254 metric 1790"
         );
         let unreachable = entry(&failed(libc::ENETUNREACH), space, &of_others);
@@ -285,7 +297,7 @@ mod tests {
         );
         assert_eq!(on_link.state, Refused);
         assert_eq!(
-            on_link.reason.unwrap(),
+            on_link.reason.unwrap().text,
             "other software on the node has an on-link route for exactly 198.51.101.0/24: dev eth1 table 254 metric 9000, \
              of protocol 3 (boot: an operator or a script, such as `ip route add`)"
         );
@@ -298,7 +310,7 @@ mod tests {
         let answered = refusal(&answered, &of_others);
         assert_eq!(answered.state, Foreign);
         assert_eq!(
-            answered.reason.unwrap(),
+            answered.reason.unwrap().text,
             "a route of somebody else to exactly this address answers: via 192.0.2.7 dev eth1 table 254 metric 0, of \
              protocol 80 (Calico)"
         );
@@ -340,7 +352,8 @@ mod tests {
                 ..status(FibRouteState::Stale)
             };
             let shown = entry(&status, RouteSpace::default(), &view(&[]));
-            assert_eq!((shown.state, shown.reason.as_deref()), (Stale, Some(why)));
+            let reason = shown.reason.as_ref().map(|reason| &*reason.text);
+            assert_eq!((shown.state, reason), (Stale, Some(why)));
             assert_eq!(shown.nexthops[0].to_string(), "via 192.0.2.65 dev eth1");
         }
     }

@@ -1,24 +1,26 @@
 //! A peer and its session.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
-use bgp::fsm::{Down, State};
-use bgp::session::{Counters, PeerStatus};
+use bgp::fsm::{Down, Negotiated, State};
+use bgp::session::{Counters, PeerHandle, PeerStatus};
 use bgp::types::{Family, NextHop};
 use bgp::wire::{MessageKind, Notification};
-use rib::PeerCounts;
 use rib::export::Suppressed;
+use rib::{PeerCounts, PeerId, Rib};
 
 use super::capabilities::{capabilities, families, graceful_restart};
-use super::seconds_since;
+use super::seconds;
 use crate::control::model::{
     Direction, DownClass, DownCount, IdleHold, MessageCounts, Peer, PeerFamily, PeerKind, PeerRole,
     SessionError, SessionState,
 };
 use crate::crd::IpFamily;
-use crate::intent::{Intent, PeerTarget};
+use crate::intent::{Intent, PeerIntent, PeerTarget};
 use crate::own_next_hops::OwnNextHops;
-use crate::run::peers::{PeerView, RunState};
+use crate::run::peers::{PeerView, RunState, takes_place};
 
 /// What the RIB counts of a peer, for each family of [`Family::ALL`].
 #[derive(Clone, Copy, Debug, Default)]
@@ -31,19 +33,129 @@ pub(crate) struct RibCounts {
     pub(crate) own_next_hop: Option<Result<NextHop, Suppressed>>,
 }
 
+impl RibCounts {
+    /// Looks them up.
+    pub(crate) fn of(rib: &Rib, peer: PeerId) -> [Self; 2] {
+        Family::ALL.map(|family| Self {
+            counts: rib.counts(peer, family),
+            end_of_rib: rib.end_of_rib(peer, family),
+            own_next_hop: rib.own_next_hop(peer, family),
+        })
+    }
+}
+
+/// A peer at one moment.
+pub(crate) struct Shown {
+    /// What the intent says of it.
+    pub(crate) intent: Arc<PeerIntent>,
+    /// Whether it came out of a listen range.
+    pub(crate) dynamic: bool,
+    /// Whether it counts for its range.
+    pub(crate) takes_place: bool,
+    /// Its task, or why there is none.
+    pub(crate) task: Task,
+}
+
+/// A peer's task at one moment.
+pub(crate) enum Task {
+    /// It runs.
+    Running(Box<Running>),
+    /// It cannot be started for this reason.
+    Blocked(String),
+    /// A listen range: its peers come by themselves.
+    Range,
+}
+
+/// What a task says of its peer.
+pub(crate) struct Running {
+    /// State, times and errors; the session is in `session`.
+    pub(crate) status: PeerStatus,
+    /// The session, while Established.
+    pub(crate) session: Option<Session>,
+    /// Messages sent.
+    pub(crate) sent: MessageCounts,
+    /// Messages received.
+    pub(crate) received: MessageCounts,
+    /// UPDATEs with faults that did not end the session.
+    pub(crate) updates_malformed: u64,
+    /// Attributes in UPDATEs that the filter was applied to.
+    pub(crate) attributes_filtered: u64,
+}
+
+/// An Established session.
+pub(crate) struct Session {
+    /// What the two OPENs agreed on.
+    pub(crate) negotiated: Arc<Negotiated>,
+    /// Our end.
+    pub(crate) local: SocketAddr,
+    /// The peer's end.
+    pub(crate) remote: SocketAddr,
+    /// Octets that wait to be written.
+    pub(crate) output_queue: u64,
+}
+
+impl Shown {
+    /// Looks at a peer.
+    pub(crate) fn of(view: &PeerView) -> Self {
+        Self {
+            intent: view.intent.clone(),
+            dynamic: view.dynamic,
+            takes_place: takes_place(view),
+            task: match &view.run {
+                RunState::Running(handle) => Task::Running(Box::new(Running::of(handle))),
+                RunState::Blocked(reason) => Task::Blocked(reason.clone()),
+                RunState::Range => Task::Range,
+            },
+        }
+    }
+
+    /// Whether its session is Established.
+    pub(crate) fn is_established(&self) -> bool {
+        let running = self.running();
+        running.is_some_and(|running| running.status.state == State::Established)
+    }
+
+    fn running(&self) -> Option<&Running> {
+        match &self.task {
+            Task::Running(running) => Some(running),
+            Task::Blocked(_) | Task::Range => None,
+        }
+    }
+}
+
+impl Running {
+    fn of(handle: &PeerHandle) -> Self {
+        let counters: Counters = handle.counters();
+        let mut status = handle.status();
+        let session = status.session.take();
+        Self {
+            status,
+            session: session.map(|session| Session {
+                output_queue: session.output_queue() as u64,
+                negotiated: session.negotiated,
+                local: session.local,
+                remote: session.remote,
+            }),
+            sent: messages(|kind| counters.sent(kind)),
+            received: messages(|kind| counters.received(kind)),
+            updates_malformed: counters.updates_malformed,
+            attributes_filtered: counters.attributes_filtered,
+        }
+    }
+}
+
 /// The model of a peer. `own`: our own next hops on its session, or why there is none.
 pub(crate) fn peer(
-    view: &PeerView,
+    shown: &Shown,
     intent: &Intent,
     rib: [RibCounts; 2],
     own: Option<&OwnNextHops>,
+    now: Instant,
 ) -> Peer {
-    let (status, counters) = match &view.run {
-        RunState::Running(handle) => (Some(handle.status()), handle.counters()),
-        RunState::Blocked(_) | RunState::Range => (None, Counters::default()),
-    };
-    let wanted = &view.intent;
-    let session = status.as_ref().and_then(|status| status.session.as_ref());
+    let running = shown.running();
+    let status = running.map(|running| &running.status);
+    let wanted = &shown.intent;
+    let session = running.and_then(|running| running.session.as_ref());
     let negotiated = session.map(|session| session.negotiated.as_ref());
     let protocol = &wanted.protocol;
     let (address, interface) = match &wanted.target {
@@ -58,12 +170,12 @@ pub(crate) fn peer(
         (None, _) => None,
     };
     let last = |entry: Option<&(Instant, Notification)>, direction| {
-        entry.map(|(at, message)| notification(*at, message, direction))
+        entry.map(|(at, message)| notification(seconds(*at, now), message, direction))
     };
     Peer {
         name: wanted.name.clone(),
         object: wanted.object.to_string(),
-        kind: kind(view),
+        kind: kind(shown),
         role: match wanted.config.kind {
             rib::PeerKind::External => PeerRole::External,
             rib::PeerKind::Internal => PeerRole::Internal,
@@ -73,28 +185,22 @@ pub(crate) fn peer(
         interface,
         asn,
         local_asn: protocol.local_asn,
-        state: status
-            .as_ref()
-            .map_or(SessionState::Idle, |s| state(s.state)),
-        state_seconds: status.as_ref().map_or(0, |s| seconds_since(s.since)),
-        blocked: match &view.run {
-            RunState::Blocked(reason) => Some(reason.clone()),
-            RunState::Running(_) | RunState::Range => None,
+        state: status.map_or(SessionState::Idle, |s| state(s.state)),
+        state_seconds: status.map_or(0, |s| seconds(s.since, now)),
+        blocked: match &shown.task {
+            Task::Blocked(reason) => Some(reason.clone()),
+            Task::Running(_) | Task::Range => None,
         },
         idle_hold: status
-            .as_ref()
             .and_then(|status| status.idle_hold.as_ref())
             .map(|hold| IdleHold {
-                seconds: hold
-                    .until
-                    .map(|until| until.saturating_duration_since(Instant::now()).as_secs()),
+                seconds: hold.until.map(|until| seconds(now, until)),
                 reason: hold.reason.to_string(),
             }),
         passive: protocol.passive,
         next_attempt_seconds: status
-            .as_ref()
             .and_then(|status| status.next_attempt)
-            .map(|at| at.saturating_duration_since(Instant::now()).as_secs()),
+            .map(|at| seconds(now, at)),
         router_id: negotiated.map(|negotiated| negotiated.peer_id),
         host: negotiated.and_then(|negotiated| negotiated.peer_host.clone()),
         local_address: session.map(|session| session.local),
@@ -136,33 +242,27 @@ pub(crate) fn peer(
         next_hops: rib[0].counts.next_hops,
         max_next_hops: wanted.config.max_next_hops,
         memory_bytes: rib[0].counts.memory,
-        messages_sent: messages(|kind| counters.sent(kind)),
-        messages_received: messages(|kind| counters.received(kind)),
-        updates_malformed: counters.updates_malformed,
-        attributes_filtered: counters.attributes_filtered,
-        output_queue_bytes: session.map_or(0, |session| session.output_queue() as u64),
-        established_count: status.as_ref().map_or(0, |s| s.sessions),
-        downs: status.as_ref().map_or_else(Vec::new, downs),
+        messages_sent: running.map_or_else(Default::default, |running| running.sent),
+        messages_received: running.map_or_else(Default::default, |running| running.received),
+        updates_malformed: running.map_or(0, |running| running.updates_malformed),
+        attributes_filtered: running.map_or(0, |running| running.attributes_filtered),
+        output_queue_bytes: session.map_or(0, |session| session.output_queue),
+        established_count: status.map_or(0, |s| s.sessions),
+        downs: status.map_or_else(Vec::new, downs),
         last_down: status
-            .as_ref()
             .and_then(|s| s.last_down.as_ref())
-            .map(|(at, reason)| down(*at, reason)),
-        last_error_sent: last(
-            status.as_ref().and_then(|s| s.last_sent.as_ref()),
-            Direction::Sent,
-        ),
+            .map(|(at, reason)| down(seconds(*at, now), reason)),
+        last_error_sent: last(status.and_then(|s| s.last_sent.as_ref()), Direction::Sent),
         last_error_received: last(
-            status.as_ref().and_then(|s| s.last_received.as_ref()),
+            status.and_then(|s| s.last_received.as_ref()),
             Direction::Received,
         ),
         last_connect_error: status
-            .as_ref()
             .and_then(|s| s.last_connect_error.as_ref())
-            .map(|(at, error)| plain(*at, None, error.to_string())),
+            .map(|(at, error)| plain(seconds(*at, now), None, error.to_string())),
         graceful_restart: negotiated.and_then(|negotiated| {
             graceful_restart(negotiated, wanted.config.long_lived_max.as_secs())
         }),
-        bfd: None,
         import: policies(&wanted.config.import),
         export: policies(&wanted.config.export),
         advertisements: wanted
@@ -185,20 +285,20 @@ fn no_next_hop(
     Some(why.map_or_else(|| reason.to_string(), ToString::to_string))
 }
 
-fn kind(view: &PeerView) -> PeerKind {
-    if view.dynamic {
+fn kind(shown: &Shown) -> PeerKind {
+    if shown.dynamic {
         return PeerKind::Dynamic;
     }
-    match (&view.intent.target, &*view.intent.object.kind) {
+    match (&shown.intent.target, &*shown.intent.object.kind) {
         (PeerTarget::Interface { .. }, _) => PeerKind::Unnumbered,
         (_, "Router") => PeerKind::Mesh,
         // A Peer that selects nodes makes peers named after both.
-        _ if *view.intent.name != *view.intent.object.name => PeerKind::Node,
+        _ if *shown.intent.name != *shown.intent.object.name => PeerKind::Node,
         _ => PeerKind::Configured,
     }
 }
 
-fn policies(policies: &[std::sync::Arc<rib::policy::Policy>]) -> Vec<String> {
+fn policies(policies: &[Arc<rib::policy::Policy>]) -> Vec<String> {
     policies.iter().map(|policy| policy.name.clone()).collect()
 }
 
@@ -234,19 +334,21 @@ fn downs(status: &PeerStatus) -> Vec<DownCount> {
 
 const fn class_of(class: bgp::fsm::DownClass) -> DownClass {
     match class {
-        bgp::fsm::DownClass::NotificationSent => DownClass::NotificationSent,
+        // The agent has no BFD, so that nothing asks for the Cease of RFC 9384.
+        bgp::fsm::DownClass::NotificationSent | bgp::fsm::DownClass::BfdDown => {
+            DownClass::NotificationSent
+        }
         bgp::fsm::DownClass::NotificationReceived => DownClass::NotificationReceived,
         bgp::fsm::DownClass::HoldTimerExpired => DownClass::HoldTimerExpired,
         bgp::fsm::DownClass::SendHoldTimerExpired => DownClass::SendHoldTimerExpired,
         bgp::fsm::DownClass::TransportFailed => DownClass::TransportFailed,
-        bgp::fsm::DownClass::BfdDown => DownClass::BfdDown,
         bgp::fsm::DownClass::Administrative => DownClass::Administrative,
     }
 }
 
-fn plain(at: Instant, class: Option<DownClass>, text: String) -> SessionError {
+fn plain(ago_seconds: u64, class: Option<DownClass>, text: String) -> SessionError {
     SessionError {
-        ago_seconds: seconds_since(at),
+        ago_seconds,
         class,
         direction: None,
         code: None,
@@ -256,14 +358,14 @@ fn plain(at: Instant, class: Option<DownClass>, text: String) -> SessionError {
     }
 }
 
-fn notification(at: Instant, message: &Notification, direction: Direction) -> SessionError {
+fn notification(ago: u64, message: &Notification, direction: Direction) -> SessionError {
     SessionError {
         direction: Some(direction),
         code: Some(message.code.code),
         subcode: Some(message.code.subcode),
         communication: message.communication(),
         ..plain(
-            at,
+            ago,
             Some(match direction {
                 Direction::Sent => DownClass::NotificationSent,
                 Direction::Received => DownClass::NotificationReceived,
@@ -273,16 +375,16 @@ fn notification(at: Instant, message: &Notification, direction: Direction) -> Se
     }
 }
 
-fn down(at: Instant, reason: &Down) -> SessionError {
+fn down(ago: u64, reason: &Down) -> SessionError {
     match reason {
-        Down::NotificationSent(message) => notification(at, message, Direction::Sent),
-        Down::NotificationReceived(message) => notification(at, message, Direction::Received),
+        Down::NotificationSent(message) => notification(ago, message, Direction::Sent),
+        Down::NotificationReceived(message) => notification(ago, message, Direction::Received),
         Down::HoldTimerExpired(_)
         | Down::SendHoldTimerExpired(_)
         | Down::TransportFailed
         | Down::PeerRestarted
         | Down::AdministrativeStop(_) => {
-            plain(at, Some(class_of(reason.class())), reason.to_string())
+            plain(ago, Some(class_of(reason.class())), reason.to_string())
         }
     }
 }

@@ -10,13 +10,14 @@ use rib::PeerId;
 use rib::attrs::RouteAttributesRef;
 use rib::export::Suppressed;
 use rib::policy::RuleRef;
-use rib::table::{PathView, Rejection, RouteView, Rule, Standing};
+use rib::table::{PathView, Rejection, RouteView, Standing};
 
+use super::reason;
 use crate::control::model::{Reason, Route, RouteOrigin, RouteState};
 use crate::crd::{AttributeName, IpFamily};
 use crate::intent::PeerIntent;
 use crate::own_next_hops::OwnNextHops;
-use crate::run::next_hops::{BY_DEFAULT_ONLY, Resolver};
+use crate::run::next_hops::Resolver;
 
 /// What questions about routes need to know of peers, as it was when they were asked.
 #[derive(Clone, Default)]
@@ -133,34 +134,36 @@ pub(crate) fn attributes_of(prefix: IpNet, attributes: RouteAttributesRef<'_>) -
         unknown_attributes: set.unknown.iter().map(|unknown| unknown.code).collect(),
         weight: None,
         igp_cost: None,
-        age_seconds: None,
     }
 }
 
 fn standing(path: &PathView<'_>, names: &Names) -> (RouteState, Reason) {
     match path.standing {
-        Standing::Best(rule) => (RouteState::Best, decided(rule)),
+        Standing::Best(rule) => (
+            RouteState::Best,
+            Reason::new(reason::code_of_step(rule), rule),
+        ),
         Standing::Multipath(rule) => (
             RouteState::Multipath,
-            Reason::new(code(rule), format!("equal; the best has {rule}")),
+            Reason::new(
+                reason::code_of_step(rule),
+                format!("equal; the best has {rule}"),
+            ),
         ),
         Standing::Lost(rule) => (
             RouteState::Candidate,
-            Reason::new(code(rule), format!("the best has {rule}")),
+            Reason::new(reason::code_of_step(rule), format!("the best has {rule}")),
         ),
         Standing::NextHopUnreachable => {
             let next_hop = path.attributes.next_hop.address();
             let resolver = names.resolver.as_ref();
-            let why = match resolver.is_some_and(|resolver| resolver.is_denied(next_hop)) {
-                true => Reason::new("nextHopByDefaultRoute", BY_DEFAULT_ONLY),
-                false => Reason::new("nextHopUnreachable", "the next hop cannot be reached"),
-            };
-            (RouteState::Unreachable, why)
+            let is_denied = resolver.is_some_and(|resolver| resolver.is_denied(next_hop));
+            (RouteState::Unreachable, reason::of_unreachable(is_denied))
         }
         Standing::Rejected(rejection) => (
             RouteState::Rejected,
             Reason::new(
-                rejected(rejection),
+                reason::code_of_rejection(rejection),
                 match (rejection, path.policy_rule) {
                     (Rejection::Policy, Some(rule)) => names.rule(path.peer, rule, true),
                     (Rejection::AttributeFilter, _) => filtered(path.filtered),
@@ -182,56 +185,19 @@ fn filtered(attribute: Option<AttributeCode>) -> String {
     }
 }
 
-/// Why the best path is best.
-pub(crate) fn decided(rule: Rule) -> Reason {
-    Reason::new(code(rule), rule.to_string())
-}
-
-const fn code(rule: Rule) -> &'static str {
-    match rule {
-        Rule::OnlyPath => "onlyPath",
-        Rule::LocalRoute => "localRoute",
-        Rule::NotLongLivedStale => "notLongLivedStale",
-        Rule::LocalPref => "higherLocalPreference",
-        Rule::AsPathLength => "shorterAsPath",
-        Rule::Origin => "lowerOrigin",
-        Rule::Med => "lowerMed",
-        Rule::External => "externalOverInternal",
-        Rule::IgpMetric => "lowerIgpCost",
-        Rule::BgpIdentifier => "lowerBgpIdentifier",
-        Rule::ClusterListLength => "shorterClusterList",
-        Rule::PeerAddress => "lowerPeerAddress",
-        Rule::PathId => "lowerPathId",
-    }
-}
-
-const fn rejected(rejection: Rejection) -> &'static str {
-    match rejection {
-        Rejection::OwnAs => "ownAs",
-        Rejection::OwnOriginator => "ownOriginator",
-        Rejection::OwnCluster => "ownCluster",
-        Rejection::FirstAs => "firstAs",
-        Rejection::RouteLeak => "routeLeak",
-        Rejection::Policy => "policyRejected",
-        Rejection::TooLong => "attributeTooLong",
-        Rejection::AttributeFilter => "attributeFilter",
-        Rejection::NextHopLimit => "nextHopLimit",
-    }
-}
-
-/// Why a peer is not told of the route to a prefix.
-pub(crate) fn suppressed(reason: Suppressed, peer: PeerId, prefix: IpNet, names: &Names) -> Reason {
-    let text = match reason {
+/// Why the route to a prefix is not advertised to a peer.
+pub(super) fn suppressed(why: Suppressed, peer: PeerId, prefix: IpNet, names: &Names) -> Reason {
+    let text = match why {
         Suppressed::NoNextHop => {
             let family = IpFamily::of(prefix.addr());
             let next_hops = names.next_hops.get(&peer);
             match next_hops.and_then(|next_hops| next_hops.missing(family)) {
-                Some(why) => format!("{reason}: {why}"),
-                None => reason.to_string(),
+                Some(cause) => format!("{why}: {cause}"),
+                None => why.to_string(),
             }
         }
         Suppressed::Policy(rule) => format!("rejected by {}", names.rule(Some(peer), rule, false)),
         other => other.to_string(),
     };
-    Reason::new(reason.code(), text)
+    Reason::new(reason::code_of_suppressed(why), text)
 }

@@ -4,20 +4,16 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use super::reason;
 use crate::cluster::{self, ObjectKey, TrafficPolicy};
 use crate::control::model::{
-    Assignment, Endpoints, ExplainService, Reason, ServiceAddress, ServiceAddressKind,
+    Assignment, Endpoints, ExplainService, Reason, ReasonCode, ServiceAddress, ServiceAddressKind,
     TrafficPolicy as Policy,
 };
 use crate::crd::advertisement::AddressKind;
-use crate::intent::{AddressDecision, Decision, Intent, Rule, ServiceDecision, Source};
+use crate::intent::{AddressDecision, Decision, Intent, ServiceDecision, Source};
 
-/// A rule in the model's words.
-pub(crate) fn reason(rule: &Rule) -> Reason {
-    Reason::new(rule.code(), rule.to_string())
-}
-
-/// The model of a Service. What peers are told of it is for the caller to fill in.
+/// The model of a Service. What is advertised to peers is for the caller to fill in.
 pub(crate) fn service(
     key: &ObjectKey,
     decision: &ServiceDecision,
@@ -28,7 +24,7 @@ pub(crate) fn service(
         namespace: key.namespace.to_string(),
         name: key.name.to_string(),
         service_type: decision.service_type.to_string(),
-        excluded: decision.excluded.as_ref().map(reason),
+        excluded: decision.excluded.as_ref().map(reason::of_rule),
         assignment: assignment.map(|found| Assignment {
             assigned: found.holds,
             text: found.text.to_string(),
@@ -45,18 +41,20 @@ fn explained(key: &ObjectKey, address: &AddressDecision, intent: &Intent) -> Ser
     let endpoints = &address.endpoints;
     let (reason, advertisements) = match &address.decision {
         Decision::Advertise(ids) => (
-            Reason::new(
-                "ready",
-                match address.traffic_policy {
-                    TrafficPolicy::Cluster => "a ready endpoint exists",
-                    TrafficPolicy::Local => "an endpoint on this node serves",
-                },
-            ),
+            match address.traffic_policy {
+                TrafficPolicy::Cluster => {
+                    Reason::new(ReasonCode::ReadyEndpoint, "a ready endpoint exists")
+                }
+                TrafficPolicy::Local => Reason::new(
+                    ReasonCode::ReadyEndpointHere,
+                    "an endpoint on this node serves",
+                ),
+            },
             ids.iter()
                 .filter_map(|id| intent.advertisements.get(id).cloned())
                 .collect(),
         ),
-        Decision::Suppress(rule) => (reason(rule), Vec::new()),
+        Decision::Suppress(rule) => (reason::of_rule(rule), Vec::new()),
     };
     let prefixes = prefixes(key, address.address, intent);
     ServiceAddress {
@@ -80,7 +78,7 @@ fn explained(key: &ObjectKey, address: &AddressDecision, intent: &Intent) -> Ser
             terminating_here: endpoints.terminating_here,
             not_ready: endpoints.not_ready,
         },
-        told: Vec::new(),
+        peers: Vec::new(),
         prefixes,
         advertisements,
     }

@@ -2,21 +2,23 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::time::Instant;
 
 use bgp::session::{Admissions, Refusal};
 use bgp::types::Family;
 use rib::Rib;
 
-use super::seconds_since;
+use super::peer::{Shown, Task};
+use super::{reason, seconds};
 use crate::cluster;
 use crate::control::model::{
-    ConnectionCounts, Convergence, Drain, DrainStage, FamilyCounts, FibSummary, PeerCounts,
-    Problem, RangeCounts, Reason, RefreshesLimited, RefusedAnnouncement, RefusedCount, Severity,
-    Status, Watch,
+    ConnectionCounts, ConnectionRefusal, Convergence, Drain, DrainStage, FamilyCounts, FibSummary,
+    PeerCounts, Problem, RangeCounts, RefreshesLimited, RefusedAnnouncement, RefusedCount,
+    Severity, Status, Watch,
 };
 use crate::crd::peer::MESH_LABEL;
 use crate::intent::{Intent, Leaving, PeerTarget};
-use crate::run::peers::{PeerView, RunState, range_of, takes_place};
+use crate::run::peers::range_of;
 use crate::run::shared::Shared;
 
 /// How many refused announcements are listed.
@@ -54,23 +56,24 @@ pub(crate) fn rib_status(rib: &Rib) -> RibStatus {
 /// The model of the agent. Readiness is filled in by the control server.
 pub(crate) fn status(
     shared: &Shared,
+    all: &[Shown],
     rib: RibStatus,
     waiting: Vec<(String, Family)>,
     fib: FibSummary,
+    now: Instant,
 ) -> Status {
     let intent = shared.intent();
     let (runs, changed) = shared.runs();
-    let all: Vec<PeerView> = shared.peers.all().into_values().collect();
     let configured = all
         .iter()
-        .filter(|peer| !matches!(peer.run, RunState::Range))
-        .filter(|peer| !peer.dynamic || is_established(peer));
+        .filter(|peer| !matches!(peer.task, Task::Range))
+        .filter(|peer| !peer.dynamic || peer.is_established());
     let mesh = all
         .iter()
         .filter(|peer| peer.intent.labels.contains_key(MESH_LABEL));
     let down_in_mesh: BTreeSet<&str> = mesh
         .clone()
-        .filter(|peer| !is_established(peer))
+        .filter(|peer| !peer.is_established())
         .map(|peer| peer.intent.name.as_str())
         .collect();
     Status {
@@ -79,7 +82,7 @@ pub(crate) fn status(
         node: intent.node.clone(),
         asn: intent.router.knows_asn().then_some(intent.router.asn),
         router_id: Some(intent.router.router_id),
-        uptime_seconds: seconds_since(shared.started),
+        uptime_seconds: seconds(shared.started, now),
         source: shared.source.clone(),
         watches: watches(shared),
         listening: shared.listening().as_ref().clone(),
@@ -104,22 +107,21 @@ pub(crate) fn status(
                 });
                 known.chain(unknown).collect()
             },
-            deadline_seconds: None,
         },
         readiness: None,
         peers: PeerCounts {
             configured: count(configured.count()),
-            established: count(all.iter().filter(|peer| is_established(peer)).count()),
+            established: count(all.iter().filter(|peer| peer.is_established()).count()),
             blocked: count(
                 all.iter()
-                    .filter(|peer| matches!(peer.run, RunState::Blocked(_)))
+                    .filter(|peer| matches!(peer.task, Task::Blocked(_)))
                     .count(),
             ),
             mesh: count(mesh.clone().count()),
-            mesh_established: count(mesh.filter(|peer| is_established(peer)).count()),
+            mesh_established: count(mesh.filter(|peer| peer.is_established()).count()),
         },
         connections: connections(&shared.admissions),
-        ranges: ranges(&all),
+        ranges: ranges(all),
         families: rib.families,
         attribute_sets: rib.attribute_sets,
         fib,
@@ -129,7 +131,7 @@ pub(crate) fn status(
         refused: refused(&intent).take(REFUSED).collect(),
         refreshes_limited: RefreshesLimited::default(),
         intent_runs: runs,
-        intent_changed_seconds: changed.map(seconds_since),
+        intent_changed_seconds: changed.map(|changed| seconds(changed, now)),
     }
 }
 
@@ -145,8 +147,8 @@ fn watches(shared: &Shared) -> Vec<Watch> {
 }
 
 /// How far the node has left, and why.
-fn drain(intent: &Intent) -> Option<Drain> {
-    let reason = intent.router.drain.as_ref()?;
+pub(super) fn drain(intent: &Intent) -> Option<Drain> {
+    let why = intent.router.drain.as_ref()?;
     Some(Drain {
         stage: match intent.router.leaving {
             Leaving::No | Leaving::Drained => DrainStage::Drained,
@@ -154,13 +156,13 @@ fn drain(intent: &Intent) -> Option<Drain> {
             Leaving::WithoutPods => DrainStage::WithoutPods,
             Leaving::Gone => DrainStage::Gone,
         },
-        reason: Reason::new(reason.code(), reason.to_string()),
+        reason: reason::of_drain(why),
     })
 }
 
 fn connections(admissions: &Admissions) -> ConnectionCounts {
     let refused = |why: Refusal| RefusedCount {
-        reason: why.label().to_owned(),
+        reason: ConnectionRefusal(why),
         count: admissions.refused(why),
     };
     ConnectionCounts {
@@ -170,12 +172,12 @@ fn connections(admissions: &Admissions) -> ConnectionCounts {
     }
 }
 
-fn ranges(all: &[PeerView]) -> Vec<RangeCounts> {
-    let is_range = |peer: &&PeerView| matches!(peer.intent.target, PeerTarget::Range { .. });
+fn ranges(all: &[Shown]) -> Vec<RangeCounts> {
+    let is_range = |peer: &&Shown| matches!(peer.intent.target, PeerTarget::Range { .. });
     let counts = all.iter().filter(is_range).map(|range| {
         let name = &range.intent.name;
-        let own = |peer: &&PeerView| peer.dynamic && range_of(&peer.intent.name) == Some(name);
-        let taken = all.iter().filter(own).filter(|peer| takes_place(peer));
+        let own = |peer: &&Shown| peer.dynamic && range_of(&peer.intent.name) == Some(name);
+        let taken = all.iter().filter(own).filter(|peer| peer.takes_place);
         RangeCounts {
             name: name.clone(),
             peers: count(taken.count()),
@@ -189,13 +191,6 @@ fn count(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
-fn is_established(peer: &PeerView) -> bool {
-    match &peer.run {
-        RunState::Running(handle) => handle.status().state == bgp::fsm::State::Established,
-        RunState::Blocked(_) | RunState::Range => false,
-    }
-}
-
 /// What must not be announced at all, though some object asks for it.
 fn refused(intent: &Intent) -> impl Iterator<Item = RefusedAnnouncement> + '_ {
     let suppressed = intent.suppressed.keys().filter(|one| one.rule.is_refusal());
@@ -203,7 +198,7 @@ fn refused(intent: &Intent) -> impl Iterator<Item = RefusedAnnouncement> + '_ {
         Some(RefusedAnnouncement {
             prefix: one.prefix?.to_string(),
             object: one.object.to_string(),
-            reason: super::service::reason(&one.rule),
+            reason: reason::of_rule(&one.rule),
         })
     })
 }
@@ -266,7 +261,7 @@ fn problems(shared: &Shared) -> Vec<Problem> {
     all.extend(shared.intent().warnings.iter().map(|warning| {
         let kind = &warning.kind;
         Problem {
-            reason: Some(kind.code().to_owned()),
+            reason: Some(reason::of_warning(kind)),
             unused: kind.is_unused(),
             used_instead: kind.used_instead().map(|object| object.to_string()),
             ..plain(
