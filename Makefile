@@ -18,7 +18,7 @@ image: ## Build the container image (podman, or ENGINE=docker)
 	@scripts/image
 
 crds: ## Write deploy/crds anew from the types
-	ROUTELET_WRITE_CRDS=1 $(CARGO) test --locked -p agent --test custom_resource_definitions
+	ROUTELET_WRITE_CRDS=1 $(CARGO) test --locked -p routelet-api --test custom_resource_definitions
 
 test: setup build ## Run every test, those in network namespaces included (root)
 	@scripts/test
@@ -58,8 +58,8 @@ mutants: ## Break the code in many places and see a test fail each time (cargo i
 
 demo: setup ## Show a rack at work: two routers, three nodes, a client
 	@# The lab looks for the binary routelet beside its own.
-	$(CARGO) build --locked -p agent -p routelet-lab
-	$(CARGO) run --locked -p routelet-lab -- demo
+	$(CARGO) build --locked -p routelet -p routelet-lab
+	@"$$(scripts/target-directory)/debug/routelet-lab" demo
 
 # What to measure, and how often: `make bench WORKS=A,B SPEAKERS=routelet,bird2 RUNS=1`. Empty means all.
 WORKS ?=
@@ -71,8 +71,8 @@ BENCH_FLAGS ?=
 
 bench: setup ## Measure Routelet and other speakers on the same work (root; all of it takes hours)
 	@# What is shipped is what is measured; the bench looks for the binary routelet beside its own.
-	$(CARGO) build --profile dist --locked -p agent -p interop-tests --bins --example storms
-	$(CARGO) run --profile dist --locked -p interop-tests --bin bench -- $(if $(WORKS),--work $(WORKS)) \
+	$(CARGO) build --profile dist --locked -p routelet -p interop-tests --bins --example storms
+	@"$$(scripts/target-directory)/dist/bench" $(if $(WORKS),--work $(WORKS)) \
 		$(if $(SPEAKERS),--speakers $(SPEAKERS)) --runs $(RUNS) --json $(RESULTS) --update \
 		--markdown docs/benchmarks.md $(BENCH_FLAGS)
 

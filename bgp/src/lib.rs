@@ -5,6 +5,8 @@
 //! - [`types`]: the words of the protocol as newtypes: AS numbers, families, communities, next hops.
 //! - [`wire`]: bytes to messages and back. Never panics, never allocates by a length that it has not checked.
 //! - [`fsm`]: RFC 4271 section 8 as a pure machine: inputs and a `now` in, outputs and a deadline out.
+//! - [`settings`]: how to reach a peer.
+//! - [`os_error`]: errors of system calls, in words.
 //! - [`session`] (feature `net`): the only sockets and the only clock of the crate.
 
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
@@ -13,9 +15,11 @@ pub mod fsm;
 #[cfg(any(test, feature = "fuzz"))]
 #[allow(clippy::disallowed_methods)]
 pub mod fuzz;
+pub mod os_error;
 #[cfg(feature = "net")]
 #[allow(clippy::disallowed_methods)] // The clock is here.
 pub mod session;
+pub mod settings;
 #[cfg(test)]
 mod soak;
 pub mod types;

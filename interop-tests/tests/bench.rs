@@ -96,7 +96,7 @@ fn a_mesh_of_agents_is_measured_and_a_wrong_kernel_fails_the_run() {
 fn router_states_and_pages_of_simulated_agents_are_measured() {
     let simulation = interop_tests::routelet_binary().map(|b| b.with_file_name("examples/storms"));
     if !simulation.is_ok_and(|program| program.exists()) {
-        println!("skip: cargo build -p agent --example storms has not been run");
+        println!("skip: cargo build -p routelet --example storms has not been run");
         return;
     }
     completes(

@@ -2,7 +2,7 @@
 //! refuse and accept the objects of `objects/`.
 //!
 //! On the fake server, and on a real one where `scripts/kube-apiserver` finds its programs. The agent's own word on the same objects is
-//! in `agent/tests/objects.rs`.
+//! in `agent/core/tests/objects.rs`.
 #![allow(missing_docs)]
 
 use std::future::Future;

@@ -1,6 +1,6 @@
 //! Fields of Router, Peer and the other objects are changed under an agent that runs, one after the other: each takes effect, and
-//! ends the session or not as docs/configuration.md says (`agent/tests/changes/fields.yaml`). That every change reaches who acts on
-//! it is `agent/src/intent/tests/changes.rs`; here it is seen from outside: at a router, in the kernel, or by `routelet`.
+//! ends the session or not as docs/configuration.md says (`agent/api/tests/changes/fields.yaml`). That every change reaches who acts on
+//! it is `agent/core/src/intent/tests/changes.rs`; here it is seen from outside: at a router, in the kernel, or by `routelet`.
 
 mod support;
 
@@ -60,7 +60,7 @@ struct Row {
 }
 
 fn claims() -> Result<BTreeMap<(String, String), String>> {
-    let text = include_str!("../../agent/tests/changes/fields.yaml");
+    let text = include_str!("../../agent/api/tests/changes/fields.yaml");
     let rows: Vec<Row> = serde_saphyr::from_str(text)?;
     let rows = rows
         .into_iter()

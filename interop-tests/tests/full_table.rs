@@ -4,7 +4,7 @@
 //! where the binary and this test are built for release:
 //!
 //! ```text
-//! cargo build --release -p agent && cargo nextest run --release -p interop-tests --test full_table --no-capture
+//! cargo build --release -p routelet && cargo nextest run --release -p interop-tests --test full_table --no-capture
 //! ```
 //!
 //! `ROUTELET_FULL_TABLE=1` asks for all of them whatever the build. What is printed in the end is for comparing with other

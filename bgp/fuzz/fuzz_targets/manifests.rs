@@ -1,5 +1,5 @@
-//! [`agent::fuzz::manifests`] for libFuzzer.
+//! [`routelet::fuzz::manifests`] for libFuzzer.
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| agent::fuzz::manifests(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| routelet::fuzz::manifests(data));

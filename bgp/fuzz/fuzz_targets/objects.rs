@@ -1,5 +1,5 @@
-//! [`agent::fuzz::objects`] for libFuzzer.
+//! [`routelet::fuzz::objects`] for libFuzzer.
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| agent::fuzz::objects(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| routelet::fuzz::objects(data));

@@ -1,5 +1,5 @@
 //! How a peer is configured, as far as the protocol is concerned. Sockets are configured elsewhere
-//! (`session::PeerSettings`).
+//! (`settings::PeerSettings`).
 
 use std::fmt;
 use std::time::Duration;

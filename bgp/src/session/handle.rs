@@ -10,8 +10,9 @@ use tokio::sync::{Notify, Semaphore, watch};
 
 use super::admission::Accepted;
 use super::listener::Place;
-use super::{Candidate, KeyError, OsError, Outbox, PeerKey, PeerSettings, Refusal, SessionId};
+use super::{Candidate, KeyError, Outbox, PeerKey, PeerSettings, Refusal, SessionId};
 use crate::fsm::{Cease, Down, DownClass, IdleHold, Negotiated, State, Stop};
+use crate::os_error::OsError;
 use crate::wire::{HEADER, MessageKind, Notification};
 
 /// A running peer. Dropping the handle stops the peer as [`Cease::Deconfigured`].

@@ -16,8 +16,8 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use super::os_error::OsError;
 use super::{Password, options};
+use crate::os_error::OsError;
 
 /// A TCP MD5 key that cannot be set. Whoever needs it must not be let in, nor be dialled.
 #[derive(Clone, Debug, thiserror::Error)]

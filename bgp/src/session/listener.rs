@@ -32,9 +32,9 @@ use super::admission::{Accepted, Admissions, Checks, Refusal, check_signature, s
 use super::expected::{Expected, Holding, Incoming, Verdict, open_ranges};
 use super::handle::Control;
 use super::keys::{KeyError, Keys};
-use super::os_error::OsError;
 use super::pace::Pace;
 use super::{ListenRange, Password, PeerSettings, options};
+use crate::os_error::OsError;
 
 /// Connections that may wait to be accepted: a thousand peers that all dial at once after a restart.
 const BACKLOG: i32 = 1024;

@@ -27,27 +27,24 @@ mod handshake;
 mod keys;
 mod listener;
 mod options;
-mod os_error;
 mod outbox;
 mod pace;
 mod peer;
 mod reader;
-mod settings;
 mod stamp;
 mod syn;
 mod turn;
 mod writer;
 
+pub use crate::settings::{Password, PasswordError, PeerSettings, Scope, Ttl};
 pub use admission::{Admissions, Checks, Refusal};
 pub use event::{Event, PeerKey, SessionId};
 pub use expected::{Admit, ListenRange};
 pub use handle::{Counters, PeerHandle, PeerStatus, SessionStatus};
 pub use keys::KeyError;
 pub use listener::{BindError, Bound, Candidate, Intake, Listener};
-pub use os_error::{OsError, without_code};
 pub use outbox::{Full, Outbox};
 pub use peer::spawn;
-pub use settings::{Password, PasswordError, PeerSettings, Scope, Ttl};
 pub use turn::Turn;
 
 #[cfg(test)]

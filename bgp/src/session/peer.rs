@@ -18,7 +18,6 @@ use super::admission::{Accepted, Refusal, check_signature};
 use super::faults::FaultLog;
 use super::handle::{Commands, Control};
 use super::handshake::{Handshake, readable};
-use super::os_error::OsError;
 use super::outbox::Closing;
 use super::reader::{Alarm, Reader, Report};
 use super::stamp::{self, Stamps};
@@ -31,6 +30,7 @@ use super::{
 use crate::fsm::{
     Cease, ConnectionId, Down, Input, Negotiated, Output, Outputs, Peer, Received, State,
 };
+use crate::os_error::OsError;
 use crate::wire::attribute::AttributeFilter;
 use crate::wire::{
     Framer, HEADER, Message, MessageKind, Notification, PeerKind, RouteRefresh,

@@ -47,7 +47,7 @@ pub fn binary() -> Result<PathBuf> {
         .take(2)
         .map(|folder| folder.join("routelet"))
         .find(|path| path.is_file())
-        .context("needs the binary routelet: run `cargo build -p agent`, or set ROUTELET_BIN")
+        .context("needs the binary routelet: run `cargo build -p routelet`, or set ROUTELET_BIN")
 }
 
 impl Daemon for Routelet {

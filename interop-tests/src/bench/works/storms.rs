@@ -1,7 +1,7 @@
 //! Work M: what the agents of a mesh write into the API server when a node goes and comes back, and when all are updated; and
 //! work N: a page of metrics of many peers.
 //!
-//! Agents and time are simulated, by the agent's own rules: a program beside its binary (`agent/examples/storms`) does that.
+//! Agents and time are simulated, by the agent's own rules: a program beside its binary (`agent/routelet/examples/storms`) does that.
 
 use std::process::Command;
 
@@ -63,7 +63,7 @@ fn simulated(what: &str, count: usize) -> Result<Value> {
         .output()
         .with_context(|| {
             format!(
-                "{}: build it with cargo build -p agent --example storms",
+                "{}: build it with cargo build -p routelet --example storms",
                 program.display()
             )
         })?;

@@ -1,0 +1,458 @@
+//! What [`super::intend`] says.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bgp::fsm::{Config, GracefulRestartConfig};
+use bgp::settings::{Password, PeerSettings, Scope, Ttl};
+use bgp::types::{Asn, BgpIdentifier};
+use ipnet::IpNet;
+use rib::policy::Policy;
+use rib::{AdvertisementId, Originated, PeerConfig};
+use routelet_api::advertisement::AddressKind;
+use routelet_api::selector::Labels;
+use routelet_fib::{GuardRails, Refusal};
+use smallvec::SmallVec;
+
+use super::{Announceable, DrainReason, Identity, Leaving, Phase, Rule, Warning};
+use crate::cluster::{Map, ObjectKey, ObjectRef, SecretText, ServiceType, TrafficPolicy};
+
+/// All that a node is to do, and why. Lists are sorted, so that equal intents are equal values. Cheap to clone: one that was
+/// brought up to date shares what has not changed with the one before.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Intent {
+    /// The node that this is for.
+    pub node: String,
+    /// The node itself.
+    pub router: RouterSettings,
+    /// Its peers, ascending by name, each name once.
+    pub peers: Arc<Vec<PeerIntent>>,
+    /// What it originates, by prefix, each with at least one justification.
+    pub originated: Map<IpNet, Arc<OriginatedRoute>>,
+    /// What it would originate but for a rule, and how many ask for it.
+    pub suppressed: Map<Suppressed, u32>,
+    /// The decision on every address of every Service.
+    pub services: Map<ObjectKey, Arc<ServiceDecision>>,
+    /// Names of Advertisements by number, also of the built-in ones. A number hangs on the name alone, so that it stays
+    /// what it was when others come and go.
+    pub advertisements: Arc<BTreeMap<AdvertisementId, String>>,
+    /// Policies by name.
+    pub policies: Arc<BTreeMap<String, Arc<Policy>>>,
+    /// What is not as the operator may think, sorted.
+    pub warnings: Arc<Vec<Warning>>,
+}
+
+impl Intent {
+    /// The peer of this name.
+    pub fn peer(&self, name: &str) -> Option<&PeerIntent> {
+        let at = self.peers.binary_search_by(|peer| (*peer.name).cmp(name));
+        at.ok().map(|at| &self.peers[at])
+    }
+}
+
+/// The node as a BGP speaker.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RouterSettings {
+    /// The Router object; `None`: built-in defaults.
+    pub object: Option<String>,
+    /// Our AS; a default that nothing uses unless [`RouterSettings::knows_asn`].
+    pub asn: Asn,
+    /// Our BGP identifier.
+    pub router_id: BgpIdentifier,
+    /// Our cluster ID as a route reflector (RFC 4456).
+    pub cluster_id: BgpIdentifier,
+    /// Where to listen; `None`: nowhere.
+    pub listen: Option<ListenIntent>,
+    /// The most paths used at once for one prefix; 1: no multipath.
+    pub max_paths: u16,
+    /// Whether paths with different AS_PATHs of one length may be used together.
+    pub relax_as_path: bool,
+    /// Whether graceful restart is offered, and how long peers should keep our routes.
+    pub restart_time: Option<Duration>,
+    /// The forwarding table; `None`: nothing learned is installed.
+    pub fib: Option<FibIntent>,
+    /// Whether next hops may be resolved by the default route, whether learned routes are installed or not.
+    pub resolve_via_default: bool,
+    /// The table that refuses what is announced and not answered; `None`: nothing is refused.
+    pub refusing_table: Option<u32>,
+    /// Whether learned routes are passed on between external peers.
+    pub transit: bool,
+    /// Why traffic is to be led away from this node, if it is.
+    pub drain: Option<DrainReason>,
+    /// How far the node has left.
+    pub leaving: Leaving,
+    /// How long routers are given to move traffic away before a node that leaves withdraws its routes.
+    pub leave_wait: Duration,
+    /// What the node is known by and was not configured outright. Handed in again as
+    /// [`LocalFacts::identity`](super::LocalFacts::identity).
+    pub identity: Identity,
+    /// The Node's InternalIPs, in their order: next hops on sessions whose own address is of the other family.
+    pub internal_ips: Box<[IpAddr]>,
+}
+
+impl RouterSettings {
+    /// Whether the AS is that of the node. If not, `asnFrom` has found none so far, and there are no peers.
+    pub const fn knows_asn(&self) -> bool {
+        self.object.is_none() || self.identity.asn.is_some()
+    }
+
+    /// Takes over what the phase says.
+    pub(super) fn follow(&mut self, phase: Phase) {
+        self.leaving = phase.leaving;
+        if phase.leaving >= Leaving::Drained {
+            self.drain = self.drain.take().max(Some(DrainReason::Command));
+        }
+    }
+}
+
+/// Where to listen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenIntent {
+    /// The TCP port.
+    pub port: u16,
+    /// The addresses; empty: all.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// The forwarding table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FibIntent {
+    /// The routing table's number.
+    pub table: u32,
+    /// The metric of our routes.
+    pub metric: u32,
+    /// What may not enter, but for connected networks, which the FIB knows itself.
+    pub guard: GuardRails,
+}
+
+/// A peer and everything that its session and the RIB need to know.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PeerIntent {
+    /// Unique on this node: `tor-a`, `mesh/node-2`, `reflectors/node-3`.
+    pub name: String,
+    /// The object that asks for it, such as `Peer tor-a` or `Router default`.
+    pub object: ObjectRef,
+    /// The labels that Advertisements select it by.
+    pub labels: Labels,
+    /// Where it is.
+    pub target: PeerTarget,
+    /// The port to dial.
+    pub port: u16,
+    /// Our address on the session; `None`: the kernel chooses.
+    pub local_address: Option<IpAddr>,
+    /// The interface to bind to.
+    pub device: Option<String>,
+    /// TTL or hop limit.
+    pub ttl: Ttl,
+    /// Where its password stands. If it cannot be had, the peer must not be started.
+    pub password: Option<PasswordSource>,
+    /// Timers, families and capabilities.
+    pub protocol: Config,
+    /// Bidirectional forwarding detection, if configured.
+    pub bfd: Option<BfdIntent>,
+    /// Of a range: how many peers it may have at once.
+    pub max_peers: u32,
+    /// Its AS is a guess that is probably wrong. Until it has had a session nothing waits for it.
+    pub is_doubtful: bool,
+    /// How the RIB treats it.
+    pub config: PeerConfig,
+}
+
+impl PeerIntent {
+    /// The settings of its session, once its address and password are known: those of `target` if it names one, else as
+    /// found. `scope` is the index of the interface of a link-local address.
+    pub fn settings(
+        &self,
+        remote: IpAddr,
+        scope: Option<Scope>,
+        password: Option<Password>,
+    ) -> PeerSettings {
+        PeerSettings {
+            remote,
+            port: self.port,
+            scope,
+            local: self.local_address,
+            device: self.device.clone(),
+            device_index: None,
+            ttl: self.ttl,
+            password,
+            attribute_filter: self.config.attribute_filter,
+            protocol: self.protocol.clone(),
+        }
+    }
+}
+
+/// Where a peer is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum PeerTarget {
+    /// At this address.
+    Address {
+        /// The address.
+        address: IpAddr,
+        /// The interface of a link-local address.
+        interface: Option<String>,
+    },
+    /// The only neighbour on this interface; its link-local address is to be found.
+    Interface {
+        /// The interface's name.
+        name: String,
+    },
+    /// Whoever connects from here; each becomes a peer of its own, named `NAME/ADDRESS` (`NAME/ADDRESS%INTERFACE` if that is
+    /// link-local).
+    Range {
+        /// The addresses.
+        net: IpNet,
+    },
+}
+
+impl fmt::Display for PeerTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address {
+                address,
+                interface: Some(interface),
+            } => write!(f, "{address}%{interface}"),
+            Self::Address {
+                address,
+                interface: None,
+            } => address.fmt(f),
+            Self::Interface { name } => write!(f, "interface {name}"),
+            Self::Range { net } => write!(f, "range {net}"),
+        }
+    }
+}
+
+/// Where a password stands.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PasswordSource {
+    /// A key of a Secret in the agent's namespace.
+    Secret {
+        /// The Secret's namespace and name; of a source without Secrets, the name alone.
+        name: String,
+        /// The key in its data.
+        key: String,
+        /// What stands there, or why nothing does.
+        found: Result<SecretText, MissingSecret>,
+    },
+    /// A file on the node; white space at its end is not part of the password.
+    File(PathBuf),
+}
+
+impl fmt::Display for PasswordSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Secret { name, key, .. } => write!(f, "key {key} of Secret {name}"),
+            Self::File(path) => write!(f, "file {}", path.display()),
+        }
+    }
+}
+
+/// Why a Secret has no password. A peer that needs it is not started: one without the password would be open to anybody.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum MissingSecret {
+    /// There is no such Secret.
+    NoSecret,
+    /// It must not be read, for this reason.
+    Refused(Arc<str>),
+    /// Whether there is one is not known so far, for this reason. The password of before stays in force.
+    Later(Arc<str>),
+    /// It does not have the key.
+    NoKey,
+    /// What stands there is no text.
+    NotText,
+}
+
+/// Bidirectional forwarding detection with a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BfdIntent {
+    /// How often to send and to expect packets.
+    pub interval: Duration,
+    /// How many may be lost.
+    pub multiplier: u8,
+}
+
+/// A prefix that this node originates. Only of what may be announced at all: see [`Announceable`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct OriginatedRoute {
+    /// For the RIB.
+    pub route: Originated,
+    /// Why, sorted. Never empty.
+    pub justifications: Box<[Justification]>,
+    /// What of the traffic to it the kernel is to refuse; `None`: the node's own routes answer.
+    pub refusal: Option<Refusal>,
+    /// So that there is no other way than by an [`Announceable`].
+    judged: PhantomData<Announceable>,
+}
+
+impl OriginatedRoute {
+    /// A route with its justifications; `None` without any.
+    pub(super) fn new(
+        prefix: Announceable,
+        offers: Vec<rib::Offer>,
+        refusal: Option<Refusal>,
+        justifications: Box<[Justification]>,
+    ) -> Option<Self> {
+        let route = Originated {
+            prefix: prefix.prefix(),
+            offers,
+        };
+        (!justifications.is_empty()).then_some(Self {
+            route,
+            justifications,
+            refusal,
+            judged: PhantomData,
+        })
+    }
+
+    /// Whether it stands for more addresses than those that justify it.
+    pub fn is_aggregate(&self) -> bool {
+        let is = |why: &Justification| matches!(why.source, Source::AggregateOf { .. });
+        self.justifications.iter().any(is)
+    }
+}
+
+/// One reason to originate a prefix.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Justification {
+    /// The Advertisement that asks for it.
+    pub advertisement: AdvertisementId,
+    /// The object behind it.
+    pub source: Source,
+}
+
+impl Source {
+    /// Whether it is a Service, as every node of the cluster knows it.
+    pub(super) fn is_of_service(&self) -> bool {
+        match self {
+            Self::Service { .. } | Self::AggregateOf { .. } => true,
+            Self::PodCidr { .. } | Self::Prefix | Self::Interface { .. } => false,
+        }
+    }
+}
+
+/// The object behind an originated prefix.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Source {
+    /// A pod CIDR of this node.
+    PodCidr {
+        /// The node.
+        node: String,
+    },
+    /// An address of a Service.
+    Service {
+        /// The Service.
+        service: ObjectKey,
+        /// Where the address stands in it.
+        address: AddressKind,
+    },
+    /// A part of an aggregate.
+    AggregateOf {
+        /// The Service.
+        service: ObjectKey,
+        /// The address.
+        ip: IpAddr,
+    },
+    /// A static prefix of the Advertisement.
+    Prefix,
+    /// An address of an interface.
+    Interface {
+        /// The interface.
+        name: String,
+    },
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PodCidr { node } => write!(f, "Node {node} (pod CIDR)"),
+            Self::Service { service, address } => write!(f, "Service {service} ({address})"),
+            Self::AggregateOf { service, ip } => write!(f, "Service {service} ({ip})"),
+            Self::Prefix => f.write_str("static prefix"),
+            Self::Interface { name } => write!(f, "interface {name}"),
+        }
+    }
+}
+
+/// Something that is not originated, and the rule that decided so.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Suppressed {
+    /// The object that would have justified it.
+    pub object: ObjectRef,
+    /// What would have been originated; `None` if it never came to an address.
+    pub prefix: Option<IpNet>,
+    /// The rule.
+    pub rule: Rule,
+}
+
+/// The decision on a Service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceDecision {
+    /// `spec.type`.
+    pub service_type: ServiceType,
+    /// What keeps all its addresses from being considered.
+    pub excluded: Option<Rule>,
+    /// The decision on each of its addresses, in the order LoadBalancer, External, Cluster.
+    pub addresses: Box<[AddressDecision]>,
+}
+
+/// The decision on one address of a Service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddressDecision {
+    /// The address.
+    pub address: IpAddr,
+    /// Where it stands.
+    pub kind: AddressKind,
+    /// The traffic policy that applies.
+    pub traffic_policy: TrafficPolicy,
+    /// The endpoints of its family that were counted.
+    pub endpoints: EndpointCounts,
+    /// What was decided.
+    pub decision: Decision,
+}
+
+/// Advertisements by number; few of them need no memory of their own.
+pub type AdvertisementIds = SmallVec<[AdvertisementId; 2]>;
+
+/// What was decided on an address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// This node advertises it for these Advertisements, ascending, never none.
+    Advertise(AdvertisementIds),
+    /// It does not.
+    Suppress(Rule),
+}
+
+/// Endpoints of one family over all EndpointSlices of a Service together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EndpointCounts {
+    /// The slices.
+    pub slices: u32,
+    /// Ready, anywhere.
+    pub ready: u32,
+    /// Ready, on this node.
+    pub ready_here: u32,
+    /// Not ready, but serving and terminating, anywhere.
+    pub terminating: u32,
+    /// Not ready, but serving and terminating, on this node.
+    pub terminating_here: u32,
+    /// Neither, anywhere.
+    pub not_ready: u32,
+}
+
+/// Graceful restart as the sessions offer it; here so that the types above stay about intent.
+pub(super) fn graceful_restart(
+    restart_time: Duration,
+    families: &[bgp::types::Family],
+) -> GracefulRestartConfig {
+    GracefulRestartConfig {
+        restart_time,
+        // RFC 8538: our own NOTIFICATIONs must not make peers forget routes that the kernel still forwards.
+        notification: true,
+        families: families.iter().map(|f| (*f, true)).collect(),
+    }
+}

@@ -1,0 +1,18 @@
+//! What a node advertises and with whom it peers, made of the state of the cluster: pure. Nothing in it knows a task, a client of the
+//! API server, a socket of the kernel or the time.
+//!
+//! - [`cluster`]: the state of the cluster, how its objects are read, and what is wrong with them.
+//! - [`intent`]: what this node is to do about it.
+//! - [`pools`]: which addresses Services get.
+//! - [`own_next_hops`]: the next hops of our own routes on a session.
+
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
+pub mod cluster;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
+pub mod intent;
+pub mod own_next_hops;
+pub mod pools;
+#[cfg(test)]
+mod soak;

@@ -1,0 +1,480 @@
+//! How the rest of the agent talks to the FIB thread.
+
+use std::io::Write;
+use std::net::IpAddr;
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use ipnet::IpNet;
+use routelet_base::timing::{Holder, Recorded};
+use routelet_base::vital::{Pulse, Vital};
+use serde::Serialize;
+
+use super::guard::GuardRails;
+use super::plan::{FibNexthopStatus, Plan, RefusalStatus, RouteSpace};
+use super::plan_lock::PlanLock;
+use super::refusal::{self, Refusal, RefusalChange};
+use super::types::{FibChange, FibCounters, FibRouteStatus};
+use super::view::KernelView;
+
+/// How long the thread may take to end beyond the time that it is given: a listing that is under way takes seconds at most.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How many entries are collected, or changed, while the plan is held: 100 us.
+const SHOWN: usize = 512;
+
+/// Called on the FIB thread with every new view. It must not block: send it on, or set a flag.
+pub type ViewCallback = Box<dyn Fn(&Arc<KernelView>) + Send>;
+
+/// How the FIB works on this node.
+pub struct FibConfig {
+    /// Table and metric of our routes.
+    pub space: RouteSpace,
+    /// Whether learned routes are installed.
+    pub installs: bool,
+    /// Whether what is in the kernel with our protocol is another agent's, and nothing is written.
+    pub aside: bool,
+    /// What may not be learned. [`GuardRails::connected`] and [`GuardRails::foreign`] are added from the kernel.
+    pub guard: GuardRails,
+    /// The table that refuses, until [`FibHandle::set_refused`] names another.
+    pub refusing_table: u32,
+    /// Told about every new view of the kernel.
+    pub on_view: Option<ViewCallback>,
+}
+
+impl Default for FibConfig {
+    fn default() -> Self {
+        Self {
+            space: RouteSpace::default(),
+            installs: true,
+            aside: false,
+            guard: GuardRails::default(),
+            refusing_table: refusal::DEFAULT_TABLE,
+            on_view: None,
+        }
+    }
+}
+
+/// What becomes of our routes when the thread ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// They stay, keep forwarding, and the next agent adopts them.
+    KeepRoutes,
+    /// They are removed, and the nexthop objects with them, for which there is so much time.
+    Withdraw(Duration),
+}
+
+/// Everything that is to be known about the FIB at one moment, but for the routes.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FibStatus {
+    /// Table and metric of learned routes; `None`: none are installed.
+    pub space: Option<RouteSpace>,
+    /// Counters and gauges.
+    pub counters: FibCounters,
+    /// Nexthop objects of ours.
+    pub nexthops: Vec<FibNexthopStatus>,
+    /// Why the kernel cannot be reached, if it cannot. Routes stay as they are; the thread keeps trying.
+    pub channel_error: Option<String>,
+}
+
+/// What handle and thread share.
+pub(super) struct Shared {
+    /// The queue between RIB and FIB *is* the plan: a change is stored as the wish for its prefix. Its capacity is the number
+    /// of prefixes; it is never full, because a new wish replaces the one before it. The thread holds the lock for one
+    /// batch of a few hundred routes at a time (tens of microseconds), and never while it talks to the kernel.
+    pub(super) plan: PlanLock,
+    pub(super) guard: Mutex<GuardRails>,
+    pub(super) view: ArcSwap<KernelView>,
+    pub(super) channel_error: Mutex<Option<String>>,
+    pub(super) stop: Mutex<Option<Stop>>,
+    /// Grows with every request; the thread says up to which one everything is done.
+    pub(super) asked: AtomicU64,
+    done: Mutex<u64>,
+    done_changed: Condvar,
+    /// One byte here ends the thread's wait. Capacity: the socket's buffer; when it is full a byte is lost, which is right,
+    /// since there is one already. `woken` keeps it to one.
+    wake: UnixStream,
+    pub(super) woken: AtomicBool,
+    /// How the thread is.
+    pub(super) pulse: Arc<Pulse>,
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic elsewhere is no reason to stop forwarding: the plan is consistent between calls.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    pub(super) fn new(config: &FibConfig, wake: UnixStream) -> Self {
+        let space = config.space;
+        let mut plan = Plan::new(space, config.refusing_table, config.guard.clone());
+        plan.set_aside(config.aside);
+        plan.set_space(config.installs.then_some(space));
+        Self {
+            plan: PlanLock::new(plan),
+            guard: Mutex::new(config.guard.clone()),
+            view: ArcSwap::from_pointee(KernelView::new(space.table, 0)),
+            channel_error: Mutex::new(None),
+            stop: Mutex::new(None),
+            asked: AtomicU64::new(0),
+            done: Mutex::new(0),
+            done_changed: Condvar::new(),
+            wake,
+            woken: AtomicBool::new(false),
+            pulse: Arc::default(),
+        }
+    }
+
+    /// The guard rails of the configuration together with the networks that the node is connected to, and the destinations
+    /// that others lead onto its links.
+    pub(super) fn apply_guard_rails(&self) {
+        // Held until the plan has them: an older one must not come after a newer.
+        let configured = lock(&self.guard);
+        let mut guard = configured.clone();
+        let view = self.view.load();
+        let connected = view.connected();
+        guard.foreign.append(&mut view.on_link(&connected));
+        guard.connected.extend(connected);
+        self.plan.hold(Holder::Configuration).set_guard_rails(guard);
+    }
+
+    pub(super) fn done(&self, up_to: u64) {
+        let mut done = lock(&self.done);
+        if *done < up_to {
+            *done = up_to;
+            self.done_changed.notify_all();
+        }
+    }
+
+    fn wake(&self) -> u64 {
+        let number = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
+        if !self.woken.swap(true, Ordering::SeqCst) {
+            let _ = (&self.wake).write(&[1]);
+        }
+        number
+    }
+}
+
+/// The FIB, for the RIB and for those who ask about it. Cheap to clone.
+#[derive(Clone)]
+pub struct FibHandle {
+    pub(super) shared: Arc<Shared>,
+    pub(super) thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
+
+impl FibHandle {
+    /// Takes in wishes, the later of two for one prefix winning. Never blocks for longer than it takes to note them: the
+    /// kernel is talked to elsewhere. Wishes that are fulfilled already cost nothing more.
+    pub fn submit(&self, changes: impl IntoIterator<Item = FibChange>) {
+        // In portions, so that the thread can fetch its next batch in between.
+        const PORTION: usize = 1024;
+        let mut changes = changes.into_iter();
+        loop {
+            let portion: Vec<FibChange> = changes.by_ref().take(PORTION).collect();
+            if portion.is_empty() {
+                return;
+            }
+            self.shared.plan.hold(Holder::Rib).submit_all(portion);
+            self.shared.wake();
+        }
+    }
+
+    /// What is found in the kernel from now on stays until [`FibHandle::converged`], as at a start.
+    pub fn converges_again(&self) {
+        self.shared
+            .plan
+            .hold(Holder::Configuration)
+            .converges_again();
+    }
+
+    /// The RIB has heard what there is to hear (End-of-RIB of every peer, or a deadline): routes that a predecessor left
+    /// and that nobody has asked for are removed. Until then they stay.
+    pub fn converged(&self) {
+        self.shared.plan.hold(Holder::Configuration).converged();
+        self.shared.wake();
+    }
+
+    /// Routers, each with the interface to it, are unreachable (`down`) or reachable again. See
+    /// [`Plan::set_nexthop_down`]: this moves their traffic at once, ahead of everything that was submitted and is not yet
+    /// in the kernel, and ahead of the RIB's changes prefix by prefix, which then find the kernel as they want it. A batch that is under way
+    /// is finished first: a millisecond, and longer only while others hold the kernel's lock of networks. Within a listing of routes
+    /// it comes between two messages of the kernel, and waits for one that lists nexthop objects.
+    pub fn set_nexthops_down(&self, routers: &[(IpAddr, u32)], down: bool) {
+        let mut plan = self.shared.plan.hold(Holder::Rib);
+        for &(gateway, ifindex) in routers {
+            plan.set_nexthop_down(gateway, ifindex, down);
+        }
+        drop(plan);
+        self.shared.wake();
+    }
+
+    /// Has learned routes with this table and metric from now on, or none: see [`Plan::set_space`]. After `None` everything has to
+    /// be submitted again.
+    pub fn set_space(&self, space: Option<RouteSpace>) {
+        let plan = &self.shared.plan;
+        while space.is_some() && !plan.hold(Holder::Configuration).finish_walk() {}
+        self.shared
+            .plan
+            .hold(Holder::Configuration)
+            .set_space(space);
+        self.shared.wake();
+    }
+
+    /// Leaves what is in the kernel with our protocol to another agent, or takes it for our own.
+    pub fn set_aside(&self, aside: bool) {
+        if self
+            .shared
+            .plan
+            .hold(Holder::Configuration)
+            .set_aside(aside)
+        {
+            self.shared.wake();
+        }
+    }
+
+    /// Table and metric of learned routes.
+    pub fn space(&self) -> RouteSpace {
+        self.shared.plan.hold(Holder::Query).space()
+    }
+
+    /// Whether nothing of ours is in the kernel, as far as is known.
+    pub fn is_gone(&self) -> bool {
+        self.shared.plan.hold(Holder::Query).is_gone()
+    }
+
+    /// Replaces the guard rails; they are applied to everything that is wanted. Connected networks are added to them.
+    pub fn set_guard_rails(&self, guard: GuardRails) {
+        *lock(&self.shared.guard) = guard;
+        self.shared.apply_guard_rails();
+        self.shared.wake();
+    }
+
+    /// Refuses exactly these destinations from now on, by this table (`None`: the one it was). Until this was called once, what
+    /// a predecessor refused stays.
+    pub fn set_refused(
+        &self,
+        table: Option<u32>,
+        wanted: impl IntoIterator<Item = (IpNet, Refusal)>,
+    ) {
+        let wanted = wanted.into_iter().collect();
+        let plan = &self.shared.plan;
+        plan.hold(Holder::Configuration)
+            .replace_refused(table, wanted);
+        self.shared.wake();
+    }
+
+    /// Refuses destinations, or no more.
+    pub fn change_refused(&self, changes: impl IntoIterator<Item = RefusalChange>) {
+        let mut changes = changes.into_iter().peekable();
+        while changes.peek().is_some() {
+            let some = changes.by_ref().take(SHOWN);
+            let mut plan = self.shared.plan.hold(Holder::Configuration);
+            plan.change_refused(some);
+        }
+        self.shared.wake();
+    }
+
+    /// What is refused of one prefix; `None`: nothing.
+    pub fn refusal(&self, prefix: IpNet) -> Option<RefusalStatus> {
+        self.shared
+            .plan
+            .hold(Holder::Query)
+            .refusal(prefix, Instant::now())
+    }
+
+    /// What is refused of the prefixes that `filter` lets through, IPv4 first, ascending. Collected some at a time.
+    pub fn refusals(&self, mut filter: impl FnMut(IpNet) -> bool) -> Vec<RefusalStatus> {
+        let mut out = Vec::new();
+        let mut after = None;
+        loop {
+            let plan = self.shared.plan.hold(Holder::Query);
+            let now = Instant::now();
+            let some = plan.refused_after(after, SHOWN);
+            let Some(last) = some.last() else {
+                return out;
+            };
+            after = Some(*last);
+            let some = some.into_iter().filter(|prefix| filter(*prefix));
+            out.extend(some.filter_map(|prefix| plan.refusal(prefix, now)));
+        }
+    }
+
+    /// The kernel's surroundings as last seen.
+    pub fn view(&self) -> Arc<KernelView> {
+        self.shared.view.load_full()
+    }
+
+    /// Counters and gauges.
+    pub fn counters(&self) -> FibCounters {
+        self.shared.plan.hold(Holder::Query).counters()
+    }
+
+    /// Counters, nexthops and the state of the thread.
+    pub fn status(&self) -> FibStatus {
+        let mut nexthops = Vec::new();
+        let mut next = Some(0);
+        while let Some(from) = next {
+            let plan = self.shared.plan.hold(Holder::Query);
+            next = plan.nexthops(from, SHOWN, &mut nexthops);
+        }
+        let plan = self.shared.plan.hold(Holder::Query);
+        FibStatus {
+            space: plan.installs().then(|| plan.space()),
+            counters: plan.counters(),
+            nexthops,
+            channel_error: lock(&self.shared.channel_error).clone(),
+        }
+    }
+
+    /// How long the lock of the plan was held, by who held it.
+    pub fn lock_times(&self) -> Vec<(&'static str, Recorded)> {
+        self.shared.plan.times()
+    }
+
+    /// How many routes of a predecessor nobody has asked for so far as they are; none after [`FibHandle::converged`]. `None`: that is
+    /// not known.
+    pub fn adopted(&self) -> Option<u64> {
+        self.shared.plan.hold(Holder::Configuration).adopted()
+    }
+
+    /// One prefix; `None` if it is neither wanted nor installed.
+    pub fn route(&self, prefix: IpNet) -> Option<FibRouteStatus> {
+        self.shared
+            .plan
+            .hold(Holder::Query)
+            .route(prefix, Instant::now())
+    }
+
+    /// The longest prefix that covers this one and is wanted or installed.
+    pub fn longest(&self, prefix: IpNet) -> Option<FibRouteStatus> {
+        let plan = self.shared.plan.hold(Holder::Query);
+        plan.longest(prefix, Instant::now())
+    }
+
+    /// Every prefix that `filter` lets through, IPv4 first, ascending. Collected some at a time, so that the FIB goes on
+    /// meanwhile: each is as it was at some moment of the call.
+    pub fn snapshot(&self, mut filter: impl FnMut(IpNet) -> bool) -> Vec<FibRouteStatus> {
+        let plan = &self.shared.plan;
+        let mut prefixes = Vec::new();
+        for part in 0..Plan::PARTS {
+            plan.hold(Holder::Query)
+                .prefixes(part, &mut filter, &mut prefixes);
+        }
+        plan.hold(Holder::Query)
+            .leftover_prefixes(&mut filter, &mut prefixes);
+        prefixes.sort_unstable();
+        prefixes.dedup();
+        let mut out = Vec::with_capacity(prefixes.len());
+        for portion in prefixes.chunks(SHOWN) {
+            let plan = plan.hold(Holder::Query);
+            let now = Instant::now();
+            out.extend(portion.iter().filter_map(|prefix| plan.route(*prefix, now)));
+        }
+        out
+    }
+
+    /// Waits until the kernel has been told all that was asked before, and all that it had said by then was heard.
+    /// Whether that happened within `timeout`. What the kernel refused is done, too.
+    pub fn flush(&self, timeout: Duration) -> bool {
+        let number = self.shared.wake();
+        self.wait_until_done(number, timeout)
+    }
+
+    fn wait_until_done(&self, number: u64, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout;
+        let mut done = lock(&self.shared.done);
+        while *done < number {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            done = self
+                .shared
+                .done_changed
+                .wait_timeout(done, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+        true
+    }
+
+    /// The thread, to be looked after. It may hang for a while where others hold the kernel's lock of networks.
+    pub fn vital(&self) -> Vital {
+        let thread = Arc::clone(&self.thread);
+        let pulse = Arc::clone(&self.shared.pulse);
+        let vital = Vital::thread(
+            "thread fib, the writer of kernel routes,",
+            pulse,
+            move || {
+                let thread = lock(&thread);
+                thread.as_ref().is_none_or(JoinHandle::is_finished)
+            },
+        );
+        let shared = Arc::clone(&self.shared);
+        vital.poked(move || {
+            shared.wake();
+        })
+    }
+
+    /// Ends the thread and waits for it, some seconds longer than it may take at most. Later calls find it ended. Returns whether
+    /// it has: one that hangs in the kernel is left, and the routes stay as they are.
+    pub fn stop(&self, how: Stop) -> bool {
+        self.stop_within(how, PATIENCE)
+    }
+
+    fn stop_within(&self, how: Stop, patience: Duration) -> bool {
+        let patience = match how {
+            Stop::KeepRoutes => patience,
+            Stop::Withdraw(time) => time + patience,
+        };
+        lock(&self.shared.stop).get_or_insert(how);
+        self.shared.wake();
+        // Its last act. One that panics takes the process with it.
+        let has_ended = self.wait_until_done(u64::MAX, patience);
+        if let Some(thread) = lock(&self.thread).take_if(|_| has_ended)
+            && thread.join().is_err()
+        {
+            tracing::error!("the FIB thread panicked; routes stay as they are");
+        }
+        has_ended
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn a_thread_that_hangs_is_not_waited_for_without_end() {
+        let (wake, _woken) = UnixStream::pair().unwrap();
+        let shared = Arc::new(Shared::new(&FibConfig::default(), wake));
+        let (let_go, hangs) = mpsc::channel::<()>();
+        let of_thread = Arc::clone(&shared);
+        let thread = std::thread::spawn(move || {
+            let _ = hangs.recv();
+            of_thread.done(u64::MAX);
+        });
+        let fib = FibHandle {
+            shared,
+            thread: Arc::new(Mutex::new(Some(thread))),
+        };
+        let (ended, end) = mpsc::channel();
+        let stopping = fib.clone();
+        std::thread::spawn(move || {
+            let has_ended = stopping.stop_within(Stop::KeepRoutes, Duration::from_millis(1));
+            let _ = ended.send(has_ended);
+        });
+        assert_eq!(end.recv_timeout(Duration::from_secs(20)), Ok(false));
+        drop(let_go);
+        assert!(fib.stop(Stop::KeepRoutes));
+        assert!(lock(&fib.thread).is_none());
+    }
+}

@@ -1,0 +1,509 @@
+//! The FIB thread: owns the netlink sockets, carries out the plan, listens to the kernel.
+//!
+//! One turn of its loop: hear what others did, compare with the kernel where there is doubt, carry out some batches, hand
+//! out a new view if there is one, wait for the next reason. A broken socket is replaced and everything compared; the
+//! kernel goes on forwarding meanwhile.
+
+mod broken;
+mod resync;
+mod urgent;
+
+use std::collections::BTreeSet;
+use std::io::Read;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use bgp::os_error::OsError;
+use ipnet::IpNet;
+use routelet_base::timing::Holder;
+
+use super::doubt::Doubt;
+use super::handle::{FibConfig, FibHandle, Shared, Stop, ViewCallback, lock};
+use super::kernel::event::{Event, Presence};
+use super::kernel::netlink::{Monitor, Netlink};
+use super::kernel::socket::wait;
+use super::kernel::{ChannelError, Ears, Heard, Kernel, Refusal};
+use super::plan::{Op, Plan, Resync};
+use super::types::{FibCounters, NEXTHOP_ID_FIRST};
+use super::view::KernelView;
+use broken::Broken;
+use urgent::Early;
+
+/// How long a broken way to the kernel is left alone while routes are to be withdrawn.
+const IMPATIENCE: Duration = Duration::from_secs(1);
+
+/// Operations in one go, between two looks at what the kernel says. 16 sends of 256 messages take some 10 ms.
+const BATCHES_PER_TURN: usize = 16;
+const BATCH: usize = 256;
+
+/// Between two looks at whether a view that is no longer the newest is still in use.
+const FREEING: Duration = Duration::from_secs(1);
+
+/// A refusal that is over sooner was a race with something that changed: an interface, an address.
+const FALSE_ALARM: Duration = Duration::from_secs(1);
+
+/// Opens the way to the kernel, adopts what a predecessor left, and starts the thread. The network namespace is that of
+/// the calling thread.
+///
+/// # Errors
+/// The process may not change routes, the kernel is too old, or it cannot be listed. What to do is in the text.
+pub fn spawn(config: FibConfig) -> Result<FibHandle, ChannelError> {
+    let io = |call| {
+        move |source: std::io::Error| ChannelError::Io {
+            call,
+            source: source.into(),
+        }
+    };
+    let (wake, woken) = UnixStream::pair().map_err(io("socketpair"))?;
+    wake.set_nonblocking(true).map_err(io("fcntl"))?;
+    woken.set_nonblocking(true).map_err(io("fcntl"))?;
+    let shared = Arc::new(Shared::new(&config, wake));
+    let table = shared.plan.hold(Holder::Fib).space().table;
+    let mut worker = Worker {
+        channel: Channel::open()?,
+        early: Early::default(),
+        master: KernelView::new(table, 0),
+        on_view: config.on_view,
+        view_changed: true,
+        view_not_before: Instant::now(),
+        handed_out: Vec::new(),
+        doubt: Doubt::new(Instant::now()),
+        broken: None,
+        reported: FibCounters::default(),
+        failing: None,
+        reported_stranger: None,
+        woken,
+        shared: Arc::clone(&shared),
+    };
+    worker.resync(Resync::Everything)?;
+    worker.publish_view(Instant::now());
+    let counters = shared.plan.hold(Holder::Fib).counters();
+    if config.aside {
+        tracing::info!("what is in the kernel with our protocol is left alone");
+    } else {
+        tracing::info!(
+            routes_ipv4 = counters.installed_ipv4,
+            routes_ipv6 = counters.installed_ipv6,
+            refused_ipv4 = counters.refusing_ipv4,
+            refused_ipv6 = counters.refusing_ipv6,
+            nexthops = counters.nexthops,
+            "adopted what a predecessor left in the kernel"
+        );
+    }
+    let thread = std::thread::Builder::new()
+        .name("fib".to_owned())
+        .spawn(move || worker.run())
+        .map_err(io("spawning the FIB thread"))?;
+    Ok(FibHandle {
+        shared,
+        thread: Arc::new(Mutex::new(Some(thread))),
+    })
+}
+
+/// The sockets belong together: the last ignores what the others cause.
+struct Channel {
+    kernel: Netlink,
+    /// For what cannot wait for a listing on the other.
+    urgent: Netlink,
+    monitor: Monitor,
+}
+
+impl Channel {
+    fn open() -> Result<Self, ChannelError> {
+        let kernel = Netlink::open()?;
+        let urgent = Netlink::open()?;
+        let monitor = Monitor::open(&[kernel.port(), urgent.port()])?;
+        Ok(Self {
+            kernel,
+            urgent,
+            monitor,
+        })
+    }
+}
+
+struct Worker {
+    shared: Arc<Shared>,
+    channel: Channel,
+    /// What was heard within a listing, and is looked at after it.
+    early: Early,
+    /// The view that events are applied to; readers get copies.
+    master: KernelView,
+    on_view: Option<ViewCallback>,
+    view_changed: bool,
+    view_not_before: Instant,
+    /// Views that were handed out. They end here, once nobody else has them: freeing one of a million routes takes tens of
+    /// milliseconds, and the RIB's thread must not be the one that does so.
+    handed_out: Vec<Arc<KernelView>>,
+    doubt: Doubt,
+    /// The way to the kernel is, so far.
+    broken: Option<Broken>,
+    reported: FibCounters,
+    /// Since when the kernel has refused something, and whether that was reported.
+    failing: Option<(Instant, bool)>,
+    reported_stranger: Option<(u32, IpNet)>,
+    woken: UnixStream,
+}
+
+/// Whether there is more to do at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    Busy,
+    /// Not before nexthop objects are listed, which is not due.
+    Held,
+    Idle,
+}
+
+impl Worker {
+    fn run(mut self) {
+        let mut withdraw_until = None;
+        loop {
+            self.shared.pulse.step();
+            let now = Instant::now();
+            let stop = *lock(&self.shared.stop);
+            match (stop, withdraw_until) {
+                (Some(Stop::KeepRoutes), _) => break,
+                (Some(Stop::Withdraw(patience)), None) => {
+                    withdraw_until = Some(now + patience);
+                    self.shared.plan.hold(Holder::Fib).withdraw();
+                }
+                (Some(Stop::Withdraw(_)), Some(until)) => {
+                    let plan = self.shared.plan.hold(Holder::Fib);
+                    // What is another agent's stays.
+                    if plan.is_gone() || plan.is_aside() {
+                        break;
+                    }
+                    if now >= until {
+                        tracing::warn!(counters = ?plan.counters(), "not everything could be withdrawn in time");
+                        break;
+                    }
+                }
+                (None, _) => {}
+            }
+            if let Some(broken) = self.broken.filter(|broken| now < broken.retry_at) {
+                // Whoever ends does not have the patience.
+                let soon = withdraw_until.map(|until| until.min(now + IMPATIENCE));
+                self.wait_for_others(
+                    soon.map_or(broken.retry_at, |soon| soon.min(broken.retry_at)),
+                );
+                if withdraw_until.is_some()
+                    && let Some(broken) = &mut self.broken
+                {
+                    broken.retry_at = broken.retry_at.min(Instant::now());
+                }
+                continue;
+            }
+            // Read before the work: what is asked during it counts for the next turn.
+            let asked = self.shared.asked.load(Ordering::SeqCst);
+            let turn = match self.reopen(now).and_then(|()| self.turn(now)) {
+                Ok(turn) => turn,
+                Err(error) => {
+                    self.is_broken(&error);
+                    continue;
+                }
+            };
+            self.is_whole();
+            self.report();
+            if turn == Turn::Idle {
+                self.shared.done(asked);
+                if withdraw_until.is_some() {
+                    let plan = self.shared.plan.hold(Holder::Fib);
+                    // Looked at again above, where it ends.
+                    if plan.is_gone() || plan.is_aside() {
+                        continue;
+                    }
+                }
+            }
+            if turn != Turn::Busy {
+                self.rest(withdraw_until);
+            }
+        }
+        let counters = self.shared.plan.hold(Holder::Fib).counters();
+        tracing::info!(
+            routes_ipv4 = counters.installed_ipv4,
+            routes_ipv6 = counters.installed_ipv6,
+            "FIB thread ends; these routes stay"
+        );
+        self.shared.done(u64::MAX);
+    }
+
+    fn turn(&mut self, now: Instant) -> Result<Turn, ChannelError> {
+        self.hear(now)?;
+        self.take_doubts();
+        // Nothing is written before it: such a change is not made to wait.
+        if self.shared.plan.hold(Holder::Fib).waits_for_listing() {
+            self.view_not_before = now;
+            self.list(Resync::Everything, now)?;
+        }
+        match self.doubt.due(now) {
+            Resync::None => {}
+            what => self.list(what, now)?,
+        }
+        self.publish_view(now);
+        for _ in 0..BATCHES_PER_TURN {
+            if self.batch()? {
+                continue;
+            }
+            // What was refused may have to be looked into.
+            let held = self.take_doubts();
+            return Ok(match (self.doubt.due(Instant::now()), held) {
+                (Resync::None, true) => Turn::Held,
+                (Resync::None, false) => Turn::Idle,
+                _ => Turn::Busy,
+            });
+        }
+        Ok(Turn::Busy)
+    }
+
+    /// Lists what is in doubt, and hears what was said of it meanwhile before anything is written: a route that was found missing and is
+    /// put back would be taken for gone once more.
+    fn list(&mut self, what: Resync, now: Instant) -> Result<(), ChannelError> {
+        self.resync(what)?;
+        self.hear(now)
+    }
+
+    /// Takes in what the plan wants to be listed. Whether nothing is written before nexthop objects are.
+    fn take_doubts(&mut self) -> bool {
+        let mut plan = self.shared.plan.hold(Holder::Fib);
+        let held = plan.is_in_doubt();
+        let what = plan.take_resync();
+        self.doubt.add(what, held && what != Resync::None);
+        held
+    }
+
+    /// Carries out one batch. Whether there was one, or there is more to look at for the next.
+    fn batch(&mut self) -> Result<bool, ChannelError> {
+        // A cut relies on which other members a group has.
+        let may_cut = self.shared.plan.hold(Holder::Fib).may_cut();
+        if may_cut {
+            self.hear(Instant::now())?;
+        }
+        let mut plan = self.shared.plan.hold(Holder::Fib);
+        let ops = plan.next_batch(Instant::now(), BATCH);
+        // What is in doubt is waited for without looking again and again.
+        let is_walking = plan.is_walking() && !plan.is_in_doubt();
+        drop(plan);
+        if ops.is_empty() {
+            return Ok(is_walking);
+        }
+        carry_out(&self.shared, &mut self.channel.kernel, &ops).map(|()| true)
+    }
+
+    fn hear(&mut self, now: Instant) -> Result<(), ChannelError> {
+        let (master, view_changed) = (&mut self.master, &mut self.view_changed);
+        let plan = &self.shared.plan;
+        let mut links = BTreeSet::new();
+        // The RIB's thread may be waiting for the plan: not while it is read, nor while the view changes.
+        let mut take = |events: &mut Vec<Event>| {
+            let mut plan = plan.hold(Holder::Fib);
+            events
+                .iter()
+                .for_each(|event| tell(&mut plan, event, &mut links, now));
+            drop(plan);
+            for event in events.drain(..) {
+                *view_changed |= master.apply(event);
+            }
+        };
+        let mut events = Vec::new();
+        let mut hear = |event| {
+            events.push(event);
+            if events.len() == BATCH {
+                take(&mut events);
+            }
+        };
+        let early = self.early.take(&mut hear);
+        let heard = self.channel.monitor.hear(&mut hear);
+        if !events.is_empty() {
+            take(&mut events);
+        }
+        for ifindex in links {
+            plan.hold(Holder::Fib).link_event(ifindex, now);
+        }
+        if early == Heard::SomeLost || heard? == Heard::SomeLost {
+            tracing::info!("notifications were lost; comparing everything with the kernel");
+            plan.hold(Holder::Fib).doubt_everything();
+        }
+        Ok(())
+    }
+
+    fn publish_view(&mut self, now: Instant) {
+        self.handed_out.retain(|view| Arc::strong_count(view) > 1);
+        if !self.view_changed || now < self.view_not_before {
+            return;
+        }
+        let started = Instant::now();
+        self.view_changed = false;
+        self.master.set_generation(self.master.generation() + 1);
+        let view = Arc::new(self.master.clone());
+        self.shared.view.store(Arc::clone(&view));
+        self.handed_out.push(Arc::clone(&view));
+        self.shared.apply_guard_rails();
+        // Guard rails look at all routes that may be on a link: about a twentieth of the time may go into it, and more rather than
+        // next hops being a second old.
+        self.view_not_before =
+            Instant::now() + (started.elapsed() * 20).min(Duration::from_secs(1));
+        if let Some(callback) = &self.on_view {
+            callback(&view);
+        }
+    }
+
+    /// Waits for a reason to go on.
+    fn rest(&mut self, until: Option<Instant>) {
+        let now = Instant::now();
+        let retry = self.shared.plan.hold(Holder::Fib).next_retry();
+        let view = self.view_changed.then_some(self.view_not_before);
+        let alarm = self.failing.filter(|failing| !failing.1);
+        let alarm = alarm.map(|(since, _)| since + FALSE_ALARM);
+        // The newest is in use.
+        let views = (self.handed_out.len() > 1).then(|| now + FREEING);
+        let times = [retry, view, self.doubt.next(), alarm, until, views];
+        let next = times.into_iter().flatten().min();
+        let timeout = next.map(|at| at.saturating_duration_since(now));
+        self.shared.pulse.rest();
+        match wait([self.woken.as_fd(), self.channel.monitor.as_fd()], timeout) {
+            Ok([true, _]) => self.forget_wake(),
+            Ok(_) => {}
+            Err(error) => {
+                let error = OsError::from(error);
+                tracing::error!(%error, "cannot wait for changes of routes");
+            }
+        }
+    }
+
+    /// The way to the kernel broke: another one is opened, and nothing trusted.
+    fn is_broken(&mut self, error: &ChannelError) {
+        let now = Instant::now();
+        let broken = Broken::again(self.broken, now);
+        let again_in = broken.retry_at.saturating_duration_since(now);
+        tracing::error!(%error, ?again_in, "the kernel cannot be reached; routes stay as they are, trying again");
+        *lock(&self.shared.channel_error) = Some(error.to_string());
+        self.shared.plan.hold(Holder::Fib).doubt_everything();
+        self.doubt = Doubt::new(now);
+        self.broken = Some(broken);
+    }
+
+    /// Opens another way to the kernel if the one before is broken.
+    fn reopen(&mut self, now: Instant) -> Result<(), ChannelError> {
+        if self.broken.is_some() {
+            self.channel = Channel::open()?;
+            // Everything is listed.
+            self.early = Early::default();
+            self.doubt = Doubt::new(now);
+        }
+        Ok(())
+    }
+
+    /// A turn went well, and began with a listing of everything if the way to the kernel was broken.
+    fn is_whole(&mut self) {
+        if self.broken.take().is_some() {
+            *lock(&self.shared.channel_error) = None;
+            tracing::info!("the kernel can be reached again");
+        }
+    }
+
+    /// Waits until then, or until somebody wants something, be it the end.
+    fn wait_for_others(&mut self, until: Instant) {
+        self.shared.pulse.rest();
+        let timeout = until.saturating_duration_since(Instant::now());
+        let _ = wait([self.woken.as_fd()], Some(timeout));
+        self.forget_wake();
+    }
+
+    fn forget_wake(&mut self) {
+        let mut bytes = [0; 64];
+        // First the bytes, then the flag: a wake-up in between is seen by the turn that follows.
+        while matches!(self.woken.read(&mut bytes), Ok(n) if n > 0) {}
+        self.shared.woken.store(false, Ordering::SeqCst);
+    }
+
+    /// Says when trouble begins and ends, once each.
+    fn report(&mut self) {
+        let plan = self.shared.plan.hold(Holder::Fib);
+        let now = plan.counters();
+        match (&mut self.failing, now.failed) {
+            (None, 0) => {}
+            (None, _) => self.failing = Some((Instant::now(), false)),
+            (Some((_, reported)), 0) => {
+                if *reported {
+                    tracing::info!("the kernel holds every route again");
+                }
+                self.failing = None;
+            }
+            (Some((since, reported)), failed) => {
+                if !*reported && since.elapsed() >= FALSE_ALARM {
+                    *reported = true;
+                    let example = plan.example_failure().unwrap_or_default();
+                    tracing::warn!(failed, example, "the kernel refuses routes; trying again");
+                }
+            }
+        }
+        if (self.reported.over_limit == 0) != (now.over_limit == 0) {
+            if now.over_limit > 0 {
+                let max = plan.guard_rails().max_routes;
+                tracing::warn!(
+                    max,
+                    left_out = now.over_limit,
+                    "maxRoutes is reached: further routes are left out"
+                );
+            } else {
+                tracing::info!("learned routes are within maxRoutes again");
+            }
+        }
+        if now.replaced_nexthops > self.reported.replaced_nexthops {
+            tracing::warn!(
+                count = now.replaced_nexthops - self.reported.replaced_nexthops,
+                "nexthop objects of ours were replaced by somebody else, and are put right: which program writes nexthops with ids from {NEXTHOP_ID_FIRST} on?"
+            );
+        }
+        let stranger = plan.stranger();
+        if stranger != self.reported_stranger {
+            if let Some((table, prefix)) = stranger {
+                tracing::warn!(
+                    table,
+                    example = %prefix,
+                    "somebody else has routes in the table that refuses what no endpoint serves, so it is not consulted; \
+                     give spec.fib.refuse.table of the Router another number"
+                );
+            }
+            self.reported_stranger = stranger;
+        }
+        self.reported = now;
+    }
+}
+
+/// Tells the plan what happened, and notes the interfaces that it happened to: each is looked at once.
+fn tell(plan: &mut Plan, event: &Event, links: &mut BTreeSet<u32>, now: Instant) {
+    match event {
+        Event::Link(presence, link) => {
+            match presence {
+                Presence::Present => plan.link_state(link.ifindex, link.up, now),
+                Presence::Gone => plan.link_gone(link.ifindex, now),
+            }
+            links.insert(link.ifindex);
+        }
+        Event::Route(presence, route) => plan.route_event(*presence, route),
+        Event::Nexthop(_, nexthop) => plan.nexthop_event(nexthop),
+        Event::Rule(presence, rule) => plan.rule_event(*presence, rule),
+        Event::Address(Presence::Present, address) => {
+            // It can make a gateway reachable.
+            links.insert(address.ifindex);
+        }
+        Event::Address(Presence::Gone, _) => {}
+    }
+}
+
+/// Carries out operations of the plan, and reports their results to it.
+fn carry_out(shared: &Shared, kernel: &mut impl Kernel, ops: &[Op]) -> Result<(), ChannelError> {
+    let mut refusals: Vec<Refusal> = Vec::new();
+    let outcome = kernel.execute(ops, &mut refusals);
+    let now = Instant::now();
+    let mut plan = shared.plan.hold(Holder::Fib);
+    for Refusal { index, error } in refusals {
+        tracing::debug!(op = ?ops[index], %error, "refused");
+        plan.refused(now, &ops[index], error);
+    }
+    plan.carried_out(ops);
+    outcome
+}

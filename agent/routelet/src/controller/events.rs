@@ -1,0 +1,345 @@
+//! Events: what changed that somebody may want to know, told at the object that it concerns.
+//!
+//! An Event is told once per change, never because the controller was started, and no more of them than an API server takes
+//! with ease. The state itself is in conditions and statuses.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use k8s_openapi::jiff::Timestamp;
+use kube::api::PostParams;
+use kube::core::ObjectMeta;
+use kube::{Api, Client};
+use routelet_api::API_VERSION;
+use routelet_base::printable;
+use routelet_core::pools::{Allocation, Decision, Statement};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout};
+use tracing::debug;
+
+use super::ours::{Kind, Ours};
+use super::store::{Key, Store};
+use super::world::{Served, World};
+use crate::reasons;
+
+/// Events that may be told at once.
+const BURST: f64 = 50.0;
+
+/// Events a second that may be told on.
+const RATE: f64 = 5.0;
+
+/// Events that may wait to be told.
+const WAITING: usize = 64;
+
+/// Who tells them.
+const REPORTER: &str = "routelet-controller";
+
+/// How long the API server may take for one.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The longest note that an API server takes, in bytes.
+const LONGEST: usize = 1024;
+
+/// What happened to an object.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct News {
+    pub(super) regarding: ObjectReference,
+    /// Another object that has to do with it.
+    pub(super) related: Option<ObjectReference>,
+    pub(super) warning: bool,
+    /// One word for programs.
+    pub(super) reason: &'static str,
+    /// What was done, or not.
+    pub(super) action: &'static str,
+    pub(super) note: String,
+}
+
+/// What was found at the last look, to tell changes by.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// Why a Service misses an address.
+    refusals: BTreeMap<Key, String>,
+    knows_refusals: bool,
+    /// Whether a session is Established, by node and peer.
+    sessions: HashMap<(String, String), bool>,
+    /// Why an object of ours cannot be used, by kind and name.
+    invalid: BTreeMap<(&'static str, String), String>,
+    looked: bool,
+}
+
+/// The addresses of a Service were written.
+pub(super) fn given(served: &Served, decision: &Decision) -> News {
+    let addresses = decision.listed();
+    let released = addresses.is_empty();
+    News {
+        regarding: served.reference(),
+        related: None,
+        warning: false,
+        reason: match released {
+            true => "AddressReleased",
+            false => "AddressAssigned",
+        },
+        action: "AssignAddress",
+        note: match released {
+            true => "its addresses were taken back".to_owned(),
+            false => addresses,
+        },
+    }
+}
+
+/// Another controller writes the addresses of a Service.
+pub(super) fn contested(served: &Served, statement: &Statement) -> News {
+    News {
+        regarding: served.reference(),
+        related: None,
+        warning: true,
+        reason: "AddressWrittenByAnother",
+        action: "AssignAddress",
+        note: statement.message.clone(),
+    }
+}
+
+/// A Service waits for another to lose an address, and that cannot be written.
+pub(super) fn waits(served: &Served, statement: &Statement) -> News {
+    News {
+        regarding: served.reference(),
+        related: None,
+        warning: true,
+        reason: "AddressNotAssigned",
+        action: "AssignAddress",
+        note: statement.message.clone(),
+    }
+}
+
+impl Served {
+    /// The Service, as Events name it.
+    fn reference(&self) -> ObjectReference {
+        ObjectReference {
+            api_version: Some("v1".to_owned()),
+            kind: Some("Service".to_owned()),
+            namespace: Some(self.request.key.namespace.to_string()),
+            name: Some(self.request.key.name.to_string()),
+            uid: self.uid.clone(),
+            ..ObjectReference::default()
+        }
+    }
+}
+
+impl Known {
+    /// Compares with the last look what Services miss, those of `keys`; the others are as they were, or gone.
+    pub(super) fn refusals<'a>(
+        &mut self,
+        world: &World,
+        allocation: &Allocation,
+        keys: impl IntoIterator<Item = &'a Key>,
+    ) -> Vec<News> {
+        let mut news = Vec::new();
+        for key in keys {
+            let before = self.refusals.remove(key);
+            let Some(served) = world.services.get(key) else {
+                continue;
+            };
+            let Some(decision) = allocation.services.get(&served.request.key) else {
+                continue;
+            };
+            let (reason, action, note) = match (decision.refusal(), decision.kept_of_deleted_pool())
+            {
+                (Some(refusal), _) => ("AddressNotAssigned", refusal.code(), refusal.to_string()),
+                (None, Some(pool)) => (
+                    "AddressPoolDeleted",
+                    "KeepAddress",
+                    format!("it keeps its address although AddressPool {pool} does not exist"),
+                ),
+                (None, None) => continue,
+            };
+            if before.as_ref() != Some(&note) {
+                news.push(News {
+                    regarding: served.reference(),
+                    related: None,
+                    warning: true,
+                    reason,
+                    action,
+                    note: note.clone(),
+                });
+            }
+            self.refusals.insert(key.clone(), note);
+        }
+        self.refusals
+            .retain(|key, _| world.services.get(key).is_some());
+        // The first look finds what another replica has reported already.
+        match std::mem::replace(&mut self.knows_refusals, true) {
+            true => news,
+            false => Vec::new(),
+        }
+    }
+
+    /// Compares sessions and our own objects with the last look.
+    pub(super) fn objects(&mut self, world: &World, now: std::time::Instant) -> Vec<News> {
+        let mut news = Vec::new();
+        let mut sessions = HashMap::new();
+        for ((_, node), state) in world.states.iter() {
+            for session in state.at(now) {
+                let key = (node.clone(), session.peer.clone());
+                let before = self.sessions.get(&key).copied();
+                if before.is_some_and(|before| before != session.established)
+                    && let Some(regarding) = world.reference(&session.object)
+                {
+                    news.push(News {
+                        regarding,
+                        related: Some(ObjectReference {
+                            api_version: Some("v1".to_owned()),
+                            kind: Some("Node".to_owned()),
+                            name: Some(node.clone()),
+                            ..ObjectReference::default()
+                        }),
+                        warning: !session.established,
+                        reason: match session.established {
+                            true => "SessionEstablished",
+                            false => "SessionLost",
+                        },
+                        action: "Peer",
+                        note: format!("{node}: {}", session.text),
+                    });
+                }
+                sessions.insert(key, session.established);
+            }
+        }
+        self.sessions = sessions;
+        let mut invalid = BTreeMap::new();
+        collect(&world.routers, &mut invalid);
+        collect(&world.peers, &mut invalid);
+        collect(&world.advertisements, &mut invalid);
+        collect(&world.policies, &mut invalid);
+        collect(&world.pools, &mut invalid);
+        for ((kind, name), reason) in &invalid {
+            let known = self.invalid.get(&(*kind, name.clone())) == Some(reason);
+            if !known && let Some(regarding) = world.reference(&format!("{kind} {name}")) {
+                news.push(News {
+                    regarding,
+                    related: None,
+                    warning: true,
+                    reason: "NotAccepted",
+                    action: "Validate",
+                    note: reason.clone(),
+                });
+            }
+        }
+        self.invalid = invalid;
+        if !std::mem::replace(&mut self.looked, true) {
+            news.clear();
+        }
+        news
+    }
+}
+
+fn collect<K: Kind>(
+    store: &Store<Ours<K>>,
+    invalid: &mut BTreeMap<(&'static str, String), String>,
+) {
+    for ((_, name), ours) in store.iter() {
+        if let Some(reason) = &ours.invalid {
+            invalid.insert((K::KIND, name.clone()), reason.clone());
+        }
+    }
+}
+
+impl World {
+    /// An object of ours, as Events name it; `None` if there is none, as behind the mesh without a Router.
+    fn reference(&self, object: &str) -> Option<ObjectReference> {
+        let (kind, name) = object.split_once(' ')?;
+        let uid = match kind {
+            "Router" => self.routers.named(name).and_then(|o| o.uid.clone()),
+            "Peer" => self.peers.named(name).and_then(|o| o.uid.clone()),
+            "Advertisement" => self.advertisements.named(name).and_then(|o| o.uid.clone()),
+            "RoutePolicy" => self.policies.named(name).and_then(|o| o.uid.clone()),
+            "AddressPool" => self.pools.named(name).and_then(|o| o.uid.clone()),
+            _ => None,
+        };
+        Some(ObjectReference {
+            api_version: Some(API_VERSION.to_owned()),
+            kind: Some(kind.to_owned()),
+            name: Some(name.to_owned()),
+            uid: Some(uid?),
+            ..ObjectReference::default()
+        })
+    }
+}
+
+/// Tells Events, in the order in which they come, until it is dropped.
+pub(super) struct Teller {
+    queue: mpsc::Sender<News>,
+    /// How many may be told now.
+    tokens: f64,
+    filled: Instant,
+}
+
+impl Teller {
+    /// Begins.
+    pub(super) fn start(client: Client, me: &str) -> Self {
+        let (queue, waiting) = mpsc::channel(WAITING);
+        tokio::spawn(tell(client, me.to_owned(), waiting));
+        Self {
+            queue,
+            tokens: BURST,
+            filled: Instant::now(),
+        }
+    }
+
+    /// Tells of something; too many at once are left out.
+    pub(super) fn tell(&mut self, news: News) {
+        let now = Instant::now();
+        let more = now.duration_since(self.filled).as_secs_f64() * RATE;
+        self.tokens = (self.tokens + more).min(BURST);
+        self.filled = now;
+        if self.tokens < 1.0 || self.queue.try_send(news).is_err() {
+            debug!("too many Events at once: one is left out");
+            return;
+        }
+        self.tokens -= 1.0;
+    }
+}
+
+async fn tell(client: Client, me: String, mut waiting: mpsc::Receiver<News>) {
+    while let Some(news) = waiting.recv().await {
+        // Events of objects without a namespace are in this one, by custom.
+        let namespace = news.regarding.namespace.clone();
+        let api = Api::namespaced(client.clone(), namespace.as_deref().unwrap_or("default"));
+        let event = news.into_event(&me);
+        match timeout(PATIENCE, api.create(&PostParams::default(), &event)).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => {
+                let error = reasons::of_request(&error);
+                debug!(error, "an Event cannot be written");
+            }
+            Err(_) => debug!("an Event cannot be told: no answer in time"),
+        }
+    }
+}
+
+impl News {
+    /// Each is an Event of its own: what is told again has changed.
+    fn into_event(self, me: &str) -> Event {
+        let now = Timestamp::now();
+        let name = self.regarding.name.as_deref().unwrap_or_default();
+        Event {
+            metadata: ObjectMeta {
+                name: Some(format!("{name}.{:x}", now.as_nanosecond())),
+                namespace: self.regarding.namespace.clone(),
+                ..ObjectMeta::default()
+            },
+            event_time: Some(MicroTime(now)),
+            type_: Some(if self.warning { "Warning" } else { "Normal" }.to_owned()),
+            reason: Some(self.reason.to_owned()),
+            action: Some(self.action.to_owned()),
+            note: Some(printable::short_line(&self.note, LONGEST)),
+            regarding: Some(self.regarding),
+            related: self.related,
+            reporting_controller: Some(REPORTER.to_owned()),
+            reporting_instance: Some(me.to_owned()),
+            ..Event::default()
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! The kinds of Routelet, as far as the controller cares: the last good version, what is wrong with the present one, its status.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use kube::Resource;
+use kube::core::ObjectMeta;
+use routelet_api::address_pool::{AddressPoolSpec, AddressPoolStatus};
+use routelet_api::{
+    AddressPool, Advertisement, AdvertisementSpec, ObjectStatus, Peer, PeerSpec, PeerStatus,
+    RoutePolicy, RoutePolicySpec, Router, RouterSpec,
+};
+use routelet_core::cluster::validate::{self, Finding};
+use routelet_core::cluster::{Metadata, Object};
+use routelet_core::pools::Created;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::store::Kept;
+use crate::sources::Unreadable;
+
+/// A kind of ours, as far as the controller cares.
+pub(super) trait Kind:
+    Resource<DynamicType = ()> + DeserializeOwned + Clone + Debug + Send + 'static
+{
+    /// `kind`.
+    const KIND: &'static str;
+    /// `spec`.
+    type Spec: Debug;
+    /// `status`.
+    type Status: Clone + Debug + Default + PartialEq + Serialize;
+
+    /// Spec and status.
+    fn into_parts(self) -> (ObjectMeta, Self::Spec, Option<Self::Status>);
+
+    /// What is wrong with a spec.
+    fn validate(spec: &Self::Spec) -> Vec<Finding>;
+}
+
+/// An object of ours.
+#[derive(Debug)]
+pub(super) struct Ours<K: Kind> {
+    /// `metadata.uid`.
+    pub(super) uid: Option<String>,
+    /// `metadata.generation`.
+    pub(super) generation: Option<i64>,
+    /// `metadata.creationTimestamp`.
+    pub(super) created: Created,
+    /// Its last good version, if it is known.
+    pub(super) good: Option<Arc<Object<K::Spec>>>,
+    /// Why it cannot be used as it is now.
+    pub(super) invalid: Option<String>,
+    /// Its status, as it is or as it was written last.
+    pub(super) status: K::Status,
+}
+
+impl<K: Kind> Kept for Ours<K> {
+    type Object = K;
+
+    fn keep(object: K, before: Option<Self>) -> Option<Self> {
+        let (metadata, spec, status) = object.into_parts();
+        let findings = K::validate(&spec);
+        let spec = match findings.is_empty() {
+            true => Ok(spec),
+            false => Err(together(&findings)),
+        };
+        let status = status.unwrap_or_default();
+        Some(Self::new(metadata, spec, status, before))
+    }
+
+    /// Its status cannot be read either: it is as it was written last.
+    fn unreadable(object: Unreadable<K>, before: Option<Self>) -> Option<Self> {
+        let metadata = object.metadata.clone();
+        let reason = together(&object.findings(|rest| K::validate(&rest.into_parts().1)));
+        let status = before.as_ref().map(|before| before.status.clone());
+        let status = status.unwrap_or_default();
+        Some(Self::new(metadata, Err(reason), status, before))
+    }
+}
+
+/// All that is wrong with an object, in one text.
+fn together(findings: &[Finding]) -> String {
+    let texts: Vec<String> = findings.iter().map(Finding::to_string).collect();
+    texts.join("; ")
+}
+
+impl<K: Kind> Ours<K> {
+    /// An object whose spec is valid, or why it is not.
+    fn new(
+        metadata: ObjectMeta,
+        spec: Result<K::Spec, String>,
+        status: K::Status,
+        before: Option<Self>,
+    ) -> Self {
+        Self {
+            created: Created(metadata.created()),
+            uid: metadata.uid,
+            generation: metadata.generation,
+            invalid: spec.as_ref().err().cloned(),
+            good: match spec {
+                Ok(spec) => Some(Arc::new(Object {
+                    name: metadata.name.unwrap_or_default(),
+                    labels: metadata.labels.unwrap_or_default(),
+                    spec,
+                })),
+                Err(_) => before.and_then(|before| before.good),
+            },
+            status,
+        }
+    }
+}
+
+macro_rules! kind {
+    ($kind:ident, $spec:ident, $status:ident, $validate:path) => {
+        impl Kind for $kind {
+            const KIND: &'static str = stringify!($kind);
+            type Spec = $spec;
+            type Status = $status;
+
+            fn into_parts(self) -> (ObjectMeta, $spec, Option<$status>) {
+                (self.metadata, self.spec, self.status)
+            }
+
+            fn validate(spec: &$spec) -> Vec<Finding> {
+                $validate(spec)
+            }
+        }
+    };
+}
+
+kind!(Router, RouterSpec, ObjectStatus, validate::router);
+kind!(Peer, PeerSpec, PeerStatus, validate::peer);
+kind!(
+    Advertisement,
+    AdvertisementSpec,
+    ObjectStatus,
+    validate::advertisement
+);
+kind!(RoutePolicy, RoutePolicySpec, ObjectStatus, validate::policy);
+kind!(
+    AddressPool,
+    AddressPoolSpec,
+    AddressPoolStatus,
+    validate::address_pool
+);

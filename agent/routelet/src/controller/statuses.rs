@@ -1,0 +1,314 @@
+//! What the controller says of our own objects: counts and conditions, out of everything that it knows. Pure.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::time::Instant;
+
+use k8s_openapi::jiff::Timestamp;
+use routelet_api::router_state::SessionCounts;
+use routelet_api::status::ACCEPTED;
+use routelet_api::{
+    AddressPool, AddressPoolStatus, Advertisement, Condition, ObjectStatus, Peer, PeerStatus,
+    RoutePolicy, Router,
+};
+use routelet_core::cluster::ObjectRef;
+use routelet_core::cluster::validate;
+use routelet_core::pools::{Allocation, PoolReport};
+
+use super::ours::{Kind, Ours};
+use super::reported::Reported;
+use super::store::Store;
+use super::world::World;
+use crate::report::conditions::{Finding, conditions, whole_seconds};
+
+/// How many things of a kind a message names.
+const NAMED: usize = 5;
+
+/// The statuses that are not as they should be, by name.
+#[derive(Debug, Default)]
+pub(super) struct Statuses {
+    pub(super) routers: Vec<(String, ObjectStatus)>,
+    pub(super) peers: Vec<(String, PeerStatus)>,
+    pub(super) advertisements: Vec<(String, ObjectStatus)>,
+    pub(super) policies: Vec<(String, ObjectStatus)>,
+    pub(super) pools: Vec<(String, AddressPoolStatus)>,
+}
+
+/// Compares every status with what it should be.
+pub(super) fn statuses(
+    world: &World,
+    allocation: &Allocation,
+    (now, instant): (Timestamp, Instant),
+) -> Statuses {
+    let now = whole_seconds(now);
+    let accepted = Accepted::new(world, instant);
+    let plain = |conditions| ObjectStatus { conditions };
+    let sessions = sessions(world, instant);
+    Statuses {
+        routers: differing(&world.routers, |name, router: &Ours<Router>| {
+            let findings = [accepted.of(name, router)];
+            plain(router.conditions(findings, &router.status.conditions, now))
+        }),
+        peers: differing(&world.peers, |name, peer: &Ours<Peer>| {
+            let sessions = sessions.get(name).map_or(&[][..], Vec::as_slice);
+            let (all, established) = totals(sessions);
+            let is_used = |(_, counts): &&(_, Cow<'_, SessionCounts>)| counts.sessions > 0;
+            let used_on = sessions.iter().filter(is_used).count();
+            let accepted = accepted.used(name, peer, used_on);
+            let findings = [accepted, established_of(sessions)];
+            PeerStatus {
+                sessions: all,
+                established,
+                conditions: peer.conditions(findings, &peer.status.conditions, now),
+            }
+        }),
+        advertisements: differing(
+            &world.advertisements,
+            |name, object: &Ours<Advertisement>| {
+                let findings = [accepted.of(name, object)];
+                plain(object.conditions(findings, &object.status.conditions, now))
+            },
+        ),
+        policies: differing(&world.policies, |name, policy: &Ours<RoutePolicy>| {
+            let findings = [accepted.of(name, policy)];
+            plain(policy.conditions(findings, &policy.status.conditions, now))
+        }),
+        pools: differing(&world.pools, |name, pool: &Ours<AddressPool>| {
+            let report = allocation.pools.get(name);
+            let mut findings = vec![accepted.of(name, pool)];
+            if let Some(report) = report {
+                if let Some(taken) = taken(report).filter(|_| findings[0].holds == Some(true)) {
+                    findings[0] = taken;
+                }
+                findings.push(exhausted(report));
+                findings.push(refused(report));
+            }
+            let usage = report.map(|report| (report.ipv4, report.ipv6));
+            let (ipv4, ipv6) = usage.unwrap_or_default();
+            AddressPoolStatus {
+                ipv4,
+                ipv6,
+                conditions: pool.conditions(findings, &pool.status.conditions, now),
+            }
+        }),
+    }
+}
+
+fn differing<K: Kind>(
+    store: &Store<Ours<K>>,
+    wanted: impl Fn(&str, &Ours<K>) -> K::Status,
+) -> Vec<(String, K::Status)> {
+    store
+        .iter()
+        .filter_map(|((_, name), ours)| {
+            let status = wanted(name, ours);
+            (status != ours.status).then(|| (name.clone(), status))
+        })
+        .collect()
+}
+
+impl<K: Kind> Ours<K> {
+    fn conditions(
+        &self,
+        findings: impl IntoIterator<Item = Finding>,
+        before: &[Condition],
+        now: Timestamp,
+    ) -> Vec<Condition> {
+        conditions(findings, before, self.generation, now)
+    }
+}
+
+/// What is found of objects that are valid, by kind and name.
+struct Accepted<'a> {
+    /// They refer to something that does not exist.
+    dangling: HashMap<(String, String), String>,
+    /// Their selectors select nothing, or they advertise nothing.
+    idle: HashMap<(String, String), String>,
+    /// What nodes report of them.
+    reported: Reported<'a>,
+}
+
+impl<'a> Accepted<'a> {
+    fn new(world: &'a World, now: Instant) -> Self {
+        let state = world.valid();
+        Self {
+            dangling: by_object(validate::references(&state)),
+            idle: by_object(validate::selections(&state)),
+            reported: Reported::new(world, now),
+        }
+    }
+
+    /// Whether an object is valid, what it refers to exists, and nodes use it.
+    fn of<K: Kind>(&self, name: &str, ours: &Ours<K>) -> Finding {
+        self.used(name, ours, 0)
+    }
+
+    /// The same of an object that has sessions on so many nodes.
+    fn used<K: Kind>(&self, name: &str, ours: &Ours<K>, used_on: usize) -> Finding {
+        if let Some(reason) = &ours.invalid {
+            let meanwhile = match &ours.good {
+                Some(_) => "Its last good version stays in force where it is known",
+                None => {
+                    "The controller knows no good version of it; agents that know none either do not use it"
+                }
+            };
+            return Finding::bad(ACCEPTED, "Invalid", format!("{reason}. {meanwhile}"));
+        }
+        let key = (K::KIND.to_owned(), name.to_owned());
+        let dangling = self.dangling.get(&key);
+        let dangling =
+            dangling.map(|text| Finding::bad(ACCEPTED, "ReferenceNotFound", text.clone()));
+        let idle = self.idle.get(&key);
+        let idle = idle.map(|text| Finding::good(ACCEPTED, "WithoutEffect", text.clone()));
+        let reported = self.reported.of(&format!("{} {name}", K::KIND), used_on);
+        together([dangling, reported, idle].into_iter().flatten())
+    }
+}
+
+/// The worst of what was found of an object, the first of equals, with the texts of all.
+fn together(found: impl Iterator<Item = Finding>) -> Finding {
+    found
+        .reduce(|mut first, mut other| {
+            if other.holds != Some(true) && first.holds == Some(true) {
+                std::mem::swap(&mut first, &mut other);
+            }
+            first.message = format!("{}; {}", first.message, other.message);
+            first
+        })
+        .unwrap_or_else(|| Finding::good(ACCEPTED, "Valid", ""))
+}
+
+fn by_object(findings: Vec<(ObjectRef, validate::Finding)>) -> HashMap<(String, String), String> {
+    let mut texts: HashMap<_, String> = HashMap::new();
+    for (ObjectRef { kind, name, .. }, finding) in findings {
+        let text = texts
+            .entry((kind.to_string(), name.to_string()))
+            .or_default();
+        if !text.is_empty() {
+            text.push_str("; ");
+        }
+        text.push_str(&format!("{}: {}", finding.path, finding.reason));
+    }
+    texts
+}
+
+/// The sessions of a Peer on each node that has any.
+type OfPeer<'a> = Vec<(&'a str, Cow<'a, SessionCounts>)>;
+
+/// The sessions of every Peer, with their nodes.
+fn sessions(world: &World, now: Instant) -> BTreeMap<String, OfPeer<'_>> {
+    let mut all: BTreeMap<String, Vec<_>> = BTreeMap::new();
+    for ((_, node), state) in world.states.iter() {
+        for counts in state.counts(now) {
+            if let Some(name) = counts.object.strip_prefix("Peer ") {
+                let of_peer = all.entry(name.to_owned()).or_default();
+                of_peer.push((node.as_str(), counts));
+            }
+        }
+    }
+    all
+}
+
+/// How many sessions there are, and how many of them are Established.
+fn totals(sessions: &[(&str, Cow<'_, SessionCounts>)]) -> (i64, i64) {
+    let counts = sessions.iter().map(|(_, counts)| counts);
+    counts.fold((0, 0), |(all, established), counts| {
+        (all + counts.sessions, established + counts.established)
+    })
+}
+
+fn established_of(sessions: &[(&str, Cow<'_, SessionCounts>)]) -> Finding {
+    const ESTABLISHED: &str = "Established";
+    let (all, established) = totals(sessions);
+    let named: Vec<String> = sessions
+        .iter()
+        .flat_map(|(node, counts)| {
+            counts
+                .down
+                .iter()
+                .map(move |text| format!("{node}: {text}"))
+        })
+        .take(NAMED)
+        .collect();
+    match all - established {
+        _ if all == 0 => Finding {
+            kind: ESTABLISHED,
+            holds: None,
+            reason: "NoSessions",
+            message: "no node has a session for it: none is selected or uses it (see the condition Accepted), or no agent has written its RouterState"
+                .to_owned(),
+        },
+        ..=0 => Finding::good(ESTABLISHED, "Established", ""),
+        down => {
+            let more = match down - i64::try_from(named.len()).unwrap_or(down) {
+                ..=0 => String::new(),
+                more => format!("; and {more} more"),
+            };
+            let text = format!("{down} of {all}: {}{more}", named.join("; "));
+            Finding::bad(ESTABLISHED, "SessionsDown", text)
+        }
+    }
+}
+
+/// What of a pool's addresses is not its to assign.
+fn taken(report: &PoolReport) -> Option<Finding> {
+    let mut parts: Vec<String> = Vec::new();
+    let overlaps: Vec<String> = report.overlaps.iter().map(ToString::to_string).collect();
+    let reserved: Vec<String> = report.reserved.iter().map(ToString::to_string).collect();
+    let holding = report.holding_reserved.iter();
+    let holding: Vec<String> = holding
+        .map(|(service, address)| format!("{service} ({address})"))
+        .collect();
+    if !reserved.is_empty() {
+        parts.push(format!("not assigned: {}", some_of(&reserved)));
+    }
+    if !holding.is_empty() {
+        parts.push(format!(
+            "Services that keep such an address, which is not advertised: {}",
+            some_of(&holding)
+        ));
+    }
+    if !overlaps.is_empty() {
+        parts.push(some_of(&overlaps));
+    }
+    let reason = match (reserved.is_empty(), overlaps.is_empty()) {
+        (true, true) => return None,
+        (false, _) => "Reserved",
+        (true, false) => "Overlaps",
+    };
+    Some(Finding::good(ACCEPTED, reason, parts.join("; ")))
+}
+
+fn exhausted(report: &PoolReport) -> Finding {
+    const EXHAUSTED: &str = "Exhausted";
+    let waiting: Vec<String> = report.waiting.iter().map(ToString::to_string).collect();
+    if waiting.is_empty() {
+        return Finding::bad(EXHAUSTED, "AddressesFree", "");
+    }
+    Finding::good(
+        EXHAUSTED,
+        "NoAddressFree",
+        format!("Services without an address: {}", some_of(&waiting)),
+    )
+}
+
+fn refused(report: &PoolReport) -> Finding {
+    const REQUESTS_REFUSED: &str = "RequestsRefused";
+    let refused = report.refused.iter();
+    let refused: Vec<String> = refused
+        .map(|(service, why)| format!("{service}: {why}"))
+        .collect();
+    match refused.is_empty() {
+        true => Finding::bad(REQUESTS_REFUSED, "NoneRefused", ""),
+        false => Finding::good(REQUESTS_REFUSED, "Refused", some_of(&refused)),
+    }
+}
+
+/// The first few of a list, and how many more there are.
+fn some_of(all: &[String]) -> String {
+    let named = all.iter().take(NAMED).cloned().collect::<Vec<_>>();
+    match all.len().saturating_sub(NAMED) {
+        0 => named.join("; "),
+        more => format!("{}; and {more} more", named.join("; ")),
+    }
+}

@@ -1,0 +1,161 @@
+//! Objects of one kind as a watch tells of them: kept reduced, and gone only when they were seen to be gone.
+
+use std::collections::{BTreeMap, HashSet};
+
+use kube::Resource;
+use kube::core::ObjectMeta;
+use kube::runtime::watcher::Event;
+
+use crate::sources::{Received, Unreadable};
+
+/// Namespace (empty for kinds without) and name.
+pub(super) type Key = (String, String);
+
+/// The key of an object.
+pub(super) fn key(meta: &ObjectMeta) -> Key {
+    (
+        meta.namespace.clone().unwrap_or_default(),
+        meta.name.clone().unwrap_or_default(),
+    )
+}
+
+/// What a store keeps of an object.
+pub(super) trait Kept: Sized {
+    /// The object as it comes.
+    type Object: Resource<DynamicType = ()>;
+
+    /// What is kept of an object, once it replaces what was kept of it `before`. `None`: nothing.
+    fn keep(object: Self::Object, before: Option<Self>) -> Option<Self>;
+
+    /// It is what a write of ours has answered.
+    fn was_written(&mut self) {}
+
+    /// What is kept of an object that cannot be read: what was kept before. Nothing that somebody has, an address or a
+    /// session, is taken to be gone because a field cannot be read.
+    fn unreadable(_: Unreadable<Self::Object>, before: Option<Self>) -> Option<Self> {
+        before
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Store<V> {
+    objects: BTreeMap<Key, V>,
+    /// The objects of the list that comes in now.
+    listed: Option<HashSet<Key>>,
+    synced: bool,
+}
+
+impl<V> Default for Store<V> {
+    fn default() -> Self {
+        Self {
+            objects: BTreeMap::new(),
+            listed: None,
+            synced: false,
+        }
+    }
+}
+
+impl<V: Kept> Store<V> {
+    /// Takes an event in.
+    pub(super) fn event(&mut self, event: Event<Received<V::Object>>) {
+        match event {
+            Event::Init => self.listed = Some(HashSet::new()),
+            Event::InitApply(object) => {
+                let key = self.put(object);
+                self.listed.get_or_insert_default().insert(key);
+            }
+            Event::InitDone => {
+                let listed = self.listed.take().unwrap_or_default();
+                self.objects.retain(|key, _| listed.contains(key));
+                self.synced = true;
+            }
+            Event::Apply(object) => {
+                self.put(object);
+            }
+            Event::Delete(object) => {
+                self.objects.remove(&key(object.metadata()));
+            }
+        }
+    }
+
+    /// Takes an event in. Returns whether it changes this of an object, or which objects there are.
+    pub(super) fn event_changing<T: PartialEq>(
+        &mut self,
+        event: Event<Received<V::Object>>,
+        what: impl Fn(&V) -> T,
+    ) -> bool {
+        let key = match &event {
+            Event::Apply(object) | Event::InitApply(object) | Event::Delete(object) => {
+                Some(key(object.metadata()))
+            }
+            Event::Init | Event::InitDone => None,
+        };
+        let seen = |store: &Self| {
+            let object = key.as_ref().and_then(|key| store.get(key));
+            (object.map(&what), store.objects.len())
+        };
+        let before = seen(self);
+        self.event(event);
+        before != seen(self)
+    }
+
+    /// Puts an object in the place of its last version.
+    fn put(&mut self, object: Received<V::Object>) -> Key {
+        let key = key(object.metadata());
+        let before = self.objects.remove(&key);
+        let kept = match object.0 {
+            Ok(object) => V::keep(object, before),
+            Err(unreadable) => V::unreadable(*unreadable, before),
+        };
+        if let Some(kept) = kept {
+            self.objects.insert(key.clone(), kept);
+        }
+        key
+    }
+
+    /// Takes in what a write has answered.
+    pub(super) fn written(&mut self, object: Received<V::Object>) {
+        let key = self.put(object);
+        if let Some(kept) = self.objects.get_mut(&key) {
+            kept.was_written();
+        }
+    }
+}
+
+impl<V> Store<V> {
+    /// Whether a complete list was seen.
+    pub(super) const fn synced(&self) -> bool {
+        self.synced
+    }
+
+    /// All objects, in the order of their names.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Key, &V)> {
+        self.objects.iter()
+    }
+
+    /// Which objects there are.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &Key> {
+        self.objects.keys()
+    }
+
+    /// What is kept of the objects.
+    pub(super) fn values(&self) -> impl Iterator<Item = &V> {
+        self.objects.values()
+    }
+
+    /// An object.
+    pub(super) fn get(&self, key: &Key) -> Option<&V> {
+        self.objects.get(key)
+    }
+
+    /// An object without a namespace.
+    pub(super) fn named(&self, name: &str) -> Option<&V> {
+        self.objects.get(&(String::new(), name.to_owned()))
+    }
+
+    /// The same, to change it.
+    pub(super) fn named_mut(&mut self, name: &str) -> Option<&mut V> {
+        self.objects.get_mut(&(String::new(), name.to_owned()))
+    }
+}

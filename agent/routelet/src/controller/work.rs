@@ -1,0 +1,448 @@
+//! The loop of the active replica.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::stream;
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
+use kube::core::PartialObjectMeta;
+use kube::{Api, Client};
+use routelet_api::{API_VERSION, RouterState};
+use routelet_core::cluster::ObjectKey;
+use routelet_core::pools::{self, Allocator, Decision, Outcome, State};
+use serde::Serialize;
+use serde_json::json;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tracing::{debug, info, warn};
+
+use super::addresses::{self, Due, Write};
+use super::events::{self, Known, Teller};
+use super::hindered::{Hindered, Hindrance};
+use super::orphans::Orphans;
+use super::ours::{Kind, Ours};
+use super::page::Page;
+use super::pauses::Pauses;
+use super::rivals::{Rivals, Verdict};
+use super::statuses::{Statuses, statuses};
+use super::store::{Key, Store};
+use super::world::{self, Served, WatchedPoolService, World};
+use crate::memory;
+use crate::reasons;
+use crate::sources::Received;
+
+/// How often statuses of our own objects are looked at: the least time between two writings of one.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Statuses of Services that are written before the world is looked at again.
+const ROUND: usize = 128;
+
+/// Writings at a time.
+const AT_ONCE: usize = 16;
+
+/// How long the API server may take for one.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Who writes, as managed fields name it.
+const MANAGER: &str = "routelet-controller";
+
+/// Works until it is dropped.
+pub(super) async fn work(client: &Client, me: &str, page: &Page) {
+    let mut watches = world::watches(client);
+    let mut world = World::default();
+    let mut worker = Worker {
+        client: client.clone(),
+        page,
+        teller: Teller::start(client.clone(), me),
+        known: Known::default(),
+        allocator: Allocator::new(State::default()),
+        due: Due::default(),
+        written: BTreeSet::new(),
+        is_stale: false,
+        is_more_due: false,
+        services: Pauses::default(),
+        awaited: Pauses::default(),
+        rivals: Rivals::default(),
+        has_adopted: false,
+        objects: Pauses::default(),
+        orphans: Orphans::default(),
+    };
+    let mut tick = interval(LOOK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut began = false;
+    loop {
+        let open = (world.changes.is_any() || worker.is_any_due()) && began;
+        let look = tokio::select! {
+            biased;
+            // First, or events without a pause would keep it waiting.
+            _ = tick.tick() => true,
+            // What has come is taken in before addresses are given.
+            () = watches.feed(&mut world) => false,
+            () = std::future::ready(()), if open => false,
+        };
+        page.set_waiting_for(world.waiting_for());
+        if !world.synced() {
+            continue;
+        }
+        if !std::mem::replace(&mut began, true) {
+            info!("the state of the cluster is known");
+            world.changes.of_all = true;
+            memory::give_back();
+            memory::forget_start();
+        }
+        if look {
+            world.forget_departed(Instant::now().into_std());
+        }
+        let over = |pauses: &Pauses<Key>| pauses.is_any_over(Instant::now());
+        let again = look && (over(&worker.services) || over(&worker.awaited));
+        if world.changes.is_any() || worker.is_any_due() || again {
+            worker.hand_out(&mut world).await;
+        }
+        if look {
+            worker.say(&mut world).await;
+            worker.clear(&world).await;
+        }
+    }
+}
+
+struct Worker<'a> {
+    client: Client,
+    page: &'a Page,
+    teller: Teller,
+    known: Known,
+    allocator: Allocator,
+    /// Services of which something has perhaps to be written.
+    due: Due,
+    /// Services of which something was written since addresses were allocated last: as was decided, so that this is no reason to
+    /// decide anew.
+    written: BTreeSet<Key>,
+    /// Something else was: it counts before more is written.
+    is_stale: bool,
+    /// More has to be written than was in the last round.
+    is_more_due: bool,
+    services: Pauses<Key>,
+    /// Services of which a write was refused as outdated, until their newer version comes.
+    awaited: Pauses<Key>,
+    rivals: Rivals,
+    /// Whether `rivals` knows what the last active replica said.
+    has_adopted: bool,
+    /// By kind and name.
+    objects: Pauses<(&'static str, String)>,
+    orphans: Orphans,
+}
+
+impl Worker<'_> {
+    /// Whether there is something to do that nothing outside is the reason for.
+    fn is_any_due(&self) -> bool {
+        self.is_more_due || self.is_stale
+    }
+
+    /// Allocates if something has changed, and writes what is due into the statuses of Services.
+    async fn hand_out(&mut self, world: &mut World) {
+        if world.changes.is_any() || self.is_stale {
+            self.allocate(world);
+        }
+        let writes = self.next_writes(world, Instant::now());
+        // The rest follows in the next round, when what has come meanwhile counts.
+        self.is_more_due = writes.len() == ROUND;
+        let client = &self.client.clone();
+        let mut answers = stream::iter(writes)
+            .map(|mut write| async move {
+                let (key, moves, waits) = (write.key.clone(), write.moves, write.waits.take());
+                (key, moves, waits, give(client, write).await)
+            })
+            .buffer_unordered(AT_ONCE);
+        while let Some((key, moves, waits, answer)) = answers.next().await {
+            self.page.count("services", &answer);
+            match answer {
+                Ok(service) => {
+                    self.services.done(&key);
+                    self.awaited.done(&key);
+                    self.take_answer(world, service, (&key, moves));
+                    let Some(served) = world.services.get(&key) else {
+                        continue;
+                    };
+                    if let Some(statement) = waits {
+                        self.teller.tell(events::waits(served, &statement));
+                    }
+                    if !moves {
+                        self.rivals.said(&key, served, Instant::now());
+                        // Who waits for an address of it says so from now on.
+                        self.is_more_due |= self.rivals.left_alone().any(|left| *left == key);
+                        continue;
+                    }
+                    self.rivals.wrote(&key, served, Instant::now());
+                    let decisions = &self.allocator.allocation().services;
+                    if let Some(decision) = decisions.get(&served.request.key) {
+                        // What it lost may be what another waits for.
+                        self.is_more_due |=
+                            !decision.release.is_empty() && decision.has_released(&served.request);
+                        if decision.is_written(&served.request) {
+                            self.teller.tell(events::given(served, decision));
+                        }
+                    }
+                }
+                // The watch brings the version that was in the way, or the end of the Service.
+                Err(Failure::Outdated) => {
+                    self.awaited.failed(key.clone(), Instant::now());
+                    world.outdated.insert(key);
+                }
+                Err(failure @ Failure::Other(_)) => {
+                    let service = format!("{}/{}", key.0, key.1);
+                    warn!(service, %failure, "the addresses of a Service cannot be written; it is tried again");
+                    self.services.failed(key, Instant::now());
+                }
+            }
+        }
+    }
+
+    /// Takes in what a write has answered.
+    fn take_answer(
+        &mut self,
+        world: &mut World,
+        service: Received<WatchedPoolService>,
+        (key, moves): (&Key, bool),
+    ) {
+        let request = |world: &World| Some(Arc::clone(&world.services.get(key)?.request));
+        let before = request(world);
+        world.services.written(service);
+        if let (Some(before), Some(after)) = (before, request(world)) {
+            let decision = self.allocator.allocation().services.get(&before.key);
+            let decision = decision.filter(|_| moves);
+            self.is_stale |= addresses::is_otherwise(&before, &after, decision);
+        }
+        self.written.insert(key.clone());
+    }
+
+    /// Takes in what has changed.
+    fn allocate(&mut self, world: &mut World) {
+        self.is_stale = false;
+        let changes = std::mem::take(&mut world.changes);
+        let mut looked = std::mem::take(&mut self.written);
+        if changes.of_all {
+            self.allocator = Allocator::new(world.address_state());
+            looked.extend(world.services.keys().cloned());
+        } else {
+            looked.extend(changes.services);
+            let now = looked.iter().map(|key| {
+                let served = world.services.get(key);
+                let request = served.map(|served| Arc::clone(&served.request));
+                (ObjectKey::new(key.0.as_str(), key.1.as_str()), request)
+            });
+            let differing = self.allocator.update(now).into_iter();
+            let differing = differing.map(|key| (key.namespace.to_string(), key.name.to_string()));
+            looked.extend(differing.collect::<Vec<_>>());
+        }
+        let allocation = self.allocator.allocation();
+        debug_assert_eq!(*allocation, pools::allocate(&world.address_state()));
+        for news in self.known.refusals(world, allocation, &looked) {
+            self.teller.tell(news);
+        }
+        self.page.set_allocation(allocation);
+        // Which of them may be written while a pool is not known depends on all.
+        if !world.unknown_pools().is_empty() {
+            looked.extend(world.services.keys().cloned());
+        }
+        self.due.extend(looked);
+    }
+
+    /// What is to be written now: what is not left alone for a while, and what no other controller undoes; of a Service where one
+    /// does, that this is so.
+    fn next_writes(&mut self, world: &World, now: Instant) -> Vec<Write> {
+        let allocation = self.allocator.allocation();
+        if !std::mem::replace(&mut self.has_adopted, true) {
+            let is_ours = |served: &Served| {
+                let decision = allocation.services.get(&served.request.key);
+                decision.is_some_and(|decision| !matches!(decision.outcome, Outcome::NotOurs(_)))
+            };
+            let services = world.services.iter();
+            self.rivals
+                .adopt(services.filter(|(_, served)| is_ours(served)), now);
+        }
+        let there = |key: &Key| world.services.get(key).is_some();
+        self.rivals.keep(now, there);
+        let hindered = self.hindered();
+        let Self {
+            services,
+            awaited,
+            rivals,
+            teller,
+            ..
+        } = self;
+        let admit = |mut write: Write| {
+            // The version that was in the way of a write comes by the watch; should it not, it is tried again after a pause.
+            let is_awaited = world.outdated.contains(&write.key) && awaited.holds(&write.key, now);
+            if is_awaited || services.holds(&write.key, now) {
+                return None;
+            }
+            let served = world.services.get(&write.key)?;
+            let decision = allocation.services.get(&served.request.key);
+            if decision.is_some_and(Decision::is_classless) {
+                // It is left to the other, and what was said of it is removed.
+                rivals.forget(&write.key);
+                return Some(write);
+            }
+            match rivals.judge(&write.key, served, write.moves, now) {
+                Verdict::Write => Some(write),
+                Verdict::Leave => None,
+                Verdict::Say(statement, is_first) => {
+                    if is_first {
+                        teller.tell(events::contested(served, &statement));
+                    }
+                    write.moves = false;
+                    let Some(patch) = addresses::say(served, &statement, Timestamp::now()) else {
+                        // It is there: the write's answer was lost.
+                        rivals.said(&write.key, served, now);
+                        services.done(&write.key);
+                        return None;
+                    };
+                    write.patch = patch;
+                    Some(write)
+                }
+            }
+        };
+        let known = (world, allocation, &hindered);
+        let round = self.due.writes(known, Timestamp::now(), ROUND, admit);
+        for pauses in [&mut self.services, &mut self.awaited] {
+            pauses.keep(|key| self.due.contains(key));
+        }
+        let contested = self.rivals.left_alone().count();
+        self.page.set_held_up(round.waiting, contested);
+        round.writes
+    }
+
+    /// The Services whose addresses are not written for now.
+    fn hindered(&self) -> Hindered {
+        let left = self.rivals.left_alone();
+        let left = left.map(|key| (key.clone(), Hindrance::LeftToAnother));
+        let failing = self.services.failing().chain(self.awaited.failing());
+        let failing = failing.map(|key| (key.clone(), Hindrance::Refused));
+        failing.chain(left).collect()
+    }
+
+    /// Writes conditions and counts of our own objects, and tells what has happened to them.
+    async fn say(&mut self, world: &mut World) {
+        for news in self.known.objects(world, Instant::now().into_std()) {
+            self.teller.tell(news);
+        }
+        let now = (Timestamp::now(), Instant::now().into_std());
+        let Statuses {
+            routers,
+            peers,
+            advertisements,
+            policies,
+            pools,
+        } = statuses(world, self.allocator.allocation(), now);
+        self.write(routers, &mut world.routers).await;
+        self.write(peers, &mut world.peers).await;
+        self.write(advertisements, &mut world.advertisements).await;
+        self.write(policies, &mut world.policies).await;
+        self.write(pools, &mut world.pools).await;
+    }
+
+    async fn write<K: Kind>(
+        &mut self,
+        mut statuses: Vec<(String, K::Status)>,
+        store: &mut Store<Ours<K>>,
+    ) {
+        self.objects.keep(|(kind, name)| {
+            *kind != K::KIND || statuses.iter().any(|(known, _)| known == name)
+        });
+        let now = Instant::now();
+        statuses.retain(|(name, _)| !self.objects.holds(&(K::KIND, name.clone()), now));
+        let api = &Api::<PartialObjectMeta<K>>::all(self.client.clone());
+        let mut answers = stream::iter(statuses)
+            .map(|(name, status)| async move {
+                let answer = apply(api, K::KIND, &name, &status).await;
+                (name, status, answer)
+            })
+            .buffer_unordered(AT_ONCE);
+        while let Some((name, status, answer)) = answers.next().await {
+            self.page.count("objects", &answer);
+            match answer {
+                Ok(()) => {
+                    if let Some(ours) = store.named_mut(&name) {
+                        ours.status = status;
+                    }
+                    self.objects.done(&(K::KIND, name));
+                }
+                Err(Failure::Outdated) => {}
+                Err(failure @ Failure::Other(_)) => {
+                    warn!(kind = K::KIND, name, %failure, "a status cannot be written; it is tried again");
+                    self.objects.failed((K::KIND, name), Instant::now());
+                }
+            }
+        }
+    }
+
+    /// Deletes RouterStates whose node has been gone for a while.
+    async fn clear(&mut self, world: &World) {
+        let api = Api::<PartialObjectMeta<RouterState>>::all(self.client.clone());
+        for (node, uid) in self.orphans.due(world, Instant::now()) {
+            let params = DeleteParams {
+                preconditions: Some(Preconditions {
+                    uid,
+                    resource_version: None,
+                }),
+                ..DeleteParams::default()
+            };
+            match answered(api.delete(&node, &params)).await {
+                Ok(_) => info!(node, "deleted the RouterState of a node that is gone"),
+                Err(failure) => debug!(node, %failure, "a RouterState cannot be deleted"),
+            }
+        }
+    }
+}
+
+/// Why something was not written.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    /// It was decided upon an object that has changed or gone since.
+    #[error("the object has changed or gone meanwhile")]
+    Outdated,
+    /// Anything else.
+    #[error("{0}")]
+    Other(String),
+}
+
+async fn answered<T>(request: impl Future<Output = kube::Result<T>>) -> Result<T, Failure> {
+    match timeout(PATIENCE, request).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(kube::Error::Api(status))) if matches!(status.code, 404 | 409) => {
+            Err(Failure::Outdated)
+        }
+        Ok(Err(error)) => Err(Failure::Other(reasons::of_request(&error))),
+        Err(_) => Err(Failure::Other(format!(
+            "no answer within {} s",
+            PATIENCE.as_secs()
+        ))),
+    }
+}
+
+async fn give(client: &Client, write: Write) -> Result<Received<WatchedPoolService>, Failure> {
+    let api = Api::<Received<WatchedPoolService>>::namespaced(client.clone(), &write.key.0);
+    let params = PatchParams {
+        field_manager: Some(MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
+    answered(api.patch_status(&write.key.1, &params, &Patch::Strategic(&write.patch))).await
+}
+
+async fn apply<K: Kind>(
+    api: &Api<PartialObjectMeta<K>>,
+    kind: &str,
+    name: &str,
+    status: &impl Serialize,
+) -> Result<(), Failure> {
+    let patch = json!({
+        "apiVersion": API_VERSION,
+        "kind": kind,
+        "metadata": {"name": name},
+        "status": status,
+    });
+    let params = PatchParams::apply(MANAGER).force();
+    answered(api.patch_status(name, &params, &Patch::Apply(&patch))).await?;
+    Ok(())
+}

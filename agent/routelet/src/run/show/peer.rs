@@ -1,0 +1,390 @@
+//! A peer and its session.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bgp::fsm::{Down, Negotiated, State};
+use bgp::session::{Counters, PeerHandle, PeerStatus};
+use bgp::types::{Family, NextHop};
+use bgp::wire::{MessageKind, Notification};
+use rib::export::Suppressed;
+use rib::{PeerCounts, PeerId, Rib};
+use routelet_api::IpFamily;
+use routelet_core::intent::{Intent, PeerIntent, PeerTarget};
+use routelet_core::own_next_hops::OwnNextHops;
+
+use super::capabilities::{capabilities, families, graceful_restart};
+use super::seconds;
+use crate::control::model::{
+    Direction, DownClass, DownCount, IdleHold, MessageCounts, Peer, PeerFamily, PeerKind, PeerRole,
+    SessionError, SessionState,
+};
+use crate::run::peers::{PeerView, RunState, takes_place};
+
+/// What the RIB counts of a peer, for each family of [`Family::ALL`].
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct RibCounts {
+    /// Routes.
+    pub(crate) counts: PeerCounts,
+    /// End-of-RIB received and sent.
+    pub(crate) end_of_rib: (bool, bool),
+    /// Our own next hop; `None`: the session is not up.
+    pub(crate) own_next_hop: Option<Result<NextHop, Suppressed>>,
+}
+
+impl RibCounts {
+    /// Looks them up.
+    pub(crate) fn of(rib: &Rib, peer: PeerId) -> [Self; 2] {
+        Family::ALL.map(|family| Self {
+            counts: rib.counts(peer, family),
+            end_of_rib: rib.end_of_rib(peer, family),
+            own_next_hop: rib.own_next_hop(peer, family),
+        })
+    }
+}
+
+/// A peer at one moment.
+pub(crate) struct Shown {
+    /// What the intent says of it.
+    pub(crate) intent: Arc<PeerIntent>,
+    /// Whether it came out of a listen range.
+    pub(crate) dynamic: bool,
+    /// Whether it counts for its range.
+    pub(crate) takes_place: bool,
+    /// Its task, or why there is none.
+    pub(crate) task: Task,
+}
+
+/// A peer's task at one moment.
+pub(crate) enum Task {
+    /// It runs.
+    Running(Box<Running>),
+    /// It cannot be started for this reason.
+    Blocked(String),
+    /// A listen range: its peers come by themselves.
+    Range,
+}
+
+/// What a task says of its peer.
+pub(crate) struct Running {
+    /// State, times and errors; the session is in `session`.
+    pub(crate) status: PeerStatus,
+    /// The session, while Established.
+    pub(crate) session: Option<Session>,
+    /// Messages sent.
+    pub(crate) sent: MessageCounts,
+    /// Messages received.
+    pub(crate) received: MessageCounts,
+    /// UPDATEs with faults that did not end the session.
+    pub(crate) updates_malformed: u64,
+    /// Attributes in UPDATEs that the filter was applied to.
+    pub(crate) attributes_filtered: u64,
+}
+
+/// An Established session.
+pub(crate) struct Session {
+    /// What the two OPENs agreed on.
+    pub(crate) negotiated: Arc<Negotiated>,
+    /// Our end.
+    pub(crate) local: SocketAddr,
+    /// The peer's end.
+    pub(crate) remote: SocketAddr,
+    /// Octets that wait to be written.
+    pub(crate) output_queue: u64,
+}
+
+impl Shown {
+    /// Looks at a peer.
+    pub(crate) fn of(view: &PeerView) -> Self {
+        Self {
+            intent: view.intent.clone(),
+            dynamic: view.dynamic,
+            takes_place: takes_place(view),
+            task: match &view.run {
+                RunState::Running(handle) => Task::Running(Box::new(Running::of(handle))),
+                RunState::Blocked(reason) => Task::Blocked(reason.clone()),
+                RunState::Range => Task::Range,
+            },
+        }
+    }
+
+    /// Whether its session is Established.
+    pub(crate) fn is_established(&self) -> bool {
+        let running = self.running();
+        running.is_some_and(|running| running.status.state == State::Established)
+    }
+
+    fn running(&self) -> Option<&Running> {
+        match &self.task {
+            Task::Running(running) => Some(running),
+            Task::Blocked(_) | Task::Range => None,
+        }
+    }
+}
+
+impl Running {
+    fn of(handle: &PeerHandle) -> Self {
+        let counters: Counters = handle.counters();
+        let mut status = handle.status();
+        let session = status.session.take();
+        Self {
+            status,
+            session: session.map(|session| Session {
+                output_queue: session.output_queue() as u64,
+                negotiated: session.negotiated,
+                local: session.local,
+                remote: session.remote,
+            }),
+            sent: messages(|kind| counters.sent(kind)),
+            received: messages(|kind| counters.received(kind)),
+            updates_malformed: counters.updates_malformed,
+            attributes_filtered: counters.attributes_filtered,
+        }
+    }
+}
+
+/// The model of a peer. `own`: our own next hops on its session, or why there is none.
+pub(crate) fn peer(
+    shown: &Shown,
+    intent: &Intent,
+    rib: [RibCounts; 2],
+    own: Option<&OwnNextHops>,
+    now: Instant,
+) -> Peer {
+    let running = shown.running();
+    let status = running.map(|running| &running.status);
+    let wanted = &shown.intent;
+    let session = running.and_then(|running| running.session.as_ref());
+    let negotiated = session.map(|session| session.negotiated.as_ref());
+    let protocol = &wanted.protocol;
+    let (address, interface) = match &wanted.target {
+        PeerTarget::Address { address, interface } => (Some(*address), interface.clone()),
+        PeerTarget::Interface { name } => (None, Some(name.clone())),
+        PeerTarget::Range { .. } => (None, None),
+    };
+    let asn = match (negotiated, protocol.remote_asn) {
+        (Some(negotiated), _) => Some(negotiated.peer_asn),
+        (None, bgp::fsm::RemoteAsn::Number(asn)) => Some(asn),
+        (None, bgp::fsm::RemoteAsn::Internal) => Some(protocol.local_asn),
+        (None, _) => None,
+    };
+    let last = |entry: Option<&(Instant, Notification)>, direction| {
+        entry.map(|(at, message)| notification(seconds(*at, now), message, direction))
+    };
+    Peer {
+        name: wanted.name.clone(),
+        object: wanted.object.to_string(),
+        kind: kind(shown),
+        role: match wanted.config.kind {
+            rib::PeerKind::External => PeerRole::External,
+            rib::PeerKind::Internal => PeerRole::Internal,
+            rib::PeerKind::ReflectorClient => PeerRole::ReflectorClient,
+        },
+        address,
+        interface,
+        asn,
+        local_asn: protocol.local_asn,
+        state: status.map_or(SessionState::Idle, |s| state(s.state)),
+        state_seconds: status.map_or(0, |s| seconds(s.since, now)),
+        blocked: match &shown.task {
+            Task::Blocked(reason) => Some(reason.clone()),
+            Task::Running(_) | Task::Range => None,
+        },
+        idle_hold: status
+            .and_then(|status| status.idle_hold.as_ref())
+            .map(|hold| IdleHold {
+                seconds: hold.until.map(|until| seconds(now, until)),
+                reason: hold.reason.to_string(),
+            }),
+        passive: protocol.passive,
+        next_attempt_seconds: status
+            .and_then(|status| status.next_attempt)
+            .map(|at| seconds(now, at)),
+        router_id: negotiated.map(|negotiated| negotiated.peer_id),
+        host: negotiated.and_then(|negotiated| negotiated.peer_host.clone()),
+        local_address: session.map(|session| session.local),
+        remote_address: session.map(|session| session.remote),
+        hold_time_seconds: negotiated.map(|n| n.hold_time.map_or(0, |time| time.as_secs())),
+        keepalive_seconds: negotiated.map(|n| n.keepalive.map_or(0, |time| time.as_secs())),
+        configured_hold_time_seconds: protocol.hold_time.map_or(0, |time| time.as_secs()),
+        peer_hold_time_seconds: negotiated.map(|n| n.peer_open.hold_time.into()),
+        capabilities: negotiated.map_or_else(Vec::new, |n| capabilities(protocol, n)),
+        families: Family::ALL
+            .into_iter()
+            .zip(rib)
+            .zip(IpFamily::ALL)
+            .map(|((family, rib), of)| (family, rib, of))
+            .filter(|(family, ..)| protocol.families.contains(family))
+            .map(|(family, rib, of)| PeerFamily {
+                family: family.into(),
+                negotiated: negotiated.is_some_and(|n| n.families.contains(&family)),
+                announced: negotiated
+                    .is_some_and(|n| families(&n.peer_open.capabilities).contains(&family)),
+                own_next_hop: rib.own_next_hop.and_then(Result::ok),
+                no_next_hop: no_next_hop(rib.own_next_hop, own, of),
+                received: rib.counts.received.into(),
+                accepted: rib.counts.accepted.into(),
+                best: rib.counts.selected.into(),
+                advertised: rib.counts.advertised.into(),
+                too_large: rib.counts.too_large.into(),
+                stale: rib.counts.stale.into(),
+                max_prefixes: wanted.config.max_prefixes,
+                max_received_prefixes: wanted.config.max_received,
+                max_paths_per_prefix: wanted.config.max_paths,
+                paths_refused: rib.counts.paths_refused,
+                next_hops_refused: rib.counts.next_hops_refused,
+                prefix_warning: wanted.config.prefix_warning,
+                end_of_rib_received: rib.end_of_rib.0,
+                end_of_rib_sent: rib.end_of_rib.1,
+            })
+            .collect(),
+        next_hops: rib[0].counts.next_hops,
+        max_next_hops: wanted.config.max_next_hops,
+        memory_bytes: rib[0].counts.memory,
+        messages_sent: running.map_or_else(Default::default, |running| running.sent),
+        messages_received: running.map_or_else(Default::default, |running| running.received),
+        updates_malformed: running.map_or(0, |running| running.updates_malformed),
+        attributes_filtered: running.map_or(0, |running| running.attributes_filtered),
+        output_queue_bytes: session.map_or(0, |session| session.output_queue),
+        established_count: status.map_or(0, |s| s.sessions),
+        downs: status.map_or_else(Vec::new, downs),
+        last_down: status
+            .and_then(|s| s.last_down.as_ref())
+            .map(|(at, reason)| down(seconds(*at, now), reason)),
+        last_error_sent: last(status.and_then(|s| s.last_sent.as_ref()), Direction::Sent),
+        last_error_received: last(
+            status.and_then(|s| s.last_received.as_ref()),
+            Direction::Received,
+        ),
+        last_connect_error: status
+            .and_then(|s| s.last_connect_error.as_ref())
+            .map(|(at, error)| plain(seconds(*at, now), None, error.to_string())),
+        graceful_restart: negotiated.and_then(|negotiated| {
+            graceful_restart(negotiated, wanted.config.long_lived_max.as_secs())
+        }),
+        import: policies(&wanted.config.import),
+        export: policies(&wanted.config.export),
+        advertisements: wanted
+            .config
+            .advertisements
+            .iter()
+            .filter_map(|id| intent.advertisements.get(id).cloned())
+            .collect(),
+    }
+}
+
+/// Why nothing of a negotiated family is advertised for want of a next hop.
+fn no_next_hop(
+    own: Option<Result<NextHop, Suppressed>>,
+    found: Option<&OwnNextHops>,
+    family: IpFamily,
+) -> Option<String> {
+    let reason = own?.err()?;
+    let why = found.and_then(|found| found.missing(family));
+    Some(why.map_or_else(|| reason.to_string(), ToString::to_string))
+}
+
+fn kind(shown: &Shown) -> PeerKind {
+    if shown.dynamic {
+        return PeerKind::Dynamic;
+    }
+    match (&shown.intent.target, &*shown.intent.object.kind) {
+        (PeerTarget::Interface { .. }, _) => PeerKind::Unnumbered,
+        (_, "Router") => PeerKind::Mesh,
+        // A Peer that selects nodes makes peers named after both.
+        _ if *shown.intent.name != *shown.intent.object.name => PeerKind::Node,
+        _ => PeerKind::Configured,
+    }
+}
+
+fn policies(policies: &[Arc<rib::policy::Policy>]) -> Vec<String> {
+    policies.iter().map(|policy| policy.name.clone()).collect()
+}
+
+/// The model's word for a state.
+pub(crate) const fn state(state: State) -> SessionState {
+    match state {
+        State::Idle => SessionState::Idle,
+        State::Connect => SessionState::Connect,
+        State::Active => SessionState::Active,
+        State::OpenSent => SessionState::OpenSent,
+        State::OpenConfirm => SessionState::OpenConfirm,
+        State::Established => SessionState::Established,
+    }
+}
+
+fn messages(count: impl Fn(MessageKind) -> u64) -> MessageCounts {
+    MessageCounts {
+        open: count(MessageKind::Open),
+        update: count(MessageKind::Update),
+        notification: count(MessageKind::Notification),
+        keepalive: count(MessageKind::Keepalive),
+        route_refresh: count(MessageKind::RouteRefresh),
+    }
+}
+
+fn downs(status: &PeerStatus) -> Vec<DownCount> {
+    let count = |(class, count): (&bgp::fsm::DownClass, &u64)| DownCount {
+        class: class_of(*class),
+        count: *count,
+    };
+    status.downs.iter().map(count).collect()
+}
+
+const fn class_of(class: bgp::fsm::DownClass) -> DownClass {
+    match class {
+        // The agent has no BFD, so that nothing asks for the Cease of RFC 9384.
+        bgp::fsm::DownClass::NotificationSent | bgp::fsm::DownClass::BfdDown => {
+            DownClass::NotificationSent
+        }
+        bgp::fsm::DownClass::NotificationReceived => DownClass::NotificationReceived,
+        bgp::fsm::DownClass::HoldTimerExpired => DownClass::HoldTimerExpired,
+        bgp::fsm::DownClass::SendHoldTimerExpired => DownClass::SendHoldTimerExpired,
+        bgp::fsm::DownClass::TransportFailed => DownClass::TransportFailed,
+        bgp::fsm::DownClass::Administrative => DownClass::Administrative,
+    }
+}
+
+fn plain(ago_seconds: u64, class: Option<DownClass>, text: String) -> SessionError {
+    SessionError {
+        ago_seconds,
+        class,
+        direction: None,
+        code: None,
+        subcode: None,
+        text,
+        communication: None,
+    }
+}
+
+fn notification(ago: u64, message: &Notification, direction: Direction) -> SessionError {
+    SessionError {
+        direction: Some(direction),
+        code: Some(message.code.code),
+        subcode: Some(message.code.subcode),
+        communication: message.communication(),
+        ..plain(
+            ago,
+            Some(match direction {
+                Direction::Sent => DownClass::NotificationSent,
+                Direction::Received => DownClass::NotificationReceived,
+            }),
+            message.code.to_string(),
+        )
+    }
+}
+
+fn down(ago: u64, reason: &Down) -> SessionError {
+    match reason {
+        Down::NotificationSent(message) => notification(ago, message, Direction::Sent),
+        Down::NotificationReceived(message) => notification(ago, message, Direction::Received),
+        Down::HoldTimerExpired(_)
+        | Down::SendHoldTimerExpired(_)
+        | Down::TransportFailed
+        | Down::PeerRestarted
+        | Down::AdministrativeStop(_) => {
+            plain(ago, Some(class_of(reason.class())), reason.to_string())
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! The fuzz target of objects from an API server.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use kube::runtime::watcher::Event;
+use routelet_api::{AddressPool, Advertisement, Peer, RoutePolicy, Router};
+use routelet_core::cluster::atom::Atoms;
+use routelet_core::cluster::state::{ClusterState, ObjectKey};
+use routelet_core::cluster::unreadable::Instead;
+use routelet_core::cluster::{Metadata, Snapshot};
+use routelet_core::fuzz::Checks;
+
+use super::cache::Cache;
+use super::kinds::{
+    Watched, WatchedNamespace, WatchedNode, WatchedSecret, WatchedService, WatchedSlice,
+};
+use super::received::Received;
+
+/// Watch events, one a line: an octet for the kind, one for the event, then the object as JSON. Nothing panics; an object
+/// that can be used is in force as it came last, one that cannot leaves in force what the rule of its kind says.
+pub fn objects(data: &[u8]) {
+    let mut watched = Watch {
+        cache: Cache::new([]),
+        latest: Snapshot::default(),
+    };
+    let mut checks = Checks::default();
+    for line in data.split(|octet| *octet == b'\n') {
+        let [kind, event, json @ ..] = line else {
+            continue;
+        };
+        match kind % 10 {
+            0 => watched.event::<Router>(*event, json),
+            1 => watched.event::<Peer>(*event, json),
+            2 => watched.event::<Advertisement>(*event, json),
+            3 => watched.event::<RoutePolicy>(*event, json),
+            4 => watched.event::<AddressPool>(*event, json),
+            5 => watched.event::<WatchedNode>(*event, json),
+            6 => watched.event::<WatchedNamespace>(*event, json),
+            7 => watched.event::<WatchedService>(*event, json),
+            8 => watched.event::<WatchedSlice>(*event, json),
+            _ => watched.event::<WatchedSecret>(*event, json),
+        }
+        checks.check(&watched.latest);
+    }
+}
+
+struct Watch {
+    cache: Cache,
+    latest: Snapshot,
+}
+
+impl Watch {
+    fn event<K: Watched>(&mut self, event: u8, json: &[u8])
+    where
+        K::Value: Clone + Debug,
+    {
+        match event % 8 {
+            0 => return self.feed::<K>(Event::Init),
+            1 => return self.feed::<K>(Event::InitDone),
+            _ => {}
+        }
+        // Without metadata the watch itself fails, and nothing gets as far as the cache.
+        let Ok(object) = serde_json::from_slice::<Received<K>>(json) else {
+            return;
+        };
+        let place = K::key(&key::<K>(&object));
+        let before = self.in_force::<K>(&place);
+        let expected = match object
+            .0
+            .as_ref()
+            .ok()
+            .cloned()
+            .map(|o| o.value(&mut Atoms::default(), &mut Vec::new()))
+        {
+            _ if event % 8 == 2 => None,
+            Some(Ok(mut value)) => {
+                if let (Some(before), Some(value)) = (&before, &mut value) {
+                    K::bridge(before, value);
+                }
+                value
+            }
+            Some(Err(_)) | None => match Instead::of(K::KIND) {
+                Instead::LastGood => before,
+                Instead::Nothing(_) => K::unknown(),
+            },
+        };
+        self.feed(match event % 8 {
+            2 => Event::Delete(object),
+            3 => Event::InitApply(object),
+            _ => Event::Apply(object),
+        });
+        assert_eq!(self.in_force::<K>(&place), expected);
+    }
+
+    fn feed<K: Watched>(&mut self, event: Event<Received<K>>) {
+        self.cache.event(event);
+        if let Some(snapshot) = self.cache.take() {
+            self.latest = snapshot;
+        }
+        assert!(self.cache.take().is_none(), "the same snapshot twice");
+    }
+
+    fn in_force<K: Watched>(&self, place: &K::Key) -> Option<K::Value>
+    where
+        K::Value: Clone,
+    {
+        let state: &ClusterState = &self.latest.state;
+        K::look(state)
+            .get(place)
+            .map(|value| K::Value::clone(Arc::as_ref(value)))
+    }
+}
+
+fn key<K: Watched>(object: &Received<K>) -> ObjectKey {
+    let meta = object.metadata();
+    if K::NAMESPACED {
+        return meta.key(&mut Atoms::default());
+    }
+    ObjectKey::new("", meta.name())
+}
