@@ -171,8 +171,8 @@ impl Worker {
                 }
                 (Some(Stop::Withdraw(_)), Some(until)) => {
                     let plan = self.shared.plan.hold(Holder::Fib);
-                    // What is another agent's stays.
-                    if plan.is_gone() || plan.is_aside() {
+                    // What is another agent's stays. What was refused is looked into before that is believed.
+                    if plan.is_gone() && self.doubt.next().is_none() || plan.is_aside() {
                         break;
                     }
                     if now >= until {
@@ -211,7 +211,7 @@ impl Worker {
                 if withdraw_until.is_some() {
                     let plan = self.shared.plan.hold(Holder::Fib);
                     // Looked at again above, where it ends.
-                    if plan.is_gone() || plan.is_aside() {
+                    if plan.is_gone() && self.doubt.next().is_none() || plan.is_aside() {
                         continue;
                     }
                 }
@@ -276,11 +276,13 @@ impl Worker {
     /// Carries out one batch. Whether there was one, or there is more to look at for the next.
     fn batch(&mut self) -> Result<bool, ChannelError> {
         // A cut relies on which other members a group has.
-        let may_cut = self.shared.plan.hold(Holder::Fib).may_cut();
-        if may_cut {
+        let shared = Arc::clone(&self.shared);
+        let mut plan = shared.plan.hold(Holder::Fib);
+        if plan.may_cut() {
+            drop(plan);
             self.hear(Instant::now())?;
+            plan = shared.plan.hold(Holder::Fib);
         }
-        let mut plan = self.shared.plan.hold(Holder::Fib);
         let ops = plan.next_batch(Instant::now(), BATCH);
         // What is in doubt is waited for without looking again and again.
         let is_walking = plan.is_walking() && !plan.is_in_doubt();
@@ -321,7 +323,8 @@ impl Worker {
         for ifindex in links {
             plan.hold(Holder::Fib).link_event(ifindex, now);
         }
-        if early == Heard::SomeLost || heard? == Heard::SomeLost {
+        let heard = heard?;
+        if early == Heard::SomeLost || heard == Heard::SomeLost {
             tracing::info!("notifications were lost; comparing everything with the kernel");
             plan.hold(Holder::Fib).doubt_everything();
         }

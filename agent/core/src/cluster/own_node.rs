@@ -112,7 +112,12 @@ impl OwnNode {
 
     /// Notes what is decided by.
     fn decide(&mut self, held: &Node, keys: &NodeKeys<'_>) {
-        let before = self.before.as_ref().filter(|before| before.has_keys());
+        // Only as long as something is decided by what the object lacks: what it has itself is its own to remove.
+        let before = self.before.as_ref().filter(|before| {
+            let labels = before.node.labels.only(&keys.labels);
+            let annotations = before.node.annotations.only(&keys.annotations);
+            !labels.is_empty() || !annotations.is_empty()
+        });
         self.deciding = Some(Node {
             name: self.name.clone(),
             uid: before.map_or(&held.uid, |before| &before.node.uid).clone(),
@@ -455,6 +460,18 @@ mod tests {
         world.see(Some(&node(&[("rack", "a")], None, None)));
         world.restart();
         let bare = node(&[], None, None);
+        assert_eq!(world.see(Some(&bare)), plain(&bare));
+    }
+
+    /// What else a Node that was made again lacks makes no other object of it.
+    #[test]
+    fn a_label_of_a_node_made_again_that_somebody_removed_while_no_agent_ran_counts_at_once() {
+        let mut world = World::new();
+        world.see(Some(&node(&[("rack", "a"), ("role", "x")], None, None)));
+        world.see(Some(&anew(node(&[("rack", "b")], None, None))));
+        assert_eq!(world.own.deciding().unwrap().uid.as_str(), "second");
+        world.restart();
+        let bare = anew(node(&[], None, None));
         assert_eq!(world.see(Some(&bare)), plain(&bare));
     }
 

@@ -35,11 +35,15 @@ impl LastAsNumbers {
         }
     }
 
-    /// The nodes, by name, that lack what their AS is in, with the last one.
+    /// The nodes, by name, that lack what their AS is in, or did for the agent before and have not been seen since, with the last one.
     pub fn lacking(&self) -> BTreeMap<String, Asn> {
         let lacking = self.lacking.iter();
+        let lacking = lacking.filter_map(|(name, node)| Some((name.clone(), node.asn_before?)));
+        // Of those that are not there yet, nobody knows better than the agent before.
+        let unseen = self.found.iter();
+        let unseen = unseen.filter(|(name, _)| !self.nodes.contains_key(name.as_str()));
         lacking
-            .filter_map(|(name, node)| Some((name.clone(), node.asn_before?)))
+            .chain(unseen.map(|(name, asn)| (name.clone(), *asn)))
             .collect()
     }
 
@@ -62,7 +66,9 @@ impl LastAsNumbers {
                 }
             }
         } else {
-            self.found.retain(|name, _| state.nodes.contains_key(name));
+            // Those that are known from the agent before may come yet.
+            self.found
+                .retain(|name, _| state.nodes.contains_key(name) || !nodes.contains_key(name));
             self.lacking.clear();
             for (name, node) in &state.nodes {
                 let before = nodes.get(name).map(|node| (&routers, &**node));

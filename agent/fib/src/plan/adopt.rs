@@ -71,6 +71,10 @@ impl Plan {
 
     /// The listing of all routes is complete: what it did not mention of one of [`Plan::PARTS`] is not there.
     pub fn resync_part_ends(&mut self, part: usize) {
+        if self.is_aside() {
+            // Nothing was taken in, and everything is listed before anything is written again.
+            return;
+        }
         self.unseen += match part.checked_sub(SHARDS) {
             None => self.lose_unseen::<V4>(part),
             Some(part) => self.lose_unseen::<V6>(part),

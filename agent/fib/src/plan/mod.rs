@@ -566,8 +566,10 @@ impl Plan {
 
     /// Refuses destinations, or no more.
     pub fn change_refused(&mut self, changes: impl IntoIterator<Item = RefusalChange>) {
+        // Who is aside looks at everything after the listing that ends that.
+        let is_looked_at = !self.is_aside();
         for change in changes {
-            self.refusing.change(change);
+            self.refusing.change(change, is_looked_at);
         }
     }
 

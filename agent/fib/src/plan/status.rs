@@ -13,7 +13,7 @@ use super::super::types::{
 use super::nexthops::{Members, Role};
 use super::op::RouteOp;
 use super::table::{AnyKey, Entry, Key, SHARDS, Slot, V4, V6, Want, flag, key};
-use super::{Family, Plan, RefusalStatus, RouteSpace, as_nexthop};
+use super::{Family, Plan, RefusalStatus, Resync, RouteSpace, as_nexthop};
 
 /// A nexthop object of ours. There can be two of one way out: one for groups of several, one for groups of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -63,7 +63,10 @@ impl Plan {
         }
         let c = self.counters();
         // What a listing will find is not known before its end.
-        let is_listed = !self.waits_for_listing() && self.leftovers.before_listing().is_none();
+        // Nor what became of what was refused, before that was looked into.
+        let is_sure = !self.is_in_doubt() && self.resync == Resync::None;
+        let is_listed =
+            is_sure && !self.waits_for_listing() && self.leftovers.before_listing().is_none();
         let is_known = is_listed && (self.mode.installs || !self.has_to_walk());
         is_known
             && c.installed_ipv4 + c.installed_ipv6 + c.nexthops + c.stale == 0

@@ -16,7 +16,10 @@ use super::super::plan::Resync;
 use super::resync::list_nexthops;
 use super::{BATCH, carry_out};
 
-/// What was heard before its time. No more than a socket holds for each cut.
+/// How much of that is kept: more than the kernel would keep for us.
+const MOST_EARLY: usize = 1 << 16;
+
+/// What was heard before its time.
 #[derive(Debug, Default)]
 pub(super) struct Early {
     events: Vec<Event>,
@@ -24,6 +27,16 @@ pub(super) struct Early {
 }
 
 impl Early {
+    /// What is too much is listed again, as when the kernel has lost some.
+    fn bound(&mut self) {
+        if self.events.len() > MOST_EARLY {
+            *self = Self {
+                events: Vec::new(),
+                some_lost: true,
+            };
+        }
+    }
+
     /// Hands over what was heard, in its order. Returns whether that is everything.
     pub(super) fn take(&mut self, each: &mut dyn FnMut(Event)) -> Heard {
         let Self { events, some_lost } = std::mem::take(self);
@@ -78,8 +91,9 @@ impl<'a, K: Kernel, E: Ears> Urgent<'a, K, E> {
     /// Whether it is to be tried again at once: the kernel may not have done all of it.
     fn try_to_cut(&mut self) -> Result<bool, ChannelError> {
         self.hear()?;
-        if self.shared.plan.hold(Holder::Fib).is_in_doubt() && !self.list()? {
-            return Ok(false);
+        if self.shared.plan.hold(Holder::Fib).is_in_doubt() {
+            // What was said while they were listed is heard before anything is cut.
+            return self.list();
         }
         let mut plan = self.shared.plan.hold(Holder::Fib);
         let cuts = plan.next_cuts(Instant::now(), BATCH);
@@ -133,6 +147,8 @@ impl<'a, K: Kernel, E: Ears> Urgent<'a, K, E> {
                 Event::Route(..) | Event::Address(..) | Event::Rule(..) => {}
             }
         }
+        drop(plan);
+        self.early.bound();
         Ok(())
     }
 

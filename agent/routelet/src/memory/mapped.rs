@@ -47,7 +47,7 @@ fn unmap(range: &Range<usize>) -> bool {
 }
 
 /// The mappings of `/proc/self/smaps` that hold the content of a file with code and nothing else: private ones that nobody may write,
-/// without an anonymous page. What the loader relocated has some.
+/// without a page that differs from it, in memory or swapped out. What the loader relocated has some.
 fn unchanged(smaps: &str) -> Vec<Range<usize>> {
     let code: Vec<Mapping<'_>> = smaps.lines().filter_map(Mapping::read).collect();
     let has_code = |found: &Mapping<'_>| {
@@ -58,7 +58,10 @@ fn unchanged(smaps: &str) -> Vec<Range<usize>> {
     let mut current = None;
     for line in smaps.lines() {
         if let Some(anonymous) = line.strip_prefix("Anonymous:") {
-            found.extend(current.take().filter(|_| anonymous.trim() == "0 kB"));
+            current = current.filter(|_| anonymous.trim() == "0 kB");
+        } else if let Some(swapped) = line.strip_prefix("Swap:") {
+            // Pages that are swapped out are not among the anonymous ones. Without this line nothing is unmapped.
+            found.extend(current.take().filter(|_| swapped.trim() == "0 kB"));
         } else if !line.starts_with(|first: char| first.is_ascii_uppercase()) {
             current = Mapping::read(line)
                 .filter(has_code)
@@ -101,32 +104,45 @@ mod tests {
     use super::*;
 
     /// One mapping each: code, what the loader relocated, data, code that a debugger has changed, a library, a file without code, one
-    /// that is shared, memory, constants, and what is no file.
+    /// that is shared, memory, constants, what is no file, and what the loader relocated and the kernel swapped out.
     const SMAPS: &str = "\
 55c09e54b000-55c09f647000 r-xp 0037b000 fe:00 4711                       /usr/bin/routelet
 Size:              17392 kB
 Rss:               10344 kB
 Anonymous:             0 kB
+Swap:                  0 kB
 VmFlags: rd ex mr mw me sd
 55c09f647000-55c09f6ae000 r--p 01476000 fe:00 4711                       /usr/bin/routelet
 Rss:                 404 kB
 Anonymous:           404 kB
+Swap:                  0 kB
 55c09f6ae000-55c09f6b5000 rw-p 014dc000 fe:00 4711                       /usr/bin/routelet
 Anonymous:             0 kB
+Swap:                  0 kB
 7f0000000000-7f0000100000 r-xp 00000000 fe:00 4711                       /usr/bin/routelet
 Anonymous:             4 kB
+Swap:                  0 kB
 7f0000180000-7f0000190000 r-xp 00000000 fe:00 4712                       /usr/lib/libc.so.6
 Anonymous:             0 kB
+Swap:                  0 kB
 7f0000190000-7f00001a0000 r--p 00000000 fe:00 4713                       /usr/lib/locale/C.utf8/LC_CTYPE
 Anonymous:             0 kB
+Swap:                  0 kB
 7f0000200000-7f0000300000 r--s 00000000 fe:00 4711                       /usr/bin/routelet
 Anonymous:             0 kB
+Swap:                  0 kB
 7f0000400000-7f0000500000 r--p 00000000 00:00 0
 Anonymous:             0 kB
+Swap:                  0 kB
 7f0000600000-7f0000700000 r--p 00000000 fe:00 4711                       /usr/bin/routelet
 Anonymous:             0 kB
+Swap:                  0 kB
 7ffc00000000-7ffc00002000 r-xp 00000000 00:00 0                          [vdso]
 Anonymous:             0 kB
+Swap:                  0 kB
+7f00007f0000-7f00007f1000 r--p 00001000 fe:00 4712                       /usr/lib/libc.so.6
+Anonymous:             0 kB
+Swap:                  4 kB
 ";
 
     #[test]

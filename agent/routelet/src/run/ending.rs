@@ -2,7 +2,7 @@
 //!
 //! | | | at most |
 //! |---|---|---|
-//! | a node that goes away | waits for routers (`leave.wait`), withdraws in steps, ends its sessions | [`LEAVING`] |
+//! | a node that goes away | waits for routers (`leave.wait`), withdraws in steps, ends its sessions | [`LEAVING`]; with what follows, [`LONGEST`] is enforced |
 //! | every agent | ends its sessions; writes what is to be written to the kernel, or withdraws it | [`STOPPING`], enforced by [`end_within`](routelet_base::vital::end_within) |
 //! | both | `terminationGracePeriodSeconds` and `TimeoutStopSec` in `deploy` are longer, as `agent/routelet/tests/deploy.rs` checks | [`LONGEST`] |
 //!

@@ -273,6 +273,8 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
                     break;
                 }
                 runtime.is_stopping = true;
+                // From here on the process ends, whatever is ordered or hangs meanwhile.
+                vital::end_within(ending::LONGEST);
                 runtime.recompute().await?;
             }
             () = &mut kube_proxy, if runtime.presence.waits_for_kube_proxy() => {

@@ -149,7 +149,7 @@ impl Refreshes {
         }
     }
 
-    /// A peer is removed: its number may be another one's.
+    /// A peer is removed: nothing of it is to stay.
     pub(super) fn forget(&mut self, peer: PeerId) {
         self.session_down(peer);
         for family in Family::ALL {

@@ -1,5 +1,7 @@
 //! Who a node is to its peers stays while its agent runs: what of the Node may have a gap, and what is a decision.
 
+use std::collections::BTreeMap;
+
 use bgp::fsm::RemoteAsn;
 use bgp::types::Asn;
 
@@ -284,6 +286,28 @@ fn an_agent_that_is_started_expects_what_the_one_before_did_of_nodes_whose_label
     }
     last.follow(with("asn: '64602'"));
     assert!(last.lacking().is_empty());
+}
+
+/// A Node that is made again may not be there when the agent starts, and a Router may be gone for a moment.
+#[test]
+fn the_last_as_of_a_node_that_is_not_there_yet_outlives_a_restart() {
+    let with = |n2: &str, router: &str| {
+        Arc::new(state(&(own("asn: '64600'", &["192.0.2.1"]) + n2 + router)))
+    };
+    let bare = node("n2", "", "10.2.0.0/24", &["192.0.2.12"], "");
+    let router = ours("Router", "r", "", "{asnFrom: {nodeLabel: asn}}");
+    let left: BTreeMap<String, Asn> = [("n2".to_owned(), Asn(64601))].into();
+    let mut last = LastAsNumbers::following(left.clone());
+    last.follow(with("", &router));
+    assert_eq!(last.lacking(), left);
+    last.follow(with("", ""));
+    assert_eq!(last.lacking(), left);
+    last.follow(with("", &router));
+    let state = last.follow(with(&bare, &router));
+    assert_eq!(state.nodes["n2"].asn_before, Some(Asn(64601)));
+    assert_eq!(last.lacking(), left);
+    last.follow(with("", &router));
+    assert!(last.lacking().is_empty(), "it was there, and went");
 }
 
 /// Where no agent was there before, nobody knows the last one. In a mesh of one AS it is ours; what else it is its OPEN says.

@@ -160,15 +160,19 @@ impl Refusing {
         if moved {
             self.known.forget_strangers();
             self.unlisted = true;
+            // A listing that is under way has looked at another one: no table has this number.
+            self.listing_table = 0;
         }
         moved
     }
 
-    /// Refuses a destination, or no more.
-    pub(super) fn change(&mut self, change: RefusalChange) {
+    /// Refuses a destination, or no more. `is_looked_at`: whether that is to be done by itself, and not by a look at everything later.
+    pub(super) fn change(&mut self, change: RefusalChange, is_looked_at: bool) {
         let prefix = change.prefix.trunc();
         self.wanted.put(prefix, change.refusal);
-        self.pending.insert(prefix);
+        if is_looked_at {
+            self.pending.insert(prefix);
+        }
         self.rules_pending = true;
     }
 

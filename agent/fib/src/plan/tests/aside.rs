@@ -1,6 +1,7 @@
 //! An agent that is aside for long, and hears of many next hops and prefixes meanwhile: it keeps what there is now.
 #![allow(clippy::unwrap_used)]
 
+use super::super::super::refusal::{Refusal, RefusalChange};
 use super::steps::{Alone, with_sets};
 use super::*;
 
@@ -63,6 +64,23 @@ fn prefixes_that_come_and_go_leave_nothing() {
     look(&mut alone);
     let (queued, there) = (alone.plan.v4.queue.len(), alone.plan.v4.iter().count());
     assert!(queued + there < 50, "{queued} queued, {there} prefixes");
+}
+
+#[test]
+fn refused_addresses_that_come_and_go_leave_nothing() {
+    let mut alone = with_sets(10);
+    alone.plan.set_refused(None, []);
+    alone.most(|_| 0);
+    alone.plan.set_aside(true);
+    for prefix in many(5000) {
+        for refusal in [Some(Refusal::Service), None] {
+            alone
+                .plan
+                .change_refused([RefusalChange { prefix, refusal }]);
+        }
+    }
+    look(&mut alone);
+    assert_eq!(alone.plan.refusing.pending(), 0);
 }
 
 /// Whether it was heard of while somebody else wrote or not.

@@ -107,3 +107,34 @@ fn a_place_that_is_somebody_elses_is_looked_for_once() {
     }
     assert_eq!(world.plan.counters().resyncs, listings);
 }
+
+/// At a withdrawal that ends the thread, or before another agent writes: what was refused is looked into first.
+#[test]
+fn nothing_is_gone_before_it_is_known_what_became_of_a_refused_removal() {
+    let withdraw = |refused: Option<usize>| {
+        let mut alone = steps::Alone::new();
+        alone.install(many(1).next().unwrap(), [0]);
+        alone.most(|_| 0);
+        alone.plan.withdraw();
+        let mut removals = 0;
+        loop {
+            let ops = alone.plan.next_batch(alone.now, 256);
+            if ops.is_empty() && !alone.plan.is_walking() {
+                return (removals, alone.plan.is_gone());
+            }
+            for op in &ops {
+                if matches!(op, Op::DeleteNexthop { .. }) {
+                    removals += 1;
+                    if Some(removals) == refused {
+                        let error = KernelError::from_errno(libc::ENOMEM);
+                        alone.plan.refused(alone.now, op, error);
+                    }
+                }
+            }
+            alone.plan.carried_out(&ops);
+        }
+    };
+    let (removals, is_gone) = withdraw(None);
+    assert!(removals > 0 && is_gone);
+    assert_eq!(withdraw(Some(removals)), (removals, false));
+}

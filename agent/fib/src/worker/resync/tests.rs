@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::os::unix::net::UnixStream;
+use std::rc::Rc;
 
 use super::super::super::FibConfig;
 use super::super::super::kernel::event::{Hop, Link, NexthopKind, RouteKind};
@@ -26,6 +27,10 @@ struct Nexthops {
     refuses: usize,
     removed: Vec<u32>,
     listings: usize,
+    /// This one goes as soon as it was listed.
+    goes: Option<u32>,
+    /// What it says.
+    says: Rc<RefCell<Vec<Event>>>,
 }
 
 impl Nexthops {
@@ -100,6 +105,12 @@ impl Kernel for Nexthops {
         for nexthop in self.list() {
             each(Listed::Item(Event::Nexthop(Presence::Present, nexthop)));
         }
+        if let Some(id) = self.goes.take() {
+            let gone = self.list().into_iter().find(|one| one.id == id).unwrap();
+            self.remove(id);
+            let gone = Event::Nexthop(Presence::Gone, gone);
+            self.says.borrow_mut().push(gone);
+        }
         Ok(())
     }
 }
@@ -167,8 +178,8 @@ impl World {
     /// Lists many routes, and in the middle of that, the first router is lost, and the kernel says this. What is seen is what was
     /// done by the end of the listing.
     fn list_and_lose(&mut self, said: Vec<Event>) {
-        let monitor = RefCell::new(Vec::new());
-        let mut ears = &monitor;
+        let monitor = Rc::clone(&self.kernel.says);
+        let mut ears = &*monitor;
         let urgent = Urgent::new(&self.shared, &mut self.kernel, &mut ears, &mut self.early);
         let mut listing = Listing::new(urgent);
         listing.begin();
@@ -232,6 +243,35 @@ fn a_lost_router_that_is_alone_in_its_group_by_now_is_not_cut_within_a_listing()
         assert_eq!(world.members(), [1], "the route is there");
         assert_eq!(world.kernel.listings, 1);
     }
+}
+
+/// Nexthop objects were listed because of something else, and the kernel has removed one since: what it said of that is heard first.
+#[test]
+fn what_goes_while_nexthop_objects_are_listed_is_heard_before_a_router_is_cut() {
+    let mut world = World::over(2);
+    world.kernel.goes = world.kernel.object_to(world.routers[1]);
+    let Event::Link(presence, link) = link_down(world.kernel.list().remove(0)) else {
+        unreachable!()
+    };
+    let other = Event::Link(presence, Link { ifindex: 3, ..link });
+    world.list_and_lose(vec![other]);
+    assert_eq!(world.kernel.removed, [0; 0]);
+    assert_eq!(world.members(), [1], "the route is there");
+}
+
+/// As much as the kernel would keep is kept, and more is listed again.
+#[test]
+fn what_is_heard_before_its_time_is_bounded() {
+    let mut world = World::over(2);
+    let others = |n: u32| (0..n).map(|n| Event::Route(Presence::Present, route(n)));
+    world.list_and_lose(others(1 << 16).collect());
+    let mut heard = 0;
+    assert_eq!(world.early.take(&mut |_| heard += 1), Heard::Everything);
+    assert_eq!(heard, 1 << 16);
+    let mut world = World::over(2);
+    world.list_and_lose(others((1 << 16) + 1).collect());
+    assert_eq!(world.early.take(&mut |_| ()), Heard::SomeLost);
+    assert_eq!(world.kernel.removed.len(), 1);
 }
 
 #[test]

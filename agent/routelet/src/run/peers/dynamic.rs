@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bgp::fsm::{Cease, State};
 use bgp::session::{Candidate, PeerStatus, Refusal};
@@ -21,7 +21,7 @@ use super::{PeerView, Peers, RunState, Stopped};
 const KEPT: Duration = Duration::from_secs(180);
 
 /// How long one that never had a session keeps its place: a handshake takes milliseconds.
-const TRIED: Duration = Duration::from_secs(10);
+pub(super) const TRIED: Duration = Duration::from_secs(10);
 
 impl Peers {
     /// A connection out of a listen range: makes a peer for it, or gives it to the one that there is.
@@ -48,11 +48,12 @@ impl Peers {
         }
         let name = format!("{}/{target}", range.name);
         if self.table.get(&name).is_none() {
-            if self.places(&range.name) >= range.max_peers as usize
-                && !self.make_room(&range.name).await?
-            {
-                candidate.refuse(Refusal::RangeFull);
-                return Ok(());
+            // More than one where `maxPeers` was lowered.
+            while self.places(&range.name) >= range.max_peers as usize {
+                if !self.make_room(&range.name).await? {
+                    candidate.refuse(Refusal::RangeFull);
+                    return Ok(());
+                }
             }
             self.run(of_range(range, &name, target), view, None).await?;
         }
@@ -60,7 +61,10 @@ impl Peers {
             Some(PeerView {
                 run: RunState::Running(handle),
                 ..
-            }) => handle.accept(candidate),
+            }) => {
+                self.offered.insert(name, Instant::now());
+                handle.accept(candidate);
+            }
             // It cannot be started: whoever connects must not fill the table with such.
             Some(blocked) => {
                 candidate.refuse(Refusal::Blocked);
@@ -78,7 +82,11 @@ impl Peers {
         let gone = peers.iter().filter_map(|peer| match &peer.run {
             RunState::Running(handle) => {
                 let status = handle.status();
-                has_routes_alone(&status, peer.keeps_routes).then_some((status.since, peer))
+                // What its status says is from before its task has looked at a connection.
+                let is_back = self.offered.get(&peer.intent.name);
+                let is_back = is_back.is_some_and(|at| at.elapsed() <= TRIED);
+                (!is_back && has_routes_alone(&status, peer.keeps_routes))
+                    .then_some((status.since, peer))
             }
             RunState::Blocked(_) | RunState::Range => None,
         });

@@ -74,6 +74,8 @@ pub(crate) struct Peers {
     leaving: BTreeMap<String, Instant>,
     /// Other nodes that are to be no clients of ours any more, and until when they are all the same.
     demoted: BTreeMap<String, Instant>,
+    /// Peers of ranges that were handed a connection, and when.
+    offered: BTreeMap<String, Instant>,
 }
 
 impl Peers {
@@ -96,6 +98,7 @@ impl Peers {
             passwords: Passwords::default(),
             next: 0,
             restarting,
+            offered: BTreeMap::new(),
             settings: BTreeMap::new(),
             leaving: BTreeMap::new(),
             demoted: BTreeMap::new(),
@@ -393,6 +396,7 @@ impl Peers {
                 None => drop(self.demoted.remove(&name)),
             }
         }
+        self.offered.retain(|_, at| at.elapsed() <= dynamic::TRIED);
         let kept = self.kept_routes().await?;
         for (name, _) in self.table.all() {
             // What was done for another before, such as its range, may have changed it.
