@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use bgp::fsm::{LimitRestart, PrefixLimit, RemoteAsn};
 use bgp::settings::Ttl;
-use bgp::wire::attribute::{AttributeCodes, AttributeFilter};
 use rib::PeerKind;
 
 use super::*;
@@ -669,39 +668,5 @@ fn a_prefix_limit_comes_with_a_warning_and_what_follows_it() {
     assert_eq!(
         peer(", maxPrefixes: 1, maxPrefixesRestart: 1h, timers: {idleHold: 0s}"),
         (Some(0), limit(1, minutes(60)), 0)
-    );
-}
-
-#[test]
-fn a_filter_of_attributes_reaches_the_session_and_the_rib() {
-    let text = three()
-        + &ours(
-            "Peer",
-            "tor",
-            "",
-            "{address: 192.0.2.1, asn: 65001, attributeFilter: {discard: [28, AIGP], treatAsWithdraw: [OTC], \
-             accept: [PrefixSID]}}",
-        )
-        + &ours(
-            "Peer",
-            "reflector",
-            "",
-            "{address: 192.0.2.2, asn: internal, attributeFilter: {accept: [PrefixSID]}}",
-        );
-    let intent = intent(&text, "n1");
-    let peer = intent.peer("tor").unwrap();
-    let filter = peer.config.attribute_filter;
-    let codes = |set: AttributeCodes| set.iter().map(|code| code.0).collect::<Vec<_>>();
-    assert_eq!(codes(filter.discard), [26, 28]);
-    assert_eq!(codes(filter.treat_as_withdraw), [35]);
-    assert_eq!(codes(filter.accept), [40]);
-    let settings = peer.settings("192.0.2.1".parse().unwrap(), None, None);
-    assert_eq!(settings.attribute_filter, filter);
-    let mut other = settings.clone();
-    other.attribute_filter = AttributeFilter::DEFAULT;
-    assert!(!other.needs_reset(&settings), "no session falls for it");
-    assert_eq!(
-        warnings(&intent),
-        ["Peer reflector: spec.attributeFilter.accept has no effect: the peer is internal"]
     );
 }
