@@ -1,7 +1,7 @@
 # What people and CI run. `make` alone says what there is.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build image crds test soak lint instructions fuzz mutants demo bench clean
+.PHONY: help setup build image crds docs test soak lint instructions fuzz mutants demo bench clean
 
 CARGO ?= cargo
 
@@ -19,6 +19,9 @@ image: ## Build the container image (podman, or ENGINE=docker)
 
 crds: ## Write deploy/crds anew from the types
 	ROUTELET_WRITE_CRDS=1 $(CARGO) test --locked -p routelet-api --test custom_resource_definitions
+
+docs: ## Make a book of the documentation, in target/book (cargo install mdbook --locked)
+	mdbook build
 
 test: setup build ## Run every test, those in network namespaces included (root)
 	@scripts/test
@@ -67,15 +70,15 @@ WORKS ?=
 SPEAKERS ?=
 RUNS ?= 3
 # Results go into this file. What is measured again takes its old place there; the rest stays.
-RESULTS ?= docs/benchmarks.json
+RESULTS ?= docs/concepts/benchmarks.json
 BENCH_FLAGS ?=
 
 bench: setup ## Measure Routelet and other speakers on the same work (root; all of it takes hours)
 	@# What is shipped is what is measured; the bench looks for the binary routelet beside its own.
-	$(CARGO) build --profile dist --locked -p routelet -p interop-tests --bins --example storms
+	$(CARGO) build --profile dist --locked -p routelet -p interop-bench --bins --example storms
 	@"$$(scripts/target-directory)/dist/bench" $(if $(WORKS),--work $(WORKS)) \
 		$(if $(SPEAKERS),--speakers $(SPEAKERS)) --runs $(RUNS) --json $(RESULTS) --update \
-		--markdown docs/benchmarks.md $(BENCH_FLAGS)
+		--markdown docs/concepts/benchmarks.md $(BENCH_FLAGS)
 
 clean: ## Remove what was built
 	$(CARGO) clean

@@ -6,6 +6,7 @@
 //! - [`wire`]: bytes to messages and back. Never panics, never allocates by a length that it has not checked.
 //! - [`fsm`]: RFC 4271 section 8 as a pure machine: inputs and a `now` in, outputs and a deadline out.
 //! - [`settings`]: how to reach a peer.
+//! - [`refusal`]: why a connection is not let in.
 //! - [`os_error`]: errors of system calls, in words.
 //! - [`session`] (feature `net`): the only sockets and the only clock of the crate.
 
@@ -16,6 +17,7 @@ pub mod fsm;
 #[allow(clippy::disallowed_methods)]
 pub mod fuzz;
 pub mod os_error;
+pub mod refusal;
 #[cfg(feature = "net")]
 #[allow(clippy::disallowed_methods)] // The clock is here.
 pub mod session;

@@ -13,7 +13,7 @@
 extern crate self as interop_tests;
 
 /// The part of the lab's raw peer that only makes octets.
-#[path = "../../interop-tests/src/raw/encode.rs"]
+#[path = "../../interop-tests/lab/src/raw/encode.rs"]
 mod encode;
 
 /// As the tables know it.

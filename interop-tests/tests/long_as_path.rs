@@ -1,6 +1,6 @@
 //! An AS_PATH of two-octet AS numbers that has more than 65,535 octets with four (RFC 6793 section 4.2.3): nothing of it is
 //! read as another attribute, its routes are treated as withdrawn, and the session lives on. From a peer that has not
-//! announced extended messages, the message that carries it ends the session (docs/deviations.md, RFC 8654).
+//! announced extended messages, the message that carries it ends the session (docs/concepts/deviations.md, RFC 8654).
 
 mod support;
 

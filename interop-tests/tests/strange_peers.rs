@@ -71,7 +71,7 @@ fn refreshes_are_tolerated(rig: &Rig, n: usize) -> Result<()> {
 }
 
 /// RFC 8654 section 4: Routelet announces that it takes long messages, so it must; from peers that announce the same, see
-/// `long_as_path` and docs/deviations.md.
+/// `long_as_path` and docs/concepts/deviations.md.
 fn an_announced_long_message_is_taken(rig: &Rig, n: usize) -> Result<()> {
     let mut peer = rig.dial(n)?;
     let capabilities = [&BOTH_FAMILIES[..], &[6, 0]].concat();

@@ -1,7 +1,7 @@
 //! Why something is as it is: a code for programs and a sentence for people.
 //!
 //! The codes are one enum, in one table. The agent makes reasons of the types in which the RIB, the intent and the FIB decide, by matches
-//! that are exhaustive. `docs/reason-codes.md` is generated from the table, and a test of the agent makes answers in which every code
+//! that are exhaustive. `docs/reference/reason-codes.md` is generated from the table, and a test of the agent makes answers in which every code
 //! occurs.
 
 use std::fmt;

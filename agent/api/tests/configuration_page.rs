@@ -13,7 +13,7 @@ use kube::CustomResourceExt;
 use routelet_api::{AddressPool, Advertisement, Peer, RoutePolicy, Router};
 use serde_json::{Map, Value};
 
-const PAGE: &str = "docs/configuration.md";
+const PAGE: &str = "docs/reference/configuration.md";
 
 fn in_workspace(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -3,7 +3,8 @@
 
 pub mod cli;
 mod cni;
-pub mod control;
+#[cfg(test)]
+mod contract;
 pub mod controller;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;

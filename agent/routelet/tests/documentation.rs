@@ -5,8 +5,9 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use routelet::control::model::{FibState, SessionState};
+use routelet_control::model::{FibState, SessionState};
 
 fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -15,9 +16,18 @@ fn workspace() -> PathBuf {
 /// All Markdown files that are read by people, relative to the workspace.
 fn pages() -> Vec<PathBuf> {
     let mut pages = Vec::new();
-    let mut folders: Vec<PathBuf> = ["", "docs", "docs/decisions", "deploy", "examples/routers"]
-        .map(PathBuf::from)
-        .into();
+    let mut folders: Vec<PathBuf> = [
+        "",
+        "docs",
+        "docs/guides",
+        "docs/reference",
+        "docs/concepts",
+        "docs/concepts/decisions",
+        "deploy",
+        "examples/routers",
+    ]
+    .map(PathBuf::from)
+    .into();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(workspace().join(&folder)).unwrap() {
             let page = folder.join(entry.unwrap().file_name());
@@ -94,7 +104,7 @@ fn links_between_pages_lead_to_files_and_headings_that_are_there() {
 
 #[test]
 fn the_glossary_has_every_state_of_sessions_and_kernel_routes() {
-    let states: BTreeSet<String> = prose(Path::new("docs/glossary.md"))
+    let states: BTreeSet<String> = prose(Path::new("docs/reference/glossary.md"))
         .iter()
         .skip_while(|line| *line != "## States")
         .filter_map(|line| line.strip_prefix("| ")?.split_once(" | "))
@@ -104,6 +114,96 @@ fn the_glossary_has_every_state_of_sessions_and_kernel_routes() {
     let sessions = SessionState::ALL.map(|state| state.to_string());
     let routes = FibState::ALL.map(|state| state.to_string());
     for state in sessions.iter().chain(&routes) {
-        assert!(states.contains(state), "docs/glossary.md lacks {state}");
+        assert!(
+            states.contains(state),
+            "docs/reference/glossary.md lacks {state}"
+        );
     }
+}
+
+/// The YAML of a page that stands for itself: each block of whose documents every one names its kind.
+fn examples(page: &Path) -> Vec<String> {
+    let text = fs::read_to_string(workspace().join(page)).unwrap();
+    let blocks = text.split("```yaml\n").skip(1);
+    blocks
+        .filter_map(|rest| rest.split_once("```"))
+        .map(|(block, _)| block.to_owned())
+        .filter(|block| {
+            let mut documents = block.split("\n---\n");
+            documents.all(|document| {
+                let has = |key: &str| document.lines().any(|line| line.starts_with(key));
+                has("apiVersion:") && has("kind:")
+            })
+        })
+        .collect()
+}
+
+/// Each by itself, beside the policies of its page: what an example leaves to the reader is at most a warning.
+#[test]
+fn every_example_passes_the_check() {
+    let mut checked = 0;
+    let mut bad = String::new();
+    for page in pages() {
+        let all = examples(&page);
+        for example in &all {
+            checked += 1;
+            let directory = tempfile::tempdir().unwrap();
+            fs::write(directory.path().join("example.yaml"), example).unwrap();
+            let policies = all
+                .iter()
+                .filter(|other| other.contains("kind: RoutePolicy") && *other != example);
+            let policies: Vec<&str> = policies.map(String::as_str).collect();
+            fs::write(
+                directory.path().join("policies.yaml"),
+                policies.join("---\n"),
+            )
+            .unwrap();
+            let output = Command::new(env!("CARGO_BIN_EXE_routelet"))
+                .arg("check")
+                .arg(directory.path())
+                .output()
+                .unwrap();
+            if !output.status.success() {
+                let said = String::from_utf8_lossy(&output.stdout);
+                let errors = String::from_utf8_lossy(&output.stderr);
+                bad += &format!("{}:\n{example}\n{said}{errors}\n", page.display());
+            }
+        }
+    }
+    assert!(bad.is_empty(), "{bad}");
+    assert!(checked > 10, "only {checked} examples were found");
+}
+
+/// Every page of the book is in its table of contents, once.
+#[test]
+fn the_table_of_contents_has_every_page() {
+    let summary = fs::read_to_string(workspace().join("docs/SUMMARY.md")).unwrap();
+    let listed: Vec<&str> = summary.lines().flat_map(targets).collect();
+    let once: BTreeSet<PathBuf> = listed
+        .iter()
+        .map(|target| Path::new("docs").join(target))
+        .collect();
+    assert_eq!(once.len(), listed.len(), "a page is listed twice");
+    let mut all: BTreeSet<PathBuf> = pages().into_iter().collect();
+    all.retain(|page| page.starts_with("docs") && !page.ends_with("SUMMARY.md"));
+    assert_eq!(once, all);
+}
+
+/// Tables and headings cannot be wrapped; all other prose is read in terminals, too.
+#[test]
+fn lines_of_prose_are_short() {
+    let mut long = Vec::new();
+    for page in pages() {
+        for line in prose(&page) {
+            let wraps = !line.trim_start().starts_with(['|', '#']);
+            if wraps && line.chars().count() > 120 {
+                long.push(format!("{}: {line}", page.display()));
+            }
+        }
+    }
+    assert!(
+        long.is_empty(),
+        "longer than 120 columns:\n{}",
+        long.join("\n")
+    );
 }

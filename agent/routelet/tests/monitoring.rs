@@ -236,8 +236,15 @@ fn every_panel_asks_for_what_there_is() {
 #[test]
 fn the_metrics_that_the_documentation_names_are_there() {
     let known = metrics();
-    for page in ["docs/operations.md", "README.md"] {
-        let text = std::fs::read_to_string(in_workspace(page)).unwrap();
+    let pages = ["guides", "reference", "concepts"].map(|kind| format!("docs/{kind}"));
+    let pages = pages.iter().flat_map(|folder| {
+        let entries = std::fs::read_dir(in_workspace(folder)).unwrap();
+        entries.map(|entry| entry.unwrap().path())
+    });
+    let pages = pages.filter(|page| page.extension().is_some_and(|extension| extension == "md"));
+    for page in pages.chain([in_workspace("README.md")]) {
+        let text = std::fs::read_to_string(&page).unwrap();
+        let page = page.display();
         let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
         for word in words.filter(|word| word.starts_with("routelet_")) {
             assert!(

@@ -8,12 +8,13 @@ use std::sync::{Arc, Weak};
 use ipnet::IpNet;
 use tokio::net::{TcpListener, TcpStream};
 
-use super::admission::{Accepted, Checks, Refusal, Source, check_signature, source_of};
+use super::admission::{Accepted, Checks, Source, check_signature, source_of};
 use super::handle::Control;
 use super::keys::{KeyError, Keys};
 use super::pace::Pace;
 use super::syn::Syn;
 use super::{Password, options};
+use crate::refusal::Refusal;
 
 #[derive(Debug)]
 pub(super) struct Expected {

@@ -28,13 +28,14 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tracing::{debug, info, warn};
 
-use super::admission::{Accepted, Admissions, Checks, Refusal, check_signature, source_of};
+use super::admission::{Accepted, Admissions, Checks, check_signature, source_of};
 use super::expected::{Expected, Holding, Incoming, Verdict, open_ranges};
 use super::handle::Control;
 use super::keys::{KeyError, Keys};
 use super::pace::Pace;
 use super::{ListenRange, Password, PeerSettings, options};
 use crate::os_error::OsError;
+use crate::refusal::Refusal;
 
 /// Connections that may wait to be accepted: a thousand peers that all dial at once after a restart.
 const BACKLOG: i32 = 1024;

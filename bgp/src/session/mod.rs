@@ -36,8 +36,9 @@ mod syn;
 mod turn;
 mod writer;
 
+pub use crate::refusal::Refusal;
 pub use crate::settings::{Password, PasswordError, PeerSettings, Scope, Ttl};
-pub use admission::{Admissions, Checks, Refusal};
+pub use admission::{Admissions, Checks};
 pub use event::{Event, PeerKey, SessionId};
 pub use expected::{Admit, ListenRange};
 pub use handle::{Counters, PeerHandle, PeerStatus, SessionStatus};

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::admission::{Admissions, Refusal, Source};
+use super::admission::{Admissions, Source};
 use super::stamp;
+use crate::refusal::Refusal;
 
 /// A token bucket's shape.
 #[derive(Clone, Copy, Debug)]

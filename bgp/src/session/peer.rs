@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout};
 use tracing::{Instrument, debug, info, info_span, trace};
 
-use super::admission::{Accepted, Refusal, check_signature};
+use super::admission::{Accepted, check_signature};
 use super::faults::FaultLog;
 use super::handle::{Commands, Control};
 use super::handshake::{Handshake, readable};
@@ -31,6 +31,7 @@ use crate::fsm::{
     Cease, ConnectionId, Down, Input, Negotiated, Output, Outputs, Peer, Received, State,
 };
 use crate::os_error::OsError;
+use crate::refusal::Refusal;
 use crate::wire::attribute::AttributeFilter;
 use crate::wire::{
     Framer, HEADER, Message, MessageKind, Notification, PeerKind, RouteRefresh,

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use interop_tests::probe::web::{WebServer, get};
-use interop_tests::{Lab, eventually};
+use interop_lab::probe::web::{WebServer, get};
+use interop_lab::{Lab, eventually};
 
 use crate::nodes::{Agent, forward_service};
 use crate::rack::{CLIENT, NODES, Rack};

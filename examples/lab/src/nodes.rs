@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use interop_tests::{Process, eventually};
+use interop_lab::{Process, eventually};
 use serde_json::Value;
 
 use crate::rack::Node;

@@ -1,7 +1,7 @@
 //! The cables and addresses of the rack: two routers, three nodes with a pod each, and a client outside.
 
 use anyhow::Result;
-use interop_tests::{Lab, Namespace, Switch};
+use interop_lab::{Lab, Namespace, Switch};
 
 /// How many nodes there are.
 pub(crate) const NODES: usize = 3;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use interop_tests::{Namespace, Process, eventually};
+use interop_lab::{Namespace, Process, eventually};
 
 /// The files of this example.
 pub(crate) fn file(name: &str) -> PathBuf {
@@ -56,7 +56,7 @@ impl Bird {
 
     /// Kills it without a good-bye.
     pub(crate) fn kill(&self) -> Result<()> {
-        self.process.signal(interop_tests::Signal::SIGKILL)?;
+        self.process.signal(interop_lab::Signal::SIGKILL)?;
         self.process.wait(Duration::from_secs(5)).map(drop)
     }
 }

@@ -6,8 +6,8 @@ use std::thread::{JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use interop_tests::Namespace;
-use interop_tests::probe::web::get;
+use interop_lab::Namespace;
+use interop_lab::probe::web::get;
 
 /// Pause between the requests of a stream.
 const PACE: Duration = Duration::from_millis(20);

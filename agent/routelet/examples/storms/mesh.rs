@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use k8s_openapi::jiff::Timestamp;
-use routelet::control::model::{Peer, SessionState, Status};
 use routelet::metrics::{METRICS, PeerSeries, Snapshot, Totals, render};
 use routelet::report::router_state::router_state;
 use routelet::report::schedule::{Change, Schedule};
 use routelet_api::RouterStateStatus;
 use routelet_base::timing::Timings;
+use routelet_control::model::{Peer, SessionState, Status};
 use serde_json::json;
 
 /// How often an agent is looked at here. It looks at itself once a second.

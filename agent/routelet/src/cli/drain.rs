@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use anyhow::bail;
+use routelet_control::Client;
+use routelet_control::model::{Drain as Drained, DrainOrder, DrainStage};
+use routelet_control::protocol::Command;
 
 use super::screen::Screen;
-use crate::control::Client;
-use crate::control::model::{Drain as Drained, DrainOrder, DrainStage};
-use crate::control::protocol::Command;
 
 /// How often the agent is asked how far it has left.
 const ASK: Duration = Duration::from_millis(200);
@@ -89,8 +89,9 @@ fn follow(client: &Client, screen: &mut Screen) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use routelet_control::model::{Reason, ReasonCode};
+
     use super::*;
-    use crate::control::model::{Reason, ReasonCode};
 
     #[test]
     fn an_order_is_answered_by_what_is_the_case() {

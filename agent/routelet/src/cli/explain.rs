@@ -2,17 +2,18 @@
 
 use std::str::FromStr;
 
+use routelet_control::Client;
+use routelet_control::model::{
+    ExplainPrefix, ExplainService, KernelLookup, OriginatedFact, PeerAdvertisement, Reason, Route,
+    ServiceAddress, ServiceAddressKind, TrafficPolicy,
+};
+
 use super::fib;
 use super::prefix::PrefixArg;
 use super::routes;
 use super::screen::Screen;
 use super::tree::Tree;
 use super::words::{commas, count};
-use crate::control::Client;
-use crate::control::model::{
-    ExplainPrefix, ExplainService, KernelLookup, OriginatedFact, PeerAdvertisement, Reason, Route,
-    ServiceAddress, ServiceAddressKind, TrafficPolicy,
-};
 
 /// Explain why a prefix or a Service is treated as it is
 #[derive(Debug, clap::Args)]

@@ -1,11 +1,12 @@
 //! `routelet fib`: what the kernel was asked to hold, and what it holds.
 
+use routelet_control::Client;
+use routelet_control::model::{FamilyName, FibEntry, FibQuery, FibState};
+
 use super::routes::FilterArgs;
 use super::screen::{Format, Screen};
 use super::table::{Pages, prose, text};
 use super::words::{commas, time};
-use crate::control::Client;
-use crate::control::model::{FamilyName, FibEntry, FibQuery, FibState};
 
 /// Show the kernel's forwarding table: what was asked of it, what it holds, what it refused
 #[derive(Debug, clap::Args)]

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::tests::at;
-use crate::control::tests::served;
+use crate::contract::served::served;
 
 /// Line breaks, escape sequences, C1, DEL, separators, overrides of direction.
 const HOSTILE: &str =

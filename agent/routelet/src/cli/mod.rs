@@ -1,7 +1,7 @@
 //! The command line: one file per command.
 //!
 //! A command is a `clap::Args` struct with `fn run(&self, client: &Client, screen: &mut Screen) -> anyhow::Result<()>`, and
-//! one row in [`Command`]. It asks the agent for the model ([`crate::control::model`]) and shows it: as a table for people,
+//! one row in [`Command`]. It asks the agent for the model ([`routelet_control::model`]) and shows it: as a table for people,
 //! or as it is (`-o json`, `-o yaml`) for programs. No command computes anything that the model does not hold.
 
 mod check;
@@ -36,8 +36,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use routelet_base::printable;
+use routelet_control::{Client, DEFAULT_SOCKET};
 
-use crate::control::{Client, DEFAULT_SOCKET};
 use crate::reasons;
 use screen::{Format, Screen};
 

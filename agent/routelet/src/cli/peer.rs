@@ -1,9 +1,10 @@
 //! `routelet peer`: acts on one peer.
 
+use routelet_control::Client;
+use routelet_control::model::ResetKind;
+use routelet_control::protocol::Command;
+
 use super::screen::Screen;
-use crate::control::Client;
-use crate::control::model::ResetKind;
-use crate::control::protocol::Command;
 
 /// Act on one peer
 #[derive(Debug, clap::Args)]

@@ -1,10 +1,11 @@
 //! `routelet peers`: all sessions in a table, or one of them with everything that is known.
 
+use routelet_control::Client;
+use routelet_control::model::{Peer, PeerFamily, RestartState, SessionError};
+
 use super::screen::Screen;
 use super::table::{Pages, number, prose, text};
 use super::words::{commas, count, group, or_dash, time};
-use crate::control::Client;
-use crate::control::model::{Peer, PeerFamily, RestartState, SessionError};
 
 /// Show the peers and their sessions; with a NAME, everything about one
 #[derive(Debug, clap::Args)]
@@ -404,9 +405,10 @@ impl Rows<'_> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use routelet_control::model::{IdleHold, SessionState};
+
     use super::*;
-    use crate::control::fake;
-    use crate::control::model::{IdleHold, SessionState};
+    use crate::contract::fake;
 
     fn peer(name: &str) -> Peer {
         let mut peers = fake::peers().into_iter();

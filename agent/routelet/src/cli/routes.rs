@@ -1,11 +1,12 @@
 //! `routelet routes`: any of the three RIBs, written while it is read.
 
+use routelet_control::Client;
+use routelet_control::model::{FamilyName, Match, PrefixFilter, Route, RouteQuery, RouteView};
+
 use super::prefix::PrefixArg;
 use super::screen::{Format, Screen};
 use super::table::{Pages, prose, text};
 use super::words::or_dash;
-use crate::control::Client;
-use crate::control::model::{FamilyName, Match, PrefixFilter, Route, RouteQuery, RouteView};
 
 /// Show routes: received from peers, best, or advertised to peers
 #[derive(Debug, clap::Args)]
@@ -180,7 +181,7 @@ pub(super) fn state(route: &Route) -> String {
 
 /// AS_PATH and ORIGIN, the latter as a letter where it is not IGP, as routers show it.
 fn as_path(route: &Route) -> String {
-    use crate::control::model::RouteOrigin;
+    use routelet_control::model::RouteOrigin;
     let path = if route.as_path.is_empty() {
         "-"
     } else {

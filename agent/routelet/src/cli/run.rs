@@ -166,7 +166,7 @@ mod tests {
             source: SourceOptions::Manifests("/etc/m".into()),
             kube_proxy: KubeProxy::Off,
             node: "n1".into(),
-            control: crate::control::DEFAULT_SOCKET.into(),
+            control: routelet_control::DEFAULT_SOCKET.into(),
             http: Some("127.0.0.1:7179".parse().unwrap()),
             series: PeerSeries::default(),
             cni: None,

@@ -1,10 +1,13 @@
 //! `routelet status`: the agent on one page.
 
+use routelet_control::Client;
+use routelet_control::model::{
+    DrainStage, FibSummary, GateName, Problem, Severity, Status as Model,
+};
+use routelet_control::readiness::shorten;
+
 use super::screen::Screen;
 use super::words::{commas, count, group, time};
-use crate::control::Client;
-use crate::control::model::{DrainStage, FibSummary, GateName, Problem, Severity, Status as Model};
-use crate::control::readiness::shorten;
 
 /// Show the agent on one page: sessions, routes, kernel, and what is wrong
 #[derive(Debug, clap::Args)]

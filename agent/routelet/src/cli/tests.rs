@@ -6,11 +6,11 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
 use clap::{CommandFactory, Parser};
+use routelet_control::model::{Drain, DrainStage, Reason, ReasonCode, RouteView};
 
 use super::Cli;
 use super::screen::{Format, Screen};
-use crate::control::model::{Drain, DrainStage, Reason, ReasonCode, RouteView};
-use crate::control::tests::{Served, served};
+use crate::contract::served::{Served, served};
 
 /// What was written, kept for looking at.
 #[derive(Clone, Default)]
@@ -247,9 +247,9 @@ fn data_is_the_model_in_json_and_yaml() {
         let yaml: serde_json::Value = serde_saphyr::from_str(&yaml).unwrap();
         assert_eq!(json, yaml, "{line}");
     }
-    let peer: crate::control::model::Peer =
+    let peer: routelet_control::model::Peer =
         serde_json::from_str(&at(&served, None, "peers tor-a -o json").out).unwrap();
-    assert_eq!(peer, crate::control::fake::peers()[1]);
+    assert_eq!(peer, crate::contract::fake::peers()[1]);
     served.fake.edit(|s| s.routes.clear());
     for format in ["json", "yaml"] {
         let empty = at(&served, None, &format!("routes best -o {format}")).out;
@@ -312,7 +312,7 @@ fn errors_say_what_was_found_and_what_to_do() {
     ];
     served.fake.edit(|s| s.peers.clear());
     errors.push(error("peers tor-x"));
-    let client = crate::control::Client::new("/nonexistent/routelet.sock");
+    let client = routelet_control::Client::new("/nonexistent/routelet.sock");
     errors.push(client.status().unwrap_err().to_string());
     insta::assert_snapshot!(errors.join("\n\n"));
 }

@@ -10,9 +10,9 @@ use std::time::Instant;
 use routelet_api::router_state::ProblemStatus;
 use routelet_api::status::ACCEPTED;
 use routelet_base::printable;
+use routelet_control::model::ProblemReason;
 
 use super::world::World;
-use crate::control::model::ProblemReason;
 use crate::report::conditions::Finding;
 
 /// How many different texts a condition repeats.

@@ -15,9 +15,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use bgp::os_error::OsError;
 use routelet_base::printable;
+use routelet_control::{Backend, ControlError, Health};
 use tokio::net::TcpListener;
 
-use crate::control::{Backend, ControlError, Health};
 use crate::metrics::{self, PeerSeries, Process, Snapshot, Totals};
 
 pub(crate) use limited::Limited;
@@ -177,7 +177,7 @@ mod tests {
     use tokio::net::TcpStream;
 
     use super::*;
-    use crate::control::fake::Fake;
+    use crate::contract::fake::Fake;
 
     struct Served {
         fake: Arc<Fake>,

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::control::model::{DownClass, FamilyName, Peer, PeerKind};
+use routelet_control::model::{DownClass, FamilyName, Peer, PeerKind};
 
 /// How many objects have sums of their own; those of all others are one.
 const GROUPS: usize = 32;
@@ -199,7 +199,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::control::fake;
+    use crate::contract::fake;
     use crate::metrics::{METRICS, Snapshot, render};
 
     fn peers(kind: PeerKind, object: &str, count: usize) -> Vec<Peer> {

@@ -3,7 +3,7 @@
 //! of its own.
 //!
 //! A metric is one row of [`METRICS`]: name, kind, help, labels, and how its samples are taken from a snapshot. The page in
-//! `docs/operations.md` is made of the same rows, and a test compares the two.
+//! `docs/reference/metrics.md` is made of the same rows, and a test compares the two.
 
 mod groups;
 mod process;
@@ -18,7 +18,7 @@ use prometheus_client::registry::{Registry, Unit};
 use routelet_base::printable;
 use routelet_base::timing::{Recorded, Timings};
 
-use crate::control::model::{Peer, Status};
+use routelet_control::model::{Peer, Status};
 
 pub use groups::{DEFAULT_PEERS, Group, PeerSeries, Totals};
 pub use process::Process;
@@ -303,7 +303,7 @@ fn split_unit(name: &str) -> (&str, Option<Unit>) {
     (name, None)
 }
 
-/// A table of metrics for `docs/operations.md`.
+/// A table of metrics for `docs/reference/metrics.md`.
 pub fn markdown<S>(metrics: &[Metric<S>]) -> String {
     let mut text = String::from("| metric | kind | labels | what |\n|---|---|---|---|\n");
     for metric in metrics {
@@ -325,9 +325,10 @@ mod tests {
 
     use std::collections::{BTreeMap, BTreeSet};
 
+    use routelet_control::model::{DownClass, DownCount, PeerKind, Watch};
+
     use super::*;
-    use crate::control::fake;
-    use crate::control::model::{DownClass, DownCount, PeerKind, Watch};
+    use crate::contract::fake;
 
     #[test]
     fn labels_hold_no_control_characters() {
@@ -419,7 +420,10 @@ mod tests {
 
     #[test]
     fn the_tables_in_the_documentation_are_these() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operations.md");
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../docs/reference/metrics.md"
+        );
         let mut page = std::fs::read_to_string(path).unwrap();
         let tables = [
             ("metrics", markdown(METRICS)),
@@ -442,7 +446,7 @@ mod tests {
         }
         assert!(
             !is_old,
-            "docs/operations.md is out of date: run UPDATE_DOCS=1 cargo test -p routelet metrics"
+            "docs/reference/metrics.md is out of date: run UPDATE_DOCS=1 cargo test -p routelet metrics"
         );
     }
 }

@@ -1,10 +1,11 @@
 //! Every metric, in the order in which scrapes and the documentation show them.
 
-use super::groups::{Group, GroupFamily};
-use super::{Metric, Samples, Snapshot, counter, gauge, histogram};
-use crate::control::model::{
+use routelet_control::model::{
     DownClass, FamilyCounts, MessageCounts, Peer, PeerFamily, SessionState, Severity,
 };
+
+use super::groups::{Group, GroupFamily};
+use super::{Metric, Samples, Snapshot, counter, gauge, histogram};
 
 const NONE: &[&str] = &[];
 const PEER: &[&str] = &["peer"];

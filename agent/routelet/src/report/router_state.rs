@@ -9,10 +9,10 @@ use routelet_api::router_state::{
     FibStatus, GateStatus, ProblemStatus, RouterStateStatus, SessionCounts, Summary,
 };
 use routelet_base::printable;
+use routelet_control::model::{Peer, PeerCounts, Problem, RefusedAnnouncement, Severity, Status};
 
 use super::conditions::{Finding, conditions, whole_seconds};
 use super::sessions;
-use crate::control::model::{Peer, PeerCounts, Problem, RefusedAnnouncement, Severity, Status};
 
 /// How many problems are listed; the agent itself tells the rest (`routelet status`).
 const PROBLEMS: usize = 20;

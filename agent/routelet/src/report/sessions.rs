@@ -11,9 +11,9 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use routelet_api::router_state::{
     RouterStateStatus, SessionCounts, SessionErrorStatus, SessionFamilyStatus, SessionStatus,
 };
+use routelet_control::model::{Peer, PeerKind, SessionError};
 
 use super::router_state::{count, number_of, shown};
-use crate::control::model::{Peer, PeerKind, SessionError};
 
 /// How many sessions are listed each by itself.
 pub const LISTED: usize = 20;

@@ -5,16 +5,16 @@ use std::sync::Arc;
 
 use k8s_openapi::jiff::Timestamp;
 use routelet_api::{Condition, RouterStateStatus};
-
-use super::router_state::{MOST, router_state};
-use super::schedule::Change;
-use crate::control::Health;
-use crate::control::backend::Backend;
-use crate::control::fake;
-use crate::control::model::{
+use routelet_control::Health;
+use routelet_control::backend::Backend;
+use routelet_control::model::{
     Gate, GateName, Peer, PeerKind, Problem, ProblemReason, Readiness, Reason, ReasonCode,
     RefusedAnnouncement, SessionState, Severity, Status,
 };
+
+use super::router_state::{MOST, router_state};
+use super::schedule::Change;
+use crate::contract::fake;
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()

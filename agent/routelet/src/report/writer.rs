@@ -15,13 +15,13 @@ use kube::api::{GetParams, Patch, PatchParams};
 use kube::core::{ObjectMeta, PartialObjectMeta};
 use kube::{Api, Client};
 use routelet_api::{API_VERSION, RouterState, RouterStateSpec, RouterStateStatus};
+use routelet_control::model::{Peer, Status};
+use routelet_control::{Backend, Health};
 use tracing::{debug, info, warn};
 
 use super::conditions::whole_seconds;
 use super::router_state::router_state;
 use super::schedule::Schedule;
-use crate::control::model::{Peer, Status};
-use crate::control::{Backend, Health};
 use crate::reasons;
 
 /// How often the agent is looked at: the least time between two writes.

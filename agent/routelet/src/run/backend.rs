@@ -12,6 +12,11 @@ use bgp::types::Family;
 use ipnet::IpNet;
 use rib::{PeerId, RouteFilter, RoutesCursor};
 use routelet_base::timing::Timings;
+use routelet_control::model::{
+    DrainOrder, ExplainPrefix, ExplainService, FibEntry, FibQuery, Match, Peer, PeerAdvertisement,
+    PrefixFilter, RefreshesLimited, ResetKind, Route, RouteQuery, RouteView, Status,
+};
+use routelet_control::{Backend, Batches, Closed, ControlError};
 use routelet_core::cluster::ObjectKey;
 use routelet_fib::FibHandle;
 use tokio::sync::{mpsc, oneshot};
@@ -23,11 +28,6 @@ use super::shared::Shared;
 use super::show::peer::{RibCounts, Shown};
 use super::show::route::Names;
 use super::show::{self, explain, status::rib_status};
-use crate::control::model::{
-    DrainOrder, ExplainPrefix, ExplainService, FibEntry, FibQuery, Match, Peer, PeerAdvertisement,
-    PrefixFilter, RefreshesLimited, ResetKind, Route, RouteQuery, RouteView, Status,
-};
-use crate::control::{Backend, Batches, Closed, ControlError};
 
 /// Table places looked at in one go: about a millisecond of the RIB's time.
 const LOOK: usize = 5_000;

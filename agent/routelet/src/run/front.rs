@@ -6,15 +6,15 @@ use std::time::Instant;
 
 use ipnet::IpNet;
 use routelet_base::timing::Timings;
+use routelet_control::model::{
+    ConnectionCounts, Convergence, DrainOrder, ExplainPrefix, ExplainService, FibEntry, FibQuery,
+    FibSummary, Peer, PeerCounts, RefreshesLimited, ResetKind, Route, RouteQuery, Status,
+};
+use routelet_control::{Backend, Batches, ControlError};
 
 use super::backend::Agent;
 use super::gates::Gates;
 use super::show::seconds_since;
-use crate::control::model::{
-    ConnectionCounts, Convergence, DrainOrder, ExplainPrefix, ExplainService, FibEntry, FibQuery,
-    FibSummary, Peer, PeerCounts, RefreshesLimited, ResetKind, Route, RouteQuery, Status,
-};
-use crate::control::{Backend, Batches, ControlError};
 
 /// See the module.
 pub(crate) struct Front {

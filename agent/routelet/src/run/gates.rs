@@ -10,7 +10,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tracing::{info, warn};
 
-use crate::control::model::{Gate, GateName};
+use routelet_control::model::{Gate, GateName};
 
 /// The gate of the source of cluster state.
 pub(crate) const SOURCE: GateName = GateName::Source;

@@ -52,6 +52,8 @@ pub(crate) use gates::KubeProxy;
 pub(crate) use options::{Options, SourceOptions};
 
 use routelet_base::vital::{self, Pulse, Vital, Watchdog};
+use routelet_control::model::DrainOrder;
+use routelet_control::{ControlSocket, Health};
 use routelet_core::cluster::ClusterState;
 use routelet_core::intent::{
     Change, DrainReason, Intent, Leaving, LocalFacts, Parts, Phase, Planner, Presence,
@@ -59,8 +61,6 @@ use routelet_core::intent::{
 };
 use routelet_fib::{FibConfig, FibHandle, KernelView, RefusalChange, RouteSpace};
 
-use crate::control::model::DrainOrder;
-use crate::control::{ControlSocket, Health};
 use crate::memory;
 use backend::{Agent, Order};
 use ending::{GOOD_BYE, STOPPING, WITHDRAW};
@@ -121,7 +121,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let mut vitals = vec![source.vital()];
     let mut vital =
         |name, task: AbortHandle| vitals.push(Vital::task(name, move || task.is_finished()));
-    let served = crate::control::serve(socket, health.clone());
+    let served = routelet_control::serve(socket, health.clone());
     vital(
         "the task that serves commands",
         tokio::spawn(served).abort_handle(),

@@ -1,5 +1,5 @@
 //! Every field of the objects that people write is changed, and reaches who acts on it: at once, or with the resets that
-//! docs/configuration.md says. The table is `agent/api/tests/changes`; `agent/api/tests/configuration_page.rs` sees that no field is missing.
+//! docs/reference/configuration.md says. The table is `agent/api/tests/changes`; `agent/api/tests/configuration_page.rs` sees that no field is missing.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use routelet_control::model::ReasonCode;
 use routelet_core::cluster::{ClusterState, ObjectRef, Problem, Severity};
 use routelet_core::intent::{
     Intent, LocalFacts, OriginatedRoute, PeerIntent, Warning, WarningKind, intend,
@@ -12,7 +13,6 @@ use super::section;
 use crate::cli::screen::Screen;
 use crate::cli::table::{Pages, prose, text};
 use crate::cli::words::commas;
-use crate::control::model::ReasonCode;
 
 /// How many nodes a problem names.
 const NAMED: usize = 5;

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use crate::cli::tests::at;
-use crate::control::tests::served;
+use crate::contract::served::served;
 
 const WRONG: [(&str, &str); 5] = [
     (

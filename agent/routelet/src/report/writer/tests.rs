@@ -10,7 +10,7 @@ use axum::http::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::control::fake;
+use crate::contract::fake;
 
 /// A Node and a RouterState, if they are there, and the statuses that were written.
 #[derive(Debug, Default)]

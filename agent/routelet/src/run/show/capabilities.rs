@@ -5,7 +5,7 @@ use bgp::types::Family;
 use bgp::wire::Capability;
 use bgp::wire::capability::{AddPathMode, GracefulRestart, LongLivedFamily, Role};
 
-use crate::control::model::{CapabilityState, RestartFamily, RestartState};
+use routelet_control::model::{CapabilityState, RestartFamily, RestartState};
 
 /// Octets of an unknown capability that are shown.
 const SHOWN: usize = 16;

@@ -7,14 +7,14 @@ use ipnet::IpNet;
 use rib::attrs::RouteAttributes;
 use rib::export::{Advertised, Suppressed};
 use rib::{PeerId, Rib};
+use routelet_control::model::{
+    ExplainPrefix, FibEntry, KernelLookup, OriginatedFact, PeerAdvertisement, Route, RouteState,
+    RouteView,
+};
 use routelet_core::intent::Intent;
 
 use super::reason;
 use super::route::{self, As, Names};
-use crate::control::model::{
-    ExplainPrefix, FibEntry, KernelLookup, OriginatedFact, PeerAdvertisement, Route, RouteState,
-    RouteView,
-};
 
 /// The routes of one prefix for a query. `peers`: those that a route can be advertised to.
 pub(crate) fn routes_of(

@@ -2,6 +2,9 @@
 
 use bgp::types::Family;
 use ipnet::IpNet;
+use routelet_control::model::{
+    FibEntry, FibNexthopEntry, FibQuery, FibRefusal, FibState, FibSummary, Reason, ReasonCode,
+};
 use routelet_fib::types::{FailedObject, ROUTE_PROTOCOL};
 use routelet_fib::{
     FibNexthop, FibRouteState, FibRouteStatus, FibStatus, ForeignRoute, KernelView, RefusalStatus,
@@ -9,9 +12,6 @@ use routelet_fib::{
 };
 
 use super::{foreign, reason};
-use crate::control::model::{
-    FibEntry, FibNexthopEntry, FibQuery, FibRefusal, FibState, FibSummary, Reason, ReasonCode,
-};
 
 /// The model of an entry. `space`: where learned routes belong.
 pub(crate) fn entry(status: &FibRouteStatus, space: RouteSpace, view: &KernelView) -> FibEntry {
@@ -204,12 +204,12 @@ mod tests {
 
     use std::time::Duration;
 
+    use routelet_control::model::FibState::{Failed, Foreign, Refused, Stale};
     use routelet_fib::kernel::event::{Event, Hop, Link, Presence, Route, RouteKind};
     use routelet_fib::types::{FibRoute, InstalledRoute, KernelError};
     use routelet_fib::{Refusal, RouteSpace};
 
     use super::*;
-    use crate::control::model::FibState::{Failed, Foreign, Refused, Stale};
 
     const PREFIX: &str = "198.51.100.0/24";
 

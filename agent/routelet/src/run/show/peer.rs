@@ -11,15 +11,15 @@ use bgp::wire::{MessageKind, Notification};
 use rib::export::Suppressed;
 use rib::{PeerCounts, PeerId, Rib};
 use routelet_api::IpFamily;
+use routelet_control::model::{
+    Direction, DownClass, DownCount, IdleHold, MessageCounts, Peer, PeerFamily, PeerKind, PeerRole,
+    SessionError, SessionState,
+};
 use routelet_core::intent::{Intent, PeerIntent, PeerTarget};
 use routelet_core::own_next_hops::OwnNextHops;
 
 use super::capabilities::{capabilities, families, graceful_restart};
 use super::seconds;
-use crate::control::model::{
-    Direction, DownClass, DownCount, IdleHold, MessageCounts, Peer, PeerFamily, PeerKind, PeerRole,
-    SessionError, SessionState,
-};
 use crate::run::peers::{PeerView, RunState, takes_place};
 
 /// What the RIB counts of a peer, for each family of [`Family::ALL`].

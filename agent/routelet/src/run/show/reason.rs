@@ -6,7 +6,7 @@ use rib::export::Suppressed;
 use rib::table::{Rejection, Rule as Decided};
 use routelet_core::intent::{DrainReason, Rule};
 
-use crate::control::model::{Reason, ReasonCode as Code};
+use routelet_control::model::{Reason, ReasonCode as Code};
 
 /// Why an object does not make a node originate a prefix.
 pub(crate) fn of_rule(rule: &Rule) -> Reason {

@@ -12,11 +12,11 @@ use rib::export::Suppressed;
 use rib::policy::RuleRef;
 use rib::table::{PathView, Rejection, RouteView, Standing};
 use routelet_api::{AttributeName, IpFamily};
+use routelet_control::model::{Reason, Route, RouteOrigin, RouteState};
 use routelet_core::intent::PeerIntent;
 use routelet_core::own_next_hops::OwnNextHops;
 
 use super::reason;
-use crate::control::model::{Reason, Route, RouteOrigin, RouteState};
 use crate::run::next_hops::Resolver;
 
 /// What questions about routes need to know of peers, as it was when they were asked.

@@ -4,14 +4,14 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use routelet_api::advertisement::AddressKind;
+use routelet_control::model::{
+    Assignment, Endpoints, ExplainService, Reason, ReasonCode, ServiceAddress, ServiceAddressKind,
+    TrafficPolicy as Policy,
+};
 use routelet_core::cluster::{self, ObjectKey, TrafficPolicy};
 use routelet_core::intent::{AddressDecision, Decision, Intent, ServiceDecision, Source};
 
 use super::reason;
-use crate::control::model::{
-    Assignment, Endpoints, ExplainService, Reason, ReasonCode, ServiceAddress, ServiceAddressKind,
-    TrafficPolicy as Policy,
-};
 
 /// The model of a Service. What is advertised to peers is for the caller to fill in.
 pub(crate) fn service(

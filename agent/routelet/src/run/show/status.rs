@@ -8,16 +8,16 @@ use bgp::session::{Admissions, Refusal};
 use bgp::types::Family;
 use rib::Rib;
 use routelet_api::peer::MESH_LABEL;
+use routelet_control::model::{
+    ConnectionCounts, ConnectionRefusal, Convergence, Drain, DrainStage, FamilyCounts, FibSummary,
+    PeerCounts, Problem, RangeCounts, RefreshesLimited, RefusedAnnouncement, RefusedCount,
+    Severity, Status, Watch,
+};
 use routelet_core::cluster;
 use routelet_core::intent::{Intent, Leaving, PeerTarget};
 
 use super::peer::{Shown, Task};
 use super::{reason, seconds};
-use crate::control::model::{
-    ConnectionCounts, ConnectionRefusal, Convergence, Drain, DrainStage, FamilyCounts, FibSummary,
-    PeerCounts, Problem, RangeCounts, RefreshesLimited, RefusedAnnouncement, RefusedCount,
-    Severity, Status, Watch,
-};
 use crate::run::peers::range_of;
 use crate::run::shared::Shared;
 

@@ -7,15 +7,15 @@ use bgp::session::Admissions;
 use bgp::types::Family;
 use ipnet::IpNet;
 use rib::PeerId;
+use routelet_control::model::{
+    ExplainPrefix, ExplainService, FibEntry, Peer, Route, RouteView, Status,
+};
 use routelet_core::cluster::{ClusterState, ObjectKey};
 use routelet_core::intent::{PeerIntent, PeerTarget};
 use routelet_fib::FibStatus;
 use routelet_fib::plan::Plan;
 
 use super::world::{World, numbered, resolver};
-use crate::control::model::{
-    ExplainPrefix, ExplainService, FibEntry, Peer, Route, RouteView, Status,
-};
 use crate::run::gates::{self, Gates};
 use crate::run::shared::Shared;
 use crate::run::show::peer::{RibCounts, Shown};

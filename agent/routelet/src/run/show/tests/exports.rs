@@ -6,12 +6,12 @@ use bgp::fsm::Down;
 use bgp::types::{Afi, Asn, Community, Family};
 use bgp::wire::PathAttributes;
 use bgp::wire::capability::{Capability, GracefulRestart, LongLivedFamily};
+use routelet_control::model::{Reason, ReasonCode as Code};
 use routelet_core::intent::Phase;
 use routelet_fib::kernel::event::Event;
 
 use super::reasons::Found;
 use super::world::{World, address, link, path};
-use crate::control::model::{Reason, ReasonCode as Code};
 
 /// A node that gives transit, with peers of several kinds.
 const MANIFESTS: &str = r#"

@@ -1,5 +1,6 @@
 //! Why the kernel does not have a route as it is wanted.
 
+use routelet_control::model::{Reason, ReasonCode as Code};
 use routelet_core::intent::Phase;
 use routelet_fib::kernel::event::Event;
 use routelet_fib::plan::Object;
@@ -7,7 +8,6 @@ use routelet_fib::plan::Object;
 use super::kernel::Kernel;
 use super::reasons::Found;
 use super::world::{World, address, link, path, route};
-use crate::control::model::{Reason, ReasonCode as Code};
 
 const MANIFESTS: &str = r#"
 apiVersion: v1

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
+use routelet_control::model::{Reason, ReasonCode as Code};
 use routelet_core::intent::{Leaving, Phase};
 use routelet_fib::kernel::event::{Event, Link};
 
 use super::kernel::Kernel;
 use super::reasons::Found;
 use super::world::{World, address, link, read, route};
-use crate::control::model::{Reason, ReasonCode as Code};
 use crate::run::show::status::drain;
 
 /// The node and its surroundings. `NODE` and `ROUTER` are replaced by more of the objects' fields.

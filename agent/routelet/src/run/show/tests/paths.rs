@@ -7,12 +7,12 @@ use bgp::types::{BgpIdentifier, Community, Family, LargeCommunity};
 use bgp::wire::PathAttributes;
 use bgp::wire::attribute::Origin;
 use bgp::wire::capability::{AddPathMode, Capability, GracefulRestart, LongLivedFamily};
+use routelet_control::model::{Reason, ReasonCode as Code};
 use routelet_core::intent::Phase;
 use routelet_fib::kernel::event::Event;
 
 use super::reasons::Found;
 use super::world::{World, address, link, path, route};
-use crate::control::model::{Reason, ReasonCode as Code};
 
 /// A node with external peers of two ASes and internal ones.
 const MANIFESTS: &str = r#"

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt::{Display, Write as _};
 use std::path::Path;
 
-use crate::control::model::{ProblemReason, Reason, ReasonCode};
+use routelet_control::model::{ProblemReason, Reason, ReasonCode};
 
 /// Reasons as they were found in answers, each with the code that is expected there.
 pub(super) type Found = Vec<(ReasonCode, Reason)>;
@@ -71,9 +71,9 @@ fn codes_and_texts_are_pinned() {
 fn every_code_is_documented() {
     let mut page = String::from(
         "# Reason codes\n\n\
-         Answers of `routelet explain`, `routes`, `fib`, `status` and `check` (`-o json`) say why something is as it is by a `code` for\n\
-         programs and a `text` for people. Within one version of the protocol, codes are added, never renamed or removed. This page\n\
-         is generated.\n",
+         Answers of `routelet explain`, `routes`, `fib`, `status` and `check` (`-o json`) say why something is as it is by a\n\
+         `code` for programs and a `text` for people. Within one version of the protocol, codes are added, never renamed or\n\
+         removed. This page is generated.\n",
     );
     for (topic, codes) in ReasonCode::TOPICS {
         section(&mut page, topic, codes);
@@ -81,20 +81,20 @@ fn every_code_is_documented() {
     let _ = write!(
         page,
         "\n# Reasons of problems\n\n\
-         The problems of `routelet status`, of RouterStates and of `routelet check` that are no faults of the object itself have a\n\
-         `reason`.\n"
+         The problems of `routelet status`, of RouterStates and of `routelet check` that are no faults of the object itself have\n\
+         a `reason`.\n"
     );
     for (topic, codes) in ProblemReason::TOPICS {
         section(&mut page, topic, codes);
     }
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reason-codes.md");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/reason-codes.md");
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(&path, &page).unwrap();
     }
     let written = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
         written == page,
-        "docs/reason-codes.md differs: UPDATE_DOCS=1 cargo test -p routelet --lib every_code_is_documented"
+        "docs/reference/reason-codes.md differs: UPDATE_DOCS=1 cargo test -p routelet --lib every_code_is_documented"
     );
 }
 

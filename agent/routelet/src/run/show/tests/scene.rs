@@ -13,11 +13,11 @@ use bgp::types::{Family, PeerText};
 use bgp::wire::attribute::Origin;
 use bgp::wire::capability::{Capability, GracefulRestart};
 use bgp::wire::{Notification, NotificationCode};
+use routelet_control::model::{MessageCounts, Peer, Status};
 use routelet_core::intent::Phase;
 use routelet_fib::kernel::event::Event;
 
 use super::world::{World, address, link, path, route};
-use crate::control::model::{MessageCounts, Peer, Status};
 use crate::run::peers::blocked;
 use crate::run::show::peer::{Running, Session, Shown, Task};
 

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use routelet_control::model::{Problem, ProblemReason as Code};
 use routelet_core::intent::{LocalFacts, Phase, intend};
 
 use super::world::{World, address, link};
-use crate::control::model::{Problem, ProblemReason as Code};
 
 const NODE: &str = r#"
 apiVersion: v1
