@@ -331,6 +331,8 @@ impl World {
             }
             Op::Poll(steps) => {
                 self.poll(*steps);
+                // Some are taken while others are still to be found.
+                self.take_fib_changes();
             }
             Op::Fib(open) => {
                 rib.set_fib(*open);
@@ -357,15 +359,26 @@ impl World {
             polls += 1;
             assert!(polls < 1000, "polling never comes to an end");
         }
-        let Some(fib) = &mut self.fib else {
+        if self.fib.is_none() {
             // What was queued when it ended is forgotten here.
             let none = |prefix, _| panic!("there is no FIB to be told of {prefix}");
             while self.rib.take_fib_changes(2, none) == 2 {}
             self.hear();
             assert_eq!(self.lost, BTreeSet::new(), "nobody has a use for them");
             return;
+        }
+        while self.take_fib_changes() {}
+        self.hear();
+        assert_eq!(self.lost, BTreeSet::new(), "nothing is left to be done");
+    }
+
+    /// Takes some routes for the FIB. Whether more are left.
+    fn take_fib_changes(&mut self) -> bool {
+        self.hear();
+        let Some(fib) = &mut self.fib else {
+            return false;
         };
-        let mut apply = |prefix, route: Option<FibRoute>| match route {
+        self.rib.take_fib_changes(2, |prefix, route| match route {
             Some(mut route) => {
                 route.next_hops.sort();
                 fib.insert(prefix, route);
@@ -373,10 +386,7 @@ impl World {
             None => {
                 fib.remove(&prefix);
             }
-        };
-        while self.rib.take_fib_changes(2, &mut apply) == 2 {}
-        self.hear();
-        assert_eq!(self.lost, BTreeSet::new(), "nothing is left to be done");
+        }) == 2
     }
 
     /// Takes over from the RIB which paths have too many next hops beside them.
@@ -415,7 +425,8 @@ impl World {
         }
     }
 
-    /// Hears of lost ways out. No route that the RIB decides for leads over one.
+    /// Hears of lost ways out. No path that is chosen and stays so leads over one. (The RIB may still choose one that is
+    /// going, and not know of another way that another resolver or configuration opened: the oracle knows at once.)
     pub(crate) fn hear(&mut self) {
         for event in self.rib.take_events() {
             match event {
@@ -432,10 +443,19 @@ impl World {
             return;
         }
         self.see_limited();
+        let is_chosen =
+            |standing: Standing| matches!(standing, Standing::Best(_) | Standing::Multipath(_));
         for prefix in self.oracle.prefixes() {
-            if let (_, Some(FibRoute { next_hops: ways })) = self.oracle.route(prefix) {
-                let over = ways.iter().map(|way| (way.gateway, way.ifindex));
-                for way in over {
+            let Some(view) = self.rib.route(prefix) else {
+                continue;
+            };
+            let (mut expected, _) = self.oracle.route(prefix);
+            expected.retain(|path| is_chosen(path.standing));
+            for path in view.paths.iter().filter(|path| is_chosen(path.standing)) {
+                let which = (path.peer, path.path_id);
+                let stays = expected.iter().any(|it| (it.peer, it.path_id) == which);
+                let way = path.resolution.map(|it| (it.gateway, it.ifindex));
+                if let Some(way) = way.filter(|_| stays) {
                     assert!(!self.lost.contains(&way), "{prefix} leads over {way:?}");
                 }
             }
