@@ -24,14 +24,13 @@
 //! [`GuardRails::check`] is all but the limit, which needs a count and is the plan's.
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use imbl::ordmap::DiffItem;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use serde::Serialize;
 
-use super::HashSet;
+use crate::hash::HashSet;
+pub use crate::types::Rejection;
 
 /// Addresses of Services, each with how many Services have it. What a change leaves alone is shared with the map before.
 pub type ServiceAddresses = imbl::OrdMap<IpNet, u32>;
@@ -51,47 +50,6 @@ pub struct GuardRails {
     pub accept_default_route: bool,
     /// The most learned routes of both families together; `None` for no limit.
     pub max_routes: Option<u64>,
-}
-
-/// The rule that keeps a prefix out of the kernel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase", tag = "rule", content = "by")]
-pub enum Rejection {
-    /// An address block that is never routed.
-    Martian(IpNet),
-    /// A default route, and they are not accepted.
-    DefaultRoute,
-    /// Inside this pod CIDR of the node.
-    OwnPodCidr(IpNet),
-    /// Inside this network on one of the node's interfaces.
-    Connected(IpNet),
-    /// Inside this service address or service CIDR.
-    Service(IpNet),
-    /// Equal to the destination of an on-link route of other software.
-    ForeignRoute(IpNet),
-    /// The limit on the number of routes is reached.
-    OverLimit(u64),
-}
-
-impl fmt::Display for Rejection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Martian(net) => write!(f, "inside {net}, which is never routed"),
-            Self::DefaultRoute => {
-                write!(f, "a default route, and acceptDefaultRoute is not set")
-            }
-            Self::OwnPodCidr(net) => write!(f, "inside {net}, this node's own pod CIDR"),
-            Self::Connected(net) => {
-                write!(f, "inside {net}, a network on an interface of the node")
-            }
-            Self::Service(net) => write!(f, "inside {net}, a service address"),
-            Self::ForeignRoute(net) => write!(
-                f,
-                "other software on the node has an on-link route for exactly {net}"
-            ),
-            Self::OverLimit(max) => write!(f, "the limit maxRoutes of {max} is reached"),
-        }
-    }
 }
 
 /// [`GuardRails`] made ready for looking up.

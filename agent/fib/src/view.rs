@@ -29,11 +29,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use smallvec::SmallVec;
 
-use super::kernel::event::{
+use crate::hash::{HashMap, HashSet};
+use crate::kernel::event::{
     Address, Event, Hop, Link, Nexthop, NexthopKind, Presence, Route, RouteKind,
 };
-use super::types::{MAIN_TABLE, ROUTE_PROTOCOL};
-use super::{HashMap, HashSet};
+use crate::types::{MAIN_TABLE, ROUTE_PROTOCOL};
 use routes::{OfPrefix, Routes};
 
 /// Where a next hop leads.

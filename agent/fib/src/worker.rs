@@ -12,23 +12,24 @@ use std::collections::BTreeSet;
 use std::io::Read;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bgp::os_error::OsError;
 use ipnet::IpNet;
 use routelet_base::timing::Holder;
 
-use super::doubt::Doubt;
-use super::handle::{FibConfig, FibHandle, Shared, Stop, ViewCallback, lock};
-use super::kernel::event::{Event, Presence};
-use super::kernel::netlink::{Monitor, Netlink};
-use super::kernel::socket::wait;
-use super::kernel::{ChannelError, Ears, Heard, Kernel, Refusal};
-use super::plan::{Op, Plan, Resync};
-use super::types::{FibCounters, NEXTHOP_ID_FIRST};
-use super::view::KernelView;
+use crate::doubt::Doubt;
+use crate::kernel::event::{Event, Presence};
+use crate::kernel::netlink::{Monitor, Netlink};
+use crate::kernel::socket::wait;
+use crate::kernel::{ChannelError, Ears, Heard, Kernel, Refusal};
+use crate::plan::{Op, Plan, Resync};
+use crate::shared::{FibConfig, Shared, Stop, ViewCallback, lock};
+use crate::types::{FibCounters, NEXTHOP_ID_FIRST};
+use crate::view::KernelView;
 use broken::Broken;
 use urgent::Early;
 
@@ -45,12 +46,8 @@ const FREEING: Duration = Duration::from_secs(1);
 /// A refusal that is over sooner was a race with something that changed: an interface, an address.
 const FALSE_ALARM: Duration = Duration::from_secs(1);
 
-/// Opens the way to the kernel, adopts what a predecessor left, and starts the thread. The network namespace is that of
-/// the calling thread.
-///
-/// # Errors
-/// The process may not change routes, the kernel is too old, or it cannot be listed. What to do is in the text.
-pub fn spawn(config: FibConfig) -> Result<FibHandle, ChannelError> {
+/// Opens the way to the kernel, adopts what a predecessor left, and starts the thread.
+pub(super) fn start(config: FibConfig) -> Result<(Arc<Shared>, JoinHandle<()>), ChannelError> {
     let io = |call| {
         move |source: std::io::Error| ChannelError::Io {
             call,
@@ -97,10 +94,7 @@ pub fn spawn(config: FibConfig) -> Result<FibHandle, ChannelError> {
         .name("fib".to_owned())
         .spawn(move || worker.run())
         .map_err(io("spawning the FIB thread"))?;
-    Ok(FibHandle {
-        shared,
-        thread: Arc::new(Mutex::new(Some(thread))),
-    })
+    Ok((shared, thread))
 }
 
 /// The sockets belong together: the last ignores what the others cause.

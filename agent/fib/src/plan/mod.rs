@@ -24,13 +24,15 @@
 mod admission;
 mod adopt;
 mod failing;
+mod failure;
+mod key;
 mod leftovers;
 mod listing;
 mod merge;
 mod nexthops;
-mod op;
 mod queue;
 mod refusing;
+mod resync;
 mod space;
 mod status;
 mod table;
@@ -45,36 +47,27 @@ use std::time::Instant;
 
 use ipnet::IpNet;
 
-use super::guard::{CompiledGuardRails, GuardRails};
-use super::refusal::{Refusal, RefusalChange};
-use super::types::{FibAction, FibChange, FibCounters, FibNexthop, FibRoute, MAX_NEXTHOPS};
+use crate::guard::{CompiledGuardRails, GuardRails};
+use crate::kernel::op::Slot;
+pub use crate::kernel::op::{Object, Op, RouteAction, RouteOp, RuleAction, Target};
+use crate::refusal::{Refusal, RefusalChange};
+pub use crate::types::RouteSpace;
+use crate::types::{FibAction, FibChange, FibCounters, FibNexthop, FibRoute, MAX_NEXTHOPS};
 use admission::Walk;
 use failing::Failing;
+use key::{AnyKey, Key, V4, V6, key};
 use leftovers::Leftovers;
 pub use listing::ListedNexthops;
 use listing::Listing;
 use merge::Merging;
 use nexthops::{Members, Nexthops};
-pub use op::{Object, Op, RouteAction, RouteOp, RuleAction, Target};
 use refusing::Refusing;
 pub use refusing::{RefusalStatus, RefusedSet};
+pub use resync::Resync;
 use space::Mode;
-pub use space::RouteSpace;
 pub use status::FibNexthopStatus;
-use table::{AnyKey, Entry, Key, Slot, Table, V4, V6, Want, flag, key};
+use table::{Entry, Table, Want, flag};
 use work::Work;
-
-/// What the kernel has to be compared with.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Resync {
-    /// Nothing is in doubt.
-    #[default]
-    None,
-    /// Nexthop objects: cheap, there are few.
-    Nexthops,
-    /// Nexthop objects and all routes.
-    Everything,
-}
 
 /// See the module.
 #[derive(Debug)]

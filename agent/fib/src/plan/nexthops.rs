@@ -26,15 +26,16 @@ mod tidy;
 mod twins;
 
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use smallvec::SmallVec;
 
-use super::super::types::{KernelError, NEXTHOP_ID_FIRST, NEXTHOP_ID_LAST};
-use super::super::{HashMap, HashSet};
-use super::op::{Object, Op};
+use super::failure::Failure;
 use super::table::Want;
 use super::work::Work;
+use crate::hash::{HashMap, HashSet};
+use crate::kernel::op::{Object, Op};
+use crate::types::{KernelError, NEXTHOP_ID_FIRST, NEXTHOP_ID_LAST};
 use cut::Following;
 use index::{Index, Users};
 use links::Links;
@@ -42,34 +43,6 @@ use pending::{Pending, Waiting};
 
 /// Objects by index, ascending, with weights.
 pub(super) type Members = SmallVec<[(u32, u8); 4]>;
-
-/// A failure with its history.
-#[derive(Clone, Debug)]
-pub(super) struct Failure {
-    pub(super) error: KernelError,
-    pub(super) since: Instant,
-    pub(super) attempts: u32,
-    pub(super) retry_at: Instant,
-}
-
-impl Failure {
-    /// The first or another failure of the same thing. Waits double from 250 ms to a minute: most failures are races with
-    /// link events that are over in a blink, the rest wait for a person.
-    pub(super) fn record(before: Option<Self>, error: KernelError, now: Instant) -> Self {
-        const FIRST: Duration = Duration::from_millis(250);
-        const LONGEST: Duration = Duration::from_secs(60);
-        let attempts = before.as_ref().map_or(0, |f| f.attempts) + 1;
-        let wait = FIRST
-            .saturating_mul(1 << (attempts - 1).min(10))
-            .min(LONGEST);
-        Self {
-            error,
-            since: before.map_or(now, |f| f.since),
-            attempts,
-            retry_at: now + wait,
-        }
-    }
-}
 
 /// Which groups a nexthop object of the kernel is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

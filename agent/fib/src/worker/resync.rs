@@ -5,14 +5,14 @@ use std::time::Instant;
 
 use routelet_base::timing::Holder;
 
-use super::super::handle::Shared;
-use super::super::kernel::event::{Event, Nexthop, Presence, Route};
-use super::super::kernel::{ChannelError, DumpKind, Ears, Kernel, Listed};
-use super::super::plan::{Plan, Resync};
-use super::super::refusal::Rule;
-use super::super::view::KernelView;
 use super::urgent::Urgent;
 use super::{BATCH, Channel, Worker};
+use crate::kernel::event::{Event, Nexthop, Presence, Route};
+use crate::kernel::{ChannelError, DumpKind, Ears, Kernel, Listed};
+use crate::plan::{Plan, Resync};
+use crate::refusal::Rule;
+use crate::shared::Shared;
+use crate::view::KernelView;
 
 impl Worker {
     /// Lists what is in doubt and corrects the plan and the view.

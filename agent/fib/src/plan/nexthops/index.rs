@@ -6,9 +6,9 @@
 
 use std::collections::BTreeSet;
 
-use super::super::super::{HashMap, HashSet};
 use super::super::table::Want;
 use super::{Group, Members, Nexthops, ObjectState, Role};
+use crate::hash::{HashMap, HashSet};
 
 /// From so many different wishes on, the users of a group are found by a hash.
 const MANY_USERS: usize = 8;

@@ -23,12 +23,10 @@ mod space;
 mod steps;
 mod world;
 
-use super::super::kernel::event::{Hop, Nexthop, NexthopKind, Presence, Route, RouteKind};
-use super::super::refusal::{self, Rule};
-use super::super::types::{
-    DEFAULT_METRIC, FibRouteState, KernelError, NEXTHOP_ID_FIRST, ROUTE_PROTOCOL,
-};
 use super::*;
+use crate::kernel::event::{Hop, Nexthop, NexthopKind, Presence, Route, RouteKind};
+use crate::refusal::{self, Rule};
+use crate::types::{DEFAULT_METRIC, FibRouteState, KernelError, NEXTHOP_ID_FIRST, ROUTE_PROTOCOL};
 use kernel::{FakeKernel, FakeRoute};
 use world::*;
 

@@ -1,8 +1,8 @@
 //! Claims about what is refused: which rules and routes there are, in which order they come and go, and that others win.
 #![allow(clippy::unwrap_used)]
 
-use super::super::super::refusal::{DEFAULT_TABLE, METRIC, RULE_PRIORITY, Refusal, RefusalChange};
 use super::*;
+use crate::refusal::{DEFAULT_TABLE, METRIC, RULE_PRIORITY, Refusal, RefusalChange};
 
 const SERVICE: &str = "203.0.113.7/32";
 const SERVICE_6: &str = "2001:db8:f::7/128";
