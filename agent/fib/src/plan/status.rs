@@ -10,10 +10,10 @@ use super::key::{AnyKey, Key, V4, V6, key};
 use super::nexthops::{Members, Role};
 use super::resync::Resync;
 use super::table::{Entry, SHARDS, Want, flag};
-use super::{Family, Plan, RefusalStatus, as_nexthop};
+use super::{Family, Plan, RefusalStatus};
 use crate::guard::Rejection;
-use crate::kernel::op::RouteOp;
 use crate::kernel::op::Slot;
+use crate::kernel::op::{Object, RouteOp};
 use crate::types::RouteSpace;
 use crate::types::{
     FailedObject, FibCounters, FibNexthop, FibRoute, FibRouteState, FibRouteStatus, InstalledRoute,
@@ -305,5 +305,15 @@ impl Plan {
             }
             _ => FibRouteState::Pending,
         }
+    }
+}
+
+/// A nexthop as it was asked for.
+fn as_nexthop(object: &Object, weight: u8) -> FibNexthop {
+    FibNexthop {
+        gateway: object.gateway,
+        ifindex: object.ifindex,
+        weight: std::num::NonZeroU8::new(weight).unwrap_or(std::num::NonZeroU8::MIN),
+        onlink: object.onlink,
     }
 }

@@ -1,6 +1,8 @@
 //! Claims about what the kernel's view answers.
 #![allow(clippy::unwrap_used)]
 use super::*;
+use crate::kernel::event::{Event, Nexthop, Presence, Route};
+use crate::types::ROUTE_PROTOCOL;
 
 const STATIC: u8 = 4;
 const KERNEL: u8 = 2;

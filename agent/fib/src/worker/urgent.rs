@@ -8,8 +8,7 @@ use std::time::Instant;
 
 use routelet_base::timing::Holder;
 
-use super::resync::list_nexthops;
-use super::{BATCH, carry_out};
+use super::requests::{BATCH, carry_out, list_nexthops};
 use crate::doubt::Doubt;
 use crate::kernel::event::{Event, Presence};
 use crate::kernel::{ChannelError, Ears, Heard, Kernel};

@@ -2,7 +2,8 @@
 //! groups there are. What that makes of the groups is noted afterwards, some at a time.
 
 use super::super::work::Work;
-use super::{Group, Members, Nexthops, Role, normalize};
+use super::Nexthops;
+use super::model::{Group, Members, Role, normalize};
 use crate::kernel::op::Op;
 
 /// What follows from a change of an object, as far as it was not looked at yet.

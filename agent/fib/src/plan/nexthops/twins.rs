@@ -4,7 +4,8 @@ use std::cmp::Reverse;
 use std::time::Instant;
 
 use super::super::work::Work;
-use super::{Group, Members, Nexthops, Role};
+use super::Nexthops;
+use super::model::{Group, Members, Role};
 use crate::hash::HashMap;
 use crate::kernel::op::Op;
 

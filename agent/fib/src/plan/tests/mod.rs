@@ -26,7 +26,10 @@ mod world;
 use super::*;
 use crate::kernel::event::{Hop, Nexthop, NexthopKind, Presence, Route, RouteKind};
 use crate::refusal::{self, Rule};
-use crate::types::{DEFAULT_METRIC, FibRouteState, KernelError, NEXTHOP_ID_FIRST, ROUTE_PROTOCOL};
+use crate::types::{
+    DEFAULT_METRIC, FibAction, FibChange, FibNexthop, FibRoute, FibRouteState, KernelError,
+    NEXTHOP_ID_FIRST, ROUTE_PROTOCOL,
+};
 use kernel::{FakeKernel, FakeRoute};
 use world::*;
 

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 
-use super::super::carry_out;
+use super::super::requests::carry_out;
 use super::super::urgent::Early;
 use super::*;
 use crate::FibConfig;
