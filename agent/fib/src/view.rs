@@ -249,8 +249,8 @@ impl KernelView {
         route.hops.iter().chain(single)
     }
 
-    #[cfg(any(test, feature = "netlink"))]
     /// Forgets every route; a listing of them follows.
+    #[cfg(feature = "netlink")]
     pub(super) fn forget_routes(&mut self) {
         self.v4 = Routes::default();
         self.v6 = Routes::default();

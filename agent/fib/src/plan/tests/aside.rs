@@ -1,7 +1,7 @@
 //! An agent that is aside for long, and hears of many next hops and prefixes meanwhile: it keeps what there is now.
 #![allow(clippy::unwrap_used)]
 
-use super::steps::{Alone, with_sets};
+use super::alone::{Alone, with_sets};
 use super::*;
 use crate::refusal::{Refusal, RefusalChange};
 

@@ -7,8 +7,11 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
+mod alone;
 mod aside;
+mod events;
 mod failing;
+mod gone;
 mod guard;
 mod kernel;
 mod late;
@@ -30,6 +33,7 @@ use crate::types::{
     DEFAULT_METRIC, FibAction, FibChange, FibNexthop, FibRoute, FibRouteState, KernelError,
     NEXTHOP_ID_FIRST, ROUTE_PROTOCOL,
 };
+use events::*;
 use kernel::{FakeKernel, FakeRoute};
 use world::*;
 
