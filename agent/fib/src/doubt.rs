@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::plan::Resync;
+use crate::plan::Resync;
 
 /// A fifth of the time may go into listing nexthop objects, and more rather than holding routes for long.
 const NEXTHOPS_SHARE: u32 = 4;

@@ -1,25 +1,23 @@
 //! How the rest of the agent talks to the FIB thread.
 
-use std::io::Write;
 use std::net::IpAddr;
-use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
 use ipnet::IpNet;
 use routelet_base::timing::{Holder, Recorded};
-use routelet_base::vital::{Pulse, Vital};
+use routelet_base::vital::Vital;
 use serde::Serialize;
 
-use super::guard::GuardRails;
-use super::plan::{FibNexthopStatus, Plan, RefusalStatus, RouteSpace};
-use super::plan_lock::PlanLock;
-use super::refusal::{self, Refusal, RefusalChange};
-use super::types::{FibChange, FibCounters, FibRouteStatus};
-use super::view::KernelView;
+use crate::guard::GuardRails;
+use crate::kernel::ChannelError;
+use crate::plan::{FibNexthopStatus, Plan, RefusalStatus};
+use crate::refusal::{Refusal, RefusalChange};
+use crate::shared::{FibConfig, Shared, Stop, lock};
+use crate::types::{FibChange, FibCounters, FibRouteStatus, RouteSpace};
+use crate::view::KernelView;
+use crate::worker;
 
 /// How long the thread may take to end beyond the time that it is given: a listing that is under way takes seconds at most.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -27,47 +25,6 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 /// How many entries are collected, or changed, while the plan is held: 100 us. They go into a short list, and from there to the
 /// long one when the plan is free again: memory that is new to the process costs milliseconds where a long list grows.
 const SHOWN: usize = 512;
-
-/// Called on the FIB thread with every new view. It must not block: send it on, or set a flag.
-pub type ViewCallback = Box<dyn Fn(&Arc<KernelView>) + Send>;
-
-/// How the FIB works on this node.
-pub struct FibConfig {
-    /// Table and metric of our routes.
-    pub space: RouteSpace,
-    /// Whether learned routes are installed.
-    pub installs: bool,
-    /// Whether what is in the kernel with our protocol is another agent's, and nothing is written.
-    pub aside: bool,
-    /// What may not be learned. [`GuardRails::connected`] and [`GuardRails::foreign`] are added from the kernel.
-    pub guard: GuardRails,
-    /// The table that refuses, until [`FibHandle::set_refused`] names another.
-    pub refusing_table: u32,
-    /// Told about every new view of the kernel.
-    pub on_view: Option<ViewCallback>,
-}
-
-impl Default for FibConfig {
-    fn default() -> Self {
-        Self {
-            space: RouteSpace::default(),
-            installs: true,
-            aside: false,
-            guard: GuardRails::default(),
-            refusing_table: refusal::DEFAULT_TABLE,
-            on_view: None,
-        }
-    }
-}
-
-/// What becomes of our routes when the thread ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stop {
-    /// They stay, keep forwarding, and the next agent adopts them.
-    KeepRoutes,
-    /// They are removed, and the nexthop objects with them, for which there is so much time.
-    Withdraw(Duration),
-}
 
 /// Everything that is to be known about the FIB at one moment, but for the routes.
 #[derive(Clone, Debug, Serialize)]
@@ -83,89 +40,24 @@ pub struct FibStatus {
     pub channel_error: Option<String>,
 }
 
-/// What handle and thread share.
-pub(super) struct Shared {
-    /// The queue between RIB and FIB *is* the plan: a change is stored as the wish for its prefix. Its capacity is the number
-    /// of prefixes; it is never full, because a new wish replaces the one before it. The thread holds the lock for one
-    /// batch of a few hundred routes at a time (tens of microseconds), and never while it talks to the kernel.
-    pub(super) plan: PlanLock,
-    pub(super) guard: Mutex<GuardRails>,
-    pub(super) view: ArcSwap<KernelView>,
-    pub(super) channel_error: Mutex<Option<String>>,
-    pub(super) stop: Mutex<Option<Stop>>,
-    /// Grows with every request; the thread says up to which one everything is done.
-    pub(super) asked: AtomicU64,
-    done: Mutex<u64>,
-    done_changed: Condvar,
-    /// One byte here ends the thread's wait. Capacity: the socket's buffer; when it is full a byte is lost, which is right,
-    /// since there is one already. `woken` keeps it to one.
-    wake: UnixStream,
-    pub(super) woken: AtomicBool,
-    /// How the thread is.
-    pub(super) pulse: Arc<Pulse>,
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A panic elsewhere is no reason to stop forwarding: the plan is consistent between calls.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Shared {
-    pub(super) fn new(config: &FibConfig, wake: UnixStream) -> Self {
-        let space = config.space;
-        let mut plan = Plan::new(space, config.refusing_table, config.guard.clone());
-        plan.set_aside(config.aside);
-        plan.set_space(config.installs.then_some(space));
-        Self {
-            plan: PlanLock::new(plan),
-            guard: Mutex::new(config.guard.clone()),
-            view: ArcSwap::from_pointee(KernelView::new(space.table, 0)),
-            channel_error: Mutex::new(None),
-            stop: Mutex::new(None),
-            asked: AtomicU64::new(0),
-            done: Mutex::new(0),
-            done_changed: Condvar::new(),
-            wake,
-            woken: AtomicBool::new(false),
-            pulse: Arc::default(),
-        }
-    }
-
-    /// The guard rails of the configuration together with the networks that the node is connected to, and the destinations
-    /// that others lead onto its links.
-    pub(super) fn apply_guard_rails(&self) {
-        // Held until the plan has them: an older one must not come after a newer.
-        let configured = lock(&self.guard);
-        let mut guard = configured.clone();
-        let view = self.view.load();
-        let connected = view.connected();
-        guard.foreign.append(&mut view.on_link(&connected));
-        guard.connected.extend(connected);
-        self.plan.hold(Holder::Configuration).set_guard_rails(guard);
-    }
-
-    pub(super) fn done(&self, up_to: u64) {
-        let mut done = lock(&self.done);
-        if *done < up_to {
-            *done = up_to;
-            self.done_changed.notify_all();
-        }
-    }
-
-    fn wake(&self) -> u64 {
-        let number = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
-        if !self.woken.swap(true, Ordering::SeqCst) {
-            let _ = (&self.wake).write(&[1]);
-        }
-        number
-    }
+/// Opens the way to the kernel, adopts what a predecessor left, and starts the thread. The network namespace is that of
+/// the calling thread.
+///
+/// # Errors
+/// The process may not change routes, the kernel is too old, or it cannot be listed. What to do is in the text.
+pub fn spawn(config: FibConfig) -> Result<FibHandle, ChannelError> {
+    let (shared, thread) = worker::start(config)?;
+    Ok(FibHandle {
+        shared,
+        thread: Arc::new(Mutex::new(Some(thread))),
+    })
 }
 
 /// The FIB, for the RIB and for those who ask about it. Cheap to clone.
 #[derive(Clone)]
 pub struct FibHandle {
-    pub(super) shared: Arc<Shared>,
-    pub(super) thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+    shared: Arc<Shared>,
+    thread: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
 impl FibHandle {
@@ -392,25 +284,7 @@ impl FibHandle {
     /// Whether that happened within `timeout`. What the kernel refused is done, too.
     pub fn flush(&self, timeout: Duration) -> bool {
         let number = self.shared.wake();
-        self.wait_until_done(number, timeout)
-    }
-
-    fn wait_until_done(&self, number: u64, timeout: Duration) -> bool {
-        let deadline = Instant::now() + timeout;
-        let mut done = lock(&self.shared.done);
-        while *done < number {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return false;
-            }
-            done = self
-                .shared
-                .done_changed
-                .wait_timeout(done, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
-        }
-        true
+        self.shared.wait_until_done(number, timeout)
     }
 
     /// The thread, to be looked after. It may hang for a while where others hold the kernel's lock of networks.
@@ -445,7 +319,7 @@ impl FibHandle {
         lock(&self.shared.stop).get_or_insert(how);
         self.shared.wake();
         // Its last act. One that panics takes the process with it.
-        let has_ended = self.wait_until_done(u64::MAX, patience);
+        let has_ended = self.shared.wait_until_done(u64::MAX, patience);
         if let Some(thread) = lock(&self.thread).take_if(|_| has_ended)
             && thread.join().is_err()
         {
@@ -458,6 +332,7 @@ impl FibHandle {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::os::unix::net::UnixStream;
     use std::sync::mpsc;
 
     use super::*;

@@ -12,6 +12,7 @@
 //! predecessor left is adopted: unchanged routes are not touched, and the rest goes once the RIB has converged.
 
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+#![warn(clippy::too_many_lines)]
 
 #[cfg(feature = "netlink")]
 mod doubt;
@@ -19,12 +20,16 @@ pub mod guard;
 #[cfg(feature = "netlink")]
 #[allow(clippy::disallowed_methods)] // Questions are asked at a moment.
 mod handle;
+mod hash;
 pub mod kernel;
 pub mod plan;
 #[cfg(feature = "netlink")]
 #[allow(clippy::disallowed_methods)] // How long it is held.
 mod plan_lock;
 pub mod refusal;
+#[cfg(feature = "netlink")]
+#[allow(clippy::disallowed_methods)] // The thread is waited for.
+mod shared;
 #[cfg(test)]
 mod soak;
 pub mod types;
@@ -33,18 +38,15 @@ pub mod view;
 #[allow(clippy::disallowed_methods)] // The thread, and its clock.
 mod worker;
 
-pub use guard::{GuardRails, Rejection};
+pub use guard::GuardRails;
 #[cfg(feature = "netlink")]
-pub use handle::{FibConfig, FibHandle, FibStatus, PATIENCE, Stop, ViewCallback};
-pub use plan::{FibNexthopStatus, RefusalStatus, RouteSpace};
+pub use handle::{FibHandle, FibStatus, PATIENCE, spawn};
+pub use plan::{FibNexthopStatus, RefusalStatus};
 pub use refusal::{Refusal, RefusalChange};
+#[cfg(feature = "netlink")]
+pub use shared::{FibConfig, Stop, ViewCallback};
 pub use types::{
     FibAction, FibChange, FibCounters, FibNexthop, FibRoute, FibRouteState, FibRouteStatus,
+    Rejection, RouteSpace,
 };
 pub use view::{ForeignRoute, KernelView, Resolved};
-#[cfg(feature = "netlink")]
-pub use worker::spawn;
-
-// Keyed by what peers and other daemons choose, so the hash is seeded at random.
-type HashMap<K, V> = hashbrown::HashMap<K, V, foldhash::fast::RandomState>;
-type HashSet<K> = hashbrown::HashSet<K, foldhash::fast::RandomState>;

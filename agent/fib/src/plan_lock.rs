@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use routelet_base::timing::{Histogram, Holder, LockTimes, Recorded};
 
-use super::plan::Plan;
+use crate::plan::Plan;
 
 /// See the module.
 pub(super) struct PlanLock {

@@ -21,7 +21,7 @@ use std::fmt;
 use ipnet::IpNet;
 use serde::Serialize;
 
-use super::types::ROUTE_PROTOCOL;
+use crate::types::ROUTE_PROTOCOL;
 
 pub use routelet_base::numbers::DEFAULT_REFUSING_TABLE as DEFAULT_TABLE;
 

@@ -11,9 +11,6 @@ use ipnet::IpNet;
 use serde::Serialize;
 use smallvec::SmallVec;
 
-use super::guard::Rejection;
-use super::plan::RouteSpace;
-
 pub use routelet_base::numbers::{DEFAULT_METRIC, ROUTE_PROTOCOL};
 
 /// The first id of our nexthop objects. The top byte is [`ROUTE_PROTOCOL`], so `ip nexthop` tells them apart at a glance,
@@ -28,6 +25,24 @@ pub const MAIN_TABLE: u32 = 254;
 
 /// The most members that a multipath route keeps; the rest are dropped. The kernel takes more, routers rarely do.
 pub const MAX_NEXTHOPS: usize = 128;
+
+/// Where our routes live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct RouteSpace {
+    /// The table.
+    pub table: u32,
+    /// The metric of every route, at least 1 (IPv6 takes 0 for its default).
+    pub metric: u32,
+}
+
+impl Default for RouteSpace {
+    fn default() -> Self {
+        Self {
+            table: MAIN_TABLE,
+            metric: DEFAULT_METRIC,
+        }
+    }
+}
 
 /// The new wish for one prefix.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,6 +162,47 @@ impl KernelError {
 /// The symbolic name of an error number, such as `EEXIST`.
 pub fn errno_name(errno: i32) -> String {
     format!("{:?}", nix::errno::Errno::from_raw(errno))
+}
+
+/// The rule that keeps a prefix out of the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase", tag = "rule", content = "by")]
+pub enum Rejection {
+    /// An address block that is never routed.
+    Martian(IpNet),
+    /// A default route, and they are not accepted.
+    DefaultRoute,
+    /// Inside this pod CIDR of the node.
+    OwnPodCidr(IpNet),
+    /// Inside this network on one of the node's interfaces.
+    Connected(IpNet),
+    /// Inside this service address or service CIDR.
+    Service(IpNet),
+    /// Equal to the destination of an on-link route of other software.
+    ForeignRoute(IpNet),
+    /// The limit on the number of routes is reached.
+    OverLimit(u64),
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Martian(net) => write!(f, "inside {net}, which is never routed"),
+            Self::DefaultRoute => {
+                write!(f, "a default route, and acceptDefaultRoute is not set")
+            }
+            Self::OwnPodCidr(net) => write!(f, "inside {net}, this node's own pod CIDR"),
+            Self::Connected(net) => {
+                write!(f, "inside {net}, a network on an interface of the node")
+            }
+            Self::Service(net) => write!(f, "inside {net}, a service address"),
+            Self::ForeignRoute(net) => write!(
+                f,
+                "other software on the node has an on-link route for exactly {net}"
+            ),
+            Self::OverLimit(max) => write!(f, "the limit maxRoutes of {max} is reached"),
+        }
+    }
 }
 
 /// One prefix, for people and programs that ask what is going on.

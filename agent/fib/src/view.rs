@@ -21,6 +21,8 @@
 //! A default route counts like any other here. A caller for whom the next hop has to be on the link (single-hop eBGP, RFC
 //! 4271 5.1.3) looks at [`Resolved::connected`], and one who wants no default route at [`Resolved::by_default`].
 
+mod apply;
+mod resolve;
 mod routes;
 
 use std::collections::BTreeSet;
@@ -29,12 +31,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use smallvec::SmallVec;
 
-use super::kernel::event::{
-    Address, Event, Hop, Link, Nexthop, NexthopKind, Presence, Route, RouteKind,
-};
-use super::types::{MAIN_TABLE, ROUTE_PROTOCOL};
-use super::{HashMap, HashSet};
-use routes::{OfPrefix, Routes};
+use crate::hash::{HashMap, HashSet};
+use crate::kernel::event::{Address, Hop, Link, NexthopKind, RouteKind};
+use crate::types::MAIN_TABLE;
+use routes::{Routes, ViewRoute};
 
 /// Where a next hop leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,25 +55,6 @@ pub struct Resolved {
 
 /// No link has a network of more addresses: one with a shorter prefix length is on its own, and its network not guarded.
 const SHORTEST_NETWORK: u8 = 8;
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct ViewRoute {
-    table: u32,
-    metric: u32,
-    protocol: u8,
-    kind: RouteKind,
-    nexthop_id: Option<u32>,
-    hops: SmallVec<[Hop; 1]>,
-}
-
-impl ViewRoute {
-    /// Whether it leads onto a link, or uses an object that may.
-    fn may_be_on_link(&self) -> bool {
-        let is_on_link = |hop: &Hop| hop.gateway.is_none();
-        self.kind == RouteKind::Unicast
-            && (self.hops.is_empty() || self.hops.iter().any(is_on_link))
-    }
-}
 
 /// A route of somebody else.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -242,72 +223,6 @@ impl KernelView {
         out
     }
 
-    /// Where `next_hop` leads, by the rules at the head of this module. `scope` restricts it to one interface: the
-    /// session's, for link-local next hops and for peers bound to an interface.
-    pub fn resolve(&self, next_hop: IpAddr, scope: Option<u32>) -> Option<Resolved> {
-        if next_hop.is_unspecified() || next_hop.is_multicast() || self.is_local(next_hop, scope) {
-            return None;
-        }
-        if matches!(next_hop, IpAddr::V6(a) if a.is_unicast_link_local()) {
-            let ifindex = scope?;
-            return self.is_up(ifindex).then_some(Resolved {
-                gateway: next_hop,
-                ifindex,
-                metric: 0,
-                connected: true,
-                onlink: false,
-                by_default: false,
-            });
-        }
-        match next_hop {
-            IpAddr::V4(a) => {
-                let host = Ipv4Net::new(a, 32).ok()?;
-                self.pick(self.v4.cover(host), next_hop, scope)
-            }
-            IpAddr::V6(a) => {
-                let host = Ipv6Net::new(a, 128).ok()?;
-                self.pick(self.v6.cover(host), next_hop, scope)
-            }
-        }
-    }
-
-    /// Covering routes come shortest first; the last that has something usable decides.
-    fn pick<'a>(
-        &'a self,
-        covering: impl Iterator<Item = (u8, &'a OfPrefix)>,
-        next_hop: IpAddr,
-        scope: Option<u32>,
-    ) -> Option<Resolved> {
-        let mut found = None;
-        for (prefix_len, routes) in covering {
-            // Sorted by metric: the first usable one wins within a prefix.
-            for route in routes {
-                if route.kind != RouteKind::Unicast {
-                    found = Some(None);
-                    break;
-                }
-                let usable =
-                    |h: &&Hop| self.is_up(h.ifindex) && scope.is_none_or(|s| s == h.ifindex);
-                if let Some(hop) = self.hops(route).find(usable) {
-                    let gateway = hop.gateway.unwrap_or(next_hop);
-                    let connected = hop.gateway.is_none() || hop.onlink && gateway == next_hop;
-                    found = Some(Some(Resolved {
-                        gateway,
-                        ifindex: hop.ifindex,
-                        metric: if connected { 0 } else { route.metric },
-                        connected,
-                        onlink: hop.onlink,
-                        // Also where a default route leads straight onto a tunnel, but not to its own gateway.
-                        by_default: prefix_len == 0
-                            && !(hop.onlink && hop.gateway == Some(next_hop)),
-                    }));
-                    break;
-                }
-            }
-        }
-        found.flatten()
-    }
-
     fn is_loopback(&self, ifindex: u32) -> bool {
         self.links.get(&ifindex).is_some_and(|l| l.loopback)
     }
@@ -334,146 +249,8 @@ impl KernelView {
         route.hops.iter().chain(single)
     }
 
-    /// Takes in one event. Whether anything that a reader can see changed.
-    pub fn apply(&mut self, event: Event) -> bool {
-        match event {
-            Event::Link(Presence::Present, link) => {
-                // Of one that was down there are none.
-                let was_up = |before: &Link| before.admin_up;
-                if !link.admin_up && self.links.get(&link.ifindex).is_none_or(was_up) {
-                    self.forget_routes_over(link.ifindex);
-                }
-                self.links.insert(link.ifindex, link.clone()).as_ref() != Some(&link)
-            }
-            Event::Link(Presence::Gone, link) => {
-                self.forget_routes_over(link.ifindex);
-                self.links.remove(&link.ifindex).is_some()
-            }
-            Event::Address(presence, address) => self.apply_address(presence, address),
-            Event::Route(presence, route) => self.apply_route(presence, route),
-            Event::Nexthop(presence, nexthop) => self.apply_nexthop(presence, nexthop),
-            Event::Rule(..) => false,
-        }
-    }
-
-    fn apply_address(&mut self, presence: Presence, address: Address) -> bool {
-        let same = |a: &Address| {
-            (a.ifindex, a.address, a.prefix_len, a.peer)
-                == (
-                    address.ifindex,
-                    address.address,
-                    address.prefix_len,
-                    address.peer,
-                )
-        };
-        let before = self.addresses.iter().position(same);
-        match (presence, before) {
-            (Presence::Present, Some(i)) => {
-                std::mem::replace(&mut self.addresses[i], address) != address
-            }
-            (Presence::Present, None) => {
-                self.addresses.push(address);
-                self.local
-                    .insert(own(address.address, Some(address.ifindex)));
-                true
-            }
-            (Presence::Gone, Some(i)) => {
-                self.addresses.remove(i);
-                let gone = own(address.address, Some(address.ifindex));
-                let is_same = |a: &Address| own(a.address, Some(a.ifindex)) == gone;
-                if !self.addresses.iter().any(is_same) {
-                    self.local.remove(&gone);
-                }
-                true
-            }
-            (Presence::Gone, None) => false,
-        }
-    }
-
-    fn apply_route(&mut self, presence: Presence, route: Route) -> bool {
-        let ours = route.protocol == ROUTE_PROTOCOL;
-        if route.special || route.kind == RouteKind::Other || !self.tables.contains(&route.table) {
-            return false;
-        }
-        // A route of ours that replaced a foreign one of the same metric (or the other way round) is told as one message.
-        let (metric, table) = (route.metric, route.table);
-        let same = move |r: &ViewRoute| (r.table, r.metric) == (table, metric);
-        let entry = ViewRoute {
-            table,
-            metric,
-            protocol: route.protocol,
-            kind: route.kind,
-            nexthop_id: route.nexthop_id,
-            hops: route.hops,
-        };
-        match (presence, ours) {
-            (Presence::Present, false) => self.with_routes(route.prefix, |routes| {
-                let at = routes.partition_point(|r| r.metric < metric);
-                // An IPv6 multipath route without nexthop objects is told hop by hop when it is appended to, and two
-                // IPv4 routes of equal metric may stand beside each other: keep both unless told that it replaces.
-                if routes.contains(&entry) {
-                    return false;
-                }
-                if route.replaces {
-                    routes.retain(|r| !same(r));
-                }
-                routes.insert(at.min(routes.len()), entry);
-                true
-            }),
-            (Presence::Gone, false) => self.with_routes(route.prefix, |routes| {
-                let before = routes.len();
-                match routes.iter().position(|r| *r == entry) {
-                    Some(i) => {
-                        routes.remove(i);
-                    }
-                    None => routes.retain(|r| !(same(r) && r.protocol == entry.protocol)),
-                }
-                routes.len() != before
-            }),
-            (Presence::Present, true) if route.replaces => {
-                self.with_routes(route.prefix, |routes| {
-                    let before = routes.len();
-                    routes.retain(|r| !same(r));
-                    routes.len() != before
-                })
-            }
-            (_, true) => false,
-        }
-    }
-
-    fn with_routes(&mut self, prefix: IpNet, f: impl FnOnce(&mut OfPrefix) -> bool) -> bool {
-        match prefix {
-            IpNet::V4(net) => self.v4.change(net, f),
-            IpNet::V6(net) => self.v6.change(net, f),
-        }
-    }
-
-    fn apply_nexthop(&mut self, presence: Presence, nexthop: Nexthop) -> bool {
-        if nexthop.protocol == ROUTE_PROTOCOL {
-            return false;
-        }
-        match presence {
-            Presence::Present => {
-                let before = self.nexthops.insert(nexthop.id, nexthop.kind.clone());
-                before.as_ref() != Some(&nexthop.kind)
-            }
-            Presence::Gone => self.nexthops.remove(&nexthop.id).is_some(),
-        }
-    }
-
-    /// What the kernel drops without a word when an interface goes: nexthop objects over it, and the IPv4 routes that have
-    /// no other way out. For IPv6 routes it only anticipates the notification.
-    fn forget_routes_over(&mut self, ifindex: u32) {
-        let lost =
-            |r: &ViewRoute| !r.hops.is_empty() && r.hops.iter().all(|h| h.ifindex == ifindex);
-        self.v4.forget_over(ifindex, lost);
-        self.v6.forget_over(ifindex, lost);
-        self.nexthops
-            .retain(|_, n| !matches!(n, NexthopKind::Single { hop, .. } if hop.ifindex == ifindex));
-    }
-
-    #[cfg(any(test, feature = "netlink"))]
     /// Forgets every route; a listing of them follows.
+    #[cfg(feature = "netlink")]
     pub(super) fn forget_routes(&mut self) {
         self.v4 = Routes::default();
         self.v6 = Routes::default();

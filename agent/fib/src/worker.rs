@@ -5,31 +5,33 @@
 //! kernel goes on forwarding meanwhile.
 
 mod broken;
+mod hear;
+mod report;
+mod requests;
 mod resync;
 mod urgent;
 
-use std::collections::BTreeSet;
 use std::io::Read;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bgp::os_error::OsError;
-use ipnet::IpNet;
 use routelet_base::timing::Holder;
 
-use super::doubt::Doubt;
-use super::handle::{FibConfig, FibHandle, Shared, Stop, ViewCallback, lock};
-use super::kernel::event::{Event, Presence};
-use super::kernel::netlink::{Monitor, Netlink};
-use super::kernel::socket::wait;
-use super::kernel::{ChannelError, Ears, Heard, Kernel, Refusal};
-use super::plan::{Op, Plan, Resync};
-use super::types::{FibCounters, NEXTHOP_ID_FIRST};
-use super::view::KernelView;
+use crate::doubt::Doubt;
+use crate::kernel::ChannelError;
+use crate::kernel::netlink::{Monitor, Netlink};
+use crate::kernel::socket::wait;
+use crate::plan::Resync;
+use crate::shared::{FibConfig, Shared, Stop, ViewCallback, lock};
+use crate::view::KernelView;
 use broken::Broken;
+use report::Reported;
+use requests::{BATCH, carry_out};
 use urgent::Early;
 
 /// How long a broken way to the kernel is left alone while routes are to be withdrawn.
@@ -37,20 +39,12 @@ const IMPATIENCE: Duration = Duration::from_secs(1);
 
 /// Operations in one go, between two looks at what the kernel says. 16 sends of 256 messages take some 10 ms.
 const BATCHES_PER_TURN: usize = 16;
-const BATCH: usize = 256;
 
 /// Between two looks at whether a view that is no longer the newest is still in use.
 const FREEING: Duration = Duration::from_secs(1);
 
-/// A refusal that is over sooner was a race with something that changed: an interface, an address.
-const FALSE_ALARM: Duration = Duration::from_secs(1);
-
-/// Opens the way to the kernel, adopts what a predecessor left, and starts the thread. The network namespace is that of
-/// the calling thread.
-///
-/// # Errors
-/// The process may not change routes, the kernel is too old, or it cannot be listed. What to do is in the text.
-pub fn spawn(config: FibConfig) -> Result<FibHandle, ChannelError> {
+/// Opens the way to the kernel, adopts what a predecessor left, and starts the thread.
+pub(super) fn start(config: FibConfig) -> Result<(Arc<Shared>, JoinHandle<()>), ChannelError> {
     let io = |call| {
         move |source: std::io::Error| ChannelError::Io {
             call,
@@ -72,9 +66,7 @@ pub fn spawn(config: FibConfig) -> Result<FibHandle, ChannelError> {
         handed_out: Vec::new(),
         doubt: Doubt::new(Instant::now()),
         broken: None,
-        reported: FibCounters::default(),
-        failing: None,
-        reported_stranger: None,
+        reported: Reported::default(),
         woken,
         shared: Arc::clone(&shared),
     };
@@ -97,10 +89,7 @@ pub fn spawn(config: FibConfig) -> Result<FibHandle, ChannelError> {
         .name("fib".to_owned())
         .spawn(move || worker.run())
         .map_err(io("spawning the FIB thread"))?;
-    Ok(FibHandle {
-        shared,
-        thread: Arc::new(Mutex::new(Some(thread))),
-    })
+    Ok((shared, thread))
 }
 
 /// The sockets belong together: the last ignores what the others cause.
@@ -140,10 +129,7 @@ struct Worker {
     doubt: Doubt,
     /// The way to the kernel is, so far.
     broken: Option<Broken>,
-    reported: FibCounters,
-    /// Since when the kernel has refused something, and whether that was reported.
-    failing: Option<(Instant, bool)>,
-    reported_stranger: Option<(u32, IpNet)>,
+    reported: Reported,
     woken: UnixStream,
 }
 
@@ -205,7 +191,7 @@ impl Worker {
                 }
             };
             self.is_whole();
-            self.report();
+            self.reported.report(&self.shared.plan.hold(Holder::Fib));
             if turn == Turn::Idle {
                 self.shared.done(asked);
                 if withdraw_until.is_some() {
@@ -293,75 +279,21 @@ impl Worker {
         carry_out(&self.shared, &mut self.channel.kernel, &ops).map(|()| true)
     }
 
-    fn hear(&mut self, now: Instant) -> Result<(), ChannelError> {
-        let (master, view_changed) = (&mut self.master, &mut self.view_changed);
-        let plan = &self.shared.plan;
-        let mut links = BTreeSet::new();
-        // The RIB's thread may be waiting for the plan: not while it is read, nor while the view changes.
-        let mut take = |events: &mut Vec<Event>| {
-            let mut plan = plan.hold(Holder::Fib);
-            events
-                .iter()
-                .for_each(|event| tell(&mut plan, event, &mut links, now));
-            drop(plan);
-            for event in events.drain(..) {
-                *view_changed |= master.apply(event);
-            }
-        };
-        let mut events = Vec::new();
-        let mut hear = |event| {
-            events.push(event);
-            if events.len() == BATCH {
-                take(&mut events);
-            }
-        };
-        let early = self.early.take(&mut hear);
-        let heard = self.channel.monitor.hear(&mut hear);
-        if !events.is_empty() {
-            take(&mut events);
-        }
-        for ifindex in links {
-            plan.hold(Holder::Fib).link_event(ifindex, now);
-        }
-        let heard = heard?;
-        if early == Heard::SomeLost || heard == Heard::SomeLost {
-            tracing::info!("notifications were lost; comparing everything with the kernel");
-            plan.hold(Holder::Fib).doubt_everything();
-        }
-        Ok(())
-    }
-
-    fn publish_view(&mut self, now: Instant) {
-        self.handed_out.retain(|view| Arc::strong_count(view) > 1);
-        if !self.view_changed || now < self.view_not_before {
-            return;
-        }
-        let started = Instant::now();
-        self.view_changed = false;
-        self.master.set_generation(self.master.generation() + 1);
-        let view = Arc::new(self.master.clone());
-        self.shared.view.store(Arc::clone(&view));
-        self.handed_out.push(Arc::clone(&view));
-        self.shared.apply_guard_rails();
-        // Guard rails look at all routes that may be on a link: about a twentieth of the time may go into it, and more rather than
-        // next hops being a second old.
-        self.view_not_before =
-            Instant::now() + (started.elapsed() * 20).min(Duration::from_secs(1));
-        if let Some(callback) = &self.on_view {
-            callback(&view);
-        }
-    }
-
     /// Waits for a reason to go on.
     fn rest(&mut self, until: Option<Instant>) {
         let now = Instant::now();
         let retry = self.shared.plan.hold(Holder::Fib).next_retry();
         let view = self.view_changed.then_some(self.view_not_before);
-        let alarm = self.failing.filter(|failing| !failing.1);
-        let alarm = alarm.map(|(since, _)| since + FALSE_ALARM);
         // The newest is in use.
         let views = (self.handed_out.len() > 1).then(|| now + FREEING);
-        let times = [retry, view, self.doubt.next(), alarm, until, views];
+        let times = [
+            retry,
+            view,
+            self.doubt.next(),
+            self.reported.next(),
+            until,
+            views,
+        ];
         let next = times.into_iter().flatten().min();
         let timeout = next.map(|at| at.saturating_duration_since(now));
         self.shared.pulse.rest();
@@ -420,93 +352,4 @@ impl Worker {
         while matches!(self.woken.read(&mut bytes), Ok(n) if n > 0) {}
         self.shared.woken.store(false, Ordering::SeqCst);
     }
-
-    /// Says when trouble begins and ends, once each.
-    fn report(&mut self) {
-        let plan = self.shared.plan.hold(Holder::Fib);
-        let now = plan.counters();
-        match (&mut self.failing, now.failed) {
-            (None, 0) => {}
-            (None, _) => self.failing = Some((Instant::now(), false)),
-            (Some((_, reported)), 0) => {
-                if *reported {
-                    tracing::info!("the kernel holds every route again");
-                }
-                self.failing = None;
-            }
-            (Some((since, reported)), failed) => {
-                if !*reported && since.elapsed() >= FALSE_ALARM {
-                    *reported = true;
-                    let example = plan.example_failure().unwrap_or_default();
-                    tracing::warn!(failed, example, "the kernel refuses routes; trying again");
-                }
-            }
-        }
-        if (self.reported.over_limit == 0) != (now.over_limit == 0) {
-            if now.over_limit > 0 {
-                let max = plan.guard_rails().max_routes;
-                tracing::warn!(
-                    max,
-                    left_out = now.over_limit,
-                    "maxRoutes is reached: further routes are left out"
-                );
-            } else {
-                tracing::info!("learned routes are within maxRoutes again");
-            }
-        }
-        if now.replaced_nexthops > self.reported.replaced_nexthops {
-            tracing::warn!(
-                count = now.replaced_nexthops - self.reported.replaced_nexthops,
-                "nexthop objects of ours were replaced by somebody else, and are put right: which program writes nexthops with ids from {NEXTHOP_ID_FIRST} on?"
-            );
-        }
-        let stranger = plan.stranger();
-        if stranger != self.reported_stranger {
-            if let Some((table, prefix)) = stranger {
-                tracing::warn!(
-                    table,
-                    example = %prefix,
-                    "somebody else has routes in the table that refuses what no endpoint serves, so it is not consulted; \
-                     give spec.fib.refuse.table of the Router another number"
-                );
-            }
-            self.reported_stranger = stranger;
-        }
-        self.reported = now;
-    }
-}
-
-/// Tells the plan what happened, and notes the interfaces that it happened to: each is looked at once.
-fn tell(plan: &mut Plan, event: &Event, links: &mut BTreeSet<u32>, now: Instant) {
-    match event {
-        Event::Link(presence, link) => {
-            match presence {
-                Presence::Present => plan.link_state(link.ifindex, link.up, now),
-                Presence::Gone => plan.link_gone(link.ifindex, now),
-            }
-            links.insert(link.ifindex);
-        }
-        Event::Route(presence, route) => plan.route_event(*presence, route),
-        Event::Nexthop(_, nexthop) => plan.nexthop_event(nexthop),
-        Event::Rule(presence, rule) => plan.rule_event(*presence, rule),
-        Event::Address(Presence::Present, address) => {
-            // It can make a gateway reachable.
-            links.insert(address.ifindex);
-        }
-        Event::Address(Presence::Gone, _) => {}
-    }
-}
-
-/// Carries out operations of the plan, and reports their results to it.
-fn carry_out(shared: &Shared, kernel: &mut impl Kernel, ops: &[Op]) -> Result<(), ChannelError> {
-    let mut refusals: Vec<Refusal> = Vec::new();
-    let outcome = kernel.execute(ops, &mut refusals);
-    let now = Instant::now();
-    let mut plan = shared.plan.hold(Holder::Fib);
-    for Refusal { index, error } in refusals {
-        tracing::debug!(op = ?ops[index], %error, "refused");
-        plan.refused(now, &ops[index], error);
-    }
-    plan.carried_out(ops);
-    outcome
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use smallvec::SmallVec;
 
-use super::super::refusal::Rule;
+use crate::refusal::Rule;
 
 /// Whether the thing is there (new or changed) or gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

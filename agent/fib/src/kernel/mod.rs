@@ -7,17 +7,16 @@ pub mod event;
 #[cfg(feature = "netlink")]
 #[allow(clippy::disallowed_methods)] // How long a listing takes.
 pub mod netlink;
-#[cfg(feature = "netlink")]
-mod rule;
+pub(super) mod op;
 #[cfg(feature = "netlink")]
 pub(super) mod socket;
 #[cfg(feature = "netlink")]
 mod wire;
 
-use super::plan::Op;
-use super::types::KernelError;
+use crate::types::KernelError;
 use bgp::os_error::OsError;
 pub use event::Event;
+use op::Op;
 
 /// What to list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

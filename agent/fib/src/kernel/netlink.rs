@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 
 use super::event::Event;
+use super::op::Op;
 use super::socket::Socket;
 use super::{ChannelError, DumpKind, Ears, Heard, Kernel, Listed, Refusal, wire};
-use crate::plan::Op;
 use crate::types::KernelError;
 
 /// Messages for each send. From 64 on the cost of the system call is lost in the noise; at 512 acknowledgements of a batch

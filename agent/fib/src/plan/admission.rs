@@ -5,10 +5,11 @@
 
 use ipnet::IpNet;
 
-use super::super::guard::{GuardRails, Replaced};
-use super::table::{AnyKey, Entry, SHARDS, V4, V6, Want, flag, key};
+use super::key::{AnyKey, V4, V6, key};
+use super::table::{Entry, SHARDS, Want, flag};
 use super::work::{LOOKS, Work};
 use super::{Family, Plan};
+use crate::guard::{GuardRails, Replaced};
 
 /// Prefixes that are looked at in one go, and some more: shards are not left half way. Less than a millisecond.
 ///

@@ -9,14 +9,17 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use super::super::HashSet;
-use super::super::kernel::event::{Nexthop, Presence, Route, RouteKind};
-use super::super::refusal::Rule;
-use super::super::types::{NEXTHOP_ID_FIRST, NEXTHOP_ID_LAST, ROUTE_PROTOCOL};
-use super::op::{RouteAction, RouteOp};
+use super::key::{AnyKey, V4, V6, key};
 use super::refusing::News;
-use super::table::{AnyKey, Entry, SHARDS, Slot, V4, V6, Want, flag, key};
-use super::{Family, Plan, Resync};
+use super::resync::Resync;
+use super::table::{Entry, SHARDS, Want, flag};
+use super::{Family, Plan};
+use crate::hash::HashSet;
+use crate::kernel::event::{Nexthop, Presence, Route, RouteKind};
+use crate::kernel::op::Slot;
+use crate::kernel::op::{RouteAction, RouteOp};
+use crate::refusal::Rule;
+use crate::types::{NEXTHOP_ID_FIRST, NEXTHOP_ID_LAST, ROUTE_PROTOCOL};
 
 impl Plan {
     /// A listing of all routes begins; [`Self::resync_nexthops`] came before. [`Self::resync_part_begins`] follows.

@@ -11,13 +11,16 @@ use std::time::Instant;
 
 use ipnet::IpNet;
 
-use super::super::HashMap;
-use super::super::types::KernelError;
-use super::nexthops::Failure;
-use super::op::{Op, RouteAction, RouteOp, Target};
-use super::table::{AnyKey, Entry, Key, Slot, flag, key};
+use super::failure::{Failure, next_due};
+use super::key::{AnyKey, Key, key};
+use super::resync::Resync;
+use super::table::{Entry, flag};
 use super::work::Work;
-use super::{Family, Plan, Resync};
+use super::{Family, Plan};
+use crate::hash::HashMap;
+use crate::kernel::op::Slot;
+use crate::kernel::op::{Op, RouteAction, RouteOp, Target};
+use crate::types::KernelError;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -343,16 +346,6 @@ impl Plan {
         let recorded = |prefix: &IpNet| self.failing.records.contains_key(prefix);
         flagged.len() == self.failing.records.len() && flagged.iter().all(recorded)
     }
-}
-
-/// Takes one whose time has come.
-pub(super) fn next_due<T>(retries: &mut BTreeMap<Instant, Vec<T>>, now: Instant) -> Option<T> {
-    let mut first = retries.first_entry().filter(|at| *at.key() <= now)?;
-    let due = first.get_mut().pop();
-    if first.get().is_empty() {
-        first.remove();
-    }
-    due
 }
 
 /// The group that an operation leads a route to.

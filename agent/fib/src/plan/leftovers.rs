@@ -9,12 +9,14 @@ use foldhash::fast::RandomState;
 use ipnet::IpNet;
 use smallvec::SmallVec;
 
-use super::super::kernel::event::Route;
-use super::super::{HashMap, HashSet};
-use super::op::{Op, RouteAction, RouteOp};
-use super::table::{AnyKey, Key, SHARDS, Slot, Want, is_to_grow, key};
+use super::key::{AnyKey, Key, key};
+use super::table::{SHARDS, Want, is_to_grow};
 use super::work::{LOOKS, Work};
 use super::{Family, Plan};
+use crate::hash::{HashMap, HashSet};
+use crate::kernel::event::Route;
+use crate::kernel::op::Slot;
+use crate::kernel::op::{Op, RouteAction, RouteOp};
 
 /// A route but for its prefix.
 #[derive(Clone, Copy, Debug)]

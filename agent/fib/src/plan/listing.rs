@@ -4,14 +4,16 @@
 //! gone, part by part; these groups. Until that is over nothing else may come from the kernel nor be asked for, but wishes may change:
 //! they find some groups as they were, and some as they are. Routes that are right on the former only are looked at again at its end.
 
-use super::super::kernel::event::{Nexthop, NexthopKind};
-use super::super::types::{NEXTHOP_ID_FIRST, NEXTHOP_ID_LAST, ROUTE_PROTOCOL};
-use super::super::{HashMap, HashSet};
+use super::key::{V4, V6};
 use super::nexthops::{Members, Role, normalize};
-use super::op::Object;
-use super::table::{Entry, SHARDS, Slot, flag};
+use super::table::{Entry, SHARDS, flag};
 use super::work::Work;
-use super::{Family, Plan, V4, V6};
+use super::{Family, Plan};
+use crate::hash::{HashMap, HashSet};
+use crate::kernel::event::{Nexthop, NexthopKind};
+use crate::kernel::op::Object;
+use crate::kernel::op::Slot;
+use crate::types::{NEXTHOP_ID_FIRST, NEXTHOP_ID_LAST, ROUTE_PROTOCOL};
 
 /// All nexthop objects of the kernel, whoever made them.
 #[derive(Debug, Default)]

@@ -12,12 +12,14 @@
 
 use std::time::{Duration, Instant};
 
-use super::super::HashMap;
+use super::key::{V4, V6};
 use super::nexthops::Members;
-use super::op::{Op, RouteAction, RouteOp, Target};
-use super::table::{Entry, SHARDS, Slot, V4, V6, flag};
+use super::table::{Entry, SHARDS, flag};
 use super::work::Work;
 use super::{Family, Plan};
+use crate::hash::HashMap;
+use crate::kernel::op::Slot;
+use crate::kernel::op::{Op, RouteAction, RouteOp, Target};
 
 /// For how long no group must have changed. Links that flap and sessions that are reset are over by then.
 pub(super) const QUIET: Duration = Duration::from_secs(10);

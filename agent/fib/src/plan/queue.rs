@@ -4,7 +4,7 @@
 //! the order matters more: they are put into *buckets*, which are emptied one after the other, round and round ([`Key::bucket`]).
 //! Both is done some at a time: neither putting a million into order nor waiting for that is one step.
 
-use super::table::Key;
+use super::key::{BUCKETS, Key};
 
 /// From this many queued prefixes on, their order matters more than that the latest goes first.
 const BULK: usize = 1024;
@@ -18,9 +18,6 @@ const PORTION: usize = 2048;
 
 /// How many of a bucket are put into order at a time.
 const SORTED: usize = 8192;
-
-/// The buckets of a family.
-pub(super) const BUCKETS: usize = 1 << 12;
 
 /// See the module.
 #[derive(Debug)]
@@ -154,7 +151,7 @@ impl<K: Key> Queue<K> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::table::{V4, V6};
+    use super::super::key::{V4, V6};
     use super::*;
 
     fn v4(n: u32) -> V4 {

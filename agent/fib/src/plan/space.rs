@@ -5,29 +5,11 @@
 //! what of ours is in another place than the present one is a leftover, which goes once the routes in the right place are there.
 //! Until that listing is complete nothing is written.
 
-use serde::Serialize;
-
-use super::super::types::{DEFAULT_METRIC, MAIN_TABLE};
-use super::table::{V4, V6, Want};
-use super::{Family, Plan, Resync};
-
-/// Where our routes live.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct RouteSpace {
-    /// The table.
-    pub table: u32,
-    /// The metric of every route, at least 1 (IPv6 takes 0 for its default).
-    pub metric: u32,
-}
-
-impl Default for RouteSpace {
-    fn default() -> Self {
-        Self {
-            table: MAIN_TABLE,
-            metric: DEFAULT_METRIC,
-        }
-    }
-}
+use super::key::{V4, V6};
+use super::resync::Resync;
+use super::table::Want;
+use super::{Family, Plan};
+use crate::types::RouteSpace;
 
 /// Whether the plan writes, and what.
 #[derive(Debug)]

@@ -5,15 +5,20 @@ use std::time::{Duration, Instant};
 use ipnet::IpNet;
 use serde::Serialize;
 
-use super::super::guard::Rejection;
-use super::super::types::{
+use super::failure::Failure;
+use super::key::{AnyKey, Key, V4, V6, key};
+use super::nexthops::{Members, Role};
+use super::resync::Resync;
+use super::table::{Entry, SHARDS, Want, flag};
+use super::{Family, Plan, RefusalStatus};
+use crate::guard::Rejection;
+use crate::kernel::op::Slot;
+use crate::kernel::op::{Object, RouteOp};
+use crate::types::RouteSpace;
+use crate::types::{
     FailedObject, FibCounters, FibNexthop, FibRoute, FibRouteState, FibRouteStatus, InstalledRoute,
     KernelError,
 };
-use super::nexthops::{Members, Role};
-use super::op::RouteOp;
-use super::table::{AnyKey, Entry, Key, SHARDS, Slot, V4, V6, Want, flag, key};
-use super::{Family, Plan, RefusalStatus, Resync, RouteSpace, as_nexthop};
 
 /// A nexthop object of ours. There can be two of one way out: one for groups of several, one for groups of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -249,7 +254,7 @@ impl Plan {
     }
 
     fn state<K: Family>(&self, e: &Entry<K>, now: Instant) -> FibRouteState {
-        let failed = |f: &super::nexthops::Failure, about| FibRouteState::Failed {
+        let failed = |f: &Failure, about| FibRouteState::Failed {
             error: f.error.clone(),
             about,
             failing_for: now.saturating_duration_since(f.since),
@@ -300,5 +305,15 @@ impl Plan {
             }
             _ => FibRouteState::Pending,
         }
+    }
+}
+
+/// A nexthop as it was asked for.
+fn as_nexthop(object: &Object, weight: u8) -> FibNexthop {
+    FibNexthop {
+        gateway: object.gateway,
+        ifindex: object.ifindex,
+        weight: std::num::NonZeroU8::new(weight).unwrap_or(std::num::NonZeroU8::MIN),
+        onlink: object.onlink,
     }
 }

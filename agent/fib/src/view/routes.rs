@@ -7,7 +7,27 @@ use imbl::OrdMap;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use smallvec::SmallVec;
 
-use super::ViewRoute;
+use crate::kernel::event::{Hop, RouteKind};
+
+/// A route of somebody else, as far as it matters here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ViewRoute {
+    pub(super) table: u32,
+    pub(super) metric: u32,
+    pub(super) protocol: u8,
+    pub(super) kind: RouteKind,
+    pub(super) nexthop_id: Option<u32>,
+    pub(super) hops: SmallVec<[Hop; 1]>,
+}
+
+impl ViewRoute {
+    /// Whether it leads onto a link, or uses an object that may.
+    pub(super) fn may_be_on_link(&self) -> bool {
+        let is_on_link = |hop: &Hop| hop.gateway.is_none();
+        self.kind == RouteKind::Unicast
+            && (self.hops.is_empty() || self.hops.iter().any(is_on_link))
+    }
+}
 
 /// Those of one prefix, the lowest metric first.
 pub(super) type OfPrefix = SmallVec<[ViewRoute; 1]>;

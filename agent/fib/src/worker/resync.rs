@@ -5,14 +5,14 @@ use std::time::Instant;
 
 use routelet_base::timing::Holder;
 
-use super::super::handle::Shared;
-use super::super::kernel::event::{Event, Nexthop, Presence, Route};
-use super::super::kernel::{ChannelError, DumpKind, Ears, Kernel, Listed};
-use super::super::plan::{Plan, Resync};
-use super::super::refusal::Rule;
-use super::super::view::KernelView;
+use super::requests::{BATCH, list_nexthops, list_rules};
 use super::urgent::Urgent;
-use super::{BATCH, Channel, Worker};
+use super::{Channel, Worker};
+use crate::kernel::event::{Event, Nexthop, Presence, Route};
+use crate::kernel::{ChannelError, DumpKind, Ears, Kernel, Listed};
+use crate::plan::{Plan, Resync};
+use crate::shared::Shared;
+use crate::view::KernelView;
 
 impl Worker {
     /// Lists what is in doubt and corrects the plan and the view.
@@ -149,30 +149,6 @@ fn take_nexthops(shared: &Shared, nexthops: Vec<Nexthop>) {
     let mut is_over = shared.plan.hold(Holder::Fib).take_nexthops(listed);
     while !is_over {
         is_over = shared.plan.hold(Holder::Fib).take_more_nexthops();
-    }
-}
-
-pub(super) fn list_nexthops(kernel: &mut impl Kernel) -> Result<Vec<Nexthop>, ChannelError> {
-    let mut nexthops = Vec::new();
-    kernel.dump(DumpKind::Nexthops, &mut |listed| match listed {
-        Listed::Begin => nexthops.clear(),
-        Listed::Item(Event::Nexthop(_, nexthop)) => nexthops.push(nexthop),
-        Listed::Item(_) => {}
-    })?;
-    Ok(nexthops)
-}
-
-/// All rules in shapes that we make. A kernel without them (`CONFIG_IP_MULTIPLE_TABLES`) has none, and refuses those that are added.
-fn list_rules(kernel: &mut impl Kernel) -> Result<Vec<Rule>, ChannelError> {
-    let mut rules = Vec::new();
-    let listed = kernel.dump(DumpKind::Rules, &mut |listed| match listed {
-        Listed::Begin => rules.clear(),
-        Listed::Item(Event::Rule(_, rule)) => rules.push(rule),
-        Listed::Item(_) => {}
-    });
-    match listed {
-        Err(ChannelError::Dump { error, .. }) if error.errno == libc::EOPNOTSUPP => Ok(Vec::new()),
-        other => other.map(|()| rules),
     }
 }
 

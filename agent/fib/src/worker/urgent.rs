@@ -8,13 +8,12 @@ use std::time::Instant;
 
 use routelet_base::timing::Holder;
 
-use super::super::doubt::Doubt;
-use super::super::handle::Shared;
-use super::super::kernel::event::{Event, Presence};
-use super::super::kernel::{ChannelError, Ears, Heard, Kernel};
-use super::super::plan::Resync;
-use super::resync::list_nexthops;
-use super::{BATCH, carry_out};
+use super::requests::{BATCH, carry_out, list_nexthops};
+use crate::doubt::Doubt;
+use crate::kernel::event::{Event, Presence};
+use crate::kernel::{ChannelError, Ears, Heard, Kernel};
+use crate::plan::Resync;
+use crate::shared::Shared;
 
 /// How much of that is kept: more than the kernel would keep for us.
 const MOST_EARLY: usize = 1 << 16;

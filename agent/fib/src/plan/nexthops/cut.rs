@@ -1,9 +1,10 @@
 //! Objects that are down leave the groups that have another member, before anything else is done: by one message each, however many
 //! groups there are. What that makes of the groups is noted afterwards, some at a time.
 
-use super::super::op::Op;
 use super::super::work::Work;
-use super::{Group, Members, Nexthops, Role, normalize};
+use super::Nexthops;
+use super::model::{Group, Members, Role, normalize};
+use crate::kernel::op::Op;
 
 /// What follows from a change of an object, as far as it was not looked at yet.
 #[derive(Debug, Default)]

@@ -8,9 +8,10 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use super::super::super::types::KernelError;
-use super::super::super::{HashMap, HashSet};
-use super::{Failure, Nexthops};
+use super::super::failure::Failure;
+use super::Nexthops;
+use crate::hash::{HashMap, HashSet};
+use crate::types::KernelError;
 
 /// See the module.
 #[derive(Debug, Default)]

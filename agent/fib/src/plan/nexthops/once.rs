@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use super::super::super::HashSet;
+use crate::hash::HashSet;
 
 /// The numbers that are in a queue.
 pub(super) trait Within: Default {

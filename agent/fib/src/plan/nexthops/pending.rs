@@ -6,11 +6,11 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use super::super::super::HashSet;
-use super::super::failing::next_due;
+use super::super::failure::next_due;
 use super::super::work::Work;
 use super::Nexthops;
 use super::once::Once;
+use crate::hash::HashSet;
 
 /// What waits for its next try.
 #[derive(Clone, Copy, Debug)]

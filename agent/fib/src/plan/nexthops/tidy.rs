@@ -1,8 +1,9 @@
 //! What nothing uses goes.
 
-use super::super::op::Op;
 use super::super::work::Work;
-use super::{Nexthops, Role};
+use super::Nexthops;
+use super::model::Role;
+use crate::kernel::op::Op;
 
 /// So many sets that no route wants may be kept, or half of all, while nothing is removed from the kernel.
 const KEPT: usize = if cfg!(test) { 8 } else { 4096 };

@@ -3,10 +3,11 @@
 use std::cmp::Reverse;
 use std::time::Instant;
 
-use super::super::super::HashMap;
-use super::super::op::Op;
 use super::super::work::Work;
-use super::{Group, Members, Nexthops, Role};
+use super::Nexthops;
+use super::model::{Group, Members, Role};
+use crate::hash::HashMap;
+use crate::kernel::op::Op;
 
 impl Nexthops {
     /// Of the groups of a content, the largest takes the place of the others for all sets: `into` says so of each.

@@ -7,12 +7,12 @@ use std::ops::Bound::{Excluded, Unbounded};
 use foldhash::fast::RandomState;
 use ipnet::IpNet;
 
-use super::super::super::HashSet;
-use super::super::super::kernel::event::{Presence, Route, RouteKind};
-use super::super::super::refusal::Rule;
-use super::super::super::types::ROUTE_PROTOCOL;
 use super::super::table::{SHARDS, is_to_grow};
 use super::{Look, Refusing};
+use crate::hash::HashSet;
+use crate::kernel::event::{Presence, Route, RouteKind};
+use crate::refusal::Rule;
+use crate::types::ROUTE_PROTOCOL;
 
 /// A route of ours that refuses: destination, table, metric.
 pub(super) type Installed = (IpNet, u32, u32);

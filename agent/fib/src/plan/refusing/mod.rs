@@ -22,11 +22,11 @@ use std::ops::Bound::{Excluded, Unbounded};
 
 use ipnet::IpNet;
 
-use super::super::refusal::{MAX_SCOPED, METRIC, Refusal, RefusalChange, Rule};
-use super::super::types::MAIN_TABLE;
-use super::RouteSpace;
-use super::nexthops::Failure;
+use super::failure::Failure;
 use super::work::{LOOKS, Work};
+use crate::refusal::{MAX_SCOPED, METRIC, Refusal, RefusalChange, Rule};
+use crate::types::MAIN_TABLE;
+use crate::types::RouteSpace;
 pub(super) use known::News;
 use known::{Installed, Known};
 pub use status::RefusalStatus;

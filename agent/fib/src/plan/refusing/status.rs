@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 
-use super::super::super::refusal::{METRIC, Refusal};
-use super::super::super::types::{FailedObject, FibRouteState, KernelError};
 use super::{Refusing, Thing};
+use crate::refusal::{METRIC, Refusal};
+use crate::types::{FailedObject, FibRouteState, KernelError};
 
 /// A refused destination, for people and programs.
 #[derive(Clone, Debug, PartialEq, Eq)]

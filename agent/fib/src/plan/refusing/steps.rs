@@ -2,13 +2,14 @@
 
 use std::time::Instant;
 
-use super::super::super::refusal::Rule;
-use super::super::super::types::KernelError;
-use super::super::nexthops::Failure;
-use super::super::op::{Op, RouteAction, RouteOp, RuleAction, Target};
+use super::super::failure::Failure;
+use super::super::resync::Resync;
 use super::super::work::Work;
-use super::super::{Resync, RouteSpace};
 use super::{Installed, Refusing, Thing};
+use crate::kernel::op::{Op, RouteAction, RouteOp, RuleAction, Target};
+use crate::refusal::Rule;
+use crate::types::KernelError;
+use crate::types::RouteSpace;
 
 impl Refusing {
     /// Appends what is to be done next, each step only after the one before it was carried out.

@@ -1,9 +1,9 @@
 //! An agent that is aside for long, and hears of many next hops and prefixes meanwhile: it keeps what there is now.
 #![allow(clippy::unwrap_used)]
 
-use super::super::super::refusal::{Refusal, RefusalChange};
-use super::steps::{Alone, with_sets};
+use super::alone::{Alone, with_sets};
 use super::*;
+use crate::refusal::{Refusal, RefusalChange};
 
 fn aside() -> Alone {
     let mut alone = with_sets(10);

@@ -112,7 +112,7 @@ fn a_place_that_is_somebody_elses_is_looked_for_once() {
 #[test]
 fn nothing_is_gone_before_it_is_known_what_became_of_a_refused_removal() {
     let withdraw = |refused: Option<usize>| {
-        let mut alone = steps::Alone::new();
+        let mut alone = alone::Alone::new();
         alone.install(many(1).next().unwrap(), [0]);
         alone.most(|_| 0);
         alone.plan.withdraw();

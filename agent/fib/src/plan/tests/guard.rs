@@ -1,8 +1,8 @@
 //! Claims about guard rails that change under routes.
 #![allow(clippy::unwrap_used)]
 
-use super::super::super::guard::Rejection;
 use super::*;
+use crate::guard::Rejection;
 
 #[test]
 fn the_limit_counts_learned_routes_of_both_families_and_lets_the_next_in_when_one_leaves() {

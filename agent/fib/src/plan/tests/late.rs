@@ -88,40 +88,7 @@ impl LateWorld {
                 self.links_gone.insert(ifindex);
                 kernel.set_link(ifindex, false);
             }
-            Change::Foreign(number, there) => {
-                let (prefix, place) = (net(PREFIXES[number]), (254, DEFAULT_METRIC));
-                // One has its place for good.
-                if number == 3 {
-                    return;
-                }
-                let id = (prefix, place.0, place.1);
-                let is_foreign = kernel.routes.get(&id).is_some_and(|r| r.protocol == 4);
-                let find = |routes: Vec<Route>| {
-                    let mut routes = routes.into_iter();
-                    routes.find(|r| (r.prefix, r.table, r.metric) == id)
-                };
-                match (is_foreign, there) {
-                    (false, true) => {
-                        let target = Target::Unreachable;
-                        let route = FakeRoute {
-                            protocol: 4,
-                            target,
-                        };
-                        kernel.routes.insert(id, route);
-                        let replaces = find(before).is_some();
-                        let new = find(kernel.list_routes()).unwrap();
-                        let new = Route { replaces, ..new };
-                        self.unheard.push(Event::Route(Presence::Present, new));
-                    }
-                    (true, false) => {
-                        let old = find(before).unwrap();
-                        kernel.routes.remove(&id);
-                        self.unheard.push(Event::Route(Presence::Gone, old));
-                    }
-                    _ => {}
-                }
-                return;
-            }
+            Change::Foreign(number, there) => return self.change_foreign(number, there),
             Change::DeleteNexthop(n) => {
                 let nexthops = kernel.list_nexthops();
                 let mut of_ours = nexthops.iter().filter(|n| n.protocol == ROUTE_PROTOCOL);
@@ -154,6 +121,43 @@ impl LateWorld {
         match change {
             Change::Link(ifindex, up) => self.unheard.push(Event::Link(ifindex, up)),
             Change::RemoveLink(ifindex) => self.unheard.push(Event::LinkGone(ifindex)),
+            _ => {}
+        }
+    }
+
+    /// Somebody else adds or removes a route to a prefix that is wanted, too.
+    fn change_foreign(&mut self, number: usize, there: bool) {
+        let kernel = &mut self.world.kernel;
+        let before = kernel.list_routes();
+        let (prefix, place) = (net(PREFIXES[number]), (254, DEFAULT_METRIC));
+        // One has its place for good.
+        if number == 3 {
+            return;
+        }
+        let id = (prefix, place.0, place.1);
+        let is_foreign = kernel.routes.get(&id).is_some_and(|r| r.protocol == 4);
+        let find = |routes: Vec<Route>| {
+            let mut routes = routes.into_iter();
+            routes.find(|r| (r.prefix, r.table, r.metric) == id)
+        };
+        match (is_foreign, there) {
+            (false, true) => {
+                let target = Target::Unreachable;
+                let route = FakeRoute {
+                    protocol: 4,
+                    target,
+                };
+                kernel.routes.insert(id, route);
+                let replaces = find(before).is_some();
+                let new = find(kernel.list_routes()).unwrap();
+                let new = Route { replaces, ..new };
+                self.unheard.push(Event::Route(Presence::Present, new));
+            }
+            (true, false) => {
+                let old = find(before).unwrap();
+                kernel.routes.remove(&id);
+                self.unheard.push(Event::Route(Presence::Gone, old));
+            }
             _ => {}
         }
     }

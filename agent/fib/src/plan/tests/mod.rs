@@ -7,8 +7,11 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
+mod alone;
 mod aside;
+mod events;
 mod failing;
+mod gone;
 mod guard;
 mod kernel;
 mod late;
@@ -23,12 +26,14 @@ mod space;
 mod steps;
 mod world;
 
-use super::super::kernel::event::{Hop, Nexthop, NexthopKind, Presence, Route, RouteKind};
-use super::super::refusal::{self, Rule};
-use super::super::types::{
-    DEFAULT_METRIC, FibRouteState, KernelError, NEXTHOP_ID_FIRST, ROUTE_PROTOCOL,
-};
 use super::*;
+use crate::kernel::event::{Hop, Nexthop, NexthopKind, Presence, Route, RouteKind};
+use crate::refusal::{self, Rule};
+use crate::types::{
+    DEFAULT_METRIC, FibAction, FibChange, FibNexthop, FibRoute, FibRouteState, KernelError,
+    NEXTHOP_ID_FIRST, ROUTE_PROTOCOL,
+};
+use events::*;
 use kernel::{FakeKernel, FakeRoute};
 use world::*;
 

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::super::work::LOOKS;
-use super::steps::{Alone, with_sets};
+use super::alone::{Alone, with_sets};
 use super::*;
 
 /// The router that all sets have beside others, and one of these.

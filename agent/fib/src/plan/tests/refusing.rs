@@ -1,8 +1,8 @@
 //! Claims about what is refused: which rules and routes there are, in which order they come and go, and that others win.
 #![allow(clippy::unwrap_used)]
 
-use super::super::super::refusal::{DEFAULT_TABLE, METRIC, RULE_PRIORITY, Refusal, RefusalChange};
 use super::*;
+use crate::refusal::{DEFAULT_TABLE, METRIC, RULE_PRIORITY, Refusal, RefusalChange};
 
 const SERVICE: &str = "203.0.113.7/32";
 const SERVICE_6: &str = "2001:db8:f::7/128";
@@ -336,48 +336,13 @@ fn a_successor_leaves_it_as_it_is_until_it_knows_what_to_refuse_and_then_says_no
         .iter()
         .filter(|(_, r)| r.protocol == ROUTE_PROTOCOL);
     assert!(of_ours.clone().count() == 5 && of_ours.clone().all(|(id, _)| id.1 == 4711));
-    assert!(
-        world
-            .kernel
-            .rules
-            .iter()
-            .all(|rule| rule.table != DEFAULT_TABLE)
-    );
+    let mut rules = world.kernel.rules.iter();
+    assert!(rules.all(|rule| rule.table != DEFAULT_TABLE));
     world.plan.withdraw();
     world.step(Step::Drive);
     assert!(
         world.plan.is_gone() && world.kernel.rules.is_empty() && world.kernel.ours().is_empty()
     );
-}
-
-#[test]
-fn blackholes_that_an_earlier_version_left_in_the_main_table_go_at_once() {
-    let mut world = World::new();
-    let hole = |prefix: &str, protocol| Route {
-        prefix: net(prefix),
-        table: 254,
-        protocol,
-        metric: 1024,
-        kind: RouteKind::Blackhole,
-        replaces: false,
-        special: false,
-        nexthop_id: None,
-        hops: smallvec::SmallVec::new(),
-    };
-    begin_routes(&mut world.plan);
-    world.plan.resync_route(&hole(AGGREGATE, ROUTE_PROTOCOL));
-    world.plan.resync_route(&hole(OTHER, 4));
-    end_routes(&mut world.plan);
-    // Before anything is known of the cluster: its API server may be behind one.
-    let ops = world.plan.next_batch(world.now, 256);
-    let [Op::Route(op)] = ops.as_slice() else {
-        panic!("{ops:?}")
-    };
-    assert_eq!(
-        (op.prefix, op.table, op.metric),
-        (net(AGGREGATE), 254, 1024)
-    );
-    assert_eq!(op.action, RouteAction::Delete);
 }
 
 proptest! {

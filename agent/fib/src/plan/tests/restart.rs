@@ -86,3 +86,35 @@ fn what_a_guard_rail_refuses_goes_before_convergence() {
     messages(&mut world);
     assert_eq!(world.kernel.removed, [first]);
 }
+
+#[test]
+fn blackholes_that_an_earlier_version_left_in_the_main_table_go_at_once() {
+    let mut world = World::new();
+    let hole = |prefix: &str, protocol| Route {
+        prefix: net(prefix),
+        table: 254,
+        protocol,
+        metric: 1024,
+        kind: RouteKind::Blackhole,
+        replaces: false,
+        special: false,
+        nexthop_id: None,
+        hops: smallvec::SmallVec::new(),
+    };
+    begin_routes(&mut world.plan);
+    world
+        .plan
+        .resync_route(&hole("203.0.113.0/24", ROUTE_PROTOCOL));
+    world.plan.resync_route(&hole("198.51.100.0/24", 4));
+    end_routes(&mut world.plan);
+    // Before anything is known of the cluster: its API server may be behind one.
+    let ops = world.plan.next_batch(world.now, 256);
+    let [Op::Route(op)] = ops.as_slice() else {
+        panic!("{ops:?}")
+    };
+    assert_eq!(
+        (op.prefix, op.table, op.metric),
+        (net("203.0.113.0/24"), 254, 1024)
+    );
+    assert_eq!(op.action, RouteAction::Delete);
+}

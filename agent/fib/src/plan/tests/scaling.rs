@@ -5,7 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::HashMap;
+use crate::hash::HashMap;
 
 /// A kernel that does everything it is asked for, and remembers the nexthops.
 #[derive(Default)]

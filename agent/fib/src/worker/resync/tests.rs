@@ -7,16 +7,14 @@ use std::net::IpAddr;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 
-use super::super::super::FibConfig;
-use super::super::super::kernel::event::{Hop, Link, NexthopKind, RouteKind};
-use super::super::super::kernel::{Heard, Refusal};
-use super::super::super::plan::{Object, Op};
-use super::super::super::types::{
-    FibChange, FibNexthop, FibRoute, KernelError, MAIN_TABLE, ROUTE_PROTOCOL,
-};
-use super::super::carry_out;
+use super::super::requests::carry_out;
 use super::super::urgent::Early;
 use super::*;
+use crate::FibConfig;
+use crate::kernel::event::{Hop, Link, NexthopKind, RouteKind};
+use crate::kernel::{Heard, Refusal};
+use crate::plan::{Object, Op};
+use crate::types::{FibChange, FibNexthop, FibRoute, KernelError, MAIN_TABLE, ROUTE_PROTOCOL};
 
 /// Of the kernel, nexthop objects and groups.
 #[derive(Default)]

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use rtnetlink::packet_core::{DefaultNla, Emitable};
 
-use super::super::refusal::Rule;
-use super::wire::{attributes_of, ip, text, u32_at, u32_attribute};
+use super::attributes::{attributes_of, ip, text, u32_at, u32_attribute};
+use crate::refusal::Rule;
 
 const FRA_DST: u16 = 1;
 const FRA_IIFNAME: u16 = 3;

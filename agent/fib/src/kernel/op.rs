@@ -4,7 +4,8 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::super::refusal::Rule;
+use crate::refusal::Rule;
+use crate::types::{NEXTHOP_ID_FIRST, RouteSpace};
 
 /// One change to the kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,19 +66,43 @@ pub struct RouteOp {
     /// What to do.
     pub action: RouteAction,
     /// What the plan took the route to be before.
-    pub(super) previous: super::table::Slot,
+    pub(crate) previous: Slot,
 }
 
 impl RouteOp {
     /// An operation on a route of which nothing is known, for programs that write to the kernel without a plan.
-    pub fn new(prefix: IpNet, space: super::RouteSpace, action: RouteAction) -> Self {
+    pub fn new(prefix: IpNet, space: RouteSpace, action: RouteAction) -> Self {
         Self {
             prefix,
             table: space.table,
             metric: space.metric,
             action,
-            previous: super::table::Slot::NONE,
+            previous: Slot::NONE,
         }
+    }
+}
+
+/// What the kernel holds of ours for a prefix, packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Slot(u32);
+
+impl Slot {
+    pub(crate) const NONE: Self = Self(0);
+    /// A route of ours in a shape that we never make; it is replaced as soon as something is wanted.
+    pub(crate) const OTHER: Self = Self(1);
+
+    /// A route over this nexthop id. Ids outside our range are not ours, and the route is of another shape.
+    pub(crate) fn group(id: u32) -> Self {
+        if id >= NEXTHOP_ID_FIRST {
+            Self(id)
+        } else {
+            Self::OTHER
+        }
+    }
+
+    /// The nexthop id, if it has one.
+    pub(crate) fn as_group(self) -> Option<u32> {
+        (self.0 >= NEXTHOP_ID_FIRST).then_some(self.0)
     }
 }
 
