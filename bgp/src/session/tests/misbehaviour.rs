@@ -13,9 +13,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::harness::{Speaker, soon};
 use crate::fsm::{Cease, Config, Down, Negotiated, RemoteAsn, State, Stop};
+use crate::session::alarm::Alarm;
 use crate::session::faults::FaultLog;
 use crate::session::handle::Control;
-use crate::session::reader::{Alarm, Reader, Report};
+use crate::session::reader::{Reader, Report};
 use crate::session::stamp::Stamps;
 use crate::session::turn::Turns;
 use crate::session::writer::Writer;

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
 use crate::types::{Asn, BgpIdentifier, Community, PathId};
+use crate::wire::PeerKind;
 use crate::wire::attribute::{Aggregator, AsPath, Origin, UnknownAttribute};
 use crate::wire::{FamilyCodec, PathAttributes};
 
