@@ -1,4 +1,4 @@
-//! Tells the peer's task that the reader or the writer of its session failed.
+//! Reports a reader or writer that failed to the peer's task.
 
 use tokio::sync::mpsc;
 

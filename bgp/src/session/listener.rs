@@ -7,7 +7,7 @@
 //!
 //! Each connection is judged as soon as it is accepted, at constant cost: strangers are refused at once, so that they fill no
 //! queue, and configured peers have a place of their own. Newcomers out of listen ranges wait in a bounded queue for the owner.
-//! When that is full, nothing more is accepted for up to [`HOLD`]: the kernel keeps what comes, and nobody hears a Cease, which
+//! When that is full, nothing more is accepted for up to [`accept::HOLD`]: the kernel keeps what comes, and nobody hears a Cease, which
 //! would end graceful restart at a peer. If nobody has taken one by then, newcomers are closed without a word until one is
 //! taken, so that configured peers behind them in the backlog do not starve.
 

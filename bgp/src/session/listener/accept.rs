@@ -1,4 +1,4 @@
-//! Accepts the connections of one socket, judges each, and hands it to whom it belongs.
+//! Accepts the connections of one socket, judges each, and hands it to its peer or to the owner.
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -18,7 +18,7 @@ use crate::os_error::OsError;
 use crate::refusal::Refusal;
 
 /// How long nothing is accepted because newcomers wait for the owner. An owner that works looks at one within milliseconds.
-const HOLD: Duration = Duration::from_secs(1);
+pub(super) const HOLD: Duration = Duration::from_secs(1);
 
 /// After an accept that failed, usually for want of file descriptors: trying again at once would only spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

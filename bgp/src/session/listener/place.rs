@@ -1,4 +1,4 @@
-//! A peer's place at the listener: from where its connections are expected, with which key.
+//! A peer's place at the listener: the source and the key that its connections must have.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Begins a session: a handshake becomes the reader's and the writer's connection.
+//! Starts a session: the connection of a handshake goes to a reader and a writer.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;

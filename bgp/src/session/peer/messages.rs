@@ -1,4 +1,4 @@
-//! What handshakes and readers say, as inputs of the machine.
+//! Messages and reports of handshakes and readers, as inputs of the state machine.
 
 use tracing::{debug, info, trace};
 

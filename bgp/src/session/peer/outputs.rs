@@ -1,4 +1,4 @@
-//! Carries out what the machine says.
+//! Carries out the outputs of the state machine.
 
 use bytes::Bytes;
 use tracing::{debug, info};

@@ -1,4 +1,4 @@
-//! The attributes of a set as the peers of one update group are to see them.
+//! Encodes the attributes of a set for the peers of one update group.
 
 use std::net::Ipv4Addr;
 
