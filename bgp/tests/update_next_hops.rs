@@ -1,4 +1,5 @@
-//! Next hops of UPDATEs, in NEXT_HOP and in MP_REACH_NLRI: of each length, malformed, or of no host. Each test names its section.
+//! Next hops of UPDATEs, in NEXT_HOP and in MP_REACH_NLRI: of each length, malformed, or of no host. Each test names
+//! its section.
 
 #![allow(clippy::unwrap_used)]
 

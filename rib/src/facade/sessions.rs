@@ -46,9 +46,9 @@ impl Rib {
         self.note_changes();
     }
 
-    /// The surroundings of an Established session are other ones than at [`Rib::session_up`]: our own next hops, its interface.
-    /// What was negotiated is not. Routes are advertised anew where that makes a difference, and none is withdrawn for it
-    /// that still has a next hop. Ignored if the session is not up.
+    /// The surroundings of an Established session are other ones than at [`Rib::session_up`]: our own next hops, its
+    /// interface. What was negotiated is not. Routes are advertised anew where that makes a difference, and none is
+    /// withdrawn for it that still has a next hop. Ignored if the session is not up.
     pub fn session_changed(&mut self, peer: PeerId, session: &SessionInfo) {
         let Some(known) = self.peers.get(&peer).filter(|p| p.session.is_some()) else {
             return;

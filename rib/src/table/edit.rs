@@ -58,8 +58,8 @@ impl<P: RoutePrefix> Table<P> {
         }
     }
 
-    /// Gives a prefix's only path, which is selected and stays it, what import left as it was announced: nothing is to be
-    /// decided.
+    /// Gives a prefix's only path, which is selected and stays it, what import left as it was announced: nothing is to
+    /// be decided.
     pub(super) fn exchange(
         &mut self,
         slot: u32,

@@ -84,7 +84,8 @@ impl Peer {
             return;
         }
         if self.dialler.is_held(now) || self.dialler.is_crowded(now) {
-            // RFC 4271 8.2.2, Idle. Silently: a NOTIFICATION could end the peer's graceful restart, and damp its retries too.
+            // RFC 4271 8.2.2, Idle. Silently: a NOTIFICATION could end the peer's graceful restart, and damp its
+            // retries too.
             out.push(Output::Refuse(None));
             return;
         }

@@ -151,7 +151,8 @@ impl Peer {
             }
             Verdict::CloseThis => {
                 if other_state == State::Established {
-                    // If the peer has lost that session, its TCP answers this with a reset, and it can come back at once.
+                    // If the peer has lost that session, its TCP answers this with a reset, and it can come back at
+                    // once.
                     out.push(Output::SendKeepalive(other_id));
                 }
                 true

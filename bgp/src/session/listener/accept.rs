@@ -17,7 +17,8 @@ use super::{Candidate, Shared};
 use crate::os_error::OsError;
 use crate::refusal::Refusal;
 
-/// How long nothing is accepted because newcomers wait for the owner. An owner that works looks at one within milliseconds.
+/// How long nothing is accepted because newcomers wait for the owner. An owner that works looks at one within
+/// milliseconds.
 pub(super) const HOLD: Duration = Duration::from_secs(1);
 
 /// After an accept that failed, usually for want of file descriptors: trying again at once would only spin.

@@ -20,7 +20,8 @@ use crate::fsm::{ConnectionId, Negotiated};
 use crate::os_error::OsError;
 use crate::wire::Framer;
 
-/// Readers, writers and farewells of sessions before that may be left. A reader stays until the owner has taken its last event.
+/// Readers, writers and farewells of sessions before that may be left. A reader stays until the owner has taken its
+/// last event.
 const LINGERING: usize = 16;
 
 impl Task {
@@ -131,9 +132,9 @@ impl Task {
     }
 }
 
-/// DEVIATION(RFC 8654 section 4): a speaker that has announced the capability takes extended messages from any peer, whatever
-/// that one announced. Here both must have: a peer that cannot receive them has no reason to send them, and one that is broken
-/// then makes us hold 4,096 octets of it at most.
+/// DEVIATION(RFC 8654 section 4): a speaker that has announced the capability takes extended messages from any peer,
+/// whatever that one announced. Here both must have: a peer that cannot receive them has no reason to send them, and
+/// one that is broken then makes us hold 4,096 octets of it at most.
 fn framer(negotiated: &Negotiated) -> Framer {
     let mut framer = Framer::new();
     if negotiated.extended_message {

@@ -8,8 +8,8 @@ use super::super::{Event, PeerKey, SessionId};
 use super::Reader;
 use crate::fsm::Down;
 
-/// The end of a session, reported to its owner: `Down` exactly once after `Established`, even if the reader panics or is
-/// aborted with the peer's task.
+/// The end of a session, reported to its owner: `Down` exactly once after `Established`, even if the reader panics or
+/// is aborted with the peer's task.
 pub(super) struct End {
     events: mpsc::Sender<Event>,
     peer: PeerKey,

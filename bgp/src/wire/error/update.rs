@@ -37,8 +37,8 @@ pub struct Fault {
     pub outcome: Outcome,
     /// The NOTIFICATION it maps to if the outcome is a reset.
     pub code: NotificationCode,
-    /// The attribute concerned as it came: flags, code, length and value. Empty if it is not about one. It is a slice of
-    /// the message: copy it if it is to be kept.
+    /// The attribute concerned as it came: flags, code, length and value. Empty if it is not about one. It is a slice
+    /// of the message: copy it if it is to be kept.
     pub attribute: Bytes,
 }
 

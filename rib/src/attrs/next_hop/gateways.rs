@@ -49,7 +49,8 @@ pub(super) fn leave(ways: &mut HashMap<Way, u32, RandomState>, way: Way) -> bool
 }
 
 impl NextHops {
-    /// Whether a next hop that is in no set any more was lost with a peer, and not looked at since: the tables let go of it first.
+    /// Whether a next hop that is in no set any more was lost with a peer, and not looked at since: the tables let go
+    /// of it first.
     pub(super) fn is_lost_with_peer(&self, place: &Place, which: (u32, Option<u32>)) -> bool {
         let mut bringers = place.bringers.iter();
         self.is_losing() && bringers.any(|peer| !self.brings(*peer, which))

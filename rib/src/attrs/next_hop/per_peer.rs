@@ -70,8 +70,9 @@ impl NextHops {
         peers
     }
 
-    /// All paths of those whose next hops are counted again have been looked at: what they have none with does not count any more. For
-    /// whoever was refused one, any room is enough: it is not found more often than next hops are counted.
+    /// All paths of those whose next hops are counted again have been looked at: what they have none with does not
+    /// count any more. For whoever was refused one, any room is enough: it is not found more often than next hops are
+    /// counted.
     pub(crate) fn has_counted(&mut self) {
         for (peer, found) in std::mem::take(&mut self.counting) {
             let Some(brought) = self.brought.get(&peer) else {

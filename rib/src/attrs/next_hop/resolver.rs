@@ -21,8 +21,8 @@ pub struct Resolution {
 
 /// Answers where a next hop leads. Given to the RIB by its owner, who knows the kernel's routes.
 pub trait NextHopResolver: Send + Sync {
-    /// Where packets to `next_hop` go, or `None` if it cannot be reached. `interface` is the session's interface for next
-    /// hops that have a link-local address, and `None` for all others.
+    /// Where packets to `next_hop` go, or `None` if it cannot be reached. `interface` is the session's interface for
+    /// next hops that have a link-local address, and `None` for all others.
     fn resolve(&self, next_hop: &NextHop, interface: Option<u32>) -> Option<Resolution>;
 }
 

@@ -15,8 +15,8 @@ use crate::peer::PeerId;
 
 impl Group {
     /// Sends what stands between routes: End-of-RIB, the borders of refreshes; lets members that caught up join the
-    /// stream. `settled`: whether nothing of what is known is to come any more, per family; `hold`: whose End-of-RIB waits
-    /// for more; `postponed`: who is about to move to another group. Returns how much was done.
+    /// stream. `settled`: whether nothing of what is known is to come any more, per family; `hold`: whose End-of-RIB
+    /// waits for more; `postponed`: who is about to move to another group. Returns how much was done.
     pub(in crate::export) fn settle<T: Transport>(
         &mut self,
         transport: &mut T,

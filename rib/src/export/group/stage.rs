@@ -52,8 +52,8 @@ struct Look<'a> {
 }
 
 impl Look<'_> {
-    /// Looks at the attributes, so that they are in the cache soon. What comes back is to be kept from being optimized away,
-    /// and says nothing.
+    /// Looks at the attributes, so that they are in the cache soon. What comes back is to be kept from being optimized
+    /// away, and says nothing.
     fn touch<L: LocRib>(&self, loc_rib: &L) -> u8 {
         let Some(Best::Learned { attributes, .. }) = self.best else {
             return 0;

@@ -20,8 +20,8 @@ impl UpdateGroups {
     ) -> Progress {
         let mut left = budget.max(1);
         let progress = loop {
-            // An equal share of what is left to each kind of work: none can starve another, and what goes out at once is not cut
-            // into many pieces where there is only one.
+            // An equal share of what is left to each kind of work: none can starve another, and what goes out at once
+            // is not cut into many pieces where there is only one.
             let round = (left / self.kinds_of_work()).max(self.min_round);
             let mut done = self.move_postponed();
             done += self.stage_dirty(loc_rib, transport, round);

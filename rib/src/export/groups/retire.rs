@@ -14,8 +14,9 @@ impl UpdateGroups {
         std::mem::take(&mut self.retired)
     }
 
-    /// Lets those empty slots go that no member which is behind must hear of: of those that became empty or were told as such,
-    /// and of those where a member that was behind is gone. Each member that is looked at for a slot counts. Whether there are more.
+    /// Lets those empty slots go that no member which is behind must hear of: of those that became empty or were told
+    /// as such, and of those where a member that was behind is gone. Each member that is looked at for a slot counts.
+    /// Whether there are more.
     pub(super) fn retire(&mut self, budget: usize) -> bool {
         for (index, family) in Family::ALL.into_iter().enumerate() {
             if self.emptied[index].is_empty() && self.look_again[index].is_none() {
@@ -44,7 +45,8 @@ impl UpdateGroups {
                     self.checked += 1;
                     self.looks += 1 + behind.len();
                 }
-                // What is dirty again is looked at, and held or let go, once more. What was told as empty may be in use again.
+                // What is dirty again is looked at, and held or let go, once more. What was told as empty may be in use
+                // again.
                 if self.dirty[index].contains(slot) {
                     self.held[index].remove(slot);
                 } else if behind.iter().any(|behind| behind.holds(index, slot)) {

@@ -57,8 +57,8 @@ impl World {
         }
     }
 
-    /// Hears of lost ways out. No path that is chosen and stays so leads over one. (The RIB may still choose one that is
-    /// going, and not know of another way that another resolver or configuration opened: the oracle knows at once.)
+    /// Hears of lost ways out. No path that is chosen and stays so leads over one. (The RIB may still choose one that
+    /// is going, and not know of another way that another resolver or configuration opened: the oracle knows at once.)
     pub(crate) fn hear(&mut self) {
         for event in self.rib.take_events() {
             match event {

@@ -23,8 +23,8 @@ enum Treatment {
 }
 
 impl UpdateEncoder {
-    /// Encodes a set as these peers are to see it; `next_hop` is for the classic form. What needs no change is copied in
-    /// pieces as large as can be: most sets in two, around NEXT_HOP.
+    /// Encodes a set as these peers are to see it; `next_hop` is for the classic form. What needs no change is copied
+    /// in pieces as large as can be: most sets in two, around NEXT_HOP.
     pub(super) fn encode_attributes(
         &mut self,
         set: AttributeSetRef<'_>,

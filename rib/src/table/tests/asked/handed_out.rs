@@ -68,7 +68,8 @@ fn a_walk_hands_out_again_only_what_is_forwarded_otherwise() {
         while world.poll(10) {}
         assert_eq!(handed_out(&mut world), BTreeSet::new());
     }
-    // The way to one of two next hops costs more, which is no reason to move anything, then leads elsewhere, then nowhere.
+    // The way to one of two next hops costs more, which is no reason to move anything, then leads elsewhere, then
+    // nowhere.
     for (changed, expected) in [
         (vec![(1, 0, false), (2, 0, true)], Some((A, true))),
         (vec![(2, 0, true)], Some((A, false))),
