@@ -11,6 +11,7 @@
 //! - [`session`] (feature `net`): the only sockets and the only clock of the crate.
 
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+#![warn(clippy::too_many_lines)]
 
 pub mod fsm;
 #[cfg(any(test, feature = "fuzz"))]

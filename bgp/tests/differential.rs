@@ -79,6 +79,35 @@ fn path(other: &bgpkit_parser::models::AsPath) -> AsPath {
     }
 }
 
+fn add_communities(found: &mut PathAttributes, message: &BgpUpdateMessage) {
+    for community in message.attributes.iter_communities() {
+        match community {
+            MetaCommunity::Plain(community) => found.communities.push(match community {
+                OtherCommunity::NoExport => Community::NO_EXPORT,
+                OtherCommunity::NoAdvertise => Community::NO_ADVERTISE,
+                OtherCommunity::NoExportSubConfed => Community::NO_EXPORT_SUBCONFED,
+                OtherCommunity::Custom(asn, value) => {
+                    Community(asn.to_u32() << 16 | u32::from(value))
+                }
+            }),
+            MetaCommunity::Large(community) => {
+                let [local1, local2] = community.local_data;
+                found.large_communities.push(bgp::types::LargeCommunity {
+                    global: community.global_admin,
+                    local1,
+                    local2,
+                });
+            }
+            _ => {}
+        }
+    }
+    // Ours are sets.
+    found.communities.sort();
+    found.communities.dedup();
+    found.large_communities.sort();
+    found.large_communities.dedup();
+}
+
 fn theirs(message: &BgpUpdateMessage) -> Meaning {
     let net = |prefix: &NetworkPrefix| (prefix.prefix.trunc(), prefix.path_id.unwrap_or(0));
     let list = |prefixes: &[NetworkPrefix]| prefixes.iter().map(net).collect::<Vec<_>>();
@@ -139,32 +168,7 @@ fn theirs(message: &BgpUpdateMessage) -> Meaning {
             _ => {}
         }
     }
-    for community in message.attributes.iter_communities() {
-        match community {
-            MetaCommunity::Plain(community) => found.communities.push(match community {
-                OtherCommunity::NoExport => Community::NO_EXPORT,
-                OtherCommunity::NoAdvertise => Community::NO_ADVERTISE,
-                OtherCommunity::NoExportSubConfed => Community::NO_EXPORT_SUBCONFED,
-                OtherCommunity::Custom(asn, value) => {
-                    Community(asn.to_u32() << 16 | u32::from(value))
-                }
-            }),
-            MetaCommunity::Large(community) => {
-                let [local1, local2] = community.local_data;
-                found.large_communities.push(bgp::types::LargeCommunity {
-                    global: community.global_admin,
-                    local1,
-                    local2,
-                });
-            }
-            _ => {}
-        }
-    }
-    // Ours are sets.
-    found.communities.sort();
-    found.communities.dedup();
-    found.large_communities.sort();
-    found.large_communities.dedup();
+    add_communities(&mut found, message);
     if announced.is_empty() {
         (found, next_hops) = Default::default();
     }

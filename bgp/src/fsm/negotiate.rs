@@ -73,29 +73,14 @@ pub(super) fn open(config: &Config, restarting: bool) -> Open {
 /// Unacceptable Hold Time, Unsupported Capability (no family in common; RFC 5492 section 3), Role Mismatch (RFC 9234).
 pub fn negotiate(local: &Config, remote: &Open) -> Result<Negotiated, Notification> {
     let their = Capabilities::of(remote);
-    if !local.remote_asn.accepts(local.local_asn, remote.asn) {
-        return Err(Notification::new(NotificationCode::BAD_PEER_AS));
-    }
     let external = remote.asn != local.local_asn;
-    // RFC 6286 section 2.2: only within an AS must identifiers differ.
-    if remote.identifier.is_zero() || (!external && remote.identifier == local.local_id) {
-        return Err(Notification::new(NotificationCode::BAD_BGP_IDENTIFIER));
-    }
-    if matches!(remote.hold_time, 1..MIN_HOLD_TIME) {
-        return Err(Notification::new(NotificationCode::UNACCEPTABLE_HOLD_TIME));
-    }
     let families: Vec<Family> = local
         .families
         .iter()
         .filter(|family| their.families.contains(family))
         .copied()
         .collect();
-    if families.is_empty() {
-        return Err(unsupported_families(&local.families));
-    }
-    if external && !roles_agree(local, &their.roles) {
-        return Err(Notification::new(NotificationCode::ROLE_MISMATCH));
-    }
+    check(local, remote, &their, &families)?;
 
     let hold_time = open(local, false).hold_time.min(remote.hold_time);
     let hold_time = (hold_time != 0).then(|| Duration::from_secs(hold_time.into()));
@@ -162,6 +147,33 @@ pub fn negotiate(local: &Config, remote: &Open) -> Result<Negotiated, Notificati
         peer_open: Arc::new(remote.clone()),
         families,
     })
+}
+
+/// Whether the peer's OPEN is acceptable; `families`: those in common.
+fn check(
+    local: &Config,
+    remote: &Open,
+    their: &Capabilities,
+    families: &[Family],
+) -> Result<(), Notification> {
+    if !local.remote_asn.accepts(local.local_asn, remote.asn) {
+        return Err(Notification::new(NotificationCode::BAD_PEER_AS));
+    }
+    let external = remote.asn != local.local_asn;
+    // RFC 6286 section 2.2: only within an AS must identifiers differ.
+    if remote.identifier.is_zero() || (!external && remote.identifier == local.local_id) {
+        return Err(Notification::new(NotificationCode::BAD_BGP_IDENTIFIER));
+    }
+    if matches!(remote.hold_time, 1..MIN_HOLD_TIME) {
+        return Err(Notification::new(NotificationCode::UNACCEPTABLE_HOLD_TIME));
+    }
+    if families.is_empty() {
+        return Err(unsupported_families(&local.families));
+    }
+    if external && !roles_agree(local, &their.roles) {
+        return Err(Notification::new(NotificationCode::ROLE_MISMATCH));
+    }
+    Ok(())
 }
 
 fn unsupported_families(wanted: &[Family]) -> Notification {

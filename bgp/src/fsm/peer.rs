@@ -1,18 +1,19 @@
 //! A peer: at most one attempt to dial and at most two connections, one of which may be Established.
 
+mod dialling;
+mod messages;
+
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::collision::{self, Verdict};
-use super::connection::{Connection, LARGE_HOLD_TIME, Origin, Phase};
-use super::damping::{Cause, cause, owner_cause};
+use super::connection::{Connection, LARGE_HOLD_TIME, Phase};
+use super::damping::{cause, owner_cause};
 use super::dialler::{Dialler, Dialling};
-use super::negotiate::{negotiate, open};
 use super::{
     Cease, Config, ConnectionId, Deadline, Down, IdleHold, Input, Negotiated, Output, Outputs,
-    Received, State, Stop, Timer,
+    State, Stop, Timer,
 };
-use crate::wire::{MessageKind, Notification, NotificationCode, Open};
+use crate::wire::{Notification, NotificationCode};
 
 /// The state machine of one peer.
 ///
@@ -167,295 +168,6 @@ impl Peer {
         }
     }
 
-    // ---- Idle, Connect, Active: dialling ----
-
-    /// Dials, unless that is pointless now.
-    fn dial(&mut self, now: Instant, out: &mut Outputs) {
-        let held = self.dialler.is_held(now);
-        if !self.running || self.config.passive || held || self.is_busy() {
-            self.dialler.now = Dialling::No;
-            return;
-        }
-        let id = self.new_id();
-        self.dialler.now = Dialling::Connecting {
-            id,
-            until: now + self.config.connect_timeout,
-        };
-        out.push(Output::Connect(id));
-    }
-
-    /// Whether a connection is there that makes dialling pointless. One that the peer has dialled and not yet sent an
-    /// OPEN on is not: it may be dead.
-    fn is_busy(&self) -> bool {
-        self.connections.iter().any(|connection| {
-            connection.origin == Origin::Ours || connection.state() >= State::OpenConfirm
-        })
-    }
-
-    fn stop_dialling(&mut self, out: &mut Outputs) {
-        match self.dialler.now {
-            Dialling::Connecting { id, .. } => out.push(Output::AbortConnect(id)),
-            Dialling::No | Dialling::Waiting { .. } => {}
-        }
-        self.dialler.now = Dialling::No;
-    }
-
-    /// A connection or an attempt is over: counts it, and waits before the next attempt.
-    fn ended(&mut self, now: Instant, cause: Cause, reason: &Down) {
-        let wait = self.dialler.note(now, &self.config, cause, reason);
-        // A connection that goes on, or an attempt under way, is retry enough; if it fails, this is passed again.
-        if !self.running || self.is_busy() {
-            return;
-        }
-        match self.dialler.now {
-            Dialling::No if self.config.passive => {}
-            Dialling::No => self.dialler.wait(now + wait),
-            // The peer's own connection: it changes nothing, unless the peer is held now.
-            Dialling::Waiting { until } => self.dialler.wait(until),
-            Dialling::Connecting { .. } => {}
-        }
-    }
-
-    fn is_dialling(&self, id: ConnectionId) -> bool {
-        matches!(self.dialler.now, Dialling::Connecting { id: ours, .. } if ours == id)
-    }
-
-    fn connected(&mut self, now: Instant, id: ConnectionId, out: &mut Outputs) {
-        if self.is_dialling(id) {
-            self.dialler.now = Dialling::No;
-            self.begin(now, id, Origin::Ours, out);
-        }
-    }
-
-    fn connect_failed(&mut self, now: Instant, id: ConnectionId, out: &mut Outputs) {
-        if self.is_dialling(id) {
-            self.dialler.now = Dialling::No;
-            self.ended(now, Cause::Unanswered, &Down::TransportFailed);
-            out.push(Output::Failed(id, Down::TransportFailed));
-        }
-    }
-
-    fn accepted(&mut self, now: Instant, out: &mut Outputs) {
-        if !self.running {
-            let rejected = notification(NotificationCode::CONNECTION_REJECTED);
-            out.push(Output::Refuse(Some(rejected)));
-            return;
-        }
-        if self.dialler.is_held(now) || self.dialler.is_crowded(now) {
-            // RFC 4271 8.2.2, Idle. Silently: a NOTIFICATION could end the peer's graceful restart, and damp its retries too.
-            out.push(Output::Refuse(None));
-            return;
-        }
-        let id = self.new_id();
-        out.push(Output::Accept(id));
-        // A peer dials once at a time: an older connection of its that is not Established is one that it has given up.
-        let given_up = self.connections.iter().find(|connection| {
-            connection.origin == Origin::Theirs && connection.state() < State::Established
-        });
-        if let Some(given_up) = given_up.map(|connection| connection.id) {
-            self.tear_down(now, given_up, collision(), out);
-        }
-        self.begin(now, id, Origin::Theirs, out);
-    }
-
-    /// TCP is up: to OpenSent.
-    fn begin(&mut self, now: Instant, id: ConnectionId, origin: Origin, out: &mut Outputs) {
-        let restarting = self.restarting.is_some_and(|until| now < until);
-        out.push(Output::SendOpen(id, open(&self.config, restarting)));
-        self.connections
-            .push(Connection::new(id, origin, now, self.config.clone()));
-        debug_assert!(self.connections.len() <= 2, "{:?}", self.connections);
-    }
-
-    // ---- OpenSent, OpenConfirm, Established: messages ----
-
-    fn received(
-        &mut self,
-        now: Instant,
-        id: ConnectionId,
-        message: Received<'_>,
-        out: &mut Outputs,
-    ) {
-        let Some(connection) = self.connection(id) else {
-            return;
-        };
-        match connection.state() {
-            State::OpenSent => self.in_open_sent(now, id, message, out),
-            State::OpenConfirm => self.in_open_confirm(now, id, message, out),
-            State::Established => self.in_established(now, id, message, out),
-            State::Idle | State::Connect | State::Active => {
-                debug_assert!(false, "a connection is at least in OpenSent");
-            }
-        }
-    }
-
-    fn in_open_sent(
-        &mut self,
-        now: Instant,
-        id: ConnectionId,
-        message: Received<'_>,
-        out: &mut Outputs,
-    ) {
-        let reason = match message {
-            Received::Open(remote) => return self.opened(now, id, remote, out),
-            Received::Notification(message) => Down::NotificationReceived(message.clone()),
-            Received::Malformed(answer) => Down::NotificationSent(answer.clone()),
-            Received::Keepalive => {
-                unexpected(NotificationCode::FSM_OPEN_SENT, MessageKind::Keepalive)
-            }
-            Received::Update => unexpected(NotificationCode::FSM_OPEN_SENT, MessageKind::Update),
-            Received::RouteRefresh => {
-                unexpected(NotificationCode::FSM_OPEN_SENT, MessageKind::RouteRefresh)
-            }
-        };
-        self.tear_down(now, id, reason, out);
-    }
-
-    fn in_open_confirm(
-        &mut self,
-        now: Instant,
-        id: ConnectionId,
-        message: Received<'_>,
-        out: &mut Outputs,
-    ) {
-        let reason = match message {
-            Received::Keepalive => return self.established(now, id, out),
-            Received::Notification(message) => Down::NotificationReceived(message.clone()),
-            Received::Malformed(answer) => Down::NotificationSent(answer.clone()),
-            Received::Open(_) => unexpected(NotificationCode::FSM_OPEN_CONFIRM, MessageKind::Open),
-            Received::Update => unexpected(NotificationCode::FSM_OPEN_CONFIRM, MessageKind::Update),
-            Received::RouteRefresh => unexpected(
-                NotificationCode::FSM_OPEN_CONFIRM,
-                MessageKind::RouteRefresh,
-            ),
-        };
-        self.tear_down(now, id, reason, out);
-    }
-
-    fn in_established(
-        &mut self,
-        now: Instant,
-        id: ConnectionId,
-        message: Received<'_>,
-        out: &mut Outputs,
-    ) {
-        let reason = match message {
-            Received::Keepalive | Received::Update | Received::RouteRefresh => {
-                return self.with(id, |connection| connection.heard(now));
-            }
-            Received::Notification(message) => Down::NotificationReceived(message.clone()),
-            Received::Malformed(answer) => Down::NotificationSent(answer.clone()),
-            Received::Open(_) => unexpected(NotificationCode::FSM_ESTABLISHED, MessageKind::Open),
-        };
-        self.tear_down(now, id, reason, out);
-    }
-
-    /// The peer's OPEN has come: to OpenConfirm, if it is acceptable and this connection stays.
-    fn opened(&mut self, now: Instant, id: ConnectionId, remote: &Open, out: &mut Outputs) {
-        let Some(connection) = self.connection(id) else {
-            return;
-        };
-        let negotiated = match negotiate(&connection.config, remote) {
-            Ok(negotiated) => Arc::new(negotiated),
-            Err(refusal) => {
-                return self.tear_down(now, id, Down::NotificationSent(refusal), out);
-            }
-        };
-        // No OPEN was sent on what is being dialled, so that the peer cannot have chosen it.
-        self.stop_dialling(out);
-        if self.lost_collision(now, id, &negotiated, out) {
-            return self.tear_down(now, id, collision(), out);
-        }
-        out.push(Output::SendKeepalive(id));
-        // DEVIATION(RFC 4271 8.2.2): without a hold time the wait for the first KEEPALIVE would be endless.
-        let hold = now + negotiated.hold_time.unwrap_or(LARGE_HOLD_TIME);
-        let keepalive = negotiated
-            .keepalive
-            .map(|time| now + self.dialler.jittered(time));
-        self.with(id, |connection| {
-            connection.phase = Phase::OpenConfirm {
-                negotiated,
-                hold,
-                keepalive,
-            };
-        });
-    }
-
-    /// Carries out the verdict on another connection, if there is one. Whether `id` must be closed.
-    fn lost_collision(
-        &mut self,
-        now: Instant,
-        id: ConnectionId,
-        negotiated: &Negotiated,
-        out: &mut Outputs,
-    ) -> bool {
-        let other = self
-            .connections
-            .iter()
-            .find(|connection| connection.id != id);
-        let (Some(this), Some(other)) = (self.connection(id), other) else {
-            return false;
-        };
-        let (other_id, other_state) = (other.id, other.state());
-        match collision::judge(now, &this.config, this, negotiated, other) {
-            Verdict::Both => false,
-            Verdict::CloseOther => {
-                self.tear_down(now, other_id, collision(), out);
-                false
-            }
-            Verdict::PeerRestarted => {
-                self.tear_down(now, other_id, Down::PeerRestarted, out);
-                false
-            }
-            Verdict::CloseThis => {
-                if other_state == State::Established {
-                    // If the peer has lost that session, its TCP answers this with a reset, and it can come back at once.
-                    out.push(Output::SendKeepalive(other_id));
-                }
-                true
-            }
-        }
-    }
-
-    /// The peer has confirmed our OPEN: to Established. Whatever else there is has lost.
-    fn established(&mut self, now: Instant, id: ConnectionId, out: &mut Outputs) {
-        let others: Vec<_> = self
-            .connections
-            .iter()
-            .map(|c| c.id)
-            .filter(|other| *other != id)
-            .collect();
-        for other in others {
-            self.tear_down(now, other, collision(), out);
-        }
-        self.stop_dialling(out);
-        self.dialler.established();
-        self.restarting = None;
-        let Some(connection) = self.connections.iter_mut().find(|c| c.id == id) else {
-            return;
-        };
-        let send_hold = connection.send_hold_time().map(|time| now + time);
-        let Phase::OpenConfirm {
-            negotiated,
-            keepalive,
-            ..
-        } = &connection.phase
-        else {
-            return;
-        };
-        let (negotiated, keepalive) = (negotiated.clone(), *keepalive);
-        out.push(Output::Established(id, negotiated.clone()));
-        connection.phase = Phase::Established {
-            since: now,
-            hold: negotiated.hold_time.map(|time| now + time),
-            keepalive,
-            send_hold,
-            negotiated,
-        };
-    }
-
-    // ---- Timers ----
-
     fn deadline_reached(&mut self, now: Instant, out: &mut Outputs) {
         // Ends: every timer that fires is gone or lies in the future afterwards.
         while let Some(deadline) = self.deadline().filter(|deadline| deadline.at <= now) {
@@ -505,8 +217,6 @@ impl Peer {
             }
         });
     }
-
-    // ---- The one way down ----
 
     /// Ends a connection, whatever its state: says why to the peer, to the owner, and to the dialler.
     fn tear_down(&mut self, now: Instant, id: ConnectionId, reason: Down, out: &mut Outputs) {
@@ -587,11 +297,6 @@ impl Down {
 
 fn notification(code: NotificationCode) -> Notification {
     Notification::new(code)
-}
-
-/// RFC 6608 section 4: the data is the type of the message that has no place in the state.
-fn unexpected(code: NotificationCode, kind: MessageKind) -> Down {
-    Down::NotificationSent(Notification::with_data(code, vec![kind.octet()]))
 }
 
 fn collision() -> Down {

@@ -7,29 +7,30 @@
 //!
 //! Each connection is judged as soon as it is accepted, at constant cost: strangers are refused at once, so that they fill no
 //! queue, and configured peers have a place of their own. Newcomers out of listen ranges wait in a bounded queue for the owner.
-//! When that is full, nothing more is accepted for up to [`HOLD`]: the kernel keeps what comes, and nobody hears a Cease, which
+//! When that is full, nothing more is accepted for up to [`accept::HOLD`]: the kernel keeps what comes, and nobody hears a Cease, which
 //! would end graceful restart at a peer. If nobody has taken one by then, newcomers are closed without a word until one is
 //! taken, so that configured peers behind them in the backlog do not starve.
 
+mod accept;
+mod place;
+
+pub(super) use place::Place;
+
 use std::collections::HashMap;
-use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::Poll;
 use std::time::Duration;
 
 use ipnet::IpNet;
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc::error::TrySendError;
+use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use tracing::{debug, info, warn};
 
-use super::admission::{Accepted, Admissions, Checks, check_signature, source_of};
-use super::expected::{Expected, Holding, Incoming, Verdict, open_ranges};
+use super::admission::{Accepted, Admissions};
+use super::expected::{Expected, open_ranges};
 use super::handle::Control;
 use super::keys::{KeyError, Keys};
 use super::pace::Pace;
@@ -39,12 +40,6 @@ use crate::refusal::Refusal;
 
 /// Connections that may wait to be accepted: a thousand peers that all dial at once after a restart.
 const BACKLOG: i32 = 1024;
-
-/// How long nothing is accepted because newcomers wait for the owner. An owner that works looks at one within milliseconds.
-const HOLD: Duration = Duration::from_secs(1);
-
-/// After an accept that failed, usually for want of file descriptors: trying again at once would only spin.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Addresses that are ours to listen on. Nothing is heard yet.
 #[derive(Debug)]
@@ -190,7 +185,9 @@ impl Bound {
         Ok(Listener {
             shared: Arc::new_cyclic(|shared: &Weak<Shared>| Shared {
                 tasks: (0..local.len())
-                    .map(|at| tokio::spawn(accept(at, shared.clone(), accepting.subscribe())))
+                    .map(|at| {
+                        tokio::spawn(accept::accept(at, shared.clone(), accepting.subscribe()))
+                    })
                     .collect(),
                 local,
                 accepting,
@@ -306,120 +303,10 @@ impl Listener {
     }
 }
 
-/// A peer's place at the listener.
-#[derive(Debug)]
-pub(super) struct Place {
-    listener: Listener,
-    /// `None` after a key that could not be set.
-    held: Option<Holding>,
-}
-
-impl Place {
-    /// Goes over to other settings, the key first.
-    ///
-    /// # Errors
-    /// Its key cannot be set: the peer is expected no more, and must not run.
-    pub(super) fn change(
-        &mut self,
-        settings: &PeerSettings,
-        control: &Arc<Control>,
-    ) -> Result<(), KeyError> {
-        let mut expected = self.listener.shared.lock();
-        let holding = Holding {
-            source: source_of(settings.remote_socket()),
-            password: settings.password.clone(),
-            checks: Checks {
-                ttl: settings.ttl,
-                local: settings.local,
-                device: settings.device.clone(),
-            },
-            control: Arc::downgrade(control),
-        };
-        let before = self.held.take();
-        expected.change(before.as_ref(), &holding)?;
-        drop(expected);
-        self.held = Some(holding);
-        Ok(())
-    }
-
-    /// Judges a connection that was waiting for its peer to be made.
-    pub(super) fn admit(&self, candidate: &Candidate) -> Result<(), Refusal> {
-        let held = self.held.as_ref().ok_or(Refusal::Blocked)?;
-        if held.source != source_of(candidate.remote) {
-            return Err(Refusal::Stranger);
-        }
-        check_signature(&candidate.accepted, held.password.as_ref())?;
-        held.checks.check(&candidate.accepted)
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        if let Some(held) = self.held.take() {
-            self.listener.shared.lock().release(&held);
-        }
-    }
-}
-
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Expected> {
         // Whole at every moment: each change is one insertion or removal.
         self.expected.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Hands a connection to whom it belongs. One that must wait comes back.
-    fn dispatch(
-        &self,
-        at: usize,
-        number: u64,
-        stream: TcpStream,
-        remote: SocketAddr,
-    ) -> Option<Candidate> {
-        let known = stream
-            .local_addr()
-            .and_then(|local| Ok((local, options::saved_syn(&stream)?)));
-        let (local, syn) = match known {
-            Ok(known) => known,
-            Err(error) => {
-                let error = OsError::from(error);
-                debug!(%remote, %error, "closed a connection of which the kernel says too little");
-                return None;
-            }
-        };
-        let incoming = Incoming {
-            stream,
-            remote,
-            local,
-            syn,
-            at,
-            number,
-        };
-        // Not under the lock: it may be the last to hold the peer, whose place then ends.
-        let verdict = self.lock().judge(incoming);
-        match verdict {
-            Ok(Verdict::Peer(control, accepted)) => {
-                control.accept(accepted);
-                None
-            }
-            Ok(Verdict::Newcomer(accepted, range)) => {
-                let candidate = Candidate {
-                    accepted,
-                    admissions: self.admissions.clone(),
-                    remote,
-                    local,
-                    range,
-                };
-                match self.candidates.as_ref()?.try_send(candidate) {
-                    Err(TrySendError::Full(candidate)) => Some(candidate),
-                    // Nobody takes any: the owner is gone.
-                    Ok(()) | Err(TrySendError::Closed(_)) => None,
-                }
-            }
-            Err((stream, why)) => {
-                self.admissions.refuse(stream, remote, why);
-                None
-            }
-        }
     }
 }
 
@@ -441,59 +328,4 @@ fn bind(address: SocketAddr) -> io::Result<Socket> {
     options::save_syn(socket.as_fd())?;
     socket.bind(&address.into())?;
     Ok(socket)
-}
-
-async fn accept(at: usize, shared: Weak<Shared>, mut started: watch::Receiver<bool>) {
-    if started.wait_for(|started| *started).await.is_err() {
-        return;
-    }
-    // Whether newcomers are closed, because nobody has taken one for too long.
-    let mut closes_newcomers = false;
-    loop {
-        let next = poll_fn(|context| {
-            let Some(shared) = shared.upgrade() else {
-                return Poll::Ready(None);
-            };
-            let mut expected = shared.lock();
-            let accepted = expected.keys.socket(at).poll_accept(context);
-            accepted.map(|result| {
-                Some(result.map(|(stream, remote)| (expected.keys.accepted(at), stream, remote)))
-            })
-        });
-        let (Some(accepted), Some(shared)) = (next.await, shared.upgrade()) else {
-            return;
-        };
-        let (number, stream, remote) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                drop(shared);
-                let error = OsError::from(error);
-                warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
-            }
-        };
-        let Some(candidates) = shared.candidates.clone() else {
-            return;
-        };
-        closes_newcomers &= candidates.capacity() == 0;
-        let waits = shared.dispatch(at, number, stream, remote);
-        drop(shared);
-        match waits {
-            None => {}
-            Some(candidate) if closes_newcomers => candidate.refuse(Refusal::QueueFull),
-            Some(candidate) => match tokio::time::timeout(HOLD, candidates.reserve()).await {
-                Ok(Ok(permit)) => permit.send(candidate),
-                // The owner is gone.
-                Ok(Err(_)) => {}
-                Err(_) => {
-                    info!(
-                        "new peers out of listen ranges wait for too long; further ones are closed, and come again"
-                    );
-                    closes_newcomers = true;
-                    candidate.refuse(Refusal::QueueFull);
-                }
-            },
-        }
-    }
 }

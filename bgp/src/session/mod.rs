@@ -18,6 +18,7 @@
 //! socket because the owner is busy.
 
 mod admission;
+mod alarm;
 mod connect;
 mod event;
 mod expected;

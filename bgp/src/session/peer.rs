@@ -1,51 +1,39 @@
 //! A peer's task: owns the state machine, feeds it with what happens, and carries out what it says.
 
+mod establish;
+mod messages;
+mod outputs;
+
 use std::io;
 use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout};
-use tracing::{Instrument, debug, info, info_span, trace};
+use tracing::{Instrument, debug, info, info_span};
 
 use super::admission::{Accepted, check_signature};
-use super::faults::FaultLog;
 use super::handle::{Commands, Control};
 use super::handshake::{Handshake, readable};
-use super::outbox::Closing;
-use super::reader::{Alarm, Reader, Report};
+use super::reader::Report;
 use super::stamp::{self, Stamps};
-use super::turn::Turns;
-use super::writer::Writer;
 use super::{
-    Event, KeyError, Listener, Outbox, PeerHandle, PeerKey, PeerSettings, PeerStatus, SessionId,
-    SessionStatus, connect, options,
+    Event, KeyError, Listener, Outbox, PeerHandle, PeerKey, PeerSettings, PeerStatus, options,
 };
-use crate::fsm::{
-    Cease, ConnectionId, Down, Input, Negotiated, Output, Outputs, Peer, Received, State,
-};
+use crate::fsm::{Cease, ConnectionId, Down, Input, Outputs, Peer, State};
 use crate::os_error::OsError;
-use crate::refusal::Refusal;
 use crate::wire::attribute::AttributeFilter;
-use crate::wire::{
-    Framer, HEADER, Message, MessageKind, Notification, PeerKind, RouteRefresh,
-    RouteRefreshSubtype, UpdateCodec, WireError, keepalive,
-};
+use crate::wire::{RouteRefresh, RouteRefreshSubtype};
 
 /// How long a stopped peer waits for its last words to be read, and for the owner to take its last events.
 const FAREWELL: Duration = Duration::from_secs(5);
 
 /// How long octets may lie in the socket of a session whose hold timer is due, until the reader has looked at them.
 const READ_GRACE: Duration = Duration::from_secs(1);
-
-/// Readers, writers and farewells of sessions before that may be left. A reader stays until the owner has taken its last event.
-const LINGERING: usize = 16;
 
 /// Starts a peer: dials it at once unless it is passive, and takes its connections from `listener`.
 ///
@@ -297,81 +285,6 @@ impl Task {
         }
     }
 
-    // ---- What handshakes and readers say ----
-
-    fn read(&mut self, id: ConnectionId) {
-        let Some(handshake) = self.handshake(id) else {
-            return;
-        };
-        if !matches!(handshake.read(), Ok(true)) {
-            // What came before the end is still looked at.
-            self.read_messages(id);
-            return self.step(Input::Closed(id));
-        }
-        self.read_messages(id);
-    }
-
-    /// Until the buffer holds no whole message, or the connection is no handshake any more.
-    fn read_messages(&mut self, id: ConnectionId) {
-        while let Some(handshake) = self.handshake(id) {
-            let frame = match handshake.framer.next(&mut handshake.buffer) {
-                Ok(Some(frame)) => frame,
-                Ok(None) => return,
-                Err(WireError { notification, .. }) => {
-                    return self.step(Input::Received(id, Received::Malformed(&notification)));
-                }
-            };
-            let length = HEADER + frame.body.len();
-            self.control.counters.received(frame.kind, length);
-            trace!(kind = frame.kind.name(), length, "received");
-            if frame.kind == MessageKind::Update {
-                // Out of place whatever it says.
-                self.step(Input::Received(id, Received::Update));
-                continue;
-            }
-            match Message::decode(&frame, &UpdateCodec::plain(PeerKind::External)) {
-                Ok(Message::Open(open)) => {
-                    debug!(?open, "received OPEN");
-                    if let Some(handshake) = self.handshake(id) {
-                        handshake.waiting = None;
-                    }
-                    self.step(Input::Received(id, Received::Open(&open)));
-                }
-                Ok(Message::Keepalive) => self.step(Input::Received(id, Received::Keepalive)),
-                Ok(Message::Notification(message)) => self.notified(id, &message),
-                Ok(Message::RouteRefresh(_) | Message::Update(_)) => {
-                    self.step(Input::Received(id, Received::RouteRefresh));
-                }
-                // RFC 4271 section 6.4: a NOTIFICATION is not answered, not even a bad one.
-                Err(_) if frame.kind == MessageKind::Notification => self.step(Input::Closed(id)),
-                Err(error) => {
-                    info!(%error, "the peer's message cannot be used");
-                    self.step(Input::Received(
-                        id,
-                        Received::Malformed(&error.notification),
-                    ));
-                }
-            }
-        }
-    }
-
-    fn reported(&mut self, id: ConnectionId, report: Report) {
-        match report {
-            Report::Notification(message) => self.notified(id, &message),
-            Report::Open(open) => self.step(Input::Received(id, Received::Open(&open))),
-            Report::Malformed(answer) => {
-                self.step(Input::Received(id, Received::Malformed(&answer)));
-            }
-            Report::Closed => self.step(Input::Closed(id)),
-        }
-    }
-
-    fn notified(&mut self, id: ConnectionId, message: &Notification) {
-        self.status
-            .send_modify(|status| status.last_received = Some((stamp::now(), message.clone())));
-        self.step(Input::Received(id, Received::Notification(message)));
-    }
-
     fn deadline(&mut self) {
         if let Some(session) = &mut self.session {
             let (id, now) = (session.id, stamp::now());
@@ -399,8 +312,6 @@ impl Task {
         }
         self.step(Input::DeadlineReached);
     }
-
-    // ---- The machine ----
 
     /// Feeds the machine, and does what it says.
     fn step(&mut self, input: Input<'_>) {
@@ -431,213 +342,6 @@ impl Task {
                 status.since = stamp::now();
             }
             changed
-        });
-    }
-
-    fn carry_out(&mut self, outputs: Outputs) {
-        for output in outputs {
-            match output {
-                Output::Connect(id) => {
-                    let dial = connect::dial(self.settings.clone());
-                    self.dialling = Some((id, Box::pin(dial)));
-                }
-                Output::AbortConnect(id) => {
-                    self.dialling.take_if(|(dialling, _)| *dialling == id);
-                }
-                Output::Accept(id) => self.accept(id),
-                Output::Refuse(last) => self.refuse(last),
-                Output::SendOpen(id, open) => self.send(id, open.encode()),
-                Output::SendKeepalive(id) => self.send(id, keepalive()),
-                Output::Close(id, last) => self.close(id, last),
-                Output::Established(id, negotiated) => self.establish(id, negotiated),
-                Output::Down(id, reason) => self.down(id, reason),
-                Output::Failed(_, reason) => {
-                    debug!(%reason, "no session");
-                    self.status
-                        .send_modify(|status| status.last_down = Some((stamp::now(), reason)));
-                }
-            }
-        }
-    }
-
-    /// Closes what was just accepted.
-    fn refuse(&mut self, last: Option<Notification>) {
-        let Some(accepted) = self.offered.take() else {
-            return;
-        };
-        match last {
-            // Courtesy only: the peer has been stopped, and the connection is closed next.
-            Some(message) => drop(accepted.stream.try_write(&message.encode())),
-            None => accepted.refuse(Refusal::Held),
-        }
-    }
-
-    fn accept(&mut self, id: ConnectionId) {
-        let Some(accepted) = self.offered.take() else {
-            return self.broken.push(id);
-        };
-        let prepared = options::prepare(&accepted.stream, &self.settings)
-            .and_then(|()| options::limit_handshake(&accepted.stream, true))
-            .and_then(|()| Handshake::accepted(id, accepted));
-        match prepared {
-            Ok(handshake) => {
-                handshake.count_accepted();
-                self.handshakes.push(handshake);
-            }
-            Err(error) => {
-                let error = OsError::from(error);
-                info!(%error, "the accepted connection cannot be used");
-                self.broken.push(id);
-            }
-        }
-    }
-
-    fn send(&mut self, id: ConnectionId, message: Bytes) {
-        if let Some(session) = self.session.as_ref().filter(|session| session.id == id) {
-            session.outbox.send_urgent(message);
-        } else if let Some(handshake) = self.handshakes.iter().find(|one| one.id == id)
-            && let Err(error) = handshake.send(&message, &self.control)
-        {
-            let error = OsError::from(error);
-            debug!(%error, "cannot send");
-            self.broken.push(id);
-        }
-    }
-
-    fn close(&mut self, id: ConnectionId, last: Option<Notification>) {
-        if let Some(message) = &last {
-            self.status
-                .send_modify(|status| status.last_sent = Some((stamp::now(), message.clone())));
-        }
-        let last = last.map(|message| message.encode());
-        if let Some(at) = self.handshakes.iter().position(|one| one.id == id) {
-            let handshake = self.handshakes.remove(at);
-            if let Some(message) = &last {
-                self.control.counters.sent(message);
-            }
-            let control = self.control.clone();
-            self.tasks.spawn(handshake.close(last, control));
-        } else if let Some(session) = self.session.as_ref().filter(|session| session.id == id) {
-            let closing = match last {
-                Some(message) => {
-                    session.outbox.send_urgent(message);
-                    Closing::AfterUrgent
-                }
-                None => Closing::Now,
-            };
-            session.outbox.close(closing);
-        }
-    }
-
-    fn down(&mut self, id: ConnectionId, reason: Down) {
-        info!(%reason, "session down");
-        if let Some(session) = self.session.take_if(|session| session.id == id) {
-            // A reader that has panicked hears nothing.
-            drop(session.down.send(reason.clone()));
-        }
-        self.status.send_modify(|status| {
-            status.session = None;
-            *status.downs.entry(reason.class()).or_default() += 1;
-            status.last_down = Some((stamp::now(), reason));
-        });
-    }
-
-    fn establish(&mut self, id: ConnectionId, negotiated: Arc<Negotiated>) {
-        let Some(at) = self.handshakes.iter().position(|one| one.id == id) else {
-            return self.broken.push(id);
-        };
-        if self.tasks.len() >= LINGERING {
-            info!("no new session: too many before it have not ended, because the agent is busy");
-            return self.broken.push(id);
-        }
-        let handshake = self.handshakes.remove(at);
-        let socket = match handshake.stream.as_fd().try_clone_to_owned() {
-            Ok(socket) => socket,
-            Err(error) => {
-                let error = OsError::from(error);
-                info!(%error, "out of file descriptors; the session cannot begin");
-                self.handshakes.push(handshake);
-                return self.broken.push(id);
-            }
-        };
-        drop(options::limit_handshake(&handshake.stream, false));
-        let (local, remote, dialled) = (handshake.local, handshake.remote, handshake.dialled);
-        info!(%local, %remote, dialled, asn = %negotiated.peer_asn, "session established");
-        let session = SessionId::next();
-        let (outbox, stamps) = (Outbox::new(), Arc::new(Stamps::new()));
-        // Three: a reader reports once, and each of the two tasks fails at most once. Never full.
-        let (reports_in, reports) = mpsc::channel(3);
-        let alarm = || Alarm::new(reports_in.clone());
-        let (reader_alarm, writer_alarm) = (alarm(), alarm());
-        let (down, down_out) = oneshot::channel();
-        let (delivered_in, delivered) = oneshot::channel();
-        let (filter, filter_out) = watch::channel(self.settings.attribute_filter);
-        let mut framer = Framer::new();
-        // DEVIATION(RFC 8654 section 4): a speaker that has announced the capability takes extended messages from any
-        // peer, whatever that one announced. Here both must have: a peer that cannot receive them has no reason to send
-        // them, and one that is broken then makes us hold 4,096 octets of it at most.
-        if negotiated.extended_message {
-            framer.allow_extended();
-        }
-        let (read, write) = handshake.stream.into_split();
-        let event = Event::Established {
-            peer: self.control.key,
-            session,
-            negotiated: negotiated.clone(),
-            outbox: outbox.clone(),
-            local,
-            remote,
-        };
-        let reader = Reader::<OwnedReadHalf> {
-            socket: read,
-            buffer: handshake.buffer,
-            framer,
-            codec: negotiated.update_codec(&self.settings.attribute_filter),
-            enhanced_refresh: negotiated.enhanced_route_refresh,
-            filter: filter_out,
-            faults: FaultLog::new(remote),
-            peer: self.control.key,
-            session,
-            events: self.events.clone(),
-            turns: Turns::new(),
-            outbox: outbox.clone(),
-            stamps: stamps.clone(),
-            control: self.control.clone(),
-            reports: reports_in,
-            down: down_out,
-        };
-        let writer = Writer::<OwnedWriteHalf> {
-            socket: write,
-            outbox: outbox.clone(),
-            stamps: stamps.clone(),
-            control: self.control.clone(),
-        };
-        let previous = self.delivered.replace(delivered);
-        let reader = reader.run(event, previous, delivered_in);
-        self.tasks
-            .spawn(reader_alarm.watch(reader).in_current_span());
-        self.tasks
-            .spawn(writer_alarm.watch(writer.run()).in_current_span());
-        self.session = Some(Session {
-            id,
-            outbox: outbox.clone(),
-            stamps,
-            reports,
-            down,
-            socket,
-            filter,
-            grace: None,
-        });
-        self.status.send_modify(|status| {
-            status.sessions += 1;
-            status.session = Some(SessionStatus {
-                session,
-                negotiated,
-                local,
-                remote,
-                dialled,
-                outbox,
-            });
         });
     }
 

@@ -4,17 +4,17 @@
 //! When the owner's channel is full it waits for room and does not read: TCP then slows the peer down. The stamps
 //! record that, for the hold timer. Otherwise only whole messages restart that timer: octets that never become one do not.
 //!
-//! However the reader ends, by a panic or with the peer's task, the owner gets `Down` once ([`End`]).
+//! However the reader ends, by a panic or with the peer's task, the owner gets `Down` once ([`end::End`]).
+
+mod end;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
-use tracing::error;
 
 use super::faults::FaultLog;
 use super::handle::Control;
@@ -27,6 +27,7 @@ use crate::wire::{
     Frame, Framer, HEADER, Message, MessageKind, Notification, NotificationCode, Open,
     RouteRefresh, RouteRefreshSubtype, UpdateBatch, UpdateCodec, decode_update,
 };
+use end::End;
 
 /// Prefixes of one event, which is what it costs the owner: enough to make the channel's cost vanish, little enough that the
 /// routes of other peers wait for no more than a millisecond. A message is not cut.
@@ -79,7 +80,7 @@ pub(super) struct Reader<R> {
     pub(super) outbox: Outbox,
     pub(super) stamps: Arc<Stamps>,
     pub(super) control: Arc<Control>,
-    /// Holds what a reader reports once, and two [`Alarm`]s.
+    /// Holds what a reader reports once, and two [`super::alarm::Alarm`]s.
     pub(super) reports: mpsc::Sender<Report>,
     /// Why the session ended, from the peer's task.
     pub(super) down: oneshot::Receiver<Down>,
@@ -306,102 +307,6 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         // The task may have ended the session itself meanwhile.
         drop(self.reports.send(report).await);
         Ended((&mut self.down).await.unwrap_or(Down::TransportFailed))
-    }
-}
-
-/// The end of a session, reported to its owner: `Down` exactly once after `Established`, even if the reader panics or is
-/// aborted with the peer's task.
-struct End {
-    events: mpsc::Sender<Event>,
-    peer: PeerKey,
-    session: SessionId,
-    /// Whether the owner has got `Established` and not yet `Down`.
-    owed: bool,
-    /// Why, once that is known. A reader that failed leaves a TCP connection that is closed without a NOTIFICATION.
-    reason: Down,
-    /// Dropped when nothing of this session follows any more.
-    delivered: Option<oneshot::Sender<()>>,
-}
-
-impl End {
-    fn new<R>(reader: &Reader<R>, delivered: oneshot::Sender<()>) -> Self {
-        Self {
-            events: reader.events.clone(),
-            peer: reader.peer,
-            session: reader.session,
-            owed: false,
-            reason: Down::TransportFailed,
-            delivered: Some(delivered),
-        }
-    }
-
-    fn event(&mut self) -> Event {
-        self.owed = false;
-        Event::Down {
-            peer: self.peer,
-            session: self.session,
-            reason: self.reason.clone(),
-        }
-    }
-
-    /// Waits for room in the owner's channel. Cancelled, nothing is delivered yet.
-    async fn deliver(&mut self, reason: Down) {
-        self.reason = reason;
-        let events = self.events.clone();
-        match events.reserve().await {
-            Ok(room) => room.send(self.event()),
-            // An owner that is gone needs no event.
-            Err(_) => self.owed = false,
-        }
-    }
-}
-
-impl Drop for End {
-    fn drop(&mut self) {
-        if !self.owed || self.events.is_closed() {
-            return;
-        }
-        let event = self.event();
-        error!(
-            session = self.session.0,
-            "the reader of a session failed; its routes go as if TCP had"
-        );
-        let Err(mpsc::error::TrySendError::Full(event)) = self.events.try_send(event) else {
-            return;
-        };
-        // Without a runtime the process is at its end, and so is the owner.
-        if let Ok(runtime) = Handle::try_current() {
-            let (events, delivered) = (self.events.clone(), self.delivered.take());
-            runtime.spawn(async move {
-                // An owner that is gone needs no event.
-                drop(events.send(event).await);
-                drop(delivered);
-            });
-        }
-    }
-}
-
-/// Tells the peer's task that a task of its session failed, unless that ended by itself.
-pub(super) struct Alarm(Option<mpsc::Sender<Report>>);
-
-impl Alarm {
-    pub(super) fn new(reports: mpsc::Sender<Report>) -> Self {
-        Self(Some(reports))
-    }
-
-    /// Runs a task of the session under this alarm.
-    pub(super) async fn watch(mut self, task: impl Future<Output = ()>) {
-        task.await;
-        self.0 = None;
-    }
-}
-
-impl Drop for Alarm {
-    fn drop(&mut self) {
-        if let Some(reports) = &self.0 {
-            // Full: the session is ending for another reason. Closed: it has ended.
-            drop(reports.try_send(Report::Closed));
-        }
     }
 }
 

@@ -15,51 +15,29 @@
 //! A peer can bring as many next hops as its limit allows. Nothing here costs in proportion to all next hops: what concerns many of
 //! them is done some at a time ([`NextHops::walk`]).
 
+mod gateways;
+mod per_peer;
+mod resolver;
 mod walk;
 
-use std::net::IpAddr;
+pub(crate) use per_peer::TooMany;
+pub use resolver::{NextHopResolver, Resolution};
+pub(crate) use walk::ChangedNextHops;
+
 use std::sync::Arc;
 
 use bgp::types::NextHop;
 use foldhash::fast::RandomState;
 use hashbrown::{HashMap, HashSet};
 use smallvec::SmallVec;
-use walk::Walks;
 
+use self::gateways::{Untold, Way, leave, way};
+use self::per_peer::{Brings, Brought};
+use self::resolver::Unreachable;
+use self::walk::Walks;
 use super::NextHopIndex;
 use crate::peer::PeerId;
 use crate::slab::Slab;
-
-/// Where packets to a next hop go: the answer of the node's own routing table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Resolution {
-    /// The router on the link: the next hop itself if it is connected.
-    pub gateway: IpAddr,
-    /// The interface.
-    pub ifindex: u32,
-    /// The cost of reaching it (RFC 4271 9.1.2.2 e).
-    pub metric: u32,
-    /// Whether the next hop is on a connected network.
-    pub connected: bool,
-    /// The gateway is used on this interface although no connected network has it.
-    pub onlink: bool,
-}
-
-/// Answers where a next hop leads. Given to the RIB by its owner, who knows the kernel's routes.
-pub trait NextHopResolver: Send + Sync {
-    /// Where packets to `next_hop` go, or `None` if it cannot be reached. `interface` is the session's interface for next
-    /// hops that have a link-local address, and `None` for all others.
-    fn resolve(&self, next_hop: &NextHop, interface: Option<u32>) -> Option<Resolution>;
-}
-
-/// Nothing can be reached: the state before the owner gave a resolver.
-struct Unreachable;
-
-impl NextHopResolver for Unreachable {
-    fn resolve(&self, _: &NextHop, _: Option<u32>) -> Option<Resolution> {
-        None
-    }
-}
 
 /// What is known of a next hop.
 #[derive(Clone, Copy, PartialEq)]
@@ -103,49 +81,6 @@ impl Place {
     }
 }
 
-/// Next hops, with the interface of those that are link-local.
-type Brings = HashSet<(u32, Option<u32>), RandomState>;
-
-/// What a peer brings.
-#[derive(Default)]
-struct Brought {
-    next_hops: Brings,
-    /// The limit when one more was refused; `None`: none was, or there is room again.
-    refused_at: Option<u32>,
-}
-
-/// A peer brings as many next hops as it may, and not this one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct TooMany;
-
-/// A way out of the node: a router on the link, and the interface.
-type Way = (IpAddr, u32);
-
-/// Ways that are another thing than was told last: what is lost and regained between two tellings is neither.
-#[derive(Default)]
-struct Untold {
-    lost: HashSet<Way, RandomState>,
-    regained: HashSet<Way, RandomState>,
-}
-
-impl Untold {
-    fn is_lost(&mut self, way: Way) {
-        if !self.regained.remove(&way) {
-            self.lost.insert(way);
-        }
-    }
-
-    fn is_regained(&mut self, way: Way) {
-        if !self.lost.remove(&way) {
-            self.regained.insert(way);
-        }
-    }
-}
-
-fn way(resolution: &Resolution) -> Way {
-    (resolution.gateway, resolution.ifindex)
-}
-
 /// See the module.
 pub(crate) struct NextHops {
     slots: Slab<Tracked>,
@@ -184,40 +119,6 @@ impl Default for NextHops {
             lost: HashSet::default(),
             untold: Untold::default(),
             walks: Walks::default(),
-        }
-    }
-}
-
-/// Next hops whose resolution changed, as a bit per index.
-#[derive(Default)]
-pub(crate) struct ChangedNextHops(Vec<u64>);
-
-impl ChangedNextHops {
-    fn insert(&mut self, index: u32) {
-        let word = index as usize / 64;
-        if self.0.len() <= word {
-            self.0.resize(word + 1, 0);
-        }
-        self.0[word] |= 1 << (index % 64);
-    }
-
-    pub(crate) fn contains(&self, index: NextHopIndex) -> bool {
-        self.0
-            .get(index.0 as usize / 64)
-            .is_some_and(|word| word & (1 << (index.0 % 64)) != 0)
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Adds all of `other`.
-    pub(crate) fn merge(&mut self, other: &Self) {
-        if self.0.len() < other.0.len() {
-            self.0.resize(other.0.len(), 0);
-        }
-        for (mine, theirs) in self.0.iter_mut().zip(&other.0) {
-            *mine |= theirs;
         }
     }
 }
@@ -278,114 +179,6 @@ impl NextHops {
                 self.no_longer_brings(peer, (index.0, interface));
             }
         }
-    }
-
-    /// Whether a next hop that is in no set any more was lost with a peer, and not looked at since: the tables let go of it first.
-    fn is_lost_with_peer(&self, place: &Place, which: (u32, Option<u32>)) -> bool {
-        let mut bringers = place.bringers.iter();
-        self.is_losing() && bringers.any(|peer| !self.brings(*peer, which))
-    }
-
-    /// Whether a peer brings a next hop. One whose paths are gone, and that is still to be looked at, it does not.
-    fn brings(&self, peer: PeerId, which: (u32, Option<u32>)) -> bool {
-        let brought = self.brought.get(&peer);
-        brought.is_some_and(|brought| brought.next_hops.contains(&which))
-    }
-
-    /// A next hop that a peer brought is in no set any more.
-    fn no_longer_brings(&mut self, peer: PeerId, which: (u32, Option<u32>)) {
-        let Some(brought) = self.brought.get_mut(&peer) else {
-            return;
-        };
-        brought.next_hops.remove(&which);
-        let count = brought.next_hops.len();
-        // With some distance to the limit: whoever comes and goes there would have all its paths looked at each time.
-        let is_roomy =
-            |limit: &mut u32| count <= (*limit - *limit / 8) as usize && count < *limit as usize;
-        if brought.refused_at.take_if(is_roomy).is_some() {
-            self.refusing.remove(&peer);
-            self.roomy.push(peer);
-        }
-        if count == 0 {
-            self.brought.remove(&peer);
-            self.refusing.remove(&peer);
-        }
-    }
-
-    /// Whether a next hop was refused to some peer that has no room again.
-    pub(crate) fn has_refused(&self) -> bool {
-        !self.refusing.is_empty()
-    }
-
-    /// Counts the next hops of these peers again: returns them, and all their paths are to be looked at before
-    /// [`NextHops::has_counted`]. Whether one is refused to them still shows at that.
-    pub(crate) fn count_again(&mut self) -> Vec<PeerId> {
-        let peers: Vec<PeerId> = self.refusing.drain().collect();
-        for peer in &peers {
-            if let Some(brought) = self.brought.get_mut(peer) {
-                brought.refused_at = None;
-            }
-        }
-        self.counting = peers
-            .iter()
-            .map(|peer| (*peer, HashSet::default()))
-            .collect();
-        peers
-    }
-
-    /// All paths of those whose next hops are counted again have been looked at: what they have none with does not count any more. For
-    /// whoever was refused one, any room is enough: it is not found more often than next hops are counted.
-    pub(crate) fn has_counted(&mut self) {
-        for (peer, found) in std::mem::take(&mut self.counting) {
-            let Some(brought) = self.brought.get(&peer) else {
-                continue;
-            };
-            let others = brought.next_hops.iter().filter(|one| !found.contains(*one));
-            let others: Vec<(u32, Option<u32>)> = others.copied().collect();
-            for (index, interface) in others {
-                self.forget(peer, index, interface);
-                self.no_longer_brings(peer, (index, interface));
-            }
-            if let Some(brought) = self.brought.get_mut(&peer) {
-                let count = brought.next_hops.len();
-                let has_room = |limit: &mut u32| count < *limit as usize;
-                if brought.refused_at.take_if(has_room).is_some() {
-                    self.refusing.remove(&peer);
-                    self.roomy.push(peer);
-                }
-            }
-        }
-    }
-
-    /// A peer brings a next hop no more. The way that is lost with it, if one is.
-    fn forget(&mut self, peer: PeerId, index: u32, interface: Option<u32>) -> Option<Way> {
-        let slot = self.slots.get_mut(index)?;
-        let place = match interface {
-            None => &mut slot.everywhere,
-            Some(interface) => place_on(&mut slot.scoped, interface),
-        };
-        let way = place.way();
-        if let Ok(at) = place.bringers.binary_search(&peer) {
-            place.bringers.remove(at);
-        }
-        let way = way.filter(|_| place.bringers.is_empty())?;
-        leave(&mut self.ways, way).then_some(way)
-    }
-
-    /// Peers to which a next hop was refused and that may bring some now. Asking clears them.
-    pub(crate) fn take_roomy(&mut self) -> Vec<PeerId> {
-        std::mem::take(&mut self.roomy)
-    }
-
-    /// Whether there are such peers.
-    pub(crate) fn has_roomy(&self) -> bool {
-        !self.roomy.is_empty()
-    }
-
-    /// How many distinct next hops a peer brings.
-    pub(crate) fn count_of(&self, peer: PeerId) -> u32 {
-        let brought = self.brought.get(&peer);
-        brought.map_or(0, |brought| brought.next_hops.len() as u32)
     }
 
     /// Where a next hop of a route that `peer` sent leads, which may bring `limit` of them. To be asked before
@@ -452,29 +245,11 @@ impl NextHops {
         Ok(resolution)
     }
 
-    fn regain(&mut self, way: Way) {
-        if self.lost.remove(&way) {
-            self.untold.is_regained(way);
-        }
-    }
-
     /// Whether nothing is known of any next hop.
     #[cfg(any(test, feature = "fuzz"))]
     pub(crate) fn is_empty(&self) -> bool {
         let peers = self.brought.is_empty() && self.refusing.is_empty() && self.counting.is_empty();
         self.slots.len() == 0 && peers && self.ways.is_empty() && !self.has_walk()
-    }
-
-    /// Ways that were lost and that paths lead over again. Asking clears them.
-    pub(crate) fn take_regained(&mut self) -> Vec<(IpAddr, u32)> {
-        self.untold.regained.drain().collect()
-    }
-
-    /// No route is left that could use a lost way: whatever uses one from now on is new.
-    pub(crate) fn forget_lost(&mut self) {
-        for way in self.lost.drain() {
-            self.untold.is_regained(way);
-        }
     }
 
     /// Where a next hop leads, for routes of a session on `interface`.
@@ -508,19 +283,6 @@ fn place_on(scoped: &mut Vec<(u32, Place)>, interface: u32) -> &mut Place {
         }
     };
     &mut scoped[at].1
-}
-
-/// A next hop less leads over a way. Whether it was the last.
-fn leave(ways: &mut HashMap<Way, u32, RandomState>, way: Way) -> bool {
-    let Some(count) = ways.get_mut(&way) else {
-        return false;
-    };
-    *count -= 1;
-    let was_last = *count == 0;
-    if was_last {
-        ways.remove(&way);
-    }
-    was_last
 }
 
 #[cfg(test)]

@@ -13,32 +13,25 @@
 
 mod catch_up;
 mod compare;
+mod settle;
+mod stage;
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use bgp::types::Family;
-use bgp::wire::{RouteRefresh, RouteRefreshSubtype, UpdateEncoder};
-use bytes::Bytes;
+use bgp::wire::UpdateEncoder;
 use foldhash::fast::RandomState;
 use hashbrown::{HashMap, HashSet};
-use smallvec::SmallVec;
 
+use self::stage::Scratch;
 use super::comparison::Heard;
-use super::exclusion::{Excluded, Exclusions};
-use super::hold::Hold;
+use super::exclusion::Exclusions;
 use super::key::GroupKey;
-use super::member::{Behind, Member, MemberFamily, Refresh};
-use super::pack::{Audience, Buckets};
-use super::rules::{DigestSeed, Exported};
-use super::told::{Told, ToldSlots};
-use super::{Best, Full, LocRib, Slot, Suppressed, Transport};
-use crate::attrs::AttrId;
-use crate::peer::{PeerId, PeerKind};
-use crate::policy::Signature;
-
-/// Slots that are looked at together before the first is acted on: each look waits for memory, and these wait at once.
-const TOGETHER: usize = 32;
+use super::member::{Behind, Member, Refresh};
+use super::rules::DigestSeed;
+use super::told::ToldSlots;
+use super::{LocRib, Slot, Suppressed, Transport};
+use crate::peer::PeerId;
 
 /// See the module.
 #[derive(Debug)]
@@ -78,50 +71,6 @@ impl FamilyOut {
                 self.too_large.remove(&slot);
             }
         }
-    }
-}
-
-/// What verdicts are kept by within a flush. The family, because IPv4 and IPv6 routes can share attributes and next hop
-/// (RFC 8950); for routes of internal peers also the source, whose identifier may become ORIGINATOR_ID.
-type VerdictKey = (AttrId, Family, Option<PeerId>, Signature);
-
-/// Kept from step to step of one flush: within it attribute numbers do not change their meaning.
-#[derive(Debug, Default)]
-struct Scratch {
-    verdicts: HashMap<VerdictKey, Result<u32, Suppressed>, RandomState>,
-    exported: Vec<Exported>,
-    /// The latest verdict that no prefix plays a part in. Routes of one attribute set come in runs.
-    latest: Option<Latest>,
-    buckets: Buckets,
-    /// Slots of which something else was told than before, for members that are behind.
-    touched: Vec<Slot>,
-}
-
-/// What the members are told of routes of a peer with these attributes.
-#[derive(Clone, Copy, Debug)]
-struct Latest {
-    attributes: AttrId,
-    family: Family,
-    peer: PeerId,
-    verdict: Result<(u32, Excluded), Suppressed>,
-}
-
-/// A slot that is to be staged: its best route, and what was told of it.
-struct Look<'a> {
-    slot: Slot,
-    best: Option<Best<'a>>,
-    told: Option<Told>,
-}
-
-impl Look<'_> {
-    /// Looks at the attributes, so that they are in the cache soon. What comes back is to be kept from being optimized away,
-    /// and says nothing.
-    fn touch<L: LocRib>(&self, loc_rib: &L) -> u8 {
-        let Some(Best::Learned { attributes, .. }) = self.best else {
-            return 0;
-        };
-        let set = loc_rib.route_attributes(attributes).set;
-        set.as_bytes().first().copied().unwrap_or_default()
     }
 }
 
@@ -280,203 +229,6 @@ impl Group {
         }
     }
 
-    /// What the members are told of a slot with this best route, as a number in `scratch.exported`, and who is not.
-    fn evaluate<L: LocRib>(
-        &mut self,
-        loc_rib: &L,
-        family: Family,
-        slot: Slot,
-        best: Option<Best<'_>>,
-        seed: &DigestSeed,
-    ) -> Result<(u32, Excluded), Suppressed> {
-        let best = best.ok_or(Suppressed::NoRoute)?;
-        let depends_on_prefix = self.key.export.depends_on_prefix();
-        if let (Best::Learned { peer, attributes }, Some(latest)) = (best, self.scratch.latest)
-            && (latest.attributes, latest.family, latest.peer) == (attributes, family, peer)
-            && !depends_on_prefix
-        {
-            return latest.verdict;
-        }
-        let verdict = self.evaluate_anew(loc_rib, family, slot, best, seed);
-        if let Best::Learned { peer, attributes } = best {
-            self.scratch.latest = Some(Latest {
-                attributes,
-                family,
-                peer,
-                verdict,
-            });
-        }
-        verdict
-    }
-
-    fn evaluate_anew<L: LocRib>(
-        &mut self,
-        loc_rib: &L,
-        family: Family,
-        slot: Slot,
-        best: Best<'_>,
-        seed: &DigestSeed,
-    ) -> Result<(u32, Excluded), Suppressed> {
-        let Scratch {
-            verdicts, exported, ..
-        } = &mut self.scratch;
-        let (number, source) = match best {
-            Best::Originated(originated) => {
-                exported.push(self.key.originated(originated, seed)?);
-                (exported.len() as u32 - 1, None)
-            }
-            Best::Learned { peer, attributes } => {
-                let prefix = loc_rib.prefix(family, slot).ok_or(Suppressed::NoRoute)?;
-                let from = loc_rib.source(peer);
-                let by = (from.kind != PeerKind::External).then_some(peer);
-                let signature = self.key.export.signature(prefix);
-                let key = (attributes, family, by, signature);
-                let verdict = verdicts.entry(key).or_insert_with(|| {
-                    let route = loc_rib.route_attributes(attributes);
-                    let told = self.key.learned(prefix, route, from, seed)?;
-                    exported.push(told);
-                    Ok(exported.len() as u32 - 1)
-                });
-                ((*verdict)?, Some(peer))
-            }
-        };
-        let excluded = self.excluded(&self.scratch.exported[number as usize], source);
-        Ok((number, excluded))
-    }
-
-    /// Who is not told a route: its source, and the member that is its next hop.
-    pub(super) fn excluded(&self, told: &Exported, source: Option<PeerId>) -> Excluded {
-        let owner = told
-            .third_party
-            .then(|| self.addresses.get(&told.next_hop.address()).copied())
-            .flatten();
-        Excluded::new(source, owner)
-    }
-
-    /// Compares what is to be told of slots with what was, and stages the difference for the stream. To be delivered
-    /// before anything else is done.
-    pub(super) fn stage_all<L: LocRib>(
-        &mut self,
-        loc_rib: &L,
-        family: (usize, Family),
-        slots: impl Iterator<Item = Slot>,
-        seed: &DigestSeed,
-    ) {
-        // Looked at once, not for each slot: a group may have a thousand members and seldom one that is behind.
-        let behind = self.has_behind();
-        let alone = self.members.keys().next().copied();
-        let alone = alone.filter(|_| self.members.len() == 1);
-        let mut passed_by = false;
-        let mut slots = slots.peekable();
-        while slots.peek().is_some() {
-            let told = &self.families[family.0].told;
-            let looks: SmallVec<[Look<'_>; TOGETHER]> = slots
-                .by_ref()
-                .take(TOGETHER)
-                .map(|slot| Look {
-                    slot,
-                    best: loc_rib.best(family.1, slot),
-                    told: told.get(slot),
-                })
-                .map(|look| match look.best {
-                    Some(Best::Learned { peer, .. }) if Some(peer) == alone => {
-                        passed_by = true;
-                        Look { best: None, ..look }
-                    }
-                    _ => look,
-                })
-                .collect();
-            std::hint::black_box(looks.iter().fold(0, |sum, look| sum ^ look.touch(loc_rib)));
-            for look in looks {
-                self.stage(loc_rib, family, look, behind, seed);
-            }
-        }
-        self.families[family.0].passed_by |= passed_by;
-        if behind {
-            // Member by member: most are not behind, and none of those is to be looked at for each slot.
-            let touched = std::mem::take(&mut self.scratch.touched);
-            let members = self.members.values_mut();
-            for behind in members.filter_map(|member| member.behind.as_mut()) {
-                for slot in &touched {
-                    behind.marks[family.0].insert(*slot);
-                }
-            }
-        }
-    }
-
-    /// `behind`: whether any member is.
-    fn stage<L: LocRib>(
-        &mut self,
-        loc_rib: &L,
-        family: (usize, Family),
-        look: Look<'_>,
-        behind: bool,
-        seed: &DigestSeed,
-    ) {
-        let (index, family) = family;
-        let (slot, old) = (look.slot, look.told);
-        let new = self.evaluate(loc_rib, family, slot, look.best, seed);
-        self.families[index].note_size(slot, new.err());
-        let new = new.ok();
-        if new.is_none() && old.is_none() {
-            return;
-        }
-        let old = old.map(|told| (told, self.exclusions.resolve(told.exclusion)));
-        let new = new.map(|(number, excluded)| {
-            let digest = self.scratch.exported[number as usize].digest;
-            (number, digest, excluded)
-        });
-        let same = match (&old, &new) {
-            (Some((told, before)), Some((_, digest, after))) => {
-                if told.digest == *digest && before == after {
-                    return;
-                }
-                told.digest == *digest
-            }
-            _ => false,
-        };
-        // What was released first might be taken again by the same pair.
-        let told = new.map(|(_, digest, excluded)| Told {
-            digest,
-            exclusion: self.exclusions.acquire(excluded, index),
-        });
-        if let Some((told, _)) = &old {
-            self.exclusions.release(told.exclusion, index);
-        }
-        self.families[index].told.set(slot, told);
-        if behind {
-            self.scratch.touched.push(slot);
-        }
-
-        let members = &self.members;
-        let receiving = |excluded: Excluded| {
-            excluded.filter(|peer| members.get(&peer).is_some_and(Member::is_in_stream))
-        };
-        let before = old.map(|(_, excluded)| receiving(excluded));
-        let buckets = &mut self.scratch.buckets;
-        match (before, new) {
-            (Some(before), None) => buckets.withdraw(Audience::AllBut(before), slot),
-            (before, Some((number, digest, after))) => {
-                let after = receiving(after);
-                if same {
-                    // Only who hears of it changed: the new source gets a withdrawal, the old one the route.
-                    let before = before.unwrap_or_default();
-                    for peer in before.iter().filter(|peer| !after.contains(*peer)) {
-                        buckets.announce(digest, number, Audience::Only(peer), slot);
-                    }
-                } else {
-                    buckets.announce(digest, number, Audience::AllBut(after), slot);
-                }
-                if let Some(before) = before {
-                    for peer in after.iter().filter(|peer| !before.contains(*peer)) {
-                        buckets.withdraw(Audience::Only(peer), slot);
-                    }
-                }
-            }
-            (None, None) => {}
-        }
-    }
-
     /// Whether slots are to be staged again by a walk.
     pub(super) fn is_walking(&self) -> bool {
         self.families.iter().any(|family| family.walk.is_some())
@@ -552,48 +304,6 @@ impl Group {
         buckets.clear();
     }
 
-    /// Sends what stands between routes: End-of-RIB, the borders of refreshes; lets members that caught up join the
-    /// stream. `settled`: whether nothing of what is known is to come any more, per family; `hold`: whose End-of-RIB waits
-    /// for more; `postponed`: who is about to move to another group. Returns how much was done.
-    pub(super) fn settle<T: Transport>(
-        &mut self,
-        transport: &mut T,
-        settled: [bool; 2],
-        hold: &Hold,
-        postponed: &BTreeSet<PeerId>,
-    ) -> usize {
-        let mut done = 0;
-        for (peer, member) in &mut self.members {
-            // Whoever is about to move has not heard all that it is to hear.
-            if member.blocked || postponed.contains(peer) {
-                continue;
-            }
-            let kept = hold.keeps(&self.key, *peer);
-            for (index, family) in Family::ALL.into_iter().enumerate() {
-                let out = &self.families[index];
-                let sent = settle_family(
-                    member,
-                    (*peer, index, family),
-                    settled[index] && out.walk.is_none() && !kept,
-                    &mut |message| transport.send(*peer, &message),
-                    &mut self.encoder,
-                );
-                match sent {
-                    Ok(steps) => done += steps,
-                    Err(Full) => {
-                        member.block();
-                        break;
-                    }
-                }
-            }
-            let caught_up = member.behind.as_deref().is_some_and(Behind::is_caught_up);
-            if caught_up && !member.blocked {
-                member.behind = None;
-            }
-        }
-        done
-    }
-
     /// Forgets what was kept for one flush. Memory of an unusually large one is given back if no other follows at once.
     pub(super) fn end_flush(&mut self, another: bool) {
         if self.scratch.exported.capacity() > 1024 && !another {
@@ -615,49 +325,4 @@ impl Group {
         let members = self.members.values();
         members.filter_map(|member| member.behind.as_deref())
     }
-}
-
-/// The part of [`Group::settle`] that concerns one family of a member. Returns how many steps were done.
-fn settle_family(
-    member: &mut Member,
-    (peer, index, family): (PeerId, usize, Family),
-    settled: bool,
-    send: &mut dyn FnMut(Bytes) -> Result<(), Full>,
-    encoder: &mut UpdateEncoder,
-) -> Result<usize, Full> {
-    let owed: MemberFamily = member.families[index];
-    let caught_up = member
-        .behind
-        .as_ref()
-        .is_none_or(|behind| behind.has_heard(index));
-    let border = |subtype| RouteRefresh { family, subtype }.encode();
-    let mut done = 0;
-    if let Refresh::Running | Refresh::RunningAndWanted = owed.refresh
-        && caught_up
-    {
-        if member.enhanced_refresh {
-            send(border(RouteRefreshSubtype::End))?;
-        }
-        member.families[index].refresh = match owed.refresh {
-            Refresh::RunningAndWanted => Refresh::Wanted,
-            _ => Refresh::None,
-        };
-        done += 1;
-    }
-    if owed.end_of_rib && caught_up && settled {
-        send(encoder.end_of_rib(family))?;
-        member.families[index].end_of_rib = false;
-        done += 1;
-    }
-    // RFC 7313 section 4: no refresh begins before the End-of-RIB of the initial dump.
-    let has_begun = member.families[index].end_of_rib || member.has_to_be_compared();
-    if owed.refresh == Refresh::Wanted && !has_begun {
-        if member.enhanced_refresh {
-            send(border(RouteRefreshSubtype::Begin))?;
-        }
-        member.families[index].refresh = Refresh::Running;
-        member.compare(peer, index, Heard::default());
-        done += 1;
-    }
-    Ok(done)
 }

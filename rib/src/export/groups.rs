@@ -1,19 +1,21 @@
 //! The update groups of all peers, and what drives them.
 
+mod flush;
+mod retire;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use bgp::types::{BgpIdentifier, Family};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
+use super::Slot;
 use super::group::Group;
 use super::hold::{Hold, Pending};
 use super::key::GroupKey;
 use super::marks::{Dirty, Marks};
-use super::member::Behind;
 use super::rules::DigestSeed;
 use super::view::family_index;
-use super::{LocRib, Progress, Slot, Transport};
 use crate::peer::{PeerConfig, PeerId, SessionInfo};
 
 /// The least that a round of a flush is worth, so that rounds do not cost more than what they do.
@@ -219,7 +221,7 @@ impl UpdateGroups {
         }
     }
 
-    /// The peer's queue has room again, after [`Transport::send`] said [`Full`](super::Full).
+    /// The peer's queue has room again, after [`Transport::send`](super::Transport::send) said [`Full`](super::Full).
     pub fn writable(&mut self, peer: PeerId) {
         let group = self.peers.get(&peer).map(|up| up.group);
         let group = group.and_then(|group| self.groups.get_mut(&group));
@@ -228,203 +230,10 @@ impl UpdateGroups {
         }
     }
 
-    /// Does what is due, and hands the bytes over: changed slots first, then walks, then members that are behind.
-    ///
-    /// Looks at about `budget` slots, each once per group that is concerned. The more at once, the better the packing:
-    /// some thousands take a few milliseconds.
-    pub fn flush<L: LocRib, T: Transport>(
-        &mut self,
-        loc_rib: &L,
-        transport: &mut T,
-        budget: usize,
-    ) -> Progress {
-        let mut left = budget.max(1);
-        let progress = loop {
-            // An equal share of what is left to each kind of work: none can starve another, and what goes out at once is not cut
-            // into many pieces where there is only one.
-            let round = (left / self.kinds_of_work()).max(self.min_round);
-            let mut done = self.move_postponed();
-            done += self.stage_dirty(loc_rib, transport, round);
-            if self.gate_open {
-                done += self.compare(round);
-                done += self.walk(loc_rib, transport, round);
-                done += self.catch_up(loc_rib, transport, round);
-                let settled = self.dirty.each_ref().map(Dirty::is_empty);
-                for group in self.groups.values_mut() {
-                    done += group.settle(transport, settled, &self.hold, &self.postponed);
-                }
-            }
-            if done == 0 {
-                break Progress::Done;
-            }
-            left = left.saturating_sub(done);
-            if left == 0 {
-                break Progress::More;
-            }
-        };
-        let another = progress == Progress::More;
-        for group in self.groups.values_mut() {
-            group.end_flush(another);
-        }
-        if self.retire(budget) {
-            return Progress::More;
-        }
-        progress
-    }
-
     /// How many slots changed and are to be staged: how far what is told is behind what is known. Members that are slow are
     /// not waited for.
     pub fn backlog(&self) -> usize {
         self.dirty.iter().map(Dirty::len).sum()
-    }
-
-    /// Slots that were found empty and that nobody has to be told of any more: their entries may be freed, unless
-    /// they have a path again.
-    pub fn take_retired(&mut self) -> Vec<(Family, Slot)> {
-        std::mem::take(&mut self.retired)
-    }
-
-    /// How many kinds of work there are for a flush, at least one: changed slots, walks, and members that are behind.
-    fn kinds_of_work(&self) -> usize {
-        let dirty = self.dirty.iter().any(|dirty| !dirty.is_empty());
-        let walks = self.groups.values().any(Group::is_walking);
-        let behind = self.groups.values().any(Group::has_behind);
-        [dirty, walks, behind]
-            .into_iter()
-            .map(usize::from)
-            .sum::<usize>()
-            .max(1)
-    }
-
-    fn stage_dirty<L: LocRib, T: Transport>(
-        &mut self,
-        loc_rib: &L,
-        transport: &mut T,
-        budget: usize,
-    ) -> usize {
-        let mut done = 0;
-        let mut slots = Vec::new();
-        for (index, family) in Family::ALL.into_iter().enumerate() {
-            if self.dirty[index].is_empty() {
-                continue;
-            }
-            let share = (budget / self.groups.len().max(1)).max(self.min_round);
-            self.dirty[index].take(share, &mut slots);
-            done += slots.len() * self.groups.len().max(1);
-            if self.gate_open {
-                for group in self.groups.values_mut() {
-                    let slots = slots.iter().copied();
-                    group.stage_all(loc_rib, (index, family), slots, &self.seed);
-                    group.deliver_to_stream(loc_rib, (index, family), transport);
-                }
-            }
-            for slot in &slots {
-                if loc_rib.best(family, *slot).is_none() {
-                    self.emptied[index].insert(*slot);
-                } else {
-                    self.held[index].remove(*slot);
-                }
-            }
-        }
-        done
-    }
-
-    fn compare(&mut self, budget: usize) -> usize {
-        let mut done = 0;
-        for group in self.groups.values_mut() {
-            if done < budget {
-                done += group.compare(budget - done);
-            }
-        }
-        done
-    }
-
-    fn walk<L: LocRib, T: Transport>(
-        &mut self,
-        loc_rib: &L,
-        transport: &mut T,
-        budget: usize,
-    ) -> usize {
-        let mut done = 0;
-        for group in self.groups.values_mut() {
-            for family in Family::ALL.into_iter().enumerate() {
-                if done < budget {
-                    done += group.walk(loc_rib, family, budget - done, &self.seed);
-                    group.deliver_to_stream(loc_rib, family, transport);
-                }
-            }
-        }
-        done
-    }
-
-    fn catch_up<L: LocRib, T: Transport>(
-        &mut self,
-        loc_rib: &L,
-        transport: &mut T,
-        budget: usize,
-    ) -> usize {
-        let mut done = 0;
-        for group in self.groups.values_mut() {
-            for (index, family) in Family::ALL.into_iter().enumerate() {
-                if done < budget {
-                    done += group.catch_up(
-                        loc_rib,
-                        (index, family),
-                        transport,
-                        budget - done,
-                        (&mut self.dirty[index], &mut self.emptied[index]),
-                        &self.seed,
-                    );
-                }
-            }
-        }
-        done
-    }
-
-    /// Lets those empty slots go that no member which is behind must hear of: of those that became empty or were told as such,
-    /// and of those where a member that was behind is gone. Each member that is looked at for a slot counts. Whether there are more.
-    fn retire(&mut self, budget: usize) -> bool {
-        for (index, family) in Family::ALL.into_iter().enumerate() {
-            if self.emptied[index].is_empty() && self.look_again[index].is_none() {
-                continue;
-            }
-            // Few of many: the others are not looked at for each slot.
-            let behind: Vec<&Behind> = self.groups.values().flat_map(Group::behind).collect();
-            let mut left = budget.max(1);
-            let mut cursor = Slot(0);
-            while left > 0 {
-                let slot = if let Some(slot) = self.emptied[index].next_from(cursor) {
-                    self.emptied[index].remove(slot);
-                    cursor = slot;
-                    slot
-                } else if let Some(from) = self.look_again[index] {
-                    let next = self.held[index].next_from(from);
-                    self.look_again[index] = next.map(|slot| Slot(slot.0 + 1));
-                    let Some(slot) = next else { break };
-                    slot
-                } else {
-                    break;
-                };
-                left = left.saturating_sub(1 + behind.len());
-                #[cfg(test)]
-                {
-                    self.checked += 1;
-                    self.looks += 1 + behind.len();
-                }
-                // What is dirty again is looked at, and held or let go, once more. What was told as empty may be in use again.
-                if self.dirty[index].contains(slot) {
-                    self.held[index].remove(slot);
-                } else if behind.iter().any(|behind| behind.holds(index, slot)) {
-                    self.held[index].insert(slot);
-                } else {
-                    self.held[index].remove(slot);
-                    self.retired.push((family, slot));
-                }
-            }
-        }
-        let more =
-            |index: usize| !self.emptied[index].is_empty() || self.look_again[index].is_some();
-        more(0) || more(1)
     }
 
     fn find(&self, key: &GroupKey) -> Option<u32> {

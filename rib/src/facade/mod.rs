@@ -12,67 +12,34 @@ mod memory;
 pub(crate) mod model;
 mod poll;
 mod query;
+mod sessions;
+mod tables;
 #[cfg(test)]
 mod tests;
+mod updates;
 
 pub use config::{FibNextHop, FibRoute, Multipath, PeerCounts, RibConfig, RibEvent, Totals};
 pub use convergence::Expected;
 pub use query::{RouteFilter, RoutesCursor};
+pub use updates::is_news;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use bgp::fsm::{Down, Negotiated};
-use bgp::types::{Family, RoutePrefix};
-use bgp::wire::{BatchPart, RouteRefresh, RouteRefreshSubtype, Routes, UpdateBatch};
+use bgp::fsm::Negotiated;
+use bgp::types::RoutePrefix;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
-use ipnet::{Ipv4Net, Ipv6Net};
 
 use self::convergence::{Awaited, Start};
+use self::tables::{Tables, each_table, family_of};
+use self::updates::NEWS;
 use crate::attrs::{AttrInterner, NextHopResolver};
 use crate::export::{SourcePeer, UpdateGroups};
 use crate::originate::Originated;
-use crate::peer::{PeerConfig, PeerId, SessionInfo};
+use crate::peer::{PeerConfig, PeerId};
 use crate::policy::Chain;
-use crate::table::{Options, Origin, Table};
-
-/// The tables of all families.
-struct Tables {
-    v4: Table<Ipv4Net>,
-    v6: Table<Ipv6Net>,
-}
-
-/// The same expression on the table of each family.
-macro_rules! each_table {
-    ($tables:expr, |$table:ident| $body:expr) => {{
-        {
-            let $table = &mut $tables.v4;
-            $body
-        }
-        {
-            let $table = &mut $tables.v6;
-            $body
-        }
-    }};
-}
-
-/// An expression on the table of one family; nothing for families that are not routed.
-macro_rules! table_of {
-    ($tables:expr, $family:expr, |$table:ident| $body:expr) => {
-        match $family {
-            Family::IPV4_UNICAST => {
-                let $table = &mut $tables.v4;
-                $body
-            }
-            Family::IPV6_UNICAST => {
-                let $table = &mut $tables.v6;
-                $body
-            }
-            _ => {}
-        }
-    };
-}
+use crate::table::{Options, Table};
 
 /// A configured peer.
 struct Peer {
@@ -125,16 +92,6 @@ fn options(config: &RibConfig) -> Options {
         max_paths: config.multipath.max_paths.max(1),
         relax_as_path: config.multipath.relax_as_path,
     }
-}
-
-/// How the announcement of a family in the graceful restart capabilities lets retained paths live on.
-fn forwarding_kept(negotiated: &Negotiated, family: Family) -> bool {
-    let restart = negotiated.graceful_restart.as_ref();
-    restart.is_some_and(|restart| restart.families.contains(&(family, true)))
-        || negotiated
-            .long_lived
-            .iter()
-            .any(|long| long.family == family && long.forwarding)
 }
 
 impl Rib {
@@ -273,96 +230,6 @@ impl Rib {
         self.groups.hold_end_of_rib(hold);
     }
 
-    /// A session reached Established. A peer that is not configured is ignored.
-    pub fn session_up(&mut self, peer: PeerId, session: SessionInfo, now: Instant) {
-        let Some(known) = self.peers.get_mut(&peer) else {
-            return;
-        };
-        let negotiated = &session.negotiated;
-        let deadline = now + self.config.end_of_rib_wait;
-        each_table!(self.tables, |table| {
-            let family = family_of(table);
-            if negotiated.families.contains(&family) {
-                let origin = Origin::new(peer, &known.config, Arc::clone(&known.chain), &session);
-                let resume = forwarding_kept(negotiated, family).then_some(deadline);
-                table.session_up(origin, resume);
-            } else {
-                table.session_down(peer, None, None);
-            }
-        });
-        known.session = Some(Up {
-            negotiated: Arc::clone(negotiated),
-            awaited: Awaited::new(negotiated, now),
-            over_memory: false,
-        });
-        known.is_awaited = true;
-        let source = SourcePeer {
-            kind: known.config.kind,
-            identifier: negotiated.peer_id,
-        };
-        self.known.insert(peer, source);
-        self.groups.peer_up(peer, &known.config, &session);
-        self.note_changes();
-    }
-
-    /// The surroundings of an Established session are other ones than at [`Rib::session_up`]: our own next hops, its interface.
-    /// What was negotiated is not. Routes are advertised anew where that makes a difference, and none is withdrawn for it
-    /// that still has a next hop. Ignored if the session is not up.
-    pub fn session_changed(&mut self, peer: PeerId, session: &SessionInfo) {
-        let Some(known) = self.peers.get(&peer).filter(|p| p.session.is_some()) else {
-            return;
-        };
-        each_table!(self.tables, |table| {
-            table.change_origins(peer, |_| {
-                Origin::new(peer, &known.config, Arc::clone(&known.chain), session)
-            });
-        });
-        self.groups.session_changed(peer, session);
-        self.note_changes();
-    }
-
-    /// A session fell. Whether what it brought is kept for a restart follows from the reason and what was negotiated
-    /// (RFC 4724, RFC 8538, RFC 9494).
-    pub fn session_down(&mut self, peer: PeerId, down: &Down, now: Instant) {
-        let up = self
-            .peers
-            .get_mut(&peer)
-            .and_then(|known| known.session.take());
-        let Some(up) = up else {
-            return;
-        };
-        self.groups.peer_down(peer);
-        let retains = down.retains_routes(&up.negotiated);
-        let restart = up.negotiated.graceful_restart.as_ref().filter(|_| retains);
-        each_table!(self.tables, |table| {
-            let family = family_of(table);
-            let until = restart
-                .filter(|restart| restart.families.iter().any(|(of, _)| *of == family))
-                .map(|restart| now + Duration::from_secs(u64::from(restart.restart_time)));
-            let long_lived = up
-                .negotiated
-                .long_lived
-                .iter()
-                .find(|long| long.family == family);
-            let long_lived = long_lived
-                .map(|long| Duration::from_secs(u64::from(long.stale_time)))
-                .filter(|time| !time.is_zero());
-            table.session_down(peer, until, long_lived);
-        });
-        self.lose_next_hops(peer);
-    }
-
-    /// Tells which ways out are lost with a peer of which no family's paths are kept.
-    fn lose_next_hops(&mut self, peer: PeerId) {
-        let mut kept = false;
-        each_table!(self.tables, |table| kept |= table.source_of(peer).is_some());
-        if kept {
-            return;
-        }
-        self.attrs.next_hops.lose(peer);
-        self.walk_next_hops(AT_ONCE);
-    }
-
     /// Looks at up to so many next hops of those that are to be looked at. Returns how many it were.
     fn walk_next_hops(&mut self, looks: usize) -> usize {
         let next_hops = &mut self.attrs.next_hops;
@@ -383,106 +250,6 @@ impl Rib {
         let regained = self.attrs.next_hops.take_regained();
         if !regained.is_empty() {
             self.events.push(RibEvent::NextHopsRegained(regained));
-        }
-    }
-
-    /// UPDATEs arrived on an Established session.
-    pub fn updates(&mut self, peer: PeerId, batch: &UpdateBatch) {
-        let known = self.peers.get_mut(&peer);
-        if let Some(up) = known.and_then(|known| known.session.as_mut()) {
-            up.awaited.note_updates();
-        }
-        self.attrs.charge_to(Some(peer));
-        let Tables { v4, v6 } = &self.tables;
-        let (from4, from6) = (v4.intake(peer), v6.intake(peer));
-        let ipv4 = v4.look_up(batch.ipv4(), &self.attrs);
-        let ipv6 = v6.look_up(batch.ipv6(), &self.attrs);
-        let mut sets = self.attrs.look_up(batch.sets()).into_iter();
-        for part in batch.parts() {
-            let (tables, attrs) = (&mut self.tables, &mut self.attrs);
-            match part {
-                BatchPart::Unreach(Routes::Ipv4(range)) => {
-                    if let Some(from) = &from4 {
-                        tables.v4.withdraw(from, ipv4.part(range), attrs);
-                    }
-                }
-                BatchPart::Unreach(Routes::Ipv6(range)) => {
-                    if let Some(from) = &from6 {
-                        tables.v6.withdraw(from, ipv6.part(range), attrs);
-                    }
-                }
-                BatchPart::Reach {
-                    attributes,
-                    next_hop,
-                    routes,
-                } => {
-                    let attr = match sets.next() {
-                        Some(place) => attrs.intern_looked_up(attributes, next_hop, place),
-                        None => attrs.intern(attributes, next_hop),
-                    };
-                    match (routes, &from4, &from6) {
-                        (Routes::Ipv4(range), Some(from), _) => {
-                            tables.v4.announce(from, ipv4.part(range), attr, attrs);
-                        }
-                        (Routes::Ipv6(range), _, Some(from)) => {
-                            tables.v6.announce(from, ipv6.part(range), attr, attrs);
-                        }
-                        // A family without a session of the peer: nothing of it is kept.
-                        _ => {}
-                    }
-                    attrs.release(attr);
-                }
-                BatchPart::EndOfRib(family) => self.end_of_rib_arrived(peer, family),
-            }
-        }
-        self.attrs.charge_to(None);
-        self.check_memory(peer);
-        self.note_ways();
-        match is_news(batch) {
-            true => self.note_news(),
-            false => self.note_changes(),
-        }
-    }
-
-    fn end_of_rib_arrived(&mut self, peer: PeerId, family: Family) {
-        let Some(up) = self
-            .peers
-            .get_mut(&peer)
-            .and_then(|known| known.session.as_mut())
-        else {
-            return;
-        };
-        let awaited = &mut up.awaited.families;
-        if awaited.contains(&family) {
-            awaited.retain(|of| *of != family);
-            if awaited.is_empty() {
-                self.events.push(RibEvent::EndOfRib { peer });
-            }
-        }
-        table_of!(self.tables, family, |table| table.end_of_rib(peer));
-    }
-
-    /// A ROUTE-REFRESH arrived: a request, or the borders of one (RFC 2918, RFC 7313).
-    pub fn route_refresh(&mut self, peer: PeerId, message: RouteRefresh, now: Instant) {
-        let family = message.family;
-        let deadline = now + self.config.end_of_rib_wait;
-        match message.subtype {
-            RouteRefreshSubtype::Request => self.groups.refresh(peer, family),
-            RouteRefreshSubtype::Begin => {
-                let up = self
-                    .peers
-                    .get(&peer)
-                    .and_then(|known| known.session.as_ref());
-                // RFC 7313 section 4: ignored before the End-of-RIB of a peer with graceful restart.
-                if up.is_some_and(|up| !up.awaited.awaits_end_of_rib(family)) {
-                    table_of!(self.tables, family, |table| table
-                        .refresh_begins(peer, deadline));
-                }
-            }
-            RouteRefreshSubtype::End => {
-                table_of!(self.tables, family, |table| table.refresh_ends(peer));
-            }
-            RouteRefreshSubtype::Unknown(_) => {}
         }
     }
 
@@ -507,19 +274,5 @@ impl Rib {
     }
 }
 
-/// Prefixes of a message, or a change of what is originated, that is news: see [`is_news`].
-const NEWS: usize = if cfg!(test) { 1 } else { 64 };
-
 /// Next hops that are looked at when something concerns many of them, before polls go on with the rest.
 const AT_ONCE: usize = if cfg!(test) { 2 } else { 2_000 };
-
-/// Whether a batch is of few prefixes, which are then told before what others bring in a stream. A peer that sends its table
-/// has more in each batch, as long as it brings them faster than they are taken in.
-pub const fn is_news(batch: &UpdateBatch) -> bool {
-    batch.prefixes() <= NEWS
-}
-
-/// The family of a table, as a value.
-fn family_of<P: RoutePrefix>(_: &Table<P>) -> Family {
-    P::FAMILY
-}

@@ -122,10 +122,11 @@ fn the_first_final_rule_decides_across_policies_and_is_named() {
     );
 }
 
-#[test]
-fn each_condition_matches_what_it_names_and_nothing_else() {
-    type Make = fn(bool) -> Matches;
-    let cases: Vec<(&str, Make)> = vec![
+type Make = fn(bool) -> Matches;
+
+/// Each condition, made to match or not to match.
+fn conditions() -> Vec<(&'static str, Make)> {
+    vec![
         ("prefix", |hit| Matches {
             prefixes: vec![
                 range("192.0.2.0/24", 24, 24),
@@ -181,8 +182,12 @@ fn each_condition_matches_what_it_names_and_nothing_else() {
             origins: vec![if hit { Origin::Igp } else { Origin::Egp }],
             ..Matches::default()
         }),
-    ];
-    for (what, make) in cases {
+    ]
+}
+
+#[test]
+fn each_condition_matches_what_it_names_and_nothing_else() {
+    for (what, make) in conditions() {
         for hit in [true, false] {
             let chain = chain(vec![vec![rule(
                 "r",

@@ -12,11 +12,13 @@
 //! table counts as user of every set in a path and in `originals`.
 
 mod decision;
+mod edit;
 mod filter;
 mod generations;
 mod import;
 mod index;
 mod limits;
+mod originated;
 mod path;
 mod source;
 mod standing;

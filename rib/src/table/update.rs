@@ -1,19 +1,17 @@
-//! What comes in: announcements, withdrawals, and what this node originates.
+//! What peers send: announcements, withdrawals, and import run again on what they announced.
 
 use std::sync::Arc;
 
-use bgp::types::{NextHop, Nlri, PathId, RoutePrefix};
-use bgp::wire::AttributeSetRef;
+use bgp::types::{Nlri, PathId, RoutePrefix};
 use smallvec::SmallVec;
 
 use super::decision::worse_before_med;
 use super::import::Importer;
 use super::index::Place;
-use super::path::{Imported, Path};
+use super::path::Path;
 use super::source::Origin;
 use super::{Outlook, SourceId, Table};
 use crate::attrs::{AttrId, AttrInterner, Flags};
-use crate::originate::Originated;
 use crate::peer::PeerId;
 
 /// What all messages of a session have in common: looked up once for many of them. Until the session or its peer changes.
@@ -197,37 +195,6 @@ impl<P: RoutePrefix> Table<P> {
             && !stale.is_altered()
     }
 
-    /// Moves a path as it is to another generation.
-    fn move_path(&mut self, slot: u32, place: usize, id: SourceId) {
-        let Some(entry) = self.entries.get_mut(slot) else {
-            return;
-        };
-        let Some(path) = entry.paths_mut(&mut self.lists).get_mut(place) else {
-            return;
-        };
-        let old = *path;
-        path.source = id;
-        let path = *path;
-        self.uncount(&old);
-        self.count(&path);
-    }
-
-    fn count(&mut self, path: &Path) {
-        if let Some(source) = self.source_mut(path.source) {
-            source.received += 1;
-            source.accepted += u32::from(path.rejection().is_none());
-            source.selected += u32::from(path.is_selected());
-        }
-    }
-
-    fn uncount(&mut self, path: &Path) {
-        if let Some(source) = self.source_mut(path.source) {
-            source.received -= 1;
-            source.accepted -= u32::from(path.rejection().is_none());
-            source.selected -= u32::from(path.is_selected());
-        }
-    }
-
     pub(super) fn outlook_at(&self, slot: u32, attrs: &AttrInterner) -> Outlook {
         let entry = self.entries.get(slot);
         entry.map_or(Outlook::NOTHING, |entry| self.outlook(entry, attrs))
@@ -259,119 +226,6 @@ impl<P: RoutePrefix> Table<P> {
         true
     }
 
-    /// Adds a path and counts it.
-    fn add(&mut self, slot: u32, path: Path, original: AttrId, attrs: &mut AttrInterner) {
-        attrs.retain(path.attr, 1);
-        if path.is_altered() {
-            attrs.retain(original, 1);
-            self.originals
-                .insert((slot, path.source, path.path_id), original);
-        }
-        self.count(&path);
-        if let Some(entry) = self.entries.get_mut(slot) {
-            entry.push(path, &mut self.lists);
-        }
-    }
-
-    /// Gives a prefix's only path, which is selected and stays it, what import left as it was announced: nothing is to be
-    /// decided.
-    fn exchange(
-        &mut self,
-        slot: u32,
-        old: Path,
-        id: SourceId,
-        imported: &Imported,
-        attrs: &mut AttrInterner,
-    ) {
-        let Some(entry) = self.entries.get_mut(slot) else {
-            return;
-        };
-        let mut path = Path::new(id, old.path_id, imported);
-        path.set_selected(true);
-        attrs.retain(path.attr, 1);
-        entry.paths_mut(&mut self.lists).fill(path);
-        let way = |path: &Path| (attrs.summary(path.attr).next_hop, path.weight());
-        let moved = way(&old) != way(&path) || self.is_to_be_forwarded(old.source);
-        attrs.release(old.attr);
-        if old.source != id {
-            self.uncount(&old);
-            self.count(&path);
-        }
-        self.changed_for_export(slot);
-        if moved {
-            self.changed_for_fib(slot);
-        }
-    }
-
-    /// Whether a walk is to hand the prefixes of a source to the FIB again.
-    fn is_to_be_forwarded(&self, id: SourceId) -> bool {
-        self.source(id).is_some_and(|source| source.actions.forward)
-    }
-
-    /// Gives the path at this place what import made of `original`, in this generation.
-    pub(super) fn replace(
-        &mut self,
-        slot: u32,
-        place: usize,
-        id: SourceId,
-        original: AttrId,
-        imported: &Imported,
-        attrs: &mut AttrInterner,
-    ) {
-        let Some(entry) = self.entries.get_mut(slot) else {
-            return;
-        };
-        let Some(path) = entry.paths_mut(&mut self.lists).get_mut(place) else {
-            return;
-        };
-        // New uses before old ones are given back: a set in both stays, and no index changes its meaning between.
-        attrs.retain(imported.attr, 1);
-        let old = std::mem::replace(path, Path::new(id, path.path_id, imported));
-        path.set_selected(old.is_selected());
-        let path = *path;
-        let inserted = if imported.altered {
-            attrs.retain(original, 1);
-            self.originals.insert((slot, id, old.path_id), original)
-        } else {
-            None
-        };
-        let replaced = old.source == id && imported.altered;
-        let removed = if old.is_altered() && !replaced {
-            self.originals.remove(&(slot, old.source, old.path_id))
-        } else {
-            None
-        };
-        for old_original in [inserted, removed].into_iter().flatten() {
-            attrs.release(old_original);
-        }
-        attrs.release(old.attr);
-        self.uncount(&old);
-        self.count(&path);
-        if old.source != id && self.is_to_be_forwarded(old.source) {
-            self.changed_for_fib(slot);
-        }
-    }
-
-    /// Removes the path at this place with all that belongs to it.
-    pub(super) fn take_out(&mut self, slot: u32, place: usize, attrs: &mut AttrInterner) {
-        let Some(entry) = self.entries.get_mut(slot) else {
-            return;
-        };
-        let Some(path) = entry.remove(place, &mut self.lists) else {
-            return;
-        };
-        if path.is_altered()
-            && let Some(original) = self.originals.remove(&(slot, path.source, path.path_id))
-        {
-            attrs.release(original);
-            if self.originals.is_empty() {
-                self.originals = Default::default();
-            }
-        }
-        attrs.release(path.attr);
-        self.uncount(&path);
-    }
-
     /// Withdrawn prefixes. Unknown ones are ignored.
     pub(crate) fn withdraw(
         &mut self,
@@ -382,7 +236,7 @@ impl<P: RoutePrefix> Table<P> {
         self.withdraw_from(intake.id, &intake.older, prefixes, attrs);
     }
 
-    fn withdraw_from(
+    pub(super) fn withdraw_from(
         &mut self,
         id: SourceId,
         older: &[SourceId],
@@ -403,72 +257,6 @@ impl<P: RoutePrefix> Table<P> {
                 self.settle(slot, before, attrs);
             }
         }
-    }
-
-    /// Replaces everything that this node originates.
-    pub(crate) fn set_originated(
-        &mut self,
-        wanted: impl Iterator<Item = (P, Originated)>,
-        attrs: &mut AttrInterner,
-    ) {
-        let wanted: hashbrown::HashMap<P, Originated, foldhash::fast::RandomState> =
-            wanted.collect();
-        let gone = self.originated.keys().copied();
-        let gone: Vec<P> = gone.filter(|p| !wanted.contains_key(p)).collect();
-        let changes = wanted.into_iter().map(|(prefix, new)| (prefix, Some(new)));
-        let gone = gone.into_iter().map(|prefix| (prefix, None));
-        self.change_originated(changes.chain(gone), attrs);
-    }
-
-    /// Changes what this node originates, prefix by prefix; `None`: no more.
-    pub(crate) fn change_originated(
-        &mut self,
-        changes: impl Iterator<Item = (P, Option<Originated>)>,
-        attrs: &mut AttrInterner,
-    ) {
-        let mut gone: Vec<Nlri<P>> = Vec::new();
-        // Whether there was another one before.
-        let mut come: Vec<(P, bool)> = Vec::new();
-        for (prefix, new) in changes {
-            match new {
-                Some(new) if self.originated.get(&prefix) == Some(&new) => {}
-                Some(new) => {
-                    let before = self.originated.insert(prefix, new);
-                    come.push((prefix, before.is_some()));
-                }
-                None => {
-                    if self.originated.remove(&prefix).is_some() {
-                        gone.push(Nlri::new(prefix));
-                    }
-                }
-            }
-        }
-        gone.sort_unstable();
-        let places = self.look_up(&gone, attrs);
-        self.withdraw_from(SourceId::LOCAL, &[], places.part(0..gone.len()), attrs);
-        let next_hop = NextHop::Ipv4(std::net::Ipv4Addr::UNSPECIFIED);
-        let attr = attrs.intern(AttributeSetRef::default(), &next_hop);
-        let imported = Imported {
-            attr,
-            altered: false,
-            rejection: None,
-            weight: 1,
-        };
-        come.sort_unstable();
-        let nlri: Vec<Nlri<P>> = come.iter().map(|(prefix, _)| Nlri::new(*prefix)).collect();
-        let places = self.look_up(&nlri, attrs);
-        for ((Nlri { prefix, .. }, place), (_, known)) in places.part(0..nlri.len()).zip(come) {
-            let slot = self.index.slot_or_insert(prefix, place, &mut self.entries);
-            if !known {
-                let outlook = self.outlook_at(slot, attrs);
-                let path = Path::new(SourceId::LOCAL, PathId::NONE, &imported);
-                self.add(slot, path, attr, attrs);
-                self.settle(slot, outlook, attrs);
-            }
-            self.changed_for_export(slot);
-            self.changed_for_fib(slot);
-        }
-        attrs.release(attr);
     }
 
     /// Runs import again on the path at this place. `false`: it must go (RFC 9494 section 4.3, NO_LLGR).

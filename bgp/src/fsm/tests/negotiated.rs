@@ -78,6 +78,8 @@ fn rfc_4724_3_the_restart_time_has_twelve_bits_and_the_r_bit_is_the_callers() {
     }
 }
 
+type Change = fn(&mut Negotiated);
+
 #[test]
 fn each_field_reaches_the_codec_of_its_family_and_direction() {
     let plain = UpdateCodec {
@@ -85,6 +87,20 @@ fn each_field_reaches_the_codec_of_its_family_and_direction() {
         first_as: Some(Asn(2)),
         ..UpdateCodec::plain(PeerKind::External)
     };
+    let table = of_one_family(plain).into_iter();
+    for (number, (change, expected)) in table.chain(of_messages(plain)).enumerate() {
+        let mut negotiated = base();
+        change(&mut negotiated);
+        assert_eq!(
+            negotiated.update_codec(&AttributeFilter::DEFAULT),
+            expected,
+            "row {number}"
+        );
+    }
+}
+
+/// What changes the codec of a family, and to what.
+fn of_one_family(plain: UpdateCodec) -> [(Change, UpdateCodec); 9] {
     let v4 = |family| UpdateCodec {
         ipv4: family,
         ..plain
@@ -110,8 +126,7 @@ fn each_field_reaches_the_codec_of_its_family_and_direction() {
         extended_next_hop: true,
         ..family
     };
-    type Change = fn(&mut Negotiated);
-    let table: [(Change, UpdateCodec); 13] = [
+    [
         (|_| {}, plain),
         (|n| n.families = vec![V6], v4(none)),
         (|n| n.families = vec![V4], v6(none)),
@@ -125,6 +140,12 @@ fn each_field_reaches_the_codec_of_its_family_and_direction() {
         ),
         // A next hop of the family's own AFI needs no agreement.
         (|n| n.extended_next_hop = vec![(V4, Afi::IPV4)], plain),
+    ]
+}
+
+/// What changes the codec of whole messages, and to what.
+fn of_messages(plain: UpdateCodec) -> [(Change, UpdateCodec); 4] {
+    [
         (
             |n| n.four_octet_as = false,
             UpdateCodec {
@@ -154,16 +175,7 @@ fn each_field_reaches_the_codec_of_its_family_and_direction() {
                 ..plain
             },
         ),
-    ];
-    for (number, (change, expected)) in table.into_iter().enumerate() {
-        let mut negotiated = base();
-        change(&mut negotiated);
-        assert_eq!(
-            negotiated.update_codec(&AttributeFilter::DEFAULT),
-            expected,
-            "row {number}"
-        );
-    }
+    ]
 }
 
 #[test]

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod admission;
+mod failing_tasks;
 mod faults;
 mod filter;
 mod handshake;

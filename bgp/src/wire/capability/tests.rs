@@ -5,8 +5,18 @@ use crate::types::Safi;
 const V4: Family = Family::IPV4_UNICAST;
 const V6: Family = Family::IPV6_UNICAST;
 
-/// Each capability with its code, its name and its octets.
-fn all() -> Vec<(Capability, u8, Option<&'static str>, Vec<u8>)> {
+/// A capability with its code, its name and its octets.
+type Row = (Capability, u8, Option<&'static str>, Vec<u8>);
+
+/// Each capability.
+fn all() -> Vec<Row> {
+    let mut all = plain();
+    all.extend(restarts());
+    all
+}
+
+/// Those that keep routes while a speaker restarts.
+fn restarts() -> Vec<Row> {
     let restart = |restarting, notification, restart_time, families| {
         Capability::GracefulRestart(GracefulRestart {
             restarting,
@@ -21,6 +31,29 @@ fn all() -> Vec<(Capability, u8, Option<&'static str>, Vec<u8>)> {
         stale_time,
     };
     let gr = Some("graceful restart");
+    vec![
+        (restart(false, false, 0, vec![]), 64, gr, vec![0, 0]),
+        (restart(true, false, 1, vec![]), 64, gr, vec![0x80, 1]),
+        (restart(false, true, 4095, vec![]), 64, gr, vec![0x4f, 0xff]),
+        (
+            restart(true, true, 0x0123, vec![(V4, true), (V6, false)]),
+            64,
+            gr,
+            vec![0xc1, 0x23, 0, 1, 1, 0x80, 0, 2, 1, 0],
+        ),
+        (
+            Capability::LongLivedGracefulRestart(vec![
+                long_lived(V4, true, 0x0001_0203),
+                long_lived(V6, false, 0x00ff_ffff),
+            ]),
+            71,
+            Some("long-lived graceful restart"),
+            vec![0, 1, 1, 0x80, 1, 2, 3, 0, 2, 1, 0, 0xff, 0xff, 0xff],
+        ),
+    ]
+}
+
+fn plain() -> Vec<Row> {
     let role = |role, octet| (Capability::Role(role), 9, Some("role"), vec![octet]);
     vec![
         (
@@ -48,15 +81,6 @@ fn all() -> Vec<(Capability, u8, Option<&'static str>, Vec<u8>)> {
         role(Role::Customer, 3),
         role(Role::Peer, 4),
         role(Role::Unknown(5), 5),
-        (restart(false, false, 0, vec![]), 64, gr, vec![0, 0]),
-        (restart(true, false, 1, vec![]), 64, gr, vec![0x80, 1]),
-        (restart(false, true, 4095, vec![]), 64, gr, vec![0x4f, 0xff]),
-        (
-            restart(true, true, 0x0123, vec![(V4, true), (V6, false)]),
-            64,
-            gr,
-            vec![0xc1, 0x23, 0, 1, 1, 0x80, 0, 2, 1, 0],
-        ),
         (
             Capability::FourOctetAs(Asn(0x0102_0304)),
             65,
@@ -78,15 +102,6 @@ fn all() -> Vec<(Capability, u8, Option<&'static str>, Vec<u8>)> {
             70,
             Some("enhanced route refresh"),
             vec![],
-        ),
-        (
-            Capability::LongLivedGracefulRestart(vec![
-                long_lived(V4, true, 0x0001_0203),
-                long_lived(V6, false, 0x00ff_ffff),
-            ]),
-            71,
-            Some("long-lived graceful restart"),
-            vec![0, 1, 1, 0x80, 1, 2, 3, 0, 2, 1, 0, 0xff, 0xff, 0xff],
         ),
         (
             Capability::Fqdn {

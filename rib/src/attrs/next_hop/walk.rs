@@ -8,8 +8,45 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::{Brings, ChangedNextHops, NextHopResolver, NextHops, State, leave};
+use super::super::NextHopIndex;
+use super::gateways::leave;
+use super::per_peer::Brings;
+use super::{NextHopResolver, NextHops, State};
 use crate::peer::PeerId;
+
+/// Next hops whose resolution changed, as a bit per index.
+#[derive(Default)]
+pub(crate) struct ChangedNextHops(Vec<u64>);
+
+impl ChangedNextHops {
+    fn insert(&mut self, index: u32) {
+        let word = index as usize / 64;
+        if self.0.len() <= word {
+            self.0.resize(word + 1, 0);
+        }
+        self.0[word] |= 1 << (index % 64);
+    }
+
+    pub(crate) fn contains(&self, index: NextHopIndex) -> bool {
+        self.0
+            .get(index.0 as usize / 64)
+            .is_some_and(|word| word & (1 << (index.0 % 64)) != 0)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Adds all of `other`.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        if self.0.len() < other.0.len() {
+            self.0.resize(other.0.len(), 0);
+        }
+        for (mine, theirs) in self.0.iter_mut().zip(&other.0) {
+            *mine |= theirs;
+        }
+    }
+}
 
 /// What is left to do.
 #[derive(Default)]

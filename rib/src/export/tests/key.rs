@@ -19,9 +19,15 @@ type Knob = (
 );
 
 /// Every field of the three structs, each set to something else.
-///
-/// The patterns name every field that a struct literal may name, so a new one does not compile until it is here.
 fn knobs() -> Vec<Knob> {
+    let mut all = knobs_of_peer();
+    all.extend(knobs_of_session());
+    all.extend(knobs_of_negotiation());
+    all
+}
+
+/// The pattern names every field that a struct literal may name, so a new one does not compile until it is here.
+fn knobs_of_peer() -> Vec<Knob> {
     let PeerConfig {
         kind: _,
         import: _,
@@ -42,16 +48,6 @@ fn knobs() -> Vec<Knob> {
         prefix_warning: _,
         long_lived_max: _,
     } = config(PeerKind::External);
-    let SessionInfo {
-        negotiated: _,
-        remote_address: _,
-        local_ipv4: _,
-        local_ipv6: _,
-        local_link_local: _,
-        interface: _,
-        subnets: _,
-        single_hop: _,
-    } = session(PeerKind::External, 1);
     vec![
         ("kind", |c, _, _| {
             c.kind = match c.kind {
@@ -89,6 +85,22 @@ fn knobs() -> Vec<Knob> {
         ("max_paths", |c, _, _| c.max_paths = 3),
         ("max_next_hops", |c, _, _| c.max_next_hops = 3),
         ("prefix_warning", |c, _, _| c.prefix_warning = Some(2)),
+    ]
+}
+
+/// The same.
+fn knobs_of_session() -> Vec<Knob> {
+    let SessionInfo {
+        negotiated: _,
+        remote_address: _,
+        local_ipv4: _,
+        local_ipv6: _,
+        local_link_local: _,
+        interface: _,
+        subnets: _,
+        single_hop: _,
+    } = session(PeerKind::External, 1);
+    vec![
         ("remote_address", |_, s, _| {
             s.remote_address = ip("192.0.2.99");
         }),
@@ -106,6 +118,11 @@ fn knobs() -> Vec<Knob> {
         ("interface", |_, s, _| s.interface = Some(7)),
         ("subnets", |_, s, _| s.subnets = vec![net("203.0.113.0/24")]),
         ("single_hop", |_, s, _| s.single_hop ^= true),
+    ]
+}
+
+fn knobs_of_negotiation() -> Vec<Knob> {
+    vec![
         ("peer_asn", |_, _, n| {
             if n.is_external() {
                 n.peer_asn = Asn(65009);
@@ -184,8 +201,8 @@ fn policy(action: Action) -> Arc<Policy> {
     })
 }
 
-/// Everything that a peer may be told about a set of routes that touches every rule, as bytes.
-fn output(key: &GroupKey) -> Vec<Vec<Bytes>> {
+/// Routes that touch every rule.
+fn routes() -> Vec<RouteAttributes> {
     let mut routes = Vec::new();
     let next_hops = [
         "203.0.113.1",
@@ -213,6 +230,12 @@ fn output(key: &GroupKey) -> Vec<Vec<Bytes>> {
             routes.push(route(attributes, ip(next_hop).into()));
         }
     }
+    routes
+}
+
+/// Everything that a peer may be told about a set of routes that touches every rule, as bytes.
+fn output(key: &GroupKey) -> Vec<Vec<Bytes>> {
+    let routes = routes();
     let offer = |number| Offer {
         advertisement: AdvertisementId(number),
         of_services: true,

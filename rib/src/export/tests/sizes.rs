@@ -170,6 +170,63 @@ const STEPS: [(u32, [bool; 4]); 7] = [
     (10, [true, true, true, true]),
 ];
 
+/// The best route of a prefix becomes one of a hundred AS numbers and so many communities.
+fn set_best(world: &mut World, prefix: IpNet, communities: u32) {
+    let (attributes, next_hop) = learned();
+    let attributes = PathAttributes {
+        as_path: AsPath::sequence((0..100).map(|n| Asn(65_100 + n * 7_000))),
+        communities: (0..communities).map(Community).collect(),
+        ..attributes
+    };
+    let best = TestBest::Learned(PeerId(100), route(&attributes, next_hop));
+    world.set(prefix, Some(best));
+}
+
+/// Peer number `peer`, of this row, is told the route if it fits, and has been told it if it reads.
+fn has_what_fits(
+    world: &World,
+    row: &Row,
+    (peer, prefix): (u32, IpNet),
+    (communities, fits): (u32, bool),
+    blocked: bool,
+) {
+    let explained = world
+        .groups
+        .explain(&world.rib, PeerId(peer), prefix)
+        .unwrap();
+    let max = key(&row.config, &row.session);
+    let max = max.codec.max_message();
+    assert_eq!(
+        explained.is_ok(),
+        fits,
+        "{communities} to {peer}: {explained:?}"
+    );
+    if !fits {
+        assert_eq!(explained, Err(Suppressed::TooLarge(max)));
+    }
+    if blocked {
+        return;
+    }
+    let count = world
+        .groups
+        .advertised_count(PeerId(peer), Family::IPV4_UNICAST);
+    let too_large = world
+        .groups
+        .too_large_count(PeerId(peer), Family::IPV4_UNICAST);
+    assert_eq!(too_large, usize::from(!fits), "{communities} to {peer}");
+    let table = &world.transport.receivers[&PeerId(peer)].table;
+    assert_eq!(table.len(), count);
+    assert!(table.contains_key(&net("10.1.0.0/24")), "others stay");
+    let heard = table.get(&prefix);
+    let expected = explained.ok().map(|told| (told.attributes, told.next_hop));
+    assert_eq!(
+        heard.is_some(),
+        expected.is_some(),
+        "{communities} to {peer}"
+    );
+    assert!(heard == expected.as_ref(), "{communities} to {peer}: stale");
+}
+
 #[test]
 fn a_route_that_outgrows_a_peer_is_withdrawn_there_and_comes_back_when_it_fits_again() {
     let out = (External, External);
@@ -200,14 +257,7 @@ fn a_route_that_outgrows_a_peer_is_withdrawn_there_and_comes_back_when_it_fits_a
         let best = TestBest::Learned(PeerId(100), route(&small.0, small.1));
         world.set(net("10.1.0.0/24"), Some(best));
         for (step, (communities, fits)) in STEPS.into_iter().enumerate() {
-            let (attributes, next_hop) = learned();
-            let attributes = PathAttributes {
-                as_path: AsPath::sequence((0..100).map(|n| Asn(65_100 + n * 7_000))),
-                communities: (0..communities).map(Community).collect(),
-                ..attributes
-            };
-            let best = TestBest::Learned(PeerId(100), route(&attributes, next_hop));
-            world.set(prefix, Some(best));
+            set_best(&mut world, prefix, communities);
             // One that does not read hears only what is true in the end.
             let blocked = slow && step % 3 != 2;
             for peer in 0..4 {
@@ -218,41 +268,9 @@ fn a_route_that_outgrows_a_peer_is_withdrawn_there_and_comes_back_when_it_fits_a
             }
             world.flush_all();
             for (peer, fits) in (0..).zip(fits) {
-                let explained = world
-                    .groups
-                    .explain(&world.rib, PeerId(peer), prefix)
-                    .unwrap();
-                let max = key(&peers[peer as usize].config, &peers[peer as usize].session);
-                let max = max.codec.max_message();
-                assert_eq!(
-                    explained.is_ok(),
-                    fits,
-                    "{communities} to {peer}: {explained:?}"
-                );
-                if !fits {
-                    assert_eq!(explained, Err(Suppressed::TooLarge(max)));
-                }
-                if blocked {
-                    continue;
-                }
-                let count = world
-                    .groups
-                    .advertised_count(PeerId(peer), Family::IPV4_UNICAST);
-                let too_large = world
-                    .groups
-                    .too_large_count(PeerId(peer), Family::IPV4_UNICAST);
-                assert_eq!(too_large, usize::from(!fits), "{communities} to {peer}");
-                let table = &world.transport.receivers[&PeerId(peer)].table;
-                assert_eq!(table.len(), count);
-                assert!(table.contains_key(&net("10.1.0.0/24")), "others stay");
-                let heard = table.get(&prefix);
-                let expected = explained.ok().map(|told| (told.attributes, told.next_hop));
-                assert_eq!(
-                    heard.is_some(),
-                    expected.is_some(),
-                    "{communities} to {peer}"
-                );
-                assert!(heard == expected.as_ref(), "{communities} to {peer}: stale");
+                let row = &peers[peer as usize];
+                let step = (communities, fits);
+                has_what_fits(&world, row, (peer, prefix), step, blocked);
             }
         }
     }

@@ -3,6 +3,8 @@
 // The fuzz target needs less of it than the tests do.
 #![cfg_attr(not(test), allow(dead_code, unused_imports))]
 
+mod apply;
+mod check;
 mod heard;
 mod ops;
 mod world;
@@ -27,12 +29,10 @@ pub(crate) use ops::*;
 pub(crate) use world::World;
 pub(crate) use world::run;
 
-use super::{
-    Expected, FibRoute, Multipath, PeerConfig, PeerId, Rib, RibConfig, RibEvent, SessionInfo,
-};
+use super::{Expected, FibRoute, Multipath, Rib, RibConfig, RibEvent};
 use crate::attrs::{NextHopResolver, Resolution};
 use crate::oracle::{Oracle, Reachable, family_of};
 use crate::originate::{AdvertisementId, Offer, Originated};
-use crate::peer::PeerKind;
+use crate::peer::{PeerConfig, PeerId, PeerKind, SessionInfo};
 use crate::policy::{Action, Matches, Policy, PrefixRange, Rule as PolicyRule, Set};
 use crate::table::{Rejection, Standing};

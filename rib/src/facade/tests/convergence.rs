@@ -142,8 +142,13 @@ fn alone(name: &'static str, steps: &[(u64, Step)], converges: u64) -> Case {
 }
 
 fn cases() -> Vec<Case> {
-    use Expected::{Nobody, Perhaps, Returning};
-    use Step::{Down, End, Expect, Stranger, StrangerDown, StrangerUp, Up, Update};
+    let mut cases = of_configured_peers();
+    cases.extend(with_others());
+    cases
+}
+
+fn of_configured_peers() -> Vec<Case> {
+    use Step::{Down, End, Up, Update};
     let chatty: Vec<(u64, Step)> = (2..300).map(|second| (second, Update)).collect();
     let chatty = [vec![(1, Up(PLAIN))], chatty].concat();
     vec![
@@ -182,6 +187,14 @@ fn cases() -> Vec<Case> {
             240,
             120,
         ),
+    ]
+}
+
+/// With peers that nobody configured one by one.
+fn with_others() -> Vec<Case> {
+    use Expected::{Nobody, Perhaps, Returning};
+    use Step::{End, Expect, Stranger, StrangerDown, StrangerUp, Up};
+    vec![
         case(
             "up in time, and maybe others",
             &[(0, Expect(Perhaps)), (0, Up(GRACEFUL)), (1, End)],

@@ -17,8 +17,9 @@ use bgp::types::{Community, Family};
 use proptest::prelude::*;
 
 use super::model::*;
-use super::{PeerConfig, PeerId, Rib, RibEvent, SessionInfo};
+use super::{Rib, RibEvent};
 use crate::attrs::NextHopResolver;
+use crate::peer::{PeerConfig, PeerId, SessionInfo};
 use crate::table::{LimitOf, RefusedFor};
 use strategies::{any_op, restart_op};
 

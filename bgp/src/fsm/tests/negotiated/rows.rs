@@ -1,5 +1,9 @@
 //! What two OPENs agree on, row by row: what differs from the defaults, and the outcome.
 
+mod add_path;
+mod capabilities;
+mod restarts_and_roles;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +14,7 @@ use crate::fsm::{Config, GracefulRestartConfig, Negotiated};
 use crate::types::{Afi, Asn, BgpIdentifier};
 use crate::wire::capability::{AddPathMode, GracefulRestart, LongLivedFamily, Role};
 use crate::wire::{Capability, Open};
+
 /// AS 1 with the defaults, and what it agrees on with AS 2 that has them too.
 pub(super) fn local() -> Config {
     config(1, 1)
@@ -58,16 +63,6 @@ pub(super) fn restart(config: &mut Config, notification: bool) {
     });
 }
 
-/// What [`restart`] says in an OPEN.
-fn restarts(notification: bool) -> Option<GracefulRestart> {
-    Some(GracefulRestart {
-        restarting: false,
-        notification,
-        restart_time: 70,
-        families: vec![(V6, true)],
-    })
-}
-
 pub(super) fn long(stale_time: u32) -> Vec<LongLivedFamily> {
     vec![LongLivedFamily {
         family: V4,
@@ -97,7 +92,7 @@ const SAME: Row = Row {
     outcome: |_| {},
 };
 
-fn identity_and_timers() -> Vec<Row> {
+fn identity() -> Vec<Row> {
     vec![
         SAME,
         Row {
@@ -124,6 +119,11 @@ fn identity_and_timers() -> Vec<Row> {
             outcome: |n| n.local_id = BgpIdentifier(9),
             ..SAME
         },
+    ]
+}
+
+fn timers() -> Vec<Row> {
+    vec![
         Row {
             name: "the peer's hold time is smaller",
             remote: |c| c.hold_time = seconds(9),
@@ -181,335 +181,11 @@ fn identity_and_timers() -> Vec<Row> {
     ]
 }
 
-fn families_and_capabilities() -> Vec<Row> {
-    vec![
-        Row {
-            name: "we have IPv4 only",
-            local: |c| c.families = vec![V4],
-            outcome: |n| n.families = vec![V4],
-            ..SAME
-        },
-        Row {
-            name: "the peer has IPv6 only",
-            remote: |c| c.families = vec![V6],
-            outcome: |n| n.families = vec![V6],
-            ..SAME
-        },
-        Row {
-            name: "RFC 4760 8: a peer that announces no family speaks IPv4",
-            open: |o| without(o, |c| matches!(c, Capability::Multiprotocol(_))),
-            outcome: |n| n.families = vec![V4],
-            ..SAME
-        },
-        Row {
-            name: "a peer of two-octet AS numbers",
-            open: |o| without(o, |c| matches!(c, Capability::FourOctetAs(_))),
-            outcome: |n| n.four_octet_as = false,
-            ..SAME
-        },
-        Row {
-            name: "the peer takes no extended messages",
-            remote: |c| c.extended_message = false,
-            outcome: |n| n.extended_message = false,
-            ..SAME
-        },
-        Row {
-            name: "we take no extended messages",
-            local: |c| c.extended_message = false,
-            outcome: |n| n.extended_message = false,
-            ..SAME
-        },
-        Row {
-            name: "no ROUTE-REFRESH",
-            open: |o| without(o, |c| *c == Capability::RouteRefresh),
-            outcome: |n| n.route_refresh = false,
-            ..SAME
-        },
-        Row {
-            name: "no enhanced ROUTE-REFRESH",
-            open: |o| without(o, |c| *c == Capability::EnhancedRouteRefresh),
-            outcome: |n| n.enhanced_route_refresh = false,
-            ..SAME
-        },
-        Row {
-            name: "RFC 8950 on both sides, for IPv4 over IPv6",
-            local: |c| c.extended_next_hop = vec![(V4, Afi::IPV6)],
-            remote: |c| c.extended_next_hop = vec![(V6, Afi::IPV4), (V4, Afi::IPV6)],
-            outcome: |n| n.extended_next_hop = vec![(V4, Afi::IPV6)],
-            ..SAME
-        },
-        Row {
-            name: "RFC 8950 here only",
-            local: |c| c.extended_next_hop = vec![(V4, Afi::IPV6)],
-            ..SAME
-        },
-        Row {
-            name: "RFC 8950 there only",
-            remote: |c| c.extended_next_hop = vec![(V4, Afi::IPV6)],
-            ..SAME
-        },
-        Row {
-            name: "RFC 8950 of a family that was not agreed on",
-            local: |c| c.extended_next_hop = vec![(V4, Afi::IPV6)],
-            remote: |c| {
-                c.extended_next_hop = vec![(V4, Afi::IPV6)];
-                c.families = vec![V6];
-            },
-            outcome: |n| n.families = vec![V6],
-            ..SAME
-        },
-        Row {
-            name: "the peer's name, the first if it says two",
-            remote: |c| c.host = Some(("tor-a".to_owned(), "example".to_owned())),
-            open: |o| {
-                o.capabilities.push(Capability::Fqdn {
-                    host: "other".into(),
-                    domain: "".into(),
-                });
-            },
-            outcome: |n| n.peer_host = Some("tor-a".into()),
-            ..SAME
-        },
-        Row {
-            name: "our name",
-            local: |c| c.host = Some(("node".to_owned(), "example".to_owned())),
-            ..SAME
-        },
-    ]
-}
-
-/// RFC 7911 section 4: who sends is who offers it to one that wants it, by family and direction.
-fn add_path() -> Vec<Row> {
-    use AddPathMode::{Both, Receive, Send};
-    const fn row(
-        name: &'static str,
-        local: fn(&mut Config),
-        remote: fn(&mut Config),
-        outcome: fn(&mut Negotiated),
-    ) -> Row {
-        Row {
-            name,
-            local,
-            remote,
-            outcome,
-            ..SAME
-        }
-    }
-    vec![
-        row(
-            "we receive",
-            |c| c.add_path = vec![(V4, Receive)],
-            |c| c.add_path = vec![(V4, Send)],
-            |n| {
-                n.add_path_receive = vec![V4];
-            },
-        ),
-        row(
-            "we send",
-            |c| c.add_path = vec![(V6, Send)],
-            |c| c.add_path = vec![(V6, Receive)],
-            |n| {
-                n.add_path_send = vec![V6];
-            },
-        ),
-        row(
-            "both send",
-            |c| c.add_path = vec![(V4, Send)],
-            |c| c.add_path = vec![(V4, Send)],
-            |_| {},
-        ),
-        row(
-            "both receive",
-            |c| c.add_path = vec![(V4, Receive)],
-            |c| c.add_path = vec![(V4, Receive)],
-            |_| {},
-        ),
-        row(
-            "here both, there receive",
-            |c| c.add_path = vec![(V4, Both)],
-            |c| c.add_path = vec![(V4, Receive)],
-            |n| {
-                n.add_path_send = vec![V4];
-            },
-        ),
-        row(
-            "here both, there send",
-            |c| c.add_path = vec![(V4, Both)],
-            |c| c.add_path = vec![(V4, Send)],
-            |n| {
-                n.add_path_receive = vec![V4];
-            },
-        ),
-        row(
-            "here receive, there both",
-            |c| c.add_path = vec![(V6, Receive)],
-            |c| c.add_path = vec![(V6, Both)],
-            |n| {
-                n.add_path_receive = vec![V6];
-            },
-        ),
-        row(
-            "here only",
-            |c| c.add_path = vec![(V4, Both), (V6, Both)],
-            |_| {},
-            |_| {},
-        ),
-        row(
-            "there only",
-            |_| {},
-            |c| c.add_path = vec![(V4, Both), (V6, Both)],
-            |_| {},
-        ),
-        row(
-            "other families",
-            |c| c.add_path = vec![(V4, Both)],
-            |c| c.add_path = vec![(V6, Both)],
-            |_| {},
-        ),
-        row(
-            "a direction each",
-            |c| c.add_path = vec![(V4, Send), (V6, Receive)],
-            |c| c.add_path = vec![(V4, Both), (V6, Both)],
-            |n| (n.add_path_send, n.add_path_receive) = (vec![V4], vec![V6]),
-        ),
-        row(
-            "a family that was not agreed on",
-            |c| c.add_path = vec![(V4, Both), (V6, Both)],
-            |c| {
-                c.add_path = vec![(V4, Both), (V6, Both)];
-                c.families = vec![V4];
-            },
-            |n| {
-                n.families = vec![V4];
-                (n.add_path_send, n.add_path_receive) = (vec![V4], vec![V4]);
-            },
-        ),
-    ]
-}
-
-fn restarts_and_roles() -> Vec<Row> {
-    vec![
-        Row {
-            name: "graceful restart on both sides, without the N bit there",
-            local: |c| restart(c, true),
-            remote: |c| restart(c, false),
-            outcome: |n| n.graceful_restart = restarts(false),
-            ..SAME
-        },
-        Row {
-            name: "RFC 8538: without the N bit here",
-            local: |c| restart(c, false),
-            remote: |c| restart(c, true),
-            outcome: |n| n.graceful_restart = restarts(true),
-            ..SAME
-        },
-        Row {
-            name: "RFC 8538: the N bit on both sides",
-            local: |c| restart(c, true),
-            remote: |c| restart(c, true),
-            outcome: |n| (n.graceful_restart, n.notification_retains) = (restarts(true), true),
-            ..SAME
-        },
-        Row {
-            name: "graceful restart here only",
-            local: |c| restart(c, true),
-            ..SAME
-        },
-        Row {
-            name: "graceful restart there only",
-            remote: |c| restart(c, true),
-            ..SAME
-        },
-        Row {
-            name: "long-lived on both sides: the peer's time counts",
-            local: |c| {
-                restart(c, false);
-                c.long_lived = long(10);
-            },
-            remote: |c| {
-                restart(c, false);
-                c.long_lived = long(20);
-            },
-            outcome: |n| (n.graceful_restart, n.long_lived) = (restarts(false), long(20)),
-            ..SAME
-        },
-        Row {
-            name: "long-lived there only",
-            local: |c| restart(c, false),
-            remote: |c| {
-                restart(c, false);
-                c.long_lived = long(20);
-            },
-            outcome: |n| n.graceful_restart = restarts(false),
-            ..SAME
-        },
-        Row {
-            name: "RFC 9494 4.2: long-lived without graceful restart there",
-            local: |c| {
-                restart(c, false);
-                c.long_lived = long(10);
-            },
-            open: |o| {
-                o.capabilities
-                    .push(Capability::LongLivedGracefulRestart(long(20)));
-            },
-            ..SAME
-        },
-        Row {
-            name: "long-lived without graceful restart here",
-            local: |c| c.long_lived = long(10),
-            remote: |c| {
-                restart(c, false);
-                c.long_lived = long(20);
-            },
-            ..SAME
-        },
-        Row {
-            name: "RFC 9234 4.2: the peer's role is the counterpart of ours",
-            local: |c| c.role = Some(Role::Provider),
-            remote: |c| c.role = Some(Role::Customer),
-            outcome: |n| {
-                (n.peer_role, n.announced_role) = (Some(Role::Customer), Some(Role::Customer));
-            },
-            ..SAME
-        },
-        Row {
-            name: "RFC 9234 4.2: also of a peer that sends none",
-            local: |c| c.role = Some(Role::Provider),
-            outcome: |n| n.peer_role = Some(Role::Customer),
-            ..SAME
-        },
-        Row {
-            name: "RFC 9234 4.2: a role that the peer sends decides nothing by itself",
-            remote: |c| c.role = Some(Role::RouteServer),
-            outcome: |n| n.announced_role = Some(Role::RouteServer),
-            ..SAME
-        },
-        Row {
-            name: "RFC 7947 2.2.2.1: a route server is not the first of its paths",
-            local: |c| c.role = Some(Role::RouteServerClient),
-            outcome: |n| (n.peer_role, n.first_as) = (Some(Role::RouteServer), None),
-            ..SAME
-        },
-        Row {
-            name: "the first AS is not enforced",
-            local: |c| c.enforce_first_as = false,
-            outcome: |n| n.first_as = None,
-            ..SAME
-        },
-        Row {
-            name: "an internal peer is not the first of its paths",
-            remote: |c| c.local_asn = Asn(1),
-            outcome: |n| (n.peer_asn, n.first_as) = (Asn(1), None),
-            ..SAME
-        },
-    ]
-}
-
 pub(super) fn rows() -> Vec<Row> {
-    let mut rows = identity_and_timers();
-    rows.extend(families_and_capabilities());
-    rows.extend(add_path());
-    rows.extend(restarts_and_roles());
+    let mut rows = identity();
+    rows.extend(timers());
+    rows.extend(capabilities::rows());
+    rows.extend(add_path::rows());
+    rows.extend(restarts_and_roles::rows());
     rows
 }

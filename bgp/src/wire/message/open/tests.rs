@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
-use crate::wire::{HEADER, NotificationCode};
+use crate::wire::{HEADER, NotificationCode, NotificationCode as Code, WireError};
 
 /// The body of an OPEN of AS 64512 with that parameters' length and what follows it.
 fn body(length: u8, parameters: &[u8]) -> Bytes {
@@ -20,93 +20,96 @@ fn refused(body: &Bytes, words: &str) {
     assert_eq!(error.notification.code, NotificationCode::OPEN_UNSPECIFIC);
 }
 
+/// Lengths of optional parameters, with what follows them, and what is wrong with it.
+const UNFIT: [(u8, &[u8], &str); 17] = [
+    (
+        1,
+        &[],
+        "1 octets are missing at the end of optional parameters",
+    ),
+    (
+        9,
+        &[2, 2, 2, 0],
+        "5 octets are missing at the end of optional parameters",
+    ),
+    (0, &[7], "1 octets after the optional parameters"),
+    (
+        4,
+        &[2, 2, 2, 0, 9, 9, 9],
+        "3 octets after the optional parameters",
+    ),
+    (
+        1,
+        &[2],
+        "1 octets are missing at the end of the header of an optional parameter",
+    ),
+    (
+        5,
+        &[2, 2, 2, 0, 2],
+        "1 octets are missing at the end of the header of an optional parameter",
+    ),
+    (
+        4,
+        &[2, 9, 2, 0],
+        "7 octets are missing at the end of an optional parameter",
+    ),
+    (
+        3,
+        &[2, 1, 65],
+        "1 octets are missing at the end of a capability",
+    ),
+    (
+        5,
+        &[2, 3, 65, 4, 1],
+        "3 octets are missing at the end of a capability",
+    ),
+    (
+        8,
+        &[2, 6, 2, 0, 65, 4, 1, 2],
+        "2 octets are missing at the end of a capability",
+    ),
+    (
+        // The second one lacks its length.
+        9,
+        &[2, 7, 200, 4, 1, 2, 3, 4, 65],
+        "1 octets are missing at the end of a capability",
+    ),
+    (
+        // The extended form.
+        255,
+        &[255],
+        "2 octets are missing at the end of extended optional parameters length",
+    ),
+    (
+        1,
+        &[255, 0],
+        "1 octets are missing at the end of extended optional parameters length",
+    ),
+    (
+        255,
+        &[255, 1, 0, 2, 0, 2, 2, 0],
+        "251 octets are missing at the end of optional parameters",
+    ),
+    (
+        255,
+        &[255, 0, 0, 2],
+        "1 octets after the optional parameters",
+    ),
+    (
+        255,
+        &[255, 0, 2, 2, 0],
+        "0 octets are missing at the end of the header of an optional parameter",
+    ),
+    (
+        255,
+        &[255, 0, 5, 2, 0, 9, 2, 0],
+        "7 octets are missing at the end of an optional parameter",
+    ),
+];
+
 #[test]
 fn rfc_4271_6_2_and_rfc_9072_lengths_that_do_not_fit_say_what_is_missing() {
-    for (length, parameters, words) in [
-        (
-            1,
-            &[][..],
-            "1 octets are missing at the end of optional parameters",
-        ),
-        (
-            9,
-            &[2, 2, 2, 0],
-            "5 octets are missing at the end of optional parameters",
-        ),
-        (0, &[7], "1 octets after the optional parameters"),
-        (
-            4,
-            &[2, 2, 2, 0, 9, 9, 9],
-            "3 octets after the optional parameters",
-        ),
-        (
-            1,
-            &[2],
-            "1 octets are missing at the end of the header of an optional parameter",
-        ),
-        (
-            5,
-            &[2, 2, 2, 0, 2],
-            "1 octets are missing at the end of the header of an optional parameter",
-        ),
-        (
-            4,
-            &[2, 9, 2, 0],
-            "7 octets are missing at the end of an optional parameter",
-        ),
-        (
-            3,
-            &[2, 1, 65],
-            "1 octets are missing at the end of a capability",
-        ),
-        (
-            5,
-            &[2, 3, 65, 4, 1],
-            "3 octets are missing at the end of a capability",
-        ),
-        (
-            8,
-            &[2, 6, 2, 0, 65, 4, 1, 2],
-            "2 octets are missing at the end of a capability",
-        ),
-        (
-            // The second one lacks its length.
-            9,
-            &[2, 7, 200, 4, 1, 2, 3, 4, 65],
-            "1 octets are missing at the end of a capability",
-        ),
-        (
-            // The extended form.
-            255,
-            &[255],
-            "2 octets are missing at the end of extended optional parameters length",
-        ),
-        (
-            1,
-            &[255, 0],
-            "1 octets are missing at the end of extended optional parameters length",
-        ),
-        (
-            255,
-            &[255, 1, 0, 2, 0, 2, 2, 0],
-            "251 octets are missing at the end of optional parameters",
-        ),
-        (
-            255,
-            &[255, 0, 0, 2],
-            "1 octets after the optional parameters",
-        ),
-        (
-            255,
-            &[255, 0, 2, 2, 0],
-            "0 octets are missing at the end of the header of an optional parameter",
-        ),
-        (
-            255,
-            &[255, 0, 5, 2, 0, 9, 2, 0],
-            "7 octets are missing at the end of an optional parameter",
-        ),
-    ] {
+    for (length, parameters, words) in UNFIT {
         refused(&body(length, parameters), words);
     }
 }
@@ -141,14 +144,13 @@ fn rfc_4271_4_2_and_rfc_9072_parameters_are_read_in_either_form_however_they_are
     }
 }
 
-#[test]
-fn rfc_4271_6_2_what_makes_an_open_unusable_is_answered_with_its_subcode() {
-    use NotificationCode as Code;
-    let capability = |asn: u32| {
-        let [a, b, c, d] = asn.to_be_bytes();
-        [2, 6, 65, 4, a, b, c, d]
-    };
-    let open = |version, field: u16, hold_time: u16, identifier: u32, parameters: &[u8]| {
+/// Version, AS, hold time, BGP identifier and optional parameters of an OPEN.
+#[derive(Clone, Copy)]
+struct Fields(u8, u16, u16, u32, &'static [u8]);
+
+impl Fields {
+    fn read(self) -> Result<Open, WireError> {
+        let Self(version, field, hold_time, identifier, parameters) = self;
         let mut octets = vec![version];
         octets.extend_from_slice(&field.to_be_bytes());
         octets.extend_from_slice(&hold_time.to_be_bytes());
@@ -156,96 +158,112 @@ fn rfc_4271_6_2_what_makes_an_open_unusable_is_answered_with_its_subcode() {
         octets.push(u8::try_from(parameters.len()).unwrap());
         octets.extend_from_slice(parameters);
         Open::decode(&octets.into())
-    };
-    for (read, code, data, words) in [
-        (
-            open(3, 1, 90, 1, &[]),
-            Code::UNSUPPORTED_VERSION,
-            &[0, 4][..],
-            "version 3; expected 4",
-        ),
-        (
-            open(5, 1, 90, 1, &[]),
-            Code::UNSUPPORTED_VERSION,
-            &[0, 4],
-            "version 5; expected 4",
-        ),
-        (
-            open(4, 0, 90, 1, &[]),
-            Code::BAD_PEER_AS,
-            &[],
-            "AS 0 must not be used",
-        ),
-        (
-            open(4, 0, 90, 1, &capability(1)),
-            Code::BAD_PEER_AS,
-            &[],
-            "AS 0 must not be used",
-        ),
-        (
-            open(4, 23456, 90, 1, &capability(0)),
-            Code::BAD_PEER_AS,
-            &[],
-            "AS 0 must not be used",
-        ),
-        (
-            open(4, 1, 90, 1, &capability(2)),
-            Code::BAD_PEER_AS,
-            &[],
-            "AS 1 in the header and 2 in the four-octet AS capability",
-        ),
-        (
-            open(4, 1, 90, 1, &capability(0x0001_0001)),
-            Code::BAD_PEER_AS,
-            &[],
-            "AS 1 in the header and 65537 in the four-octet AS capability",
-        ),
-        (
-            open(4, 1, 1, 1, &[]),
-            Code::UNACCEPTABLE_HOLD_TIME,
-            &[],
-            "hold time of 1 s; expected 0, or 3 or more",
-        ),
-        (
-            open(4, 1, 2, 1, &[]),
-            Code::UNACCEPTABLE_HOLD_TIME,
-            &[],
-            "hold time of 2 s; expected 0, or 3 or more",
-        ),
-        (
-            open(4, 1, 90, 0, &[]),
-            Code::BAD_BGP_IDENTIFIER,
-            &[],
-            "BGP identifier 0.0.0.0; expected any but zero",
-        ),
-        (
-            open(4, 1, 90, 1, &[1, 0]),
-            Code::UNSUPPORTED_OPTIONAL_PARAMETER,
-            &[],
-            "optional parameter of type 1; expected 2 (capabilities)",
-        ),
-        (
-            open(4, 1, 90, 1, &[2, 3, 65, 1, 1]),
-            Code::OPEN_UNSPECIFIC,
-            &[],
-            "capability 65 (four-octet AS) of 1 octets; expected 4 octets: the AS number",
-        ),
-    ] {
-        let error = read.unwrap_err();
+    }
+}
+
+const fn as_capability(asn: u32) -> [u8; 8] {
+    let [a, b, c, d] = asn.to_be_bytes();
+    [2, 6, 65, 4, a, b, c, d]
+}
+
+/// OPENs that cannot be used, with code and data of the answer, and the reason.
+const UNUSABLE: [(Fields, Code, &[u8], &str); 12] = [
+    (
+        Fields(3, 1, 90, 1, &[]),
+        Code::UNSUPPORTED_VERSION,
+        &[0, 4],
+        "version 3; expected 4",
+    ),
+    (
+        Fields(5, 1, 90, 1, &[]),
+        Code::UNSUPPORTED_VERSION,
+        &[0, 4],
+        "version 5; expected 4",
+    ),
+    (
+        Fields(4, 0, 90, 1, &[]),
+        Code::BAD_PEER_AS,
+        &[],
+        "AS 0 must not be used",
+    ),
+    (
+        Fields(4, 0, 90, 1, &as_capability(1)),
+        Code::BAD_PEER_AS,
+        &[],
+        "AS 0 must not be used",
+    ),
+    (
+        Fields(4, 23456, 90, 1, &as_capability(0)),
+        Code::BAD_PEER_AS,
+        &[],
+        "AS 0 must not be used",
+    ),
+    (
+        Fields(4, 1, 90, 1, &as_capability(2)),
+        Code::BAD_PEER_AS,
+        &[],
+        "AS 1 in the header and 2 in the four-octet AS capability",
+    ),
+    (
+        Fields(4, 1, 90, 1, &as_capability(0x0001_0001)),
+        Code::BAD_PEER_AS,
+        &[],
+        "AS 1 in the header and 65537 in the four-octet AS capability",
+    ),
+    (
+        Fields(4, 1, 1, 1, &[]),
+        Code::UNACCEPTABLE_HOLD_TIME,
+        &[],
+        "hold time of 1 s; expected 0, or 3 or more",
+    ),
+    (
+        Fields(4, 1, 2, 1, &[]),
+        Code::UNACCEPTABLE_HOLD_TIME,
+        &[],
+        "hold time of 2 s; expected 0, or 3 or more",
+    ),
+    (
+        Fields(4, 1, 90, 0, &[]),
+        Code::BAD_BGP_IDENTIFIER,
+        &[],
+        "BGP identifier 0.0.0.0; expected any but zero",
+    ),
+    (
+        Fields(4, 1, 90, 1, &[1, 0]),
+        Code::UNSUPPORTED_OPTIONAL_PARAMETER,
+        &[],
+        "optional parameter of type 1; expected 2 (capabilities)",
+    ),
+    (
+        Fields(4, 1, 90, 1, &[2, 3, 65, 1, 1]),
+        Code::OPEN_UNSPECIFIC,
+        &[],
+        "capability 65 (four-octet AS) of 1 octets; expected 4 octets: the AS number",
+    ),
+];
+
+#[test]
+fn rfc_4271_6_2_what_makes_an_open_unusable_is_answered_with_its_subcode() {
+    for (fields, code, data, words) in UNUSABLE {
+        let error = fields.read().unwrap_err();
         assert_eq!(error.to_string(), format!("OPEN: {words}"));
         let told = crate::wire::Notification::with_data(code, data.to_vec());
         assert_eq!(error.notification, told, "{words}");
     }
+}
+
+#[test]
+fn rfc_6793_4_1_as_trans_stands_for_any_number_and_hold_times_are_zero_or_three_and_more() {
     for (field, parameters, asn) in [
         (1, &[][..], 1),
         (23456, &[], 23456),
-        (1, &capability(1), 1),
-        (23456, &capability(65536), 65536),
+        (1, &const { as_capability(1) }, 1),
+        (23456, &const { as_capability(65536) }, 65536),
         // AS_TRANS for a number that would fit.
-        (23456, &capability(1), 1),
+        (23456, &const { as_capability(1) }, 1),
     ] {
         for hold_time in [0, 3, u16::MAX] {
-            let read = open(4, field, hold_time, 1, parameters).unwrap();
+            let read = Fields(4, field, hold_time, 1, parameters).read().unwrap();
             assert_eq!((read.asn, read.hold_time), (Asn(asn), hold_time));
         }
     }

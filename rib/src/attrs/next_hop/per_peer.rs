@@ -1,0 +1,133 @@
+//! The next hops of each peer, and its limit on them.
+
+use foldhash::fast::RandomState;
+use hashbrown::HashSet;
+
+use super::gateways::{Way, leave};
+use super::{NextHops, place_on};
+use crate::peer::PeerId;
+
+/// Next hops, with the interface of those that are link-local.
+pub(super) type Brings = HashSet<(u32, Option<u32>), RandomState>;
+
+/// What a peer brings.
+#[derive(Default)]
+pub(super) struct Brought {
+    pub(super) next_hops: Brings,
+    /// The limit when one more was refused; `None`: none was, or there is room again.
+    pub(super) refused_at: Option<u32>,
+}
+
+/// A peer brings as many next hops as it may, and not this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TooMany;
+
+impl NextHops {
+    /// Whether a peer brings a next hop. One whose paths are gone, and that is still to be looked at, it does not.
+    pub(super) fn brings(&self, peer: PeerId, which: (u32, Option<u32>)) -> bool {
+        let brought = self.brought.get(&peer);
+        brought.is_some_and(|brought| brought.next_hops.contains(&which))
+    }
+
+    /// A next hop that a peer brought is in no set any more.
+    pub(super) fn no_longer_brings(&mut self, peer: PeerId, which: (u32, Option<u32>)) {
+        let Some(brought) = self.brought.get_mut(&peer) else {
+            return;
+        };
+        brought.next_hops.remove(&which);
+        let count = brought.next_hops.len();
+        // With some distance to the limit: whoever comes and goes there would have all its paths looked at each time.
+        let is_roomy =
+            |limit: &mut u32| count <= (*limit - *limit / 8) as usize && count < *limit as usize;
+        if brought.refused_at.take_if(is_roomy).is_some() {
+            self.refusing.remove(&peer);
+            self.roomy.push(peer);
+        }
+        if count == 0 {
+            self.brought.remove(&peer);
+            self.refusing.remove(&peer);
+        }
+    }
+
+    /// Whether a next hop was refused to some peer that has no room again.
+    pub(crate) fn has_refused(&self) -> bool {
+        !self.refusing.is_empty()
+    }
+
+    /// Counts the next hops of these peers again: returns them, and all their paths are to be looked at before
+    /// [`NextHops::has_counted`]. Whether one is refused to them still shows at that.
+    pub(crate) fn count_again(&mut self) -> Vec<PeerId> {
+        let peers: Vec<PeerId> = self.refusing.drain().collect();
+        for peer in &peers {
+            if let Some(brought) = self.brought.get_mut(peer) {
+                brought.refused_at = None;
+            }
+        }
+        self.counting = peers
+            .iter()
+            .map(|peer| (*peer, HashSet::default()))
+            .collect();
+        peers
+    }
+
+    /// All paths of those whose next hops are counted again have been looked at: what they have none with does not
+    /// count any more. For whoever was refused one, any room is enough: it is not found more often than next hops are
+    /// counted.
+    pub(crate) fn has_counted(&mut self) {
+        for (peer, found) in std::mem::take(&mut self.counting) {
+            let Some(brought) = self.brought.get(&peer) else {
+                continue;
+            };
+            let others = brought.next_hops.iter().filter(|one| !found.contains(*one));
+            let others: Vec<(u32, Option<u32>)> = others.copied().collect();
+            for (index, interface) in others {
+                self.forget(peer, index, interface);
+                self.no_longer_brings(peer, (index, interface));
+            }
+            if let Some(brought) = self.brought.get_mut(&peer) {
+                let count = brought.next_hops.len();
+                let has_room = |limit: &mut u32| count < *limit as usize;
+                if brought.refused_at.take_if(has_room).is_some() {
+                    self.refusing.remove(&peer);
+                    self.roomy.push(peer);
+                }
+            }
+        }
+    }
+
+    /// A peer brings a next hop no more. The way that is lost with it, if one is.
+    pub(super) fn forget(
+        &mut self,
+        peer: PeerId,
+        index: u32,
+        interface: Option<u32>,
+    ) -> Option<Way> {
+        let slot = self.slots.get_mut(index)?;
+        let place = match interface {
+            None => &mut slot.everywhere,
+            Some(interface) => place_on(&mut slot.scoped, interface),
+        };
+        let way = place.way();
+        if let Ok(at) = place.bringers.binary_search(&peer) {
+            place.bringers.remove(at);
+        }
+        let way = way.filter(|_| place.bringers.is_empty())?;
+        leave(&mut self.ways, way).then_some(way)
+    }
+
+    /// Peers to which a next hop was refused and that may bring some now. Asking clears them.
+    pub(crate) fn take_roomy(&mut self) -> Vec<PeerId> {
+        std::mem::take(&mut self.roomy)
+    }
+
+    /// Whether there are such peers.
+    pub(crate) fn has_roomy(&self) -> bool {
+        !self.roomy.is_empty()
+    }
+
+    /// How many distinct next hops a peer brings.
+    pub(crate) fn count_of(&self, peer: PeerId) -> u32 {
+        let brought = self.brought.get(&peer);
+        brought.map_or(0, |brought| brought.next_hops.len() as u32)
+    }
+}
