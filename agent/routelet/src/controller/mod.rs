@@ -13,7 +13,7 @@
 //! |---|---|
 //! | `lease` | which replica works |
 //! | `store`, `world` | what is known of the cluster, and the watches that tell it |
-//! | `ours`, `sessions` | our own objects, and what nodes tell of themselves |
+//! | `objects`, `ours`, `sessions` | our own objects by kind, each of them, and what nodes tell of themselves |
 //! | `addresses` | from an allocation to what has to be written: pure |
 //! | `statuses` | counts and conditions of our own objects: pure |
 //! | `events` | what changed that somebody may want to know |
@@ -27,6 +27,7 @@ mod addresses;
 mod events;
 mod hindered;
 mod lease;
+mod objects;
 mod orphans;
 mod ours;
 mod page;

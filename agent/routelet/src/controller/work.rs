@@ -11,7 +11,7 @@ use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use kube::core::PartialObjectMeta;
 use kube::{Api, Client};
 use routelet_api::{API_VERSION, RouterState};
-use routelet_core::cluster::ObjectKey;
+use routelet_core::cluster::{Kind, ObjectKey};
 use routelet_core::pools::{self, Allocator, Decision, Outcome, State};
 use serde::Serialize;
 use serde_json::json;
@@ -22,11 +22,11 @@ use super::addresses::{self, Due, Write};
 use super::events::{self, Known, Teller};
 use super::hindered::{Hindered, Hindrance};
 use super::orphans::Orphans;
-use super::ours::{Kind, Ours};
+use super::ours::Ours;
 use super::page::Page;
 use super::pauses::Pauses;
 use super::rivals::{Rivals, Verdict};
-use super::statuses::{Statuses, statuses};
+use super::statuses::statuses;
 use super::store::{Key, Store};
 use super::world::{self, Served, WatchedPoolService, World};
 use crate::memory;
@@ -328,18 +328,13 @@ impl Worker<'_> {
             self.teller.tell(news);
         }
         let now = (Timestamp::now(), Instant::now().into_std());
-        let Statuses {
-            routers,
-            peers,
-            advertisements,
-            policies,
-            pools,
-        } = statuses(world, self.allocator.allocation(), now);
-        self.write(routers, &mut world.routers).await;
-        self.write(peers, &mut world.peers).await;
-        self.write(advertisements, &mut world.advertisements).await;
-        self.write(policies, &mut world.policies).await;
-        self.write(pools, &mut world.pools).await;
+        let statuses = statuses(world, self.allocator.allocation(), now);
+        macro_rules! write {
+            ($($kind:ident { collection: $collection:ident, $($rest:tt)* })*) => {
+                $(self.write(statuses.$collection, &mut world.objects.$collection).await;)*
+            };
+        }
+        routelet_api::kinds!(write);
     }
 
     async fn write<K: Kind>(

@@ -12,6 +12,7 @@
 //! | `yaml` | a text as a tree, as `kubectl` reads it |
 //! | `split` | a file as a stream of documents |
 //! | `document` | a document: kind, identity, types, validation |
+//! | `item` | an object of each kind, and its way into the state |
 //! | `directory` | which files there are |
 //! | `store` | all files, last good versions, duplicates, the state |
 //! | `once` | files that are read once, in a directory or not |
@@ -20,6 +21,7 @@ mod directory;
 mod document;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;
+mod item;
 mod once;
 mod read;
 mod split;

@@ -7,12 +7,13 @@ use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::document::{Fault, Item, Parsed, parse};
+use super::document::{Fault, Parsed, parse};
+use super::item::{Item, key};
 use super::split::{Document, Documents};
 use super::tree::Tree;
 use crate::cluster::atom::Atoms;
 use crate::cluster::snapshot::{Problem, Severity, Snapshot, SourceState};
-use crate::cluster::state::{ClusterState, ObjectKey, ObjectRef};
+use crate::cluster::state::{ClusterState, ObjectRef};
 use crate::cluster::unreadable::{Instead, Meanwhile};
 use crate::cluster::validate;
 use bgp::os_error::OsError;
@@ -174,7 +175,7 @@ impl Store {
                 match &entry.item {
                     Item::Service(o) => services.push((key(object), Arc::clone(o))),
                     Item::EndpointSlice(o) => slices.push((key(object), Arc::clone(o))),
-                    item => insert(&mut state, object, item),
+                    item => item.insert(&mut state, object),
                 }
             }
         }
@@ -398,27 +399,5 @@ fn problem(
         path: fault.path,
         reason: fault.reason,
         meanwhile,
-    }
-}
-
-fn key(object: &ObjectRef) -> ObjectKey {
-    ObjectKey {
-        namespace: object.namespace.clone(),
-        name: object.name.clone(),
-    }
-}
-
-fn insert(state: &mut ClusterState, object: &ObjectRef, item: &Item) {
-    let name = || object.name.to_string();
-    match item {
-        Item::Router(o) => drop(state.routers.insert(name(), Arc::clone(o))),
-        Item::Peer(o) => drop(state.peers.insert(name(), Arc::clone(o))),
-        Item::Advertisement(o) => drop(state.advertisements.insert(name(), Arc::clone(o))),
-        Item::Policy(o) => drop(state.policies.insert(name(), Arc::clone(o))),
-        Item::Pool(o) => drop(state.pools.insert(name(), Arc::clone(o))),
-        Item::Node(o) => drop(state.nodes.insert(name(), Arc::clone(o))),
-        Item::Namespace(o) => drop(state.namespaces.insert(name(), Arc::clone(o))),
-        Item::Service(o) => drop(state.services.insert(key(object), Arc::clone(o))),
-        Item::EndpointSlice(o) => drop(state.endpoint_slices.insert(key(object), Arc::clone(o))),
     }
 }

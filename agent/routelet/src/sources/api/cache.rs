@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::runtime::watcher::Event;
+use routelet_core::cluster::Indexed;
 use routelet_core::cluster::atom::Atoms;
 use routelet_core::cluster::kubernetes::Metadata;
 use routelet_core::cluster::snapshot::{Problem, Severity, Snapshot, SourceState};
@@ -16,7 +17,6 @@ use routelet_core::cluster::state::{ClusterState, ObjectKey, ObjectRef, ObjectSo
 use routelet_core::cluster::unreadable::{Instead, Meanwhile};
 use routelet_core::cluster::validate::{self, Finding};
 
-use super::kinds::Watched;
 use super::received::Received;
 use super::secrets::AskedSecrets;
 use super::watches::{Failure, Fed, Scope};
@@ -95,7 +95,7 @@ impl Cache {
     }
 
     /// Takes an event of a kind's watch in.
-    pub(crate) fn event<K: Watched>(&mut self, event: Event<Received<K>>) {
+    pub(crate) fn event<K: Indexed>(&mut self, event: Event<Received<K>>) {
         match event {
             Event::Init => {
                 let kind = self.kinds.entry(K::KIND).or_default();
@@ -172,7 +172,7 @@ impl Cache {
         self.selections = (ClusterState::clone(now), found.collect());
     }
 
-    fn key<K: Watched>(&mut self, meta: &ObjectMeta) -> ObjectKey {
+    fn key<K: Indexed>(&mut self, meta: &ObjectMeta) -> ObjectKey {
         if K::NAMESPACED {
             return meta.key(&mut self.atoms);
         }
@@ -182,7 +182,7 @@ impl Cache {
         }
     }
 
-    fn reference<K: Watched>(key: &ObjectKey) -> ObjectRef {
+    fn reference<K: Indexed>(key: &ObjectKey) -> ObjectRef {
         ObjectRef {
             kind: K::KIND.into(),
             namespace: key.namespace.clone(),
@@ -191,7 +191,7 @@ impl Cache {
     }
 
     /// Puts an object in the place of its last version, if it is any good.
-    pub(super) fn store<K: Watched>(&mut self, object: Received<K>) -> ObjectKey {
+    pub(super) fn store<K: Indexed>(&mut self, object: Received<K>) -> ObjectKey {
         let key = self.key::<K>(object.metadata());
         let reference = Self::reference::<K>(&key);
         let mut left_out = Vec::new();
@@ -245,7 +245,7 @@ impl Cache {
     }
 
     /// What the index holds of an object from now on.
-    fn hold<K: Watched>(&mut self, key: &ObjectKey, value: Option<K::Value>) {
+    fn hold<K: Indexed>(&mut self, key: &ObjectKey, value: Option<K::Value>) {
         let place = K::key(key);
         // Looked at before it is touched: touching may copy the index.
         let known = K::look(&self.state).get(&place);
@@ -278,7 +278,7 @@ impl Cache {
         }
     }
 
-    pub(super) fn remove<K: Watched>(&mut self, key: &ObjectKey) {
+    pub(super) fn remove<K: Indexed>(&mut self, key: &ObjectKey) {
         self.say(Self::reference::<K>(key), Vec::new());
         self.hold::<K>(key, None);
         if self.gone >= SWEEP {
@@ -288,7 +288,7 @@ impl Cache {
     }
 
     /// A list is complete: what it does not hold is gone.
-    fn listed<K: Watched>(&mut self) {
+    fn listed<K: Indexed>(&mut self) {
         let kind = self.kinds.entry(K::KIND).or_default();
         self.changed |= !kind.synced;
         kind.synced = true;

@@ -5,12 +5,11 @@
 //! known stays: nothing is withdrawn because nobody says anything. Before every kind has been listed to its end once, the
 //! snapshot says so, and nothing is announced.
 //!
-//! Of large kinds only the fields in use are kept (see `kinds`), and slices that no route can come from are not even asked
+//! Of large kinds only the fields in use are kept (see [`routelet_core::cluster::Indexed`]), and slices that no route can come from are not even asked
 //! for. Of Secrets those are read that the node's sessions need, each by its name, in the agent's own namespace.
 //!
 //! | room | |
 //! |---|---|
-//! | `kinds` | the kinds that are watched, and what of each is kept |
 //! | `cache` | events into the index: pure |
 //! | `json` | an object as it came, in which `null` counts as absent |
 //! | `follow` | one watch of one kind, out of the server's cache |
@@ -31,7 +30,6 @@ mod follow;
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) mod fuzz;
 mod json;
-mod kinds;
 mod pace;
 mod pauses;
 mod proxy;
@@ -45,8 +43,8 @@ mod watches;
 #[cfg(test)]
 pub(crate) use cache::Cache;
 pub(crate) use client::{ApiServerOptions, client, clients};
-#[cfg(test)]
-pub(crate) use kinds::{Watched, WatchedSecret};
 pub(crate) use received::{Received, Unreadable};
+#[cfg(test)]
+pub(crate) use secrets::WatchedSecret;
 pub(crate) use source::ApiServer;
 pub(crate) use watches::{Failure, Fed, Scope, Watches};

@@ -6,16 +6,16 @@ use routelet_core::cluster::watched::WatchedNode;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::sources::api::Watched;
 use crate::sources::api::watches::{Failure, Fed, Scope};
+use routelet_core::cluster::Indexed;
 
 const NODE: &str = "node-1";
 
-fn received<K: Watched>(object: Value) -> Received<K> {
+fn received<K: Indexed>(object: Value) -> Received<K> {
     serde_json::from_value(object).unwrap()
 }
 
-fn put<K: Watched>(cache: &mut Cache, object: Value) {
+fn put<K: Indexed>(cache: &mut Cache, object: Value) {
     cache.event(Event::Apply(received::<K>(object)));
 }
 
