@@ -19,11 +19,12 @@
 //! | `events` | what changed that somebody may want to know |
 //! | `orphans` | RouterStates whose node is gone |
 //! | `rivals` | another controller that writes the same statuses is not fought: pure |
-//! | `pauses` | what could not be written is left alone for a while |
+//! | `backoffs` | what could not be written is left alone for a while |
 //! | `work` | the loop that does it |
 //! | `page` | health, readiness and metrics |
 
 mod addresses;
+mod backoffs;
 mod events;
 mod hindered;
 mod lease;
@@ -31,7 +32,6 @@ mod objects;
 mod orphans;
 mod ours;
 mod page;
-mod pauses;
 mod reported;
 mod rivals;
 mod sessions;
