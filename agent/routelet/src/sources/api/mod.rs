@@ -13,6 +13,7 @@
 //! |---|---|
 //! | `cache` | events into the index: pure |
 //! | `json` | an object as it came, in which `null` counts as absent |
+//! | `listing` | the events of a watch as changes of what is kept: pure |
 //! | `follow` | one watch of one kind, out of the server's cache |
 //! | `pace` | how soon a watch that ended may begin again |
 //! | `backoff` | how long a watch that fails waits |
@@ -32,6 +33,7 @@ mod follow;
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) mod fuzz;
 mod json;
+mod listing;
 mod pace;
 mod proxy;
 mod received;
@@ -44,6 +46,7 @@ mod watches;
 #[cfg(test)]
 pub(crate) use cache::Cache;
 pub(crate) use client::{ApiServerOptions, client, clients};
+pub(crate) use listing::{Change, Listing};
 pub(crate) use received::{Received, Unreadable};
 #[cfg(test)]
 pub(crate) use secrets::WatchedSecret;

@@ -7,12 +7,17 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::sources::api::watches::{Failure, Fed, Scope};
-use routelet_core::cluster::Indexed;
 
 const NODE: &str = "node-1";
 
 fn received<K: Indexed>(object: Value) -> Received<K> {
     serde_json::from_value(object).unwrap()
+}
+
+/// The kind was listed, and there are none.
+fn none_of<K: Indexed>(cache: &mut Cache) {
+    cache.event(Event::<Received<K>>::Init);
+    cache.event(Event::<Received<K>>::InitDone);
 }
 
 fn put<K: Indexed>(cache: &mut Cache, object: Value) {
@@ -45,9 +50,10 @@ struct Agent {
 
 impl Agent {
     fn start() -> Self {
-        let mut cache = Cache::new(["Peer"]);
-        cache.event(Event::<Received<Peer>>::Init);
-        cache.event(Event::<Received<Peer>>::InitDone);
+        let mut cache = Cache::new(DECIDE);
+        none_of::<WatchedNode>(&mut cache);
+        none_of::<Router>(&mut cache);
+        none_of::<Peer>(&mut cache);
         Self {
             cache,
             needed: NeededSecrets::of(NODE, AtomMap::default()),
