@@ -6,19 +6,18 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 use kube::CustomResourceExt;
 use serde_json::Value;
 
-use super::{AddressPool, Advertisement, Peer, RoutePolicy, Router, RouterState};
+use super::RouterState;
+
+macro_rules! written_by_people {
+    ($($kind:ident $row:tt)*) => {
+        [$(crate::$kind::crd()),*]
+    };
+}
 
 /// The definitions of all kinds, in the order in which people meet them.
-pub fn definitions() -> [CustomResourceDefinition; 6] {
-    [
-        Router::crd(),
-        Peer::crd(),
-        Advertisement::crd(),
-        RoutePolicy::crd(),
-        AddressPool::crd(),
-        RouterState::crd(),
-    ]
-    .map(as_installed)
+pub fn definitions() -> Vec<CustomResourceDefinition> {
+    let all = crate::kinds!(written_by_people).into_iter();
+    all.chain([RouterState::crd()]).map(as_installed).collect()
 }
 
 /// What differs between the types' schemas and the ones that are installed:

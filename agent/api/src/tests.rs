@@ -8,9 +8,8 @@ use super::definitions::definitions;
 use super::*;
 
 fn crds() -> Vec<Value> {
-    definitions()
-        .map(|crd| serde_json::to_value(crd).unwrap())
-        .to_vec()
+    let all = definitions().into_iter();
+    all.map(|crd| serde_json::to_value(crd).unwrap()).collect()
 }
 
 fn schema(crd: &Value) -> &Value {

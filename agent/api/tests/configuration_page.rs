@@ -10,7 +10,6 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use kube::CustomResourceExt;
-use routelet_api::{AddressPool, Advertisement, Peer, RoutePolicy, Router};
 use serde_json::{Map, Value};
 
 const PAGE: &str = "docs/reference/configuration.md";
@@ -23,14 +22,15 @@ fn in_workspace(path: &str) -> PathBuf {
 
 /// The schema of a kind's `spec`.
 fn schema(kind: &str) -> Value {
-    let crd = match kind {
-        "Router" => Router::crd(),
-        "Peer" => Peer::crd(),
-        "Advertisement" => Advertisement::crd(),
-        "RoutePolicy" => RoutePolicy::crd(),
-        "AddressPool" => AddressPool::crd(),
-        other => panic!("{other} is no kind of ours"),
-    };
+    macro_rules! definition {
+        ($($kind:ident $row:tt)*) => {
+            match kind {
+                $(stringify!($kind) => routelet_api::$kind::crd(),)*
+                other => panic!("{other} is no kind of ours"),
+            }
+        };
+    }
+    let crd = routelet_api::kinds!(definition);
     let crd = serde_json::to_value(crd).unwrap();
     crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"].clone()
 }
@@ -182,13 +182,7 @@ fn table(kind: &str) -> String {
 fn the_tables_of_fields_are_those_of_the_schemas() {
     let path = in_workspace(PAGE);
     let mut page = std::fs::read_to_string(&path).unwrap();
-    for kind in [
-        "Router",
-        "Peer",
-        "Advertisement",
-        "RoutePolicy",
-        "AddressPool",
-    ] {
+    for kind in routelet_api::KINDS {
         let begin = format!("<!-- fields of {kind}: begin -->\n");
         let end = format!("<!-- fields of {kind}: end -->");
         let start = page
@@ -253,13 +247,17 @@ fn check_example(text: &str, origin: &str) -> usize {
             &schema(&kind),
             &format!("{origin}: {kind}.spec"),
         );
-        let read = match kind.as_str() {
-            "Router" => serde_json::from_value::<Router>(document).map(drop),
-            "Peer" => serde_json::from_value::<Peer>(document).map(drop),
-            "Advertisement" => serde_json::from_value::<Advertisement>(document).map(drop),
-            "AddressPool" => serde_json::from_value::<AddressPool>(document).map(drop),
-            _ => serde_json::from_value::<RoutePolicy>(document).map(drop),
-        };
+        macro_rules! read {
+            ($($kind:ident $row:tt)*) => {
+                match kind.as_str() {
+                    $(stringify!($kind) => {
+                        serde_json::from_value::<routelet_api::$kind>(document).map(drop)
+                    })*
+                    other => panic!("{other} is no kind of ours"),
+                }
+            };
+        }
+        let read = routelet_api::kinds!(read);
         read.unwrap_or_else(|e| panic!("{origin}: {kind}: {e}"));
         ours += 1;
     }

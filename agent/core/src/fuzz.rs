@@ -4,7 +4,8 @@ use std::net::IpAddr;
 
 pub use crate::cluster::manifests::fuzz::manifests;
 
-use crate::cluster::{ClusterState, Snapshot, validate};
+use crate::cluster::validate::Validate;
+use crate::cluster::{ClusterState, Snapshot};
 use crate::intent::{Gateway, Interface, LocalFacts, Planner, intend};
 
 /// The node whose plans are made.
@@ -64,21 +65,14 @@ impl Checks {
 }
 
 fn valid(state: &ClusterState) {
-    for object in state.routers.values() {
-        assert_eq!(validate::router(&object.spec), []);
+    macro_rules! valid {
+        ($($kind:ident { collection: $collection:ident, $($rest:tt)* })*) => {
+            $(for object in state.$collection.values() {
+                assert_eq!(object.spec.validate(), []);
+            })*
+        };
     }
-    for object in state.peers.values() {
-        assert_eq!(validate::peer(&object.spec), []);
-    }
-    for object in state.advertisements.values() {
-        assert_eq!(validate::advertisement(&object.spec), []);
-    }
-    for object in state.policies.values() {
-        assert_eq!(validate::policy(&object.spec), []);
-    }
-    for object in state.pools.values() {
-        assert_eq!(validate::address_pool(&object.spec), []);
-    }
+    routelet_api::kinds!(valid);
 }
 
 #[cfg(test)]

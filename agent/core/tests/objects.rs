@@ -5,7 +5,8 @@
 
 use std::path::Path;
 
-use routelet_core::cluster::validate;
+use routelet_core::cluster::Kind;
+use routelet_core::cluster::validate::Validate;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -23,28 +24,23 @@ fn rows(file: &str) -> Vec<Row> {
 
 /// What is wrong with a spec: that it cannot be read, or what the validation finds.
 fn faults(row: &Row) -> Vec<String> {
-    fn read<T: for<'de> Deserialize<'de>>(
-        spec: &Value,
-        check: fn(&T) -> Vec<validate::Finding>,
-    ) -> Vec<String> {
-        match serde_json::from_value(spec.clone()) {
-            Ok(spec) => check(&spec)
-                .into_iter()
-                .map(|finding| format!("{}: {}", finding.path, finding.reason))
-                .collect(),
+    fn read<K: Kind>(spec: Value) -> Vec<String> {
+        match serde_json::from_value::<K::Spec>(spec) {
+            Ok(spec) => spec.validate().iter().map(ToString::to_string).collect(),
             Err(error) => vec![error.to_string()],
         }
     }
     let mut spec = row.spec.clone();
     without_null(&mut spec);
-    match row.kind.as_str() {
-        "Router" => read(&spec, validate::router),
-        "Peer" => read(&spec, validate::peer),
-        "Advertisement" => read(&spec, validate::advertisement),
-        "RoutePolicy" => read(&spec, validate::policy),
-        "AddressPool" => read(&spec, validate::address_pool),
-        other => panic!("{other} is no kind of ours"),
+    macro_rules! read {
+        ($($kind:ident $row:tt)*) => {
+            match row.kind.as_str() {
+                $(stringify!($kind) => read::<routelet_api::$kind>(spec),)*
+                other => panic!("{other} is no kind of ours"),
+            }
+        };
     }
+    routelet_api::kinds!(read)
 }
 
 /// Null is absence: whatever hands objects to the validation removes it.

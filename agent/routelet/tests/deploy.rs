@@ -8,7 +8,9 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use kube::Resource;
 use kube_cel::cel;
+use routelet_core::cluster::Kind;
 use serde_json::{Value, json};
 
 /// The versions of API groups that every server has from Kubernetes 1.25 on.
@@ -264,6 +266,41 @@ fn every_file_is_part_of_a_kustomization() {
             assert!(part, "{name} does not list {file}");
         }
     }
+}
+
+/// The rows of `routelet_api::kinds` are what is watched and what gets a status.
+#[test]
+fn roles_allow_what_is_done_with_the_kinds_that_people_write() {
+    macro_rules! plurals {
+        ($($kind:ident $row:tt)*) => {
+            [$((
+                routelet_api::$kind::plural(&()).into_owned(),
+                routelet_api::$kind::READ_BY_AGENTS,
+            )),*]
+        };
+    }
+    let kinds = routelet_api::kinds!(plurals);
+    let all: Vec<&str> = kinds.iter().map(|(plural, _)| plural.as_str()).collect();
+    let of_agents: Vec<&str> = kinds
+        .iter()
+        .filter(|(_, is_read)| *is_read)
+        .map(|(plural, _)| plural.as_str())
+        .collect();
+    let statuses: Vec<String> = all.iter().map(|all| format!("{all}/status")).collect();
+    let documents = documents();
+    let allowed = |role: &str, verbs: Value| {
+        let role = of_kind(&documents, "ClusterRole").find(|one| one["metadata"]["name"] == role);
+        let rules = role.unwrap()["rules"].as_array().unwrap().iter();
+        let mut rules = rules.filter(|rule| {
+            rule["apiGroups"] == json!([routelet_api::GROUP]) && rule["verbs"] == verbs
+        });
+        rules.next().unwrap()["resources"].clone()
+    };
+    let watch = json!(["list", "watch"]);
+    assert_eq!(allowed("routelet-agent", watch.clone()), json!(of_agents));
+    assert_eq!(allowed("routelet-controller", watch), json!(all));
+    let patched = allowed("routelet-controller", json!(["patch"]));
+    assert_eq!(patched, json!(statuses));
 }
 
 #[test]

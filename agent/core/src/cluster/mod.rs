@@ -8,6 +8,7 @@
 pub mod atom;
 pub mod departed;
 pub mod each;
+mod kind;
 pub mod kubernetes;
 pub mod manifests;
 pub mod node_keys;
@@ -22,6 +23,7 @@ pub mod watched;
 
 pub use atom::{Atom, AtomMap, Atoms};
 pub use departed::{DepartedNodes, STAYS as DEPARTED_STAYS};
+pub use kind::{Indexed, Kind};
 pub use kubernetes::Metadata;
 pub use node_keys::EXCLUDE_LABEL;
 pub use own_node::OwnNode;

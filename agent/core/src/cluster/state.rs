@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bgp::types::Asn;
 use ipnet::IpNet;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use routelet_api::selector::Labels;
 use routelet_api::{
     AddressPoolSpec, AdvertisementSpec, IpFamily, PeerSpec, RoutePolicySpec, RouterSpec,
@@ -98,6 +99,17 @@ pub struct Object<S> {
     pub labels: Labels,
     /// `spec`.
     pub spec: S,
+}
+
+impl<S> Object<S> {
+    /// An object out of its parts.
+    pub fn new(metadata: ObjectMeta, spec: S) -> Self {
+        Self {
+            name: metadata.name.unwrap_or_default(),
+            labels: metadata.labels.unwrap_or_default(),
+            spec,
+        }
+    }
 }
 
 /// Namespace and name.

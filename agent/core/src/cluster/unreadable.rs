@@ -2,7 +2,7 @@
 //!
 //! | kind | while it cannot be used |
 //! |---|---|
-//! | Router, Peer, Advertisement, RoutePolicy, AddressPool | its last good version stays in force: a typo must not cost a session or an address |
+//! | those of `routelet.dev` | its last good version stays in force: a typo must not cost a session or an address |
 //! | Node | its last good version stays in force: what is used of it (addresses, pod CIDRs) does not change while a node lives, and without it every other node would end its session |
 //! | Secret | its last good version stays in force: a session goes on with the password that both sides have; without a good version there is no session |
 //! | Service | it is not advertised |
@@ -51,7 +51,7 @@ impl Instead {
     /// The rule of a kind.
     pub fn of(kind: &str) -> Self {
         match kind {
-            "Router" | "Peer" | "Advertisement" | "RoutePolicy" | "AddressPool" => Self::LastGood,
+            _ if routelet_api::KINDS.contains(&kind) => Self::LastGood,
             "Node" | "Secret" => Self::LastGood,
             "EndpointSlice" => Self::Nothing(Meanwhile::NoEndpoints),
             "Namespace" => Self::Nothing(Meanwhile::NotSelected),

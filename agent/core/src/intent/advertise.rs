@@ -10,151 +10,26 @@
 //! always, pod CIDRs to nodes of one's own AS, since that is what those sessions are for. No object takes either away: the
 //! first Advertisement adds to what is advertised, it withdraws nothing.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
-use std::sync::LazyLock;
 
 use bgp::types::Community;
 use ipnet::IpNet;
 use rib::{AdvertisementId, Offer};
-use routelet_api::advertisement::{AddressKind, Attributes, Mode, Services};
-use routelet_api::selector::{self, Labels};
-use routelet_api::{AdvertisementSpec, IpFamily};
+use routelet_api::advertisement::AddressKind;
 use routelet_fib::Refusal;
 
 use super::announceable::{Announceable, Claims, Origin, is_routable};
 use super::policies::ByKind;
 use super::{
     AddressDecision, Decision, Justification, Leaving, LocalFacts, OriginatedRoute, Rule,
-    ServiceDecision, Source, Suppressed, Warning, WarningKind, router, stable_hash32,
+    ServiceDecision, Source, Suppressed, Warning, WarningKind,
 };
 use crate::cluster::{ClusterState, Node, ObjectKey, ObjectRef, TrafficPolicy};
 
-/// The name of the Advertisement that counts without an object.
-pub(super) const BUILT_IN_DEFAULT: &str = "built-in default";
+mod active;
 
-/// The name of the Advertisement of pod CIDRs to other nodes.
-pub(super) const BUILT_IN_MESH: &str = "built-in mesh";
-
-/// The built-in default: LoadBalancer addresses of all Services.
-static DEFAULT_SERVICES: LazyLock<Services> = LazyLock::new(Services::default);
-
-static NO_ATTRIBUTES: Attributes = Attributes {
-    communities: Vec::new(),
-    local_preference: None,
-    med: None,
-    prepend: 0,
-};
-
-/// An Advertisement that this node has.
-pub(super) struct Active<'a> {
-    pub(super) id: AdvertisementId,
-    pub(super) name: &'a str,
-    kind: Kind<'a>,
-}
-
-enum Kind<'a> {
-    Object(&'a AdvertisementSpec),
-    Default,
-    Mesh,
-}
-
-impl Active<'_> {
-    pub(super) fn services(&self) -> Option<&Services> {
-        match self.kind {
-            Kind::Object(spec) => spec.services.as_ref(),
-            Kind::Default => Some(&DEFAULT_SERVICES),
-            Kind::Mesh => None,
-        }
-    }
-
-    fn pod_cidrs(&self) -> bool {
-        match self.kind {
-            Kind::Object(spec) => spec.pod_cidrs.is_some(),
-            Kind::Default | Kind::Mesh => true,
-        }
-    }
-
-    fn attributes(&self) -> &Attributes {
-        match self.kind {
-            Kind::Object(spec) => &spec.attributes,
-            Kind::Default | Kind::Mesh => &NO_ATTRIBUTES,
-        }
-    }
-
-    /// Whether a peer is told. `same_as_node`: it is another node of our AS.
-    pub(super) fn tells(&self, peer: &Labels, same_as_node: bool) -> bool {
-        match self.kind {
-            Kind::Object(spec) => selector::selects(spec.peer_selector.as_ref(), peer),
-            Kind::Default => true,
-            Kind::Mesh => same_as_node,
-        }
-    }
-
-    /// The aggregate of a host route, and whether the host route is told as well.
-    fn aggregate(&self, host: IpNet) -> (Option<IpNet>, bool) {
-        let Kind::Object(spec) = self.kind else {
-            return (None, true);
-        };
-        let mode = spec.mode.unwrap_or(match spec.aggregate {
-            Some(_) => Mode::Aggregated,
-            None => Mode::Exact,
-        });
-        let length = spec
-            .aggregate
-            .and_then(|lengths| match IpFamily::of(host.addr()) {
-                IpFamily::Ipv4 => lengths.ipv4,
-                IpFamily::Ipv6 => lengths.ipv6,
-            });
-        let aggregate = length
-            .filter(|length| *length < host.prefix_len())
-            .and_then(|length| IpNet::new(host.addr(), length).ok())
-            .map(|net| net.trunc());
-        match (mode, aggregate) {
-            (Mode::Exact, _) | (_, None) => (None, true),
-            (Mode::Aggregated, Some(net)) => (Some(net), false),
-            (Mode::Both, Some(net)) => (Some(net), true),
-        }
-    }
-}
-
-/// The Advertisements that a node has, ascending by number.
-pub(super) fn active<'a>(state: &'a ClusterState, node: &Node) -> Vec<Active<'a>> {
-    let mut list: Vec<(&str, Kind<'_>)> = state
-        .advertisements
-        .values()
-        .filter(|a| selector::selects(a.spec.node_selector.as_ref(), &node.labels))
-        .map(|a| (a.name.as_str(), Kind::Object(&a.spec)))
-        .collect();
-    if router::candidates(state, node)
-        .first()
-        .is_none_or(|router| router.spec.default_advertisement.enabled)
-    {
-        list.push((BUILT_IN_DEFAULT, Kind::Default));
-    }
-    list.push((BUILT_IN_MESH, Kind::Mesh));
-
-    // Numbers are taken in the order of names over the whole state, so that a clash is always resolved the same way.
-    let names = state.advertisements.keys().map(String::as_str);
-    let mut taken = BTreeMap::new();
-    for name in [BUILT_IN_DEFAULT, BUILT_IN_MESH].into_iter().chain(names) {
-        let mut number = stable_hash32(name);
-        while taken.values().any(|n| *n == number) {
-            number = number.wrapping_add(1);
-        }
-        taken.insert(name, number);
-    }
-    let mut active: Vec<Active<'_>> = list
-        .into_iter()
-        .map(|(name, kind)| Active {
-            id: AdvertisementId(taken.get(name).copied().unwrap_or_default()),
-            name,
-            kind,
-        })
-        .collect();
-    active.sort_by_key(|a| a.id);
-    active
-}
+pub(super) use active::{Active, active, names};
 
 /// What a node's routes hang on besides what they are for.
 pub(super) struct Ground<'a> {
@@ -260,7 +135,7 @@ impl<'a> Ground<'a> {
     /// Static prefixes and interface addresses of Advertisements.
     pub(super) fn statics(&self, facts: &LocalFacts, told: &mut Told, warnings: &mut Vec<Warning>) {
         for advertisement in self.active {
-            let Kind::Object(spec) = advertisement.kind else {
+            let Some(spec) = advertisement.spec() else {
                 continue;
             };
             let object = ObjectRef::cluster("Advertisement", advertisement.name);
@@ -501,9 +376,4 @@ fn offer(advertisement: &Active<'_>, drain: bool) -> Offer {
         med: attributes.med,
         prepend: attributes.prepend,
     }
-}
-
-/// Names by number.
-pub(super) fn names(active: &[Active<'_>]) -> BTreeMap<AdvertisementId, String> {
-    active.iter().map(|a| (a.id, a.name.to_owned())).collect()
 }

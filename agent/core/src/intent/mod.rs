@@ -16,6 +16,7 @@
 //! | `last_as` | which AS a node is in while the label that says so is missing |
 //! | `planner` | keeps it up to date at the cost of what changed |
 //! | `reach` | how far what changed reaches |
+//! | `types`, `originated` | the intent, its peers; its prefixes, and what is decided on Services |
 //! | `rule` | the rules by which something is not originated, in words |
 //! | `warning` | what is not as the operator may think, and whether the object is used all the same |
 //! | `policies` | RoutePolicy objects as the RIB runs them |
@@ -30,6 +31,7 @@ mod contested;
 mod facts;
 mod guarded;
 mod last_as;
+mod originated;
 mod peers;
 mod phase;
 mod planner;
@@ -46,14 +48,17 @@ mod warning;
 pub use announceable::{Announceable, Owner};
 pub use facts::{Gateway, Identity, Interface, LocalFacts};
 pub use last_as::LastAsNumbers;
+pub use originated::{
+    AddressDecision, AdvertisementIds, Decision, EndpointCounts, Justification, OriginatedRoute,
+    ServiceDecision, Source, Suppressed,
+};
 pub use phase::LEAVE_STEP;
 pub use phase::{DrainReason, Leaving, Phase, Presence};
 pub use planner::{Change, Parts, Planner, RouteChange};
 pub use rule::Rule;
 pub use types::{
-    AddressDecision, AdvertisementIds, BfdIntent, Decision, EndpointCounts, FibIntent, Intent,
-    Justification, ListenIntent, MissingSecret, OriginatedRoute, PasswordSource, PeerIntent,
-    PeerTarget, RouterSettings, ServiceDecision, Source, Suppressed,
+    BfdIntent, FibIntent, Intent, ListenIntent, MissingSecret, PasswordSource, PeerIntent,
+    PeerTarget, RouterSettings,
 };
 pub use warning::{Consequence, Precedence, Warning, WarningKind};
 

@@ -14,16 +14,20 @@ use rib::policy::Policy;
 use routelet_fib::Refusal;
 
 use super::advertise::{self, Active, Ground, Told};
-use super::announceable::{Announceable, Claims};
+use super::announceable::Claims;
 use super::contested::Contested;
 use super::guarded::{self, Guarded};
 use super::reach::Reach;
 use super::services::{Deciding, Slices};
 use super::{
-    Intent, Justification, Leaving, LocalFacts, OriginatedRoute, PeerIntent, Phase, RouterSettings,
-    Suppressed, Warning, peers, policies, router,
+    Intent, Leaving, LocalFacts, PeerIntent, Phase, RouterSettings, Warning, peers, policies,
+    router,
 };
 use crate::cluster::{ClusterState, Map, Node};
+
+mod differences;
+
+use differences::{Differences, Sum};
 
 /// See the module.
 #[derive(Debug)]
@@ -140,43 +144,28 @@ impl Last {
             (phase.leaving, settings.drain.is_some()),
             facts.connects_pods,
         );
-        let mut routes: BTreeMap<Announceable, Vec<Justification>> = BTreeMap::new();
-        let mut suppressed: BTreeMap<Suppressed, u32> = BTreeMap::new();
-        let mut take = |told: Told| {
-            for (prefix, why) in told.routes {
-                let all = routes.entry(prefix);
-                all.or_insert_with(|| Vec::with_capacity(1)).push(why);
-            }
-            for one in told.suppressed {
-                *suppressed.entry(one).or_default() += 1;
-            }
-        };
+        let mut sum = Sum::default();
         let mut told = Told::default();
         ground.pod_cidrs(state, &mut told, &mut warnings);
         ground.statics(facts, &mut told, &mut warnings);
-        take(told);
+        sum.add(told);
         let mut deciding = Deciding::new(state, (&slices, &contested), node, phase, &active);
         let mut services = Map::new();
         for (key, service) in &state.services {
             let decision = ground.corrected(deciding.decide(service));
             let mut told = Told::default();
             ground.service(key, &decision, &mut told);
-            take(told);
+            sum.add(told);
             services.insert(key.clone(), Arc::new(decision));
         }
-        let originated = routes.into_iter().filter_map(|(prefix, mut all)| {
-            all.sort_unstable();
-            let route = ground.route(prefix, all.into())?;
-            Some((prefix.prefix(), Arc::new(route)))
-        });
-        let originated = originated.collect();
+        let (originated, suppressed) = sum.of(&ground);
 
         let mut intent = Intent {
             node: name.to_owned(),
             router: settings,
             peers: Arc::default(),
             originated,
-            suppressed: suppressed.into_iter().collect(),
+            suppressed,
             services,
             advertisements: Arc::new(advertise::names(&active)),
             policies: Arc::default(),
@@ -365,70 +354,5 @@ pub(super) fn unknown(name: &str) -> Node {
     Node {
         name: name.to_owned(),
         ..Node::default()
-    }
-}
-
-/// What some Services stopped and began to justify.
-#[derive(Default)]
-struct Differences {
-    routes: BTreeMap<Announceable, [Vec<Justification>; 2]>,
-    suppressed: BTreeMap<Suppressed, i64>,
-}
-
-impl Differences {
-    fn take(&mut self, gone: Told, come: Told) {
-        for (prefix, why) in gone.routes.difference(&come.routes) {
-            let [old, _] = self.routes.entry(*prefix).or_default();
-            old.push(why.clone());
-        }
-        for (prefix, why) in come.routes.difference(&gone.routes) {
-            let [_, new] = self.routes.entry(*prefix).or_default();
-            new.push(why.clone());
-        }
-        for one in gone.suppressed {
-            *self.suppressed.entry(one).or_default() -= 1;
-        }
-        for one in come.suppressed {
-            *self.suppressed.entry(one).or_default() += 1;
-        }
-    }
-
-    /// Brings an intent up to date. Returns the routes that are other ones.
-    fn apply(self, intent: &mut Intent, ground: &Ground<'_>) -> Vec<RouteChange> {
-        for (one, by) in self.suppressed {
-            let before = intent.suppressed.get(&one).copied().unwrap_or_default();
-            match u32::try_from(i64::from(before) + by) {
-                Ok(now) if now > 0 => intent.suppressed.insert(one, now),
-                _ => intent.suppressed.remove(&one),
-            };
-        }
-        let mut changes = Vec::new();
-        for (announceable, [gone, come]) in self.routes {
-            let prefix = announceable.prefix();
-            let before = intent.originated.get(&prefix).cloned();
-            let known = before.as_ref().map_or(&[][..], |b| &b.justifications);
-            let mut all: Vec<Justification> = known
-                .iter()
-                .filter(|why| !gone.contains(why))
-                .cloned()
-                .collect();
-            all.extend(come);
-            all.sort_unstable();
-            all.dedup();
-            let after: Option<OriginatedRoute> = ground.route(announceable, all.into());
-            let old = before.as_ref().map(|b| (&b.route, b.refusal));
-            if old != after.as_ref().map(|a| (&a.route, a.refusal)) {
-                changes.push(RouteChange {
-                    prefix,
-                    route: after.as_ref().map(|after| after.route.clone()),
-                    refusal: after.as_ref().and_then(|after| after.refusal),
-                });
-            }
-            match after {
-                Some(after) => intent.originated.insert(prefix, Arc::new(after)),
-                None => intent.originated.remove(&prefix),
-            };
-        }
-        changes
     }
 }

@@ -55,9 +55,10 @@ impl Last {
             policies,
             pools: _,
             nodes,
-            namespaces,
-            services,
-            endpoint_slices,
+            // See `follow_services`.
+            namespaces: _,
+            services: _,
+            endpoint_slices: _,
             secrets,
             unread_secrets,
             // They are the same as long as the agent runs.
@@ -112,34 +113,39 @@ impl Last {
         if self.owners_matter([&before, state], &differing) {
             return None;
         }
-        for item in services.diff(&state.services) {
+        reach.services = self.follow_services(&before, state);
+        Some(reach)
+    }
+
+    /// The Services that Services, labels of namespaces and slices that differ reach.
+    fn follow_services(
+        &mut self,
+        before: &ClusterState,
+        state: &ClusterState,
+    ) -> BTreeSet<ObjectKey> {
+        let mut reached = BTreeSet::new();
+        for item in before.services.diff(&state.services) {
             let (key, sides) = sides(item);
             let sides = sides.map(|service| service.map(AsRef::as_ref));
-            reach.services.insert(key.clone());
-            reach.services.extend(self.contested.follow(state, sides));
+            reached.insert(key.clone());
+            reached.extend(self.contested.follow(state, sides));
         }
-        for item in namespaces.diff(&state.namespaces) {
+        for item in before.namespaces.diff(&state.namespaces) {
             let (name, _) = sides(item);
             let first = ObjectKey::new(name.as_str(), "");
             let inside = state.services.range(first..);
             let inside = inside.take_while(|(key, _)| *key.namespace == **name);
             for (key, service) in inside {
-                reach.services.insert(key.clone());
-                reach
-                    .services
-                    .extend(self.contested.partners(Some(service)));
+                reached.insert(key.clone());
+                reached.extend(self.contested.partners(Some(service)));
             }
         }
-        for item in endpoint_slices.diff(&state.endpoint_slices) {
+        for item in before.endpoint_slices.diff(&state.endpoint_slices) {
             let (_, [old, new]) = sides(item);
-            reach
-                .services
-                .extend(old.map(|slice| self.slices.remove(slice)));
-            reach
-                .services
-                .extend(new.map(|slice| self.slices.add(slice)));
+            reached.extend(old.map(|slice| self.slices.remove(slice)));
+            reached.extend(new.map(|slice| self.slices.add(slice)));
         }
-        Some(reach)
+        reached
     }
 
     /// Whether the node is who it was. What the last plan found is what this one is handed.

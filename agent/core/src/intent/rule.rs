@@ -126,6 +126,11 @@ fn policy_field(kind: AddressKind) -> &'static str {
     }
 }
 
+/// What is the case because of a policy that is `Local`.
+fn local(f: &mut fmt::Formatter<'_>, text: &str, kind: AddressKind) -> fmt::Result {
+    write!(f, "{text} ({}: Local)", policy_field(kind))
+}
+
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -176,16 +181,13 @@ impl fmt::Display for Rule {
             ),
             Self::NodeLeaves => f.write_str("this node leaves and withdraws what it advertised"),
             Self::NoReadyEndpoint => f.write_str("no ready endpoint"),
-            Self::NoReadyEndpointHere(kind) => write!(
-                f,
-                "no ready endpoint on this node ({}: Local)",
-                policy_field(*kind)
-            ),
-            Self::OnlyTerminatingHere(kind) => write!(
-                f,
-                "only terminating endpoints on this node, others are ready elsewhere ({}: Local)",
-                policy_field(*kind)
-            ),
+            Self::NoReadyEndpointHere(kind) => {
+                local(f, "no ready endpoint on this node", *kind)
+            }
+            Self::OnlyTerminatingHere(kind) => {
+                let text = "only terminating endpoints on this node, others are ready elsewhere";
+                local(f, text, *kind)
+            }
             Self::OtherNodesPodCidr { node, cidr } => {
                 write!(f, "inside {cidr}, a pod CIDR of node {node}")
             }

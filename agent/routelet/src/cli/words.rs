@@ -15,10 +15,11 @@ pub(super) fn time(seconds: u64) -> String {
 
 /// A number with its noun, in the plural where that is right.
 pub(super) fn count(number: u64, noun: &str) -> String {
-    if number == 1 {
-        format!("1 {noun}")
-    } else {
-        format!("{} {noun}s", group(number))
+    let all = group(number);
+    match noun.strip_suffix("cy") {
+        _ if number == 1 => format!("1 {noun}"),
+        Some(stem) => format!("{all} {stem}cies"),
+        None => format!("{all} {noun}s"),
     }
 }
 

@@ -20,8 +20,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 use tracing::debug;
 
-use super::ours::{Kind, Ours};
-use super::store::{Key, Store};
+use super::store::Key;
 use super::world::{Served, World};
 use crate::reasons;
 
@@ -208,12 +207,7 @@ impl Known {
             }
         }
         self.sessions = sessions;
-        let mut invalid = BTreeMap::new();
-        collect(&world.routers, &mut invalid);
-        collect(&world.peers, &mut invalid);
-        collect(&world.advertisements, &mut invalid);
-        collect(&world.policies, &mut invalid);
-        collect(&world.pools, &mut invalid);
+        let invalid = world.objects.invalid();
         for ((kind, name), reason) in &invalid {
             let known = self.invalid.get(&(*kind, name.clone())) == Some(reason);
             if !known && let Some(regarding) = world.reference(&format!("{kind} {name}")) {
@@ -235,34 +229,16 @@ impl Known {
     }
 }
 
-fn collect<K: Kind>(
-    store: &Store<Ours<K>>,
-    invalid: &mut BTreeMap<(&'static str, String), String>,
-) {
-    for ((_, name), ours) in store.iter() {
-        if let Some(reason) = &ours.invalid {
-            invalid.insert((K::KIND, name.clone()), reason.clone());
-        }
-    }
-}
-
 impl World {
     /// An object of ours, as Events name it; `None` if there is none, as behind the mesh without a Router.
     fn reference(&self, object: &str) -> Option<ObjectReference> {
         let (kind, name) = object.split_once(' ')?;
-        let uid = match kind {
-            "Router" => self.routers.named(name).and_then(|o| o.uid.clone()),
-            "Peer" => self.peers.named(name).and_then(|o| o.uid.clone()),
-            "Advertisement" => self.advertisements.named(name).and_then(|o| o.uid.clone()),
-            "RoutePolicy" => self.policies.named(name).and_then(|o| o.uid.clone()),
-            "AddressPool" => self.pools.named(name).and_then(|o| o.uid.clone()),
-            _ => None,
-        };
+        let uid = self.objects.uid(kind, name)?;
         Some(ObjectReference {
             api_version: Some(API_VERSION.to_owned()),
             kind: Some(kind.to_owned()),
             name: Some(name.to_owned()),
-            uid: Some(uid?),
+            uid: Some(uid.to_owned()),
             ..ObjectReference::default()
         })
     }

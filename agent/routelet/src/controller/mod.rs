@@ -13,24 +13,25 @@
 //! |---|---|
 //! | `lease` | which replica works |
 //! | `store`, `world` | what is known of the cluster, and the watches that tell it |
-//! | `ours`, `sessions` | our own objects, and what nodes tell of themselves |
+//! | `objects`, `ours`, `sessions` | our own objects by kind, each of them, and what nodes tell of themselves |
 //! | `addresses` | from an allocation to what has to be written: pure |
 //! | `statuses` | counts and conditions of our own objects: pure |
 //! | `events` | what changed that somebody may want to know |
 //! | `orphans` | RouterStates whose node is gone |
 //! | `rivals` | another controller that writes the same statuses is not fought: pure |
-//! | `pauses` | what could not be written is left alone for a while |
+//! | `backoffs` | what could not be written is left alone for a while |
 //! | `work` | the loop that does it |
 //! | `page` | health, readiness and metrics |
 
 mod addresses;
+mod backoffs;
 mod events;
 mod hindered;
 mod lease;
+mod objects;
 mod orphans;
 mod ours;
 mod page;
-mod pauses;
 mod reported;
 mod rivals;
 mod sessions;

@@ -1,41 +1,14 @@
 //! The kinds of Routelet, as far as the controller cares: the last good version, what is wrong with the present one, its status.
 
-use std::fmt::Debug;
 use std::sync::Arc;
 
-use kube::Resource;
 use kube::core::ObjectMeta;
-use routelet_api::address_pool::{AddressPoolSpec, AddressPoolStatus};
-use routelet_api::{
-    AddressPool, Advertisement, AdvertisementSpec, ObjectStatus, Peer, PeerSpec, PeerStatus,
-    RoutePolicy, RoutePolicySpec, Router, RouterSpec,
-};
-use routelet_core::cluster::validate::{self, Finding};
-use routelet_core::cluster::{Metadata, Object};
+use routelet_core::cluster::validate::{Finding, Validate};
+use routelet_core::cluster::{Kind, Metadata, Object};
 use routelet_core::pools::Created;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use super::store::Kept;
 use crate::sources::Unreadable;
-
-/// A kind of ours, as far as the controller cares.
-pub(super) trait Kind:
-    Resource<DynamicType = ()> + DeserializeOwned + Clone + Debug + Send + 'static
-{
-    /// `kind`.
-    const KIND: &'static str;
-    /// `spec`.
-    type Spec: Debug;
-    /// `status`.
-    type Status: Clone + Debug + Default + PartialEq + Serialize;
-
-    /// Spec and status.
-    fn into_parts(self) -> (ObjectMeta, Self::Spec, Option<Self::Status>);
-
-    /// What is wrong with a spec.
-    fn validate(spec: &Self::Spec) -> Vec<Finding>;
-}
 
 /// An object of ours.
 #[derive(Debug)]
@@ -59,7 +32,7 @@ impl<K: Kind> Kept for Ours<K> {
 
     fn keep(object: K, before: Option<Self>) -> Option<Self> {
         let (metadata, spec, status) = object.into_parts();
-        let findings = K::validate(&spec);
+        let findings = spec.validate();
         let spec = match findings.is_empty() {
             true => Ok(spec),
             false => Err(together(&findings)),
@@ -71,7 +44,7 @@ impl<K: Kind> Kept for Ours<K> {
     /// Its status cannot be read either: it is as it was written last.
     fn unreadable(object: Unreadable<K>, before: Option<Self>) -> Option<Self> {
         let metadata = object.metadata.clone();
-        let reason = together(&object.findings(|rest| K::validate(&rest.into_parts().1)));
+        let reason = together(&object.findings(|rest| rest.into_parts().1.validate()));
         let status = before.as_ref().map(|before| before.status.clone());
         let status = status.unwrap_or_default();
         Some(Self::new(metadata, Err(reason), status, before))
@@ -94,52 +67,14 @@ impl<K: Kind> Ours<K> {
     ) -> Self {
         Self {
             created: Created(metadata.created()),
-            uid: metadata.uid,
+            uid: metadata.uid.clone(),
             generation: metadata.generation,
             invalid: spec.as_ref().err().cloned(),
             good: match spec {
-                Ok(spec) => Some(Arc::new(Object {
-                    name: metadata.name.unwrap_or_default(),
-                    labels: metadata.labels.unwrap_or_default(),
-                    spec,
-                })),
+                Ok(spec) => Some(Arc::new(Object::new(metadata, spec))),
                 Err(_) => before.and_then(|before| before.good),
             },
             status,
         }
     }
 }
-
-macro_rules! kind {
-    ($kind:ident, $spec:ident, $status:ident, $validate:path) => {
-        impl Kind for $kind {
-            const KIND: &'static str = stringify!($kind);
-            type Spec = $spec;
-            type Status = $status;
-
-            fn into_parts(self) -> (ObjectMeta, $spec, Option<$status>) {
-                (self.metadata, self.spec, self.status)
-            }
-
-            fn validate(spec: &$spec) -> Vec<Finding> {
-                $validate(spec)
-            }
-        }
-    };
-}
-
-kind!(Router, RouterSpec, ObjectStatus, validate::router);
-kind!(Peer, PeerSpec, PeerStatus, validate::peer);
-kind!(
-    Advertisement,
-    AdvertisementSpec,
-    ObjectStatus,
-    validate::advertisement
-);
-kind!(RoutePolicy, RoutePolicySpec, ObjectStatus, validate::policy);
-kind!(
-    AddressPool,
-    AddressPoolSpec,
-    AddressPoolStatus,
-    validate::address_pool
-);

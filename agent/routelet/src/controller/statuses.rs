@@ -7,15 +7,13 @@ use std::time::Instant;
 use k8s_openapi::jiff::Timestamp;
 use routelet_api::router_state::SessionCounts;
 use routelet_api::status::ACCEPTED;
-use routelet_api::{
-    AddressPool, AddressPoolStatus, Advertisement, Condition, ObjectStatus, Peer, PeerStatus,
-    RoutePolicy, Router,
-};
-use routelet_core::cluster::ObjectRef;
+use routelet_api::{AddressPool, AddressPoolStatus, Condition, ObjectStatus, Peer, PeerStatus};
 use routelet_core::cluster::validate;
+use routelet_core::cluster::{Kind, ObjectRef};
 use routelet_core::pools::{Allocation, PoolReport};
 
-use super::ours::{Kind, Ours};
+use super::objects::Statuses;
+use super::ours::Ours;
 use super::reported::Reported;
 use super::store::Store;
 use super::world::World;
@@ -24,73 +22,88 @@ use crate::report::conditions::{Finding, conditions, whole_seconds};
 /// How many things of a kind a message names.
 const NAMED: usize = 5;
 
-/// The statuses that are not as they should be, by name.
-#[derive(Debug, Default)]
-pub(super) struct Statuses {
-    pub(super) routers: Vec<(String, ObjectStatus)>,
-    pub(super) peers: Vec<(String, PeerStatus)>,
-    pub(super) advertisements: Vec<(String, ObjectStatus)>,
-    pub(super) policies: Vec<(String, ObjectStatus)>,
-    pub(super) pools: Vec<(String, AddressPoolStatus)>,
-}
-
 /// Compares every status with what it should be.
 pub(super) fn statuses(
     world: &World,
     allocation: &Allocation,
     (now, instant): (Timestamp, Instant),
 ) -> Statuses {
-    let now = whole_seconds(now);
-    let accepted = Accepted::new(world, instant);
-    let plain = |conditions| ObjectStatus { conditions };
-    let sessions = sessions(world, instant);
-    Statuses {
-        routers: differing(&world.routers, |name, router: &Ours<Router>| {
-            let findings = [accepted.of(name, router)];
-            plain(router.conditions(findings, &router.status.conditions, now))
-        }),
-        peers: differing(&world.peers, |name, peer: &Ours<Peer>| {
-            let sessions = sessions.get(name).map_or(&[][..], Vec::as_slice);
-            let (all, established) = totals(sessions);
-            let is_used = |(_, counts): &&(_, Cow<'_, SessionCounts>)| counts.sessions > 0;
-            let used_on = sessions.iter().filter(is_used).count();
-            let accepted = accepted.used(name, peer, used_on);
-            let findings = [accepted, established_of(sessions)];
-            PeerStatus {
-                sessions: all,
-                established,
-                conditions: peer.conditions(findings, &peer.status.conditions, now),
+    let known = Known {
+        accepted: Accepted::new(world, instant),
+        sessions: sessions(world, instant),
+        allocation,
+        now: whole_seconds(now),
+    };
+    macro_rules! statuses {
+        ($($kind:ident { collection: $collection:ident, $($rest:tt)* })*) => {
+            Statuses {
+                $($collection: differing(&world.objects.$collection, |name, ours| {
+                    Stated::of(name, ours, &known)
+                }),)*
             }
-        }),
-        advertisements: differing(
-            &world.advertisements,
-            |name, object: &Ours<Advertisement>| {
-                let findings = [accepted.of(name, object)];
-                plain(object.conditions(findings, &object.status.conditions, now))
-            },
-        ),
-        policies: differing(&world.policies, |name, policy: &Ours<RoutePolicy>| {
-            let findings = [accepted.of(name, policy)];
-            plain(policy.conditions(findings, &policy.status.conditions, now))
-        }),
-        pools: differing(&world.pools, |name, pool: &Ours<AddressPool>| {
-            let report = allocation.pools.get(name);
-            let mut findings = vec![accepted.of(name, pool)];
-            if let Some(report) = report {
-                if let Some(taken) = taken(report).filter(|_| findings[0].holds == Some(true)) {
-                    findings[0] = taken;
-                }
-                findings.push(exhausted(report));
-                findings.push(refused(report));
+        };
+    }
+    routelet_api::kinds!(statuses)
+}
+
+/// What statuses are made of.
+struct Known<'a> {
+    accepted: Accepted<'a>,
+    sessions: BTreeMap<String, OfPeer<'a>>,
+    allocation: &'a Allocation,
+    now: Timestamp,
+}
+
+/// The status of a kind.
+trait Stated<K: Kind<Status = Self>> {
+    /// What it should be.
+    fn of(name: &str, ours: &Ours<K>, known: &Known<'_>) -> Self;
+}
+
+/// Of kinds of which nothing is said but whether they are accepted.
+impl<K: Kind<Status = Self>> Stated<K> for ObjectStatus {
+    fn of(name: &str, ours: &Ours<K>, known: &Known<'_>) -> Self {
+        let findings = [known.accepted.of(name, ours)];
+        Self {
+            conditions: ours.conditions(findings, &ours.status.conditions, known.now),
+        }
+    }
+}
+
+impl Stated<Peer> for PeerStatus {
+    fn of(name: &str, peer: &Ours<Peer>, known: &Known<'_>) -> Self {
+        let sessions = known.sessions.get(name).map_or(&[][..], Vec::as_slice);
+        let (all, established) = totals(sessions);
+        let is_used = |(_, counts): &&(_, Cow<'_, SessionCounts>)| counts.sessions > 0;
+        let used_on = sessions.iter().filter(is_used).count();
+        let accepted = known.accepted.used(name, peer, used_on);
+        let findings = [accepted, established_of(sessions)];
+        Self {
+            sessions: all,
+            established,
+            conditions: peer.conditions(findings, &peer.status.conditions, known.now),
+        }
+    }
+}
+
+impl Stated<AddressPool> for AddressPoolStatus {
+    fn of(name: &str, pool: &Ours<AddressPool>, known: &Known<'_>) -> Self {
+        let report = known.allocation.pools.get(name);
+        let mut findings = vec![known.accepted.of(name, pool)];
+        if let Some(report) = report {
+            if let Some(taken) = taken(report).filter(|_| findings[0].holds == Some(true)) {
+                findings[0] = taken;
             }
-            let usage = report.map(|report| (report.ipv4, report.ipv6));
-            let (ipv4, ipv6) = usage.unwrap_or_default();
-            AddressPoolStatus {
-                ipv4,
-                ipv6,
-                conditions: pool.conditions(findings, &pool.status.conditions, now),
-            }
-        }),
+            findings.push(exhausted(report));
+            findings.push(refused(report));
+        }
+        let usage = report.map(|report| (report.ipv4, report.ipv6));
+        let (ipv4, ipv6) = usage.unwrap_or_default();
+        Self {
+            ipv4,
+            ipv6,
+            conditions: pool.conditions(findings, &pool.status.conditions, known.now),
+        }
     }
 }
 
@@ -130,7 +143,7 @@ struct Accepted<'a> {
 
 impl<'a> Accepted<'a> {
     fn new(world: &'a World, now: Instant) -> Self {
-        let state = world.valid();
+        let state = world.objects.valid();
         Self {
             dangling: by_object(validate::references(&state)),
             idle: by_object(validate::selections(&state)),

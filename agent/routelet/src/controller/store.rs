@@ -1,12 +1,12 @@
-//! Objects of one kind as a watch tells of them: kept reduced, and gone only when they were seen to be gone.
+//! Objects of one kind as a watch tells of them: kept reduced, and gone only when they were seen to be gone ([`Listing`]).
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use kube::Resource;
 use kube::core::ObjectMeta;
 use kube::runtime::watcher::Event;
 
-use crate::sources::{Received, Unreadable};
+use crate::sources::{Change, Listing, Received, Unreadable};
 
 /// Namespace (empty for kinds without) and name.
 pub(super) type Key = (String, String);
@@ -41,17 +41,14 @@ pub(super) trait Kept: Sized {
 #[derive(Debug)]
 pub(super) struct Store<V> {
     objects: BTreeMap<Key, V>,
-    /// The objects of the list that comes in now.
-    listed: Option<HashSet<Key>>,
-    synced: bool,
+    listing: Listing<Key>,
 }
 
 impl<V> Default for Store<V> {
     fn default() -> Self {
         Self {
             objects: BTreeMap::new(),
-            listed: None,
-            synced: false,
+            listing: Listing::default(),
         }
     }
 }
@@ -59,23 +56,15 @@ impl<V> Default for Store<V> {
 impl<V: Kept> Store<V> {
     /// Takes an event in.
     pub(super) fn event(&mut self, event: Event<Received<V::Object>>) {
-        match event {
-            Event::Init => self.listed = Some(HashSet::new()),
-            Event::InitApply(object) => {
-                let key = self.put(object);
-                self.listed.get_or_insert_default().insert(key);
-            }
-            Event::InitDone => {
-                let listed = self.listed.take().unwrap_or_default();
-                self.objects.retain(|key, _| listed.contains(key));
-                self.synced = true;
-            }
-            Event::Apply(object) => {
+        match self.listing.event(event, |object| key(object.metadata())) {
+            Some(Change::Put(object)) => {
                 self.put(object);
             }
-            Event::Delete(object) => {
+            Some(Change::Remove(object)) => {
                 self.objects.remove(&key(object.metadata()));
             }
+            Some(Change::Keep(listed)) => self.objects.retain(|key, _| listed.contains(key)),
+            None => {}
         }
     }
 
@@ -126,7 +115,7 @@ impl<V: Kept> Store<V> {
 impl<V> Store<V> {
     /// Whether a complete list was seen.
     pub(super) const fn synced(&self) -> bool {
-        self.synced
+        self.listing.is_synced()
     }
 
     /// All objects, in the order of their names.

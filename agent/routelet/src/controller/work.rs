@@ -11,7 +11,7 @@ use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use kube::core::PartialObjectMeta;
 use kube::{Api, Client};
 use routelet_api::{API_VERSION, RouterState};
-use routelet_core::cluster::ObjectKey;
+use routelet_core::cluster::{Kind, ObjectKey};
 use routelet_core::pools::{self, Allocator, Decision, Outcome, State};
 use serde::Serialize;
 use serde_json::json;
@@ -19,14 +19,14 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tracing::{debug, info, warn};
 
 use super::addresses::{self, Due, Write};
+use super::backoffs::Backoffs;
 use super::events::{self, Known, Teller};
 use super::hindered::{Hindered, Hindrance};
 use super::orphans::Orphans;
-use super::ours::{Kind, Ours};
+use super::ours::Ours;
 use super::page::Page;
-use super::pauses::Pauses;
 use super::rivals::{Rivals, Verdict};
-use super::statuses::{Statuses, statuses};
+use super::statuses::statuses;
 use super::store::{Key, Store};
 use super::world::{self, Served, WatchedPoolService, World};
 use crate::memory;
@@ -62,11 +62,11 @@ pub(super) async fn work(client: &Client, me: &str, page: &Page) {
         written: BTreeSet::new(),
         is_stale: false,
         is_more_due: false,
-        services: Pauses::default(),
-        awaited: Pauses::default(),
+        services: Backoffs::default(),
+        awaited: Backoffs::default(),
         rivals: Rivals::default(),
         has_adopted: false,
-        objects: Pauses::default(),
+        objects: Backoffs::default(),
         orphans: Orphans::default(),
     };
     let mut tick = interval(LOOK);
@@ -95,7 +95,7 @@ pub(super) async fn work(client: &Client, me: &str, page: &Page) {
         if look {
             world.forget_departed(Instant::now().into_std());
         }
-        let over = |pauses: &Pauses<Key>| pauses.is_any_over(Instant::now());
+        let over = |backoffs: &Backoffs<Key>| backoffs.is_any_over(Instant::now());
         let again = look && (over(&worker.services) || over(&worker.awaited));
         if world.changes.is_any() || worker.is_any_due() || again {
             worker.hand_out(&mut world).await;
@@ -122,14 +122,14 @@ struct Worker<'a> {
     is_stale: bool,
     /// More has to be written than was in the last round.
     is_more_due: bool,
-    services: Pauses<Key>,
+    services: Backoffs<Key>,
     /// Services of which a write was refused as outdated, until their newer version comes.
-    awaited: Pauses<Key>,
+    awaited: Backoffs<Key>,
     rivals: Rivals,
     /// Whether `rivals` knows what the last active replica said.
     has_adopted: bool,
     /// By kind and name.
-    objects: Pauses<(&'static str, String)>,
+    objects: Backoffs<(&'static str, String)>,
     orphans: Orphans,
 }
 
@@ -305,8 +305,8 @@ impl Worker<'_> {
         };
         let known = (world, allocation, &hindered);
         let round = self.due.writes(known, Timestamp::now(), ROUND, admit);
-        for pauses in [&mut self.services, &mut self.awaited] {
-            pauses.keep(|key| self.due.contains(key));
+        for backoffs in [&mut self.services, &mut self.awaited] {
+            backoffs.keep(|key| self.due.contains(key));
         }
         let contested = self.rivals.left_alone().count();
         self.page.set_held_up(round.waiting, contested);
@@ -328,18 +328,13 @@ impl Worker<'_> {
             self.teller.tell(news);
         }
         let now = (Timestamp::now(), Instant::now().into_std());
-        let Statuses {
-            routers,
-            peers,
-            advertisements,
-            policies,
-            pools,
-        } = statuses(world, self.allocator.allocation(), now);
-        self.write(routers, &mut world.routers).await;
-        self.write(peers, &mut world.peers).await;
-        self.write(advertisements, &mut world.advertisements).await;
-        self.write(policies, &mut world.policies).await;
-        self.write(pools, &mut world.pools).await;
+        let statuses = statuses(world, self.allocator.allocation(), now);
+        macro_rules! write {
+            ($($kind:ident { collection: $collection:ident, $($rest:tt)* })*) => {
+                $(self.write(statuses.$collection, &mut world.objects.$collection).await;)*
+            };
+        }
+        routelet_api::kinds!(write);
     }
 
     async fn write<K: Kind>(

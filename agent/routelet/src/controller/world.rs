@@ -11,10 +11,11 @@ use routelet_api::selector::Labels;
 use routelet_api::{AddressPool, Advertisement, Peer, RoutePolicy, Router};
 use routelet_core::cluster::DEPARTED_STAYS as STAYS;
 use routelet_core::cluster::watched::{WatchedNamespace, WatchedNode};
-use routelet_core::cluster::{Atoms, ClusterState, Map, Object};
+use routelet_core::cluster::{Atoms, Indexed};
 use routelet_core::pools::{ExternalIps, Pool, Request, Reserved, State};
 
-use super::ours::{Kind, Ours};
+use super::objects::{Objects, Stored};
+use super::ours::Ours;
 use super::sessions::Sessions;
 use super::store::{Kept, Key, Store, key};
 use crate::reasons;
@@ -24,11 +25,7 @@ pub(super) use routelet_core::cluster::watched::WatchedPoolService;
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct World {
-    pub(super) routers: Store<Ours<Router>>,
-    pub(super) peers: Store<Ours<Peer>>,
-    pub(super) advertisements: Store<Ours<Advertisement>>,
-    pub(super) policies: Store<Ours<RoutePolicy>>,
-    pub(super) pools: Store<Ours<AddressPool>>,
+    pub(super) objects: Objects,
     pub(super) nodes: Store<NodeAddresses>,
     /// Nodes that were deleted, what they had, and until when nobody else gets it: the machine may go on for a while.
     departed: BTreeMap<String, (NodeAddresses, Instant)>,
@@ -62,31 +59,25 @@ impl Changes {
 impl World {
     /// Whether everything was listed once.
     pub(super) fn synced(&self) -> bool {
-        self.kinds().iter().all(|(_, synced)| *synced)
+        self.kinds().all(|(_, synced)| synced)
     }
 
-    fn kinds(&self) -> [(&'static str, bool); 9] {
-        [
-            ("Router", self.routers.synced()),
-            ("Peer", self.peers.synced()),
-            ("Advertisement", self.advertisements.synced()),
-            ("RoutePolicy", self.policies.synced()),
-            ("AddressPool", self.pools.synced()),
+    fn kinds(&self) -> impl Iterator<Item = (&'static str, bool)> {
+        let objects = self.objects.kinds().into_iter();
+        objects.chain([
             ("Node", self.nodes.synced()),
             ("Namespace", self.namespaces.synced()),
             ("Service", self.services.synced()),
             ("RouterState", self.states.synced()),
-        ]
+        ])
     }
 
     /// What is not known, or not kept up to date at the moment, in words.
     pub(super) fn waiting_for(&self) -> Vec<String> {
-        let kinds = self.kinds();
         let error = |kind| self.errors.get(kind).map(String::as_str);
         reasons::of_watches(
-            kinds
-                .iter()
-                .map(|(kind, synced)| (*kind, error(*kind), *synced)),
+            self.kinds()
+                .map(|(kind, synced)| (kind, error(kind), synced)),
         )
     }
 
@@ -94,6 +85,7 @@ impl World {
     pub(super) fn address_state(&self) -> State {
         State {
             pools: self
+                .objects
                 .pools
                 .iter()
                 .filter_map(|((_, name), pool)| {
@@ -124,7 +116,7 @@ impl World {
 
     /// What Advertisements allow of external IPs.
     fn external_ips(&self) -> Vec<ExternalIps> {
-        let all = self.advertisements.values();
+        let all = self.objects.advertisements.values();
         all.filter_map(|object| ExternalIps::of_advertisement(&object.good.as_ref()?.spec))
             .collect()
     }
@@ -134,7 +126,7 @@ impl World {
         let departed = self.departed.values().map(|(node, _)| node);
         let nodes = self.nodes.values().chain(departed);
         let nodes = nodes.flat_map(|node| node.0.iter().cloned());
-        let peers = self.peers.iter().filter_map(|((_, name), peer)| {
+        let peers = self.objects.peers.iter().filter_map(|((_, name), peer)| {
             let object = peer.good.as_ref()?;
             Some(Reserved::of_peer(name, &object.spec))
         });
@@ -174,27 +166,9 @@ impl World {
         self.changes.of_all |= self.departed.len() != before;
     }
 
-    /// Takes in what happened to a Peer.
-    pub(super) fn peer_event(&mut self, event: Event<Received<Peer>>) {
-        let ends = |peer: &Ours<Peer>| {
-            let spec = &peer.good.as_ref()?.spec;
-            Some([spec.address, spec.local_address])
-        };
-        self.changes.of_all |= self.peers.event_changing(event, ends);
-    }
-
-    /// Takes in what happened to an Advertisement.
-    pub(super) fn advertisement_event(&mut self, event: Event<Received<Advertisement>>) {
-        let allowed = |object: &Ours<Advertisement>| {
-            ExternalIps::of_advertisement(&object.good.as_ref()?.spec)
-        };
-        self.changes.of_all |= self.advertisements.event_changing(event, allowed);
-    }
-
-    /// Takes in what happened to an AddressPool. That its status was written, by us, changes nothing.
-    pub(super) fn pool_event(&mut self, event: Event<Received<AddressPool>>) {
-        let known = |pool: &Ours<AddressPool>| (pool.created, pool.good.clone());
-        self.changes.of_all |= self.pools.event_changing(event, known);
+    /// Takes in what happened to an object that people write.
+    pub(super) fn object_event<K: Decides>(&mut self, event: Event<Received<K>>) {
+        self.changes.of_all |= K::event(K::store(&mut self.objects), event);
     }
 
     /// Takes in what happened to a namespace.
@@ -228,28 +202,49 @@ impl World {
 
     /// The pools that are not known as they are or were: what is in no pool may be in one of those.
     pub(super) fn unknown_pools(&self) -> BTreeSet<String> {
-        let unknown = self.pools.iter().filter(|(_, pool)| pool.good.is_none());
+        let unknown = self
+            .objects
+            .pools
+            .iter()
+            .filter(|(_, pool)| pool.good.is_none());
         unknown.map(|((_, name), _)| name.clone()).collect()
     }
+}
 
-    /// Our objects as nodes use them, for a look at the references between them.
-    pub(super) fn valid(&self) -> ClusterState {
-        fn valid<K: Kind>(store: &Store<Ours<K>>) -> Map<String, Arc<Object<K::Spec>>> {
-            store
-                .iter()
-                .filter_map(|((_, name), ours)| {
-                    Some((name.clone(), Arc::clone(ours.good.as_ref()?)))
-                })
-                .collect()
-        }
-        ClusterState {
-            routers: valid(&self.routers),
-            peers: valid(&self.peers),
-            advertisements: valid(&self.advertisements),
-            policies: valid(&self.policies),
-            pools: valid(&self.pools),
-            ..ClusterState::default()
-        }
+/// What addresses depend on of a kind that people write.
+pub(super) trait Decides: Stored {
+    /// Takes an event in. Returns whether it changes what addresses depend on: by default, they do not depend on the kind.
+    fn event(store: &mut Store<Ours<Self>>, event: Event<Received<Self>>) -> bool {
+        store.event(event);
+        false
+    }
+}
+
+impl Decides for Router {}
+
+impl Decides for RoutePolicy {}
+
+impl Decides for Peer {
+    fn event(store: &mut Store<Ours<Self>>, event: Event<Received<Self>>) -> bool {
+        store.event_changing(event, |peer| {
+            let spec = &peer.good.as_ref()?.spec;
+            Some([spec.address, spec.local_address])
+        })
+    }
+}
+
+impl Decides for Advertisement {
+    fn event(store: &mut Store<Ours<Self>>, event: Event<Received<Self>>) -> bool {
+        store.event_changing(event, |object| {
+            ExternalIps::of_advertisement(&object.good.as_ref()?.spec)
+        })
+    }
+}
+
+impl Decides for AddressPool {
+    /// That its status was written, by us, changes nothing.
+    fn event(store: &mut Store<Ours<Self>>, event: Event<Received<Self>>) -> bool {
+        store.event_changing(event, |pool| (pool.created, pool.good.clone()))
     }
 }
 
@@ -275,28 +270,17 @@ pub(super) fn watches(client: &Client) -> Watches<World> {
     // an address that another replica just gave, would be given again.
     let everything = watcher::Config::default;
     let of = Scope::all;
-    watches.add(of("Router"), all(client), everything(), |world, event| {
-        world.routers.event(event);
-    });
-    watches.add(of("Peer"), all(client), everything(), World::peer_event);
-    watches.add(
-        of("Advertisement"),
-        all(client),
-        everything(),
-        World::advertisement_event,
-    );
-    watches.add(
-        of("RoutePolicy"),
-        all(client),
-        everything(),
-        |world, event| world.policies.event(event),
-    );
-    watches.add(
-        of("AddressPool"),
-        all(client),
-        everything(),
-        World::pool_event,
-    );
+    macro_rules! written_by_people {
+        ($($kind:ident $row:tt)*) => {
+            $(watches.add(
+                of(routelet_api::$kind::KIND),
+                all(client),
+                everything(),
+                World::object_event::<routelet_api::$kind>,
+            );)*
+        };
+    }
+    routelet_api::kinds!(written_by_people);
     watches.add(of("Node"), all(client), everything(), |world, event| {
         world.node_event(event, Instant::now());
     });

@@ -1,10 +1,9 @@
 //! The task that writes this node's `RouterState`.
 //!
 //! It looks at the agent once a second and writes what has changed, as soon as [`Schedule`] says. What cannot be written is tried
-//! again with growing pauses; the agent itself never waits for it. Once a minute it looks whether the object is still there:
+//! again with jittered exponential backoff; the agent itself never waits for it. Once a minute it looks whether the object is still there:
 //! one that somebody deleted is written anew, and one that was made before its Node becomes the Node's.
 
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,6 +14,7 @@ use kube::api::{GetParams, Patch, PatchParams};
 use kube::core::{ObjectMeta, PartialObjectMeta};
 use kube::{Api, Client};
 use routelet_api::{API_VERSION, RouterState, RouterStateSpec, RouterStateStatus};
+use routelet_base::backoff::{Backoff, Jitter};
 use routelet_control::model::{Peer, Status};
 use routelet_control::{Backend, Health};
 use tracing::{debug, info, warn};
@@ -30,7 +30,10 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How often it is looked whether the object is there and is its Node's. The API server answers from its cache.
 const PRESENCE: Duration = Duration::from_secs(60);
 
-/// The longest pause after a failure.
+/// The first delay after a failure.
+const SHORTEST: Duration = Duration::from_secs(2);
+
+/// The longest delay after a failure.
 const LONGEST: Duration = Duration::from_secs(60);
 
 /// Who writes, as managed fields name it.
@@ -41,7 +44,7 @@ pub(crate) async fn run<B: Backend>(client: Client, node: String, health: Arc<He
     let mut writer = Writer::new(client, node, Instant::now());
     let mut tick = tokio::time::interval(LOOK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut pause = LOOK;
+    let mut backoff = Backoff::new(SHORTEST, LONGEST);
     loop {
         tick.tick().await;
         let (Ok(status), Ok(peers)) = (health.status().await, health.backend().peers().await)
@@ -49,41 +52,25 @@ pub(crate) async fn run<B: Backend>(client: Client, node: String, health: Arc<He
             continue;
         };
         match writer.look(&status, &peers, Instant::now()).await {
-            Ok(()) => pause = LOOK,
+            Ok(()) => backoff.succeeded(),
             Err(error) => {
                 let error = reasons::of_request(&error);
-                if pause == LOOK {
-                    warn!(
-                        error,
-                        "the RouterState of this node cannot be written; it is tried again"
-                    );
-                } else {
+                if backoff.is_failing() {
                     debug!(
                         error,
                         "the RouterState of this node still cannot be written"
                     );
+                } else {
+                    warn!(
+                        error,
+                        "the RouterState of this node cannot be written; it is tried again"
+                    );
                 }
-                pause = (pause * 2).min(LONGEST);
                 // Nodes whose server comes back do not all write at once.
-                let share = writer.chance.share();
-                tokio::time::sleep(pause / 2 + pause.mul_f64(share) / 2).await;
+                let delay = writer.jitter.cut(backoff.failed());
+                tokio::time::sleep(delay).await;
             }
         }
-    }
-}
-
-/// Random numbers from 0 to 1 that spread the writes of many nodes: nothing that must not be guessed.
-#[derive(Debug, Default)]
-struct Chance {
-    /// Keyed by the system's random numbers.
-    random: RandomState,
-    count: u64,
-}
-
-impl Chance {
-    fn share(&mut self) -> f64 {
-        self.count += 1;
-        (self.random.hash_one(self.count) % 1024) as f64 / 1024.0
     }
 }
 
@@ -99,7 +86,7 @@ struct Writer {
     schedule: Schedule,
     /// When it is looked next whether the object is there.
     presence: Instant,
-    chance: Chance,
+    jitter: Jitter,
 }
 
 impl Writer {
@@ -113,19 +100,19 @@ impl Writer {
             written: RouterStateStatus::default(),
             schedule: Schedule::new(now),
             presence: now + PRESENCE,
-            chance: Chance::default(),
+            jitter: Jitter::default(),
         }
     }
 
     /// Writes what was found, if its time has come.
     async fn look(&mut self, status: &Status, peers: &[Peer], now: Instant) -> kube::Result<()> {
         if self.object.is_some() && now >= self.presence {
-            self.presence = now + PRESENCE.mul_f64(0.75 + self.chance.share() / 2.0);
+            self.presence = now + PRESENCE.mul_f64(0.75 + self.jitter.share() / 2.0);
             self.check().await;
         }
         let time = Timestamp::now();
         let found = router_state(status, peers, &self.written, self.object, time);
-        let share = self.chance.share();
+        let share = self.jitter.share();
         if !self.schedule.is_due(&found, &self.written, now, share) {
             return Ok(());
         }
@@ -141,7 +128,7 @@ impl Writer {
             // A cache that is behind does not know it at once.
             self.presence = now + PRESENCE;
         }
-        let share = self.chance.share();
+        let share = self.jitter.share();
         self.schedule.written(now, share);
         Ok(())
     }

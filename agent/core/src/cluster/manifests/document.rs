@@ -2,35 +2,18 @@
 
 use std::sync::Arc;
 
-use routelet_api::selector::Labels;
-use routelet_api::{
-    API_VERSION, AddressPoolSpec, AdvertisementSpec, GROUP, PeerSpec, RoutePolicySpec, RouterSpec,
-};
+use routelet_api::{API_VERSION, GROUP, KINDS};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::super::atom::Atoms;
-use super::super::kubernetes::{MetaOnly, RawEndpointSlice, RawNode, RawService};
-use super::super::state::{EndpointSlice, Node, Object, ObjectRef, Service};
-use super::super::validate::{self, Finding};
+use super::item::Item;
 use super::split::Document;
 use super::tree::{Tree, Value};
+use crate::cluster::atom::Atoms;
+use crate::cluster::kubernetes::{MetaOnly, RawEndpointSlice, RawNode, RawService};
 use crate::cluster::reading::{self, Cuts, Reading};
-
-/// An object that was read and is valid.
-#[derive(Clone, Debug)]
-pub(super) enum Item {
-    Router(Arc<Object<RouterSpec>>),
-    Peer(Arc<Object<PeerSpec>>),
-    Advertisement(Arc<Object<AdvertisementSpec>>),
-    Policy(Arc<Object<RoutePolicySpec>>),
-    Pool(Arc<Object<AddressPoolSpec>>),
-    Node(Arc<Node>),
-    /// `None`: its labels cannot be read.
-    Namespace(Arc<Option<Labels>>),
-    Service(Arc<Service>),
-    EndpointSlice(Arc<EndpointSlice>),
-}
+use crate::cluster::state::{Object, ObjectRef};
+use crate::cluster::validate::{Finding, Validate};
 
 /// A document, or an item of a List.
 #[derive(Clone, Debug)]
@@ -100,18 +83,8 @@ fn guess(text: &str, atoms: &mut Atoms) -> Option<ObjectRef> {
     ))
 }
 
-/// The kinds that are read.
-const KINDS: [&str; 9] = [
-    "Router",
-    "Peer",
-    "Advertisement",
-    "RoutePolicy",
-    "AddressPool",
-    "Node",
-    "Namespace",
-    "Service",
-    "EndpointSlice",
-];
+/// The kinds of Kubernetes that are read.
+const KUBERNETES: [&str; 4] = ["Node", "Namespace", "Service", "EndpointSlice"];
 
 /// Only kinds in namespaces get one.
 fn reference(kind: &str, namespace: Option<&str>, name: &str, atoms: &mut Atoms) -> ObjectRef {
@@ -121,9 +94,10 @@ fn reference(kind: &str, namespace: Option<&str>, name: &str, atoms: &mut Atoms)
     };
     ObjectRef {
         kind: KINDS
-            .into_iter()
-            .find(|known| *known == kind)
-            .map_or_else(|| kind.to_owned().into(), Into::into),
+            .iter()
+            .chain(&KUBERNETES)
+            .find(|known| **known == kind)
+            .map_or_else(|| kind.to_owned().into(), |known| (*known).into()),
         namespace: atoms.atom(namespace),
         name: atoms.atom(name),
     }
@@ -185,31 +159,23 @@ fn object(mut tree: Tree, atoms: &mut Atoms, parsed: &mut Vec<Parsed>) {
     let mut left_out = Vec::new();
     let found = match (is_ours, kind.as_str()) {
         (false, _) => kubernetes(kind, &mut tree, atoms, &mut left_out),
-        (true, "Router" | "Peer" | "Advertisement" | "RoutePolicy" | "AddressPool")
-            if api_version != API_VERSION =>
-        {
+        (true, kind) if KINDS.contains(&kind) && api_version != API_VERSION => {
             let reason = format!("\"{api_version}\" is not known: expected {API_VERSION}");
             Err(vec![fault(&tree, "apiVersion", reason)])
         }
-        (true, "Router") => ours(&mut tree, kind, validate::router, Item::Router),
-        (true, "Peer") => ours(&mut tree, kind, validate::peer, Item::Peer),
-        (true, "Advertisement") => ours(
-            &mut tree,
-            kind,
-            validate::advertisement,
-            Item::Advertisement,
-        ),
-        (true, "RoutePolicy") => ours(&mut tree, kind, validate::policy, Item::Policy),
-        (true, "AddressPool") => ours(&mut tree, kind, validate::address_pool, Item::Pool),
         // What agents write of themselves, in a dump of a cluster.
         (true, "RouterState") => Ok(None),
-        (true, _) => {
-            let reason = format!(
-                "kind {kind} of {GROUP} is not read from manifests: expected Router, Peer, Advertisement, RoutePolicy or AddressPool"
-            );
-            let fault = fault(&tree, "kind", reason);
-            return parsed.push(Parsed::Odd(Some(reference), fault));
-        }
+        (true, kind) => match Item::read(kind, &mut tree) {
+            Some(found) => found.map(Some),
+            None => {
+                let expected = any_of_ours();
+                let reason = format!(
+                    "kind {kind} of {GROUP} is not read from manifests: expected {expected}"
+                );
+                let fault = fault(&tree, "kind", reason);
+                return parsed.push(Parsed::Odd(Some(reference), fault));
+            }
+        },
     };
     if found.is_ok() {
         parsed.extend(left_out.into_iter().map(|finding| {
@@ -225,6 +191,14 @@ fn object(mut tree: Tree, atoms: &mut Atoms, parsed: &mut Vec<Parsed>) {
         Ok(None) => Parsed::Other,
         Err(faults) => Parsed::Bad(Some(reference), faults),
     });
+}
+
+/// `Router, Peer or AddressPool`.
+fn any_of_ours() -> String {
+    match KINDS {
+        [others @ .., last] => format!("{} or {last}", others.join(", ")),
+        [] => String::new(),
+    }
 }
 
 /// What every object says of itself.
@@ -300,12 +274,11 @@ fn read<T: DeserializeOwned>(
     (value, cuts, faults.collect())
 }
 
-fn ours<S: DeserializeOwned>(
+/// Reads an object of ours.
+pub(super) fn ours<S: DeserializeOwned + Validate>(
     tree: &mut Tree,
     kind: &str,
-    validate: fn(&S) -> Vec<Finding>,
-    item: fn(Arc<Object<S>>) -> Item,
-) -> Found {
+) -> Result<Arc<Object<S>>, Vec<Fault>> {
     // Without a spec every field has its default, not the type.
     if tree
         .field("spec")
@@ -320,15 +293,11 @@ fn ours<S: DeserializeOwned>(
     let (value, cuts, mut faults) = read::<Ours<S>>(tree, kind, true);
     let findings = value
         .as_ref()
-        .map_or_else(Vec::new, |read| validate(&read.spec));
+        .map_or_else(Vec::new, |read| read.spec.validate());
     let findings = cuts.findings(findings).into_iter();
     faults.extend(findings.map(|finding| fault(tree, &finding.path, finding.reason)));
     match value {
-        Some(read) if faults.is_empty() => Ok(Some(item(Arc::new(Object {
-            name: read.metadata.name.unwrap_or_default(),
-            labels: read.metadata.labels.unwrap_or_default(),
-            spec: read.spec,
-        })))),
+        Some(read) if faults.is_empty() => Ok(Arc::new(Object::new(read.metadata, read.spec))),
         _ => Err(faults),
     }
 }

@@ -29,13 +29,12 @@ pub fn manifests(data: &[u8]) {
         let snapshot = store.snapshot();
         checks.check(&snapshot);
         let state = &snapshot.state;
-        justified(&state.routers, &versions, |state| &state.routers);
-        justified(&state.peers, &versions, |state| &state.peers);
-        justified(&state.advertisements, &versions, |state| {
-            &state.advertisements
-        });
-        justified(&state.policies, &versions, |state| &state.policies);
-        justified(&state.pools, &versions, |state| &state.pools);
+        macro_rules! written_by_people {
+            ($($kind:ident { collection: $collection:ident, $($rest:tt)* })*) => {
+                $(justified(&state.$collection, &versions, |state| &state.$collection);)*
+            };
+        }
+        routelet_api::kinds!(written_by_people);
         justified(&state.nodes, &versions, |state| &state.nodes);
         let known = state
             .namespaces

@@ -12,14 +12,18 @@
 //! | `yaml` | a text as a tree, as `kubectl` reads it |
 //! | `split` | a file as a stream of documents |
 //! | `document` | a document: kind, identity, types, validation |
+//! | `item` | an object of each kind, and its way into the state |
 //! | `directory` | which files there are |
-//! | `store` | all files, last good versions, duplicates, the state |
+//! | `file` | a file: its documents, and the last good version of each |
+//! | `store` | all files, duplicates, the state |
 //! | `once` | files that are read once, in a directory or not |
 
 mod directory;
 mod document;
+mod file;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;
+mod item;
 mod once;
 mod read;
 mod split;

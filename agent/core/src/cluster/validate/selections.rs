@@ -3,16 +3,16 @@
 //!
 //! Only what is known is looked at: without any Node, or any Service, selectors of them are not judged.
 
-use routelet_api::LabelSelector;
-use routelet_api::advertisement::AddressKind;
+use routelet_api::advertisement::{AddressKind, Services};
 use routelet_api::peer::MESH_LABEL;
 use routelet_api::selector::{self, Labels};
+use routelet_api::{AdvertisementSpec, LabelSelector};
 
 use super::Finding;
 use crate::cluster::state::{ClusterState, ObjectRef};
 
-/// Selectors that select nothing in this state, and Advertisements that advertise nothing, by the object that has them. Most end at the first that they select: it costs
-/// as much as there are objects only where there is something to say.
+/// Selectors that select nothing in this state, and Advertisements that advertise nothing, by the object that has them. Most
+/// end at the first that they select: it costs as much as there are objects only where there is something to say.
 pub fn selections(state: &ClusterState) -> Vec<(ObjectRef, Finding)> {
     let mut findings = Vec::new();
     let routers = state.routers.values();
@@ -40,61 +40,48 @@ pub fn selections(state: &ClusterState) -> Vec<(ObjectRef, Finding)> {
         }
     }
     for advertisement in state.advertisements.values() {
-        let object = || ObjectRef::cluster("Advertisement", &advertisement.name);
-        if selects_no_peer(state, advertisement.spec.peer_selector.as_ref()) {
-            findings.push((object(), finding("peerSelector", "Peer")));
-        }
-        let spec = &advertisement.spec;
-        if spec.services.is_none()
-            && spec.pod_cidrs.is_none()
-            && spec.prefixes.is_empty()
-            && spec.interfaces.is_empty()
-        {
-            findings.push((
-                object(),
-                Finding {
-                    path: "spec".to_owned(),
-                    reason: "advertises nothing: give podCIDRs, services, prefixes or interfaces"
-                        .to_owned(),
-                },
-            ));
-        }
-        let Some(services) = &spec.services else {
-            continue;
-        };
-        let default = state.routers.is_empty()
-            || state
-                .routers
-                .values()
-                .any(|router| router.spec.default_advertisement.enabled);
-        let restricts = services.selector.is_some()
-            || services.namespace_selector.is_some()
-            || spec.aggregate.is_some();
-        if default && restricts && services.addresses.contains(&AddressKind::LoadBalancer) {
-            findings.push((
-                object(),
-                Finding {
-                    path: "spec.services".to_owned(),
-                    reason: "restricts nothing: by default LoadBalancer addresses of all Services are advertised to every peer, \
-                             as host routes. defaultAdvertisement: {enabled: false} in the Router ends that"
-                        .to_owned(),
-                },
-            ));
-        }
-        let selectors = [&services.selector, &services.namespace_selector];
-        if selectors.iter().any(|selector| selector.is_some())
-            && !state.services.is_empty()
-            && !state.services.values().any(|service| {
-                selector::selects(services.selector.as_ref(), &service.labels)
-                    && is_selected(
-                        services.namespace_selector.as_ref(),
-                        state,
-                        &service.key.namespace,
-                    )
-            })
-        {
-            findings.push((object(), finding("services", "Service")));
-        }
+        let object = ObjectRef::cluster("Advertisement", &advertisement.name);
+        let found = of_advertisement(state, &advertisement.spec).into_iter();
+        findings.extend(found.map(|finding| (object.clone(), finding)));
+    }
+    findings
+}
+
+fn of_advertisement(state: &ClusterState, spec: &AdvertisementSpec) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if selects_no_peer(state, spec.peer_selector.as_ref()) {
+        findings.push(finding("peerSelector", "Peer"));
+    }
+    if spec.services.is_none()
+        && spec.pod_cidrs.is_none()
+        && spec.prefixes.is_empty()
+        && spec.interfaces.is_empty()
+    {
+        findings.push(Finding {
+            path: "spec".to_owned(),
+            reason: "advertises nothing: give podCIDRs, services, prefixes or interfaces"
+                .to_owned(),
+        });
+    }
+    let Some(services) = &spec.services else {
+        return findings;
+    };
+    let mut routers = state.routers.values();
+    let default =
+        state.routers.is_empty() || routers.any(|router| router.spec.default_advertisement.enabled);
+    let restricts = services.selector.is_some()
+        || services.namespace_selector.is_some()
+        || spec.aggregate.is_some();
+    if default && restricts && services.addresses.contains(&AddressKind::LoadBalancer) {
+        findings.push(Finding {
+            path: "spec.services".to_owned(),
+            reason: "restricts nothing: by default LoadBalancer addresses of all Services are advertised to every peer, \
+                     as host routes. defaultAdvertisement: {enabled: false} in the Router ends that"
+                .to_owned(),
+        });
+    }
+    if selects_no_service(state, services) {
+        findings.push(finding("services", "Service"));
     }
     findings
 }
@@ -119,6 +106,17 @@ fn selects_no_peer(state: &ClusterState, selector: Option<&LabelSelector>) -> bo
     selector.is_some()
         && !selector::selects(selector, &mesh)
         && !peers.any(|peer| selector::selects(selector, &peer.labels))
+}
+
+fn selects_no_service(state: &ClusterState, services: &Services) -> bool {
+    let selectors = [&services.selector, &services.namespace_selector];
+    selectors.iter().any(|selector| selector.is_some())
+        && !state.services.is_empty()
+        && !state.services.values().any(|service| {
+            let namespaces = services.namespace_selector.as_ref();
+            selector::selects(services.selector.as_ref(), &service.labels)
+                && is_selected(namespaces, state, &service.key.namespace)
+        })
 }
 
 fn is_selected(selector: Option<&LabelSelector>, state: &ClusterState, namespace: &str) -> bool {

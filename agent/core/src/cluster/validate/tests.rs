@@ -3,7 +3,9 @@
 
 use serde_json::{Value, json};
 
-use super::{PeerSpec, RouterSpec, peer, router, selections};
+use routelet_api::{PeerSpec, RouterSpec};
+
+use super::{Validate, selections};
 use crate::cluster::manifests;
 
 /// What is wrong with this filter, as `path: reason`.
@@ -13,7 +15,7 @@ fn found(filter: Value, role: Option<&str>) -> Vec<String> {
         spec["role"] = json!(role);
     }
     let spec: PeerSpec = serde_json::from_value(spec).unwrap();
-    let findings = peer(&spec);
+    let findings = spec.validate();
     let texts = findings.iter().map(|f| format!("{}: {}", f.path, f.reason));
     texts.collect()
 }
@@ -234,7 +236,7 @@ fn selectors_are_not_judged_by_objects_that_no_source_has() {
 fn how_a_node_leaves_is_checked() {
     let found = |leave: Value| -> Vec<String> {
         let spec: RouterSpec = serde_json::from_value(json!({"leave": leave})).unwrap();
-        let findings = router(&spec);
+        let findings = spec.validate();
         findings.iter().map(|f| f.path.to_string()).collect()
     };
     for good in [
@@ -254,7 +256,7 @@ fn how_a_node_leaves_is_checked() {
 fn the_table_that_refuses_is_nobody_elses() {
     let found = |fib: Value| -> Vec<String> {
         let spec: RouterSpec = serde_json::from_value(json!({"fib": fib})).unwrap();
-        let findings = router(&spec);
+        let findings = spec.validate();
         let texts = findings.iter().map(|f| format!("{}: {}", f.path, f.reason));
         texts.collect()
     };

@@ -126,25 +126,20 @@ impl Check {
 /// What was found, when all is well.
 fn inventory(snapshot: &Snapshot) -> String {
     let state = &snapshot.state;
-    let kinds = [
-        (state.routers.len(), "Router"),
-        (state.peers.len(), "Peer"),
-        (state.advertisements.len(), "Advertisement"),
-        (state.pools.len(), "AddressPool"),
+    macro_rules! written_by_people {
+        ($($kind:ident { collection: $collection:ident, $($rest:tt)* })*) => {
+            [$((state.$collection.len(), stringify!($kind))),*]
+        };
+    }
+    let kinds = routelet_api::kinds!(written_by_people).into_iter().chain([
         (state.nodes.len(), "Node"),
         (state.services.len(), "Service"),
         (state.endpoint_slices.len(), "EndpointSlice"),
-    ];
-    let mut found: Vec<String> = kinds
-        .iter()
+    ]);
+    let found: Vec<String> = kinds
         .filter(|(number, _)| *number > 0)
-        .map(|(number, noun)| count(*number as u64, noun))
+        .map(|(number, noun)| count(number as u64, noun))
         .collect();
-    match state.policies.len() {
-        0 => {}
-        1 => found.push("1 RoutePolicy".to_owned()),
-        number => found.push(format!("{number} RoutePolicies")),
-    }
     match found.as_slice() {
         [] => "No objects that Routelet uses.".to_owned(),
         _ => format!("No problems: {}.", found.join(", ")),

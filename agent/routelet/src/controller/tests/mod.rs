@@ -18,8 +18,9 @@ use serde_json::{Value, json};
 use super::addresses::{Due, Write};
 use super::events::{self, Known, News};
 use super::hindered::{Hindered, Hindrance};
+use super::objects::Statuses;
 use super::orphans::Orphans;
-use super::statuses::{Statuses, statuses};
+use super::statuses::statuses;
 use super::store;
 use super::store::{Kept, Store};
 use super::world::{Changes, World};
@@ -182,7 +183,10 @@ fn what_was_just_written_is_not_taken_back_by_an_older_event() {
 #[test]
 fn a_patch_holds_the_version_that_was_decided_upon_and_leaves_others_entries() {
     let mut world = known_world();
-    apply(&mut world.pools, pool("public", &["203.0.113.0/30"]));
+    apply(
+        &mut world.objects.pools,
+        pool("public", &["203.0.113.0/30"]),
+    );
     let mut one = service("a", 7, &[]);
     one["status"]["loadBalancer"]["ingress"] =
         json!([{"ip": "198.51.100.1", "ipMode": "Proxy"}, {"hostname": "lb.example.com"}]);
@@ -209,10 +213,16 @@ fn an_invalid_pool_is_the_last_good_one_or_else_nobody_loses_an_address() {
         invalid
     };
     let mut world = known_world();
-    apply(&mut world.pools, pool("public", &["203.0.113.0/30"]));
-    apply(&mut world.pools, pool("spare", &["198.51.100.0/30"]));
+    apply(
+        &mut world.objects.pools,
+        pool("public", &["203.0.113.0/30"]),
+    );
+    apply(
+        &mut world.objects.pools,
+        pool("spare", &["198.51.100.0/30"]),
+    );
     apply(&mut world.services, service("a", 1, &["203.0.113.1"]));
-    apply(&mut world.pools, invalid());
+    apply(&mut world.objects.pools, invalid());
     assert_eq!(written(&world), []);
     // What is somebody's in its last good version is said once it is good again.
     world.node_event(
@@ -235,8 +245,11 @@ fn an_invalid_pool_is_the_last_good_one_or_else_nobody_loses_an_address() {
 
     // A controller that starts then knows no good version.
     let mut fresh = known_world();
-    apply(&mut fresh.pools, invalid());
-    apply(&mut fresh.pools, self::pool("spare", &["198.51.100.0/30"]));
+    apply(&mut fresh.objects.pools, invalid());
+    apply(
+        &mut fresh.objects.pools,
+        self::pool("spare", &["198.51.100.0/30"]),
+    );
     apply(&mut fresh.services, service("a", 1, &["203.0.113.1"]));
     apply(&mut fresh.services, service("b", 1, &[]));
     let found = statuses(&fresh, &allocate(&fresh.address_state()), now());
@@ -250,7 +263,7 @@ fn an_invalid_pool_is_the_last_good_one_or_else_nobody_loses_an_address() {
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!(found[0].0, "b", "who has none still gets one");
     // Once the pool is really gone, its addresses are replaced.
-    fresh.pools.event(Event::Delete(guard(self::pool(
+    fresh.objects.pools.event(Event::Delete(guard(self::pool(
         "public",
         &["203.0.113.0/30"],
     ))));
@@ -271,7 +284,7 @@ fn a_service_that_cannot_be_read_keeps_its_addresses_and_nobody_else_gets_them()
         let mut world = known_world();
         // It does not get an address of another family either, whatever it may ask for.
         let blocks = ["203.0.113.0/31", "2001:db8:f::/126"];
-        apply(&mut world.pools, pool("public", &blocks));
+        apply(&mut world.objects.pools, pool("public", &blocks));
         if was_known {
             apply(&mut world.services, service("a", 1, &["203.0.113.0"]));
         }
@@ -289,7 +302,10 @@ fn a_service_that_cannot_be_read_keeps_its_addresses_and_nobody_else_gets_them()
     }
     // One that shares an address goes on sharing it: by what is known of its ports and its policy.
     let mut world = known_world();
-    apply(&mut world.pools, pool("public", &["203.0.113.0/31"]));
+    apply(
+        &mut world.objects.pools,
+        pool("public", &["203.0.113.0/31"]),
+    );
     let dns = |name: &str, protocol: &str, policy: &str| {
         let mut dns = service(name, 1, &["203.0.113.0"]);
         dns["metadata"]["annotations"] = json!({"routelet.dev/sharing-key": "dns"});
@@ -306,7 +322,10 @@ fn a_service_that_cannot_be_read_keeps_its_addresses_and_nobody_else_gets_them()
     assert_eq!(written(&world), []);
     // Of one whose status cannot be read either, what is known counts.
     let mut world = known_world();
-    apply(&mut world.pools, pool("public", &["203.0.113.0/31"]));
+    apply(
+        &mut world.objects.pools,
+        pool("public", &["203.0.113.0/31"]),
+    );
     apply(&mut world.services, service("a", 1, &["203.0.113.0"]));
     apply(
         &mut world.services,
@@ -379,11 +398,15 @@ fn what_nodes_and_peers_have_is_not_handed_out_and_looked_at_again_only_when_it_
     assert_eq!(node_is("203.0.113.1", 2), (false, 2));
     assert_eq!(node_is("203.0.113.2", 3), (true, 2));
     assert_eq!(
-        after(&mut |world| world.peer_event(Event::Apply(guard(peer("tor"))))),
+        after(
+            &mut |world| world.object_event::<routelet_api::Peer>(Event::Apply(guard(peer("tor"))))
+        ),
         (true, 3)
     );
     assert_eq!(
-        after(&mut |world| world.peer_event(Event::Apply(guard(peer("tor"))))),
+        after(
+            &mut |world| world.object_event::<routelet_api::Peer>(Event::Apply(guard(peer("tor"))))
+        ),
         (false, 3)
     );
     // A list in which the Node is not.
@@ -403,7 +426,10 @@ fn what_nodes_and_peers_have_is_not_handed_out_and_looked_at_again_only_when_it_
 #[test]
 fn a_pool_with_what_is_somebodys_says_so_and_names_who_keeps_it() {
     let mut world = known_world();
-    apply(&mut world.pools, pool("public", &["203.0.113.0/30"]));
+    apply(
+        &mut world.objects.pools,
+        pool("public", &["203.0.113.0/30"]),
+    );
     apply(&mut world.services, service("a", 1, &["203.0.113.1"]));
     apply(&mut world.services, service("b", 1, &[]));
     world.node_event(
@@ -452,7 +478,7 @@ fn reason<'a>(conditions: &'a [Condition], kind: &str) -> (&'a str, &'a str) {
 #[test]
 fn a_peer_counts_the_sessions_of_all_nodes_and_those_of_silent_agents_are_down() {
     let mut world = known_world();
-    apply(&mut world.peers, peer("tor"));
+    apply(&mut world.objects.peers, peer("tor"));
     let look = |world: &World, at: Instant| -> Statuses {
         statuses(world, &Allocation::default(), (now().0, at))
     };
@@ -495,7 +521,7 @@ fn a_peer_counts_the_sessions_of_all_nodes_and_those_of_silent_agents_are_down()
         ("True", "Established")
     );
     // What is as it should be is not written again.
-    world.peers.named_mut("tor").unwrap().status = status;
+    world.objects.peers.named_mut("tor").unwrap().status = status;
     assert!(look(&world, Instant::now()).peers.is_empty());
     // A list that brings the same version again is no sign of life.
     let later = Instant::now() + Duration::from_secs(901);
@@ -507,13 +533,13 @@ fn a_peer_counts_the_sessions_of_all_nodes_and_those_of_silent_agents_are_down()
 #[test]
 fn an_advertisement_that_selects_no_peer_is_accepted_and_says_so() {
     let mut world = known_world();
-    apply(&mut world.peers, peer("tor"));
+    apply(&mut world.objects.peers, peer("tor"));
     let mut accepted = |selector: Value| {
         let object = json!({
             "metadata": {"name": "public", "uid": "public", "generation": 1},
             "spec": {"podCIDRs": {}, "peerSelector": selector},
         });
-        apply(&mut world.advertisements, object);
+        apply(&mut world.objects.advertisements, object);
         let conditions = statuses(&world, &Allocation::default(), now()).advertisements;
         let condition = conditions[0].1.conditions[0].clone();
         (condition.status, condition.reason, condition.message)
@@ -548,7 +574,7 @@ fn told(news: &[News]) -> Vec<String> {
 fn changes_of_sessions_are_told_once_and_none_because_a_controller_starts() {
     let mut world = known_world();
     let mut known = Known::default();
-    apply(&mut world.peers, peer("tor"));
+    apply(&mut world.objects.peers, peer("tor"));
     apply(
         &mut world.states,
         state("n1", 1, &[("tor", "Active"), ("gone", "Active")]),
@@ -572,7 +598,7 @@ fn changes_of_sessions_are_told_once_and_none_because_a_controller_starts() {
     assert_eq!(news[0].regarding.uid.as_deref(), Some("tor"));
     let mut invalid = peer("tor");
     invalid["spec"]["asn"] = json!(65535);
-    apply(&mut world.peers, invalid);
+    apply(&mut world.objects.peers, invalid);
     let news = told(&known.objects(&world, Instant::now()));
     assert!(
         news.len() == 1 && news[0].starts_with("NotAccepted tor: spec.asn"),
@@ -586,7 +612,10 @@ fn what_a_service_misses_is_told_once_and_what_it_was_given_when_it_is_written()
     let mut world = known_world();
     let mut known = Known::default();
     let look = |world: &World, known: &mut Known| told(&refusals(known, world));
-    apply(&mut world.pools, pool("public", &["203.0.113.1/32"]));
+    apply(
+        &mut world.objects.pools,
+        pool("public", &["203.0.113.1/32"]),
+    );
     apply(&mut world.services, service("a", 1, &["203.0.113.1"]));
     assert!(look(&world, &mut known).is_empty());
     apply(&mut world.services, service("b", 1, &[]));
@@ -664,7 +693,7 @@ fn a_router_state_whose_agent_runs_stays_without_its_node() {
 #[test]
 fn a_peer_counts_what_router_states_count_and_names_a_few() {
     let mut world = known_world();
-    apply(&mut world.peers, peer("clients"));
+    apply(&mut world.objects.peers, peer("clients"));
     for node in ["n1", "n2"] {
         let mut object = state(node, 1, &[("clients/a", "Active")]);
         object["status"]["sessionCounts"] = json!([{

@@ -58,7 +58,7 @@ fn texts(world: &World) -> Vec<String> {
 fn a_peer_that_duplicates_another_says_so_and_so_does_the_other() {
     let mut world = known_world();
     for name in ["tor-a", "tor-b"] {
-        world.peer_event(Event::Apply(guard(peer(name))));
+        world.object_event::<routelet_api::Peer>(Event::Apply(guard(peer(name))));
     }
     let twice = (
         "Peer tor-b",
@@ -118,11 +118,11 @@ fn what_nodes_cannot_do_of_a_valid_object_is_in_its_condition_and_what_it_lacks_
     let mut world = known_world();
     let mut dangling = peer("tor-b");
     dangling["spec"]["import"] = json!(["none"]);
-    world.peer_event(Event::Apply(guard(peer("tor-a"))));
-    world.peer_event(Event::Apply(guard(dangling)));
+    world.object_event::<routelet_api::Peer>(Event::Apply(guard(peer("tor-a"))));
+    world.object_event::<routelet_api::Peer>(Event::Apply(guard(dangling)));
     let router = |name: &str| json!({"metadata": {"name": name, "uid": name}, "spec": {}});
-    apply(&mut world.routers, router("default"));
-    apply(&mut world.routers, router("rack"));
+    apply(&mut world.objects.routers, router("default"));
+    apply(&mut world.objects.routers, router("rack"));
     let problems = [
         (
             "Peer tor-a",
@@ -163,7 +163,7 @@ fn what_nodes_cannot_do_of_a_valid_object_is_in_its_condition_and_what_it_lacks_
 #[test]
 fn what_a_condition_repeats_is_cut_whatever_the_number_of_nodes() {
     let mut world = known_world();
-    world.peer_event(Event::Apply(guard(peer("tor-a"))));
+    world.object_event::<routelet_api::Peer>(Event::Apply(guard(peer("tor-a"))));
     for n in 0..500 {
         let text = format!(
             "spec.addressFrom asks for label tor of node n{n}, which has none; the peer is left out"

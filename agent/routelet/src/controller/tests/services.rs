@@ -25,7 +25,10 @@ fn condition(world: &World, name: &str) -> Option<Value> {
 #[test]
 fn a_service_says_where_its_address_is_from_or_why_it_has_none() {
     let mut world = known_world();
-    apply(&mut world.pools, pool("public", &["203.0.113.0/32"]));
+    apply(
+        &mut world.objects.pools,
+        pool("public", &["203.0.113.0/32"]),
+    );
     apply(&mut world.services, service("a", 1, &[]));
     let mut late = service("b", 1, &[]);
     late["metadata"]["generation"] = json!(7);
@@ -146,8 +149,11 @@ fn what_is_of_no_account_to_addresses_is_no_reason_to_allocate() {
     });
     assert!(awaited);
     // Our own word on a pool.
-    let mut pool_is =
-        |object: Value| changes(&mut |world| world.pool_event(Event::Apply(guard(object.clone()))));
+    let mut pool_is = |object: Value| {
+        changes(&mut |world| {
+            world.object_event::<routelet_api::AddressPool>(Event::Apply(guard(object.clone())));
+        })
+    };
     let mut said = pool("public", &["203.0.113.0/24"]);
     assert!(pool_is(said.clone()));
     said["status"] = json!({"ipv4": {"total": 256}});
@@ -159,7 +165,10 @@ fn what_is_of_no_account_to_addresses_is_no_reason_to_allocate() {
 #[test]
 fn an_answer_with_other_addresses_than_were_written_is_noticed() {
     let mut world = known_world();
-    apply(&mut world.pools, pool("public", &["203.0.113.0/24"]));
+    apply(
+        &mut world.objects.pools,
+        pool("public", &["203.0.113.0/24"]),
+    );
     apply(&mut world.services, service("a", 1, &["198.51.100.1"]));
     let allocation = allocate(&world.address_state());
     let key = ("shop".to_owned(), "a".to_owned());
@@ -182,7 +191,10 @@ fn an_answer_with_other_addresses_than_were_written_is_noticed() {
 #[test]
 fn what_is_due_is_written_in_parts_and_stays_due_until_it_is_written() {
     let mut world = known_world();
-    apply(&mut world.pools, pool("public", &["203.0.113.0/24"]));
+    apply(
+        &mut world.objects.pools,
+        pool("public", &["203.0.113.0/24"]),
+    );
     // Two are renumbered: what they have is of a pool no more.
     for (name, address) in [
         ("a", "203.0.113.0"),
@@ -245,7 +257,7 @@ fn nothing_is_said_of_services_without_a_class_where_no_pool_is_for_them() {
     // Where every pool requires a class, what was said before is removed once, and nothing is said.
     let mut required = pool("public", &["203.0.113.0/24"]);
     required["spec"]["requireClass"] = json!(true);
-    apply(&mut world.pools, required);
+    apply(&mut world.objects.pools, required);
     assert!(!writes(&world).iter().any(|write| write.key.1 != "ours"));
     let said = |version, ip: &[&str], message: &str| {
         let mut said = service("a", version, ip);
@@ -275,7 +287,10 @@ fn nothing_is_said_of_services_without_a_class_where_no_pool_is_for_them() {
     assert_eq!(condition(&world, "a"), None);
     // And not while it is not known what pools there are for it.
     apply(&mut world.services, said(5, &[], "none is free"));
-    apply(&mut world.pools, pool("invalid", &["203.0.113.5/24"]));
+    apply(
+        &mut world.objects.pools,
+        pool("invalid", &["203.0.113.5/24"]),
+    );
     assert_eq!(condition(&world, "a"), None);
 }
 
@@ -289,14 +304,17 @@ fn a_pool_that_was_never_seen_valid_changes_nothing_for_services_that_have_its_a
         named["status"]["conditions"] = condition.map_or(json!([]), |c| json!([c]));
         named
     };
-    apply(&mut world.pools, pool("public", &["203.0.113.0/24"]));
+    apply(
+        &mut world.objects.pools,
+        pool("public", &["203.0.113.0/24"]),
+    );
     apply(&mut world.services, named("a", 1, &[], None));
     let said = condition(&world, "a").unwrap();
 
     let mut fresh = known_world();
     let mut invalid = pool("public", &["203.0.113.5/24"]);
     invalid["metadata"]["creationTimestamp"] = json!("2025-01-01T00:00:00Z");
-    apply(&mut fresh.pools, invalid);
+    apply(&mut fresh.objects.pools, invalid);
     let a = named("a", 2, &["203.0.113.0"], Some(&said));
     apply(&mut fresh.services, a);
     // Nothing was said yet of this one; it is not known whether it may have its address.
@@ -314,7 +332,10 @@ fn a_pool_that_was_never_seen_valid_changes_nothing_for_services_that_have_its_a
     assert!(!named_writes(&fresh).iter().any(|(name, _)| name == "a"));
     assert!(!events(&fresh, "a"));
     // Nor does another pool give these addresses to somebody else.
-    apply(&mut fresh.pools, pool("younger", &["203.0.113.0/31"]));
+    apply(
+        &mut fresh.objects.pools,
+        pool("younger", &["203.0.113.0/31"]),
+    );
     let mut wants = service("wants", 1, &[]);
     wants["metadata"]["annotations"] = json!({"routelet.dev/addresses": "203.0.113.1"});
     apply(&mut fresh.services, wants);
@@ -325,7 +346,10 @@ fn a_pool_that_was_never_seen_valid_changes_nothing_for_services_that_have_its_a
             .any(|(name, moves)| name == "a" || *moves)
     );
     // Valid again, all is as it was.
-    apply(&mut fresh.pools, pool("public", &["203.0.113.0/24"]));
+    apply(
+        &mut fresh.objects.pools,
+        pool("public", &["203.0.113.0/24"]),
+    );
     assert!(!named_writes(&fresh).iter().any(|(name, _)| name == "a"));
     assert_eq!(held(&fresh, "a"), ["203.0.113.0"]);
 }
@@ -411,7 +435,10 @@ fn another_controller_that_writes_the_same_status_is_not_fought() {
     let mut world = known_world();
     let mut rivals = Rivals::default();
     let mut time = tokio::time::Instant::now();
-    apply(&mut world.pools, pool("public", &["203.0.113.0/30"]));
+    apply(
+        &mut world.objects.pools,
+        pool("public", &["203.0.113.0/30"]),
+    );
     let mut version = 0;
     let key = ("shop".to_owned(), "a".to_owned());
     // One pass of the controller, and then what the other does about it. Returns whether addresses and a condition were written.
@@ -496,10 +523,10 @@ fn while_a_namespace_is_not_known_its_services_get_nothing_and_lose_nothing() {
     let mut open = pool("open", &["203.0.113.0/31"]);
     open["spec"]["namespaceSelector"] =
         json!({"matchExpressions": [{"key": "team", "operator": "DoesNotExist"}]});
-    apply(&mut world.pools, open);
+    apply(&mut world.objects.pools, open);
     let mut of_team = pool("team", &["203.0.113.8/31"]);
     of_team["spec"]["namespaceSelector"] = json!({"matchLabels": {"team": "a"}});
-    apply(&mut world.pools, of_team);
+    apply(&mut world.objects.pools, of_team);
     apply(&mut world.services, service("a", 1, &[]));
     let held = ["203.0.113.0", "203.0.113.8"];
     apply(&mut world.services, service("b", 1, &held));
@@ -531,7 +558,10 @@ fn a_condition_that_is_removed_again_and_again_is_not_fought_for() {
     let mut world = known_world();
     let mut rivals = Rivals::default();
     let time = tokio::time::Instant::now();
-    apply(&mut world.pools, pool("public", &["203.0.113.0/30"]));
+    apply(
+        &mut world.objects.pools,
+        pool("public", &["203.0.113.0/30"]),
+    );
     let key = ("shop".to_owned(), "a".to_owned());
     let mut version = 1;
     apply(&mut world.services, service("a", version, &[]));
@@ -581,7 +611,7 @@ fn an_address_is_given_on_when_its_last_owner_has_lost_it() {
     };
     let mut public = pool("public", &["203.0.113.0/31"]);
     public["spec"]["serviceSelector"] = json!({"matchLabels": {"l": "in"}});
-    apply(&mut world.pools, public);
+    apply(&mut world.objects.pools, public);
     let a = |version, ip: &[&str], label| labelled("a", version, ip, label, "");
     apply(&mut world.services, a(1, &["203.0.113.0"], "out"));
     apply(

@@ -6,7 +6,10 @@ use super::*;
 /// A Service that is no load balancer any more and has an address, and one that asks for it.
 fn world() -> World {
     let mut world = known_world();
-    apply(&mut world.pools, pool("public", &["203.0.113.0/24"]));
+    apply(
+        &mut world.objects.pools,
+        pool("public", &["203.0.113.0/24"]),
+    );
     let mut loses = service("loses", 1, &["203.0.113.0"]);
     loses["spec"]["type"] = json!("ClusterIP");
     apply(&mut world.services, loses);
@@ -84,7 +87,7 @@ fn who_waits_for_an_address_says_whom_for_if_it_cannot_be_released() {
 #[test]
 fn while_a_pool_is_not_valid_who_waits_says_which() {
     let mut world = world();
-    apply(&mut world.pools, pool("typo", &["203.0.113.5/24"]));
+    apply(&mut world.objects.pools, pool("typo", &["203.0.113.5/24"]));
     let (writes, waiting) = round(&world, &Hindered::new());
     assert_eq!((names(&writes), waiting), (vec!["asks"], 1));
     let condition = &writes[0].patch["status"]["conditions"][0];
@@ -100,7 +103,7 @@ fn while_a_pool_is_not_valid_who_waits_says_which() {
 fn who_prefers_two_families_has_the_one_that_is_free_at_once() {
     let mut world = known_world();
     let addresses = ["203.0.113.0/32", "2001:db8::1/128"];
-    apply(&mut world.pools, pool("public", &addresses));
+    apply(&mut world.objects.pools, pool("public", &addresses));
     let mut loses = service("loses", 1, &["203.0.113.0"]);
     loses["spec"]["type"] = json!("ClusterIP");
     apply(&mut world.services, loses);

@@ -1,14 +1,15 @@
 //! The index as watches fill it: pure, fed with their events, one after the other.
 //!
-//! What always holds, whatever a server sends and however often: an object goes only when it was seen to be gone, by a
-//! deletion or by a complete list without it; a list that breaks off removes nothing; of an object that cannot be used, what
-//! the rule of its kind says is in force ([`Instead`]); and an event that says what is known changes nothing.
+//! What always holds, whatever a server sends and however often: an object goes only when it was seen to be gone
+//! ([`Listing`]); of an object that cannot be used, what the rule of its kind says is in force ([`Instead`]); and an event
+//! that says what is known changes nothing.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::runtime::watcher::Event;
+use routelet_core::cluster::Indexed;
 use routelet_core::cluster::atom::Atoms;
 use routelet_core::cluster::kubernetes::Metadata;
 use routelet_core::cluster::snapshot::{Problem, Severity, Snapshot, SourceState};
@@ -16,7 +17,7 @@ use routelet_core::cluster::state::{ClusterState, ObjectKey, ObjectRef, ObjectSo
 use routelet_core::cluster::unreadable::{Instead, Meanwhile};
 use routelet_core::cluster::validate::{self, Finding};
 
-use super::kinds::Watched;
+use super::listing::{Change, Listing};
 use super::received::Received;
 use super::secrets::AskedSecrets;
 use super::watches::{Failure, Fed, Scope};
@@ -28,10 +29,7 @@ const SWEEP: usize = 4096;
 /// One kind's watch.
 #[derive(Debug, Default)]
 struct Kind {
-    /// A complete list was seen at some time.
-    synced: bool,
-    /// The objects of the list that comes in now.
-    listed: Option<HashSet<ObjectKey>>,
+    listing: Listing<ObjectKey>,
     /// Why the watch does not get on at the moment.
     error: Option<String>,
 }
@@ -85,35 +83,34 @@ impl Cache {
 
     /// Whether each kind of which all objects are watched was listed to its end.
     pub(super) fn is_listed(&self) -> bool {
-        self.kinds.values().all(|kind| kind.synced)
+        self.kinds.values().all(|kind| kind.listing.is_synced())
     }
 
     /// The same of those of these kinds that are watched.
     pub(super) fn has_listed(&self, kinds: &[&str]) -> bool {
         let mut watched = self.kinds.iter().filter(|(kind, _)| kinds.contains(kind));
-        watched.all(|(_, kind)| kind.synced)
+        watched.all(|(_, kind)| kind.listing.is_synced())
     }
 
     /// Takes an event of a kind's watch in.
-    pub(crate) fn event<K: Watched>(&mut self, event: Event<Received<K>>) {
-        match event {
-            Event::Init => {
-                let kind = self.kinds.entry(K::KIND).or_default();
-                kind.listed = Some(HashSet::new());
-            }
-            Event::InitApply(object) => {
-                let key = self.store(object);
-                let kind = self.kinds.entry(K::KIND).or_default();
-                kind.listed.get_or_insert_default().insert(key);
-            }
-            Event::InitDone => self.listed::<K>(),
-            Event::Apply(object) => {
-                self.store(object);
-            }
-            Event::Delete(object) => {
-                let key = self.key::<K>(object.metadata());
+    pub(crate) fn event<K: Indexed>(&mut self, event: Event<Received<K>>) {
+        let kind = self.kinds.entry(K::KIND).or_default();
+        let was_synced = kind.listing.is_synced();
+        let atoms = &mut self.atoms;
+        let change = kind
+            .listing
+            .event(event, |object| key::<K>(object.metadata(), atoms));
+        match change {
+            Some(Change::Put(object)) => self.store(object),
+            Some(Change::Remove(object)) => {
+                let key = key::<K>(object.metadata(), &mut self.atoms);
                 self.remove::<K>(&key);
             }
+            Some(Change::Keep(listed)) => {
+                self.changed |= !was_synced;
+                self.keep::<K>(&listed);
+            }
+            None => {}
         }
     }
 
@@ -133,7 +130,8 @@ impl Cache {
         problems.extend(self.selections.1.iter().cloned());
         problems.sort_by(|a, b| (&a.object, &a.path).cmp(&(&b.object, &b.path)));
         let kinds = self.kinds.iter();
-        let kinds = kinds.map(|(name, kind)| (*name, kind.error.as_deref(), kind.synced));
+        let kinds =
+            kinds.map(|(name, kind)| (*name, kind.error.as_deref(), kind.listing.is_synced()));
         let secrets = (!self.secrets.is_empty()).then(|| {
             let is_answered = self.secrets.are_answered();
             ("Secret", self.secrets.error(), is_answered)
@@ -172,17 +170,7 @@ impl Cache {
         self.selections = (ClusterState::clone(now), found.collect());
     }
 
-    fn key<K: Watched>(&mut self, meta: &ObjectMeta) -> ObjectKey {
-        if K::NAMESPACED {
-            return meta.key(&mut self.atoms);
-        }
-        ObjectKey {
-            namespace: self.atoms.atom(""),
-            name: self.atoms.atom(meta.name()),
-        }
-    }
-
-    fn reference<K: Watched>(key: &ObjectKey) -> ObjectRef {
+    fn reference<K: Indexed>(key: &ObjectKey) -> ObjectRef {
         ObjectRef {
             kind: K::KIND.into(),
             namespace: key.namespace.clone(),
@@ -191,8 +179,8 @@ impl Cache {
     }
 
     /// Puts an object in the place of its last version, if it is any good.
-    pub(super) fn store<K: Watched>(&mut self, object: Received<K>) -> ObjectKey {
-        let key = self.key::<K>(object.metadata());
+    pub(super) fn store<K: Indexed>(&mut self, object: Received<K>) {
+        let key = key::<K>(object.metadata(), &mut self.atoms);
         let reference = Self::reference::<K>(&key);
         let mut left_out = Vec::new();
         let value = match object.0 {
@@ -241,11 +229,10 @@ impl Cache {
             }
         };
         self.say(reference, found);
-        key
     }
 
     /// What the index holds of an object from now on.
-    fn hold<K: Watched>(&mut self, key: &ObjectKey, value: Option<K::Value>) {
+    fn hold<K: Indexed>(&mut self, key: &ObjectKey, value: Option<K::Value>) {
         let place = K::key(key);
         // Looked at before it is touched: touching may copy the index.
         let known = K::look(&self.state).get(&place);
@@ -278,7 +265,7 @@ impl Cache {
         }
     }
 
-    pub(super) fn remove<K: Watched>(&mut self, key: &ObjectKey) {
+    pub(super) fn remove<K: Indexed>(&mut self, key: &ObjectKey) {
         self.say(Self::reference::<K>(key), Vec::new());
         self.hold::<K>(key, None);
         if self.gone >= SWEEP {
@@ -288,11 +275,7 @@ impl Cache {
     }
 
     /// A list is complete: what it does not hold is gone.
-    fn listed<K: Watched>(&mut self) {
-        let kind = self.kinds.entry(K::KIND).or_default();
-        self.changed |= !kind.synced;
-        kind.synced = true;
-        let listed = kind.listed.take().unwrap_or_default();
+    fn keep<K: Indexed>(&mut self, listed: &HashSet<ObjectKey>) {
         let atoms = &mut self.atoms;
         let known = K::look(&self.state).keys();
         let gone: Vec<K::Key> = known
@@ -339,6 +322,17 @@ impl Fed for Cache {
         }
         let kind = self.kinds.entry(scope.kind).or_default();
         self.changed |= kind.error.take().is_some();
+    }
+}
+
+/// What an object is told apart by.
+fn key<K: Indexed>(meta: &ObjectMeta, atoms: &mut Atoms) -> ObjectKey {
+    if K::NAMESPACED {
+        return meta.key(atoms);
+    }
+    ObjectKey {
+        namespace: atoms.atom(""),
+        name: atoms.atom(meta.name()),
     }
 }
 

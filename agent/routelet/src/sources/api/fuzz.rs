@@ -4,18 +4,19 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use kube::runtime::watcher::Event;
-use routelet_api::{AddressPool, Advertisement, Peer, RoutePolicy, Router};
+use routelet_api::KINDS;
 use routelet_core::cluster::atom::Atoms;
 use routelet_core::cluster::state::{ClusterState, ObjectKey};
 use routelet_core::cluster::unreadable::Instead;
-use routelet_core::cluster::{Metadata, Snapshot};
+use routelet_core::cluster::watched::{
+    WatchedNamespace, WatchedNode, WatchedService, WatchedSlice,
+};
+use routelet_core::cluster::{Indexed, Metadata, Snapshot};
 use routelet_core::fuzz::Checks;
 
 use super::cache::Cache;
-use super::kinds::{
-    Watched, WatchedNamespace, WatchedNode, WatchedSecret, WatchedService, WatchedSlice,
-};
 use super::received::Received;
+use super::secrets::WatchedSecret;
 
 /// Watch events, one a line: an octet for the kind, one for the event, then the object as JSON. Nothing panics; an object
 /// that can be used is in force as it came last, one that cannot leaves in force what the rule of its kind says.
@@ -29,18 +30,7 @@ pub fn objects(data: &[u8]) {
         let [kind, event, json @ ..] = line else {
             continue;
         };
-        match kind % 10 {
-            0 => watched.event::<Router>(*event, json),
-            1 => watched.event::<Peer>(*event, json),
-            2 => watched.event::<Advertisement>(*event, json),
-            3 => watched.event::<RoutePolicy>(*event, json),
-            4 => watched.event::<AddressPool>(*event, json),
-            5 => watched.event::<WatchedNode>(*event, json),
-            6 => watched.event::<WatchedNamespace>(*event, json),
-            7 => watched.event::<WatchedService>(*event, json),
-            8 => watched.event::<WatchedSlice>(*event, json),
-            _ => watched.event::<WatchedSecret>(*event, json),
-        }
+        watched.line(*kind, *event, json);
         checks.check(&watched.latest);
     }
 }
@@ -51,7 +41,31 @@ struct Watch {
 }
 
 impl Watch {
-    fn event<K: Watched>(&mut self, event: u8, json: &[u8])
+    /// Takes an event in, of the kind with this number: first those that people write.
+    fn line(&mut self, kind: u8, event: u8, json: &[u8]) {
+        let kind = usize::from(kind) % (KINDS.len() + 5);
+        macro_rules! written_by_people {
+            ($($kind:ident $row:tt)*) => {
+                match KINDS.get(kind) {
+                    $(Some(&stringify!($kind)) => self.event::<routelet_api::$kind>(event, json),)*
+                    _ => self.of_kubernetes(kind - KINDS.len(), event, json),
+                }
+            };
+        }
+        routelet_api::kinds!(written_by_people);
+    }
+
+    fn of_kubernetes(&mut self, kind: usize, event: u8, json: &[u8]) {
+        match kind {
+            0 => self.event::<WatchedNode>(event, json),
+            1 => self.event::<WatchedNamespace>(event, json),
+            2 => self.event::<WatchedService>(event, json),
+            3 => self.event::<WatchedSlice>(event, json),
+            _ => self.event::<WatchedSecret>(event, json),
+        }
+    }
+
+    fn event<K: Indexed>(&mut self, event: u8, json: &[u8])
     where
         K::Value: Clone + Debug,
     {
@@ -93,7 +107,7 @@ impl Watch {
         assert_eq!(self.in_force::<K>(&place), expected);
     }
 
-    fn feed<K: Watched>(&mut self, event: Event<Received<K>>) {
+    fn feed<K: Indexed>(&mut self, event: Event<Received<K>>) {
         self.cache.event(event);
         if let Some(snapshot) = self.cache.take() {
             self.latest = snapshot;
@@ -101,7 +115,7 @@ impl Watch {
         assert!(self.cache.take().is_none(), "the same snapshot twice");
     }
 
-    fn in_force<K: Watched>(&self, place: &K::Key) -> Option<K::Value>
+    fn in_force<K: Indexed>(&self, place: &K::Key) -> Option<K::Value>
     where
         K::Value: Clone,
     {
@@ -112,7 +126,7 @@ impl Watch {
     }
 }
 
-fn key<K: Watched>(object: &Received<K>) -> ObjectKey {
+fn key<K: Indexed>(object: &Received<K>) -> ObjectKey {
     let meta = object.metadata();
     if K::NAMESPACED {
         return meta.key(&mut Atoms::default());

@@ -1,21 +1,22 @@
 //! The API server as the source of cluster state.
 //!
-//! Each kind has a watch: a list, then changes, taken up again after every failure with growing, jittered pauses. Their
+//! Each kind has a watch: a list, then changes, taken up again after every failure with jittered exponential backoff. Their
 //! events fill one index; whoever uses it gets whole snapshots. While the server is away, or refuses, everything that was
 //! known stays: nothing is withdrawn because nobody says anything. Before every kind has been listed to its end once, the
 //! snapshot says so, and nothing is announced.
 //!
-//! Of large kinds only the fields in use are kept (see `kinds`), and slices that no route can come from are not even asked
-//! for. Of Secrets those are read that the node's sessions need, each by its name, in the agent's own namespace.
+//! Of large kinds only the fields in use are kept (see [`routelet_core::cluster::Indexed`]), and slices that no route can come
+//! from are not even asked for. Of Secrets those are read that the node's sessions need, each by its name, in the agent's own
+//! namespace.
 //!
 //! | room | |
 //! |---|---|
-//! | `kinds` | the kinds that are watched, and what of each is kept |
 //! | `cache` | events into the index: pure |
 //! | `json` | an object as it came, in which `null` counts as absent |
+//! | `listing` | the events of a watch as changes of what is kept: pure |
 //! | `follow` | one watch of one kind, out of the server's cache |
 //! | `pace` | how soon a watch that ended may begin again |
-//! | `pauses` | how long a watch that fails waits |
+//! | `backoff` | how long a watch that fails waits |
 //! | `watches` | watches of several kinds that feed one cache |
 //! | `secrets` | which Secrets are needed, and what is known of each: pure |
 //! | `received` | an object that was read, or what is known of one that cannot be |
@@ -24,6 +25,7 @@
 //! | `proxy` | by which proxy a server is asked: pure |
 //! | `source` | what an agent watches there |
 
+mod backoff;
 mod cache;
 mod client;
 mod clients;
@@ -31,9 +33,8 @@ mod follow;
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) mod fuzz;
 mod json;
-mod kinds;
+mod listing;
 mod pace;
-mod pauses;
 mod proxy;
 mod received;
 mod secrets;
@@ -45,8 +46,9 @@ mod watches;
 #[cfg(test)]
 pub(crate) use cache::Cache;
 pub(crate) use client::{ApiServerOptions, client, clients};
-#[cfg(test)]
-pub(crate) use kinds::{Watched, WatchedSecret};
+pub(crate) use listing::{Change, Listing};
 pub(crate) use received::{Received, Unreadable};
+#[cfg(test)]
+pub(crate) use secrets::WatchedSecret;
 pub(crate) use source::ApiServer;
 pub(crate) use watches::{Failure, Fed, Scope, Watches};

@@ -10,16 +10,20 @@ use std::time::{Duration, Instant};
 
 use kube::runtime::watcher::Event;
 use routelet_api::{PasswordSpec, Peer, PeerSpec, Router, RouterSpec, selector};
+use routelet_core::cluster::Indexed;
 use routelet_core::cluster::atom::AtomMap;
 use routelet_core::cluster::state::{Map, Node, Object, ObjectKey, UnreadSecret};
+use routelet_core::cluster::watched::WatchedNode;
 
 use super::cache::Cache;
-use super::kinds::{Watched, WatchedNode, WatchedSecret};
 use super::received::Received;
 use super::watches::Failure;
 
 #[cfg(test)]
 mod tests;
+mod watched;
+
+pub(crate) use watched::WatchedSecret;
 
 /// Why a Secret is not known between the question and the answer.
 const UNANSWERED: &str = "the API server has not answered yet";
@@ -29,11 +33,7 @@ const UNANSWERED: &str = "the API server has not answered yet";
 const REFUSES: Duration = Duration::from_secs(60);
 
 /// What decides which Secrets a node needs.
-const DECIDE: [&str; 3] = [
-    WatchedNode::KIND,
-    <Router as Watched>::KIND,
-    <Peer as Watched>::KIND,
-];
+const DECIDE: [&str; 3] = [WatchedNode::KIND, Router::KIND, Peer::KIND];
 
 /// Which Secrets a node needs.
 #[derive(Debug)]

@@ -5,20 +5,20 @@ use std::time::Duration;
 
 use kube::runtime::watcher;
 use kube::{Api, Client};
-use routelet_api::{Advertisement, Peer, RoutePolicy, Router};
 use routelet_base::vital::Vital;
 use routelet_core::cluster::atom::AtomMap;
 use routelet_core::cluster::snapshot::Snapshot;
+use routelet_core::cluster::watched::{
+    WatchedNamespace, WatchedNode, WatchedService, WatchedSlice,
+};
+use routelet_core::cluster::{Indexed, Kind};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
 use super::cache::Cache;
 use super::clients::{Clients, Spread};
-use super::kinds::{
-    Watched, WatchedNamespace, WatchedNode, WatchedSecret, WatchedService, WatchedSlice,
-};
-use super::secrets::{Differing, NeededSecrets};
+use super::secrets::{Differing, NeededSecrets, WatchedSecret};
 use super::watches::{Scope, Watches};
 use crate::memory;
 
@@ -80,10 +80,14 @@ impl Drop for ApiServer {
 /// The watches of an agent, but for those of Secrets.
 fn watches(client: &Client) -> Watches<Cache> {
     let mut all = Watches::new();
-    add::<Router>(&mut all, client, cached());
-    add::<Peer>(&mut all, client, cached());
-    add::<Advertisement>(&mut all, client, cached());
-    add::<RoutePolicy>(&mut all, client, cached());
+    macro_rules! written_by_people {
+        ($($kind:ident $row:tt)*) => {
+            $(if routelet_api::$kind::READ_BY_AGENTS {
+                add::<routelet_api::$kind>(&mut all, client, cached());
+            })*
+        };
+    }
+    routelet_api::kinds!(written_by_people);
     add::<WatchedNode>(&mut all, client, cached());
     add::<WatchedNamespace>(&mut all, client, cached());
     add::<WatchedService>(&mut all, client, cached());
@@ -96,7 +100,7 @@ fn cached() -> watcher::Config {
     watcher::Config::default().any_semantic()
 }
 
-fn add<K: Watched>(watches: &mut Watches<Cache>, client: &Client, config: watcher::Config) {
+fn add<K: Indexed>(watches: &mut Watches<Cache>, client: &Client, config: watcher::Config) {
     let api = Api::all_with(client.clone(), &());
     watches.add(Scope::all(K::KIND), api, config, Cache::event::<K>);
 }

@@ -15,13 +15,15 @@ use routelet_core::cluster::{Problem, Snapshot};
 use serde_json::{Value, json};
 
 use super::cache::Cache;
-use super::kinds::{Watched, WatchedNode, WatchedSecret, WatchedService, WatchedSlice};
 use super::received::Received;
+use super::secrets::WatchedSecret;
 use super::watches::{Failure, Fed, Scope};
+use routelet_core::cluster::Indexed;
+use routelet_core::cluster::watched::{WatchedNode, WatchedService, WatchedSlice};
 
 const KINDS: [&str; 2] = ["Peer", "Service"];
 
-fn guard<K: Watched>(value: Value) -> Received<K> {
+fn guard<K: Indexed>(value: Value) -> Received<K> {
     serde_json::from_value(value).unwrap()
 }
 

@@ -15,15 +15,15 @@ use tokio::sync::oneshot;
 use tokio::time::{Interval, interval};
 use tracing::{debug, info, warn};
 
+use super::backoff::WatchBackoff;
 use super::follow::{Followed, follow};
-use super::pauses::pauses;
 use super::received::Received;
 use crate::reasons;
 
 /// How many events are taken in at once, if they come without a pause.
 const BURST: usize = 1024;
 
-/// How long a failed watch counts as failed unless it fails again: longer than any pause.
+/// How long a failed watch counts as failed unless it fails again: longer than any delay.
 const FAILED: Duration = Duration::from_secs(60);
 
 /// What a watch is of: all objects of a kind, or the one with a name.
@@ -123,7 +123,7 @@ impl<C: Fed> Watches<C> {
             None => config,
         };
         let steps = follow(api, config)
-            .backoff(pauses())
+            .backoff(WatchBackoff::default())
             .take_until(ended)
             .map(move |event| {
                 let (scope, take) = (scope.clone(), take.clone());

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{KINDS, Source, good};
+use super::{Source, good, kinds};
 
 /// What no text may have in it: names of types, and the sentences of a library.
 const RUST: [&str; 24] = [
@@ -66,7 +66,7 @@ fn no_text_has_anything_of_the_program_in_it() {
         json!({"y": 7}),
     ];
     let mut said = 0;
-    for kind in KINDS {
+    for kind in kinds() {
         let object = good(kind);
         let mut all = Vec::new();
         places(&object, "", &mut all);

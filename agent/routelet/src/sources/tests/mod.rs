@@ -9,30 +9,21 @@ mod unreadable;
 use std::path::PathBuf;
 
 use kube::runtime::watcher::Event;
-use routelet_api::{AddressPool, Advertisement, Peer, RoutePolicy, Router};
 use routelet_core::cluster::manifests::Store;
-use routelet_core::cluster::{Severity, Snapshot};
+use routelet_core::cluster::{Indexed, Severity, Snapshot};
 use serde_json::{Value, json};
 
 use routelet_core::cluster::watched::{
     WatchedNamespace, WatchedNode, WatchedService, WatchedSlice,
 };
 
-use super::api::{Cache, Received, Watched, WatchedSecret};
+use super::api::{Cache, Received, WatchedSecret};
 
 /// The kinds that both sources have, and Secrets, which manifests do not.
-const KINDS: [&str; 10] = [
-    "Router",
-    "Peer",
-    "Advertisement",
-    "RoutePolicy",
-    "AddressPool",
-    "Node",
-    "Namespace",
-    "Service",
-    "EndpointSlice",
-    "Secret",
-];
+fn kinds() -> impl Iterator<Item = &'static str> {
+    let of_kubernetes = ["Node", "Namespace", "Service", "EndpointSlice", "Secret"];
+    routelet_api::KINDS.iter().copied().chain(of_kubernetes)
+}
 
 /// A source that objects are put into.
 enum Source {
@@ -43,7 +34,7 @@ enum Source {
 impl Source {
     fn both() -> [Self; 2] {
         [
-            Self::Api(Box::new(Cache::new(KINDS))),
+            Self::Api(Box::new(Cache::new(kinds()))),
             Self::Manifests(Store::default()),
         ]
     }
@@ -67,19 +58,7 @@ impl Source {
                 let path = PathBuf::from(format!("{}-{}-{}.yaml", name[0], name[1], name[2]));
                 store.read(&path, object.to_string().as_bytes()).unwrap();
             }
-            Self::Api(cache) => match kind.as_str() {
-                "Router" => apply::<Router>(cache, object),
-                "Peer" => apply::<Peer>(cache, object),
-                "Advertisement" => apply::<Advertisement>(cache, object),
-                "RoutePolicy" => apply::<RoutePolicy>(cache, object),
-                "AddressPool" => apply::<AddressPool>(cache, object),
-                "Node" => apply::<WatchedNode>(cache, object),
-                "Namespace" => apply::<WatchedNamespace>(cache, object),
-                "Service" => apply::<WatchedService>(cache, object),
-                "EndpointSlice" => apply::<WatchedSlice>(cache, object),
-                "Secret" => apply::<WatchedSecret>(cache, object),
-                other => panic!("{other}"),
-            },
+            Self::Api(cache) => put(cache, &kind, object),
         }
     }
 
@@ -105,7 +84,24 @@ impl Source {
     }
 }
 
-fn apply<K: Watched>(cache: &mut Cache, object: &Value) {
+fn put(cache: &mut Cache, kind: &str, object: &Value) {
+    macro_rules! written_by_people {
+        ($($kind:ident $row:tt)*) => {
+            match kind {
+                $(stringify!($kind) => apply::<routelet_api::$kind>(cache, object),)*
+                "Node" => apply::<WatchedNode>(cache, object),
+                "Namespace" => apply::<WatchedNamespace>(cache, object),
+                "Service" => apply::<WatchedService>(cache, object),
+                "EndpointSlice" => apply::<WatchedSlice>(cache, object),
+                "Secret" => apply::<WatchedSecret>(cache, object),
+                other => panic!("{other}"),
+            }
+        };
+    }
+    routelet_api::kinds!(written_by_people);
+}
+
+fn apply<K: Indexed>(cache: &mut Cache, object: &Value) {
     // As a watch reads it: out of the text of the answer.
     let received: Received<K> = serde_json::from_str(&object.to_string()).unwrap();
     cache.event(Event::Apply(received));

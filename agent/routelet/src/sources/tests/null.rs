@@ -2,13 +2,12 @@
 
 use k8s_openapi::api::{core::v1 as core, discovery::v1 as discovery};
 use kube::CustomResourceExt;
-use routelet_api::{AddressPool, Advertisement, Peer, RoutePolicy, Router};
 use routelet_core::cluster::Atoms;
 use routelet_core::pools::RawPoolService;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Value, json};
 
-use super::{KINDS, Received, Source, good};
+use super::{Received, Source, good, kinds};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 /// A step on the way to a field: its name, or into the items of a list.
@@ -31,19 +30,20 @@ fn schema(kind: &str) -> Value {
         schema["properties"]["metadata"] = metadata;
         schema
     }
-    match kind {
-        "Router" => ours::<Router>(),
-        "Peer" => ours::<Peer>(),
-        "Advertisement" => ours::<Advertisement>(),
-        "RoutePolicy" => ours::<RoutePolicy>(),
-        "AddressPool" => ours::<AddressPool>(),
-        "Node" => published::<core::Node>(),
-        "Namespace" => published::<core::Namespace>(),
-        "Service" => published::<core::Service>(),
-        "EndpointSlice" => published::<discovery::EndpointSlice>(),
-        "Secret" => published::<core::Secret>(),
-        other => panic!("{other}"),
+    macro_rules! written_by_people {
+        ($($kind:ident $row:tt)*) => {
+            match kind {
+                $(stringify!($kind) => ours::<routelet_api::$kind>(),)*
+                "Node" => published::<core::Node>(),
+                "Namespace" => published::<core::Namespace>(),
+                "Service" => published::<core::Service>(),
+                "EndpointSlice" => published::<discovery::EndpointSlice>(),
+                "Secret" => published::<core::Secret>(),
+                other => panic!("{other}"),
+            }
+        };
     }
+    routelet_api::kinds!(written_by_people)
 }
 
 /// All fields of a schema, at any depth, and whether each is a list or map.
@@ -124,7 +124,7 @@ fn outcome(kind: &str, object: &Value) -> Vec<String> {
 
 #[test]
 fn every_field_of_every_kind_takes_null_as_absence() {
-    for kind in KINDS {
+    for kind in kinds() {
         let (root, mut paths) = (schema(kind), Vec::new());
         fields(&root, &root, &[], &mut paths);
         assert!(

@@ -4,7 +4,7 @@ use routelet_core::cluster::ClusterState;
 use routelet_core::intent::{LocalFacts, Phase, Planner, intend};
 use serde_json::{Value, json};
 
-use super::{KINDS, Source, good};
+use super::{Source, good, kinds};
 
 /// What makes an object of a kind unreadable.
 fn broken(kind: &str) -> Value {
@@ -52,7 +52,7 @@ fn known(kind: &str, state: &ClusterState) -> String {
 #[test]
 fn what_counts_meanwhile_is_a_rule_of_the_kind() {
     const LAST_GOOD: &str = "the last good version stays in force";
-    for kind in KINDS {
+    for kind in kinds() {
         // What stays of a good version, what there is if there never was one, and the words for each.
         let [after_good, never_good] = match kind {
             "Service" => {

@@ -6,16 +6,21 @@ use routelet_core::cluster::watched::WatchedNode;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::sources::api::Watched;
 use crate::sources::api::watches::{Failure, Fed, Scope};
 
 const NODE: &str = "node-1";
 
-fn received<K: Watched>(object: Value) -> Received<K> {
+fn received<K: Indexed>(object: Value) -> Received<K> {
     serde_json::from_value(object).unwrap()
 }
 
-fn put<K: Watched>(cache: &mut Cache, object: Value) {
+/// The kind was listed, and there are none.
+fn none_of<K: Indexed>(cache: &mut Cache) {
+    cache.event(Event::<Received<K>>::Init);
+    cache.event(Event::<Received<K>>::InitDone);
+}
+
+fn put<K: Indexed>(cache: &mut Cache, object: Value) {
     cache.event(Event::Apply(received::<K>(object)));
 }
 
@@ -45,9 +50,10 @@ struct Agent {
 
 impl Agent {
     fn start() -> Self {
-        let mut cache = Cache::new(["Peer"]);
-        cache.event(Event::<Received<Peer>>::Init);
-        cache.event(Event::<Received<Peer>>::InitDone);
+        let mut cache = Cache::new(DECIDE);
+        none_of::<WatchedNode>(&mut cache);
+        none_of::<Router>(&mut cache);
+        none_of::<Peer>(&mut cache);
         Self {
             cache,
             needed: NeededSecrets::of(NODE, AtomMap::default()),

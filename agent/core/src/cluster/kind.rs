@@ -1,31 +1,25 @@
-//! The kinds that are watched: how the API server names each, and what of it goes into the index.
+//! The kinds that have a place in the index: how each is found there, and what of an object it holds.
+//!
+//! The kinds that people write come out of the rows of [`routelet_api::kinds`] and are alike: a valid object is held whole. Those
+//! of Kubernetes differ in each of it.
 
 use std::fmt::Debug;
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use k8s_openapi::{ByteString, NamespaceResourceScope};
 use kube::Resource;
+use kube::core::object::{HasSpec, HasStatus};
 use routelet_api::selector::Labels;
-use routelet_api::{
-    AddressPool, AddressPoolSpec, Advertisement, AdvertisementSpec, Peer, PeerSpec, RoutePolicy,
-    RoutePolicySpec, Router, RouterSpec,
-};
-use serde::Deserialize;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use routelet_core::cluster::atom::Atoms;
-use routelet_core::cluster::secret::Secret;
-use routelet_core::cluster::state::{
-    ClusterState, EndpointSlice, Map, Node, Object, ObjectKey, Service,
-};
-use routelet_core::cluster::validate::{self, Finding};
-pub(crate) use routelet_core::cluster::watched::{
-    WatchedNamespace, WatchedNode, WatchedService, WatchedSlice,
-};
+use super::atom::Atoms;
+use super::state::{ClusterState, EndpointSlice, Map, Node, Object, ObjectKey, Service};
+use super::validate::{Finding, Validate};
+use super::watched::{WatchedNamespace, WatchedNode, WatchedService, WatchedSlice};
 
 /// A kind with a place in the index.
-pub(crate) trait Watched:
+pub trait Indexed:
     Resource<DynamicType = ()> + DeserializeOwned + Clone + Debug + Send + 'static
 {
     /// `kind`.
@@ -73,84 +67,103 @@ pub(crate) trait Watched:
     }
 }
 
-/// The parts of [`Watched`] that hang on the scope of a kind.
+/// The parts of [`Indexed`] that depend on the scope of a kind.
+#[macro_export]
 macro_rules! keyed {
     (cluster) => {
         type Key = String;
         const NAMESPACED: bool = false;
 
-        fn key(object: &ObjectKey) -> String {
+        fn key(object: &$crate::cluster::ObjectKey) -> String {
             object.name.to_string()
         }
 
-        fn object(key: &String, atoms: &mut Atoms) -> ObjectKey {
-            ObjectKey {
+        fn object(key: &String, atoms: &mut $crate::cluster::Atoms) -> $crate::cluster::ObjectKey {
+            $crate::cluster::ObjectKey {
                 namespace: atoms.atom(""),
                 name: atoms.atom(key),
             }
         }
     };
     (namespaced) => {
-        type Key = ObjectKey;
+        type Key = $crate::cluster::ObjectKey;
         const NAMESPACED: bool = true;
 
-        fn key(object: &ObjectKey) -> ObjectKey {
+        fn key(object: &$crate::cluster::ObjectKey) -> $crate::cluster::ObjectKey {
             object.clone()
         }
 
-        fn object(key: &ObjectKey, _: &mut Atoms) -> ObjectKey {
+        fn object(
+            key: &$crate::cluster::ObjectKey,
+            _: &mut $crate::cluster::Atoms,
+        ) -> $crate::cluster::ObjectKey {
             key.clone()
         }
     };
 }
 
-/// A kind of ours: whole, once it is valid.
-macro_rules! ours {
-    ($kind:ident, $spec:ident, $map:ident, $validate:path) => {
-        impl Watched for $kind {
-            const KIND: &'static str = stringify!($kind);
-            type Value = Object<$spec>;
-            keyed!(cluster);
+/// A kind that people write.
+pub trait Kind:
+    Indexed<Key = String, Value = Object<<Self as HasSpec>::Spec>>
+    + HasSpec<Spec: Validate + DeserializeOwned + Clone + Debug>
+    + HasStatus<Status: Serialize + Clone + Debug + Default + PartialEq>
+{
+    /// Whether agents read it. The controller reads all.
+    const READ_BY_AGENTS: bool;
 
-            fn look(state: &ClusterState) -> &Map<String, Arc<Object<$spec>>> {
-                &state.$map
-            }
+    /// Metadata, spec and status.
+    fn into_parts(self) -> (ObjectMeta, Self::Spec, Option<Self::Status>);
+}
 
-            fn map(state: &mut ClusterState) -> &mut Map<String, Arc<Object<$spec>>> {
-                &mut state.$map
-            }
+macro_rules! kind {
+    ($($kind:ident { collection: $collection:ident, read_by_agents: $agents:literal })*) => {
+        $(
+            impl Kind for routelet_api::$kind {
+                const READ_BY_AGENTS: bool = $agents;
 
-            fn value(
-                self,
-                _: &mut Atoms,
-                _: &mut Vec<Finding>,
-            ) -> Result<Option<Object<$spec>>, Vec<Finding>> {
-                let findings = $validate(&self.spec);
-                if !findings.is_empty() {
-                    return Err(findings);
+                fn into_parts(self) -> (ObjectMeta, Self::Spec, Option<Self::Status>) {
+                    (self.metadata, self.spec, self.status)
                 }
-                Ok(Some(Object {
-                    name: self.metadata.name.unwrap_or_default(),
-                    labels: self.metadata.labels.unwrap_or_default(),
-                    spec: self.spec,
-                }))
             }
-        }
+
+            impl Indexed for routelet_api::$kind {
+                const KIND: &'static str = stringify!($kind);
+                type Value = Object<<Self as HasSpec>::Spec>;
+                keyed!(cluster);
+
+                fn look(state: &ClusterState) -> &Map<String, Arc<Self::Value>> {
+                    &state.$collection
+                }
+
+                fn map(state: &mut ClusterState) -> &mut Map<String, Arc<Self::Value>> {
+                    &mut state.$collection
+                }
+
+                fn value(
+                    self,
+                    _: &mut Atoms,
+                    _: &mut Vec<Finding>,
+                ) -> Result<Option<Self::Value>, Vec<Finding>> {
+                    valid(self).map(Some)
+                }
+            }
+        )*
     };
 }
 
-ours!(Router, RouterSpec, routers, validate::router);
-ours!(Peer, PeerSpec, peers, validate::peer);
-ours!(
-    Advertisement,
-    AdvertisementSpec,
-    advertisements,
-    validate::advertisement
-);
-ours!(RoutePolicy, RoutePolicySpec, policies, validate::policy);
-ours!(AddressPool, AddressPoolSpec, pools, validate::address_pool);
+routelet_api::kinds!(kind);
 
-impl Watched for WatchedNode {
+/// An object as the index holds it.
+fn valid<K: Kind>(object: K) -> Result<Object<K::Spec>, Vec<Finding>> {
+    let (metadata, spec, _) = object.into_parts();
+    let findings = spec.validate();
+    match findings.is_empty() {
+        true => Ok(Object::new(metadata, spec)),
+        false => Err(findings),
+    }
+}
+
+impl Indexed for WatchedNode {
     const KIND: &'static str = "Node";
     type Value = Node;
     keyed!(cluster);
@@ -176,7 +189,7 @@ impl Watched for WatchedNode {
     }
 }
 
-impl Watched for WatchedNamespace {
+impl Indexed for WatchedNamespace {
     const KIND: &'static str = "Namespace";
     type Value = Option<Labels>;
     keyed!(cluster);
@@ -202,7 +215,7 @@ impl Watched for WatchedNamespace {
     }
 }
 
-impl Watched for WatchedService {
+impl Indexed for WatchedService {
     const KIND: &'static str = "Service";
     type Value = Service;
     keyed!(namespaced);
@@ -224,7 +237,7 @@ impl Watched for WatchedService {
     }
 }
 
-impl Watched for WatchedSlice {
+impl Indexed for WatchedSlice {
     const KIND: &'static str = "EndpointSlice";
     type Value = EndpointSlice;
     keyed!(namespaced);
@@ -243,50 +256,5 @@ impl Watched for WatchedSlice {
         left_out: &mut Vec<Finding>,
     ) -> Result<Option<EndpointSlice>, Vec<Finding>> {
         Ok(self.into_slice(atoms, left_out))
-    }
-}
-
-/// A Secret of the agent's own namespace.
-#[derive(Clone, Deserialize)]
-pub(crate) struct WatchedSecret {
-    metadata: ObjectMeta,
-    #[serde(default)]
-    data: std::collections::BTreeMap<String, ByteString>,
-}
-
-impl Debug for WatchedSecret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("WatchedSecret")
-            .field("name", &self.metadata.name)
-            .finish_non_exhaustive()
-    }
-}
-
-routelet_core::resource!(
-    WatchedSecret,
-    "Secret",
-    "",
-    "secrets",
-    NamespaceResourceScope
-);
-
-impl Watched for WatchedSecret {
-    const KIND: &'static str = "Secret";
-    const HIDDEN: bool = true;
-    type Value = Secret;
-    // All are of one namespace.
-    keyed!(cluster);
-
-    fn look(state: &ClusterState) -> &Map<String, Arc<Secret>> {
-        &state.secrets
-    }
-
-    fn map(state: &mut ClusterState) -> &mut Map<String, Arc<Secret>> {
-        &mut state.secrets
-    }
-
-    fn value(self, _: &mut Atoms, _: &mut Vec<Finding>) -> Result<Option<Secret>, Vec<Finding>> {
-        let data = self.data.into_iter();
-        Ok(Some(data.map(|(key, value)| (key, value.0)).collect()))
     }
 }
