@@ -53,7 +53,7 @@ pub use rule::Rule;
 pub use types::{
     AddressDecision, AdvertisementIds, BfdIntent, Decision, EndpointCounts, FibIntent, Intent,
     Justification, ListenIntent, MissingSecret, OriginatedRoute, PasswordSource, PeerIntent,
-    PeerTarget, RouterSettings, ServiceDecision, Source, Suppressed,
+    PeerTarget, RequestedBy, RouterSettings, ServiceDecision, Source, Suppressed,
 };
 pub use warning::{Consequence, Precedence, Warning, WarningKind};
 

@@ -11,7 +11,7 @@ use bgp::fsm::{Cease, State};
 use bgp::session::{Candidate, PeerStatus, Refusal};
 use bgp::types::Family;
 use rib::{PeerId, Rib};
-use routelet_core::intent::{Intent, PeerIntent, PeerTarget};
+use routelet_core::intent::{Intent, PeerIntent, PeerTarget, RequestedBy};
 use routelet_fib::KernelView;
 use tracing::info;
 
@@ -112,7 +112,7 @@ impl Peers {
     /// be thousands of them, so it is asked once for all.
     pub(super) async fn kept_routes(&self) -> Result<KeptRoutes, Stopped> {
         let without_place = |peer: &PeerView| match &peer.run {
-            RunState::Running(handle) => peer.dynamic && !has_place(&handle.status(), false),
+            RunState::Running(handle) => peer.is_dynamic() && !has_place(&handle.status(), false),
             RunState::Blocked(_) | RunState::Range => false,
         };
         let all = self.table.all().into_values();
@@ -186,6 +186,7 @@ fn has_routes_alone(status: &PeerStatus, keeps_routes: bool) -> bool {
 pub(super) fn of_range(range: &PeerIntent, name: &str, target: PeerTarget) -> PeerIntent {
     let mut own = range.clone();
     own.name = name.to_owned();
+    own.requested_by = RequestedBy::Range(range.name.as_str().into());
     own.target = target;
     own.protocol.passive = true;
     own

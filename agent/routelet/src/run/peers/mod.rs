@@ -35,7 +35,7 @@ use passwords::Passwords;
 use settings::settings;
 
 pub(crate) use dynamic::takes_place;
-pub(crate) use table::{PeerTable, PeerView, RunState, range_of};
+pub(crate) use table::{PeerTable, PeerView, RunState};
 
 /// Why a peer cannot be started; `None`: it can.
 #[cfg(test)]
@@ -173,7 +173,7 @@ impl Peers {
     /// The new peer that is the same neighbour under another name.
     fn successor<'a>(&self, intent: &'a Intent, peer: &PeerView) -> Option<&'a PeerIntent> {
         let is_address = matches!(peer.intent.target, PeerTarget::Address { .. });
-        if peer.dynamic || !is_address {
+        if peer.is_dynamic() || !is_address {
             return None;
         }
         intent.peers.iter().find(|wanted| {
@@ -189,7 +189,7 @@ impl Peers {
         self.table.remove(name);
         let mut intent = peer.intent.as_ref().clone();
         intent.name = new;
-        self.note(peer.id, intent, peer.run, false);
+        self.note(peer.id, intent, peer.run);
     }
 
     /// Adds a peer or goes over to what the intent says of it now.
@@ -224,7 +224,7 @@ impl Peers {
                     RunState::Blocked(reason)
                 }
             };
-            self.note(id, wanted, run, false);
+            self.note(id, wanted, run);
             return Ok(());
         }
         self.run(wanted, view, Some(id)).await
@@ -246,7 +246,7 @@ impl Peers {
                 PeerId(self.next)
             }
         };
-        let dynamic = known.as_ref().is_some_and(|peer| peer.dynamic) || new.is_none();
+        let dynamic = wanted.requested_by.range().is_some();
         if self.is_still_client(known.as_ref(), &wanted) {
             wanted.config.kind = PeerKind::ReflectorClient;
         }
@@ -285,7 +285,7 @@ impl Peers {
                 RunState::Blocked(reason)
             }
         };
-        self.note(id, wanted, run, dynamic);
+        self.note(id, wanted, run);
         Ok(())
     }
 
@@ -336,13 +336,12 @@ impl Peers {
         still
     }
 
-    fn note(&self, id: PeerId, intent: PeerIntent, run: RunState, dynamic: bool) {
+    fn note(&self, id: PeerId, intent: PeerIntent, run: RunState) {
         let known = self.table.get(&intent.name);
         self.table.put(PeerView {
             id,
             intent: Arc::new(intent),
             run,
-            dynamic,
             keeps_routes: known.is_some_and(|known| known.keeps_routes),
         });
     }
@@ -415,20 +414,20 @@ impl Peers {
                 RunState::Running(handle) if !handle.is_running() => {
                     error!(peer = %name, "the task of the peer failed and is started again");
                     let wanted = peer.intent.as_ref().clone();
-                    let id = (!peer.dynamic).then_some(peer.id);
+                    let id = (!peer.is_dynamic()).then_some(peer.id);
                     self.run(wanted, view, id).await?;
                 }
                 // Of a range, the password or the key may fail or come back at any time.
                 RunState::Blocked(_) | RunState::Range => {
                     if let Some(wanted) = intent.peer(&name) {
                         self.put(wanted.clone(), view).await?;
-                    } else if peer.dynamic {
+                    } else if peer.is_dynamic() {
                         // Its interface is gone, or its password; who comes again is known anew.
                         info!(peer = %name, "dynamic peer cannot go on and is forgotten");
                         self.remove(&name, &peer, Cease::Deconfigured).await?;
                     }
                 }
-                RunState::Running(handle) if peer.dynamic => {
+                RunState::Running(handle) if peer.is_dynamic() => {
                     if self.is_forgotten(&peer, &handle.status(), &kept) {
                         info!(peer = %name, "dynamic peer is gone and is forgotten");
                         self.remove(&name, &peer, Cease::Deconfigured).await?;
@@ -470,7 +469,7 @@ impl Peers {
 /// Whether a peer stays. A dynamic one stays with its range, as long as no longer range has its address, and no configured
 /// peer: that one's password counts from then on, also while it is blocked.
 fn is_wanted(intent: &Intent, name: &str, peer: &PeerView) -> bool {
-    if !peer.dynamic {
+    if !peer.is_dynamic() {
         return intent.peer(name).is_some();
     }
     let target = &peer.intent.target;
@@ -486,7 +485,8 @@ fn is_wanted(intent: &Intent, name: &str, peer: &PeerView) -> bool {
         });
     let longest = ranges.max_by_key(|(length, _)| *length);
     let is_configured = intent.peers.iter().any(|wanted| wanted.target == *target);
-    !is_configured && longest.is_some_and(|(_, range)| Some(&*range.name) == range_of(name))
+    !is_configured
+        && longest.is_some_and(|(_, range)| Some(&*range.name) == peer.intent.requested_by.range())
 }
 
 /// Whether this was said before.
@@ -494,10 +494,9 @@ fn is_blocked_by(before: Option<&RunState>, reason: &str) -> bool {
     matches!(before, Some(RunState::Blocked(said)) if said == reason)
 }
 
-/// Whether the peer is another node: of the mesh, or of a Peer object with `nodes`, whose peers are named after both.
+/// Whether the peer is another node: of the mesh, or of a Peer object with `nodes`.
 fn is_other_node(peer: &PeerView) -> bool {
-    let object = &peer.intent.object;
-    !peer.dynamic && (object.kind == "Router" || *peer.intent.name != *object.name)
+    peer.intent.requested_by.is_node()
 }
 
 fn is_established(peer: &PeerView) -> bool {

@@ -17,10 +17,15 @@ pub(crate) struct PeerView {
     pub(crate) intent: Arc<PeerIntent>,
     /// Its session, or why it cannot be started.
     pub(crate) run: RunState,
-    /// Whether it came out of a listen range.
-    pub(crate) dynamic: bool,
     /// Whether it is not forgotten, and has its place, only because graceful restart keeps its routes. Of dynamic ones.
     pub(crate) keeps_routes: bool,
+}
+
+impl PeerView {
+    /// Whether it came out of a listen range.
+    pub(super) fn is_dynamic(&self) -> bool {
+        self.intent.requested_by.range().is_some()
+    }
 }
 
 /// Whether a peer runs.
@@ -62,9 +67,8 @@ impl PeerTable {
     /// Those that came out of a listen range.
     pub(super) fn dynamic(&self, range: &str) -> Vec<PeerView> {
         let table = self.locked();
-        let dynamic = table.iter().filter(|(_, peer)| peer.dynamic);
-        let of_range = dynamic.filter(|(name, _)| range_of(name) == Some(range));
-        of_range.map(|(_, peer)| peer.clone()).collect()
+        let is_of_range = |peer: &&PeerView| peer.intent.requested_by.range() == Some(range);
+        table.values().filter(is_of_range).cloned().collect()
     }
 
     /// Adds a peer under the name in its intent, or replaces it.
@@ -75,10 +79,4 @@ impl PeerTable {
     pub(super) fn remove(&self, name: &str) {
         self.locked().remove(name);
     }
-}
-
-/// The name of the listen range that a dynamic peer came out of: it is called `RANGE/ADDRESS`, with `%INTERFACE` if
-/// that is link-local.
-pub(crate) fn range_of(name: &str) -> Option<&str> {
-    name.rsplit_once('/').map(|(range, _)| range)
 }
