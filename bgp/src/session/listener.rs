@@ -28,12 +28,13 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tracing::{debug, info, warn};
 
-use super::admission::{Accepted, Admissions, Checks, check_signature, source_of};
+use super::admission::{Accepted, Admissions, check_signature, source_of};
 use super::expected::{Expected, Holding, Incoming, Verdict, open_ranges};
 use super::handle::Control;
 use super::keys::{KeyError, Keys};
 use super::pace::Pace;
 use super::{ListenRange, Password, PeerSettings, options};
+use crate::admission::Checks;
 use crate::os_error::OsError;
 use crate::refusal::Refusal;
 
