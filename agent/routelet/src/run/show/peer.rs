@@ -20,7 +20,7 @@ use routelet_core::own_next_hops::OwnNextHops;
 
 use super::capabilities::{capabilities, families, graceful_restart};
 use super::seconds;
-use crate::run::peers::{PeerView, RunState, takes_place};
+use crate::run::peers::{PeerView, RunState};
 
 /// What the RIB counts of a peer, for each family of [`Family::ALL`].
 #[derive(Clone, Copy, Debug, Default)]
@@ -97,7 +97,7 @@ impl Shown {
     pub(crate) fn of(view: &PeerView) -> Self {
         Self {
             intent: view.intent.clone(),
-            takes_place: takes_place(view),
+            takes_place: view.takes_place(),
             task: match &view.run {
                 RunState::Running(handle) => Task::Running(Box::new(Running::of(handle))),
                 RunState::Blocked(reason) => Task::Blocked(reason.clone()),
