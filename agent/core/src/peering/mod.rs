@@ -15,7 +15,9 @@
 //! - [`listening`]: what the listener is to let in.
 //! - [`wanted`]: who stays, who leaves and when, who takes whose place.
 //! - [`dynamic`]: peers out of listen ranges, and their places.
+//! - [`awaited`]: a machine of its own: which peers the RIB waits for although they are not configured.
 
+mod awaited;
 mod dynamic;
 mod listening;
 mod passwords;
@@ -39,6 +41,7 @@ use rib::{PeerConfig, PeerId};
 use routelet_fib::KernelView;
 use tracing::{debug, error, info};
 
+pub use awaited::{Adopted, Awaited};
 pub use dynamic::has_place;
 pub use listening::Listening;
 pub use passwords::{PasswordFile, PasswordFiles, Passwords};

@@ -59,12 +59,12 @@ use routelet_core::intent::{
     Change, DrainReason, Intent, Leaving, LocalFacts, Parts, Phase, Planner, Presence,
     RouterSettings,
 };
+use routelet_core::peering::Awaited;
 use routelet_fib::{FibConfig, FibHandle, KernelView, RefusalChange, RouteSpace};
 
 use crate::memory;
 use backend::{Agent, Order};
 use ending::{GOOD_BYE, STOPPING, WITHDRAW};
-use expected::Awaited;
 use facts::local_facts;
 use fib_sink::FibSink;
 use front::Front;
@@ -234,7 +234,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         knew_node: first.state.nodes.contains_key(&intent.node),
         is_stopping: false,
         holds_end_of_rib: false,
-        expected: Awaited::new(started),
+        awaited: Awaited::new(started),
         connects_pods,
         intent,
         applied: None,
@@ -265,7 +265,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         // One at least in each [`TICK`]: it never rests for longer.
         turns.step();
         let step = runtime.presence.deadline();
-        let count = runtime.count_again();
+        let count = runtime.awaited.deadline();
         let look = runtime.sessions.deadline();
         tokio::select! {
             () = stop.received() => {
@@ -328,7 +328,7 @@ struct Runtime {
     /// Whether End-of-RIB is kept back since Services are still to come.
     holds_end_of_rib: bool,
     /// Which peers the RIB waits for although they are not configured.
-    expected: Awaited,
+    awaited: Awaited,
     /// Whether pods of this node are connected by what the agent configures.
     connects_pods: bool,
     intent: Arc<Intent>,

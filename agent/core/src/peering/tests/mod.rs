@@ -1,6 +1,7 @@
 //! Claims about the machine. What is wanted is written as manifests, since that is what people write.
 #![allow(clippy::unwrap_used)]
 
+mod awaited;
 mod changes;
 mod passwords;
 mod ranges;
