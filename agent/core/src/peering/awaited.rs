@@ -1,5 +1,6 @@
-//! Which peers the RIB waits for at the start although they are not configured one by one: those that a predecessor of the agent had,
-//! as long as routes of theirs are in the kernel. The rule that follows is the RIB's (`rib::facade::convergence`).
+//! Which peers the RIB waits for at the start although they are not configured one by one: those that a predecessor of
+//! the agent had, as long as routes of theirs are in the kernel. The rule that follows is the RIB's
+//! (`rib::facade::convergence`).
 
 use std::time::{Duration, Instant};
 
@@ -57,8 +58,8 @@ impl Awaited {
         !self.has_converged || self.who != Expected::Nobody
     }
 
-    /// The routes were counted, or these peers are wanted now. Returns who is to be waited for, and whether some of them would be
-    /// clients of ours, if that is another answer than before.
+    /// The routes were counted, or these peers are wanted now. Returns who is to be waited for, and whether some of
+    /// them would be clients of ours, if that is another answer than before.
     pub fn count(
         &mut self,
         now: Instant,

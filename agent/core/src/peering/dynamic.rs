@@ -1,8 +1,8 @@
 //! Peers out of listen ranges: each address that connects becomes one, as far as its range has places.
 //!
-//! A place is held by who is connected, and for a while by who was: longer by one that had a session, and as long as graceful
-//! restart keeps its routes (RFC 4724, RFC 9494), which would go with it, unless all places are taken and another peer comes.
-//! A peer is known by its address and, if that is link-local, its interface.
+//! A place is held by who is connected, and for a while by who was: longer by one that had a session, and as long as
+//! graceful restart keeps its routes (RFC 4724, RFC 9494), which would go with it, unless all places are taken and
+//! another peer comes. A peer is known by its address and, if that is link-local, its interface.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -75,8 +75,8 @@ impl Peering {
         }
     }
 
-    /// Whether a range has a place for another peer. Those that have their places for their routes alone make room, more than
-    /// one where `maxPeers` was lowered.
+    /// Whether a range has a place for another peer. Those that have their places for their routes alone make room,
+    /// more than one where `maxPeers` was lowered.
     fn make_room(&mut self, now: Instant, range: &PeerIntent, out: &mut Vec<Action>) -> bool {
         while self.places(now, &range.name) >= range.max_peers as usize {
             let Some(gone) = self.longest_gone(now, &range.name) else {
@@ -88,8 +88,8 @@ impl Peering {
         true
     }
 
-    /// The peer of a range that has been gone for longest of those that have their places for their routes alone: it is the peer
-    /// that says for how long these are kept, up to more than an hour.
+    /// The peer of a range that has been gone for longest of those that have their places for their routes alone: it is
+    /// the peer that says for how long these are kept, up to more than an hour.
     fn longest_gone(&self, now: Instant, range: &str) -> Option<&Peer> {
         let gone = self.of_range(range).filter_map(|peer| {
             let facts = peer.facts()?;
@@ -118,8 +118,8 @@ impl Peering {
         peers.filter(move |peer| peer.intent.requested_by.range() == Some(range))
     }
 
-    /// Asks about dynamic peers that have no place otherwise. The RIB may be busy, and there can be thousands of them, so it is
-    /// asked once for all.
+    /// Asks about dynamic peers that have no place otherwise. The RIB may be busy, and there can be thousands of them,
+    /// so it is asked once for all.
     pub(super) fn ask_who_keeps_routes(&mut self, now: Instant, out: &mut Vec<Action>) {
         let mut asked = Vec::new();
         for peer in self.peers.values_mut().filter(|peer| peer.is_dynamic()) {
@@ -135,8 +135,8 @@ impl Peering {
         }
     }
 
-    /// Forgets dynamic peers that have no place, not even for their routes. Between the question and the answer a peer may have
-    /// come back.
+    /// Forgets dynamic peers that have no place, not even for their routes. Between the question and the answer a peer
+    /// may have come back.
     pub(super) fn forget_who_keeps_none(
         &mut self,
         now: Instant,
@@ -163,8 +163,8 @@ impl Peering {
     }
 }
 
-/// Whether a dynamic peer is connected, was not long ago, has routes that are kept for it, or is held Idle: neither must be forgotten
-/// with it. It counts for its range then.
+/// Whether a dynamic peer is connected, was not long ago, has routes that are kept for it, or is held Idle: neither
+/// must be forgotten with it. It counts for its range then.
 pub fn has_place(facts: &SessionFacts, keeps_routes: bool, now: Instant) -> bool {
     let kept = if facts.sessions > 0 { KEPT } else { TRIED };
     facts.state == State::Established

@@ -32,7 +32,8 @@ impl Peering {
         (listening, keys.collect())
     }
 
-    /// Has the ranges follow their passwords. Also where a key could not be set: the kernel's table may have a free place now.
+    /// Has the ranges follow their passwords. Also where a key could not be set: the kernel's table may have a free
+    /// place now.
     pub(super) fn follow_ranges(&mut self, out: &mut Vec<Action>) {
         if let Some(before) = &self.ranges {
             let ranges = ranges(&self.wanted, &mut self.passwords);

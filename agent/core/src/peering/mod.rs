@@ -1,13 +1,14 @@
 //! The sessions of the node, as a pure machine: which peer runs, with which settings, who gives way and who is kept.
 //!
 //! Facts go in as an [`Input`] with a `now`: what the intent wants, what the kernel and password files have, how each
-//! session is, who connects to a listen range. [`Action`]s come out, to be carried out in order. At [`Peering::deadline`] at the
-//! latest it wants [`Input::Look`]. The owner has the tasks, the sockets and the files, and decides nothing.
+//! session is, who connects to a listen range. [`Action`]s come out, to be carried out in order. At
+//! [`Peering::deadline`] at the latest it wants [`Input::Look`]. The owner has the tasks, the sockets and the files,
+//! and decides nothing.
 //!
-//! A peer has a name in the intent and a number here. The number is given once and never again, so an event that was on its
-//! way when its peer was removed can never be taken for another's. A peer that cannot be started (its password file cannot
-//! be read, or the kernel's key table is full) is kept as *blocked* with the reason and retried every few seconds: it
-//! never runs without its password, and no listen range takes its connections in its place.
+//! A peer has a name in the intent and a number here. The number is given once and never again, so an event that was on
+//! its way when its peer was removed can never be taken for another's. A peer that cannot be started (its password file
+//! cannot be read, or the kernel's key table is full) is kept as *blocked* with the reason and retried every few
+//! seconds: it never runs without its password, and no listen range takes its connections in its place.
 //!
 //! - [`peer`]: a peer at one moment.
 //! - [`settings`]: what its session is made with, or why it cannot be.
@@ -311,8 +312,8 @@ impl Peering {
         }
     }
 
-    /// Tries blocked peers again, compares passwords and interfaces (both change without an event of their own), and ends
-    /// those whose time is over.
+    /// Tries blocked peers again, compares passwords and interfaces (both change without an event of their own), and
+    /// ends those whose time is over.
     fn look(&mut self, now: Instant, out: &mut Vec<Action>) {
         self.next_look = Some(now + RETRY);
         self.follow_ranges(out);

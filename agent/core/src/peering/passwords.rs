@@ -1,8 +1,9 @@
 //! Which password is in force.
 //!
-//! What was known last counts until there is an answer. One that says "later" is none: an API server that is overloaded or away, a file
-//! system that does not answer, a read that failed by no fault of the file. An object whose password has another source then goes on
-//! with the password that it had. One that had none stays closed, and so does one whose password is known to be missing.
+//! What was known last counts until there is an answer. One that says "later" is none: an API server that is overloaded
+//! or away, a file system that does not answer, a read that failed by no fault of the file. An object whose password
+//! has another source then goes on with the password that it had. One that had none stays closed, and so does one whose
+//! password is known to be missing.
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;

@@ -16,9 +16,9 @@ use tracing::info;
 use super::{Action, Peer, Peering, RETRY};
 use crate::intent::{PeerIntent, PeerTarget};
 
-/// How long the session with another node outlives the wish for it, and how long a reflector goes on to reflect. Nodes learn
-/// of a change at different times, and routes must come by the new way before those of the old one go, from the mesh to
-/// reflectors and back.
+/// How long the session with another node outlives the wish for it, and how long a reflector goes on to reflect. Nodes
+/// learn of a change at different times, and routes must come by the new way before those of the old one go, from the
+/// mesh to reflectors and back.
 pub(super) const LEAVING: Duration = Duration::from_secs(10);
 
 /// The peer of this name, of those that are wanted.
@@ -91,8 +91,8 @@ impl Peering {
     }
 }
 
-/// Whether a peer stays. A dynamic one stays with its range, as long as no longer range has its address, and no configured
-/// peer: that one's password counts from then on, also while it is blocked.
+/// Whether a peer stays. A dynamic one stays with its range, as long as no longer range has its address, and no
+/// configured peer: that one's password counts from then on, also while it is blocked.
 fn stays(wanted: &[PeerIntent], peer: &Peer) -> bool {
     let Some(range) = peer.intent.requested_by.range() else {
         return named(wanted, peer.name()).is_some();

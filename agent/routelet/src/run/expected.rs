@@ -1,5 +1,6 @@
-//! What End-of-RIB and convergence wait for at the start, beyond what the RIB sees by itself: Services that wait for kube-proxy,
-//! and peers that are not configured one by one. Here the RIB is told; which peers is decided by [`Awaited`].
+//! What End-of-RIB and convergence wait for at the start, beyond what the RIB sees by itself: Services that wait for
+//! kube-proxy, and peers that are not configured one by one. Here the RIB is told; which peers is decided by
+//! [`Awaited`].
 //!
 //! [`Awaited`]: routelet_core::peering::Awaited
 

@@ -1,7 +1,7 @@
 //! The listening sockets of all peers, and how they change.
 //!
-//! New sockets come before the old ones go: where they cannot be had, everything stays as it was. Only where our own sockets are
-//! in the way of the new ones are they given up first.
+//! New sockets come before the old ones go: where they cannot be had, everything stays as it was. Only where our own
+//! sockets are in the way of the new ones are they given up first.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -106,8 +106,8 @@ impl Peers {
         })
     }
 
-    /// Finds out what is known to fail before anything is given up for it: an address where our own socket is in the way is
-    /// tried on some other port.
+    /// Finds out what is known to fail before anything is given up for it: an address where our own socket is in the
+    /// way is tried on some other port.
     fn try_elsewhere(&self, addresses: Vec<SocketAddr>) -> Result<(), BindError> {
         for address in addresses {
             let mut trial = address;

@@ -1,4 +1,5 @@
-//! The files that passwords are in. They are read by threads of their own: a file system that hangs keeps nobody else waiting.
+//! The files that passwords are in. They are read by threads of their own: a file system that hangs keeps nobody else
+//! waiting.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;
@@ -42,7 +43,8 @@ impl PasswordReader {
         files.iter().map(known).collect()
     }
 
-    /// Reads the files among these sources again, and forgets all others. One that a thread is at already is not waited for.
+    /// Reads the files among these sources again, and forgets all others. One that a thread is at already is not waited
+    /// for.
     pub(super) async fn read(&self, sources: impl Iterator<Item = &PasswordSource>) {
         let paths: BTreeSet<&Path> = sources
             .filter_map(|source| match source {
