@@ -6,6 +6,7 @@
 //! - [`wire`]: bytes to messages and back. Never panics, never allocates by a length that it has not checked.
 //! - [`fsm`]: RFC 4271 section 8 as a pure machine: inputs and a `now` in, outputs and a deadline out.
 //! - [`settings`]: how to reach a peer.
+//! - [`admission`]: whom a listener lets in.
 //! - [`refusal`]: why a connection is not let in.
 //! - [`os_error`]: errors of system calls, in words.
 //! - [`session`] (feature `net`): the only sockets and the only clock of the crate.
@@ -13,6 +14,7 @@
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 #![warn(clippy::too_many_lines)]
 
+pub mod admission;
 pub mod fsm;
 #[cfg(any(test, feature = "fuzz"))]
 #[allow(clippy::disallowed_methods)]

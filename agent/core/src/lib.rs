@@ -4,6 +4,7 @@
 //! - [`cluster`]: the state of the cluster, how its objects are read, and what is wrong with them.
 //! - [`intent`]: what this node is to do about it.
 //! - [`pools`]: which addresses Services get.
+//! - [`peering`]: which sessions run, and with which settings.
 //! - [`own_next_hops`]: the next hops of our own routes on a session.
 
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
@@ -13,6 +14,7 @@ pub mod cluster;
 pub mod fuzz;
 pub mod intent;
 pub mod own_next_hops;
+pub mod peering;
 pub mod pools;
 #[cfg(test)]
 mod soak;

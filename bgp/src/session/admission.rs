@@ -17,6 +17,7 @@ use tracing::info;
 use super::pace::{Bucket, Rate, Waiting};
 use super::syn::Syn;
 use super::{Password, Scope, Ttl, options, stamp};
+use crate::admission::Checks;
 use crate::refusal::Refusal;
 use crate::wire::{Notification, NotificationCode};
 
@@ -131,27 +132,6 @@ impl Accepted {
     pub(super) fn refuse(self, why: Refusal) {
         let admissions = self.waiting.admissions();
         admissions.refuse(self.stream, self.remote, why);
-    }
-}
-
-/// What a peer or a listen range asks of connections, beside their password.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Checks {
-    /// With [`Ttl::Security`], how far away the sender may be.
-    pub ttl: Ttl,
-    /// What was dialled; `None`: any address of ours.
-    pub local: Option<IpAddr>,
-    /// The interface by which it came in, by name, or the VRF or bridge above that; `None`: any.
-    pub device: Option<String>,
-}
-
-impl Default for Checks {
-    fn default() -> Self {
-        Self {
-            ttl: Ttl::System,
-            local: None,
-            device: None,
-        }
     }
 }
 

@@ -8,12 +8,13 @@ use std::sync::{Arc, Weak};
 use ipnet::IpNet;
 use tokio::net::{TcpListener, TcpStream};
 
-use super::admission::{Accepted, Checks, Source, check_signature, source_of};
+use super::admission::{Accepted, Source, check_signature, source_of};
 use super::handle::Control;
 use super::keys::{KeyError, Keys};
 use super::pace::Pace;
 use super::syn::Syn;
 use super::{Password, options};
+use crate::admission::{Admit, Checks, ListenRange};
 use crate::refusal::Refusal;
 
 #[derive(Debug)]
@@ -40,29 +41,6 @@ pub(super) struct OpenRange {
     pub(super) range: ListenRange,
     /// Why nobody is let in although the range asks for it.
     pub(super) failed: Option<KeyError>,
-}
-
-/// Addresses from which connections of peers that are not configured one by one are welcome, or not. Of ranges that
-/// overlap, the one with the longest prefix counts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ListenRange {
-    /// The addresses.
-    pub net: IpNet,
-    /// Whom it lets in.
-    pub admit: Admit,
-    /// What else it asks of a connection.
-    pub checks: Checks,
-}
-
-/// Whom a listen range lets in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Admit {
-    /// Anybody who comes from there.
-    Anybody,
-    /// Connections with this TCP MD5 signature.
-    Signed(Password),
-    /// Nobody: its password cannot be had. A wider range does not open what this one closes.
-    Nobody,
 }
 
 impl Admit {

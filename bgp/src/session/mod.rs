@@ -37,11 +37,11 @@ mod syn;
 mod turn;
 mod writer;
 
+pub use crate::admission::{Admit, Checks, ListenRange};
 pub use crate::refusal::Refusal;
 pub use crate::settings::{Password, PasswordError, PeerSettings, Scope, Ttl};
-pub use admission::{Admissions, Checks};
+pub use admission::Admissions;
 pub use event::{Event, PeerKey, SessionId};
-pub use expected::{Admit, ListenRange};
 pub use handle::{Counters, PeerHandle, PeerStatus, SessionStatus};
 pub use keys::KeyError;
 pub use listener::{BindError, Bound, Candidate, Intake, Listener};

@@ -58,7 +58,7 @@ pub use planner::{Change, Parts, Planner, RouteChange};
 pub use rule::Rule;
 pub use types::{
     BfdIntent, FibIntent, Intent, ListenIntent, MissingSecret, PasswordSource, PeerIntent,
-    PeerTarget, RouterSettings,
+    PeerTarget, RequestedBy, RouterSettings,
 };
 pub use warning::{Consequence, Precedence, Warning, WarningKind};
 

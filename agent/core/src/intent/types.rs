@@ -136,6 +136,8 @@ pub struct PeerIntent {
     pub name: String,
     /// The object that asks for it, such as `Peer tor-a` or `Router default`.
     pub object: ObjectRef,
+    /// What asks for it.
+    pub requested_by: RequestedBy,
     /// The labels that Advertisements select it by.
     pub labels: Labels,
     /// Where it is.
@@ -182,6 +184,34 @@ impl PeerIntent {
             password,
             attribute_filter: self.config.attribute_filter,
             protocol: self.protocol.clone(),
+        }
+    }
+}
+
+/// What asks for a peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RequestedBy {
+    /// A Peer that names it by its address, its interface or a gateway, or names a listen range.
+    Peer,
+    /// A Peer with `nodes`: it is another node.
+    Nodes,
+    /// The mesh: it is another node.
+    Mesh,
+    /// The listen range of this name: it has connected. Never of an [`Intent`].
+    Range(Arc<str>),
+}
+
+impl RequestedBy {
+    /// Whether the peer is another node of the cluster, whose agent computes the same session.
+    pub const fn is_node(&self) -> bool {
+        matches!(self, Self::Nodes | Self::Mesh)
+    }
+
+    /// The listen range that the peer has connected to, if it is of one.
+    pub fn range(&self) -> Option<&str> {
+        match self {
+            Self::Range(name) => Some(name),
+            Self::Peer | Self::Nodes | Self::Mesh => None,
         }
     }
 }

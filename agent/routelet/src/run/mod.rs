@@ -1,7 +1,7 @@
 //! The running agent: threads, tasks and channels, and nothing that decides.
 //!
 //! ```text
-//!  source ---ClusterState---> loop --Planner--> peers  (bgp::session, one task each)
+//!  source ---ClusterState---> loop --Planner--> peers  (peering decides; bgp::session, one task each)
 //!  FIB thread --KernelView---/   |  \-----------> RIB thread --> FIB thread
 //!  signals, control socket -----/                 ^
 //!                       sessions --Event, bounded-/
@@ -59,12 +59,12 @@ use routelet_core::intent::{
     Change, DrainReason, Intent, Leaving, LocalFacts, Parts, Phase, Planner, Presence,
     RouterSettings,
 };
+use routelet_core::peering::Awaited;
 use routelet_fib::{FibConfig, FibHandle, KernelView, RefusalChange, RouteSpace};
 
 use crate::memory;
 use backend::{Agent, Order};
 use ending::{GOOD_BYE, STOPPING, WITHDRAW};
-use expected::Awaited;
 use facts::local_facts;
 use fib_sink::FibSink;
 use front::Front;
@@ -84,7 +84,7 @@ const EVENTS: usize = 8;
 /// Orders of the control socket that may wait; when full, the command waits.
 const ORDERS: usize = 16;
 
-/// How often blocked peers are tried and old dynamic ones forgotten.
+/// How often it is looked at whether this agent may write, and tried to listen where that failed.
 const TICK: Duration = Duration::from_secs(5);
 
 /// How long our OPENs say that we restarted (RFC 4724): as long as peers may wait for us.
@@ -234,7 +234,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         knew_node: first.state.nodes.contains_key(&intent.node),
         is_stopping: false,
         holds_end_of_rib: false,
-        expected: Awaited::new(started),
+        awaited: Awaited::new(started),
         connects_pods,
         intent,
         applied: None,
@@ -265,7 +265,8 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         // One at least in each [`TICK`]: it never rests for longer.
         turns.step();
         let step = runtime.presence.deadline();
-        let count = runtime.count_again();
+        let count = runtime.awaited.deadline();
+        let look = runtime.sessions.deadline();
         tokio::select! {
             () = stop.received() => {
                 // Who asks twice does not want to wait.
@@ -286,6 +287,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
             () = until(restarting), if runtime.holds_end_of_rib => runtime.release_end_of_rib().await?,
             () = until(step) => runtime.recompute().await?,
             () = until(count) => runtime.expect().await?,
+            () = until(look) => runtime.look_at_peers().await?,
             changed = source.changed() => {
                 let loaded = changed?;
                 report(&problems, &loaded.problems);
@@ -297,8 +299,9 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
             Ok(()) = view.changed() => {
                 runtime.view().await?;
                 runtime.recompute().await?;
-                // A peer may have waited for this interface.
                 runtime.tick().await?;
+                // A peer may have waited for this interface.
+                runtime.look_at_peers().await?;
             }
             event = rib_events.recv() => runtime.rib_event(event),
             Some(candidate) = connecting.recv() => runtime.candidate(candidate).await?,
@@ -325,7 +328,7 @@ struct Runtime {
     /// Whether End-of-RIB is kept back since Services are still to come.
     holds_end_of_rib: bool,
     /// Which peers the RIB waits for although they are not configured.
-    expected: Awaited,
+    awaited: Awaited,
     /// Whether pods of this node are connected by what the agent configures.
     connects_pods: bool,
     intent: Arc<Intent>,
@@ -456,7 +459,7 @@ impl Runtime {
             // Listen ranges are peers, too.
             self.listen().await;
             self.report_warnings();
-            self.sessions.apply(&intent, &self.fib.view()).await?;
+            self.sessions.apply(&intent, self.fib.view()).await?;
         }
         if !parts.routes.is_empty() {
             // Refused before it is announced.
@@ -512,8 +515,7 @@ impl Runtime {
             table @ Some(_) => self.fib.set_refused(table, refused),
             None => self.fib.set_refused(None, []),
         }
-        let view = self.fib.view();
-        self.sessions.apply(&intent, &view).await?;
+        self.sessions.apply(&intent, self.fib.view()).await?;
         let originated = intent.originated.values();
         let originated = originated.map(|one| one.route.clone()).collect();
         self.rib.send(Command::Originate(originated)).await?;
@@ -531,9 +533,7 @@ impl Runtime {
     }
 
     async fn candidate(&mut self, candidate: Candidate) -> anyhow::Result<()> {
-        let view = self.fib.view();
-        let intent = self.intent.clone();
-        self.sessions.candidate(candidate, &intent, &view).await?;
+        self.sessions.candidate(candidate, self.fib.view()).await?;
         Ok(())
     }
 
@@ -565,9 +565,11 @@ impl Runtime {
                 self.apply().await?;
             }
         }
-        let view = self.fib.view();
-        let intent = self.intent.clone();
-        self.sessions.tick(&intent, &view).await?;
+        Ok(())
+    }
+
+    async fn look_at_peers(&mut self) -> anyhow::Result<()> {
+        self.sessions.look(self.fib.view()).await?;
         Ok(())
     }
 

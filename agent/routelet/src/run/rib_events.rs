@@ -13,7 +13,7 @@ use super::Runtime;
 const NAMED: usize = 8;
 
 impl Runtime {
-    pub(super) fn rib_event(&self, event: RibEvent) {
+    pub(super) fn rib_event(&mut self, event: RibEvent) {
         let name = |peer| self.shared.peer_name(peer);
         match event {
             RibEvent::PrefixLimit {
@@ -95,6 +95,7 @@ impl Runtime {
                 );
             }
             RibEvent::Converged => {
+                self.awaited.converged();
                 self.shared.converged();
                 if self.writing.sweeps_when_converged() {
                     info!("initial convergence complete; removing stale routes from the kernel");

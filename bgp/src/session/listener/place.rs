@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use super::super::PeerSettings;
-use super::super::admission::{Checks, check_signature, source_of};
+use super::super::admission::{check_signature, source_of};
 use super::super::expected::Holding;
 use super::super::handle::Control;
 use super::super::keys::KeyError;
 use super::{Candidate, Listener};
+use crate::admission::Checks;
 use crate::refusal::Refusal;
 
 /// A peer's place at the listener.

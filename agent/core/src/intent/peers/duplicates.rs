@@ -15,11 +15,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use routelet_api::peer::MESH_LABEL;
-
 use super::PeerIntent;
 use crate::cluster::ObjectRef;
-use crate::intent::{PeerTarget, Precedence, Warning, WarningKind};
+use crate::intent::{PeerTarget, Precedence, RequestedBy, Warning, WarningKind};
 
 /// How many targets a warning names.
 const NAMED: usize = 3;
@@ -51,13 +49,13 @@ impl Duplicates {
         let mut seen: HashMap<PeerTarget, (ObjectRef, bool)> = HashMap::new();
         let mut kept = Vec::with_capacity(list.len());
         for peer in list {
-            let names_it = peer.name == *peer.object.name;
+            let names_it = peer.requested_by == RequestedBy::Peer;
             let Some((used, used_names_it)) = seen.get(&peer.target) else {
                 seen.insert(peer.target.clone(), (peer.object.clone(), names_it));
                 kept.push(peer);
                 continue;
             };
-            if peer.labels.contains_key(MESH_LABEL) {
+            if peer.requested_by == RequestedBy::Mesh {
                 continue;
             }
             let why = match *used_names_it && !names_it {

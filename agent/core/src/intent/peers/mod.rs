@@ -29,7 +29,7 @@ use super::advertise::Active;
 use super::router::{address_from, value_from};
 use super::{
     BfdIntent, Consequence, LocalFacts, MissingSecret, PasswordSource, PeerIntent, PeerTarget,
-    RouterSettings, Warning, WarningKind, policies, types,
+    RequestedBy, RouterSettings, Warning, WarningKind, policies, types,
 };
 use crate::cluster::{ClusterState, Node, Object, ObjectRef, SecretText};
 
@@ -73,6 +73,7 @@ pub(super) fn peers(context: &Context<'_>, warnings: &mut Vec<Warning>) -> Vec<P
 struct Session {
     name: String,
     object: ObjectRef,
+    requested_by: RequestedBy,
     labels: Labels,
     target: PeerTarget,
     port: u16,
@@ -133,6 +134,7 @@ impl Context<'_> {
         Ok(Session {
             name: object.name.clone(),
             object: reference.clone(),
+            requested_by: RequestedBy::Peer,
             labels: object.labels.clone(),
             passive: spec.passive || matches!(target, PeerTarget::Range { .. }),
             target,
@@ -267,6 +269,7 @@ impl Context<'_> {
             ttl: ttl(spec, external),
             name: session.name,
             object: session.object,
+            requested_by: session.requested_by,
             labels: session.labels,
             target: session.target,
             port: session.port,

@@ -24,7 +24,7 @@ use super::duplicates::Duplicates;
 use super::{Context, PeerIntent, Session, at, common_addresses, fits, mesh_spec};
 use crate::cluster::{ClusterState, Node, Object, ObjectRef};
 use crate::intent::router;
-use crate::intent::{Warning, WarningKind};
+use crate::intent::{RequestedBy, Warning, WarningKind};
 
 /// A node under its Router, as its peers see it.
 struct Member<'a> {
@@ -296,7 +296,7 @@ fn by_object(
     let preferred = target.transport.unwrap_or(IpFamily::Ipv4);
     let reference = ObjectRef::cluster("Peer", &object.name);
     let name = format!("{}/{}", object.name, other.node.name);
-    let identity = (name, reference, object.labels.clone());
+    let identity = (name, reference, RequestedBy::Nodes, object.labels.clone());
     let session = session(own, other, preferred, client, identity, warnings)?;
     let mut spec = spec.clone();
     // What the object says of reflection is decided above, and differs between the ends.
@@ -323,6 +323,7 @@ fn by_mesh(
     let identity = (
         format!("mesh/{}", other.node.name),
         ObjectRef::cluster("Router", router),
+        RequestedBy::Mesh,
         labels,
     );
     let mut session = session(own, other, preferred, false, identity, warnings)?;
@@ -337,7 +338,7 @@ fn session(
     other: &Member<'_>,
     preferred: IpFamily,
     client: bool,
-    (name, object, labels): (String, ObjectRef, Labels),
+    (name, object, requested_by, labels): (String, ObjectRef, RequestedBy, Labels),
     warnings: &mut Vec<Warning>,
 ) -> Option<Session> {
     let other_name = other.node.name.clone();
@@ -358,6 +359,7 @@ fn session(
     Some(Session {
         name,
         object,
+        requested_by,
         labels,
         target: at(theirs),
         port: other.port.unwrap_or(179),

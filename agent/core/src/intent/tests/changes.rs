@@ -113,7 +113,7 @@ fn facts() -> LocalFacts {
 /// Whether going over to `new` ends the session of a peer.
 fn resets(old: &PeerIntent, new: &PeerIntent) -> bool {
     let (address, other) = match (&old.target, &new.target) {
-        // No session: of those out of the range, see `run/peers`.
+        // No session: of those out of the range, see `peering`.
         (PeerTarget::Range { .. }, PeerTarget::Range { .. }) => return false,
         (PeerTarget::Address { address, .. }, PeerTarget::Address { address: other, .. }) => {
             (*address, *other)

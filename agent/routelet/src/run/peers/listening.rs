@@ -1,25 +1,17 @@
 //! The listening sockets of all peers, and how they change.
 //!
-//! New sockets come before the old ones go: where they cannot be had, everything stays as it was. Only where our own sockets are
-//! in the way of the new ones are they given up first.
+//! New sockets come before the old ones go: where they cannot be had, everything stays as it was. Only where our own
+//! sockets are in the way of the new ones are they given up first.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use bgp::fsm::Cease;
-use bgp::session::{Admit, BindError, Checks, Intake, ListenRange, Listener, Password};
-use routelet_core::intent::{Intent, ListenIntent, PeerIntent, PeerTarget};
-use tracing::{info, warn};
+use bgp::session::{BindError, Intake, ListenRange, Listener, Password};
+use routelet_core::intent::{Intent, ListenIntent};
+use routelet_core::peering::{Input, Listening};
+use tracing::info;
 
-use super::passwords::Passwords;
-use super::{Peers, RELEASE, RunState, Stopped};
-
-/// What the listener was made for.
-#[derive(Clone, PartialEq)]
-pub(super) struct Listening {
-    pub(super) listen: Option<ListenIntent>,
-    pub(super) ranges: Vec<ListenRange>,
-}
+use super::{Peers, RELEASE, Stopped, stopped};
 
 impl Peers {
     /// Listens as the intent says. Nothing happens if it does already.
@@ -29,11 +21,8 @@ impl Peers {
     /// # Errors
     /// An address that cannot be had; what was listened on before still is, as far as it still can be had itself.
     pub(crate) async fn listen(&mut self, intent: &Intent) -> Result<(), ListenError> {
-        self.read_passwords(intent).await;
-        let wanted = Listening {
-            listen: intent.router.listen.clone(),
-            ranges: ranges(intent, &self.passwords),
-        };
+        self.read_passwords(&intent.peers).await?;
+        let (wanted, keys) = self.machine.listening(intent);
         if self.listening.as_ref() == Some(&wanted) {
             return Ok(());
         }
@@ -43,12 +32,10 @@ impl Peers {
             .as_ref()
             .is_some_and(|before| before.listen == wanted.listen);
         if same_sockets {
-            self.listener.set_ranges(wanted.ranges.clone());
-            self.listening = Some(wanted);
-            return Ok(());
+            let listening = self.set_ranges(wanted.ranges);
+            return Ok(self.feed(listening).await?);
         }
         // The new sockets first: where they cannot be had, the old ones stay, and the sessions with them.
-        let keys = keys(intent, &self.passwords);
         self.listener = match self.bind(&addresses, &wanted, &keys) {
             Ok(listener) => {
                 self.reset_all().await?;
@@ -68,9 +55,32 @@ impl Peers {
         for address in self.listener.local_addresses() {
             info!(%address, "listening");
         }
+        let ranges = self.heard(&wanted.ranges);
         self.listening = Some(wanted);
         self.in_vain = None;
-        Ok(())
+        Ok(self.feed(ranges).await?)
+    }
+
+    /// Other ranges for the sockets that there are. Returns what came of it.
+    pub(super) fn set_ranges(&mut self, ranges: Vec<ListenRange>) -> Input {
+        self.listener.set_ranges(ranges.clone());
+        let heard = self.heard(&ranges);
+        if let Some(listening) = &mut self.listening {
+            listening.ranges = ranges;
+        }
+        heard
+    }
+
+    /// Which ranges the listener has, and which of them let nobody in.
+    fn heard(&self, ranges: &[ListenRange]) -> Input {
+        let failed = ranges.iter().filter_map(|range| {
+            let error = self.listener.range_error(range.net)?;
+            Some((range.net, error.to_string()))
+        });
+        Input::Listening {
+            failed: failed.collect(),
+            ranges: ranges.to_vec(),
+        }
     }
 
     fn bind(
@@ -96,8 +106,8 @@ impl Peers {
         })
     }
 
-    /// Finds out what is known to fail before anything is given up for it: an address where our own socket is in the way is
-    /// tried on some other port.
+    /// Finds out what is known to fail before anything is given up for it: an address where our own socket is in the
+    /// way is tried on some other port.
     fn try_elsewhere(&self, addresses: Vec<SocketAddr>) -> Result<(), BindError> {
         for address in addresses {
             let mut trial = address;
@@ -131,7 +141,9 @@ impl Peers {
             && let Ok(listener) = self.bind(&addresses(before.listen.as_ref()), &before, passwords)
         {
             self.listener = listener;
+            let ranges = self.heard(&before.ranges);
             self.listening = Some(before);
+            self.feed(ranges).await?;
         }
         Err(ListenError::Bind(error))
     }
@@ -139,19 +151,9 @@ impl Peers {
     /// Ends every peer, because each holds on to the listener that it was made with, and waits until their sockets are
     /// free. The intent makes them anew.
     async fn reset_all(&mut self) -> Result<(), Stopped> {
-        let running = self.table.all();
-        for (name, peer) in &running {
-            info!(peer = %name, "reset: the addresses to listen on have changed");
-            self.remove(name, peer, Cease::ConfigurationChange).await?;
-        }
-        let all = running.values().filter_map(|peer| match &peer.run {
-            RunState::Running(handle) => Some(handle.stopped()),
-            RunState::Blocked(_) | RunState::Range => None,
-        });
-        let all = futures::future::join_all(all);
-        if tokio::time::timeout(RELEASE, all).await.is_err() {
-            warn!("not every session ended in time");
-        }
+        let handles = self.handles();
+        self.feed(Input::SocketsReplaced).await?;
+        stopped(&handles, RELEASE).await;
         Ok(())
     }
 }
@@ -190,40 +192,4 @@ fn addresses(listen: Option<&ListenIntent>) -> Vec<SocketAddr> {
         .iter()
         .map(|address| SocketAddr::new(*address, listen.port))
         .collect()
-}
-
-/// The listen ranges. One whose password cannot be had lets nobody in: it fails closed, no wider range opens it, and
-/// [`Peers::put`] says so.
-pub(super) fn ranges(intent: &Intent, passwords: &Passwords) -> Vec<ListenRange> {
-    let peers = intent.peers.iter();
-    peers.filter_map(|peer| range(peer, passwords)).collect()
-}
-
-fn range(peer: &PeerIntent, passwords: &Passwords) -> Option<ListenRange> {
-    let PeerTarget::Range { net } = peer.target else {
-        return None;
-    };
-    let admit = match passwords.find(peer) {
-        Ok(None) => Admit::Anybody,
-        Ok(Some(password)) => Admit::Signed(password),
-        Err(_) => Admit::Nobody,
-    };
-    let checks = Checks {
-        ttl: peer.ttl,
-        local: peer.local_address,
-        device: peer.device.clone(),
-    };
-    Some(ListenRange { net, admit, checks })
-}
-
-/// The passwords of peers that have an address: their keys are set before anybody is heard.
-fn keys(intent: &Intent, passwords: &Passwords) -> Vec<(IpAddr, Password)> {
-    let key = |peer: &PeerIntent| {
-        let PeerTarget::Address { address, .. } = peer.target else {
-            return None;
-        };
-        let password = passwords.find(peer).ok()??;
-        Some((address, password))
-    };
-    intent.peers.iter().filter_map(key).collect()
 }

@@ -1,61 +1,53 @@
-//! The sessions that run: the difference between the peers that the intent wants and those that there are.
+//! The sessions that run. What is to be done is decided by [`Peering`]; here it is carried out, with tasks, sockets and
+//! files, and what happens is handed in.
 //!
-//! A peer has a name in the intent and a number here. The number is given once and never again, so an event that was on its
-//! way when its peer was removed can never be taken for another's. A peer that cannot be started (its password file cannot
-//! be read, or the kernel's key table is full) is kept as *blocked* with the reason and retried every few seconds: it
-//! never runs without its password, and no listen range takes its connections in its place.
-//! The listening sockets that peers share are in [`listening`], and what others see of peers is in [`table`].
+//! [`listening`] has the sockets that peers share, [`password_files`] the threads that read files, and [`table`] what
+//! others see of peers.
 
-mod dynamic;
 mod listening;
-mod passwords;
-mod settings;
+mod password_files;
 mod table;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bgp::fsm::{Cease, State, Stop};
+use bgp::fsm::Stop;
 use bgp::session::{
-    Admissions, Candidate, Event, KeyError, ListenRange, Listener, PeerHandle, PeerKey,
-    PeerSettings,
+    Admissions, Candidate, Event, KeyError, Listener, PeerHandle, PeerKey, PeerSettings,
+    PeerStatus, Refusal,
 };
-use rib::{PeerId, PeerKind};
-use routelet_core::intent::{Intent, PasswordSource, PeerIntent, PeerTarget};
+use bgp::types::Family;
+use rib::{PeerId, Rib};
+use routelet_core::intent::{Intent, PeerIntent};
+use routelet_core::peering::{Action, Input, Listening, Peering, Run};
 use routelet_fib::KernelView;
-use tokio::sync::mpsc;
-use tracing::{debug, error, info, warn};
+use tokio::sync::{mpsc, watch};
+use tracing::warn;
 
 use super::rib_thread::{Command, RibHandle, Stopped};
-use dynamic::of_range;
-use listening::{Listening, ranges};
-use passwords::Passwords;
-use settings::settings;
+use password_files::PasswordReader;
+use table::facts;
 
-pub(crate) use dynamic::takes_place;
-pub(crate) use table::{PeerTable, PeerView, RunState, range_of};
+pub(crate) use table::{PeerTable, PeerView, RunState};
 
 /// Why a peer cannot be started; `None`: it can.
 #[cfg(test)]
 pub(crate) fn blocked(wanted: &PeerIntent, view: &KernelView) -> Option<String> {
-    settings(wanted, view, &Passwords::default()).err()
+    let mut passwords = routelet_core::peering::Passwords::default();
+    routelet_core::peering::settings(wanted, view, &mut passwords).err()
 }
 
 /// Connections out of listen ranges that wait to be looked at; when full, the listener accepts no more for a moment.
 pub(crate) const CANDIDATES: usize = 64;
-
-/// How long the session with another node outlives the wish for it, and how long a reflector goes on to reflect. Nodes learn
-/// of a change at different times, and routes must come by the new way before those of the old one go, from the mesh to
-/// reflectors and back.
-const LEAVING: Duration = Duration::from_secs(10);
 
 /// How long peers may take to let go of the listener. A session that ends waits 2 s for the peer to read its last word.
 const RELEASE: Duration = Duration::from_secs(3);
 
 /// The running sessions.
 pub(crate) struct Peers {
+    machine: Peering,
     table: PeerTable,
     rib: RibHandle,
     events: mpsc::Sender<Event>,
@@ -65,17 +57,19 @@ pub(crate) struct Peers {
     listening: Option<Listening>,
     /// What the sockets and the sessions were given up for without success. Not again, until something else is wanted.
     in_vain: Option<(Listening, Arc<bgp::session::BindError>)>,
-    passwords: Passwords,
-    next: u32,
+    passwords: PasswordReader,
     /// While graceful restart is possible: until when our OPENs say that we restarted.
     restarting: Option<Instant>,
-    settings: BTreeMap<String, PeerSettings>,
-    /// Sessions with other nodes that are not wanted any more, and until when they are kept.
-    leaving: BTreeMap<String, Instant>,
-    /// Other nodes that are to be no clients of ours any more, and until when they are all the same.
-    demoted: BTreeMap<String, Instant>,
-    /// Peers of ranges that were handed a connection, and when.
-    offered: BTreeMap<String, Instant>,
+    sessions: BTreeMap<PeerId, Session>,
+    /// The connection that the machine decides about.
+    connecting: Option<Candidate>,
+}
+
+/// The task of a peer.
+struct Session {
+    handle: Arc<PeerHandle>,
+    /// Changed: the machine does not know it so far.
+    status: watch::Receiver<PeerStatus>,
 }
 
 impl Peers {
@@ -87,6 +81,7 @@ impl Peers {
         restarting: Option<Instant>,
     ) -> Self {
         Self {
+            machine: Peering::default(),
             table: PeerTable::default(),
             rib,
             events,
@@ -95,13 +90,10 @@ impl Peers {
             listener: Listener::none(),
             listening: None,
             in_vain: None,
-            passwords: Passwords::default(),
-            next: 0,
+            passwords: PasswordReader::default(),
             restarting,
-            offered: BTreeMap::new(),
-            settings: BTreeMap::new(),
-            leaving: BTreeMap::new(),
-            demoted: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            connecting: None,
         }
     }
 
@@ -120,13 +112,9 @@ impl Peers {
         self.listener.local_addresses().to_vec()
     }
 
-    /// Reads the password files of all peers, those that end included.
-    async fn read_passwords(&self, intent: &Intent) {
-        let known = self.table.all();
-        let known = known.values().map(|peer| peer.intent.as_ref());
-        let all = intent.peers.iter().chain(known);
-        let sources = all.filter_map(|peer| peer.password.as_ref());
-        self.passwords.read(sources).await;
+    /// When [`Peers::look`] is due.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.machine.deadline()
     }
 
     /// Makes the peers those of the intent. Sessions that need no reset are left alone.
@@ -136,370 +124,205 @@ impl Peers {
     pub(crate) async fn apply(
         &mut self,
         intent: &Intent,
-        view: &KernelView,
+        view: Arc<KernelView>,
     ) -> Result<(), Stopped> {
-        self.read_passwords(intent).await;
-        self.passwords.keep(intent);
-        let gone: Vec<(String, PeerView)> = self
-            .table
-            .all()
-            .into_iter()
-            .filter(|(name, peer)| !is_wanted(intent, name, peer))
-            .collect();
-        self.leaving
-            .retain(|name, _| gone.iter().any(|(gone, _)| gone == name));
-        for (name, peer) in gone {
-            if let Some(successor) = self.successor(intent, &peer) {
-                info!(peer = %name, now = %successor.name, "peer has another name; its session stays");
-                self.rename(&name, peer, successor.name.clone());
-            } else if is_other_node(&peer) && is_established(&peer) {
-                info!(peer = %name, seconds = LEAVING.as_secs(), "peer is no longer wanted and ends soon");
-                let until = Instant::now() + LEAVING;
-                self.leaving.entry(name).or_insert(until);
-            } else {
-                info!(peer = %name, "peer is no longer wanted");
-                self.remove(&name, &peer, Cease::Deconfigured).await?;
-            }
-        }
-        for wanted in intent.peers.iter() {
-            self.put(wanted.clone(), view).await?;
-        }
+        self.read_passwords(&intent.peers).await?;
+        self.feed(Input::View(view)).await?;
+        self.feed(Input::Wanted(intent.peers.clone())).await?;
         // Whoever was quicker than this waits in the kernel: a peer that is refused as a stranger would take the
         // NOTIFICATION for the end of a graceful restart.
         self.listener.start_accepting();
         Ok(())
     }
 
-    /// The new peer that is the same neighbour under another name.
-    fn successor<'a>(&self, intent: &'a Intent, peer: &PeerView) -> Option<&'a PeerIntent> {
-        let is_address = matches!(peer.intent.target, PeerTarget::Address { .. });
-        if peer.dynamic || !is_address {
-            return None;
-        }
-        intent.peers.iter().find(|wanted| {
-            wanted.target == peer.intent.target && self.table.get(&wanted.name).is_none()
-        })
+    /// Time has passed, or the kernel's surroundings have changed.
+    ///
+    /// # Errors
+    /// The RIB's thread has stopped.
+    pub(crate) async fn look(&mut self, view: Arc<KernelView>) -> Result<(), Stopped> {
+        self.read_passwords(&[]).await?;
+        self.feed(Input::View(view)).await?;
+        self.feed(Input::Look).await
     }
 
-    /// Moves a peer with its number and session to another name. All else changes when it is put.
-    fn rename(&mut self, name: &str, peer: PeerView, new: String) {
-        if let Some(settings) = self.settings.remove(name) {
-            self.settings.insert(new.clone(), settings);
-        }
-        self.table.remove(name);
-        let mut intent = peer.intent.as_ref().clone();
-        intent.name = new;
-        self.note(peer.id, intent, peer.run, false);
-    }
-
-    /// Adds a peer or goes over to what the intent says of it now.
-    async fn put(&mut self, wanted: PeerIntent, view: &KernelView) -> Result<(), Stopped> {
-        let known = self.table.get(&wanted.name);
-        let id = match &known {
-            Some(peer) => peer.id,
-            None => {
-                self.next += 1;
-                PeerId(self.next)
-            }
-        };
-        if let PeerTarget::Range { net } = wanted.target {
-            for peer in self.table.dynamic(&wanted.name) {
-                let own = of_range(&wanted, &peer.intent.name, peer.intent.target.clone());
-                self.run(own, view, None).await?;
-            }
-            let failed = match self.passwords.find(&wanted) {
-                Ok(_) => self
-                    .listener
-                    .range_error(net)
-                    .map(|error| error.to_string()),
-                Err(reason) => Some(reason),
-            };
-            let run = match failed {
-                None => RunState::Range,
-                Some(reason) => {
-                    let before = known.as_ref().map(|peer| &peer.run);
-                    if !is_blocked_by(before, &reason) {
-                        warn!(peer = %wanted.name, %reason, "nobody is accepted from this range");
-                    }
-                    RunState::Blocked(reason)
-                }
-            };
-            self.note(id, wanted, run, false);
-            return Ok(());
-        }
-        self.run(wanted, view, Some(id)).await
-    }
-
-    /// Starts a peer, or changes it as softly as possible.
-    async fn run(
+    /// A connection out of a listen range.
+    ///
+    /// # Errors
+    /// The RIB's thread has stopped.
+    pub(crate) async fn candidate(
         &mut self,
-        mut wanted: PeerIntent,
-        view: &KernelView,
-        new: Option<PeerId>,
+        candidate: Candidate,
+        view: Arc<KernelView>,
     ) -> Result<(), Stopped> {
-        let known = self.table.get(&wanted.name);
-        let id = match (&known, new) {
-            (Some(peer), _) => peer.id,
-            (None, Some(id)) => id,
-            (None, None) => {
-                self.next += 1;
-                PeerId(self.next)
-            }
-        };
-        let dynamic = known.as_ref().is_some_and(|peer| peer.dynamic) || new.is_none();
-        if self.is_still_client(known.as_ref(), &wanted) {
-            wanted.config.kind = PeerKind::ReflectorClient;
-        }
-        let changed = known
-            .as_ref()
-            .is_none_or(|peer| peer.intent.config != wanted.config);
-        if changed {
-            // Before its session: the RIB must know a peer to take its routes.
-            let config = Box::new(wanted.config.clone());
-            self.rib.send(Command::SetPeer(id, config)).await?;
-            // Once, at the first: from its first session on it is waited for as others are.
-            if (dynamic || wanted.is_doubtful) && known.is_none() {
-                self.rib.send(Command::SetUnexpected(id)).await?;
-            }
-        }
-        let before = known.as_ref().map(|peer| &peer.run);
-        let started = settings(&wanted, view, &self.passwords).and_then(|settings| {
-            let handle = self.start(id, &wanted, &settings, before);
-            let handle = handle.map_err(|error| error.to_string())?;
-            Ok((settings, handle))
-        });
-        let run = match started {
-            Ok((settings, handle)) => {
-                self.settings.insert(wanted.name.clone(), settings);
-                RunState::Running(handle)
-            }
-            Err(reason) => {
-                if !is_blocked_by(before, &reason) {
-                    warn!(peer = %wanted.name, %reason, "peer cannot be started");
-                }
-                // Fail closed: a session must not go on with a password that is not the configured one.
-                if let Some(RunState::Running(handle)) = before {
-                    handle.stop(Stop::Cease(Cease::ConfigurationChange));
-                }
-                self.settings.remove(&wanted.name);
-                RunState::Blocked(reason)
-            }
-        };
-        self.note(id, wanted, run, dynamic);
-        Ok(())
-    }
-
-    /// The task of a peer with these settings: a new one, or the one that runs.
-    fn start(
-        &self,
-        id: PeerId,
-        wanted: &PeerIntent,
-        settings: &PeerSettings,
-        before: Option<&RunState>,
-    ) -> Result<Arc<PeerHandle>, KeyError> {
-        if let Some(RunState::Running(handle)) = before
-            && handle.is_running()
-        {
-            if self.settings.get(&wanted.name) != Some(settings) {
-                handle.reconfigure(settings.clone())?;
-            }
-            return Ok(handle.clone());
-        }
-        let handle = bgp::session::spawn(
-            PeerKey(id.0),
-            settings.clone(),
-            &self.listener,
-            self.events.clone(),
-            self.restarting,
-        )?;
-        debug!(peer = %wanted.name, address = %wanted.target, object = %wanted.object, "peer starts");
-        Ok(Arc::new(handle))
-    }
-
-    /// Whether a node that is to be a client no more is treated as one for a while.
-    fn is_still_client(&mut self, known: Option<&PeerView>, wanted: &PeerIntent) -> bool {
-        let is_demoted = known.is_some_and(|known| {
-            is_other_node(known)
-                && is_established(known)
-                && known.intent.config.kind == PeerKind::ReflectorClient
-                && wanted.config.kind == PeerKind::Internal
-        });
-        let now = Instant::now();
-        let until = self
-            .demoted
-            .entry(wanted.name.clone())
-            .or_insert(now + LEAVING);
-        let still = is_demoted && now < *until;
-        if !still {
-            self.demoted.remove(&wanted.name);
-        }
-        still
-    }
-
-    fn note(&self, id: PeerId, intent: PeerIntent, run: RunState, dynamic: bool) {
-        let known = self.table.get(&intent.name);
-        self.table.put(PeerView {
-            id,
-            intent: Arc::new(intent),
-            run,
-            dynamic,
-            keeps_routes: known.is_some_and(|known| known.keeps_routes),
-        });
-    }
-
-    async fn remove(&mut self, name: &str, peer: &PeerView, cause: Cease) -> Result<(), Stopped> {
-        if let RunState::Running(handle) = &peer.run {
-            handle.stop(Stop::Cease(cause));
-        }
-        self.settings.remove(name);
-        self.table.remove(name);
-        self.rib.send(Command::RemovePeer(peer.id)).await
-    }
-
-    /// Whether an interface that a peer names is another than the one of its session: it has gone, or was made again.
-    fn has_another_interface(&self, name: &str, intent: &PeerIntent, view: &KernelView) -> bool {
-        let is_named = intent.device.is_some()
-            || matches!(&intent.target, PeerTarget::Address { interface, .. } if interface.is_some());
-        let indices = |settings: &PeerSettings| (settings.scope, settings.device_index);
-        let known = self.settings.get(name).map(indices);
-        is_named
-            && settings(intent, view, &self.passwords)
-                .ok()
-                .as_ref()
-                .map(indices)
-                != known
-    }
-
-    /// Tries blocked peers again, reads password files again and looks for interfaces that were made again (both without an
-    /// event of their own), and forgets dynamic peers that have been down for long.
-    pub(crate) async fn tick(&mut self, intent: &Intent, view: &KernelView) -> Result<(), Stopped> {
-        self.read_passwords(intent).await;
-        if let Some(listening) = &mut self.listening {
-            let ranges = ranges(intent, &self.passwords);
-            // Also where a key could not be set: the table may have a free place now.
-            let failed = |range: &ListenRange| self.listener.range_error(range.net).is_some();
-            if listening.ranges != ranges || ranges.iter().any(failed) {
-                self.listener.set_ranges(ranges.clone());
-                listening.ranges = ranges;
-            }
-        }
-        let now = Instant::now();
-        let due: Vec<String> = self
-            .demoted
-            .iter()
-            .filter(|(_, until)| now >= **until)
-            .map(|(name, _)| name.clone())
-            .collect();
-        for name in due {
-            match intent.peer(&name) {
-                Some(wanted) => self.put(wanted.clone(), view).await?,
-                None => drop(self.demoted.remove(&name)),
-            }
-        }
-        self.offered.retain(|_, at| at.elapsed() <= dynamic::TRIED);
-        let kept = self.kept_routes().await?;
-        for (name, _) in self.table.all() {
-            // What was done for another before, such as its range, may have changed it.
-            let Some(peer) = self.table.get(&name) else {
-                continue;
-            };
-            if self.leaving.get(&name).is_some_and(|until| now >= *until) {
-                self.leaving.remove(&name);
-                info!(peer = %name, "peer ends");
-                self.remove(&name, &peer, Cease::Deconfigured).await?;
-                continue;
-            }
-            let may_differ = matches!(peer.intent.password, Some(PasswordSource::File(_)))
-                || self.has_another_interface(&name, &peer.intent, view);
-            match &peer.run {
-                RunState::Running(handle) if !handle.is_running() => {
-                    error!(peer = %name, "the task of the peer failed and is started again");
-                    let wanted = peer.intent.as_ref().clone();
-                    let id = (!peer.dynamic).then_some(peer.id);
-                    self.run(wanted, view, id).await?;
-                }
-                // Of a range, the password or the key may fail or come back at any time.
-                RunState::Blocked(_) | RunState::Range => {
-                    if let Some(wanted) = intent.peer(&name) {
-                        self.put(wanted.clone(), view).await?;
-                    } else if peer.dynamic {
-                        // Its interface is gone, or its password; who comes again is known anew.
-                        info!(peer = %name, "dynamic peer cannot go on and is forgotten");
-                        self.remove(&name, &peer, Cease::Deconfigured).await?;
-                    }
-                }
-                RunState::Running(handle) if peer.dynamic => {
-                    if self.is_forgotten(&peer, &handle.status(), &kept) {
-                        info!(peer = %name, "dynamic peer is gone and is forgotten");
-                        self.remove(&name, &peer, Cease::Deconfigured).await?;
-                    } else if may_differ {
-                        self.run(peer.intent.as_ref().clone(), view, None).await?;
-                    }
-                }
-                RunState::Running(_) if may_differ => {
-                    let wanted = peer.intent.as_ref().clone();
-                    self.run(wanted, view, Some(peer.id)).await?;
-                }
-                RunState::Running(_) => {}
-            }
-        }
-        Ok(())
+        let (range, remote) = (candidate.range, candidate.remote);
+        self.feed(Input::View(view)).await?;
+        self.connecting = Some(candidate);
+        let fed = self.feed(Input::Candidate { range, remote }).await;
+        self.connecting = None;
+        fed
     }
 
     /// Ends all sessions and waits until each has said its last word, `patience` at most.
     pub(crate) async fn stop(&mut self, how: Stop, patience: Duration) {
-        let running: Vec<Arc<PeerHandle>> = self
-            .table
-            .all()
-            .into_values()
-            .filter_map(|peer| match peer.run {
-                RunState::Running(handle) => Some(handle),
-                RunState::Blocked(_) | RunState::Range => None,
-            })
-            .collect();
-        for handle in &running {
-            handle.stop(how.clone());
-        }
-        let all = futures::future::join_all(running.iter().map(|handle| handle.stopped()));
-        if tokio::time::timeout(patience, all).await.is_err() {
-            warn!("not every session ended in time");
-        }
+        let handles = self.handles();
+        // Nothing of it is sent to the RIB, which may have stopped.
+        let _ = self.feed(Input::End(how)).await;
+        stopped(&handles, patience).await;
     }
-}
 
-/// Whether a peer stays. A dynamic one stays with its range, as long as no longer range has its address, and no configured
-/// peer: that one's password counts from then on, also while it is blocked.
-fn is_wanted(intent: &Intent, name: &str, peer: &PeerView) -> bool {
-    if !peer.dynamic {
-        return intent.peer(name).is_some();
+    fn handles(&self) -> Vec<Arc<PeerHandle>> {
+        let sessions = self.sessions.values();
+        sessions.map(|session| session.handle.clone()).collect()
     }
-    let target = &peer.intent.target;
-    let PeerTarget::Address { address, .. } = target else {
-        return false;
-    };
-    let ranges = intent
-        .peers
-        .iter()
-        .filter_map(|wanted| match &wanted.target {
-            PeerTarget::Range { net } if net.contains(address) => Some((net.prefix_len(), wanted)),
-            _ => None,
+
+    /// Reads the password files of all peers, those that end included, and of those that are wanted now.
+    async fn read_passwords(&mut self, wanted: &[PeerIntent]) -> Result<(), Stopped> {
+        let sources = self.machine.password_sources(wanted);
+        self.passwords.read(sources).await;
+        let files = self.passwords.found();
+        self.feed(Input::PasswordFiles(files)).await
+    }
+
+    /// Hands something in, after how each session is, and does what follows.
+    async fn feed(&mut self, input: Input) -> Result<(), Stopped> {
+        let mut inputs = VecDeque::from(self.session_inputs());
+        inputs.push_back(input);
+        let mut actions = Vec::new();
+        while let Some(input) = inputs.pop_front() {
+            self.machine.handle(Instant::now(), input, &mut actions);
+            for action in actions.drain(..) {
+                inputs.extend(self.carry_out(action).await?);
+            }
+        }
+        Ok(())
+    }
+
+    /// How each session is that is another way than the machine knows.
+    fn session_inputs(&mut self) -> Vec<Input> {
+        let sessions = self.sessions.iter_mut();
+        let changed = sessions.filter_map(|(id, session)| match session.status.has_changed() {
+            Ok(false) => None,
+            Ok(true) => {
+                let status = session.status.borrow_and_update();
+                Some(Input::Session(*id, facts(&status)))
+            }
+            // The sender lives as long as the task.
+            Err(_) => Some(Input::Failed(*id)),
         });
-    let longest = ranges.max_by_key(|(length, _)| *length);
-    let is_configured = intent.peers.iter().any(|wanted| wanted.target == *target);
-    !is_configured && longest.is_some_and(|(_, range)| Some(&*range.name) == range_of(name))
+        changed.collect()
+    }
+
+    /// Does something. Returns what came of it.
+    async fn carry_out(&mut self, action: Action) -> Result<Vec<Input>, Stopped> {
+        let mut inputs = Vec::new();
+        match action {
+            Action::SetRibPeer(id, config) => {
+                self.rib.send(Command::SetPeer(id, config)).await?;
+            }
+            Action::SetUnexpected(id) => self.rib.send(Command::SetUnexpected(id)).await?,
+            Action::RemoveRibPeer(id) => self.rib.send(Command::RemovePeer(id)).await?,
+            Action::Start(id, settings) => {
+                inputs.extend(not_started(id, self.start(id, *settings)));
+            }
+            Action::Reconfigure(id, settings) => {
+                inputs.extend(not_started(id, self.reconfigure(id, *settings)));
+            }
+            Action::Stop(id, how) => {
+                if let Some(session) = self.sessions.remove(&id) {
+                    session.handle.stop(how);
+                }
+            }
+            Action::Accept(id) => {
+                if let Some(candidate) = self.connecting.take() {
+                    match self.sessions.get(&id) {
+                        Some(session) => session.handle.accept(candidate),
+                        None => candidate.refuse(Refusal::Blocked),
+                    }
+                }
+            }
+            Action::Refuse(why) => {
+                if let Some(candidate) = self.connecting.take() {
+                    candidate.refuse(why);
+                }
+            }
+            Action::SetRanges(ranges) => inputs.push(self.set_ranges(ranges)),
+            Action::AskKeptRoutes(peers) => {
+                let kept = self.kept_routes(peers).await?;
+                // A session may have come up meanwhile.
+                inputs = self.session_inputs();
+                inputs.push(Input::KeptRoutes(kept));
+            }
+            Action::Show(id) => self.show(id),
+        }
+        Ok(inputs)
+    }
+
+    fn start(&mut self, id: PeerId, settings: PeerSettings) -> Result<(), KeyError> {
+        self.sessions.remove(&id);
+        let handle = bgp::session::spawn(
+            PeerKey(id.0),
+            settings,
+            &self.listener,
+            self.events.clone(),
+            self.restarting,
+        )?;
+        let session = Session {
+            status: handle.watch(),
+            handle: Arc::new(handle),
+        };
+        self.sessions.insert(id, session);
+        Ok(())
+    }
+
+    fn reconfigure(&mut self, id: PeerId, settings: PeerSettings) -> Result<(), KeyError> {
+        let session = self.sessions.get(&id);
+        let result = session.map_or(Ok(()), |session| session.handle.reconfigure(settings));
+        if result.is_err() {
+            // It has stopped.
+            self.sessions.remove(&id);
+        }
+        result
+    }
+
+    /// Whether graceful restart keeps routes of each.
+    async fn kept_routes(&self, peers: Vec<PeerId>) -> Result<BTreeMap<PeerId, bool>, Stopped> {
+        let look = move |rib: &Rib| {
+            let has_stale = |id, family: &Family| rib.counts(id, *family).stale > 0;
+            let is_kept = |id| Family::ALL.iter().any(|family| has_stale(id, family));
+            peers.into_iter().map(|id| (id, is_kept(id))).collect()
+        };
+        self.rib.look(look).await
+    }
+
+    fn show(&self, id: PeerId) {
+        let Some(peer) = self.machine.peer(id) else {
+            return self.table.remove(id);
+        };
+        let run = match (&peer.run, self.sessions.get(&id)) {
+            (Run::Running(_), Some(session)) => RunState::Running(session.handle.clone()),
+            // It could not be started, which the machine is about to hear.
+            (Run::Running(_), None) | (Run::Stopped, _) => return,
+            (Run::Blocked(reason), _) => RunState::Blocked(reason.clone()),
+            (Run::Range, _) => RunState::Range,
+        };
+        self.table.put(PeerView {
+            id,
+            intent: peer.intent.clone(),
+            run,
+            keeps_routes: peer.keeps_routes,
+        });
+    }
 }
 
-/// Whether this was said before.
-fn is_blocked_by(before: Option<&RunState>, reason: &str) -> bool {
-    matches!(before, Some(RunState::Blocked(said)) if said == reason)
+fn not_started(id: PeerId, result: Result<(), KeyError>) -> Option<Input> {
+    let error = result.err()?;
+    Some(Input::NotStarted(id, error.to_string()))
 }
 
-/// Whether the peer is another node: of the mesh, or of a Peer object with `nodes`, whose peers are named after both.
-fn is_other_node(peer: &PeerView) -> bool {
-    let object = &peer.intent.object;
-    !peer.dynamic && (object.kind == "Router" || *peer.intent.name != *object.name)
-}
-
-fn is_established(peer: &PeerView) -> bool {
-    matches!(&peer.run, RunState::Running(handle) if handle.status().state == State::Established)
+/// Waits until these peers have said their last words, `patience` at most.
+async fn stopped(handles: &[Arc<PeerHandle>], patience: Duration) {
+    let all = futures::future::join_all(handles.iter().map(|handle| handle.stopped()));
+    if tokio::time::timeout(patience, all).await.is_err() {
+        warn!("not every session ended in time");
+    }
 }

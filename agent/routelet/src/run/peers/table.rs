@@ -1,12 +1,14 @@
-//! The peers of the moment, by name.
+//! The peers of the moment, by number.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
-use bgp::session::PeerHandle;
+use bgp::session::{PeerHandle, PeerStatus};
 use rib::PeerId;
 
 use routelet_core::intent::PeerIntent;
+use routelet_core::peering::{SessionFacts, has_place};
 
 /// A peer as commands, metrics and notices see it.
 #[derive(Clone)]
@@ -17,10 +19,20 @@ pub(crate) struct PeerView {
     pub(crate) intent: Arc<PeerIntent>,
     /// Its session, or why it cannot be started.
     pub(crate) run: RunState,
-    /// Whether it came out of a listen range.
-    pub(crate) dynamic: bool,
     /// Whether it is not forgotten, and has its place, only because graceful restart keeps its routes. Of dynamic ones.
     pub(crate) keeps_routes: bool,
+}
+
+impl PeerView {
+    /// Whether a dynamic peer counts for its range.
+    pub(crate) fn takes_place(&self) -> bool {
+        match &self.run {
+            RunState::Running(handle) => {
+                has_place(&facts(&handle.status()), self.keeps_routes, Instant::now())
+            }
+            RunState::Blocked(_) | RunState::Range => false,
+        }
+    }
 }
 
 /// Whether a peer runs.
@@ -34,51 +46,44 @@ pub(crate) enum RunState {
     Range,
 }
 
+/// What counts of a session for what is decided of its peer.
+pub(super) fn facts(status: &PeerStatus) -> SessionFacts {
+    SessionFacts {
+        state: status.state,
+        since: status.since,
+        sessions: status.sessions,
+        is_held: status.idle_hold.is_some(),
+    }
+}
+
 /// All peers, shared between who runs them and those who show them.
 #[derive(Clone, Default)]
-pub(crate) struct PeerTable(Arc<Mutex<BTreeMap<String, PeerView>>>);
+pub(crate) struct PeerTable(Arc<Mutex<BTreeMap<PeerId, PeerView>>>);
 
 impl PeerTable {
-    fn locked(&self) -> MutexGuard<'_, BTreeMap<String, PeerView>> {
+    fn locked(&self) -> MutexGuard<'_, BTreeMap<PeerId, PeerView>> {
         // Entries are whole at every moment.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A copy of it.
+    /// A copy of it, by name.
     pub(crate) fn all(&self) -> BTreeMap<String, PeerView> {
-        self.locked().clone()
-    }
-
-    /// The peer of this name.
-    pub(crate) fn get(&self, name: &str) -> Option<PeerView> {
-        self.locked().get(name).cloned()
+        let table = self.locked();
+        let named = |peer: &PeerView| (peer.intent.name.clone(), peer.clone());
+        table.values().map(named).collect()
     }
 
     /// The peer with this number.
     pub(crate) fn by_id(&self, id: PeerId) -> Option<PeerView> {
-        self.locked().values().find(|peer| peer.id == id).cloned()
+        self.locked().get(&id).cloned()
     }
 
-    /// Those that came out of a listen range.
-    pub(super) fn dynamic(&self, range: &str) -> Vec<PeerView> {
-        let table = self.locked();
-        let dynamic = table.iter().filter(|(_, peer)| peer.dynamic);
-        let of_range = dynamic.filter(|(name, _)| range_of(name) == Some(range));
-        of_range.map(|(_, peer)| peer.clone()).collect()
-    }
-
-    /// Adds a peer under the name in its intent, or replaces it.
+    /// Adds a peer, or replaces it.
     pub(super) fn put(&self, peer: PeerView) {
-        self.locked().insert(peer.intent.name.clone(), peer);
+        self.locked().insert(peer.id, peer);
     }
 
-    pub(super) fn remove(&self, name: &str) {
-        self.locked().remove(name);
+    pub(super) fn remove(&self, id: PeerId) {
+        self.locked().remove(&id);
     }
-}
-
-/// The name of the listen range that a dynamic peer came out of: it is called `RANGE/ADDRESS`, with `%INTERFACE` if
-/// that is link-local.
-pub(crate) fn range_of(name: &str) -> Option<&str> {
-    name.rsplit_once('/').map(|(range, _)| range)
 }

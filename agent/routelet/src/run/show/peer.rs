@@ -15,12 +15,12 @@ use routelet_control::model::{
     Direction, DownClass, DownCount, IdleHold, MessageCounts, Peer, PeerFamily, PeerKind, PeerRole,
     SessionError, SessionState,
 };
-use routelet_core::intent::{Intent, PeerIntent, PeerTarget};
+use routelet_core::intent::{Intent, PeerIntent, PeerTarget, RequestedBy};
 use routelet_core::own_next_hops::OwnNextHops;
 
 use super::capabilities::{capabilities, families, graceful_restart};
 use super::seconds;
-use crate::run::peers::{PeerView, RunState, takes_place};
+use crate::run::peers::{PeerView, RunState};
 
 /// What the RIB counts of a peer, for each family of [`Family::ALL`].
 #[derive(Clone, Copy, Debug, Default)]
@@ -48,8 +48,6 @@ impl RibCounts {
 pub(crate) struct Shown {
     /// What the intent says of it.
     pub(crate) intent: Arc<PeerIntent>,
-    /// Whether it came out of a listen range.
-    pub(crate) dynamic: bool,
     /// Whether it counts for its range.
     pub(crate) takes_place: bool,
     /// Its task, or why there is none.
@@ -99,8 +97,7 @@ impl Shown {
     pub(crate) fn of(view: &PeerView) -> Self {
         Self {
             intent: view.intent.clone(),
-            dynamic: view.dynamic,
-            takes_place: takes_place(view),
+            takes_place: view.takes_place(),
             task: match &view.run {
                 RunState::Running(handle) => Task::Running(Box::new(Running::of(handle))),
                 RunState::Blocked(reason) => Task::Blocked(reason.clone()),
@@ -286,15 +283,14 @@ fn no_next_hop(
 }
 
 fn kind(shown: &Shown) -> PeerKind {
-    if shown.dynamic {
-        return PeerKind::Dynamic;
-    }
-    match (&shown.intent.target, &*shown.intent.object.kind) {
-        (PeerTarget::Interface { .. }, _) => PeerKind::Unnumbered,
-        (_, "Router") => PeerKind::Mesh,
-        // A Peer that selects nodes makes peers named after both.
-        _ if *shown.intent.name != *shown.intent.object.name => PeerKind::Node,
-        _ => PeerKind::Configured,
+    match (&shown.intent.requested_by, &shown.intent.target) {
+        (RequestedBy::Range(_), _) => PeerKind::Dynamic,
+        (RequestedBy::Mesh, _) => PeerKind::Mesh,
+        (RequestedBy::Nodes, _) => PeerKind::Node,
+        (RequestedBy::Peer, PeerTarget::Interface { .. }) => PeerKind::Unnumbered,
+        (RequestedBy::Peer, PeerTarget::Address { .. } | PeerTarget::Range { .. }) => {
+            PeerKind::Configured
+        }
     }
 }
 

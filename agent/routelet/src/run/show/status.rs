@@ -7,18 +7,16 @@ use std::time::Instant;
 use bgp::session::{Admissions, Refusal};
 use bgp::types::Family;
 use rib::Rib;
-use routelet_api::peer::MESH_LABEL;
 use routelet_control::model::{
     ConnectionCounts, ConnectionRefusal, Convergence, Drain, DrainStage, FamilyCounts, FibSummary,
     PeerCounts, Problem, RangeCounts, RefreshesLimited, RefusedAnnouncement, RefusedCount,
     Severity, Status, Watch,
 };
 use routelet_core::cluster;
-use routelet_core::intent::{Intent, Leaving, PeerTarget};
+use routelet_core::intent::{Intent, Leaving, PeerTarget, RequestedBy};
 
 use super::peer::{Shown, Task};
 use super::{reason, seconds};
-use crate::run::peers::range_of;
 use crate::run::shared::Shared;
 
 /// How many refused announcements are listed.
@@ -67,10 +65,10 @@ pub(crate) fn status(
     let configured = all
         .iter()
         .filter(|peer| !matches!(peer.task, Task::Range))
-        .filter(|peer| !peer.dynamic || peer.is_established());
+        .filter(|peer| peer.intent.requested_by.range().is_none() || peer.is_established());
     let mesh = all
         .iter()
-        .filter(|peer| peer.intent.labels.contains_key(MESH_LABEL));
+        .filter(|peer| peer.intent.requested_by == RequestedBy::Mesh);
     let down_in_mesh: BTreeSet<&str> = mesh
         .clone()
         .filter(|peer| !peer.is_established())
@@ -176,7 +174,7 @@ fn ranges(all: &[Shown]) -> Vec<RangeCounts> {
     let is_range = |peer: &&Shown| matches!(peer.intent.target, PeerTarget::Range { .. });
     let counts = all.iter().filter(is_range).map(|range| {
         let name = &range.intent.name;
-        let own = |peer: &&Shown| peer.dynamic && range_of(&peer.intent.name) == Some(name);
+        let own = |peer: &&Shown| peer.intent.requested_by.range() == Some(name.as_str());
         let taken = all.iter().filter(own).filter(|peer| peer.takes_place);
         RangeCounts {
             name: name.clone(),

@@ -360,7 +360,6 @@ impl Scene {
                 _ => Task::Blocked(blocked(&peer, &world.view).unwrap()),
             },
             intent: Arc::new(peer),
-            dynamic: false,
             takes_place: false,
         });
         shown.collect()

@@ -1,16 +1,19 @@
-//! What the session driver needs of a peer, or why it cannot be had.
+//! What a session is made with, or why it cannot be.
 
-use bgp::session::{PeerSettings, Scope};
-use routelet_core::intent::{PeerIntent, PeerTarget};
+use bgp::settings::{PeerSettings, Scope};
 use routelet_fib::KernelView;
 
-use super::passwords::Passwords;
+use super::Passwords;
+use crate::intent::{PeerIntent, PeerTarget};
 
-/// What the session driver needs, or why it cannot be had.
-pub(super) fn settings(
+/// What the session of a peer is made with.
+///
+/// # Errors
+/// Why it cannot be: its password, its interface, or a target that is no address.
+pub fn settings(
     wanted: &PeerIntent,
     view: &KernelView,
-    passwords: &Passwords,
+    passwords: &mut Passwords,
 ) -> Result<PeerSettings, String> {
     let password = passwords.find(wanted)?;
     let ifindex = |name: &str| {

@@ -1,0 +1,196 @@
+//! Peers out of listen ranges: each address that connects becomes one, as far as its range has places.
+//!
+//! A place is held by who is connected, and for a while by who was: longer by one that had a session, and as long as
+//! graceful restart keeps its routes (RFC 4724, RFC 9494), which would go with it, unless all places are taken and
+//! another peer comes. A peer is known by its address and, if that is link-local, its interface.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use bgp::fsm::{Cease, State};
+use bgp::refusal::Refusal;
+use ipnet::IpNet;
+use rib::PeerId;
+use routelet_fib::KernelView;
+use tracing::info;
+
+use super::{Action, Peer, Peering, Run, SessionFacts};
+use crate::intent::{PeerIntent, PeerTarget, RequestedBy};
+
+/// How long a dynamic peer that had a session keeps its place without one: longer than graceful restart usually takes.
+const KEPT: Duration = Duration::from_secs(180);
+
+/// How long one that never had a session keeps its place: a handshake takes milliseconds.
+const TRIED: Duration = Duration::from_secs(10);
+
+impl Peering {
+    /// A connection out of a listen range: makes a peer for it, or gives it to the one that there is.
+    pub(super) fn candidate(
+        &mut self,
+        now: Instant,
+        range: IpNet,
+        remote: SocketAddr,
+        out: &mut Vec<Action>,
+    ) {
+        let wanted = self.wanted.clone();
+        let is_it =
+            |peer: &&PeerIntent| matches!(peer.target, PeerTarget::Range { net } if net == range);
+        let range = wanted.iter().find(is_it);
+        // Where it has no name the range has gone meanwhile, or the interface is not known yet: the peer comes again.
+        let (Some(range), Some(target)) = (range, target(remote, &self.view)) else {
+            return;
+        };
+        if let Some(configured) = wanted.iter().find(|peer| peer.target == target) {
+            // Not the range's: it is blocked, or was only now made.
+            let found = self.named(&configured.name);
+            let running = found.filter(|peer| matches!(peer.run, Run::Running(_)));
+            out.push(match running {
+                Some(peer) => Action::Accept(peer.id),
+                None => Action::Refuse(Refusal::Blocked),
+            });
+            return;
+        }
+        let name = format!("{}/{target}", range.name);
+        let id = match self.names.get(&name) {
+            Some(id) => *id,
+            None => {
+                if !self.make_room(now, range, out) {
+                    out.push(Action::Refuse(Refusal::RangeFull));
+                    return;
+                }
+                self.run(now, of_range(range, &name, target), out)
+            }
+        };
+        match self.peers.get_mut(&id) {
+            Some(peer) if matches!(peer.run, Run::Running(_)) => {
+                peer.offered = Some(now);
+                out.push(Action::Accept(id));
+            }
+            // It cannot be started: whoever connects must not fill the table with such.
+            _ => {
+                out.push(Action::Refuse(Refusal::Blocked));
+                self.remove(id, Cease::Deconfigured, out);
+            }
+        }
+    }
+
+    /// Whether a range has a place for another peer. Those that have their places for their routes alone make room,
+    /// more than one where `maxPeers` was lowered.
+    fn make_room(&mut self, now: Instant, range: &PeerIntent, out: &mut Vec<Action>) -> bool {
+        while self.places(now, &range.name) >= range.max_peers as usize {
+            let Some(gone) = self.longest_gone(now, &range.name) else {
+                return false;
+            };
+            info!(peer = %gone.name(), "range is full: a peer that is gone gives its place to another, and its routes go");
+            self.remove(gone.id, Cease::Deconfigured, out);
+        }
+        true
+    }
+
+    /// The peer of a range that has been gone for longest of those that have their places for their routes alone: it is
+    /// the peer that says for how long these are kept, up to more than an hour.
+    fn longest_gone(&self, now: Instant, range: &str) -> Option<&Peer> {
+        let gone = self.of_range(range).filter_map(|peer| {
+            let facts = peer.facts()?;
+            // What is known of it is from before its task has looked at a connection.
+            let is_back = peer
+                .offered
+                .is_some_and(|at| now.saturating_duration_since(at) <= TRIED);
+            let has_routes_alone = peer.keeps_routes && !has_place(facts, false, now);
+            (!is_back && has_routes_alone).then_some((facts.since, peer))
+        });
+        gone.min_by_key(|(since, _)| *since).map(|(_, peer)| peer)
+    }
+
+    /// How many places of a range are taken.
+    fn places(&self, now: Instant, range: &str) -> usize {
+        let takes_place = |peer: &&Peer| {
+            let facts = peer.facts();
+            facts.is_some_and(|facts| has_place(facts, peer.keeps_routes, now))
+        };
+        self.of_range(range).filter(takes_place).count()
+    }
+
+    /// The peers that came out of a range.
+    pub(super) fn of_range(&self, range: &str) -> impl Iterator<Item = &Peer> {
+        let peers = self.peers.values();
+        peers.filter(move |peer| peer.intent.requested_by.range() == Some(range))
+    }
+
+    /// Asks about dynamic peers that have no place otherwise. The RIB may be busy, and there can be thousands of them,
+    /// so it is asked once for all.
+    pub(super) fn ask_who_keeps_routes(&mut self, now: Instant, out: &mut Vec<Action>) {
+        let mut asked = Vec::new();
+        for peer in self.peers.values_mut().filter(|peer| peer.is_dynamic()) {
+            let Some(facts) = peer.facts() else { continue };
+            if !has_place(facts, false, now) {
+                asked.push(peer.id);
+            } else if std::mem::take(&mut peer.keeps_routes) {
+                out.push(Action::Show(peer.id));
+            }
+        }
+        if !asked.is_empty() {
+            out.push(Action::AskKeptRoutes(asked));
+        }
+    }
+
+    /// Forgets dynamic peers that have no place, not even for their routes. Between the question and the answer a peer
+    /// may have come back.
+    pub(super) fn forget_who_keeps_none(
+        &mut self,
+        now: Instant,
+        kept: &BTreeMap<PeerId, bool>,
+        out: &mut Vec<Action>,
+    ) {
+        for (id, keeps_routes) in kept {
+            let Some(peer) = self.peers.get_mut(id) else {
+                continue;
+            };
+            let has_place = peer
+                .facts()
+                .is_none_or(|facts| has_place(facts, false, now));
+            if !has_place && !keeps_routes {
+                info!(peer = %peer.name(), "dynamic peer is gone and is forgotten");
+                self.remove(*id, Cease::Deconfigured, out);
+                continue;
+            }
+            let keeps_routes = !has_place && *keeps_routes;
+            if std::mem::replace(&mut peer.keeps_routes, keeps_routes) != keeps_routes {
+                out.push(Action::Show(*id));
+            }
+        }
+    }
+}
+
+/// Whether a dynamic peer is connected, was not long ago, has routes that are kept for it, or is held Idle: neither
+/// must be forgotten with it. It counts for its range then.
+pub fn has_place(facts: &SessionFacts, keeps_routes: bool, now: Instant) -> bool {
+    let kept = if facts.sessions > 0 { KEPT } else { TRIED };
+    facts.state == State::Established
+        || facts.is_held
+        || keeps_routes
+        || now.saturating_duration_since(facts.since) <= kept
+}
+
+/// The intent of a peer out of a range: that of the range, under its own name and address, never dialled.
+pub(super) fn of_range(range: &PeerIntent, name: &str, target: PeerTarget) -> PeerIntent {
+    let mut own = range.clone();
+    own.name = name.to_owned();
+    own.requested_by = RequestedBy::Range(range.name.as_str().into());
+    own.target = target;
+    own.protocol.passive = true;
+    own
+}
+
+/// Where somebody who connects is. `None` if the interface of a link-local address is not known.
+fn target(remote: SocketAddr, view: &KernelView) -> Option<PeerTarget> {
+    let address = remote.ip().to_canonical();
+    let interface = match (remote, address) {
+        (SocketAddr::V6(remote), IpAddr::V6(address)) if address.is_unicast_link_local() => {
+            Some(view.link(remote.scope_id())?.name.clone())
+        }
+        _ => None,
+    };
+    Some(PeerTarget::Address { address, interface })
+}

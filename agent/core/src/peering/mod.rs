@@ -1,0 +1,393 @@
+//! The sessions of the node, as a pure machine: which peer runs, with which settings, who gives way and who is kept.
+//!
+//! Facts go in as an [`Input`] with a `now`: what the intent wants, what the kernel and password files have, how each
+//! session is, who connects to a listen range. [`Action`]s come out, to be carried out in order. At
+//! [`Peering::deadline`] at the latest it wants [`Input::Look`]. The owner has the tasks, the sockets and the files,
+//! and decides nothing.
+//!
+//! A peer has a name in the intent and a number here. The number is given once and never again, so an event that was on
+//! its way when its peer was removed can never be taken for another's. A peer that cannot be started (its password file
+//! cannot be read, or the kernel's key table is full) is kept as *blocked* with the reason and retried every few
+//! seconds: it never runs without its password, and no listen range takes its connections in its place.
+//!
+//! - [`peer`]: a peer at one moment.
+//! - [`settings`]: what its session is made with, or why it cannot be.
+//! - [`passwords`]: which password is in force.
+//! - [`listening`]: what the listener is to let in.
+//! - [`wanted`]: who stays, who leaves and when, who takes whose place.
+//! - [`dynamic`]: peers out of listen ranges, and their places.
+//! - [`awaited`]: a machine of its own: which peers the RIB waits for although they are not configured.
+
+mod awaited;
+mod dynamic;
+mod listening;
+mod passwords;
+mod peer;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod wanted;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bgp::admission::ListenRange;
+use bgp::fsm::{Cease, Stop};
+use bgp::refusal::Refusal;
+use bgp::settings::PeerSettings;
+use ipnet::IpNet;
+use rib::{PeerConfig, PeerId};
+use routelet_fib::KernelView;
+use tracing::{debug, error, info};
+
+pub use awaited::{Adopted, Awaited};
+pub use dynamic::has_place;
+pub use listening::Listening;
+pub use passwords::{PasswordFile, PasswordFiles, Passwords};
+pub use peer::{Peer, Run, Session, SessionFacts};
+pub use settings::settings;
+
+use crate::intent::{PasswordSource, PeerIntent, PeerTarget};
+
+/// How often blocked peers are tried, password files and interfaces compared, and old dynamic peers forgotten.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// What has happened.
+#[derive(Debug)]
+pub enum Input {
+    /// The intent wants these peers, ascending by name.
+    Wanted(Arc<Vec<PeerIntent>>),
+    /// The kernel has these interfaces. Counts from the next input on.
+    View(Arc<KernelView>),
+    /// The password files have this. Counts from the next input on.
+    PasswordFiles(PasswordFiles),
+    /// The listener has these ranges, and could not set the keys of those in `failed`.
+    Listening {
+        /// As they were given to it.
+        ranges: Vec<ListenRange>,
+        /// Why nobody is let in, by prefix.
+        failed: BTreeMap<IpNet, String>,
+    },
+    /// The listening sockets are replaced. Every peer holds on to those that it was made with, and ends.
+    SocketsReplaced,
+    /// How a session is now.
+    Session(PeerId, SessionFacts),
+    /// The task of a session has ended, and nobody had stopped it.
+    Failed(PeerId),
+    /// A session could not be started or changed, and has no task.
+    NotStarted(PeerId, String),
+    /// Somebody connects out of a listen range. Answered by [`Action::Accept`] or [`Action::Refuse`]; by neither, the
+    /// connection is closed without a word.
+    Candidate {
+        /// The range.
+        range: IpNet,
+        /// Who connects.
+        remote: SocketAddr,
+    },
+    /// Whether routes are kept of each peer that [`Action::AskKeptRoutes`] asked about.
+    KeptRoutes(BTreeMap<PeerId, bool>),
+    /// Time has passed, or an interface has changed.
+    Look,
+    /// The node goes away: all sessions end so.
+    End(Stop),
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// The RIB is to know the peer and how it treats it. Comes before its session.
+    SetRibPeer(PeerId, Box<PeerConfig>),
+    /// Nothing waits for the first session of the peer.
+    SetUnexpected(PeerId),
+    /// The RIB is to forget the peer with its routes.
+    RemoveRibPeer(PeerId),
+    /// A session with these settings. Answered by [`Input::NotStarted`] where it cannot be had.
+    Start(PeerId, Box<PeerSettings>),
+    /// Other settings for a session, which ends only if they need that.
+    Reconfigure(PeerId, Box<PeerSettings>),
+    /// The end of a session.
+    Stop(PeerId, Stop),
+    /// The connection of the candidate is this peer's. One without a task refuses it as [`Refusal::Blocked`].
+    Accept(PeerId),
+    /// The connection of the candidate is refused.
+    Refuse(Refusal),
+    /// The listener is to have these ranges. Answered by [`Input::Listening`].
+    SetRanges(Vec<ListenRange>),
+    /// Does graceful restart keep routes of these? Answered by [`Input::KeptRoutes`].
+    AskKeptRoutes(Vec<PeerId>),
+    /// What is shown of the peer is another: see [`Peering::peer`].
+    Show(PeerId),
+}
+
+/// The machine. See the module.
+#[derive(Debug, Default)]
+pub struct Peering {
+    wanted: Arc<Vec<PeerIntent>>,
+    view: Arc<KernelView>,
+    passwords: Passwords,
+    /// The ranges that the listener has; `None`: it was never made.
+    ranges: Option<Vec<ListenRange>>,
+    /// Why it lets nobody in, by prefix.
+    closed: BTreeMap<IpNet, String>,
+    peers: BTreeMap<PeerId, Peer>,
+    names: BTreeMap<String, PeerId>,
+    /// The last number that was given.
+    last: u32,
+    next_look: Option<Instant>,
+}
+
+impl Peering {
+    /// Takes in what has happened. `out`: what is to be done, in this order.
+    pub fn handle(&mut self, now: Instant, input: Input, out: &mut Vec<Action>) {
+        match input {
+            Input::Wanted(wanted) => self.want(now, wanted, out),
+            Input::View(view) => self.view = view,
+            Input::PasswordFiles(files) => self.passwords.set_files(files),
+            Input::Listening { ranges, failed } => {
+                self.ranges = Some(ranges);
+                self.closed = failed;
+                self.judge_ranges(out);
+            }
+            Input::SocketsReplaced => self.reset_all(out),
+            Input::Session(id, facts) => {
+                if let Some(session) = self.session_mut(id) {
+                    session.facts = facts;
+                }
+            }
+            Input::Failed(id) => {
+                if let Some(session) = self.session_mut(id) {
+                    session.has_failed = true;
+                }
+            }
+            Input::NotStarted(id, reason) => self.not_started(id, reason, out),
+            Input::Candidate { range, remote } => self.candidate(now, range, remote, out),
+            Input::KeptRoutes(kept) => self.forget_who_keeps_none(now, &kept, out),
+            Input::Look => self.look(now, out),
+            Input::End(how) => self.end(&how, out),
+        }
+    }
+
+    /// When [`Input::Look`] is due.
+    pub fn deadline(&self) -> Option<Instant> {
+        let ends = |peer: &Peer| [peer.leaves_at, peer.client_until];
+        let ends = self.peers.values().flat_map(ends).flatten();
+        ends.chain(self.next_look).min()
+    }
+
+    /// The peer of this number. `None`: it was removed.
+    pub fn peer(&self, id: PeerId) -> Option<&Peer> {
+        self.peers.get(&id)
+    }
+
+    /// The password files of all peers, of those that these would make as well as of those that end.
+    pub fn password_sources<'a>(
+        &'a self,
+        wanted: &'a [PeerIntent],
+    ) -> impl Iterator<Item = &'a PasswordSource> {
+        let known = self.peers.values().map(|peer| peer.intent.as_ref());
+        let all = wanted.iter().chain(known);
+        all.filter_map(|peer| peer.password.as_ref())
+    }
+
+    fn ids(&self) -> Vec<PeerId> {
+        self.peers.keys().copied().collect()
+    }
+
+    fn named(&self, name: &str) -> Option<&Peer> {
+        self.peers.get(self.names.get(name)?)
+    }
+
+    fn session_mut(&mut self, id: PeerId) -> Option<&mut Session> {
+        match &mut self.peers.get_mut(&id)?.run {
+            Run::Running(session) => Some(session),
+            Run::Blocked(_) | Run::Range | Run::Stopped => None,
+        }
+    }
+
+    /// Adds a peer or goes over to what the intent says of it now.
+    fn put(&mut self, now: Instant, wanted: &PeerIntent, out: &mut Vec<Action>) {
+        let is_range = |target: &PeerTarget| matches!(target, PeerTarget::Range { .. });
+        // The RIB knows no range, and a session is not one's.
+        if let Some(known) = self.named(&wanted.name)
+            && is_range(&known.intent.target) != is_range(&wanted.target)
+        {
+            self.remove(known.id, Cease::Deconfigured, out);
+        }
+        match wanted.target {
+            PeerTarget::Range { net } => self.put_range(now, wanted, net, out),
+            PeerTarget::Address { .. } | PeerTarget::Interface { .. } => {
+                self.run(now, wanted.clone(), out);
+            }
+        }
+    }
+
+    /// Starts a peer, or changes it as softly as possible.
+    fn run(&mut self, now: Instant, mut wanted: PeerIntent, out: &mut Vec<Action>) -> PeerId {
+        let settings = settings(&wanted, &self.view, &mut self.passwords);
+        let id = match self.names.get(&wanted.name) {
+            Some(id) => *id,
+            None => self.add(&wanted, Run::Stopped, out),
+        };
+        let Some(peer) = self.peers.get_mut(&id) else {
+            return id;
+        };
+        if peer.is_still_client(now, &wanted) {
+            wanted.config.kind = rib::PeerKind::ReflectorClient;
+        }
+        if peer.intent.config != wanted.config {
+            let config = Box::new(wanted.config.clone());
+            out.push(Action::SetRibPeer(id, config));
+        }
+        let mut is_shown = peer.set_intent(wanted);
+        match (settings, &mut peer.run) {
+            (Ok(settings), Run::Running(session)) if !session.has_failed => {
+                if session.settings != settings {
+                    session.settings = settings.clone();
+                    out.push(Action::Reconfigure(id, Box::new(settings)));
+                }
+            }
+            (Ok(settings), _) => {
+                debug!(peer = %peer.name(), address = %peer.intent.target, object = %peer.intent.object, "peer starts");
+                out.push(Action::Start(id, Box::new(settings.clone())));
+                peer.start(now, settings);
+                is_shown = true;
+            }
+            (Err(reason), before) => {
+                // Fail closed: a session must not go on with a password that is not the configured one.
+                if let Run::Running(_) = before {
+                    out.push(Action::Stop(id, Stop::Cease(Cease::ConfigurationChange)));
+                }
+                is_shown |= peer.block(reason, "peer cannot be started");
+            }
+        }
+        if is_shown {
+            out.push(Action::Show(id));
+        }
+        id
+    }
+
+    /// Gives a peer its number. The RIB is told of all but ranges.
+    fn add(&mut self, wanted: &PeerIntent, run: Run, out: &mut Vec<Action>) -> PeerId {
+        self.last += 1;
+        let id = PeerId(self.last);
+        let peer = Peer::new(id, Arc::new(wanted.clone()), run);
+        if !matches!(wanted.target, PeerTarget::Range { .. }) {
+            out.push(Action::SetRibPeer(id, Box::new(wanted.config.clone())));
+            // Once, at the first: from its first session on it is waited for as others are.
+            if peer.is_dynamic() || wanted.is_doubtful {
+                out.push(Action::SetUnexpected(id));
+            }
+        }
+        self.names.insert(wanted.name.clone(), id);
+        self.peers.insert(id, peer);
+        id
+    }
+
+    fn remove(&mut self, id: PeerId, cause: Cease, out: &mut Vec<Action>) {
+        let Some(peer) = self.peers.remove(&id) else {
+            return;
+        };
+        self.names.remove(peer.name());
+        if let Run::Running(_) = peer.run {
+            out.push(Action::Stop(id, Stop::Cease(cause)));
+        }
+        if !matches!(peer.intent.target, PeerTarget::Range { .. }) {
+            out.push(Action::RemoveRibPeer(id));
+        }
+        out.push(Action::Show(id));
+    }
+
+    fn not_started(&mut self, id: PeerId, reason: String, out: &mut Vec<Action>) {
+        let Some(peer) = self.peers.get_mut(&id) else {
+            return;
+        };
+        let is_new = peer.block(reason, "peer cannot be started");
+        if peer.is_dynamic() {
+            // Whoever connects must not fill the table with such.
+            self.remove(id, Cease::Deconfigured, out);
+        } else if is_new {
+            out.push(Action::Show(id));
+        }
+    }
+
+    /// Tries blocked peers again, compares passwords and interfaces (both change without an event of their own), and
+    /// ends those whose time is over.
+    fn look(&mut self, now: Instant, out: &mut Vec<Action>) {
+        self.next_look = Some(now + RETRY);
+        self.follow_ranges(out);
+        for id in self.ids() {
+            self.look_at(now, id, out);
+        }
+        self.ask_who_keeps_routes(now, out);
+    }
+
+    fn look_at(&mut self, now: Instant, id: PeerId, out: &mut Vec<Action>) {
+        // What was done for another before, such as its range, may have removed it.
+        let Some(peer) = self.peers.get_mut(&id) else {
+            return;
+        };
+        let is_due = |at: Option<Instant>| at.is_some_and(|at| now >= at);
+        if is_due(peer.leaves_at) {
+            info!(peer = %peer.name(), "peer ends");
+            return self.remove(id, Cease::Deconfigured, out);
+        }
+        let is_due = is_due(peer.client_until);
+        let may_differ = is_due || peer.may_differ();
+        match &peer.run {
+            Run::Running(session) if session.has_failed => {
+                error!(peer = %peer.name(), "the task of the peer failed and is started again");
+                self.put_again(now, id, out);
+            }
+            Run::Running(_) => {
+                peer.reason = None;
+                if may_differ {
+                    self.put_again(now, id, out);
+                }
+            }
+            // Its interface is gone, or its password; who comes again is known anew.
+            Run::Blocked(_) if peer.is_dynamic() => {
+                info!(peer = %peer.name(), "dynamic peer cannot go on and is forgotten");
+                self.remove(id, Cease::Deconfigured, out);
+            }
+            // Of a range, the password or the key may fail or come back at any time.
+            Run::Blocked(_) | Run::Range => self.put_again(now, id, out),
+            Run::Stopped => {}
+        }
+    }
+
+    /// Puts a peer as it is wanted; one that leaves, as it was.
+    fn put_again(&mut self, now: Instant, id: PeerId, out: &mut Vec<Action>) {
+        let Some(peer) = self.peers.get(&id) else {
+            return;
+        };
+        let wanted = Arc::clone(&self.wanted);
+        match wanted::named(&wanted, peer.name()) {
+            Some(wanted) => self.put(now, wanted, out),
+            None => {
+                let intent = peer.intent.as_ref().clone();
+                self.run(now, intent, out);
+            }
+        }
+    }
+
+    fn reset_all(&mut self, out: &mut Vec<Action>) {
+        for id in self.ids() {
+            if let Some(peer) = self.peers.get(&id) {
+                info!(peer = %peer.name(), "reset: the addresses to listen on have changed");
+            }
+            self.remove(id, Cease::ConfigurationChange, out);
+        }
+    }
+
+    fn end(&mut self, how: &Stop, out: &mut Vec<Action>) {
+        for peer in self.peers.values_mut() {
+            peer.client_until = None;
+            if let Run::Running(_) = peer.run {
+                peer.run = Run::Stopped;
+                out.push(Action::Stop(peer.id, how.clone()));
+            }
+        }
+    }
+}

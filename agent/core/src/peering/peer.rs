@@ -1,0 +1,166 @@
+//! A peer at one moment.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bgp::fsm::State;
+use bgp::settings::PeerSettings;
+use rib::{PeerId, PeerKind};
+use tracing::warn;
+
+use super::wanted::LEAVING;
+use crate::intent::{PasswordSource, PeerIntent, PeerTarget};
+
+/// A peer.
+#[derive(Debug)]
+pub struct Peer {
+    /// Its number.
+    pub id: PeerId,
+    /// As the RIB and its session have it; of a dynamic peer that of its range, under its own name and address.
+    pub intent: Arc<PeerIntent>,
+    /// Whether it runs.
+    pub run: Run,
+    /// Whether it is not forgotten, and has its place, only because graceful restart keeps its routes. Of dynamic ones.
+    pub keeps_routes: bool,
+    /// It is another node that is not wanted any more, and is kept until then.
+    pub(super) leaves_at: Option<Instant>,
+    /// It is another node that is to be no client of ours any more, and is one until then.
+    pub(super) client_until: Option<Instant>,
+    /// When it was handed a connection. Of dynamic ones.
+    pub(super) offered: Option<Instant>,
+    /// Why it was blocked last, if it has not run since: said once.
+    pub(super) reason: Option<String>,
+}
+
+/// Whether a peer runs.
+#[derive(Debug)]
+pub enum Run {
+    /// It has a session, up or not.
+    Running(Box<Session>),
+    /// It cannot be started for this reason.
+    Blocked(String),
+    /// A listen range: its peers come by themselves.
+    Range,
+    /// It has no session: it is only made, or all were ended.
+    Stopped,
+}
+
+/// What is known of a session.
+#[derive(Debug)]
+pub struct Session {
+    pub(super) settings: PeerSettings,
+    pub(super) facts: SessionFacts,
+    /// Its task has ended by itself.
+    pub(super) has_failed: bool,
+}
+
+/// How a session is, as its task says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionFacts {
+    /// Its state.
+    pub state: State,
+    /// Since when.
+    pub since: Instant,
+    /// How many times it was Established so far.
+    pub sessions: u64,
+    /// Whether it is held Idle.
+    pub is_held: bool,
+}
+
+impl SessionFacts {
+    /// Of one that has just been started.
+    const fn new(now: Instant) -> Self {
+        Self {
+            state: State::Idle,
+            since: now,
+            sessions: 0,
+            is_held: false,
+        }
+    }
+}
+
+impl Peer {
+    pub(super) const fn new(id: PeerId, intent: Arc<PeerIntent>, run: Run) -> Self {
+        Self {
+            id,
+            intent,
+            run,
+            keeps_routes: false,
+            leaves_at: None,
+            client_until: None,
+            offered: None,
+            reason: None,
+        }
+    }
+
+    /// Its name in the intent, or of its range and address.
+    pub fn name(&self) -> &str {
+        &self.intent.name
+    }
+
+    /// Whether it came out of a listen range.
+    pub fn is_dynamic(&self) -> bool {
+        self.intent.requested_by.range().is_some()
+    }
+
+    /// How its session is; `None`: it has none.
+    pub(super) fn facts(&self) -> Option<&SessionFacts> {
+        match &self.run {
+            Run::Running(session) => Some(&session.facts),
+            Run::Blocked(_) | Run::Range | Run::Stopped => None,
+        }
+    }
+
+    /// Whether it is another node with which there is a session.
+    pub(super) fn is_established_node(&self) -> bool {
+        let is_established = |facts: &SessionFacts| facts.state == State::Established;
+        self.intent.requested_by.is_node() && self.facts().is_some_and(is_established)
+    }
+
+    /// Whether its settings may change without a change of the intent: a password file, or an interface by its name.
+    pub(super) fn may_differ(&self) -> bool {
+        let intent = &self.intent;
+        matches!(intent.password, Some(PasswordSource::File(_)))
+            || intent.device.is_some()
+            || matches!(&intent.target, PeerTarget::Address { interface, .. } if interface.is_some())
+    }
+
+    /// Whether a node that is to be a client no more is treated as one for a while.
+    pub(super) fn is_still_client(&mut self, now: Instant, wanted: &PeerIntent) -> bool {
+        let is_demoted = self.is_established_node()
+            && self.intent.config.kind == PeerKind::ReflectorClient
+            && wanted.config.kind == PeerKind::Internal;
+        let until = self.client_until.unwrap_or(now + LEAVING);
+        let is_still = is_demoted && now < until;
+        self.client_until = is_still.then_some(until);
+        is_still
+    }
+
+    /// Returns whether it is another one.
+    pub(super) fn set_intent(&mut self, intent: PeerIntent) -> bool {
+        let is_new = *self.intent != intent;
+        if is_new {
+            self.intent = Arc::new(intent);
+        }
+        is_new
+    }
+
+    pub(super) fn start(&mut self, now: Instant, settings: PeerSettings) {
+        self.run = Run::Running(Box::new(Session {
+            settings,
+            facts: SessionFacts::new(now),
+            has_failed: false,
+        }));
+    }
+
+    /// Keeps it from running, and says why, if it was not so before. Returns whether it is another state or reason.
+    pub(super) fn block(&mut self, reason: String, what: &str) -> bool {
+        if self.reason.as_ref() != Some(&reason) {
+            warn!(peer = %self.name(), %reason, "{what}");
+            self.reason = Some(reason.clone());
+        }
+        let is_new = !matches!(&self.run, Run::Blocked(before) if *before == reason);
+        self.run = Run::Blocked(reason);
+        is_new
+    }
+}

@@ -1,0 +1,222 @@
+//! Peers out of listen ranges: who has a place, and for how long.
+
+use bgp::admission::Admit;
+
+use super::*;
+
+const NONE: [&str; 0] = [];
+
+/// With two peers, which are the second and the third; the range is the first.
+fn full() -> Owner {
+    let mut owner = Owner::new();
+    owner.want(&racks(""));
+    for (number, remote) in [(2, "10.0.0.2:4711"), (3, "10.0.0.3:4711")] {
+        let made = [
+            format!("set {number} External"),
+            format!("unexpected {number}"),
+            format!("start {number} {}", remote.split_once(':').unwrap().0),
+            format!("accept {number}"),
+        ];
+        assert_eq!(owner.connect(remote), made);
+        owner.session(number, State::Established);
+    }
+    assert_eq!(owner.name(2), "racks/10.0.0.2");
+    owner
+}
+
+fn kept(number: u32, is_kept: bool) -> Input {
+    Input::KeptRoutes([(PeerId(number), is_kept)].into())
+}
+
+#[test]
+fn a_range_has_so_many_peers_and_those_that_it_has_may_come_again() {
+    let mut owner = full();
+    assert_eq!(owner.connect("10.0.0.4:4711"), ["refuse RangeFull"]);
+    assert_eq!(owner.connect("10.0.0.3:4712"), ["accept 3"]);
+    let more = racks("").replace("maxPeers: 2", "maxPeers: 3");
+    owner.want(&more);
+    assert_eq!(owner.connect("10.0.0.4:4711").last().unwrap(), "accept 4");
+}
+
+#[test]
+fn a_place_is_held_for_a_while_after_a_session_and_as_long_as_its_routes_are_kept() {
+    let now = Instant::now();
+    for (state, sessions, seconds, keeps_routes, expected) in [
+        (State::Established, 1, 10_000, false, true),
+        (State::Active, 0, 5, false, true),
+        (State::Active, 0, 11, false, false),
+        (State::Active, 1, 170, false, true),
+        (State::Active, 1, 190, false, false),
+        // Graceful restart, long-lived or not.
+        (State::Active, 1, 190, true, true),
+        (State::Active, 1, 80_000, true, true),
+    ] {
+        for is_held in [false, true] {
+            let facts = SessionFacts {
+                state,
+                since: now,
+                sessions,
+                is_held,
+            };
+            let found = has_place(&facts, keeps_routes, now + Duration::from_secs(seconds));
+            assert_eq!(
+                found,
+                expected || is_held,
+                "{state:?} {sessions} {seconds} s {keeps_routes} {is_held}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_peer_that_is_gone_is_forgotten_unless_its_routes_are_kept() {
+    for (is_kept, expected) in [
+        (true, &NONE[..]),
+        (false, &["stop 2 Deconfigured", "remove 2"]),
+    ] {
+        let mut owner = full();
+        owner.session(2, State::Active);
+        assert_eq!(owner.look_after(170), NONE);
+        assert_eq!(owner.look_after(20), ["ask [2]"]);
+        assert_eq!(owner.feed(kept(2, is_kept)), expected);
+        if is_kept {
+            // It is asked about as long as it is so.
+            assert_eq!(owner.look_after(5), ["ask [2]"]);
+            assert_eq!(owner.feed(kept(2, false)).len(), 2);
+        }
+    }
+}
+
+/// Between the question and the answer a peer may come back.
+#[test]
+fn a_peer_that_is_back_is_not_forgotten_for_what_was_known_of_its_routes() {
+    let mut owner = full();
+    owner.session(2, State::Active);
+    assert_eq!(owner.look_after(190), ["ask [2]"]);
+    owner.session(2, State::Established);
+    for is_kept in [false, true] {
+        assert_eq!(owner.feed(kept(2, is_kept)), NONE);
+        assert!(!owner.machine.peer(PeerId(2)).unwrap().keeps_routes);
+    }
+}
+
+#[test]
+fn a_place_for_routes_alone_is_given_to_another_and_no_other_one_is() {
+    let mut owner = full();
+    owner.session(2, State::Active);
+    owner.pass(100);
+    owner.session(3, State::Active);
+    // Neither has been gone for long.
+    assert_eq!(owner.connect("10.0.0.4:4711"), ["refuse RangeFull"]);
+    assert_eq!(owner.look_after(190), ["ask [2, 3]"]);
+    let both = [(PeerId(2), true), (PeerId(3), true)].into();
+    assert_eq!(owner.feed(Input::KeptRoutes(both)), NONE);
+    // The one that has been gone for longest; but not while it tries.
+    assert_eq!(owner.connect("10.0.0.2:4711"), ["accept 2"]);
+    let made = owner.connect("10.0.0.4:4711");
+    assert_eq!(made[..2], ["stop 3 Deconfigured", "remove 3"]);
+    assert_eq!(made[2..].last().unwrap(), "accept 4");
+    assert_eq!(owner.connect("10.0.0.5:4711"), ["refuse RangeFull"]);
+    owner.pass(11);
+    owner.session(4, State::Established);
+    let made = owner.connect("10.0.0.5:4711");
+    assert_eq!(made[..2], ["stop 2 Deconfigured", "remove 2"]);
+}
+
+#[test]
+fn a_peer_that_cannot_be_started_has_no_place() {
+    let mut owner = Owner::new();
+    owner.want(&racks(""));
+    let made = owner.connect("10.0.0.2:4711");
+    assert_eq!(made.last().unwrap(), "accept 2");
+    let gone = owner.feed(Input::NotStarted(PeerId(2), "full".to_owned()));
+    assert_eq!(gone, ["remove 2"]);
+    assert!(owner.machine.peer(PeerId(2)).is_none());
+}
+
+#[test]
+fn a_peer_goes_with_its_range_and_where_another_has_its_address() {
+    let wider = peer("all", "{range: 10.0.0.0/8, asn: external}");
+    let longer = peer("few", "{range: 10.0.0.2/31, asn: external}");
+    let own = peer("own", "{address: 10.0.0.2, asn: 64501}");
+    for (after, ended) in [
+        (racks("") + &wider, &[][..]),
+        (racks("") + &longer, &[2, 3]),
+        (racks("") + &own, &[2]),
+        (wider.clone(), &[2, 3]),
+        (String::new(), &[2, 3]),
+    ] {
+        let mut owner = full();
+        owner.want(&after);
+        let is_gone = |id: &u32| owner.machine.peer(PeerId(*id)).is_none();
+        let found: Vec<u32> = [2, 3].into_iter().filter(is_gone).collect();
+        assert_eq!(found, ended, "{after}");
+    }
+}
+
+#[test]
+fn a_peer_follows_what_its_range_says() {
+    let mut owner = full();
+    assert_eq!(
+        owner.want(&racks("port: 180")),
+        ["reconfigure 2", "reconfigure 3"]
+    );
+    let changed = owner.want(&racks("port: 180, allowOwnAS: 1"));
+    assert_eq!(changed, ["set 2 External", "set 3 External"]);
+}
+
+#[test]
+fn a_configured_peer_is_never_the_ranges_also_while_it_is_blocked() {
+    let own = |more: &str| peer("own", &format!("{{address: 10.0.0.2, asn: 64501, {more}}}"));
+    for (more, expected) in [
+        ("", "accept 1"),
+        ("sourceInterface: eth9", "refuse Blocked"),
+    ] {
+        let mut owner = Owner::new();
+        owner.want(&(own(more) + &racks("")));
+        assert_eq!(owner.connect("10.0.0.2:4711"), [expected], "{more}");
+    }
+    let mut owner = Owner::new();
+    owner.want("");
+    assert_eq!(owner.connect("10.0.0.2:4711"), NONE, "its range has gone");
+}
+
+#[test]
+fn a_range_whose_key_or_password_is_missing_lets_nobody_in_until_it_is_there() {
+    let with_password = racks("password: {file: /p}");
+    let mut owner = Owner::new();
+    owner.want(&with_password);
+    assert!(owner.blocked(1).unwrap().contains("/p"));
+    let listening = owner.machine.listening(&intent(&with_password)).0;
+    assert_eq!(listening.ranges[0].admit, Admit::Nobody);
+    let ranges = listening.ranges;
+    let failed = BTreeMap::new();
+    assert_eq!(owner.feed(Input::Listening { ranges, failed }), NONE);
+    assert_eq!(owner.look_after(5), NONE);
+    let file = PasswordFile {
+        found: Some(Ok(crate::cluster::SecretText::new("right"))),
+        later: None,
+    };
+    owner.feed(Input::PasswordFiles([("/p".into(), file)].into()));
+    let mut out = Vec::new();
+    owner.pass(5);
+    owner.machine.handle(owner.now, Input::Look, &mut out);
+    let Some(Action::SetRanges(ranges)) = out.into_iter().next() else {
+        panic!("no ranges");
+    };
+    assert!(matches!(ranges[0].admit, Admit::Signed(_)));
+    // Its key cannot be set, which is tried again.
+    let net = ranges[0].net;
+    let failed = [(net, "the table is full".to_owned())].into();
+    let full = Input::Listening {
+        ranges: ranges.clone(),
+        failed,
+    };
+    owner.feed(full);
+    assert_eq!(owner.blocked(1), Some("the table is full"));
+    assert_eq!(owner.look_after(5), ["ranges 1"]);
+    let failed = BTreeMap::new();
+    owner.feed(Input::Listening { ranges, failed });
+    assert_eq!(owner.blocked(1), None);
+    assert_eq!(owner.look_after(5), NONE);
+}
