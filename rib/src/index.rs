@@ -7,7 +7,8 @@
 //! a shard grows by a third and is three fifths to four fifths full.
 //!
 //! The index is cut into shards by some bits of the hash, each of which grows on its own: no insertion moves a million
-//! numbers. Memory goes back as slots go.
+//! numbers. They begin with different sizes, and so do not grow all at the same time: as many slots are in each. Memory goes
+//! back as slots go.
 //!
 //! Callers hash with a random seed, because peers choose the keys, and with a hash whose high bits are spread evenly for
 //! every seed, because a bucket's home is made of them: with foldhash's fast variant, prefixes that follow one another lie in
@@ -43,7 +44,7 @@ pub(crate) struct SlotIndex {
 impl Default for SlotIndex {
     fn default() -> Self {
         Self {
-            shards: (0..SHARDS).map(|_| Shard::default()).collect(),
+            shards: (0..SHARDS).map(Shard::new).collect(),
         }
     }
 }
@@ -95,6 +96,8 @@ struct Shard {
     /// Homes are below this. Buckets behind are for what is pushed over the end.
     homes: usize,
     len: usize,
+    /// Homes beyond the fewest that it begins with.
+    more: u8,
 }
 
 impl Shard {
@@ -102,6 +105,16 @@ impl Shard {
     const OVER: usize = 8;
     /// Shards below this are not made smaller.
     const SMALL: usize = 32;
+    /// A shard that begins with 8 homes has 18 next. It may begin with any number from one to the other.
+    const SIZES: usize = 10;
+
+    /// One of [`SHARDS`].
+    fn new(number: usize) -> Self {
+        Self {
+            more: (number * Self::SIZES / SHARDS) as u8,
+            ..Self::default()
+        }
+    }
 
     fn home(&self, hash: u32) -> usize {
         ((u64::from(hash) * self.homes as u64) >> 32) as usize
@@ -129,7 +142,11 @@ impl Shard {
 
     fn insert(&mut self, hash: u32, slot: u32) {
         if (self.len + 1) * 5 > self.homes * 4 {
-            self.resize(self.homes + self.homes / 3 + 8);
+            let more = match self.homes {
+                0 => usize::from(self.more),
+                homes => homes / 3,
+            };
+            self.resize(self.homes + more + 8);
         }
         let at = self.position(hash);
         let room = self.buckets[at..].iter().position(|b| b.is_empty());
@@ -168,7 +185,10 @@ impl Shard {
         self.buckets[end] = EMPTY;
         self.len -= 1;
         if self.len == 0 {
-            *self = Self::default();
+            *self = Self {
+                more: self.more,
+                ..Self::default()
+            };
         } else if self.homes > Self::SMALL && self.len * 4 < self.homes {
             self.resize(self.len * 2);
         }
@@ -242,6 +262,26 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// Each time that one grows takes some tens of microseconds.
+    #[test]
+    fn shards_do_not_grow_all_at_the_same_time() {
+        let mut index = SlotIndex::default();
+        let homes = |index: &SlotIndex| index.shards.iter().map(|s| s.homes).collect::<Vec<_>>();
+        let mut most = 0;
+        for thousand in 0..400 {
+            let before = homes(&index);
+            for n in thousand * 1000..(thousand + 1) * 1000 {
+                index.insert(u64::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15), n);
+            }
+            let after = homes(&index);
+            let grown = before.iter().zip(&after).filter(|(b, a)| b != a).count();
+            if thousand >= 100 {
+                most = most.max(grown);
+            }
+        }
+        assert!(most <= 8, "{most} of {SHARDS} grow within a thousand");
     }
 
     #[test]

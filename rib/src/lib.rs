@@ -14,6 +14,7 @@
 pub mod attrs;
 pub mod export;
 mod facade;
+mod fifo;
 #[cfg(any(test, feature = "fuzz"))]
 #[allow(clippy::disallowed_methods)]
 pub mod fuzz;

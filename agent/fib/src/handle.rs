@@ -22,7 +22,8 @@ use crate::worker;
 /// How long the thread may take to end beyond the time that it is given: a listing that is under way takes seconds at most.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How many entries are collected, or changed, while the plan is held: 100 us.
+/// How many entries are collected, or changed, while the plan is held: 100 us. They go into a short list, and from there to the
+/// long one when the plan is free again: memory that is new to the process costs milliseconds where a long list grows.
 const SHOWN: usize = 512;
 
 /// Everything that is to be known about the FIB at one moment, but for the routes.
@@ -181,18 +182,20 @@ impl FibHandle {
 
     /// What is refused of the prefixes that `filter` lets through, IPv4 first, ascending. Collected some at a time.
     pub fn refusals(&self, mut filter: impl FnMut(IpNet) -> bool) -> Vec<RefusalStatus> {
-        let mut out = Vec::new();
+        let (mut out, mut some) = (Vec::new(), Vec::with_capacity(SHOWN));
         let mut after = None;
         loop {
             let plan = self.shared.plan.hold(Holder::Query);
             let now = Instant::now();
-            let some = plan.refused_after(after, SHOWN);
-            let Some(last) = some.last() else {
+            let prefixes = plan.refused_after(after, SHOWN);
+            let Some(last) = prefixes.last() else {
                 return out;
             };
             after = Some(*last);
-            let some = some.into_iter().filter(|prefix| filter(*prefix));
-            out.extend(some.filter_map(|prefix| plan.refusal(prefix, now)));
+            let prefixes = prefixes.into_iter().filter(|prefix| filter(*prefix));
+            some.extend(prefixes.filter_map(|prefix| plan.refusal(prefix, now)));
+            drop(plan);
+            out.append(&mut some);
         }
     }
 
@@ -208,11 +211,13 @@ impl FibHandle {
 
     /// Counters, nexthops and the state of the thread.
     pub fn status(&self) -> FibStatus {
-        let mut nexthops = Vec::new();
+        let (mut nexthops, mut some) = (Vec::new(), Vec::with_capacity(SHOWN));
         let mut next = Some(0);
         while let Some(from) = next {
             let plan = self.shared.plan.hold(Holder::Query);
-            next = plan.nexthops(from, SHOWN, &mut nexthops);
+            next = plan.nexthops(from, SHOWN, &mut some);
+            drop(plan);
+            nexthops.append(&mut some);
         }
         let plan = self.shared.plan.hold(Holder::Query);
         FibStatus {
@@ -252,20 +257,25 @@ impl FibHandle {
     /// meanwhile: each is as it was at some moment of the call.
     pub fn snapshot(&self, mut filter: impl FnMut(IpNet) -> bool) -> Vec<FibRouteStatus> {
         let plan = &self.shared.plan;
-        let mut prefixes = Vec::new();
+        let (mut prefixes, mut some) = (Vec::new(), Vec::new());
         for part in 0..Plan::PARTS {
             plan.hold(Holder::Query)
-                .prefixes(part, &mut filter, &mut prefixes);
+                .prefixes(part, &mut filter, &mut some);
+            prefixes.append(&mut some);
         }
         plan.hold(Holder::Query)
-            .leftover_prefixes(&mut filter, &mut prefixes);
+            .leftover_prefixes(&mut filter, &mut some);
+        prefixes.append(&mut some);
         prefixes.sort_unstable();
         prefixes.dedup();
         let mut out = Vec::with_capacity(prefixes.len());
+        let mut some = Vec::with_capacity(SHOWN);
         for portion in prefixes.chunks(SHOWN) {
             let plan = plan.hold(Holder::Query);
             let now = Instant::now();
-            out.extend(portion.iter().filter_map(|prefix| plan.route(*prefix, now)));
+            some.extend(portion.iter().filter_map(|prefix| plan.route(*prefix, now)));
+            drop(plan);
+            out.append(&mut some);
         }
         out
     }

@@ -1,8 +1,7 @@
 //! Sets of slots: one bit each, so that a set is bounded by the table whatever happens in it.
 
-use std::collections::VecDeque;
-
 use super::Slot;
+use crate::fifo::Fifo;
 
 /// Words per chunk: 4,096 slots.
 const CHUNK: usize = 64;
@@ -107,17 +106,14 @@ const fn place(slot: Slot) -> (usize, usize, u64) {
     (word / CHUNK, word % CHUNK, 1 << (slot.0 % 64))
 }
 
-/// Places that an empty queue keeps.
-const MODEST: usize = 64 * 1024;
-
 /// Slots to look at again, in the order in which they came, each once; news before what comes in a stream.
 ///
 /// The order keeps routes together that arrived together, and those share attributes: it is what makes packing good.
 #[derive(Debug, Default)]
 pub(super) struct Dirty {
-    queue: VecDeque<Slot>,
+    queue: Fifo<Slot>,
     /// Few slots of one message, which go ahead of the table that another peer sends.
-    news: VecDeque<Slot>,
+    news: Fifo<Slot>,
     /// News was taken last, and the queue is next: news without end must not starve it.
     is_queues_turn: bool,
     marks: Marks,
@@ -163,12 +159,9 @@ impl Dirty {
             true => &mut self.news,
             false => &mut self.queue,
         };
-        into.extend(list.drain(..limit.min(list.len())));
+        list.take(limit, into);
         for slot in into.iter() {
             self.marks.remove(*slot);
-        }
-        if list.is_empty() && list.capacity() > MODEST {
-            *list = VecDeque::new();
         }
     }
 }

@@ -32,8 +32,6 @@ pub(crate) use source::{Origin, Source};
 pub use standing::{Rejection, Rule, Standing};
 pub use view::{PathView, RouteView};
 
-use std::collections::VecDeque;
-
 use bgp::types::{Nlri, PathId, RoutePrefix};
 use bgp::wire::attribute::AttributeCode;
 use foldhash::fast::RandomState;
@@ -48,6 +46,7 @@ use self::path::{EXPORT_HOLDS, Entry, FIB_QUEUED, Lists, Path};
 pub(crate) use self::source::LimitReport;
 use self::source::Round;
 use crate::attrs::{AttrId, AttrInterner, ChangedNextHops};
+use crate::fifo::Fifo;
 use crate::originate::Originated;
 use crate::peer::PeerId;
 use crate::slab::Slab;
@@ -70,7 +69,7 @@ pub(crate) struct Table<P> {
     /// Whether anyone takes changes for the FIB.
     fib: bool,
     /// Slots that changed for the FIB, each once. Bounded by the number of slots.
-    fib_queue: VecDeque<u32>,
+    fib_queue: Fifo<u32>,
     /// Slots whose best path changed since the facade took them; taken after every call.
     changed: Vec<u32>,
     /// Walking: see [`Table::walk`].
@@ -115,7 +114,7 @@ impl<P: RoutePrefix> Table<P> {
             originated: HashMap::default(),
             options,
             fib: true,
-            fib_queue: VecDeque::new(),
+            fib_queue: Fifo::default(),
             changed: Vec::new(),
             cursor: 0,
             walking: Vec::new(),

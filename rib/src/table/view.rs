@@ -120,7 +120,6 @@ impl<P: RoutePrefix> Table<P> {
     ) -> usize {
         for taken in 0..max {
             let Some(slot) = self.fib_queue.pop_front() else {
-                self.fib_queue = Default::default();
                 return taken;
             };
             if let Some(entry) = self.entries.get_mut(slot) {

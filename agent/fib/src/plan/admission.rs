@@ -7,13 +7,14 @@ use ipnet::IpNet;
 
 use super::key::{AnyKey, V4, V6, key};
 use super::table::{Entry, SHARDS, Want, flag};
+use super::work::{LOOKS, Work};
 use super::{Family, Plan};
 use crate::guard::{GuardRails, Replaced};
 
 /// Prefixes that are looked at in one go, and some more: shards are not left half way. Less than a millisecond.
 ///
 /// Tests have few, and a walk has to be interrupted.
-const SLICE: usize = if cfg!(test) { 2 } else { 4096 };
+const SLICE: usize = if cfg!(test) { 2 } else { 1024 };
 
 /// A walk over the shards of both tables.
 #[derive(Debug, Default)]
@@ -80,7 +81,7 @@ impl Plan {
     /// be asked until it is before they are installed again: [`Plan::set_space`] would look at all of them at once.
     pub fn finish_walk(&mut self) -> bool {
         if !self.mode.installs && self.has_to_walk() {
-            self.walk();
+            self.walk(&mut Work::step());
         }
         self.mode.installs || !self.has_to_walk()
     }
@@ -92,7 +93,7 @@ impl Plan {
     }
 
     /// Looks at some prefixes again: all of them step by step after a rescan was asked for, and those for which there is room.
-    pub(super) fn walk(&mut self) {
+    pub(super) fn walk(&mut self, work: &mut Work) {
         if std::mem::take(&mut self.rescan) {
             self.walk.left = 2 * SHARDS;
         }
@@ -105,7 +106,7 @@ impl Plan {
                 Some(shard) => self.walk_shard::<V6>(shard),
             };
         }
-        for _ in seen..SLICE {
+        while seen < SLICE {
             let next = if self.has_room() {
                 self.limited.pop_first()
             } else {
@@ -116,7 +117,10 @@ impl Plan {
                 Some(AnyKey::V6(k)) => self.readmit(k),
                 None => break,
             }
+            seen += 1;
         }
+        // A walk may never end: routes are planned in the other half of the step.
+        work.done(seen.min(LOOKS / 2));
     }
 
     fn walk_shard<K: Family>(&mut self, shard: usize) -> usize {

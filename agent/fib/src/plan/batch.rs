@@ -106,7 +106,7 @@ impl Plan {
             return out;
         }
         if self.is_walking() {
-            self.walk();
+            self.walk(work);
             // Admitting routes may have brought up sets that have no group yet.
             if self.nexthops.is_dirty() {
                 self.unfinished = true;

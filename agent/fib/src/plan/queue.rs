@@ -7,14 +7,14 @@
 use super::key::{BUCKETS, Key};
 
 /// From this many queued prefixes on, their order matters more than that the latest goes first.
-const BULK: usize = 4096;
+const BULK: usize = 1024;
 
 /// While there are many, so many that came since the last were taken are a small change. No more than a batch: what comes faster than
 /// the kernel takes it is a part of a table.
 const FEW: usize = 256;
 
 /// How many are put into buckets at a time.
-const PORTION: usize = 8192;
+const PORTION: usize = 2048;
 
 /// How many of a bucket are put into order at a time.
 const SORTED: usize = 8192;

@@ -3,7 +3,7 @@
 
 /// Sets, groups, members and prefixes that are looked at in one step, and some more: one of them is not left half way. Each takes
 /// 50 to 500 ns. Tests have few, and have to be interrupted.
-pub(super) const LOOKS: usize = if cfg!(test) { 16 } else { 3072 };
+pub(super) const LOOKS: usize = if cfg!(test) { 16 } else { 2048 };
 
 /// What is left of a step.
 #[derive(Debug)]
