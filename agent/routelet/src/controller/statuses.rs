@@ -28,7 +28,7 @@ pub(super) fn statuses(
     allocation: &Allocation,
     (now, instant): (Timestamp, Instant),
 ) -> Statuses {
-    let known = Known {
+    let context = Context {
         accepted: Accepted::new(world, instant),
         sessions: sessions(world, instant),
         allocation,
@@ -38,7 +38,7 @@ pub(super) fn statuses(
         ($($kind:ident { collection: $collection:ident, $($rest:tt)* })*) => {
             Statuses {
                 $($collection: differing(&world.objects.$collection, |name, ours| {
-                    Stated::of(name, ours, &known)
+                    Stated::of(name, ours, &context)
                 }),)*
             }
         };
@@ -47,7 +47,7 @@ pub(super) fn statuses(
 }
 
 /// What statuses are made of.
-struct Known<'a> {
+struct Context<'a> {
     accepted: Accepted<'a>,
     sessions: BTreeMap<String, OfPeer<'a>>,
     allocation: &'a Allocation,
@@ -57,39 +57,39 @@ struct Known<'a> {
 /// The status of a kind.
 trait Stated<K: Kind<Status = Self>> {
     /// What it should be.
-    fn of(name: &str, ours: &Ours<K>, known: &Known<'_>) -> Self;
+    fn of(name: &str, ours: &Ours<K>, context: &Context<'_>) -> Self;
 }
 
 /// Of kinds of which nothing is said but whether they are accepted.
 impl<K: Kind<Status = Self>> Stated<K> for ObjectStatus {
-    fn of(name: &str, ours: &Ours<K>, known: &Known<'_>) -> Self {
-        let findings = [known.accepted.of(name, ours)];
+    fn of(name: &str, ours: &Ours<K>, context: &Context<'_>) -> Self {
+        let findings = [context.accepted.of(name, ours)];
         Self {
-            conditions: ours.conditions(findings, &ours.status.conditions, known.now),
+            conditions: ours.conditions(findings, &ours.status.conditions, context.now),
         }
     }
 }
 
 impl Stated<Peer> for PeerStatus {
-    fn of(name: &str, peer: &Ours<Peer>, known: &Known<'_>) -> Self {
-        let sessions = known.sessions.get(name).map_or(&[][..], Vec::as_slice);
+    fn of(name: &str, peer: &Ours<Peer>, context: &Context<'_>) -> Self {
+        let sessions = context.sessions.get(name).map_or(&[][..], Vec::as_slice);
         let (all, established) = totals(sessions);
         let is_used = |(_, counts): &&(_, Cow<'_, SessionCounts>)| counts.sessions > 0;
         let used_on = sessions.iter().filter(is_used).count();
-        let accepted = known.accepted.used(name, peer, used_on);
+        let accepted = context.accepted.used(name, peer, used_on);
         let findings = [accepted, established_of(sessions)];
         Self {
             sessions: all,
             established,
-            conditions: peer.conditions(findings, &peer.status.conditions, known.now),
+            conditions: peer.conditions(findings, &peer.status.conditions, context.now),
         }
     }
 }
 
 impl Stated<AddressPool> for AddressPoolStatus {
-    fn of(name: &str, pool: &Ours<AddressPool>, known: &Known<'_>) -> Self {
-        let report = known.allocation.pools.get(name);
-        let mut findings = vec![known.accepted.of(name, pool)];
+    fn of(name: &str, pool: &Ours<AddressPool>, context: &Context<'_>) -> Self {
+        let report = context.allocation.pools.get(name);
+        let mut findings = vec![context.accepted.of(name, pool)];
         if let Some(report) = report {
             if let Some(taken) = taken(report).filter(|_| findings[0].holds == Some(true)) {
                 findings[0] = taken;
@@ -102,7 +102,7 @@ impl Stated<AddressPool> for AddressPoolStatus {
         Self {
             ipv4,
             ipv6,
-            conditions: pool.conditions(findings, &pool.status.conditions, known.now),
+            conditions: pool.conditions(findings, &pool.status.conditions, context.now),
         }
     }
 }

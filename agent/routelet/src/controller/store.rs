@@ -6,7 +6,7 @@ use kube::Resource;
 use kube::core::ObjectMeta;
 use kube::runtime::watcher::Event;
 
-use crate::sources::{Change, Listing, Received, Unreadable};
+use crate::sources::{Listing, Received, Unreadable, WatchChange};
 
 /// Namespace (empty for kinds without) and name.
 pub(super) type Key = (String, String);
@@ -57,13 +57,13 @@ impl<V: Kept> Store<V> {
     /// Takes an event in.
     pub(super) fn event(&mut self, event: Event<Received<V::Object>>) {
         match self.listing.event(event, |object| key(object.metadata())) {
-            Some(Change::Put(object)) => {
+            Some(WatchChange::Put(object)) => {
                 self.put(object);
             }
-            Some(Change::Remove(object)) => {
+            Some(WatchChange::Remove(object)) => {
                 self.objects.remove(&key(object.metadata()));
             }
-            Some(Change::Keep(listed)) => self.objects.retain(|key, _| listed.contains(key)),
+            Some(WatchChange::Keep(listed)) => self.objects.retain(|key, _| listed.contains(key)),
             None => {}
         }
     }

@@ -6,5 +6,5 @@ pub(crate) mod manifests;
 mod tests;
 
 pub(crate) use api::ApiServer;
-pub(crate) use api::{Change, Failure, Fed, Listing, Received, Scope, Unreadable, Watches};
+pub(crate) use api::{Failure, Fed, Listing, Received, Scope, Unreadable, WatchChange, Watches};
 pub(crate) use manifests::Manifests;

@@ -17,7 +17,7 @@ use routelet_core::cluster::state::{ClusterState, ObjectKey, ObjectRef, ObjectSo
 use routelet_core::cluster::unreadable::{Instead, Meanwhile};
 use routelet_core::cluster::validate::{self, Finding};
 
-use super::listing::{Change, Listing};
+use super::listing::{Listing, WatchChange};
 use super::received::Received;
 use super::secrets::AskedSecrets;
 use super::watches::{Failure, Fed, Scope};
@@ -101,12 +101,12 @@ impl Cache {
             .listing
             .event(event, |object| key::<K>(object.metadata(), atoms));
         match change {
-            Some(Change::Put(object)) => self.store(object),
-            Some(Change::Remove(object)) => {
+            Some(WatchChange::Put(object)) => self.store(object),
+            Some(WatchChange::Remove(object)) => {
                 let key = key::<K>(object.metadata(), &mut self.atoms);
                 self.remove::<K>(&key);
             }
-            Some(Change::Keep(listed)) => {
+            Some(WatchChange::Keep(listed)) => {
                 self.changed |= !was_synced;
                 self.keep::<K>(&listed);
             }

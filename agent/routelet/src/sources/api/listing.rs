@@ -18,7 +18,7 @@ pub(crate) struct Listing<K> {
 
 /// What an event changes.
 #[derive(Debug)]
-pub(crate) enum Change<O, K> {
+pub(crate) enum WatchChange<O, K> {
     /// The object is as it is here.
     Put(O),
     /// The object is gone.
@@ -42,7 +42,7 @@ impl<K: Eq + Hash> Listing<K> {
         &mut self,
         event: Event<O>,
         key: impl FnOnce(&O) -> K,
-    ) -> Option<Change<O, K>> {
+    ) -> Option<WatchChange<O, K>> {
         match event {
             Event::Init => {
                 self.listed = Some(HashSet::new());
@@ -50,14 +50,14 @@ impl<K: Eq + Hash> Listing<K> {
             }
             Event::InitApply(object) => {
                 self.listed.get_or_insert_default().insert(key(&object));
-                Some(Change::Put(object))
+                Some(WatchChange::Put(object))
             }
             Event::InitDone => {
                 self.synced = true;
-                Some(Change::Keep(self.listed.take().unwrap_or_default()))
+                Some(WatchChange::Keep(self.listed.take().unwrap_or_default()))
             }
-            Event::Apply(object) => Some(Change::Put(object)),
-            Event::Delete(object) => Some(Change::Remove(object)),
+            Event::Apply(object) => Some(WatchChange::Put(object)),
+            Event::Delete(object) => Some(WatchChange::Remove(object)),
         }
     }
 

@@ -46,7 +46,7 @@ mod watches;
 #[cfg(test)]
 pub(crate) use cache::Cache;
 pub(crate) use client::{ApiServerOptions, client, clients};
-pub(crate) use listing::{Change, Listing};
+pub(crate) use listing::{Listing, WatchChange};
 pub(crate) use received::{Received, Unreadable};
 #[cfg(test)]
 pub(crate) use secrets::WatchedSecret;
