@@ -28,7 +28,7 @@ const LAYERS: [(&str, &str); 8] = [
     ("crate::view", "routes self resolve apply"),
     (
         "crate::plan",
-        "resync work key queue failure table nexthops refusing self \
+        "resync work key stack queue failure table nexthops refusing self \
          wishes batch space admission failing leftovers listing merge adopt status",
     ),
     (

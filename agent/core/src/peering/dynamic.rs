@@ -78,19 +78,26 @@ impl Peering {
     /// Whether a range has a place for another peer. Those that have their places for their routes alone make room,
     /// more than one where `maxPeers` was lowered.
     fn make_room(&mut self, now: Instant, range: &PeerIntent, out: &mut Vec<Action>) -> bool {
-        while self.places(now, &range.name) >= range.max_peers as usize {
-            let Some(gone) = self.longest_gone(now, &range.name) else {
-                return false;
-            };
-            info!(peer = %gone.name(), "range is full: a peer that is gone gives its place to another, and its routes go");
-            self.remove(gone.id, Cease::Deconfigured, out);
+        let others = (range.max_peers as usize).checked_sub(1);
+        let Some(too_many) = others.map(|most| self.places(now, &range.name).saturating_sub(most))
+        else {
+            return false;
+        };
+        let gone = self.longest_gone(now, &range.name);
+        // None loses its routes in vain.
+        let Some(gone) = gone.get(..too_many) else {
+            return false;
+        };
+        for (id, name) in gone {
+            info!(peer = %name, "range is full: a peer that is gone gives its place to another, and its routes go");
+            self.remove(*id, Cease::Deconfigured, out);
         }
         true
     }
 
-    /// The peer of a range that has been gone for longest of those that have their places for their routes alone: it is
-    /// the peer that says for how long these are kept, up to more than an hour.
-    fn longest_gone(&self, now: Instant, range: &str) -> Option<&Peer> {
+    /// The peers of a range that have their places for their routes alone, those that have been gone for longest first: it
+    /// is the peer that says for how long these are kept, up to more than an hour.
+    fn longest_gone(&self, now: Instant, range: &str) -> Vec<(PeerId, String)> {
         let gone = self.of_range(range).filter_map(|peer| {
             let facts = peer.facts()?;
             // What is known of it is from before its task has looked at a connection.
@@ -100,7 +107,12 @@ impl Peering {
             let has_routes_alone = peer.keeps_routes && !has_place(facts, false, now);
             (!is_back && has_routes_alone).then_some((facts.since, peer))
         });
-        gone.min_by_key(|(since, _)| *since).map(|(_, peer)| peer)
+        let mut gone: Vec<(Instant, &Peer)> = gone.collect();
+        gone.sort_by_key(|(since, _)| *since);
+        let named = gone.into_iter().map(|(_, peer)| peer);
+        named
+            .map(|peer| (peer.id, peer.name().to_string()))
+            .collect()
     }
 
     /// How many places of a range are taken.

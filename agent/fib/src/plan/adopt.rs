@@ -86,6 +86,7 @@ impl Plan {
 
     /// The listing of all routes is complete, [`Self::resync_part_ends`] having been said of all parts.
     pub fn resync_routes_end(&mut self) {
+        self.owes_listing = false;
         self.leftovers_are_listed();
         let lost = std::mem::take(&mut self.unseen);
         if !self.listing_ends() {

@@ -172,7 +172,10 @@ impl Plan {
 
     fn route_refused<K: Family>(&mut self, now: Instant, k: K, op: &RouteOp, error: KernelError) {
         let gone = matches!(error.errno, libc::ESRCH | libc::ENOENT);
-        if (op.table, op.metric) != (self.space.table, self.space.metric) {
+        let is_elsewhere = (op.table, op.metric) != (self.space.table, self.space.metric);
+        // A blackhole that an earlier version left is in no table of ours.
+        let is_unknown = op.action == RouteAction::Delete && op.previous == Slot::NONE;
+        if is_elsewhere || is_unknown {
             // A leftover that is still there: a listing finds it again.
             if !gone {
                 self.counters.errors += 1;

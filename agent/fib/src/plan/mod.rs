@@ -35,6 +35,7 @@ mod queue;
 mod refusing;
 mod resync;
 mod space;
+mod stack;
 mod status;
 mod table;
 #[cfg(test)]
@@ -101,6 +102,8 @@ pub struct Plan {
     /// There are many sets or objects that nobody wants.
     forgets: bool,
     resync: Resync,
+    /// A listing of everything was asked for, and has not come to its end.
+    owes_listing: bool,
     counters: FibCounters,
 }
 
@@ -156,6 +159,7 @@ impl Plan {
             unfinished: false,
             forgets: false,
             resync: Resync::None,
+            owes_listing: false,
             counters: FibCounters::default(),
         }
     }
@@ -273,6 +277,7 @@ impl Plan {
 
     /// What has to be listed and handed to [`Self::resync`]; asking clears it.
     pub fn take_resync(&mut self) -> Resync {
+        self.owes_listing |= self.resync == Resync::Everything;
         std::mem::take(&mut self.resync)
     }
 }

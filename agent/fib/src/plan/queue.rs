@@ -5,6 +5,7 @@
 //! Both is done some at a time: neither putting a million into order nor waiting for that is one step.
 
 use super::key::{BUCKETS, Key};
+use super::stack::Stack;
 
 /// From this many queued prefixes on, their order matters more than that the latest goes first.
 const BULK: usize = 1024;
@@ -23,7 +24,7 @@ const SORTED: usize = 8192;
 #[derive(Debug)]
 pub(super) struct Queue<K> {
     /// In the order that they came.
-    incoming: Vec<K>,
+    incoming: Stack<K>,
     /// Many of them; none, or [`BUCKETS`].
     buckets: Vec<Vec<K>>,
     /// Which of these have any, a bit for each.
@@ -41,7 +42,7 @@ pub(super) struct Queue<K> {
 impl<K> Default for Queue<K> {
     fn default() -> Self {
         Self {
-            incoming: Vec::new(),
+            incoming: Stack::default(),
             buckets: Vec::new(),
             filled: [0; BUCKETS / 64],
             waiting: 0,
@@ -67,9 +68,6 @@ impl<K: Key> Queue<K> {
         self.arrange();
         let next = std::iter::from_fn(|| self.pop());
         let keys = next.take(most).collect();
-        if self.incoming.is_empty() && self.incoming.capacity() > BULK {
-            self.incoming = Vec::new();
-        }
         if self.many() == 0 && !self.buckets.is_empty() {
             self.buckets = Vec::new();
             self.current = Vec::new();
@@ -97,9 +95,10 @@ impl<K: Key> Queue<K> {
         if self.buckets.is_empty() {
             self.buckets = (0..BUCKETS).map(|_| Vec::new()).collect();
         }
-        let from = self.incoming.len().saturating_sub(PORTION);
-        self.arranged = self.incoming.len() - from;
-        for key in self.incoming.drain(from..) {
+        while self.arranged < PORTION
+            && let Some(key) = self.incoming.pop()
+        {
+            self.arranged += 1;
             let bucket = key.bucket();
             self.buckets[bucket].push(key);
             self.filled[bucket / 64] |= 1 << (bucket % 64);
@@ -204,7 +203,7 @@ mod tests {
         let count = 10 * PORTION as u32;
         (0..count).for_each(|n| queue.push(v4(n)));
         let mut seen = Vec::new();
-        while !queue.incoming.is_empty() {
+        while queue.incoming.len() > 0 {
             seen.extend(queue.take(16));
         }
         (count..count + 16).for_each(|n| queue.push(v4(n)));
@@ -215,7 +214,7 @@ mod tests {
         let more = count + 16 + FEW as u32;
         (count + 16..=more).for_each(|n| queue.push(v4(n)));
         seen.extend(queue.take(1));
-        assert!(queue.incoming.is_empty());
+        assert_eq!(queue.incoming.len(), 0);
         seen.extend(emptied(&mut queue));
         seen.sort_unstable();
         seen.dedup();

@@ -69,7 +69,8 @@ impl Plan {
         let c = self.counters();
         // What a listing will find is not known before its end.
         // Nor what became of what was refused, before that was looked into.
-        let is_sure = !self.is_in_doubt() && self.resync == Resync::None;
+        let is_asked_for = self.resync != Resync::None || self.owes_listing;
+        let is_sure = !self.is_in_doubt() && !is_asked_for;
         let is_listed =
             is_sure && !self.waits_for_listing() && self.leftovers.before_listing().is_none();
         let is_known = is_listed && (self.mode.installs || !self.has_to_walk());

@@ -26,13 +26,16 @@ pub(super) struct Early {
 }
 
 impl Early {
-    /// What is too much is listed again, as when the kernel has lost some.
+    /// What is too much is listed again, as when the kernel has lost some. That takes seconds: news of links, addresses and nexthop
+    /// objects stay, of which there are few.
     fn bound(&mut self) {
         if self.events.len() > MOST_EARLY {
-            *self = Self {
-                events: Vec::new(),
-                some_lost: true,
-            };
+            self.some_lost = true;
+            self.events
+                .retain(|event| !matches!(event, Event::Route(..)));
+            if self.events.len() > MOST_EARLY / 2 {
+                self.events = Vec::new();
+            }
         }
     }
 

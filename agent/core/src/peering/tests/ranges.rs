@@ -123,6 +123,24 @@ fn a_place_for_routes_alone_is_given_to_another_and_no_other_one_is() {
     assert_eq!(made[..2], ["stop 2 Deconfigured", "remove 2"]);
 }
 
+/// `maxPeers` was lowered since they came.
+#[test]
+fn no_routes_go_where_that_makes_no_room() {
+    let mut owner = full();
+    owner.want(&racks("").replace("maxPeers: 2", "maxPeers: 3"));
+    owner.connect("10.0.0.4:4711");
+    owner.session(4, State::Established);
+    owner.session(3, State::Active);
+    assert_eq!(owner.look_after(190), ["ask [3]"]);
+    assert_eq!(owner.feed(kept(3, true)), NONE);
+    owner.want(&racks(""));
+    assert_eq!(owner.connect("10.0.0.5:4711"), ["refuse RangeFull"]);
+    owner.want(&racks("").replace("maxPeers: 2", "maxPeers: 3"));
+    let made = owner.connect("10.0.0.5:4711");
+    assert_eq!(made[..2], ["stop 3 Deconfigured", "remove 3"]);
+    assert_eq!(made.last().unwrap(), "accept 5");
+}
+
 #[test]
 fn a_peer_that_cannot_be_started_has_no_place() {
     let mut owner = Owner::new();

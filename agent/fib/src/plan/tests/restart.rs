@@ -117,4 +117,14 @@ fn blackholes_that_an_earlier_version_left_in_the_main_table_go_at_once() {
         (net("203.0.113.0/24"), 254, 1024)
     );
     assert_eq!(op.action, RouteAction::Delete);
+    // Whether it is still there is looked into.
+    let error = KernelError::from_errno(libc::ENOMEM);
+    world.plan.refused(world.now, &ops[0], error);
+    assert!(!world.plan.is_gone());
+    assert_eq!(world.plan.take_resync(), Resync::Everything);
+    assert!(!world.plan.is_gone(), "what was asked for has not come");
+    begin_routes(&mut world.plan);
+    end_routes(&mut world.plan);
+    world.plan.carried_out(&[]);
+    assert!(world.plan.is_gone());
 }
