@@ -195,6 +195,23 @@ fn piped(Cells { heads, rows }: &Cells) -> String {
     text
 }
 
+/// A paragraph in lines as long as those of the documentation.
+fn wrapped(paragraph: &str) -> String {
+    const COLUMNS: usize = 120;
+    let (mut text, mut column) = (String::new(), 0);
+    for word in paragraph.split(' ') {
+        let length = word.chars().count();
+        if column > 0 {
+            let fits = column + 1 + length <= COLUMNS;
+            text.push(if fits { ' ' } else { '\n' });
+            column = if fits { column + 1 } else { 0 };
+        }
+        text.push_str(word);
+        column += length;
+    }
+    text
+}
+
 /// Markdown.
 pub(super) fn markdown(report: &Report) -> String {
     let mut text = String::new();
@@ -206,7 +223,8 @@ pub(super) fn markdown(report: &Report) -> String {
         text.push_str(&piped(&behind));
     }
     for section in &report.works {
-        let _ = writeln!(text, "\n**{}**: {}\n", section.name, section.what);
+        let heading = wrapped(&format!("**{}**: {}", section.name, section.what));
+        let _ = writeln!(text, "\n{heading}\n");
         text.push_str(&piped(&cells(section)));
     }
     for problem in &report.problems {

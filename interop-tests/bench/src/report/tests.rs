@@ -163,3 +163,16 @@ fn where_others_are_better_is_listed_with_whose_median_is_best() {
         "nobody else was measured"
     );
 }
+
+#[test]
+fn the_page_of_benchmarks_has_the_tables_of_its_file() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/concepts");
+    let text = std::fs::read_to_string(docs.join("benchmarks.json")).unwrap();
+    let report = Report::from_json(&text).unwrap();
+    let page = std::fs::read_to_string(docs.join("benchmarks.md")).unwrap();
+    let is_there = page.contains(report.markdown().trim_end());
+    assert!(
+        is_there,
+        "`bench --show --json FILE --markdown PAGE` makes it"
+    );
+}
