@@ -1,8 +1,8 @@
 //! What is originated, with which attributes, and to which peers.
 //!
 //! - Pod CIDRs are told as they are, never aggregated: an aggregate would attract the traffic of other nodes' pods.
-//! - Addresses of Services are told as host routes, aggregates, or both ([`Mode`]). An address with the traffic policy
-//!   `Local` is always told as a host route and never makes an aggregate.
+//! - Addresses of Services are told as host routes, aggregates, or both ([`Mode`](routelet_api::advertisement::Mode)). An
+//!   address with the traffic policy `Local` is always told as a host route and never makes an aggregate.
 //! - Static prefixes and interface addresses are told as they are; those of an interface that is down are not told.
 //! - Nothing is advertised that [`announceable`](super::announceable) refuses.
 //!

@@ -11,7 +11,7 @@
 //! seconds: it never runs without its password, and no listen range takes its connections in its place.
 //!
 //! - [`peer`]: a peer at one moment.
-//! - [`settings`]: what its session is made with, or why it cannot be.
+//! - [`settings()`]: what its session is made with, or why it cannot be.
 //! - [`passwords`]: which password is in force.
 //! - [`listening`]: what the listener is to let in.
 //! - [`wanted`]: who stays, who leaves and when, who takes whose place.
@@ -331,6 +331,15 @@ impl Peering {
         let is_due = |at: Option<Instant>| at.is_some_and(|at| now >= at);
         if is_due(peer.leaves_at) {
             info!(peer = %peer.name(), "peer ends");
+            return self.remove(id, Cease::Deconfigured, out);
+        }
+        let cannot_run = match &peer.run {
+            Run::Running(session) => session.has_failed,
+            Run::Blocked(_) => true,
+            Run::Range | Run::Stopped => false,
+        };
+        if peer.leaves_at.is_some() && cannot_run {
+            info!(peer = %peer.name(), "peer that is to end soon cannot go on and ends");
             return self.remove(id, Cease::Deconfigured, out);
         }
         let is_due = is_due(peer.client_until);

@@ -26,16 +26,14 @@ pub(super) struct Early {
 }
 
 impl Early {
-    /// What is too much is listed again, as when the kernel has lost some. That takes seconds: news of links, addresses and nexthop
-    /// objects stay, of which there are few.
+    /// What is too much is listed again, as when the kernel has lost some. All of it, so that what is left follows without a gap: the
+    /// news that a link went down, without those of its routes that came again, would forget the routes for good.
     fn bound(&mut self) {
         if self.events.len() > MOST_EARLY {
-            self.some_lost = true;
-            self.events
-                .retain(|event| !matches!(event, Event::Route(..)));
-            if self.events.len() > MOST_EARLY / 2 {
-                self.events = Vec::new();
-            }
+            *self = Self {
+                events: Vec::new(),
+                some_lost: true,
+            };
         }
     }
 

@@ -57,6 +57,17 @@ fn a_node_that_falls_while_it_leaves_ends_with_the_next_intent() {
 }
 
 #[test]
+fn a_node_that_leaves_is_not_started_again() {
+    let mut owner = Owner::new();
+    owner.want(&(node(11, "") + &node(12, "")));
+    owner.session(1, State::Established);
+    assert_eq!(owner.want(&node(11, "")), NONE);
+    assert_eq!(owner.feed(Input::Failed(PeerId(1))), NONE);
+    let ended = owner.look_after(1);
+    assert_eq!(ended, ["stop 1 Deconfigured", "remove 1"]);
+}
+
+#[test]
 fn a_node_that_is_wanted_again_within_its_leave_keeps_its_number_and_its_session() {
     let both = node(11, "") + &node(12, "");
     let mut owner = Owner::new();

@@ -93,7 +93,7 @@ pub(in super::super) struct Set {
     pub(super) wanted: u32,
     /// Groups with routes that want it.
     pub(super) on: HashSet<u32>,
-    /// It is among those in [`Index`] that wait for a group.
+    /// It is among those in [`Index`](super::index::Index) that wait for a group.
     pub(super) waits: bool,
     /// A prefix had to be left alone because there was no binding.
     pub(in super::super) starved: bool,
