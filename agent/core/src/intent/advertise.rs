@@ -1,9 +1,10 @@
 //! What is originated, with which attributes, and to which peers.
 //!
-//! - Pod CIDRs are told as they are, never aggregated: an aggregate would attract the traffic of other nodes' pods.
-//! - Addresses of Services are told as host routes, aggregates, or both ([`Mode`](routelet_api::advertisement::Mode)). An
-//!   address with the traffic policy `Local` is always told as a host route and never makes an aggregate.
-//! - Static prefixes and interface addresses are told as they are; those of an interface that is down are not told.
+//! - Pod CIDRs are advertised as they are, never aggregated: an aggregate would attract the traffic of other nodes' pods.
+//! - Addresses of Services are advertised as host routes, aggregates, or both
+//!   ([`Mode`](routelet_api::advertisement::Mode)). An address with the traffic policy `Local` is always advertised as a host
+//!   route and never makes an aggregate.
+//! - Static prefixes and interface addresses are advertised as they are; those of an interface that is down are not.
 //! - Nothing is advertised that [`announceable`](super::announceable) refuses.
 //!
 //! Two Advertisements are built in: pod CIDRs and LoadBalancer addresses to every peer, unless the Router says otherwise; and
