@@ -89,12 +89,20 @@ fn what_a_guard_rail_refuses_goes_before_convergence() {
 
 #[test]
 fn blackholes_that_an_earlier_version_left_in_the_main_table_go_at_once() {
+    // Of another metric than ours, and where a route of ours could be.
+    let own = World::new().plan.space();
+    for (table, metric) in [(254, 1024), (own.table, own.metric)] {
+        a_blackhole_goes_at_once(table, metric);
+    }
+}
+
+fn a_blackhole_goes_at_once(table: u32, metric: u32) {
     let mut world = World::new();
     let hole = |prefix: &str, protocol| Route {
         prefix: net(prefix),
-        table: 254,
+        table,
         protocol,
-        metric: 1024,
+        metric,
         kind: RouteKind::Blackhole,
         replaces: false,
         special: false,
@@ -114,10 +122,11 @@ fn blackholes_that_an_earlier_version_left_in_the_main_table_go_at_once() {
     };
     assert_eq!(
         (op.prefix, op.table, op.metric),
-        (net("203.0.113.0/24"), 254, 1024)
+        (net("203.0.113.0/24"), table, metric)
     );
     assert_eq!(op.action, RouteAction::Delete);
-    // Whether it is still there is looked into.
+    // Whether it is still there is looked into, beside what was asked for before.
+    world.plan.take_resync();
     let error = KernelError::from_errno(libc::ENOMEM);
     world.plan.refused(world.now, &ops[0], error);
     assert!(!world.plan.is_gone());
