@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::guard::GuardRails;
 use crate::kernel::ChannelError;
+use crate::mailbox::Message;
 use crate::plan::{FibNexthopStatus, Plan, RefusalStatus};
 use crate::refusal::{Refusal, RefusalChange};
 use crate::shared::{FibConfig, Shared, Stop, lock};
@@ -61,20 +62,29 @@ pub struct FibHandle {
 }
 
 impl FibHandle {
-    /// Takes in wishes, the later of two for one prefix winning. Never blocks for longer than it takes to note them: the
+    /// Takes in wishes, the later of two for one prefix winning. Blocks only where [`FibHandle::has_room`] says that there is none: the
     /// kernel is talked to elsewhere. Wishes that are fulfilled already cost nothing more.
     pub fn submit(&self, changes: impl IntoIterator<Item = FibChange>) {
         // In portions, so that the thread can fetch its next batch in between.
         const PORTION: usize = 1024;
+        let plan = &self.shared.plan;
         let mut changes = changes.into_iter();
         loop {
             let portion: Vec<FibChange> = changes.by_ref().take(PORTION).collect();
             if portion.is_empty() {
                 return;
             }
-            self.shared.plan.hold(Holder::Rib).submit_all(portion);
+            if !plan.has_room() {
+                drop(plan.hold(Holder::Rib));
+            }
+            plan.hand_over(Message::Changes(portion));
             self.shared.wake();
         }
+    }
+
+    /// Whether a portion of wishes is noted without waiting for the thread.
+    pub fn has_room(&self) -> bool {
+        self.shared.plan.has_room()
     }
 
     /// What is found in the kernel from now on stays until [`FibHandle::converged`], as at a start.
@@ -98,11 +108,9 @@ impl FibHandle {
     /// is finished first: a millisecond, and longer only while others hold the kernel's lock of networks. Within a listing of routes
     /// it comes between two messages of the kernel, and waits for one that lists nexthop objects.
     pub fn set_nexthops_down(&self, routers: &[(IpAddr, u32)], down: bool) {
-        let mut plan = self.shared.plan.hold(Holder::Rib);
-        for &(gateway, ifindex) in routers {
-            plan.set_nexthop_down(gateway, ifindex, down);
-        }
-        drop(plan);
+        let routers = routers.to_vec();
+        let message = Message::NextHops { routers, down };
+        self.shared.plan.hand_over(message);
         self.shared.wake();
     }
 

@@ -62,7 +62,8 @@ pub enum Stop {
 pub(crate) struct Shared {
     /// The queue between RIB and FIB *is* the plan: a change is stored as the wish for its prefix. Its capacity is the number
     /// of prefixes; it is never full, because a new wish replaces the one before it. The thread holds the lock for one
-    /// batch of a few hundred routes at a time (tens of microseconds), and never while it talks to the kernel.
+    /// batch of a few hundred routes at a time (tens of microseconds), and never while it talks to the kernel. Changes that come
+    /// while it is held wait in a mailbox of bounded size.
     pub(crate) plan: PlanLock,
     pub(crate) guard: Mutex<GuardRails>,
     pub(crate) view: ArcSwap<KernelView>,
