@@ -62,29 +62,33 @@ pub struct FibHandle {
 }
 
 impl FibHandle {
-    /// Takes in wishes, the later of two for one prefix winning. Blocks only where [`FibHandle::has_room`] says that there is none: the
-    /// kernel is talked to elsewhere. Wishes that are fulfilled already cost nothing more.
+    /// Takes in changes of what is wanted, the later of two for one prefix winning, without waiting for the plan or the kernel. Some thousand
+    /// at most, and where [`FibHandle::has_room`], so that nothing is made to wait for them. What is in the kernel already costs nothing more.
+    pub fn hand_over(&self, changes: Vec<FibChange>) {
+        self.shared.plan.hand_over(Message::Changes(changes));
+        self.shared.wake();
+    }
+
+    /// Whether the changes that were handed over before have been taken in, but for some thousand.
+    pub fn has_room(&self) -> bool {
+        self.shared.plan.has_room()
+    }
+
+    /// The same with any number of changes, for those who may wait.
     pub fn submit(&self, changes: impl IntoIterator<Item = FibChange>) {
         // In portions, so that the thread can fetch its next batch in between.
         const PORTION: usize = 1024;
-        let plan = &self.shared.plan;
         let mut changes = changes.into_iter();
         loop {
             let portion: Vec<FibChange> = changes.by_ref().take(PORTION).collect();
             if portion.is_empty() {
                 return;
             }
-            if !plan.has_room() {
-                drop(plan.hold(Holder::Rib));
+            if !self.has_room() {
+                drop(self.shared.plan.hold(Holder::Configuration));
             }
-            plan.hand_over(Message::Changes(portion));
-            self.shared.wake();
+            self.hand_over(portion);
         }
-    }
-
-    /// Whether a portion of wishes is noted without waiting for the thread.
-    pub fn has_room(&self) -> bool {
-        self.shared.plan.has_room()
     }
 
     /// What is found in the kernel from now on stays until [`FibHandle::converged`], as at a start.

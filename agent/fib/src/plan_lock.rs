@@ -41,14 +41,18 @@ impl PlanLock {
         self.held(plan, holder)
     }
 
-    fn held<'a>(&'a self, plan: MutexGuard<'a, Plan>, holder: Holder) -> Held<'a> {
-        let mut held = Held {
+    /// What the RIB's thread handed over is taken in on its account, whoever does so.
+    fn held<'a>(&'a self, mut plan: MutexGuard<'a, Plan>, holder: Holder) -> Held<'a> {
+        let mut since = Instant::now();
+        if self.mailbox.empty_into(&mut plan) {
+            let begun = std::mem::replace(&mut since, Instant::now());
+            self.times.of(Holder::Rib).record(since - begun);
+        }
+        Held {
             plan,
-            since: Instant::now(),
+            since,
             times: self.times.of(holder),
-        };
-        self.mailbox.empty_into(&mut held.plan);
-        held
+        }
     }
 
     /// Hands a message over. It is in the plan of whoever holds it next, at the latest; in any case without waiting for the plan.

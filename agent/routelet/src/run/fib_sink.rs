@@ -34,15 +34,15 @@ impl FibSink {
         self.enabled.load(Ordering::SeqCst)
     }
 
-    /// Whether changes are passed on without waiting for the FIB's thread.
+    /// Whether more changes may be passed on.
     pub(crate) fn has_room(&self) -> bool {
         self.handle.has_room()
     }
 
-    /// Passes changes on, a thousand at most. Does not block where [`has_room`](Self::has_room).
-    pub(crate) fn submit(&self, changes: Vec<FibChange>) {
+    /// Passes changes on, without waiting: some thousand at most, and where [`Self::has_room`].
+    pub(crate) fn hand_over(&self, changes: Vec<FibChange>) {
         if self.is_enabled() {
-            self.handle.submit(changes);
+            self.handle.hand_over(changes);
         }
     }
 

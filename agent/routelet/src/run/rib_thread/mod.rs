@@ -7,6 +7,7 @@
 //!
 //! The thread runs a current-thread tokio runtime only to wait for two channels and a deadline at once.
 
+mod fib_feed;
 mod fitted;
 mod inputs;
 mod sessions;

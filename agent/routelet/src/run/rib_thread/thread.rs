@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tracing::info;
 
 use super::Command;
+use super::fib_feed::{self, Next, feed};
 use super::fitted::{Fitted, LONG};
 use super::sessions::Sessions;
 use crate::memory;
@@ -45,12 +46,6 @@ const NEWS_INTAKE: Duration = Duration::from_millis(1);
 const FIB_BATCH: usize = 4096;
 const SMALL_FIB_BATCH: usize = 256;
 
-/// FIB changes handed over at once: what the FIB has taken in before its thread may go on.
-const FIB_PORTION: usize = 1024;
-
-/// How long the FIB is left alone when it has no room for changes: the holder of its plan was interrupted, mostly for some milliseconds.
-const FIB_PAUSE: Duration = Duration::from_micros(250);
-
 /// See the module above.
 pub(super) struct RibThread {
     pub(super) rib: Rib,
@@ -81,25 +76,6 @@ enum Commands {
     Waiting,
     /// None will ever come.
     Ended,
-}
-
-/// Whether the FIB has been handed what has changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fib {
-    HasAll,
-    /// There is more, for the next step.
-    More,
-    /// There may be more, for which it has no room.
-    Full,
-}
-
-/// Whether there is more to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Work {
-    Done,
-    More,
-    /// There is more for the FIB, a moment later.
-    Later,
 }
 
 impl RibThread {
@@ -156,11 +132,11 @@ impl RibThread {
                     continue;
                 }
             }
-            let work = self.work();
-            if work == Work::More || self.held_back.is_some() {
+            let next = self.work();
+            if next == Next::Step || self.held_back.is_some() {
                 continue;
             }
-            let fib = (work == Work::Later).then(|| now() + FIB_PAUSE);
+            let fib = (next == Next::Pause).then(|| now() + fib_feed::PAUSE);
             let deadlines = [self.rib.deadline(), self.refreshes.deadline(), fib];
             let deadline = deadlines.into_iter().flatten().min();
             self.pulse.rest();
@@ -232,53 +208,35 @@ impl RibThread {
     }
 
     /// Lets the RIB work for a step and passes on what comes of it.
-    fn work(&mut self) -> Work {
+    fn work(&mut self) -> Next {
         let started = now();
         for (peer, request) in self.refreshes.due(started) {
             self.rib.route_refresh(peer, request, started);
         }
         let more = self.poll(started);
         self.record(Step::Poll, started);
-        match self.feed_fib() {
-            Fib::More => Work::More,
-            _ if more => Work::More,
-            Fib::Full => Work::Later,
-            Fib::HasAll => Work::Done,
-        }
+        self.feed_fib().or_step(more)
     }
 
-    /// Hands changes over to the FIB, as far as it has room for them.
-    fn feed_fib(&mut self) -> Fib {
-        let (started, batch) = (now(), self.fib_batch.now);
-        let mut taken = 0;
-        let fed = loop {
-            if !self.fib.has_room() {
-                break Fib::Full;
-            }
-            let most = FIB_PORTION.min(batch - taken);
-            let mut changes = Vec::new();
-            let some = self.rib.take_fib_changes(most, |prefix, route| {
+    /// Hands changes over to the FIB.
+    fn feed_fib(&mut self) -> Next {
+        let started = now();
+        let rib = &mut self.rib;
+        let (fed, next) = feed(&self.fib, self.fib_batch.now, |most, changes| {
+            rib.take_fib_changes(most, |prefix, route| {
                 changes.push(match route {
                     Some(route) => FibChange::install(prefix, fib_route(&route)),
                     None => FibChange::remove(prefix),
                 });
-            });
-            taken += some;
-            self.fib.submit(changes);
-            if some < most {
-                break Fib::HasAll;
-            }
-            if taken == batch {
-                break Fib::More;
-            }
-        };
+            })
+        });
         // Those that the changes brought up are told after them.
         self.pass_on_events();
-        if taken > 0 {
+        if fed > 0 {
             let took = self.record(Step::Fib, started);
             self.fib_batch.took(took);
         }
-        fed
+        next
     }
 
     /// Polls the RIB, as often as another poll like the last one still fits in a step. Whether there is more to do now.
