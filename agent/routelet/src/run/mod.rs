@@ -452,6 +452,7 @@ impl Runtime {
     /// Hands those parts of the intent that are other ones to their owners.
     async fn apply_parts(&mut self, parts: Parts) -> anyhow::Result<()> {
         let intent = self.intent.clone();
+        self.rib.send(Command::Begin).await?;
         if let Some(fib) = intent.router.fib.as_ref().filter(|_| parts.guard) {
             self.fib.set_guard_rails(fib.guard.clone());
         }
@@ -473,6 +474,7 @@ impl Runtime {
             let changes = Command::ChangeOriginated(parts.routes);
             self.rib.send(changes).await?;
         }
+        self.rib.send(Command::Commit).await?;
         self.shared
             .applied(intent.clone(), self.sessions.listening());
         self.applied = Some(intent);
@@ -515,10 +517,12 @@ impl Runtime {
             table @ Some(_) => self.fib.set_refused(table, refused),
             None => self.fib.set_refused(None, []),
         }
+        self.rib.send(Command::Begin).await?;
         self.sessions.apply(&intent, self.fib.view()).await?;
         let originated = intent.originated.values();
         let originated = originated.map(|one| one.route.clone()).collect();
         self.rib.send(Command::Originate(originated)).await?;
+        self.rib.send(Command::Commit).await?;
         self.shared
             .applied(intent.clone(), self.sessions.listening());
         self.applied = Some(intent);

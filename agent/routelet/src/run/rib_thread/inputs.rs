@@ -1,5 +1,6 @@
 //! What a command or an event of a session changes.
 
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use bgp::session::{Event, PeerKey};
@@ -11,6 +12,7 @@ use tracing::{debug, info};
 use super::Command;
 use super::sessions::Session;
 use super::thread::{RibThread, now};
+use super::transaction::Routes;
 use crate::run::next_hops::Resolver;
 
 const fn id(key: PeerKey) -> PeerId {
@@ -53,23 +55,33 @@ impl RibThread {
     fn obey_one(&mut self, command: Command) {
         match command {
             Command::Configure(config) => self.rib.set_config(config),
-            Command::SetPeer(peer, config) => {
-                self.sessions.known.entry(peer).or_default();
-                self.rib.set_peer(peer, *config);
-            }
+            Command::SetPeer(peer, config) => match self.sessions.known.entry(peer) {
+                Entry::Occupied(_) => {
+                    self.transaction.change_peer(&mut self.rib, peer, *config);
+                }
+                Entry::Vacant(entry) => {
+                    entry.insert(None);
+                    self.rib.set_peer(peer, *config);
+                }
+            },
             Command::SetUnexpected(peer) => self.rib.set_unexpected(peer),
             Command::RemovePeer(peer) => {
                 self.sessions.known.remove(&peer);
                 self.surroundings.end(peer);
                 self.refreshes.forget(peer);
+                self.transaction.forget(peer);
                 self.rib.remove_peer(peer);
                 self.pass_on_events();
             }
-            Command::Originate(originated) => self.rib.set_originated(originated),
+            Command::Begin => self.transaction.begin(),
+            Command::Commit => self.transaction.commit(&mut self.rib),
+            Command::Originate(routes) => {
+                self.transaction
+                    .originate(&mut self.rib, Routes::All(routes));
+            }
             Command::ChangeOriginated(changes) => {
-                let changes = changes.into_iter();
-                let changes = changes.map(|change| (change.prefix, change.route));
-                self.rib.change_originated(changes.collect());
+                self.transaction
+                    .originate(&mut self.rib, Routes::Changed(changes));
             }
             Command::NodeAddresses(addresses) => {
                 self.surroundings.set_internal_ips(addresses, &mut self.rib);

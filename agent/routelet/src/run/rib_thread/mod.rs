@@ -12,6 +12,7 @@ mod fitted;
 mod inputs;
 mod sessions;
 mod thread;
+mod transaction;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -47,6 +48,10 @@ pub(crate) enum Command {
     SetUnexpected(PeerId),
     /// A peer that is no longer wanted.
     RemovePeer(PeerId),
+    /// What comes takes effect at [`Command::Commit`], as far as it is of peers that there are, or of routes that this node originates.
+    Begin,
+    /// It takes effect.
+    Commit,
     /// All that this node originates.
     Originate(Vec<Originated>),
     /// What it originates otherwise from now on.

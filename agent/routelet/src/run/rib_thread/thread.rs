@@ -15,6 +15,7 @@ use super::Command;
 use super::fib_feed::{self, Next, feed};
 use super::fitted::{Fitted, LONG};
 use super::sessions::Sessions;
+use super::transaction::Transaction;
 use crate::memory;
 use crate::run::fib_sink::{FibSink, fib_route};
 use crate::run::inbox::Inbox;
@@ -50,6 +51,7 @@ const SMALL_FIB_BATCH: usize = 256;
 pub(super) struct RibThread {
     pub(super) rib: Rib,
     pub(super) sessions: Sessions,
+    pub(super) transaction: Transaction,
     pub(super) surroundings: Surroundings,
     pub(super) fib: FibSink,
     pub(super) notices: Notices,
@@ -95,6 +97,7 @@ impl RibThread {
         Self {
             rib,
             sessions: Sessions::default(),
+            transaction: Transaction::default(),
             surroundings: Surroundings::new(next_hops),
             fib,
             notices,
