@@ -18,27 +18,22 @@ fn with_service(
     intent(&text, "n1")
 }
 
+/// What stands against a Service never stands against pods.
+fn assert_suppressed(intent: &Intent, expected: &str) {
+    assert_eq!(suppressed(intent), [expected]);
+    let pods = prefixes(intent)
+        .iter()
+        .filter(|p| *p == "10.1.0.0/24")
+        .count();
+    let has_object = intent.advertisements.values().any(|name| name == "x");
+    assert_eq!(pods, 1, "has an object: {has_object}");
+}
+
 #[test]
 fn what_is_not_ours_is_suppressed_by_the_rule_that_says_so() {
-    let external = |list: &str| {
-        ours(
-            "Advertisement",
-            "x",
-            "",
-            &format!(
-                "{{services: {{addresses: [LoadBalancer, External], externalIPs: [{list}]}}}}"
-            ),
-        )
-    };
-    let no_list = ours(
-        "Advertisement",
-        "x",
-        "",
-        "{services: {addresses: [External]}}",
-    );
     let label = "node.kubernetes.io/exclude-from-external-load-balancers: \"\"";
     let unavailable = "  conditions: [{type: NetworkUnavailable, status: \"True\"}]";
-    let table = [
+    for (intent, expected) in [
         (
             with_service(LB, "{ip: 203.0.113.1, ipMode: Proxy}", "", "", ""),
             "203.0.113.1/32 Service d/s: ipMode Proxy: the load balancer terminates the traffic",
@@ -50,25 +45,6 @@ fn what_is_not_ours_is_suppressed_by_the_rule_that_says_so() {
         (
             with_service("type: ClusterIP", IP, "", "", ""),
             "203.0.113.1/32 Service d/s: ingress address of a Service that is of type ClusterIP now",
-        ),
-        (
-            with_service(
-                "externalIPs: [192.0.2.7]",
-                "",
-                "",
-                "",
-                &external("198.51.100.0/24"),
-            ),
-            "192.0.2.7/32 Service d/s: external IP outside the allow-list (services.externalIPs of the Advertisement)",
-        ),
-        (
-            with_service("externalIPs: [192.0.2.7]", "", "", "", &no_list),
-            "192.0.2.7/32 Service d/s: external IP without an allow-list (services.externalIPs of the Advertisement \
-             is empty)",
-        ),
-        (
-            with_service("externalIPs: [192.0.2.7]", "", "", "", ""),
-            "192.0.2.7/32 Service d/s: no Advertisement selects it",
         ),
         (
             with_service(LB, IP, label, "", ""),
@@ -90,16 +66,36 @@ fn what_is_not_ours_is_suppressed_by_the_rule_that_says_so() {
             with_service("clusterIP: None", "", "", "", ""),
             "- Service d/s: headless: kube-proxy serves none of its addresses",
         ),
-    ];
-    for (intent, expected) in table {
-        assert_eq!(suppressed(&intent), [expected]);
-        // What stands against a Service never stands against pods.
-        let pods = prefixes(&intent)
-            .iter()
-            .filter(|p| *p == "10.1.0.0/24")
-            .count();
-        let has_object = intent.advertisements.values().any(|name| name == "x");
-        assert_eq!(pods, 1, "has an object: {has_object}");
+    ] {
+        assert_suppressed(&intent, expected);
+    }
+}
+
+#[test]
+fn an_external_ip_that_no_list_allows_is_suppressed_by_the_rule_that_says_so() {
+    let advertisement = |services: &str| {
+        let spec = format!("{{services: {{{services}}}}}");
+        ours("Advertisement", "x", "", &spec)
+    };
+    let external =
+        advertisement("addresses: [LoadBalancer, External], externalIPs: [198.51.100.0/24]");
+    let no_list = advertisement("addresses: [External]");
+    for (intent, expected) in [
+        (
+            with_service("externalIPs: [192.0.2.7]", "", "", "", &external),
+            "192.0.2.7/32 Service d/s: external IP outside the allow-list (services.externalIPs of the Advertisement)",
+        ),
+        (
+            with_service("externalIPs: [192.0.2.7]", "", "", "", &no_list),
+            "192.0.2.7/32 Service d/s: external IP without an allow-list (services.externalIPs of the Advertisement \
+             is empty)",
+        ),
+        (
+            with_service("externalIPs: [192.0.2.7]", "", "", "", ""),
+            "192.0.2.7/32 Service d/s: no Advertisement selects it",
+        ),
+    ] {
+        assert_suppressed(&intent, expected);
     }
 }
 

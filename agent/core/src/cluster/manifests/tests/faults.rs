@@ -3,102 +3,104 @@
 use super::*;
 use crate::cluster::state::ObjectRef;
 
-#[test]
-fn every_fault_is_told_with_file_line_path_and_reason() {
-    let table: &[(&str, &str)] = &[
-        (
-            "  address: 192.0.2.1\n  asnn: 64500\n",
-            "p.yaml:7: Peer x: spec.asnn: unknown field (did you mean asn?): expected one of addPath, address, \
+/// The spec of a Peer, and what is said of it.
+const FAULTS: &[(&str, &str)] = &[
+    (
+        "  address: 192.0.2.1\n  asnn: 64500\n",
+        "p.yaml:7: Peer x: spec.asnn: unknown field (did you mean asn?): expected one of addPath, address, \
              addressFrom, allowOwnAS, asn, asnFrom, attributeFilter, bfd, ebgpMultihop, export, extendedNextHop, families, gateway, \
              gracefulRestart, import, interface, localAddress, localAddressFrom, maxLongLivedStaleTime, maxNextHops, \
              maxPathsPerPrefix, maxPeers, maxPrefixes, maxPrefixesRestart, \
              maxPrefixesWarningPercent, maxReceivedPrefixes, nextHopSelf, \
              nodeSelector, nodes, passive, password, port, range, removePrivateAS, role, roleStrict, \
              routeReflectorClient, sourceInterface, timers, ttlSecurity",
-        ),
-        (
-            "  address: 192.0.2\n  asn: 64500\n",
-            "p.yaml:6: Peer x: spec.address: \"192.0.2\" is not an address: expected one such as 192.0.2.1 or \
+    ),
+    (
+        "  address: 192.0.2\n  asn: 64500\n",
+        "p.yaml:6: Peer x: spec.address: \"192.0.2\" is not an address: expected one such as 192.0.2.1 or \
              2001:db8::1",
-        ),
-        (
-            "  address: 192.0.2.1\n  asn: sixty\n",
-            "p.yaml:7: Peer x: spec.asn: \"sixty\" is not an AS: expected a number from 1 to 4294967295, internal or \
+    ),
+    (
+        "  address: 192.0.2.1\n  asn: sixty\n",
+        "p.yaml:7: Peer x: spec.asn: \"sixty\" is not an AS: expected a number from 1 to 4294967295, internal or \
              external",
-        ),
-        (
-            "  address: 192.0.2.1\n  asn: 4294967296\n",
-            "p.yaml:7: Peer x: spec.asn: 4294967296 is out of range: expected an AS number from 1 to \
+    ),
+    (
+        "  address: 192.0.2.1\n  asn: 4294967296\n",
+        "p.yaml:7: Peer x: spec.asn: 4294967296 is out of range: expected an AS number from 1 to \
              4294967295, internal or external",
-        ),
-        (
-            "  address: 192.0.2.1\n  asn: 0\n",
-            "p.yaml:7: Peer x: spec.asn: AS 0 is reserved: expected the number of an AS, for private use 64512 to \
+    ),
+    (
+        "  address: 192.0.2.1\n  asn: 0\n",
+        "p.yaml:7: Peer x: spec.asn: AS 0 is reserved: expected the number of an AS, for private use 64512 to \
              65534",
-        ),
-        (
-            "  address: 192.0.2.1\n",
-            "p.yaml:5: Peer x: spec.asn: missing: expected an AS number, internal or external, or asnFrom",
-        ),
-        (
-            "  asn: 64500\n",
-            "p.yaml:5: Peer x: spec: found none: expected exactly one of address, addressFrom, interface, gateway, \
+    ),
+    (
+        "  address: 192.0.2.1\n",
+        "p.yaml:5: Peer x: spec.asn: missing: expected an AS number, internal or external, or asnFrom",
+    ),
+    (
+        "  asn: 64500\n",
+        "p.yaml:5: Peer x: spec: found none: expected exactly one of address, addressFrom, interface, gateway, \
              nodes and range",
-        ),
-        (
-            "  address: 192.0.2.1\n  interface: eth0\n  asn: 64500\n",
-            "p.yaml:5: Peer x: spec: found address and interface: expected exactly one of address, addressFrom, \
+    ),
+    (
+        "  address: 192.0.2.1\n  interface: eth0\n  asn: 64500\n",
+        "p.yaml:5: Peer x: spec: found address and interface: expected exactly one of address, addressFrom, \
              interface, gateway, nodes and range",
-        ),
-        (
-            "  range: 192.0.2.1/24\n  asn: external\n",
-            "p.yaml:6: Peer x: spec.range: 192.0.2.1/24 has bits set beyond its length: did you mean 192.0.2.0/24?",
-        ),
-        (
-            "  address: 192.0.2.1\n  asn: 1\n  timers:\n    hold: 90\n",
-            "p.yaml:9: Peer x: spec.timers.hold: \"90\" is not a duration: expected a number with a unit (ms, s, m or h), such as \
+    ),
+    (
+        "  range: 192.0.2.1/24\n  asn: external\n",
+        "p.yaml:6: Peer x: spec.range: 192.0.2.1/24 has bits set beyond its length: did you mean 192.0.2.0/24?",
+    ),
+    (
+        "  address: 192.0.2.1\n  asn: 1\n  timers:\n    hold: 90\n",
+        "p.yaml:9: Peer x: spec.timers.hold: \"90\" is not a duration: expected a number with a unit (ms, s, m or h), such as \
              90s, 300ms or 1m30s. Write 90s for seconds",
-        ),
-        (
-            "  address: 192.0.2.1\n  asn: 1\n  timers: {hold: 90sec}\n",
-            "p.yaml:8: Peer x: spec.timers.hold: \"90sec\" is not a duration: expected a number with a unit (ms, s, m \
+    ),
+    (
+        "  address: 192.0.2.1\n  asn: 1\n  timers: {hold: 90sec}\n",
+        "p.yaml:8: Peer x: spec.timers.hold: \"90sec\" is not a duration: expected a number with a unit (ms, s, m \
              or h), such as 90s, 300ms or 1m30s. Write 90s",
-        ),
-        (
-            "  address: 192.0.2.1\n  asn: 1\n  timers: {hold: 2s}\n",
-            "p.yaml:8: Peer x: spec.timers.hold: 2s is out of range: expected 3s to 65535s",
-        ),
-        (
-            "  address: 192.0.2.1\n  asn: 1\n  timers: {idleHold: 2h}\n",
-            "p.yaml:8: Peer x: spec.timers.idleHold: 2h is out of range: expected 1s to 1h",
-        ),
-        (
-            "  address: 192.0.2.1\n  asn: 1\n  maxPrefixesRestart: soon\n",
-            "p.yaml:8: Peer x: spec.maxPrefixesRestart: \"soon\" is not a time to restart after: expected a duration such \
+    ),
+    (
+        "  address: 192.0.2.1\n  asn: 1\n  timers: {hold: 2s}\n",
+        "p.yaml:8: Peer x: spec.timers.hold: 2s is out of range: expected 3s to 65535s",
+    ),
+    (
+        "  address: 192.0.2.1\n  asn: 1\n  timers: {idleHold: 2h}\n",
+        "p.yaml:8: Peer x: spec.timers.idleHold: 2h is out of range: expected 1s to 1h",
+    ),
+    (
+        "  address: 192.0.2.1\n  asn: 1\n  maxPrefixesRestart: soon\n",
+        "p.yaml:8: Peer x: spec.maxPrefixesRestart: \"soon\" is not a time to restart after: expected a duration such \
              as 5m or 90s, or never",
-        ),
-        (
-            "  address: 192.0.2.1\n  asn: 1\n  maxPrefixesRestart: 0s\n",
-            "p.yaml:8: Peer x: spec.maxPrefixesRestart: 0s is out of range: expected 1s to 24h",
-        ),
-        (
-            "  address: 192.0.2.1\n  asn: 1\n  maxPrefixesWarningPercent: 0\n",
-            "p.yaml:8: Peer x: spec.maxPrefixesWarningPercent: 0 is out of range: expected 1 to 100",
-        ),
-        (
-            "  address: fe80::1\n  asn: 1\n",
-            "p.yaml:6: Peer x: spec.address: fe80::1 is link-local: sourceInterface must say on which link",
-        ),
-        (
-            "  address: 192.0.2.1\n  asn: 1\n  families: [ipv4, ipv5]\n",
-            "p.yaml:8: Peer x: spec.families[1]: \"ipv5\" is not known (did you mean IPv4?): expected IPv4, ipv4, IPv6 or ipv6",
-        ),
-        (
-            "  address: 192.0.2.1\n  asn: 1\n  import: [none]\n",
-            "p.yaml:8: Peer x: spec.import[0]: RoutePolicy none does not exist; until it does, every route is rejected",
-        ),
-    ];
-    for (spec, expected) in table {
+    ),
+    (
+        "  address: 192.0.2.1\n  asn: 1\n  maxPrefixesRestart: 0s\n",
+        "p.yaml:8: Peer x: spec.maxPrefixesRestart: 0s is out of range: expected 1s to 24h",
+    ),
+    (
+        "  address: 192.0.2.1\n  asn: 1\n  maxPrefixesWarningPercent: 0\n",
+        "p.yaml:8: Peer x: spec.maxPrefixesWarningPercent: 0 is out of range: expected 1 to 100",
+    ),
+    (
+        "  address: fe80::1\n  asn: 1\n",
+        "p.yaml:6: Peer x: spec.address: fe80::1 is link-local: sourceInterface must say on which link",
+    ),
+    (
+        "  address: 192.0.2.1\n  asn: 1\n  families: [ipv4, ipv5]\n",
+        "p.yaml:8: Peer x: spec.families[1]: \"ipv5\" is not known (did you mean IPv4?): expected IPv4, ipv4, IPv6 or ipv6",
+    ),
+    (
+        "  address: 192.0.2.1\n  asn: 1\n  import: [none]\n",
+        "p.yaml:8: Peer x: spec.import[0]: RoutePolicy none does not exist; until it does, every route is rejected",
+    ),
+];
+
+#[test]
+fn every_fault_is_told_with_file_line_path_and_reason() {
+    for (spec, expected) in FAULTS {
         assert_eq!(problems(&[("p.yaml", &peer("x", spec))]), [*expected]);
     }
 }

@@ -43,34 +43,69 @@ fn pod_cidrs_of_another_node_matter_where_something_is_decided_by_them() {
     }
 }
 
-/// Addresses of Nodes, Peers, gateways and interfaces that stand against something of ours, or did; and those that do not.
-#[test]
-fn an_address_that_gets_an_owner_is_withdrawn_and_comes_back_without_one() {
-    let base = node("n0", "", "10.0.0.0/24", &["192.0.2.1"], "")
-        + &service(
-            "s",
-            "type: LoadBalancer",
-            "{ip: 203.0.113.1}, {ip: 198.51.100.1}",
-        )
-        + &slice("e", "s", "IPv4", &[("n1", "ready: true")])
-        + &ours(
-            "Advertisement",
-            "a",
-            "",
-            "{services: {addresses: [LoadBalancer]}, prefixes: [100.64.0.0/25]}",
-        )
-        + &ours(
-            "Advertisement",
-            "b",
-            "",
-            "{services: {addresses: [LoadBalancer]}, aggregate: {ipv4: 24}}",
-        );
-    let other = |address: &str| node("n1", "", "", &[address], "");
-    let peer = |address: &str| {
-        let spec = format!("{{asn: 64500, address: {address}}}");
-        ours("Peer", "p", "", &spec)
-    };
-    let facts = |addresses: &[&str], gateway: [u8; 4]| LocalFacts {
+const EXACT: [&str; 2] = ["198.51.100.1/32", "203.0.113.1/32"];
+const AGGREGATES: [&str; 2] = ["198.51.100.0/24", "203.0.113.0/24"];
+const PART: &str = "100.64.0.0/25";
+const ALL: [&str; 5] = [PART, AGGREGATES[0], EXACT[0], AGGREGATES[1], EXACT[1]];
+/// A gateway that is nobody's address.
+const NOWHERE: [u8; 4] = [192, 0, 2, 254];
+
+/// The plan of a node with two addresses of a Service, an aggregate of each, and a static prefix.
+struct Plan {
+    base: String,
+    index: ClusterState,
+    planner: Planner,
+}
+
+impl Plan {
+    fn new() -> Self {
+        let base = node("n0", "", "10.0.0.0/24", &["192.0.2.1"], "")
+            + &service(
+                "s",
+                "type: LoadBalancer",
+                "{ip: 203.0.113.1}, {ip: 198.51.100.1}",
+            )
+            + &slice("e", "s", "IPv4", &[("n1", "ready: true")])
+            + &ours(
+                "Advertisement",
+                "a",
+                "",
+                "{services: {addresses: [LoadBalancer]}, prefixes: [100.64.0.0/25]}",
+            )
+            + &ours(
+                "Advertisement",
+                "b",
+                "",
+                "{services: {addresses: [LoadBalancer]}, aggregate: {ipv4: 24}}",
+            );
+        let index = state(&base);
+        let mut planner = Planner::new("n0");
+        planner.plan(&index, &quiet(), Phase::default());
+        Self {
+            base,
+            index,
+            planner,
+        }
+    }
+
+    /// That with more documents `expected` is advertised, beside pods. Everything is decided again if that `matters`.
+    fn check(&mut self, more: &str, facts: &LocalFacts, matters: bool, expected: &[&str]) {
+        follow_all(&mut self.index, &state(&(self.base.clone() + more)));
+        let (after, change) = self.planner.plan(&self.index, facts, Phase::default());
+        assert_eq!(after, intend(&self.index, "n0", facts), "{more} {facts:?}");
+        let mut found = prefixes(&after);
+        found.retain(|prefix| prefix != "10.0.0.0/24");
+        let mut expected = expected.to_vec();
+        expected.sort_by_key(|prefix| prefix.parse::<IpNet>().unwrap());
+        assert_eq!(found, expected, "{more} {facts:?}");
+        let is_everything = change == Change::Everything;
+        assert_eq!(is_everything, matters, "{more} {facts:?}: {change:?}");
+    }
+}
+
+/// An interface with these addresses, and a gateway.
+fn facts(addresses: &[&str], gateway: [u8; 4]) -> LocalFacts {
+    LocalFacts {
         interfaces: vec![Interface {
             name: "eth1".to_owned(),
             addresses: addresses.iter().map(|a| a.parse().unwrap()).collect(),
@@ -82,88 +117,79 @@ fn an_address_that_gets_an_owner_is_withdrawn_and_comes_back_without_one() {
             interface: "eth1".to_owned(),
         }],
         ..LocalFacts::default()
+    }
+}
+
+/// Facts that stand against nothing.
+fn quiet() -> LocalFacts {
+    facts(&["192.0.2.1/24"], NOWHERE)
+}
+
+/// Another Node.
+fn other(address: &str) -> String {
+    node("n1", "", "", &[address], "")
+}
+
+#[test]
+fn an_address_of_a_node_a_peer_or_a_gateway_is_withdrawn_and_comes_back_without_one() {
+    let peer = |address: &str| {
+        let spec = format!("{{asn: 64500, address: {address}}}");
+        ours("Peer", "p", "", &spec)
     };
-    let nowhere = [192, 0, 2, 254];
-    let quiet = facts(&["192.0.2.1/24"], nowhere);
-    let exact = ["198.51.100.1/32", "203.0.113.1/32"];
-    let aggregates = ["198.51.100.0/24", "203.0.113.0/24"];
-    let part = "100.64.0.0/25";
-    let all = [part, aggregates[0], exact[0], aggregates[1], exact[1]];
-    let mut index = state(&base);
-    let mut planner = Planner::new("n0");
-    planner.plan(&index, &quiet, Phase::default());
-    for (more, facts, matters, expected) in [
+    let mut plan = Plan::new();
+    for (more, gateway, matters, expected) in [
         // Another Node beside everything; with one of the addresses; inside an aggregate; gone.
-        (other("192.0.2.2"), &quiet, false, &all[..]),
-        (other("203.0.113.1"), &quiet, true, &all[..3]),
+        (other("192.0.2.2"), NOWHERE, false, &ALL[..]),
+        (other("203.0.113.1"), NOWHERE, true, &ALL[..3]),
         (
             other("203.0.113.9"),
-            &quiet,
+            NOWHERE,
             true,
-            &[part, aggregates[0], exact[0], exact[1]],
+            &[PART, AGGREGATES[0], EXACT[0], EXACT[1]],
         ),
-        (other("192.0.2.2"), &quiet, true, &all),
+        (other("192.0.2.2"), NOWHERE, true, &ALL),
         // A Peer, and a gateway.
         (
             peer("198.51.100.1"),
-            &quiet,
+            NOWHERE,
             true,
-            &[part, aggregates[1], exact[1]],
+            &[PART, AGGREGATES[1], EXACT[1]],
         ),
         (
             peer("198.51.100.2"),
-            &quiet,
+            NOWHERE,
             true,
-            &[part, exact[0], aggregates[1], exact[1]],
+            &[PART, EXACT[0], AGGREGATES[1], EXACT[1]],
         ),
-        (peer("192.0.2.9"), &quiet, true, &all),
-        (String::new(), &quiet, false, &all),
-        (
-            String::new(),
-            &facts(&["192.0.2.1/24"], [203, 0, 113, 1]),
-            true,
-            &all[..3],
-        ),
-        (String::new(), &quiet, true, &all),
-        // Interfaces: bound with the length of a host, and with a network.
-        (
-            String::new(),
-            &facts(&["192.0.2.1/24", "203.0.113.1/32"], nowhere),
-            false,
-            &all,
-        ),
-        (
-            String::new(),
-            &facts(&["192.0.2.1/24", "203.0.113.1/25"], nowhere),
-            true,
-            &all[..3],
-        ),
-        (String::new(), &quiet, true, &all),
+        (peer("192.0.2.9"), NOWHERE, true, &ALL),
+        (String::new(), NOWHERE, false, &ALL),
+        (String::new(), [203, 0, 113, 1], true, &ALL[..3]),
+        (String::new(), NOWHERE, true, &ALL),
+    ] {
+        plan.check(&more, &facts(&["192.0.2.1/24"], gateway), matters, expected);
+    }
+}
+
+#[test]
+fn an_address_in_a_network_of_an_interface_is_withdrawn_and_comes_back_without_it() {
+    let mut plan = Plan::new();
+    for (more, address, matters, expected) in [
+        // Bound with the length of a host, and with a network.
+        (String::new(), Some("203.0.113.1/32"), false, &ALL[..]),
+        (String::new(), Some("203.0.113.1/25"), true, &ALL[..3]),
+        (String::new(), None, true, &ALL),
         // A network of which the static prefix is a part, and somebody in it.
-        (other("100.64.0.9"), &quiet, false, &all),
+        (other("100.64.0.9"), None, false, &ALL),
         (
             other("100.64.0.9"),
-            &facts(&["192.0.2.1/24", "100.64.0.200/24"], nowhere),
+            Some("100.64.0.200/24"),
             true,
-            &all[1..],
+            &ALL[1..],
         ),
-        (
-            String::new(),
-            &facts(&["192.0.2.1/24", "100.64.0.200/24"], nowhere),
-            true,
-            &all,
-        ),
+        (String::new(), Some("100.64.0.200/24"), true, &ALL),
     ] {
-        follow_all(&mut index, &state(&(base.clone() + &more)));
-        let (after, change) = planner.plan(&index, facts, Phase::default());
-        assert_eq!(after, intend(&index, "n0", facts), "{more} {facts:?}");
-        let mut found = prefixes(&after);
-        found.retain(|prefix| prefix != "10.0.0.0/24");
-        let mut expected = expected.to_vec();
-        expected.sort_by_key(|prefix| prefix.parse::<IpNet>().unwrap());
-        assert_eq!(found, expected, "{more} {facts:?}");
-        let is_everything = change == Change::Everything;
-        assert_eq!(is_everything, matters, "{more} {facts:?}: {change:?}");
+        let addresses: Vec<&str> = ["192.0.2.1/24"].into_iter().chain(address).collect();
+        plan.check(&more, &facts(&addresses, NOWHERE), matters, expected);
     }
 }
 
