@@ -8,6 +8,7 @@
 //! - [`own_next_hops`]: the next hops of our own routes on a session.
 
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+#![warn(clippy::too_many_lines)]
 
 pub mod cluster;
 #[cfg(any(test, feature = "fuzz"))]

@@ -1,225 +1,15 @@
-//! BIRD 2 and 3, asked by `birdc`.
-//!
-//! Each neighbour is a protocol `n<index>`. Both versions print one text format that differs in the attributes' names
-//! (`BGP.as_path` and `bgp_path`); one parser reads both.
+//! What `birdc` prints, of both versions.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use ipnet::IpNet;
 
-use super::Daemon;
-use super::host::Host;
 use crate::answers::{Route, Session, State, as_path};
-use crate::process::Process;
-use crate::speaker::{AddPath, Export, Family, Listen, Mode, Neighbour, Origination, Speaker};
-
-#[derive(Debug)]
-pub(super) struct Bird;
-
-impl Daemon for Bird {
-    fn configure(&self, host: &Host, speaker: &Speaker) -> Result<()> {
-        host.write("bird.conf", &config(speaker)?)
-    }
-
-    fn launch(&self, host: &Host, speaker: &Speaker) -> Result<Vec<Process>> {
-        let (config, socket) = (host.path("bird.conf"), host.path("bird.ctl"));
-        let mut argv = vec!["bird", "-f", "-c", &config, "-s", &socket];
-        if speaker
-            .neighbours
-            .iter()
-            .any(|neighbour| neighbour.graceful_restart.is_some())
-        {
-            // Tells the neighbours that it restarted (the R bit), and waits for them before it selects routes.
-            argv.push("-R");
-        }
-        Ok(vec![host.spawn("bird", &argv)?])
-    }
-
-    fn ready(&self, host: &Host) -> Result<()> {
-        birdc(host, "show status").map(drop)
-    }
-
-    fn reload(&self, host: &Host, _old: &Speaker, _new: &Speaker) -> Result<()> {
-        let answer = birdc(host, "configure")?;
-        ensure!(
-            answer.contains("Reconfigured") || answer.contains("Reconfiguration in progress"),
-            "birdc configure: {answer}"
-        );
-        Ok(())
-    }
-
-    fn sessions(&self, host: &Host, _speaker: &Speaker) -> Result<Vec<Session>> {
-        // How long a session has been up is only in its line as a clock time; BIRD's own clock comes with the status.
-        let status = birdc(host, "show status")?;
-        let now = status
-            .lines()
-            .find_map(|line| line.strip_prefix("Current server time is "))
-            .context("no server time in `show status`")?;
-        parse_sessions(&birdc(host, "show protocols all")?, seconds_of_day(now)?)
-    }
-
-    fn routes(&self, host: &Host, family: Family) -> Result<Vec<Route>> {
-        let table = match family {
-            Family::Ipv4 => "master4",
-            Family::Ipv6 => "master6",
-        };
-        parse_routes(&birdc(host, &format!("show route all table {table}"))?)
-    }
-}
-
-fn birdc(host: &Host, question: &str) -> Result<String> {
-    let socket = host.path("bird.ctl");
-    let mut argv = vec!["birdc", "-s", &socket];
-    argv.extend(question.split_whitespace());
-    host.ask(&argv)
-}
-
-fn config(speaker: &Speaker) -> Result<String> {
-    let mut text = String::new();
-    writeln!(text, "log stderr all;\nrouter id {};", speaker.router_id)?;
-    writeln!(text, "protocol device {{ scan time 5; }}")?;
-    for family in Family::ALL {
-        if speaker.install {
-            writeln!(
-                text,
-                "protocol kernel k_{family} {{ {family} {{ import none; export where source = RTS_BGP; }}; merge paths on; }}"
-            )?;
-        }
-        writeln!(text, "protocol static s_{family} {{\n  {family};")?;
-        for origination in &speaker.originate {
-            if Family::of(origination.prefix) == family {
-                let prefix = origination.prefix;
-                let attributes = attributes(origination)?;
-                writeln!(text, "  route {prefix} blackhole {{ {attributes} }};")?;
-            }
-        }
-        writeln!(text, "}}")?;
-    }
-    // BIRD strips a MED that was not set by the export filter itself.
-    writeln!(text, "filter everything {{")?;
-    writeln!(text, "  if source !~ [RTS_STATIC, RTS_BGP] then reject;")?;
-    for origination in &speaker.originate {
-        if let Some(med) = origination.med {
-            let prefix = origination.prefix;
-            writeln!(
-                text,
-                "  if net = {prefix} && source = RTS_STATIC then bgp_med = {med};"
-            )?;
-        }
-    }
-    writeln!(text, "  accept;\n}}")?;
-    for (index, neighbour) in speaker.neighbours.iter().enumerate() {
-        text.push_str(&neighbour_config(speaker, index, neighbour)?);
-    }
-    text.push_str(&speaker.extra);
-    Ok(text)
-}
-
-fn attributes(origination: &Origination) -> Result<String> {
-    let mut text = String::new();
-    for community in &origination.communities {
-        write!(
-            text,
-            "bgp_community.add(({},{})); ",
-            community.0, community.1
-        )?;
-    }
-    for large in &origination.large_communities {
-        let (global, one, two) = (large.0, large.1, large.2);
-        write!(text, "bgp_large_community.add(({global},{one},{two})); ")?;
-    }
-    for (asn, number) in &origination.route_targets {
-        write!(text, "bgp_ext_community.add((rt,{asn},{number})); ")?;
-    }
-    if let Some(med) = origination.med {
-        write!(text, "bgp_med = {med}; ")?;
-    }
-    if let Some(local_pref) = origination.local_pref {
-        write!(text, "bgp_local_pref = {local_pref}; ")?;
-    }
-    Ok(text)
-}
-
-fn neighbour_config(speaker: &Speaker, index: usize, neighbour: &Neighbour) -> Result<String> {
-    let mut text = String::new();
-    writeln!(text, "protocol bgp n{index} {{")?;
-    let local = neighbour
-        .local_address
-        .map(|address| format!("{address} "))
-        .unwrap_or_default();
-    let listen = match speaker.listen {
-        Listen::Port(179) | Listen::Never => String::new(),
-        Listen::Port(port) => format!("port {port} "),
-    };
-    writeln!(text, "  local {local}{listen}as {};", speaker.asn)?;
-    let port = neighbour
-        .port
-        .map(|port| format!("port {port} "))
-        .unwrap_or_default();
-    let (address, asn) = (neighbour.address, neighbour.asn);
-    writeln!(text, "  neighbor {address} {port}as {asn};")?;
-    // Fast tries, because tests wait for them.
-    writeln!(
-        text,
-        "  connect delay time 1; connect retry time 2; error wait time 1, 2;"
-    )?;
-    let hops = neighbour.ttl_security.filter(|hops| *hops > 1);
-    match neighbour.multihop.or(hops) {
-        Some(hops) => writeln!(text, "  multihop {hops};")?,
-        None => writeln!(text, "  direct;")?,
-    }
-    if neighbour.mode == Mode::Passive {
-        writeln!(text, "  passive on;")?;
-    }
-    if let Some(password) = &neighbour.password {
-        writeln!(text, "  password \"{password}\";")?;
-    }
-    if let Some(hold) = speaker.hold_time {
-        writeln!(text, "  hold time {};", hold.as_secs())?;
-    }
-    match neighbour.graceful_restart {
-        Some(time) => writeln!(
-            text,
-            "  graceful restart on; graceful restart time {};",
-            time.as_secs()
-        )?,
-        None => writeln!(text, "  graceful restart off;")?,
-    }
-    if neighbour.route_reflector_client {
-        writeln!(text, "  rr client;")?;
-    }
-    if neighbour.ttl_security.is_some() {
-        writeln!(text, "  ttl security on;")?;
-    }
-    text.push_str(&neighbour.extra);
-    for family in &neighbour.families {
-        let export = match neighbour.export {
-            Export::Everything => "filter everything",
-            Export::Nothing => "none",
-        };
-        let add_path = match neighbour.add_path {
-            AddPath::Off => "off",
-            AddPath::Receive => "rx",
-            AddPath::Both => "on",
-        };
-        let next_hop = if neighbour.next_hop_self {
-            " next hop self;"
-        } else {
-            ""
-        };
-        writeln!(
-            text,
-            "  {family} {{ import all; export {export}; add paths {add_path};{next_hop} }};"
-        )?;
-    }
-    writeln!(text, "}}")?;
-    Ok(text)
-}
+use crate::speaker::Family;
 
 /// The time of day in a clock text that ends with `hh:mm:ss.mmm`.
-fn seconds_of_day(clock: &str) -> Result<f64> {
+pub(super) fn seconds_of_day(clock: &str) -> Result<f64> {
     let time = clock.split_whitespace().last().unwrap_or_default();
     let mut parts = time.split(':').map(str::parse::<f64>);
     match (parts.next(), parts.next(), parts.next()) {
@@ -230,7 +20,7 @@ fn seconds_of_day(clock: &str) -> Result<f64> {
     }
 }
 
-fn parse_sessions(text: &str, now: f64) -> Result<Vec<Session>> {
+pub(super) fn parse_sessions(text: &str, now: f64) -> Result<Vec<Session>> {
     const DAY: f64 = 86_400.0;
     let mut sessions: Vec<Session> = Vec::new();
     let mut since = 0.0;
@@ -303,7 +93,7 @@ fn parse_sessions(text: &str, now: f64) -> Result<Vec<Session>> {
     Ok(sessions)
 }
 
-fn parse_routes(text: &str) -> Result<Vec<Route>> {
+pub(super) fn parse_routes(text: &str) -> Result<Vec<Route>> {
     let mut routes: Vec<Route> = Vec::new();
     let mut prefix: Option<IpNet> = None;
     for line in text.lines() {

@@ -1,99 +1,24 @@
 //! Works S: what once kept the owner of the routes busy for long at once. Each measures the longest step, the longest hold of
 //! the lock that it shares with the FIB, and how long the whole took, by the subject's own metrics.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
+mod page;
+mod scene;
+
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::ensure;
+use interop_lab::Lab;
+use interop_lab::feed::{Ear, Table, encode};
+use interop_lab::speaker::{Family, Neighbour};
+use interop_lab::subject::Kind;
 use serde_json::json;
 
+use self::scene::{Done, Scene};
 use super::clock::Clock;
 use super::{Inputs, with_logs};
-use crate::rig::SUBJECT_ASN;
-use crate::{CPU, Measured, Metric, Plan, Quantity, Rig, Side, TIME};
-use interop_lab::Lab;
-use interop_lab::feed::{Attributes, Ear, Ended, Expectation, Goal, PlayerId, Table, encode};
-use interop_lab::speaker::{Family, Neighbour, Speaker};
-use interop_lab::subject::Kind;
+use crate::{Plan, Quantity, Side};
 
-const LONGEST: Quantity = Quantity::less("longest step", "ms");
-const HELD: Quantity = Quantity::less("longest hold", "ms");
-/// Steps and holds that took more than 2 ms, since the start.
-const LONG: Quantity = Quantity::less("over 2 ms", "");
 const COMMAND: Quantity = Quantity::less("command", "s");
-
-/// Where the subject serves its metrics.
-const METRICS: &str = "127.0.0.1:7179";
-/// How long a page may take.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// Between two looks at a page.
-const LOOK: Duration = Duration::from_millis(100);
-
-type Done = Result<Option<Vec<Measured>>>;
-
-/// A page of metrics.
-struct Page(String);
-
-impl Page {
-    fn of(rig: &Rig) -> Result<Self> {
-        let connected = rig.node.enter(|| TcpStream::connect(METRICS))?;
-        let mut stream = connected.context("the metrics of the subject")?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        write!(
-            stream,
-            "GET /metrics HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n"
-        )?;
-        let mut page = String::new();
-        stream.read_to_string(&mut page)?;
-        ensure!(page.starts_with("HTTP/1.1 200"), "{page}");
-        Ok(Self(page))
-    }
-
-    /// The values of all series of this name that have these words in their labels.
-    fn values<'a>(&'a self, name: &'a str, labels: &'a str) -> impl Iterator<Item = f64> + 'a {
-        let series = self.0.lines().filter_map(|line| line.rsplit_once(' '));
-        let named = series.filter(move |(series, _)| {
-            let (of, with) = series.split_once('{').unwrap_or((series, ""));
-            of == name && with.contains(labels)
-        });
-        named.filter_map(|(_, value)| value.parse().ok())
-    }
-
-    fn longest(&self, name: &str) -> f64 {
-        self.values(name, "").fold(0.0, f64::max) * 1000.0
-    }
-
-    fn long(&self, name: &str) -> f64 {
-        let all: f64 = self.values(&format!("{name}_count"), "").sum();
-        let short: f64 = self.values(&format!("{name}_bucket"), "le=\"0.002\"").sum();
-        all - short
-    }
-
-    fn metrics(&self) -> [Metric; 3] {
-        let (steps, holds) = ("routelet_rib_step_seconds", "routelet_fib_lock_seconds");
-        [
-            LONGEST.is(self.longest("routelet_rib_longest_step_seconds")),
-            HELD.is(self.longest("routelet_fib_longest_lock_seconds")),
-            LONG.is(self.long(steps) + self.long(holds)),
-        ]
-    }
-}
-
-/// A subject with one feed, and what the feed sends.
-struct Scene<'a> {
-    inputs: &'a Inputs,
-    rig: Rig,
-    table: Table,
-    feed: PlayerId,
-    expected: Expectation,
-}
-
-fn sent(number: usize) -> Attributes {
-    let hop = Side::Feeds.player(0, Family::Ipv4);
-    Attributes::of_block(number, Side::Feeds.asn(0), hop)
-}
-
 fn whole(inputs: &Inputs) -> Table {
     let table = inputs.table(Family::Ipv4);
     table.first(table.prefixes().len())
@@ -106,91 +31,6 @@ const fn plan(monitors: usize, install: bool) -> Plan {
         feeds: 1,
         monitors,
         install,
-    }
-}
-
-impl<'a> Scene<'a> {
-    /// With the subject up and the feed there, which has sent nothing.
-    fn new(
-        lab: &Lab,
-        inputs: &'a Inputs,
-        kind: Kind,
-        (plan, table): (Plan, Table),
-        change: impl FnOnce(Speaker) -> Speaker,
-    ) -> Result<Self> {
-        let mut rig = Rig::start_with(lab, kind, plan, change)?;
-        let mut expected = inputs.expectation(&rig);
-        for number in 0..table.blocks() {
-            let attributes = sent(number).prepended(SUBJECT_ASN);
-            expected.add(table.block(number), attributes, 0)?;
-        }
-        let feed = rig.feeds(Ear::Forgets)?[0];
-        Ok(Self {
-            inputs,
-            rig,
-            table,
-            feed,
-            expected,
-        })
-    }
-
-    fn send_table(&mut self) -> Result<()> {
-        let octets = encode::table(&self.table, sent);
-        self.rig.players.send(self.feed, octets)
-    }
-
-    /// Until a monitor has the table. `false`: not within the limit.
-    fn is_told(&mut self, monitor: PlayerId) -> Result<Option<Instant>> {
-        let mut goals = [Goal::new(monitor, &self.expected, None)];
-        Ok(match self.rig.wait(self.inputs, &mut goals)? {
-            Ended::Complete { since, .. } => since.first().copied(),
-            _ => None,
-        })
-    }
-
-    /// Until a monitor has been told to forget so many prefixes more than `before`.
-    fn is_untold(&mut self, monitor: PlayerId, before: usize) -> Result<Option<Instant>> {
-        let nothing = Expectation::new(&[]);
-        let count = before + self.table.prefixes().len();
-        let mut goals = [Goal::new(monitor, &nothing, None).after_withdrawals(count)];
-        Ok(match self.rig.wait(self.inputs, &mut goals)? {
-            Ended::Complete { since, .. } => since.first().copied(),
-            _ => None,
-        })
-    }
-
-    /// Until these series of the subject's have this sum. `None`: not within the limit.
-    fn until(&mut self, names: &[&str], labels: &str, wanted: f64) -> Result<Option<Instant>> {
-        let started = Instant::now();
-        while started.elapsed() < self.inputs.limit {
-            let page = Page::of(&self.rig)?;
-            let values = names.iter().flat_map(|name| page.values(name, labels));
-            let sum: f64 = values.sum();
-            if (sum - wanted).abs() < 0.5 {
-                return Ok(Some(Instant::now()));
-            }
-            let next = Instant::now() + LOOK;
-            while Instant::now() < next {
-                self.rig.players.turn(Duration::from_millis(5))?;
-            }
-        }
-        Ok(None)
-    }
-
-    /// A table in the kernel. `false`: not within the limit.
-    fn install(&mut self, count: usize) -> Result<bool> {
-        self.send_table()?;
-        let there = self.until(&["routelet_fib_routes"], "ipv4-unicast", count as f64)?;
-        Ok(there.is_some())
-    }
-
-    /// What was measured until `end`.
-    fn report(&self, heading: &'static str, clock: &Clock, end: Instant) -> Done {
-        let mut metrics = Page::of(&self.rig)?.metrics().to_vec();
-        let cost = clock.read(&self.rig, end, Duration::ZERO)?;
-        let kept = [TIME, CPU];
-        metrics.extend(cost.into_iter().filter(|one| kept.contains(&one.quantity)));
-        Ok(Some(vec![Measured { heading, metrics }]))
     }
 }
 
@@ -431,24 +271,4 @@ pub(super) fn beside(inputs: &Inputs, kind: Kind) -> Done {
         scene.report("S7", &clock, end)
     };
     with_logs(&lab, run())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_page_says_which_steps_were_longest_and_how_many_took_long() {
-        let page = Page(
-            "routelet_rib_step_seconds_count{step=\"poll\"} 10\n\
-             routelet_rib_step_seconds_bucket{le=\"0.002\",step=\"poll\"} 7\n\
-             routelet_rib_step_seconds_bucket{le=\"+Inf\",step=\"poll\"} 10\n\
-             routelet_rib_longest_step_seconds{step=\"poll\"} 0.004\n\
-             routelet_rib_longest_step_seconds{step=\"fib\"} 0.001\n\
-             routelet_fib_longest_lock_seconds{holder=\"rib\"} 0.002\n"
-                .to_owned(),
-        );
-        let values = page.metrics().map(|metric| metric.value);
-        assert_eq!(values, [4.0, 2.0, 3.0]);
-    }
 }
