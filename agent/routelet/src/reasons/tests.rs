@@ -71,11 +71,19 @@ fn forbidden(user: &str, right: &str) -> String {
     )
 }
 
+/// What is said of each answer of a server: its code, its body, what is expected.
+async fn are_said(answers: impl IntoIterator<Item = (u16, String, &str)>) {
+    for (code, body, expected) in answers {
+        let said = answered(code, body).await;
+        assert_eq!(said, expected);
+        good(&said);
+    }
+}
+
 #[tokio::test]
-async fn an_answer_of_the_server_says_what_to_do() {
+async fn a_missing_permission_says_who_grants_it() {
     let agent = "system:serviceaccount:routelet-system:routelet-agent";
-    let etcd = "etcdserver: request timed out";
-    for (code, body, expected) in [
+    are_said([
         (
             401,
             status(401, "Unauthorized", "Unauthorized", &json!({})),
@@ -123,6 +131,13 @@ async fn an_answer_of_the_server_says_what_to_do() {
             "not allowed to list nodes (403 Forbidden): grant it to ServiceAccount other of namespace kube-system; the roles in \
              deploy/ have all that is needed",
         ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn an_answer_about_an_object_says_what_is_wrong_with_it() {
+    are_said([
         (
             404,
             "404 page not found\n".to_owned(),
@@ -169,6 +184,14 @@ async fn an_answer_of_the_server_says_what_to_do() {
             ),
             "the API server rejects the object (422 Invalid): Peer \"x\" is invalid: spec.asn: Required value",
         ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn an_answer_of_a_server_that_cannot_says_why() {
+    let etcd = "etcdserver: request timed out";
+    are_said([
         (
             429,
             status(
@@ -194,11 +217,8 @@ async fn an_answer_of_the_server_says_what_to_do() {
             "<html>a proxy</html>".to_owned(),
             "the answer is not one of the Kubernetes API: does the address lead to an API server of a supported version?",
         ),
-    ] {
-        let said = answered(code, body).await;
-        assert_eq!(said, expected);
-        good(&said);
-    }
+    ])
+    .await;
     let page = answered(502, "x".repeat(10_000)).await;
     assert!(page.len() < 300, "{page}");
 }
