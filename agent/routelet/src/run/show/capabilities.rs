@@ -42,45 +42,59 @@ pub(super) fn families(theirs: &[Capability]) -> Vec<Family> {
 pub(super) fn capabilities(ours: &Config, negotiated: &Negotiated) -> Vec<CapabilityState> {
     let theirs = &negotiated.peer_open.capabilities;
     let has = |one: fn(&Capability) -> bool| theirs.iter().any(one);
+    let plain = |name: &str, is_ours, is_theirs| row(name, is_ours, is_theirs, String::new());
+    let mut rows = multiprotocol(ours, theirs);
+    let four_octets = has(|one| matches!(one, Capability::FourOctetAs(_)));
+    rows.push(plain("4-octet AS", true, four_octets));
+    let refresh = has(|one| matches!(one, Capability::RouteRefresh));
+    rows.push(plain("route refresh", true, refresh));
+    let enhanced = has(|one| matches!(one, Capability::EnhancedRouteRefresh));
+    rows.push(plain("enhanced route refresh", true, enhanced));
+    rows.extend(restart_rows(ours, theirs));
+    let extended = has(|one| matches!(one, Capability::ExtendedMessage));
+    rows.push(plain("extended message", ours.extended_message, extended));
+    rows.push(add_path(ours, theirs));
+    rows.push(extended_next_hop(ours, theirs));
+    rows.extend(role(ours, negotiated));
+    rows.extend(host_name(ours, theirs));
+    rows.extend(theirs.iter().filter_map(unknown));
+    rows
+}
+
+/// The families of either side (RFC 4760).
+fn multiprotocol(ours: &Config, theirs: &[Capability]) -> Vec<CapabilityState> {
     let announced = families(theirs);
-    let mut all: Vec<Family> = ours.families.clone();
-    all.extend(
-        announced
-            .iter()
-            .filter(|family| !ours.families.contains(family)),
-    );
-    let mut rows: Vec<CapabilityState> = Vec::new();
-    for family in all {
-        let is_ours = ours.families.contains(&family);
-        let is_theirs = announced.contains(&family);
+    let only_theirs = announced
+        .iter()
+        .filter(|family| !ours.families.contains(family));
+    let all = ours.families.iter().chain(only_theirs);
+    all.map(|family| {
         // RFC 4760 section 8.
-        let silent = family == Family::IPV4_UNICAST && announced.is_empty();
+        let silent = *family == Family::IPV4_UNICAST && announced.is_empty();
         let detail = match silent {
             true => "used, since the peer announces no family".to_owned(),
             false => String::new(),
         };
-        rows.push(row(
+        row(
             format!("multiprotocol {family}"),
-            is_ours,
-            is_theirs,
+            ours.families.contains(family),
+            announced.contains(family),
             detail,
-        ));
-    }
-    let four_octets = has(|one| matches!(one, Capability::FourOctetAs(_)));
-    rows.push(row("4-octet AS", true, four_octets, String::new()));
-    let refresh = has(|one| matches!(one, Capability::RouteRefresh));
-    rows.push(row("route refresh", true, refresh, String::new()));
-    let enhanced = has(|one| matches!(one, Capability::EnhancedRouteRefresh));
-    rows.push(row("enhanced route refresh", true, enhanced, String::new()));
+        )
+    })
+    .collect()
+}
+
+/// Graceful restart (RFC 4724), and the long-lived one (RFC 9494) where a side has it.
+fn restart_rows(ours: &Config, theirs: &[Capability]) -> Vec<CapabilityState> {
     let restart = restart_of(theirs);
-    let detail = restart.map(restarts).unwrap_or_default();
     let restarts_ours = ours.graceful_restart.is_some();
-    rows.push(row(
+    let mut rows = vec![row(
         "graceful restart",
         restarts_ours,
         restart.is_some(),
-        detail,
-    ));
+        restart.map(restarts).unwrap_or_default(),
+    )];
     let long_ours = restarts_ours && !ours.long_lived.is_empty();
     let long = first(theirs, long_lived);
     if long_ours || long.is_some() {
@@ -95,32 +109,23 @@ pub(super) fn capabilities(ours: &Config, negotiated: &Negotiated) -> Vec<Capabi
             detail,
         ));
     }
-    let extended = has(|one| matches!(one, Capability::ExtendedMessage));
-    rows.push(row(
-        "extended message",
-        ours.extended_message,
-        extended,
-        String::new(),
-    ));
-    rows.push(add_path(ours, theirs));
-    rows.push(extended_next_hop(ours, theirs));
-    rows.extend(role(ours, negotiated));
-    let host = first(theirs, |one| match one {
+    rows
+}
+
+/// The host name that the peer announced.
+fn host_name(ours: &Config, theirs: &[Capability]) -> Option<CapabilityState> {
+    let (host, domain) = first(theirs, |one| match one {
         Capability::Fqdn { host, domain } => Some((host, domain)),
         _ => None,
-    });
-    if let Some((host, domain)) = host {
-        let domain = domain.to_string();
-        let dot = if domain.is_empty() { "" } else { "." };
-        rows.push(row(
-            "host name",
-            ours.host.is_some(),
-            true,
-            format!("{host}{dot}{domain}"),
-        ));
-    }
-    rows.extend(theirs.iter().filter_map(unknown));
-    rows
+    })?;
+    let domain = domain.to_string();
+    let dot = if domain.is_empty() { "" } else { "." };
+    Some(row(
+        "host name",
+        ours.host.is_some(),
+        true,
+        format!("{host}{dot}{domain}"),
+    ))
 }
 
 fn restart_of(theirs: &[Capability]) -> Option<&GracefulRestart> {
