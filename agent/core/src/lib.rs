@@ -6,6 +6,7 @@
 //! - [`pools`]: which addresses Services get.
 //! - [`peering`]: which sessions run, and with which settings.
 //! - [`own_next_hops`]: the next hops of our own routes on a session.
+//! - [`next_hops`]: where those of received routes lead.
 
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
@@ -13,6 +14,7 @@ pub mod cluster;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;
 pub mod intent;
+pub mod next_hops;
 pub mod own_next_hops;
 pub mod peering;
 pub mod pools;
