@@ -16,11 +16,12 @@ use routelet_fib::types::KernelError;
 use routelet_fib::{FibChange, KernelView, RouteSpace, refusal};
 
 use super::kernel::Kernel;
+use crate::run::apply::rib_config;
 use crate::run::facts::local_facts;
 use crate::run::next_hops::{Denied, Resolver};
 use crate::run::rib_thread::fib_route;
 use crate::run::surroundings::{NextHopTable, Surroundings};
-use crate::run::{rib_config, writing};
+use crate::run::writing;
 
 /// The node of every world.
 pub(crate) const NODE: &str = "node-1";
