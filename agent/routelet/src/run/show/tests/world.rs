@@ -18,8 +18,8 @@ use routelet_fib::{FibChange, KernelView, RouteSpace, refusal};
 use super::kernel::Kernel;
 use crate::run::apply::rib_config;
 use crate::run::facts::local_facts;
+use crate::run::fib_sink::fib_route;
 use crate::run::next_hops::{Denied, Resolver};
-use crate::run::rib_thread::fib_route;
 use crate::run::surroundings::{NextHopTable, Surroundings};
 use crate::run::writing;
 
