@@ -8,8 +8,8 @@ use super::*;
 
 /// The interfaces of all cases.
 const LO: u32 = 1;
-const ETH0: u32 = 2;
-const ETH1: u32 = 3;
+pub(super) const ETH0: u32 = 2;
+pub(super) const ETH1: u32 = 3;
 
 fn link(ifindex: u32, name: &str) -> Event {
     Event::Link(
@@ -48,7 +48,7 @@ fn address(ifindex: u32, text: &str) -> Event {
     Event::Address(Presence::Present, address)
 }
 
-fn view(addresses: &[(u32, &str)]) -> KernelView {
+pub(super) fn view(addresses: &[(u32, &str)]) -> KernelView {
     let mut view = KernelView::new(MAIN_TABLE, 1);
     for event in [link(LO, "lo"), link(ETH0, "eth0"), link(ETH1, "eth1")] {
         view.apply(event);
