@@ -293,10 +293,11 @@ impl Peering {
         if let Run::Running(_) = peer.run {
             out.push(Action::Stop(id, Stop::Cease(cause)));
         }
+        // First: whoever does it may wait for the RIB's thread.
+        out.push(Action::Show(id));
         if !matches!(peer.intent.target, PeerTarget::Range { .. }) {
             out.push(Action::RemoveRibPeer(id));
         }
-        out.push(Action::Show(id));
     }
 
     fn not_started(&mut self, id: PeerId, reason: String, out: &mut Vec<Action>) {

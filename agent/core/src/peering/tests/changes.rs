@@ -225,3 +225,19 @@ fn after_the_end_nothing_is_started_until_something_is_wanted() {
         ["start 1 192.0.2.12", "start 2 192.0.2.1"]
     );
 }
+
+/// The RIB may be busy, and a command waits for it.
+#[test]
+fn a_peer_that_was_removed_is_not_shown_while_the_rib_has_no_time_for_it() {
+    let mut owner = Owner::new();
+    owner.want(&tor("tor", ""));
+    let mut out = Vec::new();
+    let nobody = Input::Wanted(Arc::default());
+    owner.machine.handle(owner.now, nobody, &mut out);
+    let expected = [
+        Action::Stop(PeerId(1), Stop::Cease(Cease::Deconfigured)),
+        Action::Show(PeerId(1)),
+        Action::RemoveRibPeer(PeerId(1)),
+    ];
+    assert_eq!(out, expected);
+}
