@@ -111,10 +111,10 @@ impl Peer {
         }
     }
 
-    /// Whether it is another node with which there is a session.
-    pub(super) fn is_established_node(&self) -> bool {
-        let is_established = |facts: &SessionFacts| facts.state == State::Established;
-        self.intent.requested_by.is_node() && self.facts().is_some_and(is_established)
+    /// Whether its session is Established.
+    pub(super) fn is_established(&self) -> bool {
+        let facts = self.facts();
+        facts.is_some_and(|facts| facts.state == State::Established)
     }
 
     /// Whether its settings may change without a change of the intent: a password file, or an interface by its name.
@@ -125,9 +125,12 @@ impl Peer {
             || matches!(&intent.target, PeerTarget::Address { interface, .. } if interface.is_some())
     }
 
-    /// Whether a node that is to be a client no more is treated as one for a while.
+    /// Whether a node that is to be a client no more is treated as one for a while. It may have been a client by its address,
+    /// or be known by that from now on.
     pub(super) fn is_still_client(&mut self, now: Instant, wanted: &PeerIntent) -> bool {
-        let is_demoted = self.is_established_node()
+        let is_node = self.intent.requested_by.is_node() || wanted.requested_by.is_node();
+        let is_demoted = is_node
+            && self.is_established()
             && self.intent.config.kind == PeerKind::ReflectorClient
             && wanted.config.kind == PeerKind::Internal;
         let until = self.client_until.unwrap_or(now + LEAVING);

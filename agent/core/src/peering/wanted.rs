@@ -68,7 +68,7 @@ impl Peering {
             Arc::make_mut(&mut peer.intent).name = name;
             peer.leaves_at = None;
             out.push(Action::Show(id));
-        } else if peer.is_established_node() {
+        } else if peer.intent.requested_by.is_node() && peer.is_established() {
             if peer.leaves_at.is_none() {
                 info!(peer = %peer.name(), seconds = LEAVING.as_secs(), "peer is no longer wanted and ends soon");
             }

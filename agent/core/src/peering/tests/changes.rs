@@ -154,6 +154,22 @@ fn a_node_that_is_to_be_no_client_any_more_is_one_for_a_while_if_its_session_is_
     }
 }
 
+/// A Peer names the node by its address, and the mesh takes its session over.
+#[test]
+fn a_client_by_its_address_that_the_mesh_takes_over_is_one_for_a_while() {
+    let nodes = node(11, "") + &node(12, "");
+    let spec = "{address: 192.0.2.12, asn: internal, routeReflectorClient: true}";
+    let client = nodes.clone() + &peer("client", spec);
+    let mut owner = Owner::new();
+    let started = owner.want(&client);
+    assert_eq!(started, ["set 1 ReflectorClient", "start 1 192.0.2.12"]);
+    owner.session(1, State::Established);
+    assert_eq!(owner.want(&nodes)[0], "set 1 ReflectorClient");
+    assert_eq!(owner.name(1), "mesh/n12");
+    assert_eq!(owner.look_after(5), NONE);
+    assert_eq!(owner.look_after(5), ["set 1 Internal"]);
+}
+
 /// It is looked at for its password at each look, and must not be taken for one that is wanted as a client.
 #[test]
 fn a_password_file_does_not_prolong_the_time_as_a_client() {
