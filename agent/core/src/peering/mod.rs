@@ -329,21 +329,21 @@ impl Peering {
         let Some(peer) = self.peers.get_mut(&id) else {
             return;
         };
-        let is_due = |at: Option<Instant>| at.is_some_and(|at| now >= at);
-        if is_due(peer.leaves_at) {
-            info!(peer = %peer.name(), "peer ends");
-            return self.remove(id, Cease::Deconfigured, out);
-        }
         let cannot_run = match &peer.run {
             Run::Running(session) => session.has_failed,
             Run::Blocked(_) => true,
             Run::Range | Run::Stopped => false,
         };
-        if peer.leaves_at.is_some() && cannot_run {
-            info!(peer = %peer.name(), "peer that is to end soon cannot go on and ends");
-            return self.remove(id, Cease::Deconfigured, out);
+        if let Some(at) = peer.leaves_at {
+            // Nothing of it changes before its end: its object or its address may be those of another peer by now, with
+            // another password.
+            if now >= at || cannot_run {
+                info!(peer = %peer.name(), "peer ends");
+                self.remove(id, Cease::Deconfigured, out);
+            }
+            return;
         }
-        let is_due = is_due(peer.client_until);
+        let is_due = peer.client_until.is_some_and(|at| now >= at);
         let may_differ = is_due || peer.may_differ();
         match &peer.run {
             Run::Running(session) if session.has_failed => {
@@ -367,7 +367,7 @@ impl Peering {
         }
     }
 
-    /// Puts a peer as it is wanted; one that leaves, as it was.
+    /// Puts a peer as it is wanted; a dynamic one, as its range has it.
     fn put_again(&mut self, now: Instant, id: PeerId, out: &mut Vec<Action>) {
         let Some(peer) = self.peers.get(&id) else {
             return;

@@ -73,6 +73,7 @@ impl Peering {
                 info!(peer = %peer.name(), seconds = LEAVING.as_secs(), "peer is no longer wanted and ends soon");
             }
             peer.leaves_at.get_or_insert(now + LEAVING);
+            peer.client_until = None;
         } else {
             info!(peer = %peer.name(), "peer is no longer wanted");
             self.remove(id, Cease::Deconfigured, out);
