@@ -44,7 +44,7 @@ use tracing::{debug, error, info};
 
 pub use awaited::{Adopted, Awaited};
 pub use dynamic::has_place;
-pub use listening::Listening;
+pub use listening::{HeldRanges, Listening};
 pub use passwords::{PasswordFile, PasswordFiles, Passwords};
 pub use peer::{Peer, Run, Session, SessionFacts};
 pub use settings::settings;
@@ -63,13 +63,10 @@ pub enum Input {
     View(Arc<KernelView>),
     /// The password files have this. Counts from the next input on.
     PasswordFiles(PasswordFiles),
-    /// The listener has these ranges, and could not set the keys of those in `failed`.
-    Listening {
-        /// As they were given to it.
-        ranges: Vec<ListenRange>,
-        /// Why nobody is let in, by prefix.
-        failed: BTreeMap<IpNet, String>,
-    },
+    /// The listener has these ranges. They are those of what is wanted next, and judged with that.
+    Listening(HeldRanges),
+    /// It has those of [`Action::SetRanges`].
+    RangesSet(HeldRanges),
     /// The listening sockets are replaced. Every peer holds on to those that it was made with, and ends.
     SocketsReplaced,
     /// How a session is now.
@@ -113,7 +110,7 @@ pub enum Action {
     Accept(PeerId),
     /// The connection of the candidate is refused.
     Refuse(Refusal),
-    /// The listener is to have these ranges. Answered by [`Input::Listening`].
+    /// The listener is to have these ranges. Answered by [`Input::RangesSet`].
     SetRanges(Vec<ListenRange>),
     /// Does graceful restart keep routes of these? Answered by [`Input::KeptRoutes`].
     AskKeptRoutes(Vec<PeerId>),
@@ -127,10 +124,8 @@ pub struct Peering {
     wanted: Arc<Vec<PeerIntent>>,
     view: Arc<KernelView>,
     passwords: Passwords,
-    /// The ranges that the listener has; `None`: it was never made.
-    ranges: Option<Vec<ListenRange>>,
-    /// Why it lets nobody in, by prefix.
-    closed: BTreeMap<IpNet, String>,
+    /// What the listener has; `None`: it was never made.
+    held: Option<HeldRanges>,
     peers: BTreeMap<PeerId, Peer>,
     names: BTreeMap<String, PeerId>,
     /// The last number that was given.
@@ -145,9 +140,9 @@ impl Peering {
             Input::Wanted(wanted) => self.want(now, wanted, out),
             Input::View(view) => self.view = view,
             Input::PasswordFiles(files) => self.passwords.set_files(files),
-            Input::Listening { ranges, failed } => {
-                self.ranges = Some(ranges);
-                self.closed = failed;
+            Input::Listening(held) => self.held = Some(held),
+            Input::RangesSet(held) => {
+                self.held = Some(held);
                 self.judge_ranges(out);
             }
             Input::SocketsReplaced => self.reset_all(out),

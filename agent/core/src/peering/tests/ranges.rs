@@ -209,7 +209,8 @@ fn a_range_whose_key_or_password_is_missing_lets_nobody_in_until_it_is_there() {
     assert_eq!(listening.ranges[0].admit, Admit::Nobody);
     let ranges = listening.ranges;
     let failed = BTreeMap::new();
-    assert_eq!(owner.feed(Input::Listening { ranges, failed }), NONE);
+    let held = HeldRanges { ranges, failed };
+    assert_eq!(owner.feed(Input::Listening(held)), NONE);
     assert_eq!(owner.look_after(5), NONE);
     let file = PasswordFile {
         found: Some(Ok(crate::cluster::SecretText::new("right"))),
@@ -226,15 +227,38 @@ fn a_range_whose_key_or_password_is_missing_lets_nobody_in_until_it_is_there() {
     // Its key cannot be set, which is tried again.
     let net = ranges[0].net;
     let failed = [(net, "the table is full".to_owned())].into();
-    let full = Input::Listening {
+    let full = HeldRanges {
         ranges: ranges.clone(),
         failed,
     };
-    owner.feed(full);
+    owner.feed(Input::RangesSet(full));
     assert_eq!(owner.blocked(1), Some("the table is full"));
     assert_eq!(owner.look_after(5), ["ranges 1"]);
     let failed = BTreeMap::new();
-    owner.feed(Input::Listening { ranges, failed });
+    owner.feed(Input::RangesSet(HeldRanges { ranges, failed }));
     assert_eq!(owner.blocked(1), None);
     assert_eq!(owner.look_after(5), NONE);
+}
+
+/// The listener is made for what is wanted next.
+#[test]
+fn a_range_is_not_judged_by_what_the_listener_has_for_another_one() {
+    let net: IpNet = "10.0.0.0/24".parse().unwrap();
+    let mut owner = Owner::new();
+    owner.want(&racks(""));
+    let file = PasswordFile {
+        found: Some(Ok(crate::cluster::SecretText::new("right"))),
+        later: None,
+    };
+    owner.feed(Input::PasswordFiles([("/p".into(), file)].into()));
+    let next = intent(&racks("password: {file: /p}").replace("racks", "others"));
+    let held = HeldRanges {
+        ranges: owner.machine.listening(&next).0.ranges,
+        failed: [(net, "the table is full".to_owned())].into(),
+    };
+    owner.feed(Input::Listening(held));
+    assert_eq!(owner.blocked(1), None, "it has no key that could fail");
+    owner.feed(Input::Wanted(next.peers.clone()));
+    assert_eq!(owner.name(2), "others");
+    assert_eq!(owner.blocked(2), Some("the table is full"));
 }

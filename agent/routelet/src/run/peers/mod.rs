@@ -245,7 +245,9 @@ impl Peers {
                     candidate.refuse(why);
                 }
             }
-            Action::SetRanges(ranges) => inputs.push(self.set_ranges(ranges)),
+            Action::SetRanges(ranges) => {
+                inputs.push(Input::RangesSet(self.set_ranges(ranges)));
+            }
             Action::AskKeptRoutes(peers) => {
                 let kept = self.kept_routes(peers).await?;
                 // A session may have come up meanwhile.
