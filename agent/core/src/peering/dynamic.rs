@@ -13,9 +13,9 @@ use bgp::refusal::Refusal;
 use ipnet::IpNet;
 use rib::PeerId;
 use routelet_fib::KernelView;
-use tracing::info;
+use tracing::{info, warn};
 
-use super::{Action, Peer, Peering, Run, SessionFacts};
+use super::{Action, Peer, Peering, Run, SessionFacts, settings};
 use crate::intent::{PeerIntent, PeerTarget, RequestedBy};
 
 /// How long a dynamic peer that had a session keeps its place without one: longer than graceful restart usually takes.
@@ -55,11 +55,19 @@ impl Peering {
         let id = match self.names.get(&name) {
             Some(id) => *id,
             None => {
+                let own = of_range(range, &name, target);
+                // First: no routes go for a peer that cannot be started. A key that finds no place in the kernel's table
+                // is not known here; a peer that makes room frees one.
+                if let Err(reason) = settings(&own, &self.view, &mut self.passwords) {
+                    warn!(peer = %name, %reason, "dynamic peer cannot be started");
+                    out.push(Action::Refuse(Refusal::Blocked));
+                    return;
+                }
                 if !self.make_room(now, range, out) {
                     out.push(Action::Refuse(Refusal::RangeFull));
                     return;
                 }
-                self.run(now, of_range(range, &name, target), out)
+                self.run(now, own, out)
             }
         };
         match self.peers.get_mut(&id) {

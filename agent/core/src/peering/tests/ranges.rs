@@ -123,6 +123,23 @@ fn a_place_for_routes_alone_is_given_to_another_and_no_other_one_is() {
     assert_eq!(made[..2], ["stop 2 Deconfigured", "remove 2"]);
 }
 
+/// Its interface is missing.
+#[test]
+fn no_routes_go_for_a_peer_that_cannot_be_started() {
+    let mut owner = full();
+    owner.session(2, State::Active);
+    assert_eq!(owner.look_after(190), ["ask [2]"]);
+    assert_eq!(owner.feed(kept(2, true)), NONE);
+    owner.links(&[(3, "eth9")]);
+    let changed = ["reconfigure 2", "reconfigure 3"];
+    assert_eq!(owner.want(&racks("sourceInterface: eth9")), changed);
+    owner.links(&[]);
+    assert_eq!(owner.connect("10.0.0.4:4711"), ["refuse Blocked"]);
+    owner.links(&[(3, "eth9")]);
+    let made = owner.connect("10.0.0.4:4711");
+    assert_eq!(made[..2], ["stop 2 Deconfigured", "remove 2"]);
+}
+
 /// `maxPeers` was lowered since they came.
 #[test]
 fn no_routes_go_where_that_makes_no_room() {
