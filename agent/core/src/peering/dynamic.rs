@@ -70,11 +70,8 @@ impl Peering {
                 self.run(now, own, out)
             }
         };
-        match self.peers.get_mut(&id) {
-            Some(peer) if matches!(peer.run, Run::Running(_)) => {
-                peer.offered = Some(now);
-                out.push(Action::Accept(id));
-            }
+        match self.peers.get(&id) {
+            Some(peer) if matches!(peer.run, Run::Running(_)) => out.push(Action::Accept(id)),
             // It cannot be started: whoever connects must not fill the table with such.
             _ => {
                 out.push(Action::Refuse(Refusal::Blocked));
@@ -104,16 +101,13 @@ impl Peering {
     }
 
     /// The peers of a range that have their places for their routes alone, those that have been gone for longest first: it
-    /// is the peer that says for how long these are kept, up to more than an hour.
+    /// is the peer that says for how long these are kept, up to more than an hour. One that is
+    /// about to come back is none of them: its connection has changed the state of its session, and since when it has that.
     fn longest_gone(&self, now: Instant, range: &str) -> Vec<(PeerId, String)> {
         let gone = self.of_range(range).filter_map(|peer| {
             let facts = peer.facts()?;
-            // What is known of it is from before its task has looked at a connection.
-            let is_back = peer
-                .offered
-                .is_some_and(|at| now.saturating_duration_since(at) <= TRIED);
             let has_routes_alone = peer.keeps_routes && !has_place(facts, false, now);
-            (!is_back && has_routes_alone).then_some((facts.since, peer))
+            has_routes_alone.then_some((facts.since, peer))
         });
         let mut gone: Vec<(Instant, &Peer)> = gone.collect();
         gone.sort_by_key(|(since, _)| *since);

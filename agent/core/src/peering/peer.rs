@@ -26,8 +26,6 @@ pub struct Peer {
     pub(super) leaves_at: Option<Instant>,
     /// It is another node that is to be no client of ours any more, and is one until then.
     pub(super) client_until: Option<Instant>,
-    /// When it was handed a connection. Of dynamic ones.
-    pub(super) offered: Option<Instant>,
     /// Why it was blocked last, if it has not run since: said once.
     pub(super) reason: Option<String>,
 }
@@ -88,7 +86,6 @@ impl Peer {
             keeps_routes: false,
             leaves_at: None,
             client_until: None,
-            offered: None,
             reason: None,
         }
     }

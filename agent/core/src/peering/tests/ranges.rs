@@ -112,13 +112,15 @@ fn a_place_for_routes_alone_is_given_to_another_and_no_other_one_is() {
     let both = [(PeerId(2), true), (PeerId(3), true)].into();
     assert_eq!(owner.feed(Input::KeptRoutes(both)), NONE);
     // The one that has been gone for longest; but not while it tries.
-    assert_eq!(owner.connect("10.0.0.2:4711"), ["accept 2"]);
+    owner.session(2, State::OpenSent);
     let made = owner.connect("10.0.0.4:4711");
     assert_eq!(made[..2], ["stop 3 Deconfigured", "remove 3"]);
     assert_eq!(made[2..].last().unwrap(), "accept 4");
     assert_eq!(owner.connect("10.0.0.5:4711"), ["refuse RangeFull"]);
-    owner.pass(11);
     owner.session(4, State::Established);
+    owner.session(2, State::Active);
+    owner.pass(190);
+    assert_eq!(owner.feed(kept(2, true)), NONE);
     let made = owner.connect("10.0.0.5:4711");
     assert_eq!(made[..2], ["stop 2 Deconfigured", "remove 2"]);
 }
