@@ -56,8 +56,8 @@ impl Peering {
             Some(id) => *id,
             None => {
                 let own = of_range(range, &name, target);
-                // First: no routes go for a peer that cannot be started. A key that finds no place in the kernel's table
-                // is not known here; a peer that makes room frees one.
+                // First: no routes go for a peer that cannot be started. Whether its key finds a place in the kernel's
+                // table is not known here; a peer that makes room frees one.
                 if let Err(reason) = settings(&own, &self.view, &mut self.passwords) {
                     warn!(peer = %name, %reason, "dynamic peer cannot be started");
                     out.push(Action::Refuse(Refusal::Blocked));
@@ -100,9 +100,9 @@ impl Peering {
         true
     }
 
-    /// The peers of a range that have their places for their routes alone, those that have been gone for longest first: it
-    /// is the peer that says for how long these are kept, up to more than an hour. One that is
-    /// about to come back is none of them: its connection has changed the state of its session, and since when it has that.
+    /// The peers of a range that have their places for their routes alone, those that have been gone for longest first:
+    /// it is the peer that says for how long these are kept, up to more than an hour. One that is about to come back is
+    /// none of them: its connection has changed the state of its session, and since when it has that.
     fn longest_gone(&self, now: Instant, range: &str) -> Vec<(PeerId, String)> {
         let gone = self.of_range(range).filter_map(|peer| {
             let facts = peer.facts()?;

@@ -42,6 +42,7 @@ fn a_peer_that_is_not_wanted_any_more_ends_at_once_but_an_established_node_is_ke
         assert_eq!(owner.want(&node(11, "")), NONE, "{name}");
         assert_eq!(owner.machine.deadline(), Some(owner.now + LEAVING / 2));
         assert_eq!(owner.look_after(5), end, "{name}");
+        assert_eq!(owner.machine.deadline(), Some(owner.now + RETRY));
     }
 }
 

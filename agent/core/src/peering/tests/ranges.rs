@@ -1,6 +1,7 @@
 //! Peers out of listen ranges: who has a place, and for how long.
 
 use bgp::admission::Admit;
+use ipnet::IpNet;
 
 use super::*;
 
