@@ -116,9 +116,10 @@ impl Runtime {
         self.follow_writing().await?;
         if self.shared.listen_error().is_some() {
             self.listen().await;
-            if self.shared.listen_error().is_none() {
-                self.apply().await?;
-            }
+            // Also where this was in vain: sessions may have ended for sockets that could not be had after all.
+            let view = self.fib.view();
+            self.sessions.apply(&self.intent, view).await?;
+            self.shared.set_listening(self.sessions.listening());
         }
         Ok(())
     }
