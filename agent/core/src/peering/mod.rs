@@ -339,14 +339,14 @@ impl Peering {
             Run::Range | Run::Stopped => false,
         };
         if peer.leaves_at.is_some() && cannot_run {
-            info!(peer = %peer.name(), "peer that is to end soon cannot go on and ends");
+            info!(peer = %peer.name(), "peer that is being removed cannot continue, and ends");
             return self.remove(id, Cease::Deconfigured, out);
         }
         let is_due = is_due(peer.client_until);
         let may_differ = is_due || peer.may_differ();
         match &peer.run {
             Run::Running(session) if session.has_failed => {
-                error!(peer = %peer.name(), "the task of the peer failed and is started again");
+                error!(peer = %peer.name(), "the peer's task failed and is restarted");
                 self.put_again(now, id, out);
             }
             Run::Running(_) => {
@@ -357,7 +357,7 @@ impl Peering {
             }
             // Its interface is gone, or its password; who comes again is known anew.
             Run::Blocked(_) if peer.is_dynamic() => {
-                info!(peer = %peer.name(), "dynamic peer cannot go on and is forgotten");
+                info!(peer = %peer.name(), "dynamic peer removed: it cannot continue");
                 self.remove(id, Cease::Deconfigured, out);
             }
             // Of a range, the password or the key may fail or come back at any time.

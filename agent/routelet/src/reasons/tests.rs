@@ -157,7 +157,7 @@ async fn an_answer_of_the_server_says_what_to_do() {
                 "too old resource version: 1 (2)",
                 &json!({}),
             ),
-            "what was asked for is too old (410 Gone): it is listed again",
+            "the requested version is too old (410 Gone): listing again",
         ),
         (
             422,
@@ -177,7 +177,7 @@ async fn an_answer_of_the_server_says_what_to_do() {
                 "too many requests",
                 &json!({"retryAfterSeconds": 1}),
             ),
-            "the API server is overloaded and asks for a pause (429 Too Many Requests)",
+            "the API server is overloaded and asks to retry later (429 Too Many Requests)",
         ),
         (
             500,

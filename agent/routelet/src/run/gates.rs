@@ -103,7 +103,7 @@ pub(crate) async fn kube_proxy(wanted: KubeProxy, gates: Arc<Gates>) {
             }
         };
         if wanted == KubeProxy::Auto && !answered && since.elapsed() > ABSENT {
-            let absent = format!("no kube-proxy: nobody has listened on {address}");
+            let absent = format!("no kube-proxy: port {address} has been closed");
             info!("{absent} for {} s", ABSENT.as_secs());
             gates.set(KUBE_PROXY, true, absent);
             return;

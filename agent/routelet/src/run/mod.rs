@@ -144,7 +144,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         let task = tokio::spawn(written).abort_handle();
         vital("the task that writes the CNI configuration", task);
     }
-    // Both at once: usually kube-proxy is healthy before the state of the cluster is known.
+    // Both at once: usually kube-proxy is healthy before the state of the cluster is complete.
     gates.set(gates::SOURCE, false, "nothing was read yet");
     let mut presence = Presence::new(options.kube_proxy != KubeProxy::Off);
     let mut kube_proxy = std::pin::pin!(gates::kube_proxy(options.kube_proxy, gates.clone()));
@@ -401,7 +401,7 @@ impl Runtime {
             return;
         }
         match now {
-            Leaving::No => info!("the node is advertised as before"),
+            Leaving::No => info!("drain is over"),
             Leaving::Drained => info!("peers are asked to move traffic elsewhere"),
             Leaving::WithoutServices => info!("leaving: Services are withdrawn"),
             Leaving::WithoutPods => info!("leaving: pod CIDRs are withdrawn"),
@@ -442,8 +442,8 @@ impl Runtime {
         let now = failed.map(|error| error.to_string());
         match (&now, before) {
             (Some(error), Some(before)) if *error == *before => {}
-            (Some(error), _) => error!("{error}; the agent goes on as it listened before"),
-            (None, Some(_)) => info!("listens as configured again"),
+            (Some(error), _) => error!("{error}; the listening addresses are unchanged"),
+            (None, Some(_)) => info!("listening as configured again"),
             (None, None) => {}
         }
         self.shared.set_listen_error(now);
@@ -540,7 +540,7 @@ impl Runtime {
     async fn order(&mut self, order: Order) -> anyhow::Result<()> {
         match order {
             Order::Drain(order, done) => {
-                info!(?order, "drain ordered by the control socket");
+                info!(?order, "drain requested by the control socket");
                 match order {
                     DrainOrder::Drain => self.presence.drain(),
                     DrainOrder::Leave => {
@@ -594,7 +594,8 @@ impl Runtime {
             self.sessions.stop(shutdown(), GOOD_BYE).await;
         } else {
             info!(
-                "stopping: routes stay in the kernel, and sessions close so that graceful restart holds them"
+                "stopping: routes stay in the kernel, and sessions are closed without a NOTIFICATION for graceful \
+                 restart"
             );
             // The kernel first: the end of the sessions takes the routes out of the RIB.
             self.end_fib(routelet_fib::Stop::KeepRoutes).await;
@@ -607,7 +608,7 @@ impl Runtime {
         match tokio::task::spawn_blocking(move || fib.stop(how)).await {
             Ok(true) => {}
             Ok(false) => {
-                error!("the FIB thread hangs and is left; the kernel's routes stay as they are");
+                error!("the FIB thread hangs; the kernel's routes are unchanged");
             }
             Err(error) => error!(%error, "stopping the FIB failed"),
         }

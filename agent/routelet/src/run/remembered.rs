@@ -99,15 +99,15 @@ impl Remembered {
                 && routers.any(|router| router.spec.node_selector.is_some())
             {
                 return Some(format!(
-                    "there is no Node {}, by whose labels its Router is chosen; without it the node would be in AS {asn} and not \
-                     {before}, as before",
+                    "there is no Node {}, whose labels select its Router; without it the node would be in AS {asn} \
+                     instead of {before}",
                     self.node
                 ));
             }
             // It may be the node's, also where a less specific one is used without it.
             let problem = unread_router(loaded)?;
             return Some(format!(
-                "a Router cannot be read; without it the node would be in AS {asn} and not {before}, as before: {problem}"
+                "a Router cannot be read; without it the node would be in AS {asn} instead of {before}: {problem}"
             ));
         }
         let router = intent.router.object.as_deref();
@@ -116,7 +116,7 @@ impl Remembered {
         };
         Some(match intent.warnings.iter().find(about) {
             Some(warning) => warning.to_string(),
-            None => "the node's AS is not known".to_owned(),
+            None => "the node's AS is unknown".to_owned(),
         })
     }
 
@@ -141,7 +141,7 @@ impl Remembered {
         };
         if let Err(error) = write(&self.path, &content, MOST) {
             let error = OsError::from(error);
-            warn!(path = %self.path.display(), %error, "the node's AS cannot be left for the next agent");
+            warn!(path = %self.path.display(), %error, "the node's AS cannot be saved for the next agent");
             // Without the file that one waits, which is better than another AS.
             let _ = fs::remove_file(&self.path);
         }
@@ -175,7 +175,7 @@ fn read<T: DeserializeOwned>(path: &Path, most: u64) -> Option<T> {
         && error.kind() != io::ErrorKind::NotFound
     {
         let error = OsError::words(error);
-        warn!(path = %path.display(), %error, "what the agent before left cannot be read");
+        warn!(path = %path.display(), %error, "the file of the previous agent cannot be read");
     }
     found.ok()
 }

@@ -168,7 +168,7 @@ pub(crate) fn spawn(
     let mut rib = Rib::new(config);
     let peer_memory = memory::of_one_peer();
     if let Some(bytes) = peer_memory {
-        info!(bytes, "memory that the routes of one peer may take");
+        info!(bytes, "memory limit for the routes of one peer");
     }
     rib.set_peer_memory(peer_memory);
     rib.set_fib(fib.is_enabled());
@@ -499,7 +499,7 @@ impl Owner {
                 }
             }
             Command::OpenGate => {
-                info!("start gate open: everything is synced, routes are advertised from now on");
+                info!("start gate open: advertising routes");
                 self.rib.open_gate(now());
             }
             Command::HoldEndOfRib(hold) => self.rib.hold_end_of_rib(hold),

@@ -64,8 +64,9 @@ impl Needs {
 /// Another agent writes, and does not end.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "another agent writes the kernel's routes in this network namespace ({holder}), and has not ended within {} s. Two would remove \
-     each other's routes, whatever tables they have. Stop the other one (`ss -xlp src @{}` shows its process), or let this one \
+    "another agent writes the kernel's routes in this network namespace ({holder}), and has not ended within {} s. \
+     Two agents would remove each other's routes, even with different tables. Stop the other one (`ss -xlp src @{}` \
+     shows its process), or let this one \
      install nothing: fib: {{enabled: false, refuse: {{enabled: false}}}} in its Router",
     PATIENCE.as_secs(), owner::NAME
 )]
@@ -177,7 +178,7 @@ impl Writing {
         let must = Needs::of(intent) == Needs::Routes;
         if !must || self.claim().await? {
             if self.waits_since.is_some() {
-                info!("no other agent writes the kernel's routes any more");
+                info!("no other agent writes kernel routes any more");
                 gates.set(
                     gates::KERNEL,
                     true,
@@ -193,7 +194,8 @@ impl Writing {
         let since = *self.waits_since.get_or_insert_with(|| {
             let patience = PATIENCE.as_secs();
             let text = format!(
-                "another agent writes the kernel's routes in this network namespace ({holder}); waiting for its end, {patience} s at most"
+                "another agent writes the kernel's routes in this network namespace ({holder}); waiting at most \
+                 {patience} s for it to end"
             );
             warn!("{text}");
             gates.set(gates::KERNEL, false, text);
@@ -213,7 +215,8 @@ impl Writing {
         if self.owner.is_none() {
             let who = self.holder.as_ref().map(|holder| format!(" ({holder})"));
             return Some(format!(
-                "another agent writes the kernel's routes in this network namespace{}: this one writes nothing until that ends",
+                "another agent writes the kernel's routes in this network namespace{}: this agent writes nothing \
+                 until it ends",
                 who.unwrap_or_default()
             ));
         }
@@ -270,10 +273,11 @@ impl Runtime {
                     metric,
                     table_before = before.table,
                     metric_before = before.metric,
-                    "learned routes are moved: they are installed in the new place, then removed from the one before"
+                    "learned routes are moved: they are installed with the new table and metric, then the old ones \
+                     are removed"
                 ),
                 (None, Some(RouteSpace { table, metric })) => {
-                    info!(table, metric, "learned routes are installed from now on");
+                    info!(table, metric, "installing learned routes");
                 }
                 (_, None) => {
                     info!("learned routes are removed from the kernel: fib.enabled is false");

@@ -110,7 +110,8 @@ fn the_mesh_uses_ipv6_where_both_want_it_or_nothing_else_is_in_common() {
     assert_eq!(
         warnings(&intent(&only_v6, "n4")),
         [
-            "Router (built-in default): node n5 and this node have no InternalIPs of one family; they cannot peer"
+            "Router (built-in default): node n5 and this node have no InternalIPs of one family; they cannot have a \
+             session"
         ]
     );
 }
@@ -330,8 +331,8 @@ fn the_most_specific_router_is_used_and_the_others_are_warned_of() {
     assert_eq!(
         warnings(&intent),
         [
-            "Router all: Router a-rack selects the same node and is used: it is more specific",
-            "Router b-rack: Router a-rack selects the same node and is used: it comes first by name",
+            "Router all: Router a-rack selects the same node and is used instead: it is more specific",
+            "Router b-rack: Router a-rack selects the same node and is used instead: it is first by name",
         ]
     );
 }
@@ -427,7 +428,7 @@ fn values_come_from_labels_and_annotations_of_the_node() {
         [
             "Peer bad: spec.addressFrom takes \"x\" from annotation bad of node n1, which is not an address; the peer \
              is left out",
-            "Peer none: spec.addressFrom asks for annotation none of node n1, which has none; the peer is left out",
+            "Peer none: spec.addressFrom refers to annotation none, which node n1 does not have; the peer is left out",
         ]
     );
 }
@@ -515,7 +516,7 @@ fn targets_of_all_kinds_are_found_and_a_missing_gateway_is_waited_for() {
     let without = intend(&state(&text), "n1", &LocalFacts::default());
     assert_eq!(
         warnings(&without),
-        ["Peer gw: the node has no default gateway of IPv6; the peer waits for one"]
+        ["Peer gw: the node has no IPv6 default gateway; the peer is started when it has one"]
     );
     assert_eq!(without.peers.len(), 3);
 }
@@ -540,8 +541,8 @@ fn the_same_peer_twice_is_used_once_and_stands_before_the_mesh() {
     assert_eq!(
         warnings(&intent),
         [
-            "Peer b: duplicates Peer a, which is used for address 192.0.2.1 because it comes first by name. Give one of them another \
-             address or nodeSelector, or delete it"
+            "Peer b: duplicates Peer a, which is used for address 192.0.2.1 because it is first by name. Change the \
+             address or nodeSelector of one, or delete it"
         ]
     );
 }
@@ -601,7 +602,9 @@ fn a_node_without_an_object_still_has_the_peers_that_all_nodes_have() {
     assert_eq!(peer_names(&intent), ["p"]);
     assert_eq!(
         warnings(&intent),
-        ["Node lost: there is no such Node object; it has no pod CIDRs, labels or addresses"]
+        [
+            "Node lost: there is no Node object of this name; pod CIDRs, labels and addresses are unknown"
+        ]
     );
 }
 

@@ -202,11 +202,11 @@ fn hangs_on_the_node(kind: &WarningKind) -> bool {
 fn on_the_node(warning: &Warning) -> String {
     match &warning.kind {
         WarningKind::NoGateway(family) => format!(
-            "{}: the peer is the node's {family} default gateway, which only the node knows",
+            "{}: the peer is the node's {family} default gateway, known on the node only",
             warning.object
         ),
         WarningKind::NoInterfaceAddress(name) => format!(
-            "{}: the addresses of interface {name}, which only the node knows",
+            "{}: the addresses of interface {name}, known on the node only",
             warning.object
         ),
         _ => warning.to_string(),
@@ -283,9 +283,9 @@ pub(super) fn show_node(screen: &mut Screen, node: &NodeReport) -> anyhow::Resul
     section(screen, "Peers", node.peers.is_empty())?;
     let columns = [
         text("PEER"),
-        text("AT"),
+        text("ADDRESS"),
         text("AS"),
-        prose("IS TOLD"),
+        prose("ADVERTISEMENTS"),
         prose("POLICIES"),
     ];
     let mut pages = Pages::new(&columns);
@@ -315,8 +315,8 @@ pub(super) fn show_node(screen: &mut Screen, node: &NodeReport) -> anyhow::Resul
     let columns = [
         text("PREFIX"),
         text("ADVERTISEMENT"),
-        prose("BECAUSE OF"),
-        prose("TO"),
+        prose("OBJECTS"),
+        prose("PEERS"),
     ];
     let mut pages = Pages::new(&columns);
     for route in &node.originated {
@@ -340,7 +340,7 @@ pub(super) fn show_node(screen: &mut Screen, node: &NodeReport) -> anyhow::Resul
 
     if !node.suppressed.is_empty() {
         section(screen, "Does not advertise", false)?;
-        let columns = [text("PREFIX"), text("OBJECT"), prose("BECAUSE")];
+        let columns = [text("PREFIX"), text("OBJECT"), prose("REASON")];
         let mut pages = Pages::new(&columns);
         for suppressed in &node.suppressed {
             let row = vec![
