@@ -10,7 +10,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::connection::{Connection, Origin, Phase};
+use super::connection::{Connection, Direction, Phase};
 use super::{Cease, Config, Down, Stop};
 use crate::wire::{Notification, NotificationCode};
 
@@ -183,7 +183,7 @@ fn doubled(first: Duration, times: &mut u32, most: Duration) -> Duration {
 /// connection of the peer is confirmed, or Established.
 pub(super) fn cause(reason: &Down, connection: &Connection, lasted: bool, goes_on: bool) -> Cause {
     let answered = !matches!(connection.phase, Phase::OpenSent { .. });
-    let unanswered = connection.origin == Origin::Ours && !answered;
+    let unanswered = connection.direction == Direction::Outgoing && !answered;
     match reason {
         Down::AdministrativeStop(stop) => owner_cause(stop, lasted),
         _ if lasted => Cause::Ended,
@@ -193,10 +193,10 @@ pub(super) fn cause(reason: &Down, connection: &Connection, lasted: bool, goes_o
             if message.code == NotificationCode::CONNECTION_COLLISION =>
         {
             // Ours that loses is nobody's fault; who dials in again and again only to lose is left alone for a while.
-            match connection.origin {
-                Origin::Ours => Cause::Unanswered,
-                Origin::Theirs if goes_on => Cause::Crowded,
-                Origin::Theirs => Cause::Collision,
+            match connection.direction {
+                Direction::Outgoing => Cause::Unanswered,
+                Direction::Incoming if goes_on => Cause::Crowded,
+                Direction::Incoming => Cause::Collision,
             }
         }
         Down::NotificationReceived(message) if is_courteous(message) => {
@@ -249,9 +249,9 @@ mod tests {
     use crate::types::{Asn, BgpIdentifier, Family};
 
     /// A connection on which no OPEN has come.
-    fn without_an_open(origin: Origin) -> Connection {
+    fn without_an_open(direction: Direction) -> Connection {
         let config = Config::new(Asn(1), BgpIdentifier(1), RemoteAsn::Any, 7);
-        Connection::new(ConnectionId(1), origin, Instant::now(), config.into())
+        Connection::new(ConnectionId(1), direction, Instant::now(), config.into())
     }
 
     #[test]
@@ -285,10 +285,12 @@ mod tests {
             (Code::BAD_PEER_AS, Cause::Error, Cause::Error),
         ] {
             let received = Down::NotificationReceived(Notification::new(code));
-            for (origin, expected) in [(Origin::Ours, ours), (Origin::Theirs, theirs)] {
-                let connection = without_an_open(origin);
+            for (direction, expected) in
+                [(Direction::Outgoing, ours), (Direction::Incoming, theirs)]
+            {
+                let connection = without_an_open(direction);
                 let found = cause(&received, &connection, false, false);
-                assert_eq!(found, expected, "{code:?} on {origin:?}");
+                assert_eq!(found, expected, "{code:?} on {direction:?}");
                 assert_eq!(
                     cause(&received, &connection, true, false),
                     Cause::Ended,
@@ -297,12 +299,12 @@ mod tests {
             }
         }
         let lost = Down::NotificationSent(Notification::new(Code::CONNECTION_COLLISION));
-        let found = |origin, goes_on| cause(&lost, &without_an_open(origin), false, goes_on);
+        let found = |direction, goes_on| cause(&lost, &without_an_open(direction), false, goes_on);
         for goes_on in [false, true] {
-            assert_eq!(found(Origin::Ours, goes_on), Cause::Unanswered);
+            assert_eq!(found(Direction::Outgoing, goes_on), Cause::Unanswered);
         }
-        assert_eq!(found(Origin::Theirs, false), Cause::Collision);
-        assert_eq!(found(Origin::Theirs, true), Cause::Crowded);
+        assert_eq!(found(Direction::Incoming, false), Cause::Collision);
+        assert_eq!(found(Direction::Incoming, true), Cause::Crowded);
     }
 
     #[test]
@@ -328,7 +330,7 @@ mod tests {
             assert_eq!(owner_cause(&stop, false), brief, "{stop:?}");
             assert_eq!(owner_cause(&stop, true), lasted, "{stop:?}");
             let reason = Down::AdministrativeStop(stop);
-            let connection = without_an_open(Origin::Ours);
+            let connection = without_an_open(Direction::Outgoing);
             let found = cause(&reason, &connection, false, false);
             assert_eq!(found, brief, "{reason:?}");
         }

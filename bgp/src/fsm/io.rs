@@ -100,7 +100,7 @@ pub struct Deadline {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Timer {
     /// Time to dial (ConnectRetryTimer).
-    Dial,
+    ConnectRetry,
     /// The peer is no longer held Idle (IdleHoldTimer).
     IdleHold,
     /// Dialling takes too long.

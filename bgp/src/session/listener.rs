@@ -49,7 +49,7 @@ pub struct Bound {
 
 /// What a listener needs to know before it hears the first connection.
 #[derive(Debug)]
-pub struct Intake {
+pub struct ListenerConfig {
     /// Addresses from which connections of peers that are not configured one by one are welcome.
     pub ranges: Vec<ListenRange>,
     /// The passwords of all peers that are going to be made.
@@ -155,15 +155,15 @@ impl Bound {
     /// # Errors
     ///
     /// The first address that cannot be listened on, and what to do about it. None is listened on then.
-    pub fn listen(self, intake: Intake) -> Result<Listener, BindError> {
+    pub fn listen(self, config: ListenerConfig) -> Result<Listener, BindError> {
         let local: Vec<SocketAddr> = self.local_addresses().collect();
         let mut keys = Keys::new(self.sockets);
-        let early = intake.passwords.iter().filter_map(|(address, password)| {
+        let early = config.passwords.iter().filter_map(|(address, password)| {
             let net = options::host(*address);
             keys.hold(net, password).ok().map(|()| net)
         });
         let early = early.collect();
-        let ranges = open_ranges(&mut keys, &[], intake.ranges);
+        let ranges = open_ranges(&mut keys, &[], config.ranges);
         let keys = keys
             .map(|socket, _| {
                 socket.listen(BACKLOG)?;
@@ -173,7 +173,7 @@ impl Bound {
                 address,
                 source: source.into(),
             })?;
-        let pace = Pace::new(intake.admissions.clone());
+        let pace = Pace::new(config.admissions.clone());
         let expected = Expected {
             keys,
             peers: HashMap::new(),
@@ -192,8 +192,8 @@ impl Bound {
                 local,
                 accepting,
                 expected: Mutex::new(expected),
-                candidates: Some(intake.candidates),
-                admissions: intake.admissions,
+                candidates: Some(config.candidates),
+                admissions: config.admissions,
                 open: watch::channel(()).0,
             }),
         })
@@ -252,7 +252,7 @@ impl Listener {
         let _ = tokio::time::timeout(CLOSING, open.changed()).await;
     }
 
-    /// Accepts connections from now on, those that wait first. The keys of [`Intake::passwords`] stay only where a peer has
+    /// Accepts connections from now on, those that wait first. The keys of [`ListenerConfig::passwords`] stay only where a peer has
     /// come that needs them. Once is enough.
     pub fn start_accepting(&self) {
         let mut expected = self.shared.lock();

@@ -44,7 +44,7 @@ pub use admission::Admissions;
 pub use event::{Event, PeerKey, SessionId};
 pub use handle::{Counters, PeerHandle, PeerStatus, SessionStatus};
 pub use keys::KeyError;
-pub use listener::{BindError, Bound, Candidate, Intake, Listener};
+pub use listener::{BindError, Bound, Candidate, Listener, ListenerConfig};
 pub use outbox::{Full, Outbox};
 pub use peer::spawn;
 pub use turn::Turn;

@@ -76,7 +76,7 @@ pub fn spawn(
         control: control.clone(),
         events,
         status,
-        dialling: None,
+        connecting: None,
         offered: None,
         handshakes: Vec::new(),
         session: None,
@@ -91,7 +91,7 @@ pub fn spawn(
     })
 }
 
-type Dial = Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>;
+type ConnectFuture = Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>;
 
 struct Task {
     machine: Peer,
@@ -100,7 +100,7 @@ struct Task {
     events: mpsc::Sender<Event>,
     status: watch::Sender<PeerStatus>,
     /// The attempt under way.
-    dialling: Option<(ConnectionId, Dial)>,
+    connecting: Option<(ConnectionId, ConnectFuture)>,
     /// What was accepted, until the machine says what becomes of it: in the same step.
     offered: Option<Accepted>,
     handshakes: Vec<Handshake>,
@@ -132,7 +132,7 @@ struct Session {
 /// Why the task woke up.
 enum Wake {
     Commands(Box<Commands>),
-    Dialled(ConnectionId, io::Result<TcpStream>),
+    Connected(ConnectionId, io::Result<TcpStream>),
     Readable(ConnectionId),
     Report(ConnectionId, Report),
     Deadline,
@@ -148,7 +148,7 @@ impl Task {
                         break;
                     }
                 }
-                Wake::Dialled(id, result) => self.dialled(id, result),
+                Wake::Connected(id, result) => self.connected(id, result),
                 Wake::Readable(id) => self.read(id),
                 Wake::Report(id, report) => self.reported(id, report),
                 Wake::Deadline => self.deadline(),
@@ -171,8 +171,8 @@ impl Task {
                 None => std::future::pending().await,
             }
         };
-        let dialling = async {
-            match &mut self.dialling {
+        let connecting = async {
+            match &mut self.connecting {
                 Some((id, dial)) => (*id, dial.await),
                 None => std::future::pending().await,
             }
@@ -185,7 +185,7 @@ impl Task {
         };
         Some(tokio::select! {
             commands = self.control.commands() => Wake::Commands(Box::new(commands)),
-            (id, result) = dialling => Wake::Dialled(id, result),
+            (id, result) = connecting => Wake::Connected(id, result),
             Some(id) = readable(self.handshakes.first()) => Wake::Readable(id),
             Some(id) = readable(self.handshakes.get(1)) => Wake::Readable(id),
             // Nobody is left to report; the connection is of no use.
@@ -266,8 +266,8 @@ impl Task {
         }
     }
 
-    fn dialled(&mut self, id: ConnectionId, result: io::Result<TcpStream>) {
-        self.dialling = None;
+    fn connected(&mut self, id: ConnectionId, result: io::Result<TcpStream>) {
+        self.connecting = None;
         let connected = result.and_then(|stream| Handshake::dialled(id, stream));
         match connected {
             Ok(handshake) => {
@@ -331,7 +331,7 @@ impl Task {
             let hold = self.machine.idle_hold();
             if status.idle_hold.as_ref() != hold {
                 if let Some(hold) = hold {
-                    info!(reason = %hold.reason, "held Idle: not dialled, and its connections are refused");
+                    info!(reason = %hold.reason, "held Idle: no connection is made or accepted");
                 }
                 status.idle_hold = hold.cloned();
             }

@@ -8,10 +8,10 @@
 use smallvec::SmallVec;
 
 use super::Slot;
+use super::adj_rib_out::AdjRibOut;
 use super::exclusion::Pairs;
 use super::marks::Marks;
 use super::rules::Digest;
-use super::told::ToldSlots;
 use crate::peer::PeerId;
 
 /// So many pages that are alike cost as much as a slot that is looked at.
@@ -23,7 +23,7 @@ const MOST_HEARD: usize = 4;
 /// What a stream has told of one family. Copies share their memory as long as neither changes.
 #[derive(Debug, Default)]
 pub(super) struct Heard {
-    told: ToldSlots,
+    adj_rib_out: AdjRibOut,
     pairs: Pairs,
     /// It counts from this slot on,
     from: u32,
@@ -34,7 +34,7 @@ pub(super) struct Heard {
 impl Heard {
     pub(super) fn of(stream: Stream<'_>) -> Self {
         Self {
-            told: stream.told.clone(),
+            adj_rib_out: stream.adj_rib_out.clone(),
             pairs: stream.pairs.clone(),
             ..Self::default()
         }
@@ -43,7 +43,7 @@ impl Heard {
     /// What a peer was told of a slot; `None`: that counts no more.
     fn told_to(&self, peer: PeerId, slot: Slot) -> Option<Option<Digest>> {
         let stream = Stream {
-            told: &self.told,
+            adj_rib_out: &self.adj_rib_out,
             pairs: &self.pairs,
         };
         let counts = slot.0 >= self.from && !self.met.contains(slot);
@@ -54,16 +54,16 @@ impl Heard {
 /// What a stream has told of one family, as it stands.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stream<'a> {
-    pub(super) told: &'a ToldSlots,
+    pub(super) adj_rib_out: &'a AdjRibOut,
     pub(super) pairs: &'a Pairs,
 }
 
 impl Stream<'_> {
     /// What it has told a peer of a slot.
     pub(super) fn told_to(&self, peer: PeerId, slot: Slot) -> Option<Digest> {
-        let told = self.told.get(slot)?;
-        let excluded = self.pairs.resolve(told.exclusion);
-        (!excluded.contains(peer)).then_some(told.digest)
+        let advertised = self.adj_rib_out.get(slot)?;
+        let excluded = self.pairs.resolve(advertised.exclusion);
+        (!excluded.contains(peer)).then_some(advertised.digest)
     }
 }
 
@@ -93,7 +93,7 @@ impl Comparison {
     pub(super) fn add(&mut self, heard: Heard) {
         // Refreshes can be asked for again and again.
         self.heard
-            .retain(|one| !heard.told.is_empty() || !one.told.is_empty());
+            .retain(|one| !heard.adj_rib_out.is_empty() || !one.adj_rib_out.is_empty());
         for before in &mut self.heard {
             before.from = before.from.max(self.cursor);
         }
@@ -130,8 +130,8 @@ impl Comparison {
         marks: &mut Marks,
         budget: usize,
     ) -> (usize, bool) {
-        let ends = self.heard.iter().map(|heard| heard.told.end());
-        let end = ends.fold(stream.told.end(), u32::max);
+        let ends = self.heard.iter().map(|heard| heard.adj_rib_out.end());
+        let end = ends.fold(stream.adj_rib_out.end(), u32::max);
         let (mut used, mut alike) = (0, 0);
         while self.cursor < end {
             if used + alike / PAGES_PER_STEP >= budget {
@@ -139,8 +139,8 @@ impl Comparison {
             }
             let slot = Slot(self.cursor);
             let mut heard = self.heard.iter();
-            if let Some(next) = ToldSlots::page_after(slot)
-                && heard.all(|heard| heard.told.shares_page(stream.told, slot))
+            if let Some(next) = AdjRibOut::page_after(slot)
+                && heard.all(|heard| heard.adj_rib_out.shares_page(stream.adj_rib_out, slot))
             {
                 self.cursor = next.0;
                 alike += 1;

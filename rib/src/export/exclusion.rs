@@ -68,7 +68,7 @@ impl Pairs {
 #[derive(Clone, Debug)]
 pub(super) struct Exclusions {
     pairs: Pairs,
-    /// Told slots with each pair, per family.
+    /// AdvertisedRoute slots with each pair, per family.
     slots: Vec<[u32; 2]>,
     numbers: HashMap<Excluded, ExclusionId, RandomState>,
     free: Vec<ExclusionId>,

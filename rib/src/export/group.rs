@@ -24,12 +24,12 @@ use foldhash::fast::RandomState;
 use hashbrown::{HashMap, HashSet};
 
 use self::stage::Scratch;
+use super::adj_rib_out::AdjRibOut;
 use super::comparison::Heard;
 use super::exclusion::Exclusions;
 use super::key::GroupKey;
 use super::member::{Behind, Member, Refresh};
 use super::rules::DigestSeed;
-use super::told::ToldSlots;
 use super::{LocRib, Slot, Suppressed, Transport};
 use crate::peer::PeerId;
 
@@ -49,7 +49,7 @@ pub(super) struct Group {
 /// What the stream has told of one family.
 #[derive(Clone, Debug, Default)]
 pub(super) struct FamilyOut {
-    pub(super) told: ToldSlots,
+    pub(super) adj_rib_out: AdjRibOut,
     /// The slots whose routes fit into no message to the members: nobody asked for them to be kept back, so they are counted.
     /// At most one for each prefix, and none where all is well.
     too_large: HashSet<Slot, RandomState>,
@@ -128,7 +128,7 @@ impl Group {
         };
         for (index, family) in Family::ALL.into_iter().enumerate() {
             member.families[index].end_of_rib = self.key.codec.family(family).is_some();
-            if !self.families[index].told.is_empty() {
+            if !self.families[index].adj_rib_out.is_empty() {
                 member.compare(peer, index, Heard::default());
             }
         }
@@ -191,7 +191,7 @@ impl Group {
 
     /// How many prefixes of a family the stream has told a peer.
     pub(super) fn count(&self, peer: PeerId, family: usize) -> usize {
-        self.families[family].told.len() - self.exclusions.slots_without(peer, family)
+        self.families[family].adj_rib_out.len() - self.exclusions.slots_without(peer, family)
     }
 
     /// How many prefixes of a family are kept back because no message to the members can hold their routes.
@@ -246,7 +246,7 @@ impl Group {
         let Some(from) = out.walk.filter(|_| !self.is_comparing()) else {
             return 0;
         };
-        let end = loc_rib.slots(family.1).max(out.told.end());
+        let end = loc_rib.slots(family.1).max(out.adj_rib_out.end());
         let until = end.min(from.0.saturating_add(budget as u32));
         self.stage_all(loc_rib, family, (from.0..until).map(Slot), seed);
         self.families[family.0].walk = (until < end).then_some(Slot(until));

@@ -10,6 +10,7 @@
 //! Nothing is queued. A change is a mark on a slot; what is sent is read from Loc-RIB when it is sent. So a prefix that
 //! comes and goes between two flushes costs nothing, and a peer that does not read costs a bit per slot.
 
+mod adj_rib_out;
 mod comparison;
 mod exclusion;
 mod group;
@@ -26,7 +27,6 @@ mod rules;
 mod suppressed;
 #[cfg(test)]
 mod tests;
-mod told;
 mod view;
 
 pub use groups::UpdateGroups;

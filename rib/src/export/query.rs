@@ -39,7 +39,7 @@ impl UpdateGroups {
             return Some(Err(Suppressed::NoRoute));
         };
         let family = super::rules::family_of(prefix);
-        Some(self.told(loc_rib, group, peer, family, slot))
+        Some(self.evaluate(loc_rib, group, peer, family, slot))
     }
 
     /// The next hop of what this node originates, as a peer is told it; `None` if the peer's session is not up.
@@ -76,8 +76,8 @@ impl UpdateGroups {
             let Some(prefix) = loc_rib.prefix(family, Slot(slot)) else {
                 continue;
             };
-            if let Ok(told) = self.told(loc_rib, group, peer, family, Slot(slot)) {
-                each(prefix, told);
+            if let Ok(advertised) = self.evaluate(loc_rib, group, peer, family, Slot(slot)) {
+                each(prefix, advertised);
                 found += 1;
             }
         }
@@ -131,7 +131,7 @@ impl UpdateGroups {
         self.number_of(peer)
     }
 
-    fn told<L: LocRib>(
+    fn evaluate<L: LocRib>(
         &self,
         loc_rib: &L,
         group: &Group,

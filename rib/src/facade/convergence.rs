@@ -68,7 +68,7 @@ enum Convergence {
     /// All have; the FIB has not taken all of it.
     Heard,
     /// Reported.
-    Told,
+    Reported,
 }
 
 /// What has not been received in an Established session.
@@ -220,7 +220,7 @@ impl Rib {
     /// In a poll, after the walks and before what is sent: what has been quiet, and whose End-of-RIB is kept back.
     pub(super) fn begin_start(&mut self, now: Instant) {
         self.start.polled = Some(now);
-        if self.start.convergence == Convergence::Told && self.start.learned {
+        if self.start.convergence == Convergence::Reported && self.start.learned {
             return;
         }
         for peer in self.peers.values_mut() {
@@ -295,7 +295,7 @@ impl Rib {
     pub(super) fn tell_convergence(&mut self) {
         let taken = self.tables.v4.fib_has_all() && self.tables.v6.fib_has_all();
         if self.start.convergence == Convergence::Heard && taken {
-            self.start.convergence = Convergence::Told;
+            self.start.convergence = Convergence::Reported;
             self.events.push(RibEvent::Converged);
         }
     }
@@ -303,7 +303,7 @@ impl Rib {
     /// Whether all that convergence waits for has come or was waited for long enough, and the FIB has taken it. Once true it
     /// stays true.
     pub fn converged(&self) -> bool {
-        self.start.convergence == Convergence::Told
+        self.start.convergence == Convergence::Reported
     }
 
     /// Whose first routes convergence still waits for. A peer without a session stands here with every family.

@@ -113,7 +113,7 @@ impl Peer {
         let hold = now + negotiated.hold_time.unwrap_or(LARGE_HOLD_TIME);
         let keepalive = negotiated
             .keepalive
-            .map(|time| now + self.dialler.jittered(time));
+            .map(|time| now + self.connect_retry.jittered(time));
         self.with(id, |connection| {
             connection.phase = Phase::OpenConfirm {
                 negotiated,
@@ -172,7 +172,7 @@ impl Peer {
             self.tear_down(now, other, collision(), out);
         }
         self.stop_dialling(out);
-        self.dialler.established();
+        self.connect_retry.established();
         self.restarting = None;
         let Some(connection) = self.connections.iter_mut().find(|c| c.id == id) else {
             return;

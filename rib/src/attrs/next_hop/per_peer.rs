@@ -3,17 +3,17 @@
 use foldhash::fast::RandomState;
 use hashbrown::HashSet;
 
-use super::gateways::{Way, leave};
+use super::gateways::{Gateway, leave};
 use super::{NextHops, place_on};
 use crate::peer::PeerId;
 
 /// Next hops, with the interface of those that are link-local.
-pub(super) type Brings = HashSet<(u32, Option<u32>), RandomState>;
+pub(super) type NextHopSet = HashSet<(u32, Option<u32>), RandomState>;
 
-/// What a peer brings.
+/// The next hops of a peer.
 #[derive(Default)]
-pub(super) struct Brought {
-    pub(super) next_hops: Brings,
+pub(super) struct PeerNextHops {
+    pub(super) next_hops: NextHopSet,
     /// The limit when one more was refused; `None`: none was, or there is room again.
     pub(super) refused_at: Option<u32>,
 }
@@ -25,26 +25,26 @@ pub(crate) struct TooMany;
 impl NextHops {
     /// Whether a peer brings a next hop. One whose paths are gone, and that is still to be looked at, it does not.
     pub(super) fn brings(&self, peer: PeerId, which: (u32, Option<u32>)) -> bool {
-        let brought = self.brought.get(&peer);
-        brought.is_some_and(|brought| brought.next_hops.contains(&which))
+        let by_peer = self.by_peer.get(&peer);
+        by_peer.is_some_and(|by_peer| by_peer.next_hops.contains(&which))
     }
 
     /// A next hop that a peer brought is in no set any more.
     pub(super) fn no_longer_brings(&mut self, peer: PeerId, which: (u32, Option<u32>)) {
-        let Some(brought) = self.brought.get_mut(&peer) else {
+        let Some(by_peer) = self.by_peer.get_mut(&peer) else {
             return;
         };
-        brought.next_hops.remove(&which);
-        let count = brought.next_hops.len();
+        by_peer.next_hops.remove(&which);
+        let count = by_peer.next_hops.len();
         // With some distance to the limit: whoever comes and goes there would have all its paths looked at each time.
         let is_roomy =
             |limit: &mut u32| count <= (*limit - *limit / 8) as usize && count < *limit as usize;
-        if brought.refused_at.take_if(is_roomy).is_some() {
+        if by_peer.refused_at.take_if(is_roomy).is_some() {
             self.refusing.remove(&peer);
             self.roomy.push(peer);
         }
         if count == 0 {
-            self.brought.remove(&peer);
+            self.by_peer.remove(&peer);
             self.refusing.remove(&peer);
         }
     }
@@ -59,8 +59,8 @@ impl NextHops {
     pub(crate) fn count_again(&mut self) -> Vec<PeerId> {
         let peers: Vec<PeerId> = self.refusing.drain().collect();
         for peer in &peers {
-            if let Some(brought) = self.brought.get_mut(peer) {
-                brought.refused_at = None;
+            if let Some(by_peer) = self.by_peer.get_mut(peer) {
+                by_peer.refused_at = None;
             }
         }
         self.counting = peers
@@ -75,19 +75,19 @@ impl NextHops {
     /// counted.
     pub(crate) fn has_counted(&mut self) {
         for (peer, found) in std::mem::take(&mut self.counting) {
-            let Some(brought) = self.brought.get(&peer) else {
+            let Some(by_peer) = self.by_peer.get(&peer) else {
                 continue;
             };
-            let others = brought.next_hops.iter().filter(|one| !found.contains(*one));
+            let others = by_peer.next_hops.iter().filter(|one| !found.contains(*one));
             let others: Vec<(u32, Option<u32>)> = others.copied().collect();
             for (index, interface) in others {
                 self.forget(peer, index, interface);
                 self.no_longer_brings(peer, (index, interface));
             }
-            if let Some(brought) = self.brought.get_mut(&peer) {
-                let count = brought.next_hops.len();
+            if let Some(by_peer) = self.by_peer.get_mut(&peer) {
+                let count = by_peer.next_hops.len();
                 let has_room = |limit: &mut u32| count < *limit as usize;
-                if brought.refused_at.take_if(has_room).is_some() {
+                if by_peer.refused_at.take_if(has_room).is_some() {
                     self.refusing.remove(&peer);
                     self.roomy.push(peer);
                 }
@@ -95,24 +95,24 @@ impl NextHops {
         }
     }
 
-    /// A peer brings a next hop no more. The way that is lost with it, if one is.
+    /// A peer no longer has a next hop. Returns the gateway that is lost with it.
     pub(super) fn forget(
         &mut self,
         peer: PeerId,
         index: u32,
         interface: Option<u32>,
-    ) -> Option<Way> {
+    ) -> Option<Gateway> {
         let slot = self.slots.get_mut(index)?;
         let place = match interface {
             None => &mut slot.everywhere,
             Some(interface) => place_on(&mut slot.scoped, interface),
         };
-        let way = place.way();
-        if let Ok(at) = place.bringers.binary_search(&peer) {
-            place.bringers.remove(at);
+        let gateway = place.gateway();
+        if let Ok(at) = place.peers.binary_search(&peer) {
+            place.peers.remove(at);
         }
-        let way = way.filter(|_| place.bringers.is_empty())?;
-        leave(&mut self.ways, way).then_some(way)
+        let gateway = gateway.filter(|_| place.peers.is_empty())?;
+        leave(&mut self.gateways, gateway).then_some(gateway)
     }
 
     /// Peers to which a next hop was refused and that may bring some now. Asking clears them.
@@ -127,7 +127,7 @@ impl NextHops {
 
     /// How many distinct next hops a peer brings.
     pub(crate) fn count_of(&self, peer: PeerId) -> u32 {
-        let brought = self.brought.get(&peer);
-        brought.map_or(0, |brought| brought.next_hops.len() as u32)
+        let by_peer = self.by_peer.get(&peer);
+        by_peer.map_or(0, |by_peer| by_peer.next_hops.len() as u32)
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::super::NextHopIndex;
 use super::gateways::leave;
-use super::per_peer::Brings;
+use super::per_peer::NextHopSet;
 use super::{NextHopResolver, NextHops, State};
 use crate::peer::PeerId;
 
@@ -52,7 +52,7 @@ impl ChangedNextHops {
 #[derive(Default)]
 pub(super) struct Walks {
     /// Peers whose paths are gone, with those of their next hops that were not looked at since.
-    losing: VecDeque<(PeerId, <Brings as IntoIterator>::IntoIter)>,
+    losing: VecDeque<(PeerId, <NextHopSet as IntoIterator>::IntoIter)>,
     asking: Option<Round>,
     changed: ChangedNextHops,
     /// A round has ended or was at the end of the slots: otherwise each part of it would have the tables walked.
@@ -67,13 +67,13 @@ struct Round {
 }
 
 impl NextHops {
-    /// All paths of a peer go, and so do the ways that no next hop leads over that another peer brings: see
+    /// All paths of a peer go, and so do the gateways that no next hop leads over that another peer brings: see
     /// [`NextHops::take_lost`]. Looks at nothing yet.
     pub(crate) fn lose(&mut self, peer: PeerId) {
         self.refusing.remove(&peer);
         self.counting.remove(&peer);
-        if let Some(brought) = self.brought.remove(&peer) {
-            let next_hops = brought.next_hops.into_iter();
+        if let Some(by_peer) = self.by_peer.remove(&peer) {
+            let next_hops = by_peer.next_hops.into_iter();
             self.walks.losing.push_back((peer, next_hops));
         }
     }
@@ -107,14 +107,14 @@ impl NextHops {
         self.is_losing() || self.walks.asking.is_some()
     }
 
-    /// Whether ways may still be found to be lost.
+    /// Whether a walk may still find lost gateways.
     pub(crate) fn is_losing(&self) -> bool {
         !self.walks.losing.is_empty()
     }
 
-    /// Ways that were lost: routers on the link with their interfaces. Asking clears them.
+    /// Gateways that were lost: routers on the link with their interfaces. Asking clears them.
     pub(crate) fn take_lost(&mut self) -> Vec<(IpAddr, u32)> {
-        self.untold.lost.drain().collect()
+        self.unreported.lost.drain().collect()
     }
 
     /// Next hops that lead elsewhere than before. Asking clears them.
@@ -143,10 +143,10 @@ impl NextHops {
         if self.brings(peer, (index, interface)) {
             return;
         }
-        let way = self.forget(peer, index, interface);
-        // One that was told as lost already, and not regained since, is not told again.
-        if let Some(way) = way.filter(|way| self.lost.insert(*way)) {
-            self.untold.is_lost(way);
+        let gateway = self.forget(peer, index, interface);
+        // One that is already reported as lost is not reported again.
+        if let Some(gateway) = gateway.filter(|gateway| self.lost.insert(*gateway)) {
+            self.unreported.is_lost(gateway);
         }
     }
 
@@ -193,15 +193,15 @@ impl NextHops {
                 continue;
             }
             self.walks.changed.insert(index);
-            if let Some(way) = place.way() {
-                leave(&mut self.ways, way);
+            if let Some(gateway) = place.gateway() {
+                leave(&mut self.gateways, gateway);
             }
             place.state = State::Asked(after);
-            if let Some(way) = place.way() {
-                *self.ways.entry(way).or_default() += 1;
-                // A next hop that somebody brings leads over a lost way now.
-                if self.lost.remove(&way) {
-                    self.untold.is_regained(way);
+            if let Some(gateway) = place.gateway() {
+                *self.gateways.entry(gateway).or_default() += 1;
+                // A next hop of some peer uses a lost gateway now.
+                if self.lost.remove(&gateway) {
+                    self.unreported.is_regained(gateway);
                 }
             }
         }

@@ -104,18 +104,18 @@ impl Group {
         let mut heard = Vec::with_capacity(round.len());
         for slot in round {
             let slot = *slot;
-            match self.families[index].told.get(slot) {
+            match self.families[index].adj_rib_out.get(slot) {
                 None => {
                     let everyone = Audience::AllBut(Excluded::default());
                     self.scratch.buckets.withdraw(everyone, slot);
                     withdrawn.insert(slot);
                 }
-                Some(told) => {
-                    let excluded = self.exclusions.resolve(told.exclusion);
+                Some(advertised) => {
+                    let excluded = self.exclusions.resolve(advertised.exclusion);
                     let best = loc_rib.best(family, slot);
                     let now = self.evaluate(loc_rib, family, slot, best, seed);
                     let current = now.ok().filter(|(number, who)| {
-                        self.scratch.exported[*number as usize].digest == told.digest
+                        self.scratch.exported[*number as usize].digest == advertised.digest
                             && *who == excluded
                     });
                     let Some((number, _)) = current else {
@@ -126,7 +126,7 @@ impl Group {
                     let excluded = excluded
                         .filter(|peer| members.get(&peer).is_some_and(|member| member.receiving));
                     let buckets = &mut self.scratch.buckets;
-                    buckets.announce(told.digest, number, Audience::AllBut(excluded), slot);
+                    buckets.announce(advertised.digest, number, Audience::AllBut(excluded), slot);
                     for peer in excluded.iter() {
                         buckets.withdraw(Audience::Only(peer), slot);
                     }

@@ -17,7 +17,7 @@ impl Group {
     pub(super) fn let_hear_difference(&self, peer: PeerId, member: &mut Member, from: &Self) {
         for index in 0..member.families.len() {
             let (before, now) = (from.stream(index), self.stream(index));
-            if !before.told.is_empty() || !now.told.is_empty() {
+            if !before.adj_rib_out.is_empty() || !now.adj_rib_out.is_empty() {
                 member.compare(peer, index, Heard::of(before));
             }
         }
@@ -25,7 +25,7 @@ impl Group {
 
     pub(super) fn stream(&self, family: usize) -> Stream<'_> {
         Stream {
-            told: &self.families[family].told,
+            adj_rib_out: &self.families[family].adj_rib_out,
             pairs: self.exclusions.pairs(),
         }
     }
@@ -70,7 +70,7 @@ impl Group {
     /// Compares those members further that are compared up to this slot.
     fn compare_from(&mut self, from: Slot, family: usize, budget: usize) -> usize {
         let stream = Stream {
-            told: &self.families[family].told,
+            adj_rib_out: &self.families[family].adj_rib_out,
             pairs: self.exclusions.pairs(),
         };
         let mut used = 0;

@@ -5,11 +5,11 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 
+use super::super::adj_rib_out::AdvertisedRoute;
 use super::super::exclusion::Excluded;
 use super::super::member::Member;
 use super::super::pack::{Audience, Buckets};
 use super::super::rules::{DigestSeed, Exported};
-use super::super::told::Told;
 use super::super::{Best, LocRib, Slot, Suppressed};
 use super::Group;
 use crate::attrs::AttrId;
@@ -48,7 +48,7 @@ pub(super) struct Latest {
 struct Look<'a> {
     slot: Slot,
     best: Option<Best<'a>>,
-    told: Option<Told>,
+    advertised: Option<AdvertisedRoute>,
 }
 
 impl Look<'_> {
@@ -117,8 +117,8 @@ impl Group {
                 let key = (attributes, family, by, signature);
                 let verdict = verdicts.entry(key).or_insert_with(|| {
                     let route = loc_rib.route_attributes(attributes);
-                    let told = self.key.learned(prefix, route, from, seed)?;
-                    exported.push(told);
+                    let advertised = self.key.learned(prefix, route, from, seed)?;
+                    exported.push(advertised);
                     Ok(exported.len() as u32 - 1)
                 });
                 ((*verdict)?, Some(peer))
@@ -129,10 +129,14 @@ impl Group {
     }
 
     /// Who is not told a route: its source, and the member that is its next hop.
-    pub(in crate::export) fn excluded(&self, told: &Exported, source: Option<PeerId>) -> Excluded {
-        let owner = told
+    pub(in crate::export) fn excluded(
+        &self,
+        advertised: &Exported,
+        source: Option<PeerId>,
+    ) -> Excluded {
+        let owner = advertised
             .third_party
-            .then(|| self.addresses.get(&told.next_hop.address()).copied())
+            .then(|| self.addresses.get(&advertised.next_hop.address()).copied())
             .flatten();
         Excluded::new(source, owner)
     }
@@ -153,14 +157,14 @@ impl Group {
         let mut passed_by = false;
         let mut slots = slots.peekable();
         while slots.peek().is_some() {
-            let told = &self.families[family.0].told;
+            let advertised = &self.families[family.0].adj_rib_out;
             let looks: SmallVec<[Look<'_>; TOGETHER]> = slots
                 .by_ref()
                 .take(TOGETHER)
                 .map(|slot| Look {
                     slot,
                     best: loc_rib.best(family.1, slot),
-                    told: told.get(slot),
+                    advertised: advertised.get(slot),
                 })
                 .map(|look| match look.best {
                     Some(Best::Learned { peer, .. }) if Some(peer) == alone => {
@@ -198,36 +202,36 @@ impl Group {
         seed: &DigestSeed,
     ) {
         let (index, family) = family;
-        let (slot, old) = (look.slot, look.told);
+        let (slot, old) = (look.slot, look.advertised);
         let new = self.evaluate(loc_rib, family, slot, look.best, seed);
         self.families[index].note_size(slot, new.err());
         let new = new.ok();
         if new.is_none() && old.is_none() {
             return;
         }
-        let old = old.map(|told| (told, self.exclusions.resolve(told.exclusion)));
+        let old = old.map(|advertised| (advertised, self.exclusions.resolve(advertised.exclusion)));
         let new = new.map(|(number, excluded)| {
             let digest = self.scratch.exported[number as usize].digest;
             (number, digest, excluded)
         });
         let same = match (&old, &new) {
-            (Some((told, before)), Some((_, digest, after))) => {
-                if told.digest == *digest && before == after {
+            (Some((advertised, before)), Some((_, digest, after))) => {
+                if advertised.digest == *digest && before == after {
                     return;
                 }
-                told.digest == *digest
+                advertised.digest == *digest
             }
             _ => false,
         };
         // What was released first might be taken again by the same pair.
-        let told = new.map(|(_, digest, excluded)| Told {
+        let advertised = new.map(|(_, digest, excluded)| AdvertisedRoute {
             digest,
             exclusion: self.exclusions.acquire(excluded, index),
         });
-        if let Some((told, _)) = &old {
-            self.exclusions.release(told.exclusion, index);
+        if let Some((advertised, _)) = &old {
+            self.exclusions.release(advertised.exclusion, index);
         }
-        self.families[index].told.set(slot, told);
+        self.families[index].adj_rib_out.set(slot, advertised);
         if behind {
             self.scratch.touched.push(slot);
         }

@@ -9,9 +9,9 @@ use super::{Config, ConnectionId, Deadline, Down, Timer};
 
 /// The part of the RFC's machine that comes before TCP is up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Dialling {
+pub(super) enum ConnectState {
     /// Nothing to dial for: stopped, passive, held until somebody intervenes, or a connection is far enough.
-    No,
+    Off,
     /// Until the time to dial: Active, or Idle while the peer is held.
     Waiting { until: Instant },
     /// TCP is being connected: Connect.
@@ -20,8 +20,8 @@ pub(super) enum Dialling {
 
 /// Dialling and the memory of how it went.
 #[derive(Clone, Debug)]
-pub(super) struct Dialler {
-    pub(super) now: Dialling,
+pub(super) struct ConnectRetry {
+    pub(super) now: ConnectState,
     hold: Option<IdleHold>,
     /// Until when connections of the peer are refused, since another one goes on.
     crowded: Option<Instant>,
@@ -31,10 +31,10 @@ pub(super) struct Dialler {
     random: Random,
 }
 
-impl Dialler {
+impl ConnectRetry {
     pub(super) fn new(seed: u64) -> Self {
         Self {
-            now: Dialling::No,
+            now: ConnectState::Off,
             hold: None,
             crowded: None,
             lost: None,
@@ -47,9 +47,9 @@ impl Dialler {
     pub(super) fn deadline(&self) -> Option<Deadline> {
         let hold = self.hold.as_ref().and_then(|hold| hold.until);
         let dial = match self.now {
-            Dialling::No => None,
-            Dialling::Waiting { until } => Some((until, Timer::Dial)),
-            Dialling::Connecting { until, .. } => Some((until, Timer::ConnectTimeout)),
+            ConnectState::Off => None,
+            ConnectState::Waiting { until } => Some((until, Timer::ConnectRetry)),
+            ConnectState::Connecting { until, .. } => Some((until, Timer::ConnectTimeout)),
         };
         // At the same moment the hold ends first, so that the peer is not dialled while it is held.
         let timers = hold.map(|until| (until, Timer::IdleHold)).into_iter();
@@ -64,8 +64,8 @@ impl Dialler {
     /// When the peer is dialled next, while that is waited for.
     pub(super) fn next_attempt(&self) -> Option<Instant> {
         match self.now {
-            Dialling::Waiting { until } => Some(until),
-            Dialling::No | Dialling::Connecting { .. } => None,
+            ConnectState::Waiting { until } => Some(until),
+            ConnectState::Off | ConnectState::Connecting { .. } => None,
         }
     }
 
@@ -129,13 +129,13 @@ impl Dialler {
     /// Waits for the next attempt until then, and at least as long as the peer is held.
     pub(super) fn wait(&mut self, at: Instant) {
         self.now = match &self.hold {
-            Some(IdleHold { until: None, .. }) => Dialling::No,
+            Some(IdleHold { until: None, .. }) => ConnectState::Off,
             Some(IdleHold {
                 until: Some(held), ..
-            }) => Dialling::Waiting {
+            }) => ConnectState::Waiting {
                 until: at.max(*held),
             },
-            None => Dialling::Waiting { until: at },
+            None => ConnectState::Waiting { until: at },
         };
     }
 
@@ -196,9 +196,9 @@ mod tests {
 
     fn waits(cause: Cause, times: usize) -> Vec<Duration> {
         let config = Config::new(Asn(1), BgpIdentifier(1), RemoteAsn::Any, 7);
-        let mut dialler = Dialler::new(7);
+        let mut connect_retry = ConnectRetry::new(7);
         let now = Instant::now();
-        let mut wait = || dialler.note(now, &config, cause, &Down::TransportFailed);
+        let mut wait = || connect_retry.note(now, &config, cause, &Down::TransportFailed);
         (0..times).map(|_| wait()).collect()
     }
 
@@ -227,12 +227,12 @@ mod tests {
         let config = Config::new(Asn(1), BgpIdentifier(1), RemoteAsn::Any, 7);
         let rest = config.lasting() * 2;
         for (gap, expected) in [(rest, false), (rest - Duration::from_secs(1), true)] {
-            let (mut dialler, mut now) = (Dialler::new(7), Instant::now());
+            let (mut connect_retry, mut now) = (ConnectRetry::new(7), Instant::now());
             for _ in 0..20 {
                 now += gap;
-                dialler.note(now, &config, Cause::Crowded, &Down::TransportFailed);
+                connect_retry.note(now, &config, Cause::Crowded, &Down::TransportFailed);
             }
-            assert_eq!(dialler.is_crowded(now), expected, "{gap:?}");
+            assert_eq!(connect_retry.is_crowded(now), expected, "{gap:?}");
         }
     }
 
@@ -248,24 +248,26 @@ mod tests {
     #[test]
     fn a_shorter_hold_never_replaces_a_longer_one() {
         let mut config = Config::new(Asn(1), BgpIdentifier(1), RemoteAsn::Any, 7);
-        let (mut dialler, now) = (Dialler::new(7), Instant::now());
+        let (mut connect_retry, now) = (ConnectRetry::new(7), Instant::now());
         let long = Down::HoldTimerExpired(Duration::from_secs(9));
         for _ in 0..5 {
-            dialler.note(now, &config, Cause::Error, &long);
+            connect_retry.note(now, &config, Cause::Error, &long);
         }
-        let before = dialler.hold().cloned().unwrap();
+        let before = connect_retry.hold().cloned().unwrap();
         let until = before.until.unwrap();
         assert!(
             until - now > Duration::from_secs(40),
             "the longer one counts"
         );
-        assert!(dialler.is_held(until - Duration::from_nanos(1)) && !dialler.is_held(until));
+        assert!(
+            connect_retry.is_held(until - Duration::from_nanos(1)) && !connect_retry.is_held(until)
+        );
         config.idle_hold_max = Duration::from_secs(5);
-        dialler.note(now, &config, Cause::Error, &Down::TransportFailed);
-        assert_eq!(dialler.hold(), Some(&before));
-        dialler.wait(now);
-        assert_eq!(dialler.next_attempt(), before.until);
+        connect_retry.note(now, &config, Cause::Error, &Down::TransportFailed);
+        assert_eq!(connect_retry.hold(), Some(&before));
+        connect_retry.wait(now);
+        assert_eq!(connect_retry.next_attempt(), before.until);
         // At the same moment, the hold is over before the peer is dialled.
-        assert_eq!(dialler.deadline().unwrap().timer, Timer::IdleHold);
+        assert_eq!(connect_retry.deadline().unwrap().timer, Timer::IdleHold);
     }
 }
