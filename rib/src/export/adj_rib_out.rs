@@ -1,7 +1,8 @@
-//! What the stream of a group has told, per slot: twelve bytes, in pages that exist only where something is told.
+//! Adj-RIB-Out of a group: what its stream has advertised for each slot, in twelve bytes. Pages exist only for
+//! advertised slots.
 //!
-//! A group that hears a few originated routes beside a full table of learned ones thus needs a few pages, and memory goes
-//! back when a page empties. Copies share their pages until one of them changes.
+//! A group that is sent a few originated routes beside a full table of learned ones needs only a few pages; an empty
+//! page is freed. Copies share pages until one of them changes.
 
 use std::sync::Arc;
 
@@ -12,18 +13,18 @@ use super::rules::Digest;
 /// Slots per page: 6 KiB with the counts of who shares it.
 const PAGE: usize = 510;
 
-/// What was told of a slot.
+/// What was advertised for a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct AdvertisedRoute {
     pub(super) digest: Digest,
-    /// Who was not told.
+    /// The members that were excluded.
     pub(super) exclusion: ExclusionId,
 }
 
 /// [`Option<AdvertisedRoute>`] in twelve bytes with an alignment of four.
 #[derive(Clone, Copy, Debug, Default)]
 struct Packed {
-    /// The digest's halves; both 0: nothing told.
+    /// The digest's halves; both 0: not advertised.
     digest: [u32; 2],
     exclusion: ExclusionId,
 }
@@ -49,15 +50,14 @@ impl Packed {
     }
 }
 
-/// A page beside the number of its slots of which something is told: the page itself is just what an allocator has a size
-/// for, with nothing left over.
+/// A page and the number of its advertised slots. The page itself has exactly the size of an allocator's size class.
 #[derive(Clone, Debug, Default)]
 struct Page {
     slots: Option<Arc<[Packed; PAGE]>>,
     used: u16,
 }
 
-/// What was told of each slot of a family.
+/// What was advertised for each slot of a family.
 #[derive(Clone, Debug, Default)]
 pub(super) struct AdjRibOut {
     pages: Vec<Page>,
@@ -65,7 +65,7 @@ pub(super) struct AdjRibOut {
 }
 
 impl AdjRibOut {
-    /// Of how many slots something is told.
+    /// The number of advertised slots.
     pub(super) const fn len(&self) -> usize {
         self.len
     }
@@ -106,7 +106,7 @@ impl AdjRibOut {
         }
     }
 
-    /// Whether a slot lies in a page that is one with that of another: of all its slots the same was told.
+    /// Whether the page of a slot is shared with another Adj-RIB-Out, so that all its slots are equal.
     pub(super) fn shares_page(&self, other: &Self, slot: Slot) -> bool {
         let (number, _) = split(slot);
         let page = |of: &'_ Self| {
@@ -130,7 +130,7 @@ impl AdjRibOut {
         }
     }
 
-    /// One past the highest slot that something may be told of.
+    /// One past the highest slot that may be advertised.
     pub(super) fn end(&self) -> u32 {
         (self.pages.len() * PAGE) as u32
     }

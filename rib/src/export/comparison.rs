@@ -1,9 +1,9 @@
-//! What a member still has to be compared with: it was told what another stream had told, or nothing, and has to hear where that
-//! differs from what its group has told. A table has a million slots, so they are compared some at a time.
+//! The Adj-RIBs-Out that a member still has to be compared with: it was sent the routes of another stream, or none, and
+//! has to be sent the difference to its group's. A table has a million slots, so they are compared in steps.
 //!
-//! What always holds of a member with a comparison: of slots before the cursor it has been told what the stream has, but for
-//! those with a mark; of others too, or what one of those that it heard says which still counts there. What a stream had told
-//! counts no more where the member was compared with a later one, or was told of the slot since.
+//! Invariant: for slots before the cursor without a mark, the member has been sent what the stream has advertised. For
+//! other slots it has been sent that too, or what one of the earlier Adj-RIBs-Out has, if that still counts there. One
+//! no longer counts for a slot once the member was compared with a later one, or was sent the slot since.
 
 use smallvec::SmallVec;
 
@@ -14,13 +14,13 @@ use super::marks::Marks;
 use super::rules::Digest;
 use crate::peer::PeerId;
 
-/// So many pages that are alike cost as much as a slot that is looked at.
+/// This many shared pages cost as much as one compared slot.
 const PAGES_PER_STEP: usize = 16;
 
 /// How many streams a member may have left before it was compared with the first. Then it is compared before it leaves another.
 const MOST_HEARD: usize = 4;
 
-/// What a stream has told of one family. Copies share their memory as long as neither changes.
+/// What a stream has advertised in one family. Copies share their memory as long as neither changes.
 #[derive(Debug, Default)]
 pub(super) struct Heard {
     adj_rib_out: AdjRibOut,
@@ -40,7 +40,7 @@ impl Heard {
         }
     }
 
-    /// What a peer was told of a slot; `None`: that counts no more.
+    /// What a peer was sent for a slot; `None`: that no longer counts.
     fn told_to(&self, peer: PeerId, slot: Slot) -> Option<Option<Digest>> {
         let stream = Stream {
             adj_rib_out: &self.adj_rib_out,
@@ -51,7 +51,7 @@ impl Heard {
     }
 }
 
-/// What a stream has told of one family, as it stands.
+/// What a stream has advertised in one family so far.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stream<'a> {
     pub(super) adj_rib_out: &'a AdjRibOut,
@@ -59,7 +59,7 @@ pub(super) struct Stream<'a> {
 }
 
 impl Stream<'_> {
-    /// What it has told a peer of a slot.
+    /// What it has advertised to a peer for a slot.
     pub(super) fn told_to(&self, peer: PeerId, slot: Slot) -> Option<Digest> {
         let advertised = self.adj_rib_out.get(slot)?;
         let excluded = self.pairs.resolve(advertised.exclusion);
@@ -89,7 +89,7 @@ impl Comparison {
         self.heard.len() >= MOST_HEARD
     }
 
-    /// The member may have been told this too.
+    /// The member may have been sent this too.
     pub(super) fn add(&mut self, heard: Heard) {
         // Refreshes can be asked for again and again.
         self.heard
@@ -106,7 +106,7 @@ impl Comparison {
         Slot(self.cursor)
     }
 
-    /// The member is told of a slot what the stream has.
+    /// The member is sent what the stream has advertised for a slot.
     pub(super) fn meet(&mut self, slot: Slot) {
         if slot.0 >= self.cursor {
             for heard in &mut self.heard {
@@ -115,15 +115,15 @@ impl Comparison {
         }
     }
 
-    /// Whether the member may have to hear that there is nothing at a slot any more.
+    /// Whether the member may need a withdrawal of a slot that is empty now.
     pub(super) fn holds(&self, slot: Slot) -> bool {
         let mut heard = self.heard.iter();
         slot.0 >= self.cursor
             && heard.any(|heard| heard.told_to(self.peer, slot).flatten().is_some())
     }
 
-    /// Compares some slots more with what the stream has told, and marks those that differ. Returns how much was done, and
-    /// whether it is over.
+    /// Compares more slots with what the stream has advertised, and marks those that differ. Returns the work done, and
+    /// whether the comparison is complete.
     pub(super) fn step(
         &mut self,
         stream: Stream<'_>,
