@@ -4,16 +4,16 @@
 //! IPv6 or IPv4, is resolved once per interface: that of IPv6 means something only on the interface of its session, that of
 //! IPv4 may be on two links.
 //!
-//! Of each next hop it is known which peers bring it, and of each peer which next hops it brings: that bounds how many one
-//! may bring, and when all that the peer brought goes at once, so do the gateways that only its next hops lead over, of which
-//! the FIB can be told before their prefixes are looked at ([`NextHops::lose`]). They count as lost until a path brings them
-//! again, or no route is left that could use them ([`NextHops::forget_lost`]).
+//! Each next hop has the peers that use it, and each peer its next hops. That limits the number per peer, and when a
+//! peer is lost, the gateways that only its next hops use are known at once and can be reported to the FIB before any
+//! prefix is processed ([`NextHops::lose`]). They count as lost until a path uses them again, or until no route is left
+//! that could use them ([`NextHops::forget_lost`]).
 //!
-//! A next hop that a peer has no path with any more counts for it until nobody has one, or until its next hops are counted again
-//! ([`NextHops::count_again`]), which is done now and then for peers to which one was refused.
+//! A next hop without paths of a peer still counts for the peer until no peer has one, or until its next hops are
+//! counted again ([`NextHops::count_again`]), which is done from time to time for peers over their limit.
 //!
-//! A peer can bring as many next hops as its limit allows. Nothing here costs in proportion to all next hops: what concerns many of
-//! them is done some at a time ([`NextHops::walk`]).
+//! A peer can have as many next hops as its limit allows. No call costs in proportion to all next hops: work on many of
+//! them is done in steps ([`NextHops::walk`]).
 
 mod gateways;
 mod per_peer;
@@ -59,8 +59,8 @@ struct Tracked {
 /// A next hop, or one that is link-local on one interface.
 struct Place {
     state: State,
-    /// Peers that may have paths with it, ascending. One that has none any more counts until nobody has: that errs on the safe
-    /// side, and counting paths would cost something for each.
+    /// Peers that may have paths with it, ascending. A peer without paths stays until no peer has one: that is safe,
+    /// and counting paths would cost something for each.
     peers: SmallVec<[PeerId; 2]>,
 }
 
@@ -90,11 +90,11 @@ pub(crate) struct NextHops {
     by_peer: HashMap<PeerId, PeerNextHops, RandomState>,
     /// How many next hops of peers use each gateway.
     gateways: HashMap<Gateway, u32, RandomState>,
-    /// Peers to which a next hop was refused, and that have no room again.
+    /// Peers over their limit of next hops.
     refusing: HashSet<PeerId, RandomState>,
-    /// Those whose next hops are counted again, and what they have been found to bring since that began.
+    /// Peers whose next hops are being counted again, with those found so far.
     counting: HashMap<PeerId, NextHopSet, RandomState>,
-    /// Peers to which a next hop was refused, and that have room again.
+    /// Peers that were over their limit of next hops, and are below it again.
     roomy: Vec<PeerId>,
     resolver: Arc<dyn NextHopResolver>,
     /// Gateways that were lost and not regained.
@@ -129,7 +129,7 @@ impl NextHops {
     }
 
     pub(super) fn retain(&mut self, next_hop: &NextHop) -> NextHopIndex {
-        // Sets of one peer, which come together, have one next hop.
+        // Consecutive sets of one peer usually have the same next hop.
         if let Some(slot) = self.slots.get_mut(self.latest)
             && slot.next_hop == *next_hop
         {
@@ -181,11 +181,11 @@ impl NextHops {
         }
     }
 
-    /// Where a next hop of a route that `peer` sent leads, which may bring `limit` of them. To be asked before
-    /// [`NextHops::resolution`] is.
+    /// Resolves a next hop of a route of `peer`, which may have `limit` of them. To be called before
+    /// [`NextHops::resolution`].
     ///
     /// # Errors
-    /// The peer brings as many already.
+    /// The peer has reached its limit.
     pub(crate) fn ask(
         &mut self,
         index: NextHopIndex,
@@ -203,7 +203,7 @@ impl NextHops {
             Some(interface) => place_on(&mut slot.scoped, interface),
         };
         let known = place.peers.binary_search(&peer);
-        // What a lost peer brings again before it was looked at is in its place.
+        // A next hop that a lost peer sends again before it was processed stays.
         let is_back = known.is_ok() && is_losing && {
             let by_peer = self.by_peer.get(&peer);
             !by_peer.is_some_and(|by_peer| by_peer.next_hops.contains(&(index.0, interface)))

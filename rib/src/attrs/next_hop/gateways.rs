@@ -49,8 +49,8 @@ pub(super) fn leave(gateways: &mut HashMap<Gateway, u32, RandomState>, gateway: 
 }
 
 impl NextHops {
-    /// Whether a next hop that is in no set any more was lost with a peer, and not looked at since: the tables let go
-    /// of it first.
+    /// Whether a next hop that no set has any more was lost with a peer and is not processed yet: the tables released
+    /// it first.
     pub(super) fn is_lost_with_peer(&self, place: &Place, which: (u32, Option<u32>)) -> bool {
         let mut peers = place.peers.iter();
         self.is_losing() && peers.any(|peer| !self.brings(*peer, which))

@@ -1,8 +1,8 @@
 //! What concerns many next hops at once, some of them at a time: a peer whose paths all go, and another resolver.
 //!
-//! A peer may come back while its next hops are still being looked at: what it brings again by then is left out. What the tables let go
-//! of before it was looked at is lost with its peer, too ([`NextHops::release`]). Another resolver while the answers of the one before are being asked for has every
-//! next hop asked about once more from there; what was found to have changed is handed out at least once a round.
+//! A peer may return while its next hops are still being processed: those that it sends again by then are skipped. Next
+//! hops that the tables release before they are processed are lost with their peer, too ([`NextHops::release`]). A new
+//! resolver during a round starts the round again from there; changes are returned at least once a round.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -51,7 +51,7 @@ impl ChangedNextHops {
 /// What is left to do.
 #[derive(Default)]
 pub(super) struct Walks {
-    /// Peers whose paths are gone, with those of their next hops that were not looked at since.
+    /// Peers whose paths are removed, with those of their next hops that are not processed yet.
     losing: VecDeque<(PeerId, <NextHopSet as IntoIterator>::IntoIter)>,
     asking: Option<Round>,
     changed: ChangedNextHops,
@@ -67,8 +67,8 @@ struct Round {
 }
 
 impl NextHops {
-    /// All paths of a peer go, and so do the gateways that no next hop leads over that another peer brings: see
-    /// [`NextHops::take_lost`]. Looks at nothing yet.
+    /// All paths of a peer are removed, and so are the gateways that no next hop of another peer uses: see
+    /// [`NextHops::take_lost`]. Only schedules the walk.
     pub(crate) fn lose(&mut self, peer: PeerId) {
         self.refusing.remove(&peer);
         self.counting.remove(&peer);
@@ -92,7 +92,7 @@ impl NextHops {
         });
     }
 
-    /// Looks at up to `looks` next hops. Returns how many it were: less than `looks` means that nothing is left to do.
+    /// Processes up to `looks` next hops. Returns the number processed: less than `looks` means that nothing is left.
     pub(crate) fn walk(&mut self, looks: usize) -> usize {
         for used in 0..looks {
             if !self.lose_next() && !self.ask_next() {
@@ -124,7 +124,7 @@ impl NextHops {
         (is_due && !changed.is_empty()).then(|| std::mem::take(changed))
     }
 
-    /// Looks at one next hop of a peer whose paths are gone. Whether there was one.
+    /// Processes one next hop of a peer whose paths are removed. Returns whether there was one.
     fn lose_next(&mut self) -> bool {
         let Some((peer, next_hops)) = self.walks.losing.front_mut() else {
             return false;
