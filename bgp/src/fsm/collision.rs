@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) enum Verdict {
     /// Both go on for now.
     Both,
-    /// Close the one whose OPEN has just come.
+    /// Close the one whose OPEN was just received.
     CloseThis,
     /// Close the other one.
     CloseOther,
@@ -49,8 +49,9 @@ pub(super) fn judge(
                 .graceful_restart
                 .as_ref()
                 .is_some_and(|peer| !peer.families.is_empty());
-            // DEVIATION(RFC 4724 section 5): at the OPEN, not when TCP comes up, which anybody could make happen; and
-            // only if TCP came up some time after the session, since a collision's other half arrives late too.
+            // DEVIATION(RFC 4724 section 5): at the OPEN, not when TCP is established, which any host can do; and only
+            // if TCP was established some time after the session, since the other connection of a collision may arrive
+            // late too.
             if graceful && this.direction == Direction::Incoming && this.since >= *since + PATIENCE
             {
                 Verdict::PeerRestarted

@@ -1,31 +1,31 @@
-//! When to dial: the states Idle, Connect and Active of RFC 4271, with their timers.
+//! When to connect: the states Idle, Connect and Active of RFC 4271, with their timers.
 //!
-//! How long to wait, and whether the peer's own connections are refused meanwhile, is for [`super::damping`] to say.
+//! [`super::damping`] decides how long to wait, and whether the peer's own connections are refused meanwhile.
 
 use std::time::{Duration, Instant};
 
 use super::damping::{Cause, Damping, HoldTime, IdleHold};
 use super::{Config, ConnectionId, Deadline, Down, Timer};
 
-/// The part of the RFC's machine that comes before TCP is up.
+/// The part of the RFC's machine before TCP is established.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ConnectState {
-    /// Nothing to dial for: stopped, passive, held until somebody intervenes, or a connection is far enough.
+    /// No attempt: stopped, passive, held until an operator intervenes, or a connection is far enough.
     Off,
-    /// Until the time to dial: Active, or Idle while the peer is held.
+    /// Until the next attempt: Active, or Idle while the peer is held.
     Waiting { until: Instant },
-    /// TCP is being connected: Connect.
+    /// TCP is connecting: Connect.
     Connecting { id: ConnectionId, until: Instant },
 }
 
-/// Dialling and the memory of how it went.
+/// Connection attempts, and the history of their failures.
 #[derive(Clone, Debug)]
 pub(super) struct ConnectRetry {
     pub(super) now: ConnectState,
     hold: Option<IdleHold>,
-    /// Until when connections of the peer are refused, since another one goes on.
+    /// Until when connections of the peer are refused because another one continues.
     crowded: Option<Instant>,
-    /// When one lost last against another one that goes on.
+    /// When one last lost a collision against another one that continues.
     lost: Option<Instant>,
     damping: Damping,
     random: Random,
@@ -74,19 +74,19 @@ impl ConnectRetry {
         self.hold.as_ref()
     }
 
-    /// Whether a connection that comes now is refused.
+    /// Whether a connection at this time is refused.
     pub(super) fn is_held(&self, now: Instant) -> bool {
         self.hold
             .as_ref()
             .is_some_and(|hold| hold.until.is_none_or(|until| now < until))
     }
 
-    /// Whether a connection that comes now is one too many: the last ones lost against one that goes on.
+    /// Whether a connection at this time is one too many: the last ones lost against one that continues.
     pub(super) fn is_crowded(&self, now: Instant) -> bool {
         self.crowded.is_some_and(|until| now < until)
     }
 
-    /// A connection or an attempt ended. How long to wait before dialling; the peer is held if it has earned that.
+    /// A connection or an attempt ended. Returns how long to wait before the next attempt; may hold the peer Idle.
     pub(super) fn note(
         &mut self,
         now: Instant,
@@ -113,7 +113,7 @@ impl ConnectRetry {
             Some(HoldTime::Exactly(time)) => Some(now + time),
             Some(HoldTime::Unbounded) => None,
         };
-        // One that is longer goes on.
+        // A longer hold continues.
         let is_longer = |held: &IdleHold| match (held.until, until) {
             (None, _) => true,
             (Some(_), None) => false,

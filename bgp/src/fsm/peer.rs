@@ -17,8 +17,8 @@ use crate::wire::{Notification, NotificationCode};
 
 /// The state machine of one peer.
 ///
-/// Pure: it has no clock and no sockets. Call [`Peer::handle`] with whatever happens, carry out the outputs in order,
-/// and call it with [`Input::DeadlineReached`] when [`Peer::deadline`] has come.
+/// Pure: it has no clock and no sockets. Call [`Peer::handle`] with every input, execute the outputs in order, and call
+/// it with [`Input::DeadlineReached`] when [`Peer::deadline`] is reached.
 #[derive(Clone, Debug)]
 pub struct Peer {
     config: Arc<Config>,
@@ -89,7 +89,7 @@ impl Peer {
         self.connect_retry.hold()
     }
 
-    /// One step. `now` never goes back. What concerns a connection that is closed is ignored.
+    /// One step. `now` never goes back. Inputs for a closed connection are ignored.
     pub fn handle(&mut self, now: Instant, input: Input<'_>, out: &mut Outputs) {
         match input {
             Input::Start => self.start(now, out),
@@ -120,7 +120,7 @@ impl Peer {
 
     fn reset(&mut self, now: Instant, cease: Cease, out: &mut Outputs) {
         match cease {
-            // Somebody wants a new beginning: what went wrong before is no reason to wait.
+            // An operator requested it: earlier failures are no reason to wait.
             Cease::Shutdown(_)
             | Cease::Reset(_)
             | Cease::Deconfigured
@@ -277,7 +277,7 @@ impl Peer {
 }
 
 impl Down {
-    /// What the peer is told at the end.
+    /// What is sent to the peer at the end.
     fn farewell(&self, notification_retains: bool) -> Option<Notification> {
         match self {
             Self::NotificationSent(message) => Some(message.clone()),

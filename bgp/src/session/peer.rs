@@ -40,8 +40,8 @@ const READ_GRACE: Duration = Duration::from_secs(1);
 /// `events` is the one channel to the owner of the routes, shared by all peers. Its capacity bounds how many batches
 /// of UPDATEs are decoded ahead; when it is full, sockets are not read. Must be called within a tokio runtime.
 ///
-/// `restarting_until` is set on peers that are spawned at the start of a process whose predecessor may have left
-/// routes at the peer: until then, or its first session, the peer is told that we have restarted (RFC 4724's R bit).
+/// `restarting_until` is set on peers that are spawned at the start of a process whose predecessor may have left routes
+/// at the peer: until then, or its first session, our OPEN has the R bit of RFC 4724.
 ///
 /// # Errors
 ///
@@ -99,7 +99,7 @@ struct Task {
     control: Arc<Control>,
     events: mpsc::Sender<Event>,
     status: watch::Sender<PeerStatus>,
-    /// The attempt under way.
+    /// The attempt in progress.
     connecting: Option<(ConnectionId, ConnectFuture)>,
     /// What was accepted, until the machine says what becomes of it: in the same step.
     offered: Option<Accepted>,
@@ -107,7 +107,7 @@ struct Task {
     session: Option<Session>,
     /// Ends when the owner has got the last event of the latest session.
     delivered: Option<oneshot::Receiver<()>>,
-    /// Connections that failed while an output was carried out. The machine hears of them next.
+    /// Connections that failed while an output was carried out. They are the machine's next inputs.
     broken: Vec<ConnectionId>,
     /// Readers, writers and farewells.
     tasks: JoinSet<()>,
@@ -125,7 +125,7 @@ struct Session {
     socket: std::os::fd::OwnedFd,
     /// What the reader is to know of the peer's attributes.
     filter: watch::Sender<AttributeFilter>,
-    /// What was last heard when octets that lay unread were last given time to become a message.
+    /// When the last message had arrived at the time unread octets were last given time to become a message.
     grace: Option<Instant>,
 }
 
@@ -188,7 +188,7 @@ impl Task {
             (id, result) = connecting => Wake::Connected(id, result),
             Some(id) = readable(self.handshakes.first()) => Wake::Readable(id),
             Some(id) = readable(self.handshakes.get(1)) => Wake::Readable(id),
-            // Nobody is left to report; the connection is of no use.
+            // The owner is gone; the connection is useless.
             (id, report) = report => Wake::Report(id, report.unwrap_or(Report::Closed)),
             () = timer => Wake::Deadline,
         })
@@ -210,7 +210,7 @@ impl Task {
             self.request_refresh();
         }
         if let Some(accepted) = commands.accepted {
-            // It was judged with the password of that moment; another may have come since.
+            // It was judged with the password of that moment, which may have changed since.
             match check_signature(&accepted, self.settings.password.as_ref()) {
                 Ok(()) => {
                     self.offered = Some(accepted);

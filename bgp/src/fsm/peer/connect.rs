@@ -1,4 +1,4 @@
-//! Idle, Connect and Active: dialling, and connections that come up, to OpenSent.
+//! Idle, Connect and Active: connecting and accepting, up to OpenSent.
 
 use std::time::Instant;
 
@@ -45,7 +45,7 @@ impl Peer {
     /// A connection or an attempt is over: counts it, and waits before the next attempt.
     pub(super) fn ended(&mut self, now: Instant, cause: Cause, reason: &Down) {
         let wait = self.connect_retry.note(now, &self.config, cause, reason);
-        // A connection that goes on, or an attempt under way, is retry enough; if it fails, this is passed again.
+        // A connection that continues, or an attempt in progress, is retry enough; if it fails, this runs again.
         if !self.running || self.is_busy() {
             return;
         }

@@ -111,7 +111,7 @@ impl Task {
     fn down(&mut self, id: ConnectionId, reason: Down) {
         info!(%reason, "session down");
         if let Some(session) = self.session.take_if(|session| session.id == id) {
-            // A reader that has panicked hears nothing.
+            // A reader that has panicked receives nothing.
             drop(session.down.send(reason.clone()));
         }
         self.status.send_modify(|status| {
