@@ -92,7 +92,7 @@ pub(crate) async fn kube_proxy(wanted: KubeProxy, gates: Arc<Gates>) {
                 return;
             }
             Verdict::Absent => {
-                let absent = format!("no kube-proxy: nobody has listened on {address}");
+                let absent = format!("no kube-proxy: port {address} has been closed");
                 info!("{absent} for {} s", KUBE_PROXY_ABSENT.as_secs());
                 gates.set(KUBE_PROXY, true, absent);
                 return;
