@@ -10,7 +10,6 @@
 //! - [`next_hops`]: where those of received routes lead.
 
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
-#![warn(clippy::too_many_lines)]
 
 pub mod cluster;
 #[cfg(any(test, feature = "fuzz"))]
