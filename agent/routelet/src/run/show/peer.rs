@@ -154,7 +154,7 @@ pub(crate) fn peer(
     let wanted = &shown.intent;
     let session = running.and_then(|running| running.session.as_ref());
     let negotiated = session.map(|session| session.negotiated.as_ref());
-    let protocol = &wanted.protocol;
+    let protocol = &wanted.session.protocol;
     let (address, interface) = match &wanted.target {
         PeerTarget::Address { address, interface } => (Some(*address), interface.clone()),
         PeerTarget::Interface { name } => (None, Some(name.clone())),
