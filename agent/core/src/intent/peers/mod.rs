@@ -13,7 +13,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bgp::fsm::{Config, LimitRestart, PrefixLimit, RemoteAsn};
-use bgp::settings::Ttl;
+use bgp::settings::{SessionConfig, Transport, Ttl};
 use bgp::types::{Afi, Asn, Family};
 use bgp::wire::capability::{AddPathMode, LongLivedFamily, Role};
 use ipnet::IpNet;
@@ -260,16 +260,12 @@ impl Context<'_> {
                 .0,
         };
         PeerIntent {
-            protocol: self.protocol(spec, &session, external),
-            ttl: ttl(spec, external),
+            session: self.session(spec, &session, external),
             name: session.name,
             object: session.object,
             requested_by: session.requested_by,
             labels: session.labels,
             target: session.target,
-            port: session.port,
-            local_address: session.local_address,
-            device: spec.source_interface.clone(),
             password: spec.password.as_ref().and_then(|p| password(self.state, p)),
             bfd: spec.bfd.map(|bfd| BfdIntent {
                 interval: bfd.interval.0,
@@ -331,6 +327,20 @@ impl Context<'_> {
         ];
         for (_, field, why) in fields.into_iter().filter(|(applies, ..)| *applies) {
             warn(WarningKind::NoEffect { field, why });
+        }
+    }
+
+    /// What a session is made with.
+    fn session(&self, spec: &PeerSpec, session: &Session, external: bool) -> SessionConfig {
+        SessionConfig {
+            port: session.port,
+            transport: Transport {
+                ttl: ttl(spec, external),
+                local: session.local_address,
+                device: spec.source_interface.clone(),
+            },
+            attribute_filter: spec.attribute_filter.filter(),
+            protocol: self.protocol(spec, session, external),
         }
     }
 
