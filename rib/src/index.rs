@@ -1,19 +1,19 @@
 //! From a hash to the slots of a slab.
 //!
-//! Eight bytes a slot, hash beside slot, so that neither growing nor passing by a bucket looks at what the slot holds: a
-//! lookup costs one place here and, where all 32 bits of the hash agree, one in the slab. Buckets are probed one after
-//! the other and lie in the order of their hashes, whatever came first (ordered linear probing): a hash that is not there
-//! is known by the first higher one, and growing is one pass over all buckets. Capacities need not be powers of two, so
-//! that a shard grows by a sixth and is three quarters to nine tenths full.
+//! Eight bytes a slot, hash beside slot, so that neither growing nor passing by a bucket looks at what the slot holds:
+//! a lookup costs one place here and, where all 32 bits of the hash agree, one in the slab. Buckets are probed one
+//! after the other and lie in the order of their hashes, whatever came first (ordered linear probing): a hash that is
+//! not there is known by the first higher one, and growing is one pass over all buckets. Capacities need not be powers
+//! of two, so that a shard grows by a sixth and is three quarters to nine tenths full.
 //!
 //! The index is cut into shards by the first bits of the hash, each of which grows on its own: no insertion moves a
-//! million numbers. The buckets of a shard lie in chunks of one size, and a shard that grows frees each old chunk as soon
-//! as it is read. One array per shard would be memory of another size each time, and the arrays that shards have outgrown
-//! would stay with the process as holes: nothing else has their size. Memory goes back as slots go.
+//! million numbers. The buckets of a shard lie in chunks of one size, and a shard that grows frees each old chunk as
+//! soon as it is read. One array per shard would be memory of another size each time, and the arrays that shards have
+//! outgrown would stay with the process as holes: nothing else has their size. Memory goes back as slots go.
 //!
-//! Callers hash with a random seed, because peers choose the keys, and with a hash whose high bits are spread evenly for
-//! every seed, because a bucket's home is made of them: with foldhash's fast variant, prefixes that follow one another lie in
-//! crowds for some seeds, and filling a table takes up to a fifth more instructions than for others.
+//! Callers hash with a random seed, because peers choose the keys, and with a hash whose high bits are spread evenly
+//! for every seed, because a bucket's home is made of them: with foldhash's fast variant, prefixes that follow one
+//! another lie in crowds for some seeds, and filling a table takes up to a fifth more instructions than for others.
 
 const SHARDS: usize = 64;
 
@@ -74,8 +74,8 @@ impl SlotIndex {
         self.find(hash, |_| true)
     }
 
-    /// Looks at the place where a hash would be, so that it is in the cache soon. What comes back is to be kept from being
-    /// optimized away, and says nothing.
+    /// Looks at the place where a hash would be, so that it is in the cache soon. What comes back is to be kept from
+    /// being optimized away, and says nothing.
     pub(crate) fn touch(&self, hash: u32) -> u32 {
         let (shard, hash) = split(hash);
         let shard = &self.shards[shard];
@@ -99,8 +99,8 @@ impl SlotIndex {
 /// Buckets per chunk: 2 KiB. Tests have few, and what is pushed on has to cross from one chunk to the next.
 const CHUNK: usize = if cfg!(test) { 16 } else { 256 };
 
-/// What always holds: from the first to the last bucket that is not empty, hashes ascend; none lies before its home, and
-/// there is no empty bucket between its home and it; the last bucket is empty.
+/// What always holds: from the first to the last bucket that is not empty, hashes ascend; none lies before its home,
+/// and there is no empty bucket between its home and it; the last bucket is empty.
 #[derive(Default)]
 struct Shard {
     /// Each has [`CHUNK`] buckets, but for the only one of a small shard, which has fewer.
