@@ -19,7 +19,7 @@ use crate::fsm::{ConnectionId, GracefulRestartConfig};
 use crate::session::handle::Control;
 use crate::session::handshake::Handshake;
 use crate::session::{
-    Admissions, Admit, Candidate, Checks, ListenRange, Listener, ListenerConfig, PeerKey, Refusal,
+    Admissions, Admit, Candidate, ListenRange, Listener, ListenerConfig, PeerKey, Refusal,
     Transport, spawn,
 };
 use crate::types::Family;

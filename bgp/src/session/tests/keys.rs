@@ -14,8 +14,8 @@ use tokio::time::timeout;
 
 use super::harness::{Speaker, listen, listener_config, soon};
 use crate::session::{
-    Admissions, Admit, Candidate, Checks, KeyError, ListenRange, Listener, PeerKey, PeerSettings,
-    Refusal, Transport, options, spawn,
+    Admissions, Admit, Candidate, KeyError, ListenRange, Listener, ListenerConfig, PeerKey,
+    PeerSettings, Refusal, Transport, options, spawn,
 };
 
 /// Longer than a connection over loopback takes, and shorter than the kernel waits before it repeats a SYN.
