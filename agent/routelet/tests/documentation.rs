@@ -1,4 +1,5 @@
-//! Links, anchors, source files and examples of the documentation are valid, and the glossary has the states of commands.
+//! Links, anchors, source files and examples of the documentation are valid, and the glossary has the states of
+//! commands.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 

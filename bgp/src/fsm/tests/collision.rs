@@ -84,11 +84,10 @@ fn verdict(peer: (u32, u32), this: Direction, other: (Direction, Other), after: 
 }
 
 #[test]
-fn rfc_4271_6_8_every_row_of_the_judgement() {
+fn rfc_4271_6_8_every_row_of_the_judgement_before_one_is_established() {
     let fresh = Other::OpenSent(4_999);
     let old = Other::OpenSent(5_000);
     let confirmed = Other::OpenConfirm;
-    let up = |restart| Other::Established(restart, 1_000);
     for (peer, this, other, after, expected) in [
         // Without the peer's OPEN on the other: the larger identifier decides at once, for the one that it dialled.
         (SMALLER, Outgoing, (Incoming, fresh), 0, CloseOther),
@@ -116,6 +115,19 @@ fn rfc_4271_6_8_every_row_of_the_judgement() {
         (LARGER, Incoming, (Incoming, fresh), 0, CloseOther),
         (SMALLER, Incoming, (Incoming, confirmed), 0, CloseOther),
         (LARGER, Incoming, (Incoming, confirmed), 0, CloseOther),
+    ] {
+        let found = verdict(peer, this, other, after);
+        assert_eq!(
+            found, expected,
+            "peer {peer:?}, {this:?} {after} ms, other {other:?}"
+        );
+    }
+}
+
+#[test]
+fn rfc_4271_6_8_every_row_of_the_judgement_beside_an_established_one() {
+    let up = |restart| Other::Established(restart, 1_000);
+    for (peer, this, other, after, expected) in [
         // An Established one stays, whoever is dominant.
         (
             SMALLER,

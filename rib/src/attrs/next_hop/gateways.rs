@@ -10,7 +10,8 @@ use super::{NextHops, Place, Resolution};
 /// A router on the link, and the interface.
 pub(super) type Gateway = (IpAddr, u32);
 
-/// Gateways whose state differs from the one reported last: one that is lost and regained between two reports is in neither set.
+/// Gateways whose state differs from the one reported last: one that is lost and regained between two reports is in
+/// neither set.
 #[derive(Default)]
 pub(super) struct Unreported {
     pub(super) lost: HashSet<Gateway, RandomState>,

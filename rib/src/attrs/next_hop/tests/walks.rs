@@ -66,7 +66,8 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
 
 proptest! {
     /// Whatever happens between two parts of a walk: the answers are those of the last resolver, a change is handed
-    /// out, a gateway counts as lost exactly if that was told, and the last peer that brought something over it is gone.
+    /// out, a gateway counts as lost exactly if that was told, and the last peer that brought something over it is
+    /// gone.
     #[test]
     fn whatever_happens_while_next_hops_are_looked_at_the_end_is_the_same(ops in ops()) {
         let mut all = NextHops::default();

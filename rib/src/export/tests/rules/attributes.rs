@@ -5,12 +5,7 @@ use super::*;
 #[test]
 fn rfc4271_5_1_2_our_as_goes_in_front_for_external_peers_only() {
     let (attributes, _) = learned();
-    let path = |to| {
-        advertised(to, External, &attributes)
-            .unwrap()
-            .as_path
-            .to_string()
-    };
+    let path = |to| sent(to, External, &attributes).unwrap().as_path.to_string();
     assert_eq!(path(External), "64512 65100");
     assert_eq!(path(Internal), "65100");
     assert_eq!(path(ReflectorClient), "65100");
@@ -19,7 +14,7 @@ fn rfc4271_5_1_2_our_as_goes_in_front_for_external_peers_only() {
 #[test]
 fn rfc4271_5_1_5_local_pref_goes_to_internal_peers_only_and_always() {
     let (mut attributes, _) = learned();
-    let pref = |to, attributes: &_| advertised(to, External, attributes).unwrap().local_pref;
+    let pref = |to, attributes: &_| sent(to, External, attributes).unwrap().local_pref;
     assert_eq!(pref(Internal, &attributes), Some(100));
     attributes.local_pref = Some(7);
     assert_eq!(pref(Internal, &attributes), Some(7));
@@ -30,33 +25,27 @@ fn rfc4271_5_1_5_local_pref_goes_to_internal_peers_only_and_always() {
 fn rfc4271_5_1_4_a_learned_med_stays_in_the_as() {
     let (mut attributes, _) = learned();
     attributes.med = Some(7);
-    assert_eq!(
-        advertised(Internal, External, &attributes).unwrap().med,
-        Some(7)
-    );
-    assert_eq!(
-        advertised(External, External, &attributes).unwrap().med,
-        None
-    );
+    assert_eq!(sent(Internal, External, &attributes).unwrap().med, Some(7));
+    assert_eq!(sent(External, External, &attributes).unwrap().med, None);
 }
 
 #[test]
 fn rfc4456_8_reflection_marks_the_originator_once_and_the_cluster_each_time() {
     let (mut attributes, _) = learned();
-    let first = advertised(ReflectorClient, Internal, &attributes).unwrap();
+    let first = sent(ReflectorClient, Internal, &attributes).unwrap();
     assert_eq!(first.originator_id, Some(BgpIdentifier(77)));
     assert_eq!(first.cluster_list, [OWN_ID]);
     attributes.originator_id = Some(BgpIdentifier(5));
     attributes.cluster_list = vec![BgpIdentifier(6)];
-    let second = advertised(Internal, ReflectorClient, &attributes).unwrap();
+    let second = sent(Internal, ReflectorClient, &attributes).unwrap();
     assert_eq!(second.originator_id, Some(BgpIdentifier(5)));
     assert_eq!(second.cluster_list, [OWN_ID, BgpIdentifier(6)]);
-    let outside = advertised(External, Internal, &attributes).unwrap();
+    let outside = sent(External, Internal, &attributes).unwrap();
     assert_eq!(
         (outside.originator_id, outside.cluster_list),
         (None, vec![])
     );
-    let not_reflected = advertised(Internal, External, &learned().0).unwrap();
+    let not_reflected = sent(Internal, External, &learned().0).unwrap();
     assert_eq!(not_reflected.originator_id, None);
     let cluster = GroupKey::new(
         &config(ReflectorClient),
@@ -82,7 +71,7 @@ fn rfc4360_2_extended_communities_cross_as_borders_only_if_they_are_transitive()
         Ipv6ExtendedCommunity([0x40; 20]),
     ];
     let count = |to| {
-        let advertised = advertised(to, External, &attributes).unwrap();
+        let advertised = sent(to, External, &attributes).unwrap();
         let counts = (
             advertised.extended_communities.len(),
             advertised.ipv6_extended_communities.len(),
@@ -132,11 +121,11 @@ fn private_numbers_are_removed_but_our_own_stays() {
 fn rfc_5065_segments_of_a_confederation_do_not_leave_the_as() {
     let (mut attributes, next_hop) = learned();
     attributes.as_path = "(65010 65011) 64999 (65012) 3356".parse().unwrap();
-    let advertised = |kind| {
+    let sent = |kind| {
         let key = key(&config(kind), &session(kind, 1));
         let advertised = tell(&key, "10.0.0.0/8", &route(&attributes, next_hop), External).unwrap();
         advertised.set.parse().as_path.to_string()
     };
-    assert_eq!(advertised(External), "64512 64999 3356");
-    assert_eq!(advertised(Internal), "(65010 65011) 64999 (65012) 3356");
+    assert_eq!(sent(External), "64512 64999 3356");
+    assert_eq!(sent(Internal), "(65010 65011) 64999 (65012) 3356");
 }
