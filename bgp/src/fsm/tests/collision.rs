@@ -127,36 +127,13 @@ fn rfc_4271_6_8_every_row_of_the_judgement_before_one_is_established() {
 #[test]
 fn rfc_4271_6_8_every_row_of_the_judgement_beside_an_established_one() {
     let up = |restart| Other::Established(restart, 1_000);
+    let no = up(Restart::No);
     for (peer, this, other, after, expected) in [
         // An Established one stays, whoever is dominant.
-        (
-            SMALLER,
-            Outgoing,
-            (Incoming, up(Restart::No)),
-            50_000,
-            CloseThis,
-        ),
-        (
-            LARGER,
-            Outgoing,
-            (Incoming, up(Restart::No)),
-            50_000,
-            CloseThis,
-        ),
-        (
-            SMALLER,
-            Incoming,
-            (Outgoing, up(Restart::No)),
-            50_000,
-            CloseThis,
-        ),
-        (
-            LARGER,
-            Incoming,
-            (Outgoing, up(Restart::No)),
-            50_000,
-            CloseThis,
-        ),
+        (SMALLER, Outgoing, (Incoming, no), 50_000, CloseThis),
+        (LARGER, Outgoing, (Incoming, no), 50_000, CloseThis),
+        (SMALLER, Incoming, (Outgoing, no), 50_000, CloseThis),
+        (LARGER, Incoming, (Outgoing, no), 50_000, CloseThis),
         (
             LARGER,
             Incoming,
