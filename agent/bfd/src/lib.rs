@@ -17,3 +17,4 @@
 pub mod auth;
 pub mod packet;
 pub mod random;
+pub mod session;
