@@ -18,3 +18,4 @@ pub mod auth;
 pub mod packet;
 pub mod random;
 pub mod session;
+pub mod sessions;
