@@ -15,6 +15,9 @@
 #![warn(clippy::too_many_lines)]
 
 pub mod auth;
+#[cfg(feature = "driver")]
+#[allow(clippy::disallowed_methods)] // The thread, and its clock.
+pub mod driver;
 pub mod packet;
 pub mod random;
 pub mod session;

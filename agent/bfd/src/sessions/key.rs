@@ -84,7 +84,7 @@ pub enum RequestError {
 /// # Errors
 /// [`RequestError::Authentication`].
 pub(super) fn combine<'a>(
-    requests: impl Iterator<Item = &'a Request> + Clone,
+    mut requests: impl Iterator<Item = &'a Request> + Clone,
 ) -> Result<Option<Request>, RequestError> {
     let Some(latest) = requests.clone().last() else {
         return Ok(None);
@@ -121,7 +121,7 @@ pub(super) fn combine<'a>(
             authentication: latest.parameters.authentication.clone(),
         },
         least_ttl: requests.clone().map(|r| r.least_ttl).max().unwrap_or(0),
-        is_held_down: requests.clone().all(|request| request.is_held_down),
+        is_held_down: requests.all(|request| request.is_held_down),
     }))
 }
 

@@ -11,6 +11,7 @@
 //! Discriminators are drawn at random, so that nobody who does not see packets can make one for a session (RFC 5880 6.8.1 and
 //! 9).
 
+mod io;
 mod key;
 mod receive;
 #[cfg(test)]
@@ -23,72 +24,14 @@ use std::time::Instant;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
+pub use io::{Action, Actions, Counters, Event, Notice, Slot, View};
 pub use key::{Hops, Request, RequestError, SessionKey, UserId};
 pub use receive::Arrival;
 
-use crate::packet::{Datagram, Discards, Discriminator, State};
+use crate::packet::{Discards, Discriminator, State};
 use crate::random::Random;
-use crate::session::{
-    DownReason, EchoPacket, Input, LocalFailure, Output, Outputs, Session, Status,
-};
+use crate::session::{Input, LocalFailure, Output, Outputs, Session};
 use timers::Timers;
-
-/// The place of a session, for as long as it is there. Small numbers that are used again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Slot(pub usize);
-
-/// Something to do, or to know. To be carried out in order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// A session begins: packets will have to be sent for it.
-    Open(Slot, SessionKey),
-    /// Send this.
-    Send(Slot, Datagram),
-    /// Send this so that the remote system returns it.
-    SendEcho(Slot, EchoPacket),
-    /// The session is over, and nothing more will be sent for it.
-    Close(Slot),
-    /// Tell a user.
-    Notify(Notice),
-}
-
-/// Actions in the order in which they must be carried out.
-pub type Actions = Vec<Action>;
-
-/// What a user gets to know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Notice {
-    /// Whom.
-    pub user: UserId,
-    /// When it was noticed.
-    pub at: Instant,
-    /// What.
-    pub event: Event,
-    /// How the session is now.
-    pub status: Status,
-}
-
-/// What happened to a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// It is Up. Also the first that a user hears who begins to use a session that is Up.
-    Up,
-    /// It is not Up any more.
-    Down(DownReason),
-    /// Something else of its status has changed.
-    Changed,
-}
-
-/// Packets of a session.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Control packets sent.
-    pub sent: u64,
-    /// Control packets received, without those that were discarded.
-    pub received: u64,
-    /// Packets of this session that were discarded.
-    pub discarded: u64,
-}
 
 #[derive(Debug)]
 struct Entry {
@@ -246,20 +189,17 @@ impl Sessions {
         &self.discards
     }
 
-    /// Every session with its key, counters and users.
-    pub fn iter(
-        &self,
-    ) -> impl Iterator<
-        Item = (
-            &SessionKey,
-            &Session,
-            Counters,
-            impl Iterator<Item = UserId> + '_,
-        ),
-    > + '_ {
-        self.entries.iter().flatten().map(|entry| {
-            let users = entry.users.iter().map(|(user, _)| *user);
-            (&entry.key, &entry.session, entry.counters, users)
+    /// Every session.
+    pub fn iter(&self) -> impl Iterator<Item = View<'_>> + '_ {
+        let entries = self.entries.iter().enumerate();
+        entries.filter_map(|(slot, entry)| {
+            entry.as_ref().map(|entry| View {
+                slot: Slot(slot),
+                key: entry.key,
+                session: &entry.session,
+                counters: entry.counters,
+                users: &entry.users,
+            })
         })
     }
 
