@@ -78,8 +78,8 @@ fn namespaces() -> Option<[File; 2]> {
     let make = || {
         std::thread::scope(|scope| {
             let made = scope.spawn(|| {
-                unshare(CloneFlags::CLONE_NEWNET)?;
-                Ok::<_, std::io::Error>(File::open("/proc/thread-self/ns/net")?)
+                unshare(CloneFlags::CLONE_NEWNET).map_err(std::io::Error::from)?;
+                File::open("/proc/thread-self/ns/net")
             });
             made.join().unwrap()
         })
