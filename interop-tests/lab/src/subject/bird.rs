@@ -9,11 +9,13 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use ipnet::IpNet;
 
-use super::Daemon;
 use super::host::Host;
+use super::{Daemon, bfd};
 use crate::answers::{Route, Session, State, as_path};
 use crate::process::Process;
-use crate::speaker::{AddPath, Export, Family, Listen, Mode, Neighbour, Origination, Speaker};
+use crate::speaker::{
+    AddPath, BfdSession, Export, Family, Listen, Mode, Neighbour, Origination, Speaker,
+};
 
 #[derive(Debug)]
 pub(super) struct Bird;
@@ -67,6 +69,10 @@ impl Daemon for Bird {
         };
         parse_routes(&birdc(host, &format!("show route all table {table}"))?)
     }
+
+    fn bfd_sessions(&self, host: &Host) -> Result<Vec<BfdSession>> {
+        Ok(bfd::parse_bird(&birdc(host, "show bfd sessions")?))
+    }
 }
 
 fn birdc(host: &Host, question: &str) -> Result<String> {
@@ -112,6 +118,9 @@ fn config(speaker: &Speaker) -> Result<String> {
     writeln!(text, "  accept;\n}}")?;
     for (index, neighbour) in speaker.neighbours.iter().enumerate() {
         text.push_str(&neighbour_config(speaker, index, neighbour)?);
+    }
+    if !speaker.bfd.is_empty() {
+        text.push_str(&bfd::bird(&speaker.bfd)?);
     }
     text.push_str(&speaker.extra);
     Ok(text)
