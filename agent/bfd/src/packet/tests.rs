@@ -231,8 +231,6 @@ fn any_packet() -> impl Strategy<Value = ControlPacket> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-
     #[test]
     fn what_is_written_is_read(packet in any_packet()) {
         prop_assert_eq!(decode(&packet.encode()).unwrap().packet, packet);

@@ -48,7 +48,7 @@ pub enum Output {
     Up,
     /// The session was Up, and is not any more.
     Down(DownReason),
-    /// The [`Status`](super::Status) has changed without one of the two: other intervals, or another state of the remote
+    /// The [`Status`] has changed without one of the two: other intervals, or another state of the remote
     /// system.
     Changed,
     /// The packet was discarded.

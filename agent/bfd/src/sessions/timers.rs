@@ -95,9 +95,7 @@ mod tests {
     use super::*;
 
     proptest! {
-        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-
-        #[test]
+            #[test]
         fn the_first_is_that_of_a_sorted_map(
             changes in proptest::collection::vec((0..20usize, proptest::option::of(0..100u64)), 0..200),
         ) {

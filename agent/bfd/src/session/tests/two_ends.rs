@@ -155,7 +155,7 @@ fn assert_converged(world: &World) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
     /// Whatever the channel did, both are Up soon once it is good, stay Up, and agree on the intervals.
     #[test]
