@@ -36,7 +36,22 @@ pub(super) struct Driver {
     commands: Vec<Command>,
 }
 
-/// The way out of a session.
+/// What waits to be taken.
+#[derive(Clone, Copy)]
+struct Ready {
+    mailbox: bool,
+    ports: [bool; 4],
+}
+
+impl Ready {
+    /// It is not known: everything has to be asked.
+    const ALL: Self = Self {
+        mailbox: true,
+        ports: [true; 4],
+    };
+}
+
+/// The socket of a session, and how it does.
 struct Link {
     key: SessionKey,
     sender: Option<Sender>,
@@ -75,16 +90,22 @@ impl Driver {
     pub(super) fn run(&mut self) {
         self.priority = priority::raise();
         loop {
-            if let Some(how) = self.obey() {
+            let ready = match self.wait() {
+                Ok(ready) => ready,
+                Err(error) => {
+                    tracing::error!(reason = %error, "BFD ends: the kernel refuses to wait");
+                    return;
+                }
+            };
+            if ready.mailbox
+                && let Some(how) = self.obey()
+            {
                 self.finish(how);
                 return;
             }
-            self.receive();
+            // What has arrived before what is due. The kernel looks at the sockets again when the time is over.
+            self.receive(ready.ports);
             self.expire();
-            if let Err(error) = self.wait() {
-                tracing::error!(reason = %error, "BFD ends: the kernel refuses to wait");
-                return;
-            }
         }
     }
 
@@ -130,9 +151,9 @@ impl Driver {
         stop
     }
 
-    /// Takes in all that had arrived.
-    fn receive(&mut self) {
-        for place in 0..self.ports.len() {
+    /// Takes in all that had arrived at these ports.
+    fn receive(&mut self, ready: [bool; 4]) {
+        for place in (0..ready.len()).filter(|place| ready[*place]) {
             let mut taken = 0;
             // What arrives meanwhile may wait: a flood does not keep the timers from their turn.
             while taken < MOST_WAITING {
@@ -176,7 +197,7 @@ impl Driver {
     }
 
     /// Sleeps until there is something to do.
-    fn wait(&self) -> io::Result<()> {
+    fn wait(&self) -> io::Result<Ready> {
         let ports = self.ports.iter().filter_map(Port::deadline);
         let deadline = self.sessions.deadline().into_iter().chain(ports).min();
         let timeout = deadline.map(|at| at.saturating_duration_since(Instant::now()));
@@ -188,9 +209,15 @@ impl Driver {
             }
         }
         match ppoll(&mut descriptors, timeout.map(TimeSpec::from_duration), None) {
-            Ok(_) | Err(Errno::EINTR) => Ok(()),
-            Err(error) => Err(error.into()),
+            Ok(_) => {}
+            Err(Errno::EINTR) => return Ok(Ready::ALL),
+            Err(error) => return Err(error.into()),
         }
+        let is_ready = |at: usize| descriptors[at].any().unwrap_or(true);
+        Ok(Ready {
+            mailbox: is_ready(0),
+            ports: std::array::from_fn(|port| is_ready(port + 1)),
+        })
     }
 
     /// Carries out what the sessions put out.

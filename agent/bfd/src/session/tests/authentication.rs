@@ -169,3 +169,13 @@ fn keys_are_rotated_on_a_live_session() {
     assert_eq!(rig.events(), [Output::Discarded(Discard::UnknownKey)]);
     assert_eq!(rig.session.state(), State::Up);
 }
+
+#[test]
+fn numbers_of_one_kind_say_nothing_about_those_of_the_other() {
+    let (mut rig, _) = rig(Kind::Keyed);
+    let meticulous = auth(Kind::Meticulous, &[1], 1);
+    rig.configure(with(meticulous.clone()));
+    rig.take();
+    rig.receive_datagram(&meticulous.sign(&remote(State::Init), 5));
+    assert_eq!(rig.events(), [Output::Up]);
+}

@@ -191,6 +191,18 @@ fn only_an_echo_packet_that_was_just_sent_counts() {
 }
 
 #[test]
+fn echo_packets_of_before_a_pause_do_not_count() {
+    let mut rig = Rig::up(echoing());
+    rig.receive(returns_echo(10));
+    let lost = echoes(&rig.take())[0];
+    rig.receive(remote(State::Up));
+    rig.receive(returns_echo(10));
+    rig.take();
+    rig.input(Input::EchoReturned(lost));
+    assert_eq!(rig.events(), [Output::Discarded(Discard::Echo)]);
+}
+
+#[test]
 fn with_echo_packets_a_control_packet_a_second_is_asked_for() {
     let mut rig = Rig::up(echoing());
     rig.receive(returns_echo(10));

@@ -204,3 +204,17 @@ fn a_remote_system_that_wants_packets_sooner_gets_them_at_once() {
     // The new interval since the last packet has long passed.
     assert_eq!(rig.sent_one().state, State::Up);
 }
+
+#[test]
+fn a_poll_sequence_that_nobody_can_settle_any_more_does_not_hold_up_the_next() {
+    let mut rig = Rig::up(every(50));
+    rig.configure(every(60));
+    rig.receive(remote(State::Up).with(Sequence::Final));
+    assert_eq!(rig.session.timing.poll, Poll::Settling);
+    rig.pass(180 * MS);
+    assert_eq!(rig.session.state(), State::Down);
+    rig.take();
+    rig.pass(SECOND);
+    // It sends by 1 s again, which the remote system has to be asked about.
+    assert_eq!(rig.sent()[0].sequence, Sequence::Poll);
+}

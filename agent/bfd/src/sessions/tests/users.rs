@@ -116,6 +116,10 @@ fn a_session_without_users_says_admin_down_for_a_detection_time_and_ends() {
     assert_eq!((rig.sessions.deadline(), rig.state(&one)), (None, None));
     // One that is wanted again meanwhile does not end.
     rig.add(1, one, request(50)).unwrap();
+    assert!(
+        rig.out.contains(&Action::Open(Slot(0), one)),
+        "its place is used again"
+    );
     rig.remove(1);
     rig.pass(SECOND);
     rig.add(2, one, request(50)).unwrap();
