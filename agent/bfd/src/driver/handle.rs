@@ -111,12 +111,14 @@ pub fn spawn(seed: [u8; 32], report: impl FnMut(Report) + Send + 'static) -> io:
 impl BfdHandle {
     /// Begins to use a session: see [`Sessions::add`](crate::sessions::Sessions::add).
     pub fn add(&self, user: UserId, key: SessionKey, request: Request) {
-        self.mailbox.put(Command::Add(user, key, request));
+        self.mailbox
+            .put(Command::Add(user, key, without_echo(request)));
     }
 
     /// Wants something else of it: see [`Sessions::change`](crate::sessions::Sessions::change).
     pub fn change(&self, user: UserId, request: Request) {
-        self.mailbox.put(Command::Change(user, request));
+        self.mailbox
+            .put(Command::Change(user, without_echo(request)));
     }
 
     /// Does not use it any more: see [`Sessions::remove`](crate::sessions::Sessions::remove). Reports that are on their way may
@@ -156,6 +158,13 @@ impl BfdHandle {
             let _ = thread.join();
         }
     }
+}
+
+/// A session that sends Echo packets which nobody sends would go down, and one that says it returns them may be relied on.
+fn without_echo(mut request: Request) -> Request {
+    request.parameters.echo_tx = None;
+    request.parameters.echo_rx = None;
+    request
 }
 
 impl Drop for BfdHandle {

@@ -11,9 +11,9 @@
 //! it, sessions stay Down, [`Status`] says why, and it is tried again each second. Likewise a session whose address is not
 //! there yet.
 //!
-//! Not here: Echo packets. RFC 5881 4 has them return through the forwarding of the remote system, which Linux drops on
-//! arrival since they have an address of this machine as their source. The machine can do it; a request for it is
-//! accepted and has no effect beyond what is advertised.
+//! Not here: Echo packets. RFC 5881 4 has them return through the forwarding of the remote system, and Linux drops what arrives
+//! with an address of its own as the source, so that they need packet sockets. The sessions can do it; the thread takes
+//! `echo_tx` and `echo_rx` of a request for `None`.
 
 mod batch;
 mod handle;

@@ -74,6 +74,25 @@ fn sessions_come_up_over_both_families_near_and_far() {
     });
 }
 
+/// The thread has no Echo packets: a session that waited for them would go down.
+#[test]
+fn echo_packets_are_neither_wanted_nor_promised() {
+    two_ends(|left, right| {
+        let mut echo = every(50);
+        echo.parameters.echo_tx = Some(Interval::from_millis(50));
+        echo.parameters.echo_rx = Some(Interval::from_millis(50));
+        connect(left, right, &echo);
+        std::thread::sleep(SECOND);
+        assert_eq!((left.heard(), right.heard()), (vec![], vec![]));
+        assert_eq!(
+            left.handle.status().unwrap().sessions[0]
+                .status
+                .echo_interval,
+            None
+        );
+    });
+}
+
 #[test]
 fn lost_packets_take_the_session_down_within_the_detection_time() {
     two_ends(|left, right| {
