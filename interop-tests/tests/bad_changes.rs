@@ -349,6 +349,48 @@ fn a_port_in_use_leaves_the_listening_and_the_sessions_as_they_were() {
     });
 }
 
+/// It was first not even tried, since another address was taken as well; and what is tried later is in vain, too.
+#[test]
+fn sessions_that_ended_for_sockets_that_cannot_be_had_come_back() {
+    let needs = [Need::Speaker(Kind::Routelet), Need::Speaker(Kind::Bird2)];
+    run(&needs, |lab| {
+        let rig = Rig::start(lab)?;
+        let listen = |listen: Value| {
+            let spec = json!({"asn": 64501, "listen": listen});
+            rig.node
+                .write("router", &object("Router", "default", &spec))
+        };
+        let problem = |words: &str| {
+            eventually(SOON, "a problem", || {
+                let status = rig.node.ask(&["status"])?;
+                let text = status["problems"].to_string();
+                ensure!(text.contains(words), "{text}");
+                Ok(())
+            })
+        };
+        listen(json!({"port": 1790, "addresses": ["10.0.0.1"]}))?;
+        listens(&rig, &["10.0.0.1:1790"])?;
+        rig.bird.wait_established("10.0.0.1")?;
+        let take = |address: &str| {
+            let namespace = &rig.node.namespace;
+            namespace.enter(|| TcpListener::bind(address))
+        };
+        // That the first is taken shows only when our own socket has been given up, which is not done for the second.
+        let _ipv4 = take("127.0.0.1:1790")??;
+        let ipv6 = take("[fd00::1]:1790")??;
+        listen(json!({"port": 1790}))?;
+        problem("[::]:1790")?;
+        drop(ipv6);
+        problem("0.0.0.0:1790")?;
+        listens(&rig, &["10.0.0.1:1790"])?;
+        eventually(SOON, "up again", || {
+            let peer = rig.peer("tor")?;
+            ensure!(peer["state"] == "Established", "{peer}");
+            Ok(())
+        })
+    });
+}
+
 fn listens(rig: &Rig, expected: &[&str]) -> Result<()> {
     eventually(SOON, &format!("listening on {expected:?}"), || {
         let status = rig.node.ask(&["status"])?;

@@ -41,22 +41,9 @@ fn scenario(lab: &Lab) -> Result<()> {
             router(number, number, None),
         )?);
     }
-    let config = |address: &str, password: bool| {
-        let mut other = json!({"address": address, "asn": 64502, "timers": {"connectRetry": "1s"}});
-        if password {
-            other["password"] = json!({"file": secret});
-        }
-        let kept = json!({"address": "10.0.0.3", "asn": 64503, "timers": {"connectRetry": "1s"}});
-        json!([
-            object("Router", "default", &json!({"mesh": {"enabled": false}})),
-            node_object("node-1", &["10.0.0.1"], &["10.244.1.0/24"]),
-            object("Peer", "changed", &other),
-            object("Peer", "kept", &kept),
-        ])
-    };
     let node = Node::start(
         &namespace,
-        &[("config", config("10.0.0.2", false))],
+        &[("config", config("10.0.0.2", None))],
         &["--http", "off"],
     )?;
     eventually(SOON, "both first sessions", || check_kept(&node))?;
@@ -80,12 +67,12 @@ fn scenario(lab: &Lab) -> Result<()> {
 
     // Another address of the same router.
     routers[0].reconfigure(router(2, 12, None))?;
-    node.write("config", &config("10.0.0.12", false))?;
+    node.write("config", &config("10.0.0.12", None))?;
     wait_again("10.0.0.12")?;
 
     // A password at both ends.
     routers[0].reconfigure(router(2, 12, Some("first")))?;
-    node.write("config", &config("10.0.0.12", true))?;
+    node.write("config", &config("10.0.0.12", Some(&secret)))?;
     wait_again("10.0.0.12")?;
 
     // Another password: the file's content changes, no manifest does.
@@ -102,6 +89,21 @@ fn scenario(lab: &Lab) -> Result<()> {
         Ok(())
     })?;
     check_kept(&node)
+}
+
+/// The node's objects; `secret` is the file of the password of the peer that changes.
+fn config(address: &str, secret: Option<&str>) -> Value {
+    let mut changed = json!({"address": address, "asn": 64502, "timers": {"connectRetry": "1s"}});
+    if let Some(secret) = secret {
+        changed["password"] = json!({"file": secret});
+    }
+    let kept = json!({"address": "10.0.0.3", "asn": 64503, "timers": {"connectRetry": "1s"}});
+    json!([
+        object("Router", "default", &json!({"mesh": {"enabled": false}})),
+        node_object("node-1", &["10.0.0.1"], &["10.244.1.0/24"]),
+        object("Peer", "changed", &changed),
+        object("Peer", "kept", &kept),
+    ])
 }
 
 /// That the other peer has had one session from the beginning.

@@ -32,6 +32,18 @@ fn wait_addresses(cluster: &Cluster<'_>, service: &str, expected: &[&str]) -> Re
     })
 }
 
+/// Waits until so many of the four addresses of each family of a pool are assigned.
+fn wait_usage(cluster: &Cluster<'_>, pool: &str, assigned: u32) -> Result<()> {
+    let expected = json!({"total": 4, "assigned": assigned, "available": 4 - assigned});
+    eventually(SOON, &format!("{assigned} assigned of {pool}"), || {
+        let pool = cluster.api.get("AddressPool", "", pool);
+        let status = pool.context("no pool")?["status"].clone();
+        ensure!(status["ipv4"] == expected, "{status}");
+        ensure!(status["ipv6"] == expected, "{status}");
+        Ok(())
+    })
+}
+
 /// Waits until a condition of an object has a status and a reason; returns its message.
 fn wait_condition(
     cluster: &Cluster<'_>,
@@ -89,16 +101,7 @@ fn a_pool_and_a_service_make_an_address_that_routers_learn() {
         tor.wait_route("203.0.113.0/32", SOON)?;
         let other = told_by(&tor, "2001:db8:f::/128")?;
         ensure!(other.is_empty(), "no IPv6 endpoint: {other:?}");
-        eventually(SOON, "the pool is counted", || {
-            let pool = cluster
-                .api
-                .get("AddressPool", "", "public")
-                .context("no pool")?;
-            let expected = json!({"total": 4, "assigned": 1, "available": 3});
-            ensure!(pool["status"]["ipv4"] == expected, "{pool}");
-            ensure!(pool["status"]["ipv6"] == expected, "{pool}");
-            Ok(())
-        })?;
+        wait_usage(&cluster, "public", 1)?;
         eventually(SOON, "the Event", || {
             let notes = cluster.notes("AddressAssigned", "Service", "web");
             let expected = "203.0.113.0 of AddressPool public, 2001:db8:f:: of AddressPool public";
@@ -111,16 +114,7 @@ fn a_pool_and_a_service_make_an_address_that_routers_learn() {
         })?;
         wait_addresses(&cluster, "web", &[])?;
         tor.wait_no_route("203.0.113.0/32", SOON)?;
-        eventually(SOON, "the pool is counted again", || {
-            let pool = cluster.api.get("AddressPool", "", "public");
-            let status = pool.context("no pool")?["status"].clone();
-            let expected = json!({"total": 4, "assigned": 0, "available": 4});
-            ensure!(
-                status["ipv4"] == expected && status["ipv6"] == expected,
-                "{status}"
-            );
-            Ok(())
-        })?;
+        wait_usage(&cluster, "public", 0)?;
         wait_condition(
             &cluster,
             ("Peer", "tor"),

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use interop_tests::probe::kernel;
-use interop_tests::{Kind, Need, Neighbour, Origination, Speaker, Subject, eventually, run};
+use interop_tests::{
+    Kind, Namespace, Need, Neighbour, Origination, Speaker, Subject, eventually, run,
+};
 use serde_json::json;
 use support::SOON;
 use support::node::{Node, node_object, object};
@@ -42,18 +44,29 @@ fn ask(socket: &str, question: &str) -> std::io::Result<bool> {
     Ok(last.contains("\"end\""))
 }
 
+/// The router, with so many prefixes.
+fn speaker(prefixes: u8) -> Speaker {
+    let neighbour = Neighbour::new("10.0.0.1", 64512).passive();
+    let speaker = Speaker::new(64502, "10.0.0.2").neighbour(neighbour);
+    (0..prefixes).fold(speaker, |speaker, n| {
+        speaker.originate(Origination::new(&format!("198.51.{n}.0/24")))
+    })
+}
+
+fn wait_route(node: &Namespace, n: u8, present: bool) -> Result<()> {
+    let prefix = format!("198.51.{n}.0/24");
+    eventually(SOON, &format!("{prefix} in the kernel: {present}"), || {
+        let found = kernel::routes_to(node, &prefix)?;
+        ensure!(found.is_empty() != present, "{found:?}");
+        Ok(())
+    })
+}
+
 #[test]
 fn questions_without_a_pause_keep_neither_sessions_nor_routes_waiting() {
     let needs = [Need::Speaker(Kind::Routelet), Need::Speaker(Kind::Bird2)];
     run(&needs, |lab| {
         let (at, other) = lab.pair(("node-1", &["10.0.0.1/24"]), ("router", &["10.0.0.2/24"]))?;
-        let speaker = |prefixes: u8| {
-            let neighbour = Neighbour::new("10.0.0.1", 64512).passive();
-            let speaker = Speaker::new(64502, "10.0.0.2").neighbour(neighbour);
-            (0..prefixes).fold(speaker, |speaker, n| {
-                speaker.originate(Origination::new(&format!("198.51.{n}.0/24")))
-            })
-        };
         let mut router = Subject::start(lab, Kind::Bird2, &other, speaker(PREFIXES))?;
         let peer = json!({
             "address": "10.0.0.2", "asn": 64502,
@@ -65,15 +78,7 @@ fn questions_without_a_pause_keep_neither_sessions_nor_routes_waiting() {
         ]);
         let node = Node::start(&at, &[("config", config)], &["--http", "off"])?;
         router.wait_established("10.0.0.1")?;
-        let wait_route = |n: u8, present: bool| {
-            let prefix = format!("198.51.{n}.0/24");
-            eventually(SOON, &format!("{prefix} in the kernel: {present}"), || {
-                let found = kernel::routes_to(&at, &prefix)?;
-                ensure!(found.is_empty() != present, "{found:?}");
-                Ok(())
-            })
-        };
-        wait_route(PREFIXES - 1, true)?;
+        wait_route(&at, PREFIXES - 1, true)?;
         let (over, answers, failed) =
             (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
         std::thread::scope(|scope| {
@@ -101,9 +106,9 @@ fn questions_without_a_pause_keep_neither_sessions_nor_routes_waiting() {
                 while begun.elapsed() < LASTS {
                     let more = PREFIXES + 1;
                     router.reconfigure(speaker(more))?;
-                    wait_route(more - 1, true)?;
+                    wait_route(&at, more - 1, true)?;
                     router.reconfigure(speaker(PREFIXES))?;
-                    wait_route(more - 1, false)?;
+                    wait_route(&at, more - 1, false)?;
                     changes += 1;
                 }
                 ensure!(changes >= 2, "{changes} changes in {LASTS:?}");

@@ -5,7 +5,7 @@ mod support;
 use anyhow::{Context, Result, ensure};
 use interop_tests::probe::kernel;
 use interop_tests::{Kind, Lab, Namespace, Need, Origination, Speaker, Subject, eventually, run};
-use serde_json::json;
+use serde_json::{Value, json};
 use support::SOON;
 use support::node::{Node, node_object, object};
 
@@ -50,6 +50,23 @@ fn prefixes(speaker: Speaker) -> Speaker {
         .originate(Origination::new("2001:db8:100::/48"))
 }
 
+/// The node's objects: one peer on each interface.
+fn config() -> Value {
+    let peer = |interface: &str| {
+        let spec = json!({
+            "address": ROUTER, "sourceInterface": interface, "asn": 64502,
+            "timers": {"connectRetry": "1s"},
+        });
+        object("Peer", &format!("router-{interface}"), &spec)
+    };
+    json!([
+        node_object("node-1", &[], &["10.244.1.0/24", "fd00:244:1::/64"]),
+        object("Router", "default", &json!({"routerID": "192.0.2.1"})),
+        peer("eth0"),
+        peer("eth1"),
+    ])
+}
+
 /// One node with two interfaces, and behind each a router with the same link-local address.
 fn scenario(lab: &Lab, kind: Kind, speaker: impl Fn() -> Speaker) -> Result<()> {
     let namespace = lab.namespace("node-1")?;
@@ -72,20 +89,7 @@ fn scenario(lab: &Lab, kind: Kind, speaker: impl Fn() -> Speaker) -> Result<()> 
     let spare = lab.namespace("spare")?;
     lab.link((&namespace, "eth2"), (&spare, "eth0"))?;
     namespace.address("eth2", &format!("{ROUTER}/64"))?;
-    let peer = |interface: &str| {
-        let spec = json!({
-            "address": ROUTER, "sourceInterface": interface, "asn": 64502,
-            "timers": {"connectRetry": "1s"},
-        });
-        object("Peer", &format!("router-{interface}"), &spec)
-    };
-    let config = json!([
-        node_object("node-1", &[], &["10.244.1.0/24", "fd00:244:1::/64"]),
-        object("Router", "default", &json!({"routerID": "192.0.2.1"})),
-        peer("eth0"),
-        peer("eth1"),
-    ]);
-    let node = Node::start(&namespace, &[("config", config)], &["--http", "off"])?;
+    let node = Node::start(&namespace, &[("config", config())], &["--http", "off"])?;
     for interface in ["eth0", "eth1"] {
         eventually(SOON, &format!("the session on {interface}"), || {
             let peer = node.ask(&["peers", &format!("router-{interface}")])?;
@@ -169,10 +173,10 @@ fn a_peer_follows_its_interface_when_that_is_made_again() {
             });
             config.push(object("Peer", interface, &spec));
         }
-        let config = serde_json::Value::from(config);
+        let config = Value::from(config);
         let node = Node::start(&namespace, &[("config", config)], &["--http", "off"])?;
         // Each session by the address and port of its connection.
-        let established = |before: &[serde_json::Value]| {
+        let established = |before: &[Value]| {
             let sessions = links.iter().zip(0..).map(|((interface, ..), n)| {
                 let mut address = json!(null);
                 eventually(SOON, &format!("a new session on {interface}"), || {

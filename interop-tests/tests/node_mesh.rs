@@ -54,16 +54,7 @@ fn a_mesh_becomes_reflectors_and_a_mesh_again_without_a_lost_packet() {
         let mut rack = Rack::new(lab, 3)?;
         rack.start(lab, 3, &mesh())?;
         rack.wait_pods(&[1, 2, 3])?;
-        let pings = [(2, 3), (3, 2), (1, 2)]
-            .into_iter()
-            .flat_map(|(from, to)| {
-                let namespace = &rack.nodes[from - 1].namespace;
-                pods(from)
-                    .into_iter()
-                    .zip(pods(to))
-                    .map(move |(a, b)| Ping::start(namespace, &b.0, Some(&a.0)))
-            })
-            .collect::<Result<Vec<_>>>()?;
+        let pings = rack.ping_pods(&[(2, 3), (3, 2), (1, 2)])?;
 
         let monitor = kernel::Monitor::start(&rack.nodes[1].namespace)?;
         // One node after the other hears of it, as in a cluster, but slower.
@@ -230,6 +221,16 @@ impl Rack {
         self.nodes
             .iter()
             .try_for_each(|agent| agent.write(&format!("node-{number}"), &node(number)))
+    }
+
+    /// Pings between the pods of nodes, of both families, until they are stopped.
+    fn ping_pods(&self, nodes: &[(usize, usize)]) -> Result<Vec<Ping>> {
+        let pairs = nodes.iter().flat_map(|(from, to)| {
+            let namespace = &self.nodes[from - 1].namespace;
+            let ends = pods(*from).into_iter().zip(pods(*to));
+            ends.map(move |(a, b)| Ping::start(namespace, &b.0, Some(&a.0)))
+        });
+        pairs.collect()
     }
 
     /// Waits until each node's kernel leads to each other's pods, in both families. Then they answer: the way back is there.

@@ -6,6 +6,8 @@
 //! - [`timing`]: how long steps and holds of a lock take.
 //! - [`vital`]: threads and tasks that the process cannot do without, and their watchdog.
 
+#![warn(clippy::too_many_lines)]
+
 pub mod backoff;
 pub mod numbers;
 pub mod printable;

@@ -6,13 +6,18 @@
 //! - [`pools`]: which addresses Services get.
 //! - [`peering`]: which sessions run, and with which settings.
 //! - [`own_next_hops`]: the next hops of our own routes on a session.
+//! - [`lifecycle`]: how an agent starts, when it writes to the kernel, and how it ends.
+//! - [`next_hops`]: where those of received routes lead.
 
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+#![warn(clippy::too_many_lines)]
 
 pub mod cluster;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;
 pub mod intent;
+pub mod lifecycle;
+pub mod next_hops;
 pub mod own_next_hops;
 pub mod peering;
 pub mod pools;

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::guard::GuardRails;
 use crate::kernel::ChannelError;
+use crate::mailbox::Message;
 use crate::plan::{FibNexthopStatus, Plan, RefusalStatus};
 use crate::refusal::{Refusal, RefusalChange};
 use crate::shared::{FibConfig, Shared, Stop, lock};
@@ -61,8 +62,19 @@ pub struct FibHandle {
 }
 
 impl FibHandle {
-    /// Takes in wishes, the later of two for one prefix winning. Never blocks for longer than it takes to note them: the
-    /// kernel is talked to elsewhere. Wishes that are fulfilled already cost nothing more.
+    /// Takes in changes of what is wanted, the later of two for one prefix winning, without waiting for the plan or the kernel. Some thousand
+    /// at most, and where [`FibHandle::has_room`], so that nothing is made to wait for them. What is in the kernel already costs nothing more.
+    pub fn hand_over(&self, changes: Vec<FibChange>) {
+        self.shared.plan.hand_over(Message::Changes(changes));
+        self.shared.wake();
+    }
+
+    /// Whether the changes that were handed over before have been taken in, but for some thousand.
+    pub fn has_room(&self) -> bool {
+        self.shared.plan.has_room()
+    }
+
+    /// The same with any number of changes, for those who may wait.
     pub fn submit(&self, changes: impl IntoIterator<Item = FibChange>) {
         // In portions, so that the thread can fetch its next batch in between.
         const PORTION: usize = 1024;
@@ -72,8 +84,10 @@ impl FibHandle {
             if portion.is_empty() {
                 return;
             }
-            self.shared.plan.hold(Holder::Rib).submit_all(portion);
-            self.shared.wake();
+            if !self.has_room() {
+                drop(self.shared.plan.hold(Holder::Configuration));
+            }
+            self.hand_over(portion);
         }
     }
 
@@ -98,11 +112,9 @@ impl FibHandle {
     /// is finished first: a millisecond, and longer only while others hold the kernel's lock of networks. Within a listing of routes
     /// it comes between two messages of the kernel, and waits for one that lists nexthop objects.
     pub fn set_nexthops_down(&self, routers: &[(IpAddr, u32)], down: bool) {
-        let mut plan = self.shared.plan.hold(Holder::Rib);
-        for &(gateway, ifindex) in routers {
-            plan.set_nexthop_down(gateway, ifindex, down);
-        }
-        drop(plan);
+        let routers = routers.to_vec();
+        let message = Message::NextHops { routers, down };
+        self.shared.plan.hand_over(message);
         self.shared.wake();
     }
 

@@ -22,6 +22,8 @@ pub mod guard;
 mod handle;
 mod hash;
 pub mod kernel;
+#[cfg(feature = "netlink")]
+mod mailbox;
 pub mod plan;
 #[cfg(feature = "netlink")]
 #[allow(clippy::disallowed_methods)] // How long it is held.

@@ -60,9 +60,9 @@ pub enum Stop {
 
 /// What handle and thread share.
 pub(crate) struct Shared {
-    /// The queue between RIB and FIB *is* the plan: a change is stored as the wish for its prefix. Its capacity is the number
-    /// of prefixes; it is never full, because a new wish replaces the one before it. The thread holds the lock for one
-    /// batch of a few hundred routes at a time (tens of microseconds), and never while it talks to the kernel.
+    /// The queue between RIB and FIB *is* the plan: a change is stored as what is wanted for its prefix, where it replaces the one before
+    /// it. The thread holds the lock for one batch of a few hundred routes at a time (tens of microseconds), and never while it talks
+    /// to the kernel. Changes that come while it is held wait in a mailbox, and if that is full, in the RIB.
     pub(crate) plan: PlanLock,
     pub(crate) guard: Mutex<GuardRails>,
     pub(crate) view: ArcSwap<KernelView>,

@@ -18,7 +18,7 @@ const SELF: &str = "self";
 const LAYERS: [(&str, &str); 8] = [
     (
         "crate",
-        "hash types guard refusal kernel view plan doubt plan_lock shared worker handle",
+        "hash types guard refusal kernel view plan doubt mailbox plan_lock shared worker handle",
     ),
     ("crate::kernel", "op event self socket wire netlink"),
     (

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::failure::Failure;
 use super::request::Call;
 use super::resources::Nature;
-use super::{go, schema, services};
+use super::{defaults, go, schema};
 
 /// Checks that the body is what the path says it is.
 ///
@@ -132,7 +132,7 @@ pub(crate) fn default(call: &Call, object: &mut Value) {
     match &call.resource.nature {
         Nature::Custom { schema, .. } => schema::default(schema, object),
         Nature::Builtin(_) => {
-            services::default(&call.resource.kind, object);
+            defaults::default(&call.resource.kind, object);
             go::write(&call.resource.kind, object);
         }
     }

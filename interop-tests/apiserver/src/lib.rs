@@ -11,11 +11,14 @@
 //! What it does not do: conversion between versions, webhooks, quotas, protobuf, OpenAPI (so that `kubectl apply` needs
 //! `--validate=false`), TLS.
 
+#![warn(clippy::too_many_lines)]
+
 mod apply;
 mod checks;
 mod controllers;
 mod core;
 mod decode;
+mod defaults;
 mod definitions;
 mod delete;
 mod discovery;

@@ -26,6 +26,8 @@
 //! run side by side. A test that needs a tool which is missing says `skip: ...`, or fails where `CI` or
 //! `ROUTELET_REQUIRE_LAB` is set.
 
+#![warn(clippy::too_many_lines)]
+
 mod answers;
 mod eventually;
 mod lab;

@@ -6,6 +6,7 @@ mod fib;
 mod peer;
 mod query;
 mod route;
+mod session;
 mod status;
 mod words;
 
@@ -14,13 +15,14 @@ pub use explain::{
     PeerAdvertisement, ServiceAddress, ServiceAddressKind, TrafficPolicy,
 };
 pub use fib::{FibEntry, FibNexthopEntry, FibRefusal, FibState};
-pub use peer::{
-    CapabilityState, Direction, DownClass, DownCount, IdleHold, MessageCounts, Peer, PeerFamily,
-    PeerKind, PeerRole, RestartFamily, RestartState, SessionError, SessionState,
-};
+pub use peer::{IdleHold, Peer, PeerFamily, PeerKind, PeerRole};
 pub use query::{DrainOrder, FibQuery, Match, PrefixFilter, ResetKind, RouteQuery, RouteView};
 pub use route::{Route, RouteOrigin, RouteState};
 pub use routelet_api::reason::{ProblemReason, Reason, ReasonCode};
+pub use session::{
+    CapabilityState, Direction, DownClass, DownCount, MessageCounts, RestartFamily, RestartState,
+    SessionError, SessionState,
+};
 pub use status::{
     ConnectionCounts, ConnectionRefusal, Convergence, Drain, DrainStage, FamilyCounts, FibSummary,
     Gate, GateName, PeerCounts, Problem, RangeCounts, Readiness, RefreshesLimited,

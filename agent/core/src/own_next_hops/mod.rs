@@ -17,6 +17,7 @@
 //! what BIRD and FRR take. Where there is no address of a family, its routes are not advertised on the session, and
 //! [`NoNextHop`] says why; IPv4 routes may go over IPv6 (RFC 8950).
 
+mod session;
 #[cfg(test)]
 mod tests;
 
@@ -27,18 +28,20 @@ use routelet_api::IpFamily;
 use routelet_fib::KernelView;
 use routelet_fib::kernel::event::Address;
 
+pub use session::{Placed, Session};
+
 /// How many addresses that do not fit are named.
 const NAMED: usize = 4;
 
 /// Where a session is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+struct Place {
     /// Our end.
-    pub local: IpAddr,
+    local: IpAddr,
     /// The interface that has it, if it is known.
-    pub interface: Option<u32>,
+    interface: Option<u32>,
     /// Whether the peer is on that interface's link.
-    pub on_link: bool,
+    on_link: bool,
 }
 
 /// The node's own next hops on one session.
@@ -130,7 +133,7 @@ impl fmt::Display for NoNextHop {
 
 /// The own next hops of a session. `internal_ips`: those of the Node, in their order. `before`: what was chosen last for
 /// this session, which stays where nothing speaks for another one.
-pub fn choose(
+fn choose(
     view: &KernelView,
     internal_ips: &[IpAddr],
     place: Place,

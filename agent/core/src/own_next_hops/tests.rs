@@ -8,8 +8,8 @@ use super::*;
 
 /// The interfaces of all cases.
 const LO: u32 = 1;
-const ETH0: u32 = 2;
-const ETH1: u32 = 3;
+pub(super) const ETH0: u32 = 2;
+pub(super) const ETH1: u32 = 3;
 
 fn link(ifindex: u32, name: &str) -> Event {
     Event::Link(
@@ -48,7 +48,7 @@ fn address(ifindex: u32, text: &str) -> Event {
     Event::Address(Presence::Present, address)
 }
 
-fn view(addresses: &[(u32, &str)]) -> KernelView {
+pub(super) fn view(addresses: &[(u32, &str)]) -> KernelView {
     let mut view = KernelView::new(MAIN_TABLE, 1);
     for event in [link(LO, "lo"), link(ETH0, "eth0"), link(ETH1, "eth1")] {
         view.apply(event);
@@ -83,190 +83,196 @@ fn other(chosen: &OwnNextHops, local: IpAddr) -> String {
     text.unwrap_or_else(ToString::to_string)
 }
 
+/// An own address of each family.
+const V4: &str = "192.0.2.1";
+const V6: &str = "2001:db8::1";
+
+/// What the case is; our address on the session; whether the peer is on the link; InternalIPs of the Node; addresses of interfaces; and
+/// the next hop of the other family, or why there is none.
+type Case = (
+    &'static str,
+    &'static str,
+    bool,
+    &'static [&'static str],
+    &'static [(u32, &'static str)],
+    &'static str,
+);
+
+const OTHER_FAMILY: &[Case] = &[
+    (
+        "one address",
+        V4,
+        true,
+        &[],
+        &[(ETH0, "2001:db8::5/64")],
+        "2001:db8::5",
+    ),
+    (
+        "the same the other way round",
+        V6,
+        true,
+        &[],
+        &[(ETH0, "192.0.2.5/24")],
+        "192.0.2.5",
+    ),
+    (
+        "not one of another interface",
+        V4,
+        true,
+        &[],
+        &[(ETH1, "2001:db8::5/64")],
+        "interface eth0 has no IPv6 address that can be the next hop; the Node has no IPv6 InternalIP",
+    ),
+    (
+        "the InternalIP before others",
+        V4,
+        true,
+        &["192.0.2.1", "2001:db8::9"],
+        &[(ETH0, "2001:db8::5/64"), (ETH0, "2001:db8::9/64")],
+        "2001:db8::9",
+    ),
+    (
+        "one on the interface before the InternalIP on another",
+        V4,
+        true,
+        &["2001:db8::9"],
+        &[(ETH0, "2001:db8::5/64"), (ETH1, "2001:db8::9/64")],
+        "2001:db8::5",
+    ),
+    (
+        "but an InternalIP where the peer is not on the link",
+        V4,
+        false,
+        &["2001:db8::9"],
+        &[(ETH0, "2001:db8::5/64"), (ETH1, "2001:db8::9/64")],
+        "2001:db8::9",
+    ),
+    (
+        "and one on the interface where there is no InternalIP",
+        V4,
+        false,
+        &["192.0.2.1"],
+        &[(ETH0, "2001:db8::5/64")],
+        "2001:db8::5",
+    ),
+    (
+        "an InternalIP on another interface rather than none",
+        V4,
+        true,
+        &["2001:db8::9"],
+        &[(LO, "2001:db8::9/128")],
+        "2001:db8::9",
+    ),
+    (
+        "an InternalIP that no interface has",
+        V4,
+        true,
+        &["2001:db8::9"],
+        &[],
+        "interface eth0 has no IPv6 address that can be the next hop: 2001:db8::9 is the Node's InternalIP, but on no \
+             interface of this node",
+    ),
+    (
+        "what is temporary, deprecated, tentative or link-local",
+        V4,
+        true,
+        &[],
+        &[
+            (ETH0, "fe80::1/64"),
+            (ETH0, "2001:db8::2/64 temporary"),
+            (ETH0, "2001:db8::3/64 deprecated"),
+            (ETH0, "2001:db8::4/64 tentative"),
+        ],
+        "interface eth0 has no IPv6 address that can be the next hop: 2001:db8::2 is temporary, 2001:db8::3 is \
+             deprecated, 2001:db8::4 has not passed duplicate address detection; the Node has no IPv6 InternalIP",
+    ),
+    (
+        "a good one among them",
+        V4,
+        true,
+        &[],
+        &[
+            (ETH0, "2001:db8::2/64 temporary"),
+            (ETH0, "2001:db8::3/64 deprecated"),
+            (ETH0, "2001:db8::4/64 tentative"),
+            (ETH0, "2001:db8::5/64"),
+        ],
+        "2001:db8::5",
+    ),
+    (
+        "an InternalIP that is a duplicate",
+        V4,
+        true,
+        &["2001:db8::9"],
+        &[(ETH0, "2001:db8::9/64 tentative")],
+        "interface eth0 has no IPv6 address that can be the next hop: 2001:db8::9 has not passed duplicate address \
+             detection",
+    ),
+    (
+        "an InternalIP that is deprecated is still what the node is known by",
+        V4,
+        true,
+        &["2001:db8::9"],
+        &[
+            (ETH0, "2001:db8::5/64"),
+            (ETH0, "2001:db8::9/64 deprecated"),
+        ],
+        "2001:db8::9",
+    ),
+    (
+        "a host's address, such as a virtual one that moves, after one with a network",
+        V4,
+        true,
+        &[],
+        &[(ETH0, "2001:db8::1/128"), (ETH0, "2001:db8::5/64")],
+        "2001:db8::5",
+    ),
+    (
+        "a secondary one after the primary one",
+        V6,
+        true,
+        &[],
+        &[(ETH0, "192.0.2.4/24 secondary"), (ETH0, "192.0.2.5/24")],
+        "192.0.2.5",
+    ),
+    (
+        "169.254.0.0/16 where there is no other",
+        V6,
+        true,
+        &[],
+        &[(ETH0, "169.254.10.2/30")],
+        "169.254.10.2",
+    ),
+    (
+        "169.254.0.0/16 after any other",
+        V6,
+        true,
+        &[],
+        &[(ETH0, "169.254.10.2/30"), (ETH0, "192.0.2.5/32")],
+        "192.0.2.5",
+    ),
+    (
+        "169.254.0.0/16 where the peer is further away",
+        V6,
+        false,
+        &[],
+        &[(ETH0, "169.254.10.2/30")],
+        "interface eth0 has no IPv4 address that can be the next hop: 169.254.10.2 is link-local; the Node has no IPv4 \
+             InternalIP",
+    ),
+    (
+        "the least of several",
+        V4,
+        true,
+        &[],
+        &[(ETH0, "2001:db8::6/64"), (ETH0, "2001:db8::5/64")],
+        "2001:db8::5",
+    ),
+];
+
 #[test]
 fn the_other_familys_next_hop_is_a_good_address_of_the_sessions_interface() {
-    const V4: &str = "192.0.2.1";
-    const V6: &str = "2001:db8::1";
-    type Case<'a> = (
-        &'a str,
-        &'a str,
-        bool,
-        &'a [&'a str],
-        &'a [(u32, &'a str)],
-        &'a str,
-    );
-    let cases: &[Case<'_>] = &[
-        (
-            "one address",
-            V4,
-            true,
-            &[],
-            &[(ETH0, "2001:db8::5/64")],
-            "2001:db8::5",
-        ),
-        (
-            "the same the other way round",
-            V6,
-            true,
-            &[],
-            &[(ETH0, "192.0.2.5/24")],
-            "192.0.2.5",
-        ),
-        (
-            "not one of another interface",
-            V4,
-            true,
-            &[],
-            &[(ETH1, "2001:db8::5/64")],
-            "interface eth0 has no IPv6 address that can be the next hop; the Node has no IPv6 InternalIP",
-        ),
-        (
-            "the InternalIP before others",
-            V4,
-            true,
-            &["192.0.2.1", "2001:db8::9"],
-            &[(ETH0, "2001:db8::5/64"), (ETH0, "2001:db8::9/64")],
-            "2001:db8::9",
-        ),
-        (
-            "one on the interface before the InternalIP on another",
-            V4,
-            true,
-            &["2001:db8::9"],
-            &[(ETH0, "2001:db8::5/64"), (ETH1, "2001:db8::9/64")],
-            "2001:db8::5",
-        ),
-        (
-            "but an InternalIP where the peer is not on the link",
-            V4,
-            false,
-            &["2001:db8::9"],
-            &[(ETH0, "2001:db8::5/64"), (ETH1, "2001:db8::9/64")],
-            "2001:db8::9",
-        ),
-        (
-            "and one on the interface where there is no InternalIP",
-            V4,
-            false,
-            &["192.0.2.1"],
-            &[(ETH0, "2001:db8::5/64")],
-            "2001:db8::5",
-        ),
-        (
-            "an InternalIP on another interface rather than none",
-            V4,
-            true,
-            &["2001:db8::9"],
-            &[(LO, "2001:db8::9/128")],
-            "2001:db8::9",
-        ),
-        (
-            "an InternalIP that no interface has",
-            V4,
-            true,
-            &["2001:db8::9"],
-            &[],
-            "interface eth0 has no IPv6 address that can be the next hop: 2001:db8::9 is the Node's InternalIP, but on no \
-             interface of this node",
-        ),
-        (
-            "what is temporary, deprecated, tentative or link-local",
-            V4,
-            true,
-            &[],
-            &[
-                (ETH0, "fe80::1/64"),
-                (ETH0, "2001:db8::2/64 temporary"),
-                (ETH0, "2001:db8::3/64 deprecated"),
-                (ETH0, "2001:db8::4/64 tentative"),
-            ],
-            "interface eth0 has no IPv6 address that can be the next hop: 2001:db8::2 is temporary, 2001:db8::3 is \
-             deprecated, 2001:db8::4 has not passed duplicate address detection; the Node has no IPv6 InternalIP",
-        ),
-        (
-            "a good one among them",
-            V4,
-            true,
-            &[],
-            &[
-                (ETH0, "2001:db8::2/64 temporary"),
-                (ETH0, "2001:db8::3/64 deprecated"),
-                (ETH0, "2001:db8::4/64 tentative"),
-                (ETH0, "2001:db8::5/64"),
-            ],
-            "2001:db8::5",
-        ),
-        (
-            "an InternalIP that is a duplicate",
-            V4,
-            true,
-            &["2001:db8::9"],
-            &[(ETH0, "2001:db8::9/64 tentative")],
-            "interface eth0 has no IPv6 address that can be the next hop: 2001:db8::9 has not passed duplicate address \
-             detection",
-        ),
-        (
-            "an InternalIP that is deprecated is still what the node is known by",
-            V4,
-            true,
-            &["2001:db8::9"],
-            &[
-                (ETH0, "2001:db8::5/64"),
-                (ETH0, "2001:db8::9/64 deprecated"),
-            ],
-            "2001:db8::9",
-        ),
-        (
-            "a host's address, such as a virtual one that moves, after one with a network",
-            V4,
-            true,
-            &[],
-            &[(ETH0, "2001:db8::1/128"), (ETH0, "2001:db8::5/64")],
-            "2001:db8::5",
-        ),
-        (
-            "a secondary one after the primary one",
-            V6,
-            true,
-            &[],
-            &[(ETH0, "192.0.2.4/24 secondary"), (ETH0, "192.0.2.5/24")],
-            "192.0.2.5",
-        ),
-        (
-            "169.254.0.0/16 where there is no other",
-            V6,
-            true,
-            &[],
-            &[(ETH0, "169.254.10.2/30")],
-            "169.254.10.2",
-        ),
-        (
-            "169.254.0.0/16 after any other",
-            V6,
-            true,
-            &[],
-            &[(ETH0, "169.254.10.2/30"), (ETH0, "192.0.2.5/32")],
-            "192.0.2.5",
-        ),
-        (
-            "169.254.0.0/16 where the peer is further away",
-            V6,
-            false,
-            &[],
-            &[(ETH0, "169.254.10.2/30")],
-            "interface eth0 has no IPv4 address that can be the next hop: 169.254.10.2 is link-local; the Node has no IPv4 \
-             InternalIP",
-        ),
-        (
-            "the least of several",
-            V4,
-            true,
-            &[],
-            &[(ETH0, "2001:db8::6/64"), (ETH0, "2001:db8::5/64")],
-            "2001:db8::5",
-        ),
-    ];
-    for (name, local, on_link, internal_ips, addresses, expected) in cases {
+    for (name, local, on_link, internal_ips, addresses, expected) in OTHER_FAMILY {
         let chosen = choose(
             &view(addresses),
             &ips(internal_ips),

@@ -13,9 +13,9 @@ use bgp::refusal::Refusal;
 use ipnet::IpNet;
 use rib::PeerId;
 use routelet_fib::KernelView;
-use tracing::info;
+use tracing::{info, warn};
 
-use super::{Action, Peer, Peering, Run, SessionFacts};
+use super::{Action, Peer, Peering, Run, SessionFacts, settings};
 use crate::intent::{PeerIntent, PeerTarget, RequestedBy};
 
 /// How long a dynamic peer that had a session keeps its place without one: longer than graceful restart usually takes.
@@ -55,18 +55,23 @@ impl Peering {
         let id = match self.names.get(&name) {
             Some(id) => *id,
             None => {
+                let own = of_range(range, &name, target);
+                // First: no routes go for a peer that cannot be started. Whether its key finds a place in the kernel's
+                // table is not known here; a peer that makes room frees one.
+                if let Err(reason) = settings(&own, &self.view, &mut self.passwords) {
+                    warn!(peer = %name, %reason, "dynamic peer cannot be started");
+                    out.push(Action::Refuse(Refusal::Blocked));
+                    return;
+                }
                 if !self.make_room(now, range, out) {
                     out.push(Action::Refuse(Refusal::RangeFull));
                     return;
                 }
-                self.run(now, of_range(range, &name, target), out)
+                self.run(now, own, out)
             }
         };
-        match self.peers.get_mut(&id) {
-            Some(peer) if matches!(peer.run, Run::Running(_)) => {
-                peer.offered = Some(now);
-                out.push(Action::Accept(id));
-            }
+        match self.peers.get(&id) {
+            Some(peer) if matches!(peer.run, Run::Running(_)) => out.push(Action::Accept(id)),
             // It cannot be started: whoever connects must not fill the table with such.
             _ => {
                 out.push(Action::Refuse(Refusal::Blocked));
@@ -95,17 +100,14 @@ impl Peering {
         true
     }
 
-    /// The peers of a range that have their places for their routes alone, those that have been gone for longest first: it
-    /// is the peer that says for how long these are kept, up to more than an hour.
+    /// The peers of a range that have their places for their routes alone, those that have been gone for longest first:
+    /// it is the peer that says for how long these are kept, up to more than an hour. One that is about to come back is
+    /// none of them: its connection has changed the state of its session, and since when it has that.
     fn longest_gone(&self, now: Instant, range: &str) -> Vec<(PeerId, String)> {
         let gone = self.of_range(range).filter_map(|peer| {
             let facts = peer.facts()?;
-            // What is known of it is from before its task has looked at a connection.
-            let is_back = peer
-                .offered
-                .is_some_and(|at| now.saturating_duration_since(at) <= TRIED);
             let has_routes_alone = peer.keeps_routes && !has_place(facts, false, now);
-            (!is_back && has_routes_alone).then_some((facts.since, peer))
+            has_routes_alone.then_some((facts.since, peer))
         });
         let mut gone: Vec<(Instant, &Peer)> = gone.collect();
         gone.sort_by_key(|(since, _)| *since);

@@ -1,5 +1,6 @@
 //! What the listener is to let in: its sockets, its ranges, and the keys that are set before anybody is heard.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Instant;
 
@@ -20,6 +21,15 @@ pub struct Listening {
     pub ranges: Vec<ListenRange>,
 }
 
+/// The ranges that the listener has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldRanges {
+    /// As they were given to it.
+    pub ranges: Vec<ListenRange>,
+    /// Why it lets nobody in, by prefix: their keys could not be set.
+    pub failed: BTreeMap<IpNet, String>,
+}
+
 impl Peering {
     /// What to listen for where this is intended, and the passwords of peers that have an address.
     pub fn listening(&mut self, intent: &Intent) -> (Listening, Vec<(IpAddr, Password)>) {
@@ -35,9 +45,9 @@ impl Peering {
     /// Has the ranges follow their passwords. Also where a key could not be set: the kernel's table may have a free
     /// place now.
     pub(super) fn follow_ranges(&mut self, out: &mut Vec<Action>) {
-        if let Some(before) = &self.ranges {
+        if let Some(held) = &self.held {
             let ranges = ranges(&self.wanted, &mut self.passwords);
-            if *before != ranges || !self.closed.is_empty() {
+            if held.ranges != ranges || !held.failed.is_empty() {
                 out.push(Action::SetRanges(ranges));
             }
         }
@@ -77,7 +87,10 @@ impl Peering {
 
     fn judge_range(&mut self, wanted: &PeerIntent, net: IpNet, out: &mut Vec<Action>) {
         let failed = match self.passwords.find(wanted) {
-            Ok(_) => self.closed.get(&net).cloned(),
+            Ok(_) => {
+                let held = self.held.as_ref();
+                held.and_then(|held| held.failed.get(&net).cloned())
+            }
             Err(reason) => Some(reason),
         };
         let id = self.names.get(&wanted.name);

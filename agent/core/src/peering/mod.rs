@@ -10,16 +10,21 @@
 //! cannot be read, or the kernel's key table is full) is kept as *blocked* with the reason and retried every few
 //! seconds: it never runs without its password, and no listen range takes its connections in its place.
 //!
+//! - [`input`] and [`action`]: what goes in, and what comes out.
 //! - [`peer`]: a peer at one moment.
 //! - [`settings()`]: what its session is made with, or why it cannot be.
 //! - [`passwords`]: which password is in force.
 //! - [`listening`]: what the listener is to let in.
 //! - [`wanted`]: who stays, who leaves and when, who takes whose place.
+//! - [`deadlines`]: the times at which that is over, in order.
 //! - [`dynamic`]: peers out of listen ranges, and their places.
 //! - [`awaited`]: a machine of its own: which peers the RIB waits for although they are not configured.
 
+mod action;
 mod awaited;
+mod deadlines;
 mod dynamic;
+mod input;
 mod listening;
 mod passwords;
 mod peer;
@@ -29,97 +34,28 @@ mod tests;
 mod wanted;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bgp::admission::ListenRange;
 use bgp::fsm::{Cease, Stop};
-use bgp::refusal::Refusal;
-use bgp::settings::PeerSettings;
-use ipnet::IpNet;
-use rib::{PeerConfig, PeerId};
+use rib::PeerId;
 use routelet_fib::KernelView;
 use tracing::{debug, error, info};
 
+pub use action::Action;
 pub use awaited::{Adopted, Awaited};
 pub use dynamic::has_place;
-pub use listening::Listening;
+pub use input::Input;
+pub use listening::{HeldRanges, Listening};
 pub use passwords::{PasswordFile, PasswordFiles, Passwords};
 pub use peer::{Peer, Run, Session, SessionFacts};
 pub use settings::settings;
 
+use self::deadlines::Deadlines;
 use crate::intent::{PasswordSource, PeerIntent, PeerTarget};
 
 /// How often blocked peers are tried, password files and interfaces compared, and old dynamic peers forgotten.
 const RETRY: Duration = Duration::from_secs(5);
-
-/// What has happened.
-#[derive(Debug)]
-pub enum Input {
-    /// The intent wants these peers, ascending by name.
-    Wanted(Arc<Vec<PeerIntent>>),
-    /// The kernel has these interfaces. Counts from the next input on.
-    View(Arc<KernelView>),
-    /// The password files have this. Counts from the next input on.
-    PasswordFiles(PasswordFiles),
-    /// The listener has these ranges, and could not set the keys of those in `failed`.
-    Listening {
-        /// As they were given to it.
-        ranges: Vec<ListenRange>,
-        /// Why nobody is let in, by prefix.
-        failed: BTreeMap<IpNet, String>,
-    },
-    /// The listening sockets are replaced. Every peer holds on to those that it was made with, and ends.
-    SocketsReplaced,
-    /// How a session is now.
-    Session(PeerId, SessionFacts),
-    /// The task of a session has ended, and nobody had stopped it.
-    Failed(PeerId),
-    /// A session could not be started or changed, and has no task.
-    NotStarted(PeerId, String),
-    /// Somebody connects out of a listen range. Answered by [`Action::Accept`] or [`Action::Refuse`]; by neither, the
-    /// connection is closed without a word.
-    Candidate {
-        /// The range.
-        range: IpNet,
-        /// Who connects.
-        remote: SocketAddr,
-    },
-    /// Whether routes are kept of each peer that [`Action::AskKeptRoutes`] asked about.
-    KeptRoutes(BTreeMap<PeerId, bool>),
-    /// Time has passed, or an interface has changed.
-    Look,
-    /// The node goes away: all sessions end so.
-    End(Stop),
-}
-
-/// What is to be done.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Action {
-    /// The RIB is to know the peer and how it treats it. Comes before its session.
-    SetRibPeer(PeerId, Box<PeerConfig>),
-    /// Nothing waits for the first session of the peer.
-    SetUnexpected(PeerId),
-    /// The RIB is to forget the peer with its routes.
-    RemoveRibPeer(PeerId),
-    /// A session with these settings. Answered by [`Input::NotStarted`] where it cannot be had.
-    Start(PeerId, Box<PeerSettings>),
-    /// Other settings for a session, which ends only if they need that.
-    Reconfigure(PeerId, Box<PeerSettings>),
-    /// The end of a session.
-    Stop(PeerId, Stop),
-    /// The connection of the candidate is this peer's. One without a task refuses it as [`Refusal::Blocked`].
-    Accept(PeerId),
-    /// The connection of the candidate is refused.
-    Refuse(Refusal),
-    /// The listener is to have these ranges. Answered by [`Input::Listening`].
-    SetRanges(Vec<ListenRange>),
-    /// Does graceful restart keep routes of these? Answered by [`Input::KeptRoutes`].
-    AskKeptRoutes(Vec<PeerId>),
-    /// What is shown of the peer is another: see [`Peering::peer`].
-    Show(PeerId),
-}
 
 /// The machine. See the module.
 #[derive(Debug, Default)]
@@ -127,12 +63,14 @@ pub struct Peering {
     wanted: Arc<Vec<PeerIntent>>,
     view: Arc<KernelView>,
     passwords: Passwords,
-    /// The ranges that the listener has; `None`: it was never made.
-    ranges: Option<Vec<ListenRange>>,
-    /// Why it lets nobody in, by prefix.
-    closed: BTreeMap<IpNet, String>,
+    /// What the listener has; `None`: it was never made.
+    held: Option<HeldRanges>,
     peers: BTreeMap<PeerId, Peer>,
     names: BTreeMap<String, PeerId>,
+    /// Other nodes that are not wanted any more, and are kept until then.
+    leaving: Deadlines<PeerId>,
+    /// Other nodes that are to be no clients of ours any more, and are treated as such until then.
+    demoted: Deadlines<PeerId>,
     /// The last number that was given.
     last: u32,
     next_look: Option<Instant>,
@@ -145,9 +83,9 @@ impl Peering {
             Input::Wanted(wanted) => self.want(now, wanted, out),
             Input::View(view) => self.view = view,
             Input::PasswordFiles(files) => self.passwords.set_files(files),
-            Input::Listening { ranges, failed } => {
-                self.ranges = Some(ranges);
-                self.closed = failed;
+            Input::Listening(held) => self.held = Some(held),
+            Input::RangesSet(held) => {
+                self.held = Some(held);
                 self.judge_ranges(out);
             }
             Input::SocketsReplaced => self.reset_all(out),
@@ -171,9 +109,8 @@ impl Peering {
 
     /// When [`Input::Look`] is due.
     pub fn deadline(&self) -> Option<Instant> {
-        let ends = |peer: &Peer| [peer.leaves_at, peer.client_until];
-        let ends = self.peers.values().flat_map(ends).flatten();
-        ends.chain(self.next_look).min()
+        let ends = [self.leaving.first(), self.demoted.first()];
+        ends.into_iter().flatten().chain(self.next_look).min()
     }
 
     /// The peer of this number. `None`: it was removed.
@@ -233,7 +170,9 @@ impl Peering {
         let Some(peer) = self.peers.get_mut(&id) else {
             return id;
         };
-        if peer.is_still_client(now, &wanted) {
+        let client_until = peer.client_until(now, &wanted, self.demoted.of(id));
+        self.demoted.set(id, client_until);
+        if client_until.is_some() {
             wanted.config.kind = rib::PeerKind::ReflectorClient;
         }
         if peer.intent.config != wanted.config {
@@ -290,13 +229,16 @@ impl Peering {
             return;
         };
         self.names.remove(peer.name());
+        self.leaving.set(id, None);
+        self.demoted.set(id, None);
         if let Run::Running(_) = peer.run {
             out.push(Action::Stop(id, Stop::Cease(cause)));
         }
+        // First: whoever does it may wait for the RIB's thread.
+        out.push(Action::Show(id));
         if !matches!(peer.intent.target, PeerTarget::Range { .. }) {
             out.push(Action::RemoveRibPeer(id));
         }
-        out.push(Action::Show(id));
     }
 
     fn not_started(&mut self, id: PeerId, reason: String, out: &mut Vec<Action>) {
@@ -328,21 +270,21 @@ impl Peering {
         let Some(peer) = self.peers.get_mut(&id) else {
             return;
         };
-        let is_due = |at: Option<Instant>| at.is_some_and(|at| now >= at);
-        if is_due(peer.leaves_at) {
-            info!(peer = %peer.name(), "peer ends");
-            return self.remove(id, Cease::Deconfigured, out);
-        }
         let cannot_run = match &peer.run {
             Run::Running(session) => session.has_failed,
             Run::Blocked(_) => true,
             Run::Range | Run::Stopped => false,
         };
-        if peer.leaves_at.is_some() && cannot_run {
-            info!(peer = %peer.name(), "peer that is to end soon cannot go on and ends");
-            return self.remove(id, Cease::Deconfigured, out);
+        if let Some(at) = self.leaving.of(id) {
+            // Nothing of it changes before its end: its object or its address may be those of another peer by now, with
+            // another password.
+            if now >= at || cannot_run {
+                info!(peer = %peer.name(), "peer ends");
+                self.remove(id, Cease::Deconfigured, out);
+            }
+            return;
         }
-        let is_due = is_due(peer.client_until);
+        let is_due = self.demoted.of(id).is_some_and(|at| now >= at);
         let may_differ = is_due || peer.may_differ();
         match &peer.run {
             Run::Running(session) if session.has_failed => {
@@ -366,7 +308,7 @@ impl Peering {
         }
     }
 
-    /// Puts a peer as it is wanted; one that leaves, as it was.
+    /// Puts a peer as it is wanted; a dynamic one, as its range has it.
     fn put_again(&mut self, now: Instant, id: PeerId, out: &mut Vec<Action>) {
         let Some(peer) = self.peers.get(&id) else {
             return;
@@ -391,8 +333,8 @@ impl Peering {
     }
 
     fn end(&mut self, how: &Stop, out: &mut Vec<Action>) {
+        self.demoted.clear();
         for peer in self.peers.values_mut() {
-            peer.client_until = None;
             if let Run::Running(_) = peer.run {
                 peer.run = Run::Stopped;
                 out.push(Action::Stop(peer.id, how.clone()));

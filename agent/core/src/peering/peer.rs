@@ -22,12 +22,6 @@ pub struct Peer {
     pub run: Run,
     /// Whether it is not forgotten, and has its place, only because graceful restart keeps its routes. Of dynamic ones.
     pub keeps_routes: bool,
-    /// It is another node that is not wanted any more, and is kept until then.
-    pub(super) leaves_at: Option<Instant>,
-    /// It is another node that is to be no client of ours any more, and is one until then.
-    pub(super) client_until: Option<Instant>,
-    /// When it was handed a connection. Of dynamic ones.
-    pub(super) offered: Option<Instant>,
     /// Why it was blocked last, if it has not run since: said once.
     pub(super) reason: Option<String>,
 }
@@ -86,9 +80,6 @@ impl Peer {
             intent,
             run,
             keeps_routes: false,
-            leaves_at: None,
-            client_until: None,
-            offered: None,
             reason: None,
         }
     }
@@ -111,10 +102,10 @@ impl Peer {
         }
     }
 
-    /// Whether it is another node with which there is a session.
-    pub(super) fn is_established_node(&self) -> bool {
-        let is_established = |facts: &SessionFacts| facts.state == State::Established;
-        self.intent.requested_by.is_node() && self.facts().is_some_and(is_established)
+    /// Whether its session is Established.
+    pub(super) fn is_established(&self) -> bool {
+        let facts = self.facts();
+        facts.is_some_and(|facts| facts.state == State::Established)
     }
 
     /// Whether its settings may change without a change of the intent: a password file, or an interface by its name.
@@ -125,15 +116,21 @@ impl Peer {
             || matches!(&intent.target, PeerTarget::Address { interface, .. } if interface.is_some())
     }
 
-    /// Whether a node that is to be a client no more is treated as one for a while.
-    pub(super) fn is_still_client(&mut self, now: Instant, wanted: &PeerIntent) -> bool {
-        let is_demoted = self.is_established_node()
+    /// Until when a node that is to be a client no more is treated as one, if it is; `known`: as it was said before. It
+    /// may have been a client by its address, or be known by that from now on.
+    pub(super) fn client_until(
+        &self,
+        now: Instant,
+        wanted: &PeerIntent,
+        known: Option<Instant>,
+    ) -> Option<Instant> {
+        let is_node = self.intent.requested_by.is_node() || wanted.requested_by.is_node();
+        let is_demoted = is_node
+            && self.is_established()
             && self.intent.config.kind == PeerKind::ReflectorClient
             && wanted.config.kind == PeerKind::Internal;
-        let until = self.client_until.unwrap_or(now + LEAVING);
-        let is_still = is_demoted && now < until;
-        self.client_until = is_still.then_some(until);
-        is_still
+        let until = known.unwrap_or(now + LEAVING);
+        (is_demoted && now < until).then_some(until)
     }
 
     /// Returns whether it is another one.

@@ -39,11 +39,11 @@ impl Peering {
         self.wanted = Arc::clone(&wanted);
         self.passwords.keep(&wanted);
         for id in self.ids() {
-            let Some(peer) = self.peers.get_mut(&id) else {
+            let Some(peer) = self.peers.get(&id) else {
                 continue;
             };
             if stays(&wanted, peer) {
-                peer.leaves_at = None;
+                self.leaving.set(id, None);
             } else {
                 self.leave(now, id, out);
             }
@@ -66,13 +66,14 @@ impl Peering {
             self.names.remove(peer.name());
             self.names.insert(name.clone(), id);
             Arc::make_mut(&mut peer.intent).name = name;
-            peer.leaves_at = None;
+            self.leaving.set(id, None);
             out.push(Action::Show(id));
-        } else if peer.is_established_node() {
-            if peer.leaves_at.is_none() {
+        } else if peer.intent.requested_by.is_node() && peer.is_established() {
+            if self.leaving.of(id).is_none() {
                 info!(peer = %peer.name(), seconds = LEAVING.as_secs(), "peer is no longer wanted and ends soon");
+                self.leaving.set(id, Some(now + LEAVING));
             }
-            peer.leaves_at.get_or_insert(now + LEAVING);
+            self.demoted.set(id, None);
         } else {
             info!(peer = %peer.name(), "peer is no longer wanted");
             self.remove(id, Cease::Deconfigured, out);

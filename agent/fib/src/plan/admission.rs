@@ -1,6 +1,6 @@
 //! Which wanted routes may enter the kernel: guard rails and the limit, and what happens when they change.
 //!
-//! What concerns all prefixes is a walk over them, some at a time: whoever has the plan keeps the RIB's thread waiting. A
+//! What concerns all prefixes is a walk over them, some at a time: whoever has the plan keeps others waiting. A
 //! walk that is asked for while one is under way goes on to where that one is now, once around.
 
 use ipnet::IpNet;

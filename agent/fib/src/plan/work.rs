@@ -1,5 +1,5 @@
-//! How much is looked at in one step: whoever has the plan keeps the RIB's thread waiting, so that no step may depend on how many next
-//! hops or routes there are. What is left is looked at in the next step, which comes at once ([`Plan::is_walking`](super::Plan::is_walking)).
+//! How much is looked at in one step: whoever has the plan keeps commands, probes and the cut of a lost router waiting, so that no step may
+//! depend on how many next hops or routes there are. What is left is looked at in the next step, which comes at once ([`Plan::is_walking`](super::Plan::is_walking)).
 
 /// Sets, groups, members and prefixes that are looked at in one step, and some more: one of them is not left half way. Each takes
 /// 50 to 500 ns. Tests have few, and have to be interrupted.

@@ -18,7 +18,7 @@ impl Worker {
         let (master, view_changed) = (&mut self.master, &mut self.view_changed);
         let plan = &self.shared.plan;
         let mut links = BTreeSet::new();
-        // The RIB's thread may be waiting for the plan: not while it is read, nor while the view changes.
+        // Somebody may be waiting for the plan: not while it is read, nor while the view changes.
         let mut take = |events: &mut Vec<Event>| {
             let mut plan = plan.hold(Holder::Fib);
             events

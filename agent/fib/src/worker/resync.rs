@@ -1,4 +1,4 @@
-//! Comparing with the kernel. The plan is held for a part of its tables, or a few hundred routes, at a time: the RIB's thread waits for
+//! Comparing with the kernel. The plan is held for a part of its tables, or a few hundred routes, at a time: others wait for
 //! it. Between these parts traffic is moved off routers that are lost, since a listing of a million routes takes a second or two.
 
 use std::time::Instant;

@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 use smallvec::SmallVec;
 
 use super::hindered::{self, Hindered};
+use super::kubernetes::Served;
 use super::store::Key;
-use super::world::{Served, World};
+use super::world::World;
 
 /// What a Service's status has to become.
 #[derive(Clone, Debug, PartialEq)]

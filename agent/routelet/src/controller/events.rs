@@ -20,8 +20,9 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 use tracing::debug;
 
+use super::kubernetes::Served;
 use super::store::Key;
-use super::world::{Served, World};
+use super::world::World;
 use crate::reasons;
 
 /// Events that may be told at once.

@@ -12,7 +12,8 @@
 //! | room | |
 //! |---|---|
 //! | `lease` | which replica works |
-//! | `store`, `world` | what is known of the cluster, and the watches that tell it |
+//! | `store`, `world`, `watches` | what is known of the cluster, and the watches that tell it |
+//! | `kubernetes` | what is kept of a Node, a Namespace and a Service |
 //! | `objects`, `ours`, `sessions` | our own objects by kind, each of them, and what nodes tell of themselves |
 //! | `addresses` | from an allocation to what has to be written: pure |
 //! | `statuses` | counts and conditions of our own objects: pure |
@@ -20,25 +21,28 @@
 //! | `orphans` | RouterStates whose node is gone |
 //! | `rivals` | another controller that writes the same statuses is not fought: pure |
 //! | `backoffs` | what could not be written is left alone for a while |
-//! | `work` | the loop that does it |
+//! | `work`, `requests` | the loop that does it, and what it asks of the API server |
 //! | `page` | health, readiness and metrics |
 
 mod addresses;
 mod backoffs;
 mod events;
 mod hindered;
+mod kubernetes;
 mod lease;
 mod objects;
 mod orphans;
 mod ours;
 mod page;
 mod reported;
+mod requests;
 mod rivals;
 mod sessions;
 mod statuses;
 mod store;
 #[cfg(test)]
 mod tests;
+mod watches;
 mod work;
 mod world;
 

@@ -13,7 +13,7 @@ use routelet_api::address_pool::PoolUsage;
 use routelet_core::pools::{Allocation, Outcome};
 use tokio::net::TcpListener;
 
-use super::work::Failure;
+use super::requests::Failure;
 use crate::http::{Limited, plain};
 use crate::metrics::{self, Metric, Process, counter, gauge};
 

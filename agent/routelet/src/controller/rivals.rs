@@ -16,8 +16,8 @@ use std::time::Duration;
 use routelet_core::pools::{Condition, Request, Statement};
 use tokio::time::Instant;
 
+use super::kubernetes::Served;
 use super::store::Key;
-use super::world::Served;
 
 /// How many times what was written is replaced until the Service is left alone.
 const PATIENCE: u8 = 2;

@@ -7,30 +7,28 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::stream;
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use kube::core::PartialObjectMeta;
 use kube::{Api, Client};
-use routelet_api::{API_VERSION, RouterState};
 use routelet_core::cluster::{Kind, ObjectKey};
 use routelet_core::pools::{self, Allocator, Decision, Outcome, State};
-use serde::Serialize;
-use serde_json::json;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use tracing::{debug, info, warn};
 
 use super::addresses::{self, Due, Write};
 use super::backoffs::Backoffs;
 use super::events::{self, Known, Teller};
 use super::hindered::{Hindered, Hindrance};
+use super::kubernetes::{Served, WatchedPoolService};
 use super::orphans::Orphans;
 use super::ours::Ours;
 use super::page::Page;
+use super::requests::{Failure, apply, delete_state, give};
 use super::rivals::{Rivals, Verdict};
 use super::statuses::statuses;
 use super::store::{Key, Store};
-use super::world::{self, Served, WatchedPoolService, World};
+use super::watches::watches;
+use super::world::World;
 use crate::memory;
-use crate::reasons;
 use crate::sources::Received;
 
 /// How often statuses of our own objects are looked at: the least time between two writings of one.
@@ -42,15 +40,9 @@ const ROUND: usize = 128;
 /// Writings at a time.
 const AT_ONCE: usize = 16;
 
-/// How long the API server may take for one.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Who writes, as managed fields name it.
-const MANAGER: &str = "routelet-controller";
-
 /// Works until it is dropped.
 pub(super) async fn work(client: &Client, me: &str, page: &Page) {
-    let mut watches = world::watches(client);
+    let mut watches = watches(client);
     let mut world = World::default();
     let mut worker = Worker {
         client: client.clone(),
@@ -374,70 +366,11 @@ impl Worker<'_> {
 
     /// Deletes RouterStates whose node has been gone for a while.
     async fn clear(&mut self, world: &World) {
-        let api = Api::<PartialObjectMeta<RouterState>>::all(self.client.clone());
         for (node, uid) in self.orphans.due(world, Instant::now()) {
-            let params = DeleteParams {
-                preconditions: Some(Preconditions {
-                    uid,
-                    resource_version: None,
-                }),
-                ..DeleteParams::default()
-            };
-            match answered(api.delete(&node, &params)).await {
-                Ok(_) => info!(node, "deleted the RouterState of a node that is gone"),
+            match delete_state(&self.client, &node, uid).await {
+                Ok(()) => info!(node, "deleted the RouterState of a node that is gone"),
                 Err(failure) => debug!(node, %failure, "a RouterState cannot be deleted"),
             }
         }
     }
-}
-
-/// Why something was not written.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Failure {
-    /// It was decided upon an object that has changed or gone since.
-    #[error("the object has changed or gone meanwhile")]
-    Outdated,
-    /// Anything else.
-    #[error("{0}")]
-    Other(String),
-}
-
-async fn answered<T>(request: impl Future<Output = kube::Result<T>>) -> Result<T, Failure> {
-    match timeout(PATIENCE, request).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(kube::Error::Api(status))) if matches!(status.code, 404 | 409) => {
-            Err(Failure::Outdated)
-        }
-        Ok(Err(error)) => Err(Failure::Other(reasons::of_request(&error))),
-        Err(_) => Err(Failure::Other(format!(
-            "no answer within {} s",
-            PATIENCE.as_secs()
-        ))),
-    }
-}
-
-async fn give(client: &Client, write: Write) -> Result<Received<WatchedPoolService>, Failure> {
-    let api = Api::<Received<WatchedPoolService>>::namespaced(client.clone(), &write.key.0);
-    let params = PatchParams {
-        field_manager: Some(MANAGER.to_owned()),
-        ..PatchParams::default()
-    };
-    answered(api.patch_status(&write.key.1, &params, &Patch::Strategic(&write.patch))).await
-}
-
-async fn apply<K: Kind>(
-    api: &Api<PartialObjectMeta<K>>,
-    kind: &str,
-    name: &str,
-    status: &impl Serialize,
-) -> Result<(), Failure> {
-    let patch = json!({
-        "apiVersion": API_VERSION,
-        "kind": kind,
-        "metadata": {"name": name},
-        "status": status,
-    });
-    let params = PatchParams::apply(MANAGER).force();
-    answered(api.patch_status(name, &params, &Patch::Apply(&patch))).await?;
-    Ok(())
 }

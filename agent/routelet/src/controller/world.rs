@@ -1,26 +1,23 @@
-//! What the controller knows of the cluster, and the watches that tell it.
+//! What the controller knows of the cluster.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt::Debug;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use kube::runtime::watcher::{self, Event};
-use kube::{Api, Client, Resource};
-use routelet_api::selector::Labels;
+use kube::runtime::watcher::Event;
 use routelet_api::{AddressPool, Advertisement, Peer, RoutePolicy, Router};
 use routelet_core::cluster::DEPARTED_STAYS as STAYS;
-use routelet_core::cluster::watched::{WatchedNamespace, WatchedNode};
-use routelet_core::cluster::{Atoms, Indexed};
-use routelet_core::pools::{ExternalIps, Pool, Request, Reserved, State};
+use routelet_core::cluster::watched::{WatchedNamespace, WatchedNode, WatchedPoolService};
+use routelet_core::pools::{ExternalIps, Pool, Reserved, State};
 
+use super::kubernetes::{Namespace, NodeAddresses, Served};
 use super::objects::{Objects, Stored};
 use super::ours::Ours;
 use super::sessions::Sessions;
-use super::store::{Kept, Key, Store, key};
+use super::store::{Key, Store, key};
 use crate::reasons;
-use crate::sources::{Failure, Fed, Received, Scope, Unreadable, Watches};
-pub(super) use routelet_core::cluster::watched::WatchedPoolService;
+use crate::sources::{Failure, Fed, Received, Scope};
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -257,155 +254,5 @@ impl Fed for World {
 
     fn recovered(&mut self, scope: &Scope) {
         self.errors.remove(scope.kind);
-    }
-}
-
-/// The watches of the controller.
-pub(super) fn watches(client: &Client) -> Watches<World> {
-    fn all<K: Resource<DynamicType = ()>>(client: &Client) -> Api<Received<K>> {
-        Api::all_with(client.clone(), &())
-    }
-    let mut watches = Watches::<World>::new();
-    // The newest there is, once for each time that this replica becomes the one that works: what an older list does not have,
-    // an address that another replica just gave, would be given again.
-    let everything = watcher::Config::default;
-    let of = Scope::all;
-    macro_rules! written_by_people {
-        ($($kind:ident $row:tt)*) => {
-            $(watches.add(
-                of(routelet_api::$kind::KIND),
-                all(client),
-                everything(),
-                World::object_event::<routelet_api::$kind>,
-            );)*
-        };
-    }
-    routelet_api::kinds!(written_by_people);
-    watches.add(of("Node"), all(client), everything(), |world, event| {
-        world.node_event(event, Instant::now());
-    });
-    watches.add(
-        of("Namespace"),
-        all(client),
-        everything(),
-        World::namespace_event,
-    );
-    watches.add(
-        of("Service"),
-        all(client),
-        everything(),
-        World::service_event,
-    );
-    // Many, and nothing is decided by them.
-    let states = everything().any_semantic();
-    watches.add(of("RouterState"), all(client), states, |world, event| {
-        world.states.event(event);
-    });
-    watches
-}
-
-/// What a Node has that no Service may get: its addresses and pod CIDRs.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct NodeAddresses(Arc<Vec<Reserved>>);
-
-impl NodeAddresses {
-    /// Takes over what is missing. A gap is no decision: what is freed for a moment is assigned for good. Addresses and pod CIDRs
-    /// each for itself, as in `Node::bridge`.
-    fn bridge(&mut self, before: &Self) {
-        for is_kind in [Reserved::is_node_address, Reserved::is_pod_cidr] {
-            if !self.0.iter().any(is_kind) {
-                let known = before.0.iter().filter(|one| is_kind(one));
-                Arc::make_mut(&mut self.0).extend(known.cloned());
-            }
-        }
-    }
-}
-
-impl Kept for NodeAddresses {
-    type Object = WatchedNode;
-
-    fn keep(object: WatchedNode, before: Option<Self>) -> Option<Self> {
-        let node = object.into_node(&mut Atoms::default(), &mut Vec::new());
-        let mut now = Self(Arc::new(Reserved::of_node(&node)));
-        if let Some(before) = &before {
-            now.bridge(before);
-        }
-        Some(now)
-    }
-
-    /// It is there, and what is known of it stays known.
-    fn unreadable(_: Unreadable<WatchedNode>, before: Option<Self>) -> Option<Self> {
-        Some(before.unwrap_or_default())
-    }
-}
-
-/// The labels of a namespace.
-#[derive(Debug)]
-pub(super) struct Namespace(Arc<Labels>);
-
-impl Kept for Namespace {
-    type Object = WatchedNamespace;
-
-    fn keep(object: WatchedNamespace, _: Option<Self>) -> Option<Self> {
-        Some(Self(Arc::new(object.into_namespace())))
-    }
-}
-
-/// How long a watch may take to bring what was written.
-const ON_ITS_WAY: Duration = Duration::from_secs(60);
-
-/// A Service, as far as its addresses are concerned.
-#[derive(Debug)]
-pub(super) struct Served {
-    /// What decides about its addresses.
-    pub(super) request: Arc<Request>,
-    /// `metadata.uid`.
-    pub(super) uid: Option<String>,
-    /// `metadata.resourceVersion`.
-    pub(super) version: Option<String>,
-    /// `metadata.generation`.
-    pub(super) generation: Option<i64>,
-    /// When a write of ours has answered this version.
-    written: Option<Instant>,
-}
-
-impl Kept for Served {
-    type Object = WatchedPoolService;
-
-    /// What a write has answered is newer than what the watch tells until it gets there. The older version is not taken back:
-    /// by it, an address that was just given away would be free.
-    fn keep(object: WatchedPoolService, before: Option<Self>) -> Option<Self> {
-        if object.is_unreadable() && before.is_some() {
-            return before;
-        }
-        let found = Self {
-            uid: object.metadata.uid.clone(),
-            version: object.metadata.resource_version.clone(),
-            generation: object.metadata.generation,
-            written: None,
-            request: Arc::new(object.into_request(&mut Atoms::default())),
-        };
-        match before {
-            Some(before) if before.is_newer_than(&found) => Some(before),
-            _ => Some(found),
-        }
-    }
-
-    fn was_written(&mut self) {
-        self.written = Some(Instant::now());
-    }
-}
-
-impl Served {
-    /// Whether it is what a write of ours has answered a moment ago, and newer. Versions of one object can be compared as numbers
-    /// (KEP-5504); those that are none are taken as they come, and so are all after a while: a server that was restored from a
-    /// backup goes on with lower ones.
-    fn is_newer_than(&self, other: &Self) -> bool {
-        let number = |served: &Self| served.version.as_ref()?.parse::<u128>().ok();
-        self.written.is_some_and(|at| at.elapsed() < ON_ITS_WAY)
-            && self.uid == other.uid
-            && number(self)
-                .zip(number(other))
-                .is_some_and(|(own, others)| own > others)
     }
 }

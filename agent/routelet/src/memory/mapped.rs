@@ -173,19 +173,28 @@ Swap:                  4 kB
             kilobytes.trim().parse::<u64>().unwrap()
         };
         // All of it is mapped, as after a start that used all.
-        let mut read = 0_u64;
-        for range in of_program() {
-            for page in range.step_by(4096) {
-                #[allow(unsafe_code)]
-                // SAFETY: The page is mapped for reading.
-                let octet = unsafe { std::ptr::read_volatile(page as *const u8) };
-                read += u64::from(octet);
+        let use_all = || {
+            let mut read = 0_u64;
+            for range in of_program() {
+                for page in range.step_by(4096) {
+                    #[allow(unsafe_code)]
+                    // SAFETY: The page is mapped for reading.
+                    let octet = unsafe { std::ptr::read_volatile(page as *const u8) };
+                    read += u64::from(octet);
+                }
             }
-        }
-        assert!(read > 0);
-        let before = mapped();
-        forget_start();
-        let after = mapped();
-        assert!(after < before / 2, "{before} kB, then {after} kB");
+            assert!(read > 0);
+        };
+        // Other tests of the process run beside it, and use what they need again.
+        let looks: Vec<(u64, u64)> = (0..20)
+            .map(|_| {
+                use_all();
+                let before = mapped();
+                forget_start();
+                (before, mapped())
+            })
+            .collect();
+        let has_fallen = |(before, after): &(u64, u64)| *after < before / 2;
+        assert!(looks.iter().any(has_fallen), "{looks:?} kB");
     }
 }

@@ -6,26 +6,20 @@
 //! `docs/reference/metrics.md` is made of the same rows, and a test compares the two.
 
 mod groups;
+mod metric;
+mod openmetrics;
 mod process;
 mod table;
 
-use std::fmt;
-
-use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
-use prometheus_client::metrics::MetricType;
-use prometheus_client::registry::{Registry, Unit};
-use routelet_base::printable;
-use routelet_base::timing::{Recorded, Timings};
-
+use routelet_base::timing::Timings;
 use routelet_control::model::{Peer, Status};
 
 pub use groups::{DEFAULT_PEERS, Group, PeerSeries, Totals};
+pub use metric::{Kind, Metric, Samples};
+pub(crate) use metric::{counter, gauge, histogram};
+pub use openmetrics::{CONTENT_TYPE, render};
 pub use process::Process;
 pub use table::METRICS;
-
-/// The content type of [`render`]'s text.
-pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// What one scrape is made of.
 #[derive(Clone, Debug)]
@@ -61,246 +55,6 @@ impl Snapshot {
             process,
         }
     }
-}
-
-/// A metric: one row of a table.
-#[derive(Clone, Copy, Debug)]
-pub struct Metric<S = Snapshot> {
-    /// Its name, with its unit, without the `_total` that counters get.
-    pub name: &'static str,
-    /// Counter, gauge or histogram.
-    pub kind: Kind,
-    /// What it counts or measures, in a sentence without a full stop.
-    pub help: &'static str,
-    /// The names of its labels.
-    pub labels: &'static [&'static str],
-    /// Takes its samples from a snapshot.
-    sample: fn(&S, &mut Samples),
-}
-
-impl<S> Metric<S> {
-    /// The name of its samples: what queries use.
-    pub fn sample_name(&self) -> String {
-        match self.kind {
-            Kind::Counter => format!("{}_total", self.name),
-            Kind::Gauge | Kind::Histogram => self.name.to_owned(),
-        }
-    }
-}
-
-/// What a metric's values do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// They only grow, until the agent restarts.
-    Counter,
-    /// They go up and down.
-    Gauge,
-    /// Counts of how many were at most so large, which only grow.
-    Histogram,
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Counter => "counter",
-            Self::Gauge => "gauge",
-            Self::Histogram => "histogram",
-        })
-    }
-}
-
-/// The samples of one metric: label values, in the order of the label names, and the value.
-#[derive(Debug, Default)]
-pub struct Samples(Vec<(Vec<String>, Sample)>);
-
-/// The value of a sample.
-#[derive(Clone, Debug)]
-enum Sample {
-    Number(f64),
-    Histogram(Recorded),
-}
-
-impl Samples {
-    /// Adds one. Labels are names of peers, interfaces and the like: control characters in them are escaped, line
-    /// breaks by the encoder.
-    pub(crate) fn add<const N: usize>(&mut self, labels: [&str; N], value: impl Value) {
-        self.push(labels, Sample::Number(value.to_sample()));
-    }
-
-    /// Adds one of a histogram.
-    pub(crate) fn add_histogram<const N: usize>(&mut self, labels: [&str; N], value: &Recorded) {
-        self.push(labels, Sample::Histogram(value.clone()));
-    }
-
-    fn push<const N: usize>(&mut self, labels: [&str; N], value: Sample) {
-        let labels = labels
-            .iter()
-            .map(|&label| printable::lines(label).into_owned())
-            .collect();
-        self.0.push((labels, value));
-    }
-}
-
-/// Numbers that samples are made of. Counters stay exact up to 2^53.
-pub(crate) trait Value {
-    fn to_sample(self) -> f64;
-}
-
-impl Value for u64 {
-    fn to_sample(self) -> f64 {
-        self as f64
-    }
-}
-
-impl Value for i64 {
-    fn to_sample(self) -> f64 {
-        self as f64
-    }
-}
-
-impl Value for u32 {
-    fn to_sample(self) -> f64 {
-        f64::from(self)
-    }
-}
-
-impl Value for f64 {
-    fn to_sample(self) -> f64 {
-        self
-    }
-}
-
-impl Value for bool {
-    fn to_sample(self) -> f64 {
-        f64::from(u8::from(self))
-    }
-}
-
-/// A gauge's row.
-pub(crate) const fn gauge<S>(
-    name: &'static str,
-    labels: &'static [&'static str],
-    help: &'static str,
-    sample: fn(&S, &mut Samples),
-) -> Metric<S> {
-    Metric {
-        name,
-        kind: Kind::Gauge,
-        help,
-        labels,
-        sample,
-    }
-}
-
-/// A counter's row.
-pub(crate) const fn counter<S>(
-    name: &'static str,
-    labels: &'static [&'static str],
-    help: &'static str,
-    sample: fn(&S, &mut Samples),
-) -> Metric<S> {
-    Metric {
-        name,
-        kind: Kind::Counter,
-        help,
-        labels,
-        sample,
-    }
-}
-
-/// A histogram's row.
-pub(crate) const fn histogram<S>(
-    name: &'static str,
-    labels: &'static [&'static str],
-    help: &'static str,
-    sample: fn(&S, &mut Samples),
-) -> Metric<S> {
-    Metric {
-        name,
-        kind: Kind::Histogram,
-        help,
-        labels,
-        sample,
-    }
-}
-
-/// The text of a scrape: the metrics of a table, as they are in a snapshot.
-pub fn render<S>(metrics: &'static [Metric<S>], snapshot: S) -> String
-where
-    S: fmt::Debug + Send + Sync + 'static,
-{
-    let mut registry = Registry::default();
-    registry.register_collector(Box::new(Scrape { metrics, snapshot }));
-    let mut text = String::new();
-    // Writing to a `String` cannot fail, and the encoder has no other error.
-    let _ = prometheus_client::encoding::text::encode(&mut text, &registry);
-    text
-}
-
-#[derive(Debug)]
-struct Scrape<S: 'static> {
-    metrics: &'static [Metric<S>],
-    snapshot: S,
-}
-
-impl<S: fmt::Debug + Send + Sync + 'static> Collector for Scrape<S> {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        for metric in self.metrics {
-            let mut samples = Samples::default();
-            (metric.sample)(&self.snapshot, &mut samples);
-            if samples.0.is_empty() {
-                continue;
-            }
-            let (name, unit) = split_unit(metric.name);
-            let kind = match metric.kind {
-                Kind::Counter => MetricType::Counter,
-                Kind::Gauge => MetricType::Gauge,
-                Kind::Histogram => MetricType::Histogram,
-            };
-            let mut family = encoder.encode_descriptor(name, metric.help, unit.as_ref(), kind)?;
-            for (values, value) in &samples.0 {
-                debug_assert_eq!(values.len(), metric.labels.len(), "{}", metric.name);
-                let labels: Vec<(&str, &str)> = metric
-                    .labels
-                    .iter()
-                    .copied()
-                    .zip(values.iter().map(String::as_str))
-                    .collect();
-                if labels.is_empty() {
-                    encode(metric.kind, value, &mut family)?;
-                } else {
-                    let mut one = family.encode_family(&labels)?;
-                    encode(metric.kind, value, &mut one)?;
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-fn encode(kind: Kind, value: &Sample, encoder: &mut MetricEncoder<'_>) -> Result<(), fmt::Error> {
-    match (kind, value) {
-        (Kind::Counter, Sample::Number(value)) => {
-            encoder.encode_counter::<NoLabelSet, f64, f64>(value, None)
-        }
-        (Kind::Gauge, Sample::Number(value)) => encoder.encode_gauge(value),
-        (Kind::Histogram, Sample::Histogram(Recorded { buckets, sum, .. })) => {
-            let count = buckets.iter().map(|(_, count)| count).sum();
-            encoder.encode_histogram::<NoLabelSet>(*sum, count, buckets, None)
-        }
-        // A row whose values are of another kind: left out, and the test of all rows sees it.
-        _ => Ok(()),
-    }
-}
-
-/// OpenMetrics wants the unit as a field of its own besides its place at the end of the name.
-fn split_unit(name: &str) -> (&str, Option<Unit>) {
-    for (suffix, unit) in [("_seconds", Unit::Seconds), ("_bytes", Unit::Bytes)] {
-        if let Some(stem) = name.strip_suffix(suffix) {
-            return (stem, Some(unit));
-        }
-    }
-    (name, None)
 }
 
 /// A table of metrics for `docs/reference/metrics.md`.

@@ -5,6 +5,7 @@ use routelet_control::model::{
 };
 
 use super::groups::{Group, GroupFamily};
+use super::metric::Value;
 use super::{Metric, Samples, Snapshot, counter, gauge, histogram};
 
 const NONE: &[&str] = &[];
@@ -255,7 +256,7 @@ pub const METRICS: &[Metric] = &[
         |s, out| if let Some(p) = s.process { out.add([], p.threads) }),
 ];
 
-fn per_peer<V: super::Value>(s: &Snapshot, out: &mut Samples, value: impl Fn(&Peer) -> V) {
+fn per_peer<V: Value>(s: &Snapshot, out: &mut Samples, value: impl Fn(&Peer) -> V) {
     for peer in &s.peers {
         out.add([&peer.name], value(peer));
     }

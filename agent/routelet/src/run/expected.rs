@@ -1,8 +1,9 @@
 //! What End-of-RIB and convergence wait for at the start, beyond what the RIB sees by itself: Services that wait for
-//! kube-proxy, and peers that are not configured one by one. Here the RIB is told; which peers is decided by
-//! [`Awaited`].
+//! kube-proxy, and peers that are not configured one by one. Here the RIB is told; for how long is decided by [`EndOfRib`], for
+//! which peers by [`Awaited`].
 //!
 //! [`Awaited`]: routelet_core::peering::Awaited
+//! [`EndOfRib`]: routelet_core::lifecycle::EndOfRib
 
 use std::time::Instant;
 
@@ -31,18 +32,10 @@ impl Runtime {
 
     /// Has End-of-RIB wait while Services wait: peers that kept them over a restart would take them for withdrawn.
     pub(super) async fn hold_end_of_rib(&mut self) -> anyhow::Result<()> {
-        let hold = self.presence.waits_for_kube_proxy();
-        if hold != self.holds_end_of_rib {
+        let services_wait = self.presence.waits_for_kube_proxy();
+        if let Some(hold) = self.end_of_rib.follow(Instant::now(), services_wait) {
             self.rib.send(Command::HoldEndOfRib(hold)).await?;
-            self.holds_end_of_rib = hold;
         }
-        Ok(())
-    }
-
-    /// Has it wait for Services no longer.
-    pub(super) async fn release_end_of_rib(&mut self) -> anyhow::Result<()> {
-        self.rib.send(Command::HoldEndOfRib(false)).await?;
-        self.holds_end_of_rib = false;
         Ok(())
     }
 }

@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 use tracing::{info, warn};
 
 use routelet_control::model::{Gate, GateName};
+use routelet_core::lifecycle::{KUBE_PROXY_ABSENT, KubeProxyGate, KubeProxyVerdict as Verdict};
 
 /// The gate of the source of cluster state.
 pub(crate) const SOURCE: GateName = GateName::Source;
@@ -32,10 +33,6 @@ const ASK: Duration = Duration::from_millis(500);
 
 /// How long kube-proxy may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
-
-/// How long nobody may listen before it is taken that no kube-proxy runs here. Both start with the node, and kube-proxy
-/// takes seconds.
-const ABSENT: Duration = Duration::from_secs(60);
 
 /// How kube-proxy is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,31 +80,32 @@ pub(crate) async fn kube_proxy(wanted: KubeProxy, gates: Arc<Gates>) {
         KubeProxy::Auto => SocketAddr::from(([127, 0, 0, 1], KUBE_PROXY_PORT)),
         KubeProxy::At(address) => address,
     };
-    let since = Instant::now();
-    let mut answered = false;
+    let mut gate = KubeProxyGate::new(Instant::now(), wanted == KubeProxy::Auto);
     let mut said = None;
     loop {
-        let message = match health(address).await {
-            Ok((_, 200)) => {
+        let answer = health(address).await;
+        let status = answer.as_ref().ok().map(|(_, status)| *status);
+        match gate.answered(Instant::now(), status) {
+            Verdict::Healthy => {
                 info!(%address, "kube-proxy is healthy");
                 gates.set(KUBE_PROXY, true, "kube-proxy is healthy");
                 return;
             }
-            Ok((path, status)) => {
-                answered = true;
-                format!("http://{address}{path} answers {status}")
+            Verdict::Absent => {
+                let absent = format!("no kube-proxy: nobody has listened on {address}");
+                info!("{absent} for {} s", KUBE_PROXY_ABSENT.as_secs());
+                gates.set(KUBE_PROXY, true, absent);
+                return;
             }
+            Verdict::Wait => {}
+        }
+        let message = match answer {
+            Ok((path, status)) => format!("http://{address}{path} answers {status}"),
             Err(error) => {
                 let error = OsError::from(error);
                 format!("http://{address} does not answer: {error}")
             }
         };
-        if wanted == KubeProxy::Auto && !answered && since.elapsed() > ABSENT {
-            let absent = format!("no kube-proxy: nobody has listened on {address}");
-            info!("{absent} for {} s", ABSENT.as_secs());
-            gates.set(KUBE_PROXY, true, absent);
-            return;
-        }
         if said.as_ref() != Some(&message) {
             warn!("waiting for kube-proxy before Services are advertised: {message}");
             gates.set(KUBE_PROXY, false, message.clone());

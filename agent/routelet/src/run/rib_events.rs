@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 
 use bgp::fsm::Cease;
-use rib::RibEvent;
+use bgp::types::Family;
 use rib::table::{LimitOf, RefusedFor};
+use rib::{PeerId, RibEvent};
 use tracing::{debug, info, warn};
 
 use super::Runtime;
@@ -21,43 +22,18 @@ impl Runtime {
                 family,
                 limit,
                 of,
-            } => {
-                let what = match of {
-                    LimitOf::Accepted => "accepted",
-                    LimitOf::Received => "received",
-                };
-                warn!(peer = %name(peer), %family, limit, of = what, "peer sent more prefixes than its limit; its session is closed, and it is held Idle");
-                self.shared
-                    .reset(peer, Cease::MaximumPrefixes { family, limit });
-            }
+            } => self.too_many_prefixes(peer, family, limit, of),
             RibEvent::PeerMemory {
                 peer,
                 octets,
                 limit,
-            } => {
-                warn!(
-                    peer = %name(peer), bytes = octets, limit,
-                    "peer's routes take more memory than those of one peer may; its session is closed, and it is held Idle: \
-                     give the agent more memory, or let the peer send less"
-                );
-                self.shared.reset(peer, Cease::OutOfResources);
-            }
+            } => self.too_much_memory(peer, octets, limit),
             RibEvent::PathRefused {
                 peer,
                 family,
                 limit,
-                of: RefusedFor::Paths(prefix),
-            } => {
-                warn!(peer = %name(peer), %family, limit, example = %prefix, "peer sends more paths of one prefix than maxPathsPerPrefix: further ones are ignored and counted");
-            }
-            RibEvent::PathRefused {
-                peer,
-                family,
-                limit,
-                of: RefusedFor::NextHops,
-            } => {
-                warn!(peer = %name(peer), %family, limit, "routes of the peer have more distinct next hops than maxNextHops: those with further ones are rejected and counted");
-            }
+                of,
+            } => self.path_refused(peer, family, limit, of),
             RibEvent::PrefixWarning {
                 peer,
                 family,
@@ -94,18 +70,55 @@ impl Runtime {
                     "lost routers are used again, or no route is left over them"
                 );
             }
-            RibEvent::Converged => {
-                self.awaited.converged();
-                self.shared.converged();
-                if self.writing.sweeps_when_converged() {
-                    info!("initial convergence complete; removing stale routes from the kernel");
-                    self.fib.converged();
-                } else {
-                    info!(
-                        "initial convergence complete; stale routes are removed from the kernel later, since this agent has just begun to write"
-                    );
-                }
+            RibEvent::Converged => self.converged(),
+        }
+    }
+
+    /// Ends a session (RFC 4486: Maximum Number of Prefixes Reached).
+    fn too_many_prefixes(&self, peer: PeerId, family: Family, limit: u32, of: LimitOf) {
+        let name = self.shared.peer_name(peer);
+        let what = match of {
+            LimitOf::Accepted => "accepted",
+            LimitOf::Received => "received",
+        };
+        warn!(peer = %name, %family, limit, of = what, "peer sent more prefixes than its limit; its session is closed, and it is held Idle");
+        let cause = Cease::MaximumPrefixes { family, limit };
+        self.shared.reset(peer, cause);
+    }
+
+    /// Ends a session (RFC 4486: Out of Resources).
+    fn too_much_memory(&self, peer: PeerId, octets: u64, limit: u64) {
+        warn!(
+            peer = %self.shared.peer_name(peer), bytes = octets, limit,
+            "peer's routes take more memory than those of one peer may; its session is closed, and it is held Idle: \
+             give the agent more memory, or let the peer send less"
+        );
+        self.shared.reset(peer, Cease::OutOfResources);
+    }
+
+    fn path_refused(&self, peer: PeerId, family: Family, limit: u32, of: RefusedFor) {
+        let name = self.shared.peer_name(peer);
+        match of {
+            RefusedFor::Paths(prefix) => {
+                warn!(peer = %name, %family, limit, example = %prefix, "peer sends more paths of one prefix than maxPathsPerPrefix: further ones are ignored and counted");
             }
+            RefusedFor::NextHops => {
+                warn!(peer = %name, %family, limit, "routes of the peer have more distinct next hops than maxNextHops: those with further ones are rejected and counted");
+            }
+        }
+    }
+
+    /// The first exchange is over.
+    fn converged(&mut self) {
+        self.awaited.converged();
+        self.shared.converged();
+        if self.writing.sweeps_when_converged() {
+            info!("initial convergence complete; removing stale routes from the kernel");
+            self.fib.converged();
+        } else {
+            info!(
+                "initial convergence complete; stale routes are removed from the kernel later, since this agent has just begun to write"
+            );
         }
     }
 }

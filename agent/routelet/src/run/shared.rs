@@ -142,8 +142,12 @@ impl Shared {
 
     pub(super) fn applied(&self, intent: Arc<Intent>, listening: Vec<SocketAddr>) {
         self.intent.store(intent);
-        self.listening.store(Arc::new(listening));
+        self.set_listening(listening);
         *self.changed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    pub(super) fn set_listening(&self, listening: Vec<SocketAddr>) {
+        self.listening.store(Arc::new(listening));
     }
 
     pub(super) fn set_listen_error(&self, error: Option<String>) {

@@ -103,12 +103,8 @@ pub(super) fn under_load(inputs: &Inputs, kind: Kind) -> Result<Option<Vec<Measu
         let Ended::Complete { since, own_cpu } = rig.wait(inputs, &mut goals)? else {
             return Ok(None);
         };
-        let mut latencies = Vec::new();
         let arrived = rig.players.heard(monitor)?.first_arrivals(&probes)?;
-        for (sent, arrived) in loaded.probes.iter().zip(arrived) {
-            let arrived = arrived.context("a probe that never came, in a table that is right")?;
-            latencies.push((arrived - *sent).as_secs_f64() * 1000.0);
-        }
+        let latencies = latencies(&loaded.probes, &arrived)?;
         let share = |share: f64| quantile(&latencies, share).unwrap_or_default();
         let mut metrics = vec![
             HALF.is(share(0.5)),
@@ -127,6 +123,15 @@ pub(super) fn under_load(inputs: &Inputs, kind: Kind) -> Result<Option<Vec<Measu
         }]))
     };
     with_logs(&lab, run())
+}
+
+/// How long each probe was on its way, in milliseconds.
+fn latencies(sent: &[Instant], arrived: &[Option<Instant>]) -> Result<Vec<f64>> {
+    let each = sent.iter().zip(arrived).map(|(sent, arrived)| {
+        let arrived = arrived.context("a probe that never came, in a table that is right")?;
+        Ok((arrived - *sent).as_secs_f64() * 1000.0)
+    });
+    each.collect()
 }
 
 /// Streams tables, and probes beside them. `None` if the speaker does not take them in within the limit.

@@ -1,4 +1,4 @@
-//! The works, a row for each, and what they work on.
+//! The works, a row for each.
 
 mod addresses;
 mod churn;
@@ -6,6 +6,7 @@ mod clock;
 mod cluster;
 mod fanout;
 mod idle;
+mod inputs;
 mod kernel;
 mod latency;
 mod mesh;
@@ -14,20 +15,13 @@ mod restart;
 mod steps;
 mod storms;
 
-use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
-use std::time::Duration;
-
 use anyhow::{Context, Result, ensure};
-
-use super::Measured;
-use fanout::Fan;
-use interop_lab::feed::Table;
 use interop_lab::speaker::Family;
 use interop_lab::subject::Kind;
 
-/// Prefixes of made-up tables: as many as the real ones have.
-const FULL: [(Family, usize); 2] = [(Family::Ipv4, 1_042_325), (Family::Ipv6, 246_175)];
+use self::fanout::Fan;
+pub use self::inputs::Inputs;
+use super::Measured;
 
 /// Does a work once with a speaker; `None` if it is not done within the limit.
 pub(super) type RunOnce = fn(&Inputs, Kind) -> Result<Option<Vec<Measured>>>;
@@ -292,110 +286,6 @@ fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// What works work on.
-#[derive(Debug)]
-pub struct Inputs {
-    /// Tables of IPv4 and IPv6.
-    tables: [Table; 2],
-    /// Where the real ones are looked for.
-    folder: PathBuf,
-    /// The day of churn, once a work has asked for it.
-    churn: OnceLock<Vec<churn::Event>>,
-    /// Whether they were found there.
-    pub real: bool,
-    /// How much of each work is done: 1 is all of it.
-    pub scale: f64,
-    /// How long a run may take.
-    pub limit: Duration,
-    /// Hears how a long work goes.
-    pub tell: fn(&str),
-    /// Makes every expectation wrong in one place, to show that the check can fail.
-    pub altered: bool,
-}
-
-impl Inputs {
-    /// Real tables from `folder`, else made-up ones.
-    ///
-    /// # Errors
-    /// A file is there and cannot be read.
-    pub fn load(folder: &Path, scale: f64, limit: Duration) -> Result<Self> {
-        ensure!(
-            scale > 0.0 && scale <= 1.0,
-            "a scale is above 0 and at most 1"
-        );
-        let mut real = true;
-        let mut table = |(family, full): (Family, usize)| -> Result<Table> {
-            let number = match family {
-                Family::Ipv4 => 4,
-                Family::Ipv6 => 6,
-            };
-            let path = folder.join(format!("ris-20260511-as3333-v{number}.txt.gz"));
-            let table = Table::load(&path, family, 1)?.unwrap_or_else(|| {
-                real = false;
-                Table::made_up(family, full)
-            });
-            Ok(table.first(part(scale, table.prefixes().len())))
-        };
-        Ok(Self {
-            tables: [table(FULL[0])?, table(FULL[1])?],
-            folder: folder.to_owned(),
-            churn: OnceLock::new(),
-            real,
-            scale,
-            limit,
-            tell: |_| {},
-            altered: false,
-        })
-    }
-
-    /// Where the real tables are in the project's usual place.
-    pub fn usual_folder() -> PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data")
-    }
-
-    fn table(&self, family: Family) -> &Table {
-        match family {
-            Family::Ipv4 => &self.tables[0],
-            Family::Ipv6 => &self.tables[1],
-        }
-    }
-
-    /// The events of a day, as many as the scale has it.
-    fn churn(&self) -> Result<&[churn::Event]> {
-        if self.churn.get().is_none() {
-            let loaded = churn::load(&self.folder.join("ris-20260511-as3333-v4-churn.txt.gz"))?;
-            let made_up = || churn::made_up(self.table(Family::Ipv4));
-            let mut events = loaded.unwrap_or_else(made_up);
-            events.truncate(part(self.scale, events.len()));
-            let _ = self.churn.set(events);
-        }
-        Ok(self.churn.get().map_or(&[], Vec::as_slice))
-    }
-
-    /// `count` prefixes of the IPv4 table from `start` on, as the scale has it.
-    fn slice(&self, start: usize, count: usize) -> Result<Table> {
-        let all = self.table(Family::Ipv4);
-        let (start, count) = (part(self.scale, start), part(self.scale, count));
-        let table = all.part(start, count);
-        ensure!(
-            table.prefixes().len() == count,
-            "the table in {} has {} prefixes: too few",
-            self.folder.display(),
-            all.prefixes().len()
-        );
-        Ok(table)
-    }
-
-    /// `count` as the scale has it, at least one.
-    fn scaled(&self, count: usize) -> usize {
-        part(self.scale, count).max(1)
-    }
-}
-
-fn part(scale: f64, count: usize) -> usize {
-    (count as f64 * scale) as usize
-}
-
 /// Numbers of blocks of different tables never meet.
 fn block_of(table: usize, number: usize) -> usize {
     table * 1_000_000 + number
@@ -433,17 +323,5 @@ mod tests {
     fn every_work_has_a_name_of_its_own() {
         let distinct: std::collections::HashSet<_> = WORKS.iter().map(|work| work.name).collect();
         assert_eq!(distinct.len(), WORKS.len());
-    }
-
-    #[test]
-    fn without_real_tables_made_up_ones_of_the_same_size_are_used() {
-        let inputs = Inputs::load(Path::new("/nowhere"), 0.01, Duration::ZERO).unwrap();
-        assert!(!inputs.real);
-        assert_eq!(inputs.table(Family::Ipv4).prefixes().len(), 10_423);
-        assert_eq!(
-            inputs.slice(900_000, 100_000).unwrap().prefixes().len(),
-            1000
-        );
-        assert!(inputs.slice(1_000_000, 100_000).is_err());
     }
 }

@@ -6,7 +6,23 @@ use std::net::IpAddr;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
+use super::Subject;
 use crate::speaker::{Bfd, BfdSession};
+
+impl Subject {
+    /// The state of its BFD session with an address, in small letters: `up`.
+    ///
+    /// # Errors
+    /// It does not answer, has no such session, or is neither BIRD nor FRR.
+    pub fn bfd_state(&self, remote: &str) -> Result<String> {
+        let address: IpAddr = remote.parse().context("a remote address")?;
+        let sessions = self.daemon.bfd_sessions(&self.host)?;
+        let found = sessions.iter().find(|session| session.remote == address);
+        found
+            .map(|session| session.state.clone())
+            .with_context(|| format!("{self} has no BFD session with {remote}: {sessions:?}"))
+    }
+}
 
 /// The protocol `bfd` of BIRD.
 ///

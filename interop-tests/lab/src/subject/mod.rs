@@ -289,19 +289,6 @@ impl Subject {
             .with_context(|| format!("{self} knows no neighbour {neighbour}"))
     }
 
-    /// The state of its BFD session with an address, in small letters: `up`.
-    ///
-    /// # Errors
-    /// It does not answer, has no such session, or is neither BIRD nor FRR.
-    pub fn bfd_state(&self, remote: &str) -> Result<String> {
-        let address: IpAddr = remote.parse().context("a remote address")?;
-        let sessions = self.daemon.bfd_sessions(&self.host)?;
-        let found = sessions.iter().find(|session| session.remote == address);
-        found
-            .map(|session| session.state.clone())
-            .with_context(|| format!("{self} has no BFD session with {remote}: {sessions:?}"))
-    }
-
     /// All its paths of a family, by prefix, the best of each first.
     ///
     /// # Errors

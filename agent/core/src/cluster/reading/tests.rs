@@ -88,97 +88,100 @@ fn names_and_labels_that_are_no_text_are_said_as_they_are_read() {
     );
 }
 
+/// A kind, what stands in its object, the field that is not known, and where it belongs.
+const MISPLACED: &[(&str, &str, &str, &str)] = &[
+    ("Peer", "asn: 1", "asn", "it belongs under spec"),
+    ("Peer", "name: x", "name", "it belongs under metadata"),
+    (
+        "Peer",
+        "spec: {labels: {a: b}}",
+        "spec.labels",
+        "it belongs under metadata",
+    ),
+    ("Peer", "metdata: {}", "metdata", "did you mean metadata?"),
+    (
+        "Advertisement",
+        "spec: {communities: [\"1:2\"]}",
+        "spec.communities",
+        "it belongs under spec.attributes",
+    ),
+    (
+        "Advertisement",
+        "spec: {comunities: [\"1:2\"]}",
+        "spec.comunities",
+        "did you mean spec.attributes.communities?",
+    ),
+    (
+        "Advertisement",
+        "spec: {localPref: 7}",
+        "spec.localPref",
+        "here it is spec.attributes.localPreference",
+    ),
+    (
+        "Advertisement",
+        "spec: {ebgpMultihop: 2}",
+        "spec.ebgpMultihop",
+        "a Peer has it, as spec.ebgpMultihop",
+    ),
+    (
+        "Peer",
+        "spec: {hold: 90s}",
+        "spec.hold",
+        "it belongs under spec.timers",
+    ),
+    (
+        "Peer",
+        "spec: {holdTime: 90s}",
+        "spec.holdTime",
+        "here it is spec.timers.hold",
+    ),
+    (
+        "Peer",
+        "spec: {peerASN: 1}",
+        "spec.peerASN",
+        "here it is spec.asn",
+    ),
+    (
+        "Peer",
+        "spec: {peerAddress: 192.0.2.1}",
+        "spec.peerAddress",
+        "here it is spec.address",
+    ),
+    (
+        "Peer",
+        "spec: {Address: 192.0.2.1}",
+        "spec.Address",
+        "did you mean address?",
+    ),
+    (
+        "Peer",
+        "spec: {timers: {address: 192.0.2.1}}",
+        "spec.timers.address",
+        "it belongs under spec",
+    ),
+    (
+        "Peer",
+        "spec: {on: 1}",
+        "spec.true",
+        "y, on, no and the like are read as true: put the name in quotes",
+    ),
+    (
+        "RoutePolicy",
+        "spec: {rules: [{prefixes: []}]}",
+        "spec.rules[0].prefixes",
+        "it belongs under spec.rules[].match",
+    ),
+    (
+        "Router",
+        "spec: {fib: {refuse: {tabel: 7}}}",
+        "spec.fib.refuse.tabel",
+        "did you mean table?",
+    ),
+];
+
 #[test]
 fn a_field_that_is_not_known_here_is_led_to_where_it_belongs() {
-    for (kind, rest, field, hint) in [
-        ("Peer", "asn: 1", "asn", "it belongs under spec"),
-        ("Peer", "name: x", "name", "it belongs under metadata"),
-        (
-            "Peer",
-            "spec: {labels: {a: b}}",
-            "spec.labels",
-            "it belongs under metadata",
-        ),
-        ("Peer", "metdata: {}", "metdata", "did you mean metadata?"),
-        (
-            "Advertisement",
-            "spec: {communities: [\"1:2\"]}",
-            "spec.communities",
-            "it belongs under spec.attributes",
-        ),
-        (
-            "Advertisement",
-            "spec: {comunities: [\"1:2\"]}",
-            "spec.comunities",
-            "did you mean spec.attributes.communities?",
-        ),
-        (
-            "Advertisement",
-            "spec: {localPref: 7}",
-            "spec.localPref",
-            "here it is spec.attributes.localPreference",
-        ),
-        (
-            "Advertisement",
-            "spec: {ebgpMultihop: 2}",
-            "spec.ebgpMultihop",
-            "a Peer has it, as spec.ebgpMultihop",
-        ),
-        (
-            "Peer",
-            "spec: {hold: 90s}",
-            "spec.hold",
-            "it belongs under spec.timers",
-        ),
-        (
-            "Peer",
-            "spec: {holdTime: 90s}",
-            "spec.holdTime",
-            "here it is spec.timers.hold",
-        ),
-        (
-            "Peer",
-            "spec: {peerASN: 1}",
-            "spec.peerASN",
-            "here it is spec.asn",
-        ),
-        (
-            "Peer",
-            "spec: {peerAddress: 192.0.2.1}",
-            "spec.peerAddress",
-            "here it is spec.address",
-        ),
-        (
-            "Peer",
-            "spec: {Address: 192.0.2.1}",
-            "spec.Address",
-            "did you mean address?",
-        ),
-        (
-            "Peer",
-            "spec: {timers: {address: 192.0.2.1}}",
-            "spec.timers.address",
-            "it belongs under spec",
-        ),
-        (
-            "Peer",
-            "spec: {on: 1}",
-            "spec.true",
-            "y, on, no and the like are read as true: put the name in quotes",
-        ),
-        (
-            "RoutePolicy",
-            "spec: {rules: [{prefixes: []}]}",
-            "spec.rules[0].prefixes",
-            "it belongs under spec.rules[].match",
-        ),
-        (
-            "Router",
-            "spec: {fib: {refuse: {tabel: 7}}}",
-            "spec.fib.refuse.tabel",
-            "did you mean table?",
-        ),
-    ] {
+    for (kind, rest, field, hint) in MISPLACED {
         let problems = said(&object(kind, &format!("metadata: {{name: x}}\n{rest}")));
         let expected = format!("{kind} x: {field}: unknown field ({hint})");
         let is_said = problems.iter().any(|problem| problem.contains(&expected));

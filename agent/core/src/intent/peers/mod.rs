@@ -226,11 +226,6 @@ impl Context<'_> {
             warn(WarningKind::NotYet("spec.bfd"));
         }
         self.warn_without_effect(spec, external, &mut warn);
-        let kind = match (external, session.client) {
-            (true, _) => PeerKind::External,
-            (false, false) => PeerKind::Internal,
-            (false, true) => PeerKind::ReflectorClient,
-        };
         let advertisements: BTreeSet<AdvertisementId> = self
             .active
             .iter()
@@ -242,7 +237,7 @@ impl Context<'_> {
         }
         let object = &session.object;
         let config = PeerConfig {
-            kind,
+            kind: kind(external, session.client),
             import: policies::named(self.policies, object, "import", &spec.import, warnings),
             export: policies::named(self.policies, object, "export", &spec.export, warnings),
             advertisements,
@@ -434,6 +429,14 @@ fn role(role: RoleSpec) -> Role {
 /// Whether an external peer may be several hops away: then its next hops need not be on a link either.
 fn may_be_distant(spec: &PeerSpec) -> bool {
     spec.ebgp_multihop.is_some() || spec.ttl_security.is_some_and(|security| security.hops > 1)
+}
+
+fn kind(external: bool, client: bool) -> PeerKind {
+    match (external, client) {
+        (true, _) => PeerKind::External,
+        (false, false) => PeerKind::Internal,
+        (false, true) => PeerKind::ReflectorClient,
+    }
 }
 
 /// An external peer is directly connected unless said otherwise; an internal one may be anywhere.

@@ -1,12 +1,10 @@
 //! What is originated, for whom, and with which attributes.
 
-use routelet_fib::Refusal;
-
 use super::*;
 
-const READY: &str = "ready: true";
+pub(super) const READY: &str = "ready: true";
 
-fn lb(name: &str, ip: &str, policy: &str) -> String {
+pub(super) fn lb(name: &str, ip: &str, policy: &str) -> String {
     service(
         name,
         &format!("type: LoadBalancer, externalTrafficPolicy: {policy}"),
@@ -15,7 +13,7 @@ fn lb(name: &str, ip: &str, policy: &str) -> String {
         + &slice(&format!("{name}-2"), name, "IPv6", &[("n1", READY)])
 }
 
-fn tor() -> String {
+pub(super) fn tor() -> String {
     ours(
         "Peer",
         "tor",
@@ -24,7 +22,7 @@ fn tor() -> String {
     )
 }
 
-fn told(intent: &Intent, peer: &str) -> Vec<String> {
+pub(super) fn told(intent: &Intent, peer: &str) -> Vec<String> {
     let peer = intent.peers.iter().find(|p| p.name == peer).unwrap();
     let ids = &peer.config.advertisements;
     let routes = intent.originated.values();
@@ -118,89 +116,6 @@ fn a_node_that_an_advertisement_does_not_select_says_nothing_of_it() {
             "{nodeSelector: {matchLabels: {a: b}}, prefixes: [198.51.100.0/24]}",
         );
     assert_eq!(prefixes(&intent(&text, "n1")), ["10.1.0.0/24"]);
-}
-
-#[test]
-fn aggregates_stand_while_a_part_does_and_local_addresses_make_none() {
-    let table = [
-        (
-            "Aggregated",
-            "Cluster",
-            vec!["203.0.113.0/24 aggregate", "2001:db8::/64 aggregate"],
-        ),
-        (
-            "Both",
-            "Cluster",
-            vec![
-                "203.0.113.0/24 aggregate",
-                "203.0.113.1/32",
-                "2001:db8::/64 aggregate",
-                "2001:db8::1/128",
-            ],
-        ),
-        (
-            "Exact",
-            "Cluster",
-            vec!["203.0.113.1/32", "2001:db8::1/128"],
-        ),
-        (
-            "Aggregated",
-            "Local",
-            vec!["203.0.113.1/32", "2001:db8::1/128"],
-        ),
-        ("Both", "Local", vec!["203.0.113.1/32", "2001:db8::1/128"]),
-    ];
-    for (mode, policy, expected) in table {
-        let spec = format!("{{services: {{}}, aggregate: {{ipv4: 24, ipv6: 64}}, mode: {mode}}}");
-        let text = node("n1", "", "", &[], "")
-            + &without_default()
-            + &lb("a", "203.0.113.1", policy)
-            + &lb("b", "2001:db8::1", policy)
-            + &ours("Advertisement", "x", "", &spec);
-        let intent = intent(&text, "n1");
-        let shown: Vec<String> = intent
-            .originated
-            .values()
-            .map(|r| {
-                format!(
-                    "{}{}",
-                    r.route.prefix,
-                    if r.is_aggregate() { " aggregate" } else { "" }
-                )
-            })
-            .collect();
-        assert_eq!(shown, expected, "{mode} {policy}");
-    }
-    let alone = node("n1", "", "", &[], "")
-        + &ours(
-            "Advertisement",
-            "x",
-            "",
-            "{services: {}, aggregate: {ipv4: 24}}",
-        );
-    assert_eq!(prefixes(&intent(&alone, "n1")), Vec::<String>::new());
-}
-
-#[test]
-fn an_aggregate_that_would_attract_pods_is_not_told_and_its_parts_are() {
-    let text = node("n1", "", "", &[], "")
-        + &node("n2", "", "203.0.113.128/25", &[], "")
-        + &lb("a", "203.0.113.1", "Cluster")
-        + &ours(
-            "Advertisement",
-            "x",
-            "",
-            "{services: {}, aggregate: {ipv4: 24}}",
-        );
-    let intent = intent(&text, "n1");
-    assert_eq!(prefixes(&intent), ["203.0.113.1/32"]);
-    assert_eq!(
-        suppressed(&intent),
-        [
-            "203.0.113.0/24 Advertisement x: the aggregate overlaps 203.0.113.128/25, a pod CIDR of node n2; exact routes \
-          are advertised"
-        ]
-    );
 }
 
 #[test]
@@ -354,31 +269,6 @@ fn numbers_of_advertisements_stay_when_others_come_and_go() {
 }
 
 #[test]
-fn learned_routes_may_not_take_service_addresses_or_own_pods_but_an_unlisted_external_ip_guards_nothing()
- {
-    let text = node("n1", "", "10.1.0.0/24", &[], "")
-        + &service(
-            "s",
-            "type: LoadBalancer, clusterIP: 10.96.0.1, externalIPs: [192.0.2.1, 198.51.100.1]",
-            "{ip: 203.0.113.1}",
-        )
-        + &ours(
-            "Advertisement",
-            "x",
-            "",
-            "{services: {addresses: [External], externalIPs: [198.51.100.0/24]}}",
-        );
-    let guard = intent(&text, "n1").router.fib.clone().unwrap().guard;
-    let shown: Vec<String> = guard
-        .service_addresses
-        .keys()
-        .map(ToString::to_string)
-        .collect();
-    assert_eq!(shown, ["10.96.0.1/32", "198.51.100.1/32", "203.0.113.1/32"]);
-    assert_eq!(guard.pod_cidrs.len(), 1);
-}
-
-#[test]
 fn a_default_route_is_announced_only_where_the_advertisement_allows_it() {
     let with = |more: &str| {
         let spec = format!("{{prefixes: [0.0.0.0/0, \"::/0\", 198.51.100.0/24]{more}}}");
@@ -400,121 +290,9 @@ fn a_default_route_is_announced_only_where_the_advertisement_allows_it() {
 }
 
 #[test]
-fn an_aggregate_is_shorter_than_what_it_is_made_of_and_bears_the_advertisements_name() {
-    let text = node("n1", "", "10.1.0.0/24", &[], "")
-        + &service("s", "type: LoadBalancer", "{ip: 203.0.113.1}")
-        + &slice("e", "s", "IPv4", &[("n1", "ready: true")]);
-    for (length, expected, aggregate) in
-        [(31, "203.0.113.0/31", true), (32, "203.0.113.1/32", false)]
-    {
-        let spec = format!("{{services: {{}}, aggregate: {{ipv4: {length}}}}}");
-        let intent = intent(
-            &(text.clone() + &ours("Advertisement", "a", "", &spec)),
-            "n1",
-        );
-        let prefix: IpNet = expected.parse().unwrap();
-        let route = &intent.originated[&prefix];
-        assert_eq!(route.is_aggregate(), aggregate, "{length}");
-        let id = route.route.offers[0].advertisement;
-        assert_eq!(intent.advertisements[&id], "a");
-    }
-}
-
-/// What would attract the traffic of pods, our own or another node's, whether it is wider than their CIDR or inside.
-#[test]
-fn an_aggregate_that_overlaps_a_pod_cidr_is_replaced_by_its_exact_routes() {
-    for (address, length, cidr, of) in [
-        ("10.1.7.1", 8, "10.1.0.0/16", "n1"),
-        ("10.1.7.1", 24, "10.1.0.0/16", "n1"),
-        ("10.2.7.1", 8, "10.1.0.0/16", "n1"),
-        ("10.3.0.1", 15, "10.2.0.0/16", "n2"),
-    ] {
-        let spec = format!("{{services: {{}}, aggregate: {{ipv4: {length}}}}}");
-        let text = node("n1", "", "10.1.0.0/16", &[], "")
-            + &node("n2", "", "10.2.0.0/16", &[], "")
-            + &service("s", "type: LoadBalancer", &format!("{{ip: {address}}}"))
-            + &slice("e", "s", "IPv4", &[("n1", "ready: true")])
-            + &ours("Advertisement", "a", "", &spec);
-        let intent = intent(&text, "n1");
-        assert!(intent.originated.values().all(|r| !r.is_aggregate()));
-        let told = suppressed(&intent).concat();
-        let expected = format!("overlaps {cidr}, a pod CIDR of node {of}");
-        // In the CIDR of another node there is nothing to aggregate.
-        let inside = address.starts_with("10.2.");
-        assert!(
-            inside || told.contains(&expected),
-            "{address}/{length}: {told}"
-        );
-    }
-}
-
-#[test]
 fn a_static_prefix_around_the_pod_cidr_of_another_node_is_not_inside_it() {
     let text = node("n1", "", "10.1.0.0/24", &[], "")
         + &node("n2", "", "10.2.0.0/24", &[], "")
         + &ours("Advertisement", "a", "", "{prefixes: [10.2.0.0/16]}");
     assert!(prefixes(&intent(&text, "n1")).contains(&"10.2.0.0/16".to_owned()));
-}
-
-#[test]
-fn what_attracts_traffic_that_nothing_here_may_answer_is_refused_and_leaves_to_other_routes_what_it_can()
- {
-    let facts = |connects_pods| LocalFacts {
-        interfaces: vec![Interface {
-            name: "eth1".into(),
-            addresses: vec!["192.0.2.77/24".parse().unwrap()],
-            up: true,
-        }],
-        gateways: Vec::new(),
-        connects_pods,
-        ..LocalFacts::default()
-    };
-    let spec = "{podCIDRs: {}, services: {}, aggregate: {ipv4: 24, ipv6: 64}, mode: Both, interfaces: [eth1], \
-                allowDefaultRoute: true, prefixes: [198.51.100.0/24, 0.0.0.0/0, 192.0.2.77/32, 203.0.113.2/32]}";
-    let text = node("n1", "", "10.1.0.0/24, \"fd00:1::/64\"", &[], "")
-        + &lb("a", "203.0.113.1", "Cluster")
-        + &lb("b", "203.0.113.2", "Cluster")
-        + &lb("c", "2001:db8::1", "Local")
-        + &ours("Advertisement", "x", "", spec);
-    let pods = Some(Refusal::FreePodAddresses);
-    for (connects_pods, of_pods) in [(false, None), (true, pods)] {
-        let intent = intend(&state(&text), "n1", &facts(connects_pods));
-        let of = |prefix: &str| {
-            let prefix: IpNet = prefix.parse().unwrap();
-            intent.originated[&prefix].refusal
-        };
-        for (prefix, expected) in [
-            ("203.0.113.1/32", Some(Refusal::Service)),
-            ("2001:db8::1/128", Some(Refusal::Service)),
-            ("203.0.113.0/24", Some(Refusal::Aggregate)),
-            // The node passes it on, if only by its default route.
-            ("198.51.100.0/24", None),
-            // For two reasons: the one that leaves more to others.
-            ("203.0.113.2/32", None),
-            ("192.0.2.77/32", None),
-            ("0.0.0.0/0", None),
-            ("10.1.0.0/24", of_pods),
-            ("fd00:1::/64", of_pods),
-        ] {
-            assert_eq!(
-                of(prefix),
-                expected,
-                "{prefix}, connects pods: {connects_pods}"
-            );
-        }
-    }
-}
-
-#[test]
-fn refusing_does_not_depend_on_learned_routes_being_installed_and_can_be_turned_off() {
-    let table = |fib: &str| {
-        let text =
-            node("n1", "", "", &[], "") + &ours("Router", "r", "", &format!("{{fib: {fib}}}"));
-        let intent = intent(&text, "n1");
-        (intent.router.fib.is_some(), intent.router.refusing_table)
-    };
-    assert_eq!(table("{}"), (true, Some(17_900)));
-    assert_eq!(table("{enabled: false}"), (false, Some(17_900)));
-    assert_eq!(table("{refuse: {table: 4711}}"), (true, Some(4711)));
-    assert_eq!(table("{refuse: {enabled: false}}"), (true, None));
 }

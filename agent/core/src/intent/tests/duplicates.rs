@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use super::peers::three;
 use super::*;
 
 /// What each node says of Peers that duplicate another: the Peer, and the other with what it is used for and why.

@@ -2,14 +2,21 @@
 #![allow(clippy::unwrap_used)]
 
 mod advertise;
+mod aggregates;
 mod changes;
 mod duplicates;
+mod fib;
 mod identity;
+mod last_as;
+mod mesh;
+mod not_announced;
 mod peers;
 mod phase;
 mod planner;
+mod policies;
 mod properties;
 mod protocol;
+mod router;
 mod services;
 
 use std::fs;
@@ -45,6 +52,29 @@ fn node(name: &str, labels: &str, cidrs: &str, addresses: &[&str], more: &str) -
         "---\napiVersion: v1\nkind: Node\nmetadata: {{name: {name}, labels: {{{labels}}}}}\n\
          spec: {{podCIDRs: [{cidrs}]}}\nstatus:\n  addresses: [{}]\n{more}\n",
         addresses.join(", ")
+    )
+}
+
+/// Three nodes of two racks; `n3` has the role `rr`.
+fn three() -> String {
+    node(
+        "n1",
+        "rack: a",
+        "10.1.0.0/24",
+        &["192.0.2.11", "2001:db8::11"],
+        "",
+    ) + &node(
+        "n2",
+        "rack: a",
+        "10.2.0.0/24",
+        &["192.0.2.12", "2001:db8::12"],
+        "",
+    ) + &node(
+        "n3",
+        "rack: b, role: rr",
+        "10.3.0.0/24",
+        &["192.0.2.13", "2001:db8::13"],
+        "",
     )
 }
 

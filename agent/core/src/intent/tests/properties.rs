@@ -20,63 +20,11 @@ pub(super) fn documents() -> impl Strategy<Value = Vec<String>> {
     let peers = prop::collection::vec((0..4u8, any::<bool>()), 0..3);
     (nodes, services, slices, adverts, peers, 0..2u8).prop_map(|(nodes, services, slices, adverts, peers, edge)| {
         let mut all = Vec::new();
-        for (at, (cidr, label, v6)) in nodes.into_iter().enumerate() {
-            let cidrs = format!("10.{cidr}.0.0/24, \"fd00:{cidr}::/64\"");
-            let mut addresses = vec![format!("192.0.2.{at}")];
-            if v6 {
-                addresses.push(format!("2001:db8::{at}"));
-            }
-            let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
-            all.push(node(&format!("n{at}"), &format!("rack: r{label}"), &cidrs, &addresses, ""));
-        }
-        for (at, ((name, local, kind), (whose, there, age))) in services.into_iter().enumerate() {
-            let policy = if local { "Local" } else { "Cluster" };
-            let kind = ["LoadBalancer", "ClusterIP", "ExternalName"][usize::from(kind)];
-            let (external, ingress, headless) = match whose {
-                0 => (format!("10.{name}.0.7"), format!("192.0.2.{}", name % 4), false),
-                1 => (format!("192.0.2.{}", name % 4), format!("203.0.113.{name}"), false),
-                2 => (format!("203.0.113.{}", name % 2), format!("203.0.113.{name}"), false),
-                3 => (format!("203.0.113.{}", name % 2), "203.0.113.200".to_owned(), false),
-                4 => ("198.18.0.250".to_owned(), "198.18.0.1".to_owned(), false),
-                5 => (format!("10.{name}.0.7"), format!("203.0.113.{name}"), true),
-                _ => (format!("10.{name}.0.7"), format!("203.0.113.{}", name % 2), false),
-            };
-            let cluster_ip = if headless { "None".to_owned() } else { format!("10.96.0.{at}") };
-            let spec = format!("type: {kind}, externalTrafficPolicy: {policy}, clusterIP: {cluster_ip}, externalIPs: [{external}]");
-            let ingress = format!("{{ip: {ingress}}}, {{ip: \"fd00:{name}::9\"}}");
-            let created = format!("namespace: d, creationTimestamp: \"2026-01-01T00:00:0{age}Z\"");
-            let text = service(&format!("s{at}"), &spec, &ingress).replace("namespace: d", &created);
-            all.push(if there { text.replace("namespace: d", "namespace: e") } else { text });
-        }
-        for (at, (service, node, condition, v6)) in slices.into_iter().enumerate() {
-            let conditions = ["", "ready: false", "ready: false, serving: true, terminating: true", "ready: true"];
-            let (node, condition) = (format!("n{node}"), conditions[usize::from(condition)]);
-            let family = if v6 { "IPv6" } else { "IPv4" };
-            let text = slice(&format!("e{at}"), &format!("s{service}"), family, &[(&node, condition)]);
-            all.push(if at % 3 == 0 { text.replace("namespace: d", "namespace: e") } else { text });
-        }
-        for (at, (prefix, mode, pods)) in adverts.into_iter().enumerate() {
-            let mode = ["", ", aggregate: {ipv4: 8, ipv6: 32}", ", aggregate: {ipv4: 24}, mode: Both"][usize::from(mode)];
-            let edge = if pods { "" } else { ", namespaceSelector: {matchLabels: {edge: e1}}" };
-            let pods = if pods { ", podCIDRs: {}, interfaces: [eth1]" } else { "" };
-            let spec = format!(
-                "{{prefixes: [10.{prefix}.0.0/25, 198.51.100.0/24, 192.0.2.{prefix}/32, 198.18.0.128/25], \
-                 services: {{addresses: [LoadBalancer, External, Cluster], \
-                 externalIPs: [10.0.0.0/8, 203.0.113.0/24, 192.0.2.0/24, 198.18.0.0/16]{edge}}}{mode}{pods}}}"
-            );
-            all.push(ours("Advertisement", &format!("a{at}"), "", &spec));
-        }
-        for (at, (address, nodes)) in peers.into_iter().enumerate() {
-            let spec = if nodes && address == 3 {
-                "{asn: 64500, gateway: ipv4}".to_owned()
-            } else if nodes {
-                format!("{{asn: internal, nodes: {{selector: {{matchLabels: {{rack: r{address}}}}}, reflectors: true}}}}")
-            } else {
-                let address = ["192.0.2.0", "192.0.2.1", "198.18.0.200", "203.0.113.200"][usize::from(address)];
-                format!("{{asn: 64500, address: {address}}}")
-            };
-            all.push(ours("Peer", &format!("p{at}"), "", &spec));
-        }
+        all.extend(each(nodes, drawn_node));
+        all.extend(each(services, drawn_service));
+        all.extend(each(slices, drawn_slice));
+        all.extend(each(adverts, drawn_advertisement));
+        all.extend(each(peers, drawn_peer));
         if edge == 0 {
             all.push(without_default());
         }
@@ -85,6 +33,140 @@ pub(super) fn documents() -> impl Strategy<Value = Vec<String>> {
         ));
         all
     })
+}
+
+fn each<T>(drawn: Vec<T>, document: fn(usize, T) -> String) -> impl Iterator<Item = String> {
+    let numbered = drawn.into_iter().enumerate();
+    numbered.map(move |(at, drawn)| document(at, drawn))
+}
+
+fn drawn_node(at: usize, (cidr, label, v6): (u8, u8, bool)) -> String {
+    let cidrs = format!("10.{cidr}.0.0/24, \"fd00:{cidr}::/64\"");
+    let mut addresses = vec![format!("192.0.2.{at}")];
+    if v6 {
+        addresses.push(format!("2001:db8::{at}"));
+    }
+    let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
+    node(
+        &format!("n{at}"),
+        &format!("rack: r{label}"),
+        &cidrs,
+        &addresses,
+        "",
+    )
+}
+
+type DrawnService = ((u8, bool, u8), (u8, bool, u8));
+
+fn drawn_service(at: usize, ((name, local, kind), (whose, there, age)): DrawnService) -> String {
+    let policy = if local { "Local" } else { "Cluster" };
+    let kind = ["LoadBalancer", "ClusterIP", "ExternalName"][usize::from(kind)];
+    let (external, ingress, headless) = match whose {
+        0 => (
+            format!("10.{name}.0.7"),
+            format!("192.0.2.{}", name % 4),
+            false,
+        ),
+        1 => (
+            format!("192.0.2.{}", name % 4),
+            format!("203.0.113.{name}"),
+            false,
+        ),
+        2 => (
+            format!("203.0.113.{}", name % 2),
+            format!("203.0.113.{name}"),
+            false,
+        ),
+        3 => (
+            format!("203.0.113.{}", name % 2),
+            "203.0.113.200".to_owned(),
+            false,
+        ),
+        4 => ("198.18.0.250".to_owned(), "198.18.0.1".to_owned(), false),
+        5 => (format!("10.{name}.0.7"), format!("203.0.113.{name}"), true),
+        _ => (
+            format!("10.{name}.0.7"),
+            format!("203.0.113.{}", name % 2),
+            false,
+        ),
+    };
+    let cluster_ip = if headless {
+        "None".to_owned()
+    } else {
+        format!("10.96.0.{at}")
+    };
+    let spec = format!(
+        "type: {kind}, externalTrafficPolicy: {policy}, clusterIP: {cluster_ip}, externalIPs: [{external}]"
+    );
+    let ingress = format!("{{ip: {ingress}}}, {{ip: \"fd00:{name}::9\"}}");
+    let created = format!("namespace: d, creationTimestamp: \"2026-01-01T00:00:0{age}Z\"");
+    let text = service(&format!("s{at}"), &spec, &ingress).replace("namespace: d", &created);
+    if there {
+        text.replace("namespace: d", "namespace: e")
+    } else {
+        text
+    }
+}
+
+fn drawn_slice(at: usize, (service, node, condition, v6): (u8, u8, u8, bool)) -> String {
+    let conditions = [
+        "",
+        "ready: false",
+        "ready: false, serving: true, terminating: true",
+        "ready: true",
+    ];
+    let (node, condition) = (format!("n{node}"), conditions[usize::from(condition)]);
+    let family = if v6 { "IPv6" } else { "IPv4" };
+    let text = slice(
+        &format!("e{at}"),
+        &format!("s{service}"),
+        family,
+        &[(&node, condition)],
+    );
+    if at.is_multiple_of(3) {
+        text.replace("namespace: d", "namespace: e")
+    } else {
+        text
+    }
+}
+
+fn drawn_advertisement(at: usize, (prefix, mode, pods): (u8, u8, bool)) -> String {
+    let mode = [
+        "",
+        ", aggregate: {ipv4: 8, ipv6: 32}",
+        ", aggregate: {ipv4: 24}, mode: Both",
+    ][usize::from(mode)];
+    let edge = if pods {
+        ""
+    } else {
+        ", namespaceSelector: {matchLabels: {edge: e1}}"
+    };
+    let pods = if pods {
+        ", podCIDRs: {}, interfaces: [eth1]"
+    } else {
+        ""
+    };
+    let spec = format!(
+        "{{prefixes: [10.{prefix}.0.0/25, 198.51.100.0/24, 192.0.2.{prefix}/32, 198.18.0.128/25], \
+         services: {{addresses: [LoadBalancer, External, Cluster], \
+         externalIPs: [10.0.0.0/8, 203.0.113.0/24, 192.0.2.0/24, 198.18.0.0/16]{edge}}}{mode}{pods}}}"
+    );
+    ours("Advertisement", &format!("a{at}"), "", &spec)
+}
+
+fn drawn_peer(at: usize, (address, nodes): (u8, bool)) -> String {
+    let spec = if nodes && address == 3 {
+        "{asn: 64500, gateway: ipv4}".to_owned()
+    } else if nodes {
+        format!(
+            "{{asn: internal, nodes: {{selector: {{matchLabels: {{rack: r{address}}}}}, reflectors: true}}}}"
+        )
+    } else {
+        let address =
+            ["192.0.2.0", "192.0.2.1", "198.18.0.200", "203.0.113.200"][usize::from(address)];
+        format!("{{asn: 64500, address: {address}}}")
+    };
+    ours("Peer", &format!("p{at}"), "", &spec)
 }
 
 fn intents(documents: &[String]) -> Vec<Arc<Intent>> {

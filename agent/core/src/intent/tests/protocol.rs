@@ -5,7 +5,6 @@ use std::time::Duration;
 use bgp::types::{Afi, Family};
 use bgp::wire::attribute::{AttributeCodes, AttributeFilter};
 
-use super::peers::three;
 use super::*;
 
 const V4: Family = Family::IPV4_UNICAST;

@@ -42,6 +42,7 @@ fn a_peer_that_is_not_wanted_any_more_ends_at_once_but_an_established_node_is_ke
         assert_eq!(owner.want(&node(11, "")), NONE, "{name}");
         assert_eq!(owner.machine.deadline(), Some(owner.now + LEAVING / 2));
         assert_eq!(owner.look_after(5), end, "{name}");
+        assert_eq!(owner.machine.deadline(), Some(owner.now + RETRY));
     }
 }
 
@@ -154,6 +155,22 @@ fn a_node_that_is_to_be_no_client_any_more_is_one_for_a_while_if_its_session_is_
     }
 }
 
+/// A Peer names the node by its address, and the mesh takes its session over.
+#[test]
+fn a_client_by_its_address_that_the_mesh_takes_over_is_one_for_a_while() {
+    let nodes = node(11, "") + &node(12, "");
+    let spec = "{address: 192.0.2.12, asn: internal, routeReflectorClient: true}";
+    let client = nodes.clone() + &peer("client", spec);
+    let mut owner = Owner::new();
+    let started = owner.want(&client);
+    assert_eq!(started, ["set 1 ReflectorClient", "start 1 192.0.2.12"]);
+    owner.session(1, State::Established);
+    assert_eq!(owner.want(&nodes)[0], "set 1 ReflectorClient");
+    assert_eq!(owner.name(1), "mesh/n12");
+    assert_eq!(owner.look_after(5), NONE);
+    assert_eq!(owner.look_after(5), ["set 1 Internal"]);
+}
+
 /// It is looked at for its password at each look, and must not be taken for one that is wanted as a client.
 #[test]
 fn a_password_file_does_not_prolong_the_time_as_a_client() {
@@ -224,4 +241,20 @@ fn after_the_end_nothing_is_started_until_something_is_wanted() {
         owner.want(&all),
         ["start 1 192.0.2.12", "start 2 192.0.2.1"]
     );
+}
+
+/// The RIB may be busy, and a command waits for it.
+#[test]
+fn a_peer_that_was_removed_is_not_shown_while_the_rib_has_no_time_for_it() {
+    let mut owner = Owner::new();
+    owner.want(&tor("tor", ""));
+    let mut out = Vec::new();
+    let nobody = Input::Wanted(Arc::default());
+    owner.machine.handle(owner.now, nobody, &mut out);
+    let expected = [
+        Action::Stop(PeerId(1), Stop::Cease(Cease::Deconfigured)),
+        Action::Show(PeerId(1)),
+        Action::RemoveRibPeer(PeerId(1)),
+    ];
+    assert_eq!(out, expected);
 }

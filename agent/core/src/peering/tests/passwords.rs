@@ -120,3 +120,38 @@ fn a_session_whose_password_is_gone_ends_and_one_whose_file_cannot_be_read_now_g
         assert_eq!(owner.look_after(5), expected, "{file:?}");
     }
 }
+
+/// The mesh has another password, and one node is no longer of it.
+#[test]
+fn a_node_that_leaves_keeps_its_password_to_itself() {
+    let known = |right: PasswordFile, new: PasswordFile| {
+        Input::PasswordFiles([("/old".into(), right), ("/new".into(), new)].into())
+    };
+    let mesh = |file: &str, others: &[u8]| {
+        let router = format!("{{mesh: {{password: {{file: {file}}}}}}}");
+        let others = others.iter().map(|number| node(*number, ""));
+        ours("Router", "default", &router) + &node(11, "") + &others.collect::<String>()
+    };
+    let mut owner = Owner::new();
+    let [right, wrong] = ["right", "wrong"].map(|text| file(Some(Ok(text)), None));
+    owner.feed(known(right.clone(), wrong.clone()));
+    owner.want(&mesh("/old", &[12, 13]));
+    owner.session(1, State::Established);
+    owner.session(2, State::Established);
+    assert_eq!(owner.want(&mesh("/new", &[13])), ["reconfigure 2"]);
+    // Its own changes, and those of others cannot be read.
+    let later = file(None, Some("EIO"));
+    for [old, new] in [
+        [wrong, later.clone()],
+        [right, later.clone()],
+        [later.clone(), later],
+    ] {
+        owner.feed(known(old, new));
+        assert_eq!(owner.look_after(2), [""; 0]);
+    }
+    assert_eq!(
+        owner.look_after(5),
+        ["stop 1 Deconfigured", "remove 1"],
+        "the other one goes on with its password"
+    );
+}

@@ -1,6 +1,7 @@
 //! Peers out of listen ranges: who has a place, and for how long.
 
 use bgp::admission::Admit;
+use ipnet::IpNet;
 
 use super::*;
 
@@ -112,14 +113,33 @@ fn a_place_for_routes_alone_is_given_to_another_and_no_other_one_is() {
     let both = [(PeerId(2), true), (PeerId(3), true)].into();
     assert_eq!(owner.feed(Input::KeptRoutes(both)), NONE);
     // The one that has been gone for longest; but not while it tries.
-    assert_eq!(owner.connect("10.0.0.2:4711"), ["accept 2"]);
+    owner.session(2, State::OpenSent);
     let made = owner.connect("10.0.0.4:4711");
     assert_eq!(made[..2], ["stop 3 Deconfigured", "remove 3"]);
     assert_eq!(made[2..].last().unwrap(), "accept 4");
     assert_eq!(owner.connect("10.0.0.5:4711"), ["refuse RangeFull"]);
-    owner.pass(11);
     owner.session(4, State::Established);
+    owner.session(2, State::Active);
+    owner.pass(190);
+    assert_eq!(owner.feed(kept(2, true)), NONE);
     let made = owner.connect("10.0.0.5:4711");
+    assert_eq!(made[..2], ["stop 2 Deconfigured", "remove 2"]);
+}
+
+/// Its interface is missing.
+#[test]
+fn no_routes_go_for_a_peer_that_cannot_be_started() {
+    let mut owner = full();
+    owner.session(2, State::Active);
+    assert_eq!(owner.look_after(190), ["ask [2]"]);
+    assert_eq!(owner.feed(kept(2, true)), NONE);
+    owner.links(&[(3, "eth9")]);
+    let changed = ["reconfigure 2", "reconfigure 3"];
+    assert_eq!(owner.want(&racks("sourceInterface: eth9")), changed);
+    owner.links(&[]);
+    assert_eq!(owner.connect("10.0.0.4:4711"), ["refuse Blocked"]);
+    owner.links(&[(3, "eth9")]);
+    let made = owner.connect("10.0.0.4:4711");
     assert_eq!(made[..2], ["stop 2 Deconfigured", "remove 2"]);
 }
 
@@ -209,7 +229,8 @@ fn a_range_whose_key_or_password_is_missing_lets_nobody_in_until_it_is_there() {
     assert_eq!(listening.ranges[0].admit, Admit::Nobody);
     let ranges = listening.ranges;
     let failed = BTreeMap::new();
-    assert_eq!(owner.feed(Input::Listening { ranges, failed }), NONE);
+    let held = HeldRanges { ranges, failed };
+    assert_eq!(owner.feed(Input::Listening(held)), NONE);
     assert_eq!(owner.look_after(5), NONE);
     let file = PasswordFile {
         found: Some(Ok(crate::cluster::SecretText::new("right"))),
@@ -226,15 +247,38 @@ fn a_range_whose_key_or_password_is_missing_lets_nobody_in_until_it_is_there() {
     // Its key cannot be set, which is tried again.
     let net = ranges[0].net;
     let failed = [(net, "the table is full".to_owned())].into();
-    let full = Input::Listening {
+    let full = HeldRanges {
         ranges: ranges.clone(),
         failed,
     };
-    owner.feed(full);
+    owner.feed(Input::RangesSet(full));
     assert_eq!(owner.blocked(1), Some("the table is full"));
     assert_eq!(owner.look_after(5), ["ranges 1"]);
     let failed = BTreeMap::new();
-    owner.feed(Input::Listening { ranges, failed });
+    owner.feed(Input::RangesSet(HeldRanges { ranges, failed }));
     assert_eq!(owner.blocked(1), None);
     assert_eq!(owner.look_after(5), NONE);
+}
+
+/// The listener is made for what is wanted next.
+#[test]
+fn a_range_is_not_judged_by_what_the_listener_has_for_another_one() {
+    let net: IpNet = "10.0.0.0/24".parse().unwrap();
+    let mut owner = Owner::new();
+    owner.want(&racks(""));
+    let file = PasswordFile {
+        found: Some(Ok(crate::cluster::SecretText::new("right"))),
+        later: None,
+    };
+    owner.feed(Input::PasswordFiles([("/p".into(), file)].into()));
+    let next = intent(&racks("password: {file: /p}").replace("racks", "others"));
+    let held = HeldRanges {
+        ranges: owner.machine.listening(&next).0.ranges,
+        failed: [(net, "the table is full".to_owned())].into(),
+    };
+    owner.feed(Input::Listening(held));
+    assert_eq!(owner.blocked(1), None, "it has no key that could fail");
+    owner.feed(Input::Wanted(next.peers.clone()));
+    assert_eq!(owner.name(2), "others");
+    assert_eq!(owner.blocked(2), Some("the table is full"));
 }

@@ -280,6 +280,12 @@ pub(super) fn show_node(screen: &mut Screen, node: &NodeReport) -> anyhow::Resul
     for unknown in &node.unknown {
         screen.line(format!("not known here: {unknown}"))?;
     }
+    show_peers(screen, node)?;
+    show_originated(screen, node)?;
+    show_suppressed(screen, node)
+}
+
+fn show_peers(screen: &mut Screen, node: &NodeReport) -> anyhow::Result<()> {
     section(screen, "Peers", node.peers.is_empty())?;
     let columns = [
         text("PEER"),
@@ -310,7 +316,10 @@ pub(super) fn show_node(screen: &mut Screen, node: &NodeReport) -> anyhow::Resul
         pages.row(screen, row)?;
     }
     pages.end(screen)?;
+    Ok(())
+}
 
+fn show_originated(screen: &mut Screen, node: &NodeReport) -> anyhow::Result<()> {
     section(screen, "Advertises", node.originated.is_empty())?;
     let columns = [
         text("PREFIX"),
@@ -337,20 +346,24 @@ pub(super) fn show_node(screen: &mut Screen, node: &NodeReport) -> anyhow::Resul
         pages.row(screen, row)?;
     }
     pages.end(screen)?;
+    Ok(())
+}
 
-    if !node.suppressed.is_empty() {
-        section(screen, "Does not advertise", false)?;
-        let columns = [text("PREFIX"), text("OBJECT"), prose("BECAUSE")];
-        let mut pages = Pages::new(&columns);
-        for suppressed in &node.suppressed {
-            let row = vec![
-                suppressed.prefix.clone().unwrap_or_else(|| "-".to_owned()),
-                suppressed.object.clone(),
-                suppressed.reason.clone(),
-            ];
-            pages.row(screen, row)?;
-        }
-        pages.end(screen)?;
+fn show_suppressed(screen: &mut Screen, node: &NodeReport) -> anyhow::Result<()> {
+    if node.suppressed.is_empty() {
+        return Ok(());
     }
+    section(screen, "Does not advertise", false)?;
+    let columns = [text("PREFIX"), text("OBJECT"), prose("BECAUSE")];
+    let mut pages = Pages::new(&columns);
+    for suppressed in &node.suppressed {
+        let row = vec![
+            suppressed.prefix.clone().unwrap_or_else(|| "-".to_owned()),
+            suppressed.object.clone(),
+            suppressed.reason.clone(),
+        ];
+        pages.row(screen, row)?;
+    }
+    pages.end(screen)?;
     Ok(())
 }

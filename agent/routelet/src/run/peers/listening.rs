@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bgp::session::{BindError, Intake, ListenRange, Listener, Password};
 use routelet_core::intent::{Intent, ListenIntent};
-use routelet_core::peering::{Input, Listening};
+use routelet_core::peering::{HeldRanges, Input, Listening};
 use tracing::info;
 
 use super::{Peers, RELEASE, Stopped, stopped};
@@ -32,8 +32,8 @@ impl Peers {
             .as_ref()
             .is_some_and(|before| before.listen == wanted.listen);
         if same_sockets {
-            let listening = self.set_ranges(wanted.ranges);
-            return Ok(self.feed(listening).await?);
+            let held = self.set_ranges(wanted.ranges);
+            return Ok(self.feed(Input::Listening(held)).await?);
         }
         // The new sockets first: where they cannot be had, the old ones stay, and the sessions with them.
         self.listener = match self.bind(&addresses, &wanted, &keys) {
@@ -55,29 +55,29 @@ impl Peers {
         for address in self.listener.local_addresses() {
             info!(%address, "listening");
         }
-        let ranges = self.heard(&wanted.ranges);
+        let held = self.held(&wanted.ranges);
         self.listening = Some(wanted);
         self.in_vain = None;
-        Ok(self.feed(ranges).await?)
+        Ok(self.feed(Input::Listening(held)).await?)
     }
 
     /// Other ranges for the sockets that there are. Returns what came of it.
-    pub(super) fn set_ranges(&mut self, ranges: Vec<ListenRange>) -> Input {
+    pub(super) fn set_ranges(&mut self, ranges: Vec<ListenRange>) -> HeldRanges {
         self.listener.set_ranges(ranges.clone());
-        let heard = self.heard(&ranges);
+        let held = self.held(&ranges);
         if let Some(listening) = &mut self.listening {
             listening.ranges = ranges;
         }
-        heard
+        held
     }
 
     /// Which ranges the listener has, and which of them let nobody in.
-    fn heard(&self, ranges: &[ListenRange]) -> Input {
+    fn held(&self, ranges: &[ListenRange]) -> HeldRanges {
         let failed = ranges.iter().filter_map(|range| {
             let error = self.listener.range_error(range.net)?;
             Some((range.net, error.to_string()))
         });
-        Input::Listening {
+        HeldRanges {
             failed: failed.collect(),
             ranges: ranges.to_vec(),
         }
@@ -141,9 +141,9 @@ impl Peers {
             && let Ok(listener) = self.bind(&addresses(before.listen.as_ref()), &before, passwords)
         {
             self.listener = listener;
-            let ranges = self.heard(&before.ranges);
+            let held = self.held(&before.ranges);
             self.listening = Some(before);
-            self.feed(ranges).await?;
+            self.feed(Input::Listening(held)).await?;
         }
         Err(ListenError::Bind(error))
     }

@@ -1,16 +1,17 @@
 //! The sessions that run. What is to be done is decided by [`Peering`]; here it is carried out, with tasks, sockets and
 //! files, and what happens is handed in.
 //!
-//! [`listening`] has the sockets that peers share, [`password_files`] the threads that read files, and [`table`] what
+//! [`changes`] finds which sessions have changed, [`listening`] has the sockets that peers share, [`password_files`] the threads that read files, and [`table`] what
 //! others see of peers.
 
+mod changes;
 mod listening;
 mod password_files;
 mod table;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use bgp::fsm::Stop;
@@ -19,6 +20,8 @@ use bgp::session::{
     PeerStatus, Refusal,
 };
 use bgp::types::Family;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use rib::{PeerId, Rib};
 use routelet_core::intent::{Intent, PeerIntent};
 use routelet_core::peering::{Action, Input, Listening, Peering, Run};
@@ -27,6 +30,7 @@ use tokio::sync::{mpsc, watch};
 use tracing::warn;
 
 use super::rib_thread::{Command, RibHandle, Stopped};
+use changes::Changes;
 use password_files::PasswordReader;
 use table::facts;
 
@@ -60,17 +64,14 @@ pub(crate) struct Peers {
     passwords: PasswordReader,
     /// While graceful restart is possible: until when our OPENs say that we restarted.
     restarting: Option<Instant>,
-    sessions: BTreeMap<PeerId, Session>,
+    sessions: BTreeMap<PeerId, Arc<PeerHandle>>,
+    changes: Changes<BoxFuture<'static, Change>>,
     /// The connection that the machine decides about.
     connecting: Option<Candidate>,
 }
 
-/// The task of a peer.
-struct Session {
-    handle: Arc<PeerHandle>,
-    /// Changed: the machine does not know it so far.
-    status: watch::Receiver<PeerStatus>,
-}
+/// The session with this handle is in another state, or its task has ended: `None`.
+type Change = (Weak<PeerHandle>, Option<watch::Receiver<PeerStatus>>);
 
 impl Peers {
     /// No peers yet. `restarting`: until when OPENs have the R bit of graceful restart (RFC 4724).
@@ -93,6 +94,7 @@ impl Peers {
             passwords: PasswordReader::default(),
             restarting,
             sessions: BTreeMap::new(),
+            changes: Changes::new(),
             connecting: None,
         }
     }
@@ -171,8 +173,7 @@ impl Peers {
     }
 
     fn handles(&self) -> Vec<Arc<PeerHandle>> {
-        let sessions = self.sessions.values();
-        sessions.map(|session| session.handle.clone()).collect()
+        self.sessions.values().cloned().collect()
     }
 
     /// Reads the password files of all peers, those that end included, and of those that are wanted now.
@@ -199,17 +200,34 @@ impl Peers {
 
     /// How each session is that is another way than the machine knows.
     fn session_inputs(&mut self) -> Vec<Input> {
-        let sessions = self.sessions.iter_mut();
-        let changed = sessions.filter_map(|(id, session)| match session.status.has_changed() {
-            Ok(false) => None,
-            Ok(true) => {
-                let status = session.status.borrow_and_update();
-                Some(Input::Session(*id, facts(&status)))
+        let mut inputs = Vec::new();
+        for (handle, status) in self.changes.take() {
+            // Else it was stopped, or another has its place.
+            let Some(handle) = handle.upgrade() else {
+                continue;
+            };
+            let id = PeerId(handle.key().0);
+            let current = self.sessions.get(&id);
+            if !current.is_some_and(|current| Arc::ptr_eq(current, &handle)) {
+                continue;
             }
-            // The sender lives as long as the task.
-            Err(_) => Some(Input::Failed(*id)),
-        });
-        changed.collect()
+            match status {
+                Some(mut status) => {
+                    inputs.push(Input::Session(id, facts(&status.borrow_and_update())));
+                    self.follow(&handle, status);
+                }
+                // The sender lives as long as the task.
+                None => inputs.push(Input::Failed(id)),
+            }
+        }
+        inputs
+    }
+
+    /// Has the next change of the status that is not seen so far found.
+    fn follow(&mut self, handle: &Arc<PeerHandle>, status: watch::Receiver<PeerStatus>) {
+        let handle = Arc::downgrade(handle);
+        let change = changes::next(status).map(|status| (handle, status));
+        self.changes.add(change.boxed());
     }
 
     /// Does something. Returns what came of it.
@@ -229,13 +247,13 @@ impl Peers {
             }
             Action::Stop(id, how) => {
                 if let Some(session) = self.sessions.remove(&id) {
-                    session.handle.stop(how);
+                    session.stop(how);
                 }
             }
             Action::Accept(id) => {
                 if let Some(candidate) = self.connecting.take() {
                     match self.sessions.get(&id) {
-                        Some(session) => session.handle.accept(candidate),
+                        Some(session) => session.accept(candidate),
                         None => candidate.refuse(Refusal::Blocked),
                     }
                 }
@@ -245,7 +263,9 @@ impl Peers {
                     candidate.refuse(why);
                 }
             }
-            Action::SetRanges(ranges) => inputs.push(self.set_ranges(ranges)),
+            Action::SetRanges(ranges) => {
+                inputs.push(Input::RangesSet(self.set_ranges(ranges)));
+            }
             Action::AskKeptRoutes(peers) => {
                 let kept = self.kept_routes(peers).await?;
                 // A session may have come up meanwhile.
@@ -266,17 +286,15 @@ impl Peers {
             self.events.clone(),
             self.restarting,
         )?;
-        let session = Session {
-            status: handle.watch(),
-            handle: Arc::new(handle),
-        };
-        self.sessions.insert(id, session);
+        let handle = Arc::new(handle);
+        self.follow(&handle, handle.watch());
+        self.sessions.insert(id, handle);
         Ok(())
     }
 
     fn reconfigure(&mut self, id: PeerId, settings: PeerSettings) -> Result<(), KeyError> {
         let session = self.sessions.get(&id);
-        let result = session.map_or(Ok(()), |session| session.handle.reconfigure(settings));
+        let result = session.map_or(Ok(()), |session| session.reconfigure(settings));
         if result.is_err() {
             // It has stopped.
             self.sessions.remove(&id);
@@ -299,7 +317,7 @@ impl Peers {
             return self.table.remove(id);
         };
         let run = match (&peer.run, self.sessions.get(&id)) {
-            (Run::Running(_), Some(session)) => RunState::Running(session.handle.clone()),
+            (Run::Running(_), Some(session)) => RunState::Running(Arc::clone(session)),
             // It could not be started, which the machine is about to hear.
             (Run::Running(_), None) | (Run::Stopped, _) => return,
             (Run::Blocked(reason), _) => RunState::Blocked(reason.clone()),

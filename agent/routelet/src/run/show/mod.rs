@@ -2,6 +2,7 @@
 
 mod capabilities;
 pub(super) mod explain;
+mod falls;
 pub(super) mod fib;
 mod foreign;
 pub(super) mod peer;

@@ -1,24 +1,24 @@
 //! A peer and its session.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
-use bgp::fsm::{Down, Negotiated, State};
+use bgp::fsm::{Config, Negotiated, RemoteAsn, State};
 use bgp::session::{Counters, PeerHandle, PeerStatus};
-use bgp::types::{Family, NextHop};
+use bgp::types::{Asn, Family, NextHop};
 use bgp::wire::{MessageKind, Notification};
 use rib::export::Suppressed;
 use rib::{PeerCounts, PeerId, Rib};
 use routelet_api::IpFamily;
 use routelet_control::model::{
-    Direction, DownClass, DownCount, IdleHold, MessageCounts, Peer, PeerFamily, PeerKind, PeerRole,
-    SessionError, SessionState,
+    Direction, IdleHold, MessageCounts, Peer, PeerFamily, PeerKind, PeerRole, SessionState,
 };
 use routelet_core::intent::{Intent, PeerIntent, PeerTarget, RequestedBy};
 use routelet_core::own_next_hops::OwnNextHops;
 
 use super::capabilities::{capabilities, families, graceful_restart};
+use super::falls::{down, downs, notification, plain};
 use super::seconds;
 use crate::run::peers::{PeerView, RunState};
 
@@ -112,6 +112,13 @@ impl Shown {
         running.is_some_and(|running| running.status.state == State::Established)
     }
 
+    fn blocked(&self) -> Option<String> {
+        match &self.task {
+            Task::Blocked(reason) => Some(reason.clone()),
+            Task::Running(_) | Task::Range => None,
+        }
+    }
+
     fn running(&self) -> Option<&Running> {
         match &self.task {
             Task::Running(running) => Some(running),
@@ -152,52 +159,32 @@ pub(crate) fn peer(
     let running = shown.running();
     let status = running.map(|running| &running.status);
     let wanted = &shown.intent;
+    let (protocol, config) = (&wanted.protocol, &wanted.config);
     let session = running.and_then(|running| running.session.as_ref());
     let negotiated = session.map(|session| session.negotiated.as_ref());
-    let protocol = &wanted.protocol;
-    let (address, interface) = match &wanted.target {
-        PeerTarget::Address { address, interface } => (Some(*address), interface.clone()),
-        PeerTarget::Interface { name } => (None, Some(name.clone())),
-        PeerTarget::Range { .. } => (None, None),
-    };
-    let asn = match (negotiated, protocol.remote_asn) {
-        (Some(negotiated), _) => Some(negotiated.peer_asn),
-        (None, bgp::fsm::RemoteAsn::Number(asn)) => Some(asn),
-        (None, bgp::fsm::RemoteAsn::Internal) => Some(protocol.local_asn),
-        (None, _) => None,
-    };
+    let (address, interface) = place(&wanted.target);
     let last = |entry: Option<&(Instant, Notification)>, direction| {
         entry.map(|(at, message)| notification(seconds(*at, now), message, direction))
     };
+    let last_down = status.and_then(|status| status.last_down.as_ref());
+    let last_connect_error = status.and_then(|status| status.last_connect_error.as_ref());
+    let next_attempt = status.and_then(|status| status.next_attempt);
+    let advertisements = config.advertisements.iter();
     Peer {
         name: wanted.name.clone(),
         object: wanted.object.to_string(),
         kind: kind(shown),
-        role: match wanted.config.kind {
-            rib::PeerKind::External => PeerRole::External,
-            rib::PeerKind::Internal => PeerRole::Internal,
-            rib::PeerKind::ReflectorClient => PeerRole::ReflectorClient,
-        },
+        role: role(config.kind),
         address,
         interface,
-        asn,
+        asn: asn(protocol, negotiated),
         local_asn: protocol.local_asn,
         state: status.map_or(SessionState::Idle, |s| state(s.state)),
         state_seconds: status.map_or(0, |s| seconds(s.since, now)),
-        blocked: match &shown.task {
-            Task::Blocked(reason) => Some(reason.clone()),
-            Task::Running(_) | Task::Range => None,
-        },
-        idle_hold: status
-            .and_then(|status| status.idle_hold.as_ref())
-            .map(|hold| IdleHold {
-                seconds: hold.until.map(|until| seconds(now, until)),
-                reason: hold.reason.to_string(),
-            }),
+        blocked: shown.blocked(),
+        idle_hold: status.and_then(|status| idle_hold(status, now)),
         passive: protocol.passive,
-        next_attempt_seconds: status
-            .and_then(|status| status.next_attempt)
-            .map(|at| seconds(now, at)),
+        next_attempt_seconds: next_attempt.map(|at| seconds(now, at)),
         router_id: negotiated.map(|negotiated| negotiated.peer_id),
         host: negotiated.and_then(|negotiated| negotiated.peer_host.clone()),
         local_address: session.map(|session| session.local),
@@ -207,37 +194,9 @@ pub(crate) fn peer(
         configured_hold_time_seconds: protocol.hold_time.map_or(0, |time| time.as_secs()),
         peer_hold_time_seconds: negotiated.map(|n| n.peer_open.hold_time.into()),
         capabilities: negotiated.map_or_else(Vec::new, |n| capabilities(protocol, n)),
-        families: Family::ALL
-            .into_iter()
-            .zip(rib)
-            .zip(IpFamily::ALL)
-            .map(|((family, rib), of)| (family, rib, of))
-            .filter(|(family, ..)| protocol.families.contains(family))
-            .map(|(family, rib, of)| PeerFamily {
-                family: family.into(),
-                negotiated: negotiated.is_some_and(|n| n.families.contains(&family)),
-                announced: negotiated
-                    .is_some_and(|n| families(&n.peer_open.capabilities).contains(&family)),
-                own_next_hop: rib.own_next_hop.and_then(Result::ok),
-                no_next_hop: no_next_hop(rib.own_next_hop, own, of),
-                received: rib.counts.received.into(),
-                accepted: rib.counts.accepted.into(),
-                best: rib.counts.selected.into(),
-                advertised: rib.counts.advertised.into(),
-                too_large: rib.counts.too_large.into(),
-                stale: rib.counts.stale.into(),
-                max_prefixes: wanted.config.max_prefixes,
-                max_received_prefixes: wanted.config.max_received,
-                max_paths_per_prefix: wanted.config.max_paths,
-                paths_refused: rib.counts.paths_refused,
-                next_hops_refused: rib.counts.next_hops_refused,
-                prefix_warning: wanted.config.prefix_warning,
-                end_of_rib_received: rib.end_of_rib.0,
-                end_of_rib_sent: rib.end_of_rib.1,
-            })
-            .collect(),
+        families: peer_families(wanted, negotiated, rib, own),
         next_hops: rib[0].counts.next_hops,
-        max_next_hops: wanted.config.max_next_hops,
+        max_next_hops: config.max_next_hops,
         memory_bytes: rib[0].counts.memory,
         messages_sent: running.map_or_else(Default::default, |running| running.sent),
         messages_received: running.map_or_else(Default::default, |running| running.received),
@@ -246,29 +205,91 @@ pub(crate) fn peer(
         output_queue_bytes: session.map_or(0, |session| session.output_queue),
         established_count: status.map_or(0, |s| s.sessions),
         downs: status.map_or_else(Vec::new, downs),
-        last_down: status
-            .and_then(|s| s.last_down.as_ref())
-            .map(|(at, reason)| down(seconds(*at, now), reason)),
+        last_down: last_down.map(|(at, reason)| down(seconds(*at, now), reason)),
         last_error_sent: last(status.and_then(|s| s.last_sent.as_ref()), Direction::Sent),
         last_error_received: last(
             status.and_then(|s| s.last_received.as_ref()),
             Direction::Received,
         ),
-        last_connect_error: status
-            .and_then(|s| s.last_connect_error.as_ref())
+        last_connect_error: last_connect_error
             .map(|(at, error)| plain(seconds(*at, now), None, error.to_string())),
-        graceful_restart: negotiated.and_then(|negotiated| {
-            graceful_restart(negotiated, wanted.config.long_lived_max.as_secs())
-        }),
-        import: policies(&wanted.config.import),
-        export: policies(&wanted.config.export),
-        advertisements: wanted
-            .config
-            .advertisements
-            .iter()
+        graceful_restart: negotiated
+            .and_then(|negotiated| graceful_restart(negotiated, config.long_lived_max.as_secs())),
+        import: policies(&config.import),
+        export: policies(&config.export),
+        advertisements: advertisements
             .filter_map(|id| intent.advertisements.get(id).cloned())
             .collect(),
     }
+}
+
+/// Where a peer is: its address, its interface.
+fn place(target: &PeerTarget) -> (Option<IpAddr>, Option<String>) {
+    match target {
+        PeerTarget::Address { address, interface } => (Some(*address), interface.clone()),
+        PeerTarget::Interface { name } => (None, Some(name.clone())),
+        PeerTarget::Range { .. } => (None, None),
+    }
+}
+
+const fn role(kind: rib::PeerKind) -> PeerRole {
+    match kind {
+        rib::PeerKind::External => PeerRole::External,
+        rib::PeerKind::Internal => PeerRole::Internal,
+        rib::PeerKind::ReflectorClient => PeerRole::ReflectorClient,
+    }
+}
+
+/// The AS of a peer: of its session, else the configured one.
+fn asn(protocol: &Config, negotiated: Option<&Negotiated>) -> Option<Asn> {
+    match (negotiated, protocol.remote_asn) {
+        (Some(negotiated), _) => Some(negotiated.peer_asn),
+        (None, RemoteAsn::Number(asn)) => Some(asn),
+        (None, RemoteAsn::Internal) => Some(protocol.local_asn),
+        (None, _) => None,
+    }
+}
+
+/// How long and why a peer is held Idle.
+fn idle_hold(status: &PeerStatus, now: Instant) -> Option<IdleHold> {
+    status.idle_hold.as_ref().map(|hold| IdleHold {
+        seconds: hold.until.map(|until| seconds(now, until)),
+        reason: hold.reason.to_string(),
+    })
+}
+
+/// The configured families of a peer, with what the RIB counts of each.
+fn peer_families(
+    wanted: &PeerIntent,
+    negotiated: Option<&Negotiated>,
+    rib: [RibCounts; 2],
+    own: Option<&OwnNextHops>,
+) -> Vec<PeerFamily> {
+    let all = Family::ALL.into_iter().zip(rib).zip(IpFamily::ALL);
+    all.filter(|((family, _), _)| wanted.protocol.families.contains(family))
+        .map(|((family, rib), of)| PeerFamily {
+            family: family.into(),
+            negotiated: negotiated.is_some_and(|n| n.families.contains(&family)),
+            announced: negotiated
+                .is_some_and(|n| families(&n.peer_open.capabilities).contains(&family)),
+            own_next_hop: rib.own_next_hop.and_then(Result::ok),
+            no_next_hop: no_next_hop(rib.own_next_hop, own, of),
+            received: rib.counts.received.into(),
+            accepted: rib.counts.accepted.into(),
+            best: rib.counts.selected.into(),
+            advertised: rib.counts.advertised.into(),
+            too_large: rib.counts.too_large.into(),
+            stale: rib.counts.stale.into(),
+            max_prefixes: wanted.config.max_prefixes,
+            max_received_prefixes: wanted.config.max_received,
+            max_paths_per_prefix: wanted.config.max_paths,
+            paths_refused: rib.counts.paths_refused,
+            next_hops_refused: rib.counts.next_hops_refused,
+            prefix_warning: wanted.config.prefix_warning,
+            end_of_rib_received: rib.end_of_rib.0,
+            end_of_rib_sent: rib.end_of_rib.1,
+        })
+        .collect()
 }
 
 /// Why nothing of a negotiated family is advertised for want of a next hop.
@@ -317,70 +338,5 @@ fn messages(count: impl Fn(MessageKind) -> u64) -> MessageCounts {
         notification: count(MessageKind::Notification),
         keepalive: count(MessageKind::Keepalive),
         route_refresh: count(MessageKind::RouteRefresh),
-    }
-}
-
-fn downs(status: &PeerStatus) -> Vec<DownCount> {
-    let count = |(class, count): (&bgp::fsm::DownClass, &u64)| DownCount {
-        class: class_of(*class),
-        count: *count,
-    };
-    status.downs.iter().map(count).collect()
-}
-
-const fn class_of(class: bgp::fsm::DownClass) -> DownClass {
-    match class {
-        // The agent has no BFD, so that nothing asks for the Cease of RFC 9384.
-        bgp::fsm::DownClass::NotificationSent | bgp::fsm::DownClass::BfdDown => {
-            DownClass::NotificationSent
-        }
-        bgp::fsm::DownClass::NotificationReceived => DownClass::NotificationReceived,
-        bgp::fsm::DownClass::HoldTimerExpired => DownClass::HoldTimerExpired,
-        bgp::fsm::DownClass::SendHoldTimerExpired => DownClass::SendHoldTimerExpired,
-        bgp::fsm::DownClass::TransportFailed => DownClass::TransportFailed,
-        bgp::fsm::DownClass::Administrative => DownClass::Administrative,
-    }
-}
-
-fn plain(ago_seconds: u64, class: Option<DownClass>, text: String) -> SessionError {
-    SessionError {
-        ago_seconds,
-        class,
-        direction: None,
-        code: None,
-        subcode: None,
-        text,
-        communication: None,
-    }
-}
-
-fn notification(ago: u64, message: &Notification, direction: Direction) -> SessionError {
-    SessionError {
-        direction: Some(direction),
-        code: Some(message.code.code),
-        subcode: Some(message.code.subcode),
-        communication: message.communication(),
-        ..plain(
-            ago,
-            Some(match direction {
-                Direction::Sent => DownClass::NotificationSent,
-                Direction::Received => DownClass::NotificationReceived,
-            }),
-            message.code.to_string(),
-        )
-    }
-}
-
-fn down(ago: u64, reason: &Down) -> SessionError {
-    match reason {
-        Down::NotificationSent(message) => notification(ago, message, Direction::Sent),
-        Down::NotificationReceived(message) => notification(ago, message, Direction::Received),
-        Down::HoldTimerExpired(_)
-        | Down::SendHoldTimerExpired(_)
-        | Down::TransportFailed
-        | Down::PeerRestarted
-        | Down::AdministrativeStop(_) => {
-            plain(ago, Some(class_of(reason.class())), reason.to_string())
-        }
     }
 }

@@ -62,18 +62,6 @@ pub(crate) fn status(
 ) -> Status {
     let intent = shared.intent();
     let (runs, changed) = shared.runs();
-    let configured = all
-        .iter()
-        .filter(|peer| !matches!(peer.task, Task::Range))
-        .filter(|peer| peer.intent.requested_by.range().is_none() || peer.is_established());
-    let mesh = all
-        .iter()
-        .filter(|peer| peer.intent.requested_by == RequestedBy::Mesh);
-    let down_in_mesh: BTreeSet<&str> = mesh
-        .clone()
-        .filter(|peer| !peer.is_established())
-        .map(|peer| peer.intent.name.as_str())
-        .collect();
     Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),
@@ -86,38 +74,9 @@ pub(crate) fn status(
         listening: shared.listening().as_ref().clone(),
         drain: drain(&intent),
         gates: shared.gates.list(),
-        convergence: Convergence {
-            converged: shared.has_converged(),
-            only_mesh_is_down: !waiting.is_empty()
-                && waiting
-                    .iter()
-                    .all(|(peer, _)| down_in_mesh.contains(peer.as_str())),
-            waiting_for: if shared.has_converged() {
-                Vec::new()
-            } else {
-                let known = waiting.iter();
-                let known = known.map(|(peer, family)| format!("{peer} {family}"));
-                let adopted = fib.stale;
-                let unknown = shared.awaits_returning().then(|| match adopted {
-                    0 => "peers of what a predecessor left in the kernel, which is not known yet"
-                        .to_owned(),
-                    _ => format!("peers of {adopted} routes that a predecessor left in the kernel"),
-                });
-                known.chain(unknown).collect()
-            },
-        },
+        convergence: convergence(shared, all, &waiting, fib.stale),
         readiness: None,
-        peers: PeerCounts {
-            configured: count(configured.count()),
-            established: count(all.iter().filter(|peer| peer.is_established()).count()),
-            blocked: count(
-                all.iter()
-                    .filter(|peer| matches!(peer.task, Task::Blocked(_)))
-                    .count(),
-            ),
-            mesh: count(mesh.clone().count()),
-            mesh_established: count(mesh.filter(|peer| peer.is_established()).count()),
-        },
+        peers: peers(all),
         connections: connections(&shared.admissions),
         ranges: ranges(all),
         families: rib.families,
@@ -130,6 +89,59 @@ pub(crate) fn status(
         refreshes_limited: RefreshesLimited::default(),
         intent_runs: runs,
         intent_changed_seconds: changed.map(|changed| seconds(changed, now)),
+    }
+}
+
+/// How many peers there are, and how many of them have a session.
+fn peers(all: &[Shown]) -> PeerCounts {
+    let configured = all
+        .iter()
+        .filter(|peer| !matches!(peer.task, Task::Range))
+        .filter(|peer| peer.intent.requested_by.range().is_none() || peer.is_established());
+    let blocked = |peer: &&Shown| matches!(peer.task, Task::Blocked(_));
+    let in_mesh = mesh(all);
+    PeerCounts {
+        configured: count(configured.count()),
+        established: count(all.iter().filter(|peer| peer.is_established()).count()),
+        blocked: count(all.iter().filter(blocked).count()),
+        mesh: count(in_mesh.clone().count()),
+        mesh_established: count(in_mesh.filter(|peer| peer.is_established()).count()),
+    }
+}
+
+/// The other nodes of the mesh.
+fn mesh(all: &[Shown]) -> impl Iterator<Item = &Shown> + Clone {
+    all.iter()
+        .filter(|peer| peer.intent.requested_by == RequestedBy::Mesh)
+}
+
+/// Whether the first exchange is over, and for whom it waits. `adopted`: routes of a predecessor that are still in the kernel.
+fn convergence(
+    shared: &Shared,
+    all: &[Shown],
+    waiting: &[(String, Family)],
+    adopted: u64,
+) -> Convergence {
+    let down_in_mesh: BTreeSet<&str> = mesh(all)
+        .filter(|peer| !peer.is_established())
+        .map(|peer| peer.intent.name.as_str())
+        .collect();
+    let is_of_mesh = |peer: &String| down_in_mesh.contains(peer.as_str());
+    let converged = shared.has_converged();
+    let unknown = shared.awaits_returning().then(|| match adopted {
+        0 => "peers of what a predecessor left in the kernel, which is not known yet".to_owned(),
+        _ => format!("peers of {adopted} routes that a predecessor left in the kernel"),
+    });
+    let known = waiting
+        .iter()
+        .map(|(peer, family)| format!("{peer} {family}"));
+    Convergence {
+        converged,
+        only_mesh_is_down: !waiting.is_empty() && waiting.iter().all(|(peer, _)| is_of_mesh(peer)),
+        waiting_for: match converged {
+            true => Vec::new(),
+            false => known.chain(unknown).collect(),
+        },
     }
 }
 

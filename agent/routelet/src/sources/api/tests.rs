@@ -2,13 +2,15 @@
 //! the way.
 #![allow(clippy::unwrap_used)]
 
+mod nodes;
+mod server;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use kube::Resource;
 use kube::runtime::watcher::Event;
-use proptest::prelude::*;
 use routelet_api::{Peer, Router};
 use routelet_core::cluster::state::{ClusterState, ObjectKey};
 use routelet_core::cluster::{Problem, Snapshot};
@@ -277,148 +279,4 @@ fn kinds_are_where_the_api_server_has_them() {
         Router::url_path(&(), None),
         "/apis/routelet.dev/v1alpha1/routers"
     );
-}
-
-/// What may happen to one of four Services at the server, or to the connection.
-#[derive(Clone, Debug)]
-enum Move {
-    Set(usize, u8),
-    Delete(usize),
-    /// An event comes twice.
-    Repeat,
-    /// The watch falls behind; the list breaks off after so many objects, and then comes whole.
-    Relist(usize),
-}
-
-fn moves() -> impl Strategy<Value = Vec<Move>> {
-    let one = prop_oneof![
-        (0..4usize, 0..3u8).prop_map(|(at, ip)| Move::Set(at, ip)),
-        (0..4usize).prop_map(Move::Delete),
-        Just(Move::Repeat),
-        (0..4usize).prop_map(Move::Relist),
-    ];
-    proptest::collection::vec(one, 0..40)
-}
-
-proptest! {
-    #[test]
-    fn the_index_ends_up_as_the_server_is(moves in moves()) {
-        let ip = |n: u8| format!("10.0.0.{n}");
-        let name = |at: usize| format!("s{at}");
-        let mut cache = Cache::new(["Service"]);
-        cache.event(Event::<Received<WatchedService>>::Init);
-        cache.event(Event::<Received<WatchedService>>::InitDone);
-        let mut server: BTreeMap<usize, u8> = BTreeMap::new();
-        let mut last: Option<Move> = None;
-        for step in moves {
-            let step = match (step, &last) {
-                (Move::Repeat, Some(last @ (Move::Set(..) | Move::Delete(_)))) => last.clone(),
-                (step, _) => step,
-            };
-            match &step {
-                Move::Set(at, n) => {
-                    server.insert(*at, *n);
-                    cache.event(Event::Apply(service(&name(*at), &ip(*n))));
-                }
-                Move::Delete(at) => {
-                    server.remove(at);
-                    cache.event(Event::Delete(service(&name(*at), "10.0.0.0")));
-                }
-                Move::Repeat => {}
-                Move::Relist(after) => {
-                    cache.event(Event::<Received<WatchedService>>::Init);
-                    for (at, n) in server.iter().take(*after) {
-                        cache.event(Event::InitApply(service(&name(*at), &ip(*n))));
-                    }
-                    // Meanwhile the server has moved on.
-                    server.remove(after);
-                    cache.event(Event::<Received<WatchedService>>::Init);
-                    for (at, n) in &server {
-                        cache.event(Event::InitApply(service(&name(*at), &ip(*n))));
-                    }
-                    cache.event(Event::<Received<WatchedService>>::InitDone);
-                }
-            }
-            last = Some(step);
-        }
-        cache.failed(&Scope::all("Service"), failure("to get a snapshot"));
-        let state = cache.take().unwrap().state;
-        let found: BTreeMap<String, String> = state
-            .services
-            .iter()
-            .map(|(key, s)| (key.name.to_string(), s.cluster_ips[0].to_string()))
-            .collect();
-        let expected = server.iter().map(|(at, n)| (name(*at), ip(*n))).collect();
-        prop_assert_eq!(found, expected);
-    }
-}
-
-/// A Node whose status is written anew by parts, or by a kubelet that has just started.
-#[test]
-fn what_says_that_a_node_goes_away_is_kept() {
-    let seen = |metadata: Value, spec: Value, status: Value| {
-        let mut cache = Cache::new(["Node"]);
-        let node: Received<WatchedNode> =
-            guard(json!({"metadata": metadata, "spec": spec, "status": status}));
-        cache.event(Event::Apply(node));
-        let node = cache.snapshot().state.nodes["n1"].clone();
-        let taints: Vec<String> = node.taints.iter().map(ToString::to_string).collect();
-        (node.being_deleted, node.shutting_down, taints.join(" "))
-    };
-    let name = json!({"name": "n1"});
-    assert_eq!(
-        seen(name.clone(), json!({"taints": null}), json!({})),
-        (false, false, String::new())
-    );
-    let deleted = json!({"name": "n1", "deletionTimestamp": "2026-01-02T03:04:05Z"});
-    assert!(seen(deleted, json!({}), json!({})).0);
-    let taints = json!({"taints": [{"key": "a", "value": "b", "effect": "NoSchedule"}, {"key": "c", "effect": "NoExecute"}]});
-    assert_eq!(seen(name.clone(), taints, json!({})).2, "a c");
-    for (status, message, expected) in [
-        ("False", "node is shutting down", true),
-        (
-            "False",
-            "[container runtime is down, node is shutting down]",
-            true,
-        ),
-        ("True", "node is shutting down", false),
-        ("False", "container runtime is down", false),
-    ] {
-        let ready = json!({"conditions": [
-            {"type": "DiskPressure", "status": "False", "message": "node is shutting down"},
-            {"type": "Ready", "status": status, "message": message},
-        ]});
-        assert_eq!(
-            seen(name.clone(), json!({}), ready).1,
-            expected,
-            "{message}"
-        );
-    }
-}
-
-#[test]
-fn a_node_without_addresses_for_a_moment_has_not_lost_them() {
-    let node = |labels: Value, spec: Value, status: Value| -> Event<Received<WatchedNode>> {
-        let metadata = json!({"name": "n1", "labels": labels});
-        Event::Apply(guard(
-            json!({"metadata": metadata, "spec": spec, "status": status}),
-        ))
-    };
-    let addresses = |address: &str| {
-        json!({"addresses": [
-            {"type": "InternalIP", "address": address}, {"type": "ExternalIP", "address": "203.0.113.9"},
-        ]})
-    };
-    let mut cache = Cache::new(["Node"]);
-    let pods = json!({"podCIDRs": ["10.244.1.0/24"]});
-    cache.event(node(json!({}), pods, addresses("192.0.2.1")));
-    cache.event(node(json!({"zone": "a"}), json!({}), json!({})));
-    let known = cache.snapshot().state.nodes["n1"].clone();
-    assert_eq!(known.internal_ips.len() + known.other_ips.len(), 2);
-    assert_eq!(known.pod_cidrs.len(), 1);
-    // All else is as it says, and so are other addresses.
-    assert_eq!(known.labels.get("zone"), Some("a"));
-    cache.event(node(json!({}), json!({}), addresses("192.0.2.2")));
-    let known = cache.snapshot().state.nodes["n1"].clone();
-    assert_eq!(known.internal_ips[0].to_string(), "192.0.2.2");
 }

@@ -23,8 +23,7 @@ fn texts<T: ToString>(all: impl IntoIterator<Item = T>) -> Vec<String> {
 const NOT_AN_ADDRESS: &str = "is not an address: expected one such as 192.0.2.1 or 2001:db8::1";
 const NOT_A_PREFIX: &str = "is not a prefix: expected one such as 198.51.100.0/24 or 2001:db8::/32";
 
-fn rows() -> Vec<Row> {
-    let ready = |addresses: Value| json!({"addresses": addresses, "nodeName": "x"});
+fn of_services() -> Vec<Row> {
     vec![
         (
             "Service",
@@ -59,6 +58,11 @@ fn rows() -> Vec<Row> {
                 "status.loadBalancer.ingress[3]: ",
             ],
         ),
+    ]
+}
+
+fn of_nodes() -> Vec<Row> {
+    vec![
         (
             "Node",
             "/spec/podCIDRs",
@@ -84,34 +88,41 @@ fn rows() -> Vec<Row> {
                 "status.addresses[3]: address: missing",
             ],
         ),
-        (
-            "EndpointSlice",
-            "/endpoints",
-            json!([
-                ready(json!(["010.244.1.9"])), ready(json!(["10.244.1.10", "010.244.1.11"])), "nobody",
-                ready(json!(["fd00::1"])), {"nodeName": "y", "addresses": ["10.244.2.9"]},
-            ]),
-            |state| {
-                let endpoints = state
-                    .endpoint_slices
-                    .values()
-                    .flat_map(|s| s.endpoints.iter());
-                texts(endpoints.filter_map(|e| e.node.clone()))
-            },
-            &["x", "y"],
-            &[
-                "endpoints[0].addresses[0]: \"010.244.1.9\" ",
-                "endpoints[1].addresses[1]: \"010.244.1.11\" ",
-                "endpoints[2]: found the text \"nobody\", expected a map of fields",
-                "endpoints[3].addresses[0]: fd00::1 is not an IPv4 address, and addressType is IPv4",
-            ],
-        ),
     ]
+}
+
+fn of_slices() -> Vec<Row> {
+    let ready = |addresses: Value| json!({"addresses": addresses, "nodeName": "x"});
+    vec![(
+        "EndpointSlice",
+        "/endpoints",
+        json!([
+            ready(json!(["010.244.1.9"])), ready(json!(["10.244.1.10", "010.244.1.11"])), "nobody",
+            ready(json!(["fd00::1"])), {"nodeName": "y", "addresses": ["10.244.2.9"]},
+        ]),
+        |state| {
+            let endpoints = state
+                .endpoint_slices
+                .values()
+                .flat_map(|s| s.endpoints.iter());
+            texts(endpoints.filter_map(|e| e.node.clone()))
+        },
+        &["x", "y"],
+        &[
+            "endpoints[0].addresses[0]: \"010.244.1.9\" ",
+            "endpoints[1].addresses[1]: \"010.244.1.11\" ",
+            "endpoints[2]: found the text \"nobody\", expected a map of fields",
+            "endpoints[3].addresses[0]: fd00::1 is not an IPv4 address, and addressType is IPv4",
+        ],
+    )]
 }
 
 #[test]
 fn a_bad_entry_is_named_and_left_out_and_the_others_count() {
-    for (kind, pointer, list, counts, expected, said) in rows() {
+    for (kind, pointer, list, counts, expected, said) in [of_services(), of_nodes(), of_slices()]
+        .into_iter()
+        .flatten()
+    {
         let mut object = good(kind);
         *object.pointer_mut(pointer).unwrap() = list;
         for mut source in Source::both() {

@@ -10,8 +10,10 @@ use routelet_control::model::{Reason, ReasonCode as Code};
 use routelet_core::intent::Phase;
 use routelet_fib::kernel::event::Event;
 
+use super::events::{address, link};
 use super::reasons::Found;
-use super::world::{World, address, link, path};
+use super::session::path;
+use super::world::World;
 
 /// A node that gives transit, with peers of several kinds.
 const MANIFESTS: &str = r#"
@@ -125,78 +127,83 @@ fn world() -> World {
 }
 
 pub(super) fn found() -> Found {
-    let closed = {
-        let mut world = World::closed(MANIFESTS, kernel(), Phase::default());
-        world.up("b", 64501, &[]);
-        reason(&world, "b", PODS)
-    };
-    let mut found = vec![(Code::GateClosed, closed)];
+    let mut found = vec![(Code::GateClosed, with_closed_gate())];
     let mut world = world();
-    let w = &mut world;
-    let mut look =
-        |w: &World, code, peer, prefix: &str| found.push((code, reason(w, peer, prefix)));
-    look(w, Code::BestPath, "b", PODS);
-    look(w, Code::NotEstablished, "away", PODS);
-    look(w, Code::FamilyNotNegotiated, "ipv4", "2001:db8:f::/64");
-    look(w, Code::NoNextHop, "b", "2001:db8:f::/64");
-    look(w, Code::NotOffered, "ipv4", "203.0.113.0/24");
-
-    let announce = |w: &mut World, at: u32, attributes: PathAttributes| {
-        let prefix = format!("198.51.100.{at}/32");
-        w.announce("a", &prefix, "192.0.2.1", &attributes);
-        prefix
-    };
-    let plain = announce(w, 0, path(&[64500]));
-    look(w, Code::SourcePeer, "a", &plain);
-    let looped = announce(w, 1, path(&[64500, 64512]));
-    look(w, Code::NoRoute, "b", &looped);
-    for (at, community, code) in [
-        (2, Community::NO_ADVERTISE, Code::NoAdvertise),
-        (3, Community::NO_EXPORT, Code::NoExport),
-        (4, Community::NO_EXPORT_SUBCONFED, Code::NoExportSubconfed),
-    ] {
-        let prefix = announce(
-            w,
-            at,
-            PathAttributes {
-                communities: vec![community],
-                ..path(&[64500])
-            },
-        );
-        look(w, code, "b", &prefix);
-    }
-    let marked = announce(
-        w,
-        5,
-        PathAttributes {
-            only_to_customer: Some(Asn(64500)),
-            ..path(&[64500])
-        },
-    );
-    look(w, Code::OnlyToCustomer, "provider", &marked);
-    let long = announce(
-        w,
-        6,
-        PathAttributes {
-            communities: (0..1_100).map(|n| Community(0x7000_0000 + n)).collect(),
-            ..path(&[64500])
-        },
-    );
-    look(w, Code::TooLarge, "b", &long);
-    w.announce("a", "198.51.100.7/32", "192.0.2.2", &path(&[64500]));
-    look(w, Code::PeerIsNextHop, "b", "198.51.100.7/32");
-    w.announce("a", "192.168.1.0/24", "192.0.2.1", &path(&[64500]));
-    look(w, Code::ExportPolicy, "b", "192.168.1.0/24");
-    let internal = PathAttributes {
-        local_pref: Some(100),
-        ..path(&[])
-    };
-    w.announce("i1", "198.51.100.8/32", "10.0.0.21", &internal);
-    look(w, Code::NotReflected, "i2", "198.51.100.8/32");
+    found.extend(of_sessions(&world));
+    found.extend(of_attributes(&mut world));
+    found.extend(of_next_hops_and_policies(&mut world));
     found.extend(without_transit());
     found.push((Code::NextHopOfOtherFamily, of_other_family()));
     found.push((Code::LongLivedStale, stale()));
     found
+}
+
+fn with_closed_gate() -> Reason {
+    let mut world = World::closed(MANIFESTS, kernel(), Phase::default());
+    world.up("b", 64501, &[]);
+    reason(&world, "b", PODS)
+}
+
+/// Of what the session with a peer allows.
+fn of_sessions(world: &World) -> Found {
+    [
+        (Code::BestPath, "b", PODS),
+        (Code::NotEstablished, "away", PODS),
+        (Code::FamilyNotNegotiated, "ipv4", "2001:db8:f::/64"),
+        (Code::NoNextHop, "b", "2001:db8:f::/64"),
+        (Code::NotOffered, "ipv4", "203.0.113.0/24"),
+    ]
+    .into_iter()
+    .map(|(code, peer, prefix)| (code, reason(world, peer, prefix)))
+    .collect()
+}
+
+/// Of a route's attributes, which peer a sends.
+fn of_attributes(world: &mut World) -> Found {
+    let with = |communities: Vec<Community>| PathAttributes {
+        communities,
+        ..path(&[64500])
+    };
+    let marked = PathAttributes {
+        only_to_customer: Some(Asn(64500)),
+        ..path(&[64500])
+    };
+    let many = (0..1_100).map(|n| Community(0x7000_0000 + n)).collect();
+    let no_export_subconfed = with(vec![Community::NO_EXPORT_SUBCONFED]);
+    [
+        (Code::SourcePeer, "a", path(&[64500])),
+        (Code::NoRoute, "b", path(&[64500, 64512])),
+        (Code::NoAdvertise, "b", with(vec![Community::NO_ADVERTISE])),
+        (Code::NoExport, "b", with(vec![Community::NO_EXPORT])),
+        (Code::NoExportSubconfed, "b", no_export_subconfed),
+        (Code::OnlyToCustomer, "provider", marked),
+        (Code::TooLarge, "b", with(many)),
+    ]
+    .into_iter()
+    .zip(0..)
+    .map(|((code, peer, attributes), at)| {
+        let prefix = format!("198.51.100.{at}/32");
+        world.announce("a", &prefix, "192.0.2.1", &attributes);
+        (code, reason(world, peer, &prefix))
+    })
+    .collect()
+}
+
+fn of_next_hops_and_policies(world: &mut World) -> Found {
+    let internal = PathAttributes {
+        local_pref: Some(100),
+        ..path(&[])
+    };
+    let (external, own) = (path(&[64500]), "198.51.100.7/32");
+    let (refused, of_client) = ("192.168.1.0/24", "198.51.100.8/32");
+    world.announce("a", own, "192.0.2.2", &external);
+    world.announce("a", refused, "192.0.2.1", &external);
+    world.announce("i1", of_client, "10.0.0.21", &internal);
+    vec![
+        (Code::PeerIsNextHop, reason(world, "b", own)),
+        (Code::ExportPolicy, reason(world, "b", refused)),
+        (Code::NotReflected, reason(world, "i2", of_client)),
+    ]
 }
 
 /// Of a node that passes nothing on, as other nodes know.

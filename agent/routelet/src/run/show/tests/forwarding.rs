@@ -5,9 +5,11 @@ use routelet_core::intent::Phase;
 use routelet_fib::kernel::event::Event;
 use routelet_fib::plan::Object;
 
+use super::events::{address, link, route};
 use super::kernel::Kernel;
 use super::reasons::Found;
-use super::world::{World, address, link, path, route};
+use super::session::path;
+use super::world::World;
 
 const MANIFESTS: &str = r#"
 apiVersion: v1

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod answers;
+mod events;
 mod exports;
 mod forwarding;
 mod kernel;
@@ -9,5 +10,6 @@ mod originated;
 mod paths;
 mod reasons;
 pub(crate) mod scene;
+mod session;
 mod warnings;
 pub(crate) mod world;

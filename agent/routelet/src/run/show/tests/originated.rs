@@ -6,9 +6,10 @@ use routelet_control::model::{Reason, ReasonCode as Code};
 use routelet_core::intent::{Leaving, Phase};
 use routelet_fib::kernel::event::{Event, Link};
 
+use super::events::{address, link, route};
 use super::kernel::Kernel;
 use super::reasons::Found;
-use super::world::{World, address, link, read, route};
+use super::world::{World, read};
 use crate::run::show::status::drain;
 
 /// The node and its surroundings. `NODE` and `ROUTER` are replaced by more of the objects' fields.
@@ -137,49 +138,59 @@ pub(super) fn found() -> Found {
     found
 }
 
-fn of_services() -> Found {
-    let here = &["here"][..];
+/// A Service with the reason that it is for: its metadata, its spec, its address, its endpoints.
+type Case = (
+    Code,
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static [&'static str],
+);
+
+/// An endpoint on the node itself.
+const HERE: &[&str] = &["here"];
+
+/// What of a Service itself decides.
+fn by_service() -> Vec<Case> {
     let labels = "labels: {external: allowed}";
     let unlisted = "labels: {external: unlisted}";
-    let local = "externalTrafficPolicy: Local";
-    let cases = [
-        (Code::ReadyEndpoint, "", "", "203.0.114.1", here),
-        (Code::ReadyEndpointHere, "", local, "203.0.114.2", here),
+    let other = "labels: {service.kubernetes.io/service-proxy-name: other}";
+    vec![
         (
             Code::NotSelected,
             "labels: {skip: x}",
             "",
             "203.0.114.3",
-            here,
+            HERE,
         ),
         (
             Code::ForeignLoadBalancerClass,
             "",
             "loadBalancerClass: example.com/lb",
             "203.0.114.4",
-            here,
+            HERE,
         ),
         (
             Code::NoAllowList,
             unlisted,
             "externalIPs: [203.0.114.5]",
             "",
-            here,
+            HERE,
         ),
         (
             Code::OutsideAllowList,
             labels,
             "externalIPs: [203.0.114.6]",
             "",
-            here,
+            HERE,
         ),
-        (Code::ProxyMode, "", "", "203.0.114.7, ipMode: Proxy", here),
+        (Code::ProxyMode, "", "", "203.0.114.7, ipMode: Proxy", HERE),
         (
             Code::NotLoadBalancer,
             "",
             "type: ClusterIP",
             "203.0.114.8",
-            here,
+            HERE,
         ),
         (
             Code::ExternalName,
@@ -193,20 +204,23 @@ fn of_services() -> Found {
             "",
             "clusterIP: None, clusterIPs: [None]",
             "203.0.114.9",
-            here,
+            HERE,
         ),
-        (
-            Code::OtherServiceProxy,
-            "labels: {service.kubernetes.io/service-proxy-name: other}",
-            "",
-            "203.0.114.10",
-            here,
-        ),
-        (Code::NotRoutable, "", "", "169.254.7.7", here),
-        (Code::NodeAddress, "", "", "10.0.0.12", here),
-        (Code::PeerAddress, "", "", "192.0.2.1", here),
-        (Code::GatewayAddress, "", "", "10.0.0.1", here),
-        (Code::InterfaceAddress, "", "", "192.0.2.11", here),
+        (Code::OtherServiceProxy, other, "", "203.0.114.10", HERE),
+    ]
+}
+
+/// What of its address or its endpoints decides.
+fn by_address_and_endpoints() -> Vec<Case> {
+    let local = "externalTrafficPolicy: Local";
+    vec![
+        (Code::ReadyEndpoint, "", "", "203.0.114.1", HERE),
+        (Code::ReadyEndpointHere, "", local, "203.0.114.2", HERE),
+        (Code::NotRoutable, "", "", "169.254.7.7", HERE),
+        (Code::NodeAddress, "", "", "10.0.0.12", HERE),
+        (Code::PeerAddress, "", "", "192.0.2.1", HERE),
+        (Code::GatewayAddress, "", "", "10.0.0.1", HERE),
+        (Code::InterfaceAddress, "", "", "192.0.2.11", HERE),
         (Code::NoReadyEndpoint, "", "", "203.0.114.11", &[]),
         (
             Code::NoReadyEndpointHere,
@@ -222,8 +236,13 @@ fn of_services() -> Found {
             "203.0.114.13",
             &["there", "leaving"],
         ),
-        (Code::OtherNodesPodCidr, "", "", "10.244.2.9", here),
-    ];
+        (Code::OtherNodesPodCidr, "", "", "10.244.2.9", HERE),
+    ]
+}
+
+fn of_services() -> Found {
+    let mut cases = by_service();
+    cases.extend(by_address_and_endpoints());
     let mut manifests = cluster("", "", "");
     for (at, (_, metadata, spec, ip, endpoints)) in cases.iter().enumerate() {
         let ingress = match *ip {
@@ -237,9 +256,9 @@ fn of_services() -> Found {
     let external = "externalIPs: [198.51.100.7]";
     let older = "creationTimestamp: \"2026-01-01T00:00:00Z\"";
     let newer = "labels: {external: allowed}, creationTimestamp: \"2026-01-02T00:00:00Z\"";
-    let owner = service("older", older, "", "{ip: 198.51.100.7}", here);
+    let owner = service("older", older, "", "{ip: 198.51.100.7}", HERE);
     manifests.push_str(&owner.replace("namespace: shop", "namespace: bank"));
-    manifests.push_str(&service("newer", newer, external, "", here));
+    manifests.push_str(&service("newer", newer, external, "", HERE));
     let world = World::new(&manifests, kernel(), Phase::default());
     let mut found: Found = cases
         .iter()

@@ -11,8 +11,10 @@ use routelet_control::model::{Reason, ReasonCode as Code};
 use routelet_core::intent::Phase;
 use routelet_fib::kernel::event::Event;
 
+use super::events::{address, link, route};
 use super::reasons::Found;
-use super::world::{World, address, link, path, route};
+use super::session::path;
+use super::world::World;
 
 /// A node with external peers of two ASes and internal ones.
 const MANIFESTS: &str = r#"

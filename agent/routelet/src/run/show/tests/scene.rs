@@ -17,7 +17,9 @@ use routelet_control::model::{MessageCounts, Peer, Status};
 use routelet_core::intent::Phase;
 use routelet_fib::kernel::event::Event;
 
-use super::world::{World, address, link, path, route};
+use super::events::{address, link, route};
+use super::session::path;
+use super::world::World;
 use crate::run::peers::blocked;
 use crate::run::show::peer::{Running, Session, Shown, Task};
 

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use routelet_control::model::{Problem, ProblemReason as Code};
 use routelet_core::intent::{LocalFacts, Phase, intend};
 
-use super::world::{World, address, link};
+use super::events::{address, link};
+use super::world::World;
 
 const NODE: &str = r#"
 apiVersion: v1
