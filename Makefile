@@ -20,7 +20,10 @@ image: ## Build the container image (podman, or ENGINE=docker)
 crds: ## Write deploy/crds anew from the types
 	ROUTELET_WRITE_CRDS=1 $(CARGO) test --locked -p routelet-api --test custom_resource_definitions
 
-docs: ## Make a book of the documentation, in target/book (cargo install mdbook --locked)
+# CI does not build the book, since mdBook takes minutes to compile: the test `documentation` checks the table of contents,
+# links, anchors, names of source files, and runs `routelet check` on every example.
+docs: ## Build the documentation as a book in target/book (cargo install mdbook --locked), and check it
+	$(CARGO) test --locked -p routelet --test documentation
 	mdbook build
 
 test: setup build ## Run every test, those in network namespaces included (root)

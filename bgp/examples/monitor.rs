@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bgp::fsm::{Cease, Config, GracefulRestartConfig, RemoteAsn, Stop};
-use bgp::session::{Event, Intake, Listener, PeerKey, PeerSettings, spawn};
+use bgp::session::{Event, Listener, ListenerConfig, PeerKey, PeerSettings, spawn};
 use bgp::types::{BgpIdentifier, Family};
 use bgp::wire::{BatchPart, Routes, UpdateBatch};
 use ipnet::IpNet;
@@ -46,13 +46,13 @@ async fn run(arguments: Vec<String>) -> Fallible {
     } else {
         "[::]:179".parse()?
     };
-    let intake = Intake {
+    let config = ListenerConfig {
         ranges: Vec::new(),
         passwords: Vec::new(),
         candidates,
         admissions: Arc::default(),
     };
-    let listening = Listener::bind(&[any]).and_then(|bound| bound.listen(intake));
+    let listening = Listener::bind(&[any]).and_then(|bound| bound.listen(config));
     let listener = match listening {
         Ok(listener) => listener,
         Err(error) if !settings.protocol.passive => {

@@ -1,4 +1,4 @@
-//! Whom a listener lets in: what a peer or a listen range asks of connections.
+//! Which connections a listener accepts: the requirements of a peer or a listen range.
 
 use std::net::IpAddr;
 
@@ -12,20 +12,20 @@ use crate::settings::{Password, Ttl};
 pub struct ListenRange {
     /// The addresses.
     pub net: IpNet,
-    /// Whom it lets in.
+    /// Which connections it accepts.
     pub admit: Admit,
     /// What else it asks of a connection.
     pub checks: Checks,
 }
 
-/// Whom a listen range lets in.
+/// Which connections a listen range accepts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Admit {
-    /// Anybody who comes from there.
+    /// Any connection from its addresses.
     Anybody,
     /// Connections with this TCP MD5 signature.
     Signed(Password),
-    /// Nobody: its password cannot be had. A wider range does not open what this one closes.
+    /// None: its password is not available. A wider range does not accept what this one refuses.
     Nobody,
 }
 

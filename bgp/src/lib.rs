@@ -1,13 +1,13 @@
 //! BGP-4, as a library: the wire format, the state machine, and (feature `net`) sessions over TCP.
 //!
-//! The crate knows nothing of Kubernetes, of routing tables or of the kernel. Its rooms:
+//! The crate does not depend on Kubernetes, routing tables or the kernel's routes. Modules:
 //!
-//! - [`types`]: the words of the protocol as newtypes: AS numbers, families, communities, next hops.
-//! - [`wire`]: bytes to messages and back. Never panics, never allocates by a length that it has not checked.
+//! - [`types`]: the protocol's terms as newtypes: AS numbers, families, communities, next hops.
+//! - [`wire`]: bytes to messages and back. Never panics, never allocates by an unchecked length.
 //! - [`fsm`]: RFC 4271 section 8 as a pure machine: inputs and a `now` in, outputs and a deadline out.
 //! - [`settings`]: how to reach a peer.
-//! - [`admission`]: whom a listener lets in.
-//! - [`refusal`]: why a connection is not let in.
+//! - [`admission`]: which connections a listener accepts.
+//! - [`refusal`]: why a connection is refused.
 //! - [`os_error`]: errors of system calls, in words.
 //! - [`session`] (feature `net`): the only sockets and the only clock of the crate.
 

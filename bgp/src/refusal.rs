@@ -1,17 +1,17 @@
-//! Why a connection is not let in.
+//! Why a connection is refused.
 
 use std::fmt;
 
-/// Why a connection was not let in.
+/// Why a connection was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// Nobody is expected from there.
+    /// No peer or listen range has its address.
     Stranger,
     /// A peer or range is configured there, and cannot be started: its key or its password is missing.
     Blocked,
     /// It is not signed, or with a password that has been replaced, and there is one.
     Unsigned,
-    /// It comes from farther away than TTL security allows (RFC 5082), or the kernel cannot say.
+    /// It is from farther away than TTL security allows (RFC 5082), or the distance is unknown.
     TooFar,
     /// It is to another address of ours than the peer's local address.
     LocalAddress,
@@ -19,11 +19,11 @@ pub enum Refusal {
     Interface,
     /// Its sender connects more often than anybody needs to.
     TooOften,
-    /// Newcomers out of listen ranges connect faster than they are taken in.
+    /// New peers of listen ranges connect faster than they are accepted.
     Pace,
     /// Too many connections have not sent an OPEN yet.
     WithoutOpen,
-    /// Newcomers out of listen ranges wait, and nobody takes them.
+    /// New peers of listen ranges wait, and the owner does not take them.
     QueueFull,
     /// The listen range has as many peers as it may have.
     RangeFull,

@@ -10,9 +10,9 @@ use crate::wire::attribute::AttributeFilter;
 /// A peer as the session driver knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerSettings {
-    /// The peer's address. Connections from it are the peer's; it is what is dialled.
+    /// The peer's address. Connections from it belong to the peer, and connections to the peer go to it.
     pub remote: IpAddr,
-    /// The port to dial; connections from the peer may come from any port.
+    /// The port to connect to; connections from the peer may be from any port.
     pub port: u16,
     /// The interface that a link-local `remote` is on. Needed for such addresses, ignored for others.
     pub scope: Option<Scope>,
@@ -20,8 +20,8 @@ pub struct PeerSettings {
     pub local: Option<IpAddr>,
     /// The interface to bind to (SO_BINDTODEVICE), by name; `None` lets routes decide.
     pub device: Option<String>,
-    /// The kernel index of `device` now. One that was deleted and made again has another: a connection that was bound to it
-    /// before never says or hears anything any more.
+    /// The kernel index of `device` now. One that was deleted and created again has another: a connection that was
+    /// bound to the old one no longer sends or receives.
     pub device_index: Option<u32>,
     /// Which TTL or hop limit to send and to accept.
     pub ttl: Ttl,

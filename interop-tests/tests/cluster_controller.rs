@@ -235,7 +235,7 @@ fn one_replica_works_and_another_takes_over() {
         // Without an API server it stops working and goes on when there is one.
         cluster.fake()?.stop();
         eventually(Duration::from_secs(30), "the second gives up", || {
-            ensure!(second.log_text().contains("stops working"));
+            ensure!(second.log_text().contains("no longer active"));
             second.check_alive()
         })?;
         cluster.fake()?.resume()?;

@@ -42,7 +42,7 @@ fn failing(node: &Node) -> Result<Vec<String>> {
     Ok(failing.map(|watch| watch["kind"].to_string()).collect())
 }
 
-/// "Later" is no answer: the password that was in force stays, until there is one.
+/// "Later" is no answer: the previous password stays in force, until there is one.
 #[test]
 fn an_overloaded_api_server_costs_no_session_whose_secret_has_another_name() {
     let needs = [Need::Speaker(Kind::Routelet), Need::Speaker(Kind::Bird2)];

@@ -139,7 +139,7 @@ fn the_list_outlives_the_agent_and_the_pod_cidrs_and_is_not_written_twice() {
             .write("node-1", &node_object("node-1", &[&v4(1), &v6(1)], &[]))?;
         eventually(SOON, "the agent says that the CIDRs are gone", || {
             let log = host.node.log();
-            ensure!(log.contains("no pod CIDRs any more"), "{log}");
+            ensure!(log.contains("no longer has pod CIDRs"), "{log}");
             Ok(())
         })?;
         ensure!(std::fs::read_to_string(&path)? == text);

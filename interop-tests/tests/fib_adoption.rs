@@ -201,7 +201,7 @@ fn until_convergence_both_commands_say_the_same_of_what_a_predecessor_left() {
             })
         };
         for asked in [NETWORKS[0], "198.51.100.7"] {
-            says(asked, "left by a predecessor, and no usable path so far")?;
+            says(asked, "left by a predecessor, no usable path so far")?;
         }
         block("10.0.3.2")?;
         says(

@@ -92,7 +92,7 @@ fn traffic_leaves_a_router_whose_cable_is_pulled_and_comes_back() {
 /// Nothing was written that the kernel had to refuse, and nothing of the kind was logged.
 fn no_false_alarm(rack: &Rack) -> Result<()> {
     let log = rack.node.log();
-    for alarm in ["the kernel refuses routes", "Some("] {
+    for alarm in ["the kernel rejects routes", "Some("] {
         let line = log.lines().find(|line| line.contains(alarm));
         ensure!(line.is_none(), "{line:?}");
     }
@@ -263,7 +263,7 @@ fn a_nexthop_object_that_somebody_replaces_is_put_right() {
         eventually(SOON, "it is reported", || {
             let log = rack.node.log();
             ensure!(
-                log.contains("nexthop objects of ours were replaced"),
+                log.contains("nexthop objects of Routelet were replaced"),
                 "{log}"
             );
             Ok(())

@@ -115,7 +115,7 @@ fn routes_go_when_the_fib_is_disabled_and_come_back_when_it_is_enabled_again() {
             let status = rack.node.ask_text(&["status"])?;
             ensure!(
                 status.contains(
-                    "no learned routes are installed (fib.enabled: false); 1 destination refused"
+                    "no learned routes are installed (fib.enabled: false); 1 destination for refused"
                 ),
                 "{status}"
             );

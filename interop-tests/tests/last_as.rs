@@ -131,7 +131,7 @@ fn a_node_that_is_made_again_while_no_agent_runs_stays_in_its_as() {
                 let status = node.ask(&["status"])?;
                 ensure!(status["asn"] == json!(ASN), "{status}");
                 let problems = status["problems"].to_string();
-                let found = problems.contains("made again without rack;");
+                let found = problems.contains("created again without rack;");
                 ensure!(found == problem, "{problems}");
                 Ok(())
             })

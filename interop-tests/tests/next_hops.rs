@@ -225,7 +225,10 @@ fn whether_the_default_route_resolves_next_hops_is_configured_and_takes_effect_a
                     let text = node.ask_text(&["explain", prefix])?;
                     let why = "unreachable: from router";
                     let given = text.contains(why)
-                        && text.contains("only the default route leads to the next hop, and fib.resolveViaDefaultRoute is false");
+                        && text.contains(
+                            "only the default route matches the next hop, and \
+                            fib.resolveViaDefaultRoute is false",
+                        );
                     ensure!(given == wanted, "{text}");
                 }
                 Ok(())

@@ -9,8 +9,8 @@ pub struct AdvertisementId(pub u32);
 
 /// A prefix that this node originates.
 ///
-/// A peer hears of it if at least one offer comes from an Advertisement that selects the peer. Where several do, the
-/// communities are united, the highest local preference, the lowest MED and the longest prepend win.
+/// It is advertised to a peer if at least one offer is of an Advertisement that selects the peer. If several do, the
+/// communities are merged, the highest local preference, the lowest MED and the longest prepend win.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Originated {
     /// The destination, host bits zero.
@@ -24,7 +24,7 @@ pub struct Originated {
 pub struct Offer {
     /// The Advertisement.
     pub advertisement: AdvertisementId,
-    /// Whether only Services are the reason for it: peers that know those already are not told.
+    /// Whether only Services are the reason for it: it is not advertised to peers that know those already.
     pub of_services: bool,
     /// Communities to add.
     pub communities: Vec<Community>,

@@ -40,8 +40,8 @@ impl From<PeerKind> for bgp::wire::PeerKind {
 /// Each of them is compared with all others whenever one changes.
 pub const DEFAULT_MAX_PATHS: u32 = 256;
 
-/// The most distinct next hops that a peer may bring unless it is configured: a reflector of the largest clusters brings two
-/// for each node. The kernel holds two objects for each.
+/// The default limit of a peer's distinct next hops: a reflector of the largest clusters has two for each node. The
+/// kernel has two objects for each.
 pub const DEFAULT_MAX_NEXT_HOPS: u32 = 32_768;
 
 /// What the intent says about a peer. A change never needs a session reset: policies are run again.
@@ -51,13 +51,14 @@ pub struct PeerConfig {
     pub kind: PeerKind,
     /// Import policies in order. Empty: accept.
     pub import: Vec<Arc<Policy>>,
-    /// Export policies in order. They run on what the peer is told anyway; empty: accept.
+    /// Export policies in order. They run on routes that would be advertised; empty: accept.
     pub export: Vec<Arc<Policy>>,
-    /// Advertisements whose originated routes the peer is told.
+    /// Advertisements whose originated routes are advertised to the peer.
     pub advertisements: BTreeSet<AdvertisementId>,
-    /// Whether the peer knows Services from elsewhere, as nodes of the same cluster do, and is not told of them.
+    /// Whether the peer knows Services from elsewhere, as nodes of the same cluster do, so that they are not advertised
+    /// to it.
     pub knows_services: bool,
-    /// Whether the peer is also told routes learned from others. Reflection (RFC 4456) works without it.
+    /// Whether learned routes are advertised to the peer. Reflection (RFC 4456) works without it.
     pub transit: bool,
     /// How often our own AS may stand in a received AS_PATH.
     pub allow_own_as: u8,
@@ -77,9 +78,9 @@ pub struct PeerConfig {
     pub max_prefixes: Option<u32>,
     /// Received paths per family, rejected ones included, beyond which `PrefixLimit` is reported; `None`: no limit.
     pub max_received: Option<u32>,
-    /// Paths of one prefix that the peer may have at a time (RFC 7911); further ones are not taken in. At least 1.
+    /// The maximum number of the peer's paths of one prefix (RFC 7911); further ones are ignored. At least 1.
     pub max_paths: u32,
-    /// Distinct next hops that the peer may bring at a time; paths with further ones are rejected. At least 1.
+    /// The maximum number of the peer's distinct next hops; paths with further ones are rejected. At least 1.
     pub max_next_hops: u32,
     /// Accepted prefixes per family beyond which `PrefixWarning` is reported; `None`: never.
     pub prefix_warning: Option<u32>,
@@ -87,7 +88,8 @@ pub struct PeerConfig {
     pub long_lived_max: Duration,
 }
 
-/// See [`PeerConfig::long_lived_max`]: long enough for people to come, short enough for a router that never comes back.
+/// See [`PeerConfig::long_lived_max`]: long enough for an operator to act, short enough for a router that never
+/// returns.
 pub const LONG_LIVED_MAX: Duration = Duration::from_hours(24);
 
 /// What an Established session adds to the configuration.

@@ -83,7 +83,7 @@ impl FromStr for AddressBlock {
         let parsed = if let Some((first, last)) = text.split_once('-') {
             let ends = (first.trim().parse(), last.trim().parse());
             let (Ok(first), Ok(last)) = ends else {
-                let both = "a range of addresses: expected both ends whole, such as 198.51.100.10-198.51.100.20";
+                let both = "a range of addresses: expected two complete addresses, such as 198.51.100.10-198.51.100.20";
                 return Err(not(text, both));
             };
             if IpFamily::of(first) != IpFamily::of(last) {
@@ -146,7 +146,7 @@ mod tests {
             ("", "expected one such as"),
             ("198.51.100.20-198.51.100.10", "before its first"),
             ("198.51.100.20-2001:db8::1", "different families"),
-            ("198.51.100.20-30", "expected both ends whole"),
+            ("198.51.100.20-30", "expected two complete addresses"),
         ] {
             let error = text.parse::<AddressBlock>().unwrap_err().to_string();
             assert!(error.contains(reason), "{text}: {error}");

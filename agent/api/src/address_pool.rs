@@ -8,7 +8,7 @@ use super::LabelSelector;
 use super::address_block::AddressBlock;
 use super::status::Condition;
 
-/// Addresses that the controller hands to Services of type LoadBalancer.
+/// Addresses that the controller assigns to Services of type LoadBalancer.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "routelet.dev",
@@ -18,7 +18,7 @@ use super::status::Condition;
     status = "AddressPoolStatus",
     shortname = "pool",
     category = "routelet",
-    doc = "Addresses that the controller hands to Services of type LoadBalancer.",
+    doc = "Addresses that the controller assigns to Services of type LoadBalancer.",
     printcolumn(name = "Addresses", type_ = "string", json_path = ".spec.addresses"),
     printcolumn(name = "Auto", type_ = "boolean", json_path = ".spec.autoAssign"),
     printcolumn(
@@ -60,36 +60,37 @@ use super::status::Condition;
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = super::rules::address_pool()))]
 pub struct AddressPoolSpec {
-    /// Prefixes (`203.0.113.0/24`), ranges (`198.51.100.10-198.51.100.20`) and single addresses, of either family. Pools
-    /// must not overlap: of two that do, the older one keeps what both claim.
+    /// Prefixes (`203.0.113.0/24`), ranges (`198.51.100.10-198.51.100.20`) and single addresses, of either family.
+    /// Pools must not overlap: of two that do, the older one keeps the addresses that both have.
     #[schemars(length(min = 1, max = 256))]
     pub addresses: Vec<AddressBlock>,
     /// Whether Services that ask for no pool get addresses from this one. `false`: only Services that name it.
     #[serde(default = "yes")]
     pub auto_assign: bool,
-    /// Which pool is asked first where several fit a Service: the one with the highest number, among equals the first by
-    /// name.
+    /// Which pool is tried first if several select a Service: the one with the highest number, among equals the first
+    /// by name.
     #[serde(default)]
     pub priority: i32,
     /// Whether Services may ask for certain addresses of this pool, or for the pool, with an annotation or
-    /// `spec.loadBalancerIP`. `false`: the controller chooses, and a Service that asks gets nothing of it. What a Service has
-    /// it keeps.
+    /// `spec.loadBalancerIP`. `false`: the controller chooses, and a Service that asks gets no address of it. Assigned
+    /// addresses are kept.
     #[serde(default = "yes")]
     pub allow_requests: bool,
-    /// Whether only Services with `loadBalancerClass: routelet.dev/bgp` get addresses of this pool, so that those without a
-    /// class are left to another load balancer. If all pools say so, the controller does not touch Services without a class.
+    /// Whether only Services with `loadBalancerClass: routelet.dev/bgp` get addresses of this pool, so that those
+    /// without a class are left to another load balancer. If all pools do, the controller does not change Services
+    /// without a class.
     #[serde(default)]
     pub require_class: bool,
-    /// The most addresses of this pool, per family, that one Service gets. Absent: as many as it asks for.
+    /// The maximum number of addresses of this pool, per family, for one Service. Absent: as many as it asks for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub max_per_service: Option<u32>,
-    /// The most addresses of this pool, per family, that the Services of one namespace get together; an address that several
-    /// share counts once. Absent: no limit. Nothing is taken away when it is lowered.
+    /// The maximum number of addresses of this pool, per family, for all Services of a namespace; an address that
+    /// several share counts once. Absent: no limit. Lowering it removes no address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub max_per_namespace: Option<u32>,
-    /// Leave out the first and the last address of every prefix, which some equipment takes for the network and broadcast
+    /// Exclude the first and the last address of every prefix, which some devices treat as network and broadcast
     /// addresses. Ranges and single addresses are used as they are.
     #[serde(default)]
     pub exclude_first_and_last: bool,
@@ -122,7 +123,7 @@ const fn yes() -> bool {
     true
 }
 
-/// What the controller says of a pool.
+/// Status of a pool, written by the controller.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct AddressPoolStatus {
@@ -136,11 +137,11 @@ pub struct AddressPoolStatus {
     pub conditions: Vec<Condition>,
 }
 
-/// Addresses of one family, counted. More than 9223372036854775807 count as so many.
+/// Addresses of one family, counted, up to 9223372036854775807.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct PoolUsage {
-    /// Addresses that the pool can hand out, assigned or not.
+    /// Addresses that the pool can assign, assigned or not.
     pub total: i64,
     /// Addresses that Services have.
     pub assigned: i64,

@@ -11,8 +11,8 @@ use super::text::{Cidr, CommunityText};
 /// The `loadBalancerClass` that is ours, beside none.
 pub const LOAD_BALANCER_CLASS: &str = "routelet.dev/bgp";
 
-/// What the selected nodes tell the selected peers. Without any Advertisement: pod CIDRs and LoadBalancer addresses to
-/// every peer.
+/// What the selected nodes advertise to the selected peers. Without any Advertisement: pod CIDRs and LoadBalancer
+/// addresses to every peer.
 #[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "routelet.dev",
@@ -22,7 +22,8 @@ pub const LOAD_BALANCER_CLASS: &str = "routelet.dev/bgp";
     status = "ObjectStatus",
     shortname = "adv",
     category = "routelet",
-    doc = "What selected nodes tell selected peers: pod CIDRs, services, prefixes, interface addresses; with attributes.",
+    doc = "What selected nodes advertise to selected peers: pod CIDRs, services, prefixes, interface addresses; \
+        with attributes.",
     printcolumn(name = "Aggregate", type_ = "string", json_path = ".spec.mode"),
     printcolumn(
         name = "Accepted",
@@ -38,11 +39,11 @@ pub const LOAD_BALANCER_CLASS: &str = "routelet.dev/bgp";
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = super::rules::advertisement()))]
 pub struct AdvertisementSpec {
-    /// The nodes that say it; absent: all.
+    /// The nodes that advertise it; absent: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node_selector: Option<LabelSelector>,
-    /// The peers that are told, by the labels of their Peer objects; absent: all. Peers of the node mesh have the label
-    /// `routelet.dev/mesh: "true"`.
+    /// The peers to advertise to, by the labels of their Peer objects; absent: all. Peers of the node mesh have the
+    /// label `routelet.dev/mesh: "true"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peer_selector: Option<LabelSelector>,
     /// The node's own pod CIDRs.
@@ -51,32 +52,33 @@ pub struct AdvertisementSpec {
     /// Addresses of Services.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub services: Option<Services>,
-    /// Prefixes as they are.
+    /// Static prefixes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1024))]
     pub prefixes: Vec<Cidr>,
-    /// Whether `prefixes` may have a default route, 0.0.0.0/0 or ::/0. Without it one is refused: all traffic that no other
-    /// route takes would go to this node.
+    /// Whether `prefixes` may have a default route, 0.0.0.0/0 or ::/0. Otherwise one is not advertised: all traffic
+    /// without another route would go to this node.
     #[serde(default)]
     pub allow_default_route: bool,
     /// The global addresses of these interfaces, each as a host route, such as an anycast address on `lo`. Those of an
     /// interface that is down or has no carrier are not advertised.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub interfaces: Vec<String>,
-    /// Aggregates for what this Advertisement says, by length. An aggregate exists while something inside it does; the
-    /// kernel refuses what is sent to its unused part.
+    /// Aggregates for the routes of this Advertisement, by length. An aggregate exists while a route inside it does;
+    /// the kernel refuses traffic to its unused part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aggregate: Option<Aggregate>,
-    /// Which of aggregates and exact routes are told. Default: `Aggregated` if there is an aggregate, else `Exact`.
+    /// Which of aggregates and exact routes are advertised. Default: `Aggregated` if there is an aggregate, else
+    /// `Exact`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<Mode>,
-    /// Attributes of these routes. Where several Advertisements tell a peer of one prefix, communities are united, and
+    /// Attributes of these routes. If several Advertisements apply to a prefix and a peer, communities are merged, and
     /// the highest local preference, the lowest MED and the longest prepend win.
     #[serde(default)]
     pub attributes: Attributes,
 }
 
-/// The node's own pod CIDRs. There is nothing to say about them yet.
+/// The node's own pod CIDRs. There are no settings yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct PodCidrs {}
@@ -94,8 +96,8 @@ pub struct Services {
     /// Which of their addresses. Default: LoadBalancer.
     #[schemars(length(min = 1, max = 3))]
     pub addresses: Vec<AddressKind>,
-    /// The prefixes inside which external IPs of Services may be told. Anyone who may edit a Service may write any
-    /// address there (CVE-2020-8554), so that nothing is told without a list.
+    /// The prefixes inside which external IPs of Services may be advertised. Anyone who may edit a Service can write
+    /// any address there (CVE-2020-8554), so without a list none is advertised.
     #[serde(rename = "externalIPs", skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1024))]
     pub external_ips: Vec<Cidr>,
@@ -115,7 +117,7 @@ impl Default for Services {
     }
 }
 
-/// Where an address stands in a Service.
+/// The field of a Service that holds an address.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
@@ -138,7 +140,7 @@ impl std::fmt::Display for AddressKind {
     }
 }
 
-/// Lengths of aggregates by family. A route that is not longer than the length is told as it is.
+/// Lengths of aggregates by family. A route that is not longer than the length is advertised as it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Aggregate {
@@ -152,13 +154,14 @@ pub struct Aggregate {
     pub ipv6: Option<u8>,
 }
 
-/// Which of aggregates and exact routes are told.
+/// Which of aggregates and exact routes are advertised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Mode {
     /// Exact routes only.
     Exact,
-    /// Aggregates only, except that addresses which not every node serves (traffic policy `Local`) are told exactly, and
-    /// make no aggregate: an aggregate would attract the traffic of addresses that have no endpoint here.
+    /// Aggregates only, except that addresses which not every node serves (traffic policy `Local`) are advertised
+    /// exactly, and create no aggregate: an aggregate would attract the traffic of addresses that have no endpoint
+    /// here.
     Aggregated,
     /// Both.
     Both,
@@ -180,7 +183,7 @@ pub struct Attributes {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub med: Option<u32>,
-    /// How often our AS is prepended beyond the one time that external peers see anyway, 0 to 32.
+    /// How often our AS is prepended in addition to the one time towards external peers, 0 to 32.
     #[schemars(range(min = 0, max = 32))]
     pub prepend: u8,
 }

@@ -12,8 +12,8 @@ use super::{AttributeName, IpFamily, LabelSelector, ValueFrom};
 /// The label of peers that the node mesh makes, with the value `true`.
 pub const MESH_LABEL: &str = "routelet.dev/mesh";
 
-/// Whom the selected nodes peer with. One of `address`, `addressFrom`, `interface`, `gateway`, `nodes` and `range` says
-/// where the peer is; `asn` or `asnFrom` says which AS it is in.
+/// The peers of selected nodes. One of `address`, `addressFrom`, `interface`, `gateway`, `nodes` and `range` defines
+/// the peer's address; `asn` or `asnFrom` its AS.
 #[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "routelet.dev",
@@ -22,7 +22,7 @@ pub const MESH_LABEL: &str = "routelet.dev/mesh";
     derive = "PartialEq",
     status = "PeerStatus",
     category = "routelet",
-    doc = "Whom selected nodes peer with: an address, an interface, the default gateway, other nodes, or a range.",
+    doc = "The peers of selected nodes: an address, an interface, the default gateway, other nodes, or a range.",
     printcolumn(name = "Address", type_ = "string", json_path = ".spec.address"),
     printcolumn(name = "AS", type_ = "string", json_path = ".spec.asn"),
     printcolumn(
@@ -66,8 +66,8 @@ pub struct PeerSpec {
     /// Takes the peer's address from a label or annotation of the Node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address_from: Option<ValueFrom>,
-    /// The interface whose only neighbour is the peer (unnumbered). Not yet: the peer is reported as blocked. Give its
-    /// link-local address and `sourceInterface` instead.
+    /// The interface whose only neighbour is the peer (unnumbered). Not implemented yet: the peer is reported as
+    /// blocked. Set its link-local address and `sourceInterface` instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 15))]
     pub interface: Option<String>,
@@ -80,27 +80,29 @@ pub struct PeerSpec {
     /// Any address of this prefix may connect and becomes a peer of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub range: Option<Cidr>,
-    /// How many peers `range` may have at once, 1 to 10000. Further ones are refused; a lower number ends no session. Default: 100.
+    /// The maximum number of peers of `range` at once, 1 to 10000. Further ones are refused; lowering it closes no
+    /// session. Default: 100.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10000))]
     pub max_peers: Option<u32>,
-    /// The peer's AS: a number, `internal` (our own) or `external` (any other). Beside `nodes` the default is internal.
+    /// The peer's AS: a number, `internal` (our own) or `external` (any other). With `nodes` the default is internal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asn: Option<PeerAs>,
     /// Takes the peer's AS from a label or annotation of the Node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asn_from: Option<ValueFrom>,
-    /// The TCP port that is dialled. Default 179.
+    /// The TCP port to connect to. Default 179.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 65535))]
     pub port: Option<u16>,
-    /// Our own address on the session, of the family of the peer's; connections to another one are refused. Default: any, the kernel chooses.
+    /// Our own address on the session, of the family of the peer's; connections to another one are refused. Default:
+    /// chosen by the kernel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub local_address: Option<Address>,
     /// Takes our own address on the session from a label or annotation of the Node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub local_address_from: Option<ValueFrom>,
-    /// The interface that the session is bound to; connections that come in by another one are refused.
+    /// The interface that the session is bound to; connections on another one are refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 15))]
     pub source_interface: Option<String>,
@@ -110,59 +112,60 @@ pub struct PeerSpec {
     /// Password of the session (TCP MD5, RFC 2385).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<PasswordSpec>,
-    /// How many hops away an external peer may be, 2 to 255. Absent: it is directly connected (TTL 1). With it the next hops of
-    /// its routes may be anywhere, too; without, those of a peer on the link must be on a link.
+    /// How many hops away an external peer may be, 2 to 255. Absent: it is directly connected (TTL 1). If set, next
+    /// hops of its routes may be behind a gateway; otherwise those of a peer on the link must be on a link.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 2, max = 255))]
     pub ebgp_multihop: Option<u8>,
-    /// Accept packets only from so few hops away (GTSM, RFC 5082). The peer must do the same.
+    /// Accept packets only from this many hops away at most (GTSM, RFC 5082). The peer must do the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl_security: Option<TtlSecurity>,
-    /// Never dial, only accept.
+    /// Never connect, only accept connections.
     #[serde(default)]
     pub passive: bool,
     /// Bidirectional forwarding detection (RFC 5880).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bfd: Option<BfdSpec>,
-    /// The families to exchange. Default: both, over either transport.
+    /// The families to negotiate. Default: both, over either transport.
     #[serde(default = "both_families")]
     #[schemars(length(min = 1, max = 2))]
     pub families: Vec<IpFamily>,
     /// Ask the peer for several paths to one prefix (RFC 7911).
     #[serde(default)]
     pub add_path: AddPath,
-    /// Our role towards the peer (RFC 9234). It counts whether or not the peer sends its own. External peers only.
+    /// Our role towards the peer (RFC 9234). It applies whether or not the peer sends its own. External peers only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<RoleSpec>,
-    /// Refuse an external peer that sends no role.
+    /// Reject an external peer that sends no role.
     #[serde(default)]
     pub role_strict: bool,
-    /// How often our own AS may stand in the AS_PATH of an accepted route, 0 to 10.
+    /// How often our own AS may occur in the AS_PATH of an accepted route, 0 to 10.
     #[serde(default, rename = "allowOwnAS")]
     #[schemars(range(min = 0, max = 10))]
     pub allow_own_as: u8,
-    /// The most prefixes per family that import policies may accept of the peer; beyond that the session ends, and the peer is
-    /// held Idle for `maxPrefixesRestart`. Absent: no limit.
+    /// The maximum number of prefixes per family accepted from the peer; if exceeded, the session is closed, and the
+    /// peer is held Idle for `maxPrefixesRestart`. Absent: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub max_prefixes: Option<u32>,
-    /// The most prefixes per family that the peer may send, those that import policies reject included; beyond that the session
-    /// ends, and the peer is held Idle for `maxPrefixesRestart`. Absent: only the memory of one peer is limited.
+    /// The maximum number of prefixes per family received from the peer, rejected ones included; if exceeded, the
+    /// session is closed, and the peer is held Idle for `maxPrefixesRestart`. Absent: only the memory per peer is
+    /// limited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub max_received_prefixes: Option<u32>,
-    /// The most paths of one prefix that are taken in of the peer at a time (ADD-PATH, RFC 7911), 1 to 1000; further ones are
+    /// The maximum number of paths of one prefix from the peer (ADD-PATH, RFC 7911), 1 to 1000; further ones are
     /// ignored and counted. Default 256.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000))]
     pub max_paths_per_prefix: Option<u32>,
-    /// The most distinct next hops that the peer's routes may have at a time, 1 to 1000000; routes with further ones are
+    /// The maximum number of distinct next hops of the peer's routes, 1 to 1000000; routes with further ones are
     /// rejected and counted. Default 32768.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000000))]
     pub max_next_hops: Option<u32>,
-    /// How long a peer that exceeded `maxPrefixes`, `maxReceivedPrefixes` or the memory of one peer is held Idle, 1s to 24h, or
-    /// `never` to wait for `routelet peer reset`. A change of the Peer ends it, too.
+    /// How long a peer that exceeded `maxPrefixes`, `maxReceivedPrefixes` or the memory per peer is held Idle, 1s to
+    /// 24h, or `never` to wait for `routelet peer reset`. A change of the Peer also ends it.
     #[serde(default)]
     pub max_prefixes_restart: RestartAfter,
     /// The percentage of `maxPrefixes` beyond which the agent warns, 1 to 100. Default 75.
@@ -172,17 +175,17 @@ pub struct PeerSpec {
     /// Remove private AS numbers from the AS_PATH sent to this external peer.
     #[serde(default, rename = "removePrivateAS")]
     pub remove_private_as: bool,
-    /// Replace the next hop of routes passed on to this internal peer by our own address.
+    /// Set the next hop of routes advertised to this internal peer to our own address.
     #[serde(default)]
     pub next_hop_self: bool,
     /// The peer is a client of ours: routes are reflected to and from it (RFC 4456). Internal peers only.
     #[serde(default)]
     pub route_reflector_client: bool,
-    /// Graceful restart with this peer. Default: as the Router says.
+    /// Graceful restart with this peer. Default: the Router's setting.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub graceful_restart: Option<bool>,
-    /// How long long-lived stale routes of the peer are kept at most, whatever it asks for, 1s to 4660h. Default: as the
-    /// Router says.
+    /// The maximum time to keep the peer's long-lived stale routes, even if it asks for more, 1s to 4660h. Default: the
+    /// Router's setting.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_long_lived_stale_time: Option<Lapse>,
     /// IPv4 routes with IPv6 next hops (RFC 8950). Default: on sessions over IPv6.
@@ -191,19 +194,19 @@ pub struct PeerSpec {
     /// Path attributes to discard from the peer's routes, or whose routes are treated as withdrawn. A change resets no session.
     #[serde(default, skip_serializing_if = "AttributeFilterSpec::is_empty")]
     pub attribute_filter: AttributeFilterSpec,
-    /// RoutePolicies for what the peer tells us, in order. The guard rails always apply.
+    /// RoutePolicies for routes received from the peer, in order. The guard rails always apply.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub import: Vec<String>,
-    /// RoutePolicies for what we tell the peer, in order.
+    /// RoutePolicies for routes advertised to the peer, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub export: Vec<String>,
 }
 
-/// What is done to path attributes that a peer sends, each given by its type code or its name.
+/// Filter for path attributes that a peer sends, each named by its type code or its name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct AttributeFilterSpec {
-    /// Attributes to discard without looking into them; the routes are used without them.
+    /// Attributes to discard without parsing them; the routes are used without them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub discard: Vec<AttributeName>,
     /// Attributes whose routes are treated as withdrawn.
@@ -236,8 +239,8 @@ fn both_families() -> Vec<IpFamily> {
     IpFamily::ALL.to_vec()
 }
 
-/// Other nodes as peers. The sessions exist at both ends: the nodes that the Peer's nodeSelector selects have one with
-/// each node selected here, and those have one with each of them.
+/// Other nodes as peers. The sessions exist at both ends: each node that the Peer's nodeSelector selects has one with
+/// each node selected here, and vice versa.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct NodesTarget {
@@ -247,7 +250,7 @@ pub struct NodesTarget {
     /// These nodes are route reflectors (RFC 4456) and the others their clients. Nodes served by a reflector leave the
     /// full mesh among each other.
     pub reflectors: bool,
-    /// The family of addresses that sessions use where two nodes have both. Default: IPv4.
+    /// The address family of sessions between nodes that have both. Default: IPv4.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transport: Option<IpFamily>,
 }
@@ -259,13 +262,14 @@ pub struct NodesTarget {
 pub struct Timers {
     /// The hold time to propose: 0s (none), or 3s to 65535s in whole seconds.
     pub hold: Lapse,
-    /// How often to send KEEPALIVE, at least 1s. Default: a third of the hold time agreed on.
+    /// How often to send KEEPALIVE, at least 1s. Default: a third of the negotiated hold time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keepalive: Option<Lapse>,
-    /// The longest wait between two attempts to connect, while the peer is not held Idle.
+    /// The longest wait between two connection attempts, while the peer is not held Idle.
     pub connect_retry: Lapse,
-    /// The longest time that the peer is held Idle after errors and sessions that end early, at most 1h: it is not dialled,
-    /// and its connections are refused. A session must last as long until earlier failures are forgotten. 0s: never held.
+    /// The longest time that the peer is held Idle after errors and sessions that end early, at most 1h: the agent does
+    /// not connect, and refuses its connections. After a session of this length earlier failures no longer count. 0s:
+    /// never held.
     pub idle_hold: Lapse,
 }
 
@@ -280,7 +284,7 @@ impl Default for Timers {
     }
 }
 
-/// Where a session's password stands. Give one of both.
+/// The source of a session's password. Set exactly one field.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = super::rules::password()))]
@@ -308,11 +312,12 @@ fn password_key() -> String {
     "password".to_owned()
 }
 
-/// Accept packets only from so few hops away (GTSM, RFC 5082).
+/// Accept packets only from this many hops away at most (GTSM, RFC 5082).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TtlSecurity {
-    /// The most hops, 1 to 254; 1 is a direct neighbour. More have the effect of `ebgpMultihop` on next hops.
+    /// The maximum number of hops, 1 to 254; 1 is a direct neighbour. Above 1, next hops are treated as with
+    /// `ebgpMultihop`.
     #[schemars(range(min = 1, max = 254))]
     pub hops: u8,
 }
@@ -322,9 +327,9 @@ pub struct TtlSecurity {
 #[serde(default, rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = super::rules::bfd()))]
 pub struct BfdSpec {
-    /// How often to send and to expect packets, 10ms to 60s.
+    /// The interval of packets in both directions, 10ms to 60s.
     pub interval: Lapse,
-    /// How many may be lost before the path counts as down, 1 to 255.
+    /// The number of lost packets after which the path is down, 1 to 255.
     #[schemars(range(min = 1, max = 255))]
     pub multiplier: u8,
 }

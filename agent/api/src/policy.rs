@@ -18,7 +18,7 @@ use super::text::{Cidr, CommunityText};
     status = "ObjectStatus",
     shortname = "rpol",
     category = "routelet",
-    doc = "Ordered match/action rules that peers name for import and export.",
+    doc = "Ordered match/action rules that peers refer to for import and export.",
     printcolumn(
         name = "Accepted",
         type_ = "string",
@@ -38,31 +38,31 @@ pub struct RoutePolicySpec {
     pub rules: Vec<RuleSpec>,
 }
 
-/// One rule: what it matches, what it changes, and what follows.
+/// One rule: conditions, changes, and action.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RuleSpec {
-    /// Its name, shown wherever it decided. Default: its place in the list.
+    /// Its name, for the output of commands. Default: its place in the list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// The conditions. All that are given must hold; none matches everything.
+    /// The conditions. All that are set must match; none matches everything.
     #[serde(default, rename = "match")]
     pub matches: MatchSpec,
-    /// What follows from a match.
+    /// The action on a match.
     pub action: ActionSpec,
-    /// What is changed on a match.
+    /// The changes on a match.
     #[serde(default)]
     pub set: SetSpec,
 }
 
-/// What follows from a match.
+/// The action on a match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ActionSpec {
-    /// The route is used; no further rule is looked at.
+    /// The route is used; no further rule is evaluated.
     Accept,
     /// The route is not used.
     Reject,
-    /// The next rule is looked at.
+    /// The next rule is evaluated.
     Continue,
 }
 
@@ -78,7 +78,7 @@ pub struct MatchSpec {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "super::text_schema::listed_communities")]
     pub communities: Vec<CommunityText>,
-    /// AS numbers of which one stands anywhere in the AS_PATH.
+    /// AS numbers of which one occurs in the AS_PATH.
     #[serde(rename = "asPathContains", skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "super::text::asns_schema")]
     pub as_path_contains: Vec<u32>,
@@ -93,7 +93,7 @@ pub struct MatchSpec {
     /// Bounds of the length of the AS_PATH.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub as_path_length: Option<LengthRange>,
-    /// Prefixes of which one holds the next hop.
+    /// Prefixes of which one contains the next hop.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "super::text_schema::listed_prefixes")]
     pub next_hops: Vec<Cidr>,

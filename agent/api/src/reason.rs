@@ -81,11 +81,11 @@ codes! {
         ShorterAsPath "shorterAsPath" "The best path has the shortest AS_PATH."
         LowerOrigin "lowerOrigin" "The best path has the lowest ORIGIN."
         LowerMed "lowerMed" "The best path has the lowest MULTI_EXIT_DISC of its neighbouring AS."
-        ExternalOverInternal "externalOverInternal" "The best path came from an external peer."
-        LowerIgpCost "lowerIgpCost" "The next hop of the best path costs least to reach."
+        ExternalOverInternal "externalOverInternal" "The best path was received from an external peer."
+        LowerIgpCost "lowerIgpCost" "The next hop of the best path has the lowest metric."
         LowerBgpIdentifier "lowerBgpIdentifier" "The best path has the lowest BGP identifier, or ORIGINATOR_ID."
         ShorterClusterList "shorterClusterList" "The best path has the shortest CLUSTER_LIST."
-        LowerPeerAddress "lowerPeerAddress" "The best path came from the peer with the lowest address."
+        LowerPeerAddress "lowerPeerAddress" "The best path was received from the peer with the lowest address."
         LowerPathId "lowerPathId" "The best path has the lowest path identifier of its peer (RFC 7911)."
     }
     "Why a path is not usable" {
@@ -95,11 +95,12 @@ codes! {
         FirstAs "firstAs" "The AS_PATH does not begin with the AS of the peer."
         RouteLeak "routeLeak" "Only to Customer shows a route leak (RFC 9234)."
         ImportPolicy "importPolicy" "A rule of an import policy rejected it."
-        AttributeTooLong "attributeTooLong" "An attribute would be longer than any can be after import."
+        AttributeTooLong "attributeTooLong" "An attribute would exceed the maximum length after import."
         AttributeFilter "attributeFilter" "It has an attribute whose routes `attributeFilter` of the peer treats as withdrawn."
         NextHopLimit "nextHopLimit" "Its peer has as many distinct next hops as `maxNextHops` permits."
-        NextHopUnreachable "nextHopUnreachable" "No route leads to the next hop."
-        NextHopByDefaultRoute "nextHopByDefaultRoute" "Only a default route leads to the next hop, and `fib.resolveViaDefaultRoute` is false."
+        NextHopUnreachable "nextHopUnreachable" "No route matches the next hop."
+        NextHopByDefaultRoute "nextHopByDefaultRoute"
+            "Only a default route matches the next hop, and `fib.resolveViaDefaultRoute` is false."
     }
     "Why a route is advertised to a peer, or not" {
         BestPath "bestPath" "It is the best path, and nothing prevents its advertisement."
@@ -110,8 +111,9 @@ codes! {
         NotOffered "notOffered" "No Advertisement that contains the prefix selects the peer."
         KnownToNode "knownToNode" "The address of a Service, and the peer is a node of the mesh, which does not need it."
         NoTransit "noTransit" "The route was learned, and learned routes are not passed on to this peer."
-        NotReflected "notReflected" "The route came from an internal peer, and neither it nor this peer is a reflector client."
-        SourcePeer "sourcePeer" "The best path came from this peer."
+        NotReflected "notReflected"
+            "The route was received from an internal peer, and neither it nor this peer is a reflector client."
+        SourcePeer "sourcePeer" "The best path was received from this peer."
         PeerIsNextHop "peerIsNextHop" "The peer is the next hop of the route."
         NoAdvertise "noAdvertise" "The route has the community NO_ADVERTISE."
         NoExport "noExport" "The route has the community NO_EXPORT, and the peer is external."
@@ -147,7 +149,7 @@ codes! {
         NodeExcluded "nodeExcluded" "The Node has the label `node.kubernetes.io/exclude-from-external-load-balancers`."
         NodeNetworkUnavailable "nodeNetworkUnavailable" "The Node has the condition NetworkUnavailable."
         KubeProxyNotHealthy "kubeProxyNotHealthy" "kube-proxy has not been healthy since the agent started."
-        NodeLeaves "nodeLeaves" "The node leaves and withdraws what it advertised."
+        NodeLeaves "nodeLeaves" "The node is leaving, and withdraws its routes."
         NoReadyEndpoint "noReadyEndpoint" "The Service has no ready endpoint."
         NoReadyEndpointHere "noReadyEndpointHere" "The Service has no ready endpoint on this node, and its traffic policy is Local."
         OnlyTerminatingHere "onlyTerminatingHere" "The endpoints on this node terminate, others are ready, and the traffic policy is Local."
@@ -155,15 +157,15 @@ codes! {
         AggregateCoversPodCidr "aggregateCoversPodCidr" "The aggregate overlaps a pod CIDR. Exact routes are advertised."
         AggregateCoversAddress "aggregateCoversAddress" "The aggregate contains the address of a host. Exact routes are advertised."
     }
-    "Why the kernel does not have a route as it is wanted" {
+    "Why the kernel does not have a wanted route" {
         OriginatedHere "originatedHere" "This node originates the prefix and reaches it by its own routes."
         FibDisabled "fibDisabled" "The Router has `fib.enabled: false`."
         NoUsablePath "noUsablePath" "There is no usable path to the prefix."
         NexthopsUnusable "nexthopsUnusable" "Some of the nexthops cannot be used now."
         KernelRejected "kernelRejected" "The kernel rejected the route. It is retried."
         ForeignRouteInPlace "foreignRouteInPlace" "A route of other software has the same prefix, table and metric."
-        ForeignRouteAnswers "foreignRouteAnswers" "A route of other software has exactly the address that is to be refused."
-        Martian "martian" "Inside an address block that is never routed."
+        ForeignRouteAnswers "foreignRouteAnswers" "A route of other software has exactly the refused address."
+        Martian "martian" "Inside an address block that is not routable."
         DefaultRouteNotAccepted "defaultRouteNotAccepted" "A default route, and `fib.acceptDefaultRoute` is not set."
         OwnPodCidr "ownPodCidr" "Inside a pod CIDR of this node."
         ConnectedNetwork "connectedNetwork" "Inside a network on an interface of this node."
@@ -172,7 +174,7 @@ codes! {
         RouteLimit "routeLimit" "The limit `fib.maxRoutes` is reached."
         Leftover "leftover" "Left by the previous agent. It is changed or removed when the routes have converged."
     }
-    "Why traffic is led away from a node" {
+    "Why a node is drained" {
         RouterDrain "routerDrain" "`drain: true` of the Router."
         DrainCommand "drainCommand" "The command `routelet drain`."
         NodeTaint "nodeTaint" "The Node has a taint of `leave.taints`."
@@ -186,11 +188,11 @@ codes! {
     /// A stable word for programs: the `reason` of a problem, and of conditions of the object. The message of the
     /// problem has the particulars.
     ProblemReason {
-    "Why a node does not do all that an object asks for" {
+    "Why a node does not use an object completely" {
         NoNode "NoNode" "There is no Node object of the node's name."
         Overridden "Overridden" "A more specific Router selects the node."
-        Duplicate "Duplicate" "Another object asks for the same, and is used."
-        ValueMissing "ValueMissing" "The Node lacks the label or annotation that a value is taken from."
+        Duplicate "Duplicate" "Another object for the same peer or node is used."
+        ValueMissing "ValueMissing" "The Node lacks the label or annotation of a value."
         ValueUnusable "ValueUnusable" "The value of the Node's label or annotation is not usable."
         OwnAddress "OwnAddress" "The Peer has an address of the node itself."
         NoGateway "NoGateway" "The node has no default gateway of the family."

@@ -57,8 +57,8 @@ pub struct RouterSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "optional_asn_schema")]
     pub asn: Option<u32>,
-    /// Takes the AS from a label or annotation of the Node. If that goes missing, the agent keeps the AS that it has, after a
-    /// restart as well, and those of other nodes go on to expect it. A node that has had none waits for it.
+    /// Takes the AS from a label or annotation of the Node. If that is removed, the agent keeps its AS, also after a
+    /// restart, and agents of other nodes keep expecting it. A node that never had one waits for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asn_from: Option<ValueFrom>,
     /// The BGP identifier, written like an IPv4 address. Default: the node's IPv4 InternalIP, else a stable hash of its
@@ -72,8 +72,8 @@ pub struct RouterSpec {
     )]
     #[schemars(schema_with = "super::text_schema::optional_identifier")]
     pub router_id: Option<Ipv4Addr>,
-    /// Takes the BGP identifier from a label or annotation of the Node. If that goes missing, the agent keeps the
-    /// identifier that it has, over a restart as well.
+    /// Takes the BGP identifier from a label or annotation of the Node. If that is removed, the agent keeps its
+    /// identifier, also after a restart.
     #[serde(
         default,
         rename = "routerIDFrom",
@@ -98,7 +98,7 @@ pub struct RouterSpec {
     /// Several paths to one prefix.
     #[serde(default)]
     pub multipath: Multipath,
-    /// Graceful restart (RFC 4724): sessions and routes outlive a restart of the agent.
+    /// Graceful restart (RFC 4724): sessions and routes survive a restart of the agent.
     #[serde(default)]
     pub graceful_restart: GracefulRestart,
     /// The kernel's forwarding table.
@@ -107,14 +107,15 @@ pub struct RouterSpec {
     /// What is advertised without an Advertisement.
     #[serde(default)]
     pub default_advertisement: DefaultAdvertisement,
-    /// Pass routes learned from one external peer on to others: a route server or a virtual router. A node does not.
+    /// Advertise routes learned from one external peer to others, as a route server or a virtual router does. Default:
+    /// false.
     #[serde(default)]
     pub transit: bool,
-    /// Take traffic away from these nodes: everything they announce carries the community `graceful-shutdown` (RFC 8326)
-    /// and, towards internal peers, local preference 0.
+    /// Drain these nodes: all their routes carry the community `graceful-shutdown` (RFC 8326) and, towards internal
+    /// peers, local preference 0.
     #[serde(default)]
     pub drain: bool,
-    /// How these nodes leave when they go away for good: at a shutdown, when they are deleted, or by `routelet drain --leave`.
+    /// How these nodes leave: at a shutdown, when they are deleted, or by `routelet drain --leave`.
     #[serde(default)]
     pub leave: Leave,
 }
@@ -125,11 +126,11 @@ pub struct RouterSpec {
 #[serde(default, rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = super::rules::leave()))]
 pub struct Leave {
-    /// Keys of taints that say that a node goes away. A node that has one is drained, and leaves when its agent is stopped.
+    /// Keys of taints of nodes that go away. A node with one of them is drained, and leaves when its agent is stopped.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(inner(regex(pattern = "^[^=:]+$")))]
     pub taints: Vec<String>,
-    /// How long routers are given to move the traffic before Services are withdrawn, 0s to 30s.
+    /// The time for routers to move traffic before Services are withdrawn, 0s to 30s.
     pub wait: Lapse,
 }
 
@@ -150,7 +151,8 @@ impl Default for Leave {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct DefaultAdvertisement {
-    /// Whether it counts, beside what Advertisements say. `false`: only Advertisements count, and pod CIDRs to the node mesh.
+    /// Whether it applies in addition to Advertisements. `false`: only Advertisements apply, and pod CIDRs to the node
+    /// mesh.
     pub enabled: bool,
 }
 
@@ -164,7 +166,7 @@ impl Default for DefaultAdvertisement {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Listen {
-    /// Whether to listen at all. `false` leaves the port to another speaker; sessions are then only dialled.
+    /// Whether to listen at all. `false` leaves the port to another speaker; the agent then only connects.
     pub enabled: bool,
     /// The TCP port, 1 to 65535.
     #[schemars(range(min = 1, max = 65535))]
@@ -185,16 +187,16 @@ impl Default for Listen {
     }
 }
 
-/// iBGP between all nodes of one AS, so that each knows the pod CIDRs of the others. Mesh sessions always carry the pod
-/// CIDRs, and beyond them static prefixes and interface addresses of Advertisements that select them; Services only to nodes that
-/// pass on what they learn (reflectors, transit): the others know them from the cluster.
+/// iBGP between all nodes of one AS, so that each learns the pod CIDRs of the others. Mesh sessions always carry the
+/// pod CIDRs, and static prefixes and interface addresses of Advertisements that select them; Services only to nodes
+/// that advertise learned routes (reflectors, transit): the others know them from the cluster.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Mesh {
     /// Whether these nodes take part. Two nodes have a session if both do, their AS is the same, and no route reflector
     /// serves both.
     pub enabled: bool,
-    /// The family of addresses that sessions use where two nodes have both. Both families' routes go over either.
+    /// The address family of sessions between nodes that have both. Either carries the routes of both families.
     /// Default: IPv4.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transport: Option<IpFamily>,
@@ -224,7 +226,7 @@ impl Default for Mesh {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Multipath {
-    /// The most paths used at once, 1 to 128; 1 is no multipath.
+    /// The maximum number of paths used at once, 1 to 128; 1 disables multipath.
     #[schemars(range(min = 1, max = 128))]
     pub max_paths: u16,
     /// Whether paths whose AS_PATHs have equal length but differ may be used together.
@@ -248,13 +250,13 @@ impl Default for Multipath {
 pub struct GracefulRestart {
     /// Whether to offer it.
     pub enabled: bool,
-    /// How long peers should keep our routes after the session fell: whole seconds, at most 4095s.
+    /// How long peers should keep our routes after the session is lost: whole seconds, at most 4095s.
     pub restart_time: Lapse,
     /// How long stale routes may be kept beyond that, least preferred (RFC 9494). Absent: not offered. At most 4660h.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub long_lived_stale_time: Option<Lapse>,
-    /// How long long-lived stale routes of a peer are kept here at most, whatever the peer asks for (it may ask for 194 days),
-    /// 1s to 4660h. A Peer may say otherwise. A change counts for routes that are stale already, too.
+    /// The maximum time to keep a peer's long-lived stale routes, even if the peer asks for more (it may ask for 194
+    /// days), 1s to 4660h. A Peer can override it. A change also applies to routes that are stale already.
     pub max_long_lived_stale_time: Lapse,
 }
 
@@ -269,7 +271,7 @@ impl Default for GracefulRestart {
     }
 }
 
-/// The kernel's forwarding table, and what may not enter it.
+/// The kernel's forwarding table, and limits of what is installed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = super::rules::fib()))]
@@ -279,17 +281,19 @@ pub struct Fib {
     /// The routing table; 254 is the main table. A change moves the routes: they are added in the new table, then removed from the old one.
     #[schemars(range(min = 1))]
     pub table: u32,
-    /// The metric of every route that is installed. With a prefix and a table it has one owner, so take none that others use.
+    /// The metric of every route that is installed. Prefix, table and metric have one owner, so choose a metric that no
+    /// other program uses.
     #[schemars(range(min = 1))]
     pub metric: u32,
     /// Whether learned default routes may be installed.
     pub accept_default_route: bool,
-    /// Whether a next hop may be resolved by the default route, where no other route of the node leads to it. `false`: its routes
-    /// are not used.
+    /// Whether a next hop may be resolved by the default route, if no other route of the node matches it. `false`: such
+    /// routes are not used.
     pub resolve_via_default_route: bool,
-    /// The most learned routes of both families together; 0: no limit.
+    /// The maximum number of learned routes of both families together; 0: no limit.
     pub max_routes: u64,
-    /// What this node announces and nothing on it answers: packets to it are refused, so that they do not go back to the router.
+    /// Packets to announced addresses that nothing on the node answers are refused, so that they do not loop to the
+    /// router.
     pub refuse: Refuse,
 }
 
@@ -307,14 +311,15 @@ impl Default for Fib {
     }
 }
 
-/// Refusing what is announced and not served: ports of Service addresses without an endpoint, unused addresses of aggregates, and
-/// pod addresses that no pod has.
+/// Refusal of traffic that is announced and not served: ports of Service addresses without an endpoint, unused
+/// addresses of aggregates, and pod addresses that no pod has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Refuse {
-    /// Whether such packets get an ICMP error. Without, they follow the default route and may come back until their TTL ends.
+    /// Whether such packets get an ICMP error. Otherwise they follow the default route and may loop until their TTL
+    /// expires.
     pub enabled: bool,
-    /// The routing table that refuses them. It must not be used by anybody else.
+    /// The routing table for refused traffic. No other program may use it.
     #[schemars(range(min = 1))]
     pub table: u32,
 }

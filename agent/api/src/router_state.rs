@@ -8,7 +8,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::status::Condition;
 
-/// The agent on one node as a BGP speaker: named like the node, written by its agent, and gone with the node.
+/// The state of one node's agent as a BGP speaker: named like the node, written by its agent, and deleted with the
+/// node.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "routelet.dev",
@@ -18,7 +19,7 @@ use super::status::Condition;
     status = "RouterStateStatus",
     shortname = "rst",
     category = "routelet",
-    doc = "What the agent of one node says of itself: sessions, routes, forwarding table, conditions. Written by the agent.",
+    doc = "Status of the agent of one node: sessions, routes, forwarding table, conditions. Written by the agent.",
     printcolumn(name = "AS", type_ = "integer", json_path = ".status.asn"),
     printcolumn(name = "Router ID", type_ = "string", json_path = ".status.routerID"),
     printcolumn(
@@ -75,8 +76,8 @@ pub struct RouterStateSpec {
     pub node: String,
 }
 
-/// What the agent found at its last look. Its size is bounded whatever the node has to do with: lists are cut, counts are
-/// not. What is left out here, `routelet peers` and `routelet status` show on the node.
+/// The last report of the agent. Its size is bounded: lists are truncated, counts are not. `routelet peers` and
+/// `routelet status` on the node show everything.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct RouterStateStatus {
@@ -98,17 +99,17 @@ pub struct RouterStateStatus {
     /// The sessions of the node mesh, counted; absent where the node has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mesh: Option<SessionCounts>,
-    /// What a table of nodes shows.
+    /// Columns of `kubectl get`.
     pub summary: Summary,
     /// The kernel's forwarding table.
     pub fib: FibStatus,
-    /// What must be open before routes are advertised: those of Services, or all.
+    /// Conditions for advertising routes: those of Services, or all.
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub gates: Vec<GateStatus>,
-    /// When the agent wrote last: every five minutes at least. One that is older is the word of an agent that does not run.
+    /// When the agent wrote last: at least every five minutes. If it is older, the agent is not running.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_heartbeat_time: Option<Time>,
-    /// What is wrong with the configuration as this node uses it, worst first, at most 20.
+    /// Problems of the configuration on this node, worst first, at most 20.
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub problems: Vec<ProblemStatus>,
     /// `Ready`: the node should get traffic. `SessionsEstablished`: every session outside the mesh is. `MeshEstablished`: every
@@ -118,7 +119,7 @@ pub struct RouterStateStatus {
     pub conditions: Vec<Condition>,
 }
 
-/// What a table of nodes shows.
+/// Columns of `kubectl get`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Summary {
@@ -129,7 +130,7 @@ pub struct Summary {
     pub mesh: Option<String>,
     /// Prefixes that this node originates.
     pub advertised: i64,
-    /// Errors and warnings of the configuration as this node uses it, all of them.
+    /// The number of errors and warnings of the configuration on this node.
     pub problems: i64,
 }
 
@@ -143,7 +144,7 @@ pub struct SessionCounts {
     pub sessions: i64,
     /// How many of them are Established.
     pub established: i64,
-    /// Those that are not, and why, as far as that is known: at most 3.
+    /// Those that are down, with the reason if it is known: at most 3.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub down: Vec<String>,
@@ -153,7 +154,7 @@ pub struct SessionCounts {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct SessionStatus {
-    /// The peer's name on this node: that of the Peer, or with what tells its peers apart: `mesh/node-2`.
+    /// The peer's name on this node: that of the Peer, or with a suffix if it has several: `mesh/node-2`.
     pub peer: String,
     /// The object that asks for it, such as `Peer tor-a`.
     pub object: String,
@@ -168,7 +169,7 @@ pub struct SessionStatus {
     /// Since when it is Established, or not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<Time>,
-    /// Why it is not Established, as far as that is known.
+    /// Why it is not Established, if it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
     /// The last NOTIFICATION that this node sent.
@@ -190,7 +191,7 @@ pub struct SessionStatus {
 pub struct SessionErrorStatus {
     /// When.
     pub time: Time,
-    /// The error code and subcode in words, and what came with them.
+    /// The error code and subcode in words, and the data with them.
     pub text: String,
 }
 
@@ -200,11 +201,11 @@ pub struct SessionErrorStatus {
 pub struct SessionFamilyStatus {
     /// The family, such as `ipv4-unicast`.
     pub family: String,
-    /// Paths that the peer has told.
+    /// Paths received from the peer.
     pub received: i64,
     /// Of those, paths that may be used.
     pub accepted: i64,
-    /// Prefixes that the peer was told.
+    /// Prefixes advertised to the peer.
     pub advertised: i64,
 }
 
@@ -214,7 +215,7 @@ pub struct SessionFamilyStatus {
 pub struct FibStatus {
     /// Routes of ours in the kernel, both families.
     pub installed: i64,
-    /// Routes that the kernel refused; they are tried again.
+    /// Routes that the kernel rejected; retried.
     pub failed: i64,
     /// Routes that a guard rail keeps out.
     pub refused: i64,
@@ -223,7 +224,7 @@ pub struct FibStatus {
     pub unavailable: Option<String>,
 }
 
-/// What must be open before routes are advertised: those of Services, or all.
+/// Conditions for advertising routes: those of Services, or all.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct GateStatus {
@@ -231,21 +232,21 @@ pub struct GateStatus {
     pub name: String,
     /// Whether it is open.
     pub open: bool,
-    /// What was found, or what is waited for.
+    /// What was found, or what the agent waits for.
     pub message: String,
 }
 
-/// Something wrong with the configuration.
+/// A problem of the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct ProblemStatus {
-    /// `Error`: the object is not used, or its last good version is. `Warning`: not everything that it says can be done.
+    /// `Error`: the object is not used, or its last good version is. `Warning`: it is used, but not completely.
     pub severity: String,
     /// The object, such as `Peer tor-a`.
     pub object: String,
     /// What was found, what was expected, and what is done meanwhile.
     pub message: String,
-    /// One word for what this node makes of an object that is valid; the object's condition `Accepted` repeats it.
+    /// The reason code, for objects that are valid; the object's condition `Accepted` repeats it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// This node does not use the object at all, such as a Peer that duplicates another.

@@ -153,7 +153,7 @@ pub(super) fn fib() -> Value {
         rule(
             format!("!({refusing} in [253, 254, 255]) && {refusing} != {table}"),
             format!(
-                "refuse.table is a table with other routes in it: expected one that nobody else uses, such as the default {}",
+                "refuse.table has other routes: expected a table that is not used otherwise, such as the default {}",
                 fib.refuse.table
             ),
         ),
@@ -222,11 +222,11 @@ pub(super) fn peer() -> Value {
         ),
         rule(
             "!has(self.address) || !self.address.matches('^(0[.]0[.]0[.]0|::|2(2[4-9]|3[0-9])[.].*|[fF][fF].*)$')",
-            "address is no address of a host: unspecified or multicast",
+            "address is not a host address: unspecified or multicast",
         ),
         rule(
             "!has(self.address) || !self.address.matches('^[fF][eE][89abAB]') || has(self.sourceInterface)",
-            "address is link-local: sourceInterface must say on which link",
+            "address is link-local: set sourceInterface to its interface",
         ),
         rule(
             "!(has(self.localAddress) && has(self.localAddressFrom))",
@@ -234,7 +234,7 @@ pub(super) fn peer() -> Value {
         ),
         rule(
             "!has(self.nodes) || !(has(self.localAddress) || has(self.localAddressFrom))",
-            "with nodes, each uses its own InternalIP: leave localAddress and localAddressFrom out",
+            "localAddress and localAddressFrom are not allowed with nodes: each node uses its own InternalIP",
         ),
         rule(
             "!has(self.localAddress) || !has(self.address) || self.localAddress.matches('[.]') == self.address.matches('[.]')",
@@ -280,6 +280,6 @@ pub(super) fn address_pool() -> Value {
     list(&[rule(
         "!has(self.excludeFirstAndLast) || !self.excludeFirstAndLast || self.addresses.all(a, a.contains(':') ? \
          !a.endsWith('/127') && !a.endsWith('/128') : !a.endsWith('/31') && !a.endsWith('/32'))",
-        "a prefix has nothing but a first and a last address, which excludeFirstAndLast leaves out",
+        "a prefix has only a first and a last address, which excludeFirstAndLast excludes",
     )])
 }

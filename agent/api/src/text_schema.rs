@@ -62,7 +62,7 @@ pub(super) fn optional_identifier(_: &mut schemars::SchemaGenerator) -> Schema {
         &expression,
         "expected an identifier written like an IPv4 address, such as 192.0.2.1",
     );
-    let zero = serde_json::json!({"rule": "self != '0.0.0.0'", "message": "0.0.0.0 is no identifier (RFC 6286)"});
+    let zero = serde_json::json!({"rule": "self != '0.0.0.0'", "message": "0.0.0.0 is not an identifier (RFC 6286)"});
     if let Some(rules) = schema.get_mut("x-kubernetes-validations")
         && let Some(rules) = rules.as_array_mut()
     {

@@ -59,8 +59,8 @@ pub trait Backend: Send + Sync + 'static {
         name: String,
     ) -> impl Future<Output = Result<ExplainService, ControlError>> + Send;
 
-    /// Drains the node (peers are asked to send traffic elsewhere, RFC 8326), has it leave, or ends that. Does not outlive the
-    /// process.
+    /// Drains the node (peers are asked to move traffic away, RFC 8326), starts leaving, or undoes either. Lasts as
+    /// long as the process.
     fn drain(&self, order: DrainOrder) -> impl Future<Output = Result<(), ControlError>> + Send;
 
     /// Resets a peer.

@@ -24,7 +24,8 @@ pub enum ClientError {
     },
     /// There is a socket that nobody listens on.
     #[error(
-        "no agent is running here: {path} was left behind by one that ended abruptly\nStart one with `routelet run --manifests DIR`; it will take the socket over."
+        "no agent is running here: {path} is a stale socket of one that was killed\nStart one with `routelet run \
+         --manifests DIR`; it will take the socket over."
     )]
     Stale {
         /// The socket.
@@ -235,7 +236,7 @@ impl Client {
                 Ok(reply) => match each(reply) {
                     Ok(true) => {}
                     Ok(false) => return Ok(()),
-                    Err(_) => return Err(self.garbled("an answer to another question")),
+                    Err(_) => return Err(self.garbled("an answer to a different request")),
                 },
                 Err(error) => return Err(self.garbled(&error.to_string())),
             }

@@ -335,7 +335,7 @@ impl FibHandle {
         if let Some(thread) = lock(&self.thread).take_if(|_| has_ended)
             && thread.join().is_err()
         {
-            tracing::error!("the FIB thread panicked; routes stay as they are");
+            tracing::error!("the FIB thread panicked; the kernel's routes are unchanged");
         }
         has_ended
     }

@@ -187,7 +187,7 @@ pub enum Rejection {
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Martian(net) => write!(f, "inside {net}, which is never routed"),
+            Self::Martian(net) => write!(f, "inside {net}, which is not routable"),
             Self::DefaultRoute => {
                 write!(f, "a default route, and acceptDefaultRoute is not set")
             }

@@ -74,7 +74,7 @@ pub(super) fn start(config: FibConfig) -> Result<(Arc<Shared>, JoinHandle<()>), 
     worker.publish_view(Instant::now());
     let counters = shared.plan.hold(Holder::Fib).counters();
     if config.aside {
-        tracing::info!("what is in the kernel with our protocol is left alone");
+        tracing::info!("kernel routes with our protocol are not changed");
     } else {
         tracing::info!(
             routes_ipv4 = counters.installed_ipv4,
@@ -82,7 +82,7 @@ pub(super) fn start(config: FibConfig) -> Result<(Arc<Shared>, JoinHandle<()>), 
             refused_ipv4 = counters.refusing_ipv4,
             refused_ipv6 = counters.refusing_ipv6,
             nexthops = counters.nexthops,
-            "adopted what a predecessor left in the kernel"
+            "adopted the kernel routes of a predecessor"
         );
     }
     let thread = std::thread::Builder::new()
@@ -162,7 +162,7 @@ impl Worker {
                         break;
                     }
                     if now >= until {
-                        tracing::warn!(counters = ?plan.counters(), "not everything could be withdrawn in time");
+                        tracing::warn!(counters = ?plan.counters(), "not all routes could be removed in time");
                         break;
                     }
                 }
@@ -312,7 +312,7 @@ impl Worker {
         let now = Instant::now();
         let broken = Broken::again(self.broken, now);
         let again_in = broken.retry_at.saturating_duration_since(now);
-        tracing::error!(%error, ?again_in, "the kernel cannot be reached; routes stay as they are, trying again");
+        tracing::error!(%error, ?again_in, "netlink fails; the kernel's routes are unchanged, retrying");
         *lock(&self.shared.channel_error) = Some(error.to_string());
         self.shared.plan.hold(Holder::Fib).doubt_everything();
         self.doubt = Doubt::new(now);
@@ -334,7 +334,7 @@ impl Worker {
     fn is_whole(&mut self) {
         if self.broken.take().is_some() {
             *lock(&self.shared.channel_error) = None;
-            tracing::info!("the kernel can be reached again");
+            tracing::info!("netlink works again");
         }
     }
 

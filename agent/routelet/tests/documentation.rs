@@ -1,4 +1,4 @@
-//! What the pages of the documentation point at is there, and the words that commands show are explained.
+//! Links, anchors, source files and examples of the documentation are valid, and the glossary has the states of commands.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -187,6 +187,91 @@ fn the_table_of_contents_has_every_page() {
     let mut all: BTreeSet<PathBuf> = pages().into_iter().collect();
     all.retain(|page| page.starts_with("docs") && !page.ends_with("SUMMARY.md"));
     assert_eq!(once, all);
+}
+
+/// Every way to name a file or folder of the sources: from any folder on, `src` and the extension left out or not.
+fn source_paths() -> BTreeSet<String> {
+    let mut paths = BTreeSet::new();
+    let mut folders: Vec<PathBuf> = [
+        ".ci",
+        "agent",
+        "bgp",
+        "deploy",
+        "docs",
+        "examples",
+        "interop-tests",
+        "rib",
+        "scripts",
+    ]
+    .map(PathBuf::from)
+    .into();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(workspace().join(&folder)).unwrap() {
+            let path = folder.join(entry.unwrap().file_name());
+            let text = path.to_str().unwrap();
+            for text in [text.to_owned(), text.replacen("/src", "", 1)] {
+                let starts = text.match_indices('/').map(|(at, _)| at + 1);
+                for start in [0].into_iter().chain(starts) {
+                    let name = &text[start..];
+                    paths.insert(name.trim_end_matches(".rs").to_owned());
+                }
+            }
+            if workspace().join(&path).is_dir() && !path.ends_with("target") {
+                folders.push(path);
+            }
+        }
+    }
+    paths
+}
+
+/// The files and folders of the sources that a line names.
+fn named_paths(line: &str) -> impl Iterator<Item = &str> {
+    line.split('`').skip(1).step_by(2).filter(|name| {
+        let path = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-./".contains(c);
+        let first = name.split('/').next().unwrap_or_default();
+        let is_file = name.ends_with(".rs");
+        let in_folder = name.trim_end_matches('/').contains('/') && !first.contains('.');
+        name.chars().all(path) && (is_file || in_folder) && !first.is_empty()
+    })
+}
+
+/// What the map of the sources, the tables of tests and "Where to add what" name is there.
+#[test]
+fn source_files_that_pages_name_are_there() {
+    let paths = source_paths();
+    let mut missing = Vec::new();
+    let mut seen = 0;
+    let is_map =
+        |page: &PathBuf| page.starts_with("docs/concepts") || page.ends_with("CONTRIBUTING.md");
+    for page in pages().into_iter().filter(is_map) {
+        for line in prose(&page) {
+            for name in named_paths(&line) {
+                seen += 1;
+                if !paths.contains(name.trim_end_matches('/').trim_end_matches(".rs")) {
+                    missing.push(format!("{}: {name}", page.display()));
+                }
+            }
+        }
+    }
+    assert!(missing.is_empty(), "no such file:\n{}", missing.join("\n"));
+    assert!(seen > 200, "only {seen} files are named");
+}
+
+/// Every row of "Where to add what" says in which file.
+#[test]
+fn the_table_of_additions_names_a_file_in_every_row() {
+    let page = prose(Path::new("docs/concepts/architecture.md"));
+    let rows: Vec<&String> = page
+        .iter()
+        .skip_while(|line| *line != "## Where to add what")
+        .skip(1)
+        .take_while(|line| !line.starts_with("## "))
+        .filter(|line| line.starts_with("| ") && !line.starts_with("| to add"))
+        .collect();
+    assert!(rows.len() >= 20, "{} rows", rows.len());
+    for row in rows {
+        assert!(named_paths(row).next().is_some(), "no file in: {row}");
+    }
 }
 
 /// Tables and headings cannot be wrapped; all other prose is read in terminals, too.

@@ -9,7 +9,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::connection::{Connection, Origin, Phase};
+use super::connection::{Connection, Direction, Phase};
 use super::{Config, Negotiated};
 
 /// How long an own connection without the peer's OPEN is preferred to one on which the peer does talk. A peer answers
@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) enum Verdict {
     /// Both go on for now.
     Both,
-    /// Close the one whose OPEN has just come.
+    /// Close the one whose OPEN was just received.
     CloseThis,
     /// Close the other one.
     CloseOther,
@@ -38,7 +38,7 @@ pub(super) fn judge(
     other: &Connection,
 ) -> Verdict {
     let dominant = (config.local_id, config.local_asn) > (negotiated.peer_id, negotiated.peer_asn);
-    let this_wins = (this.origin == Origin::Ours) == dominant;
+    let this_wins = (this.direction == Direction::Outgoing) == dominant;
     match &other.phase {
         Phase::Established {
             negotiated: old,
@@ -49,16 +49,18 @@ pub(super) fn judge(
                 .graceful_restart
                 .as_ref()
                 .is_some_and(|peer| !peer.families.is_empty());
-            // DEVIATION(RFC 4724 section 5): at the OPEN, not when TCP comes up, which anybody could make happen; and
-            // only if TCP came up some time after the session, since a collision's other half arrives late too.
-            if graceful && this.origin == Origin::Theirs && this.since >= *since + PATIENCE {
+            // DEVIATION(RFC 4724 section 5): at the OPEN, not when TCP is established, which any host can do; and only
+            // if TCP was established some time after the session, since the other connection of a collision may arrive
+            // late too.
+            if graceful && this.direction == Direction::Incoming && this.since >= *since + PATIENCE
+            {
                 Verdict::PeerRestarted
             } else {
                 Verdict::CloseThis
             }
         }
         // Two that the peer dialled: it has given up the older.
-        Phase::OpenSent { .. } | Phase::OpenConfirm { .. } if other.origin == this.origin => {
+        Phase::OpenSent { .. } | Phase::OpenConfirm { .. } if other.direction == this.direction => {
             Verdict::CloseOther
         }
         Phase::OpenSent { .. } | Phase::OpenConfirm { .. } if this_wins => Verdict::CloseOther,

@@ -24,7 +24,7 @@ pub enum RemoteAsn {
 impl RemoteAsn {
     /// Whether a peer that says it is in `remote` is acceptable to a speaker in `local`.
     ///
-    /// AS 0 never is (RFC 7607), nor is AS_TRANS, which is nobody's own number (RFC 6793 section 9).
+    /// AS 0 never is (RFC 7607), nor is AS_TRANS, which no speaker may have (RFC 6793 section 9).
     pub fn accepts(self, local: Asn, remote: Asn) -> bool {
         if remote.is_zero() || remote == Asn::TRANS {
             return false;
@@ -65,13 +65,13 @@ pub struct GracefulRestartConfig {
 /// [`Config::new`] has the defaults of every field but the four that have none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Our AS as told to this peer.
+    /// Our AS as sent to this peer.
     pub local_asn: Asn,
     /// Our identifier.
     pub local_id: BgpIdentifier,
     /// What the peer's AS must be.
     pub remote_asn: RemoteAsn,
-    /// Never dial; only accept. So is a peer whose address is known only once it has dialled.
+    /// Never connect; only accept. Also for a peer whose address is known only once it has connected.
     pub passive: bool,
     /// The hold time to propose, 3 s to 65,535 s; `None` proposes 0: no keepalives and no hold timer.
     pub hold_time: Option<Duration>,
@@ -101,13 +101,15 @@ pub struct Config {
     pub graceful_restart: Option<GracefulRestartConfig>,
     /// Long-lived graceful restart (RFC 9494), offered only beside graceful restart.
     pub long_lived: Vec<LongLivedFamily>,
-    /// Our role towards the peer (RFC 9234). Between ASes only: an internal peer neither hears of it nor is treated by it.
+    /// Our role towards the peer (RFC 9234). For external peers only: an internal peer is not sent it, and it has no
+    /// effect there.
     pub role: Option<Role>,
     /// Refuse an external peer that sends no role.
     pub role_strict: bool,
-    /// Refuse paths of an external peer that do not begin with its AS, unless our role is that of a route server's client.
+    /// Reject paths of an external peer that do not begin with its AS, unless our role is that of a route server's
+    /// client.
     pub enforce_first_as: bool,
-    /// Host and domain name to tell.
+    /// Host and domain name to send.
     pub host: Option<(String, String)>,
     /// Seed of the jitter of timers. Give every peer another one, so that peers don't beat in step.
     pub jitter_seed: u64,
@@ -156,7 +158,7 @@ impl Config {
         }
     }
 
-    /// The role to put into our OPEN: an internal peer does not hear of it (RFC 9234 section 4.1 is about eBGP).
+    /// The role for our OPEN: not sent to an internal peer (RFC 9234 section 4.1 is about eBGP).
     pub(super) fn role_to_announce(&self) -> Option<Role> {
         self.role.filter(|_| !self.is_internal())
     }

@@ -14,20 +14,20 @@ pub(super) const LARGE_HOLD_TIME: Duration = Duration::from_secs(4 * 60);
 /// RFC 9687 section 5: the least send hold time where none is configured.
 const MIN_SEND_HOLD_TIME: Duration = Duration::from_secs(8 * 60);
 
-/// Who dialled.
+/// Which side opened the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
-    /// We did.
-    Ours,
-    /// The peer did.
-    Theirs,
+pub(super) enum Direction {
+    /// This side.
+    Outgoing,
+    /// The peer.
+    Incoming,
 }
 
 /// One connection, from TCP being up until it is closed.
 #[derive(Clone, Debug)]
 pub(super) struct Connection {
     pub(super) id: ConnectionId,
-    pub(super) origin: Origin,
+    pub(super) direction: Direction,
     /// When TCP came up.
     pub(super) since: Instant,
     /// What our OPEN was made from; later changes count for the next connection.
@@ -56,10 +56,15 @@ pub(super) enum Phase {
 }
 
 impl Connection {
-    pub(super) fn new(id: ConnectionId, origin: Origin, now: Instant, config: Arc<Config>) -> Self {
+    pub(super) fn new(
+        id: ConnectionId,
+        direction: Direction,
+        now: Instant,
+        config: Arc<Config>,
+    ) -> Self {
         Self {
             id,
-            origin,
+            direction,
             since: now,
             config,
             phase: Phase::OpenSent {

@@ -1,28 +1,29 @@
 //! Damping: how long a peer with which things go wrong is left alone.
 //!
-//! Whatever ends is put into one [`Cause`]; the more often it has happened, the longer the wait before the peer is dialled
-//! again, doubling up to a bound. Where the peer is at fault, or comes back too often, it is *held Idle* meanwhile: the
-//! connections that it dials are refused before an OPEN is sent. All of it is forgotten only when a session has lasted, so
-//! that neither TCP that comes up nor a session that ends at once wipes the slate.
+//! Every end has one [`Cause`]; the more often it has occurred, the longer the wait before the next attempt, doubling
+//! up to a limit. If the peer is at fault, or reconnects too often, it is *held Idle* meanwhile: its connections are
+//! refused before an OPEN is sent. The counts are reset only when a session has lasted, so neither an established TCP
+//! connection nor a session that ends at once resets them.
 //!
-//! Two speakers that hold each other meet again: being refused ([`Cause::Unanswered`]) never leads to a hold, and the wait
-//! after it is never longer than `connect_retry`. So one that is refused comes again soon after the other's hold is over.
+//! Two speakers that hold each other connect again: being refused ([`Cause::Unanswered`]) never leads to a hold, and
+//! the wait after it is never longer than `connect_retry`. So a refused speaker retries soon after the other's hold is
+//! over.
 
 use std::time::{Duration, Instant};
 
-use super::connection::{Connection, Origin, Phase};
+use super::connection::{Connection, Direction, Phase};
 use super::{Cease, Config, Down, Stop};
 use crate::wire::{Notification, NotificationCode};
 
-/// The first wait after an end that is nobody's error; it doubles. A router that comes back is found soon, and one SYN a
-/// second towards one that is unreachable harms nobody.
+/// The first wait after an end that is not an error; it doubles. A router that returns is found soon, and one SYN a
+/// second towards an unreachable one is harmless.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 
 /// DEVIATION(RFC 4271 8.2.2, Idle): so many connections in a row may end early, without an error, before the peer's own are refused for a time. A router that
 /// restarts twice, or collides, must not be kept out: some do not dial again for two minutes.
 const FREE: u32 = 3;
 
-/// A peer that is held Idle: it is not dialled, and the connections that it dials are refused (RFC 4271 section 8.2.2, Idle).
+/// A peer that is held Idle: no connection is made, and its connections are refused (RFC 4271 section 8.2.2, Idle).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdleHold {
     /// Until when; `None`: until the owner resets the peer or changes its configuration.
@@ -55,13 +56,13 @@ pub struct PrefixLimit {
 /// What an end means for the next beginning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cause {
-    /// The owner wanted it, or a session ended that had lasted: come back soon.
+    /// The owner requested it, or a session ended that had lasted: reconnect soon.
     Ended,
     /// We dialled and no OPEN came back: TCP failed, was closed at once, or the peer is not ready for us.
     Unanswered,
     /// The peer's side wanted it, and said so by Cease: it is dialled again within `connect_retry`, for it may be passive.
     Courteous,
-    /// One of two connections of the peer lost against the other (RFC 4271 section 6.8), which goes on. Nothing went wrong.
+    /// One of two connections of the peer lost against the other (RFC 4271 section 6.8), which continues. Not an error.
     Crowded,
     /// The peer's lost, as it said, against one that there is not, or that is not far enough.
     Collision,
@@ -78,7 +79,7 @@ pub(super) enum Cause {
 pub(super) enum HoldTime {
     /// As long as the wait, `idle_hold_max` at most.
     AsTheWait,
-    /// So long, without jitter: somebody has asked for it.
+    /// Exactly this long, without jitter: it is configured.
     Exactly(Duration),
     /// Until the owner ends it.
     Unbounded,
@@ -91,7 +92,7 @@ pub(super) struct Penalty {
     pub(super) wait: Duration,
     /// Whether its own connections are refused meanwhile.
     pub(super) hold: Option<HoldTime>,
-    /// The same while another connection of the peer goes on: no hold, since the peer is not left alone.
+    /// The same while another connection of the peer continues: no hold.
     pub(super) is_crowded: bool,
 }
 
@@ -183,7 +184,7 @@ fn doubled(first: Duration, times: &mut u32, most: Duration) -> Duration {
 /// connection of the peer is confirmed, or Established.
 pub(super) fn cause(reason: &Down, connection: &Connection, lasted: bool, goes_on: bool) -> Cause {
     let answered = !matches!(connection.phase, Phase::OpenSent { .. });
-    let unanswered = connection.origin == Origin::Ours && !answered;
+    let unanswered = connection.direction == Direction::Outgoing && !answered;
     match reason {
         Down::AdministrativeStop(stop) => owner_cause(stop, lasted),
         _ if lasted => Cause::Ended,
@@ -192,11 +193,12 @@ pub(super) fn cause(reason: &Down, connection: &Connection, lasted: bool, goes_o
         Down::NotificationSent(message) | Down::NotificationReceived(message)
             if message.code == NotificationCode::CONNECTION_COLLISION =>
         {
-            // Ours that loses is nobody's fault; who dials in again and again only to lose is left alone for a while.
-            match connection.origin {
-                Origin::Ours => Cause::Unanswered,
-                Origin::Theirs if goes_on => Cause::Crowded,
-                Origin::Theirs => Cause::Collision,
+            // Losing with our own connection is no fault; a peer whose connections lose again and again is refused for
+            // a while.
+            match connection.direction {
+                Direction::Outgoing => Cause::Unanswered,
+                Direction::Incoming if goes_on => Cause::Crowded,
+                Direction::Incoming => Cause::Collision,
             }
         }
         Down::NotificationReceived(message) if is_courteous(message) => {
@@ -248,10 +250,10 @@ mod tests {
     use crate::fsm::{ConnectionId, RemoteAsn};
     use crate::types::{Asn, BgpIdentifier, Family};
 
-    /// A connection on which no OPEN has come.
-    fn without_an_open(origin: Origin) -> Connection {
+    /// A connection without a received OPEN.
+    fn without_an_open(direction: Direction) -> Connection {
         let config = Config::new(Asn(1), BgpIdentifier(1), RemoteAsn::Any, 7);
-        Connection::new(ConnectionId(1), origin, Instant::now(), config.into())
+        Connection::new(ConnectionId(1), direction, Instant::now(), config.into())
     }
 
     #[test]
@@ -285,10 +287,12 @@ mod tests {
             (Code::BAD_PEER_AS, Cause::Error, Cause::Error),
         ] {
             let received = Down::NotificationReceived(Notification::new(code));
-            for (origin, expected) in [(Origin::Ours, ours), (Origin::Theirs, theirs)] {
-                let connection = without_an_open(origin);
+            for (direction, expected) in
+                [(Direction::Outgoing, ours), (Direction::Incoming, theirs)]
+            {
+                let connection = without_an_open(direction);
                 let found = cause(&received, &connection, false, false);
-                assert_eq!(found, expected, "{code:?} on {origin:?}");
+                assert_eq!(found, expected, "{code:?} on {direction:?}");
                 assert_eq!(
                     cause(&received, &connection, true, false),
                     Cause::Ended,
@@ -297,12 +301,12 @@ mod tests {
             }
         }
         let lost = Down::NotificationSent(Notification::new(Code::CONNECTION_COLLISION));
-        let found = |origin, goes_on| cause(&lost, &without_an_open(origin), false, goes_on);
+        let found = |direction, goes_on| cause(&lost, &without_an_open(direction), false, goes_on);
         for goes_on in [false, true] {
-            assert_eq!(found(Origin::Ours, goes_on), Cause::Unanswered);
+            assert_eq!(found(Direction::Outgoing, goes_on), Cause::Unanswered);
         }
-        assert_eq!(found(Origin::Theirs, false), Cause::Collision);
-        assert_eq!(found(Origin::Theirs, true), Cause::Crowded);
+        assert_eq!(found(Direction::Incoming, false), Cause::Collision);
+        assert_eq!(found(Direction::Incoming, true), Cause::Crowded);
     }
 
     #[test]
@@ -328,7 +332,7 @@ mod tests {
             assert_eq!(owner_cause(&stop, false), brief, "{stop:?}");
             assert_eq!(owner_cause(&stop, true), lasted, "{stop:?}");
             let reason = Down::AdministrativeStop(stop);
-            let connection = without_an_open(Origin::Ours);
+            let connection = without_an_open(Direction::Outgoing);
             let found = cause(&reason, &connection, false, false);
             assert_eq!(found, brief, "{reason:?}");
         }

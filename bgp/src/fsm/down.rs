@@ -22,7 +22,7 @@ pub enum Down {
     TransportFailed,
     /// The peer opened a new connection under graceful restart: it has restarted (RFC 4724 section 5).
     PeerRestarted,
-    /// The owner stopped or reset the peer; what the peer was told.
+    /// The owner stopped or reset the peer, with what was sent to the peer.
     AdministrativeStop(Stop),
 }
 
@@ -37,7 +37,8 @@ pub enum DownClass {
     HoldTimerExpired,
     /// The peer stopped reading.
     SendHoldTimerExpired,
-    /// TCP failed, or the peer closed or replaced the connection without a word: it has restarted, or the path broke.
+    /// TCP failed, or the peer closed or replaced the connection without a NOTIFICATION: it has restarted, or the path
+    /// broke.
     TransportFailed,
     /// BFD found the path down.
     BfdDown,
@@ -48,7 +49,7 @@ pub enum DownClass {
 /// How the owner ends a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stop {
-    /// Tell the peer by a Cease NOTIFICATION.
+    /// Send a Cease NOTIFICATION.
     Cease(Cease),
     /// Close TCP without a NOTIFICATION, so that a peer with graceful restart keeps our routes.
     Silent,
@@ -63,7 +64,7 @@ pub enum Cease {
     Reset(String),
     /// The peer is no longer configured.
     Deconfigured,
-    /// Another AS, identifier, capability...: the session must be made anew.
+    /// Another AS, identifier, capability...: the session must be re-established.
     ConfigurationChange,
     /// More prefixes than allowed arrived.
     MaximumPrefixes {

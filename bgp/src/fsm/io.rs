@@ -1,4 +1,4 @@
-//! What goes into a [`Peer`](super::Peer) and what comes out of it.
+//! Inputs and outputs of a [`Peer`](super::Peer).
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,13 +13,13 @@ pub struct ConnectionId(pub u32);
 /// Something that happened.
 #[derive(Debug)]
 pub enum Input<'a> {
-    /// Begin: dial, and accept.
+    /// Start: connect, and accept connections.
     Start,
     /// End whatever there is, and neither dial nor accept until the next `Start`.
     Stop(Stop),
-    /// End whatever there is, and begin anew.
+    /// Close all connections, and start again.
     Reset(Cease),
-    /// Go over to another configuration; begin anew if that needs it ([`Config::needs_reset`]).
+    /// Use another configuration; start again if that is required ([`Config::needs_reset`]).
     Reconfigure(Box<Config>),
     /// What `Output::Connect` asked for: TCP is up.
     Connected(ConnectionId),
@@ -36,7 +36,7 @@ pub enum Input<'a> {
     Progressed(ConnectionId, Instant),
     /// TCP was closed by the peer, or failed.
     Closed(ConnectionId),
-    /// The time of [`Peer::deadline`](super::Peer::deadline) has come.
+    /// The time of [`Peer::deadline`](super::Peer::deadline) is reached.
     DeadlineReached,
 }
 
@@ -60,7 +60,7 @@ pub enum Received<'a> {
 /// Something to do. To be carried out in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
-    /// Dial the peer.
+    /// Connect to the peer.
     Connect(ConnectionId),
     /// Give up dialling; nothing more of this connection is wanted.
     AbortConnect(ConnectionId),
@@ -100,10 +100,10 @@ pub struct Deadline {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Timer {
     /// Time to dial (ConnectRetryTimer).
-    Dial,
+    ConnectRetry,
     /// The peer is no longer held Idle (IdleHoldTimer).
     IdleHold,
-    /// Dialling takes too long.
+    /// Connecting takes too long.
     ConnectTimeout,
     /// Nothing arrives (HoldTimer).
     Hold,

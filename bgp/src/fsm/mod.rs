@@ -19,9 +19,9 @@
 
 mod collision;
 mod config;
+mod connect_retry;
 mod connection;
 mod damping;
-mod dialler;
 mod down;
 mod io;
 mod negotiate;

@@ -215,7 +215,7 @@ fn roles_agree(local: &Config, remote: &[Role]) -> bool {
     }
 }
 
-/// The peer's capabilities, sorted out. Where one comes twice and must not differ, the first counts.
+/// The peer's capabilities by kind. If one is repeated and must not differ, the first counts.
 #[derive(Default)]
 struct Capabilities {
     families: Vec<Family>,

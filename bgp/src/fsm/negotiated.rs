@@ -16,9 +16,9 @@ pub struct Negotiated {
     pub peer_asn: Asn,
     /// The peer's identifier.
     pub peer_id: BgpIdentifier,
-    /// Our AS as told to this peer.
+    /// Our AS as sent to this peer.
     pub local_asn: Asn,
-    /// Our identifier as told to this peer.
+    /// Our identifier as sent to this peer.
     pub local_id: BgpIdentifier,
     /// The smaller of the two hold times; `None` is 0: no keepalives, no hold timer.
     pub hold_time: Option<Duration>,
@@ -54,7 +54,7 @@ pub struct Negotiated {
     pub announced_role: Option<Role>,
     /// The peer's host name, if it sent one.
     pub peer_host: Option<PeerText>,
-    /// The peer's OPEN, as it was sent: what of it came to be used stands in the other fields.
+    /// The peer's OPEN as received; the other fields have what is used of it.
     pub peer_open: Arc<Open>,
     /// The AS that paths from the peer must begin with (RFC 4271 section 6.3); `None` does not check.
     pub first_as: Option<Asn>,

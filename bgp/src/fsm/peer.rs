@@ -1,14 +1,14 @@
 //! A peer: at most one attempt to dial and at most two connections, one of which may be Established.
 
-mod dialling;
+mod connect;
 mod messages;
 
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::connect_retry::{ConnectRetry, ConnectState};
 use super::connection::{Connection, LARGE_HOLD_TIME, Phase};
 use super::damping::{cause, owner_cause};
-use super::dialler::{Dialler, Dialling};
 use super::{
     Cease, Config, ConnectionId, Deadline, Down, IdleHold, Input, Negotiated, Output, Outputs,
     State, Stop, Timer,
@@ -17,13 +17,13 @@ use crate::wire::{Notification, NotificationCode};
 
 /// The state machine of one peer.
 ///
-/// Pure: it has no clock and no sockets. Call [`Peer::handle`] with whatever happens, carry out the outputs in order,
-/// and call it with [`Input::DeadlineReached`] when [`Peer::deadline`] has come.
+/// Pure: it has no clock and no sockets. Call [`Peer::handle`] with every input, execute the outputs in order, and call
+/// it with [`Input::DeadlineReached`] when [`Peer::deadline`] is reached.
 #[derive(Clone, Debug)]
 pub struct Peer {
     config: Arc<Config>,
     running: bool,
-    dialler: Dialler,
+    connect_retry: ConnectRetry,
     /// At most two: one that we dialled or that is Established, and one that the peer dialled.
     connections: Vec<Connection>,
     next_id: u32,
@@ -36,7 +36,7 @@ impl Peer {
     /// just started and the peer need not wait for our End-of-RIB before it sends its own (RFC 4724 section 3).
     pub fn new(config: Config, restarting: Option<Instant>) -> Self {
         Self {
-            dialler: Dialler::new(config.jitter_seed),
+            connect_retry: ConnectRetry::new(config.jitter_seed),
             config: Arc::new(config),
             running: false,
             connections: Vec::with_capacity(2),
@@ -50,10 +50,10 @@ impl Peer {
         if let Some(state) = self.connections.iter().map(Connection::state).max() {
             return state;
         }
-        match self.dialler.now {
-            Dialling::Connecting { .. } => State::Connect,
-            Dialling::No | Dialling::Waiting { .. } if !self.running => State::Idle,
-            Dialling::No | Dialling::Waiting { .. } => match self.dialler.hold() {
+        match self.connect_retry.now {
+            ConnectState::Connecting { .. } => State::Connect,
+            ConnectState::Off | ConnectState::Waiting { .. } if !self.running => State::Idle,
+            ConnectState::Off | ConnectState::Waiting { .. } => match self.connect_retry.hold() {
                 Some(_) => State::Idle,
                 None => State::Active,
             },
@@ -75,27 +75,27 @@ impl Peer {
     pub fn deadline(&self) -> Option<Deadline> {
         let connections = self.connections.iter().filter_map(Connection::deadline);
         connections
-            .chain(self.dialler.deadline())
+            .chain(self.connect_retry.deadline())
             .min_by_key(|deadline| deadline.at)
     }
 
     /// When the peer is dialled next; `None` while it is connected, being dialled, or passive.
     pub fn next_attempt(&self) -> Option<Instant> {
-        self.dialler.next_attempt()
+        self.connect_retry.next_attempt()
     }
 
     /// Why, and until when, the peer is held Idle: it is not dialled, and what it dials is refused. `None` if it is not.
     pub fn idle_hold(&self) -> Option<&IdleHold> {
-        self.dialler.hold()
+        self.connect_retry.hold()
     }
 
-    /// One step. `now` never goes back. What concerns a connection that is closed is ignored.
+    /// One step. `now` never goes back. Inputs for a closed connection are ignored.
     pub fn handle(&mut self, now: Instant, input: Input<'_>, out: &mut Outputs) {
         match input {
             Input::Start => self.start(now, out),
             Input::Stop(stop) => {
                 self.running = false;
-                self.dialler.forgive();
+                self.connect_retry.forgive();
                 self.end_all(now, &stop, out);
             }
             Input::Reset(cease) => self.reset(now, cease, out),
@@ -114,17 +114,17 @@ impl Peer {
     fn start(&mut self, now: Instant, out: &mut Outputs) {
         if !self.running {
             self.running = true;
-            self.dial(now, out);
+            self.connect(now, out);
         }
     }
 
     fn reset(&mut self, now: Instant, cease: Cease, out: &mut Outputs) {
         match cease {
-            // Somebody wants a new beginning: what went wrong before is no reason to wait.
+            // An operator requested it: earlier failures are no reason to wait.
             Cease::Shutdown(_)
             | Cease::Reset(_)
             | Cease::Deconfigured
-            | Cease::ConfigurationChange => self.dialler.forgive(),
+            | Cease::ConfigurationChange => self.connect_retry.forgive(),
             Cease::MaximumPrefixes { .. } | Cease::OutOfResources | Cease::BfdDown => {}
         }
         self.end_all(now, &Stop::Cease(cease), out);
@@ -137,17 +137,17 @@ impl Peer {
         self.config = Arc::new(config);
         if changed {
             // What was wrong may be right now: a higher prefix limit, another AS.
-            self.dialler.forgive();
+            self.connect_retry.forgive();
         }
         if reset {
             self.end_all(now, &Stop::Cease(Cease::ConfigurationChange), out);
         } else if passive {
             self.stop_dialling(out);
         } else {
-            match self.dialler.now {
-                Dialling::Waiting { .. } if changed => self.dial(now, out),
-                Dialling::No => self.dial(now, out),
-                Dialling::Waiting { .. } | Dialling::Connecting { .. } => {}
+            match self.connect_retry.now {
+                ConnectState::Waiting { .. } if changed => self.connect(now, out),
+                ConnectState::Off => self.connect(now, out),
+                ConnectState::Waiting { .. } | ConnectState::Connecting { .. } => {}
             }
         }
     }
@@ -161,10 +161,10 @@ impl Peer {
         while let Some(connection) = self.connections.last() {
             self.tear_down(now, connection.id, reason.clone(), out);
         }
-        if self.running && none && self.dialler.now == Dialling::No {
+        if self.running && none && self.connect_retry.now == ConnectState::Off {
             self.ended(now, owner_cause(stop, true), &reason);
         } else if !self.running {
-            self.dialler.now = Dialling::No;
+            self.connect_retry.now = ConnectState::Off;
         }
     }
 
@@ -172,8 +172,8 @@ impl Peer {
         // Ends: every timer that fires is gone or lies in the future afterwards.
         while let Some(deadline) = self.deadline().filter(|deadline| deadline.at <= now) {
             match (deadline.timer, deadline.connection) {
-                (Timer::Dial, _) => self.dial(now, out),
-                (Timer::IdleHold, _) => self.dialler.release(),
+                (Timer::ConnectRetry, _) => self.connect(now, out),
+                (Timer::IdleHold, _) => self.connect_retry.release(),
                 (Timer::ConnectTimeout, _) => self.connect_timeout(now, out),
                 (Timer::Hold, Some(id)) => self.hold_expired(now, id, out),
                 (Timer::Keepalive, Some(id)) => self.keepalive(now, id, out),
@@ -191,7 +191,7 @@ impl Peer {
     }
 
     fn connect_timeout(&mut self, now: Instant, out: &mut Outputs) {
-        if let Dialling::Connecting { id, .. } = self.dialler.now {
+        if let ConnectState::Connecting { id, .. } = self.connect_retry.now {
             out.push(Output::AbortConnect(id));
             self.connect_failed(now, id, out);
         }
@@ -208,7 +208,7 @@ impl Peer {
 
     fn keepalive(&mut self, now: Instant, id: ConnectionId, out: &mut Outputs) {
         let interval = self.connection(id).and_then(|c| c.negotiated()?.keepalive);
-        let next = interval.map(|time| now + self.dialler.jittered(time));
+        let next = interval.map(|time| now + self.connect_retry.jittered(time));
         out.push(Output::SendKeepalive(id));
         self.with(id, |connection| match &mut connection.phase {
             Phase::OpenSent { .. } => {}
@@ -238,14 +238,14 @@ impl Peer {
         };
         let lasted = established.is_some_and(|since| now >= since + self.config.lasting());
         if lasted {
-            self.dialler.forgive();
+            self.connect_retry.forgive();
         }
         let goes_on = self
             .connections
             .iter()
             .any(|other| other.state() >= State::OpenConfirm);
         if !goes_on {
-            self.dialler.is_alone();
+            self.connect_retry.is_alone();
         }
         if self.running {
             let cause = cause(&reason, &connection, lasted, goes_on);
@@ -277,7 +277,7 @@ impl Peer {
 }
 
 impl Down {
-    /// What the peer is told at the end.
+    /// What is sent to the peer at the end.
     fn farewell(&self, notification_retains: bool) -> Option<Notification> {
         match self {
             Self::NotificationSent(message) => Some(message.clone()),

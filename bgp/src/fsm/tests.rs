@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod collision;
-mod dialling;
+mod connect;
 mod negotiated;
 mod peer;
 

@@ -37,7 +37,7 @@ pub fn machine(data: &[u8]) {
 /// Where a connection is, by what was put out.
 #[derive(Clone, Debug, PartialEq)]
 enum Stage {
-    Dialling,
+    Connecting,
     Aborted,
     /// TCP is up; nothing was sent.
     Up,
@@ -78,7 +78,7 @@ impl World {
             2 => self.handle(Input::Reset(cease(octets))),
             3 => self.handle(Input::Reconfigure(Box::new(config(octets)))),
             4 => {
-                let id = self.dialling().unwrap_or_else(|| self.any(octets));
+                let id = self.connecting().unwrap_or_else(|| self.any(octets));
                 self.handle(Input::Connected(id));
             }
             5 => {
@@ -152,8 +152,8 @@ impl World {
             .unwrap_or(ConnectionId(u32::MAX))
     }
 
-    fn dialling(&self) -> Option<ConnectionId> {
-        self.find(|stage| *stage == Stage::Dialling)
+    fn connecting(&self) -> Option<ConnectionId> {
+        self.find(|stage| *stage == Stage::Connecting)
     }
 
     fn find(&self, is: impl Fn(&Stage) -> bool) -> Option<ConnectionId> {
@@ -188,7 +188,7 @@ impl World {
         match &input {
             Input::Start => self.running = true,
             Input::Stop(_) => self.running = false,
-            Input::Connected(id) if self.stages.get(id) == Some(&Stage::Dialling) => {
+            Input::Connected(id) if self.stages.get(id) == Some(&Stage::Connecting) => {
                 self.stages.insert(*id, Stage::Up);
             }
             _ => {}
@@ -222,7 +222,7 @@ impl World {
                     self.running && !self.peer.config().passive,
                     "dialled {id:?}"
                 );
-                (id, Stage::Dialling)
+                (id, Stage::Connecting)
             }
             Output::Accept(id) => (id, Stage::Up),
             Output::AbortConnect(id) => (id, Stage::Aborted),
@@ -240,8 +240,8 @@ impl World {
         };
         let before = self.stages.get(id).cloned();
         let next = match (&before, next) {
-            (None, next @ (Stage::Dialling | Stage::Up))
-            | (Some(Stage::Dialling), next @ Stage::Aborted)
+            (None, next @ (Stage::Connecting | Stage::Up))
+            | (Some(Stage::Connecting), next @ Stage::Aborted)
             | (Some(Stage::Up), next @ Stage::OpenSent)
             | (Some(Stage::OpenSent | Stage::KeepaliveSent), next @ Stage::KeepaliveSent)
             | (Some(Stage::KeepaliveSent), next @ Stage::Established)
@@ -250,7 +250,7 @@ impl World {
                 next @ Stage::Closed { .. },
             ) => next,
             (Some(Stage::Established), Stage::KeepaliveSent) => Stage::Established,
-            (Some(Stage::Dialling | Stage::Aborted), Stage::Over) => {
+            (Some(Stage::Connecting | Stage::Aborted), Stage::Over) => {
                 assert!(
                     matches!(output, Output::Failed(..)),
                     "{output:?} of an attempt"
@@ -286,7 +286,7 @@ impl World {
         );
         assert_eq!(count(|s| *s == Stage::Up), 0, "up without an OPEN");
         assert!(
-            count(|s| *s == Stage::Dialling) <= 1,
+            count(|s| *s == Stage::Connecting) <= 1,
             "dialled twice at once"
         );
         let sessions = count(|s| *s == Stage::Established);

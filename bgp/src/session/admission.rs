@@ -1,7 +1,7 @@
-//! Who is let in: what a peer or listen range asks of a connection, how many may come, and what became of the others.
+//! Admission of connections: the requirements of a peer or listen range, rate limits, and counts of refusals.
 //!
-//! Nothing here waits. A connection that asks too much is closed without a word, and its sender tries again: a Cease would
-//! end graceful restart there (RFC 4724 section 4). Each reason is counted, and logged once a minute at most.
+//! Nothing here waits. A connection beyond a limit is closed silently, and its sender tries again: a Cease would end
+//! graceful restart there (RFC 4724 section 4). Each reason is counted, and logged once a minute at most.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -33,16 +33,16 @@ pub(super) fn source_of(remote: SocketAddr) -> Source {
     }
 }
 
-/// How often one reason is logged at most. Refused connections may be many, and nobody's fault here.
+/// The minimum interval of log lines with one reason. Refused connections may be many.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Answers to those who are refused, all of them: a burst, then so many a second. The rest is closed without a word.
+/// Limit of answers to refused connections: a burst, then this many a second. The rest is closed silently.
 const ANSWERS: Rate = Rate {
     burst: 64,
     per_second: 16,
 };
 
-/// What listeners let in and what not, since the start. Outlives each listener.
+/// Accepted and refused connections of all listeners, since the start. Outlives each listener.
 #[derive(Debug)]
 pub struct Admissions {
     accepted: AtomicU64,
@@ -177,7 +177,7 @@ impl Checks {
         if let Some(syn) = accepted.syn {
             return syn.ttl >= options::least_ttl(hops);
         }
-        // The kernel answered with a SYN cookie, as it does while somebody floods the port, and kept no SYN. From here on
+        // The kernel answered with a SYN cookie, as it does while the port is flooded, and kept no SYN. From here on
         // every segment is checked; what came before has brought no octet that could be read.
         let v4 = accepted.remote.is_ipv4();
         options::set_ttl(&accepted.stream, v4, self.ttl).is_ok()

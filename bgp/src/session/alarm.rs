@@ -4,7 +4,7 @@ use tokio::sync::mpsc;
 
 use super::reader::Report;
 
-/// Tells the peer's task that a task of its session failed, unless that ended by itself.
+/// Notifies the peer's task that a task of its session failed, unless that ended by itself.
 pub(super) struct Alarm(Option<mpsc::Sender<Report>>);
 
 impl Alarm {

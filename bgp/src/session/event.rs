@@ -1,4 +1,4 @@
-//! What the owner of the routes is told.
+//! Events for the owner of the routes.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ impl SessionId {
 /// What happened on a session. In order per session; `Established` is its first, `Down` its last.
 #[derive(Debug)]
 pub enum Event {
-    /// A session begins.
+    /// A session is established.
     Established {
         /// Whose.
         peer: PeerKey,
@@ -34,7 +34,7 @@ pub enum Event {
         session: SessionId,
         /// What the two OPENs agreed on.
         negotiated: Arc<Negotiated>,
-        /// Where to put what the peer is told.
+        /// The queue of messages to the peer.
         outbox: Outbox,
         /// Our end of the TCP connection.
         local: SocketAddr,
@@ -52,7 +52,7 @@ pub enum Event {
         /// Until it is dropped, the session has a batch less that may wait.
         turn: Turn,
     },
-    /// The peer asks for its routes again, or marks the begin or end of a refresh.
+    /// The peer requests routes again, or marks the begin or end of a refresh.
     RouteRefresh {
         /// Whose.
         peer: PeerKey,

@@ -1,5 +1,5 @@
-//! Who is expected at the listening sockets: configured peers by address, listen ranges by prefix; and who of those that connect
-//! is let in.
+//! Expected peers at the listening sockets: configured peers by address, listen ranges by prefix; and the decision
+//! whether a connection is accepted.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -39,7 +39,7 @@ pub(super) struct ExpectedPeer {
 #[derive(Debug)]
 pub(super) struct OpenRange {
     pub(super) range: ListenRange,
-    /// Why nobody is let in although the range asks for it.
+    /// Why the range accepts no connection although it is configured.
     pub(super) failed: Option<KeyError>,
 }
 
@@ -114,7 +114,7 @@ impl Expected {
         }
     }
 
-    /// Whose the connection is, if it is let in.
+    /// The peer of the connection, if it is accepted.
     pub(super) fn judge(&mut self, accepted: Incoming) -> Result<Verdict, (TcpStream, Refusal)> {
         let remote = accepted.remote;
         let peer = self.peers.get(&source_of(remote)).and_then(|peer| {

@@ -37,13 +37,13 @@ impl PeerHandle {
         });
     }
 
-    /// Ends the session and lets the peer come back.
+    /// Closes the session; it is re-established.
     pub fn reset(&self, cause: Cease) {
         self.control.change(|commands| commands.reset = Some(cause));
     }
 
-    /// Goes over to new settings. The session ends only if [`PeerSettings::needs_reset`] says so; else they count from
-    /// the next session on.
+    /// Applies new settings. The session is closed only if [`PeerSettings::needs_reset`] requires it; otherwise they
+    /// apply from the next session on.
     ///
     /// # Errors
     ///
@@ -59,7 +59,7 @@ impl PeerHandle {
             return Err(error);
         }
         self.control.change(|commands| {
-            // It may have been judged by the settings before. The peer comes again.
+            // It may have been judged by the previous settings. The peer reconnects.
             commands.accepted = None;
             commands.reconfigure = Some(settings);
         });
@@ -225,7 +225,7 @@ impl Counters {
     }
 }
 
-/// The counters as tasks count them. Relaxed: each stands for itself.
+/// The counters that tasks update. Relaxed: they are independent of each other.
 #[derive(Debug, Default)]
 pub(super) struct LiveCounters {
     received: [AtomicU64; KINDS.len()],
@@ -289,7 +289,7 @@ pub(super) struct Control {
     commands: Mutex<Commands>,
     changed: Notify,
     pub(super) counters: LiveCounters,
-    /// Where its connections come from, until it is stopped.
+    /// Its expected source address, until it is stopped.
     place: Mutex<Option<Place>>,
     /// Connections that may linger after their end, for the peer to read our last words.
     pub(super) farewells: Semaphore,
@@ -299,8 +299,8 @@ pub(super) struct Control {
 /// several connections a second does not read what is sent to it.
 const FAREWELLS: usize = 4;
 
-/// What the peer's task has to do. A connection that arrives before the last one was looked at replaces it: the peer
-/// has given that one up.
+/// Commands for the peer's task. A connection that arrives before the last one was processed replaces it: the peer has
+/// abandoned that one.
 #[derive(Debug, Default)]
 pub(super) struct Commands {
     pub(super) stop: Option<Stop>,

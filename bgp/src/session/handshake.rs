@@ -17,7 +17,7 @@ use super::reader::{DRAIN, drain};
 use crate::fsm::ConnectionId;
 use crate::wire::Framer;
 
-/// Room for an OPEN, the longest message of a handshake.
+/// Space for an OPEN, the longest message of a handshake.
 const READ: usize = 4096;
 
 /// How long an accepted connection may be without an OPEN. A connection that we dialled may take as long as the hold timer of
@@ -35,7 +35,7 @@ pub(super) struct Handshake {
     pub(super) local: SocketAddr,
     pub(super) remote: SocketAddr,
     pub(super) dialled: bool,
-    /// Of an accepted connection, until its OPEN has come.
+    /// Of an accepted connection, until its OPEN is received.
     pub(super) waiting: Option<Waiting>,
     /// When [`OPEN_WAIT`] is over.
     open_due: Instant,
@@ -75,7 +75,7 @@ impl Handshake {
         }
     }
 
-    /// Whether it is an accepted connection whose OPEN has not come in time.
+    /// Whether it is an accepted connection whose OPEN was not received in time.
     fn is_overdue(&self) -> bool {
         self.waiting.is_some() && Instant::now() >= self.open_due
     }

@@ -1,8 +1,8 @@
 //! TCP MD5 keys (RFC 2385) of the listening sockets: who needs which, and which connections were checked with them.
 //!
-//! The kernel looks a key up by the longest prefix that contains the sender, when a segment arrives. It knows no
-//! interface but a VRF's: two link-local peers with one address share a key, and so does a listen range of one address
-//! with the peer at it. So keys are counted; whoever needs another password for the same prefix gets an error.
+//! The kernel looks a key up by the longest prefix that contains the sender, when a segment arrives. It considers no
+//! interface except a VRF's: two link-local peers with one address share a key, and so does a listen range of one
+//! address with the peer at it. So keys are counted; another password for the same prefix is an error.
 //!
 //! A connection in the accept queue was checked with the keys of the moment when it was made. Connections leave the queue in
 //! the order in which they entered it, hence a number says it: each accepted connection has one, and each key the number of
@@ -19,12 +19,12 @@ use ipnet::IpNet;
 use super::{Password, options};
 use crate::os_error::OsError;
 
-/// A TCP MD5 key that cannot be set. Whoever needs it must not be let in, nor be dialled.
+/// A TCP MD5 key that cannot be set. Its peer must neither be accepted nor connected to.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum KeyError {
     /// The kernel's key table is full.
     #[error(
-        "the kernel has no room for the TCP MD5 key of {net}: its table is full with {held} keys. Raise it: sysctl -w \
+        "the kernel's table of TCP MD5 keys is full with {held} keys: that of {net} cannot be set. Raise it: sysctl -w \
          net.core.optmem_max=BYTES, some 140 for each password of a peer or range"
     )]
     TableFull {
@@ -200,7 +200,7 @@ impl<S: Socket> Keys<S> {
             return;
         }
         self.held.remove(&net);
-        // Where it cannot be removed, what comes from there goes on to be dropped unless it is signed.
+        // If it cannot be removed, unsigned segments from there are still dropped.
         drop(self.set(net, None));
         // What waits was checked with this key, and not with that of a shorter prefix.
         let since = self.marks();
@@ -225,7 +225,7 @@ impl<S: Socket> Keys<S> {
     fn marks(&self) -> Vec<u64> {
         let mark = |queue: &Queue<S>| match queue.socket.waiting() {
             Ok(waiting) => queue.accepted + waiting + 1,
-            // Not known: nobody is let in by a password. It does not happen with a socket that is open.
+            // Unknown: no connection with a password is accepted. It does not happen with an open socket.
             Err(_) => u64::MAX,
         };
         self.queues.iter().map(mark).collect()

@@ -1,15 +1,16 @@
-//! Where connections come in: sockets on several addresses or none, and who is expected from where.
+//! Listening sockets on several addresses or none, and the peers that are expected on them.
 //!
-//! The order is in the types: a [`Bound`] has addresses and hears nobody; [`Bound::listen`] sets the TCP MD5 keys of all
-//! peers and ranges that have one, and then listens; [`Listener::start_accepting`] comes when the peers are made. A peer that
-//! comes later finds its key set before it is expected. What was in the accept queue by then is known by its number
-//! ([`super::keys`]) and its SYN, and not let in.
+//! The order is in the types: a [`Bound`] has addresses and does not listen yet; [`Bound::listen`] sets the TCP MD5
+//! keys of all peers and ranges that have one, and then listens; [`Listener::start_accepting`] is called when the peers
+//! are spawned. The key of a peer that is added later is set before the peer is expected. What was in the accept queue
+//! by then is known by its number ([`super::keys`]) and its SYN, and not let in.
 //!
-//! Each connection is judged as soon as it is accepted, at constant cost: strangers are refused at once, so that they fill no
-//! queue, and configured peers have a place of their own. Newcomers out of listen ranges wait in a bounded queue for the owner.
-//! When that is full, nothing more is accepted for up to [`accept::HOLD`]: the kernel keeps what comes, and nobody hears a Cease, which
-//! would end graceful restart at a peer. If nobody has taken one by then, newcomers are closed without a word until one is
-//! taken, so that configured peers behind them in the backlog do not starve.
+//! Each connection is judged as soon as it is accepted, at constant cost: unexpected ones are refused at once, so that
+//! they fill no queue, and configured peers have a place of their own. New peers of listen ranges wait in a bounded
+//! queue for the owner. When that is full, nothing is accepted for up to [`accept::HOLD`]: the kernel's backlog keeps
+//! connections, and no Cease is sent, which would end graceful restart at a peer. If nobody has taken one by then,
+//! newcomers are closed without a word until one is taken, so that configured peers behind them in the backlog do not
+//! starve.
 
 mod accept;
 mod place;
@@ -41,22 +42,22 @@ use crate::refusal::Refusal;
 /// Connections that may wait to be accepted: a thousand peers that all dial at once after a restart.
 const BACKLOG: i32 = 1024;
 
-/// Addresses that are ours to listen on. Nothing is heard yet.
+/// Bound addresses, without listening yet.
 #[derive(Debug)]
 pub struct Bound {
     sockets: Vec<(Socket, SocketAddr)>,
 }
 
-/// What a listener needs to know before it hears the first connection.
+/// The configuration of a listener before the first connection.
 #[derive(Debug)]
-pub struct Intake {
+pub struct ListenerConfig {
     /// Addresses from which connections of peers that are not configured one by one are welcome.
     pub ranges: Vec<ListenRange>,
     /// The passwords of all peers that are going to be made.
     pub passwords: Vec<(IpAddr, Password)>,
     /// Connections from `ranges`. The listener waits when it is full.
     pub candidates: mpsc::Sender<Candidate>,
-    /// Where it is counted who is let in.
+    /// Counts of accepted and refused connections.
     pub admissions: Arc<Admissions>,
 }
 
@@ -91,8 +92,8 @@ impl Drop for Shared {
     }
 }
 
-/// A connection from a [`ListenRange`], for the owner to decide about: give it to [`super::PeerHandle::accept`], refuse it
-/// with [`Candidate::refuse`], or drop it, which closes it without a word.
+/// A connection from a [`ListenRange`], for the owner to decide about: give it to [`super::PeerHandle::accept`], refuse
+/// it with [`Candidate::refuse`], or drop it, which closes it silently.
 #[derive(Debug)]
 pub struct Candidate {
     pub(super) accepted: Accepted,
@@ -155,15 +156,15 @@ impl Bound {
     /// # Errors
     ///
     /// The first address that cannot be listened on, and what to do about it. None is listened on then.
-    pub fn listen(self, intake: Intake) -> Result<Listener, BindError> {
+    pub fn listen(self, config: ListenerConfig) -> Result<Listener, BindError> {
         let local: Vec<SocketAddr> = self.local_addresses().collect();
         let mut keys = Keys::new(self.sockets);
-        let early = intake.passwords.iter().filter_map(|(address, password)| {
+        let early = config.passwords.iter().filter_map(|(address, password)| {
             let net = options::host(*address);
             keys.hold(net, password).ok().map(|()| net)
         });
         let early = early.collect();
-        let ranges = open_ranges(&mut keys, &[], intake.ranges);
+        let ranges = open_ranges(&mut keys, &[], config.ranges);
         let keys = keys
             .map(|socket, _| {
                 socket.listen(BACKLOG)?;
@@ -173,7 +174,7 @@ impl Bound {
                 address,
                 source: source.into(),
             })?;
-        let pace = Pace::new(intake.admissions.clone());
+        let pace = Pace::new(config.admissions.clone());
         let expected = Expected {
             keys,
             peers: HashMap::new(),
@@ -192,8 +193,8 @@ impl Bound {
                 local,
                 accepting,
                 expected: Mutex::new(expected),
-                candidates: Some(intake.candidates),
-                admissions: intake.admissions,
+                candidates: Some(config.candidates),
+                admissions: config.admissions,
                 open: watch::channel(()).0,
             }),
         })
@@ -252,8 +253,8 @@ impl Listener {
         let _ = tokio::time::timeout(CLOSING, open.changed()).await;
     }
 
-    /// Accepts connections from now on, those that wait first. The keys of [`Intake::passwords`] stay only where a peer has
-    /// come that needs them. Once is enough.
+    /// Starts accepting connections, the waiting ones first. The keys of [`ListenerConfig::passwords`] stay only where
+    /// a peer has come that needs them. Once is enough.
     pub fn start_accepting(&self) {
         let mut expected = self.shared.lock();
         for net in std::mem::take(&mut expected.early) {
@@ -268,8 +269,8 @@ impl Listener {
         &self.shared.local
     }
 
-    /// Goes over to other ranges, and tries again to set keys that failed; the sockets stay. Sessions are not touched: those
-    /// of peers that no range lets in any more are the owner's to stop. [`Listener::range_error`] says what failed.
+    /// Replaces the ranges, and retries keys that failed; the sockets stay. Sessions are not affected: the owner stops
+    /// those of peers that no range accepts any more. [`Listener::range_error`] returns what failed.
     pub fn set_ranges(&self, ranges: Vec<ListenRange>) {
         // Nothing is accepted meanwhile.
         let mut expected = self.shared.lock();
@@ -277,7 +278,7 @@ impl Listener {
         expected.ranges = open_ranges(&mut expected.keys, &before, ranges);
     }
 
-    /// Why the range with this prefix lets nobody in, if its key cannot be set.
+    /// Why the range with this prefix accepts no connection, if its key cannot be set.
     pub fn range_error(&self, net: IpNet) -> Option<KeyError> {
         let expected = self.shared.lock();
         let found = expected.ranges.iter().find(|open| open.range.net == net);

@@ -12,7 +12,7 @@
 //!  socket <- writer task <--Outbox, bounded by bytes: refuses when full------- owner
 //! ```
 //!
-//! What always holds: the events of a session come in order: `Established`, then updates and refreshes, then `Down`, and
+//! Invariants: the events of a session arrive in order: `Established`, then updates and refreshes, then `Down`, and
 //! nothing of it after that; a peer's next session begins after the `Down` of the one before. Nothing is lost between
 //! the two. Keepalives never wait for the owner, and a hold timer does not fire for octets that lie unread in our own
 //! socket because the owner is busy.
@@ -44,7 +44,7 @@ pub use admission::Admissions;
 pub use event::{Event, PeerKey, SessionId};
 pub use handle::{Counters, PeerHandle, PeerStatus, SessionStatus};
 pub use keys::KeyError;
-pub use listener::{BindError, Bound, Candidate, Intake, Listener};
+pub use listener::{BindError, Bound, Candidate, Listener, ListenerConfig};
 pub use outbox::{Full, Outbox};
 pub use peer::spawn;
 pub use turn::Turn;

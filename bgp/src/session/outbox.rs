@@ -1,9 +1,9 @@
 //! What waits to be written to a peer: bounded by bytes, filled by the owner, drained by the session's writer.
 //!
-//! Messages are [`Bytes`], so that the same encoded UPDATE waits for a thousand peers without a copy. The bound is what
-//! keeps a slow peer from growing: the owner is refused, remembers where it was, and goes on after
-//! [`Event::Writable`](super::Event::Writable). KEEPALIVE and NOTIFICATION don't pass through here as far as the owner
-//! sees: the peer's task puts them in front, between two messages.
+//! Messages are [`Bytes`], so that the same encoded UPDATE waits for a thousand peers without a copy. The limit bounds
+//! the memory of a slow peer: the owner is refused, remembers its position, and continues after
+//! [`Event::Writable`](super::Event::Writable). The peer's task puts KEEPALIVE and NOTIFICATION in front, between two
+//! messages.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,21 +17,21 @@ use super::handle::LiveCounters;
 /// table's worst burst produces between two runs of the writer.
 const CAPACITY: usize = 1 << 20;
 
-/// Once refused, the owner hears that it may go on when this little is left. High enough that the writer has work
-/// while the owner wakes up.
+/// After a refusal, the owner is notified when this little is left. High enough that the writer has work while the
+/// owner wakes up.
 const LOW_WATER: usize = CAPACITY / 4;
 
 /// Buffers that one system call writes. The kernel takes up to 1,024; more than some dozens save nothing.
 pub(super) const MAX_BUFFERS: usize = 64;
 
-/// Where the owner puts what a peer is told. Cheap to clone; all clones are the same box.
+/// The owner's queue of messages to a peer. Cheap to clone; all clones are the same queue.
 #[derive(Clone, Debug)]
 pub struct Outbox {
     shared: Arc<Shared>,
 }
 
-/// The outbox has no room now. Nothing of the batch was taken; an [`Event::Writable`](super::Event::Writable) follows
-/// once it has drained, unless the session ends before.
+/// The outbox is full. Nothing of the batch was accepted; an [`Event::Writable`](super::Event::Writable) follows once
+/// it has drained, unless the session ends before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the peer's outbox is full")]
 pub struct Full;
@@ -41,7 +41,8 @@ struct Shared {
     queue: Mutex<Queue>,
     /// Wakes the writer. One waiter, so `notify_one` and its stored permit lose nothing.
     filled: Notify,
-    /// Wakes the reader, which tells the owner that it may go on: it alone sends the session's events, in order.
+    /// Wakes the reader, which notifies the owner that it may continue: only the reader sends the session's events, in
+    /// order.
     drained: Notify,
 }
 
@@ -52,7 +53,7 @@ struct Queue {
     messages: VecDeque<Bytes>,
     /// Octets of `messages` and of what the writer has taken from it and not yet written.
     octets: usize,
-    /// The owner was refused and hears of room.
+    /// The owner was refused and is notified when there is space.
     refused: bool,
     closing: Option<Closing>,
     /// It was closed since the writer last looked: what the writer has taken is dropped too, once.

@@ -1,4 +1,4 @@
-//! How many connections are let in, and how fast.
+//! Rate limits of connections.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -45,7 +45,7 @@ impl Bucket {
     }
 }
 
-/// Connections of one sender. Nobody who works needs more: peers that refuse us wait between their tries.
+/// Connections of one sender. No correct peer needs more: peers wait between their attempts.
 const EACH: Rate = Rate {
     burst: 32,
     per_second: 2,
@@ -65,7 +65,7 @@ const SENDERS: usize = 4096;
 pub(super) const WITHOUT_OPEN_EACH: usize = 4;
 pub(super) const WITHOUT_OPEN: usize = 256;
 
-/// How many come and how fast.
+/// A burst, and a rate.
 #[derive(Debug)]
 pub(super) struct Pace {
     senders: HashMap<Source, Bucket>,
@@ -86,7 +86,7 @@ impl Pace {
         }
     }
 
-    /// Whether a connection of this sender comes at a fair pace; a newcomer's is one that becomes a peer of a range.
+    /// Whether a connection of this sender is within the limits; `newcomer`: it becomes a peer of a range.
     pub(super) fn enter(&mut self, source: Source, is_newcomer: bool) -> Result<Waiting, Refusal> {
         let now = stamp::now();
         if self.senders.len() >= SENDERS {

@@ -40,8 +40,8 @@ const READ_GRACE: Duration = Duration::from_secs(1);
 /// `events` is the one channel to the owner of the routes, shared by all peers. Its capacity bounds how many batches
 /// of UPDATEs are decoded ahead; when it is full, sockets are not read. Must be called within a tokio runtime.
 ///
-/// `restarting_until` is set on peers that are spawned at the start of a process whose predecessor may have left
-/// routes at the peer: until then, or its first session, the peer is told that we have restarted (RFC 4724's R bit).
+/// `restarting_until` is set on peers that are spawned at the start of a process whose predecessor may have left routes
+/// at the peer: until then, or its first session, our OPEN has the R bit of RFC 4724.
 ///
 /// # Errors
 ///
@@ -76,7 +76,7 @@ pub fn spawn(
         control: control.clone(),
         events,
         status,
-        dialling: None,
+        connecting: None,
         offered: None,
         handshakes: Vec::new(),
         session: None,
@@ -91,7 +91,7 @@ pub fn spawn(
     })
 }
 
-type Dial = Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>;
+type ConnectFuture = Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>;
 
 struct Task {
     machine: Peer,
@@ -99,15 +99,15 @@ struct Task {
     control: Arc<Control>,
     events: mpsc::Sender<Event>,
     status: watch::Sender<PeerStatus>,
-    /// The attempt under way.
-    dialling: Option<(ConnectionId, Dial)>,
+    /// The attempt in progress.
+    connecting: Option<(ConnectionId, ConnectFuture)>,
     /// What was accepted, until the machine says what becomes of it: in the same step.
     offered: Option<Accepted>,
     handshakes: Vec<Handshake>,
     session: Option<Session>,
     /// Ends when the owner has got the last event of the latest session.
     delivered: Option<oneshot::Receiver<()>>,
-    /// Connections that failed while an output was carried out. The machine hears of them next.
+    /// Connections that failed while an output was carried out. They are the machine's next inputs.
     broken: Vec<ConnectionId>,
     /// Readers, writers and farewells.
     tasks: JoinSet<()>,
@@ -125,14 +125,14 @@ struct Session {
     socket: std::os::fd::OwnedFd,
     /// What the reader is to know of the peer's attributes.
     filter: watch::Sender<AttributeFilter>,
-    /// What was last heard when octets that lay unread were last given time to become a message.
+    /// When the last message had arrived at the time unread octets were last given time to become a message.
     grace: Option<Instant>,
 }
 
 /// Why the task woke up.
 enum Wake {
     Commands(Box<Commands>),
-    Dialled(ConnectionId, io::Result<TcpStream>),
+    Connected(ConnectionId, io::Result<TcpStream>),
     Readable(ConnectionId),
     Report(ConnectionId, Report),
     Deadline,
@@ -148,7 +148,7 @@ impl Task {
                         break;
                     }
                 }
-                Wake::Dialled(id, result) => self.dialled(id, result),
+                Wake::Connected(id, result) => self.connected(id, result),
                 Wake::Readable(id) => self.read(id),
                 Wake::Report(id, report) => self.reported(id, report),
                 Wake::Deadline => self.deadline(),
@@ -171,8 +171,8 @@ impl Task {
                 None => std::future::pending().await,
             }
         };
-        let dialling = async {
-            match &mut self.dialling {
+        let connecting = async {
+            match &mut self.connecting {
                 Some((id, dial)) => (*id, dial.await),
                 None => std::future::pending().await,
             }
@@ -185,10 +185,10 @@ impl Task {
         };
         Some(tokio::select! {
             commands = self.control.commands() => Wake::Commands(Box::new(commands)),
-            (id, result) = dialling => Wake::Dialled(id, result),
+            (id, result) = connecting => Wake::Connected(id, result),
             Some(id) = readable(self.handshakes.first()) => Wake::Readable(id),
             Some(id) = readable(self.handshakes.get(1)) => Wake::Readable(id),
-            // Nobody is left to report; the connection is of no use.
+            // The owner is gone; the connection is useless.
             (id, report) = report => Wake::Report(id, report.unwrap_or(Report::Closed)),
             () = timer => Wake::Deadline,
         })
@@ -210,7 +210,7 @@ impl Task {
             self.request_refresh();
         }
         if let Some(accepted) = commands.accepted {
-            // It was judged with the password of that moment; another may have come since.
+            // It was judged with the password of that moment, which may have changed since.
             match check_signature(&accepted, self.settings.password.as_ref()) {
                 Ok(()) => {
                     self.offered = Some(accepted);
@@ -266,8 +266,8 @@ impl Task {
         }
     }
 
-    fn dialled(&mut self, id: ConnectionId, result: io::Result<TcpStream>) {
-        self.dialling = None;
+    fn connected(&mut self, id: ConnectionId, result: io::Result<TcpStream>) {
+        self.connecting = None;
         let connected = result.and_then(|stream| Handshake::dialled(id, stream));
         match connected {
             Ok(handshake) => {
@@ -331,7 +331,7 @@ impl Task {
             let hold = self.machine.idle_hold();
             if status.idle_hold.as_ref() != hold {
                 if let Some(hold) = hold {
-                    info!(reason = %hold.reason, "held Idle: not dialled, and its connections are refused");
+                    info!(reason = %hold.reason, "held Idle: no connection is made or accepted");
                 }
                 status.idle_hold = hold.cloned();
             }

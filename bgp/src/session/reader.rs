@@ -1,8 +1,9 @@
 //! Reads a session's socket: frames, decodes, and hands batches to the owner. It alone sends the session's events, so
 //! that they are in order: `Established` first, `Down` last.
 //!
-//! When the owner's channel is full it waits for room and does not read: TCP then slows the peer down. The stamps
-//! record that, for the hold timer. Otherwise only whole messages restart that timer: octets that never become one do not.
+//! When the owner's channel is full it waits for space and does not read: TCP then slows the peer down. The stamps
+//! record that, for the hold timer. Otherwise only whole messages restart that timer: octets that never become one do
+//! not.
 //!
 //! However the reader ends, by a panic or with the peer's task, the owner gets `Down` once ([`end::End`]).
 
@@ -40,7 +41,7 @@ const BATCH_OCTETS: usize = 64 * 1024;
 /// time in which states that the next message overtakes are advertised to nobody.
 const REST: usize = 8 * 1024;
 
-/// The room that a read finds at least and at most. A thousand idle sessions hold the least each.
+/// The minimum and maximum space for a read. A thousand idle sessions have the minimum each.
 const MIN_READ: usize = 4 * 1024;
 const MAX_READ: usize = 64 * 1024;
 
@@ -48,7 +49,7 @@ const MAX_READ: usize = 64 * 1024;
 /// NOTIFICATION.
 pub(super) const DRAIN: Duration = Duration::from_secs(2);
 
-/// What the reader tells the peer's task; after any of it, it waits for the session's end.
+/// Reports of the reader to the peer's task; after any of them, it waits for the session's end.
 #[derive(Debug)]
 pub(super) enum Report {
     /// The peer's last word.
@@ -106,7 +107,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
             self.stamps.set_waiting(false);
         }
         let mut end = End::new(&self, delivered);
-        // A session that ends before the owner has heard of it never was.
+        // A session that ends before the owner was notified of it does not exist for the owner.
         if self.deliver(established).await.is_ok() {
             end.owed = true;
             let Ended(reason) = self.serve().await;
@@ -269,13 +270,13 @@ impl<R: AsyncRead + Unpin> Reader<R> {
             reason = &mut self.down => Err(Ended(reason.unwrap_or(Down::TransportFailed))),
             turn = turn => Ok(turn),
         };
-        // What the peer sent meanwhile is only now looked at: it has a whole hold time from here.
+        // What the peer sent meanwhile is processed only now, so the hold time starts here.
         self.stamps.set_heard();
         self.stamps.set_waiting(false);
         result
     }
 
-    /// Waits for room in the owner's channel, or for the session's end.
+    /// Waits for space in the owner's channel, or for the session's end.
     async fn deliver(&mut self, event: Event) -> Result<(), Ended> {
         let event = match self.events.try_send(event) {
             Ok(()) => return Ok(()),
@@ -295,14 +296,14 @@ impl<R: AsyncRead + Unpin> Reader<R> {
             },
         };
         if is_message {
-            // What the peer sent meanwhile is only now looked at: it has a whole hold time from here.
+            // What the peer sent meanwhile is processed only now, so the hold time starts here.
             self.stamps.set_heard();
         }
         self.stamps.set_waiting(false);
         result
     }
 
-    /// Tells the peer's task, whose machine then says why the session is over.
+    /// Reports to the peer's task, whose machine then decides why the session is over.
     async fn report(&mut self, report: Report) -> Ended {
         // The task may have ended the session itself meanwhile.
         drop(self.reports.send(report).await);
@@ -327,7 +328,7 @@ fn last_message(frame: &Frame, codec: &UpdateCodec) -> Report {
     }
 }
 
-/// Reads to the end and looks at nothing.
+/// Reads to the end and discards everything.
 pub(super) async fn drain<R: AsyncRead + Unpin>(socket: &mut R, buffer: &mut BytesMut) {
     loop {
         buffer.clear();

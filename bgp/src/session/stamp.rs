@@ -1,4 +1,4 @@
-//! When something last happened, told by one task to another without waking it.
+//! The time of the last occurrence, shared between tasks without waking.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ pub(super) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
-/// What the reader and the writer of a session tell the peer's task: it looks when a timer is due.
+/// Times from the reader and the writer of a session for the peer's task, which reads them when a timer is due.
 ///
 /// A message a microsecond would otherwise be a wake-up a microsecond, only to restart a timer.
 #[derive(Debug)]

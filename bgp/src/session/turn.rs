@@ -1,8 +1,8 @@
 //! How much of one peer's stream may wait for the owner, so that news of the others does not wait behind it.
 //!
-//! The owner takes events of all sessions in the order in which they come. A peer that sends a whole table would fill the channel,
-//! and one route of another would wait for all of that. A session has few [`Turns`] instead: it gives one away with each batch of
-//! UPDATEs, and gets it back when the owner has dealt with the batch.
+//! The owner processes events of all sessions in the order of arrival. A peer that sends a whole table would fill the
+//! channel, and one route of another would wait for all of that. A session has few [`Turns`] instead: it gives one away
+//! with each batch of UPDATEs, and gets it back when the owner has dealt with the batch.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ pub struct Turn {
 }
 
 impl Turn {
-    /// Of a session whose batches nobody counts: for tests of owners.
+    /// Of a session whose batches are not counted: for tests of owners.
     pub const fn none() -> Self {
         Self { _permit: None }
     }

@@ -1,8 +1,9 @@
-//! Text that somebody else chose, made safe to print.
+//! Text from a peer, made safe to print.
 //!
-//! A terminal obeys control characters, and a line break in a log forges a line. So text from peers (host names, shutdown
-//! communications) is a [`PeerText`], which is escaped when it is built: there is no way to print it otherwise. Text from
-//! other places (object names, interface names, the kernel's messages) is escaped where it is printed, by [`Printable`].
+//! Control characters affect a terminal, and a line break forges a log line. So text from peers (host names, shutdown
+//! communications) is a [`PeerText`], which is escaped when it is built: there is no way to print it otherwise. Text
+//! from other places (object names, interface names, the kernel's messages) is escaped where it is printed, by
+//! [`Printable`].
 
 use std::convert::Infallible;
 use std::fmt::{self, Write};

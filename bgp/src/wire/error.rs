@@ -21,7 +21,7 @@ use crate::types::{Asn, BgpIdentifier};
 pub struct WireError {
     /// What was found and what was expected.
     pub reason: WireFault,
-    /// What the peer is told.
+    /// What is sent to the peer.
     pub notification: Notification,
 }
 
@@ -126,7 +126,7 @@ impl WireFault {
         }
     }
 
-    /// The NOTIFICATION that tells the peer, data included.
+    /// The NOTIFICATION for the peer, with data.
     pub fn notification(&self) -> Notification {
         use NotificationCode as Code;
         let (code, data) = match self {

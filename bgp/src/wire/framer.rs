@@ -45,7 +45,7 @@ impl Framer {
 
     /// Takes the next whole message off the front of `buffer`; `None` if more octets are needed first.
     ///
-    /// Room for the rest of a message that has begun is reserved in `buffer`, so that a reader needs no size of its own.
+    /// Space for the rest of a partial message is reserved in `buffer`, so that a reader needs no size of its own.
     ///
     /// # Errors
     ///

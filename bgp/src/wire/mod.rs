@@ -5,12 +5,11 @@
 //! NOTIFICATION. UPDATE is different (RFC 7606): it decodes to an [`Update`] that carries the usable value *and* the
 //! faults, each with its reason and outcome; only a fault of outcome [`Outcome::SessionReset`] ends the session.
 //!
-//! The way in: [`Framer`] cuts the stream into [`Frame`]s, [`Message::decode`] or [`decode_update`] reads one. The way
-//! out: `encode` of each message, and [`UpdateEncoder`] for UPDATEs. What depends on the negotiation stands in an
-//! [`UpdateCodec`].
+//! Decoding: [`Framer`] splits the stream into [`Frame`]s, [`Message::decode`] or [`decode_update`] decodes one.
+//! Encoding: `encode` of each message, and [`UpdateEncoder`] for UPDATEs. An [`UpdateCodec`] holds what was negotiated.
 //!
-//! What stands in a length field was measured by a type of `length`, which cannot be too long for its field: no octets of
-//! a value can be read as what comes behind it.
+//! The value of a length field is a type of `length`, which cannot exceed its field: no octets of a value can be read
+//! as what follows it.
 
 // A length that is cut makes octets of a value into attributes of their own.
 #![deny(

@@ -115,11 +115,11 @@ fn a_gap_in_a_node_object_costs_no_session() {
         let bare = node_object("node-1", &[&v4(1), &v6(1)], &[]);
         cluster.api.put(&registered(bare))?;
         problem("object was removed", false)?;
-        problem("made again without rack;", true)?;
-        still("made again without pod CIDRs and its rack")?;
+        problem("created again without rack;", true)?;
+        still("created again without pod CIDRs and its rack")?;
         cluster.api.put(&in_rack(cluster_node(1)))?;
-        problem("made again", false)?;
-        still("made again")?;
+        problem("created again", false)?;
+        still("created again")?;
         // Another address is another mesh session; the router's is not touched, and the identifier stays.
         nodes[0].namespace.address("eth0", "10.0.0.11/24")?;
         let other = node_object("node-1", &["10.0.0.11", &v6(1)], &[]);

@@ -1,7 +1,7 @@
 //! How much memory the attribute sets of each peer take.
 //!
-//! A set counts for the peer that brought it first, until nobody uses it: peers that share a set do not pay twice, and the sum
-//! over all peers is what there is.
+//! A set is charged to the peer that sent it first, until no path uses it: a shared set is counted once, so the sum
+//! over all peers is the memory in use.
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -16,7 +16,7 @@ const SET_OCTETS: u64 = 96;
 pub(crate) struct Accounts {
     /// Whose new sets are interned now; `None`: our own.
     current: Option<PeerId>,
-    /// What is not in `octets` yet of that peer: messages come in batches of one peer.
+    /// Not yet added to `octets` for that peer: messages arrive in batches of one peer.
     pending: i64,
     octets: HashMap<PeerId, u64, RandomState>,
 }
@@ -64,7 +64,7 @@ impl Accounts {
         }
     }
 
-    /// Octets of the sets that a peer brought first.
+    /// Octets of the sets that a peer sent first.
     pub(super) fn of(&self, peer: PeerId) -> u64 {
         let octets = self.octets.get(&peer).copied().unwrap_or_default();
         match self.current == Some(peer) {

@@ -18,7 +18,7 @@ struct Interned {
     summary: Summary,
     /// At least 1.
     users: u32,
-    /// Whose account it is on, a number of a peer; [`NOBODY`]: our own.
+    /// The peer that it is charged to, by number; [`NOBODY`]: our own.
     owner: u32,
 }
 
@@ -31,7 +31,7 @@ impl Interned {
     }
 }
 
-/// Where a set was when it was looked up. It may have come or gone since.
+/// The position of a set when it was looked up. It may have been added or removed since.
 #[derive(Clone, Copy)]
 pub(crate) struct SetPlace {
     hash: u64,
@@ -102,7 +102,7 @@ impl AttrInterner {
         places
     }
 
-    /// Looks at a set and its place in the index, so that they are in the cache soon. What comes back says nothing.
+    /// Reads a set and its place in the index, to load them into the cache. The result has no meaning.
     pub(crate) fn touch(&self, id: AttrId) -> u32 {
         let Some(slot) = self.slots.get(id.0) else {
             return 0;
@@ -222,7 +222,7 @@ impl AttrInterner {
         self.accounts.set_current(peer);
     }
 
-    /// Octets of the sets that a peer brought first.
+    /// Octets of the sets that a peer sent first.
     pub(crate) fn octets_of(&self, peer: PeerId) -> u64 {
         self.accounts.of(peer)
     }

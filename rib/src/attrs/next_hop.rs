@@ -4,16 +4,16 @@
 //! IPv6 or IPv4, is resolved once per interface: that of IPv6 means something only on the interface of its session, that of
 //! IPv4 may be on two links.
 //!
-//! Of each next hop it is known which peers bring it, and of each peer which next hops it brings: that bounds how many one
-//! may bring, and when all that the peer brought goes at once, so do the ways out that only its next hops lead over, of which
-//! the FIB can be told before their prefixes are looked at ([`NextHops::lose`]). They count as lost until a path brings them
-//! again, or no route is left that could use them ([`NextHops::forget_lost`]).
+//! Each next hop has the peers that use it, and each peer its next hops. That limits the number per peer, and when a
+//! peer is lost, the gateways that only its next hops use are known at once and can be reported to the FIB before any
+//! prefix is processed ([`NextHops::lose`]). They count as lost until a path uses them again, or until no route is left
+//! that could use them ([`NextHops::forget_lost`]).
 //!
-//! A next hop that a peer has no path with any more counts for it until nobody has one, or until its next hops are counted again
-//! ([`NextHops::count_again`]), which is done now and then for peers to which one was refused.
+//! A next hop without paths of a peer still counts for the peer until no peer has one, or until its next hops are
+//! counted again ([`NextHops::count_again`]), which is done from time to time for peers over their limit.
 //!
-//! A peer can bring as many next hops as its limit allows. Nothing here costs in proportion to all next hops: what concerns many of
-//! them is done some at a time ([`NextHops::walk`]).
+//! A peer can have as many next hops as its limit allows. No call costs in proportion to all next hops: work on many of
+//! them is done in steps ([`NextHops::walk`]).
 
 mod gateways;
 mod per_peer;
@@ -31,8 +31,8 @@ use foldhash::fast::RandomState;
 use hashbrown::{HashMap, HashSet};
 use smallvec::SmallVec;
 
-use self::gateways::{Untold, Way, leave, way};
-use self::per_peer::{Brings, Brought};
+use self::gateways::{Gateway, Unreported, gateway, leave};
+use self::per_peer::{NextHopSet, PeerNextHops};
 use self::resolver::Unreachable;
 use self::walk::Walks;
 use super::NextHopIndex;
@@ -59,23 +59,23 @@ struct Tracked {
 /// A next hop, or one that is link-local on one interface.
 struct Place {
     state: State,
-    /// Peers that may have paths with it, ascending. One that has none any more counts until nobody has: that errs on the safe
-    /// side, and counting paths would cost something for each.
-    bringers: SmallVec<[PeerId; 2]>,
+    /// Peers that may have paths with it, ascending. A peer without paths stays until no peer has one: that is safe,
+    /// and counting paths would cost something for each.
+    peers: SmallVec<[PeerId; 2]>,
 }
 
 impl Place {
     fn unasked() -> Self {
         Self {
             state: State::Unasked,
-            bringers: SmallVec::new(),
+            peers: SmallVec::new(),
         }
     }
 
-    /// The way that it leads over, if somebody brings it.
-    fn way(&self) -> Option<Way> {
+    /// The gateway that it resolves to, if a peer has it.
+    fn gateway(&self) -> Option<Gateway> {
         match &self.state {
-            State::Asked(Some(resolution)) if !self.bringers.is_empty() => Some(way(resolution)),
+            State::Asked(Some(resolution)) if !self.peers.is_empty() => Some(gateway(resolution)),
             State::Asked(_) | State::Unasked => None,
         }
     }
@@ -87,20 +87,20 @@ pub(crate) struct NextHops {
     index: HashMap<NextHop, u32, RandomState>,
     /// The one that was found last; it may be gone.
     latest: u32,
-    brought: HashMap<PeerId, Brought, RandomState>,
-    /// How many next hops that somebody brings lead over each way.
-    ways: HashMap<Way, u32, RandomState>,
-    /// Peers to which a next hop was refused, and that have no room again.
+    by_peer: HashMap<PeerId, PeerNextHops, RandomState>,
+    /// How many next hops of peers use each gateway.
+    gateways: HashMap<Gateway, u32, RandomState>,
+    /// Peers over their limit of next hops.
     refusing: HashSet<PeerId, RandomState>,
-    /// Those whose next hops are counted again, and what they have been found to bring since that began.
-    counting: HashMap<PeerId, Brings, RandomState>,
-    /// Peers to which a next hop was refused, and that have room again.
+    /// Peers whose next hops are being counted again, with those found so far.
+    counting: HashMap<PeerId, NextHopSet, RandomState>,
+    /// Peers that were over their limit of next hops, and are below it again.
     roomy: Vec<PeerId>,
     resolver: Arc<dyn NextHopResolver>,
-    /// Ways that were lost and not regained.
-    lost: HashSet<Way, RandomState>,
-    /// What was not told yet of ways that were lost or regained.
-    untold: Untold,
+    /// Gateways that were lost and not regained.
+    lost: HashSet<Gateway, RandomState>,
+    /// Gateways lost or regained that are not reported yet.
+    unreported: Unreported,
     walks: Walks,
 }
 
@@ -110,14 +110,14 @@ impl Default for NextHops {
             slots: Slab::default(),
             index: HashMap::default(),
             latest: 0,
-            brought: HashMap::default(),
-            ways: HashMap::default(),
+            by_peer: HashMap::default(),
+            gateways: HashMap::default(),
             refusing: HashSet::default(),
             counting: HashMap::default(),
             roomy: Vec::new(),
             resolver: Arc::new(Unreachable),
             lost: HashSet::default(),
-            untold: Untold::default(),
+            unreported: Unreported::default(),
             walks: Walks::default(),
         }
     }
@@ -129,7 +129,7 @@ impl NextHops {
     }
 
     pub(super) fn retain(&mut self, next_hop: &NextHop) -> NextHopIndex {
-        // Sets of one peer, which come together, have one next hop.
+        // Consecutive sets of one peer usually have the same next hop.
         if let Some(slot) = self.slots.get_mut(self.latest)
             && slot.next_hop == *next_hop
         {
@@ -168,24 +168,24 @@ impl NextHops {
         let scoped = slot.scoped.into_iter();
         let scoped = scoped.map(|(interface, place)| (Some(interface), place));
         for (interface, place) in std::iter::once((None, slot.everywhere)).chain(scoped) {
-            if let Some(way) = place.way()
-                && leave(&mut self.ways, way)
+            if let Some(gateway) = place.gateway()
+                && leave(&mut self.gateways, gateway)
                 && self.is_lost_with_peer(&place, (index.0, interface))
-                && self.lost.insert(way)
+                && self.lost.insert(gateway)
             {
-                self.untold.is_lost(way);
+                self.unreported.is_lost(gateway);
             }
-            for peer in place.bringers {
+            for peer in place.peers {
                 self.no_longer_brings(peer, (index.0, interface));
             }
         }
     }
 
-    /// Where a next hop of a route that `peer` sent leads, which may bring `limit` of them. To be asked before
-    /// [`NextHops::resolution`] is.
+    /// Resolves a next hop of a route of `peer`, which may have `limit` of them. To be called before
+    /// [`NextHops::resolution`].
     ///
     /// # Errors
-    /// The peer brings as many already.
+    /// The peer has reached its limit.
     pub(crate) fn ask(
         &mut self,
         index: NextHopIndex,
@@ -202,31 +202,31 @@ impl NextHops {
             None => &mut slot.everywhere,
             Some(interface) => place_on(&mut slot.scoped, interface),
         };
-        let known = place.bringers.binary_search(&peer);
-        // What a lost peer brings again before it was looked at is in its place.
+        let known = place.peers.binary_search(&peer);
+        // A next hop that a lost peer sends again before it was processed stays.
         let is_back = known.is_ok() && is_losing && {
-            let brought = self.brought.get(&peer);
-            !brought.is_some_and(|brought| brought.next_hops.contains(&(index.0, interface)))
+            let by_peer = self.by_peer.get(&peer);
+            !by_peer.is_some_and(|by_peer| by_peer.next_hops.contains(&(index.0, interface)))
         };
         if known.is_err() || is_back {
-            let brought = self.brought.entry(peer).or_default();
-            if brought.next_hops.len() >= limit as usize {
-                brought.refused_at = Some(limit);
+            let by_peer = self.by_peer.entry(peer).or_default();
+            if by_peer.next_hops.len() >= limit as usize {
+                by_peer.refused_at = Some(limit);
                 self.refusing.insert(peer);
                 return Err(TooMany);
             }
-            brought.next_hops.insert((index.0, interface));
+            by_peer.next_hops.insert((index.0, interface));
         }
         if let Err(at) = known {
-            place.bringers.insert(at, peer);
+            place.peers.insert(at, peer);
             if place.state == State::Unasked {
                 let resolution = self.resolver.resolve(&slot.next_hop, interface);
                 place.state = State::Asked(resolution);
             }
-            if place.bringers.len() == 1
-                && let Some(way) = place.way()
+            if place.peers.len() == 1
+                && let Some(gateway) = place.gateway()
             {
-                *self.ways.entry(way).or_default() += 1;
+                *self.gateways.entry(gateway).or_default() += 1;
             }
         }
         if !self.counting.is_empty()
@@ -240,7 +240,7 @@ impl NextHops {
         if !self.lost.is_empty()
             && let Some(resolution) = resolution
         {
-            self.regain(way(&resolution));
+            self.regain(gateway(&resolution));
         }
         Ok(resolution)
     }
@@ -248,8 +248,8 @@ impl NextHops {
     /// Whether nothing is known of any next hop.
     #[cfg(any(test, feature = "fuzz"))]
     pub(crate) fn is_empty(&self) -> bool {
-        let peers = self.brought.is_empty() && self.refusing.is_empty() && self.counting.is_empty();
-        self.slots.len() == 0 && peers && self.ways.is_empty() && !self.has_walk()
+        let peers = self.by_peer.is_empty() && self.refusing.is_empty() && self.counting.is_empty();
+        self.slots.len() == 0 && peers && self.gateways.is_empty() && !self.has_walk()
     }
 
     /// Where a next hop leads, for routes of a session on `interface`.

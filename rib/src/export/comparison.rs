@@ -1,29 +1,29 @@
-//! What a member still has to be compared with: it was told what another stream had told, or nothing, and has to hear where that
-//! differs from what its group has told. A table has a million slots, so they are compared some at a time.
+//! The Adj-RIBs-Out that a member still has to be compared with: it was sent the routes of another stream, or none, and
+//! has to be sent the difference to its group's. A table has a million slots, so they are compared in steps.
 //!
-//! What always holds of a member with a comparison: of slots before the cursor it has been told what the stream has, but for
-//! those with a mark; of others too, or what one of those that it heard says which still counts there. What a stream had told
-//! counts no more where the member was compared with a later one, or was told of the slot since.
+//! Invariant: for slots before the cursor without a mark, the member has been sent what the stream has advertised. For
+//! other slots it has been sent that too, or what one of the earlier Adj-RIBs-Out has, if that still counts there. One
+//! no longer counts for a slot once the member was compared with a later one, or was sent the slot since.
 
 use smallvec::SmallVec;
 
 use super::Slot;
+use super::adj_rib_out::AdjRibOut;
 use super::exclusion::Pairs;
 use super::marks::Marks;
 use super::rules::Digest;
-use super::told::ToldSlots;
 use crate::peer::PeerId;
 
-/// So many pages that are alike cost as much as a slot that is looked at.
+/// This many shared pages cost as much as one compared slot.
 const PAGES_PER_STEP: usize = 16;
 
 /// How many streams a member may have left before it was compared with the first. Then it is compared before it leaves another.
 const MOST_HEARD: usize = 4;
 
-/// What a stream has told of one family. Copies share their memory as long as neither changes.
+/// What a stream has advertised in one family. Copies share their memory as long as neither changes.
 #[derive(Debug, Default)]
 pub(super) struct Heard {
-    told: ToldSlots,
+    adj_rib_out: AdjRibOut,
     pairs: Pairs,
     /// It counts from this slot on,
     from: u32,
@@ -34,16 +34,16 @@ pub(super) struct Heard {
 impl Heard {
     pub(super) fn of(stream: Stream<'_>) -> Self {
         Self {
-            told: stream.told.clone(),
+            adj_rib_out: stream.adj_rib_out.clone(),
             pairs: stream.pairs.clone(),
             ..Self::default()
         }
     }
 
-    /// What a peer was told of a slot; `None`: that counts no more.
+    /// What a peer was sent for a slot; `None`: that no longer counts.
     fn told_to(&self, peer: PeerId, slot: Slot) -> Option<Option<Digest>> {
         let stream = Stream {
-            told: &self.told,
+            adj_rib_out: &self.adj_rib_out,
             pairs: &self.pairs,
         };
         let counts = slot.0 >= self.from && !self.met.contains(slot);
@@ -51,19 +51,19 @@ impl Heard {
     }
 }
 
-/// What a stream has told of one family, as it stands.
+/// What a stream has advertised in one family so far.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stream<'a> {
-    pub(super) told: &'a ToldSlots,
+    pub(super) adj_rib_out: &'a AdjRibOut,
     pub(super) pairs: &'a Pairs,
 }
 
 impl Stream<'_> {
-    /// What it has told a peer of a slot.
+    /// What it has advertised to a peer for a slot.
     pub(super) fn told_to(&self, peer: PeerId, slot: Slot) -> Option<Digest> {
-        let told = self.told.get(slot)?;
-        let excluded = self.pairs.resolve(told.exclusion);
-        (!excluded.contains(peer)).then_some(told.digest)
+        let advertised = self.adj_rib_out.get(slot)?;
+        let excluded = self.pairs.resolve(advertised.exclusion);
+        (!excluded.contains(peer)).then_some(advertised.digest)
     }
 }
 
@@ -89,11 +89,11 @@ impl Comparison {
         self.heard.len() >= MOST_HEARD
     }
 
-    /// The member may have been told this too.
+    /// The member may have been sent this too.
     pub(super) fn add(&mut self, heard: Heard) {
         // Refreshes can be asked for again and again.
         self.heard
-            .retain(|one| !heard.told.is_empty() || !one.told.is_empty());
+            .retain(|one| !heard.adj_rib_out.is_empty() || !one.adj_rib_out.is_empty());
         for before in &mut self.heard {
             before.from = before.from.max(self.cursor);
         }
@@ -106,7 +106,7 @@ impl Comparison {
         Slot(self.cursor)
     }
 
-    /// The member is told of a slot what the stream has.
+    /// The member is sent what the stream has advertised for a slot.
     pub(super) fn meet(&mut self, slot: Slot) {
         if slot.0 >= self.cursor {
             for heard in &mut self.heard {
@@ -115,23 +115,23 @@ impl Comparison {
         }
     }
 
-    /// Whether the member may have to hear that there is nothing at a slot any more.
+    /// Whether the member may need a withdrawal of a slot that is empty now.
     pub(super) fn holds(&self, slot: Slot) -> bool {
         let mut heard = self.heard.iter();
         slot.0 >= self.cursor
             && heard.any(|heard| heard.told_to(self.peer, slot).flatten().is_some())
     }
 
-    /// Compares some slots more with what the stream has told, and marks those that differ. Returns how much was done, and
-    /// whether it is over.
+    /// Compares more slots with what the stream has advertised, and marks those that differ. Returns the work done, and
+    /// whether the comparison is complete.
     pub(super) fn step(
         &mut self,
         stream: Stream<'_>,
         marks: &mut Marks,
         budget: usize,
     ) -> (usize, bool) {
-        let ends = self.heard.iter().map(|heard| heard.told.end());
-        let end = ends.fold(stream.told.end(), u32::max);
+        let ends = self.heard.iter().map(|heard| heard.adj_rib_out.end());
+        let end = ends.fold(stream.adj_rib_out.end(), u32::max);
         let (mut used, mut alike) = (0, 0);
         while self.cursor < end {
             if used + alike / PAGES_PER_STEP >= budget {
@@ -139,8 +139,8 @@ impl Comparison {
             }
             let slot = Slot(self.cursor);
             let mut heard = self.heard.iter();
-            if let Some(next) = ToldSlots::page_after(slot)
-                && heard.all(|heard| heard.told.shares_page(stream.told, slot))
+            if let Some(next) = AdjRibOut::page_after(slot)
+                && heard.all(|heard| heard.adj_rib_out.shares_page(stream.adj_rib_out, slot))
             {
                 self.cursor = next.0;
                 alike += 1;

@@ -1,8 +1,8 @@
-//! Split horizon, derived: which members of a group are not told what the others are.
+//! Split horizon: which members of a group are excluded from a route.
 //!
-//! A route is not told to the peer that it came from, nor to the peer that is its next hop (RFC 4271 5.1.3): at most two
-//! peers. A group has few such pairs, so a told slot holds the pair's number, and each pair counts its slots: that is how
-//! a peer's count is known without a walk, and when a number is free again.
+//! A route is not advertised to the peer that it was received from, nor to the peer that is its next hop (RFC 4271
+//! 5.1.3): at most two peers. A group has few such pairs, so an advertised slot holds the pair's number, and each pair
+//! counts its slots: so a peer's count is known without a walk, and a number without slots is free.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use hashbrown::HashMap;
 
 use crate::peer::PeerId;
 
-/// The peers that are not told a route. Ascending, so that equal sets are equal values.
+/// The peers that a route is not advertised to. Ascending, so that equal sets are equal values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Excluded([Option<PeerId>; 2]);
 
@@ -68,11 +68,11 @@ impl Pairs {
 #[derive(Clone, Debug)]
 pub(super) struct Exclusions {
     pairs: Pairs,
-    /// Told slots with each pair, per family.
+    /// AdvertisedRoute slots with each pair, per family.
     slots: Vec<[u32; 2]>,
     numbers: HashMap<Excluded, ExclusionId, RandomState>,
     free: Vec<ExclusionId>,
-    /// The number taken last, which is in use: routes of one peer come in runs.
+    /// The number used last: routes of one peer arrive in runs.
     latest: ExclusionId,
 }
 
@@ -89,7 +89,7 @@ impl Default for Exclusions {
 }
 
 impl Exclusions {
-    /// The number of a pair, counting one more told slot of a family for it.
+    /// The number of a pair; counts one more advertised slot of a family for it.
     pub(super) fn acquire(&mut self, excluded: Excluded, family: usize) -> ExclusionId {
         if excluded == Excluded::default() {
             return 0;
@@ -118,7 +118,7 @@ impl Exclusions {
         id
     }
 
-    /// One told slot less.
+    /// Counts one advertised slot less.
     pub(super) fn release(&mut self, id: ExclusionId, family: usize) {
         if id == 0 {
             return;
@@ -144,7 +144,7 @@ impl Exclusions {
         &self.pairs
     }
 
-    /// How many told slots of a family a peer is excluded from.
+    /// The number of advertised slots of a family that a peer is excluded from.
     pub(super) fn slots_without(&self, peer: PeerId, family: usize) -> usize {
         self.numbers
             .iter()
@@ -185,7 +185,7 @@ mod tests {
         let [a, b] = [1, 2].map(|peer| Excluded::new(Some(PeerId(peer)), None));
         let id = exclusions.acquire(a, 0);
         let copies = [exclusions.pairs().clone(), exclusions.pairs().clone()];
-        // What is told and withdrawn with pairs that are known copies nothing.
+        // Advertisements and withdrawals with known pairs copy nothing.
         exclusions.acquire(a, 1);
         exclusions.release(id, 1);
         let is_one = |copy: &Pairs| Arc::ptr_eq(&copy.0, &exclusions.pairs().0);

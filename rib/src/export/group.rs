@@ -1,15 +1,15 @@
 //! One update group: stages changes, encodes them once, hands them to its members.
 //!
-//! The *stream* is what all members hear at once. What it has told of each slot is in `told`. Members that joined late,
-//! asked for a refresh, or whose queue was full are *behind*: they have marks on the slots that they must hear of, and
-//! [`Group::catch_up`] tells them what the stream has told, until no mark is left. Members that must hear of the same slots
-//! share that work too.
+//! The *stream* is sent to all members at once. What it has advertised is in `adj_rib_out`. Members that joined late,
+//! asked for a refresh, or whose queue was full are *behind*: they have marks on the slots that they still have to be
+//! sent, and [`Group::catch_up`] sends them what the stream has advertised, until no mark is left. Members with marks
+//! on the same slots share that work too.
 //!
-//! What always holds between two steps: a member in the stream has been told exactly `told` (but for what it is excluded
-//! from); a member behind, exactly `told` of every slot without a mark.
+//! Invariants between two steps: a member in the stream has been sent exactly `adj_rib_out` (except what it is excluded
+//! from); a member behind, exactly `adj_rib_out` for every slot without a mark.
 //!
-//! A member that is alone is not told what it told us, so the stream passes such slots by: a node's group of one router costs
-//! nothing for the table that comes from there. When it is alone no longer, all slots are looked at once more.
+//! A member that is alone is not sent its own routes, so the stream skips such slots: a node's group of one router
+//! costs nothing for the table of that router. When another member joins, all slots are evaluated again.
 
 mod catch_up;
 mod compare;
@@ -24,12 +24,12 @@ use foldhash::fast::RandomState;
 use hashbrown::{HashMap, HashSet};
 
 use self::stage::Scratch;
+use super::adj_rib_out::AdjRibOut;
 use super::comparison::Heard;
 use super::exclusion::Exclusions;
 use super::key::GroupKey;
 use super::member::{Behind, Member, Refresh};
 use super::rules::DigestSeed;
-use super::told::ToldSlots;
 use super::{LocRib, Slot, Suppressed, Transport};
 use crate::peer::PeerId;
 
@@ -46,16 +46,16 @@ pub(super) struct Group {
     scratch: Scratch,
 }
 
-/// What the stream has told of one family.
+/// What the stream has advertised in one family.
 #[derive(Clone, Debug, Default)]
 pub(super) struct FamilyOut {
-    pub(super) told: ToldSlots,
-    /// The slots whose routes fit into no message to the members: nobody asked for them to be kept back, so they are counted.
-    /// At most one for each prefix, and none where all is well.
+    pub(super) adj_rib_out: AdjRibOut,
+    /// The slots whose routes exceed the message size of the members. They are counted, because no policy suppressed
+    /// them. At most one for each prefix, normally none.
     too_large: HashSet<Slot, RandomState>,
     /// All slots from here on are to be staged again; `None`: no walk is under way.
     pub(super) walk: Option<Slot>,
-    /// Whether slots may have been passed by since their source is the only member.
+    /// Whether slots may have been skipped because their source is the only member.
     passed_by: bool,
 }
 
@@ -75,7 +75,7 @@ impl FamilyOut {
 }
 
 impl Group {
-    /// A group without members that was told nothing. `walk`: whether it begins to be.
+    /// A group without members and with nothing advertised. `walk`: whether its first walk starts.
     pub(super) fn new(key: GroupKey, walk: bool) -> Self {
         let mut group = Self {
             encoder: UpdateEncoder::new(key.codec),
@@ -92,7 +92,7 @@ impl Group {
         group
     }
 
-    /// A group with another key whose future members have been told what this one's were.
+    /// A group with another key whose future members have been sent the same as this one's.
     pub(super) fn fork(&self, key: GroupKey) -> Self {
         Self {
             exclusions: self.exclusions.clone(),
@@ -101,7 +101,7 @@ impl Group {
         }
     }
 
-    /// Changes the key: what was told stays told until the walk has compared it.
+    /// Changes the key: advertised routes stay until the walk has compared them.
     pub(super) fn rekey(&mut self, key: GroupKey) {
         if key.codec != self.key.codec {
             self.encoder = UpdateEncoder::new(key.codec);
@@ -116,7 +116,7 @@ impl Group {
         }
     }
 
-    /// A peer without a history joins: it has to hear all that was told.
+    /// A peer without a history joins: it has to be sent everything that is advertised.
     pub(super) fn join(&mut self, peer: PeerId, address: IpAddr, enhanced_refresh: bool) {
         let mut member = Member {
             address,
@@ -128,14 +128,14 @@ impl Group {
         };
         for (index, family) in Family::ALL.into_iter().enumerate() {
             member.families[index].end_of_rib = self.key.codec.family(family).is_some();
-            if !self.families[index].told.is_empty() {
+            if !self.families[index].adj_rib_out.is_empty() {
                 member.compare(peer, index, Heard::default());
             }
         }
         self.insert(peer, member);
     }
 
-    /// A peer moves here from a group: it has to hear the difference.
+    /// A peer moves here from another group: it has to be sent the difference.
     pub(super) fn take_over(&mut self, peer: PeerId, from: &mut Self) {
         if self.passes_by() {
             self.adopt(from);
@@ -147,14 +147,14 @@ impl Group {
         self.insert(peer, member);
     }
 
-    /// Whether the stream has passed by what its only member told us.
+    /// Whether the stream has skipped the routes of its only member.
     fn passes_by(&self) -> bool {
         self.families.iter().any(|family| family.passed_by)
     }
 
-    /// What the stream has told becomes what another's has, which may be more than this group's only member was told: that
-    /// one has to hear the difference, and the walk compares all with this group's key. So a member of the other group that
-    /// moves here, and was told what this group passed by, does not lose it for a moment.
+    /// Replaces the Adj-RIB-Out by another group's, which may hold more than this group's only member was sent: that
+    /// member has to be sent the difference, and the walk compares everything with this group's key. So a member of the
+    /// other group that moves here does not lose the routes that this group skipped, not even briefly.
     fn adopt(&mut self, from: &Self) {
         let mut members = std::mem::take(&mut self.members);
         let adopted = Self {
@@ -189,9 +189,9 @@ impl Group {
         Some(member)
     }
 
-    /// How many prefixes of a family the stream has told a peer.
+    /// The number of prefixes of a family that the stream has advertised to a peer.
     pub(super) fn count(&self, peer: PeerId, family: usize) -> usize {
-        self.families[family].told.len() - self.exclusions.slots_without(peer, family)
+        self.families[family].adj_rib_out.len() - self.exclusions.slots_without(peer, family)
     }
 
     /// How many prefixes of a family are kept back because no message to the members can hold their routes.
@@ -213,7 +213,7 @@ impl Group {
             .is_some_and(|member| !member.is_in_stream())
     }
 
-    /// A peer wants to hear a family again.
+    /// A peer requests a family again.
     pub(super) fn refresh(&mut self, peer: PeerId, family: usize) {
         let Some(member) = self.members.get_mut(&peer) else {
             return;
@@ -224,7 +224,7 @@ impl Group {
         match member.families[family].refresh {
             Refresh::None => member.families[family].refresh = Refresh::Wanted,
             Refresh::Wanted | Refresh::RunningAndWanted => {}
-            // Once more after it. Begun anew each time, it would never end, and the group waits for it.
+            // Once more after it. If each request restarted it, it would never end, and the group waits for it.
             Refresh::Running => member.families[family].refresh = Refresh::RunningAndWanted,
         }
     }
@@ -234,7 +234,7 @@ impl Group {
         self.families.iter().any(|family| family.walk.is_some())
     }
 
-    /// Goes on with the walk of a family. Returns how many slots it looked at.
+    /// Continues the walk of a family. Returns the number of slots evaluated.
     pub(super) fn walk<L: LocRib>(
         &mut self,
         loc_rib: &L,
@@ -246,7 +246,7 @@ impl Group {
         let Some(from) = out.walk.filter(|_| !self.is_comparing()) else {
             return 0;
         };
-        let end = loc_rib.slots(family.1).max(out.told.end());
+        let end = loc_rib.slots(family.1).max(out.adj_rib_out.end());
         let until = end.min(from.0.saturating_add(budget as u32));
         self.stage_all(loc_rib, family, (from.0..until).map(Slot), seed);
         self.families[family.0].walk = (until < end).then_some(Slot(until));

@@ -23,8 +23,9 @@ const MIN_ROUND: usize = 64;
 
 /// Adj-RIB-Out of all peers whose sessions are up.
 ///
-/// What always holds: every peer is a member of exactly one group, whose key is the peer's (but for those that are postponed), and no
-/// group is without members. A slot is named by [`UpdateGroups::take_retired`] only when no group has told anybody of it any more.
+/// Invariants: every peer is a member of exactly one group, whose key is the peer's (except those that are postponed),
+/// and no group is without members. [`UpdateGroups::take_retired`] returns a slot only when no group advertises it to
+/// any member.
 #[derive(Debug)]
 pub struct UpdateGroups {
     peers: HashMap<PeerId, Peer, RandomState>,
@@ -37,19 +38,19 @@ pub struct UpdateGroups {
     hold: Hold,
     /// Slots whose best route changed since they were last staged, one set per family. Bounded by the tables.
     dirty: [Dirty; 2],
-    /// Slots found empty that a member which is behind must still hear of.
+    /// Empty slots that still have to be withdrawn from a member that is behind.
     held: [Marks; 2],
-    /// Slots found empty, or told as such to a member that was behind: they may be free.
+    /// Empty slots, or slots withdrawn from a member that was behind: they may be free.
     emptied: [Marks; 2],
-    /// All held slots from here on are to be looked at, since a member that was behind is gone. `None`: none need be.
+    /// All held slots from here on have to be checked, because a member that was behind has left. `None`: none.
     look_again: [Option<Slot>; 2],
-    /// Slots found empty that nobody has to be told of any more.
+    /// Empty slots that no member has to be sent any more.
     retired: Vec<(Family, Slot)>,
     /// Peers that are still in the group of their last key: they moved so often that they have to be compared first.
     postponed: BTreeSet<PeerId>,
     /// [`MIN_ROUND`], less in tests that look for trouble between rounds.
     min_round: usize,
-    /// How many slots [`UpdateGroups::retire`] has looked at.
+    /// The number of slots that [`UpdateGroups::retire`] has checked.
     #[cfg(test)]
     checked: usize,
     /// And in how many members for those.
@@ -71,7 +72,7 @@ struct Peer {
 }
 
 impl UpdateGroups {
-    /// Nobody to tell anything, and the start gate closed.
+    /// Without peers, and with the start gate closed.
     pub fn new() -> Self {
         Self::default()
     }
@@ -148,7 +149,7 @@ impl UpdateGroups {
         }
     }
 
-    /// A session went down: whatever was on its way to the peer is forgotten. Ignored if it is not up.
+    /// A session went down: everything queued for the peer is dropped. Ignored if it is not up.
     pub fn peer_down(&mut self, peer: PeerId) {
         let Some(down) = self.peers.remove(&peer) else {
             return;
@@ -178,29 +179,29 @@ impl UpdateGroups {
         self.gate_open
     }
 
-    /// Whether End-of-RIB is kept back from all peers: more of what this node originates is still to come, and a peer that
-    /// keeps routes from before a restart must not take them for withdrawn (RFC 4724 section 4.1). Routes go out all the same.
+    /// Whether End-of-RIB to all peers is deferred: more originated routes are expected, and a peer that keeps routes
+    /// from before a restart must not remove them (RFC 4724 section 4.1). Routes are still sent.
     pub const fn hold_end_of_rib(&mut self, hold: bool) {
         self.hold.originated = hold;
     }
 
-    /// Keeps End-of-RIB back from peers to which learned routes may be sent, as long as more of those is to come: of
-    /// `pending`. `reflects`: whether some peer is a client of ours (RFC 4456), known or to come.
+    /// Defers End-of-RIB to peers that may be sent learned routes, as long as more of those are expected from
+    /// `pending`. `reflects`: whether some peer, known or expected, is a client of ours (RFC 4456).
     pub const fn hold_for_learned(&mut self, pending: Pending, reflects: bool) {
         self.hold.pending = pending;
         self.hold.reflects = reflects;
     }
 
-    /// What there is to tell of a slot changed: its best route, that route's attributes, or that there is one at all.
+    /// A slot changed: its best route, that route's attributes, or whether there is one.
     ///
-    /// Cheap, and may be said as often as it happens: the state at the next flush is what counts.
+    /// Cheap, and may be called for every change: only the state at the next flush counts.
     pub fn changed(&mut self, family: Family, slot: Slot) {
         if let Some(index) = family_index(family) {
             self.dirty[index].insert(slot);
         }
     }
 
-    /// As [`UpdateGroups::changed`], of a message with few prefixes: it is told before what comes in a stream.
+    /// As [`UpdateGroups::changed`], for a message with few prefixes: advertised before bulk changes.
     pub fn changed_by_news(&mut self, family: Family, slot: Slot) {
         if let Some(index) = family_index(family) {
             self.dirty[index].insert_news(slot);
@@ -212,7 +213,7 @@ impl UpdateGroups {
         self.dirty.iter().any(Dirty::has_news)
     }
 
-    /// The peer asked to hear a family again (RFC 2918).
+    /// The peer requested a family again (RFC 2918).
     pub fn refresh(&mut self, peer: PeerId, family: Family) {
         let group = self.peers.get(&peer).map(|up| up.group);
         let group = group.and_then(|group| self.groups.get_mut(&group));
@@ -221,7 +222,7 @@ impl UpdateGroups {
         }
     }
 
-    /// The peer's queue has room again, after [`Transport::send`](super::Transport::send) said [`Full`](super::Full).
+    /// The peer's queue has space again, after [`Transport::send`](super::Transport::send) said [`Full`](super::Full).
     pub fn writable(&mut self, peer: PeerId) {
         let group = self.peers.get(&peer).map(|up| up.group);
         let group = group.and_then(|group| self.groups.get_mut(&group));
@@ -230,8 +231,8 @@ impl UpdateGroups {
         }
     }
 
-    /// How many slots changed and are to be staged: how far what is told is behind what is known. Members that are slow are
-    /// not waited for.
+    /// The number of changed slots that are not staged yet: how far Adj-RIB-Out is behind Loc-RIB. Slow members do not
+    /// count.
     pub fn backlog(&self) -> usize {
         self.dirty.iter().map(Dirty::len).sum()
     }
@@ -248,7 +249,7 @@ impl UpdateGroups {
         number
     }
 
-    /// Moves a peer to the group of its key, without telling it anything twice.
+    /// Moves a peer to the group of its key, without sending it anything twice.
     fn regroup(&mut self, peer: PeerId) {
         let Some(up) = self.peers.get(&peer) else {
             return;
@@ -322,7 +323,7 @@ impl UpdateGroups {
         Some(self.peers.get(&peer)?.group)
     }
 
-    /// What the digests of what was told are made with.
+    /// The key of the digests.
     pub(super) const fn seed(&self) -> &DigestSeed {
         &self.seed
     }

@@ -3,7 +3,7 @@
 use super::key::GroupKey;
 use crate::peer::{PeerId, PeerKind};
 
-/// The peers of which more of the first routes may come.
+/// The peers whose initial routes are not complete.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Pending {
     /// None.
@@ -18,9 +18,9 @@ pub enum Pending {
 /// Why End-of-RIB is kept back. Routes are sent all the same.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Hold {
-    /// More of what this node originates is to come.
+    /// More originated routes are expected.
     pub(super) originated: bool,
-    /// More of what is learned is to come.
+    /// More learned routes are expected.
     pub(super) pending: Pending,
     /// Whether routes of internal peers are passed on to internal peers that are no clients.
     pub(super) reflects: bool,

@@ -1,4 +1,5 @@
-//! What decides how routes are told to a peer, as one value: peers with equal keys form an update group.
+//! Everything that decides how routes are advertised to a peer, as one value: peers with equal keys form an update
+//! group.
 //!
 //! The rules in `rules`, and the encoder, read nothing but the key and the route. So a knob that is not in the key can
 //! have no effect, and one that is cannot be forgotten. What cannot change the output of a peer of this kind is left at

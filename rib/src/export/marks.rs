@@ -106,7 +106,7 @@ const fn place(slot: Slot) -> (usize, usize, u64) {
     (word / CHUNK, word % CHUNK, 1 << (slot.0 % 64))
 }
 
-/// Slots to look at again, in the order in which they came, each once; news before what comes in a stream.
+/// Slots to evaluate again, in order of arrival, each once; small changes before bulk ones.
 ///
 /// The order keeps routes together that arrived together, and those share attributes: it is what makes packing good.
 #[derive(Debug, Default)]

@@ -14,7 +14,7 @@ pub(super) struct Member {
     pub(super) address: IpAddr,
     /// Refreshes are demarcated (RFC 7313).
     pub(super) enhanced_refresh: bool,
-    /// `None`: in the stream, which has told it all that the group was told.
+    /// `None`: in the stream, so it has been sent everything.
     pub(super) behind: Option<Box<Behind>>,
     /// Its queue is full: nothing is sent before `writable`. A blocked member is behind.
     pub(super) blocked: bool,
@@ -23,9 +23,9 @@ pub(super) struct Member {
     pub(super) receiving: bool,
 }
 
-/// What a member that left the stream, or is not yet in it, has to hear: a bit per slot, never a queue.
+/// What a member outside the stream still has to be sent: a bit per slot, never a queue.
 ///
-/// What it knows of a slot without a mark is what the group was told of it, once it has been compared.
+/// For a slot without a mark it has been sent what the group has, once it has been compared.
 #[derive(Debug, Default)]
 pub(super) struct Behind {
     pub(super) marks: [Marks; 2],
@@ -33,7 +33,7 @@ pub(super) struct Behind {
 }
 
 impl Behind {
-    /// Whether the member has heard all of a family.
+    /// Whether the member has been sent all of a family.
     pub(super) const fn has_heard(&self, family: usize) -> bool {
         self.marks[family].is_empty() && self.comparisons[family].is_none()
     }
@@ -42,7 +42,7 @@ impl Behind {
         self.has_heard(0) && self.has_heard(1)
     }
 
-    /// The member is told of a slot what the stream has.
+    /// The member is sent what the stream has advertised for a slot.
     pub(super) fn hear(&mut self, family: usize, slot: Slot) {
         self.marks[family].remove(slot);
         if let Some(comparison) = &mut self.comparisons[family] {
@@ -50,13 +50,13 @@ impl Behind {
         }
     }
 
-    /// Whether the member may have to hear that there is nothing at a slot any more.
+    /// Whether the member may need a withdrawal of a slot that is empty now.
     pub(super) fn holds(&self, family: usize, slot: Slot) -> bool {
         let comparison = self.comparisons[family].as_ref();
         self.marks[family].contains(slot) || comparison.is_some_and(|of| of.holds(slot))
     }
 
-    /// Goes on with the comparison of a family. Returns how much was done.
+    /// Continues the comparison of a family. Returns the work done.
     pub(super) fn compare(&mut self, family: usize, stream: Stream<'_>, budget: usize) -> usize {
         let Some(comparison) = &mut self.comparisons[family] else {
             return 0;
@@ -77,7 +77,7 @@ pub(super) struct MemberFamily {
     pub(super) refresh: Refresh,
 }
 
-/// Where a refresh that the peer asked for stands.
+/// The state of a refresh that the peer requested.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Refresh {
     /// None is under way.
@@ -85,7 +85,7 @@ pub(super) enum Refresh {
     None,
     /// Asked for, not begun.
     Wanted,
-    /// Begun; ends when all that was told at its begin has been told again.
+    /// Started; ends when everything that was advertised at its start has been sent again.
     Running,
     /// The same, and asked for once more.
     RunningAndWanted,
@@ -96,7 +96,7 @@ impl Member {
         self.behind.is_none()
     }
 
-    /// Leaves the stream, if it is in it, and has to hear of these slots.
+    /// Leaves the stream, if it is in it, and has to be sent these slots.
     pub(super) fn fall_behind(&mut self, family: usize, slots: impl Iterator<Item = Slot>) {
         let behind = self.behind.get_or_insert_default();
         for slot in slots {
@@ -104,7 +104,7 @@ impl Member {
         }
     }
 
-    /// Leaves the stream, if it is in it: it may have been told something else, and is to be compared.
+    /// Leaves the stream, if it is in it: it may have been sent something else, and has to be compared.
     pub(super) fn compare(&mut self, peer: PeerId, family: usize, heard: Heard) {
         let comparisons = &mut self.behind.get_or_insert_default().comparisons;
         let comparison = comparisons[family].get_or_insert_with(|| Box::new(Comparison::new(peer)));

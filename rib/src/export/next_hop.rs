@@ -1,4 +1,4 @@
-//! The next hop that a peer is told (RFC 4271 5.1.3, RFC 2545, RFC 8950).
+//! The advertised next hop (RFC 4271 5.1.3, RFC 2545, RFC 8950).
 //!
 //! | route | external peer | internal peer |
 //! |---|---|---|
@@ -10,8 +10,8 @@
 //! next hop lies in a network of the session's interface. A link-local next hop means nothing beyond its link and is never
 //! passed on: ours takes its place, and of a pair the global address alone is passed on.
 //!
-//! Ours is our address of the route's family; an IPv4 route takes our IPv6 address if we have no IPv4 address and the
-//! session allows it (RFC 8950). With neither, the route is not advertised, and says so.
+//! Next hop self is our address of the route's family; an IPv4 route uses our IPv6 address if we have no IPv4 address
+//! and the session allows it (RFC 8950). With neither, the route is suppressed with that reason.
 
 use std::net::IpAddr;
 
@@ -21,7 +21,7 @@ use super::Suppressed;
 use super::key::GroupKey;
 use crate::peer::PeerKind;
 
-/// A next hop on its way out.
+/// A next hop to be advertised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Outgoing {
     pub(super) next_hop: NextHop,
@@ -87,7 +87,7 @@ impl GroupKey {
         })
     }
 
-    /// Whether routes of the family can be told with such a next hop.
+    /// Whether routes of the family can be advertised with such a next hop.
     fn can_use(&self, family: Family, next_hop: &NextHop) -> bool {
         let is_ipv4 = matches!(next_hop, NextHop::Ipv4(_));
         match family {

@@ -1,5 +1,5 @@
-//! Staged changes, gathered by what is said and to whom, so that one message says it of as many prefixes as fit, and what
-//! the same recipients hear lies together in few large pieces.
+//! Staged changes, grouped by attributes and recipients, so that one message holds as many prefixes as fit, and the
+//! messages for the same recipients are contiguous in few large pieces.
 
 use std::hash::Hash;
 use std::ops::Range;
@@ -17,7 +17,7 @@ use super::rules::{Digest, Exported};
 use super::{LocRib, Slot};
 use crate::peer::PeerId;
 
-/// Which of the recipients of a step hear a message.
+/// Which of the recipients of a step are sent a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Audience {
     /// All but these.
@@ -35,7 +35,7 @@ impl Audience {
     }
 }
 
-/// Prefixes about which the same recipients hear the same.
+/// Prefixes with the same change for the same recipients.
 #[derive(Debug)]
 struct Bucket {
     /// A place in [`Buckets::audiences`].
@@ -57,8 +57,8 @@ pub(super) struct Buckets {
     latest: usize,
 }
 
-/// A piece ends with the message that brings it to this. Large enough that pieces cost nothing, and little enough that a
-/// KEEPALIVE, which goes between two of them, does not wait.
+/// A piece ends with the message that reaches this size. Large enough to make the cost per piece negligible, and small
+/// enough that a KEEPALIVE, which is sent between two of them, does not wait.
 ///
 /// Tests have few routes, and a peer has to be able to take some pieces and refuse others.
 const PIECE: usize = if cfg!(test) { 64 } else { 32 * 1024 };
@@ -72,7 +72,8 @@ pub(super) struct Piece {
     buckets: Range<usize>,
 }
 
-/// Encoded buckets. Those of one audience follow each other; no two audiences that share a recipient hear of one slot.
+/// Encoded buckets. Those of one audience follow each other; no two audiences that share a recipient are sent the same
+/// slot.
 #[derive(Debug, Default)]
 pub(super) struct Pieces {
     pub(super) list: Vec<Piece>,
@@ -192,8 +193,8 @@ impl Buckets {
     }
 }
 
-/// The identifier of the one path that we tell of a prefix where ADD-PATH is negotiated. Not 0, which some speakers take
-/// for "all paths" in a withdrawal.
+/// The identifier of the one path that we advertise for a prefix if ADD-PATH is negotiated. Not 0, which some speakers
+/// treat as "all paths" in a withdrawal.
 const OUR_PATH: PathId = PathId(1);
 
 fn encode_bucket<P: RoutePrefix, L: LocRib>(

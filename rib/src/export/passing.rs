@@ -1,4 +1,4 @@
-//! What becomes of a route's attributes on the way to a peer, before and after the export policies.
+//! Changes of a route's attributes for a peer, before and after the export policies.
 //!
 //! Most routes need two or three attributes changed: they are edited where they lie, and the others copied.
 
@@ -55,8 +55,9 @@ impl GroupKey {
         edits
     }
 
-    /// Puts in what depends on the peer: after the export policies. Other attributes than those before them, so that both can
-    /// be done at once. `prepend`: how often our AS stands in front besides the once that it always does.
+    /// Sets the attributes that depend on the peer, after the export policies. They are disjoint from those set before,
+    /// so that both can be done at once. `prepend`: how often our AS is prepended in addition to the one time that is
+    /// always done.
     pub(super) fn after_policies(
         &self,
         set: AttributeSetRef<'_>,
@@ -123,7 +124,7 @@ fn reflect<'a>(
     edits
 }
 
-/// What is to be done about communities of `N` octets of which some may not cross the border of an AS: bit 0x40 says which.
+/// Handles communities of `N` octets of which some may not cross the border of an AS: those with bit 0x40.
 fn only_transitive<const N: usize>(code: AttributeCode, value: &[u8]) -> Option<Edit<'_>> {
     let (all, _) = value.as_chunks::<N>();
     let transitive = |item: &&[u8; N]| item[0] & 0x40 == 0;

@@ -1,7 +1,7 @@
-//! What a peer is told, and why it is not told something: for `routes advertised` and `explain`.
+//! What is advertised to a peer, and why a route is not: for `routes advertised` and `explain`.
 //!
-//! Answers are computed from Loc-RIB as it is now by the very rules that the stream uses. Where a change is staged but
-//! not sent yet, or the peer is behind, the answer is what the peer will have been told then.
+//! Answers are computed from the current Loc-RIB by the rules that the stream uses. If a change is staged but not sent
+//! yet, or the peer is behind, the answer is what the peer will have been sent.
 
 use bgp::types::{Family, NextHop};
 use bgp::wire::AttributeSet;
@@ -14,7 +14,7 @@ use super::view::family_index;
 use super::{Best, LocRib, Slot, Suppressed, UpdateGroups};
 use crate::peer::PeerId;
 
-/// What a peer is told of a prefix.
+/// What is advertised to a peer for a prefix.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Advertised {
     /// The attributes, next hop not included.
@@ -24,7 +24,7 @@ pub struct Advertised {
 }
 
 impl UpdateGroups {
-    /// What a peer is told of a prefix, or why nothing. `None` if the peer's session is not up.
+    /// What is advertised to a peer for a prefix, or why nothing. `None` if the peer's session is not up.
     pub fn explain<L: LocRib>(
         &self,
         loc_rib: &L,
@@ -39,10 +39,10 @@ impl UpdateGroups {
             return Some(Err(Suppressed::NoRoute));
         };
         let family = super::rules::family_of(prefix);
-        Some(self.told(loc_rib, group, peer, family, slot))
+        Some(self.evaluate(loc_rib, group, peer, family, slot))
     }
 
-    /// The next hop of what this node originates, as a peer is told it; `None` if the peer's session is not up.
+    /// The next hop of originated routes as advertised to a peer; `None` if the peer's session is not up.
     ///
     /// # Errors
     /// We have no address for it: [`Suppressed::NoNextHop`].
@@ -55,8 +55,8 @@ impl UpdateGroups {
         Some(ours.map(|outgoing| outgoing.next_hop))
     }
 
-    /// The prefixes that a peer is told, from a slot on and in slot order: at most `limit` of them, and where to go on.
-    /// Looks at no more than `steps` slots. `None` as the place to go on: there are no more.
+    /// The prefixes advertised to a peer, from a slot on and in slot order: at most `limit`, of at most `steps` slots.
+    /// Returns the slot to continue with; `None`: there are no more.
     pub fn advertised<L: LocRib>(
         &self,
         loc_rib: &L,
@@ -76,15 +76,15 @@ impl UpdateGroups {
             let Some(prefix) = loc_rib.prefix(family, Slot(slot)) else {
                 continue;
             };
-            if let Ok(told) = self.told(loc_rib, group, peer, family, Slot(slot)) {
-                each(prefix, told);
+            if let Ok(advertised) = self.evaluate(loc_rib, group, peer, family, Slot(slot)) {
+                each(prefix, advertised);
                 found += 1;
             }
         }
         None
     }
 
-    /// How many prefixes of a family a peer is told: known without a walk. 0 if its session is not up.
+    /// The number of prefixes of a family advertised to a peer, without a walk. 0 if its session is not up.
     pub fn advertised_count(&self, peer: PeerId, family: Family) -> usize {
         match (self.group_of(peer), family_index(family)) {
             (Some(group), Some(index)) => group.count(peer, index),
@@ -101,8 +101,8 @@ impl UpdateGroups {
         }
     }
 
-    /// Whether the End-of-RIB of a family has gone out to a peer: its initial dump is complete. False if its session is not
-    /// up or did not negotiate the family.
+    /// Whether the End-of-RIB of a family has been sent to a peer: its initial dump is complete. False if its session
+    /// is not up or did not negotiate the family.
     pub fn end_of_rib_sent(&self, peer: PeerId, family: Family) -> bool {
         match (self.group_of(peer), family_index(family)) {
             (Some(group), Some(index)) => group.end_of_rib_sent(peer, index),
@@ -131,7 +131,7 @@ impl UpdateGroups {
         self.number_of(peer)
     }
 
-    fn told<L: LocRib>(
+    fn evaluate<L: LocRib>(
         &self,
         loc_rib: &L,
         group: &Group,

@@ -1,7 +1,7 @@
-//! Which routes a peer is told, and with which attributes: the built-in rules, around the peer's export policies.
+//! Which routes are advertised to a peer, with which attributes: the built-in rules, around the peer's export policies.
 //!
-//! A pure function of the group's key and the route. The order is: may the peer be told at all; attributes that may not
-//! go to such a peer are taken away; export policies run; our AS, next hop and the attributes of reflection are put in.
+//! A pure function of the group's key and the route. The order is: whether the route may be advertised at all; removal
+//! of attributes that such a peer may not be sent; export policies; our AS, next hop and the attributes of reflection.
 //! Split horizon is not decided here but per member of a group: see [`super::exclusion`].
 
 use std::num::NonZeroU64;
@@ -24,7 +24,7 @@ use crate::universal::OctetKey;
 
 use super::SourcePeer;
 
-/// What is told of a prefix, and a digest that stands for it.
+/// What is advertised for a prefix, and its digest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Exported {
     pub(super) set: AttributeSet,
@@ -34,14 +34,14 @@ pub(super) struct Exported {
     pub(super) digest: Digest,
 }
 
-/// Stands for attributes and next hop in the memory of what was told: eight bytes instead of a set that would have to be
-/// kept and counted. A peer cannot search for two sets with one digest: see [`universal`](crate::universal).
+/// Represents attributes and next hop in Adj-RIB-Out: eight bytes instead of a reference-counted set. A peer cannot
+/// search for two sets with one digest: see [`universal`](crate::universal).
 pub(super) type Digest = NonZeroU64;
 
 /// The seed of digests: one for all groups, so that a peer can move from one to another.
 pub(super) type DigestSeed = OctetKey;
 
-/// A route on its way out, before the export policies.
+/// A route to be advertised, before the export policies.
 struct Leaving<'a> {
     prefix: IpNet,
     set: AttributeSetRef<'a>,
@@ -50,12 +50,12 @@ struct Leaving<'a> {
     outgoing: Outgoing,
     /// The next hop that policies match.
     seen: &'a NextHop,
-    /// How often our AS stands in front besides the once that it always does.
+    /// How often our AS is prepended in addition to the one time that is always done.
     prepend: u8,
 }
 
 impl GroupKey {
-    /// What a peer of this group is told of a learned route, unless it is the source itself.
+    /// What is advertised to the group for a learned route; the source itself is excluded elsewhere.
     pub(super) fn learned(
         &self,
         prefix: IpNet,
@@ -79,7 +79,7 @@ impl GroupKey {
         self.finish(leaving, seed)
     }
 
-    /// What a peer of this group is told of a route that this node originates.
+    /// What is advertised to the group for a route that this node originates.
     pub(super) fn originated(
         &self,
         originated: &Originated,
@@ -113,7 +113,7 @@ impl GroupKey {
         self.finish(leaving, seed)
     }
 
-    /// The rules about who may hear of a learned route at all.
+    /// The rules for which peers may be sent a learned route at all.
     fn gate_learned(
         &self,
         family: Family,
@@ -150,7 +150,7 @@ impl GroupKey {
         Ok(())
     }
 
-    /// The rules about communities that say who may not hear of a learned route.
+    /// The rules of the well-known communities that restrict a learned route.
     fn gate_communities(&self, family: Family, set: AttributeSetRef<'_>) -> Result<(), Suppressed> {
         let external = self.is_external();
         // RFC 1997. An originated route is not concerned: it carries these communities for its receivers.
@@ -257,7 +257,7 @@ impl GroupKey {
     }
 }
 
-/// What the offers that reach a peer say together: see [`Originated`]. `None` if there is none.
+/// The merged offers that apply to a peer: see [`Originated`]. `None` if there is none.
 fn merge<'a>(offers: impl Iterator<Item = &'a Offer>) -> Option<(PathAttributes, u8)> {
     let mut attributes = PathAttributes {
         origin: Some(Origin::Igp),

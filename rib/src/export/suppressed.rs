@@ -1,13 +1,13 @@
-//! Why a route is not told to a peer: the words behind `explain` and `routes advertised`.
+//! Why a route is not advertised to a peer: the texts of `explain` and `routes advertised`.
 
 use std::fmt;
 
 use crate::policy::RuleRef;
 
-/// Why a route is not told to a peer.
+/// Why a route is not advertised to a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Suppressed {
-    /// Nothing is told to anybody before the start gate opens.
+    /// Nothing is advertised before the start gate opens.
     GateClosed,
     /// There is no usable route to the prefix.
     NoRoute,
@@ -47,8 +47,8 @@ pub enum Suppressed {
 }
 
 impl fmt::Display for Suppressed {
-    /// A clause that goes after "not advertised: ". [`Suppressed::Policy`] names its rule by number; whoever knows the
-    /// peer's policies prints the names.
+    /// A clause to follow "not advertised: ". [`Suppressed::Policy`] has the rule's number; the caller, which knows the
+    /// peer's policies, prints its name.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::GateClosed => "the start gate is closed until all caches are synced",

@@ -1,6 +1,6 @@
-//! What Adj-RIB-Out needs from its surroundings: the routes to tell, and the way to the peers' writers.
+//! The interfaces of Adj-RIB-Out: the routes to advertise, and the peers' writers.
 //!
-//! Both are traits, so that this room knows neither how tables are laid out nor what carries the bytes.
+//! Both are traits, so that this module depends neither on the layout of tables nor on the transport.
 
 use bgp::types::{BgpIdentifier, Family};
 use bytes::Bytes;
@@ -19,12 +19,12 @@ use crate::peer::{PeerId, PeerKind};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Slot(pub u32);
 
-/// The one route that peers may be told for a prefix.
+/// The best route of a prefix, which may be advertised.
 #[derive(Clone, Copy, Debug)]
 pub enum Best<'a> {
     /// Learned from a peer. The attributes are those after import policy.
     Learned {
-        /// Who told us.
+        /// The peer that it was received from.
         peer: PeerId,
         /// Its interned attributes and next hop.
         attributes: AttrId,
@@ -42,7 +42,7 @@ pub struct SourcePeer {
     pub identifier: BgpIdentifier,
 }
 
-/// Loc-RIB, as far as it is told to peers. Read-only: [`UpdateGroups::flush`] sees one state of it.
+/// Loc-RIB, as export reads it. Read-only: [`UpdateGroups::flush`] sees one state of it.
 ///
 /// [`UpdateGroups::flush`]: super::UpdateGroups::flush
 pub trait LocRib {
@@ -65,18 +65,18 @@ pub trait LocRib {
     fn source(&self, peer: PeerId) -> SourcePeer;
 }
 
-/// The way to the peers' writers.
+/// The peers' writers.
 pub trait Transport {
     /// Hands over one or more whole messages: some tens of kilobytes at most.
     ///
-    /// A transport takes all of it or nothing. If it has no room it says [`Full`]; later, when there is some, its owner
-    /// calls [`UpdateGroups::writable`].
+    /// A transport accepts all of it or nothing. If its queue is full it returns [`Full`]; when there is space again,
+    /// its owner calls [`UpdateGroups::writable`].
     ///
     /// [`UpdateGroups::writable`]: super::UpdateGroups::writable
     fn send(&mut self, peer: PeerId, messages: &Bytes) -> Result<(), Full>;
 }
 
-/// The peer's queue has no room: nothing was taken.
+/// The peer's queue is full: nothing was accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the peer's queue is full")]
 pub struct Full;

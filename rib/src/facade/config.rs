@@ -1,4 +1,4 @@
-//! What the owner tells the RIB of itself and hears back.
+//! Configuration of the RIB, and its events.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ pub struct RibConfig {
     pub restarting_wait: Duration,
     /// How long a peer without graceful restart must have sent no UPDATE to be taken for one that has sent everything.
     pub quiet_wait: Duration,
-    /// How long after the gate opened End-of-RIB waits for peers of which nothing says that they will come.
+    /// How long after the gate opened End-of-RIB waits for peers that may not exist.
     pub unknown_wait: Duration,
 }
 
@@ -75,8 +75,9 @@ impl RibConfig {
 /// What the owner should know or do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RibEvent {
-    /// A peer's prefixes went over [`PeerConfig::max_prefixes`](crate::PeerConfig::max_prefixes) or
-    /// [`PeerConfig::max_received`](crate::PeerConfig::max_received). The session should be closed with Cease, Maximum Number of Prefixes Reached (RFC 4486). Told once per session and family.
+    /// A peer's prefixes exceeded [`PeerConfig::max_prefixes`](crate::PeerConfig::max_prefixes) or
+    /// [`PeerConfig::max_received`](crate::PeerConfig::max_received). The session should be closed with Cease, Maximum
+    /// Number of Prefixes Reached (RFC 4486). Reported once per session and family.
     PrefixLimit {
         /// The peer.
         peer: PeerId,
@@ -87,8 +88,8 @@ pub enum RibEvent {
         /// What it counts.
         of: LimitOf,
     },
-    /// What a peer sent takes more memory than [`Rib::set_peer_memory`](crate::Rib::set_peer_memory) allows. The session should
-    /// be closed with Cease, Out of Resources (RFC 4486). Told once per session.
+    /// A peer's routes exceed the memory limit of [`Rib::set_peer_memory`](crate::Rib::set_peer_memory). The session
+    /// should be closed with Cease, Out of Resources (RFC 4486). Reported once per session.
     PeerMemory {
         /// The peer.
         peer: PeerId,
@@ -127,8 +128,8 @@ pub enum RibEvent {
         /// The peer.
         peer: PeerId,
     },
-    /// A peer did not come back in time: its retained paths of a family are being removed, or are stale for long
-    /// (RFC 9494) from now on.
+    /// A peer did not return in time: its retained paths of a family are being removed, or are long-lived stale (RFC
+    /// 9494) from now on.
     RestartTimeExpired {
         /// The peer.
         peer: PeerId,
@@ -137,12 +138,12 @@ pub enum RibEvent {
         /// Whether the paths are kept as long-lived stale ones.
         long_lived: bool,
     },
-    /// All paths over these ways out are going, because the peer that brought them is lost for good: told at once, while
-    /// the changes of the prefixes come as the tables are walked. No other peer has paths over them. Always followed by
+    /// All paths via these gateways are being removed, because their peer is lost. Reported at once; the changes of the
+    /// prefixes follow as the tables are walked. No other peer has paths via them. Always followed by
     /// [`RibEvent::NextHopsRegained`].
     NextHopsLost(Vec<(std::net::IpAddr, u32)>),
-    /// Ways out that were lost are used again, or no change that [`Rib::take_fib_changes`](crate::Rib::take_fib_changes)
-    /// has handed out or will, but for new paths, leads over them.
+    /// Lost gateways are used again, or no route that [`Rib::take_fib_changes`](crate::Rib::take_fib_changes) returned
+    /// or will return uses them, except new paths.
     NextHopsRegained(Vec<(std::net::IpAddr, u32)>),
     /// All that convergence waits for has been received or was waited for long enough, and was handed out: the FIB may be swept.
     Converged,
@@ -155,7 +156,7 @@ pub struct FibRoute {
     pub next_hops: smallvec::SmallVec<[FibNextHop; 2]>,
 }
 
-/// One way of a FIB route.
+/// One next hop of a FIB route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FibNextHop {
     /// The router on the link. It may be of the other family (RFC 8950).
@@ -179,15 +180,15 @@ pub struct PeerCounts {
     pub selected: u32,
     /// Paths kept from before a restart or refresh and not repeated so far.
     pub stale: u32,
-    /// Routes that the peer was told and not told otherwise since.
+    /// Routes advertised to the peer and not withdrawn since.
     pub advertised: u32,
     /// Prefixes that are not advertised to the peer because no message to it can hold their routes.
     pub too_large: u32,
-    /// Paths that were not taken in since the session came up because their prefix had as many of the peer as it may.
+    /// Paths ignored since the session came up because their prefix had the maximum number of the peer's paths.
     pub paths_refused: u64,
-    /// Paths that were rejected since the session came up because the peer brought as many next hops as it may.
+    /// Paths rejected since the session came up because the peer had the maximum number of next hops.
     pub next_hops_refused: u64,
-    /// Distinct next hops that the peer brings, of all families.
+    /// Distinct next hops of the peer, of all families.
     pub next_hops: u32,
     /// About how much memory the peer takes, in octets, of all families.
     pub memory: u64,

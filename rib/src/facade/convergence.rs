@@ -32,13 +32,14 @@ use super::{Peer, Rib, RibConfig, RibEvent};
 use crate::export::Pending;
 use crate::peer::{PeerId, PeerKind};
 
-/// Peers that may come although they are not configured one by one: those of listen ranges, and any as long as there is none.
+/// Peers that may connect without being configured individually: those of listen ranges, and any as long as there is
+/// none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Expected {
     /// None.
     #[default]
     Nobody,
-    /// Some may come, and nothing says whether they were there before.
+    /// Some may connect, and it is unknown whether they existed before.
     Perhaps,
     /// A predecessor had routes of some.
     Returning,
@@ -68,14 +69,14 @@ enum Convergence {
     /// All have; the FIB has not taken all of it.
     Heard,
     /// Reported.
-    Told,
+    Reported,
 }
 
 /// What has not been received in an Established session.
 #[derive(Debug)]
 pub(super) struct Awaited {
     since: Instant,
-    /// Families whose End-of-RIB has not come.
+    /// Families whose End-of-RIB has not been received.
     pub(super) families: Vec<Family>,
     sign: Sign,
 }
@@ -178,8 +179,8 @@ fn peer_until(peer: &Peer, opened: Instant, config: &RibConfig) -> Option<(Insta
 }
 
 impl Rib {
-    /// Which peers may come that are not configured one by one; `clients`: whether some of them would be clients of ours. At first
-    /// none.
+    /// Which peers may connect without being configured individually; `clients`: whether some of them would be clients
+    /// of ours. Initially none.
     pub const fn expect(&mut self, expected: Expected, clients: bool) {
         self.start.expected = expected;
         self.start.expects_clients = clients;
@@ -220,7 +221,7 @@ impl Rib {
     /// In a poll, after the walks and before what is sent: what has been quiet, and whose End-of-RIB is kept back.
     pub(super) fn begin_start(&mut self, now: Instant) {
         self.start.polled = Some(now);
-        if self.start.convergence == Convergence::Told && self.start.learned {
+        if self.start.convergence == Convergence::Reported && self.start.learned {
             return;
         }
         for peer in self.peers.values_mut() {
@@ -239,7 +240,7 @@ impl Rib {
         }
     }
 
-    /// Of whom more of the first routes may come.
+    /// Peers whose initial routes are not complete.
     fn pending(&self, now: Instant) -> Pending {
         let Some(opened) = self.start.opened else {
             return Pending::Nobody;
@@ -290,20 +291,20 @@ impl Rib {
         }
     }
 
-    /// Convergence is told after the last route that belongs to it: who sweeps out what a predecessor left must not do so
-    /// between a peer's routes.
+    /// Convergence is reported after the last route that belongs to it: stale routes of a predecessor must not be
+    /// removed between a peer's routes.
     pub(super) fn tell_convergence(&mut self) {
         let taken = self.tables.v4.fib_has_all() && self.tables.v6.fib_has_all();
         if self.start.convergence == Convergence::Heard && taken {
-            self.start.convergence = Convergence::Told;
+            self.start.convergence = Convergence::Reported;
             self.events.push(RibEvent::Converged);
         }
     }
 
-    /// Whether all that convergence waits for has come or was waited for long enough, and the FIB has taken it. Once true it
-    /// stays true.
+    /// Whether everything that convergence waits for has arrived or timed out, and the FIB has accepted it. Once true
+    /// it stays true.
     pub fn converged(&self) -> bool {
-        self.start.convergence == Convergence::Told
+        self.start.convergence == Convergence::Reported
     }
 
     /// Whose first routes convergence still waits for. A peer without a session stands here with every family.

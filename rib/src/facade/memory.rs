@@ -13,8 +13,8 @@ impl Rib {
         self.peer_memory = limit;
     }
 
-    /// About how much memory a peer takes, in octets: its paths, rejected ones included, and the attribute sets that it was the
-    /// first to bring.
+    /// The approximate memory of a peer's routes, in octets: its paths, rejected ones included, and the attribute sets
+    /// that it sent first.
     pub fn memory(&self, peer: PeerId) -> u64 {
         // What an earlier session left, or a refresh has not repeated, is there as well.
         let (v4, v6) = (

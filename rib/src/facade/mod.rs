@@ -1,8 +1,8 @@
 //! The RIB as its owner sees it: inputs and a `now` in, bytes for peers, changes for the FIB and events out.
 //!
-//! Inputs change the tables at once where that is little work, and leave a note for [`Rib::poll`] where it is much. All
-//! that goes out is read from the newest state when it is taken: a prefix that changes ten times before the FIB or a slow
-//! peer is ready is told once.
+//! Inputs change the tables at once if that is little work, and otherwise leave it to [`Rib::poll`]. Output is read
+//! from the current state when it is taken: a prefix that changes ten times before the FIB or a slow peer is ready is
+//! sent once.
 
 mod config;
 mod convergence;
@@ -55,7 +55,7 @@ struct Peer {
 struct Up {
     negotiated: Arc<Negotiated>,
     awaited: Awaited,
-    /// It was told that the peer takes more memory than it may.
+    /// That the peer exceeds its memory limit was reported.
     over_memory: bool,
 }
 
@@ -82,7 +82,7 @@ enum Recount {
     Never,
     /// Then.
     At(Instant),
-    /// Their paths are being looked at.
+    /// Their paths are being visited.
     UnderWay,
 }
 
@@ -132,9 +132,9 @@ impl Rib {
         self.note_changes();
     }
 
-    /// Gives the answers of the node's routing table about next hops. Called whenever that table changed: only routes whose
-    /// next hops are answered differently are looked at again, in later polls, in which the resolver is asked about more than
-    /// some next hops, too. It is kept for those that come later, so it is best a snapshot.
+    /// Sets the resolver of next hops, from the node's routing table. Called whenever that table changed: only routes
+    /// whose next hops resolve differently are evaluated again, in later polls; with many next hops, resolving is left
+    /// to these too. The resolver is kept for later next hops, so it should be a snapshot.
     pub fn next_hops_changed(&mut self, resolver: Arc<dyn NextHopResolver>) {
         self.attrs.next_hops.set_resolver(resolver);
         self.walk_next_hops(AT_ONCE);
@@ -172,7 +172,7 @@ impl Rib {
         self.note_changes();
     }
 
-    /// Nobody configured this peer: it came by itself, and may be anybody. Before it has had a session nothing waits for it.
+    /// The peer is not configured individually, and may be any host. Nothing waits for it before its first session.
     pub fn set_unexpected(&mut self, peer: PeerId) {
         if let Some(known) = self.peers.get_mut(&peer) {
             known.is_awaited = known.session.is_some();
@@ -224,13 +224,13 @@ impl Rib {
         }
     }
 
-    /// Whether End-of-RIB is kept back since more of what this node originates is still to come (RFC 4724 section 4.1). At
-    /// first it is not. That it waits for learned routes, the RIB sees by itself: see `convergence`.
+    /// Whether End-of-RIB is deferred because more originated routes are expected (RFC 4724 section 4.1). Initially it
+    /// is not. Waiting for learned routes is decided by the RIB: see `convergence`.
     pub const fn hold_end_of_rib(&mut self, hold: bool) {
         self.groups.hold_end_of_rib(hold);
     }
 
-    /// Looks at up to so many next hops of those that are to be looked at. Returns how many it were.
+    /// Processes up to `looks` pending next hops. Returns the number processed.
     fn walk_next_hops(&mut self, looks: usize) -> usize {
         let next_hops = &mut self.attrs.next_hops;
         let looked_at = next_hops.walk(looks);
@@ -241,7 +241,7 @@ impl Rib {
         looked_at
     }
 
-    /// Tells which ways out are lost, and then which of the lost ones are used again.
+    /// Reports lost gateways, and then those that are used again.
     fn note_ways(&mut self) {
         let lost = self.attrs.next_hops.take_lost();
         if !lost.is_empty() {
@@ -268,11 +268,11 @@ impl Rib {
         self.tables.v4.generation_count()
     }
 
-    /// The peer's writer has room again.
+    /// The peer's writer has space again.
     pub fn writable(&mut self, peer: PeerId) {
         self.groups.writable(peer);
     }
 }
 
-/// Next hops that are looked at when something concerns many of them, before polls go on with the rest.
+/// The number of next hops processed at once; polls continue with the rest.
 const AT_ONCE: usize = if cfg!(test) { 2 } else { 2_000 };

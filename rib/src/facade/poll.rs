@@ -11,7 +11,7 @@ use crate::export::{Best, LocRib, Progress, Slot, SourcePeer, Transport, UpdateG
 use crate::peer::{PeerId, PeerKind};
 use crate::table::{LimitReport, Table};
 
-/// Next hops are counted again after so long, as long as one is refused to some peer: all its paths are looked at for that.
+/// The interval of counting next hops again while some peer is over its limit: all its paths are visited for that.
 const RECOUNT: Duration = Duration::from_secs(60);
 
 /// The Loc-RIB as export sees it.
@@ -59,7 +59,7 @@ impl LocRib for View<'_> {
     }
 
     fn source(&self, peer: PeerId) -> SourcePeer {
-        // Every session that brought a path left its entry; the fallback is the most restrictive kind.
+        // Every session that sent a path left its entry; the fallback is the most restrictive kind.
         self.known.get(&peer).copied().unwrap_or(SourcePeer {
             kind: PeerKind::Internal,
             identifier: self.attrs.identity().router_id,
@@ -76,14 +76,14 @@ impl Rib {
         }
     }
 
-    /// Passes on to export and to the owner what a change to the tables brought about.
+    /// Passes changes of the tables to export and to the owner.
     pub(super) fn note_changes(&mut self) {
         let (groups, events) = (&mut self.groups, &mut self.events);
         note_changes_of(&mut self.tables.v4, UpdateGroups::changed, groups, events);
         note_changes_of(&mut self.tables.v6, UpdateGroups::changed, groups, events);
     }
 
-    /// The same of few prefixes, which go ahead of the many that others brought.
+    /// The same for few prefixes, which go ahead of bulk changes.
     pub(super) fn note_news(&mut self) {
         let (groups, events) = (&mut self.groups, &mut self.events);
         note_changes_of(
@@ -111,9 +111,8 @@ impl Rib {
         tables.into_iter().chain(others).flatten().min()
     }
 
-    /// Does what is to be done: timers, long walks, bytes for peers. Looks at no more than about `steps` table places and
-    /// staged routes, so it returns soon (10,000 steps are some milliseconds at most). Returns whether there is more to do
-    /// now.
+    /// Does pending work: timers, long walks, bytes for peers. Processes about `steps` table entries and staged routes
+    /// at most, so it returns soon (10,000 steps take some milliseconds). Returns whether there is more to do now.
     pub fn poll(&mut self, now: Instant, steps: usize, transport: &mut impl Transport) -> bool {
         self.expire(now);
         self.count_next_hops(now);
@@ -121,7 +120,7 @@ impl Rib {
             self.tables.v4.import_all(peer);
             self.tables.v6.import_all(peer);
         }
-        // Beside the tables, and before them: the FIB is to hear of ways that are lost first, where there are not too many.
+        // Before the tables, unless there are too many: lost gateways are reported to the FIB first.
         let steps = match self.attrs.next_hops.has_walk() {
             true => steps - self.walk_next_hops(steps.div_ceil(2)),
             false => steps,
@@ -133,7 +132,7 @@ impl Rib {
         };
         let walked = self.tables.v4.walk(share, &mut self.attrs);
         let walked = walked + self.tables.v6.walk(steps - walked, &mut self.attrs);
-        // Those of next hops that were released before they were looked at.
+        // Those of next hops that were released before they were processed.
         self.note_ways();
         let walking = self.tables.v4.has_work() || self.tables.v6.has_work();
         if walked > 0 && !walking {
@@ -163,7 +162,7 @@ impl Rib {
         walking || progress == Progress::More || more
     }
 
-    /// Counts next hops again, of peers to which one was refused: what they brought before may have counted because others bring it.
+    /// Counts the next hops of peers over their limit again: some may count only because other peers have them.
     fn count_next_hops(&mut self, now: Instant) {
         let next_hops = &mut self.attrs.next_hops;
         self.recount = match self.recount {
@@ -188,14 +187,14 @@ impl Rib {
         };
     }
 
-    /// How many prefixes changed and were not advertised since. What is no news waits for so many others: who takes in no more while
-    /// this is large bounds how late it is, and TCP slows down those who bring more than can be advertised. Peers that are slow to
-    /// hear don't count; [`Rib::poll`] always makes it less.
+    /// The number of changed prefixes that are not advertised yet. Bulk changes wait for that many others: an owner
+    /// that accepts no input while this is large bounds the delay, and TCP slows down peers that send more than can be
+    /// advertised. Slow receivers do not count; [`Rib::poll`] always reduces it.
     pub fn backlog(&self) -> usize {
         self.groups.backlog()
     }
 
-    /// Whether the next poll tells something first that one message with few prefixes brought: it should come soon.
+    /// Whether the next poll starts with a small change: it should be called soon.
     pub fn has_news(&self) -> bool {
         self.groups.has_news()
     }
@@ -236,7 +235,7 @@ impl Rib {
                 .take_fib_changes(rest, &self.attrs, &mut each);
         let walking = self.tables.v4.has_work() || self.tables.v6.has_work();
         if taken < max && !walking && !self.attrs.next_hops.is_losing() {
-            // What led over a lost way has been told to lead elsewhere.
+            // Routes via a lost gateway have been moved to others.
             self.attrs.next_hops.forget_lost();
             self.note_ways();
         }
@@ -244,8 +243,8 @@ impl Rib {
         taken
     }
 
-    /// Whether [`Rib::take_fib_changes`] has anything to hand out, which it has at first: without a FIB, noting changes for it
-    /// is work for nobody. When it begins again, every prefix that the FIB should hold counts as changed; walks the tables.
+    /// Whether changes for [`Rib::take_fib_changes`] are recorded, as they are initially: without a FIB that is wasted
+    /// work. When recording starts again, every prefix that the FIB should have counts as changed; walks the tables.
     pub fn set_fib(&mut self, wanted: bool) {
         self.tables.v4.set_fib(wanted);
         self.tables.v6.set_fib(wanted);

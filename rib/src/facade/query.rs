@@ -43,8 +43,8 @@ impl RouteFilter {
 pub struct RoutesCursor(u32);
 
 impl Rib {
-    /// Lists routes in no particular order, beginning at `cursor`, until `steps` table places were looked at. Returns where to
-    /// go on, `None` at the end: whoever lists a large table lets the RIB do other work in between.
+    /// Lists routes in no particular order, from `cursor` on, of at most `steps` table entries. Returns the cursor to
+    /// continue with, `None` at the end: the RIB does other work between the parts of a large table.
     pub fn routes(
         &self,
         filter: &RouteFilter,
@@ -117,7 +117,7 @@ impl Rib {
         }
     }
 
-    /// What a peer is told of a prefix, or why nothing. `None` if its session is not up.
+    /// What is advertised to a peer for a prefix, or why nothing. `None` if its session is not up.
     pub fn explain_export(
         &self,
         peer: PeerId,
@@ -126,7 +126,7 @@ impl Rib {
         self.groups.explain(&self.view(), peer, prefix.trunc())
     }
 
-    /// The next hop of what this node originates, as a peer is told it; `None` if its session is not up.
+    /// The next hop of originated routes as advertised to a peer; `None` if its session is not up.
     ///
     /// # Errors
     /// We have no address for it: [`Suppressed::NoNextHop`].
@@ -138,8 +138,8 @@ impl Rib {
         self.groups.own_next_hop(peer, family)
     }
 
-    /// Lists what a peer is told, beginning at `cursor`, until `steps` table places were looked at or `limit` routes found.
-    /// Returns where to go on, `None` at the end.
+    /// Lists routes advertised to a peer, from `cursor` on, of at most `steps` table entries and up to `limit` routes.
+    /// Returns the cursor to continue with, `None` at the end.
     pub fn advertised(
         &self,
         peer: PeerId,

@@ -1,4 +1,4 @@
-//! Sessions that come up, change and go down, and the next hops that are lost with one.
+//! Sessions that are established, change and go down, and the next hops that are lost with one.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -46,9 +46,9 @@ impl Rib {
         self.note_changes();
     }
 
-    /// The surroundings of an Established session are other ones than at [`Rib::session_up`]: our own next hops, its
-    /// interface. What was negotiated is not. Routes are advertised anew where that makes a difference, and none is
-    /// withdrawn for it that still has a next hop. Ignored if the session is not up.
+    /// Local properties of an Established session changed since [`Rib::session_up`]: our own next hops, its interface,
+    /// but nothing that was negotiated. Affected routes are advertised again; a route that still has a next hop is not
+    /// withdrawn. Ignored if the session is not up.
     pub fn session_changed(&mut self, peer: PeerId, session: &SessionInfo) {
         let Some(known) = self.peers.get(&peer).filter(|p| p.session.is_some()) else {
             return;
@@ -62,8 +62,8 @@ impl Rib {
         self.note_changes();
     }
 
-    /// A session fell. Whether what it brought is kept for a restart follows from the reason and what was negotiated
-    /// (RFC 4724, RFC 8538, RFC 9494).
+    /// A session went down. Whether its routes are retained follows from the reason and from what was negotiated (RFC
+    /// 4724, RFC 8538, RFC 9494).
     pub fn session_down(&mut self, peer: PeerId, down: &Down, now: Instant) {
         let up = self
             .peers
@@ -93,7 +93,7 @@ impl Rib {
         self.lose_next_hops(peer);
     }
 
-    /// Tells which ways out are lost with a peer of which no family's paths are kept.
+    /// Reports the gateways that are lost with a peer if no family's paths are retained.
     pub(super) fn lose_next_hops(&mut self, peer: PeerId) {
         let mut kept = false;
         each_table!(self.tables, |table| kept |= table.source_of(peer).is_some());

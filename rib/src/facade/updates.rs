@@ -12,8 +12,8 @@ use crate::peer::PeerId;
 /// Prefixes of a message, or a change of what is originated, that is news: see [`is_news`].
 pub(super) const NEWS: usize = if cfg!(test) { 1 } else { 64 };
 
-/// Whether a batch is of few prefixes, which are then told before what others bring in a stream. A peer that sends its
-/// table has more in each batch, as long as it brings them faster than they are taken in.
+/// Whether a batch has few prefixes, which are then advertised before bulk changes. A peer that sends its table has
+/// more in each batch, as long as it sends faster than they are processed.
 pub const fn is_news(batch: &UpdateBatch) -> bool {
     batch.prefixes() <= NEWS
 }

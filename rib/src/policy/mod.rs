@@ -11,13 +11,14 @@
 //!
 //! - Import, in `table`: the loop checks of AS_PATH (RFC 4271 9.1.2), ORIGINATOR_ID and CLUSTER_LIST (RFC 4456 8). A path with
 //!   an attribute that would be too long after the policies is rejected, not used without them.
-//! - Export, in [`crate::export`]: who is told what at all: Advertisements, transit and reflection, the well-known
-//!   communities (RFC 1997), Only to Customer (RFC 9234), long-lived stale routes (RFC 9494). [`crate::export::Suppressed`]
-//!   lists them. Attributes that never cross an AS border (LOCAL_PREF, a learned MED) are taken away before export
-//!   policies run, so a MED set by a policy is sent; next hop and our own AS are put in after they ran.
+//! - Export, in [`crate::export`]: which peers may be sent a route at all: Advertisements, transit and reflection, the
+//!   well-known communities (RFC 1997), Only to Customer (RFC 9234), long-lived stale routes (RFC 9494).
+//!   [`crate::export::Suppressed`] lists them. Attributes that never cross an AS border (LOCAL_PREF, a learned MED) are
+//!   taken away before export policies run, so a MED set by a policy is sent; next hop and our own AS are put in after
+//!   they ran.
 //!
-//! Policies that are absent accept everything. That replaces the default of RFC 8212: a node tells no peer more than its
-//! Advertisements offer.
+//! Policies that are absent accept everything. That replaces the default of RFC 8212: a node advertises no more than
+//! its Advertisements offer.
 
 use bgp::types::{Asn, Community, ExtendedCommunity, LargeCommunity};
 use bgp::wire::attribute::Origin;

@@ -99,7 +99,7 @@ pub struct Peer {
     /// agent started.
     #[serde(default)]
     pub attributes_filtered: u64,
-    /// Bytes that wait for the peer to read them.
+    /// Bytes not yet read by the peer.
     #[serde(default)]
     pub output_queue_bytes: u64,
     /// How often the session has become Established since the agent started.

@@ -217,7 +217,7 @@ pub struct PeerCounts {
     pub configured: u32,
     /// Peers whose session is Established.
     pub established: u32,
-    /// Peers that cannot be started until something is put right, such as a missing password.
+    /// Peers that cannot have a session until something is corrected, such as a missing password.
     pub blocked: u32,
     /// Those of `configured` that the node mesh makes.
     #[serde(default)]
@@ -326,7 +326,7 @@ pub struct FibSummary {
     pub installed_ipv6: u64,
     /// Prefixes that wait for their turn.
     pub pending: u64,
-    /// Prefixes that the kernel refused; they are tried again.
+    /// Prefixes whose routes the kernel rejected; retried.
     pub failed: u64,
     /// Prefixes that a guard rail keeps out.
     pub refused: u64,
@@ -344,7 +344,7 @@ pub struct FibSummary {
     pub errors: u64,
     /// Comparisons with the kernel, of nexthop objects alone or of everything, since the start.
     pub resyncs: u64,
-    /// Routes and nexthops that somebody else changed and that were repaired, since the start.
+    /// Routes and nexthops that another program changed and that were restored, since the start.
     pub repairs: u64,
     /// IPv4 destinations that are refused where nothing answers.
     #[serde(default)]

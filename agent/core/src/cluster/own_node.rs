@@ -193,8 +193,8 @@ impl OwnNode {
         self.problem(
             path,
             format!(
-                "the object was made again without {names}; the agent keeps using the last known {value} for {minutes} minutes. Set \
-                 {it} again, unless the node is to be without {it}"
+                "the object was created again without {names}; the agent keeps using the last known {value} for \
+                 {minutes} minutes. Set {it} again, unless {it} should be removed"
             ),
         )
     }

@@ -136,7 +136,7 @@ impl fmt::Display for Rule {
         match self {
             Self::NotSelected => f.write_str("no Advertisement selects it"),
             Self::ForeignLoadBalancerClass(class) => {
-                write!(f, "loadBalancerClass {class} is another's")
+                write!(f, "loadBalancerClass {class} belongs to another load balancer")
             }
             Self::NoAllowList => f.write_str(
                 "external IP without an allow-list (services.externalIPs of the Advertisement is empty)",
@@ -148,8 +148,8 @@ impl fmt::Display for Rule {
             Self::NotLoadBalancer(kind) => {
                 write!(f, "ingress address of a Service that is of type {kind} now")
             }
-            Self::ExternalName => f.write_str("type ExternalName has nothing to route"),
-            Self::Headless => f.write_str("headless: kube-proxy serves none of its addresses"),
+            Self::ExternalName => f.write_str("type ExternalName has no addresses"),
+            Self::Headless => f.write_str("headless: kube-proxy does not serve it"),
             Self::OtherServiceProxy(name) => write!(
                 f,
                 "label service.kubernetes.io/service-proxy-name is \"{name}\": kube-proxy does not serve it"
@@ -166,7 +166,7 @@ impl fmt::Display for Rule {
                 "a part of a network that this node is connected to, with {address} in it, {owner}"
             ),
             Self::OtherServicesAddress(service) => {
-                write!(f, "Service {service}, which is older, has the address")
+                write!(f, "the older Service {service} has the address")
             }
             Self::InterfaceDown(name) => write!(
                 f,
@@ -179,7 +179,7 @@ impl fmt::Display for Rule {
             Self::KubeProxyNotHealthy => f.write_str(
                 "kube-proxy on this node has not been healthy since the agent started",
             ),
-            Self::NodeLeaves => f.write_str("this node leaves and withdraws what it advertised"),
+            Self::NodeLeaves => f.write_str("the node is leaving, and withdraws its routes"),
             Self::NoReadyEndpoint => f.write_str("no ready endpoint"),
             Self::NoReadyEndpointHere(kind) => {
                 local(f, "no ready endpoint on this node", *kind)

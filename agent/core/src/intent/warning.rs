@@ -26,10 +26,13 @@ impl fmt::Display for Warning {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 pub enum WarningKind {
     /// There is no Node object of the name that we run under.
-    #[error("there is no such Node object; it has no pod CIDRs, labels or addresses")]
+    #[error("there is no Node object of this name; pod CIDRs, labels and addresses are unknown")]
     NoNode,
     /// Several Routers select the node.
-    #[error("Router {chosen} selects the same node and is used: it {}", if *.more_specific { "is more specific" } else { "comes first by name" })]
+    #[error(
+        "Router {chosen} selects the same node and is used instead: it {}",
+        if *.more_specific { "is more specific" } else { "is first by name" }
+    )]
     RouterNotUsed {
         /// The Router in use.
         chosen: String,
@@ -37,7 +40,7 @@ pub enum WarningKind {
         more_specific: bool,
     },
     /// A label or annotation that a value is to be taken from is missing.
-    #[error("{field} asks for {what} of node {node}, which has none; {consequence}")]
+    #[error("{field} refers to {what}, which node {node} does not have; {consequence}")]
     ValueMissing {
         /// The field.
         field: &'static str,
@@ -67,16 +70,16 @@ pub enum WarningKind {
         consequence: Consequence,
     },
     /// A Peer has the address of the node that it selects.
-    #[error("{0} is an address of the node itself, which has no session with itself")]
+    #[error("{0} is an address of the node itself, so it needs no session")]
     OwnAddress(IpAddr),
     /// The node has no default gateway of a family.
-    #[error("the node has no default gateway of {0}; the peer waits for one")]
+    #[error("the node has no {0} default gateway; the peer is started when it has one")]
     NoGateway(routelet_api::IpFamily),
     /// Two nodes that should peer have no addresses in common.
-    #[error("node {0} and this node have no InternalIPs of one family; they cannot peer")]
+    #[error("node {0} and this node have no InternalIPs of one family; they cannot have a session")]
     NoCommonFamily(String),
     /// Two nodes that should peer both do not listen.
-    #[error("neither this node nor node {0} listens; they cannot peer")]
+    #[error("neither this node nor node {0} listens; they cannot have a session")]
     NobodyListens(String),
     /// A policy is missing.
     #[error(
@@ -90,8 +93,8 @@ pub enum WarningKind {
     },
     /// Another Peer has the session that this one asks for.
     #[error(
-        "duplicates {used}, which is used for {what} because {precedence}. Give one of them another address or nodeSelector, \
-         or delete it"
+        "duplicates {used}, which is used for {what} because {precedence}. Change the address or nodeSelector of \
+         one, or delete it"
     )]
     PeerTwice {
         /// The addresses, interfaces, ranges and nodes, in words.
@@ -139,10 +142,10 @@ pub enum WarningKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 pub enum Precedence {
     /// Nothing else tells them apart.
-    #[error("it comes first by name")]
+    #[error("it is first by name")]
     Name,
     /// It names the address, the other gets it from a Node.
-    #[error("Peers that name an address come before those with nodes")]
+    #[error("Peers with an address have precedence over those with nodes")]
     Explicit,
 }
 

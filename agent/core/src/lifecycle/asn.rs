@@ -19,15 +19,15 @@ pub fn missing_asn(before: Option<Asn>, loaded: &Snapshot, intent: &Intent) -> O
             && routers.any(|router| router.spec.node_selector.is_some())
         {
             return Some(format!(
-                "there is no Node {}, by whose labels its Router is chosen; without it the node would be in AS {asn} and not \
-                 {before}, as before",
+                "there is no Node {}, whose labels select its Router; without it the node would be in AS {asn} instead of \
+                 {before}",
                 intent.node
             ));
         }
         // It may be the node's, also where a less specific one is used without it.
         let problem = unread_router(loaded)?;
         return Some(format!(
-            "a Router cannot be read; without it the node would be in AS {asn} and not {before}, as before: {problem}"
+            "a Router cannot be read; without it the node would be in AS {asn} instead of {before}: {problem}"
         ));
     }
     let router = intent.router.object.as_deref();
@@ -36,7 +36,7 @@ pub fn missing_asn(before: Option<Asn>, loaded: &Snapshot, intent: &Intent) -> O
     };
     Some(match intent.warnings.iter().find(about) {
         Some(warning) => warning.to_string(),
-        None => "the node's AS is not known".to_owned(),
+        None => "the node's AS is unknown".to_owned(),
     })
 }
 

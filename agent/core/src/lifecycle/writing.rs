@@ -265,7 +265,8 @@ impl Writing {
         if !self.is_owner {
             let who = self.holder.as_ref().map(|holder| format!(" ({holder})"));
             return Some(format!(
-                "another agent writes the kernel's routes in this network namespace{}: this one writes nothing until that ends",
+                "another agent writes the kernel's routes in this network namespace{}: this agent writes nothing \
+                 until it ends",
                 who.unwrap_or_default()
             ));
         }

@@ -94,7 +94,8 @@ impl Peering {
             return false;
         };
         for (id, name) in gone {
-            info!(peer = %name, "range is full: a peer that is gone gives its place to another, and its routes go");
+            info!(peer = %name, "range is full: a disconnected peer is replaced by a new one, and its routes are \
+                removed");
             self.remove(*id, Cease::Deconfigured, out);
         }
         true
@@ -165,7 +166,7 @@ impl Peering {
                 .facts()
                 .is_none_or(|facts| has_place(facts, false, now));
             if !has_place && !keeps_routes {
-                info!(peer = %peer.name(), "dynamic peer is gone and is forgotten");
+                info!(peer = %peer.name(), "dynamic peer removed: it has been disconnected for too long");
                 self.remove(*id, Cease::Deconfigured, out);
                 continue;
             }

@@ -100,7 +100,7 @@ impl Peering {
         let mut is_shown = peer.set_intent(wanted.clone());
         match failed {
             Some(reason) => {
-                is_shown |= peer.block(reason, "nobody is accepted from this range");
+                is_shown |= peer.block(reason, "no peer of this range is accepted");
             }
             None => {
                 is_shown |= matches!(peer.run, Run::Blocked(_));

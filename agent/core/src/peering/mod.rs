@@ -288,7 +288,7 @@ impl Peering {
         let may_differ = is_due || peer.may_differ();
         match &peer.run {
             Run::Running(session) if session.has_failed => {
-                error!(peer = %peer.name(), "the task of the peer failed and is started again");
+                error!(peer = %peer.name(), "the peer's task failed and is restarted");
                 self.put_again(now, id, out);
             }
             Run::Running(_) => {
@@ -299,7 +299,7 @@ impl Peering {
             }
             // Its interface is gone, or its password; who comes again is known anew.
             Run::Blocked(_) if peer.is_dynamic() => {
-                info!(peer = %peer.name(), "dynamic peer cannot go on and is forgotten");
+                info!(peer = %peer.name(), "dynamic peer removed: it cannot continue");
                 self.remove(id, Cease::Deconfigured, out);
             }
             // Of a range, the password or the key may fail or come back at any time.

@@ -97,7 +97,7 @@ impl Passwords {
                     return Err(why);
                 };
                 if !std::mem::replace(&mut known.is_held, true) {
-                    warn!(%object, reason = %why, "the password that was in force stays");
+                    warn!(%object, reason = %why, "the previous password stays in force");
                 }
                 Ok(known.password.clone())
             }
@@ -115,7 +115,7 @@ impl Passwords {
                     None => {
                         let why = file.and_then(|file| file.later.as_deref());
                         let why = why.unwrap_or("its file system does not answer");
-                        let why = format!("it could not be read so far: {why}");
+                        let why = format!("it has not been read yet: {why}");
                         return Err(NoPassword::Later(of_file(&why)));
                     }
                 }
@@ -134,15 +134,15 @@ fn no_secret(name: &str, key: &str, missing: &MissingSecret) -> NoPassword {
     let text = match missing {
         MissingSecret::NoSecret => match name.split_once('/') {
             Some((namespace, of)) => format!(
-                "Secret {name}, which the password is in, does not exist: kubectl create secret generic {of} \
+                "Secret {name} with the password does not exist: kubectl create secret generic {of} \
                  --namespace {namespace} --from-literal={key}=PASSWORD"
             ),
             None => format!(
-                "the password is in Secret {name}, and an agent that reads manifests has no Secrets: use password.file"
+                "the password is in Secret {name}, and an agent on manifests cannot read Secrets: use password.file"
             ),
         },
         MissingSecret::Refused(why) | MissingSecret::Later(why) => {
-            format!("Secret {name}, which the password is in, cannot be read: {why}")
+            format!("Secret {name} with the password cannot be read: {why}")
         }
         MissingSecret::NoKey => {
             format!(

@@ -30,9 +30,9 @@ pub fn settings(
             Ok(settings)
         }
         PeerTarget::Interface { name } => Err(format!(
-            "the neighbour on interface {name} cannot be found by itself yet: give the peer an address (a link-local one \
-             with sourceInterface will do)"
+            "discovery of the neighbour on interface {name} is not implemented yet: set an address (a link-local \
+             one with sourceInterface works)"
         )),
-        PeerTarget::Range { net } => Err(format!("{net} is a range and not one peer")),
+        PeerTarget::Range { net } => Err(format!("{net} is a range, not one peer")),
     }
 }

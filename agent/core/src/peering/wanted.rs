@@ -61,7 +61,7 @@ impl Peering {
             return;
         };
         if let Some(name) = successor {
-            info!(peer = %peer.name(), now = %name, "peer has another name; its session stays");
+            info!(peer = %peer.name(), now = %name, "peer renamed; its session stays");
             // All else changes when it is put.
             self.names.remove(peer.name());
             self.names.insert(name.clone(), id);
@@ -70,12 +70,12 @@ impl Peering {
             out.push(Action::Show(id));
         } else if peer.intent.requested_by.is_node() && peer.is_established() {
             if self.leaving.of(id).is_none() {
-                info!(peer = %peer.name(), seconds = LEAVING.as_secs(), "peer is no longer wanted and ends soon");
+                info!(peer = %peer.name(), seconds = LEAVING.as_secs(), "peer removed; its session is closed soon");
                 self.leaving.set(id, Some(now + LEAVING));
             }
             self.demoted.set(id, None);
         } else {
-            info!(peer = %peer.name(), "peer is no longer wanted");
+            info!(peer = %peer.name(), "peer removed");
             self.remove(id, Cease::Deconfigured, out);
         }
     }

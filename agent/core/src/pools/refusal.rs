@@ -177,12 +177,12 @@ impl fmt::Display for Unfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::PerService(most) => {
-                return write!(f, "a Service gets {most} of each family at most (maxPerService)");
+                return write!(f, "a Service gets at most {most} of each family (maxPerService)");
             }
             Self::PerNamespace(most) => {
                 return write!(
                     f,
-                    "the Services of the namespace have {most} of that family, which is all that they get (maxPerNamespace)"
+                    "the Services of the namespace have {most} of that family, the maximum (maxPerNamespace)"
                 );
             }
             Self::NoClass => {
@@ -220,7 +220,7 @@ impl fmt::Display for Refusal {
             ),
             Self::LeftOut { address, pool } => write!(
                 f,
-                "{address} is the first or last address of a prefix, which AddressPool {pool} leaves out \
+                "{address} is the first or last address of a prefix, which AddressPool {pool} excludes \
                  (excludeFirstAndLast): ask for another"
             ),
             Self::Reserved { address, holder } => write!(
@@ -250,13 +250,10 @@ impl fmt::Display for Refusal {
                 write!(f, "{source} names AddressPool {pool}: {}", Unfit::Invalid)
             }
             Self::NoPool { family, pools } if pools.is_empty() => {
-                write!(
-                    f,
-                    "there is no AddressPool to take an {family} address from"
-                )
+                write!(f, "there is no AddressPool with {family} addresses")
             }
             Self::NoPool { family, pools } => {
-                write!(f, "no AddressPool gives it an {family} address: ")?;
+                write!(f, "no AddressPool assigns it an {family} address: ")?;
                 list(f, pools, "; ", |f, (pool, why)| write!(f, "{pool}: {why}"))
             }
             Self::Exhausted { family, pools } => {

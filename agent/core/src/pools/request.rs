@@ -134,7 +134,8 @@ impl fmt::Display for NotOurs {
             Self::NoPools => write!(f, "has no loadBalancerClass, and there is no AddressPool"),
             Self::Class(class) => write!(
                 f,
-                "loadBalancerClass {class} is another's; ours is {LOAD_BALANCER_CLASS}, or none"
+                "loadBalancerClass {class} belongs to another load balancer; Routelet's is {LOAD_BALANCER_CLASS}, \
+                 or none"
             ),
         }
     }

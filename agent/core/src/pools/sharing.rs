@@ -27,9 +27,9 @@ pub enum Unshared {
 impl fmt::Display for Unshared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Foreign => f.write_str("another load balancer gave it out"),
+            Self::Foreign => f.write_str("another load balancer assigned it"),
             Self::NoKey => f.write_str(
-                "to share it, give both the same annotation routelet.dev/sharing-key",
+                "to share it, set the same annotation routelet.dev/sharing-key on both",
             ),
             Self::OtherKey(key) => write!(f, "it does not share with sharing key \"{key}\""),
             Self::Namespace(namespace) => write!(

@@ -67,7 +67,8 @@ impl fmt::Display for Overlap {
         } = self;
         write!(
             f,
-            "{block} overlaps {older_block} of AddressPool {older}, which is older and keeps what both claim"
+            "{block} overlaps {older_block} of AddressPool {older}, which is older and keeps the addresses that \
+             both have"
         )
     }
 }

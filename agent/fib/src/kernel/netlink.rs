@@ -202,7 +202,7 @@ impl Kernel for Netlink {
             if consistent {
                 break;
             }
-            tracing::debug!(?what, attempt, "changed while it was listed");
+            tracing::debug!(?what, attempt, "changed during the listing");
         }
         Ok(())
     }

@@ -46,7 +46,7 @@ impl Worker {
         }
         let heard = heard?;
         if early == Heard::SomeLost || heard == Heard::SomeLost {
-            tracing::info!("notifications were lost; comparing everything with the kernel");
+            tracing::info!("notifications were lost; listing the kernel's routes");
             plan.hold(Holder::Fib).doubt_everything();
         }
         Ok(())

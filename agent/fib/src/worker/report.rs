@@ -28,7 +28,7 @@ impl Reported {
             (None, _) => self.failing = Some((Instant::now(), false)),
             (Some((_, reported)), 0) => {
                 if *reported {
-                    tracing::info!("the kernel holds every route again");
+                    tracing::info!("the kernel has every route again");
                 }
                 self.failing = None;
             }
@@ -36,7 +36,7 @@ impl Reported {
                 if !*reported && since.elapsed() >= FALSE_ALARM {
                     *reported = true;
                     let example = plan.example_failure().unwrap_or_default();
-                    tracing::warn!(failed, example, "the kernel refuses routes; trying again");
+                    tracing::warn!(failed, example, "the kernel rejects routes; retrying");
                 }
             }
         }
@@ -46,16 +46,17 @@ impl Reported {
                 tracing::warn!(
                     max,
                     left_out = now.over_limit,
-                    "maxRoutes is reached: further routes are left out"
+                    "maxRoutes is reached: further routes are not installed"
                 );
             } else {
-                tracing::info!("learned routes are within maxRoutes again");
+                tracing::info!("the number of learned routes is below maxRoutes again");
             }
         }
         if now.replaced_nexthops > self.counters.replaced_nexthops {
             tracing::warn!(
                 count = now.replaced_nexthops - self.counters.replaced_nexthops,
-                "nexthop objects of ours were replaced by somebody else, and are put right: which program writes nexthops with ids from {NEXTHOP_ID_FIRST} on?"
+                "nexthop objects of Routelet were replaced by another program, and are restored: check which \
+                 program uses nexthop ids from {NEXTHOP_ID_FIRST}"
             );
         }
         let stranger = plan.stranger();
@@ -64,8 +65,8 @@ impl Reported {
                 tracing::warn!(
                     table,
                     example = %prefix,
-                    "somebody else has routes in the table that refuses what no endpoint serves, so it is not consulted; \
-                     give spec.fib.refuse.table of the Router another number"
+                    "another program has routes in the table for refused traffic, so the table is not used; \
+                     set spec.fib.refuse.table of the Router to another number"
                 );
             }
             self.stranger = stranger;

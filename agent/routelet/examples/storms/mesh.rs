@@ -241,7 +241,7 @@ fn status() -> Result<Status> {
         "version": "0.1.0", "pid": 1, "node": "node-1", "asn": 64512, "routerId": "10.0.0.1", "uptimeSeconds": 86400,
         "source": "an API server",
         "gates": [
-            {"name": "source", "open": true, "message": "the state of the cluster is known"},
+            {"name": "source", "open": true, "message": "the state of the cluster is complete"},
             {"name": "kubeProxy", "open": true, "message": "kube-proxy at 127.0.0.1:10256 is healthy"},
         ],
         "convergence": {"converged": true}, "readiness": {"ready": true},

@@ -12,12 +12,12 @@ const MTU: std::ops::RangeInclusive<i64> = 1280..=65535;
 /// The network of pods, in clusters without another network plugin.
 #[derive(Debug, clap::Args)]
 pub(super) struct CniArgs {
-    /// Write 10-routelet.conflist here, made of the node's pod CIDRs: for nodes without another network plugin, usually
-    /// /etc/cni/net.d [default: none is written]
+    /// Write 10-routelet.conflist with the node's pod CIDRs into this directory, usually /etc/cni/net.d, on nodes
+    /// without another network plugin [default: none is written]
     #[arg(long, value_name = "DIR", env = "ROUTELET_CNI_CONFIG_DIR")]
     cni_config_dir: Option<PathBuf>,
 
-    /// The standard plugin that connects pods: each by a cable of its own, or all by a bridge
+    /// The standard plugin that connects pods: each by a veth pair, or all by a bridge
     #[arg(
         long,
         value_name = "PLUGIN",

@@ -10,15 +10,15 @@ use crate::controller::Options;
 
 /// Run the controller of the cluster
 ///
-/// It hands addresses of AddressPools to Services of type LoadBalancer, writes conditions on Router, Peer, Advertisement,
-/// RoutePolicy and AddressPool objects, and tells in Events what stands in the way. Of several replicas one works, the one
-/// that holds the Lease routelet-controller.
+/// It assigns addresses of AddressPools to Services of type LoadBalancer, writes conditions on Router, Peer,
+/// Advertisement, RoutePolicy and AddressPool objects, and reports problems in Events. Of several replicas one is
+/// active, the one that holds the Lease routelet-controller.
 #[derive(Debug, clap::Args)]
 pub(super) struct Controller {
     #[command(flatten)]
     cluster: ClusterArgs,
 
-    /// What tells this replica from the others [default: the host name]
+    /// The identity of this replica in the Lease [default: the host name]
     #[arg(long, value_name = "NAME", env = "POD_NAME")]
     identity: Option<String>,
 

@@ -12,17 +12,17 @@ use super::screen::Screen;
 /// How often the agent is asked how far it has left.
 const ASK: Duration = Duration::from_millis(200);
 
-/// Move traffic away from this node, without ending a session
+/// Move traffic away from this node, without closing a session
 ///
-/// Every route is advertised again with the community graceful-shutdown (RFC 8326) and, to internal peers, local preference 0.
-/// Routers that honour it move traffic to other nodes before the node goes. A restart of the agent ends the drain.
+/// Every route is advertised again with the community graceful-shutdown (RFC 8326) and, to internal peers, local
+/// preference 0. Routers that honour it move traffic to other nodes. A restart of the agent ends the drain.
 #[derive(Debug, clap::Args)]
 pub(super) struct Drain {
     /// Leave for good, before the node is shut down: wait until routers have moved the traffic (leave.wait of the Router),
     /// withdraw Services, then pod CIDRs, and close all sessions
     #[arg(long, conflicts_with = "undo")]
     leave: bool,
-    /// Bring the traffic back
+    /// Undo the drain
     #[arg(long)]
     undo: bool,
 }
@@ -47,15 +47,20 @@ impl Drain {
 /// What is the case after an order.
 fn after(order: DrainOrder, drain: Option<&Drained>) -> String {
     match (order, drain) {
-        (DrainOrder::Undo, None) => "The drain is over: routes are advertised as before.".to_owned(),
+        (DrainOrder::Undo, None) => {
+            "The drain is over: routes are advertised as before.".to_owned()
+        }
         (DrainOrder::Undo, Some(drain)) => format!(
-            "What was ordered here is undone, and the node is drained all the same: {}.",
+            "The drain by this command is over, but the node is still drained: {}.",
             drain.reason.text
         ),
         (_, Some(drain)) if drain.stage != DrainStage::Drained => {
-            "The node is leaving, or has left: `routelet drain --undo` brings it back.".to_owned()
+            "The node is leaving, or has left: `routelet drain --undo` reverts that.".to_owned()
         }
-        _ => "Draining: peers are asked to send traffic elsewhere. `routelet drain --undo` brings it back.".to_owned(),
+        _ => {
+            "Draining: peers are asked to move traffic away. `routelet drain --undo` reverts that."
+                .to_owned()
+        }
     }
 }
 
@@ -64,19 +69,17 @@ fn follow(client: &Client, screen: &mut Screen) -> anyhow::Result<()> {
     let mut said = None;
     loop {
         let Some(drain) = client.status()?.drain else {
-            bail!(
-                "the agent does not leave any more: somebody ended the drain, or restarted the agent"
-            );
+            bail!("the agent is no longer leaving: the drain was undone, or the agent restarted");
         };
         if said != Some(drain.stage) {
             said = Some(drain.stage);
             screen.note(match drain.stage {
-                DrainStage::Drained => "Peers are asked to send traffic elsewhere.",
+                DrainStage::Drained => "Peers are asked to move traffic away.",
                 DrainStage::WithoutServices => "Services are withdrawn.",
                 DrainStage::WithoutPods => "Pod CIDRs are withdrawn.",
                 DrainStage::Gone => {
-                    "The node has left: its sessions are closed. `routelet drain --undo`, or a restart of the agent, \
-                     brings it back."
+                    "The node has left: its sessions are closed. `routelet drain --undo`, or a restart of the \
+                     agent, reverts that."
                 }
             })?;
         }
@@ -105,7 +108,7 @@ mod tests {
         let by_router = drained(DrainStage::Drained);
         let said = after(DrainOrder::Undo, Some(&by_router));
         assert!(
-            said.ends_with("all the same: drain: true of the Router."),
+            said.ends_with("still drained: drain: true of the Router."),
             "{said}"
         );
         assert!(after(DrainOrder::Undo, None).contains("is over"));

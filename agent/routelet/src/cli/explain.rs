@@ -15,7 +15,7 @@ use super::screen::Screen;
 use super::tree::Tree;
 use super::words::{commas, count};
 
-/// Explain why a prefix or a Service is treated as it is
+/// Explain the state of a prefix or a Service
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true, arg_required_else_help = true)]
 pub(super) struct Explain {
@@ -28,12 +28,12 @@ pub(super) struct Explain {
 
 #[derive(Debug, clap::Subcommand)]
 enum What {
-    /// To whom it is advertised and why, which paths there are and why the best is best, what the kernel has
+    /// The peers it is advertised to and why, its paths and why one is the best, and the kernel route
     Prefix {
         /// The prefix, or an address
         prefix: PrefixArg,
     },
-    /// Each address of a Service: advertised or not, by which rule, and to whom
+    /// Each address of a Service: advertised or not, by which rule, and to which peers
     Service {
         /// The Service
         #[arg(value_name = "NAMESPACE/NAME")]
@@ -98,7 +98,7 @@ fn prefix_tree(answer: &ExplainPrefix) -> Tree {
         Some(prefix) if prefix == answer.asked => Tree::new(prefix.to_string()),
         Some(prefix) => Tree::new(format!("{prefix}, the longest match of {}", answer.asked)),
         None => Tree::new(format!(
-            "{}: neither it nor a prefix that covers it is known",
+            "{}: no route, and no route that covers it",
             answer.asked
         )),
     };
@@ -254,7 +254,7 @@ fn kernel(kernel: &KernelLookup) -> Tree {
     }
     if let Some(refuses) = &entry.refuses {
         tree.add(format!(
-            "refused with an ICMP error by table {0}, unless generated on the node itself (ip route show table {0})",
+            "with an ICMP error, by table {0} (ip route show table {0}); not for traffic of the node itself",
             refuses.table
         ));
     }
@@ -273,12 +273,12 @@ fn service_tree(answer: &ExplainService) -> Tree {
         answer.namespace, answer.name, answer.service_type
     ));
     if let Some(reason) = &answer.excluded {
-        tree.add(format!("none of its addresses is considered: {reason}"));
+        tree.add(format!("no address of it can be advertised: {reason}"));
     }
     if let Some(assignment) = &answer.assignment {
         let verdict = match assignment.assigned {
             true => "addresses assigned",
-            false => "waits for an address",
+            false => "waiting for an address",
         };
         tree.add(format!("{verdict}: {}", assignment.text));
     }

@@ -8,7 +8,7 @@ use super::screen::{Format, Screen};
 use super::table::{Pages, prose, text};
 use super::words::{commas, time};
 
-/// Show the kernel's forwarding table: what was asked of it, what it holds, what it refused
+/// Show the kernel's forwarding table: wanted, installed and rejected routes
 #[derive(Debug, clap::Args)]
 pub(super) struct Fib {
     /// Only this address family: ipv4 or ipv6
@@ -19,7 +19,7 @@ pub(super) struct Fib {
     #[arg(long, value_name = "STATE", value_parser = state)]
     state: Vec<FibState>,
 
-    /// Only prefixes that are not as they should be: degraded, pending, failed, refused or foreign
+    /// Only prefixes with a problem: degraded, pending, failed, refused or foreign
     #[arg(long, conflicts_with = "state")]
     problems: bool,
 
@@ -64,7 +64,7 @@ impl Fib {
             text("PREFIX"),
             text("STATE"),
             prose("NEXTHOPS"),
-            prose("WHY"),
+            prose("REASON"),
         ];
         let mut pages = Pages::new(&columns);
         let mut written = Ok(());
@@ -77,9 +77,9 @@ impl Fib {
         written?;
         if !pages.end(screen)? {
             screen.note(match (self.problems, narrowed) {
-                (true, _) => "No prefix is in trouble.",
+                (true, _) => "No problems.",
                 (false, true) => "No entries that match.",
-                (false, false) => "No entries: nothing was learned that the kernel should hold.",
+                (false, false) => "No entries: no learned routes for the kernel.",
             })?;
         }
         Ok(())
@@ -109,7 +109,7 @@ pub(super) fn why(entry: &FibEntry) -> Option<String> {
         return Some(format!("refuses {}", entry.refuses.as_ref()?.what));
     };
     Some(match entry.failing_seconds {
-        Some(seconds) => format!("{reason} (for {}; tried again)", time(seconds)),
+        Some(seconds) => format!("{reason} (for {}; retried)", time(seconds)),
         None => reason.to_string(),
     })
 }

@@ -9,7 +9,7 @@ pub(super) struct LogArgs {
     #[arg(long, value_name = "FILTER", env = logging::VARIABLE, default_value = logging::DEFAULT)]
     log: String,
 
-    /// How log lines look
+    /// The format of log lines
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
     log_format: logging::Format,
 }

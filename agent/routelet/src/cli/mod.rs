@@ -41,7 +41,8 @@ use routelet_control::{Client, DEFAULT_SOCKET};
 use crate::reasons;
 use screen::{Format, Screen};
 
-/// Routelet tells routers and other nodes where this node's pods and services are, and installs the routes that it learns.
+/// Routelet advertises this node's pods and Services to routers and other nodes by BGP, and installs the routes that it
+/// learns.
 #[derive(Debug, Parser)]
 #[command(
     name = "routelet",
@@ -54,7 +55,7 @@ struct Cli {
     #[arg(long, global = true, value_name = "PATH", env = "ROUTELET_CONTROL", default_value = DEFAULT_SOCKET)]
     control: PathBuf,
 
-    /// How answers are written
+    /// The output format
     #[arg(
         short,
         long,

@@ -15,11 +15,11 @@ pub(super) struct Peer {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// End the session and let it come back, or (--soft) only exchange all routes again
+    /// Close the session, which is re-established, or (--soft) only exchange all routes again
     Reset {
         /// The peer's name, as `routelet peers` shows it
         name: String,
-        /// Keep the session: run policies again, ask the peer for its routes, tell it ours again
+        /// Keep the session: run policies again, request the peer's routes, advertise ours again
         #[arg(long)]
         soft: bool,
     },
@@ -40,7 +40,7 @@ impl Peer {
         screen.note(match kind {
             ResetKind::Soft => format!("{name}: routes are exchanged again."),
             ResetKind::Hard => format!(
-                "{name}: the session was ended (Cease/Administrative Reset) and will come back by itself."
+                "{name}: the session is closed (Cease/Administrative Reset) and re-established automatically."
             ),
         })?;
         Ok(())

@@ -61,9 +61,10 @@ impl FilterArgs {
 enum View {
     /// Every path that a peer has sent, also rejected ones, as received (Adj-RIB-In)
     Received,
-    /// What is used: the best path of each prefix and its multipath companions (Loc-RIB)
+    /// The best path of each prefix, and further paths of its multipath (Loc-RIB)
     Best,
-    /// What is advertised to each peer, as sent (Adj-RIB-Out), and what is not because no message to the peer can hold it
+    /// The routes advertised to each peer, as sent (Adj-RIB-Out), and those not advertised because they exceed the
+    /// message size
     Advertised,
 }
 
@@ -136,7 +137,7 @@ fn columns(view: RouteView) -> Vec<super::table::Column> {
         text("PREF"),
         text("MED"),
         prose("COMMUNITIES"),
-        prose("WHY"),
+        prose("REASON"),
     ]
 }
 

@@ -14,10 +14,10 @@ use crate::run::{KubeProxy, Options, SourceOptions};
 
 /// Run the agent on this node
 ///
-/// The configuration and the state of the cluster come from the API server: that of the pod's account, or of a kubeconfig.
-/// Without a cluster they are a directory of YAML (--manifests): Node, Service and EndpointSlice objects as Kubernetes has
-/// them, and the kinds Router, Peer, Advertisement and RoutePolicy of routelet.dev. Either is watched; changes take effect
-/// by themselves. The agent needs CAP_NET_ADMIN (routes) and CAP_NET_BIND_SERVICE (port 179).
+/// The configuration and the state of the cluster come from the API server: that of the pod's account, or of a
+/// kubeconfig. Without a cluster they are a directory of YAML (--manifests): Node, Service and EndpointSlice objects as
+/// Kubernetes has them, and the kinds Router, Peer, Advertisement and RoutePolicy of routelet.dev. Either is watched;
+/// changes take effect at once. The agent needs CAP_NET_ADMIN (routes) and CAP_NET_BIND_SERVICE (port 179).
 #[derive(Debug, clap::Args)]
 pub(super) struct Run {
     /// A directory of manifests (*.yaml, *.yml, *.json) instead of an API server
@@ -32,8 +32,8 @@ pub(super) struct Run {
     #[command(flatten)]
     cluster: ClusterArgs,
 
-    /// Before Services are advertised, wait for kube-proxy's health: "auto" (at 127.0.0.1:10256, if anybody listens there
-    /// within a minute), an address and a port, or "off" [default: auto, with --manifests off]
+    /// Before Services are advertised, wait until kube-proxy is healthy: "auto" (at 127.0.0.1:10256, unless the port
+    /// stays closed for a minute), an address and a port, or "off" [default: auto, with --manifests off]
     #[arg(long, value_name = "ADDRESS", env = "ROUTELET_KUBE_PROXY")]
     kube_proxy: Option<KubeProxyArg>,
 
@@ -50,7 +50,7 @@ pub(super) struct Run {
     )]
     http: HttpArg,
 
-    /// How many peers have metrics of their own at most; the others are summed by the object that asks for them
+    /// The maximum number of peers with metrics of their own; the others are summed by object
     #[arg(
         long,
         value_name = "COUNT",
@@ -59,14 +59,14 @@ pub(super) struct Run {
     )]
     metrics_peers: usize,
 
-    /// Nodes of the mesh may have metrics of their own, too: some 40 series each
+    /// Include nodes of the mesh in these peers: some 40 series each
     #[arg(long, env = "ROUTELET_METRICS_MESH")]
     metrics_mesh: bool,
 
     #[command(flatten)]
     cni: CniArgs,
 
-    /// On SIGTERM, withdraw every route and clean the kernel, instead of leaving both to the next start
+    /// On SIGTERM, withdraw every route and remove the kernel's, instead of leaving both to the next start
     #[arg(long)]
     withdraw: bool,
 
@@ -136,7 +136,7 @@ impl Run {
 /// The host name as the kubelet takes it for the Node's name: in lower case.
 pub(super) fn host_name() -> anyhow::Result<String> {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname")
-        .context("the host's name is not known: name the node with --node NAME")?;
+        .context("the host name is unknown: set the node's name with --node NAME")?;
     Ok(name.trim().to_lowercase())
 }
 

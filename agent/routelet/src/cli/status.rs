@@ -9,7 +9,7 @@ use routelet_control::readiness::shorten;
 use super::screen::Screen;
 use super::words::{commas, count, group, time};
 
-/// Show the agent on one page: sessions, routes, kernel, and what is wrong
+/// Show the agent on one page: sessions, routes, kernel, and problems
 #[derive(Debug, clap::Args)]
 pub(super) struct Status {}
 
@@ -33,7 +33,7 @@ fn page(status: &Model) -> Vec<String> {
     let mut page = Page(Vec::new());
     let asn = match status.asn {
         Some(asn) => format!("AS {asn}"),
-        None => "AS not known yet".to_owned(),
+        None => "AS unknown".to_owned(),
     };
     let id = match status.router_id {
         Some(id) => format!("router ID {id}"),
@@ -100,10 +100,10 @@ fn page(status: &Model) -> Vec<String> {
 /// How far traffic is led away, in words.
 fn drained(stage: DrainStage) -> &'static str {
     match stage {
-        DrainStage::Drained => "peers are asked to send traffic elsewhere",
+        DrainStage::Drained => "peers are asked to move traffic away",
         DrainStage::WithoutServices => "Services are withdrawn, pod CIDRs follow",
         DrainStage::WithoutPods => "everything is withdrawn",
-        DrainStage::Gone => "the node has left, all sessions are closed",
+        DrainStage::Gone => "the node has left; all sessions are closed",
     }
 }
 
@@ -124,7 +124,7 @@ fn readiness(status: &Model, page: &mut Page) {
     }
     let convergence = &status.convergence;
     if !convergence.converged {
-        let mut text = String::from("the first exchange of routes is not over");
+        let mut text = String::from("the first exchange of routes is not complete");
         if !convergence.waiting_for.is_empty() {
             text.push_str(&format!(
                 ": End-of-RIB awaited from {}",
@@ -166,7 +166,7 @@ fn kernel(fib: &FibSummary) -> String {
             }
             text
         }
-        (None, false) => return "table not known yet".to_owned(),
+        (None, false) => return "table unknown".to_owned(),
     };
     let mut trouble = false;
     for (number, what, is_trouble) in [
@@ -183,7 +183,7 @@ fn kernel(fib: &FibSummary) -> String {
     let refusing = fib.refusing_ipv4 + fib.refusing_ipv6;
     if refusing > 0 {
         text.push_str(&format!(
-            "; {} refused where nothing answers",
+            "; {} for refused traffic",
             count(refusing, "destination")
         ));
     }

@@ -86,7 +86,7 @@ fn status_says_what_it_waits_for() {
         status.convergence.waiting_for = waiting.collect();
         status.drain = Some(Drain {
             stage: DrainStage::Drained,
-            reason: Reason::new(ReasonCode::DrainCommand, "ordered by routelet drain"),
+            reason: Reason::new(ReasonCode::DrainCommand, "requested by routelet drain"),
         });
         status.router_id = None;
         status.listening.clear();
@@ -114,7 +114,7 @@ fn status_says_that_no_learned_routes_are_installed() {
             fib.refusing_ipv4 = 1;
         });
         let page = at(&served, None, "status").out;
-        let row = format!("Kernel         {shown}; 1 destination refused where nothing answers\n");
+        let row = format!("Kernel         {shown}; 1 destination for refused traffic\n");
         assert!(page.contains(&row), "{page}");
     }
 }
@@ -127,11 +127,8 @@ fn what_is_not_known_yet_is_not_zero() {
         s.status.fib = Default::default();
     });
     let page = at(&served, None, "status").out;
-    assert!(page.contains("node-1, AS not known yet, "), "{page}");
-    assert!(
-        page.contains("Kernel         table not known yet"),
-        "{page}"
-    );
+    assert!(page.contains("node-1, AS unknown, "), "{page}");
+    assert!(page.contains("Kernel         table unknown"), "{page}");
     let data = at(&served, None, "status --output json").out;
     for field in ["\"asn\"", "\"table\"", "\"metric\"", "\"protocol\""] {
         assert!(!data.contains(field), "{field}: {data}");

@@ -82,12 +82,12 @@ impl Writer {
             self.told_none = true;
             if self.cidrs.is_empty() {
                 info!(
-                    "this node has no pod CIDRs yet: there is nothing to make a CNI configuration of (see \
+                    "this node has no pod CIDRs yet, so no CNI configuration is written (see \
                      kube-controller-manager --allocate-node-cidrs)"
                 );
             } else {
                 warn!(
-                    "this node has no pod CIDRs any more: the CNI configuration stays as it was for the last ones"
+                    "this node no longer has pod CIDRs: the CNI configuration keeps the last ones"
                 );
             }
         }
@@ -119,7 +119,7 @@ impl Writer {
                 }
                 for name in foreign.iter().filter(|name| !self.foreign.contains(name)) {
                     warn!(
-                        "{directory}/{name} comes before {}: container runtimes that read one file read that one",
+                        "{directory}/{name} is before {} in order: container runtimes that read one file use that one",
                         file::NAME
                     );
                 }
@@ -129,7 +129,7 @@ impl Writer {
             Err(error) => {
                 let error = error.to_string();
                 if self.failed.as_ref() != Some(&error) {
-                    error!("the CNI configuration cannot be written; it is tried again: {error}");
+                    error!("the CNI configuration cannot be written; retrying: {error}");
                 }
                 self.failed = Some(error);
             }

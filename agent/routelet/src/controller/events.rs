@@ -84,7 +84,7 @@ pub(super) fn given(served: &Served, decision: &Decision) -> News {
         },
         action: "AssignAddress",
         note: match released {
-            true => "its addresses were taken back".to_owned(),
+            true => "its addresses were released".to_owned(),
             false => addresses,
         },
     }
@@ -272,7 +272,7 @@ impl Teller {
         self.tokens = (self.tokens + more).min(BURST);
         self.filled = now;
         if self.tokens < 1.0 || self.queue.try_send(news).is_err() {
-            debug!("too many Events at once: one is left out");
+            debug!("too many Events at once: one is dropped");
             return;
         }
         self.tokens -= 1.0;
@@ -291,7 +291,7 @@ async fn tell(client: Client, me: String, mut waiting: mpsc::Receiver<News>) {
                 let error = reasons::of_request(&error);
                 debug!(error, "an Event cannot be written");
             }
-            Err(_) => debug!("an Event cannot be told: no answer in time"),
+            Err(_) => debug!("an Event cannot be written: no answer in time"),
         }
     }
 }

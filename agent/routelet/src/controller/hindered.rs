@@ -26,21 +26,21 @@ pub(super) enum Hindrance {
     Refused,
 }
 
-/// What a Service says that waits for an address which a Service that is hindered has.
+/// What a Service says that waiting for an address which a Service that is hindered has.
 pub(super) fn by_hindered(address: IpAddr, (namespace, name): &Key, why: Hindrance) -> Statement {
     let why = match why {
         Hindrance::LeftToAnother => "another controller writes its addresses, see its condition",
         Hindrance::Refused => {
-            "the API server refuses to change its status, which is tried again; see the controller's log"
+            "the API server rejects the change of its status; retrying, see the controller's log"
         }
     };
     statement(format!(
-        "{address} is assigned once Service {namespace}/{name} has lost it, but {why}. To wait no longer, remove {address} \
-         from that status, request another address, or add addresses to the AddressPool"
+        "{address} is assigned once Service {namespace}/{name} has lost it, but {why}. To resolve this, remove \
+         {address} from that status, request another address, or add addresses to the AddressPool"
     ))
 }
 
-/// What a Service says that waits for an address while no Service loses any.
+/// What a Service says that waiting for an address while no Service loses any.
 pub(super) fn by_unknown_pools(address: IpAddr, pools: &BTreeSet<String>) -> Statement {
     let pools: Vec<&str> = pools.iter().map(String::as_str).collect();
     statement(format!(

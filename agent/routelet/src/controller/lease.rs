@@ -101,25 +101,18 @@ impl Lease {
             }
             match step {
                 Ok(true) => {
-                    info!(lease = NAME, "this replica is the active one");
+                    info!(lease = NAME, "this replica is active");
                     return;
                 }
                 Ok(false) => {
                     let holder = self.holder();
                     if said != holder {
-                        info!(
-                            holder,
-                            "another replica is the active one; this one stands by"
-                        );
+                        info!(holder, "another replica is active; this one is on standby");
                         said = holder;
                     }
                 }
                 Err(error) => {
-                    warn!(
-                        error,
-                        lease = NAME,
-                        "the Lease cannot be read; it is tried again"
-                    );
+                    warn!(error, lease = NAME, "the Lease cannot be read; retrying");
                 }
             }
             sleep(LOOK).await;
@@ -153,10 +146,12 @@ impl Lease {
                 }
                 Ok(Err(error)) => {
                     let error = reasons::of_request(&error);
-                    debug!(error, "the Lease cannot be renewed; it is tried again");
+                    debug!(error, "the Lease cannot be renewed; retrying");
                 }
                 Err(_) => {
-                    warn!("the Lease could not be renewed in time: this replica stops working");
+                    warn!(
+                        "the Lease could not be renewed in time: this replica is no longer active"
+                    );
                     return;
                 }
             }
@@ -181,7 +176,7 @@ impl Lease {
         let released = self.api.replace(NAME, &params, &object);
         if let Ok(Err(error)) = timeout(LOOK, released).await {
             let error = reasons::of_request(&error);
-            debug!(error, "the Lease cannot be given up; it ends by itself");
+            debug!(error, "the Lease cannot be released; it expires");
         }
     }
 

@@ -46,9 +46,9 @@ const NONE: &[&str] = &[];
 // One metric is one row; rustfmt would make six lines of each.
 #[rustfmt::skip]
 pub const METRICS: &[Metric<Snapshot>] = &[
-    gauge("routelet_controller_active", NONE, "Whether this replica holds the Lease and works",
+    gauge("routelet_controller_active", NONE, "Whether this replica is active (holds the Lease)",
         |s, out| out.add([], s.active)),
-    gauge("routelet_controller_synced", NONE, "Whether every kind is listed and watched; 0 on replicas that stand by",
+    gauge("routelet_controller_synced", NONE, "Whether every kind is listed and watched; 0 on standby replicas",
         |s, out| out.add([], s.active && s.waiting_for.is_empty())),
     gauge("routelet_pool_addresses", &["pool", "family", "state"], "Addresses of a pool by state: assigned or available",
         |s, out| for (pool, usage) in &s.pools {
@@ -58,20 +58,22 @@ pub const METRICS: &[Metric<Snapshot>] = &[
             }
         }),
     gauge("routelet_controller_services", &["state"],
-        "Services of type LoadBalancer that are ours: assigned (they have all that they need) or waiting; contested are those of them that are left to another controller, which replaces what this one writes",
+        "Services of type LoadBalancer of Routelet's class: assigned (with all addresses that they need) or \
+         waiting; contested are those of them that are left to another controller, which overwrites their addresses",
         |s, out| if s.active {
             out.add(["assigned"], s.assigned.saturating_sub(s.promised));
             out.add(["waiting"], s.waiting + s.promised.min(s.assigned));
             out.add(["contested"], s.contested);
         }),
     counter("routelet_controller_writes", &["what", "result"],
-        "Statuses written: of services or of our objects, by result: ok, outdated (tried again with the newer object) or failed",
+        "Statuses written, of Services or of Routelet's objects, by result: ok, outdated (retried with the newer \
+         object) or failed",
         |s, out| for ((what, result), count) in &s.written {
             out.add([what, result], *count);
         }),
-    gauge("process_resident_memory_bytes", NONE, "Memory that the controller occupies",
+    gauge("process_resident_memory_bytes", NONE, "Memory of the controller in RAM",
         |s, out| if let Some(p) = &s.process { out.add([], p.resident_bytes) }),
-    counter("process_cpu_seconds", NONE, "Processor time that the controller has used, user and system",
+    counter("process_cpu_seconds", NONE, "CPU time used by the controller, user and system",
         |s, out| if let Some(p) = &s.process { out.add([], p.cpu_seconds) }),
 ];
 

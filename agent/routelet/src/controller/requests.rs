@@ -26,7 +26,7 @@ const MANAGER: &str = "routelet-controller";
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
     /// It was decided upon an object that has changed or gone since.
-    #[error("the object has changed or gone meanwhile")]
+    #[error("the object was changed or deleted meanwhile")]
     Outdated,
     /// Anything else.
     #[error("{0}")]

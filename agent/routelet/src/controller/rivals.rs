@@ -242,7 +242,7 @@ fn statement(ours: &BTreeSet<IpAddr>, theirs: &BTreeSet<IpAddr>) -> Statement {
         holds: false,
         reason: CONTESTED,
         message: format!(
-            "{REPLACED}{}{BY}{}, {PATIENCE} times: the Service is left to it until it changes. \
+            "{REPLACED}{}{BY}{}, {PATIENCE} times: the Service is left to it until the Service changes. \
              Set loadBalancerClass (routelet.dev/bgp, or the other's) so that only one controller serves it",
             list(ours),
             list(theirs)

@@ -160,9 +160,9 @@ impl<'a> Accepted<'a> {
     fn used<K: Kind>(&self, name: &str, ours: &Ours<K>, used_on: usize) -> Finding {
         if let Some(reason) = &ours.invalid {
             let meanwhile = match &ours.good {
-                Some(_) => "Its last good version stays in force where it is known",
+                Some(_) => "Agents that have its last good version keep using it",
                 None => {
-                    "The controller knows no good version of it; agents that know none either do not use it"
+                    "The controller has no good version of it; agents without one do not use it"
                 }
             };
             return Finding::bad(ACCEPTED, "Invalid", format!("{reason}. {meanwhile}"));
@@ -248,7 +248,8 @@ fn established_of(sessions: &[(&str, Cow<'_, SessionCounts>)]) -> Finding {
             kind: ESTABLISHED,
             holds: None,
             reason: "NoSessions",
-            message: "no node has a session for it: none is selected or uses it (see the condition Accepted), or no agent has written its RouterState"
+            message: "no node has a session for it: none is selected or uses it (see the condition Accepted), or no \
+                agent has reported"
                 .to_owned(),
         },
         ..=0 => Finding::good(ESTABLISHED, "Established", ""),

@@ -79,7 +79,7 @@ pub(super) async fn work(client: &Client, me: &str, page: &Page) {
             continue;
         }
         if !std::mem::replace(&mut began, true) {
-            info!("the state of the cluster is known");
+            info!("the state of the cluster is complete");
             world.changes.of_all = true;
             memory::give_back();
             memory::forget_start();
@@ -161,7 +161,7 @@ impl Worker<'_> {
                     }
                     if !moves {
                         self.rivals.said(&key, served, Instant::now());
-                        // Who waits for an address of it says so from now on.
+                        // Who waiting for an address of it says so from now on.
                         self.is_more_due |= self.rivals.left_alone().any(|left| *left == key);
                         continue;
                     }
@@ -183,7 +183,7 @@ impl Worker<'_> {
                 }
                 Err(failure @ Failure::Other(_)) => {
                     let service = format!("{}/{}", key.0, key.1);
-                    warn!(service, %failure, "the addresses of a Service cannot be written; it is tried again");
+                    warn!(service, %failure, "the addresses of a Service cannot be written; retrying");
                     self.services.failed(key, Instant::now());
                 }
             }
@@ -357,7 +357,7 @@ impl Worker<'_> {
                 }
                 Err(Failure::Outdated) => {}
                 Err(failure @ Failure::Other(_)) => {
-                    warn!(kind = K::KIND, name, %failure, "a status cannot be written; it is tried again");
+                    warn!(kind = K::KIND, name, %failure, "a status cannot be written; retrying");
                     self.objects.failed((K::KIND, name), Instant::now());
                 }
             }

@@ -215,8 +215,8 @@ mod tests {
         assert_eq!(
             body,
             "not ready\n- starting: 1 of 3 sessions are established; one is enough 60 s after convergence\n- tor-b is \
-             Active (Connection refused), tor-d is Idle (the password is in Secret tor-d, and an agent that reads manifests has no \
-             Secrets: use password.file)\n"
+             Active (Connection refused), tor-d is Idle (the password is in Secret tor-d, and an agent on \
+             manifests cannot read Secrets: use password.file)\n"
         );
         served.fake.edit(|s| s.status.peers.established = 4);
         assert_eq!(served.get("/readyz").await.0, 200);

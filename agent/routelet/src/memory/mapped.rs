@@ -23,10 +23,7 @@ pub fn forget_start() {
             octets += length;
         }
     }
-    debug!(
-        parts,
-        octets, "code that the start needed is mapped again where it is used"
-    );
+    debug!(parts, octets, "pages of the start-up code are unmapped");
 }
 
 /// Where the files of the program are mapped and nothing differs from them. Without /proc: nowhere, and nothing but memory is lost.

@@ -51,8 +51,8 @@ pub fn give_back() {
     unsafe { libmimalloc_sys::mi_collect(true) };
 }
 
-/// The share of the process's memory that the routes of one peer may take, as a divisor: a full table fits into half of 256 MiB,
-/// and what is sent on, what other peers send and the program itself need the rest.
+/// The share of the process's memory limit for the routes of one peer, as a divisor: a full table fits into half of 256
+/// MiB; Adj-RIB-Out, other peers and the program itself need the rest.
 const PEER_SHARE: u64 = 2;
 
 /// How much memory the routes of one peer may take, in bytes: half of what the process may use, by its cgroup or, without a

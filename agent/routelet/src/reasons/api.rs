@@ -41,7 +41,7 @@ pub(crate) fn of_watch(error: &watcher::Error) -> String {
         | watcher::Error::WatchFailed(error) => of_request(error),
         watcher::Error::WatchError(status) => of_status(status),
         watcher::Error::NoResourceVersion => {
-            "the API server answered a watch without a version: is a proxy between that changes answers?".to_owned()
+            "the API server answered a watch without a version: check for a proxy that modifies answers".to_owned()
         }
     }
 }
@@ -70,10 +70,10 @@ fn of_status(status: &Status) -> String {
         403 => of_refusal(&said),
         404 => of_absence(status, &said),
         409 => format!("the object has changed meanwhile (409 Conflict): {said}"),
-        410 => "what was asked for is too old (410 Gone): it is listed again".to_owned(),
+        410 => "the requested version is too old (410 Gone): listing again".to_owned(),
         413 => "the object is too large for the API server (413)".to_owned(),
         422 => format!("the API server rejects the object (422 Invalid): {said}"),
-        429 => "the API server is overloaded and asks for a pause (429 Too Many Requests)".to_owned(),
+        429 => "the API server is overloaded and asks to retry later (429 Too Many Requests)".to_owned(),
         500 => format!("the API server failed (500 Internal Server Error): {said}"),
         code @ 502..=504 => format!(
             "the API server, or what it depends on, does not answer ({code}): {said}"

@@ -63,7 +63,7 @@ pub(crate) async fn run<B: Backend>(client: Client, node: String, health: Arc<He
                 } else {
                     warn!(
                         error,
-                        "the RouterState of this node cannot be written; it is tried again"
+                        "the RouterState of this node cannot be written; retrying"
                     );
                 }
                 // Nodes whose server comes back do not all write at once.
@@ -149,13 +149,13 @@ impl Writer {
             .map(|found| found.map(|found| found.metadata))
         {
             Ok(None) => {
-                info!("the RouterState of this node was deleted; it is written anew");
+                info!("the RouterState of this node was deleted; writing it again");
                 self.lose();
             }
             Ok(Some(metadata)) if !has_owner(&metadata) => match self.owner().await {
                 Ok(Some(owner)) => {
                     if let Err(error) = self.make(Some(owner)).await {
-                        debug!(%error, "the RouterState of this node cannot be given to its Node");
+                        debug!(%error, "the owner of this node's RouterState cannot be set to its Node");
                     }
                 }
                 Ok(None) => {}

@@ -18,8 +18,8 @@ impl Runtime {
         let now = failed.map(|error| error.to_string());
         match (&now, before) {
             (Some(error), Some(before)) if *error == *before => {}
-            (Some(error), _) => error!("{error}; the agent goes on as it listened before"),
-            (None, Some(_)) => info!("listens as configured again"),
+            (Some(error), _) => error!("{error}; the listening addresses are unchanged"),
+            (None, Some(_)) => info!("listening as configured again"),
             (None, None) => {}
         }
         self.shared.set_listen_error(now);

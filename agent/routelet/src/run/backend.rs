@@ -378,7 +378,7 @@ impl Backend for Agent {
         let found = self.find(&peer)?;
         let RunState::Running(handle) = &found.run else {
             return Err(ControlError::Refused {
-                reason: format!("peer {peer} does not run; `routelet peers {peer}` says why"),
+                reason: format!("peer {peer} is not running; `routelet peers {peer}` shows why"),
             });
         };
         match kind {

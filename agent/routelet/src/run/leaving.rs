@@ -31,7 +31,7 @@ impl Runtime {
             return;
         }
         match now {
-            Leaving::No => info!("the node is advertised as before"),
+            Leaving::No => info!("drain is over"),
             Leaving::Drained => info!("peers are asked to move traffic elsewhere"),
             Leaving::WithoutServices => info!("leaving: Services are withdrawn"),
             Leaving::WithoutPods => info!("leaving: pod CIDRs are withdrawn"),
@@ -64,7 +64,7 @@ impl Runtime {
     pub(super) async fn order(&mut self, order: Order) -> anyhow::Result<()> {
         match order {
             Order::Drain(order, done) => {
-                info!(?order, "drain ordered by the control socket");
+                info!(?order, "drain requested by the control socket");
                 match order {
                     DrainOrder::Drain => self.presence.drain(),
                     DrainOrder::Leave => {

@@ -55,7 +55,7 @@ pub(crate) struct Resolver {
 
 /// Why a next hop is not used though a route leads to it.
 pub(crate) const BY_DEFAULT_ONLY: &str =
-    "only the default route leads to the next hop, and fib.resolveViaDefaultRoute is false";
+    "only the default route matches the next hop, and fib.resolveViaDefaultRoute is false";
 
 impl Resolver {
     /// Whether it is the default route alone that keeps a next hop from being used.

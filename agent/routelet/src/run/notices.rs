@@ -106,7 +106,7 @@ impl Reports {
             let events = std::mem::take(&mut waiting.left_out);
             warn!(
                 events,
-                "events of the RIB are not in the log, since too many waited"
+                "events of the RIB were not logged: too many were waiting"
             );
         }
         event

@@ -59,8 +59,8 @@ impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.says, self.pid) {
             (Some(says), _) => f.write_str(says),
-            (None, Some(pid)) => write!(f, "process {pid}, which does not say what it is"),
-            (None, None) => f.write_str("a process that does not say what it is"),
+            (None, Some(pid)) => write!(f, "process {pid}, which does not identify itself"),
+            (None, None) => f.write_str("a process that does not identify itself"),
         }
     }
 }
@@ -98,7 +98,7 @@ pub(super) async fn claim(says: String) -> Result<Claim, OsError> {
         Ok((holder, uid)) => (holder, Some(uid)),
         Err(error) if is_refused(&error) => {
             return Ok(uncounted(
-                "a process that does not listen on it, and so is no agent",
+                "a process that does not listen on it, so not an agent",
             ));
         }
         // Whoever has it can see to it that nobody connects, and anybody can see to that of an agent.
@@ -120,7 +120,7 @@ const UNKNOWN: Holder = Holder {
 };
 
 fn uncounted(who: &str) -> Claim {
-    tracing::warn!("the socket @{NAME} is held by {who}: it does not count");
+    tracing::warn!("the socket @{NAME} is held by {who}: ignored");
     Claim::Ours(KernelOwner { task: None })
 }
 
@@ -273,7 +273,7 @@ mod tests {
             let listener = UnixListener::bind(&address).unwrap();
             let of_process = says(claim(String::new()).await.unwrap()).unwrap();
             let expected = format!(
-                "process {}, which does not say what it is",
+                "process {}, which does not identify itself",
                 std::process::id()
             );
             assert_eq!(of_process, expected);

@@ -112,7 +112,7 @@ impl Remembered {
         };
         if let Err(error) = write(&self.path, &content, MOST) {
             let error = OsError::from(error);
-            warn!(path = %self.path.display(), %error, "the node's AS cannot be left for the next agent");
+            warn!(path = %self.path.display(), %error, "the node's AS cannot be saved for the next agent");
             // Without the file that one waits, which is better than another AS.
             let _ = fs::remove_file(&self.path);
         }
@@ -146,7 +146,7 @@ fn read<T: DeserializeOwned>(path: &Path, most: u64) -> Option<T> {
         && error.kind() != io::ErrorKind::NotFound
     {
         let error = OsError::words(error);
-        warn!(path = %path.display(), %error, "what the agent before left cannot be read");
+        warn!(path = %path.display(), %error, "the file of the previous agent cannot be read");
     }
     found.ok()
 }

@@ -51,9 +51,9 @@ impl Runtime {
                 long_lived,
             } => {
                 let what = if long_lived {
-                    "peer has not come back in time: its routes are long-lived stale ones now (RFC 9494)"
+                    "peer has not returned in time: its routes are long-lived stale now (RFC 9494)"
                 } else {
-                    "peer has not come back in time: the routes kept for it go"
+                    "peer has not returned in time: its stale routes are removed"
                 };
                 warn!(peer = %name(peer), %family, "{what}");
             }
@@ -61,13 +61,13 @@ impl Runtime {
             RibEvent::NextHopsLost(routers) => {
                 info!(
                     count = routers.len(), examples = ?first(&routers),
-                    "routers are lost: they leave all nexthop groups that have another"
+                    "routers are lost: removing them from nexthop groups with other members"
                 );
             }
             RibEvent::NextHopsRegained(routers) => {
                 debug!(
                     count = routers.len(), examples = ?first(&routers),
-                    "lost routers are used again, or no route is left over them"
+                    "lost routers are used again, or no route uses them"
                 );
             }
             RibEvent::Converged => self.converged(),
@@ -90,7 +90,7 @@ impl Runtime {
     fn too_much_memory(&self, peer: PeerId, octets: u64, limit: u64) {
         warn!(
             peer = %self.shared.peer_name(peer), bytes = octets, limit,
-            "peer's routes take more memory than those of one peer may; its session is closed, and it is held Idle: \
+            "peer's routes exceed the memory limit of one peer; its session is closed, and it is held Idle: \
              give the agent more memory, or let the peer send less"
         );
         self.shared.reset(peer, Cease::OutOfResources);
@@ -117,7 +117,8 @@ impl Runtime {
             self.fib.converged();
         } else {
             info!(
-                "initial convergence complete; stale routes are removed from the kernel later, since this agent has just begun to write"
+                "initial convergence complete; stale routes are removed from the kernel later, since this \
+                 agent has just started to write"
             );
         }
     }

@@ -126,8 +126,8 @@ impl Source {
         loop {
             let snapshot = self.snapshots.borrow_and_update().clone();
             if snapshot.source.synced {
-                info!("the state of the cluster is known");
-                gates.set(gates::SOURCE, true, "every object was read once");
+                info!("the state of the cluster is complete");
+                gates.set(gates::SOURCE, true, "every object was listed");
                 return Ok(self.bridged(snapshot));
             }
             gates.set(gates::SOURCE, false, snapshot.source.waiting_for.join("; "));
@@ -182,6 +182,6 @@ pub(super) fn report(before: &[Problem], now: &[Problem]) {
         }
     }
     if now.is_empty() && !before.is_empty() {
-        info!("every object is good again");
+        info!("all configuration problems resolved");
     }
 }

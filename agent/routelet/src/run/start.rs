@@ -61,7 +61,7 @@ pub(super) async fn start(mut options: Options) -> anyhow::Result<Option<Started
     let mut stop = Signals::new()?;
     let connects_pods = options.cni.is_some();
     let mut served = Served::start(started, &mut options).await?;
-    // Both at once: usually kube-proxy is healthy before the state of the cluster is known.
+    // Both at once: usually kube-proxy is healthy before the state of the cluster is complete.
     served
         .gates
         .set(gates::SOURCE, false, "nothing was read yet");

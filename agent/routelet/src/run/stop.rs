@@ -31,7 +31,8 @@ impl Runtime {
                 info!("stopping: this node leaves, and its routes stay in the kernel");
             }
             Ending::Update => info!(
-                "stopping: routes stay in the kernel, and sessions close so that graceful restart holds them"
+                "stopping: routes stay in the kernel, and sessions are closed without a NOTIFICATION for graceful \
+                 restart"
             ),
         }
         for step in ending.steps() {
@@ -59,7 +60,7 @@ impl Runtime {
         match tokio::task::spawn_blocking(move || fib.stop(how)).await {
             Ok(true) => {}
             Ok(false) => {
-                error!("the FIB thread hangs and is left; the kernel's routes stay as they are");
+                error!("the FIB thread hangs; the kernel's routes are unchanged");
             }
             Err(error) => error!(%error, "stopping the FIB failed"),
         }

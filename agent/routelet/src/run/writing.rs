@@ -20,8 +20,9 @@ const LOOK: Duration = Duration::from_millis(250);
 /// Another agent writes, and does not end.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "another agent writes the kernel's routes in this network namespace ({holder}), and has not ended within {} s. Two would remove \
-     each other's routes, whatever tables they have. Stop the other one (`ss -xlp src @{}` shows its process), or let this one \
+    "another agent writes the kernel's routes in this network namespace ({holder}), and has not ended within {} s. \
+     Two agents would remove each other's routes, even with different tables. Stop the other one (`ss -xlp src @{}` \
+     shows its process), or let this one \
      install nothing: fib: {{enabled: false, refuse: {{enabled: false}}}} in its Router",
     decide::Writing::PATIENCE.as_secs(), owner::NAME
 )]
@@ -104,7 +105,7 @@ impl Writing {
         match (begin, &self.holder) {
             (Begin::Now { has_waited }, _) => {
                 if has_waited {
-                    info!("no other agent writes the kernel's routes any more");
+                    info!("no other agent writes kernel routes any more");
                     gates.set(
                         gates::KERNEL,
                         true,
@@ -116,7 +117,8 @@ impl Writing {
             (Begin::Wait { is_first: true }, Some(holder)) => {
                 let patience = decide::Writing::PATIENCE.as_secs();
                 let text = format!(
-                    "another agent writes the kernel's routes in this network namespace ({holder}); waiting for its end, {patience} s at most"
+                    "another agent writes the kernel's routes in this network namespace ({holder}); waiting at most \
+                     {patience} s for it to end"
                 );
                 warn!("{text}");
                 gates.set(gates::KERNEL, false, text);
@@ -158,10 +160,11 @@ impl Runtime {
                     metric,
                     table_before = before.table,
                     metric_before = before.metric,
-                    "learned routes are moved: they are installed in the new place, then removed from the one before"
+                    "learned routes are moved: they are installed with the new table and metric, then the old ones \
+                     are removed"
                 ),
                 (None, Some(RouteSpace { table, metric })) => {
-                    info!(table, metric, "learned routes are installed from now on");
+                    info!(table, metric, "installing learned routes");
                 }
                 (_, None) => {
                     info!("learned routes are removed from the kernel: fib.enabled is false");

@@ -263,9 +263,7 @@ impl Follower {
 
 fn without_notifications(why: &str) -> String {
     let seconds = RESCAN.as_secs();
-    format!(
-        "no notifications of changed manifests, which are looked at every {seconds} s instead: {why}"
-    )
+    format!("no notifications of changed manifests, polling every {seconds} s instead: {why}")
 }
 
 /// Why nothing can be watched, and what to do. inotify has few instances and watches for each user, whose names its errors do not say.

@@ -92,7 +92,7 @@ impl Peer {
         self.tear_down(now, id, reason, out);
     }
 
-    /// The peer's OPEN has come: to OpenConfirm, if it is acceptable and this connection stays.
+    /// The peer's OPEN was received: to OpenConfirm, if it is acceptable and this connection stays.
     fn opened(&mut self, now: Instant, id: ConnectionId, remote: &Open, out: &mut Outputs) {
         let Some(connection) = self.connection(id) else {
             return;
@@ -113,7 +113,7 @@ impl Peer {
         let hold = now + negotiated.hold_time.unwrap_or(LARGE_HOLD_TIME);
         let keepalive = negotiated
             .keepalive
-            .map(|time| now + self.dialler.jittered(time));
+            .map(|time| now + self.connect_retry.jittered(time));
         self.with(id, |connection| {
             connection.phase = Phase::OpenConfirm {
                 negotiated,
@@ -151,7 +151,7 @@ impl Peer {
             }
             Verdict::CloseThis => {
                 if other_state == State::Established {
-                    // If the peer has lost that session, its TCP answers this with a reset, and it can come back at
+                    // If the peer has lost that session, its TCP answers this with a reset, and it can reconnect at
                     // once.
                     out.push(Output::SendKeepalive(other_id));
                 }
@@ -172,7 +172,7 @@ impl Peer {
             self.tear_down(now, other, collision(), out);
         }
         self.stop_dialling(out);
-        self.dialler.established();
+        self.connect_retry.established();
         self.restarting = None;
         let Some(connection) = self.connections.iter_mut().find(|c| c.id == id) else {
             return;

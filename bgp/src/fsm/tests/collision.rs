@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use super::{config, graceful};
 use crate::fsm::collision::{Verdict, judge};
-use crate::fsm::connection::{Connection, Origin, Phase};
+use crate::fsm::connection::{Connection, Direction, Phase};
 use crate::fsm::negotiate::open;
 use crate::fsm::{Config, ConnectionId, Negotiated, negotiate};
-use Origin::{Ours, Theirs};
+use Direction::{Incoming, Outgoing};
 use Verdict::{Both, CloseOther, CloseThis, PeerRestarted};
 
 /// How far the other connection is, and for how many milliseconds its TCP has been up; `None` for an Established one with
@@ -44,16 +44,16 @@ fn agreed(local: &Config, peer: (u32, u32), restart: Restart) -> Negotiated {
 }
 
 /// The verdict at the OPEN of `this`, whose TCP came up `after` milliseconds after the session of an Established other.
-fn verdict(peer: (u32, u32), this: Origin, other: (Origin, Other), after: u64) -> Verdict {
+fn verdict(peer: (u32, u32), this: Direction, other: (Direction, Other), after: u64) -> Verdict {
     let millis = Duration::from_millis;
     let mut local = config(5, 5);
     local.graceful_restart = graceful(true).graceful_restart;
     let start = Instant::now();
     let local = Arc::new(local);
     let connection =
-        |id, origin, since| Connection::new(ConnectionId(id), origin, since, local.clone());
-    let (origin, far) = other;
-    let mut two = connection(2, origin, start);
+        |id, direction, since| Connection::new(ConnectionId(id), direction, since, local.clone());
+    let (direction, far) = other;
+    let mut two = connection(2, direction, start);
     let (restart, now) = match far {
         Other::OpenSent(up) => (Restart::No, start + millis(up)),
         Other::OpenConfirm => (Restart::No, start + millis(1)),
@@ -91,60 +91,96 @@ fn rfc_4271_6_8_every_row_of_the_judgement() {
     let up = |restart| Other::Established(restart, 1_000);
     for (peer, this, other, after, expected) in [
         // Without the peer's OPEN on the other: the larger identifier decides at once, for the one that it dialled.
-        (SMALLER, Ours, (Theirs, fresh), 0, CloseOther),
-        (SMALLER, Ours, (Theirs, old), 0, CloseOther),
-        (SMALLER, Theirs, (Ours, fresh), 0, CloseThis),
+        (SMALLER, Outgoing, (Incoming, fresh), 0, CloseOther),
+        (SMALLER, Outgoing, (Incoming, old), 0, CloseOther),
+        (SMALLER, Incoming, (Outgoing, fresh), 0, CloseThis),
         // The peer says nothing on ours for so long that it has lost it.
-        (SMALLER, Theirs, (Ours, old), 0, CloseOther),
+        (SMALLER, Incoming, (Outgoing, old), 0, CloseOther),
         // The smaller waits for what the larger does.
-        (LARGER, Theirs, (Ours, fresh), 0, CloseOther),
-        (LARGER, Theirs, (Ours, old), 0, CloseOther),
-        (LARGER, Ours, (Theirs, fresh), 0, Both),
-        (LARGER, Ours, (Theirs, old), 0, Both),
+        (LARGER, Incoming, (Outgoing, fresh), 0, CloseOther),
+        (LARGER, Incoming, (Outgoing, old), 0, CloseOther),
+        (LARGER, Outgoing, (Incoming, fresh), 0, Both),
+        (LARGER, Outgoing, (Incoming, old), 0, Both),
         // With both OPENs: the connection that the larger identifier dialled stays.
-        (SMALLER, Ours, (Theirs, confirmed), 0, CloseOther),
-        (SMALLER, Theirs, (Ours, confirmed), 0, CloseThis),
-        (LARGER, Ours, (Theirs, confirmed), 0, CloseThis),
-        (LARGER, Theirs, (Ours, confirmed), 0, CloseOther),
+        (SMALLER, Outgoing, (Incoming, confirmed), 0, CloseOther),
+        (SMALLER, Incoming, (Outgoing, confirmed), 0, CloseThis),
+        (LARGER, Outgoing, (Incoming, confirmed), 0, CloseThis),
+        (LARGER, Incoming, (Outgoing, confirmed), 0, CloseOther),
         // RFC 6286 section 2.3: of equal identifiers the larger AS.
-        ((4, 5), Ours, (Theirs, confirmed), 0, CloseOther),
-        ((4, 5), Theirs, (Ours, confirmed), 0, CloseThis),
-        ((6, 5), Ours, (Theirs, confirmed), 0, CloseThis),
-        ((6, 5), Theirs, (Ours, confirmed), 0, CloseOther),
+        ((4, 5), Outgoing, (Incoming, confirmed), 0, CloseOther),
+        ((4, 5), Incoming, (Outgoing, confirmed), 0, CloseThis),
+        ((6, 5), Outgoing, (Incoming, confirmed), 0, CloseThis),
+        ((6, 5), Incoming, (Outgoing, confirmed), 0, CloseOther),
         // Two that the peer dialled: the newer, whoever is dominant.
-        (SMALLER, Theirs, (Theirs, fresh), 0, CloseOther),
-        (LARGER, Theirs, (Theirs, fresh), 0, CloseOther),
-        (SMALLER, Theirs, (Theirs, confirmed), 0, CloseOther),
-        (LARGER, Theirs, (Theirs, confirmed), 0, CloseOther),
+        (SMALLER, Incoming, (Incoming, fresh), 0, CloseOther),
+        (LARGER, Incoming, (Incoming, fresh), 0, CloseOther),
+        (SMALLER, Incoming, (Incoming, confirmed), 0, CloseOther),
+        (LARGER, Incoming, (Incoming, confirmed), 0, CloseOther),
         // An Established one stays, whoever is dominant.
-        (SMALLER, Ours, (Theirs, up(Restart::No)), 50_000, CloseThis),
-        (LARGER, Ours, (Theirs, up(Restart::No)), 50_000, CloseThis),
-        (SMALLER, Theirs, (Ours, up(Restart::No)), 50_000, CloseThis),
-        (LARGER, Theirs, (Ours, up(Restart::No)), 50_000, CloseThis),
+        (
+            SMALLER,
+            Outgoing,
+            (Incoming, up(Restart::No)),
+            50_000,
+            CloseThis,
+        ),
         (
             LARGER,
-            Theirs,
-            (Theirs, up(Restart::NoFamily)),
+            Outgoing,
+            (Incoming, up(Restart::No)),
+            50_000,
+            CloseThis,
+        ),
+        (
+            SMALLER,
+            Incoming,
+            (Outgoing, up(Restart::No)),
+            50_000,
+            CloseThis,
+        ),
+        (
+            LARGER,
+            Incoming,
+            (Outgoing, up(Restart::No)),
+            50_000,
+            CloseThis,
+        ),
+        (
+            LARGER,
+            Incoming,
+            (Incoming, up(Restart::NoFamily)),
             50_000,
             CloseThis,
         ),
         // RFC 4724 section 5: a peer with graceful restart that comes again has restarted; not a collision's other half.
         (
             LARGER,
-            Theirs,
-            (Theirs, up(Restart::Yes)),
+            Incoming,
+            (Incoming, up(Restart::Yes)),
             6_000,
             PeerRestarted,
         ),
         (
             SMALLER,
-            Theirs,
-            (Ours, up(Restart::Yes)),
+            Incoming,
+            (Outgoing, up(Restart::Yes)),
             6_000,
             PeerRestarted,
         ),
-        (LARGER, Theirs, (Theirs, up(Restart::Yes)), 5_999, CloseThis),
-        (LARGER, Ours, (Theirs, up(Restart::Yes)), 50_000, CloseThis),
+        (
+            LARGER,
+            Incoming,
+            (Incoming, up(Restart::Yes)),
+            5_999,
+            CloseThis,
+        ),
+        (
+            LARGER,
+            Outgoing,
+            (Incoming, up(Restart::Yes)),
+            50_000,
+            CloseThis,
+        ),
     ] {
         let found = verdict(peer, this, other, after);
         assert_eq!(
@@ -167,6 +203,9 @@ fn equal_identifiers_and_as_numbers_are_nobodys_dominance() {
     local.passive = false;
     let now = Instant::now();
     let local = Arc::new(local);
-    let one = |origin| Connection::new(ConnectionId(1), origin, now, local.clone());
-    assert_eq!(judge(now, &local, &one(Ours), &equal, &one(Theirs)), Both);
+    let one = |direction| Connection::new(ConnectionId(1), direction, now, local.clone());
+    assert_eq!(
+        judge(now, &local, &one(Outgoing), &equal, &one(Incoming)),
+        Both
+    );
 }

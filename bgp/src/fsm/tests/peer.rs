@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{config, graceful};
-use crate::fsm::dialler::Dialler;
+use crate::fsm::connect_retry::ConnectRetry;
 use crate::fsm::negotiate::open;
 use crate::fsm::{
     Cease, Config, ConnectionId, Deadline, Down, Input, Output, Outputs, Peer, Received, State,
@@ -92,7 +92,7 @@ fn rfc_4271_8_2_2_each_state_has_its_name_and_what_is_known_in_it() {
     one.give(Input::ConnectFailed(id));
     assert_eq!(one.peer.state(), State::Active);
     let next = one.peer.deadline().unwrap();
-    assert_eq!((next.timer, next.connection), (Timer::Dial, None));
+    assert_eq!((next.timer, next.connection), (Timer::ConnectRetry, None));
     assert_eq!(one.peer.next_attempt(), Some(next.at));
     let (_, out) = one.fire();
     assert!(matches!(out[..], [Output::Connect(_)]), "{out:?}");
@@ -280,16 +280,16 @@ fn jitter_is_splitmix64_between_three_quarters_and_the_whole() {
         9_817_491_932_198_370_423,
         4_593_380_528_125_082_431,
     ];
-    let mut dialler = Dialler::new(1_234_567);
+    let mut connect_retry = ConnectRetry::new(1_234_567);
     for pair in random.chunks(2) {
         let expected =
             Duration::from_secs(12 + pair[0] % 5) - Duration::from_micros(pair[1] % 10_000);
-        assert_eq!(dialler.jittered(Duration::from_secs(16)), expected);
+        assert_eq!(connect_retry.jittered(Duration::from_secs(16)), expected);
     }
     // What is fine is at most a sixteenth of what is jittered.
     let short = Duration::from_micros(1600);
     for _ in 0..1000 {
-        let found = dialler.jittered(short);
+        let found = connect_retry.jittered(short);
         assert!(found <= short && found >= short * 11 / 16, "{found:?}");
     }
 }

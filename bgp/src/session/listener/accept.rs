@@ -17,8 +17,7 @@ use super::{Candidate, Shared};
 use crate::os_error::OsError;
 use crate::refusal::Refusal;
 
-/// How long nothing is accepted because newcomers wait for the owner. An owner that works looks at one within
-/// milliseconds.
+/// How long nothing is accepted because new peers wait for the owner. A running owner takes one within milliseconds.
 pub(super) const HOLD: Duration = Duration::from_secs(1);
 
 /// After an accept that failed, usually for want of file descriptors: trying again at once would only spin.
@@ -28,7 +27,7 @@ pub(super) async fn accept(at: usize, shared: Weak<Shared>, mut started: watch::
     if started.wait_for(|started| *started).await.is_err() {
         return;
     }
-    // Whether newcomers are closed, because nobody has taken one for too long.
+    // Whether new peers are closed, because the owner has taken none for too long.
     let mut closes_newcomers = false;
     loop {
         let next = poll_fn(|context| {
@@ -80,7 +79,7 @@ pub(super) async fn accept(at: usize, shared: Weak<Shared>, mut started: watch::
 }
 
 impl Shared {
-    /// Hands a connection to whom it belongs. One that must wait comes back.
+    /// Passes a connection to its peer. Returns one that must wait.
     fn dispatch(
         &self,
         at: usize,
@@ -124,7 +123,7 @@ impl Shared {
                 };
                 match self.candidates.as_ref()?.try_send(candidate) {
                     Err(TrySendError::Full(candidate)) => Some(candidate),
-                    // Nobody takes any: the owner is gone.
+                    // The owner is gone.
                     Ok(()) | Err(TrySendError::Closed(_)) => None,
                 }
             }

@@ -20,7 +20,7 @@ pub(in crate::session) struct Place {
 }
 
 impl Place {
-    /// Goes over to other settings, the key first.
+    /// Applies other settings, the key first.
     ///
     /// # Errors
     /// Its key cannot be set: the peer is expected no more, and must not run.

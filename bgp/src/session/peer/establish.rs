@@ -1,4 +1,4 @@
-//! Starts a session: the connection of a handshake goes to a reader and a writer.
+//! Starts a session: passes the connection of a handshake to a reader and a writer.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;

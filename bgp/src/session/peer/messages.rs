@@ -13,7 +13,7 @@ impl Task {
             return;
         };
         if !matches!(handshake.read(), Ok(true)) {
-            // What came before the end is still looked at.
+            // Messages before the end are still processed.
             self.read_messages(id);
             return self.step(Input::Closed(id));
         }

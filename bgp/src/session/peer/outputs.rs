@@ -18,10 +18,10 @@ impl Task {
             match output {
                 Output::Connect(id) => {
                     let dial = connect::dial(self.settings.clone());
-                    self.dialling = Some((id, Box::pin(dial)));
+                    self.connecting = Some((id, Box::pin(dial)));
                 }
                 Output::AbortConnect(id) => {
-                    self.dialling.take_if(|(dialling, _)| *dialling == id);
+                    self.connecting.take_if(|(connecting, _)| *connecting == id);
                 }
                 Output::Accept(id) => self.accept(id),
                 Output::Refuse(last) => self.refuse(last),
@@ -111,7 +111,7 @@ impl Task {
     fn down(&mut self, id: ConnectionId, reason: Down) {
         info!(%reason, "session down");
         if let Some(session) = self.session.take_if(|session| session.id == id) {
-            // A reader that has panicked hears nothing.
+            // A reader that has panicked receives nothing.
             drop(session.down.send(reason.clone()));
         }
         self.status.send_modify(|status| {

@@ -43,7 +43,7 @@ impl End {
         }
     }
 
-    /// Waits for room in the owner's channel. Cancelled, nothing is delivered yet.
+    /// Waits for space in the owner's channel. If cancelled, nothing is delivered.
     pub(super) async fn deliver(&mut self, reason: Down) {
         self.reason = reason;
         let events = self.events.clone();

@@ -13,13 +13,14 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::faults::Log;
-use super::harness::{Speaker, intake, pair, soon};
+use super::harness::{Speaker, listener_config, pair, soon};
 use super::keys::{Said, connect, range, said};
 use crate::fsm::{ConnectionId, GracefulRestartConfig};
 use crate::session::handle::Control;
 use crate::session::handshake::Handshake;
 use crate::session::{
-    Admissions, Admit, Candidate, Checks, Intake, ListenRange, Listener, PeerKey, Refusal, spawn,
+    Admissions, Admit, Candidate, Checks, ListenRange, Listener, ListenerConfig, PeerKey, Refusal,
+    spawn,
 };
 use crate::types::Family;
 use crate::wire::capability::GracefulRestart;
@@ -32,13 +33,13 @@ fn open(
     candidates: mpsc::Sender<Candidate>,
 ) -> (Listener, SocketAddr, Arc<Admissions>) {
     let admissions = Arc::new(Admissions::default());
-    let intake = Intake {
+    let listener_config = ListenerConfig {
         ranges,
         admissions: admissions.clone(),
-        ..intake(candidates)
+        ..listener_config(candidates)
     };
     let bound = Listener::bind(&[address.parse().unwrap()]).unwrap();
-    let listener = bound.listen(intake).unwrap();
+    let listener = bound.listen(listener_config).unwrap();
     listener.start_accepting();
     let address = listener.local_addresses()[0];
     (listener, address, admissions)

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use crate::fsm::{Config, Down, Negotiated, RemoteAsn};
 use crate::session::{
-    Admissions, Candidate, Event, Intake, KeyError, Listener, Outbox, PeerHandle, PeerKey,
+    Admissions, Candidate, Event, KeyError, Listener, ListenerConfig, Outbox, PeerHandle, PeerKey,
     PeerSettings, SessionId, spawn,
 };
 use crate::types::{Asn, BgpIdentifier};
@@ -28,11 +28,11 @@ pub(super) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
 /// Without ranges and passwords.
 pub(super) fn listen(address: &str, candidates: mpsc::Sender<Candidate>) -> Listener {
     let bound = Listener::bind(&[address.parse().unwrap()]).unwrap();
-    bound.listen(intake(candidates)).unwrap()
+    bound.listen(listener_config(candidates)).unwrap()
 }
 
-pub(super) fn intake(candidates: mpsc::Sender<Candidate>) -> Intake {
-    Intake {
+pub(super) fn listener_config(candidates: mpsc::Sender<Candidate>) -> ListenerConfig {
+    ListenerConfig {
         ranges: Vec::new(),
         passwords: Vec::new(),
         candidates,
@@ -66,10 +66,10 @@ impl Speaker {
     pub(super) fn on(address: &str, number: u8, events: usize) -> Self {
         // Without ranges nobody is a candidate.
         let (candidates, _) = mpsc::channel(1);
-        let intake = intake(candidates);
-        let admissions = intake.admissions.clone();
+        let listener_config = listener_config(candidates);
+        let admissions = listener_config.admissions.clone();
         let bound = Listener::bind(&[address.parse().unwrap()]).unwrap();
-        let listener = bound.listen(intake).unwrap();
+        let listener = bound.listen(listener_config).unwrap();
         listener.start_accepting();
         let (sender, events) = mpsc::channel(events);
         let id = BgpIdentifier(u32::from(number));

@@ -12,9 +12,9 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::harness::{Speaker, intake, listen, soon};
+use super::harness::{Speaker, listen, listener_config, soon};
 use crate::session::{
-    Admissions, Admit, Candidate, Checks, Intake, KeyError, ListenRange, Listener, PeerKey,
+    Admissions, Admit, Candidate, Checks, KeyError, ListenRange, Listener, ListenerConfig, PeerKey,
     PeerSettings, Refusal, options, spawn,
 };
 
@@ -110,10 +110,10 @@ async fn keys_are_set_before_the_first_connection_is_heard() {
     let refused = TcpStream::connect(address).await.unwrap_err();
     assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
     let listener = bound
-        .listen(Intake {
+        .listen(ListenerConfig {
             ranges: vec![range("127.0.0.79/32", signed("range"))],
             passwords: vec![("127.0.0.78".parse().unwrap(), "peer".parse().unwrap())],
-            ..intake(candidates)
+            ..listener_config(candidates)
         })
         .unwrap();
     assert!(connect("127.0.0.78:0", address, None).await.is_none());
@@ -291,7 +291,7 @@ async fn the_longest_range_wins_as_the_kernels_keys_do() {
     let admissions = Arc::new(Admissions::default());
     let listener = Listener::bind(&["127.0.0.84:0".parse().unwrap()])
         .unwrap()
-        .listen(Intake {
+        .listen(ListenerConfig {
             ranges: vec![
                 range("127.0.0.0/8", Admit::Anybody),
                 range("127.0.0.86/32", Admit::Nobody),
@@ -299,7 +299,7 @@ async fn the_longest_range_wins_as_the_kernels_keys_do() {
                 range("127.0.0.84/30", signed("short")),
             ],
             admissions: admissions.clone(),
-            ..intake(candidates)
+            ..listener_config(candidates)
         })
         .unwrap();
     listener.start_accepting();

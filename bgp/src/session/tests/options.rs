@@ -160,9 +160,9 @@ fn a_syn_from_farther_than_allowed_is_known() {
             (64, 192, true),
             (64, 191, false),
         ] {
-            let dialling = socket(address);
-            options::prepare(&dialling, &settings(remote, Ttl::Hops(sent))).unwrap();
-            dialling.connect(&remote.into()).unwrap();
+            let connecting = socket(address);
+            options::prepare(&connecting, &settings(remote, Ttl::Hops(sent))).unwrap();
+            connecting.connect(&remote.into()).unwrap();
             let (accepted, _) = listener.accept().unwrap();
             let syn = options::saved_syn(&accepted).unwrap().unwrap();
             let found = syn.ttl >= options::least_ttl(hops);

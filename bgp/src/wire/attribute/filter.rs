@@ -1,8 +1,8 @@
 //! Which path attributes are discarded from a peer's UPDATEs, and which ones' routes are treated as withdrawn.
 //!
-//! [`AttributeFilter`] is what an operator says of a peer; [`FilteredCodes`] is what it comes to for a peer of a kind, with
-//! what the RFCs ask for by default. An attribute in it is never looked into: nothing that it holds can do harm here or
-//! behind this speaker. Two places apply it: the decoder of UPDATEs, and the import of routes that are held already.
+//! [`AttributeFilter`] is configured for a peer; [`FilteredCodes`] is the result for a kind of peer, with the defaults
+//! of the RFCs. An attribute in it is never parsed: its contents can do no harm here or at other routers. Two places
+//! apply it: the decoder of UPDATEs, and the import of routes that are held already.
 
 use std::fmt;
 

@@ -60,7 +60,7 @@ impl RouteRefresh {
     }
 
     /// Reads the body of a ROUTE-REFRESH. What follows the four octets of a request (filters of RFC 5291, which this
-    /// speaker does not announce) is not looked at.
+    /// speaker does not announce) is ignored.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! The walk over the path attributes of a message: each is checked by its row and remembered where it stands.
+//! The walk over the path attributes of a message: each is checked by its row, and its position recorded.
 
 use bytes::Bytes;
 use nom::Parser;
@@ -277,9 +277,9 @@ fn split(field: &[u8], start: u16) -> Result<(&[u8], Received<'_>, Place), Updat
     Ok((after, received, place))
 }
 
-/// An attribute that the peer's filter names. Nothing in it can reset the session: it is discarded without being looked at,
-/// or its routes are treated as withdrawn. Where it will stand in the set, that is left to who takes in the routes, so that
-/// people see what became of them.
+/// An attribute that the peer's filter names. Nothing in it can reset the session: it is discarded without being
+/// parsed, or its routes are treated as withdrawn. Where it will stand in the set, that is left to who takes in the
+/// routes, so that people see what became of them.
 #[cold]
 fn take_filtered(
     attributes: &mut Attributes<'_>,

@@ -1,8 +1,8 @@
-//! UPDATEs of one peer on their way to the owner of the routes, in a handful of allocations however many they are.
+//! UPDATEs of one peer for the owner of the routes, in a constant number of allocations.
 //!
-//! What decoding found is laid one behind the other: the attributes of all messages in one list of octets, the prefixes of a
-//! family in one list, and a list of parts says what belongs together, in the order of the wire. Whoever takes a batch can
-//! look at all prefixes before the first message is acted on, which is what hides the time that memory takes to answer.
+//! The decoded values are contiguous: the attributes of all messages in one list of octets, the prefixes of a family in
+//! one list, and a list of parts that groups them, in the order of the wire. The owner can load all prefixes before it
+//! processes the first message, which hides memory latency.
 
 use std::ops::Range;
 
@@ -83,7 +83,7 @@ impl UpdateBatch {
 
     /// Adds what a message says. Its faults are the business of who decoded it.
     pub fn push(&mut self, update: &Update) {
-        // RFC 4271 section 4.3: a prefix that stands in both is announced.
+        // RFC 4271 section 4.3: a prefix in both lists is announced.
         for list in &update.unreach {
             let routes = self.routes(list);
             self.parts.push(Part::Unreach(routes));

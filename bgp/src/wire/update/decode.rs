@@ -12,7 +12,7 @@ use crate::types::{Family, NextHop, NlriList};
 use crate::wire::attribute::{self, AttributeCode};
 use crate::wire::{Fault, NlriPlace, Outcome, Reach, Update, UpdateCodec, UpdateFault};
 
-/// Decodes the body of an UPDATE. Never fails: what is wrong stands in [`Update::faults`], its outcome is applied.
+/// Decodes the body of an UPDATE. Never fails: faults are in [`Update::faults`], their outcome is applied.
 ///
 /// If a fault demands a reset, nothing of the message is left to use: see [`Update::reset`].
 ///

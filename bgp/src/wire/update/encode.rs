@@ -27,7 +27,7 @@ const MP_FRAME: usize = 4;
 /// Routes that cannot be advertised to these peers. Nothing was written; what was advertised before must be withdrawn.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EncodeError {
-    /// The attributes leave no room for a prefix (RFC 4271 section 9.2, RFC 8654 section 4).
+    /// The attributes leave no space for a prefix (RFC 4271 section 9.2, RFC 8654 section 4).
     #[error("attributes and one prefix take {octets} octets; a message to this peer holds {max}")]
     TooLarge {
         /// What a message with the longest prefix would take.
@@ -62,7 +62,7 @@ pub struct UpdateEncoder {
     block: BytesMut,
     /// The encoded attributes of the current set.
     attributes: Vec<u8>,
-    /// One value on its way into `attributes`.
+    /// One encoded attribute value, before it is added to `attributes`.
     scratch: Vec<u8>,
 }
 

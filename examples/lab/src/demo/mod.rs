@@ -49,7 +49,7 @@ pub(crate) fn run() -> Result<()> {
         println!("   {text}");
     }
     println!(
-        "   Everything that was made is gone again. It took {} s.",
+        "   Everything that was created is removed. It took {} s.",
         started.elapsed().as_secs()
     );
     Ok(())
@@ -60,7 +60,7 @@ pub(crate) fn up() -> Result<()> {
     let lab = Lab::new()?;
     let rack = Rack::build(&lab)?;
     let running = start(&lab, &rack)?;
-    println!("\nThe rack runs. From another terminal, for example:");
+    println!("\nThe rack is running. From another terminal, for example:");
     let node = &running.agents[0].node.namespace;
     let dir = node.dir().display();
     line(&format!(
@@ -73,7 +73,7 @@ pub(crate) fn up() -> Result<()> {
         SERVICE[0]
     ));
     line(&format!("edit {}", running.manifests.display()));
-    println!("\nPress Enter to end it.");
+    println!("\nPress Enter to stop it.");
     std::io::stdin().read_line(&mut String::new())?;
     Ok(())
 }
@@ -175,7 +175,7 @@ impl Running<'_> {
     fn routes(&self) -> Result<String> {
         step(
             3,
-            "Pod CIDRs and the Service's addresses are at the routers, the client's network is at the nodes",
+            "The routers have the pod CIDRs and the Service's addresses, the nodes have the client's network",
         );
         let [v4, v6] = SERVICE;
         for (prefix, ways) in [
@@ -246,7 +246,7 @@ impl Running<'_> {
     fn requests(&self) -> Result<String> {
         step(
             4,
-            "The client asks pods and the Service; each answers whom it saw",
+            "The client sends requests to pods and the Service; each answers with the source address that it saw",
         );
         let client = &self.rack.client;
         let pod = &self.rack.nodes[2].pod_addresses;
@@ -283,7 +283,7 @@ impl Running<'_> {
     fn explained(&self) -> Result<String> {
         step(
             5,
-            "node-3 has no endpoint of the Service, so it does not announce it, and says so",
+            "node-3 has no endpoint of the Service, so it does not advertise it, and explains why",
         );
         let text = self.agents[2].ask(&["explain", "service", "default/web"])?;
         shown(
@@ -300,7 +300,7 @@ impl Running<'_> {
     fn endpoint_lost(&self) -> Result<String> {
         step(
             6,
-            "The endpoint on node-2 turns unready: a change of a manifest, under traffic and without a session reset",
+            "The endpoint on node-2 becomes unready: a change of a manifest, under traffic and without a session reset",
         );
         let before = self.sessions_made()?;
         let stream = Stream::start(&self.rack.client, SERVICE[0], 80);
@@ -326,7 +326,7 @@ impl Running<'_> {
         for tor in [&self.rack.tor_a, &self.rack.tor_b] {
             eventually(
                 PATIENCE,
-                &format!("one way left in {}", tor.label()),
+                &format!("one next hop left in {}", tor.label()),
                 || {
                     let found = tor.ip(&format!("route show {}", SERVICE[0]))?;
                     let seen = found.matches("via ").count();
@@ -353,7 +353,7 @@ impl Running<'_> {
             tally.answered, tally.lost
         ));
         Ok(format!(
-            "an unready endpoint left both routers' tables {} ms after the change, {} of {} requests lost, no session reset",
+            "an unready endpoint was withdrawn from both routers {} ms after the change, {} of {} requests lost, no session reset",
             took.as_millis(),
             tally.lost,
             tally.lost + tally.answered
@@ -363,7 +363,7 @@ impl Running<'_> {
     fn router_killed(&self) -> Result<String> {
         step(
             7,
-            "tor-a dies: its daemon is killed, then all its cables are pulled, under traffic",
+            "tor-a fails: its daemon is killed, then all its links are set down, under traffic",
         );
         let stream = Stream::start(&self.rack.client, SERVICE[0], 80);
         std::thread::sleep(WATCH);
@@ -400,17 +400,17 @@ impl Running<'_> {
             &self.agents[0].ask(&["peers"])?,
         );
         holds(&format!(
-            "every node's kernel uses tor-b alone {} ms after the kill; the routes were never gone",
+            "every node's kernel uses tor-b alone {} ms after the kill; the routes were never removed",
             took.as_millis()
         ));
         for (family, source) in CLIENT.into_iter().enumerate() {
-            let answer =
-                get(&self.rack.client, SERVICE[family], 80).context("after the router's death")?;
+            let answer = get(&self.rack.client, SERVICE[family], 80)
+                .context("after the failure of the router")?;
             ensure!(answer.source == source.parse::<IpAddr>()?, "{answer:?}");
         }
         ensure!(
             tally.answered > tally.lost,
-            "traffic did not go on: {tally:?}"
+            "traffic did not continue: {tally:?}"
         );
         holds(&format!(
             "{} requests answered, {} lost, longest gap {} ms",
@@ -419,7 +419,7 @@ impl Running<'_> {
             tally.longest_gap.as_millis()
         ));
         Ok(format!(
-            "a router was killed: nodes moved in {} ms, {} of {} requests lost, longest gap {} ms",
+            "a router was killed: all nodes forwarded via the other one after {} ms, {} of {} requests lost, longest gap {} ms",
             took.as_millis(),
             tally.lost,
             tally.lost + tally.answered,

@@ -7,70 +7,70 @@ use hashbrown::{HashMap, HashSet};
 
 use super::{NextHops, Place, Resolution};
 
-/// A way out of the node: a router on the link, and the interface.
-pub(super) type Way = (IpAddr, u32);
+/// A router on the link, and the interface.
+pub(super) type Gateway = (IpAddr, u32);
 
-/// Ways that are another thing than was told last: what is lost and regained between two tellings is neither.
+/// Gateways whose state differs from the one reported last: one that is lost and regained between two reports is in neither set.
 #[derive(Default)]
-pub(super) struct Untold {
-    pub(super) lost: HashSet<Way, RandomState>,
-    pub(super) regained: HashSet<Way, RandomState>,
+pub(super) struct Unreported {
+    pub(super) lost: HashSet<Gateway, RandomState>,
+    pub(super) regained: HashSet<Gateway, RandomState>,
 }
 
-impl Untold {
-    pub(super) fn is_lost(&mut self, way: Way) {
-        if !self.regained.remove(&way) {
-            self.lost.insert(way);
+impl Unreported {
+    pub(super) fn is_lost(&mut self, gateway: Gateway) {
+        if !self.regained.remove(&gateway) {
+            self.lost.insert(gateway);
         }
     }
 
-    pub(super) fn is_regained(&mut self, way: Way) {
-        if !self.lost.remove(&way) {
-            self.regained.insert(way);
+    pub(super) fn is_regained(&mut self, gateway: Gateway) {
+        if !self.lost.remove(&gateway) {
+            self.regained.insert(gateway);
         }
     }
 }
 
-pub(super) fn way(resolution: &Resolution) -> Way {
+pub(super) fn gateway(resolution: &Resolution) -> Gateway {
     (resolution.gateway, resolution.ifindex)
 }
 
-/// A next hop less leads over a way. Whether it was the last.
-pub(super) fn leave(ways: &mut HashMap<Way, u32, RandomState>, way: Way) -> bool {
-    let Some(count) = ways.get_mut(&way) else {
+/// Counts one next hop less for a gateway. Returns whether it was the last.
+pub(super) fn leave(gateways: &mut HashMap<Gateway, u32, RandomState>, gateway: Gateway) -> bool {
+    let Some(count) = gateways.get_mut(&gateway) else {
         return false;
     };
     *count -= 1;
     let was_last = *count == 0;
     if was_last {
-        ways.remove(&way);
+        gateways.remove(&gateway);
     }
     was_last
 }
 
 impl NextHops {
-    /// Whether a next hop that is in no set any more was lost with a peer, and not looked at since: the tables let go
-    /// of it first.
+    /// Whether a next hop that no set has any more was lost with a peer and is not processed yet: the tables released
+    /// it first.
     pub(super) fn is_lost_with_peer(&self, place: &Place, which: (u32, Option<u32>)) -> bool {
-        let mut bringers = place.bringers.iter();
-        self.is_losing() && bringers.any(|peer| !self.brings(*peer, which))
+        let mut peers = place.peers.iter();
+        self.is_losing() && peers.any(|peer| !self.brings(*peer, which))
     }
 
-    pub(super) fn regain(&mut self, way: Way) {
-        if self.lost.remove(&way) {
-            self.untold.is_regained(way);
+    pub(super) fn regain(&mut self, gateway: Gateway) {
+        if self.lost.remove(&gateway) {
+            self.unreported.is_regained(gateway);
         }
     }
 
-    /// Ways that were lost and that paths lead over again. Asking clears them.
+    /// Gateways that were lost and that paths lead over again. Asking clears them.
     pub(crate) fn take_regained(&mut self) -> Vec<(IpAddr, u32)> {
-        self.untold.regained.drain().collect()
+        self.unreported.regained.drain().collect()
     }
 
-    /// No route is left that could use a lost way: whatever uses one from now on is new.
+    /// No route uses a lost gateway any more.
     pub(crate) fn forget_lost(&mut self) {
-        for way in self.lost.drain() {
-            self.untold.is_regained(way);
+        for gateway in self.lost.drain() {
+            self.unreported.is_regained(gateway);
         }
     }
 }

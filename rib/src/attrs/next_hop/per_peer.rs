@@ -3,64 +3,65 @@
 use foldhash::fast::RandomState;
 use hashbrown::HashSet;
 
-use super::gateways::{Way, leave};
+use super::gateways::{Gateway, leave};
 use super::{NextHops, place_on};
 use crate::peer::PeerId;
 
 /// Next hops, with the interface of those that are link-local.
-pub(super) type Brings = HashSet<(u32, Option<u32>), RandomState>;
+pub(super) type NextHopSet = HashSet<(u32, Option<u32>), RandomState>;
 
-/// What a peer brings.
+/// The next hops of a peer.
 #[derive(Default)]
-pub(super) struct Brought {
-    pub(super) next_hops: Brings,
-    /// The limit when one more was refused; `None`: none was, or there is room again.
+pub(super) struct PeerNextHops {
+    pub(super) next_hops: NextHopSet,
+    /// The limit when one more was rejected; `None`: none was, or the peer is below the limit again.
     pub(super) refused_at: Option<u32>,
 }
 
-/// A peer brings as many next hops as it may, and not this one.
+/// The peer has reached its limit of next hops, and does not have this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TooMany;
 
 impl NextHops {
-    /// Whether a peer brings a next hop. One whose paths are gone, and that is still to be looked at, it does not.
+    /// Whether a peer has a next hop. One whose paths are removed and that is not processed yet does not count.
     pub(super) fn brings(&self, peer: PeerId, which: (u32, Option<u32>)) -> bool {
-        let brought = self.brought.get(&peer);
-        brought.is_some_and(|brought| brought.next_hops.contains(&which))
+        let by_peer = self.by_peer.get(&peer);
+        by_peer.is_some_and(|by_peer| by_peer.next_hops.contains(&which))
     }
 
-    /// A next hop that a peer brought is in no set any more.
+    /// A next hop of a peer is in no set any more.
     pub(super) fn no_longer_brings(&mut self, peer: PeerId, which: (u32, Option<u32>)) {
-        let Some(brought) = self.brought.get_mut(&peer) else {
+        let Some(by_peer) = self.by_peer.get_mut(&peer) else {
             return;
         };
-        brought.next_hops.remove(&which);
-        let count = brought.next_hops.len();
-        // With some distance to the limit: whoever comes and goes there would have all its paths looked at each time.
+        by_peer.next_hops.remove(&which);
+        let count = by_peer.next_hops.len();
+        // With some distance to the limit: otherwise a peer that oscillates there would have all its paths evaluated
+        // each time.
         let is_roomy =
             |limit: &mut u32| count <= (*limit - *limit / 8) as usize && count < *limit as usize;
-        if brought.refused_at.take_if(is_roomy).is_some() {
+        if by_peer.refused_at.take_if(is_roomy).is_some() {
             self.refusing.remove(&peer);
             self.roomy.push(peer);
         }
         if count == 0 {
-            self.brought.remove(&peer);
+            self.by_peer.remove(&peer);
             self.refusing.remove(&peer);
         }
     }
 
-    /// Whether a next hop was refused to some peer that has no room again.
+    /// Whether some peer is over its limit of next hops.
     pub(crate) fn has_refused(&self) -> bool {
         !self.refusing.is_empty()
     }
 
-    /// Counts the next hops of these peers again: returns them, and all their paths are to be looked at before
-    /// [`NextHops::has_counted`]. Whether one is refused to them still shows at that.
+    /// Counts the next hops of the peers over their limit again: returns these peers; all their paths have to be
+    /// visited before [`NextHops::has_counted`]. That also shows which are still over the limit.
     pub(crate) fn count_again(&mut self) -> Vec<PeerId> {
         let peers: Vec<PeerId> = self.refusing.drain().collect();
         for peer in &peers {
-            if let Some(brought) = self.brought.get_mut(peer) {
-                brought.refused_at = None;
+            if let Some(by_peer) = self.by_peer.get_mut(peer) {
+                by_peer.refused_at = None;
             }
         }
         self.counting = peers
@@ -70,24 +71,23 @@ impl NextHops {
         peers
     }
 
-    /// All paths of those whose next hops are counted again have been looked at: what they have none with does not
-    /// count any more. For whoever was refused one, any room is enough: it is not found more often than next hops are
-    /// counted.
+    /// All paths of the peers whose next hops are counted again have been visited: next hops without paths no longer
+    /// count. Any distance to the limit is enough here, because this happens no more often than next hops are counted.
     pub(crate) fn has_counted(&mut self) {
         for (peer, found) in std::mem::take(&mut self.counting) {
-            let Some(brought) = self.brought.get(&peer) else {
+            let Some(by_peer) = self.by_peer.get(&peer) else {
                 continue;
             };
-            let others = brought.next_hops.iter().filter(|one| !found.contains(*one));
+            let others = by_peer.next_hops.iter().filter(|one| !found.contains(*one));
             let others: Vec<(u32, Option<u32>)> = others.copied().collect();
             for (index, interface) in others {
                 self.forget(peer, index, interface);
                 self.no_longer_brings(peer, (index, interface));
             }
-            if let Some(brought) = self.brought.get_mut(&peer) {
-                let count = brought.next_hops.len();
+            if let Some(by_peer) = self.by_peer.get_mut(&peer) {
+                let count = by_peer.next_hops.len();
                 let has_room = |limit: &mut u32| count < *limit as usize;
-                if brought.refused_at.take_if(has_room).is_some() {
+                if by_peer.refused_at.take_if(has_room).is_some() {
                     self.refusing.remove(&peer);
                     self.roomy.push(peer);
                 }
@@ -95,27 +95,27 @@ impl NextHops {
         }
     }
 
-    /// A peer brings a next hop no more. The way that is lost with it, if one is.
+    /// A peer no longer has a next hop. Returns the gateway that is lost with it.
     pub(super) fn forget(
         &mut self,
         peer: PeerId,
         index: u32,
         interface: Option<u32>,
-    ) -> Option<Way> {
+    ) -> Option<Gateway> {
         let slot = self.slots.get_mut(index)?;
         let place = match interface {
             None => &mut slot.everywhere,
             Some(interface) => place_on(&mut slot.scoped, interface),
         };
-        let way = place.way();
-        if let Ok(at) = place.bringers.binary_search(&peer) {
-            place.bringers.remove(at);
+        let gateway = place.gateway();
+        if let Ok(at) = place.peers.binary_search(&peer) {
+            place.peers.remove(at);
         }
-        let way = way.filter(|_| place.bringers.is_empty())?;
-        leave(&mut self.ways, way).then_some(way)
+        let gateway = gateway.filter(|_| place.peers.is_empty())?;
+        leave(&mut self.gateways, gateway).then_some(gateway)
     }
 
-    /// Peers to which a next hop was refused and that may bring some now. Asking clears them.
+    /// Takes the peers that were over their limit and are below it now.
     pub(crate) fn take_roomy(&mut self) -> Vec<PeerId> {
         std::mem::take(&mut self.roomy)
     }
@@ -125,9 +125,9 @@ impl NextHops {
         !self.roomy.is_empty()
     }
 
-    /// How many distinct next hops a peer brings.
+    /// The number of distinct next hops of a peer.
     pub(crate) fn count_of(&self, peer: PeerId) -> u32 {
-        let brought = self.brought.get(&peer);
-        brought.map_or(0, |brought| brought.next_hops.len() as u32)
+        let by_peer = self.by_peer.get(&peer);
+        by_peer.map_or(0, |by_peer| by_peer.next_hops.len() as u32)
     }
 }

@@ -45,8 +45,8 @@ fn walk(all: &mut NextHops) {
     assert!(!all.has_walk());
 }
 
-/// The ways that are lost with a peer.
-fn lose(all: &mut NextHops, peer: PeerId) -> Vec<Way> {
+/// The gateways that are lost with a peer.
+fn lose(all: &mut NextHops, peer: PeerId) -> Vec<Gateway> {
     all.lose(peer);
     walk(all);
     all.take_lost()
@@ -56,8 +56,8 @@ fn ipv4(third: u8, last: u8) -> NextHop {
     NextHop::Ipv4(Ipv4Addr::new(10, third, 0, last))
 }
 
-fn way_of(next_hop: NextHop) -> Way {
-    way(&OnLink.resolve(&next_hop, None).unwrap())
+fn way_of(next_hop: NextHop) -> Gateway {
+    gateway(&OnLink.resolve(&next_hop, None).unwrap())
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! What concerns many next hops at once, some of them at a time: a peer whose paths all go, and another resolver.
 //!
-//! A peer may come back while its next hops are still being looked at: what it brings again by then is left out. What the tables let go
-//! of before it was looked at is lost with its peer, too ([`NextHops::release`]). Another resolver while the answers of the one before are being asked for has every
-//! next hop asked about once more from there; what was found to have changed is handed out at least once a round.
+//! A peer may return while its next hops are still being processed: those that it sends again by then are skipped. Next
+//! hops that the tables release before they are processed are lost with their peer, too ([`NextHops::release`]). A new
+//! resolver during a round starts the round again from there; changes are returned at least once a round.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::super::NextHopIndex;
 use super::gateways::leave;
-use super::per_peer::Brings;
+use super::per_peer::NextHopSet;
 use super::{NextHopResolver, NextHops, State};
 use crate::peer::PeerId;
 
@@ -51,8 +51,8 @@ impl ChangedNextHops {
 /// What is left to do.
 #[derive(Default)]
 pub(super) struct Walks {
-    /// Peers whose paths are gone, with those of their next hops that were not looked at since.
-    losing: VecDeque<(PeerId, <Brings as IntoIterator>::IntoIter)>,
+    /// Peers whose paths are removed, with those of their next hops that are not processed yet.
+    losing: VecDeque<(PeerId, <NextHopSet as IntoIterator>::IntoIter)>,
     asking: Option<Round>,
     changed: ChangedNextHops,
     /// A round has ended or was at the end of the slots: otherwise each part of it would have the tables walked.
@@ -67,13 +67,13 @@ struct Round {
 }
 
 impl NextHops {
-    /// All paths of a peer go, and so do the ways that no next hop leads over that another peer brings: see
-    /// [`NextHops::take_lost`]. Looks at nothing yet.
+    /// All paths of a peer are removed, and so are the gateways that no next hop of another peer uses: see
+    /// [`NextHops::take_lost`]. Only schedules the walk.
     pub(crate) fn lose(&mut self, peer: PeerId) {
         self.refusing.remove(&peer);
         self.counting.remove(&peer);
-        if let Some(brought) = self.brought.remove(&peer) {
-            let next_hops = brought.next_hops.into_iter();
+        if let Some(by_peer) = self.by_peer.remove(&peer) {
+            let next_hops = by_peer.next_hops.into_iter();
             self.walks.losing.push_back((peer, next_hops));
         }
     }
@@ -92,7 +92,7 @@ impl NextHops {
         });
     }
 
-    /// Looks at up to `looks` next hops. Returns how many it were: less than `looks` means that nothing is left to do.
+    /// Processes up to `looks` next hops. Returns the number processed: less than `looks` means that nothing is left.
     pub(crate) fn walk(&mut self, looks: usize) -> usize {
         for used in 0..looks {
             if !self.lose_next() && !self.ask_next() {
@@ -107,14 +107,14 @@ impl NextHops {
         self.is_losing() || self.walks.asking.is_some()
     }
 
-    /// Whether ways may still be found to be lost.
+    /// Whether a walk may still find lost gateways.
     pub(crate) fn is_losing(&self) -> bool {
         !self.walks.losing.is_empty()
     }
 
-    /// Ways that were lost: routers on the link with their interfaces. Asking clears them.
+    /// Gateways that were lost: routers on the link with their interfaces. Asking clears them.
     pub(crate) fn take_lost(&mut self) -> Vec<(IpAddr, u32)> {
-        self.untold.lost.drain().collect()
+        self.unreported.lost.drain().collect()
     }
 
     /// Next hops that lead elsewhere than before. Asking clears them.
@@ -124,7 +124,7 @@ impl NextHops {
         (is_due && !changed.is_empty()).then(|| std::mem::take(changed))
     }
 
-    /// Looks at one next hop of a peer whose paths are gone. Whether there was one.
+    /// Processes one next hop of a peer whose paths are removed. Returns whether there was one.
     fn lose_next(&mut self) -> bool {
         let Some((peer, next_hops)) = self.walks.losing.front_mut() else {
             return false;
@@ -143,10 +143,10 @@ impl NextHops {
         if self.brings(peer, (index, interface)) {
             return;
         }
-        let way = self.forget(peer, index, interface);
-        // One that was told as lost already, and not regained since, is not told again.
-        if let Some(way) = way.filter(|way| self.lost.insert(*way)) {
-            self.untold.is_lost(way);
+        let gateway = self.forget(peer, index, interface);
+        // One that is already reported as lost is not reported again.
+        if let Some(gateway) = gateway.filter(|gateway| self.lost.insert(*gateway)) {
+            self.unreported.is_lost(gateway);
         }
     }
 
@@ -193,15 +193,15 @@ impl NextHops {
                 continue;
             }
             self.walks.changed.insert(index);
-            if let Some(way) = place.way() {
-                leave(&mut self.ways, way);
+            if let Some(gateway) = place.gateway() {
+                leave(&mut self.gateways, gateway);
             }
             place.state = State::Asked(after);
-            if let Some(way) = place.way() {
-                *self.ways.entry(way).or_default() += 1;
-                // A next hop that somebody brings leads over a lost way now.
-                if self.lost.remove(&way) {
-                    self.untold.is_regained(way);
+            if let Some(gateway) = place.gateway() {
+                *self.gateways.entry(gateway).or_default() += 1;
+                // A next hop of some peer uses a lost gateway now.
+                if self.lost.remove(&gateway) {
+                    self.unreported.is_regained(gateway);
                 }
             }
         }

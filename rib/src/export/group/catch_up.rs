@@ -1,4 +1,5 @@
-//! Members that are behind the stream: they hear what it has told, from their marks, until no mark is left.
+//! Members that are behind the stream: they are sent what it has advertised for their marked slots, until no mark is
+//! left.
 
 use bgp::types::Family;
 
@@ -15,11 +16,11 @@ use crate::peer::PeerId;
 const CATCH_UP_ROUND: usize = 4096;
 
 impl Group {
-    /// Tells members that are behind, and whose queues have room, what the stream has told of the slots that they are
-    /// marked for. Returns how many slots were looked at.
+    /// Sends members that are behind, and whose queues have space, what the stream has advertised for their marked
+    /// slots. Returns the number of slots processed.
     ///
-    /// A slot of which something else is to be told now than the stream has told is about to be staged: it is put among
-    /// the dirty ones to be sure, and its mark stays. `withdrawn`: gets the slots of which members heard that nothing is there.
+    /// A slot whose route differs from what the stream has advertised is about to be staged: it is marked dirty to be
+    /// sure, and its mark stays. `withdrawn` receives the slots that were withdrawn from members.
     pub(in crate::export) fn catch_up<L: LocRib, T: Transport>(
         &mut self,
         loc_rib: &L,
@@ -92,7 +93,7 @@ impl Group {
         }
     }
 
-    /// Stages what the stream has told of these slots for the members that are `receiving`, and takes their marks.
+    /// Stages what the stream has advertised for these slots for the members in `receiving`, and clears their marks.
     fn stage_round<L: LocRib>(
         &mut self,
         loc_rib: &L,
@@ -104,18 +105,18 @@ impl Group {
         let mut heard = Vec::with_capacity(round.len());
         for slot in round {
             let slot = *slot;
-            match self.families[index].told.get(slot) {
+            match self.families[index].adj_rib_out.get(slot) {
                 None => {
                     let everyone = Audience::AllBut(Excluded::default());
                     self.scratch.buckets.withdraw(everyone, slot);
                     withdrawn.insert(slot);
                 }
-                Some(told) => {
-                    let excluded = self.exclusions.resolve(told.exclusion);
+                Some(advertised) => {
+                    let excluded = self.exclusions.resolve(advertised.exclusion);
                     let best = loc_rib.best(family, slot);
                     let now = self.evaluate(loc_rib, family, slot, best, seed);
                     let current = now.ok().filter(|(number, who)| {
-                        self.scratch.exported[*number as usize].digest == told.digest
+                        self.scratch.exported[*number as usize].digest == advertised.digest
                             && *who == excluded
                     });
                     let Some((number, _)) = current else {
@@ -126,7 +127,7 @@ impl Group {
                     let excluded = excluded
                         .filter(|peer| members.get(&peer).is_some_and(|member| member.receiving));
                     let buckets = &mut self.scratch.buckets;
-                    buckets.announce(told.digest, number, Audience::AllBut(excluded), slot);
+                    buckets.announce(advertised.digest, number, Audience::AllBut(excluded), slot);
                     for peer in excluded.iter() {
                         buckets.withdraw(Audience::Only(peer), slot);
                     }

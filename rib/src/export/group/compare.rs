@@ -1,7 +1,7 @@
-//! Members that come from elsewhere: what they were told is compared with what the stream has told.
+//! Members that come from other groups: what they were sent is compared with what the stream has advertised.
 //!
-//! They are compared together, the one that is furthest behind first, and nobody catches up past it: what is to be said to
-//! several of them is encoded once.
+//! They are compared together, the one that is furthest behind first, and none catches up past it: changes for several
+//! of them are encoded once.
 
 use super::super::Slot;
 use super::super::comparison::{Heard, Stream};
@@ -13,11 +13,11 @@ use crate::peer::PeerId;
 const TURN: usize = 4096;
 
 impl Group {
-    /// A member was told what another group's stream has told, and has to hear what this one's has.
+    /// A member was sent what another group's stream has advertised, and has to be sent what this one's has.
     pub(super) fn let_hear_difference(&self, peer: PeerId, member: &mut Member, from: &Self) {
         for index in 0..member.families.len() {
             let (before, now) = (from.stream(index), self.stream(index));
-            if !before.told.is_empty() || !now.told.is_empty() {
+            if !before.adj_rib_out.is_empty() || !now.adj_rib_out.is_empty() {
                 member.compare(peer, index, Heard::of(before));
             }
         }
@@ -25,7 +25,7 @@ impl Group {
 
     pub(super) fn stream(&self, family: usize) -> Stream<'_> {
         Stream {
-            told: &self.families[family].told,
+            adj_rib_out: &self.families[family].adj_rib_out,
             pairs: self.exclusions.pairs(),
         }
     }
@@ -36,13 +36,14 @@ impl Group {
         member.is_some_and(Member::has_to_be_compared)
     }
 
-    /// Whether somebody has to be compared before a member can move here: what the stream has told is to become another's then.
+    /// Whether a member has to be compared before another can move here, because the Adj-RIB-Out is replaced then.
     pub(in crate::export) fn must_not_adopt(&self) -> bool {
         let mut members = self.members.values();
         self.passes_by() && members.any(Member::has_to_be_compared)
     }
 
-    /// Whether a member is still to be compared: changes that concern all wait for that, so that it hears them with the others.
+    /// Whether a member is still to be compared: changes for all members wait for that, so that it is sent them with
+    /// the others.
     pub(super) fn is_comparing(&self) -> bool {
         self.compared_up_to(0).is_some() || self.compared_up_to(1).is_some()
     }
@@ -54,7 +55,7 @@ impl Group {
         comparisons.map(|comparison| comparison.cursor()).min()
     }
 
-    /// Goes on with comparisons. Returns how much was done.
+    /// Continues comparisons. Returns the work done.
     pub(in crate::export) fn compare(&mut self, budget: usize) -> usize {
         let mut used = 0;
         for index in 0..self.families.len() {
@@ -70,7 +71,7 @@ impl Group {
     /// Compares those members further that are compared up to this slot.
     fn compare_from(&mut self, from: Slot, family: usize, budget: usize) -> usize {
         let stream = Stream {
-            told: &self.families[family].told,
+            adj_rib_out: &self.families[family].adj_rib_out,
             pairs: self.exclusions.pairs(),
         };
         let mut used = 0;

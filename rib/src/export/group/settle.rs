@@ -14,9 +14,9 @@ use super::Group;
 use crate::peer::PeerId;
 
 impl Group {
-    /// Sends what stands between routes: End-of-RIB, the borders of refreshes; lets members that caught up join the
-    /// stream. `settled`: whether nothing of what is known is to come any more, per family; `hold`: whose End-of-RIB
-    /// waits for more; `postponed`: who is about to move to another group. Returns how much was done.
+    /// Sends End-of-RIB and the Begin and End of refreshes; members that caught up join the stream. `settled`: per
+    /// family, whether nothing is left to be sent; `hold`: the peers whose End-of-RIB waits; `postponed`: members that
+    /// are about to move to another group. Returns the work done.
     pub(in crate::export) fn settle<T: Transport>(
         &mut self,
         transport: &mut T,
@@ -26,7 +26,7 @@ impl Group {
     ) -> usize {
         let mut done = 0;
         for (peer, member) in &mut self.members {
-            // Whoever is about to move has not heard all that it is to hear.
+            // A member that is about to move has not been sent everything yet.
             if member.blocked || postponed.contains(peer) {
                 continue;
             }

@@ -5,18 +5,19 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 
+use super::super::adj_rib_out::AdvertisedRoute;
 use super::super::exclusion::Excluded;
 use super::super::member::Member;
 use super::super::pack::{Audience, Buckets};
 use super::super::rules::{DigestSeed, Exported};
-use super::super::told::Told;
 use super::super::{Best, LocRib, Slot, Suppressed};
 use super::Group;
 use crate::attrs::AttrId;
 use crate::peer::{PeerId, PeerKind};
 use crate::policy::Signature;
 
-/// Slots that are looked at together before the first is acted on: each look waits for memory, and these wait at once.
+/// Slots that are loaded together before the first is processed: each load waits for memory, and these wait in
+/// parallel.
 const TOGETHER: usize = 32;
 
 /// What verdicts are kept by within a flush. The family, because IPv4 and IPv6 routes can share attributes and next hop
@@ -28,14 +29,14 @@ pub(super) type VerdictKey = (AttrId, Family, Option<PeerId>, Signature);
 pub(super) struct Scratch {
     pub(super) verdicts: HashMap<VerdictKey, Result<u32, Suppressed>, RandomState>,
     pub(super) exported: Vec<Exported>,
-    /// The latest verdict that no prefix plays a part in. Routes of one attribute set come in runs.
+    /// The latest verdict that does not depend on the prefix. Routes of one attribute set arrive in runs.
     pub(super) latest: Option<Latest>,
     pub(super) buckets: Buckets,
-    /// Slots of which something else was told than before, for members that are behind.
+    /// Slots whose advertised route changed, for members that are behind.
     pub(super) touched: Vec<Slot>,
 }
 
-/// What the members are told of routes of a peer with these attributes.
+/// What is advertised to the members for routes of a peer with these attributes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Latest {
     attributes: AttrId,
@@ -44,16 +45,16 @@ pub(super) struct Latest {
     verdict: Result<(u32, Excluded), Suppressed>,
 }
 
-/// A slot that is to be staged: its best route, and what was told of it.
+/// A slot that is to be staged: its best route, and what was advertised for it.
 struct Look<'a> {
     slot: Slot,
     best: Option<Best<'a>>,
-    told: Option<Told>,
+    advertised: Option<AdvertisedRoute>,
 }
 
 impl Look<'_> {
-    /// Looks at the attributes, so that they are in the cache soon. What comes back is to be kept from being optimized
-    /// away, and says nothing.
+    /// Reads the attributes, to load them into the cache. The result has no meaning; it keeps the read from being
+    /// optimized away.
     fn touch<L: LocRib>(&self, loc_rib: &L) -> u8 {
         let Some(Best::Learned { attributes, .. }) = self.best else {
             return 0;
@@ -64,7 +65,8 @@ impl Look<'_> {
 }
 
 impl Group {
-    /// What the members are told of a slot with this best route, as a number in `scratch.exported`, and who is not.
+    /// What is advertised to the members for a slot with this best route, as a number in `scratch.exported`, and the
+    /// excluded members.
     pub(super) fn evaluate<L: LocRib>(
         &mut self,
         loc_rib: &L,
@@ -117,8 +119,8 @@ impl Group {
                 let key = (attributes, family, by, signature);
                 let verdict = verdicts.entry(key).or_insert_with(|| {
                     let route = loc_rib.route_attributes(attributes);
-                    let told = self.key.learned(prefix, route, from, seed)?;
-                    exported.push(told);
+                    let advertised = self.key.learned(prefix, route, from, seed)?;
+                    exported.push(advertised);
                     Ok(exported.len() as u32 - 1)
                 });
                 ((*verdict)?, Some(peer))
@@ -128,17 +130,21 @@ impl Group {
         Ok((number, excluded))
     }
 
-    /// Who is not told a route: its source, and the member that is its next hop.
-    pub(in crate::export) fn excluded(&self, told: &Exported, source: Option<PeerId>) -> Excluded {
-        let owner = told
+    /// The members excluded from a route: its source, and the one that is its next hop.
+    pub(in crate::export) fn excluded(
+        &self,
+        advertised: &Exported,
+        source: Option<PeerId>,
+    ) -> Excluded {
+        let owner = advertised
             .third_party
-            .then(|| self.addresses.get(&told.next_hop.address()).copied())
+            .then(|| self.addresses.get(&advertised.next_hop.address()).copied())
             .flatten();
         Excluded::new(source, owner)
     }
 
-    /// Compares what is to be told of slots with what was, and stages the difference for the stream. To be delivered
-    /// before anything else is done.
+    /// Compares what slots should advertise with what was advertised, and stages the difference for the stream. It must
+    /// be delivered before anything else is done.
     pub(in crate::export) fn stage_all<L: LocRib>(
         &mut self,
         loc_rib: &L,
@@ -146,21 +152,21 @@ impl Group {
         slots: impl Iterator<Item = Slot>,
         seed: &DigestSeed,
     ) {
-        // Looked at once, not for each slot: a group may have a thousand members and seldom one that is behind.
+        // Checked once, not for each slot: a group may have a thousand members and seldom one that is behind.
         let behind = self.has_behind();
         let alone = self.members.keys().next().copied();
         let alone = alone.filter(|_| self.members.len() == 1);
         let mut passed_by = false;
         let mut slots = slots.peekable();
         while slots.peek().is_some() {
-            let told = &self.families[family.0].told;
+            let advertised = &self.families[family.0].adj_rib_out;
             let looks: SmallVec<[Look<'_>; TOGETHER]> = slots
                 .by_ref()
                 .take(TOGETHER)
                 .map(|slot| Look {
                     slot,
                     best: loc_rib.best(family.1, slot),
-                    told: told.get(slot),
+                    advertised: advertised.get(slot),
                 })
                 .map(|look| match look.best {
                     Some(Best::Learned { peer, .. }) if Some(peer) == alone => {
@@ -177,7 +183,7 @@ impl Group {
         }
         self.families[family.0].passed_by |= passed_by;
         if behind {
-            // Member by member: most are not behind, and none of those is to be looked at for each slot.
+            // Member by member: most are not behind, and those must not cost anything for each slot.
             let touched = std::mem::take(&mut self.scratch.touched);
             let members = self.members.values_mut();
             for behind in members.filter_map(|member| member.behind.as_mut()) {
@@ -198,36 +204,36 @@ impl Group {
         seed: &DigestSeed,
     ) {
         let (index, family) = family;
-        let (slot, old) = (look.slot, look.told);
+        let (slot, old) = (look.slot, look.advertised);
         let new = self.evaluate(loc_rib, family, slot, look.best, seed);
         self.families[index].note_size(slot, new.err());
         let new = new.ok();
         if new.is_none() && old.is_none() {
             return;
         }
-        let old = old.map(|told| (told, self.exclusions.resolve(told.exclusion)));
+        let old = old.map(|advertised| (advertised, self.exclusions.resolve(advertised.exclusion)));
         let new = new.map(|(number, excluded)| {
             let digest = self.scratch.exported[number as usize].digest;
             (number, digest, excluded)
         });
         let same = match (&old, &new) {
-            (Some((told, before)), Some((_, digest, after))) => {
-                if told.digest == *digest && before == after {
+            (Some((advertised, before)), Some((_, digest, after))) => {
+                if advertised.digest == *digest && before == after {
                     return;
                 }
-                told.digest == *digest
+                advertised.digest == *digest
             }
             _ => false,
         };
         // What was released first might be taken again by the same pair.
-        let told = new.map(|(_, digest, excluded)| Told {
+        let advertised = new.map(|(_, digest, excluded)| AdvertisedRoute {
             digest,
             exclusion: self.exclusions.acquire(excluded, index),
         });
-        if let Some((told, _)) = &old {
-            self.exclusions.release(told.exclusion, index);
+        if let Some((advertised, _)) = &old {
+            self.exclusions.release(advertised.exclusion, index);
         }
-        self.families[index].told.set(slot, told);
+        self.families[index].adj_rib_out.set(slot, advertised);
         if behind {
             self.scratch.touched.push(slot);
         }
@@ -243,7 +249,7 @@ impl Group {
             (before, Some((number, digest, after))) => {
                 let after = receiving(after);
                 if same {
-                    // Only who hears of it changed: the new source gets a withdrawal, the old one the route.
+                    // Only the excluded members changed: the new source is sent a withdrawal, the old one the route.
                     let before = before.unwrap_or_default();
                     for peer in before.iter().filter(|peer| !after.contains(*peer)) {
                         buckets.announce(digest, number, Audience::Only(peer), slot);

@@ -10,8 +10,8 @@ use super::UpdateGroups;
 impl UpdateGroups {
     /// Does what is due, and hands the bytes over: changed slots first, then walks, then members that are behind.
     ///
-    /// Looks at about `budget` slots, each once per group that is concerned. The more at once, the better the packing:
-    /// some thousands take a few milliseconds.
+    /// Processes about `budget` slots, each once per affected group. Larger budgets pack better: some thousands take a
+    /// few milliseconds.
     pub fn flush<L: LocRib, T: Transport>(
         &mut self,
         loc_rib: &L,
@@ -20,8 +20,8 @@ impl UpdateGroups {
     ) -> Progress {
         let mut left = budget.max(1);
         let progress = loop {
-            // An equal share of what is left to each kind of work: none can starve another, and what goes out at once
-            // is not cut into many pieces where there is only one.
+            // Each kind of work gets an equal share of the remaining budget: none starves another, and a single kind is
+            // not split into many pieces.
             let round = (left / self.kinds_of_work()).max(self.min_round);
             let mut done = self.move_postponed();
             done += self.stage_dirty(loc_rib, transport, round);

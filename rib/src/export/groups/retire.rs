@@ -1,4 +1,4 @@
-//! Retires slots of which no member has to hear any more.
+//! Retires slots that no member has to be sent any more.
 
 use bgp::types::Family;
 
@@ -8,21 +8,20 @@ use super::super::member::Behind;
 use super::UpdateGroups;
 
 impl UpdateGroups {
-    /// Slots that were found empty and that nobody has to be told of any more: their entries may be freed, unless
-    /// they have a path again.
+    /// Empty slots that no member has to be sent any more: their entries may be freed, unless they have a path again.
     pub fn take_retired(&mut self) -> Vec<(Family, Slot)> {
         std::mem::take(&mut self.retired)
     }
 
-    /// Lets those empty slots go that no member which is behind must hear of: of those that became empty or were told
-    /// as such, and of those where a member that was behind is gone. Each member that is looked at for a slot counts.
-    /// Whether there are more.
+    /// Releases empty slots that no member behind has to be sent: of those that became empty or were withdrawn, and of
+    /// those where a member that was behind has left. Each member checked for a slot counts. Returns whether there are
+    /// more.
     pub(super) fn retire(&mut self, budget: usize) -> bool {
         for (index, family) in Family::ALL.into_iter().enumerate() {
             if self.emptied[index].is_empty() && self.look_again[index].is_none() {
                 continue;
             }
-            // Few of many: the others are not looked at for each slot.
+            // Few of many: the others are not checked for each slot.
             let behind: Vec<&Behind> = self.groups.values().flat_map(Group::behind).collect();
             let mut left = budget.max(1);
             let mut cursor = Slot(0);
@@ -45,8 +44,7 @@ impl UpdateGroups {
                     self.checked += 1;
                     self.looks += 1 + behind.len();
                 }
-                // What is dirty again is looked at, and held or let go, once more. What was told as empty may be in use
-                // again.
+                // A slot that is dirty again is checked again later. A withdrawn slot may be in use again.
                 if self.dirty[index].contains(slot) {
                     self.held[index].remove(slot);
                 } else if behind.iter().any(|behind| behind.holds(index, slot)) {

@@ -249,21 +249,21 @@ fn output(key: &GroupKey) -> Vec<Vec<Bytes>> {
     let seed = DigestSeed::default();
     let mut all = Vec::new();
     for prefix in ["10.0.0.0/8", "2001:db8:1::/48"].map(net) {
-        let mut tell = |told: Result<super::super::rules::Exported, Suppressed>| {
+        let mut tell = |advertised: Result<super::super::rules::Exported, Suppressed>| {
             let mut bytes = Vec::new();
-            if let Ok(told) = told {
+            if let Ok(advertised) = advertised {
                 let mut encoder = UpdateEncoder::new(key.codec);
                 let path_id = bgp::types::PathId(1);
                 match prefix {
                     IpNet::V4(prefix) => encoder.reach(
-                        &told.set,
-                        told.next_hop,
+                        &advertised.set,
+                        advertised.next_hop,
                         [Nlri::<Ipv4Net> { prefix, path_id }],
                         |b| bytes.push(b),
                     ),
                     IpNet::V6(prefix) => encoder.reach(
-                        &told.set,
-                        told.next_hop,
+                        &advertised.set,
+                        advertised.next_hop,
                         [Nlri::<Ipv6Net> { prefix, path_id }],
                         |b| bytes.push(b),
                     ),

@@ -147,8 +147,12 @@ impl Model {
                         .filter(|(prefix, _)| super::super::rules::family_of(*prefix) == *family)
                         .collect::<BTreeMap<_, _>>()
                 };
-                let told = self.world.transport.receivers[&PeerId(*peer)].table.clone();
-                assert_eq!(of(told), of(self.naive(*peer)), "End-of-RIB to {peer}");
+                let advertised = self.world.transport.receivers[&PeerId(*peer)].table.clone();
+                assert_eq!(
+                    of(advertised),
+                    of(self.naive(*peer)),
+                    "End-of-RIB to {peer}"
+                );
             }
         }
     }
@@ -184,7 +188,7 @@ impl Model {
         let mut encoder = UpdateEncoder::new(key.codec);
         let mut receiver = Receiver::new(&key);
         for (prefix, best) in self.world.rib.routes() {
-            let told = match best {
+            let advertised = match best {
                 TestBest::Originated(originated) => key.originated(originated, &seed),
                 TestBest::Learned(from, _) if from.0 == peer => continue,
                 TestBest::Learned(from, route) => key.learned(
@@ -194,9 +198,9 @@ impl Model {
                     &seed,
                 ),
             };
-            let Ok(told) = told else { continue };
+            let Ok(advertised) = advertised else { continue };
             // Members of a group share networks, so this is the case of RFC 4271 5.1.3.
-            if told.third_party && told.next_hop.address() == session.remote_address {
+            if advertised.third_party && advertised.next_hop.address() == session.remote_address {
                 continue;
             }
             let path_id = key.codec.family(super::super::rules::family_of(prefix));
@@ -204,14 +208,14 @@ impl Model {
             let out = |bytes| receiver.read(&bytes);
             match prefix {
                 IpNet::V4(prefix) => encoder.reach(
-                    &told.set,
-                    told.next_hop,
+                    &advertised.set,
+                    advertised.next_hop,
                     [Nlri::<Ipv4Net> { prefix, path_id }],
                     out,
                 ),
                 IpNet::V6(prefix) => encoder.reach(
-                    &told.set,
-                    told.next_hop,
+                    &advertised.set,
+                    advertised.next_hop,
                     [Nlri::<Ipv6Net> { prefix, path_id }],
                     out,
                 ),
@@ -248,8 +252,11 @@ impl Model {
                         family,
                         from,
                         (3, 2),
-                        |prefix, told| {
-                            assert_eq!(told.next_hop.address(), expected[&prefix].1.address());
+                        |prefix, advertised| {
+                            assert_eq!(
+                                advertised.next_hop.address(),
+                                expected[&prefix].1.address()
+                            );
                             listed.insert(prefix);
                         },
                     );
@@ -260,9 +267,9 @@ impl Model {
                 );
             }
             for number in 0..PREFIXES {
-                let told = groups.explain(&self.world.rib, PeerId(*peer), prefix(number));
+                let advertised = groups.explain(&self.world.rib, PeerId(*peer), prefix(number));
                 assert_eq!(
-                    told.unwrap().is_ok(),
+                    advertised.unwrap().is_ok(),
                     expected.contains_key(&prefix(number))
                 );
             }

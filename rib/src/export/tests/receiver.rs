@@ -65,8 +65,8 @@ impl Receiver {
                         if let Some(stale) = self.stale.get_mut(&family) {
                             stale.remove(&prefix);
                         }
-                        let told = (update.attributes.clone(), reach.next_hop);
-                        self.table.insert(prefix, told);
+                        let advertised = (update.attributes.clone(), reach.next_hop);
+                        self.table.insert(prefix, advertised);
                     }
                 }
                 self.end_of_rib.extend(update.end_of_rib);

@@ -32,14 +32,15 @@ fn tell(
 }
 
 /// What a peer of a kind, with nothing special, is told of a route from a peer of another kind.
-fn told(
+fn advertised(
     to: PeerKind,
     source: PeerKind,
     attributes: &PathAttributes,
 ) -> Result<PathAttributes, Suppressed> {
     let key = key(&config(to), &session(to, 1));
     let (_, next_hop) = learned();
-    tell(&key, "10.0.0.0/8", &route(attributes, next_hop), source).map(|told| told.set.parse())
+    tell(&key, "10.0.0.0/8", &route(attributes, next_hop), source)
+        .map(|advertised| advertised.set.parse())
 }
 
 fn offer(advertisement: u32) -> Offer {
@@ -80,7 +81,7 @@ fn rfc4271_9_2_and_rfc4456_6_who_hears_what_from_whom() {
     };
     for source in KINDS {
         for to in KINDS {
-            let result = told(to, source, &learned().0).err();
+            let result = advertised(to, source, &learned().0).err();
             assert_eq!(result, expected(source, to), "{source:?} to {to:?}");
         }
     }
@@ -142,13 +143,13 @@ fn rfc1997_well_known_communities_hold_on_every_family() {
 fn communities_of_an_advertisement_are_for_the_receiver_and_suppress_nothing() {
     let mut one = offer(1);
     one.communities = vec![Community::NO_EXPORT];
-    let told = advertise(
+    let advertised = advertise(
         &config(External),
         &session(External, 1),
         &originated("10.1.0.0/24", vec![one]),
     );
     assert_eq!(
-        told.unwrap().set.parse().communities,
+        advertised.unwrap().set.parse().communities,
         [Community::NO_EXPORT]
     );
 }
@@ -197,7 +198,7 @@ fn rfc9234_5_only_to_customer_by_the_peers_role() {
         assert_eq!(without.set.only_to_customer(), added, "added for {role:?}");
         attributes.only_to_customer = Some(Asn(5));
         let with = tell(&key, "10.0.0.0/8", &route(&attributes, next_hop), External);
-        let with = with.map(|told| told.set.only_to_customer().unwrap());
+        let with = with.map(|advertised| advertised.set.only_to_customer().unwrap());
         assert_eq!(
             with,
             kept.ok_or(Suppressed::OnlyToCustomer),
@@ -224,8 +225,8 @@ fn a_family_that_was_not_negotiated_is_not_told() {
     session.negotiated = Arc::new(negotiated);
     let (attributes, next_hop) = learned();
     let key = key(&config(External), &session);
-    let told = tell(&key, "10.0.0.0/8", &route(&attributes, next_hop), External);
-    assert_eq!(told, Err(Suppressed::FamilyNotNegotiated));
+    let advertised = tell(&key, "10.0.0.0/8", &route(&attributes, next_hop), External);
+    assert_eq!(advertised, Err(Suppressed::FamilyNotNegotiated));
     let ours = originated("10.1.0.0/24", vec![offer(1)]);
     assert_eq!(
         advertise(&config(External), &session, &ours),
@@ -282,7 +283,7 @@ fn a_node_that_knows_services_is_told_what_something_else_asks_for() {
         });
         originated("203.0.113.7/32", both.collect())
     };
-    for (of_services, told) in [
+    for (of_services, advertised) in [
         ([true, true], false),
         ([true, false], true),
         ([false, false], true),
@@ -293,7 +294,7 @@ fn a_node_that_knows_services_is_told_what_something_else_asks_for() {
                 ..config(Internal)
             };
             let found = advertise(&config, &session(Internal, 1), &offers(of_services));
-            let kept_back = (knows_services && !told).then_some(Suppressed::KnownToNode);
+            let kept_back = (knows_services && !advertised).then_some(Suppressed::KnownToNode);
             assert_eq!(found.err(), kept_back, "{of_services:?} {knows_services}");
         }
     }
@@ -323,14 +324,14 @@ fn export_policies_reject_with_their_rule_and_a_med_that_they_set_is_sent() {
         ..Matches::default()
     };
     let reject = with_policy(External, only.clone(), Set::default(), Action::Reject);
-    let told = tell(
+    let advertised = tell(
         &key(&reject, &session(External, 1)),
         "10.0.0.0/8",
         &route(&attributes, next_hop),
         External,
     );
     assert_eq!(
-        told,
+        advertised,
         Err(Suppressed::Policy(RuleRef { policy: 0, rule: 0 }))
     );
     let set = Set {
@@ -341,16 +342,20 @@ fn export_policies_reject_with_their_rule_and_a_med_that_they_set_is_sent() {
         ..Set::default()
     };
     let change = with_policy(External, only, set, Action::Accept);
-    let told = tell(
+    let advertised = tell(
         &key(&change, &session(External, 1)),
         "10.0.0.0/8",
         &route(&attributes, next_hop),
         External,
     );
-    let told = told.unwrap().set.parse();
-    assert_eq!((told.med, told.local_pref), (Some(9), None));
-    assert_eq!(told.as_path.to_string(), "64512 64512 65100");
-    assert_eq!(told.communities, [Community::NO_EXPORT], "for the receiver");
+    let advertised = advertised.unwrap().set.parse();
+    assert_eq!((advertised.med, advertised.local_pref), (Some(9), None));
+    assert_eq!(advertised.as_path.to_string(), "64512 64512 65100");
+    assert_eq!(
+        advertised.communities,
+        [Community::NO_EXPORT],
+        "for the receiver"
+    );
 }
 
 #[test]

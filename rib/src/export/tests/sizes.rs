@@ -218,7 +218,9 @@ fn has_what_fits(
     assert_eq!(table.len(), count);
     assert!(table.contains_key(&net("10.1.0.0/24")), "others stay");
     let heard = table.get(&prefix);
-    let expected = explained.ok().map(|told| (told.attributes, told.next_hop));
+    let expected = explained
+        .ok()
+        .map(|advertised| (advertised.attributes, advertised.next_hop));
     assert_eq!(
         heard.is_some(),
         expected.is_some(),
@@ -326,7 +328,7 @@ fn an_originated_route_with_more_communities_than_fit_is_withdrawn_and_says_why(
     }
     let prefix = net("10.1.0.0/24");
     let all = [4096, 65_535].map(Suppressed::TooLarge);
-    for (communities, told) in [
+    for (communities, advertised) in [
         (5, [None, None]),
         (2_000, [Some(all[0]), None]),
         (20_000, all.map(Some)),
@@ -334,7 +336,7 @@ fn an_originated_route_with_more_communities_than_fit_is_withdrawn_and_says_why(
     ] {
         world.set(prefix, Some(originated(communities)));
         world.flush_all();
-        for (peer, reason) in (0..).zip(told) {
+        for (peer, reason) in (0..).zip(advertised) {
             let explained = world.groups.explain(&world.rib, PeerId(peer), prefix);
             assert_eq!(explained.unwrap().err(), reason);
             assert_eq!(world.table(peer).contains(&prefix), reason.is_none());

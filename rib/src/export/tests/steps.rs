@@ -4,7 +4,7 @@ use super::*;
 use crate::policy::{Action, Matches, Policy, Rule, Set};
 
 /// Peers from 0 on in one group, told of so many prefixes.
-fn told(peers: u32, routes: u32) -> World {
+fn advertised(peers: u32, routes: u32) -> World {
     let mut world = World::open();
     for peer in (0..peers).chain([100]) {
         world
@@ -52,7 +52,7 @@ fn with_med(med: u32) -> PeerConfig {
 #[test]
 fn a_withdrawal_beside_a_blocked_peer_costs_the_same_however_many_wait_for_it() {
     for routes in [500, 1000] {
-        let mut world = told(2, routes + 1);
+        let mut world = advertised(2, routes + 1);
         world.receiver(1).mark = 0;
         for number in 0..routes {
             world.set(prefix(number), None);
@@ -75,7 +75,7 @@ fn a_withdrawal_beside_a_blocked_peer_costs_the_same_however_many_wait_for_it() 
 
 #[test]
 fn what_waits_for_a_peer_that_is_gone_is_let_go_some_slots_at_a_time() {
-    let mut world = told(2, 1000);
+    let mut world = advertised(2, 1000);
     world.receiver(1).mark = 0;
     for number in 0..1000 {
         world.set(prefix(number), None);
@@ -94,7 +94,7 @@ fn what_waits_for_a_peer_that_is_gone_is_let_go_some_slots_at_a_time() {
 
 #[test]
 fn a_peer_that_moves_to_a_group_told_something_else_is_compared_some_slots_at_a_time() {
-    let mut world = told(3, 2000);
+    let mut world = advertised(3, 2000);
     world.groups.configure(PeerId(1), &with_med(7));
     world.flush_all();
     assert_eq!(world.groups.group_count(), 2);
@@ -125,7 +125,7 @@ fn a_peer_that_moves_to_a_group_told_something_else_is_compared_some_slots_at_a_
 
 #[test]
 fn peers_that_move_to_a_group_one_after_the_other_are_told_together() {
-    let mut world = told(5, 2000);
+    let mut world = advertised(5, 2000);
     for peer in 1..5 {
         world.groups.configure(PeerId(peer), &with_med(7));
     }
@@ -154,7 +154,7 @@ fn peers_that_move_to_a_group_one_after_the_other_are_told_together() {
 /// A peer that asks for its routes before every flush, faster than they can be compared.
 #[test]
 fn a_peer_that_asks_for_its_routes_over_and_over_does_not_keep_others_waiting() {
-    let mut world = told(2, 2000);
+    let mut world = advertised(2, 2000);
     let session = session(PeerKind::External, 3);
     world
         .rib
@@ -175,7 +175,7 @@ fn a_peer_that_asks_for_its_routes_over_and_over_does_not_keep_others_waiting() 
 
 #[test]
 fn a_member_that_is_looked_at_for_an_empty_slot_counts() {
-    let mut world = told(8, 1000);
+    let mut world = advertised(8, 1000);
     for peer in 1..4 {
         world.receiver(peer).mark = 0;
     }
@@ -207,7 +207,7 @@ fn a_member_that_is_looked_at_for_an_empty_slot_counts() {
 #[test]
 fn a_peer_that_moves_on_and_on_is_not_compared_by_the_moves() {
     const LAST: u32 = 7;
-    let mut world = told(LAST + 2, 2000);
+    let mut world = advertised(LAST + 2, 2000);
     for peer in 1..=LAST {
         world.groups.configure(PeerId(peer), &with_med(peer));
     }

@@ -146,7 +146,7 @@ fn object(mut tree: Tree, atoms: &mut Atoms, parsed: &mut Vec<Parsed>) {
         let reason = match metadata("name").map(|name| &name.value) {
             Some(Value::Bad(reason)) => reason.clone(),
             Some(Value::List(_) | Value::Map(_)) => {
-                "is no text: every object has a name".to_owned()
+                "is not text: every object has a name".to_owned()
             }
             _ => "missing: every object has a name".to_owned(),
         };
@@ -209,7 +209,7 @@ struct Identity {
 
 fn identity(tree: &Tree) -> Result<Identity, Fault> {
     if !matches!(tree.value, Value::Map(_)) {
-        let reason = "no object: expected a map with apiVersion, kind and metadata";
+        let reason = "not an object: expected a map with apiVersion, kind and metadata";
         return Err(fault(tree, "", reason.to_owned()));
     }
     let text = |key: &str| match tree.field(key).map(|field| (field, &field.value)) {
@@ -220,7 +220,7 @@ fn identity(tree: &Tree) -> Result<Identity, Fault> {
             Err(fault(tree, key, reason))
         }
         _ => {
-            let reason = "missing: every object says apiVersion and kind";
+            let reason = "missing: every object has apiVersion and kind";
             Err(fault(tree, key, reason.to_owned()))
         }
     };

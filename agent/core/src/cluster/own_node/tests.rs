@@ -150,8 +150,9 @@ fn a_node_made_again_has_what_it_lacks_from_before_until_it_has_it_itself() {
     assert_eq!(
         problems,
         [
-            "Node n1: metadata.labels: the object was made again without rack; the agent keeps using the last known value for \
-             5 minutes. Set it again, unless the node is to be without it"
+            "Node n1: metadata.labels: the object was created again without rack; the agent keeps using the last \
+             known value for \
+             5 minutes. Set it again, unless it should be removed"
         ]
     );
     let labelled = node(&[("rack", "b")], Some("192.0.2.1"), None);
@@ -216,7 +217,7 @@ fn a_node_made_again_while_no_agent_ran_or_shortly_before_has_its_labels_too() {
                 Some(anew(node(&[("rack", "a")], Some("192.0.2.1"), None)))
             );
             assert!(
-                problems[0].contains("made again without rack;"),
+                problems[0].contains("created again without rack;"),
                 "{problems:?}"
             );
         }
@@ -278,7 +279,8 @@ fn labels_of_a_node_made_again_are_those_from_before_for_five_minutes() {
             panic!("{problems:?}");
         };
         assert!(
-            annotations.contains("metadata.annotations: the object was made again without router;"),
+            annotations
+                .contains("metadata.annotations: the object was created again without router;"),
             "{annotations}"
         );
         assert!(labels.contains("without rack, zone; "), "{labels}");

@@ -89,7 +89,7 @@ pub(super) fn unknown_field(kind: &str, place: &[Step], fields: &[&str]) -> Stri
     let mut names = fields.to_vec();
     names.sort_unstable();
     match names.is_empty() {
-        true => format!("unknown field{hint}: there are none here"),
+        true => format!("unknown field{hint}: no fields are expected here"),
         false => format!("unknown field{hint}: expected one of {}", names.join(", ")),
     }
 }
@@ -150,7 +150,7 @@ pub(super) fn unknown_value(value: &str, known: &[&str]) -> String {
         Some(name) => format!(" (did you mean {name}?)"),
         None => String::new(),
     };
-    format!("\"{value}\" is not known{hint}: expected {}", or(known))
+    format!("\"{value}\" is unknown{hint}: expected {}", or(known))
 }
 
 fn or(all: &[&str]) -> String {

@@ -57,7 +57,7 @@ fn names_and_labels_that_are_no_text_are_said_as_they_are_read() {
         ),
         (
             "{name: [a]}",
-            &["x.yaml:3: metadata.name: is no text: every object has a name"],
+            &["x.yaml:3: metadata.name: is not text: every object has a name"],
         ),
         (
             "{name: ~}",

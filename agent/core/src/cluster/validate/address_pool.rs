@@ -17,7 +17,7 @@ impl Validate for AddressPoolSpec {
             "empty: expected at least one prefix, range or address".to_owned()
         });
         f.check(self.auto_assign || self.allow_requests, "spec.allowRequests", || {
-            "false beside autoAssign: false: no Service could get an address; set one of them to true".to_owned()
+            "false, and autoAssign is false too: no Service could get an address; set one of them to true".to_owned()
         });
         for (name, limit) in [
             ("spec.maxPerService", self.max_per_service),
@@ -33,7 +33,7 @@ impl Validate for AddressPoolSpec {
                 f.cidr(&path, Cidr(*net));
                 let hosts = net.max_prefix_len() - net.prefix_len();
                 f.check(!self.exclude_first_and_last || hosts > 1, &path, || {
-                    format!("{block} has nothing but a first and a last address, which excludeFirstAndLast leaves out")
+                    format!("{block} has only a first and a last address, which excludeFirstAndLast excludes")
                 });
             }
             let ends = [block.first(), block.last()];
@@ -46,7 +46,7 @@ impl Validate for AddressPoolSpec {
             if let Some(other) = earlier {
                 f.add(
                     path,
-                    format!("{block} overlaps {other}: give each address once"),
+                    format!("{block} overlaps {other}: list each address once"),
                 );
             }
         }

@@ -93,7 +93,7 @@ impl Findings {
             self.check(
                 from.node_label.is_some() != from.node_annotation.is_some(),
                 path,
-                || "give exactly one of nodeLabel and nodeAnnotation".to_owned(),
+                || "set exactly one of nodeLabel and nodeAnnotation".to_owned(),
             );
         }
     }
@@ -160,7 +160,7 @@ impl Findings {
             self.check(
                 password.secret_ref.is_some() != password.file.is_some(),
                 path,
-                || "give exactly one of secretRef and file".to_owned(),
+                || "set exactly one of secretRef and file".to_owned(),
             );
         }
     }

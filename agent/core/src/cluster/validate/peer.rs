@@ -40,7 +40,7 @@ impl Validate for PeerSpec {
         if let Some(hops) = self.ebgp_multihop {
             f.range("spec.ebgpMultihop", hops, 2, 255);
             f.check(self.ttl_security.is_none(), "spec.ttlSecurity", || {
-                "contradicts ebgpMultihop: give one of both".to_owned()
+                "contradicts ebgpMultihop: set only one of them".to_owned()
             });
         }
         if let Some(security) = self.ttl_security {
@@ -84,14 +84,14 @@ fn asn(spec: &PeerSpec, f: &mut Findings) {
     if spec.nodes.is_some() {
         // Other nodes are in our AS unless said otherwise, and what they say of theirs is known.
         f.check(spec.asn_from.is_none(), "spec.asnFrom", || {
-            "has no place beside nodes: give asn, or leave it out for internal".to_owned()
+            "not allowed with nodes: set asn, or leave both out for internal".to_owned()
         });
     } else {
         f.check(
             spec.asn.is_some() != spec.asn_from.is_some(),
             "spec.asn",
             || match spec.asn {
-                Some(_) => "contradicts asnFrom: give one of both".to_owned(),
+                Some(_) => "contradicts asnFrom: set only one of them".to_owned(),
                 None => {
                     "missing: expected an AS number, internal or external, or asnFrom".to_owned()
                 }
@@ -109,12 +109,12 @@ fn addresses(spec: &PeerSpec, f: &mut Findings) {
         f.check(
             !link_local || spec.source_interface.is_some(),
             "spec.address",
-            || format!("{address} is link-local: sourceInterface must say on which link"),
+            || format!("{address} is link-local: set sourceInterface to its interface"),
         );
         f.check(
             !(address.0.is_unspecified() || address.0.is_multicast()),
             "spec.address",
-            || format!("{address} is no address of a host"),
+            || format!("{address} is not a host address"),
         );
         if let Some(local) = spec.local_address {
             f.check(
@@ -127,12 +127,12 @@ fn addresses(spec: &PeerSpec, f: &mut Findings) {
     f.check(
         spec.local_address.is_none() || spec.local_address_from.is_none(),
         "spec.localAddressFrom",
-        || "contradicts localAddress: give one of both".to_owned(),
+        || "contradicts localAddress: set only one of them".to_owned(),
     );
     f.check(
         spec.nodes.is_none() || (spec.local_address.is_none() && spec.local_address_from.is_none()),
         "spec.localAddress",
-        || "with nodes, each uses its own InternalIP: leave it out".to_owned(),
+        || "not allowed with nodes: each node uses its own InternalIP".to_owned(),
     );
     if let Some(range) = spec.range {
         f.cidr("spec.range", range);
@@ -151,7 +151,7 @@ fn addresses(spec: &PeerSpec, f: &mut Findings) {
         if let Some(name) = name {
             // IFNAMSIZ: 15 octets and a zero.
             f.check((1..=15).contains(&name.len()), path, || {
-                format!("\"{name}\" is no interface name: expected 1 to 15 characters")
+                format!("\"{name}\" is not an interface name: expected 1 to 15 characters")
             });
         }
     }
@@ -166,11 +166,12 @@ fn attribute_filter(spec: &PeerSpec, f: &mut Findings) {
     } = &spec.attribute_filter;
     for (at, name) in discard.iter().enumerate() {
         let reason = if AttributeFilter::MANDATORY.contains(name.0) {
-            "every route needs it, or is announced in it: no route would be left"
+            "every route needs it: no route would be left"
         } else if LOOP_DETECTION.contains(name.0) {
-            "routing loops are recognised by it: use treatAsWithdraw"
+            "it is needed to detect routing loops: use treatAsWithdraw"
         } else if name.0 == AttributeCode::ONLY_TO_CUSTOMER && spec.role.is_some() {
-            "with a role, route leaks are recognised by it (RFC 9234 section 5): leave role out, or use treatAsWithdraw"
+            "with a role, it is needed to detect route leaks (RFC 9234 section 5): leave role out, or use \
+             treatAsWithdraw"
         } else {
             continue;
         };
@@ -182,7 +183,7 @@ fn attribute_filter(spec: &PeerSpec, f: &mut Findings) {
     for (at, name) in treat_as_withdraw.iter().enumerate() {
         let path = format!("{PATH}.treatAsWithdraw[{at}]");
         f.check(!AttributeFilter::MANDATORY.contains(name.0), &path, || {
-            format!("{name} is in every route, or announces them: all routes of the peer would be withdrawn")
+            format!("{name} is in every route: all routes of the peer would be withdrawn")
         });
         f.check(!discard.contains(name), &path, || {
             format!("{name} is also in discard: list it once")
@@ -196,7 +197,7 @@ fn attribute_filter(spec: &PeerSpec, f: &mut Findings) {
                 .map(|code| AttributeName(code).to_string())
                 .collect();
             format!(
-                "{name} is accepted anyway, or never used: expected {}",
+                "{name} is always accepted, or never used: expected {}",
                 names.join(" or ")
             )
         });
@@ -211,11 +212,11 @@ fn attribute_filter(spec: &PeerSpec, f: &mut Findings) {
 /// How much is taken of the peer, and for how long.
 fn limits(spec: &PeerSpec, f: &mut Findings) {
     f.check(spec.max_prefixes != Some(0), "spec.maxPrefixes", || {
-        "0 would end the session at the first prefix: leave it out for no limit".to_owned()
+        "0 would close the session at the first prefix: leave it out for no limit".to_owned()
     });
     let received = spec.max_received_prefixes != Some(0);
     f.check(received, "spec.maxReceivedPrefixes", || {
-        "0 would end the session at the first prefix: leave it out for no limit".to_owned()
+        "0 would close the session at the first prefix: leave it out for no limit".to_owned()
     });
     if let Some(paths) = spec.max_paths_per_prefix {
         f.range("spec.maxPathsPerPrefix", paths, 1, 1000);

@@ -52,7 +52,7 @@ fn prefix_match(path: &str, prefix: &PrefixMatch, f: &mut Findings) {
     if let Some(max) = prefix.max_length {
         f.range(&format!("{path}.maxLength"), max, min.min(longest), longest);
         f.check(!prefix.or_longer, &format!("{path}.orLonger"), || {
-            "contradicts maxLength: give one of both".to_owned()
+            "contradicts maxLength: set only one of them".to_owned()
         });
     }
 }

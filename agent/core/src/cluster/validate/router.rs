@@ -38,7 +38,7 @@ fn numbers(spec: &RouterSpec, f: &mut Findings) {
     if let Some(asn) = spec.asn {
         f.asn("spec.asn", asn);
         f.check(spec.asn_from.is_none(), "spec.asnFrom", || {
-            "contradicts asn: give one of both".to_owned()
+            "contradicts asn: set only one of them".to_owned()
         });
     }
     f.value_from("spec.asnFrom", spec.asn_from.as_ref());
@@ -46,14 +46,14 @@ fn numbers(spec: &RouterSpec, f: &mut Findings) {
     f.check(
         spec.router_id.is_none() || spec.router_id_from.is_none(),
         "spec.routerIDFrom",
-        || "contradicts routerID: give one of both".to_owned(),
+        || "contradicts routerID: set only one of them".to_owned(),
     );
     for (path, id) in [
         ("spec.routerID", spec.router_id),
         ("spec.clusterID", spec.cluster_id),
     ] {
         f.check(id.is_none_or(|id| !id.is_unspecified()), path, || {
-            "0.0.0.0 is no identifier (RFC 6286)".to_owned()
+            "0.0.0.0 is not an identifier (RFC 6286)".to_owned()
         });
     }
 }
@@ -68,7 +68,10 @@ fn leave(spec: &RouterSpec, f: &mut Findings) {
     for (index, key) in spec.leave.taints.iter().enumerate() {
         let path = format!("spec.leave.taints[{index}]");
         f.check(!key.is_empty() && !key.contains(['=', ':']), &path, || {
-            format!("{key:?} is no key of a taint: expected it without value and effect, such as example.com/maintenance")
+            format!(
+                "{key:?} is not the key of a taint: expected it without value and effect, such as \
+                example.com/maintenance"
+            )
         });
     }
 }
@@ -106,7 +109,7 @@ fn fib(spec: &RouterSpec, f: &mut Findings) {
         "spec.fib.refuse.table",
         || {
             format!(
-                "{refusing} is a table with other routes in it: expected one that nobody else uses, such as the default {}",
+                "{refusing} has other routes: expected a table that is not used otherwise, such as the default {}",
                 routelet_fib::refusal::DEFAULT_TABLE
             )
         },

@@ -59,8 +59,7 @@ fn of_advertisement(state: &ClusterState, spec: &AdvertisementSpec) -> Vec<Findi
     {
         findings.push(Finding {
             path: "spec".to_owned(),
-            reason: "advertises nothing: give podCIDRs, services, prefixes or interfaces"
-                .to_owned(),
+            reason: "advertises nothing: set podCIDRs, services, prefixes or interfaces".to_owned(),
         });
     }
     let Some(services) = &spec.services else {
@@ -76,7 +75,7 @@ fn of_advertisement(state: &ClusterState, spec: &AdvertisementSpec) -> Vec<Findi
         findings.push(Finding {
             path: "spec.services".to_owned(),
             reason: "restricts nothing: by default LoadBalancer addresses of all Services are advertised to every peer, \
-                     as host routes. defaultAdvertisement: {enabled: false} in the Router ends that"
+                     as host routes. To disable that, set defaultAdvertisement: {enabled: false} in the Router"
                 .to_owned(),
         });
     }

@@ -45,15 +45,15 @@ fn what_every_route_needs_is_neither_discarded_nor_withdrawn() {
         assert_eq!(
             found(json!({"discard": [99, name]}), None),
             [format!(
-                "spec.attributeFilter.discard[1]: {name} cannot be discarded: every route needs it, or is announced in \
-                 it: no route would be left"
+                "spec.attributeFilter.discard[1]: {name} cannot be discarded: every route needs it: no route would \
+                 be left"
             )]
         );
         assert_eq!(
             found(json!({"treatAsWithdraw": [name]}), None),
             [format!(
-                "spec.attributeFilter.treatAsWithdraw[0]: {name} is in every route, or announces them: all routes of the \
-                 peer would be withdrawn"
+                "spec.attributeFilter.treatAsWithdraw[0]: {name} is in every route: all routes of the peer would be \
+                 withdrawn"
             )]
         );
     }
@@ -88,7 +88,8 @@ fn one_attribute_stands_in_one_list() {
     assert_eq!(
         found(json!({"accept": ["AIGP", 99]}), None),
         ["AIGP", "99"].iter().enumerate().map(|(at, name)| format!(
-            "spec.attributeFilter.accept[{at}]: {name} is accepted anyway, or never used: expected TunnelEncapsulation or PrefixSID"
+            "spec.attributeFilter.accept[{at}]: {name} is always accepted, or never used: expected \
+             TunnelEncapsulation or PrefixSID"
         )).collect::<Vec<_>>()
     );
 }
@@ -178,7 +179,7 @@ fn a_selector_that_selects_nothing_is_named() {
             "Advertisement",
             "{interfaces: [eth1]}".to_owned(),
             "{attributes: {med: 1}}".to_owned(),
-            "Advertisement x: spec: advertises nothing: give podCIDRs, services, prefixes or interfaces",
+            "Advertisement x: spec: advertises nothing: set podCIDRs, services, prefixes or interfaces",
         ),
         (
             "Advertisement",
@@ -276,7 +277,7 @@ fn the_table_that_refuses_is_nobody_elses() {
         assert_eq!(
             found(fib),
             [format!(
-                "spec.fib.refuse.table: {table} is a table with other routes in it: expected one that nobody else uses, such \
+                "spec.fib.refuse.table: {table} has other routes: expected a table that is not used otherwise, such \
                  as the default 17900"
             )]
         );

@@ -1,4 +1,4 @@
-//! Why traffic is led away from a node, and what that means when the agent is told to stop.
+//! Why a node is drained, and what that means when the agent is told to stop.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use routelet_api::RouterSpec;
 
 use crate::cluster::{Atom, Node};
 
-/// Why traffic is led away from a node; of several reasons the last of these that holds.
+/// Why a node is drained; of several reasons the last of these that holds.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DrainReason {
     /// `drain` of its Router.
@@ -40,8 +40,8 @@ impl DrainReason {
 impl fmt::Display for DrainReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Router => f.write_str("its Router says drain: true"),
-            Self::Command => f.write_str("ordered by routelet drain"),
+            Self::Router => f.write_str("the Router has drain: true"),
+            Self::Command => f.write_str("requested by routelet drain"),
             Self::Taint(key) => write!(f, "the node has the taint {key}"),
             Self::NodeShutdown => f.write_str("the kubelet is shutting the node down"),
             Self::NodeDeletion => f.write_str("the Node object is being deleted"),

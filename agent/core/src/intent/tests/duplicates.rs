@@ -156,7 +156,7 @@ fn a_node_has_no_session_with_itself() {
     assert_eq!(peer_names(&own), ["mesh/n1", "mesh/n2"]);
     assert_eq!(
         warnings(&own),
-        ["Peer rr: 192.0.2.13 is an address of the node itself, which has no session with itself"]
+        ["Peer rr: 192.0.2.13 is an address of the node itself, so it needs no session"]
     );
     assert!(
         !own.warnings[0].kind.is_unused(),

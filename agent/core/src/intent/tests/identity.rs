@@ -106,7 +106,8 @@ fn an_as_and_an_identifier_out_of_labels_stay_while_the_labels_are_missing() {
     );
     assert_eq!(
         warnings(&unknown)[0],
-        "Router r: spec.asnFrom asks for label asn of node n1, which has none; the node has no sessions until it has one"
+        "Router r: spec.asnFrom refers to label asn, which node n1 does not have; the node has no sessions until it \
+         has one"
     );
     agent.known_by(&[
         (
@@ -128,8 +129,8 @@ fn an_as_and_an_identifier_out_of_labels_stay_while_the_labels_are_missing() {
     assert_eq!(
         warnings(&intent),
         [
-            "Router r: spec.asnFrom asks for label asn of node n1, which has none; the AS in use stays",
-            "Router r: spec.routerIDFrom asks for label id of node n1, which has none; the identifier in use stays",
+            "Router r: spec.asnFrom refers to label asn, which node n1 does not have; the AS in use stays",
+            "Router r: spec.routerIDFrom refers to label id, which node n1 does not have; the identifier in use stays",
         ]
     );
     agent.known_by(&[(

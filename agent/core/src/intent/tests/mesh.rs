@@ -83,7 +83,8 @@ fn the_mesh_uses_ipv6_where_both_want_it_or_nothing_else_is_in_common() {
     assert_eq!(
         warnings(&intent(&only_v6, "n4")),
         [
-            "Router (built-in default): node n5 and this node have no InternalIPs of one family; they cannot peer"
+            "Router (built-in default): node n5 and this node have no InternalIPs of one family; they cannot have a \
+             session"
         ]
     );
 }

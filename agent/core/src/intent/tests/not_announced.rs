@@ -40,7 +40,7 @@ fn what_is_not_ours_is_suppressed_by_the_rule_that_says_so() {
         ),
         (
             with_service("type: LoadBalancer, loadBalancerClass: x/y", IP, "", "", ""),
-            "203.0.113.1/32 Service d/s: loadBalancerClass x/y is another's",
+            "203.0.113.1/32 Service d/s: loadBalancerClass x/y belongs to another load balancer",
         ),
         (
             with_service("type: ClusterIP", IP, "", "", ""),
@@ -60,11 +60,11 @@ fn what_is_not_ours_is_suppressed_by_the_rule_that_says_so() {
         ),
         (
             with_service("type: ExternalName, externalName: x", "", "", "", ""),
-            "- Service d/s: type ExternalName has nothing to route",
+            "- Service d/s: type ExternalName has no addresses",
         ),
         (
             with_service("clusterIP: None", "", "", "", ""),
-            "- Service d/s: headless: kube-proxy serves none of its addresses",
+            "- Service d/s: headless: kube-proxy does not serve it",
         ),
     ] {
         assert_suppressed(&intent, expected);
@@ -120,7 +120,7 @@ fn what_kube_proxy_does_not_serve_is_not_announced() {
     };
     let headless = "clusterIP: None, externalIPs: [198.51.100.7]";
     let plain = "clusterIP: 10.96.0.1, externalIPs: [198.51.100.7]";
-    let rule = "headless: kube-proxy serves none of its addresses";
+    let rule = "headless: kube-proxy does not serve it";
     let proxy =
         "label service.kubernetes.io/service-proxy-name is \"mine\": kube-proxy does not serve it";
     let unnamed =

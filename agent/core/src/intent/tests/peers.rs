@@ -76,7 +76,7 @@ fn values_come_from_labels_and_annotations_of_the_node() {
         [
             "Peer bad: spec.addressFrom takes \"x\" from annotation bad of node n1, which is not an address; the peer \
              is left out",
-            "Peer none: spec.addressFrom asks for annotation none of node n1, which has none; the peer is left out",
+            "Peer none: spec.addressFrom refers to annotation none, which node n1 does not have; the peer is left out",
         ]
     );
 }
@@ -164,7 +164,7 @@ fn targets_of_all_kinds_are_found_and_a_missing_gateway_is_waited_for() {
     let without = intend(&state(&text), "n1", &LocalFacts::default());
     assert_eq!(
         warnings(&without),
-        ["Peer gw: the node has no default gateway of IPv6; the peer waits for one"]
+        ["Peer gw: the node has no IPv6 default gateway; the peer is started when it has one"]
     );
     assert_eq!(without.peers.len(), 3);
 }
@@ -189,8 +189,8 @@ fn the_same_peer_twice_is_used_once_and_stands_before_the_mesh() {
     assert_eq!(
         warnings(&intent),
         [
-            "Peer b: duplicates Peer a, which is used for address 192.0.2.1 because it comes first by name. Give one of them another \
-             address or nodeSelector, or delete it"
+            "Peer b: duplicates Peer a, which is used for address 192.0.2.1 because it is first by name. Change the \
+             address or nodeSelector of one, or delete it"
         ]
     );
 }
@@ -204,7 +204,9 @@ fn a_node_without_an_object_still_has_the_peers_that_all_nodes_have() {
     assert_eq!(peer_names(&intent), ["p"]);
     assert_eq!(
         warnings(&intent),
-        ["Node lost: there is no such Node object; it has no pod CIDRs, labels or addresses"]
+        [
+            "Node lost: there is no Node object of this name; pod CIDRs, labels and addresses are unknown"
+        ]
     );
 }
 

@@ -27,8 +27,8 @@ fn the_most_specific_router_is_used_and_the_others_are_warned_of() {
     assert_eq!(
         warnings(&intent),
         [
-            "Router all: Router a-rack selects the same node and is used: it is more specific",
-            "Router b-rack: Router a-rack selects the same node and is used: it comes first by name",
+            "Router all: Router a-rack selects the same node and is used instead: it is more specific",
+            "Router b-rack: Router a-rack selects the same node and is used instead: it is first by name",
         ]
     );
 }

@@ -69,11 +69,11 @@ fn a_file_that_was_never_read_has_no_password_and_one_that_cannot_be_read_now_it
     for (known, expected) in [
         (
             file(None, None),
-            Err("could not be read so far: its file system does not answer"),
+            Err("it has not been read yet: its file system does not answer"),
         ),
         (
             file(None, Some("EMFILE")),
-            Err("could not be read so far: EMFILE"),
+            Err("it has not been read yet: EMFILE"),
         ),
         (
             file(Some(Err("No such file")), None),

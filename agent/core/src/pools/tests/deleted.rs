@@ -226,7 +226,8 @@ fn a_pool_that_is_not_known_is_not_called_deleted_and_costs_nobody_an_address() 
     cluster.service("v4", V4);
     assert_eq!(
         cluster.shown("v4"),
-        "no AddressPool gives it an IPv4 address: other: it has no addresses of that family; p: it is not valid, see its \
+        "no AddressPool assigns it an IPv4 address: other: it has no addresses of that family; p: it is not valid, \
+         see its \
          condition Accepted"
     );
 }
@@ -285,7 +286,7 @@ fn who_prefers_two_families_and_has_one_waits_for_nothing() {
     assert!(holds && reason == "OneFamily");
     assert_eq!(
         message,
-        "203.0.113.0 of AddressPool p; no AddressPool gives it an IPv6 address: p: it has no addresses of that family"
+        "203.0.113.0 of AddressPool p; no AddressPool assigns it an IPv6 address: p: it has no addresses of that family"
     );
 }
 

@@ -8,8 +8,8 @@ const ONLY_V6: &str = "addresses: [\"2001:db8::/112\"]";
 
 #[test]
 fn the_policy_and_what_pools_have_decide_about_families() {
-    let no_v6 = "no AddressPool gives it an IPv6 address: p: it has no addresses of that family";
-    let no_v4 = "no AddressPool gives it an IPv4 address: p: it has no addresses of that family";
+    let no_v6 = "no AddressPool assigns it an IPv6 address: p: it has no addresses of that family";
+    let no_v4 = "no AddressPool assigns it an IPv4 address: p: it has no addresses of that family";
     let table = [
         (BOTH, V4, "203.0.113.0 p"),
         (BOTH, V6, "2001:db8:: p"),

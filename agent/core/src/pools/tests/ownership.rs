@@ -19,7 +19,8 @@ fn only_load_balancers_without_a_class_or_of_ours_get_addresses() {
         ),
         (
             "type: LoadBalancer, loadBalancerClass: example.com/other",
-            "loadBalancerClass example.com/other is another's; ours is routelet.dev/bgp, or none",
+            "loadBalancerClass example.com/other belongs to another load balancer; Routelet's is routelet.dev/bgp, \
+             or none",
         ),
         ("type: ClusterIP", "is of type ClusterIP, not LoadBalancer"),
         ("", "is of type ClusterIP, not LoadBalancer"),
@@ -68,7 +69,7 @@ fn what_another_load_balancer_gave_out_is_left_alone_and_given_to_nobody() {
     cluster.annotated("s", V4, "routelet.dev/addresses: 203.0.113.1");
     assert_eq!(
         cluster.shown("s"),
-        "Service d/theirs has 203.0.113.1: another load balancer gave it out"
+        "Service d/theirs has 203.0.113.1: another load balancer assigned it"
     );
     let report = &allocate(&cluster.state).pools["p"];
     assert_eq!((report.ipv4.assigned, report.ipv4.available), (3, 0));
@@ -80,7 +81,7 @@ fn what_another_load_balancer_gave_out_is_left_alone_and_given_to_nobody() {
 #[test]
 fn without_any_pool_only_services_that_have_something_of_ours_are_ours() {
     let theirs = "has no loadBalancerClass, and there is no AddressPool";
-    let none = "there is no AddressPool to take an IPv4 address from";
+    let none = "there is no AddressPool with IPv4 addresses";
     let class = format!("{V4}, loadBalancerClass: routelet.dev/bgp");
     for (spec, annotations, expected) in [
         (V4, "", theirs),

@@ -92,7 +92,7 @@ fn a_pool_without_auto_assign_is_only_for_those_that_name_it_or_an_address_of_it
     cluster.annotated("asks", V4, "routelet.dev/addresses: 203.0.113.7");
     assert_eq!(
         cluster.shown("plain"),
-        "no AddressPool gives it an IPv4 address: p: only for Services that name it with routelet.dev/address-pool"
+        "no AddressPool assigns it an IPv4 address: p: only for Services that name it with routelet.dev/address-pool"
     );
     assert_eq!(cluster.shown("names"), "203.0.113.0 p");
     assert_eq!(cluster.shown("asks"), "203.0.113.7 p");
@@ -117,7 +117,7 @@ fn selectors_of_services_and_namespaces_must_both_admit() {
     cluster.add("a/no", &labels("expose: \"no\""));
     cluster.add("b/yes", &labels("expose: \"yes\""));
     cluster.add("c/yes", &labels("expose: \"yes\""));
-    let none = "no AddressPool gives it an IPv4 address: p: its";
+    let none = "no AddressPool assigns it an IPv4 address: p: its";
     assert_eq!(cluster.shown("a/yes"), "203.0.113.0 p");
     assert_eq!(
         cluster.shown("a/no"),
@@ -179,7 +179,8 @@ fn of_pools_that_overlap_the_older_keeps_what_both_claim_and_the_younger_says_so
     );
     assert_eq!(
         allocation.pools["new"].overlaps[0].to_string(),
-        "203.0.113.0/29 overlaps 203.0.113.4-203.0.113.5 of AddressPool old, which is older and keeps what both claim"
+        "203.0.113.0/29 overlaps 203.0.113.4-203.0.113.5 of AddressPool old, which is older and keeps the addresses \
+         that both have"
     );
     assert_eq!(allocation.pools["old"].ipv4.total, 3);
     assert_eq!(allocation.pools["new"].ipv4.total, 6);

@@ -103,7 +103,8 @@ fn what_cannot_be_had_gives_nothing_and_the_reason() {
         ),
         (
             ours("203.0.113.15"),
-            "203.0.113.15 is the first or last address of a prefix, which AddressPool a leaves out (excludeFirstAndLast): \
+            "203.0.113.15 is the first or last address of a prefix, which AddressPool a excludes \
+             (excludeFirstAndLast): \
              ask for another"
                 .into(),
         ),
@@ -121,7 +122,7 @@ fn what_cannot_be_had_gives_nothing_and_the_reason() {
         ),
         (
             "routelet.dev/address-pool: c".into(),
-            "no AddressPool gives it an IPv4 address: c: its serviceSelector does not select the Service".into(),
+            "no AddressPool assigns it an IPv4 address: c: its serviceSelector does not select the Service".into(),
         ),
     ];
     for (annotations, expected) in table {
@@ -141,7 +142,7 @@ fn an_address_that_another_has_is_not_given_and_no_other_in_its_place() {
     cluster.annotated("third", V4, "routelet.dev/addresses: 203.0.113.8");
     assert_eq!(
         cluster.shown("second"),
-        "Service d/first has 203.0.113.7: to share it, give both the same annotation routelet.dev/sharing-key"
+        "Service d/first has 203.0.113.7: to share it, set the same annotation routelet.dev/sharing-key on both"
     );
     assert_eq!(cluster.shown("third"), "203.0.113.8 a");
     cluster.state.services.remove(&key("first"));

@@ -47,7 +47,7 @@ fn the_same_key_and_other_ports_are_needed() {
             HTTP,
             "",
             HTTPS,
-            Some("to share it, give both the same annotation routelet.dev/sharing-key"),
+            Some("to share it, set the same annotation routelet.dev/sharing-key on both"),
         ),
         (
             "",
@@ -68,7 +68,7 @@ fn the_same_key_and_other_ports_are_needed() {
             HTTP,
             "routelet.dev/sharing-key: \"\"",
             HTTPS,
-            Some("to share it, give both the same annotation routelet.dev/sharing-key"),
+            Some("to share it, set the same annotation routelet.dev/sharing-key on both"),
         ),
     ];
     for (a, ports_a, b, ports_b, expected) in table {

@@ -15,8 +15,8 @@ fn a_namespace_gets_no_more_than_its_limit_and_another_is_not_affected() {
     for name in ["a/1", "a/2", "a/3", "b/1"] {
         cluster.service(name, V4);
     }
-    let full = "no AddressPool gives it an IPv4 address: p: the Services of the namespace have 2 of that family, which is all \
-                that they get (maxPerNamespace)";
+    let full = "no AddressPool assigns it an IPv4 address: p: the Services of the namespace have 2 of that family, \
+        the maximum (maxPerNamespace)";
     assert_eq!(cluster.shown("a/3"), full);
     assert_eq!(cluster.shown("b/1"), "203.0.113.2 p");
     assert_eq!(allocate(&cluster.state).pools["p"].waiting, []);
@@ -80,7 +80,7 @@ fn a_service_asks_for_no_more_than_its_limit() {
         "routelet.dev/addresses: \"203.0.113.8,203.0.113.9\"",
     );
     let why =
-        "203.0.113.9 is in AddressPool p: a Service gets 1 of each family at most (maxPerService)";
+        "203.0.113.9 is in AddressPool p: a Service gets at most 1 of each family (maxPerService)";
     assert_eq!(cluster.shown("s"), why);
     assert_eq!(refused(&cluster, "p"), [format!("d/s: {why}")]);
     // One of each family is one.
@@ -109,7 +109,7 @@ fn where_requests_are_not_allowed_the_controller_chooses_and_what_is_there_stays
             format!("203.0.113.9 is in AddressPool p: {no}")
         );
     }
-    let named = format!("no AddressPool gives it an IPv4 address: p: {no}");
+    let named = format!("no AddressPool assigns it an IPv4 address: p: {no}");
     assert_eq!(cluster.shown("names"), named);
     assert_eq!(cluster.shown("plain"), "203.0.113.1 p");
     assert_eq!(refused(&cluster, "p").len(), 3);

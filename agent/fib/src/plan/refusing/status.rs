@@ -107,7 +107,7 @@ impl Refusing {
         KernelError {
             errno: libc::EEXIST,
             text: format!(
-                "table {} holds routes of others, so it is not consulted; give spec.fib.refuse.table another number",
+                "table {} has routes of other programs, so it is not used; set spec.fib.refuse.table to another number",
                 self.table
             ),
         }

@@ -248,7 +248,10 @@ fn a_table_with_routes_of_others_is_not_consulted() {
     let Some(FibRouteState::Failed { error, .. }) = shown.state else {
         panic!("{shown:?}")
     };
-    assert!(error.text.contains("holds routes of others"), "{error}");
+    assert!(
+        error.text.contains("has routes of other programs"),
+        "{error}"
+    );
     assert_eq!(world.kernel.routes.get(&id), Some(&stranger));
     world.kernel.routes.remove(&id);
     adopt(&mut world.plan, &world.kernel);

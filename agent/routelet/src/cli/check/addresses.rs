@@ -244,7 +244,7 @@ impl Addresses {
             object: Some(ObjectRef::cluster("AddressPool", &pool.name)),
             path: "spec.addresses".to_owned(),
             reason: format!(
-                "{}; no Service gets these addresses: leave them out of the pool",
+                "{}; they are not assigned: remove them from the pool",
                 some(&pool.reserved)
             ),
             meanwhile: None,
@@ -255,7 +255,7 @@ impl Addresses {
     pub(super) fn show(&self, screen: &mut Screen) -> anyhow::Result<()> {
         section(
             screen,
-            "Addresses that the controller gives",
+            "Addresses that the controller assigns",
             self.addresses.is_empty(),
         )?;
         let columns = [
@@ -318,7 +318,7 @@ impl ServiceReport {
         let loses = self
             .released
             .iter()
-            .map(|address| row(Some(address), None, "it loses it"));
+            .map(|address| row(Some(address), None, "is removed from it"));
         let reason = self.reason.iter().map(|reason| row(None, None, reason));
         has.chain(loses).chain(reason).collect()
     }

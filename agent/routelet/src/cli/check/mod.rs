@@ -19,7 +19,7 @@ use super::words::count;
 use addresses::Addresses;
 use nodes::{NodeReport, node_report, refusals, show_node, unused};
 
-/// Validate manifests and show which addresses Services would get and what each node would do, without a cluster
+/// Validate manifests, and show the addresses of Services and the plan of each node, without a cluster
 #[derive(Debug, clap::Args)]
 pub(super) struct Check {
     /// Directories of manifests, files, or - for standard input
@@ -30,7 +30,7 @@ pub(super) struct Check {
     #[arg(long, value_name = "NAME")]
     node: Vec<String>,
 
-    /// Only the problems, neither addresses nor what nodes would do
+    /// Only the problems, neither addresses nor plans
     #[arg(long, conflicts_with = "node")]
     problems: bool,
 }
@@ -141,7 +141,7 @@ fn inventory(snapshot: &Snapshot) -> String {
         .map(|(number, noun)| count(number as u64, noun))
         .collect();
     match found.as_slice() {
-        [] => "No objects that Routelet uses.".to_owned(),
+        [] => "No objects of kinds that Routelet uses.".to_owned(),
         _ => format!("No problems: {}.", found.join(", ")),
     }
 }

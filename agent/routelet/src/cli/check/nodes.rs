@@ -202,11 +202,11 @@ fn hangs_on_the_node(kind: &WarningKind) -> bool {
 fn on_the_node(warning: &Warning) -> String {
     match &warning.kind {
         WarningKind::NoGateway(family) => format!(
-            "{}: the peer is the node's {family} default gateway, which only the node knows",
+            "{}: the peer is the node's {family} default gateway, known on the node only",
             warning.object
         ),
         WarningKind::NoInterfaceAddress(name) => format!(
-            "{}: the addresses of interface {name}, which only the node knows",
+            "{}: the addresses of interface {name}, known on the node only",
             warning.object
         ),
         _ => warning.to_string(),
@@ -289,9 +289,9 @@ fn show_peers(screen: &mut Screen, node: &NodeReport) -> anyhow::Result<()> {
     section(screen, "Peers", node.peers.is_empty())?;
     let columns = [
         text("PEER"),
-        text("AT"),
+        text("ADDRESS"),
         text("AS"),
-        prose("IS TOLD"),
+        prose("ADVERTISEMENTS"),
         prose("POLICIES"),
     ];
     let mut pages = Pages::new(&columns);
@@ -324,8 +324,8 @@ fn show_originated(screen: &mut Screen, node: &NodeReport) -> anyhow::Result<()>
     let columns = [
         text("PREFIX"),
         text("ADVERTISEMENT"),
-        prose("BECAUSE OF"),
-        prose("TO"),
+        prose("OBJECTS"),
+        prose("PEERS"),
     ];
     let mut pages = Pages::new(&columns);
     for route in &node.originated {
@@ -354,7 +354,7 @@ fn show_suppressed(screen: &mut Screen, node: &NodeReport) -> anyhow::Result<()>
         return Ok(());
     }
     section(screen, "Does not advertise", false)?;
-    let columns = [text("PREFIX"), text("OBJECT"), prose("BECAUSE")];
+    let columns = [text("PREFIX"), text("OBJECT"), prose("REASON")];
     let mut pages = Pages::new(&columns);
     for suppressed in &node.suppressed {
         let row = vec![

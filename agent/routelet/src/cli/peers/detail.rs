@@ -92,7 +92,7 @@ fn session(peer: &Peer, rows: &mut Rows<'_>) -> anyhow::Result<()> {
 fn restarting(restart: &RestartState) -> String {
     let mut text = format!("{}s asked by the peer", restart.restart_time_seconds);
     if !restart.used {
-        text.push_str(" and not used: graceful restart is off here");
+        text.push_str(", not used: graceful restart is disabled here");
     }
     if restart.restarting {
         text.push_str(", it had restarted");
@@ -126,7 +126,7 @@ fn errors(peer: &Peer, rows: &mut Rows<'_>) -> anyhow::Result<()> {
     let text = match (peer.established_count, falls.as_str()) {
         (0, _) => "never established".to_owned(),
         (times, "") => format!("established {}", count(times, "time")),
-        (times, falls) => format!("established {}; fell by {falls}", count(times, "time")),
+        (times, falls) => format!("established {}; closed by {falls}", count(times, "time")),
     };
     rows.row("History", text)?;
     let mut error = |label, error: &Option<SessionError>| match error {
@@ -215,7 +215,8 @@ fn limits(peer: &Peer, screen: &mut Screen) -> anyhow::Result<()> {
     }
     for f in peer.families.iter().filter(|f| f.too_large > 0) {
         screen.line(format!(
-            "{}: {} not advertised, because they fit into no message to this peer: routelet routes advertised --peer {}",
+            "{}: {} not advertised, because their attributes exceed the message size of this peer: routelet routes \
+             advertised --peer {}",
             f.family,
             group(f.too_large),
             peer.name
@@ -241,13 +242,13 @@ fn messages(peer: &Peer, screen: &mut Screen) -> anyhow::Result<()> {
     }
     if peer.attributes_filtered > 0 {
         screen.line(format!(
-            "{} discarded or treated as withdrawn (attributeFilter, and what only internal peers exchange)",
+            "{} discarded or treated as withdrawn (by attributeFilter or by default)",
             count(peer.attributes_filtered, "attribute")
         ))?;
     }
     if peer.output_queue_bytes > 0 {
         screen.line(format!(
-            "{} wait for the peer to read them",
+            "{} not yet read by the peer",
             count(peer.output_queue_bytes, "byte")
         ))?;
     }
@@ -259,7 +260,7 @@ fn capabilities(peer: &Peer, screen: &mut Screen) -> anyhow::Result<()> {
         return Ok(());
     }
     screen.line("")?;
-    let columns = [text("CAPABILITY"), text("WE"), text("PEER"), prose("")];
+    let columns = [text("CAPABILITY"), text("LOCAL"), text("PEER"), prose("")];
     let mut pages = Pages::new(&columns);
     let yes = |holds| if holds { "yes" } else { "-" }.to_owned();
     for capability in &peer.capabilities {

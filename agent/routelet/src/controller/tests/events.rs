@@ -81,6 +81,6 @@ fn what_a_service_misses_is_told_once_and_what_it_was_given_when_it_is_written()
     let mut other = service("b", 3, &["203.0.113.1"]);
     other["spec"]["type"] = json!("ClusterIP");
     apply(&mut world.services, other);
-    let expected = ["AddressReleased b: its addresses were taken back"];
+    let expected = ["AddressReleased b: its addresses were released"];
     assert_eq!(given_to(&world, "b"), expected);
 }

@@ -37,7 +37,7 @@ fn an_invalid_pool_is_the_last_good_one_or_else_nobody_loses_an_address() {
     let message = |conditions: &[Condition]| conditions[0].message.clone();
     let text = message(&pool.1.conditions);
     assert!(
-        text.ends_with(". Its last good version stays in force where it is known"),
+        text.ends_with(". Agents that have its last good version keep using it"),
         "{text}"
     );
 
@@ -54,7 +54,7 @@ fn an_invalid_pool_is_the_last_good_one_or_else_nobody_loses_an_address() {
     let pool = found.pools.iter().find(|(name, _)| name == "public");
     let text = message(&pool.unwrap().1.conditions);
     assert!(
-        !text.contains("last good") && text.contains("knows no good version"),
+        !text.contains("last good") && text.contains("has no good version"),
         "{text}"
     );
     let found = written(&fresh);

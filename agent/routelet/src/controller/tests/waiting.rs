@@ -46,7 +46,7 @@ fn who_waits_for_an_address_says_whom_for_if_it_cannot_be_released() {
         ),
         (
             Hindrance::Refused,
-            "the API server refuses to change its status",
+            "the API server rejects the change of its status",
         ),
     ] {
         let key = ("shop".to_owned(), "loses".to_owned());

@@ -252,7 +252,7 @@ async fn who_waits_for_an_address_that_is_not_released_says_so_once() {
     refused["spec"]["type"] = json!("ClusterIP");
     for (holder, refuses, text) in [
         (left, &[][..], "another controller writes"),
-        (refused, &["a"][..], "refuses to change its status"),
+        (refused, &["a"][..], "rejects the change of its status"),
     ] {
         let server = server(vec![holder, asks("b", "203.0.113.1", &[])], refuses);
         let page = work_for(&server, 900, std::future::pending()).await;

@@ -141,7 +141,7 @@ async fn an_answer_about_an_object_says_what_is_wrong_with_it() {
                 "too old resource version: 1 (2)",
                 &json!({}),
             ),
-            "what was asked for is too old (410 Gone): it is listed again",
+            "the requested version is too old (410 Gone): listing again",
         ),
         (
             422,
@@ -169,7 +169,7 @@ async fn an_answer_of_a_server_that_cannot_says_why() {
                 "too many requests",
                 &json!({"retryAfterSeconds": 1}),
             ),
-            "the API server is overloaded and asks for a pause (429 Too Many Requests)",
+            "the API server is overloaded and asks to retry later (429 Too Many Requests)",
         ),
         (
             500,

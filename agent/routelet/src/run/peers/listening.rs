@@ -6,7 +6,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use bgp::session::{BindError, Intake, ListenRange, Listener, Password};
+use bgp::session::{BindError, ListenRange, Listener, ListenerConfig, Password};
 use routelet_core::intent::{Intent, ListenIntent};
 use routelet_core::peering::{HeldRanges, Input, Listening};
 use tracing::info;
@@ -89,7 +89,7 @@ impl Peers {
         wanted: &Listening,
         passwords: &[(IpAddr, Password)],
     ) -> Result<Listener, BindError> {
-        Listener::bind(addresses)?.listen(Intake {
+        Listener::bind(addresses)?.listen(ListenerConfig {
             ranges: wanted.ranges.clone(),
             passwords: passwords.to_vec(),
             candidates: self.candidates.clone(),

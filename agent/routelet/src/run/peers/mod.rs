@@ -341,6 +341,6 @@ fn not_started(id: PeerId, result: Result<(), KeyError>) -> Option<Input> {
 async fn stopped(handles: &[Arc<PeerHandle>], patience: Duration) {
     let all = futures::future::join_all(handles.iter().map(|handle| handle.stopped()));
     if tokio::time::timeout(patience, all).await.is_err() {
-        warn!("not every session ended in time");
+        warn!("not every session was closed in time");
     }
 }

@@ -100,7 +100,7 @@ impl LastNodes {
         }
         if let Err(error) = write(&self.path, &content, MOST) {
             let error = OsError::from(error);
-            warn!(path = %self.path.display(), %error, "what is known of Nodes cannot be left for the next agent");
+            warn!(path = %self.path.display(), %error, "the state of Nodes cannot be saved for the next agent");
             // What was is not what is.
             let _ = std::fs::remove_file(&self.path);
         }

@@ -97,7 +97,7 @@ impl RibThread {
                 }
             }
             Command::OpenGate => {
-                info!("start gate open: everything is synced, routes are advertised from now on");
+                info!("start gate open: advertising routes");
                 self.rib.open_gate(now());
             }
             Command::HoldEndOfRib(hold) => self.rib.hold_end_of_rib(hold),

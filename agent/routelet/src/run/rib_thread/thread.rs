@@ -90,7 +90,7 @@ impl RibThread {
         let mut rib = Rib::new(config);
         let peer_memory = memory::of_one_peer();
         if let Some(bytes) = peer_memory {
-            info!(bytes, "memory that the routes of one peer may take");
+            info!(bytes, "memory limit for the routes of one peer");
         }
         rib.set_peer_memory(peer_memory);
         rib.set_fib(fib.is_enabled());

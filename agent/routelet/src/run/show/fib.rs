@@ -73,7 +73,7 @@ fn stale(status: &FibRouteStatus, view: &KernelView) -> String {
         );
     }
     match &status.desired {
-        None => format!("left by a predecessor, and no usable path so far; removed {UNTIL}"),
+        None => format!("left by a predecessor, no usable path so far; removed {UNTIL}"),
         Some(route) => {
             let ways = route.nexthops.iter().map(|one| way(one, view).to_string());
             let ways: Vec<String> = ways.collect();
@@ -91,9 +91,9 @@ fn place_taken(prefix: IpNet, space: RouteSpace, view: &KernelView) -> String {
     let mut found = view.foreign(prefix);
     found.retain(|route| (route.table, route.metric) == (table, metric));
     match foreign::routes(&found, view) {
-        Some(text) => format!("a route of somebody else has its place: {text}"),
+        Some(text) => format!("another program's route has its place: {text}"),
         // Such as one that the kernel made for an address.
-        None => format!("a route of somebody else has its place, table {table} metric {metric}"),
+        None => format!("another program's route has its place, table {table} metric {metric}"),
     }
 }
 
@@ -104,7 +104,7 @@ pub(crate) fn refusal(status: &RefusalStatus, view: &KernelView) -> FibEntry {
         None => {
             let owner = foreign::routes(&view.foreign(status.prefix), view);
             let owner = owner.map(|text| format!(": {text}")).unwrap_or_default();
-            let text = format!("a route of somebody else to exactly this address answers{owner}");
+            let text = format!("another program has a route to exactly this address{owner}");
             let reason = Reason::new(ReasonCode::ForeignRouteAnswers, text);
             (FibState::Foreign, Some(reason), None)
         }
@@ -130,7 +130,7 @@ fn state(state: &FibRouteState) -> (FibState, Option<Reason>, Option<u64>) {
             FibState::Degraded,
             Some(Reason::new(
                 ReasonCode::NexthopsUnusable,
-                "some of its nexthops cannot be used now",
+                "some of its nexthops cannot be used",
             )),
             None,
         ),
@@ -278,14 +278,14 @@ mod tests {
         assert_eq!((shown.state, shown.failing_seconds), (Foreign, Some(7)));
         assert_eq!(
             shown.reason.unwrap().text,
-            "a route of somebody else has its place: via 192.0.2.9 dev eth1 table 254 metric 1790, of protocol 4 \
+            "another program's route has its place: via 192.0.2.9 dev eth1 table 254 metric 1790, of protocol 4 \
              (static: an administrator or a network manager)"
         );
         let nobody = entry(&failed(libc::EEXIST), space, &view(&[]));
         assert_eq!(nobody.state, Foreign);
         assert_eq!(
             nobody.reason.unwrap().text,
-            "a route of somebody else has its place, table 254 metric 1790"
+            "another program's route has its place, table 254 metric 1790"
         );
         let unreachable = entry(&failed(libc::ENETUNREACH), space, &of_others);
         assert_eq!(unreachable.state, Failed);
@@ -312,7 +312,7 @@ mod tests {
         assert_eq!(answered.state, Foreign);
         assert_eq!(
             answered.reason.unwrap().text,
-            "a route of somebody else to exactly this address answers: via 192.0.2.7 dev eth1 table 254 metric 0, of \
+            "another program has a route to exactly this address: via 192.0.2.7 dev eth1 table 254 metric 0, of \
              protocol 80 (Calico)"
         );
     }
@@ -333,7 +333,7 @@ mod tests {
             (
                 None,
                 None,
-                "left by a predecessor, and no usable path so far; removed when the routes have converged",
+                "left by a predecessor, no usable path so far; removed when the routes have converged",
             ),
             (
                 wanted,

@@ -22,7 +22,7 @@ pub(crate) fn owner(protocol: u8) -> String {
         80 => "Calico",
         99 => "Open/R",
         186 => "BGP of FRR",
-        _ => "a program of that number",
+        _ => "unknown program",
     };
     format!("protocol {protocol} ({name})")
 }

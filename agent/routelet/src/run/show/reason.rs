@@ -103,7 +103,7 @@ pub(super) fn of_unreachable(is_denied: bool) -> Reason {
             Code::NextHopByDefaultRoute,
             crate::run::next_hops::BY_DEFAULT_ONLY,
         ),
-        false => Reason::new(Code::NextHopUnreachable, "the next hop cannot be reached"),
+        false => Reason::new(Code::NextHopUnreachable, "the next hop is unreachable"),
     }
 }
 
@@ -126,7 +126,7 @@ pub(super) fn of_absence(is_own: Option<bool>, installs: bool) -> Option<Reason>
         )),
         Some(true) => Some(Reason::new(
             Code::OriginatedHere,
-            "this node originates it: the kernel reaches it by its own routes",
+            "this node originates it: the kernel has its own routes to it",
         )),
         Some(false) if !installs => Some(Reason::new(
             Code::FibDisabled,

@@ -129,8 +129,8 @@ fn convergence(
     let is_of_mesh = |peer: &String| down_in_mesh.contains(peer.as_str());
     let converged = shared.has_converged();
     let unknown = shared.awaits_returning().then(|| match adopted {
-        0 => "peers of what a predecessor left in the kernel, which is not known yet".to_owned(),
-        _ => format!("peers of {adopted} routes that a predecessor left in the kernel"),
+        0 => "peers with kernel routes of a predecessor, not listed yet".to_owned(),
+        _ => format!("peers with {adopted} kernel routes of a predecessor"),
     });
     let known = waiting
         .iter()
@@ -228,7 +228,7 @@ pub(crate) fn denied_next_hops(denied: &[IpAddr]) -> Option<Problem> {
         line: None,
         field: None,
         message: format!(
-            "routes over these next hops are not used, since only the default route leads to them and \
+            "routes with these next hops are not used, since only the default route matches them and \
              fib.resolveViaDefaultRoute is false: {}{}",
             named.join(", "),
             more.unwrap_or_default()
@@ -265,7 +265,7 @@ fn problems(shared: &Shared) -> Vec<Problem> {
     }
     let source = &loaded.source.waiting_for;
     all.extend(source.iter().map(|text| {
-        let text = format!("{text}; what is known stays in force, and it is tried again");
+        let text = format!("{text}; the last known state stays in force, retrying");
         plain(Severity::Warning, None, text)
     }));
     all.extend(shared.intent().warnings.iter().map(|warning| {

@@ -85,7 +85,7 @@ pub(crate) enum ApiServerError {
     Proxy(axum::http::uri::InvalidUri),
     /// The client cannot be made, such as for a certificate that is none.
     #[error(
-        "the API server cannot be asked as configured: {}",
+        "the connection to the API server cannot be configured: {}",
         reasons::of_request(source)
     )]
     Client {

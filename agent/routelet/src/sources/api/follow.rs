@@ -202,7 +202,7 @@ where
                 Some(Ok(Event::Init))
             }
             Err(error) if matches!(code(&error), Some(400 | 422)) => {
-                debug!(%error, "the API server offers no streams of what there is");
+                debug!(%error, "the API server does not stream initial lists");
                 self.way = Way::List;
                 None
             }
@@ -224,7 +224,7 @@ where
 
     async fn initial(&mut self, mut stream: Changes<K>) -> Option<Result<Event<K>>> {
         let Ok(event) = timeout(INITIAL, stream.next()).await else {
-            debug!("the API server sends no end of what there is: it is asked for a list");
+            debug!("the API server does not end the initial stream: listing instead");
             self.way = Way::List;
             return None;
         };
@@ -309,7 +309,7 @@ where
                 if self.heard.elapsed() < DEAF {
                     self.state = State::Known;
                 } else {
-                    debug!("the watch was deaf: what there is is read out of etcd");
+                    debug!("the watch missed events: listing from etcd");
                     self.from = From::Etcd;
                 }
                 return None;

@@ -159,7 +159,7 @@ impl<C: Fed> Watches<C> {
             _ = self.tick.tick() => self.failed.retain(|scope, at| {
                 let stays = at.elapsed() < FAILED;
                 if !stays {
-                    info!(watch = %scope, "watches the API server again");
+                    info!(watch = %scope, "watching the API server again");
                     cache.recovered(scope);
                 }
                 stays
@@ -172,7 +172,7 @@ impl<C: Fed> Watches<C> {
             Done::Begun => {}
             Done::Well(scope) => {
                 if self.failed.remove(&scope).is_some() {
-                    info!(watch = %scope, "watches the API server again");
+                    info!(watch = %scope, "watching the API server again");
                     cache.recovered(&scope);
                 }
             }
@@ -213,7 +213,7 @@ fn step<C: Fed, K>(
                 warn!(
                     watch = %scope,
                     error = failure.why,
-                    "cannot watch the API server; what is known stays in force, and it is tried again"
+                    "cannot watch the API server; the last known state stays in force, retrying"
                 );
             }
             Done::Badly(scope)

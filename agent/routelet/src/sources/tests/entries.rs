@@ -158,8 +158,8 @@ fn the_one_pod_cidr_of_an_old_node_is_named_too() {
         source.put(&node);
         let problems = source.problems();
         let expected = format!(
-            "Node x: spec.podCIDR: \"10.244.01.0/24\" {NOT_A_PREFIX}. Leave out leading zeros: some take such numbers for \
-             octal ones; this entry is left out"
+            "Node x: spec.podCIDR: \"10.244.01.0/24\" {NOT_A_PREFIX}. Remove leading zeros: some programs read such \
+             numbers as octal; this entry is left out"
         );
         assert_eq!(problems, [expected]);
         assert!(source.snapshot().state.nodes["x"].pod_cidrs.is_empty());

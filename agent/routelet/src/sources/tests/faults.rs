@@ -141,7 +141,7 @@ fn all_that_is_wrong_is_said_and_nothing_that_follows_from_it() {
             json!({"address": "fe80::1%eth0", "asn": [1], "port": 0, "families": []}),
             &[
                 "Peer x: spec.address: \"fe80::1%eth0\" is not an address: expected one such as 192.0.2.1 or 2001:db8::1. Write \
-                 fe80::1; the link eth0 has a field of its own, in a Peer sourceInterface",
+                 fe80::1; put the interface eth0 into sourceInterface of the Peer",
                 "Peer x: spec.asn: found a list, expected an AS number from 1 to 4294967295, internal or external",
                 "Peer x: spec.families: empty: expected IPv4, IPv6 or both",
                 "Peer x: spec.port: 0 is no port: expected 1 to 65535",
@@ -155,11 +155,12 @@ fn all_that_is_wrong_is_said_and_nothing_that_follows_from_it() {
                 {"match": {}},
             ]}),
             &[
-                "RoutePolicy x: spec.rules[0].action: \"accept\" is not known (did you mean Accept?): expected Accept, Reject or Continue",
+                "RoutePolicy x: spec.rules[0].action: \"accept\" is unknown (did you mean Accept?): expected \
+                 Accept, Reject or Continue",
                 "RoutePolicy x: spec.rules[1].match.prefixes[0].cidr: 10.0.0.1/8 has bits set beyond its length: did you mean \
                  10.0.0.0/8?",
                 "RoutePolicy x: spec.rules[1].match.prefixes[1].cidr: \"10.0.0.0\" is not a prefix: expected one such as \
-                 198.51.100.0/24 or 2001:db8::/32. It is an address: for this one alone write 10.0.0.0/32",
+                 198.51.100.0/24 or 2001:db8::/32. It is an address: as a prefix, write 10.0.0.0/32",
                 "RoutePolicy x: spec.rules[1].match.prefixes[2].cidr: 10.0.0.3/8 has bits set beyond its length: did you mean \
                  10.0.0.0/8?",
                 "RoutePolicy x: spec.rules[2].action: missing",

@@ -72,7 +72,7 @@ impl UpdateEncoder {
         Ok(())
     }
 
-    /// What becomes of an attribute on the way to these peers.
+    /// How an attribute is sent to these peers.
     fn treatment(&self, flags: u8, code: AttributeCode) -> Treatment {
         match row(code).map(|row| row.scope) {
             Some(Scope::InternalPeers) if self.codec.peer == PeerKind::External => {

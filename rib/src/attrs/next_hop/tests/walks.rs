@@ -24,7 +24,7 @@ impl NextHopResolver for Moved {
 impl NextHops {
     /// What must hold whenever nothing is left to be looked at.
     fn check(&mut self) {
-        let mut ways: HashMap<Way, u32, RandomState> = HashMap::default();
+        let mut gateways: HashMap<Gateway, u32, RandomState> = HashMap::default();
         for (_, slot) in self.slots.iter() {
             let scoped = slot.scoped.iter().map(|(on, place)| (Some(*on), place));
             for (interface, place) in std::iter::once((None, &slot.everywhere)).chain(scoped) {
@@ -32,12 +32,12 @@ impl NextHops {
                     let asked = self.resolver.resolve(&slot.next_hop, interface);
                     assert_eq!(answer, asked, "{:?}", slot.next_hop);
                 }
-                if let Some(way) = place.way() {
-                    *ways.entry(way).or_default() += 1;
+                if let Some(gateway) = place.gateway() {
+                    *gateways.entry(gateway).or_default() += 1;
                 }
             }
         }
-        assert_eq!(self.ways, ways);
+        assert_eq!(self.gateways, gateways);
     }
 }
 
@@ -48,7 +48,7 @@ enum Op {
     Lose(u32),
     Resolve(u8),
     Walk(usize),
-    /// What was lost and regained is told.
+    /// Lost and regained gateways are reported.
     Tell,
 }
 
@@ -66,16 +66,16 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
 
 proptest! {
     /// Whatever happens between two parts of a walk: the answers are those of the last resolver, a change is handed
-    /// out, a way counts as lost exactly if that was told, and the last peer that brought something over it is gone.
+    /// out, a gateway counts as lost exactly if that was told, and the last peer that brought something over it is gone.
     #[test]
     fn whatever_happens_while_next_hops_are_looked_at_the_end_is_the_same(ops in ops()) {
         let mut all = NextHops::default();
         all.set_resolver(Arc::new(Moved(0)));
         let mut known: HashMap<u8, NextHopIndex, RandomState> = HashMap::default();
-        let mut told: HashSet<Way, RandomState> = HashSet::default();
+        let mut told: HashSet<Gateway, RandomState> = HashSet::default();
         // By index: the answer that tables have.
         let mut answers: HashMap<u32, Option<Resolution>, RandomState> = HashMap::default();
-        let mut brought: HashSet<(u32, u32), RandomState> = HashSet::default();
+        let mut by_peer: HashSet<(u32, u32), RandomState> = HashSet::default();
         for op in ops {
             let is_told = matches!(op, Op::Tell);
             match op {
@@ -83,16 +83,16 @@ proptest! {
                     let index = *known.entry(last).or_insert_with(|| all.retain(&ipv4(0, last)));
                     let answer = all.ask(index, PeerId(peer), None, ANY).unwrap();
                     answers.entry(index.0).or_insert(answer);
-                    brought.insert((peer, index.0));
+                    by_peer.insert((peer, index.0));
                 }
                 Op::Release(last) => if let Some(index) = known.remove(&last) {
                     all.release(index);
                     answers.remove(&index.0);
-                    brought.retain(|(_, brought)| *brought != index.0);
+                    by_peer.retain(|(_, by_peer)| *by_peer != index.0);
                 }
                 Op::Lose(peer) => {
                     all.lose(PeerId(peer));
-                    brought.retain(|(of, _)| *of != peer);
+                    by_peer.retain(|(of, _)| *of != peer);
                 }
                 Op::Resolve(number) => all.set_resolver(Arc::new(Moved(number))),
                 Op::Walk(looks) => prop_assert!(all.walk(looks) <= looks),
@@ -106,26 +106,26 @@ proptest! {
                 }
             }
             if is_told {
-                for way in all.take_lost() {
-                    prop_assert!(told.insert(way), "told twice");
+                for gateway in all.take_lost() {
+                    prop_assert!(told.insert(gateway), "reported twice");
                 }
-                for way in all.take_regained() {
-                    prop_assert!(told.remove(&way), "regained, and was not lost");
+                for gateway in all.take_regained() {
+                    prop_assert!(told.remove(&gateway), "regained, and was not lost");
                 }
                 prop_assert_eq!(&told, &all.lost);
             }
-            for way in &all.lost {
-                prop_assert!(!all.ways.contains_key(way), "lost, and something leads over it");
+            for gateway in &all.lost {
+                prop_assert!(!all.gateways.contains_key(gateway), "lost, and something uses it");
             }
         }
         walk(&mut all);
         all.check();
-        for (peer, index) in &brought {
+        for (peer, index) in &by_peer {
             let place = &all.slots.get(*index).unwrap().everywhere;
-            prop_assert!(place.bringers.contains(&PeerId(*peer)), "{peer} brings it");
+            prop_assert!(place.peers.contains(&PeerId(*peer)), "{peer} brings it");
         }
         for peer in 1..4 {
-            let count = brought.iter().filter(|(of, _)| *of == peer).count();
+            let count = by_peer.iter().filter(|(of, _)| *of == peer).count();
             prop_assert_eq!(all.count_of(PeerId(peer)) as usize, count);
         }
         if let Some(changed) = all.take_changed() {
@@ -151,14 +151,8 @@ fn a_peer_that_is_back_before_its_next_hops_were_looked_at_keeps_what_it_brings_
     }
     all.lose(peer);
     assert_eq!(all.walk(3), 3);
-    let is_left = |index: &&NextHopIndex| {
-        !all.slots
-            .get(index.0)
-            .unwrap()
-            .everywhere
-            .bringers
-            .is_empty()
-    };
+    let is_left =
+        |index: &&NextHopIndex| !all.slots.get(index.0).unwrap().everywhere.peers.is_empty();
     let kept = *indices.iter().find(is_left).unwrap();
     assert!(all.ask(kept, peer, None, ANY).is_ok());
     walk(&mut all);
@@ -166,7 +160,7 @@ fn a_peer_that_is_back_before_its_next_hops_were_looked_at_keeps_what_it_brings_
     let lost = all.take_lost();
     let regained = all.take_regained();
     assert_eq!(lost.len() - regained.len(), 9);
-    assert!(regained.iter().all(|way| !all.lost.contains(way)));
+    assert!(regained.iter().all(|gateway| !all.lost.contains(gateway)));
 }
 
 /// It may have brought as many as there are addresses, and nobody waits for them to be looked at.
@@ -203,7 +197,7 @@ fn what_is_released_before_it_was_looked_at_is_lost_with_its_peer_and_what_is_wi
         index
     };
     let [a, b, c] = [1, 2, 3].map(|last| bring(&mut all, 1, ipv4(0, last)));
-    // One way, of next hops of two peers.
+    // One gateway, of next hops of two peers.
     let behind = NextHop::Ipv4(Ipv4Addr::new(10, 255, 0, 1));
     let shared = bring(&mut all, 1, behind);
     let of_other = bring(&mut all, 2, NextHop::Ipv4(Ipv4Addr::new(10, 255, 0, 2)));

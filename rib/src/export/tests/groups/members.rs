@@ -9,11 +9,11 @@ fn what_the_only_member_told_us_is_passed_by_until_another_joins() {
     learn_many(&mut world, 500, 0);
     world.flush_all();
     assert_eq!(counts(&mut world), []);
-    let told = |world: &World, peer| {
+    let advertised = |world: &World, peer| {
         let count = |family| world.groups.advertised_count(PeerId(peer), family);
         Family::ALL.map(count)
     };
-    assert_eq!(told(&world, 0), [0, 0]);
+    assert_eq!(advertised(&world, 0), [0, 0]);
     world.up(
         1,
         &config(PeerKind::External),
@@ -21,7 +21,10 @@ fn what_the_only_member_told_us_is_passed_by_until_another_joins() {
     );
     world.flush_all();
     assert_eq!(world.table(1).len(), 500);
-    assert_eq!((told(&world, 0), told(&world, 1)), ([0, 0], [500, 0]));
+    assert_eq!(
+        (advertised(&world, 0), advertised(&world, 1)),
+        ([0, 0], [500, 0])
+    );
     assert_eq!(world.receiver(1).end_of_rib, Family::ALL);
     assert_eq!(world.table(0).len(), 0);
     // The other one goes, and something comes from elsewhere.

@@ -9,7 +9,7 @@ fn hop(
     source: PeerKind,
 ) -> Result<NextHop, Suppressed> {
     let (attributes, _) = learned();
-    tell(key, prefix, &route(&attributes, received), source).map(|told| told.next_hop)
+    tell(key, prefix, &route(&attributes, received), source).map(|advertised| advertised.next_hop)
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn rfc2545_3_the_link_local_address_goes_along_on_the_link_only() {
         session.local_ipv6 = local_ipv6;
         session.local_link_local = Some(link_local);
         let route = originated("2001:db8:1::/48", vec![offer(1)]);
-        advertise(&config(External), &session, &route).map(|told| told.next_hop)
+        advertise(&config(External), &session, &route).map(|advertised| advertised.next_hop)
     };
     assert_eq!(
         ours(true, Some(global)),
@@ -110,7 +110,8 @@ fn rfc8950_ipv4_routes_have_an_ipv6_next_hop_only_where_that_was_negotiated() {
             "IPv4 where there is one"
         );
         session.local_ipv4 = None;
-        let own = advertise(&config(Internal), &session, &ours).map(|told| told.next_hop);
+        let own =
+            advertise(&config(Internal), &session, &ours).map(|advertised| advertised.next_hop);
         if extended {
             assert_eq!((passed_on, own), (Ok(far), Ok(ip("2001:db8::254").into())));
         } else {

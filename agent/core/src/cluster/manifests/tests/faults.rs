@@ -86,11 +86,12 @@ const FAULTS: &[(&str, &str)] = &[
     ),
     (
         "  address: fe80::1\n  asn: 1\n",
-        "p.yaml:6: Peer x: spec.address: fe80::1 is link-local: sourceInterface must say on which link",
+        "p.yaml:6: Peer x: spec.address: fe80::1 is link-local: set sourceInterface to its interface",
     ),
     (
         "  address: 192.0.2.1\n  asn: 1\n  families: [ipv4, ipv5]\n",
-        "p.yaml:8: Peer x: spec.families[1]: \"ipv5\" is not known (did you mean IPv4?): expected IPv4, ipv4, IPv6 or ipv6",
+        "p.yaml:8: Peer x: spec.families[1]: \"ipv5\" is unknown (did you mean IPv4?): expected IPv4, ipv4, \
+         IPv6 or ipv6",
     ),
     (
         "  address: 192.0.2.1\n  asn: 1\n  import: [none]\n",
@@ -113,9 +114,9 @@ fn a_document_without_kind_or_name_is_told_by_its_line() {
     assert_eq!(
         problems(&[("a/b.yml", &text)]),
         [
-            "a/b.yml:7: apiVersion: missing: every object says apiVersion and kind",
+            "a/b.yml:7: apiVersion: missing: every object has apiVersion and kind",
             "a/b.yml:11: metadata.name: missing: every object has a name",
-            "a/b.yml:13: no object: expected a map with apiVersion, kind and metadata",
+            "a/b.yml:13: not an object: expected a map with apiVersion, kind and metadata",
         ]
     );
 }

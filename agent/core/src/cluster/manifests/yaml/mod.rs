@@ -145,12 +145,12 @@ impl<'t> Builder<'t> {
 
     fn alias(&mut self, id: usize, line: u32) -> Result<Tree, SyntaxError> {
         let Some((tree, nodes)) = self.anchors.get(&id).cloned() else {
-            return Err(wrong(line, "an alias stands in what it repeats"));
+            return Err(wrong(line, "an alias is inside its own anchor"));
         };
         self.repeated += nodes;
         self.count(line, nodes)?;
         match self.repeated > REPEATED {
-            true => Err(wrong(line, "aliases repeat more than can be meant")),
+            true => Err(wrong(line, "aliases expand to too much")),
             false => Ok(tree),
         }
     }
@@ -158,7 +158,7 @@ impl<'t> Builder<'t> {
     fn count(&mut self, line: u32, nodes: usize) -> Result<(), SyntaxError> {
         self.nodes += nodes;
         match self.nodes > NODES {
-            true => Err(wrong(line, "the document is too large: divide it")),
+            true => Err(wrong(line, "the document is too large: split it")),
             false => Ok(()),
         }
     }
@@ -238,7 +238,7 @@ impl Map {
                 if let Some(at) = self.places.get(&key) {
                     let (_, _, tree) = &mut self.fields[*at];
                     tree.value = Value::Bad(
-                        "is replaced by what << repeats: put << before it, or remove it".to_owned(),
+                        "is overridden by <<: put << before it, or remove it".to_owned(),
                     );
                 } else if !self.merged.contains_key(&key) {
                     self.merged.insert(key.clone(), self.fields.len());
@@ -292,16 +292,13 @@ fn scalar(
             if !fits {
                 return Err(wrong(
                     line,
-                    format!("\"{text}\" is not what its tag !!{name} says"),
+                    format!("\"{text}\" does not match its tag !!{name}"),
                 ));
             }
             resolved
         }
         Some((_, name)) => {
-            return Err(wrong(
-                line,
-                format!("the tag {name} is not known: leave it out"),
-            ));
+            return Err(wrong(line, format!("the tag {name} is unknown: remove it")));
         }
     };
     Ok(match resolved {

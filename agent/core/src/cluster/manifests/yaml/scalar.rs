@@ -16,9 +16,9 @@ pub(super) fn plain(text: &str) -> Result<Scalar, &'static str> {
         "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => {
             Scalar::Bool(false)
         }
-        ".nan" | ".NaN" | ".NAN" => return Err("not a number, which JSON cannot say"),
+        ".nan" | ".NaN" | ".NAN" => return Err("not a number, which JSON cannot represent"),
         ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" | "-.inf" | "-.Inf" | "-.INF" => {
-            return Err("infinity, which JSON cannot say");
+            return Err("infinity, which JSON cannot represent");
         }
         _ => number(text).unwrap_or_else(|| Scalar::Text(text.to_owned())),
     })

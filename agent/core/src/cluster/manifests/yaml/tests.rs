@@ -85,13 +85,17 @@ fn what_has_two_meanings_is_refused_where_it_stands() {
         (
             "x: &x {a: 1}\nz:\n  a: 2\n  <<: *x\n",
             "z.a",
-            "is replaced by what << repeats: put << before it, or remove it",
+            "is overridden by <<: put << before it, or remove it",
         ),
-        ("a: .inf\n", "a", ".inf is infinity, which JSON cannot say"),
+        (
+            "a: .inf\n",
+            "a",
+            ".inf is infinity, which JSON cannot represent",
+        ),
         (
             "a: .NaN\n",
             "a",
-            ".NaN is not a number, which JSON cannot say",
+            ".NaN is not a number, which JSON cannot represent",
         ),
     ] {
         let tree = parse(text, 10).unwrap();
@@ -133,15 +137,15 @@ fn what_is_no_document_is_refused_with_its_line() {
             1,
             "a key is a list or a map: expected the name of a field",
         ),
-        ("a: !!bool 7\n", 1, "\"7\" is not what its tag !!bool says"),
+        ("a: !!bool 7\n", 1, "\"7\" does not match its tag !!bool"),
         (
             "a: !!binary aGk=\n",
             1,
-            "the tag binary is not known: leave it out",
+            "the tag binary is unknown: remove it",
         ),
-        ("a: &a [*a]\n", 1, "an alias stands in what it repeats"),
+        ("a: &a [*a]\n", 1, "an alias is inside its own anchor"),
         ("<<: 1\n", 1, "<< takes a map, or a list of maps"),
-        (&bomb, 2, "aliases repeat more than can be meant"),
+        (&bomb, 2, "aliases expand to too much"),
     ] {
         let error = parse(text, 0).unwrap_err();
         let short = &text[..text.len().min(40)];

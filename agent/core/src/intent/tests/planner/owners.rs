@@ -225,8 +225,8 @@ fn an_external_ip_of_another_namespace_comes_and_goes_with_the_service_that_clai
             "{services: {addresses: [External], externalIPs: [203.0.113.0/24], selector: {matchLabels: {edge: yes-please}}}}",
         );
     let labels = "edge: yes-please";
-    let older = "203.0.113.1/32 Service d/web: Service e/thief, which is older, has the address";
-    let younger = "203.0.113.1/32 Service e/thief: Service d/web, which is older, has the address";
+    let older = "203.0.113.1/32 Service d/web: the older Service e/thief has the address";
+    let younger = "203.0.113.1/32 Service e/thief: the older Service d/web has the address";
     let unselected = "203.0.113.1/32 Service e/thief: no Advertisement selects it";
     let mut index = state(&(base.clone() + &created(web.clone(), "d", 5)));
     let mut planner = Planner::new("n0");

@@ -146,7 +146,7 @@ fn is_reserved(state: &State, address: IpAddr) -> bool {
         })
 }
 
-/// Whether another load balancer gave it out, or a Service has it of which nothing is decided yet.
+/// Whether another load balancer assigned it, or a Service has it of which nothing is decided yet.
 fn is_foreign(state: &State, address: IpAddr) -> bool {
     state.services.values().any(|request| {
         let ownership = state.ownership(request, state.classless());

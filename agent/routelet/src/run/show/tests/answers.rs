@@ -126,7 +126,7 @@ impl World {
     /// The answer to `status` of an agent that started at a moment and reads a directory of manifests.
     pub(crate) fn status(&self, started: Instant, shown: &[Shown]) -> Status {
         let gates = Arc::new(Gates::default());
-        gates.set(gates::SOURCE, true, "every object was read once");
+        gates.set(gates::SOURCE, true, "every object was listed");
         let shared = Shared::new(
             "manifests in /etc/routelet/manifests".to_owned(),
             gates,

@@ -1,4 +1,4 @@
-//! Why the kernel does not have a route as it is wanted.
+//! Why the kernel does not have a wanted route.
 
 use routelet_control::model::{Reason, ReasonCode as Code};
 use routelet_core::intent::Phase;

@@ -1,4 +1,4 @@
-//! Why a node does not do all that an object asks for: the problems of a status.
+//! Why a node does not use an object completely: the problems of a status.
 
 use std::collections::BTreeMap;
 

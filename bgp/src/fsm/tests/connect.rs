@@ -53,7 +53,7 @@ fn an_accepted_connection_without_the_peers_open_does_not_keep_from_dialling() {
     let accepted = accept(&mut peer, now);
     give(&mut peer, now, Input::ConnectFailed(dialled));
     let next = peer.deadline().unwrap();
-    assert_eq!(next.timer, Timer::Dial);
+    assert_eq!(next.timer, Timer::ConnectRetry);
     let out = give(&mut peer, next.at, Input::DeadlineReached);
     assert!(matches!(out[..], [Output::Connect(_)]), "{out:?}");
     // With its OPEN it does: what is being dialled is given up, and nothing is dialled again.
@@ -138,7 +138,7 @@ fn rfc_4486_another_offer_ends_the_session_and_the_next_one_is_made_from_it() {
     assert_eq!(*reason, change);
     let next = peer.deadline().unwrap();
     assert!(
-        next.timer == Timer::Dial && next.at <= now + Duration::from_secs(1),
+        next.timer == Timer::ConnectRetry && next.at <= now + Duration::from_secs(1),
         "{next:?}"
     );
     let out = give(&mut peer, next.at, Input::DeadlineReached);
@@ -155,7 +155,10 @@ fn a_reset_of_a_peer_that_is_being_dialled_begins_anew() {
     let (mut peer, id) = started(now);
     let out = give(&mut peer, now, Input::Reset(Cease::Reset(String::new())));
     assert_eq!(out, [Output::AbortConnect(id)]);
-    assert_eq!(peer.deadline().map(|next| next.timer), Some(Timer::Dial));
+    assert_eq!(
+        peer.deadline().map(|next| next.timer),
+        Some(Timer::ConnectRetry)
+    );
     // What was aborted is not listened to any more.
     assert_eq!(give(&mut peer, now, Input::Connected(id)), []);
     assert_eq!(give(&mut peer, now, Input::ConnectFailed(id)), []);

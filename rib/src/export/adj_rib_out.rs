@@ -1,7 +1,8 @@
-//! What the stream of a group has told, per slot: twelve bytes, in pages that exist only where something is told.
+//! Adj-RIB-Out of a group: what its stream has advertised for each slot, in twelve bytes. Pages exist only for
+//! advertised slots.
 //!
-//! A group that hears a few originated routes beside a full table of learned ones thus needs a few pages, and memory goes
-//! back when a page empties. Copies share their pages until one of them changes.
+//! A group that is sent a few originated routes beside a full table of learned ones needs only a few pages; an empty
+//! page is freed. Copies share pages until one of them changes.
 
 use std::sync::Arc;
 
@@ -12,57 +13,59 @@ use super::rules::Digest;
 /// Slots per page: 6 KiB with the counts of who shares it.
 const PAGE: usize = 510;
 
-/// What was told of a slot.
+/// What was advertised for a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Told {
+pub(super) struct AdvertisedRoute {
     pub(super) digest: Digest,
-    /// Who was not told.
+    /// The members that were excluded.
     pub(super) exclusion: ExclusionId,
 }
 
-/// [`Option<Told>`] in twelve bytes with an alignment of four.
+/// [`Option<AdvertisedRoute>`] in twelve bytes with an alignment of four.
 #[derive(Clone, Copy, Debug, Default)]
 struct Packed {
-    /// The digest's halves; both 0: nothing told.
+    /// The digest's halves; both 0: not advertised.
     digest: [u32; 2],
     exclusion: ExclusionId,
 }
 
 impl Packed {
-    fn unpack(self) -> Option<Told> {
+    fn unpack(self) -> Option<AdvertisedRoute> {
         let [high, low] = self.digest;
         let digest = Digest::new(u64::from(high) << 32 | u64::from(low))?;
-        Some(Told {
+        Some(AdvertisedRoute {
             digest,
             exclusion: self.exclusion,
         })
     }
 
-    fn pack(told: Option<Told>) -> Self {
-        told.map_or_else(Self::default, |told| Self {
-            digest: [(told.digest.get() >> 32) as u32, told.digest.get() as u32],
-            exclusion: told.exclusion,
+    fn pack(advertised: Option<AdvertisedRoute>) -> Self {
+        advertised.map_or_else(Self::default, |advertised| Self {
+            digest: [
+                (advertised.digest.get() >> 32) as u32,
+                advertised.digest.get() as u32,
+            ],
+            exclusion: advertised.exclusion,
         })
     }
 }
 
-/// A page beside the number of its slots of which something is told: the page itself is just what an allocator has a size
-/// for, with nothing left over.
+/// A page and the number of its advertised slots. The page itself has exactly the size of an allocator's size class.
 #[derive(Clone, Debug, Default)]
 struct Page {
     slots: Option<Arc<[Packed; PAGE]>>,
     used: u16,
 }
 
-/// What was told of each slot of a family.
+/// What was advertised for each slot of a family.
 #[derive(Clone, Debug, Default)]
-pub(super) struct ToldSlots {
+pub(super) struct AdjRibOut {
     pages: Vec<Page>,
     len: usize,
 }
 
-impl ToldSlots {
-    /// Of how many slots something is told.
+impl AdjRibOut {
+    /// The number of advertised slots.
     pub(super) const fn len(&self) -> usize {
         self.len
     }
@@ -71,28 +74,28 @@ impl ToldSlots {
         self.len == 0
     }
 
-    pub(super) fn get(&self, slot: Slot) -> Option<Told> {
+    pub(super) fn get(&self, slot: Slot) -> Option<AdvertisedRoute> {
         let (page, place) = split(slot);
         self.pages.get(page)?.slots.as_ref()?[place].unpack()
     }
 
-    pub(super) fn set(&mut self, slot: Slot, told: Option<Told>) {
+    pub(super) fn set(&mut self, slot: Slot, advertised: Option<AdvertisedRoute>) {
         let (number, place) = split(slot);
         if self.pages.len() <= number {
-            if told.is_none() {
+            if advertised.is_none() {
                 return;
             }
             self.pages.resize_with(number + 1, Page::default);
         }
         let page = &mut self.pages[number];
-        if page.slots.is_none() && told.is_none() {
+        if page.slots.is_none() && advertised.is_none() {
             return;
         }
         let fresh = || Arc::new([Packed::default(); PAGE]);
         let packed = &mut Arc::make_mut(page.slots.get_or_insert_with(fresh))[place];
         let had = packed.unpack().is_some();
-        let has = told.is_some();
-        *packed = Packed::pack(told);
+        let has = advertised.is_some();
+        *packed = Packed::pack(advertised);
         page.used = page.used + u16::from(has) - u16::from(had);
         self.len = self.len + usize::from(has) - usize::from(had);
         if page.used == 0 {
@@ -103,7 +106,7 @@ impl ToldSlots {
         }
     }
 
-    /// Whether a slot lies in a page that is one with that of another: of all its slots the same was told.
+    /// Whether the page of a slot is shared with another Adj-RIB-Out, so that all its slots are equal.
     pub(super) fn shares_page(&self, other: &Self, slot: Slot) -> bool {
         let (number, _) = split(slot);
         let page = |of: &'_ Self| {
@@ -127,7 +130,7 @@ impl ToldSlots {
         }
     }
 
-    /// One past the highest slot that something may be told of.
+    /// One past the highest slot that may be advertised.
     pub(super) fn end(&self) -> u32 {
         (self.pages.len() * PAGE) as u32
     }
@@ -149,40 +152,41 @@ mod tests {
     #[test]
     fn a_told_slot_takes_twelve_bytes_and_an_empty_table_nothing() {
         assert_eq!(size_of::<Packed>(), 12);
-        let mut told = ToldSlots::default();
-        let one = Told {
+        let mut advertised = AdjRibOut::default();
+        let one = AdvertisedRoute {
             digest: Digest::MIN,
             exclusion: 3,
         };
-        told.set(Slot(100_000), Some(one));
+        advertised.set(Slot(100_000), Some(one));
         assert_eq!(
-            told.pages
+            advertised
+                .pages
                 .iter()
                 .filter(|page| page.slots.is_some())
                 .count(),
             1
         );
-        told.set(Slot(100_000), None);
-        assert_eq!((told.len(), told.pages.capacity()), (0, 0));
+        advertised.set(Slot(100_000), None);
+        assert_eq!((advertised.len(), advertised.pages.capacity()), (0, 0));
     }
 
     proptest! {
         #[test]
         fn told_slots_are_a_map(ops in prop::collection::vec((0u32..3000, 0u64..4, 0u32..3), 0..200)) {
-            let mut told = ToldSlots::default();
+            let mut advertised = AdjRibOut::default();
             let mut model = BTreeMap::new();
             for (slot, digest, exclusion) in ops {
-                let value = Digest::new(digest << 31).map(|digest| Told { digest, exclusion });
-                told.set(Slot(slot), value);
+                let value = Digest::new(digest << 31).map(|digest| AdvertisedRoute { digest, exclusion });
+                advertised.set(Slot(slot), value);
                 match value {
                     Some(value) => model.insert(Slot(slot), value),
                     None => model.remove(&Slot(slot)),
                 };
-                prop_assert_eq!(told.get(Slot(slot)), value);
-                prop_assert_eq!(told.len(), model.len());
+                prop_assert_eq!(advertised.get(Slot(slot)), value);
+                prop_assert_eq!(advertised.len(), model.len());
             }
-            let all = (0..told.end()).map(Slot);
-            let all = all.filter_map(|slot| Some((slot, told.get(slot)?)));
+            let all = (0..advertised.end()).map(Slot);
+            let all = all.filter_map(|slot| Some((slot, advertised.get(slot)?)));
             prop_assert_eq!(all.collect::<BTreeMap<_, _>>(), model);
         }
     }
@@ -190,23 +194,23 @@ mod tests {
     #[test]
     fn copies_share_pages_until_one_changes_and_only_the_page_that_does() {
         assert!(size_of::<[Packed; PAGE]>() + 2 * size_of::<usize>() <= 6 * 1024);
-        let mut told = ToldSlots::default();
-        let one = Told {
+        let mut advertised = AdjRibOut::default();
+        let one = AdvertisedRoute {
             digest: Digest::MIN,
             exclusion: 0,
         };
         let (first, second) = (Slot(3), Slot(PAGE as u32));
-        told.set(first, Some(one));
-        told.set(second, Some(one));
-        let copy = told.clone();
+        advertised.set(first, Some(one));
+        advertised.set(second, Some(one));
+        let copy = advertised.clone();
         assert!(
             [first, second]
                 .iter()
-                .all(|slot| copy.shares_page(&told, *slot))
+                .all(|slot| copy.shares_page(&advertised, *slot))
         );
-        told.set(Slot(4), Some(one));
-        assert!(!copy.shares_page(&told, first) && copy.shares_page(&told, second));
+        advertised.set(Slot(4), Some(one));
+        assert!(!copy.shares_page(&advertised, first) && copy.shares_page(&advertised, second));
         assert_eq!((copy.get(Slot(4)), copy.len()), (None, 2));
-        assert_eq!((told.get(Slot(4)), told.len()), (Some(one), 3));
+        assert_eq!((advertised.get(Slot(4)), advertised.len()), (Some(one), 3));
     }
 }

@@ -1,40 +1,40 @@
-//! When to dial: the states Idle, Connect and Active of RFC 4271, with their timers.
+//! When to connect: the states Idle, Connect and Active of RFC 4271, with their timers.
 //!
-//! How long to wait, and whether the peer's own connections are refused meanwhile, is for [`super::damping`] to say.
+//! [`super::damping`] decides how long to wait, and whether the peer's own connections are refused meanwhile.
 
 use std::time::{Duration, Instant};
 
 use super::damping::{Cause, Damping, HoldTime, IdleHold};
 use super::{Config, ConnectionId, Deadline, Down, Timer};
 
-/// The part of the RFC's machine that comes before TCP is up.
+/// The part of the RFC's machine before TCP is established.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Dialling {
-    /// Nothing to dial for: stopped, passive, held until somebody intervenes, or a connection is far enough.
-    No,
-    /// Until the time to dial: Active, or Idle while the peer is held.
+pub(super) enum ConnectState {
+    /// No attempt: stopped, passive, held until an operator intervenes, or a connection is far enough.
+    Off,
+    /// Until the next attempt: Active, or Idle while the peer is held.
     Waiting { until: Instant },
-    /// TCP is being connected: Connect.
+    /// TCP is connecting: Connect.
     Connecting { id: ConnectionId, until: Instant },
 }
 
-/// Dialling and the memory of how it went.
+/// Connection attempts, and the history of their failures.
 #[derive(Clone, Debug)]
-pub(super) struct Dialler {
-    pub(super) now: Dialling,
+pub(super) struct ConnectRetry {
+    pub(super) now: ConnectState,
     hold: Option<IdleHold>,
-    /// Until when connections of the peer are refused, since another one goes on.
+    /// Until when connections of the peer are refused because another one continues.
     crowded: Option<Instant>,
-    /// When one lost last against another one that goes on.
+    /// When one last lost a collision against another one that continues.
     lost: Option<Instant>,
     damping: Damping,
     random: Random,
 }
 
-impl Dialler {
+impl ConnectRetry {
     pub(super) fn new(seed: u64) -> Self {
         Self {
-            now: Dialling::No,
+            now: ConnectState::Off,
             hold: None,
             crowded: None,
             lost: None,
@@ -47,9 +47,9 @@ impl Dialler {
     pub(super) fn deadline(&self) -> Option<Deadline> {
         let hold = self.hold.as_ref().and_then(|hold| hold.until);
         let dial = match self.now {
-            Dialling::No => None,
-            Dialling::Waiting { until } => Some((until, Timer::Dial)),
-            Dialling::Connecting { until, .. } => Some((until, Timer::ConnectTimeout)),
+            ConnectState::Off => None,
+            ConnectState::Waiting { until } => Some((until, Timer::ConnectRetry)),
+            ConnectState::Connecting { until, .. } => Some((until, Timer::ConnectTimeout)),
         };
         // At the same moment the hold ends first, so that the peer is not dialled while it is held.
         let timers = hold.map(|until| (until, Timer::IdleHold)).into_iter();
@@ -64,8 +64,8 @@ impl Dialler {
     /// When the peer is dialled next, while that is waited for.
     pub(super) fn next_attempt(&self) -> Option<Instant> {
         match self.now {
-            Dialling::Waiting { until } => Some(until),
-            Dialling::No | Dialling::Connecting { .. } => None,
+            ConnectState::Waiting { until } => Some(until),
+            ConnectState::Off | ConnectState::Connecting { .. } => None,
         }
     }
 
@@ -74,19 +74,19 @@ impl Dialler {
         self.hold.as_ref()
     }
 
-    /// Whether a connection that comes now is refused.
+    /// Whether a connection at this time is refused.
     pub(super) fn is_held(&self, now: Instant) -> bool {
         self.hold
             .as_ref()
             .is_some_and(|hold| hold.until.is_none_or(|until| now < until))
     }
 
-    /// Whether a connection that comes now is one too many: the last ones lost against one that goes on.
+    /// Whether a connection at this time is one too many: the last ones lost against one that continues.
     pub(super) fn is_crowded(&self, now: Instant) -> bool {
         self.crowded.is_some_and(|until| now < until)
     }
 
-    /// A connection or an attempt ended. How long to wait before dialling; the peer is held if it has earned that.
+    /// A connection or an attempt ended. Returns how long to wait before the next attempt; may hold the peer Idle.
     pub(super) fn note(
         &mut self,
         now: Instant,
@@ -113,7 +113,7 @@ impl Dialler {
             Some(HoldTime::Exactly(time)) => Some(now + time),
             Some(HoldTime::Unbounded) => None,
         };
-        // One that is longer goes on.
+        // A longer hold continues.
         let is_longer = |held: &IdleHold| match (held.until, until) {
             (None, _) => true,
             (Some(_), None) => false,
@@ -129,13 +129,13 @@ impl Dialler {
     /// Waits for the next attempt until then, and at least as long as the peer is held.
     pub(super) fn wait(&mut self, at: Instant) {
         self.now = match &self.hold {
-            Some(IdleHold { until: None, .. }) => Dialling::No,
+            Some(IdleHold { until: None, .. }) => ConnectState::Off,
             Some(IdleHold {
                 until: Some(held), ..
-            }) => Dialling::Waiting {
+            }) => ConnectState::Waiting {
                 until: at.max(*held),
             },
-            None => Dialling::Waiting { until: at },
+            None => ConnectState::Waiting { until: at },
         };
     }
 
@@ -196,9 +196,9 @@ mod tests {
 
     fn waits(cause: Cause, times: usize) -> Vec<Duration> {
         let config = Config::new(Asn(1), BgpIdentifier(1), RemoteAsn::Any, 7);
-        let mut dialler = Dialler::new(7);
+        let mut connect_retry = ConnectRetry::new(7);
         let now = Instant::now();
-        let mut wait = || dialler.note(now, &config, cause, &Down::TransportFailed);
+        let mut wait = || connect_retry.note(now, &config, cause, &Down::TransportFailed);
         (0..times).map(|_| wait()).collect()
     }
 
@@ -227,12 +227,12 @@ mod tests {
         let config = Config::new(Asn(1), BgpIdentifier(1), RemoteAsn::Any, 7);
         let rest = config.lasting() * 2;
         for (gap, expected) in [(rest, false), (rest - Duration::from_secs(1), true)] {
-            let (mut dialler, mut now) = (Dialler::new(7), Instant::now());
+            let (mut connect_retry, mut now) = (ConnectRetry::new(7), Instant::now());
             for _ in 0..20 {
                 now += gap;
-                dialler.note(now, &config, Cause::Crowded, &Down::TransportFailed);
+                connect_retry.note(now, &config, Cause::Crowded, &Down::TransportFailed);
             }
-            assert_eq!(dialler.is_crowded(now), expected, "{gap:?}");
+            assert_eq!(connect_retry.is_crowded(now), expected, "{gap:?}");
         }
     }
 
@@ -248,24 +248,26 @@ mod tests {
     #[test]
     fn a_shorter_hold_never_replaces_a_longer_one() {
         let mut config = Config::new(Asn(1), BgpIdentifier(1), RemoteAsn::Any, 7);
-        let (mut dialler, now) = (Dialler::new(7), Instant::now());
+        let (mut connect_retry, now) = (ConnectRetry::new(7), Instant::now());
         let long = Down::HoldTimerExpired(Duration::from_secs(9));
         for _ in 0..5 {
-            dialler.note(now, &config, Cause::Error, &long);
+            connect_retry.note(now, &config, Cause::Error, &long);
         }
-        let before = dialler.hold().cloned().unwrap();
+        let before = connect_retry.hold().cloned().unwrap();
         let until = before.until.unwrap();
         assert!(
             until - now > Duration::from_secs(40),
             "the longer one counts"
         );
-        assert!(dialler.is_held(until - Duration::from_nanos(1)) && !dialler.is_held(until));
+        assert!(
+            connect_retry.is_held(until - Duration::from_nanos(1)) && !connect_retry.is_held(until)
+        );
         config.idle_hold_max = Duration::from_secs(5);
-        dialler.note(now, &config, Cause::Error, &Down::TransportFailed);
-        assert_eq!(dialler.hold(), Some(&before));
-        dialler.wait(now);
-        assert_eq!(dialler.next_attempt(), before.until);
+        connect_retry.note(now, &config, Cause::Error, &Down::TransportFailed);
+        assert_eq!(connect_retry.hold(), Some(&before));
+        connect_retry.wait(now);
+        assert_eq!(connect_retry.next_attempt(), before.until);
         // At the same moment, the hold is over before the peer is dialled.
-        assert_eq!(dialler.deadline().unwrap().timer, Timer::IdleHold);
+        assert_eq!(connect_retry.deadline().unwrap().timer, Timer::IdleHold);
     }
 }
