@@ -50,6 +50,8 @@ pub use link::Switch;
 pub use need::{Need, missing};
 pub use netns::Namespace;
 pub use process::{Process, Signal};
-pub use speaker::{AddPath, Export, Family, Listen, Mode, Neighbour, Origination, Speaker};
+pub use speaker::{
+    AddPath, Bfd, BfdSession, Export, Family, Listen, Mode, Neighbour, Origination, Speaker,
+};
 pub use subject::routelet::binary as routelet_binary;
 pub use subject::{Kind, Subject};
