@@ -74,7 +74,8 @@ struct Session {
     client: bool,
     /// The peer is another node of our AS.
     same_as_node: bool,
-    /// It is another node of the cluster, and passes nothing on to anybody who is none: see [`PeerConfig::knows_services`].
+    /// It is another node of the cluster, and passes nothing on to anybody who is none: see
+    /// [`rib::PeerConfig::knows_services`].
     knows_services: bool,
 }
 
