@@ -42,7 +42,7 @@ lint: ## Formatting, clippy, documentation, and the rules of the architecture
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --locked --document-private-items
 	$(CARGO) check -p bgp --no-default-features --locked
-	$(CARGO) check -p routelet-fib -p routelet-core --locked
+	$(CARGO) check -p routelet-bfd -p routelet-fib -p routelet-core --locked
 	$(CARGO) check -p routelet-control --locked
 	@# The fuzz targets outside the agent. Nothing is linked, so libFuzzer itself need not be compiled.
 	CUSTOM_LIBFUZZER_PATH=/lib/libfuzzer.a $(CARGO) check --manifest-path bgp/fuzz/Cargo.toml --target-dir target --locked

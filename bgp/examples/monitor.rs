@@ -37,7 +37,7 @@ async fn run(arguments: Vec<String>) -> Fallible {
     let remote: IpAddr = listens.unwrap_or(remote).parse()?;
     let mut settings = PeerSettings::new(remote, config);
     if let Some(port) = rest.first() {
-        settings.port = port.parse()?;
+        settings.session.port = port.parse()?;
     }
     // Nobody is a candidate without ranges.
     let (candidates, _) = mpsc::channel(1);
@@ -55,7 +55,7 @@ async fn run(arguments: Vec<String>) -> Fallible {
     let listening = Listener::bind(&[any]).and_then(|bound| bound.listen(config));
     let listener = match listening {
         Ok(listener) => listener,
-        Err(error) if !settings.protocol.passive => {
+        Err(error) if !settings.session.protocol.passive => {
             eprintln!("{error}; dialling only");
             Listener::none()
         }

@@ -1,10 +1,8 @@
 //! Which connections a listener accepts: the requirements of a peer or a listen range.
 
-use std::net::IpAddr;
-
 use ipnet::IpNet;
 
-use crate::settings::{Password, Ttl};
+use crate::settings::{Password, Transport};
 
 /// Addresses from which connections of peers that are not configured one by one are welcome, or not. Of ranges that
 /// overlap, the one with the longest prefix counts.
@@ -15,7 +13,7 @@ pub struct ListenRange {
     /// Which connections it accepts.
     pub admit: Admit,
     /// What else it asks of a connection.
-    pub checks: Checks,
+    pub transport: Transport,
 }
 
 /// Which connections a listen range accepts.
@@ -27,25 +25,4 @@ pub enum Admit {
     Signed(Password),
     /// None: its password is not available. A wider range does not accept what this one refuses.
     Nobody,
-}
-
-/// What a peer or a listen range asks of connections, beside their password.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Checks {
-    /// With [`Ttl::Security`], how far away the sender may be.
-    pub ttl: Ttl,
-    /// What was dialled; `None`: any address of ours.
-    pub local: Option<IpAddr>,
-    /// The interface by which it came in, by name, or the VRF or bridge above that; `None`: any.
-    pub device: Option<String>,
-}
-
-impl Default for Checks {
-    fn default() -> Self {
-        Self {
-            ttl: Ttl::System,
-            local: None,
-            device: None,
-        }
-    }
 }

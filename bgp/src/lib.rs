@@ -12,7 +12,6 @@
 //! - [`session`] (feature `net`): the only sockets and the only clock of the crate.
 
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
-#![warn(clippy::too_many_lines)]
 
 pub mod admission;
 pub mod fsm;

@@ -7,31 +7,68 @@ use std::str::FromStr;
 use crate::fsm::Config;
 use crate::wire::attribute::AttributeFilter;
 
-/// A peer as the session driver knows it.
+/// A peer as the session driver knows it: what is configured, and where the peer is at this moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerSettings {
     /// The peer's address. Connections from it belong to the peer, and connections to the peer go to it.
     pub remote: IpAddr,
-    /// The port to connect to; connections from the peer may be from any port.
-    pub port: u16,
     /// The interface that a link-local `remote` is on. Needed for such addresses, ignored for others.
     pub scope: Option<Scope>,
-    /// The source address of what is dialled; `None` lets the kernel choose.
-    pub local: Option<IpAddr>,
-    /// The interface to bind to (SO_BINDTODEVICE), by name; `None` lets routes decide.
-    pub device: Option<String>,
-    /// The kernel index of `device` now. One that was deleted and created again has another: a connection that was
-    /// bound to the old one no longer sends or receives.
+    /// The kernel index of [`Transport::device`] now. One that was deleted and created again has another: a connection that
+    /// was bound to the old one no longer sends or receives.
     pub device_index: Option<u32>,
-    /// Which TTL or hop limit to send and to accept.
-    pub ttl: Ttl,
     /// TCP MD5 signature (RFC 2385).
     pub password: Option<Password>,
-    /// Which attributes of the peer's UPDATEs are not used. A change counts for what the peer sends from then on, and it is
-    /// asked to send everything again; the session stays.
+    /// What is configured of its session.
+    pub session: SessionConfig,
+}
+
+/// What is configured of a session, wherever its peer is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionConfig {
+    /// The port to connect to; connections from the peer may be from any port.
+    pub port: u16,
+    /// How its connections are made, and what is asked of those that are accepted.
+    pub transport: Transport,
+    /// Which attributes of the peer's UPDATEs are not used. A change counts for what the peer sends from then on, and it
+    /// is asked to send everything again; the session stays.
     pub attribute_filter: AttributeFilter,
     /// Families, timers, capabilities and the rest that the protocol knows.
     pub protocol: Config,
+}
+
+/// How connections are made, and what is asked of those that are accepted, beside their password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transport {
+    /// Which TTL or hop limit to send and to accept.
+    pub ttl: Ttl,
+    /// The source address of what is dialled, and what must be dialled; `None`: the kernel chooses, and any is accepted.
+    pub local: Option<IpAddr>,
+    /// The interface to bind to (SO_BINDTODEVICE), by name, and by which connections must come in, or the VRF or bridge
+    /// above that; `None`: routes decide, and any is accepted.
+    pub device: Option<String>,
+}
+
+impl Default for Transport {
+    fn default() -> Self {
+        Self {
+            ttl: Ttl::System,
+            local: None,
+            device: None,
+        }
+    }
+}
+
+impl SessionConfig {
+    /// A session to port 179, with the kernel's TTL and no fixed source.
+    pub fn new(protocol: Config) -> Self {
+        Self {
+            port: 179,
+            transport: Transport::default(),
+            attribute_filter: AttributeFilter::DEFAULT,
+            protocol,
+        }
+    }
 }
 
 impl PeerSettings {
@@ -39,32 +76,27 @@ impl PeerSettings {
     pub fn new(remote: IpAddr, protocol: Config) -> Self {
         Self {
             remote,
-            port: 179,
             scope: None,
-            local: None,
-            device: None,
             device_index: None,
-            ttl: Ttl::System,
             password: None,
-            attribute_filter: AttributeFilter::DEFAULT,
-            protocol,
+            session: SessionConfig::new(protocol),
         }
     }
 
     /// Whether going over to `new` ends a session: another address, AS, password or capability does; timers do not.
     pub fn needs_reset(&self, new: &Self) -> bool {
-        let transport = |settings: &Self| {
+        let sockets = |settings: &Self| {
             (
                 settings.remote,
-                settings.port,
                 settings.scope,
-                settings.local,
-                (settings.device.clone(), settings.device_index),
-                settings.ttl,
+                settings.device_index,
                 settings.password.clone(),
+                settings.session.port,
+                settings.session.transport.clone(),
             )
         };
-        transport(self) != transport(new) || self.protocol.needs_reset(&new.protocol)
+        let protocol = &self.session.protocol;
+        sockets(self) != sockets(new) || protocol.needs_reset(&new.session.protocol)
     }
 
     /// The socket address to dial.
@@ -72,9 +104,9 @@ impl PeerSettings {
         match self.remote {
             IpAddr::V6(address) if address.is_unicast_link_local() => {
                 let scope = self.scope.map_or(0, |scope| scope.0);
-                SocketAddrV6::new(address, self.port, 0, scope).into()
+                SocketAddrV6::new(address, self.session.port, 0, scope).into()
             }
-            address => (address, self.port).into(),
+            address => (address, self.session.port).into(),
         }
     }
 }
@@ -152,25 +184,31 @@ mod tests {
         let cases: [(&str, bool, Change); 13] = [
             ("nothing", false, |_| {}),
             ("address", true, |new| new.remote = [192, 0, 2, 2].into()),
-            ("port", true, |new| new.port = 1179),
+            ("port", true, |new| new.session.port = 1179),
             ("scope", true, |new| new.scope = Some(Scope(2))),
             ("local", true, |new| {
-                new.local = Some([192, 0, 2, 3].into());
+                new.session.transport.local = Some([192, 0, 2, 3].into());
             }),
-            ("device", true, |new| new.device = Some("eth0".to_owned())),
+            ("device", true, |new| {
+                new.session.transport.device = Some("eth0".to_owned());
+            }),
             ("device made again", true, |new| new.device_index = Some(7)),
-            ("ttl", true, |new| new.ttl = Ttl::Security { hops: 1 }),
+            ("ttl", true, |new| {
+                new.session.transport.ttl = Ttl::Security { hops: 1 }
+            }),
             ("password", true, |new| {
                 new.password = Some("secret".parse().unwrap());
             }),
-            ("AS", true, |new| new.protocol.local_asn = Asn(2)),
+            ("AS", true, |new| new.session.protocol.local_asn = Asn(2)),
             ("AS and port", true, |new| {
-                new.protocol.local_asn = Asn(2);
-                new.port = 1179;
+                new.session.protocol.local_asn = Asn(2);
+                new.session.port = 1179;
             }),
-            ("timer", false, |new| new.protocol.connect_retry *= 2),
+            ("timer", false, |new| {
+                new.session.protocol.connect_retry *= 2;
+            }),
             ("filter", false, |new| {
-                new.attribute_filter.discard = AttributeCodes::of(&[AttributeCode(99)]);
+                new.session.attribute_filter.discard = AttributeCodes::of(&[AttributeCode(99)]);
             }),
         ];
         for (name, reset, change) in cases {

@@ -1,19 +1,19 @@
 //! From a hash to the slots of a slab.
 //!
-//! Eight bytes a slot, hash beside slot, so that neither growing nor passing by a bucket looks at what the slot holds: a
-//! lookup costs one place here and, where the 32 bits kept of the hash agree, one in the slab. Buckets are probed one after
-//! the other and lie in the order of their hashes, whatever came first (ordered linear probing): a hash that is not there is
-//! known by the first higher one, and growing is one pass over all buckets. Capacities need not be powers of two, so that
-//! a shard grows by an eighth and is four fifths to nine tenths full.
+//! Eight bytes a slot, hash beside slot, so that neither growing nor passing by a bucket looks at what the slot holds:
+//! a lookup costs one place here and, where all 32 bits of the hash agree, one in the slab. Buckets are probed one
+//! after the other and lie in the order of their hashes, whatever came first (ordered linear probing): a hash that is
+//! not there is known by the first higher one, and growing is one pass over all buckets. Capacities need not be powers
+//! of two, so that a shard grows by a sixth and is three quarters to nine tenths full.
 //!
-//! The index is cut into shards by some bits of the hash, each of which grows on its own: no insertion moves a million
-//! numbers. The buckets of a shard lie in chunks of one size, and a shard that grows gives each old chunk back as soon as it
-//! is read. One array per shard would be memory of another size each time, and what shards that have grown leave behind
-//! would stay with the process as holes: nothing else has that size. Memory goes back as slots go.
+//! The index is cut into shards by the first bits of the hash, each of which grows on its own: no insertion moves a
+//! million numbers. The buckets of a shard lie in chunks of one size, and a shard that grows frees each old chunk as
+//! soon as it is read. One array per shard would be memory of another size each time, and the arrays that shards have
+//! outgrown would stay with the process as holes: nothing else has their size. Memory goes back as slots go.
 //!
-//! Callers hash with a random seed, because peers choose the keys, and with a hash whose high bits are spread evenly for
-//! every seed, because a bucket's home is made of them: with foldhash's fast variant, prefixes that follow one another lie in
-//! crowds for some seeds, and filling a table takes up to a fifth more instructions than for others.
+//! Callers hash with a random seed, because peers choose the keys, and with a hash whose high bits are spread evenly
+//! for every seed, because a bucket's home is made of them: with foldhash's fast variant, prefixes that follow one
+//! another lie in crowds for some seeds, and filling a table takes up to a fifth more instructions than for others.
 
 const SHARDS: usize = 64;
 
@@ -26,6 +26,7 @@ struct Bucket {
 /// No slab has so many places.
 const NONE: u32 = u32::MAX;
 
+/// Its hash is higher than that of any slot: those have lost the bits of their shard.
 const EMPTY: Bucket = Bucket {
     hash: u32::MAX,
     slot: NONE,
@@ -50,26 +51,32 @@ impl Default for SlotIndex {
     }
 }
 
-/// The halves of a hash: which shard, and what is kept of it.
-const fn split(hash: u64) -> (usize, u32) {
-    (hash as usize % SHARDS, (hash >> 32) as u32)
+/// What the index goes by of a hash: its high half.
+pub(crate) const fn high(hash: u64) -> u32 {
+    (hash >> 32) as u32
+}
+
+/// Which shard a hash belongs to, and where in it: the bits that are left.
+const fn split(hash: u32) -> (usize, u32) {
+    const BITS: u32 = SHARDS.ilog2();
+    ((hash >> (u32::BITS - BITS)) as usize, hash << BITS)
 }
 
 impl SlotIndex {
     /// The slot with this hash that `is_it` says.
-    pub(crate) fn find(&self, hash: u64, is_it: impl FnMut(u32) -> bool) -> Option<u32> {
+    pub(crate) fn find(&self, hash: u32, is_it: impl FnMut(u32) -> bool) -> Option<u32> {
         let (shard, hash) = split(hash);
         self.shards[shard].find(hash, is_it)
     }
 
     /// The first slot with this hash, if there is one: most likely the one that is looked for.
-    pub(crate) fn candidate(&self, hash: u64) -> Option<u32> {
+    pub(crate) fn candidate(&self, hash: u32) -> Option<u32> {
         self.find(hash, |_| true)
     }
 
-    /// Looks at the place where a hash would be, so that it is in the cache soon. What comes back is to be kept from being
-    /// optimized away, and says nothing.
-    pub(crate) fn touch(&self, hash: u64) -> u32 {
+    /// Looks at the place where a hash would be, so that it is in the cache soon. What comes back is to be kept from
+    /// being optimized away, and says nothing.
+    pub(crate) fn touch(&self, hash: u32) -> u32 {
         let (shard, hash) = split(hash);
         let shard = &self.shards[shard];
         let home = shard.bucket(shard.home(hash));
@@ -77,13 +84,13 @@ impl SlotIndex {
     }
 
     /// Adds a slot that is not there yet.
-    pub(crate) fn insert(&mut self, hash: u64, slot: u32) {
+    pub(crate) fn insert(&mut self, hash: u32, slot: u32) {
         let (shard, hash) = split(hash);
         self.shards[shard].insert(hash, slot);
     }
 
     /// Takes a slot out. Nothing happens if it is not there with this hash.
-    pub(crate) fn remove(&mut self, hash: u64, slot: u32) {
+    pub(crate) fn remove(&mut self, hash: u32, slot: u32) {
         let (shard, hash) = split(hash);
         self.shards[shard].remove(hash, slot);
     }
@@ -92,8 +99,8 @@ impl SlotIndex {
 /// Buckets per chunk: 2 KiB. Tests have few, and what is pushed on has to cross from one chunk to the next.
 const CHUNK: usize = if cfg!(test) { 16 } else { 256 };
 
-/// What always holds: from the first to the last bucket that is not empty, hashes ascend; none lies before its home, and
-/// there is no empty bucket between its home and it; the last bucket is empty.
+/// What always holds: from the first to the last bucket that is not empty, hashes ascend; none lies before its home,
+/// and there is no empty bucket between its home and it; the last bucket is empty.
 #[derive(Default)]
 struct Shard {
     /// Each has [`CHUNK`] buckets, but for the only one of a small shard, which has fewer.
@@ -107,7 +114,7 @@ impl Shard {
     /// Room beyond the homes. More is made where it does not do.
     const OVER: usize = 8;
     /// Shards below this are not made smaller.
-    const SMALL: usize = 32;
+    const SMALL: usize = 128;
 
     fn home(&self, hash: u32) -> usize {
         ((u64::from(hash) * self.homes as u64) >> 32) as usize
@@ -117,74 +124,65 @@ impl Shard {
         self.chunks.get(at / CHUNK)?.get(at % CHUNK).copied()
     }
 
-    /// The first bucket from the hash's home on that is empty or has at least this hash.
-    fn position(&self, hash: u32) -> usize {
-        let home = self.home(hash);
-        let (mut number, mut place) = (home / CHUNK, home % CHUNK);
-        while let Some(chunk) = self.chunks.get(number) {
-            // The hash of an empty bucket is the highest.
-            let mut rest = chunk[place..].iter();
-            if let Some(offset) = rest.position(|bucket| bucket.hash >= hash) {
-                return number * CHUNK + place + offset;
-            }
-            (number, place) = (number + 1, 0);
-        }
-        number * CHUNK
-    }
-
     fn find(&self, hash: u32, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
-        let mut at = self.position(hash);
-        loop {
-            let bucket = self.bucket(at)?;
-            if bucket.hash != hash || bucket.is_empty() {
-                return None;
+        let home = self.home(hash);
+        let mut place = home % CHUNK;
+        for chunk in self.chunks.get(home / CHUNK..)? {
+            for bucket in chunk.get(place..)? {
+                if bucket.hash > hash {
+                    return None;
+                }
+                if bucket.hash == hash && is_it(bucket.slot) {
+                    return Some(bucket.slot);
+                }
             }
-            if is_it(bucket.slot) {
-                return Some(bucket.slot);
-            }
-            at += 1;
+            place = 0;
         }
+        None
     }
 
     fn insert(&mut self, hash: u32, slot: u32) {
         if (self.len + 1) * 10 > self.homes * 9 {
             self.grow();
         }
-        let at = self.position(hash);
-        let (mut number, mut place) = (at / CHUNK, at % CHUNK);
+        let home = self.home(hash);
+        let (mut number, mut place) = (home / CHUNK, home % CHUNK);
         let mut carried = Bucket { hash, slot };
-        // All up to the next empty bucket move one on. There is one: the last.
+        // All from the first higher hash up to the next empty bucket move one on. There is one: the last.
         while !carried.is_empty() {
             let rest = &mut self.chunks[number][place..];
-            let empty = rest.iter().position(|bucket| bucket.is_empty());
-            let end = empty.map_or(rest.len(), |empty| empty + 1);
-            let moved = &mut rest[..end];
-            moved.rotate_right(1);
-            carried = std::mem::replace(&mut moved[0], carried);
+            if let Some(at) = rest.iter().position(|bucket| bucket.hash > carried.hash) {
+                let rest = &mut rest[at..];
+                let empty = rest.iter().position(|bucket| bucket.is_empty());
+                let end = empty.unwrap_or(rest.len() - 1);
+                let last = rest[end];
+                rest.copy_within(..end, 1);
+                rest[0] = carried;
+                carried = last;
+            }
             (number, place) = (number + 1, 0);
         }
         self.len += 1;
-        if self
-            .chunks
-            .last()
-            .and_then(|chunk| chunk.last())
-            .is_some_and(|last| !last.is_empty())
-        {
+        let last = self.chunks.last().and_then(|chunk| chunk.last());
+        if last.is_some_and(|last| !last.is_empty()) {
             self.grow();
         }
     }
 
     fn remove(&mut self, hash: u32, slot: u32) {
-        let mut at = self.position(hash);
-        while let Some(bucket) = self.bucket(at)
-            && bucket.hash == hash
-            && !bucket.is_empty()
-        {
-            if bucket.slot == slot {
-                self.take_out(at);
-                return;
+        let home = self.home(hash);
+        let mut place = home % CHUNK;
+        for number in home / CHUNK..self.chunks.len() {
+            while let Some(bucket) = self.chunks[number].get(place) {
+                if bucket.hash > hash {
+                    return;
+                }
+                if bucket.hash == hash && bucket.slot == slot {
+                    return self.take_out(number * CHUNK + place);
+                }
+                place += 1;
             }
-            at += 1;
+            place = 0;
         }
     }
 
@@ -210,43 +208,64 @@ impl Shard {
     fn grow(&mut self) {
         let capacity = self.homes + Self::OVER;
         self.resize(match capacity / CHUNK {
-            0 => (capacity + capacity / 2).min(CHUNK),
-            chunks => (chunks + (chunks / 8).max(1)) * CHUNK,
+            0 => (2 * capacity).min(CHUNK),
+            chunks => (chunks + (chunks / 6).max(1)) * CHUNK,
         });
     }
 
     /// Lays all buckets out again over so many, and some more if those do not do.
     fn resize(&mut self, capacity: usize) {
-        let old = std::mem::take(&mut self.chunks);
         let capacity = match capacity <= CHUNK {
             true => capacity,
             false => capacity.next_multiple_of(CHUNK),
         };
-        self.chunks.reserve_exact(capacity.div_ceil(CHUNK));
+        let old = std::mem::take(&mut self.chunks);
         self.homes = capacity - Self::OVER;
+        let mut layout = Layout::new(capacity);
         let mut at = 0;
-        // Each old chunk is given back when it is read, and is the next new one.
+        // Each old chunk is given back when it is read, and is one of the next new ones.
         for chunk in old {
-            for bucket in chunk.into_iter().filter(|bucket| !bucket.is_empty()) {
+            for bucket in chunk.iter().filter(|bucket| !bucket.is_empty()) {
                 at = at.max(self.home(bucket.hash));
-                *self.place(at, capacity) = bucket;
+                layout.put(at, *bucket);
                 at += 1;
             }
         }
-        self.place(at.max(capacity - 1), capacity);
+        layout.put(at.max(capacity - 1), EMPTY);
+        self.chunks = layout.full;
+        self.chunks.push(layout.last);
+    }
+}
+
+/// Chunks that are filled from the first bucket to the last.
+struct Layout {
+    full: Vec<Vec<Bucket>>,
+    last: Vec<Bucket>,
+    /// Buckets in the full chunks.
+    before: usize,
+}
+
+impl Layout {
+    fn new(capacity: usize) -> Self {
+        Self {
+            full: Vec::with_capacity(capacity.div_ceil(CHUNK)),
+            last: vec![EMPTY; capacity.min(CHUNK)],
+            before: 0,
+        }
     }
 
-    /// A bucket while all of so many are laid out.
-    fn place(&mut self, at: usize, capacity: usize) -> &mut Bucket {
-        let (number, place) = (at / CHUNK, at % CHUNK);
-        while self.chunks.len() <= number {
-            self.chunks.push(vec![EMPTY; capacity.min(CHUNK)]);
+    /// Puts a bucket at a place behind the others.
+    fn put(&mut self, at: usize, bucket: Bucket) {
+        while at - self.before >= self.last.len() {
+            if self.last.len() < CHUNK {
+                self.last.resize(CHUNK, EMPTY);
+            } else {
+                let full = std::mem::replace(&mut self.last, vec![EMPTY; CHUNK]);
+                self.full.push(full);
+                self.before += CHUNK;
+            }
         }
-        let chunk = &mut self.chunks[number];
-        if chunk.len() <= place {
-            chunk.resize(place + 1, EMPTY);
-        }
-        &mut chunk[place]
+        self.last[at - self.before] = bucket;
     }
 }
 
@@ -293,7 +312,7 @@ mod tests {
             let mut shard = Shard::default();
             let mut model = BTreeSet::new();
             for (insert, hash, slot) in ops {
-                let hash = if hash < 12 { hash * 40_000_000 } else { u32::MAX - (hash - 12) };
+                let hash = if hash < 12 { hash * 40_000_000 } else { u32::MAX - 1 - (hash - 12) };
                 if insert {
                     if model.insert((hash, slot)) {
                         shard.insert(hash, slot);
@@ -317,11 +336,12 @@ mod tests {
     fn a_thousand_insertions_never_lay_out_much_of_a_large_index() {
         let mut index = SlotIndex::default();
         let hasher = foldhash::quality::FixedState::with_seed(7);
+        let hash = |n: u32| high(hasher.hash_one(n));
         let mut most = 0;
         for thousand in 0..400 {
             let before: Vec<usize> = index.shards.iter().map(|shard| shard.homes).collect();
             for n in thousand * 1000..(thousand + 1) * 1000 {
-                index.insert(hasher.hash_one(n), n);
+                index.insert(hash(n), n);
             }
             let grown = index.shards.iter().zip(before);
             let grown = grown.filter(|(shard, before)| shard.homes != *before);
@@ -335,8 +355,9 @@ mod tests {
     fn the_memory_of_a_shard_of_any_size_is_of_one_size() {
         let mut index = SlotIndex::default();
         let hasher = foldhash::quality::FixedState::with_seed(7);
+        let hash = |n: u32| high(hasher.hash_one(n));
         for n in 0..200_000 {
-            index.insert(hasher.hash_one(n), n);
+            index.insert(hash(n), n);
             if n >= 50_000 && n.is_multiple_of(1000) {
                 let mut chunks = index.shards.iter().flat_map(|shard| &shard.chunks);
                 assert!(chunks.all(|chunk| chunk.capacity() == CHUNK), "at {n}");
@@ -347,7 +368,7 @@ mod tests {
     #[test]
     fn a_large_index_is_compact_and_an_empty_one_owns_nothing() {
         let mut index = SlotIndex::default();
-        let hash = |n: u32| u64::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let hash = |n: u32| n.wrapping_mul(0x9e37_79b1);
         for n in 0..200_000 {
             index.insert(hash(n), n);
         }

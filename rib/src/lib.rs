@@ -10,7 +10,6 @@
 //! - [`export`]: Adj-RIB-Out as update groups.
 
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
-#![warn(clippy::too_many_lines)]
 
 pub mod attrs;
 pub mod export;

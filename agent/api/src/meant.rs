@@ -13,12 +13,14 @@ pub(super) fn address(text: &str) -> Option<String> {
     }
     if let Some((address, zone)) = text.split_once('%') {
         return address.parse::<IpAddr>().is_ok().then(|| {
-            format!("Write {address}; put the interface {zone} into sourceInterface of the Peer")
+            format!(
+                "Write {address}; the link {zone} has a field of its own, in a Peer sourceInterface"
+            )
         });
     }
     if let Ok(with_port) = text.parse::<SocketAddr>() {
         return Some(format!(
-            "Write {}; the port has its own field",
+            "Write {}; the port has a field of its own",
             with_port.ip()
         ));
     }
@@ -32,7 +34,7 @@ pub(super) fn address(text: &str) -> Option<String> {
         return Some(hint);
     }
     let is_name = text.contains(|c: char| c.is_ascii_alphabetic() && !c.is_ascii_hexdigit());
-    (is_name && !text.contains(':')).then(|| "Names are not resolved: write the address".to_owned())
+    (is_name && !text.contains(':')).then(|| "Names are not looked up: give the address".to_owned())
 }
 
 /// Four numbers that are no IPv4 address all the same.
@@ -44,7 +46,7 @@ fn octets(text: &str) -> Option<String> {
     }
     Some(match numbers.iter().any(|number| *number > 255) {
         true => "None of its numbers may be above 255".to_owned(),
-        false => "Remove leading zeros: some programs read such numbers as octal".to_owned(),
+        false => "Leave out leading zeros: some take such numbers for octal ones".to_owned(),
     })
 }
 
@@ -53,7 +55,7 @@ pub(super) fn cidr(text: &str) -> Option<String> {
     let Some((start, length)) = text.split_once('/') else {
         return match text.parse::<IpAddr>() {
             Ok(address) => Some(format!(
-                "It is an address: as a prefix, write {}",
+                "It is an address: for this one alone write {}",
                 IpNet::from(address)
             )),
             Err(_) => octets(text),
@@ -64,7 +66,7 @@ pub(super) fn cidr(text: &str) -> Option<String> {
     };
     if let Ok(mask) = length.parse::<IpAddr>() {
         let net = IpNet::with_netmask(address, mask).ok()?;
-        return Some(format!("Write a prefix length instead of the mask: {net}"));
+        return Some(format!("Write the length of the mask: {net}"));
     }
     let (family, most) = match address {
         IpAddr::V4(_) => ("IPv4", 32),
@@ -128,90 +130,92 @@ mod tests {
 
     type Hint = fn(&str) -> Option<String>;
 
+    /// Who gives the hint, what was written, and what may have been meant.
+    const MEANT: [(Hint, &str, Option<&str>); 31] = [
+        (
+            address,
+            "192.0.2.1/24",
+            Some("It is a prefix: leave out /24"),
+        ),
+        (
+            address,
+            "fe80::1%eth0",
+            Some("Write fe80::1; the link eth0 has a field of its own, in a Peer sourceInterface"),
+        ),
+        (
+            address,
+            "192.0.2.1:179",
+            Some("Write 192.0.2.1; the port has a field of its own"),
+        ),
+        (
+            address,
+            "[2001:db8::1]:179",
+            Some("Write 2001:db8::1; the port has a field of its own"),
+        ),
+        (address, "[2001:db8::1]", Some("Leave out the brackets")),
+        (
+            address,
+            "192.0.2.300",
+            Some("None of its numbers may be above 255"),
+        ),
+        (
+            address,
+            "010.0.0.1",
+            Some("Remove leading zeros: some take such numbers for octal ones"),
+        ),
+        (
+            address,
+            "tor1.example.net",
+            Some("Names are not looked up: give the address"),
+        ),
+        (address, "192.0.2", None),
+        (address, "2001:db8:::1", None),
+        (
+            cidr,
+            "192.0.2.1",
+            Some("It is an address: for this one alone write 192.0.2.1/32"),
+        ),
+        (
+            cidr,
+            "2001:db8::1",
+            Some("It is an address: for this one alone write 2001:db8::1/128"),
+        ),
+        (
+            cidr,
+            "10.0.0.0/33",
+            Some("Lengths of IPv4 prefixes end at 32"),
+        ),
+        (cidr, "::/129", Some("Lengths of IPv6 prefixes end at 128")),
+        (
+            cidr,
+            "10.0.0.0/255.0.0.0",
+            Some("Write the length of the mask: 10.0.0.0/8"),
+        ),
+        (
+            cidr,
+            "10.0.0.256/32",
+            Some("None of its numbers may be above 255"),
+        ),
+        (cidr, "10.0.0.0/08", None),
+        (duration, "90", Some("Write 90s for seconds")),
+        (duration, "1.5", Some("Write 1500ms")),
+        (duration, "1.5s", Some("Write 1500ms")),
+        (duration, "90sec", Some("Write 90s")),
+        (duration, "1.5h", Some("Write 5400s")),
+        (duration, "1d", Some("Write 24h")),
+        (duration, "3 s", Some("Write 3s")),
+        (duration, "-3s", None),
+        (duration, "soon", None),
+        (community, "NO_EXPORT", Some("Write no-export")),
+        (community, "no-export", None),
+        (asn, "Internal", Some("Write internal")),
+        (asn, "AS64512", Some("Write 64512")),
+        (asn, "asterix", None),
+    ];
+
     #[test]
     fn what_may_have_been_meant_is_named() {
-        let table: [(Hint, &str, Option<&str>); 31] = [
-            (
-                address,
-                "192.0.2.1/24",
-                Some("It is a prefix: leave out /24"),
-            ),
-            (
-                address,
-                "fe80::1%eth0",
-                Some("Write fe80::1; put the interface eth0 into sourceInterface of the Peer"),
-            ),
-            (
-                address,
-                "192.0.2.1:179",
-                Some("Write 192.0.2.1; the port has its own field"),
-            ),
-            (
-                address,
-                "[2001:db8::1]:179",
-                Some("Write 2001:db8::1; the port has its own field"),
-            ),
-            (address, "[2001:db8::1]", Some("Leave out the brackets")),
-            (
-                address,
-                "192.0.2.300",
-                Some("None of its numbers may be above 255"),
-            ),
-            (
-                address,
-                "010.0.0.1",
-                Some("Remove leading zeros: some programs read such numbers as octal"),
-            ),
-            (
-                address,
-                "tor1.example.net",
-                Some("Names are not resolved: write the address"),
-            ),
-            (address, "192.0.2", None),
-            (address, "2001:db8:::1", None),
-            (
-                cidr,
-                "192.0.2.1",
-                Some("It is an address: as a prefix, write 192.0.2.1/32"),
-            ),
-            (
-                cidr,
-                "2001:db8::1",
-                Some("It is an address: as a prefix, write 2001:db8::1/128"),
-            ),
-            (
-                cidr,
-                "10.0.0.0/33",
-                Some("Lengths of IPv4 prefixes end at 32"),
-            ),
-            (cidr, "::/129", Some("Lengths of IPv6 prefixes end at 128")),
-            (
-                cidr,
-                "10.0.0.0/255.0.0.0",
-                Some("Write a prefix length instead of the mask: 10.0.0.0/8"),
-            ),
-            (
-                cidr,
-                "10.0.0.256/32",
-                Some("None of its numbers may be above 255"),
-            ),
-            (cidr, "10.0.0.0/08", None),
-            (duration, "90", Some("Write 90s for seconds")),
-            (duration, "1.5", Some("Write 1500ms")),
-            (duration, "1.5s", Some("Write 1500ms")),
-            (duration, "90sec", Some("Write 90s")),
-            (duration, "1.5h", Some("Write 5400s")),
-            (duration, "1d", Some("Write 24h")),
-            (duration, "3 s", Some("Write 3s")),
-            (duration, "-3s", None),
-            (duration, "soon", None),
-            (community, "NO_EXPORT", Some("Write no-export")),
-            (community, "no-export", None),
-            (asn, "Internal", Some("Write internal")),
-            (asn, "AS64512", Some("Write 64512")),
-            (asn, "asterix", None),
-        ];
-        for (hint, text, expected) in table {
+        for (hint, text, expected) in MEANT {
             assert_eq!(hint(text).as_deref(), expected, "{text}");
         }
     }

@@ -6,8 +6,6 @@
 //! - [`timing`]: how long steps and holds of a lock take.
 //! - [`vital`]: threads and tasks that the process cannot do without, and their watchdog.
 
-#![warn(clippy::too_many_lines)]
-
 pub mod backoff;
 pub mod numbers;
 pub mod printable;

@@ -8,9 +8,9 @@
 //! - [`own_next_hops`]: the next hops of our own routes on a session.
 //! - [`lifecycle`]: how an agent starts, when it writes to the kernel, and how it ends.
 //! - [`next_hops`]: where those of received routes lead.
+//! - [`refreshes`]: how often a peer may have everything sent again.
 
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
-#![warn(clippy::too_many_lines)]
 
 pub mod cluster;
 #[cfg(any(test, feature = "fuzz"))]
@@ -21,5 +21,6 @@ pub mod next_hops;
 pub mod own_next_hops;
 pub mod peering;
 pub mod pools;
+pub mod refreshes;
 #[cfg(test)]
 mod soak;

@@ -12,7 +12,6 @@
 //! predecessor left is adopted: unchanged routes are not touched, and the rest goes once the RIB has converged.
 
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
-#![warn(clippy::too_many_lines)]
 
 #[cfg(feature = "netlink")]
 mod doubt;

@@ -1,8 +1,6 @@
 //! The binary `routelet` as a library: the agent of a node, the controller and the command line, around what the other crates of
 //! `agent/` decide, the protocol (`bgp`) and the routes (`rib`).
 
-#![warn(clippy::too_many_lines)]
-
 pub mod cli;
 mod cni;
 #[cfg(test)]

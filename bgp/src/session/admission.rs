@@ -16,8 +16,7 @@ use tracing::info;
 
 use super::pace::{Bucket, Rate, Waiting};
 use super::syn::Syn;
-use super::{Password, Scope, Ttl, options, stamp};
-use crate::admission::Checks;
+use super::{Password, Scope, Transport, Ttl, options, stamp};
 use crate::refusal::Refusal;
 use crate::wire::{Notification, NotificationCode};
 
@@ -151,7 +150,7 @@ pub(super) fn check_signature(
     options::set_md5(accepted.stream.as_fd(), net, Some(password)).map_err(|_| Refusal::Unsigned)
 }
 
-impl Checks {
+impl Transport {
     /// Whether a connection came as it must.
     pub(super) fn check(&self, accepted: &Accepted) -> Result<(), Refusal> {
         if !self.is_near(accepted) {
@@ -167,7 +166,7 @@ impl Checks {
     }
 }
 
-impl Checks {
+impl Transport {
     /// Whether the sender is as near as TTL security asks for. What a stranger sent between SYN and accept would else be
     /// read: the least TTL is the connection's only once it is set.
     fn is_near(&self, accepted: &Accepted) -> bool {
@@ -253,9 +252,9 @@ mod tests {
     /// Without a SYN the sender's distance is not known until its next segment, and the kernel looks at that.
     #[tokio::test]
     async fn after_a_syn_cookie_a_connection_is_near_if_nothing_of_it_has_been_received() {
-        let near = Checks {
+        let near = Transport {
             ttl: Ttl::Security { hops: 1 },
-            ..Checks::default()
+            ..Transport::default()
         };
         for (octets, expected) in [(&[][..], Ok(())), (&[1], Err(Refusal::TooFar))] {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -25,10 +25,10 @@ pub(super) async fn dial(settings: PeerSettings) -> io::Result<TcpStream> {
         options::set_md5(socket.as_fd(), net, Some(password))
             .map_err(|error| io::Error::other(KeyError::new(net, 0, error)))?;
     }
-    if let Some(device) = &settings.device {
+    if let Some(device) = &settings.session.transport.device {
         socket.bind_device(Some(device.as_bytes()))?;
     }
-    if let Some(local) = settings.local {
+    if let Some(local) = settings.session.transport.local {
         socket.bind(&source(local, &settings).into())?;
     }
     let stream = TcpSocket::from_std_stream(socket.into())

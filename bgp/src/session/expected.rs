@@ -14,8 +14,9 @@ use super::keys::{KeyError, Keys};
 use super::pace::Pace;
 use super::syn::Syn;
 use super::{Password, options};
-use crate::admission::{Admit, Checks, ListenRange};
+use crate::admission::{Admit, ListenRange};
 use crate::refusal::Refusal;
+use crate::settings::Transport;
 
 #[derive(Debug)]
 pub(super) struct Expected {
@@ -33,7 +34,7 @@ pub(super) struct Expected {
 pub(super) struct ExpectedPeer {
     pub(super) control: Weak<Control>,
     pub(super) password: Option<Password>,
-    pub(super) checks: Checks,
+    pub(super) transport: Transport,
 }
 
 #[derive(Debug)]
@@ -56,7 +57,7 @@ impl Admit {
 pub(super) struct Holding {
     pub(super) source: Source,
     pub(super) password: Option<Password>,
-    pub(super) checks: Checks,
+    pub(super) transport: Transport,
     pub(super) control: Weak<Control>,
 }
 
@@ -92,7 +93,7 @@ impl Expected {
             ExpectedPeer {
                 control: holding.control.clone(),
                 password: holding.password.clone(),
-                checks: holding.checks.clone(),
+                transport: holding.transport.clone(),
             },
         );
         Ok(())
@@ -119,21 +120,21 @@ impl Expected {
         let remote = accepted.remote;
         let peer = self.peers.get(&source_of(remote)).and_then(|peer| {
             let control = peer.control.upgrade()?;
-            Some((control, peer.password.clone(), peer.checks.clone()))
+            Some((control, peer.password.clone(), peer.transport.clone()))
         });
         let range = self
             .ranges
             .iter()
             .find(|open| open.range.net.contains(&remote.ip()));
-        let (password, checks) = match (&peer, range) {
-            (Some((_, password, checks)), _) => (password.clone(), checks.clone()),
+        let (password, transport) = match (&peer, range) {
+            (Some((_, password, transport)), _) => (password.clone(), transport.clone()),
             (None, None) => return Err((accepted.stream, Refusal::Stranger)),
             (None, Some(open)) if open.failed.is_some() || open.range.admit == Admit::Nobody => {
                 return Err((accepted.stream, Refusal::Blocked));
             }
             (None, Some(open)) => {
                 let password = open.range.admit.password().cloned();
-                (password, open.range.checks.clone())
+                (password, open.range.transport.clone())
             }
         };
         let net = range.map(|open| open.range.net);
@@ -153,7 +154,7 @@ impl Expected {
             waiting,
         };
         if let Err(why) =
-            check_signature(&accepted, password.as_ref()).and_then(|()| checks.check(&accepted))
+            check_signature(&accepted, password.as_ref()).and_then(|()| transport.check(&accepted))
         {
             return Err((accepted.stream, why));
         }

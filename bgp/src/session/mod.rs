@@ -37,9 +37,11 @@ mod syn;
 mod turn;
 mod writer;
 
-pub use crate::admission::{Admit, Checks, ListenRange};
+pub use crate::admission::{Admit, ListenRange};
 pub use crate::refusal::Refusal;
-pub use crate::settings::{Password, PasswordError, PeerSettings, Scope, Ttl};
+pub use crate::settings::{
+    Password, PasswordError, PeerSettings, Scope, SessionConfig, Transport, Ttl,
+};
 pub use admission::Admissions;
 pub use event::{Event, PeerKey, SessionId};
 pub use handle::{Counters, PeerHandle, PeerStatus, SessionStatus};

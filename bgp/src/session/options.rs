@@ -77,7 +77,7 @@ pub(super) fn prepare(socket: &impl AsFd, settings: &PeerSettings) -> io::Result
     } else {
         options.set_tclass_v6(TOS_NETWORK_CONTROL)?;
     }
-    set_ttl(socket, v4, settings.ttl)
+    set_ttl(socket, v4, settings.session.transport.ttl)
 }
 
 /// The TTL of what is sent, and the least that is accepted.

@@ -71,7 +71,7 @@ pub fn spawn(
     });
     let span = info_span!("peer", address = %settings.remote, key = key.0);
     let task = Task {
-        machine: Peer::new(settings.protocol.clone(), restarting_until),
+        machine: Peer::new(settings.session.protocol.clone(), restarting_until),
         settings,
         control: control.clone(),
         events,
@@ -247,11 +247,11 @@ impl Task {
         let before = std::mem::replace(&mut self.settings, settings);
         let reset = before.needs_reset(&self.settings);
         info!(reset, "reconfigured");
-        if before.attribute_filter != self.settings.attribute_filter && !reset {
+        if before.session.attribute_filter != self.settings.session.attribute_filter && !reset {
             self.filter_changed();
         }
-        let protocol = self.settings.protocol.clone();
-        if reset && !before.protocol.needs_reset(&protocol) {
+        let protocol = self.settings.session.protocol.clone();
+        if reset && !before.session.protocol.needs_reset(&protocol) {
             self.step(Input::Reset(Cease::ConfigurationChange));
         }
         self.step(Input::Reconfigure(Box::new(protocol)));
@@ -261,7 +261,9 @@ impl Task {
     /// taken out so far, and what would be taken out now without having been kept, only the peer can say again.
     fn filter_changed(&self) {
         if let Some(session) = &self.session {
-            session.filter.send_replace(self.settings.attribute_filter);
+            session
+                .filter
+                .send_replace(self.settings.session.attribute_filter);
             self.request_refresh();
         }
     }

@@ -11,8 +11,6 @@
 //! What it does not do: conversion between versions, webhooks, quotas, protobuf, OpenAPI (so that `kubectl apply` needs
 //! `--validate=false`), TLS.
 
-#![warn(clippy::too_many_lines)]
-
 mod apply;
 mod checks;
 mod controllers;

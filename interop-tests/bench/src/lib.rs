@@ -5,8 +5,6 @@
 //! because a machine drifts; of several runs the median counts. What is measured are [`Metric`]s; a receiver with a wrong
 //! table makes the run count as [`Outcome::Wrong`], whatever its time. `src/bin/bench.rs` is the command line.
 
-#![warn(clippy::too_many_lines)]
-
 mod machine;
 mod netlink;
 mod report;

@@ -26,8 +26,6 @@
 //! run side by side. A test that needs a tool which is missing says `skip: ...`, or fails where `CI` or
 //! `ROUTELET_REQUIRE_LAB` is set.
 
-#![warn(clippy::too_many_lines)]
-
 mod answers;
 mod eventually;
 mod lab;
@@ -52,6 +50,8 @@ pub use link::Switch;
 pub use need::{Need, missing};
 pub use netns::Namespace;
 pub use process::{Process, Signal};
-pub use speaker::{AddPath, Export, Family, Listen, Mode, Neighbour, Origination, Speaker};
+pub use speaker::{
+    AddPath, Bfd, BfdSession, Export, Family, Listen, Mode, Neighbour, Origination, Speaker,
+};
 pub use subject::routelet::binary as routelet_binary;
 pub use subject::{Kind, Subject};

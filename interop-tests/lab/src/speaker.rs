@@ -4,6 +4,8 @@
 //! daemon's own configuration language where a test needs more. Each [`crate::Subject`] writes its configuration from
 //! it; what a daemon cannot do is an error there, never left out silently.
 
+mod bfd;
+
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -12,6 +14,8 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::answers::{Community, LargeCommunity};
+
+pub use bfd::{Bfd, BfdSession};
 
 /// An address family that routes are exchanged for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -309,6 +313,8 @@ pub struct Speaker {
     pub install: bool,
     /// How many learned routes it installs at most. Routelet only.
     pub max_routes: usize,
+    /// BFD sessions without another protocol. BIRD and FRR only.
+    pub bfd: Vec<Bfd>,
     /// Text for the end of the daemon's own configuration.
     pub extra: String,
 }
@@ -332,6 +338,7 @@ impl Speaker {
             install: false,
             // A lab may bring a full table in.
             max_routes: 2_000_000,
+            bfd: Vec::new(),
             extra: String::new(),
         }
     }
@@ -363,6 +370,12 @@ impl Speaker {
     /// Installing what it learns.
     pub fn install(mut self) -> Self {
         self.install = true;
+        self
+    }
+
+    /// With one more BFD session.
+    pub fn bfd(mut self, session: Bfd) -> Self {
+        self.bfd.push(session);
         self
     }
 

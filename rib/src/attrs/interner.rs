@@ -5,16 +5,16 @@ use bgp::wire::AttributeSetRef;
 
 use super::accounts::Accounts;
 use super::{AttrId, Identity, NextHops, RouteAttributesRef, Summary};
-use crate::index::SlotIndex;
+use crate::index::{SlotIndex, high};
 use crate::peer::PeerId;
 use crate::slab::Slab;
 use crate::universal::OctetKey;
 
-/// A set in 64 bytes and those of its attributes. Its next hop is the summary's.
+/// A set in 56 bytes and those of its attributes. Its next hop is the summary's.
 struct Interned {
     octets: Box<[u8]>,
     /// Under which the index knows it.
-    hash: u64,
+    hash: u32,
     summary: Summary,
     /// At least 1.
     users: u32,
@@ -34,7 +34,7 @@ impl Interned {
 /// The position of a set when it was looked up. It may have been added or removed since.
 #[derive(Clone, Copy)]
 pub(crate) struct SetPlace {
-    hash: u64,
+    hash: u32,
     /// Most likely the set, if it is there.
     seen: Option<u32>,
 }
@@ -78,8 +78,8 @@ impl AttrInterner {
         }
     }
 
-    fn hash(&self, set: AttributeSetRef<'_>, next_hop: &NextHop) -> u64 {
-        self.key.hash(set.as_bytes(), next_hop)
+    fn hash(&self, set: AttributeSetRef<'_>, next_hop: &NextHop) -> u32 {
+        high(self.key.hash(set.as_bytes(), next_hop))
     }
 
     /// Looks for many sets at once, so that the processor waits for memory once and not for each: their places, in order.
@@ -243,7 +243,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_interned_set_takes_64_bytes_beside_its_attributes() {
-        assert_eq!(size_of::<Option<Interned>>(), 64);
+    fn an_interned_set_takes_56_bytes_beside_its_attributes() {
+        assert_eq!(size_of::<Option<Interned>>(), 56);
     }
 }

@@ -8,7 +8,7 @@ use bgp::types::{Nlri, RoutePrefix};
 use foldhash::quality::RandomState;
 
 use super::path::Entry;
-use crate::index::SlotIndex;
+use crate::index::{SlotIndex, high};
 use crate::slab::Slab;
 
 /// See the module.
@@ -34,12 +34,12 @@ impl Index {
     }
 
     pub(crate) fn find<P: RoutePrefix>(&self, prefix: P, slots: &Slab<Entry<P>>) -> Option<u32> {
-        self.find_hashed(self.hash(prefix), prefix, slots)
+        self.find_hashed(high(self.hash(prefix)), prefix, slots)
     }
 
     fn find_hashed<P: RoutePrefix>(
         &self,
-        hash: u64,
+        hash: u32,
         prefix: P,
         slots: &Slab<Entry<P>>,
     ) -> Option<u32> {
@@ -54,7 +54,8 @@ impl Index {
         prefixes: &'a [Nlri<P>],
         slots: &Slab<Entry<P>>,
     ) -> LookedUp<'a, P> {
-        let hashes: Vec<u64> = prefixes.iter().map(|n| self.hash(n.prefix)).collect();
+        let hashes = prefixes.iter().map(|n| high(self.hash(n.prefix)));
+        let hashes: Vec<u32> = hashes.collect();
         let touched = hashes.iter().map(|hash| self.slots.touch(*hash));
         std::hint::black_box(touched.fold(0, u32::wrapping_add));
         let places = prefixes.iter().zip(hashes).map(|(nlri, hash)| Place {
@@ -96,14 +97,14 @@ impl Index {
 
     /// Forgets a prefix and its slot.
     pub(crate) fn remove<P: RoutePrefix>(&mut self, prefix: P, slot: u32) {
-        self.slots.remove(self.hash(prefix), slot);
+        self.slots.remove(high(self.hash(prefix)), slot);
     }
 }
 
 /// Where a prefix was when it was looked up. It may have come or gone since.
 #[derive(Clone, Copy)]
 pub(crate) struct Place {
-    hash: u64,
+    hash: u32,
     seen: Option<u32>,
 }
 
@@ -150,7 +151,7 @@ mod tests {
             slots.remove(slot);
         }
         for nlri in &prefixes {
-            let left = index.slots.candidate(index.hash(nlri.prefix));
+            let left = index.slots.candidate(high(index.hash(nlri.prefix)));
             assert_eq!(left, None, "{nlri:?}");
         }
     }

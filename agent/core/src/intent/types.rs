@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bgp::fsm::{Config, GracefulRestartConfig};
-use bgp::settings::{Password, PeerSettings, Scope, Ttl};
+use bgp::fsm::GracefulRestartConfig;
+use bgp::settings::{Password, PeerSettings, Scope, SessionConfig};
 use bgp::types::{Asn, BgpIdentifier};
 use ipnet::IpNet;
 use rib::policy::Policy;
@@ -142,18 +142,10 @@ pub struct PeerIntent {
     pub labels: Labels,
     /// Where it is.
     pub target: PeerTarget,
-    /// The port to dial.
-    pub port: u16,
-    /// Our address on the session; `None`: the kernel chooses.
-    pub local_address: Option<IpAddr>,
-    /// The interface to bind to.
-    pub device: Option<String>,
-    /// TTL or hop limit.
-    pub ttl: Ttl,
     /// Where its password stands. If it cannot be had, the peer must not be started.
     pub password: Option<PasswordSource>,
-    /// Timers, families and capabilities.
-    pub protocol: Config,
+    /// What its session is made with, beside its address and its password.
+    pub session: SessionConfig,
     /// Bidirectional forwarding detection, if configured.
     pub bfd: Option<BfdIntent>,
     /// Of a range: how many peers it may have at once.
@@ -175,15 +167,10 @@ impl PeerIntent {
     ) -> PeerSettings {
         PeerSettings {
             remote,
-            port: self.port,
             scope,
-            local: self.local_address,
-            device: self.device.clone(),
             device_index: None,
-            ttl: self.ttl,
             password,
-            attribute_filter: self.config.attribute_filter,
-            protocol: self.protocol.clone(),
+            session: self.session.clone(),
         }
     }
 }

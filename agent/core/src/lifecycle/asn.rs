@@ -19,8 +19,8 @@ pub fn missing_asn(before: Option<Asn>, loaded: &Snapshot, intent: &Intent) -> O
             && routers.any(|router| router.spec.node_selector.is_some())
         {
             return Some(format!(
-                "there is no Node {}, whose labels select its Router; without it the node would be in AS {asn} \
-                 instead of {before}",
+                "there is no Node {}, whose labels select its Router; without it the node would be in AS {asn} instead of \
+                 {before}",
                 intent.node
             ));
         }

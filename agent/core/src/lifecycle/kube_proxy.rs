@@ -6,9 +6,21 @@ use std::time::{Duration, Instant};
 /// seconds.
 pub const ABSENT: Duration = Duration::from_secs(60);
 
+/// What became of a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The status of an answer over HTTP.
+    Status(u16),
+    /// The port is closed.
+    Refused,
+    /// Anything else, as a listener that did not answer in time: neither health nor absence.
+    Nothing,
+}
+
 /// What kube-proxy answers, followed over time.
 #[derive(Clone, Debug)]
 pub struct KubeProxyGate {
+    /// The port has been closed since then.
     since: Instant,
     /// Whether a node without kube-proxy is possible.
     may_be_absent: bool,
@@ -27,8 +39,8 @@ pub enum Verdict {
 }
 
 impl KubeProxyGate {
-    /// It is waited for from now on: for as long as it takes, or, if it `may_be_absent`, until nobody has answered for
-    /// [`ABSENT`].
+    /// It is waited for from now on: for as long as it takes, or, if it `may_be_absent`, until its port has been closed for
+    /// [`ABSENT`], if nobody has ever answered there.
     pub const fn new(now: Instant, may_be_absent: bool) -> Self {
         Self {
             since: now,
@@ -37,12 +49,16 @@ impl KubeProxyGate {
         }
     }
 
-    /// It was asked. `status`: of its answer over HTTP; `None`: there was none.
-    pub fn answered(&mut self, now: Instant, status: Option<u16>) -> Verdict {
-        self.has_answered |= status.is_some();
+    /// It was asked.
+    pub fn answered(&mut self, now: Instant, answer: Answer) -> Verdict {
+        match answer {
+            Answer::Status(_) => self.has_answered = true,
+            Answer::Refused => {}
+            Answer::Nothing => self.since = now,
+        }
         let is_over = now.duration_since(self.since) > ABSENT;
-        match status {
-            Some(200) => Verdict::Healthy,
+        match answer {
+            Answer::Status(200) => Verdict::Healthy,
             _ if self.may_be_absent && !self.has_answered && is_over => Verdict::Absent,
             _ => Verdict::Wait,
         }
@@ -55,24 +71,42 @@ mod tests {
 
     #[test]
     fn only_one_that_never_answered_is_taken_for_absent() {
+        use Answer::{Nothing, Refused, Status};
         use Verdict::{Absent, Healthy, Wait};
-        type Answers = &'static [(u64, Option<u16>, Verdict)];
-        let cases: [(bool, Answers); 5] = [
+        type Answers = &'static [(u64, Answer, Verdict)];
+        let cases: [(bool, Answers); 7] = [
             (
                 true,
-                &[(0, None, Wait), (60, None, Wait), (61, None, Absent)],
+                &[
+                    (0, Refused, Wait),
+                    (60, Refused, Wait),
+                    (61, Refused, Absent),
+                ],
             ),
-            (true, &[(5, Some(503), Wait), (500, None, Wait)]),
-            (true, &[(61, Some(503), Wait), (62, Some(200), Healthy)]),
-            (true, &[(61, Some(200), Healthy)]),
-            (false, &[(3600, None, Wait), (3601, Some(200), Healthy)]),
+            (true, &[(5, Status(503), Wait), (500, Refused, Wait)]),
+            (true, &[(61, Status(503), Wait), (62, Status(200), Healthy)]),
+            (true, &[(61, Status(200), Healthy)]),
+            (
+                false,
+                &[(3600, Refused, Wait), (3601, Status(200), Healthy)],
+            ),
+            // Somebody listens, and is too busy to answer.
+            (true, &[(61, Nothing, Wait), (500, Nothing, Wait)]),
+            (
+                true,
+                &[
+                    (50, Nothing, Wait),
+                    (110, Refused, Wait),
+                    (111, Refused, Absent),
+                ],
+            ),
         ];
         for (may_be_absent, answers) in cases {
             let start = Instant::now();
             let mut gate = KubeProxyGate::new(start, may_be_absent);
-            for (second, status, expected) in answers {
+            for (second, answer, expected) in answers {
                 let now = start + Duration::from_secs(*second);
-                assert_eq!(gate.answered(now, *status), *expected, "{answers:?}");
+                assert_eq!(gate.answered(now, *answer), *expected, "{answers:?}");
             }
         }
     }

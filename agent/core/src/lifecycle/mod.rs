@@ -22,5 +22,8 @@ mod writing;
 pub use asn::missing_asn;
 pub use end_of_rib::EndOfRib;
 pub use ending::{Ending, NodeSeen, Step as EndingStep};
-pub use kube_proxy::{ABSENT as KUBE_PROXY_ABSENT, KubeProxyGate, Verdict as KubeProxyVerdict};
+pub use kube_proxy::{
+    ABSENT as KUBE_PROXY_ABSENT, Answer as KubeProxyAnswer, KubeProxyGate,
+    Verdict as KubeProxyVerdict,
+};
 pub use writing::{Begin, Claim, Facts as WritingFacts, Needs, Step as WritingStep, Writing};

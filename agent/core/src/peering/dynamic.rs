@@ -194,7 +194,7 @@ pub(super) fn of_range(range: &PeerIntent, name: &str, target: PeerTarget) -> Pe
     own.name = name.to_owned();
     own.requested_by = RequestedBy::Range(range.name.as_str().into());
     own.target = target;
-    own.protocol.passive = true;
+    own.session.protocol.passive = true;
     own
 }
 

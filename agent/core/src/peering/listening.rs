@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Instant;
 
-use bgp::admission::{Admit, Checks, ListenRange};
+use bgp::admission::{Admit, ListenRange};
 use bgp::settings::Password;
 use ipnet::IpNet;
 
@@ -128,12 +128,11 @@ fn range(peer: &PeerIntent, passwords: &mut Passwords) -> Option<ListenRange> {
         Ok(Some(password)) => Admit::Signed(password),
         Err(_) => Admit::Nobody,
     };
-    let checks = Checks {
-        ttl: peer.ttl,
-        local: peer.local_address,
-        device: peer.device.clone(),
-    };
-    Some(ListenRange { net, admit, checks })
+    Some(ListenRange {
+        net,
+        admit,
+        transport: peer.session.transport.clone(),
+    })
 }
 
 /// The key of a peer that has an address and a password.

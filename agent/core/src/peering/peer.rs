@@ -112,7 +112,7 @@ impl Peer {
     pub(super) fn may_differ(&self) -> bool {
         let intent = &self.intent;
         matches!(intent.password, Some(PasswordSource::File(_)))
-            || intent.device.is_some()
+            || intent.session.transport.device.is_some()
             || matches!(&intent.target, PeerTarget::Address { interface, .. } if interface.is_some())
     }
 

@@ -21,7 +21,8 @@ pub fn settings(
             format!("interface {name} does not exist on this node: check its name, or wait for it")
         })
     };
-    let device_index = wanted.device.as_deref().map(ifindex).transpose()?;
+    let device = wanted.session.transport.device.as_deref();
+    let device_index = device.map(ifindex).transpose()?;
     match &wanted.target {
         PeerTarget::Address { address, interface } => {
             let scope = interface.as_deref().map(ifindex).transpose()?;

@@ -1,17 +1,20 @@
 //! What must be open before routes are told: the source of cluster state, and for Services kube-proxy where it runs.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use bgp::os_error::OsError;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tracing::{info, warn};
 
 use routelet_control::model::{Gate, GateName};
-use routelet_core::lifecycle::{KUBE_PROXY_ABSENT, KubeProxyGate, KubeProxyVerdict as Verdict};
+use routelet_core::lifecycle::{
+    KUBE_PROXY_ABSENT, KubeProxyAnswer as Answer, KubeProxyGate, KubeProxyVerdict as Verdict,
+};
 
 /// The gate of the source of cluster state.
 pub(crate) const SOURCE: GateName = GateName::Source;
@@ -33,6 +36,9 @@ const ASK: Duration = Duration::from_millis(500);
 
 /// How long kube-proxy may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Octets of an answer that are read to find its status.
+const MAX_STATUS_LINE: u64 = 1024;
 
 /// How kube-proxy is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,8 +90,12 @@ pub(crate) async fn kube_proxy(wanted: KubeProxy, gates: Arc<Gates>) {
     let mut said = None;
     loop {
         let answer = health(address).await;
-        let status = answer.as_ref().ok().map(|(_, status)| *status);
-        match gate.answered(Instant::now(), status) {
+        let outcome = match &answer {
+            Ok((_, status)) => Answer::Status(*status),
+            Err(error) if error.kind() == ErrorKind::ConnectionRefused => Answer::Refused,
+            Err(_) => Answer::Nothing,
+        };
+        match gate.answered(Instant::now(), outcome) {
             Verdict::Healthy => {
                 info!(%address, "kube-proxy is healthy");
                 gates.set(KUBE_PROXY, true, "kube-proxy is healthy");
@@ -132,7 +142,8 @@ async fn ask(address: SocketAddr, path: &str) -> std::io::Result<u16> {
             format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await?;
         let mut line = String::new();
-        BufReader::new(stream).read_line(&mut line).await?;
+        let answer = stream.take(MAX_STATUS_LINE);
+        BufReader::new(answer).read_line(&mut line).await?;
         let status = line.split(' ').nth(1).and_then(|code| code.parse().ok());
         status.ok_or_else(|| std::io::Error::other(format!("no HTTP: {:?}", line.trim_end())))
     };
@@ -145,7 +156,6 @@ async fn ask(address: SocketAddr, path: &str) -> std::io::Result<u16> {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use tokio::io::AsyncReadExt;
     use tokio::net::TcpListener;
 
     use super::*;
@@ -177,6 +187,21 @@ mod tests {
         let gates = gates.list();
         assert_eq!(gates.len(), 1);
         assert!(gates[0].open, "{gates:?}");
+    }
+
+    #[tokio::test]
+    async fn a_line_without_end_is_not_read_to_its_end() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let asked = tokio::spawn(ask(address, "/livez"));
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let written = stream
+            .write_all(&[b'x'; 2 * MAX_STATUS_LINE as usize])
+            .await;
+        let error = asked.await.unwrap().unwrap_err().to_string();
+        assert!(error.starts_with("no HTTP"), "{error}");
+        // Open until here: the end of the connection is not what ended it.
+        drop((stream, written));
     }
 
     #[tokio::test]

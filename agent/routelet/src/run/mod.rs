@@ -29,7 +29,6 @@ mod open_files;
 mod options;
 mod owner;
 mod peers;
-mod refreshes;
 mod remembered;
 mod rib_events;
 mod rib_thread;

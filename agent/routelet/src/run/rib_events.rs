@@ -90,8 +90,8 @@ impl Runtime {
     fn too_much_memory(&self, peer: PeerId, octets: u64, limit: u64) {
         warn!(
             peer = %self.shared.peer_name(peer), bytes = octets, limit,
-            "peer's routes exceed the memory limit of one peer; its session is closed, and it is held Idle: give \
-             the agent more memory, or let the peer send less"
+            "peer's routes exceed the memory limit of one peer; its session is closed, and it is held Idle: \
+             give the agent more memory, or let the peer send less"
         );
         self.shared.reset(peer, Cease::OutOfResources);
     }
@@ -117,8 +117,8 @@ impl Runtime {
             self.fib.converged();
         } else {
             info!(
-                "initial convergence complete; stale routes are removed from the kernel later, since this agent has \
-                 just started to write"
+                "initial convergence complete; stale routes are removed from the kernel later, since this \
+                 agent has just started to write"
             );
         }
     }

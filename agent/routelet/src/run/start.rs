@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 
 use super::apply::rib_config;
-use super::backend::Agent;
+use super::backend::{Agent, Order};
 use super::facts::local_facts;
 use super::fib_sink::FibSink;
 use super::front::Front;
@@ -149,6 +149,28 @@ impl Served {
             described,
             vitals,
         })
+    }
+
+    /// Shows the agent itself from now on. Returns what the loop shares with those who ask, and what they order.
+    fn show(
+        &self,
+        first: &Snapshot,
+        intent: &Arc<Intent>,
+        sessions: &Peers,
+        (rib, fib): (&RibHandle, &FibHandle),
+    ) -> (Arc<Shared>, mpsc::Receiver<Order>) {
+        let shared = Shared::new(
+            self.described.clone(),
+            self.gates.clone(),
+            self.started,
+            (sessions.table(), sessions.admissions()),
+            first.clone(),
+            intent.clone(),
+        );
+        let (orders, ordered) = mpsc::channel(ORDERS);
+        let agent = Agent::new(shared.clone(), rib.clone(), fib.clone(), orders);
+        self.health.backend().set(agent);
+        (shared, ordered)
     }
 }
 
@@ -293,20 +315,10 @@ async fn begin(
     let (candidates, connecting) = mpsc::channel(peers::CANDIDATES);
     let end_of_rib = EndOfRib::new(served.started);
     let sessions = Peers::new(rib.clone(), events, candidates, Some(end_of_rib.until()));
-    let shared = Shared::new(
-        served.described,
-        served.gates,
-        served.started,
-        (sessions.table(), sessions.admissions()),
-        first.clone(),
-        intent.clone(),
-    );
-    let (orders, ordered) = mpsc::channel(ORDERS);
-    let agent = Agent::new(shared.clone(), rib.clone(), fib.clone(), orders);
+    let (shared, ordered) = served.show(&first, &intent, &sessions, (&rib, &fib));
     let mut vitals = served.vitals;
     vitals.extend([vital, fib.vital()]);
     let (turns, watchdog) = watch(vitals, shared.hanging.clone())?;
-    served.health.backend().set(agent);
     let mut runtime = Runtime {
         planner,
         state: first.state.clone(),

@@ -8,7 +8,7 @@ use crate::fsm::collision::{Verdict, judge};
 use crate::fsm::connection::{Connection, Direction, Phase};
 use crate::fsm::negotiate::open;
 use crate::fsm::{Config, ConnectionId, Negotiated, negotiate};
-use Direction::{Incoming as In, Outgoing as Out};
+use Direction::{Incoming, Outgoing};
 use Verdict::{Both, CloseOther, CloseThis, PeerRestarted};
 
 /// How far the other connection is, and for how many milliseconds its TCP has been up; `None` for an Established one with
@@ -84,49 +84,92 @@ fn verdict(peer: (u32, u32), this: Direction, other: (Direction, Other), after: 
 }
 
 #[test]
-fn rfc_4271_6_8_every_row_of_the_judgement() {
+fn rfc_4271_6_8_every_row_of_the_judgement_before_one_is_established() {
     let fresh = Other::OpenSent(4_999);
     let old = Other::OpenSent(5_000);
     let confirmed = Other::OpenConfirm;
-    let up = |restart| Other::Established(restart, 1_000);
     for (peer, this, other, after, expected) in [
         // Without the peer's OPEN on the other: the larger identifier decides at once, for the one that it dialled.
-        (SMALLER, Out, (In, fresh), 0, CloseOther),
-        (SMALLER, Out, (In, old), 0, CloseOther),
-        (SMALLER, In, (Out, fresh), 0, CloseThis),
+        (SMALLER, Outgoing, (Incoming, fresh), 0, CloseOther),
+        (SMALLER, Outgoing, (Incoming, old), 0, CloseOther),
+        (SMALLER, Incoming, (Outgoing, fresh), 0, CloseThis),
         // The peer says nothing on ours for so long that it has lost it.
-        (SMALLER, In, (Out, old), 0, CloseOther),
+        (SMALLER, Incoming, (Outgoing, old), 0, CloseOther),
         // The smaller waits for what the larger does.
-        (LARGER, In, (Out, fresh), 0, CloseOther),
-        (LARGER, In, (Out, old), 0, CloseOther),
-        (LARGER, Out, (In, fresh), 0, Both),
-        (LARGER, Out, (In, old), 0, Both),
+        (LARGER, Incoming, (Outgoing, fresh), 0, CloseOther),
+        (LARGER, Incoming, (Outgoing, old), 0, CloseOther),
+        (LARGER, Outgoing, (Incoming, fresh), 0, Both),
+        (LARGER, Outgoing, (Incoming, old), 0, Both),
         // With both OPENs: the connection that the larger identifier dialled stays.
-        (SMALLER, Out, (In, confirmed), 0, CloseOther),
-        (SMALLER, In, (Out, confirmed), 0, CloseThis),
-        (LARGER, Out, (In, confirmed), 0, CloseThis),
-        (LARGER, In, (Out, confirmed), 0, CloseOther),
+        (SMALLER, Outgoing, (Incoming, confirmed), 0, CloseOther),
+        (SMALLER, Incoming, (Outgoing, confirmed), 0, CloseThis),
+        (LARGER, Outgoing, (Incoming, confirmed), 0, CloseThis),
+        (LARGER, Incoming, (Outgoing, confirmed), 0, CloseOther),
         // RFC 6286 section 2.3: of equal identifiers the larger AS.
-        ((4, 5), Out, (In, confirmed), 0, CloseOther),
-        ((4, 5), In, (Out, confirmed), 0, CloseThis),
-        ((6, 5), Out, (In, confirmed), 0, CloseThis),
-        ((6, 5), In, (Out, confirmed), 0, CloseOther),
+        ((4, 5), Outgoing, (Incoming, confirmed), 0, CloseOther),
+        ((4, 5), Incoming, (Outgoing, confirmed), 0, CloseThis),
+        ((6, 5), Outgoing, (Incoming, confirmed), 0, CloseThis),
+        ((6, 5), Incoming, (Outgoing, confirmed), 0, CloseOther),
         // Two that the peer dialled: the newer, whoever is dominant.
-        (SMALLER, In, (In, fresh), 0, CloseOther),
-        (LARGER, In, (In, fresh), 0, CloseOther),
-        (SMALLER, In, (In, confirmed), 0, CloseOther),
-        (LARGER, In, (In, confirmed), 0, CloseOther),
+        (SMALLER, Incoming, (Incoming, fresh), 0, CloseOther),
+        (LARGER, Incoming, (Incoming, fresh), 0, CloseOther),
+        (SMALLER, Incoming, (Incoming, confirmed), 0, CloseOther),
+        (LARGER, Incoming, (Incoming, confirmed), 0, CloseOther),
+    ] {
+        let found = verdict(peer, this, other, after);
+        assert_eq!(
+            found, expected,
+            "peer {peer:?}, {this:?} {after} ms, other {other:?}"
+        );
+    }
+}
+
+#[test]
+fn rfc_4271_6_8_every_row_of_the_judgement_beside_an_established_one() {
+    let up = |restart| Other::Established(restart, 1_000);
+    let no = up(Restart::No);
+    for (peer, this, other, after, expected) in [
         // An Established one stays, whoever is dominant.
-        (SMALLER, Out, (In, up(Restart::No)), 50_000, CloseThis),
-        (LARGER, Out, (In, up(Restart::No)), 50_000, CloseThis),
-        (SMALLER, In, (Out, up(Restart::No)), 50_000, CloseThis),
-        (LARGER, In, (Out, up(Restart::No)), 50_000, CloseThis),
-        (LARGER, In, (In, up(Restart::NoFamily)), 50_000, CloseThis),
+        (SMALLER, Outgoing, (Incoming, no), 50_000, CloseThis),
+        (LARGER, Outgoing, (Incoming, no), 50_000, CloseThis),
+        (SMALLER, Incoming, (Outgoing, no), 50_000, CloseThis),
+        (LARGER, Incoming, (Outgoing, no), 50_000, CloseThis),
+        (
+            LARGER,
+            Incoming,
+            (Incoming, up(Restart::NoFamily)),
+            50_000,
+            CloseThis,
+        ),
         // RFC 4724 section 5: a peer with graceful restart that comes again has restarted; not a collision's other half.
-        (LARGER, In, (In, up(Restart::Yes)), 6_000, PeerRestarted),
-        (SMALLER, In, (Out, up(Restart::Yes)), 6_000, PeerRestarted),
-        (LARGER, In, (In, up(Restart::Yes)), 5_999, CloseThis),
-        (LARGER, Out, (In, up(Restart::Yes)), 50_000, CloseThis),
+        (
+            LARGER,
+            Incoming,
+            (Incoming, up(Restart::Yes)),
+            6_000,
+            PeerRestarted,
+        ),
+        (
+            SMALLER,
+            Incoming,
+            (Outgoing, up(Restart::Yes)),
+            6_000,
+            PeerRestarted,
+        ),
+        (
+            LARGER,
+            Incoming,
+            (Incoming, up(Restart::Yes)),
+            5_999,
+            CloseThis,
+        ),
+        (
+            LARGER,
+            Outgoing,
+            (Incoming, up(Restart::Yes)),
+            50_000,
+            CloseThis,
+        ),
     ] {
         let found = verdict(peer, this, other, after);
         assert_eq!(
@@ -150,5 +193,8 @@ fn equal_identifiers_and_as_numbers_are_nobodys_dominance() {
     let now = Instant::now();
     let local = Arc::new(local);
     let one = |direction| Connection::new(ConnectionId(1), direction, now, local.clone());
-    assert_eq!(judge(now, &local, &one(Out), &equal, &one(In)), Both);
+    assert_eq!(
+        judge(now, &local, &one(Outgoing), &equal, &one(Incoming)),
+        Both
+    );
 }

@@ -8,7 +8,6 @@ use super::super::expected::Holding;
 use super::super::handle::Control;
 use super::super::keys::KeyError;
 use super::{Candidate, Listener};
-use crate::admission::Checks;
 use crate::refusal::Refusal;
 
 /// A peer's place at the listener.
@@ -33,11 +32,7 @@ impl Place {
         let holding = Holding {
             source: source_of(settings.remote_socket()),
             password: settings.password.clone(),
-            checks: Checks {
-                ttl: settings.ttl,
-                local: settings.local,
-                device: settings.device.clone(),
-            },
+            transport: settings.session.transport.clone(),
             control: Arc::downgrade(control),
         };
         let before = self.held.take();
@@ -54,7 +49,7 @@ impl Place {
             return Err(Refusal::Stranger);
         }
         check_signature(&candidate.accepted, held.password.as_ref())?;
-        held.checks.check(&candidate.accepted)
+        held.transport.check(&candidate.accepted)
     }
 }
 

@@ -63,7 +63,7 @@ impl Task {
         let alarm = || Alarm::new(reports_in.clone());
         let (reader_alarm, writer_alarm) = (alarm(), alarm());
         let (down, down_out) = oneshot::channel();
-        let (filter, filter_out) = watch::channel(self.settings.attribute_filter);
+        let (filter, filter_out) = watch::channel(self.settings.session.attribute_filter);
         let (read, write) = handshake.stream.into_split();
         let event = Event::Established {
             peer: self.control.key,
@@ -77,7 +77,7 @@ impl Task {
             socket: read,
             buffer: handshake.buffer,
             framer: framer(&negotiated),
-            codec: negotiated.update_codec(&self.settings.attribute_filter),
+            codec: negotiated.update_codec(&self.settings.session.attribute_filter),
             enhanced_refresh: negotiated.enhanced_route_refresh,
             filter: filter_out,
             faults: FaultLog::new(remote),

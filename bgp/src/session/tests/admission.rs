@@ -19,8 +19,8 @@ use crate::fsm::{ConnectionId, GracefulRestartConfig};
 use crate::session::handle::Control;
 use crate::session::handshake::Handshake;
 use crate::session::{
-    Admissions, Admit, Candidate, Checks, ListenRange, Listener, ListenerConfig, PeerKey, Refusal,
-    spawn,
+    Admissions, Admit, Candidate, ListenRange, Listener, ListenerConfig, PeerKey, Refusal,
+    Transport, spawn,
 };
 use crate::types::Family;
 use crate::wire::capability::GracefulRestart;
@@ -88,8 +88,8 @@ async fn newcomers_whom_nobody_takes_starve_no_peer_and_no_stranger() {
     let speaker = Speaker::new(95, 64);
     let mut settings = speaker.settings(&speaker);
     settings.remote = "127.0.0.120".parse().unwrap();
-    settings.local = None;
-    settings.protocol.passive = true;
+    settings.session.transport.local = None;
+    settings.session.protocol.passive = true;
     let _handle = spawn(
         PeerKey(1),
         settings,
@@ -171,7 +171,7 @@ async fn connections_to_another_address_or_by_another_interface_are_refused() {
         let speaker = Speaker::new(118, 64);
         let mut settings = speaker.settings(&speaker);
         settings.remote = peer.parse().unwrap();
-        settings.protocol.passive = true;
+        settings.session.protocol.passive = true;
         let from = SocketAddr::new(settings.remote, 0).to_string();
         let own = Some(address.ip());
         let other = Some("192.0.2.1".parse().unwrap());
@@ -181,8 +181,8 @@ async fn connections_to_another_address_or_by_another_interface_are_refused() {
             (None, Some("eth-none"), Some(Refusal::Interface)),
         ];
         for (local, device, refusal) in cases {
-            settings.local = local;
-            settings.device = device.map(str::to_owned);
+            settings.session.transport.local = local;
+            settings.session.transport.device = device.map(str::to_owned);
             let handle = spawn(
                 PeerKey(1),
                 settings.clone(),
@@ -209,15 +209,15 @@ async fn connections_to_another_address_or_by_another_interface_are_refused() {
 async fn a_range_asks_for_the_address_before_it_makes_a_peer() {
     let (candidates, mut received) = mpsc::channel(1);
     let mut ranges = vec![range("127.0.0.96/28", Admit::Anybody)];
-    ranges[0].checks = Checks {
+    ranges[0].transport = Transport {
         local: Some("127.0.0.1".parse().unwrap()),
-        ..Checks::default()
+        ..Transport::default()
     };
     let (listener, address, admissions) = open("127.0.0.119:0", ranges.clone(), candidates);
     let mut stream = connect("127.0.0.96:0", address, None).await.unwrap();
     assert_eq!(said(&mut stream).await, Said::Notification);
     assert_eq!(admissions.refused(Refusal::LocalAddress), 1);
-    ranges[0].checks.local = Some(address.ip());
+    ranges[0].transport.local = Some(address.ip());
     listener.set_ranges(ranges);
     let _stream = connect("127.0.0.96:0", address, None).await.unwrap();
     soon("a candidate", received.recv()).await.unwrap();

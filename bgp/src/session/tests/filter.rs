@@ -70,8 +70,8 @@ async fn a_changed_filter_counts_for_what_follows_and_asks_for_the_rest_again() 
     assert_eq!(sent(&a_up, &mut b).await, kept);
 
     let mut settings = b.settings(&a);
-    settings.protocol.passive = true;
-    settings.attribute_filter = AttributeFilter {
+    settings.session.protocol.passive = true;
+    settings.session.attribute_filter = AttributeFilter {
         discard: AttributeCodes::of(&[CODE]),
         ..AttributeFilter::DEFAULT
     };
@@ -82,16 +82,16 @@ async fn a_changed_filter_counts_for_what_follows_and_asks_for_the_rest_again() 
     assert_eq!(b_handle.counters().attributes_filtered, 2);
     assert_eq!(b_handle.counters().updates_malformed, 0);
 
-    settings.attribute_filter = AttributeFilter::DEFAULT;
+    settings.session.attribute_filter = AttributeFilter::DEFAULT;
     b_handle.reconfigure(settings.clone()).unwrap();
     is_asked_again(&mut a).await;
     assert_eq!(sent(&a_up, &mut b).await, kept);
     assert_eq!(b_handle.counters().attributes_filtered, 2);
 
     // A change of something else asks for nothing: what comes next is the UPDATE's answer to the next filter.
-    settings.protocol.connect_retry *= 2;
+    settings.session.protocol.connect_retry *= 2;
     b_handle.reconfigure(settings.clone()).unwrap();
-    settings.attribute_filter.treat_as_withdraw = AttributeCodes::of(&[AttributeCode(98)]);
+    settings.session.attribute_filter.treat_as_withdraw = AttributeCodes::of(&[AttributeCode(98)]);
     b_handle.reconfigure(settings).unwrap();
     is_asked_again(&mut a).await;
     let sessions = (a_handle.status().sessions, b_handle.status().sessions);
@@ -102,8 +102,8 @@ async fn a_changed_filter_counts_for_what_follows_and_asks_for_the_rest_again() 
 async fn a_filter_holds_from_the_first_update_of_a_session() {
     let (mut a, mut b) = (Speaker::new(31, 64), Speaker::new(32, 64));
     let mut settings = b.settings(&a);
-    settings.protocol.passive = true;
-    settings.attribute_filter.discard = AttributeCodes::of(&[CODE]);
+    settings.session.protocol.passive = true;
+    settings.session.attribute_filter.discard = AttributeCodes::of(&[CODE]);
     let b_handle = b.peer(settings);
     let _a_handle = a.peer(a.settings(&b));
     let (a_up, _) = (a.up().await, b.up().await);

@@ -92,8 +92,8 @@ impl Speaker {
 
     pub(super) fn settings(&self, other: &Self) -> PeerSettings {
         let mut settings = PeerSettings::new(other.address().ip(), self.config.clone());
-        settings.port = other.address().port();
-        settings.local = Some(self.address().ip());
+        settings.session.port = other.address().port();
+        settings.session.transport.local = Some(self.address().ip());
         settings
     }
 
@@ -113,7 +113,7 @@ impl Speaker {
 
     pub(super) fn passive(&self, other: &Self) -> PeerHandle {
         let mut settings = self.settings(other);
-        settings.protocol.passive = true;
+        settings.session.protocol.passive = true;
         self.peer(settings)
     }
 

@@ -14,8 +14,8 @@ use tokio::time::timeout;
 
 use super::harness::{Speaker, listen, listener_config, soon};
 use crate::session::{
-    Admissions, Admit, Candidate, Checks, KeyError, ListenRange, Listener, ListenerConfig, PeerKey,
-    PeerSettings, Refusal, options, spawn,
+    Admissions, Admit, Candidate, KeyError, ListenRange, Listener, ListenerConfig, PeerKey,
+    PeerSettings, Refusal, Transport, options, spawn,
 };
 
 /// Longer than a connection over loopback takes, and shorter than the kernel waits before it repeats a SYN.
@@ -62,7 +62,7 @@ pub(super) fn range(net: &str, admit: Admit) -> ListenRange {
     ListenRange {
         net: net.parse().unwrap(),
         admit,
-        checks: Checks::default(),
+        transport: Transport::default(),
     }
 }
 
@@ -73,7 +73,7 @@ fn signed(password: &str) -> Admit {
 fn passive(speaker: &Speaker, other: &str, password: Option<&str>) -> PeerSettings {
     let mut settings = PeerSettings::new(other.parse().unwrap(), speaker.config.clone());
     settings.password = password.map(|password| password.parse().unwrap());
-    settings.protocol.passive = true;
+    settings.session.protocol.passive = true;
     settings
 }
 
@@ -344,7 +344,7 @@ async fn a_connection_that_waits_is_heard_although_its_key_is_set_again() {
     let mut waits = connect("127.0.0.132:0", address, Some("secret"))
         .await
         .unwrap();
-    settings.protocol.hold_time = Some(Duration::from_secs(30));
+    settings.session.protocol.hold_time = Some(Duration::from_secs(30));
     handle.reconfigure(settings).unwrap();
     listener.start_accepting();
     assert_eq!(said(&mut waits).await, Said::Open);

@@ -23,8 +23,8 @@ async fn dial(speaker: &Speaker, host: u8) -> TcpStream {
 fn passive(speaker: &Speaker, host: u8) -> PeerHandle {
     let mut settings = speaker.settings(speaker);
     settings.remote = [127, 0, 0, host].into();
-    settings.protocol.passive = true;
-    settings.protocol.remote_asn = RemoteAsn::Any;
+    settings.session.protocol.passive = true;
+    settings.session.protocol.remote_asn = RemoteAsn::Any;
     speaker.peer(settings)
 }
 

@@ -55,8 +55,8 @@ fn ttls(socket: &impl AsFd, v4: bool) -> (u32, c_int) {
 fn settings(remote: SocketAddr, ttl: Ttl) -> PeerSettings {
     let config = Config::new(Asn(1), BgpIdentifier(1), RemoteAsn::Any, 1);
     let mut settings = PeerSettings::new(remote.ip(), config);
-    settings.port = remote.port();
-    settings.ttl = ttl;
+    settings.session.port = remote.port();
+    settings.session.transport.ttl = ttl;
     settings
 }
 
@@ -106,11 +106,11 @@ async fn what_is_dialled_has_its_options_before_the_syn() {
             listener.local_addr().unwrap(),
             Ttl::Security { hops: number },
         );
-        settings.local = Some(local);
+        settings.session.transport.local = Some(local);
         options::save_syn(listener.as_fd()).unwrap();
         // Else its SYN-ACK would come from too far away.
         let mut near = settings.clone();
-        near.ttl = Ttl::Hops(255);
+        near.session.transport.ttl = Ttl::Hops(255);
         options::prepare(&listener, &near).unwrap();
         let dialled = soon("a connection", connect::dial(settings.clone()))
             .await

@@ -101,9 +101,9 @@ async fn a_reset_peer_comes_back() {
 async fn new_timers_leave_the_session_alone_and_a_new_as_does_not() {
     let (mut a, a_handle, _, mut b, _b_handle, _) = pair(64).await;
     let mut settings = a.settings(&b);
-    settings.protocol.hold_time = Some(Duration::from_secs(30));
+    settings.session.protocol.hold_time = Some(Duration::from_secs(30));
     a_handle.reconfigure(settings.clone()).unwrap();
-    settings.protocol.local_asn = Asn(65001);
+    settings.session.protocol.local_asn = Asn(65001);
     a_handle.reconfigure(settings.clone()).unwrap();
     let change = Down::AdministrativeStop(Stop::Cease(Cease::ConfigurationChange));
     assert_eq!(a.down().await, change);
@@ -112,7 +112,7 @@ async fn new_timers_leave_the_session_alone_and_a_new_as_does_not() {
     assert_eq!(b_up.negotiated.peer_asn, Asn(65001));
     assert_eq!(a_up.negotiated.hold_time, Some(Duration::from_secs(30)));
 
-    settings.protocol.hold_time = Some(Duration::from_secs(60));
+    settings.session.protocol.hold_time = Some(Duration::from_secs(60));
     a_handle.reconfigure(settings).unwrap();
     // The command was looked at once a later one shows its effect.
     a_handle.reset(Cease::Reset("now".to_owned()));
@@ -124,7 +124,7 @@ async fn new_timers_leave_the_session_alone_and_a_new_as_does_not() {
 async fn a_new_ttl_resets_the_session_which_comes_back_with_it() {
     let (mut a, a_handle, _, mut b, _b_handle, _) = pair(64).await;
     let mut settings = a.settings(&b);
-    settings.ttl = Ttl::Hops(64);
+    settings.session.transport.ttl = Ttl::Hops(64);
     a_handle.reconfigure(settings).unwrap();
     let change = Down::AdministrativeStop(Stop::Cease(Cease::ConfigurationChange));
     assert_eq!(a.down().await, change);
@@ -163,7 +163,7 @@ async fn a_connection_from_a_range_is_offered_to_the_owner() {
     let candidate = soon("candidate", candidates.recv()).await.unwrap();
     assert_eq!(candidate.remote.ip(), a.address().ip());
     let mut settings = b.settings(&a);
-    settings.protocol.passive = true;
+    settings.session.protocol.passive = true;
     let handle = spawn(PeerKey(1), settings, &b.listener, b.sender.clone(), None).unwrap();
     // That connection becomes the session, and no later one.
     let offered = candidate.remote;

@@ -12,11 +12,11 @@ async fn equal_passwords_meet_and_different_ones_do_not() {
     let (mut a, mut b) = (Speaker::new(51, 64), Speaker::new(52, 64));
     let mut settings = a.settings(&b);
     settings.password = Some("secret".parse().unwrap());
-    settings.protocol.connect_timeout = Duration::from_secs(1);
+    settings.session.protocol.connect_timeout = Duration::from_secs(1);
     let a_handle = a.peer(settings);
     let mut other = b.settings(&a);
     other.password = Some("other".parse().unwrap());
-    other.protocol.passive = true;
+    other.session.protocol.passive = true;
     let b_handle = b.peer(other.clone());
     let mut watch = a_handle.watch();
     soon(
@@ -38,7 +38,7 @@ async fn direct_neighbours_meet_with_a_ttl_of_1() {
     let (mut a, mut b) = (Speaker::new(53, 64), Speaker::new(54, 64));
     let _b_handle = b.passive(&a);
     let mut settings = a.settings(&b);
-    settings.ttl = Ttl::Hops(1);
+    settings.session.transport.ttl = Ttl::Hops(1);
     let _a_handle = a.peer(settings);
     a.up().await;
     b.up().await;
@@ -48,16 +48,16 @@ async fn direct_neighbours_meet_with_a_ttl_of_1() {
 async fn rfc_5082_ttl_security_drops_what_comes_from_afar() {
     let (mut a, mut b) = (Speaker::new(59, 64), Speaker::new(60, 64));
     let mut settings = b.settings(&a);
-    settings.ttl = Ttl::Security { hops: 1 };
-    settings.protocol.passive = true;
+    settings.session.transport.ttl = Ttl::Security { hops: 1 };
+    settings.session.protocol.passive = true;
     let b_handle = b.peer(settings);
     let mut settings = a.settings(&b);
-    settings.ttl = Ttl::Hops(64);
+    settings.session.transport.ttl = Ttl::Hops(64);
     let a_handle = a.peer(settings.clone());
     let mut watch = a_handle.watch();
     let refused = watch.wait_for(|status| status.last_down.is_some());
     soon("an attempt that failed", refused).await.unwrap();
-    settings.ttl = Ttl::Security { hops: 1 };
+    settings.session.transport.ttl = Ttl::Security { hops: 1 };
     a_handle.reconfigure(settings).unwrap();
     a.up().await;
     b.up().await;
@@ -73,7 +73,7 @@ async fn ipv6_works_as_ipv4_does() {
     );
     let b_handle = b.passive(&a);
     let mut settings = a.settings(&b);
-    settings.ttl = Ttl::Security { hops: 1 };
+    settings.session.transport.ttl = Ttl::Security { hops: 1 };
     let _a_handle = a.peer(settings);
     let a_up = a.up().await;
     b.up().await;

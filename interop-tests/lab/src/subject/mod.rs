@@ -4,6 +4,7 @@
 //! configuration is written, what is started, how it is asked. Where it runs (in the namespace itself, or in a
 //! container that uses it) is [`host::Host`]'s matter.
 
+mod bfd;
 mod bird;
 mod frr;
 mod gobgp;
@@ -24,7 +25,7 @@ use crate::eventually::eventually;
 use crate::lab::Lab;
 use crate::netns::Namespace;
 use crate::process::{Process, Signal};
-use crate::speaker::{Family, Speaker};
+use crate::speaker::{BfdSession, Family, Speaker};
 use host::Host;
 
 /// How long a daemon may take to answer after its start, and to end when asked to.
@@ -126,6 +127,10 @@ trait Daemon: fmt::Debug + Send + Sync {
     fn sessions(&self, host: &Host, speaker: &Speaker) -> Result<Vec<Session>>;
     /// All paths of a family.
     fn routes(&self, host: &Host, family: Family) -> Result<Vec<Route>>;
+    /// Its BFD sessions.
+    fn bfd_sessions(&self, _host: &Host) -> Result<Vec<BfdSession>> {
+        bail!("BFD is asked of BIRD and FRR only")
+    }
 }
 
 /// A BGP speaker in a lab. Dropping it kills it.

@@ -131,8 +131,8 @@ fn beside_the_next_open(intent: &Intent) -> Intent {
     let mut rest = intent.clone();
     let mut peers = rest.peers.to_vec();
     for peer in &mut peers {
-        peer.protocol.hold_time = None;
-        peer.protocol.keepalive = None;
+        peer.session.protocol.hold_time = None;
+        peer.session.protocol.keepalive = None;
     }
     rest.peers = peers.into();
     rest

@@ -201,7 +201,7 @@ fn sessions(intent: &Intent) -> Vec<(String, String)> {
         .map(|peer| {
             let ends = format!(
                 "{} {:?} {:?}",
-                peer.target, peer.local_address, peer.protocol
+                peer.target, peer.session.transport.local, peer.session.protocol
             );
             (peer.name.clone(), ends)
         })

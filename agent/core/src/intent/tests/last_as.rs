@@ -26,7 +26,8 @@ fn others_expect_the_last_as_of_a_node_while_its_label_is_missing() {
         let anew = intend(&state, "n1", &LocalFacts::default());
         assert_eq!(intent, anew, "as if it had been planned from nothing");
         let peers = intent.peers.iter();
-        let peers = peers.map(|peer| format!("{} {:?}", peer.name, peer.protocol.remote_asn));
+        let peers =
+            peers.map(|peer| format!("{} {:?}", peer.name, peer.session.protocol.remote_asn));
         peers.collect::<Vec<_>>()
     };
     for (what, labels, expected) in [
@@ -93,7 +94,10 @@ fn an_agent_that_is_started_expects_what_the_one_before_did_of_nodes_whose_label
         let intent = intend(&state, "n1", &LocalFacts::default());
         let peer = intent.peers.iter().find(|peer| peer.name == "other-as/n2");
         let peer = peer.unwrap();
-        assert_eq!(peer.protocol.remote_asn, RemoteAsn::Number(Asn(64601)));
+        assert_eq!(
+            peer.session.protocol.remote_asn,
+            RemoteAsn::Number(Asn(64601))
+        );
         assert!(!peer.is_doubtful, "it is waited for");
     }
     last.follow(with("asn: '64602'"));
@@ -131,7 +135,7 @@ fn a_node_whose_as_was_never_known_is_tried_as_one_of_ours() {
     let intent = intent(&text, "n1");
     assert_eq!(peer_names(&intent), ["mesh/n2"]);
     let expected = RemoteAsn::Number(Asn(64600));
-    assert_eq!(intent.peers[0].protocol.remote_asn, expected);
+    assert_eq!(intent.peers[0].session.protocol.remote_asn, expected);
 }
 
 /// It may be of another AS then, and would never have the session that others wait for: 120 s at each of their starts.

@@ -25,7 +25,7 @@ fn assert_symmetric(text: &str) {
     for name in state.nodes.keys() {
         for peer in intend(&state, name, &LocalFacts::default()).peers.iter() {
             if let (PeerTarget::Address { address, .. }, Some(local)) =
-                (&peer.target, peer.local_address)
+                (&peer.target, peer.session.transport.local)
             {
                 ends.push((local, *address));
             }
@@ -124,7 +124,7 @@ fn a_node_that_does_not_listen_is_not_dialled() {
         let intent = intent(&silent, node);
         let peers = intent.peers.iter();
         peers
-            .map(|p| (p.name.clone(), p.protocol.passive))
+            .map(|p| (p.name.clone(), p.session.protocol.passive))
             .collect::<Vec<_>>()
     };
     assert_eq!(

@@ -19,7 +19,7 @@ fn a_label_has_no_value_that_an_object_could_not_have() {
         let intent = intent(&(own + &ours("Peer", "p", "", spec)), "n1");
         let peers = intent.peers.iter();
         peers
-            .map(|peer| format!("{} {:?}", peer.target, peer.local_address))
+            .map(|peer| format!("{} {:?}", peer.target, peer.session.transport.local))
             .collect::<Vec<_>>()
     };
     let asn = "{address: 192.0.2.9, asnFrom: {nodeAnnotation: key}}";
@@ -121,7 +121,11 @@ fn kinds_of_peers_their_ttl_and_whether_they_may_be_distant_follow_the_as() {
         let text = three() + &ours("Peer", "p", "", &format!("{{address: 192.0.2.1, {spec}}}"));
         let intent = intent(&text, "n1");
         let peer = intent.peers.iter().find(|p| p.name == "p").unwrap();
-        let found = (peer.config.kind, peer.ttl, peer.config.multihop);
+        let found = (
+            peer.config.kind,
+            peer.session.transport.ttl,
+            peer.config.multihop,
+        );
         assert_eq!(found, (kind, ttl, multihop), "{spec}");
     }
 }
@@ -150,7 +154,7 @@ fn targets_of_all_kinds_are_found_and_a_missing_gateway_is_waited_for() {
     let shown: Vec<String> = intent
         .peers
         .iter()
-        .map(|p| format!("{} {} {}", p.name, p.target, p.protocol.passive))
+        .map(|p| format!("{} {} {}", p.name, p.target, p.session.protocol.passive))
         .collect();
     assert_eq!(
         shown,
@@ -183,7 +187,7 @@ fn the_same_peer_twice_is_used_once_and_stands_before_the_mesh() {
     let intent = intent(&text, "n1");
     assert_eq!(peer_names(&intent), ["a", "mesh/n3", "n2-by-hand"]);
     assert_eq!(
-        intent.peers[0].protocol.remote_asn,
+        intent.peers[0].session.protocol.remote_asn,
         RemoteAsn::Number(bgp::types::Asn(64501))
     );
     assert_eq!(
@@ -237,7 +241,7 @@ fn a_prefix_limit_comes_with_a_warning_and_what_follows_it() {
             );
         let intent = intend(&state(&text), "n1", &LocalFacts::default());
         let peer = intent.peer("tor").unwrap();
-        let protocol = &peer.protocol;
+        let protocol = &peer.session.protocol;
         (
             peer.config.prefix_warning,
             protocol.prefix_limit,

@@ -248,7 +248,7 @@ proptest! {
             names.dedup();
             prop_assert_eq!(names.len(), intent.peers.len());
             for peer in intent.peers.iter() {
-                if let (PeerTarget::Address { address, .. }, Some(local)) = (&peer.target, peer.local_address) {
+                if let (PeerTarget::Address { address, .. }, Some(local)) = (&peer.target, peer.session.transport.local) {
                     ends.push((local, *address));
                 }
             }
@@ -257,7 +257,7 @@ proptest! {
         let by_hand: Vec<_> = intents
             .iter()
             .flat_map(|i| i.peers.iter())
-            .filter(|p| p.local_address.is_none())
+            .filter(|p| p.session.transport.local.is_none())
             .filter_map(|p| match p.target { PeerTarget::Address { address, .. } => Some(address), _ => None })
             .collect();
         for (local, remote) in &ends {

@@ -30,6 +30,7 @@ fn ipv4_over_ipv6_is_offered_on_ipv6_sessions_that_carry_ipv4_or_as_the_peer_say
     ] {
         let text = ours("Peer", "p", "", &format!("{{asn: 64500, {spec}}}"));
         let found = &intent(&text, "n1").peers[0]
+            .session
             .protocol
             .extended_next_hop
             .clone();
@@ -64,7 +65,7 @@ fn graceful_restart_is_offered_for_the_peers_families_unless_it_or_the_router_sa
                 &format!("{{asn: 64500, address: 192.0.2.1, {peer}}}"),
             );
         let intent = intent(&text, "n1");
-        let found = intent.peers[0].protocol.graceful_restart.clone();
+        let found = intent.peers[0].session.protocol.graceful_restart.clone();
         let found = found.map(|restart| {
             assert!(restart.notification);
             (restart.restart_time.as_secs(), restart.families)
@@ -111,7 +112,10 @@ fn an_interface_belongs_to_link_local_addresses_alone() {
         let spec = format!("{{asn: 64500, address: {address}, sourceInterface: eth2}}");
         let intent = intent(&ours("Peer", "p", "", &spec), "n1");
         assert_eq!(intent.peers[0].target.to_string(), expected);
-        assert_eq!(intent.peers[0].device.as_deref(), Some("eth2"));
+        assert_eq!(
+            intent.peers[0].session.transport.device.as_deref(),
+            Some("eth2")
+        );
     }
 }
 
@@ -124,7 +128,7 @@ fn sessions_of_the_mesh_have_its_password_and_timers_and_carry_both_families() {
         peer.password,
         Some(PasswordSource::File("/etc/mesh".into()))
     );
-    let protocol = &peer.protocol;
+    let protocol = &peer.session.protocol;
     assert_eq!(protocol.hold_time, Some(Duration::from_secs(12)));
     assert_eq!(protocol.keepalive, Some(Duration::from_secs(3)));
     assert_eq!(protocol.connect_retry, Duration::from_secs(7));
@@ -247,9 +251,9 @@ fn a_filter_of_attributes_reaches_the_session_and_the_rib() {
     assert_eq!(codes(filter.treat_as_withdraw), [35]);
     assert_eq!(codes(filter.accept), [40]);
     let settings = peer.settings("192.0.2.1".parse().unwrap(), None, None);
-    assert_eq!(settings.attribute_filter, filter);
+    assert_eq!(settings.session.attribute_filter, filter);
     let mut other = settings.clone();
-    other.attribute_filter = AttributeFilter::DEFAULT;
+    other.session.attribute_filter = AttributeFilter::DEFAULT;
     assert!(!other.needs_reset(&settings), "no session falls for it");
     assert_eq!(
         warnings(&intent),

@@ -58,8 +58,10 @@ fn refused(world: &World) -> Vec<String> {
 }
 
 fn change(prefix: &str, refusal: Option<Refusal>) -> RefusalChange {
-    let prefix = net(prefix);
-    RefusalChange { prefix, refusal }
+    RefusalChange {
+        prefix: net(prefix),
+        refusal,
+    }
 }
 
 #[test]
@@ -67,11 +69,7 @@ fn addresses_have_a_route_and_networks_a_rule_before_it_that_lets_the_main_table
     let world = refusing();
     let last = format!("all: {DEFAULT_TABLE}");
     let mut of_v4 = rules(&world, false);
-    assert_eq!(
-        of_v4.pop().as_ref(),
-        Some(&last),
-        "the one that refuses comes last"
-    );
+    assert_eq!(of_v4.pop().as_ref(), Some(&last), "it comes last");
     of_v4.sort();
     assert_eq!(
         of_v4,

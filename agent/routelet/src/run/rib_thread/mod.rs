@@ -22,13 +22,13 @@ use rib::{Expected, Originated, PeerConfig, PeerId, Rib, RibConfig};
 use routelet_base::timing::{Recorded, StepTimes};
 use routelet_base::vital::Vital;
 use routelet_core::intent::RouteChange;
+use routelet_core::refreshes::Limited;
 use routelet_fib::KernelView;
 use tokio::sync::{mpsc, oneshot};
 
 use super::fib_sink::FibSink;
 use super::next_hops::Denied;
 use super::notices::Notices;
-use super::refreshes::Limited;
 use super::surroundings::NextHopTable;
 use thread::RibThread;
 

@@ -7,6 +7,7 @@ use bgp::session::Event;
 use rib::{Rib, RibConfig};
 use routelet_base::timing::{Step, StepTimes};
 use routelet_base::vital::Pulse;
+use routelet_core::refreshes::Refreshes;
 use routelet_fib::FibChange;
 use tokio::sync::mpsc;
 use tracing::info;
@@ -21,7 +22,6 @@ use crate::run::fib_sink::{FibSink, fib_route};
 use crate::run::inbox::Inbox;
 use crate::run::next_hops::Denied;
 use crate::run::notices::Notices;
-use crate::run::refreshes::Refreshes;
 use crate::run::surroundings::{NextHopTable, Surroundings};
 
 /// The most work of one poll, and the least. So little that the first poll of dear work after cheap work does not take long.

@@ -159,7 +159,7 @@ pub(crate) fn peer(
     let running = shown.running();
     let status = running.map(|running| &running.status);
     let wanted = &shown.intent;
-    let (protocol, config) = (&wanted.protocol, &wanted.config);
+    let (protocol, config) = (&wanted.session.protocol, &wanted.config);
     let session = running.and_then(|running| running.session.as_ref());
     let negotiated = session.map(|session| session.negotiated.as_ref());
     let (address, interface) = place(&wanted.target);
@@ -266,7 +266,7 @@ fn peer_families(
     own: Option<&OwnNextHops>,
 ) -> Vec<PeerFamily> {
     let all = Family::ALL.into_iter().zip(rib).zip(IpFamily::ALL);
-    all.filter(|((family, _), _)| wanted.protocol.families.contains(family))
+    all.filter(|((family, _), _)| wanted.session.protocol.families.contains(family))
         .map(|((family, rib), of)| PeerFamily {
             family: family.into(),
             negotiated: negotiated.is_some_and(|n| n.families.contains(&family)),

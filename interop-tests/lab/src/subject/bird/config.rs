@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use anyhow::Result;
 
 use crate::speaker::{AddPath, Export, Family, Listen, Mode, Neighbour, Origination, Speaker};
+use crate::subject::bfd;
 
 pub(super) fn config(speaker: &Speaker) -> Result<String> {
     let mut text = String::new();
@@ -42,6 +43,9 @@ pub(super) fn config(speaker: &Speaker) -> Result<String> {
     writeln!(text, "  accept;\n}}")?;
     for (index, neighbour) in speaker.neighbours.iter().enumerate() {
         text.push_str(&neighbour_config(speaker, index, neighbour)?);
+    }
+    if !speaker.bfd.is_empty() {
+        text.push_str(&bfd::bird(&speaker.bfd)?);
     }
     text.push_str(&speaker.extra);
     Ok(text)

@@ -10,11 +10,11 @@ use anyhow::{Context, Result, ensure};
 
 use self::answers::{parse_routes, parse_sessions, seconds_of_day};
 use self::config::config;
-use super::Daemon;
 use super::host::Host;
+use super::{Daemon, bfd};
 use crate::answers::{Route, Session};
 use crate::process::Process;
-use crate::speaker::{Family, Speaker};
+use crate::speaker::{BfdSession, Family, Speaker};
 
 #[derive(Debug)]
 pub(super) struct Bird;
@@ -67,6 +67,10 @@ impl Daemon for Bird {
             Family::Ipv6 => "master6",
         };
         parse_routes(&birdc(host, &format!("show route all table {table}"))?)
+    }
+
+    fn bfd_sessions(&self, host: &Host) -> Result<Vec<BfdSession>> {
+        Ok(bfd::parse_bird(&birdc(host, "show bfd sessions")?))
     }
 }
 

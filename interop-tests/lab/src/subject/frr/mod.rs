@@ -1,7 +1,7 @@
-//! FRR 8 and 10: `zebra` and `bgpd`, asked by `vtysh` in JSON.
+//! FRR 8 and 10: `zebra`, `bgpd` and, if the description has BFD sessions, `bfdd`, asked by `vtysh` in JSON.
 //!
 //! zebra always runs, since bgpd learns from it which next hops can be reached; routes only go to the kernel if the
-//! description says so. In a container both run from one script, whose process becomes bgpd.
+//! description says so. In a container all run from one script, whose process becomes bgpd.
 
 mod answers;
 mod config;
@@ -14,13 +14,13 @@ use serde_json::Value;
 
 use self::answers::{parse_routes, parse_sessions};
 use self::config::config;
-use super::Daemon;
 use super::host::Host;
+use super::{Daemon, bfd};
 use crate::answers::{Route, Session};
 use crate::eventually::eventually;
 use crate::exec::PATIENCE;
 use crate::process::Process;
-use crate::speaker::{Family, Listen, Speaker};
+use crate::speaker::{BfdSession, Family, Listen, Speaker};
 
 /// Prefixes asked in one call of vtysh: far below the longest command line.
 const ASK_AT_ONCE: usize = 200;
@@ -36,13 +36,19 @@ impl Daemon for Frr {
             &format!(
                 "{} >{} 2>&1 &\n\
                  until [ -S {} ]; do kill -0 $! || exit 1; sleep 0.05; done\n\
-                 exec {}\n",
+                 {}exec {}\n",
                 zebra(host),
                 host.path("zebra.log"),
                 host.path("zserv.api"),
+                if speaker.bfd.is_empty() {
+                    String::new()
+                } else {
+                    format!("{} >{} 2>&1 &\n", bfdd(host), host.path("bfdd.log"))
+                },
                 bgpd(host, speaker),
             ),
         )?;
+        host.write("bfdd.conf", &bfd::frr(&speaker.bfd)?)?;
         host.write("zebra.conf", "log stdout\n")?;
         host.write("vtysh.conf", "no service integrated-vtysh-config\n")
     }
@@ -65,8 +71,12 @@ impl Daemon for Frr {
             ensure!(Path::new(&socket).exists(), "no {socket}");
             Ok(())
         })?;
-        let bgpd = start("bgpd", &bgpd(host, speaker))?;
-        Ok(vec![zebra, bgpd])
+        let mut processes = vec![zebra];
+        if !speaker.bfd.is_empty() {
+            processes.push(start("bfdd", &bfdd(host))?);
+        }
+        processes.push(start("bgpd", &bgpd(host, speaker))?);
+        Ok(processes)
     }
 
     fn ready(&self, host: &Host) -> Result<()> {
@@ -106,7 +116,11 @@ impl Daemon for Frr {
             .collect();
         host.write("now.conf", &(kept.join("\n") + "\n"))?;
         let dir = host.path("");
-        for file in ["gone.conf", "now.conf"] {
+        let mut files = vec!["gone.conf", "now.conf"];
+        if !new.bfd.is_empty() {
+            files.push("bfdd.conf");
+        }
+        for file in files {
             host.ask(&["vtysh", "--vty_socket", &dir, "-f", &host.path(file)])?;
         }
         Ok(())
@@ -135,6 +149,10 @@ impl Daemon for Frr {
         }
         Ok(routes)
     }
+
+    fn bfd_sessions(&self, host: &Host) -> Result<Vec<BfdSession>> {
+        bfd::parse_frr(&vtysh_of(host, "bfdd", &["show bfd peers json"])?)
+    }
 }
 
 fn common(host: &Host) -> String {
@@ -160,9 +178,27 @@ fn bgpd(host: &Host, speaker: &Speaker) -> String {
     )
 }
 
+fn bfdd(host: &Host) -> String {
+    let (pid, config) = (host.path("bfdd.pid"), host.path("bfdd.conf"));
+    let control = if host.is_container() {
+        // FRR 10 has no such socket.
+        String::new()
+    } else {
+        format!(" --bfdctl {}", host.path("bfdd.sock"))
+    };
+    format!(
+        "/usr/lib/frr/bfdd {} -i {pid} -f {config}{control}",
+        common(host)
+    )
+}
+
 fn vtysh(host: &Host, questions: &[&str]) -> Result<String> {
+    vtysh_of(host, "bgpd", questions)
+}
+
+fn vtysh_of(host: &Host, daemon: &str, questions: &[&str]) -> Result<String> {
     let dir = host.path("");
-    let mut argv = vec!["vtysh", "--vty_socket", &dir, "-d", "bgpd"];
+    let mut argv = vec!["vtysh", "--vty_socket", &dir, "-d", daemon];
     for question in questions {
         argv.extend(["-c", question]);
     }

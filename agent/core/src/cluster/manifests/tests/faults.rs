@@ -90,8 +90,8 @@ const FAULTS: &[(&str, &str)] = &[
     ),
     (
         "  address: 192.0.2.1\n  asn: 1\n  families: [ipv4, ipv5]\n",
-        "p.yaml:8: Peer x: spec.families[1]: \"ipv5\" is unknown (did you mean IPv4?): expected IPv4, ipv4, IPv6 or \
-         ipv6",
+        "p.yaml:8: Peer x: spec.families[1]: \"ipv5\" is unknown (did you mean IPv4?): expected IPv4, ipv4, \
+         IPv6 or ipv6",
     ),
     (
         "  address: 192.0.2.1\n  asn: 1\n  import: [none]\n",

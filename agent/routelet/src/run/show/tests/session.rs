@@ -34,7 +34,7 @@ impl World {
         asn: u32,
         capabilities: &[Capability],
     ) -> Negotiated {
-        let protocol = &self.peer(peer).protocol;
+        let protocol = &self.peer(peer).session.protocol;
         let mut all = capabilities.to_vec();
         let has_families = all
             .iter()

@@ -22,14 +22,14 @@ const EVERY: Duration = Duration::from_secs(30);
 
 /// What was not followed at once, since the start. Shared with who shows it.
 #[derive(Debug, Default)]
-pub(crate) struct Limited {
+pub struct Limited {
     delayed: AtomicU64,
     ignored: AtomicU64,
 }
 
 impl Limited {
     /// Requests that had to wait, and beginnings that were ignored.
-    pub(crate) fn read(&self) -> (u64, u64) {
+    pub fn read(&self) -> (u64, u64) {
         let [delayed, ignored] = [&self.delayed, &self.ignored];
         (
             delayed.load(Ordering::Relaxed),
@@ -40,7 +40,7 @@ impl Limited {
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct Refreshes {
+pub struct Refreshes {
     paces: HashMap<(PeerId, Family), Paces>,
     /// Requests that wait, and until when: what [`Paces::waits_until`] says.
     waiting: BTreeSet<(Instant, PeerId, Family)>,
@@ -75,12 +75,12 @@ impl Pace {
 
 impl Refreshes {
     /// What was not followed at once.
-    pub(super) fn limited(&self) -> Arc<Limited> {
+    pub fn limited(&self) -> Arc<Limited> {
         Arc::clone(&self.limited)
     }
 
     /// Whether a message of a peer is to be followed now.
-    pub(super) fn admit(&mut self, peer: PeerId, message: RouteRefresh, now: Instant) -> bool {
+    pub fn admit(&mut self, peer: PeerId, message: RouteRefresh, now: Instant) -> bool {
         // Of other families there are no routes, so nothing follows; and a peer can name 16 million of them.
         if !Family::ALL.contains(&message.family) {
             return true;
@@ -118,7 +118,7 @@ impl Refreshes {
     }
 
     /// The requests whose time has come.
-    pub(super) fn due(&mut self, now: Instant) -> Vec<(PeerId, RouteRefresh)> {
+    pub fn due(&mut self, now: Instant) -> Vec<(PeerId, RouteRefresh)> {
         let mut due = Vec::new();
         while let Some((_, peer, family)) = self.waiting.first().filter(|(at, ..)| *at <= now) {
             let (peer, family) = (*peer, *family);
@@ -134,13 +134,13 @@ impl Refreshes {
     }
 
     /// When the next one is due.
-    pub(super) fn deadline(&self) -> Option<Instant> {
+    pub fn deadline(&self) -> Option<Instant> {
         self.waiting.first().map(|(at, ..)| *at)
     }
 
     /// A session is over: what waits is of no use, since the next one begins with all routes. A peer that comes back has not more to
     /// ask for because of that.
-    pub(super) fn session_down(&mut self, peer: PeerId) {
+    pub fn session_down(&mut self, peer: PeerId) {
         for family in Family::ALL {
             let paces = self.paces.get_mut(&(peer, family));
             if let Some(until) = paces.and_then(|paces| paces.waits_until.take()) {
@@ -150,7 +150,7 @@ impl Refreshes {
     }
 
     /// A peer is removed: nothing of it is to stay.
-    pub(super) fn forget(&mut self, peer: PeerId) {
+    pub fn forget(&mut self, peer: PeerId) {
         self.session_down(peer);
         for family in Family::ALL {
             self.paces.remove(&(peer, family));

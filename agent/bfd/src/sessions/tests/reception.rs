@@ -1,0 +1,257 @@
+//! Which session a packet belongs to, and floods.
+
+use super::*;
+
+#[test]
+fn your_discriminator_selects_the_session_and_nothing_else_does() {
+    let mut rig = Rig::new();
+    let (one, two) = (key("10.0.0.2"), key("10.0.0.3"));
+    rig.add(1, one, request(50)).unwrap();
+    rig.add(2, two, request(50)).unwrap();
+    // From the address of one, over another interface, with the discriminator of two.
+    let from_one = Arrival {
+        interface: NonZeroU32::new(9),
+        ..arrival(&one)
+    };
+    let yours = rig.discriminator(&two);
+    rig.receive(&from_one, &packet(State::Down, yours));
+    assert_eq!(
+        (rig.state(&one), rig.state(&two)),
+        (Some(State::Down), Some(State::Init))
+    );
+    rig.receive(
+        &arrival(&one),
+        &packet(State::Down, Discriminator::new(12345)),
+    );
+    assert_eq!(rig.discarded(), [(Discard::UnknownDiscriminator, 1)]);
+}
+
+#[test]
+fn a_first_packet_is_matched_by_addresses_and_interface() {
+    let mut rig = Rig::new();
+    let (bound, link_local) = (key("10.0.0.2"), key("fe80::2"));
+    let unbound = SessionKey {
+        interface: None,
+        ..key("10.0.0.3")
+    };
+    let other_link = SessionKey {
+        interface: NonZeroU32::new(3),
+        ..link_local
+    };
+    for (user, key) in [(1, bound), (2, link_local), (3, unbound), (4, other_link)] {
+        rig.add(user, key, request(50)).unwrap();
+    }
+    let first = packet(State::Down, None);
+    rig.receive(
+        &Arrival {
+            interface: NonZeroU32::new(3),
+            ..arrival(&bound)
+        },
+        &first,
+    );
+    rig.receive(
+        &Arrival {
+            local: "10.0.0.9".parse().unwrap(),
+            ..arrival(&bound)
+        },
+        &first,
+    );
+    rig.receive(&arrival(&key("10.0.0.4")), &first);
+    assert_eq!(rig.discarded(), [(Discard::UnknownAddresses, 3)]);
+    rig.receive(&arrival(&bound), &first);
+    rig.receive(
+        &Arrival {
+            interface: NonZeroU32::new(8),
+            ..arrival(&unbound)
+        },
+        &first,
+    );
+    rig.receive(&arrival(&other_link), &first);
+    let states = [bound, link_local, unbound, other_link].map(|key| rig.state(&key).unwrap());
+    assert_eq!(states, [State::Init, State::Down, State::Init, State::Init]);
+}
+
+#[test]
+fn a_packet_of_init_or_up_needs_your_discriminator() {
+    let mut rig = Rig::new();
+    let one = key("10.0.0.2");
+    rig.add(1, one, request(50)).unwrap();
+    rig.receive(&arrival(&one), &packet(State::Init, None));
+    rig.receive(&arrival(&one), &packet(State::Up, None));
+    assert_eq!(rig.discarded(), [(Discard::YourDiscriminatorZero, 2)]);
+    rig.receive(&arrival(&one), &packet(State::AdminDown, None));
+    rig.receive(&arrival(&one), &packet(State::Down, None));
+    assert_eq!(rig.state(&one), Some(State::Init));
+}
+
+#[test]
+fn packets_from_farther_away_are_discarded() {
+    let mut rig = Rig::new();
+    let near = key("10.0.0.2");
+    let far = SessionKey {
+        interface: None,
+        hops: Hops::Multi,
+        ..key("10.9.9.9")
+    };
+    rig.add(1, near, request(50)).unwrap();
+    rig.add(
+        2,
+        far,
+        Request {
+            least_ttl: 253,
+            ..request(50)
+        },
+    )
+    .unwrap();
+    let first = packet(State::Down, None);
+    rig.receive(
+        &Arrival {
+            ttl: 254,
+            ..arrival(&near)
+        },
+        &first,
+    );
+    rig.receive(
+        &Arrival {
+            ttl: 252,
+            ..arrival(&far)
+        },
+        &first,
+    );
+    rig.receive(
+        &Arrival {
+            ttl: 0,
+            ..arrival(&far)
+        },
+        &first,
+    );
+    assert_eq!(rig.discarded(), [(Discard::TtlTooLow, 3)]);
+    rig.receive(
+        &Arrival {
+            ttl: 253,
+            ..arrival(&far)
+        },
+        &first,
+    );
+    assert_eq!(
+        (rig.state(&near), rig.state(&far)),
+        (Some(State::Down), Some(State::Init))
+    );
+    // By the port of the other kind.
+    let yours = rig.discriminator(&far);
+    rig.receive(&arrival(&near), &packet(State::Init, yours));
+    assert_eq!(rig.sessions.discards().of(Discard::WrongPort), 1);
+}
+
+#[test]
+fn discriminators_are_unique_unpredictable_and_never_zero() {
+    let draw = |seed| -> Vec<u32> {
+        let mut rig = Rig {
+            sessions: Sessions::new(Random::from_number(seed)),
+            ..Rig::new()
+        };
+        for host in 0..250_u32 {
+            rig.add(host.into(), key(&format!("10.0.0.{host}")), request(50))
+                .unwrap();
+        }
+        let discriminators = rig.sessions.iter();
+        discriminators
+            .map(|view| view.session.discriminator().number())
+            .collect()
+    };
+    let (mut drawn, others) = (draw(1), draw(2));
+    assert_eq!(
+        drawn
+            .iter()
+            .filter(|number| others.contains(number))
+            .count(),
+        0
+    );
+    drawn.sort_unstable();
+    drawn.dedup();
+    assert_eq!(drawn.len(), 250);
+    assert!(!drawn.contains(&0));
+}
+
+#[test]
+fn echo_packets_go_to_the_session_of_their_discriminator() {
+    let mut rig = Rig::new();
+    let one = key("10.0.0.2");
+    let echo = Request::new(Parameters {
+        echo_tx: Some(Interval::from_millis(20)),
+        ..parameters(50, 3)
+    });
+    rig.add(1, one, echo).unwrap();
+    rig.bring_up(&one);
+    let yours = rig.discriminator(&one);
+    let returns = ControlPacket {
+        required_min_echo_rx: Some(Interval::from_millis(10)),
+        ..packet(State::Up, yours)
+    };
+    rig.receive(&arrival(&one), &returns);
+    let sent: Vec<EchoPacket> = rig
+        .out
+        .iter()
+        .filter_map(|action| match action {
+            Action::SendEcho(Slot(0), packet) => Some(*packet),
+            _ => None,
+        })
+        .collect();
+    let [echo] = sent[..] else { panic!("{sent:?}") };
+    let stranger = EchoPacket {
+        discriminator: 1,
+        ..echo
+    };
+    for payload in [&stranger.encode()[..], &[1, 2, 3], &echo.encode()] {
+        rig.sessions.receive_echo(rig.now, payload, &mut rig.out);
+    }
+    assert_eq!(rig.discarded(), [(Discard::Echo, 2)]);
+}
+
+/// Forged packets of every kind that can be made without seeing those of the session.
+#[test]
+fn a_flood_of_forged_packets_brings_nothing_down_and_costs_nothing() {
+    let mut rig = Rig::new();
+    let keys: Vec<SessionKey> = (2..34).map(|host| key(&format!("10.0.0.{host}"))).collect();
+    for (user, key) in (0..).zip(&keys) {
+        rig.add(user, *key, request(50)).unwrap();
+        rig.bring_up(key);
+    }
+    rig.told();
+    let (deadline, mut random) = (rig.sessions.deadline(), Random::from_number(99));
+    let capacity = rig.out.capacity();
+    for count in 0..100_000_usize {
+        let near = arrival(&keys[count % keys.len()]);
+        let afar = Arrival { ttl: 254, ..near };
+        let guess = Discriminator::new(random.number());
+        match count % 4 {
+            0 => rig.receive(&near, &packet(State::Down, guess)),
+            1 => rig.receive(&near, &packet(State::Up, None)),
+            2 => rig.receive(&afar, &packet(State::Down, None).poll()),
+            _ => {
+                let mut octets = packet(State::Down, guess).encode();
+                octets[count % 4] ^= 0x41;
+                rig.sessions.receive(rig.now, &near, &octets, &mut rig.out);
+            }
+        }
+    }
+    assert_eq!(
+        (rig.out.len(), rig.out.capacity()),
+        (0, capacity),
+        "nothing is answered"
+    );
+    assert!(keys.iter().all(|key| rig.state(key) == Some(State::Up)));
+    assert_eq!(rig.sessions.deadline(), deadline, "no timer was moved");
+    let total: u64 = rig.discarded().iter().map(|(_, count)| count).sum();
+    assert_eq!(total, 100_000, "{:?}", rig.discarded());
+    assert_eq!(rig.sessions.discards().of(Discard::TtlTooLow), 25_000);
+}
+
+impl ControlPacket {
+    fn poll(self) -> Self {
+        Self {
+            sequence: Sequence::Poll,
+            ..self
+        }
+    }
+}

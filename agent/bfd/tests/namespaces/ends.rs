@@ -1,0 +1,230 @@
+//! A namespace with a driver in it.
+
+use std::fs::File;
+use std::num::NonZeroU32;
+use std::process::Command;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use nix::sched::{CloneFlags, setns, unshare};
+use nix::unistd::gettid;
+use routelet_bfd::driver::{BfdHandle, Report, Stop, spawn};
+use routelet_bfd::sessions::{Event, Hops, Notice, Request, SessionKey, UserId};
+
+/// One end of the link `eth0`.
+pub(crate) struct End {
+    namespace: File,
+    pub(crate) handle: BfdHandle,
+    reports: Receiver<Report>,
+    /// Taken from `reports`, and not waited for yet.
+    notices: Vec<Notice>,
+}
+
+/// Runs a test between two ends, if this machine can.
+pub(crate) fn two_ends(test: impl FnOnce(&mut End, &mut End)) {
+    let Some([a, b]) = namespaces() else { return };
+    let enter = |namespace: &File, commands: &[&str]| {
+        within(namespace, || {
+            for command in commands {
+                run("ip", command);
+            }
+        });
+    };
+    let addresses = |host: u8| {
+        [
+            format!("addr add 10.0.0.{host}/24 dev eth0"),
+            format!("addr add 192.0.2.{host}/24 dev eth0"),
+            format!("addr add 2001:db8::{host}/64 dev eth0 nodad"),
+            format!("addr add 2001:db8:1::{host}/64 dev eth0 nodad"),
+            format!("addr add fe80::{host}/64 dev eth0 nodad"),
+            "link set lo up".to_owned(),
+            "link set eth0 up".to_owned(),
+        ]
+    };
+    // `ip` takes a process, or a thread, as the name of its namespace.
+    let (thread, threads) = channel();
+    let (done, waits) = channel::<()>();
+    std::thread::scope(|scope| {
+        let other = &b;
+        scope.spawn(move || {
+            within(other, move || {
+                thread.send(gettid().as_raw()).unwrap();
+                let _ = waits.recv();
+            });
+        });
+        let peer = threads.recv().unwrap();
+        let link = format!("link add eth0 type veth peer name eth0 netns {peer}");
+        enter(&a, &[&link]);
+        drop(done);
+    });
+    for (namespace, host) in [(&a, 1), (&b, 2)] {
+        let commands = addresses(host);
+        enter(
+            namespace,
+            &commands.iter().map(String::as_str).collect::<Vec<_>>(),
+        );
+    }
+    let (mut left, mut right) = (End::new(a, 1), End::new(b, 2));
+    test(&mut left, &mut right);
+}
+
+fn namespaces() -> Option<[File; 2]> {
+    for program in ["ip", "nft"] {
+        if Command::new(program).arg("-V").output().is_err() {
+            println!("SKIPPED: `{program}` is not installed");
+            return None;
+        }
+    }
+    let make = || {
+        std::thread::scope(|scope| {
+            let made = scope.spawn(|| {
+                unshare(CloneFlags::CLONE_NEWNET).map_err(std::io::Error::from)?;
+                File::open("/proc/thread-self/ns/net")
+            });
+            made.join().unwrap()
+        })
+    };
+    match (make(), make()) {
+        (Ok(a), Ok(b)) => Some([a, b]),
+        (Err(error), _) | (_, Err(error)) => {
+            println!("SKIPPED: a network namespace of its own needs root ({error})");
+            None
+        }
+    }
+}
+
+fn within<T: Send>(namespace: &File, work: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let inside = scope.spawn(|| {
+            setns(namespace, CloneFlags::CLONE_NEWNET).unwrap();
+            work()
+        });
+        inside.join().unwrap()
+    })
+}
+
+fn run(program: &str, arguments: &str) {
+    let out = Command::new(program)
+        .args(arguments.split_whitespace())
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.success(), "{program} {arguments}: {stderr}");
+}
+
+impl End {
+    fn new(namespace: File, seed: u8) -> Self {
+        let (sender, reports) = channel();
+        let report = move |report| {
+            let _ = sender.send(report);
+        };
+        let handle = within(&namespace, || spawn([seed; 32], report).unwrap());
+        Self {
+            namespace,
+            handle,
+            reports,
+            notices: Vec::new(),
+        }
+    }
+
+    pub(crate) fn enter<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        within(&self.namespace, work)
+    }
+
+    pub(crate) fn ip(&self, arguments: &str) {
+        self.enter(|| run("ip", arguments));
+    }
+
+    /// Loses all control packets that arrive, or none.
+    pub(crate) fn drop_packets(&self, is_on: bool) {
+        self.enter(|| {
+            if is_on {
+                run("nft", "add table inet bfd");
+                run(
+                    "nft",
+                    "add chain inet bfd in { type filter hook input priority 0 ; }",
+                );
+                run("nft", "add rule inet bfd in udp dport { 3784, 4784 } drop");
+            } else {
+                run("nft", "delete table inet bfd");
+            }
+        });
+    }
+
+    pub(crate) fn add(&self, user: u64, local: &str, remote: &str, hops: Hops, request: &Request) {
+        let interface = match hops {
+            Hops::Single => self.enter(|| {
+                let index = nix::net::if_::if_nametoindex("eth0").unwrap();
+                NonZeroU32::new(index)
+            }),
+            Hops::Multi => None,
+        };
+        let key = SessionKey {
+            local: local.parse().unwrap(),
+            remote: remote.parse().unwrap(),
+            interface,
+            hops,
+        };
+        self.handle.add(UserId(user), key, request.clone());
+    }
+
+    pub(crate) fn change(&self, user: u64, request: &Request) {
+        self.handle.change(UserId(user), request.clone());
+    }
+
+    pub(crate) fn remove(&self, user: u64) {
+        self.handle.remove(UserId(user));
+    }
+
+    /// Ends the driver; one without sessions takes its place.
+    pub(crate) fn stop(&mut self, how: Stop) {
+        let idle = self.enter(|| spawn([0; 32], |_| {}).unwrap());
+        std::mem::replace(&mut self.handle, idle).stop(how);
+    }
+
+    /// The next event of a user that is as wanted; those before it are left out.
+    pub(crate) fn wait(
+        &mut self,
+        user: u64,
+        patience: Duration,
+        is_wanted: impl Fn(Event) -> bool,
+    ) -> Notice {
+        let end = Instant::now() + patience;
+        loop {
+            let found = self
+                .notices
+                .iter()
+                .position(|notice| notice.user.0 == user && is_wanted(notice.event));
+            if let Some(place) = found {
+                let notice = self.notices[place];
+                let mut count = 0;
+                self.notices.retain(|other| {
+                    count += 1;
+                    other.user.0 != user || count > place + 1
+                });
+                return notice;
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            match self.reports.recv_timeout(left) {
+                Ok(Report::Notice(notice)) => self.notices.push(notice),
+                Ok(refused @ Report::Refused(..)) => panic!("{refused:?}"),
+                Err(_) => panic!(
+                    "user {user} waited in vain; {:?}; {:?}",
+                    self.notices,
+                    self.handle.status()
+                ),
+            }
+        }
+    }
+
+    /// What was reported and not waited for, `Changed` left out.
+    pub(crate) fn heard(&mut self) -> Vec<Report> {
+        let rest = self.reports.try_iter();
+        let notices = self.notices.drain(..).map(Report::Notice);
+        let is_change = |report: &Report| matches!(report, Report::Notice(notice) if notice.event == Event::Changed);
+        notices
+            .chain(rest)
+            .filter(|report| !is_change(report))
+            .collect()
+    }
+}
