@@ -183,7 +183,8 @@ pub struct Counters {
     pub octets_sent: u64,
     /// UPDATEs with faults that were dealt with and did not end the session (RFC 7606).
     pub updates_malformed: u64,
-    /// Attributes in UPDATEs that the peer's filter was applied to, see [`SessionConfig::attribute_filter`](crate::settings::SessionConfig::attribute_filter).
+    /// Attributes in UPDATEs that the peer's filter was applied to, see
+    /// [`SessionConfig::attribute_filter`](crate::settings::SessionConfig::attribute_filter).
     pub attributes_filtered: u64,
 }
 
