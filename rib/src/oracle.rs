@@ -23,7 +23,7 @@ use crate::attrs::Resolution;
 use crate::facade::{FibRoute, RibConfig};
 use crate::originate::Originated;
 use crate::peer::{PeerConfig, PeerId};
-use crate::table::Standing;
+use crate::table::PathStatus;
 
 /// Where next hops lead. The same for every interface.
 pub(crate) type Reachable = BTreeMap<IpAddr, Resolution>;
@@ -47,7 +47,7 @@ pub(crate) struct OracleView {
     pub(crate) peer: Option<PeerId>,
     pub(crate) path_id: PathId,
     pub(crate) attributes: PathAttributes,
-    pub(crate) standing: Standing,
+    pub(crate) status: PathStatus,
     pub(crate) stale: bool,
 }
 
@@ -142,7 +142,7 @@ impl Oracle {
                 let mut view = view(Some(*peer), *path_id, &attributes, path.stale);
                 let number = views.len();
                 match rejection {
-                    Some(rejection) => view.standing = Standing::Rejected(rejection),
+                    Some(rejection) => view.status = PathStatus::Rejected(rejection),
                     None => runners.extend(self.runner(
                         number,
                         *peer,
@@ -170,7 +170,7 @@ fn view(
         peer,
         path_id,
         attributes: attributes.clone(),
-        standing: Standing::NextHopUnreachable,
+        status: PathStatus::NextHopUnreachable,
         stale,
     }
 }

@@ -164,8 +164,8 @@ impl Rib {
             source.kind = known.config.kind;
         }
         each_table!(self.tables, |table| {
-            table.change_origins(peer, |origin| {
-                origin.with_config(&known.config, Arc::clone(&known.chain))
+            table.change_contexts(peer, |context| {
+                context.with_config(&known.config, Arc::clone(&known.chain))
             });
         });
         self.groups.configure(peer, &known.config);

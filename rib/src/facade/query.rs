@@ -1,4 +1,4 @@
-//! What people ask: routes by peer, prefix and standing, and counts.
+//! What people ask: routes by peer, prefix and status, and counts.
 
 use std::net::IpAddr;
 

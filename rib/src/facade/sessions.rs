@@ -11,7 +11,7 @@ use super::tables::{each_table, family_of};
 use super::{AT_ONCE, Rib, Up};
 use crate::export::SourcePeer;
 use crate::peer::{PeerId, SessionInfo};
-use crate::table::Origin;
+use crate::table::ImportContext;
 
 impl Rib {
     /// A session reached Established. A peer that is not configured is ignored.
@@ -24,9 +24,10 @@ impl Rib {
         each_table!(self.tables, |table| {
             let family = family_of(table);
             if negotiated.families.contains(&family) {
-                let origin = Origin::new(peer, &known.config, Arc::clone(&known.chain), &session);
+                let context =
+                    ImportContext::new(peer, &known.config, Arc::clone(&known.chain), &session);
                 let resume = forwarding_kept(negotiated, family).then_some(deadline);
-                table.session_up(origin, resume);
+                table.session_up(context, resume);
             } else {
                 table.session_down(peer, None, None);
             }
@@ -54,8 +55,8 @@ impl Rib {
             return;
         };
         each_table!(self.tables, |table| {
-            table.change_origins(peer, |_| {
-                Origin::new(peer, &known.config, Arc::clone(&known.chain), session)
+            table.change_contexts(peer, |_| {
+                ImportContext::new(peer, &known.config, Arc::clone(&known.chain), session)
             });
         });
         self.groups.session_changed(peer, session);

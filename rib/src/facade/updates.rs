@@ -27,7 +27,7 @@ impl Rib {
         }
         self.attrs.charge_to(Some(peer));
         let Tables { v4, v6 } = &self.tables;
-        let (from4, from6) = (v4.intake(peer), v6.intake(peer));
+        let (from4, from6) = (v4.import_session(peer), v6.import_session(peer));
         let ipv4 = v4.look_up(batch.ipv4(), &self.attrs);
         let ipv6 = v6.look_up(batch.ipv6(), &self.attrs);
         let mut sets = self.attrs.look_up(batch.sets()).into_iter();

@@ -10,7 +10,7 @@ use super::adj_rib_in::AdjRibIn;
 use super::{Oracle, OracleView};
 use crate::facade::{FibNextHop, FibRoute};
 use crate::peer::{PeerId, PeerKind};
-use crate::table::{Rule, Standing};
+use crate::table::{PathStatus, Rule};
 
 /// A usable path in the race.
 #[derive(Clone)]
@@ -77,7 +77,7 @@ impl Oracle {
                 runners.retain(|runner| {
                     let lost = all.iter().any(|other| worse(runner, other));
                     if lost {
-                        views[runner.number].standing = Standing::Lost(rule);
+                        views[runner.number].status = PathStatus::Lost(rule);
                         latest = latest.max(rule);
                     }
                     !lost
@@ -118,7 +118,7 @@ impl Oracle {
         });
         out(&mut runners, Rule::PathId, &|a, b| a.path_id > b.path_id);
         let best = runners.first()?.clone();
-        views[best.number].standing = Standing::Best(latest);
+        views[best.number].status = PathStatus::Best(latest);
         // What the node originates, its own routes lead to.
         best.peer?;
         Some(self.multipath(&best, equal, views))
@@ -142,8 +142,8 @@ impl Oracle {
         equal.sort_by_key(|r| (r.id, clusters(r), r.address, r.path_id));
         equal.truncate(usize::from(self.config.multipath.max_paths));
         for runner in &equal {
-            if let Standing::Lost(rule) = views[runner.number].standing {
-                views[runner.number].standing = Standing::Multipath(rule);
+            if let PathStatus::Lost(rule) = views[runner.number].status {
+                views[runner.number].status = PathStatus::Multipath(rule);
             }
         }
         let mut ways: Vec<FibNextHop> = equal.iter().filter_map(|runner| runner.way).collect();

@@ -1,6 +1,6 @@
 //! The decision process (RFC 4271 9.1, with the tie-breaks of RFC 4456 section 9).
 //!
-//! Steps run one after the other over all contenders; each keeps those with the lowest key and notes on the others that
+//! Steps run one after the other over all candidates; each keeps those with the lowest key and notes on the others that
 //! they fell there. Running each step over all of them, instead of comparing pairs, is what makes MULTI_EXIT_DISC
 //! deterministic: paths of one neighbouring AS meet each other whatever the order of arrival.
 
@@ -11,7 +11,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 
-use super::standing::Rule;
+use super::path_status::Rule;
 use crate::attrs::{AttrId, Flags, Summary};
 
 /// How to decide.
@@ -25,7 +25,7 @@ pub(crate) struct Options {
 
 /// A usable path, with all that the steps compare.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Contender {
+pub(crate) struct Candidate {
     /// Its place in the entry's list.
     pub(crate) place: usize,
     pub(crate) attr: AttrId,
@@ -42,14 +42,14 @@ pub(crate) struct Contender {
 }
 
 /// Most prefixes have few paths.
-pub(crate) type Contenders = SmallVec<[Contender; 4]>;
+pub(crate) type Candidates = SmallVec<[Candidate; 4]>;
 
 /// What was decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Decision {
     /// Places of the selected paths, the best one first.
     pub(crate) selected: SmallVec<[usize; 4]>,
-    /// The latest step that a contender fell at.
+    /// The latest step that a candidate fell at.
     pub(crate) rule: Rule,
 }
 
@@ -63,13 +63,13 @@ impl Decision {
     }
 }
 
-fn alive(contenders: &[Contender]) -> usize {
-    contenders.iter().filter(|c| c.lost.is_none()).count()
+fn alive(candidates: &[Candidate]) -> usize {
+    candidates.iter().filter(|c| c.lost.is_none()).count()
 }
 
 /// One step: those with more than the lowest key fall.
-fn narrow(contenders: &mut [Contender], rule: Rule, key: impl Fn(&Contender) -> u128) {
-    let Some(lowest) = contenders
+fn narrow(candidates: &mut [Candidate], rule: Rule, key: impl Fn(&Candidate) -> u128) {
+    let Some(lowest) = candidates
         .iter()
         .filter(|c| c.lost.is_none())
         .map(&key)
@@ -77,25 +77,25 @@ fn narrow(contenders: &mut [Contender], rule: Rule, key: impl Fn(&Contender) -> 
     else {
         return;
     };
-    for contender in contenders.iter_mut().filter(|c| c.lost.is_none()) {
-        if key(contender) > lowest {
-            contender.lost = Some(rule);
+    for candidate in candidates.iter_mut().filter(|c| c.lost.is_none()) {
+        if key(candidate) > lowest {
+            candidate.lost = Some(rule);
         }
     }
 }
 
 /// RFC 4271 9.1.2.2 c: a path falls if another one of the same neighbouring AS has a lower MULTI_EXIT_DISC.
-fn narrow_by_med(contenders: &mut [Contender], always: bool) {
-    let group = |c: &Contender| if always { 0 } else { c.summary.neighbour_as.0 };
-    let alive = contenders.iter().filter(|c| c.lost.is_none());
+fn narrow_by_med(candidates: &mut [Candidate], always: bool) {
+    let group = |c: &Candidate| if always { 0 } else { c.summary.neighbour_as.0 };
+    let alive = candidates.iter().filter(|c| c.lost.is_none());
     let mut lowest: SmallVec<[(u32, u32); 4]> = alive.map(|c| (group(c), c.summary.med)).collect();
     // The first one of each group has the lowest.
     lowest.sort_unstable();
     lowest.dedup_by_key(|(asn, _)| *asn);
-    for contender in contenders.iter_mut().filter(|c| c.lost.is_none()) {
-        let found = lowest.binary_search_by_key(&group(contender), |(asn, _)| *asn);
-        if found.is_ok_and(|at| lowest[at].1 < contender.summary.med) {
-            contender.lost = Some(Rule::Med);
+    for candidate in candidates.iter_mut().filter(|c| c.lost.is_none()) {
+        let found = lowest.binary_search_by_key(&group(candidate), |(asn, _)| *asn);
+        if found.is_ok_and(|at| lowest[at].1 < candidate.summary.med) {
+            candidate.lost = Some(Rule::Med);
         }
     }
 }
@@ -111,17 +111,17 @@ fn address_key(address: IpAddr) -> u128 {
 }
 
 /// The BGP identifier of who brought a route into the AS (RFC 4456 section 9).
-fn originator(contender: &Contender) -> u32 {
-    match contender.summary.flags.contains(Flags::HAS_ORIGINATOR) {
-        true => contender.summary.originator_id.0,
-        false => contender.peer_id,
+fn originator(candidate: &Candidate) -> u32 {
+    match candidate.summary.flags.contains(Flags::HAS_ORIGINATOR) {
+        true => candidate.summary.originator_id.0,
+        false => candidate.peer_id,
     }
 }
 
 /// Leaves out paths that are copies of others and went through more reflectors: no ways of their own, though their next hops may be
 /// written otherwise (a reflector passes on the global address of two), and gone as soon as the others are.
-fn leave_out_detours(equal: &mut SmallVec<[Contender; 4]>) {
-    let length = |c: &Contender| c.summary.cluster_list_length;
+fn leave_out_detours(equal: &mut SmallVec<[Candidate; 4]>) {
+    let length = |c: &Candidate| c.summary.cluster_list_length;
     // As a rule none went through a reflector, or all through one.
     let first = equal.first().map(length);
     if equal.iter().all(|c| Some(length(c)) == first) {
@@ -129,9 +129,9 @@ fn leave_out_detours(equal: &mut SmallVec<[Contender; 4]>) {
     }
     // A peer may send hundreds: each is not compared with all others.
     let mut shortest: HashMap<u32, u8, RandomState> = HashMap::default();
-    for contender in &*equal {
-        let least = shortest.entry(originator(contender)).or_insert(u8::MAX);
-        *least = length(contender).min(*least);
+    for candidate in &*equal {
+        let least = shortest.entry(originator(candidate)).or_insert(u8::MAX);
+        *least = length(candidate).min(*least);
     }
     equal.retain(|c| {
         shortest
@@ -142,7 +142,7 @@ fn leave_out_detours(equal: &mut SmallVec<[Contender; 4]>) {
 
 /// The steps before MULTI_EXIT_DISC: they compare any two paths on their own, so a path that is worse by one of them than
 /// the best one changes nothing for the others.
-type Step = (Rule, fn(&Contender) -> u128);
+type Step = (Rule, fn(&Candidate) -> u128);
 
 const BEFORE_MED: [Step; 5] = [
     (Rule::LocalRoute, |c| u128::from(!c.local)),
@@ -169,7 +169,7 @@ const TIE_BREAKS: [Step; 4] = [
 ];
 
 /// The step before MULTI_EXIT_DISC at which `other` falls against `best`, if it does.
-pub(crate) fn worse_before_med(best: &Contender, other: &Contender) -> Option<Rule> {
+pub(crate) fn worse_before_med(best: &Candidate, other: &Candidate) -> Option<Rule> {
     for (rule, key) in BEFORE_MED {
         match key(other).cmp(&key(best)) {
             std::cmp::Ordering::Greater => return Some(rule),
@@ -181,32 +181,32 @@ pub(crate) fn worse_before_med(best: &Contender, other: &Contender) -> Option<Ru
 }
 
 /// Decides among all usable paths of a prefix. `same_as_path` says whether two sets have equal AS_PATHs; it is asked for
-/// multipath only. Afterwards every contender but the best one has the step it fell at, selected ones included.
+/// multipath only. Afterwards every candidate but the best one has the step it fell at, selected ones included.
 pub(crate) fn decide(
-    contenders: &mut [Contender],
+    candidates: &mut [Candidate],
     options: &Options,
     same_as_path: impl Fn(AttrId, AttrId) -> bool,
 ) -> Option<Decision> {
-    let steps = |contenders: &mut [Contender], steps: &[Step]| {
+    let steps = |candidates: &mut [Candidate], steps: &[Step]| {
         for (rule, key) in steps {
-            if alive(contenders) == 1 {
+            if alive(candidates) == 1 {
                 break;
             }
-            narrow(contenders, *rule, key);
+            narrow(candidates, *rule, key);
         }
     };
-    steps(contenders, &BEFORE_MED);
-    if alive(contenders) > 1 {
-        narrow_by_med(contenders, options.always_compare_med);
+    steps(candidates, &BEFORE_MED);
+    if alive(candidates) > 1 {
+        narrow_by_med(candidates, options.always_compare_med);
     }
-    steps(contenders, &BEFORE_TIE);
-    let mut equal: SmallVec<[Contender; 4]> = contenders
+    steps(candidates, &BEFORE_TIE);
+    let mut equal: SmallVec<[Candidate; 4]> = candidates
         .iter()
         .filter(|c| c.lost.is_none())
         .copied()
         .collect();
-    steps(contenders, &TIE_BREAKS);
-    let best = contenders.iter().find(|c| c.lost.is_none())?;
+    steps(candidates, &TIE_BREAKS);
+    let best = candidates.iter().find(|c| c.lost.is_none())?;
     let (best_place, best_attr) = (best.place, best.attr);
     let mut selected = SmallVec::new();
     selected.push(best_place);
@@ -219,7 +219,7 @@ pub(crate) fn decide(
         equal.sort_by_key(|c| TIE_BREAKS.map(|(_, key)| key(c)));
         selected.extend(equal.iter().take(room).map(|c| c.place));
     }
-    let rule = contenders.iter().filter_map(|c| c.lost).max();
+    let rule = candidates.iter().filter_map(|c| c.lost).max();
     Some(Decision {
         selected,
         rule: rule.unwrap_or(Rule::OnlyPath),

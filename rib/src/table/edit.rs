@@ -3,12 +3,12 @@
 use bgp::types::RoutePrefix;
 
 use super::path::{Imported, Path};
-use super::{SourceId, Table};
+use super::{AdjRibInId, Table};
 use crate::attrs::{AttrId, AttrInterner};
 
 impl<P: RoutePrefix> Table<P> {
     /// Moves a path as it is to another generation.
-    pub(super) fn move_path(&mut self, slot: u32, place: usize, id: SourceId) {
+    pub(super) fn move_path(&mut self, slot: u32, place: usize, id: AdjRibInId) {
         let Some(entry) = self.entries.get_mut(slot) else {
             return;
         };
@@ -64,7 +64,7 @@ impl<P: RoutePrefix> Table<P> {
         &mut self,
         slot: u32,
         old: Path,
-        id: SourceId,
+        id: AdjRibInId,
         imported: &Imported,
         attrs: &mut AttrInterner,
     ) {
@@ -89,7 +89,7 @@ impl<P: RoutePrefix> Table<P> {
     }
 
     /// Whether a walk is to hand the prefixes of a source to the FIB again.
-    fn is_to_be_forwarded(&self, id: SourceId) -> bool {
+    fn is_to_be_forwarded(&self, id: AdjRibInId) -> bool {
         self.source(id).is_some_and(|source| source.actions.forward)
     }
 
@@ -98,7 +98,7 @@ impl<P: RoutePrefix> Table<P> {
         &mut self,
         slot: u32,
         place: usize,
-        id: SourceId,
+        id: AdjRibInId,
         original: AttrId,
         imported: &Imported,
         attrs: &mut AttrInterner,

@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 use bgp::types::RoutePrefix;
 use smallvec::SmallVec;
 
-use super::source::{LimitReported, Origin, Source, Stale};
-use super::{SourceId, Table};
+use super::adj_rib_in::{AdjRibIn, ImportContext, LimitReported, Stale};
+use super::{AdjRibInId, Table};
 use crate::peer::PeerId;
 
 /// The sources of a peer that are not gone, the newest last: three at most.
-pub(super) type Generations = SmallVec<[SourceId; 4]>;
+pub(super) type Generations = SmallVec<[AdjRibInId; 4]>;
 
 /// Generations of one peer that walks are removing. A peer that begins and ends refreshes faster than that has further ones
 /// ignored: it would take up all numbers that there are, also those of other peers.
@@ -27,12 +27,12 @@ impl<P: RoutePrefix> Table<P> {
     }
 
     /// A session was established. With `resume`, paths retained from the last one stay until End-of-RIB or that time.
-    pub(crate) fn session_up(&mut self, origin: Origin, resume: Option<Instant>) {
-        for id in self.generations(origin.peer) {
+    pub(crate) fn session_up(&mut self, context: ImportContext, resume: Option<Instant>) {
+        for id in self.generations(context.peer) {
             let stale = self.source(id).map(|source| source.stale);
             match (stale, resume) {
                 (Some(Stale::Restarting(_) | Stale::LongLived(_)), Some(deadline)) => {
-                    self.change_origin(id, origin.clone());
+                    self.change_context(id, context.clone());
                     if let Some(source) = self.source_mut(id) {
                         source.stale = Stale::AwaitingEnd(deadline);
                     }
@@ -40,17 +40,17 @@ impl<P: RoutePrefix> Table<P> {
                 _ => self.let_go(id),
             }
         }
-        self.new_source(Source::new(origin));
+        self.new_source(AdjRibIn::new(context));
     }
 
     /// Adds a generation under an unused number. `false`: there is none left (65,000 peers, most of them just gone), and
     /// what the peer says is not used.
-    fn new_source(&mut self, source: Source) -> bool {
-        let peer = source.origin.peer;
+    fn new_source(&mut self, source: AdjRibIn) -> bool {
+        let peer = source.context.peer;
         let unused = self.sources.iter().skip(1).position(Option::is_none);
         let number = match unused {
             Some(position) => position + 1,
-            None if self.sources.len() <= usize::from(SourceId::MAX) => {
+            None if self.sources.len() <= usize::from(AdjRibInId::MAX) => {
                 self.sources.push(None);
                 self.sources.len() - 1
             }
@@ -60,40 +60,45 @@ impl<P: RoutePrefix> Table<P> {
             }
         };
         self.sources[number] = Some(source);
-        let id = SourceId(number as u16);
+        let id = AdjRibInId(number as u16);
         self.by_peer.entry(peer).or_default().push(id);
         true
     }
 
     /// Changes how everything of a peer is treated; a walk applies it to the paths.
-    pub(crate) fn change_origins(&mut self, peer: PeerId, new: impl Fn(&Origin) -> Origin) {
+    pub(crate) fn change_contexts(
+        &mut self,
+        peer: PeerId,
+        new: impl Fn(&ImportContext) -> ImportContext,
+    ) {
         for id in self.generations(peer) {
             if let Some(source) = self.source(id) {
-                let origin = new(&source.origin);
-                self.change_origin(id, origin);
+                let context = new(&source.context);
+                self.change_context(id, context);
             }
         }
         self.check_limit_of(peer);
     }
 
-    fn change_origin(&mut self, id: SourceId, origin: Origin) {
+    fn change_context(&mut self, id: AdjRibInId, context: ImportContext) {
         let Some(source) = self.source_mut(id) else {
             return;
         };
-        if *source.origin == origin {
+        if *source.context == context {
             return;
         }
-        let limits_only = source.origin.differs_in_limits_only(&origin);
-        if source.origin.max_prefixes != origin.max_prefixes
-            || source.origin.max_received != origin.max_received
-            || source.origin.prefix_warning != origin.prefix_warning
+        let limits_only = source.context.differs_in_limits_only(&context);
+        if source.context.max_prefixes != context.max_prefixes
+            || source.context.max_received != context.max_received
+            || source.context.prefix_warning != context.prefix_warning
         {
             source.limit_reported = LimitReported::Nothing;
         }
-        source.actions.tell |= (source.origin.kind, source.origin.id) != (origin.kind, origin.id);
-        source.actions.forward |= source.origin.interface != origin.interface;
+        source.actions.tell |=
+            (source.context.kind, source.context.id) != (context.kind, context.id);
+        source.actions.forward |= source.context.interface != context.interface;
         let kept = source.long_lived_time();
-        source.origin = Arc::new(origin);
+        source.context = Arc::new(context);
         // As if it had been that long from the beginning.
         if let (Stale::LongLived(until), Some(before), Some(now)) =
             (source.stale, kept, source.long_lived_time())
@@ -145,7 +150,7 @@ impl<P: RoutePrefix> Table<P> {
     /// Whether so many generations of a peer are being removed that it cannot have another one.
     pub(crate) fn has_too_many_gone(&self, peer: PeerId) -> bool {
         let walking = self.walking.iter().filter_map(|id| self.source(*id));
-        let gone = walking.filter(|source| source.gone && source.origin.peer == peer);
+        let gone = walking.filter(|source| source.gone && source.context.peer == peer);
         gone.count() >= MOST_GONE
     }
 
@@ -166,11 +171,11 @@ impl<P: RoutePrefix> Table<P> {
         let Some(source) = self.source(id).filter(|source| !source.is_stale()) else {
             return;
         };
-        let next = Source {
+        let next = AdjRibIn {
             limit_reported: source.limit_reported,
             paths_refused: source.paths_refused,
             next_hops_refused: source.next_hops_refused,
-            ..Source::new(Origin::clone(&source.origin))
+            ..AdjRibIn::new(ImportContext::clone(&source.context))
         };
         if self.new_source(next)
             && let Some(source) = self.source_mut(id)
@@ -199,11 +204,11 @@ impl<P: RoutePrefix> Table<P> {
     }
 
     /// Lets a source and all its paths go.
-    fn let_go(&mut self, id: SourceId) {
+    fn let_go(&mut self, id: AdjRibInId) {
         let Some(source) = self.source_mut(id) else {
             return;
         };
-        let peer = source.origin.peer;
+        let peer = source.context.peer;
         source.gone = true;
         source.stale = Stale::No;
         source.actions.remove = true;
@@ -228,14 +233,14 @@ impl<P: RoutePrefix> Table<P> {
         // Two generations of a session that was lost within a refresh expire together.
         let mut late: SmallVec<[(PeerId, bool); 4]> = SmallVec::new();
         for number in 1..self.sources.len() {
-            let id = SourceId(number as u16);
+            let id = AdjRibInId(number as u16);
             let Some(source) = self.source_mut(id) else {
                 continue;
             };
             if source.stale.deadline().is_none_or(|at| at > now) {
                 continue;
             }
-            let peer = source.origin.peer;
+            let peer = source.context.peer;
             match (source.stale, source.long_lived_time()) {
                 (Stale::Restarting(_), Some(time)) => {
                     source.stale = Stale::LongLived(now + time);

@@ -7,17 +7,17 @@ use bgp::wire::capability::Role;
 use bgp::wire::{AttributeSet, PathAttributes};
 use smallvec::SmallVec;
 
+use super::adj_rib_in::ImportContext;
 use super::filter::Filtering;
 use super::path::Imported;
-use super::source::Origin;
-use super::standing::Rejection;
+use super::path_status::Rejection;
 use crate::attrs::{AttrId, AttrInterner, Flags, TooMany};
 use crate::policy::{RuleRef, Signature, Verdict};
 
 /// Import of one announced set for any number of prefixes. The verdict is the same for prefixes with the same signature, so
 /// policies run once per set and signature.
 pub(crate) struct Importer<'a> {
-    origin: &'a Origin,
+    context: &'a ImportContext,
     /// The announced set, of which the caller holds a use.
     original: AttrId,
     /// The paths are long-lived stale: they get LLGR_STALE (RFC 9494 section 4.3).
@@ -34,22 +34,22 @@ pub(crate) struct Importer<'a> {
 
 impl<'a> Importer<'a> {
     pub(crate) fn new(
-        origin: &'a Origin,
+        context: &'a ImportContext,
         original: AttrId,
         long_lived: bool,
         too_many: Option<TooMany>,
         attrs: &AttrInterner,
     ) -> Self {
         let flags = attrs.summary(original).flags;
-        let filtering = origin.filter.apply(attrs.get(original).set, flags);
+        let filtering = context.filter.apply(attrs.get(original).set, flags);
         let builtin = match filtering {
             Filtering::Withdraws(_) => Some(Rejection::AttributeFilter),
-            Filtering::Untouched | Filtering::Discards => builtin(origin, original, attrs),
+            Filtering::Untouched | Filtering::Discards => builtin(context, original, attrs),
         };
         Self {
             builtin: builtin.or(too_many.map(|_| Rejection::NextHopLimit)),
             filtering,
-            origin,
+            context,
             original,
             long_lived,
             graceful_shutdown: flags.contains(Flags::GRACEFUL_SHUTDOWN),
@@ -72,9 +72,9 @@ impl<'a> Importer<'a> {
         if self.builtin.is_some() {
             return (unchanged, None);
         }
-        let chain = &self.origin.chain;
+        let chain = &self.context.chain;
         let untouched = self.filtering == Filtering::Untouched;
-        let marks = self.long_lived || self.graceful_shutdown || self.origin.role.is_some();
+        let marks = self.long_lived || self.graceful_shutdown || self.context.role.is_some();
         if chain.is_empty() && !marks && untouched {
             return (unchanged, None);
         }
@@ -94,7 +94,7 @@ impl<'a> Importer<'a> {
     ) -> (Imported, Option<RuleRef>) {
         let next_hop = attrs.get(self.original).next_hop;
         let set = attrs.get(self.original).set;
-        let announced = self.origin.filter.seen(set, self.filtering);
+        let announced = self.context.filter.seen(set, self.filtering);
         let marked = self.only_to_customer(&announced);
         let base = marked.as_ref().unwrap_or(&announced);
         let mut imported = Imported {
@@ -103,18 +103,18 @@ impl<'a> Importer<'a> {
             rejection: None,
             weight: 1,
         };
-        let accepted =
-            match self
-                .origin
-                .chain
-                .evaluate(prefix.into(), base, &next_hop, self.origin.local_asn)
-            {
-                Verdict::Rejected(rule) => {
-                    imported.rejection = Some(Rejection::Policy);
-                    return (imported, Some(rule));
-                }
-                Verdict::Accepted(accepted) => accepted,
-            };
+        let accepted = match self.context.chain.evaluate(
+            prefix.into(),
+            base,
+            &next_hop,
+            self.context.local_asn,
+        ) {
+            Verdict::Rejected(rule) => {
+                imported.rejection = Some(Rejection::Policy);
+                return (imported, Some(rule));
+            }
+            Verdict::Accepted(accepted) => accepted,
+        };
         imported.weight = accepted.weight.unwrap_or(1);
         let mut changed = accepted.changed.map(|changed| *changed).or(marked);
         let discards = self.filtering == Filtering::Discards;
@@ -148,11 +148,11 @@ impl<'a> Importer<'a> {
     /// RFC 9234 section 5, ingress rule 3: a route of a provider, peer or route server gets marked.
     fn only_to_customer(&self, announced: &PathAttributes) -> Option<PathAttributes> {
         let marks = matches!(
-            self.origin.role,
+            self.context.role,
             Some(Role::Provider | Role::Peer | Role::RouteServer)
         );
         (marks && announced.only_to_customer.is_none()).then(|| PathAttributes {
-            only_to_customer: Some(self.origin.asn),
+            only_to_customer: Some(self.context.asn),
             ..announced.clone()
         })
     }
@@ -179,16 +179,16 @@ fn graceful_shutdown(attributes: &mut PathAttributes) {
 }
 
 /// The checks that apply whatever the policies say.
-fn builtin(origin: &Origin, original: AttrId, attrs: &AttrInterner) -> Option<Rejection> {
+fn builtin(context: &ImportContext, original: AttrId, attrs: &AttrInterner) -> Option<Rejection> {
     let summary = attrs.summary(original);
-    if summary.own_as_count > origin.allow_own_as {
+    if summary.own_as_count > context.allow_own_as {
         return Some(Rejection::OwnAs);
     }
-    if origin.is_external() {
-        if origin.enforce_first_as && summary.neighbour_as != origin.asn {
+    if context.is_external() {
+        if context.enforce_first_as && summary.neighbour_as != context.asn {
             return Some(Rejection::FirstAs);
         }
-        return is_leak(origin, original, attrs).then_some(Rejection::RouteLeak);
+        return is_leak(context, original, attrs).then_some(Rejection::RouteLeak);
     }
     // RFC 4456 section 8: both attributes are of internal sessions only.
     if summary.flags.contains(Flags::OWN_ORIGINATOR) {
@@ -201,11 +201,11 @@ fn builtin(origin: &Origin, original: AttrId, attrs: &AttrInterner) -> Option<Re
 }
 
 /// RFC 9234 section 5, ingress rules 1 and 2.
-fn is_leak(origin: &Origin, original: AttrId, attrs: &AttrInterner) -> bool {
+fn is_leak(context: &ImportContext, original: AttrId, attrs: &AttrInterner) -> bool {
     let mark = || attrs.get(original).set.only_to_customer();
-    match origin.role {
+    match context.role {
         Some(Role::Customer | Role::RouteServerClient) => mark().is_some(),
-        Some(Role::Peer) => mark().is_some_and(|asn| asn != origin.asn),
+        Some(Role::Peer) => mark().is_some_and(|asn| asn != context.asn),
         _ => false,
     }
 }

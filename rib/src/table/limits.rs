@@ -10,17 +10,17 @@
 use bgp::types::RoutePrefix;
 use ipnet::IpNet;
 
-use super::source::{LimitOf, LimitReport, LimitReported, RefusedFor, Source, Stale};
-use super::{SourceId, Table};
+use super::adj_rib_in::{AdjRibIn, LimitOf, LimitReport, LimitReported, RefusedFor, Stale};
+use super::{AdjRibInId, Table};
 use crate::peer::PeerId;
 
 impl<P: RoutePrefix> Table<P> {
     /// Reports that a peer exceeds a limit, or is near it: once. What an earlier session left does not count: the peer may number
     /// its paths anew (RFC 7911), or have other ones than before.
-    pub(super) fn check_limit(&mut self, id: SourceId, older: &[SourceId]) {
+    pub(super) fn check_limit(&mut self, id: AdjRibInId, older: &[AdjRibInId]) {
         let older = older.iter().filter_map(|id| self.source(*id));
         let (mut accepted, mut received) = (0, 0);
-        let is_of_before = |source: &&Source| matches!(source.stale, Stale::AwaitingEnd(_));
+        let is_of_before = |source: &&AdjRibIn| matches!(source.stale, Stale::AwaitingEnd(_));
         for stale in older.filter(|source| !source.gone && !is_of_before(source)) {
             accepted += stale.accepted;
             received += stale.received;
@@ -30,24 +30,24 @@ impl<P: RoutePrefix> Table<P> {
         };
         accepted += source.accepted;
         received += source.received;
-        let origin = &source.origin;
+        let context = &source.context;
         let over = |limit: Option<u32>, count: u32| limit.filter(|limit| count > *limit);
         let exceeded = |limit: u32, of: LimitOf| LimitReport::Exceeded { limit, of };
-        let too_many_accepted = over(origin.max_prefixes, accepted);
-        let too_many_received = over(origin.max_received, received);
+        let too_many_accepted = over(context.max_prefixes, accepted);
+        let too_many_received = over(context.max_received, received);
         let (rank, report) = if let Some(limit) = too_many_accepted {
             (LimitReported::Exceeded, exceeded(limit, LimitOf::Accepted))
         } else if let Some(limit) = too_many_received {
             (LimitReported::Exceeded, exceeded(limit, LimitOf::Received))
-        } else if over(origin.prefix_warning, accepted).is_some() {
-            let limit = origin.max_prefixes;
+        } else if over(context.prefix_warning, accepted).is_some() {
+            let limit = context.max_prefixes;
             (LimitReported::Near, LimitReport::Near { accepted, limit })
         } else {
             return;
         };
         if rank > source.limit_reported {
             source.limit_reported = rank;
-            let peer = origin.peer;
+            let peer = context.peer;
             self.limit_reports.push((peer, report));
         }
     }
@@ -65,28 +65,28 @@ impl<P: RoutePrefix> Table<P> {
     }
 
     /// A path was not taken in: the peer has as many of this prefix as it may.
-    pub(super) fn path_refused(&mut self, id: SourceId, prefix: IpNet, limit: u32) {
+    pub(super) fn path_refused(&mut self, id: AdjRibInId, prefix: IpNet, limit: u32) {
         let Some(source) = self.source_mut(id) else {
             return;
         };
         source.paths_refused += 1;
         if source.paths_refused == 1 {
             let of = RefusedFor::Paths(prefix);
-            let report = (source.origin.peer, LimitReport::Refused { limit, of });
+            let report = (source.context.peer, LimitReport::Refused { limit, of });
             self.limit_reports.push(report);
         }
     }
 
     /// So many paths were rejected: the peer brings as many next hops as it may.
-    pub(super) fn next_hops_refused(&mut self, id: SourceId, paths: u64) {
+    pub(super) fn next_hops_refused(&mut self, id: AdjRibInId, paths: u64) {
         let Some(source) = self.source_mut(id) else {
             return;
         };
         let first = source.next_hops_refused == 0;
         source.next_hops_refused += paths;
         if first {
-            let (limit, of) = (source.origin.max_next_hops, RefusedFor::NextHops);
-            let report = (source.origin.peer, LimitReport::Refused { limit, of });
+            let (limit, of) = (source.context.max_next_hops, RefusedFor::NextHops);
+            let report = (source.context.peer, LimitReport::Refused { limit, of });
             self.limit_reports.push(report);
         }
     }

@@ -11,6 +11,7 @@
 //! decision process would select them now, except where a walk is under way that will come by ([`Table::walk`]). The
 //! table counts as user of every set in a path and in `originals`.
 
+mod adj_rib_in;
 mod decision;
 mod edit;
 mod filter;
@@ -20,18 +21,17 @@ mod index;
 mod limits;
 mod originated;
 mod path;
-mod source;
-mod standing;
+mod path_status;
 #[cfg(test)]
 mod tests;
 mod update;
 mod view;
 mod walk;
 
+pub(crate) use adj_rib_in::{AdjRibIn, ImportContext};
+pub use adj_rib_in::{LimitOf, RefusedFor};
 pub(crate) use decision::Options;
-pub use source::{LimitOf, RefusedFor};
-pub(crate) use source::{Origin, Source};
-pub use standing::{Rejection, Rule, Standing};
+pub use path_status::{PathStatus, Rejection, Rule};
 pub use view::{PathView, RouteView};
 
 use bgp::types::{Nlri, PathId, RoutePrefix};
@@ -40,13 +40,13 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 
-use self::decision::{Contender, Contenders, Decision};
+pub(crate) use self::adj_rib_in::LimitReport;
+use self::adj_rib_in::Round;
+use self::decision::{Candidate, Candidates, Decision};
 use self::generations::Generations;
 use self::index::{Index, LookedUp};
-pub(crate) use self::path::SourceId;
+pub(crate) use self::path::AdjRibInId;
 use self::path::{EXPORT_HOLDS, Entry, FIB_QUEUED, Lists, Path};
-pub(crate) use self::source::LimitReport;
-use self::source::Round;
 use crate::attrs::{AttrId, AttrInterner, ChangedNextHops};
 use crate::fifo::Fifo;
 use crate::originate::Originated;
@@ -54,7 +54,7 @@ use crate::peer::PeerId;
 use crate::slab::Slab;
 
 /// Which path of a table the announced attributes in `originals` belong to.
-type PathKey = (u32, SourceId, PathId);
+type PathKey = (u32, AdjRibInId, PathId);
 
 /// See the module.
 pub(crate) struct Table<P> {
@@ -62,8 +62,8 @@ pub(crate) struct Table<P> {
     lists: Lists,
     index: Index,
     originals: HashMap<PathKey, AttrId, RandomState>,
-    /// The place of [`SourceId::LOCAL`] is always empty.
-    sources: Vec<Option<Source>>,
+    /// The place of [`AdjRibInId::LOCAL`] is always empty.
+    sources: Vec<Option<AdjRibIn>>,
     /// The sources of a peer that are not gone, the newest last. Never empty.
     by_peer: HashMap<PeerId, Generations, RandomState>,
     originated: HashMap<P, Originated, RandomState>,
@@ -77,7 +77,7 @@ pub(crate) struct Table<P> {
     /// Walking: see [`Table::walk`].
     cursor: u32,
     /// The sources with a round under way, each once: there may be thousands without.
-    walking: Vec<SourceId>,
+    walking: Vec<AdjRibInId>,
     /// The FIB is to hear of everything from this slot on.
     refill: Option<u32>,
     everything: Option<Round>,
@@ -90,13 +90,13 @@ pub(crate) struct Table<P> {
 
 /// What the outside sees of a selection: compared before and after a change.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Outlook {
-    best: Option<(AttrId, SourceId, PathId)>,
+struct Selection {
+    best: Option<(AttrId, AdjRibInId, PathId)>,
     /// Differs if the FIB would hold something else.
     forwarding: u64,
 }
 
-impl Outlook {
+impl Selection {
     /// That of a prefix without a usable path.
     const NOTHING: Self = Self {
         best: None,
@@ -128,22 +128,22 @@ impl<P: RoutePrefix> Table<P> {
         }
     }
 
-    pub(crate) fn source(&self, id: SourceId) -> Option<&Source> {
+    pub(crate) fn source(&self, id: AdjRibInId) -> Option<&AdjRibIn> {
         self.sources.get(usize::from(id.0))?.as_ref()
     }
 
-    pub(crate) fn source_mut(&mut self, id: SourceId) -> Option<&mut Source> {
+    pub(crate) fn source_mut(&mut self, id: AdjRibInId) -> Option<&mut AdjRibIn> {
         self.sources.get_mut(usize::from(id.0))?.as_mut()
     }
 
     /// The newest source of a peer: that of its session, or of the last one while it is retained.
-    pub(crate) fn source_of(&self, peer: PeerId) -> Option<(SourceId, &Source)> {
+    pub(crate) fn source_of(&self, peer: PeerId) -> Option<(AdjRibInId, &AdjRibIn)> {
         let id = *self.by_peer.get(&peer)?.last()?;
         Some((id, self.source(id)?))
     }
 
     /// All generations of what a peer sent, but those that are gone.
-    pub(crate) fn sources_of(&self, peer: PeerId) -> impl Iterator<Item = (SourceId, &Source)> {
+    pub(crate) fn sources_of(&self, peer: PeerId) -> impl Iterator<Item = (AdjRibInId, &AdjRibIn)> {
         let generations = self.by_peer.get(&peer).into_iter().flatten();
         generations.filter_map(|id| Some((*id, self.source(*id)?)))
     }
@@ -178,19 +178,19 @@ impl<P: RoutePrefix> Table<P> {
     }
 
     /// The usable ones among the paths of an entry.
-    fn contenders(&self, entry: &Entry<P>, attrs: &AttrInterner) -> Contenders {
+    fn candidates(&self, entry: &Entry<P>, attrs: &AttrInterner) -> Candidates {
         let paths = entry.paths(&self.lists).iter().enumerate();
         paths
-            .filter_map(|(place, path)| self.contender(place, path, attrs))
+            .filter_map(|(place, path)| self.candidate(place, path, attrs))
             .collect()
     }
 
-    fn contender(&self, place: usize, path: &Path, attrs: &AttrInterner) -> Option<Contender> {
+    fn candidate(&self, place: usize, path: &Path, attrs: &AttrInterner) -> Option<Candidate> {
         if path.rejection().is_some() {
             return None;
         }
         let summary = *attrs.summary(path.attr);
-        let mut contender = Contender {
+        let mut candidate = Candidate {
             place,
             attr: path.attr,
             summary,
@@ -202,66 +202,66 @@ impl<P: RoutePrefix> Table<P> {
             path_id: path.path_id,
             lost: None,
         };
-        if path.source == SourceId::LOCAL {
-            return Some(contender);
+        if path.source == AdjRibInId::LOCAL {
+            return Some(candidate);
         }
         let source = self.source(path.source)?;
         if source.gone {
             return None;
         }
-        let origin = &source.origin;
+        let context = &source.context;
         let resolution = attrs
             .next_hops
-            .resolution(summary.next_hop, origin.interface);
-        let resolution = resolution.filter(|resolution| origin.reaches(Some(resolution)))?;
-        contender.local = false;
-        contender.external = origin.is_external();
-        contender.metric = resolution.metric;
-        contender.peer_id = origin.id.0;
-        contender.address = origin.address;
-        Some(contender)
+            .resolution(summary.next_hop, context.interface);
+        let resolution = resolution.filter(|resolution| context.reaches(Some(resolution)))?;
+        candidate.local = false;
+        candidate.external = context.is_external();
+        candidate.metric = resolution.metric;
+        candidate.peer_id = context.id.0;
+        candidate.address = context.address;
+        Some(candidate)
     }
 
-    fn decide(&self, contenders: &mut Contenders, attrs: &AttrInterner) -> Option<Decision> {
-        decision::decide(contenders, &self.options, |a, b| {
+    fn decide(&self, candidates: &mut Candidates, attrs: &AttrInterner) -> Option<Decision> {
+        decision::decide(candidates, &self.options, |a, b| {
             let (a, b) = (attrs.get(a).set, attrs.get(b).set);
             a.find(AttributeCode::AS_PATH) == b.find(AttributeCode::AS_PATH)
         })
     }
 
-    fn outlook(&self, entry: &Entry<P>, attrs: &AttrInterner) -> Outlook {
+    fn selection(&self, entry: &Entry<P>, attrs: &AttrInterner) -> Selection {
         let selected = &entry.paths(&self.lists)[..usize::from(entry.selected)];
         let best = selected.first();
         let forwarding = selected.iter().fold(selected.len() as u64, |sum, path| {
             let next_hop = match path.source {
                 // Never the index of a next hop: local routes are not forwarded by what we learn.
-                SourceId::LOCAL => u64::MAX,
+                AdjRibInId::LOCAL => u64::MAX,
                 _ => u64::from(attrs.summary(path.attr).next_hop.0),
             };
             let interface = self
                 .source(path.source)
-                .and_then(|source| source.origin.interface)
+                .and_then(|source| source.context.interface)
                 .unwrap_or(0);
             let way = next_hop ^ u64::from(interface) << 32 ^ u64::from(path.weight()) << 54;
             (sum ^ way)
                 .wrapping_mul(0x9e37_79b9_7f4a_7c15)
                 .rotate_left(23)
         });
-        Outlook {
+        Selection {
             best: best.map(|path| (path.attr, path.source, path.path_id)),
             forwarding,
         }
     }
 
     /// Decides about a slot again and notes what changed since `before`. Frees the entry if nothing is left of it.
-    fn settle(&mut self, slot: u32, before: Outlook, attrs: &AttrInterner) {
+    fn settle(&mut self, slot: u32, before: Selection, attrs: &AttrInterner) {
         let Some(entry) = self.entries.get(slot) else {
             return;
         };
         let decision = match entry.paths(&self.lists) {
             [] => None,
-            [only] => self.contender(0, only, attrs).map(|_| Decision::only()),
-            _ => self.decide(&mut self.contenders(entry, attrs), attrs),
+            [only] => self.candidate(0, only, attrs).map(|_| Decision::only()),
+            _ => self.decide(&mut self.candidates(entry, attrs), attrs),
         };
         let Some(entry) = self.entries.get_mut(slot) else {
             return;
@@ -294,11 +294,11 @@ impl<P: RoutePrefix> Table<P> {
         self.free_if_empty(slot);
     }
 
-    fn note_changes(&mut self, slot: u32, before: Outlook, attrs: &AttrInterner) {
+    fn note_changes(&mut self, slot: u32, before: Selection, attrs: &AttrInterner) {
         let Some(entry) = self.entries.get(slot) else {
             return;
         };
-        let after = self.outlook(entry, attrs);
+        let after = self.selection(entry, attrs);
         if after.best != before.best {
             self.changed_for_export(slot);
         }

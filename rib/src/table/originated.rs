@@ -4,7 +4,7 @@ use bgp::types::{NextHop, Nlri, PathId, RoutePrefix};
 use bgp::wire::AttributeSetRef;
 
 use super::path::{Imported, Path};
-use super::{SourceId, Table};
+use super::{AdjRibInId, Table};
 use crate::attrs::AttrInterner;
 use crate::originate::Originated;
 
@@ -49,7 +49,7 @@ impl<P: RoutePrefix> Table<P> {
         }
         gone.sort_unstable();
         let places = self.look_up(&gone, attrs);
-        self.withdraw_from(SourceId::LOCAL, &[], places.part(0..gone.len()), attrs);
+        self.withdraw_from(AdjRibInId::LOCAL, &[], places.part(0..gone.len()), attrs);
         let next_hop = NextHop::Ipv4(std::net::Ipv4Addr::UNSPECIFIED);
         let attr = attrs.intern(AttributeSetRef::default(), &next_hop);
         let imported = Imported {
@@ -64,10 +64,10 @@ impl<P: RoutePrefix> Table<P> {
         for ((Nlri { prefix, .. }, place), (_, known)) in places.part(0..nlri.len()).zip(come) {
             let slot = self.index.slot_or_insert(prefix, place, &mut self.entries);
             if !known {
-                let outlook = self.outlook_at(slot, attrs);
-                let path = Path::new(SourceId::LOCAL, PathId::NONE, &imported);
+                let selection = self.selection_at(slot, attrs);
+                let path = Path::new(AdjRibInId::LOCAL, PathId::NONE, &imported);
                 self.add(slot, path, attr, attrs);
-                self.settle(slot, outlook, attrs);
+                self.settle(slot, selection, attrs);
             }
             self.changed_for_export(slot);
             self.changed_for_fib(slot);

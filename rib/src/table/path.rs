@@ -2,15 +2,15 @@
 
 use bgp::types::{PathId, RoutePrefix};
 
-use super::standing::{Rejection, Rule};
+use super::path_status::{Rejection, Rule};
 use crate::attrs::AttrId;
 use crate::slab::Slab;
 
 /// Number of the Adj-RIB-In that a path lies in, among those of its table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct SourceId(pub(crate) u16);
+pub(crate) struct AdjRibInId(pub(crate) u16);
 
-impl SourceId {
+impl AdjRibInId {
     /// The routes that this node originates.
     pub(crate) const LOCAL: Self = Self(0);
     /// Not a path: the entry has several, and `path_id` is the number of their list.
@@ -27,7 +27,7 @@ pub(crate) struct Path {
     /// After import policy; before it if the path is rejected. The path is counted as a user.
     pub(crate) attr: AttrId,
     pub(crate) path_id: PathId,
-    pub(crate) source: SourceId,
+    pub(crate) source: AdjRibInId,
     flags: u8,
     /// Kernel weight less one.
     weight: u8,
@@ -41,7 +41,7 @@ const ALTERED: u8 = 0x10;
 const SELECTED: u8 = 0x20;
 
 impl Path {
-    pub(crate) fn new(source: SourceId, path_id: PathId, imported: &Imported) -> Self {
+    pub(crate) fn new(source: AdjRibInId, path_id: PathId, imported: &Imported) -> Self {
         let rejection = imported.rejection.map_or(0, |rejection| rejection as u8);
         let altered = if imported.altered { ALTERED } else { 0 };
         Self {
@@ -94,7 +94,7 @@ pub(crate) const EXPORT_HOLDS: u8 = 2;
 /// What a table knows of a prefix.
 pub(crate) struct Entry<P> {
     pub(crate) prefix: P,
-    /// The step at which the best path's last contender fell.
+    /// The step at which the best path's last candidate fell.
     pub(crate) rule: Rule,
     /// How many paths are selected. They come first in the list, the best one foremost.
     pub(crate) selected: u8,
@@ -109,7 +109,7 @@ pub(crate) type Lists = Slab<Vec<Path>>;
 const NO_PATH: Path = Path {
     attr: AttrId(0),
     path_id: PathId::NONE,
-    source: SourceId::EMPTY,
+    source: AdjRibInId::EMPTY,
     flags: 0,
     weight: 0,
 };
@@ -127,16 +127,16 @@ impl<P: RoutePrefix> Entry<P> {
 
     pub(crate) fn paths<'a>(&'a self, lists: &'a Lists) -> &'a [Path] {
         match self.only.source {
-            SourceId::EMPTY => &[],
-            SourceId::LIST => lists.get(self.only.path_id.0).map_or(&[], Vec::as_slice),
+            AdjRibInId::EMPTY => &[],
+            AdjRibInId::LIST => lists.get(self.only.path_id.0).map_or(&[], Vec::as_slice),
             _ => std::slice::from_ref(&self.only),
         }
     }
 
     pub(crate) fn paths_mut<'a>(&'a mut self, lists: &'a mut Lists) -> &'a mut [Path] {
         match self.only.source {
-            SourceId::EMPTY => &mut [],
-            SourceId::LIST => match lists.get_mut(self.only.path_id.0) {
+            AdjRibInId::EMPTY => &mut [],
+            AdjRibInId::LIST => match lists.get_mut(self.only.path_id.0) {
                 Some(list) => list,
                 None => &mut [],
             },
@@ -145,7 +145,7 @@ impl<P: RoutePrefix> Entry<P> {
     }
 
     pub(crate) fn has_no_path(&self) -> bool {
-        self.only.source == SourceId::EMPTY
+        self.only.source == AdjRibInId::EMPTY
     }
 
     /// Gives an entry without paths its first one.
@@ -159,8 +159,8 @@ impl<P: RoutePrefix> Entry<P> {
     /// Adds a path behind all others.
     pub(crate) fn push(&mut self, path: Path, lists: &mut Lists) {
         match self.only.source {
-            SourceId::EMPTY => self.only = path,
-            SourceId::LIST => {
+            AdjRibInId::EMPTY => self.only = path,
+            AdjRibInId::LIST => {
                 if let Some(list) = lists.get_mut(self.only.path_id.0) {
                     if list.len() == list.capacity() {
                         // A quarter at a time: doubling would leave half of a large table's lists empty.
@@ -172,7 +172,7 @@ impl<P: RoutePrefix> Entry<P> {
             _ => {
                 let list = lists.insert(vec![self.only, path]);
                 self.only = Path {
-                    source: SourceId::LIST,
+                    source: AdjRibInId::LIST,
                     path_id: PathId(list),
                     ..NO_PATH
                 };
@@ -183,8 +183,8 @@ impl<P: RoutePrefix> Entry<P> {
     /// Removes the path at this place and returns it. The order of the others stays.
     pub(crate) fn remove(&mut self, place: usize, lists: &mut Lists) -> Option<Path> {
         match self.only.source {
-            SourceId::EMPTY => None,
-            SourceId::LIST => {
+            AdjRibInId::EMPTY => None,
+            AdjRibInId::LIST => {
                 let number = self.only.path_id.0;
                 let list = lists.get_mut(number)?;
                 if place >= list.len() {
@@ -226,7 +226,7 @@ mod tests {
                 rejection: n.is_multiple_of(3).then_some(Rejection::Policy),
                 weight: 256,
             };
-            Path::new(SourceId(n), PathId(u32::from(n)), &imported)
+            Path::new(AdjRibInId(n), PathId(u32::from(n)), &imported)
         };
         for n in 1..20 {
             entry.push(path(n), &mut lists);
@@ -247,7 +247,7 @@ mod tests {
         let mut entry = Entry::new(Ipv4Net::default());
         for count in 1..400usize {
             let path = Path {
-                source: SourceId(1),
+                source: AdjRibInId(1),
                 path_id: PathId(count as u32),
                 ..NO_PATH
             };
@@ -268,7 +268,7 @@ mod tests {
                 rejection,
                 weight: 1,
             };
-            let mut path = Path::new(SourceId(1), PathId(2), &imported);
+            let mut path = Path::new(AdjRibInId(1), PathId(2), &imported);
             assert!(!path.is_selected());
             for selected in [true, true, false] {
                 path.set_selected(selected);
@@ -284,7 +284,7 @@ mod tests {
                 rejection: None,
                 weight: given,
             };
-            let path = Path::new(SourceId(1), PathId(2), &imported);
+            let path = Path::new(AdjRibInId(1), PathId(2), &imported);
             assert_eq!(path.weight(), kept);
         }
     }
@@ -294,7 +294,7 @@ mod tests {
         let mut lists = Lists::default();
         let mut entry = Entry::new(Ipv4Net::default());
         let path = Path {
-            source: SourceId(1),
+            source: AdjRibInId(1),
             ..NO_PATH
         };
         for count in (0..4).chain((0..4).rev()) {
@@ -317,7 +317,7 @@ mod tests {
         let (mut moves, mut capacity) = (0, 0);
         for count in 0..1000 {
             let path = Path {
-                source: SourceId(1),
+                source: AdjRibInId(1),
                 path_id: PathId(count),
                 ..NO_PATH
             };

@@ -5,28 +5,28 @@ use std::sync::Arc;
 use bgp::types::{Nlri, PathId, RoutePrefix};
 use smallvec::SmallVec;
 
+use super::adj_rib_in::ImportContext;
 use super::decision::worse_before_med;
 use super::import::Importer;
 use super::index::Place;
 use super::path::Path;
-use super::source::Origin;
-use super::{Outlook, SourceId, Table};
+use super::{AdjRibInId, Selection, Table};
 use crate::attrs::{AttrId, AttrInterner, Flags};
 use crate::peer::PeerId;
 
 /// What all messages of a session have in common: looked up once for many of them. Until the session or its peer changes.
-pub(crate) struct Intake {
-    id: SourceId,
+pub(crate) struct ImportSession {
+    id: AdjRibInId,
     /// Generations whose paths move to this one when the peer repeats them.
-    older: SmallVec<[SourceId; 4]>,
-    origin: Arc<Origin>,
+    older: SmallVec<[AdjRibInId; 4]>,
+    context: Arc<ImportContext>,
 }
 
 /// The prefixes of one message that share an attribute set, on their way in. What concerns them all is looked up once, and
 /// what is counted for each is added at the end.
 struct Message<'a> {
-    id: SourceId,
-    older: &'a [SourceId],
+    id: AdjRibInId,
+    older: &'a [AdjRibInId],
     original: AttrId,
     /// Whether the next hop of `original` can be used.
     usable: bool,
@@ -41,36 +41,38 @@ struct Message<'a> {
 
 impl<P: RoutePrefix> Table<P> {
     /// To take in what a peer sends. `None`: it has no session that negotiated the family.
-    pub(crate) fn intake(&self, peer: PeerId) -> Option<Intake> {
+    pub(crate) fn import_session(&self, peer: PeerId) -> Option<ImportSession> {
         let (id, older) = self.by_peer.get(&peer)?.split_last()?;
         // The newest is stale if there was no room for another: see `new_source`.
         let source = self.source(*id).filter(|source| !source.is_stale())?;
-        Some(Intake {
+        Some(ImportSession {
             id: *id,
             older: older.into(),
-            origin: Arc::clone(&source.origin),
+            context: Arc::clone(&source.context),
         })
     }
 
     /// The prefixes of one message that share `original`, of which the caller holds a use.
     pub(crate) fn announce(
         &mut self,
-        intake: &Intake,
+        import_session: &ImportSession,
         prefixes: impl Iterator<Item = (Nlri<P>, Place)>,
         original: AttrId,
         attrs: &mut AttrInterner,
     ) {
-        let Intake { id, older, origin } = intake;
+        let ImportSession { id, older, context } = import_session;
         let next_hop = attrs.summary(original).next_hop;
-        let (interface, limit) = (origin.interface, origin.max_next_hops);
-        let asked = attrs.next_hops.ask(next_hop, origin.peer, interface, limit);
+        let (interface, limit) = (context.interface, context.max_next_hops);
+        let asked = attrs
+            .next_hops
+            .ask(next_hop, context.peer, interface, limit);
         let mut message = Message {
             id: *id,
             older,
             original,
-            usable: origin.reaches(asked.unwrap_or_default().as_ref()),
-            max_paths: origin.max_paths as usize,
-            importer: Importer::new(origin, original, false, asked.err(), attrs),
+            usable: context.reaches(asked.unwrap_or_default().as_ref()),
+            max_paths: context.max_paths as usize,
+            importer: Importer::new(context, original, false, asked.err(), attrs),
             first: 0,
             accepted: 0,
         };
@@ -123,7 +125,7 @@ impl<P: RoutePrefix> Table<P> {
             let path = Path::new(id, nlri.path_id, &imported);
             if imported.altered {
                 self.add(slot, path, original, attrs);
-                self.settle(slot, Outlook::NOTHING, attrs);
+                self.settle(slot, Selection::NOTHING, attrs);
             } else {
                 message.first += 1;
                 message.accepted += u32::from(imported.rejection.is_none());
@@ -164,7 +166,7 @@ impl<P: RoutePrefix> Table<P> {
                 self.exchange(slot, old, id, &imported, attrs);
                 return;
             }
-            let before = self.outlook_at(slot, attrs);
+            let before = self.selection_at(slot, attrs);
             self.replace(slot, place, id, original, &imported, attrs);
             self.settle(slot, before, attrs);
         } else if paths.len() >= message.max_paths
@@ -174,7 +176,7 @@ impl<P: RoutePrefix> Table<P> {
             self.path_refused(id, nlri.prefix.into(), limit);
         } else {
             let (imported, _) = importer.import(nlri.prefix, attrs);
-            let before = self.outlook_at(slot, attrs);
+            let before = self.selection_at(slot, attrs);
             self.add(
                 slot,
                 Path::new(id, nlri.path_id, &imported),
@@ -195,9 +197,9 @@ impl<P: RoutePrefix> Table<P> {
             && !stale.is_altered()
     }
 
-    pub(super) fn outlook_at(&self, slot: u32, attrs: &AttrInterner) -> Outlook {
+    pub(super) fn selection_at(&self, slot: u32, attrs: &AttrInterner) -> Selection {
         let entry = self.entries.get(slot);
-        entry.map_or(Outlook::NOTHING, |entry| self.outlook(entry, attrs))
+        entry.map_or(Selection::NOTHING, |entry| self.selection(entry, attrs))
     }
 
     /// Whether the path added last cannot change what is selected, because it falls against the best path before
@@ -211,10 +213,10 @@ impl<P: RoutePrefix> Table<P> {
         }
         let paths = entry.paths(&self.lists);
         let last = paths.len() - 1;
-        let Some(best) = self.contender(0, &paths[0], attrs) else {
+        let Some(best) = self.candidate(0, &paths[0], attrs) else {
             return false;
         };
-        let Some(added) = self.contender(last, &paths[last], attrs) else {
+        let Some(added) = self.candidate(last, &paths[last], attrs) else {
             return true;
         };
         let Some(rule) = worse_before_med(&best, &added) else {
@@ -229,17 +231,17 @@ impl<P: RoutePrefix> Table<P> {
     /// Withdrawn prefixes. Unknown ones are ignored.
     pub(crate) fn withdraw(
         &mut self,
-        intake: &Intake,
+        import_session: &ImportSession,
         prefixes: impl Iterator<Item = (Nlri<P>, Place)>,
         attrs: &mut AttrInterner,
     ) {
-        self.withdraw_from(intake.id, &intake.older, prefixes, attrs);
+        self.withdraw_from(import_session.id, &import_session.older, prefixes, attrs);
     }
 
     pub(super) fn withdraw_from(
         &mut self,
-        id: SourceId,
-        older: &[SourceId],
+        id: AdjRibInId,
+        older: &[AdjRibInId],
         prefixes: impl Iterator<Item = (Nlri<P>, Place)>,
         attrs: &mut AttrInterner,
     ) {
@@ -252,7 +254,7 @@ impl<P: RoutePrefix> Table<P> {
                 position(paths, id, older, nlri.path_id)
             });
             if let Some(place) = found {
-                let before = self.outlook_at(slot, attrs);
+                let before = self.selection_at(slot, attrs);
                 self.take_out(slot, place, attrs);
                 self.settle(slot, before, attrs);
             }
@@ -274,7 +276,7 @@ impl<P: RoutePrefix> Table<P> {
             return true;
         };
         let long_lived = source.long_lived;
-        let origin = Arc::clone(&source.origin);
+        let context = Arc::clone(&source.context);
         let original = if path.is_altered() {
             self.originals
                 .get(&(slot, path.source, path.path_id))
@@ -287,24 +289,31 @@ impl<P: RoutePrefix> Table<P> {
             return false;
         }
         let next_hop = attrs.summary(original).next_hop;
-        let (interface, limit) = (origin.interface, origin.max_next_hops);
-        let asked = attrs.next_hops.ask(next_hop, origin.peer, interface, limit);
-        let mut importer = Importer::new(&origin, original, long_lived, asked.err(), attrs);
-        attrs.charge_to(Some(origin.peer));
+        let (interface, limit) = (context.interface, context.max_next_hops);
+        let asked = attrs
+            .next_hops
+            .ask(next_hop, context.peer, interface, limit);
+        let mut importer = Importer::new(&context, original, long_lived, asked.err(), attrs);
+        attrs.charge_to(Some(context.peer));
         let (imported, _) = importer.import(prefix, attrs);
         attrs.charge_to(None);
         self.replace(slot, place, path.source, original, &imported, attrs);
         importer.finish(attrs);
         // Another policy may accept more.
         if path.rejection().is_some() && imported.rejection.is_none() {
-            self.check_limit_of(origin.peer);
+            self.check_limit_of(context.peer);
         }
         true
     }
 }
 
 /// The place of the path with this identifier among those of a generation and the ones before it.
-fn position(paths: &[Path], id: SourceId, older: &[SourceId], path_id: PathId) -> Option<usize> {
+fn position(
+    paths: &[Path],
+    id: AdjRibInId,
+    older: &[AdjRibInId],
+    path_id: PathId,
+) -> Option<usize> {
     paths.iter().position(|path| {
         path.path_id == path_id
             && (path.source == id || !older.is_empty() && older.contains(&path.source))

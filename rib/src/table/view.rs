@@ -9,8 +9,8 @@ use smallvec::SmallVec;
 
 use super::filter::Filtering;
 use super::path::{Entry, FIB_QUEUED, Path};
-use super::standing::{Rule, Standing};
-use super::{SourceId, Table};
+use super::path_status::{PathStatus, Rule};
+use super::{AdjRibInId, Table};
 use crate::attrs::{AttrInterner, Resolution, RouteAttributesRef};
 use crate::export::Best;
 use crate::facade::{FibNextHop, FibRoute, Totals};
@@ -30,7 +30,7 @@ pub struct PathView<'a> {
     /// Attributes as they were received, if import changed them.
     pub received: Option<RouteAttributesRef<'a>>,
     /// What became of it.
-    pub standing: Standing,
+    pub status: PathStatus,
     /// The attribute because of which the peer's filter treats it as withdrawn, if it does.
     pub filtered: Option<AttributeCode>,
     /// The rule of the peer's import policies that accepted or rejected it, if one did.
@@ -102,11 +102,11 @@ impl<P: RoutePrefix> Table<P> {
     pub(crate) fn best(&self, slot: u32) -> Option<Best<'_>> {
         let entry = self.entries.get(slot)?;
         let path = self.best_path(entry)?;
-        if path.source == SourceId::LOCAL {
+        if path.source == AdjRibInId::LOCAL {
             return Some(Best::Originated(self.originated.get(&entry.prefix)?));
         }
         Some(Best::Learned {
-            peer: self.source(path.source)?.origin.peer,
+            peer: self.source(path.source)?.context.peer,
             attributes: path.attr,
         })
     }
@@ -138,7 +138,7 @@ impl<P: RoutePrefix> Table<P> {
     fn fib_route(&self, slot: u32, attrs: &AttrInterner) -> Option<FibRoute> {
         let entry = self.entries.get(slot)?;
         let selected = &entry.paths(&self.lists)[..usize::from(entry.selected)];
-        if selected.first()?.source == SourceId::LOCAL {
+        if selected.first()?.source == AdjRibInId::LOCAL {
             return None;
         }
         let mut ways: SmallVec<[FibNextHop; 2]> = SmallVec::new();
@@ -167,9 +167,9 @@ impl<P: RoutePrefix> Table<P> {
     }
 
     fn resolution(&self, path: &Path, attrs: &AttrInterner) -> Option<Resolution> {
-        let origin = &self.source(path.source)?.origin;
+        let context = &self.source(path.source)?.context;
         let next_hop = attrs.summary(path.attr).next_hop;
-        attrs.next_hops.resolution(next_hop, origin.interface)
+        attrs.next_hops.resolution(next_hop, context.interface)
     }
 
     /// Whether no change waits for the FIB, nor a prefix to be queued for it.
@@ -213,14 +213,14 @@ impl<P: RoutePrefix> Table<P> {
     ) -> Option<RouteView<'a>> {
         let entry = self.entries.get(slot)?;
         let mut paths = Vec::new();
-        let mut standings = None;
+        let mut statuses = None;
         for (place, path) in entry.paths(&self.lists).iter().enumerate() {
             let peer = self.peer_of(path);
             if !wanted(peer, place < usize::from(entry.selected)) {
                 continue;
             }
-            let standings = standings.get_or_insert_with(|| self.standings(entry, attrs));
-            paths.push(self.path_view(slot, entry, path, standings[place], attrs));
+            let statuses = statuses.get_or_insert_with(|| self.statuses(entry, attrs));
+            paths.push(self.path_view(slot, entry, path, statuses[place], attrs));
         }
         (!paths.is_empty()).then_some(RouteView {
             prefix: entry.prefix.into(),
@@ -230,7 +230,7 @@ impl<P: RoutePrefix> Table<P> {
     }
 
     fn peer_of(&self, path: &Path) -> Option<PeerId> {
-        Some(self.source(path.source)?.origin.peer)
+        Some(self.source(path.source)?.context.peer)
     }
 
     fn path_view<'a>(
@@ -238,7 +238,7 @@ impl<P: RoutePrefix> Table<P> {
         slot: u32,
         entry: &Entry<P>,
         path: &Path,
-        standing: Standing,
+        status: PathStatus,
         attrs: &'a AttrInterner,
     ) -> PathView<'a> {
         let original = (path.is_altered())
@@ -250,19 +250,19 @@ impl<P: RoutePrefix> Table<P> {
         let announced = received.unwrap_or(attributes);
         let flags = attrs.summary(*original.unwrap_or(&path.attr)).flags;
         let filtering = source.map_or(Filtering::Untouched, |source| {
-            source.origin.filter.apply(announced.set, flags)
+            source.context.filter.apply(announced.set, flags)
         });
-        let stale = source.is_some_and(super::Source::is_stale);
+        let stale = source.is_some_and(super::AdjRibIn::is_stale);
         let policy_rule = source.and_then(|source| {
-            let origin = &source.origin;
-            if origin.chain.is_empty() {
+            let context = &source.context;
+            if context.chain.is_empty() {
                 return None;
             }
-            match origin.chain.evaluate(
+            match context.chain.evaluate(
                 entry.prefix.into(),
-                &origin.filter.seen(announced.set, filtering),
+                &context.filter.seen(announced.set, filtering),
                 &announced.next_hop,
-                origin.local_asn,
+                context.local_asn,
             ) {
                 Verdict::Rejected(rule) => Some(rule),
                 Verdict::Accepted(accepted) => accepted.rule,
@@ -273,7 +273,7 @@ impl<P: RoutePrefix> Table<P> {
             path_id: path.path_id,
             attributes,
             received,
-            standing,
+            status,
             filtered: match filtering {
                 Filtering::Withdraws(code) => Some(code),
                 Filtering::Untouched | Filtering::Discards => None,
@@ -287,24 +287,24 @@ impl<P: RoutePrefix> Table<P> {
     }
 
     /// What became of each path of an entry: the decision process run again.
-    fn standings(&self, entry: &Entry<P>, attrs: &AttrInterner) -> Vec<Standing> {
-        let mut contenders = self.contenders(entry, attrs);
-        self.decide(&mut contenders, attrs);
+    fn statuses(&self, entry: &Entry<P>, attrs: &AttrInterner) -> Vec<PathStatus> {
+        let mut candidates = self.candidates(entry, attrs);
+        self.decide(&mut candidates, attrs);
         let selected = usize::from(entry.selected);
         let paths = entry.paths(&self.lists).iter();
         let not_usable = |path: &Path| match path.rejection() {
-            Some(rejection) => Standing::Rejected(rejection),
-            None => Standing::NextHopUnreachable,
+            Some(rejection) => PathStatus::Rejected(rejection),
+            None => PathStatus::NextHopUnreachable,
         };
-        let mut standings: Vec<Standing> = paths.map(not_usable).collect();
-        for contender in &contenders {
-            standings[contender.place] = match contender.lost {
-                None => Standing::Best(entry.rule),
-                Some(rule) if contender.place < selected => Standing::Multipath(rule),
-                Some(rule) => Standing::Lost(rule),
+        let mut statuses: Vec<PathStatus> = paths.map(not_usable).collect();
+        for candidate in &candidates {
+            statuses[candidate.place] = match candidate.lost {
+                None => PathStatus::Best(entry.rule),
+                Some(rule) if candidate.place < selected => PathStatus::Multipath(rule),
+                Some(rule) => PathStatus::Lost(rule),
             };
         }
-        standings
+        statuses
     }
 
     /// The rule that decided about a prefix; `None` without a best path.

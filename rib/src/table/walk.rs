@@ -6,13 +6,13 @@
 
 use bgp::types::RoutePrefix;
 
-use super::source::{Actions, Round};
-use super::{Options, SourceId, Table};
+use super::adj_rib_in::{Actions, Round};
+use super::{AdjRibInId, Options, Table};
 use crate::attrs::{AttrInterner, ChangedNextHops};
 
 impl<P: RoutePrefix> Table<P> {
     /// Begins a round for the noted actions of a source. One under way begins anew.
-    pub(super) fn start_round(&mut self, id: SourceId) {
+    pub(super) fn start_round(&mut self, id: AdjRibInId) {
         let start = self.cursor;
         if let Some(source) = self.source_mut(id) {
             let round = Round {
@@ -30,7 +30,7 @@ impl<P: RoutePrefix> Table<P> {
         }
     }
 
-    fn finish_round(&mut self, id: SourceId) {
+    fn finish_round(&mut self, id: AdjRibInId) {
         self.walking.retain(|walking| *walking != id);
         let Some(source) = self.source_mut(id) else {
             return;
@@ -77,7 +77,7 @@ impl<P: RoutePrefix> Table<P> {
         }
         if identity {
             for number in 1..self.sources.len() {
-                let id = SourceId(number as u16);
+                let id = AdjRibInId(number as u16);
                 if let Some(source) = self.source_mut(id) {
                     source.actions.import = true;
                     self.start_round(id);
@@ -202,7 +202,7 @@ impl<P: RoutePrefix> Table<P> {
         if !noted && !moved && self.everything.is_none() {
             return;
         }
-        let before = self.outlook_at(slot, attrs);
+        let before = self.selection_at(slot, attrs);
         if noted {
             for place in (0..count).rev() {
                 self.act(slot, place, attrs);
@@ -222,7 +222,7 @@ impl<P: RoutePrefix> Table<P> {
         };
         let mut paths = entry.paths(&self.lists).iter();
         paths.any(|path| {
-            path.source != SourceId::LOCAL && changed.contains(attrs.summary(path.attr).next_hop)
+            path.source != AdjRibInId::LOCAL && changed.contains(attrs.summary(path.attr).next_hop)
         })
     }
 
@@ -261,7 +261,7 @@ mod tests {
     use crate::facade::model::{PLAIN, peer_config, session};
     use crate::peer::PeerId;
     use crate::policy::Chain;
-    use crate::table::Origin;
+    use crate::table::ImportContext;
 
     fn table() -> Table<Ipv4Net> {
         Table::new(Options {
@@ -271,16 +271,16 @@ mod tests {
         })
     }
 
-    fn origin(number: usize) -> Origin {
+    fn context(number: usize) -> ImportContext {
         let peer = PeerId(number as u32);
         let chain = Arc::new(Chain::new(&[]));
-        Origin::new(peer, &peer_config(number), chain, &session(number, PLAIN))
+        ImportContext::new(peer, &peer_config(number), chain, &session(number, PLAIN))
     }
 
     #[test]
     fn the_next_stop_is_the_first_start_of_a_round_that_has_been_at_the_end_of_the_table() {
         let mut table = table();
-        table.session_up(origin(1), None);
+        table.session_up(context(1), None);
         assert_eq!(table.next_stop(), None, "there is no round");
         let round = |start, wrapped| Some(Round { start, wrapped });
         for (source, everything, next_hops, stop) in [
@@ -309,13 +309,13 @@ mod tests {
             id.0
         };
         for peer in 1..=3 {
-            table.session_up(origin(peer), None);
+            table.session_up(context(peer), None);
         }
         assert_eq!([1, 2, 3].map(|peer| number(&table, peer)), [1, 2, 3]);
         table.session_down(PeerId(2), None, None);
         assert!(table.source_of(PeerId(2)).is_none());
         assert_eq!(table.sources.len(), 4, "one with a higher number is there");
-        table.session_up(origin(4), None);
+        table.session_up(context(4), None);
         assert_eq!((number(&table, 4), table.sources.len()), (2, 4));
         for (gone, left) in [(3, 3), (1, 3), (4, 1)] {
             table.session_down(PeerId(gone), None, None);
@@ -328,7 +328,7 @@ mod tests {
         let mut table = table();
         for peer in 1..=100 {
             let peer = PeerId(peer);
-            table.session_up(Origin { peer, ..origin(1) }, None);
+            table.session_up(ImportContext { peer, ..context(1) }, None);
         }
         for peer in [7, 8, 7] {
             let (id, _) = table.source_of(PeerId(peer)).unwrap();
@@ -345,7 +345,7 @@ mod tests {
     #[test]
     fn import_that_is_to_run_again_is_work_where_there_are_paths() {
         let mut table = table();
-        table.session_up(origin(1), None);
+        table.session_up(context(1), None);
         let (id, _) = table.source_of(PeerId(1)).unwrap();
         table.import_all(PeerId(1));
         assert!(!table.has_work(), "the peer has sent nothing");
@@ -359,20 +359,20 @@ mod tests {
     #[test]
     fn a_session_for_which_there_is_no_number_left_is_not_mixed_up_with_another() {
         let mut table = table();
-        table.session_up(origin(1), None);
-        let all = usize::from(SourceId::MAX) + 1;
-        let one = origin(1);
-        let copy = || Some(crate::table::Source::new(one.clone()));
+        table.session_up(context(1), None);
+        let all = usize::from(AdjRibInId::MAX) + 1;
+        let one = context(1);
+        let copy = || Some(crate::table::AdjRibIn::new(one.clone()));
         table.sources.resize_with(all - 1, copy);
-        table.session_up(origin(2), None);
+        table.session_up(context(2), None);
         let (last, source) = table.source_of(PeerId(2)).unwrap();
-        assert_eq!((last.0, source.origin.peer), (SourceId::MAX, PeerId(2)));
-        table.session_up(origin(3), None);
+        assert_eq!((last.0, source.context.peer), (AdjRibInId::MAX, PeerId(2)));
+        table.session_up(context(3), None);
         assert!(table.source_of(PeerId(3)).is_none());
         assert_eq!(table.sources.len(), all);
         // Until somebody is gone.
         table.session_down(PeerId(1), None, None);
-        table.session_up(origin(3), None);
+        table.session_up(context(3), None);
         assert_eq!(table.source_of(PeerId(3)).map(|(id, _)| id.0), Some(1));
     }
 }

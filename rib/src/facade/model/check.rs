@@ -1,6 +1,6 @@
 //! What must hold of the RIB beside the oracle.
 
-use super::{BTreeMap, Family, PEERS, PeerId, Rejection, RibEvent, Standing, World, family_of};
+use super::{BTreeMap, Family, PEERS, PathStatus, PeerId, Rejection, RibEvent, World, family_of};
 use crate::oracle::OracleView;
 use crate::table::RouteView;
 
@@ -14,8 +14,8 @@ impl World {
         for prefix in self.oracle.prefixes() {
             let view = self.rib.route(prefix);
             let paths = view.into_iter().flat_map(|view| view.paths);
-            let limited = Standing::Rejected(Rejection::NextHopLimit);
-            let limited = paths.filter(|path| path.standing == limited);
+            let limited = PathStatus::Rejected(Rejection::NextHopLimit);
+            let limited = paths.filter(|path| path.status == limited);
             let limited = limited.filter_map(|path| Some((path.peer?, prefix, path.path_id)));
             self.oracle.limited.extend(limited);
         }
@@ -76,14 +76,14 @@ impl World {
         }
         self.see_limited();
         let is_chosen =
-            |standing: Standing| matches!(standing, Standing::Best(_) | Standing::Multipath(_));
+            |status: PathStatus| matches!(status, PathStatus::Best(_) | PathStatus::Multipath(_));
         for prefix in self.oracle.prefixes() {
             let Some(view) = self.rib.route(prefix) else {
                 continue;
             };
             let (mut expected, _) = self.oracle.route(prefix);
-            expected.retain(|path| is_chosen(path.standing));
-            for path in view.paths.iter().filter(|path| is_chosen(path.standing)) {
+            expected.retain(|path| is_chosen(path.status));
+            for path in view.paths.iter().filter(|path| is_chosen(path.status)) {
                 let which = (path.peer, path.path_id);
                 let stays = expected.iter().any(|it| (it.peer, it.path_id) == which);
                 let way = path.resolution.map(|it| (it.gateway, it.ifindex));
@@ -109,12 +109,12 @@ impl World {
             let (expected, route) = self.oracle.route(prefix);
             fib.extend(route.map(|route| (prefix, route)));
             for path in &expected {
-                if let Standing::Best(_) | Standing::Multipath(_) = path.standing {
+                if let PathStatus::Best(_) | PathStatus::Multipath(_) = path.status {
                     *selected
                         .entry((path.peer, family_of(prefix)))
                         .or_insert(0u32) += 1;
                 }
-                usable += u64::from(matches!(path.standing, Standing::Best(_)));
+                usable += u64::from(matches!(path.status, PathStatus::Best(_)));
             }
             let view = self.rib.route(prefix);
             let view =
@@ -172,7 +172,7 @@ fn seen(view: &RouteView<'_>) -> Vec<OracleView> {
             peer: path.peer,
             path_id: path.path_id,
             attributes: path.attributes.set.parse(),
-            standing: path.standing,
+            status: path.status,
             stale: path.stale,
         })
         .collect();

@@ -35,4 +35,4 @@ use crate::oracle::{Oracle, Reachable, family_of};
 use crate::originate::{AdvertisementId, Offer, Originated};
 use crate::peer::{PeerConfig, PeerId, PeerKind, SessionInfo};
 use crate::policy::{Action, Matches, Policy, PrefixRange, Rule as PolicyRule, Set};
-use crate::table::{Rejection, Standing};
+use crate::table::{PathStatus, Rejection};

@@ -14,7 +14,7 @@ use super::*;
 use crate::RouteFilter;
 use crate::attrs::Resolution;
 use crate::peer::PeerKind;
-use crate::table::{PathView, Rejection, Standing};
+use crate::table::{PathStatus, PathView, Rejection};
 
 const FROM: PeerId = PeerId(0);
 const TO: PeerId = PeerId(1);
@@ -190,12 +190,12 @@ fn a_filter_set_while_the_session_runs_corrects_the_routes_that_are_held() {
         ..AttributeFilter::DEFAULT
     });
     assert_eq!(passed_on(&border), None);
-    let rejected = border.held(|path| (path.standing, path.filtered));
-    let standing = Standing::Rejected(Rejection::AttributeFilter);
-    assert_eq!(rejected, (standing, Some(AttributeCode(99))));
+    let rejected = border.held(|path| (path.status, path.filtered));
+    let status = PathStatus::Rejected(Rejection::AttributeFilter);
+    assert_eq!(rejected, (status, Some(AttributeCode(99))));
     // What comes meanwhile is no different.
     border.announce(&with_unknown(0, &[99]));
-    assert_eq!(border.held(|path| path.standing), standing);
+    assert_eq!(border.held(|path| path.status), status);
     border.announce(&with_unknown(0, &[28]));
     assert_eq!(passed_on(&border), Some(vec![28]));
     border.announce(&with_unknown(0, &[28, 99]));

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::policy::{Action, Matches, Policy, Rule as PolicyRule, Set};
-use crate::table::{Rejection, Standing};
+use crate::table::{PathStatus, Rejection};
 use bgp::fsm::Down;
 
 const FAMILY: Family = Family::IPV4_UNICAST;
@@ -173,23 +173,23 @@ fn what_a_refresh_has_not_repeated_counts_as_what_the_peer_has_announced() {
 #[test]
 fn a_path_whose_next_hop_is_one_too_many_is_rejected_with_that_reason_until_there_is_room() {
     let mut world = limited(|config| config.max_next_hops = 1);
-    let standing = |world: &World| {
+    let status = |world: &World| {
         let view = world.rib.route("10.1.0.0/16".parse().unwrap()).unwrap();
-        view.paths[0].standing
+        view.paths[0].status
     };
     world.announce(PEER, &[(0, 0)], &plain_attributes(1));
     world.announce(PEER, &[(1, 0)], &plain_attributes(2));
     assert_eq!(events(&mut world), [refused(1, RefusedFor::NextHops)]);
     assert_eq!(
-        standing(&world),
-        Standing::Rejected(Rejection::NextHopLimit)
+        status(&world),
+        PathStatus::Rejected(Rejection::NextHopLimit)
     );
     let counts = world.rib.counts(PeerId(PEER as u32), FAMILY);
     assert_eq!((counts.next_hops, counts.next_hops_refused), (1, 1));
     assert_eq!((counts.received, counts.accepted), (2, 1));
     world.apply(&Op::Withdraw(PEER, 0, 0));
     world.drain();
-    assert!(matches!(standing(&world), Standing::Best(_)));
+    assert!(matches!(status(&world), PathStatus::Best(_)));
     world.announce(PEER, &[(0, 0)], &plain_attributes(1));
     world.drain();
     // Another limit is applied to what was rejected.
@@ -226,7 +226,7 @@ fn a_next_hop_that_only_others_bring_counts_for_a_peer_for_a_minute_at_most() {
         world.check();
         assert_eq!((counts(&world).accepted, counts(&world).received), (1, 3));
         let route = world.rib.route("10.1.0.0/16".parse().unwrap()).unwrap();
-        assert!(matches!(route.paths[0].standing, Standing::Best(_)));
+        assert!(matches!(route.paths[0].status, PathStatus::Best(_)));
     }
     // With what was refused goes the reason to look at all paths every minute.
     assert!(world.rib.deadline().is_some());

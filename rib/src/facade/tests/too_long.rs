@@ -8,7 +8,7 @@ use ipnet::Ipv4Net;
 
 use super::*;
 use crate::policy::{Action, Matches, Policy, Rule as PolicyRule, Set};
-use crate::table::{Rejection, Standing};
+use crate::table::{PathStatus, Rejection};
 
 /// As many communities as an attribute holds: with one more it has 65,536 octets.
 const MOST: u32 = 65_535 / 4;
@@ -61,10 +61,10 @@ fn announced(import: Vec<Arc<Policy>>, communities: u32) -> World {
 }
 
 /// What became of the path.
-fn standing(world: &World) -> Option<Standing> {
+fn status(world: &World) -> Option<PathStatus> {
     let route = world.rib.route("10.0.0.0/16".parse().unwrap())?;
     let path = route.paths.iter().find(|path| path.peer.is_some())?;
-    Some(path.standing)
+    Some(path.status)
 }
 
 #[test]
@@ -75,26 +75,26 @@ fn a_path_that_grows_too_long_in_an_import_policy_is_rejected_and_not_used_witho
         ..Set::default()
     };
     let rejected = announced(set(lower.clone()), MOST);
-    let too_long = Standing::Rejected(Rejection::TooLong);
-    assert_eq!(standing(&rejected), Some(too_long));
+    let too_long = PathStatus::Rejected(Rejection::TooLong);
+    assert_eq!(status(&rejected), Some(too_long));
     let fits = announced(set(lower), MOST - 1);
-    assert!(matches!(standing(&fits), Some(Standing::Best(_))));
+    assert!(matches!(status(&fits), Some(PathStatus::Best(_))));
 }
 
 #[test]
 fn rfc9494_4_3_a_stale_path_without_room_for_llgr_stale_is_not_kept() {
     for (communities, kept) in [(MOST - 1, true), (MOST, false)] {
         let mut world = announced(Vec::new(), communities);
-        assert!(matches!(standing(&world), Some(Standing::Best(_))));
+        assert!(matches!(status(&world), Some(PathStatus::Best(_))));
         world.apply(&Op::Down(1, true));
         // The restart time is 30 s; what is long-lived stale after it stays 100 s more.
         world.now += Duration::from_secs(31);
         while world.poll(100) {}
-        let now = standing(&world);
+        let now = status(&world);
         if kept {
-            assert!(matches!(now, Some(Standing::Best(_))), "{now:?}");
+            assert!(matches!(now, Some(PathStatus::Best(_))), "{now:?}");
         } else {
-            assert_eq!(now, Some(Standing::Rejected(Rejection::TooLong)));
+            assert_eq!(now, Some(PathStatus::Rejected(Rejection::TooLong)));
         }
     }
 }

@@ -5,8 +5,8 @@ use bgp::wire::attribute::Origin;
 use super::*;
 use crate::attrs::NextHopIndex;
 
-fn contender(place: usize) -> Contender {
-    Contender {
+fn candidate(place: usize) -> Candidate {
+    Candidate {
         place,
         attr: AttrId(0),
         summary: Summary {
@@ -40,19 +40,19 @@ fn options(max_paths: u8) -> Options {
 }
 
 /// The best one's place and the rule.
-fn best(contenders: &[Contender], options: &Options) -> (usize, Rule) {
-    let mut contenders = contenders.to_vec();
-    let decision = decide(&mut contenders, options, |a, b| a == b).unwrap();
-    for contender in &contenders {
-        let is_best = contender.place == decision.selected[0];
-        assert_eq!(contender.lost.is_none(), is_best);
+fn best(candidates: &[Candidate], options: &Options) -> (usize, Rule) {
+    let mut candidates = candidates.to_vec();
+    let decision = decide(&mut candidates, options, |a, b| a == b).unwrap();
+    for candidate in &candidates {
+        let is_best = candidate.place == decision.selected[0];
+        assert_eq!(candidate.lost.is_none(), is_best);
     }
     (decision.selected[0], decision.rule)
 }
 
-type Change = fn(&mut Contender);
+type Change = fn(&mut Candidate);
 
-/// Each step in its order, with what makes a contender worse by it, and better.
+/// Each step in its order, with what makes a candidate worse by it, and better.
 const STEPS: [(Rule, Change, Change); 12] = [
     (Rule::LocalRoute, |_| {}, |c| c.local = true),
     (
@@ -95,7 +95,7 @@ const STEPS: [(Rule, Change, Change); 12] = [
 #[test]
 fn rfc_4271_9_1_2_2_each_step_decides_before_all_later_ones() {
     for (at, (rule, worse, better)) in STEPS.iter().enumerate() {
-        let (mut one, mut other) = (contender(0), contender(1));
+        let (mut one, mut other) = (candidate(0), candidate(1));
         better(&mut one);
         worse(&mut other);
         assert_eq!(best(&[one, other], &options(1)), (0, *rule));
@@ -113,19 +113,19 @@ fn rfc_4271_9_1_2_2_each_step_decides_before_all_later_ones() {
         assert_eq!(worse_before_med(&other, &one), None);
         assert_eq!(worse_before_med(&one, &one), None);
     }
-    assert_eq!(best(&[contender(7)], &options(1)), (7, Rule::OnlyPath));
+    assert_eq!(best(&[candidate(7)], &options(1)), (7, Rule::OnlyPath));
     assert_eq!(decide(&mut [], &options(1), |_, _| true), None);
     // The rule is the latest step at which another one fell.
-    let (mut early, mut late) = (contender(1), contender(2));
+    let (mut early, mut late) = (candidate(1), candidate(2));
     early.summary.local_pref = 1;
     late.metric = 50;
-    let all = [early, contender(0), late];
+    let all = [early, candidate(0), late];
     assert_eq!(best(&all, &options(1)), (0, Rule::IgpMetric));
 }
 
 #[test]
 fn rfc_4456_9_an_originator_stands_for_the_identifier_of_its_peer() {
-    let (mut reflected, plain) = (contender(0), contender(1));
+    let (mut reflected, plain) = (candidate(0), candidate(1));
     reflected.peer_id = 99;
     reflected.summary.originator_id = BgpIdentifier(29);
     assert_eq!(
@@ -142,7 +142,7 @@ fn rfc_4456_9_an_originator_stands_for_the_identifier_of_its_peer() {
 #[test]
 fn rfc_4271_9_1_2_2_c_med_is_compared_within_a_neighbouring_as_in_whatever_order_paths_came() {
     let with = |place, asn, med, metric| {
-        let mut one = contender(place);
+        let mut one = candidate(place);
         one.summary.neighbour_as = Asn(asn);
         one.summary.med = med;
         one.metric = metric;
@@ -170,13 +170,13 @@ fn rfc_4271_9_1_2_2_c_med_is_compared_within_a_neighbouring_as_in_whatever_order
 
 #[test]
 fn multipath_selects_as_many_equal_paths_as_are_allowed_the_best_one_first() {
-    let equal = |place: usize, peer_id| Contender {
+    let equal = |place: usize, peer_id| Candidate {
         peer_id,
         attr: AttrId(place as u32 % 2),
-        ..contender(place)
+        ..candidate(place)
     };
     // By identifier: 3, 1, 4, 0, 2. Those of odd places have another AS_PATH.
-    let mut all: Vec<Contender> = [(0, 40), (1, 20), (2, 50), (3, 10), (4, 30)]
+    let mut all: Vec<Candidate> = [(0, 40), (1, 20), (2, 50), (3, 10), (4, 30)]
         .map(|(place, id)| equal(place, id))
         .into();
     let mut worse = equal(5, 1);
@@ -188,8 +188,8 @@ fn multipath_selects_as_many_equal_paths_as_are_allowed_the_best_one_first() {
                 relax_as_path,
                 ..options(max_paths)
             };
-            let mut contenders = all.clone();
-            let decision = decide(&mut contenders, &options, |a, b| a == b).unwrap();
+            let mut candidates = all.clone();
+            let decision = decide(&mut candidates, &options, |a, b| a == b).unwrap();
             let expected = &order[..order.len().min(max_paths.into())];
             assert_eq!(decision.selected[..], *expected, "{max_paths} paths");
             assert_eq!(decision.rule, Rule::BgpIdentifier);
@@ -204,7 +204,7 @@ fn multipath_selects_as_many_equal_paths_as_are_allowed_the_best_one_first() {
 #[test]
 fn rfc_4456_a_route_that_went_through_more_reflectors_is_no_way_beside_the_route_itself() {
     let path = |place: usize, originator: Option<u32>, reflectors: u8| {
-        let mut path = contender(place);
+        let mut path = candidate(place);
         path.external = false;
         path.peer_id = 30 + place as u32;
         path.summary.cluster_list_length = reflectors;
@@ -214,7 +214,7 @@ fn rfc_4456_a_route_that_went_through_more_reflectors_is_no_way_beside_the_route
         }
         path
     };
-    let selected = |paths: &[Contender]| {
+    let selected = |paths: &[Candidate]| {
         let mut paths = paths.to_vec();
         let options = Options {
             relax_as_path: true,
@@ -230,13 +230,13 @@ fn rfc_4456_a_route_that_went_through_more_reflectors_is_no_way_beside_the_route
     let best = path(3, Some(20), 1);
     assert_eq!(selected(&[direct, reflected, best])[..], [3, 0]);
     // Two links to one router, two reflectors that are side by side, two routers: ways of their own.
-    let link = Contender {
+    let link = Candidate {
         address: IpAddr::from([192, 0, 2, 2]),
         place: 4,
         ..direct
     };
     assert_eq!(selected(&[direct, link])[..], [0, 4]);
-    let beside = Contender {
+    let beside = Candidate {
         place: 5,
         ..reflected
     };

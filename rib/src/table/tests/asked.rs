@@ -5,7 +5,7 @@ mod handed_out;
 use super::*;
 use crate::facade::{RibEvent, RouteFilter, RoutesCursor};
 use crate::peer::PeerKind;
-use crate::table::{LimitOf, Options, Rule, Standing, Table};
+use crate::table::{LimitOf, Options, PathStatus, Rule, Table};
 use bgp::types::Family;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -133,13 +133,17 @@ fn a_listing_has_the_paths_that_are_asked_for_by_peer_and_selection() {
         assert_eq!(listed(&world, &filter), expected, "{filter:?}");
     }
     let route = world.rib.route(prefixes()[A]).unwrap();
-    let standings: Vec<Standing> = route.paths.iter().map(|path| path.standing).collect();
+    let statuses: Vec<PathStatus> = route.paths.iter().map(|path| path.status).collect();
     assert!(
         matches!(
-            standings[..],
-            [Standing::Best(_), Standing::Lost(_), Standing::Rejected(_)]
+            statuses[..],
+            [
+                PathStatus::Best(_),
+                PathStatus::Lost(_),
+                PathStatus::Rejected(_)
+            ]
         ),
-        "{standings:?}"
+        "{statuses:?}"
     );
 }
 

@@ -10,7 +10,7 @@ use rib::PeerId;
 use rib::attrs::RouteAttributesRef;
 use rib::export::Suppressed;
 use rib::policy::RuleRef;
-use rib::table::{PathView, Rejection, RouteView, Standing};
+use rib::table::{PathStatus, PathView, Rejection, RouteView};
 use routelet_api::{AttributeName, IpFamily};
 use routelet_control::model::{Reason, Route, RouteOrigin, RouteState};
 use routelet_core::intent::PeerIntent;
@@ -71,7 +71,7 @@ pub(crate) fn path(route: &RouteView<'_>, path: &PathView<'_>, shown: As, names:
         As::Received => path.received.unwrap_or(path.attributes),
         As::Used => path.attributes,
     };
-    let (state, reason) = standing(path, names);
+    let (state, reason) = state_of(path, names);
     let mut model = attributes_of(route.prefix, attributes);
     model.peer = path.peer.map(|peer| names.peer(peer));
     model.state = state;
@@ -137,30 +137,30 @@ pub(crate) fn attributes_of(prefix: IpNet, attributes: RouteAttributesRef<'_>) -
     }
 }
 
-fn standing(path: &PathView<'_>, names: &Names) -> (RouteState, Reason) {
-    match path.standing {
-        Standing::Best(rule) => (
+fn state_of(path: &PathView<'_>, names: &Names) -> (RouteState, Reason) {
+    match path.status {
+        PathStatus::Best(rule) => (
             RouteState::Best,
             Reason::new(reason::code_of_step(rule), rule),
         ),
-        Standing::Multipath(rule) => (
+        PathStatus::Multipath(rule) => (
             RouteState::Multipath,
             Reason::new(
                 reason::code_of_step(rule),
                 format!("equal; the best has {rule}"),
             ),
         ),
-        Standing::Lost(rule) => (
+        PathStatus::Lost(rule) => (
             RouteState::Candidate,
             Reason::new(reason::code_of_step(rule), format!("the best has {rule}")),
         ),
-        Standing::NextHopUnreachable => {
+        PathStatus::NextHopUnreachable => {
             let next_hop = path.attributes.next_hop.address();
             let resolver = names.resolver.as_ref();
             let is_denied = resolver.is_some_and(|resolver| resolver.is_denied(next_hop));
             (RouteState::Unreachable, reason::of_unreachable(is_denied))
         }
-        Standing::Rejected(rejection) => (
+        PathStatus::Rejected(rejection) => (
             RouteState::Rejected,
             Reason::new(
                 reason::code_of_rejection(rejection),

@@ -30,8 +30,8 @@ fn rfc_9234_5_ingress_by_our_role_towards_a_peer_that_sends_none() {
                 Some(Role::Peer) => mark == Some(other),
                 _ => false,
             };
-            let rejected = border.held(|path| path.standing);
-            let leak = Standing::Rejected(Rejection::RouteLeak);
+            let rejected = border.held(|path| path.status);
+            let leak = PathStatus::Rejected(Rejection::RouteLeak);
             assert_eq!(rejected == leak, leaked, "{theirs:?} sends {mark:?}");
             // Rule 3; inside the AS the mark stays as it is.
             let expected = match theirs {

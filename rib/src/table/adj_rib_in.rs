@@ -22,7 +22,7 @@ use crate::policy::Chain;
 
 /// Who the paths are from, and how import treats them.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Origin {
+pub(crate) struct ImportContext {
     pub(crate) peer: PeerId,
     pub(crate) kind: PeerKind,
     pub(crate) asn: Asn,
@@ -49,7 +49,7 @@ pub(crate) struct Origin {
     pub(crate) max_next_hops: u32,
 }
 
-impl Origin {
+impl ImportContext {
     pub(crate) fn new(
         peer: PeerId,
         config: &PeerConfig,
@@ -184,8 +184,8 @@ pub(crate) struct Round {
 
 /// See the module.
 #[derive(Debug)]
-pub(crate) struct Source {
-    pub(crate) origin: Arc<Origin>,
+pub(crate) struct AdjRibIn {
+    pub(crate) context: Arc<ImportContext>,
     pub(crate) stale: Stale,
     /// How long the peer wants stale paths to be kept once the restart time is over, if at all.
     pub(crate) long_lived_time: Option<Duration>,
@@ -247,10 +247,10 @@ pub(crate) enum LimitReported {
     Exceeded,
 }
 
-impl Source {
-    pub(crate) fn new(origin: Origin) -> Self {
+impl AdjRibIn {
+    pub(crate) fn new(context: ImportContext) -> Self {
         Self {
-            origin: Arc::new(origin),
+            context: Arc::new(context),
             stale: Stale::No,
             long_lived_time: None,
             long_lived: false,
@@ -268,7 +268,7 @@ impl Source {
 
     /// How long stale paths are kept once the restart time is over, if at all.
     pub(crate) fn long_lived_time(&self) -> Option<Duration> {
-        Some(self.long_lived_time?.min(self.origin.long_lived_max))
+        Some(self.long_lived_time?.min(self.context.long_lived_max))
     }
 
     /// The paths are kept though the peer has not repeated them.
@@ -294,7 +294,7 @@ mod tests {
     #[test]
     fn another_configuration_treats_a_session_as_if_it_had_come_up_with_it() {
         let (before, session) = (peer_config(1), session(1, PLAIN));
-        let origin = Origin::new(PeerId(1), &before, chain(0), &session);
+        let context = ImportContext::new(PeerId(1), &before, chain(0), &session);
         let changed = |change: fn(&mut PeerConfig)| {
             let mut config = peer_config(1);
             change(&mut config);
@@ -315,12 +315,12 @@ mod tests {
             (changed(|c| c.max_next_hops = 7), false),
         ] {
             for policy in [0, 1] {
-                let new = origin.with_config(&config, chain(policy));
-                let anew = Origin::new(PeerId(1), &config, chain(policy), &session);
+                let new = context.with_config(&config, chain(policy));
+                let anew = ImportContext::new(PeerId(1), &config, chain(policy), &session);
                 assert_eq!(new, anew);
                 let limit_only = limit_only && policy == 0;
                 assert_eq!(
-                    origin.differs_in_limits_only(&new),
+                    context.differs_in_limits_only(&new),
                     limit_only,
                     "{config:?}"
                 );

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// The step of the decision process that separated a path from better ones, in the order of the steps.
 ///
-/// Kept with each prefix: the latest step that a contender of the best path fell at.
+/// Kept with each prefix: the latest step that a candidate of the best path fell at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Rule {
@@ -118,8 +118,8 @@ impl fmt::Display for Rejection {
 
 /// What became of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Standing {
-    /// The best one, by the rule that its last contender fell at.
+pub enum PathStatus {
+    /// The best one, by the rule that its last candidate fell at.
     Best(Rule),
     /// Selected beside the best one. The rule is the tie-break that made the other one best.
     Multipath(Rule),
