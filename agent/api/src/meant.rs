@@ -13,14 +13,12 @@ pub(super) fn address(text: &str) -> Option<String> {
     }
     if let Some((address, zone)) = text.split_once('%') {
         return address.parse::<IpAddr>().is_ok().then(|| {
-            format!(
-                "Write {address}; the link {zone} has a field of its own, in a Peer sourceInterface"
-            )
+            format!("Write {address}; put the interface {zone} into sourceInterface of the Peer")
         });
     }
     if let Ok(with_port) = text.parse::<SocketAddr>() {
         return Some(format!(
-            "Write {}; the port has a field of its own",
+            "Write {}; the port has its own field",
             with_port.ip()
         ));
     }
@@ -34,7 +32,7 @@ pub(super) fn address(text: &str) -> Option<String> {
         return Some(hint);
     }
     let is_name = text.contains(|c: char| c.is_ascii_alphabetic() && !c.is_ascii_hexdigit());
-    (is_name && !text.contains(':')).then(|| "Names are not looked up: give the address".to_owned())
+    (is_name && !text.contains(':')).then(|| "Names are not resolved: write the address".to_owned())
 }
 
 /// Four numbers that are no IPv4 address all the same.
@@ -46,7 +44,7 @@ fn octets(text: &str) -> Option<String> {
     }
     Some(match numbers.iter().any(|number| *number > 255) {
         true => "None of its numbers may be above 255".to_owned(),
-        false => "Leave out leading zeros: some take such numbers for octal ones".to_owned(),
+        false => "Remove leading zeros: some programs read such numbers as octal".to_owned(),
     })
 }
 
@@ -55,7 +53,7 @@ pub(super) fn cidr(text: &str) -> Option<String> {
     let Some((start, length)) = text.split_once('/') else {
         return match text.parse::<IpAddr>() {
             Ok(address) => Some(format!(
-                "It is an address: for this one alone write {}",
+                "It is an address: as a prefix, write {}",
                 IpNet::from(address)
             )),
             Err(_) => octets(text),
@@ -66,7 +64,7 @@ pub(super) fn cidr(text: &str) -> Option<String> {
     };
     if let Ok(mask) = length.parse::<IpAddr>() {
         let net = IpNet::with_netmask(address, mask).ok()?;
-        return Some(format!("Write the length of the mask: {net}"));
+        return Some(format!("Write a prefix length instead of the mask: {net}"));
     }
     let (family, most) = match address {
         IpAddr::V4(_) => ("IPv4", 32),
@@ -140,17 +138,17 @@ mod tests {
         (
             address,
             "fe80::1%eth0",
-            Some("Write fe80::1; the link eth0 has a field of its own, in a Peer sourceInterface"),
+            Some("Write fe80::1; put the interface eth0 into sourceInterface of the Peer"),
         ),
         (
             address,
             "192.0.2.1:179",
-            Some("Write 192.0.2.1; the port has a field of its own"),
+            Some("Write 192.0.2.1; the port has its own field"),
         ),
         (
             address,
             "[2001:db8::1]:179",
-            Some("Write 2001:db8::1; the port has a field of its own"),
+            Some("Write 2001:db8::1; the port has its own field"),
         ),
         (address, "[2001:db8::1]", Some("Leave out the brackets")),
         (
@@ -161,24 +159,24 @@ mod tests {
         (
             address,
             "010.0.0.1",
-            Some("Remove leading zeros: some take such numbers for octal ones"),
+            Some("Remove leading zeros: some programs read such numbers as octal"),
         ),
         (
             address,
             "tor1.example.net",
-            Some("Names are not looked up: give the address"),
+            Some("Names are not resolved: write the address"),
         ),
         (address, "192.0.2", None),
         (address, "2001:db8:::1", None),
         (
             cidr,
             "192.0.2.1",
-            Some("It is an address: for this one alone write 192.0.2.1/32"),
+            Some("It is an address: as a prefix, write 192.0.2.1/32"),
         ),
         (
             cidr,
             "2001:db8::1",
-            Some("It is an address: for this one alone write 2001:db8::1/128"),
+            Some("It is an address: as a prefix, write 2001:db8::1/128"),
         ),
         (
             cidr,
@@ -189,7 +187,7 @@ mod tests {
         (
             cidr,
             "10.0.0.0/255.0.0.0",
-            Some("Write the length of the mask: 10.0.0.0/8"),
+            Some("Write a prefix length instead of the mask: 10.0.0.0/8"),
         ),
         (
             cidr,
