@@ -131,7 +131,7 @@ fn the_list_outlives_the_agent_and_the_pod_cidrs_and_is_not_written_twice() {
         host.node.launch()?;
         eventually(SOON, "the other list is named", || {
             let log = host.node.log();
-            ensure!(log.contains("05-other.conflist comes before"), "{log}");
+            ensure!(log.contains("05-other.conflist is before"), "{log}");
             Ok(())
         })?;
         let text = std::fs::read_to_string(&path)?;

@@ -41,16 +41,11 @@ impl PlanLock {
         self.held(plan, holder)
     }
 
-    /// What the RIB's thread handed over is taken in on its account, whoever does so.
     fn held<'a>(&'a self, mut plan: MutexGuard<'a, Plan>, holder: Holder) -> Held<'a> {
-        let mut since = Instant::now();
-        if self.mailbox.empty_into(&mut plan) {
-            let begun = std::mem::replace(&mut since, Instant::now());
-            self.times.of(Holder::Rib).record(since - begun);
-        }
+        self.empty_mailbox(&mut plan);
         Held {
             plan,
-            since,
+            since: Instant::now(),
             times: self.times.of(holder),
         }
     }
@@ -58,17 +53,33 @@ impl PlanLock {
     /// Hands a message over. It is in the plan of whoever holds it next, at the latest; in any case without waiting for the plan.
     pub(super) fn hand_over(&self, message: Message) {
         self.mailbox.push(message);
-        let plan = match self.plan.try_lock() {
+        self.try_to_empty_mailbox();
+    }
+
+    /// Whether changes may be handed over: those that were have been taken in, but for a few. Takes them in if the plan is free: who
+    /// held it may not come back soon.
+    pub(super) fn has_room(&self) -> bool {
+        if !self.mailbox.has_room() {
+            self.try_to_empty_mailbox();
+        }
+        self.mailbox.has_room()
+    }
+
+    fn try_to_empty_mailbox(&self) {
+        let mut plan = match self.plan.try_lock() {
             Ok(plan) => plan,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return,
         };
-        drop(self.held(plan, Holder::Rib));
+        self.empty_mailbox(&mut plan);
     }
 
-    /// Whether changes may be handed over: those that were have been taken in, but for a few.
-    pub(super) fn has_room(&self) -> bool {
-        self.mailbox.has_room()
+    /// What the RIB's thread handed over is taken in on its account, whoever does so.
+    fn empty_mailbox(&self, plan: &mut Plan) {
+        let begun = Instant::now();
+        if self.mailbox.empty_into(plan) {
+            self.times.of(Holder::Rib).record(begun.elapsed());
+        }
     }
 
     /// How long it was held, by whom.
@@ -183,8 +194,11 @@ mod tests {
         }
         assert_eq!(handed_over, 2048);
         drop(held);
-        drop(lock.hold(Holder::Query));
+        // Nobody else has held the plan since.
         assert!(lock.has_room());
+        assert!(wanted(&lock.plan.lock().unwrap(), 1));
+        let times = lock.times();
+        assert_eq!((times[0].0, times[0].1.count()), ("rib", 1));
     }
 
     #[test]

@@ -11,16 +11,16 @@ pub const ABSENT: Duration = Duration::from_secs(60);
 pub enum Answer {
     /// The status of an answer over HTTP.
     Status(u16),
-    /// The port is closed.
-    Refused,
-    /// Anything else, as a listener that did not answer in time: neither health nor absence.
-    Nothing,
+    /// Somebody listens and has not answered in time, as a kube-proxy on a node short of CPU: neither health nor absence.
+    Silent,
+    /// The port is closed, somebody else has it, or the agent could not ask.
+    NoKubeProxy,
 }
 
 /// What kube-proxy answers, followed over time.
 #[derive(Clone, Debug)]
 pub struct KubeProxyGate {
-    /// The port has been closed since then.
+    /// Nothing has been seen of it since then.
     since: Instant,
     /// Whether a node without kube-proxy is possible.
     may_be_absent: bool,
@@ -39,8 +39,8 @@ pub enum Verdict {
 }
 
 impl KubeProxyGate {
-    /// It is waited for from now on: for as long as it takes, or, if it `may_be_absent`, until its port has been closed for
-    /// [`ABSENT`], if nobody has ever answered there.
+    /// It is waited for from now on: for as long as it takes, or, if it `may_be_absent`, until nothing has been seen of it for
+    /// [`ABSENT`], if it has never answered.
     pub const fn new(now: Instant, may_be_absent: bool) -> Self {
         Self {
             since: now,
@@ -53,8 +53,8 @@ impl KubeProxyGate {
     pub fn answered(&mut self, now: Instant, answer: Answer) -> Verdict {
         match answer {
             Answer::Status(_) => self.has_answered = true,
-            Answer::Refused => {}
-            Answer::Nothing => self.since = now,
+            Answer::Silent => self.since = now,
+            Answer::NoKubeProxy => {}
         }
         let is_over = now.duration_since(self.since) > ABSENT;
         match answer {
@@ -71,33 +71,33 @@ mod tests {
 
     #[test]
     fn only_one_that_never_answered_is_taken_for_absent() {
-        use Answer::{Nothing, Refused, Status};
+        use Answer::{NoKubeProxy, Silent, Status};
         use Verdict::{Absent, Healthy, Wait};
         type Answers = &'static [(u64, Answer, Verdict)];
         let cases: [(bool, Answers); 7] = [
             (
                 true,
                 &[
-                    (0, Refused, Wait),
-                    (60, Refused, Wait),
-                    (61, Refused, Absent),
+                    (0, NoKubeProxy, Wait),
+                    (60, NoKubeProxy, Wait),
+                    (61, NoKubeProxy, Absent),
                 ],
             ),
-            (true, &[(5, Status(503), Wait), (500, Refused, Wait)]),
+            (true, &[(5, Status(503), Wait), (500, NoKubeProxy, Wait)]),
             (true, &[(61, Status(503), Wait), (62, Status(200), Healthy)]),
             (true, &[(61, Status(200), Healthy)]),
             (
                 false,
-                &[(3600, Refused, Wait), (3601, Status(200), Healthy)],
+                &[(3600, NoKubeProxy, Wait), (3601, Status(200), Healthy)],
             ),
             // Somebody listens, and is too busy to answer.
-            (true, &[(61, Nothing, Wait), (500, Nothing, Wait)]),
+            (true, &[(61, Silent, Wait), (500, Silent, Wait)]),
             (
                 true,
                 &[
-                    (50, Nothing, Wait),
-                    (110, Refused, Wait),
-                    (111, Refused, Absent),
+                    (50, Silent, Wait),
+                    (110, NoKubeProxy, Wait),
+                    (111, NoKubeProxy, Absent),
                 ],
             ),
         ];

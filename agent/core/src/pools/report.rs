@@ -20,7 +20,7 @@ use crate::cluster::{Atom, ObjectKey};
 pub(super) struct Remark {
     /// It gets nothing of this pool, which it asks for.
     refused: Option<(Atom, Refusal)>,
-    /// The pools of which it waiting for an address.
+    /// The pools of which it waits for an address.
     waiting: Box<[Atom]>,
     /// The addresses that it has although they are reserved, with their pools.
     reserved: Vec<(Atom, IpAddr)>,

@@ -37,6 +37,9 @@ const ASK: Duration = Duration::from_millis(500);
 /// How long kube-proxy may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// How a question fails that a program has which is too busy to answer.
+const SILENT: [ErrorKind; 2] = [ErrorKind::TimedOut, ErrorKind::ConnectionReset];
+
 /// Octets of an answer that are read to find its status.
 const MAX_STATUS_LINE: u64 = 1024;
 
@@ -92,8 +95,8 @@ pub(crate) async fn kube_proxy(wanted: KubeProxy, gates: Arc<Gates>) {
         let answer = health(address).await;
         let outcome = match &answer {
             Ok((_, status)) => Answer::Status(*status),
-            Err(error) if error.kind() == ErrorKind::ConnectionRefused => Answer::Refused,
-            Err(_) => Answer::Nothing,
+            Err(error) if SILENT.contains(&error.kind()) => Answer::Silent,
+            Err(_) => Answer::NoKubeProxy,
         };
         match gate.answered(Instant::now(), outcome) {
             Verdict::Healthy => {
@@ -102,7 +105,7 @@ pub(crate) async fn kube_proxy(wanted: KubeProxy, gates: Arc<Gates>) {
                 return;
             }
             Verdict::Absent => {
-                let absent = format!("no kube-proxy: port {address} has been closed");
+                let absent = format!("no kube-proxy has answered on {address}");
                 info!("{absent} for {} s", KUBE_PROXY_ABSENT.as_secs());
                 gates.set(KUBE_PROXY, true, absent);
                 return;
@@ -149,7 +152,12 @@ async fn ask(address: SocketAddr, path: &str) -> std::io::Result<u16> {
     };
     tokio::time::timeout(PATIENCE, exchange)
         .await
-        .unwrap_or_else(|_| Err(std::io::Error::other("no answer in time")))
+        .unwrap_or_else(|_| {
+            Err(std::io::Error::new(
+                ErrorKind::TimedOut,
+                "no answer in time",
+            ))
+        })
 }
 
 #[cfg(test)]

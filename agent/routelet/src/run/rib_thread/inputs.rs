@@ -127,6 +127,7 @@ impl RibThread {
                     id: session,
                     outbox,
                 });
+                self.transaction.session_up(&mut self.rib, peer);
                 let info = self.surroundings.begin(peer, negotiated, local, remote);
                 self.rib.session_up(peer, info, now());
             }

@@ -41,6 +41,13 @@ impl Transaction {
         }
     }
 
+    /// A session of this peer is up: it has its configuration before that. Nothing was advertised on it, so that nothing is withdrawn.
+    pub(super) fn session_up(&mut self, rib: &mut Rib, peer: PeerId) {
+        if let Some(config) = self.peers.remove(&peer) {
+            rib.set_peer(peer, config);
+        }
+    }
+
     /// A peer is removed.
     pub(super) fn forget(&mut self, peer: PeerId) {
         self.peers.remove(&peer);
@@ -85,7 +92,7 @@ mod tests {
     use std::sync::Arc;
     use std::time::Instant;
 
-    use bgp::fsm::{Config, RemoteAsn, negotiate};
+    use bgp::fsm::{Config, Down, RemoteAsn, negotiate};
     use bgp::types::{Asn, BgpIdentifier, Family};
     use bgp::wire::{Capability, Open};
     use bytes::Bytes;
@@ -184,6 +191,21 @@ mod tests {
         // It is in force.
         transaction.originate(&mut rib, offered_by(1));
         assert!(sent(&mut rib) > 0, "withdrawn, at once");
+    }
+
+    #[test]
+    fn a_session_that_comes_up_meanwhile_has_the_configuration_that_it_was_made_for() {
+        let (mut rib, mut transaction) = advertised();
+        rib.session_down(PEER, &Down::TransportFailed, Instant::now());
+        transaction.begin();
+        // It may not advertise anything to this peer any more.
+        transaction.change_peer(&mut rib, PEER, PeerConfig::new(PeerKind::External));
+        transaction.session_up(&mut rib, PEER);
+        rib.session_up(PEER, session(), Instant::now());
+        while rib.poll(Instant::now(), 1000, &mut Sent::default()) {}
+        assert_eq!(rib.counts(PEER, Family::IPV4_UNICAST).advertised, 0);
+        transaction.commit(&mut rib);
+        assert_eq!(sent(&mut rib), 0);
     }
 
     #[test]
