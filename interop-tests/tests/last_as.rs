@@ -95,7 +95,10 @@ fn an_agent_started_without_its_label_has_the_as_from_before_or_waits() {
         ensure!(asn.is_null(), "no AS is said: {asn}");
         ensure!(closed == ["asNumber"], "{closed:?}");
         let gates = node.ask(&["status"])?["gates"].to_string();
-        ensure!(gates.contains("label asn, which node node-1 does not have"), "{gates}");
+        ensure!(
+            gates.contains("label asn, which node node-1 does not have"),
+            "{gates}"
+        );
         node.write("config", &labelled)?;
         wait_up(&node)?;
         let lines = changes.lines()?;

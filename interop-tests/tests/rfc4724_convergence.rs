@@ -177,7 +177,9 @@ fn restart_touches_nothing(dial: Dial, before: &[Value], between: &[Value], late
             let waiting = node.ask(&["status"])?["convergence"].clone();
             ensure!(waiting["converged"] == false, "{waiting}");
             ensure!(
-                waiting["waitingFor"].to_string().contains("1 kernel routes of a predecessor"),
+                waiting["waitingFor"]
+                    .to_string()
+                    .contains("1 kernel routes of a predecessor"),
                 "{waiting}"
             );
         }

@@ -45,7 +45,12 @@ fn a_node_that_leaves_moves_its_traffic_first_and_comes_back_when_told() {
             }
             let said = leaving.join().ok().context("the command panicked")??;
             let said = said.stderr;
-            let words = ["move traffic away", "Services are", "Pod CIDRs are", "has left"];
+            let words = [
+                "move traffic away",
+                "Services are",
+                "Pod CIDRs are",
+                "has left",
+            ];
             let found: Vec<usize> = words.iter().filter_map(|word| said.find(word)).collect();
             ensure!(found.len() == words.len() && found.is_sorted(), "{said}");
             anyhow::Ok(())
