@@ -23,7 +23,7 @@ const CONTROL: usize = 128;
 #[derive(Clone, Copy)]
 struct Buffer<const N: usize>([u8; N]);
 
-/// Datagrams, and the room for the next ones.
+/// Datagrams, and buffers for the next ones.
 pub(super) struct Batch {
     payloads: Vec<Buffer<PAYLOAD>>,
     names: Vec<Buffer<NAME>>,

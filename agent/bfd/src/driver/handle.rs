@@ -21,7 +21,7 @@ use crate::sessions::{Notice, Request, RequestError, SessionKey, UserId};
 /// How long the thread may take to show itself.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// What the thread tells. The callback runs on the thread: it must not block, or packets are late.
+/// What the thread reports. The callback runs on the thread: it must not block, or packets are late.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Report {
     /// Something happened to a user's session.

@@ -30,7 +30,7 @@ pub(super) struct Driver {
     /// By slot.
     links: Vec<Option<Link>>,
     worst_lateness: Duration,
-    // Empty but for a moment; their room is used again.
+    // Empty but for a moment; their memory is reused.
     batch: Batch,
     actions: Actions,
     commands: Vec<Command>,
@@ -86,7 +86,7 @@ impl Driver {
         }
     }
 
-    /// Until it is told to stop, or the kernel refuses to wait.
+    /// Until it is stopped, or the kernel refuses to wait.
     pub(super) fn run(&mut self) {
         self.priority = priority::raise();
         loop {

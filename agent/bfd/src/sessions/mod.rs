@@ -131,7 +131,7 @@ impl Sessions {
         self.request(now, slot, user, request, out)
     }
 
-    /// Does not use its session any more. The user is told nothing more.
+    /// Does not use its session any more. The user gets no further notices.
     pub fn remove(&mut self, now: Instant, user: UserId, out: &mut Actions) {
         let Some(slot) = self.by_user.remove(&user) else {
             return;
