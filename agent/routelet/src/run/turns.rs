@@ -81,6 +81,7 @@ pub(super) async fn turn_until_over(
             }
             Ok(()) = inputs.view.changed() => runtime.view_changed().await?,
             event = inputs.rib_events.recv() => runtime.rib_event(event),
+            () = runtime.sessions.changed() => runtime.sessions.follow_sessions().await?,
             Some(candidate) = inputs.connecting.recv() => runtime.candidate(candidate).await?,
             Some(order) = inputs.ordered.recv() => runtime.order(order).await?,
             _ = tick.tick() => runtime.tick().await?,

@@ -10,23 +10,41 @@ use tokio::task::unconstrained;
 
 /// What is waited for, each until it happens once. A future is polled when it is added and when it was woken, and not
 /// otherwise.
-pub(super) struct Changes<F>(FuturesUnordered<F>);
+pub(super) struct Changes<F: Future> {
+    waiting: FuturesUnordered<F>,
+    /// What has happened and was not taken.
+    happened: Vec<F::Output>,
+}
 
 impl<F: Future> Changes<F> {
     pub(super) fn new() -> Self {
-        Self(FuturesUnordered::new())
+        Self {
+            waiting: FuturesUnordered::new(),
+            happened: Vec::new(),
+        }
     }
 
     /// Waits for this, too.
     pub(super) fn add(&mut self, change: F) {
-        self.0.push(change);
+        self.waiting.push(change);
     }
 
-    /// What has happened since the last time. Does not wait.
+    /// Waits until [`Changes::take`] has something. Loses nothing if it is dropped before.
+    pub(super) async fn happen(&mut self) {
+        if self.happened.is_empty() {
+            match self.waiting.next().await {
+                Some(one) => self.happened.push(one),
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// What has happened since the last time. Does not wait. What happens at this moment may be left to the next time, for which
+    /// [`Changes::happen`] does not wait then.
     pub(super) fn take(&mut self) -> Vec<F::Output> {
-        let mut happened = Vec::new();
+        let mut happened = std::mem::take(&mut self.happened);
         // Tokio's budget for one poll of a task would end this before all were found.
-        while let Some(Some(one)) = unconstrained(self.0.next()).now_or_never() {
+        while let Some(Some(one)) = unconstrained(self.waiting.next()).now_or_never() {
             happened.push(one);
         }
         happened
@@ -118,6 +136,25 @@ mod tests {
         watched.senders.clear();
         assert_eq!(watched.take(), [(0, None), (1, None), (2, None)]);
         assert_eq!(watched.take(), []);
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_a_change_is_woken_by_it_and_loses_none() {
+        let mut watched = Watched::new(2);
+        assert_eq!(watched.changes.happen().now_or_never(), None);
+        watched.senders[1].send_replace(1);
+        watched.changes.happen().await;
+        // Nobody took it: it is still there.
+        watched.changes.happen().await;
+        watched.senders[0].send_replace(2);
+        assert_eq!(watched.take(), [(0, Some(2)), (1, Some(1))]);
+        assert_eq!(watched.changes.happen().now_or_never(), None);
+        let late = async {
+            tokio::task::yield_now().await;
+            watched.senders[0].send_replace(3)
+        };
+        tokio::join!(watched.changes.happen(), late);
+        assert_eq!(watched.take(), [(0, Some(3))]);
     }
 
     /// More than tokio lets one task do at a time.

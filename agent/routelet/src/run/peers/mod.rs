@@ -147,6 +147,19 @@ impl Peers {
         self.feed(Input::Look).await
     }
 
+    /// Waits until a session is in another state. Loses nothing if it is dropped before.
+    pub(crate) async fn changed(&mut self) {
+        self.changes.happen().await;
+    }
+
+    /// Takes in how each session is.
+    ///
+    /// # Errors
+    /// The RIB's thread has stopped.
+    pub(crate) async fn follow_sessions(&mut self) -> Result<(), Stopped> {
+        self.feed(None).await
+    }
+
     /// A connection out of a listen range.
     ///
     /// # Errors
@@ -185,9 +198,9 @@ impl Peers {
     }
 
     /// Hands something in, after how each session is, and does what follows.
-    async fn feed(&mut self, input: Input) -> Result<(), Stopped> {
+    async fn feed(&mut self, input: impl Into<Option<Input>>) -> Result<(), Stopped> {
         let mut inputs = VecDeque::from(self.session_inputs());
-        inputs.push_back(input);
+        inputs.extend(input.into());
         let mut actions = Vec::new();
         while let Some(input) = inputs.pop_front() {
             self.machine.handle(Instant::now(), input, &mut actions);
