@@ -9,7 +9,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use bgp::fsm::Cease;
 use bgp::session::Admissions;
 use rib::PeerId;
-use routelet_base::vital::Hanging;
+use routelet_base::vital::HungThreads;
 use routelet_core::cluster::Snapshot;
 use routelet_core::intent::Intent;
 
@@ -23,7 +23,7 @@ pub(crate) struct Shared {
     /// What must be open before routes are advertised: those of Services, or all.
     pub(crate) gates: Arc<Gates>,
     /// What does not get on, and should.
-    pub(crate) hanging: Hanging,
+    pub(crate) hanging: HungThreads,
     /// When the process started.
     pub(crate) started: Instant,
     /// The peers of the moment.
@@ -53,7 +53,7 @@ impl Shared {
         Arc::new(Self {
             source,
             gates,
-            hanging: Hanging::default(),
+            hanging: HungThreads::default(),
             started,
             peers,
             admissions,

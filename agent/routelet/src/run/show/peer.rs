@@ -18,7 +18,7 @@ use routelet_core::intent::{Intent, PeerIntent, PeerTarget, RequestedBy};
 use routelet_core::own_next_hops::OwnNextHops;
 
 use super::capabilities::{capabilities, families, graceful_restart};
-use super::falls::{down, downs, notification, plain};
+use super::down_reasons::{down, downs, notification, plain};
 use super::seconds;
 use crate::run::peers::{PeerView, RunState};
 
@@ -45,7 +45,7 @@ impl RibCounts {
 }
 
 /// A peer at one moment.
-pub(crate) struct Shown {
+pub(crate) struct PeerSnapshot {
     /// What the intent says of it.
     pub(crate) intent: Arc<PeerIntent>,
     /// Whether it counts for its range.
@@ -92,7 +92,7 @@ pub(crate) struct Session {
     pub(crate) output_queue: u64,
 }
 
-impl Shown {
+impl PeerSnapshot {
     /// Looks at a peer.
     pub(crate) fn of(view: &PeerView) -> Self {
         Self {
@@ -150,7 +150,7 @@ impl Running {
 
 /// The model of a peer. `own`: our own next hops on its session, or why there is none.
 pub(crate) fn peer(
-    shown: &Shown,
+    shown: &PeerSnapshot,
     intent: &Intent,
     rib: [RibCounts; 2],
     own: Option<&OwnNextHops>,
@@ -303,7 +303,7 @@ fn no_next_hop(
     Some(why.map_or_else(|| reason.to_string(), ToString::to_string))
 }
 
-fn kind(shown: &Shown) -> PeerKind {
+fn kind(shown: &PeerSnapshot) -> PeerKind {
     match (&shown.intent.requested_by, &shown.intent.target) {
         (RequestedBy::Range(_), _) => PeerKind::Dynamic,
         (RequestedBy::Mesh, _) => PeerKind::Mesh,

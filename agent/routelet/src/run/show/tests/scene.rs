@@ -21,7 +21,7 @@ use super::events::{address, link, route};
 use super::session::path;
 use super::world::World;
 use crate::run::peers::blocked;
-use crate::run::show::peer::{Running, Session, Shown, Task};
+use crate::run::show::peer::{PeerSnapshot, Running, Session, Task};
 
 /// What the cluster says.
 const MANIFESTS: &str = r#"
@@ -350,10 +350,10 @@ impl Scene {
     }
 
     /// The peers and how they are.
-    fn shown(&self) -> Vec<Shown> {
+    fn shown(&self) -> Vec<PeerSnapshot> {
         let world = &self.world;
         let peers = world.intent.peers.iter().cloned();
-        let shown = peers.map(|peer| Shown {
+        let shown = peers.map(|peer| PeerSnapshot {
             task: match &*peer.name {
                 "mesh/node-2" => Task::Running(Box::new(self.mesh())),
                 "tor-a" => Task::Running(Box::new(self.tor_a())),
@@ -370,7 +370,7 @@ impl Scene {
     /// The answer to `peers`.
     pub(crate) fn peers(&self) -> Vec<Peer> {
         let shown = self.shown().into_iter();
-        let peers: Vec<Shown> = shown
+        let peers: Vec<PeerSnapshot> = shown
             .filter(|shown| !matches!(shown.task, Task::Range))
             .collect();
         self.world.peers(&peers)
