@@ -18,11 +18,12 @@ use routelet_control::model::{
 };
 use routelet_control::{Backend, Batches, Closed, ControlError};
 use routelet_core::cluster::ObjectKey;
+use routelet_core::peering::Run;
 use routelet_fib::FibHandle;
 use tokio::sync::{mpsc, oneshot};
 
 use super::next_hops::{Denied, Resolver};
-use super::peers::{PeerView, RunState};
+use super::peers::PeerView;
 use super::rib_thread::{RibHandle, Stopped};
 use super::shared::Shared;
 use super::show::peer::{PeerSnapshot, RibCounts};
@@ -162,7 +163,7 @@ impl Agent {
             None => self
                 .table()
                 .into_values()
-                .filter(|peer| !matches!(peer.run, RunState::Range))
+                .filter(|peer| !matches!(peer.run, Run::Range))
                 .map(|peer| peer.id)
                 .collect(),
         }
@@ -225,7 +226,7 @@ impl Backend for Agent {
         let table: Vec<PeerView> = self
             .table()
             .into_values()
-            .filter(|peer| !matches!(peer.run, RunState::Range))
+            .filter(|peer| !matches!(peer.run, Run::Range))
             .collect();
         let ids: Vec<PeerId> = table.iter().map(|peer| peer.id).collect();
         let counts = self
@@ -376,7 +377,7 @@ impl Backend for Agent {
 
     async fn reset_peer(&self, peer: String, kind: ResetKind) -> Result<(), ControlError> {
         let found = self.find(&peer)?;
-        let RunState::Running(handle) = &found.run else {
+        let Run::Running(handle) = &found.run else {
             return Err(ControlError::Refused {
                 reason: format!("peer {peer} is not running; `routelet peers {peer}` shows why"),
             });

@@ -12,9 +12,10 @@ use rib::PeerId;
 use routelet_base::vital::HungThreads;
 use routelet_core::cluster::Snapshot;
 use routelet_core::intent::Intent;
+use routelet_core::peering::Run;
 
 use super::gates::Gates;
-use super::peers::{PeerTable, PeerView, RunState};
+use super::peers::{PeerTable, PeerView};
 
 /// See the module.
 pub(crate) struct Shared {
@@ -124,7 +125,7 @@ impl Shared {
     /// Ends a peer's session; it comes back by itself.
     pub(crate) fn reset(&self, id: PeerId, cause: Cease) {
         if let Some(PeerView {
-            run: RunState::Running(handle),
+            run: Run::Running(handle),
             ..
         }) = self.peer(id)
         {

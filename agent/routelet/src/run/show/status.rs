@@ -14,8 +14,9 @@ use routelet_control::model::{
 };
 use routelet_core::cluster;
 use routelet_core::intent::{Intent, Leaving, PeerTarget, RequestedBy};
+use routelet_core::peering::Run;
 
-use super::peer::{PeerSnapshot, Task};
+use super::peer::PeerSnapshot;
 use super::{reason, seconds};
 use crate::run::shared::Shared;
 
@@ -96,9 +97,9 @@ pub(crate) fn status(
 fn peers(all: &[PeerSnapshot]) -> PeerCounts {
     let configured = all
         .iter()
-        .filter(|peer| !matches!(peer.task, Task::Range))
+        .filter(|peer| !matches!(peer.run, Run::Range))
         .filter(|peer| peer.intent.requested_by.range().is_none() || peer.is_established());
-    let blocked = |peer: &&PeerSnapshot| matches!(peer.task, Task::Blocked(_));
+    let blocked = |peer: &&PeerSnapshot| matches!(peer.run, Run::Blocked(_));
     let in_mesh = mesh(all);
     PeerCounts {
         configured: count(configured.count()),

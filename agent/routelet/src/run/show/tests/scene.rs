@@ -15,13 +15,14 @@ use bgp::wire::capability::{Capability, GracefulRestart};
 use bgp::wire::{Notification, NotificationCode};
 use routelet_control::model::{MessageCounts, Peer, Status};
 use routelet_core::intent::Phase;
+use routelet_core::peering::Run;
 use routelet_fib::kernel::event::Event;
 
 use super::events::{address, link, route};
 use super::session::path;
 use super::world::World;
 use crate::run::peers::blocked;
-use crate::run::show::peer::{PeerSnapshot, Running, Session, Task};
+use crate::run::show::peer::{PeerSnapshot, Running, Session};
 
 /// What the cluster says.
 const MANIFESTS: &str = r#"
@@ -354,12 +355,12 @@ impl Scene {
         let world = &self.world;
         let peers = world.intent.peers.iter().cloned();
         let shown = peers.map(|peer| PeerSnapshot {
-            task: match &*peer.name {
-                "mesh/node-2" => Task::Running(Box::new(self.mesh())),
-                "tor-a" => Task::Running(Box::new(self.tor_a())),
-                "tor-b" => Task::Running(Box::new(self.tor_b())),
-                "rack" => Task::Range,
-                _ => Task::Blocked(blocked(&peer, &world.view).unwrap()),
+            run: match &*peer.name {
+                "mesh/node-2" => Run::Running(Box::new(self.mesh())),
+                "tor-a" => Run::Running(Box::new(self.tor_a())),
+                "tor-b" => Run::Running(Box::new(self.tor_b())),
+                "rack" => Run::Range,
+                _ => Run::Blocked(blocked(&peer, &world.view).unwrap()),
             },
             intent: Arc::new(peer),
             takes_place: false,
@@ -371,7 +372,7 @@ impl Scene {
     pub(crate) fn peers(&self) -> Vec<Peer> {
         let shown = self.shown().into_iter();
         let peers: Vec<PeerSnapshot> = shown
-            .filter(|shown| !matches!(shown.task, Task::Range))
+            .filter(|shown| !matches!(shown.run, Run::Range))
             .collect();
         self.world.peers(&peers)
     }
