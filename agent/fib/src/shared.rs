@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use routelet_base::timing::Holder;
-use routelet_base::vital::Pulse;
+use routelet_base::vital::Heartbeat;
 
 use crate::guard::GuardRails;
 use crate::plan::Plan;
@@ -77,7 +77,7 @@ pub(crate) struct Shared {
     wake: UnixStream,
     pub(crate) woken: AtomicBool,
     /// How the thread is.
-    pub(crate) pulse: Arc<Pulse>,
+    pub(crate) pulse: Arc<Heartbeat>,
 }
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -116,9 +116,9 @@ mod tests {
 
     /// What is written, kept for looking at.
     #[derive(Clone, Default)]
-    struct Paper(Arc<Mutex<Vec<u8>>>);
+    struct CapturedOutput(Arc<Mutex<Vec<u8>>>);
 
-    impl Write for Paper {
+    impl Write for CapturedOutput {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.lock().unwrap().write(bytes)
         }
@@ -130,7 +130,7 @@ mod tests {
 
     /// What two events, in a span, look like whose texts try all there is.
     fn logged(format: Format, colour: bool) -> String {
-        let paper = Paper::default();
+        let paper = CapturedOutput::default();
         let to = paper.clone();
         let lines = move || Lines {
             to: to.clone(),

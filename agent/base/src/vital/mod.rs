@@ -48,9 +48,9 @@ const EXIT: i32 = 70;
 
 /// What a thread shows of itself: steps, with rests between them. Written by that thread alone.
 #[derive(Debug, Default)]
-pub struct Pulse(AtomicU64);
+pub struct Heartbeat(AtomicU64);
 
-impl Pulse {
+impl Heartbeat {
     /// Another step begins.
     pub fn step(&self) {
         let now = self.0.load(Ordering::Relaxed);
@@ -64,9 +64,9 @@ impl Pulse {
         self.0.store((now + 1) & !1, Ordering::Relaxed);
     }
 
-    fn look(&self) -> Look {
+    fn look(&self) -> ThreadState {
         let count = self.0.load(Ordering::Relaxed);
-        Look::Lives {
+        ThreadState::Lives {
             count,
             is_in_step: count % 2 == 1,
         }
@@ -75,7 +75,7 @@ impl Pulse {
 
 /// How a vital thread or task is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Look {
+enum ThreadState {
     /// It is there, has moved so many times, and is in a step or rests.
     Lives { count: u64, is_in_step: bool },
     /// It is no more.
@@ -85,7 +85,7 @@ enum Look {
 /// A thread or task that the process cannot do without.
 pub struct Vital {
     name: &'static str,
-    look: Box<dyn Fn() -> Look + Send>,
+    look: Box<dyn Fn() -> ThreadState + Send>,
     /// Gives it something to do, so that it moves if it can.
     poke: Option<Box<dyn Fn() + Send>>,
     /// Whether it must not hang: peers rely on it while their sessions are up.
@@ -99,7 +99,7 @@ pub struct Vital {
 }
 
 impl Vital {
-    fn new(name: &'static str, look: impl Fn() -> Look + Send + 'static) -> Self {
+    fn new(name: &'static str, look: impl Fn() -> ThreadState + Send + 'static) -> Self {
         Self {
             name,
             look: Box::new(look),
@@ -119,11 +119,11 @@ impl Vital {
     /// A thread with a pulse. `has_ended` asks whether it is no more.
     pub fn thread(
         name: &'static str,
-        pulse: Arc<Pulse>,
+        pulse: Arc<Heartbeat>,
         has_ended: impl Fn() -> bool + Send + 'static,
     ) -> Self {
         Self::new(name, move || match has_ended() {
-            true => Look::Ended,
+            true => ThreadState::Ended,
             false => pulse.look(),
         })
     }
@@ -142,7 +142,7 @@ impl Vital {
 
     /// Looks once more. What is wrong, and whether it is the end.
     fn check(&mut self) -> Option<(String, bool)> {
-        let Look::Lives { count, is_in_step } = (self.look)() else {
+        let ThreadState::Lives { count, is_in_step } = (self.look)() else {
             return Some((format!("{} has ended", self.name), true));
         };
         self.still += 1;
@@ -167,7 +167,7 @@ impl Vital {
 }
 
 /// What hangs, in words.
-pub type Hanging = Arc<ArcSwap<Vec<String>>>;
+pub type HungThreads = Arc<ArcSwap<Vec<String>>>;
 
 /// Looks after vital threads and tasks, from a thread of its own, until it is dropped.
 pub struct Watchdog {
@@ -177,7 +177,7 @@ pub struct Watchdog {
 
 impl Watchdog {
     /// Begins to look. What hangs stands in `hanging`.
-    pub fn start(mut vitals: Vec<Vital>, hanging: Hanging) -> std::io::Result<Self> {
+    pub fn start(mut vitals: Vec<Vital>, hanging: HungThreads) -> std::io::Result<Self> {
         let (stop, stopped) = mpsc::channel();
         let thread = std::thread::Builder::new()
             .name("watchdog".to_owned())

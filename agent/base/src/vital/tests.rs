@@ -9,8 +9,11 @@ use super::*;
 /// What of a process is to go wrong; set for this test program as a child.
 const FAULT: &str = "ROUTELET_TEST_FAULT";
 
-fn thread() -> (Arc<Pulse>, Arc<AtomicBool>, Vital) {
-    let (pulse, has_ended) = (Arc::new(Pulse::default()), Arc::new(AtomicBool::new(false)));
+fn thread() -> (Arc<Heartbeat>, Arc<AtomicBool>, Vital) {
+    let (pulse, has_ended) = (
+        Arc::new(Heartbeat::default()),
+        Arc::new(AtomicBool::new(false)),
+    );
     let ended = has_ended.clone();
     let vital = Vital::thread("thread x", pulse.clone(), move || {
         ended.load(Ordering::Relaxed)
@@ -129,7 +132,7 @@ fn fault() {
         "ended" => {
             let task = runtime.spawn(async {});
             let vitals = vec![Vital::task("task x", move || task.is_finished())];
-            let _watchdog = Watchdog::start(vitals, Hanging::default()).unwrap();
+            let _watchdog = Watchdog::start(vitals, HungThreads::default()).unwrap();
             std::thread::sleep(Duration::from_secs(60));
         }
         other => panic!("{other}"),

@@ -208,7 +208,12 @@ impl Peering {
     }
 
     /// Gives a peer its number. The RIB is told of all but ranges.
-    fn add(&mut self, wanted: &PeerIntent, run: Run, out: &mut Vec<Action>) -> PeerId {
+    fn add(
+        &mut self,
+        wanted: &PeerIntent,
+        run: Run<Box<Session>>,
+        out: &mut Vec<Action>,
+    ) -> PeerId {
         self.last += 1;
         let id = PeerId(self.last);
         let peer = Peer::new(id, Arc::new(wanted.clone()), run);

@@ -19,24 +19,52 @@ pub struct Peer {
     /// As the RIB and its session have it; of a dynamic peer that of its range, under its own name and address.
     pub intent: Arc<PeerIntent>,
     /// Whether it runs.
-    pub run: Run,
+    pub run: Run<Box<Session>>,
     /// Whether it is not forgotten, and has its place, only because graceful restart keeps its routes. Of dynamic ones.
     pub keeps_routes: bool,
     /// Why it was blocked last, if it has not run since: said once.
     pub(super) reason: Option<String>,
 }
 
-/// Whether a peer runs.
-#[derive(Debug)]
-pub enum Run {
+/// Whether a peer runs. `T` describes its session: here the facts of it, in the agent its task.
+#[derive(Clone, Debug)]
+pub enum Run<T> {
     /// It has a session, up or not.
-    Running(Box<Session>),
+    Running(T),
     /// It cannot be started for this reason.
     Blocked(String),
     /// A listen range: its peers come by themselves.
     Range,
     /// It has no session: it is only made, or all were ended.
     Stopped,
+}
+
+impl<T> Run<T> {
+    /// The session, if there is one.
+    pub const fn running(&self) -> Option<&T> {
+        match self {
+            Self::Running(session) => Some(session),
+            Self::Blocked(_) | Self::Range | Self::Stopped => None,
+        }
+    }
+
+    /// Why there is none, if the peer is blocked.
+    pub fn blocked(&self) -> Option<&str> {
+        match self {
+            Self::Blocked(reason) => Some(reason),
+            Self::Running(_) | Self::Range | Self::Stopped => None,
+        }
+    }
+
+    /// The same with another description of the session.
+    pub fn map<U>(&self, describe: impl FnOnce(&T) -> U) -> Run<U> {
+        match self {
+            Self::Running(session) => Run::Running(describe(session)),
+            Self::Blocked(reason) => Run::Blocked(reason.clone()),
+            Self::Range => Run::Range,
+            Self::Stopped => Run::Stopped,
+        }
+    }
 }
 
 /// What is known of a session.
@@ -74,7 +102,7 @@ impl SessionFacts {
 }
 
 impl Peer {
-    pub(super) const fn new(id: PeerId, intent: Arc<PeerIntent>, run: Run) -> Self {
+    pub(super) const fn new(id: PeerId, intent: Arc<PeerIntent>, run: Run<Box<Session>>) -> Self {
         Self {
             id,
             intent,

@@ -20,14 +20,14 @@ use super::words::{commas, count};
 #[command(args_conflicts_with_subcommands = true, arg_required_else_help = true)]
 pub(super) struct Explain {
     #[command(subcommand)]
-    what: Option<What>,
+    what: Option<Target>,
 
     /// A prefix or an address: the same as "explain prefix"
     prefix: Option<PrefixArg>,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum What {
+enum Target {
     /// The peers it is advertised to and why, its paths and why one is the best, and the kernel route
     Prefix {
         /// The prefix, or an address
@@ -72,7 +72,7 @@ impl FromStr for ServiceArg {
 impl Explain {
     pub(super) fn run(&self, client: &Client, screen: &mut Screen) -> anyhow::Result<()> {
         let asked = match &self.what {
-            Some(What::Service { service }) => {
+            Some(Target::Service { service }) => {
                 let answer =
                     client.explain_service(service.namespace.clone(), service.name.clone())?;
                 if !screen.data(&answer)? {
@@ -80,7 +80,7 @@ impl Explain {
                 }
                 return Ok(());
             }
-            Some(What::Prefix { prefix }) => Some(*prefix),
+            Some(Target::Prefix { prefix }) => Some(*prefix),
             None => self.prefix,
         };
         // clap shows the help if there is neither.

@@ -14,9 +14,9 @@ use crate::contract::served::{Served, served};
 
 /// What was written, kept for looking at.
 #[derive(Clone, Default)]
-struct Paper(Arc<Mutex<Vec<u8>>>);
+struct CapturedOutput(Arc<Mutex<Vec<u8>>>);
 
-impl Write for Paper {
+impl Write for CapturedOutput {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.lock().unwrap().extend_from_slice(bytes);
         Ok(bytes.len())
@@ -27,7 +27,7 @@ impl Write for Paper {
     }
 }
 
-impl Paper {
+impl CapturedOutput {
     fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
@@ -44,7 +44,7 @@ pub(super) fn at(served: &Served, width: Option<u16>, line: &str) -> Seen {
     let socket = served.socket.to_str().unwrap();
     let words = line.split(' ').chain(["--control", socket]);
     let cli = Cli::try_parse_from(["routelet"].into_iter().chain(words)).unwrap();
-    let (out, notes) = (Paper::default(), Paper::default());
+    let (out, notes) = (CapturedOutput::default(), CapturedOutput::default());
     let mut screen = Screen::to(
         cli.output,
         width,

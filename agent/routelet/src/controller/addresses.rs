@@ -10,10 +10,10 @@ use routelet_core::pools::{
 use serde_json::{Value, json};
 use smallvec::SmallVec;
 
-use super::hindered::{self, Hindered};
+use super::blocked_services::{self, BlockedServices};
+use super::cache::ControllerCache;
 use super::kubernetes::Served;
 use super::store::Key;
-use super::world::World;
 
 /// What a Service's status has to become.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,7 +31,7 @@ pub(super) struct Write {
 
 /// What is to be written in one round.
 #[derive(Debug)]
-pub(super) struct Round {
+pub(super) struct WriteBatch {
     /// Addresses first.
     pub(super) writes: Vec<Write>,
     /// How many Services wait for others to lose an address.
@@ -40,9 +40,9 @@ pub(super) struct Round {
 
 /// The Services whose status is perhaps not as the allocation says.
 #[derive(Debug, Default)]
-pub(super) struct Due(BTreeSet<Key>);
+pub(super) struct WorkQueue(BTreeSet<Key>);
 
-impl Due {
+impl WorkQueue {
     /// These too.
     pub(super) fn extend(&mut self, keys: impl IntoIterator<Item = Key>) {
         self.0.extend(keys);
@@ -57,12 +57,12 @@ impl Due {
     /// the status is found to be as it should be.
     pub(super) fn writes(
         &mut self,
-        (world, allocation, hindered): (&World, &Allocation, &Hindered),
+        (cache, allocation, blocked): (&ControllerCache, &Allocation, &BlockedServices),
         now: Timestamp,
         most: usize,
         mut admit: impl FnMut(Write) -> Option<Write>,
-    ) -> Round {
-        let statuses = Unwritten::new((world, allocation, hindered), now, &self.0);
+    ) -> WriteBatch {
+        let statuses = Comparison::new((cache, allocation, blocked), now, &self.0);
         let (mut writes, mut done) = (Vec::new(), Vec::new());
         for moves in [true, false] {
             for key in &self.0 {
@@ -88,7 +88,7 @@ impl Due {
         for key in done {
             self.0.remove(&key);
         }
-        Round { writes, waiting }
+        WriteBatch { writes, waiting }
     }
 }
 
@@ -103,10 +103,10 @@ enum Step {
 }
 
 /// What is compared.
-struct Unwritten<'a> {
-    world: &'a World,
+struct Comparison<'a> {
+    cache: &'a ControllerCache,
     allocation: &'a Allocation,
-    hindered: &'a Hindered,
+    blocked: &'a BlockedServices,
     now: Timestamp,
     /// While a pool is not known, no Service loses an address: it may be of that pool. So nobody gets what another would lose, and
     /// of a Service that has an address of such a pool nothing is said.
@@ -120,19 +120,19 @@ struct Unwritten<'a> {
     waiting: usize,
 }
 
-impl<'a> Unwritten<'a> {
+impl<'a> Comparison<'a> {
     /// Who has something to lose is due.
     fn new(
-        (world, allocation, hindered): (&'a World, &'a Allocation, &'a Hindered),
+        (cache, allocation, blocked): (&'a ControllerCache, &'a Allocation, &'a BlockedServices),
         now: Timestamp,
         due: &'a BTreeSet<Key>,
     ) -> Self {
         let mut statuses = Self {
-            world,
+            cache,
             allocation,
-            hindered,
+            blocked,
             now,
-            unknown_pools: world.unknown_pools(),
+            unknown_pools: cache.unknown_pools(),
             unreleased: HashMap::new(),
             wanted: HashSet::new(),
             waiting: 0,
@@ -172,20 +172,23 @@ impl<'a> Unwritten<'a> {
         let early = |address: &IpAddr| self.is_early(served, *address);
         let address = decision.addresses().find(early)?;
         if !self.unknown_pools.is_empty() {
-            return Some(hindered::by_unknown_pools(address, &self.unknown_pools));
+            return Some(blocked_services::by_unknown_pools(
+                address,
+                &self.unknown_pools,
+            ));
         }
         decision.addresses().filter(early).find_map(|address| {
             let holders = self.unreleased.get(&address)?;
-            let mut hindered = holders
+            let mut blocked = holders
                 .iter()
-                .filter_map(|key| self.hindered.get_key_value(*key));
-            let (holder, why) = hindered.next()?;
-            Some(hindered::by_hindered(address, holder, *why))
+                .filter_map(|key| self.blocked.get_key_value(*key));
+            let (holder, why) = blocked.next()?;
+            Some(blocked_services::by_blocked(address, holder, *why))
         })
     }
 
     fn of(&self, key: &Key) -> Option<(&'a Served, &'a Decision)> {
-        let served = self.world.services.get(key)?;
+        let served = self.cache.services.get(key)?;
         let decision = self.allocation.services.get(&served.request.key)?;
         Some((served, decision))
     }

@@ -1,7 +1,7 @@
-//! Events: what changed that somebody may want to know, told at the object that it concerns.
+//! Events: which changes cause one, and the recorder that writes them.
 //!
-//! An Event is told once per change, never because the controller was started, and no more of them than an API server takes
-//! with ease. The state itself is in conditions and statuses.
+//! An Event is recorded once per change, never because the controller was started, and their rate is limited. The state
+//! itself is in conditions and statuses.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -20,24 +20,24 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 use tracing::debug;
 
+use super::cache::ControllerCache;
 use super::kubernetes::Served;
 use super::store::Key;
-use super::world::World;
 use crate::reasons;
 
-/// Events that may be told at once.
+/// Events that may be written at once.
 const BURST: f64 = 50.0;
 
-/// Events a second that may be told on.
+/// Events per second, once the burst is used up.
 const RATE: f64 = 5.0;
 
-/// Events that may wait to be told.
+/// Events that may wait to be written; more are dropped.
 const WAITING: usize = 64;
 
-/// Who tells them.
+/// `reportingController` of the Events.
 const REPORTER: &str = "routelet-controller";
 
-/// How long the API server may take for one.
+/// Timeout of one write.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The longest note that an API server takes, in bytes.
@@ -45,21 +45,21 @@ const LONGEST: usize = 1024;
 
 /// What happened to an object.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct News {
+pub(super) struct EventData {
     pub(super) regarding: ObjectReference,
-    /// Another object that has to do with it.
+    /// A related object.
     pub(super) related: Option<ObjectReference>,
     pub(super) warning: bool,
-    /// One word for programs.
+    /// The reason: one word, for programs.
     pub(super) reason: &'static str,
     /// What was done, or not.
     pub(super) action: &'static str,
     pub(super) note: String,
 }
 
-/// What was found at the last look, to tell changes by.
+/// What was observed last; a difference from it is a change.
 #[derive(Debug, Default)]
-pub(super) struct Known {
+pub(super) struct Observed {
     /// Why a Service misses an address.
     refusals: BTreeMap<Key, String>,
     knows_refusals: bool,
@@ -71,10 +71,10 @@ pub(super) struct Known {
 }
 
 /// The addresses of a Service were written.
-pub(super) fn given(served: &Served, decision: &Decision) -> News {
+pub(super) fn assigned(served: &Served, decision: &Decision) -> EventData {
     let addresses = decision.listed();
     let released = addresses.is_empty();
-    News {
+    EventData {
         regarding: served.reference(),
         related: None,
         warning: false,
@@ -91,8 +91,8 @@ pub(super) fn given(served: &Served, decision: &Decision) -> News {
 }
 
 /// Another controller writes the addresses of a Service.
-pub(super) fn contested(served: &Served, statement: &Statement) -> News {
-    News {
+pub(super) fn contested(served: &Served, statement: &Statement) -> EventData {
+    EventData {
         regarding: served.reference(),
         related: None,
         warning: true,
@@ -103,8 +103,8 @@ pub(super) fn contested(served: &Served, statement: &Statement) -> News {
 }
 
 /// A Service waits for another to lose an address, and that cannot be written.
-pub(super) fn waits(served: &Served, statement: &Statement) -> News {
-    News {
+pub(super) fn waits(served: &Served, statement: &Statement) -> EventData {
+    EventData {
         regarding: served.reference(),
         related: None,
         warning: true,
@@ -128,18 +128,18 @@ impl Served {
     }
 }
 
-impl Known {
+impl Observed {
     /// Compares with the last look what Services miss, those of `keys`; the others are as they were, or gone.
     pub(super) fn refusals<'a>(
         &mut self,
-        world: &World,
+        cache: &ControllerCache,
         allocation: &Allocation,
         keys: impl IntoIterator<Item = &'a Key>,
-    ) -> Vec<News> {
+    ) -> Vec<EventData> {
         let mut news = Vec::new();
         for key in keys {
             let before = self.refusals.remove(key);
-            let Some(served) = world.services.get(key) else {
+            let Some(served) = cache.services.get(key) else {
                 continue;
             };
             let Some(decision) = allocation.services.get(&served.request.key) else {
@@ -156,7 +156,7 @@ impl Known {
                 (None, None) => continue,
             };
             if before.as_ref() != Some(&note) {
-                news.push(News {
+                news.push(EventData {
                     regarding: served.reference(),
                     related: None,
                     warning: true,
@@ -168,7 +168,7 @@ impl Known {
             self.refusals.insert(key.clone(), note);
         }
         self.refusals
-            .retain(|key, _| world.services.get(key).is_some());
+            .retain(|key, _| cache.services.get(key).is_some());
         // The first look finds what another replica has reported already.
         match std::mem::replace(&mut self.knows_refusals, true) {
             true => news,
@@ -177,17 +177,21 @@ impl Known {
     }
 
     /// Compares sessions and our own objects with the last look.
-    pub(super) fn objects(&mut self, world: &World, now: std::time::Instant) -> Vec<News> {
+    pub(super) fn objects(
+        &mut self,
+        cache: &ControllerCache,
+        now: std::time::Instant,
+    ) -> Vec<EventData> {
         let mut news = Vec::new();
         let mut sessions = HashMap::new();
-        for ((_, node), state) in world.states.iter() {
+        for ((_, node), state) in cache.states.iter() {
             for session in state.at(now) {
                 let key = (node.clone(), session.peer.clone());
                 let before = self.sessions.get(&key).copied();
                 if before.is_some_and(|before| before != session.established)
-                    && let Some(regarding) = world.reference(&session.object)
+                    && let Some(regarding) = cache.reference(&session.object)
                 {
-                    news.push(News {
+                    news.push(EventData {
                         regarding,
                         related: Some(ObjectReference {
                             api_version: Some("v1".to_owned()),
@@ -208,11 +212,11 @@ impl Known {
             }
         }
         self.sessions = sessions;
-        let invalid = world.objects.invalid();
+        let invalid = cache.objects.invalid();
         for ((kind, name), reason) in &invalid {
             let known = self.invalid.get(&(*kind, name.clone())) == Some(reason);
-            if !known && let Some(regarding) = world.reference(&format!("{kind} {name}")) {
-                news.push(News {
+            if !known && let Some(regarding) = cache.reference(&format!("{kind} {name}")) {
+                news.push(EventData {
                     regarding,
                     related: None,
                     warning: true,
@@ -230,7 +234,7 @@ impl Known {
     }
 }
 
-impl World {
+impl ControllerCache {
     /// An object of ours, as Events name it; `None` if there is none, as behind the mesh without a Router.
     fn reference(&self, object: &str) -> Option<ObjectReference> {
         let (kind, name) = object.split_once(' ')?;
@@ -245,19 +249,19 @@ impl World {
     }
 }
 
-/// Tells Events, in the order in which they come, until it is dropped.
-pub(super) struct Teller {
-    queue: mpsc::Sender<News>,
-    /// How many may be told now.
+/// Writes Events in the order in which they are recorded, until it is dropped.
+pub(super) struct EventRecorder {
+    queue: mpsc::Sender<EventData>,
+    /// How many may be written now.
     tokens: f64,
     filled: Instant,
 }
 
-impl Teller {
+impl EventRecorder {
     /// Begins.
     pub(super) fn start(client: Client, me: &str) -> Self {
         let (queue, waiting) = mpsc::channel(WAITING);
-        tokio::spawn(tell(client, me.to_owned(), waiting));
+        tokio::spawn(post(client, me.to_owned(), waiting));
         Self {
             queue,
             tokens: BURST,
@@ -265,8 +269,8 @@ impl Teller {
         }
     }
 
-    /// Tells of something; too many at once are left out.
-    pub(super) fn tell(&mut self, news: News) {
+    /// Queues an Event; drops it above the rate limit.
+    pub(super) fn record(&mut self, news: EventData) {
         let now = Instant::now();
         let more = now.duration_since(self.filled).as_secs_f64() * RATE;
         self.tokens = (self.tokens + more).min(BURST);
@@ -279,7 +283,7 @@ impl Teller {
     }
 }
 
-async fn tell(client: Client, me: String, mut waiting: mpsc::Receiver<News>) {
+async fn post(client: Client, me: String, mut waiting: mpsc::Receiver<EventData>) {
     while let Some(news) = waiting.recv().await {
         // Events of objects without a namespace are in this one, by custom.
         let namespace = news.regarding.namespace.clone();
@@ -296,8 +300,8 @@ async fn tell(client: Client, me: String, mut waiting: mpsc::Receiver<News>) {
     }
 }
 
-impl News {
-    /// Each is an Event of its own: what is told again has changed.
+impl EventData {
+    /// Each is a new Event: none is recorded twice without a change.
     fn into_event(self, me: &str) -> Event {
         let now = Timestamp::now();
         let name = self.regarding.name.as_deref().unwrap_or_default();

@@ -8,7 +8,7 @@ use routelet_core::cluster::Atoms;
 use routelet_core::cluster::watched::{WatchedNamespace, WatchedNode};
 use routelet_core::pools::{Request, Reserved};
 
-use super::store::Kept;
+use super::store::Reduced;
 use crate::sources::Unreadable;
 pub(super) use routelet_core::cluster::watched::WatchedPoolService;
 
@@ -29,7 +29,7 @@ impl NodeAddresses {
     }
 }
 
-impl Kept for NodeAddresses {
+impl Reduced for NodeAddresses {
     type Object = WatchedNode;
 
     fn keep(object: WatchedNode, before: Option<Self>) -> Option<Self> {
@@ -51,7 +51,7 @@ impl Kept for NodeAddresses {
 #[derive(Debug)]
 pub(super) struct Namespace(pub(super) Arc<Labels>);
 
-impl Kept for Namespace {
+impl Reduced for Namespace {
     type Object = WatchedNamespace;
 
     fn keep(object: WatchedNamespace, _: Option<Self>) -> Option<Self> {
@@ -77,7 +77,7 @@ pub(super) struct Served {
     written: Option<Instant>,
 }
 
-impl Kept for Served {
+impl Reduced for Served {
     type Object = WatchedPoolService;
 
     /// What a write has answered is newer than what the watch tells until it gets there. The older version is not taken back:

@@ -34,14 +34,14 @@ const LOOK: Duration = Duration::from_secs(2);
 pub(super) struct Lease {
     api: Api<Object>,
     me: String,
-    seen: Option<Seen>,
+    seen: Option<ObservedLease>,
     /// When it was last asked to be ours from then on, with success. The others count from when that was written, which may be long
     /// before it was answered.
     renewed: Instant,
 }
 
 /// A Lease as it was seen last.
-struct Seen {
+struct ObservedLease {
     object: Object,
     /// When this version of it was seen first.
     at: Instant,
@@ -49,7 +49,7 @@ struct Seen {
 
 /// What a look at the Lease says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Look {
+enum LeaseState {
     /// There is none.
     Missing,
     /// It is this replica's.
@@ -60,8 +60,8 @@ enum Look {
     Taken,
 }
 
-impl Seen {
-    fn look(&self, me: &str, now: Instant) -> Look {
+impl ObservedLease {
+    fn look(&self, me: &str, now: Instant) -> LeaseState {
         let spec = self.object.spec.as_ref();
         let holder = spec.and_then(|spec| spec.holder_identity.as_deref());
         let lasts = spec
@@ -69,10 +69,10 @@ impl Seen {
             .and_then(|seconds| u64::try_from(seconds).ok())
             .map_or(LASTS, Duration::from_secs);
         match holder {
-            None | Some("") => Look::Free,
-            Some(holder) if holder == me => Look::Mine,
-            Some(_) if now >= self.at + lasts => Look::Free,
-            Some(_) => Look::Taken,
+            None | Some("") => LeaseState::Free,
+            Some(holder) if holder == me => LeaseState::Mine,
+            Some(_) if now >= self.at + lasts => LeaseState::Free,
+            Some(_) => LeaseState::Taken,
         }
     }
 }
@@ -163,7 +163,7 @@ impl Lease {
         let Some(seen) = self.seen.take() else {
             return;
         };
-        if seen.look(&self.me, Instant::now()) != Look::Mine {
+        if seen.look(&self.me, Instant::now()) != LeaseState::Mine {
             return;
         }
         let mut object = seen.object;
@@ -199,16 +199,16 @@ impl Lease {
             let at = known
                 .filter(|k| k.object.metadata.resource_version == object.metadata.resource_version);
             let at = at.map_or(now, |known| known.at);
-            Seen { object, at }
+            ObservedLease { object, at }
         });
         let look = self
             .seen
             .as_ref()
-            .map_or(Look::Missing, |seen| seen.look(&self.me, now));
+            .map_or(LeaseState::Missing, |seen| seen.look(&self.me, now));
         let params = PostParams::default();
         let written = match look {
-            Look::Taken => return Ok(false),
-            Look::Missing => {
+            LeaseState::Taken => return Ok(false),
+            LeaseState::Missing => {
                 let object = Object {
                     metadata: ObjectMeta {
                         name: Some(NAME.to_owned()),
@@ -218,7 +218,7 @@ impl Lease {
                 };
                 self.api.create(&params, &object).await
             }
-            Look::Mine | Look::Free => {
+            LeaseState::Mine | LeaseState::Free => {
                 let Some(seen) = &self.seen else {
                     return Ok(false);
                 };
@@ -229,7 +229,7 @@ impl Lease {
         };
         match written {
             Ok(object) => {
-                self.seen = Some(Seen { object, at: now });
+                self.seen = Some(ObservedLease { object, at: now });
                 self.renewed = now;
                 Ok(true)
             }
@@ -267,13 +267,13 @@ mod tests {
 
     use super::*;
 
-    fn seen(holder: &str, at: Instant) -> Seen {
+    fn seen(holder: &str, at: Instant) -> ObservedLease {
         let spec = LeaseSpec {
             holder_identity: Some(holder.to_owned()),
             lease_duration_seconds: Some(15),
             ..LeaseSpec::default()
         };
-        Seen {
+        ObservedLease {
             object: Object {
                 spec: Some(spec),
                 ..Object::default()
@@ -327,10 +327,10 @@ mod tests {
     async fn a_lease_is_free_when_it_has_not_changed_for_as_long_as_it_lasts() {
         let at = Instant::now();
         let other = seen("b", at);
-        assert_eq!(other.look("a", at + LASTS - LOOK), Look::Taken);
-        assert_eq!(other.look("a", at + LASTS), Look::Free);
-        assert_eq!(seen("a", at).look("a", at + 10 * LASTS), Look::Mine);
-        assert_eq!(seen("", at).look("a", at), Look::Free, "given up");
+        assert_eq!(other.look("a", at + LASTS - LOOK), LeaseState::Taken);
+        assert_eq!(other.look("a", at + LASTS), LeaseState::Free);
+        assert_eq!(seen("a", at).look("a", at + 10 * LASTS), LeaseState::Mine);
+        assert_eq!(seen("", at).look("a", at), LeaseState::Free, "given up");
         // The holder stops before anybody else begins.
         assert!(PATIENCE + LOOK < LASTS);
     }

@@ -1,42 +1,45 @@
-//! The controller: hands addresses of pools to Services, and says at every object how it is.
+//! The controller: assigns addresses of pools to Services, and writes the status of our objects.
 //!
 //! ```text
-//!  API server --watches--> World --allocate()--> addresses --> statuses of Services
+//!  API server --watches--> ControllerCache --allocate()--> addresses --> statuses of Services
 //!                            |  \--------------> statuses of our objects, Events
 //!                            \-----------------> RouterStates whose node is gone
 //! ```
 //!
-//! One replica works, the one with the Lease. It remembers nothing: what it does follows from what the API server holds, so
-//! another one takes over where it stopped. While the API server is away nothing is changed and nothing is forgotten.
+//! One replica is active, the one that holds the Lease. It keeps no state of its own: every write follows from what the API
+//! server holds, so another replica continues where it stopped. While the API server is unreachable nothing is changed and
+//! nothing is removed from the cache.
 //!
-//! | room | |
+//! | module | contents |
 //! |---|---|
-//! | `lease` | which replica works |
-//! | `store`, `world`, `watches` | what is known of the cluster, and the watches that tell it |
-//! | `kubernetes` | what is kept of a Node, a Namespace and a Service |
-//! | `objects`, `ours`, `sessions` | our own objects by kind, each of them, and what nodes tell of themselves |
-//! | `addresses` | from an allocation to what has to be written: pure |
+//! | `lease` | which replica is active |
+//! | `store`, `cache`, `watches` | the state of the cluster, and the watches that feed it |
+//! | `kubernetes` | the fields of a Node, a Namespace and a Service that are kept |
+//! | `objects`, `custom_object`, `sessions` | our own objects by kind, each of them, and what RouterStates report |
+//! | `reported` | what nodes report about an object: pure |
+//! | `addresses` | the writes that follow from an allocation: pure |
+//! | `blocked_services` | Services that wait for a status that is not written: pure |
 //! | `statuses` | counts and conditions of our own objects: pure |
-//! | `events` | what changed that somebody may want to know |
-//! | `orphans` | RouterStates whose node is gone |
-//! | `rivals` | another controller that writes the same statuses is not fought: pure |
-//! | `backoffs` | what could not be written is left alone for a while |
-//! | `work`, `requests` | the loop that does it, and what it asks of the API server |
+//! | `events` | which changes cause an Event |
+//! | `orphans` | RouterStates whose Node is gone |
+//! | `write_conflicts` | other controllers that write the same status: pure |
+//! | `backoffs` | backoff of failed writes, by object |
+//! | `work`, `requests` | the loop that writes, and its requests to the API server |
 //! | `page` | health, readiness and metrics |
 
 mod addresses;
 mod backoffs;
+mod blocked_services;
+mod cache;
+mod custom_object;
 mod events;
-mod hindered;
 mod kubernetes;
 mod lease;
 mod objects;
 mod orphans;
-mod ours;
 mod page;
 mod reported;
 mod requests;
-mod rivals;
 mod sessions;
 mod statuses;
 mod store;
@@ -44,7 +47,7 @@ mod store;
 mod tests;
 mod watches;
 mod work;
-mod world;
+mod write_conflicts;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

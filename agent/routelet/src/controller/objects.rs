@@ -7,13 +7,13 @@ use std::sync::Arc;
 use kube::core::object::HasStatus;
 use routelet_core::cluster::{ClusterState, Indexed, Kind, Map, Object};
 
-use super::ours::Ours;
+use super::custom_object::CustomObject;
 use super::store::Store;
 
 /// A kind with a store.
 pub(super) trait Stored: Kind {
     /// The store of the kind.
-    fn store(objects: &mut Objects) -> &mut Store<Ours<Self>>;
+    fn store(objects: &mut Objects) -> &mut Store<CustomObject<Self>>;
 }
 
 macro_rules! objects {
@@ -21,7 +21,7 @@ macro_rules! objects {
         /// A store for each kind.
         #[derive(Debug, Default)]
         pub(super) struct Objects {
-            $(pub(super) $collection: Store<Ours<routelet_api::$kind>>,)*
+            $(pub(super) $collection: Store<CustomObject<routelet_api::$kind>>,)*
         }
 
         /// The statuses that are not as they should be, by name.
@@ -32,7 +32,7 @@ macro_rules! objects {
         }
 
         $(impl Stored for routelet_api::$kind {
-            fn store(objects: &mut Objects) -> &mut Store<Ours<Self>> {
+            fn store(objects: &mut Objects) -> &mut Store<CustomObject<Self>> {
                 &mut objects.$collection
             }
         })*
@@ -72,7 +72,7 @@ macro_rules! objects {
 routelet_api::kinds!(objects);
 
 fn invalid<K: Kind>(
-    store: &Store<Ours<K>>,
+    store: &Store<CustomObject<K>>,
 ) -> impl Iterator<Item = ((&'static str, String), String)> {
     store.iter().filter_map(|((_, name), ours)| {
         let reason = ours.invalid.clone()?;
@@ -80,7 +80,7 @@ fn invalid<K: Kind>(
     })
 }
 
-fn valid<K: Kind>(store: &Store<Ours<K>>) -> Map<String, Arc<Object<K::Spec>>> {
+fn valid<K: Kind>(store: &Store<CustomObject<K>>) -> Map<String, Arc<Object<K::Spec>>> {
     store
         .iter()
         .filter_map(|((_, name), ours)| Some((name.clone(), Arc::clone(ours.good.as_ref()?))))

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::world::World;
+use super::cache::ControllerCache;
 
 /// How long a RouterState stays without its Node, and without a word of its agent: an agent may be there before its Node, and
 /// one that runs writes every five minutes.
@@ -18,11 +18,15 @@ pub(super) struct Orphans(HashMap<String, Instant>);
 
 impl Orphans {
     /// The RouterStates that have to go, with their uid.
-    pub(super) fn due(&mut self, world: &World, now: Instant) -> Vec<(String, Option<String>)> {
+    pub(super) fn due(
+        &mut self,
+        cache: &ControllerCache,
+        now: Instant,
+    ) -> Vec<(String, Option<String>)> {
         let before = std::mem::take(&mut self.0);
         let mut due = Vec::new();
-        for ((_, name), state) in world.states.iter() {
-            if world.nodes.named(name).is_some() {
+        for ((_, name), state) in cache.states.iter() {
+            if cache.nodes.named(name).is_some() {
                 continue;
             }
             let since = before.get(name).copied().unwrap_or(now);

@@ -12,7 +12,7 @@ use routelet_api::status::ACCEPTED;
 use routelet_base::printable;
 use routelet_control::model::ProblemReason;
 
-use super::world::World;
+use super::cache::ControllerCache;
 use crate::report::conditions::Finding;
 
 /// How many different texts a condition repeats.
@@ -75,32 +75,32 @@ impl Report {
 
 /// What all nodes report, by object.
 #[derive(Debug, Default)]
-pub(super) struct Reported<'a>(HashMap<&'a str, OfObject<'a>>);
+pub(super) struct Reported<'a>(HashMap<&'a str, ObjectReports<'a>>);
 
 #[derive(Debug, Default)]
-struct OfObject<'a> {
+struct ObjectReports<'a> {
     /// By text, those of nodes that do not use it first.
-    texts: BTreeMap<(bool, &'a str), Same<'a>>,
+    texts: BTreeMap<(bool, &'a str), EqualReports<'a>>,
     /// The nodes where it is used instead of another, by that.
     instead_of: BTreeMap<&'a str, BTreeSet<&'a str>>,
 }
 
 /// What several nodes report alike.
 #[derive(Debug)]
-struct Same<'a> {
+struct EqualReports<'a> {
     reason: &'static str,
     nodes: BTreeSet<&'a str>,
 }
 
 impl<'a> Reported<'a> {
     /// What nodes report whose agents run.
-    pub(super) fn new(world: &'a World, now: Instant) -> Self {
-        let mut all: HashMap<&str, OfObject<'_>> = HashMap::new();
-        for ((_, node), state) in world.states.iter() {
+    pub(super) fn new(cache: &'a ControllerCache, now: Instant) -> Self {
+        let mut all: HashMap<&str, ObjectReports<'_>> = HashMap::new();
+        for ((_, node), state) in cache.states.iter() {
             for report in state.reports(now) {
                 let of = all.entry(&report.object).or_default();
                 let same = of.texts.entry((!report.unused, &report.message));
-                let same = same.or_insert_with(|| Same {
+                let same = same.or_insert_with(|| EqualReports {
                     reason: report.reason,
                     nodes: BTreeSet::new(),
                 });

@@ -8,7 +8,7 @@ use routelet_api::RouterState;
 use routelet_api::router_state::{SessionCounts, SessionStatus};
 
 use super::reported::Report;
-use super::store::Kept;
+use super::store::Reduced;
 
 /// The sessions of a node, as its RouterState reports them.
 #[derive(Debug)]
@@ -96,7 +96,7 @@ pub(super) struct Session {
     pub(super) text: String,
 }
 
-impl Kept for Sessions {
+impl Reduced for Sessions {
     type Object = RouterState;
 
     fn keep(object: RouterState, before: Option<Self>) -> Option<Self> {

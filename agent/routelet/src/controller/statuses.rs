@@ -12,11 +12,11 @@ use routelet_core::cluster::validate;
 use routelet_core::cluster::{Kind, ObjectRef};
 use routelet_core::pools::{Allocation, PoolReport};
 
+use super::cache::ControllerCache;
+use super::custom_object::CustomObject;
 use super::objects::Statuses;
-use super::ours::Ours;
 use super::reported::Reported;
 use super::store::Store;
-use super::world::World;
 use crate::report::conditions::{Finding, conditions, whole_seconds};
 
 /// How many things of a kind a message names.
@@ -24,21 +24,21 @@ const NAMED: usize = 5;
 
 /// Compares every status with what it should be.
 pub(super) fn statuses(
-    world: &World,
+    cache: &ControllerCache,
     allocation: &Allocation,
     (now, instant): (Timestamp, Instant),
 ) -> Statuses {
     let context = Context {
-        accepted: Accepted::new(world, instant),
-        sessions: sessions(world, instant),
+        accepted: Accepted::new(cache, instant),
+        sessions: sessions(cache, instant),
         allocation,
         now: whole_seconds(now),
     };
     macro_rules! statuses {
         ($($kind:ident { collection: $collection:ident, $($rest:tt)* })*) => {
             Statuses {
-                $($collection: differing(&world.objects.$collection, |name, ours| {
-                    Stated::of(name, ours, &context)
+                $($collection: differing(&cache.objects.$collection, |name, ours| {
+                    StatusOf::of(name, ours, &context)
                 }),)*
             }
         };
@@ -49,20 +49,20 @@ pub(super) fn statuses(
 /// What statuses are made of.
 struct Context<'a> {
     accepted: Accepted<'a>,
-    sessions: BTreeMap<String, OfPeer<'a>>,
+    sessions: BTreeMap<String, SessionsByNode<'a>>,
     allocation: &'a Allocation,
     now: Timestamp,
 }
 
 /// The status of a kind.
-trait Stated<K: Kind<Status = Self>> {
+trait StatusOf<K: Kind<Status = Self>> {
     /// What it should be.
-    fn of(name: &str, ours: &Ours<K>, context: &Context<'_>) -> Self;
+    fn of(name: &str, ours: &CustomObject<K>, context: &Context<'_>) -> Self;
 }
 
 /// Of kinds of which nothing is said but whether they are accepted.
-impl<K: Kind<Status = Self>> Stated<K> for ObjectStatus {
-    fn of(name: &str, ours: &Ours<K>, context: &Context<'_>) -> Self {
+impl<K: Kind<Status = Self>> StatusOf<K> for ObjectStatus {
+    fn of(name: &str, ours: &CustomObject<K>, context: &Context<'_>) -> Self {
         let findings = [context.accepted.of(name, ours)];
         Self {
             conditions: ours.conditions(findings, &ours.status.conditions, context.now),
@@ -70,8 +70,8 @@ impl<K: Kind<Status = Self>> Stated<K> for ObjectStatus {
     }
 }
 
-impl Stated<Peer> for PeerStatus {
-    fn of(name: &str, peer: &Ours<Peer>, context: &Context<'_>) -> Self {
+impl StatusOf<Peer> for PeerStatus {
+    fn of(name: &str, peer: &CustomObject<Peer>, context: &Context<'_>) -> Self {
         let sessions = context.sessions.get(name).map_or(&[][..], Vec::as_slice);
         let (all, established) = totals(sessions);
         let is_used = |(_, counts): &&(_, Cow<'_, SessionCounts>)| counts.sessions > 0;
@@ -86,8 +86,8 @@ impl Stated<Peer> for PeerStatus {
     }
 }
 
-impl Stated<AddressPool> for AddressPoolStatus {
-    fn of(name: &str, pool: &Ours<AddressPool>, context: &Context<'_>) -> Self {
+impl StatusOf<AddressPool> for AddressPoolStatus {
+    fn of(name: &str, pool: &CustomObject<AddressPool>, context: &Context<'_>) -> Self {
         let report = context.allocation.pools.get(name);
         let mut findings = vec![context.accepted.of(name, pool)];
         if let Some(report) = report {
@@ -108,8 +108,8 @@ impl Stated<AddressPool> for AddressPoolStatus {
 }
 
 fn differing<K: Kind>(
-    store: &Store<Ours<K>>,
-    wanted: impl Fn(&str, &Ours<K>) -> K::Status,
+    store: &Store<CustomObject<K>>,
+    wanted: impl Fn(&str, &CustomObject<K>) -> K::Status,
 ) -> Vec<(String, K::Status)> {
     store
         .iter()
@@ -120,7 +120,7 @@ fn differing<K: Kind>(
         .collect()
 }
 
-impl<K: Kind> Ours<K> {
+impl<K: Kind> CustomObject<K> {
     fn conditions(
         &self,
         findings: impl IntoIterator<Item = Finding>,
@@ -142,22 +142,22 @@ struct Accepted<'a> {
 }
 
 impl<'a> Accepted<'a> {
-    fn new(world: &'a World, now: Instant) -> Self {
-        let state = world.objects.valid();
+    fn new(cache: &'a ControllerCache, now: Instant) -> Self {
+        let state = cache.objects.valid();
         Self {
             dangling: by_object(validate::references(&state)),
             idle: by_object(validate::selections(&state)),
-            reported: Reported::new(world, now),
+            reported: Reported::new(cache, now),
         }
     }
 
     /// Whether an object is valid, what it refers to exists, and nodes use it.
-    fn of<K: Kind>(&self, name: &str, ours: &Ours<K>) -> Finding {
+    fn of<K: Kind>(&self, name: &str, ours: &CustomObject<K>) -> Finding {
         self.used(name, ours, 0)
     }
 
     /// The same of an object that has sessions on so many nodes.
-    fn used<K: Kind>(&self, name: &str, ours: &Ours<K>, used_on: usize) -> Finding {
+    fn used<K: Kind>(&self, name: &str, ours: &CustomObject<K>, used_on: usize) -> Finding {
         if let Some(reason) = &ours.invalid {
             let meanwhile = match &ours.good {
                 Some(_) => "Agents that have its last good version keep using it",
@@ -206,12 +206,12 @@ fn by_object(findings: Vec<(ObjectRef, validate::Finding)>) -> HashMap<(String, 
 }
 
 /// The sessions of a Peer on each node that has any.
-type OfPeer<'a> = Vec<(&'a str, Cow<'a, SessionCounts>)>;
+type SessionsByNode<'a> = Vec<(&'a str, Cow<'a, SessionCounts>)>;
 
 /// The sessions of every Peer, with their nodes.
-fn sessions(world: &World, now: Instant) -> BTreeMap<String, OfPeer<'_>> {
+fn sessions(cache: &ControllerCache, now: Instant) -> BTreeMap<String, SessionsByNode<'_>> {
     let mut all: BTreeMap<String, Vec<_>> = BTreeMap::new();
-    for ((_, node), state) in world.states.iter() {
+    for ((_, node), state) in cache.states.iter() {
         for counts in state.counts(now) {
             if let Some(name) = counts.object.strip_prefix("Peer ") {
                 let of_peer = all.entry(name.to_owned()).or_default();

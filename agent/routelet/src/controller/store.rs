@@ -20,7 +20,7 @@ pub(super) fn key(meta: &ObjectMeta) -> Key {
 }
 
 /// What a store keeps of an object.
-pub(super) trait Kept: Sized {
+pub(super) trait Reduced: Sized {
     /// The object as it comes.
     type Object: Resource<DynamicType = ()>;
 
@@ -53,7 +53,7 @@ impl<V> Default for Store<V> {
     }
 }
 
-impl<V: Kept> Store<V> {
+impl<V: Reduced> Store<V> {
     /// Takes an event in.
     pub(super) fn event(&mut self, event: Event<Received<V::Object>>) {
         match self.listing.event(event, |object| key(object.metadata())) {

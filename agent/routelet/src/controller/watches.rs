@@ -6,15 +6,15 @@ use kube::runtime::watcher;
 use kube::{Api, Client, Resource};
 use routelet_core::cluster::Indexed;
 
-use super::world::World;
+use super::cache::ControllerCache;
 use crate::sources::{Received, Scope, Watches};
 
-/// All of them, which feed one [`World`].
-pub(super) fn watches(client: &Client) -> Watches<World> {
+/// All of them, which feed one [`ControllerCache`].
+pub(super) fn watches(client: &Client) -> Watches<ControllerCache> {
     fn all<K: Resource<DynamicType = ()>>(client: &Client) -> Api<Received<K>> {
         Api::all_with(client.clone(), &())
     }
-    let mut watches = Watches::<World>::new();
+    let mut watches = Watches::<ControllerCache>::new();
     // The newest there is, once for each time that this replica becomes the one that works: what an older list does not have,
     // an address that another replica just gave, would be given again.
     let everything = watcher::Config::default;
@@ -25,30 +25,30 @@ pub(super) fn watches(client: &Client) -> Watches<World> {
                 of(routelet_api::$kind::KIND),
                 all(client),
                 everything(),
-                World::object_event::<routelet_api::$kind>,
+                ControllerCache::object_event::<routelet_api::$kind>,
             );)*
         };
     }
     routelet_api::kinds!(written_by_people);
-    watches.add(of("Node"), all(client), everything(), |world, event| {
-        world.node_event(event, Instant::now());
+    watches.add(of("Node"), all(client), everything(), |cache, event| {
+        cache.node_event(event, Instant::now());
     });
     watches.add(
         of("Namespace"),
         all(client),
         everything(),
-        World::namespace_event,
+        ControllerCache::namespace_event,
     );
     watches.add(
         of("Service"),
         all(client),
         everything(),
-        World::service_event,
+        ControllerCache::service_event,
     );
     // Many, and nothing is decided by them.
     let states = everything().any_semantic();
-    watches.add(of("RouterState"), all(client), states, |world, event| {
-        world.states.event(event);
+    watches.add(of("RouterState"), all(client), states, |cache, event| {
+        cache.states.event(event);
     });
     watches
 }

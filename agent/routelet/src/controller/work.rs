@@ -14,20 +14,20 @@ use routelet_core::pools::{self, Allocator, Decision, Outcome, State};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tracing::{debug, info, warn};
 
-use super::addresses::{self, Due, Write};
+use super::addresses::{self, WorkQueue, Write};
 use super::backoffs::Backoffs;
-use super::events::{self, Known, Teller};
-use super::hindered::{Hindered, Hindrance};
+use super::blocked_services::{BlockReason, BlockedServices};
+use super::cache::ControllerCache;
+use super::custom_object::CustomObject;
+use super::events::{self, EventRecorder, Observed};
 use super::kubernetes::{Served, WatchedPoolService};
 use super::orphans::Orphans;
-use super::ours::Ours;
 use super::page::Page;
 use super::requests::{Failure, apply, delete_state, give};
-use super::rivals::{Rivals, Verdict};
 use super::statuses::statuses;
 use super::store::{Key, Store};
 use super::watches::watches;
-use super::world::World;
+use super::write_conflicts::{Verdict, WriteConflicts};
 use crate::memory;
 use crate::sources::Received;
 
@@ -43,20 +43,20 @@ const AT_ONCE: usize = 16;
 /// Works until it is dropped.
 pub(super) async fn work(client: &Client, me: &str, page: &Page) {
     let mut watches = watches(client);
-    let mut world = World::default();
+    let mut cache = ControllerCache::default();
     let mut worker = Worker {
         client: client.clone(),
         page,
-        teller: Teller::start(client.clone(), me),
-        known: Known::default(),
+        recorder: EventRecorder::start(client.clone(), me),
+        known: Observed::default(),
         allocator: Allocator::new(State::default()),
-        due: Due::default(),
+        due: WorkQueue::default(),
         written: BTreeSet::new(),
         is_stale: false,
         is_more_due: false,
         services: Backoffs::default(),
         awaited: Backoffs::default(),
-        rivals: Rivals::default(),
+        conflicts: WriteConflicts::default(),
         has_adopted: false,
         objects: Backoffs::default(),
         orphans: Orphans::default(),
@@ -65,36 +65,36 @@ pub(super) async fn work(client: &Client, me: &str, page: &Page) {
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut began = false;
     loop {
-        let open = (world.changes.is_any() || worker.is_any_due()) && began;
+        let open = (cache.changes.is_any() || worker.is_any_due()) && began;
         let look = tokio::select! {
             biased;
             // First, or events without a pause would keep it waiting.
             _ = tick.tick() => true,
             // What has come is taken in before addresses are given.
-            () = watches.feed(&mut world) => false,
+            () = watches.feed(&mut cache) => false,
             () = std::future::ready(()), if open => false,
         };
-        page.set_waiting_for(world.waiting_for());
-        if !world.synced() {
+        page.set_waiting_for(cache.waiting_for());
+        if !cache.synced() {
             continue;
         }
         if !std::mem::replace(&mut began, true) {
             info!("the state of the cluster is complete");
-            world.changes.of_all = true;
+            cache.changes.of_all = true;
             memory::give_back();
             memory::forget_start();
         }
         if look {
-            world.forget_departed(Instant::now().into_std());
+            cache.forget_departed(Instant::now().into_std());
         }
         let over = |backoffs: &Backoffs<Key>| backoffs.is_any_over(Instant::now());
         let again = look && (over(&worker.services) || over(&worker.awaited));
-        if world.changes.is_any() || worker.is_any_due() || again {
-            worker.hand_out(&mut world).await;
+        if cache.changes.is_any() || worker.is_any_due() || again {
+            worker.hand_out(&mut cache).await;
         }
         if look {
-            worker.say(&mut world).await;
-            worker.clear(&world).await;
+            worker.say(&mut cache).await;
+            worker.clear(&cache).await;
         }
     }
 }
@@ -102,11 +102,11 @@ pub(super) async fn work(client: &Client, me: &str, page: &Page) {
 struct Worker<'a> {
     client: Client,
     page: &'a Page,
-    teller: Teller,
-    known: Known,
+    recorder: EventRecorder,
+    known: Observed,
     allocator: Allocator,
     /// Services of which something has perhaps to be written.
-    due: Due,
+    due: WorkQueue,
     /// Services of which something was written since addresses were allocated last: as was decided, so that this is no reason to
     /// decide anew.
     written: BTreeSet<Key>,
@@ -117,8 +117,8 @@ struct Worker<'a> {
     services: Backoffs<Key>,
     /// Services of which a write was refused as outdated, until their newer version comes.
     awaited: Backoffs<Key>,
-    rivals: Rivals,
-    /// Whether `rivals` knows what the last active replica said.
+    conflicts: WriteConflicts,
+    /// Whether `conflicts` knows what the last active replica said.
     has_adopted: bool,
     /// By kind and name.
     objects: Backoffs<(&'static str, String)>,
@@ -132,11 +132,11 @@ impl Worker<'_> {
     }
 
     /// Allocates if something has changed, and writes what is due into the statuses of Services.
-    async fn hand_out(&mut self, world: &mut World) {
-        if world.changes.is_any() || self.is_stale {
-            self.allocate(world);
+    async fn hand_out(&mut self, cache: &mut ControllerCache) {
+        if cache.changes.is_any() || self.is_stale {
+            self.allocate(cache);
         }
-        let writes = self.next_writes(world, Instant::now());
+        let writes = self.next_writes(cache, Instant::now());
         // The rest follows in the next round, when what has come meanwhile counts.
         self.is_more_due = writes.len() == ROUND;
         let client = &self.client.clone();
@@ -152,34 +152,34 @@ impl Worker<'_> {
                 Ok(service) => {
                     self.services.done(&key);
                     self.awaited.done(&key);
-                    self.take_answer(world, service, (&key, moves));
-                    let Some(served) = world.services.get(&key) else {
+                    self.take_answer(cache, service, (&key, moves));
+                    let Some(served) = cache.services.get(&key) else {
                         continue;
                     };
                     if let Some(statement) = waits {
-                        self.teller.tell(events::waits(served, &statement));
+                        self.recorder.record(events::waits(served, &statement));
                     }
                     if !moves {
-                        self.rivals.said(&key, served, Instant::now());
+                        self.conflicts.said(&key, served, Instant::now());
                         // Who waiting for an address of it says so from now on.
-                        self.is_more_due |= self.rivals.left_alone().any(|left| *left == key);
+                        self.is_more_due |= self.conflicts.left_alone().any(|left| *left == key);
                         continue;
                     }
-                    self.rivals.wrote(&key, served, Instant::now());
+                    self.conflicts.wrote(&key, served, Instant::now());
                     let decisions = &self.allocator.allocation().services;
                     if let Some(decision) = decisions.get(&served.request.key) {
                         // What it lost may be what another waits for.
                         self.is_more_due |=
                             !decision.release.is_empty() && decision.has_released(&served.request);
                         if decision.is_written(&served.request) {
-                            self.teller.tell(events::given(served, decision));
+                            self.recorder.record(events::assigned(served, decision));
                         }
                     }
                 }
                 // The watch brings the version that was in the way, or the end of the Service.
                 Err(Failure::Outdated) => {
                     self.awaited.failed(key.clone(), Instant::now());
-                    world.outdated.insert(key);
+                    cache.outdated.insert(key);
                 }
                 Err(failure @ Failure::Other(_)) => {
                     let service = format!("{}/{}", key.0, key.1);
@@ -193,14 +193,14 @@ impl Worker<'_> {
     /// Takes in what a write has answered.
     fn take_answer(
         &mut self,
-        world: &mut World,
+        cache: &mut ControllerCache,
         service: Received<WatchedPoolService>,
         (key, moves): (&Key, bool),
     ) {
-        let request = |world: &World| Some(Arc::clone(&world.services.get(key)?.request));
-        let before = request(world);
-        world.services.written(service);
-        if let (Some(before), Some(after)) = (before, request(world)) {
+        let request = |cache: &ControllerCache| Some(Arc::clone(&cache.services.get(key)?.request));
+        let before = request(cache);
+        cache.services.written(service);
+        if let (Some(before), Some(after)) = (before, request(cache)) {
             let decision = self.allocator.allocation().services.get(&before.key);
             let decision = decision.filter(|_| moves);
             self.is_stale |= addresses::is_otherwise(&before, &after, decision);
@@ -209,17 +209,17 @@ impl Worker<'_> {
     }
 
     /// Takes in what has changed.
-    fn allocate(&mut self, world: &mut World) {
+    fn allocate(&mut self, cache: &mut ControllerCache) {
         self.is_stale = false;
-        let changes = std::mem::take(&mut world.changes);
+        let changes = std::mem::take(&mut cache.changes);
         let mut looked = std::mem::take(&mut self.written);
         if changes.of_all {
-            self.allocator = Allocator::new(world.address_state());
-            looked.extend(world.services.keys().cloned());
+            self.allocator = Allocator::new(cache.address_state());
+            looked.extend(cache.services.keys().cloned());
         } else {
             looked.extend(changes.services);
             let now = looked.iter().map(|key| {
-                let served = world.services.get(key);
+                let served = cache.services.get(key);
                 let request = served.map(|served| Arc::clone(&served.request));
                 (ObjectKey::new(key.0.as_str(), key.1.as_str()), request)
             });
@@ -228,65 +228,65 @@ impl Worker<'_> {
             looked.extend(differing.collect::<Vec<_>>());
         }
         let allocation = self.allocator.allocation();
-        debug_assert_eq!(*allocation, pools::allocate(&world.address_state()));
-        for news in self.known.refusals(world, allocation, &looked) {
-            self.teller.tell(news);
+        debug_assert_eq!(*allocation, pools::allocate(&cache.address_state()));
+        for news in self.known.refusals(cache, allocation, &looked) {
+            self.recorder.record(news);
         }
         self.page.set_allocation(allocation);
         // Which of them may be written while a pool is not known depends on all.
-        if !world.unknown_pools().is_empty() {
-            looked.extend(world.services.keys().cloned());
+        if !cache.unknown_pools().is_empty() {
+            looked.extend(cache.services.keys().cloned());
         }
         self.due.extend(looked);
     }
 
     /// What is to be written now: what is not left alone for a while, and what no other controller undoes; of a Service where one
     /// does, that this is so.
-    fn next_writes(&mut self, world: &World, now: Instant) -> Vec<Write> {
+    fn next_writes(&mut self, cache: &ControllerCache, now: Instant) -> Vec<Write> {
         let allocation = self.allocator.allocation();
         if !std::mem::replace(&mut self.has_adopted, true) {
             let is_ours = |served: &Served| {
                 let decision = allocation.services.get(&served.request.key);
                 decision.is_some_and(|decision| !matches!(decision.outcome, Outcome::NotOurs(_)))
             };
-            let services = world.services.iter();
-            self.rivals
+            let services = cache.services.iter();
+            self.conflicts
                 .adopt(services.filter(|(_, served)| is_ours(served)), now);
         }
-        let there = |key: &Key| world.services.get(key).is_some();
-        self.rivals.keep(now, there);
-        let hindered = self.hindered();
+        let there = |key: &Key| cache.services.get(key).is_some();
+        self.conflicts.keep(now, there);
+        let blocked = self.blocked();
         let Self {
             services,
             awaited,
-            rivals,
-            teller,
+            conflicts,
+            recorder,
             ..
         } = self;
         let admit = |mut write: Write| {
             // The version that was in the way of a write comes by the watch; should it not, it is tried again after a pause.
-            let is_awaited = world.outdated.contains(&write.key) && awaited.holds(&write.key, now);
+            let is_awaited = cache.outdated.contains(&write.key) && awaited.holds(&write.key, now);
             if is_awaited || services.holds(&write.key, now) {
                 return None;
             }
-            let served = world.services.get(&write.key)?;
+            let served = cache.services.get(&write.key)?;
             let decision = allocation.services.get(&served.request.key);
             if decision.is_some_and(Decision::is_classless) {
                 // It is left to the other, and what was said of it is removed.
-                rivals.forget(&write.key);
+                conflicts.forget(&write.key);
                 return Some(write);
             }
-            match rivals.judge(&write.key, served, write.moves, now) {
+            match conflicts.judge(&write.key, served, write.moves, now) {
                 Verdict::Write => Some(write),
                 Verdict::Leave => None,
                 Verdict::Say(statement, is_first) => {
                     if is_first {
-                        teller.tell(events::contested(served, &statement));
+                        recorder.record(events::contested(served, &statement));
                     }
                     write.moves = false;
                     let Some(patch) = addresses::say(served, &statement, Timestamp::now()) else {
                         // It is there: the write's answer was lost.
-                        rivals.said(&write.key, served, now);
+                        conflicts.said(&write.key, served, now);
                         services.done(&write.key);
                         return None;
                     };
@@ -295,35 +295,35 @@ impl Worker<'_> {
                 }
             }
         };
-        let known = (world, allocation, &hindered);
+        let known = (cache, allocation, &blocked);
         let round = self.due.writes(known, Timestamp::now(), ROUND, admit);
         for backoffs in [&mut self.services, &mut self.awaited] {
             backoffs.keep(|key| self.due.contains(key));
         }
-        let contested = self.rivals.left_alone().count();
+        let contested = self.conflicts.left_alone().count();
         self.page.set_held_up(round.waiting, contested);
         round.writes
     }
 
     /// The Services whose addresses are not written for now.
-    fn hindered(&self) -> Hindered {
-        let left = self.rivals.left_alone();
-        let left = left.map(|key| (key.clone(), Hindrance::LeftToAnother));
+    fn blocked(&self) -> BlockedServices {
+        let left = self.conflicts.left_alone();
+        let left = left.map(|key| (key.clone(), BlockReason::LeftToAnother));
         let failing = self.services.failing().chain(self.awaited.failing());
-        let failing = failing.map(|key| (key.clone(), Hindrance::Refused));
+        let failing = failing.map(|key| (key.clone(), BlockReason::Refused));
         failing.chain(left).collect()
     }
 
     /// Writes conditions and counts of our own objects, and tells what has happened to them.
-    async fn say(&mut self, world: &mut World) {
-        for news in self.known.objects(world, Instant::now().into_std()) {
-            self.teller.tell(news);
+    async fn say(&mut self, cache: &mut ControllerCache) {
+        for news in self.known.objects(cache, Instant::now().into_std()) {
+            self.recorder.record(news);
         }
         let now = (Timestamp::now(), Instant::now().into_std());
-        let statuses = statuses(world, self.allocator.allocation(), now);
+        let statuses = statuses(cache, self.allocator.allocation(), now);
         macro_rules! write {
             ($($kind:ident { collection: $collection:ident, $($rest:tt)* })*) => {
-                $(self.write(statuses.$collection, &mut world.objects.$collection).await;)*
+                $(self.write(statuses.$collection, &mut cache.objects.$collection).await;)*
             };
         }
         routelet_api::kinds!(write);
@@ -332,7 +332,7 @@ impl Worker<'_> {
     async fn write<K: Kind>(
         &mut self,
         mut statuses: Vec<(String, K::Status)>,
-        store: &mut Store<Ours<K>>,
+        store: &mut Store<CustomObject<K>>,
     ) {
         self.objects.keep(|(kind, name)| {
             *kind != K::KIND || statuses.iter().any(|(known, _)| known == name)
@@ -365,8 +365,8 @@ impl Worker<'_> {
     }
 
     /// Deletes RouterStates whose node has been gone for a while.
-    async fn clear(&mut self, world: &World) {
-        for (node, uid) in self.orphans.due(world, Instant::now()) {
+    async fn clear(&mut self, cache: &ControllerCache) {
+        for (node, uid) in self.orphans.due(cache, Instant::now()) {
             match delete_state(&self.client, &node, uid).await {
                 Ok(()) => info!(node, "deleted the RouterState of a node that is gone"),
                 Err(failure) => debug!(node, %failure, "a RouterState cannot be deleted"),

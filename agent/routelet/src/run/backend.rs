@@ -18,22 +18,23 @@ use routelet_control::model::{
 };
 use routelet_control::{Backend, Batches, Closed, ControlError};
 use routelet_core::cluster::ObjectKey;
+use routelet_core::peering::Run;
 use routelet_fib::FibHandle;
 use tokio::sync::{mpsc, oneshot};
 
 use super::next_hops::{Denied, Resolver};
-use super::peers::{PeerView, RunState};
+use super::peers::PeerView;
 use super::rib_thread::{RibHandle, Stopped};
 use super::shared::Shared;
-use super::show::peer::{RibCounts, Shown};
-use super::show::route::Names;
+use super::show::peer::{PeerSnapshot, RibCounts};
+use super::show::route::PeerNames;
 use super::show::{self, explain, status::rib_status};
 
 /// Table places looked at in one go: about a millisecond of the RIB's time.
 const LOOK: usize = 5_000;
 
 /// An order to the loop.
-pub(crate) enum Order {
+pub(crate) enum LoopRequest {
     /// Leads traffic away from this node, or ends that; who ordered it hears when it is done.
     Drain(DrainOrder, oneshot::Sender<()>),
 }
@@ -43,7 +44,7 @@ pub(crate) struct Agent {
     shared: Arc<Shared>,
     rib: RibHandle,
     fib: FibHandle,
-    orders: mpsc::Sender<Order>,
+    orders: mpsc::Sender<LoopRequest>,
 }
 
 impl From<Stopped> for ControlError {
@@ -57,7 +58,7 @@ impl Agent {
         shared: Arc<Shared>,
         rib: RibHandle,
         fib: FibHandle,
-        orders: mpsc::Sender<Order>,
+        orders: mpsc::Sender<LoopRequest>,
     ) -> Self {
         Self {
             shared,
@@ -71,9 +72,9 @@ impl Agent {
         self.shared.peers.all()
     }
 
-    fn names(&self) -> Names {
+    fn names(&self) -> PeerNames {
         let peers = self.table().into_values();
-        Names {
+        PeerNames {
             peers: peers.map(|peer| (peer.id, peer.intent)).collect(),
             next_hops: self.rib.own_next_hops().all(),
             resolver: Some(Arc::new(Resolver {
@@ -162,7 +163,7 @@ impl Agent {
             None => self
                 .table()
                 .into_values()
-                .filter(|peer| !matches!(peer.run, RunState::Range))
+                .filter(|peer| !matches!(peer.run, Run::Range))
                 .map(|peer| peer.id)
                 .collect(),
         }
@@ -203,7 +204,7 @@ impl Backend for Agent {
         fib.unavailable = fib.unavailable.or(unwritten.map(|why| why.to_string()));
         let denied = self.rib.denied_next_hops();
         let peers = self.table();
-        let peers: Vec<Shown> = peers.values().map(Shown::of).collect();
+        let peers: Vec<PeerSnapshot> = peers.values().map(PeerSnapshot::of).collect();
         let now = Instant::now();
         let mut status = show::status::status(&self.shared, &peers, rib, waiting, fib, now);
         let (delayed, ignored) = self.rib.limited_refreshes();
@@ -225,7 +226,7 @@ impl Backend for Agent {
         let table: Vec<PeerView> = self
             .table()
             .into_values()
-            .filter(|peer| !matches!(peer.run, RunState::Range))
+            .filter(|peer| !matches!(peer.run, Run::Range))
             .collect();
         let ids: Vec<PeerId> = table.iter().map(|peer| peer.id).collect();
         let counts = self
@@ -243,7 +244,7 @@ impl Backend for Agent {
             .zip(counts)
             .map(|(peer, counts)| {
                 let own = self.rib.own_next_hops().get(peer.id);
-                show::peer::peer(&Shown::of(peer), &intent, counts, own.as_ref(), now)
+                show::peer::peer(&PeerSnapshot::of(peer), &intent, counts, own.as_ref(), now)
             })
             .collect())
     }
@@ -369,14 +370,14 @@ impl Backend for Agent {
 
     async fn drain(&self, order: DrainOrder) -> Result<(), ControlError> {
         let (done, is_done) = oneshot::channel();
-        let sent = self.orders.send(Order::Drain(order, done)).await;
+        let sent = self.orders.send(LoopRequest::Drain(order, done)).await;
         sent.map_err(|_| ControlError::Unavailable {})?;
         is_done.await.map_err(|_| ControlError::Unavailable {})
     }
 
     async fn reset_peer(&self, peer: String, kind: ResetKind) -> Result<(), ControlError> {
         let found = self.find(&peer)?;
-        let RunState::Running(handle) = &found.run else {
+        let Run::Running(handle) = &found.run else {
             return Err(ControlError::Refused {
                 reason: format!("peer {peer} is not running; `routelet peers {peer}` shows why"),
             });

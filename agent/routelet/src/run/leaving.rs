@@ -9,7 +9,7 @@ use routelet_core::lifecycle::limits::GOOD_BYE;
 use tracing::info;
 
 use super::Runtime;
-use super::backend::Order;
+use super::backend::LoopRequest;
 use super::stop::shutdown;
 
 impl Runtime {
@@ -61,9 +61,9 @@ impl Runtime {
         self.node_seen.is_deleted(&self.state, &self.intent.node)
     }
 
-    pub(super) async fn order(&mut self, order: Order) -> anyhow::Result<()> {
+    pub(super) async fn order(&mut self, order: LoopRequest) -> anyhow::Result<()> {
         match order {
-            Order::Drain(order, done) => {
+            LoopRequest::Drain(order, done) => {
                 info!(?order, "drain requested by the control socket");
                 match order {
                     DrainOrder::Drain => self.presence.drain(),

@@ -7,7 +7,7 @@
 //!                       sessions --Event, bounded-/
 //! ```
 //!
-//! The loop ([`turns`]) is the only one that acts on an intent. It has it brought up to date whenever the cluster's state,
+//! The loop ([`event_loop`]) is the only one that acts on an intent. It has it brought up to date whenever the cluster's state,
 //! the kernel's surroundings or a command changes something. If only routes differ, as nearly always, the RIB is told of
 //! those; else each part is handed to its owner, who does the difference.
 //!
@@ -16,31 +16,31 @@
 
 mod apply;
 mod backend;
+mod event_loop;
 mod expected;
 mod facts;
 mod fib_sink;
-mod front;
 mod gates;
 mod inbox;
+mod kernel_context;
 mod leaving;
 mod next_hops;
 mod notices;
 mod open_files;
 mod options;
-mod owner;
 mod peers;
-mod remembered;
 mod rib_events;
 mod rib_thread;
 mod runtime;
+mod saved_state;
 mod shared;
 pub(crate) mod show;
 mod signals;
 mod source;
 mod start;
+mod startup_backend;
 mod stop;
-mod surroundings;
-mod turns;
+mod writer_lock;
 mod writing;
 
 use routelet_base::vital;
@@ -68,7 +68,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         mut inputs,
         watchdog,
     } = started;
-    turns::turn_until_over(&mut runtime, &mut inputs, withdraw).await?;
+    event_loop::turn_until_over(&mut runtime, &mut inputs, withdraw).await?;
     // From here on threads are to end.
     drop(watchdog);
     vital::end_within(limits::STOPPING);

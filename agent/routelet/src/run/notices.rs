@@ -35,7 +35,7 @@ struct Queue {
 #[derive(Default)]
 struct Waiting {
     /// A session has to end.
-    sessions: BTreeMap<(PeerId, Why), RibEvent>,
+    sessions: BTreeMap<(PeerId, LimitExceeded), RibEvent>,
     converged: bool,
     logged: VecDeque<RibEvent>,
     left_out: u64,
@@ -43,7 +43,7 @@ struct Waiting {
 
 /// Why a session has to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Why {
+enum LimitExceeded {
     Prefixes,
     Memory,
 }
@@ -61,10 +61,14 @@ impl Notices {
         let mut waiting = self.0.waiting();
         match event {
             RibEvent::PrefixLimit { peer, .. } => {
-                waiting.sessions.insert((peer, Why::Prefixes), event);
+                waiting
+                    .sessions
+                    .insert((peer, LimitExceeded::Prefixes), event);
             }
             RibEvent::PeerMemory { peer, .. } => {
-                waiting.sessions.insert((peer, Why::Memory), event);
+                waiting
+                    .sessions
+                    .insert((peer, LimitExceeded::Memory), event);
             }
             RibEvent::Converged => waiting.converged = true,
             RibEvent::PathRefused { .. }

@@ -9,12 +9,13 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use bgp::fsm::Cease;
 use bgp::session::Admissions;
 use rib::PeerId;
-use routelet_base::vital::Hanging;
+use routelet_base::vital::HungThreads;
 use routelet_core::cluster::Snapshot;
 use routelet_core::intent::Intent;
+use routelet_core::peering::Run;
 
 use super::gates::Gates;
-use super::peers::{PeerTable, PeerView, RunState};
+use super::peers::{PeerTable, PeerView};
 
 /// See the module.
 pub(crate) struct Shared {
@@ -23,7 +24,7 @@ pub(crate) struct Shared {
     /// What must be open before routes are advertised: those of Services, or all.
     pub(crate) gates: Arc<Gates>,
     /// What does not get on, and should.
-    pub(crate) hanging: Hanging,
+    pub(crate) hanging: HungThreads,
     /// When the process started.
     pub(crate) started: Instant,
     /// The peers of the moment.
@@ -53,7 +54,7 @@ impl Shared {
         Arc::new(Self {
             source,
             gates,
-            hanging: Hanging::default(),
+            hanging: HungThreads::default(),
             started,
             peers,
             admissions,
@@ -124,7 +125,7 @@ impl Shared {
     /// Ends a peer's session; it comes back by itself.
     pub(crate) fn reset(&self, id: PeerId, cause: Cease) {
         if let Some(PeerView {
-            run: RunState::Running(handle),
+            run: Run::Running(handle),
             ..
         }) = self.peer(id)
         {

@@ -13,7 +13,7 @@ use tracing::{error, info, warn};
 
 use super::gates::{self, Gates};
 use super::options::SourceOptions;
-use super::remembered::LastNodes;
+use super::saved_state::LastNodes;
 use crate::sources::{ApiServer, Manifests, api};
 
 /// A source, and its latest snapshot.
@@ -21,21 +21,21 @@ pub(super) struct Source {
     snapshots: watch::Receiver<Snapshot>,
     client: Option<Client>,
     /// What an API server may lack for a moment. A directory of manifests is as somebody wrote it.
-    gaps: Option<Gaps>,
+    retained: Option<Retained>,
     asns: LastAsNumbers,
     /// What the next agent has of Nodes.
     left: LastNodes,
     // Dropping it ends the source.
-    owner: Owner,
+    owner: SourceThread,
 }
 
 /// What is held on to while the API server does not have it.
-struct Gaps {
+struct Retained {
     own: OwnNode,
     departed: DepartedNodes,
 }
 
-impl Gaps {
+impl Retained {
     /// When something that is held on to has to be let go.
     fn deadline(&self) -> Option<Instant> {
         let deadlines = [self.own.deadline(), self.departed.deadline()];
@@ -43,7 +43,7 @@ impl Gaps {
     }
 }
 
-enum Owner {
+enum SourceThread {
     Manifests { source: Manifests },
     ApiServer { source: ApiServer },
 }
@@ -76,10 +76,10 @@ impl Source {
                 Self {
                     snapshots: source.watch(),
                     client: None,
-                    gaps: None,
+                    retained: None,
                     asns,
                     left,
-                    owner: Owner::Manifests { source },
+                    owner: SourceThread::Manifests { source },
                 }
             }
             SourceOptions::ApiServer(options) => {
@@ -91,13 +91,13 @@ impl Source {
                 Self {
                     snapshots: source.watch(),
                     client: Some(clients.first().clone()),
-                    gaps: Some(Gaps {
+                    retained: Some(Retained {
                         own: OwnNode::new(node.0, last),
                         departed: DepartedNodes::default(),
                     }),
                     asns,
                     left,
-                    owner: Owner::ApiServer { source },
+                    owner: SourceThread::ApiServer { source },
                 }
             }
         })
@@ -111,8 +111,8 @@ impl Source {
     /// Who feeds it, to be looked after.
     pub(super) fn vital(&self) -> Vital {
         match &self.owner {
-            Owner::Manifests { source } => source.vital(),
-            Owner::ApiServer { source } => source.vital(),
+            SourceThread::Manifests { source } => source.vital(),
+            SourceThread::ApiServer { source } => source.vital(),
         }
     }
 
@@ -137,7 +137,7 @@ impl Source {
 
     /// Waits for another state than the last one. Cancel-safe.
     pub(super) async fn changed(&mut self) -> anyhow::Result<Snapshot> {
-        let deadline = self.gaps.as_ref().and_then(Gaps::deadline);
+        let deadline = self.retained.as_ref().and_then(Retained::deadline);
         tokio::select! {
             changed = self.snapshots.changed() => changed.context(ENDED)?,
             () = until(deadline) => {}
@@ -148,16 +148,21 @@ impl Source {
 
     /// The snapshot without gaps that are no decisions.
     fn bridged(&mut self, snapshot: Snapshot) -> Snapshot {
-        let snapshot = match &mut self.gaps {
+        let snapshot = match &mut self.retained {
             // The own Node first: it does not depart while the agent runs on it.
-            Some(gaps) => {
+            Some(retained) => {
                 let now = Instant::now();
-                gaps.departed.follow(gaps.own.hold(snapshot, now), now)
+                retained
+                    .departed
+                    .follow(retained.own.hold(snapshot, now), now)
             }
             None => snapshot,
         };
         let state = self.asns.follow(snapshot.state);
-        let own = self.gaps.as_ref().and_then(|gaps| gaps.own.deciding());
+        let own = self
+            .retained
+            .as_ref()
+            .and_then(|retained| retained.own.deciding());
         self.left.leave(own, self.asns.lacking());
         Snapshot { state, ..snapshot }
     }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use bgp::session::Event;
-use routelet_base::vital::{self, Hanging, Pulse, Vital, Watchdog};
+use routelet_base::vital::{self, Heartbeat, HungThreads, Vital, Watchdog};
 use routelet_control::{ControlSocket, Health};
 use routelet_core::cluster::Snapshot;
 use routelet_core::intent::{Intent, LocalFacts, Phase, Planner, Presence};
@@ -16,21 +16,21 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 
 use super::apply::rib_config;
-use super::backend::{Agent, Order};
+use super::backend::{Agent, LoopRequest};
+use super::event_loop::{Inputs, KubeProxyReady};
 use super::facts::local_facts;
 use super::fib_sink::FibSink;
-use super::front::Front;
 use super::gates::{self, Gates, KubeProxy};
 use super::notices::Reports;
 use super::options::Options;
 use super::peers::{self, Peers};
-use super::remembered::{LastNodes, Remembered};
 use super::rib_thread::{self, Command, RibHandle};
 use super::runtime::Runtime;
+use super::saved_state::{LastNodes, Remembered};
 use super::shared::Shared;
 use super::signals::Signals;
 use super::source::{self, Source, report};
-use super::turns::{Inputs, KubeProxyReady};
+use super::startup_backend::StartupBackend;
 use super::writing::{self, Writing};
 use super::{notices, open_files};
 use crate::memory;
@@ -76,7 +76,7 @@ pub(super) async fn start(mut options: Options) -> anyhow::Result<Option<Started
         }
     };
     report(&[], &first.problems);
-    let Some(beginning) = Beginning::wait(&options, &mut served, &mut stop, first).await? else {
+    let Some(beginning) = InitialState::wait(&options, &mut served, &mut stop, first).await? else {
         return Ok(None);
     };
     let waits = (stop, kube_proxy);
@@ -88,7 +88,7 @@ pub(super) async fn start(mut options: Options) -> anyhow::Result<Option<Started
 struct Served {
     started: Instant,
     gates: Arc<Gates>,
-    health: Arc<Health<Front>>,
+    health: Arc<Health<StartupBackend>>,
     source: Source,
     /// The source in words.
     described: String,
@@ -108,7 +108,7 @@ impl Served {
         let last = LastNodes::read(&options.control, &options.node);
         let source = Source::start(&options.source, &options.node, last).await?;
         let described = source::describe(&options.source);
-        let front = Front::new(
+        let front = StartupBackend::new(
             options.node.clone(),
             described.clone(),
             started,
@@ -158,7 +158,7 @@ impl Served {
         intent: &Arc<Intent>,
         sessions: &Peers,
         (rib, fib): (&RibHandle, &FibHandle),
-    ) -> (Arc<Shared>, mpsc::Receiver<Order>) {
+    ) -> (Arc<Shared>, mpsc::Receiver<LoopRequest>) {
         let shared = Shared::new(
             self.described.clone(),
             self.gates.clone(),
@@ -175,7 +175,7 @@ impl Served {
 }
 
 /// The first state of the cluster with which the agent can begin.
-struct Beginning {
+struct InitialState {
     first: Snapshot,
     /// Its intent without the kernel's surroundings, which are not known before the FIB is.
     guess: Arc<Intent>,
@@ -184,7 +184,7 @@ struct Beginning {
     remembered: Remembered,
 }
 
-impl Beginning {
+impl InitialState {
     /// Waits for a state by which the node's AS is known, and until this agent may write if it has to. `None`: the agent was
     /// told to end.
     async fn wait(
@@ -274,8 +274,11 @@ impl RibThread {
 }
 
 /// Starts the watchdog over these and the loop, which reports its turns to it.
-fn watch(mut vitals: Vec<Vital>, hanging: Hanging) -> anyhow::Result<(Arc<Pulse>, Watchdog)> {
-    let turns = Arc::new(Pulse::default());
+fn watch(
+    mut vitals: Vec<Vital>,
+    hanging: HungThreads,
+) -> anyhow::Result<(Arc<Heartbeat>, Watchdog)> {
+    let turns = Arc::new(Heartbeat::default());
     let own = Vital::thread("the loop of the agent", turns.clone(), || false);
     vitals.push(own.holding_sessions());
     let watchdog =
@@ -286,14 +289,14 @@ fn watch(mut vitals: Vec<Vital>, hanging: Hanging) -> anyhow::Result<(Arc<Pulse>
 /// Starts the threads, and hands the first intent to all of them.
 async fn begin(
     served: Served,
-    beginning: Beginning,
+    beginning: InitialState,
     presence: Presence,
     (stop, kube_proxy): (Signals, KubeProxyReady),
     connects_pods: bool,
 ) -> anyhow::Result<Started> {
     let (views, view) = watch::channel(());
     let fib = beginning.fib(views)?;
-    let Beginning {
+    let InitialState {
         first,
         guess,
         mut planner,

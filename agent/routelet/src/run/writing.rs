@@ -11,8 +11,8 @@ use tracing::{info, warn};
 
 use super::Runtime;
 use super::gates::{self, Gates};
-use super::owner::{self, Holder, KernelOwner};
 use super::rib_thread::Command;
+use super::writer_lock::{self, LockHolder, WriterLock};
 
 /// How often it is looked whether another agent has ended.
 const LOOK: Duration = Duration::from_millis(250);
@@ -24,18 +24,18 @@ const LOOK: Duration = Duration::from_millis(250);
      Two agents would remove each other's routes, even with different tables. Stop the other one (`ss -xlp src @{}` \
      shows its process), or let this one \
      install nothing: fib: {{enabled: false, refuse: {{enabled: false}}}} in its Router",
-    decide::Writing::PATIENCE.as_secs(), owner::NAME
+    decide::Writing::PATIENCE.as_secs(), writer_lock::NAME
 )]
 pub(super) struct TwoAgents {
-    holder: Holder,
+    holder: LockHolder,
 }
 
 /// See the module.
 pub(super) struct Writing {
     says: String,
-    owner: Option<KernelOwner>,
+    owner: Option<WriterLock>,
     /// The last one that was seen.
-    holder: Option<Holder>,
+    holder: Option<LockHolder>,
     state: decide::Writing,
 }
 
@@ -71,13 +71,13 @@ impl Writing {
 
     /// Tries to become the one that writes. Returns whether routes [converge again](WritingStep::ConvergeAgain).
     async fn claim(&mut self, needs: Needs) -> anyhow::Result<bool> {
-        let claim = match owner::claim(self.says.clone()).await? {
-            owner::Claim::Ours(owner) => {
+        let claim = match writer_lock::claim(self.says.clone()).await? {
+            writer_lock::Claim::Ours(owner) => {
                 self.owner = Some(owner);
                 self.holder = None;
                 Claim::Ours
             }
-            owner::Claim::Theirs(holder) => {
+            writer_lock::Claim::Theirs(holder) => {
                 let says = holder.to_string();
                 self.holder = Some(holder);
                 Claim::Theirs(says)

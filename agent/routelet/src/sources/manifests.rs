@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use bgp::os_error::OsError;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
-use routelet_base::vital::{Pulse, Vital};
+use routelet_base::vital::{Heartbeat, Vital};
 use tokio::sync::watch;
 
 use routelet_core::cluster::manifests::{
@@ -35,13 +35,13 @@ const RESCAN: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct Manifests {
     snapshots: watch::Receiver<Snapshot>,
-    wake: SyncSender<Wake>,
+    wake: SyncSender<WakeReason>,
     thread: Option<JoinHandle<()>>,
-    pulse: Arc<Pulse>,
+    pulse: Arc<Heartbeat>,
 }
 
 /// Why the thread wakes up.
-enum Wake {
+enum WakeReason {
     Changed,
     Stop,
 }
@@ -70,7 +70,7 @@ impl Manifests {
         let root = std::path::absolute(directory).map_err(listing)?;
         // One is enough: each says "look again", and looking finds everything. A full channel drops what it repeats.
         let (wake, woken) = mpsc::sync_channel(1);
-        let mut follower = Follower::new(root, notifier, wake.clone());
+        let mut follower = DirectoryWatcher::new(root, notifier, wake.clone());
         let pulse = Arc::clone(&follower.pulse);
         // Watching begins before reading, so that nothing falls between.
         follower.rewatch();
@@ -116,14 +116,14 @@ impl Manifests {
 impl Drop for Manifests {
     fn drop(&mut self) {
         // The thread takes from the channel all the time, so that this does not block for long.
-        let _ = self.wake.send(Wake::Stop);
+        let _ = self.wake.send(WakeReason::Stop);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
     }
 }
 
-struct Follower {
+struct DirectoryWatcher {
     root: PathBuf,
     store: Store,
     fingerprints: BTreeMap<PathBuf, Fingerprint>,
@@ -134,13 +134,13 @@ struct Follower {
     unnotified: Option<String>,
     /// Device and inode of the directory that is watched; another one may take its place under the same name.
     watched: Option<(u64, u64)>,
-    wake: SyncSender<Wake>,
-    pulse: Arc<Pulse>,
+    wake: SyncSender<WakeReason>,
+    pulse: Arc<Heartbeat>,
 }
 
-impl Follower {
+impl DirectoryWatcher {
     /// One that has not read anything.
-    fn new(root: PathBuf, notifier: Notifier, wake: SyncSender<Wake>) -> Self {
+    fn new(root: PathBuf, notifier: Notifier, wake: SyncSender<WakeReason>) -> Self {
         Self {
             root,
             store: Store::default(),
@@ -155,13 +155,13 @@ impl Follower {
         }
     }
 
-    fn run(mut self, woken: &Receiver<Wake>, publish: &watch::Sender<Snapshot>) {
+    fn run(mut self, woken: &Receiver<WakeReason>, publish: &watch::Sender<Snapshot>) {
         loop {
             let look = match woken.recv_timeout(RESCAN) {
-                Ok(Wake::Stop) | Err(RecvTimeoutError::Disconnected) => return,
-                Ok(Wake::Changed) => match settle(woken) {
-                    Wake::Stop => return,
-                    Wake::Changed => Look::Notified,
+                Ok(WakeReason::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+                Ok(WakeReason::Changed) => match settle(woken) {
+                    WakeReason::Stop => return,
+                    WakeReason::Changed => Look::Notified,
                 },
                 Err(RecvTimeoutError::Timeout) => Look::Routine,
             };
@@ -233,7 +233,7 @@ impl Follower {
         };
         let watcher = (self.notifier)(Box::new(move |event| {
             if relevant(event) {
-                match wake.try_send(Wake::Changed) {
+                match wake.try_send(WakeReason::Changed) {
                     // Full: it says the same already. Disconnected: the end.
                     Ok(()) | Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {}
                 }
@@ -285,14 +285,14 @@ fn reason(error: &notify::Error) -> String {
 }
 
 /// Waits until nothing has happened for a moment.
-fn settle(woken: &Receiver<Wake>) -> Wake {
+fn settle(woken: &Receiver<WakeReason>) -> WakeReason {
     let deadline = Instant::now() + RESTLESS;
     while Instant::now() < deadline {
         match woken.recv_timeout(QUIET) {
-            Ok(Wake::Changed) => {}
-            Ok(Wake::Stop) | Err(RecvTimeoutError::Disconnected) => return Wake::Stop,
+            Ok(WakeReason::Changed) => {}
+            Ok(WakeReason::Stop) | Err(RecvTimeoutError::Disconnected) => return WakeReason::Stop,
             Err(RecvTimeoutError::Timeout) => break,
         }
     }
-    Wake::Changed
+    WakeReason::Changed
 }

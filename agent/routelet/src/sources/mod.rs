@@ -6,5 +6,7 @@ pub(crate) mod manifests;
 mod tests;
 
 pub(crate) use api::ApiServer;
-pub(crate) use api::{Failure, Fed, Listing, Received, Scope, Unreadable, WatchChange, Watches};
+pub(crate) use api::{
+    Failure, Listing, Received, Scope, Unreadable, WatchChange, WatchTarget, Watches,
+};
 pub(crate) use manifests::Manifests;

@@ -3,15 +3,15 @@
 use super::*;
 
 /// The Events about Services from a replica that has seen a cluster without any.
-pub(super) fn first_events(world: &World) -> Vec<News> {
-    let mut known = Known::default();
-    refusals(&mut known, &World::default());
-    refusals(&mut known, world)
+pub(super) fn first_events(cache: &ControllerCache) -> Vec<EventData> {
+    let mut known = Observed::default();
+    refusals(&mut known, &ControllerCache::default());
+    refusals(&mut known, cache)
 }
 
 /// The condition that is to be written, if any.
-pub(super) fn condition(world: &World, name: &str) -> Option<Value> {
-    let write = writes(world)
+pub(super) fn condition(cache: &ControllerCache, name: &str) -> Option<Value> {
+    let write = writes(cache)
         .into_iter()
         .find(|write| write.key.1 == name)?;
     Some(write.patch["status"]["conditions"][0].clone())
@@ -19,16 +19,16 @@ pub(super) fn condition(world: &World, name: &str) -> Option<Value> {
 
 #[test]
 fn a_service_says_where_its_address_is_from_or_why_it_has_none() {
-    let mut world = known_world();
+    let mut cache = known_world();
     apply(
-        &mut world.objects.pools,
+        &mut cache.objects.pools,
         pool("public", &["203.0.113.0/32"]),
     );
-    apply(&mut world.services, service("a", 1, &[]));
+    apply(&mut cache.services, service("a", 1, &[]));
     let mut late = service("b", 1, &[]);
     late["metadata"]["generation"] = json!(7);
-    apply(&mut world.services, late);
-    let found = condition(&world, "b").unwrap();
+    apply(&mut cache.services, late);
+    let found = condition(&cache, "b").unwrap();
     assert_eq!(found["type"], "routelet.dev/AddressAssigned");
     assert_eq!(
         (&found["status"], &found["reason"]),
@@ -45,57 +45,57 @@ fn a_service_says_where_its_address_is_from_or_why_it_has_none() {
         with["status"]["conditions"] = json!([{"type": "Other", "status": "True"}, condition]);
         with
     };
-    let first = condition(&world, "a").unwrap();
+    let first = condition(&cache, "a").unwrap();
     apply(
-        &mut world.services,
+        &mut cache.services,
         with(2, &["203.0.113.0"], first.clone()),
     );
-    assert_eq!(condition(&world, "a"), None);
+    assert_eq!(condition(&cache, "a"), None);
     let mut leaving = service("a", 3, &["203.0.113.0"]);
     leaving["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
-    apply(&mut world.services, leaving);
-    assert_eq!(condition(&world, "a"), None);
+    apply(&mut cache.services, leaving);
+    assert_eq!(condition(&cache, "a"), None);
     // The time is that of the last change of the status.
     let mut older = first.clone();
     older["lastTransitionTime"] = json!("2026-01-01T00:00:00Z");
     older["message"] = json!("203.0.113.0 of AddressPool former");
     apply(
-        &mut world.services,
+        &mut cache.services,
         with(4, &["203.0.113.0"], older.clone()),
     );
-    let found = condition(&world, "a").unwrap();
+    let found = condition(&cache, "a").unwrap();
     assert_eq!(found["lastTransitionTime"], "2026-01-01T00:00:00Z");
     // Of a Service that is another's, nothing is said, and what was said is removed.
     let mut other = with(5, &[], first);
     other["spec"]["loadBalancerClass"] = json!("example.com/other");
-    apply(&mut world.services, other);
+    apply(&mut cache.services, other);
     let removed = json!({"type": "routelet.dev/AddressAssigned", "$patch": "delete"});
-    assert_eq!(condition(&world, "a"), Some(removed));
+    assert_eq!(condition(&cache, "a"), Some(removed));
     let mut never = service("c", 1, &[]);
     never["spec"]["loadBalancerClass"] = json!("example.com/other");
-    apply(&mut world.services, never);
-    assert_eq!(condition(&world, "c"), None);
+    apply(&mut cache.services, never);
+    assert_eq!(condition(&cache, "c"), None);
 }
 
 #[test]
 fn nothing_is_said_of_services_without_a_class_where_no_pool_is_for_them() {
-    let mut world = known_world();
-    let events = |world: &World| first_events(world).len();
+    let mut cache = known_world();
+    let events = |cache: &ControllerCache| first_events(cache).len();
     // Another load balancer serves them, or nobody.
-    apply(&mut world.services, service("a", 1, &["198.51.100.1"]));
-    apply(&mut world.services, service("b", 1, &[]));
-    assert_eq!((writes(&world), events(&world)), (vec![], 0));
+    apply(&mut cache.services, service("a", 1, &["198.51.100.1"]));
+    apply(&mut cache.services, service("b", 1, &[]));
+    assert_eq!((writes(&cache), events(&cache)), (vec![], 0));
     let mut ours = service("ours", 1, &[]);
     ours["spec"]["loadBalancerClass"] = json!("routelet.dev/bgp");
-    apply(&mut world.services, ours);
-    assert_eq!(condition(&world, "ours").unwrap()["reason"], "NoPool");
-    assert_eq!((writes(&world).len(), events(&world)), (1, 1));
+    apply(&mut cache.services, ours);
+    assert_eq!(condition(&cache, "ours").unwrap()["reason"], "NoPool");
+    assert_eq!((writes(&cache).len(), events(&cache)), (1, 1));
 
     // Where every pool requires a class, what was said before is removed once, and nothing is said.
     let mut required = pool("public", &["203.0.113.0/24"]);
     required["spec"]["requireClass"] = json!(true);
-    apply(&mut world.objects.pools, required);
-    assert!(!writes(&world).iter().any(|write| write.key.1 != "ours"));
+    apply(&mut cache.objects.pools, required);
+    assert!(!writes(&cache).iter().any(|write| write.key.1 != "ours"));
     let said = |version, ip: &[&str], message: &str| {
         let mut said = service("a", version, ip);
         said["status"]["conditions"] = json!([{
@@ -110,23 +110,23 @@ fn nothing_is_said_of_services_without_a_class_where_no_pool_is_for_them() {
         said(2, &[], "none is free"),
         said(3, &["203.0.113.7"], public),
     ] {
-        apply(&mut world.services, object);
-        assert_eq!(condition(&world, "a"), Some(removed.clone()));
+        apply(&mut cache.services, object);
+        assert_eq!(condition(&cache, "a"), Some(removed.clone()));
         assert!(
-            !writes(&world)
+            !writes(&cache)
                 .iter()
                 .any(|write| write.key.1 == "a" && write.moves)
         );
     }
     // Unless nothing else says of which pool an address is.
     let deleted = said(4, &["203.0.113.7"], "203.0.113.7 of AddressPool former");
-    apply(&mut world.services, deleted);
-    assert_eq!(condition(&world, "a"), None);
+    apply(&mut cache.services, deleted);
+    assert_eq!(condition(&cache, "a"), None);
     // And not while it is not known what pools there are for it.
-    apply(&mut world.services, said(5, &[], "none is free"));
+    apply(&mut cache.services, said(5, &[], "none is free"));
     apply(
-        &mut world.objects.pools,
+        &mut cache.objects.pools,
         pool("invalid", &["203.0.113.5/24"]),
     );
-    assert_eq!(condition(&world, "a"), None);
+    assert_eq!(condition(&cache, "a"), None);
 }

@@ -8,10 +8,10 @@ mod known;
 mod pools;
 mod reported;
 mod reserved;
-mod rivals;
-mod stated;
+mod statuses;
 mod waiting;
 mod work;
+mod write_conflicts;
 mod writes;
 
 use std::time::{Duration, Instant};
@@ -22,18 +22,18 @@ use routelet_api::Condition;
 use routelet_core::pools::{Allocation, allocate};
 use serde_json::{Value, json};
 
-use super::addresses::{Due, Write};
-use super::events::{Known, News};
-use super::hindered::{Hindered, Hindrance};
+use super::addresses::{WorkQueue, Write};
+use super::blocked_services::{BlockReason, BlockedServices};
+use super::cache::{Changes, ControllerCache};
+use super::events::{EventData, Observed};
 use super::objects::Statuses;
 use super::orphans::Orphans;
 use super::statuses::statuses;
 use super::store;
-use super::store::{Kept, Store};
-use super::world::{Changes, World};
+use super::store::{Reduced, Store};
 use crate::sources::Received;
 
-fn apply<V: Kept>(store: &mut Store<V>, object: Value)
+fn apply<V: Reduced>(store: &mut Store<V>, object: Value)
 where
     V::Object: serde::de::DeserializeOwned,
 {
@@ -47,10 +47,10 @@ fn guard<K: serde::de::DeserializeOwned + kube::Resource<DynamicType = ()>>(
 }
 
 /// A cluster with the namespace of the Services, and nothing else.
-fn known_world() -> World {
-    let mut world = World::default();
-    apply(&mut world.namespaces, namespace("shop", json!({})));
-    world
+fn known_world() -> ControllerCache {
+    let mut cache = ControllerCache::default();
+    apply(&mut cache.namespaces, namespace("shop", json!({})));
+    cache
 }
 
 fn namespace(name: &str, labels: Value) -> Value {
@@ -98,9 +98,9 @@ fn state(node: &str, version: u32, sessions: &[(&str, &str)]) -> Value {
     })
 }
 
-fn held(world: &World, name: &str) -> Vec<String> {
+fn held(cache: &ControllerCache, name: &str) -> Vec<String> {
     let key = ("shop".to_owned(), name.to_owned());
-    let served = world.services.iter().find(|(known, _)| **known == key);
+    let served = cache.services.iter().find(|(known, _)| **known == key);
     let served = served.map(|(_, served)| served.request.ingress.iter().map(|entry| entry.ip));
     served
         .into_iter()
@@ -110,17 +110,17 @@ fn held(world: &World, name: &str) -> Vec<String> {
 }
 
 /// All that has to be written.
-fn writes(world: &World) -> Vec<Write> {
-    let mut due = Due::default();
-    due.extend(world.services.keys().cloned());
-    let allocation = allocate(&world.address_state());
-    let known = (world, &allocation, &Hindered::new());
+fn writes(cache: &ControllerCache) -> Vec<Write> {
+    let mut due = WorkQueue::default();
+    due.extend(cache.services.keys().cloned());
+    let allocation = allocate(&cache.address_state());
+    let known = (cache, &allocation, &BlockedServices::new());
     due.writes(known, now().0, usize::MAX, Some).writes
 }
 
 /// The addresses that are to be written, by Service.
-fn written(world: &World) -> Vec<(String, Value)> {
-    writes(world)
+fn written(cache: &ControllerCache) -> Vec<(String, Value)> {
+    writes(cache)
         .into_iter()
         .filter(|write| write.moves)
         .map(|write| {
@@ -142,9 +142,9 @@ fn node(name: &str, address: &str, heartbeat: u32) -> Value {
 }
 
 /// What is new of what Services miss.
-fn refusals(known: &mut Known, world: &World) -> Vec<News> {
-    let allocation = allocate(&world.address_state());
-    known.refusals(world, &allocation, world.services.keys())
+fn refusals(known: &mut Observed, cache: &ControllerCache) -> Vec<EventData> {
+    let allocation = allocate(&cache.address_state());
+    known.refusals(cache, &allocation, cache.services.keys())
 }
 
 fn now() -> (Timestamp, Instant) {
@@ -162,7 +162,7 @@ fn reason<'a>(conditions: &'a [Condition], kind: &str) -> (&'a str, &'a str) {
     (&found.status, &found.reason)
 }
 
-fn told(news: &[News]) -> Vec<String> {
+fn told(news: &[EventData]) -> Vec<String> {
     news.iter()
         .map(|news| {
             let name = news.regarding.name.clone().unwrap_or_default();

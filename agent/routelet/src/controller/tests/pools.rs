@@ -10,24 +10,24 @@ fn an_invalid_pool_is_the_last_good_one_or_else_nobody_loses_an_address() {
         invalid["spec"]["addresses"] = json!(["203.0.113.5/24"]);
         invalid
     };
-    let mut world = known_world();
+    let mut cache = known_world();
     apply(
-        &mut world.objects.pools,
+        &mut cache.objects.pools,
         pool("public", &["203.0.113.0/30"]),
     );
     apply(
-        &mut world.objects.pools,
+        &mut cache.objects.pools,
         pool("spare", &["198.51.100.0/30"]),
     );
-    apply(&mut world.services, service("a", 1, &["203.0.113.1"]));
-    apply(&mut world.objects.pools, invalid());
-    assert_eq!(written(&world), []);
+    apply(&mut cache.services, service("a", 1, &["203.0.113.1"]));
+    apply(&mut cache.objects.pools, invalid());
+    assert_eq!(written(&cache), []);
     // What is somebody's in its last good version is said once it is good again.
-    world.node_event(
+    cache.node_event(
         Event::Apply(guard(node("n1", "203.0.113.0", 1))),
         Instant::now(),
     );
-    let found = statuses(&world, &allocate(&world.address_state()), now());
+    let found = statuses(&cache, &allocate(&cache.address_state()), now());
     let pool = found
         .pools
         .iter()
@@ -72,7 +72,7 @@ fn an_invalid_pool_is_the_last_good_one_or_else_nobody_loses_an_address() {
 /// The controller is started while a pool is not valid.
 #[test]
 fn a_pool_that_was_never_seen_valid_changes_nothing_for_services_that_have_its_addresses() {
-    let mut world = known_world();
+    let mut cache = known_world();
     let named = |name: &str, version, ip: &[&str], condition: Option<&Value>| {
         let mut named = service(name, version, ip);
         named["metadata"]["annotations"] = json!({"routelet.dev/address-pool": "public"});
@@ -80,11 +80,11 @@ fn a_pool_that_was_never_seen_valid_changes_nothing_for_services_that_have_its_a
         named
     };
     apply(
-        &mut world.objects.pools,
+        &mut cache.objects.pools,
         pool("public", &["203.0.113.0/24"]),
     );
-    apply(&mut world.services, named("a", 1, &[], None));
-    let said = condition(&world, "a").unwrap();
+    apply(&mut cache.services, named("a", 1, &[], None));
+    let said = condition(&cache, "a").unwrap();
 
     let mut fresh = known_world();
     let mut invalid = pool("public", &["203.0.113.5/24"]);
@@ -94,14 +94,14 @@ fn a_pool_that_was_never_seen_valid_changes_nothing_for_services_that_have_its_a
     apply(&mut fresh.services, a);
     // Nothing was said yet of this one; it is not known whether it may have its address.
     apply(&mut fresh.services, named("b", 2, &["203.0.113.1"], None));
-    let named_writes = |world: &World| {
-        let names = writes(world)
+    let named_writes = |cache: &ControllerCache| {
+        let names = writes(cache)
             .into_iter()
             .map(|write| (write.key.1, write.moves));
         names.collect::<Vec<_>>()
     };
-    let events = |world: &World, name: &str| {
-        let mut news = first_events(world).into_iter();
+    let events = |cache: &ControllerCache, name: &str| {
+        let mut news = first_events(cache).into_iter();
         news.any(|news| news.regarding.name.as_deref() == Some(name))
     };
     assert!(!named_writes(&fresh).iter().any(|(name, _)| name == "a"));
@@ -132,35 +132,35 @@ fn a_pool_that_was_never_seen_valid_changes_nothing_for_services_that_have_its_a
 /// The watches of Services and Namespaces are two: what is known of a Service may be ahead of its namespace.
 #[test]
 fn while_a_namespace_is_not_known_its_services_get_nothing_and_lose_nothing() {
-    let mut world = World::default();
+    let mut cache = ControllerCache::default();
     let mut open = pool("open", &["203.0.113.0/31"]);
     open["spec"]["namespaceSelector"] =
         json!({"matchExpressions": [{"key": "team", "operator": "DoesNotExist"}]});
-    apply(&mut world.objects.pools, open);
+    apply(&mut cache.objects.pools, open);
     let mut of_team = pool("team", &["203.0.113.8/31"]);
     of_team["spec"]["namespaceSelector"] = json!({"matchLabels": {"team": "a"}});
-    apply(&mut world.objects.pools, of_team);
-    apply(&mut world.services, service("a", 1, &[]));
+    apply(&mut cache.objects.pools, of_team);
+    apply(&mut cache.services, service("a", 1, &[]));
     let held = ["203.0.113.0", "203.0.113.8"];
-    apply(&mut world.services, service("b", 1, &held));
+    apply(&mut cache.services, service("b", 1, &held));
     let mut moved = service("c", 1, &["203.0.113.9"]);
     moved["metadata"]["annotations"] = json!({"routelet.dev/address-pool": "open"});
-    apply(&mut world.services, moved);
-    assert_eq!(writes(&world), []);
+    apply(&mut cache.services, moved);
+    assert_eq!(writes(&cache), []);
 
     // What they have is not given to others meanwhile.
-    apply(&mut world.namespaces, namespace("other", json!({})));
+    apply(&mut cache.namespaces, namespace("other", json!({})));
     let mut other = service("d", 1, &[]);
     other["metadata"]["namespace"] = json!("other");
-    apply(&mut world.services, other);
+    apply(&mut cache.services, other);
     let expected = json!([{"ip": "203.0.113.1"}]);
-    assert_eq!(written(&world), [("d".to_owned(), expected)]);
+    assert_eq!(written(&cache), [("d".to_owned(), expected)]);
 
     apply(
-        &mut world.namespaces,
+        &mut cache.namespaces,
         namespace("shop", json!({"team": "a"})),
     );
     // Who can have another address does not wait for theirs.
-    let after: Vec<String> = written(&world).into_iter().map(|(name, _)| name).collect();
+    let after: Vec<String> = written(&cache).into_iter().map(|(name, _)| name).collect();
     assert_eq!(after, ["d", "b", "c"]);
 }

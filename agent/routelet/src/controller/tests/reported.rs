@@ -29,8 +29,8 @@ fn reporting(
 }
 
 /// Status, reason and message of the condition `Accepted` of every Peer and Router, by name.
-fn accepted(world: &World, at: (Timestamp, Instant)) -> Vec<(String, String)> {
-    let found = statuses(world, &Allocation::default(), at);
+fn accepted(cache: &ControllerCache, at: (Timestamp, Instant)) -> Vec<(String, String)> {
+    let found = statuses(cache, &Allocation::default(), at);
     let peers = found
         .peers
         .into_iter()
@@ -49,16 +49,16 @@ fn accepted(world: &World, at: (Timestamp, Instant)) -> Vec<(String, String)> {
         .collect()
 }
 
-fn texts(world: &World) -> Vec<String> {
-    let all = accepted(world, now()).into_iter();
+fn texts(cache: &ControllerCache) -> Vec<String> {
+    let all = accepted(cache, now()).into_iter();
     all.map(|(name, text)| format!("{name}: {text}")).collect()
 }
 
 #[test]
 fn a_peer_that_duplicates_another_says_so_and_so_does_the_other() {
-    let mut world = known_world();
+    let mut cache = known_world();
     for name in ["tor-a", "tor-b"] {
-        world.object_event::<routelet_api::Peer>(Event::Apply(guard(peer(name))));
+        cache.object_event::<routelet_api::Peer>(Event::Apply(guard(peer(name))));
     }
     let twice = (
         "Peer tor-b",
@@ -69,12 +69,12 @@ fn a_peer_that_duplicates_another_says_so_and_so_does_the_other() {
     for n in 1..=7 {
         let sessions = [("tor-a", "Established")];
         apply(
-            &mut world.states,
+            &mut cache.states,
             reporting(&format!("n{n}"), &sessions, &[twice]),
         );
     }
     assert_eq!(
-        texts(&world),
+        texts(&cache),
         [
             "tor-a: True HasDuplicates: used instead of Peer tor-b on 7 nodes (n1, n2, n3, n4, n5...)",
             "tor-b: False Duplicate: not used on 7 nodes (n1, n2, n3, n4, n5...): duplicates Peer tor-a",
@@ -84,12 +84,12 @@ fn a_peer_that_duplicates_another_says_so_and_so_does_the_other() {
     for n in 2..=7 {
         let sessions = [("tor-b", "Idle")];
         apply(
-            &mut world.states,
+            &mut cache.states,
             reporting(&format!("n{n}"), &sessions, &[]),
         );
     }
     assert_eq!(
-        texts(&world),
+        texts(&cache),
         [
             "tor-a: True HasDuplicates: used instead of Peer tor-b on node n1",
             "tor-b: False Duplicate: not used on node n1: duplicates Peer tor-a; it has sessions on 6 nodes",
@@ -97,17 +97,17 @@ fn a_peer_that_duplicates_another_says_so_and_so_does_the_other() {
     );
     // An agent that does not run does not report what its node uses.
     let later = (now().0, Instant::now() + Duration::from_secs(901));
-    let found = accepted(&world, later);
+    let found = accepted(&cache, later);
     assert!(
         found.iter().all(|(_, text)| text == "True Valid: "),
         "{found:?}"
     );
     apply(
-        &mut world.states,
+        &mut cache.states,
         reporting("n1", &[("tor-a", "Established")], &[]),
     );
     assert_eq!(
-        texts(&world),
+        texts(&cache),
         ["tor-a: True Valid: ", "tor-b: True Valid: "]
     );
 }
@@ -115,14 +115,14 @@ fn a_peer_that_duplicates_another_says_so_and_so_does_the_other() {
 #[test]
 fn what_nodes_cannot_do_of_a_valid_object_is_in_its_condition_and_what_it_lacks_itself_comes_first()
 {
-    let mut world = known_world();
+    let mut cache = known_world();
     let mut dangling = peer("tor-b");
     dangling["spec"]["import"] = json!(["none"]);
-    world.object_event::<routelet_api::Peer>(Event::Apply(guard(peer("tor-a"))));
-    world.object_event::<routelet_api::Peer>(Event::Apply(guard(dangling)));
+    cache.object_event::<routelet_api::Peer>(Event::Apply(guard(peer("tor-a"))));
+    cache.object_event::<routelet_api::Peer>(Event::Apply(guard(dangling)));
     let router = |name: &str| json!({"metadata": {"name": name, "uid": name}, "spec": {}});
-    apply(&mut world.objects.routers, router("default"));
-    apply(&mut world.objects.routers, router("rack"));
+    apply(&mut cache.objects.routers, router("default"));
+    apply(&mut cache.objects.routers, router("rack"));
     let problems = [
         (
             "Peer tor-a",
@@ -146,9 +146,9 @@ fn what_nodes_cannot_do_of_a_valid_object_is_in_its_condition_and_what_it_lacks_
             "Router rack",
         ),
     ];
-    apply(&mut world.states, reporting("n1", &[], &problems));
+    apply(&mut cache.states, reporting("n1", &[], &problems));
     assert_eq!(
-        texts(&world),
+        texts(&cache),
         [
             "tor-a: True ReportedByNodes: on node n1: a newer agent says this; on node n1: spec.bfd is accepted but has no effect \
              yet; used instead of Peer tor-b on node n1",
@@ -162,25 +162,25 @@ fn what_nodes_cannot_do_of_a_valid_object_is_in_its_condition_and_what_it_lacks_
 
 #[test]
 fn what_a_condition_repeats_is_cut_whatever_the_number_of_nodes() {
-    let mut world = known_world();
-    world.object_event::<routelet_api::Peer>(Event::Apply(guard(peer("tor-a"))));
+    let mut cache = known_world();
+    cache.object_event::<routelet_api::Peer>(Event::Apply(guard(peer("tor-a"))));
     for n in 0..500 {
         let text = format!(
             "spec.addressFrom asks for label tor of node n{n}, which has none; the peer is left out"
         );
         let problems = [("Peer tor-a", "ValueMissing", text.as_str(), "")];
         apply(
-            &mut world.states,
+            &mut cache.states,
             reporting(&format!("n{n}"), &[], &problems),
         );
     }
-    let (_, text) = accepted(&world, now()).remove(0);
+    let (_, text) = accepted(&cache, now()).remove(0);
     assert!(
         text.contains("497 more: see the RouterStates of the nodes"),
         "{text}"
     );
     assert!(text.len() < 1024, "{text}");
-    let kept: &Sessions = world.states.named("n1").unwrap();
+    let kept: &Sessions = cache.states.named("n1").unwrap();
     assert_eq!(kept.reports(Instant::now()).len(), 1);
 }
 
@@ -195,11 +195,11 @@ fn a_node_that_writes_more_than_an_agent_does_costs_a_bounded_piece_of_memory() 
         .iter()
         .map(|(object, text)| (object.as_str(), "Duplicate", text.as_str(), long.as_str()))
         .collect();
-    let mut world = known_world();
-    apply(&mut world.states, reporting("n1", &[], &problems));
+    let mut cache = known_world();
+    apply(&mut cache.states, reporting("n1", &[], &problems));
     let kept = format!(
         "{:?}",
-        world.states.named("n1").unwrap().reports(Instant::now())
+        cache.states.named("n1").unwrap().reports(Instant::now())
     );
     assert!(
         kept.len() < 20 * 3 * 512 && kept.contains("Peer 19"),

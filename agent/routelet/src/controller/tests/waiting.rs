@@ -4,26 +4,26 @@
 use super::*;
 
 /// A Service that is no load balancer any more and has an address, and one that asks for it.
-fn world() -> World {
-    let mut world = known_world();
+fn cache() -> ControllerCache {
+    let mut cache = known_world();
     apply(
-        &mut world.objects.pools,
+        &mut cache.objects.pools,
         pool("public", &["203.0.113.0/24"]),
     );
     let mut loses = service("loses", 1, &["203.0.113.0"]);
     loses["spec"]["type"] = json!("ClusterIP");
-    apply(&mut world.services, loses);
+    apply(&mut cache.services, loses);
     let mut asks = service("asks", 1, &[]);
     asks["metadata"]["annotations"] = json!({"routelet.dev/addresses": "203.0.113.0"});
-    apply(&mut world.services, asks);
-    world
+    apply(&mut cache.services, asks);
+    cache
 }
 
-fn round(world: &World, hindered: &Hindered) -> (Vec<Write>, usize) {
-    let mut due = Due::default();
-    due.extend(world.services.keys().cloned());
-    let allocation = allocate(&world.address_state());
-    let known = (world, &allocation, hindered);
+fn round(cache: &ControllerCache, blocked: &BlockedServices) -> (Vec<Write>, usize) {
+    let mut due = WorkQueue::default();
+    due.extend(cache.services.keys().cloned());
+    let allocation = allocate(&cache.address_state());
+    let known = (cache, &allocation, blocked);
     let round = due.writes(known, now().0, usize::MAX, Some);
     (round.writes, round.waiting)
 }
@@ -34,24 +34,24 @@ fn names(writes: &[Write]) -> Vec<&str> {
 
 #[test]
 fn who_waits_for_an_address_says_whom_for_if_it_cannot_be_released() {
-    let mut world = world();
-    let (writes, waiting) = round(&world, &Hindered::new());
+    let mut cache = cache();
+    let (writes, waiting) = round(&cache, &BlockedServices::new());
     assert_eq!((names(&writes), waiting), (vec!["loses"], 1));
     assert!(writes[0].moves && writes[0].waits.is_none());
 
     for (why, text) in [
         (
-            Hindrance::LeftToAnother,
+            BlockReason::LeftToAnother,
             "another controller writes its addresses",
         ),
         (
-            Hindrance::Refused,
+            BlockReason::Refused,
             "the API server rejects the change of its status",
         ),
     ] {
         let key = ("shop".to_owned(), "loses".to_owned());
-        let hindered = Hindered::from([(key, why)]);
-        let (writes, waiting) = round(&world, &hindered);
+        let blocked = BlockedServices::from([(key, why)]);
+        let (writes, waiting) = round(&cache, &blocked);
         assert_eq!((names(&writes), waiting), (vec!["asks", "loses"], 1));
         let (write, status) = (&writes[0], &writes[0].patch["status"]);
         assert!(!write.moves && status["loadBalancer"].is_null());
@@ -69,26 +69,26 @@ fn who_waits_for_an_address_says_whom_for_if_it_cannot_be_released() {
         let mut said = service("asks", 2, &[]);
         said["metadata"]["annotations"] = json!({"routelet.dev/addresses": "203.0.113.0"});
         said["status"]["conditions"] = status["conditions"].clone();
-        let mut later = self::world();
+        let mut later = self::cache();
         apply(&mut later.services, said);
-        let (writes, _) = round(&later, &hindered);
+        let (writes, _) = round(&later, &blocked);
         assert_eq!(names(&writes), ["loses"]);
     }
     // It is lost: who waited has it.
-    apply(&mut world.services, service("loses", 2, &[]));
+    apply(&mut cache.services, service("loses", 2, &[]));
     let mut lost = service("loses", 3, &[]);
     lost["spec"]["type"] = json!("ClusterIP");
-    apply(&mut world.services, lost);
-    let (writes, waiting) = round(&world, &Hindered::new());
+    apply(&mut cache.services, lost);
+    let (writes, waiting) = round(&cache, &BlockedServices::new());
     assert_eq!((names(&writes), waiting), (vec!["asks"], 0));
     assert!(writes[0].moves);
 }
 
 #[test]
 fn while_a_pool_is_not_valid_who_waits_says_which() {
-    let mut world = world();
-    apply(&mut world.objects.pools, pool("typo", &["203.0.113.5/24"]));
-    let (writes, waiting) = round(&world, &Hindered::new());
+    let mut cache = cache();
+    apply(&mut cache.objects.pools, pool("typo", &["203.0.113.5/24"]));
+    let (writes, waiting) = round(&cache, &BlockedServices::new());
     assert_eq!((names(&writes), waiting), (vec!["asks"], 1));
     let condition = &writes[0].patch["status"]["conditions"][0];
     assert_eq!(condition["reason"], "WaitingForRelease");
@@ -101,22 +101,22 @@ fn while_a_pool_is_not_valid_who_waits_says_which() {
 
 #[test]
 fn who_prefers_two_families_has_the_one_that_is_free_at_once() {
-    let mut world = known_world();
+    let mut cache = known_world();
     let addresses = ["203.0.113.0/32", "2001:db8::1/128"];
-    apply(&mut world.objects.pools, pool("public", &addresses));
+    apply(&mut cache.objects.pools, pool("public", &addresses));
     let mut loses = service("loses", 1, &["203.0.113.0"]);
     loses["spec"]["type"] = json!("ClusterIP");
-    apply(&mut world.services, loses);
+    apply(&mut cache.services, loses);
     let both = |version, addresses: &[&str]| {
         let mut both = service("both", version, addresses);
         both["spec"]["ipFamilies"] = json!(["IPv4", "IPv6"]);
         both["spec"]["ipFamilyPolicy"] = json!("PreferDualStack");
         both
     };
-    apply(&mut world.services, both(1, &[]));
+    apply(&mut cache.services, both(1, &[]));
     let key = ("shop".to_owned(), "loses".to_owned());
-    let hindered = Hindered::from([(key, Hindrance::LeftToAnother)]);
-    let (writes, _) = round(&world, &hindered);
+    let blocked = BlockedServices::from([(key, BlockReason::LeftToAnother)]);
+    let (writes, _) = round(&cache, &blocked);
     let status = &writes[0].patch["status"];
     assert_eq!(writes[0].key.1, "both");
     assert_eq!(
@@ -129,7 +129,7 @@ fn who_prefers_two_families_has_the_one_that_is_free_at_once() {
         (&json!("True"), &json!("Assigned"))
     );
     // It has it, and waits for the other.
-    apply(&mut world.services, both(2, &["2001:db8::1"]));
-    let (writes, waiting) = round(&world, &hindered);
+    apply(&mut cache.services, both(2, &["2001:db8::1"]));
+    let (writes, waiting) = round(&cache, &blocked);
     assert_eq!((names(&writes), waiting), (vec!["loses"], 1));
 }

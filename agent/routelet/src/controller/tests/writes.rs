@@ -7,16 +7,16 @@ use super::*;
 
 #[test]
 fn a_patch_holds_the_version_that_was_decided_upon_and_leaves_others_entries() {
-    let mut world = known_world();
+    let mut cache = known_world();
     apply(
-        &mut world.objects.pools,
+        &mut cache.objects.pools,
         pool("public", &["203.0.113.0/30"]),
     );
     let mut one = service("a", 7, &[]);
     one["status"]["loadBalancer"]["ingress"] =
         json!([{"ip": "198.51.100.1", "ipMode": "Proxy"}, {"hostname": "lb.example.com"}]);
-    apply(&mut world.services, one);
-    let writes = writes(&world);
+    apply(&mut cache.services, one);
+    let writes = writes(&cache);
     let expected = json!({
         "metadata": {"resourceVersion": "7"},
         "status": {"loadBalancer": {"ingress": [
@@ -33,19 +33,19 @@ fn a_patch_holds_the_version_that_was_decided_upon_and_leaves_others_entries() {
 /// The decisions on other Services count on what is written. A webhook, say, may make something else of it.
 #[test]
 fn an_answer_with_other_addresses_than_were_written_is_noticed() {
-    let mut world = known_world();
+    let mut cache = known_world();
     apply(
-        &mut world.objects.pools,
+        &mut cache.objects.pools,
         pool("public", &["203.0.113.0/24"]),
     );
-    apply(&mut world.services, service("a", 1, &["198.51.100.1"]));
-    let allocation = allocate(&world.address_state());
+    apply(&mut cache.services, service("a", 1, &["198.51.100.1"]));
+    let allocation = allocate(&cache.address_state());
     let key = ("shop".to_owned(), "a".to_owned());
-    let before = Arc::clone(&world.services.get(&key).unwrap().request);
+    let before = Arc::clone(&cache.services.get(&key).unwrap().request);
     let decision = &allocation.services[&before.key];
     let mut differs = |addresses: &[&str], decided| {
-        apply(&mut world.services, service("a", 2, addresses));
-        addresses::is_otherwise(&before, &world.services.get(&key).unwrap().request, decided)
+        apply(&mut cache.services, service("a", 2, addresses));
+        addresses::is_otherwise(&before, &cache.services.get(&key).unwrap().request, decided)
     };
     assert!(!differs(&["203.0.113.0"], Some(decision)));
     assert!(differs(&["203.0.113.0", "203.0.113.1"], Some(decision)));
@@ -59,9 +59,9 @@ fn an_answer_with_other_addresses_than_were_written_is_noticed() {
 /// What is due is written in parts, addresses first, by one allocation, and is not forgotten while it has to wait.
 #[test]
 fn what_is_due_is_written_in_parts_and_stays_due_until_it_is_written() {
-    let mut world = known_world();
+    let mut cache = known_world();
     apply(
-        &mut world.objects.pools,
+        &mut cache.objects.pools,
         pool("public", &["203.0.113.0/24"]),
     );
     // Two are renumbered: what they have is of a pool no more.
@@ -70,15 +70,15 @@ fn what_is_due_is_written_in_parts_and_stays_due_until_it_is_written() {
         ("b", "198.51.100.2"),
         ("c", "198.51.100.3"),
     ] {
-        apply(&mut world.services, service(name, 1, &[address]));
+        apply(&mut cache.services, service(name, 1, &[address]));
     }
-    apply(&mut world.services, service("d", 1, &[]));
-    let allocation = allocate(&world.address_state());
-    let mut due = Due::default();
-    due.extend(world.services.keys().cloned());
-    let mut next = |world: &World, most: usize, held: &str| {
+    apply(&mut cache.services, service("d", 1, &[]));
+    let allocation = allocate(&cache.address_state());
+    let mut due = WorkQueue::default();
+    due.extend(cache.services.keys().cloned());
+    let mut next = |cache: &ControllerCache, most: usize, held: &str| {
         let admit = |write: Write| (write.key.1 != held).then_some(write);
-        let known = (world, &allocation, &Hindered::new());
+        let known = (cache, &allocation, &BlockedServices::new());
         due.writes(known, now().0, most, admit).writes
     };
     let names = |writes: &[Write]| -> Vec<(String, bool)> {
@@ -93,25 +93,25 @@ fn what_is_due_is_written_in_parts_and_stays_due_until_it_is_written() {
             .map(|name| ((*name).to_owned(), true))
             .collect()
     };
-    assert_eq!(names(&next(&world, 2, "")), moves(&["b", "c"]));
+    assert_eq!(names(&next(&cache, 2, "")), moves(&["b", "c"]));
     // One whose write failed is left alone for a while, and the others are not kept waiting.
-    let written = next(&world, 2, "b");
+    let written = next(&cache, 2, "b");
     assert_eq!(names(&written), moves(&["c", "d"]));
     for (write, address) in written.iter().zip(["203.0.113.2", "203.0.113.3"]) {
         let mut object = service(&write.key.1, 2, &[address]);
         object["status"]["conditions"] = write.patch["status"]["conditions"].clone();
-        apply(&mut world.services, object);
+        apply(&mut cache.services, object);
     }
     let mut left = moves(&["b"]);
     left.push(("a".to_owned(), false));
-    assert_eq!(names(&next(&world, 9, "")), left);
+    assert_eq!(names(&next(&cache, 9, "")), left);
     let is_due = |name: &str| due.contains(&("shop".to_owned(), name.to_owned()));
     assert_eq!(["a", "b", "c", "d"].map(is_due), [true, true, false, false]);
 }
 
 #[test]
 fn an_address_is_given_on_when_its_last_owner_has_lost_it() {
-    let mut world = known_world();
+    let mut cache = known_world();
     let labelled = |name: &str, version, ip: &[&str], label: &str, asks: &str| {
         let mut object = service(name, version, ip);
         object["metadata"]["labels"] = json!({"l": label});
@@ -122,27 +122,27 @@ fn an_address_is_given_on_when_its_last_owner_has_lost_it() {
     };
     let mut public = pool("public", &["203.0.113.0/31"]);
     public["spec"]["serviceSelector"] = json!({"matchLabels": {"l": "in"}});
-    apply(&mut world.objects.pools, public);
+    apply(&mut cache.objects.pools, public);
     let a = |version, ip: &[&str], label| labelled("a", version, ip, label, "");
-    apply(&mut world.services, a(1, &["203.0.113.0"], "out"));
+    apply(&mut cache.services, a(1, &["203.0.113.0"], "out"));
     apply(
-        &mut world.services,
+        &mut cache.services,
         labelled("b", 1, &[], "in", "203.0.113.0"),
     );
-    assert_eq!(written(&world), [("a".to_owned(), json!([]))]);
+    assert_eq!(written(&cache), [("a".to_owned(), json!([]))]);
     // As long as that cannot be written, too.
-    assert_eq!(written(&world), [("a".to_owned(), json!([]))]);
-    apply(&mut world.services, a(2, &[], "out"));
+    assert_eq!(written(&cache), [("a".to_owned(), json!([]))]);
+    apply(&mut cache.services, a(2, &[], "out"));
     let given = [("b".to_owned(), json!([{"ip": "203.0.113.0"}]))];
-    assert_eq!(written(&world), given);
+    assert_eq!(written(&cache), given);
     // Two that change places: both let go first.
     for (name, has, wants) in [
         ("a", "203.0.113.0", "203.0.113.1"),
         ("b", "203.0.113.1", "203.0.113.0"),
     ] {
-        apply(&mut world.services, labelled(name, 3, &[has], "in", wants));
+        apply(&mut cache.services, labelled(name, 3, &[has], "in", wants));
     }
-    let let_go = written(&world);
+    let let_go = written(&cache);
     assert!(
         let_go.iter().all(|(_, ingress)| *ingress == json!([])),
         "{let_go:?}"
@@ -153,6 +153,6 @@ fn an_address_is_given_on_when_its_last_owner_has_lost_it() {
         } else {
             "203.0.113.0"
         };
-        apply(&mut world.services, labelled(&name, 4, &[], "in", wants));
+        apply(&mut cache.services, labelled(&name, 4, &[], "in", wants));
     }
 }

@@ -34,7 +34,7 @@ use changes::Changes;
 use password_files::PasswordReader;
 use table::facts;
 
-pub(crate) use table::{PeerTable, PeerView, RunState};
+pub(crate) use table::{PeerTable, PeerView};
 
 /// Why a peer cannot be started; `None`: it can.
 #[cfg(test)]
@@ -330,11 +330,11 @@ impl Peers {
             return self.table.remove(id);
         };
         let run = match (&peer.run, self.sessions.get(&id)) {
-            (Run::Running(_), Some(session)) => RunState::Running(Arc::clone(session)),
+            (Run::Running(_), Some(session)) => Run::Running(Arc::clone(session)),
             // It could not be started, which the machine is about to hear.
             (Run::Running(_), None) | (Run::Stopped, _) => return,
-            (Run::Blocked(reason), _) => RunState::Blocked(reason.clone()),
-            (Run::Range, _) => RunState::Range,
+            (Run::Blocked(reason), _) => Run::Blocked(reason.clone()),
+            (Run::Range, _) => Run::Range,
         };
         self.table.put(PeerView {
             id,

@@ -8,7 +8,7 @@ use bgp::session::{PeerHandle, PeerStatus};
 use rib::PeerId;
 
 use routelet_core::intent::PeerIntent;
-use routelet_core::peering::{SessionFacts, has_place};
+use routelet_core::peering::{Run, SessionFacts, has_place};
 
 /// A peer as commands, metrics and notices see it.
 #[derive(Clone)]
@@ -18,7 +18,7 @@ pub(crate) struct PeerView {
     /// What the intent says; of a dynamic peer that of its range, under its own name and address.
     pub(crate) intent: Arc<PeerIntent>,
     /// Its session, or why it cannot be started.
-    pub(crate) run: RunState,
+    pub(crate) run: Run<Arc<PeerHandle>>,
     /// Whether it is not forgotten, and has its place, only because graceful restart keeps its routes. Of dynamic ones.
     pub(crate) keeps_routes: bool,
 }
@@ -26,24 +26,10 @@ pub(crate) struct PeerView {
 impl PeerView {
     /// Whether a dynamic peer counts for its range.
     pub(crate) fn takes_place(&self) -> bool {
-        match &self.run {
-            RunState::Running(handle) => {
-                has_place(&facts(&handle.status()), self.keeps_routes, Instant::now())
-            }
-            RunState::Blocked(_) | RunState::Range => false,
-        }
+        self.run.running().is_some_and(|handle| {
+            has_place(&facts(&handle.status()), self.keeps_routes, Instant::now())
+        })
     }
-}
-
-/// Whether a peer runs.
-#[derive(Clone)]
-pub(crate) enum RunState {
-    /// Its task runs.
-    Running(Arc<PeerHandle>),
-    /// It cannot be started for this reason.
-    Blocked(String),
-    /// A listen range: its peers come by themselves.
-    Range,
 }
 
 /// What counts of a session for what is decided of its peer.

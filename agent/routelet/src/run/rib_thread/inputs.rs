@@ -45,7 +45,7 @@ impl RibThread {
     pub(super) fn command(&mut self, command: Command) {
         let started = now();
         let step = match command {
-            Command::Look(_) => Step::Query,
+            Command::RibQuery(_) => Step::Query,
             _ => Step::Command,
         };
         self.obey_one(command);
@@ -67,7 +67,7 @@ impl RibThread {
             Command::SetUnexpected(peer) => self.rib.set_unexpected(peer),
             Command::RemovePeer(peer) => {
                 self.sessions.known.remove(&peer);
-                self.surroundings.end(peer);
+                self.kernel_context.end(peer);
                 self.refreshes.forget(peer);
                 self.transaction.forget(peer);
                 self.rib.remove_peer(peer);
@@ -84,16 +84,17 @@ impl RibThread {
                     .originate(&mut self.rib, Routes::Changed(changes));
             }
             Command::NodeAddresses(addresses) => {
-                self.surroundings.set_internal_ips(addresses, &mut self.rib);
+                self.kernel_context
+                    .set_internal_ips(addresses, &mut self.rib);
             }
             Command::View(view) => {
                 self.resolve_anew(Arc::clone(&view));
-                self.surroundings.set_view(view, &mut self.rib);
+                self.kernel_context.set_view(view, &mut self.rib);
             }
             Command::ResolveViaDefault(allowed) => {
                 if self.via_default != allowed {
                     self.via_default = allowed;
-                    self.resolve_anew(Arc::clone(self.surroundings.view()));
+                    self.resolve_anew(Arc::clone(self.kernel_context.view()));
                 }
             }
             Command::OpenGate => {
@@ -104,7 +105,7 @@ impl RibThread {
             Command::Expect(expected, clients) => self.rib.expect(expected, clients),
             Command::Fib(open) => self.rib.set_fib(open),
             Command::SoftReset(peer) => self.rib.soft_reset(peer),
-            Command::Look(look) => look(&self.rib),
+            Command::RibQuery(look) => look(&self.rib),
         }
     }
 
@@ -128,7 +129,7 @@ impl RibThread {
                     outbox,
                 });
                 self.transaction.session_up(&mut self.rib, peer);
-                let info = self.surroundings.begin(peer, negotiated, local, remote);
+                let info = self.kernel_context.begin(peer, negotiated, local, remote);
                 self.rib.session_up(peer, info, now());
             }
             Event::Updates { updates, .. } if self.sessions.is_current(peer, session) => {
@@ -147,7 +148,7 @@ impl RibThread {
                 if let Some(slot) = self.sessions.known.get_mut(&peer) {
                     *slot = None;
                 }
-                self.surroundings.end(peer);
+                self.kernel_context.end(peer);
                 self.refreshes.session_down(peer);
                 self.rib.session_down(peer, &reason, now());
                 // The FIB hears of a lost router before any work is begun.

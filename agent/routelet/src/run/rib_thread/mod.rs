@@ -8,9 +8,9 @@
 //! The thread runs a current-thread tokio runtime only to wait for two channels and a deadline at once.
 
 mod fib_feed;
-mod fitted;
 mod inputs;
 mod sessions;
+mod step_size;
 mod thread;
 mod transaction;
 
@@ -27,16 +27,16 @@ use routelet_fib::KernelView;
 use tokio::sync::{mpsc, oneshot};
 
 use super::fib_sink::FibSink;
+use super::kernel_context::NextHopTable;
 use super::next_hops::Denied;
 use super::notices::Notices;
-use super::surroundings::NextHopTable;
 use thread::RibThread;
 
 /// Commands that may wait. They are few (a change of manifests, a look at a table); when full, the sender waits.
 const COMMANDS: usize = 64;
 
 /// A look at the RIB, carried out on its thread. It must be short: walks go in pieces.
-type Look = Box<dyn FnOnce(&Rib) + Send>;
+type RibQuery = Box<dyn FnOnce(&Rib) + Send>;
 
 /// What the runtime asks of the RIB's thread.
 pub(crate) enum Command {
@@ -73,7 +73,7 @@ pub(crate) enum Command {
     /// Run policies again for a peer and tell it everything again.
     SoftReset(PeerId),
     /// Look at the tables.
-    Look(Look),
+    RibQuery(RibQuery),
 }
 
 /// The grip on the RIB's thread.
@@ -123,7 +123,7 @@ impl RibHandle {
         look: impl FnOnce(&Rib) -> T + Send + 'static,
     ) -> Result<T, Stopped> {
         let (sender, receiver) = oneshot::channel();
-        self.send(Command::Look(Box::new(move |rib| {
+        self.send(Command::RibQuery(Box::new(move |rib| {
             // Nobody waits for the answer any more: nothing to do.
             let _ = sender.send(look(rib));
         })))
@@ -164,7 +164,7 @@ pub(crate) fn spawn(
     let vital = vital.poked(move || {
         if let Some(commands) = poke.upgrade() {
             // Where there is no room, there is enough to do.
-            let _ = commands.try_send(Command::Look(Box::new(|_| {})));
+            let _ = commands.try_send(Command::RibQuery(Box::new(|_| {})));
         }
     });
     Ok((handle, vital.holding_sessions()))

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bgp::session::Event;
 use rib::{Rib, RibConfig};
 use routelet_base::timing::{Step, StepTimes};
-use routelet_base::vital::Pulse;
+use routelet_base::vital::Heartbeat;
 use routelet_core::refreshes::Refreshes;
 use routelet_fib::FibChange;
 use tokio::sync::mpsc;
@@ -14,15 +14,15 @@ use tracing::info;
 
 use super::Command;
 use super::fib_feed::{self, Next, feed};
-use super::fitted::{Fitted, LONG};
 use super::sessions::Sessions;
+use super::step_size::{LONG, StepSize};
 use super::transaction::Transaction;
 use crate::memory;
 use crate::run::fib_sink::{FibSink, fib_route};
 use crate::run::inbox::Inbox;
+use crate::run::kernel_context::{KernelContext, NextHopTable};
 use crate::run::next_hops::Denied;
 use crate::run::notices::Notices;
-use crate::run::surroundings::{NextHopTable, Surroundings};
 
 /// The most work of one poll, and the least. So little that the first poll of dear work after cheap work does not take long.
 const STEPS: usize = 2_500;
@@ -52,17 +52,17 @@ pub(super) struct RibThread {
     pub(super) rib: Rib,
     pub(super) sessions: Sessions,
     pub(super) transaction: Transaction,
-    pub(super) surroundings: Surroundings,
+    pub(super) kernel_context: KernelContext,
     pub(super) fib: FibSink,
     pub(super) notices: Notices,
-    pub(super) pulse: Arc<Pulse>,
+    pub(super) pulse: Arc<Heartbeat>,
     /// Whether next hops may be resolved by the default route.
     pub(super) via_default: bool,
     /// A session that came up while there were more commands than could be obeyed at once.
     held_back: Option<Event>,
     /// Work of the next poll, and changes of the next step of the FIB.
-    poll_steps: Fitted,
-    fib_batch: Fitted,
+    poll_steps: StepSize,
+    fib_batch: StepSize,
     pub(super) times: Arc<StepTimes>,
     /// Next hops that only the default route leads to while it may not be used.
     pub(super) denied: Denied,
@@ -98,14 +98,14 @@ impl RibThread {
             rib,
             sessions: Sessions::default(),
             transaction: Transaction::default(),
-            surroundings: Surroundings::new(next_hops),
+            kernel_context: KernelContext::new(next_hops),
             fib,
             notices,
             pulse: Arc::default(),
             via_default: true,
             held_back: None,
-            poll_steps: Fitted::new(FEW_STEPS, STEPS),
-            fib_batch: Fitted::new(SMALL_FIB_BATCH, FIB_BATCH),
+            poll_steps: StepSize::new(FEW_STEPS, STEPS),
+            fib_batch: StepSize::new(SMALL_FIB_BATCH, FIB_BATCH),
             times: Arc::default(),
             denied: Denied::default(),
             refreshes: Refreshes::default(),

@@ -14,7 +14,7 @@ use routelet_control::model::{
 use routelet_core::intent::Intent;
 
 use super::reason;
-use super::route::{self, As, Names};
+use super::route::{self, As, PeerNames};
 
 /// The routes of one prefix for a query. `peers`: those that a route can be advertised to.
 pub(crate) fn routes_of(
@@ -23,7 +23,7 @@ pub(crate) fn routes_of(
     view: RouteView,
     peer: Option<PeerId>,
     peers: &[PeerId],
-    names: &Names,
+    names: &PeerNames,
 ) -> Vec<Route> {
     if view == RouteView::Advertised {
         return peers
@@ -54,7 +54,7 @@ pub(crate) fn routes_of(
 
 /// A route of the Adj-RIB-Out of one peer: what is advertised to it, or the best route where no message to the peer can hold
 /// it (RFC 8654 section 4). No policy asks for the latter to be withheld, so it is shown among what is advertised.
-fn advertised(rib: &Rib, peer: PeerId, prefix: IpNet, names: &Names) -> Option<Route> {
+fn advertised(rib: &Rib, peer: PeerId, prefix: IpNet, names: &PeerNames) -> Option<Route> {
     match rib.explain_export(peer, prefix)? {
         Ok(sent) => Some(sent_route(peer, prefix, sent, names)),
         Err(why @ Suppressed::TooLarge(_)) => {
@@ -71,7 +71,7 @@ fn advertised(rib: &Rib, peer: PeerId, prefix: IpNet, names: &Names) -> Option<R
 }
 
 /// A route as it was sent.
-fn sent_route(peer: PeerId, prefix: IpNet, sent: Advertised, names: &Names) -> Route {
+fn sent_route(peer: PeerId, prefix: IpNet, sent: Advertised, names: &PeerNames) -> Route {
     let attributes = RouteAttributes {
         set: sent.attributes,
         next_hop: sent.next_hop,
@@ -88,7 +88,7 @@ pub(crate) fn to_peers(
     rib: &Rib,
     prefix: IpNet,
     peers: &[PeerId],
-    names: &Names,
+    names: &PeerNames,
 ) -> Vec<PeerAdvertisement> {
     let peers = peers.iter();
     let mut all: Vec<_> = peers
@@ -98,7 +98,7 @@ pub(crate) fn to_peers(
     all
 }
 
-fn to_peer(rib: &Rib, peer: PeerId, prefix: IpNet, names: &Names) -> PeerAdvertisement {
+fn to_peer(rib: &Rib, peer: PeerId, prefix: IpNet, names: &PeerNames) -> PeerAdvertisement {
     let (reason, route) = match rib.explain_export(peer, prefix) {
         Some(Ok(sent)) => (
             reason::best_path(),
@@ -131,7 +131,7 @@ pub(crate) fn find(
     intent: &Intent,
     asked: IpNet,
     held: Option<IpNet>,
-    names: &Names,
+    names: &PeerNames,
 ) -> Found {
     let is_known = intent.originated.contains_key(&asked)
         || intent

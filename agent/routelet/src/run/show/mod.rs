@@ -1,8 +1,8 @@
 //! From the parts' own words to the model that commands, metrics and probes read. Pure conversions; [`super::backend`] asks.
 
 mod capabilities;
+mod down_reasons;
 pub(super) mod explain;
-mod falls;
 pub(super) mod fib;
 mod foreign;
 pub(super) mod peer;

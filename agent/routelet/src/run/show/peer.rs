@@ -16,11 +16,12 @@ use routelet_control::model::{
 };
 use routelet_core::intent::{Intent, PeerIntent, PeerTarget, RequestedBy};
 use routelet_core::own_next_hops::OwnNextHops;
+use routelet_core::peering::Run;
 
 use super::capabilities::{capabilities, families, graceful_restart};
-use super::falls::{down, downs, notification, plain};
+use super::down_reasons::{down, downs, notification, plain};
 use super::seconds;
-use crate::run::peers::{PeerView, RunState};
+use crate::run::peers::PeerView;
 
 /// What the RIB counts of a peer, for each family of [`Family::ALL`].
 #[derive(Clone, Copy, Debug, Default)]
@@ -45,23 +46,13 @@ impl RibCounts {
 }
 
 /// A peer at one moment.
-pub(crate) struct Shown {
+pub(crate) struct PeerSnapshot {
     /// What the intent says of it.
     pub(crate) intent: Arc<PeerIntent>,
     /// Whether it counts for its range.
     pub(crate) takes_place: bool,
     /// Its task, or why there is none.
-    pub(crate) task: Task,
-}
-
-/// A peer's task at one moment.
-pub(crate) enum Task {
-    /// It runs.
-    Running(Box<Running>),
-    /// It cannot be started for this reason.
-    Blocked(String),
-    /// A listen range: its peers come by themselves.
-    Range,
+    pub(crate) run: Run<Box<Running>>,
 }
 
 /// What a task says of its peer.
@@ -92,17 +83,13 @@ pub(crate) struct Session {
     pub(crate) output_queue: u64,
 }
 
-impl Shown {
+impl PeerSnapshot {
     /// Looks at a peer.
     pub(crate) fn of(view: &PeerView) -> Self {
         Self {
             intent: view.intent.clone(),
             takes_place: view.takes_place(),
-            task: match &view.run {
-                RunState::Running(handle) => Task::Running(Box::new(Running::of(handle))),
-                RunState::Blocked(reason) => Task::Blocked(reason.clone()),
-                RunState::Range => Task::Range,
-            },
+            run: view.run.map(|handle| Box::new(Running::of(handle))),
         }
     }
 
@@ -113,17 +100,11 @@ impl Shown {
     }
 
     fn blocked(&self) -> Option<String> {
-        match &self.task {
-            Task::Blocked(reason) => Some(reason.clone()),
-            Task::Running(_) | Task::Range => None,
-        }
+        self.run.blocked().map(str::to_owned)
     }
 
     fn running(&self) -> Option<&Running> {
-        match &self.task {
-            Task::Running(running) => Some(running),
-            Task::Blocked(_) | Task::Range => None,
-        }
+        self.run.running().map(Box::as_ref)
     }
 }
 
@@ -150,7 +131,7 @@ impl Running {
 
 /// The model of a peer. `own`: our own next hops on its session, or why there is none.
 pub(crate) fn peer(
-    shown: &Shown,
+    shown: &PeerSnapshot,
     intent: &Intent,
     rib: [RibCounts; 2],
     own: Option<&OwnNextHops>,
@@ -303,7 +284,7 @@ fn no_next_hop(
     Some(why.map_or_else(|| reason.to_string(), ToString::to_string))
 }
 
-fn kind(shown: &Shown) -> PeerKind {
+fn kind(shown: &PeerSnapshot) -> PeerKind {
     match (&shown.intent.requested_by, &shown.intent.target) {
         (RequestedBy::Range(_), _) => PeerKind::Dynamic,
         (RequestedBy::Mesh, _) => PeerKind::Mesh,

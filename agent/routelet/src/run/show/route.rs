@@ -21,7 +21,7 @@ use crate::run::next_hops::Resolver;
 
 /// What questions about routes need to know of peers, as it was when they were asked.
 #[derive(Clone, Default)]
-pub(crate) struct Names {
+pub(crate) struct PeerNames {
     /// Names, and those of their policies.
     pub(crate) peers: BTreeMap<PeerId, Arc<PeerIntent>>,
     /// Our own next hops on their sessions.
@@ -30,7 +30,7 @@ pub(crate) struct Names {
     pub(crate) resolver: Option<Arc<Resolver>>,
 }
 
-impl Names {
+impl PeerNames {
     /// A peer's name, or its number if it has just gone.
     pub(crate) fn peer(&self, id: PeerId) -> String {
         self.peers
@@ -66,7 +66,12 @@ pub(crate) enum As {
 }
 
 /// The model of a path.
-pub(crate) fn path(route: &RouteView<'_>, path: &PathView<'_>, shown: As, names: &Names) -> Route {
+pub(crate) fn path(
+    route: &RouteView<'_>,
+    path: &PathView<'_>,
+    shown: As,
+    names: &PeerNames,
+) -> Route {
     let attributes = match shown {
         As::Received => path.received.unwrap_or(path.attributes),
         As::Used => path.attributes,
@@ -137,7 +142,7 @@ pub(crate) fn attributes_of(prefix: IpNet, attributes: RouteAttributesRef<'_>) -
     }
 }
 
-fn state_of(path: &PathView<'_>, names: &Names) -> (RouteState, Reason) {
+fn state_of(path: &PathView<'_>, names: &PeerNames) -> (RouteState, Reason) {
     match path.status {
         PathStatus::Best(rule) => (
             RouteState::Best,
@@ -186,7 +191,12 @@ fn filtered(attribute: Option<AttributeCode>) -> String {
 }
 
 /// Why the route to a prefix is not advertised to a peer.
-pub(super) fn suppressed(why: Suppressed, peer: PeerId, prefix: IpNet, names: &Names) -> Reason {
+pub(super) fn suppressed(
+    why: Suppressed,
+    peer: PeerId,
+    prefix: IpNet,
+    names: &PeerNames,
+) -> Reason {
     let text = match why {
         Suppressed::NoNextHop => {
             let family = IpFamily::of(prefix.addr());

@@ -14,8 +14,9 @@ use routelet_control::model::{
 };
 use routelet_core::cluster;
 use routelet_core::intent::{Intent, Leaving, PeerTarget, RequestedBy};
+use routelet_core::peering::Run;
 
-use super::peer::{Shown, Task};
+use super::peer::PeerSnapshot;
 use super::{reason, seconds};
 use crate::run::shared::Shared;
 
@@ -54,7 +55,7 @@ pub(crate) fn rib_status(rib: &Rib) -> RibStatus {
 /// The model of the agent. Readiness is filled in by the control server.
 pub(crate) fn status(
     shared: &Shared,
-    all: &[Shown],
+    all: &[PeerSnapshot],
     rib: RibStatus,
     waiting: Vec<(String, Family)>,
     fib: FibSummary,
@@ -93,12 +94,12 @@ pub(crate) fn status(
 }
 
 /// How many peers there are, and how many of them have a session.
-fn peers(all: &[Shown]) -> PeerCounts {
+fn peers(all: &[PeerSnapshot]) -> PeerCounts {
     let configured = all
         .iter()
-        .filter(|peer| !matches!(peer.task, Task::Range))
+        .filter(|peer| !matches!(peer.run, Run::Range))
         .filter(|peer| peer.intent.requested_by.range().is_none() || peer.is_established());
-    let blocked = |peer: &&Shown| matches!(peer.task, Task::Blocked(_));
+    let blocked = |peer: &&PeerSnapshot| matches!(peer.run, Run::Blocked(_));
     let in_mesh = mesh(all);
     PeerCounts {
         configured: count(configured.count()),
@@ -110,7 +111,7 @@ fn peers(all: &[Shown]) -> PeerCounts {
 }
 
 /// The other nodes of the mesh.
-fn mesh(all: &[Shown]) -> impl Iterator<Item = &Shown> + Clone {
+fn mesh(all: &[PeerSnapshot]) -> impl Iterator<Item = &PeerSnapshot> + Clone {
     all.iter()
         .filter(|peer| peer.intent.requested_by == RequestedBy::Mesh)
 }
@@ -118,7 +119,7 @@ fn mesh(all: &[Shown]) -> impl Iterator<Item = &Shown> + Clone {
 /// Whether the first exchange is over, and for whom it waits. `adopted`: routes of a predecessor that are still in the kernel.
 fn convergence(
     shared: &Shared,
-    all: &[Shown],
+    all: &[PeerSnapshot],
     waiting: &[(String, Family)],
     adopted: u64,
 ) -> Convergence {
@@ -182,11 +183,11 @@ fn connections(admissions: &Admissions) -> ConnectionCounts {
     }
 }
 
-fn ranges(all: &[Shown]) -> Vec<RangeCounts> {
-    let is_range = |peer: &&Shown| matches!(peer.intent.target, PeerTarget::Range { .. });
+fn ranges(all: &[PeerSnapshot]) -> Vec<RangeCounts> {
+    let is_range = |peer: &&PeerSnapshot| matches!(peer.intent.target, PeerTarget::Range { .. });
     let counts = all.iter().filter(is_range).map(|range| {
         let name = &range.intent.name;
-        let own = |peer: &&Shown| peer.intent.requested_by.range() == Some(name.as_str());
+        let own = |peer: &&PeerSnapshot| peer.intent.requested_by.range() == Some(name.as_str());
         let taken = all.iter().filter(own).filter(|peer| peer.takes_place);
         RangeCounts {
             name: name.clone(),

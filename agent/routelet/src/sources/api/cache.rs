@@ -19,8 +19,8 @@ use routelet_core::cluster::validate::{self, Finding};
 
 use super::listing::{Listing, WatchChange};
 use super::received::Received;
-use super::secrets::AskedSecrets;
-use super::watches::{Failure, Fed, Scope};
+use super::secrets::SecretRequests;
+use super::watches::{Failure, Scope, WatchTarget};
 use crate::reasons;
 
 /// After so many objects have gone, texts that nobody has any more are looked for.
@@ -40,7 +40,7 @@ pub(crate) struct Cache {
     pub(super) state: Arc<ClusterState>,
     pub(super) atoms: Atoms,
     kinds: BTreeMap<&'static str, Kind>,
-    pub(super) secrets: AskedSecrets,
+    pub(super) secrets: SecretRequests,
     /// Objects without any are not in it.
     problems: HashMap<ObjectRef, Vec<Problem>>,
     gone: usize,
@@ -62,7 +62,7 @@ impl Cache {
                 .into_iter()
                 .map(|kind| (kind, Kind::default()))
                 .collect(),
-            secrets: AskedSecrets::default(),
+            secrets: SecretRequests::default(),
             problems: HashMap::new(),
             gone: 0,
             changed: true,
@@ -302,7 +302,7 @@ impl Cache {
     }
 }
 
-impl Fed for Cache {
+impl WatchTarget for Cache {
     fn failed(&mut self, scope: &Scope, failure: Failure) -> bool {
         if let Some(name) = &scope.name {
             return self.secret_fails(name, Some(failure));

@@ -59,7 +59,7 @@ impl Clients {
 }
 
 /// Which client follows which Secret.
-pub(super) struct Spread {
+pub(super) struct SecretClients {
     clients: Clients,
     /// Those that follow any.
     made: Vec<(Client, usize)>,
@@ -67,7 +67,7 @@ pub(super) struct Spread {
     places: BTreeMap<Arc<str>, usize>,
 }
 
-impl Spread {
+impl SecretClients {
     pub(super) fn new(clients: Clients) -> Self {
         Self {
             clients,
@@ -109,9 +109,9 @@ mod tests {
 
     #[tokio::test]
     async fn no_client_follows_more_secrets_than_its_connection_carries() {
-        let mut spread = Spread::new(Clients::of(Client::new(Router::new(), "default")));
+        let mut spread = SecretClients::new(Clients::of(Client::new(Router::new(), "default")));
         let names: Vec<Arc<str>> = (0..200).map(|n| format!("s{n}").into()).collect();
-        let used = |spread: &Spread| {
+        let used = |spread: &SecretClients| {
             let used = spread.made.iter().map(|(_, used)| *used);
             used.collect::<Vec<_>>()
         };

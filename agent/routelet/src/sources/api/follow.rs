@@ -52,7 +52,7 @@ const HOLDS: Duration = Duration::from_secs(2);
 
 /// What comes of following a kind.
 #[derive(Debug)]
-pub(super) enum Followed<K> {
+pub(super) enum WatchProgress<K> {
     /// An event.
     Event(Event<K>),
     /// The server has taken the watch, and it has not failed since.
@@ -65,7 +65,7 @@ type Changes<K> = BoxStream<'static, kube::Result<WatchEvent<K>>>;
 pub(super) fn follow<K>(
     api: Api<K>,
     config: Config,
-) -> impl Stream<Item = Result<Followed<K>>> + Send
+) -> impl Stream<Item = Result<WatchProgress<K>>> + Send
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
@@ -73,10 +73,10 @@ where
         ListSemantic::Any => From::Cache,
         ListSemantic::MostRecent => From::Etcd,
     };
-    let follower = Follower {
+    let follower = WatchStream {
         api,
         config,
-        way: Way::Stream,
+        way: InitialSync::Stream,
         from,
         last: None,
         heard: Instant::now(),
@@ -94,7 +94,7 @@ where
 
 /// How what there is comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
+enum InitialSync {
     Stream,
     List,
 }
@@ -121,10 +121,10 @@ enum State<K> {
     Watching(Changes<K>),
 }
 
-struct Follower<K> {
+struct WatchStream<K> {
     api: Api<K>,
     config: Config,
-    way: Way,
+    way: InitialSync,
     from: From,
     /// The version that was seen last.
     last: Option<String>,
@@ -135,15 +135,15 @@ struct Follower<K> {
     state: State<K>,
 }
 
-impl<K> Follower<K>
+impl<K> WatchStream<K>
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
-    async fn step(&mut self) -> Option<Result<Followed<K>>> {
+    async fn step(&mut self) -> Option<Result<WatchProgress<K>>> {
         let event = match std::mem::replace(&mut self.state, State::Empty) {
             State::Empty => match self.way {
-                Way::Stream => self.begin_stream().await,
-                Way::List => {
+                InitialSync::Stream => self.begin_stream().await,
+                InitialSync::List => {
                     self.state = State::Page(VecDeque::new(), Some(String::new()));
                     Some(Ok(Event::Init))
                 }
@@ -160,7 +160,7 @@ where
             State::Known => self.begin_watch().await,
             State::Watching(stream) => return self.change(stream).await,
         };
-        event.map(|event| event.map(Followed::Event))
+        event.map(|event| event.map(WatchProgress::Event))
     }
 
     async fn begin_watch(&mut self) -> Option<Result<Event<K>>> {
@@ -203,7 +203,7 @@ where
             }
             Err(error) if matches!(code(&error), Some(400 | 422)) => {
                 debug!(%error, "the API server does not stream initial lists");
-                self.way = Way::List;
+                self.way = InitialSync::List;
                 None
             }
             Err(error) => {
@@ -225,7 +225,7 @@ where
     async fn initial(&mut self, mut stream: Changes<K>) -> Option<Result<Event<K>>> {
         let Ok(event) = timeout(INITIAL, stream.next()).await else {
             debug!("the API server does not end the initial stream: listing instead");
-            self.way = Way::List;
+            self.way = InitialSync::List;
             return None;
         };
         match event? {
@@ -299,7 +299,7 @@ where
         }
     }
 
-    async fn change(&mut self, mut stream: Changes<K>) -> Option<Result<Followed<K>>> {
+    async fn change(&mut self, mut stream: Changes<K>) -> Option<Result<WatchProgress<K>>> {
         let lasts = Duration::from_secs(LASTS.into()) + MARGIN;
         let wait = if self.holds { lasts } else { HOLDS };
         let event = match timeout(wait, stream.next()).await {
@@ -345,14 +345,14 @@ where
         };
         self.last = Some(version);
         self.state = State::Watching(stream);
-        Some(Ok(Followed::Event(event)))
+        Some(Ok(WatchProgress::Event(event)))
     }
 
     /// Goes on with a watch that gets on, which is said once.
-    fn hold(&mut self, stream: Changes<K>) -> Option<Result<Followed<K>>> {
+    fn hold(&mut self, stream: Changes<K>) -> Option<Result<WatchProgress<K>>> {
         self.state = State::Watching(stream);
         let is_new = !std::mem::replace(&mut self.holds, true);
-        is_new.then_some(Ok(Followed::Holds))
+        is_new.then_some(Ok(WatchProgress::Holds))
     }
 
     fn watch_params(&self, initial: bool) -> WatchParams {

@@ -51,4 +51,4 @@ pub(crate) use received::{Received, Unreadable};
 #[cfg(test)]
 pub(crate) use secrets::WatchedSecret;
 pub(crate) use source::ApiServer;
-pub(crate) use watches::{Failure, Fed, Scope, Watches};
+pub(crate) use watches::{Failure, Scope, WatchTarget, Watches};

@@ -56,7 +56,7 @@ struct Seen {
 
 /// By how much what is needed differs from what was.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Differing {
+pub(super) struct SecretChanges {
     /// To be asked for.
     pub(super) begin: Vec<Arc<str>>,
     /// Not any more.
@@ -76,7 +76,7 @@ impl NeededSecrets {
 
     /// Follows to what is known now; `None`: the same are needed. Before the [kinds that decide](DECIDE) were listed, none are: without
     /// its labels a node would be selected by what asks for nodes without a label, and ask for Secrets that it does not need.
-    pub(super) fn follow(&mut self, cache: &Cache) -> Option<Differing> {
+    pub(super) fn follow(&mut self, cache: &Cache) -> Option<SecretChanges> {
         if !cache.has_listed(&DECIDE) {
             return None;
         }
@@ -121,7 +121,7 @@ impl NeededSecrets {
             }
         }
         let followed = self.followed.iter();
-        let differing = Differing {
+        let differing = SecretChanges {
             end: followed
                 .filter(|name| !named.contains(name.as_ref()))
                 .cloned()
@@ -135,7 +135,7 @@ impl NeededSecrets {
             peers: state.peers.clone(),
             node: node.cloned(),
         });
-        (differing != Differing::default()).then_some(differing)
+        (differing != SecretChanges::default()).then_some(differing)
     }
 }
 
@@ -145,10 +145,10 @@ fn name_of(password: &PasswordSpec) -> Option<&str> {
 
 /// How far the Secrets have come that were asked for, by name.
 #[derive(Debug, Default)]
-pub(super) struct AskedSecrets(BTreeMap<Arc<str>, Asked>);
+pub(super) struct SecretRequests(BTreeMap<Arc<str>, SecretRequest>);
 
 #[derive(Debug, Default)]
-struct Asked {
+struct SecretRequest {
     /// There was an answer, if only a refusal.
     is_answered: bool,
     /// It was seen to be there, or not to be.
@@ -161,7 +161,7 @@ struct Asked {
     refused_since: Option<Instant>,
 }
 
-impl AskedSecrets {
+impl SecretRequests {
     /// Whether there was an answer about each.
     pub(super) fn are_answered(&self) -> bool {
         self.0.values().all(|secret| secret.is_answered)
@@ -180,7 +180,9 @@ impl AskedSecrets {
 impl Cache {
     /// A Secret is asked for from now on.
     pub(super) fn begin_secret(&mut self, name: &Arc<str>) {
-        self.secrets.0.insert(Arc::clone(name), Asked::default());
+        self.secrets
+            .0
+            .insert(Arc::clone(name), SecretRequest::default());
         self.unread(name, Some((UNANSWERED, false)));
     }
 

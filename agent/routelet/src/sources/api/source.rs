@@ -17,8 +17,8 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
 use super::cache::Cache;
-use super::clients::{Clients, Spread};
-use super::secrets::{Differing, NeededSecrets, WatchedSecret};
+use super::clients::{Clients, SecretClients};
+use super::secrets::{NeededSecrets, SecretChanges, WatchedSecret};
 use super::watches::{Scope, Watches};
 use crate::memory;
 
@@ -49,7 +49,7 @@ impl ApiServer {
         let cache = Cache::new(watches.kinds()).of_namespace(namespace);
         let secrets = Secrets {
             namespace: namespace.to_owned(),
-            clients: Spread::new(clients.clone()),
+            clients: SecretClients::new(clients.clone()),
             needed: NeededSecrets::of(node, labels),
         };
         let (publish, snapshots) = watch::channel(Snapshot::default());
@@ -108,7 +108,7 @@ fn add<K: Indexed>(watches: &mut Watches<Cache>, client: &Client, config: watche
 /// The Secrets that the node needs, each watched by its name, over connections of their own.
 struct Secrets {
     namespace: String,
-    clients: Spread,
+    clients: SecretClients,
     needed: NeededSecrets,
 }
 
@@ -120,7 +120,7 @@ impl Secrets {
         cache: &mut Cache,
         is_running: bool,
     ) -> bool {
-        let Some(Differing { begin, end }) = self.needed.follow(cache) else {
+        let Some(SecretChanges { begin, end }) = self.needed.follow(cache) else {
             return false;
         };
         let any = !begin.is_empty();

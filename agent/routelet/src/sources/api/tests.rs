@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use super::cache::Cache;
 use super::received::Received;
 use super::secrets::WatchedSecret;
-use super::watches::{Failure, Fed, Scope};
+use super::watches::{Failure, Scope, WatchTarget};
 use routelet_core::cluster::Indexed;
 use routelet_core::cluster::watched::{WatchedNode, WatchedService, WatchedSlice};
 

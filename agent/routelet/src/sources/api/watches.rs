@@ -16,7 +16,7 @@ use tokio::time::{Interval, interval};
 use tracing::{debug, info, warn};
 
 use super::backoff::WatchBackoff;
-use super::follow::{Followed, follow};
+use super::follow::{WatchProgress, follow};
 use super::received::Received;
 use crate::reasons;
 
@@ -64,7 +64,7 @@ pub(crate) struct Failure {
 }
 
 /// What watches feed, besides their events.
-pub(crate) trait Fed: 'static {
+pub(crate) trait WatchTarget: 'static {
     /// A watch has failed, and is tried again. Nothing may be forgotten. Returns whether that is news.
     fn failed(&mut self, scope: &Scope, failure: Failure) -> bool;
 
@@ -94,7 +94,7 @@ pub(crate) struct Watches<C> {
     tick: Interval,
 }
 
-impl<C: Fed> Watches<C> {
+impl<C: WatchTarget> Watches<C> {
     /// None yet.
     pub(crate) fn new() -> Self {
         Self {
@@ -183,15 +183,15 @@ impl<C: Fed> Watches<C> {
     }
 }
 
-fn step<C: Fed, K>(
+fn step<C: WatchTarget, K>(
     cache: &mut C,
     scope: Scope,
-    event: watcher::Result<Followed<Received<K>>>,
+    event: watcher::Result<WatchProgress<Received<K>>>,
     take: impl Fn(&mut C, Event<Received<K>>),
 ) -> Done {
     match event {
-        Ok(Followed::Holds) => Done::Well(scope),
-        Ok(Followed::Event(event)) => {
+        Ok(WatchProgress::Holds) => Done::Well(scope),
+        Ok(WatchProgress::Event(event)) => {
             let done = match event {
                 Event::Init => Done::Begun,
                 _ => Done::Well(scope),

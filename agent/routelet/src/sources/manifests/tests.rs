@@ -161,7 +161,7 @@ fn that_notifications_end_while_the_directory_is_away_is_said() {
     let root = directory.path().join("manifests");
     fs::create_dir(&root).unwrap();
     let (wake, _woken) = mpsc::sync_channel(1);
-    let mut follower = Follower::new(root.clone(), notify::recommended_watcher, wake);
+    let mut follower = DirectoryWatcher::new(root.clone(), notify::recommended_watcher, wake);
     follower.look_again(Look::Notified);
     fs::remove_dir(&root).unwrap();
     assert!(follower.look_again(Look::Routine), "it is away");

@@ -18,13 +18,13 @@ use routelet_fib::plan::Plan;
 use super::world::{World, numbered, resolver};
 use crate::run::gates::{self, Gates};
 use crate::run::shared::Shared;
-use crate::run::show::peer::{RibCounts, Shown};
-use crate::run::show::route::Names;
+use crate::run::show::peer::{PeerSnapshot, RibCounts};
+use crate::run::show::route::PeerNames;
 use crate::run::show::{explain, fib, peer, service, status};
 
 impl World {
-    fn names(&self) -> Names {
-        Names {
+    fn names(&self) -> PeerNames {
+        PeerNames {
             peers: numbered(&self.intent)
                 .map(|(id, peer)| (id, Arc::new(peer.clone())))
                 .collect(),
@@ -112,9 +112,9 @@ impl World {
     }
 
     /// The answer to `peers`, of these.
-    pub(crate) fn peers(&self, shown: &[Shown]) -> Vec<Peer> {
+    pub(crate) fn peers(&self, shown: &[PeerSnapshot]) -> Vec<Peer> {
         let shown = shown.iter();
-        let model = |shown: &Shown| {
+        let model = |shown: &PeerSnapshot| {
             let id = self.id(&shown.intent.name);
             let counts = RibCounts::of(&self.rib, id);
             let own = self.next_hops.get(id);
@@ -124,7 +124,7 @@ impl World {
     }
 
     /// The answer to `status` of an agent that started at a moment and reads a directory of manifests.
-    pub(crate) fn status(&self, started: Instant, shown: &[Shown]) -> Status {
+    pub(crate) fn status(&self, started: Instant, shown: &[PeerSnapshot]) -> Status {
         let gates = Arc::new(Gates::default());
         gates.set(gates::SOURCE, true, "every object was listed");
         let shared = Shared::new(

@@ -15,13 +15,14 @@ use bgp::wire::capability::{Capability, GracefulRestart};
 use bgp::wire::{Notification, NotificationCode};
 use routelet_control::model::{MessageCounts, Peer, Status};
 use routelet_core::intent::Phase;
+use routelet_core::peering::Run;
 use routelet_fib::kernel::event::Event;
 
 use super::events::{address, link, route};
 use super::session::path;
 use super::world::World;
 use crate::run::peers::blocked;
-use crate::run::show::peer::{Running, Session, Shown, Task};
+use crate::run::show::peer::{PeerSnapshot, Running, Session};
 
 /// What the cluster says.
 const MANIFESTS: &str = r#"
@@ -350,16 +351,16 @@ impl Scene {
     }
 
     /// The peers and how they are.
-    fn shown(&self) -> Vec<Shown> {
+    fn shown(&self) -> Vec<PeerSnapshot> {
         let world = &self.world;
         let peers = world.intent.peers.iter().cloned();
-        let shown = peers.map(|peer| Shown {
-            task: match &*peer.name {
-                "mesh/node-2" => Task::Running(Box::new(self.mesh())),
-                "tor-a" => Task::Running(Box::new(self.tor_a())),
-                "tor-b" => Task::Running(Box::new(self.tor_b())),
-                "rack" => Task::Range,
-                _ => Task::Blocked(blocked(&peer, &world.view).unwrap()),
+        let shown = peers.map(|peer| PeerSnapshot {
+            run: match &*peer.name {
+                "mesh/node-2" => Run::Running(Box::new(self.mesh())),
+                "tor-a" => Run::Running(Box::new(self.tor_a())),
+                "tor-b" => Run::Running(Box::new(self.tor_b())),
+                "rack" => Run::Range,
+                _ => Run::Blocked(blocked(&peer, &world.view).unwrap()),
             },
             intent: Arc::new(peer),
             takes_place: false,
@@ -370,8 +371,8 @@ impl Scene {
     /// The answer to `peers`.
     pub(crate) fn peers(&self) -> Vec<Peer> {
         let shown = self.shown().into_iter();
-        let peers: Vec<Shown> = shown
-            .filter(|shown| !matches!(shown.task, Task::Range))
+        let peers: Vec<PeerSnapshot> = shown
+            .filter(|shown| !matches!(shown.run, Run::Range))
             .collect();
         self.world.peers(&peers)
     }

@@ -74,7 +74,7 @@ impl World {
         let local = self.local_address(remote);
         let (local, remote) = (SocketAddr::new(local, 40_112), SocketAddr::new(remote, 179));
         let info = self
-            .surroundings
+            .kernel_context
             .begin(id, negotiated.clone(), local, remote);
         self.rib.session_up(id, info, self.now);
         self.sessions.insert(id, negotiated.clone());
@@ -100,7 +100,7 @@ impl World {
     /// The session of a peer ends.
     pub(crate) fn down(&mut self, peer: &str, why: &Down) {
         let id = self.id(peer);
-        self.surroundings.end(id);
+        self.kernel_context.end(id);
         self.sessions.remove(&id);
         self.rib.session_down(id, why, self.now);
         self.settle();

@@ -19,8 +19,8 @@ use super::kernel::Kernel;
 use crate::run::apply::rib_config;
 use crate::run::facts::local_facts;
 use crate::run::fib_sink::fib_route;
+use crate::run::kernel_context::{KernelContext, NextHopTable};
 use crate::run::next_hops::{Denied, Resolver};
-use crate::run::surroundings::{NextHopTable, Surroundings};
 use crate::run::writing;
 
 /// The node of every world.
@@ -37,7 +37,7 @@ pub(crate) struct World {
     pub(crate) now: Instant,
     pub(crate) plan: Plan,
     pub(super) view: Arc<KernelView>,
-    pub(super) surroundings: Surroundings,
+    pub(super) kernel_context: KernelContext,
     pub(super) next_hops: NextHopTable,
     pub(super) sessions: BTreeMap<PeerId, Arc<Negotiated>>,
     kernel: Kernel,
@@ -119,9 +119,9 @@ impl World {
         let mut rib = Rib::new(rib_config(&intent.router));
         let view = Arc::new(view);
         let next_hops = NextHopTable::default();
-        let mut surroundings = Surroundings::new(next_hops.clone());
-        surroundings.set_view(view.clone(), &mut rib);
-        surroundings.set_internal_ips(intent.router.internal_ips.clone(), &mut rib);
+        let mut kernel_context = KernelContext::new(next_hops.clone());
+        kernel_context.set_view(view.clone(), &mut rib);
+        kernel_context.set_internal_ips(intent.router.internal_ips.clone(), &mut rib);
         rib.next_hops_changed(Arc::new(resolver(&view, &intent)));
         let fib = intent.router.fib.as_ref();
         let mut guard = fib.map(|fib| fib.guard.clone()).unwrap_or_default();
@@ -146,7 +146,7 @@ impl World {
             now: Instant::now(),
             plan,
             view,
-            surroundings,
+            kernel_context,
             next_hops,
             sessions: BTreeMap::new(),
             kernel,

@@ -119,8 +119,8 @@ async fn followed_as(answers: Vec<Answer>, config: Config) -> (Vec<String>, Vec<
     let mut seen = Vec::new();
     while let Ok(Some(event)) = timeout(Duration::from_secs(60), events.next()).await {
         seen.push(match event {
-            Ok(Followed::Event(event)) => event.to_string(),
-            Ok(Followed::Holds) => "Holds".to_owned(),
+            Ok(WatchProgress::Event(event)) => event.to_string(),
+            Ok(WatchProgress::Holds) => "Holds".to_owned(),
             Err(Error::WatchError(status)) => format!("error {}", status.code),
             Err(
                 Error::InitialListFailed(error)
@@ -296,7 +296,7 @@ async fn a_watch_that_hears_nothing_for_its_whole_time_begins_anew_out_of_etcd()
     let mut seen = Vec::new();
     while seen.len() < 5 {
         let event = timeout(Duration::from_secs(900), events.next()).await;
-        if let Followed::Event(event) = event.unwrap().unwrap().unwrap() {
+        if let WatchProgress::Event(event) = event.unwrap().unwrap().unwrap() {
             seen.push(event.to_string());
         }
     }

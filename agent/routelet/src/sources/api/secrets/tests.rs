@@ -6,7 +6,7 @@ use routelet_core::cluster::watched::WatchedNode;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::sources::api::watches::{Failure, Fed, Scope};
+use crate::sources::api::watches::{Failure, Scope, WatchTarget};
 
 const NODE: &str = "node-1";
 
@@ -63,7 +63,7 @@ impl Agent {
 
     /// What begins and what ends.
     fn follow(&mut self) -> [Vec<String>; 2] {
-        let Differing { begin, end } = self.needed.follow(&self.cache).unwrap_or_default();
+        let SecretChanges { begin, end } = self.needed.follow(&self.cache).unwrap_or_default();
         for name in &begin {
             self.cache.begin_secret(name);
         }

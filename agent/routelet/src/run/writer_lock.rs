@@ -33,12 +33,12 @@ const LONGEST: usize = 300;
 
 /// That this process is the one that writes. Ends when it is dropped.
 #[derive(Debug)]
-pub(super) struct KernelOwner {
+pub(super) struct WriterLock {
     /// Answers those who ask; owns the socket. `None`: somebody without privileges has it, and does not count.
     task: Option<AbortHandle>,
 }
 
-impl Drop for KernelOwner {
+impl Drop for WriterLock {
     fn drop(&mut self) {
         if let Some(task) = &self.task {
             task.abort();
@@ -48,14 +48,14 @@ impl Drop for KernelOwner {
 
 /// Who holds the socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Holder {
+pub(super) struct LockHolder {
     /// Its process, as far as it can be seen from here: not out of another PID namespace.
     pub(super) pid: Option<i32>,
     /// What it says of itself: one line. `None`: nothing, so it may be no agent at all.
     pub(super) says: Option<String>,
 }
 
-impl fmt::Display for Holder {
+impl fmt::Display for LockHolder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.says, self.pid) {
             (Some(says), _) => f.write_str(says),
@@ -69,9 +69,9 @@ impl fmt::Display for Holder {
 #[derive(Debug)]
 pub(super) enum Claim {
     /// This process writes.
-    Ours(KernelOwner),
+    Ours(WriterLock),
     /// Another one does.
-    Theirs(Holder),
+    Theirs(LockHolder),
 }
 
 /// Claims the kernel's routes of this network namespace. `says`: what others are answered who claim them later; one line.
@@ -83,7 +83,7 @@ pub(super) async fn claim(says: String) -> Result<Claim, OsError> {
     match UnixListener::bind(&address) {
         Ok(listener) => {
             let task = tokio::spawn(answer(listener, says)).abort_handle();
-            return Ok(Claim::Ours(KernelOwner { task: Some(task) }));
+            return Ok(Claim::Ours(WriterLock { task: Some(task) }));
         }
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
         Err(error) => return Err(error.into()),
@@ -114,14 +114,14 @@ fn is_refused(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::ConnectionRefused
 }
 
-const UNKNOWN: Holder = Holder {
+const UNKNOWN: LockHolder = LockHolder {
     pid: None,
     says: None,
 };
 
 fn uncounted(who: &str) -> Claim {
     tracing::warn!("the socket @{NAME} is held by {who}: ignored");
-    Claim::Ours(KernelOwner { task: None })
+    Claim::Ours(WriterLock { task: None })
 }
 
 /// Whether a process of this user may be one that writes.
@@ -130,7 +130,7 @@ fn counts(uid: u32) -> bool {
 }
 
 /// Who listens, and its user.
-async fn holder(address: &str) -> io::Result<(Holder, u32)> {
+async fn holder(address: &str) -> io::Result<(LockHolder, u32)> {
     let mut stream = timeout(PATIENCE, UnixStream::connect(address)).await??;
     let credentials = stream.peer_cred()?;
     let mut said = vec![0; LONGEST];
@@ -147,7 +147,7 @@ async fn holder(address: &str) -> io::Result<(Holder, u32)> {
     let _ = timeout(PATIENCE, read).await;
     let text = String::from_utf8_lossy(&said[..length]);
     let text = printable::short_line(text.trim_end(), LONGEST);
-    let holder = Holder {
+    let holder = LockHolder {
         // 0: of another PID namespace.
         pid: credentials.pid().filter(|pid| *pid != 0),
         says: (!text.is_empty()).then_some(text),

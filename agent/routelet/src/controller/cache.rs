@@ -1,4 +1,4 @@
-//! What the controller knows of the cluster.
+//! The state of the cluster as the controller caches it.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt::Debug;
@@ -11,17 +11,17 @@ use routelet_core::cluster::DEPARTED_STAYS as STAYS;
 use routelet_core::cluster::watched::{WatchedNamespace, WatchedNode, WatchedPoolService};
 use routelet_core::pools::{ExternalIps, Pool, Reserved, State};
 
+use super::custom_object::CustomObject;
 use super::kubernetes::{Namespace, NodeAddresses, Served};
 use super::objects::{Objects, Stored};
-use super::ours::Ours;
 use super::sessions::Sessions;
 use super::store::{Key, Store, key};
 use crate::reasons;
-use crate::sources::{Failure, Fed, Received, Scope};
+use crate::sources::{Failure, Received, Scope, WatchTarget};
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct World {
+pub(super) struct ControllerCache {
     pub(super) objects: Objects,
     pub(super) nodes: Store<NodeAddresses>,
     /// Nodes that were deleted, what they had, and until when nobody else gets it: the machine may go on for a while.
@@ -53,7 +53,7 @@ impl Changes {
     }
 }
 
-impl World {
+impl ControllerCache {
     /// Whether everything was listed once.
     pub(super) fn synced(&self) -> bool {
         self.kinds().all(|(_, synced)| synced)
@@ -164,7 +164,7 @@ impl World {
     }
 
     /// Takes in what happened to an object that people write.
-    pub(super) fn object_event<K: Decides>(&mut self, event: Event<Received<K>>) {
+    pub(super) fn object_event<K: AllocationInput>(&mut self, event: Event<Received<K>>) {
         self.changes.of_all |= K::event(K::store(&mut self.objects), event);
     }
 
@@ -209,20 +209,20 @@ impl World {
 }
 
 /// What addresses depend on of a kind that people write.
-pub(super) trait Decides: Stored {
+pub(super) trait AllocationInput: Stored {
     /// Takes an event in. Returns whether it changes what addresses depend on: by default, they do not depend on the kind.
-    fn event(store: &mut Store<Ours<Self>>, event: Event<Received<Self>>) -> bool {
+    fn event(store: &mut Store<CustomObject<Self>>, event: Event<Received<Self>>) -> bool {
         store.event(event);
         false
     }
 }
 
-impl Decides for Router {}
+impl AllocationInput for Router {}
 
-impl Decides for RoutePolicy {}
+impl AllocationInput for RoutePolicy {}
 
-impl Decides for Peer {
-    fn event(store: &mut Store<Ours<Self>>, event: Event<Received<Self>>) -> bool {
+impl AllocationInput for Peer {
+    fn event(store: &mut Store<CustomObject<Self>>, event: Event<Received<Self>>) -> bool {
         store.event_changing(event, |peer| {
             let spec = &peer.good.as_ref()?.spec;
             Some([spec.address, spec.local_address])
@@ -230,22 +230,22 @@ impl Decides for Peer {
     }
 }
 
-impl Decides for Advertisement {
-    fn event(store: &mut Store<Ours<Self>>, event: Event<Received<Self>>) -> bool {
+impl AllocationInput for Advertisement {
+    fn event(store: &mut Store<CustomObject<Self>>, event: Event<Received<Self>>) -> bool {
         store.event_changing(event, |object| {
             ExternalIps::of_advertisement(&object.good.as_ref()?.spec)
         })
     }
 }
 
-impl Decides for AddressPool {
+impl AllocationInput for AddressPool {
     /// That its status was written, by us, changes nothing.
-    fn event(store: &mut Store<Ours<Self>>, event: Event<Received<Self>>) -> bool {
+    fn event(store: &mut Store<CustomObject<Self>>, event: Event<Received<Self>>) -> bool {
         store.event_changing(event, |pool| (pool.created, pool.good.clone()))
     }
 }
 
-impl Fed for World {
+impl WatchTarget for ControllerCache {
     fn failed(&mut self, scope: &Scope, failure: Failure) -> bool {
         let error = failure.why;
         let before = self.errors.insert(scope.kind, error.clone());

@@ -1,8 +1,8 @@
-//! Services that keep an address which another is to have: why they do, and what the one that waits says of it. Pure.
+//! Services that keep an address which is allocated to another one: the reason, and the condition of the Service that waits. Pure.
 //!
-//! Nobody gets an address before the Service that has it has lost it. That is a matter of one write, unless the write is never
-//! made. New addresses are therefore chosen among those that are free at once; who waits all the same, because it asks for that
-//! very address or nothing else is free, says for whom.
+//! An address is assigned only after the Service that has it has lost it. That takes one write, unless the write is never made.
+//! New addresses are therefore chosen among those that are free; a Service that waits all the same, because it requests that
+//! address or no other is free, has a condition that names the other Service.
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -15,22 +15,22 @@ use super::store::Key;
 const WAITING: &str = "WaitingForRelease";
 
 /// Services whose addresses are not written for now, and why.
-pub(super) type Hindered = HashMap<Key, Hindrance>;
+pub(super) type BlockedServices = HashMap<Key, BlockReason>;
 
 /// Why the addresses of a Service are not written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Hindrance {
-    /// They are left to another controller.
+pub(super) enum BlockReason {
+    /// Another controller writes them.
     LeftToAnother,
-    /// The API server has refused it more than once.
+    /// The API server rejected the write more than once.
     Refused,
 }
 
-/// What a Service says that waiting for an address which a Service that is hindered has.
-pub(super) fn by_hindered(address: IpAddr, (namespace, name): &Key, why: Hindrance) -> Statement {
+/// The condition of a Service that waits for an address of a blocked Service.
+pub(super) fn by_blocked(address: IpAddr, (namespace, name): &Key, why: BlockReason) -> Statement {
     let why = match why {
-        Hindrance::LeftToAnother => "another controller writes its addresses, see its condition",
-        Hindrance::Refused => {
+        BlockReason::LeftToAnother => "another controller writes its addresses, see its condition",
+        BlockReason::Refused => {
             "the API server rejects the change of its status; retrying, see the controller's log"
         }
     };
@@ -40,7 +40,7 @@ pub(super) fn by_hindered(address: IpAddr, (namespace, name): &Key, why: Hindran
     ))
 }
 
-/// What a Service says that waiting for an address while no Service loses any.
+/// The condition of a Service that waits for an address while no Service loses any.
 pub(super) fn by_unknown_pools(address: IpAddr, pools: &BTreeSet<String>) -> Statement {
     let pools: Vec<&str> = pools.iter().map(String::as_str).collect();
     statement(format!(

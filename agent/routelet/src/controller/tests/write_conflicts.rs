@@ -2,7 +2,7 @@
 
 use super::super::addresses;
 use super::super::kubernetes::Served;
-use super::super::rivals::{Rivals, Verdict};
+use super::super::write_conflicts::{Verdict, WriteConflicts};
 use super::*;
 
 /// What the last active replica found out stands in the condition.
@@ -10,29 +10,29 @@ use super::*;
 fn a_service_that_is_left_to_another_controller_is_left_to_it_by_the_next_replica() {
     let key = ("shop".to_owned(), "a".to_owned());
     let time = tokio::time::Instant::now();
-    let world = |ip: &str, condition: Option<&Value>, change: &dyn Fn(&mut Value)| {
-        let mut world = World::default();
+    let cache = |ip: &str, condition: Option<&Value>, change: &dyn Fn(&mut Value)| {
+        let mut cache = ControllerCache::default();
         let mut object = service("a", 1, &[ip]);
         object["metadata"]["generation"] = json!(4);
         object["status"]["conditions"] = condition.map_or(json!([]), |c| json!([c]));
         change(&mut object);
-        apply(&mut world.services, object);
-        world
+        apply(&mut cache.services, object);
+        cache
     };
     let as_it_is = |_: &mut Value| {};
-    let mut rivals = Rivals::default();
+    let mut conflicts = WriteConflicts::default();
     let (ours, theirs) = (
-        world("203.0.113.0", None, &as_it_is),
-        world("198.51.100.7", None, &as_it_is),
+        cache("203.0.113.0", None, &as_it_is),
+        cache("198.51.100.7", None, &as_it_is),
     );
     let (ours, theirs) = (
         &ours.services.get(&key).unwrap(),
         theirs.services.get(&key).unwrap(),
     );
-    rivals.wrote(&key, ours, time);
-    assert_eq!(rivals.judge(&key, theirs, true, time), Verdict::Write);
-    rivals.wrote(&key, ours, time);
-    let Verdict::Say(statement, true) = rivals.judge(&key, theirs, true, time) else {
+    conflicts.wrote(&key, ours, time);
+    assert_eq!(conflicts.judge(&key, theirs, true, time), Verdict::Write);
+    conflicts.wrote(&key, ours, time);
+    let Verdict::Say(statement, true) = conflicts.judge(&key, theirs, true, time) else {
         panic!("it is written a third time");
     };
     let patch = addresses::say(theirs, &statement, now().0).unwrap();
@@ -53,9 +53,9 @@ fn a_service_that_is_left_to_another_controller_is_left_to_it_by_the_next_replic
         (&of_before, Verdict::Write),
         (&other, Verdict::Write),
     ] {
-        let mut next = Rivals::default();
-        let world = world("198.51.100.7", Some(&said), change);
-        let served = world.services.get(&key).unwrap();
+        let mut next = WriteConflicts::default();
+        let cache = cache("198.51.100.7", Some(&said), change);
+        let served = cache.services.get(&key).unwrap();
         next.adopt([(&key, served)], time);
         for _ in 0..3 {
             assert_eq!(next.judge(&key, served, true, time), expected);
@@ -66,15 +66,15 @@ fn a_service_that_is_left_to_another_controller_is_left_to_it_by_the_next_replic
         );
     }
     // A change that this replica sees counts, whatever the condition can say of it.
-    let mut next = Rivals::default();
-    let before = world("198.51.100.7", Some(&said), &as_it_is);
-    let after = world("198.51.100.7", Some(&said), &|object| {
+    let mut next = WriteConflicts::default();
+    let before = cache("198.51.100.7", Some(&said), &as_it_is);
+    let after = cache("198.51.100.7", Some(&said), &|object| {
         object["metadata"]["labels"] = json!({"l": "changed"});
     });
     next.adopt([(&key, before.services.get(&key).unwrap())], time);
     // The write may have to be tried again.
-    let judged = [&before, &after, &after].map(|world| {
-        let served = world.services.get(&key).unwrap();
+    let judged = [&before, &after, &after].map(|cache| {
+        let served = cache.services.get(&key).unwrap();
         next.judge(&key, served, true, time)
     });
     assert_eq!(judged, [Verdict::Leave, Verdict::Write, Verdict::Write]);
@@ -82,8 +82,8 @@ fn a_service_that_is_left_to_another_controller_is_left_to_it_by_the_next_replic
 
 /// A controller and another one that writes its own address whenever it sees ours.
 struct Fight {
-    world: World,
-    rivals: Rivals,
+    cache: ControllerCache,
+    conflicts: WriteConflicts,
     key: store::Key,
     time: tokio::time::Instant,
     version: u32,
@@ -93,14 +93,14 @@ struct Fight {
 
 impl Fight {
     fn new() -> Self {
-        let mut world = known_world();
+        let mut cache = known_world();
         apply(
-            &mut world.objects.pools,
+            &mut cache.objects.pools,
             pool("public", &["203.0.113.0/30"]),
         );
         Self {
-            world,
-            rivals: Rivals::default(),
+            cache,
+            conflicts: WriteConflicts::default(),
             key: ("shop".to_owned(), "a".to_owned()),
             time: tokio::time::Instant::now(),
             version: 0,
@@ -109,7 +109,7 @@ impl Fight {
     }
 
     fn served(&self) -> &Served {
-        self.world.services.get(&self.key).unwrap()
+        self.cache.services.get(&self.key).unwrap()
     }
 
     /// The Service is seen in a newer version.
@@ -118,7 +118,7 @@ impl Fight {
         let mut object = service("a", self.version, &[ip]);
         object["metadata"]["labels"] = json!({"l": label});
         object["status"]["conditions"] = condition.map_or(json!([]), |c| json!([c]));
-        apply(&mut self.world.services, object);
+        apply(&mut self.cache.services, object);
     }
 
     /// The other one writes its address.
@@ -131,20 +131,20 @@ impl Fight {
     /// written.
     fn pass(&mut self, label: &str, fights: bool) -> (bool, Option<Value>) {
         let labels = |served: &Served| served.request.labels.get("l") == Some(label);
-        if !self.world.services.get(&self.key).is_some_and(labels) {
+        if !self.cache.services.get(&self.key).is_some_and(labels) {
             self.comes(label, "198.51.100.7", None);
         }
         self.time += Duration::from_secs(1);
-        let Some(write) = writes(&self.world).into_iter().next() else {
+        let Some(write) = writes(&self.cache).into_iter().next() else {
             return (false, None);
         };
-        let served = self.world.services.get(&self.key).unwrap();
-        match self.rivals.judge(&self.key, served, true, self.time) {
+        let served = self.cache.services.get(&self.key).unwrap();
+        match self.conflicts.judge(&self.key, served, true, self.time) {
             Verdict::Write => {
                 let condition = write.patch["status"]["conditions"][0].clone();
                 self.comes(label, "203.0.113.0", Some(&condition));
-                let served = self.world.services.get(&self.key).unwrap();
-                self.rivals.wrote(&self.key, served, self.time);
+                let served = self.cache.services.get(&self.key).unwrap();
+                self.conflicts.wrote(&self.key, served, self.time);
                 if fights {
                     self.is_answered(label, &condition);
                 }
@@ -155,8 +155,8 @@ impl Fight {
                 let condition = patch["status"]["conditions"][0].clone();
                 assert!(patch["status"].get("loadBalancer").is_none());
                 self.is_answered(label, &condition);
-                let served = self.world.services.get(&self.key).unwrap();
-                self.rivals.said(&self.key, served, self.time);
+                let served = self.cache.services.get(&self.key).unwrap();
+                self.conflicts.said(&self.key, served, self.time);
                 (false, Some(condition))
             }
             Verdict::Leave => (false, None),
@@ -187,52 +187,52 @@ fn another_controller_that_writes_the_same_status_is_not_fought() {
     // The Service changes, and the other is gone: it is written, and stays.
     fight.spares_conditions = true;
     assert!(fight.pass("again", false).0);
-    assert_eq!(held(&fight.world, "a"), ["203.0.113.0"]);
-    assert_eq!(fight.rivals.left_alone().count(), 0);
+    assert_eq!(held(&fight.cache, "a"), ["203.0.113.0"]);
+    assert_eq!(fight.conflicts.left_alone().count(), 0);
 }
 
 /// Somebody replaces the list of conditions, and leaves the addresses as they are.
 #[test]
 fn a_condition_that_is_removed_again_and_again_is_not_fought_for() {
-    let mut world = known_world();
-    let mut rivals = Rivals::default();
+    let mut cache = known_world();
+    let mut conflicts = WriteConflicts::default();
     let time = tokio::time::Instant::now();
     apply(
-        &mut world.objects.pools,
+        &mut cache.objects.pools,
         pool("public", &["203.0.113.0/30"]),
     );
     let key = ("shop".to_owned(), "a".to_owned());
     let mut version = 1;
-    apply(&mut world.services, service("a", version, &[]));
-    let mut comes = |world: &mut World, condition: Option<&Value>, labels: &Value| {
+    apply(&mut cache.services, service("a", version, &[]));
+    let mut comes = |cache: &mut ControllerCache, condition: Option<&Value>, labels: &Value| {
         version += 1;
         let mut object = service("a", version, &["203.0.113.0"]);
         object["metadata"]["labels"] = labels.clone();
         object["status"]["conditions"] = condition.map_or(json!([]), |c| json!([c]));
-        apply(&mut world.services, object);
+        apply(&mut cache.services, object);
     };
     for labels in [json!({}), json!({"l": "changed"})] {
         let mut written = Vec::new();
         for _ in 0..20 {
-            let write = writes(&world).into_iter().next().unwrap();
-            let served = world.services.get(&key).unwrap();
-            if rivals.judge(&key, served, write.moves, time) == Verdict::Leave {
+            let write = writes(&cache).into_iter().next().unwrap();
+            let served = cache.services.get(&key).unwrap();
+            if conflicts.judge(&key, served, write.moves, time) == Verdict::Leave {
                 continue;
             }
             written.push(write.moves);
             comes(
-                &mut world,
+                &mut cache,
                 Some(&write.patch["status"]["conditions"][0]),
                 &labels,
             );
-            let served = world.services.get(&key).unwrap();
+            let served = cache.services.get(&key).unwrap();
             match write.moves {
-                true => rivals.wrote(&key, served, time),
-                false => rivals.said(&key, served, time),
+                true => conflicts.wrote(&key, served, time),
+                false => conflicts.said(&key, served, time),
             }
-            comes(&mut world, None, &labels);
+            comes(&mut cache, None, &labels);
         }
         assert!((2..=3).contains(&written.len()), "{written:?}");
-        comes(&mut world, None, &json!({"l": "changed"}));
+        comes(&mut cache, None, &json!({"l": "changed"}));
     }
 }

@@ -7,7 +7,7 @@ pub(super) const LONG: Duration = Duration::from_micros(1_200);
 
 /// How much to do in one step, fitted to how long steps take.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Fitted {
+pub(super) struct StepSize {
     pub(super) now: usize,
     least: usize,
     most: usize,
@@ -15,7 +15,7 @@ pub(super) struct Fitted {
     longer: Option<Duration>,
 }
 
-impl Fitted {
+impl StepSize {
     pub(super) const fn new(least: usize, most: usize) -> Self {
         Self {
             now: 2 * least,
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     fn after(start: usize, micros: &[u64]) -> usize {
-        let mut fitted = Fitted::new(500, 10_000);
+        let mut fitted = StepSize::new(500, 10_000);
         fitted.now = start;
         for took in micros {
             fitted.took(Duration::from_micros(*took));

@@ -36,14 +36,14 @@ impl NextHopTable {
 }
 
 /// See the module.
-pub(super) struct Surroundings {
+pub(super) struct KernelContext {
     view: Arc<KernelView>,
     internal_ips: Box<[IpAddr]>,
     sessions: HashMap<PeerId, (Session, Placed)>,
     table: NextHopTable,
 }
 
-impl Surroundings {
+impl KernelContext {
     pub(super) fn new(table: NextHopTable) -> Self {
         Self {
             view: Arc::default(),

@@ -1,4 +1,4 @@
-//! The kinds of Routelet, as far as the controller cares: the last good version, what is wrong with the present one, its status.
+//! An object of a custom kind as the controller caches it: the last valid version, why the current one is invalid, its status.
 
 use std::sync::Arc;
 
@@ -7,27 +7,27 @@ use routelet_core::cluster::validate::{Finding, Validate};
 use routelet_core::cluster::{Kind, Metadata, Object};
 use routelet_core::pools::Created;
 
-use super::store::Kept;
+use super::store::Reduced;
 use crate::sources::Unreadable;
 
-/// An object of ours.
+/// An object of a custom kind.
 #[derive(Debug)]
-pub(super) struct Ours<K: Kind> {
+pub(super) struct CustomObject<K: Kind> {
     /// `metadata.uid`.
     pub(super) uid: Option<String>,
     /// `metadata.generation`.
     pub(super) generation: Option<i64>,
     /// `metadata.creationTimestamp`.
     pub(super) created: Created,
-    /// Its last good version, if it is known.
+    /// Its last valid version, if known.
     pub(super) good: Option<Arc<Object<K::Spec>>>,
-    /// Why it cannot be used as it is now.
+    /// Why its current version is invalid.
     pub(super) invalid: Option<String>,
     /// Its status, as it is or as it was written last.
     pub(super) status: K::Status,
 }
 
-impl<K: Kind> Kept for Ours<K> {
+impl<K: Kind> Reduced for CustomObject<K> {
     type Object = K;
 
     fn keep(object: K, before: Option<Self>) -> Option<Self> {
@@ -57,7 +57,7 @@ fn together(findings: &[Finding]) -> String {
     texts.join("; ")
 }
 
-impl<K: Kind> Ours<K> {
+impl<K: Kind> CustomObject<K> {
     /// An object whose spec is valid, or why it is not.
     fn new(
         metadata: ObjectMeta,

@@ -5,24 +5,24 @@ use super::*;
 
 #[test]
 fn a_peer_counts_the_sessions_of_all_nodes_and_those_of_silent_agents_are_down() {
-    let mut world = known_world();
-    apply(&mut world.objects.peers, peer("tor"));
-    let look = |world: &World, at: Instant| -> Statuses {
-        statuses(world, &Allocation::default(), (now().0, at))
+    let mut cache = known_world();
+    apply(&mut cache.objects.peers, peer("tor"));
+    let look = |cache: &ControllerCache, at: Instant| -> Statuses {
+        statuses(cache, &Allocation::default(), (now().0, at))
     };
-    let status = look(&world, Instant::now()).peers[0].1.clone();
+    let status = look(&cache, Instant::now()).peers[0].1.clone();
     assert_eq!((status.sessions, status.established), (0, 0));
     assert_eq!(
         reason(&status.conditions, "Established"),
         ("Unknown", "NoSessions")
     );
 
-    apply(&mut world.states, state("n1", 1, &[("tor", "Established")]));
+    apply(&mut cache.states, state("n1", 1, &[("tor", "Established")]));
     apply(
-        &mut world.states,
+        &mut cache.states,
         state("n2", 1, &[("tor", "Active"), ("other", "Active")]),
     );
-    let status = look(&world, Instant::now()).peers[0].1.clone();
+    let status = look(&cache, Instant::now()).peers[0].1.clone();
     assert_eq!((status.sessions, status.established), (2, 1));
     assert_eq!(
         reason(&status.conditions, "Established"),
@@ -42,33 +42,33 @@ fn a_peer_counts_the_sessions_of_all_nodes_and_those_of_silent_agents_are_down()
             .all(|c| c.observed_generation == Some(3))
     );
 
-    apply(&mut world.states, state("n2", 2, &[("tor", "Established")]));
-    let status = look(&world, Instant::now()).peers[0].1.clone();
+    apply(&mut cache.states, state("n2", 2, &[("tor", "Established")]));
+    let status = look(&cache, Instant::now()).peers[0].1.clone();
     assert_eq!(
         reason(&status.conditions, "Established"),
         ("True", "Established")
     );
     // What is as it should be is not written again.
-    world.objects.peers.named_mut("tor").unwrap().status = status;
-    assert!(look(&world, Instant::now()).peers.is_empty());
+    cache.objects.peers.named_mut("tor").unwrap().status = status;
+    assert!(look(&cache, Instant::now()).peers.is_empty());
     // A list that brings the same version again is no sign of life.
     let later = Instant::now() + Duration::from_secs(901);
-    apply(&mut world.states, state("n2", 2, &[("tor", "Established")]));
-    let status = look(&world, later).peers[0].1.clone();
+    apply(&mut cache.states, state("n2", 2, &[("tor", "Established")]));
+    let status = look(&cache, later).peers[0].1.clone();
     assert_eq!((status.sessions, status.established), (2, 0));
 }
 
 #[test]
 fn an_advertisement_that_selects_no_peer_is_accepted_and_says_so() {
-    let mut world = known_world();
-    apply(&mut world.objects.peers, peer("tor"));
+    let mut cache = known_world();
+    apply(&mut cache.objects.peers, peer("tor"));
     let mut accepted = |selector: Value| {
         let object = json!({
             "metadata": {"name": "public", "uid": "public", "generation": 1},
             "spec": {"podCIDRs": {}, "peerSelector": selector},
         });
-        apply(&mut world.objects.advertisements, object);
-        let conditions = statuses(&world, &Allocation::default(), now()).advertisements;
+        apply(&mut cache.objects.advertisements, object);
+        let conditions = statuses(&cache, &Allocation::default(), now()).advertisements;
         let condition = conditions[0].1.conditions[0].clone();
         (condition.status, condition.reason, condition.message)
     };
@@ -91,46 +91,46 @@ fn an_advertisement_that_selects_no_peer_is_accepted_and_says_so() {
 
 #[test]
 fn a_router_state_goes_when_its_node_has_been_gone_for_a_while() {
-    let mut world = known_world();
+    let mut cache = known_world();
     let mut orphans = Orphans::default();
     let start = tokio::time::Instant::now();
     let after = |seconds| start + Duration::from_secs(seconds);
     let node = |name: &str| json!({"metadata": {"name": name}});
-    apply(&mut world.nodes, node("n1"));
-    apply(&mut world.states, state("n1", 1, &[]));
-    apply(&mut world.states, state("n2", 1, &[]));
-    assert!(orphans.due(&world, start).is_empty());
-    assert!(orphans.due(&world, after(359)).is_empty());
+    apply(&mut cache.nodes, node("n1"));
+    apply(&mut cache.states, state("n1", 1, &[]));
+    apply(&mut cache.states, state("n2", 1, &[]));
+    assert!(orphans.due(&cache, start).is_empty());
+    assert!(orphans.due(&cache, after(359)).is_empty());
     // Its node comes after all, and goes again: the time begins anew.
-    apply(&mut world.nodes, node("n2"));
-    assert!(orphans.due(&world, after(360)).is_empty());
-    world.nodes.event(Event::Delete(guard(node("n2"))));
-    assert!(orphans.due(&world, after(361)).is_empty());
-    assert!(orphans.due(&world, after(720)).is_empty());
-    let due = orphans.due(&world, after(721));
+    apply(&mut cache.nodes, node("n2"));
+    assert!(orphans.due(&cache, after(360)).is_empty());
+    cache.nodes.event(Event::Delete(guard(node("n2"))));
+    assert!(orphans.due(&cache, after(361)).is_empty());
+    assert!(orphans.due(&cache, after(720)).is_empty());
+    let due = orphans.due(&cache, after(721));
     assert_eq!(due, [("n2".to_owned(), Some("n2".to_owned()))]);
 }
 
 #[test]
 fn a_router_state_whose_agent_runs_stays_without_its_node() {
-    let (mut world, mut orphans) = (known_world(), Orphans::default());
-    apply(&mut world.states, state("n1", 1, &[]));
-    assert!(orphans.due(&world, tokio::time::Instant::now()).is_empty());
+    let (mut cache, mut orphans) = (known_world(), Orphans::default());
+    apply(&mut cache.states, state("n1", 1, &[]));
+    assert!(orphans.due(&cache, tokio::time::Instant::now()).is_empty());
     let long = tokio::time::Instant::now() + Duration::from_secs(3600);
-    assert_eq!(orphans.due(&world, long).len(), 1);
+    assert_eq!(orphans.due(&cache, long).len(), 1);
     // Its agent writes at this moment.
-    world
+    cache
         .states
         .named_mut("n1")
         .unwrap()
         .set_seen(long.into_std());
-    assert!(orphans.due(&world, long).is_empty());
+    assert!(orphans.due(&cache, long).is_empty());
 }
 
 #[test]
 fn a_peer_counts_what_router_states_count_and_names_a_few() {
-    let mut world = known_world();
-    apply(&mut world.objects.peers, peer("clients"));
+    let mut cache = known_world();
+    apply(&mut cache.objects.peers, peer("clients"));
     for node in ["n1", "n2"] {
         let mut object = state(node, 1, &[("clients/a", "Active")]);
         object["status"]["sessionCounts"] = json!([{
@@ -139,9 +139,9 @@ fn a_peer_counts_what_router_states_count_and_names_a_few() {
         }]);
         object["status"]["mesh"] =
             json!({"object": "Router default (mesh)", "sessions": 2, "established": 0});
-        apply(&mut world.states, object);
+        apply(&mut cache.states, object);
     }
-    let status = statuses(&world, &Allocation::default(), now());
+    let status = statuses(&cache, &Allocation::default(), now());
     let status = status.peers[0].1.clone();
     assert_eq!((status.sessions, status.established), (600, 580));
     let established = status.conditions.iter().find(|c| c.type_ == "Established");
@@ -151,6 +151,6 @@ fn a_peer_counts_what_router_states_count_and_names_a_few() {
          n2: 192.0.2.1 is Active: refused; n2: 192.0.2.2 is Active; and 15 more"
     );
     let later = (now().0, Instant::now() + Duration::from_secs(901));
-    let status = statuses(&world, &Allocation::default(), later);
+    let status = statuses(&cache, &Allocation::default(), later);
     assert_eq!(status.peers[0].1.established, 0, "no agent reports");
 }

@@ -1,13 +1,12 @@
-//! Another controller that writes the addresses of the same Services: it is noticed, and not fought.
+//! Conflicts with another controller that writes the addresses of the same Services. Pure.
 //!
-//! Two controllers that each write what they want, as soon as the other has, would write for ever: every node looks at every
-//! version. So what is written here and replaced by somebody else is written once more, and not a third time before the Service
-//! itself changes. The same goes for the condition alone, which somebody may remove who replaces the list of conditions. Pure: the
-//! time is given.
+//! Two controllers that overwrite each other would never stop, and every node processes every version. An address that another
+//! controller replaces is therefore written once more, and not a third time before the Service itself changes. The same holds for
+//! the condition, which a controller that replaces the list of conditions removes.
 //!
-//! That a Service is left alone stands in its condition, so the next replica that becomes active goes on leaving it alone. The
-//! condition carries the generation and the addresses that were replaced, and no labels and annotations: of what changed while no
-//! replica was active, a new generation and a request for other addresses are noticed, other changes are not.
+//! The condition of a Service says that it is left to the other controller, so the next active replica does not write it either.
+//! The condition has the generation and the addresses that were replaced, but no labels and annotations: of the changes made while
+//! no replica was active, a new generation and a request for other addresses are noticed, others are not.
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -19,10 +18,10 @@ use tokio::time::Instant;
 use super::kubernetes::Served;
 use super::store::Key;
 
-/// How many times what was written is replaced until the Service is left alone.
+/// Replaced writes after which the Service is left to the other controller.
 const PATIENCE: u8 = 2;
 
-/// After this time without another's write, one that was replaced once is forgotten: somebody tried something by hand.
+/// After this time without another conflict, a write that was replaced once is forgotten: it may have been a manual edit.
 const FORGOTTEN: Duration = Duration::from_secs(600);
 
 /// `reason` of the condition of a Service that is left alone.
@@ -37,9 +36,9 @@ const BY: &str = " in the status by ";
 /// Between two addresses.
 const BETWEEN: &str = ", ";
 
-/// Services whose addresses were written, and what became of it.
+/// Services whose addresses were written, with the conflicts since.
 #[derive(Debug, Default)]
-pub(super) struct Rivals(HashMap<Key, Written>);
+pub(super) struct WriteConflicts(HashMap<Key, Written>);
 
 #[derive(Debug)]
 struct Written {
@@ -71,7 +70,7 @@ pub(super) enum Verdict {
     Leave,
 }
 
-impl Rivals {
+impl WriteConflicts {
     /// Takes over, when a replica becomes active, what the last one said of the Services that are ours.
     pub(super) fn adopt<'a>(
         &mut self,

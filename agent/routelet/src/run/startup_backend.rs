@@ -17,7 +17,7 @@ use super::gates::Gates;
 use super::show::seconds_since;
 
 /// See the module.
-pub(crate) struct Front {
+pub(crate) struct StartupBackend {
     node: String,
     source: String,
     started: Instant,
@@ -25,7 +25,7 @@ pub(crate) struct Front {
     agent: OnceLock<Agent>,
 }
 
-impl Front {
+impl StartupBackend {
     /// Before there is an agent.
     pub(super) fn new(node: String, source: String, started: Instant, gates: Arc<Gates>) -> Self {
         Self {
@@ -56,7 +56,7 @@ impl Front {
     }
 }
 
-impl Backend for Front {
+impl Backend for StartupBackend {
     async fn status(&self) -> Result<Status, ControlError> {
         if let Some(agent) = self.agent.get() {
             return agent.status().await;

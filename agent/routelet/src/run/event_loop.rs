@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bgp::session::Candidate;
-use routelet_base::vital::{self, Pulse};
+use routelet_base::vital::{self, Heartbeat};
 use routelet_core::cluster::{Problem, Snapshot};
 use routelet_core::lifecycle::limits::LONGEST;
 use tokio::sync::{mpsc, watch};
 
 use super::Runtime;
-use super::backend::Order;
+use super::backend::LoopRequest;
 use super::notices::Reports;
 use super::signals::Signals;
 use super::source::{Source, report};
@@ -31,9 +31,9 @@ pub(super) struct Inputs {
     pub(super) view: watch::Receiver<()>,
     pub(super) rib_events: Reports,
     pub(super) connecting: mpsc::Receiver<Candidate>,
-    pub(super) ordered: mpsc::Receiver<Order>,
+    pub(super) ordered: mpsc::Receiver<LoopRequest>,
     /// What the watchdog sees of the loop.
-    pub(super) turns: Arc<Pulse>,
+    pub(super) turns: Arc<Heartbeat>,
     /// What was wrong with what was read last of the cluster.
     pub(super) problems: Arc<Vec<Problem>>,
 }
