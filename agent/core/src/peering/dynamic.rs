@@ -2,7 +2,8 @@
 //!
 //! A place is held by who is connected, and for a while by who was: longer by one that had a session, and as long as
 //! graceful restart keeps its routes (RFC 4724, RFC 9494), which would go with it, unless all places are taken and
-//! another peer comes. A peer is known by its address and, if that is link-local, its interface.
+//! another peer has established a session: a connection alone removes no routes. A peer is known by its address and, if
+//! that is link-local, its interface.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -23,6 +24,10 @@ const KEPT: Duration = Duration::from_secs(180);
 
 /// How long one that never had a session keeps its place: a handshake takes milliseconds.
 const TRIED: Duration = Duration::from_secs(10);
+
+/// So many peers that never had a session may try to establish one while their range is full, but for peers that are kept
+/// for their routes.
+pub(super) const TRYING: usize = 8;
 
 impl Peering {
     /// A connection out of a listen range: makes a peer for it, or gives it to the one that there is.
@@ -56,14 +61,12 @@ impl Peering {
             Some(id) => *id,
             None => {
                 let own = of_range(range, &name, target);
-                // First: no routes go for a peer that cannot be started. Whether its key finds a place in the kernel's
-                // table is not known here; a peer that makes room frees one.
                 if let Err(reason) = settings(&own, &self.view, &mut self.passwords) {
                     warn!(peer = %name, %reason, "dynamic peer cannot be started");
                     out.push(Action::Refuse(Refusal::Blocked));
                     return;
                 }
-                if !self.make_room(now, range, out) {
+                if !self.may_try(now, range) {
                     out.push(Action::Refuse(Refusal::RangeFull));
                     return;
                 }
@@ -80,25 +83,52 @@ impl Peering {
         }
     }
 
-    /// Whether a range has a place for another peer. Those that have their places for their routes alone make room,
-    /// more than one where `maxPeers` was lowered.
-    fn make_room(&mut self, now: Instant, range: &PeerIntent, out: &mut Vec<Action>) -> bool {
-        let others = (range.max_peers as usize).checked_sub(1);
-        let Some(too_many) = others.map(|most| self.places(now, &range.name).saturating_sub(most))
-        else {
+    /// Whether another peer of a range may try to establish a session: there is a place for it, or peers that have theirs
+    /// for their routes alone could make room, more than one where `maxPeers` was lowered.
+    fn may_try(&self, now: Instant, range: &PeerIntent) -> bool {
+        let Some(others) = (range.max_peers as usize).checked_sub(1) else {
             return false;
         };
-        let gone = self.longest_gone(now, &range.name);
-        // None loses its routes in vain.
-        let Some(gone) = gone.get(..too_many) else {
-            return false;
-        };
-        for (id, name) in gone {
-            info!(peer = %name, "range is full: a disconnected peer is replaced by a new one, and its routes are \
-                removed");
-            self.remove(*id, Cease::Deconfigured, out);
+        let too_many = self.places(now, &range.name).saturating_sub(others);
+        if too_many == 0 {
+            return true;
         }
-        true
+        let trying = self.of_range(&range.name).filter(|peer| {
+            let facts = peer.facts();
+            facts.is_some_and(|facts| facts.sessions == 0 && has_place(facts, false, now))
+        });
+        too_many <= self.longest_gone(now, &range.name).len() && trying.count() < TRYING
+    }
+
+    /// A dynamic peer has its first session. Where its range has too many peers now, those that have their places for
+    /// their routes alone make room; where they cannot, since one of them has come back, it goes itself.
+    pub(super) fn claim_place(&mut self, now: Instant, id: PeerId, out: &mut Vec<Action>) {
+        let Some(peer) = self.peers.get(&id) else {
+            return;
+        };
+        let Some(range) = peer.intent.requested_by.range().map(str::to_owned) else {
+            return;
+        };
+        let most = peer.intent.max_peers as usize;
+        let has_had_one = |peer: &&Peer| peer.facts().is_some_and(|facts| facts.sessions > 0);
+        let peers = self.of_range(&range).filter(has_had_one);
+        let placed = peers.filter(|peer| has_a_place(peer, now)).count();
+        let too_many = placed.saturating_sub(most);
+        let gone = self.longest_gone(now, &range);
+        match gone.get(..too_many) {
+            Some(gone) => {
+                for (id, name) in gone {
+                    info!(peer = %name, "range is full: a disconnected peer is replaced by a new one, and its routes are \
+                        removed");
+                    self.remove(*id, Cease::Deconfigured, out);
+                }
+            }
+            // None loses its routes in vain.
+            None => {
+                info!(peer = %peer.name(), "range is full: the session of a new peer is closed");
+                self.remove(id, Cease::OutOfResources, out);
+            }
+        }
     }
 
     /// The peers of a range that have their places for their routes alone, those that have been gone for longest first:
@@ -120,11 +150,8 @@ impl Peering {
 
     /// How many places of a range are taken.
     fn places(&self, now: Instant, range: &str) -> usize {
-        let takes_place = |peer: &&Peer| {
-            let facts = peer.facts();
-            facts.is_some_and(|facts| has_place(facts, peer.keeps_routes, now))
-        };
-        self.of_range(range).filter(takes_place).count()
+        let peers = self.of_range(range);
+        peers.filter(|peer| has_a_place(peer, now)).count()
     }
 
     /// The peers that came out of a range.
@@ -186,6 +213,12 @@ pub fn has_place(facts: &SessionFacts, keeps_routes: bool, now: Instant) -> bool
         || facts.is_held
         || keeps_routes
         || now.saturating_duration_since(facts.since) <= kept
+}
+
+/// Whether a dynamic peer has a place.
+fn has_a_place(peer: &Peer, now: Instant) -> bool {
+    let facts = peer.facts();
+    facts.is_some_and(|facts| has_place(facts, peer.keeps_routes, now))
 }
 
 /// The intent of a peer out of a range: that of the range, under its own name and address, never dialled.

@@ -89,11 +89,7 @@ impl Peering {
                 self.judge_ranges(out);
             }
             Input::SocketsReplaced => self.reset_all(out),
-            Input::Session(id, facts) => {
-                if let Some(session) = self.session_mut(id) {
-                    session.facts = facts;
-                }
-            }
+            Input::Session(id, facts) => self.session_changed(now, id, facts, out),
             Input::Failed(id) => {
                 if let Some(session) = self.session_mut(id) {
                     session.has_failed = true;
@@ -140,6 +136,23 @@ impl Peering {
         match &mut self.peers.get_mut(&id)?.run {
             Run::Running(session) => Some(session),
             Run::Blocked(_) | Run::Range | Run::Stopped => None,
+        }
+    }
+
+    fn session_changed(
+        &mut self,
+        now: Instant,
+        id: PeerId,
+        facts: SessionFacts,
+        out: &mut Vec<Action>,
+    ) {
+        let Some(session) = self.session_mut(id) else {
+            return;
+        };
+        let is_first = session.facts.sessions == 0 && facts.sessions > 0;
+        session.facts = facts;
+        if is_first {
+            self.claim_place(now, id, out);
         }
     }
 

@@ -3,6 +3,7 @@
 use bgp::admission::Admit;
 use ipnet::IpNet;
 
+use super::super::dynamic::TRYING;
 use super::*;
 
 const NONE: [&str; 0] = [];
@@ -114,16 +115,60 @@ fn a_place_for_routes_alone_is_given_to_another_and_no_other_one_is() {
     assert_eq!(owner.feed(Input::KeptRoutes(both)), NONE);
     // The one that has been gone for longest; but not while it tries.
     owner.session(2, State::OpenSent);
-    let made = owner.connect("10.0.0.4:4711");
-    assert_eq!(made[..2], ["stop 3 Deconfigured", "remove 3"]);
-    assert_eq!(made[2..].last().unwrap(), "accept 4");
+    assert_eq!(owner.connect("10.0.0.4:4711").last().unwrap(), "accept 4");
     assert_eq!(owner.connect("10.0.0.5:4711"), ["refuse RangeFull"]);
-    owner.session(4, State::Established);
+    let made = owner.goes_over(4, State::Established);
+    assert_eq!(made, ["stop 3 Deconfigured", "remove 3"]);
     owner.session(2, State::Active);
     owner.pass(190);
     assert_eq!(owner.feed(kept(2, true)), NONE);
-    let made = owner.connect("10.0.0.5:4711");
-    assert_eq!(made[..2], ["stop 2 Deconfigured", "remove 2"]);
+    owner.connect("10.0.0.5:4711");
+    let made = owner.goes_over(5, State::Established);
+    assert_eq!(made, ["stop 2 Deconfigured", "remove 2"]);
+}
+
+/// Whoever can connect, such as from a pod, must not be able to remove the routes of others by that.
+#[test]
+fn connections_without_a_session_remove_no_routes() {
+    let mut owner = Owner::new();
+    let many = racks("").replace("maxPeers: 2", "maxPeers: 20");
+    owner.want(&many);
+    for host in 1..=20 {
+        owner.connect(&format!("10.0.0.{host}:4711"));
+        owner.session(host + 1, State::Established);
+        owner.session(host + 1, State::Active);
+    }
+    owner.look_after(190);
+    let all = (2..=21).map(|number| (PeerId(number), true));
+    assert_eq!(owner.feed(Input::KeptRoutes(all.collect())), NONE);
+    let let_in = |owner: &mut Owner, host: u32| {
+        let done = owner.connect(&format!("10.0.0.{host}:4711"));
+        let removes = |words: &String| words.starts_with("stop") || words.starts_with("remove");
+        assert!(!done.iter().any(removes), "{done:?}");
+        done.last().unwrap().starts_with("accept")
+    };
+    let hosts: Vec<bool> = (100..120).map(|host| let_in(&mut owner, host)).collect();
+    assert!(hosts[..TRYING].iter().all(|is_in| *is_in), "{hosts:?}");
+    assert!(hosts[TRYING..].iter().all(|is_in| !is_in), "{hosts:?}");
+    // They give up, and others may try.
+    owner.pass(11);
+    assert!(let_in(&mut owner, 130));
+    // One that is serious gets its place.
+    let serious = owner.machine.named("racks/10.0.0.130").unwrap().id.0;
+    let made = owner.goes_over(serious, State::Established);
+    assert_eq!(made, ["stop 2 Deconfigured", "remove 2"]);
+}
+
+#[test]
+fn a_new_peer_goes_where_the_one_whose_place_it_would_have_has_come_back() {
+    let mut owner = full();
+    owner.session(2, State::Active);
+    assert_eq!(owner.look_after(190), ["ask [2]"]);
+    assert_eq!(owner.feed(kept(2, true)), NONE);
+    assert_eq!(owner.connect("10.0.0.4:4711").last().unwrap(), "accept 4");
+    owner.session(2, State::Established);
+    let made = owner.goes_over(4, State::Established);
+    assert_eq!(made, ["stop 4 OutOfResources", "remove 4"]);
 }
 
 /// Its interface is missing.
@@ -139,8 +184,9 @@ fn no_routes_go_for_a_peer_that_cannot_be_started() {
     owner.links(&[]);
     assert_eq!(owner.connect("10.0.0.4:4711"), ["refuse Blocked"]);
     owner.links(&[(3, "eth9")]);
-    let made = owner.connect("10.0.0.4:4711");
-    assert_eq!(made[..2], ["stop 2 Deconfigured", "remove 2"]);
+    owner.connect("10.0.0.4:4711");
+    let made = owner.goes_over(4, State::Established);
+    assert_eq!(made, ["stop 2 Deconfigured", "remove 2"]);
 }
 
 /// `maxPeers` was lowered since they came.
@@ -156,9 +202,9 @@ fn no_routes_go_where_that_makes_no_room() {
     owner.want(&racks(""));
     assert_eq!(owner.connect("10.0.0.5:4711"), ["refuse RangeFull"]);
     owner.want(&racks("").replace("maxPeers: 2", "maxPeers: 3"));
-    let made = owner.connect("10.0.0.5:4711");
-    assert_eq!(made[..2], ["stop 3 Deconfigured", "remove 3"]);
-    assert_eq!(made.last().unwrap(), "accept 5");
+    assert_eq!(owner.connect("10.0.0.5:4711").last().unwrap(), "accept 5");
+    let made = owner.goes_over(5, State::Established);
+    assert_eq!(made, ["stop 3 Deconfigured", "remove 3"]);
 }
 
 #[test]
