@@ -125,7 +125,7 @@ impl Peer {
             | Cease::Reset(_)
             | Cease::Deconfigured
             | Cease::ConfigurationChange => self.connect_retry.forgive(),
-            Cease::MaximumPrefixes { .. } | Cease::OutOfResources | Cease::BfdDown => {}
+            Cease::MaximumPrefixes { .. } | Cease::OutOfResources | Cease::BfdDown { .. } => {}
         }
         self.end_all(now, &Stop::Cease(cease), out);
     }

@@ -213,6 +213,9 @@ fn rfc_4724_and_rfc_8538_decide_what_retains_routes() {
         ),
         (stop(Cease::Deconfigured), false, false),
         (stop(Cease::Reset(String::new())), false, true),
+        // RFC 5882 4.3.
+        (stop(Cease::BfdDown { retain: false }), false, false),
+        (stop(Cease::BfdDown { retain: true }), true, true),
         (Down::AdministrativeStop(Stop::Silent), false, false),
     ] {
         assert_eq!(down.retains_routes(&plain), plainly, "{down}");

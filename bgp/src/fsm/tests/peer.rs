@@ -320,7 +320,8 @@ fn rfc_8538_5_a_hard_cease_is_a_hard_reset_only_between_two_that_know_it() {
             true,
         ),
         (Cease::OutOfResources, Code::OUT_OF_RESOURCES, true),
-        (Cease::BfdDown, Code::BFD_DOWN, false),
+        (Cease::BfdDown { retain: false }, Code::BFD_DOWN, true),
+        (Cease::BfdDown { retain: true }, Code::BFD_DOWN, false),
     ] {
         for (ours, theirs) in [(true, true), (true, false), (false, true)] {
             let mut one = Driven::new(graceful(ours));

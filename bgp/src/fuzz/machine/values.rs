@@ -118,7 +118,9 @@ pub(super) fn cease(octets: &mut Octets<'_>) -> Cease {
             limit: 9,
         },
         5 => Cease::OutOfResources,
-        _ => Cease::BfdDown,
+        _ => Cease::BfdDown {
+            retain: octets.flag(),
+        },
     }
 }
 

@@ -212,7 +212,7 @@ async fn ends_are_counted_by_their_kind_on_both_sides() {
     b.down().await;
     a.up().await;
     b.up().await;
-    a_handle.reset(Cease::BfdDown);
+    a_handle.reset(Cease::BfdDown { retain: false });
     a.down().await;
     b.down().await;
     a.up().await;
