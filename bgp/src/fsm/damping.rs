@@ -322,7 +322,11 @@ mod tests {
                 Cause::PrefixLimit,
                 Cause::PrefixLimit,
             ),
-            (Cease::BfdDown { retain: false }, Cause::Courteous, Cause::Ended),
+            (
+                Cease::BfdDown { retain: false },
+                Cause::Courteous,
+                Cause::Ended,
+            ),
             (Cease::Shutdown(String::new()), Cause::Ended, Cause::Ended),
             (Cease::Reset(String::new()), Cause::Ended, Cause::Ended),
             (Cease::Deconfigured, Cause::Ended, Cause::Ended),

@@ -180,6 +180,9 @@ impl fmt::Display for Down {
             Self::AdministrativeStop(Stop::Silent) => {
                 f.write_str("stopped here, without a word to the peer")
             }
+            Self::AdministrativeStop(Stop::Cease(Cease::BfdDown { .. })) => {
+                f.write_str("BFD is down")
+            }
             Self::AdministrativeStop(Stop::Cease(cease)) => {
                 write!(f, "sent {}", cease.notification(false))
             }
