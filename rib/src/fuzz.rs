@@ -42,6 +42,7 @@ fn operation(octets: &mut Octets<'_>) -> Op {
         21 => Op::Import(peer, octets.below(5) as u8),
         22 if octets.flag() => Op::Filter(peer, octets.below(6) as u8),
         22 => Op::AllowOwnAs(peer, octets.below(3) as u8),
+        23 if octets.flag() => Op::EndRetention(peer),
         23 => Op::RemovePeer(peer),
         24 | 25 => {
             let ways = (0..octets.below(5)).map(|_| {

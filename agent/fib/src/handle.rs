@@ -118,6 +118,16 @@ impl FibHandle {
         self.shared.wake();
     }
 
+    /// BFD has lost a router (`down`), or has it back: as [`FibHandle::set_nexthops_down`], and independent of it, so
+    /// that a router is used again when neither says that it is lost. `ifindex`: of a single-hop session; `None` (multihop):
+    /// the router via any interface. Say `down: false` when a session is removed. Of several states of one router the
+    /// latest counts. For the thread of BFD: never waits for the plan, and makes one system call at most, to wake the
+    /// FIB thread.
+    pub fn set_bfd_down(&self, gateway: IpAddr, ifindex: Option<u32>, down: bool) {
+        self.shared.plan.note_bfd(gateway, ifindex, down);
+        self.shared.wake();
+    }
+
     /// Has learned routes with this table and metric from now on, or none: see [`Plan::set_space`]. After `None` everything has to
     /// be submitted again.
     pub fn set_space(&self, space: Option<RouteSpace>) {

@@ -2,6 +2,7 @@
 //!
 //! Whoever holds it has taken in what the RIB's thread had handed over by then. That thread never waits for it: [`Mailbox`].
 
+use std::net::IpAddr;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Instant;
@@ -54,6 +55,12 @@ impl PlanLock {
     pub(super) fn hand_over(&self, message: Message) {
         self.mailbox.push(message);
         self.try_to_empty_mailbox();
+    }
+
+    /// Notes that BFD has lost a router or has it back, for whoever holds the plan next. Does not wait for the plan, nor
+    /// take it. See [`Plan::set_bfd_down`].
+    pub(super) fn note_bfd(&self, gateway: IpAddr, ifindex: Option<u32>, down: bool) {
+        self.mailbox.note_bfd(gateway, ifindex, down);
     }
 
     /// Whether changes may be handed over: those that were have been taken in, but for a few. Takes them in if the plan is free: who
@@ -177,6 +184,34 @@ mod tests {
             down: true,
         });
         drop(held);
+        let ops = lock.hold(Holder::Fib).next_batch(Instant::now(), 64);
+        let ops = format!("{ops:?}");
+        assert!(ops.contains("192.0.2.2"), "{ops}");
+        assert!(!ops.contains("192.0.2.1"), "{ops}");
+    }
+
+    #[test]
+    fn what_bfd_says_waits_for_whoever_holds_the_plan_next_and_its_latest_word_counts() {
+        let lock = a_plan();
+        let [lost, other] = ["192.0.2.1", "192.0.2.2"].map(|ip| ip.parse::<IpAddr>().unwrap());
+        let nexthops = [lost, other].map(|gateway| FibNexthop::via(gateway, 7));
+        let nexthops = nexthops.into_iter().collect();
+        let change = FibChange::install(install(1).prefix, FibRoute { nexthops });
+        lock.hand_over(Message::Changes(vec![change]));
+        let held = lock.plan.lock().unwrap();
+        // No room for changes is no reason to refuse, nor is there ever more than one state of a router.
+        while lock.has_room() {
+            let removals = (2..258).map(|n| FibChange::remove(install(n).prefix));
+            lock.hand_over(Message::Changes(removals.collect()));
+        }
+        for n in 0..100_000 {
+            lock.note_bfd(lost, Some(7), n % 2 == 1);
+            lock.note_bfd(other, None, n % 2 == 0);
+        }
+        drop(held);
+        // It was not taken in by the thread that noted it, though the plan was free then.
+        lock.note_bfd(other, None, false);
+        assert!(lock.mailbox.bfd_waits());
         let ops = lock.hold(Holder::Fib).next_batch(Instant::now(), 64);
         let ops = format!("{ops:?}");
         assert!(ops.contains("192.0.2.2"), "{ops}");

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::PrefixLimit;
+use super::{BfdConfig, PrefixLimit};
 use crate::types::{Afi, Asn, BgpIdentifier, Family};
 use crate::wire::capability::{AddPathMode, LongLivedFamily, Role};
 
@@ -109,6 +109,8 @@ pub struct Config {
     /// Reject paths of an external peer that do not begin with its AS, unless our role is that of a route server's
     /// client.
     pub enforce_first_as: bool,
+    /// How a failure of BFD is treated; `None`: [`Input::Bfd`](super::Input::Bfd) is ignored.
+    pub bfd: Option<BfdConfig>,
     /// Host and domain name to send.
     pub host: Option<(String, String)>,
     /// Seed of the jitter of timers. Give every peer another one, so that peers don't beat in step.
@@ -139,6 +141,7 @@ impl Config {
             role: None,
             role_strict: false,
             enforce_first_as: true,
+            bfd: None,
             host: None,
             jitter_seed: seed,
         }
@@ -165,7 +168,7 @@ impl Config {
 
     /// Whether going over to `new` needs a new session: what two OPENs agreed on would be different.
     ///
-    /// Timers, passive mode and the host name take effect with the next session and need none.
+    /// Timers, passive mode, BFD and the host name take effect with the next session and need none.
     pub fn needs_reset(&self, new: &Self) -> bool {
         let capabilities = |config: &Self| {
             (

@@ -113,7 +113,12 @@ impl ConnectRetry {
             Some(HoldTime::Exactly(time)) => Some(now + time),
             Some(HoldTime::Unbounded) => None,
         };
-        // A longer hold continues.
+        self.hold_until(until, reason);
+        wait
+    }
+
+    /// Holds the peer Idle until then (`None`: until an operator intervenes), unless it is held for longer.
+    pub(super) fn hold_until(&mut self, until: Option<Instant>, reason: &Down) {
         let is_longer = |held: &IdleHold| match (held.until, until) {
             (None, _) => true,
             (Some(_), None) => false,
@@ -123,7 +128,6 @@ impl ConnectRetry {
             let reason = reason.clone();
             self.hold = Some(IdleHold { until, reason });
         }
-        wait
     }
 
     /// Waits for the next attempt until then, and at least as long as the peer is held.

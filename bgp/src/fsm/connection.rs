@@ -45,6 +45,8 @@ pub(super) enum Phase {
         negotiated: Arc<Negotiated>,
         hold: Instant,
         keepalive: Option<Instant>,
+        /// Strict mode: what is waited for before a KEEPALIVE is sent.
+        bfd: Option<BfdWait>,
     },
     Established {
         negotiated: Arc<Negotiated>,
@@ -53,6 +55,15 @@ pub(super) enum Phase {
         keepalive: Option<Instant>,
         send_hold: Option<Instant>,
     },
+}
+
+/// A wait for BFD in OpenConfirm.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BfdWait {
+    /// Until when (BfdHoldTimer), if not for ever.
+    pub(super) until: Option<Instant>,
+    /// The peer has confirmed our OPEN already.
+    pub(super) is_confirmed: bool,
 }
 
 impl Connection {
@@ -90,16 +101,24 @@ impl Connection {
         }
     }
 
+    /// Whether it waits for BFD, in strict mode.
+    pub(super) const fn awaits_bfd(&self) -> bool {
+        matches!(self.phase, Phase::OpenConfirm { bfd: Some(_), .. })
+    }
+
     /// The earliest of its timers.
     pub(super) fn deadline(&self) -> Option<Deadline> {
         let timers = match self.phase {
             Phase::OpenSent { hold } => [Some((hold, Timer::Hold)), None, None],
             Phase::OpenConfirm {
-                hold, keepalive, ..
+                hold,
+                keepalive,
+                bfd,
+                ..
             } => [
                 Some((hold, Timer::Hold)),
                 keepalive.map(|at| (at, Timer::Keepalive)),
-                None,
+                bfd.and_then(|wait| Some((wait.until?, Timer::BfdHold))),
             ],
             Phase::Established {
                 hold,

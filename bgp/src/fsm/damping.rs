@@ -219,9 +219,9 @@ pub(super) fn cause(reason: &Down, connection: &Connection, lasted: bool, goes_o
 pub(super) fn owner_cause(stop: &Stop, lasted: bool) -> Cause {
     match stop {
         Stop::Cease(Cease::MaximumPrefixes { .. } | Cease::OutOfResources) => Cause::PrefixLimit,
-        Stop::Cease(Cease::BfdDown) if !lasted => Cause::Courteous,
+        Stop::Cease(Cease::BfdDown { .. }) if !lasted => Cause::Courteous,
         Stop::Cease(
-            Cease::BfdDown
+            Cease::BfdDown { .. }
             | Cease::Shutdown(_)
             | Cease::Reset(_)
             | Cease::Deconfigured
@@ -322,7 +322,11 @@ mod tests {
                 Cause::PrefixLimit,
                 Cause::PrefixLimit,
             ),
-            (Cease::BfdDown, Cause::Courteous, Cause::Ended),
+            (
+                Cease::BfdDown { retain: false },
+                Cause::Courteous,
+                Cause::Ended,
+            ),
             (Cease::Shutdown(String::new()), Cause::Ended, Cause::Ended),
             (Cease::Reset(String::new()), Cause::Ended, Cause::Ended),
             (Cease::Deconfigured, Cause::Ended, Cause::Ended),

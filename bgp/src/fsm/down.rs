@@ -75,8 +75,13 @@ pub enum Cease {
     },
     /// What the peer sends takes more memory than it may.
     OutOfResources,
-    /// BFD found the path down.
-    BfdDown,
+    /// BFD found the path down (RFC 9384).
+    BfdDown {
+        /// Whether the peer's routes are kept as stale if it restarts gracefully. Only if its BFD shares fate with its
+        /// control plane (its last packets had C = 0) and the failure may be no more than its restart; with C = 1
+        /// forwarding itself has failed (RFC 5882 section 4.3).
+        retain: bool,
+    },
 }
 
 impl Down {
@@ -88,7 +93,7 @@ impl Down {
             Self::HoldTimerExpired(_) => DownClass::HoldTimerExpired,
             Self::SendHoldTimerExpired(_) => DownClass::SendHoldTimerExpired,
             Self::TransportFailed | Self::PeerRestarted => DownClass::TransportFailed,
-            Self::AdministrativeStop(Stop::Cease(Cease::BfdDown)) => DownClass::BfdDown,
+            Self::AdministrativeStop(Stop::Cease(Cease::BfdDown { .. })) => DownClass::BfdDown,
             Self::AdministrativeStop(_) => DownClass::Administrative,
         }
     }
@@ -96,7 +101,9 @@ impl Down {
     /// Whether the peer's routes are kept as stale for its restart time (RFC 4724 section 4.2, RFC 8538 section 4).
     ///
     /// A TCP connection that just ended retains. A NOTIFICATION, or a hold timer that expired, retains only where
-    /// both sides set the N bit and it is no Hard Reset. What the owner stopped does not retain.
+    /// both sides set the N bit and it is no Hard Reset. What the owner stopped does not retain. A path that BFD found
+    /// down retains if it may be a restart, with the N bit or without: the peer that restarts does not get our
+    /// NOTIFICATION.
     pub fn retains_routes(&self, negotiated: &Negotiated) -> bool {
         let Some(peer) = &negotiated.graceful_restart else {
             return false;
@@ -111,6 +118,7 @@ impl Down {
             Self::NotificationSent(message) | Self::NotificationReceived(message) => {
                 by_notification && !message.is_hard_reset()
             }
+            Self::AdministrativeStop(Stop::Cease(Cease::BfdDown { retain })) => *retain,
             Self::AdministrativeStop(Stop::Cease(cease)) => by_notification && !cease.is_hard(),
             Self::AdministrativeStop(Stop::Silent) => false,
         }
@@ -126,7 +134,9 @@ impl Cease {
             | Self::Deconfigured
             | Self::MaximumPrefixes { .. }
             | Self::OutOfResources => true,
-            Self::Reset(_) | Self::ConfigurationChange | Self::BfdDown => false,
+            Self::Reset(_) | Self::ConfigurationChange => false,
+            // Where we do not retain, the path has failed for the peer too.
+            Self::BfdDown { retain } => !retain,
         }
     }
 
@@ -143,7 +153,7 @@ impl Cease {
                 Notification::maximum_prefixes(*family, *limit)
             }
             Self::OutOfResources => Notification::new(NotificationCode::OUT_OF_RESOURCES),
-            Self::BfdDown => Notification::new(NotificationCode::BFD_DOWN),
+            Self::BfdDown { .. } => Notification::new(NotificationCode::BFD_DOWN),
         };
         if notification_retains && self.is_hard() {
             message.into_hard_reset()
@@ -169,6 +179,9 @@ impl fmt::Display for Down {
             Self::PeerRestarted => f.write_str("peer restarted and opened a new connection"),
             Self::AdministrativeStop(Stop::Silent) => {
                 f.write_str("stopped here, without a word to the peer")
+            }
+            Self::AdministrativeStop(Stop::Cease(Cease::BfdDown { .. })) => {
+                f.write_str("BFD is down")
             }
             Self::AdministrativeStop(Stop::Cease(cease)) => {
                 write!(f, "sent {}", cease.notification(false))

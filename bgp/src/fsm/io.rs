@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Cease, Config, Down, Negotiated, Stop};
+use super::{BfdState, Cease, Config, Down, Negotiated, Stop};
 use crate::wire::{Notification, Open};
 
 /// One TCP connection of a peer, dialled or accepted. Never used twice by a peer.
@@ -36,6 +36,8 @@ pub enum Input<'a> {
     Progressed(ConnectionId, Instant),
     /// TCP was closed by the peer, or failed.
     Closed(ConnectionId),
+    /// The state of the peer's BFD session: at each change, or as often as one likes.
+    Bfd(BfdState),
     /// The time of [`Peer::deadline`](super::Peer::deadline) is reached.
     DeadlineReached,
 }
@@ -105,6 +107,8 @@ pub enum Timer {
     IdleHold,
     /// Connecting takes too long.
     ConnectTimeout,
+    /// BFD does not come up, in strict mode (BfdHoldTimer).
+    BfdHold,
     /// Nothing arrives (HoldTimer).
     Hold,
     /// Time for a KEEPALIVE (KeepaliveTimer).

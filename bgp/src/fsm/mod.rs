@@ -15,8 +15,9 @@
 //! connection follows `Down`; a NOTIFICATION is part of closing, so that nothing is sent after it.
 //!
 //! RFCs: 4271 (sections 6.2, 6.8, 8), 4724 and 8538 (graceful restart), 6286 (identifiers), 6608 (FSM error subcodes),
-//! 9003 (texts), 9234 (roles), 9687 (send hold timer).
+//! 9003 (texts), 9234 (roles), 9384 and 5882 (BFD), 9687 (send hold timer).
 
+mod bfd;
 mod collision;
 mod config;
 mod connect_retry;
@@ -33,6 +34,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+pub use bfd::{BfdConfig, BfdState};
 pub use config::{Config, GracefulRestartConfig, RemoteAsn};
 pub use damping::{IdleHold, LimitRestart, PrefixLimit};
 pub use down::{Cease, Down, DownClass, Stop};

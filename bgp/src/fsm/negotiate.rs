@@ -49,6 +49,9 @@ pub(super) fn open(config: &Config, restarting: bool) -> Open {
     if let Some(role) = config.role_to_announce() {
         capabilities.push(Capability::Role(role));
     }
+    if config.bfd.is_some_and(|bfd| bfd.strict) {
+        capabilities.push(Capability::BfdStrictMode);
+    }
     if let Some((host, domain)) = &config.host {
         capabilities.push(Capability::Fqdn {
             host: PeerText::from(host.as_str()),
@@ -134,19 +137,24 @@ pub fn negotiate(local: &Config, remote: &Open) -> Result<Negotiated, Notificati
             Vec::new()
         },
         graceful_restart,
-        // RFC 7947 section 2.2.2.1: a route server does not put its own AS in front. That the peer is one has to be
-        // configured here: a peer cannot switch the check off by what it says of itself.
-        first_as: (external
-            && local.enforce_first_as
-            && local.role != Some(Role::RouteServerClient))
-        .then_some(remote.asn),
+        first_as: first_as(local, remote),
         // RFC 9234 section 4.2: the local role is used, whether or not the peer sends one.
         peer_role: local.role.filter(|_| external).and_then(Role::counterpart),
         announced_role: their.roles.first().copied().filter(|_| external),
+        bfd_strict: local.bfd.is_some_and(|bfd| bfd.strict) && their.bfd_strict,
         peer_host: their.host.clone(),
         peer_open: Arc::new(remote.clone()),
         families,
     })
+}
+
+/// The AS that paths of the peer must begin with.
+fn first_as(local: &Config, remote: &Open) -> Option<Asn> {
+    let external = remote.asn != local.local_asn;
+    // RFC 7947 section 2.2.2.1: a route server does not put its own AS in front. That the peer is one has to be
+    // configured here: a peer cannot switch the check off by what it says of itself.
+    let is_server = local.role == Some(Role::RouteServerClient);
+    (external && local.enforce_first_as && !is_server).then_some(remote.asn)
 }
 
 /// Whether the peer's OPEN is acceptable; `families`: those in common.
@@ -228,6 +236,7 @@ struct Capabilities {
     graceful_restart: Option<GracefulRestart>,
     long_lived: Vec<LongLivedFamily>,
     roles: Vec<Role>,
+    bfd_strict: bool,
     host: Option<PeerText>,
 }
 
@@ -258,6 +267,7 @@ impl Capabilities {
             Capability::ExtendedNextHop(pairs) => self.extended_next_hop.extend(pairs),
             Capability::ExtendedMessage => self.extended_message = true,
             Capability::Role(role) => self.roles.push(*role),
+            Capability::BfdStrictMode => self.bfd_strict = true,
             Capability::Fqdn { host, .. } => {
                 self.host.get_or_insert_with(|| host.clone());
             }

@@ -52,6 +52,8 @@ pub struct Negotiated {
     pub peer_role: Option<Role>,
     /// The role that an external peer sent. It is checked against ours, and decides nothing else.
     pub announced_role: Option<Role>,
+    /// Both sides want no session before BFD is up.
+    pub bfd_strict: bool,
     /// The peer's host name, if it sent one.
     pub peer_host: Option<PeerText>,
     /// The peer's OPEN as received; the other fields have what is used of it.

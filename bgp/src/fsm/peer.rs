@@ -1,5 +1,6 @@
 //! A peer: at most one attempt to dial and at most two connections, one of which may be Established.
 
+mod bfd;
 mod connect;
 mod messages;
 
@@ -10,8 +11,8 @@ use super::connect_retry::{ConnectRetry, ConnectState};
 use super::connection::{Connection, LARGE_HOLD_TIME, Phase};
 use super::damping::{cause, owner_cause};
 use super::{
-    Cease, Config, ConnectionId, Deadline, Down, IdleHold, Input, Negotiated, Output, Outputs,
-    State, Stop, Timer,
+    BfdState, Cease, Config, ConnectionId, Deadline, Down, IdleHold, Input, Negotiated, Output,
+    Outputs, State, Stop, Timer,
 };
 use crate::wire::{Notification, NotificationCode};
 
@@ -27,6 +28,8 @@ pub struct Peer {
     /// At most two: one that we dialled or that is Established, and one that the peer dialled.
     connections: Vec<Connection>,
     next_id: u32,
+    /// What BFD said last.
+    bfd: BfdState,
     /// Until when our OPENs say that we have restarted; over with the first session.
     restarting: Option<Instant>,
 }
@@ -41,6 +44,7 @@ impl Peer {
             running: false,
             connections: Vec::with_capacity(2),
             next_id: 0,
+            bfd: BfdState::default(),
             restarting,
         }
     }
@@ -58,6 +62,11 @@ impl Peer {
                 None => State::Active,
             },
         }
+    }
+
+    /// Whether a connection is agreed and waits for BFD, in strict mode.
+    pub fn awaits_bfd(&self) -> bool {
+        self.connections.iter().any(Connection::awaits_bfd)
     }
 
     /// What its OPENs are made from.
@@ -107,6 +116,7 @@ impl Peer {
             Input::Heard(id, at) => self.with(id, |connection| connection.heard(at)),
             Input::Progressed(id, at) => self.with(id, |connection| connection.progressed(at)),
             Input::Closed(id) => self.tear_down(now, id, Down::TransportFailed, out),
+            Input::Bfd(state) => self.bfd(now, state, out),
             Input::DeadlineReached => self.deadline_reached(now, out),
         }
     }
@@ -125,7 +135,7 @@ impl Peer {
             | Cease::Reset(_)
             | Cease::Deconfigured
             | Cease::ConfigurationChange => self.connect_retry.forgive(),
-            Cease::MaximumPrefixes { .. } | Cease::OutOfResources | Cease::BfdDown => {}
+            Cease::MaximumPrefixes { .. } | Cease::OutOfResources | Cease::BfdDown { .. } => {}
         }
         self.end_all(now, &Stop::Cease(cease), out);
     }
@@ -139,6 +149,7 @@ impl Peer {
             // What was wrong may be right now: a higher prefix limit, another AS.
             self.connect_retry.forgive();
         }
+        self.confirm_if_permitted(now, out);
         if reset {
             self.end_all(now, &Stop::Cease(Cease::ConfigurationChange), out);
         } else if passive {
@@ -176,13 +187,14 @@ impl Peer {
                 (Timer::IdleHold, _) => self.connect_retry.release(),
                 (Timer::ConnectTimeout, _) => self.connect_timeout(now, out),
                 (Timer::Hold, Some(id)) => self.hold_expired(now, id, out),
+                (Timer::BfdHold, Some(id)) => self.bfd_hold_expired(now, id, out),
                 (Timer::Keepalive, Some(id)) => self.keepalive(now, id, out),
                 (Timer::SendHold, Some(id)) => {
                     let time = self.connection(id).and_then(Connection::send_hold_time);
                     let reason = Down::SendHoldTimerExpired(time.unwrap_or_default());
                     self.tear_down(now, id, reason, out);
                 }
-                (Timer::Hold | Timer::Keepalive | Timer::SendHold, None) => {
+                (Timer::Hold | Timer::BfdHold | Timer::Keepalive | Timer::SendHold, None) => {
                     debug_assert!(false, "these timers belong to connections");
                     return;
                 }

@@ -1,17 +1,19 @@
 //! Tables: what is refused with what, and what retains routes.
 #![allow(clippy::unwrap_used)]
 
+mod bfd;
 mod collision;
 mod connect;
 mod negotiated;
 mod peer;
+mod retention;
 
 use std::time::{Duration, Instant};
 
 use super::negotiate::open;
 use super::{
-    Cease, Config, Down, GracefulRestartConfig, Input, Negotiated, Output, Outputs, Peer, Received,
-    RemoteAsn, State, Stop, negotiate,
+    Config, Down, GracefulRestartConfig, Input, Negotiated, Output, Outputs, Peer, Received,
+    RemoteAsn, State, negotiate,
 };
 use crate::types::{Asn, BgpIdentifier, Family};
 use crate::wire::capability::{GracefulRestart, Role};
@@ -177,48 +179,6 @@ fn rfc_7947_2_2_2_1_the_first_as_is_not_checked_towards_a_configured_route_serve
     // What a peer says of itself does not switch the check off.
     let met = met(1, None, false, &[Role::RouteServer]).unwrap();
     assert_eq!(met.first_as, Some(Asn(2)));
-}
-
-#[test]
-fn rfc_4724_and_rfc_8538_decide_what_retains_routes() {
-    let agreed = |local: bool, remote: bool| {
-        negotiate(
-            &graceful(local),
-            &open(
-                &Config {
-                    local_asn: Asn(2),
-                    local_id: BgpIdentifier(2),
-                    ..graceful(remote)
-                },
-                false,
-            ),
-        )
-        .unwrap()
-    };
-    let plain = agreed(true, false);
-    let with_n = agreed(true, true);
-    let without = negotiate(&config(1, 1), &open(&config(2, 2), false)).unwrap();
-    let cease = Notification::new(Code::OTHER_CONFIGURATION_CHANGE);
-    let stop = |cease| Down::AdministrativeStop(Stop::Cease(cease));
-    for (down, plainly, notified) in [
-        (Down::TransportFailed, true, true),
-        (Down::PeerRestarted, true, true),
-        (Down::HoldTimerExpired(Duration::from_secs(9)), false, true),
-        (Down::NotificationReceived(cease.clone()), false, true),
-        (Down::NotificationSent(cease.clone()), false, true),
-        (
-            Down::NotificationReceived(cease.into_hard_reset()),
-            false,
-            false,
-        ),
-        (stop(Cease::Deconfigured), false, false),
-        (stop(Cease::Reset(String::new())), false, true),
-        (Down::AdministrativeStop(Stop::Silent), false, false),
-    ] {
-        assert_eq!(down.retains_routes(&plain), plainly, "{down}");
-        assert_eq!(down.retains_routes(&with_n), notified, "{down}");
-        assert!(!down.retains_routes(&without), "{down}");
-    }
 }
 
 #[test]

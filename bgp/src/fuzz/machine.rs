@@ -5,7 +5,7 @@ mod values;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use self::values::{cease, config, notification, open, router, stop};
+use self::values::{bfd, cease, config, notification, open, router, stop};
 use super::Octets;
 use crate::fsm::{ConnectionId, Down, Input, Output, Outputs, Peer, Received, State, Stop};
 use crate::types::Asn;
@@ -118,6 +118,7 @@ impl World {
                 let id = self.any(octets);
                 self.handle(Input::Closed(id));
             }
+            14 if octets.flag() => self.handle(Input::Bfd(bfd(octets))),
             14 => self.fire(),
             _ => {
                 // A driver that was held up comes late.

@@ -11,7 +11,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 use super::admission::Accepted;
 use super::listener::Place;
 use super::{Candidate, KeyError, Outbox, PeerKey, PeerSettings, Refusal, SessionId};
-use crate::fsm::{Cease, Down, DownClass, IdleHold, Negotiated, State, Stop};
+use crate::fsm::{BfdState, Cease, Down, DownClass, IdleHold, Negotiated, State, Stop};
 use crate::os_error::OsError;
 use crate::wire::{HEADER, MessageKind, Notification};
 
@@ -40,6 +40,12 @@ impl PeerHandle {
     /// Closes the session; it is re-established.
     pub fn reset(&self, cause: Cease) {
         self.control.change(|commands| commands.reset = Some(cause));
+    }
+
+    /// Says in which state the peer's BFD session is: at each change, and at first as soon as it is known. The latest
+    /// counts. Has no effect without [`Config::bfd`](crate::fsm::Config::bfd).
+    pub fn bfd(&self, state: BfdState) {
+        self.control.change(|commands| commands.bfd = Some(state));
     }
 
     /// Applies new settings. The session is closed only if [`PeerSettings::needs_reset`] requires it; otherwise they
@@ -133,6 +139,8 @@ pub struct PeerStatus {
     pub next_attempt: Option<Instant>,
     /// Why, and until when, the peer is held Idle: it is not dialled, and the connections that it dials are refused.
     pub idle_hold: Option<IdleHold>,
+    /// The OPENs are agreed, and the session waits for BFD (strict mode).
+    pub awaits_bfd: bool,
     /// The session, while Established.
     pub session: Option<SessionStatus>,
     /// How many sessions were Established so far.
@@ -306,6 +314,7 @@ const FAREWELLS: usize = 4;
 pub(super) struct Commands {
     pub(super) stop: Option<Stop>,
     pub(super) reset: Option<Cease>,
+    pub(super) bfd: Option<BfdState>,
     pub(super) refresh: bool,
     pub(super) reconfigure: Option<PeerSettings>,
     pub(super) accepted: Option<Accepted>,

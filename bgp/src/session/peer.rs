@@ -61,6 +61,7 @@ pub fn spawn(
         since: stamp::now(),
         next_attempt: None,
         idle_hold: None,
+        awaits_bfd: false,
         session: None,
         sessions: 0,
         downs: Default::default(),
@@ -203,6 +204,9 @@ impl Task {
         if let Some(settings) = commands.reconfigure {
             self.reconfigure(settings);
         }
+        if let Some(state) = commands.bfd {
+            self.step(Input::Bfd(state));
+        }
         if let Some(cause) = commands.reset {
             self.step(Input::Reset(cause));
         }
@@ -330,6 +334,7 @@ impl Task {
         let next_attempt = self.machine.next_attempt();
         self.status.send_if_modified(|status| {
             status.next_attempt = next_attempt;
+            status.awaits_bfd = self.machine.awaits_bfd();
             let hold = self.machine.idle_hold();
             if status.idle_hold.as_ref() != hold {
                 if let Some(hold) = hold {

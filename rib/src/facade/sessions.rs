@@ -94,6 +94,22 @@ impl Rib {
         self.lose_next_hops(peer);
     }
 
+    /// Ends the retention of a peer without a session before its time: its stale routes are removed in later polls, long-lived
+    /// ones too, and its next hops are reported lost at once. For BFD that fails while the peer restarts, where forwarding
+    /// should have continued (RFC 5882 section 4.3: its last packets had C = 1). Ignored if the session is up: that ends by
+    /// itself, with a [`Down`] of its own.
+    pub fn end_retention(&mut self, peer: PeerId) {
+        if self
+            .peers
+            .get(&peer)
+            .is_none_or(|known| known.session.is_some())
+        {
+            return;
+        }
+        each_table!(self.tables, |table| table.session_down(peer, None, None));
+        self.lose_next_hops(peer);
+    }
+
     /// Reports the gateways that are lost with a peer if no family's paths are retained.
     pub(super) fn lose_next_hops(&mut self, peer: PeerId) {
         let mut kept = false;

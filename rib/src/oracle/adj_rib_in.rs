@@ -96,6 +96,16 @@ impl Oracle {
         }
     }
 
+    pub(crate) fn end_retention(&mut self, peer: PeerId) {
+        self.ins.retain(|(of, _), rib| {
+            let is_retained = matches!(
+                rib.retention,
+                Retention::Restarting(_) | Retention::LongLived(_)
+            );
+            *of != peer || !is_retained
+        });
+    }
+
     pub(crate) fn expire(&mut self, now: Instant) {
         let mut gone = Vec::new();
         for (key, rib) in &mut self.ins {

@@ -33,6 +33,14 @@ pub(crate) const CASES: &[Case] = &[
             world.set_down(1..ROUTERS, false, calls);
         },
     ),
+    (
+        "BFD loses all routers but one, via any interface, and has them back",
+        |routes, calls| {
+            let mut world = World::filled(routes, set);
+            world.set_bfd_down(1..ROUTERS, true, calls);
+            world.set_bfd_down(1..ROUTERS, false, calls);
+        },
+    ),
     ("everything is listed, and as it was", |routes, calls| {
         let mut world = World::filled(routes, set);
         world.list_everything(&[], calls);

@@ -198,6 +198,20 @@ impl World {
         self.rest(calls);
     }
 
+    pub(crate) fn set_bfd_down(
+        &mut self,
+        routers: std::ops::Range<u32>,
+        down: bool,
+        calls: &mut Calls,
+    ) {
+        calls.call("routers are lost by BFD", || {
+            for n in routers {
+                self.plan.set_bfd_down(router(n), None, down);
+            }
+        });
+        self.rest(calls);
+    }
+
     pub(crate) fn link(&mut self, up: bool, calls: &mut Calls) {
         let (plan, now) = (&mut self.plan, self.now);
         calls.call("link state", || plan.link_state(LINK, up, now));

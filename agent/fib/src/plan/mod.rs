@@ -268,11 +268,17 @@ impl Plan {
         }
     }
 
-    /// A router is known to be unreachable (BFD, session down) or reachable again. Its share of every group goes to the
+    /// The RIB has lost a router with its last peer (`down`), or uses it again. Its share of every group goes to the
     /// other members, by one message for all of them and before the RIB has looked at a single prefix. Routes that have
-    /// no other way stay as they are.
+    /// no other way stay as they are. A router that BFD has lost as well stays lost until BFD has it back.
     pub fn set_nexthop_down(&mut self, gateway: IpAddr, ifindex: u32, down: bool) {
-        self.nexthops.set_down(gateway, ifindex, down);
+        self.nexthops.set_lost_by_rib(gateway, ifindex, down);
+    }
+
+    /// The same as BFD says, independent of what the RIB says: `down` until the opposite is said, also where the BFD
+    /// session is removed. `ifindex`: that of a single-hop session; `None` (multihop): the router via any interface.
+    pub fn set_bfd_down(&mut self, gateway: IpAddr, ifindex: Option<u32>, down: bool) {
+        self.nexthops.set_lost_by_bfd(gateway, ifindex, down);
     }
 
     /// What has to be listed and handed to [`Self::resync`]; asking clears it.

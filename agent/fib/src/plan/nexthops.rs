@@ -20,6 +20,7 @@
 mod cut;
 mod index;
 mod links;
+mod lost;
 mod model;
 mod once;
 mod pending;
@@ -29,8 +30,6 @@ mod tidy;
 mod twins;
 mod users;
 
-use std::net::IpAddr;
-
 use super::table::Want;
 use crate::hash::{HashMap, HashSet};
 use crate::kernel::op::Object;
@@ -38,6 +37,7 @@ use crate::types::{NEXTHOP_ID_FIRST, NEXTHOP_ID_LAST};
 use cut::Following;
 use index::Index;
 use links::Links;
+use lost::Lost;
 pub(super) use model::{Group, Members, ObjectState, Role, Set, normalize};
 use pending::Pending;
 
@@ -60,8 +60,8 @@ pub(super) struct Nexthops {
     pub(super) taken: HashSet<u32>,
     /// Objects and groups of ours that are of no use and can go: duplicates and odd shapes.
     pub(super) garbage: Vec<u32>,
-    /// Routers told to be down, whether an object leads to them or not.
-    down: HashSet<(IpAddr, u32)>,
+    /// Routers that are lost, whether an object leads to them or not.
+    lost: Lost,
     links: Links,
     cursor: u32,
     /// [`Self::plan`] has to look at everything.
@@ -85,7 +85,7 @@ impl Nexthops {
             groups: HashSet::default(),
             down: object
                 .gateway
-                .is_some_and(|gateway| self.down.contains(&(gateway, object.ifindex))),
+                .is_some_and(|gateway| self.lost.is_lost(gateway, object.ifindex)),
             link_down: self.links.is_down(object.ifindex),
             failure: self.links.failure(object.ifindex),
         };
@@ -97,30 +97,8 @@ impl Nexthops {
             self.objects.len() - 1
         };
         self.object_index.insert(object, i as u32);
+        self.lost.object_added(object.ifindex);
         i as u32
-    }
-
-    /// A router is down, or up again, for the objects that lead to it now and those that will.
-    pub(super) fn set_down(&mut self, gateway: IpAddr, ifindex: u32, down: bool) {
-        if down {
-            self.down.insert((gateway, ifindex));
-        } else {
-            self.down.remove(&(gateway, ifindex));
-        }
-        let ipv6 = gateway.is_ipv6();
-        for onlink in [false, true] {
-            let object = Object {
-                ipv6,
-                gateway: Some(gateway),
-                ifindex,
-                onlink,
-            };
-            if let Some(&i) = self.object_index.get(&object)
-                && std::mem::replace(&mut self.objects[i as usize].down, down) != down
-            {
-                self.object_changed(i);
-            }
-        }
     }
 
     /// The number of a set, interned.

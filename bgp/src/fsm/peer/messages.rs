@@ -61,6 +61,7 @@ impl Peer {
         out: &mut Outputs,
     ) {
         let reason = match message {
+            Received::Keepalive if self.is_confirmed_early(now, id) => return,
             Received::Keepalive => return self.established(now, id, out),
             Received::Notification(message) => Down::NotificationReceived(message.clone()),
             Received::Malformed(answer) => Down::NotificationSent(answer.clone()),
@@ -108,17 +109,22 @@ impl Peer {
         if self.lost_collision(now, id, &negotiated, out) {
             return self.tear_down(now, id, collision(), out);
         }
-        out.push(Output::SendKeepalive(id));
+        let bfd = self.bfd_wait(now, id, negotiated.bfd_strict);
+        if bfd.is_none() {
+            out.push(Output::SendKeepalive(id));
+        }
         // DEVIATION(RFC 4271 8.2.2): without a hold time the wait for the first KEEPALIVE would be endless.
         let hold = now + negotiated.hold_time.unwrap_or(LARGE_HOLD_TIME);
         let keepalive = negotiated
             .keepalive
+            .filter(|_| bfd.is_none())
             .map(|time| now + self.connect_retry.jittered(time));
         self.with(id, |connection| {
             connection.phase = Phase::OpenConfirm {
                 negotiated,
                 hold,
                 keepalive,
+                bfd,
             };
         });
     }
@@ -161,7 +167,7 @@ impl Peer {
     }
 
     /// The peer has confirmed our OPEN: to Established. Whatever else there is has lost.
-    fn established(&mut self, now: Instant, id: ConnectionId, out: &mut Outputs) {
+    pub(super) fn established(&mut self, now: Instant, id: ConnectionId, out: &mut Outputs) {
         let others: Vec<_> = self
             .connections
             .iter()

@@ -370,7 +370,7 @@ fn a_peer_over_its_limit_stays_away_for_ever_if_asked_until_somebody_resets_it_o
         assert_eq!(bench.peer.next_attempt(), None);
         assert_eq!(bench.peer.idle_hold().unwrap().until, None);
         // Neither BFD nor the same configuration again is a reason to let it in.
-        bench.step(Input::Reset(Cease::BfdDown));
+        bench.step(Input::Reset(Cease::BfdDown { retain: false }));
         bench.step(Input::Reconfigure(Box::new(never(10))));
         bench.deed = Deed::Behave;
         bench.run(bench.now + HOUR);

@@ -67,6 +67,7 @@ fn verdict(peer: (u32, u32), this: Direction, other: (Direction, Other), after: 
                 negotiated: negotiated.clone(),
                 hold: now,
                 keepalive: None,
+                bfd: None,
             };
         }
         Other::Established(_, since) => {

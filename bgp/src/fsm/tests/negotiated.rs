@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use self::rows::{base, local, long, remote, restart, rows, seconds};
 use crate::fsm::negotiate::open;
-use crate::fsm::{Config, Negotiated, RemoteAsn, negotiate};
+use crate::fsm::{BfdConfig, Config, Negotiated, RemoteAsn, negotiate};
 use crate::types::{Afi, Asn, BgpIdentifier, Family};
 use crate::wire::attribute::AttributeFilter;
 use crate::wire::capability::{AddPathMode, Role};
@@ -36,7 +36,7 @@ macro_rules! fields {
 
 fields!(peer_asn peer_id local_asn local_id hold_time keepalive families four_octet_as add_path_receive add_path_send
     extended_next_hop extended_message route_refresh enhanced_route_refresh graceful_restart notification_retains
-    long_lived peer_role announced_role peer_host peer_open first_as);
+    long_lived peer_role announced_role bfd_strict peer_host peer_open first_as);
 #[test]
 fn every_field_is_what_both_opens_say() {
     let mut changed = BTreeSet::new();
@@ -220,7 +220,11 @@ fn what_the_opens_say_needs_a_new_session_and_timers_do_not() {
         |c| c.role_strict = true,
         |c| c.enforce_first_as = false,
     ];
-    let stays: [Change; 8] = [
+    const STRICT: BfdConfig = BfdConfig {
+        strict: true,
+        hold_time: None,
+    };
+    let stays: [Change; 9] = [
         |c| c.passive = true,
         |c| c.hold_time = None,
         |c| c.keepalive = seconds(1),
@@ -228,6 +232,7 @@ fn what_the_opens_say_needs_a_new_session_and_timers_do_not() {
         |c| c.connect_timeout = Duration::from_secs(99),
         |c| c.idle_hold_max = Duration::from_secs(99),
         |c| c.send_hold_time = seconds(99),
+        |c| c.bfd = Some(STRICT),
         |c| c.host = Some(("node".to_owned(), String::new())),
     ];
     let reset_by = |change: Change| {

@@ -13,14 +13,14 @@ use crate::types::Family;
 use crate::wire::{Notification, NotificationCode as Code};
 
 /// A peer with its clock.
-struct Driven {
+pub(super) struct Driven {
     start: Instant,
-    now: Instant,
-    peer: Peer,
+    pub(super) now: Instant,
+    pub(super) peer: Peer,
 }
 
 impl Driven {
-    fn new(config: Config) -> Self {
+    pub(super) fn new(config: Config) -> Self {
         let now = Instant::now();
         Self {
             start: now,
@@ -29,21 +29,21 @@ impl Driven {
         }
     }
 
-    fn give(&mut self, input: Input<'_>) -> Outputs {
+    pub(super) fn give(&mut self, input: Input<'_>) -> Outputs {
         let mut out = Outputs::new();
         self.peer.handle(self.now, input, &mut out);
         out
     }
 
     /// To the next timer, and over it.
-    fn fire(&mut self) -> (Deadline, Outputs) {
+    pub(super) fn fire(&mut self) -> (Deadline, Outputs) {
         let deadline = self.peer.deadline().unwrap();
         self.now = deadline.at;
         (deadline, self.give(Input::DeadlineReached))
     }
 
     /// Starts, and dials; the connection that is then there.
-    fn dialled(&mut self) -> ConnectionId {
+    pub(super) fn dialled(&mut self) -> ConnectionId {
         match self.give(Input::Start)[..] {
             [Output::Connect(id)] => {
                 self.give(Input::Connected(id));
@@ -53,14 +53,14 @@ impl Driven {
         }
     }
 
-    fn opened(&mut self, remote: &Config) -> ConnectionId {
+    pub(super) fn opened(&mut self, remote: &Config) -> ConnectionId {
         let id = self.dialled();
         let remote = open(remote, false);
         self.give(Input::Received(id, Received::Open(&remote)));
         id
     }
 
-    fn established(&mut self, remote: &Config) -> ConnectionId {
+    pub(super) fn established(&mut self, remote: &Config) -> ConnectionId {
         let id = self.opened(remote);
         self.give(Input::Received(id, Received::Keepalive));
         assert_eq!(self.peer.state(), State::Established);
@@ -320,7 +320,8 @@ fn rfc_8538_5_a_hard_cease_is_a_hard_reset_only_between_two_that_know_it() {
             true,
         ),
         (Cease::OutOfResources, Code::OUT_OF_RESOURCES, true),
-        (Cease::BfdDown, Code::BFD_DOWN, false),
+        (Cease::BfdDown { retain: false }, Code::BFD_DOWN, true),
+        (Cease::BfdDown { retain: true }, Code::BFD_DOWN, false),
     ] {
         for (ours, theirs) in [(true, true), (true, false), (false, true)] {
             let mut one = Driven::new(graceful(ours));
@@ -370,6 +371,7 @@ fn every_reason_says_in_words_what_happened() {
             "peer restarted and opened a new connection",
         ),
         (stop(Cease::Deconfigured), "sent Cease/Peer De-configured"),
+        (stop(Cease::BfdDown { retain: true }), "BFD is down"),
     ] {
         assert_eq!(down.to_string(), words);
     }

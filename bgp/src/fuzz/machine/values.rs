@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::super::Octets;
 use super::{OTHER, OWN};
-use crate::fsm::{Cease, Config, GracefulRestartConfig, RemoteAsn, Stop};
+use crate::fsm::{BfdConfig, BfdState, Cease, Config, GracefulRestartConfig, RemoteAsn, Stop};
 use crate::types::{Afi, Asn, BgpIdentifier, Family};
 use crate::wire::capability::{AddPathMode, GracefulRestart, LongLivedFamily, Role};
 use crate::wire::{Capability, Notification, NotificationCode, Open};
@@ -45,7 +45,23 @@ pub(super) fn config(octets: &mut Octets<'_>) -> Config {
         config.send_hold_time = Some(Duration::from_secs(10));
         config.connect_retry = Duration::from_secs(300);
     }
+    if octets.flag() {
+        config.bfd = Some(BfdConfig {
+            strict: octets.flag(),
+            ..BfdConfig::default()
+        });
+    }
     config
+}
+
+pub(super) fn bfd(octets: &mut Octets<'_>) -> BfdState {
+    *octets.one_of(&[
+        BfdState::Unknown,
+        BfdState::Down { retain: false },
+        BfdState::Down { retain: true },
+        BfdState::Up,
+        BfdState::AdminDown,
+    ])
 }
 
 pub(super) fn open(octets: &mut Octets<'_>) -> Open {
@@ -74,6 +90,9 @@ pub(super) fn open(octets: &mut Octets<'_>) -> Open {
         if bits & (1 << at) != 0 {
             capabilities.push(capability);
         }
+    }
+    if octets.flag() {
+        capabilities.push(Capability::BfdStrictMode);
     }
     Open {
         asn: *octets.one_of(&[OTHER, OWN, Asn::TRANS, Asn(0)]),
@@ -118,7 +137,9 @@ pub(super) fn cease(octets: &mut Octets<'_>) -> Cease {
             limit: 9,
         },
         5 => Cease::OutOfResources,
-        _ => Cease::BfdDown,
+        _ => Cease::BfdDown {
+            retain: octets.flag(),
+        },
     }
 }
 

@@ -7,7 +7,9 @@ use tokio::sync::mpsc;
 
 use super::harness::{Speaker, listen, pair, soon};
 use super::keys::range;
-use crate::fsm::{Cease, Down, DownClass, GracefulRestartConfig, RemoteAsn, State, Stop};
+use crate::fsm::{
+    BfdConfig, BfdState, Cease, Down, DownClass, GracefulRestartConfig, RemoteAsn, State, Stop,
+};
 use crate::session::{Admit, Candidate, Event, Listener, PeerKey, Ttl, spawn};
 use crate::types::{Asn, Family};
 use crate::wire::{MessageKind, NotificationCode};
@@ -212,7 +214,7 @@ async fn ends_are_counted_by_their_kind_on_both_sides() {
     b.down().await;
     a.up().await;
     b.up().await;
-    a_handle.reset(Cease::BfdDown);
+    a_handle.reset(Cease::BfdDown { retain: false });
     a.down().await;
     b.down().await;
     a.up().await;
@@ -227,6 +229,36 @@ async fn ends_are_counted_by_their_kind_on_both_sides() {
     assert_eq!(a_handle.status().downs, expected.into());
     let downs = b_handle.status().downs;
     assert_eq!(downs.get(&DownClass::NotificationReceived), Some(&2));
+}
+
+#[tokio::test]
+async fn bfd_that_fails_holds_a_peer_until_it_is_back_and_strict_mode_waits_for_it() {
+    let (mut a, mut b) = (Speaker::new(137, 64), Speaker::new(138, 64));
+    for config in [&mut a.config, &mut b.config] {
+        config.bfd = Some(BfdConfig {
+            strict: true,
+            hold_time: None,
+        });
+    }
+    let (a_handle, b_handle) = (a.peer(a.settings(&b)), b.peer(b.settings(&a)));
+    let mut watch = a_handle.watch();
+    let waits = watch.wait_for(|status| status.awaits_bfd);
+    assert_eq!(
+        soon("waits", waits).await.unwrap().state,
+        State::OpenConfirm
+    );
+    a_handle.bfd(BfdState::Up);
+    b_handle.bfd(BfdState::Up);
+    let up = watch.wait_for(|status| status.session.is_some());
+    let up = soon("up", up).await.unwrap().clone();
+    assert!(up.session.unwrap().negotiated.bfd_strict && !up.awaits_bfd);
+    a_handle.bfd(BfdState::Down { retain: false });
+    let held = watch.wait_for(|status| status.state == State::Idle);
+    let hold = soon("held", held).await.unwrap().idle_hold.clone();
+    assert_eq!(hold.unwrap().reason.to_string(), "BFD is down");
+    a_handle.bfd(BfdState::Up);
+    let up = watch.wait_for(|status| status.sessions == 2);
+    soon("up again", up).await.unwrap();
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 //! [`TABLE`] has one row per capability; the generic code here walks it. A new capability is a file, a row, a variant.
 
 mod add_path;
+mod bfd_strict_mode;
 mod enhanced_route_refresh;
 mod extended_message;
 mod extended_next_hop;
@@ -48,6 +49,8 @@ pub enum Capability {
     ExtendedMessage,
     /// The sender's role (RFC 9234).
     Role(Role),
+    /// No session before BFD is up (draft-ietf-idr-bgp-bfd-strict-mode).
+    BfdStrictMode,
     /// Host and domain name (draft-walton-bgp-hostname-capability).
     Fqdn {
         /// Host name.
@@ -108,6 +111,7 @@ const TABLE: &[Row] = &[
     enhanced_route_refresh::ROW,
     long_lived_graceful_restart::ROW,
     fqdn::ROW,
+    bfd_strict_mode::ROW,
 ];
 
 fn row(code: u8) -> Option<&'static Row> {
@@ -128,6 +132,7 @@ impl Capability {
             Self::ExtendedNextHop(_) => extended_next_hop::ROW.code,
             Self::ExtendedMessage => extended_message::ROW.code,
             Self::Role(_) => role::ROW.code,
+            Self::BfdStrictMode => bfd_strict_mode::ROW.code,
             Self::Fqdn { .. } => fqdn::ROW.code,
             Self::Unknown { code, .. } => *code,
         }
@@ -140,7 +145,10 @@ impl Capability {
 
     fn encode_value(&self, out: &mut Vec<u8>) {
         match self {
-            Self::RouteRefresh | Self::EnhancedRouteRefresh | Self::ExtendedMessage => {}
+            Self::RouteRefresh
+            | Self::EnhancedRouteRefresh
+            | Self::ExtendedMessage
+            | Self::BfdStrictMode => {}
             Self::Multiprotocol(family) => multiprotocol::encode(*family, out),
             Self::FourOctetAs(asn) => four_octet_as::encode(*asn, out),
             Self::GracefulRestart(value) => graceful_restart::encode(value, out),

@@ -11,6 +11,7 @@ type Row = (Capability, u8, Option<&'static str>, Vec<u8>);
 /// Each capability.
 fn all() -> Vec<Row> {
     let mut all = plain();
+    all.extend(without_a_value());
     all.extend(restarts());
     all
 }
@@ -53,6 +54,20 @@ fn restarts() -> Vec<Row> {
     ]
 }
 
+fn without_a_value() -> [Row; 4] {
+    [
+        (Capability::RouteRefresh, 2, "route refresh"),
+        (Capability::ExtendedMessage, 6, "extended message"),
+        (
+            Capability::EnhancedRouteRefresh,
+            70,
+            "enhanced route refresh",
+        ),
+        (Capability::BfdStrictMode, 74, "BFD strict mode"),
+    ]
+    .map(|(capability, code, name)| (capability, code, Some(name), vec![]))
+}
+
 fn plain() -> Vec<Row> {
     let role = |role, octet| (Capability::Role(role), 9, Some("role"), vec![octet]);
     vec![
@@ -62,18 +77,11 @@ fn plain() -> Vec<Row> {
             Some("multiprotocol"),
             vec![1, 2, 0, 3],
         ),
-        (Capability::RouteRefresh, 2, Some("route refresh"), vec![]),
         (
             Capability::ExtendedNextHop(vec![(V4, V6.afi), (Family::new(0x0102, 128), V4.afi)]),
             5,
             Some("extended next hop"),
             vec![0, 1, 0, 1, 0, 2, 1, 2, 0, 128, 0, 1],
-        ),
-        (
-            Capability::ExtendedMessage,
-            6,
-            Some("extended message"),
-            vec![],
         ),
         role(Role::Provider, 0),
         role(Role::RouteServer, 1),
@@ -96,12 +104,6 @@ fn plain() -> Vec<Row> {
             69,
             Some("additional paths"),
             vec![0, 1, 1, 1, 0, 2, 1, 2, 1, 2, 3, 3],
-        ),
-        (
-            Capability::EnhancedRouteRefresh,
-            70,
-            Some("enhanced route refresh"),
-            vec![],
         ),
         (
             Capability::Fqdn {

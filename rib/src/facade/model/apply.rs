@@ -13,6 +13,10 @@ impl World {
         match op {
             Op::Up(number, kind) => self.session_up(*number, *kind),
             Op::Down(number, retained) => self.session_down(*number, *retained),
+            Op::EndRetention(number) => {
+                self.rib.end_retention(PeerId(*number as u32));
+                self.oracle.end_retention(PeerId(*number as u32));
+            }
             Op::Moved(number, way) => self.session_moved(*number, *way),
             Op::Announce(number, nlri, attributes) => self.said_by(*number, nlri, attributes),
             Op::Repeat(number) => {

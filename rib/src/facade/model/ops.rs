@@ -203,6 +203,8 @@ pub(crate) fn prefixes() -> Vec<IpNet> {
 pub(crate) enum Op {
     Up(usize, SessionKind),
     Down(usize, bool),
+    /// What is retained of a peer is so no more.
+    EndRetention(usize),
     /// Our own addresses on a session are other ones.
     Moved(usize, u8),
     Announce(usize, Vec<(usize, u32)>, Attributes),

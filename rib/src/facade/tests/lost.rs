@@ -83,3 +83,59 @@ fn a_way_out_that_another_peer_brings_too_or_that_is_kept_for_a_restart_is_not_l
     world.poll(1);
     assert_eq!(told(&mut world).0, vec![way], "the restart time is over");
 }
+
+/// The kind of a session whose routes are retained, for longer than its restart time or not.
+fn retained(long_lived: bool) -> SessionKind {
+    SessionKind {
+        graceful: true,
+        forwarding: true,
+        long_lived,
+        ..PLAIN
+    }
+}
+
+#[test]
+fn rfc_5882_4_3_the_next_hops_of_a_peer_whose_path_fails_in_its_restart_are_lost_at_once() {
+    for long_lived in [false, true] {
+        let mut world = two_peers([1, 2], retained(long_lived));
+        let way = over(&world, 1);
+        world.apply(&Op::Down(1, true));
+        if long_lived {
+            world.apply(&Op::Pass(31));
+        }
+        assert_eq!(told(&mut world), (vec![], vec![]));
+        world.apply(&Op::EndRetention(1));
+        // Before any prefix is looked at.
+        assert_eq!(told(&mut world), (vec![way], vec![]));
+        // A second time, and for a peer that is not known, nothing.
+        world.apply(&Op::EndRetention(1));
+        world.apply(&Op::EndRetention(5));
+        assert_eq!(told(&mut world), (vec![], vec![]));
+    }
+}
+
+#[test]
+fn rfc_5882_4_3_what_is_retained_of_a_peer_goes_when_its_path_fails_and_not_in_a_session() {
+    for long_lived in [false, true] {
+        let mut world = two_peers([1, 2], retained(long_lived));
+        let paths = |world: &World| {
+            let held = |prefix| world.rib.route(prefix).map_or(0, |route| route.paths.len());
+            prefixes()[..4]
+                .iter()
+                .map(|prefix| held(*prefix))
+                .sum::<usize>()
+        };
+        world.apply(&Op::EndRetention(1));
+        world.check();
+        assert_eq!(paths(&world), 8);
+        world.apply(&Op::Down(1, true));
+        if long_lived {
+            world.apply(&Op::Pass(31));
+        }
+        world.check();
+        assert_eq!(paths(&world), 8);
+        world.apply(&Op::EndRetention(1));
+        world.check();
+        assert_eq!(paths(&world), 4);
+    }
+}

@@ -74,6 +74,7 @@ pub(super) fn session_op(peers: usize, graceful: f64) -> impl Strategy<Value = O
             .prop_map(|(p, r)| Op::Down(p, r)),
         3 => (peer.clone(), any::<bool>()).prop_map(|(p, six)| Op::EndOfRib(p, six)),
         1 => peer.clone().prop_map(Op::RefreshBegins),
+        1 => peer.clone().prop_map(Op::EndRetention),
         1 => peer.prop_map(Op::RefreshEnds),
         3 => prop::sample::select(vec![1u64, 4, 5, 29, 31, 40, 101, 130]).prop_map(Op::Pass),
     ]

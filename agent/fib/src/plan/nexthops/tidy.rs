@@ -111,6 +111,7 @@ impl Nexthops {
             !state.sets.is_empty() || !state.groups.is_empty() || state.ids().next().is_some();
         if !used && self.object_index.get(&state.object) == Some(&i) {
             self.object_index.remove(&state.object);
+            self.lost.object_removed(state.object.ifindex);
             self.free_objects.push(i as usize);
             state.failure = None;
         }

@@ -165,3 +165,59 @@ fn routers_that_are_lost_at_once_are_cut_before_anything_follows_from_that() {
     assert!(groups.clone().all(|group| !group.content.is_empty()));
     assert!(groups.clone().any(|group| group.content.len() == 1));
 }
+
+#[test]
+fn a_router_is_lost_until_neither_the_rib_nor_bfd_says_so() {
+    for ifindex in [Some(2), None] {
+        let mut alone = with_sets(10);
+        let all = Alone::members(&alone.plan);
+        let bfd = |alone: &mut Alone, down| {
+            let gateway = Ipv4Addr::from_bits(0x0a00_0000 + LOST);
+            alone.plan.set_bfd_down(gateway.into(), ifindex, down);
+        };
+        let is_used = |alone: &mut Alone| {
+            alone.most(|_| 0);
+            Alone::members(&alone.plan) == all
+        };
+        for (by_rib, by_bfd) in [
+            (None, Some(true)),
+            (Some(true), None),
+            (Some(false), None),
+            (Some(true), None),
+            (None, Some(false)),
+        ] {
+            if let Some(down) = by_rib {
+                alone.set_down(LOST, down);
+            }
+            if let Some(down) = by_bfd {
+                bfd(&mut alone, down);
+            }
+            assert!(!is_used(&mut alone), "{ifindex:?} {by_rib:?} {by_bfd:?}");
+        }
+        alone.set_down(LOST, false);
+        assert!(is_used(&mut alone));
+    }
+}
+
+#[test]
+fn a_router_that_bfd_has_lost_is_cut_first_via_every_interface_or_one() {
+    for (ifindex, is_cut) in [(None, true), (Some(2), true), (Some(3), false)] {
+        let mut alone = with_sets(10);
+        alone.plan.nexthops.dirty = true;
+        let gateway = Ipv4Addr::from_bits(0x0a00_0000 + LOST);
+        alone.plan.set_bfd_down(gateway.into(), ifindex, true);
+        let first = std::iter::from_fn(|| alone.step()).find(|ops| !ops.is_empty());
+        let cut = matches!(first.as_deref(), Some([Op::DeleteNexthop { .. }]));
+        assert_eq!(cut, is_cut, "{ifindex:?}: {first:?}");
+        // An object that is made later is lost from the beginning.
+        let late = many(11).last().unwrap();
+        let alone_by = LOST + 100;
+        let gateway = Ipv4Addr::from_bits(0x0a00_0000 + alone_by);
+        alone.plan.set_bfd_down(gateway.into(), ifindex, true);
+        alone.install(late, [0, alone_by]);
+        alone.most(|_| 0);
+        let mut objects = alone.plan.nexthops.objects.iter();
+        let state = objects.find(|state| state.object.gateway == Some(gateway.into()));
+        assert_eq!(state.unwrap().down, is_cut, "{ifindex:?}");
+    }
+}

@@ -45,6 +45,7 @@ pub(super) fn base() -> Negotiated {
         long_lived: vec![],
         peer_role: None,
         announced_role: None,
+        bfd_strict: false,
         peer_host: None,
         peer_open: Arc::new(open(&remote(), false)),
         first_as: Some(Asn(2)),

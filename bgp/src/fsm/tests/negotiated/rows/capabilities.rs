@@ -1,6 +1,14 @@
 //! Families, and the capabilities that are there or not.
 
 use super::*;
+use crate::fsm::BfdConfig;
+
+fn strict(strict: bool) -> Option<BfdConfig> {
+    Some(BfdConfig {
+        strict,
+        ..BfdConfig::default()
+    })
+}
 
 pub(super) fn rows() -> Vec<Row> {
     let mut rows = families_and_messages();
@@ -100,6 +108,25 @@ fn next_hops_and_names() -> Vec<Row> {
                 });
             },
             outcome: |n| n.peer_host = Some("tor-a".into()),
+            ..SAME
+        },
+        Row {
+            name: "BFD in strict mode on both sides",
+            local: |c| c.bfd = strict(true),
+            remote: |c| c.bfd = strict(true),
+            outcome: |n| n.bfd_strict = true,
+            ..SAME
+        },
+        Row {
+            name: "BFD in strict mode here only",
+            local: |c| c.bfd = strict(true),
+            remote: |c| c.bfd = strict(false),
+            ..SAME
+        },
+        Row {
+            name: "BFD in strict mode there only",
+            local: |c| c.bfd = strict(false),
+            remote: |c| c.bfd = strict(true),
             ..SAME
         },
         Row {
