@@ -43,6 +43,8 @@ pub struct Session {
     /// bfd.LocalDiag.
     diagnostic: Diagnostic,
     remote: Remote,
+    /// C of the remote system in its last packet that found or left this session Up.
+    was_control_plane_independent: bool,
     timing: Timing,
     /// When the last packet came that was not discarded.
     heard: Option<Instant>,
@@ -76,6 +78,7 @@ impl Session {
             state: State::Down,
             diagnostic: Diagnostic::NONE,
             remote: Remote::UNKNOWN,
+            was_control_plane_independent: false,
             timing,
             heard: None,
             // RFC 5880 6.8.1: a random value.
@@ -173,6 +176,12 @@ impl Session {
     /// Its state.
     pub fn state(&self) -> State {
         self.state
+    }
+
+    /// C of the remote system while the session was last Up. Other than [`Status::is_remote_control_plane_independent`] it
+    /// outlives the detection time, since it says what the loss of Up means (RFC 5882 4.3).
+    pub fn was_control_plane_independent(&self) -> bool {
+        self.was_control_plane_independent
     }
 
     /// What it shows of itself.

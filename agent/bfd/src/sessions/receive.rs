@@ -1,7 +1,7 @@
 //! Which session a received packet belongs to (RFC 5880 6.3 and 6.8.6, RFC 5881 3 to 5, RFC 5883 4 and 5).
 
 use std::net::IpAddr;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU8, NonZeroU32};
 use std::time::Instant;
 
 use super::{Actions, Entry, Hops, SessionKey, Sessions};
@@ -91,7 +91,7 @@ fn check_path(entry: &Entry, arrival: &Arrival) -> Result<(), Discard> {
     let least = match entry.key.hops {
         // RFC 5881 5. With authentication the RFC leaves the check to us: it keeps floods from afar off the hash.
         Hops::Single => u8::MAX,
-        Hops::Multi => entry.least_ttl,
+        Hops::Multi => entry.least_ttl.map_or(u8::MAX, NonZeroU8::get),
     };
     if arrival.ttl < least {
         return Err(Discard::TtlTooLow);
