@@ -168,6 +168,11 @@ impl Session {
         self.discriminator
     }
 
+    /// The remote system's discriminator (bfd.RemoteDiscr), while it is heard.
+    pub fn remote_discriminator(&self) -> Option<Discriminator> {
+        self.remote.discriminator
+    }
+
     /// What it is configured with.
     pub fn parameters(&self) -> &Parameters {
         &self.parameters

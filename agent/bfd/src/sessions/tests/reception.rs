@@ -3,18 +3,28 @@
 use super::*;
 
 #[test]
-fn your_discriminator_selects_the_session_and_nothing_else_does() {
+fn your_discriminator_selects_the_session_if_the_packet_came_by_its_path() {
     let mut rig = Rig::new();
     let (one, two) = (key("10.0.0.2"), key("10.0.0.3"));
     rig.set(1, one, request(50));
     rig.set(2, two, request(50));
-    // From the address of one, over another interface, with the discriminator of two.
-    let from_one = Arrival {
-        interface: NonZeroU32::new(9),
-        ..arrival(&one)
-    };
     let yours = rig.discriminator(&two);
-    rig.receive(&from_one, &packet(State::Down, yours));
+    let elsewhere = [
+        arrival(&one),
+        Arrival {
+            interface: NonZeroU32::new(9),
+            ..arrival(&two)
+        },
+        Arrival {
+            local: "10.0.0.9".parse().unwrap(),
+            ..arrival(&two)
+        },
+    ];
+    for arrival in elsewhere {
+        rig.receive(&arrival, &packet(State::Down, yours));
+    }
+    assert_eq!(rig.discarded(), [(Discard::OtherPath, 3)]);
+    rig.receive(&arrival(&two), &packet(State::Down, yours));
     assert_eq!(
         (rig.state(&one), rig.state(&two)),
         (Some(State::Down), Some(State::Init))
@@ -23,7 +33,39 @@ fn your_discriminator_selects_the_session_and_nothing_else_does() {
         &arrival(&one),
         &packet(State::Down, Discriminator::new(12345)),
     );
-    assert_eq!(rig.discarded(), [(Discard::UnknownDiscriminator, 1)]);
+    assert_eq!(rig.sessions.discards().of(Discard::UnknownDiscriminator), 1);
+}
+
+#[test]
+fn a_packet_without_your_discriminator_takes_no_session_of_another_discriminator_down() {
+    let mut rig = Rig::new();
+    let one = key("10.0.0.2");
+    rig.set(1, one, request(50));
+    let forged = |state| ControlPacket {
+        my_discriminator: Discriminator::new(666).unwrap(),
+        ..packet(state, None)
+    };
+    rig.receive(&arrival(&one), &packet(State::Down, None));
+    assert_eq!(rig.state(&one), Some(State::Init));
+    rig.receive(&arrival(&one), &forged(State::Down));
+    rig.bring_up(&one);
+    rig.receive(&arrival(&one), &forged(State::Down));
+    rig.receive(&arrival(&one), &forged(State::AdminDown));
+    assert_eq!(rig.state(&one), Some(State::Up));
+    assert_eq!(rig.discarded(), [(Discard::OtherDiscriminator, 3)]);
+    // A remote system that was restarted: heard after the detection time.
+    rig.pass(SECOND * 4);
+    rig.receive(&arrival(&one), &forged(State::Down));
+    assert_eq!(rig.state(&one), Some(State::Init));
+    // The remote system that is known may say so without Your Discriminator.
+    rig.receive(
+        &arrival(&one),
+        &ControlPacket {
+            my_discriminator: Discriminator::new(666).unwrap(),
+            ..packet(State::AdminDown, None)
+        },
+    );
+    assert_eq!(rig.state(&one), Some(State::Down));
 }
 
 #[test]
