@@ -26,11 +26,12 @@ use std::time::Instant;
 pub use io::{DownReason, EchoPacket, Input, LocalFailure, Output, Outputs, Status};
 pub use parameters::{Parameters, Role};
 
-use crate::packet::{Diagnostic, Discriminator, HEADER, State};
+use crate::packet::{Diagnostic, Discard, Discriminator, HEADER, Sequence, State};
 use crate::random::Random;
 use echo::Echo;
 use remote::Remote;
 use timing::{Schedule, Timing};
+use transmit::Finals;
 
 /// One session.
 #[derive(Clone, Debug)]
@@ -58,6 +59,7 @@ pub struct Session {
     /// The mandatory section of the last packet, without P and F.
     sent: Option<[u8; HEADER]>,
     echo: Echo,
+    finals: Finals,
     /// The status that was last reported.
     reported: Status,
 }
@@ -88,6 +90,7 @@ impl Session {
             schedule: Schedule::default(),
             sent: None,
             echo,
+            finals: Finals::default(),
             reported: Status {
                 state: State::Down,
                 diagnostic: Diagnostic::NONE,
@@ -120,7 +123,10 @@ impl Session {
                 Ok(answer) => has_to_answer = answer,
                 Err(reason) => {
                     out.push(Output::Discarded(reason));
-                    // RFC 5880 6.8.6: an AdminDown session discards a packet after it took over what the packet says.
+                    // RFC 5880 6.8.6: an AdminDown session discards a packet after it took over what the packet says, and
+                    // 6.8.7 has a Poll answered without respect to the state.
+                    has_to_answer =
+                        reason == Discard::AdminDown && packet.packet.sequence == Sequence::Poll;
                 }
             },
             Input::EchoReturned(packet) => {
