@@ -13,14 +13,17 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use routelet_bfd::auth::{Authentication, Key, Kind};
-use routelet_bfd::driver::{Report, Stop, spawn};
+use routelet_bfd::driver::{Stop, spawn};
 use routelet_bfd::packet::Interval;
 use routelet_bfd::session::{Parameters, Role};
-use routelet_bfd::sessions::{Hops, Request, SessionKey, UserId};
+use routelet_bfd::sessions::{Hops, Request, SessionKey, UserId, UserLevel, UserState};
 
 /// How often the file of flags is read.
 const LOOK: Duration = Duration::from_millis(50);
-const USER: UserId = UserId(1);
+const USER: UserId = UserId {
+    number: 1,
+    generation: 0,
+};
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -89,6 +92,7 @@ impl Flags {
             parameters.role = Role::Passive;
         }
         let mut request = Request::new(parameters);
+        request.least_ttl = NonZeroU8::new(1);
         request.is_held_down = self.disable;
         Ok(request)
     }
@@ -123,20 +127,29 @@ fn flags() -> Result<Flags, Failure> {
     Ok(Flags::try_parse_from(std::env::args().chain(words))?)
 }
 
+/// A state in one line: what is not Up because of a loss of Up begins with `Down`.
+fn line(state: &UserState) -> String {
+    match (state.state, state.last_down, state.status) {
+        (UserLevel::Refused(error), _, _) => format!("refused: {error}"),
+        (UserLevel::Up, _, Some(status)) => format!("Up {status:?}"),
+        (UserLevel::NotYetUp, None, Some(status)) => format!("Changed {status:?}"),
+        (_, Some(down), Some(status)) => format!("Down({:?}) {status:?}", down.reason),
+        (level, _, status) => format!("{level:?} {status:?}"),
+    }
+}
+
 fn main() -> Result<(), Failure> {
     let start = Instant::now();
     let mut seed = [0; 32];
     std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, &mut seed)?;
-    let handle = spawn(seed, move |report| {
-        let at = start.elapsed().as_millis();
-        match report {
-            Report::Notice(notice) => println!("{at} {:?} {:?}", notice.event, notice.status),
-            Report::Refused(_, error) => println!("{at} refused: {error}"),
+    let handle = spawn(seed, move |states| {
+        for state in states {
+            println!("{} {}", start.elapsed().as_millis(), line(state));
         }
     })?;
     let mut text = String::new();
     let first = flags()?;
-    handle.add(USER, first.key()?, first.request()?);
+    handle.set(USER, Some((first.key()?, first.request()?)));
     loop {
         std::thread::sleep(LOOK);
         let Some(path) = &first.flags else { continue };
@@ -150,6 +163,6 @@ fn main() -> Result<(), Failure> {
             handle.stop(Stop::AdminDown);
             return Ok(());
         }
-        handle.change(USER, changed.request()?);
+        handle.set(USER, Some((changed.key()?, changed.request()?)));
     }
 }

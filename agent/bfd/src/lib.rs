@@ -22,3 +22,8 @@ pub mod packet;
 pub mod random;
 pub mod session;
 pub mod sessions;
+
+pub use session::{DownReason, LocalFailure, Parameters, Role, Status};
+pub use sessions::{
+    Hops, LastDown, Request, RequestError, SessionKey, UserId, UserLevel, UserState,
+};

@@ -5,17 +5,18 @@
 #![allow(clippy::unwrap_used, unsafe_code)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::num::NonZeroU8;
+use std::collections::BTreeSet;
+use std::num::{NonZeroU8, NonZeroU32};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use nix::sched::{CloneFlags, unshare};
-use routelet_bfd::driver::{Report, spawn};
+use routelet_bfd::driver::spawn;
 use routelet_bfd::packet::Interval;
 use routelet_bfd::session::Parameters;
-use routelet_bfd::sessions::{Event, Hops, Request, SessionKey, UserId};
+use routelet_bfd::sessions::{Hops, Request, SessionKey, UserId, UserLevel};
 
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 
@@ -54,25 +55,32 @@ fn sessions_that_are_up_allocate_nothing() {
     assert!(up.success());
     let (sender, reports) = channel();
     // Two ends of one session, both in one thread.
-    let handle = spawn([7; 32], move |report| {
-        let _ = sender.send(report);
+    let handle = spawn([7; 32], move |states| {
+        for state in states {
+            let _ = sender.send(*state);
+        }
     })
     .unwrap();
-    for (user, local, remote) in [(1, "127.0.0.1", "127.0.0.2"), (2, "127.0.0.2", "127.0.0.1")] {
+    for (number, local, remote) in [(1, "127.0.0.1", "127.0.0.2"), (2, "127.0.0.2", "127.0.0.1")] {
         let key = SessionKey {
             local: local.parse().unwrap(),
             remote: remote.parse().unwrap(),
-            interface: None,
+            interface: NonZeroU32::new(1),
             hops: Hops::Single,
         };
         let interval = Interval::from_millis(10);
         let parameters = Parameters::new(interval, NonZeroU8::new(20).unwrap());
-        handle.add(UserId(user), key, Request::new(parameters));
+        let user = UserId {
+            number,
+            generation: 0,
+        };
+        handle.set(user, Some((key, Request::new(parameters))));
     }
-    let mut waits = 2;
-    while waits > 0 {
-        if let Report::Notice(notice) = reports.recv_timeout(Duration::from_secs(15)).unwrap() {
-            waits -= u32::from(notice.event == Event::Up);
+    let mut up = BTreeSet::new();
+    while up.len() < 2 {
+        let state = reports.recv_timeout(Duration::from_secs(15)).unwrap();
+        if state.state == UserLevel::Up {
+            up.insert(state.user);
         }
     }
     // The Poll Sequences, and what follows from them.

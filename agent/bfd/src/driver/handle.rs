@@ -16,19 +16,10 @@ use super::Status;
 use super::thread::Driver;
 use crate::random::Random;
 use crate::session::LocalFailure;
-use crate::sessions::{Notice, Request, RequestError, SessionKey, UserId};
+use crate::sessions::{Request, SessionKey, UserId, UserState};
 
 /// How long the thread may take to show itself.
 const PATIENCE: Duration = Duration::from_secs(1);
-
-/// What the thread reports. The callback runs on the thread: it must not block, or packets are late.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Report {
-    /// Something happened to a user's session.
-    Notice(Notice),
-    /// A user's request was not fulfilled; what it had asked for before holds.
-    Refused(UserId, RequestError),
-}
 
 /// How sessions end with the thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,12 +30,14 @@ pub enum Stop {
     Silently,
 }
 
+/// Gets the states of users.
+pub(super) type Callback = Box<dyn FnMut(&[UserState]) + Send>;
+
 /// What others want of the thread.
 pub(super) enum Command {
-    Add(UserId, SessionKey, Request),
-    Change(UserId, Request),
-    Remove(UserId),
+    Set(UserId, Option<(SessionKey, Request)>),
     Fail(Option<NonZeroU32>, LocalFailure),
+    FailUser(UserId, LocalFailure),
     Show(Sender<Status>),
     Stop(Stop),
 }
@@ -94,9 +87,15 @@ pub struct BfdHandle {
 
 /// Starts the thread in the network namespace of the caller. `seed` is of the operating system: discriminators come from it.
 ///
+/// `report` gets the latest state of each user whose state has changed, at most once per turn of the thread. It runs on the
+/// thread: it must not block, or packets are late.
+///
 /// # Errors
 /// The thread, or the descriptor that wakes it, cannot be made.
-pub fn spawn(seed: [u8; 32], report: impl FnMut(Report) + Send + 'static) -> io::Result<BfdHandle> {
+pub fn spawn(
+    seed: [u8; 32],
+    report: impl FnMut(&[UserState]) + Send + 'static,
+) -> io::Result<BfdHandle> {
     let mailbox = Arc::new(Mailbox::new()?);
     let mut driver = Driver::new(mailbox.clone(), Random::new(seed), Box::new(report));
     let thread = std::thread::Builder::new()
@@ -109,27 +108,21 @@ pub fn spawn(seed: [u8; 32], report: impl FnMut(Report) + Send + 'static) -> io:
 }
 
 impl BfdHandle {
-    /// Begins to use a session: see [`Sessions::add`](crate::sessions::Sessions::add).
-    pub fn add(&self, user: UserId, key: SessionKey, request: Request) {
-        self.mailbox
-            .put(Command::Add(user, key, without_echo(request)));
-    }
-
-    /// Wants something else of it: see [`Sessions::change`](crate::sessions::Sessions::change).
-    pub fn change(&self, user: UserId, request: Request) {
-        self.mailbox
-            .put(Command::Change(user, without_echo(request)));
-    }
-
-    /// Does not use it any more: see [`Sessions::remove`](crate::sessions::Sessions::remove). Reports that are on their way may
-    /// still arrive.
-    pub fn remove(&self, user: UserId) {
-        self.mailbox.put(Command::Remove(user));
+    /// Sets what a user wants, or that it wants nothing: see [`Sessions::set`](crate::sessions::Sessions::set). Reports that
+    /// are on their way may still arrive; their generation tells.
+    pub fn set(&self, user: UserId, wanted: Option<(SessionKey, Request)>) {
+        let wanted = wanted.map(|(key, request)| (key, without_echo(request)));
+        self.mailbox.put(Command::Set(user, wanted));
     }
 
     /// Something failed that BFD need not find out: see [`Sessions::fail`](crate::sessions::Sessions::fail).
     pub fn fail(&self, interface: Option<NonZeroU32>, failure: LocalFailure) {
         self.mailbox.put(Command::Fail(interface, failure));
+    }
+
+    /// The same of one user's session: see [`Sessions::fail_user`](crate::sessions::Sessions::fail_user).
+    pub fn fail_user(&self, user: UserId, failure: LocalFailure) {
+        self.mailbox.put(Command::FailUser(user, failure));
     }
 
     /// How the thread and its sessions are; `None` if it does not answer within a second. Blocks for that long at most.

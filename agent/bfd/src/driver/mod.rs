@@ -5,7 +5,7 @@
 //! time. Detection times hold on a busy machine only if the thread is let before others ([`Priority`]).
 //!
 //! While no session comes or goes, nothing is allocated. Commands do not wait for the thread ([`BfdHandle`]); what users get
-//! to know goes to a callback that runs on the thread and must not block ([`Report`]).
+//! to know goes to a callback that runs on the thread and must not block ([`spawn`]).
 //!
 //! A port is bound when the first session needs it, so that a node without BFD leaves the ports to others. If another daemon has
 //! it, sessions stay Down, [`Status`] says why, and it is tried again each second. Likewise a session whose address is not
@@ -23,6 +23,6 @@ mod sockets;
 mod status;
 mod thread;
 
-pub use handle::{BfdHandle, Report, Stop, spawn};
+pub use handle::{BfdHandle, Stop, spawn};
 pub use priority::Priority;
 pub use status::{PortStatus, SessionStatus, Status};

@@ -10,18 +10,18 @@ use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 
 use super::batch::{BATCH, Batch};
-use super::handle::{Command, Mailbox, Report, Stop};
+use super::handle::{Callback, Command, Mailbox, Stop};
 use super::ports::{Port, RETRY};
 use super::sockets::{MOST_WAITING, Sender};
 use super::status::{SessionStatus, Status};
 use super::{Priority, priority};
 use crate::packet::Datagram;
 use crate::random::Random;
-use crate::sessions::{Action, Actions, Arrival, SessionKey, Sessions, Slot};
+use crate::sessions::{Action, Actions, Arrival, SessionKey, Sessions, Slot, UserState};
 
 pub(super) struct Driver {
     mailbox: Arc<Mailbox>,
-    report: Box<dyn FnMut(Report) + Send>,
+    callback: Callback,
     priority: Priority,
     sessions: Sessions,
     /// Of source ports.
@@ -34,6 +34,7 @@ pub(super) struct Driver {
     batch: Batch,
     actions: Actions,
     commands: Vec<Command>,
+    states: Vec<UserState>,
 }
 
 /// What waits to be taken.
@@ -62,18 +63,14 @@ struct Link {
 }
 
 impl Driver {
-    pub(super) fn new(
-        mailbox: Arc<Mailbox>,
-        mut random: Random,
-        report: Box<dyn FnMut(Report) + Send>,
-    ) -> Self {
+    pub(super) fn new(mailbox: Arc<Mailbox>, mut random: Random, callback: Callback) -> Self {
         let mut seed = [0; 32];
         for octets in seed.chunks_exact_mut(4) {
             octets.copy_from_slice(&random.number().to_be_bytes());
         }
         Self {
             mailbox,
-            report,
+            callback,
             priority: Priority::Normal,
             sessions: Sessions::new(Random::new(seed)),
             random,
@@ -83,6 +80,7 @@ impl Driver {
             batch: Batch::new(),
             actions: Actions::new(),
             commands: Vec::new(),
+            states: Vec::new(),
         }
     }
 
@@ -106,6 +104,7 @@ impl Driver {
             // What has arrived before what is due. The kernel looks at the sockets again when the time is over.
             self.receive(ready.ports);
             self.expire();
+            self.report();
         }
     }
 
@@ -116,38 +115,23 @@ impl Driver {
         let mut stop = None;
         for command in commands.drain(..) {
             let (now, out) = (Instant::now(), &mut self.actions);
-            let (user, result) = match command {
-                Command::Add(user, key, request) => {
-                    (user, self.sessions.add(now, user, key, request, out))
-                }
-                Command::Change(user, request) => {
-                    (user, self.sessions.change(now, user, request, out))
-                }
-                Command::Remove(user) => (user, {
-                    self.sessions.remove(now, user, out);
-                    Ok(())
-                }),
+            match command {
+                Command::Set(user, wanted) => self.sessions.set(now, user, wanted, out),
                 Command::Fail(interface, failure) => {
                     self.sessions.fail(now, interface, failure, out);
-                    continue;
+                }
+                Command::FailUser(user, failure) => {
+                    self.sessions.fail_user(now, user, failure, out);
                 }
                 Command::Show(answer) => {
                     // Who has lost patience does not want it any more.
                     let _ = answer.send(self.status());
-                    continue;
                 }
-                Command::Stop(how) => {
-                    stop = Some(how);
-                    continue;
-                }
-            };
-            if let Err(error) = result {
-                (self.report)(Report::Refused(user, error));
+                Command::Stop(how) => stop = Some(how),
             }
             self.act(now);
         }
         self.commands = commands;
-        self.act(Instant::now());
         stop
     }
 
@@ -250,8 +234,16 @@ impl Driver {
                         *link = None;
                     }
                 }
-                Action::Notify(notice) => (self.report)(Report::Notice(notice)),
             }
+        }
+    }
+
+    /// Reports what has changed in this turn.
+    fn report(&mut self) {
+        self.sessions.report(&mut self.states);
+        if !self.states.is_empty() {
+            (self.callback)(&self.states);
+            self.states.clear();
         }
     }
 
@@ -260,11 +252,11 @@ impl Driver {
             let users: Vec<_> = self
                 .sessions
                 .iter()
-                .flat_map(|view| view.users.iter().map(|(user, _)| *user))
+                .flat_map(|view| view.users.iter().map(|used| used.user))
                 .collect();
             let now = Instant::now();
             for user in users {
-                self.sessions.remove(now, user, &mut self.actions);
+                self.sessions.set(now, user, None, &mut self.actions);
             }
             self.act(now);
         }
@@ -280,7 +272,7 @@ impl Driver {
                 counters: view.counters,
                 unsent: link.map_or(0, |link| link.unsent),
                 send_error: link.and_then(|link| link.error),
-                users: view.users.iter().map(|(user, _)| *user).collect(),
+                users: view.users.iter().map(|used| used.user).collect(),
             }
         });
         Status {

@@ -32,6 +32,15 @@ pub enum Discard {
     /// RFC 5880 6.8.6: Your Discriminator is 0, and no session has these addresses over this interface.
     #[error("no session has these addresses")]
     UnknownAddresses,
+    /// Your Discriminator is that of a session with other addresses, or over another interface. Stricter than RFC 5880 6.3,
+    /// which selects by the discriminator alone: a guessed discriminator is not enough.
+    #[error("the session with Your Discriminator has other addresses or another interface")]
+    OtherPath,
+    /// Your Discriminator is 0, and the session has begun with a remote system that has another discriminator. Stricter than
+    /// RFC 5880 6.3: without it one packet of anybody on the link would take a session down. A remote system that was
+    /// restarted is heard after the detection time.
+    #[error("Your Discriminator is 0 though the session has begun with another discriminator")]
+    OtherDiscriminator,
     /// RFC 5881 4 and RFC 5883 5: the port is that of single-hop sessions, and the session is multihop, or the reverse.
     #[error("the port is that of another kind of session")]
     WrongPort,
@@ -69,7 +78,7 @@ pub enum Discard {
 
 impl Discard {
     /// Every reason, in order.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::Version,
         Self::Short,
         Self::Truncated,
@@ -79,6 +88,8 @@ impl Discard {
         Self::UnknownDiscriminator,
         Self::YourDiscriminatorZero,
         Self::UnknownAddresses,
+        Self::OtherPath,
+        Self::OtherDiscriminator,
         Self::WrongPort,
         Self::TtlTooLow,
         Self::Authenticated,
@@ -104,6 +115,8 @@ impl Discard {
             Self::UnknownDiscriminator => "unknown_discriminator",
             Self::YourDiscriminatorZero => "your_discriminator_zero",
             Self::UnknownAddresses => "unknown_addresses",
+            Self::OtherPath => "other_path",
+            Self::OtherDiscriminator => "other_discriminator",
             Self::WrongPort => "wrong_port",
             Self::TtlTooLow => "ttl_too_low",
             Self::Authenticated => "authenticated",

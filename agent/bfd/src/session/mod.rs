@@ -26,11 +26,12 @@ use std::time::Instant;
 pub use io::{DownReason, EchoPacket, Input, LocalFailure, Output, Outputs, Status};
 pub use parameters::{Parameters, Role};
 
-use crate::packet::{Diagnostic, Discriminator, HEADER, State};
+use crate::packet::{Diagnostic, Discard, Discriminator, HEADER, Sequence, State};
 use crate::random::Random;
 use echo::Echo;
 use remote::Remote;
 use timing::{Schedule, Timing};
+use transmit::Finals;
 
 /// One session.
 #[derive(Clone, Debug)]
@@ -43,6 +44,8 @@ pub struct Session {
     /// bfd.LocalDiag.
     diagnostic: Diagnostic,
     remote: Remote,
+    /// C of the remote system in its last packet that found or left this session Up.
+    was_control_plane_independent: bool,
     timing: Timing,
     /// When the last packet came that was not discarded.
     heard: Option<Instant>,
@@ -56,6 +59,7 @@ pub struct Session {
     /// The mandatory section of the last packet, without P and F.
     sent: Option<[u8; HEADER]>,
     echo: Echo,
+    finals: Finals,
     /// The status that was last reported.
     reported: Status,
 }
@@ -76,6 +80,7 @@ impl Session {
             state: State::Down,
             diagnostic: Diagnostic::NONE,
             remote: Remote::UNKNOWN,
+            was_control_plane_independent: false,
             timing,
             heard: None,
             // RFC 5880 6.8.1: a random value.
@@ -85,6 +90,7 @@ impl Session {
             schedule: Schedule::default(),
             sent: None,
             echo,
+            finals: Finals::default(),
             reported: Status {
                 state: State::Down,
                 diagnostic: Diagnostic::NONE,
@@ -117,7 +123,10 @@ impl Session {
                 Ok(answer) => has_to_answer = answer,
                 Err(reason) => {
                     out.push(Output::Discarded(reason));
-                    // RFC 5880 6.8.6: an AdminDown session discards a packet after it took over what the packet says.
+                    // RFC 5880 6.8.6: an AdminDown session discards a packet after it took over what the packet says, and
+                    // 6.8.7 has a Poll answered without respect to the state.
+                    has_to_answer =
+                        reason == Discard::AdminDown && packet.packet.sequence == Sequence::Poll;
                 }
             },
             Input::EchoReturned(packet) => {
@@ -165,6 +174,11 @@ impl Session {
         self.discriminator
     }
 
+    /// The remote system's discriminator (bfd.RemoteDiscr), while it is heard.
+    pub fn remote_discriminator(&self) -> Option<Discriminator> {
+        self.remote.discriminator
+    }
+
     /// What it is configured with.
     pub fn parameters(&self) -> &Parameters {
         &self.parameters
@@ -173,6 +187,12 @@ impl Session {
     /// Its state.
     pub fn state(&self) -> State {
         self.state
+    }
+
+    /// C of the remote system while the session was last Up. Other than [`Status::is_remote_control_plane_independent`] it
+    /// outlives the detection time, since it says what the loss of Up means (RFC 5882 4.3).
+    pub fn was_control_plane_independent(&self) -> bool {
+        self.was_control_plane_independent
     }
 
     /// What it shows of itself.

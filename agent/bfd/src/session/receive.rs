@@ -48,6 +48,9 @@ impl Session {
             | (State::Init, State::Down)
             | (State::Up, State::Init | State::Up) => {}
         }
+        if self.state == State::Up {
+            self.was_control_plane_independent = packet.is_control_plane_independent;
+        }
         Ok(packet.sequence == Sequence::Poll)
     }
 }

@@ -8,6 +8,33 @@ use crate::auth::Kind;
 use crate::packet::{ControlPacket, Datagram, HEADER, Sequence, State};
 use crate::random::Random;
 
+/// Finals that are sent in one interval: a Poll Sequence needs one, and a sequence may follow on another.
+const FINALS: u8 = 4;
+
+/// The limit of Finals, so that a flood of Polls does not keep both ends busy.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Finals {
+    /// When the present interval began.
+    since: Option<Instant>,
+    /// Finals since.
+    count: u8,
+}
+
+impl Finals {
+    /// Whether another may be sent; counts it. The limit holds for each `interval`, which is the Desired Min TX Interval that
+    /// we advertise, as RFC 5880 6.8.7 demands.
+    fn allow(&mut self, now: Instant, interval: Duration) -> bool {
+        if self.since.is_none_or(|since| since + interval <= now) {
+            *self = Self {
+                since: Some(now),
+                count: 0,
+            };
+        }
+        self.count = self.count.saturating_add(1);
+        self.count <= FINALS
+    }
+}
+
 impl Session {
     /// Brings everything to what the variables want, sends what is due, and reports a change of the status.
     pub(super) fn settle(
@@ -18,7 +45,11 @@ impl Session {
         out: &mut Outputs,
     ) {
         self.follow(now, random);
-        if has_to_answer {
+        if has_to_answer
+            && self
+                .finals
+                .allow(now, self.timing.desired_min_tx.duration())
+        {
             // RFC 5880 6.8.7: at once, whatever the timer and the state; it does not count as a periodic packet.
             self.send(Sequence::Final, out);
         }

@@ -1,16 +1,14 @@
 //! What [`Sessions`](super::Sessions) put out.
 
-use std::time::Instant;
-
-use super::{Request, SessionKey, UserId};
+use super::{SessionKey, Use};
 use crate::packet::Datagram;
-use crate::session::{DownReason, EchoPacket, Session, Status};
+use crate::session::{EchoPacket, Session};
 
 /// The place of a session, for as long as it is there. Small numbers that are used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Slot(pub usize);
 
-/// Something to do, or to know. To be carried out in order.
+/// Something to do. To be carried out in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// A session begins: packets will have to be sent for it.
@@ -21,36 +19,10 @@ pub enum Action {
     SendEcho(Slot, EchoPacket),
     /// The session is over, and nothing more will be sent for it.
     Close(Slot),
-    /// Tell a user.
-    Notify(Notice),
 }
 
 /// Actions in the order in which they must be carried out.
 pub type Actions = Vec<Action>;
-
-/// What a user gets to know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Notice {
-    /// Whom.
-    pub user: UserId,
-    /// When it was noticed.
-    pub at: Instant,
-    /// What.
-    pub event: Event,
-    /// How the session is now.
-    pub status: Status,
-}
-
-/// What happened to a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// It is Up. Also the first that a user hears who begins to use a session that is Up.
-    Up,
-    /// It is not Up any more.
-    Down(DownReason),
-    /// Something else of its status has changed.
-    Changed,
-}
 
 /// Packets of a session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,6 +46,6 @@ pub struct View<'a> {
     pub session: &'a Session,
     /// Its packets.
     pub counters: Counters,
-    /// Who uses it, and what they want; none while it only says that it ends.
-    pub users: &'a [(UserId, Request)],
+    /// Who uses it, and with which requests; none while it only says that it ends.
+    pub users: &'a [Use],
 }

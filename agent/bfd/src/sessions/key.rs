@@ -22,34 +22,48 @@ pub struct SessionKey {
     pub local: IpAddr,
     /// The address of the remote system.
     pub remote: IpAddr,
-    /// The index of the interface that packets go through. Needed for link-local addresses.
+    /// The index of the interface that packets go through. A single-hop session always has one (RFC 5881 3).
     pub interface: Option<NonZeroU32>,
     /// How far away.
     pub hops: Hops,
 }
 
-/// Who uses a session, such as a BGP peer. The numbers are the caller's.
+/// Who uses a session, such as a BGP peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct UserId(pub u64);
+pub struct UserId {
+    /// The caller's number. A number has one request at a time, whatever its generation.
+    pub number: u64,
+    /// The caller raises it whenever it wants another key, so that states of the session before are recognised as stale.
+    pub generation: u32,
+}
 
 /// What a user wants of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// Intervals, role, Echo and authentication.
     pub parameters: Parameters,
-    /// The least TTL that packets of a multihop session may arrive with: 255 less the routers between. Single hop: 255.
-    pub least_ttl: u8,
+    /// The least TTL that packets of a multihop session may arrive with: 255 less the routers between. A multihop request
+    /// must have one; a single-hop session accepts 255 only, whatever this is.
+    pub least_ttl: Option<NonZeroU8>,
     /// Whether the operator holds the session down (RFC 5880 6.8.16). It is held down if all of its users want that.
     pub is_held_down: bool,
 }
 
 impl Request {
-    /// A session that is not held down, with any TTL if it is multihop.
+    /// A single-hop session that is not held down.
     pub fn new(parameters: Parameters) -> Self {
         Self {
             parameters,
-            least_ttl: 0,
+            least_ttl: None,
             is_held_down: false,
+        }
+    }
+
+    /// A multihop session that is not held down.
+    pub fn multihop(parameters: Parameters, least_ttl: NonZeroU8) -> Self {
+        Self {
+            least_ttl: Some(least_ttl),
+            ..Self::new(parameters)
         }
     }
 }
@@ -57,19 +71,25 @@ impl Request {
 /// Why a request cannot be fulfilled: the operator's to mend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
-    /// The user has a session already: it is changed or removed instead.
-    #[error("this user has a session already")]
-    Exists,
     /// Both addresses of a session are of the same family.
     #[error("the addresses are not of one family")]
     Families,
-    /// A link-local address means nothing without its interface.
-    #[error("a link-local address needs an interface")]
+    /// An address is unspecified, multicast or broadcast.
+    #[error("an address is not a unicast address")]
+    NotUnicast,
+    /// Both addresses are the same: there is no path between them.
+    #[error("the local and the remote address are the same")]
+    SameAddress,
+    /// A single hop is one of an interface (RFC 5881 3), and a link-local address means nothing without it.
+    #[error("a single-hop session or a link-local address needs an interface")]
     NoInterface,
+    /// Without a least TTL anybody on the Internet can send packets of a multihop session.
+    #[error("a multihop session needs a least TTL")]
+    NoLeastTtl,
     /// Echo packets are for single hops (RFC 5883 2).
     #[error("the Echo function is for a single hop")]
     MultihopEcho,
-    /// Another user of the session authenticates it in another way, or not at all.
+    /// Another user of the session authenticates it in another way, or not at all. Retried when that one changes.
     #[error("another user of the session has another type of authentication")]
     Authentication,
 }
@@ -120,7 +140,7 @@ pub(super) fn combine<'a>(
             echo_rx: least(|p| p.echo_rx),
             authentication: latest.parameters.authentication.clone(),
         },
-        least_ttl: requests.clone().map(|r| r.least_ttl).max().unwrap_or(0),
+        least_ttl: requests.clone().filter_map(|r| r.least_ttl).max(),
         is_held_down: requests.all(|request| request.is_held_down),
     }))
 }
@@ -134,12 +154,28 @@ pub(super) fn check(key: &SessionKey, request: &Request) -> Result<(), RequestEr
     if key.local.is_ipv4() != key.remote.is_ipv4() {
         return Err(RequestError::Families);
     }
-    if key.interface.is_none() && (is_link_local(&key.local) || is_link_local(&key.remote)) {
+    if !is_unicast(&key.local) || !is_unicast(&key.remote) {
+        return Err(RequestError::NotUnicast);
+    }
+    if key.local == key.remote {
+        return Err(RequestError::SameAddress);
+    }
+    let is_scoped =
+        key.hops == Hops::Single || is_link_local(&key.local) || is_link_local(&key.remote);
+    if key.interface.is_none() && is_scoped {
         return Err(RequestError::NoInterface);
+    }
+    if key.hops == Hops::Multi && request.least_ttl.is_none() {
+        return Err(RequestError::NoLeastTtl);
     }
     let has_echo = request.parameters.echo_tx.is_some() || request.parameters.echo_rx.is_some();
     if key.hops == Hops::Multi && has_echo {
         return Err(RequestError::MultihopEcho);
     }
     Ok(())
+}
+
+fn is_unicast(address: &IpAddr) -> bool {
+    let is_broadcast = matches!(address, IpAddr::V4(address) if address.is_broadcast());
+    !address.is_unspecified() && !address.is_multicast() && !is_broadcast
 }

@@ -1,7 +1,7 @@
 //! All sessions of a system: which of them a packet belongs to, who uses it, and which timer is next. Pure.
 //!
 //! [`Sessions`] owns each [`Session`] and puts out what to do ([`Action`]). There is one session for each [`SessionKey`],
-//! however many users it has; each user is reported to by itself. A session whose last user goes is AdminDown for as long as
+//! however many users it has; each user has a state of its own ([`UserState`]), of which the latest counts. A session whose last user goes is AdminDown for as long as
 //! the remote system may take to hear of it (RFC 5880 6.8.16), and then is no more.
 //!
 //! A packet costs the same whatever it holds: two lookups in hash tables, at most one hash over 255 octets, and O(log n) for
@@ -14,32 +14,41 @@
 mod io;
 mod key;
 mod receive;
+mod state;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod users;
 
-use std::num::NonZeroU32;
+use std::num::NonZeroU8;
 use std::time::Instant;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
-pub use io::{Action, Actions, Counters, Event, Notice, Slot, View};
+pub use io::{Action, Actions, Counters, Slot, View};
 pub use key::{Hops, Request, RequestError, SessionKey, UserId};
 pub use receive::Arrival;
+pub use state::{LastDown, UserLevel, UserState};
+pub use users::Use;
 
-use crate::packet::{Discards, Discriminator, State};
+use crate::packet::{Discards, Discriminator};
 use crate::random::Random;
-use crate::session::{Input, LocalFailure, Output, Outputs, Session};
+use crate::session::{Input, Output, Outputs, Session};
 use timers::Timers;
+use users::User;
 
 #[derive(Debug)]
 struct Entry {
     key: SessionKey,
     session: Session,
     /// In the order of their latest requests.
-    users: Vec<(UserId, Request)>,
-    least_ttl: u8,
+    users: Vec<Use>,
+    least_ttl: Option<NonZeroU8>,
+    level: UserLevel,
+    /// How often Up was lost.
+    losses: u32,
+    last_down: Option<LastDown>,
     counters: Counters,
     /// When it ends, if nobody uses it any more.
     ends: Option<Instant>,
@@ -55,7 +64,11 @@ pub struct Sessions {
     /// Their keys are ours and random, or configured: nobody else chooses them.
     by_discriminator: HashMap<u32, usize, FixedState>,
     by_key: HashMap<SessionKey, usize, FixedState>,
-    by_user: HashMap<UserId, usize, FixedState>,
+    users: HashMap<u64, User, FixedState>,
+    /// Users whose state has changed since the last report, each once.
+    changed: Vec<u64>,
+    /// Users whose latest request is not fulfilled.
+    refused: Vec<u64>,
     discards: Discards,
     /// Of the session that is being handled; empty in between.
     scratch: Outputs,
@@ -71,99 +84,11 @@ impl Sessions {
             timers: Timers::default(),
             by_discriminator: HashMap::default(),
             by_key: HashMap::default(),
-            by_user: HashMap::default(),
+            users: HashMap::default(),
+            changed: Vec::new(),
+            refused: Vec::new(),
             discards: Discards::default(),
             scratch: Outputs::new(),
-        }
-    }
-
-    /// Begins to use a session, which is made if there is none.
-    ///
-    /// # Errors
-    /// The request cannot be fulfilled; nothing has changed.
-    pub fn add(
-        &mut self,
-        now: Instant,
-        user: UserId,
-        key: SessionKey,
-        request: Request,
-        out: &mut Actions,
-    ) -> Result<(), RequestError> {
-        if self.by_user.contains_key(&user) {
-            return Err(RequestError::Exists);
-        }
-        key::check(&key, &request)?;
-        let slot = match self.by_key.get(&key) {
-            Some(slot) => *slot,
-            None => self.open(now, key, &request, out),
-        };
-        self.request(now, slot, user, request, out)?;
-        self.by_user.insert(user, slot);
-        let entry = self.entry(slot);
-        if let Some(entry) = entry.filter(|entry| entry.session.state() == State::Up) {
-            out.push(Action::Notify(Notice {
-                user,
-                at: now,
-                event: Event::Up,
-                status: entry.session.status(),
-            }));
-        }
-        Ok(())
-    }
-
-    /// Wants something else of the user's session, which stays as it is meanwhile.
-    ///
-    /// # Errors
-    /// The request cannot be fulfilled; nothing has changed. A user without a session is none.
-    pub fn change(
-        &mut self,
-        now: Instant,
-        user: UserId,
-        request: Request,
-        out: &mut Actions,
-    ) -> Result<(), RequestError> {
-        let Some(slot) = self.by_user.get(&user).copied() else {
-            return Ok(());
-        };
-        if let Some(entry) = self.entry(slot) {
-            key::check(&entry.key, &request)?;
-        }
-        self.request(now, slot, user, request, out)
-    }
-
-    /// Does not use its session any more. The user gets no further notices.
-    pub fn remove(&mut self, now: Instant, user: UserId, out: &mut Actions) {
-        let Some(slot) = self.by_user.remove(&user) else {
-            return;
-        };
-        let Some(entry) = self.entries.get_mut(slot).and_then(Option::as_mut) else {
-            return;
-        };
-        entry.users.retain(|(other, _)| *other != user);
-        if entry.users.is_empty() {
-            self.handle(now, slot, Input::Disable, out);
-            if let Some(entry) = self.entries.get_mut(slot).and_then(Option::as_mut) {
-                entry.ends = Some(now + entry.session.status().remote_detection_time);
-            }
-            self.schedule(slot);
-        } else {
-            self.apply(now, slot, out);
-        }
-    }
-
-    /// A failure that this end knows of, of the sessions over an interface, or of all.
-    pub fn fail(
-        &mut self,
-        now: Instant,
-        interface: Option<NonZeroU32>,
-        failure: LocalFailure,
-        out: &mut Actions,
-    ) {
-        for slot in 0..self.entries.len() {
-            let is_meant = |entry: &Entry| interface.is_none() || entry.key.interface == interface;
-            if self.entry(slot).is_some_and(is_meant) {
-                self.handle(now, slot, Input::LocalFailure(failure), out);
-            }
         }
     }
 
@@ -229,7 +154,10 @@ impl Sessions {
             key,
             session: Session::new(now, discriminator, parameters, &mut self.random),
             users: Vec::new(),
-            least_ttl: 0,
+            least_ttl: None,
+            level: UserLevel::NotYetUp,
+            losses: 0,
+            last_down: None,
             counters: Counters::default(),
             ends: None,
         };
@@ -256,47 +184,6 @@ impl Sessions {
         out.push(Action::Close(Slot(slot)));
     }
 
-    /// Puts a user's request behind those of the others, if they agree.
-    fn request(
-        &mut self,
-        now: Instant,
-        slot: usize,
-        user: UserId,
-        request: Request,
-        out: &mut Actions,
-    ) -> Result<(), RequestError> {
-        let Some(entry) = self.entries.get_mut(slot).and_then(Option::as_mut) else {
-            return Ok(());
-        };
-        let others = entry.users.iter().filter(|(other, _)| *other != user);
-        key::combine(others.map(|(_, request)| request).chain([&request]))?;
-        entry.users.retain(|(other, _)| *other != user);
-        entry.users.push((user, request));
-        entry.ends = None;
-        self.apply(now, slot, out);
-        Ok(())
-    }
-
-    /// Has a session do what its users want together.
-    fn apply(&mut self, now: Instant, slot: usize, out: &mut Actions) {
-        let Some(entry) = self.entries.get_mut(slot).and_then(Option::as_mut) else {
-            return;
-        };
-        let requests = entry.users.iter().map(|(_, request)| request);
-        // What cannot be combined was refused when it was requested, and fewer requests agree as well.
-        let Ok(Some(request)) = key::combine(requests) else {
-            return;
-        };
-        entry.least_ttl = request.least_ttl;
-        self.handle(now, slot, Input::Configure(request.parameters), out);
-        let input = if request.is_held_down {
-            Input::Disable
-        } else {
-            Input::Enable
-        };
-        self.handle(now, slot, input, out);
-    }
-
     /// Hands an input to a session, and carries its outputs on.
     fn handle(&mut self, now: Instant, slot: usize, input: Input<'_>, out: &mut Actions) {
         let Some(entry) = self.entries.get_mut(slot).and_then(Option::as_mut) else {
@@ -309,35 +196,34 @@ impl Sessions {
         if is_packet && !matches!(self.scratch.first(), Some(Output::Discarded(_))) {
             entry.counters.received += 1;
         }
+        let mut has_changed = false;
         for output in self.scratch.drain(..) {
-            let event = match output {
+            match output {
                 Output::Send(datagram) => {
                     entry.counters.sent += 1;
                     out.push(Action::Send(Slot(slot), datagram));
-                    continue;
                 }
-                Output::SendEcho(packet) => {
-                    out.push(Action::SendEcho(Slot(slot), packet));
-                    continue;
-                }
+                Output::SendEcho(packet) => out.push(Action::SendEcho(Slot(slot), packet)),
                 Output::Discarded(reason) => {
                     self.discards.count(reason);
                     entry.counters.discarded += 1;
-                    continue;
                 }
-                Output::Up => Event::Up,
-                Output::Down(reason) => Event::Down(reason),
-                Output::Changed => Event::Changed,
-            };
-            let status = entry.session.status();
-            out.extend(entry.users.iter().map(|(user, _)| {
-                Action::Notify(Notice {
-                    user: *user,
-                    at: now,
-                    event,
-                    status,
-                })
-            }));
+                Output::Up | Output::Changed => has_changed = true,
+                Output::Down(reason) => {
+                    has_changed = true;
+                    entry.level = UserLevel::Down(reason);
+                    entry.losses = entry.losses.wrapping_add(1);
+                    entry.last_down = Some(LastDown {
+                        at: now,
+                        reason,
+                        control_plane_independent: entry.session.was_control_plane_independent(),
+                    });
+                }
+            }
+        }
+        if has_changed {
+            entry.level = state::follow(entry.level, &entry.session);
+            self.list_all(slot);
         }
         self.schedule(slot);
     }

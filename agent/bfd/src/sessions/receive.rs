@@ -1,11 +1,11 @@
 //! Which session a received packet belongs to (RFC 5880 6.3 and 6.8.6, RFC 5881 3 to 5, RFC 5883 4 and 5).
 
 use std::net::IpAddr;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU8, NonZeroU32};
 use std::time::Instant;
 
 use super::{Actions, Entry, Hops, SessionKey, Sessions};
-use crate::packet::{Decoded, Discard, State, decode};
+use crate::packet::{ControlPacket, Decoded, Discard, State, decode};
 use crate::session::{EchoPacket, Input};
 
 /// How a datagram arrived.
@@ -53,7 +53,6 @@ impl Sessions {
         let decoded = decode(payload)?;
         let packet = &decoded.packet;
         let slot = match packet.your_discriminator {
-            // By nothing else: addresses and interface may change (RFC 5880 6.3).
             Some(yours) => self
                 .by_discriminator
                 .get(&yours.number())
@@ -67,6 +66,9 @@ impl Sessions {
         };
         let entry = self.entry(*slot).ok_or(Discard::UnknownDiscriminator)?;
         check_path(entry, arrival)?;
+        if packet.your_discriminator.is_none() && has_begun_with_another(entry, packet) {
+            return Err(Discard::OtherDiscriminator);
+        }
         Ok((*slot, decoded))
     }
 
@@ -88,13 +90,31 @@ fn check_path(entry: &Entry, arrival: &Arrival) -> Result<(), Discard> {
     if entry.key.hops != arrival.hops {
         return Err(Discard::WrongPort);
     }
+    // DEVIATION(RFC 5880 6.3): Your Discriminator alone selects the session there; see the reason.
+    let is_other_interface =
+        entry.key.interface.is_some() && entry.key.interface != arrival.interface;
+    if is_other_interface || (entry.key.local, entry.key.remote) != (arrival.local, arrival.remote)
+    {
+        return Err(Discard::OtherPath);
+    }
     let least = match entry.key.hops {
         // RFC 5881 5. With authentication the RFC leaves the check to us: it keeps floods from afar off the hash.
         Hops::Single => u8::MAX,
-        Hops::Multi => entry.least_ttl,
+        Hops::Multi => entry.least_ttl.map_or(u8::MAX, NonZeroU8::get),
     };
     if arrival.ttl < least {
         return Err(Discard::TtlTooLow);
     }
     Ok(())
+}
+
+/// Whether a packet without Your Discriminator is of another remote system than the one that the session is Init or Up with.
+/// DEVIATION(RFC 5880 6.3): see [`Discard::OtherDiscriminator`].
+fn has_begun_with_another(entry: &Entry, packet: &ControlPacket) -> bool {
+    match entry.session.state() {
+        State::Init | State::Up => {
+            entry.session.remote_discriminator() != Some(packet.my_discriminator)
+        }
+        State::AdminDown | State::Down => false,
+    }
 }

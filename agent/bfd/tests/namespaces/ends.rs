@@ -1,5 +1,7 @@
 //! A namespace with a driver in it.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::num::NonZeroU32;
 use std::process::Command;
@@ -8,16 +10,20 @@ use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::unistd::gettid;
-use routelet_bfd::driver::{BfdHandle, Report, Stop, spawn};
-use routelet_bfd::sessions::{Event, Hops, Notice, Request, SessionKey, UserId};
+use routelet_bfd::driver::{BfdHandle, Stop, spawn};
+use routelet_bfd::sessions::{Hops, Request, SessionKey, UserId, UserLevel, UserState};
 
 /// One end of the link `eth0`.
 pub(crate) struct End {
     namespace: File,
     pub(crate) handle: BfdHandle,
-    reports: Receiver<Report>,
-    /// Taken from `reports`, and not waited for yet.
-    notices: Vec<Notice>,
+    reports: Receiver<UserState>,
+    /// Taken from `reports`, and not waited for yet: each has another level than the one before of its user.
+    states: Vec<UserState>,
+    /// By user: the latest level.
+    levels: BTreeMap<UserId, UserLevel>,
+    /// By user: what it wants.
+    wanted: RefCell<BTreeMap<u64, SessionKey>>,
 }
 
 /// Runs a test between two ends, if this machine can.
@@ -115,15 +121,19 @@ fn run(program: &str, arguments: &str) {
 impl End {
     fn new(namespace: File, seed: u8) -> Self {
         let (sender, reports) = channel();
-        let report = move |report| {
-            let _ = sender.send(report);
+        let report = move |states: &[UserState]| {
+            for state in states {
+                let _ = sender.send(*state);
+            }
         };
         let handle = within(&namespace, || spawn([seed; 32], report).unwrap());
         Self {
             namespace,
             handle,
             reports,
-            notices: Vec::new(),
+            states: Vec::new(),
+            levels: BTreeMap::new(),
+            wanted: RefCell::default(),
         }
     }
 
@@ -165,15 +175,17 @@ impl End {
             interface,
             hops,
         };
-        self.handle.add(UserId(user), key, request.clone());
+        self.wanted.borrow_mut().insert(user, key);
+        self.change(user, request);
     }
 
     pub(crate) fn change(&self, user: u64, request: &Request) {
-        self.handle.change(UserId(user), request.clone());
+        let key = self.wanted.borrow()[&user];
+        self.handle.set(id(user), Some((key, request.clone())));
     }
 
     pub(crate) fn remove(&self, user: u64) {
-        self.handle.remove(UserId(user));
+        self.handle.set(id(user), None);
     }
 
     /// Ends the driver; one without sessions takes its place.
@@ -182,49 +194,59 @@ impl End {
         std::mem::replace(&mut self.handle, idle).stop(how);
     }
 
-    /// The next event of a user that is as wanted; those before it are left out.
+    /// The next level of a user that is as wanted; those before it are left out.
     pub(crate) fn wait(
         &mut self,
         user: u64,
         patience: Duration,
-        is_wanted: impl Fn(Event) -> bool,
-    ) -> Notice {
+        is_wanted: impl Fn(UserLevel) -> bool,
+    ) -> UserState {
         let end = Instant::now() + patience;
         loop {
             let found = self
-                .notices
+                .states
                 .iter()
-                .position(|notice| notice.user.0 == user && is_wanted(notice.event));
+                .position(|state| state.user == id(user) && is_wanted(state.state));
             if let Some(place) = found {
-                let notice = self.notices[place];
+                let state = self.states[place];
                 let mut count = 0;
-                self.notices.retain(|other| {
+                self.states.retain(|other| {
                     count += 1;
-                    other.user.0 != user || count > place + 1
+                    other.user != id(user) || count > place + 1
                 });
-                return notice;
+                return state;
             }
             let left = end.saturating_duration_since(Instant::now());
             match self.reports.recv_timeout(left) {
-                Ok(Report::Notice(notice)) => self.notices.push(notice),
-                Ok(refused @ Report::Refused(..)) => panic!("{refused:?}"),
+                Ok(state) => self.keep(state),
                 Err(_) => panic!(
                     "user {user} waited in vain; {:?}; {:?}",
-                    self.notices,
+                    self.states,
                     self.handle.status()
                 ),
             }
         }
     }
 
-    /// What was reported and not waited for, `Changed` left out.
-    pub(crate) fn heard(&mut self) -> Vec<Report> {
-        let rest = self.reports.try_iter();
-        let notices = self.notices.drain(..).map(Report::Notice);
-        let is_change = |report: &Report| matches!(report, Report::Notice(notice) if notice.event == Event::Changed);
-        notices
-            .chain(rest)
-            .filter(|report| !is_change(report))
-            .collect()
+    /// Levels that were reported and not waited for.
+    pub(crate) fn heard(&mut self) -> Vec<UserState> {
+        while let Ok(state) = self.reports.try_recv() {
+            self.keep(state);
+        }
+        std::mem::take(&mut self.states)
+    }
+
+    fn keep(&mut self, state: UserState) {
+        let before = self.levels.insert(state.user, state.state);
+        if before != Some(state.state) {
+            self.states.push(state);
+        }
+    }
+}
+
+fn id(number: u64) -> UserId {
+    UserId {
+        number,
+        generation: 0,
     }
 }

@@ -16,13 +16,17 @@ use routelet_bfd::auth::{Authentication, Key, Kind};
 use routelet_bfd::driver::{Priority, Stop};
 use routelet_bfd::packet::{Discard, Interval, State};
 use routelet_bfd::session::{DownReason, Parameters};
-use routelet_bfd::sessions::{Event, Hops, Request};
+use routelet_bfd::sessions::{Hops, Request, UserLevel};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// Three packets of a slow start, and a machine that has other work.
 const SOON: Duration = Duration::from_secs(15);
 /// What the threads may need beyond a detection time while other tests run.
 const MARGIN: Duration = Duration::from_millis(50);
+
+fn is_lost(level: UserLevel) -> bool {
+    matches!(level, UserLevel::Down(_) | UserLevel::RemoteAdminDown)
+}
 
 fn every(millis: u32) -> Request {
     let mult = NonZeroU8::new(3).unwrap();
@@ -33,8 +37,8 @@ fn every(millis: u32) -> Request {
 fn connect(left: &mut End, right: &mut End, request: &Request) {
     left.add(1, "10.0.0.1", "10.0.0.2", Hops::Single, request);
     right.add(1, "10.0.0.2", "10.0.0.1", Hops::Single, request);
-    left.wait(1, SOON, |event| event == Event::Up);
-    right.wait(1, SOON, |event| event == Event::Up);
+    left.wait(1, SOON, |level| level == UserLevel::Up);
+    right.wait(1, SOON, |level| level == UserLevel::Up);
 }
 
 #[test]
@@ -47,13 +51,15 @@ fn sessions_come_up_over_both_families_near_and_far() {
             ("192.0.2.1", "192.0.2.2", Hops::Multi),
             ("2001:db8:1::1", "2001:db8:1::2", Hops::Multi),
         ];
+        let mut far = every(50);
+        far.least_ttl = NonZeroU8::new(255);
         for (user, (a, b, hops)) in (1..).zip(pairs) {
-            left.add(user, a, b, hops, &every(50));
-            right.add(user, b, a, hops, &every(50));
+            left.add(user, a, b, hops, &far);
+            right.add(user, b, a, hops, &far);
         }
         for user in 1..=5 {
-            left.wait(user, SOON, |event| event == Event::Up);
-            right.wait(user, SOON, |event| event == Event::Up);
+            left.wait(user, SOON, |level| level == UserLevel::Up);
+            right.wait(user, SOON, |level| level == UserLevel::Up);
         }
         std::thread::sleep(SECOND);
         for end in [&*left, right] {
@@ -101,19 +107,22 @@ fn lost_packets_take_the_session_down_within_the_detection_time() {
         for _ in 0..5 {
             right.drop_packets(true);
             let cut = Instant::now();
-            let notice = right.wait(1, SOON, |event| matches!(event, Event::Down(_)));
-            assert_eq!(notice.event, Event::Down(DownReason::DetectionTimeExpired));
-            let after = notice.at.saturating_duration_since(cut);
+            let state = right.wait(1, SOON, is_lost);
+            assert_eq!(
+                state.state,
+                UserLevel::Down(DownReason::DetectionTimeExpired)
+            );
+            let after = state.last_down.unwrap().at.saturating_duration_since(cut);
             assert!(after <= Duration::from_millis(60) + MARGIN, "{after:?}");
             // The other end is told, since packets are only lost one way.
-            let notice = left.wait(1, SOON, |event| matches!(event, Event::Down(_)));
+            let state = left.wait(1, SOON, is_lost);
             assert!(matches!(
-                notice.event,
-                Event::Down(DownReason::NeighborSignaledDown(_))
+                state.state,
+                UserLevel::Down(DownReason::NeighborSignaledDown(_))
             ));
             right.drop_packets(false);
-            left.wait(1, SOON, |event| event == Event::Up);
-            right.wait(1, SOON, |event| event == Event::Up);
+            left.wait(1, SOON, |level| level == UserLevel::Up);
+            right.wait(1, SOON, |level| level == UserLevel::Up);
             std::thread::sleep(SECOND);
         }
     });
@@ -160,9 +169,9 @@ fn an_end_that_stops_is_not_taken_for_a_failure() {
     two_ends(|left, right| {
         connect(left, right, &every(50));
         left.stop(Stop::AdminDown);
-        let notice = right.wait(1, SOON, |event| matches!(event, Event::Down(_)));
-        assert_eq!(notice.event, Event::Down(DownReason::NeighborAdminDown));
-        assert_eq!(notice.status.remote_state, State::AdminDown);
+        let state = right.wait(1, SOON, is_lost);
+        assert_eq!(state.state, UserLevel::RemoteAdminDown);
+        assert_eq!(state.status.unwrap().remote_state, State::AdminDown);
     });
 }
 
@@ -212,7 +221,7 @@ fn a_port_or_an_address_that_is_not_there_yet_is_tried_again() {
         assert!(session.unsent > 0);
         drop(other);
         left.ip("addr add 10.0.0.9/24 dev eth0");
-        left.wait(1, SOON, |event| event == Event::Up);
+        left.wait(1, SOON, |level| level == UserLevel::Up);
     });
 }
 
@@ -227,14 +236,14 @@ fn thirty_sessions_keep_their_intervals_and_a_removed_one_ends() {
             right.add(host, &b, &a, Hops::Single, &every(20));
         }
         for host in 1..=30 {
-            left.wait(host, SOON, |event| event == Event::Up);
-            right.wait(host, SOON, |event| event == Event::Up);
+            left.wait(host, SOON, |level| level == UserLevel::Up);
+            right.wait(host, SOON, |level| level == UserLevel::Up);
         }
         std::thread::sleep(SECOND * 3);
         assert_eq!((left.heard(), right.heard()), (vec![], vec![]));
         left.remove(7);
-        let notice = right.wait(7, SOON, |event| matches!(event, Event::Down(_)));
-        assert_eq!(notice.event, Event::Down(DownReason::NeighborAdminDown));
+        let state = right.wait(7, SOON, is_lost);
+        assert_eq!(state.state, UserLevel::RemoteAdminDown);
         let states = right.handle.status().unwrap().sessions;
         assert_eq!(
             states

@@ -77,7 +77,10 @@ fn a_poll_is_answered_at_once_by_a_final_without_p_in_each_state() {
     down.input(Input::DeadlineReached);
     let mut init = Rig::new(every(50));
     init.input(Input::DeadlineReached);
+    let mut admin_down = Rig::up(every(50));
+    admin_down.input(Input::Disable);
     for (mut rig, received) in [
+        (admin_down, State::Up),
         (down, State::Up),
         (init, State::Down),
         (Rig::up(every(50)), State::Up),
@@ -88,6 +91,25 @@ fn a_poll_is_answered_at_once_by_a_final_without_p_in_each_state() {
         assert_eq!(sent[0].sequence, Sequence::Final, "{sent:?}");
         assert_eq!(sent.len(), 1, "the Final brings the news, too");
     }
+}
+
+#[test]
+fn finals_are_limited_to_a_few_in_the_interval_that_is_advertised() {
+    let mut rig = Rig::up(every(50));
+    rig.take();
+    let finals = |rig: &mut Rig| {
+        let sent = rig.sent().into_iter();
+        sent.filter(|packet| packet.sequence == Sequence::Final)
+            .count()
+    };
+    for _ in 0..1000 {
+        rig.receive(remote(State::Up).with(Sequence::Poll));
+    }
+    assert_eq!(finals(&mut rig), 4);
+    rig.pass(50 * MS);
+    rig.take();
+    rig.receive(remote(State::Up).with(Sequence::Poll));
+    assert_eq!(finals(&mut rig), 1);
 }
 
 #[test]

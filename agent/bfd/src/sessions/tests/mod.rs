@@ -5,14 +5,14 @@
 mod reception;
 mod users;
 
-use std::num::NonZeroU8;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
 use crate::auth::{Authentication, Key, Kind};
-use crate::packet::{ControlPacket, Diagnostic, Discard, Interval, Sequence, decode};
-use crate::session::{DownReason, EchoPacket, Parameters, Role};
+use crate::packet::{ControlPacket, Diagnostic, Discard, Interval, Sequence, State, decode};
+use crate::session::{DownReason, EchoPacket, LocalFailure, Parameters, Role};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -22,6 +22,13 @@ fn parameters(millis: u32, mult: u8) -> Parameters {
 
 fn request(millis: u32) -> Request {
     Request::new(parameters(millis, 3))
+}
+
+fn id(number: u64) -> UserId {
+    UserId {
+        number,
+        generation: 0,
+    }
 }
 
 fn key(remote: &str) -> SessionKey {
@@ -54,6 +61,8 @@ struct Rig {
     sessions: Sessions,
     now: Instant,
     out: Actions,
+    /// By user: what was told last.
+    levels: std::collections::BTreeMap<UserId, UserLevel>,
 }
 
 impl Rig {
@@ -62,21 +71,24 @@ impl Rig {
             sessions: Sessions::new(Random::from_number(1)),
             now: Instant::now(),
             out: Actions::new(),
+            levels: std::collections::BTreeMap::new(),
         }
     }
 
-    fn add(&mut self, user: u64, key: SessionKey, request: Request) -> Result<(), RequestError> {
-        self.sessions
-            .add(self.now, UserId(user), key, request, &mut self.out)
+    /// Sets what a user wants, in its first generation.
+    fn set(&mut self, user: u64, key: SessionKey, request: Request) {
+        let wanted = Some((key, request));
+        self.sessions.set(self.now, id(user), wanted, &mut self.out);
     }
 
-    fn change(&mut self, user: u64, request: Request) -> Result<(), RequestError> {
-        self.sessions
-            .change(self.now, UserId(user), request, &mut self.out)
+    fn states(&mut self) -> Vec<UserState> {
+        let mut states = Vec::new();
+        self.sessions.report(&mut states);
+        states
     }
 
     fn remove(&mut self, user: u64) {
-        self.sessions.remove(self.now, UserId(user), &mut self.out);
+        self.sessions.set(self.now, id(user), None, &mut self.out);
     }
 
     fn receive(&mut self, arrival: &Arrival, packet: &ControlPacket) {
@@ -109,14 +121,17 @@ impl Rig {
         discards.filter(|(_, count)| *count > 0).collect()
     }
 
-    /// What users were told since the last look, `Changed` left out.
-    fn told(&mut self) -> Vec<(u64, Event)> {
-        let told = |action| match action {
-            Action::Notify(notice) => Some((notice.user.0, notice.event)),
-            _ => None,
-        };
-        let told = std::mem::take(&mut self.out).into_iter().filter_map(told);
-        told.filter(|(_, event)| *event != Event::Changed).collect()
+    /// The levels that have changed since the last look, but for [`UserLevel::NotYetUp`]. Forgets what was put out.
+    fn told(&mut self) -> Vec<(u64, UserLevel)> {
+        self.out.clear();
+        let mut told = Vec::new();
+        for state in self.states() {
+            let before = self.levels.insert(state.user, state.state);
+            if before != Some(state.state) && state.state != UserLevel::NotYetUp {
+                told.push((state.user.number, state.state));
+            }
+        }
+        told
     }
 
     fn bring_up(&mut self, key: &SessionKey) {

@@ -3,18 +3,28 @@
 use super::*;
 
 #[test]
-fn your_discriminator_selects_the_session_and_nothing_else_does() {
+fn your_discriminator_selects_the_session_if_the_packet_came_by_its_path() {
     let mut rig = Rig::new();
     let (one, two) = (key("10.0.0.2"), key("10.0.0.3"));
-    rig.add(1, one, request(50)).unwrap();
-    rig.add(2, two, request(50)).unwrap();
-    // From the address of one, over another interface, with the discriminator of two.
-    let from_one = Arrival {
-        interface: NonZeroU32::new(9),
-        ..arrival(&one)
-    };
+    rig.set(1, one, request(50));
+    rig.set(2, two, request(50));
     let yours = rig.discriminator(&two);
-    rig.receive(&from_one, &packet(State::Down, yours));
+    let elsewhere = [
+        arrival(&one),
+        Arrival {
+            interface: NonZeroU32::new(9),
+            ..arrival(&two)
+        },
+        Arrival {
+            local: "10.0.0.9".parse().unwrap(),
+            ..arrival(&two)
+        },
+    ];
+    for arrival in elsewhere {
+        rig.receive(&arrival, &packet(State::Down, yours));
+    }
+    assert_eq!(rig.discarded(), [(Discard::OtherPath, 3)]);
+    rig.receive(&arrival(&two), &packet(State::Down, yours));
     assert_eq!(
         (rig.state(&one), rig.state(&two)),
         (Some(State::Down), Some(State::Init))
@@ -23,7 +33,39 @@ fn your_discriminator_selects_the_session_and_nothing_else_does() {
         &arrival(&one),
         &packet(State::Down, Discriminator::new(12345)),
     );
-    assert_eq!(rig.discarded(), [(Discard::UnknownDiscriminator, 1)]);
+    assert_eq!(rig.sessions.discards().of(Discard::UnknownDiscriminator), 1);
+}
+
+#[test]
+fn a_packet_without_your_discriminator_takes_no_session_of_another_discriminator_down() {
+    let mut rig = Rig::new();
+    let one = key("10.0.0.2");
+    rig.set(1, one, request(50));
+    let forged = |state| ControlPacket {
+        my_discriminator: Discriminator::new(666).unwrap(),
+        ..packet(state, None)
+    };
+    rig.receive(&arrival(&one), &packet(State::Down, None));
+    assert_eq!(rig.state(&one), Some(State::Init));
+    rig.receive(&arrival(&one), &forged(State::Down));
+    rig.bring_up(&one);
+    rig.receive(&arrival(&one), &forged(State::Down));
+    rig.receive(&arrival(&one), &forged(State::AdminDown));
+    assert_eq!(rig.state(&one), Some(State::Up));
+    assert_eq!(rig.discarded(), [(Discard::OtherDiscriminator, 3)]);
+    // A remote system that was restarted: heard after the detection time.
+    rig.pass(SECOND * 4);
+    rig.receive(&arrival(&one), &forged(State::Down));
+    assert_eq!(rig.state(&one), Some(State::Init));
+    // The remote system that is known may say so without Your Discriminator.
+    rig.receive(
+        &arrival(&one),
+        &ControlPacket {
+            my_discriminator: Discriminator::new(666).unwrap(),
+            ..packet(State::AdminDown, None)
+        },
+    );
+    assert_eq!(rig.state(&one), Some(State::Down));
 }
 
 #[test]
@@ -32,15 +74,18 @@ fn a_first_packet_is_matched_by_addresses_and_interface() {
     let (bound, link_local) = (key("10.0.0.2"), key("fe80::2"));
     let unbound = SessionKey {
         interface: None,
+        hops: Hops::Multi,
         ..key("10.0.0.3")
     };
     let other_link = SessionKey {
         interface: NonZeroU32::new(3),
         ..link_local
     };
-    for (user, key) in [(1, bound), (2, link_local), (3, unbound), (4, other_link)] {
-        rig.add(user, key, request(50)).unwrap();
+    for (user, key) in [(1, bound), (2, link_local), (4, other_link)] {
+        rig.set(user, key, request(50));
     }
+    let far = Request::multihop(parameters(50, 3), NonZeroU8::MIN);
+    rig.set(3, unbound, far);
     let first = packet(State::Down, None);
     rig.receive(
         &Arrival {
@@ -75,7 +120,7 @@ fn a_first_packet_is_matched_by_addresses_and_interface() {
 fn a_packet_of_init_or_up_needs_your_discriminator() {
     let mut rig = Rig::new();
     let one = key("10.0.0.2");
-    rig.add(1, one, request(50)).unwrap();
+    rig.set(1, one, request(50));
     rig.receive(&arrival(&one), &packet(State::Init, None));
     rig.receive(&arrival(&one), &packet(State::Up, None));
     assert_eq!(rig.discarded(), [(Discard::YourDiscriminatorZero, 2)]);
@@ -93,16 +138,12 @@ fn packets_from_farther_away_are_discarded() {
         hops: Hops::Multi,
         ..key("10.9.9.9")
     };
-    rig.add(1, near, request(50)).unwrap();
-    rig.add(
+    rig.set(1, near, request(50));
+    rig.set(
         2,
         far,
-        Request {
-            least_ttl: 253,
-            ..request(50)
-        },
-    )
-    .unwrap();
+        Request::multihop(parameters(50, 3), NonZeroU8::new(253).unwrap()),
+    );
     let first = packet(State::Down, None);
     rig.receive(
         &Arrival {
@@ -150,9 +191,8 @@ fn discriminators_are_unique_unpredictable_and_never_zero() {
             sessions: Sessions::new(Random::from_number(seed)),
             ..Rig::new()
         };
-        for host in 0..250_u32 {
-            rig.add(host.into(), key(&format!("10.0.0.{host}")), request(50))
-                .unwrap();
+        for host in 2..252_u32 {
+            rig.set(host.into(), key(&format!("10.0.0.{host}")), request(50));
         }
         let discriminators = rig.sessions.iter();
         discriminators
@@ -181,7 +221,7 @@ fn echo_packets_go_to_the_session_of_their_discriminator() {
         echo_tx: Some(Interval::from_millis(20)),
         ..parameters(50, 3)
     });
-    rig.add(1, one, echo).unwrap();
+    rig.set(1, one, echo);
     rig.bring_up(&one);
     let yours = rig.discriminator(&one);
     let returns = ControlPacket {
@@ -214,7 +254,7 @@ fn a_flood_of_forged_packets_brings_nothing_down_and_costs_nothing() {
     let mut rig = Rig::new();
     let keys: Vec<SessionKey> = (2..34).map(|host| key(&format!("10.0.0.{host}"))).collect();
     for (user, key) in (0..).zip(&keys) {
-        rig.add(user, *key, request(50)).unwrap();
+        rig.set(user, *key, request(50));
         rig.bring_up(key);
     }
     rig.told();
