@@ -332,6 +332,17 @@ pub struct BfdSpec {
     /// The number of lost packets after which the path is down, 1 to 255.
     #[schemars(range(min = 1, max = 255))]
     pub multiplier: u8,
+    /// Send no packets before the peer has sent one. The peer must not be passive too.
+    pub passive: bool,
+    /// The lowest TTL accepted in packets of a peer that is several hops away, 1 to 255. Default: 255 less the hops that
+    /// `ebgpMultihop` or `ttlSecurity` allow, otherwise 1. Packets of a directly connected peer must arrive with 255.
+    #[serde(rename = "minimumTTL", skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 255))]
+    pub minimum_ttl: Option<u8>,
+    /// Establish the BGP session only once BFD is up (draft-ietf-idr-bgp-bfd-strict-mode), if the peer does so too.
+    pub strict: bool,
+    /// How long a strict session waits for BFD before it is closed, 1s to 1h.
+    pub hold_time: Lapse,
 }
 
 impl Default for BfdSpec {
@@ -339,6 +350,10 @@ impl Default for BfdSpec {
         Self {
             interval: Lapse(std::time::Duration::from_millis(300)),
             multiplier: 3,
+            passive: false,
+            minimum_ttl: None,
+            strict: false,
+            hold_time: Lapse::seconds(30),
         }
     }
 }

@@ -116,7 +116,10 @@ pub(super) fn timers() -> Value {
 
 /// Of BFD.
 pub(super) fn bfd() -> Value {
-    list(&[span("interval", "10ms", "60s")])
+    list(&[
+        span("interval", "10ms", "60s"),
+        span("holdTime", "1s", "1h"),
+    ])
 }
 
 /// Of graceful restart.

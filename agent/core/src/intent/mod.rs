@@ -57,8 +57,8 @@ pub use phase::{DrainReason, Leaving, Phase, Presence};
 pub use planner::{Change, Parts, Planner, RouteChange};
 pub use rule::Rule;
 pub use types::{
-    BfdIntent, FibIntent, Intent, ListenIntent, MissingSecret, PasswordSource, PeerIntent,
-    PeerTarget, RequestedBy, RouterSettings,
+    BfdDistance, BfdIntent, FibIntent, Intent, ListenIntent, MissingSecret, PasswordSource,
+    PeerIntent, PeerTarget, RequestedBy, RouterSettings,
 };
 pub use warning::{Consequence, Precedence, Warning, WarningKind};
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
+use std::num::NonZeroU8;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -286,10 +287,29 @@ pub enum MissingSecret {
 /// Bidirectional forwarding detection with a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BfdIntent {
-    /// How often to send and to expect packets.
+    /// How often to send and to expect packets; 10 ms to 60 s.
     pub interval: Duration,
     /// How many may be lost.
-    pub multiplier: u8,
+    pub multiplier: NonZeroU8,
+    /// Whether the peer has to send first (RFC 5880 6.1).
+    pub passive: bool,
+    /// The least TTL that packets may arrive with if the session is a multihop one (RFC 5883).
+    pub least_ttl: NonZeroU8,
+    /// How far away the peer may be.
+    pub distance: BfdDistance,
+    /// How long the BGP session waits for BFD, if it does (draft-ietf-idr-bgp-bfd-strict-mode).
+    pub strict: Option<Duration>,
+}
+
+/// How far away a peer with BFD may be, which decides between a single-hop and a multihop session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BfdDistance {
+    /// It is directly connected: single hop (RFC 5881).
+    Direct,
+    /// It may be behind routers: multihop (RFC 5883), also if it is on a link.
+    Routed,
+    /// An internal peer may be anywhere: single hop if it is on a link, as in FRR.
+    ByLink,
 }
 
 /// Graceful restart as the sessions offer it; here so that the types above stay about intent.

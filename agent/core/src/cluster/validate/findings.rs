@@ -170,6 +170,11 @@ impl Findings {
             let (low, high) = (Duration::from_millis(10), seconds(60));
             self.lapse(&format!("{path}.interval"), bfd.interval.0, low, high);
             self.range(&format!("{path}.multiplier"), bfd.multiplier, 1, 255);
+            if let Some(ttl) = bfd.minimum_ttl {
+                self.range(&format!("{path}.minimumTTL"), ttl, 1, 255);
+            }
+            let (low, high) = (seconds(1), seconds(3600));
+            self.lapse(&format!("{path}.holdTime"), bfd.hold_time.0, low, high);
         }
     }
 }

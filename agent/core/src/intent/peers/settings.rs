@@ -1,6 +1,7 @@
 //! What is configured of a peer, for its session and in the RIB, out of the fields of its object.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU8;
 use std::sync::Arc;
 
 use bgp::fsm::{Config, LimitRestart, PrefixLimit, RemoteAsn};
@@ -8,14 +9,14 @@ use bgp::settings::{SessionConfig, Transport, Ttl};
 use bgp::types::{Afi, Family};
 use bgp::wire::capability::{AddPathMode, LongLivedFamily, Role};
 use rib::{AdvertisementId, DEFAULT_MAX_NEXT_HOPS, DEFAULT_MAX_PATHS, PeerConfig, PeerKind};
-use routelet_api::peer::{PasswordSpec, RoleSpec};
+use routelet_api::peer::{BfdSpec, PasswordSpec, RoleSpec};
 use routelet_api::{PeerSpec, RestartAfter};
 
 use super::{Context, Session};
 use crate::cluster::{ClusterState, SecretText};
 use crate::intent::{
-    BfdIntent, MissingSecret, PasswordSource, PeerIntent, PeerTarget, Warning, WarningKind,
-    policies, types,
+    BfdDistance, BfdIntent, MissingSecret, PasswordSource, PeerIntent, PeerTarget, Warning,
+    WarningKind, policies, types,
 };
 
 /// The percentage of a prefix limit beyond which the agent warns, where the Peer does not say.
@@ -88,10 +89,7 @@ impl Context<'_> {
             labels: session.labels,
             target: session.target,
             password: spec.password.as_ref().and_then(|p| password(self.state, p)),
-            bfd: spec.bfd.map(|bfd| BfdIntent {
-                interval: bfd.interval.0,
-                multiplier: bfd.multiplier,
-            }),
+            bfd: spec.bfd.map(|bfd| bfd_intent(&bfd, spec, external)),
             max_peers: spec.max_peers.unwrap_or(MAX_PEERS),
             is_doubtful: false,
             config,
@@ -144,6 +142,15 @@ impl Context<'_> {
                     && self.router.graceful_restart.long_lived_stale_time.is_none(),
                 "spec.maxLongLivedStaleTime",
                 "the Router has no gracefulRestart.longLivedStaleTime",
+            ),
+            (
+                spec.bfd.is_some_and(|bfd| bfd.minimum_ttl.is_some())
+                    && matches!(
+                        ttl(spec, external),
+                        Ttl::Hops(1) | Ttl::Security { hops: 1 }
+                    ),
+                "spec.bfd.minimumTTL",
+                "the peer is directly connected",
             ),
         ];
         for (_, field, why) in fields.into_iter().filter(|(applies, ..)| *applies) {
@@ -260,6 +267,29 @@ fn role(role: RoleSpec) -> Role {
 /// Whether an external peer may be several hops away: then its next hops need not be on a link either.
 fn may_be_distant(spec: &PeerSpec) -> bool {
     spec.ebgp_multihop.is_some() || spec.ttl_security.is_some_and(|security| security.hops > 1)
+}
+
+/// BFD with the peer.
+fn bfd_intent(bfd: &BfdSpec, spec: &PeerSpec, external: bool) -> BfdIntent {
+    let hops = match ttl(spec, external) {
+        Ttl::System => None,
+        Ttl::Hops(hops) | Ttl::Security { hops } => Some(hops),
+    };
+    // Packets are sent with TTL 255, and each router between takes one off.
+    let default = hops.map_or(1, |hops| u8::MAX - (hops - 1));
+    let least_ttl = bfd.minimum_ttl.unwrap_or(default);
+    BfdIntent {
+        interval: bfd.interval.0,
+        multiplier: NonZeroU8::new(bfd.multiplier).unwrap_or(NonZeroU8::MIN),
+        passive: bfd.passive,
+        least_ttl: NonZeroU8::new(least_ttl).unwrap_or(NonZeroU8::MIN),
+        distance: match hops {
+            None => BfdDistance::ByLink,
+            Some(1) => BfdDistance::Direct,
+            Some(_) => BfdDistance::Routed,
+        },
+        strict: bfd.strict.then_some(bfd.hold_time.0),
+    }
 }
 
 fn kind(external: bool, client: bool) -> PeerKind {

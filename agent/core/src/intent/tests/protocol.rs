@@ -260,3 +260,87 @@ fn a_filter_of_attributes_reaches_the_session_and_the_rib() {
         ["Peer reflector: spec.attributeFilter.accept has no effect: the peer is internal"]
     );
 }
+
+#[test]
+fn bfd_is_over_one_hop_where_bgp_is_and_accepts_the_ttl_that_is_left_after_so_many_hops() {
+    let seconds = Duration::from_secs;
+    for (spec, distance, least_ttl) in [
+        ("asn: 64500, bfd: {}", BfdDistance::Direct, 255),
+        (
+            "asn: 64500, bfd: {}, ttlSecurity: {hops: 1}",
+            BfdDistance::Direct,
+            255,
+        ),
+        (
+            "asn: 64500, bfd: {}, ttlSecurity: {hops: 3}",
+            BfdDistance::Routed,
+            253,
+        ),
+        (
+            "asn: 64500, bfd: {}, ebgpMultihop: 2",
+            BfdDistance::Routed,
+            254,
+        ),
+        (
+            "asn: 64500, bfd: {}, ebgpMultihop: 255",
+            BfdDistance::Routed,
+            1,
+        ),
+        (
+            "asn: 64500, bfd: {minimumTTL: 250}, ebgpMultihop: 2",
+            BfdDistance::Routed,
+            250,
+        ),
+        ("asn: internal, bfd: {}", BfdDistance::ByLink, 1),
+        (
+            "asn: internal, bfd: {minimumTTL: 254}",
+            BfdDistance::ByLink,
+            254,
+        ),
+    ] {
+        let text = ours("Peer", "p", "", &format!("{{address: 192.0.2.1, {spec}}}"));
+        let bfd = intent(&text, "n1").peers[0].bfd.unwrap();
+        assert_eq!(
+            (bfd.distance, bfd.least_ttl.get()),
+            (distance, least_ttl),
+            "{spec}"
+        );
+        assert_eq!(
+            (bfd.interval, bfd.multiplier.get()),
+            (Duration::from_millis(300), 3)
+        );
+        assert_eq!((bfd.strict, bfd.passive), (None, false));
+    }
+    for (strict, expected) in [
+        ("strict: true", Some(seconds(30))),
+        ("strict: true, holdTime: 5s", Some(seconds(5))),
+        ("holdTime: 5s", None),
+    ] {
+        let spec = format!("{{address: 192.0.2.1, asn: 64500, bfd: {{passive: true, {strict}}}}}");
+        let bfd = intent(&ours("Peer", "p", "", &spec), "n1").peers[0]
+            .bfd
+            .unwrap();
+        assert_eq!((bfd.strict, bfd.passive), (expected, true), "{strict}");
+    }
+}
+
+#[test]
+fn a_least_ttl_has_no_effect_on_a_peer_that_is_directly_connected() {
+    let warns = |more: &str| {
+        let spec = format!("{{address: 192.0.2.1, bfd: {{minimumTTL: 250}}, {more}}}");
+        let intent = intent(&ours("Peer", "p", "", &spec), "n1");
+        let is_meant = |warning: &Warning| {
+            matches!(
+                warning.kind,
+                WarningKind::NoEffect {
+                    field: "spec.bfd.minimumTTL",
+                    ..
+                }
+            )
+        };
+        intent.warnings.iter().any(is_meant)
+    };
+    assert!(warns("asn: 64500"));
+    assert!(!warns("asn: 64500, ebgpMultihop: 2"));
+    assert!(!warns("asn: internal"));
+}
