@@ -64,9 +64,10 @@ impl Peer {
         }
     }
 
-    /// Whether a connection is agreed and waits for BFD, in strict mode.
-    pub fn awaits_bfd(&self) -> bool {
-        self.connections.iter().any(Connection::awaits_bfd)
+    /// The connection that is agreed and waits for BFD, in strict mode.
+    pub fn awaits_bfd(&self) -> Option<ConnectionId> {
+        let waiting = self.connections.iter().find(|c| c.awaits_bfd())?;
+        Some(waiting.id)
     }
 
     /// What its OPENs are made from.

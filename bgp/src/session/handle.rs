@@ -139,8 +139,8 @@ pub struct PeerStatus {
     pub next_attempt: Option<Instant>,
     /// Why, and until when, the peer is held Idle: it is not dialled, and the connections that it dials are refused.
     pub idle_hold: Option<IdleHold>,
-    /// The OPENs are agreed, and the session waits for BFD (strict mode).
-    pub awaits_bfd: bool,
+    /// Our end of the connection whose OPENs are agreed and that waits for BFD (strict mode).
+    pub awaits_bfd: Option<SocketAddr>,
     /// The session, while Established.
     pub session: Option<SessionStatus>,
     /// How many sessions were Established so far.

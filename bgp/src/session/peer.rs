@@ -61,7 +61,7 @@ pub fn spawn(
         since: stamp::now(),
         next_attempt: None,
         idle_hold: None,
-        awaits_bfd: false,
+        awaits_bfd: None,
         session: None,
         sessions: 0,
         downs: Default::default(),
@@ -332,9 +332,13 @@ impl Task {
         }
         let state = self.machine.state();
         let next_attempt = self.machine.next_attempt();
+        let awaits_bfd = self.machine.awaits_bfd().and_then(|id| {
+            let waiting = self.handshakes.iter().find(|one| one.id == id)?;
+            Some(waiting.local)
+        });
         self.status.send_if_modified(|status| {
             status.next_attempt = next_attempt;
-            status.awaits_bfd = self.machine.awaits_bfd();
+            status.awaits_bfd = awaits_bfd;
             let hold = self.machine.idle_hold();
             if status.idle_hold.as_ref() != hold {
                 if let Some(hold) = hold {

@@ -133,7 +133,7 @@ fn strict_mode_confirms_once_bfd_is_up_and_a_keepalive_may_come_before() {
         for state in [BfdState::Unknown, DOWN] {
             let (mut one, id, out) = agreed(state);
             assert_eq!(out, [], "no KEEPALIVE");
-            assert!(one.peer.awaits_bfd());
+            assert!(one.peer.awaits_bfd().is_some());
             assert_eq!(one.peer.state(), State::OpenConfirm);
             if early {
                 assert_eq!(one.give(Input::Received(id, Received::Keepalive)), []);
@@ -141,7 +141,7 @@ fn strict_mode_confirms_once_bfd_is_up_and_a_keepalive_may_come_before() {
             }
             let out = one.give(Input::Bfd(BfdState::Up));
             assert_eq!(out[0], Output::SendKeepalive(id));
-            assert!(!one.peer.awaits_bfd());
+            assert!(one.peer.awaits_bfd().is_none());
             if !early {
                 assert_eq!(out.len(), 1);
                 one.give(Input::Received(id, Received::Keepalive));

@@ -242,7 +242,7 @@ async fn bfd_that_fails_holds_a_peer_until_it_is_back_and_strict_mode_waits_for_
     }
     let (a_handle, b_handle) = (a.peer(a.settings(&b)), b.peer(b.settings(&a)));
     let mut watch = a_handle.watch();
-    let waits = watch.wait_for(|status| status.awaits_bfd);
+    let waits = watch.wait_for(|status| status.awaits_bfd.is_some());
     assert_eq!(
         soon("waits", waits).await.unwrap().state,
         State::OpenConfirm
@@ -251,7 +251,7 @@ async fn bfd_that_fails_holds_a_peer_until_it_is_back_and_strict_mode_waits_for_
     b_handle.bfd(BfdState::Up);
     let up = watch.wait_for(|status| status.session.is_some());
     let up = soon("up", up).await.unwrap().clone();
-    assert!(up.session.unwrap().negotiated.bfd_strict && !up.awaits_bfd);
+    assert!(up.session.unwrap().negotiated.bfd_strict && up.awaits_bfd.is_none());
     a_handle.bfd(BfdState::Down { retain: false });
     let held = watch.wait_for(|status| status.state == State::Idle);
     let hold = soon("held", held).await.unwrap().idle_hold.clone();

@@ -246,7 +246,7 @@ fn status(state: State, since: Instant) -> PeerStatus {
         since,
         next_attempt: None,
         idle_hold: None,
-        awaits_bfd: false,
+        awaits_bfd: None,
         session: None,
         sessions: 0,
         downs: BTreeMap::new(),
