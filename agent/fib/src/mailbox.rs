@@ -15,7 +15,7 @@ use crate::types::FibChange;
 
 /// With so many there is no room for a further portion of changes; with that one they take some 0.5 ms to be taken in. Routers that are
 /// lost or back are never refused: there are as many as peers have next hops.
-const CAPACITY: usize = 2048;
+const CAPACITY: usize = 1024;
 
 /// So many routers are noted without more memory.
 const ROUTERS: usize = 1024;

@@ -8,7 +8,7 @@ use routelet_fib::FibChange;
 use crate::run::fib_sink::FibSink;
 
 /// Changes handed over at once: what is taken in before the FIB's thread may go on.
-pub(super) const PORTION: usize = 1024;
+pub(super) const PORTION: usize = 512;
 
 /// How long a FIB without room is left alone. Whoever holds its plan was interrupted, mostly for some milliseconds.
 pub(super) const PAUSE: Duration = Duration::from_millis(1);
@@ -129,11 +129,11 @@ mod tests {
     fn the_fib_gets_all_in_portions_as_far_as_it_has_room_and_no_more_than_a_step() {
         for (room, changes, most, sizes, then) in [
             (9, 0, 4096, &[][..], Next::Nothing),
-            (9, 700, 4096, &[700], Next::Nothing),
-            (9, 2500, 4096, &[1024, 1024, 452], Next::Nothing),
-            (9, 2500, 1500, &[1024, 476], Next::Step),
-            (9, 2048, 2048, &[1024, 1024], Next::Step),
-            (2, 2500, 4096, &[1024, 1024], Next::Pause),
+            (9, 400, 4096, &[400], Next::Nothing),
+            (9, 1300, 4096, &[512, 512, 276], Next::Nothing),
+            (9, 2500, 900, &[512, 388], Next::Step),
+            (9, 1024, 1024, &[512, 512], Next::Step),
+            (2, 2500, 4096, &[512, 512], Next::Pause),
             (0, 1, 4096, &[], Next::Pause),
         ] {
             let expected = (sizes.to_vec(), then);

@@ -44,7 +44,7 @@ const INTAKE: Duration = Duration::from_millis(5);
 const NEWS_INTAKE: Duration = Duration::from_millis(1);
 
 /// FIB changes of one step, at most and at least.
-const FIB_BATCH: usize = 4096;
+const FIB_BATCH: usize = 2048;
 const SMALL_FIB_BATCH: usize = 256;
 
 /// See the module above.
