@@ -2,7 +2,7 @@
 //!
 //! A failure is BFD that was up and is down. It holds the peer Idle until BFD is no longer down, for `idle_hold_max` at most:
 //! then it is dialled and its connections are taken, although BFD is still down, since BFD may have been removed at the
-//! other end. FRR refuses connections for as long as BFD is down; BIRD resets the session and retries at once.
+//! other end.
 //!
 //! In strict mode (draft-ietf-idr-bgp-bfd-strict-mode) a connection on which both sides sent the capability stays in OpenConfirm
 //! without a KEEPALIVE until BFD is up. The KEEPALIVE of a peer whose BFD was up earlier is remembered meanwhile.
