@@ -30,6 +30,8 @@ pub struct Peer {
     next_id: u32,
     /// What BFD said last.
     bfd: BfdState,
+    /// When the peer would be dialled next if BFD did not hold it.
+    retry_without_bfd: Option<Instant>,
     /// Until when our OPENs say that we have restarted; over with the first session.
     restarting: Option<Instant>,
 }
@@ -45,6 +47,7 @@ impl Peer {
             connections: Vec::with_capacity(2),
             next_id: 0,
             bfd: BfdState::default(),
+            retry_without_bfd: None,
             restarting,
         }
     }

@@ -94,10 +94,10 @@ impl Rib {
         self.lose_next_hops(peer);
     }
 
-    /// Ends the retention of a peer without a session before its time: its stale routes are removed in later polls, long-lived
-    /// ones too, and its next hops are reported lost at once. For BFD that fails while the peer restarts, where forwarding
-    /// should have continued (RFC 5882 section 4.3: its last packets had C = 1). Ignored if the session is up: that ends by
-    /// itself, with a [`Down`] of its own.
+    /// Ends the retention of a peer without a session before its time: its stale routes, long-lived ones too, are removed
+    /// in later polls, and its next hops are reported lost at once. For BFD that fails while the peer restarts, although
+    /// forwarding should have continued (RFC 5882 section 4.3: its last packets had C = 1). Ignored if the session is
+    /// up: that ends by itself, with a [`Down`] of its own.
     pub fn end_retention(&mut self, peer: PeerId) {
         if self
             .peers

@@ -2,7 +2,7 @@
 //!
 //! A failure is BFD that was up and is down. It holds the peer Idle until BFD is no longer down, for `idle_hold_max` at most:
 //! then it is dialled and its connections are taken, although BFD is still down, since BFD may have been removed at the
-//! other end. FRR refuses connections for as long as BFD is down; BIRD resets the session and retries at once.
+//! other end.
 //!
 //! In strict mode (draft-ietf-idr-bgp-bfd-strict-mode) a connection on which both sides sent the capability stays in OpenConfirm
 //! without a KEEPALIVE until BFD is up. The KEEPALIVE of a peer whose BFD was up earlier is remembered meanwhile.
@@ -36,6 +36,7 @@ impl Peer {
     fn bfd_failed(&mut self, now: Instant, retain: bool, out: &mut Outputs) {
         let stop = Stop::Cease(Cease::BfdDown { retain });
         self.end_all(now, &stop, out);
+        self.retry_without_bfd = self.connect_retry.next_attempt();
         if !self.config.idle_hold_max.is_zero() {
             let until = now + self.config.idle_hold_max;
             let reason = Down::AdministrativeStop(stop);
@@ -46,7 +47,7 @@ impl Peer {
         }
     }
 
-    /// Ends a hold that is about BFD alone, and dials.
+    /// Ends a hold that is about BFD alone, and dials, but not before damping allows it: BFD may flap.
     fn bfd_is_not_down(&mut self, now: Instant, out: &mut Outputs) {
         let is_for_bfd = |reason: &Down| {
             matches!(
@@ -56,8 +57,11 @@ impl Peer {
         };
         if (self.idle_hold()).is_some_and(|hold| is_for_bfd(&hold.reason)) {
             self.connect_retry.release();
-            if let ConnectState::Waiting { .. } = self.connect_retry.now {
-                self.connect(now, out);
+            let retry = self.retry_without_bfd.take().filter(|at| *at > now);
+            match (self.connect_retry.now, retry) {
+                (ConnectState::Waiting { .. }, Some(at)) => self.connect_retry.wait(at),
+                (ConnectState::Waiting { .. }, None) => self.connect(now, out),
+                (ConnectState::Off | ConnectState::Connecting { .. }, _) => {}
             }
         }
     }

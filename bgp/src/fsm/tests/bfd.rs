@@ -91,6 +91,22 @@ fn a_path_that_stays_down_holds_the_peer_no_longer_than_any_error() {
 }
 
 #[test]
+fn bfd_that_flaps_does_not_make_the_peer_be_dialled_more_often() {
+    let (mut one, _) = up();
+    for state in [DOWN, BfdState::Up, DOWN, BfdState::Up] {
+        let out = one.give(Input::Bfd(state));
+        assert!(
+            !out.iter().any(|o| matches!(o, Output::Connect(_))),
+            "{out:?}"
+        );
+    }
+    let (deadline, out) = one.fire();
+    assert_eq!(deadline.timer, Timer::ConnectRetry);
+    assert!(one.seconds() > 0.5, "{}", one.seconds());
+    assert!(matches!(out[..], [Output::Connect(_)]), "{out:?}");
+}
+
+#[test]
 fn only_bfd_that_was_up_fails() {
     for before in [BfdState::Unknown, BfdState::AdminDown, DOWN] {
         let (mut one, _) = up();

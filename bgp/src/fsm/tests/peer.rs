@@ -67,7 +67,7 @@ impl Driven {
         id
     }
 
-    fn seconds(&self) -> f64 {
+    pub(super) fn seconds(&self) -> f64 {
         self.now.duration_since(self.start).as_secs_f64()
     }
 }
