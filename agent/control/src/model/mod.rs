@@ -1,6 +1,7 @@
 //! What the agent shows of itself. JSON names are camelCase; times are whole seconds and say so in their name
 //! (`uptimeSeconds`); absent values are left out; addresses, prefixes and communities are text in the field's notation.
 
+mod bfd;
 mod explain;
 mod fib;
 mod peer;
@@ -10,6 +11,7 @@ mod session;
 mod status;
 mod words;
 
+pub use bfd::{BfdSession, BfdSessionState};
 pub use explain::{
     Assignment, Endpoints, ExplainPrefix, ExplainService, KernelLookup, OriginatedFact,
     PeerAdvertisement, ServiceAddress, ServiceAddressKind, TrafficPolicy,

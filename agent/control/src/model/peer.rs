@@ -7,7 +7,8 @@ use bgp::types::{Asn, BgpIdentifier, NextHop, PeerText};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CapabilityState, DownCount, FamilyName, MessageCounts, RestartState, SessionError, SessionState,
+    BfdSession, CapabilityState, DownCount, FamilyName, MessageCounts, RestartState, SessionError,
+    SessionState,
 };
 
 /// One peer and its session.
@@ -122,6 +123,9 @@ pub struct Peer {
     /// Graceful restart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub graceful_restart: Option<RestartState>,
+    /// Its BFD session; absent: BFD is not configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bfd: Option<BfdSession>,
     /// Import policies by name, in order.
     #[serde(default)]
     pub import: Vec<String>,

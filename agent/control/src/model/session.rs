@@ -125,18 +125,21 @@ pub enum DownClass {
     SendHoldTimerExpired,
     /// The TCP connection failed or was closed without a NOTIFICATION.
     TransportFailed,
+    /// BFD found that the path has failed (RFC 9384).
+    BfdDown,
     /// The operator, or a change of the configuration, ended it.
     Administrative,
 }
 
 impl DownClass {
     /// All classes.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::NotificationSent,
         Self::NotificationReceived,
         Self::HoldTimerExpired,
         Self::SendHoldTimerExpired,
         Self::TransportFailed,
+        Self::BfdDown,
         Self::Administrative,
     ];
 
@@ -148,6 +151,7 @@ impl DownClass {
             Self::HoldTimerExpired => "hold_timer_expired",
             Self::SendHoldTimerExpired => "send_hold_timer_expired",
             Self::TransportFailed => "transport_failed",
+            Self::BfdDown => "bfd_down",
             Self::Administrative => "administrative",
         }
     }

@@ -89,6 +89,13 @@ pub struct SessionFacts {
     pub is_held: bool,
 }
 
+impl Session {
+    /// What it was made with.
+    pub const fn settings(&self) -> &PeerSettings {
+        &self.settings
+    }
+}
+
 impl SessionFacts {
     /// Of one that has just been started.
     const fn new(now: Instant) -> Self {

@@ -1,7 +1,7 @@
 //! Every metric, in the order in which scrapes and the documentation show them.
 
 use routelet_control::model::{
-    DownClass, FamilyCounts, MessageCounts, Peer, PeerFamily, SessionState, Severity,
+    BfdSession, DownClass, FamilyCounts, MessageCounts, Peer, PeerFamily, SessionState, Severity,
 };
 
 use super::groups::{Group, GroupFamily};
@@ -83,6 +83,10 @@ pub const METRICS: &[Metric] = &[
     gauge("routelet_peer_held_idle", PEER,
         "Whether the peer is held Idle after errors or for exceeding maxPrefixes: no connection is made or accepted",
         |s, out| per_peer(s, out, |p| p.idle_hold.is_some())),
+    gauge("routelet_peer_bfd_up", PEER, "Whether the BFD session of the peer is up; peers without BFD are left out",
+        |s, out| per_bfd_session(s, out, BfdSession::is_up)),
+    counter("routelet_peer_bfd_downs", PEER, "How often the BFD session of the peer went down after it was up",
+        |s, out| per_bfd_session(s, out, |bfd| u64::from(bfd.downs))),
     counter("routelet_peer_established", PEER, "How often the session has become Established",
         |s, out| per_peer(s, out, |p| p.established_count)),
     counter("routelet_peer_downs", &["peer", "reason"],
@@ -266,6 +270,15 @@ pub const METRICS: &[Metric] = &[
 fn per_peer<V: Value>(s: &Snapshot, out: &mut Samples, value: impl Fn(&Peer) -> V) {
     for peer in &s.peers {
         out.add([&peer.name], value(peer));
+    }
+}
+
+/// Of the peers that have BFD.
+fn per_bfd_session<V: Value>(s: &Snapshot, out: &mut Samples, value: impl Fn(&BfdSession) -> V) {
+    for peer in &s.peers {
+        if let Some(session) = &peer.bfd {
+            out.add([&peer.name], value(session));
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! One peer with everything that is known of it.
 
-use routelet_control::model::{Peer, RestartState, SessionError};
+use routelet_control::model::{BfdSession, Peer, RestartState, SessionError};
 
 use super::place;
 use crate::cli::screen::Screen;
@@ -85,7 +85,44 @@ fn session(peer: &Peer, rows: &mut Rows<'_>) -> anyhow::Result<()> {
     if let Some(restart) = &peer.graceful_restart {
         rows.row("Restart", restarting(restart))?;
     }
+    if let Some(session) = &peer.bfd {
+        rows.row("BFD", bfd(session))?;
+        if let Some(down) = &session.last_down {
+            let text = format!("{} ago: {down}", time(down.ago_seconds));
+            rows.row(
+                "BFD down",
+                format!("{}; last {text}", count(session.downs.into(), "time")),
+            )?;
+        }
+    }
     Ok(())
+}
+
+/// The state of BFD and its times, or why it has none.
+fn bfd(session: &BfdSession) -> String {
+    let mut text = match session.state {
+        Some(state) => state.to_string(),
+        None => "no session".to_owned(),
+    };
+    if let Some(state) = session
+        .peer_state
+        .filter(|state| Some(*state) != session.state)
+    {
+        text.push_str(&format!(" (peer {state})"));
+    }
+    if let Some(interval) = session.transmit_interval_milliseconds {
+        text.push_str(&format!(", interval {interval}ms"));
+    }
+    if let Some(detection) = session.detection_time_milliseconds {
+        text.push_str(&format!(", detection time {detection}ms"));
+    }
+    if session.multihop {
+        text.push_str(", multihop");
+    }
+    if let Some(problem) = &session.problem {
+        text.push_str(&format!(": {problem}"));
+    }
+    text
 }
 
 /// What was agreed on about restarts, and what of it is done here.

@@ -1,9 +1,10 @@
 //! The sessions that run. What is to be done is decided by [`Peering`]; here it is carried out, with tasks, sockets and
 //! files, and what happens is handed in.
 //!
-//! [`changes`] finds which sessions have changed, [`listening`] has the sockets that peers share, [`password_files`] the
+//! [`bfd`] has the thread of BFD, [`changes`] finds which sessions have changed, [`listening`] has the sockets that peers share, [`password_files`] the
 //! threads that read files, and [`table`] what others see of peers.
 
+mod bfd;
 mod changes;
 mod listening;
 mod password_files;
@@ -14,7 +15,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use bgp::fsm::Stop;
+use bgp::fsm::{BfdState, Stop};
 use bgp::session::{
     Admissions, Candidate, Event, KeyError, Listener, PeerHandle, PeerKey, PeerSettings,
     PeerStatus, Refusal,
@@ -23,17 +24,21 @@ use bgp::types::Family;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use rib::{PeerId, Rib};
+use routelet_base::vital::Vital;
+use routelet_core::bfd::{self as core_bfd, BgpSession, Ends, Level, Wanted};
 use routelet_core::intent::{Intent, PeerIntent};
 use routelet_core::peering::{Action, Input, Listening, Peering, Run};
-use routelet_fib::KernelView;
+use routelet_fib::{FibHandle, KernelView};
 use tokio::sync::{mpsc, watch};
 use tracing::warn;
 
 use super::rib_thread::{Command, RibHandle, Stopped};
+use bfd::BfdSessions;
 use changes::Changes;
 use password_files::PasswordReader;
 use table::facts;
 
+pub(crate) use bfd::BfdThread;
 pub(crate) use table::{PeerTable, PeerView};
 
 /// Why a peer cannot be started; `None`: it can.
@@ -66,6 +71,7 @@ pub(crate) struct Peers {
     restarting: Option<Instant>,
     sessions: BTreeMap<PeerId, Arc<PeerHandle>>,
     changes: Changes<BoxFuture<'static, Change>>,
+    bfd: BfdSessions,
     /// The connection that the machine decides about.
     connecting: Option<Candidate>,
 }
@@ -77,6 +83,7 @@ impl Peers {
     /// No peers yet. `restarting`: until when OPENs have the R bit of graceful restart (RFC 4724).
     pub(crate) fn new(
         rib: RibHandle,
+        fib: FibHandle,
         events: mpsc::Sender<Event>,
         candidates: mpsc::Sender<Candidate>,
         restarting: Option<Instant>,
@@ -95,6 +102,7 @@ impl Peers {
             restarting,
             sessions: BTreeMap::new(),
             changes: Changes::new(),
+            bfd: BfdSessions::new(fib),
             connecting: None,
         }
     }
@@ -107,6 +115,16 @@ impl Peers {
     /// What the listener let in and what not.
     pub(crate) fn admissions(&self) -> Arc<Admissions> {
         self.admissions.clone()
+    }
+
+    /// The thread of BFD, for the watchdog.
+    pub(crate) fn bfd_vital(&self) -> Vital {
+        self.bfd.vital()
+    }
+
+    /// The thread of BFD, for those who ask how it is.
+    pub(crate) fn bfd_thread(&self) -> BfdThread {
+        self.bfd.thread()
     }
 
     /// Where connections are accepted.
@@ -147,9 +165,12 @@ impl Peers {
         self.feed(Input::Look).await
     }
 
-    /// Waits until a session is in another state. Loses nothing if it is dropped before.
+    /// Waits until a session of BGP or BFD is in another state. Loses nothing if it is dropped before.
     pub(crate) async fn changed(&mut self) {
-        self.changes.happen().await;
+        tokio::select! {
+            () = self.changes.happen() => {}
+            () = self.bfd.reported() => {}
+        }
     }
 
     /// Takes in how each session is.
@@ -179,6 +200,8 @@ impl Peers {
 
     /// Ends all sessions and waits until each has said its last word, `patience` at most.
     pub(crate) async fn stop(&mut self, how: Stop, patience: Duration) {
+        // First: peers must not find out that packets of BFD are missing.
+        self.bfd.stop().await;
         let handles = self.handles();
         // Nothing of it is sent to the RIB, which may have stopped.
         let _ = self.feed(Input::End(how)).await;
@@ -199,16 +222,25 @@ impl Peers {
 
     /// Hands something in, after how each session is, and does what follows.
     async fn feed(&mut self, input: impl Into<Option<Input>>) -> Result<(), Stopped> {
+        let reported = self.bfd.take_reports();
+        // Failures first: the sessions of a path that has failed are to end.
+        self.carry_out_bfd().await?;
         let mut inputs = VecDeque::from(self.session_inputs());
         inputs.extend(input.into());
         let mut actions = Vec::new();
         while let Some(input) = inputs.pop_front() {
+            if let Input::View(view) = &input {
+                self.bfd.set_view(view);
+            }
             self.machine.handle(Instant::now(), input, &mut actions);
             for action in actions.drain(..) {
                 inputs.extend(self.carry_out(action).await?);
             }
         }
-        Ok(())
+        for id in reported {
+            self.put(id);
+        }
+        self.carry_out_bfd().await
     }
 
     /// How each session is that is another way than the machine knows.
@@ -226,7 +258,11 @@ impl Peers {
             }
             match status {
                 Some(mut status) => {
-                    inputs.push(Input::Session(id, facts(&status.borrow_and_update())));
+                    let current = status.borrow_and_update();
+                    inputs.push(Input::Session(id, facts(&current)));
+                    let session = core_bfd::Input::Session(id, bgp_session(&current));
+                    drop(current);
+                    self.bfd.handle(session);
                     self.follow(&handle, status);
                 }
                 // The sender lives as long as the task.
@@ -299,6 +335,7 @@ impl Peers {
             self.events.clone(),
             self.restarting,
         )?;
+        handle.bfd(bfd_state(self.bfd.level(id)));
         let handle = Arc::new(handle);
         self.follow(&handle, handle.watch());
         self.sessions.insert(id, handle);
@@ -325,7 +362,41 @@ impl Peers {
         self.rib.look(look).await
     }
 
-    fn show(&self, id: PeerId) {
+    /// Goes over to what is wanted of BFD with a peer, and shows the peer.
+    fn show(&mut self, id: PeerId) {
+        let peer = self.machine.peer(id);
+        let session = peer.and_then(|peer| Some((peer, peer.run.running()?)));
+        let wanted =
+            session.and_then(|(peer, session)| Wanted::new(&peer.intent, session.settings()));
+        if session.is_none() {
+            let down = core_bfd::Input::Session(id, BgpSession::Down);
+            self.bfd.handle(down);
+        }
+        self.bfd.handle(core_bfd::Input::Peer(id, wanted));
+        self.put(id);
+    }
+
+    /// Does what is to be done for BFD.
+    async fn carry_out_bfd(&mut self) -> Result<(), Stopped> {
+        for action in std::mem::take(&mut self.bfd.actions) {
+            match action {
+                core_bfd::Action::Route(user, router) => self.bfd.route(user, router),
+                core_bfd::Action::Set(user, wanted) => self.bfd.set(user, wanted),
+                core_bfd::Action::Bgp(id, level) => {
+                    if let Some(session) = self.sessions.get(&id) {
+                        session.bfd(bfd_state(level));
+                    }
+                }
+                core_bfd::Action::EndRetention(id) => {
+                    self.rib.send(Command::EndRetention(id)).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Shows the peer as it is now.
+    fn put(&self, id: PeerId) {
         let Some(peer) = self.machine.peer(id) else {
             return self.table.remove(id);
         };
@@ -341,7 +412,33 @@ impl Peers {
             intent: peer.intent.clone(),
             run,
             keeps_routes: peer.keeps_routes,
+            bfd: self.bfd.show(id),
         });
+    }
+}
+
+/// How a BGP session is, as far as it counts for BFD.
+fn bgp_session(status: &PeerStatus) -> BgpSession {
+    let ends = |local: SocketAddr| Ends {
+        local: local.ip().to_canonical(),
+        interface: match local {
+            SocketAddr::V6(local) => Some(local.scope_id()).filter(|index| *index != 0),
+            SocketAddr::V4(_) => None,
+        },
+    };
+    match (&status.session, status.awaits_bfd) {
+        (Some(session), _) => BgpSession::Established(ends(session.local)),
+        (None, Some(local)) => BgpSession::AwaitsBfd(ends(local)),
+        (None, None) => BgpSession::Down,
+    }
+}
+
+const fn bfd_state(level: Level) -> BfdState {
+    match level {
+        Level::Unknown => BfdState::Unknown,
+        Level::Up => BfdState::Up,
+        Level::Down { retain } => BfdState::Down { retain },
+        Level::AdminDown => BfdState::AdminDown,
     }
 }
 

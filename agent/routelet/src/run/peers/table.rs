@@ -7,6 +7,7 @@ use std::time::Instant;
 use bgp::session::{PeerHandle, PeerStatus};
 use rib::PeerId;
 
+use routelet_core::bfd::Shown;
 use routelet_core::intent::PeerIntent;
 use routelet_core::peering::{Run, SessionFacts, has_place};
 
@@ -21,6 +22,8 @@ pub(crate) struct PeerView {
     pub(crate) run: Run<Arc<PeerHandle>>,
     /// Whether it is not forgotten, and has its place, only because graceful restart keeps its routes. Of dynamic ones.
     pub(crate) keeps_routes: bool,
+    /// Its BFD session; `None`: it has no BFD.
+    pub(crate) bfd: Option<Shown>,
 }
 
 impl PeerView {

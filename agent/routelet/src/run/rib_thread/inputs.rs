@@ -65,6 +65,7 @@ impl RibThread {
                 }
             },
             Command::SetUnexpected(peer) => self.rib.set_unexpected(peer),
+            Command::EndRetention(peer) => self.rib.end_retention(peer),
             Command::RemovePeer(peer) => {
                 self.sessions.known.remove(&peer);
                 self.kernel_context.end(peer);

@@ -48,6 +48,8 @@ pub(crate) enum Command {
     SetUnexpected(PeerId),
     /// A peer that is no longer wanted.
     RemovePeer(PeerId),
+    /// Routes of a peer that graceful restart keeps are to go: it forwards nothing (RFC 5882 section 4.3).
+    EndRetention(PeerId),
     /// What comes takes effect at [`Command::Commit`], as far as it is of peers that there are, or of routes that this node originates.
     Begin,
     /// It takes effect.

@@ -16,10 +16,8 @@ pub(super) fn downs(status: &PeerStatus) -> Vec<DownCount> {
 
 const fn class_of(class: bgp::fsm::DownClass) -> DownClass {
     match class {
-        // The agent has no BFD, so that nothing asks for the Cease of RFC 9384.
-        bgp::fsm::DownClass::NotificationSent | bgp::fsm::DownClass::BfdDown => {
-            DownClass::NotificationSent
-        }
+        bgp::fsm::DownClass::BfdDown => DownClass::BfdDown,
+        bgp::fsm::DownClass::NotificationSent => DownClass::NotificationSent,
         bgp::fsm::DownClass::NotificationReceived => DownClass::NotificationReceived,
         bgp::fsm::DownClass::HoldTimerExpired => DownClass::HoldTimerExpired,
         bgp::fsm::DownClass::SendHoldTimerExpired => DownClass::SendHoldTimerExpired,

@@ -1,5 +1,6 @@
 //! From the parts' own words to the model that commands, metrics and probes read. Pure conversions; [`super::backend`] asks.
 
+mod bfd;
 mod capabilities;
 mod down_reasons;
 pub(super) mod explain;

@@ -14,6 +14,7 @@ use routelet_api::IpFamily;
 use routelet_control::model::{
     Direction, IdleHold, MessageCounts, Peer, PeerFamily, PeerKind, PeerRole, SessionState,
 };
+use routelet_core::bfd::Shown;
 use routelet_core::intent::{Intent, PeerIntent, PeerTarget, RequestedBy};
 use routelet_core::own_next_hops::OwnNextHops;
 use routelet_core::peering::Run;
@@ -53,6 +54,8 @@ pub(crate) struct PeerSnapshot {
     pub(crate) takes_place: bool,
     /// Its task, or why there is none.
     pub(crate) run: Run<Box<Running>>,
+    /// Its BFD session; `None`: it has no BFD.
+    pub(crate) bfd: Option<Shown>,
 }
 
 /// What a task says of its peer.
@@ -90,6 +93,7 @@ impl PeerSnapshot {
             intent: view.intent.clone(),
             takes_place: view.takes_place(),
             run: view.run.map(|handle| Box::new(Running::of(handle))),
+            bfd: view.bfd,
         }
     }
 
@@ -196,6 +200,7 @@ pub(crate) fn peer(
             .map(|(at, error)| plain(seconds(*at, now), None, error.to_string())),
         graceful_restart: negotiated
             .and_then(|negotiated| graceful_restart(negotiated, config.long_lived_max.as_secs())),
+        bfd: shown.bfd.as_ref().map(|bfd| super::bfd::session(bfd, now)),
         import: policies(&config.import),
         export: policies(&config.export),
         advertisements: advertisements

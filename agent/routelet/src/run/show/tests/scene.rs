@@ -356,6 +356,7 @@ impl Scene {
         let world = &self.world;
         let peers = world.intent.peers.iter().cloned();
         let shown = peers.map(|peer| PeerSnapshot {
+            bfd: None,
             run: match &*peer.name {
                 "mesh/node-2" => Run::Running(Box::new(self.mesh())),
                 "tor-a" => Run::Running(Box::new(self.tor_a())),

@@ -1,0 +1,203 @@
+//! BFD with peers. What is wanted of its sessions, and what their states mean, is decided by [`Bfd`]; here are its thread and
+//! its table of routers.
+//!
+//! A failure goes two ways. The thread itself has the FIB remove the router from its nexthop groups (decision 4), whatever
+//! the loop does meanwhile. Then the loop learns of it, and the BGP session ends.
+//!
+//! The thread starts when the first peer wants BFD: a node without it leaves its ports to others.
+
+use std::collections::HashMap;
+use std::io::{self, Read};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rib::PeerId;
+use routelet_base::vital::Vital;
+use routelet_bfd::driver::{self, BfdHandle, Status};
+use routelet_bfd::{Request, SessionKey, UserId, UserState};
+use routelet_core::bfd::{Action, Bfd, Input, Level, Router, Routers, Shown};
+use routelet_fib::{FibHandle, KernelView};
+use tokio::sync::Notify;
+use tracing::{error, info};
+
+/// See the module.
+pub(super) struct BfdSessions {
+    machine: Bfd,
+    /// What the machine knows of the kernel.
+    view: Arc<KernelView>,
+    /// What the machine wants done, and was not done yet.
+    pub(super) actions: Vec<Action>,
+    fib: FibHandle,
+    routers: Arc<Mutex<Routers>>,
+    reports: Arc<Reports>,
+    thread: BfdThread,
+    /// Whether the thread has ended by itself.
+    has_ended: Arc<AtomicBool>,
+}
+
+/// The thread, for those who ask how it is.
+#[derive(Clone, Default)]
+pub(crate) struct BfdThread(Arc<Mutex<Option<Arc<BfdHandle>>>>);
+
+impl BfdThread {
+    /// How the thread and its sessions are. `None`: it does not run, or does not answer. Blocks for a second at most.
+    pub(crate) fn status(&self) -> Option<Status> {
+        let handle = lock(&self.0).clone();
+        handle?.status()
+    }
+}
+
+/// The latest state of each user that the loop has not seen yet: no more than there are users.
+#[derive(Default)]
+struct Reports {
+    states: Mutex<HashMap<u64, UserState>>,
+    arrived: Notify,
+}
+
+/// Says that the thread has ended, when the thread drops it.
+struct Ended(Arc<AtomicBool>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+impl BfdSessions {
+    pub(super) fn new(fib: FibHandle) -> Self {
+        Self {
+            machine: Bfd::default(),
+            view: Arc::default(),
+            actions: Vec::new(),
+            fib,
+            routers: Arc::default(),
+            reports: Arc::default(),
+            thread: BfdThread::default(),
+            has_ended: Arc::default(),
+        }
+    }
+
+    /// The thread, for the watchdog.
+    pub(super) fn vital(&self) -> Vital {
+        let has_ended = self.has_ended.clone();
+        Vital::task("the BFD thread", move || has_ended.load(Ordering::Acquire))
+    }
+
+    /// The thread, for those who ask how it is.
+    pub(super) fn thread(&self) -> BfdThread {
+        self.thread.clone()
+    }
+
+    /// Waits until the thread has reported something. Loses nothing if it is dropped before.
+    pub(super) async fn reported(&self) {
+        self.reports.arrived.notified().await;
+    }
+
+    /// Takes in what the thread has reported. Returns whose.
+    pub(super) fn take_reports(&mut self) -> Vec<PeerId> {
+        let states = std::mem::take(&mut *lock(&self.reports.states));
+        if states.is_empty() {
+            return Vec::new();
+        }
+        let states: Vec<UserState> = states.into_values().collect();
+        self.handle(Input::States(&states));
+        let number = |state: &UserState| u32::try_from(state.user.number).ok().map(PeerId);
+        states.iter().filter_map(number).collect()
+    }
+
+    /// The kernel has these interfaces, addresses and routes.
+    pub(super) fn set_view(&mut self, view: &Arc<KernelView>) {
+        if !Arc::ptr_eq(&self.view, view) {
+            self.view = view.clone();
+            self.handle(Input::View(view.clone()));
+        }
+    }
+
+    pub(super) fn handle(&mut self, input: Input<'_>) {
+        self.machine.handle(input, &mut self.actions);
+    }
+
+    /// What the peer's BGP session is to know.
+    pub(super) fn level(&self, id: PeerId) -> Level {
+        self.machine.level(id)
+    }
+
+    /// The peer's session. `None`: it has no BFD.
+    pub(super) fn show(&self, id: PeerId) -> Option<Shown> {
+        self.machine.show(id)
+    }
+
+    /// The router that a user's session watches; `None`: the user is gone.
+    pub(super) fn route(&self, user: UserId, router: Option<Router>) {
+        lock(&self.routers).set(user, router, |router, down| cut(&self.fib, router, down));
+    }
+
+    /// What a user wants of the thread.
+    pub(super) fn set(&self, user: UserId, wanted: Option<(SessionKey, Request)>) {
+        let mut thread = lock(&self.thread.0);
+        if thread.is_none() && wanted.is_some() {
+            match self.spawn() {
+                Ok(handle) => *thread = Some(Arc::new(handle)),
+                Err(error) => {
+                    error!(%error, "the BFD thread cannot be started: failures are found by hold timers only");
+                }
+            }
+        }
+        if let Some(thread) = thread.as_ref() {
+            thread.set(user, wanted);
+        }
+    }
+
+    fn spawn(&self) -> io::Result<BfdHandle> {
+        let mut seed = [0; 32];
+        std::fs::File::open("/dev/urandom")?.read_exact(&mut seed)?;
+        let (routers, reports, fib) =
+            (self.routers.clone(), self.reports.clone(), self.fib.clone());
+        let ended = Ended(self.has_ended.clone());
+        let handle = driver::spawn(seed, move |states: &[UserState]| {
+            let _ended = &ended;
+            let mut routers = lock(&routers);
+            for state in states {
+                routers.follow(state, |router, down| cut(&fib, router, down));
+            }
+            drop(routers);
+            let mut waiting = lock(&reports.states);
+            waiting.extend(states.iter().map(|state| (state.user.number, *state)));
+            drop(waiting);
+            reports.arrived.notify_one();
+        })?;
+        info!("BFD starts");
+        Ok(handle)
+    }
+
+    /// Ends all sessions as AdminDown, which peers do not take for a failure (RFC 5882 3.2). Returns when that was sent.
+    pub(super) async fn stop(&self) {
+        let Some(handle) = lock(&self.thread.0).take() else {
+            return;
+        };
+        // A panic was reported by the panic hook.
+        let _ = tokio::task::spawn_blocking(move || stop(handle)).await;
+    }
+}
+
+/// Stops the thread as soon as nobody asks how it is any more: a second at most.
+fn stop(mut handle: Arc<BfdHandle>) {
+    loop {
+        match Arc::try_unwrap(handle) {
+            Ok(handle) => return handle.stop(driver::Stop::AdminDown),
+            Err(shared) => handle = shared,
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Has the FIB remove a router from its groups, or use it again.
+fn cut(fib: &FibHandle, (gateway, ifindex): (std::net::IpAddr, u32), down: bool) {
+    fib.set_bfd_down(gateway, Some(ifindex), down);
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Whole between calls, whoever panicked elsewhere.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
