@@ -30,10 +30,12 @@ pub(super) struct Batch {
     controls: Vec<Buffer<CONTROL>>,
     vectors: Vec<libc::iovec>,
     headers: Vec<libc::mmsghdr>,
+    /// How many headers, from the first, the kernel has filled since they were set.
+    used: usize,
 }
 
-// SAFETY: the pointers in `vectors` and `headers` are only used within `receive`, which sets them anew to the buffers of
-// this very value.
+// SAFETY: the pointers in `vectors` and `headers` are only used within `receive`, and point to buffers of this very value on
+// the heap, which are never moved or resized.
 unsafe impl Send for Batch {}
 
 /// One datagram.
@@ -61,6 +63,7 @@ impl Batch {
             controls: vec![Buffer([0; CONTROL]); BATCH],
             vectors: vec![vector; BATCH],
             headers: vec![header; BATCH],
+            used: BATCH,
         }
     }
 
@@ -69,7 +72,7 @@ impl Batch {
     /// # Errors
     /// The kernel's; that nothing waits is none.
     pub(super) fn receive(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
-        for at in 0..BATCH {
+        for at in 0..std::mem::take(&mut self.used) {
             self.vectors[at] = libc::iovec {
                 iov_base: self.payloads[at].0.as_mut_ptr().cast(),
                 iov_len: PAYLOAD,
@@ -95,7 +98,10 @@ impl Batch {
             )
         };
         match usize::try_from(received) {
-            Ok(count) => Ok(count.min(BATCH)),
+            Ok(count) => {
+                self.used = count.min(BATCH);
+                Ok(self.used)
+            }
             Err(_) => match io::Error::last_os_error() {
                 error if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
                 error if error.kind() == io::ErrorKind::Interrupted => Ok(0),

@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// How sessions end with the thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
-    /// Each says AdminDown once, which remote systems do not take for a failure of the path (RFC 5882 3.2).
+    /// Each says AdminDown as often as packets may be lost, within some 20 ms, which remote systems do not take for a failure of the path (RFC 5882 3.2).
     AdminDown,
     /// Nothing is said: remote systems find out after their detection times.
     Silently,

@@ -1,8 +1,9 @@
 //! The thread that runs all sessions of a process, and its sockets (RFC 5881, RFC 5883).
 //!
-//! One thread owns a [`Sessions`](crate::sessions::Sessions). It sleeps until a packet, a command or a timer; then it takes what
-//! has arrived, and only then what is due: a packet that waited in a socket while the thread did not run has arrived in
-//! time. Detection times hold on a busy machine only if the thread is let before others ([`Priority`]).
+//! One thread owns a [`Sessions`](crate::sessions::Sessions). It sleeps until a packet, a command or a timer; then it reads the
+//! clock, takes all that has arrived, and only then has expire what had by that clock: a packet that waited in a socket while
+//! the thread did not run has arrived in time. While packets are read, those that are due are sent. After packets it sleeps for a
+//! moment whatever arrives, so that a packet does not cost a wake-up. Detection times hold on a busy machine only if the thread is let before others ([`Priority`]).
 //!
 //! While no session comes or goes, nothing is allocated. Commands do not wait for the thread ([`BfdHandle`]); what users get
 //! to know goes to a callback that runs on the thread and must not block ([`spawn`]).
@@ -16,6 +17,7 @@
 //! `echo_tx` and `echo_rx` of a request for `None`.
 
 mod batch;
+mod filter;
 mod handle;
 mod ports;
 mod priority;

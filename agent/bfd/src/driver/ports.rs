@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use socket2::Socket;
 
-use super::sockets;
 use super::status::PortStatus;
+use super::{filter, sockets};
 use crate::sessions::{Hops, SessionKey};
 
 /// Until a port or an address that could not be bound is tried again.
@@ -77,37 +77,26 @@ impl Port {
     }
 
     pub(super) fn status(&self) -> Option<PortStatus> {
-        let error = match self.state {
+        let (error, dropped) = match &self.state {
             State::Unneeded => return None,
-            State::Open(_) => None,
-            State::Failed { error, .. } => Some(error),
+            State::Open(socket) => (None, filter::dropped(socket)),
+            State::Failed { error, .. } => (Some(*error), 0),
         };
         Some(PortStatus {
             is_v4: self.is_v4,
             port: sockets::port(self.hops),
             error,
+            dropped,
         })
     }
 
     fn bind(&mut self, now: Instant) {
-        let port = sockets::port(self.hops);
-        let was_failed = matches!(self.state, State::Failed { .. });
-        self.state = match sockets::receiver(self.is_v4, port) {
-            Ok(socket) => {
-                if was_failed {
-                    tracing::info!(port, "the port of BFD is bound");
-                }
-                State::Open(socket)
-            }
-            Err(error) => {
-                if !was_failed {
-                    tracing::warn!(port, reason = %error, "the port of BFD cannot be bound: no session comes up");
-                }
-                State::Failed {
-                    error: error.kind(),
-                    again: now + RETRY,
-                }
-            }
+        self.state = match sockets::receiver(self.is_v4, self.hops) {
+            Ok(socket) => State::Open(socket),
+            Err(error) => State::Failed {
+                error: error.kind(),
+                again: now + RETRY,
+            },
         };
     }
 }

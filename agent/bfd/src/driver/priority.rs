@@ -3,7 +3,6 @@
 #![allow(unsafe_code)]
 
 use std::fmt;
-use std::io;
 
 /// Real-time, in the lower part of 1 to 99: above everything that is not real-time, below the kernel's threads of interrupts
 /// (50).
@@ -46,12 +45,9 @@ pub(super) fn raise() -> Priority {
     if unsafe { libc::sched_setscheduler(0, policy, &raw const parameter) } == 0 {
         return Priority::RealTime;
     }
-    let refused = io::Error::last_os_error();
     // SAFETY: no pointers; 0 is the calling thread, since Linux gives each a value of its own.
     if unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) } == 0 {
-        tracing::info!(reason = %refused, "BFD runs with a raised priority, not in real time");
         return Priority::Raised;
     }
-    tracing::warn!(reason = %refused, "BFD runs with the priority of everything else: a busy machine may cause false alarms");
     Priority::Normal
 }

@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
+use super::filter;
 use crate::packet::Datagram;
 use crate::random::Random;
 use crate::sessions::{Hops, SessionKey};
@@ -20,6 +21,8 @@ const ATTEMPTS: usize = 16;
 const TTL: u32 = 255;
 /// Class selector 6, network control (RFC 4594 3.1), in the upper six bits.
 const TRAFFIC_CLASS: u32 = 48 << 2;
+/// Before other packets in the queue of the interface: `TC_PRIO_CONTROL` of linux/pkt_sched.h.
+const CONTROL_PRIORITY: libc::c_int = 7;
 /// What may wait to be read, in octets of the kernel's reckoning: the packets of 256 sessions for a second at 10 ms.
 const RECEIVE_BUFFER: libc::c_int = 8 << 20;
 /// Each datagram takes so much of it at least.
@@ -36,7 +39,7 @@ pub(super) fn port(hops: Hops) -> u16 {
 }
 
 /// A socket that receives control packets of one family.
-pub(super) fn receiver(is_v4: bool, port: u16) -> io::Result<Socket> {
+pub(super) fn receiver(is_v4: bool, hops: Hops) -> io::Result<Socket> {
     let (domain, any): (_, IpAddr) = if is_v4 {
         (Domain::IPV4, Ipv4Addr::UNSPECIFIED.into())
     } else {
@@ -75,17 +78,18 @@ pub(super) fn receiver(is_v4: bool, port: u16) -> io::Result<Socket> {
             RECEIVE_BUFFER / 2,
         )?;
     }
+    if hops == Hops::Single {
+        // Before packets can arrive. Without it they are discarded all the same, at the cost of the thread.
+        let _ = filter::single_hop(&socket, is_v4);
+    }
     // No other daemon shares the port: it would get packets of ours.
-    socket.bind(&SocketAddr::new(any, port).into())?;
+    socket.bind(&SocketAddr::new(any, port(hops)).into())?;
     Ok(socket)
 }
 
 /// Sends the packets of one session: all from one port, which no other session has.
 #[derive(Debug)]
-pub(super) struct Sender {
-    socket: Socket,
-    remote: SockAddr,
-}
+pub(super) struct Sender(Socket);
 
 impl Sender {
     /// A socket for a session.
@@ -104,6 +108,9 @@ impl Sender {
             socket.set_unicast_hops_v6(TTL)?;
             socket.set_tclass_v6(TRAFFIC_CLASS)?;
         }
+        // Behind the class, which sets it too. The highest needs CAP_NET_ADMIN.
+        let priority = |value| set(socket.as_fd(), libc::SOL_SOCKET, libc::SO_PRIORITY, value);
+        priority(CONTROL_PRIORITY).or_else(|_| priority(CONTROL_PRIORITY - 1))?;
         if let Some(index) = key.interface {
             let index = index.get().cast_signed();
             set(
@@ -121,8 +128,9 @@ impl Sender {
             let port = u16::try_from(drawn).unwrap_or(u16::MAX);
             match socket.bind(&address(key.local, port, key.interface)) {
                 Ok(()) => {
-                    let remote = address(key.remote, self::port(key.hops), key.interface);
-                    return Ok(Self { socket, remote });
+                    // The route is looked up once, and again when routes change.
+                    socket.connect(&address(key.remote, self::port(key.hops), key.interface))?;
+                    return Ok(Self(socket));
                 }
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => last = error,
                 Err(error) => return Err(error),
@@ -136,9 +144,12 @@ impl Sender {
     /// # Errors
     /// The kernel's: there is no route, or the interface is down. The packet counts as lost.
     pub(super) fn send(&self, datagram: &Datagram) -> io::Result<()> {
-        self.socket
-            .send_to(datagram.octets(), &self.remote)
-            .map(drop)
+        let send = || self.0.send(datagram.octets()).map(drop);
+        match send() {
+            // What the remote system said to an earlier packet: it has no BFD (yet). This one was not sent.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => send(),
+            result => result,
+        }
     }
 }
 

@@ -32,6 +32,9 @@ pub struct PortStatus {
     pub port: u16,
     /// Why it cannot be used: `AddrInUse` if another daemon has it.
     pub error: Option<io::ErrorKind>,
+    /// Datagrams that the kernel dropped: at the port of single hops those whose TTL is not 255, and those for which there was no
+    /// space.
+    pub dropped: u64,
 }
 
 /// A session.

@@ -30,6 +30,8 @@ pub(super) struct Driver {
     /// By slot.
     links: Vec<Option<Link>>,
     worst_lateness: Duration,
+    /// After packets.
+    pause: Duration,
     // Empty but for a moment; their memory is reused.
     batch: Batch,
     actions: Actions,
@@ -37,20 +39,14 @@ pub(super) struct Driver {
     states: Vec<UserState>,
 }
 
-/// What waits to be taken.
-#[derive(Clone, Copy)]
-struct Ready {
-    mailbox: bool,
-    ports: [bool; 4],
-}
-
-impl Ready {
-    /// It is not known: everything has to be asked.
-    const ALL: Self = Self {
-        mailbox: true,
-        ports: [true; 4],
-    };
-}
+/// The longest pause after packets, in which others may arrive: so much later a packet is answered at most.
+const MOST_PAUSE: Duration = Duration::from_millis(1);
+/// The shortest detection time is this many pauses at least.
+const PAUSES: u32 = 64;
+/// Between two packets of AdminDown at the end.
+const FAREWELL: Duration = Duration::from_millis(7);
+/// How often AdminDown is sent at the end at least.
+const FAREWELLS: u8 = 3;
 
 /// The socket of a session, and how it does.
 struct Link {
@@ -77,6 +73,7 @@ impl Driver {
             ports: Port::all(),
             links: Vec::new(),
             worst_lateness: Duration::ZERO,
+            pause: MOST_PAUSE,
             batch: Batch::new(),
             actions: Actions::new(),
             commands: Vec::new(),
@@ -85,25 +82,22 @@ impl Driver {
     }
 
     /// Until it is stopped, or the kernel refuses to wait.
+    ///
+    /// Nothing is logged here: the log may wait for others. What users need to know is in their states and in [`Status`].
     pub(super) fn run(&mut self) {
         self.priority = priority::raise();
-        loop {
-            let ready = match self.wait() {
-                Ok(ready) => ready,
-                Err(error) => {
-                    tracing::error!(reason = %error, "BFD ends: the kernel refuses to wait");
-                    return;
-                }
-            };
-            if ready.mailbox
-                && let Some(how) = self.obey()
-            {
+        let mut is_pause = false;
+        while let Ok(has_commands) = self.wait(is_pause) {
+            let begun = Instant::now();
+            let due = self.sessions.deadline();
+            let lateness = due.map(|due| begun.saturating_duration_since(due));
+            self.worst_lateness = self.worst_lateness.max(lateness.unwrap_or_default());
+            if has_commands && let Some(how) = self.obey() {
                 self.finish(how);
                 return;
             }
-            // What has arrived before what is due. The kernel looks at the sockets again when the time is over.
-            self.receive(ready.ports);
-            self.expire();
+            is_pause = self.receive();
+            self.expire(begun);
             self.report();
         }
     }
@@ -132,14 +126,17 @@ impl Driver {
             self.act(now);
         }
         self.commands = commands;
+        let shortest = self.sessions.shortest_detection();
+        self.pause = shortest.map_or(MOST_PAUSE, |shortest| MOST_PAUSE.min(shortest / PAUSES));
         stop
     }
 
-    /// Takes in all that had arrived at these ports.
-    fn receive(&mut self, ready: [bool; 4]) {
-        for place in (0..ready.len()).filter(|place| ready[*place]) {
+    /// Takes in all that has arrived. Returns whether anything has.
+    fn receive(&mut self) -> bool {
+        let mut is_any = false;
+        for place in 0..self.ports.len() {
             let mut taken = 0;
-            // What arrives meanwhile may wait: a flood does not keep the timers from their turn.
+            // All that had arrived when this began; what arrives meanwhile may wait.
             while taken < MOST_WAITING {
                 let Some(socket) = self.ports[place].socket() else {
                     break;
@@ -158,33 +155,38 @@ impl Driver {
                     self.sessions
                         .receive(now, &arrival, message.payload, &mut self.actions);
                 }
+                // A flood does not keep packets of ours from being sent.
+                self.sessions.transmit(now, &mut self.actions);
                 self.act(now);
+                is_any |= count > 0;
                 taken += count;
                 if count < BATCH {
                     break;
                 }
             }
         }
+        is_any
     }
 
-    fn expire(&mut self) {
+    /// Has expire what was over at `begun`, before packets were taken in, and sends what is due.
+    fn expire(&mut self, begun: Instant) {
+        self.sessions.expire(begun, &mut self.actions);
+        self.act(begun);
         let now = Instant::now();
-        if let Some(due) = self.sessions.deadline() {
-            let lateness = now.saturating_duration_since(due);
-            self.worst_lateness = self.worst_lateness.max(lateness);
-        }
-        self.sessions.expire(now, &mut self.actions);
+        self.sessions.transmit(now, &mut self.actions);
         self.act(now);
         for port in &mut self.ports {
             port.retry(now);
         }
     }
 
-    /// Sleeps until there is something to do.
-    fn wait(&self) -> io::Result<Ready> {
+    /// Sleeps until there is something to do; in a pause packets do not end it. Returns whether commands wait.
+    fn wait(&self, is_pause: bool) -> io::Result<bool> {
         let ports = self.ports.iter().filter_map(Port::deadline);
         let deadline = self.sessions.deadline().into_iter().chain(ports).min();
         let timeout = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+        let pause = is_pause.then_some(self.pause);
+        let timeout = timeout.into_iter().chain(pause).min();
         // As many descriptors as there can be, the mailbox in the place of those that are not there.
         let mut descriptors: [PollFd<'_>; 5] = std::array::from_fn(|_| self.mailbox.poll());
         for (descriptor, port) in descriptors[1..].iter_mut().zip(&self.ports) {
@@ -192,16 +194,16 @@ impl Driver {
                 *descriptor = PollFd::new(socket.as_fd(), PollFlags::POLLIN);
             }
         }
-        match ppoll(&mut descriptors, timeout.map(TimeSpec::from_duration), None) {
-            Ok(_) => {}
-            Err(Errno::EINTR) => return Ok(Ready::ALL),
-            Err(error) => return Err(error.into()),
+        let watched = if is_pause {
+            &mut descriptors[..1]
+        } else {
+            &mut descriptors[..]
+        };
+        match ppoll(watched, timeout.map(TimeSpec::from_duration), None) {
+            Ok(_) => Ok(descriptors[0].any().unwrap_or(true)),
+            Err(Errno::EINTR) => Ok(true),
+            Err(error) => Err(error.into()),
         }
-        let is_ready = |at: usize| descriptors[at].any().unwrap_or(true);
-        Ok(Ready {
-            mailbox: is_ready(0),
-            ports: std::array::from_fn(|port| is_ready(port + 1)),
-        })
     }
 
     /// Carries out what the sessions put out.
@@ -226,6 +228,7 @@ impl Driver {
                 Action::Send(Slot(slot), datagram) => {
                     if let Some(Some(link)) = self.links.get_mut(slot) {
                         link.send(now, &datagram, &mut self.random);
+                        self.sessions.set_send_error(Slot(slot), link.error);
                     }
                 }
                 Action::SendEcho(..) => {}
@@ -248,16 +251,27 @@ impl Driver {
     }
 
     fn finish(&mut self, how: Stop) {
-        if how == Stop::AdminDown {
-            let users: Vec<_> = self
-                .sessions
-                .iter()
-                .flat_map(|view| view.users.iter().map(|used| used.user))
-                .collect();
+        if how == Stop::Silently {
+            return;
+        }
+        let mults = self.sessions.iter();
+        let mults = mults.map(|view| view.session.parameters().detect_mult.get());
+        let count = mults.max().unwrap_or(0).clamp(FAREWELLS, 2 * FAREWELLS);
+        let users: Vec<_> = self
+            .sessions
+            .iter()
+            .flat_map(|view| view.users.iter().map(|used| used.user))
+            .collect();
+        let now = Instant::now();
+        for user in users {
+            self.sessions.set(now, user, None, &mut self.actions);
+        }
+        self.act(now);
+        // As often as packets may be lost without harm.
+        for _ in 1..count {
+            std::thread::sleep(FAREWELL);
             let now = Instant::now();
-            for user in users {
-                self.sessions.set(now, user, None, &mut self.actions);
-            }
+            self.sessions.repeat(now, &mut self.actions);
             self.act(now);
         }
     }
@@ -307,12 +321,19 @@ impl Link {
                 if self.sender.is_none() {
                     self.again = now + RETRY;
                 }
-                if self.error != Some(error.kind()) {
-                    let (local, remote) = (self.key.local, self.key.remote);
-                    tracing::warn!(%local, %remote, reason = %error, "a BFD packet cannot be sent");
-                    self.error = Some(error.kind());
+                if is_of_socket(&error) {
+                    self.sender = None;
                 }
+                self.error = Some(error.kind());
             }
         }
     }
+}
+
+/// Whether another socket may do better: the interface or the address that this one is bound to is gone, or was.
+fn is_of_socket(error: &io::Error) -> bool {
+    let of_socket = [libc::ENODEV, libc::ENXIO, libc::EADDRNOTAVAIL, libc::EINVAL];
+    error
+        .raw_os_error()
+        .is_some_and(|code| of_socket.contains(&code))
 }

@@ -14,6 +14,10 @@ pub enum Input<'a> {
     EchoReturned(EchoPacket),
     /// The time of [`Session::deadline`](super::Session::deadline) has come.
     DeadlineReached,
+    /// The time of [`Session::may_send_from`](super::Session::may_send_from) has come. Nothing expires by it.
+    Transmit,
+    /// Send the latest packet once more.
+    Repeat,
     /// Go over to other parameters, without a change of the state.
     Configure(Parameters),
     /// Hold the session down (RFC 5880 6.8.16).

@@ -135,6 +135,8 @@ impl Session {
                 }
             }
             Input::DeadlineReached => self.expire(now, out),
+            Input::Transmit => self.schedule.hasten(now),
+            Input::Repeat => self.repeat(out),
             Input::Configure(parameters) => self.configure(parameters),
             Input::Disable => {
                 if self.state != State::AdminDown {
@@ -157,11 +159,25 @@ impl Session {
 
     /// When the session wants to be called next if nothing happens before.
     pub fn deadline(&self) -> Option<Instant> {
+        self.next_send().into_iter().chain(self.expires()).min()
+    }
+
+    /// When the next packet is due at the latest; it may be sent [`Session::may_send_from`].
+    pub fn next_send(&self) -> Option<Instant> {
+        self.schedule.next.into_iter().chain(self.echo.next()).min()
+    }
+
+    /// From when on the next packet may be sent: somewhat early, so that packets of several sessions go out together.
+    pub fn may_send_from(&self) -> Option<Instant> {
+        let control = self.schedule.earliest();
+        control.into_iter().chain(self.echo.next()).min()
+    }
+
+    /// When something is over unless a packet arrives before.
+    pub fn expires(&self) -> Option<Instant> {
         [
-            self.schedule.next,
             self.detection_expires(),
             self.number_expires,
-            self.echo.next(),
             self.echo.expires(self.parameters.detect_mult),
         ]
         .into_iter()

@@ -157,7 +157,14 @@ impl Timing {
     }
 }
 
-/// An interval reduced by a random 0 to 25 %, or 10 to 25 % with a Detect Mult of 1 (RFC 5880 6.8.7).
+/// How much earlier than it is due a packet may be sent, as a part of its interval: packets of many sessions then go out
+/// together, and the thread sleeps in between.
+const EARLY: u32 = 32;
+/// The least part of an interval between two packets is 75 % (RFC 5880 6.8.7): 79 %, less what they may be early.
+const LEAST_PERCENT: u32 = 79;
+
+/// An interval reduced by a random 0 to 21 %, or 10 to 21 % with a Detect Mult of 1: with [`EARLY`], what RFC 5880 6.8.7
+/// demands.
 pub(super) fn jittered(
     interval: Duration,
     detect_mult: NonZeroU8,
@@ -169,7 +176,7 @@ pub(super) fn jittered(
     } else {
         WHOLE
     };
-    let part = random.between(WHOLE / 100 * 75, most);
+    let part = random.between(WHOLE / 100 * LEAST_PERCENT, most);
     // Less than 4,295 s: the product in nanoseconds is below 2^63.
     let nanos = interval.as_nanos() * u128::from(part) / u128::from(WHOLE);
     Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
@@ -184,6 +191,24 @@ pub(super) struct Schedule {
 }
 
 impl Schedule {
+    /// From when on the next packet may be sent.
+    pub(super) fn earliest(&self) -> Option<Instant> {
+        let early = self
+            .interval
+            .map_or(Duration::ZERO, |interval| interval / EARLY);
+        // Not before the one that it follows: a packet that is due at once is not early.
+        let next = self.next?;
+        let earliest = next.checked_sub(early)?;
+        Some(self.last.map_or(next, |last| earliest.max(last).min(next)))
+    }
+
+    /// Has the next packet sent now if it may be.
+    pub(super) fn hasten(&mut self, now: Instant) {
+        if self.earliest().is_some_and(|earliest| earliest <= now) {
+            self.next = self.next.map(|next| next.min(now));
+        }
+    }
+
     /// One was just sent.
     pub(super) fn sent(&mut self, now: Instant, detect_mult: NonZeroU8, random: &mut Random) {
         self.last = Some(now);

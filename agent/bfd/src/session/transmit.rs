@@ -75,6 +75,13 @@ impl Session {
         }
     }
 
+    /// Sends the latest packet once more, if there was one.
+    pub(super) fn repeat(&mut self, out: &mut Outputs) {
+        if self.sent.is_some() {
+            self.send(Sequence::None, out);
+        }
+    }
+
     /// Intervals, Poll Sequence, Echo function and the time of the next packet, from the variables.
     pub(super) fn follow(&mut self, now: Instant, random: &mut Random) {
         let mult = self.parameters.detect_mult;

@@ -21,7 +21,7 @@ mod timers;
 mod users;
 
 use std::num::NonZeroU8;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -50,6 +50,7 @@ struct Entry {
     losses: u32,
     last_down: Option<LastDown>,
     counters: Counters,
+    send_error: Option<std::io::ErrorKind>,
     /// When it ends, if nobody uses it any more.
     ends: Option<Instant>,
 }
@@ -60,7 +61,10 @@ pub struct Sessions {
     random: Random,
     entries: Vec<Option<Entry>>,
     free: Vec<usize>,
-    timers: Timers,
+    /// When each session has to send.
+    sends: Timers,
+    /// When something of each session is over.
+    expiries: Timers,
     /// Their keys are ours and random, or configured: nobody else chooses them.
     by_discriminator: HashMap<u32, usize, FixedState>,
     by_key: HashMap<SessionKey, usize, FixedState>,
@@ -81,7 +85,8 @@ impl Sessions {
             random,
             entries: Vec::new(),
             free: Vec::new(),
-            timers: Timers::default(),
+            sends: Timers::default(),
+            expiries: Timers::default(),
             by_discriminator: HashMap::default(),
             by_key: HashMap::default(),
             users: HashMap::default(),
@@ -92,20 +97,51 @@ impl Sessions {
         }
     }
 
-    /// When [`Sessions::expire`] wants to be called next if nothing happens before.
+    /// When [`Sessions::expire`] and [`Sessions::transmit`] want to be called next if nothing happens before.
     pub fn deadline(&self) -> Option<Instant> {
-        self.timers.first().map(|(at, _)| at)
+        let first = [self.sends.first(), self.expiries.first()];
+        first.into_iter().flatten().map(|(at, _)| at).min()
     }
 
-    /// Handles what is due at `now`.
+    /// Handles what was over at `now`. A caller that may have been held up takes `now`, then all packets that have arrived, and
+    /// only then calls this: what arrived in time counts, however late it is read.
     pub fn expire(&mut self, now: Instant, out: &mut Actions) {
-        while let Some((_, slot)) = self.timers.first().filter(|(at, _)| *at <= now) {
+        while let Some((_, slot)) = self.expiries.first().filter(|(at, _)| *at <= now) {
             let ends = self.entry(slot).and_then(|entry| entry.ends);
             if ends.is_some_and(|at| at <= now) {
                 self.close(slot, out);
             } else {
                 self.handle(now, slot, Input::DeadlineReached, out);
             }
+        }
+    }
+
+    /// Sends what is due at `now`, and what may be sent early with it. Takes no session down.
+    pub fn transmit(&mut self, now: Instant, out: &mut Actions) {
+        while let Some((_, slot)) = self.sends.first() {
+            let entry = self.entry(slot);
+            let from = entry.and_then(|entry| entry.session.may_send_from());
+            if from.is_none_or(|from| from > now) {
+                return;
+            }
+            self.handle(now, slot, Input::Transmit, out);
+        }
+    }
+
+    /// The shortest detection time that is configured; `None` without sessions.
+    pub fn shortest_detection(&self) -> Option<Duration> {
+        let detection = |entry: &Entry| {
+            let parameters = entry.session.parameters();
+            let shorter = parameters.desired_min_tx.min(parameters.required_min_rx);
+            shorter.duration() * u32::from(parameters.detect_mult.get())
+        };
+        self.entries.iter().flatten().map(detection).min()
+    }
+
+    /// Sends the latest packet of every session once more.
+    pub fn repeat(&mut self, now: Instant, out: &mut Actions) {
+        for slot in 0..self.entries.len() {
+            self.handle(now, slot, Input::Repeat, out);
         }
     }
 
@@ -126,6 +162,15 @@ impl Sessions {
                 users: &entry.users,
             })
         })
+    }
+
+    /// Takes note of whether the packets of a session can be sent; its users get to know when that changes.
+    pub fn set_send_error(&mut self, slot: Slot, error: Option<std::io::ErrorKind>) {
+        let entry = self.entries.get_mut(slot.0).and_then(Option::as_mut);
+        if let Some(entry) = entry.filter(|entry| entry.send_error != error) {
+            entry.send_error = error;
+            self.list_all(slot.0);
+        }
     }
 
     fn entry(&self, slot: usize) -> Option<&Entry> {
@@ -159,6 +204,7 @@ impl Sessions {
             losses: 0,
             last_down: None,
             counters: Counters::default(),
+            send_error: None,
             ends: None,
         };
         let slot = self.free.pop().unwrap_or(self.entries.len());
@@ -179,7 +225,8 @@ impl Sessions {
         let discriminator = entry.session.discriminator().number();
         self.by_discriminator.remove(&discriminator);
         self.by_key.remove(&entry.key);
-        self.timers.set(slot, None);
+        self.sends.set(slot, None);
+        self.expiries.set(slot, None);
         self.free.push(slot);
         out.push(Action::Close(Slot(slot)));
     }
@@ -229,9 +276,13 @@ impl Sessions {
     }
 
     fn schedule(&mut self, slot: usize) {
-        let at = self
-            .entry(slot)
-            .and_then(|entry| entry.session.deadline().into_iter().chain(entry.ends).min());
-        self.timers.set(slot, at);
+        let entry = self.entry(slot);
+        let send = entry.and_then(|entry| entry.session.next_send());
+        let expiry = entry.and_then(|entry| {
+            let expires = entry.session.expires();
+            expires.into_iter().chain(entry.ends).min()
+        });
+        self.sends.set(slot, send);
+        self.expiries.set(slot, expiry);
     }
 }

@@ -1,5 +1,6 @@
 //! What users get to know of their sessions: levels, of which the latest counts.
 
+use std::io;
 use std::time::Instant;
 
 use super::{RequestError, SessionKey, UserId};
@@ -22,6 +23,8 @@ pub struct UserState {
     pub last_down: Option<LastDown>,
     /// The latest request for this key is not fulfilled; the one before it still is. Retried when other users change theirs.
     pub change_refused: Option<RequestError>,
+    /// Why the latest packet of the session was not sent.
+    pub send_error: Option<io::ErrorKind>,
     /// State and intervals of the session; `None` if the user has none ([`UserLevel::Refused`]).
     pub status: Option<Status>,
 }

@@ -33,6 +33,7 @@ impl Timers {
                 self.places[slot] = place;
                 self.rise(place);
             }
+            (place, Some(at)) if self.heap[place].0 == at => {}
             (place, Some(at)) => {
                 self.heap[place].0 = at;
                 let place = self.rise(place);

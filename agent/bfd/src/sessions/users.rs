@@ -302,6 +302,7 @@ fn state(user: &User, entry: Option<&Entry>) -> UserState {
         state: level,
         transitions,
         last_down,
+        send_error: used.and_then(|(entry, _)| entry.send_error),
         change_refused: user.refused.filter(|_| used.is_some()),
         status,
     }

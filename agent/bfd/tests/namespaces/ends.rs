@@ -3,14 +3,20 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::ErrorKind;
+use std::num::NonZeroU8;
 use std::num::NonZeroU32;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::unistd::gettid;
 use routelet_bfd::driver::{BfdHandle, Stop, spawn};
+use routelet_bfd::packet::Interval;
+use routelet_bfd::session::Parameters;
 use routelet_bfd::sessions::{Hops, Request, SessionKey, UserId, UserLevel, UserState};
 
 /// One end of the link `eth0`.
@@ -18,10 +24,12 @@ pub(crate) struct End {
     namespace: File,
     pub(crate) handle: BfdHandle,
     reports: Receiver<UserState>,
-    /// Taken from `reports`, and not waited for yet: each has another level than the one before of its user.
+    /// For how many milliseconds the next report holds the thread up.
+    stall: Arc<AtomicU64>,
+    /// Taken from `reports`, and not waited for yet: each has another level or error than the one before of its user.
     states: Vec<UserState>,
-    /// By user: the latest level.
-    levels: BTreeMap<UserId, UserLevel>,
+    /// By user: the latest level, and whether its packets can be sent.
+    levels: BTreeMap<UserId, (UserLevel, Option<ErrorKind>)>,
     /// By user: what it wants.
     wanted: RefCell<BTreeMap<u64, SessionKey>>,
 }
@@ -109,7 +117,7 @@ fn within<T: Send>(namespace: &File, work: impl FnOnce() -> T + Send) -> T {
     })
 }
 
-fn run(program: &str, arguments: &str) {
+pub(crate) fn run(program: &str, arguments: &str) {
     let out = Command::new(program)
         .args(arguments.split_whitespace())
         .output()
@@ -121,7 +129,10 @@ fn run(program: &str, arguments: &str) {
 impl End {
     fn new(namespace: File, seed: u8) -> Self {
         let (sender, reports) = channel();
+        let stall = Arc::new(AtomicU64::new(0));
+        let stalls = stall.clone();
         let report = move |states: &[UserState]| {
+            std::thread::sleep(Duration::from_millis(stalls.swap(0, Ordering::Relaxed)));
             for state in states {
                 let _ = sender.send(*state);
             }
@@ -131,6 +142,7 @@ impl End {
             namespace,
             handle,
             reports,
+            stall,
             states: Vec::new(),
             levels: BTreeMap::new(),
             wanted: RefCell::default(),
@@ -188,6 +200,25 @@ impl End {
         self.handle.set(id(user), None);
     }
 
+    /// Holds the thread up: the report of a request that is refused does not return for so long.
+    pub(crate) fn stall(&mut self, duration: Duration) {
+        let millis = u64::try_from(duration.as_millis()).unwrap();
+        self.stall.store(millis, Ordering::Relaxed);
+        let key = SessionKey {
+            local: "10.0.0.1".parse().unwrap(),
+            remote: "10.0.0.1".parse().unwrap(),
+            interface: None,
+            hops: Hops::Multi,
+        };
+        let mult = NonZeroU8::MIN;
+        let request = Request::new(Parameters::new(Interval::SLOW, mult));
+        self.handle.set(id(u64::MAX), Some((key, request)));
+        let is_refused = |level| matches!(level, UserLevel::Refused(_));
+        self.wait(u64::MAX, duration * 20, is_refused);
+        self.handle.set(id(u64::MAX), None);
+        self.levels.remove(&id(u64::MAX));
+    }
+
     /// Ends the driver; one without sessions takes its place.
     pub(crate) fn stop(&mut self, how: Stop) {
         let idle = self.enter(|| spawn([0; 32], |_| {}).unwrap());
@@ -237,8 +268,8 @@ impl End {
     }
 
     fn keep(&mut self, state: UserState) {
-        let before = self.levels.insert(state.user, state.state);
-        if before != Some(state.state) {
+        let level = (state.state, state.send_error);
+        if self.levels.insert(state.user, level) != Some(level) {
             self.states.push(state);
         }
     }

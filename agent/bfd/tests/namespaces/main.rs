@@ -176,6 +176,51 @@ fn an_end_that_stops_is_not_taken_for_a_failure() {
 }
 
 #[test]
+fn a_thread_that_was_held_up_takes_what_waits_before_it_misses_it() {
+    two_ends(|left, right| {
+        // The left end may be silent for a second, and expects a packet within 60 ms.
+        let mut patient = every(20);
+        patient.parameters.detect_mult = NonZeroU8::new(50).unwrap();
+        left.add(1, "10.0.0.1", "10.0.0.2", Hops::Single, &patient);
+        right.add(1, "10.0.0.2", "10.0.0.1", Hops::Single, &every(20));
+        for end in [&mut *left, right] {
+            end.wait(1, SOON, |level| level == UserLevel::Up);
+        }
+        std::thread::sleep(SECOND);
+        for _ in 0..5 {
+            left.stall(Duration::from_millis(200));
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        assert!(left.handle.status().unwrap().worst_lateness > Duration::from_millis(50));
+        let lost = |end: &mut End| end.heard().into_iter().any(|state| state.user.number == 1);
+        assert_eq!((lost(left), lost(right)), (false, false));
+    });
+}
+
+/// One that hears only the last of the packets of AdminDown.
+#[test]
+fn an_end_that_stops_says_so_more_than_once() {
+    two_ends(|left, right| {
+        connect(left, right, &every(50));
+        right.enter(|| {
+            ends::run("nft", "add table inet bfd");
+            ends::run(
+                "nft",
+                "add chain inet bfd in { type filter hook input priority 0 ; }",
+            );
+            // Two upper bits of the second octet behind the UDP header: AdminDown. 52 octets each: two of three.
+            ends::run(
+                "nft",
+                "add rule inet bfd in udp dport 3784 @th,72,2 0 quota until 110 bytes drop",
+            );
+        });
+        left.stop(Stop::AdminDown);
+        let state = right.wait(1, SOON, is_lost);
+        assert_eq!(state.state, UserLevel::RemoteAdminDown);
+    });
+}
+
+#[test]
 fn packets_from_afar_or_from_guesses_are_counted_and_do_nothing() {
     two_ends(|left, right| {
         connect(left, right, &every(50));
@@ -194,12 +239,24 @@ fn packets_from_afar_or_from_guesses_are_counted_and_do_nothing() {
         });
         std::thread::sleep(SECOND);
         let status = right.handle.status().unwrap();
+        assert!(status.ports[0].dropped > 5000, "{:?}", status.ports);
+        assert_eq!(status.discards.of(Discard::TtlTooLow), 0, "in the kernel");
+        // From the link itself: the thread takes them in, and keeps its intervals.
+        left.enter(|| {
+            let socket = UdpSocket::bind("10.0.0.1:50001").unwrap();
+            socket.set_ttl(255).unwrap();
+            let end = Instant::now() + SECOND * 2;
+            while Instant::now() < end {
+                let _ = socket.send_to(&forged, "10.0.0.2:3784");
+                let _ = socket.send_to(&guess, "10.0.0.2:3784");
+            }
+        });
+        let discards = right.handle.status().unwrap().discards;
         assert!(
-            status.discards.of(Discard::TtlTooLow) > 1000,
-            "{:?}",
-            status.discards
+            discards.of(Discard::OtherDiscriminator) > 1000,
+            "{discards:?}"
         );
-        assert!(status.discards.of(Discard::UnknownDiscriminator) > 1000);
+        assert!(discards.of(Discard::UnknownDiscriminator) > 1000);
         assert_eq!((left.heard(), right.heard()), (vec![], vec![]));
     });
 }
@@ -219,6 +276,8 @@ fn a_port_or_an_address_that_is_not_there_yet_is_tried_again() {
             Some(std::io::ErrorKind::AddrNotAvailable)
         );
         assert!(session.unsent > 0);
+        let reported = left.heard().last().and_then(|state| state.send_error);
+        assert_eq!(reported, session.send_error, "once, not for each packet");
         drop(other);
         left.ip("addr add 10.0.0.9/24 dev eth0");
         left.wait(1, SOON, |level| level == UserLevel::Up);

@@ -102,6 +102,7 @@ impl Rig {
         while let Some(at) = self.sessions.deadline().filter(|at| *at <= end) {
             self.now = self.now.max(at);
             self.sessions.expire(self.now, &mut self.out);
+            self.sessions.transmit(self.now, &mut self.out);
         }
         self.now = end;
     }

@@ -214,6 +214,49 @@ fn discriminators_are_unique_unpredictable_and_never_zero() {
 }
 
 #[test]
+fn what_arrived_before_the_clock_was_read_counts_however_late_it_is_taken_in() {
+    let mut rig = Rig::new();
+    let one = key("10.0.0.2");
+    rig.set(1, one, request(50));
+    rig.bring_up(&one);
+    let yours = rig.discriminator(&one);
+    rig.receive(&arrival(&one), &packet(State::Up, yours));
+    // The detection time of 3 s is over while packets are taken in.
+    let begun = rig.now + SECOND * 2;
+    rig.now += SECOND * 4;
+    rig.sessions.transmit(rig.now, &mut rig.out);
+    rig.sessions.expire(begun, &mut rig.out);
+    assert_eq!(rig.state(&one), Some(State::Up));
+    rig.receive(&arrival(&one), &packet(State::Up, yours));
+    rig.sessions.expire(rig.now, &mut rig.out);
+    assert_eq!(rig.state(&one), Some(State::Up));
+}
+
+#[test]
+fn packets_that_are_due_about_the_same_time_are_sent_together() {
+    let mut rig = Rig::new();
+    let keys: Vec<SessionKey> = (2..34).map(|host| key(&format!("10.0.0.{host}"))).collect();
+    for (user, key) in (0..).zip(&keys) {
+        rig.set(user, *key, request(50));
+        rig.bring_up(key);
+        let final_packet = ControlPacket {
+            sequence: Sequence::Final,
+            ..packet(State::Up, rig.discriminator(key))
+        };
+        rig.receive(&arrival(key), &final_packet);
+    }
+    rig.out.clear();
+    let (mut turns, end) = (0, rig.now + SECOND);
+    while let Some(at) = rig.sessions.deadline().filter(|at| *at <= end) {
+        rig.sessions.transmit(at, &mut rig.out);
+        turns += 1;
+    }
+    let sent = rig.out.len();
+    assert!(sent > 32 * 20 && sent < 32 * 27, "{sent}");
+    assert!(turns * 3 < sent * 2, "{turns} turns for {sent} packets");
+}
+
+#[test]
 fn echo_packets_go_to_the_session_of_their_discriminator() {
     let mut rig = Rig::new();
     let one = key("10.0.0.2");
