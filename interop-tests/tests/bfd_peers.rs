@@ -56,11 +56,8 @@ fn wait_up(rack: &Rack, detection_time: u64) -> Result<()> {
 
 /// A rack whose peers get BFD while their sessions are up.
 fn start(lab: &Lab) -> Result<Rack> {
-    let mut rack = Rack::start(lab)?;
+    let rack = Rack::start_beside(lab, watching)?;
     rack.wait_ways(&["eth2", "eth3"])?;
-    for (router, number) in rack.routers.iter_mut().zip([2, 3]) {
-        router.reconfigure(watching(number))?;
-    }
     let bfd = json!({"interval": "50ms", "multiplier": 3});
     rack.node.write("config", &with_bfd(&bfd))?;
     wait_up(&rack, 150)?;

@@ -63,6 +63,11 @@ impl Rack {
         Self::start_all(lab, router, extra, speaker)
     }
 
+    /// The same with an empty `spec`, and routers that are made by `speaker`.
+    pub fn start_beside(lab: &Lab, speaker: fn(u32) -> Speaker) -> Result<Self> {
+        Self::start_all(lab, &json!({}), &[], speaker)
+    }
+
     fn start_all(
         lab: &Lab,
         router: &Value,

@@ -23,7 +23,7 @@ pub struct Path {
 /// The path to a peer; `None`: an address or the interface is not known. `ends`: of its BGP session.
 /// `known`: the path of before, which a default route does not replace: it stays where a link has failed.
 ///
-/// Our address is that of the BGP session, else the configured one, else the one from which the kernel reaches the peer:
+/// Our address is that of the BGP session, else the configured one, else that of before, else the one from which the kernel reaches the peer:
 /// on the link, one of the link's network; otherwise the first one of the interface.
 pub(super) fn find(
     wanted: &Wanted,
@@ -52,6 +52,9 @@ pub(super) fn find(
     let local = ends
         .map(|ends| ends.local)
         .or(wanted.local)
+        .or(known
+            .map(|known| known.key.local)
+            .filter(|own| view.is_local(*own, interface)))
         .or_else(|| source(remote, interface.or(resolved.map(|r| r.ifindex))?, view))?;
     Some(Path {
         key: SessionKey {
