@@ -94,7 +94,7 @@ fn a_router_that_falls_silent_is_left_within_the_detection_time() {
                 let peer = peer(&rack, number)?;
                 ensure!(peer["lastDown"]["class"] == "bfdDown", "{peer}");
                 ensure!(peer["bfd"]["downs"] == 1, "{peer}");
-                ensure!(peer["state"] == "idle", "it is dialled: {peer}");
+                ensure!(peer["state"] == "Idle", "it is dialled: {peer}");
                 Ok(())
             })?;
             router.run(&["nft", "delete table inet silent"])?;
@@ -125,7 +125,7 @@ fn bfd_and_its_intervals_change_without_a_reset() {
         always(Duration::from_secs(1), "the sessions stay", || {
             for number in [2, 3] {
                 let peer = peer(&rack, number)?;
-                ensure!(peer["state"] == "established", "{peer}");
+                ensure!(peer["state"] == "Established", "{peer}");
                 ensure!(peer["establishedCount"] == 1, "{peer}");
             }
             Ok(())
@@ -142,7 +142,7 @@ fn a_restart_of_the_agent_is_no_failure_to_the_routers() {
         for (router, (number, words)) in rack
             .routers
             .iter_mut()
-            .zip([(2, "bfd graceful;"), (3, "neighbor 10.0.3.1 bfd")])
+            .zip([(2, "bfd graceful;"), (3, "neighbor 10.0.3.1 bfd\n")])
         {
             let mut tied = watching(number);
             let neighbour = tied.neighbours.remove(0);
