@@ -5,6 +5,7 @@
 //! - [`intent`]: what this node is to do about it.
 //! - [`pools`]: which addresses Services get.
 //! - [`peering`]: which sessions run, and with which settings.
+//! - [`bfd`]: which BFD sessions there are, and what their states mean.
 //! - [`own_next_hops`]: the next hops of our own routes on a session.
 //! - [`lifecycle`]: how an agent starts, when it writes to the kernel, and how it ends.
 //! - [`next_hops`]: where those of received routes lead.
@@ -12,6 +13,7 @@
 
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
+pub mod bfd;
 pub mod cluster;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;
