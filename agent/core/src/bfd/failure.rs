@@ -30,10 +30,10 @@ impl Failure {
         }
     }
 
-    /// RFC 5882 4.3.2. With C the peer's BFD survives a restart of its control plane, so that this is none. Without it, the
-    /// loss during a restart proves nothing. The loss of an Established session is one of the path: the kernel of a peer
-    /// whose process dies closes its connections at once, before any detection time is over. Only a peer that says Down
-    /// for no reason has begun anew, and packets from it arrive.
+    /// RFC 5882 4.3.2. With C the peer's BFD survives a restart of its control plane, so that this is none. Without it,
+    /// the loss during a restart proves nothing. The loss of an Established session is one of the path: the kernel of a
+    /// peer whose process dies closes its connections at once, before any detection time is over. Only a peer that says
+    /// Down for no reason has begun anew, and packets from it arrive.
     fn of(reason: DownReason, state: &UserState, is_established: bool) -> Self {
         let is_independent = state
             .last_down

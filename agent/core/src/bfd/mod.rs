@@ -1,21 +1,21 @@
 //! BFD with the peers of the node, as a pure machine: which sessions there are, and what their states mean for BGP, for
 //! stale routes and for the kernel's nexthop groups.
 //!
-//! Facts go in as an [`Input`]: what is wanted of a peer, how its BGP session is, the kernel's view, states from the BFD
-//! thread. [`Action`]s come out, to be carried out in order. Inputs are levels: only the latest of each counts, and the same
-//! again changes nothing. There is no time in it.
+//! Facts go in as an [`Input`]: what is wanted of a peer, how its BGP session is, the kernel's view, states from the
+//! BFD thread. [`Action`]s come out, to be carried out in order. Inputs are levels: only the latest of each counts, and
+//! the same again changes nothing. There is no time in it.
 //!
-//! - One BFD user per peer: its number is the peer's, its generation is raised with each new [`SessionKey`]. States of an
-//!   earlier generation are ignored.
+//! - One BFD user per peer: its number is the peer's, its generation is raised with each new [`SessionKey`]. States of
+//!   an earlier generation are ignored.
 //! - A peer that is directly connected has a single-hop session (RFC 5881), others a multihop one (RFC 5883): [`path`].
-//! - While the BGP session is Established the key stays: an interface that fails must not replace the session that finds
-//!   that out. The same holds for a path that is lost: the last known one stays.
-//! - A peer of a listen range has a session from its first BGP session on, until `peering` forgets it: as soon as it has
-//!   neither a session nor routes that graceful restart keeps.
+//! - While the BGP session is Established the key stays: an interface that fails must not replace the session that
+//!   finds that out. The same holds for a path that is lost: the last known one stays.
+//! - A peer of a listen range has a session from its first BGP session on, until `peering` forgets it: as soon as it
+//!   has neither a session nor routes that graceful restart keeps.
 //! - What a failure means, of the path or of a peer that restarts (RFC 5882 4.3), is decided once, when Up is lost:
 //!   [`failure`].
-//! - [`routers`]: the table with which the BFD thread itself cuts a router out of the nexthop groups, before anything here
-//!   hears of the failure.
+//! - [`routers`]: the table with which the BFD thread itself cuts a router out of the nexthop groups, before anything
+//!   here hears of the failure.
 
 pub mod failure;
 pub mod path;
@@ -98,7 +98,8 @@ pub enum Action {
     Set(UserId, Option<(SessionKey, Request)>),
     /// The peer's BGP session is to know this. A session that is started later gets [`Bfd::level`].
     Bgp(PeerId, Level),
-    /// Routes of the peer that graceful restart keeps are to be removed: forwarding through it has failed (RFC 5882 4.3).
+    /// Routes of the peer that graceful restart keeps are to be removed: forwarding through it has failed (RFC 5882
+    /// 4.3).
     EndRetention(PeerId),
 }
 

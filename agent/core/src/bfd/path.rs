@@ -15,16 +15,16 @@ use crate::intent::BfdDistance;
 pub struct Path {
     /// What the session is of.
     pub key: SessionKey,
-    /// The gateway and interface that packets through the peer take, if the peer is on a link. One behind a router is not
-    /// the gateway of its routes, and that router may still forward to others.
+    /// The gateway and interface that packets through the peer take, if the peer is on a link. One behind a router is
+    /// not the gateway of its routes, and that router may still forward to others.
     pub router: Option<(IpAddr, u32)>,
 }
 
 /// The path to a peer; `None`: an address or the interface is not known. `ends`: of its BGP session.
 /// `known`: the path of before, which a default route does not replace: it stays where a link has failed.
 ///
-/// Our address is that of the BGP session, else the configured one, else that of before, else the one from which the kernel reaches the peer:
-/// on the link, one of the link's network; otherwise the first one of the interface.
+/// Our address is that of the BGP session, else the configured one, else that of before, else the one from which the
+/// kernel reaches the peer: on the link, one of the link's network; otherwise the first one of the interface.
 pub(super) fn find(
     wanted: &Wanted,
     ends: Option<Ends>,

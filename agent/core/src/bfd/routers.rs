@@ -1,9 +1,9 @@
 //! Which router each BFD session watches: the table with which the BFD thread itself cuts a router out of the nexthop
 //! groups, before anybody else hears of the failure.
 //!
-//! Shared by the BFD thread ([`Routers::follow`]) and the owner of [`Bfd`](super::Bfd) ([`Routers::set`]) under one lock,
-//! held for a look-up and the call of `cut`, which must not block. So nothing that the thread says of a user that is gone
-//! can undo what was said at its end.
+//! Shared by the BFD thread ([`Routers::follow`]) and the owner of [`Bfd`](super::Bfd) ([`Routers::set`]) under one
+//! lock, held for a look-up and the call of `cut`, which must not block. So nothing that the thread says of a user that
+//! is gone can undo what was said at its end.
 
 use std::collections::HashMap;
 use std::net::IpAddr;

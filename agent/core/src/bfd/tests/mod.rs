@@ -41,7 +41,8 @@ fn wanted() -> Wanted {
     }
 }
 
-/// eth0 (2) has 192.0.2.11/24, 2001:db8::11/64 and fe80::11, eth1 (3) has 198.51.100.11/24 and the IPv4 default route. `up`: whether eth0 is.
+/// eth0 (2) has 192.0.2.11/24, 2001:db8::11/64 and fe80::11, eth1 (3) has 198.51.100.11/24 and the IPv4 default route.
+/// `up`: whether eth0 is.
 fn view(up: bool) -> Arc<KernelView> {
     let mut view = KernelView::new(MAIN_TABLE, 1);
     for (ifindex, name) in [(2, "eth0"), (3, "eth1")] {

@@ -2,101 +2,113 @@
 
 use super::*;
 
-#[test]
-fn the_key_is_that_of_the_path_that_bgp_takes() {
-    let none = BgpSession::Down;
-    let at = |remote: &str, distance| {
-        let mut wanted = wanted();
-        wanted.remote = ip(remote);
-        wanted.bfd.distance = distance;
-        wanted
-    };
-    let bound = |remote: &str, distance| Wanted {
+use BfdDistance::{ByLink, Direct, Routed};
+
+fn at(remote: &str, distance: BfdDistance) -> Wanted {
+    let mut wanted = wanted();
+    wanted.remote = ip(remote);
+    wanted.bfd.distance = distance;
+    wanted
+}
+
+/// Bound to eth0.
+fn bound(remote: &str, distance: BfdDistance) -> Wanted {
+    Wanted {
         interface: Some(2),
         ..at(remote, distance)
-    };
-    let with = |local: &str, wanted: Wanted| Wanted {
+    }
+}
+
+fn with(local: &str, wanted: Wanted) -> Wanted {
+    Wanted {
         local: Some(ip(local)),
         ..wanted
-    };
-    use BfdDistance::{ByLink, Direct, Routed};
-    for (wanted, session, expected) in [
-        (
-            at("192.0.2.1", Direct),
-            none,
-            "192.0.2.11 192.0.2.1 2 Single",
-        ),
-        (
-            at("192.0.2.1", ByLink),
-            none,
-            "192.0.2.11 192.0.2.1 2 Single",
-        ),
-        (
-            at("192.0.2.1", Routed),
-            none,
-            "192.0.2.11 192.0.2.1 0 Multi",
-        ),
-        // The session knows better than a guess, and than the configuration.
-        (
-            at("192.0.2.1", Direct),
-            established("192.0.2.12"),
-            "192.0.2.12 192.0.2.1 2 Single",
-        ),
+    }
+}
+
+/// The key of a peer whose BGP session is this.
+fn key(wanted: Wanted, session: BgpSession) -> String {
+    let mut owner = Owner::default();
+    owner.feed(Input::View(view(true)));
+    owner.want(wanted);
+    owner.session(session);
+    owner.words()
+}
+
+#[test]
+fn without_a_bgp_session_the_key_is_that_of_the_path_that_the_kernel_takes() {
+    let on_link = "192.0.2.11 192.0.2.1 2 Single";
+    let link_local = "fe80::11 fe80::1 2 Single";
+    let gateway = "198.51.100.11 203.0.113.1 0 Multi";
+    for (wanted, expected) in [
+        (at("192.0.2.1", Direct), on_link),
+        (at("192.0.2.1", ByLink), on_link),
+        (at("192.0.2.1", Routed), "192.0.2.11 192.0.2.1 0 Multi"),
         (
             with("192.0.2.13", at("192.0.2.1", Direct)),
-            none,
             "192.0.2.13 192.0.2.1 2 Single",
         ),
         (
             at("2001:db8::1", Direct),
-            none,
             "2001:db8::11 2001:db8::1 2 Single",
         ),
         // A link-local address means nothing without its interface.
-        (at("fe80::1", Direct), none, "none"),
-        (bound("fe80::1", Direct), none, "fe80::11 fe80::1 2 Single"),
-        (bound("fe80::1", ByLink), none, "fe80::11 fe80::1 2 Single"),
+        (at("fe80::1", Direct), "none"),
+        (bound("fe80::1", Direct), link_local),
+        (bound("fe80::1", ByLink), link_local),
         // Behind the default gateway.
-        (at("203.0.113.1", Direct), none, "none"),
-        (
-            at("203.0.113.1", ByLink),
-            none,
-            "198.51.100.11 203.0.113.1 0 Multi",
-        ),
-        (
-            at("203.0.113.1", Routed),
-            none,
-            "198.51.100.11 203.0.113.1 0 Multi",
-        ),
+        (at("203.0.113.1", Direct), "none"),
+        (at("203.0.113.1", ByLink), gateway),
+        (at("203.0.113.1", Routed), gateway),
         // No route leads to it.
-        (at("2001:db8:f::1", Direct), none, "none"),
-        (at("2001:db8:f::1", ByLink), none, "none"),
-        (at("2001:db8:f::1", Routed), none, "none"),
+        (at("2001:db8:f::1", Direct), "none"),
+        (at("2001:db8:f::1", ByLink), "none"),
+        (at("2001:db8:f::1", Routed), "none"),
+    ] {
+        assert_eq!(
+            key(wanted.clone(), BgpSession::Down),
+            expected,
+            "{wanted:?}"
+        );
+    }
+}
+
+#[test]
+fn the_address_of_the_bgp_session_counts_more_than_a_guess_and_than_the_configuration() {
+    let (one, other) = ("192.0.2.11", "192.0.2.12");
+    for (wanted, local, expected) in [
         (
-            with("192.0.2.11", at("203.0.113.1", Routed)),
-            none,
-            "192.0.2.11 203.0.113.1 0 Multi",
+            at("192.0.2.1", Direct),
+            other,
+            "192.0.2.12 192.0.2.1 2 Single",
+        ),
+        (
+            with(one, at("192.0.2.1", Direct)),
+            other,
+            "192.0.2.12 192.0.2.1 2 Single",
         ),
         (
             at("203.0.113.1", Routed),
-            established("192.0.2.11"),
+            one,
             "192.0.2.11 203.0.113.1 0 Multi",
+        ),
+        (
+            at("2001:db8:f::1", Routed),
+            "2001:db8::11",
+            "2001:db8::11 2001:db8:f::1 0 Multi",
         ),
     ] {
-        let mut owner = Owner::default();
-        owner.feed(Input::View(view(true)));
-        owner.want(wanted.clone());
-        owner.session(session);
-        assert_eq!(owner.words(), expected, "{wanted:?} {session:?}");
+        assert_eq!(
+            key(wanted.clone(), established(local)),
+            expected,
+            "{wanted:?}"
+        );
     }
 }
 
 #[test]
 fn multihop_sessions_ask_for_the_least_ttl() {
-    for (distance, least_ttl) in [
-        (BfdDistance::Direct, None),
-        (BfdDistance::Routed, Some(254)),
-    ] {
+    for (distance, least_ttl) in [(Direct, None), (Routed, Some(254))] {
         let mut owner = Owner::default();
         owner.feed(Input::View(view(true)));
         let mut wanted = wanted();
@@ -126,7 +138,7 @@ fn a_failed_interface_replaces_no_session() {
         let mut owner = Owner::default();
         owner.feed(Input::View(view(true)));
         let mut wanted = wanted();
-        wanted.bfd.distance = BfdDistance::ByLink;
+        wanted.bfd.distance = ByLink;
         owner.want(wanted);
         owner.session(session);
         let before = owner.thread[&7].clone();
