@@ -200,7 +200,6 @@ codes! {
         NobodyListens "NobodyListens" "Neither of the two nodes listens."
         PolicyMissing "PolicyMissing" "A RoutePolicy does not exist. Every route is rejected until it does."
         NothingAdvertised "NothingAdvertised" "No Advertisement selects the peer, and the default one is disabled."
-        NotSupported "NotSupported" "A field that is accepted and has no effect yet."
         NoEffect "NoEffect" "A field has no effect in this combination."
         Unusable "Unusable" "The object cannot be used."
         NoInterfaceAddress "NoInterfaceAddress" "The interface does not exist or has no global address."

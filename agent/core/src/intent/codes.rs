@@ -58,7 +58,6 @@ impl WarningKind {
             Self::NobodyListens(_) => ProblemReason::NobodyListens,
             Self::PolicyMissing { .. } => ProblemReason::PolicyMissing,
             Self::NothingAdvertised => ProblemReason::NothingAdvertised,
-            Self::NotYet(_) => ProblemReason::NotSupported,
             Self::NoEffect { .. } => ProblemReason::NoEffect,
             Self::Unusable(_) => ProblemReason::Unusable,
             Self::NoInterfaceAddress(_) => ProblemReason::NoInterfaceAddress,

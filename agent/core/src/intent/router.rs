@@ -159,9 +159,6 @@ pub(super) fn settings(
         }
     };
     let router_id = router_id(&spec, node, &mut identity, &mut warn);
-    if spec.mesh.bfd.is_some() {
-        warn(WarningKind::NotYet("spec.mesh.bfd"));
-    }
     RouterSettings {
         object: router.map(|r| r.name.clone()),
         asn: asn.unwrap_or(Asn(DEFAULT_ASN)),

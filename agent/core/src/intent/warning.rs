@@ -111,9 +111,6 @@ pub enum WarningKind {
         "nothing is advertised to it: no Advertisement of this node selects it, and the Router disables defaultAdvertisement"
     )]
     NothingAdvertised,
-    /// A feature that is accepted but does nothing yet.
-    #[error("{0} is accepted but has no effect yet")]
-    NotYet(&'static str),
     /// A field that has no effect in the combination given.
     #[error("{field} has no effect: {why}")]
     NoEffect {
@@ -186,7 +183,6 @@ impl WarningKind {
             | Self::NobodyListens(_)
             | Self::PolicyMissing { .. }
             | Self::NothingAdvertised
-            | Self::NotYet(_)
             | Self::NoEffect { .. }
             | Self::NoInterfaceAddress(_)
             | Self::PodCidrShared { .. } => false,

@@ -17,7 +17,7 @@ use bgp::fsm::RemoteAsn;
 use bgp::types::Asn;
 use ipnet::IpNet;
 use rib::policy::Policy;
-use routelet_api::peer::{PasswordSpec, Timers};
+use routelet_api::router::Mesh;
 use routelet_api::selector::Labels;
 use routelet_api::{IpFamily, PeerAs, PeerSpec, RouterSpec, selector};
 
@@ -208,10 +208,11 @@ fn is_peer_as(asn: &PeerAs) -> bool {
 }
 
 /// Settings of the mesh in the words of a Peer, so that all peers are put together in one place.
-fn mesh_spec(password: Option<PasswordSpec>, timers: Timers) -> PeerSpec {
+fn mesh_spec(mesh: &Mesh) -> PeerSpec {
     PeerSpec {
-        password,
-        timers,
+        password: mesh.password.clone(),
+        timers: mesh.timers,
+        bfd: mesh.bfd,
         families: IpFamily::ALL.to_vec(),
         ..PeerSpec::default()
     }

@@ -328,8 +328,7 @@ fn by_mesh(
     );
     let mut session = session(own, other, preferred, false, identity, warnings)?;
     session.knows_services = !other.passes_on;
-    let mesh = &context.router.mesh;
-    let spec = mesh_spec(mesh.password.clone(), mesh.timers);
+    let spec = mesh_spec(&context.router.mesh);
     Some(context.peer(&spec, session, warnings))
 }
 

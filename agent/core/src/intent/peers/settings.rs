@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::num::NonZeroU8;
 use std::sync::Arc;
 
-use bgp::fsm::{Config, LimitRestart, PrefixLimit, RemoteAsn};
+use bgp::fsm::{BfdConfig, Config, LimitRestart, PrefixLimit, RemoteAsn};
 use bgp::settings::{SessionConfig, Transport, Ttl};
 use bgp::types::{Afi, Family};
 use bgp::wire::capability::{AddPathMode, LongLivedFamily, Role};
@@ -44,9 +44,6 @@ impl Context<'_> {
             RemoteAsn::Internal => false,
             RemoteAsn::External | RemoteAsn::Any => true,
         };
-        if spec.bfd.is_some() {
-            warn(WarningKind::NotYet("spec.bfd"));
-        }
         self.warn_without_effect(spec, external, &mut warn);
         let advertisements: BTreeSet<AdvertisementId> = self
             .active
@@ -233,6 +230,10 @@ impl Context<'_> {
             },
             graceful_restart: restart.map(|time| types::graceful_restart(time, &families)),
             long_lived: long_lived.unwrap_or_default(),
+            bfd: spec.bfd.map(|bfd| BfdConfig {
+                strict: bfd.strict,
+                hold_time: Some(bfd.hold_time.0),
+            }),
             role: spec.role.filter(|_| external).map(role),
             role_strict: spec.role_strict && spec.role.is_some() && external,
             host: Some((self.node.name.clone(), String::new())),
@@ -284,6 +285,8 @@ fn bfd_intent(bfd: &BfdSpec, spec: &PeerSpec, external: bool) -> BfdIntent {
         passive: bfd.passive,
         least_ttl: NonZeroU8::new(least_ttl).unwrap_or(NonZeroU8::MIN),
         distance: match hops {
+            // Whoever says how far away an internal peer may be means that it is multihop.
+            None if bfd.minimum_ttl.is_some() => BfdDistance::Routed,
             None => BfdDistance::ByLink,
             Some(1) => BfdDistance::Direct,
             Some(_) => BfdDistance::Routed,

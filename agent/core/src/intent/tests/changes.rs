@@ -133,6 +133,10 @@ fn beside_the_next_open(intent: &Intent) -> Intent {
     for peer in &mut peers {
         peer.session.protocol.hold_time = None;
         peer.session.protocol.keepalive = None;
+        peer.session.protocol.bfd = None;
+        if let Some(bfd) = &mut peer.bfd {
+            bfd.strict = None;
+        }
     }
     rest.peers = peers.into();
     rest
@@ -147,9 +151,8 @@ fn effect(before: &Intent, after: &Intent, of_router: bool) -> Option<Effect> {
         .collect();
     let ended = both.iter().filter(|(old, new)| resets(old, new)).count();
     let is_unfinished = |intent: &Intent| {
-        let warned = |warning: &Warning| matches!(warning.kind, WarningKind::NotYet(_));
         let is_interface = |peer: &PeerIntent| matches!(peer.target, PeerTarget::Interface { .. });
-        intent.warnings.iter().any(warned) || intent.peers.iter().any(is_interface)
+        intent.peers.iter().any(is_interface)
     };
     if is_unfinished(after) {
         Some(Effect::NotYet)

@@ -126,8 +126,8 @@ fn what_nodes_cannot_do_of_a_valid_object_is_in_its_condition_and_what_it_lacks_
     let problems = [
         (
             "Peer tor-a",
-            "NotSupported",
-            "spec.bfd is accepted but has no effect yet",
+            "NoEffect",
+            "spec.role has no effect: the peer is internal",
             "",
         ),
         ("Peer tor-a", "NoSuchWord", "a newer agent says this", ""),
@@ -150,8 +150,8 @@ fn what_nodes_cannot_do_of_a_valid_object_is_in_its_condition_and_what_it_lacks_
     assert_eq!(
         texts(&cache),
         [
-            "tor-a: True ReportedByNodes: on node n1: a newer agent says this; on node n1: spec.bfd is accepted but has no effect \
-             yet; used instead of Peer tor-b on node n1",
+            "tor-a: True ReportedByNodes: on node n1: a newer agent says this; on node n1: spec.role has no effect: the \
+             peer is internal; used instead of Peer tor-b on node n1",
             "tor-b: False ReferenceNotFound: spec.import[0]: RoutePolicy none does not exist; until it does, every route is \
              rejected; not used on node n1: duplicates Peer tor-a",
             "default: True Overridden: on node n1: Router rack is more specific",

@@ -364,15 +364,19 @@ impl Peers {
 
     /// Goes over to what is wanted of BFD with a peer, and shows the peer.
     fn show(&mut self, id: PeerId) {
-        let peer = self.machine.peer(id);
-        let session = peer.and_then(|peer| Some((peer, peer.run.running()?)));
-        let wanted =
-            session.and_then(|(peer, session)| Wanted::new(&peer.intent, session.settings()));
-        if session.is_none() {
-            let down = core_bfd::Input::Session(id, BgpSession::Down);
-            self.bfd.handle(down);
-        }
-        self.bfd.handle(core_bfd::Input::Peer(id, wanted));
+        let input = match self.machine.peer(id) {
+            None => core_bfd::Input::Removed(id),
+            Some(peer) => {
+                let session = peer.run.running();
+                if session.is_none() {
+                    let down = core_bfd::Input::Session(id, BgpSession::Down);
+                    self.bfd.handle(down);
+                }
+                let wanted = session.and_then(|s| Wanted::new(&peer.intent, s.settings()));
+                core_bfd::Input::Peer(id, wanted)
+            }
+        };
+        self.bfd.handle(input);
         self.put(id);
     }
 

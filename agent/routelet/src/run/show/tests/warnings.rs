@@ -50,7 +50,7 @@ pub(super) fn found() -> BTreeMap<Code, Vec<String>> {
         ours(
             "Peer",
             "a1",
-            "address: 192.0.2.1, asn: 64500, bfd: {interval: 300ms}, import: [missing]",
+            "address: 192.0.2.1, asn: 64500, import: [missing]",
         ),
         ours("Peer", "a2", "address: 192.0.2.1, asn: 64500"),
         ours(
