@@ -13,7 +13,7 @@ use super::model::{
     RouteQuery, Status,
 };
 
-/// Where the agent listens unless told otherwise.
+/// The default path of the socket.
 pub const DEFAULT_SOCKET: &str = "/run/routelet/routelet.sock";
 
 /// The version of the protocol and of the model. Raised when something is renamed or removed, not when it is added.

@@ -21,7 +21,7 @@ pub enum SocketError {
     InUse {
         /// The socket.
         path: PathBuf,
-        /// The process that owns it, if the kernel tells.
+        /// The process that owns it, if the kernel reports it.
         pid: Option<i32>,
     },
     /// Something else has the name.

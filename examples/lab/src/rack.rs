@@ -66,7 +66,7 @@ fn uplink(lab: &Lab, client: &Namespace, port: &str, tor: &Namespace, number: u8
     client.address(port, &format!("2001:db8:64:{number}::1/64"))?;
     tor.address("out0", &format!("100.64.{number}.2/30"))?;
     tor.address("out0", &format!("2001:db8:64:{number}::2/64"))?;
-    // A dead uplink's carrier is what tells the client to use the other one.
+    // The client uses the other uplink once the carrier of one is lost.
     client.sysctl(
         &format!("net.ipv4.conf.{port}.ignore_routes_with_linkdown"),
         "1",

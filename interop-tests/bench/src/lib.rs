@@ -36,14 +36,14 @@ pub struct Quantity {
     pub name: Cow<'static, str>,
     /// Its unit; empty for none.
     pub unit: Cow<'static, str>,
-    /// What it tells of a speaker.
-    pub tells: Tells,
+    /// How values of speakers compare.
+    pub comparison: Comparison,
 }
 
-/// What a quantity tells of a speaker.
+/// How values of a quantity compare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Tells {
+pub enum Comparison {
     /// The less the better: speakers are compared by it.
     LessIsBetter,
     /// The more the better, likewise.
@@ -66,7 +66,7 @@ impl Quantity {
         Self {
             name: Cow::Borrowed(name),
             unit: Cow::Borrowed(unit),
-            tells: Tells::LessIsBetter,
+            comparison: Comparison::LessIsBetter,
         }
     }
 
@@ -74,7 +74,7 @@ impl Quantity {
         Self {
             name: Cow::Borrowed(name),
             unit: Cow::Borrowed(unit),
-            tells: Tells::MoreIsBetter,
+            comparison: Comparison::MoreIsBetter,
         }
     }
 
@@ -82,7 +82,7 @@ impl Quantity {
         Self {
             name: Cow::Borrowed(name),
             unit: Cow::Borrowed(unit),
-            tells: Tells::Context,
+            comparison: Comparison::Context,
         }
     }
 

@@ -36,7 +36,7 @@ const RTA_NH_ID: u16 = 30;
 const AF_INET: u8 = 2;
 const TABLE_MAIN: u8 = 254;
 const TYPE_UNICAST: u8 = 1;
-/// No other program's, so that the routes can be told from others.
+/// No other program uses it, which identifies these routes.
 const PROTOCOL: u8 = 199;
 const METRIC: u32 = 1024;
 /// `RTM_F_FIB_MATCH`: the entry of the table with all its ways, not the way of one packet.

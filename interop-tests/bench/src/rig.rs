@@ -130,7 +130,7 @@ impl Rig {
         Self::start_with(lab, kind, plan, |speaker| speaker)
     }
 
-    /// As [`Rig::start`], the subject being told what `change` makes of its description.
+    /// As [`Rig::start`], with the description of the subject that `change` returns.
     ///
     /// # Errors
     /// As [`Rig::start`].
@@ -233,15 +233,15 @@ impl Rig {
     }
 }
 
-/// What a kind is told beside what all are.
+/// Settings of one kind of speaker, beside those of all.
 fn extra(kind: Kind) -> String {
     match kind {
-        // It uses one thread unless told.
+        // It uses one thread by default.
         Kind::Bird3 => {
             let threads = std::thread::available_parallelism().map_or(1, usize::from);
             format!("threads {threads};\n")
         }
-        // It stops reading once so many messages wait to be looked at (10,000 unless told), and where all octets have come
+        // It stops reading once so many messages wait to be processed (10,000 by default), and where all octets have come
         // by then, it goes on only with the next one: that may be a KEEPALIVE a minute later. Runs would show when that
         // comes and nothing else, so the limit is out of their way.
         Kind::Frr10 => {

@@ -30,7 +30,7 @@ const NAP: Duration = Duration::from_millis(1);
 /// So many changes are kept for whoever asks which they were.
 const REMEMBERED: usize = 10;
 /// Between two words about how far it is.
-const TELL: Duration = Duration::from_secs(1);
+const REPORT_EVERY: Duration = Duration::from_secs(1);
 
 const HEADER: usize = 16;
 const ROUTE_HEADER: usize = 12;
@@ -127,15 +127,15 @@ impl Kernels {
         mut between: impl FnMut(usize) -> Result<()>,
     ) -> Result<Option<Instant>> {
         let began = Instant::now();
-        let mut told = began;
+        let mut reported = began;
         loop {
             let full = self.watched.iter().filter(|one| one.held.len() >= count);
             let full = full.count();
             if full == self.watched.len() {
                 return Ok(self.watched.iter().map(|one| one.changed).max());
             }
-            if told.elapsed() >= TELL {
-                told = Instant::now();
+            if reported.elapsed() >= REPORT_EVERY {
+                reported = Instant::now();
                 between(full)?;
             }
             if began.elapsed() > limit {

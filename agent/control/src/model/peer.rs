@@ -140,7 +140,7 @@ impl Peer {
     }
 
     /// The state as it is written to the API server. Attempts follow each other: the states of them all are `Active`, since they
-    /// would be rewritten every second and tell nobody anything.
+    /// would be rewritten every second and carry no information.
     pub fn steady_state(&self) -> SessionState {
         match self.is_established() || self.blocked.is_some() {
             true => self.state,

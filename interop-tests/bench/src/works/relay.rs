@@ -245,7 +245,7 @@ pub(super) fn contest(inputs: &Inputs, kind: Kind) -> Result<Option<Vec<Measured
     with_logs(&lab, run())
 }
 
-/// Work F: all feeds close at once, and the monitor has to be told of it, route by route.
+/// Work F: all feeds close at once, and every route has to be withdrawn from the monitor.
 fn withdraw(
     inputs: &Inputs,
     rig: &mut Rig,

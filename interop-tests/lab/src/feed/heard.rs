@@ -166,7 +166,7 @@ impl<'a> Replay<'a> {
         }
     }
 
-    /// Goes through what has come since. `seen` is told of every prefix that is announced, and when.
+    /// Goes through what has come since. Calls `seen` with every announced prefix and its time.
     ///
     /// # Errors
     /// A message cannot be read.

@@ -121,7 +121,7 @@ impl Attributes {
         }
     }
 
-    /// As [`Attributes::passed_on`], but with the next hop as it was: what third parties on one link may be told.
+    /// As [`Attributes::passed_on`], but with the next hop as it was: third-party next hops on a shared link.
     pub fn prepended(mut self, asn: u32) -> Self {
         self.as_path.insert(0, asn);
         self.med = None;

@@ -17,7 +17,7 @@ const QUIET: Duration = Duration::from_millis(300);
 /// When nothing comes for so long, nothing will.
 const SILENCE: Duration = Duration::from_secs(10);
 /// Between two words about how far it is.
-const TELL: Duration = Duration::from_secs(5);
+const REPORT_EVERY: Duration = Duration::from_secs(5);
 /// The longest turn of the loop.
 const TURN: Duration = Duration::from_millis(10);
 
@@ -213,7 +213,7 @@ impl<'a> Wait<'a> {
         started: Instant,
         quiet_since: Instant,
     ) -> Result<bool> {
-        let mut told = Instant::now();
+        let mut reported = Instant::now();
         loop {
             players.turn(TURN)?;
             let quiet = players.last_heard().max(quiet_since).elapsed();
@@ -225,8 +225,8 @@ impl<'a> Wait<'a> {
                 needed += goal.announced + goal.withdrawn;
                 there += goal.announced.min(announced) + goal.withdrawn.min(withdrawn);
             }
-            if told.elapsed() >= TELL {
-                told = Instant::now();
+            if reported.elapsed() >= REPORT_EVERY {
+                reported = Instant::now();
                 (self.tell)(there as f64 / needed.max(1) as f64);
             }
             let may_be_done = quiet >= QUIET && possible && players.is_all_sent();

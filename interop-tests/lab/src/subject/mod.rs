@@ -185,7 +185,7 @@ impl Subject {
         self.kind
     }
 
-    /// What it was told to do.
+    /// Its configuration.
     pub fn speaker(&self) -> &Speaker {
         &self.speaker
     }

@@ -165,7 +165,7 @@ impl Fight {
 }
 
 #[test]
-fn another_controller_that_writes_the_same_status_is_not_fought() {
+fn a_status_that_another_controller_writes_is_left_alone_after_two_writes() {
     let mut fight = Fight::new();
     for (spares_conditions, label) in [(true, "first"), (false, "changed")] {
         fight.spares_conditions = spares_conditions;

@@ -191,11 +191,11 @@ mod tests {
                 .collect()
         };
         compare(&wanted, right(&wanted)).unwrap();
-        let told = |held| compare(&wanted, held).unwrap_err().to_string();
-        assert_eq!(told(right(&wanted[1..])), "no route to 10.64.2.0/24");
+        let error = |held| compare(&wanted, held).unwrap_err().to_string();
+        assert_eq!(error(right(&wanted[1..])), "no route to 10.64.2.0/24");
         let mut held = right(&wanted);
         held.push((pods(9)[0], vec![None]));
-        assert_eq!(told(held), "a route to 10.64.9.0/24, which nobody has");
+        assert_eq!(error(held), "a route to 10.64.9.0/24, which nobody has");
         let mut held = right(&wanted);
         held[0].1 = vec![Some(addresses(2)[1]), Some(addresses(2)[2])];
         compare(&wanted, held.clone()).unwrap();
@@ -205,7 +205,7 @@ mod tests {
             vec![Some(addresses(2)[0]), Some(addresses(3)[0])],
         ] {
             held[0].1 = ways;
-            assert!(told(held.clone()).contains("should be forwarded"));
+            assert!(error(held.clone()).contains("should be forwarded"));
         }
     }
 
