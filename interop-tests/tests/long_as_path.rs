@@ -17,7 +17,7 @@ use support::bad_input::{RAW_AS, Rig, address, ends_with, gone, needs};
 const EXTENDED_MESSAGES: [u8; 2] = [6, 0];
 
 #[test]
-fn a_path_that_grows_too_long_is_withdrawn_and_smuggles_nothing_in() {
+fn a_path_too_long_after_widening_is_withdrawn_and_injects_nothing() {
     run(&needs(Kind::Routelet), |lab| {
         let rig = Rig::start(lab, Kind::Routelet, &[RAW_AS; 3])?;
         withdrawn_and_nothing_else(&rig, 1, &[too_long(&smuggling()?)])?;

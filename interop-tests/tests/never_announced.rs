@@ -56,7 +56,7 @@ const HARMFUL: [(&str, &str, &str, &str); 9] = [
 ];
 
 #[test]
-fn nobody_loses_an_address_by_what_services_and_advertisements_ask_for() {
+fn addresses_of_others_are_never_announced() {
     run(&NEEDS, |lab| {
         let rack = Rack::start(lab)?;
         // Each change goes through before the next one is written.

@@ -15,7 +15,7 @@ use support::node::{Node, node_object, object};
 use support::service::Service;
 
 #[test]
-fn nodes_of_a_mesh_reach_each_others_pods_and_nodes_come_and_go() {
+fn nodes_of_a_mesh_reach_each_others_pods_while_nodes_are_added_and_removed() {
     run(&[Need::Speaker(Kind::Routelet)], |lab| {
         let mut rack = Rack::new(lab, 3)?;
         rack.start(lab, 3, &mesh())?;
@@ -126,7 +126,7 @@ fn a_mesh_becomes_reflectors_and_a_mesh_again_without_a_lost_packet() {
 /// The one that knows of the other first is refused until the other knows of it too, and waits longer each time. The other dials at
 /// once, and is heard.
 #[test]
-fn a_node_that_hears_of_another_late_has_its_session_at_once() {
+fn a_node_that_learns_of_another_late_has_a_session_at_once() {
     run(&[Need::Speaker(Kind::Routelet)], |lab| {
         let mut rack = Rack::new(lab, 2)?;
         let config = object("Router", "default", &json!({"mesh": {"enabled": true}}));

@@ -158,7 +158,7 @@ fn frr_sees_the_new_next_hop_of_an_address_that_changes_in_the_same_session() {
 }
 
 #[test]
-fn addresses_of_an_interface_go_with_its_link_and_come_back() {
+fn addresses_of_an_interface_follow_its_link_state() {
     run(
         &[Need::Speaker(Kind::Routelet), Need::Speaker(Kind::Bird2)],
         |lab| {

@@ -133,7 +133,7 @@ fn thousands_of_next_hops_are_in_the_kernel_and_those_beyond_the_limit_are_rejec
 }
 
 #[test]
-fn rfc7911_thousands_of_paths_of_one_prefix_hold_nobody_up() {
+fn rfc7911_thousands_of_paths_of_one_prefix_delay_no_other_peer() {
     const SENT: u32 = 40_000;
     run(&[Need::Speaker(Kind::Routelet)], |lab| {
         let fields = json!({"addPath": {"receive": true}, "maxPathsPerPrefix": 8});

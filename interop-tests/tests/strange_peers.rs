@@ -16,7 +16,7 @@ use support::SOON;
 use support::bad_input::{RAW_AS, Rig, SUBJECT, address, ends_with, gone, needs};
 
 #[test]
-fn strange_peers_and_strangers_harm_only_themselves() {
+fn misbehaving_peers_and_unknown_hosts_affect_only_themselves() {
     run(&needs(Kind::Routelet), |lab| {
         let rig = Rig::start(lab, Kind::Routelet, &[RAW_AS; 8])?;
         refreshes_are_tolerated(&rig, 1)?;
