@@ -1,5 +1,5 @@
-//! Attributes that are discarded from a peer's routes: what the RFCs keep within an administration does not pass between
-//! external peers, and an operator stops any other attribute while the sessions run.
+//! Attributes that are discarded from a peer's routes: what the RFCs keep within an administration does not pass
+//! between external peers, and an operator stops any other attribute while the sessions run.
 
 mod support;
 
@@ -282,7 +282,8 @@ fn stopped(lab: &Lab, refresh: bool) -> Result<()> {
     ensure!(explained.contains(reason), "{explained}");
     ensure!(received.contains(ROUTE), "{received}");
 
-    // Without a filter again. A sender that knows no refresh says it when it says it; what was rejected is there at once.
+    // Without a filter again. A sender that knows no refresh says it when it says it; what was rejected is there at
+    // once.
     rig.node.write("peers", &peers(json!({})))?;
     ensure!(passed_on(&mut to)? == [251], "28 was taken out as it came");
     asked(&mut from)?;

@@ -1,5 +1,5 @@
-//! What an operator can get wrong while the agent runs: each mistake is told with what was found, where, and what to do, and
-//! what ran before goes on.
+//! What an operator can get wrong while the agent runs: each mistake is told with what was found, where, and what to
+//! do, and what ran before goes on.
 
 mod support;
 

@@ -1,5 +1,5 @@
-//! The measuring instrument, on a little of each work: that it comes to an end with results, and that a wrong table is not
-//! one. What `make bench` does, in seconds instead of hours; the times mean nothing.
+//! The measuring instrument, on a little of each work: that it comes to an end with results, and that a wrong table is
+//! not one. What `make bench` does, in seconds instead of hours; the times mean nothing.
 
 use std::path::Path;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! A cluster as it lives: three agents, the controller, two routers of different make. What the API server is told shows at
-//! the routers and in the nodes' kernels.
+//! A cluster as it lives: three agents, the controller, two routers of different make. What the API server is told
+//! shows at the routers and in the nodes' kernels.
 
 mod support;
 

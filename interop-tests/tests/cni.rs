@@ -1,5 +1,5 @@
-//! Pods of nodes without another network plugin: connected by the standard plugins from the list that the agent wrote, and
-//! reached by the routes that the agents exchanged, with no address translated.
+//! Pods of nodes without another network plugin: connected by the standard plugins from the list that the agent wrote,
+//! and reached by the routes that the agents exchanged, with no address translated.
 
 mod support;
 

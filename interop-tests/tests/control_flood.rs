@@ -1,4 +1,5 @@
-//! Questions without a pause: clients that ask the agent for all it knows, again and again, keep neither sessions nor routes waiting.
+//! Questions without a pause: clients that ask the agent for all it knows, again and again, keep neither sessions nor
+//! routes waiting.
 
 mod support;
 

@@ -1,8 +1,8 @@
-//! The custom resource definitions of `deploy/crds` on an API server: it takes them (a server refuses rules that cost too much), and they
-//! refuse and accept the objects of `objects/`.
+//! The custom resource definitions of `deploy/crds` on an API server: it takes them (a server refuses rules that cost
+//! too much), and they refuse and accept the objects of `objects/`.
 //!
-//! On the fake server, and on a real one where `scripts/kube-apiserver` finds its programs. The agent's own word on the same objects is
-//! in `agent/core/tests/objects.rs`.
+//! On the fake server, and on a real one where `scripts/kube-apiserver` finds its programs. The agent's own word on the
+//! same objects is in `agent/core/tests/objects.rs`.
 #![allow(missing_docs)]
 
 use std::future::Future;

@@ -1,4 +1,5 @@
-//! Routes of either family over sessions of either, with FRR: what it sends as next hops is used, and what we send it uses.
+//! Routes of either family over sessions of either, with FRR: what it sends as next hops is used, and what we send it
+//! uses.
 //!
 //! ```text
 //!  10.244.1.1, fd00:244:1::1  node-1 eth0 --- eth0 router (FRR, AS 64502)  198.51.100.1, 2001:db8:100::1

@@ -84,7 +84,8 @@ fn a_listen_range_with_a_password_accepts_only_signed_connections() {
     });
 }
 
-/// Those that a range let in are forgotten with it: their routes, what is kept of them, their metrics; and the next one starts anew.
+/// Those that a range let in are forgotten with it: their routes, what is kept of them, their metrics; and the next one
+/// starts anew.
 #[test]
 fn dynamic_peers_are_removed_with_their_listen_range() {
     run(&needs(), |lab| {

@@ -1,5 +1,5 @@
-//! Which address of the node is the next hop of what it advertises, while its addresses and links change under a session;
-//! and peers in 169.254.0.0/16, as clouds and VPNs have them.
+//! Which address of the node is the next hop of what it advertises, while its addresses and links change under a
+//! session; and peers in 169.254.0.0/16, as clouds and VPNs have them.
 
 mod support;
 

@@ -1,5 +1,5 @@
-//! A peer that sends more than it should: next hops, paths of one prefix, prefixes that are rejected. The agent, its other
-//! peers and the kernel do not suffer, and what was kept out is counted and said.
+//! A peer that sends more than it should: next hops, paths of one prefix, prefixes that are rejected. The agent, its
+//! other peers and the kernel do not suffer, and what was kept out is counted and said.
 
 mod support;
 

@@ -71,7 +71,8 @@ fn rfc2918_a_route_refresh_is_answered_with_all_routes() {
     });
 }
 
-/// Each request has a whole table sent: four in a row are followed at once, and all that come after them by one, half a minute later.
+/// Each request has a whole table sent: four in a row are followed at once, and all that come after them by one, half a
+/// minute later.
 #[test]
 fn rfc2918_endless_route_refreshes_are_limited() {
     const REQUESTS: u64 = 30;

@@ -1,5 +1,5 @@
-//! RFC 4271 section 6, but for UPDATE: headers, OPENs, messages in the wrong state and timers that expire get exactly the
-//! NOTIFICATION that the RFCs name, and the session beside them never notices.
+//! RFC 4271 section 6, but for UPDATE: headers, OPENs, messages in the wrong state and timers that expire get exactly
+//! the NOTIFICATION that the RFCs name, and the session beside them never notices.
 //!
 //! The same tables run with BIRD as the subject, where it does what the RFCs say: that proves the raw peer.
 

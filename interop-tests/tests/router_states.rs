@@ -1,5 +1,5 @@
-//! RouterStates in numbers: a controller with those of 300 nodes of which one dies, and what agents and controller read and
-//! write.
+//! RouterStates in numbers: a controller with those of 300 nodes of which one dies, and what agents and controller read
+//! and write.
 
 mod support;
 

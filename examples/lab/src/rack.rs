@@ -1,4 +1,4 @@
-//! The cables and addresses of the rack: two routers, three nodes with a pod each, and a client outside.
+//! The links and addresses of the rack: two routers, three nodes with a pod each, and a client outside.
 
 use anyhow::Result;
 use interop_lab::{Lab, Namespace, Switch};
@@ -59,7 +59,7 @@ impl Rack {
     }
 }
 
-/// The cable from a router to the client, and the router's route to the client's network.
+/// The link from a router to the client, and the router's route to the client's network.
 fn uplink(lab: &Lab, client: &Namespace, port: &str, tor: &Namespace, number: u8) -> Result<()> {
     lab.link((client, port), (tor, "out0"))?;
     client.address(port, &format!("100.64.{number}.1/30"))?;

@@ -117,7 +117,8 @@ pub struct Rig {
     pub outside: Namespace,
     /// The players.
     pub players: Players,
-    /// The subject. Last, so that its sessions are closed from the players' side, without a word, when a run ends.
+    /// The subject. Last, so that its sessions are closed from the players' side, without a NOTIFICATION, when a run
+    /// ends.
     pub subject: Subject,
 }
 
@@ -183,7 +184,8 @@ impl Rig {
         self.players.join(&self.outside, callers, Ear::Keeps, false)
     }
 
-    /// Serves the players until the goals are reached, at most as long as the inputs allow, with a word of it now and then.
+    /// Serves the players until the goals are reached, at most as long as the inputs allow, with a word of it now and
+    /// then.
     ///
     /// # Errors
     /// As [`Wait::until`].
@@ -241,9 +243,9 @@ fn extra(kind: Kind) -> String {
             let threads = std::thread::available_parallelism().map_or(1, usize::from);
             format!("threads {threads};\n")
         }
-        // It stops reading once so many messages wait to be processed (10,000 by default), and where all octets have come
-        // by then, it goes on only with the next one: that may be a KEEPALIVE a minute later. Runs would show when that
-        // comes and nothing else, so the limit is out of their way.
+        // It stops reading once so many messages wait to be processed (10,000 by default), and where all octets have
+        // come by then, it goes on only with the next one: that may be a KEEPALIVE a minute later. Runs would show when
+        // that comes and nothing else, so the limit is out of their way.
         Kind::Frr10 => {
             format!("router bgp {SUBJECT_ASN}\n bgp input-queue-limit 4294967295\nexit\n")
         }

@@ -1,8 +1,8 @@
 //! What a BGP speaker of a lab is to do, said once for every kind of daemon.
 //!
-//! The description is deliberately small: what every one of the daemons can be configured to do. [`Speaker::extra`] adds text of the
-//! daemon's own configuration language where a test needs more. Each [`crate::Subject`] writes its configuration from
-//! it; what a daemon cannot do is an error there, never left out silently.
+//! The description is deliberately small: what every one of the daemons can be configured to do. [`Speaker::extra`]
+//! adds text of the daemon's own configuration language where a test needs more. Each [`crate::Subject`] writes its
+//! configuration from it; what a daemon cannot do is an error there, never left out silently.
 
 mod bfd;
 
@@ -120,8 +120,8 @@ pub struct Neighbour {
     pub route_reflector_client: bool,
     /// Packets from farther away than this many hops do not count (RFC 5082). Not configured on OpenBGPD.
     pub ttl_security: Option<u8>,
-    /// Lines of the daemon's own language about this neighbour: inside its block for BIRD and OpenBGPD, with `{address}`
-    /// for its address in FRR's `router bgp`; fields of the Peer as a JSON object for Routelet.
+    /// Lines of the daemon's own language about this neighbour: inside its block for BIRD and OpenBGPD, with
+    /// `{address}` for its address in FRR's `router bgp`; fields of the Peer as a JSON object for Routelet.
     pub extra: String,
 }
 

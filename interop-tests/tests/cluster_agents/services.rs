@@ -70,8 +70,8 @@ fn an_address_is_advertised_while_its_endpoints_are_ready() {
     });
 }
 
-/// How long it takes from the server's event to the router's table, as a distribution: not a test of speed, for machines
-/// differ, but it says what was found, and a second would be a fault.
+/// How long it takes from the server's event to the router's table, as a distribution: not a test of speed, for
+/// machines differ, but it says what was found, and a second would be a fault.
 #[test]
 fn an_address_is_advertised_as_soon_as_an_endpoint_is_ready() {
     run(&NEEDS, |lab| {

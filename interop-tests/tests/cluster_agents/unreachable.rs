@@ -86,8 +86,8 @@ fn nothing_is_withdrawn_while_the_api_server_is_unreachable() {
     });
 }
 
-/// As after a crash of the server's host, or where a firewall has forgotten the connections: neither side hears that they are
-/// gone, and a watch says nothing by itself.
+/// As after a crash of the server's host, or where a firewall has forgotten the connections: neither side hears that
+/// they are gone, and a watch says nothing by itself.
 #[test]
 fn connections_that_die_silently_are_noticed_within_half_a_minute() {
     run(&NEEDS, |lab| {

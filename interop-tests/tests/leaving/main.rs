@@ -1,5 +1,5 @@
-//! How a node comes and goes: it leaves its routers step by step when it goes away, it is silent when its agent is updated, and
-//! it advertises Services only once kube-proxy is healthy.
+//! How a node comes and goes: it leaves its routers step by step when it goes away, it is silent when its agent is
+//! updated, and it advertises Services only once kube-proxy is healthy.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -186,8 +186,8 @@ fn services_wait_for_kube_proxy_and_pod_cidrs_do_not() {
         for router in &rack.routers {
             router.wait_route(ADDRESS, SOON)?;
         }
-        // An agent that is started again while kube-proxy is not healthy: the Service is still to come, so routers must not
-        // take the end of the pod CIDRs for the end of all.
+        // An agent that is started again while kube-proxy is not healthy: the Service is still to come, so routers must
+        // not take the end of the pod CIDRs for the end of all.
         drop(kube_proxy);
         rack.node.end(Signal::SIGKILL)?;
         for (router, number) in rack.routers.iter().zip([2, 3]) {

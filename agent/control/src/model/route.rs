@@ -108,8 +108,8 @@ pub enum RouteState {
     Rejected,
     /// Advertised to the peer.
     Advertised,
-    /// Best or originated here, but not advertised to the peer; `reason` says why. In `explain`, and among the routes that are
-    /// advertised where no message to the peer can hold the route.
+    /// Best or originated here, but not advertised to the peer; `reason` says why. In `explain`, and among the routes
+    /// that are advertised where no message to the peer can hold the route.
     NotAdvertised,
 }
 

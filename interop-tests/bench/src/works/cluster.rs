@@ -1,5 +1,5 @@
-//! Work L: the agent on the API server of a large cluster: what it needs, and how long an endpoint that turns ready takes
-//! until it is on the wire.
+//! Work L: the agent on the API server of a large cluster: what it needs, and how long an endpoint that turns ready
+//! takes until it is on the wire.
 
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
@@ -107,8 +107,8 @@ pub(super) fn watched(inputs: &Inputs, _kind: Kind) -> Result<Option<Vec<Measure
     with_logs(&lab, run())
 }
 
-/// The API server outside of a node, with a router beside it, and no cluster yet. It speaks plain HTTP or, as a real one, TLS and
-/// HTTP/2.
+/// The API server outside of a node, with a router beside it, and no cluster yet. It speaks plain HTTP or, as a real
+/// one, TLS and HTTP/2.
 pub(super) fn api_server(
     (lab, node, outside): (&Lab, &Namespace, &Namespace),
     tls: bool,

@@ -226,7 +226,7 @@ fn check(namespace: &Namespace, table: &Table, protocol: &str) -> Result<()> {
     Ok(())
 }
 
-/// Work J: two routers announce the same routes, and one is gone without a word.
+/// Work J: two routers announce the same routes, and one closes without a NOTIFICATION.
 pub(super) fn lose_a_router(inputs: &Inputs, kind: Kind) -> Result<Option<Vec<Measured>>> {
     let family = Family::Ipv4;
     let table = inputs.slice(0, SHARED)?;

@@ -1,9 +1,10 @@
-//! What a receiver has heard as a few numbers, for a thousand receivers of a large table, whose octets would fill the memory.
+//! What a receiver has heard as a few numbers, for a thousand receivers of a large table, whose octets would fill the
+//! memory.
 //!
-//! Each route is a number made from its prefix and everything that it carries, and their sum does not depend on the order in
-//! which, or the messages with which, they come. It is taken while octets come in: a look at each message and some
-//! nanoseconds for each prefix. It is valid only for a table in which each prefix occurs once: a receiver that hears one twice, or
-//! hears of a withdrawal, does not count as right.
+//! Each route is a number made from its prefix and everything that it carries, and their sum does not depend on the
+//! order in which, or the messages with which, they come. It is taken while octets come in: a look at each message and
+//! some nanoseconds for each prefix. It is valid only for a table in which each prefix occurs once: a receiver that
+//! receives one twice, or a withdrawal, does not count as right.
 
 use std::time::Instant;
 

@@ -127,8 +127,8 @@ impl Fight {
         self.comes(label, "198.51.100.7", spared);
     }
 
-    /// One pass of the controller, and then what the other does about it. Returns whether addresses and a condition were
-    /// written.
+    /// One pass of the controller, and then what the other does about it. Returns whether addresses and a condition
+    /// were written.
     fn pass(&mut self, label: &str, fights: bool) -> (bool, Option<Value>) {
         let labels = |served: &Served| served.request.labels.get("l") == Some(label);
         if !self.cache.services.get(&self.key).is_some_and(labels) {

@@ -55,7 +55,7 @@ pub(crate) struct PeerSnapshot {
     pub(crate) run: Run<Box<Running>>,
 }
 
-/// What a task says of its peer.
+/// The state of a peer, as its task reports it.
 pub(crate) struct Running {
     /// State, times and errors; the session is in `session`.
     pub(crate) status: PeerStatus,
@@ -84,7 +84,7 @@ pub(crate) struct Session {
 }
 
 impl PeerSnapshot {
-    /// Looks at a peer.
+    /// The snapshot of a peer.
     pub(crate) fn of(view: &PeerView) -> Self {
         Self {
             intent: view.intent.clone(),

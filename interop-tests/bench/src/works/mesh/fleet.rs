@@ -121,8 +121,8 @@ impl Fleet {
         agents.into_iter().try_for_each(Process::check_alive)
     }
 
-    /// Waits until these agents have exchanged routes with all others, and returns when the last one was seen to; `None` if that
-    /// takes longer than `limit`. Agents are asked by their sockets.
+    /// Waits until these agents have exchanged routes with all others, and returns when the last one was seen to;
+    /// `None` if that takes longer than `limit`. Agents are asked by their sockets.
     ///
     /// # Errors
     /// One has ended.
@@ -175,8 +175,8 @@ impl Fleet {
             .collect()
     }
 
-    /// Succeeds if each kernel forwards the pods of each other node to that node, and has no other route of `protocol`. `altered`
-    /// expects one that is not there.
+    /// Succeeds if each kernel forwards the pods of each other node to that node, and has no other route of `protocol`.
+    /// `altered` expects one that is not there.
     ///
     /// # Errors
     /// The first difference.

@@ -54,7 +54,7 @@ impl Daemon for Frr {
     }
 
     fn launch(&self, host: &Host, speaker: &Speaker) -> Result<Vec<Process>> {
-        // Left by a predecessor that was killed, it would look as if zebra were ready.
+        // Left by a killed process, it would look as if zebra were ready.
         let socket = host.path("zserv.api");
         let _ = std::fs::remove_file(&socket);
         if host.is_container() {
