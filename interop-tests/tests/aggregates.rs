@@ -21,7 +21,7 @@ const AGGREGATES: [&str; 2] = ["203.0.113.0/24", "2001:db8:f::/64"];
 const EXACT: [&str; 2] = ["203.0.113.10/32", "2001:db8:f::10/128"];
 
 #[test]
-fn an_aggregate_lives_as_long_as_something_in_it_and_the_kernel_refuses_the_rest() {
+fn an_aggregate_is_advertised_while_it_has_a_member_and_unused_addresses_are_refused() {
     run(&NEEDS, |lab| {
         // The default advertises exact routes, whatever an Advertisement makes of them.
         let router = json!({"defaultAdvertisement": {"enabled": false}});
@@ -46,7 +46,7 @@ fn an_aggregate_lives_as_long_as_something_in_it_and_the_kernel_refuses_the_rest
 }
 
 #[test]
-fn static_prefixes_are_told_with_the_attributes_of_their_advertisements() {
+fn static_prefixes_are_advertised_with_the_attributes_of_their_advertisements() {
     run(&NEEDS, |lab| {
         let rack = Rack::start(lab)?;
         let prefixes = ["192.0.2.0/24", "2001:db8:5::/48"];

@@ -1,5 +1,5 @@
-//! Attributes that are discarded from a peer's routes: what the RFCs keep within an administration does not pass between
-//! external peers, and an operator stops any other attribute while the sessions run.
+//! Attributes that are discarded from a peer's routes: what the RFCs keep within an administration does not pass
+//! between external peers, and an operator stops any other attribute while the sessions run.
 
 mod support;
 
@@ -203,7 +203,7 @@ fn rfc8669_and_rfc9012_attributes_of_one_administration_do_not_pass_between_exte
 }
 
 #[test]
-fn an_attribute_is_stopped_within_seconds_and_no_session_falls() {
+fn an_attribute_is_filtered_within_seconds_without_a_session_reset() {
     run(
         &[Need::Speaker(Kind::Routelet), Need::Speaker(Kind::GoBgp)],
         |lab| stopped(lab, true),
@@ -211,7 +211,7 @@ fn an_attribute_is_stopped_within_seconds_and_no_session_falls() {
 }
 
 #[test]
-fn an_attribute_is_stopped_though_its_sender_knows_no_route_refresh() {
+fn an_attribute_is_filtered_without_route_refresh_of_the_sender() {
     run(
         &[Need::Speaker(Kind::Routelet), Need::Speaker(Kind::GoBgp)],
         |lab| stopped(lab, false),
@@ -282,7 +282,8 @@ fn stopped(lab: &Lab, refresh: bool) -> Result<()> {
     ensure!(explained.contains(reason), "{explained}");
     ensure!(received.contains(ROUTE), "{received}");
 
-    // Without a filter again. A sender that knows no refresh says it when it says it; what was rejected is there at once.
+    // Without a filter again. A sender that knows no refresh says it when it says it; what was rejected is there at
+    // once.
     rig.node.write("peers", &peers(json!({})))?;
     ensure!(passed_on(&mut to)? == [251], "28 was taken out as it came");
     asked(&mut from)?;
@@ -293,7 +294,7 @@ fn stopped(lab: &Lab, refresh: bool) -> Result<()> {
 }
 
 #[test]
-fn what_no_filter_may_do_is_refused_and_the_last_good_one_stays() {
+fn an_invalid_attribute_filter_is_rejected_and_the_last_valid_one_stays() {
     run(&[Need::Speaker(Kind::Routelet)], |lab| {
         let peers = |filter: Value| {
             json!([

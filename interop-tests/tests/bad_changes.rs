@@ -1,5 +1,5 @@
-//! What an operator can get wrong while the agent runs: each mistake is told with what was found, where, and what to do, and
-//! what ran before goes on.
+//! What an operator can get wrong while the agent runs: each mistake is told with what was found, where, and what to
+//! do, and what ran before goes on.
 
 mod support;
 
@@ -131,7 +131,7 @@ fn tor(asn: &Value) -> Value {
 }
 
 #[test]
-fn manifests_that_become_bad_are_told_with_their_place_and_the_last_good_state_stays() {
+fn invalid_manifests_are_reported_with_file_and_line_and_the_last_valid_state_stays() {
     let needs = [Need::Speaker(Kind::Routelet), Need::Speaker(Kind::Bird2)];
     run(&needs, |lab| {
         let rig = Rig::start(lab)?;
@@ -351,7 +351,7 @@ fn a_port_in_use_leaves_the_listening_and_the_sessions_as_they_were() {
 
 /// It was first not even tried, since another address was taken as well; and what is tried later is in vain, too.
 #[test]
-fn sessions_that_ended_for_sockets_that_cannot_be_had_come_back() {
+fn sessions_closed_for_listening_sockets_that_fail_to_open_are_established_again() {
     let needs = [Need::Speaker(Kind::Routelet), Need::Speaker(Kind::Bird2)];
     run(&needs, |lab| {
         let rig = Rig::start(lab)?;

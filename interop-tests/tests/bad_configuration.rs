@@ -52,7 +52,7 @@ impl Start<'_> {
 }
 
 #[test]
-fn a_start_that_cannot_work_is_refused_with_what_to_do() {
+fn an_impossible_start_is_refused_with_a_remedy() {
     run(&[Need::Speaker(Kind::Routelet)], |lab| {
         let namespace = lab.namespace("node")?;
         let manifests = namespace.dir().join("empty");
@@ -167,7 +167,7 @@ fn missing_capabilities(good: &Start<'_>) -> Result<()> {
 
 /// What is wrong from the start keeps nothing else from working, and works as soon as it is put right.
 #[test]
-fn manifests_that_are_bad_at_the_start_leave_the_others_in_force() {
+fn manifests_invalid_at_the_start_do_not_affect_valid_ones() {
     run(&[Need::Speaker(Kind::Routelet)], |lab| {
         let namespace = lab.namespace("node")?;
         let manifests = namespace.dir().join("manifests");

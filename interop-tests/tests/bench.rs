@@ -1,5 +1,5 @@
-//! The measuring instrument, on a little of each work: that it comes to an end with results, and that a wrong table is not
-//! one. What `make bench` does, in seconds instead of hours; the times mean nothing.
+//! The measuring instrument, on a little of each work: that it comes to an end with results, and that a wrong table is
+//! not one. What `make bench` does, in seconds instead of hours; the times mean nothing.
 
 use std::path::Path;
 use std::time::Duration;
@@ -83,11 +83,11 @@ fn a_mesh_of_agents_is_measured_and_a_wrong_kernel_fails_the_run() {
         let mut inputs = inputs()?;
         inputs.altered = true;
         let outcome = once("T100R", Kind::Routelet, &inputs)?;
-        let told = match &outcome {
-            Outcome::Wrong(told) => told.contains("the kernel of node-1"),
+        let is_found = match &outcome {
+            Outcome::Wrong(error) => error.contains("the kernel of node-1"),
             _ => false,
         };
-        ensure!(told, "{outcome:?}");
+        ensure!(is_found, "{outcome:?}");
         Ok(())
     });
 }
@@ -110,7 +110,7 @@ fn controllers_and_agents_of_large_clusters_are_measured() {
     completes(Kind::Routelet, &[("P10000", &["P10000"]), ("Q", &["Q"])]);
 }
 
-/// Every receiver is told to expect another attribute than the speaker rightly sends, and the kernel's table one route less.
+/// Every receiver expects another attribute than the speaker rightly sends, and the kernel's table one route less.
 #[test]
 fn a_wrong_table_at_a_receiver_or_in_the_kernel_fails_the_run() {
     run(&[Need::Speaker(Kind::Bird2)], |_lab| {
@@ -122,11 +122,11 @@ fn a_wrong_table_at_a_receiver_or_in_the_kernel_fails_the_run() {
             ("R1000", "should carry"),
         ] {
             let outcome = once(name, Kind::Bird2, &inputs)?;
-            let told = match &outcome {
-                Outcome::Wrong(told) => told.contains(why),
+            let is_found = match &outcome {
+                Outcome::Wrong(error) => error.contains(why),
                 _ => false,
             };
-            ensure!(told, "{name}: {outcome:?}");
+            ensure!(is_found, "{name}: {outcome:?}");
         }
         Ok(())
     });

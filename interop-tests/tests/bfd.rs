@@ -1,6 +1,8 @@
-//! BFD beside BIRD and FRR (RFC 5880, 5881, 5883): Up over both families, failures seen, intervals and keys that change.
+//! BFD beside BIRD and FRR (RFC 5880, 5881, 5883): Up over both families, failures seen, intervals and keys that
+//! change.
 //!
-//! The subject is the example `bfd_session` of `agent/bfd`, one session from flags; `cargo test -p routelet-bfd` builds it.
+//! The subject is the example `bfd_session` of `agent/bfd`, one session from flags; `cargo test -p routelet-bfd` builds
+//! it.
 
 use std::cell::Cell;
 use std::path::PathBuf;

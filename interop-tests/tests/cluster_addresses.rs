@@ -157,7 +157,7 @@ fn a_service_that_waits_says_why_and_tenants_stay_within_their_limits() {
 }
 
 #[test]
-fn another_controller_that_writes_the_same_status_is_not_fought() {
+fn a_status_that_another_controller_writes_is_left_alone_after_two_writes() {
     run(&NEEDS, |lab| {
         let cluster = Cluster::start(lab)?;
         let _controller = cluster.controller(1)?;

@@ -72,7 +72,7 @@ fn wait_condition(
 }
 
 #[test]
-fn a_pool_and_a_service_make_an_address_that_routers_learn() {
+fn an_address_assigned_to_a_service_reaches_the_router() {
     run(&WITH_ROUTER, |lab| {
         let cluster = Cluster::start(lab)?;
         let _controller = cluster.controller(1)?;
@@ -206,7 +206,7 @@ fn addresses_are_adopted_requested_shared_and_left_to_others() {
 }
 
 #[test]
-fn one_replica_works_and_another_takes_over() {
+fn one_replica_is_active_and_another_takes_over() {
     run(&NEEDS, |lab| {
         let cluster = Cluster::on_fake(lab)?;
         let first = cluster.controller(1)?;
@@ -248,7 +248,7 @@ fn one_replica_works_and_another_takes_over() {
 }
 
 #[test]
-fn conditions_and_events_say_how_objects_are() {
+fn conditions_and_events_report_the_status_of_objects() {
     run(&WITH_ROUTER, |lab| {
         let cluster = Cluster::start(lab)?;
         let _controller = cluster.controller(1)?;

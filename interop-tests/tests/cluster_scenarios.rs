@@ -1,5 +1,5 @@
-//! A cluster as it lives: three agents, the controller, two routers of different make. What the API server is told shows at
-//! the routers and in the nodes' kernels.
+//! A cluster as it lives: three agents, the controller, two routers of different make. What the API server is told
+//! shows at the routers and in the nodes' kernels.
 
 mod support;
 
@@ -102,7 +102,7 @@ fn local() -> Value {
 }
 
 #[test]
-fn traffic_goes_where_the_endpoints_and_the_nodes_are() {
+fn traffic_follows_endpoints_and_nodes() {
     run(&NEEDS, |lab| {
         let rack = Rack::start(Cluster::start(lab)?)?;
         let api = &rack.cluster.api;
@@ -347,7 +347,7 @@ fn a_mesh_becomes_route_reflectors_without_a_lost_packet() {
 }
 
 #[test]
-fn an_agent_that_starts_while_the_api_server_is_away_tells_nothing_and_takes_nothing_away() {
+fn an_agent_started_while_the_api_server_is_unreachable_advertises_and_removes_nothing() {
     run(&NEEDS, |lab| {
         let mut rack = Rack::start(Cluster::on_fake(lab)?)?;
         rack.cluster

@@ -106,7 +106,7 @@ fn an_overloaded_api_server_costs_no_session_whose_secret_has_another_name() {
 
 /// Each Secret has a watch of its own, and each watch takes a stream of an HTTP/2 connection for as long as it lasts.
 #[test]
-fn more_secrets_than_a_connection_has_streams_are_all_followed() {
+fn more_secrets_than_a_connection_has_streams_are_all_watched() {
     run(&[Need::Speaker(Kind::Routelet)], |lab| {
         let cluster = Cluster::on_fake(lab)?;
         let names: Vec<String> = (0..MANY).map(|n| format!("password-{n}")).collect();

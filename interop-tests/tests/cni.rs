@@ -1,5 +1,5 @@
-//! Pods of nodes without another network plugin: connected by the standard plugins from the list that the agent wrote, and
-//! reached by the routes that the agents exchanged, with no address translated.
+//! Pods of nodes without another network plugin: connected by the standard plugins from the list that the agent wrote,
+//! and reached by the routes that the agents exchanged, with no address translated.
 
 mod support;
 
@@ -24,7 +24,7 @@ const FILE: &str = "10-routelet.conflist";
 const PORT: u16 = 8080;
 
 #[test]
-fn pods_of_two_nodes_reach_each_other_by_cables_of_their_own() {
+fn pods_of_two_nodes_reach_each_other_over_veth_pairs() {
     pods_reach_each_other(&[]);
 }
 

@@ -1,5 +1,5 @@
-//! The container image: built by the script that ships it, and run as the DaemonSet runs it, it needs nothing but what that
-//! gives.
+//! The container image: built by the script that ships it, and run as the DaemonSet runs it, it needs nothing but what
+//! that gives.
 
 mod support;
 
@@ -116,8 +116,8 @@ struct Container<'a> {
 }
 
 impl<'a> Container<'a> {
-    /// Starts the container of the DaemonSet, on manifests instead of an API server, and with the component that writes a CNI
-    /// configuration.
+    /// Starts the container of the DaemonSet, on manifests instead of an API server, and with the component that writes
+    /// a CNI configuration.
     fn start(lab: &Lab, image: &'a Image, namespace: &'a Namespace) -> Result<Self> {
         let name = format!("{}-routelet", namespace.name());
         let list = lab.dir().join("containers");

@@ -1,4 +1,5 @@
-//! Questions without a pause: clients that ask the agent for all it knows, again and again, keep neither sessions nor routes waiting.
+//! Questions without a pause: clients that ask the agent for all it knows, again and again, keep neither sessions nor
+//! routes waiting.
 
 mod support;
 
@@ -63,7 +64,7 @@ fn wait_route(node: &Namespace, n: u8, present: bool) -> Result<()> {
 }
 
 #[test]
-fn questions_without_a_pause_keep_neither_sessions_nor_routes_waiting() {
+fn a_flood_of_queries_delays_neither_sessions_nor_routes() {
     let needs = [Need::Speaker(Kind::Routelet), Need::Speaker(Kind::Bird2)];
     run(&needs, |lab| {
         let (at, other) = lab.pair(("node-1", &["10.0.0.1/24"]), ("router", &["10.0.0.2/24"]))?;

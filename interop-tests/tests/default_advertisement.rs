@@ -1,5 +1,5 @@
-//! What is advertised without an Advertisement does not vanish because there is one: not for one that selects other nodes, not
-//! for a mistyped one.
+//! What is advertised without an Advertisement does not vanish because there is one: not for one that selects other
+//! nodes, not for a mistyped one.
 
 mod support;
 

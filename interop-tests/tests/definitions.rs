@@ -1,8 +1,8 @@
-//! The custom resource definitions of `deploy/crds` on an API server: it takes them (a server refuses rules that cost too much), and they
-//! refuse and accept the objects of `objects/`.
+//! The custom resource definitions of `deploy/crds` on an API server: it takes them (a server refuses rules that cost
+//! too much), and they refuse and accept the objects of `objects/`.
 //!
-//! On the fake server, and on a real one where `scripts/kube-apiserver` finds its programs. The agent's own word on the same objects is
-//! in `agent/core/tests/objects.rs`.
+//! On the fake server, and on a real one where `scripts/kube-apiserver` finds its programs. The agent's own word on the
+//! same objects is in `agent/core/tests/objects.rs`.
 #![allow(missing_docs)]
 
 use std::future::Future;
@@ -172,7 +172,7 @@ fn refusal<T>(answer: Result<T, Error>) -> Result<Option<String>> {
 }
 
 #[test]
-fn what_cannot_be_used_is_refused_with_the_field_and_what_is_wrong() -> Result<()> {
+fn invalid_objects_are_rejected_with_field_and_reason() -> Result<()> {
     let rows: Vec<Refused> = rows("refused.yaml")?;
     let seen = rows.iter().filter(|row| row.by == Judge::Server).count();
     ensure!(seen >= 150, "{seen} rows of what a server refuses");
@@ -237,7 +237,7 @@ fn without_null(value: &mut Value) {
 }
 
 #[test]
-fn what_must_stay_good_is_accepted_and_stored_as_it_was_written() -> Result<()> {
+fn valid_objects_are_accepted_and_stored_unchanged() -> Result<()> {
     let mut rows: Vec<Accepted> = rows("accepted.yaml")?;
     let own = rows.len();
     for folder in ["examples", "deploy"] {

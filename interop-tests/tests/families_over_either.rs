@@ -1,4 +1,5 @@
-//! Routes of either family over sessions of either, with FRR: what it sends as next hops is used, and what we send it uses.
+//! Routes of either family over sessions of either, with FRR: what it sends as next hops is used, and what we send it
+//! uses.
 //!
 //! ```text
 //!  10.244.1.1, fd00:244:1::1  node-1 eth0 --- eth0 router (FRR, AS 64502)  198.51.100.1, 2001:db8:100::1
@@ -31,12 +32,12 @@ const ROUTER: [(&str, &str); 2] = [
 ];
 
 #[test]
-fn routes_of_both_families_go_over_an_ipv4_session_with_frr() {
+fn both_families_are_exchanged_over_an_ipv4_session_with_frr() {
     scenario(&[["10.0.0.1/24", "10.0.0.2/24"], ["fd00::1/64", "fd00::2/64"]]);
 }
 
 #[test]
-fn rfc8950_routes_of_both_families_go_over_an_ipv6_session_with_frr() {
+fn rfc8950_both_families_are_exchanged_over_an_ipv6_session_with_frr() {
     scenario(&[["fd00::1/64", "fd00::2/64"]]);
 }
 

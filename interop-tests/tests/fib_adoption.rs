@@ -143,7 +143,7 @@ fn routes_of_a_peer_that_is_gone_from_the_manifests_are_swept_after_a_kill() {
 }
 
 #[test]
-fn an_end_with_withdraw_leaves_neither_route_nor_nexthop_nor_announcement() {
+fn withdraw_at_the_end_removes_routes_nexthops_and_announcements() {
     run(&NEEDS, |lab| {
         let mut rack = Rack::start_with(lab, &serde_json::json!({}), &["--withdraw"])?;
         rack.wait_ways(&["eth2", "eth3"])?;
@@ -167,7 +167,7 @@ fn an_end_with_withdraw_leaves_neither_route_nor_nexthop_nor_announcement() {
 }
 
 #[test]
-fn until_convergence_both_commands_say_the_same_of_what_a_predecessor_left() {
+fn fib_and_explain_agree_on_stale_routes_until_convergence() {
     let needs = [&NEEDS[..], &[Need::Program("nft")]].concat();
     run(&needs, |lab| {
         let mut rack = Rack::start(lab)?;

@@ -16,7 +16,7 @@ use support::rack::{HOSTS, METRIC, NEEDS, NETWORKS, PROTOCOL, Rack, speaker};
 const OUTAGE: Duration = Duration::from_secs(3);
 
 #[test]
-fn routes_over_both_routers_outlive_the_death_of_either() {
+fn ecmp_routes_survive_the_loss_of_either_router() {
     run(&NEEDS, |lab| {
         let mut rack = Rack::start_abrupt(lab)?;
         rack.wait_ways(&["eth2", "eth3"])?;
@@ -57,7 +57,7 @@ fn routes_over_both_routers_outlive_the_death_of_either() {
 }
 
 #[test]
-fn traffic_leaves_a_router_whose_cable_is_pulled_and_comes_back() {
+fn traffic_leaves_a_router_whose_link_is_down_and_returns() {
     run(&NEEDS, |lab| {
         let rack = Rack::start(lab)?;
         rack.wait_ways(&["eth2", "eth3"])?;
@@ -102,7 +102,7 @@ fn no_false_alarm(rack: &Rack) -> Result<()> {
 }
 
 #[test]
-fn an_interface_of_the_node_set_down_and_up_gets_its_routes_back() {
+fn routes_return_after_an_interface_was_set_down_and_up() {
     run(&NEEDS, |lab| {
         let rack = Rack::start(lab)?;
         rack.wait_ways(&["eth2", "eth3"])?;

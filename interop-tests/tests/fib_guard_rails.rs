@@ -57,7 +57,7 @@ fn manifests(fib: &Value) -> Value {
 }
 
 #[test]
-fn what_would_take_the_node_off_the_network_is_refused_with_its_reason() {
+fn routes_that_would_cut_the_node_off_are_rejected_with_a_reason() {
     run(&NEEDS, |lab| {
         let mut rack = Rack::start(lab)?;
         // The pod CIDRs themselves lose against the node's own routes before any guard rail is asked.
@@ -85,7 +85,7 @@ fn what_would_take_the_node_off_the_network_is_refused_with_its_reason() {
 }
 
 #[test]
-fn a_default_route_comes_and_goes_with_the_manifest_and_no_session_falls() {
+fn a_default_route_follows_the_manifest_without_a_session_reset() {
     run(&NEEDS, |lab| {
         let mut rack = Rack::start(lab)?;
         for (router, number) in rack.routers.iter_mut().zip([2, 3]) {
@@ -117,7 +117,7 @@ fn a_default_route_comes_and_goes_with_the_manifest_and_no_session_falls() {
 }
 
 #[test]
-fn routes_beyond_max_routes_are_left_out_and_enter_when_there_is_room() {
+fn routes_beyond_max_routes_are_installed_once_others_are_removed() {
     run(&NEEDS, |lab| {
         let mut rack = Rack::start_with(lab, &json!({"fib": {"maxRoutes": 10}}), &[])?;
         rack.wait_ways(&["eth2", "eth3"])?;

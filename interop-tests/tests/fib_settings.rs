@@ -203,7 +203,7 @@ fn routes_are_moved_to_another_table_or_metric_without_a_lost_packet() {
 }
 
 #[test]
-fn what_does_not_concern_the_routes_changes_none_of_them() {
+fn unrelated_fib_settings_change_no_route() {
     run(&NEEDS, |lab| {
         let rack = Rack::start(lab)?;
         rack.wait_ways(&["eth2", "eth3"])?;
@@ -242,7 +242,7 @@ fn what_does_not_concern_the_routes_changes_none_of_them() {
 }
 
 #[test]
-fn a_router_that_comes_late_is_a_change_like_any_other_and_one_that_cannot_be_read_is_waited_for() {
+fn a_router_added_late_takes_effect_and_an_unreadable_one_is_waited_for() {
     run(&NEEDS, |lab| {
         let mut rack = Rack::start(lab)?;
         rack.wait_ways(&["eth2", "eth3"])?;

@@ -20,7 +20,7 @@ fn about_ours(changes: &Monitor) -> Result<Vec<String>> {
 }
 
 #[test]
-fn a_vpn_takes_no_learned_route_away_but_the_one_with_its_own_prefix() {
+fn a_vpn_route_blocks_only_the_equal_prefix() {
     run(&NEEDS, |lab| {
         let rack = Rack::start(lab)?;
         rack.wait_ways(&["eth2", "eth3"])?;
@@ -103,7 +103,7 @@ fn routes_without_a_metric_and_those_of_calico_come_and_go_beside_the_agents() {
 }
 
 #[test]
-fn a_route_that_has_the_place_of_ours_is_named_with_its_owner_and_ours_comes_when_it_goes() {
+fn a_foreign_route_with_our_key_is_shown_with_its_owner_and_replaced_once_removed() {
     run(&NEEDS, |lab| {
         let mut rack = Rack::start(lab)?;
         rack.wait_ways(&["eth2", "eth3"])?;

@@ -7,8 +7,8 @@
 //! cargo build --release -p routelet && cargo nextest run --release -p interop-tests --test full_table --no-capture
 //! ```
 //!
-//! `ROUTELET_FULL_TABLE=1` asks for all of them whatever the build. What is printed in the end is for comparing with other
-//! speakers in the same rig (BIRD's run is one of the tests); nothing here asserts a time.
+//! `ROUTELET_FULL_TABLE=1` asks for all of them whatever the build. What is printed in the end is for comparing with
+//! other speakers in the same rig (BIRD's run is one of the tests); nothing here asserts a time.
 
 mod support;
 

@@ -96,7 +96,7 @@ fn two_labs_do_not_see_each_other() {
 }
 
 #[test]
-fn a_failing_test_shows_what_its_daemons_said() {
+fn a_failing_test_prints_the_logs_of_its_daemons() {
     if nix_is_not_root() {
         // `run` skips or fails by itself; there is nothing to show without a lab.
         return;
@@ -221,7 +221,7 @@ fn changes_of_routes_are_seen_and_silence_is_too() {
 }
 
 #[test]
-fn a_router_that_installs_gives_the_kernel_both_ways() {
+fn a_router_that_installs_routes_uses_both_paths() {
     let needs = [Need::Speaker(Kind::Bird2), Need::Speaker(Kind::Frr8)];
     run(&needs, |lab| {
         for (number, kind) in [Kind::Bird2, Kind::Frr8].into_iter().enumerate() {

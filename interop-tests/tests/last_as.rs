@@ -1,5 +1,5 @@
-//! A node whose AS comes from a label (`asnFrom`) and whose agent is started again while the label is missing: it speaks with the AS that
-//! it had, or with nobody. The same where the label chooses the Router.
+//! A node whose AS comes from a label (`asnFrom`) and whose agent is started again while the label is missing: it
+//! speaks with the AS that it had, or with nobody. The same where the label chooses the Router.
 
 mod support;
 
@@ -110,7 +110,8 @@ fn an_agent_started_without_its_label_has_the_as_from_before_or_waits() {
     });
 }
 
-/// As the kubelet does, with its own labels alone. The label by which the Router selects the node is missing until somebody sets it.
+/// As the kubelet does, with its own labels alone. The label by which the Router selects the node is missing until
+/// somebody sets it.
 #[test]
 fn a_node_that_is_made_again_while_no_agent_runs_stays_in_its_as() {
     let needs = [Need::Speaker(Kind::Routelet), Need::Speaker(Kind::Bird2)];
@@ -155,7 +156,8 @@ fn a_node_that_is_made_again_while_no_agent_runs_stays_in_its_as() {
     });
 }
 
-/// Where nodes are in several ASes, one whose AS was never known is probably of another one: its session would never come.
+/// Where nodes are in several ASes, one whose AS was never known is probably of another one: its session would never
+/// come.
 #[test]
 fn a_node_whose_as_is_not_known_does_not_keep_others_waiting_at_their_start() {
     let needs = [Need::Speaker(Kind::Routelet), Need::Speaker(Kind::Bird2)];

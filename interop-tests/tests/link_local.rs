@@ -15,7 +15,7 @@ const NODE: &str = "fe80::1";
 const ROUTER: &str = "fe80::2";
 
 #[test]
-fn a_link_local_peer_of_bird_gets_and_gives_ipv6_routes() {
+fn ipv6_routes_are_exchanged_with_a_link_local_bird() {
     run(
         &[Need::Speaker(Kind::Routelet), Need::Speaker(Kind::Bird2)],
         |lab| {
@@ -29,7 +29,7 @@ fn a_link_local_peer_of_bird_gets_and_gives_ipv6_routes() {
 }
 
 #[test]
-fn rfc8950_a_link_local_peer_of_frr_gets_and_gives_ipv4_routes_over_ipv6() {
+fn rfc8950_ipv4_routes_are_exchanged_with_a_link_local_frr() {
     run(
         &[Need::Speaker(Kind::Routelet), Need::Speaker(Kind::Frr8)],
         |lab| {

@@ -17,7 +17,7 @@ use support::node::{Node, node_object, object};
 const HTTP: &str = "127.0.0.1:7179";
 
 #[test]
-fn whoever_dials_from_a_range_becomes_a_peer_until_the_range_goes() {
+fn a_host_in_a_listen_range_is_a_peer_until_the_range_is_removed() {
     run(&needs(), |lab| {
         let rack = Rack::start(lab, &json!([range("10.0.0.0/29", None)]))?;
         let [mut inside, outside] = [2, 9].map(|number| rack.router(lab, number, None));
@@ -57,7 +57,7 @@ fn whoever_dials_from_a_range_becomes_a_peer_until_the_range_goes() {
 }
 
 #[test]
-fn a_range_with_a_password_lets_in_only_who_has_it() {
+fn a_listen_range_with_a_password_accepts_only_signed_connections() {
     run(&needs(), |lab| {
         let file = rack_file(lab, "open-sesame")?;
         let rack = Rack::start(lab, &json!([range("10.0.0.0/28", Some(&file))]))?;
@@ -84,9 +84,10 @@ fn a_range_with_a_password_lets_in_only_who_has_it() {
     });
 }
 
-/// Those that a range let in are forgotten with it: their routes, what is kept of them, their metrics; and the next one starts anew.
+/// Those that a range let in are forgotten with it: their routes, what is kept of them, their metrics; and the next one
+/// starts anew.
 #[test]
-fn what_a_range_let_in_is_forgotten_with_it() {
+fn dynamic_peers_are_removed_with_their_listen_range() {
     run(&needs(), |lab| {
         let rack = Rack::start(lab, &json!([range("10.0.0.0/29", None)]))?;
         let numbers = [2, 3, 4];

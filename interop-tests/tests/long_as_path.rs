@@ -1,6 +1,7 @@
-//! An AS_PATH of two-octet AS numbers that has more than 65,535 octets with four (RFC 6793 section 4.2.3): nothing of it is
-//! read as another attribute, its routes are treated as withdrawn, and the session lives on. From a peer that has not
-//! announced extended messages, the message that carries it ends the session (docs/concepts/deviations.md, RFC 8654).
+//! An AS_PATH of two-octet AS numbers that has more than 65,535 octets with four (RFC 6793 section 4.2.3): nothing of
+//! it is read as another attribute, its routes are treated as withdrawn, and the session lives on. From a peer that has
+//! not announced extended messages, the message that carries it ends the session (docs/concepts/deviations.md, RFC
+//! 8654).
 
 mod support;
 
@@ -17,7 +18,7 @@ use support::bad_input::{RAW_AS, Rig, address, ends_with, gone, needs};
 const EXTENDED_MESSAGES: [u8; 2] = [6, 0];
 
 #[test]
-fn a_path_that_grows_too_long_is_withdrawn_and_smuggles_nothing_in() {
+fn a_path_too_long_after_widening_is_withdrawn_and_injects_nothing() {
     run(&needs(Kind::Routelet), |lab| {
         let rig = Rig::start(lab, Kind::Routelet, &[RAW_AS; 3])?;
         withdrawn_and_nothing_else(&rig, 1, &[too_long(&smuggling()?)])?;
@@ -53,8 +54,8 @@ fn narrow(asns: &[u16]) -> Result<Vec<u8>> {
     Ok(value)
 }
 
-/// 127 full segments, which have 129,794 octets with four-octet AS numbers. Cut to two octets, that length ends where the
-/// AS numbers spell an attribute 0, and then flags 0, code 5 (LOCAL_PREF), length 4 and 65535.
+/// 127 full segments, which have 129,794 octets with four-octet AS numbers. Cut to two octets, that length ends where
+/// the AS numbers spell an attribute 0, and then flags 0, code 5 (LOCAL_PREF), length 4 and 65535.
 fn smuggling() -> Result<Vec<u8>> {
     let mut asns = vec![u16::try_from(RAW_AS)?; 127 * 255];
     let end = 62 * 255 + 223;

@@ -1,5 +1,5 @@
-//! What a node never announces, whoever asks for it: addresses of Nodes and of its peer, pods of others, a default route, an
-//! aggregate over the nodes' network, what kube-proxy does not serve.
+//! What a node never announces, whoever asks for it: addresses of Nodes and of its peer, pods of others, a default
+//! route, an aggregate over the nodes' network, what kube-proxy does not serve.
 //!
 //! ```text
 //!  node-1 10.0.0.1 --+
@@ -7,7 +7,8 @@
 //!  node-3 10.0.0.3 --+   (a Node object, no agent)
 //! ```
 //!
-//! The router forwards by what it learns: announced, the address of node-2 would lead to node-1, and its session would die.
+//! The router forwards by what it learns: announced, the address of node-2 would lead to node-1, and its session would
+//! die.
 
 mod support;
 
@@ -56,7 +57,7 @@ const HARMFUL: [(&str, &str, &str, &str); 9] = [
 ];
 
 #[test]
-fn nobody_loses_an_address_by_what_services_and_advertisements_ask_for() {
+fn addresses_of_others_are_never_announced() {
     run(&NEEDS, |lab| {
         let rack = Rack::start(lab)?;
         // Each change goes through before the next one is written.

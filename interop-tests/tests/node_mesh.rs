@@ -1,7 +1,7 @@
 //! Nodes among themselves: the iBGP mesh and route reflectors, both families, from pod to pod.
 //!
-//! Each node has one pod address per family on its loopback, inside its pod CIDRs, and pings between pods go by what the
-//! agents learned from each other and installed.
+//! Each node has one pod address per family on its loopback, inside its pod CIDRs, and pings between pods go by what
+//! the agents learned from each other and installed.
 
 mod support;
 
@@ -15,7 +15,7 @@ use support::node::{Node, node_object, object};
 use support::service::Service;
 
 #[test]
-fn nodes_of_a_mesh_reach_each_others_pods_and_nodes_come_and_go() {
+fn nodes_of_a_mesh_reach_each_others_pods_while_nodes_are_added_and_removed() {
     run(&[Need::Speaker(Kind::Routelet)], |lab| {
         let mut rack = Rack::new(lab, 3)?;
         rack.start(lab, 3, &mesh())?;
@@ -90,8 +90,8 @@ fn a_mesh_becomes_reflectors_and_a_mesh_again_without_a_lost_packet() {
         let gateway = route.first().and_then(|route| route.paths[0].gateway);
         ensure!(gateway == Some([10, 0, 0, 3].into()), "{route:?}");
 
-        // The path by a reflector leads to the same next hop of IPv4, so that the kernel hears nothing. Of IPv6 it has the global one
-        // alone (RFC 2545): with the path of the other node, then without.
+        // The path by a reflector leads to the same next hop of IPv4, so that the kernel hears nothing. Of IPv6 it has
+        // the global one alone (RFC 2545): with the path of the other node, then without.
         let changes = monitor.lines()?;
         let of = |pods: &str| changes.iter().filter(|line| line.starts_with(pods)).count();
         ensure!(of("10.244.") == 0 && of("fd00:244:3:") <= 2, "{changes:#?}");
@@ -123,10 +123,10 @@ fn a_mesh_becomes_reflectors_and_a_mesh_again_without_a_lost_packet() {
     });
 }
 
-/// The one that knows of the other first is refused until the other knows of it too, and waits longer each time. The other dials at
-/// once, and is heard.
+/// The one that knows of the other first is refused until the other knows of it too, and waits longer each time. The
+/// other dials at once, and is heard.
 #[test]
-fn a_node_that_hears_of_another_late_has_its_session_at_once() {
+fn a_node_that_learns_of_another_late_has_a_session_at_once() {
     run(&[Need::Speaker(Kind::Routelet)], |lab| {
         let mut rack = Rack::new(lab, 2)?;
         let config = object("Router", "default", &json!({"mesh": {"enabled": true}}));
@@ -233,7 +233,8 @@ impl Rack {
         pairs.collect()
     }
 
-    /// Waits until each node's kernel leads to each other's pods, in both families. Then they answer: the way back is there.
+    /// Waits until each node's kernel leads to each other's pods, in both families. Then they answer: the way back is
+    /// there.
     fn wait_pods(&self, numbers: &[usize]) -> Result<()> {
         let pairs: Vec<(usize, usize)> = numbers
             .iter()
@@ -247,8 +248,8 @@ impl Rack {
                     let found = kernel::routes_to(&self.nodes[from - 1].namespace, &prefix)?;
                     let route = found.first().context("no route")?;
                     let gateway = route.paths.first().and_then(|path| path.gateway);
-                    // Of two IPv6 next hops in an UPDATE the link-local one is taken (RFC 2545); a reflector passes only the
-                    // global one on.
+                    // Of two IPv6 next hops in an UPDATE the link-local one is taken (RFC 2545); a reflector passes
+                    // only the global one on.
                     let expected = ["10.0.0.", "fe80::", "fd00::"].map(|net| format!("{net}{to}"));
                     ensure!(
                         gateway.is_some_and(|via| expected.contains(&via.to_string())),

@@ -1,5 +1,5 @@
-//! Which address of the node is the next hop of what it advertises, while its addresses and links change under a session;
-//! and peers in 169.254.0.0/16, as clouds and VPNs have them.
+//! Which address of the node is the next hop of what it advertises, while its addresses and links change under a
+//! session; and peers in 169.254.0.0/16, as clouds and VPNs have them.
 
 mod support;
 
@@ -158,7 +158,7 @@ fn frr_sees_the_new_next_hop_of_an_address_that_changes_in_the_same_session() {
 }
 
 #[test]
-fn addresses_of_an_interface_go_with_its_link_and_come_back() {
+fn addresses_of_an_interface_follow_its_link_state() {
     run(
         &[Need::Speaker(Kind::Routelet), Need::Speaker(Kind::Bird2)],
         |lab| {

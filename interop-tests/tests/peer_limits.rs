@@ -1,5 +1,5 @@
-//! A peer that sends more than it should: next hops, paths of one prefix, prefixes that are rejected. The agent, its other
-//! peers and the kernel do not suffer, and what was kept out is counted and said.
+//! A peer that sends more than it should: next hops, paths of one prefix, prefixes that are rejected. The agent, its
+//! other peers and the kernel do not suffer, and what was kept out is counted and said.
 
 mod support;
 
@@ -133,7 +133,7 @@ fn thousands_of_next_hops_are_in_the_kernel_and_those_beyond_the_limit_are_rejec
 }
 
 #[test]
-fn rfc7911_thousands_of_paths_of_one_prefix_hold_nobody_up() {
+fn rfc7911_thousands_of_paths_of_one_prefix_delay_no_other_peer() {
     const SENT: u32 = 40_000;
     run(&[Need::Speaker(Kind::Routelet)], |lab| {
         let fields = json!({"addPath": {"receive": true}, "maxPathsPerPrefix": 8});

@@ -1,4 +1,5 @@
-//! RFC 1997: NO_EXPORT, NO_ADVERTISE and NO_EXPORT_SUBCONFED bind a speaker that gives transit, for both families alike.
+//! RFC 1997: NO_EXPORT, NO_ADVERTISE and NO_EXPORT_SUBCONFED bind a speaker that gives transit, for both families
+//! alike.
 
 mod support;
 

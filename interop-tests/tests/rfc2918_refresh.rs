@@ -50,7 +50,7 @@ fn rfc2918_a_soft_reset_exchanges_all_routes_again() {
 }
 
 #[test]
-fn rfc2918_a_router_that_asks_is_told_everything_again() {
+fn rfc2918_a_route_refresh_is_answered_with_all_routes() {
     run(&needs(Kind::Frr8), |lab| {
         let rig = Rig::start(lab, Kind::Frr8)?;
         rig.router.wait_route("10.244.1.0/24", SOON)?;
@@ -71,9 +71,10 @@ fn rfc2918_a_router_that_asks_is_told_everything_again() {
     });
 }
 
-/// Each request has a whole table sent: four in a row are followed at once, and all that come after them by one, half a minute later.
+/// Each request has a whole table sent: four in a row are followed at once, and all that come after them by one, half a
+/// minute later.
 #[test]
-fn rfc2918_a_router_that_asks_without_end_is_told_everything_a_few_times() {
+fn rfc2918_endless_route_refreshes_are_limited() {
     const REQUESTS: u64 = 30;
     run(&needs(Kind::Frr8), |lab| {
         let rig = Rig::start(lab, Kind::Frr8)?;

@@ -1,5 +1,5 @@
-//! RFC 4271 section 6, but for UPDATE: headers, OPENs, messages in the wrong state and timers that expire get exactly the
-//! NOTIFICATION that the RFCs name, and the session beside them never notices.
+//! RFC 4271 section 6, but for UPDATE: headers, OPENs, messages in the wrong state and timers that expire get exactly
+//! the NOTIFICATION that the RFCs name, and the session beside them never notices.
 //!
 //! The same tables run with BIRD as the subject, where it does what the RFCs say: that proves the raw peer.
 
@@ -259,7 +259,7 @@ fn the_tables_hold_for_bird() {
 
 /// RFC 6286 section 2.2: within an AS, identifiers must differ.
 #[test]
-fn our_own_identifier_from_inside_the_as_is_a_bad_one() {
+fn our_own_bgp_identifier_from_an_internal_peer_is_rejected() {
     run(&needs(Kind::Routelet), |lab| {
         let rig = Rig::start(lab, Kind::Routelet, &[OWN_AS])?;
         let mut peer = rig.dial(1)?;

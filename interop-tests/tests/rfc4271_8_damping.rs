@@ -37,7 +37,7 @@ fn established_count(subject: &Subject) -> Result<u64> {
 }
 
 #[test]
-fn a_peer_that_hammers_gets_few_opens_and_a_session_within_the_bound() {
+fn a_failing_peer_is_sent_few_opens_and_has_a_session_within_the_bound() {
     run(&[Need::Speaker(Kind::Routelet)], |lab| {
         let (left, right) = lab.pair(("subject", &["10.0.0.1/24"]), ("raw", &["10.0.0.2/24"]))?;
         let neighbour = Neighbour::new(PEER[0], 64502).passive();
@@ -169,7 +169,7 @@ fn a_peer_over_its_prefix_limit_is_held_until_the_limit_is_raised_or_its_time_ha
 }
 
 #[test]
-fn a_passive_router_that_was_shut_down_or_reset_is_met_again_within_the_bound() {
+fn a_session_with_a_passive_router_returns_within_the_bound_after_shutdown_or_reset() {
     let needs = [Need::Speaker(Kind::Routelet), Need::Speaker(Kind::GoBgp)];
     run(&needs, |lab| {
         let (left, right) = lab.pair(("subject", &["10.0.0.1/24"]), ("gobgp", &["10.0.0.2/24"]))?;

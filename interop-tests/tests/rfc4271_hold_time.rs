@@ -1,5 +1,5 @@
-//! RFC 4271 4.2: the smaller hold time counts, and a hold time of 0 means that nobody sends KEEPALIVEs and nobody waits for
-//! any.
+//! RFC 4271 4.2: the smaller hold time counts, and a hold time of 0 means that nobody sends KEEPALIVEs and nobody waits
+//! for any.
 
 mod support;
 

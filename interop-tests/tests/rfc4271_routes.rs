@@ -1,5 +1,5 @@
-//! RFC 4271, with RFC 4760, 1997, 4360 and 8092: routes of both families cross a session with all their attributes, both ways,
-//! over IPv4 and IPv6 transport, between ASes and inside one. Both sides are asked by their own tools.
+//! RFC 4271, with RFC 4760, 1997, 4360 and 8092: routes of both families cross a session with all their attributes,
+//! both ways, over IPv4 and IPv6 transport, between ASes and inside one. Both sides are asked by their own tools.
 
 mod support;
 

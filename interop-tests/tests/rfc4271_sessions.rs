@@ -1,6 +1,6 @@
-//! RFC 4271: how sessions come and go. Either side may dial, or both at once (section 6.8); a neighbour that is killed or
-//! falls silent is noticed, its routes go, and it is peered with again when it is back; what is originated changes without
-//! a reset.
+//! RFC 4271: how sessions come and go. Either side may dial, or both at once (section 6.8); a neighbour that is killed
+//! or falls silent is noticed, its routes go, and it is peered with again when it is back; what is originated changes
+//! without a reset.
 
 mod support;
 

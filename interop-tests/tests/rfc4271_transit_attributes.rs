@@ -15,7 +15,7 @@ use support::segment::{Segment, v4};
 const PREFIX: [u8; 3] = [198, 51, 100];
 
 #[test]
-fn routelet_passes_on_what_it_must() {
+fn transit_attributes_are_propagated() {
     transit(Kind::Routelet);
 }
 

@@ -1,5 +1,6 @@
-//! RFC 4724 section 4.1, a node that restarts: what it passes on waits until it has heard everybody, and what its predecessor
-//! left in the kernel stays until those have spoken who announced it, whether or not they are configured one by one.
+//! RFC 4724 section 4.1, a node that restarts: what it passes on waits until it has heard everybody, and what its
+//! predecessor left in the kernel stays until those have spoken who announced it, whether or not they are configured
+//! one by one.
 
 mod support;
 

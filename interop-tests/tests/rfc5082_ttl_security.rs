@@ -1,5 +1,5 @@
-//! RFC 5082 and RFC 4271's neighbours: how far away a peer may be. Directly connected unless told otherwise; farther with
-//! multihop; and with TTL security never farther than told, whoever the packets say they are from.
+//! RFC 5082 and RFC 4271's neighbours: how far away a peer may be. Directly connected unless told otherwise; farther
+//! with multihop; and with TTL security never farther than told, whoever the packets say they are from.
 
 mod support;
 

@@ -1,5 +1,5 @@
-//! RFC 7606: every wrong UPDATE has the outcome of its section, at the real speaker: the attribute is discarded, the route
-//! is withdrawn, or the session ends with exactly this NOTIFICATION. The session beside them never notices.
+//! RFC 7606: every wrong UPDATE has the outcome of its section, at the real speaker: the attribute is discarded, the
+//! route is withdrawn, or the session ends with exactly this NOTIFICATION. The session beside them never notices.
 //!
 //! The tables run with BIRD as the subject too, but for the rows where it does otherwise.
 

@@ -1,5 +1,6 @@
-//! RFC 8326 section 4.2: a router that is about to shut down marks its routes with the community GRACEFUL_SHUTDOWN. Who hears of
-//! them from another AS prefers every other path, and so does everybody inside the AS to whom it passes them on.
+//! RFC 8326 section 4.2: a router that is about to shut down marks its routes with the community GRACEFUL_SHUTDOWN. Who
+//! hears of them from another AS prefers every other path, and so does everybody inside the AS to whom it passes them
+//! on.
 
 mod support;
 

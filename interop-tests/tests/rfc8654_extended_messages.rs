@@ -1,5 +1,5 @@
-//! RFC 8654: an UPDATE of more than 4,096 octets crosses where both sides can take it; where one cannot, its route is not
-//! told, and nothing else suffers.
+//! RFC 8654: an UPDATE of more than 4,096 octets crosses where both sides can take it; where one cannot, its route is
+//! not told, and nothing else suffers.
 
 mod support;
 

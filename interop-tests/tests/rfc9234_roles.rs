@@ -1,5 +1,5 @@
-//! RFC 9234: roles against BIRD and FRR, and with peers that send none: the local role alone marks routes, keeps leaks out,
-//! and keeps marked routes from going up.
+//! RFC 9234: roles against BIRD and FRR, and with peers that send none: the local role alone marks routes, keeps leaks
+//! out, and keeps marked routes from going up.
 
 mod support;
 
@@ -119,8 +119,8 @@ fn rfc9234_4_2_the_local_role_counts_with_peers_that_send_none() {
         provider.send(&route(1, 2, &[64502], None))?;
         ensure!(mark_at(&mut customer, 1)? == Some(64502), "at the customer");
         ensure!(mark_at(&mut plain, 1)? == Some(64502), "without a role");
-        // Of the customer: for everybody, and marked with ours for lateral peers (egress 1). Told last, so that the lateral
-        // peer would have heard of the other before it.
+        // Of the customer: for everybody, and marked with ours for lateral peers (egress 1). Told last, so that the
+        // lateral peer would have heard of the other before it.
         customer.send(&route(2, 4, &[64504], None))?;
         let first = await_ipv4(&mut lateral, [198, 51, 2], SOON)?;
         ensure!(first.contains_key(&OTC), "{first:?}");

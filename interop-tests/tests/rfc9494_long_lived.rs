@@ -1,5 +1,5 @@
-//! RFC 9494: a router asks that its routes be kept for hours after its restart time, and the node keeps them as long as its
-//! operator allows.
+//! RFC 9494: a router asks that its routes be kept for hours after its restart time, and the node keeps them as long as
+//! its operator allows.
 
 mod support;
 

@@ -27,7 +27,7 @@ const SHARED: [(&str, [&str; 2]); 2] = [
 ];
 
 #[test]
-fn a_bird_with_the_snippet_moves_the_traffic_of_a_node_that_is_drained() {
+fn the_bird_snippet_moves_the_traffic_of_a_drained_node() {
     run(&NEEDS, |lab| {
         let switch = lab.switch("switch")?;
         let tor = lab.namespace("tor-a")?;

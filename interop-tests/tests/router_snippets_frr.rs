@@ -31,7 +31,7 @@ const SHARED: [(&str, [&str; 2]); 2] = [
 const ROUTER: [(&str, &str); 2] = [("192.0.2.1", "0.0.0.0/0"), ("2001:db8:a::1", "::/0")];
 
 #[test]
-fn an_frr_with_the_snippet_takes_what_it_should_and_moves_the_traffic_of_a_node_that_is_drained() {
+fn the_frr_snippet_accepts_the_right_routes_and_moves_the_traffic_of_a_drained_node() {
     run(&NEEDS, |lab| {
         let switch = lab.switch("switch")?;
         let tor = lab.namespace("tor-a")?;

@@ -1,5 +1,5 @@
-//! RouterStates in numbers: a controller with those of 300 nodes of which one dies, and what agents and controller read and
-//! write.
+//! RouterStates in numbers: a controller with those of 300 nodes of which one dies, and what agents and controller read
+//! and write.
 
 mod support;
 
@@ -119,7 +119,7 @@ fn a_dead_node_among_three_hundred_costs_the_controller_a_few_writes() {
 }
 
 #[test]
-fn agents_read_out_of_the_servers_cache_and_write_anew_what_somebody_deletes() {
+fn agents_list_from_the_watch_cache_and_rewrite_a_deleted_router_state() {
     run(&WITH_ROUTER, |lab| {
         let cluster = Cluster::on_fake(lab)?;
         let fake = cluster.fake()?;

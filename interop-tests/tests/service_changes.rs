@@ -20,7 +20,7 @@ const SERVICES: usize = 100;
 const STEP: usize = 10;
 
 #[test]
-fn a_hundred_services_come_change_and_go_and_no_session_falls() {
+fn a_hundred_services_added_changed_and_removed_close_no_session() {
     run(
         &[
             Need::Speaker(Kind::Routelet),

@@ -1,5 +1,5 @@
-//! Peers that speak strangely, badly or not at all, and strangers: what is no error leaves the session alone, what is one
-//! ends it as the RFCs say, and the session beside them never notices.
+//! Peers that speak strangely, badly or not at all, and strangers: what is no error leaves the session alone, what is
+//! one ends it as the RFCs say, and the session beside them never notices.
 
 mod support;
 
@@ -16,7 +16,7 @@ use support::SOON;
 use support::bad_input::{RAW_AS, Rig, SUBJECT, address, ends_with, gone, needs};
 
 #[test]
-fn strange_peers_and_strangers_harm_only_themselves() {
+fn misbehaving_peers_and_unknown_hosts_affect_only_themselves() {
     run(&needs(Kind::Routelet), |lab| {
         let rig = Rig::start(lab, Kind::Routelet, &[RAW_AS; 8])?;
         refreshes_are_tolerated(&rig, 1)?;
@@ -70,8 +70,8 @@ fn refreshes_are_tolerated(rig: &Rig, n: usize) -> Result<()> {
     still_up(rig, n)
 }
 
-/// RFC 8654 section 4: Routelet announces that it takes long messages, so it must; from peers that announce the same, see
-/// `long_as_path` and docs/concepts/deviations.md.
+/// RFC 8654 section 4: Routelet announces that it takes long messages, so it must; from peers that announce the same,
+/// see `long_as_path` and docs/concepts/deviations.md.
 fn an_announced_long_message_is_taken(rig: &Rig, n: usize) -> Result<()> {
     let mut peer = rig.dial(n)?;
     let capabilities = [&BOTH_FAMILIES[..], &[6, 0]].concat();
@@ -156,8 +156,8 @@ fn a_peer_that_vanishes_in_the_middle_is_forgotten(rig: &Rig, n: usize) -> Resul
     rig.subject.wait_no_route(&prefix, SOON)
 }
 
-/// Connections from an address that is no peer's are closed: so many a second with Cease/Connection Rejected, the rest by a reset,
-/// which may come before the connection is of any use.
+/// Connections from an address that is no peer's are closed: so many a second with Cease/Connection Rejected, the rest
+/// by a reset, which may come before the connection is of any use.
 fn strangers_are_turned_away(rig: &Rig) -> Result<()> {
     let mut open = Vec::new();
     for _ in 0..300 {

@@ -90,7 +90,8 @@ impl Second {
     }
 }
 
-/// The objects of the first agent with this `spec` of the Router. Without its Peers if it does not listen: it would be in the way.
+/// The objects of the first agent with this `spec` of the Router. Without its Peers if it does not listen: it would be
+/// in the way.
 fn manifest(router: &Value) -> Result<String> {
     let objects = config(Some(router));
     let objects = objects.as_array().context("a list")?.iter();

@@ -28,7 +28,7 @@ const LEARNED: &str = "198.51.100.0/24";
 const HANGS: Duration = Duration::from_secs(120);
 
 #[test]
-fn a_thread_that_hangs_is_noticed_and_one_that_sessions_hang_on_ends_the_agent() {
+fn a_hanging_thread_is_reported_and_one_that_holds_sessions_ends_the_agent() {
     run(&NEEDS, |lab| {
         let at = lab.namespace("node-1")?;
         let outside = lab.namespace("router")?;

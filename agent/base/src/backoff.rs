@@ -1,4 +1,5 @@
-//! How long to wait before something that failed is tried again: exponential backoff, with jitter where many try the same.
+//! How long to wait before something that failed is tried again: exponential backoff, with jitter where many try the
+//! same.
 
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;

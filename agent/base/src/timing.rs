@@ -1,5 +1,6 @@
-//! How long pieces of work take, where others wait for them: steps of the thread that owns the RIB, and holds of the lock that
-//! it shares with the FIB thread and with commands. Recorded by a few atomic additions; read by each scrape of metrics.
+//! How long pieces of work take, where others wait for them: steps of the thread that owns the RIB, and holds of the
+//! lock that it shares with the FIB thread and with commands. Recorded by a few atomic additions; read by each scrape
+//! of metrics.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -54,7 +55,8 @@ impl fmt::Debug for Histogram {
 /// A [`Histogram`] as it was read. Seconds.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Recorded {
-    /// The upper bound of each bucket, ascending, the last one infinite, and how many are in it and in no bucket before.
+    /// The upper bound of each bucket, ascending, the last one infinite, and how many are in it and in no bucket
+    /// before.
     pub buckets: Vec<(f64, u64)>,
     /// The sum of all.
     pub sum: f64,

@@ -78,8 +78,8 @@ pub trait Backend: Send + Sync + 'static {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Closed;
 
-/// Where a backend puts a large table, piece by piece. Sending waits while the client is slow, so that the table is never
-/// held twice.
+/// Where a backend puts a large table, piece by piece. Sending waits while the client is slow, so that the table is
+/// never held twice.
 #[derive(Debug)]
 pub struct Batches<T> {
     sender: mpsc::Sender<Vec<T>>,

@@ -22,7 +22,7 @@ pub enum ClientError {
         /// Where it was looked for.
         path: PathBuf,
     },
-    /// There is a socket that nobody listens on.
+    /// The socket exists, but no process listens on it.
     #[error(
         "no agent is running here: {path} is a stale socket of one that was killed\nStart one with `routelet run \
          --manifests DIR`; it will take the socket over."

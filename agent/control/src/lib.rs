@@ -1,4 +1,4 @@
-//! The control interface: what the agent shows of itself, and the few things that it can be told to do.
+//! The control interface: queries of the state of the agent, and a few commands.
 //!
 //! - [`model`]: the answers, as plain serde types. They are the agent's only way of describing itself: the commands'
 //!   tables, `-o json`, the metrics and the readiness probe are all made from them.

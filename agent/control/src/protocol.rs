@@ -1,9 +1,9 @@
 //! Requests and replies as they stand on the Unix socket: one request per connection.
 //!
-//! The client sends one line of JSON: `{"version":1,"command":"routes","query":{"view":"best"}}`. The agent answers with
-//! lines, each an object with one key: at first `hello`, then the answer (`status`, `peers`, any number of `routes` or `fib`,
-//! `explainPrefix`, `explainService`), and at last `end`, or `error` at any point; then it closes. An answer without
-//! `end` or `error` was cut short.
+//! The client sends one line of JSON: `{"version":1,"command":"routes","query":{"view":"best"}}`. The agent answers
+//! with lines, each an object with one key: at first `hello`, then the answer (`status`, `peers`, any number of
+//! `routes` or `fib`, `explainPrefix`, `explainService`), and at last `end`, or `error` at any point; then it closes.
+//! An answer without `end` or `error` was cut short.
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,7 @@ use super::model::{
     RouteQuery, Status,
 };
 
-/// Where the agent listens unless told otherwise.
+/// The default path of the socket.
 pub const DEFAULT_SOCKET: &str = "/run/routelet/routelet.sock";
 
 /// The version of the protocol and of the model. Raised when something is renamed or removed, not when it is added.

@@ -1,9 +1,9 @@
 //! Whether the node should get traffic: the rule behind `/readyz` and `routelet status`.
 //!
-//! At first the node is ready when the first exchange of routes is over and every peer is up, but for those of the node mesh:
-//! other nodes go and come, and a rollout must not wait for one that is dead. Nor for ever for a router that was down before:
-//! after [`PATIENCE`] any one session will do. From then on it is ready while any peer is up: otherwise one dead node or router
-//! would make every node of its mesh unready at once.
+//! At first the node is ready when the first exchange of routes is over and every peer is up, but for those of the node
+//! mesh: other nodes go and come, and a rollout must not wait for one that is dead. Nor for ever for a router that was
+//! down before: after [`PATIENCE`] any one session will do. From then on it is ready while any peer is up: otherwise
+//! one dead node or router would make every node of its mesh unready at once.
 
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -178,8 +178,8 @@ pub fn judge(status: &Status, stage: Stage) -> Readiness {
     }
 }
 
-/// Which peers are not up, and the last that is known of each. Nodes of the mesh make no node unready. The text goes into the
-/// RouterState: it is the same as long as the outage is.
+/// Which peers are not up, and the last that is known of each. Nodes of the mesh make no node unready. The text goes
+/// into the RouterState: it is the same as long as the outage is.
 pub fn absent(peers: &[Peer]) -> Option<String> {
     let down: Vec<String> = peers
         .iter()

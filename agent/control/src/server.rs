@@ -15,8 +15,8 @@ use super::protocol::{Command, ControlError, MAX_REQUEST, Reply, Request, VERSIO
 use super::readiness::Health;
 use super::socket::ControlSocket;
 
-/// Connections served at a time; further ones wait in the kernel's queue. More than a person and their scripts open, and
-/// few enough that dumps of full tables do not add up.
+/// Connections served at a time; further ones wait in the kernel's queue. More than a person and their scripts open,
+/// and few enough that dumps of full tables do not add up.
 const MAX_CONNECTIONS: usize = 16;
 
 /// How long a client may take to say what it wants.
@@ -162,8 +162,8 @@ fn choose(peers: Vec<Peer>, name: Option<&str>) -> Result<Vec<Peer>, ControlErro
     }
 }
 
-/// Lets the backend produce and writes what comes, both at once. A client that goes away drops the receiver, by which the
-/// backend notices.
+/// Lets the backend produce and writes what comes, both at once. A client that goes away drops the receiver, by which
+/// the backend notices.
 async fn stream<T, F>(
     out: &mut Writer,
     wrap: fn(Vec<T>) -> Reply,

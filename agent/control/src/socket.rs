@@ -1,5 +1,5 @@
-//! The agent's Unix socket: made so that there is never a moment in which others may connect, that a file left behind by a
-//! killed agent is no obstacle, and that the socket of a living agent is never taken away.
+//! The agent's Unix socket: made so that there is never a moment in which others may connect, that a file left behind
+//! by a killed agent is no obstacle, and that the socket of a living agent is never taken away.
 
 use std::fs;
 use std::io;
@@ -21,7 +21,7 @@ pub enum SocketError {
     InUse {
         /// The socket.
         path: PathBuf,
-        /// The process that owns it, if the kernel tells.
+        /// The process that owns it, if the kernel reports it.
         pid: Option<i32>,
     },
     /// Something else has the name.
@@ -140,7 +140,7 @@ fn check_length(path: &Path) -> Result<(), SocketError> {
     Ok(())
 }
 
-/// Refuses a path on which somebody listens, or that is something else. A socket that nobody listens on is stale.
+/// Refuses a path with a listening process, or that is no socket. A socket without a listener is stale.
 fn check_free(path: &Path) -> Result<(), SocketError> {
     let Ok(meta) = fs::symlink_metadata(path) else {
         return Ok(());

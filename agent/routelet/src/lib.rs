@@ -1,5 +1,5 @@
-//! The binary `routelet` as a library: the agent of a node, the controller and the command line, around what the other crates of
-//! `agent/` decide, the protocol (`bgp`) and the routes (`rib`).
+//! The binary `routelet` as a library: the agent of a node, the controller and the command line, around what the other
+//! crates of `agent/` decide, the protocol (`bgp`) and the routes (`rib`).
 
 pub mod cli;
 mod cni;

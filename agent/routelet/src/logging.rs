@@ -1,7 +1,7 @@
 //! Logging: to standard error, as text for people or as JSON lines for collectors.
 //!
-//! Spans say who (`peer`, `conn`), events say what, values are fields. Packets are TRACE, transitions INFO, and WARN means
-//! that somebody should look.
+//! Spans say who (`peer`, `conn`), events say what, values are fields. Packets are TRACE, transitions INFO, and WARN
+//! means that somebody should look.
 //!
 //! An event is one line, whoever chose the texts in it: [`Lines`] escapes line breaks and other control characters.
 
@@ -15,7 +15,7 @@ use routelet_base::printable;
 /// The environment variable that sets the filter where `--log` does not.
 pub(crate) const VARIABLE: &str = "ROUTELET_LOG";
 
-/// The filter unless told otherwise. Kubernetes' client tells of every request that fails and every watch that a server ends; what
+/// The default filter. Kubernetes' client logs every request that fails and every watch that a server ends; what
 /// matters of that is said by whoever asked.
 pub(crate) const DEFAULT: &str = "info,kube_client=off,kube_runtime=off";
 

@@ -1,4 +1,4 @@
-//! The cables and addresses of the rack: two routers, three nodes with a pod each, and a client outside.
+//! The links and addresses of the rack: two routers, three nodes with a pod each, and a client outside.
 
 use anyhow::Result;
 use interop_lab::{Lab, Namespace, Switch};
@@ -59,14 +59,14 @@ impl Rack {
     }
 }
 
-/// The cable from a router to the client, and the router's route to the client's network.
+/// The link from a router to the client, and the router's route to the client's network.
 fn uplink(lab: &Lab, client: &Namespace, port: &str, tor: &Namespace, number: u8) -> Result<()> {
     lab.link((client, port), (tor, "out0"))?;
     client.address(port, &format!("100.64.{number}.1/30"))?;
     client.address(port, &format!("2001:db8:64:{number}::1/64"))?;
     tor.address("out0", &format!("100.64.{number}.2/30"))?;
     tor.address("out0", &format!("2001:db8:64:{number}::2/64"))?;
-    // A dead uplink's carrier is what tells the client to use the other one.
+    // The client uses the other uplink once the carrier of one is lost.
     client.sysctl(
         &format!("net.ipv4.conf.{port}.ignore_routes_with_linkdown"),
         "1",

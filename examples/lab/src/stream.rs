@@ -53,7 +53,7 @@ impl Stream {
         Self { stop, thread }
     }
 
-    /// Ends it and tells what became of it.
+    /// Stops it and returns the result.
     pub(crate) fn stop(self) -> Result<Tally> {
         self.stop.store(true, Ordering::Relaxed);
         self.thread

@@ -6,8 +6,8 @@
 //! | Service | as asked | every other one has a LoadBalancer, of these every other one is `Local` |
 //! | EndpointSlice | two a Service, one of each family | three endpoints on three nodes, one in 50 not ready |
 //!
-//! Objects carry what real ones carry and the agent does not use (images, conditions, owners): reading over that is a part
-//! of the work. The texts lie in `manifests/`, with `$WORDS` where they vary.
+//! Objects carry what real ones carry and the agent does not use (images, conditions, owners): reading over that is a
+//! part of the work. The texts lie in `manifests/`, with `$WORDS` where they vary.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -53,8 +53,8 @@ pub enum Layout {
 }
 
 impl Cluster {
-    /// The objects by kind, each kind under the name that its file gets. Each text is a document and begins with `---`, but
-    /// for the last kind, our own objects, which are one text of several documents.
+    /// The objects by kind, each kind under the name that its file gets. Each text is a document and begins with `---`,
+    /// but for the last kind, our own objects, which are one text of several documents.
     pub fn objects(self) -> [(&'static str, Box<dyn Iterator<Item = String>>); 4] {
         let slices =
             (0..self.services).flat_map(move |n| [false, true].map(|v6| self.slice(n, v6)));
@@ -199,8 +199,8 @@ fn service(number: usize) -> String {
     )
 }
 
-/// A text with its words filled in, and `$N` with the object's number. Of two words where one begins with the other, the
-/// longer one comes first.
+/// A text with its words filled in, and `$N` with the object's number. Of two words where one begins with the other,
+/// the longer one comes first.
 fn filled(text: &str, number: usize, words: &[(&str, &str)]) -> String {
     let mut words: Vec<(&str, &str)> = words.to_vec();
     let number = number.to_string();

@@ -1,9 +1,10 @@
 //! Benchmarks: the same work for every speaker on the same machine, with the result checked route by route.
 //!
-//! A [`Work`] is a row in a table: its name, what it is, and the function that does it once with one kind of speaker. Each
-//! run has a lab of its own (see [`rig`]), so that nothing of a run before is left. Runs go round robin over the speakers,
-//! because a machine drifts; of several runs the median counts. What is measured are [`Metric`]s; a receiver with a wrong
-//! table makes the run count as [`Outcome::Wrong`], whatever its time. `src/bin/bench.rs` is the command line.
+//! A [`Work`] is a row in a table: its name, what it is, and the function that does it once with one kind of speaker.
+//! Each run has a lab of its own (see [`rig`]), so that nothing of a run before is left. Runs go round robin over the
+//! speakers, because a machine drifts; of several runs the median counts. What is measured are [`Metric`]s; a receiver
+//! with a wrong table makes the run count as [`Outcome::Wrong`], whatever its time. `src/bin/bench.rs` is the command
+//! line.
 
 mod machine;
 mod netlink;
@@ -36,14 +37,14 @@ pub struct Quantity {
     pub name: Cow<'static, str>,
     /// Its unit; empty for none.
     pub unit: Cow<'static, str>,
-    /// What it tells of a speaker.
-    pub tells: Tells,
+    /// How values of speakers compare.
+    pub comparison: Comparison,
 }
 
-/// What a quantity tells of a speaker.
+/// How values of a quantity compare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Tells {
+pub enum Comparison {
     /// The less the better: speakers are compared by it.
     LessIsBetter,
     /// The more the better, likewise.
@@ -66,7 +67,7 @@ impl Quantity {
         Self {
             name: Cow::Borrowed(name),
             unit: Cow::Borrowed(unit),
-            tells: Tells::LessIsBetter,
+            comparison: Comparison::LessIsBetter,
         }
     }
 
@@ -74,7 +75,7 @@ impl Quantity {
         Self {
             name: Cow::Borrowed(name),
             unit: Cow::Borrowed(unit),
-            tells: Tells::MoreIsBetter,
+            comparison: Comparison::MoreIsBetter,
         }
     }
 
@@ -82,7 +83,7 @@ impl Quantity {
         Self {
             name: Cow::Borrowed(name),
             unit: Cow::Borrowed(unit),
-            tells: Tells::Context,
+            comparison: Comparison::Context,
         }
     }
 
@@ -149,8 +150,8 @@ fn is_wrong(error: &Error) -> bool {
     error.chain().any(|cause| cause.is::<WrongTable>())
 }
 
-/// Does a work with each speaker `runs` times, round robin, for a report. Who was too slow once is not asked again: what
-/// is reported would be the same. The inputs' `tell` hears how it goes.
+/// Does a work with each speaker `runs` times, round robin, for a report. Who was too slow once is not asked again:
+/// what is reported would be the same. The inputs' `tell` receives the progress.
 pub fn run_work(work: &Work, speakers: &[Kind], runs: usize, inputs: &Inputs, report: &mut Report) {
     (inputs.tell)(&format!("{}: {}", work.name, work.what));
     let able = || speakers.iter().copied().filter(|&kind| (work.suits)(kind));

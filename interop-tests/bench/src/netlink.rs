@@ -1,8 +1,9 @@
-//! A writer of routes that does nothing else, as a measure for those that do. And the questions that works ask the kernel.
+//! A writer of routes that does nothing else, as a measure for those that do. And the questions that works ask the
+//! kernel.
 //!
 //! Routes name a nexthop object by its number and go in the order of a hash, 128 messages in a send with an ACK on the
-//! last. Of the ways measured only another order is faster, which Routelet uses; this one stays, so that results compare. The
-//! messages are made before the clock starts. IPv4 only.
+//! last. Of the ways measured only another order is faster, which Routelet uses; this one stays, so that results
+//! compare. The messages are made before the clock starts. IPv4 only.
 
 use std::net::Ipv4Addr;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -36,7 +37,7 @@ const RTA_NH_ID: u16 = 30;
 const AF_INET: u8 = 2;
 const TABLE_MAIN: u8 = 254;
 const TYPE_UNICAST: u8 = 1;
-/// No other program's, so that the routes can be told from others.
+/// No other program uses it, which identifies these routes.
 const PROTOCOL: u8 = 199;
 const METRIC: u32 = 1024;
 /// `RTM_F_FIB_MATCH`: the entry of the table with all its ways, not the way of one packet.
@@ -126,7 +127,7 @@ impl Netlink {
         }
     }
 
-    /// Whether the entry of the table that an address matches goes by way of `gateway`, alone or among others.
+    /// Whether the entry of the table that an address matches is forwarded via `gateway`, alone or among others.
     ///
     /// # Errors
     /// There is no entry.
@@ -230,8 +231,8 @@ fn word(octets: &[u8], at: usize) -> Result<[u8; 4]> {
     word.copied().context("an answer that is too short")
 }
 
-/// How many IPv4 routes the kernel holds, counted by itself: a walk of its trie, which takes it a quarter of a second for a
-/// million. So it is asked when they should all be there, not meanwhile.
+/// How many IPv4 routes the kernel holds, counted by itself: a walk of its trie, which takes it a quarter of a second
+/// for a million. So it is asked when they should all be there, not meanwhile.
 pub(super) fn kernel_count(namespace: &Namespace) -> Result<usize> {
     const PATH: &str = "/proc/thread-self/net/fib_triestat";
     let text = namespace

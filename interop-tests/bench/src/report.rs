@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::works::{Inputs, Work};
-use super::{Machine, Measured, Outcome, Quantity, Tells, median, ratio};
+use super::{Comparison, Machine, Measured, Outcome, Quantity, median, ratio};
 use interop_lab::subject::Kind;
 
 /// What all others are compared with first.
@@ -126,10 +126,10 @@ impl Section {
     fn best_other(&self, kind: Kind, quantity: &Quantity) -> Option<f64> {
         let others = self.speakers.iter().filter(|(other, _)| **other != kind);
         let medians = others.filter_map(|(_, row)| row.median(quantity));
-        match quantity.tells {
-            Tells::LessIsBetter => medians.min_by(f64::total_cmp),
-            Tells::MoreIsBetter => medians.max_by(f64::total_cmp),
-            Tells::Context => None,
+        match quantity.comparison {
+            Comparison::LessIsBetter => medians.min_by(f64::total_cmp),
+            Comparison::MoreIsBetter => medians.max_by(f64::total_cmp),
+            Comparison::Context => None,
         }
     }
 
@@ -158,7 +158,7 @@ impl Section {
             .get(&kind)
             .and_then(|row| row.median(quantity));
         let to = |base: Option<f64>| ratio(own?, base?);
-        if quantity.tells == Tells::Context {
+        if quantity.comparison == Comparison::Context {
             return [None, None];
         }
         let yardstick = self.speakers.get(&YARDSTICK);

@@ -117,7 +117,8 @@ pub struct Rig {
     pub outside: Namespace,
     /// The players.
     pub players: Players,
-    /// The subject. Last, so that its sessions are closed from the players' side, without a word, when a run ends.
+    /// The subject. Last, so that its sessions are closed from the players' side, without a NOTIFICATION, when a run
+    /// ends.
     pub subject: Subject,
 }
 
@@ -130,7 +131,7 @@ impl Rig {
         Self::start_with(lab, kind, plan, |speaker| speaker)
     }
 
-    /// As [`Rig::start`], the subject being told what `change` makes of its description.
+    /// As [`Rig::start`], with the description of the subject that `change` returns.
     ///
     /// # Errors
     /// As [`Rig::start`].
@@ -183,7 +184,8 @@ impl Rig {
         self.players.join(&self.outside, callers, Ear::Keeps, false)
     }
 
-    /// Serves the players until the goals are reached, at most as long as the inputs allow, with a word of it now and then.
+    /// Serves the players until the goals are reached, at most as long as the inputs allow, with a word of it now and
+    /// then.
     ///
     /// # Errors
     /// As [`Wait::until`].
@@ -233,17 +235,17 @@ impl Rig {
     }
 }
 
-/// What a kind is told beside what all are.
+/// Settings of one kind of speaker, beside those of all.
 fn extra(kind: Kind) -> String {
     match kind {
-        // It uses one thread unless told.
+        // It uses one thread by default.
         Kind::Bird3 => {
             let threads = std::thread::available_parallelism().map_or(1, usize::from);
             format!("threads {threads};\n")
         }
-        // It stops reading once so many messages wait to be looked at (10,000 unless told), and where all octets have come
-        // by then, it goes on only with the next one: that may be a KEEPALIVE a minute later. Runs would show when that
-        // comes and nothing else, so the limit is out of their way.
+        // It stops reading once so many messages wait to be processed (10,000 by default), and where all octets have
+        // come by then, it goes on only with the next one: that may be a KEEPALIVE a minute later. Runs would show when
+        // that comes and nothing else, so the limit is out of their way.
         Kind::Frr10 => {
             format!("router bgp {SUBJECT_ASN}\n bgp input-queue-limit 4294967295\nexit\n")
         }

@@ -1,9 +1,9 @@
-//! Many kernels seen from outside: the changes of routes that each announces by netlink, in whatever table and by whomever, but for
-//! the routes that it adds by itself for addresses and links.
+//! Many kernels seen from outside: the changes of routes that each announces by netlink, in whatever table and by
+//! whomever, but for the routes that it adds by itself for addresses and links.
 //!
-//! One socket per namespace, all served by one loop on the caller's thread. What a kernel holds of a protocol is kept from the
-//! announcements, so that "when was the last route there" costs no question; [`interop_lab::probe::kernel`] asks, for a check afterwards.
-//! Announcements that were lost (`ENOBUFS`) are an error, never a smaller number.
+//! One socket per namespace, all served by one loop on the caller's thread. What a kernel holds of a protocol is kept
+//! from the announcements, so that "when was the last route there" costs no question; [`interop_lab::probe::kernel`]
+//! asks, for a check afterwards. Announcements that were lost (`ENOBUFS`) are an error, never a smaller number.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -25,12 +25,13 @@ use interop_lab::Namespace;
 const GROUPS: u32 = 1 << 6 | 1 << 10;
 /// For some thousands of announcements that come while the loop is elsewhere.
 const RECEIVE_BUFFER: usize = 4 << 20;
-/// Between two turns that had work to do: the instrument leaves the processors to the agents. Times are as exact as that.
+/// Between two turns that had work to do: the instrument leaves the processors to the agents. Times are as exact as
+/// that.
 const NAP: Duration = Duration::from_millis(1);
 /// So many changes are kept for whoever asks which they were.
 const REMEMBERED: usize = 10;
 /// Between two words about how far it is.
-const TELL: Duration = Duration::from_secs(1);
+const REPORT_EVERY: Duration = Duration::from_secs(1);
 
 const HEADER: usize = 16;
 const ROUTE_HEADER: usize = 12;
@@ -115,8 +116,8 @@ impl Kernels {
         std::mem::take(&mut self.first)
     }
 
-    /// Waits until each kernel holds `count` routes of the protocol, and returns since when; `None` if that takes longer than `limit`.
-    /// `between` hears every second how many do.
+    /// Waits until each kernel holds `count` routes of the protocol, and returns since when; `None` if that takes
+    /// longer than `limit`. `between` receives their number every second.
     ///
     /// # Errors
     /// Announcements were lost; or one of `between`.
@@ -127,15 +128,15 @@ impl Kernels {
         mut between: impl FnMut(usize) -> Result<()>,
     ) -> Result<Option<Instant>> {
         let began = Instant::now();
-        let mut told = began;
+        let mut reported = began;
         loop {
             let full = self.watched.iter().filter(|one| one.held.len() >= count);
             let full = full.count();
             if full == self.watched.len() {
                 return Ok(self.watched.iter().map(|one| one.changed).max());
             }
-            if told.elapsed() >= TELL {
-                told = Instant::now();
+            if reported.elapsed() >= REPORT_EVERY {
+                reported = Instant::now();
                 between(full)?;
             }
             if began.elapsed() > limit {

@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 
 use interop_lab::Namespace;
 
-/// Of the kernel's clock that processor time is told in: `USER_HZ` is 100 on every architecture that Linux runs daemons on.
+/// Of the kernel's clock that counts processor time: `USER_HZ` is 100 on every architecture that Linux runs daemons on.
 const TICK: Duration = Duration::from_millis(10);
 
 /// What the processes of a namespace have used.

@@ -57,11 +57,11 @@ pub struct Session {
     pub asn: Option<u32>,
     /// How far it is.
     pub state: State,
-    /// How long it has been Established, as exactly as the subject tells (seconds, most do).
+    /// How long it has been Established, as exactly as the subject reports (seconds, most do).
     pub uptime: Option<Duration>,
     /// The families that routes are exchanged for; empty unless Established.
     pub families: Vec<Family>,
-    /// Routes received from the neighbour and kept, over all families, if the subject tells.
+    /// Routes received from the neighbour and kept, over all families, if the subject reports them.
     pub received: Option<u64>,
     /// Why it last fell, in the subject's words.
     pub last_error: Option<String>,

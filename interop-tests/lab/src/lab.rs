@@ -26,7 +26,8 @@ const ROOT: &str = "/run/routelet-lab";
 /// How much of each log a failure shows.
 const LOG_LINES: usize = 60;
 
-/// Ends what still runs in the namespaces of a prefix, then removes them and the directory. Arguments: prefix, directory.
+/// Ends what still runs in the namespaces of a prefix, then removes them and the directory. Arguments: prefix,
+/// directory.
 const REAP: &str = r#"
 for round in 1 2 3; do
   for ns in /run/netns/"$1"-*; do
@@ -51,8 +52,8 @@ pub struct Lab {
 
 /// Runs `test` in a lab of its own, if what it needs is there.
 ///
-/// Otherwise prints `skip: ...` with the reason and returns; where `CI` or `ROUTELET_REQUIRE_LAB` is set, a missing tool
-/// fails the test instead, so that nothing is skipped unseen.
+/// Otherwise prints `skip: ...` with the reason and returns; where `CI` or `ROUTELET_REQUIRE_LAB` is set, a missing
+/// tool fails the test instead, so that nothing is skipped unseen.
 ///
 /// # Panics
 /// `test` failed or panicked: after the error, the message holds the end of every daemon's log.
@@ -129,7 +130,7 @@ impl Lab {
         )
     }
 
-    /// Two namespaces joined by a cable, `eth0` at either end, with the addresses (`10.0.0.1/24`) given to each.
+    /// Two namespaces joined by a veth pair, `eth0` at either end, with the addresses (`10.0.0.1/24`) given to each.
     ///
     /// # Errors
     /// As [`Lab::namespace`] and [`Lab::link`].

@@ -1,9 +1,9 @@
 //! A lab of network namespaces on one machine, and the BGP speakers that tests put into it.
 //!
-//! A test is a closure that gets a [`Lab`]; in it, it makes [`Namespace`]s, joins them by [`Lab::link`] or a [`Switch`],
-//! and starts [`Subject`]s: daemons of any [`Kind`], configured from one common description ([`Speaker`]) and asked by
-//! their own tools ([`Session`], [`Route`]). The subject is a parameter: what holds for BIRD or FRR as the subject must
-//! hold for Routelet.
+//! A test is a closure that gets a [`Lab`]; in it, it makes [`Namespace`]s, joins them by [`Lab::link`] or a
+//! [`Switch`], and starts [`Subject`]s: daemons of any [`Kind`], configured from one common description ([`Speaker`])
+//! and asked by their own tools ([`Session`], [`Route`]). The subject is a parameter: what holds for BIRD or FRR as the
+//! subject must hold for Routelet.
 //!
 //! ```no_run
 //! use interop_lab::*;

@@ -7,8 +7,8 @@ use crate::lab::Lab;
 use crate::netns::Namespace;
 
 impl Lab {
-    /// Joins two namespaces by a cable; both interfaces are made and brought up. Names live in their namespace, so that
-    /// every node may have an `eth0`.
+    /// Joins two namespaces by a veth pair; both interfaces are created and brought up. Names live in their namespace,
+    /// so that every node may have an `eth0`.
     ///
     /// # Errors
     /// A name is taken or longer than 15 characters.
@@ -72,7 +72,7 @@ impl Switch {
             .map(drop)
     }
 
-    /// Pulls or plugs the cable of a namespace at the switch's side: the namespace sees its carrier go or come.
+    /// Sets the link of a namespace down or up at the switch's end: the namespace sees its carrier lost or back.
     ///
     /// # Errors
     /// The namespace is not plugged in here.

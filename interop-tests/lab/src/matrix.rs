@@ -1,8 +1,8 @@
 //! One scenario, many pairs: the subject under test against each other speaker.
 
 /// Makes a test of a scenario `fn(&Lab, subject: Kind, peer: Kind) -> Result<()>` for each subject and each peer, named
-/// `<claim>::<subject>::with_<peer>`. Subjects and peers are named as [`Kind`](crate::Kind) displays them; without a list,
-/// the peers are all other kinds.
+/// `<claim>::<subject>::with_<peer>`. Subjects and peers are named as [`Kind`](crate::Kind) displays them; without a
+/// list, the peers are all other kinds.
 ///
 /// ```no_run
 /// use anyhow::Result;

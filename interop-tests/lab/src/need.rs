@@ -35,7 +35,8 @@ pub fn missing(needs: &[Need]) -> Option<String> {
         .find_map(|need| lack(*need))
 }
 
-/// Whether a missing tool is a failure instead of a skip: `CI` or `ROUTELET_REQUIRE_LAB` is set, and not to `0` or `false`.
+/// Whether a missing tool is a failure instead of a skip: `CI` or `ROUTELET_REQUIRE_LAB` is set, and not to `0` or
+/// `false`.
 pub(crate) fn required() -> bool {
     ["CI", "ROUTELET_REQUIRE_LAB"].iter().any(|name| {
         std::env::var(name).is_ok_and(|value| !matches!(value.as_str(), "" | "0" | "false"))

@@ -75,8 +75,8 @@ impl Process {
             .with_context(|| format!("state of {}", self.name))
     }
 
-    /// Sends a signal: SIGSTOP, SIGCONT and SIGKILL to it and the processes that it forked, others to it alone. A process
-    /// that has ended already gets none, which is no error.
+    /// Sends a signal: SIGSTOP, SIGCONT and SIGKILL to it and the processes that it forked, others to it alone. A
+    /// process that has ended already gets none, which is no error.
     ///
     /// # Errors
     /// The kernel refuses.

@@ -1,8 +1,8 @@
 //! What a BGP speaker of a lab is to do, said once for every kind of daemon.
 //!
-//! The description is deliberately small: what every one of the daemons can be told. [`Speaker::extra`] adds text of the
-//! daemon's own configuration language where a test needs more. Each [`crate::Subject`] writes its configuration from
-//! it; what a daemon cannot do is an error there, never left out silently.
+//! The description is deliberately small: what every one of the daemons can be configured to do. [`Speaker::extra`]
+//! adds text of the daemon's own configuration language where a test needs more. Each [`crate::Subject`] writes its
+//! configuration from it; what a daemon cannot do is an error there, never left out silently.
 
 mod bfd;
 
@@ -53,7 +53,7 @@ impl fmt::Display for Family {
 pub enum Listen {
     /// On every address of its namespace, at this port.
     Port(u16),
-    /// Not at all: it only dials. BIRD and OpenBGPD cannot be told this and listen all the same.
+    /// Not at all: it only dials. BIRD and OpenBGPD do not support this, and listen.
     Never,
 }
 
@@ -79,7 +79,7 @@ pub enum AddPath {
     Both,
 }
 
-/// What a neighbour is told.
+/// What is advertised to a neighbour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Export {
     /// Everything: what this speaker originates, and what it learned from others.
@@ -112,16 +112,16 @@ pub struct Neighbour {
     pub graceful_restart: Option<Duration>,
     /// The address of this side.
     pub local_address: Option<IpAddr>,
-    /// What it is told.
+    /// What is advertised to it.
     pub export: Export,
     /// Routes sent to it carry this speaker as the next hop, also over iBGP.
     pub next_hop_self: bool,
     /// It is a client of this route reflector (RFC 4456).
     pub route_reflector_client: bool,
-    /// Packets from farther away than this many hops do not count (RFC 5082). OpenBGPD is not told.
+    /// Packets from farther away than this many hops do not count (RFC 5082). Not configured on OpenBGPD.
     pub ttl_security: Option<u8>,
-    /// Lines of the daemon's own language about this neighbour: inside its block for BIRD and OpenBGPD, with `{address}`
-    /// for its address in FRR's `router bgp`; fields of the Peer as a JSON object for Routelet.
+    /// Lines of the daemon's own language about this neighbour: inside its block for BIRD and OpenBGPD, with
+    /// `{address}` for its address in FRR's `router bgp`; fields of the Peer as a JSON object for Routelet.
     pub extra: String,
 }
 
@@ -195,7 +195,7 @@ impl Neighbour {
         self
     }
 
-    /// Told nothing.
+    /// Advertises nothing to it.
     pub fn export_nothing(mut self) -> Self {
         self.export = Export::Nothing;
         self

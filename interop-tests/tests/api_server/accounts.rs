@@ -9,7 +9,7 @@ use crate::{
 };
 
 #[test]
-fn accounts_may_do_what_they_need_and_no_more() -> Result<()> {
+fn service_accounts_have_exactly_the_rights_that_they_use() -> Result<()> {
     with_server(|clients| async move {
         // The agent's own word, as it writes it.
         let states = ours(&clients.agent, "RouterState", "routerstates");

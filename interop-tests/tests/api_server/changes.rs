@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::{NAMESPACE, create, good, peer, peers, refused, resource, services, web, with_server};
 
 #[test]
-fn what_was_decided_upon_an_older_version_is_refused() -> Result<()> {
+fn a_write_with_an_older_resource_version_is_rejected() -> Result<()> {
     with_server(|clients| async move {
         let made = create(&clients.admin, Some(NAMESPACE), web()).await?;
         ensure!(
@@ -66,7 +66,7 @@ fn what_was_decided_upon_an_older_version_is_refused() -> Result<()> {
 }
 
 #[test]
-fn a_watch_goes_on_where_a_list_ended() -> Result<()> {
+fn a_watch_continues_at_the_resource_version_of_the_list() -> Result<()> {
     with_server(|clients| async move {
         let api = peers(&clients.admin);
         api.create(&PostParams::default(), &peer("before", good()))

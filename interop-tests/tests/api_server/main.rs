@@ -1,5 +1,5 @@
-//! What Routelet relies on in an API server: the fake one has it, and the real one, where KUBEBUILDER_ASSETS names the folder
-//! of `kube-apiserver` and `etcd`.
+//! What Routelet relies on in an API server: the fake one has it, and the real one, where KUBEBUILDER_ASSETS names the
+//! folder of `kube-apiserver` and `etcd`.
 #![allow(missing_docs)]
 
 mod accounts;
@@ -16,7 +16,8 @@ use kube::{Client, Error};
 use serde_json::{Value, json};
 
 const NAMESPACE: &str = "routelet-system";
-/// The oldest minor version of Kubernetes that Routelet is for: the first whose servers judge by the rules of definitions.
+/// The oldest minor version of Kubernetes that Routelet is for: the first whose servers judge by the rules of
+/// definitions.
 const OLDEST: u32 = 25;
 
 /// Runs a suite on a server with our definitions, roles and accounts.

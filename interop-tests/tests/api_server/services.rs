@@ -84,7 +84,7 @@ fn the_addresses_of_a_service_go_with_its_type() -> Result<()> {
 }
 
 #[test]
-fn what_tests_put_takes_no_status_away_that_others_wrote() -> Result<()> {
+fn put_keeps_the_status_that_others_wrote() -> Result<()> {
     let server = Server::start(Vec::new())?;
     let namespace =
         json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}});

@@ -68,7 +68,7 @@ fn one_peer_object_makes_the_pods_of_all_nodes_reachable() {
 
 /// A node that is on its way back says what it is made of bit by bit; its sessions are none of that.
 #[test]
-fn a_gap_in_a_node_object_costs_no_session() {
+fn fields_missing_temporarily_in_a_node_close_no_session() {
     run(&NEEDS, |lab| {
         let cluster = Cluster::start(lab)?;
         let nodes = [cluster.node(1)?, cluster.node(2)?];

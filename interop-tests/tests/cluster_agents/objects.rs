@@ -13,7 +13,7 @@ use crate::support::node::{Node, object};
 use crate::support::segment::v4;
 
 #[test]
-fn an_invalid_object_harms_nobody_and_is_named() {
+fn an_invalid_object_is_reported_and_affects_nothing_else() {
     run(&NEEDS, |lab| {
         let cluster = Cluster::start(lab)?;
         let node = cluster.node(1)?;

@@ -12,7 +12,7 @@ use crate::support::cluster::{Cluster, pod_cidrs, service, slice, told_by};
 use crate::support::segment::v4;
 
 #[test]
-fn an_address_is_told_while_its_endpoints_are_ready() {
+fn an_address_is_advertised_while_its_endpoints_are_ready() {
     run(&NEEDS, |lab| {
         let cluster = Cluster::start(lab)?;
         let _nodes = [cluster.node(1)?, cluster.node(2)?];
@@ -70,10 +70,10 @@ fn an_address_is_told_while_its_endpoints_are_ready() {
     });
 }
 
-/// How long it takes from the server's event to the router's table, as a distribution: not a test of speed, for machines
-/// differ, but it says what was found, and a second would be a fault.
+/// How long it takes from the server's event to the router's table, as a distribution: not a test of speed, for
+/// machines differ, but it says what was found, and a second would be a fault.
 #[test]
-fn an_endpoint_that_turns_ready_is_told_at_once() {
+fn an_address_is_advertised_as_soon_as_an_endpoint_is_ready() {
     run(&NEEDS, |lab| {
         let cluster = Cluster::start(lab)?;
         let _node = cluster.node(1)?;

@@ -14,7 +14,7 @@ use crate::support::cluster::{Cluster, pod_cidrs, service, slice};
 use crate::support::segment::v4;
 
 #[test]
-fn nothing_is_withdrawn_while_the_api_server_is_away() {
+fn nothing_is_withdrawn_while_the_api_server_is_unreachable() {
     run(&NEEDS, |lab| {
         let cluster = Cluster::on_fake(lab)?;
         let mut node = cluster.node(1)?;
@@ -86,8 +86,8 @@ fn nothing_is_withdrawn_while_the_api_server_is_away() {
     });
 }
 
-/// As after a crash of the server's host, or where a firewall has forgotten the connections: neither side hears that they are
-/// gone, and a watch says nothing by itself.
+/// As after a crash of the server's host, or where a firewall has forgotten the connections: neither side hears that
+/// they are gone, and a watch says nothing by itself.
 #[test]
 fn connections_that_die_silently_are_noticed_within_half_a_minute() {
     run(&NEEDS, |lab| {
@@ -123,7 +123,7 @@ fn connections_that_die_silently_are_noticed_within_half_a_minute() {
 
 /// The kernel of a load balancer acknowledges whatever comes, and answers its keepalives.
 #[test]
-fn a_load_balancer_that_forwards_nothing_any_more_is_noticed_within_half_a_minute() {
+fn a_load_balancer_that_stops_forwarding_is_noticed_within_half_a_minute() {
     run(&NEEDS, |lab| {
         let mut cluster = Cluster::on_fake(lab)?;
         let relay = cluster.relay()?;

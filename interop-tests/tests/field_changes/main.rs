@@ -1,6 +1,7 @@
-//! Fields of Router, Peer and the other objects are changed under an agent that runs, one after the other: each takes effect, and
-//! ends the session or not as docs/reference/configuration.md says (`agent/api/tests/changes/fields.yaml`). That every change reaches who acts on
-//! it is `agent/core/src/intent/tests/changes.rs`; here it is seen from outside: at a router, in the kernel, or by `routelet`.
+//! Fields of Router, Peer and the other objects are changed under an agent that runs, one after the other: each takes
+//! effect, and ends the session or not as docs/reference/configuration.md says (`agent/api/tests/changes/fields.yaml`).
+//! That every change reaches who acts on it is `agent/core/src/intent/tests/changes.rs`; here it is seen from outside:
+//! at a router, in the kernel, or by `routelet`.
 
 #[path = "../support/mod.rs"]
 mod support;

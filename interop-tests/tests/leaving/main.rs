@@ -1,5 +1,5 @@
-//! How a node comes and goes: it leaves its routers step by step when it goes away, it is silent when its agent is updated, and
-//! it advertises Services only once kube-proxy is healthy.
+//! How a node comes and goes: it leaves its routers step by step when it goes away, it is silent when its agent is
+//! updated, and it advertises Services only once kube-proxy is healthy.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -30,7 +30,7 @@ const TAINT: &str = "example.com/maintenance";
 const HEALTH: u16 = 10256;
 
 #[test]
-fn a_node_that_leaves_moves_its_traffic_first_and_comes_back_when_told() {
+fn a_leaving_node_moves_its_traffic_first_and_returns_on_command() {
     run(&NEEDS, |lab| {
         // Long enough for both routers to be looked at on a busy machine.
         let rack = start(lab, &json!({"leave": {"wait": "12s"}}), &[])?;
@@ -93,7 +93,7 @@ fn a_taint_drains_a_node_and_makes_its_end_a_departure() {
 }
 
 #[test]
-fn whoever_asks_twice_or_wants_the_node_to_stay_is_heard() {
+fn drain_can_be_repeated_and_cancelled() {
     run(&NEEDS, |lab| {
         // Longer than the lab waits for the end of an agent.
         let leave = json!({"leave": {"taints": [TAINT], "wait": "30s"}});
@@ -186,8 +186,8 @@ fn services_wait_for_kube_proxy_and_pod_cidrs_do_not() {
         for router in &rack.routers {
             router.wait_route(ADDRESS, SOON)?;
         }
-        // An agent that is started again while kube-proxy is not healthy: the Service is still to come, so routers must not
-        // take the end of the pod CIDRs for the end of all.
+        // An agent that is started again while kube-proxy is not healthy: the Service is still to come, so routers must
+        // not take the end of the pod CIDRs for the end of all.
         drop(kube_proxy);
         rack.node.end(Signal::SIGKILL)?;
         for (router, number) in rack.routers.iter().zip([2, 3]) {

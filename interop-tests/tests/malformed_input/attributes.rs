@@ -1,5 +1,5 @@
-//! UPDATEs with attributes that made other speakers crash, loop or reset sessions (RFC 7606 section 7, and each attribute's
-//! own RFC).
+//! UPDATEs with attributes that made other speakers crash, loop or reset sessions (RFC 7606 section 7, and each
+//! attribute's own RFC).
 
 use interop_tests::raw::encode::{
     EXTENDED, NON_TRANSITIVE, TRANSITIVE, WELL_KNOWN, attribute, update,
@@ -112,7 +112,8 @@ fn multiprotocol() -> Vec<Row> {
         row("RFC 7606 5.3", "MP_REACH_NLRI that ends with its next hop", |p| p.six(&[cut_next_hop(16, 16)]), Reset(3, 9, |_| cut_next_hop(16, 16))).ipv6(),
         row("RFC 7606 5.3", "MP_REACH_NLRI of one octet", |p| p.six(&[mp(&[0])]), Reset(3, 9, |_| mp(&[0]))).ipv6(),
         row("RFC 7606 5.3", "an IPv6 prefix of 129 bits behind 3,000 good ones", |p| p.six(&[long_prefixes(p)]), Reset(3, 9, |p| quoted(&long_prefixes(p)))).ipv6(),
-        // Of families that were not agreed on, nothing but the frame is looked at (RFC 7606 section 2, RFC 4760 section 6).
+        // Of families that were not agreed on, nothing but the frame is looked at (RFC 7606 section 2, RFC 4760 section
+        // 6).
         row("RFC 4760 6", "labelled unicast without a bottom of the stack", |p| p.with(&[mp(&[0, 1, 4, 4, 10, 1, 0, 2, 0, 56, 0, 0, 0x10, 10, 0, 0, 0])]), Discard(&[14])),
         row("RFC 4760 6", "labelled unicast without a next hop", |p| p.with(&[mp(&[0, 1, 4, 0, 0, 56, 0, 0, 0x11, 10, 0, 0, 0])]), Discard(&[14])),
         row("RFC 4760 6", "labelled unicast shorter than a label", |p| p.with(&[mp(&[0, 1, 4, 4, 10, 1, 0, 2, 0, 8, 1])]), Discard(&[14])),

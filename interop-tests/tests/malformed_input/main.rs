@@ -32,22 +32,22 @@ use support::bad_input::needs;
 use support::parts;
 
 #[test]
-fn malformed_updates_have_their_outcome_and_harm_nobody_else() {
+fn malformed_updates_have_the_outcome_of_the_table_and_affect_no_other_session() {
     run(&needs(Kind::Routelet), updates::scenario);
 }
 
 #[test]
-fn malformed_opens_have_their_answer_and_harm_nobody_else() {
+fn malformed_opens_have_the_answer_of_the_table_and_affect_no_other_session() {
     run(&needs(Kind::Routelet), answers::opens);
 }
 
 #[test]
-fn malformed_messages_have_their_answer_and_harm_nobody_else() {
+fn malformed_messages_have_the_answer_of_the_table_and_affect_no_other_session() {
     run(&needs(Kind::Routelet), answers::messages);
 }
 
 #[test]
-fn notifications_and_second_connections_harm_nobody_else() {
+fn notifications_and_second_connections_affect_no_other_session() {
     run(&needs(Kind::Routelet), notification::scenario);
 }
 
@@ -57,6 +57,6 @@ fn malformed_input_that_is_repeated_takes_no_memory() {
 }
 
 #[test]
-fn text_from_a_peer_cannot_steer_a_terminal_or_forge_a_line_of_the_log() {
+fn text_from_a_peer_cannot_control_a_terminal_or_forge_a_log_line() {
     run(&needs(Kind::Routelet), text::scenario);
 }

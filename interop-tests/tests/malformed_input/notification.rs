@@ -1,5 +1,5 @@
-//! NOTIFICATIONs from a peer, second connections while routes are kept for a restart, and a hold time of 0: what needs more
-//! than one message.
+//! NOTIFICATIONs from a peer, second connections while routes are kept for a restart, and a hold time of 0: what needs
+//! more than one message.
 
 use std::time::Duration;
 
@@ -112,8 +112,8 @@ fn last_message(rig: &Rig, n: usize, row: &Row) -> Result<()> {
     Ok(())
 }
 
-/// The peer's TCP connection is lost and its routes are kept; it connects, again before the first of these is of use, and
-/// the session that stays is the last one.
+/// The peer's TCP connection is lost and its routes are kept; it connects, again before the first of these is of use,
+/// and the session that stays is the last one.
 fn second_connections(rig: &Rig, n: usize) -> Result<()> {
     let internal = rig.asn(n)? == OWN_AS;
     let parts = Parts::new(n, internal);

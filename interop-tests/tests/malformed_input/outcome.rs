@@ -1,5 +1,5 @@
-//! What a row of the tables is: how its octets are made, and what has to follow. Only data, so that the decoder's own test
-//! reads the same tables.
+//! What a row of the tables is: how its octets are made, and what has to follow. Only data, so that the decoder's own
+//! test reads the same tables.
 
 use crate::parts::Parts;
 
@@ -24,8 +24,8 @@ impl Session {
 pub enum Outcome {
     /// The new version is used as it came: nothing is wrong with it, or nothing that concerns this speaker.
     Used,
-    /// The new version is used without these attributes, which nobody looks into: by default they are discarded from such
-    /// a peer.
+    /// The new version is used without these attributes, which nobody looks into: by default they are discarded from
+    /// such a peer.
     Filtered(&'static [u8]),
     /// The new version is used without these attributes (RFC 7606: attribute discard).
     Discard(&'static [u8]),

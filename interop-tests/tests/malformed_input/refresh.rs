@@ -33,8 +33,8 @@ fn refresh(body: &[u8]) -> Vec<u8> {
     message(ROUTE_REFRESH, body)
 }
 
-/// What follows from a peer without enhanced route refresh: subtypes are an octet that RFC 2918 section 3 reserves, so that
-/// none of their errors exists.
+/// What follows from a peer without enhanced route refresh: subtypes are an octet that RFC 2918 section 3 reserves, so
+/// that none of their errors exists.
 fn plain(answer: &Answer) -> Answer {
     match answer {
         Notification(7, ..) => Session,

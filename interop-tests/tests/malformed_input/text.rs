@@ -9,8 +9,8 @@ use crate::outcome::Session;
 use crate::sessions::{neighbour, session};
 use crate::support::bad_input::{Rig, gone};
 
-/// What a terminal obeys: colours, clearing, a title, a bell, C1, overrides of direction, separators of lines, and a line
-/// that looks like one of the log.
+/// What a terminal obeys: colours, clearing, a title, a bell, C1, overrides of direction, separators of lines, and a
+/// line that looks like one of the log.
 const HOSTILE: [&str; 4] = [
     "\x1b[31m\x1b[2J\x1b]0;x\x07",
     "a\r\n2026-01-01T00:00:00Z ERROR forged",

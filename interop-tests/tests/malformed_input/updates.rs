@@ -1,7 +1,7 @@
 //! The tables of UPDATEs at the real speaker: what raw peers send, and what is left at the subject.
 //!
-//! Rows that leave the session alone share one per kind of peer and kind of session. A row that ends its session has one of
-//! its own, from an address of its own, so that it does not wait until the peer may connect again.
+//! Rows that leave the session alone share one per kind of peer and kind of session. A row that ends its session has
+//! one of its own, from an address of its own, so that it does not wait until the peer may connect again.
 
 use std::collections::BTreeMap;
 
@@ -242,8 +242,8 @@ fn judge_all(seen: &Seen, cases: &[Case]) -> Vec<String> {
     failures
 }
 
-/// That a session which rows share was not reset; else the error names the row that did it, by the number of UPDATEs that
-/// were received.
+/// That a session which rows share was not reset; else the error names the row that did it, by the number of UPDATEs
+/// that were received.
 fn culprit(seen: &Seen, shared: &[&Case]) -> Result<()> {
     let Some(first) = shared.first() else {
         return Ok(());

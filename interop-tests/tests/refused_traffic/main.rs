@@ -1,5 +1,6 @@
-//! What the node announces and nothing on it answers is refused once, and does not go back to the router; and the node itself
-//! reaches its Services as before. With kube-proxy's rules of both flavours, and with what a router's summary looks like.
+//! What the node announces and nothing on it answers is refused once, and does not go back to the router; and the node
+//! itself reaches its Services as before. With kube-proxy's rules of both flavours, and with what a router's summary
+//! looks like.
 //!
 //! ```text
 //!  router eth0 --- eth0 node-1 pod0 --- eth0 pod 10.244.1.5, fd00:244:1::5

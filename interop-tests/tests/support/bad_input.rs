@@ -1,4 +1,5 @@
-//! A subject with many raw peers, one for each row of a table of bad input, and one healthy peer that must never notice.
+//! A subject with many raw peers, one for each row of a table of bad input, and one healthy peer that must never
+//! notice.
 //!
 //! ```text
 //!  raw namespace 10.1.1.n ---- 10.1.0.1 subject 10.0.0.1 ---- 10.0.0.2 BIRD

@@ -1,4 +1,5 @@
-//! A cluster on one segment: an API server with Routelet's definitions and roles, and nodes whose agents have an account.
+//! A cluster on one segment: an API server with Routelet's definitions and roles, and nodes whose agents have an
+//! account.
 //!
 //! ```text
 //!  10.0.0.1 node-1   10.0.0.2 node-2 ...   10.0.0.100 control (API server)   10.0.0.200 tor (BIRD, AS 64500)

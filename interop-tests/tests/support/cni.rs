@@ -1,5 +1,5 @@
-//! What a container runtime does with a CNI configuration list: runs its plugins one after the other, in the namespace of the
-//! node, to connect a pod or to disconnect it (the protocol: CNI specification 1.0, sections 2 to 4).
+//! What a container runtime does with a CNI configuration list: runs its plugins one after the other, in the namespace
+//! of the node, to connect a pod or to disconnect it (the protocol: CNI specification 1.0, sections 2 to 4).
 
 use std::path::{Path, PathBuf};
 
@@ -33,8 +33,8 @@ impl Runtime {
         }
     }
 
-    /// Connects a pod, whose interface is `eth0` then, and returns what the last plugin said. `ports` are TCP ports of the
-    /// node with those of the pod that they lead to.
+    /// Connects a pod, whose interface is `eth0` then, and returns what the last plugin said. `ports` are TCP ports of
+    /// the node with those of the pod that they lead to.
     pub fn add(&self, pod: &Namespace, ports: &[(u16, u16)]) -> Result<Value> {
         let list = self.list()?;
         let mut result = Value::Null;

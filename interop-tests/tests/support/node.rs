@@ -99,7 +99,8 @@ impl Node {
         self.launch_until(|status| !status["intentChangedSeconds"].is_null() || waits_for_server)
     }
 
-    /// The same; it waits until the answer to `status` is as it should be, whether the agent works then or waits for something.
+    /// The same; it waits until the answer to `status` is as it should be, whether the agent works then or waits for
+    /// something.
     pub fn launch_until(&mut self, is_good: impl Fn(&Value) -> bool) -> Result<()> {
         let binary = binary()?;
         let mut argv: Vec<&str> = self.wrapper.iter().map(String::as_str).collect();

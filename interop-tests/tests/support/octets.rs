@@ -68,8 +68,8 @@ pub fn await_ipv4(peer: &mut RawPeer, prefix: [u8; 3], deadline: Duration) -> Re
     }
 }
 
-/// The attributes of IPv4 /24s in all UPDATEs until each of `wanted` has come, by prefix. Not until End-of-RIB, which may wait for
-/// peers that are down.
+/// The attributes of IPv4 /24s in all UPDATEs until each of `wanted` has come, by prefix. Not until End-of-RIB, which
+/// may wait for peers that are down.
 pub fn dump_ipv4(
     peer: &mut RawPeer,
     wanted: &[[u8; 3]],

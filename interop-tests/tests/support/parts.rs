@@ -1,5 +1,5 @@
-//! What wrong UPDATEs are made of: the attributes of a good route, its second version, and that version with a part replaced.
-//! Only octets, so that a test of the decoder can use it too.
+//! What wrong UPDATEs are made of: the attributes of a good route, its second version, and that version with a part
+//! replaced. Only octets, so that a test of the decoder can use it too.
 
 use interop_tests::raw::encode::{EXTENDED, NON_TRANSITIVE, WELL_KNOWN, attribute, update};
 

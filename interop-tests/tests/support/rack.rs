@@ -57,8 +57,8 @@ impl Rack {
         Self::start_all(lab, &json!({}), &[], abrupt)
     }
 
-    /// Starts everything and waits until the sessions are Established. `router` is the spec of the Router object, `extra`
-    /// are arguments of the agent.
+    /// Starts everything and waits until the sessions are Established. `router` is the spec of the Router object,
+    /// `extra` are arguments of the agent.
     pub fn start_with(lab: &Lab, router: &Value, extra: &[&str]) -> Result<Self> {
         Self::start_all(lab, router, extra, speaker)
     }
@@ -140,8 +140,8 @@ impl Rack {
         Ok(())
     }
 
-    /// Waits until the agent's routes to [`NETWORKS`] are usable over exactly these interfaces: others may be named in the
-    /// route while their link is down.
+    /// Waits until the agent's routes to [`NETWORKS`] are usable over exactly these interfaces: others may be named in
+    /// the route while their link is down.
     pub fn wait_usable_ways(&self, interfaces: &[&str]) -> Result<()> {
         for (prefix, option) in NETWORKS.iter().zip(["-4", "-6"]) {
             let what = format!("{prefix} usable over {interfaces:?}");

@@ -1,5 +1,5 @@
-//! Tables of wrong UPDATEs: every row has a session of its own, announces a good route on it, then sends one wrong UPDATE
-//! about that route, then another good route. What is left tells the outcome.
+//! Tables of wrong UPDATEs: every row has a session of its own, announces a good route on it, then sends one wrong
+//! UPDATE about that route, then another good route. What is left tells the outcome.
 
 use anyhow::{Context, Result, ensure};
 use interop_tests::{Family, Kind, Lab, Route, Session, State, eventually};

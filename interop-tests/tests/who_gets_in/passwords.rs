@@ -62,7 +62,7 @@ fn password_file(lab: &Lab) -> Result<String> {
 }
 
 #[test]
-fn rfc2385_unsigned_connections_at_the_very_start_are_not_heard() {
+fn rfc2385_unsigned_connections_at_the_start_are_refused() {
     let needs = [Need::Speaker(Kind::Routelet), Need::Speaker(Kind::Bird2)];
     run(&needs, |lab| {
         let file = password_file(lab)?;
@@ -118,7 +118,7 @@ fn rfc2385_unsigned_connections_at_the_very_start_are_not_heard() {
 }
 
 #[test]
-fn a_peer_whose_key_finds_no_room_is_blocked_until_there_is_some() {
+fn a_peer_whose_key_does_not_fit_is_blocked_until_it_fits() {
     let needs = [Need::Speaker(Kind::Routelet), Need::Speaker(Kind::Bird2)];
     run(&needs, |lab| {
         let file = password_file(lab)?;

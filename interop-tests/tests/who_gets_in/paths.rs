@@ -11,7 +11,7 @@ use crate::{refused, wait_established};
 
 /// The kernel answers with SYN cookies while the port is flooded, and keeps no SYN whose TTL could be looked at.
 #[test]
-fn rfc5082_ttl_security_holds_and_lets_in_while_the_kernel_answers_with_syn_cookies() {
+fn rfc5082_ttl_security_works_with_syn_cookies() {
     run(&[Need::Speaker(Kind::Routelet)], |lab| {
         let (at, router) = lab.pair(("node-1", &["10.0.0.1/24"]), ("router", &["10.0.0.2/24"]))?;
         at.sysctl("net.ipv4.tcp_syncookies", "2")?;

@@ -38,7 +38,7 @@ fn dynamic_peers_with_one_link_local_address_on_two_links_are_two() {
 }
 
 #[test]
-fn a_range_has_so_many_places_and_gives_back_those_of_who_is_gone() {
+fn a_listen_range_is_limited_to_max_peers_and_frees_places_of_lost_peers() {
     run(&[Need::Speaker(Kind::Routelet)], |lab| {
         let routers = ["10.0.0.2/24", "10.0.0.3/24", "10.0.0.4/24"];
         let (at, routers) = lab.pair(("node-1", &["10.0.0.1/24"]), ("routers", &routers))?;

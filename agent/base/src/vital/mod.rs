@@ -1,7 +1,7 @@
 //! Threads and tasks that the process cannot do without. One that dies or hangs takes the process down, with a reason.
 //!
-//! A speaker whose sessions are alive while nobody looks after its routes attracts traffic that it loses. A process that ends is
-//! started again; until then its routes stay in the kernel, and peers keep what it advertised (RFC 4724).
+//! A speaker whose sessions are alive while nobody looks after its routes attracts traffic that it loses. A process
+//! that ends is started again; until then its routes stay in the kernel, and peers keep what it advertised (RFC 4724).
 //!
 //! | what happens | what follows |
 //! |---|---|
@@ -237,8 +237,8 @@ pub fn end_on_panic() {
     }));
 }
 
-/// The process ends after so long, whatever hangs, if it has not by then. For one that is stopping: what it waits for is bounded
-/// by less.
+/// The process ends after so long, whatever hangs, if it has not by then. For one that is stopping: what it waits for
+/// is bounded by less.
 pub fn end_within(bound: Duration) {
     end_in(bound, move || {
         say(format!(

@@ -14,7 +14,7 @@ use super::Reason;
 pub struct FibEntry {
     /// The destination.
     pub prefix: IpNet,
-    /// How wish and kernel relate.
+    /// The desired route compared with the kernel.
     pub state: FibState,
     /// What the kernel said or which guard rail refuses it; absent when all is well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -43,7 +43,7 @@ pub struct FibRefusal {
     pub what: String,
 }
 
-/// One way out.
+/// One next hop.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FibNexthopEntry {
@@ -69,7 +69,7 @@ impl fmt::Display for FibNexthopEntry {
     }
 }
 
-/// How wish and kernel relate.
+/// The desired route compared with the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum FibState {
@@ -83,7 +83,7 @@ pub enum FibState {
     Failed,
     /// A guard rail keeps it out.
     Refused,
-    /// Left by a predecessor, not wanted so far; removed once the routes have converged.
+    /// Stale: of a previous agent, not desired so far; removed once the routes have converged.
     Stale,
     /// Somebody else's route for the prefix is in the kernel, and is left alone.
     Foreign,

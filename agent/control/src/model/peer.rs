@@ -15,8 +15,8 @@ use super::{
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Peer {
-    /// Unique among this node's peers: the Peer object's name where it makes one peer, else the name and what distinguishes its
-    /// peers (`mesh/node-2`, `rack/192.0.2.17`).
+    /// Unique among this node's peers: the Peer object's name where it makes one peer, else the name and what
+    /// distinguishes its peers (`mesh/node-2`, `rack/192.0.2.17`).
     pub name: String,
     /// The object that asks for this peer, such as `Peer tor-a` or `Router default` (a node of its mesh).
     pub object: String,
@@ -96,8 +96,8 @@ pub struct Peer {
     /// UPDATEs with faults that were handled without a reset (RFC 7606), since the agent started.
     #[serde(default)]
     pub updates_malformed: u64,
-    /// Attributes in UPDATEs that were discarded, or whose routes were treated as withdrawn, by the peer's filter, since the
-    /// agent started.
+    /// Attributes in UPDATEs that were discarded, or whose routes were treated as withdrawn, by the peer's filter,
+    /// since the agent started.
     #[serde(default)]
     pub attributes_filtered: u64,
     /// Bytes not yet read by the peer.
@@ -143,8 +143,8 @@ impl Peer {
         self.state == SessionState::Established
     }
 
-    /// The state as it is written to the API server. Attempts follow each other: the states of them all are `Active`, since they
-    /// would be rewritten every second and tell nobody anything.
+    /// The state as it is written to the API server. Attempts follow each other: the states of them all are `Active`,
+    /// since they would be rewritten every second and carry no information.
     pub fn steady_state(&self) -> SessionState {
         match self.is_established() || self.blocked.is_some() {
             true => self.state,

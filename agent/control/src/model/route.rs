@@ -106,10 +106,10 @@ pub enum RouteState {
     Unreachable,
     /// Not usable: a policy rule, a loop, a fault or a limit; `reason` says which.
     Rejected,
-    /// Told to the peer.
+    /// Advertised to the peer.
     Advertised,
-    /// Best or originated here, but not advertised to the peer; `reason` says why. In `explain`, and among the routes that are
-    /// advertised where no message to the peer can hold the route.
+    /// Best or originated here, but not advertised to the peer; `reason` says why. In `explain`, and among the routes
+    /// that are advertised where no message to the peer can hold the route.
     NotAdvertised,
 }
 

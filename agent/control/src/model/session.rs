@@ -214,7 +214,8 @@ impl fmt::Display for SessionError {
 pub struct RestartState {
     /// The peer asked that its routes be kept this long.
     pub restart_time_seconds: u64,
-    /// The peer announced that NOTIFICATIONs and an expired hold timer do not end it (RFC 8538). They do not if we announced it, too.
+    /// The peer announced that NOTIFICATIONs and an expired hold timer do not end it (RFC 8538). They do not if we
+    /// announced it, too.
     pub notification: bool,
     /// The peer had restarted when this session began (flag R).
     #[serde(default)]

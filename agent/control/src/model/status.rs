@@ -90,7 +90,8 @@ pub struct Status {
 pub struct RefreshesLimited {
     /// Requests for all routes that had to wait. All that wait are followed by one.
     pub delayed: u64,
-    /// Beginnings of refreshes (RFC 7313) that were ignored: routes that these do not repeat stay until they are withdrawn.
+    /// Beginnings of refreshes (RFC 7313) that were ignored: routes that these do not repeat stay until they are
+    /// withdrawn.
     pub ignored: u64,
 }
 
@@ -184,7 +185,7 @@ pub struct Watch {
     pub failing: bool,
 }
 
-/// Whether the first exchange of routes after the start is over: until then, routes of a predecessor stay in the kernel.
+/// Whether the first exchange of routes after the start is over: until then, stale routes stay in the kernel.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Convergence {
@@ -332,7 +333,7 @@ pub struct FibSummary {
     pub refused: u64,
     /// Of the refused, those that only the limit on the number of routes keeps out.
     pub over_limit: u64,
-    /// Routes left by a predecessor that nobody has asked for yet.
+    /// Stale routes: of a previous agent, not desired so far.
     pub stale: u64,
     /// Nexthop objects and groups of ours in the kernel.
     pub nexthops: u64,

@@ -1,5 +1,5 @@
-//! Says as JSON what the agents of a mesh of so many nodes write into the API server, and how large a page of metrics is:
-//! works M and N of `make bench`.
+//! Says as JSON what the agents of a mesh of so many nodes write into the API server, and how large a page of metrics
+//! is: works M and N of `make bench`.
 //!
 //! ```text
 //! storms mesh NODES

@@ -1,5 +1,5 @@
-//! A mesh of simulated agents under simulated time: what a RouterState says and when it is written are the agent's own pure
-//! functions (`routelet::report`). Beside it, a page of metrics of the same agents.
+//! A mesh of simulated agents under simulated time: what a RouterState says and when it is written are the agent's own
+//! pure functions (`routelet::report`). Beside it, a page of metrics of the same agents.
 
 use std::time::{Duration, Instant};
 
@@ -108,7 +108,8 @@ impl Mesh {
         (self.random % 1024) as f64 / 1024.0
     }
 
-    /// What an agent finds while a node is away: the same on each node, but for the name of the one that is not its peer.
+    /// What an agent finds while a node is away: the same on each node, but for the name of the one that is not its
+    /// peer.
     fn found(&self, away: Option<usize>, now: Timestamp) -> RouterStateStatus {
         let (mut status, mut peers) = (self.status.clone(), self.peers.clone());
         // Which one of them it is changes nothing.

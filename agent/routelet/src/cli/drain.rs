@@ -18,8 +18,8 @@ const ASK: Duration = Duration::from_millis(200);
 /// preference 0. Routers that honour it move traffic to other nodes. A restart of the agent ends the drain.
 #[derive(Debug, clap::Args)]
 pub(super) struct Drain {
-    /// Leave for good, before the node is shut down: wait until routers have moved the traffic (leave.wait of the Router),
-    /// withdraw Services, then pod CIDRs, and close all sessions
+    /// Leave for good, before the node is shut down: wait until routers have moved the traffic (leave.wait of the
+    /// Router), withdraw Services, then pod CIDRs, and close all sessions
     #[arg(long, conflicts_with = "undo")]
     leave: bool,
     /// Undo the drain

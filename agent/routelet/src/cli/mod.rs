@@ -1,8 +1,9 @@
 //! The command line: one file per command.
 //!
-//! A command is a `clap::Args` struct with `fn run(&self, client: &Client, screen: &mut Screen) -> anyhow::Result<()>`, and
-//! one row in [`Command`]. It asks the agent for the model ([`routelet_control::model`]) and shows it: as a table for people,
-//! or as it is (`-o json`, `-o yaml`) for programs. No command computes anything that the model does not hold.
+//! A command is a `clap::Args` struct with `fn run(&self, client: &Client, screen: &mut Screen) -> anyhow::Result<()>`,
+//! and one row in [`Command`]. It asks the agent for the model ([`routelet_control::model`]) and shows it: as a table
+//! for people, or as it is (`-o json`, `-o yaml`) for programs. No command computes anything that the model does not
+//! hold.
 
 mod check;
 mod cluster_args;

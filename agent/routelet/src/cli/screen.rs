@@ -88,7 +88,7 @@ impl Screen {
         self.out.write_all(bytes)
     }
 
-    /// Tells the person something that is not part of the answer.
+    /// Prints a note that is not part of the answer.
     pub(super) fn note(&mut self, text: impl AsRef<str>) -> io::Result<()> {
         self.flush()?;
         writeln!(self.notes, "{}", printable::line(text.as_ref()))

@@ -1,5 +1,5 @@
-//! Tables for people: no lines, columns aligned, wrapped inside their columns on a terminal that is too narrow, and never
-//! wrapped where there is no terminal.
+//! Tables for people: no lines, columns aligned, wrapped inside their columns on a terminal that is too narrow, and
+//! never wrapped where there is no terminal.
 
 use std::io;
 

@@ -23,7 +23,7 @@ pub(super) fn count(number: u64, noun: &str) -> String {
     }
 }
 
-/// A number with its thousands told apart: `1,042,325`.
+/// A number with separators of thousands: `1,042,325`.
 pub(super) fn group(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);

@@ -36,8 +36,8 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> FileError {
     }
 }
 
-/// Makes the file what `text` says, if it is not that already, and returns whether it was written. The directory is made if
-/// it is not there. Who reads meanwhile sees the old file or the new one, also after a power failure.
+/// Makes the file what `text` says, if it is not that already, and returns whether it was written. The directory is
+/// made if it is not there. Who reads meanwhile sees the old file or the new one, also after a power failure.
 pub(super) fn write(directory: &Path, text: &str) -> Result<bool, FileError> {
     let path = directory.join(NAME);
     match fs::read(&path) {

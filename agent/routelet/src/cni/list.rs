@@ -5,10 +5,12 @@ use serde::Serialize;
 
 use routelet_api::IpFamily;
 
-/// The version of the CNI specification: the newest that every maintained container runtime and the plugins since 1.0 know.
+/// The version of the CNI specification: the newest that every maintained container runtime and the plugins since 1.0
+/// know.
 const CNI_VERSION: &str = "1.0.0";
 
-/// The name of the network. `host-local` keeps its allocations in a directory of this name: another one would forget them.
+/// The name of the network. `host-local` keeps its allocations in a directory of this name: another one would forget
+/// them.
 const NETWORK: &str = "routelet";
 
 /// The bridge of `bridge`: the plugin's own default.
@@ -17,7 +19,7 @@ const BRIDGE: &str = "cni0";
 /// How pods are connected to their node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Attachment {
-    /// Each by a cable of its own and a route of the host's.
+    /// A veth pair for each, and a route of the host.
     #[default]
     Ptp,
     /// All by one bridge, an Ethernet among the pods of the node.

@@ -1,12 +1,12 @@
-//! The network of this node's pods, for clusters without another network plugin: a CNI configuration list that says how the
-//! container runtime connects pods (<https://www.cni.dev/docs/spec/>).
+//! The network of this node's pods, for clusters without another network plugin: a CNI configuration list that says how
+//! the container runtime connects pods (<https://www.cni.dev/docs/spec/>).
 //!
-//! Standard plugins do the work: `ptp` or `bridge` with addresses by `host-local` from the node's pod CIDRs, and `portmap`
-//! for host ports. The agent only writes the list; the routes to other nodes are BGP's. What always holds: no rule
-//! translates addresses but for host ports; the file is whole at every moment, is written only if it changes, and is never
-//! removed, for pods outlive the agent.
+//! Standard plugins do the work: `ptp` or `bridge` with addresses by `host-local` from the node's pod CIDRs, and
+//! `portmap` for host ports. The agent only writes the list; the routes to other nodes are BGP's. What always holds: no
+//! rule translates addresses but for host ports; the file is whole at every moment, is written only if it changes, and
+//! is never removed, for pods outlive the agent.
 //!
-//! | room | |
+//! | module | contents |
 //! |---|---|
 //! | `list` | pod CIDRs as a configuration list: pure |
 //! | `file` | the file in the runtime's directory, and who would be read before it |

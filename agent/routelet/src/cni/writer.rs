@@ -1,7 +1,7 @@
 //! The task that keeps the file what this node's Node says.
 //!
-//! It looks when the state of the cluster changes, and now and then, in case somebody else changed the directory. The agent
-//! never waits for it.
+//! It looks when the state of the cluster changes, and now and then, in case somebody else changed the directory. The
+//! agent never waits for it.
 
 use std::sync::Arc;
 use std::time::Duration;

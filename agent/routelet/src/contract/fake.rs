@@ -1,5 +1,5 @@
-//! An agent made of fixed answers, for tests. They are made of real values, by the functions that make them in production: see
-//! [`scene`](crate::run::show::tests::scene).
+//! An agent made of fixed answers, for tests. They are made of real values, by the functions that make them in
+//! production: see [`scene`](crate::run::show::tests::scene).
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use routelet_control::protocol::ControlError;
 
 use crate::run::show::tests::scene::scene;
 
-/// What the fake answers, and what it was told to do.
+/// The answers of the fake, and the commands it received.
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) status: Status,

@@ -1,5 +1,5 @@
-//! The contract: what commands and programs are answered, pinned as snapshots. Answers are made of real values, by the functions that make
-//! them in production.
+//! The contract: what commands and programs are answered, pinned as snapshots. Answers are made of real values, by the
+//! functions that make them in production.
 
 pub(crate) mod fake;
 mod readiness;

@@ -22,8 +22,8 @@ pub(super) struct Write {
     pub(super) key: Key,
     /// Whether addresses are written, not the condition alone.
     pub(super) moves: bool,
-    /// A strategic merge patch of the status. It holds the version that was decided upon: if there is a newer one, it is
-    /// refused. Conditions of others stay.
+    /// A strategic merge patch of the status. It holds the version that was decided upon: if there is a newer one, it
+    /// is refused. Conditions of others stay.
     pub(super) patch: Value,
     /// What it says if the Service waits for another to lose an address, and that cannot be written.
     pub(super) waits: Option<Statement>,
@@ -53,8 +53,8 @@ impl WorkQueue {
         self.0.contains(key)
     }
 
-    /// What has to be written, `most` of it, addresses first. What `admit` leaves out stays due, and so does what is written, until
-    /// the status is found to be as it should be.
+    /// What has to be written, `most` of it, addresses first. What `admit` leaves out stays due, and so does what is
+    /// written, until the status is found to be as it should be.
     pub(super) fn writes(
         &mut self,
         (cache, allocation, blocked): (&ControllerCache, &Allocation, &BlockedServices),
@@ -108,11 +108,11 @@ struct Comparison<'a> {
     allocation: &'a Allocation,
     blocked: &'a BlockedServices,
     now: Timestamp,
-    /// While a pool is not known, no Service loses an address: it may be of that pool. So nobody gets what another would lose, and
-    /// of a Service that has an address of such a pool nothing is said.
+    /// While a pool is not known, no Service loses an address: it may be of that pool. So nobody gets what another
+    /// would lose, and of a Service that has an address of such a pool nothing is said.
     unknown_pools: BTreeSet<String>,
-    /// What Services have and are to lose, and which. Nobody else gets it before that is written: writes may fail, and come in
-    /// any order.
+    /// What Services have and are to lose, and which. Nobody else gets it before that is written: writes may fail, and
+    /// come in any order.
     unreleased: HashMap<IpAddr, SmallVec<[&'a Key; 1]>>,
     /// Those of them that somebody waits for.
     wanted: HashSet<IpAddr>,
@@ -167,7 +167,8 @@ impl<'a> Comparison<'a> {
         self.unreleased.contains_key(&address) && !served.request.held().contains(&address)
     }
 
-    /// What there is to say of a Service that waits for others to lose an address: nothing where that is a matter of a moment.
+    /// What there is to say of a Service that waits for others to lose an address: nothing where that is a matter of a
+    /// moment.
     fn waits_for(&self, served: &Served, decision: &Decision) -> Option<Statement> {
         let early = |address: &IpAddr| self.is_early(served, *address);
         let address = decision.addresses().find(early)?;
@@ -225,8 +226,8 @@ impl<'a> Comparison<'a> {
         let ingress =
             (!decision.is_written(&served.request)).then(|| ingress(served, decision, is_early));
         if waits {
-            // What another waits for goes first, without a word: the rest follows. Without that, nothing is taken away before
-            // there is something else.
+            // An address that another Service waits for is removed first, without a condition: the rest follows.
+            // Without that, nothing is taken away before there is something else.
             return Step::Write(Write {
                 key: key.clone(),
                 moves: true,
@@ -234,7 +235,7 @@ impl<'a> Comparison<'a> {
                 waits: None,
             });
         }
-        // Of one that is on its way out, or cannot be read, nothing new is said.
+        // The condition of one that is being deleted, or cannot be read, does not change.
         let stays = served.request.deleting
             || is_unsure && decision.is_classless()
             || self.allocation.keeps_condition(&served.request, decision);
@@ -256,8 +257,8 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    /// Nothing is written now but, of a Service that has no address and waits for one that nobody can say when it is free, that this is
-    /// so.
+    /// Nothing is written now but, of a Service that has no address and waits for one that nobody can say when it is
+    /// free, that this is so.
     fn wait(&self, key: &Key, served: &Served, decision: &Decision) -> Step {
         let is_silent = served.request.deleting || !served.request.held().is_empty();
         let statement = (!is_silent)
@@ -279,8 +280,8 @@ impl<'a> Comparison<'a> {
     }
 }
 
-/// Whether what a write has answered has other addresses than before, and not those that were to be written, if any were: then
-/// decisions that count on these do not hold.
+/// Whether what a write has answered has other addresses than before, and not those that were to be written, if any
+/// were: then decisions that count on these do not hold.
 pub(super) fn is_otherwise(before: &Request, after: &Request, decided: Option<&Decision>) -> bool {
     let wanted = decided.map(|decision| decision.ingress(before));
     after.ingress != before.ingress && wanted.is_none_or(|wanted| *wanted != *after.ingress)
@@ -327,7 +328,8 @@ fn condition(served: &Served, wanted: Option<&Statement>, now: Timestamp) -> Opt
     Some(condition)
 }
 
-/// All entries but those that it is too early for: those of other load balancers that have nothing but a host name stay.
+/// All entries but those that it is too early for: those of other load balancers that have nothing but a host name
+/// stay.
 fn ingress(served: &Served, decision: &Decision, is_early: impl Fn(&IpAddr) -> bool) -> Vec<Value> {
     let addresses = decision.ingress(&served.request);
     let names = served.request.host_names.iter();

@@ -1,5 +1,5 @@
-//! What could not be written is left alone for a while, each object by itself: one that is always refused must not keep the
-//! others waiting.
+//! What could not be written is left alone for a while, each object by itself: one that is always refused must not keep
+//! the others waiting.
 
 use std::collections::HashMap;
 use std::hash::Hash;

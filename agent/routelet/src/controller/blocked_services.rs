@@ -1,8 +1,9 @@
-//! Services that keep an address which is allocated to another one: the reason, and the condition of the Service that waits. Pure.
+//! Services that keep an address which is allocated to another one: the reason, and the condition of the Service that
+//! waits. Pure.
 //!
-//! An address is assigned only after the Service that has it has lost it. That takes one write, unless the write is never made.
-//! New addresses are therefore chosen among those that are free; a Service that waits all the same, because it requests that
-//! address or no other is free, has a condition that names the other Service.
+//! An address is assigned only after the Service that has it has lost it. That takes one write, unless the write is
+//! never made. New addresses are therefore chosen among those that are free; a Service that waits all the same, because
+//! it requests that address or no other is free, has a condition that names the other Service.
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;

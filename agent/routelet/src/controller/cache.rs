@@ -210,7 +210,8 @@ impl ControllerCache {
 
 /// What addresses depend on of a kind that people write.
 pub(super) trait AllocationInput: Stored {
-    /// Takes an event in. Returns whether it changes what addresses depend on: by default, they do not depend on the kind.
+    /// Takes an event in. Returns whether it changes what addresses depend on: by default, they do not depend on the
+    /// kind.
     fn event(store: &mut Store<CustomObject<Self>>, event: Event<Received<Self>>) -> bool {
         store.event(event);
         false

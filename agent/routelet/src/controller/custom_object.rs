@@ -1,4 +1,5 @@
-//! An object of a custom kind as the controller caches it: the last valid version, why the current one is invalid, its status.
+//! An object of a custom kind as the controller caches it: the last valid version, why the current one is invalid, its
+//! status.
 
 use std::sync::Arc;
 

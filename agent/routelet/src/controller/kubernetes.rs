@@ -1,4 +1,5 @@
-//! What is kept of a Node, a Namespace and a Service: what addresses depend on, and what survives a version that lacks it.
+//! What is kept of a Node, a Namespace and a Service: what addresses depend on, and what survives a version that lacks
+//! it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,8 +18,8 @@ pub(super) use routelet_core::cluster::watched::WatchedPoolService;
 pub(super) struct NodeAddresses(pub(super) Arc<Vec<Reserved>>);
 
 impl NodeAddresses {
-    /// Takes over what is missing. A gap is no decision: what is freed for a moment is assigned for good. Addresses and pod CIDRs
-    /// each for itself, as in `Node::bridge`.
+    /// Takes over what is missing. A gap is no decision: what is freed for a moment is assigned for good. Addresses and
+    /// pod CIDRs each for itself, as in `Node::bridge`.
     pub(super) fn bridge(&mut self, before: &Self) {
         for is_kind in [Reserved::is_node_address, Reserved::is_pod_cidr] {
             if !self.0.iter().any(is_kind) {
@@ -80,8 +81,8 @@ pub(super) struct Served {
 impl Reduced for Served {
     type Object = WatchedPoolService;
 
-    /// What a write has answered is newer than what the watch tells until it gets there. The older version is not taken back:
-    /// by it, an address that was just given away would be free.
+    /// The answer to a write is newer than the watch, until the watch has caught up. The older version is not taken
+    /// back: by it, an address that was just given away would be free.
     fn keep(object: WatchedPoolService, before: Option<Self>) -> Option<Self> {
         if object.is_unreadable() && before.is_some() {
             return before;
@@ -105,9 +106,9 @@ impl Reduced for Served {
 }
 
 impl Served {
-    /// Whether it is what a write of ours has answered a moment ago, and newer. Versions of one object can be compared as numbers
-    /// (KEP-5504); those that are none are taken as they come, and so are all after a while: a server that was restored from a
-    /// backup goes on with lower ones.
+    /// Whether it is what a write of ours has answered a moment ago, and newer. Versions of one object can be compared
+    /// as numbers (KEP-5504); those that are none are taken as they come, and so are all after a while: a server that
+    /// was restored from a backup goes on with lower ones.
     fn is_newer_than(&self, other: &Self) -> bool {
         let number = |served: &Self| served.version.as_ref()?.parse::<u128>().ok();
         self.written.is_some_and(|at| at.elapsed() < ON_ITS_WAY)

@@ -1,8 +1,8 @@
 //! The Lease: of all replicas, the one that holds it works.
 //!
-//! As in Kubernetes' own components: clocks of different machines are not compared. A replica takes a Lease over when it
-//! has seen no change in it for as long as it lasts, by its own clock; the holder stops working earlier than that if it
-//! cannot renew it.
+//! As in Kubernetes' own components: clocks of different machines are not compared. A replica takes a Lease over when
+//! it has seen no change in it for as long as it lasts, by its own clock; the holder stops working earlier than that if
+//! it cannot renew it.
 
 use std::time::Duration;
 
@@ -35,8 +35,8 @@ pub(super) struct Lease {
     api: Api<Object>,
     me: String,
     seen: Option<ObservedLease>,
-    /// When it was last asked to be ours from then on, with success. The others count from when that was written, which may be long
-    /// before it was answered.
+    /// When it was last asked to be ours from then on, with success. The others count from when that was written, which
+    /// may be long before it was answered.
     renewed: Instant,
 }
 

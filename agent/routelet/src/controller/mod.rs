@@ -6,9 +6,9 @@
 //!                            \-----------------> RouterStates whose node is gone
 //! ```
 //!
-//! One replica is active, the one that holds the Lease. It keeps no state of its own: every write follows from what the API
-//! server holds, so another replica continues where it stopped. While the API server is unreachable nothing is changed and
-//! nothing is removed from the cache.
+//! One replica is active, the one that holds the Lease. It keeps no state of its own: every write follows from what the
+//! API server holds, so another replica continues where it stopped. While the API server is unreachable nothing is
+//! changed and nothing is removed from the cache.
 //!
 //! | module | contents |
 //! |---|---|
@@ -68,7 +68,7 @@ pub use page::METRICS;
 pub struct Options {
     /// The API server, and Routelet's own namespace there.
     pub api: ApiServerOptions,
-    /// What tells this replica from the others.
+    /// The identity of this replica.
     pub identity: String,
     /// Where health and metrics are served, if anywhere.
     pub http: Option<SocketAddr>,

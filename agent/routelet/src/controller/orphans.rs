@@ -1,5 +1,5 @@
-//! RouterStates whose node is gone. Those that belong to their Node go with it by themselves; what is left was made before
-//! there was one. One whose agent runs stays: the agent would write it anew.
+//! RouterStates whose node is gone. Those that belong to their Node go with it by themselves; what is left was made
+//! before there was one. One whose agent runs stays: the agent would write it again.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -8,8 +8,8 @@ use tokio::time::Instant;
 
 use super::cache::ControllerCache;
 
-/// How long a RouterState stays without its Node, and without a word of its agent: an agent may be there before its Node, and
-/// one that runs writes every five minutes.
+/// How long a RouterState stays without its Node, and without a report of its agent: an agent may be there before its
+/// Node, and one that runs writes every five minutes.
 const STAYS: Duration = Duration::from_secs(360);
 
 /// RouterStates without a Node, and since when.

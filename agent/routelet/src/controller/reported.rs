@@ -1,8 +1,8 @@
-//! What agents report of objects that are valid by themselves: one that a node does not use because another takes its place,
-//! or of which it cannot do everything. Pure.
+//! What agents report of objects that are valid by themselves: one that a node does not use because another takes its
+//! place, or of which it cannot do everything. Pure.
 //!
-//! Nothing is decided here. Which of two objects a node uses depends on what only the node knows, such as its default gateway,
-//! and is decided by its intent; the conditions of the objects repeat what the RouterStates say of it.
+//! Nothing is decided here. Which of two objects a node uses depends on what only the node knows, such as its default
+//! gateway, and is decided by its intent; the conditions of the objects repeat what the RouterStates say of it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Instant;

@@ -47,7 +47,8 @@ async fn answered<T>(request: impl Future<Output = kube::Result<T>>) -> Result<T
     }
 }
 
-/// Writes a part of the status of a Service, if it still is the version that was decided upon. Returns the Service as it is then.
+/// Writes a part of the status of a Service, if it still is the version that was decided upon. Returns the Service as
+/// it is then.
 pub(super) async fn give(
     client: &Client,
     write: Write,

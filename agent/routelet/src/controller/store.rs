@@ -1,4 +1,4 @@
-//! Objects of one kind as a watch tells of them: kept reduced, and gone only when they were seen to be gone ([`Listing`]).
+//! Objects of one kind from a watch: reduced, and removed only when their deletion was seen ([`Listing`]).
 
 use std::collections::BTreeMap;
 

@@ -15,8 +15,8 @@ pub(super) fn watches(client: &Client) -> Watches<ControllerCache> {
         Api::all_with(client.clone(), &())
     }
     let mut watches = Watches::<ControllerCache>::new();
-    // The newest there is, once for each time that this replica becomes the one that works: what an older list does not have,
-    // an address that another replica just gave, would be given again.
+    // The newest there is, once for each time that this replica becomes the one that works: what an older list does not
+    // have, an address that another replica just gave, would be given again.
     let everything = watcher::Config::default;
     let of = Scope::all;
     macro_rules! written_by_people {

@@ -107,8 +107,8 @@ struct Worker<'a> {
     allocator: Allocator,
     /// Services of which something has perhaps to be written.
     due: WorkQueue,
-    /// Services of which something was written since addresses were allocated last: as was decided, so that this is no reason to
-    /// decide anew.
+    /// Services of which something was written since addresses were allocated last: as was decided, so that this is no
+    /// reason to decide anew.
     written: BTreeSet<Key>,
     /// Something else was: it counts before more is written.
     is_stale: bool,
@@ -240,8 +240,8 @@ impl Worker<'_> {
         self.due.extend(looked);
     }
 
-    /// What is to be written now: what is not left alone for a while, and what no other controller undoes; of a Service where one
-    /// does, that this is so.
+    /// What is to be written now: what is not left alone for a while, and what no other controller undoes; of a Service
+    /// where one does, that this is so.
     fn next_writes(&mut self, cache: &ControllerCache, now: Instant) -> Vec<Write> {
         let allocation = self.allocator.allocation();
         if !std::mem::replace(&mut self.has_adopted, true) {
@@ -264,7 +264,8 @@ impl Worker<'_> {
             ..
         } = self;
         let admit = |mut write: Write| {
-            // The version that was in the way of a write comes by the watch; should it not, it is tried again after a pause.
+            // The version that was in the way of a write comes by the watch; should it not, it is tried again after a
+            // pause.
             let is_awaited = cache.outdated.contains(&write.key) && awaited.holds(&write.key, now);
             if is_awaited || services.holds(&write.key, now) {
                 return None;
@@ -314,7 +315,7 @@ impl Worker<'_> {
         failing.chain(left).collect()
     }
 
-    /// Writes conditions and counts of our own objects, and tells what has happened to them.
+    /// Writes conditions and counts of our own objects, and records Events of their changes.
     async fn say(&mut self, cache: &mut ControllerCache) {
         for news in self.known.objects(cache, Instant::now().into_std()) {
             self.recorder.record(news);

@@ -1,12 +1,13 @@
 //! Conflicts with another controller that writes the addresses of the same Services. Pure.
 //!
-//! Two controllers that overwrite each other would never stop, and every node processes every version. An address that another
-//! controller replaces is therefore written once more, and not a third time before the Service itself changes. The same holds for
-//! the condition, which a controller that replaces the list of conditions removes.
+//! Two controllers that overwrite each other would never stop, and every node processes every version. An address that
+//! another controller replaces is therefore written once more, and not a third time before the Service itself changes.
+//! The same holds for the condition, which a controller that replaces the list of conditions removes.
 //!
-//! The condition of a Service says that it is left to the other controller, so the next active replica does not write it either.
-//! The condition has the generation and the addresses that were replaced, but no labels and annotations: of the changes made while
-//! no replica was active, a new generation and a request for other addresses are noticed, others are not.
+//! The condition of a Service says that it is left to the other controller, so the next active replica does not write
+//! it either. The condition has the generation and the addresses that were replaced, but no labels and annotations: of
+//! the changes made while no replica was active, a new generation and a request for other addresses are noticed, others
+//! are not.
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -21,7 +22,8 @@ use super::store::Key;
 /// Replaced writes after which the Service is left to the other controller.
 const PATIENCE: u8 = 2;
 
-/// After this time without another conflict, a write that was replaced once is forgotten: it may have been a manual edit.
+/// After this time without another conflict, a write that was replaced once is forgotten: it may have been a manual
+/// edit.
 const FORGOTTEN: Duration = Duration::from_secs(600);
 
 /// `reason` of the condition of a Service that is left alone.
@@ -50,7 +52,8 @@ struct Written {
     /// Whether somebody replaced these addresses, as far as was seen.
     is_replaced: bool,
     times: u8,
-    /// The condition as it was after the last write, whether somebody changed it since, and how many times somebody did.
+    /// The condition as it was after the last write, whether somebody changed it since, and how many times somebody
+    /// did.
     condition: Option<Condition>,
     is_condition_replaced: bool,
     condition_times: u8,
@@ -212,8 +215,8 @@ fn addresses(served: &Served) -> BTreeSet<IpAddr> {
     served.request.held().into_iter().collect()
 }
 
-/// The addresses that another controller replaced, as the condition says of a Service that is left alone and, as far as the
-/// condition can say it, has not changed since.
+/// The addresses that another controller replaced, as the condition says of a Service that is left alone and, as far as
+/// the condition can say it, has not changed since.
 fn replaced(served: &Served) -> Option<BTreeSet<IpAddr>> {
     let condition = served.request.condition.as_deref()?;
     if *condition.reason != *CONTESTED || condition.generation != served.generation {

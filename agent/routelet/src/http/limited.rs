@@ -1,10 +1,10 @@
 //! A listener for the HTTP ports that a stranger cannot exhaust.
 //!
-//! In a cluster the port is open on every address of the node. Without bounds, whoever reaches it could hold connections until
-//! the process has no file descriptors left, and sessions of BGP would be refused for it. So there are at most [`MOST`]
-//! connections, and one that is idle for [`IDLE`] is closed. When all are taken, a new one is still accepted: the oldest one of the
-//! remote host that holds most is closed for it, so that a probe of the kubelet is answered while somebody floods the port. A
-//! host has one address of IPv4, or all those of a /64.
+//! In a cluster the port is open on every address of the node. Without bounds, whoever reaches it could hold
+//! connections until the process has no file descriptors left, and sessions of BGP would be refused for it. So there
+//! are at most [`MOST`] connections, and one that is idle for [`IDLE`] is closed. When all are taken, a new one is
+//! still accepted: the oldest one of the remote host that holds most is closed for it, so that a probe of the kubelet
+//! is answered while somebody floods the port. A host has one address of IPv4, or all those of a /64.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -139,7 +139,8 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// One operation on the stream: an error once the connection is evicted or idle, and a new deadline if octets moved.
+    /// One operation on the stream: an error once the connection is evicted or idle, and a new deadline if octets
+    /// moved.
     fn poll<T>(
         &mut self,
         context: &mut Context<'_>,

@@ -1,5 +1,5 @@
-//! The HTTP port: `/healthz`, `/readyz` and `/metrics`. Plain text, nothing that changes anything; no state but what sums of
-//! counters need ([`Totals`]).
+//! The HTTP port: `/healthz`, `/readyz` and `/metrics`. Plain text, nothing that changes anything; no state but what
+//! sums of counters need ([`Totals`]).
 
 mod limited;
 
@@ -101,7 +101,8 @@ async fn index() -> &'static str {
     "routelet\n\n/healthz  whether the agent answers\n/readyz   whether the node should get traffic, and why not\n/metrics  for Prometheus\n"
 }
 
-/// Alive: the owner of the routes answers, and neither it, the writer of the kernel's routes nor the source hangs. What is down around the agent is no reason to restart it.
+/// Alive: the owner of the routes answers, and neither it, the writer of the kernel's routes nor the source hangs. What
+/// is down around the agent is no reason to restart it.
 async fn healthz<B: Backend>(State(health): State<Arc<Health<B>>>) -> Response {
     match within(health.backend().status()).await {
         Ok(status) if status.hanging.is_empty() => plain(StatusCode::OK, "ok\n"),

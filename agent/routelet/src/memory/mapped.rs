@@ -1,9 +1,9 @@
 //! What of the program's file and of its libraries is mapped.
 //!
-//! A page of code that ran once stays mapped, and with it those around it that the kernel maps along: of an agent that has
-//! started, two thirds are code that will hardly run again (options, certificates, definitions, the first look at the cluster).
-//! They count as its memory as long as they are mapped. The kernel keeps the file's pages in its cache either way, so code that is
-//! needed again costs a minor fault and no disk.
+//! A page of code that ran once stays mapped, and with it those around it that the kernel maps along: of an agent that
+//! has started, two thirds are code that will hardly run again (options, certificates, definitions, the first look at
+//! the cluster). They count as its memory as long as they are mapped. The kernel keeps the file's pages in its cache
+//! either way, so code that is needed again costs a minor fault and no disk.
 
 use std::ffi::c_void;
 use std::ops::Range;
@@ -12,8 +12,8 @@ use std::ptr::NonNull;
 use nix::sys::mman::{MmapAdvise, madvise};
 use tracing::debug;
 
-/// Unmaps what the start left mapped of the program: called once, when the start is over. What runs from now on comes back at once,
-/// 64 KiB a fault.
+/// Unmaps what the start left mapped of the program: called once, when the start is over. What runs from now on comes
+/// back at once, 64 KiB a fault.
 pub fn forget_start() {
     let (mut parts, mut octets) = (0, 0);
     for range in of_program() {
@@ -26,7 +26,8 @@ pub fn forget_start() {
     debug!(parts, octets, "pages of the start-up code are unmapped");
 }
 
-/// Where the files of the program are mapped and nothing differs from them. Without /proc: nowhere, and nothing but memory is lost.
+/// Where the files of the program are mapped and nothing differs from them. Without /proc: nowhere, and nothing but
+/// memory is lost.
 fn of_program() -> Vec<Range<usize>> {
     std::fs::read_to_string("/proc/self/smaps")
         .map_or_else(|_| Vec::new(), |smaps| unchanged(&smaps))
@@ -38,13 +39,14 @@ fn unmap(range: &Range<usize>) -> bool {
     let Some(start) = NonNull::new(range.start as *mut c_void) else {
         return false;
     };
-    // SAFETY: The range is a whole mapping of the program's file or of a library's, private, and not writable, without a page that
-    // differs from the file: what is read there afterwards is what was there before. It stays mapped as long as the process lives.
+    // SAFETY: The range is a whole mapping of the program's file or of a library's, private, and not writable, without
+    // a page that differs from the file: what is read there afterwards is what was there before. It stays mapped as
+    // long as the process lives.
     unsafe { madvise(start, range.len(), MmapAdvise::MADV_DONTNEED) }.is_ok()
 }
 
-/// The mappings of `/proc/self/smaps` that hold the content of a file with code and nothing else: private ones that nobody may write,
-/// without a page that differs from it, in memory or swapped out. What the loader relocated has some.
+/// The mappings of `/proc/self/smaps` that hold the content of a file with code and nothing else: private ones that
+/// nobody may write, without a page that differs from it, in memory or swapped out. What the loader relocated has some.
 fn unchanged(smaps: &str) -> Vec<Range<usize>> {
     let code: Vec<Mapping<'_>> = smaps.lines().filter_map(Mapping::read).collect();
     let has_code = |found: &Mapping<'_>| {
@@ -100,8 +102,9 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    /// One mapping each: code, what the loader relocated, data, code that a debugger has changed, a library, a file without code, one
-    /// that is shared, memory, constants, what is no file, and what the loader relocated and the kernel swapped out.
+    /// One mapping each: code, what the loader relocated, data, code that a debugger has changed, a library, a file
+    /// without code, one that is shared, memory, constants, what is no file, and what the loader relocated and the
+    /// kernel swapped out.
     const SMAPS: &str = "\
 55c09e54b000-55c09f647000 r-xp 0037b000 fe:00 4711                       /usr/bin/routelet
 Size:              17392 kB

@@ -17,8 +17,8 @@ use libmimalloc_sys::mi_option_t;
 
 pub use mapped::forget_start;
 
-/// How long freed pages are kept for the next allocation, in milliseconds: long enough for those that are about to be used
-/// again, which cost a page fault each if they were given back.
+/// How long freed pages are kept for the next allocation, in milliseconds: long enough for those that are about to be
+/// used again, which cost a page fault each if they were given back.
 const PURGE_DELAY_MS: c_long = 10;
 
 /// `mi_option_purge_delay` of mimalloc.h, which the bindings leave out.
@@ -37,17 +37,17 @@ pub fn start() {
 
 #[allow(unsafe_code)] // The allocator's own function has no safe form.
 fn set_purge_delay() {
-    // SAFETY: It stores a number that the allocator reads at its next purge, unless the environment has given another; numbers
-    // of options that it does not know are ignored.
+    // SAFETY: It stores a number that the allocator reads at its next purge, unless the environment has given another;
+    // numbers of options that it does not know are ignored.
     unsafe { libmimalloc_sys::mi_option_set_default(PURGE_DELAY, PURGE_DELAY_MS) };
 }
 
-/// Returns the free memory of the calling thread to the kernel. Takes about a millisecond per 10 MB: for the end of a piece
-/// of work that freed much, not for the path of packets.
+/// Returns the free memory of the calling thread to the kernel. Takes about a millisecond per 10 MB: for the end of a
+/// piece of work that freed much, not for the path of packets.
 #[allow(unsafe_code)] // The allocator's own function has no safe form.
 pub fn give_back() {
-    // SAFETY: It may be called at any time, from any thread, also where another allocator serves the process (in tests): it
-    // looks only at mimalloc's own heaps.
+    // SAFETY: It may be called at any time, from any thread, also where another allocator serves the process (in
+    // tests): it looks only at mimalloc's own heaps.
     unsafe { libmimalloc_sys::mi_collect(true) };
 }
 
@@ -55,8 +55,8 @@ pub fn give_back() {
 /// MiB; Adj-RIB-Out, other peers and the program itself need the rest.
 const PEER_SHARE: u64 = 2;
 
-/// How much memory the routes of one peer may take, in bytes: half of what the process may use, by its cgroup or, without a
-/// limit there, by the machine. `None`: that is not known, and nothing is limited.
+/// How much memory the routes of one peer may take, in bytes: half of what the process may use, by its cgroup or,
+/// without a limit there, by the machine. `None`: that is not known, and nothing is limited.
 pub fn of_one_peer() -> Option<u64> {
     let group = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let limits = limits_of_group(Path::new("/sys/fs/cgroup"), &group);
@@ -66,8 +66,8 @@ pub fn of_one_peer() -> Option<u64> {
     Some(most / PEER_SHARE)
 }
 
-/// The limits of a process's cgroup and of those around it, under `root`. `groups`: its lines of `/proc/self/cgroup`. Version 2
-/// has one hierarchy, version 1 one for memory.
+/// The limits of a process's cgroup and of those around it, under `root`. `groups`: its lines of `/proc/self/cgroup`.
+/// Version 2 has one hierarchy, version 1 one for memory.
 fn limits_of_group(root: &Path, groups: &str) -> Vec<u64> {
     let mut found = Vec::new();
     for line in groups.lines() {
@@ -82,7 +82,8 @@ fn limits_of_group(root: &Path, groups: &str) -> Vec<u64> {
             }
             _ => continue,
         };
-        // In a container the path may be that of the host, of which only the root is seen: it is the container's own group.
+        // In a container the path may be that of the host, of which only the root is seen: it is the container's own
+        // group.
         for group in Path::new(group.trim_start_matches('/')).ancestors() {
             let text = std::fs::read_to_string(root.join(group).join(name));
             found.extend(text.ok().and_then(|text| text.trim().parse::<u64>().ok()));

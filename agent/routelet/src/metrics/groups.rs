@@ -1,9 +1,9 @@
-//! Which peers have series of their own, and the sums of those that have none: a page's size is bounded, however many nodes
-//! there are and however many peers a listen range lets in.
+//! Which peers have series of their own, and the sums of those that have none: a page's size is bounded, however many
+//! nodes there are and however many peers a listen range lets in.
 //!
-//! Peers without series of their own are summed by the object that asks for them: the node mesh always, unless asked for, and
-//! what is beyond the limit. Sums of counters only grow, as counters must: what a peer has counted stays in them when the peer
-//! goes. So [`Totals`] live as long as the process.
+//! Peers without series of their own are summed by the object that asks for them: the node mesh always, unless asked
+//! for, and what is beyond the limit. Sums of counters only grow, as counters must: what a peer has counted stays in
+//! them when the peer goes. So [`Totals`] live as long as the process.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -18,7 +18,8 @@ const OTHERS: &str = "others";
 /// Which peers have series of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeerSeries {
-    /// How many at most: those of Peers with an address first, then those of listen ranges, in the order of their names.
+    /// How many at most: those of Peers with an address first, then those of listen ranges, in the order of their
+    /// names.
     pub most: usize,
     /// Whether nodes of the mesh may be among them, after all others.
     pub mesh: bool,
@@ -77,7 +78,7 @@ impl Counted {
         .chain(self.messages.iter_mut().flatten())
     }
 
-    /// Adds what a peer has counted since it was seen last. One that counts less than before has begun anew.
+    /// Adds the counts of a peer since the last call. A peer that counts less than before has restarted its counters.
     fn add_since(&mut self, last: Self, now: Self) {
         let (mut last, mut now) = (last, now);
         let known = last.numbers().zip(now.numbers());
@@ -278,7 +279,7 @@ mod tests {
         assert_eq!(sum(&mesh), (3, 10));
         let gone = mesh.pop();
         assert_eq!(sum(&mesh), (2, 10), "what it counted stays");
-        // It comes back and begins anew.
+        // It is back, with new counters.
         mesh.push(Peer {
             established_count: 1,
             ..gone.unwrap()

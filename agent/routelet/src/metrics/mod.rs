@@ -1,9 +1,9 @@
-//! Metrics in the OpenMetrics text format. There are no counters of its own here: a scrape takes the agent's description of
-//! itself ([`Snapshot`]) and writes it down, metric by metric, as [`METRICS`] says. The controller has a table and a snapshot
-//! of its own.
+//! Metrics in the OpenMetrics text format. There are no counters of its own here: a scrape takes the agent's
+//! description of itself ([`Snapshot`]) and writes it down, metric by metric, as [`METRICS`] says. The controller has a
+//! table and a snapshot of its own.
 //!
-//! A metric is one row of [`METRICS`]: name, kind, help, labels, and how its samples are taken from a snapshot. The page in
-//! `docs/reference/metrics.md` is made of the same rows, and a test compares the two.
+//! A metric is one row of [`METRICS`]: name, kind, help, labels, and how its samples are taken from a snapshot. The
+//! page in `docs/reference/metrics.md` is made of the same rows, and a test compares the two.
 
 mod groups;
 mod metric;

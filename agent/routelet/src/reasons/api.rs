@@ -46,9 +46,9 @@ pub(crate) fn of_watch(error: &watcher::Error) -> String {
     }
 }
 
-/// Whether the API server has refused a watch, and will until somebody changes something. Credentials that have expired are renewed,
-/// and all else is of the moment: overload (429), a server or what it depends on that does not answer (5xx), a conflict, a version
-/// that is too old, the connection.
+/// Whether the API server has refused a watch, and will until somebody changes something. Credentials that have expired
+/// are renewed, and all else is of the moment: overload (429), a server or what it depends on that does not answer
+/// (5xx), a conflict, a version that is too old, the connection.
 pub(crate) fn is_refusal(error: &watcher::Error) -> bool {
     let code = match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status))
@@ -84,8 +84,8 @@ fn of_status(status: &Status) -> String {
     }
 }
 
-/// `routers.routelet.dev is forbidden: User "system:serviceaccount:NAMESPACE:NAME" cannot list resource ...`: the right that is
-/// missing, and the role that has it.
+/// `routers.routelet.dev is forbidden: User "system:serviceaccount:NAMESPACE:NAME" cannot list resource ...`: the right
+/// that is missing, and the role that has it.
 fn of_refusal(said: &str) -> String {
     let user = said
         .split("User \"")

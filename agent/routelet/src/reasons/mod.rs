@@ -1,8 +1,8 @@
-//! Why something failed, as a sentence for people: what the API server answered and what to do about it, and errors with their
-//! causes.
+//! Why something failed, as a sentence for people: what the API server answered and what to do about it, and errors
+//! with their causes.
 //!
-//! Errors of libraries are never shown as they are: they write types of Rust, numbers of the operating system, and each cause
-//! twice. Those of the operating system are [`OsError`].
+//! Errors of libraries are never shown as they are: they write types of Rust, numbers of the operating system, and each
+//! cause twice. Those of the operating system are [`OsError`].
 
 mod api;
 #[cfg(test)]

@@ -160,7 +160,7 @@ fn a_cause_is_said_once() {
     assert_eq!(chain(&*more), "cannot ask the agent: connection refused");
 }
 
-/// The way in for texts such as `Permission denied (os error 13)`: an error type that holds the system's error as it is.
+/// The source of texts such as `Permission denied (os error 13)`: an error type that holds the system's error as it is.
 #[test]
 fn no_error_type_holds_an_error_of_the_system_as_it_is() {
     let workspace = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -1,6 +1,6 @@
-//! What is told to the API server: the status of this node's agent, and conditions of objects.
+//! Reports to the API server: the status of this node's agent, and conditions of objects.
 //!
-//! | room | |
+//! | module | contents |
 //! |---|---|
 //! | `conditions` | findings as conditions, with the time of their last change |
 //! | `router_state`, `sessions` | the agent's model of itself as the status of a `RouterState`: pure |

@@ -1,7 +1,7 @@
 //! From the agent's model of itself to the status of its `RouterState`. Pure.
 //!
-//! What a status holds is bounded: lists are cut, and so are texts. At most [`MOST`] octets of JSON, whatever the node has to do
-//! with; some 2,000 on an ordinary node, in a mesh of any size.
+//! What a status holds is bounded: lists are cut, and so are texts. At most [`MOST`] octets of JSON, whatever the node
+//! has to do with; some 2,000 on an ordinary node, in a mesh of any size.
 
 use bgp::types::Asn;
 use k8s_openapi::jiff::Timestamp;
@@ -14,7 +14,7 @@ use routelet_control::model::{Peer, PeerCounts, Problem, RefusedAnnouncement, Se
 use super::conditions::{Finding, conditions, whole_seconds};
 use super::sessions;
 
-/// How many problems are listed; the agent itself tells the rest (`routelet status`).
+/// How many problems are listed; the agent itself lists the rest (`routelet status`).
 const PROBLEMS: usize = 20;
 
 /// How many sessions a message names.

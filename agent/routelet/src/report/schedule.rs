@@ -1,8 +1,9 @@
 //! How soon a change of a RouterState is written. Pure: it takes the time and a random number.
 //!
-//! A RouterState is written for people, and for the conditions that the controller makes of it. What they may act on, such as a
-//! router's session, is written soon. What changes on many nodes at once, or all the time, is not worth a write of each node:
-//! when a node goes, every other node of the mesh loses a session; when it comes back, there is nothing to say any more.
+//! A RouterState is written for people, and for the conditions that the controller makes of it. What they may act on,
+//! such as a router's session, is written soon. What changes on many nodes at once, or all the time, is not worth a
+//! write of each node: when a node goes, every other node of the mesh loses a session; when it comes back, there is
+//! nothing to say any more.
 //!
 //! | what has changed | written after |
 //! |---|---|
@@ -11,8 +12,8 @@
 //! | counts alone ([`Change::Counts`]) | 2 to 3 minutes |
 //! | nothing | 4 to 5 minutes after the last write |
 //!
-//! The pause, and with it the time over which the writes of all nodes are spread, grows with the mesh: together they write some five
-//! times a second at most, ten in a mesh of 1,000.
+//! The pause, and with it the time over which the writes of all nodes are spread, grows with the mesh: together they
+//! write some five times a second at most, ten in a mesh of 1,000.
 
 use std::time::{Duration, Instant};
 
@@ -181,7 +182,7 @@ impl Schedule {
         self.stands = HEARTBEAT - (HEARTBEAT / 5).mul_f64(random);
     }
 
-    /// The object is not there, or was never made: it is written anew.
+    /// The object does not exist: it is created.
     pub fn lost(&mut self) {
         self.written = None;
     }

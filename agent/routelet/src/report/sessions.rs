@@ -1,8 +1,8 @@
 //! The sessions of a node as its RouterState shows them: each of the first few by itself, all of them counted. Pure.
 //!
-//! What a RouterState says of sessions does not grow with the number of nodes: every node of a mesh has a session with every
-//! other one, and if each listed them all, a node that goes would cost the API server the square of their number. Those of
-//! the mesh are counted, and the first that are down are named.
+//! What a RouterState says of sessions does not grow with the number of nodes: every node of a mesh has a session with
+//! every other one, and if each listed them all, a node that goes would cost the API server the square of their number.
+//! Those of the mesh are counted, and the first that are down are named.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ pub const COUNTED: usize = 100;
 /// How many sessions that are down are named beside a count.
 pub const NAMED: usize = 3;
 
-/// How far two computations of one moment may lie apart: it is told in whole seconds before now.
+/// How far two computations of one moment may lie apart: ages are whole seconds.
 const SAME_MOMENT: SignedDuration = SignedDuration::from_secs(5);
 
 /// Whether a peer is another node of the mesh.
@@ -32,8 +32,8 @@ pub(super) fn is_mesh(peer: &&Peer) -> bool {
     peer.kind == PeerKind::Mesh
 }
 
-/// The sessions that are listed: those outside the mesh, in the order of their names. Where they are too many, those that are
-/// down come first.
+/// The sessions that are listed: those outside the mesh, in the order of their names. Where they are too many, those
+/// that are down come first.
 pub(super) fn listed(
     peers: &[Peer],
     before: &RouterStateStatus,

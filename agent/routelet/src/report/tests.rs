@@ -56,7 +56,7 @@ fn a_look_later_says_the_same_of_what_has_not_changed() {
         Some(1),
         at(1_800_000_000),
     );
-    // Ages are told in whole seconds: a look a little later may find them one more or less.
+    // Ages are whole seconds: a little later they may be one more or less.
     for peer in &mut peers {
         peer.state_seconds += 11;
         let errors = [

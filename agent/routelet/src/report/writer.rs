@@ -1,8 +1,9 @@
 //! The task that writes this node's `RouterState`.
 //!
-//! It looks at the agent once a second and writes what has changed, as soon as [`Schedule`] says. What cannot be written is tried
-//! again with jittered exponential backoff; the agent itself never waits for it. Once a minute it looks whether the object is still there:
-//! one that somebody deleted is written anew, and one that was made before its Node becomes the Node's.
+//! It looks at the agent once a second and writes what has changed, as soon as [`Schedule`] says. What cannot be
+//! written is tried again with jittered exponential backoff; the agent itself never waits for it. Once a minute it
+//! looks whether the object is still there: a deleted one is written again, and one that was created before its Node is
+//! adopted by the Node.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -118,7 +119,8 @@ impl Writer {
         }
         let is_new = self.object.is_none();
         if let Err(error) = self.write(found).await {
-            // It is created again. No other answer is about the object, and creating it again costs an overloaded server three requests.
+            // It is created again. No other answer is about the object, and creating it again costs an overloaded
+            // server three requests.
             if matches!(&error, kube::Error::Api(status) if status.code == 404) {
                 self.lose();
             }
@@ -138,8 +140,8 @@ impl Writer {
         self.schedule.lost();
     }
 
-    /// Notices that somebody has deleted the object, and that its Node is there now. What cannot be asked, the next write
-    /// will show.
+    /// Notices that somebody has deleted the object, and that its Node is there now. What cannot be asked, the next
+    /// write will show.
     async fn check(&mut self) {
         let cached = GetParams::any();
         match self

@@ -105,7 +105,7 @@ impl Runtime {
         Ok(())
     }
 
-    /// The kernel's surroundings have changed: next hops are resolved anew.
+    /// The kernel's view has changed: next hops are resolved again.
     pub(super) async fn view(&mut self) -> anyhow::Result<()> {
         let view: Arc<KernelView> = self.fib.view();
         self.rib.send(Command::View(view)).await?;

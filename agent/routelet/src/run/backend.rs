@@ -1,7 +1,7 @@
 //! What the control socket, the HTTP port and the commands ask of the running agent, answered from its parts.
 //!
-//! Tables are never copied whole: a first pass collects the prefixes that are asked for, piece by piece between which the
-//! RIB does its work, and a second one fetches the routes of each batch in their order.
+//! Tables are never copied whole: a first pass collects the prefixes that are asked for, piece by piece between which
+//! the RIB does its work, and a second one fetches the routes of each batch in their order.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -33,9 +33,9 @@ use super::show::{self, explain, status::rib_status};
 /// Table places looked at in one go: about a millisecond of the RIB's time.
 const LOOK: usize = 5_000;
 
-/// An order to the loop.
+/// A request to the loop.
 pub(crate) enum LoopRequest {
-    /// Leads traffic away from this node, or ends that; who ordered it hears when it is done.
+    /// Starts or ends draining of this node; the sender is notified when it is done.
     Drain(DrainOrder, oneshot::Sender<()>),
 }
 

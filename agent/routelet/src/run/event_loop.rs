@@ -1,4 +1,4 @@
-//! The loop of the agent: one turn for whatever comes first.
+//! The event loop of the agent: one turn for each event.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub(super) struct Inputs {
     pub(super) stop: Signals,
     pub(super) kube_proxy: KubeProxyReady,
     pub(super) source: Source,
-    /// That the kernel's surroundings have changed.
+    /// The kernel's view has changed.
     pub(super) view: watch::Receiver<()>,
     pub(super) rib_events: Reports,
     pub(super) connecting: mpsc::Receiver<Candidate>,
@@ -98,7 +98,7 @@ impl Runtime {
         self.recompute().await
     }
 
-    /// The kernel's surroundings are others.
+    /// The kernel's view has changed.
     async fn view_changed(&mut self) -> anyhow::Result<()> {
         self.view().await?;
         self.recompute().await?;

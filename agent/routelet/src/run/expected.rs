@@ -1,6 +1,6 @@
 //! What End-of-RIB and convergence wait for at the start, beyond what the RIB sees by itself: Services that wait for
-//! kube-proxy, and peers that are not configured one by one. Here the RIB is told; for how long is decided by [`EndOfRib`], for
-//! which peers by [`Awaited`].
+//! kube-proxy, and peers that are not configured one by one. Here the RIB is notified; for how long is decided by
+//! [`EndOfRib`], for which peers by [`Awaited`].
 //!
 //! [`Awaited`]: routelet_core::peering::Awaited
 //! [`EndOfRib`]: routelet_core::lifecycle::EndOfRib

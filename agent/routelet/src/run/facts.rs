@@ -1,4 +1,4 @@
-//! What the kernel's view tells the intent about this node.
+//! The local facts of the intent, from the kernel's view.
 
 use ipnet::IpNet;
 use routelet_fib::KernelView;

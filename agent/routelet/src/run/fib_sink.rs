@@ -23,8 +23,8 @@ impl FibSink {
         }
     }
 
-    /// Opens or closes it. Whether it was closed or open before: then the RIB has to hear of it, which sends everything again
-    /// to a sink that opens.
+    /// Opens or closes it. Whether it was closed or open before: then the RIB has to hear of it, which sends everything
+    /// again to a sink that opens.
     pub(crate) fn set_enabled(&self, enabled: bool) -> bool {
         self.enabled.swap(enabled, Ordering::SeqCst) != enabled
     }
@@ -46,8 +46,8 @@ impl FibSink {
         }
     }
 
-    /// Passes on that routers are lost (`down`) or used again, each with its interface. Overtakes changes that wait. Also
-    /// where nothing is installed any more: then it is nobody's loss.
+    /// Passes on that routers are lost (`down`) or used again, each with its interface. Overtakes changes that wait.
+    /// Also where nothing is installed any more: then it is nobody's loss.
     pub(crate) fn set_nexthops_down(&self, routers: &[(IpAddr, u32)], down: bool) {
         self.handle.set_nexthops_down(routers, down);
     }

@@ -1,4 +1,4 @@
-//! What must be open before routes are told: the source of cluster state, and for Services kube-proxy where it runs.
+//! Conditions before routes are advertised: the source of cluster state, and for Services kube-proxy where it runs.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -82,7 +82,7 @@ impl Gates {
     }
 }
 
-/// Waits until kube-proxy is healthy: an address that is told before leads traffic to a node that drops it.
+/// Waits until kube-proxy is healthy: an address that is advertised before attracts traffic that the node drops.
 pub(crate) async fn kube_proxy(wanted: KubeProxy, gates: Arc<Gates>) {
     let address = match wanted {
         KubeProxy::Off => return,
@@ -128,8 +128,8 @@ pub(crate) async fn kube_proxy(wanted: KubeProxy, gates: Arc<Gates>) {
     }
 }
 
-/// What kube-proxy says of itself, and where. Its `/healthz` says no also while its node is being deleted (KEP-3836), when its
-/// rules work as before; `/livez` speaks of the rules alone, and versions before 1.28 do not have it.
+/// What kube-proxy says of itself, and where. Its `/healthz` says no also while its node is being deleted (KEP-3836),
+/// when its rules work as before; `/livez` speaks of the rules alone, and versions before 1.28 do not have it.
 async fn health(address: SocketAddr) -> std::io::Result<(&'static str, u16)> {
     match ask(address, "/livez").await? {
         404 => Ok(("/healthz", ask(address, "/healthz").await?)),
@@ -214,7 +214,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_missing_is_named() {
-        // Nobody listens on a port that was free a moment ago.
+        // A port that was free a moment ago is closed.
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         drop(listener);

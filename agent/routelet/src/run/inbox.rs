@@ -1,7 +1,7 @@
 //! Events of sessions on their way to the RIB: small ones go ahead of the table that another peer sends.
 //!
-//! Events of one peer stay in their order. Those of different peers need none: what a route becomes depends on what each peer
-//! said last. An event that others overtake is taken in after a few of them all the same.
+//! Events of one peer stay in their order. Those of different peers need none: what a route becomes depends on what
+//! each peer said last. An event that others overtake is taken in after a few of them all the same.
 
 use std::collections::VecDeque;
 

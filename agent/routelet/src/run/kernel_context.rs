@@ -1,8 +1,9 @@
-//! What the kernel adds to each Established session: our own next hops on it, its interface, whether the peer is on the link.
+//! What the kernel adds to each Established session: our own next hops on it, its interface, whether the peer is on the
+//! link.
 //!
-//! Found when a session comes up, and again whenever the kernel's surroundings or the Node's addresses change. The RIB then
-//! advertises anew what is another one; no session ends for it. What was known of a session's interface stays known while its
-//! address is missing there for a moment.
+//! Found when a session comes up, and again whenever the kernel's view or the Node's addresses change. The RIB then
+//! advertises routes whose next hop changed; no session ends for it. What was known of a session's interface stays
+//! known while its address is missing there for a moment.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};

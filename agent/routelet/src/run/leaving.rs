@@ -1,5 +1,5 @@
-//! A node that leaves, and one that is drained: [`Presence`](routelet_core::intent::Presence) decides how far it has come; here
-//! that is said and carried out.
+//! A node that leaves, and one that is drained: [`Presence`](routelet_core::intent::Presence) decides how far it has
+//! come; here that is said and carried out.
 
 use std::time::Instant;
 
@@ -13,7 +13,7 @@ use super::backend::LoopRequest;
 use super::stop::shutdown;
 
 impl Runtime {
-    /// Whether the agent was told to stop, and the node has left, or is to stay after all.
+    /// Whether the agent has to stop, and the node has left, or stays after all.
     pub(super) fn is_over(&self, now: Instant) -> bool {
         self.is_stopping && self.presence.has_left_or_stays(now)
     }
@@ -42,7 +42,7 @@ impl Runtime {
         }
     }
 
-    /// The agent is told to stop: whether it has to leave before, which begins now.
+    /// The agent has to stop. Returns whether the node has to leave before, which starts now.
     pub(super) fn leaves_when_stopped(&mut self) -> bool {
         let router = &self.intent.router;
         let is_deleted = self.is_deleted();

@@ -1,4 +1,4 @@
-//! The running agent: threads, tasks and channels, and nothing that decides.
+//! The running agent: threads, tasks and channels, without decisions.
 //!
 //! ```text
 //!  source ---ClusterState---> loop --Planner--> peers  (peering decides; bgp::session, one task each)
@@ -7,12 +7,12 @@
 //!                       sessions --Event, bounded-/
 //! ```
 //!
-//! The loop ([`event_loop`]) is the only one that acts on an intent. It has it brought up to date whenever the cluster's state,
-//! the kernel's surroundings or a command changes something. If only routes differ, as nearly always, the RIB is told of
-//! those; else each part is handed to its owner, who does the difference.
+//! The loop ([`event_loop`]) is the only one that acts on an intent. It updates the intent whenever the cluster's
+//! state, the kernel's view or a command changes something. If only routes differ, as nearly always, the RIB receives
+//! those; else each part goes to its owner, which applies the difference.
 //!
-//! What begins, what is waited for before it, and in which order is in [`start`]; what ends, in [`stop`]. What decides about
-//! both is in [`routelet_core::lifecycle`].
+//! [`start`] has the order of the start and its conditions, [`stop`] that of the end; the decisions of both are in
+//! [`routelet_core::lifecycle`].
 
 mod apply;
 mod backend;

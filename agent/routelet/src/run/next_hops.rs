@@ -1,5 +1,5 @@
-//! Next-hop tracking: the RIB's questions, answered by the kernel's view as [`routelet_core::next_hops`] says; and what is not
-//! used because of the default route, for those who show it.
+//! Next-hop tracking: the RIB's questions, answered by the kernel's view as [`routelet_core::next_hops`] says; and what
+//! is not used because of the default route, for those who show it.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -11,8 +11,8 @@ use rib::attrs::{NextHopResolver, Resolution};
 use routelet_core::next_hops::{Unusable, resolve};
 use routelet_fib::KernelView;
 
-/// Next hops that are not used because only the default route leads to them: since the resolver was made that is asked now.
-/// A bounded number.
+/// Next hops that are not used because only the default route leads to them: since the resolver was made that is asked
+/// now. A bounded number.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Denied(Arc<Mutex<BTreeSet<IpAddr>>>);
 

@@ -1,8 +1,9 @@
-//! What the RIB reports, on its way to the loop of the agent: a queue that never makes the RIB's thread wait, and is bounded.
+//! What the RIB reports, on its way to the loop of the agent: a queue that never makes the RIB's thread wait, and is
+//! bounded.
 //!
-//! The loop sends commands to the RIB's thread and waits for answers, so that thread must not wait for the loop. Events that
-//! something is done for are kept until they are taken, at most a few for each peer: one that is reported again replaces the one
-//! before. Events that are logged only are left out and counted while [`LOGGED`] of them wait.
+//! The loop sends commands to the RIB's thread and waits for answers, so that thread must not wait for the loop. Events
+//! that something is done for are kept until they are taken, at most a few for each peer: one that is reported again
+//! replaces the one before. Events that are logged only are left out and counted while [`LOGGED`] of them wait.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +12,8 @@ use rib::{PeerId, RibEvent};
 use tokio::sync::Notify;
 use tracing::warn;
 
-/// How many events that are logged only may wait: several for each peer of a large node, when all of them are lost at once.
+/// How many events that are logged only may wait: several for each peer of a large node, when all of them are lost at
+/// once.
 const LOGGED: usize = 1_024;
 
 /// A queue.

@@ -6,8 +6,8 @@ use tracing::{info, warn};
 /// Below this many, a large mesh may run out: a session takes two descriptors.
 const ENOUGH: u64 = 8192;
 
-/// Raises the soft limit to the hard one. The soft limit that processes start with, often 1,024, is for programs that use
-/// `select`; with it, an agent with 500 sessions could accept none further.
+/// Raises the soft limit to the hard one. The soft limit that processes start with, often 1,024, is for programs that
+/// use `select`; with it, an agent with 500 sessions could accept none further.
 pub(super) fn raise_limit() {
     let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {
         if soft < hard {

@@ -25,7 +25,7 @@ pub(super) struct Runtime {
     pub(super) presence: Presence,
     /// Whether there has been a Node object of this node.
     pub(super) node_seen: NodeSeen,
-    /// Whether the agent was told to stop, and the node leaves before.
+    /// Whether the agent has to stop, and the node leaves before.
     pub(super) is_stopping: bool,
     /// Whether End-of-RIB is kept back since Services are still to come.
     pub(super) end_of_rib: EndOfRib,
@@ -34,7 +34,7 @@ pub(super) struct Runtime {
     /// Whether pods of this node are connected by what the agent configures.
     pub(super) connects_pods: bool,
     pub(super) intent: Arc<Intent>,
-    /// The intent that everybody has been told; `None` at first.
+    /// The intent in force; `None` at first.
     pub(super) applied: Option<Arc<Intent>>,
     pub(super) sessions: Peers,
     pub(super) rib: RibHandle,

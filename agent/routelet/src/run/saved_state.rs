@@ -1,9 +1,10 @@
 //! Who the node was to its peers before the agent was started again: a small file beside the control socket.
 //!
-//! A Router may take AS and BGP identifier from labels of the Node. While one is missing, a running agent goes on with what it had
-//! ([`Identity`]); one that is started meanwhile has it from here. The file lies where the socket does, so that it lasts as long as the
-//! kernel's routes do: until the machine is started again. An agent that finds none waits for the label: sessions with another AS
-//! would be refused by its peers, and routes of a predecessor would go since nobody announces them.
+//! A Router may take AS and BGP identifier from labels of the Node. While one is missing, a running agent goes on with
+//! what it had ([`Identity`]); one that is started meanwhile has it from here. The file lies where the socket does, so
+//! that it lasts as long as the kernel's routes do: until the machine is started again. An agent that finds none waits
+//! for the label: sessions with another AS would be rejected by its peers, and stale routes would be removed since no
+//! peer announces them.
 
 mod nodes;
 #[cfg(test)]
@@ -51,8 +52,8 @@ struct Content {
 }
 
 impl Remembered {
-    /// Reads what the last agent of this node with this control socket left. A file that there is not, or that cannot be read, says
-    /// nothing.
+    /// Reads what the last agent of this node with this control socket left. A file that there is not, or that cannot
+    /// be read, says nothing.
     pub(super) fn read(control: &Path, node: &str) -> Self {
         let path = beside(control, ".identity");
         let content = read(&path, MOST).filter(|content: &Content| content.node == node);

@@ -100,7 +100,7 @@ impl Shared {
         self.converged.load(Ordering::Relaxed)
     }
 
-    /// Whether convergence waits for peers that are not configured and had announced what a predecessor left in the kernel.
+    /// Whether convergence waits for peers that are not configured and had announced the stale routes in the kernel.
     pub(crate) fn awaits_returning(&self) -> bool {
         self.returning.load(Ordering::Relaxed)
     }

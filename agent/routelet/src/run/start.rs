@@ -35,14 +35,14 @@ use super::writing::{self, Writing};
 use super::{notices, open_files};
 use crate::memory;
 
-/// Session events that may wait for the RIB, each up to 1,024 prefixes or 64 KiB of the stream; of one session four at most. When
-/// full, sockets are not read.
+/// Session events that may wait for the RIB, each up to 1,024 prefixes or 64 KiB of the stream; of one session four at
+/// most. When full, sockets are not read.
 const EVENTS: usize = 8;
 
 /// Orders of the control socket that may wait; when full, the command waits.
 const ORDERS: usize = 16;
 
-/// An agent that runs.
+/// A running agent.
 pub(super) struct Started {
     pub(super) runtime: Runtime,
     pub(super) inputs: Inputs,
@@ -50,7 +50,7 @@ pub(super) struct Started {
     pub(super) watchdog: Watchdog,
 }
 
-/// Starts the agent. `None`: it was told to end before it had begun.
+/// Starts the agent. `None`: it was stopped before the start was complete.
 ///
 /// # Errors
 /// As of [`run`](super::run).
@@ -84,7 +84,8 @@ pub(super) async fn start(mut options: Options) -> anyhow::Result<Option<Started
     Ok(Some(started))
 }
 
-/// What there is from the first moment on: the source of the cluster's state, and those who show and write what is known.
+/// What there is from the first moment on: the source of the cluster's state, and those who show and write what is
+/// known.
 struct Served {
     started: Instant,
     gates: Arc<Gates>,
@@ -177,7 +178,7 @@ impl Served {
 /// The first state of the cluster with which the agent can begin.
 struct InitialState {
     first: Snapshot,
-    /// Its intent without the kernel's surroundings, which are not known before the FIB is.
+    /// Its intent without the kernel's view, which is not known before the FIB is.
     guess: Arc<Intent>,
     planner: Planner,
     writing: Writing,
@@ -185,8 +186,8 @@ struct InitialState {
 }
 
 impl InitialState {
-    /// Waits for a state by which the node's AS is known, and until this agent may write if it has to. `None`: the agent was
-    /// told to end.
+    /// Waits for a state by which the node's AS is known, and until this agent may write if it has to. `None`: the
+    /// agent was told to end.
     async fn wait(
         options: &Options,
         served: &mut Served,
@@ -225,7 +226,7 @@ impl InitialState {
         }
     }
 
-    /// Starts the FIB's thread, which lists the kernel before it returns. `views` hears of every change of its surroundings.
+    /// Starts the FIB's thread, which lists the kernel before it returns. `views` receives every change of its view.
     fn fib(&self, views: watch::Sender<()>) -> anyhow::Result<FibHandle> {
         let router = &self.guess.router;
         let space = router.fib.as_ref().map(writing::space);
@@ -239,7 +240,7 @@ impl InitialState {
                 .refusing_table
                 .unwrap_or(routelet_fib::refusal::DEFAULT_TABLE),
             on_view: Some(Box::new(move |_| {
-                // Nobody listens any more while the agent stops.
+                // The receiver is gone while the agent stops.
                 let _ = views.send(());
             })),
         })?;

@@ -1,5 +1,5 @@
-//! What the servers show from the first moment on: the start while the source of cluster state is waited for, the agent
-//! itself from then on.
+//! The backend of the servers: the state of the start while the source of cluster state is waited for, the agent itself
+//! from then on.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;

@@ -1,11 +1,11 @@
 //! Which agent writes the kernel's routes in a network namespace: one at a time.
 //!
-//! Routes, rules and nexthop objects of ours are known by their protocol number, whatever their table: two agents would remove each
-//! other's. So whoever writes holds an abstract Unix socket ([`NAME`]), of which the kernel has one in each network namespace. It
-//! goes with the process, however that ends.
+//! Routes, rules and nexthop objects of ours are known by their protocol number, whatever their table: two agents would
+//! remove each other's. So the agent that writes holds an abstract Unix socket ([`NAME`]), of which the kernel has one
+//! in each network namespace. It goes with the process, however that ends.
 //!
-//! Any process of the namespace may bind such a name. One that is neither root's nor of our own user cannot write routes: it does not
-//! count, so that it cannot keep an agent from its work.
+//! Any process of the namespace may bind such a name. One that is neither root's nor of our own user cannot write
+//! routes: it does not count, so that it cannot keep an agent from its work.
 
 mod listing;
 
@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// The most that is read of what it says, in octets.
 const LONGEST: usize = 300;
 
-/// That this process is the one that writes. Ends when it is dropped.
+/// The right to write, held by this process until it is dropped.
 #[derive(Debug)]
 pub(super) struct WriterLock {
     /// Answers those who ask; owns the socket. `None`: somebody without privileges has it, and does not count.
@@ -65,7 +65,7 @@ impl fmt::Display for LockHolder {
     }
 }
 
-/// What came of a claim.
+/// The result of a claim.
 #[derive(Debug)]
 pub(super) enum Claim {
     /// This process writes.
@@ -74,7 +74,8 @@ pub(super) enum Claim {
     Theirs(LockHolder),
 }
 
-/// Claims the kernel's routes of this network namespace. `says`: what others are answered who claim them later; one line.
+/// Claims the kernel's routes of this network namespace. `says`: what others are answered who claim them later; one
+/// line.
 ///
 /// # Errors
 /// The kernel makes no such socket.
@@ -155,7 +156,8 @@ async fn holder(address: &str) -> io::Result<(LockHolder, u32)> {
     Ok((holder, credentials.uid()))
 }
 
-/// Answers each connection with one line, one after the other: what it says fits into the socket's buffer, so nobody can hold it up.
+/// Answers each connection with one line, one after the other: what it says fits into the socket's buffer, so nobody
+/// can hold it up.
 async fn answer(listener: UnixListener, says: String) {
     loop {
         match listener.accept().await {

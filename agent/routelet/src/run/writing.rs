@@ -1,5 +1,5 @@
-//! Whether this agent writes to the kernel: [`lifecycle::Writing`](decide::Writing) decides; here the right to write is claimed, and
-//! the FIB is told.
+//! Whether this agent writes to the kernel: [`lifecycle::Writing`](decide::Writing) decides; here the right to write is
+//! claimed, and the FIB is notified.
 
 use std::time::{Duration, Instant};
 
@@ -64,7 +64,7 @@ impl Writing {
         self.state.is_aside()
     }
 
-    /// Whether what a predecessor left is to go when the routes have converged; if not, it goes later.
+    /// Whether stale routes are removed when the routes have converged; if not, later.
     pub(super) const fn sweeps_when_converged(&self) -> bool {
         self.state.sweeps_when_converged()
     }

@@ -175,7 +175,8 @@ impl DirectoryWatcher {
         }
     }
 
-    /// Looks, and keeps everything as it was if the whole directory is away. Whether anything is different, problems included.
+    /// Reads the directory; keeps the last state if the whole directory is missing. Returns whether anything changed,
+    /// problems included.
     fn look_again(&mut self, look: Look) -> bool {
         let differs = self.says_notified();
         let changed = self.look(look).unwrap_or_else(|error| {
@@ -210,8 +211,8 @@ impl DirectoryWatcher {
         })
     }
 
-    /// Watches the directory that has the name now, and its parent for the moment when another takes its place. What cannot be watched
-    /// is looked at every [`RESCAN`] all the same, and is tried again then.
+    /// Watches the directory that has the name now, and its parent for the moment when another takes its place. What
+    /// cannot be watched is looked at every [`RESCAN`] all the same, and is tried again then.
     fn rewatch(&mut self) {
         use std::os::unix::fs::MetadataExt;
         let now = std::fs::metadata(&self.root)
@@ -266,7 +267,8 @@ fn without_notifications(why: &str) -> String {
     format!("no notifications of changed manifests, polling every {seconds} s instead: {why}")
 }
 
-/// Why nothing can be watched, and what to do. inotify has few instances and watches for each user, whose names its errors do not say.
+/// Why nothing can be watched, and what to do. inotify has few instances and watches for each user, whose names its
+/// errors do not say.
 fn reason(error: &notify::Error) -> String {
     use nix::errno::Errno;
     let code = |error: &std::io::Error| error.raw_os_error().map(Errno::from_raw);

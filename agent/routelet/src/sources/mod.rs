@@ -1,4 +1,5 @@
-//! Where the state of the cluster comes from: a directory of manifests that is followed ([`manifests`]), or an API server ([`api`]).
+//! Where the state of the cluster comes from: a directory of manifests that is followed ([`manifests`]), or an API
+//! server ([`api`]).
 
 pub(crate) mod api;
 pub(crate) mod manifests;

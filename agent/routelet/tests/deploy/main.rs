@@ -1,5 +1,5 @@
-//! The manifests in `deploy` fit each other and the binary: options and variables exist, probes ask where something answers,
-//! selectors select, and kustomize makes one whole of them. No cluster is needed.
+//! The manifests in `deploy` fit each other and the binary: options and variables exist, probes ask where something
+//! answers, selectors select, and kustomize makes one whole of them. No cluster is needed.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 

@@ -12,8 +12,8 @@ use interop_lab::{Kind, Need, missing};
 
 /// Measures BGP speakers on this machine: the same work for each, alone, checked route by route.
 ///
-/// Needs root (network namespaces), and the speakers, which `make setup` installs; those that are missing are left out with a
-/// word. Exits with 1 if any run gave a wrong table or could not be done. Progress goes to standard error.
+/// Needs root (network namespaces), and the speakers, which `make setup` installs; those that are missing are left out
+/// with a word. Exits with 1 if any run gave a wrong table or could not be done. Progress goes to standard error.
 #[derive(Debug, Parser)]
 #[command(name = "bench", after_help = works())]
 struct Options {
@@ -41,7 +41,8 @@ struct Options {
     /// Also write JSON to this file, after each work.
     #[arg(long)]
     json: Option<PathBuf>,
-    /// Begin with what is in the file of --json: works and speakers that are measured now take the place of those in it.
+    /// Begin with what is in the file of --json: works and speakers that are measured now take the place of those in
+    /// it.
     #[arg(long, requires = "json")]
     update: bool,
     /// Measure nothing: only show what is in the file of --json.

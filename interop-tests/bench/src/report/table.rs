@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Report, Row, Section};
-use crate::{Metric, Quantity, Tells};
+use crate::{Comparison, Metric, Quantity};
 use interop_lab::subject::Kind;
 
 /// A table: heads, and rows of as many cells.
@@ -34,7 +34,7 @@ pub(super) fn number(value: f64) -> String {
 
 /// Whether a quantity has columns of ratios: where one speaker alone can do a work, they would be empty.
 fn compares(section: &Section, quantity: &Quantity) -> bool {
-    quantity.tells != Tells::Context && section.speakers.len() > 1
+    quantity.comparison != Comparison::Context && section.speakers.len() > 1
 }
 
 fn cells(section: &Section) -> Cells {
@@ -96,10 +96,10 @@ fn behind(report: &Report) -> Option<Cells> {
             let [_, Some(ratio)] = section.ratios(SUBJECT, &quantity) else {
                 continue;
             };
-            let is_behind = match quantity.tells {
-                Tells::LessIsBetter => ratio >= 1.005,
-                Tells::MoreIsBetter => ratio < 0.995,
-                Tells::Context => false,
+            let is_behind = match quantity.comparison {
+                Comparison::LessIsBetter => ratio >= 1.005,
+                Comparison::MoreIsBetter => ratio < 0.995,
+                Comparison::Context => false,
             };
             if is_behind {
                 let holds = |row: &Row| row.median(&quantity) == Some(best);

@@ -1,9 +1,9 @@
 //! Work G: a day of real churn on a full table, as fast as it goes over the wire.
 //!
-//! The day's list says which prefix was announced or withdrawn and in which order, not with what. Each event is an UPDATE
-//! of its own here, and each announcement of a prefix carries something else than the one before, so that nobody may pass
-//! it over as a repetition; several prefixes share their attribute sets as in tables. A speaker may leave out states that
-//! another event has overtaken: what counts is the table in the end, which is computed beside it.
+//! The day's list says which prefix was announced or withdrawn and in which order, not with what. Each event is an
+//! UPDATE of its own here, and each announcement of a prefix carries something else than the one before, so that nobody
+//! may pass it over as a repetition; several prefixes share their attribute sets as in tables. A speaker may leave out
+//! states that another event has overtaken: what counts is the table in the end, which is computed beside it.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;

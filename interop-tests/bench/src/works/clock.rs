@@ -6,7 +6,8 @@ use anyhow::Result;
 
 use crate::{CPU, Metric, OWN_CPU, PEAK, Rig, TIME, Usage};
 
-/// For so long nothing must have come before the clock starts: End-of-RIBs, and what daemons do after a session came up.
+/// For so long nothing must have come before the clock starts: End-of-RIBs, and what daemons do after a session came
+/// up.
 const QUIET: Duration = Duration::from_millis(500);
 
 /// A running clock.

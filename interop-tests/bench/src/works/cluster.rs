@@ -1,5 +1,5 @@
-//! Work L: the agent on the API server of a large cluster: what it needs, and how long an endpoint that turns ready takes
-//! until it is on the wire.
+//! Work L: the agent on the API server of a large cluster: what it needs, and how long an endpoint that turns ready
+//! takes until it is on the wire.
 
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ use interop_lab::speaker::Family;
 use interop_lab::subject::Kind;
 
 const RESIDENT: Quantity = Quantity::less("resident", "MB");
-const TOLD: Quantity = Quantity::less("until all is told", "s");
+const ADVERTISED: Quantity = Quantity::less("until all is advertised", "s");
 const HALF: Quantity = Quantity::less("p50", "ms");
 const MOST: Quantity = Quantity::less("p99", "ms");
 const EACH: Quantity = Quantity::less("CPU per event", "ms");
@@ -66,12 +66,12 @@ pub(super) fn watched(inputs: &Inputs, _kind: Kind) -> Result<Option<Vec<Measure
             families: vec![Family::Ipv4],
         };
         let router = players.join(&outside, vec![router], Ear::Keeps, false)?[0];
-        // The last address of the cluster is told when all are: they come in one flush.
+        // The last address of the cluster is advertised when all are: they come in one flush.
         let last = probe(PROBES)?;
         if !until_heard(&mut players, router, last, inputs.limit)? {
             return Ok(None);
         }
-        let told = started.elapsed();
+        let advertised = started.elapsed();
         std::thread::sleep(Duration::from_secs(2));
         let before = Usage::of(&node)?;
 
@@ -96,7 +96,7 @@ pub(super) fn watched(inputs: &Inputs, _kind: Kind) -> Result<Option<Vec<Measure
             metrics: vec![
                 RESIDENT.is(before.resident_kb as f64 / 1024.0),
                 PEAK.is(usage.peak_kb as f64 / 1024.0),
-                TOLD.seconds(told),
+                ADVERTISED.seconds(advertised),
                 CPU.seconds(before.cpu),
                 HALF.is(share(0.5)),
                 MOST.is(share(0.99)),
@@ -107,8 +107,8 @@ pub(super) fn watched(inputs: &Inputs, _kind: Kind) -> Result<Option<Vec<Measure
     with_logs(&lab, run())
 }
 
-/// The API server outside of a node, with a router beside it, and no cluster yet. It speaks plain HTTP or, as a real one, TLS and
-/// HTTP/2.
+/// The API server outside of a node, with a router beside it, and no cluster yet. It speaks plain HTTP or, as a real
+/// one, TLS and HTTP/2.
 pub(super) fn api_server(
     (lab, node, outside): (&Lab, &Namespace, &Namespace),
     tls: bool,

@@ -21,8 +21,8 @@ pub(super) struct Fan {
     heading: &'static str,
     receivers: usize,
     prefixes: usize,
-    /// Whether feed and receivers are clients of a reflector. Then what the first one hears is checked route by route, and what all others
-    /// hear by the digest of their tables: so many tables of so many routes would take gigabytes.
+    /// Whether feed and receivers are clients of a reflector. Then the routes of the first one are checked one by one,
+    /// and what all others hear by the digest of their tables: so many tables of so many routes would take gigabytes.
     reflects: bool,
 }
 

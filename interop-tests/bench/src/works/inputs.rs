@@ -28,7 +28,7 @@ pub struct Inputs {
     pub scale: f64,
     /// How long a run may take.
     pub limit: Duration,
-    /// Hears how a long work goes.
+    /// Receives the progress of a long work.
     pub tell: fn(&str),
     /// Makes every expectation wrong in one place, to show that the check can fail.
     pub altered: bool,

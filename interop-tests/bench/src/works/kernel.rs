@@ -174,7 +174,7 @@ impl Awaited {
         count: usize,
     ) -> Result<Option<Instant>> {
         let started = Instant::now();
-        let (mut told, mut done) = (started, 0);
+        let (mut reported, mut done) = (started, 0);
         let mut end = None;
         while started.elapsed() < inputs.limit {
             let next = Instant::now() + LOOK;
@@ -197,8 +197,8 @@ impl Awaited {
             if done == self.some.len() {
                 end = Some(Instant::now());
             }
-            if told.elapsed() > Duration::from_secs(5) {
-                told = Instant::now();
+            if reported.elapsed() > Duration::from_secs(5) {
+                reported = Instant::now();
                 let (kind, seconds) = (rig.subject.kind(), started.elapsed().as_secs());
                 let percent = done * 100 / self.some.len().max(1);
                 (inputs.tell)(&format!("    {kind}: {seconds} s, {percent} % at least"));
@@ -226,7 +226,7 @@ fn check(namespace: &Namespace, table: &Table, protocol: &str) -> Result<()> {
     Ok(())
 }
 
-/// Work J: two routers announce the same routes, and one is gone without a word.
+/// Work J: two routers announce the same routes, and one closes without a NOTIFICATION.
 pub(super) fn lose_a_router(inputs: &Inputs, kind: Kind) -> Result<Option<Vec<Measured>>> {
     let family = Family::Ipv4;
     let table = inputs.slice(0, SHARED)?;

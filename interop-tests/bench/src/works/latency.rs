@@ -53,7 +53,7 @@ pub(super) fn sends_nothing_to_some(kind: Kind) -> bool {
 pub(super) fn under_load(inputs: &Inputs, kind: Kind) -> Result<Option<Vec<Measured>>> {
     let family = Family::Ipv4;
     let table = inputs.table(family);
-    // The second monitor is told nothing, so that it hears KEEPALIVEs and nothing else.
+    // Nothing is advertised to the second monitor: it receives KEEPALIVEs only.
     let plan = Plan {
         family,
         feeds: 2,

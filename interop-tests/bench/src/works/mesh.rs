@@ -1,5 +1,5 @@
-//! Works T: a full mesh of agents on this machine, a namespace each; what it takes them to fill their kernels, what they cost when
-//! nothing happens, and whether other kernels notice that one of them, or all of them, are restarted.
+//! Works T: a full mesh of agents on this machine, a namespace each; what it takes them to fill their kernels, what
+//! they cost when nothing happens, and whether other kernels notice that one of them, or all of them, are restarted.
 
 mod fleet;
 mod layout;
@@ -190,7 +190,8 @@ impl<'a> Mesh<'a> {
         Ok(shares(&before, &after, elapsed))
     }
 
-    /// Ends agents and starts them at once. How long until they are back, and how many changes of routes all kernels announced.
+    /// Ends agents and starts them at once. How long until they are back, and how many changes of routes all kernels
+    /// announced.
     fn restart(&mut self, which: &[usize]) -> Result<Option<(Duration, u64)>> {
         (self.inputs.tell)(&format!("    {} restart", which.len()));
         let before: u64 = self.kernels.events().iter().sum();

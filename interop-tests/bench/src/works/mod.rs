@@ -131,7 +131,7 @@ pub const WORKS: &[Work] = &[
     },
     Work {
         name: "L",
-        what: "on the API server of 5,000 Services, 10,000 EndpointSlices and 1,000 Nodes: 100 endpoints turn ready, until each is told",
+        what: "on the API server of 5,000 Services, 10,000 EndpointSlices and 1,000 Nodes: 100 endpoints turn ready, until each is advertised",
         suits: idle::reads_manifests,
         run: cluster::watched,
     },
@@ -291,7 +291,7 @@ fn block_of(table: usize, number: usize) -> usize {
     table * 1_000_000 + number
 }
 
-/// The error of a rig is told with what the subject logged.
+/// Adds the log of the subject to the error of a rig.
 fn with_logs<T>(lab: &interop_lab::Lab, result: Result<T>) -> Result<T> {
     result.with_context(|| {
         let logs = lab.logs();

@@ -1,4 +1,4 @@
-//! Works A to D and F: feeds send tables, a monitor hears what the speaker makes of them.
+//! Works A to D and F: feeds send tables, a monitor receives what the speaker advertises.
 
 use anyhow::{Context, Result};
 
@@ -80,8 +80,8 @@ pub(super) fn full_table(
     one_feed(inputs, kind, heading, inputs.table(family), nothing_more)
 }
 
-/// Work A100000. Each prefix counts from the first octet that the feed sends, whenever its own message follows: a speaker that reads
-/// slowly keeps the feed waiting, and does not gain by that.
+/// Work A100000. Each prefix counts from the first octet that the feed sends, whenever its own message follows: a
+/// speaker that reads slowly keeps the feed waiting, and does not gain by that.
 pub(super) fn per_prefix(inputs: &Inputs, kind: Kind) -> Result<Option<Vec<Measured>>> {
     let table = inputs.slice(0, 100_000)?;
     one_feed(inputs, kind, "A100000", &table, |rig, monitor, clock| {
@@ -245,7 +245,7 @@ pub(super) fn contest(inputs: &Inputs, kind: Kind) -> Result<Option<Vec<Measured
     with_logs(&lab, run())
 }
 
-/// Work F: all feeds close at once, and the monitor has to be told of it, route by route.
+/// Work F: all feeds close at once, and every route has to be withdrawn from the monitor.
 fn withdraw(
     inputs: &Inputs,
     rig: &mut Rig,

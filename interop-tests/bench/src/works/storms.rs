@@ -1,7 +1,8 @@
-//! Work M: what the agents of a mesh write into the API server when a node goes and comes back, and when all are updated; and
-//! work N: a page of metrics of many peers.
+//! Work M: what the agents of a mesh write into the API server when a node goes and comes back, and when all are
+//! updated; and work N: a page of metrics of many peers.
 //!
-//! Agents and time are simulated, by the agent's own rules: a program beside its binary (`agent/routelet/examples/storms`) does that.
+//! Agents and time are simulated, by the agent's own rules: a program beside its binary
+//! (`agent/routelet/examples/storms`) does that.
 
 use std::process::Command;
 

@@ -100,8 +100,8 @@ impl Expectation {
         }
     }
 
-    /// All of it in two numbers, each route with the next hop that was given. What receivers hear that keep no more: see
-    /// [`super::Tally`].
+    /// All of it in two numbers, each route with the next hop that was given. What receivers hear that keep no more:
+    /// see [`super::Tally`].
     pub fn digest(&self) -> Digest {
         let routes = self.prefixes.iter().zip(&self.wanted);
         let numbers = routes.map(|(&prefix, wanted)| {

@@ -1,9 +1,9 @@
 //! What a receiver has heard: the octets as they came, and what they amount to.
 //!
 //! While the clock runs, a [`Recording`] only keeps octets, notes when they came, and counts the prefixes in them: that
-//! costs next to nothing, so that two cores are the subject's. Afterwards a [`Replay`] goes through every message, keeps
-//! the table that a router would, compares every prefix and every attribute with what must be there, and so knows when
-//! the table became right for good. It goes on where it stopped when more octets have come.
+//! costs next to nothing, so that two cores are the subject's. Afterwards a [`Replay`] goes through every message,
+//! keeps the table that a router would, compares every prefix and every attribute with what must be there, and so knows
+//! when the table became right for good. It goes on where it stopped when more octets have come.
 
 use std::time::Instant;
 
@@ -166,7 +166,7 @@ impl<'a> Replay<'a> {
         }
     }
 
-    /// Goes through what has come since. `seen` is told of every prefix that is announced, and when.
+    /// Goes through what has come since. Calls `seen` with every announced prefix and its time.
     ///
     /// # Errors
     /// A message cannot be read.

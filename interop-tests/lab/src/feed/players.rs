@@ -28,7 +28,7 @@ const WRITE_AT_ONCE: usize = 1 << 18;
 /// Events of one turn; the rest comes in the next.
 const EVENTS_AT_ONCE: usize = 256;
 
-/// What a player does with what it hears.
+/// What a player does with received routes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ear {
     /// Keeps it.
@@ -100,8 +100,8 @@ impl Players {
         self.nap = Duration::ZERO;
     }
 
-    /// Dials a session for each caller from inside `namespace`; they are Established when this returns. A feed is one that
-    /// will send routes, and End-of-RIB after them.
+    /// Dials a session for each caller from inside `namespace`; they are Established when this returns. A feed is one
+    /// that will send routes, and End-of-RIB after them.
     ///
     /// # Errors
     /// One is not within 45 s.
@@ -141,7 +141,7 @@ impl Players {
         Ok(ids)
     }
 
-    /// What a player that keeps what it hears has heard.
+    /// The routes received by a player that keeps them.
     ///
     /// # Errors
     /// It forgets.
@@ -192,7 +192,7 @@ impl Players {
         self.last_heard
     }
 
-    /// Closes a player's connection without a word.
+    /// Closes a player's connection without a NOTIFICATION.
     pub fn close(&mut self, id: PlayerId) {
         let player = &mut self.players[id.0];
         player.outgoing.clear();

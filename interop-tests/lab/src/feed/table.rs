@@ -90,8 +90,9 @@ impl Attributes {
         }
     }
 
-    /// What the AS `asn`, the `place`th of several that announce block `number`, sends it with. The places' paths differ in
-    /// length, so that one of them is best whatever else a speaker looks at: the one that [`Attributes::winner`] names.
+    /// What the AS `asn`, the `place`th of several that announce block `number`, sends it with. The places' paths
+    /// differ in length, so that one of them is best whatever else a speaker looks at: the one that
+    /// [`Attributes::winner`] names.
     pub fn contested(
         number: usize,
         place: usize,
@@ -121,14 +122,15 @@ impl Attributes {
         }
     }
 
-    /// As [`Attributes::passed_on`], but with the next hop as it was: what third parties on one link may be told.
+    /// As [`Attributes::passed_on`], but with the next hop as it was: third-party next hops on a shared link.
     pub fn prepended(mut self, asn: u32) -> Self {
         self.as_path.insert(0, asn);
         self.med = None;
         self
     }
 
-    /// As an internal neighbour sends it. Always with a MED: FRR passes a missing one on as 0, which is the same (RFC 4271 9.1.2.2).
+    /// As an internal neighbour sends it. Always with a MED: FRR passes a missing one on as 0, which is the same (RFC
+    /// 4271 9.1.2.2).
     pub fn internal(self) -> Self {
         Self {
             local_pref: Some(100),
@@ -137,7 +139,8 @@ impl Attributes {
         }
     }
 
-    /// What a reflector passes on of a client (RFC 4456 section 8): as it was, with the client's identifier and the cluster's.
+    /// What a reflector passes on of a client (RFC 4456 section 8): as it was, with the client's identifier and the
+    /// cluster's.
     pub fn reflected(self, originator: Ipv4Addr, cluster: Ipv4Addr) -> Self {
         Self {
             originator: Some(originator),

@@ -1,9 +1,10 @@
-//! What a receiver has heard as a few numbers, for a thousand receivers of a large table, whose octets would fill the memory.
+//! What a receiver has heard as a few numbers, for a thousand receivers of a large table, whose octets would fill the
+//! memory.
 //!
-//! Each route is a number made from its prefix and everything that it carries, and their sum does not depend on the order in
-//! which, or the messages with which, they come. It is taken while octets come in: a look at each message and some
-//! nanoseconds for each prefix. It tells of a table only where each prefix comes once: a receiver that hears one twice, or
-//! hears of a withdrawal, does not count as right.
+//! Each route is a number made from its prefix and everything that it carries, and their sum does not depend on the
+//! order in which, or the messages with which, they come. It is taken while octets come in: a look at each message and
+//! some nanoseconds for each prefix. It is valid only for a table in which each prefix occurs once: a receiver that
+//! receives one twice, or a withdrawal, does not count as right.
 
 use std::time::Instant;
 
@@ -220,13 +221,13 @@ mod tests {
             let table = Table::made_up(family, 1000);
             let digest = digest(&table);
             let all = messages(&table);
-            let told = |messages: &[Vec<u8>]| {
+            let error = |messages: &[Vec<u8>]| {
                 let tally = tally(messages, 500);
                 assert_eq!(tally.right_since(digest), None);
                 tally.verdict(digest).unwrap_err().to_string()
             };
-            assert!(told(&all[1..]).contains("missing"));
-            assert!(told(&[&all[..], &all[..1]].concat()).contains("more than once"));
+            assert!(error(&all[1..]).contains("missing"));
+            assert!(error(&[&all[..], &all[..1]].concat()).contains("more than once"));
             let mut other_hop = sent(family, 0);
             other_hop.next_hop = match family {
                 Family::Ipv4 => "10.1.0.3".parse().unwrap(),
@@ -237,15 +238,15 @@ mod tests {
             for attributes in [other_hop, other_path] {
                 let mut changed = all.clone();
                 changed[0] = encode::announce(&attributes, table.block(0));
-                assert!(told(&changed).contains("another than expected"));
+                assert!(error(&changed).contains("another than expected"));
             }
             // What two blocks carry is exchanged.
             let mut changed = all.clone();
             changed[0] = encode::announce(&sent(family, 1), table.block(0));
             changed[1] = encode::announce(&sent(family, 0), table.block(1));
-            assert!(told(&changed).contains("another than expected"));
+            assert!(error(&changed).contains("another than expected"));
             let withdrawn = encode::withdraw(table.block(0));
-            assert!(told(&[&all[..], &[withdrawn]].concat()).contains("1000 announcements and "));
+            assert!(error(&[&all[..], &[withdrawn]].concat()).contains("1000 announcements and "));
         }
     }
 }

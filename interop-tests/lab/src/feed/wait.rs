@@ -17,7 +17,7 @@ const QUIET: Duration = Duration::from_millis(300);
 /// When nothing comes for so long, nothing will.
 const SILENCE: Duration = Duration::from_secs(10);
 /// Between two words about how far it is.
-const TELL: Duration = Duration::from_secs(5);
+const REPORT_EVERY: Duration = Duration::from_secs(5);
 /// The longest turn of the loop.
 const TURN: Duration = Duration::from_millis(10);
 
@@ -72,7 +72,7 @@ impl<'a> Goal<'a> {
         }
     }
 
-    /// That `player`, who only counts what it hears, holds the table of this digest.
+    /// That `player`, which only counts received routes, holds the table of this digest.
     pub fn digest(player: PlayerId, digest: Digest) -> Self {
         Self {
             player,
@@ -89,7 +89,8 @@ impl<'a> Goal<'a> {
         self
     }
 
-    /// Looks at what the player has heard since the last time. Waiting does so; before, it takes the work off the clock.
+    /// Looks at what the player has heard since the last time. Waiting does so; before, it takes the work off the
+    /// clock.
     ///
     /// # Errors
     /// A message cannot be read.
@@ -153,14 +154,14 @@ impl<'a> Wait<'a> {
         }
     }
 
-    /// Also while nothing comes, as long as `is_busy` says that the subject works: some are silent for longer than 10 s in
-    /// the middle. It is asked once in 10 s.
+    /// Also while nothing comes, as long as `is_busy` says that the subject works: some are silent for longer than 10 s
+    /// in the middle. It is asked once in 10 s.
     pub fn while_busy(mut self, is_busy: impl FnMut() -> Result<bool> + 'a) -> Self {
         self.is_busy = Box::new(is_busy);
         self
     }
 
-    /// `tell` hears every 5 s how much has come: from 0, and 1 is as much as has to come at least.
+    /// `tell` receives the progress every 5 s: from 0; 1 is the least that has to arrive.
     pub fn telling(mut self, tell: impl FnMut(f64) + 'a) -> Self {
         self.tell = Box::new(tell);
         self
@@ -204,8 +205,8 @@ impl<'a> Wait<'a> {
         }
     }
 
-    /// Serves the players until it may be that the goals are reached, or that they will not be. Returns whether it has been
-    /// silent for too long.
+    /// Serves the players until it may be that the goals are reached, or that they will not be. Returns whether it has
+    /// been silent for too long.
     fn serve(
         &mut self,
         players: &mut Players,
@@ -213,7 +214,7 @@ impl<'a> Wait<'a> {
         started: Instant,
         quiet_since: Instant,
     ) -> Result<bool> {
-        let mut told = Instant::now();
+        let mut reported = Instant::now();
         loop {
             players.turn(TURN)?;
             let quiet = players.last_heard().max(quiet_since).elapsed();
@@ -225,8 +226,8 @@ impl<'a> Wait<'a> {
                 needed += goal.announced + goal.withdrawn;
                 there += goal.announced.min(announced) + goal.withdrawn.min(withdrawn);
             }
-            if told.elapsed() >= TELL {
-                told = Instant::now();
+            if reported.elapsed() >= REPORT_EVERY {
+                reported = Instant::now();
                 (self.tell)(there as f64 / needed.max(1) as f64);
             }
             let may_be_done = quiet >= QUIET && possible && players.is_all_sent();

@@ -13,7 +13,7 @@ use crate::netns::Namespace;
 use crate::process::Process;
 use crate::speaker::Family;
 
-/// One way out of a route.
+/// One next hop of a route.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Path {
     /// The next router; `None` for what is on the link.

@@ -87,7 +87,7 @@ fn parse(text: &str) -> Result<Loss> {
         .and_then(|line| line.split_whitespace().next()?.parse().ok())
         .context("no summary")?;
     let last = answered.last().copied().unwrap_or(0);
-    // The one request that may be under way when ping is told to stop.
+    // The one request that may be under way when ping is stopped.
     let counted = if sent == last + 1 { last } else { sent };
     let mut longest = counted.saturating_sub(last);
     let mut before = 0;

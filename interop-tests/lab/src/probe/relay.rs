@@ -1,4 +1,4 @@
-//! A load balancer in front of a server, which can stop forwarding without a word: its connections stay open, and its kernel
+//! A load balancer in front of a server, which can stop forwarding silently: its connections stay open, and its kernel
 //! acknowledges what is sent.
 
 use std::io::{Read, Write};

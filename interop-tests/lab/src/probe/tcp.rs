@@ -1,4 +1,5 @@
-//! The TCP connections, listeners and counters of a namespace, as `ss` and the kernel tell them: what no daemon can hide.
+//! The TCP connections, listeners and counters of a namespace, as `ss` and the kernel tell them: what no daemon can
+//! hide.
 
 use std::collections::BTreeSet;
 

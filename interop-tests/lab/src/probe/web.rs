@@ -1,4 +1,4 @@
-//! HTTP between namespaces: a server that tells each client the source address that it saw, and requests to it.
+//! HTTP between namespaces: a server that returns the source address of each client, and requests to it.
 //!
 //! Both are threads of the test with sockets made inside the namespaces, so that no program is needed there.
 
@@ -17,7 +17,7 @@ use crate::netns::Namespace;
 /// Longer than any answer inside one machine takes.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What the server tells.
+/// The answer of the server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
     /// The name of the server that answered.

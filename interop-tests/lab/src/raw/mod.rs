@@ -116,8 +116,8 @@ impl RawPeer {
         Ok(Self { stream })
     }
 
-    /// Exchanges OPENs and KEEPALIVEs and returns the other side's OPEN. `capabilities` are encoded ones, each with code
-    /// and length.
+    /// Exchanges OPENs and KEEPALIVEs and returns the other side's OPEN. `capabilities` are encoded ones, each with
+    /// code and length.
     ///
     /// # Errors
     /// The other side answers with anything else.

@@ -12,7 +12,8 @@ pub struct Bfd {
     pub remote: IpAddr,
     /// The interface between them; without it the session is multihop.
     pub interface: Option<String>,
-    /// Between packets, in both directions. BIRD uses the interval, the multiplier and the keys of its first session for all.
+    /// Between packets, in both directions. BIRD uses the interval, the multiplier and the keys of its first session
+    /// for all.
     pub interval: Duration,
     /// How many packets may be lost.
     pub mult: u8,

@@ -1,7 +1,7 @@
 //! Subjects: BGP speakers of any kind, configured from one description and asked by their own tools.
 //!
-//! A subject is a [`Kind`] with a [`Speaker`] in a [`Namespace`]. The kinds differ behind one trait, [`Daemon`]: how the
-//! configuration is written, what is started, how it is asked. Where it runs (in the namespace itself, or in a
+//! A subject is a [`Kind`] with a [`Speaker`] in a [`Namespace`]. The kinds differ behind one trait, [`Daemon`]: how
+//! the configuration is written, what is started, how it is asked. Where it runs (in the namespace itself, or in a
 //! container that uses it) is [`host::Host`]'s matter.
 
 mod bfd;
@@ -185,7 +185,7 @@ impl Subject {
         self.kind
     }
 
-    /// What it was told to do.
+    /// Its configuration.
     pub fn speaker(&self) -> &Speaker {
         &self.speaker
     }

@@ -85,7 +85,7 @@ fn config(host: &Host, speaker: &Speaker) -> Result<String> {
             text,
             "listen on 0.0.0.0 port {port}\nlisten on :: port {port}"
         )?,
-        // It cannot be told not to listen: here nobody finds it.
+        // It always listens; at this address nobody connects.
         Listen::Never => writeln!(text, "listen on 127.0.0.1")?,
     }
     for origination in &speaker.originate {

@@ -1,8 +1,8 @@
 //! Routelet itself: `routelet run` on a directory of manifests, asked by `routelet -o json`.
 //!
-//! The description becomes manifests as a user would write them: one `Router` for the node, a `Peer` for each neighbour,
-//! an `Advertisement` for each prefix with its attributes. A neighbour that is told nothing has an export policy that
-//! rejects all.
+//! The description becomes manifests as a user would write them: one `Router` for the node, a `Peer` for each
+//! neighbour, an `Advertisement` for each prefix with its attributes. A neighbour to which nothing is advertised has an
+//! export policy that rejects all.
 
 use std::net::IpAddr;
 use std::path::PathBuf;

@@ -99,7 +99,7 @@ pub(super) fn allocate(files: &Files, state: &mut ClusterState) -> Addresses {
     report(&before, &allocation)
 }
 
-/// What the allocation hangs on. Of Services and pools the valid ones, as often as they stand in the manifests.
+/// The input of the allocation: the valid Services and pools, as often as the manifests have them.
 fn read(files: &Files, state: &ClusterState) -> State {
     let mut created: BTreeMap<String, Created> = BTreeMap::new();
     for pool in files.objects::<MetaOnly<ObjectMeta>>((API_VERSION, "AddressPool")) {

@@ -1,7 +1,8 @@
 //! `routelet check`: validates manifests and shows, offline, which addresses Services would get and what each
 //! node would do.
 //!
-//! The one command that asks no agent: it reads the manifests, allocates and computes the intents itself, with the same code.
+//! The one command that asks no agent: it reads the manifests, allocates and computes the intents itself, with the same
+//! code.
 
 mod addresses;
 mod nodes;
@@ -259,8 +260,8 @@ endpoints: [{addresses: [10.244.2.7], nodeName: node-2}]
         insta::assert_snapshot!("check_errors", text);
     }
 
-    /// Services of a cluster before the controller has seen them: one that has an address, one of another load balancer, one
-    /// that asks for what no pool has, one of both families, one without an address of the outside.
+    /// Services of a cluster before the controller has seen them: one that has an address, one of another load
+    /// balancer, one that asks for what no pool has, one of both families, one without an address of the outside.
     const POOLS: &str = r#"
 ---
 apiVersion: routelet.dev/v1alpha1
@@ -307,8 +308,8 @@ endpoints: [{addresses: [10.244.2.7], nodeName: node-2}]
         insta::assert_json_snapshot!("check_addresses_json", [&all["addresses"], &all["pools"]]);
     }
 
-    /// An ordinary configuration that would take a cluster down: addresses of nodes and routers in Services and pools, a default
-    /// route, an aggregate over the nodes' network.
+    /// An ordinary configuration that would take a cluster down: addresses of nodes and routers in Services and pools,
+    /// a default route, an aggregate over the nodes' network.
     const HARMFUL: &str = r#"
 ---
 apiVersion: routelet.dev/v1alpha1
@@ -346,8 +347,8 @@ endpoints: [{addresses: [10.244.2.7], nodeName: node-2}]
         insta::assert_snapshot!("check_harmful", text);
     }
 
-    /// Two Peers with one address, written differently; two with sessions between the same nodes; two Routers of which neither is
-    /// more specific.
+    /// Two Peers with one address, written differently; two with sessions between the same nodes; two Routers of which
+    /// neither is more specific.
     const TWINS: &str = r#"
 ---
 apiVersion: routelet.dev/v1alpha1

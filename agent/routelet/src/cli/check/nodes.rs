@@ -36,7 +36,7 @@ pub(super) struct NodeReport {
     /// Objects that select the node and that it does not use.
     #[serde(skip)]
     unused: Vec<Warning>,
-    /// What hangs on the node itself and is not known here.
+    /// What depends on the node itself and is not known here.
     unknown: Vec<String>,
 }
 
@@ -50,7 +50,7 @@ struct PeerReport {
     passive: bool,
     import: Vec<String>,
     export: Vec<String>,
-    /// What the peer is told, by the names of Advertisements.
+    /// What is advertised to the peer, by names of Advertisements.
     advertisements: Vec<String>,
 }
 
@@ -62,7 +62,7 @@ struct RouteReport {
     aggregate: bool,
     advertisements: Vec<String>,
     reasons: Vec<String>,
-    /// The peers that are told.
+    /// The peers to which it is advertised.
     peers: Vec<String>,
 }
 
@@ -107,8 +107,8 @@ pub(super) fn refusals(nodes: &[NodeReport]) -> Vec<Problem> {
     all.into_iter().map(problem).collect()
 }
 
-/// Objects that nodes do not use, such as a Peer that duplicates another, as problems: each text once, however many nodes have
-/// it.
+/// Objects that nodes do not use, such as a Peer that duplicates another, as problems: each text once, however many
+/// nodes have it.
 pub(super) fn unused(nodes: &[NodeReport]) -> Vec<Problem> {
     let mut all: BTreeMap<&Warning, Vec<&str>> = BTreeMap::new();
     for node in nodes {

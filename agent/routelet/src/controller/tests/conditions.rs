@@ -39,7 +39,7 @@ fn a_service_says_where_its_address_is_from_or_why_it_has_none() {
         "no IPv4 address is free in AddressPool public: add addresses, or delete Services that have some"
     );
     assert_eq!(found["observedGeneration"], 7);
-    // What is said already is not said again, and nothing of one that is on its way out.
+    // What is said already is not said again, and nothing of one that is being deleted.
     let with = |version, ips: &[&str], condition: Value| {
         let mut with = service("a", version, ips);
         with["status"]["conditions"] = json!([{"type": "Other", "status": "True"}, condition]);

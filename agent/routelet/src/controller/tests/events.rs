@@ -1,4 +1,4 @@
-//! Events: what has happened is told once.
+//! Events: a change is recorded once.
 
 use super::super::events::assigned;
 use super::*;
@@ -17,7 +17,7 @@ fn changes_of_sessions_are_told_once_and_none_because_a_controller_starts() {
         &mut cache.states,
         state("n1", 2, &[("tor", "Established"), ("gone", "Established")]),
     );
-    // Of an object that does not exist nothing can be told.
+    // No Event is recorded for an object that does not exist.
     let expected = ["SessionEstablished tor: n1: 192.0.2.1"];
     assert_eq!(told(&known.objects(&cache, Instant::now())), expected);
     assert!(known.objects(&cache, Instant::now()).is_empty());

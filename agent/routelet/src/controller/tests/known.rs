@@ -1,4 +1,5 @@
-//! What is known of the cluster: nothing is forgotten that was not seen to go, and no older version takes the place of a newer one.
+//! What is known of the cluster: nothing is forgotten that was not seen to go, and no older version takes the place of
+//! a newer one.
 
 use super::*;
 

@@ -1,5 +1,5 @@
-//! Claims about what the controller knows and says: nothing is forgotten that was not seen to go, no older version takes the
-//! place of a newer one, and what is told is told once.
+//! Claims about what the controller knows and says: nothing is forgotten that was not seen to go, no older version
+//! takes the place of a newer one, and a change is recorded once.
 #![allow(clippy::unwrap_used)]
 
 mod conditions;

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// A Node is written every few minutes; addresses are allocated anew only when one differs.
+/// A Node is written every few minutes; the allocation is recomputed only when an address differs.
 #[test]
 fn what_nodes_and_peers_have_is_not_handed_out_and_looked_at_again_only_when_it_differs() {
     let mut cache = known_world();

@@ -101,7 +101,7 @@ fn a_router_state_goes_when_its_node_has_been_gone_for_a_while() {
     apply(&mut cache.states, state("n2", 1, &[]));
     assert!(orphans.due(&cache, start).is_empty());
     assert!(orphans.due(&cache, after(359)).is_empty());
-    // Its node comes after all, and goes again: the time begins anew.
+    // Its Node is added after all, and deleted: the time starts again.
     apply(&mut cache.nodes, node("n2"));
     assert!(orphans.due(&cache, after(360)).is_empty());
     cache.nodes.event(Event::Delete(guard(node("n2"))));

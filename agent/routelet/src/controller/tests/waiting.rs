@@ -1,5 +1,5 @@
-//! Claims about a Service whose address another has to lose first: it gets it afterwards, and says what it waits for where that is
-//! no matter of a moment.
+//! Claims about a Service whose address another has to lose first: it gets it afterwards, and says what it waits for
+//! where that is no matter of a moment.
 
 use super::*;
 

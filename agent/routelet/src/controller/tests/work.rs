@@ -1,5 +1,5 @@
-//! Claims about the loop of the active replica, on an API server in this process and under a clock that jumps: when a write that
-//! was refused is tried again, and that a Service which was left to another controller still is.
+//! Claims about the loop of the active replica, on an API server in this process and under a clock that jumps: when a
+//! write that was refused is tried again, and that a Service which was left to another controller still is.
 
 use std::collections::HashMap;
 use std::convert::Infallible;

@@ -127,8 +127,8 @@ impl Fight {
         self.comes(label, "198.51.100.7", spared);
     }
 
-    /// One pass of the controller, and then what the other does about it. Returns whether addresses and a condition were
-    /// written.
+    /// One pass of the controller, and then what the other does about it. Returns whether addresses and a condition
+    /// were written.
     fn pass(&mut self, label: &str, fights: bool) -> (bool, Option<Value>) {
         let labels = |served: &Served| served.request.labels.get("l") == Some(label);
         if !self.cache.services.get(&self.key).is_some_and(labels) {
@@ -165,7 +165,7 @@ impl Fight {
 }
 
 #[test]
-fn another_controller_that_writes_the_same_status_is_not_fought() {
+fn a_status_that_another_controller_writes_is_left_alone_after_two_writes() {
     let mut fight = Fight::new();
     for (spares_conditions, label) in [(true, "first"), (false, "changed")] {
         fight.spares_conditions = spares_conditions;

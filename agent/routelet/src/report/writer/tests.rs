@@ -123,7 +123,7 @@ async fn one_that_somebody_deletes_comes_back() {
     );
 }
 
-/// To find out anew whether the object is there, and whose, would be three requests instead of one.
+/// Checking again whether the object exists, and its owner, would take three requests instead of one.
 #[tokio::test]
 async fn a_server_that_says_later_is_asked_for_no_more_than_before() {
     for code in [429, 500, 503, 504] {

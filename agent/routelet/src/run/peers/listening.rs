@@ -149,7 +149,7 @@ impl Peers {
     }
 
     /// Ends every peer, because each holds on to the listener that it was made with, and waits until their sockets are
-    /// free. The intent makes them anew.
+    /// free. The intent creates them again.
     async fn reset_all(&mut self) -> Result<(), Stopped> {
         let handles = self.handles();
         self.feed(Input::SocketsReplaced).await?;

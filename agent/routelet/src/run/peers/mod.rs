@@ -1,8 +1,8 @@
 //! The sessions that run. What is to be done is decided by [`Peering`]; here it is carried out, with tasks, sockets and
 //! files, and what happens is handed in.
 //!
-//! [`bfd`] has the thread of BFD, [`changes`] finds which sessions have changed, [`listening`] has the sockets that peers share, [`password_files`] the
-//! threads that read files, and [`table`] what others see of peers.
+//! [`bfd`] has the thread of BFD, [`changes`] finds which sessions have changed, [`listening`] has the sockets that peers
+//! share, [`password_files`] the threads that read files, and [`table`] what others see of peers.
 
 mod bfd;
 mod changes;

@@ -1,4 +1,4 @@
-//! How the FIB gets what has changed: in portions, and as long as it has room for them. What it has no room for stays where it is, and
+//! Changes go to the FIB in batches, while it has space for them. What does not fit stays in the RIB, and
 //! so does what is behind it.
 
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::run::fib_sink::FibSink;
 /// Changes handed over at once: what is taken in before the FIB's thread may go on.
 pub(super) const PORTION: usize = 512;
 
-/// How long a FIB without room is left alone. Whoever holds its plan was interrupted, mostly for some milliseconds.
+/// The delay before a full FIB is tried again. The holder of its plan was interrupted, mostly for some milliseconds.
 pub(super) const PAUSE: Duration = Duration::from_millis(1);
 
 /// Where changes go.
@@ -49,8 +49,8 @@ impl Next {
     }
 }
 
-/// Hands over `most` changes at most. `take` appends the changes of so many prefixes at most, and returns of how many; fewer are all that
-/// there are. Returns how many were handed over.
+/// Hands over `most` changes at most. `take` appends the changes of so many prefixes at most, and returns of how many;
+/// fewer are all that there are. Returns how many were handed over.
 pub(super) fn feed(
     fib: &impl Fib,
     most: usize,
@@ -82,7 +82,7 @@ mod tests {
 
     use super::*;
 
-    /// It has room for so many portions.
+    /// It has space for so many batches.
     struct Narrow {
         room: usize,
         got: RefCell<Vec<Vec<FibChange>>>,
@@ -104,7 +104,8 @@ mod tests {
         FibChange::remove(format!("10.{a}.{b}.{c}/32").parse().unwrap())
     }
 
-    /// Feeds a FIB that has room for so many portions with so many changes. Returns the sizes of what it got, and what comes next.
+    /// Feeds so many changes to a FIB with space for so many batches. Returns the sizes of its batches, and what
+    /// follows.
     fn fed(room: usize, changes: usize, most: usize) -> (Vec<usize>, Next) {
         let fib = Narrow {
             room,

@@ -152,7 +152,7 @@ impl RibThread {
                 self.kernel_context.end(peer);
                 self.refreshes.session_down(peer);
                 self.rib.session_down(peer, &reason, now());
-                // The FIB hears of a lost router before any work is begun.
+                // The FIB is notified of a lost router before any work.
                 self.pass_on_events();
             }
             // Of a peer that was removed while its last events were on the way.

@@ -1,9 +1,9 @@
 //! The thread that owns the RIB.
 //!
-//! One OS thread, one [`Rib`], no locks. It takes commands (what the intent wants, what the kernel looks like, questions)
-//! and session events, lets the RIB work in steps of a few milliseconds, and hands the results to the sessions' outboxes
-//! and to the FIB. Commands go first: they are few, and a peer must be known before its session. It waits for nobody: what the FIB
-//! has no room for stays in the RIB.
+//! One OS thread, one [`Rib`], no locks. It takes commands (what the intent wants, what the kernel looks like,
+//! questions) and session events, lets the RIB work in steps of a few milliseconds, and hands the results to the
+//! sessions' outboxes and to the FIB. Commands go first: they are few, and a peer must be known before its session. It
+//! waits for nobody: what the FIB has no space for stays in the RIB.
 //!
 //! The thread runs a current-thread tokio runtime only to wait for two channels and a deadline at once.
 
@@ -35,7 +35,7 @@ use thread::RibThread;
 /// Commands that may wait. They are few (a change of manifests, a look at a table); when full, the sender waits.
 const COMMANDS: usize = 64;
 
-/// A look at the RIB, carried out on its thread. It must be short: walks go in pieces.
+/// A query of the RIB, run on its thread. It must be short: walks are done in steps.
 type RibQuery = Box<dyn FnOnce(&Rib) + Send>;
 
 /// What the runtime asks of the RIB's thread.
@@ -50,7 +50,8 @@ pub(crate) enum Command {
     RemovePeer(PeerId),
     /// Routes of a peer that graceful restart keeps are to go: it forwards nothing (RFC 5882 section 4.3).
     EndRetention(PeerId),
-    /// What comes takes effect at [`Command::Commit`], as far as it is of peers that there are, or of routes that this node originates.
+    /// What comes takes effect at [`Command::Commit`], as far as it is of peers that there are, or of routes that this
+    /// node originates.
     Begin,
     /// It takes effect.
     Commit,
@@ -60,7 +61,7 @@ pub(crate) enum Command {
     ChangeOriginated(Vec<RouteChange>),
     /// The Node's InternalIPs, for next hops of a family that a session's address is not of.
     NodeAddresses(Box<[IpAddr]>),
-    /// The kernel's surroundings changed.
+    /// The kernel's view changed.
     View(Arc<KernelView>),
     /// Whether next hops may be resolved by the default route.
     ResolveViaDefault(bool),
@@ -70,9 +71,9 @@ pub(crate) enum Command {
     HoldEndOfRib(bool),
     /// Which peers may come that are not configured, and whether some would be clients of ours.
     Expect(Expected, bool),
-    /// Whether the FIB is open. Once it is, it is told everything.
+    /// Whether the FIB is open. Then it receives all routes.
     Fib(bool),
-    /// Run policies again for a peer and tell it everything again.
+    /// Apply policies again for a peer, and advertise all routes again.
     SoftReset(PeerId),
     /// Look at the tables.
     RibQuery(RibQuery),
@@ -134,7 +135,8 @@ impl RibHandle {
     }
 }
 
-/// Starts the thread. It ends when every [`RibHandle`] is gone; nobody has to wait for that, since what it still holds is memory.
+/// Starts the thread. It ends when every [`RibHandle`] is gone; nobody has to wait for that, since what it still holds
+/// is memory.
 pub(crate) fn spawn(
     config: RibConfig,
     events: mpsc::Receiver<Event>,
@@ -165,7 +167,7 @@ pub(crate) fn spawn(
     let poke = handle.commands.downgrade();
     let vital = vital.poked(move || {
         if let Some(commands) = poke.upgrade() {
-            // Where there is no room, there is enough to do.
+            // A full queue means that there is work.
             let _ = commands.try_send(Command::RibQuery(Box::new(|_| {})));
         }
     });

@@ -5,7 +5,7 @@ use std::time::Duration;
 /// What a step may take: one that took longer is made smaller.
 pub(super) const LONG: Duration = Duration::from_micros(1_200);
 
-/// How much to do in one step, fitted to how long steps take.
+/// The work of one step, adapted to the duration of steps.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct StepSize {
     pub(super) now: usize,
@@ -25,9 +25,9 @@ impl StepSize {
         }
     }
 
-    /// A step took so long. Where it took less because there was less to do, more is tried again. Where one of half the size
-    /// takes as long, it is not the size that takes the time (there may be a thousand peers to send each message to), and
-    /// smaller ones would do less and take as long.
+    /// A step took so long. Where it took less because there was less to do, more is tried again. Where one of half the
+    /// size takes as long, it is not the size that takes the time (there may be a thousand peers to send each message
+    /// to), and smaller ones would do less and take as long.
     pub(super) fn took(&mut self, took: Duration) {
         let longer = self.longer.take();
         let in_vain = longer.is_some_and(|longer| took * 4 > longer * 3);

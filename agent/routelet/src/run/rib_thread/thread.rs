@@ -24,20 +24,21 @@ use crate::run::kernel_context::{KernelContext, NextHopTable};
 use crate::run::next_hops::Denied;
 use crate::run::notices::Notices;
 
-/// The most work of one poll, and the least. So little that the first poll of dear work after cheap work does not take long.
+/// The most work of one poll, and the least. So little that the first poll of dear work after cheap work does not take
+/// long.
 const STEPS: usize = 2_500;
 const FEW_STEPS: usize = 500;
 
 /// Commands are obeyed for so long before the RIB works.
 const OBEYING: Duration = Duration::from_millis(1);
 
-/// Changed prefixes that may wait to be advertised before no more events are taken in: some milliseconds of work, which is what
-/// a part of one peer's table can wait for those of others.
+/// Changed prefixes that may wait to be advertised before no more events are taken in: some milliseconds of work, which
+/// is what a part of one peer's table can wait for those of others.
 const BACKLOG: usize = 5_000;
 
-/// How long events are taken in before the RIB works on their result: long enough that the prefixes of one attribute set
-/// come together and that states which the next event overtakes are told to nobody, short enough that nobody notices.
-/// Only what waits already is taken: a single piece of news is told at once.
+/// How long events are taken in before the RIB works on their result: long enough that the prefixes of one attribute
+/// set come together and that states which the next event overtakes are not advertised, short enough to be unnoticed.
+/// Only waiting events are taken: a single one is processed at once.
 const INTAKE: Duration = Duration::from_millis(5);
 
 /// The same where news was taken in, and more of it waits.
@@ -176,10 +177,10 @@ impl RibThread {
         }
     }
 
-    /// Handles an event after every command that was sent before it. Commands and events have a channel each: a session's
-    /// `Established` may be read here before the command that makes its peer known, which was sent first. Dropped as of an
-    /// unknown peer, it would leave a session that is up and carries no route, in neither direction. Whether events may go on:
-    /// not while this one is held back.
+    /// Handles an event after every command that was sent before it. Commands and events have a channel each: a
+    /// session's `Established` may be read here before the command that makes its peer known, which was sent first.
+    /// Dropped as of an unknown peer, it would leave a session that is up and carries no route, in neither direction.
+    /// Whether events may go on: not while this one is held back.
     fn take(&mut self, event: Event, commands: &mut mpsc::Receiver<Command>) -> bool {
         if matches!(event, Event::Established { .. }) && self.obey(commands) == Commands::Waiting {
             self.held_back = Some(event);
@@ -233,7 +234,7 @@ impl RibThread {
                 });
             })
         });
-        // Those that the changes brought up are told after them.
+        // Those caused by the changes are sent after them.
         self.pass_on_events();
         if fed > 0 {
             let took = self.record(Step::Fib, started);

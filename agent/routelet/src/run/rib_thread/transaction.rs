@@ -1,8 +1,8 @@
 //! Changes that take effect together.
 //!
-//! Which Advertisements select a peer is a part of that peer's configuration, and what they offer a part of the routes. A node that goes over
-//! from one Advertisement to another changes both: were the RIB to work between the two, it would withdraw everything from the peers
-//! and advertise it again.
+//! Which Advertisements select a peer is a part of that peer's configuration, and what they offer a part of the routes.
+//! A node that goes over from one Advertisement to another changes both: were the RIB to work between the two, it would
+//! withdraw everything from the peers and advertise it again.
 
 use std::collections::BTreeMap;
 
@@ -41,7 +41,8 @@ impl Transaction {
         }
     }
 
-    /// A session of this peer is up: it has its configuration before that. Nothing was advertised on it, so that nothing is withdrawn.
+    /// A session of this peer is up: it has its configuration before that. Nothing was advertised on it, so that
+    /// nothing is withdrawn.
     pub(super) fn session_up(&mut self, rib: &mut Rib, peer: PeerId) {
         if let Some(config) = self.peers.remove(&peer) {
             rib.set_peer(peer, config);

@@ -50,8 +50,8 @@ impl LastNodes {
         beside(control, ".nodes")
     }
 
-    /// Reads what the last agent of this node with this control socket left. A file that there is not, or that cannot be read, says
-    /// nothing.
+    /// Reads what the last agent of this node with this control socket left. A file that there is not, or that cannot
+    /// be read, says nothing.
     pub(in crate::run) fn read(control: &Path, node: &str) -> Self {
         let path = Self::path(control);
         let left = read(&path, MOST).filter(|content: &Content| content.node == node);

@@ -246,8 +246,8 @@ fn unknown(one: &Capability) -> Option<CapabilityState> {
     Some(row(format!("capability {code}"), false, true, detail))
 }
 
-/// Graceful restart as the peer announced it, and whether it is used. `most`: for how many seconds long-lived stale routes are kept
-/// at most.
+/// Graceful restart as the peer announced it, and whether it is used. `most`: for how many seconds long-lived stale
+/// routes are kept at most.
 pub(super) fn graceful_restart(negotiated: &Negotiated, most: u64) -> Option<RestartState> {
     let theirs = &negotiated.peer_open.capabilities;
     let peer = restart_of(theirs)?;

@@ -52,8 +52,8 @@ pub(crate) fn routes_of(
         .collect()
 }
 
-/// A route of the Adj-RIB-Out of one peer: what is advertised to it, or the best route where no message to the peer can hold
-/// it (RFC 8654 section 4). No policy asks for the latter to be withheld, so it is shown among what is advertised.
+/// A route of the Adj-RIB-Out of one peer: what is advertised to it, or the best route where no message to the peer can
+/// hold it (RFC 8654 section 4). No policy asks for the latter to be withheld, so it is shown among what is advertised.
 fn advertised(rib: &Rib, peer: PeerId, prefix: IpNet, names: &PeerNames) -> Option<Route> {
     match rib.explain_export(peer, prefix)? {
         Ok(sent) => Some(sent_route(peer, prefix, sent, names)),
@@ -124,8 +124,8 @@ pub(crate) struct Found {
     pub(crate) paths: Vec<Route>,
 }
 
-/// Looks for a prefix, or the longest that covers it. `held`: the longest that the kernel has a route of ours to: it may be
-/// longer than those with paths, since a predecessor's routes stay until the routes have converged.
+/// Looks for a prefix, or the longest that covers it. `held`: the longest that the kernel has a route of ours to: it
+/// may be longer than those with paths, since stale routes stay until the routes have converged.
 pub(crate) fn find(
     rib: &Rib,
     intent: &Intent,

@@ -64,7 +64,7 @@ pub(crate) fn entry(status: &FibRouteStatus, space: RouteSpace, view: &KernelVie
     }
 }
 
-/// Why a predecessor's route is still there, and what becomes of it.
+/// Why a stale route is still there, and when it is removed.
 fn stale(status: &FibRouteStatus, view: &KernelView) -> String {
     const UNTIL: &str = "when the routes have converged";
     if let Some(RouteSpace { table, metric }) = status.elsewhere {
@@ -161,7 +161,7 @@ fn way(nexthop: &FibNexthop, view: &KernelView) -> FibNexthopEntry {
     }
 }
 
-/// Whether the query asks for a prefix, as far as that can be told without its state.
+/// Whether the query asks for a prefix, as far as its state is not needed for that.
 pub(crate) fn asks_for(query: &FibQuery, prefix: &IpNet) -> bool {
     let family = match prefix {
         IpNet::V4(_) => Family::IPV4_UNICAST,

@@ -1,4 +1,5 @@
-//! From the parts' own words to the model that commands, metrics and probes read. Pure conversions; [`super::backend`] asks.
+//! From the parts' own words to the model that commands, metrics and probes read. Pure conversions; [`super::backend`]
+//! asks.
 
 mod bfd;
 mod capabilities;

@@ -58,7 +58,7 @@ pub(crate) struct PeerSnapshot {
     pub(crate) bfd: Option<Shown>,
 }
 
-/// What a task says of its peer.
+/// The state of a peer, as its task reports it.
 pub(crate) struct Running {
     /// State, times and errors; the session is in `session`.
     pub(crate) status: PeerStatus,
@@ -87,7 +87,7 @@ pub(crate) struct Session {
 }
 
 impl PeerSnapshot {
-    /// Looks at a peer.
+    /// The snapshot of a peer.
     pub(crate) fn of(view: &PeerView) -> Self {
         Self {
             intent: view.intent.clone(),

@@ -117,7 +117,8 @@ pub(super) fn not_established() -> Reason {
     Reason::new(Code::NotEstablished, "the session is not Established")
 }
 
-/// Why the kernel has no route of ours to a prefix. `is_own`: this node originates the best path; `None`: there is none.
+/// Why the kernel has no route of ours to a prefix. `is_own`: this node originates the best path; `None`: there is
+/// none.
 pub(super) fn of_absence(is_own: Option<bool>, installs: bool) -> Option<Reason> {
     match is_own {
         None => Some(Reason::new(

@@ -19,7 +19,7 @@ use routelet_core::own_next_hops::OwnNextHops;
 use super::reason;
 use crate::run::next_hops::Resolver;
 
-/// What questions about routes need to know of peers, as it was when they were asked.
+/// Names of peers for queries of routes, as of the time of the query.
 #[derive(Clone, Default)]
 pub(crate) struct PeerNames {
     /// Names, and those of their policies.
@@ -86,7 +86,7 @@ pub(crate) fn path(
     model.weight = (path.weight > 1).then_some(path.weight);
     model.igp_cost = path.resolution.map(|resolution| resolution.metric);
     if path.peer.is_none() {
-        // What this node originates gets its attributes when it is told: ORIGIN is always IGP then.
+        // What this node originates gets its attributes when it is advertised: ORIGIN is always IGP then.
         model.origin = RouteOrigin::Igp;
         model.next_hop = None;
         model.next_hop_link_local = None;

@@ -116,7 +116,7 @@ fn mesh(all: &[PeerSnapshot]) -> impl Iterator<Item = &PeerSnapshot> + Clone {
         .filter(|peer| peer.intent.requested_by == RequestedBy::Mesh)
 }
 
-/// Whether the first exchange is over, and for whom it waits. `adopted`: routes of a predecessor that are still in the kernel.
+/// Whether the first exchange is over, and for whom it waits. `adopted`: stale routes that are still in the kernel.
 fn convergence(
     shared: &Shared,
     all: &[PeerSnapshot],

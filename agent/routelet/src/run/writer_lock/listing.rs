@@ -1,5 +1,5 @@
-//! Which user has a listening abstract socket, by the kernel's own list (sock_diag(7)): without connecting, which whoever has the
-//! socket can prevent by keeping its queue full.
+//! Which user has a listening abstract socket, by the kernel's own list (sock_diag(7)): without connecting, which
+//! whoever has the socket can prevent by keeping its queue full.
 
 use std::io;
 use std::os::fd::AsRawFd;

@@ -51,8 +51,8 @@ impl Iterator for WatchBackoff {
 }
 
 impl utils::Backoff for WatchBackoff {
-    /// Called after every event, even the one that says that a list is about to be asked for: that a watch works is seen by
-    /// the time that passes.
+    /// Called after every event, even the one that says that a list is about to be asked for: that a watch works is
+    /// seen by the time that passes.
     fn reset(&mut self) {}
 }
 

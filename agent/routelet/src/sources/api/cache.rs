@@ -1,8 +1,8 @@
 //! The index as watches fill it: pure, fed with their events, one after the other.
 //!
 //! What always holds, whatever a server sends and however often: an object goes only when it was seen to be gone
-//! ([`Listing`]); of an object that cannot be used, what the rule of its kind says is in force ([`Instead`]); and an event
-//! that says what is known changes nothing.
+//! ([`Listing`]); of an object that cannot be used, what the rule of its kind says is in force ([`Instead`]); and an
+//! event that says what is known changes nothing.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -325,7 +325,7 @@ impl WatchTarget for Cache {
     }
 }
 
-/// What an object is told apart by.
+/// The identity of an object.
 fn key<K: Indexed>(meta: &ObjectMeta, atoms: &mut Atoms) -> ObjectKey {
     if K::NAMESPACED {
         return meta.key(atoms);

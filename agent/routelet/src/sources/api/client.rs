@@ -1,11 +1,12 @@
 //! Who asks the API server, over connections whose death is noticed.
 //!
-//! A connection can die without a word: the server's host has crashed, a firewall has forgotten it. A watch sends nothing, and
-//! would wait for an answer for minutes. So the kernel asks in its stead, and what it sends must be acknowledged: after
-//! [`KEEPALIVE_IDLE`] and [`KEEPALIVE_PROBES`] probes, 25 s in all, the connection is closed, and the watch is started again.
+//! A connection can fail silently: the server's host has crashed, a firewall has forgotten it. A watch sends nothing,
+//! and would wait for an answer for minutes. So the kernel asks in its stead, and what it sends must be acknowledged:
+//! after [`KEEPALIVE_IDLE`] and [`KEEPALIVE_PROBES`] probes, 25 s in all, the connection is closed, and the watch is
+//! started again.
 //!
-//! Over TLS all watches share one connection (HTTP/2), whose server is asked by PINGs, too: a load balancer in between answers the
-//! kernel, but not those.
+//! Over TLS all watches share one connection (HTTP/2), whose server is asked by PINGs, too: a load balancer in between
+//! answers the kernel, but not those.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -37,15 +38,16 @@ const KEEPALIVE_IDLE: Duration = Duration::from_secs(10);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 const KEEPALIVE_PROBES: u32 = 3;
 
-/// How long what was sent may be without an acknowledgement (TCP_USER_TIMEOUT); retransmissions else go on for a quarter of an
-/// hour.
+/// How long what was sent may be without an acknowledgement (TCP_USER_TIMEOUT); retransmissions else go on for a
+/// quarter of an hour.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(20);
 
 /// After so long without a frame the server is asked by a PING (RFC 9113 section 6.7), which it answers in this time.
 const PING_IDLE: Duration = Duration::from_secs(10);
 const PING_ANSWER: Duration = Duration::from_secs(15);
 
-/// What a stream, and all of them together, may send ahead of us, in octets: a list of a large cluster is some megabytes.
+/// What a stream, and all of them together, may send ahead of us, in octets: a list of a large cluster is some
+/// megabytes.
 const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 4 << 20;
 
@@ -169,8 +171,8 @@ pub(super) fn build(mut config: Config) -> Result<Client, ApiServerError> {
 
 type GenericService = BoxService<Request<Body>, Response<Box<DynBody>>, BoxError>;
 
-/// What kube builds by default, over connections whose death is noticed. Without its retries: whoever asks tries again by
-/// himself, and says so; kube would wait for minutes without a word.
+/// What kube builds by default, over connections whose death is noticed. Without its retries: whoever asks tries again
+/// by himself, and says so; kube would wait for minutes silently.
 fn over_watched_connections(config: Config) -> Result<ClientBuilder<GenericService>, kube::Error> {
     let mut http = HttpConnector::new();
     http.enforce_http(false);

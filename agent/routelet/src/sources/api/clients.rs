@@ -1,8 +1,8 @@
 //! As many connections to an API server as watches need.
 //!
-//! Over TLS all requests of a client share one connection, which carries 100 at a time to an API server as it is configured by default:
-//! further ones wait until another ends, which watches do after minutes. So Secrets, of which each is watched by its name, are spread
-//! over clients of their own, and never keep other requests waiting.
+//! Over TLS all requests of a client share one connection, which carries 100 at a time to an API server as it is
+//! configured by default: further ones wait until another ends, which watches do after minutes. So Secrets, of which
+//! each is watched by its name, are spread over clients of their own, and never keep other requests waiting.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,8 +1,8 @@
 //! One watch of one kind: what there is, then what changes, for ever.
 //!
-//! What there is comes out of the API server's cache, never as a quorum read of etcd, as long as the cache will do: a thousand
-//! agents that start, or whose watches are too old after an API server was away, would otherwise read everything out of etcd
-//! at once. In this order:
+//! What there is comes out of the API server's cache, never as a quorum read of etcd, as long as the cache will do: a
+//! thousand agents that start, or whose watches are too old after an API server was away, would otherwise read
+//! everything out of etcd at once. In this order:
 //!
 //! | asked for | when |
 //! |---|---|
@@ -13,8 +13,8 @@
 //! | not older than what was seen last | a watch was too old (410): another server's cache must not take us back in time |
 //! | the newest, in pages, out of etcd | the cache could not serve that (410, or 504 with its reason), or a watch heard nothing for its whole time |
 //!
-//! Of kube's own watcher this is what it does besides: its cached lists have no pages only if asked for, it does not fall back
-//! for older servers, and after a 410 it takes any version. Its events and errors are used.
+//! Of kube's own watcher this is what it does besides: its cached lists have no pages only if asked for, it does not
+//! fall back for older servers, and after a 410 it takes any version. Its events and errors are used.
 
 use std::collections::VecDeque;
 use std::fmt::Debug;
@@ -36,12 +36,12 @@ const PAGE: u32 = 500;
 const LASTS: u32 = 290;
 const MARGIN: Duration = Duration::from_secs(5);
 
-/// A watch that lasted so long without an event or a bookmark, of which there is one a minute, is deaf: etcd was restored from a
-/// backup and is behind the version that is watched from. A server accepts that, and says nothing until it gets there.
+/// A watch without an event or a bookmark (one a minute) for so long is stale: etcd was restored from a backup and is
+/// behind the version that is watched from. A server accepts that, and sends nothing until it gets there.
 const DEAF: Duration = Duration::from_secs(150);
 
-/// How long a stream of what there is may pause. Servers before 1.27 refuse `resourceVersionMatch` with a watch; what is between us
-/// and the server might take parameters away, and then nothing says where what there is ends.
+/// How long a stream of what there is may pause. Servers before 1.27 refuse `resourceVersionMatch` with a watch; what
+/// is between us and the server might take parameters away, and then nothing says where what there is ends.
 const INITIAL: Duration = Duration::from_secs(30);
 
 /// The annotation of the bookmark behind what there is.
@@ -50,7 +50,7 @@ const END: &str = "k8s.io/initial-events-end";
 /// A watch that is open so long without an error gets on, if nothing has happened yet either.
 const HOLDS: Duration = Duration::from_secs(2);
 
-/// What comes of following a kind.
+/// The progress of a watch of a kind.
 #[derive(Debug)]
 pub(super) enum WatchProgress<K> {
     /// An event.
@@ -92,7 +92,7 @@ where
     })
 }
 
-/// How what there is comes.
+/// How the initial state is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum InitialSync {
     Stream,
@@ -374,8 +374,9 @@ where
     }
 }
 
-/// Whether a server's cache does not have the version that was asked for, and will not soon: it is too old, or newer than the cache.
-/// Any other 504 is of a server, or of what is before it, that does not get to it: to read etcd then, from every node, makes it worse.
+/// Whether a server's cache does not have the version that was asked for, and will not soon: it is too old, or newer
+/// than the cache. Any other 504 is of a server, or of what is before it, that does not get to it: to read etcd then,
+/// from every node, makes it worse.
 fn is_beyond_cache(status: &Status) -> bool {
     let causes = status.details.iter().flat_map(|details| &details.causes);
     let mut words = causes.flat_map(|cause| [&cause.reason, &cause.message]);

@@ -18,8 +18,8 @@ use super::cache::Cache;
 use super::received::Received;
 use super::secrets::WatchedSecret;
 
-/// Watch events, one a line: an octet for the kind, one for the event, then the object as JSON. Nothing panics; an object
-/// that can be used is in force as it came last, one that cannot leaves in force what the rule of its kind says.
+/// Watch events, one a line: an octet for the kind, one for the event, then the object as JSON. Nothing panics; an
+/// object that can be used is in force as it came last, one that cannot leaves in force what the rule of its kind says.
 pub fn objects(data: &[u8]) {
     let mut watched = Watch {
         cache: Cache::new([]),

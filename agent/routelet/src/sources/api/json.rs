@@ -1,9 +1,9 @@
 //! An object of an API server as it came: held once, and read as its type out of memory.
 //!
 //! Go writes a list or map that is nil as `null` unless its field says `omitempty`, and what it writes depends on the
-//! version of the server. So `null` counts as absent here, before any type sees it, for every field of every kind: a field
-//! gets its default, whatever that is. The server decodes in the same way. `metadata.managedFields`, which is often the
-//! larger half of an object and of no use to us, is skipped unread.
+//! version of the server. So `null` counts as absent here, before any type sees it, for every field of every kind: a
+//! field gets its default, whatever that is. The server decodes in the same way. `metadata.managedFields`, which is
+//! often the larger half of an object and of no use to us, is skipped unread.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -1,14 +1,15 @@
-//! The events of a watch as changes of what is kept of it: pure, the same for the agent's index and the controller's stores.
+//! The events of a watch as changes of what is kept of it: pure, the same for the agent's index and the controller's
+//! stores.
 //!
-//! An object goes only when it was seen to be gone: by a deletion, or by a complete list without it. A list that breaks off
-//! removes nothing.
+//! An object goes only when it was seen to be gone: by a deletion, or by a complete list without it. A list that breaks
+//! off removes nothing.
 
 use std::collections::HashSet;
 use std::hash::Hash;
 
 use kube::runtime::watcher::Event;
 
-/// How far a watch has listed its objects, which are told apart by keys.
+/// How far a watch has listed its objects, which are identified by keys.
 #[derive(Debug)]
 pub(crate) struct Listing<K> {
     /// The objects of the list that comes in now.

@@ -1,15 +1,15 @@
 //! The API server as the source of cluster state.
 //!
-//! Each kind has a watch: a list, then changes, taken up again after every failure with jittered exponential backoff. Their
-//! events fill one index; whoever uses it gets whole snapshots. While the server is away, or refuses, everything that was
-//! known stays: nothing is withdrawn because nobody says anything. Before every kind has been listed to its end once, the
-//! snapshot says so, and nothing is announced.
+//! Each kind has a watch: a list, then changes, taken up again after every failure with jittered exponential backoff.
+//! Their events fill one index; whoever uses it gets whole snapshots. While the server is unreachable, or rejects
+//! requests, everything that was known stays: nothing is withdrawn because nobody says anything. Before every kind has
+//! been listed to its end once, the snapshot says so, and nothing is announced.
 //!
-//! Of large kinds only the fields in use are kept (see [`routelet_core::cluster::Indexed`]), and slices that no route can come
-//! from are not even asked for. Of Secrets those are read that the node's sessions need, each by its name, in the agent's own
-//! namespace.
+//! Of large kinds only the fields in use are kept (see [`routelet_core::cluster::Indexed`]), and slices that no route
+//! can come from are not even asked for. Of Secrets those are read that the node's sessions need, each by its name, in
+//! the agent's own namespace.
 //!
-//! | room | |
+//! | module | contents |
 //! |---|---|
 //! | `cache` | events into the index: pure |
 //! | `json` | an object as it came, in which `null` counts as absent |

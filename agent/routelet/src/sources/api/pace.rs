@@ -1,12 +1,13 @@
-//! How often a watch may begin: a server, or a proxy before it, that takes watches and ends them at once is not hammered.
+//! How often a watch may begin: a server, or a proxy before it, that takes watches and ends them at once is not
+//! hammered.
 //!
-//! A watch that ends is no failure: it is taken up again where it ended, without a pause. That is right as long as watches
-//! last for minutes, as they do. This layer of the client holds back the request of a watch that begins too soon after the
-//! last one of the same objects.
+//! A watch that ends is no failure: it is taken up again where it ended, without a pause. That is right as long as
+//! watches last for minutes, as they do. This layer of the client holds back the request of a watch that begins too
+//! soon after the last one of the same objects.
 //!
-//! A server that is overloaded says with its answer (429, 5xx) after how many seconds it is to be asked again (`Retry-After`, RFC 9110
-//! section 10.2.3). The client makes an error of that which does not have the field; so it is heeded here, for lists and watches. Other
-//! requests have times of their own that they must be answered in.
+//! A server that is overloaded says with its answer (429, 5xx) after how many seconds it is to be asked again
+//! (`Retry-After`, RFC 9110 section 10.2.3). The client makes an error of that which does not have the field; so it is
+//! heeded here, for lists and watches. Other requests have times of their own that they must be answered in.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -164,7 +165,8 @@ fn watched(uri: &Uri) -> Option<String> {
         .then(|| objects(uri))
 }
 
-/// Which objects a request lists or watches; `None`: it is neither. A list says which version it is to be of, or how long it may be.
+/// Which objects a request lists or watches; `None`: it is neither. A list says which version it is to be of, or how
+/// long it may be.
 fn listed(method: &Method, uri: &Uri) -> Option<String> {
     let of_list = ["watch=true", "resourceVersion=", "limit="];
     let is_list = |part: &str| of_list.iter().any(|of_list| part.starts_with(of_list));

@@ -1,5 +1,5 @@
-//! By which proxy an API server is asked: as `kubectl` decides it, whatever the client library makes of the environment (kube 5.0
-//! compares `NO_PROXY` with the address of the proxy, not with that of the server). Pure.
+//! By which proxy an API server is asked: as `kubectl` decides it, whatever the client library makes of the environment
+//! (kube 5.0 compares `NO_PROXY` with the address of the proxy, not with that of the server). Pure.
 //!
 //! | | |
 //! |---|---|

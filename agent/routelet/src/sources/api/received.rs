@@ -1,5 +1,5 @@
-//! An object of an API server, read as its type or not: what every watch and every answer is read as, so that one object that
-//! cannot be read takes no other along.
+//! An object of an API server, read as its type or not: what every watch and every answer is read as, so that one
+//! object that cannot be read takes no other along.
 
 use std::borrow::Cow;
 
@@ -37,7 +37,7 @@ impl<K> Unreadable<K> {
     }
 }
 
-/// Fails only if an object cannot even be told from others: without a name, its watch cannot go on.
+/// Fails only if an object has no name, which identifies it: its watch cannot continue.
 impl<'de, K> Deserialize<'de> for Received<K>
 where
     K: DeserializeOwned + Resource<DynamicType: Default>,

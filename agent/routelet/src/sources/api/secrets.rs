@@ -1,8 +1,8 @@
 //! Which Secrets a node needs, each asked for by its name, and what is known of each: pure.
 //!
-//! An agent may read Secrets by name alone (`resourceNames` of its Role), and asks for no other: those that Peers and Routers
-//! that select its node name as passwords. One that was begun is followed for as long as anything names it, so that a label
-//! that is missing for a moment ends no session.
+//! An agent may read Secrets by name alone (`resourceNames` of its Role), and asks for no other: those that Peers and
+//! Routers that select its node name as passwords. One that was begun is followed for as long as anything names it, so
+//! that a label that is missing for a moment ends no session.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -28,8 +28,8 @@ pub(crate) use watched::WatchedSecret;
 /// Why a Secret is not known between the question and the answer.
 const UNANSWERED: &str = "the API server has not answered yet";
 
-/// How long the API server refuses before that is its answer. One that has just started knows no roles for some seconds and refuses
-/// everything (403), and one behind a load balancer may do so before the others have told it.
+/// How long the API server refuses before that is its answer. One that has just started knows no roles for some seconds
+/// and refuses everything (403), and one behind a load balancer may do so before it is synchronised with the others.
 const REFUSES: Duration = Duration::from_secs(60);
 
 /// What decides which Secrets a node needs.
@@ -54,7 +54,7 @@ struct Seen {
     node: Option<Arc<Node>>,
 }
 
-/// By how much what is needed differs from what was.
+/// Secrets to watch, and no longer to watch.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct SecretChanges {
     /// To be asked for.
@@ -74,8 +74,9 @@ impl NeededSecrets {
         }
     }
 
-    /// Follows to what is known now; `None`: the same are needed. Before the [kinds that decide](DECIDE) were listed, none are: without
-    /// its labels a node would be selected by what asks for nodes without a label, and ask for Secrets that it does not need.
+    /// Follows to what is known now; `None`: the same are needed. Before the [kinds that decide](DECIDE) were listed,
+    /// none are: without its labels a node would be selected by what asks for nodes without a label, and ask for
+    /// Secrets that it does not need.
     pub(super) fn follow(&mut self, cache: &Cache) -> Option<SecretChanges> {
         if !cache.has_listed(&DECIDE) {
             return None;
@@ -143,7 +144,7 @@ fn name_of(password: &PasswordSpec) -> Option<&str> {
     password.secret_ref.as_ref().map(|of| of.name.as_str())
 }
 
-/// How far the Secrets have come that were asked for, by name.
+/// The state of requested Secrets, by name.
 #[derive(Debug, Default)]
 pub(super) struct SecretRequests(BTreeMap<Arc<str>, SecretRequest>);
 

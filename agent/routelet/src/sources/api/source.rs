@@ -113,7 +113,8 @@ struct Secrets {
 }
 
 impl Secrets {
-    /// Begins and ends watches, as what is needed has changed. `is_running`: sessions may be up. Returns whether any began.
+    /// Begins and ends watches, as what is needed has changed. `is_running`: sessions may be up. Returns whether any
+    /// began.
     fn follow(
         &mut self,
         watches: &mut Watches<Cache>,
@@ -133,8 +134,8 @@ impl Secrets {
             let api = Api::namespaced(self.clients.begin(&name), &self.namespace);
             let take = move |cache: &mut Cache, event| cache.secret_event(&name, event);
             let config = match is_running {
-                // That one is missing would end a session, and is believed of what is newest alone: the cache of another server than
-                // that of the Peer may be behind.
+                // That one is missing would end a session, and is believed of what is newest alone: the cache of
+                // another server than that of the Peer may be behind.
                 true => watcher::Config::default(),
                 false => cached(),
             };

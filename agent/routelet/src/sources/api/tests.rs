@@ -1,5 +1,5 @@
-//! Claims about the index that watches fill: whatever a server sends, it ends up as the server's state, and loses nothing on
-//! the way.
+//! Claims about the index that watches fill: whatever a server sends, it ends up as the server's state, and loses
+//! nothing on the way.
 #![allow(clippy::unwrap_used)]
 
 mod nodes;

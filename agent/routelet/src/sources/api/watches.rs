@@ -56,14 +56,14 @@ impl fmt::Display for Scope {
 pub(crate) struct Failure {
     /// In words.
     pub(crate) why: String,
-    /// Whether the API server has refused it, and will until somebody changes something, unless it has just started. Any other
-    /// failure does not show what is watched: the answer comes later.
+    /// Whether the API server has refused it, and will until somebody changes something, unless it has just started.
+    /// Any other failure does not show what is watched: the answer comes later.
     pub(crate) is_refusal: bool,
     /// When.
     pub(crate) at: Instant,
 }
 
-/// What watches feed, besides their events.
+/// The target of watches: what it needs besides their events.
 pub(crate) trait WatchTarget: 'static {
     /// A watch has failed, and is tried again. Nothing may be forgotten. Returns whether that is news.
     fn failed(&mut self, scope: &Scope, failure: Failure) -> bool;

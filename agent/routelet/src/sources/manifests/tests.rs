@@ -74,7 +74,8 @@ fn changes_of_files_are_followed() {
     });
 }
 
-/// With more than 128 agents on one machine, inotify has no instance left for another: it looks at its files all the same, and says so.
+/// With more than 128 agents on one machine, inotify has no instance left for another: it looks at its files all the
+/// same, and says so.
 #[test]
 fn without_notifications_changes_are_followed_and_it_is_said_what_to_do() {
     use std::sync::atomic::{AtomicU32, Ordering};

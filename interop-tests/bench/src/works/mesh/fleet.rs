@@ -51,7 +51,7 @@ impl Fleet {
         let mut nodes = Vec::new();
         for number in 1..=count {
             let namespace = lab.namespace(&name(number))?;
-            // A link-local address that can be told by its number, instead of the kernel's.
+            // A link-local address derived from the node's number, instead of the kernel's.
             namespace.without_link_local()?;
             switch.plug(lab, &namespace, "eth0")?;
             namespace.run_with_input(&["ip", "-batch", "-"], &links(number, count)?)?;
@@ -121,8 +121,8 @@ impl Fleet {
         agents.into_iter().try_for_each(Process::check_alive)
     }
 
-    /// Waits until these agents have exchanged routes with all others, and returns when the last one was seen to; `None` if that
-    /// takes longer than `limit`. Agents are asked by their sockets.
+    /// Waits until these agents have exchanged routes with all others, and returns when the last one was seen to;
+    /// `None` if that takes longer than `limit`. Agents are asked by their sockets.
     ///
     /// # Errors
     /// One has ended.
@@ -134,7 +134,7 @@ impl Fleet {
     ) -> Result<Option<Instant>> {
         let began = Instant::now();
         let mut left = which.to_vec();
-        let mut told = began;
+        let mut reported = began;
         while began.elapsed() <= limit {
             // One that does not answer yet is asked again.
             left.retain(|&index| {
@@ -145,8 +145,8 @@ impl Fleet {
             if left.is_empty() {
                 return Ok(Some(Instant::now()));
             }
-            if told.elapsed() >= Duration::from_secs(1) {
-                told = Instant::now();
+            if reported.elapsed() >= Duration::from_secs(1) {
+                reported = Instant::now();
                 self.check_alive()?;
                 tell(which.len() - left.len());
             }
@@ -175,8 +175,8 @@ impl Fleet {
             .collect()
     }
 
-    /// Succeeds if each kernel forwards the pods of each other node to that node, and has no other route of `protocol`. `altered`
-    /// expects one that is not there.
+    /// Succeeds if each kernel forwards the pods of each other node to that node, and has no other route of `protocol`.
+    /// `altered` expects one that is not there.
     ///
     /// # Errors
     /// The first difference.

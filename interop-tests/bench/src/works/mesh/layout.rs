@@ -1,12 +1,13 @@
-//! Who is where in a mesh, and what that makes of manifests and kernels: numbers, addresses, texts, and nothing that runs.
+//! Who is where in a mesh, and what that makes of manifests and kernels: numbers, addresses, texts, and nothing that
+//! runs.
 //!
 //! ```text
 //!   node-1  eth0 10.0.0.1/16    fd00::1/64   pods 10.64.1.0/24  fd00:64:1::/64
 //!   node-2  eth0 10.0.0.2/16    fd00::2/64   pods 10.64.2.0/24  fd00:64:2::/64
 //! ```
 //!
-//! The kernel's table of neighbours is one for all namespaces and holds 1024, but for entries that are written into it: so all
-//! are written, and hardware addresses are made from the nodes' numbers.
+//! The kernel's table of neighbours is one for all namespaces and holds 1024, but for entries that are written into it:
+//! so all are written, and hardware addresses are made from the nodes' numbers.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -144,8 +145,9 @@ pub(super) fn compare(
     }
 }
 
-/// Whether there is a way, and each leads to the node of these addresses. There may be two: a reflector hears of a client's pods from
-/// the client, with its link-local address as the next hop, and from other reflectors, with the global one.
+/// Whether there is a next hop, and each is the node of these addresses. There may be two: a reflector learns a
+/// client's pods from the client, with its link-local address as the next hop, and from other reflectors, with the
+/// global one.
 fn leads_to(ways: &[Option<IpAddr>], node: &[IpAddr]) -> bool {
     let each = ways.iter();
     !ways.is_empty() && each.flatten().filter(|via| node.contains(via)).count() == ways.len()
@@ -191,11 +193,11 @@ mod tests {
                 .collect()
         };
         compare(&wanted, right(&wanted)).unwrap();
-        let told = |held| compare(&wanted, held).unwrap_err().to_string();
-        assert_eq!(told(right(&wanted[1..])), "no route to 10.64.2.0/24");
+        let error = |held| compare(&wanted, held).unwrap_err().to_string();
+        assert_eq!(error(right(&wanted[1..])), "no route to 10.64.2.0/24");
         let mut held = right(&wanted);
         held.push((pods(9)[0], vec![None]));
-        assert_eq!(told(held), "a route to 10.64.9.0/24, which nobody has");
+        assert_eq!(error(held), "a route to 10.64.9.0/24, which nobody has");
         let mut held = right(&wanted);
         held[0].1 = vec![Some(addresses(2)[1]), Some(addresses(2)[2])];
         compare(&wanted, held.clone()).unwrap();
@@ -205,7 +207,7 @@ mod tests {
             vec![Some(addresses(2)[0]), Some(addresses(3)[0])],
         ] {
             held[0].1 = ways;
-            assert!(told(held.clone()).contains("should be forwarded"));
+            assert!(error(held.clone()).contains("should be forwarded"));
         }
     }
 

@@ -1,5 +1,5 @@
-//! Works S: what once kept the owner of the routes busy for long at once. Each measures the longest step, the longest hold of
-//! the lock that it shares with the FIB, and how long the whole took, by the subject's own metrics.
+//! Works S: what once kept the owner of the routes busy for long at once. Each measures the longest step, the longest
+//! hold of the lock that it shares with the FIB, and how long the whole took, by the subject's own metrics.
 
 mod page;
 mod scene;

@@ -73,7 +73,7 @@ impl<'a> Scene<'a> {
         })
     }
 
-    /// Until a monitor has been told to forget so many prefixes more than `before`.
+    /// Until so many more prefixes than `before` were withdrawn from a monitor.
     pub(super) fn is_untold(
         &mut self,
         monitor: PlayerId,

@@ -100,7 +100,8 @@ pub(super) fn parse_routes(text: &str) -> Result<Vec<Route>> {
         if line.starts_with("BIRD ") || line.starts_with("Table ") || line.trim().is_empty() {
             continue;
         }
-        // A path opens with "<prefix, or blanks for one more> <type> [<protocol> <since> from <neighbour>] * (<preference>)".
+        // A path opens with "<prefix, or blanks for one more> <type> [<protocol> <since> from <neighbour>] *
+        // (<preference>)".
         if !line.starts_with('\t') && line.contains(" [") {
             let first = line.split_whitespace().next().unwrap_or_default();
             if !line.starts_with(' ') {

@@ -32,7 +32,7 @@ impl Daemon for Bird {
             .iter()
             .any(|neighbour| neighbour.graceful_restart.is_some())
         {
-            // Tells the neighbours that it restarted (the R bit), and waits for them before it selects routes.
+            // Announces its restart (the R bit), and waits for them before it selects routes.
             argv.push("-R");
         }
         Ok(vec![host.spawn("bird", &argv)?])

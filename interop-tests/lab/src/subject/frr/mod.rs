@@ -54,7 +54,7 @@ impl Daemon for Frr {
     }
 
     fn launch(&self, host: &Host, speaker: &Speaker) -> Result<Vec<Process>> {
-        // Left by a predecessor that was killed, it would look as if zebra were ready.
+        // Left by a killed process, it would look as if zebra were ready.
         let socket = host.path("zserv.api");
         let _ = std::fs::remove_file(&socket);
         if host.is_container() {
@@ -108,7 +108,7 @@ impl Daemon for Frr {
             }
         }
         host.write("gone.conf", &gone)?;
-        // FRR refuses to be told again that a neighbour restarts gracefully while its session is up.
+        // FRR rejects repeated configuration of graceful restart of a neighbour while its session is up.
         let kept: Vec<String> = config(new)?
             .lines()
             .filter(|line| !(line.starts_with(" neighbor") && line.ends_with("graceful-restart")))

@@ -149,8 +149,8 @@ fn left() -> Reason {
     reason(&world, "198.51.100.0/24")
 }
 
-/// The address of a Service that has no endpoint, so that this node does not originate it. Another node's route to it is not
-/// installed.
+/// The address of a Service that has no endpoint, so that this node does not originate it. Another node's route to it
+/// is not installed.
 fn service_of_another_node() -> Reason {
     let manifests = MANIFESTS
         .replace("FIB", "")

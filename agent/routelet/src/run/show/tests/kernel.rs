@@ -129,7 +129,7 @@ impl Kernel {
         singles.chain(self.groups.iter().map(group)).collect()
     }
 
-    /// A predecessor left routes of one router.
+    /// There are stale routes of one router.
     pub(super) fn leave(&mut self, prefixes: &[IpNet], object: Object, metric: u32) {
         const OBJECT: u32 = 3_003_121_700;
         const GROUP: u32 = OBJECT + 1;

@@ -1,5 +1,5 @@
-//! Every reason where it arises: in the answer about a route, a Service or an entry of the forwarding table that production
-//! code makes of real values.
+//! Every reason where it arises: in the answer about a route, a Service or an entry of the forwarding table that
+//! production code makes of real values.
 
 use std::collections::BTreeSet;
 use std::fmt::{Display, Write as _};

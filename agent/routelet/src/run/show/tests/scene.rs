@@ -1,5 +1,5 @@
-//! The node of the commands' tests, in a moment in which much goes on at once: `node-1` with two top-of-rack routers, one of
-//! which is away, a node of its mesh, and a peer whose password is missing.
+//! The node of the commands' tests, in a moment in which much goes on at once: `node-1` with two top-of-rack routers,
+//! one of which is unreachable, a node of its mesh, and a peer whose password is missing.
 
 use std::collections::BTreeMap;
 use std::io;

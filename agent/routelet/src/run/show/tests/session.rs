@@ -26,8 +26,8 @@ pub(crate) fn path(asns: &[u32]) -> PathAttributes {
 }
 
 impl World {
-    /// What a session with the peer would agree on. `capabilities`: of the peer's OPEN, beside both families and four-octet AS
-    /// numbers unless it has some of these itself.
+    /// What a session with the peer would agree on. `capabilities`: of the peer's OPEN, beside both families and
+    /// four-octet AS numbers unless it has some of these itself.
     pub(crate) fn negotiate(
         &self,
         peer: &str,

@@ -1,5 +1,5 @@
-//! An agent without sockets: an intent planned from manifests, a RIB that reads UPDATEs from octets, a FIB plan whose kernel
-//! does what it is told or refuses. Answers come from `run/show` as in production.
+//! An agent without sockets: an intent planned from manifests, a RIB that reads UPDATEs from octets, a FIB plan whose
+//! kernel carries out operations or rejects them. Answers come from `run/show` as in production.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -89,7 +89,7 @@ impl World {
         Self::after(Kernel::default(), manifests, kernel, phase)
     }
 
-    /// The same where a predecessor left routes in the kernel.
+    /// The same with stale routes in the kernel.
     pub(super) fn after(
         kernel: Kernel,
         manifests: &str,

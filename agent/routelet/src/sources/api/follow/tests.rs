@@ -101,7 +101,8 @@ fn list(names: &[&str], version: u32, next: &str) -> Value {
     })
 }
 
-/// The events from a server with these answers, until it is silent, without those of watches that hold; and the requests.
+/// The events from a server with these answers, until it is silent, without those of watches that hold; and the
+/// requests.
 async fn followed(answers: Vec<Answer>) -> (Vec<String>, Vec<String>) {
     let (mut seen, asked) = followed_as(answers, Config::default().any_semantic()).await;
     seen.retain(|event| event != "Holds");

@@ -77,8 +77,8 @@ fn peer(name: &str, secret: &str) -> Value {
     })
 }
 
-/// The cache of one server may be behind what another one has said of a Peer: a Secret that it does not have yet would be missing, and
-/// end the session.
+/// The cache of one server may be behind what another one has said of a Peer: a Secret that it does not have yet would
+/// be missing, and end the session.
 #[tokio::test]
 async fn a_secret_that_is_asked_for_while_sessions_are_up_is_asked_for_in_the_newest_state() {
     let (happens, events) = mpsc::unbounded_channel();

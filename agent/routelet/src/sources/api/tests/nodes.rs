@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// A Node whose status is written anew by parts, or by a kubelet that has just started.
+/// A Node whose status is rewritten in parts, or by a kubelet that has just started.
 #[test]
 fn what_says_that_a_node_goes_away_is_kept() {
     let seen = |metadata: Value, spec: Value, status: Value| {
