@@ -133,17 +133,16 @@ fn bfd_and_its_intervals_change_without_a_reset() {
     });
 }
 
-/// The routers end their BGP sessions by BFD too: that the agent says AdminDown before it ends keeps FRR from it, and BIRD keeps
-/// routes with `bfd graceful`.
+/// The routers end their BGP sessions by BFD too. Neither takes AdminDown for what it is (RFC 5882 3.2), so that either needs an
+/// option to keep routes while the agent restarts: it says that its BFD fares as its control plane does (C is 0).
 #[test]
 fn a_restart_of_the_agent_is_no_failure_to_the_routers() {
     run(&NEEDS, |lab| {
         let mut rack = start(lab)?;
-        for (router, (number, words)) in rack
-            .routers
-            .iter_mut()
-            .zip([(2, "bfd graceful;"), (3, "neighbor 10.0.3.1 bfd\n")])
-        {
+        for (router, (number, words)) in rack.routers.iter_mut().zip([
+            (2, "bfd graceful;"),
+            (3, "neighbor 10.0.3.1 bfd check-control-plane-failure\n"),
+        ]) {
             let mut tied = watching(number);
             let neighbour = tied.neighbours.remove(0);
             router.reconfigure(tied.neighbour(neighbour.extra(words)))?;

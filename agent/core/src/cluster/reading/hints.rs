@@ -53,7 +53,7 @@ fn collect(
 }
 
 /// Names that other software has for fields of ours: kind, name, path.
-const ELSEWHERE: [(&str, &str, &str); 19] = [
+const ELSEWHERE: [(&str, &str, &str); 20] = [
     ("Peer", "peerAddress", "spec.address"),
     ("Peer", "peerIP", "spec.address"),
     ("Peer", "neighbor", "spec.address"),
@@ -68,6 +68,7 @@ const ELSEWHERE: [(&str, &str, &str); 19] = [
     ("Peer", "connectTime", "spec.timers.connectRetry"),
     ("Peer", "bfdProfile", "spec.bfd"),
     ("Peer", "peerSelector", "spec.nodes.selector"),
+    ("Router", "holdTime", "spec.mesh.timers.hold"),
     ("Router", "myASN", "spec.asn"),
     ("Router", "localASN", "spec.asn"),
     ("Router", "asNumber", "spec.asn"),

@@ -14,12 +14,12 @@ use std::time::Duration;
 
 use rib::PeerId;
 use routelet_base::vital::Vital;
-use routelet_bfd::driver::{self, BfdHandle, Status};
+use routelet_bfd::driver::{self, BfdHandle, Priority, SessionStatus, Status};
 use routelet_bfd::{Request, SessionKey, UserId, UserState};
 use routelet_core::bfd::{Action, Bfd, Input, Level, Router, Routers, Shown};
 use routelet_fib::{FibHandle, KernelView};
 use tokio::sync::Notify;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 /// See the module.
 pub(super) struct BfdSessions {
@@ -36,16 +36,74 @@ pub(super) struct BfdSessions {
     has_ended: Arc<AtomicBool>,
 }
 
-/// The thread, for those who ask how it is.
+/// The thread, while it runs.
 #[derive(Clone, Default)]
-pub(crate) struct BfdThread(Arc<Mutex<Option<Arc<BfdHandle>>>>);
+struct BfdThread(Arc<Mutex<Option<Arc<BfdHandle>>>>);
 
 impl BfdThread {
     /// How the thread and its sessions are. `None`: it does not run, or does not answer. Blocks for a second at most.
-    pub(crate) fn status(&self) -> Option<Status> {
+    fn status(&self) -> Option<Status> {
         let handle = lock(&self.0).clone();
         handle?.status()
     }
+}
+
+/// How often it is looked at what the thread can do.
+const LOOK: Duration = Duration::from_secs(5);
+
+impl BfdThread {
+    /// Logs what keeps the thread from its work, once each, for as long as it runs.
+    async fn watch(self) {
+        let mut known = Vec::new();
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let thread = self.clone();
+            let status = tokio::task::spawn_blocking(move || thread.status()).await;
+            let Ok(Some(status)) = status else {
+                if lock(&self.0).is_none() {
+                    return;
+                }
+                continue;
+            };
+            let found = troubles(&status);
+            for trouble in found.iter().filter(|trouble| !known.contains(*trouble)) {
+                warn!("BFD: {trouble}");
+            }
+            if found.is_empty() && !known.is_empty() {
+                info!("BFD: nothing keeps it from its work any more");
+            }
+            known = found;
+        }
+    }
+}
+
+/// Detection times that need real-time priority on a busy machine.
+const SHORT: Duration = Duration::from_millis(300);
+
+/// What keeps the thread from its work, and what to do.
+fn troubles(status: &Status) -> Vec<String> {
+    let mut found = Vec::new();
+    for port in &status.ports {
+        if let Some(error) = port.error {
+            let family = if port.is_v4 { "IPv4" } else { "IPv6" };
+            found.push(format!(
+                "port {} of {family} cannot be used: {error}; look which other program uses it (`ss -ulnp`)",
+                port.port
+            ));
+        }
+    }
+    let is_short = |session: &SessionStatus| {
+        let detection = session.status.detection_time;
+        detection.is_some_and(|time| time < SHORT)
+    };
+    if status.priority != Priority::RealTime && status.sessions.iter().any(is_short) {
+        found.push(format!(
+            "its thread has {} priority: detection times below 300ms may give false alarms on a busy machine; grant \
+             CAP_SYS_NICE",
+            status.priority
+        ));
+    }
+    found
 }
 
 /// The latest state of each user that the loop has not seen yet: no more than there are users.
@@ -82,11 +140,6 @@ impl BfdSessions {
     pub(super) fn vital(&self) -> Vital {
         let has_ended = self.has_ended.clone();
         Vital::task("the BFD thread", move || has_ended.load(Ordering::Acquire))
-    }
-
-    /// The thread, for those who ask how it is.
-    pub(super) fn thread(&self) -> BfdThread {
-        self.thread.clone()
     }
 
     /// Waits until the thread has reported something. Loses nothing if it is dropped before.
@@ -138,7 +191,10 @@ impl BfdSessions {
         let mut thread = lock(&self.thread.0);
         if thread.is_none() && wanted.is_some() {
             match self.spawn() {
-                Ok(handle) => *thread = Some(Arc::new(handle)),
+                Ok(handle) => {
+                    *thread = Some(Arc::new(handle));
+                    tokio::spawn(self.thread.clone().watch());
+                }
                 Err(error) => {
                     error!(%error, "the BFD thread cannot be started: failures are found by hold timers only");
                 }
@@ -200,4 +256,41 @@ fn cut(fib: &FibHandle, (gateway, ifindex): (std::net::IpAddr, u32), down: bool)
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Whole between calls, whoever panicked elsewhere.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use routelet_bfd::driver::PortStatus;
+    use routelet_bfd::packet::Discards;
+
+    use super::*;
+
+    #[test]
+    fn a_port_that_is_taken_is_named_and_priority_only_where_times_are_short() {
+        let port = |error| PortStatus {
+            is_v4: false,
+            port: 3784,
+            error,
+            dropped: 0,
+        };
+        let status = |priority, ports| Status {
+            priority,
+            ports,
+            discards: Discards::default(),
+            worst_lateness: Duration::ZERO,
+            sessions: Vec::new(),
+        };
+        assert_eq!(
+            troubles(&status(Priority::Normal, vec![port(None)])),
+            [""; 0]
+        );
+        let taken = port(Some(io::ErrorKind::AddrInUse));
+        let found = troubles(&status(Priority::RealTime, vec![port(None), taken]));
+        assert_eq!(
+            found,
+            [
+                "port 3784 of IPv6 cannot be used: address in use; look which other program uses it (`ss -ulnp`)"
+            ]
+        );
+    }
 }

@@ -1,10 +1,12 @@
 //! The sessions that run. What is to be done is decided by [`Peering`]; here it is carried out, with tasks, sockets and
 //! files, and what happens is handed in.
 //!
-//! [`bfd`] has the thread of BFD, [`changes`] finds which sessions have changed, [`listening`] has the sockets that peers
-//! share, [`password_files`] the threads that read files, and [`table`] what others see of peers.
+//! [`bfd`] has the thread of BFD, [`bfd_of_peers`] what it and the sessions learn from each other, [`changes`] finds which
+//! sessions have changed, [`listening`] has the sockets that peers share, [`password_files`] the threads that read files,
+//! and [`table`] what others see of peers.
 
 mod bfd;
+mod bfd_of_peers;
 mod changes;
 mod listening;
 mod password_files;
@@ -15,7 +17,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use bgp::fsm::{BfdState, Stop};
+use bgp::fsm::Stop;
 use bgp::session::{
     Admissions, Candidate, Event, KeyError, Listener, PeerHandle, PeerKey, PeerSettings,
     PeerStatus, Refusal,
@@ -25,7 +27,6 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use rib::{PeerId, Rib};
 use routelet_base::vital::Vital;
-use routelet_core::bfd::{self as core_bfd, BgpSession, Ends, Level, Wanted};
 use routelet_core::intent::{Intent, PeerIntent};
 use routelet_core::peering::{Action, Input, Listening, Peering, Run};
 use routelet_fib::{FibHandle, KernelView};
@@ -34,11 +35,11 @@ use tracing::warn;
 
 use super::rib_thread::{Command, RibHandle, Stopped};
 use bfd::BfdSessions;
+use bfd_of_peers::bfd_state;
 use changes::Changes;
 use password_files::PasswordReader;
 use table::facts;
 
-pub(crate) use bfd::BfdThread;
 pub(crate) use table::{PeerTable, PeerView};
 
 /// Why a peer cannot be started; `None`: it can.
@@ -120,11 +121,6 @@ impl Peers {
     /// The thread of BFD, for the watchdog.
     pub(crate) fn bfd_vital(&self) -> Vital {
         self.bfd.vital()
-    }
-
-    /// The thread of BFD, for those who ask how it is.
-    pub(crate) fn bfd_thread(&self) -> BfdThread {
-        self.bfd.thread()
     }
 
     /// Where connections are accepted.
@@ -260,9 +256,8 @@ impl Peers {
                 Some(mut status) => {
                     let current = status.borrow_and_update();
                     inputs.push(Input::Session(id, facts(&current)));
-                    let session = core_bfd::Input::Session(id, bgp_session(&current));
+                    self.bfd.session_changed(id, &current);
                     drop(current);
-                    self.bfd.handle(session);
                     self.follow(&handle, status);
                 }
                 // The sender lives as long as the task.
@@ -362,43 +357,6 @@ impl Peers {
         self.rib.look(look).await
     }
 
-    /// Goes over to what is wanted of BFD with a peer, and shows the peer.
-    fn show(&mut self, id: PeerId) {
-        let input = match self.machine.peer(id) {
-            None => core_bfd::Input::Removed(id),
-            Some(peer) => {
-                let session = peer.run.running();
-                if session.is_none() {
-                    let down = core_bfd::Input::Session(id, BgpSession::Down);
-                    self.bfd.handle(down);
-                }
-                let wanted = session.and_then(|s| Wanted::new(&peer.intent, s.settings()));
-                core_bfd::Input::Peer(id, wanted)
-            }
-        };
-        self.bfd.handle(input);
-        self.put(id);
-    }
-
-    /// Does what is to be done for BFD.
-    async fn carry_out_bfd(&mut self) -> Result<(), Stopped> {
-        for action in std::mem::take(&mut self.bfd.actions) {
-            match action {
-                core_bfd::Action::Route(user, router) => self.bfd.route(user, router),
-                core_bfd::Action::Set(user, wanted) => self.bfd.set(user, wanted),
-                core_bfd::Action::Bgp(id, level) => {
-                    if let Some(session) = self.sessions.get(&id) {
-                        session.bfd(bfd_state(level));
-                    }
-                }
-                core_bfd::Action::EndRetention(id) => {
-                    self.rib.send(Command::EndRetention(id)).await?;
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// Shows the peer as it is now.
     fn put(&self, id: PeerId) {
         let Some(peer) = self.machine.peer(id) else {
@@ -418,31 +376,6 @@ impl Peers {
             keeps_routes: peer.keeps_routes,
             bfd: self.bfd.show(id),
         });
-    }
-}
-
-/// How a BGP session is, as far as it counts for BFD.
-fn bgp_session(status: &PeerStatus) -> BgpSession {
-    let ends = |local: SocketAddr| Ends {
-        local: local.ip().to_canonical(),
-        interface: match local {
-            SocketAddr::V6(local) => Some(local.scope_id()).filter(|index| *index != 0),
-            SocketAddr::V4(_) => None,
-        },
-    };
-    match (&status.session, status.awaits_bfd) {
-        (Some(session), _) => BgpSession::Established(ends(session.local)),
-        (None, Some(local)) => BgpSession::AwaitsBfd(ends(local)),
-        (None, None) => BgpSession::Down,
-    }
-}
-
-const fn bfd_state(level: Level) -> BfdState {
-    match level {
-        Level::Unknown => BfdState::Unknown,
-        Level::Up => BfdState::Up,
-        Level::Down { retain } => BfdState::Down { retain },
-        Level::AdminDown => BfdState::AdminDown,
     }
 }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod answers;
+mod bfd;
 mod events;
 mod exports;
 mod forwarding;

@@ -18,6 +18,7 @@ use routelet_core::intent::Phase;
 use routelet_core::peering::Run;
 use routelet_fib::kernel::event::Event;
 
+use super::bfd;
 use super::events::{address, link, route};
 use super::session::path;
 use super::world::World;
@@ -356,7 +357,7 @@ impl Scene {
         let world = &self.world;
         let peers = world.intent.peers.iter().cloned();
         let shown = peers.map(|peer| PeerSnapshot {
-            bfd: None,
+            bfd: bfd::shown(&peer, world.now),
             run: match &*peer.name {
                 "mesh/node-2" => Run::Running(Box::new(self.mesh())),
                 "tor-a" => Run::Running(Box::new(self.tor_a())),
