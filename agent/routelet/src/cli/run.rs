@@ -17,7 +17,7 @@ use crate::run::{KubeProxy, Options, SourceOptions};
 /// The configuration and the state of the cluster come from the API server: that of the pod's account, or of a
 /// kubeconfig. Without a cluster they are a directory of YAML (--manifests): Node, Service and EndpointSlice objects as
 /// Kubernetes has them, and the kinds Router, Peer, Advertisement and RoutePolicy of routelet.dev. Either is watched;
-/// changes take effect at once. The agent needs CAP_NET_ADMIN (routes) and CAP_NET_BIND_SERVICE (port 179).
+/// changes take effect at once. The agent needs CAP_NET_ADMIN (routes) and CAP_NET_BIND_SERVICE (port 179), and CAP_SYS_NICE for short intervals of BFD.
 #[derive(Debug, clap::Args)]
 pub(super) struct Run {
     /// A directory of manifests (*.yaml, *.yml, *.json) instead of an API server

@@ -318,13 +318,7 @@ async fn begin(
     } = RibThread::spawn(&intent, sink.clone())?;
     let (candidates, connecting) = mpsc::channel(peers::CANDIDATES);
     let end_of_rib = EndOfRib::new(served.started);
-    let sessions = Peers::new(
-        rib.clone(),
-        fib.clone(),
-        events,
-        candidates,
-        Some(end_of_rib.until()),
-    );
+    let sessions = Peers::new((&rib, &fib), events, candidates, end_of_rib.until());
     let (shared, ordered) = served.show(&first, &intent, &sessions, (&rib, &fib));
     let mut vitals = served.vitals;
     vitals.extend([vital, fib.vital(), sessions.bfd_vital()]);

@@ -162,6 +162,7 @@ impl Owner {
                 control_plane_independent: independent,
             }),
             change_refused: None,
+            send_error: None,
             status: None,
         }
     }

@@ -206,15 +206,7 @@ impl Context<'_> {
             keepalive: spec.timers.keepalive.map(|keepalive| keepalive.0),
             connect_retry: spec.timers.connect_retry.0,
             idle_hold_max: spec.timers.idle_hold.0,
-            // The memory of one peer is limited in any case.
-            prefix_limit: Some(PrefixLimit {
-                max: spec.max_prefixes,
-                received: spec.max_received_prefixes,
-                restart: match spec.max_prefixes_restart {
-                    RestartAfter::After(time) => LimitRestart::After(time.0),
-                    RestartAfter::Never => LimitRestart::Never,
-                },
-            }),
+            prefix_limit: Some(prefix_limit(spec)),
             add_path: if spec.add_path.receive {
                 families
                     .iter()
@@ -245,6 +237,18 @@ impl Context<'_> {
                 seed,
             )
         }
+    }
+}
+
+/// What the peer may send. The memory of one peer is limited in any case.
+fn prefix_limit(spec: &PeerSpec) -> PrefixLimit {
+    PrefixLimit {
+        max: spec.max_prefixes,
+        received: spec.max_received_prefixes,
+        restart: match spec.max_prefixes_restart {
+            RestartAfter::After(time) => LimitRestart::After(time.0),
+            RestartAfter::Never => LimitRestart::Never,
+        },
     }
 }
 

@@ -83,16 +83,15 @@ type Change = (Weak<PeerHandle>, Option<watch::Receiver<PeerStatus>>);
 impl Peers {
     /// No peers yet. `restarting`: until when OPENs have the R bit of graceful restart (RFC 4724).
     pub(crate) fn new(
-        rib: RibHandle,
-        fib: FibHandle,
+        (rib, fib): (&RibHandle, &FibHandle),
         events: mpsc::Sender<Event>,
         candidates: mpsc::Sender<Candidate>,
-        restarting: Option<Instant>,
+        restarting: Instant,
     ) -> Self {
         Self {
             machine: Peering::default(),
             table: PeerTable::default(),
-            rib,
+            rib: rib.clone(),
             events,
             candidates,
             admissions: Arc::default(),
@@ -100,10 +99,10 @@ impl Peers {
             listening: None,
             in_vain: None,
             passwords: PasswordReader::default(),
-            restarting,
+            restarting: Some(restarting),
             sessions: BTreeMap::new(),
             changes: Changes::new(),
-            bfd: BfdSessions::new(fib),
+            bfd: BfdSessions::new(fib.clone()),
             connecting: None,
         }
     }
