@@ -335,7 +335,8 @@ pub struct BfdSpec {
     /// Send no packets before the peer has sent one. The peer must not be passive too.
     pub passive: bool,
     /// The lowest TTL accepted in packets of a peer that is several hops away, 1 to 255. Default: 255 less the hops that
-    /// `ebgpMultihop` or `ttlSecurity` allow, otherwise 1. Packets of a directly connected peer must arrive with 255.
+    /// `ebgpMultihop` or `ttlSecurity` allow, otherwise 1. Packets of a directly connected peer must arrive with 255. An
+    /// internal peer on a link has a multihop session only if it is set.
     #[serde(rename = "minimumTTL", skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 255))]
     pub minimum_ttl: Option<u8>,

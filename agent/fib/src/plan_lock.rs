@@ -227,7 +227,7 @@ mod tests {
             lock.hand_over(Message::Changes((0..256).map(install).collect()));
             handed_over += 256;
         }
-        assert_eq!(handed_over, 2048);
+        assert_eq!(handed_over, 1024);
         drop(held);
         // Nobody else has held the plan since.
         assert!(lock.has_room());

@@ -294,7 +294,7 @@ fn bfd_is_over_one_hop_where_bgp_is_and_accepts_the_ttl_that_is_left_after_so_ma
         ("asn: internal, bfd: {}", BfdDistance::ByLink, 1),
         (
             "asn: internal, bfd: {minimumTTL: 254}",
-            BfdDistance::ByLink,
+            BfdDistance::Routed,
             254,
         ),
     ] {
