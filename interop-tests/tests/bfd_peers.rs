@@ -23,7 +23,7 @@ fn watching(number: u32) -> Speaker {
 
 /// The node's objects, with BFD for both peers.
 fn with_bfd(bfd: &Value) -> Value {
-    let mut objects = config(Some(&json!({})));
+    let mut objects = config(Some(&json!({"leave": {"wait": "1s"}})));
     for object in objects.as_array_mut().into_iter().flatten() {
         if object["kind"] == "Peer" {
             object["spec"]["bfd"] = bfd.clone();
@@ -162,5 +162,35 @@ fn a_restart_of_the_agent_is_no_failure_to_the_routers() {
         rack.node.launch()?;
         wait_up(&rack, 150)?;
         always(Duration::from_secs(1), "the routes stay", || present(&rack))
+    });
+}
+
+/// The thread of BFD ends with the sessions, and begins again with them.
+#[test]
+fn a_node_with_bfd_leaves_and_comes_back() {
+    run(&NEEDS, |lab| {
+        let rack = start(lab)?;
+        let pid = rack.node.pid()?;
+        rack.node.ask_text(&["drain", "--leave"])?;
+        let stage = |expected: &str| {
+            eventually(Duration::from_secs(60), expected, || {
+                let status = rack.node.ask(&["status"])?;
+                ensure!(status["drain"]["stage"] == expected, "{status}");
+                Ok(())
+            })
+        };
+        stage("gone")?;
+        // The watchdog looks each second.
+        always(Duration::from_secs(3), "the agent runs", || {
+            ensure!(rack.node.pid()? == pid);
+            rack.node.ask(&["status"])
+        })?;
+        rack.node.ask_text(&["drain", "--undo"])?;
+        wait_up(&rack, 150)?;
+        always(Duration::from_secs(3), "the agent runs", || {
+            ensure!(rack.node.pid()? == pid);
+            rack.node.ask(&["status"])
+        })?;
+        rack.wait_ways(&["eth2", "eth3"])
     });
 }

@@ -146,8 +146,8 @@ pub struct Bfd {
 struct Peer {
     wanted: Option<Wanted>,
     session: BgpSession,
-    /// It has been Established since it is wanted.
-    was_established: bool,
+    /// The OPENs of a session have been agreed since it is wanted: in strict mode it waits for BFD then.
+    was_agreed: bool,
     /// Of the current path.
     generation: u32,
     path: Option<Path>,
@@ -248,10 +248,10 @@ impl Peer {
 
     /// Goes over to what is wanted now, on the path that is known now. `last`: the generation that was given last.
     fn follow(&mut self, id: PeerId, view: &KernelView, last: &mut u32, out: &mut Vec<Action>) {
-        self.was_established &= self.wanted.is_some();
-        self.was_established |= self.session.is_established();
+        self.was_agreed &= self.wanted.is_some();
+        self.was_agreed |= self.session.ends().is_some();
         let wanted = self.wanted.clone();
-        match wanted.filter(|wanted| !wanted.is_dynamic || self.was_established) {
+        match wanted.filter(|wanted| !wanted.is_dynamic || self.was_agreed) {
             Some(wanted) => {
                 self.find(id, &wanted, view, last, out);
                 self.request(id, &wanted, out);

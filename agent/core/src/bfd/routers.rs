@@ -32,12 +32,16 @@ struct Entry {
     router: Router,
     state: Option<UserState>,
     failure: Option<Failure>,
+    /// The loss of Up, by number, after which a BGP session was established all the same: the path works, and BFD was
+    /// removed at the other end.
+    refuted: Option<u32>,
 }
 
 impl Entry {
     /// What is cut because of this user.
     fn cut(&self) -> Option<(IpAddr, u32)> {
-        let is_cut = self.failure == Some(Failure::Path);
+        let loss = self.state.as_ref().map(|state| state.transitions);
+        let is_cut = self.failure == Some(Failure::Path) && self.refuted != loss;
         self.router.address.filter(|_| is_cut)
     }
 }
@@ -57,7 +61,11 @@ impl Routers {
                     router,
                     state: None,
                     failure: None,
+                    refuted: None,
                 });
+                if router.is_established && !entry.router.is_established {
+                    entry.refuted = entry.state.as_ref().map(|state| state.transitions);
+                }
                 entry.router = router;
             }
             None => {

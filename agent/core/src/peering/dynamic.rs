@@ -205,12 +205,13 @@ impl Peering {
     }
 }
 
-/// Whether a dynamic peer is connected, was not long ago, has routes that are kept for it, or is held Idle: neither
+/// Whether a dynamic peer is connected, also where it waits for BFD, was not long ago, has routes that are kept for it, or is held Idle: neither
 /// must be forgotten with it. It counts for its range then.
 pub fn has_place(facts: &SessionFacts, keeps_routes: bool, now: Instant) -> bool {
     let kept = if facts.sessions > 0 { KEPT } else { TRIED };
     facts.state == State::Established
         || facts.is_held
+        || facts.awaits_bfd
         || keeps_routes
         || now.saturating_duration_since(facts.since) <= kept
 }

@@ -198,6 +198,8 @@ impl Peering {
                 if session.settings != settings {
                     session.settings = settings.clone();
                     out.push(Action::Reconfigure(id, Box::new(settings)));
+                    // BFD follows an interface that was made again.
+                    is_shown = true;
                 }
             }
             (Ok(settings), _) => {

@@ -87,6 +87,8 @@ pub struct SessionFacts {
     pub sessions: u64,
     /// Whether it is held Idle.
     pub is_held: bool,
+    /// Whether the OPENs are agreed and it waits for BFD (strict mode), which has a time limit of its own.
+    pub awaits_bfd: bool,
 }
 
 impl Session {
@@ -104,6 +106,7 @@ impl SessionFacts {
             since: now,
             sessions: 0,
             is_held: false,
+            awaits_bfd: false,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! BFD: a path that fails ends what there is (RFC 5882 section 10.2, RFC 9384), and in strict mode a session waits for it.
 //!
-//! A failure is BFD that was up and is down. It holds the peer Idle until BFD is no longer down, for `idle_hold_max` at most:
+//! A failure is BFD that was up and is down. Unless it may be a restart of the peer, it holds the peer Idle until BFD is no longer down, for `idle_hold_max` at most:
 //! then it is dialled and its connections are taken, although BFD is still down, since BFD may have been removed at the
 //! other end.
 //!
@@ -32,12 +32,14 @@ impl Peer {
         }
     }
 
-    /// The path has failed: ends what there is, and waits for the path or for the longest hold.
+    /// The path has failed: ends what there is, and waits for the path or for the longest hold, unless the peer may only be
+    /// restarting (`retain`).
     fn bfd_failed(&mut self, now: Instant, retain: bool, out: &mut Outputs) {
         let stop = Stop::Cease(Cease::BfdDown { retain });
         self.end_all(now, &stop, out);
         self.retry_without_bfd = self.connect_retry.next_attempt();
-        if !self.config.idle_hold_max.is_zero() {
+        // A peer that is restarting may wait for us to connect, and begin with BFD only then.
+        if !retain && !self.config.idle_hold_max.is_zero() {
             let until = now + self.config.idle_hold_max;
             let reason = Down::AdministrativeStop(stop);
             self.connect_retry.hold_until(Some(until), &reason);

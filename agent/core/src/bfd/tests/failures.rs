@@ -130,6 +130,28 @@ fn a_router_is_cut_from_the_failure_of_its_path_until_that_is_over_or_its_sessio
     }
 }
 
+/// BFD was removed at the other end without a word: after `idleHold` BGP tries again, and has a session.
+#[test]
+fn a_router_whose_bgp_session_is_established_again_is_used_until_bfd_fails_anew() {
+    let gateway = (ip("192.0.2.1"), 2);
+    let (mut owner, mut fib) = (Owner::default(), Fib::default());
+    fib.carry_out(&owner.feed(Input::View(view(true))));
+    fib.carry_out(&owner.want(wanted()));
+    fib.carry_out(&owner.session(established("192.0.2.11")));
+    fib.follow(&owner.state(UserLevel::Up, 0, false));
+    fib.follow(&owner.state(UserLevel::Down(TIMEOUT), 1, false));
+    fib.carry_out(&owner.session(BgpSession::Down));
+    assert_eq!(fib.cut, [gateway]);
+    fib.carry_out(&owner.session(established("192.0.2.11")));
+    assert_eq!(fib.cut, []);
+    // Another report of the same loss, such as of another interval.
+    fib.follow(&owner.state(UserLevel::Down(TIMEOUT), 1, false));
+    assert_eq!(fib.cut, []);
+    fib.follow(&owner.state(UserLevel::Up, 1, false));
+    fib.follow(&owner.state(UserLevel::Down(TIMEOUT), 2, false));
+    assert_eq!(fib.cut, [gateway]);
+}
+
 #[test]
 fn a_router_that_another_session_has_cut_stays_so() {
     let mut owner = up(established("192.0.2.11"));

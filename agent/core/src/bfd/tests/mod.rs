@@ -240,3 +240,20 @@ fn a_peer_of_a_range_has_a_session_from_its_first_bgp_session_on_and_keeps_it() 
     owner.feed(Input::Removed(PEER));
     assert_eq!(owner.words(), "none");
 }
+
+/// In strict mode there is no BGP session before there is one of BFD.
+#[test]
+fn a_peer_of_a_range_that_waits_for_bfd_gets_its_session() {
+    let mut owner = Owner::default();
+    owner.feed(Input::View(view(true)));
+    owner.want(Wanted {
+        is_dynamic: true,
+        ..wanted()
+    });
+    assert_eq!(owner.words(), "none");
+    let BgpSession::Established(ends) = established("192.0.2.11") else {
+        unreachable!()
+    };
+    owner.session(BgpSession::AwaitsBfd(ends));
+    assert_eq!(owner.words(), "192.0.2.11 192.0.2.1 2 Single");
+}

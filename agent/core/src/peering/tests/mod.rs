@@ -105,6 +105,7 @@ impl Owner {
             since: self.now,
             sessions: known.sessions + u64::from(state == State::Established),
             is_held: false,
+            awaits_bfd: false,
         };
         self.feed(Input::Session(PeerId(number), facts))
     }

@@ -59,6 +59,7 @@ fn a_place_is_held_for_a_while_after_a_session_and_as_long_as_its_routes_are_kep
                 since: now,
                 sessions,
                 is_held,
+                awaits_bfd: false,
             };
             let found = has_place(&facts, keeps_routes, now + Duration::from_secs(seconds));
             assert_eq!(
@@ -68,6 +69,20 @@ fn a_place_is_held_for_a_while_after_a_session_and_as_long_as_its_routes_are_kep
             );
         }
     }
+}
+
+/// In strict mode it has no session before BFD is up, and that may take longer than a handshake of BGP.
+#[test]
+fn a_peer_that_waits_for_bfd_keeps_its_place() {
+    let now = Instant::now();
+    let facts = SessionFacts {
+        state: State::OpenConfirm,
+        since: now,
+        sessions: 0,
+        is_held: false,
+        awaits_bfd: true,
+    };
+    assert!(has_place(&facts, false, now + Duration::from_secs(60)));
 }
 
 #[test]

@@ -67,6 +67,7 @@ fn what_is_known_of_a_peer_that_was_removed_changes_nothing() {
         since: owner.now,
         sessions: 1,
         is_held: false,
+        awaits_bfd: false,
     };
     for late in [
         Input::Session(PeerId(1), facts),

@@ -32,8 +32,19 @@ pub(super) struct BfdSessions {
     routers: Arc<Mutex<Routers>>,
     reports: Arc<Reports>,
     thread: BfdThread,
-    /// Whether the thread has ended by itself.
-    has_ended: Arc<AtomicBool>,
+    /// What each user wants of the thread, for one that is started later.
+    wanted: HashMap<u64, (UserId, SessionKey, Request)>,
+    /// The sessions are ended, and none is to begin.
+    is_stopped: bool,
+    life: Arc<Life>,
+}
+
+/// Whether the thread has ended although nobody stopped it.
+#[derive(Default)]
+struct Life {
+    has_ended: AtomicBool,
+    /// It is to run.
+    is_expected: AtomicBool,
 }
 
 /// The thread, while it runs.
@@ -114,11 +125,11 @@ struct Reports {
 }
 
 /// Says that the thread has ended, when the thread drops it.
-struct Ended(Arc<AtomicBool>);
+struct Ended(Arc<Life>);
 
 impl Drop for Ended {
     fn drop(&mut self) {
-        self.0.store(true, Ordering::Release);
+        self.0.has_ended.store(true, Ordering::Release);
     }
 }
 
@@ -132,14 +143,18 @@ impl BfdSessions {
             routers: Arc::default(),
             reports: Arc::default(),
             thread: BfdThread::default(),
-            has_ended: Arc::default(),
+            wanted: HashMap::new(),
+            is_stopped: false,
+            life: Arc::default(),
         }
     }
 
     /// The thread, for the watchdog.
     pub(super) fn vital(&self) -> Vital {
-        let has_ended = self.has_ended.clone();
-        Vital::task("the BFD thread", move || has_ended.load(Ordering::Acquire))
+        let life = self.life.clone();
+        Vital::task("the BFD thread", move || {
+            life.is_expected.load(Ordering::Acquire) && life.has_ended.load(Ordering::Acquire)
+        })
     }
 
     /// Waits until the thread has reported something. Loses nothing if it is dropped before.
@@ -187,22 +202,50 @@ impl BfdSessions {
     }
 
     /// What a user wants of the thread.
-    pub(super) fn set(&self, user: UserId, wanted: Option<(SessionKey, Request)>) {
-        let mut thread = lock(&self.thread.0);
-        if thread.is_none() && wanted.is_some() {
-            match self.spawn() {
-                Ok(handle) => {
-                    *thread = Some(Arc::new(handle));
-                    tokio::spawn(self.thread.clone().watch());
-                }
-                Err(error) => {
-                    error!(%error, "the BFD thread cannot be started: failures are found by hold timers only");
-                }
+    pub(super) fn set(&mut self, user: UserId, wanted: Option<(SessionKey, Request)>) {
+        match &wanted {
+            Some((key, request)) => {
+                let wanted = (user, *key, request.clone());
+                self.wanted.insert(user.number, wanted);
+            }
+            None => {
+                self.wanted.remove(&user.number);
             }
         }
-        if let Some(thread) = thread.as_ref() {
-            thread.set(user, wanted);
+        if self.is_stopped {
+            return;
         }
+        let known = lock(&self.thread.0).clone();
+        match known {
+            Some(thread) => thread.set(user, wanted),
+            None => self.start(),
+        }
+    }
+
+    /// Goes on after [`BfdSessions::stop`].
+    pub(super) fn resume(&mut self) {
+        if std::mem::take(&mut self.is_stopped) {
+            self.start();
+        }
+    }
+
+    /// Starts the thread with all that is wanted of it, if anything is.
+    fn start(&self) {
+        if self.wanted.is_empty() {
+            return;
+        }
+        let handle = match self.spawn() {
+            Ok(handle) => handle,
+            Err(error) => {
+                error!(%error, "the BFD thread cannot be started: failures are found by hold timers only");
+                return;
+            }
+        };
+        for (user, key, request) in self.wanted.values() {
+            handle.set(*user, Some((*key, request.clone())));
+        }
+        *lock(&self.thread.0) = Some(Arc::new(handle));
+        tokio::spawn(self.thread.clone().watch());
     }
 
     fn spawn(&self) -> io::Result<BfdHandle> {
@@ -210,7 +253,8 @@ impl BfdSessions {
         std::fs::File::open("/dev/urandom")?.read_exact(&mut seed)?;
         let (routers, reports, fib) =
             (self.routers.clone(), self.reports.clone(), self.fib.clone());
-        let ended = Ended(self.has_ended.clone());
+        let ended = Ended(self.life.clone());
+        self.life.has_ended.store(false, Ordering::Release);
         let handle = driver::spawn(seed, move |states: &[UserState]| {
             let _ended = &ended;
             let mut routers = lock(&routers);
@@ -223,12 +267,15 @@ impl BfdSessions {
             drop(waiting);
             reports.arrived.notify_one();
         })?;
+        self.life.is_expected.store(true, Ordering::Release);
         info!("BFD starts");
         Ok(handle)
     }
 
     /// Ends all sessions as AdminDown, which peers do not take for a failure (RFC 5882 3.2). Returns when that was sent.
-    pub(super) async fn stop(&self) {
+    pub(super) async fn stop(&mut self) {
+        self.is_stopped = true;
+        self.life.is_expected.store(false, Ordering::Release);
         let Some(handle) = lock(&self.thread.0).take() else {
             return;
         };

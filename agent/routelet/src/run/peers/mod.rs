@@ -144,6 +144,7 @@ impl Peers {
         self.read_passwords(&intent.peers).await?;
         self.feed(Input::View(view)).await?;
         self.feed(Input::Wanted(intent.peers.clone())).await?;
+        self.bfd.resume();
         // Whoever was quicker than this waits in the kernel: a peer that is refused as a stranger would take the
         // NOTIFICATION for the end of a graceful restart.
         self.listener.start_accepting();
@@ -217,10 +218,10 @@ impl Peers {
 
     /// Hands something in, after how each session is, and does what follows.
     async fn feed(&mut self, input: impl Into<Option<Input>>) -> Result<(), Stopped> {
-        let reported = self.bfd.take_reports();
-        // Failures first: the sessions of a path that has failed are to end.
-        self.carry_out_bfd().await?;
+        // Sessions first: one that had ended by itself before BFD failed is that of a peer that may be restarting.
         let mut inputs = VecDeque::from(self.session_inputs());
+        let reported = self.bfd.take_reports();
+        self.carry_out_bfd().await?;
         inputs.extend(input.into());
         let mut actions = Vec::new();
         while let Some(input) = inputs.pop_front() {

@@ -42,6 +42,7 @@ pub(super) fn facts(status: &PeerStatus) -> SessionFacts {
         since: status.since,
         sessions: status.sessions,
         is_held: status.idle_hold.is_some(),
+        awaits_bfd: status.awaits_bfd.is_some(),
     }
 }
 
