@@ -33,7 +33,7 @@ const LAYERS: [(&str, &str); 8] = [
     ),
     (
         "crate::plan::nexthops",
-        "once users model self index pending links cut steps refused tidy twins",
+        "once users model self index pending links lost cut steps refused tidy twins",
     ),
     ("crate::plan::refusing", "self known status steps"),
     (
