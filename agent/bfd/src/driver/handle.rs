@@ -109,7 +109,7 @@ pub fn spawn(
 
 impl BfdHandle {
     /// Sets what a user wants, or that it wants nothing: see [`Sessions::set`](crate::sessions::Sessions::set). Reports that
-    /// are on their way may still arrive; their generation tells.
+    /// are on their way may still arrive; their generation says so.
     pub fn set(&self, user: UserId, wanted: Option<(SessionKey, Request)>) {
         let wanted = wanted.map(|(key, request)| (key, without_echo(request)));
         self.mailbox.put(Command::Set(user, wanted));

@@ -61,7 +61,7 @@ struct Rig {
     sessions: Sessions,
     now: Instant,
     out: Actions,
-    /// By user: what was told last.
+    /// By user: what was reported last.
     levels: std::collections::BTreeMap<UserId, UserLevel>,
 }
 
@@ -123,16 +123,16 @@ impl Rig {
     }
 
     /// The levels that have changed since the last look, but for [`UserLevel::NotYetUp`]. Forgets what was put out.
-    fn told(&mut self) -> Vec<(u64, UserLevel)> {
+    fn reported(&mut self) -> Vec<(u64, UserLevel)> {
         self.out.clear();
-        let mut told = Vec::new();
+        let mut reported = Vec::new();
         for state in self.states() {
             let before = self.levels.insert(state.user, state.state);
             if before != Some(state.state) && state.state != UserLevel::NotYetUp {
-                told.push((state.user.number, state.state));
+                reported.push((state.user.number, state.state));
             }
         }
-        told
+        reported
     }
 
     fn bring_up(&mut self, key: &SessionKey) {

@@ -300,7 +300,7 @@ fn a_flood_of_forged_packets_brings_nothing_down_and_costs_nothing() {
         rig.set(user, *key, request(50));
         rig.bring_up(key);
     }
-    rig.told();
+    rig.reported();
     let (deadline, mut random) = (rig.sessions.deadline(), Random::from_number(99));
     let capacity = rig.out.capacity();
     for count in 0..100_000_usize {

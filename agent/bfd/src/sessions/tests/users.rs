@@ -10,10 +10,10 @@ fn users_share_a_session_and_each_is_told() {
     rig.set(2, one, request(50));
     assert_eq!(rig.sessions.iter().count(), 1);
     rig.bring_up(&one);
-    assert_eq!(rig.told(), [(1, UserLevel::Up), (2, UserLevel::Up)]);
+    assert_eq!(rig.reported(), [(1, UserLevel::Up), (2, UserLevel::Up)]);
     rig.set(3, one, request(50));
     assert_eq!(
-        rig.told(),
+        rig.reported(),
         [(3, UserLevel::Up)],
         "one that comes later learns how it is"
     );
@@ -21,7 +21,7 @@ fn users_share_a_session_and_each_is_told() {
     assert_eq!(rig.state(&one), Some(State::Up));
     rig.pass(SECOND * 4);
     let down = UserLevel::Down(DownReason::DetectionTimeExpired);
-    assert_eq!(rig.told(), [(1, down), (3, down)]);
+    assert_eq!(rig.reported(), [(1, down), (3, down)]);
 }
 
 #[test]
@@ -77,13 +77,13 @@ fn changed_requests_do_not_take_the_session_down() {
     let one = key("10.0.0.2");
     rig.set(1, one, request(50));
     rig.bring_up(&one);
-    rig.told();
+    rig.reported();
     rig.set(1, one, request(10));
     rig.set(2, one, request(5));
-    assert_eq!(rig.told(), [(2, UserLevel::Up)]);
+    assert_eq!(rig.reported(), [(2, UserLevel::Up)]);
     rig.remove(2);
     rig.remove(7);
-    assert_eq!((rig.told(), rig.state(&one)), (vec![], Some(State::Up)));
+    assert_eq!((rig.reported(), rig.state(&one)), (vec![], Some(State::Up)));
 }
 
 #[test]
@@ -130,18 +130,21 @@ fn a_session_is_held_down_while_all_of_its_users_want_that() {
     let one = key("10.0.0.2");
     rig.set(1, one, request(50));
     rig.bring_up(&one);
-    rig.told();
+    rig.reported();
     let held = Request {
         is_held_down: true,
         ..request(50)
     };
     rig.set(2, one, held.clone());
     assert_eq!(rig.state(&one), Some(State::Up));
-    rig.told();
+    rig.reported();
     rig.set(1, one, held);
-    let mut told = rig.told();
-    told.sort_unstable_by_key(|(user, _)| *user);
-    assert_eq!(told, [(1, UserLevel::AdminDown), (2, UserLevel::AdminDown)]);
+    let mut reported = rig.reported();
+    reported.sort_unstable_by_key(|(user, _)| *user);
+    assert_eq!(
+        reported,
+        [(1, UserLevel::AdminDown), (2, UserLevel::AdminDown)]
+    );
     rig.set(2, one, request(50));
     assert_eq!(rig.state(&one), Some(State::Down));
 }
@@ -301,10 +304,10 @@ fn a_remote_admin_down_is_no_failure_even_when_it_goes_silent() {
     let one = key("10.0.0.2");
     rig.set(1, one, request(50));
     rig.bring_up(&one);
-    rig.told();
+    rig.reported();
     let yours = rig.discriminator(&one);
     rig.receive(&arrival(&one), &packet(State::AdminDown, yours));
-    assert_eq!(rig.told(), [(1, UserLevel::RemoteAdminDown)]);
+    assert_eq!(rig.reported(), [(1, UserLevel::RemoteAdminDown)]);
     rig.pass(SECOND * 10);
     let levels: Vec<UserLevel> = rig.states().iter().map(|state| state.state).collect();
     assert_eq!(
@@ -316,10 +319,10 @@ fn a_remote_admin_down_is_no_failure_even_when_it_goes_silent() {
     assert_eq!(rig.states()[0].state, UserLevel::NotYetUp);
     // A failure that was seen stays one until the session is Up.
     rig.bring_up(&one);
-    rig.told();
+    rig.reported();
     rig.pass(SECOND * 4);
     let failed = UserLevel::Down(DownReason::DetectionTimeExpired);
-    assert_eq!(rig.told(), [(1, failed)]);
+    assert_eq!(rig.reported(), [(1, failed)]);
     rig.receive(&arrival(&one), &packet(State::Down, None));
     assert_eq!(rig.states()[0].state, failed);
 }
@@ -338,7 +341,7 @@ fn a_local_failure_takes_down_what_uses_the_interface_or_one_user() {
     rig.set(2, two, request(50));
     rig.bring_up(&one);
     rig.bring_up(&two);
-    rig.told();
+    rig.reported();
     rig.sessions.fail(
         rig.now,
         NonZeroU32::new(3),
@@ -346,7 +349,7 @@ fn a_local_failure_takes_down_what_uses_the_interface_or_one_user() {
         &mut rig.out,
     );
     assert_eq!(
-        rig.told(),
+        rig.reported(),
         [(2, UserLevel::Down(DownReason::Local(LocalFailure::Path)))]
     );
     rig.sessions.fail(
@@ -356,10 +359,10 @@ fn a_local_failure_takes_down_what_uses_the_interface_or_one_user() {
         &mut rig.out,
     );
     let reset = UserLevel::Down(DownReason::Local(LocalFailure::ForwardingPlaneReset));
-    assert_eq!(rig.told(), [(1, reset)]);
+    assert_eq!(rig.reported(), [(1, reset)]);
     rig.bring_up(&one);
     rig.bring_up(&two);
-    rig.told();
+    rig.reported();
     let stale = UserId {
         number: 2,
         generation: 9,
@@ -369,5 +372,5 @@ fn a_local_failure_takes_down_what_uses_the_interface_or_one_user() {
         rig.sessions.fail_user(rig.now, user, failure, &mut rig.out);
     }
     let failed = DownReason::Local(LocalFailure::ConcatenatedPath);
-    assert_eq!(rig.told(), [(1, UserLevel::Down(failed))]);
+    assert_eq!(rig.reported(), [(1, UserLevel::Down(failed))]);
 }

@@ -39,6 +39,25 @@ fn a_peer_waits_for_its_interface_and_follows_it_where_it_is_made_again() {
     }
 }
 
+/// BFD watches the interface of the settings, and learns of others by what is shown.
+#[test]
+fn a_peer_whose_interface_is_made_again_is_shown_with_its_new_settings() {
+    let mut owner = Owner::new();
+    owner.links(&[(3, "eth9")]);
+    owner.want(&tor("tor", "sourceInterface: eth9"));
+    owner.links(&[(7, "eth9")]);
+    owner.pass(5);
+    let mut out = Vec::new();
+    owner.machine.handle(owner.now, Input::Look, &mut out);
+    assert!(
+        matches!(out[..], [Action::Reconfigure(..), Action::Show(PeerId(1))]),
+        "{out:?}"
+    );
+    let peer = owner.machine.peer(PeerId(1)).unwrap();
+    let settings = peer.run.running().unwrap().settings();
+    assert_eq!(settings.device_index, Some(7));
+}
+
 #[test]
 fn a_task_that_failed_is_started_again_at_the_next_look() {
     let mut owner = Owner::new();
